@@ -1,0 +1,41 @@
+# Everything runs in a virtual environment inside the checkout; python3 and make are all that is presumed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test bench lint types unit integration lock clean
+
+demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
+	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 25 --think 5
+
+test: lint types unit integration ## the gate: what CI runs
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+unit: $(READY)
+	$(BIN)/pytest -q -n 2 tests/unit
+
+integration: $(READY)
+	$(BIN)/pytest -q -n 2 tests/integration
+
+bench: $(READY) ## speed and memory, as a table and as JSON; outside the gate
+	$(BIN)/python -m tests.bench
+
+lock: $(READY) ## writes requirements.lock anew from pyproject.toml
+	$(BIN)/pip-compile -q --upgrade --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
+	  --no-emit-trusted-host --no-emit-find-links --extra dev -o requirements.lock pyproject.toml
+
+$(READY): pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV) || { echo "make: $(PYTHON) has no venv module; on Debian: apt-get install python3-venv"; exit 1; }
+	$(BIN)/pip install -q --require-hashes -r requirements.lock
+	PYTHONWARNINGS=ignore $(BIN)/pip install -q --no-deps --no-build-isolation --editable .
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs build *.egg-info

@@ -1,0 +1,1 @@
+"""loadgen: proves that a realtime server holds a million WebSocket connections."""

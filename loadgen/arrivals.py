@@ -1,0 +1,113 @@
+"""Pure arithmetic of the schedule: when connection k is due, and which shares of all the numbers add up exactly.
+
+A connection is a number k. It is due at its place in the schedule, whatever the size of the fleet: the same seed gives
+the same arrivals with one agent or with sixteen.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from math import gcd, log
+from random import Random
+
+import msgspec
+
+MOST_TURNS = 1024
+"""The longest pattern a split may have; weights that do not reduce to so few are rounded, never their total."""
+
+
+class Share(msgspec.Struct, frozen=True):
+    """Some of the numbers 0, 1, 2…: those whose remainder by `length` is one of the ascending `positions`.
+
+    A share splits into shares again; the parts are disjoint and together are the whole, to the last number.
+    """
+
+    length: int = 1
+    positions: tuple[int, ...] = (0,)
+
+    def numbers(self, total: int) -> Iterator[int]:
+        """This share of the numbers below `total`, ascending."""
+        for base in range(0, total, self.length):
+            for position in self.positions:
+                if base + position >= total:
+                    return
+                yield base + position
+
+    def count(self, total: int) -> int:
+        """How many of the numbers below `total` belong to this share."""
+        rounds, rest = divmod(total, self.length)
+        return rounds * len(self.positions) + bisect_left(self.positions, rest)
+
+    def split(self, weights: Sequence[int]) -> list["Share"]:
+        """Parts in proportion to the weights (not negative, not all 0), interleaved as evenly as they go."""
+        pattern = interleave(weights)
+        mine: list[list[int]] = [[] for _ in weights]
+        for turn in range(len(pattern)):
+            for place, position in enumerate(self.positions):
+                index = turn * len(self.positions) + place
+                mine[pattern[index % len(pattern)]].append(turn * self.length + position)
+        return [Share(self.length * len(pattern), tuple(positions)) for positions in mine]
+
+
+def interleave(weights: Sequence[int]) -> list[int]:
+    """A repeating order of turns in which index i comes up in proportion to weights[i], never bunched.
+
+    Smooth weighted round robin: at each turn everyone gains its weight, the richest goes and pays the total.
+    """
+    turns = _reduce(weights)
+    total, credit, order = sum(turns), [0] * len(turns), []
+    for _ in range(total):
+        credit = [have + gain for have, gain in zip(credit, turns, strict=True)]
+        richest = max(range(len(turns)), key=credit.__getitem__)
+        credit[richest] -= total
+        order.append(richest)
+    return order
+
+
+def _reduce(weights: Sequence[int]) -> list[int]:
+    if not weights or min(weights) < 0 or not any(weights):
+        raise ValueError(f"weights must be positive whole numbers: {weights!r}")
+    divisor = gcd(*weights)
+    turns = [weight // divisor for weight in weights]
+    if sum(turns) > MOST_TURNS:
+        scale = MOST_TURNS / sum(turns)
+        turns = [max(1, round(turn * scale)) if turn else 0 for turn in turns]
+    return turns
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """When each connection is due, in seconds from the start of the run."""
+
+    rate: float
+    """Arrivals per second over the whole fleet, above 0."""
+    total: int
+    """How many connections arrive in all."""
+    poisson: bool = False
+    """Exponential gaps, as in Tsung, instead of even ones."""
+    seed: int = 0
+
+    def dues(self, share: Share) -> Iterator[tuple[int, float]]:
+        """The numbers of a share with their due times, ascending.
+
+        Poisson gaps are drawn for every number, also for those of other shares: a third of a microsecond each, and
+        the price of a schedule that does not depend on who carries it out.
+        """
+        if not self.poisson:
+            rate = self.rate
+            return ((number, number / rate) for number in share.numbers(self.total))
+        return self._poisson_dues(share)
+
+    def _poisson_dues(self, share: Share) -> Iterator[tuple[int, float]]:
+        uniform, scale, due, passed = Random(self.seed).random, -1.0 / self.rate, 0.0, 0
+        for number in share.numbers(self.total):
+            while passed <= number:
+                due += scale * log(1.0 - uniform())
+                passed += 1
+            yield number, due
+
+    def end(self) -> float:
+        """When the last connection is due, in seconds."""
+        if self.total == 0:
+            return 0.0
+        if not self.poisson:
+            return (self.total - 1) / self.rate
+        return next(self.dues(Share(self.total, (self.total - 1,))))[1]

@@ -1,0 +1,22 @@
+"""What an operator can mend: one root, one line each.
+
+OperatorError           exit 2
++-- PlanError           the plan can't be run as it stands
++-- FleetError          exit 3: the fleet did not gather, or was lost
+"""
+
+
+class OperatorError(Exception):
+    """A mistake or a condition that a person can mend; its text is one line: what is wrong, where, and the mend."""
+
+    exit_code = 2
+
+
+class PlanError(OperatorError):
+    """A plan that can't be run."""
+
+
+class FleetError(OperatorError):
+    """A fleet that did not gather in time, or of which nothing is left."""
+
+    exit_code = 3

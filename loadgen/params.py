@@ -1,0 +1,112 @@
+"""The words that all five commands share: durations, addresses, and how a command ends on a mistake."""
+
+import math
+import re
+import sys
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import click
+
+from loadgen.errors import OperatorError
+from loadgen.version import VERSION
+
+SECONDS_PER = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class Endpoint(NamedTuple):
+    """A host and a port to listen on or to dial; IPv6 hosts stand in brackets in text."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class DurationType(click.ParamType[float]):
+    """Seconds from `30`, `30s`, `500ms`, `5m` or `1h`."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The duration in seconds; zero is legal, a negative or unknown one is not."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)", str(value).strip())
+        if match is None:
+            self.fail(f"{value!r} is not a duration; write 30, 30s, 5m or 1h", param, ctx)
+        return float(match[1]) * SECONDS_PER[match[2]]
+
+
+class EndpointType(click.ParamType[Endpoint]):
+    """An Endpoint from `HOST:PORT` or `[IPV6]:PORT`."""
+
+    name = "host:port"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Endpoint:
+        """The endpoint; port 0 asks the kernel for a free one."""
+        if isinstance(value, Endpoint):
+            return value
+        match = re.fullmatch(r"(?:\[(?P<v6>[0-9a-fA-F:.%\w]+)\]|(?P<host>[^:\[\]]+)):(?P<port>\d{1,5})", str(value))
+        if match is None or int(match["port"]) > 65535:
+            self.fail(f"{value!r} is not HOST:PORT; write for example 127.0.0.1:9505", param, ctx)
+        return Endpoint(match["v6"] or match["host"], int(match["port"]))
+
+
+class RateType(click.ParamType[float]):
+    """A positive number of arrivals per second."""
+
+    name = "rate"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The rate; zero, negative, infinite and non-numeric ones are refused."""
+        try:
+            rate = float(str(value))
+        except ValueError:
+            rate = math.nan
+        if not 0 < rate < math.inf:
+            self.fail(f"{value!r} is not a rate; write a number of arrivals per second above 0", param, ctx)
+        return rate
+
+
+DURATION = DurationType()
+ENDPOINT = EndpointType()
+RATE = RateType()
+
+
+def read_token(path: Path | None) -> str | None:
+    """The shared secret in a file, without the white space around it; raises OperatorError when there is none."""
+    if path is None:
+        return None
+    try:
+        token = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperatorError(f"--token-file {path} can't be read: {error}") from error
+    if not token:
+        raise OperatorError(f"--token-file {path} is empty; put the shared secret into it")
+    return token
+
+
+def run_command(command: click.Command, program: str) -> NoReturn:
+    """Runs a command to its exit code; a mistake prints one line and exits with its own code, never a traceback.
+
+    Every option also reads `LOADGEN_<COMMAND>_<OPTION>` from the environment.
+    """
+    prefix = program.upper().replace("-", "_")
+    command = click.version_option(VERSION, prog_name=program)(command)
+    try:
+        code = command.main(prog_name=program, standalone_mode=False, auto_envvar_prefix=prefix)
+    except click.exceptions.NoArgsIsHelpError as mistake:
+        mistake.show()
+        sys.exit(2)
+    except click.ClickException as mistake:
+        sys.exit(_say(program, mistake.format_message(), mistake.exit_code if mistake.exit_code > 1 else 2))
+    except OperatorError as mistake:
+        sys.exit(_say(program, str(mistake), mistake.exit_code))
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(program: str, text: str, code: int) -> int:
+    click.echo(f"{program}: {' '.join(text.split())}", err=True)
+    return code

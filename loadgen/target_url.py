@@ -1,0 +1,48 @@
+"""The parts of a ws:// or wss:// URL that dialing and upgrading need."""
+
+import socket
+from urllib.parse import urlsplit
+
+import msgspec
+from websockets.exceptions import InvalidURI
+from websockets.uri import parse_uri
+
+from loadgen.errors import PlanError
+
+
+class TargetUrl(msgspec.Struct, frozen=True):
+    """Where to dial and what to ask for."""
+
+    host: str
+    port: int
+    resource: str
+    """Path and query, as in the request line."""
+    secure: bool
+
+    @classmethod
+    def parse(cls, url: str) -> "TargetUrl":
+        """The parts of a URL; raises PlanError with one line when it is none."""
+        if " " in url or not url.isprintable():  # it would end up in the request line as it is
+            raise PlanError(f"target {url!r} has a blank or control character; write %20 in ws://HOST:PORT/PATH")
+        try:
+            uri = parse_uri(url)
+        except (InvalidURI, ValueError) as error:
+            raise PlanError(f"target {url!r} is not a WebSocket URL ({error}); write ws://HOST:PORT/PATH") from error
+        if urlsplit(url).port == 0:
+            # The library takes port 0 for the scheme's own, and would load whatever listens there.
+            raise PlanError(f"target {url!r} has port 0, which can't be dialed; write ws://HOST:PORT/PATH")
+        return cls(host=uri.host, port=uri.port, resource=uri.resource_name, secure=uri.secure)
+
+    @property
+    def host_header(self) -> str:
+        """The Host header: without the port where it is the scheme's own (RFC 6455 section 4.1)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+
+    def resolve(self) -> str:
+        """The first IP address of the host; raises PlanError when it has none. Asks the resolver."""
+        try:
+            found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise PlanError(f"target host {self.host!r} does not resolve ({error}); check its spelling") from error
+        return str(found[0][4][0])

@@ -1,0 +1,3 @@
+"""The version of the distribution; the changelog's top entry is checked against it."""
+
+VERSION = "0.1.0"

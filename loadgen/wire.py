@@ -1,0 +1,142 @@
+"""The messages between worker, agent and coordinator, and their one JSON form.
+
+Between agent and worker they are lines on pipes, between coordinator and agent bodies of HTTP requests. Numbers of
+seconds count from the run's own start on each process's monotonic clock, so wall clocks need not agree.
+"""
+
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from loadgen.arrivals import Share
+from loadgen.capacity import Limit
+from loadgen.fanin import Second
+from loadgen.plan import Plan
+
+WIRE = 1
+"""The version of these messages; a coordinator and an agent of different ones do not work together."""
+
+Message = TypeVar("Message")
+
+
+class Sources(msgspec.Struct, frozen=True):
+    """The local (address, port) pairs of one worker: ports `low` to `high`, every `step`-th from `offset` on."""
+
+    addresses: tuple[str, ...]
+    low: int
+    high: int
+    """Inclusive."""
+    worker: int = 0
+    workers: int = 1
+    start: int = 0
+    """Where counting begins, so that several agents on one host begin at different places."""
+    left_out: tuple[int, ...] = ()
+    """Ports that no worker binds: reserved, privileged, and a few that the machine itself needs."""
+
+
+class Job(msgspec.Struct):
+    """Agent → worker, its first line: everything it has to know."""
+
+    plan: Plan
+    share: Share
+    start: float
+    """When the run starts, on this host's monotonic clock, in seconds."""
+    address: str
+    """The target's IP address: names are resolved once, by the agent."""
+    port: int
+    name: str
+    """The target's host name, for TLS."""
+    host: str
+    """The Host header."""
+    resource: str
+    """Path and query."""
+    secure: bool
+    sources: Sources
+    most_open: int
+    """How many connections this worker may hold at once; numbers that are due wait for a place."""
+
+
+class Report(msgspec.Struct):
+    """Worker → agent, a line a second."""
+
+    second: Second
+    finished: bool = False
+    """Its last line: nothing is open and nothing is to come."""
+    notes: tuple[str, ...] = ()
+
+
+class Hello(msgspec.Struct):
+    """Agent → coordinator: it joins."""
+
+    name: str
+    wire: int
+    version: str
+    max_connections: int
+    limits: tuple[Limit, ...]
+    machine: dict[str, Any]
+    """Facts and kernel settings of its host, for run.json."""
+
+
+class Welcome(msgspec.Struct):
+    """Coordinator → agent: its id and the name it goes by, and the target it will be asked to load."""
+
+    id: str
+    name: str
+    index: int
+    """How many agents joined before it."""
+    plan: Plan
+    agents: int = 1
+    """How many agents are awaited."""
+
+
+class WorkerVitals(msgspec.Struct):
+    """One worker process as it stands: CPU seconds used, resident bytes."""
+
+    worker: int
+    cpu_s: float
+    rss: int
+
+
+class Post(msgspec.Struct):
+    """Agent → coordinator, every second and sooner when there is news: all seconds that are not acknowledged yet."""
+
+    seconds: tuple[Second, ...] = ()
+    ready: bool = False
+    """It looked at the target and will load it."""
+    refusal: str = ""
+    """Why it will not: outside its --allow-target, or the name does not resolve."""
+    finished: bool = False
+    """Its workers are gone and these are its last seconds."""
+    workers: tuple[WorkerVitals, ...] = ()
+    agent_cpu_s: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+class Start(msgspec.Struct):
+    """The order to start: a share of the plan, so many seconds from now."""
+
+    share: Share
+    after: float
+
+
+class Orders(msgspec.Struct):
+    """Coordinator → agent, the reply to a post: the acknowledgement, and what to do."""
+
+    acknowledged: int
+    """Every second up to this number may be forgotten."""
+    do: Literal["wait", "run", "drain", "stop"] = "wait"
+    start: Start | None = None
+    """Repeated with every `run`, so that a lost reply does no harm."""
+
+
+def to_wire(message: Any) -> bytes:
+    """The JSON form of a message."""
+    return msgspec.json.encode(message)
+
+
+def from_wire(data: bytes | str, kind: type[Message]) -> Message:
+    """A message from its JSON form; raises msgspec.DecodeError, whose text says which field is wrong and how."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (UnicodeError, RecursionError) as error:  # not UTF-8; nested without end
+        raise msgspec.DecodeError(str(error)) from error

@@ -1,0 +1,1 @@
+"""Tests: unit mirrors the code, integration runs real processes, bench stands outside the gate."""

@@ -1,0 +1,1 @@
+"""Tests of single modules, named after them."""

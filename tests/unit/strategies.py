@@ -1,0 +1,62 @@
+"""Hypothesis strategies for the values that travel, and the settings that every property test runs under."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from loadgen.fanin import Second
+from loadgen.histogram import HIGHEST, Histogram
+from loadgen.tally import COUNTS, HISTOGRAMS, Held, Tally
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""Nothing here asserts how fast something is: the machine may be busy with another test."""
+
+microseconds = st.integers(0, 1000) | st.integers(0, HIGHEST)
+cuts = st.lists(st.integers(0, 100_000), max_size=12)
+"""Where to cut a stream of bytes; see `pieces`."""
+
+
+def histogram_of(values: Iterable[int]) -> Histogram:
+    histogram = Histogram()
+    for value in values:
+        histogram.record(value)
+    return histogram
+
+
+def merged(tallies: Iterable[Tally]) -> Tally:
+    whole = Tally()
+    for tally in tallies:
+        whole.merge(tally)
+    return whole
+
+
+def pieces(data: bytes, cuts: Sequence[int]) -> list[bytes]:
+    """The bytes cut into parts that join to the whole, none of them empty."""
+    edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    return [data[begin:end] for begin, end in pairwise(edges)]
+
+
+histograms = st.lists(microseconds, max_size=3).map(histogram_of)
+_counts = st.integers(0, 2**40)
+_reasons = st.dictionaries(
+    st.sampled_from(("refused", "http_503", "done", "server_1001")), st.integers(1, 999), max_size=3
+)
+tallies = st.builds(
+    Tally,
+    **dict.fromkeys(COUNTS, _counts),
+    failed=_reasons,
+    closed=_reasons,
+    **dict.fromkeys(HISTOGRAMS, histograms),
+)
+_tallies_of_few_fields = st.builds(Tally, launched=_counts, bytes_sent=_counts, failed=_reasons, connect=histograms)
+seconds = st.builds(
+    Second,
+    st.just(0),
+    _tallies_of_few_fields,
+    st.builds(Held, _counts, _counts),
+    cpu_s=st.integers(0, 1000).map(float),
+    rss=_counts,
+)
+"""Seconds numbered 0; whole CPU seconds, so that adding them up in any order gives the very same number."""

@@ -1,0 +1,50 @@
+"""`loadgen-target`: the embedded target on the command line."""
+
+import click
+
+from loadgen.params import ENDPOINT, Endpoint, run_command
+from loadgen.target.dialect import MODES
+from loadgen.target.settings import Settings
+from loadgen.target.supervisor import serve
+from loadgen.target.vices import LEGAL, Vices
+
+
+@click.command()
+@click.option("--listen", type=ENDPOINT, default="127.0.0.1:9505", show_default=True, help="Port 0: any free one.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes on the one port; by default one per core, more where the descriptor limit demands it.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=1_000_000,
+    show_default=True,
+    help="WebSocket connections open at once, over all workers; the next one is answered 503.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    default="echo",
+    show_default=True,
+    help="Messages come back, or what Appwrite would say.",
+)
+@click.option(
+    "--vice",
+    multiple=True,
+    metavar="NAME[=SECONDS]",
+    help=f"A fault to have, for tests and rehearsals; repeatable. One of {', '.join(LEGAL)}.",
+)
+def command(listen: Endpoint, workers: int | None, limit: int, mode: str, vice: tuple[str, ...]) -> None:
+    """Serves WebSocket on /v1/realtime, GET /stats and POST /publish."""
+    serve(Settings(listen, workers, limit, mode, Vices.parse(vice)))
+
+
+def main() -> None:
+    """The console script."""
+    run_command(command, "loadgen-target")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""The target's plain HTTP: GET /stats and POST /publish, on the port of the WebSockets."""
+
+import logging
+from datetime import UTC, datetime
+
+import msgspec
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from loadgen.target.bus import LARGEST, Bus
+from loadgen.target.dialect import Publication, event_frame
+from loadgen.target.host import Host
+from loadgen.target.request import PATH
+
+
+def application(host: Host, bus: Bus) -> web.Application:
+    """The aiohttp application of one worker; any worker answers for all of them."""
+
+    async def stats(_: web.Request) -> web.Response:
+        return web.json_response(host.stats())
+
+    async def publish(request: web.Request) -> web.Response:
+        try:
+            publication = msgspec.json.decode(await request.read(), type=Publication)
+        except (msgspec.DecodeError, ConnectionResetError) as mistake:  # the latter: it left before the body's end
+            return web.json_response({"error": str(mistake)}, status=400)
+        reached = await bus.publish(publication.channels, event_frame(publication, datetime.now(UTC)))
+        answer = {"subscribers": reached.connections}
+        if reached.silent_workers:
+            answer["silent_workers"] = reached.silent_workers
+        return web.json_response(answer)
+
+    async def upgrade_required(_: web.Request) -> web.Response:
+        ways = {"Upgrade": "websocket", "Connection": "Upgrade"}
+        return web.Response(status=426, headers=ways, text="this path speaks WebSocket\n")
+
+    logging.getLogger("aiohttp.server").addFilter(_is_ours)
+    app = web.Application(client_max_size=LARGEST)
+    app.router.add_get("/stats", stats)
+    app.router.add_post("/publish", publish)
+    app.router.add_get(PATH, upgrade_required)
+    return app
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether what went wrong is no mere client's bad HTTP, which has been answered with a 400."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))

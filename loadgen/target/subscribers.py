@@ -1,0 +1,43 @@
+"""Who is to hear what is published."""
+
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Protocol
+
+
+class Subscriber(Hashable, Protocol):
+    """A connection that frames can be written to."""
+
+    def write(self, data: bytes) -> None:
+        """Sends whole frames."""
+
+
+class Subscribers:
+    """One worker's connections, grouped by the channels they subscribed to.
+
+    One entry per connection however many channels it hears, and so one copy of what goes to several of them.
+    """
+
+    __slots__ = ("_groups",)
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[str, ...], set[Subscriber]] = {}
+
+    def add(self, channels: tuple[str, ...], subscriber: Subscriber) -> None:
+        """Takes a connection in; one without channels hears nothing and is not kept."""
+        if channels:
+            self._groups.setdefault(channels, set()).add(subscriber)
+
+    def remove(self, channels: tuple[str, ...], subscriber: Subscriber) -> None:
+        """Lets a connection go; harmless when it is not there."""
+        group = self._groups.get(channels)
+        if group is not None:
+            group.discard(subscriber)
+            if not group:
+                del self._groups[channels]
+
+    def of(self, channels: Iterable[str]) -> Iterator[Subscriber]:
+        """Everyone who hears one of these channels, each once."""
+        wanted = set(channels)
+        for heard, group in list(self._groups.items()):
+            if not wanted.isdisjoint(heard):
+                yield from list(group)

@@ -1,0 +1,81 @@
+"""One process of a target: a uvloop that accepts, on its own socket of the common port, until its parent is gone."""
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import uvloop
+from aiohttp import web
+
+from loadgen.target.bus import Bus, Mailbox
+from loadgen.target.doorman import Doorman
+from loadgen.target.host import Host
+from loadgen.target.http import application
+from loadgen.target.ledger import Ledger
+from loadgen.target.listeners import BACKLOG
+from loadgen.target.settings import Settings
+
+READY = 0
+"""The byte that a worker tells its parent once it accepts; a signal's number can't be 0."""
+_YOUNG = 50_000
+"""Containers that must pile up before the collector looks at the young ones; with 64,000 connections a pass stalls."""
+
+
+class Shared(NamedTuple):
+    """What the parent made for all workers before the fork."""
+
+    settings: Settings
+    ledger: Ledger
+    listeners: Sequence[socket.socket]
+    """One per worker."""
+    mailboxes: Sequence[Mailbox]
+    """One per worker."""
+    parent_lives: tuple[int, int]
+    """A pipe that no one writes to: it ends when the parent, who alone keeps its write end, is gone."""
+    inbox: tuple[int, int]
+    """The pipe on which the parent is told READY, and of its signals."""
+
+
+def run(shared: Shared, number: int) -> None:
+    """Serves until killed, or until the parent is gone; for a process just forked, with its signals still blocked."""
+    _leave_parents_signals()
+    _drop_what_is_others(shared, number)
+    gc.set_threshold(_YOUNG, 100, 100)
+    gc.enable()
+    uvloop.run(_serve(shared, number))
+
+
+def _leave_parents_signals() -> None:
+    """A Ctrl-C reaches the whole group: the parent sees to it, and ends the workers with a signal of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _drop_what_is_others(shared: Shared, number: int) -> None:
+    """Closes the parent's and the other workers' ends: a listener kept by two would outlive its worker."""
+    os.close(shared.parent_lives[1])
+    os.close(shared.inbox[0])
+    for other, (listener, mailbox) in enumerate(zip(shared.listeners, shared.mailboxes, strict=True)):
+        if other != number:
+            listener.close()
+            mailbox.inward.close()
+
+
+async def _serve(shared: Shared, number: int) -> None:
+    loop = asyncio.get_running_loop()
+    loop.add_reader(shared.parent_lives[0], os._exit, 0)
+    host = Host(shared.settings, shared.ledger, len(shared.listeners), number)
+    bus = Bus(number, shared.mailboxes, host.deliver)
+    bus.listen()
+    runner = web.AppRunner(application(host, bus), access_log=None)
+    await runner.setup()
+    http = runner.server
+    assert http is not None
+    await loop.create_server(lambda: Doorman(host, http), sock=shared.listeners[number], backlog=BACKLOG)
+    os.write(shared.inbox[1], bytes((READY,)))
+    await loop.create_future()

@@ -1,0 +1,258 @@
+"""Real processes for tests: each is started by its command, waited for by what it says, and ended by its id."""
+
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+BIN = Path(sys.executable).parent
+PATIENCE = 30.0
+"""Seconds that anything may take to happen; nothing waits so long unless it fails."""
+
+
+class Address(NamedTuple):
+    """Where a target listens."""
+
+    host: str
+    port: int
+
+    @property
+    def ws(self) -> str:
+        """The URL of its realtime endpoint."""
+        return f"ws://{self.host}:{self.port}/v1/realtime?project=console&channels[]=files"
+
+    def stats(self) -> dict[str, Any]:
+        """The target's own ledger."""
+        return get_json(f"http://{self.host}:{self.port}/stats")
+
+
+def get(url: str) -> str:
+    """The body of a GET."""
+    with urllib.request.urlopen(url, timeout=PATIENCE) as reply:
+        return str(reply.read().decode())
+
+
+def get_json(url: str) -> Any:
+    """The JSON body of a GET."""
+    return json.loads(get(url))
+
+
+def command(name: str, *arguments: str) -> list[str]:
+    """The command line of one of the five commands."""
+    return [str(BIN / name), *arguments]
+
+
+@contextmanager
+def process(name: str, *arguments: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A running command, which is ended afterwards if it has not ended by itself."""
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    running = subprocess.Popen(command(name, *arguments), text=True, **pipes)
+    try:
+        yield running
+    finally:
+        if running.poll() is None:
+            running.send_signal(signal.SIGTERM)
+        try:
+            running.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.communicate()
+
+
+@contextmanager
+def target(*arguments: str) -> Iterator[Address]:
+    """A running embedded target on a free port."""
+    with process("loadgen-target", "--listen", "127.0.0.1:0", *arguments) as running:
+        assert running.stdout is not None
+        line = running.stdout.readline()
+        found = re.search(r"ws://([\d.]+):(\d+)", line)
+        assert found, f"the target said {line!r}"
+        yield Address(found[1], int(found[2]))
+
+
+def run(name: str, *arguments: str, timeout: float = PATIENCE, **options: Any) -> subprocess.CompletedProcess[str]:
+    """A command run to its end."""
+    return subprocess.run(
+        command(name, *arguments), capture_output=True, text=True, timeout=timeout, check=False, **options
+    )
+
+
+def eventually(condition: Any, what: str | Callable[[], str], seconds: float = PATIENCE) -> Any:
+    """The first true value of the condition; fails with `what` when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"did not happen within {seconds} s: {what if isinstance(what, str) else what()}")
+
+
+# --- Commands that are looked at while they run -----------------------------------------------------------------------
+
+
+class Command:
+    """A running command. Its output goes to memory files: they can be read at any time and are never full."""
+
+    def __init__(self, arguments: list[str], **options: Any) -> None:
+        self._out, self._err = os.memfd_create("stdout"), os.memfd_create("stderr")
+        pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": self._out, "stderr": self._err} | options
+        self.process = subprocess.Popen(arguments, **pipes)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    @property
+    def out(self) -> str:
+        """What it has written to standard output."""
+        return os.pread(self._out, 1 << 24, 0).decode()
+
+    @property
+    def err(self) -> str:
+        """What it has written to standard error."""
+        return os.pread(self._err, 1 << 24, 0).decode()
+
+    def says(self, pattern: str) -> "re.Match[str]":
+        """Waits until it has written what the pattern describes, to whichever of the two, or has ended without it."""
+
+        def look() -> "re.Match[str] | None":
+            ended = self.process.poll() is not None
+            found = re.search(pattern, self.out + self.err)
+            assert found or not ended, f"it ended without saying {pattern!r}: {self.out + self.err!r}"
+            return found
+
+        return eventually(  # type: ignore[no-any-return]  # whatever the condition gave
+            look, lambda: f"{pattern!r} in {self.out + self.err!r}"
+        )
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends it a signal."""
+        self.process.send_signal(number)
+
+    def end(self, seconds: float = PATIENCE) -> int:
+        """Waits for its end; the exit code."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"did not end within {seconds} s: {self.out}{self.err}") from None
+
+    def close(self) -> None:
+        """Ends it if it has not ended by itself: two signals, since the first one only drains, then SIGKILL."""
+        for patience in (0.2, 5.0):
+            with suppress(subprocess.TimeoutExpired):
+                self.process.send_signal(signal.SIGTERM)
+                self.process.wait(patience)
+        self.process.kill()
+        self.process.wait()
+        os.close(self._out)
+        os.close(self._err)
+
+
+class Coordinator(Command):
+    """A running `loadgen-coord` on a free port, with its run directory below `out`."""
+
+    def __init__(self, out: Path, *arguments: str, listen: str = "127.0.0.1:0", **options: Any) -> None:
+        self._folder = out
+        super().__init__(command("loadgen-coord", "--listen", listen, "--out", str(out), *arguments), **options)
+
+    @property
+    def url(self) -> str:
+        """Where agents join it."""
+        return self.says(r"agents join at (http://\S+);")[1]
+
+    @property
+    def folder(self) -> Path:
+        """Its run directory."""
+        (folder,) = self._folder.iterdir()
+        return folder
+
+    def summary(self) -> dict[str, Any]:
+        """summary.json."""
+        return json.loads((self.folder / "summary.json").read_text())  # type: ignore[no-any-return]  # an object
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The lines of seconds.ndjson."""
+        return [json.loads(line) for line in (self.folder / "seconds.ndjson").read_text().splitlines()]
+
+    def state(self) -> dict[str, Any]:
+        """The run as /v1/run tells it."""
+        return get_json(f"{self.url}/v1/run")  # type: ignore[no-any-return]  # an object
+
+
+class Agent(Command):
+    """A running `loadgen-agent` with its metrics on a free port, which connects from an address of its own."""
+
+    def __init__(self, coordinator: str, *arguments: str, **options: Any) -> None:
+        defaults = ["--metrics", "127.0.0.1:0", "--workers", "1", "--source", own_source()]
+        super().__init__(command("loadgen-agent", "--coordinator", coordinator, *defaults, *arguments), **options)
+
+    @property
+    def page(self) -> str:
+        """Where it serves /metrics and /healthz."""
+        return self.says(r"metrics at (http://\S+)/metrics")[1]
+
+    def metric(self, name: str) -> float:
+        """The value of one sample, 0 when it is not there."""
+        found = re.search(rf"^{re.escape(name)} (\S+)$", get(f"{self.page}/metrics"), re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    def workers(self) -> list[int]:
+        """The process ids of its workers."""
+        return children(self.pid)
+
+
+@contextmanager
+def coordinator(out: Path, *arguments: str, **options: Any) -> Iterator[Coordinator]:
+    """A coordinator, ended afterwards."""
+    yield from _closing(Coordinator(out, *arguments, **options))
+
+
+@contextmanager
+def agent(coordinator: str, *arguments: str, **options: Any) -> Iterator[Agent]:
+    """An agent, ended afterwards."""
+    yield from _closing(Agent(coordinator, *arguments, **options))
+
+
+def _closing(running: Any) -> Iterator[Any]:
+    try:
+        yield running
+        assert "Traceback" not in running.err, running.err
+    finally:
+        running.close()
+
+
+def children(pid: int) -> list[int]:
+    """The process ids of a process's children."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended, be it reaped or not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def own_source() -> str:
+    """A loopback address that nothing else on this machine is likely to connect from."""
+    return f"127.{random.randrange(64, 128)}.{random.randrange(1, 255)}.{random.randrange(1, 255)}"
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as sock:
+        sock.bind((host, 0))
+        return int(sock.getsockname()[1])

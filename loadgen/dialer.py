@@ -1,0 +1,191 @@
+"""Opens sockets towards the target: own source address and port, never blocking, one errno for every failure.
+
+`bind` with explicit ports counted up, since the kernel's own choice costs 150 times more past half the range. A second
+`connect` on the same socket asks how the first went: on loopback it has succeeded by then, and no poll is needed.
+"""
+
+import asyncio
+import errno
+import select
+import socket
+import ssl
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from loadgen.book import Book, microseconds
+from loadgen.connection import CLOSED, Connection
+from loadgen.sources import SourcePorts
+
+MOST_STEPS = 128
+"""How many ports in a row may be held by others before an attempt is given up as `no_local_port`."""
+_TAKEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
+_UNDER_WAY = (errno.EINPROGRESS, errno.EALREADY)
+_REASONS = {
+    errno.ECONNREFUSED: "refused",
+    errno.ETIMEDOUT: "timeout",
+    errno.ECONNRESET: "reset",
+    errno.EPIPE: "reset",
+    errno.ECONNABORTED: "reset",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+    errno.EHOSTDOWN: "unreachable",
+    errno.EADDRINUSE: "no_local_port",
+    errno.EADDRNOTAVAIL: "no_local_port",
+    errno.EMFILE: "no_fd",
+    errno.ENFILE: "no_fd",
+}
+
+
+class ConnectFailed(Exception):
+    """The connection could not be opened; the text is the ledger's reason."""
+
+
+def reason_of(code: int) -> str:
+    """The ledger's reason for an errno; an unforeseen one keeps its own name, as `eperm`."""
+    return _REASONS.get(code) or errno.errorcode.get(code, f"errno_{code}").lower()
+
+
+class Dialer:
+    """Connects to one address from the worker's own ports; connections come alive on uvloop's transports."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, target: tuple[str, int], ports: SourcePorts, book: Book,
+        tls: ssl.SSLContext | None = None, host: str | None = None,
+    ) -> None:  # fmt: skip
+        self._loop = loop
+        self._target = target
+        self._family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
+        self._ports = ports
+        self._book = book
+        self._tls = tls
+        self._host = host if tls else None
+        self._names: dict[Connection, Any] = {}
+        """Local ends of TLS connections only: their transports forget them when they close."""
+        self._pending: dict[int, tuple[socket.socket, Connection]] = {}
+        self._poll = select.epoll()
+        loop.add_reader(self._poll.fileno(), self._poll_ready)
+
+    def dial(self, connection: Connection, now: float) -> None:
+        """Sends the SYN; raises ConnectFailed when that is not possible."""
+        connection.beat = now
+        for _ in range(MOST_STEPS):
+            pair = self._ports.take()
+            if pair is None:
+                break
+            sock = self._bound(pair)
+            if sock is not None and self._connect(sock, connection, pair):
+                return
+            self._ports.skip(pair)
+            self._book.tally.ports_skipped += 1
+        raise ConnectFailed("no_local_port")
+
+    def ended(self, connection: Connection) -> None:
+        """Takes the connection's port back."""
+        assert connection.transport is not None
+        name = self._names.pop(connection, None) or connection.transport.get_extra_info("sockname")
+        self._ports.give_back((name[0], name[1]))
+
+    def cancel(self, connection: Connection) -> None:
+        """Gives up an attempt that is still under way."""
+        for fd, (sock, waiting) in self._pending.items():
+            if waiting is connection:
+                self._forget(fd)
+                self._drop(sock)
+                return
+
+    def close(self) -> None:
+        """Stops watching; attempts under way are given up."""
+        self._loop.remove_reader(self._poll.fileno())
+        self._poll.close()
+        for sock, _ in self._pending.values():
+            sock.close()
+        self._pending.clear()
+
+    def _bound(self, pair: tuple[str, int]) -> socket.socket | None:
+        """A socket bound to the pair; None when someone else holds it."""
+        try:
+            sock = socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError as error:
+            self._ports.give_back(pair)
+            raise ConnectFailed(reason_of(error.errno or 0)) from error
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT after a run is no obstacle
+        try:
+            sock.bind(pair)
+        except OSError as error:
+            sock.close()
+            if error.errno in _TAKEN:
+                return None
+            self._ports.give_back(pair)
+            raise ConnectFailed(reason_of(error.errno or 0)) from error
+        return sock
+
+    def _connect(self, sock: socket.socket, connection: Connection, pair: tuple[str, int]) -> bool:
+        """Starts connecting; False when the kernel has this very pair of ends in use."""
+        code = sock.connect_ex(self._target)
+        if code in _UNDER_WAY:
+            code = sock.connect_ex(self._target)
+        if code in _UNDER_WAY:
+            self._pending[sock.fileno()] = sock, connection
+            self._poll.register(sock.fileno(), select.EPOLLOUT)
+        elif code == 0:
+            self._attach(sock, connection)
+        else:
+            sock.close()
+            if code in _TAKEN:
+                return False
+            self._ports.give_back(pair)
+            raise ConnectFailed(reason_of(code))
+        return True
+
+    def _poll_ready(self) -> None:
+        for fd, _ in self._poll.poll(0):
+            sock, connection = self._forget(fd)
+            code = sock.connect_ex(self._target)
+            if code in (0, errno.EISCONN):
+                self._attach(sock, connection)
+            else:
+                self._drop(sock)
+                connection.give_up(reason_of(code))
+
+    def _forget(self, fd: int) -> tuple[socket.socket, Connection]:
+        self._poll.unregister(fd)
+        return self._pending.pop(fd)
+
+    def _drop(self, sock: socket.socket) -> None:
+        name = sock.getsockname()
+        sock.close()
+        self._ports.give_back((name[0], name[1]))
+
+    def _attach(self, sock: socket.socket, connection: Connection) -> None:
+        """Hands a connected socket to uvloop, whose coroutine is driven by hand: a task costs more than the rest."""
+        if self._tls:
+            self._names[connection] = sock.getsockname()
+        else:
+            self._book.tally.connect.record(microseconds(monotonic() - connection.beat))
+        opening = self._loop.create_connection(lambda: connection, sock=sock, ssl=self._tls, server_hostname=self._host)
+        self._drive(opening, sock, connection)
+
+    def _drive(self, opening: Any, sock: socket.socket, connection: Connection, _: Any = None) -> None:
+        """Runs uvloop's coroutine to the next future that it awaits, or to its end."""
+        try:
+            future = opening.send(None)
+        except StopIteration:
+            if connection.state == CLOSED:
+                self._take_back(connection)
+            elif self._tls:
+                self._book.tally.connect.record(microseconds(monotonic() - connection.beat))
+        except OSError as error:  # includes ssl.SSLError
+            sock.detach()  # the transport closes the descriptor; the socket must not close it again
+            self._take_back(connection)
+            if connection.state != CLOSED:
+                reason = "tls" if isinstance(error, ssl.SSLError) else reason_of(error.errno or errno.ECONNRESET)
+                connection.give_up(reason)
+        else:
+            future.add_done_callback(partial(self._drive, opening, sock, connection))
+
+    def _take_back(self, connection: Connection) -> None:
+        """Takes back the port of a TLS connection that never came alive, or was given up before it did."""
+        name = self._names.pop(connection, None)
+        if name is not None:
+            self._ports.give_back(name[:2])

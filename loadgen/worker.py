@@ -1,0 +1,155 @@
+"""One process: takes a job from standard input, drives an engine, writes one line a second; end of input means stop.
+
+A plain subprocess that speaks JSON lines: whoever holds the pipe owns the load. When the pipe ends, for whatever
+reason, also SIGKILL of its owner, the process leaves and the kernel closes its connections.
+"""
+
+import asyncio
+import gc
+import os
+import resource
+import signal
+import ssl
+import sys
+from time import monotonic, process_time
+from typing import NoReturn
+
+import msgspec
+import uvloop
+
+from loadgen.book import Book, microseconds
+from loadgen.dialer import Dialer
+from loadgen.engine import CLOSE_WITHIN, TICK, Engine, ticks
+from loadgen.fanin import Second
+from loadgen.handshake import Handshake
+from loadgen.machine import raise_nofile
+from loadgen.session import BUILT_IN
+from loadgen.sources import SourcePorts
+from loadgen.wire import Job, Report, from_wire, to_wire
+
+STATM = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+HALF_A_MILLISECOND = 0.0005
+"""The event loop rounds to whole milliseconds; rounded down, it would wake early, find nothing due, and spin."""
+PAGE = resource.getpagesize()
+
+
+class Worker(asyncio.Protocol):
+    """The engine's shell: its clock, its pipes, its seconds."""
+
+    def __init__(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._start = job.start
+        self._second = 0
+        self._book = Book(
+            handshake=Handshake(job.host, job.resource),
+            think=ticks(job.plan.think) * TICK,
+            seed=hash((job.plan.seed, job.share.positions[:1])),
+            close_within=CLOSE_WITHIN,
+        )
+        sources = job.sources
+        ports = SourcePorts(
+            sources.addresses,
+            range(sources.low, sources.high + 1),
+            worker=sources.worker,
+            workers=sources.workers,
+            start=sources.start,
+            reserved=frozenset(sources.left_out),
+        )
+        tls = ssl.create_default_context() if job.secure else None
+        self._engine = Engine(
+            plan=job.plan,
+            session=BUILT_IN[job.plan.ping],
+            dues=job.plan.schedule.dues(job.share),
+            start=job.start,
+            most_open=job.most_open,
+            book=self._book,
+            dialer=Dialer(loop, (job.address, job.port), ports, self._book, tls, job.name),
+        )
+        self._out: asyncio.WriteTransport | None = None
+        self._done: asyncio.Future[None] = loop.create_future()
+
+    async def run(self) -> None:
+        """Runs until the load is over, or standard input is."""
+        await self._loop.connect_read_pipe(lambda: self, os.fdopen(0, "rb", 0))
+        self._out, _ = await self._loop.connect_write_pipe(asyncio.Protocol, os.fdopen(1, "wb", 0))
+        delay = max(0.0, self._start - monotonic())
+        self._loop.call_later(delay, self._tick, monotonic() + delay)
+        await self._done
+
+    def data_received(self, data: bytes) -> None:
+        """The two orders that a worker knows once it has its job: drain, and stop."""
+        if b"stop" in data:
+            self._engine.stop(monotonic())
+        else:
+            self._engine.drain(monotonic())
+
+    def eof_received(self) -> None:
+        """Its owner is gone: it leaves at once."""
+        if not self._done.done():
+            self._done.set_result(None)
+
+    def _tick(self, planned: float) -> None:
+        now = monotonic()
+        self._book.tally.loop_lag.record(microseconds(now - planned))
+        while self._second < int(now - self._start):
+            self._report()
+        again = self._engine.tick(now)
+        if self._engine.finished:
+            self._report(finished=True)
+            self._finish()
+        elif again <= now:
+            self._loop.call_soon(self._tick, now)
+        else:
+            self._loop.call_later(again - now + HALF_A_MILLISECOND, self._tick, again)
+
+    def _report(self, *, finished: bool = False) -> None:
+        second = Second(self._second, self._book.turn_page(), self._engine.held(), process_time(), resident())
+        self._second += 1
+        assert self._out is not None
+        self._out.write(to_wire(Report(second, finished)) + b"\n")
+
+    def _finish(self) -> None:
+        """Leaves once the last line is written."""
+        assert self._out is not None
+        if self._out.get_write_buffer_size():
+            self._loop.call_later(TICK, self._finish)
+        elif not self._done.done():
+            self._done.set_result(None)
+
+
+def resident() -> int:
+    """This process's resident memory in bytes; needs no descriptor when there is none left."""
+    return int(os.pread(STATM, 128, 0).split()[1]) * PAGE
+
+
+def main() -> NoReturn:
+    """Entry of a worker process: the job is the first line of standard input, the next one would be `drain`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the owner decides
+    raise_nofile()
+    os.write(1, b"\n")  # all modules are loaded: it is ready for its job
+    line, ended, rest = b"", b"", b""
+    while not ended:
+        chunk = os.read(0, 65536)
+        if not chunk:
+            sys.exit(0)
+        line, ended, rest = (line + chunk).partition(b"\n")
+    try:
+        job = from_wire(line, Job)
+    except msgspec.DecodeError as error:
+        sys.exit(f"worker: not a job: {error}")
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # a full collection over 64,000 live connections stalls the loop; the hot path makes no cycles
+    uvloop.run(_main(job, rest))
+    os._exit(0)  # the kernel closes what is left; standard output is closed already
+
+
+async def _main(job: Job, rest: bytes) -> None:
+    worker = Worker(job, asyncio.get_running_loop())
+    if rest:
+        worker.data_received(rest)
+    await worker.run()
+
+
+if __name__ == "__main__":
+    main()

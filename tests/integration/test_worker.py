@@ -1,0 +1,155 @@
+"""One worker process, driven over its pipes as an agent drives it, against a real target."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+import pytest
+
+from loadgen.arrivals import Share
+from loadgen.plan import Plan
+from loadgen.tally import Ledger, Tally
+from loadgen.wire import Job, Report, Sources, from_wire, to_wire
+from tests.processes import PATIENCE, Address, eventually, own_source, target
+
+CONNECTIONS = 200
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Address]:
+    """One target for all; each test looks at what changed."""
+    with target("--workers", "1") as running:
+        yield running
+
+
+def job(server: Address, **changes) -> bytes:
+    """A line that asks for a small load."""
+    plan = {"rate": 1000.0, "max": CONNECTIONS, "think": 0.3, "hold": 600.0}
+    return to_wire(
+        Job(
+            plan=Plan(**plan | changes),
+            share=Share(),
+            start=monotonic() + 0.2,
+            address=server.host,
+            port=server.port,
+            name=server.host,
+            host=f"{server.host}:{server.port}",
+            resource="/v1/realtime?project=console&channels[]=files",
+            secure=False,
+            sources=Sources((own_source(),), 20_000, 60_000),
+            most_open=CONNECTIONS,
+        )
+    )
+
+
+@contextmanager
+def worker() -> Iterator["subprocess.Popen[bytes]"]:
+    """A worker that has said it is ready; killed afterwards if it has not left."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "loadgen.worker"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+    ) as running:  # fmt: skip
+        try:
+            assert running.stdout.readline() == b"\n"
+            yield running
+        finally:
+            running.kill()
+
+
+def reports(running) -> Iterator[Report]:
+    """Its lines as they come, to the end of its output."""
+    for line in running.stdout:
+        yield from_wire(line, Report)
+
+
+def total_of(found: list[Report]) -> Tally:
+    """All its seconds, merged."""
+    total = Tally()
+    for report in found:
+        total.merge(report.second.tally)
+    return total
+
+
+def empty(server: Address) -> dict:
+    """The target's ledger once nothing is open."""
+    return eventually(lambda: (stats := server.stats())["open"] == 0 and stats, lambda: f"empty: {server.stats()}")
+
+
+def test_a_drain_line_ends_it_in_good_order_and_every_second_adds_up(server):
+    before, found, asked = empty(server), [], False
+    with worker() as running:
+        running.stdin.write(job(server) + b"\n")
+        for report in reports(running):
+            found.append(report)
+            held = report.second.held
+            ledger = Ledger.of(CONNECTIONS, total_of(found))
+            assert ledger.breaches(held) == []
+            if not asked and held.open == CONNECTIONS and ledger.opened == CONNECTIONS and report.second.number >= 1:
+                asked = True
+                running.stdin.write(b"drain\n")
+        assert running.wait(PATIENCE) == 0
+        assert running.stderr.read() == b""
+    after, total = empty(server), total_of(found)
+
+    assert [report.second.number for report in found] == list(range(len(found)))
+    assert [report.finished for report in found] == [False] * (len(found) - 1) + [True]
+    assert (total.launched, total.opened, total.closed) == (CONNECTIONS, CONNECTIONS, {"drained": CONNECTIONS})
+    assert total.pings == total.pongs > 0
+    changed = {name: after[name] - before[name] for name in ("opened", "closed", "pings", "messages")}
+    assert (changed["opened"], changed["closed"], changed["pings"]) == (total.opened, CONNECTIONS, total.pings)
+    assert changed["messages"] == total.messages_received == 0
+    assert total.handshake.total == CONNECTIONS
+    assert total.ping_rtt.total == total.pongs
+    assert found[-1].second.cpu_s >= found[0].second.cpu_s > 0
+    assert all(report.second.rss > 1 << 20 for report in found)
+
+
+def test_sessions_that_are_done_end_it_by_themselves(server):
+    before = empty(server)
+    with worker() as running:
+        running.stdin.write(job(server, loops=2, think=0.1) + b"\n")
+        found = list(reports(running))
+        assert running.wait(PATIENCE) == 0
+    after, total = empty(server), total_of(found)
+    assert found[-1].finished
+    assert total.closed == {"done": CONNECTIONS}
+    assert total.pings == after["pings"] - before["pings"] == 2 * CONNECTIONS
+
+
+def test_the_end_of_its_input_is_its_own_end(server):
+    """Whoever holds the pipe owns the load: also without a word, everything is closed."""
+    empty(server)
+    with worker() as running:
+        running.stdin.write(job(server) + b"\n")
+        eventually(lambda: server.stats()["open"] == CONNECTIONS, "all are open")
+        running.stdin.close()
+        assert running.wait(PATIENCE) == 0
+        empty(server)
+        assert running.stderr.read() == b""
+
+
+def test_a_worker_without_a_job_leaves_quietly():
+    with worker() as running:
+        running.stdin.close()
+        assert (running.wait(PATIENCE), running.stdout.read(), running.stderr.read()) == (0, b"", b"")
+
+
+@pytest.mark.parametrize("line", [b"garbage", b"{}", b'{"plan": {"rate": -1}}', b"\xff\xfe", b"[" * 100_000])
+def test_what_is_no_job_is_one_line_and_a_failure(line):
+    with worker() as running:
+        running.stdin.write(line + b"\n")
+        code = running.wait(PATIENCE)
+        (complaint,) = running.stderr.read().decode().splitlines()
+    assert code not in (0, None)
+    assert complaint.startswith("worker: not a job: ")
+
+
+def test_a_job_of_another_shape_names_the_field(server):
+    wrong = json.loads(job(server)) | {"most_open": "many"}
+    with worker() as running:
+        running.stdin.write(json.dumps(wrong).encode() + b"\n")
+        assert running.wait(PATIENCE) == 1
+        assert b"$.most_open" in running.stderr.read()

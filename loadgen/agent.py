@@ -1,0 +1,128 @@
+"""Joins one coordinator after another, and knows what all runs together counted."""
+
+import logging
+import socket
+
+import aiohttp
+import msgspec
+import tenacity
+
+from loadgen.capacity import Limit
+from loadgen.engagement import SILENCE, Engagement, Settings
+from loadgen.errors import OperatorError
+from loadgen.limits import client_limits, workers_needed
+from loadgen.machine import facts, read_machine
+from loadgen.metrics import Reading
+from loadgen.tally import Ledger, Tally
+from loadgen.version import VERSION
+from loadgen.wire import WIRE, Hello, Welcome, from_wire, to_wire
+
+log = logging.getLogger("loadgen.agent")
+REPLY_WITHIN = 10.0
+"""Seconds that the coordinator has to answer."""
+
+
+class Refused(OperatorError):
+    """The coordinator will not have this agent, and asking again will not change that."""
+
+
+class Busy(Exception):
+    """The coordinator will not have this agent now; it may later."""
+
+
+class Agent:
+    """One client machine's agent, over one run after another."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.leaving = False
+        """No further run after this one."""
+        self.engagement: Engagement | None = None
+        self._past = Tally()
+        """What earlier runs counted: Prometheus's counters never go back."""
+
+    async def run(self) -> None:
+        """Joins and serves coordinators until told to leave."""
+        timeout = aiohttp.ClientTimeout(total=min(REPLY_WITHIN, max(SILENCE, self.settings.orphan_after)))
+        headers = {"Authorization": f"Bearer {self.settings.token}"} if self.settings.token else {}
+        async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http:
+            while not self.leaving:
+                welcome, machine_limits = await self._join(http)
+                self.engagement = Engagement(self.settings, http, welcome, machine_limits)
+                try:
+                    await self.engagement.serve()
+                finally:
+                    await self.engagement.pool.stop()
+                    self._past.merge(self.engagement.pool.fanin.total)
+                    self.engagement = None
+                self.leaving = self.leaving or self.settings.once
+
+    async def _join(self, http: aiohttp.ClientSession) -> tuple[Welcome, tuple[Limit, ...]]:
+        """Waits for a coordinator that takes it; says once what it waits for."""
+        hello = _hello(self.settings)
+        said: set[str] = set()
+        async for attempt in tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type((Busy, aiohttp.ClientError, TimeoutError)),
+            wait=tenacity.wait_fixed(0.5) + tenacity.wait_random(0, 0.5),
+            before_sleep=lambda state: _say_once(said, self.settings.coordinator, state),
+        ):
+            with attempt:
+                return await _knock(http, self.settings.coordinator, hello), hello.limits
+        raise AssertionError("retrying ends only with an answer")
+
+    def reading(self) -> Reading:
+        """Its totals over all runs, for Prometheus."""
+        total = Tally()
+        total.merge(self._past)
+        if self.engagement is None:
+            return Reading(agent=None, ledger=Ledger.of(0, total), total=total, workers=())
+        total.merge(self.engagement.pool.fanin.total)
+        return Reading(agent=None, ledger=Ledger.of(0, total), total=total, workers=self.engagement.pool.vitals())
+
+
+def _hello(settings: Settings) -> Hello:
+    machine = read_machine()
+    workers = settings.workers or workers_needed(settings.max_connections, machine, machine.cpus)
+    found = client_limits(
+        machine,
+        addresses=max(1, len(settings.sources)),
+        ports=settings.ports,
+        workers=workers,
+        max_connections=settings.max_connections,
+    )
+    return Hello(
+        name=settings.name or socket.gethostname(),
+        wire=WIRE,
+        version=VERSION,
+        max_connections=settings.max_connections,
+        limits=tuple(found),
+        machine=facts(machine),
+    )
+
+
+async def _knock(http: aiohttp.ClientSession, coordinator: str, hello: Hello) -> Welcome:
+    async with http.post(f"{coordinator}/v1/agents", data=to_wire(hello)) as reply:
+        body = await reply.read()
+        if reply.status == 200:
+            return from_wire(body, Welcome)
+        text = _error_in(body) or f"HTTP {reply.status}"
+        if reply.status == 401:
+            raise Refused(f"the coordinator at {coordinator} refused the token ({text}); give its --token-file")
+        if reply.status == 426 or (400 <= reply.status < 500 and reply.status != 409):
+            raise Refused(f"the coordinator at {coordinator} refused this agent: {text}")
+        raise Busy(text)
+
+
+def _error_in(body: bytes) -> str:
+    try:
+        return str(msgspec.json.decode(body, type=dict[str, str]).get("error", ""))
+    except msgspec.DecodeError:
+        return ""
+
+
+def _say_once(said: set[str], coordinator: str, state: tenacity.RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    text = f"waiting: {error}" if isinstance(error, Busy) else f"waiting for a coordinator at {coordinator}"
+    if text not in said:
+        said.add(text)
+        log.info("%s", text)

@@ -1,0 +1,154 @@
+"""`loadgen-agent`: runs on each client machine and dials the coordinator."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+import uvloop
+from aiohttp import web
+from click.core import ParameterSource
+
+from loadgen.agent import Agent
+from loadgen.engagement import Settings
+from loadgen.errors import OperatorError
+from loadgen.metrics import registry_of, render
+from loadgen.params import DURATION, ENDPOINT, Endpoint, read_token, run_command
+from loadgen.permit import Permit
+from loadgen.sources import local_addresses_exist, parse_ports, parse_sources
+
+log = logging.getLogger("loadgen.agent")
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--coordinator", default="http://127.0.0.1:8091", metavar="URL", help="Whom to dial.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="Shared secret, where the coordinator wants one.")
+@click.option("--name", default="", show_default="host name", help="What reports and metrics call this agent.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), show_default="one per core, more where descriptors demand it",
+    help="Worker processes.",
+)  # fmt: skip
+@click.option("--max-connections", type=click.IntRange(min=1), default=64_000, help="Most connections open at once.")
+@click.option("--source", multiple=True, metavar="IP", help="Addresses or ranges to connect from; repeatable.")
+@click.option("--ports", default="1025-65535", metavar="MIN-MAX", help="Source ports of each address.")
+@click.option("--metrics", type=ENDPOINT, default="127.0.0.1:9646", help="Where Prometheus scrapes; port 0 is any.")
+@click.option(
+    "--allow-target", multiple=True, metavar="CIDR|HOST",
+    help="What it may load besides loopback; repeatable. It refuses anything else.",
+)  # fmt: skip
+@click.option(
+    "--orphan-after", type=DURATION, default="30", help="Coordinator silent that long: drain, await a new one."
+)
+@click.option("--once", is_flag=True, help="Leave after one run.")
+@click.pass_context
+def agent(
+    ctx: click.Context, coordinator: str, token_file: Path | None, name: str, workers: int | None,
+    max_connections: int, source: tuple[str, ...], ports: str, metrics: Endpoint, allow_target: tuple[str, ...],
+    orphan_after: float, once: bool,
+) -> None:  # fmt: skip
+    """Opens its share of the coordinator's connections from one worker process per core."""
+    addresses = parse_sources(source)
+    local_addresses_exist(addresses)
+    settings = Settings(
+        coordinator=_base_url(coordinator),
+        token=read_token(token_file),
+        name=name,
+        workers=workers,
+        max_connections=max_connections,
+        sources=addresses,
+        ports=parse_ports(ports),
+        permit=Permit(allow_target),
+        orphan_after=orphan_after,
+        once=once,
+    )
+    fixed = ctx.get_parameter_source("metrics") is not ParameterSource.DEFAULT
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="loadgen-agent: %(message)s")
+    logging.getLogger("aiohttp").setLevel(logging.ERROR)
+    uvloop.run(_serve(settings, metrics, fixed=fixed))
+
+
+def _base_url(text: str) -> str:
+    url = text.rstrip("/")
+    try:
+        parts = urlsplit(url)
+        dialable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port over 65535, a bracket without its other
+        dialable = False
+    if not dialable:
+        raise click.BadParameter(f"{text!r} is not a URL; write http://HOST:8091", param_hint="--coordinator")
+    return url
+
+
+async def _serve(settings: Settings, metrics: Endpoint, *, fixed: bool) -> None:
+    """Runs the agent beside its metrics page; the first signal drains, the second ends it at once."""
+    agent = Agent(settings)
+    async with _metrics_page(agent, metrics, fixed=fixed):
+        running = asyncio.create_task(agent.run())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, _leave, agent, running)
+        try:
+            await running
+        except asyncio.CancelledError:
+            log.info("stopped")
+
+
+def _leave(agent: Agent, running: "asyncio.Task[None]") -> None:
+    if agent.leaving or agent.engagement is None:
+        running.cancel()
+    else:
+        agent.engagement.leave()
+    agent.leaving = True
+
+
+@asynccontextmanager
+async def _metrics_page(agent: Agent, endpoint: Endpoint, *, fixed: bool) -> AsyncIterator[None]:
+    """Serves /metrics and /healthz. Where the default port is taken by another agent of this host, any port does."""
+    registry = registry_of(lambda: [agent.reading()])
+
+    async def show_metrics(_: web.Request) -> web.Response:
+        body, content_type = render(registry)
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def show_health(_: web.Request) -> web.Response:
+        return web.json_response({"status": "ok", "running": agent.engagement is not None})
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", show_metrics), web.get("/healthz", show_health)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await _listen(runner, endpoint, fixed=fixed)
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, endpoint: Endpoint, *, fixed: bool) -> None:
+    site = web.TCPSite(runner, endpoint.host, endpoint.port)
+    try:
+        await site.start()
+    except OSError as error:
+        if fixed:
+            raise OperatorError(
+                f"--metrics {endpoint} can't be listened on ({error.strerror}); give another"
+            ) from error
+        await site.stop()
+        site = web.TCPSite(runner, endpoint.host, 0)
+        await site.start()
+    host, port = runner.addresses[-1][:2]
+    log.info("metrics at http://%s/metrics", Endpoint(host, port))
+
+
+def main() -> None:
+    """Entry of `loadgen-agent`."""
+    run_command(agent, "loadgen-agent")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+"""One run as an agent serves it: its share to the workers, their seconds to the coordinator, orders obeyed."""
+
+import asyncio
+import logging
+from time import monotonic, process_time
+
+import aiohttp
+import msgspec
+
+from loadgen.capacity import Limit, shortfall
+from loadgen.errors import PlanError
+from loadgen.fanin import Second
+from loadgen.limits import unusable_ports, workers_needed
+from loadgen.machine import read_machine
+from loadgen.permit import Permit
+from loadgen.pool import Pool
+from loadgen.sources import source_for
+from loadgen.target_url import TargetUrl
+from loadgen.wire import Job, Orders, Post, Sources, Start, Welcome, from_wire, to_wire
+
+log = logging.getLogger("loadgen.agent")
+BEAT = 0.25
+"""Seconds between two looks at the workers."""
+SILENCE = 1.0
+"""Seconds without news after which the agent posts all the same: the sign of life."""
+LEAVE_WITHIN = 5.0
+"""Seconds that an agent which is told to leave goes on trying to deliver its last seconds."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """An agent's options."""
+
+    coordinator: str = "http://127.0.0.1:8091"
+    token: str | None = None
+    name: str = ""
+    workers: int | None = None
+    max_connections: int = 64_000
+    sources: tuple[str, ...] = ()
+    ports: range = range(1025, 65_536)
+    permit: Permit
+    orphan_after: float = 30.0
+    once: bool = False
+
+
+class Engagement:
+    """One run, from the welcome to the coordinator's leave: the seconds out, the orders in."""
+
+    def __init__(
+        self, settings: Settings, http: aiohttp.ClientSession, welcome: Welcome, limits: tuple[Limit, ...]
+    ) -> None:
+        self.pool = Pool()
+        self._settings = settings
+        self._http = http
+        self._welcome = welcome
+        self._limits = limits
+        self._url = f"{settings.coordinator}/v1/agents/{welcome.id}/seconds"
+        self._outbox: dict[int, Second] = {}
+        """Seconds without an acknowledgement yet, by number."""
+        self._notes: list[str] = []
+        self._ready = False
+        self._refusal = ""
+        self._target: tuple[TargetUrl, str] | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._draining = False
+        self._over = False
+        self._patience = settings.orphan_after
+        self._heard = self._spoke = monotonic()
+
+    async def serve(self) -> None:
+        """Serves this run to its end: the coordinator's word, or its silence."""
+        log.info("joined %s as %s", self._settings.coordinator, self._welcome.name)
+        await self._get_ready()
+        while not self._over:
+            self._collect()
+            if self._outbox or self._notes or self.pool.finished or monotonic() - self._spoke >= SILENCE:
+                await self._speak()
+            self._mind_silence()
+            await asyncio.sleep(BEAT)
+        if self._running is None and monotonic() - self._heard < self._patience:
+            await self._speak()  # that it is gone: the fleet need not wait for its silence
+
+    async def _get_ready(self) -> None:
+        """Looks at the target and warms the workers; a target it may not load is refused."""
+        plan = self._welcome.plan
+        try:
+            url = TargetUrl.parse(plan.target)
+            address = await asyncio.to_thread(url.resolve)
+            self._refusal = self._settings.permit.refusal(url.host, address)
+            self._target = url, address
+        except PlanError as error:
+            self._refusal = str(error)
+        if self._refusal:
+            self._note(f"{self._welcome.name} {self._refusal}")
+        else:
+            await self.pool.warm(self._workers_for(-(-plan.max // self._welcome.agents)))
+            self._ready = True
+
+    def _workers_for(self, share: int) -> int:
+        if self._settings.workers is not None:
+            return self._settings.workers
+        machine = read_machine()
+        return workers_needed(min(share, self._settings.max_connections), machine, machine.cpus)
+
+    def _note(self, text: str) -> None:
+        log.warning("%s", text)
+        self._notes.append(text)
+
+    def _collect(self) -> None:
+        if self._running is not None and self._running.done():
+            self._running.result()
+        self.pool.kill_hung(monotonic())
+        for note in self.pool.notes:
+            self._note(note)
+        self.pool.notes.clear()
+        for second in self.pool.settled():
+            self._outbox[second.number] = second
+
+    async def _speak(self) -> None:
+        """Posts what is not acknowledged; a failure changes nothing, the next beat posts it again."""
+        post = self._post()
+        try:
+            async with self._http.post(self._url, data=to_wire(post)) as reply:
+                body = await reply.read()
+                status = reply.status
+        except (aiohttp.ClientError, TimeoutError) as error:
+            log.debug("not delivered: %r", error)
+            return
+        self._spoke = monotonic()
+        if status == 200:
+            self._heard = monotonic()
+            del self._notes[: len(post.notes)]
+            self._obey(from_wire(body, Orders), post)
+        elif status in (401, 404):
+            self._forgotten(status)
+
+    def _forgotten(self, status: int) -> None:
+        """The coordinator is not the one that gave this share: nobody wants the seconds any more."""
+        if not self._draining:
+            log.warning("the coordinator does not know this agent any more (HTTP %d)", status)
+        self.drain()
+        self._over = self._over or self.pool.finished
+
+    def _post(self) -> Post:
+        return Post(
+            seconds=tuple(self._outbox.values()),
+            ready=self._ready,
+            refusal=self._refusal,
+            finished=self.pool.finished or (self._over and self._running is None),
+            workers=self.pool.vitals(),
+            agent_cpu_s=process_time(),
+            notes=tuple(self._notes),
+        )
+
+    def _obey(self, orders: Orders, post: Post) -> None:
+        for number in [number for number in self._outbox if number <= orders.acknowledged]:
+            del self._outbox[number]
+        if orders.do == "run" and orders.start is not None and self._running is None:
+            self._running = asyncio.create_task(self._run(orders.start))
+        elif orders.do == "drain":
+            self._drain()
+        elif orders.do == "stop":
+            self._stop()
+        self._over = self._over or (post.finished and not self._outbox)
+
+    async def _run(self, start: Start) -> None:
+        begin = monotonic() + start.after
+        assert self._target is not None
+        share = start.share.count(self._welcome.plan.max)
+        short = shortfall(self._limits, share)
+        if short is not None:
+            self._note(
+                f"{self._welcome.name}: share {share:,}, but {short.resource} gives out first at "
+                f"{short.connections:,} ({short.detail}); {short.mend}"
+            )
+        jobs = self._jobs(start, begin)
+        log.info("opens %d connections with %d workers", share, len(jobs))
+        self.pool.expect_silence_until(begin)
+        await self.pool.run(jobs)
+        self.pool.expect_silence_until(max(begin, monotonic()))
+        if self._draining:
+            self.pool.drain()
+
+    def _jobs(self, start: Start, begin: float) -> list[Job]:
+        """One job a worker: its part of the share, its own ports, its part of the capacity."""
+        assert self._target is not None
+        plan, (url, address), ports = self._welcome.plan, self._target, self._settings.ports
+        count = min(self._workers_for(start.share.count(plan.max)), start.share.count(plan.max))
+        places, extra = divmod(self._settings.max_connections, count)
+        addresses = self._settings.sources or (source_for(address),)
+        left_out = tuple(sorted(unusable_ports(read_machine(), ports)))
+        turn = len(addresses) * len(ports) // count * self._welcome.index // max(1, self._welcome.agents)
+        return [
+            Job(
+                plan=plan,
+                share=share,
+                start=begin,
+                address=address,
+                port=url.port,
+                name=url.host,
+                host=url.host_header,
+                resource=url.resource,
+                secure=url.secure,
+                sources=Sources(addresses, ports.start, ports.stop - 1, number, count, turn, left_out),
+                most_open=places + (number < extra),
+            )
+            for number, share in enumerate(start.share.split([1] * count))
+        ]
+
+    def _drain(self) -> None:
+        if not self._draining:
+            self._draining = True
+            log.info("drains")
+            self.pool.drain()
+
+    def _stop(self) -> None:
+        """Everything is cut at once; the last seconds are still delivered."""
+        self._draining = True
+        self.pool.cut()
+        self.leave()
+
+    def drain(self) -> None:
+        """Closes everything in good order; without a share there is nothing to close."""
+        self._drain()
+        self._over = self._over or self._running is None
+
+    def leave(self) -> None:
+        """Its owner, or its coordinator, wants it gone: it drains, and does not wait long for who does not answer."""
+        self._patience = min(self._patience, LEAVE_WITHIN)
+        self.drain()
+
+    def _mind_silence(self) -> None:
+        """Without a coordinator for too long: closes everything in good order and forgets the run."""
+        silent = monotonic() - self._heard
+        if silent <= self._patience:
+            return
+        if not self._draining:
+            log.warning("no word from the coordinator for %.0f s", silent)
+            self.drain()
+        self._over = self._over or self.pool.finished

@@ -1,0 +1,122 @@
+"""`loadgen-coord` and `loadgen-report`: options in, one frozen plan, one call."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import uvloop
+from click.core import ParameterSource
+
+from coordinator.conduct import Settings, conduct
+from coordinator.dryrun import dry_run
+from coordinator.expect import parse
+from coordinator.report import comparison, text_report
+from coordinator.rundir import read_run
+from loadgen.errors import OperatorError
+from loadgen.params import DURATION, ENDPOINT, RATE, run_command
+from loadgen.plan import TARGET, Plan, plan_of, read_plan, to_toml
+
+PLANNED = Plan.__struct_fields__
+"""The options that make up the plan, by their names."""
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("target", default=TARGET)
+@click.option("--rate", type=RATE, default=2000, metavar="R", help="Arrivals per second over the whole fleet.")
+@click.option("--max", type=click.IntRange(min=1), default=1_000_000, metavar="N", help="Connections started in all.")
+@click.option("--arrival", type=click.Choice(["uniform", "poisson"]), default="uniform", help="Staggering of arrivals.")
+@click.option("--seed", type=int, default=0, help="Of everything random.")
+@click.option("--hold", type=DURATION, default="60", help="How long the plateau is held after the last arrival.")
+@click.option("--think", type=DURATION, default="30", help="Think time of the loop; one ping a turn.")
+@click.option("--loops", type=click.IntRange(min=0), default=1000, metavar="N", help="Turns of the think-time loop.")
+@click.option(
+    "--ping", type=click.Choice(["protocol", "app", "none"]), default="protocol",
+    help="A PING frame, the text {\"type\":\"ping\"}, or silence.",
+)  # fmt: skip
+@click.option("--agents", type=click.IntRange(min=1), metavar="N", show_default="16, or the --local ones",
+              help="Start once N agents have joined.")  # fmt: skip
+@click.option("--local", type=click.IntRange(min=1), metavar="N", help="Also start N agents on this machine.")
+@click.option("--with-target", is_flag=True, help="Also start the embedded target on the TARGET's port.")
+@click.option("--wait", type=DURATION, default="60", help="How long to wait for the agents.")
+@click.option("--listen", type=ENDPOINT, default="127.0.0.1:8091", help="Where agents join: JSON, metrics, one port.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="Shared secret; required off loopback.")
+@click.option("--plan", type=click.Path(path_type=Path), metavar="FILE.toml",
+              help="Take the plan from a file; options given besides it win.")  # fmt: skip
+@click.option("--write-plan", type=click.Path(path_type=Path), metavar="FILE.toml", help="Save the plan, open nothing.")
+@click.option("--expect", multiple=True, metavar="EXPR",
+              help="Pass or fail: 'open_peak>=1000000', 'handshake_p99<500ms', 'failed<0.1%'; repeatable.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), default="runs", help="Where the run directory goes.")
+@click.option("--dry-run", is_flag=True, help="Print plan, shares and preflight; open nothing.")
+@click.option("--json", is_flag=True, help="The last line of stdout is summary.json on one line.")
+@click.pass_context
+def coord(ctx: click.Context, /, **options: Any) -> int:
+    """Gathers agents, shards the load over them, shows it live, and writes the run directory."""
+    plan = _plan(ctx, options)
+    if options["write_plan"] is not None:
+        _write_plan(options["write_plan"], plan)
+        return 0
+    settings = Settings(
+        plan=plan,
+        agents=options["agents"] or options["local"] or 16,
+        local=options["local"] or 0,
+        with_target=options["with_target"],
+        wait=options["wait"],
+        listen=options["listen"],
+        token_file=options["token_file"],
+        expectations=tuple(parse(text) for text in options["expect"]),
+        out=options["out"],
+        json=options["json"],
+    )
+    if options["dry_run"]:
+        click.echo(dry_run(settings))
+        return 0
+    return uvloop.run(conduct(settings))
+
+
+def _plan(ctx: click.Context, options: dict[str, Any]) -> Plan:
+    """The plan of the file, if any, with what was given explicitly put over it; the other way round it is defaults."""
+    given = {name: options[name] for name in PLANNED}
+    if options["plan"] is None:
+        return plan_of(given)
+    explicit = {
+        name: value for name, value in given.items() if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
+    return plan_of(msgspec.structs.asdict(read_plan(options["plan"])) | explicit)
+
+
+def _write_plan(path: Path, plan: Plan) -> None:
+    try:
+        path.write_bytes(to_toml(plan))
+    except OSError as error:
+        raise OperatorError(f"--write-plan {path}: {error.strerror}") from error
+    click.echo(f"plan written: {path}")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN [RUN...]")
+@click.option("--json", is_flag=True, help="summary.json of each run, one a line.")
+def report_command(runs: tuple[Path, ...], json: bool) -> None:
+    """Renders a run directory again, or compares several."""
+    records = [read_run(path) for path in runs]
+    if json:
+        for record in records:
+            click.echo(msgspec.json.encode(record.summary))
+    elif len(records) == 1:
+        click.echo(text_report(records[0].summary, records[0].name))
+    else:
+        click.echo(comparison([(record.name, record.summary) for record in records]))
+
+
+def main() -> None:
+    """Entry of `loadgen-coord`."""
+    run_command(coord, "loadgen-coord")
+
+
+def report() -> None:
+    """Entry of `loadgen-report`."""
+    run_command(report_command, "loadgen-report")
+
+
+if __name__ == "__main__":
+    main()

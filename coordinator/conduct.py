@@ -1,0 +1,219 @@
+"""Conducts one run from the first look at the plan to the last line of the report: the shell around `Run`."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_hex
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from coordinator.checks import check_embedded, check_listen, check_target
+from coordinator.display import display_on
+from coordinator.expect import Expectation
+from coordinator.local import Household, Team
+from coordinator.report import text_report
+from coordinator.run import LOST_AFTER, News, Run
+from coordinator.rundir import RunDir
+from coordinator.server import Server
+from coordinator.summary import EXIT_CODES, summary_of
+from loadgen.errors import FleetError, PlanError
+from loadgen.params import Endpoint, read_token
+from loadgen.plan import Plan
+
+TICK = 0.2
+"""Seconds between two looks at the run."""
+SAVE_EVERY = 5.0
+"""Seconds between two versions of summary.json while the run goes on."""
+FAREWELL = 2.0
+"""Seconds that the port stays open at the end for agents that were not told to leave yet."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the operator asked for, besides the plan itself."""
+
+    plan: Plan
+    agents: int = 16
+    local: int = 0
+    with_target: bool = False
+    wait: float = 60.0
+    listen: Endpoint
+    token_file: Path | None = None
+    expectations: tuple[Expectation, ...] = ()
+    out: Path = Path("runs")
+    json: bool = False
+
+
+def check_shares(plan: Plan, agents: int) -> None:
+    """Raises PlanError when there are fewer connections than agents."""
+    if plan.max < agents:
+        raise PlanError(
+            f"--max {plan.max} over {agents} agents is a share that rounds to nothing;"
+            f" ask for at least {agents} connections, or for fewer agents"
+        )
+
+
+async def conduct(settings: Settings) -> int:
+    """Runs to the end; returns the exit code. Mistakes of the operator raise OperatorError."""
+    check_shares(settings.plan, settings.agents)
+    target = check_target(settings.plan.target)
+    if settings.with_target:
+        check_embedded(target)
+    token = read_token(settings.token_file)
+    check_listen(settings.listen, token)
+    run = Run(settings.plan, settings.agents, key=token_hex(4))
+    server = Server(run, monotonic, token)
+    listen = await server.start(settings.listen)
+    household = Household()
+    with _signals(run):
+        try:
+            folder = RunDir.create(settings.out, settings.plan, datetime.now(UTC))
+            team = Team(settings.local, settings.plan, target, listen, settings.token_file)
+            return await Conductor(settings, run, server, folder, household).conduct(team)
+        finally:
+            await household.end()
+            await server.stop()
+
+
+@contextmanager
+def _signals(run: Run) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM drains, the second stops, a third waits for nobody."""
+    loop, heard = asyncio.get_running_loop(), 0
+
+    def hear() -> None:
+        nonlocal heard
+        heard += 1
+        (run.drain if heard == 1 else run.stop)(monotonic())
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, hear)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+class Conductor:
+    """Lets time pass for a run, and carries what comes of it to the files, the port and the terminal."""
+
+    def __init__(self, settings: Settings, run: Run, server: Server, folder: RunDir, household: Household) -> None:
+        self._settings = settings
+        self._run = run
+        self._server = server
+        self._folder = folder
+        self._household = household
+        self._display = display_on(sys.stderr if settings.json else sys.stdout)
+        self._shown: tuple[str, int] = ("", 0)
+        self._saved = monotonic()
+        self._complained = False
+        self._buried: set[str] = set()
+
+    async def conduct(self, team: Team) -> int:
+        """Starts what is local, gathers, drives the run to its end and reports; returns the exit code."""
+        try:
+            await self._start(team)
+            self._display.say(f"agents join at http://{team.coordinator}; the target is {self._settings.plan.target}")
+            await self._drive()
+            await self._part()
+        finally:
+            self._display.close()
+            self._folder.close()
+        if self._run.failure is not None:
+            raise self._run.failure
+        return self._report()
+
+    async def _start(self, team: Team) -> None:
+        if self._settings.with_target:
+            log = self._folder.path / "agents" / "target.log"
+            await self._household.start_target(team.target, self._settings.plan.max, log)
+        await self._household.start_agents(team, self._folder.log_of)
+
+    async def _drive(self) -> None:
+        expired = monotonic() + self._settings.wait
+        while self._run.state != "done":
+            now = monotonic()
+            self._look(now)
+            self._mind_children(now)
+            if self._run.state == "gathering" and now >= expired:
+                self._run.give_up_gathering(self._settings.wait, now)
+            await asyncio.sleep(TICK)
+        self._look(monotonic())
+
+    def _look(self, now: float) -> None:
+        for entry in self._run.tick(now):
+            line = self._folder.write_entry(entry)
+            self._server.add_row(entry.row.second, line)
+            self._display.second(entry.row)
+        for news in self._run.take_news():
+            self._tell(news)
+        if self._shown != (self._run.state, int(now)):
+            self._show(now)
+
+    def _show(self, now: float) -> None:
+        if self._shown[0] != self._run.state:
+            self._folder.write_run(self._run)
+        self._shown = (self._run.state, int(now))
+        self._display.show(self._run, now)
+        if now - self._saved >= SAVE_EVERY:
+            self._saved = now
+            self._folder.write_summary(self._summary(now))
+        if self._folder.complaint and not self._complained:
+            self._complained = True
+            self._warn(self._folder.complaint)
+
+    def _summary(self, now: float) -> dict[str, Any]:
+        return summary_of(self._run, self._settings.expectations, now)
+
+    def _tell(self, news: News) -> None:
+        if not news.agent:
+            self._warn(news.text)
+        elif news.agent not in {child.name for child in self._household.agents}:
+            self._folder.write_note(news.agent, news.text)
+
+    @staticmethod
+    def _warn(text: str) -> None:
+        print(f"loadgen-coord: {text}", file=sys.stderr, flush=True)
+
+    def _mind_children(self, now: float) -> None:
+        """A local agent that died will never speak again: there is no point in waiting for it."""
+        for child in self._household.agents:
+            if child.gone and self._run.state == "gathering":
+                self._run.fail(FleetError(f"local agent {child.name} {child.last_words()}"), now)
+            elif child.gone and child.name not in self._buried:
+                self._buried.add(child.name)
+                self._run.bury(child.name, child.last_words())
+        target = self._household.target
+        if target is not None and target.gone and target.name not in self._buried:
+            self._buried.add(target.name)
+            self._warn(f"the embedded target {target.last_words()}")
+
+    async def _part(self) -> None:
+        """Lets every agent hear that it may leave, and the local ones leave, within bounds; writes the last files."""
+        begin = now = monotonic()
+        while now - begin < FAREWELL and any(
+            not member.dismissed and now - member.seen < LOST_AFTER for member in self._run.members.values()
+        ):
+            await asyncio.sleep(TICK / 4)
+            now = monotonic()
+        if self._run.failure is None and not self._run.by_hand:
+            await self._household.leave()
+        self._folder.write_run(self._run)
+        self._folder.write_summary(self._summary(now))
+
+    def _report(self) -> int:
+        summary = self._summary(monotonic())
+        if self._run.started:
+            self._display.say(f"\n{text_report(summary, self._folder.path.name)}\n")
+        else:
+            self._display.say("stopped before the run started")
+        self._display.say(f"run directory: {self._folder.path}")
+        if self._settings.json:
+            print(msgspec.json.encode(summary).decode(), flush=True)
+        return EXIT_CODES[summary["verdict"]]

@@ -1,0 +1,66 @@
+"""What a run would do, without doing it: the plan, the schedule, each agent's share, and what this machine can hold."""
+
+import subprocess
+import sys
+
+import msgspec
+
+from coordinator.checks import check_target
+from coordinator.conduct import Settings, check_shares
+from coordinator.words import columns, count, one_line, seconds
+from loadgen.arrivals import Share
+from loadgen.capacity import Limit, first_to_give_out
+from loadgen.plan import Plan, to_toml
+
+TUNE_WITHIN = 60.0
+"""Seconds that `loadgen-tune check` may take."""
+
+
+def dry_run(settings: Settings) -> str:
+    """The text of `--dry-run`; raises OperatorError as a run would."""
+    plan = settings.plan
+    check_shares(plan, settings.agents)
+    target = check_target(plan.target)
+    shares = shares_of(plan, settings.agents)
+    parts = [
+        to_toml(plan).decode().rstrip(),
+        f"target {target.host} is {target.address}, port {target.port}",
+        f"last arrival after {seconds(plan.schedule.end())}, drained after {seconds(plan.drain_at())}",
+        "\n".join(columns([["agent", "connections"], *([name, count(share)] for name, share in shares)])),
+    ]
+    if settings.local:
+        parts.append(_preflight(max(share for _, share in shares)))
+    return "\n\n".join(parts)
+
+
+def shares_of(plan: Plan, agents: int) -> list[tuple[str, int]]:
+    """How many connections each of so many equal agents would get."""
+    shares = Share().split([1] * agents)
+    return [(f"agent {number}", share.count(plan.max)) for number, share in enumerate(shares, 1)]
+
+
+class Finding(msgspec.Struct):
+    """What is read of the JSON that `loadgen-tune check` prints."""
+
+    holds: int
+    ok: bool
+    limits: list[Limit]
+
+
+def _preflight(share: int) -> str:
+    """This machine's verdict on the largest share of a local agent."""
+    command = [sys.executable, "-m", "loadgen.cli.tune", "check", "--json", "--connections", str(share)]
+    try:
+        checked = subprocess.run(command, capture_output=True, timeout=TUNE_WITHIN, check=False)  # noqa: S603 -- ours
+        finding = msgspec.json.decode(checked.stdout, type=Finding)
+    except subprocess.TimeoutExpired:
+        return f"preflight: loadgen-tune check did not answer within {TUNE_WITHIN:.0f} s"
+    except msgspec.DecodeError:
+        return f"preflight: loadgen-tune check failed: {one_line(checked.stderr.decode(errors='replace'))}"
+    first = first_to_give_out(finding.limits)
+    assert first is not None, "a check that succeeds has measured something"
+    verdict = "holds" if finding.ok else f"gives out at {count(finding.holds)} of"
+    return (
+        f"preflight: this machine {verdict} a local agent's share of {count(share)};"
+        f" {first.resource} gives out first ({first.detail}); {first.mend}"
+    )

@@ -1,0 +1,106 @@
+"""What a run is expected to show: `open_peak>=1000000`, `handshake_p99<500ms`, `failed<0.1%`."""
+
+import operator
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from loadgen.errors import PlanError
+from loadgen.histogram import QUANTILES
+from loadgen.tally import HISTOGRAMS
+
+COUNTS = (
+    "planned",
+    "launched",
+    "opened",
+    "accepted",
+    "open_peak",
+    "open_end",
+    "failed",
+    "closed",
+    "lost",
+    "late",
+    "pings",
+    "pongs",
+    "messages_received",
+    "bytes_sent",
+    "bytes_received",
+    "rate_asked",
+    "rate_achieved",
+)
+DURATIONS = ("duration_s", "plateau_s")
+STATISTICS = (*QUANTILES, "max")
+COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+TIMES_MS = {"us": 0.001, "µs": 0.001, "ms": 1.0, "s": 1000.0}
+GRAMMAR = re.compile(r"\s*(\w+)\s*(>=|<=|==|!=|>|<)\s*(\d+(?:_\d+)*(?:\.\d+)?)\s*(%|us|µs|ms|s|)\s*")
+
+
+class Expectation(msgspec.Struct, frozen=True):
+    """One comparison of a figure of the summary with a bound."""
+
+    expr: str
+    """As the operator wrote it."""
+    name: str
+    comparison: str
+    bound: float
+    """In milliseconds for percentiles, in seconds for durations, else a count or a percentage."""
+    percent: bool = False
+    """Whether the figure is taken in percent of the launched connections."""
+
+    def evaluate(self, summary: dict[str, Any]) -> dict[str, Any]:
+        """`{expr, value, held}`; what was not measured has no value and does not hold."""
+        value = _value(self.name, summary)
+        if self.percent and value is not None:
+            value = 100 * value / summary["launched"] if summary["launched"] else None
+        held = value is not None and COMPARISONS[self.comparison](value, self.bound)
+        return {"expr": self.expr, "value": value, "held": held}
+
+
+def parse(text: str) -> Expectation:
+    """The expectation in a text; raises PlanError saying what is wrong with it."""
+    match = GRAMMAR.fullmatch(text)
+    if match is None:
+        raise PlanError(f"--expect {text!r} is not an expectation; write for example 'failed<0.1%'")
+    name, comparison, number, unit = match.groups()
+    return Expectation(text.strip(), name, comparison, float(number) * _scale(text, name, unit), unit == "%")
+
+
+def _scale(text: str, name: str, unit: str) -> float:
+    if name in COUNTS:
+        if unit not in ("", "%"):
+            raise PlanError(f"--expect {text!r}: {name} is a count; write a number or a percentage of the launched")
+        return 1.0
+    if name not in DURATIONS and _percentile(name) is None:
+        raise PlanError(
+            f"--expect {text!r}: there is no {name!r}; there are {', '.join((*COUNTS, *DURATIONS))},"
+            f" and HISTOGRAM_STATISTIC such as handshake_p99 ({', '.join(HISTOGRAMS)}; {', '.join(STATISTICS)})"
+        )
+    if unit == "%":
+        raise PlanError(f"--expect {text!r}: {name} is a time; write us, ms or s")
+    if name in DURATIONS:
+        return TIMES_MS[unit] / 1000 if unit else 1.0
+    return TIMES_MS[unit or "ms"]
+
+
+def _percentile(name: str) -> tuple[str, str] | None:
+    histogram, _, statistic = name.rpartition("_")
+    return (histogram, statistic) if histogram in HISTOGRAMS and statistic in STATISTICS else None
+
+
+def _value(name: str, summary: dict[str, Any]) -> float | None:
+    percentile = _percentile(name)
+    if percentile is not None:
+        histogram, statistic = percentile
+        figures = summary["histograms"].get(histogram, {"count": 0})
+        return float(figures[statistic]) if figures["count"] else None
+    value = summary[name]
+    return float(sum(value.values())) if isinstance(value, dict) else value

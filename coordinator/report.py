@@ -1,0 +1,138 @@
+"""The report of a run as text, from its summary; and several runs side by side."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from coordinator.words import columns, count, ms, reasons, seconds
+
+Summary = dict[str, Any]
+INVALID_SHOWN = 10
+"""Lines of invalid seconds in the text; summary.json has them all."""
+
+
+def text_report(summary: Summary, title: str = "") -> str:
+    """The whole report of one run, for people."""
+    parts = [
+        _head(summary, title),
+        ledger_table(summary),
+        _reasons(summary),
+        _rates(summary),
+        _histograms(summary),
+        _agents(summary),
+        _invalid(summary),
+        _expectations(summary),
+    ]
+    return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def _head(summary: Summary, title: str) -> list[str]:
+    peak = f"{count(summary['open_peak'])} open at the peak, held for {seconds(summary['plateau_s'])}"
+    return [f"{title or 'run'}: {summary['verdict'].upper()}; {peak}, of {count(summary['planned'])} planned"]
+
+
+def ledger_table(summary: Summary) -> list[str]:
+    """The three laws, each with its sum; a line that does not add up says so."""
+    failed, closed = sum(summary["failed"].values()), sum(summary["closed"].values())
+    launched, opened, lost = summary["launched"], summary["opened"], summary["lost"]
+    laws = [
+        ("planned", summary["planned"], [("not started", summary["planned"] - launched), ("launched", launched)]),
+        ("launched", launched, [("connecting", launched - failed - opened), ("failed", failed), ("opened", opened)]),
+        ("opened", opened, [("open", summary["open_end"]), ("closed", closed), ("lost", lost)]),
+    ]
+    width = max(len(count(total)) for _, total, _ in laws)
+    lines = [f"  {name:<8}  {count(total):>{width}}  =  {_sum(parts, width)}" for name, total, parts in laws]
+    return ["ledger", *lines, *(f"  {wrong}" for law in laws for wrong in _breach(*law))]
+
+
+def _sum(parts: list[tuple[str, int]], width: int) -> str:
+    return "  +  ".join(f"{count(number):>{width}} {name:<11}" for name, number in parts).rstrip()
+
+
+def _breach(name: str, total: int, parts: list[tuple[str, int]]) -> list[str]:
+    counted = sum(number for _, number in parts)
+    if counted == total and min(number for _, number in parts) >= 0:
+        return []
+    return [f"{name} does not add up: {count(counted)} counted, {count(total)} expected"]
+
+
+def _reasons(summary: Summary) -> list[str]:
+    lines = [f"{kind}: {reasons(summary[kind])}" for kind in ("failed", "closed") if summary[kind]]
+    if summary["accepted"]:
+        lines.append(f"accepted by the session: {count(summary['accepted'])} of {count(summary['opened'])} opened")
+    return lines
+
+
+def _rates(summary: Summary) -> list[str]:
+    late = 100 * summary["late"] / summary["launched"] if summary["launched"] else 0.0
+    return [
+        f"arrivals: {summary['rate_achieved']:,.1f}/s achieved, {summary['rate_asked']:,.1f}/s asked;"
+        f" late {count(summary['late'])} ({late:.2f} %); the run took {seconds(summary['duration_s'])}",
+        f"traffic: {count(summary['pings'])} pings, {count(summary['pongs'])} pongs,"
+        f" {count(summary['messages_received'])} messages received;"
+        f" {count(summary['bytes_sent'])} bytes out, {count(summary['bytes_received'])} bytes in",
+    ]
+
+
+def _histograms(summary: Summary) -> list[str]:
+    if not summary["histograms"]:
+        return []
+    rows = [["milliseconds", "count", "p50", "p90", "p99", "p99.9", "max"]]
+    for name, figures in summary["histograms"].items():
+        statistics = (figures[statistic] for statistic in ("p50", "p90", "p99", "p999", "max"))
+        rows.append([name, count(figures["count"]), *(ms(value) for value in statistics)])
+    return columns(rows)
+
+
+def _agents(summary: Summary) -> list[str]:
+    if not summary["agents"]:
+        return []
+    rows = [["agent", "status", "workers", "share", "launched", "opened", "failed", "lost", "cpu s", "peak MB"]]
+    for agent in summary["agents"]:
+        counts = (agent["share"], agent["launched"], agent["opened"], sum(agent["failed"].values()), agent["lost"])
+        usage = (f"{agent['cpu_s']:.1f}", f"{agent['rss_peak_mb']:.0f}")
+        rows.append(
+            [agent["name"], agent["status"], str(agent["workers"]), *(count(number) for number in counts), *usage]
+        )
+    return columns(rows) + [f"preflight: {agent['preflight']}" for agent in summary["agents"] if agent["preflight"]]
+
+
+def _invalid(summary: Summary) -> list[str]:
+    invalid = summary["invalid_seconds"]
+    if not invalid:
+        return ["every second is valid: all agents reported, no generator stalled, the ledger added up"]
+    lines = [f"{len(invalid)} seconds prove nothing:"]
+    lines += [f"  {row['second']:>5}s  {'; '.join(row['why'])}" for row in invalid[:INVALID_SHOWN]]
+    more = len(invalid) - INVALID_SHOWN
+    return lines + ([f"  … and {more} more in summary.json"] if more > 0 else [])
+
+
+def _expectations(summary: Summary) -> list[str]:
+    return [
+        f"{'held' if row['held'] else 'FAILED':<6}  {row['expr']}  ({_value(row['value'])})"
+        for row in summary["expectations"]
+    ]
+
+
+def _value(value: float | None) -> str:
+    return "not measured" if value is None else f"it was {value:,.6g}" if value < 1e6 else f"it was {value:,.0f}"
+
+
+def comparison(summaries: Sequence[tuple[str, Summary]]) -> str:
+    """The main figures of several named runs, one column each."""
+    rows = [["", *(name for name, _ in summaries)]]
+    for name in ("verdict", "planned", "launched", "opened", "open_peak", "failed", "closed", "lost", "late"):
+        rows.append([name, *(_cell(summary[name]) for _, summary in summaries)])
+    for name in ("pings", "pongs", "rate_asked", "rate_achieved", "plateau_s", "duration_s"):
+        rows.append([name, *(_cell(summary[name]) for _, summary in summaries)])
+    for histogram in ("handshake", "open", "ping_rtt", "lag", "loop_lag"):
+        for statistic in ("p50", "p99", "max"):
+            cells = [summary["histograms"].get(histogram, {}).get(statistic) for _, summary in summaries]
+            rows.append([f"{histogram} {statistic} ms", *("–" if cell is None else ms(cell) for cell in cells)])
+    rows.append(["invalid seconds", *(str(len(summary["invalid_seconds"])) for _, summary in summaries)])
+    return "\n".join(columns(rows))
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return count(sum(value.values()))
+    return value if isinstance(value, str) else f"{value:,.1f}" if isinstance(value, float) else count(value)

@@ -1,0 +1,344 @@
+"""The state of one run: gathering → running → draining → done. Events and the time go in, orders come out.
+
+It holds no clock and no socket: `now` is a number of seconds on whatever clock the caller has.
+"""
+
+import math
+from typing import Literal
+
+import msgspec
+
+from coordinator.member import Member
+from coordinator.timeline import Entry, Timeline
+from coordinator.words import clean_name, one_line
+from loadgen.arrivals import Share
+from loadgen.capacity import shortfall
+from loadgen.errors import FleetError, OperatorError, PlanError
+from loadgen.fanin import FanIn, Second
+from loadgen.plan import Plan
+from loadgen.tally import Ledger, Tally
+from loadgen.version import VERSION
+from loadgen.wire import WIRE, Hello, Orders, Post, Start, Welcome
+
+START_IN = 1.5
+"""Seconds from the gathering of the fleet to its common start: every agent polls once in that time."""
+LOST_AFTER = 10.0
+"""Seconds of silence after which an agent is given up."""
+PATIENCE = 3
+"""Seconds a settled second may lag behind, waiting for a report."""
+DRAIN_BOUND = 60.0
+"""Seconds the fleet may take to close its connections in good order."""
+STOP_BOUND = 15.0
+"""Seconds more that it may take to let go of them."""
+HAND_BOUND = 5.0
+"""The same, after the operator said stop."""
+AHEAD = 5
+"""How many seconds a report may be ahead of the coordinator's clock before it can't be true."""
+
+State = Literal["gathering", "running", "draining", "done"]
+
+
+class RefusedError(OperatorError):
+    """An agent that can't take part; it is told why in one line."""
+
+
+class UnknownAgentError(KeyError):
+    """A post from an agent that never joined this run."""
+
+
+class BadPostError(ValueError):
+    """A post that can't be true."""
+
+
+class News(msgspec.Struct):
+    """Something worth telling: a warning for the operator, or a note for the log of the agent that sent it."""
+
+    text: str
+    agent: str = ""
+    """The agent whose log it belongs to; empty for a warning."""
+
+
+class Run:
+    """One run of a plan by a fleet of at least `wanted` agents. `key` tells its agents from those of an earlier run."""
+
+    def __init__(self, plan: Plan, wanted: int, key: str = "run") -> None:
+        self.plan = plan
+        self.wanted = wanted
+        self.state: State = "gathering"
+        self.members: dict[str, Member] = {}
+        self.fanin = FanIn(PATIENCE)
+        self.timeline = Timeline(plan.max)
+        self.start = math.inf
+        """When second 0 began, or will begin."""
+        self.end = math.inf
+        """When the run was done."""
+        self.drain_after = plan.drain_at()
+        """Seconds from the start to the end of the hold."""
+        self.by_hand = False
+        """Whether the operator ended it."""
+        self.failure: OperatorError | None = None
+        """Why it never started."""
+        self._key = key
+        self._joined = 0
+        self._stopping = False
+        self._deadline = math.inf
+        self._ticked = math.nan
+        self._news: list[News] = []
+
+    # What agents say.
+
+    def join(self, hello: Hello, now: float) -> Welcome:
+        """Takes an agent in under a name of its own; raises RefusedError when it can't take part."""
+        if hello.wire != WIRE:
+            raise RefusedError(
+                f"the agent speaks wire version {hello.wire} (loadgen {one_line(hello.version, 40)}), the coordinator"
+                f" {WIRE} (loadgen {VERSION}); install the same loadgen version on both"
+            )
+        if self.state != "gathering":
+            raise RefusedError(
+                f"the run has started without agent {one_line(hello.name, 80)}; it can join the next one"
+            )
+        name = self._unique(clean_name(hello.name))
+        member = Member(f"{self._key}-{self._joined}", name, hello, seen=now)
+        self.members[member.id] = member
+        self._joined += 1
+        return Welcome(member.id, name, self._joined - 1, self.plan, self.wanted)
+
+    def _unique(self, name: str) -> str:
+        taken = {member.name for member in self.members.values()}
+        candidates = (name if number == 1 else f"{name}-{number}" for number in range(1, len(taken) + 2))
+        return next(candidate for candidate in candidates if candidate not in taken)
+
+    def post(self, agent: str, post: Post, now: float) -> Orders:
+        """Takes an agent's seconds and news; repeats are harmless. Raises UnknownAgentError or BadPostError."""
+        member = self.members.get(agent)
+        if member is None:
+            raise UnknownAgentError(agent)
+        if member.active:
+            self._take(member, post.seconds, now)
+        elif self.state == "gathering":
+            self._listen(member, post)
+        member.seen = now
+        if post.workers:
+            member.workers = post.workers
+        member.agent_cpu_s = max(member.agent_cpu_s, post.agent_cpu_s)
+        self._news += [News(one_line(note, 1000), member.name) for note in post.notes]
+        if post.finished and member.active:
+            self.fanin.finish(member.name)
+            member.finished = True
+        return self._orders(member, now)
+
+    def _take(self, member: Member, seconds: tuple[Second, ...], now: float) -> None:
+        newest = max((second.number for second in seconds), default=-1)
+        if newest > now - self.start + AHEAD:
+            raise BadPostError(f"second {newest} is not over: the run is {now - self.start:.1f} s old")
+        for second in sorted(seconds, key=lambda second: second.number):
+            self.fanin.add(member.name, second)
+
+    def _listen(self, member: Member, post: Post) -> None:
+        if post.finished:
+            del self.members[member.id]
+        refusal = one_line(post.refusal)
+        if refusal and refusal != member.refusal:
+            self._warn(f"agent {member.name} refuses: {refusal}")
+        member.ready, member.refusal = post.ready, refusal
+
+    def _orders(self, member: Member, now: float) -> Orders:
+        acknowledged = self.fanin.sources[member.name].last.number if member.share else -1
+        if self.state == "gathering":
+            return Orders(acknowledged)
+        if self.state == "done" or self._stopping or not member.active or member.share is None:
+            member.dismissed = True
+            return Orders(acknowledged, "stop")
+        if self.state == "draining":
+            return Orders(acknowledged, "drain")
+        return Orders(acknowledged, "run", Start(member.share, self.start - now))
+
+    # What time does.
+
+    def tick(self, now: float) -> list[Entry]:
+        """Lets time pass: starts, loses, drains and ends what is due, and hands over the seconds that settled."""
+        self._forgive(now)
+        if self.state == "gathering":
+            self._start_when_gathered(now)
+            return []
+        if self.state == "done":
+            return []
+        self._lose_silent(now)
+        self._advance(now)
+        entries = self._settle(now)
+        if not self.active():
+            self._finish(now)
+        return entries
+
+    def _forgive(self, now: float) -> None:
+        # A coordinator that was itself stopped heard nobody: that silence is its own.
+        stalled = now - self._ticked
+        if stalled > 1.0:
+            for member in self.members.values():
+                member.seen += stalled
+        self._ticked = now
+
+    def _start_when_gathered(self, now: float) -> None:
+        ready = self.ready(now)
+        if len(ready) < self.wanted:
+            return
+        weights = [member.hello.max_connections for member in ready]
+        shares = Share().split(weights) if any(weights) and min(weights) >= 0 else [Share(1, ())] * len(ready)
+        counts = [share.count(self.plan.max) for share in shares]
+        idle = [member.name for member, count in zip(ready, counts, strict=True) if count == 0]
+        if idle:
+            self.fail(PlanError(self._nothing_for(idle)), now)
+            return
+        for member, share, count in zip(ready, shares, counts, strict=True):
+            self._give(member, share, count, now)
+        self.state, self.start = "running", now + START_IN
+        for member in self.members.values():
+            if member.share is None:
+                self._warn(f"agent {member.name} was not ready in time; the run started without it")
+
+    def _nothing_for(self, idle: list[str]) -> str:
+        return (
+            f"--max {self.plan.max} over {self.wanted} agents leaves nothing for {', '.join(idle)}: a share that rounds"
+            " to nothing; ask for more connections, fewer agents, or raise the agent's --max-connections"
+        )
+
+    def _give(self, member: Member, share: Share, count: int, now: float) -> None:
+        member.share, member.planned, member.seen = share, count, now
+        member.short = shortfall(member.hello.limits, count)
+        self.fanin.expect(member.name)
+        self.timeline.expect(member.name, count)
+        if member.short:
+            self._warn(one_line(member.warning, 500))
+
+    def _lose_silent(self, now: float) -> None:
+        for member in self.active():
+            if now - member.seen > LOST_AFTER:
+                self._lose(member, f"silent for {now - member.seen:.0f} s")
+
+    def _lose(self, member: Member, why: str) -> None:
+        gone = self.fanin.lose(member.name)
+        self.timeline.lose(member.name)
+        member.lost = True
+        self._warn(f"agent {member.name} is lost ({why}): {gone.lost:,} open connections count as lost")
+
+    def _advance(self, now: float) -> None:
+        if self.state == "running" and now - self.start >= self.drain_after:
+            self._drain(now)
+        if now < self._deadline:
+            return
+        if self._stopping:
+            for member in self.active():
+                self._lose(member, "did not stop in time")
+        else:
+            self._warn(f"not drained after {DRAIN_BOUND:.0f} s; the rest is stopped")
+            self._stopping, self._deadline = True, now + STOP_BOUND
+
+    def _drain(self, now: float) -> None:
+        self.state, self._deadline = "draining", now + DRAIN_BOUND
+
+    def _settle(self, now: float) -> list[Entry]:
+        over = math.floor(now - self.start) - 1 if self.active() else -1
+        # Corrections come after what they correct was settled, yet count first: later seconds stand upon them.
+        settled = sorted(self.fanin.settle(over), key=lambda settled: settled.second.number)
+        return [self.timeline.add(one) for one in settled]
+
+    def _finish(self, now: float) -> None:
+        self.state, self.end = "done", now
+
+    # What the operator says.
+
+    def drain(self, now: float) -> None:
+        """Ends the run in good order; one that has not started is over."""
+        self.by_hand = self.by_hand or self.state != "done"
+        if self.state == "gathering":
+            self._finish(now)
+        elif self.state == "running":
+            self._drain(now)
+
+    def stop(self, now: float) -> None:
+        """Ends the run at once: agents let go of their connections, and have a few seconds to say so; twice: none."""
+        self.drain(now)
+        if self.state == "draining":
+            self._deadline = now if self._stopping else now + HAND_BOUND
+            self._stopping = True
+
+    def give_up_gathering(self, wait: float, now: float) -> None:
+        """The fleet did not gather within `wait` seconds: the run is over, its failure names who is missing."""
+        self.fail(self._not_gathered(wait, now), now)
+
+    def fail(self, failure: OperatorError, now: float) -> None:
+        """The run can't start: it is over."""
+        self.failure = failure
+        self._finish(now)
+
+    def bury(self, name: str, why: str) -> None:
+        """An agent is known to be dead: it is lost without waiting for its silence."""
+        for member in self.active():
+            if member.name == name:
+                self._lose(member, why)
+
+    # What may be known.
+
+    def ready(self, now: float) -> list[Member]:
+        """The agents that looked at the target, will load it, and still speak."""
+        return [
+            member
+            for member in self.members.values()
+            if member.ready and not member.refusal and now - member.seen <= LOST_AFTER
+        ]
+
+    def active(self) -> list[Member]:
+        """The agents of which more is to come."""
+        return [member for member in self.members.values() if member.active]
+
+    def fleet(self) -> list[Member]:
+        """The agents that were given a share; before the start, all that joined."""
+        members = list(self.members.values())
+        return members if self.state == "gathering" else [member for member in members if member.share is not None]
+
+    @property
+    def started(self) -> bool:
+        """Whether the fleet gathered and was given its shares."""
+        return self.start < math.inf
+
+    @property
+    def total(self) -> Tally:
+        """Everything the fleet reported."""
+        return self.fanin.total
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where all planned connections stand, by everything the fleet reported."""
+        return Ledger.of(self.plan.max, self.fanin.total)
+
+    def total_of(self, member: Member) -> Tally:
+        """Everything one agent reported."""
+        return self.fanin.sources[member.name].total if member.share else Tally()
+
+    def age(self, now: float) -> float:
+        """Seconds since the common start, up to the end; 0 before it."""
+        return max(0.0, min(now, self.end) - self.start)
+
+    def _not_gathered(self, wait: float, now: float) -> FleetError:
+        ready = self.ready(now)
+        here = f" ({', '.join(member.name for member in ready)})" if ready else ""
+        others = [
+            f"{member.name} {f'refuses: {member.refusal}' if member.refusal else 'fell silent or is not ready'}"
+            for member in self.members.values()
+            if member not in ready
+        ]
+        missing = max(0, self.wanted - len(self.members))
+        others += [f"{missing} never joined"] if missing else []
+        return FleetError(
+            f"{len(ready)} of {self.wanted} agents were ready after {wait:.0f} s{here}; {'; '.join(others)};"
+            " start the missing agents, or ask for fewer with --agents"
+        )
+
+    def take_news(self) -> list[News]:
+        """What happened since it was last asked."""
+        news, self._news = self._news, []
+        return news
+
+    def _warn(self, text: str) -> None:
+        self._news.append(News(text))

@@ -1,0 +1,222 @@
+"""The run directory: written while the run goes on, a line a second, and read again by reports."""
+
+import contextlib
+import io
+import os
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from hdrh.log import HistogramLogWriter
+
+from coordinator.run import Run
+from coordinator.timeline import Entry
+from coordinator.words import clean_name
+from loadgen.errors import OperatorError
+from loadgen.histogram import Histogram
+from loadgen.plan import Plan, to_toml
+from loadgen.tally import Tally
+from loadgen.version import VERSION
+from loadgen.wire import WIRE
+
+
+class Appender:
+    """A file that lines are appended to; each is in the kernel's hands when `append` returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("ab", buffering=0)
+        self._torn = False
+
+    def append(self, data: bytes) -> None:
+        """Appends whole lines; raises OSError when the disk is full, and may be called again all the same."""
+        if self._torn:
+            data = b"\n" + data
+        self._torn = True
+        if self._file.write(data) < len(data):
+            raise OSError(28, os.strerror(28))
+        self._torn = False
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+class RunDir:
+    """One run directory, being written. What can't be written is said once by `complaint` and never stops the run."""
+
+    def __init__(self, path: Path, plan: Plan, started: datetime) -> None:
+        self.path = path
+        self.complaint = ""
+        """Why something could not be written; empty as long as everything was."""
+        self._started = started
+        self._notes: dict[str, Appender] = {}
+        (path / "agents").mkdir()
+        (path / "plan.toml").write_bytes(to_toml(plan))
+        self._seconds = Appender(path / "seconds.ndjson")
+        self._histograms = Appender(path / "histograms.hlog")
+        self._histograms.append(_log_head(started))
+
+    @classmethod
+    def create(cls, out: Path, plan: Plan, started: datetime) -> "RunDir":
+        """Makes `<out>/<start-time>-<name>/`, never one that exists; raises OperatorError when it can't be written."""
+        stem = f"{started:%Y%m%dT%H%M%SZ}-{_slug(plan.target)}"
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            return cls(_fresh(out, stem), plan, started)
+        except OSError as error:
+            raise OperatorError(f"--out {out} can't be written ({error.strerror}); give another directory") from error
+
+    def log_of(self, agent: str) -> Path:
+        """The log file of an agent."""
+        return self.path / "agents" / f"{clean_name(agent)}.log"
+
+    def write_run(self, run: Run) -> None:
+        """Writes run.json: versions, and each agent's machine, limits, share and preflight."""
+        agents = [
+            {
+                "name": member.name,
+                "version": member.hello.version,
+                "wire": member.hello.wire,
+                "max_connections": member.hello.max_connections,
+                "limits": member.hello.limits,
+                "machine": member.hello.machine,
+                "status": member.status,
+                "refusal": member.refusal,
+                "share": member.share,
+                "connections": member.planned,
+                "preflight": member.warning,
+            }
+            for member in run.members.values()
+        ]
+        facts = {
+            "schema": 1,
+            "version": VERSION,
+            "wire": WIRE,
+            "started": f"{self._started:%Y-%m-%dT%H:%M:%SZ}",
+            "target": run.plan.target,
+            "wanted": run.wanted,
+            "drain_after_s": run.drain_after,
+            "agents": agents,
+        }
+        self._replace("run.json", msgspec.json.format(msgspec.json.encode(facts), indent=2))
+
+    def write_entry(self, entry: Entry) -> bytes:
+        """Appends a settled second and its histograms; returns the row's JSON."""
+        line = msgspec.json.encode(entry.row)
+        with self._tolerating("seconds.ndjson"):
+            self._seconds.append(line + b"\n")
+        with self._tolerating("histograms.hlog"):
+            self._histograms.append(_log_lines(entry.row.second, entry.fresh))
+        return line
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Writes summary.json in one piece."""
+        self._replace("summary.json", msgspec.json.format(msgspec.json.encode(summary), indent=2))
+
+    def write_note(self, agent: str, text: str) -> None:
+        """Appends a line to an agent's log."""
+        path = self.log_of(agent)
+        with self._tolerating(f"agents/{path.name}"):
+            if path.name not in self._notes:
+                self._notes[path.name] = Appender(path)
+            self._notes[path.name].append(f"{text}\n".encode())
+
+    def _replace(self, name: str, data: bytes) -> None:
+        with self._tolerating(name):
+            half = self.path / f".{name}.new"
+            half.write_bytes(data + b"\n")
+            half.replace(self.path / name)
+
+    @contextlib.contextmanager
+    def _tolerating(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.complaint = self.complaint or (
+                f"{self.path / name} can't be written ({error.strerror}); the run goes on without it"
+            )
+
+    def close(self) -> None:
+        """Closes its files."""
+        for appender in (self._seconds, self._histograms, *self._notes.values()):
+            appender.close()
+
+
+def _slug(target: str) -> str:
+    return clean_name(urlsplit(target).netloc.rpartition("@")[2]).replace(".", "-").replace("_", "-")
+
+
+def _fresh(out: Path, stem: str) -> Path:
+    for number in range(1, 1000):
+        path = out / (stem if number == 1 else f"{stem}-{number}")
+        with contextlib.suppress(FileExistsError):
+            path.mkdir()
+            return path
+    raise AssertionError("a thousand runs in one second")
+
+
+def _log_head(started: datetime) -> bytes:
+    # The library's own output_start_time calls a method that datetime does not have.
+    buffer = io.StringIO()
+    writer = HistogramLogWriter(buffer)
+    writer.output_log_format_version()
+    writer.output_comment(f"[StartTime: {started.timestamp():f} (seconds since epoch), {started.isoformat(' ')}]")
+    writer.output_base_time(started.timestamp() * 1000)
+    writer.output_comment("Microseconds inside, one interval a settled second and a histogram, tagged with its name.")
+    writer.output_legend()
+    return buffer.getvalue().encode()
+
+
+def _log_lines(second: int, tally: Tally) -> bytes:
+    buffer = io.StringIO()
+    writer = HistogramLogWriter(buffer)
+    for name, histogram in tally.histograms().items():
+        if histogram.counts:
+            buffer.write(f"Tag={name},")
+            _log_interval(writer, second, histogram)
+    return buffer.getvalue().encode()
+
+
+def _log_interval(writer: HistogramLogWriter, second: int, histogram: Histogram) -> None:
+    # Stamps instead of arguments: the writer takes an argument of 0 for none.
+    hdr = histogram.to_hdr()
+    hdr.set_start_time_stamp(second * 1000)
+    hdr.set_end_time_stamp((second + 1) * 1000)
+    writer.output_interval_histogram(hdr, max_value_unit_ratio=1000.0)
+
+
+class RunRecord(msgspec.Struct):
+    """A run directory, read: its name, summary.json, and the rows of seconds.ndjson by second, corrections applied."""
+
+    name: str
+    summary: dict[str, Any]
+    seconds: list[dict[str, Any]]
+
+
+def read_run(path: Path) -> RunRecord:
+    """Reads a run directory; raises OperatorError when it is none, or holds no summary."""
+    try:
+        summary = msgspec.json.decode((path / "summary.json").read_bytes(), type=dict[str, Any])
+        rows = _rows((path / "seconds.ndjson").read_bytes().splitlines())
+    except OSError as error:
+        raise OperatorError(f"{path} is not a run directory ({error.filename}: {error.strerror})") from error
+    except msgspec.DecodeError as error:
+        raise OperatorError(f"{path / 'summary.json'} is damaged: {error}") from error
+    if summary.get("schema") != 1:
+        raise OperatorError(
+            f"{path / 'summary.json'} has schema {summary.get('schema')!r}; this loadgen reads schema 1"
+        )
+    return RunRecord(path.resolve().name, summary, rows)
+
+
+def _rows(lines: Iterable[bytes]) -> list[dict[str, Any]]:
+    rows: dict[int, dict[str, Any]] = {}
+    for line in lines:
+        # A full disk or a killed coordinator leaves a line torn; the others stand.
+        with contextlib.suppress(msgspec.DecodeError, KeyError):
+            row = msgspec.json.decode(line, type=dict[str, Any])
+            rows[row["second"]] = row
+    return [rows[number] for number in sorted(rows)]

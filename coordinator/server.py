@@ -1,0 +1,183 @@
+"""The coordinator's one HTTP port: agents' paths, JSON and metrics. It moves bytes and decides nothing."""
+
+import hmac
+import json
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from coordinator.run import BadPostError, RefusedError, Run, UnknownAgentError
+from coordinator.timeline import summaries
+from loadgen.errors import OperatorError
+from loadgen.metrics import Reading, registry_of, render
+from loadgen.params import Endpoint
+from loadgen.tally import Ledger
+from loadgen.wire import WIRE, Hello, Post, from_wire, to_wire
+
+MOST_BYTES = 8 << 20
+"""The largest body that is read: some hundred unacknowledged seconds."""
+KEPT_SECONDS = 3600
+"""Rows that /v1/run/seconds can still hand out; seconds.ndjson has them all."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Message = TypeVar("Message")
+
+
+class Versions(msgspec.Struct):
+    """The part of a Hello that every version of the wire has."""
+
+    wire: int
+    version: str = "unknown"
+
+
+class Server:
+    """The HTTP side of one run. `clock` is the one that the run's times are on; `token` may be absent on loopback."""
+
+    def __init__(self, run: Run, clock: Callable[[], float], token: str | None = None) -> None:
+        self._run = run
+        self._clock = clock
+        self._token = token
+        self._rows: dict[int, bytes] = {}
+        self._registry = registry_of(self._readings)
+        self._runner: web.AppRunner | None = None
+        self.app = web.Application(client_max_size=MOST_BYTES, middlewares=[_plain_errors, self._guard])
+        self.app.add_routes(
+            [
+                web.post("/v1/agents", self._join),
+                web.post("/v1/agents/{id}/seconds", self._post),
+                web.get("/v1/run", self._show_run),
+                web.get("/v1/run/seconds", self._show_seconds),
+                web.get("/metrics", self._show_metrics),
+                web.get("/healthz", self._show_health),
+            ]
+        )
+
+    async def start(self, listen: Endpoint) -> Endpoint:
+        """Listens; returns where. Raises OperatorError when the port can't be had."""
+        self._runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, listen.host, listen.port).start()
+        except OSError as error:
+            await self.stop()
+            why = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else str(error)
+            raise OperatorError(f"--listen {listen} can't be had ({why}); free the port or give another") from error
+        host, port = self._runner.addresses[0][:2]
+        return Endpoint(host, port)
+
+    async def stop(self) -> None:
+        """Closes the port and its connections."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def add_row(self, second: int, line: bytes) -> None:
+        """Takes the JSON of a settled second, to be asked for."""
+        self._rows[second] = line
+        if len(self._rows) > KEPT_SECONDS:
+            del self._rows[next(iter(self._rows))]
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        # No GET changes anything, so whatever is no GET is an agent's or a control path.
+        if self._token is not None and request.method not in ("GET", "HEAD"):
+            given = request.headers.get("Authorization", "").encode(errors="replace")
+            if not hmac.compare_digest(given, f"Bearer {self._token}".encode()):
+                return _error(401, "the token is missing or wrong; send Authorization: Bearer TOKEN")
+        return await handler(request)
+
+    async def _join(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        # Of another version's Hello only the version may be relied on, and that is what its refusal has to name.
+        spoken = _decode(body, Versions)
+        same = spoken.wire == WIRE
+        hello = _decode(body, Hello) if same else Hello("", spoken.wire, spoken.version, 0, (), {})
+        try:
+            return _reply(to_wire(self._run.join(hello, self._clock())))
+        except RefusedError as refusal:
+            return _error(409 if same else 426, str(refusal))
+
+    async def _post(self, request: web.Request) -> web.Response:
+        post = _decode(await request.read(), Post)
+        try:
+            return _reply(to_wire(self._run.post(request.match_info["id"], post, self._clock())))
+        except UnknownAgentError:
+            return _error(404, "no agent of this run has that id; join anew at /v1/agents")
+        except BadPostError as mistake:
+            return _error(400, str(mistake))
+
+    async def _show_run(self, _: web.Request) -> web.Response:
+        return _reply(msgspec.json.encode(describe(self._run, self._clock())))
+
+    async def _show_seconds(self, request: web.Request) -> web.Response:
+        since = request.query.get("since", "0")
+        if not since.lstrip("-").isdecimal():
+            return _error(400, f"since={since!r} is not a number of a second")
+        rows = [self._rows[number] for number in sorted(self._rows) if number >= int(since)]
+        return _reply(b'{"seconds":[' + b",".join(rows) + b"]}")
+
+    async def _show_metrics(self, _: web.Request) -> web.Response:
+        body, content_type = render(self._registry)
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def _show_health(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "ok", "state": self._run.state})
+
+    def _readings(self) -> Iterator[Reading]:
+        for member in self._run.fleet():
+            total = self._run.total_of(member)
+            yield Reading(member.name, Ledger.of(member.planned, total), total, member.workers)
+
+
+def describe(run: Run, now: float) -> dict[str, Any]:
+    """The run as it stands: plan, state, agents, totals and ledger; plain values, percentiles in milliseconds."""
+    agents = [
+        {
+            "name": member.name,
+            "status": member.status,
+            "refusal": member.refusal,
+            "preflight": member.warning,
+            "silent_s": round(now - member.seen, 1),
+            "workers": len(member.workers),
+            "cpu_s": round(member.cpu_s, 3),
+            "ledger": Ledger.of(member.planned, run.total_of(member)),
+        }
+        for member in run.members.values()
+    ]
+    return {
+        "state": run.state,
+        "plan": run.plan,
+        "wanted": run.wanted,
+        "age_s": round(run.age(now), 3),
+        "drain_after_s": round(run.drain_after, 3),
+        "ledger": run.ledger,
+        "totals": run.total.counts(),
+        "histograms": summaries(run.total.histograms()),
+        "agents": agents,
+    }
+
+
+def _decode(body: bytes, kind: type[Message]) -> Message:
+    try:
+        return from_wire(body, kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise web.HTTPBadRequest(text=str(error)) from error
+
+
+def _reply(body: bytes) -> web.Response:
+    return web.Response(body=body, content_type="application/json")
+
+
+def _error(status: int, text: str) -> web.Response:
+    return web.Response(status=status, text=json.dumps({"error": text}), content_type="application/json")
+
+
+@web.middleware
+async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns aiohttp's own refusals (unknown path, body too large) into the one JSON form of errors."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return _error(error.status, " ".join((error.text or error.reason).split()))

@@ -1,0 +1,211 @@
+"""`loadgen-agent` as a process of its own, between a real coordinator and a real target: joining, loading, dying."""
+
+import os
+import signal
+import socket
+from contextlib import closing, suppress
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.processes import (
+    PATIENCE,
+    Address,
+    Command,
+    Coordinator,
+    agent,
+    command,
+    coordinator,
+    eventually,
+    free_port,
+    get,
+    get_json,
+    is_gone,
+    target,
+)
+
+LOAD = ("--agents", "1", "--max", "100", "--rate", "1000", "--think", "1")
+HELD = (*LOAD, "--hold", "600")
+"""A load that lasts until something ends it."""
+BRIEF = (*LOAD, "--hold", "1.5")
+
+
+@pytest.fixture(scope="module")
+def server():
+    """One target for all these tests."""
+    with target("--workers", "1") as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(server):
+    """Whatever a test did, nothing is open once its processes are gone."""
+    yield
+    opens(server, 0)
+
+
+def opens(server: Address, count: int) -> None:
+    """Waits until so many connections are open on the target."""
+    eventually(lambda: server.stats()["open"] == count, lambda: f"{count} open: {server.stats()}")
+
+
+def reported(coord: Coordinator, count: int) -> None:
+    """Waits until the coordinator knows of so many: what a worker did not report dies with it."""
+    eventually(lambda: coord.state()["ledger"]["open"] == count, lambda: f"{count} open: {coord.state()}")
+
+
+def adds_up(coord: Coordinator, **expected: object) -> None:
+    """The laws of the ledger in the summary, and the figures that are known."""
+    summary = coord.summary()
+    failed, closed = sum(summary["failed"].values()), sum(summary["closed"].values())
+    assert summary["launched"] == failed + summary["opened"]
+    assert summary["opened"] == summary["open_end"] + closed + summary["lost"]
+    assert {name: summary[name] for name in expected} == expected
+
+
+def log_of(coord: Coordinator) -> str:
+    """What the only agent told its coordinator."""
+    (log,) = (coord.folder / "agents").iterdir()
+    return log.read_text()
+
+
+# --- No orphan load, ever ---------------------------------------------------------------------------------------------
+
+
+def test_an_agent_that_is_killed_takes_its_load_with_it(tmp_path, server):
+    with coordinator(tmp_path, server.ws, *HELD) as coord, agent(coord.url, "--workers", "2") as killed:
+        opens(server, 100)
+        workers = killed.workers()
+        assert len(workers) == 2
+        killed.send(signal.SIGKILL)
+        opens(server, 0)
+        eventually(lambda: all(map(is_gone, workers)), "its workers are gone")
+
+
+def test_a_killed_workers_connections_are_lost_and_the_run_goes_on(tmp_path, server):
+    """The run is ended only once the death is in the coordinator's books: no race with the hold."""
+    with coordinator(tmp_path, server.ws, *HELD) as coord, agent(coord.url, "--workers", "2", "--once") as loading:
+        opens(server, 100)
+        reported(coord, 100)
+        os.kill(loading.workers()[0], signal.SIGKILL)
+        opens(server, 50)
+        eventually(lambda: coord.state()["ledger"]["lost"] == 50, "the coordinator knows of the loss")
+        coord.send(signal.SIGINT)
+        assert coord.end() == 130
+        adds_up(coord, planned=100, opened=100, lost=50, closed={"drained": 50}, open_end=0)
+        assert "is gone (killed by SIGKILL): 50 open connections are lost" in log_of(coord)
+        assert loading.end() == 0
+
+
+def test_sigterm_drains_in_good_order(tmp_path, server):
+    with coordinator(tmp_path, server.ws, *HELD) as coord, agent(coord.url) as leaving:
+        opens(server, 100)
+        leaving.send(signal.SIGTERM)
+        assert leaving.end() == 0
+        assert coord.end() == 0
+        adds_up(coord, opened=100, lost=0, closed={"drained": 100}, open_end=0)
+        assert "Traceback" not in leaving.err
+
+
+def test_an_orphan_drains_and_waits_for_a_new_coordinator(tmp_path, server):
+    with coordinator(tmp_path, server.ws, *HELD) as coord, agent(coord.url, "--orphan-after", "2") as orphan:
+        opens(server, 100)
+        coord.send(signal.SIGKILL)
+        opens(server, 0)
+        orphan.says(r"no word from the coordinator for 2 s")
+        orphan.says(r"waiting for a coordinator at")
+        orphan.send(signal.SIGTERM)
+        assert orphan.end() == 0
+        assert "Traceback" not in orphan.err
+
+
+# --- Joining and leaving ----------------------------------------------------------------------------------------------
+
+
+def test_an_agent_waits_for_its_coordinator_and_says_so_once(tmp_path, server):
+    """Three knocks are heard by a socket that is no coordinator; then there is one at the same port."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        listener.settimeout(PATIENCE)
+        port = listener.getsockname()[1]
+        with agent(f"http://127.0.0.1:{port}", "--once") as waiting:
+            for _ in range(3):
+                listener.accept()[0].close()
+            listener.close()
+            with coordinator(tmp_path, server.ws, *BRIEF, listen=f"127.0.0.1:{port}") as coord:
+                waiting.says(f"joined http://127.0.0.1:{port} as ")
+                assert coord.end() == 0
+            assert waiting.end() == 0, "--once leaves after the run"
+            lines = [line for line in waiting.err.splitlines() if "waiting" in line]
+            assert lines == [f"loadgen-agent: waiting for a coordinator at http://127.0.0.1:{port}"]
+
+
+def test_one_agent_serves_one_run_after_another(tmp_path, server):
+    """Its counters never go back."""
+    listen = f"127.0.0.1:{free_port()}"
+    with agent(f"http://{listen}") as serving:
+        for number in (1, 2):
+            with coordinator(tmp_path / str(number), server.ws, *BRIEF, listen=listen) as coord:
+                assert coord.end() == 0
+                adds_up(coord, opened=100, lost=0, closed={"drained": 100}, open_end=0)
+            assert serving.metric("loadgen_connections_opened_total") == 100 * number
+            eventually(
+                lambda: get_json(f"{serving.page}/healthz") == {"status": "ok", "running": False}, "it waits again"
+            )
+
+
+def test_two_agents_of_one_name_are_two_and_each_tells_its_health(tmp_path, server):
+    with (
+        coordinator(tmp_path, server.ws, *HELD, "--agents", "2") as coord,
+        agent(coord.url, "--name", "twin", "--once") as one,
+        agent(coord.url, "--name", "twin", "--once") as other,
+    ):
+        opens(server, 100)
+        reported(coord, 100)
+        for twin in (one, other):
+            assert get_json(f"{twin.page}/healthz") == {"status": "ok", "running": True}
+            assert twin.metric('loadgen_connections{state="open"}') == 50
+        coord.send(signal.SIGINT)
+        assert coord.end() == 130
+        assert (one.end(), other.end()) == (0, 0)
+        agents = {found["name"]: found["opened"] for found in coord.summary()["agents"]}
+        assert agents == {"twin": 50, "twin-2": 50}
+        adds_up(coord, opened=100, lost=0, closed={"drained": 100})
+
+
+def test_an_agent_refuses_a_target_that_it_was_not_allowed(tmp_path):
+    """192.0.2.0/24 is for documentation; nothing is sent there, since the agent refuses before it opens anything."""
+    mend = "refuses target 192.0.2.1: start the agent with --allow-target 192.0.2.1"
+    options = ("--agents", "1", "--max", "10", "--wait", "5", "ws://192.0.2.1:9/")
+    with coordinator(tmp_path, *options) as coord, agent(coord.url, "--name", "careful") as careful:
+        careful.says("refuses target")
+        assert coord.end() == 3
+        last = coord.err.splitlines()[-1]
+        assert last.startswith("loadgen-coord: 0 of 1 agents were ready")
+        assert mend in last
+        lines = [line for line in careful.err.splitlines() if "refuses" in line]
+        assert lines == [f"loadgen-agent: careful {mend}"]
+        assert "Traceback" not in careful.err + coord.err
+
+
+# --- The metrics port -------------------------------------------------------------------------------------------------
+
+
+def test_the_default_metrics_port_gives_way_and_a_chosen_one_does_not():
+    """Whoever holds the default port, this test or another process, the agent takes another one and says which."""
+    nobody = f"http://127.0.0.1:{free_port()}"
+    with closing(socket.socket()) as sock:
+        with suppress(OSError):
+            sock.bind(("127.0.0.1", 9646))
+            sock.listen()
+        with closing(Command(command("loadgen-agent", "--coordinator", nobody))) as second:
+            page = second.says(r"metrics at (http://\S+)/metrics")[1]
+            assert urlsplit(page).port != 9646
+            assert get_json(f"{page}/healthz") == {"status": "ok", "running": False}
+            assert "loadgen_build_info" in get(f"{page}/metrics")
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as busy:
+        endpoint = f"127.0.0.1:{busy.getsockname()[1]}"
+        with closing(Command(command("loadgen-agent", "--coordinator", nobody, "--metrics", endpoint))) as refused:
+            assert refused.end() == 2
+            (line,) = refused.err.splitlines()
+            assert line.startswith(f"loadgen-agent: --metrics {endpoint} can't be listened on")

@@ -1,0 +1,162 @@
+"""Each mistake of an operator is one line that names it, and the contract's exit code; never a traceback, never a wait.
+
+What else `loadgen-coord` refuses stands in test_coordinator.py.
+"""
+
+import asyncio
+import os
+import socket
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from tests.processes import Command, agent, command, coordinator, free_port, run
+
+COORD, AGENT, TARGET, TUNE, REPORT = (f"loadgen-{name}" for name in ("coord", "agent", "target", "tune", "report"))
+
+
+@pytest.fixture
+def busy():
+    """A port on which somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A folder with unusable files."""
+    (tmp_path / "empty").write_text(" \n")
+    (tmp_path / "latin.toml").write_bytes('target = "ws://caf\xe9/"\n'.encode("latin-1"))
+    (tmp_path / "unknown.toml").write_text("rats = 2000\n")
+    (tmp_path / "torn.toml").write_text("rate = \n")
+    (tmp_path / "wrong.toml").write_text('rate = "many"\n')
+    return tmp_path
+
+
+def one_line(ended: subprocess.CompletedProcess[str], code: int, program: str, *words: str) -> None:
+    """It ended with this code and said one line, which holds these words."""
+    assert "Traceback" not in ended.stderr
+    lines = ended.stderr.splitlines()
+    assert len(lines) == 1, ended.stderr
+    assert lines[0].startswith(f"{program}: "), lines
+    assert [word for word in words if word not in lines[0]] == [], lines
+    assert (ended.returncode, ended.stdout) == (code, "")
+
+
+@pytest.mark.parametrize(
+    ("program", "options", "words"),
+    [
+        (COORD, "--rate abc", ["--rate", "'abc'", "not a rate"]),
+        (COORD, "--rate -5", ["--rate", "'-5'", "not a rate"]),
+        (COORD, "--rate 0", ["--rate", "above 0"]),
+        (COORD, "--max 0", ["--max", "x>=1"]),
+        (COORD, "--max 2 --agents 3", ["--max 2", "3 agents", "rounds to nothing"]),
+        (COORD, "--hold soon", ["--hold", "'soon'"]),
+        (COORD, "--no-such-option", ["--no-such-option"]),
+        (COORD, "--listen nonsense", ["--listen", "HOST:PORT"]),
+        (COORD, "gopher://127.0.0.1/", ["gopher://127.0.0.1/", "write ws://"]),
+        (COORD, "ws://127.0.0.1:99999/", ["ws://127.0.0.1:99999/", "write ws://"]),
+        (COORD, "--plan {files}/none.toml", ["none.toml", "No such file"]),
+        (COORD, "--plan {files}", ["{files}", "Is a directory"]),
+        (COORD, "--plan {files}/unknown.toml", ["unknown.toml", "`rats`"]),
+        (COORD, "--plan {files}/wrong.toml", ["wrong.toml", "rate"]),
+        (COORD, "--plan {files}/torn.toml", ["torn.toml", "line 1"]),
+        (COORD, "--plan {files}/latin.toml", ["latin.toml", "utf-8"]),
+        (COORD, "--write-plan {files}/none/plan.toml", ["--write-plan", "No such file"]),
+        (COORD, "--token-file {files}/empty", ["--token-file", "is empty"]),
+        (COORD, "--token-file {files}/none", ["--token-file", "No such file"]),
+        (COORD, "--listen 127.0.0.1:0 --out {files}/empty", ["--out", "give another directory"]),
+        (AGENT, "--coordinator 127.0.0.1:8091", ["--coordinator", "write http://"]),
+        (AGENT, "--coordinator http://", ["--coordinator", "write http://"]),
+        (AGENT, "--coordinator http://127.0.0.1:99999", ["--coordinator", "write http://"]),
+        (AGENT, "--coordinator http://[::1", ["--coordinator", "write http://"]),
+        (AGENT, "--ports 5", ["'5'", "MIN-MAX"]),
+        (AGENT, "--ports 2000-1999", ["backwards", "1999-2000"]),
+        (AGENT, "--source here", ["'here'", "write 10.0.0.5"]),
+        (AGENT, "--source 192.0.2.7", ["192.0.2.7", "ip addr add"]),
+        (AGENT, "--metrics 127.0.0.1:{busy}", ["--metrics 127.0.0.1:{busy}", "give another"]),
+        (AGENT, "--token-file {files}/empty", ["--token-file", "is empty"]),
+        (AGENT, "--allow-target 10.0.0.0/99", ["--allow-target", "10.0.0.0/99"]),
+        (AGENT, "--workers 0", ["--workers"]),
+        (TARGET, "--vice evil", ["'evil'", "refuse, slow-accept"]),
+        (TARGET, "--vice reset=x", ["'x'", "not a duration"]),
+        (TARGET, "--vice refuse=1", ["'refuse'", "takes no value"]),
+        (TARGET, "--listen 127.0.0.1:{busy}", ["127.0.0.1:{busy}", "in use"]),
+        (TARGET, "--listen 192.0.2.7:0", ["192.0.2.7:0", "no such address"]),
+        (TUNE, "check --connections many", ["--connections", "'many'"]),
+        (TUNE, "check --connections 0", ["--connections", "x>=1"]),
+        (REPORT, "{files}/none", ["{files}/none", "not a run directory"]),
+        (REPORT, "{files}", ["{files}", "summary.json"]),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(files: Path, busy: int, program, options, words):
+    arguments = [option.format(files=files, busy=busy) for option in options.split()]
+    ended = run(program, *arguments, cwd=files)
+    one_line(ended, 2, program, *(word.format(files=files, busy=busy) for word in words))
+    assert not (files / "runs").exists()
+
+
+def test_a_mistake_in_the_environment_is_told_like_one_on_the_command_line():
+    ended = run(COORD, env={**os.environ, "LOADGEN_COORD_RATE": "fast"})
+    one_line(ended, 2, COORD, "--rate", "'fast'")
+
+
+def test_a_fleet_that_nobody_joins_is_exit_code_3(tmp_path):
+    """The coordinator says on stdout where agents join; the one line on stderr says who did not."""
+    ended = run(COORD, "--listen", "127.0.0.1:0", "--out", str(tmp_path), "--agents", "2", "--wait", "1")
+    (line,) = ended.stderr.splitlines()
+    assert (ended.returncode, line.startswith("loadgen-coord: 0 of 2 agents")) == (3, True), line
+    assert "2 never joined" in line
+
+
+def ended_agent(running: Command) -> subprocess.CompletedProcess[str]:
+    """An agent run to its end, without the lines that are no mistake: where it serves its metrics, whom it awaits."""
+    code = running.end()
+    said = [line for line in running.err.splitlines(keepends=True) if "metrics at http" not in line]
+    return subprocess.CompletedProcess([], code, running.out, "".join(said))
+
+
+def test_a_wrong_token_ends_the_agent(tmp_path):
+    (tmp_path / "right").write_text("s3cret\n")
+    (tmp_path / "wrong").write_text("guess\n")
+    listen = f"127.0.0.1:{free_port()}"
+    with coordinator(tmp_path / "runs", "--token-file", str(tmp_path / "right"), listen=listen) as coord:
+        for options in (("--token-file", str(tmp_path / "wrong")), ()):
+            with agent(coord.url, *options) as refused:
+                one_line(ended_agent(refused), 2, AGENT, coord.url, "token", "--token-file")
+        assert coord.state()["agents"] == []
+
+
+async def test_a_coordinator_of_another_wire_version_ends_the_agent():
+    """A fake coordinator, since a real one of another version is not at hand."""
+    knocks = []
+
+    async def refuse(request: web.Request) -> web.Response:
+        knocks.append(await request.json())
+        return web.json_response({"error": "the agent speaks wire version 1, the coordinator 99"}, status=426)
+
+    app = web.Application()
+    app.add_routes([web.post("/v1/agents", refuse)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = "http://{}:{}".format(*runner.addresses[0])
+        with closing(Command(command(AGENT, "--coordinator", url, "--metrics", "127.0.0.1:0"))) as refused:
+            ended = await asyncio.to_thread(ended_agent, refused)
+            one_line(ended, 2, AGENT, url, "wire version 1, the coordinator 99")
+    finally:
+        await runner.cleanup()
+    assert len(knocks) == 1
+
+
+def test_an_agent_waits_for_a_coordinator_that_is_not_there_and_says_so_once(tmp_path):
+    listen = f"127.0.0.1:{free_port()}"
+    with agent(f"http://{listen}") as waiting:
+        waiting.says(f"waiting for a coordinator at http://{listen}")
+        with coordinator(tmp_path, "--agents", "2", "--wait", "30", listen=listen):
+            waiting.says("joined")
+        assert waiting.err.count("waiting for") == 1

@@ -1,0 +1,237 @@
+"""What gives out is named before the first connection, and what fails is counted by its true reason: nothing hides."""
+
+import json
+import os
+import signal
+import socket
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, closing, contextmanager
+
+from loadgen.tally import Ledger
+from tests.processes import (
+    Address,
+    Command,
+    agent,
+    command,
+    coordinator,
+    eventually,
+    free_port,
+    own_source,
+    process,
+    target,
+)
+
+HELD = ("--agents", "1", "--rate", "500", "--think", "0.5", "--hold", "600")
+"""A load that lasts until nothing is left of it, or its agent leaves: however slow the machine, no hold cuts it off."""
+
+
+def url_of(port: int) -> str:
+    """A TARGET of our own."""
+    return f"ws://127.0.0.1:{port}/v1/realtime"
+
+
+def leave(coord, loading: Command, launched: int) -> None:
+    """Lets the agent drain and leave, which ends the run, once the coordinator knows what became of so many."""
+
+    def known() -> bool:
+        ledger = coord.state()["ledger"]
+        return bool(ledger["launched"] == launched and not ledger["connecting"])
+
+    eventually(known, lambda: f"{launched} launched: {coord.state()}")
+    loading.send(signal.SIGTERM)
+
+
+def adds_up(coord, **expected) -> dict:
+    """The summary of a run that ended by itself without a breach: its ledger, and the figures that are known."""
+    assert coord.end() == 0, coord.err
+    assert "Traceback" not in coord.out + coord.err
+    summary, last = coord.summary(), coord.rows()[-1]["fleet"]["ledger"]
+    failed, closed = sum(summary["failed"].values()), sum(summary["closed"].values())
+    assert summary["launched"] == failed + summary["opened"]
+    assert summary["opened"] == summary["open_end"] + closed + summary["lost"]
+    wrong = [why for second in summary["invalid_seconds"] for why in second["why"]]
+    assert [why for why in wrong if "event loop stalled" not in why] == []  # which a busy machine makes it do
+    assert last["planned"] == last["not_started"] + last["launched"]
+    assert {name: last[name] for name in ("launched", "opened", "failed", "closed", "lost")} == {
+        name: summary[name] for name in ("launched", "opened", "failed", "closed", "lost")
+    }
+    assert (last["connecting"], last["open"], summary["lost"]) == (0, 0, 0)
+    assert set(last) == set(Ledger.__struct_fields__)
+    known = {"open_end": 0} | expected
+    assert {name: summary[name] for name in known} == known
+    return summary
+
+
+def warned(coord, agent, resource: str, holds: int, mend: str) -> None:
+    """Agent and coordinator both named, in a line each, what gives out first, where, and what mends it."""
+    said = f"{resource} gives out first at {holds}"
+    assert "Traceback" not in agent.err
+    (log,) = (coord.folder / "agents").iterdir()
+    for where, text in (("agent", agent.err), ("coordinator", coord.err), ("its log", log.read_text())):
+        lines = [line for line in text.splitlines() if resource in line]
+        assert lines, f"{where}: {text!r}"
+        assert str(holds) in lines[0], where
+        assert mend in lines[0], where
+    lines = agent.err.splitlines()
+    (warning,) = (number for number, line in enumerate(lines) if said in line)
+    (opens,) = (number for number, line in enumerate(lines) if "opens" in line and "connections with" in line)
+    assert warning < opens
+    facts = json.loads((coord.folder / "run.json").read_text())
+    assert resource in facts["agents"][0]["preflight"]
+
+
+# --- What the machine or its operator does not give -------------------------------------------------------------------
+
+
+def test_descriptors_that_give_out_are_named_before_and_counted_after(tmp_path):
+    with target("--workers", "1") as server, coordinator(tmp_path, server.ws, *HELD, "--max", "300") as coord:
+        options = ("--coordinator", coord.url, "--metrics", "127.0.0.1:0", "--workers", "1", "--source", own_source())
+        loading = Command(["prlimit", "--nofile=200:200", *command("loadgen-agent", *options)])
+        with closing(loading):
+            leave(coord, loading, 300)
+            summary = adds_up(coord, planned=300, launched=300)
+            opened = summary["opened"]
+            assert 136 <= opened < 200
+            assert (summary["failed"], summary["closed"]) == ({"no_fd": 300 - opened}, {"drained": opened})
+            warned(coord, loading, "file_descriptors", 136, "ulimit -n ")
+            eventually(lambda: server.stats()["open"] == 0, "the target holds none")
+            assert server.stats()["opened"] == opened
+
+
+def test_source_ports_that_give_out_are_named_before_and_counted_after(tmp_path):
+    with (
+        target("--workers", "1") as server,
+        coordinator(tmp_path, server.ws, *HELD, "--max", "100") as coord,
+        agent(coord.url, "--ports", "30000-30049") as loading,
+    ):
+        leave(coord, loading, 100)
+        adds_up(
+            coord, planned=100, launched=100, opened=50, open_peak=50,
+            failed={"no_local_port": 50}, closed={"drained": 50},
+        )  # fmt: skip
+        warned(coord, loading, "source_ports", 50, "--source")
+        assert server.stats()["opened"] == 50
+
+
+def test_who_finds_no_place_on_an_agent_was_not_started(tmp_path):
+    with (
+        target("--workers", "1") as server,
+        coordinator(tmp_path, server.ws, *HELD, "--max", "200") as coord,
+        agent(coord.url, "--max-connections", "100") as loading,
+    ):
+        leave(coord, loading, 100)
+        summary = adds_up(
+            coord, planned=200, launched=100, opened=100, open_peak=100, failed={}, closed={"drained": 100}
+        )
+        assert coord.rows()[-1]["fleet"]["ledger"]["not_started"] == summary["planned"] - summary["launched"] == 100
+        warned(coord, loading, "max_connections", 100, "--max-connections 200")
+
+
+# --- What the target does not give ------------------------------------------------------------------------------------
+
+
+def test_a_full_target_refuses_the_rest(tmp_path):
+    with (
+        target("--workers", "2", "--limit", "300") as server,
+        coordinator(tmp_path, server.ws, *HELD, "--max", "600") as coord,
+        agent(coord.url) as loading,
+    ):
+        leave(coord, loading, 600)
+        adds_up(
+            coord, planned=600, launched=600, opened=300, open_peak=300,
+            failed={"http_503": 300}, closed={"drained": 300},
+        )  # fmt: skip
+        assert (server.stats()["opened"], server.stats()["refused"]) == (300, 300)
+
+
+def test_a_target_that_is_killed_ends_what_was_open_and_refuses_the_rest(tmp_path):
+    port = free_port()
+    options = ("--listen", f"127.0.0.1:{port}", "--workers", "2")
+    with process("loadgen-target", *options, start_new_session=True) as server:
+        assert server.stdout.readline()
+        stats = Address("127.0.0.1", port).stats
+        with coordinator(tmp_path, url_of(port), *HELD, "--rate", "150", "--max", "300") as coord, agent(coord.url):
+            eventually(lambda: stats()["open"] >= 100, "a third is open")
+            os.killpg(server.pid, signal.SIGKILL)
+            summary = adds_up(coord, planned=300, launched=300)
+            assert 100 <= summary["opened"] < 300
+            assert set(summary["closed"]) <= {"reset", "server_eof"}
+            # Who was in the middle of the handshake when it died was reset.
+            assert set(summary["failed"]) <= {"refused", "reset"}
+            assert summary["failed"]["refused"] > 0
+
+
+def test_where_nothing_listens_all_are_refused_and_nothing_is_waited_for(tmp_path):
+    """The hold is ten minutes: only a run that ends when nothing is left passes."""
+    with coordinator(tmp_path, url_of(free_port()), *HELD, "--max", "100") as coord, agent(coord.url):
+        adds_up(coord, planned=100, launched=100, opened=0, open_peak=0, failed={"refused": 100}, closed={})
+
+
+def reasons(out, targets: dict[str, str], lasting: Collection[str] = ()) -> dict[str, tuple[dict, dict]]:
+    """Runs 60 connections against each of the targets, all at once; how they failed and how they were closed.
+
+    Against the lasting ones something stays open until the agent leaves.
+    """
+    with ExitStack() as stack:
+        runs = {}
+        for name, url in targets.items():
+            runs[name] = stack.enter_context(coordinator(out / name, url, *HELD, "--max", "60"))
+        agents = {name: stack.enter_context(agent(coord.url)) for name, coord in runs.items()}
+        for name in lasting:
+            leave(runs[name], agents[name], 60)
+        found = {name: adds_up(coord, planned=60, launched=60) for name, coord in runs.items()}
+        return {name: (summary["failed"], summary["closed"]) for name, summary in found.items()}
+
+
+VICES = {
+    "wrong-key": ({"bad_handshake": 60}, {}),
+    "refuse": ({"http_503": 60}, {}),
+    "reset=0.1": ({}, {"reset": 60}),
+    "close=0.1": ({}, {"server_1001": 60}),
+    "split-frames": ({}, {"drained": 60}),
+    "slow-accept=0.2": ({}, {"drained": 60}),
+}
+
+
+def test_each_vice_of_a_target_has_its_reason(tmp_path):
+    with ExitStack() as stack:
+        servers = {vice: stack.enter_context(target("--workers", "1", "--vice", vice)) for vice in VICES}
+        lasting = [vice for vice, (_, closed) in VICES.items() if "drained" in closed]
+        assert reasons(tmp_path, {vice: server.ws for vice, server in servers.items()}, lasting) == VICES
+        assert {vice: server.stats()["opened"] for vice, server in servers.items()} == {
+            vice: sum(closed.values()) for vice, (_, closed) in VICES.items()
+        }
+
+
+@contextmanager
+def answering(data: bytes) -> Iterator[int]:
+    """A server that answers every connection with these bytes and hangs up; its port."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+
+        def serve() -> None:
+            while True:
+                line, _ = listener.accept()
+                with line:
+                    if not line.recv(65536):
+                        return
+                    line.sendall(data)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            with socket.create_connection(listener.getsockname()):
+                pass  # says nothing: the server's sign to end
+            thread.join()
+
+
+def test_a_target_that_speaks_no_websocket_has_its_reason(tmp_path):
+    page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nhello"
+    ssh = b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n"
+    with answering(page) as http, answering(ssh) as shell:
+        assert reasons(tmp_path, {"http": url_of(http), "ssh": url_of(shell)}) == {
+            "http": ({"http_200": 60}, {}),
+            "ssh": ({"bad_handshake": 60}, {}),
+        }

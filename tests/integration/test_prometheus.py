@@ -1,0 +1,113 @@
+"""Debian's own Prometheus scrapes a real agent and a real coordinator, and promtool reads what they serve."""
+
+import fcntl
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+from tests.processes import PATIENCE, Command, agent, coordinator, eventually, free_port, get, get_json, target
+
+PROMETHEUS = Path("/usr/bin/prometheus")
+OPEN = 200
+RUN = ("--agents", "1", "--max", str(OPEN), "--rate", "1000", "--think", "0.5", "--hold", "600")
+
+
+@pytest.fixture(scope="module")
+def prometheus() -> Path:
+    """The package's binary; installed by whoever needs it first, without the service that it would start."""
+    with (Path(tempfile.gettempdir()) / "loadgen-tests-apt.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not PROMETHEUS.exists():
+            install()
+    return PROMETHEUS
+
+
+def install() -> None:
+    """Debian's package; RUNLEVEL=1 tells its scripts that this is no time to start services."""
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    for words in (["update"], ["install", "-y", "--no-install-recommends", "prometheus"]):
+        done = subprocess.run(["apt-get", *words], env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+class Prometheus(Command):
+    """A Prometheus of our own, which scrapes the given pages every second."""
+
+    def __init__(self, binary: Path, folder: Path, pages: dict[str, str]) -> None:
+        jobs = [
+            {"job_name": job, "static_configs": [{"targets": [urlsplit(page).netloc]}]} for job, page in pages.items()
+        ]
+        config = folder / "prometheus.yml"
+        config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}))  # YAML as well
+        listen = f"127.0.0.1:{free_port()}"
+        self._url = f"http://{listen}/api/v1/query"
+        super().__init__(
+            [
+                str(binary),
+                f"--config.file={config}",
+                f"--web.listen-address={listen}",
+                f"--storage.tsdb.path={folder / 'data'}",
+            ]
+        )
+
+    def value(self, query: str) -> float:
+        """The one sample that a query finds; waits until it finds one that is a number."""
+
+        def look() -> "list[float]":
+            try:
+                found = get_json(f"{self._url}?{urlencode({'query': query})}")["data"]["result"]
+            except OSError:  # it does not listen yet, or is not ready
+                return []
+            values = [float(sample["value"][1]) for sample in found]
+            return values if len(values) == 1 and values[0] == values[0] else []
+
+        return eventually(look, lambda: f"{query}: {self.err[-2000:]}")[0]
+
+
+def check_metrics(text: str) -> None:
+    """Promtool has nothing to say against it."""
+    promtool = shutil.which("promtool")
+    assert promtool is not None
+    done = subprocess.run(
+        [promtool, "check", "metrics"], input=text, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@pytest.fixture
+def server() -> Iterator:
+    """A target."""
+    with target("--workers", "1") as running:
+        yield running
+
+
+@pytest.mark.timeout(240)  # the first time it is installed
+def test_prometheus_scrapes_agent_and_coordinator(tmp_path, prometheus, server):
+    (tmp_path / "prometheus").mkdir()
+    with coordinator(tmp_path / "runs", *RUN, server.ws) as coord, agent(coord.url, "--name", "scraped") as scraped:
+        eventually(lambda: server.stats()["open"] == OPEN, "all are open")
+        pages = {"agent": scraped.page, "coordinator": coord.url}
+        with closing(Prometheus(prometheus, tmp_path / "prometheus", pages)) as monitor:
+            quantile = "histogram_quantile(0.99, sum by (le) (loadgen_{}_seconds_bucket{{{}}}))"
+            for labels in ('job="agent"', 'job="coordinator",agent="scraped"'):
+                eventually(
+                    lambda labels=labels: monitor.value(f'loadgen_connections{{state="open",{labels}}}') == OPEN,
+                    "all are seen open",
+                )
+                assert monitor.value(f"loadgen_connections_opened_total{{{labels}}}") == OPEN
+                assert monitor.value(f"loadgen_connections_launched_total{{{labels}}}") == OPEN
+                assert monitor.value(f"loadgen_handshake_seconds_count{{{labels}}}") == OPEN
+                assert monitor.value(f"loadgen_pings_total{{{labels}}}") > 0
+                assert 0 < monitor.value(quantile.format("handshake", labels)) < 60
+                assert 0 < monitor.value(quantile.format("ping_rtt", labels)) < 60
+                assert monitor.value(f"rate(loadgen_pings_total{{{labels}}}[1m]) > 0") > 0
+                assert monitor.value(f'up{{job="{labels.split(chr(34))[1]}"}}') == 1
+        for page in pages.values():
+            check_metrics(get(f"{page}/metrics"))

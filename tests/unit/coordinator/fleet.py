@@ -1,0 +1,47 @@
+"""A fleet made of plain values: agents that join, speak and fall silent when a test says so."""
+
+from loadgen.capacity import Limit
+from loadgen.fanin import Second
+from loadgen.plan import Plan
+from loadgen.tally import Held, Tally
+from loadgen.wire import WIRE, Hello, Post, WorkerVitals
+
+PLAN = Plan(max=1000, rate=100.0, hold=5.0)
+MEND = "raise --max-connections"
+
+
+def hello(name="host", holds=64_000, wire=WIRE):
+    limit = Limit("max_connections", holds, f"--max-connections {holds}", MEND)
+    return Hello(name, wire, "0.1.0", holds, (limit,), {"cpus": 2})
+
+
+def ready(**fields):
+    return Post(ready=True, **fields)
+
+
+def opened(number, count, *, held=None, rtt=4000):
+    """A second in which so many connections opened; `held` is how many its agent then holds."""
+    tally = Tally(launched=count, opened=count, pings=count, pongs=count)
+    for _ in range(count):
+        tally.handshake.record(3000)
+        tally.ping_rtt.record(rtt)
+    return Second(number, tally, Held(0, count if held is None else held), cpu_s=0.1 * number, rss=1 << 20)
+
+
+def drained(number, count):
+    """A second in which all of so many connections were closed."""
+    return Second(number, Tally(closed={"drained": count}), Held(), cpu_s=0.1 * number, rss=1 << 20)
+
+
+def seconds(*items, finished=False):
+    return ready(seconds=items, finished=finished, workers=(WorkerVitals(0, 0.5, 1 << 20),), agent_cpu_s=0.25)
+
+
+def started(run, names=("a", "b"), now=0.0, **fields):
+    """Lets agents join and the run start; returns their ids, with second 0 to begin at `run.start`."""
+    ids = [run.join(hello(name, **fields), now).id for name in names]
+    for agent in ids:
+        run.post(agent, ready(), now)
+    assert run.tick(now) == []
+    assert run.state == "running"
+    return ids

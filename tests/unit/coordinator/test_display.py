@@ -1,0 +1,92 @@
+"""Progress: plain lines in a file, a live table on a terminal."""
+
+import io
+import os
+
+import pytest
+
+from coordinator.display import Lines, Screen, display_on, line_of
+from coordinator.run import Run
+from tests.unit.coordinator.fleet import PLAN, hello, opened, ready, seconds, started
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def running():
+    run = Run(PLAN, 2)
+    agents = started(run)
+    for agent in agents:
+        second = opened(0, 10)
+        second.tally.failed, second.tally.launched = {"refused": 2}, 12
+        run.post(agent, seconds(second), run.start + 1.0)
+    (entry,) = run.tick(run.start + 1.0)
+    return run, entry.row
+
+
+def test_a_settled_second_is_one_line():
+    _, row = running()
+
+    assert line_of(row) == (
+        "   0s  open 20/1,000  opened +20/s  connecting 0  failed 4 (refused 4)  late 0"
+        "  handshake p99 3.0 ms  ping p99 4.0 ms"
+    )
+
+
+def test_plain_lines_say_what_changes_and_say_it_once():
+    stream = io.StringIO()
+    display, run = display_on(stream), Run(PLAN, 2)
+    assert isinstance(display, Lines)
+    display.show(run, 0.0)
+    display.show(run, 1.0)
+    run.post(run.join(hello("a"), 1.0).id, ready(), 1.0)
+    display.show(run, 1.0)
+
+    assert stream.getvalue().splitlines() == [
+        "waiting for agents, 0 of 2 ready",
+        "waiting for agents, 1 of 2 ready: a",
+    ]
+
+
+def test_corrections_are_not_shown_as_seconds_of_their_own():
+    stream = io.StringIO()
+    _, row = running()
+    row.corrects = True
+
+    Lines(stream).second(row)
+
+    assert stream.getvalue() == ""
+
+
+def test_a_reader_that_went_away_does_not_end_the_run():
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w") as stream:
+        display = Lines(stream)
+        display.say("one")
+        display.say("two")
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_live_table_shows_fleet_and_agents(width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    stream = Terminal()
+    display = display_on(stream)
+    assert isinstance(display, Screen)
+    run, row = running()
+    display.second(row)
+    display.show(run, run.start + 1.0)
+    display.say("a [warning] above")
+    display.close()
+
+    shown = stream.getvalue()
+    for words in (
+        "20 open of 1,000 planned",
+        "24/s achieved, 100/s asked",
+        "refused 4",
+        "handshake",
+        "a [warning] above",
+    ):
+        assert words in shown

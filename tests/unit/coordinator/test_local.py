@@ -1,0 +1,67 @@
+"""Local processes: their command lines, and that none is left behind."""
+
+import os
+import resource
+import sys
+
+import pytest
+
+from coordinator.checks import Target
+from coordinator.local import SPARE_DESCRIPTORS, Household, Team, _start
+from loadgen.params import Endpoint
+from loadgen.plan import Plan
+
+LOOPBACK = Target("localhost", 9505, False, "127.0.0.1")
+LISTEN = Endpoint("127.0.0.1", 8091)
+
+
+def value(arguments, option):
+    return arguments[arguments.index(option) + 1]
+
+
+def test_each_agent_has_a_name_and_a_loopback_address_of_its_own():
+    team = Team(300, Plan(), LOOPBACK, LISTEN)
+    lines = [team.arguments(number) for number in range(1, 301)]
+
+    assert value(lines[0], "--coordinator") == "http://127.0.0.1:8091"
+    assert value(lines[0], "--source") == "127.0.1.1"
+    assert len({value(line, "--source") for line in lines}) == 300
+    assert [value(line, "--name") for line in lines] == team.names
+    assert "--allow-target" not in lines[0]
+
+
+def test_a_target_elsewhere_is_allowed_to_the_agents_and_met_from_any_address(tmp_path):
+    team = Team(1, Plan(), Target("far.example", 443, True, "192.0.2.1"), Endpoint("0.0.0.0", 1), tmp_path / "token")
+    line = team.arguments(1)
+
+    assert "--source" not in line
+    assert value(line, "--allow-target") == "far.example"
+    assert value(line, "--coordinator") == "http://127.0.0.1:1"
+    assert value(line, "--token-file") == str(tmp_path / "token")
+
+
+def test_workers_follow_the_cores_and_the_descriptor_limit():
+    cores = len(os.sched_getaffinity(0))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+    assert Team(1, Plan(max=10), LOOPBACK, LISTEN).workers() == cores
+    assert Team(cores * 4, Plan(max=10), LOOPBACK, LISTEN).workers() == 1
+    needed = Team(1, Plan(max=64_000), LOOPBACK, LISTEN).workers()
+    assert needed * (hard - SPARE_DESCRIPTORS) >= 64_000
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+async def test_children_are_ended_also_when_they_do_not_listen(tmp_path, monkeypatch, stubborn):
+    monkeypatch.setattr("coordinator.local.ENDS_WITHIN", 0.5)
+    ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN);" if stubborn else ""
+    code = f"import signal, time; {ignore} print('up', flush=True); time.sleep(60)"
+    household, log = Household(), tmp_path / "log"
+    child = await _start("c", [sys.executable, "-c", code], log)
+    household.agents.append(child)
+    while not child.log_lines():
+        assert not await child.wait(0.05)
+
+    await household.end()
+
+    assert child.gone
+    assert child.last_words() == f"was killed by signal {9 if stubborn else 15}: up"

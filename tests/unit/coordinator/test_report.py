@@ -1,0 +1,66 @@
+"""The text report, from a summary."""
+
+import re
+
+from coordinator.report import comparison, text_report
+from tests.unit.coordinator.test_summary import finished
+
+
+def numbers(line):
+    return [int(number.replace(",", "")) for number in re.findall(r"[\d,]+", line)]
+
+
+def test_the_ledger_visibly_adds_up():
+    _, summary = finished()
+    lines = text_report(summary, "a-run").splitlines()
+
+    laws = [line for line in lines if "  =  " in line]
+
+    assert len(laws) == 3
+    for line in laws:
+        total, *parts = numbers(line)
+        assert total == sum(parts)
+    assert not any("does not add up" in line for line in lines)
+
+
+def test_a_ledger_that_does_not_add_up_says_so():
+    _, summary = finished()
+
+    text = text_report(summary | {"open_end": 7})
+
+    assert "opened does not add up: 49 counted, 42 expected" in text
+
+
+def test_reasons_latencies_agents_and_expectations_are_told():
+    _, summary = finished(("opened==42", "ping_rtt_p50<1us"))
+    summary["failed"] = {"timeout": 2, "refused": 1200}
+    text = text_report(summary, "a-run")
+
+    assert text.startswith("a-run: FAIL; 42 open at the peak")
+    assert "failed: refused 1,200, timeout 2" in text
+    assert re.search(r"^ping_rtt\s+42\s+4\.0", text, re.M)
+    assert re.search(r"^a\s+finished\s+1\s+500", text, re.M)
+    assert re.search(r"^held\s+opened==42", text, re.M)
+    assert re.search(r"^FAILED\s+ping_rtt_p50<1us", text, re.M)
+
+
+def test_invalid_seconds_are_named_and_many_are_counted():
+    _, summary = finished()
+    summary["invalid_seconds"] = [{"second": number, "why": ["no report from b"]} for number in range(30)]
+
+    text = text_report(summary)
+
+    assert "30 seconds prove nothing" in text
+    assert "no report from b" in text
+    assert "and 20 more" in text
+
+
+def test_several_runs_stand_side_by_side():
+    _, summary = finished()
+    slow = summary | {"histograms": {}, "verdict": "fail"}
+
+    lines = comparison([("first", summary), ("second", slow)]).splitlines()
+
+    assert lines[0].split() == ["first", "second"]
+    assert lines[1].split() == ["verdict", "pass", "fail"]
+    assert ["handshake", "p99", "ms", "3.0", "–"] in [line.split() for line in lines]

@@ -1,0 +1,29 @@
+"""`python -m tests.bench [NAME…]`: runs the benches one after another, prints a table and, last, one line of JSON."""
+
+import json
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench import client, fleet
+from tests.bench.goal import Goal
+
+BENCHES = {"client": client.run, "fleet": fleet.run}
+
+
+def main(names: list[str]) -> int:
+    """Runs the named benches, or all; exit code 1 when a goal is missed."""
+    goals: list[Goal] = []
+    for name in names or BENCHES:
+        goals += BENCHES[name]()
+    table = Table("bench", "measured", "goal", "held", title="loadgen: speed and memory")
+    for goal in goals:
+        table.add_row(goal.name, f"{goal.measured:.3g} {goal.unit}", goal.asked, "yes" if goal.held else "NO")
+    Console(width=120).print(table)
+    print(json.dumps([goal.to_json() for goal in goals]))
+    return 0 if all(goal.held for goal in goals) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,45 @@
+"""The documents say what the code does."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+
+from coordinator.cli import coord
+from loadgen.cli.agent import agent
+from loadgen.cli.target import command as target
+from loadgen.version import VERSION
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_changelogs_top_entry_is_this_version():
+    top = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert top is not None
+    assert top[1] == VERSION
+
+
+def test_every_command_is_in_the_readme():
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert [name for name in scripts if f"`{name}" not in README] == []
+
+
+def test_every_option_in_the_readme_exists():
+    known = {name for command in (coord, agent, target) for option in command.params for name in option.opts}
+    known |= {"--help"}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README)) - known == set()
+
+
+@pytest.mark.parametrize("command", [coord, agent, target], ids=lambda command: command.name)
+def test_every_option_has_help(command: click.Command):
+    bare = [option.name for option in command.params if isinstance(option, click.Option) and not option.help]
+    assert bare == []
+
+
+def test_every_relative_link_leads_somewhere():
+    for name in ("README.md", "CONTRIBUTING.md", "sysctl/README.md"):
+        for link in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text()):
+            assert ((ROOT / name).parent / link).exists(), f"{name} links to {link}"

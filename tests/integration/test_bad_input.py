@@ -1,6 +1,7 @@
 """Each mistake of an operator is one line that names it, and the contract's exit code; never a traceback, never a wait.
 
-What else `loadgen-coord` refuses stands in test_coordinator.py.
+What else `loadgen-coord` refuses stands in test_coordinator.py; who waits for a coordinator that is not there, and says
+so, in test_agent.py.
 """
 
 import asyncio
@@ -151,12 +152,3 @@ async def test_a_coordinator_of_another_wire_version_ends_the_agent():
     finally:
         await runner.cleanup()
     assert len(knocks) == 1
-
-
-def test_an_agent_waits_for_a_coordinator_that_is_not_there_and_says_so_once(tmp_path):
-    listen = f"127.0.0.1:{free_port()}"
-    with agent(f"http://{listen}") as waiting:
-        waiting.says(f"waiting for a coordinator at http://{listen}")
-        with coordinator(tmp_path, "--agents", "2", "--wait", "30", listen=listen):
-            waiting.says("joined")
-        assert waiting.err.count("waiting for") == 1

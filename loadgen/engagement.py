@@ -184,7 +184,8 @@ class Engagement:
         """One job a worker: its part of the share, its own ports, its part of the capacity."""
         assert self._target is not None
         plan, (url, address), ports = self._welcome.plan, self._target, self._settings.ports
-        count = min(self._workers_for(start.share.count(plan.max)), start.share.count(plan.max))
+        share = start.share.count(plan.max)
+        count = min(self._workers_for(share), share)
         places, extra = divmod(self._settings.max_connections, count)
         addresses = self._settings.sources or (source_for(address),)
         left_out = tuple(sorted(unusable_ports(read_machine(), ports)))
@@ -192,7 +193,7 @@ class Engagement:
         return [
             Job(
                 plan=plan,
-                share=share,
+                share=part,
                 start=begin,
                 address=address,
                 port=url.port,
@@ -203,7 +204,7 @@ class Engagement:
                 sources=Sources(addresses, ports.start, ports.stop - 1, number, count, turn, left_out),
                 most_open=places + (number < extra),
             )
-            for number, share in enumerate(start.share.split([1] * count))
+            for number, part in enumerate(start.share.split([1] * count))
         ]
 
     def _drain(self) -> None:

@@ -20,7 +20,7 @@ Message = TypeVar("Message")
 
 
 class Sources(msgspec.Struct, frozen=True):
-    """The local (address, port) pairs of one worker: ports `low` to `high`, every `step`-th from `offset` on."""
+    """The local (address, port) pairs of one worker: every `workers`-th port of each address, from `worker` on."""
 
     addresses: tuple[str, ...]
     low: int

@@ -101,6 +101,11 @@ def eventually(condition: Any, what: str | Callable[[], str], seconds: float = P
 # --- Commands that are looked at while they run -----------------------------------------------------------------------
 
 
+def opens(server: Address, count: int) -> None:
+    """Waits until so many connections are open on the target."""
+    eventually(lambda: server.stats()["open"] == count, lambda: f"{count} open: {server.stats()}")
+
+
 class Command:
     """A running command. Its output goes to memory files: they can be read at any time and are never full."""
 

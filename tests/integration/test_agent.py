@@ -10,7 +10,6 @@ import pytest
 
 from tests.processes import (
     PATIENCE,
-    Address,
     Command,
     Coordinator,
     agent,
@@ -21,6 +20,7 @@ from tests.processes import (
     get,
     get_json,
     is_gone,
+    opens,
     target,
 )
 
@@ -42,11 +42,6 @@ def nothing_is_left(server):
     """Whatever a test did, nothing is open once its processes are gone."""
     yield
     opens(server, 0)
-
-
-def opens(server: Address, count: int) -> None:
-    """Waits until so many connections are open on the target."""
-    eventually(lambda: server.stats()["open"] == count, lambda: f"{count} open: {server.stats()}")
 
 
 def reported(coord: Coordinator, count: int) -> None:

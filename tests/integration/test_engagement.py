@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.processes import Address, Coordinator, agent, coordinator, eventually, free_port, get_json, target
+from tests.processes import Coordinator, agent, coordinator, eventually, free_port, get_json, opens, target
 
 LOAD = ("--max", "100", "--rate", "1000", "--think", "1")
 HELD = (*LOAD, "--agents", "1", "--hold", "600")
@@ -24,11 +24,6 @@ def nothing_is_left(server):
     """Whatever a test did, nothing is open once its processes are gone."""
     yield
     opens(server, 0)
-
-
-def opens(server: Address, count: int) -> None:
-    """Waits until so many connections are open on the target."""
-    eventually(lambda: server.stats()["open"] == count, lambda: f"{count} open: {server.stats()}")
 
 
 def runs_well(coord: Coordinator) -> None:

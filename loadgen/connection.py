@@ -25,6 +25,7 @@ from loadgen.frames import (
     ping_frame,
 )
 from loadgen.handshake import key_of
+from loadgen.stream import Stream
 
 PING_SIZE = len(ping_frame(0, 0))
 PONG_START, PONG_SIZE = bytes((PONG_BYTE, 4)), 6
@@ -66,7 +67,7 @@ class Connection(asyncio.Protocol):
         self.book = book
         self.owner = owner
         self.state = UPGRADING
-        self.transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | Stream | None = None
         self.key: bytes | None = None
         """The Sec-WebSocket-Key while the reply is awaited."""
         self.parser: Parser | bytes | None = None
@@ -80,10 +81,10 @@ class Connection(asyncio.Protocol):
         self.pinged = self.ponged = 0
         """How many pings went out, and up to which of them an answer came."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport | Stream) -> None:
         """Asks for the upgrade: the TCP or TLS connection stands."""
         if self.state == CLOSED:  # given up while TLS was still being agreed on
-            transport.abort()  # type: ignore[attr-defined]
+            transport.abort()  # type: ignore[union-attr]
             return
         self.transport = transport  # type: ignore[assignment]  # uvloop's transport is one for reading and writing
         self.key = key_of(self.book.bits(128))

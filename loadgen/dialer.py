@@ -2,6 +2,7 @@
 
 `bind` with explicit ports counted up, since the kernel's own choice costs 150 times more past half the range. A second
 `connect` on the same socket asks how the first went: on loopback it has succeeded by then, and no poll is needed.
+A plain connection comes alive as a Stream, one with TLS on uvloop's transport.
 """
 
 import asyncio
@@ -9,13 +10,12 @@ import errno
 import select
 import socket
 import ssl
-from functools import partial
 from time import monotonic
-from typing import Any
 
 from loadgen.book import Book, microseconds
-from loadgen.connection import CLOSED, Connection
+from loadgen.connection import Connection
 from loadgen.sources import SourcePorts
+from loadgen.stream import Streams
 
 MOST_STEPS = 128
 """How many ports in a row may be held by others before an attempt is given up as `no_local_port`."""
@@ -47,7 +47,7 @@ def reason_of(code: int) -> str:
 
 
 class Dialer:
-    """Connects to one address from the worker's own ports; connections come alive on uvloop's transports."""
+    """Connects to one address from the worker's own ports."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, target: tuple[str, int], ports: SourcePorts, book: Book,
@@ -60,8 +60,11 @@ class Dialer:
         self._book = book
         self._tls = tls
         self._host = host if tls else None
-        self._names: dict[Connection, Any] = {}
-        """Local ends of TLS connections only: their transports forget them when they close."""
+        self._streams = Streams(loop, self._family, ports.give_back)
+        self._secured: dict[Connection, tuple[str, int]] = {}
+        """The local ends of connections with TLS: their transports forget them when they close."""
+        self._agreeing: dict[Connection, asyncio.Task[None]] = {}
+        """TLS handshakes under way."""
         self._pending: dict[int, tuple[socket.socket, Connection]] = {}
         self._poll = select.epoll()
         loop.add_reader(self._poll.fileno(), self._poll_ready)
@@ -81,13 +84,15 @@ class Dialer:
         raise ConnectFailed("no_local_port")
 
     def ended(self, connection: Connection) -> None:
-        """Takes the connection's port back."""
-        assert connection.transport is not None
-        name = self._names.pop(connection, None) or connection.transport.get_extra_info("sockname")
-        self._ports.give_back((name[0], name[1]))
+        """Takes back the port of a connection with TLS; a stream gives its own back."""
+        name = self._secured.pop(connection, None)
+        if name is not None:
+            self._ports.give_back(name)
 
     def cancel(self, connection: Connection) -> None:
         """Gives up an attempt that is still under way."""
+        if connection in self._agreeing:
+            self._agreeing[connection].cancel()
         for fd, (sock, waiting) in self._pending.items():
             if waiting is connection:
                 self._forget(fd)
@@ -95,7 +100,8 @@ class Dialer:
                 return
 
     def close(self) -> None:
-        """Stops watching; attempts under way are given up."""
+        """Stops watching; attempts under way are given up, and streams closed."""
+        self._streams.close()
         self._loop.remove_reader(self._poll.fileno())
         self._poll.close()
         for sock, _ in self._pending.values():
@@ -158,34 +164,27 @@ class Dialer:
         self._ports.give_back((name[0], name[1]))
 
     def _attach(self, sock: socket.socket, connection: Connection) -> None:
-        """Hands a connected socket to uvloop, whose coroutine is driven by hand: a task costs more than the rest."""
         if self._tls:
-            self._names[connection] = sock.getsockname()
+            self._agreeing[connection] = self._loop.create_task(self._agree(sock, connection))
         else:
-            self._book.tally.connect.record(microseconds(monotonic() - connection.beat))
-        opening = self._loop.create_connection(lambda: connection, sock=sock, ssl=self._tls, server_hostname=self._host)
-        self._drive(opening, sock, connection)
+            self._connected(connection)
+            self._streams.open(sock, connection)
 
-    def _drive(self, opening: Any, sock: socket.socket, connection: Connection, _: Any = None) -> None:
-        """Runs uvloop's coroutine to the next future that it awaits, or to its end."""
+    def _connected(self, connection: Connection) -> None:
+        self._book.tally.connect.record(microseconds(monotonic() - connection.beat))
+
+    async def _agree(self, sock: socket.socket, connection: Connection) -> None:
+        """The TLS handshake, which belongs to the time that connecting takes."""
+        name = sock.getsockname()
+        self._secured[connection] = name[0], name[1]
+        opening = self._loop.create_connection(lambda: connection, sock=sock, ssl=self._tls, server_hostname=self._host)
         try:
-            future = opening.send(None)
-        except StopIteration:
-            if connection.state == CLOSED:
-                self._take_back(connection)
-            elif self._tls:
-                self._book.tally.connect.record(microseconds(monotonic() - connection.beat))
+            await opening
         except OSError as error:  # includes ssl.SSLError
             sock.detach()  # the transport closes the descriptor; the socket must not close it again
-            self._take_back(connection)
-            if connection.state != CLOSED:
-                reason = "tls" if isinstance(error, ssl.SSLError) else reason_of(error.errno or errno.ECONNRESET)
-                connection.give_up(reason)
+            reason = "tls" if isinstance(error, ssl.SSLError) else reason_of(error.errno or errno.ECONNRESET)
+            connection.give_up(reason)
         else:
-            future.add_done_callback(partial(self._drive, opening, sock, connection))
-
-    def _take_back(self, connection: Connection) -> None:
-        """Takes back the port of a TLS connection that never came alive, or was given up before it did."""
-        name = self._names.pop(connection, None)
-        if name is not None:
-            self._ports.give_back(name[:2])
+            self._connected(connection)
+        finally:
+            del self._agreeing[connection]

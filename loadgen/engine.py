@@ -153,7 +153,7 @@ class Engine:
 
     def ended(self, user: User, reason: str) -> None:
         """Marks the end: a failure of what never opened, else a close."""
-        if user.connection is not None and user.connection.transport is not None:
+        if user.connection is not None:
             self._dialer.ended(user.connection)
         self.users.pop(user, None)
         tally = self._book.tally

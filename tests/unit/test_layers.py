@@ -18,7 +18,7 @@ LOADGEN = (
     # up to here all is pure
     "target_url metrics",
     # up to here the coordinator may import
-    "book",
+    "book stream",
     "connection",
     "sources permit",
     "machine",

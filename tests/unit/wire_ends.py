@@ -12,6 +12,7 @@ from websockets.server import ServerProtocol
 from loadgen.book import Book
 from loadgen.connection import Connection
 from loadgen.handshake import Handshake
+from loadgen.stream import Streams
 
 THINK = 2.0
 
@@ -81,21 +82,30 @@ class FarSide:
         return list(self.protocol.events_received())
 
 
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    """The two ends of one connection over loopback, neither of them blocking."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        near = socket.create_connection(server.getsockname())
+        far, _ = server.accept()
+    near.setblocking(False)
+    far.setblocking(False)
+    return near, far
+
+
 @asynccontextmanager
 async def connected() -> AsyncIterator[tuple[Connection, Diary, FarSide, Book]]:
     """A connection that has asked for its upgrade, its owner, the far side, and the book it writes into."""
     book = Book(Handshake("target:9505", "/v1/realtime"), THINK, seed=1, close_within=5.0)
-    near, far = socket.socketpair()
-    far.setblocking(False)
+    near, far = tcp_pair()
     diary = Diary()
     connection = Connection(book, diary)
-    transport, _ = await asyncio.get_running_loop().create_connection(lambda: connection, sock=near)
+    streams = Streams(asyncio.get_running_loop(), near.family, lambda name: None)
+    streams.open(near, connection)
     try:
         yield connection, diary, FarSide(far), book
     finally:
-        transport.abort()
+        streams.close()
         far.close()
-        await asyncio.sleep(0)
 
 
 @asynccontextmanager

@@ -27,7 +27,6 @@ from loadgen.session import BUILT_IN
 from loadgen.sources import SourcePorts
 from loadgen.wire import Job, Report, from_wire, to_wire
 
-STATM = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
 HALF_A_MILLISECOND = 0.0005
 """The event loop rounds to whole milliseconds; rounded down, it would wake early, find nothing due, and spin."""
 PAGE = resource.getpagesize()
@@ -66,6 +65,7 @@ class Worker(asyncio.Protocol):
             dialer=Dialer(loop, (job.address, job.port), ports, self._book, tls, job.name),
         )
         self._out: asyncio.WriteTransport | None = None
+        self._residence = Residence()
         self._done: asyncio.Future[None] = loop.create_future()
 
     async def run(self) -> None:
@@ -103,7 +103,8 @@ class Worker(asyncio.Protocol):
             self._loop.call_later(again - now + HALF_A_MILLISECOND, self._tick, again)
 
     def _report(self, *, finished: bool = False) -> None:
-        second = Second(self._second, self._book.turn_page(), self._engine.held(), process_time(), resident())
+        page, held, memory = self._book.turn_page(), self._engine.held(), self._residence.bytes()
+        second = Second(self._second, page, held, process_time(), memory)
         self._second += 1
         assert self._out is not None
         self._out.write(to_wire(Report(second, finished)) + b"\n")
@@ -117,16 +118,22 @@ class Worker(asyncio.Protocol):
             self._done.set_result(None)
 
 
-def resident() -> int:
-    """This process's resident memory in bytes; needs no descriptor when there is none left."""
-    return int(os.pread(STATM, 128, 0).split()[1]) * PAGE
+class Residence:
+    """How much of this process is in memory; needs no new descriptor when there is none left."""
+
+    def __init__(self) -> None:
+        self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+
+    def bytes(self) -> int:
+        """The resident set in bytes, pages shared with other processes included."""
+        return int(os.pread(self._statm, 128, 0).split()[1]) * PAGE
 
 
 def main() -> NoReturn:
     """Entry of a worker process: the job is the first line of standard input, the next one would be `drain`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the owner decides
     raise_nofile()
-    os.write(1, b"\n")  # all modules are loaded: it is ready for its job
+    os.write(1, b"%d\n" % os.getpid())  # all modules are loaded: it is ready for its job
     line, ended, rest = b"", b"", b""
     while not ended:
         chunk = os.read(0, 65536)

@@ -214,8 +214,8 @@ class Agent(Command):
         return float(found[1]) if found else 0.0
 
     def workers(self) -> list[int]:
-        """The process ids of its workers."""
-        return children(self.pid)
+        """The process ids of its workers, which a warmed parent forked."""
+        return [worker for parent in children(self.pid) for worker in children(parent)]
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def worker() -> Iterator["subprocess.Popen[bytes]"]:
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
     ) as running:  # fmt: skip
         try:
-            assert running.stdout.readline() == b"\n"
+            assert int(running.stdout.readline()) == running.pid
             yield running
         finally:
             running.kill()

@@ -27,6 +27,7 @@ LOADGEN = (
     "session",
     "engine",
     "worker",
+    "zygote crew",
     "pool",
     "engagement",
     "agent",

@@ -14,7 +14,7 @@ from loadgen.limits import unusable_ports, workers_needed
 from loadgen.machine import read_machine
 from loadgen.permit import Permit
 from loadgen.pool import Pool
-from loadgen.sources import source_for
+from loadgen.sources import pairs_before, source_for
 from loadgen.target_url import TargetUrl
 from loadgen.wire import Job, Orders, Post, Sources, Start, Welcome, from_wire, to_wire
 
@@ -189,7 +189,8 @@ class Engagement:
         places, extra = divmod(self._settings.max_connections, count)
         addresses = self._settings.sources or (source_for(address),)
         left_out = tuple(sorted(unusable_ports(read_machine(), ports)))
-        turn = len(addresses) * len(ports) // count * self._welcome.index // max(1, self._welcome.agents)
+        pairs = len(addresses) * (len(ports) - len(left_out))
+        first = pairs_before(self._welcome.index, self._welcome.agents, pairs)
         return [
             Job(
                 plan=plan,
@@ -201,7 +202,7 @@ class Engagement:
                 host=url.host_header,
                 resource=url.resource,
                 secure=url.secure,
-                sources=Sources(addresses, ports.start, ports.stop - 1, number, count, turn, left_out),
+                sources=Sources(addresses, ports.start, ports.stop - 1, number, count, first, left_out),
                 most_open=places + (number < extra),
             )
             for number, part in enumerate(start.share.split([1] * count))

@@ -28,9 +28,12 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 class SourcePorts:
     """The (address, port) pairs one worker may use: never-used ones counted up, then those given back, oldest first.
 
-    Worker i of n owns every n-th port of each address, so workers never meet. `start` (a number of pairs, modulo their
-    count) says where counting begins. Ports in `reserved` are left out. Every method takes constant time, and a pair
-    takes memory only after its first use.
+    The pairs of an agent have numbers: address by address, on each its m ports in ascending order, those in `reserved`
+    left out. Connection k of the agent, of T pairs, has pair number (start + k) mod T, so address number // m and port
+    number mod m; it is the connection number k // workers of worker k mod workers. So a connect searches for nothing,
+    no pair serves twice before all have served, and workers never meet. Nor do agents on one host that begin where
+    `pairs_before` says, as long as none opens more than its part. Every method takes constant time, and a pair takes
+    memory only after its first use.
     """
 
     __slots__ = (
@@ -42,8 +45,9 @@ class SourcePorts:
         "_ports",
         "_start",
         "_total",
+        "_worker",
+        "_workers",
         "in_use",
-        "left_out",
     )
 
     def __init__(
@@ -58,19 +62,18 @@ class SourcePorts:
     ) -> None:
         self._addresses = tuple(dict.fromkeys(map(_as_the_kernel_writes_it, addresses)))
         self._number = {address: number for number, address in enumerate(self._addresses)}
-        own = ports[worker::workers]
-        kept = array("H", (port for port in own if port not in reserved))
-        self._ports: Sequence[int] = own if len(kept) == len(own) else kept
+        kept = array("H", (port for port in ports if port not in reserved))
+        self._ports: Sequence[int] = ports if len(kept) == len(ports) else kept
         self._total = len(self._addresses) * len(kept)
-        self._start = start % self._total if self._total else 0
-        self._fresh = 0
+        self._start = start
+        self._worker = worker
+        self._workers = workers
+        self._fresh = worker
         # A pair in a queue is one small integer: a tuple with its own address text would cost four times as much.
         self._free: deque[int] = deque()
         self._aside: deque[int] = deque()
         self.in_use = 0
         """How many pairs are handed out now."""
-        self.left_out = len(self._addresses) * (len(own) - len(kept))
-        """How many pairs it would own if none of its ports were reserved."""
 
     def take(self) -> tuple[str, int] | None:
         """The next pair; None when all of them are in use.
@@ -79,7 +82,7 @@ class SourcePorts:
         """
         if self._fresh < self._total:
             number, place = divmod((self._start + self._fresh) % self._total, len(self._ports))
-            self._fresh += 1
+            self._fresh += self._workers
             self.in_use += 1
             return self._addresses[number], self._ports[place]
         queue = self._free or self._aside
@@ -106,10 +109,15 @@ class SourcePorts:
 
     def __len__(self) -> int:
         """How many pairs it owns, in use or not."""
-        return self._total
+        return len(range(self._worker, self._total, self._workers))
 
     def _pack(self, pair: tuple[str, int]) -> int:
         return self._number[pair[0]] << 16 | pair[1]
+
+
+def pairs_before(agent: int, agents: int, pairs: int) -> int:
+    """The `start` of one of several agents that share all their pairs, each a part of them as large as the others'."""
+    return agent * pairs // agents
 
 
 def parse_sources(texts: Iterable[str]) -> tuple[str, ...]:

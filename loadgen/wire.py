@@ -20,7 +20,7 @@ Message = TypeVar("Message")
 
 
 class Sources(msgspec.Struct, frozen=True):
-    """The local (address, port) pairs of one worker: every `workers`-th port of each address, from `worker` on."""
+    """The local (address, port) pairs of one worker: every `workers`-th pair of its agent's; see SourcePorts."""
 
     addresses: tuple[str, ...]
     low: int
@@ -29,7 +29,7 @@ class Sources(msgspec.Struct, frozen=True):
     worker: int = 0
     workers: int = 1
     start: int = 0
-    """Where counting begins, so that several agents on one host begin at different places."""
+    """The number of the pair of the agent's first connection, so that several agents on one host do not meet."""
     left_out: tuple[int, ...] = ()
     """Ports that no worker binds: reserved, privileged, and a few that the machine itself needs."""
 

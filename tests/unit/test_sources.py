@@ -1,4 +1,5 @@
 import socket
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from loadgen.sources import (
     SPARE_PORTS,
     SourcePorts,
     local_addresses_exist,
+    pairs_before,
     parse_ports,
     parse_reserved,
     parse_sources,
@@ -203,11 +205,11 @@ def test_pairs_given_back_come_after_never_used_ones_oldest_first_and_skipped_on
     assert (ports.in_use, ports.skipped) == (4, 0)
 
 
-def test_reserved_ports_are_left_out_and_counted():
+def test_reserved_ports_are_left_out():
     ports = SourcePorts(("10.0.0.1", "10.0.0.2"), range(2000, 2004), reserved=frozenset({2001, 2002, 9999}))
 
     assert [port for _, port in everything(ports)] == [2000, 2003, 2000, 2003]
-    assert (len(ports), ports.left_out) == (4, 4)
+    assert len(ports) == 4
 
 
 @pytest.mark.parametrize(
@@ -243,29 +245,55 @@ fleets = st.fixed_dictionaries(
 )
 
 
+def pairs_of(fleet):
+    """All pairs of an agent, in the order of their numbers."""
+    usable = [port for port in fleet["ports"] if port not in fleet["reserved"]]
+    return [(address, port) for address in fleet["addresses"] for port in usable]
+
+
 @unhurried
 @given(fleets, st.integers(1, 7))
-def test_workers_share_all_pairs_without_overlap_each_handed_out_once(fleet, workers):
-    parts = [everything(SourcePorts(**fleet, worker=number, workers=workers)) for number in range(workers)]
-    handed_out = [pair for part in parts for pair in part]
+def test_the_pair_of_a_connection_follows_from_its_number(fleet, workers):
+    """Also the last one of each address: which pair it is depends on no other connection, only on k."""
+    pairs = pairs_of(fleet)
+    ports = [SourcePorts(**fleet, worker=number, workers=workers) for number in range(workers)]
+    taken = [ports[k % workers].take() for k in range(len(pairs))]
 
-    assert len(handed_out) == len(set(handed_out))
-    assert set(handed_out) == {
-        (address, port) for address in fleet["addresses"] for port in fleet["ports"] if port not in fleet["reserved"]
-    }
+    assert taken == [pairs[(fleet["start"] + k) % len(pairs)] for k in range(len(pairs))]
+    assert [one.take() for one in ports] == [None] * workers
+    assert sum(map(len, ports)) == len(pairs)
+
+
+@unhurried
+@given(fleets, st.lists(st.integers(1, 7), min_size=1, max_size=6))
+def test_agents_on_one_host_never_meet_and_together_use_every_pair(fleet, crews):
+    """Each with its own number of workers; the agents' parts differ by one pair at most."""
+    pairs, agents = pairs_of(fleet), len(crews)
+    starts = [pairs_before(agent, agents, len(pairs)) for agent in range(agents + 1)]
+    parts = [last - first for first, last in pairwise(starts)]
+    taken = []
+    for start, part, workers in zip(starts, parts, crews, strict=False):
+        share = fleet | {"start": start}
+        ports = [SourcePorts(**share, worker=number, workers=workers) for number in range(workers)]
+        taken += [ports[k % workers].take() for k in range(part)]
+
+    assert sorted(taken) == sorted(pairs)
+    assert max(parts) - min(parts) <= 1
 
 
 @unhurried
 @given(fleets, st.lists(st.tuples(st.sampled_from(["take", "give_back", "skip"]), st.integers(0, 99)), max_size=200))
 def test_no_pair_is_handed_out_twice_while_it_is_in_use_and_none_is_lost(fleet, moves):
     ports = SourcePorts(**fleet)
-    held = []
+    held, used = [], set()
     for move, which in moves:
         if move == "take":
             pair = ports.take()
             assert pair not in held
             assert (pair is None) == (len(held) == len(ports))
+            assert pair not in used or len(used) == len(ports), "used again before all others were"
             held += [pair] if pair else []
+            used.update(held[-1:])
         elif held:
             getattr(ports, move)(held.pop(which % len(held)))
         assert ports.in_use == len(held)

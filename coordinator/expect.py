@@ -27,6 +27,7 @@ COUNTS = (
     "messages_received",
     "bytes_sent",
     "bytes_received",
+    "ports_skipped",
     "rate_asked",
     "rate_achieved",
 )

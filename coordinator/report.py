@@ -59,6 +59,8 @@ def _reasons(summary: Summary) -> list[str]:
     lines = [f"{kind}: {reasons(summary[kind])}" for kind in ("failed", "closed") if summary[kind]]
     if summary["accepted"]:
         lines.append(f"accepted by the session: {count(summary['accepted'])} of {count(summary['opened'])} opened")
+    if summary.get("ports_skipped"):  # an older run directory lacks it
+        lines.append(f"source ports held by others and stepped over: {count(summary['ports_skipped'])}")
     return lines
 
 

@@ -38,6 +38,7 @@ def summary_of(run: Run, expectations: Sequence[Expectation], now: float) -> dic
         "messages_received": total.messages_received,
         "bytes_sent": total.bytes_sent,
         "bytes_received": total.bytes_received,
+        "ports_skipped": total.ports_skipped,
         "rate_asked": run.plan.rate,
         "rate_achieved": rate_achieved(timeline),
         "duration_s": round(run.age(now), 3),

@@ -33,6 +33,7 @@ COUNTERS = {
     "messages_received": ("loadgen_messages_received", "Messages received."),
     "bytes_sent": ("loadgen_sent_bytes", "Bytes written to connections."),
     "bytes_received": ("loadgen_received_bytes", "Bytes read from connections."),
+    "ports_skipped": ("loadgen_ports_skipped", "Source ports stepped over because somebody else held them."),
 }
 REASONS = {
     "failed": ("loadgen_connections_failed", "Connections that never opened, by reason."),

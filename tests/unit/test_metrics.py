@@ -19,6 +19,7 @@ NAMES = {
     "loadgen_messages_received",
     "loadgen_sent_bytes",
     "loadgen_received_bytes",
+    "loadgen_ports_skipped",
     "loadgen_handshake_seconds",
     "loadgen_ping_rtt_seconds",
     "loadgen_launch_lag_seconds",

@@ -26,6 +26,7 @@ KEYS = [
     "messages_received",
     "bytes_sent",
     "bytes_received",
+    "ports_skipped",
     "rate_asked",
     "rate_achieved",
     "duration_s",

@@ -197,10 +197,11 @@ class Coordinator(Command):
 
 
 class Agent(Command):
-    """A running `loadgen-agent` with its metrics on a free port, which connects from an address of its own."""
+    """A running `loadgen-agent` with its metrics on a free port; without a --source it has an address of its own."""
 
     def __init__(self, coordinator: str, *arguments: str, **options: Any) -> None:
-        defaults = ["--metrics", "127.0.0.1:0", "--workers", "1", "--source", own_source()]
+        source = [] if "--source" in arguments else ["--source", own_source()]
+        defaults = ["--metrics", "127.0.0.1:0", "--workers", "1", *source]
         super().__init__(command("loadgen-agent", "--coordinator", coordinator, *defaults, *arguments), **options)
 
     @property

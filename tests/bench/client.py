@@ -3,13 +3,13 @@
 import json
 import subprocess
 import sys
-from time import monotonic
+from math import ceil
 
-from loadgen.arrivals import Share
 from loadgen.fanin import Second
 from loadgen.plan import Plan
-from loadgen.wire import Job, Report, Sources, from_wire, to_wire
+from loadgen.wire import Sources
 from tests.bench.goal import Goal
+from tests.bench.job import cpu_seconds, resident_bytes, seconds_of, working
 from tests.processes import target
 
 CONNECTIONS, RATE, THINK, SECONDS = 10_000, 2000.0, 4.0, 8.0
@@ -54,43 +54,11 @@ def yardstick(mode: str, port: int) -> dict[str, float]:
 def worker(port: int) -> dict[str, float]:
     """Figures of one run of a real worker process, from the seconds it reports."""
     ramp = CONNECTIONS / RATE
-    job = Job(
-        plan=Plan(rate=RATE, max=CONNECTIONS, think=THINK, hold=SECONDS),
-        share=Share(),
-        start=monotonic() + 1.0,
-        address="127.0.0.1",
-        port=port,
-        name="127.0.0.1",
-        host=f"127.0.0.1:{port}",
-        resource="/v1/realtime?project=console&channels[]=files",
-        secure=False,
-        sources=Sources(("127.0.2.2",), 20_000, 60_000),
-        most_open=CONNECTIONS,
-    )
-    with subprocess.Popen(
-        [sys.executable, "-m", "loadgen.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdout.readline()
-        process.stdin.write(to_wire(job) + b"\n")
-        process.stdin.flush()
-        before = _usage(process.pid)
-        seconds: list[Second] = []
-        for line in process.stdout:
-            seconds.append(from_wire(line, Report).second)
-            if seconds[-1].number >= ramp + SECONDS:
-                break
-        process.stdin.close()
-        process.wait(timeout=10)
+    plan = Plan(rate=RATE, max=CONNECTIONS, think=THINK, hold=SECONDS)
+    with working(port, plan, [Sources(("127.0.2.2",), 20_000, 60_000)]) as (process,):
+        before = cpu_seconds(process.pid), resident_bytes(process.pid)
+        seconds = list(seconds_of(process, ceil(ramp + SECONDS)))
     return _figures(seconds, before, int(ramp))
-
-
-def _usage(pid: int) -> tuple[float, int]:
-    """CPU seconds and resident bytes of a process before it has anything to do."""
-    with open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / 100, int(fields[21]) * 4096
 
 
 def _figures(seconds: list[Second], before: tuple[float, int], ramp: int) -> dict[str, float]:

@@ -1,0 +1,82 @@
+"""Worker processes that a bench loads a target with, and the CPU and memory of any process."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from time import monotonic
+
+from loadgen.arrivals import Share
+from loadgen.fanin import Second
+from loadgen.plan import Plan
+from loadgen.wire import Job, Report, Sources, from_wire, to_wire
+
+START_IN = 1.0
+"""Seconds between the jobs and the first connection."""
+PAGE = 4096
+
+
+@contextmanager
+def working(port: int, plan: Plan, sources: list[Sources]) -> "Iterator[list[subprocess.Popen[bytes]]]":
+    """One worker process for each of the sources, all with their part of the plan; they end with the block."""
+    with ExitStack() as stack:
+        processes = [stack.enter_context(_ready()) for _ in sources]
+        start = monotonic() + START_IN
+        parts = Share().split([1] * len(sources))
+        for process, share, own in zip(processes, parts, sources, strict=True):
+            assert process.stdin is not None
+            process.stdin.write(to_wire(_job(port, plan, share, own, start)) + b"\n")
+            process.stdin.flush()
+        yield processes
+
+
+@contextmanager
+def _ready() -> "Iterator[subprocess.Popen[bytes]]":
+    with subprocess.Popen(
+        [sys.executable, "-m", "loadgen.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield process
+        finally:
+            process.stdin.close()
+            process.wait(timeout=10)
+
+
+def _job(port: int, plan: Plan, share: Share, sources: Sources, start: float) -> Job:
+    return Job(
+        plan=plan,
+        share=share,
+        start=start,
+        address="127.0.0.1",
+        port=port,
+        name="127.0.0.1",
+        host=f"127.0.0.1:{port}",
+        resource="/v1/realtime?project=console&channels[]=files",
+        secure=False,
+        sources=sources,
+        most_open=plan.max,
+    )
+
+
+def seconds_of(process: "subprocess.Popen[bytes]", last: int) -> Iterator[Second]:
+    """What a worker reports, second by second as they come, up to number `last`."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        second = from_wire(line, Report).second
+        yield second
+        if second.number >= last:
+            return
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process with one thread, to the nanosecond: /proc/<pid>/stat knows only hundredths of a second."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a process."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE

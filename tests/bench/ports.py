@@ -1,0 +1,96 @@
+"""CPU per open at the first and at the last ports of one source address; and what the kernel's own choice costs."""
+
+import socket
+from time import monotonic, process_time, sleep
+
+from loadgen.fanin import Second
+from loadgen.machine import raise_nofile
+from loadgen.plan import Plan
+from loadgen.sources import DEFAULT_PORTS
+from loadgen.wire import Sources
+from tests.bench.goal import Goal
+from tests.bench.job import START_IN, cpu_seconds, seconds_of, working
+from tests.processes import target
+
+CONNECTIONS, RATE, WORKERS = 62_000, 4_000, 4
+LAST = 60_000 // RATE - 1
+"""The second in which the 60,000th is opened."""
+DONE = CONNECTIONS // RATE + 2
+"""The second by which all are open."""
+PLAN = Plan(rate=float(RATE), max=CONNECTIONS, think=3600.0, hold=600.0, ping="none")
+"""Nobody's think time ends while it is measured: what a second costs beside its opens is the same in all of them."""
+KERNELS, SAMPLE, BOUND = 15_000, 200, 20.0
+"""Connections from ports of the kernel's choice, past half of its usual range; a sample of them; seconds at most."""
+IP_BIND_ADDRESS_NO_PORT = 24
+"""linux/in.h; Python's socket module has no name for it before 3.12."""
+
+
+def run() -> list[Goal]:
+    """The kernel's choice first: it passes over every port that workers bound, until their TIME_WAIT is over."""
+    return [*_kernels_choice(), *_explicit()]
+
+
+def _explicit() -> list[Goal]:
+    sources = [
+        Sources(("127.0.2.3",), DEFAULT_PORTS.start, DEFAULT_PORTS.stop - 1, number, WORKERS)
+        for number in range(WORKERS)
+    ]
+    with target("--workers", "5", "--limit", "70000") as url, working(url.port, PLAN, sources) as workers:
+        sleep(START_IN / 2)
+        idle = [cpu_seconds(worker.pid) for worker in workers]
+        reports = [list(seconds_of(worker, DONE)) for worker in workers]
+    total = [sum(idle), *(sum(second.cpu_s for second in moment) for moment in zip(*reports, strict=True))]
+    costs = [(total[number + 1] - total[number]) / _opened(reports, number) * 1e6 for number in range(LAST + 1)]
+    missing = CONNECTIONS - sum(report[-1].held.open for report in reports)
+    skipped = sum(second.tally.ports_skipped for report in reports for second in report)
+    return [
+        Goal(f"ports: CPU per open, 0 to {RATE:,}", costs[0], "µs"),
+        Goal(f"ports: CPU per open, {RATE:,} to {2 * RATE:,}", costs[1], "µs"),
+        Goal("ports: CPU per open, the dearest second between", max(costs[1:-1]), "µs"),
+        Goal(f"ports: CPU per open, {60_000 - RATE:,} to 60,000", costs[-1], "µs"),
+        # The cheaper of the first two: a worker's very first opens also pay for what is done once.
+        Goal("ports: CPU per open at 60,000 ÷ at the first", costs[-1] / min(costs[:2]), "×", 1.3),
+        Goal(f"ports: not open of {CONNECTIONS:,}", missing, "", 0),
+        Goal("ports: stepped over", skipped, ""),
+    ]
+
+
+def _opened(reports: list[list[Second]], number: int) -> int:
+    return sum(report[number].tally.opened for report in reports)
+
+
+def _kernels_choice() -> list[Goal]:
+    raise_nofile()
+    with target("--workers", "2", "--limit", "70000") as url:
+        costs = _bare_connects((url.host, url.port))
+    return [
+        Goal(f"ports: kernel's choice, CPU per connect at {number * SAMPLE:,}", costs[number - 1], "µs")
+        for number in sorted({1_000 // SAMPLE, len(costs)})
+        if number <= len(costs)
+    ]
+
+
+def _bare_connects(address: tuple[str, int]) -> list[float]:
+    """CPU microseconds per connect of each sample, until all are open or the time is over."""
+    sockets: list[socket.socket] = []
+    costs: list[float] = []
+    end = monotonic() + BOUND
+    try:
+        while len(sockets) < KERNELS and monotonic() < end:
+            before = process_time()
+            sockets += [_bare_connect(address) for _ in range(SAMPLE)]
+            costs.append((process_time() - before) / SAMPLE * 1e6)
+    except OSError:
+        pass  # a bench just before bound so many ports that the kernel has none left to choose
+    finally:
+        for sock in sockets:
+            sock.close()
+    return costs
+
+
+def _bare_connect(address: tuple[str, int]) -> socket.socket:
+    sock = socket.socket()
+    sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+    sock.bind(("127.0.2.4", 0))
+    sock.connect(address)
+    return sock

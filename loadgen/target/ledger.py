@@ -6,8 +6,9 @@ Made before the fork, in memory that all workers share, so that any of them can 
 import mmap
 import multiprocessing
 
-OPENED, CLOSED, PINGS, RECEIVED, SENT, REFUSED = range(6)
-"""The cells of a row: 101s sent, opened ones that ended, pings in, data messages in and out, connections refused."""
+OPENED, CLOSED, PINGS, RECEIVED, SENT, REFUSED, PINGED = range(7)
+"""The cells of a row: 101s sent, opened ones that ended, pings in, data messages in and out, connections refused,
+connections that sent a ping at all."""
 _CELLS = 8
 """Cells in a row: 64 bytes, a cache line, so that no two workers write to the same one."""
 
@@ -77,6 +78,7 @@ class Ledger:
             "opened": opened,
             "closed": closed,
             "pings": self.total(PINGS),
+            "pinged": self.total(PINGED),
             "messages": sent,
             "refused": self.total(REFUSED),
             "messages_received": self.total(RECEIVED),

@@ -7,7 +7,7 @@ import struct
 from loadgen.target.dialect import Greeting
 from loadgen.target.frames import CLOSE, FAULT, PING, PONG, Reader, close_frame, frame, is_whole_ping, pong_to
 from loadgen.target.host import Host
-from loadgen.target.ledger import PINGS, RECEIVED, SENT
+from loadgen.target.ledger import PINGED, PINGS, RECEIVED, SENT
 
 LINGER = 5.0
 """Seconds that a client has to end its side after our CLOSE."""
@@ -23,12 +23,13 @@ class Peer(asyncio.Protocol):
     It has a reader only in the middle of a frame or a message, and no timer or task as long as it does no wrong.
     """
 
-    __slots__ = ("_channels", "_host", "_reader", "_transport")
+    __slots__ = ("_channels", "_host", "_pinged", "_reader", "_transport")
 
     def __init__(self, host: Host, transport: asyncio.Transport, channels: tuple[str, ...]) -> None:
         self._host = host
         self._transport = transport
         self._channels = channels
+        self._pinged = False
         self._reader: Reader | None = None
         host.subscribers.add(channels, self)
 
@@ -42,9 +43,8 @@ class Peer(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Takes what the client sent."""
         if self._reader is None and is_whole_ping(data):
-            host = self._host
-            host.cells[PINGS] += 1
-            if host.pongs:
+            self._count_ping()
+            if self._host.pongs:
                 self.write(pong_to(data))
         else:
             self._read(data)
@@ -104,8 +104,15 @@ class Peer(asyncio.Protocol):
         if self._reader is not _SPENT:
             self._reader = None if reader.clean else reader
 
+    def _count_ping(self) -> None:
+        cells = self._host.cells
+        cells[PINGS] += 1
+        if not self._pinged:
+            self._pinged = True
+            cells[PINGED] += 1
+
     def _ping(self, payload: bytes) -> None:
-        self._host.cells[PINGS] += 1
+        self._count_ping()
         if self._host.pongs:
             self.write(frame(PONG, payload))
 
@@ -114,7 +121,7 @@ class Peer(asyncio.Protocol):
         host.cells[RECEIVED] += 1
         answer = host.dialect.answer(opcode, payload)
         if answer.is_pong:
-            host.cells[PINGS] += 1
+            self._count_ping()
         if host.pongs or not answer.is_pong:
             host.cells[SENT] += 1
             self.write(answer.frames)

@@ -236,6 +236,7 @@ def test_echo_and_the_ledger_add_up():
             "opened": 20,
             "closed": 5,
             "pings": 20,
+            "pinged": 20,
             "messages": 40,
             "refused": 0,
             "messages_received": 40,

@@ -38,6 +38,7 @@ def test_tells_the_whole_ledger_and_what_it_is():
         "opened": 0,
         "closed": 0,
         "pings": 0,
+        "pinged": 0,
         "messages": 0,
         "refused": 0,
         "messages_received": 0,

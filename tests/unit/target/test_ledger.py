@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from loadgen.target.ledger import CLOSED, OPENED, PINGS, RECEIVED, REFUSED, SENT, Book, Ledger
+from loadgen.target.ledger import CLOSED, OPENED, PINGED, PINGS, RECEIVED, REFUSED, SENT, Book, Ledger
 
 
 def books(workers: int, limit: int, most: int = 100) -> tuple[Ledger, list[Book]]:
@@ -17,7 +17,7 @@ def test_begins_with_nothing():
 
 def test_sums_its_rows():
     ledger, (one, other) = books(2, 10)
-    for cell in (PINGS, RECEIVED, SENT, REFUSED):
+    for cell in (PINGS, RECEIVED, SENT, REFUSED, PINGED):
         one.cells[cell] += cell
         other.cells[cell] += 10 * cell
     one.admit()
@@ -29,6 +29,7 @@ def test_sums_its_rows():
         "opened": 2,
         "closed": 1,
         "pings": 11 * PINGS,
+        "pinged": 11 * PINGED,
         "messages": 11 * SENT,
         "refused": 11 * REFUSED,
         "messages_received": 11 * RECEIVED,

@@ -144,6 +144,7 @@ async def test_vice_no_pong(serve, open_line, mode):
 
         assert (b"pong" in said, b"\x8a" in said) == (False, False)
         assert server.host.stats()["pings"] == {"echo": 3, "appwrite": 4}[mode]
+        assert server.host.stats()["pinged"] == 1
 
 
 async def test_vice_split_frames_is_still_understood(serve):

@@ -4,12 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench lint types unit integration lock clean
+.PHONY: demo million test bench lint types unit integration scale lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 25 --think 5
 
-test: lint types unit integration ## the gate: what CI runs
+million: $(READY) ## a million connections with pings on this machine, a quarter of an hour; ARGS: see --help of tests.million
+	$(BIN)/python -m tests.million $(ARGS)
+
+test: lint types unit integration scale ## the gate: what CI runs
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -23,6 +26,9 @@ unit: $(READY)
 
 integration: $(READY)
 	$(BIN)/pytest -q -n 2 tests/integration
+
+scale: $(READY) ## a tenth of the million; alone, since it needs both cores
+	$(BIN)/pytest -q tests/scale
 
 bench: $(READY) ## speed and memory, as a table and as JSON; outside the gate
 	$(BIN)/python -m tests.bench

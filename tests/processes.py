@@ -33,7 +33,7 @@ class Address(NamedTuple):
 
     def stats(self) -> dict[str, Any]:
         """The target's own ledger."""
-        return get_json(f"http://{self.host}:{self.port}/stats")
+        return get_json(f"http://{self.host}:{self.port}/stats")  # type: ignore[no-any-return]  # an object
 
 
 def get(url: str) -> str:
@@ -69,15 +69,29 @@ def process(name: str, *arguments: str, **options: Any) -> Iterator[subprocess.P
             running.communicate()
 
 
+class Target(NamedTuple):
+    """A running embedded target."""
+
+    address: Address
+    pid: int
+
+
 @contextmanager
-def target(*arguments: str) -> Iterator[Address]:
-    """A running embedded target on a free port."""
-    with process("loadgen-target", "--listen", "127.0.0.1:0", *arguments) as running:
+def serving(*arguments: str, **options: Any) -> Iterator[Target]:
+    """A running embedded target on a free port, as a process."""
+    with process("loadgen-target", "--listen", "127.0.0.1:0", *arguments, **options) as running:
         assert running.stdout is not None
         line = running.stdout.readline()
         found = re.search(r"ws://([\d.]+):(\d+)", line)
         assert found, f"the target said {line!r}"
-        yield Address(found[1], int(found[2]))
+        yield Target(Address(found[1], int(found[2])), running.pid)
+
+
+@contextmanager
+def target(*arguments: str) -> Iterator[Address]:
+    """Where a running embedded target listens, on a free port."""
+    with serving(*arguments) as running:
+        yield running.address
 
 
 def run(name: str, *arguments: str, timeout: float = PATIENCE, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,73 @@
+"""What a run of the driver is asked for, and whether this machine has room for it."""
+
+import shlex
+
+import msgspec
+
+from coordinator.local import AGENT_HOLDS
+from loadgen.capacity import shortfall
+from loadgen.errors import OperatorError
+from loadgen.limits import TARGET_FILL, client_limits, workers_needed
+from loadgen.machine import Machine
+from loadgen.plan import Plan
+from loadgen.sources import DEFAULT_PORTS
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A number of connections between local agents and a target of their own, all on loopback; durations in seconds."""
+
+    count: int = 1_000_000
+    rate: float = 2000.0
+    hold: float = 120.0
+    think: float = 30.0
+    ping: str = "protocol"
+    agents: int = 16
+
+    def commands(self) -> tuple[str, ...]:
+        """The driver's own command line, and those of what it starts, without ports and places of this machine."""
+        options = [f"--{name}={value}" for name, value in msgspec.structs.asdict(self).items()]
+        return (
+            shlex.join(["python", "-m", "tests.million", *options]),
+            shlex.join(["loadgen-target", *self.target_options()]),
+            shlex.join(["loadgen-coord", *self.run_options()]),
+        )
+
+    def target_options(self) -> list[str]:
+        """The options of loadgen-target; it takes as many workers as descriptors demand."""
+        return ["--mode", "appwrite", "--limit", str(self.count)]
+
+    def run_options(self) -> list[str]:
+        """The options of loadgen-coord that make up the run."""
+        options = {"--local": self.agents, "--rate": f"{self.rate:g}", "--max": self.count}
+        options |= {"--hold": f"{self.hold:g}", "--think": f"{self.think:g}", "--ping": self.ping}
+        return [str(word) for option in options.items() for word in option]
+
+
+def name_of(plan: Plan) -> str:
+    """What a run of this plan is published as: `ping-30s`, `silent`."""
+    if plan.ping == "none":
+        return "silent"
+    return f"{'ping' if plan.ping == 'protocol' else 'app-ping'}-{plan.think:g}s"
+
+
+def check_room(asked: Asked, machine: Machine) -> None:
+    """Raises OperatorError when the agents or the machine can't hold so many connections, both ends of each."""
+    needed = -(-asked.count // AGENT_HOLDS)
+    if asked.agents < needed:
+        most = asked.agents * AGENT_HOLDS
+        raise OperatorError(f"--agents {asked.agents} hold {most:,} connections at most; ask for --agents {needed}")
+    # A client's end costs a little more than the target's, so twice as many clients' ends are on the safe side.
+    ends = 2 * asked.count
+    limits = client_limits(
+        machine,
+        addresses=2 * asked.agents,
+        ports=DEFAULT_PORTS,
+        workers=workers_needed(ends, machine, machine.cpus, TARGET_FILL),
+        max_connections=ends,
+    )
+    short = shortfall(limits, ends)
+    if short is not None:
+        raise OperatorError(
+            f"this machine can't hold {asked.count:,} connections with both their ends: {short.resource} gives out at"
+            f" {short.connections // 2:,} ({short.detail}); {short.mend}"
+        )

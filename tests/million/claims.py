@@ -1,0 +1,95 @@
+"""What is claimed of a run, each beside what was measured; all of it read from its run directory."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from coordinator.words import count, ms, reasons
+from tests.million.phases import Phase
+from tests.million.record import Record
+
+GIB = 1 << 30
+PROCESSES = 2 * GIB
+"""What all processes of a run may take before their first connection."""
+PER_MILLION = 16 * GIB
+"""What a million connections may take, both ends of each, kernel and processes together."""
+LATE, LAG, ROUND_TRIP = 1.0, 100.0, 1000.0
+"""Percent of the launches; milliseconds."""
+
+
+class Claim(NamedTuple):
+    """One claim, and whether it held."""
+
+    name: str
+    asked: str
+    measured: str
+    held: bool
+    timing: bool = False
+    """It depends on how busy the machine is with other things."""
+
+
+def claims_of(record: Record, phases: dict[str, Phase]) -> list[Claim]:
+    """Every claim that this run can make."""
+    pinging = [_alive(record), _round_trip(phases)] if record.plan.ping != "none" else []
+    return [*_counts(record), _ledgers(record), *pinging, *_generator(record, phases), _memory(record)]
+
+
+def _counts(record: Record) -> Iterator[Claim]:
+    summary, planned = record.summary, record.plan.max
+    failed, closed = sum(summary["failed"].values()), summary["closed"]
+    peak = summary["open_peak"]
+    yield Claim("all open at once", count(planned), count(peak), peak == planned)
+    yield Claim("none failed", "0", reasons(summary["failed"]) or "0", failed == 0)
+    yield Claim("none lost", "0", count(summary["lost"]), summary["lost"] == 0)
+    yield Claim("all held to the end", f"drained {count(planned)}", reasons(closed), closed == {"drained": planned})
+
+
+def _ledgers(record: Record) -> Claim:
+    summary, target = record.summary, record.findings.target
+    ours = {
+        "opened": summary["opened"],
+        "closed": sum(summary["closed"].values()),
+        "pings": summary["pings"],
+        "messages": summary["messages_received"],
+    }
+    differ = [f"{name} {count(mine)} ≠ {count(target[name])}" for name, mine in ours.items() if mine != target[name]]
+    equal = ", ".join(f"{name} {count(number)}" for name, number in ours.items())
+    return Claim("ledger is the target's own", "equal", "; ".join(differ) or equal, not differ)
+
+
+def _alive(record: Record) -> Claim:
+    """That each of so many connections sent a ping the target knows; that each ping was answered, the fleet does.
+
+    Both together leave no connection without a round trip.
+    """
+    summary, pinged, planned = record.summary, record.findings.target["pinged"], record.plan.max
+    measured = f"{count(pinged)}; {count(summary['pongs'])} of {count(summary['pings'])} pings answered"
+    held = pinged == planned and summary["pings"] == summary["pongs"]
+    return Claim("verified alive by ping and pong", count(planned), measured, held)
+
+
+def _round_trip(phases: dict[str, Phase]) -> Claim:
+    p99 = phases["plateau"].p99("ping_rtt")
+    held = p99 is not None and p99 < ROUND_TRIP
+    return Claim("ping round trip p99, plateau", f"< {ROUND_TRIP:g} ms", _ms(p99), held, timing=True)
+
+
+def _generator(record: Record, phases: dict[str, Phase]) -> Iterator[Claim]:
+    summary, lag = record.summary, phases["ramp"].p99("lag")
+    late = 100 * summary["late"] / max(1, summary["launched"])
+    yield Claim("launched late", f"< {LATE:g} %", f"{late:.3f} %", late < LATE, timing=True)
+    yield Claim("launch lag p99, ramp", f"< {LAG:g} ms", _ms(lag), lag is not None and lag < LAG, timing=True)
+
+
+def _memory(record: Record) -> Claim:
+    allowed = PROCESSES + PER_MILLION * record.plan.max / 1_000_000
+    used = peak_memory(record)
+    return Claim("memory over the idle machine", f"< {allowed / GIB:.1f} GiB", f"{used / GIB:.1f} GiB", used < allowed)
+
+
+def peak_memory(record: Record) -> int:
+    """Bytes that the whole machine used at most, less what it used before anything was started."""
+    return max(sample.used for sample in record.samples) - record.samples[0].used
+
+
+def _ms(value: float | None) -> str:
+    return "not measured" if value is None else f"{ms(value)} ms"

@@ -1,0 +1,71 @@
+"""A run directory with what the driver adds to it: machine.json, memory.jsonl, million.json."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from coordinator.rundir import RunRecord, read_run
+from loadgen.machine import Machine, facts
+from loadgen.plan import Plan, read_plan
+from tests.million.watch import Processes, Sample, meminfo
+
+MACHINE, MEMORY, MILLION = "machine.json", "memory.jsonl", "million.json"
+
+
+class Findings(msgspec.Struct, frozen=True):
+    """What the driver saw besides its samples: million.json."""
+
+    commands: tuple[str, ...]
+    """The driver's command line, and what it started."""
+    target: dict[str, Any]
+    """The target's own ledger after the last connection."""
+    processes: dict[str, Processes]
+    """Memory by kind of process, on the plateau; empty when not all were ever open."""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """Everything that is known of one run."""
+
+    folder: Path
+    plan: Plan
+    run: RunRecord
+    findings: Findings
+    samples: list[Sample]
+    machine: dict[str, Any]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """summary.json."""
+        return self.run.summary
+
+
+def write_record(folder: Path, machine: Machine, samples: list[Sample], findings: Findings) -> None:
+    """Writes the three files."""
+    whole = facts(machine) | {"cpu_model": _cpu_model(), "memory_total": meminfo()["MemTotal"]}
+    (folder / MACHINE).write_bytes(_pretty(whole))
+    (folder / MEMORY).write_bytes(b"".join(msgspec.json.encode(sample) + b"\n" for sample in samples))
+    (folder / MILLION).write_bytes(_pretty(findings))
+
+
+def read_record(folder: Path) -> Record:
+    """Reads a run directory that the driver made."""
+    return Record(
+        folder=folder,
+        plan=read_plan(folder / "plan.toml"),
+        run=read_run(folder),
+        findings=msgspec.json.decode((folder / MILLION).read_bytes(), type=Findings),
+        samples=[msgspec.json.decode(line, type=Sample) for line in (folder / MEMORY).read_bytes().splitlines()],
+        machine=msgspec.json.decode((folder / MACHINE).read_bytes(), type=dict[str, Any]),
+    )
+
+
+def _pretty(value: Any) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return "unknown"

@@ -1,0 +1,110 @@
+"""The whole machine once a second, from four files of /proc, and once the memory of each kind of process."""
+
+import time
+from collections.abc import Iterable
+from os import getloadavg
+from pathlib import Path
+from resource import getpagesize
+
+import msgspec
+
+from tests.processes import children
+
+USER_HZ = 100
+"""Of CPU time in one second, as /proc counts."""
+BREATH = 0.02
+"""Seconds between two processes whose pages are counted, so that the run never waits for long."""
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """The whole machine at one moment. Bytes, except where it is said."""
+
+    t: float
+    """Seconds since the first sample, at which nothing had been started yet."""
+    used: int
+    """MemTotal less MemAvailable."""
+    slab: int
+    tcp_inuse: int
+    """TCP sockets in use."""
+    tcp_mem: int
+    """Socket buffers."""
+    cpu: float
+    """Cores busy since the sample before."""
+    load: float
+    """The load average over a minute."""
+    open: int | None = None
+    """Connections open on the target; None when it did not answer."""
+
+
+class Processes(msgspec.Struct, frozen=True):
+    """All processes of one kind."""
+
+    count: int
+    pss: int
+    """Bytes, each page shared out among those who use it."""
+
+
+class Watch:
+    """Samples of one machine, the newest last."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._before = (self._began, _busy())
+        self.samples: list[Sample] = []
+
+    def sample(self, open_now: int | None) -> None:
+        """Takes one more."""
+        memory, now, busy = meminfo(), time.monotonic(), _busy()
+        elapsed, cpu = now - self._before[0], busy - self._before[1]
+        self._before = (now, busy)
+        inuse, pages = _sockets()
+        sample = Sample(
+            t=round(now - self._began, 1),
+            used=memory["MemTotal"] - memory["MemAvailable"],
+            slab=memory["Slab"],
+            tcp_inuse=inuse,
+            tcp_mem=pages * getpagesize(),
+            cpu=round(cpu / elapsed, 2) if elapsed > 0.1 else 0.0,
+            load=getloadavg()[0],
+            open=open_now,
+        )
+        self.samples.append(sample)
+
+
+def meminfo() -> dict[str, int]:
+    """/proc/meminfo in bytes."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return {name: int(value.split()[0]) * 1024 for name, value in (line.split(":") for line in lines)}
+
+
+def processes(coordinator: int, target: int) -> dict[str, Processes]:
+    """What the processes below these two ids hold, by kind."""
+    agents = children(coordinator)
+    kinds = {
+        "coordinator": [coordinator],
+        "agents": agents,
+        "workers": [worker for agent in agents for worker in children(agent)],
+        "target": [target, *children(target)],
+    }
+    return {kind: Processes(len(pids), sum(_pss(pids))) for kind, pids in kinds.items()}
+
+
+def _pss(pids: Iterable[int]) -> Iterable[int]:
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                yield int(line.split()[1]) * 1024
+        time.sleep(BREATH)
+
+
+def _busy() -> float:
+    """CPU seconds that all cores were busy since the machine started; waiting for a disk is not being busy."""
+    user, nice, system, _, _, irq, softirq = map(int, Path("/proc/stat").read_text().split(maxsplit=8)[1:8])
+    return (user + nice + system + irq + softirq) / USER_HZ
+
+
+def _sockets() -> tuple[int, int]:
+    """TCP sockets in use, and the pages that their buffers take."""
+    (line,) = (line for line in Path("/proc/net/sockstat").read_text().splitlines() if line.startswith("TCP:"))
+    words = line.split()
+    return int(words[words.index("inuse") + 1]), int(words[words.index("mem") + 1])

@@ -1,0 +1,27 @@
+"""A tenth of the million: 100,000 connections in 50 s over 16 agents, each verified, with the target as the judge."""
+
+import pytest
+
+from tests.million.asked import Asked
+from tests.million.claims import claims_of
+from tests.million.drive import drive
+from tests.million.phases import phases_of
+from tests.million.record import read_record
+
+TENTH = Asked(count=100_000, rate=2000, hold=12, think=9)
+"""The hold is longer than the think time, so that the last one to open is pinged too."""
+
+
+@pytest.mark.timeout(300)
+def test_a_tenth_of_the_million(tmp_path):
+    with (tmp_path / "coordinator.log").open("w") as log:
+        record = read_record(drive(TENTH, tmp_path / "runs", log))
+
+    claims = claims_of(record, phases_of(record))
+    assert [claim for claim in claims if not claim.held and not claim.timing] == []
+    assert len(record.summary["agents"]) == 16
+    assert {kind: found.count for kind, found in record.findings.processes.items() if kind != "target"} == {
+        "coordinator": 1,
+        "agents": 16,
+        "workers": 16,
+    }

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo million test bench lint types unit integration scale lock clean
+.PHONY: demo million test bench cost-model lint types unit integration scale lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 25 --think 5
@@ -32,6 +32,9 @@ scale: $(READY) ## a tenth of the million; alone, since it needs both cores
 
 bench: $(READY) ## speed and memory, as a table and as JSON; outside the gate
 	$(BIN)/python -m tests.bench
+
+cost-model: $(READY) ## what a connection costs, measured up to a million: docs/cost-model.md, in about 22 minutes
+	$(BIN)/python -m tests.costs
 
 lock: $(READY) ## writes requirements.lock anew from pyproject.toml
 	$(BIN)/pip-compile -q --upgrade --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \

@@ -1,0 +1,55 @@
+"""`python -m tests.costs`: measures fleets of several sizes, and writes the document, its plots and the samples."""
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from loadgen.machine import facts, read_machine
+from tests.costs import document, fleet, plots, proc, samples
+from tests.costs.model import quantities
+from tests.costs.samples import Series
+
+SIZES = "1000,3000,10000,30000,100000,300000,1000000"
+
+
+def parse_sizes(_: click.Context, __: click.Parameter, text: str) -> list[int]:
+    """The sizes in `1000,3000`, smallest first; a line needs two."""
+    words = text.replace("_", "").split(",")
+    if not all(word.strip().isdecimal() for word in words) or len(set(map(int, words))) < 2:
+        raise click.BadParameter("at least two numbers of connections, with commas between them")
+    return sorted(set(map(int, words)))
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--sizes", default=SIZES, callback=parse_sizes, help="Connections of each fleet; at least as its agents.")
+@click.option("--rate", default=2000.0, help="Arrivals, pings and messages a second.")
+@click.option("--hold", default=10.0, help="Seconds of idleness, of messages and of pings; 5 while developing.")
+@click.option("--out", type=click.Path(path_type=Path), default="docs", help="Where cost-model.md and cost-model/ go.")
+@click.option("--from", "source", type=click.Path(path_type=Path, exists=True), metavar="samples.json",
+              help="Measure nothing: write the document anew from samples.")  # fmt: skip
+def main(sizes: list[int], rate: float, hold: float, out: Path, source: Path | None) -> None:
+    """Writes the cost model."""
+    folder = out / "cost-model"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "samples.json"
+    series = samples.read(source) if source else _measured(sizes, rate, hold, file)
+    samples.write(series, file)
+    plots.draw(quantities(series), folder)
+    (out / "cost-model.md").write_text(document.render(series, document.notes(folder)))
+    click.echo(f"written: {out / 'cost-model.md'}")
+
+
+def _measured(sizes: list[int], rate: float, hold: float, file: Path) -> Series:
+    """Measures one size after another, and writes what there is after each: the largest takes long, and may fail."""
+    machine = facts(read_machine()) | {"cpu": proc.cpu_model()}
+    series = Series(machine, rate, hold, fleet.AGENTS, ())
+    for size in sizes:
+        click.echo(f"{size:,} connections …", err=True)
+        series = msgspec.structs.replace(series, samples=(*series.samples, fleet.measure(size, rate, hold)))
+        samples.write(series, file)
+    return series
+
+
+if __name__ == "__main__":
+    main()

@@ -26,7 +26,7 @@ LOST_AFTER = 10.0
 """Seconds of silence after which an agent is given up."""
 PATIENCE = 3
 """Seconds a settled second may lag behind, waiting for a report."""
-DRAIN_BOUND = 60.0
+DRAIN_BOUND = 150.0
 """Seconds the fleet may take to close its connections in good order."""
 STOP_BOUND = 15.0
 """Seconds more that it may take to let go of them."""

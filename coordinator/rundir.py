@@ -1,8 +1,10 @@
 """The run directory: written while the run goes on, a line a second, and read again by reports."""
 
 import contextlib
+import gzip
 import io
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -200,9 +202,11 @@ def read_run(path: Path) -> RunRecord:
     """Reads a run directory; raises OperatorError when it is none, or holds no summary."""
     try:
         summary = msgspec.json.decode((path / "summary.json").read_bytes(), type=dict[str, Any])
-        rows = _rows((path / "seconds.ndjson").read_bytes().splitlines())
+        rows = _rows(_seconds(path).splitlines())
     except OSError as error:
         raise OperatorError(f"{path} is not a run directory ({error.filename}: {error.strerror})") from error
+    except (EOFError, zlib.error) as error:
+        raise OperatorError(f"{path / 'seconds.ndjson.gz'} is damaged: {error}") from error
     except msgspec.DecodeError as error:
         raise OperatorError(f"{path / 'summary.json'} is damaged: {error}") from error
     if summary.get("schema") != 1:
@@ -210,6 +214,12 @@ def read_run(path: Path) -> RunRecord:
             f"{path / 'summary.json'} has schema {summary.get('schema')!r}; this loadgen reads schema 1"
         )
     return RunRecord(path.resolve().name, summary, rows)
+
+
+def _seconds(path: Path) -> bytes:
+    """seconds.ndjson; whoever keeps or publishes a run may have compressed it, to a tenth."""
+    compressed = path / "seconds.ndjson.gz"
+    return gzip.decompress(compressed.read_bytes()) if compressed.exists() else (path / "seconds.ndjson").read_bytes()
 
 
 def _rows(lines: Iterable[bytes]) -> list[dict[str, Any]]:

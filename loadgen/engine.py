@@ -3,7 +3,6 @@
 Everything periodic happens in ticks of twenty milliseconds; launches happen when they are due.
 """
 
-from collections import deque
 from collections.abc import Iterator
 from math import inf
 from time import monotonic
@@ -11,6 +10,7 @@ from time import monotonic
 from loadgen.book import Book, Deadlines, microseconds
 from loadgen.connection import Connection
 from loadgen.dialer import Dialer
+from loadgen.drain import Drain
 from loadgen.plan import Plan
 from loadgen.session import Session, User
 from loadgen.tally import Held
@@ -22,8 +22,8 @@ GRAIN = TICK / 4
 """Seconds between two looks at what is due: launches in small batches cost a third less CPU than one by one."""
 BURST = 32
 """Launches in one go, before connections get their turn again."""
-CLOSINGS = 32
-"""Connections that a drain closes in one tick."""
+SLUMBER = 5
+"""Turns of the wheel that may be slept through when they hold nothing."""
 LATE = 0.1
 """Seconds after its due time from which a launch counts as late."""
 MOST_CONNECTING = 1024
@@ -34,8 +34,8 @@ CLOSE_WITHIN = 5.0
 """Seconds a server has to end a connection after the CLOSE; then it is cut."""
 PONGS_WITHIN = 5.0
 """Seconds that a drain waits for pongs still owed."""
-DRAIN_WITHIN = 30.0
-"""Seconds after which a drain cuts whatever is left."""
+DRAIN_WITHIN = 120.0
+"""Seconds after which a drain cuts whatever is left; a million on two cores take a minute."""
 
 
 def ticks(seconds: float) -> int:
@@ -62,8 +62,8 @@ class Engine:
         self._next = next(dues, None)
         self._wheel: Wheel[User] = Wheel()
         self._think_ticks = ticks(plan.think)
-        self._drain: deque[User] | None = None
-        self._drain_began = 0.0
+        self._drain: Drain[User] | None = None
+        self._cut_at = inf
 
     @property
     def finished(self) -> bool:
@@ -78,27 +78,33 @@ class Engine:
         """Launches nothing more and closes every connection in good order, within DRAIN_WITHIN seconds."""
         if self._drain is None:
             self._next = None
-            self._drain = deque(self.users)
-            self._drain_began = now
+            self._drain = Drain(self.users, now, turn=TICK, within=DRAIN_WITHIN - 2 * CLOSE_WITHIN)
+            self._cut_at = now + DRAIN_WITHIN
 
     def stop(self, now: float) -> None:
         """Launches nothing more and cuts every connection at the next tick."""
         self.drain(now)
-        self._drain_began = now - DRAIN_WITHIN
+        self._cut_at = now
 
     def tick(self, now: float) -> float:
         """Does everything that is due by now; the result is when it wants to be called again."""
-        turn = int((now - self._start) / TICK)
-        after = self._start + (turn + 1) * TICK
+        turn = self._turn(now)
         if self._drain is not None:
             self._close_some(self._drain, now)
             self._expire(now)
-            return after
+            return self._start + (turn + 1) * TICK
         launch = self._launch_some(now)
         if turn > self._wheel.now:
             self._expire(now)
             self._turn_wheel(turn)
-        return launch if launch <= now else min(max(launch, now + GRAIN), after)
+        return launch if launch <= now else min(max(launch, now + GRAIN), self._start + self._next_turn(turn) * TICK)
+
+    def _turn(self, now: float) -> int:
+        return int((now - self._start) / TICK)
+
+    def _next_turn(self, turn: int) -> int:
+        """Nobody is woken for nothing; but who is connecting or closing has a deadline, and resumes at any moment."""
+        return turn + 1 if self.connecting or self._book.closing else self._wheel.next(turn + SLUMBER)
 
     def _turn_wheel(self, turn: int) -> None:
         for tick, users in self._wheel.turn(turn):
@@ -109,8 +115,10 @@ class Engine:
     def _launch_some(self, now: float) -> float:
         """Launches who is due, and says when the next one is."""
         for _ in range(BURST):
-            if self._next is None or len(self.connecting) >= MOST_CONNECTING or len(self.users) >= self._most_open:
+            if self._next is None:
                 return inf
+            if len(self.connecting) >= MOST_CONNECTING or len(self.users) >= self._most_open:
+                return now + TICK
             number, due = self._next
             due += self._start
             if due > now:
@@ -137,9 +145,9 @@ class Engine:
         self._dialer.dial(connection, monotonic())
         return connection
 
-    def think(self, user: User) -> None:
-        """Puts the user on the wheel for its think time."""
-        self._wheel.put(user, self._wheel.now + self._think_ticks)
+    def think(self, user: User, turns: int = 1) -> None:
+        """Puts the user on the wheel for its think time, or several in a row."""
+        self._wheel.put(user, self._turn(monotonic()) + turns * self._think_ticks)
 
     def opened(self, user: User, now: float) -> None:
         """Marks the opening, from when the user was due and from when it dialed."""
@@ -161,20 +169,19 @@ class Engine:
         ends[reason] = ends.get(reason, 0) + 1
         self.connecting.remove(user)
 
-    def _close_some(self, waiting: deque[User], now: float) -> None:
+    def _close_some(self, drain: Drain[User], now: float) -> None:
         """Closes the next connections in good order; who is not ready for it waits for another round."""
-        if now - self._drain_began >= DRAIN_WITHIN:
+        if now >= self._cut_at:
             for user in list(self.users):
                 self._give_up(user, "timeout" if user in self.connecting else "drained")
             return
-        patient = now - self._drain_began < PONGS_WITHIN
-        for _ in range(min(CLOSINGS, len(waiting))):
-            user = waiting.popleft()
+        patient = now - drain.began < PONGS_WITHIN
+        for user in drain.take(now):
             if user not in self.users:
                 continue
             connection = user.connection
             if patient and (user in self.connecting or (connection is not None and connection.owed)):
-                waiting.append(user)
+                drain.put_off(user)
             elif user in self.connecting:
                 self._give_up(user, "timeout")
             elif connection is not None:

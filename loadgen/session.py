@@ -27,8 +27,8 @@ class Engine(Protocol):
     def dial(self, user: "User") -> Connection:
         """A connection on its way to the target; raises ConnectFailed when not even that is possible."""
 
-    def think(self, user: "User") -> None:
-        """Resumes the user with the due time when its think time is over."""
+    def think(self, user: "User", turns: int = 1) -> None:
+        """Resumes the user with the due time when its think time, or several in a row, is over."""
 
     def opened(self, user: "User", now: float) -> None:
         """The user's 101 was valid."""
@@ -42,11 +42,13 @@ class Wish(Enum):
 
     THOUGHT = auto()
     """The end of the think time; the answer is when that was due."""
+    SILENCE = auto()
+    """The end of all the loop's think times in a row; nobody is woken in between."""
     UPGRADED = auto()
     """The server's answer to the upgrade; the connection resumes the session."""
 
 
-THOUGHT, UPGRADED = Wish.THOUGHT, Wish.UPGRADED
+THOUGHT, SILENCE, UPGRADED = Wish.THOUGHT, Wish.SILENCE, Wish.UPGRADED
 Session = Callable[["User"], Generator[Any, Any, None] | Coroutine[Any, Any, None]]
 
 
@@ -120,6 +122,8 @@ class User:
         if isinstance(wish, Future):
             wish._asyncio_future_blocking = False  # seen: the next one may await it, as asyncio's tasks do it
             wish.add_done_callback(self._future_done)
+        elif wish is SILENCE:
+            self.engine.think(self, self.engine.plan.loops)
         return False
 
     def _future_done(self, future: "Future[Any]") -> None:
@@ -167,8 +171,8 @@ def app_pings(user: User) -> Generator[Any, Any, None]:
 def silence(user: User) -> Generator[Any, Any, None]:
     """The think-time loop of the reference run: it sends nothing, and the connection is held."""
     yield from user.connect()
-    for _ in range(user.engine.plan.loops):
-        yield THOUGHT
+    if user.engine.plan.loops:
+        yield SILENCE
 
 
 # They yield what an `async def` would await: a fifth of a microsecond and 112 bytes less for each turn and user.

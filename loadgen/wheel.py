@@ -49,5 +49,12 @@ class Wheel(Generic[Item]):
             if slot is not None:
                 yield self.now, slot
 
+    def next(self, limit: int) -> int:
+        """The first tick to come that holds something, or the limit if none does before."""
+        tick = self.now + 1
+        while tick < limit and tick not in self._slots:
+            tick += 1
+        return tick
+
     def __len__(self) -> int:
         return sum(map(len, self._slots.values()))

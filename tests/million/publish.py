@@ -1,5 +1,6 @@
 """Published runs: whole run directories beside each other, and one README.md made of all that are found there."""
 
+import gzip
 import re
 import shutil
 import socket
@@ -28,6 +29,9 @@ def publish(folder: Path, into: Path) -> Path:
     published = into / name_of(read_record(folder).plan)
     shutil.rmtree(published, ignore_errors=True)
     shutil.copytree(folder, published)
+    rows = published / "seconds.ndjson"
+    rows.with_suffix(".ndjson.gz").write_bytes(gzip.compress(rows.read_bytes(), mtime=0))
+    rows.unlink()
     (into / "README.md").write_text(page(into))
     return published
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 LOADGEN = (
     "version errors",
-    "histogram arrivals frames handshake appwrite wheel capacity",
+    "histogram arrivals frames handshake appwrite wheel drain capacity",
     "params plan tally",
     "fanin",
     "wire",

@@ -94,3 +94,13 @@ def test_every_item_comes_out_once_and_at_its_tick(due, turns):
 
     assert found == sorted((tick, item) for item, tick in enumerate(due))
     assert len(wheel) == 0
+
+
+def test_the_next_tick_with_something_on_it_is_known_up_to_a_limit():
+    wheel: Wheel[str] = Wheel()
+    assert wheel.next(5) == 5
+    wheel.put("a", 3)
+    assert wheel.next(5) == 3
+    assert list(wheel.turn(3)) == [(3, ["a"])]
+    wheel.put("b", 9)
+    assert (wheel.next(8), wheel.next(20)) == (8, 9)

@@ -1,5 +1,6 @@
 """The run directory: written on a real disk, and read back by its own reader and by HdrHistogram's."""
 
+import gzip
 import resource
 from datetime import UTC, datetime
 
@@ -59,6 +60,23 @@ def test_seconds_and_summary_come_back_as_they_were_written(folder):
     assert record.summary == msgspec.to_builtins(summary)
     assert record.seconds == [msgspec.to_builtins(entry.row) for entry in rows]
     assert record.name == folder.path.name
+
+
+def test_seconds_may_be_compressed_and_a_cut_off_file_is_one_line(folder):
+    run = Run(PLAN, 1)
+    for entry in entries(run, seconds(opened(0, 10))):
+        folder.write_entry(entry)
+    folder.write_summary(summary_of(run, [], run.start + 1.0))
+    plain = read_run(folder.path).seconds
+    rows = folder.path / "seconds.ndjson"
+    packed = gzip.compress(rows.read_bytes())
+    rows.unlink()
+
+    rows.with_suffix(".ndjson.gz").write_bytes(packed)
+    assert read_run(folder.path).seconds == plain != []
+    rows.with_suffix(".ndjson.gz").write_bytes(packed[:-9])
+    with pytest.raises(OperatorError, match=r"seconds\.ndjson\.gz is damaged"):
+        read_run(folder.path)
 
 
 def test_a_correction_is_a_further_line_and_readers_take_the_last(folder):

@@ -15,6 +15,8 @@ CHUNK = 65_536
 """Bytes read at once; a short reply costs no more than it would with a small buffer."""
 BATCH = 256
 """Streams served in one go, before timers get their turn again."""
+ENDED = -1
+"""The descriptor of a stream that has ended: the kernel refuses it, so that no write or read need ask before."""
 
 
 class Receiver(Protocol):
@@ -46,29 +48,20 @@ class Stream:
         """Sends now what the kernel takes, the rest as soon as there is room; nothing once it has ended."""
         if self._unsent is not None:
             self._unsent += data
-        elif not self.closed:
-            sent = self._send(data)
-            if sent < len(data):
-                self._unsent = bytearray(data[sent:])
-                self._streams.watch(self._fd, select.EPOLLIN | select.EPOLLOUT)
+            return
+        try:
+            sent = os.write(self._fd, data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._end(error)
+            return
+        if sent < len(data):
+            self._unsent = bytearray(data[sent:])
+            self._streams.watch(self._fd, select.EPOLLIN | select.EPOLLOUT)
 
-    def ready(self, events: int) -> None:
-        """Does what epoll says that it can: sends what waits, and reads."""
-        if events & select.EPOLLOUT and self._unsent is not None:
-            self._flush(self._unsent)
-        if events & ~select.EPOLLOUT and not self.closed:
-            self._read()
-
-    def abort(self) -> None:
-        """Ends it; the protocol hears of that in the loop's next turn, as from any asyncio transport."""
-        self._end(None)
-
-    @property
-    def closed(self) -> bool:
-        """Whether it has ended."""
-        return self._fd < 0
-
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Passes on what has come."""
         try:
             data = os.read(self._fd, CHUNK)
         except BlockingIOError:  # an event of whoever had this descriptor before, in the same batch
@@ -81,25 +74,20 @@ class Stream:
         else:
             self._end(None)
 
-    def _send(self, data: bytes | bytearray) -> int:
-        """How many bytes the kernel took."""
-        try:
-            return os.write(self._fd, data)
-        except BlockingIOError:
-            return 0
-        except OSError as error:
-            self._end(error)
-            return len(data)
-
-    def _flush(self, unsent: bytearray) -> None:
-        del unsent[: self._send(unsent)]
-        if not unsent and not self.closed:
-            self._unsent = None
+    def flush(self) -> None:
+        """Sends what waits, as far as the kernel takes it."""
+        unsent, self._unsent = self._unsent, None
+        if unsent:
             self._streams.watch(self._fd, select.EPOLLIN)
+            self.write(unsent)
+
+    def abort(self) -> None:
+        """Ends it; the protocol hears of that in the loop's next turn, as from any asyncio transport."""
+        self._end(None)
 
     def _end(self, error: OSError | None) -> None:
-        if not self.closed:
-            fd, self._fd, self._unsent = self._fd, -1, None
+        if self._fd != ENDED:
+            fd, self._fd, self._unsent = self._fd, ENDED, None
             self._streams.end(fd, self._protocol, error)
 
 
@@ -150,8 +138,12 @@ class Streams:
     def _ready(self) -> None:
         for fd, events in self._epoll.poll(0, BATCH):
             stream = self._by_fd[fd]
-            if stream is not None:  # it may have ended since the batch was fetched
-                stream.ready(events)
+            if stream is None:  # it has ended since the batch was fetched
+                continue
+            if events & select.EPOLLOUT:
+                stream.flush()
+            if events != select.EPOLLOUT:
+                stream.read()
 
     def _tell(self, name: tuple[str, int], protocol: Receiver, error: OSError | None) -> None:
         self._ended(name)

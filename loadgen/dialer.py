@@ -17,8 +17,8 @@ from loadgen.connection import Connection
 from loadgen.sources import SourcePorts
 from loadgen.stream import Streams
 
-MOST_STEPS = 128
-"""How many ports in a row may be held by others before an attempt is given up as `no_local_port`."""
+MOST_RETRIES = 128
+"""How many ports that somebody else held before may be tried again for one connection: then it is `no_local_port`."""
 _TAKEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
 _UNDER_WAY = (errno.EINPROGRESS, errno.EALREADY)
 _REASONS = {
@@ -72,10 +72,9 @@ class Dialer:
     def dial(self, connection: Connection, now: float) -> None:
         """Sends the SYN; raises ConnectFailed when that is not possible."""
         connection.beat = now
-        for _ in range(MOST_STEPS):
+        for _ in range(self._ports.offers(MOST_RETRIES)):
             pair = self._ports.take()
-            if pair is None:
-                break
+            assert pair is not None
             sock = self._bound(pair)
             if sock is not None and self._connect(sock, connection, pair):
                 return

@@ -102,6 +102,10 @@ class SourcePorts:
         self._aside.append(self._pack(pair))
         self.in_use -= 1
 
+    def offers(self, retries: int) -> int:
+        """How many pairs are worth trying for one connection: all that are free, of those laid aside only so many."""
+        return len(self) - self.in_use - self.skipped + min(retries, self.skipped)
+
     @property
     def skipped(self) -> int:
         """How many pairs lie aside now."""

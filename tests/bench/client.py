@@ -1,19 +1,27 @@
-"""One worker beside the websockets library's client and the lean yardstick: CPU per open and per ping, memory."""
+"""One worker beside the websockets library's client and the lean yardstick: CPU per open and per ping, memory.
+
+Besides: how many connections a worker opens flat out, and what one costs that has nothing to do.
+"""
 
 import json
+import re
 import subprocess
 import sys
 from math import ceil
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from loadgen.fanin import Second
 from loadgen.plan import Plan
 from loadgen.wire import Sources
 from tests.bench.goal import Goal
 from tests.bench.job import cpu_seconds, resident_bytes, seconds_of, working
-from tests.processes import target
+from tests.processes import agent, coordinator, eventually, target
 
 CONNECTIONS, RATE, THINK, SECONDS = 10_000, 2000.0, 4.0, 8.0
 ROUNDS = 3
+FLAT_OUT = 18_000
+"""Connections that are due at once: more than one second's work, and fewer than a worker has descriptors."""
 
 
 def run() -> list[Goal]:
@@ -24,6 +32,8 @@ def run() -> list[Goal]:
             for mode in ("websockets", "lean"):
                 rounds[mode].append(yardstick(mode, url.port))
             rounds["worker"].append(worker(url.port))
+    with target("--workers", "1", "--limit", str(FLAT_OUT + 1)) as url:
+        opens = flat_out(url.port)
     middle = {mode: _medians(figures) for mode, figures in rounds.items()}
     ours, library, lean = middle["worker"], middle["websockets"], middle["lean"]
     return [
@@ -34,9 +44,11 @@ def run() -> list[Goal]:
         ),
         Goal("CPU per open ÷ websockets", ours["open_us"] / library["open_us"], "×", 0.30),
         Goal("CPU per ping and pong ÷ websockets", ours["ping_us"] / library["ping_us"], "×", 0.40),
-        Goal("CPU per open ÷ lean", ours["open_us"] / lean["open_us"], "×", None),
-        Goal("CPU per ping and pong ÷ lean", ours["ping_us"] / lean["ping_us"], "×", None),
-        Goal("memory per held connection", ours["kib"], "KiB", 2.2),
+        Goal("CPU per open ÷ lean", ours["open_us"] / lean["open_us"], "×", 1.0),
+        Goal("CPU per ping and pong ÷ lean", ours["ping_us"] / lean["ping_us"], "×", 0.9),
+        Goal("memory per held connection", ours["kib"], "KiB", 1.8),
+        Goal("opens flat out, one worker", opens, "/s", least=6000.0),
+        Goal("own memory of an idle worker", idle_worker(), "MiB", 8.0),
     ]
 
 
@@ -59,6 +71,31 @@ def worker(port: int) -> dict[str, float]:
         before = cpu_seconds(process.pid), resident_bytes(process.pid)
         seconds = list(seconds_of(process, ceil(ramp + SECONDS)))
     return _figures(seconds, before, int(ramp))
+
+
+def flat_out(port: int) -> float:
+    """Connections opened in the first second by a worker whose connections are all due at its start."""
+    plan = Plan(rate=1e6, max=FLAT_OUT, think=60.0, ping="none")
+    with working(port, plan, [Sources(("127.0.2.3",), 20_000, 60_000)]) as (process,):
+        (first,) = seconds_of(process, 0)
+    return float(first.tally.opened)
+
+
+def idle_worker() -> float:
+    """MiB that a worker of an agent shares with nobody while it waits for its job."""
+    with (
+        TemporaryDirectory() as out,
+        coordinator(Path(out), "--agents", "2", "ws://127.0.0.1:9/") as waiting,
+        agent(waiting.url, "--workers", "4") as joined,
+    ):
+        workers = eventually(lambda: len(pids := joined.workers()) == 4 and pids, "4 workers")
+        joined.says("joined")
+        return max(map(_private_mib, workers))
+
+
+def _private_mib(pid: int) -> float:
+    kib = re.findall(r"^Private_\w+:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+    return sum(map(int, kib)) / 1024
 
 
 def _figures(seconds: list[Second], before: tuple[float, int], ramp: int) -> dict[str, float]:

@@ -4,22 +4,24 @@ from typing import Any, NamedTuple
 
 
 class Goal(NamedTuple):
-    """A measured figure and the most (or, with `at_least`, the least) it may be; None: only shown."""
+    """A measured figure and the most, or the least, it may be; without both it is only shown."""
 
     name: str
     measured: float
     unit: str
     most: float | None = None
+    least: float | None = None
 
     @property
     def held(self) -> bool:
         """Whether the figure is within its goal."""
-        return self.most is None or self.measured <= self.most
+        return (self.most is None or self.measured <= self.most) and (self.least is None or self.measured >= self.least)
 
     @property
     def asked(self) -> str:
         """The goal in words."""
-        return "" if self.most is None else f"≤ {self.most:g} {self.unit}"
+        bounds = ("≤", self.most), ("≥", self.least)
+        return ", ".join(f"{sign} {bound:g} {self.unit}" for sign, bound in bounds if bound is not None)
 
     def to_json(self) -> dict[str, Any]:
         """The figure as JSON values."""

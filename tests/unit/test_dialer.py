@@ -5,14 +5,14 @@ import errno
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from time import monotonic
 
 import pytest
 
 from loadgen.book import Book
 from loadgen.connection import Connection
-from loadgen.dialer import ConnectFailed, Dialer, reason_of
+from loadgen.dialer import MOST_RETRIES, ConnectFailed, Dialer, reason_of
 from loadgen.handshake import Handshake
 from loadgen.sources import SourcePorts
 from tests.unit.wire_ends import Diary, until
@@ -73,6 +73,22 @@ async def test_a_port_held_by_somebody_else_is_stepped_over_and_counted():
             await until(lambda: connection.transport is not None)
             assert caller(server) == (SOURCE, 21_021)
             assert book.tally.ports_skipped == 1
+            connection.abort()
+
+
+async def test_a_long_run_of_held_ports_is_no_reason_to_give_up():
+    with listener() as server, ExitStack() as stack:
+        for port in range(21_200, 21_500):
+            stack.enter_context(socket.create_server((SOURCE, port)))
+        with dialer_to(server.getsockname(), range(21_200, 21_501)) as (dialer, book):
+            connection = Connection(book, Diary())
+            dialer.dial(connection, monotonic())
+            await until(lambda: connection.transport is not None)
+            assert caller(server) == (SOURCE, 21_500)
+            assert book.tally.ports_skipped == 300
+            with pytest.raises(ConnectFailed, match="no_local_port"):
+                dialer.dial(Connection(book, Diary()), monotonic())
+            assert book.tally.ports_skipped == 300 + MOST_RETRIES
             connection.abort()
 
 

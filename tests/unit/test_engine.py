@@ -17,7 +17,7 @@ from loadgen.arrivals import Share
 from loadgen.book import Book
 from loadgen.connection import Connection
 from loadgen.dialer import Dialer
-from loadgen.engine import LATE, TICK, Engine
+from loadgen.engine import LATE, SLUMBER, TICK, Engine
 from loadgen.handshake import Handshake
 from loadgen.plan import Plan
 from loadgen.session import BUILT_IN, User
@@ -253,3 +253,15 @@ async def test_a_certificate_nobody_vouches_for_is_a_tls_failure():
     async with _server(server_side) as port, load(plan(max=3), port=port, tls=own) as running:
         await until(lambda: running.engine.finished)
         assert running.tally.failed == {"tls": 3}
+
+
+@pytest.mark.parametrize("phase", [0.0, 0.25])
+async def test_who_has_nothing_to_do_sleeps_through_whole_turns_of_its_own_phase(phase):
+    book = Book(Handshake("target", "/"), 1.0, seed=1, close_within=1.0)
+    dialer = Dialer(asyncio.get_running_loop(), ("127.0.0.1", 9), SourcePorts((SOURCE,), range(1, 1)), book)
+    idle = Engine(Plan(), BUILT_IN["none"], iter(()), 100.0, 10, book, dialer, phase)
+    try:
+        assert idle.tick(100.0) == pytest.approx(100.0 + (SLUMBER - phase) * TICK)
+        assert idle.tick(100.0 + 7 * TICK) == pytest.approx(100.0 + (7 + SLUMBER - phase) * TICK)
+    finally:
+        dialer.close()

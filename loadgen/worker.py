@@ -22,7 +22,7 @@ from loadgen.dialer import Dialer
 from loadgen.engine import CLOSE_WITHIN, TICK, Engine, ticks
 from loadgen.fanin import Second
 from loadgen.handshake import Handshake
-from loadgen.machine import raise_nofile
+from loadgen.machine import raise_nofile, work_in_batches
 from loadgen.session import BUILT_IN
 from loadgen.sources import SourcePorts
 from loadgen.wire import Job, Report, from_wire, to_wire
@@ -136,6 +136,7 @@ def main() -> NoReturn:
     """Entry of a worker process: the job is the first line of standard input, the next one would be `drain`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the owner decides
     raise_nofile()
+    work_in_batches()
     os.write(1, b"%d\n" % os.getpid())  # all modules are loaded: it is ready for its job
     line, ended, rest = b"", b"", b""
     while not ended:

@@ -1,6 +1,7 @@
 """One process of a target: a uvloop that accepts, on its own socket of the common port, until its parent is gone."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -44,6 +45,8 @@ def run(shared: Shared, number: int) -> None:
     """Serves until killed, or until the parent is gone; for a process just forked, with its signals still blocked."""
     _leave_parents_signals()
     _drop_what_is_others(shared, number)
+    with contextlib.suppress(OSError):  # a sandbox may know no policies
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # dozens of workers share a few cores: no pushing
     gc.set_threshold(_YOUNG, 100, 100)
     gc.enable()
     uvloop.run(_serve(shared, number))

@@ -48,7 +48,7 @@ class Engine:
 
     def __init__(
         self, plan: Plan, session: Session, dues: Iterator[tuple[int, float]], start: float, most_open: int, book: Book,
-        dialer: Dialer, phase: float = 0.0,
+        dialer: Dialer,
     ) -> None:  # fmt: skip
         self.plan = plan
         self.users: dict[User, None] = {}
@@ -56,8 +56,6 @@ class Engine:
         self._session = session
         self._dues = dues
         self._start = start
-        self._grid = start - phase * TICK
-        """When the wheel stood at 0. Were all workers of a fleet in phase, their pings would come in bursts."""
         self._most_open = most_open
         self._book = book
         self._dialer = dialer
@@ -94,15 +92,15 @@ class Engine:
         if self._drain is not None:
             self._close_some(self._drain, now)
             self._expire(now)
-            return self._grid + (turn + 1) * TICK
+            return self._start + (turn + 1) * TICK
         launch = self._launch_some(now)
         if turn > self._wheel.now:
             self._expire(now)
             self._turn_wheel(turn)
-        return launch if launch <= now else min(max(launch, now + GRAIN), self._grid + self._next_turn(turn) * TICK)
+        return launch if launch <= now else min(max(launch, now + GRAIN), self._start + self._next_turn(turn) * TICK)
 
     def _turn(self, now: float) -> int:
-        return int((now - self._grid) / TICK)
+        return int((now - self._start) / TICK)
 
     def _next_turn(self, turn: int) -> int:
         """Nobody is woken for nothing; but who is connecting or closing has a deadline, and resumes at any moment."""
@@ -110,7 +108,7 @@ class Engine:
 
     def _turn_wheel(self, turn: int) -> None:
         for tick, users in self._wheel.turn(turn):
-            due = self._grid + tick * TICK
+            due = self._start + tick * TICK
             thinking = [user for user in users if user.resume(due)]
             self._wheel.put_all(thinking, tick + self._think_ticks)
 

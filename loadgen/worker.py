@@ -30,8 +30,6 @@ from loadgen.wire import Job, Report, from_wire, to_wire
 HALF_A_MILLISECOND = 0.0005
 """The event loop rounds to whole milliseconds; rounded down, it would wake early, find nothing due, and spin."""
 PAGE = resource.getpagesize()
-GOLDEN = 0.6180339887
-"""Multiples of the golden ratio, without their whole part, spread evenly over a unit, however many there are."""
 
 
 class Worker(asyncio.Protocol):
@@ -65,7 +63,6 @@ class Worker(asyncio.Protocol):
             most_open=job.most_open,
             book=self._book,
             dialer=Dialer(loop, (job.address, job.port), ports, self._book, tls, job.name),
-            phase=sum(job.share.positions[:1]) * GOLDEN % 1.0,
         )
         self._out: asyncio.WriteTransport | None = None
         self._residence = Residence()

@@ -255,13 +255,12 @@ async def test_a_certificate_nobody_vouches_for_is_a_tls_failure():
         assert running.tally.failed == {"tls": 3}
 
 
-@pytest.mark.parametrize("phase", [0.0, 0.25])
-async def test_who_has_nothing_to_do_sleeps_through_whole_turns_of_its_own_phase(phase):
+async def test_who_has_nothing_to_do_sleeps_through_whole_turns():
     book = Book(Handshake("target", "/"), 1.0, seed=1, close_within=1.0)
     dialer = Dialer(asyncio.get_running_loop(), ("127.0.0.1", 9), SourcePorts((SOURCE,), range(1, 1)), book)
-    idle = Engine(Plan(), BUILT_IN["none"], iter(()), 100.0, 10, book, dialer, phase)
+    idle = Engine(Plan(), BUILT_IN["none"], iter(()), 100.0, 10, book, dialer)
     try:
-        assert idle.tick(100.0) == pytest.approx(100.0 + (SLUMBER - phase) * TICK)
-        assert idle.tick(100.0 + 7 * TICK) == pytest.approx(100.0 + (7 + SLUMBER - phase) * TICK)
+        assert idle.tick(100.0) == pytest.approx(100.0 + SLUMBER * TICK)
+        assert idle.tick(100.0 + 7 * TICK) == pytest.approx(100.0 + (7 + SLUMBER) * TICK)
     finally:
         dialer.close()

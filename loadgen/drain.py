@@ -6,9 +6,9 @@ from math import ceil
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
-MOST_AT_ONCE = 32
+MOST_AT_ONCE = 8
 """Connections closed in one turn at the highest pace."""
-KEEPS_UP = 2.0
+KEEPS_UP = 1.5
 """A turn that comes after so many times its due distance says that the machine does not keep up."""
 
 

@@ -10,6 +10,7 @@ from loadgen.params import DURATION, RATE, run_command
 from tests.million.asked import Asked
 from tests.million.claims import Claim, claims_of
 from tests.million.drive import drive
+from tests.million.network import enter
 from tests.million.phases import phases_of
 from tests.million.publish import publish
 from tests.million.record import read_record
@@ -27,6 +28,7 @@ from tests.million.record import read_record
               help="Copy it there too, in place of an earlier one like it; write DIR/README.md.")  # fmt: skip
 def command(out: Path, into: Path | None, **asked: int | float | str) -> int:
     """Holds many connections between local agents and a target of their own, and judges what came of it."""
+    enter()
     folder = drive(Asked(**asked), out)  # type: ignore[arg-type]  # click gave each option its type
     record = read_record(folder)
     claims = claims_of(record, phases_of(record))

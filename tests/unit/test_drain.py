@@ -27,7 +27,7 @@ def test_a_machine_that_keeps_up_comes_to_the_highest_pace():
 
 
 def test_turns_that_come_late_halve_the_pace():
-    sizes = [len(turn) for turn in taken(2000, [TURN] * 40 + [5 * TURN] * 2)]
+    sizes = [len(turn) for turn in taken(500, [TURN] * 40 + [5 * TURN] * 2)]
     assert sizes[-3:] == [MOST_AT_ONCE, MOST_AT_ONCE // 2, MOST_AT_ONCE // 4]
 
 

@@ -11,7 +11,7 @@ import msgspec
 from coordinator.member import Member
 from coordinator.timeline import Entry, Timeline
 from coordinator.words import clean_name, one_line
-from loadgen.arrivals import Share
+from loadgen.arrivals import Share, run_that_fits
 from loadgen.capacity import shortfall
 from loadgen.errors import FleetError, OperatorError, PlanError
 from loadgen.fanin import FanIn, Second
@@ -184,7 +184,7 @@ class Run:
         if len(ready) < self.wanted:
             return
         weights = [member.hello.max_connections for member in ready]
-        shares = Share().split(weights) if any(weights) and min(weights) >= 0 else [Share(1, ())] * len(ready)
+        shares = _shares(weights, self.plan.max)
         counts = [share.count(self.plan.max) for share in shares]
         idle = [member.name for member, count in zip(ready, counts, strict=True) if count == 0]
         if idle:
@@ -342,3 +342,10 @@ class Run:
 
     def _warn(self, text: str) -> None:
         self._news.append(News(text))
+
+
+def _shares(weights: list[int], total: int) -> list[Share]:
+    """A share for each agent in proportion to what it can hold; nothing for anyone where that makes no sense."""
+    if not any(weights) or min(weights) < 0:
+        return [Share(1, ())] * len(weights)
+    return Share().split(weights, run_that_fits(total, weights))

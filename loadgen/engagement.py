@@ -7,6 +7,7 @@ from time import monotonic, process_time
 import aiohttp
 import msgspec
 
+from loadgen.arrivals import run_that_fits
 from loadgen.capacity import Limit, shortfall
 from loadgen.errors import PlanError
 from loadgen.fanin import Second
@@ -188,6 +189,8 @@ class Engagement:
         count = min(self._workers_for(share), share)
         places, extra = divmod(self._settings.max_connections, count)
         addresses = self._settings.sources or (source_for(address),)
+        even = [1] * count
+        parts = start.share.split(even, run_that_fits(share, even, start.share.run))
         left_out = tuple(sorted(unusable_ports(read_machine(), ports)))
         pairs = len(addresses) * (len(ports) - len(left_out))
         first = pairs_before(self._welcome.index, self._welcome.agents, pairs)
@@ -205,7 +208,7 @@ class Engagement:
                 sources=Sources(addresses, ports.start, ports.stop - 1, number, count, first, left_out),
                 most_open=places + (number < extra),
             )
-            for number, part in enumerate(start.share.split([1] * count))
+            for number, part in enumerate(parts)
         ]
 
     def _drain(self) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.arrivals import MOST_TURNS, Schedule, Share, interleave
+from loadgen.arrivals import LONGEST_RUN, MOST_TURNS, Schedule, Share, interleave, run_that_fits
 from tests.unit.strategies import unhurried
 
 WHOLE = Share()
@@ -21,6 +21,26 @@ def test_the_parts_of_a_share_are_disjoint_and_together_the_whole(weights, total
 
     assert len(parts) == len(weights)
     assert sorted(number for part in parts for number in part.numbers(total)) == list(range(total))
+
+
+@unhurried
+@given(weights, totals, st.integers(1, 12))
+def test_runs_change_nothing_of_that(weights, total, run):
+    parts = WHOLE.split(weights, run)
+
+    assert sorted(number for part in parts for number in part.numbers(total)) == list(range(total))
+    assert [part.count(total) for part in parts] == [len(list(part.numbers(total))) for part in parts]
+
+
+@unhurried
+@given(weights, st.integers(0, 100_000))
+def test_a_run_that_fits_leaves_every_count_as_it_is(weights, total):
+    run = run_that_fits(total, weights)
+
+    assert 1 <= run <= LONGEST_RUN
+    assert [part.count(total) for part in WHOLE.split(weights, run)] == [
+        part.count(total) for part in WHOLE.split(weights)
+    ]
 
 
 @unhurried
@@ -98,11 +118,18 @@ def test_turns_are_never_bunched():
 
 
 def test_the_reference_fleet_shares_a_million_over_sixteen_agents_of_four_workers():
-    agents = WHOLE.split([64_000] * 16)
-    workers = [worker for agent in agents for worker in agent.split([1] * 4)]
+    """And a worker's connections arrive in runs of five, which it opens in one go."""
+    agents = WHOLE.split([64_000] * 16, run_that_fits(1_000_000, [64_000] * 16))
+    workers = [worker for agent in agents for worker in agent.split([1] * 4, run_that_fits(62_500, [1] * 4, agent.run))]
 
     assert {agent.count(1_000_000) for agent in agents} == {62_500}
     assert {worker.count(1_000_000) for worker in workers} == {15_625}
+    assert {worker.run for worker in workers} == {5}
+    assert list(workers[0].numbers(330)) == [0, 1, 2, 3, 4, 320, 321, 322, 323, 324]
+
+
+def test_a_shares_run_is_what_it_begins_with():
+    assert [Share(9, (0, 1, 2, 4)).run, Share(9, (3,)).run, Share().run, Share(1, ()).run] == [3, 1, 1, 0]
 
 
 @pytest.mark.parametrize("poisson", [False, True])

@@ -22,6 +22,8 @@ the target on the same machine, over loopback. `loadgen-report` reads them. What
 """
 ENCODED = re.compile(r"[A-Za-z0-9+/=]{64,}")
 """Histograms in base64, in which any short word turns up some time."""
+NOTE = "NOTE.md"
+"""What a person has to add to a published run."""
 TITLES = {"lag": "launch lag", "handshake": "handshake", "ping_rtt": "ping round trip"}
 
 
@@ -82,6 +84,9 @@ def _run(record: Record, phases: dict[str, Phase]) -> str:
         _table([["phase", *PHASE_COLUMNS, *(TITLES[name] for name in MERGED)], *map(_phase, phases.values())]),
         f"Milliseconds, p50 / p99 / max.\n\n{_memory(record)}",
     ]
+    note = record.folder / NOTE
+    if note.exists():
+        parts.append(note.read_text())
     return "\n".join(parts)
 
 

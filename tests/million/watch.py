@@ -22,7 +22,8 @@ class Sample(msgspec.Struct, frozen=True):
     t: float
     """Seconds since the first sample, at which nothing had been started yet."""
     used: int
-    """MemTotal less MemAvailable."""
+    """What is neither free nor a cache of files. MemAvailable would leave out the dentries and inodes of open sockets:
+    the kernel calls them reclaimable, but as long as a socket is open they are not."""
     slab: int
     tcp_inuse: int
     """TCP sockets in use."""
@@ -60,7 +61,7 @@ class Watch:
         inuse, pages = _sockets()
         sample = Sample(
             t=round(now - self._began, 1),
-            used=memory["MemTotal"] - memory["MemAvailable"],
+            used=memory["MemTotal"] - memory["MemFree"] - memory["Buffers"] - memory["Cached"] + memory["Shmem"],
             slab=memory["Slab"],
             tcp_inuse=inuse,
             tcp_mem=pages * getpagesize(),
@@ -80,10 +81,12 @@ def meminfo() -> dict[str, int]:
 def processes(coordinator: int, target: int) -> dict[str, Processes]:
     """What the processes below these two ids hold, by kind."""
     agents = children(coordinator)
+    parents = [parent for agent in agents for parent in children(agent)]
     kinds = {
         "coordinator": [coordinator],
         "agents": agents,
-        "workers": [worker for agent in agents for worker in children(agent)],
+        "workers' parents": parents,
+        "workers": [worker for parent in parents for worker in children(parent)],
         "target": [target, *children(target)],
     }
     return {kind: Processes(len(pids), sum(_pss(pids))) for kind, pids in kinds.items()}

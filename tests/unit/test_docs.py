@@ -11,6 +11,7 @@ from coordinator.cli import coord
 from loadgen.cli.agent import agent
 from loadgen.cli.target import command as target
 from loadgen.version import VERSION
+from tests.million.__main__ import command as million
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -29,7 +30,7 @@ def test_every_command_is_in_the_readme():
 
 def test_every_option_in_the_readme_exists():
     known = {name for command in (coord, agent, target) for option in command.params for name in option.opts}
-    known |= {"--help"}
+    known |= {name for option in million.params for name in option.opts} | {"--help"}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README)) - known == set()
 
 
@@ -40,6 +41,6 @@ def test_every_option_has_help(command: click.Command):
 
 
 def test_every_relative_link_leads_somewhere():
-    for name in ("README.md", "CONTRIBUTING.md", "sysctl/README.md"):
+    for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/cost-model.md", "sysctl/README.md"):
         for link in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text()):
             assert ((ROOT / name).parent / link).exists(), f"{name} links to {link}"

@@ -21,11 +21,11 @@ SPARE_DESCRIPTORS = 64
 WORKER_BYTES = 25 * MIB
 """One worker process before its first connection: interpreter, uvloop, tables."""
 KERNEL_BYTES = 5 * KIB
-"""One end of a connection in the kernel; both ends of one were measured at 9.9 KiB of slab (measurements, lesson 3)."""
+"""One end of a connection in the kernel; both ends of one were measured at 9.9 KiB of slab (docs/cost-model.md)."""
 CLIENT_BYTES = 2_253
 """The user side of a client connection with its session: 1.98 KiB measured, and a tenth for what grows with time."""
 TARGET_BYTES = 1_536
-"""The user side of a connection in the embedded target: 1.4 KiB measured (lesson 3), rounded up."""
+"""The user side of a connection in the embedded target: 1.4 KiB measured (docs/cost-model.md), rounded up."""
 TARGET_FILL = 0.95
 """The share of its descriptors that a worker of the target gets to use: SO_REUSEPORT deals by hash, some get more."""
 BUFFER_BYTES = 256

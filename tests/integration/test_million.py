@@ -38,7 +38,7 @@ def test_runs_are_published_beside_each_other(tmp_path):
     assert row(page, "ledger is the target's own")[2].startswith("yes: opened 600, closed 600, pings 0")
     assert str(tmp_path) not in page
     published = {path.name for path in (tmp_path / "docs" / "silent").iterdir()}
-    assert published >= {"machine.json", "memory.jsonl", "million.json", "seconds.ndjson", "summary.json"}
+    assert published >= {"machine.json", "memory.jsonl", "million.json", "seconds.ndjson.gz", "summary.json"}
 
 
 @pytest.mark.parametrize(

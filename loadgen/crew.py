@@ -74,41 +74,37 @@ class Parent:
     """The warmed parent of some workers."""
 
     def __init__(self, process: Process, crews: list[Crew]) -> None:
+        self.crews = crews
+        """Its workers, in the order of their numbers."""
         self._process = process
-        self._crews = crews
         self.done = asyncio.create_task(self._listen())
         """Is over when all its workers have ended, and so has it."""
 
     @classmethod
     async def start(cls, first: int, count: int) -> "Parent":
         """Starts a parent that forks so many workers, numbered from `first`."""
-        theirs, crews = [], []
+        theirs, pipes, crews = [], [], []
         for number in range(first, first + count):
             (input_end, writer), (reader, output_end) = await _write_pipe(), await _read_pipe()
             errors = os.memfd_create(f"worker {number}", os.MFD_CLOEXEC)  # it never fills up, as a pipe would
             theirs += [input_end, output_end, errors]
+            pipes += [input_end, output_end]
             crews.append(Crew(number, reader, writer, errors))
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "loadgen.zygote", *map(str, theirs), stdin=DEVNULL, stdout=PIPE, pass_fds=theirs
         )
-        for place, descriptor in enumerate(theirs):
-            if place % 3 < 2:  # what it writes as errors is read here too
-                os.close(descriptor)
+        for descriptor in pipes:  # what they write as errors is read here too
+            os.close(descriptor)
         return cls(process, crews)
-
-    @property
-    def crews(self) -> list[Crew]:
-        """Its workers, in the order of their numbers."""
-        return self._crews
 
     async def _listen(self) -> None:
         """Passes on how each worker ended; with the parent they all end."""
         assert self._process.stdout is not None
         async for line in self._process.stdout:
             place, code = map(int, line.split())
-            self._crews[place].ended.set_result(code)
+            self.crews[place].ended.set_result(code)
         await self._process.wait()
-        for crew in self._crews:
+        for crew in self.crews:
             if not crew.ended.done():
                 crew.ended.set_result(-signal.SIGKILL)
 

@@ -38,6 +38,12 @@ def watching() -> Iterator[tuple[Streams, list[tuple[str, int]]]]:
         streams.close()
 
 
+def reset(sock: socket.socket) -> None:
+    """Closes a socket with a RST."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
 async def test_bytes_go_both_ways():
     with watching() as (streams, _):
         near, far = tcp_pair()
@@ -80,8 +86,7 @@ async def test_a_reset_is_an_end_with_its_error():
     with watching() as (streams, _):
         near, far = tcp_pair()
         streams.open(near, listener := Listener())
-        far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        far.close()
+        reset(far)
         await until(lambda: listener.ends)
         assert [type(error) for error in listener.ends] == [ConnectionResetError]
 
@@ -90,8 +95,7 @@ async def test_a_write_to_who_is_gone_is_the_end_of_the_stream():
     with watching() as (streams, _):
         near, far = tcp_pair()
         streams.open(near, listener := Listener())
-        far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        far.close()
+        reset(far)
         listener.stream.write(b"anybody?")
         listener.stream.write(b"hello?")
         await until(lambda: listener.ends)

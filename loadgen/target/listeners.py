@@ -1,10 +1,12 @@
 """The sockets that a target listens on: one per worker, all on one port (SO_REUSEPORT, socket(7))."""
 
+import contextlib
 import errno
 import socket
 
 from loadgen.errors import OperatorError
 from loadgen.params import Endpoint
+from loadgen.target.steering import steer
 
 BACKLOG = 4096
 """Connections that may wait to be accepted by each worker (listen(2)); net.core.somaxconn may cap it lower."""
@@ -22,9 +24,12 @@ def open_listeners(listen: Endpoint, count: int) -> list[socket.socket]:
         if listen.port:
             _probe(family, address)
         first = _listener(family, address)
-        return [first, *(_listener(family, first.getsockname()) for _ in range(count - 1))]
+        listeners = [first, *(_listener(family, first.getsockname()) for _ in range(count - 1))]
     except OSError as error:
         raise OperatorError(f"can't listen on {listen}: {_MENDS.get(error.errno or 0, error.strerror)}") from error
+    with contextlib.suppress(OSError):  # a sandbox may refuse the rule: the kernel then spreads them by its hash
+        steer(first, count)
+    return listeners
 
 
 def _probe(family: int, address: tuple[object, ...]) -> None:

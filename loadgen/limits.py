@@ -18,16 +18,16 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 SPARE_DESCRIPTORS = 64
 """What a worker opens besides its connections: epoll, pipes, listeners, libraries."""
-WORKER_BYTES = 25 * MIB
-"""One worker process before its first connection: interpreter, uvloop, tables."""
+WORKER_BYTES = 14 * MIB
+"""One worker process before its first connection: 8.5 MiB measured (docs/cost-model.md), and room for its seconds."""
 KERNEL_BYTES = 5 * KIB
 """One end of a connection in the kernel; both ends of one were measured at 9.9 KiB of slab (docs/cost-model.md)."""
-CLIENT_BYTES = 2_253
-"""The user side of a client connection with its session: 1.98 KiB measured, and a tenth for what grows with time."""
+CLIENT_BYTES = 820
+"""The user side of a client connection with the built-in loop: 0.71 KiB measured (docs/cost-model.md), rounded up."""
 TARGET_BYTES = 1_536
 """The user side of a connection in the embedded target: 1.4 KiB measured (docs/cost-model.md), rounded up."""
 TARGET_FILL = 0.95
-"""The share of its descriptors that a worker of the target gets to use: SO_REUSEPORT deals by hash, some get more."""
+"""The share of its descriptors that a worker of the target gets to use: connections are dealt unevenly."""
 BUFFER_BYTES = 256
 """Socket buffers per connection, averaged over all of them.
 

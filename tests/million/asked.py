@@ -7,10 +7,9 @@ import msgspec
 from coordinator.local import AGENT_HOLDS
 from loadgen.capacity import shortfall
 from loadgen.errors import OperatorError
-from loadgen.limits import TARGET_FILL, client_limits, workers_needed
+from loadgen.limits import TARGET_FILL, target_limits, workers_needed
 from loadgen.machine import Machine
 from loadgen.plan import Plan
-from loadgen.sources import DEFAULT_PORTS
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,15 +55,9 @@ def check_room(asked: Asked, machine: Machine) -> None:
     if asked.agents < needed:
         most = asked.agents * AGENT_HOLDS
         raise OperatorError(f"--agents {asked.agents} hold {most:,} connections at most; ask for --agents {needed}")
-    # A client's end costs a little more than the target's, so twice as many clients' ends are on the safe side.
+    # The target's end costs a little more than a client's, so twice as many of those are on the safe side.
     ends = 2 * asked.count
-    limits = client_limits(
-        machine,
-        addresses=2 * asked.agents,
-        ports=DEFAULT_PORTS,
-        workers=workers_needed(ends, machine, machine.cpus, TARGET_FILL),
-        max_connections=ends,
-    )
+    limits = target_limits(machine, workers=workers_needed(ends, machine, machine.cpus, TARGET_FILL), connections=ends)
     short = shortfall(limits, ends)
     if short is not None:
         raise OperatorError(

@@ -22,7 +22,7 @@ def test_a_million_fits_into_what_a_million_needs():
 @pytest.mark.parametrize(
     ("asked", "machine", "words"),
     [
-        (Asked(), {"memory_available": 12 * GIB}, r"can't hold 1,000,000 .* memory gives out at 6\d\d,\d{3} .* by 4"),
+        (Asked(), {"memory_available": 12 * GIB}, r"can't hold 1,000,000 .* memory gives out at 8\d\d,\d{3} .* by 1"),
         (Asked(), {"cgroup_headroom": 12 * GIB}, r"memory gives out at .*raise the container's memory limit"),
         (Asked(), {"file_max": 1_500_000}, r"file_max gives out at 750,000 .*sysctl -w fs.file-max="),
         (Asked(agents=15), {}, "--agents 15 hold 960,000 connections at most; ask for --agents 16"),

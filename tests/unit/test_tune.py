@@ -88,7 +88,7 @@ def test_a_check_assumes_the_workers_that_so_many_connections_need():
 
     assert examine(few, "client", 60_000).ok
     assert examine(few, "target", 1_000_000).ok
-    assert not examine(few, "target", 3_000_000).ok
+    assert not examine(few, "target", 5_000_000).ok
 
 
 def test_what_gives_out_first_is_named_with_what_it_holds():

@@ -43,10 +43,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def name_of(plan: Plan) -> str:
-    """What a run of this plan is published as: `ping-30s`, `silent`."""
-    if plan.ping == "none":
-        return "silent"
-    return f"{'ping' if plan.ping == 'protocol' else 'app-ping'}-{plan.think:g}s"
+    """What a run of this plan is published as: `ping-30s`, `silent`, `silent-1600000`."""
+    kind = {"protocol": f"ping-{plan.think:g}s", "app": f"app-ping-{plan.think:g}s", "none": "silent"}[plan.ping]
+    return kind if plan.max == Asked().count else f"{kind}-{plan.max}"
 
 
 def check_room(asked: Asked, machine: Machine) -> None:

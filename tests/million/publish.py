@@ -62,9 +62,16 @@ def page(into: Path) -> str:
 
 
 def _claims(names: list[str], judged: list[list[Claim]]) -> str:
-    """One row for each claim, one column for each run."""
-    claims = {claim.name: claim.asked for run in judged for claim in run}
-    found = [{claim.name: f"{_word(claim)}: {claim.measured}" for claim in run} for run in judged]
+    """One row for each claim, one column for each run; a run that was asked for something else says so itself."""
+    claims = {claim.name: claim.asked for run in reversed(judged) for claim in run}
+    found = [
+        {
+            claim.name: f"{_word(claim)}: {claim.measured}"
+            + ("" if claim.asked == claims[claim.name] else f" (asked: {claim.asked})")
+            for claim in run
+        }
+        for run in judged
+    ]
     rows = [[name, asked, *(run.get(name, "–") for run in found)] for name, asked in claims.items()]
     return _table([["claim", "asked", *names], *rows])
 

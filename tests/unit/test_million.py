@@ -41,6 +41,7 @@ def test_what_does_not_fit_is_refused_in_one_line(asked, machine, words):
         (Plan(think=2.5), "ping-2.5s"),
         (Plan(ping="app"), "app-ping-30s"),
         (Plan(ping="none"), "silent"),
+        (Plan(ping="none", max=1_600_000), "silent-1600000"),
     ],
 )
 def test_a_run_is_published_by_what_it_does(plan, name):

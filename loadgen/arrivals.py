@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import gcd, log
 from random import Random
+from typing import NamedTuple
 
 import msgspec
 
@@ -95,6 +96,17 @@ def _reduce(weights: Sequence[int]) -> list[int]:
         scale = MOST_TURNS / sum(turns)
         turns = [max(1, round(turn * scale)) if turn else 0 for turn in turns]
     return turns
+
+
+class Span(NamedTuple):
+    """When one phase of a run runs, in seconds from the opening of its gate."""
+
+    gate: int
+    """Gate 0 is open from the start of the run; another opens when all sessions before it are over."""
+    begin: float
+    end: float
+    planned: int
+    """How many connections arrive in it."""
 
 
 class Schedule(msgspec.Struct, frozen=True):

@@ -1,10 +1,9 @@
-"""What every connection of a worker shares: the tally of the current second, the handshake, the clock's arithmetic."""
+"""What every connection of a worker shares: the tally of the current second, masks, the clock's arithmetic."""
 
 from collections.abc import Iterator
 from random import Random
 from typing import Any, Generic, TypeVar
 
-from loadgen.handshake import Handshake
 from loadgen.tally import Tally
 
 Item = TypeVar("Item")
@@ -47,17 +46,28 @@ class Deadlines(Generic[Item]):
 class Book:
     """The open book of one worker: connections write what happens into `tally`, which is swapped every second."""
 
-    __slots__ = ("bits", "closing", "handshake", "tally", "think")
+    __slots__ = ("_sampled", "bits", "closing", "samples", "tally")
 
-    def __init__(self, handshake: Handshake, think: float, seed: int, close_within: float) -> None:
+    def __init__(self, seed: int, close_within: float) -> None:
         self.tally = Tally()
-        self.handshake = handshake
-        self.think = think
-        """Seconds between two pings of one connection: ping n is due n times this after the first."""
         self.bits = Random(seed).getrandbits
         """Masks and keys: a load generator needs them unguessable by no one."""
         self.closing: Deadlines[Any] = Deadlines(close_within)
         """Connections that sent or answered a CLOSE and wait for the server to end."""
+        self.samples: dict[str, str] = {}
+        """Tracebacks of sessions that failed in a new way since the last page was turned, by the ledger's reason."""
+        self._sampled: set[str] = set()
+
+    def sample(self, reason: str, traceback: str) -> None:
+        """Keeps the traceback, if it is the first for its reason."""
+        if reason not in self._sampled:
+            self._sampled.add(reason)
+            self.samples[reason] = traceback
+
+    def turn_samples(self) -> dict[str, str]:
+        """The samples that are new."""
+        samples, self.samples = self.samples, {}
+        return samples
 
     def turn_page(self) -> Tally:
         """The tally so far; an empty one takes its place."""

@@ -4,6 +4,7 @@ The hot path: a pong costs one pass through `data_received`, and a connection be
 """
 
 import asyncio
+from collections.abc import Callable
 from struct import Struct
 from time import monotonic
 from typing import Protocol
@@ -24,14 +25,16 @@ from loadgen.frames import (
     frame,
     ping_frame,
 )
-from loadgen.handshake import key_of
+from loadgen.handshake import Handshake, Reply, key_of
 from loadgen.stream import Stream
+from loadgen.throttle import Throttle
 
 PING_SIZE = len(ping_frame(0, 0))
 PONG_START, PONG_SIZE = bytes((PONG_BYTE, 4)), 6
 """How the answer to one of our pings looks: a whole frame, its payload a number."""
 _number = Struct(">I").unpack_from
-UPGRADING, OPEN, CLOSING, CLOSED = range(4)
+UPGRADING, OPEN, CLOSING, CLOSED, FAILED = range(5)
+"""FAILED is the end of what never was OPEN."""
 PONG_WITHIN = 30.0
 """Seconds after which a ping without an answer proves the connection dead."""
 
@@ -39,11 +42,33 @@ PONG_WITHIN = 30.0
 class Owner(Protocol):
     """Whoever asked for a connection: is told when it is open, and when and why it is over."""
 
-    def opened(self, now: float) -> None:
+    number: int
+    """Of the user."""
+
+    def opened(self, connection: "Connection", now: float) -> None:
         """The 101 was valid."""
 
-    def ended(self, reason: str) -> None:
-        """It is gone: a failure before it opened, the end of an open one afterwards."""
+    def ended(self, connection: "Connection", reason: str) -> None:
+        """It is gone: FAILED if it never opened, else CLOSED."""
+
+    def leave(self, reason: str, *, abruptly: bool = False) -> None:
+        """It is to close what it has, in good order or at once, for this reason."""
+
+
+class Terms:
+    """What connections of one kind share: their upgrade, and the rhythm of their pings."""
+
+    __slots__ = ("handshake", "think", "wrap")
+
+    def __init__(self, handshake: Handshake, think: float, wrap: "Wrap | None" = None) -> None:
+        self.handshake = handshake
+        self.wrap = wrap
+        """What stands between a stream and its connection, if anything."""
+        self.think = think
+        """Seconds between two pings of one connection: ping n is due n times this after the first."""
+
+
+Wrap = Callable[["Connection"], Throttle]
 
 
 class Connection(asyncio.Protocol):
@@ -60,11 +85,13 @@ class Connection(asyncio.Protocol):
         "reason",
         "rejected",
         "state",
+        "terms",
         "transport",
     )
 
-    def __init__(self, book: Book, owner: Owner) -> None:
+    def __init__(self, book: Book, terms: Terms, owner: Owner) -> None:
         self.book = book
+        self.terms = terms
         self.owner = owner
         self.state = UPGRADING
         self.transport: asyncio.Transport | Stream | None = None
@@ -83,12 +110,12 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport | Stream) -> None:
         """Asks for the upgrade: the TCP or TLS connection stands."""
-        if self.state == CLOSED:  # given up while TLS was still being agreed on
+        if self.state >= CLOSED:  # given up while TLS was still being agreed on
             transport.abort()  # type: ignore[union-attr]
             return
         self.transport = transport  # type: ignore[assignment]  # uvloop's transport is one for reading and writing
         self.key = key_of(self.book.bits(128))
-        self._write(self.book.handshake.request(self.key))
+        self._write(self.terms.handshake.request(self.key))
 
     def data_received(self, data: bytes) -> None:
         """Takes bytes from the server: most often one whole pong."""
@@ -97,12 +124,12 @@ class Connection(asyncio.Protocol):
             self._upgrade(data)
         elif len(data) == PONG_SIZE and data.startswith(PONG_START) and self.parser is None:
             self._pong(_number(data, 2)[0])
-        elif self.state != CLOSED:
+        elif self.state < CLOSED:
             self._receive(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Gives the one reason for which it ended."""
-        if self.state == CLOSED:
+        if self.state >= CLOSED:
             return
         if self.state == CLOSING:
             self.book.closing.remove(self)
@@ -114,19 +141,22 @@ class Connection(asyncio.Protocol):
         self.give_up(reason)
 
     def give_up(self, reason: str) -> None:
-        """Nothing is left of it, or nothing ever came of it."""
-        self.state = CLOSED
-        self.owner.ended(reason)
+        """Nothing is left of it, or nothing ever came of it; told once."""
+        if self.state >= CLOSED:
+            return
+        self.state = FAILED if self.state == UPGRADING else CLOSED
+        self.reason = reason
+        self.owner.ended(self, reason)
         self.transport = self.parser = None
 
-    def ping(self, due: float) -> None:
+    def send_ping(self, due: float) -> None:
         """Sends a PING that was due at this time; its number is its payload, so that a late pong is told apart."""
         if self._beat(due):
             book = self.book
             book.tally.bytes_sent += PING_SIZE
             self.transport.write(ping_frame(self.pinged, book.bits(32)))  # type: ignore[union-attr]  # it is OPEN
 
-    def app_ping(self, due: float) -> None:
+    def send_app_ping(self, due: float) -> None:
         """Sends Appwrite's ping, a text message; the answers come in the same order."""
         if self._beat(due):
             self.book.tally.messages_sent += 1
@@ -137,7 +167,7 @@ class Connection(asyncio.Protocol):
         """Whether a ping has no answer yet."""
         return self.pinged > self.ponged
 
-    def close(self, reason: str, code: int = 1000) -> None:
+    def begin_close(self, reason: str, code: int = 1000) -> None:
         """Begins the closing handshake (RFC 6455 section 7.1.2); the server has a bounded time to end it."""
         if self.state != OPEN:
             return
@@ -162,7 +192,7 @@ class Connection(asyncio.Protocol):
             return False
         if not self.pinged:
             self.beat = due
-        elif self.pinged > self.ponged and due - self.beat - self.ponged * self.book.think >= PONG_WITHIN:
+        elif self.pinged > self.ponged and due - self.beat - self.ponged * self.terms.think >= PONG_WITHIN:
             self.abort("ping_timeout")
             return False
         self.pinged += 1
@@ -172,7 +202,7 @@ class Connection(asyncio.Protocol):
     def _pong(self, number: int) -> None:
         """The answer to ping `number` (from 1), measured from when that ping was due; an unasked one is nothing."""
         if self.ponged < number <= self.pinged:
-            due = self.beat + (number - 1) * self.book.think
+            due = self.beat + (number - 1) * self.terms.think
             self.ponged = number
             tally = self.book.tally
             tally.pongs += 1
@@ -183,7 +213,7 @@ class Connection(asyncio.Protocol):
         if self.parser is not None:
             assert isinstance(self.parser, bytes)
             data = self.parser + data
-        reply = self.book.handshake.judge(data, self.key)
+        reply = self.terms.handshake.judge(data, self.key)
         if reply is None:
             self.parser = data
             return
@@ -192,12 +222,19 @@ class Connection(asyncio.Protocol):
             self.abort(reply.failure)
             return
         self.state = OPEN
-        self.owner.opened(monotonic())
+        self._upgraded(data, reply)
+        self.owner.opened(self, monotonic())
         if reply.rest:
             self._receive(reply.rest)
 
+    def _upgraded(self, data: bytes, reply: Reply) -> None:
+        """For who wants to keep something of the reply."""
+
+    def _new_parser(self) -> Parser:
+        return Parser()
+
     def _receive(self, data: bytes) -> None:
-        parser = self.parser or Parser()
+        parser = self.parser or self._new_parser()
         assert isinstance(parser, Parser)
         for event in parser.feed(data):
             self._take(event)
@@ -212,7 +249,7 @@ class Connection(asyncio.Protocol):
         elif event.opcode == CLOSE:
             self._closed_by_server(close_code(event.payload))
         elif event.opcode == FAULT:
-            self.close("protocol_error", event.size)
+            self.begin_close("protocol_error", event.size)
         else:
             self._message(event)
 
@@ -229,7 +266,7 @@ class Connection(asyncio.Protocol):
 
     def _closed_by_server(self, code: int) -> None:
         """Answers the server's CLOSE, or has its answer to ours; either way the server ends TCP first."""
-        self.close(f"server_{code}", code if code != 1005 else 1000)
+        self.begin_close(f"server_{code}", code if code != 1005 else 1000)
 
     def _closing(self) -> None:
         self.state = CLOSING

@@ -7,10 +7,12 @@ A plain connection comes alive as a Stream, one with TLS on uvloop's transport.
 
 import asyncio
 import errno
+import os
 import select
 import socket
 import ssl
 from time import monotonic
+from typing import Any
 
 from loadgen.book import Book, microseconds
 from loadgen.connection import Connection
@@ -37,13 +39,14 @@ _REASONS = {
 }
 
 
-class ConnectFailed(Exception):
-    """The connection could not be opened; the text is the ledger's reason."""
-
-
 def reason_of(code: int) -> str:
     """The ledger's reason for an errno; an unforeseen one keeps its own name, as `eperm`."""
     return _REASONS.get(code) or errno.errorcode.get(code, f"errno_{code}").lower()
+
+
+def _receiver(connection: Connection) -> Any:
+    wrap = connection.terms.wrap
+    return connection if wrap is None else wrap(connection)
 
 
 class Dialer:
@@ -51,7 +54,7 @@ class Dialer:
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, target: tuple[str, int], ports: SourcePorts, book: Book,
-        tls: ssl.SSLContext | None = None, host: str | None = None,
+        tls: ssl.SSLContext | None = None, host: str | None = None, buffers: tuple[int, int] = (0, 0),
     ) -> None:  # fmt: skip
         self._loop = loop
         self._target = target
@@ -60,6 +63,8 @@ class Dialer:
         self._book = book
         self._tls = tls
         self._host = host if tls else None
+        sizes = zip((socket.SO_RCVBUF, socket.SO_SNDBUF), buffers, strict=True)
+        self._buffers = [(option, size) for option, size in sizes if size]
         self._streams = Streams(loop, self._family, ports.give_back)
         self._secured: dict[Connection, tuple[str, int]] = {}
         """The local ends of connections with TLS: their transports forget them when they close."""
@@ -70,17 +75,15 @@ class Dialer:
         loop.add_reader(self._poll.fileno(), self._poll_ready)
 
     def dial(self, connection: Connection, now: float) -> None:
-        """Sends the SYN; raises ConnectFailed when that is not possible."""
+        """Sends the SYN; where not even that is possible, the connection hears of it in the loop's next turn."""
         connection.beat = now
-        for _ in range(self._ports.offers(MOST_RETRIES)):
-            pair = self._ports.take()
-            assert pair is not None
-            sock = self._bound(pair)
-            if sock is not None and self._connect(sock, connection, pair):
-                return
-            self._ports.skip(pair)
-            self._book.tally.ports_skipped += 1
-        raise ConnectFailed("no_local_port")
+        try:
+            dialed = self._dial(connection)
+        except OSError as error:
+            self._loop.call_soon(connection.give_up, reason_of(error.errno or 0))
+        else:
+            if not dialed:
+                self._loop.call_soon(connection.give_up, "no_local_port")
 
     def ended(self, connection: Connection) -> None:
         """Takes back the port of a connection with TLS; a stream gives its own back."""
@@ -107,14 +110,28 @@ class Dialer:
             sock.close()
         self._pending.clear()
 
+    def _dial(self, connection: Connection) -> bool:
+        """Tries pair after pair; False when there is none left to try."""
+        for _ in range(self._ports.offers(MOST_RETRIES)):
+            pair = self._ports.take()
+            assert pair is not None
+            sock = self._bound(pair)
+            if sock is not None and self._connect(sock, connection, pair):
+                return True
+            self._ports.skip(pair)
+            self._book.tally.ports_skipped += 1
+        return False
+
     def _bound(self, pair: tuple[str, int]) -> socket.socket | None:
         """A socket bound to the pair; None when someone else holds it."""
         try:
             sock = socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        except OSError as error:
+        except OSError:
             self._ports.give_back(pair)
-            raise ConnectFailed(reason_of(error.errno or 0)) from error
+            raise
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT after a run is no obstacle
+        for option, size in self._buffers:
+            sock.setsockopt(socket.SOL_SOCKET, option, size)
         try:
             sock.bind(pair)
         except OSError as error:
@@ -122,7 +139,7 @@ class Dialer:
             if error.errno in _TAKEN:
                 return None
             self._ports.give_back(pair)
-            raise ConnectFailed(reason_of(error.errno or 0)) from error
+            raise
         return sock
 
     def _connect(self, sock: socket.socket, connection: Connection, pair: tuple[str, int]) -> bool:
@@ -140,7 +157,7 @@ class Dialer:
             if code in _TAKEN:
                 return False
             self._ports.give_back(pair)
-            raise ConnectFailed(reason_of(code))
+            raise OSError(code, os.strerror(code))
         return True
 
     def _poll_ready(self) -> None:
@@ -167,7 +184,7 @@ class Dialer:
             self._agreeing[connection] = self._loop.create_task(self._agree(sock, connection))
         else:
             self._connected(connection)
-            self._streams.open(sock, connection)
+            self._streams.open(sock, _receiver(connection))
 
     def _connected(self, connection: Connection) -> None:
         self._book.tally.connect.record(microseconds(monotonic() - connection.beat))
@@ -176,7 +193,8 @@ class Dialer:
         """The TLS handshake, which belongs to the time that connecting takes."""
         name = sock.getsockname()
         self._secured[connection] = name[0], name[1]
-        opening = self._loop.create_connection(lambda: connection, sock=sock, ssl=self._tls, server_hostname=self._host)
+        receiver = _receiver(connection)
+        opening = self._loop.create_connection(lambda: receiver, sock=sock, ssl=self._tls, server_hostname=self._host)
         try:
             await opening
         except OSError as error:  # includes ssl.SSLError

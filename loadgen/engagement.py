@@ -207,6 +207,7 @@ class Engagement:
                 secure=url.secure,
                 sources=Sources(addresses, ports.start, ports.stop - 1, number, count, first, left_out),
                 most_open=places + (number < extra),
+                agent=self._welcome.name,
             )
             for number, part in enumerate(parts)
         ]

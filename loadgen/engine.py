@@ -1,23 +1,24 @@
-"""One worker's load: launches its numbers when due, turns the wheel, closes what is to be closed, and keeps the book.
+"""One worker's load: launches its numbers when due, turns the wheels, closes what is to be closed, keeps the accounts.
 
 Everything periodic happens in ticks of twenty milliseconds; launches happen when they are due.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from heapq import heappop, heappush
+from itertools import islice
 from math import inf
 from time import monotonic
 
 from loadgen.book import Book, Deadlines, microseconds
-from loadgen.connection import Connection
-from loadgen.dialer import Dialer
+from loadgen.connection import FAILED, OPEN, Connection
 from loadgen.drain import Drain
-from loadgen.plan import Plan
-from loadgen.session import Session, User
+from loadgen.role import TICK, Role
+from loadgen.route import Route
+from loadgen.session import Visit
 from loadgen.tally import Held
-from loadgen.wheel import Wheel
+from loadgen.turnover import Storm, Turnover
+from loadgen.user import User
 
-TICK = 0.02
-"""Seconds between two turns of the wheel."""
 GRAIN = TICK / 4
 """Seconds between two looks at what is due: launches in small batches cost a third less CPU than one by one."""
 BURST = 32
@@ -28,58 +29,96 @@ LATE = 0.1
 """Seconds after its due time from which a launch counts as late."""
 MOST_CONNECTING = 1024
 """Handshakes in flight; who is due then waits, and the wait counts into its `open` time."""
-CONNECT_WITHIN = 30.0
-"""Seconds from the dial to a valid 101, after which an attempt has failed by `timeout`."""
 CLOSE_WITHIN = 5.0
 """Seconds a server has to end a connection after the CLOSE; then it is cut."""
 PONGS_WITHIN = 5.0
 """Seconds that a drain waits for pongs still owed."""
 DRAIN_WITHIN = 120.0
 """Seconds after which a drain cuts whatever is left; a million on two cores take a minute."""
+NOT_CONNECTED = "not_connected"
+"""The reason of a session that returned without ever connecting."""
+CHURN, STORM = "churn", "storm"
+"""The reasons of those whom a phase sends away."""
+RETRY_AFTER = 1.0
+"""Seconds after which someone comes back who could not connect."""
 
 
-def ticks(seconds: float) -> int:
-    """A duration in turns of the wheel, at least one."""
-    return max(1, round(seconds / TICK))
+class Casting:
+    """What follows from a user's number: which role and which target it has, and behind each gate who is due when."""
+
+    def __init__(
+        self, dues: Callable[[int], Iterator[tuple[int, float]]], role: Callable[[int], int],
+        target: Callable[[int], int], gates: int = 1,
+    ) -> None:  # fmt: skip
+        self.dues = dues
+        self.role = role
+        self.target = target
+        self.gates = gates
 
 
 class Engine:
-    """All users of one worker, from the first launch to the last end. Times are seconds on the monotonic clock."""
+    """All visits of one worker, from the first launch to the last end. Times are seconds on the monotonic clock."""
 
     def __init__(
-        self, plan: Plan, session: Session, dues: Iterator[tuple[int, float]], start: float, most_open: int, book: Book,
-        dialer: Dialer,
+        self, start: float, most_open: int, book: Book, routes: Sequence[Route], cast: Casting, turnover: Turnover,
+        connect_within: float,
     ) -> None:  # fmt: skip
-        self.plan = plan
-        self.users: dict[User, None] = {}
-        self.connecting: Deadlines[User] = Deadlines(CONNECT_WITHIN)
-        self._session = session
-        self._dues = dues
-        self._start = start
+        self.book = book
+        self.start = start
+        self.routes = routes
+        self.roles: Sequence[Role] = ()
+        self.connections: dict[Connection, None] = {}
+        """Dialed, and not ended."""
+        self.connecting: Deadlines[Connection] = Deadlines(connect_within)
+        self.idlers: dict[Visit, None] = {}
+        """Visits that hold no connection now."""
         self._most_open = most_open
-        self._book = book
-        self._dialer = dialer
-        self._next = next(dues, None)
-        self._wheel: Wheel[User] = Wheel()
-        self._think_ticks = ticks(plan.think)
-        self._drain: Drain[User] | None = None
+        self._cast = cast
+        self._turnover = turnover
+        self._storm: Storm | None = None
+        self._looked = -inf
+        self._gate, self._opened_at = 0, start
+        self._dues = cast.dues(0)
+        self._next = next(self._dues, None)
+        self._returns: list[tuple[float, int]] = []
+        """A heap of when users come back."""
+        self._turned = 0
+        self._drain: Drain[Connection] | None = None
         self._cut_at = inf
 
     @property
     def finished(self) -> bool:
         """Whether nothing is open and nothing is to come."""
-        return self._next is None and not self.users
+        to_come = self._next is not None or self._returns or self._gate + 1 < self._cast.gates
+        return not (to_come or self.connections or self.idlers)
+
+    @property
+    def draining(self) -> bool:
+        """Whether all are to go."""
+        return self._drain is not None
 
     def held(self) -> Held:
         """What it holds, counted on the objects themselves."""
-        return Held(connecting=len(self.connecting), open=len(self.users) - len(self.connecting))
+        connecting = len(self.connecting)
+        arriving = sum(visit.due is not None for visit in self.idlers)
+        return Held(connecting=connecting + arriving, open=len(self.connections) - connecting)
 
     def drain(self, now: float) -> None:
         """Launches nothing more and closes every connection in good order, within DRAIN_WITHIN seconds."""
         if self._drain is None:
             self._next = None
-            self._drain = Drain(self.users, now, turn=TICK, within=DRAIN_WITHIN - 2 * CLOSE_WITHIN)
+            self._returns.clear()
+            self._gate = self._cast.gates
+            self._drain = Drain(self.connections, now, turn=TICK, within=DRAIN_WITHIN - 2 * CLOSE_WITHIN)
             self._cut_at = now + DRAIN_WITHIN
+
+    def open_gate(self, gate: int, at: float) -> None:
+        """Whoever is due behind a gate may come from then on; harmless when that was told before."""
+        if gate == self._gate + 1 and self._drain is None:
+            self._gate, self._opened_at = gate, at
+            self._turnover.open_gate(gate, at - self.start)
+            self._dues = self._cast.dues(gate)
+            self._next = next(self._dues, None)
 
     def stop(self, now: float) -> None:
         """Launches nothing more and cuts every connection at the next tick."""
@@ -88,116 +127,179 @@ class Engine:
 
     def tick(self, now: float) -> float:
         """Does everything that is due by now; the result is when it wants to be called again."""
-        turn = self._turn(now)
+        turn = self._turn_at(now)
         if self._drain is not None:
             self._close_some(self._drain, now)
             self._expire(now)
-            return self._start + (turn + 1) * TICK
+            return self.start + (turn + 1) * TICK
         launch = self._launch_some(now)
-        if turn > self._wheel.now:
+        if turn > self._turned:
+            self._turned = turn
             self._expire(now)
-            self._turn_wheel(turn)
-        return launch if launch <= now else min(max(launch, now + GRAIN), self._start + self._next_turn(turn) * TICK)
+            for role in self.roles:
+                role.turn(turn)
+            if self._turnover:
+                self._turn_over(now - self.start)
+        return launch if launch <= now else min(max(launch, now + GRAIN), self.start + self._next_turn(turn) * TICK)
 
-    def _turn(self, now: float) -> int:
-        return int((now - self._start) / TICK)
+    def turn(self) -> int:
+        """The turn of the wheel that it is now."""
+        return self._turn_at(monotonic())
+
+    def _turn_at(self, now: float) -> int:
+        return int((now - self.start) / TICK)
 
     def _next_turn(self, turn: int) -> int:
         """Nobody is woken for nothing; but who is connecting or closing has a deadline, and resumes at any moment."""
-        return turn + 1 if self.connecting or self._book.closing else self._wheel.next(turn + SLUMBER)
-
-    def _turn_wheel(self, turn: int) -> None:
-        for tick, users in self._wheel.turn(turn):
-            due = self._start + tick * TICK
-            thinking = [user for user in users if user.resume(due)]
-            self._wheel.put_all(thinking, tick + self._think_ticks)
+        if self.connecting or self.book.closing:
+            return turn + 1
+        return min(role.wheel.next(turn + SLUMBER) if role.sleeps else turn + 1 for role in self.roles)
 
     def _launch_some(self, now: float) -> float:
         """Launches who is due, and says when the next one is."""
         for _ in range(BURST):
-            if self._next is None:
-                return inf
-            if len(self.connecting) >= MOST_CONNECTING or len(self.users) >= self._most_open:
-                return now + TICK
-            number, due = self._next
-            due += self._start
+            due = self._next_due()
             if due > now:
                 return due
-            self._next = next(self._dues, None)
-            self._launch(number, due)
+            if len(self.connecting) >= MOST_CONNECTING or len(self.connections) + len(self.idlers) >= self._most_open:
+                return now + TICK
+            if self._returns and self._returns[0][0] == due:
+                self.book.tally.relaunched += 1
+                self._launch(heappop(self._returns)[1], due)
+            else:
+                assert self._next is not None
+                number = self._next[0]
+                self._next = next(self._dues, None)
+                self._launch(number, due)
         return now
+
+    def _next_due(self) -> float:
+        due = self._next[1] + self._opened_at if self._next is not None else inf
+        return min(due, self._returns[0][0]) if self._returns else due
 
     def _launch(self, number: int, due: float) -> None:
         now = monotonic()
-        tally = self._book.tally
+        tally = self.book.tally
         tally.launched += 1
+        tally.sessions_started += 1
         tally.lag.record(microseconds(now - due))
         if now - due > LATE:
             tally.late += 1
-        user = User(self, number, due)
-        self.users[user] = None
-        self.connecting.add(user, now)
-        user.start(self._session)
+        self.roles[self._cast.role(number)].enter(number, due)
 
-    def dial(self, user: User) -> Connection:
-        """A connection on its way to the target for this user."""
-        connection = Connection(self._book, user)
-        self._dialer.dial(connection, monotonic())
-        return connection
+    # What phases do to those who are here.
 
-    def think(self, user: User, turns: int = 1) -> None:
-        """Puts the user on the wheel for its think time, or several in a row."""
-        self._wheel.put(user, self._turn(monotonic()) + turns * self._think_ticks)
+    def _turn_over(self, age: float) -> None:
+        going = islice((one for one in self.connections if one.state == OPEN), self._turnover.churned(age))
+        for connection in list(going):
+            connection.owner.leave(CHURN)
+        storm = self._turnover.storm(self._looked, age)
+        self._looked = age
+        if storm is not None:
+            self._storm = storm
+            for connection in list(self.connections):
+                if connection.state == OPEN and storm.hits(connection.owner.number):
+                    connection.owner.leave(STORM, abruptly=True)
 
-    def opened(self, user: User, now: float) -> None:
-        """Marks the opening, from when the user was due and from when it dialed."""
-        assert user.connection is not None
-        assert user.due is not None
-        self.connecting.remove(user)
-        tally = self._book.tally
+    def _come_back(self, number: int, reason: str, *, failed: bool) -> None:
+        """Has a user who is gone come back, where a phase wants that."""
+        now = monotonic()
+        if reason == STORM and self._storm is not None:
+            heappush(self._returns, (self.start + self._storm.back_at(number), number))
+        elif reason == CHURN or self._turnover.keeps(now - self.start):
+            heappush(self._returns, (now + RETRY_AFTER if failed else now, number))
+
+    # What roles ask for and tell.
+
+    def route_of(self, number: int) -> Route:
+        """The target of a user."""
+        return self.routes[self._cast.target(number)]
+
+    def dial(self, visit: Visit, connection: Connection, route: Route) -> None:
+        """Sends the SYN; a visit's further connections are launches beyond the plan's numbers."""
+        if visit.due is None:
+            self.book.tally.launched += 1
+            self.book.tally.relaunched += 1
+        if self._drain is not None:
+            self._drain.put_off(connection)
+        now = monotonic()
+        self.connections[connection] = None
+        self.connecting.add(connection, now)
+        route.dialer.dial(connection, now)
+
+    def opened(self, connection: Connection, due: float, now: float) -> None:
+        """Marks the opening, from when it was due and from when it dialed."""
+        self.connecting.remove(connection)
+        tally = self.book.tally
         tally.opened += 1
-        tally.handshake.record(microseconds(now - user.connection.beat))
-        tally.open.record(microseconds(now - user.due))
+        tally.handshake.record(microseconds(now - connection.beat))
+        tally.open.record(microseconds(now - due))
 
-    def ended(self, user: User, reason: str) -> None:
+    def ended(self, connection: Connection, reason: str) -> None:
         """Marks the end: a failure of what never opened, else a close."""
-        if user.connection is not None:
-            self._dialer.ended(user.connection)
-        self.users.pop(user, None)
-        tally = self._book.tally
-        ends = tally.closed if user.due is None else tally.failed
+        self.connecting.remove(connection)
+        self.connections.pop(connection, None)
+        for route in self.routes:
+            route.dialer.ended(connection)
+        tally = self.book.tally
+        ends = tally.failed if connection.state == FAILED else tally.closed
         ends[reason] = ends.get(reason, 0) + 1
-        self.connecting.remove(user)
 
-    def _close_some(self, drain: Drain[User], now: float) -> None:
-        """Closes the next connections in good order; who is not ready for it waits for another round."""
-        if now >= self._cut_at:
-            for user in list(self.users):
-                self._give_up(user, "timeout" if user in self.connecting else "drained")
-            return
-        patient = now - drain.began < PONGS_WITHIN
-        for user in drain.take(now):
-            if user not in self.users:
-                continue
-            connection = user.connection
-            if patient and (user in self.connecting or (connection is not None and connection.owed)):
-                drain.put_off(user)
-            elif user in self.connecting:
-                self._give_up(user, "timeout")
-            elif connection is not None:
-                connection.close("drained")
+    def idle(self, visit: Visit, *, idle: bool) -> None:
+        """Whether a visit holds no connection now."""
+        if idle:
+            self.idlers[visit] = None
+        else:
+            self.idlers.pop(visit, None)
 
-    def _expire(self, now: float) -> None:
-        for user in self.connecting.expired(now):
-            self._give_up(user, "timeout")
-        for connection in self._book.closing.expired(now):
-            connection.abort()
+    def over(self, visit: Visit, reason: str, *, failed: bool) -> None:
+        """A visit is gone; one that never dialed has failed as well."""
+        tally = self.book.tally
+        tally.sessions_done += 1
+        if isinstance(visit, User) and visit.due is not None:
+            reason = NOT_CONNECTED if reason == "done" else reason
+            tally.failed[reason] = tally.failed.get(reason, 0) + 1
+        if self._turnover and self._drain is None:
+            self._come_back(visit.number, reason, failed=failed)
 
-    def _give_up(self, user: User, reason: str) -> None:
-        connection = user.connection
-        assert connection is not None
+    def give_up(self, connection: Connection, reason: str) -> None:
+        """Ends a connection at once, whatever it is about."""
         if connection.transport is None:
-            self._dialer.cancel(connection)
+            for route in self.routes:
+                route.dialer.cancel(connection)
             connection.give_up(reason)
         else:
             connection.abort(reason)
+
+    # Drains and deadlines.
+
+    def _close_some(self, drain: Drain[Connection], now: float) -> None:
+        """Closes the next ones in good order; who is not ready for it waits for another round."""
+        if now >= self._cut_at:
+            self._cut()
+            return
+        patient = now - drain.began < PONGS_WITHIN
+        for visit in list(self.idlers):
+            visit.leave("drained")
+        for connection in drain.take(now):
+            if connection not in self.connections:
+                continue
+            if patient and (connection in self.connecting or connection.owed):
+                drain.put_off(connection)
+            elif connection in self.connecting:
+                self.give_up(connection, "timeout")
+            else:
+                connection.owner.leave("drained")
+
+    def _cut(self) -> None:
+        for visit in list(self.idlers):
+            visit.leave("drained")
+        for connection in list(self.connections):
+            connection.owner.leave("drained")
+            self.give_up(connection, "timeout" if connection in self.connecting else "drained")
+
+    def _expire(self, now: float) -> None:
+        for connection in self.connecting.expired(now):
+            self.give_up(connection, "timeout")
+        for connection in self.book.closing.expired(now):
+            connection.abort()

@@ -1,18 +1,58 @@
-"""The frozen plan of a run: read from options or TOML, written back as TOML, split into schedule and session."""
+"""The frozen plan of a run: what is asked of the fleet, as options, a TOML file or a Tsung configuration say it."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from loadgen.arrivals import Schedule
+from loadgen.behaviour import Behaviour, Loop
 from loadgen.errors import PlanError
+from loadgen.phases import NotNegative, Phase, Positive
 
 TARGET = "ws://127.0.0.1:9505/v1/realtime?project=console&channels[]=files"
-HIGHEST = sys.float_info.max  # JSON has no infinity
-Positive = Annotated[float, msgspec.Meta(gt=0, le=HIGHEST)]
-NotNegative = Annotated[float, msgspec.Meta(ge=0, le=HIGHEST)]
+
+
+class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One of several servers to load."""
+
+    url: str
+    weight: Positive = 1.0
+    """Its part of all users, in proportion to the others' weights."""
+
+
+class Client(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the agent of this name is asked for, where its own command line does not say."""
+
+    name: str
+    weight: Positive = 1.0
+    """Its part of all arrivals, in proportion to the others' weights."""
+    workers: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    max_connections: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    sources: tuple[str, ...] = ()
+
+
+class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How connections are made; seconds and bytes."""
+
+    connect_timeout: Positive = 30.0
+    """From the dial to a valid 101."""
+    receive_timeout: Positive = 600.0
+    """How long a script waits for a reply (Tsung's idle_timeout)."""
+    receive_buffer: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """SO_RCVBUF of each socket; 0: the kernel's own."""
+    send_buffer: Annotated[int, msgspec.Meta(ge=0)] = 0
+    subprotocols: tuple[str, ...] = ()
+    origin: str = ""
+    headers: dict[str, str] = {}
+    ports: str = ""
+    """MIN-MAX: the source ports of agents that were not given any."""
+    tls_versions: tuple[str, ...] = ()
+    """`tlsv1.2`, `tlsv1.3`; empty: what the library takes."""
+    tls_ciphers: str = ""
+    tls_verify: bool = True
+    tls_server_name: bool = True
+    """The server's name is sent (SNI)."""
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -26,23 +66,41 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Connections started in all; more than fleet or target can hold is legal."""
     arrival: Literal["uniform", "poisson"] = "uniform"
     seed: int = 0
-    """Of everything random: Poisson arrivals and, with the number, each session's generator."""
-    hold: NotNegative = 60.0
-    """How long the plateau is held after the last arrival."""
+    """Of everything random: Poisson arrivals, the choice of sessions and, with the number, each session's generator."""
+    hold: NotNegative | Literal["sessions"] = 60.0
+    """How long the plateau is held after the last arrival; `sessions`: until every session is over."""
+    stop_after: NotNegative = 0.0
+    """The run is drained after so long, whatever else it was to do; 0: never."""
     think: Positive = 30.0
     """The think time of the loop; one ping a turn."""
     loops: Annotated[int, msgspec.Meta(ge=0)] = 1000
     """Turns of the loop; then the connection closes normally."""
     ping: Literal["protocol", "app", "none"] = "protocol"
     """A PING frame, the text `{"type":"ping"}` (Appwrite), or a silent loop as in the reference run."""
+    phases: tuple[Phase, ...] = ()
+    """One after another, instead of `rate` and `max`."""
+    sessions: tuple[Behaviour, ...] = ()
+    """Several kinds of users, instead of the loop that `think`, `loops` and `ping` describe."""
+    targets: tuple[Target, ...] = ()
+    """Several servers, instead of `target`; each user has one of them."""
+    clients: tuple[Client, ...] = ()
+    files: dict[str, str] = {}
+    """The texts of the files that scripts read lines from, by id."""
+    transport: Transport = Transport()
 
     @property
     def schedule(self) -> Schedule:
         """When each connection is due."""
         return Schedule(rate=self.rate, total=self.max, poisson=self.arrival == "poisson", seed=self.seed)
 
+    @property
+    def behaviours(self) -> tuple[Behaviour, ...]:
+        """The kinds of users there are; the built-in loop unless told otherwise."""
+        return self.sessions or (Loop(name="loop", think=self.think, loops=self.loops, ping=self.ping),)
+
     def drain_at(self) -> float:
         """When the hold is over, in seconds from the start of the run."""
+        assert self.hold != "sessions"
         return self.schedule.end() + self.hold
 
 

@@ -1,44 +1,92 @@
-"""What a session may await, the built-in sessions, and the trampoline that drives them.
+"""A visit to the target, the trampoline that drives its session, and the built-in sessions.
 
 A session is a coroutine. One suspended on the trampoline costs 0.6 KiB, a third of an asyncio task that sleeps, and the
-built-in ping loop is driven by the same few lines as any other.
+built-in ping loop is driven by the same few lines as a session written in Python.
 """
 
-from asyncio import Future
 from collections.abc import Callable, Coroutine, Generator
 from enum import Enum, auto
-from types import coroutine
 from typing import Any, Protocol
 
 from loadgen.connection import Connection
-from loadgen.dialer import ConnectFailed
-from loadgen.plan import Plan
+
+Running = Generator[Any, Any, None] | Coroutine[Any, Any, None]
+
+
+class ConnectFailed(Exception):
+    """The connection could not be opened; the text is the ledger's reason."""
 
 
 class ConnectionEnded(Exception):
     """The connection is over; the text is the ledger's reason."""
 
 
-class Engine(Protocol):
-    """What a user needs of the worker that runs it."""
+class Visit:
+    """One user's visit: its number, and the trampoline that resumes its session."""
 
-    plan: Plan
+    __slots__ = ("coroutine", "due", "number")
 
-    def dial(self, user: "User") -> Connection:
-        """A connection on its way to the target; raises ConnectFailed when not even that is possible."""
+    def __init__(self, number: int, due: float) -> None:
+        self.number = number
+        self.due: float | None = due
+        """When it was due to arrive; forgotten once that is settled: opened, or failed."""
+        self.coroutine: Running | None = None
 
-    def think(self, user: "User", turns: int = 1) -> None:
-        """Resumes the user with the due time when its think time, or several in a row, is over."""
+    def send(self, value: Any) -> Any:
+        """Gives the session what it awaited and lets it run to its next await: the result is what that is for.
 
-    def opened(self, user: "User", now: float) -> None:
-        """The user's 101 was valid."""
+        None once it is over. A session may end by any exception, also by SystemExit: that is counted, never raised.
+        """
+        if self.coroutine is None:
+            return None
+        try:
+            return self.coroutine.send(value)
+        except BaseException as end:
+            self.coroutine = None
+            self.over(end)
 
-    def ended(self, user: "User", reason: str) -> None:
-        """The user's connection is over, or never was."""
+    def throw(self, kind: type[BaseException], *about: str) -> Any:
+        """Raises an exception where the session waits; the result is what it awaits then, None once it is over."""
+        if self.coroutine is None:
+            return None
+        try:
+            # No name is given to the exception: its traceback would hold this frame, the frame would hold it, and
+            # with the collector off nobody would ever undo that.
+            return self.coroutine.throw(kind(*about))
+        except BaseException as end:
+            self.coroutine = None
+            self.over(end)
+
+    def over(self, end: BaseException) -> None:
+        """The session returned (StopIteration), or did not catch this exception."""
+        raise NotImplementedError
+
+    def leave(self, reason: str, *, abruptly: bool = False) -> None:
+        """Is to go: closes what it has, in good order or at once, for this reason."""
+        raise NotImplementedError
+
+
+class Role(Protocol):
+    """What a loop's visit needs of the part of a worker that it belongs to."""
+
+    loops: int
+    """Turns of the loop."""
+
+    def dial(self, visit: "LoopVisit") -> Connection:
+        """A connection on its way to the target."""
+
+    def think(self, visit: "LoopVisit", turns: int) -> None:
+        """Resumes the visit with the due time when so many think times in a row are over."""
+
+    def opened(self, connection: Connection, due: float, now: float) -> None:
+        """The 101 was valid."""
+
+    def ended(self, connection: Connection, reason: str) -> None:
+        """The connection is over, or never was."""
 
 
 class Wish(Enum):
-    """What a session may yield to the trampoline, besides an asyncio future."""
+    """What a built-in session may yield."""
 
     THOUGHT = auto()
     """The end of the think time; the answer is when that was due."""
@@ -49,132 +97,102 @@ class Wish(Enum):
 
 
 THOUGHT, SILENCE, UPGRADED = Wish.THOUGHT, Wish.SILENCE, Wish.UPGRADED
-Session = Callable[["User"], Generator[Any, Any, None] | Coroutine[Any, Any, None]]
 
 
-class User:
-    """One run of a session: its number, its connection, and the trampoline that resumes it."""
+class LoopVisit(Visit):
+    """A visit of the built-in loop: one connection, and a place on the wheel."""
 
-    __slots__ = ("connection", "coroutine", "due", "engine", "number")
+    __slots__ = ("connection", "role")
 
-    def __init__(self, engine: Engine, number: int, due: float) -> None:
-        self.engine = engine
-        self.number = number
-        self.due: float | None = due
-        """When it was due to arrive; forgotten once its connection is open."""
+    def __init__(self, role: Role, number: int, due: float) -> None:
+        super().__init__(number, due)
+        self.role = role
         self.connection: Connection | None = None
-        self.coroutine: Generator[Any, Any, None] | Coroutine[Any, Any, None] | None = None
 
-    @coroutine
-    def connect(self) -> Generator[Wish, None, Connection]:
-        """Opens the connection to the target; raises ConnectFailed or ConnectionEnded with the ledger's reason."""
-        try:
-            self.connection = connection = self.engine.dial(self)
-        except ConnectFailed as failure:
-            self.engine.ended(self, str(failure))
-            raise
-        yield UPGRADED
-        return connection
-
-    @coroutine
-    def think(self) -> Generator[Wish, float, float]:
-        """Lets the think time pass; the result is when it was due to be over."""
-        return (yield THOUGHT)
-
-    def start(self, session: Session) -> None:
-        """Begins the session."""
+    def start(self, session: "LoopSession") -> None:
+        """Begins."""
         self.coroutine = session(self)
         self._go_on(None)
 
     def resume(self, value: Any) -> bool:
-        """Gives the session what it awaited and lets it run to its next await; nothing happens once it is over.
-
-        True when what it wants now is to think: the caller puts it on the wheel, a whole slot at a time.
-        """
+        """Goes on; True when what it wants now is to think: the caller puts it on the wheel, a whole slot at a time."""
         if self.coroutine is None:
             return False
         try:
             wish = self.coroutine.send(value)
-        except (StopIteration, ConnectFailed, ConnectionEnded) as end:
-            self._over(end)
+        except BaseException as end:
+            self.coroutine = None
+            self.over(end)
             return False
         return wish is THOUGHT or self._grant(wish)
 
     def _go_on(self, value: Any) -> None:
         if self.resume(value):
-            self.engine.think(self)
-
-    def interrupt(self, reason: str) -> None:
-        """Raises ConnectionEnded where the session waits."""
-        if self.coroutine is not None:
-            try:
-                # No name is given to the exception: its traceback would hold this frame, the frame would hold it, and
-                # with the collector off nobody would ever undo that.
-                wish = self.coroutine.throw(ConnectionEnded(reason))
-            except (StopIteration, ConnectFailed, ConnectionEnded) as end:
-                self._over(end)
-                return
-            if wish is THOUGHT or self._grant(wish):
-                self.engine.think(self)
+            self.role.think(self, 1)
 
     def _grant(self, wish: Any) -> bool:
-        """Sees to it that the session is resumed when a future it waits for is done; False: it does not think."""
-        if isinstance(wish, Future):
-            wish._asyncio_future_blocking = False  # seen: the next one may await it, as asyncio's tasks do it
-            wish.add_done_callback(self._future_done)
-        elif wish is SILENCE:
-            self.engine.think(self, self.engine.plan.loops)
+        if wish is SILENCE:
+            self.role.think(self, self.role.loops)
         return False
 
-    def _future_done(self, future: "Future[Any]") -> None:
-        """Goes on; the future gives its result, or raises, inside the session."""
-        self._go_on(None)
-
-    def _over(self, end: Exception) -> None:
-        """The session is over: it returned, or it did not catch that its connection failed or ended."""
-        self.coroutine = None
+    def over(self, end: BaseException) -> None:
+        """Its connection is closed, when that is still there; what was not foreseen is a bug, and told."""
         if isinstance(end, StopIteration) and self.connection is not None:
-            self.connection.close("done")
+            self.connection.begin_close("done")
+        elif not isinstance(end, StopIteration | ConnectionEnded):
+            raise end
 
-    def opened(self, now: float) -> None:
+    def opened(self, connection: Connection, now: float) -> None:
         """Its 101 was valid: the session goes on."""
-        self.engine.opened(self, now)
+        assert self.due is not None
+        self.role.opened(connection, self.due, now)
         self.due = None
         self._go_on(None)
 
-    def ended(self, reason: str) -> None:
+    def ended(self, connection: Connection, reason: str) -> None:
         """Its connection is over: the session hears of it, wherever it waits."""
-        self.engine.ended(self, reason)
-        self.interrupt(reason)
+        self.role.ended(connection, reason)
+        self.throw(ConnectionEnded, reason)
         self.connection = None
 
-
-@coroutine
-def protocol_pings(user: User) -> Generator[Any, Any, None]:
-    """The think-time loop with one PING frame a turn."""
-    connection = yield from user.connect()
-    loops = user.engine.plan.loops
-    while connection.pinged < loops:
-        connection.ping((yield THOUGHT))
+    def leave(self, reason: str, *, abruptly: bool = False) -> None:
+        """Closes the connection."""
+        if self.connection is not None:
+            (self.connection.abort if abruptly else self.connection.begin_close)(reason)
 
 
-@coroutine
-def app_pings(user: User) -> Generator[Any, Any, None]:
-    """The think-time loop with Appwrite's ping a turn."""
-    connection = yield from user.connect()
-    loops = user.engine.plan.loops
-    while connection.pinged < loops:
-        connection.app_ping((yield THOUGHT))
+LoopSession = Callable[[LoopVisit], Generator[Wish, Any, None]]
 
 
-@coroutine
-def silence(user: User) -> Generator[Any, Any, None]:
-    """The think-time loop of the reference run: it sends nothing, and the connection is held."""
-    yield from user.connect()
-    if user.engine.plan.loops:
-        yield SILENCE
+def _connected(visit: LoopVisit) -> Generator[Wish, Any, Connection]:
+    visit.connection = connection = visit.role.dial(visit)
+    yield UPGRADED
+    return connection
 
 
 # They yield what an `async def` would await: a fifth of a microsecond and 112 bytes less for each turn and user.
-BUILT_IN: dict[str, Session] = {"protocol": protocol_pings, "app": app_pings, "none": silence}
-"""The built-in sessions by the plan's `ping`."""
+def protocol_pings(visit: LoopVisit) -> Generator[Wish, Any, None]:
+    """The think-time loop with one PING frame a turn."""
+    connection = yield from _connected(visit)
+    loops = visit.role.loops
+    while connection.pinged < loops:
+        connection.send_ping((yield THOUGHT))
+
+
+def app_pings(visit: LoopVisit) -> Generator[Wish, Any, None]:
+    """The think-time loop with Appwrite's ping a turn."""
+    connection = yield from _connected(visit)
+    loops = visit.role.loops
+    while connection.pinged < loops:
+        connection.send_app_ping((yield THOUGHT))
+
+
+def silence(visit: LoopVisit) -> Generator[Wish, Any, None]:
+    """The think-time loop of the reference run: it sends nothing, and the connection is held."""
+    yield from _connected(visit)
+    if visit.role.loops:
+        yield SILENCE
+
+
+BUILT_IN: dict[str, LoopSession] = {"protocol": protocol_pings, "app": app_pings, "none": silence}
+"""The built-in sessions by a loop's `ping`."""

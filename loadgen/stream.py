@@ -58,7 +58,7 @@ class Stream:
             return
         if sent < len(data):
             self._unsent = bytearray(data[sent:])
-            self._streams.watch(self._fd, select.EPOLLIN | select.EPOLLOUT)
+            self._streams.watch(self._fd, writable=True)
 
     def read(self) -> None:
         """Passes on what has come."""
@@ -78,8 +78,20 @@ class Stream:
         """Sends what waits, as far as the kernel takes it."""
         unsent, self._unsent = self._unsent, None
         if unsent:
-            self._streams.watch(self._fd, select.EPOLLIN)
+            self._streams.watch(self._fd, writable=False)
             self.write(unsent)
+
+    def pause_reading(self) -> None:
+        """Leaves what comes to the kernel."""
+        if self._fd != ENDED:
+            self._streams.paused.add(self._fd)
+            self._streams.watch(self._fd, writable=self._unsent is not None)
+
+    def resume_reading(self) -> None:
+        """Reads again."""
+        if self._fd != ENDED:
+            self._streams.paused.discard(self._fd)
+            self._streams.watch(self._fd, writable=self._unsent is not None)
 
     def abort(self) -> None:
         """Ends it; the protocol hears of that in the loop's next turn, as from any asyncio transport."""
@@ -103,6 +115,8 @@ class Streams:
         self._epoll = select.epoll()
         self._by_fd: list[Stream | None] = []
         """A dictionary would cost 40 bytes more for each stream; the kernel gives the lowest numbers anyway."""
+        self.paused: set[int] = set()
+        """Descriptors of streams that read nothing now."""
         loop.add_reader(self._epoll.fileno(), self._ready)
 
     def open(self, sock: socket.socket, protocol: Receiver) -> None:
@@ -116,13 +130,15 @@ class Streams:
         self._epoll.register(fd, select.EPOLLIN)
         protocol.connection_made(stream)
 
-    def watch(self, fd: int, events: int) -> None:
-        """Changes what a stream waits for."""
-        self._epoll.modify(fd, events)
+    def watch(self, fd: int, *, writable: bool) -> None:
+        """Changes what a stream waits for; its end it hears of in any case."""
+        readable = fd not in self.paused
+        self._epoll.modify(fd, readable * select.EPOLLIN | writable * select.EPOLLOUT)
 
     def end(self, fd: int, protocol: Receiver, error: OSError | None) -> None:
         """Closes a stream's descriptor, and tells in the loop's next turn."""
         self._by_fd[fd] = None
+        self.paused.discard(fd)
         with socket.socket(self._family, socket.SOCK_STREAM, 0, fileno=fd) as sock:
             name = sock.getsockname()
         self._loop.call_soon(self._tell, name[:2], protocol, error)

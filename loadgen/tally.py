@@ -7,6 +7,7 @@ The ledger (every connection is counted in exactly one state or end):
     opened   = open + closed[reason] + lost
 """
 
+from operator import index
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from loadgen.histogram import Histogram
 
 COUNTS = (
     "launched",
+    "relaunched",
     "late",
     "opened",
     "accepted",
@@ -26,14 +28,23 @@ COUNTS = (
     "bytes_sent",
     "bytes_received",
     "ports_skipped",
+    "sessions_started",
+    "sessions_done",
 )
 HISTOGRAMS = ("connect", "handshake", "open", "ping_rtt", "delivery", "lag", "loop_lag")
+MOST_NAMES = 200
+"""Counters, and timings, that a tally keeps by their names."""
+LONGEST_NAME = 80
+OTHER = "other"
+"""Where everything beyond MOST_NAMES is counted."""
 
 
 class Tally(msgspec.Struct, omit_defaults=True):
     """What happened in one second somewhere, or, merged over seconds, in a whole run. Bytes, counts, microseconds."""
 
     launched: int = 0
+    relaunched: int = 0
+    """Of the launched, those beyond the plan's numbers: who came back, and a session's further connections."""
     late: int = 0
     """Launched more than 100 ms after it was due: beside the ledger, never a reason to skip."""
     opened: int = 0
@@ -49,6 +60,9 @@ class Tally(msgspec.Struct, omit_defaults=True):
     bytes_received: int = 0
     ports_skipped: int = 0
     """Source ports stepped over because somebody else held them."""
+    sessions_started: int = 0
+    sessions_done: int = 0
+    """Sessions that are over, however they ended."""
     failed: dict[str, int] = msgspec.field(default_factory=dict)
     """Never opened, by reason: refused, timeout, reset, no_local_port, no_fd, http_503…"""
     closed: dict[str, int] = msgspec.field(default_factory=dict)
@@ -60,6 +74,24 @@ class Tally(msgspec.Struct, omit_defaults=True):
     delivery: Histogram = msgspec.field(default_factory=Histogram)
     lag: Histogram = msgspec.field(default_factory=Histogram)
     loop_lag: Histogram = msgspec.field(default_factory=Histogram)
+    counters: dict[str, int] = msgspec.field(default_factory=dict)
+    """What sessions count themselves, by name."""
+    timings: dict[str, Histogram] = msgspec.field(default_factory=dict)
+    """What sessions time themselves, by name; transactions begin with `tr_`."""
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Adds to a session's own counter; raises TypeError for what is no whole number."""
+        counters = self.counters
+        if name not in counters:
+            name = _room_for(name, counters)
+        counters[name] = counters.get(name, 0) + index(by)
+
+    def time(self, name: str, microseconds: int) -> None:
+        """Records a session's own timing."""
+        timings = self.timings
+        if name not in timings:
+            name = _room_for(name, timings)
+        timings.setdefault(name, Histogram()).record(microseconds)
 
     def merge(self, other: "Tally") -> None:
         """Adds what the other counted to this one."""
@@ -70,6 +102,8 @@ class Tally(msgspec.Struct, omit_defaults=True):
                 mine[reason] = mine.get(reason, 0) + count
         for name in HISTOGRAMS:
             getattr(self, name).merge(getattr(other, name))
+        _merge_counters(self.counters, other.counters)
+        _merge_timings(self.timings, other.timings)
 
     def histograms(self) -> dict[str, Histogram]:
         """The histograms by name, in the order of the contract."""
@@ -78,6 +112,31 @@ class Tally(msgspec.Struct, omit_defaults=True):
     def counts(self) -> dict[str, int]:
         """The plain counts by name."""
         return {name: getattr(self, name) for name in COUNTS}
+
+
+def _room_for(name: str, own: dict[str, Any]) -> str:
+    """The name under which something new is counted: printable, not endless, and OTHER when there are too many."""
+    name = "".join(sign if sign.isprintable() else "_" for sign in str(name)[:LONGEST_NAME]) or OTHER
+    return name if name in own or len(own) < MOST_NAMES else OTHER
+
+
+def _merge_counters(mine: dict[str, int], theirs: dict[str, int]) -> None:
+    for name, count in theirs.items():
+        mine[name] = mine.get(name, 0) + count
+    for name in _surplus(mine):
+        mine[OTHER] = mine.get(OTHER, 0) + mine.pop(name)
+
+
+def _merge_timings(mine: dict[str, Histogram], theirs: dict[str, Histogram]) -> None:
+    for name, histogram in theirs.items():
+        mine.setdefault(name, Histogram()).merge(histogram)
+    for name in _surplus(mine):
+        mine.setdefault(OTHER, Histogram()).merge(mine.pop(name))
+
+
+def _surplus(own: dict[str, Any]) -> list[str]:
+    """The names too many. Those that sort first are kept, whatever came first: the order of merges never matters."""
+    return sorted(own.keys() - {OTHER})[MOST_NAMES:] if len(own) > MOST_NAMES else []
 
 
 class Held(msgspec.Struct):
@@ -109,7 +168,11 @@ class Ledger(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, planned: int, total: Tally) -> "Ledger":
-        """The ledger after everything in `total` happened."""
+        """The ledger after everything in `total` happened; 0 planned means that nobody knows how many are.
+
+        What was launched beyond the plan's numbers counts as planned too.
+        """
+        planned += total.relaunched if planned else 0
         return cls(
             planned=planned,
             not_started=planned - total.launched,

@@ -13,7 +13,7 @@ from loadgen.capacity import Limit
 from loadgen.fanin import Second
 from loadgen.plan import Plan
 
-WIRE = 1
+WIRE = 2
 """The version of these messages; a coordinator and an agent of different ones do not work together."""
 
 Message = TypeVar("Message")
@@ -54,6 +54,8 @@ class Job(msgspec.Struct):
     sources: Sources
     most_open: int
     """How many connections this worker may hold at once; numbers that are due wait for a place."""
+    agent: str = ""
+    """The name that its agent goes by."""
 
 
 class Report(msgspec.Struct):
@@ -63,6 +65,8 @@ class Report(msgspec.Struct):
     finished: bool = False
     """Its last line: nothing is open and nothing is to come."""
     notes: tuple[str, ...] = ()
+    tracebacks: dict[str, str] = {}
+    """A sample of each reason that an exception in a session made, the first time it occurs."""
 
 
 class Hello(msgspec.Struct):
@@ -110,6 +114,8 @@ class Post(msgspec.Struct):
     workers: tuple[WorkerVitals, ...] = ()
     agent_cpu_s: float = 0.0
     notes: tuple[str, ...] = ()
+    tracebacks: dict[str, str] = {}
+    """A sample of each reason that an exception in a session made, the first time a worker tells it."""
 
 
 class Start(msgspec.Struct):

@@ -9,7 +9,6 @@ import gc
 import os
 import resource
 import signal
-import ssl
 import sys
 from time import monotonic, process_time
 from typing import NoReturn
@@ -18,13 +17,11 @@ import msgspec
 import uvloop
 
 from loadgen.book import Book, microseconds
-from loadgen.dialer import Dialer
-from loadgen.engine import CLOSE_WITHIN, TICK, Engine, ticks
+from loadgen.engine import CLOSE_WITHIN
 from loadgen.fanin import Second
-from loadgen.handshake import Handshake
 from loadgen.machine import raise_nofile, work_in_batches
-from loadgen.session import BUILT_IN
-from loadgen.sources import SourcePorts
+from loadgen.playbill import engine_for
+from loadgen.role import TICK
 from loadgen.wire import Job, Report, from_wire, to_wire
 
 HALF_A_MILLISECOND = 0.0005
@@ -39,31 +36,8 @@ class Worker(asyncio.Protocol):
         self._loop = loop
         self._start = job.start
         self._second = 0
-        self._book = Book(
-            handshake=Handshake(job.host, job.resource),
-            think=ticks(job.plan.think) * TICK,
-            seed=hash((job.plan.seed, job.share.positions[:1])),
-            close_within=CLOSE_WITHIN,
-        )
-        sources = job.sources
-        ports = SourcePorts(
-            sources.addresses,
-            range(sources.low, sources.high + 1),
-            worker=sources.worker,
-            workers=sources.workers,
-            start=sources.start,
-            reserved=frozenset(sources.left_out),
-        )
-        tls = ssl.create_default_context() if job.secure else None
-        self._engine = Engine(
-            plan=job.plan,
-            session=BUILT_IN[job.plan.ping],
-            dues=job.plan.schedule.dues(job.share),
-            start=job.start,
-            most_open=job.most_open,
-            book=self._book,
-            dialer=Dialer(loop, (job.address, job.port), ports, self._book, tls, job.name),
-        )
+        self._book = Book(hash((job.plan.seed, job.share.positions[:1])), CLOSE_WITHIN)
+        self._engine = engine_for(job, self._book, loop)
         self._out: asyncio.WriteTransport | None = None
         self._residence = Residence()
         self._done: asyncio.Future[None] = loop.create_future()
@@ -107,7 +81,8 @@ class Worker(asyncio.Protocol):
         second = Second(self._second, page, held, process_time(), memory)
         self._second += 1
         assert self._out is not None
-        self._out.write(to_wire(Report(second, finished)) + b"\n")
+        report = Report(second, finished, tracebacks=self._book.turn_samples())
+        self._out.write(to_wire(report) + b"\n")
 
     def _finish(self) -> None:
         """Leaves once the last line is written."""

@@ -43,12 +43,15 @@ _counts = st.integers(0, 2**40)
 _reasons = st.dictionaries(
     st.sampled_from(("refused", "http_503", "done", "server_1001")), st.integers(1, 999), max_size=3
 )
+_names = st.sampled_from(("logins", "tr_login", "other"))
 tallies = st.builds(
     Tally,
     **dict.fromkeys(COUNTS, _counts),
     failed=_reasons,
     closed=_reasons,
     **dict.fromkeys(HISTOGRAMS, histograms),
+    counters=st.dictionaries(_names, st.integers(1, 999), max_size=3),
+    timings=st.dictionaries(_names, histograms, max_size=3),
 )
 _tallies_of_few_fields = st.builds(Tally, launched=_counts, bytes_sent=_counts, failed=_reasons, connect=histograms)
 seconds = st.builds(

@@ -48,7 +48,7 @@ async def test_hanging_up_on_the_request_is_a_reset():
 async def test_a_pong_is_measured_from_when_its_ping_was_due():
     async with opened() as (connection, _, far, book):
         due = monotonic() - 0.5
-        connection.ping(due)
+        connection.send_ping(due)
         ping = await far.frame()
         assert ping.opcode is Opcode.PING
         await far.flush()
@@ -60,8 +60,8 @@ async def test_a_late_pong_is_measured_against_its_own_ping():
     """Two pings are out; the answer to the first arrives after the second was sent."""
     async with opened() as (connection, _, far, book):
         first = monotonic() - 10
-        connection.ping(first)
-        connection.ping(first + THINK)
+        connection.send_ping(first)
+        connection.send_ping(first + THINK)
         ping = await far.frame()
         await far.send_frame(Opcode.PONG, ping.data)
         await until(lambda: book.tally.pongs == 1)
@@ -86,7 +86,7 @@ async def test_a_server_ping_is_answered_with_its_payload():
 
 async def test_appwrite_ping_and_pong_are_counted_and_measured():
     async with opened() as (connection, _, far, book):
-        connection.app_ping(monotonic())
+        connection.send_app_ping(monotonic())
         assert (await far.frame()).data == b'{"type":"ping"}'
         await far.send_frame(Opcode.TEXT, b'{"type":"pong"}')
         await until(lambda: book.tally.pongs == 1)
@@ -125,7 +125,7 @@ async def test_a_server_close_is_answered_with_its_code_and_named_by_it():
 
 async def test_our_close_keeps_its_reason_and_waits_for_the_server_to_hang_up():
     async with opened() as (connection, diary, far, book):
-        connection.close("done")
+        connection.begin_close("done")
         assert (await far.frame()).data[:2] == b"\x03\xe8"
         assert connection in book.closing
         await far.flush()
@@ -136,9 +136,9 @@ async def test_our_close_keeps_its_reason_and_waits_for_the_server_to_hang_up():
 
 async def test_nothing_is_sent_after_a_close():
     async with opened() as (connection, _, far, book):
-        connection.close("drained")
-        connection.ping(monotonic())
-        connection.app_ping(monotonic())
+        connection.begin_close("drained")
+        connection.send_ping(monotonic())
+        connection.send_app_ping(monotonic())
         await far.send_frame(Opcode.PING, b"")
         assert (await far.frame()).opcode is Opcode.CLOSE
         assert book.tally.pings == 0
@@ -172,9 +172,9 @@ async def test_a_connection_between_two_messages_holds_no_parser():
 
 async def test_a_ping_without_an_answer_for_too_long_ends_it():
     async with opened() as (connection, diary, _, book):
-        connection.ping(100.0)
-        connection.ping(100.0 + PONG_WITHIN - 0.1)
+        connection.send_ping(100.0)
+        connection.send_ping(100.0 + PONG_WITHIN - 0.1)
         assert diary.entries == ["opened"]
-        connection.ping(100.0 + PONG_WITHIN)
+        connection.send_ping(100.0 + PONG_WITHIN)
         await until(lambda: diary.entries == ["opened", "ping_timeout"])
         assert book.tally.pings == 2

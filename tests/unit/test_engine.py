@@ -13,72 +13,29 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Response
 
-from loadgen.arrivals import Share
 from loadgen.book import Book
 from loadgen.connection import Connection
-from loadgen.dialer import Dialer
 from loadgen.engine import LATE, SLUMBER, TICK, Engine
-from loadgen.handshake import Handshake
 from loadgen.plan import Plan
-from loadgen.session import BUILT_IN, User
-from loadgen.sources import SourcePorts
-from loadgen.tally import Held, Ledger, Tally
+from loadgen.role import LoopRole
+from loadgen.session import BUILT_IN, LoopVisit
+from loadgen.tally import Held
+from loadgen.turnover import Turnover
+from tests.unit.loads import Load, only
 from tests.unit.wire_ends import until
 
 SOURCE = "127.0.9.2"
 
 
-class Load:
-    """An engine with its clock: ticks in the background, as a worker would."""
-
-    def __init__(self, plan: Plan, port: int, *, start: float, most_open: int, ports: range, tls=None) -> None:
-        loop = asyncio.get_running_loop()
-        self.plan = plan
-        self.book = Book(Handshake(f"127.0.0.1:{port}", "/"), plan.think, seed=1, close_within=1.0)
-        self.dialer = Dialer(loop, ("127.0.0.1", port), SourcePorts((SOURCE,), ports), self.book, tls, "localhost")
-        self.engine = Engine(
-            plan=plan,
-            session=BUILT_IN[plan.ping],
-            dues=plan.schedule.dues(Share()),
-            start=start,
-            most_open=most_open,
-            book=self.book,
-            dialer=self.dialer,
-        )
-        self.ticking = asyncio.create_task(self._tick())
-
-    async def _tick(self) -> None:
-        while not self.engine.finished:
-            self.engine.tick(monotonic())
-            await asyncio.sleep(TICK / 2)
-
-    @property
-    def tally(self) -> Tally:
-        return self.book.tally
-
-    @property
-    def ledger(self) -> Ledger:
-        return Ledger.of(self.plan.max, self.tally)
-
-    async def settled(self) -> None:
-        """Lets the engine's last ends be told."""
-        await asyncio.sleep(2 * TICK)
-
-
 @asynccontextmanager
-async def load(
-    plan: Plan, *, late: float = 0.0, most_open: int = 1000, ports: range = range(22_000, 24_000), port=None, tls=None
-):
+async def load(plan: Plan, *, port=None, ports: range = range(22_000, 24_000), **circumstances):
     """A plan under way against a fresh server; whatever is left is drained at the end."""
     async with _server() as own:
-        running = Load(plan, port or own, start=monotonic() - late, most_open=most_open, ports=ports, tls=tls)
+        running = Load(plan, port or own, source=SOURCE, ports=ports, **circumstances)
         try:
             yield running
         finally:
-            running.engine.drain(monotonic())
-            await asyncio.wait_for(running.ticking, 10)
-            running.dialer.close()
-            await running.settled()
+            await running.end()
 
 
 @asynccontextmanager
@@ -170,7 +127,7 @@ async def test_used_up_ports_are_a_reason_and_returned_ones_serve_again():
     async with load(plan(max=30, think=30.0), ports=range(24_100, 24_110)) as running:
         await until(lambda: running.tally.launched == 30)
         await until(lambda: running.tally.opened == 10)
-        assert running.tally.failed == {"no_local_port": 20}
+        await until(lambda: running.tally.failed == {"no_local_port": 20})
 
 
 async def test_a_refusing_target_is_a_reason_and_ends_the_load():
@@ -214,7 +171,7 @@ async def test_what_is_over_leaves_nothing_behind_although_the_collector_is_off(
             assert running.tally.failed == {"http_404": 30}
         running = None
         await asyncio.sleep(0.05)
-        left = [thing for thing in gc.get_objects() if type(thing) in (User, Connection)]
+        left = [thing for thing in gc.get_objects() if type(thing) in (LoopVisit, Connection)]
         assert left == []
     finally:
         gc.enable()
@@ -256,11 +213,14 @@ async def test_a_certificate_nobody_vouches_for_is_a_tls_failure():
 
 
 async def test_who_has_nothing_to_do_sleeps_through_whole_turns():
-    book = Book(Handshake("target", "/"), 1.0, seed=1, close_within=1.0)
-    dialer = Dialer(asyncio.get_running_loop(), ("127.0.0.1", 9), SourcePorts((SOURCE,), range(1, 1)), book)
-    idle = Engine(Plan(), BUILT_IN["none"], iter(()), 100.0, 10, book, dialer)
-    try:
-        assert idle.tick(100.0) == pytest.approx(100.0 + SLUMBER * TICK)
-        assert idle.tick(100.0 + 7 * TICK) == pytest.approx(100.0 + (7 + SLUMBER) * TICK)
-    finally:
-        dialer.close()
+    idle = Engine(100.0, 10, Book(seed=1, close_within=1.0), (), only(()), Turnover((), 1.0, 0), 30.0)
+    idle.roles = [LoopRole(idle, BUILT_IN["none"], 30.0, 1)]
+    assert idle.tick(100.0) == pytest.approx(100.0 + SLUMBER * TICK)
+    assert idle.tick(100.0 + 7 * TICK) == pytest.approx(100.0 + (7 + SLUMBER) * TICK)
+
+
+@pytest.mark.parametrize(("ping", "pings", "messages"), [("protocol", 3, 0), ("app", 3, 3), ("none", 0, 0)])
+async def test_the_built_in_sessions_take_as_many_turns_as_the_plan_says(ping, pings, messages):
+    async with load(plan(max=1, ping=ping, loops=3, think=0.02)) as running:
+        assert (await running.over()).closed == {"done": 1}
+        assert (running.tally.pings, running.tally.messages_sent) == (pings, messages)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.tally import COUNTS, HISTOGRAMS, Held, Ledger, Tally
+from loadgen.tally import COUNTS, HISTOGRAMS, MOST_NAMES, Held, Ledger, Tally
 from tests.unit.strategies import histogram_of, merged, tallies, unhurried
 
 STATES = (
@@ -73,12 +73,16 @@ def test_merging_adds_every_field():
         failed={"refused": 1},
         closed={"done": 1},
         **{name: histogram_of([100]) for name in HISTOGRAMS},
+        counters={"logins": 1},
+        timings={"tr_login": histogram_of([100])},
     )
     two = Tally(
         **dict.fromkeys(COUNTS, 2),
         failed={"refused": 2},
         closed={"done": 2},
         **{name: histogram_of([100, 100]) for name in HISTOGRAMS},
+        counters={"logins": 2},
+        timings={"tr_login": histogram_of([100, 100])},
     )
 
     assert {field: getattr(one, field) for field in Tally.__struct_fields__ if not getattr(one, field)} == {}
@@ -91,6 +95,65 @@ def test_counts_and_histograms_go_by_their_names():
     assert tally.counts() == {**dict.fromkeys(COUNTS, 0), "launched": 3, "pongs": 2}
     assert list(tally.histograms()) == list(HISTOGRAMS)
     assert tally.histograms()["lag"] is tally.lag
+
+
+def test_a_session_counts_and_times_by_names_of_its_own():
+    tally = Tally()
+    tally.count("logins")
+    tally.count("logins", 2)
+    tally.time("tr_login", 100)
+    tally.time("tr_login", 300)
+
+    assert tally == Tally(counters={"logins": 3}, timings={"tr_login": histogram_of([100, 300])})
+
+
+@pytest.mark.parametrize(
+    ("given", "counted"),
+    [("a b", "a b"), ("é", "é"), ("a\nb\0", "a_b_"), ("\ud800", "_"), ("x" * 99, "x" * 80), ("", "other"), (7, "7")],
+)
+def test_a_name_is_fit_to_be_shown_and_sent(given, counted):
+    tally = Tally()
+    tally.count(given)
+    tally.count(given)
+    tally.time(given, 1)
+
+    assert tally.counters == {counted: 2}
+    assert list(tally.timings) == [counted]
+    assert msgspec.json.decode(msgspec.json.encode(tally), type=Tally) == tally
+
+
+def test_a_counter_takes_whole_numbers_alone():
+    tally = Tally()
+    with pytest.raises(TypeError):
+        tally.count("logins", 0.5)
+
+    assert tally == Tally()
+
+
+def test_names_beyond_the_most_are_counted_together():
+    tally = Tally()
+    for number in range(1000):
+        tally.count(f"n{number}")
+        tally.time(f"n{number}", number)
+
+    assert len(tally.counters) == len(tally.timings) == MOST_NAMES + 1
+    assert tally.counters["other"] == tally.timings["other"].total == 1000 - MOST_NAMES
+
+
+@given(st.lists(st.sets(st.integers(0, 999), max_size=300), min_size=3, max_size=3))
+@unhurried
+def test_the_order_of_merges_does_not_matter_for_many_names_either(sets):
+    a, b, c = (
+        Tally(counters={f"n{n}": 1 for n in names}, timings={f"n{n}": histogram_of([n]) for n in names})
+        for names in sets
+    )
+
+    assert merged([merged([a, b]), c]) == merged([a, merged([b, c])]) == merged([c, b, a])
+    whole = merged([a, b, c])
+    assert sum(whole.counters.values()) == sum(map(len, sets))
+    assert sum(histogram.total for histogram in whole.timings.values()) == sum(map(len, sets))
+    assert len(whole.counters) <= MOST_NAMES + 1
+    assert len(whole.timings) <= MOST_NAMES + 1
 
 
 @unhurried
@@ -131,6 +194,16 @@ def test_the_laws_of_the_ledger_hold(history, length):
     assert ledger.planned == ledger.not_started + ledger.launched
     assert ledger.launched == ledger.connecting + sum(ledger.failed.values()) + ledger.opened
     assert ledger.opened == ledger.open + sum(ledger.closed.values()) + ledger.lost
+
+
+def test_what_is_launched_beyond_the_plan_is_planned_too():
+    ledger = Ledger.of(10, Tally(launched=13, relaunched=4, opened=13))
+
+    assert (ledger.planned, ledger.not_started, ledger.breaches()) == (14, 1, [])
+
+
+def test_where_nobody_knows_what_is_planned_reconnects_change_nothing():
+    assert Ledger.of(0, Tally(launched=13, relaunched=4)).planned == 0
 
 
 @pytest.mark.parametrize(

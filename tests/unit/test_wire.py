@@ -34,7 +34,7 @@ MESSAGES = [
         sources=SOURCES,
         most_open=16_000,
     ),
-    wire.Report(SECOND, finished=True, notes=("a – note",)),
+    wire.Report(SECOND, finished=True, notes=("a – note",), tracebacks={"error_KeyError": "…"}),
     wire.Hello(
         name="client1",
         wire=wire.WIRE,
@@ -46,6 +46,7 @@ MESSAGES = [
     wire.Welcome(id="x1", name="client1-2", index=3, plan=Plan(ping="app", arrival="poisson")),
     wire.WorkerVitals(worker=1, cpu_s=2.5, rss=10**9),
     wire.Post(seconds=(SECOND, Second(8)), ready=True, finished=True, workers=(wire.WorkerVitals(0, 1.0, 1),)),
+    wire.Post(tracebacks={"error_KeyError": "Traceback"}),
     wire.Post(refusal="10.0.0.9 is not in --allow-target"),
     START,
     wire.Orders(acknowledged=7, do="run", start=START),

@@ -10,28 +10,34 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from loadgen.book import Book
-from loadgen.connection import Connection
+from loadgen.connection import Connection, Terms
 from loadgen.handshake import Handshake
 from loadgen.stream import Streams
 
 THINK = 2.0
+TERMS = Terms(Handshake("target:9505", "/v1/realtime"), THINK)
 
 
 class Diary:
     """The owner of a connection, who writes down what it is told."""
 
+    number = 0
+
     def __init__(self) -> None:
         self.entries: list[str] = []
         self.over = asyncio.Event()
 
-    def opened(self, now: float) -> None:
+    def opened(self, connection: Connection, now: float) -> None:
         """The 101 was valid."""
         self.entries.append("opened")
 
-    def ended(self, reason: str) -> None:
+    def ended(self, connection: Connection, reason: str) -> None:
         """It is gone."""
         self.entries.append(reason)
         self.over.set()
+
+    def leave(self, reason: str, *, abruptly: bool = False) -> None:
+        """Nobody asks it to."""
 
 
 class FarSide:
@@ -95,10 +101,10 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
 @asynccontextmanager
 async def connected() -> AsyncIterator[tuple[Connection, Diary, FarSide, Book]]:
     """A connection that has asked for its upgrade, its owner, the far side, and the book it writes into."""
-    book = Book(Handshake("target:9505", "/v1/realtime"), THINK, seed=1, close_within=5.0)
+    book = Book(seed=1, close_within=5.0)
     near, far = tcp_pair()
     diary = Diary()
-    connection = Connection(book, diary)
+    connection = Connection(book, TERMS, diary)
     streams = Streams(asyncio.get_running_loop(), near.family, lambda name: None)
     streams.open(near, connection)
     try:

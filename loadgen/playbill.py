@@ -1,0 +1,50 @@
+"""What a job means for one worker: its routes to the targets, its roles by the plan's sessions, and their engine."""
+
+import asyncio
+import ssl
+
+from loadgen.behaviour import Behaviour, Loop
+from loadgen.book import Book
+from loadgen.dialer import Dialer
+from loadgen.engine import Casting, Engine
+from loadgen.role import LoopRole, Role
+from loadgen.route import Route
+from loadgen.session import BUILT_IN
+from loadgen.sources import SourcePorts
+from loadgen.turnover import Turnover
+from loadgen.wire import Job, Sources
+
+
+def engine_for(job: Job, book: Book, loop: asyncio.AbstractEventLoop) -> Engine:
+    """The engine of a job; raises ImportError or SyntaxError when a session's file can't be used."""
+    plan = job.plan
+    route = _route(job, book, loop)
+    cast = Casting(lambda _: plan.schedule.dues(job.share), role=lambda _: 0, target=lambda _: 0)
+    engine = Engine(
+        job.start, job.most_open, book, (route,), cast, Turnover((), 0.0, 0), plan.transport.connect_timeout
+    )
+    engine.roles = [_role(engine, behaviour, plan.seed, job.agent) for behaviour in plan.behaviours]
+    return engine
+
+
+def _role(engine: Engine, behaviour: Behaviour, seed: int, agent: str) -> Role:
+    if isinstance(behaviour, Loop):
+        return LoopRole(engine, BUILT_IN[behaviour.ping], behaviour.think, behaviour.loops, behaviour.read_rate)
+    raise NotImplementedError(behaviour)
+
+
+def _route(job: Job, book: Book, loop: asyncio.AbstractEventLoop) -> Route:
+    tls = ssl.create_default_context() if job.secure else None
+    dialer = Dialer(loop, (job.address, job.port), _ports(job.sources), book, tls, job.name)
+    return Route(job.plan.target, job.host, job.resource, dialer)
+
+
+def _ports(sources: Sources) -> SourcePorts:
+    return SourcePorts(
+        sources.addresses,
+        range(sources.low, sources.high + 1),
+        worker=sources.worker,
+        workers=sources.workers,
+        start=sources.start,
+        reserved=frozenset(sources.left_out),
+    )

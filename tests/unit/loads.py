@@ -1,0 +1,81 @@
+"""An engine under way against a real server, ticking in the background as a worker would let it."""
+
+import asyncio
+from time import monotonic
+
+from loadgen.arrivals import Share
+from loadgen.behaviour import Loop
+from loadgen.book import Book
+from loadgen.dialer import Dialer
+from loadgen.engine import TICK, Casting, Engine
+from loadgen.plan import Plan
+from loadgen.role import LoopRole, SessionRole
+from loadgen.route import Route
+from loadgen.session import BUILT_IN
+from loadgen.sources import SourcePorts
+from loadgen.tally import Held, Ledger, Tally
+from loadgen.turnover import Turnover
+from tests.unit.wire_ends import until
+
+
+def only(dues):
+    """One role, one target, one gate."""
+    return Casting(lambda _: iter(dues), role=lambda _: 0, target=lambda _: 0)
+
+
+class Load:
+    """All users of a plan on one worker: of its loop, or of a session in Python."""
+
+    def __init__(
+        self, plan: Plan, port: int, *, source: str, ports: range, session=None, late=0.0, most_open=1000, tls=None,
+        phases=(),
+    ) -> None:  # fmt: skip
+        self.plan = plan
+        self.book = Book(seed=1, close_within=1.0)
+        loop = asyncio.get_running_loop()
+        self.dialer = Dialer(loop, ("127.0.0.1", port), SourcePorts((source,), ports), self.book, tls, "localhost")
+        route = Route(plan.target, f"127.0.0.1:{port}", "/", self.dialer)
+        start = monotonic() - late
+        turnover = Turnover(phases, 1.0, plan.seed)
+        cast = only(plan.schedule.dues(Share()))
+        self.engine = Engine(start, most_open, self.book, (route,), cast, turnover, 30.0)
+        self.engine.roles = [self._role(session)]
+        self.ticking = asyncio.create_task(self._tick())
+
+    def _role(self, session):
+        if session is not None:
+            return SessionRole(self.engine, session, self.plan.seed, "the agent")
+        (loop,) = self.plan.behaviours
+        assert isinstance(loop, Loop)
+        return LoopRole(self.engine, BUILT_IN[loop.ping], loop.think, loop.loops)
+
+    async def _tick(self) -> None:
+        while not self.engine.finished:
+            self.engine.tick(monotonic())
+            await asyncio.sleep(TICK / 2)
+
+    @property
+    def tally(self) -> Tally:
+        return self.book.tally
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger.of(self.plan.max, self.book.tally)
+
+    async def over(self) -> Ledger:
+        """Waits for the end of everything, by itself; the ledger then."""
+        await until(lambda: self.engine.finished)
+        breaches = self.ledger.breaches(Held())
+        assert breaches == []
+        return self.ledger
+
+    async def end(self) -> None:
+        """Drains what is left."""
+        self.engine.drain(monotonic())
+        await asyncio.wait_for(self.ticking, 10)
+        self.dialer.close()
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Lets the engine's last ends be told."""
+        await asyncio.sleep(2 * TICK)

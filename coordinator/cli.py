@@ -17,8 +17,8 @@ from loadgen.errors import OperatorError
 from loadgen.params import DURATION, ENDPOINT, RATE, run_command
 from loadgen.plan import TARGET, Plan, plan_of, read_plan, to_toml
 
-PLANNED = Plan.__struct_fields__
-"""The options that make up the plan, by their names."""
+PLANNED = ("target", "rate", "max", "arrival", "seed", "hold", "think", "loops", "ping")
+"""The options that are keys of the plan; the other keys are said in a plan file alone."""
 
 
 @click.command(context_settings={"show_default": True})

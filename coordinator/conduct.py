@@ -51,9 +51,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_shares(plan: Plan, agents: int) -> None:
     """Raises PlanError when there are fewer connections than agents."""
-    if plan.max < agents:
+    if plan.total < agents:
         raise PlanError(
-            f"--max {plan.max} over {agents} agents is a share that rounds to nothing;"
+            f"{plan.asked} over {agents} agents is a share that rounds to nothing;"
             f" ask for at least {agents} connections, or for fewer agents"
         )
 
@@ -132,7 +132,7 @@ class Conductor:
     async def _start(self, team: Team) -> None:
         if self._settings.with_target:
             log = self._folder.path / "agents" / "target.log"
-            await self._household.start_target(team.target, self._settings.plan.max, log)
+            await self._household.start_target(team.target, self._settings.plan.total, log)
         await self._household.start_agents(team, self._folder.log_of)
 
     async def _drive(self) -> None:

@@ -36,7 +36,7 @@ def dry_run(settings: Settings) -> str:
 def shares_of(plan: Plan, agents: int) -> list[tuple[str, int]]:
     """How many connections each of so many equal agents would get."""
     shares = Share().split([1] * agents)
-    return [(f"agent {number}", share.count(plan.max)) for number, share in enumerate(shares, 1)]
+    return [(f"agent {number}", share.count(plan.total)) for number, share in enumerate(shares, 1)]
 
 
 class Finding(msgspec.Struct):

@@ -68,7 +68,7 @@ class Team(msgspec.Struct, frozen=True):
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         if descriptors == resource.RLIM_INFINITY:
             return max(1, cores // self.count)
-        share = min(AGENT_HOLDS, -(-self.plan.max // self.count))
+        share = min(AGENT_HOLDS, -(-self.plan.total // self.count))
         return max(1, cores // self.count, -(-share // max(1, descriptors - SPARE_DESCRIPTORS)))
 
 

@@ -67,7 +67,7 @@ class Run:
         self.state: State = "gathering"
         self.members: dict[str, Member] = {}
         self.fanin = FanIn(PATIENCE)
-        self.timeline = Timeline(plan.max)
+        self.timeline = Timeline(plan.total)
         self.start = math.inf
         """When second 0 began, or will begin."""
         self.end = math.inf
@@ -184,8 +184,8 @@ class Run:
         if len(ready) < self.wanted:
             return
         weights = [member.hello.max_connections for member in ready]
-        shares = _shares(weights, self.plan.max)
-        counts = [share.count(self.plan.max) for share in shares]
+        shares = _shares(weights, self.plan.total)
+        counts = [share.count(self.plan.total) for share in shares]
         idle = [member.name for member, count in zip(ready, counts, strict=True) if count == 0]
         if idle:
             self.fail(PlanError(self._nothing_for(idle)), now)
@@ -199,7 +199,7 @@ class Run:
 
     def _nothing_for(self, idle: list[str]) -> str:
         return (
-            f"--max {self.plan.max} over {self.wanted} agents leaves nothing for {', '.join(idle)}: a share that rounds"
+            f"{self.plan.asked} over {self.wanted} agents leaves nothing for {', '.join(idle)}: a share that rounds"
             " to nothing; ask for more connections, fewer agents, or raise the agent's --max-connections"
         )
 
@@ -310,7 +310,7 @@ class Run:
     @property
     def ledger(self) -> Ledger:
         """Where all planned connections stand, by everything the fleet reported."""
-        return Ledger.of(self.plan.max, self.fanin.total)
+        return Ledger.of(self.plan.total, self.fanin.total)
 
     def total_of(self, member: Member) -> Tally:
         """Everything one agent reported."""

@@ -32,13 +32,15 @@ class Share(msgspec.Struct, frozen=True):
     length: int = 1
     positions: tuple[int, ...] = (0,)
 
-    def numbers(self, total: int) -> Iterator[int]:
-        """This share of the numbers below `total`, ascending."""
-        for base in range(0, total, self.length):
+    def numbers(self, total: int, first: int = 0) -> Iterator[int]:
+        """This share of the numbers from `first` on and below `total`, ascending."""
+        for base in range(first - first % self.length, total, self.length):
             for position in self.positions:
-                if base + position >= total:
+                number = base + position
+                if number >= total:
                     return
-                yield base + position
+                if number >= first:
+                    yield number
 
     def count(self, total: int) -> int:
         """How many of the numbers below `total` belong to this share."""
@@ -110,7 +112,7 @@ class Span(NamedTuple):
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """When each connection is due, in seconds from the start of the run."""
+    """When each connection of a plan without phases is due, in seconds from the start of the run."""
 
     rate: float
     """Arrivals per second over the whole fleet, above 0."""
@@ -120,12 +122,28 @@ class Schedule(msgspec.Struct, frozen=True):
     """Exponential gaps, as in Tsung, instead of even ones."""
     seed: int = 0
 
-    def dues(self, share: Share) -> Iterator[tuple[int, float]]:
+    @property
+    def gates(self) -> int:
+        """How many gates there are: all arrive behind gate 0, which is open from the start."""
+        return 1
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """The one phase there is."""
+        return (Span(0, 0.0, self.end(), self.total),)
+
+    def phase_of(self, number: int) -> int:
+        """The place of a number's phase among the spans."""
+        assert 0 <= number < self.total
+        return 0
+
+    def dues(self, share: Share, gate: int = 0) -> Iterator[tuple[int, float]]:
         """The numbers of a share with their due times, ascending.
 
         Poisson gaps are drawn for every number, also for those of other shares: a third of a microsecond each, and
         the price of a schedule that does not depend on who carries it out.
         """
+        assert gate == 0
         if not self.poisson:
             rate = self.rate
             return ((number, number / rate) for number in share.numbers(self.total))
@@ -139,8 +157,9 @@ class Schedule(msgspec.Struct, frozen=True):
                 passed += 1
             yield number, due
 
-    def end(self) -> float:
+    def end(self, gate: int = 0) -> float:
         """When the last connection is due, in seconds."""
+        assert gate == 0
         if self.total == 0:
             return 0.0
         if not self.poisson:

@@ -93,7 +93,7 @@ class Engagement:
         if self._refusal:
             self._note(f"{self._welcome.name} {self._refusal}")
         else:
-            await self.pool.warm(self._workers_for(-(-plan.max // self._welcome.agents)))
+            await self.pool.warm(self._workers_for(-(-plan.total // self._welcome.agents)))
             self._ready = True
 
     def _workers_for(self, share: int) -> int:
@@ -166,7 +166,7 @@ class Engagement:
     async def _run(self, start: Start) -> None:
         begin = monotonic() + start.after
         assert self._target is not None
-        share = start.share.count(self._welcome.plan.max)
+        share = start.share.count(self._welcome.plan.total)
         short = shortfall(self._limits, share)
         if short is not None:
             self._note(
@@ -185,7 +185,7 @@ class Engagement:
         """One job a worker: its part of the share, its own ports, its part of the capacity."""
         assert self._target is not None
         plan, (url, address), ports = self._welcome.plan, self._target, self._settings.ports
-        share = start.share.count(plan.max)
+        share = start.share.count(plan.total)
         count = min(self._workers_for(share), share)
         places, extra = divmod(self._settings.max_connections, count)
         addresses = self._settings.sources or (source_for(address),)

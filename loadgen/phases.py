@@ -23,7 +23,7 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Arrivals per second, at its beginning when there is a `rate_to`."""
     rate_to: NotNegative | None = None
     """Arrivals per second at its end; in between the rate changes steadily."""
-    duration: NotNegative | None = None
+    duration: Positive | None = None
     max: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """Connections started in this phase at most."""
     wait: bool = False
@@ -38,3 +38,31 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Seconds over which a storm's connections come back, evenly."""
     sessions: dict[str, Positive] = {}
     """The weights of the sessions that arrive in this phase, by name, where they are not the plan's own."""
+
+    @property
+    def last_rate(self) -> float:
+        """Arrivals per second at its end."""
+        return self.rate if self.rate_to is None else self.rate_to
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the rate stays as it is."""
+        return self.last_rate == self.rate
+
+    @property
+    def length(self) -> float:
+        """How long it lasts, in seconds; one that waits may last longer."""
+        if self.duration is not None:
+            return self.duration
+        assert self.max is not None
+        return self.max / self.rate
+
+    @property
+    def area(self) -> float:
+        """What the rate brings in that time: no whole number as a rule."""
+        return (self.rate + self.last_rate) / 2 * self.length
+
+    @property
+    def arrivals(self) -> int:
+        """How many connections arrive in it."""
+        return round(self.area) if self.max is None else min(round(self.area), self.max)

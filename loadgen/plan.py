@@ -1,5 +1,6 @@
 """The frozen plan of a run: what is asked of the fleet, as options, a TOML file or a Tsung configuration say it."""
 
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,6 +9,7 @@ import msgspec
 from loadgen.arrivals import Schedule
 from loadgen.behaviour import Behaviour, Loop
 from loadgen.errors import PlanError
+from loadgen.phased import PhasedSchedule
 from loadgen.phases import NotNegative, Phase, Positive
 
 TARGET = "ws://127.0.0.1:9505/v1/realtime?project=console&channels[]=files"
@@ -89,19 +91,38 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     transport: Transport = Transport()
 
     @property
-    def schedule(self) -> Schedule:
+    def schedule(self) -> Schedule | PhasedSchedule:
         """When each connection is due."""
-        return Schedule(rate=self.rate, total=self.max, poisson=self.arrival == "poisson", seed=self.seed)
+        poisson = self.arrival == "poisson"
+        if self.phases:
+            return PhasedSchedule(self.phases, poisson=poisson, seed=self.seed)
+        return Schedule(rate=self.rate, total=self.max, poisson=poisson, seed=self.seed)
+
+    @property
+    def total(self) -> int:
+        """How many numbers there are: connections that arrive in all, those not counted that come back."""
+        return self.schedule.total
+
+    @property
+    def asked(self) -> str:
+        """What says how many arrive, in words."""
+        return f"{self.total:,} arrivals in all phases" if self.phases else f"--max {self.total}"
 
     @property
     def behaviours(self) -> tuple[Behaviour, ...]:
         """The kinds of users there are; the built-in loop unless told otherwise."""
         return self.sessions or (Loop(name="loop", think=self.think, loops=self.loops, ping=self.ping),)
 
-    def drain_at(self) -> float:
-        """When the hold is over, in seconds from the start of the run."""
-        assert self.hold != "sessions"
-        return self.schedule.end() + self.hold
+    def drain_at(self, gates: tuple[float, ...] = ()) -> float:
+        """When the fleet is drained, in seconds from the start of the run; infinite as long as nobody knows.
+
+        `gates` are the openings so far of the gates that phases wait at, in seconds from the start of the run.
+        """
+        latest = self.stop_after or inf
+        schedule = self.schedule
+        if self.hold == "sessions" or len(gates) < schedule.gates - 1:
+            return latest
+        return min(latest, (gates[-1] if gates else 0.0) + schedule.end() + self.hold)
 
 
 def read_plan(path: Path) -> Plan:

@@ -58,7 +58,7 @@ def _job(port: int, plan: Plan, share: Share, sources: Sources, start: float) ->
         resource="/v1/realtime?project=console&channels[]=files",
         secure=False,
         sources=sources,
-        most_open=plan.max,
+        most_open=plan.total,
     )
 
 

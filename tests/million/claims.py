@@ -34,7 +34,7 @@ def claims_of(record: Record, phases: dict[str, Phase]) -> list[Claim]:
 
 
 def _counts(record: Record) -> Iterator[Claim]:
-    summary, planned = record.summary, record.plan.max
+    summary, planned = record.summary, record.plan.total
     failed, closed = sum(summary["failed"].values()), summary["closed"]
     peak = summary["open_peak"]
     yield Claim("all open at once", count(planned), count(peak), peak == planned)
@@ -64,7 +64,7 @@ def _alive(record: Record) -> Claim:
 
     Both together leave no connection without a round trip.
     """
-    summary, pinged, planned = record.summary, record.findings.target["pinged"], record.plan.max
+    summary, pinged, planned = record.summary, record.findings.target["pinged"], record.plan.total
     measured = f"{count(pinged)}; {count(summary['pongs'])} of {count(summary['pings'])} pings answered"
     held = pinged == planned and summary["pings"] == summary["pongs"]
     return Claim("verified alive by ping and pong", count(planned), measured, held)
@@ -84,7 +84,7 @@ def _generator(record: Record, phases: dict[str, Phase]) -> Iterator[Claim]:
 
 
 def _memory(record: Record) -> Claim:
-    allowed = PROCESSES + PER_MILLION * record.plan.max / 1_000_000
+    allowed = PROCESSES + PER_MILLION * record.plan.total / 1_000_000
     used = peak_memory(record)
     return Claim("memory over the idle machine", f"< {allowed / GIB:.1f} GiB", f"{used / GIB:.1f} GiB", used < allowed)
 

@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[2]
 LOADGEN = (
     "version errors",
     "histogram arrivals frames handshake appwrite wheel drain capacity phases script",
-    "behaviour chance",
+    "behaviour chance stretch",
+    "phased",
     "params plan tally",
     "fanin",
     "wire",

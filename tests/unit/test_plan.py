@@ -1,12 +1,16 @@
 import tomllib
+from math import inf
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from loadgen.arrivals import Schedule, Share
 from loadgen.errors import PlanError
+from loadgen.phased import PhasedSchedule
+from loadgen.phases import Phase
 from loadgen.plan import Plan, plan_of, read_plan, to_toml
 from loadgen.wire import from_wire, to_wire
 from tests.unit.strategies import unhurried
@@ -151,6 +155,28 @@ def test_the_plateau_is_held_from_the_last_arrival_on():
     """1,000 connections at 100/s: the last one is due at 9.99 s."""
     assert Plan(rate=100.0, max=1000, hold=60.0).drain_at() == pytest.approx(69.99)
     assert Plan(max=1, hold=0.0).drain_at() == 0
+
+
+def test_a_plan_with_phases_is_held_from_the_end_of_the_last_one_on():
+    plan = Plan(phases=(Phase(rate=10, max=20), Phase(duration=5.0)), hold=60.0)
+
+    assert plan.total == 20
+    assert plan.schedule == PhasedSchedule(plan.phases)
+    assert plan.drain_at() == 67.0
+
+
+def test_nobody_knows_the_end_before_the_last_gate_has_opened():
+    plan = Plan(phases=(Phase(rate=10, max=20, wait=True), Phase(rate=10, max=20)), hold=60.0)
+
+    assert plan.drain_at() == inf
+    assert plan.drain_at((100.0,)) == 162.0
+    assert replace(plan, stop_after=50.0).drain_at() == 50.0
+
+
+def test_a_run_may_last_as_long_as_its_sessions_but_not_longer_than_said():
+    assert Plan(hold="sessions").drain_at() == inf
+    assert Plan(hold="sessions", stop_after=90.0).drain_at() == 90.0
+    assert Plan(rate=100.0, max=1000, stop_after=3600.0).drain_at() == pytest.approx(69.99)
 
 
 def test_with_poisson_arrivals_too():

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from math import inf
 from typing import Protocol, TextIO
 
 from rich.console import Console, Group
@@ -136,9 +137,8 @@ def _screen(run: Run, now: float) -> Group:
         return Group(Text(_waiting(run, now) if run.state == "gathering" else "starting"))
     last = run.timeline.last
     ledger = last.fleet.ledger
-    head = Text.assemble(
-        (run.state, "bold"), f"  {seconds(run.age(now))} of {seconds(run.drain_after)}  {run.plan.target}"
-    )
+    whole = f" of {seconds(run.drain_after)}" if run.drain_after < inf else ""
+    head = Text.assemble((run.state, "bold"), f"  {seconds(run.age(now))}{whole}  {run.plan.target}")
     bar = Table.grid(padding=(0, 1))
     bar.add_row(
         ProgressBar(total=ledger.planned, completed=ledger.open, width=50),

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from math import inf
 
 import msgspec
 
@@ -25,12 +26,18 @@ def dry_run(settings: Settings) -> str:
     parts = [
         to_toml(plan).decode().rstrip(),
         f"target {target.host} is {target.address}, port {target.port}",
-        f"last arrival after {seconds(plan.schedule.end())}, drained after {seconds(plan.drain_at())}",
+        _end(plan),
         "\n".join(columns([["agent", "connections"], *([name, count(share)] for name, share in shares)])),
     ]
     if settings.local:
         parts.append(_preflight(max(share for _, share in shares)))
     return "\n\n".join(parts)
+
+
+def _end(plan: Plan) -> str:
+    drained = plan.drain_at()
+    end = f"drained after {seconds(drained)}" if drained < inf else "over when every session is over"
+    return f"last arrival after {seconds(plan.schedule.end())}, {end}"
 
 
 def shares_of(plan: Plan, agents: int) -> list[tuple[str, int]]:

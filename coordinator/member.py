@@ -24,6 +24,8 @@ class Member(msgspec.Struct):
     """How many connections its share has."""
     short: Limit | None = None
     """The resource that gives out first under its share."""
+    gate: int = 0
+    """The gate at which its workers wait; 0: they do not."""
     finished: bool = False
     lost: bool = False
     dismissed: bool = False

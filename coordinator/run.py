@@ -22,6 +22,8 @@ from loadgen.wire import WIRE, Hello, Orders, Post, Start, Welcome
 
 START_IN = 1.5
 """Seconds from the gathering of the fleet to its common start: every agent polls once in that time."""
+GATE_IN = START_IN
+"""Seconds from the end of the last session to the opening of the gate behind it, for the same reason."""
 LOST_AFTER = 10.0
 """Seconds of silence after which an agent is given up."""
 PATIENCE = 3
@@ -72,13 +74,16 @@ class Run:
         """When second 0 began, or will begin."""
         self.end = math.inf
         """When the run was done."""
+        self.gates: tuple[float, ...] = ()
+        """When gates 1, 2, 3… opened, or will open, in seconds from the start."""
         self.drain_after = plan.drain_at()
-        """Seconds from the start to the end of the hold."""
+        """Seconds from the start to the end of the hold; infinite as long as nobody knows."""
         self.by_hand = False
         """Whether the operator ended it."""
         self.failure: OperatorError | None = None
         """Why it never started."""
         self._key = key
+        self._schedule = plan.schedule
         self._joined = 0
         self._stopping = False
         self._deadline = math.inf
@@ -121,6 +126,7 @@ class Run:
         member.seen = now
         if post.workers:
             member.workers = post.workers
+        member.gate = post.gate
         member.agent_cpu_s = max(member.agent_cpu_s, post.agent_cpu_s)
         self._news += [News(one_line(note, 1000), member.name) for note in post.notes]
         if post.finished and member.active:
@@ -152,7 +158,7 @@ class Run:
             return Orders(acknowledged, "stop")
         if self.state == "draining":
             return Orders(acknowledged, "drain")
-        return Orders(acknowledged, "run", Start(member.share, self.start - now))
+        return Orders(acknowledged, "run", Start(member.share, self.start - now), self.gates)
 
     # What time does.
 
@@ -225,6 +231,8 @@ class Run:
     def _advance(self, now: float) -> None:
         if self.state == "running" and now - self.start >= self.drain_after:
             self._drain(now)
+        if self.state == "running":
+            self._open_gate(now)
         if now < self._deadline:
             return
         if self._stopping:
@@ -233,6 +241,14 @@ class Run:
         else:
             self._warn(f"not drained after {DRAIN_BOUND:.0f} s; the rest is stopped")
             self._stopping, self._deadline = True, now + STOP_BOUND
+
+    def _open_gate(self, now: float) -> None:
+        """Opens the next gate once every agent waits at it, but not before the phases ahead of it are over."""
+        gate, active = len(self.gates) + 1, self.active()
+        if gate < self._schedule.gates and active and all(member.gate >= gate for member in active):
+            over = (self.gates[-1] if self.gates else 0.0) + self._schedule.end(gate - 1)
+            self.gates += (max(over, now - self.start + GATE_IN),)
+            self.drain_after = self.plan.drain_at(self.gates)
 
     def _drain(self, now: float) -> None:
         self.state, self._deadline = "draining", now + DRAIN_BOUND

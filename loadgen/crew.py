@@ -25,6 +25,8 @@ class Crew:
         self.reader = reader
         self.heard = monotonic()
         self.finished = False
+        self.gate = 0
+        """The gate at which it waits; 0: it does not."""
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         """Its exit code, negative for a signal."""
         self._writer = writer

@@ -62,6 +62,8 @@ class Engagement:
         self._refusal = ""
         self._target: tuple[TargetUrl, str] | None = None
         self._running: asyncio.Task[None] | None = None
+        self._gates = 0
+        """How many gates the workers were told of."""
         self._draining = False
         self._over = False
         self._patience = settings.orphan_after
@@ -147,6 +149,7 @@ class Engagement:
             ready=self._ready,
             refusal=self._refusal,
             finished=self.pool.finished or (self._over and self._running is None),
+            gate=self.pool.gate,
             workers=self.pool.vitals(),
             agent_cpu_s=process_time(),
             notes=tuple(self._notes),
@@ -157,11 +160,19 @@ class Engagement:
             del self._outbox[number]
         if orders.do == "run" and orders.start is not None and self._running is None:
             self._running = asyncio.create_task(self._run(orders.start))
+        elif orders.do == "run":
+            self._open(orders.gates)
         elif orders.do == "drain":
             self._drain()
         elif orders.do == "stop":
             self._stop()
         self._over = self._over or (post.finished and not self._outbox)
+
+    def _open(self, gates: tuple[float, ...]) -> None:
+        """Tells the workers of gates that they have not heard of; none is opened before they all wait at it."""
+        for gate, at in enumerate(gates[self._gates :], self._gates + 1):
+            self.pool.open_gate(gate, at)
+        self._gates = len(gates)
 
     async def _run(self, start: Start) -> None:
         begin = monotonic() + start.after

@@ -93,6 +93,12 @@ class Engine:
         return not (to_come or self.connections or self.idlers)
 
     @property
+    def waits_at(self) -> int:
+        """The gate at which it waits: more come only behind it, and all sessions are over. 0: it does not wait."""
+        busy = self._next is not None or self._returns or self.connections or self.idlers
+        return self._gate + 1 if not busy and self._gate + 1 < self._cast.gates else 0
+
+    @property
     def draining(self) -> bool:
         """Whether all are to go."""
         return self._drain is not None

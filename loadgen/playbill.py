@@ -19,7 +19,10 @@ def engine_for(job: Job, book: Book, loop: asyncio.AbstractEventLoop) -> Engine:
     """The engine of a job; raises ImportError or SyntaxError when a session's file can't be used."""
     plan = job.plan
     route = _route(job, book, loop)
-    cast = Casting(lambda _: plan.schedule.dues(job.share), role=lambda _: 0, target=lambda _: 0)
+    schedule = plan.schedule
+    cast = Casting(
+        lambda gate: schedule.dues(job.share, gate), role=lambda _: 0, target=lambda _: 0, gates=schedule.gates
+    )
     engine = Engine(
         job.start, job.most_open, book, (route,), cast, Turnover((), 0.0, 0), plan.transport.connect_timeout
     )

@@ -58,6 +58,7 @@ class Pool:
                 self.notes.append(f"worker {crew.number} wrote what is no report ({error}); it is stopped")
                 break
             self.fanin.add(crew.name, report.second)
+            crew.gate = report.gate
             if report.finished:
                 crew.finished = True
                 self.fanin.finish(crew.name)
@@ -96,12 +97,22 @@ class Pool:
         """Whether every worker that had a job is gone."""
         return bool(self._readers) and all(reader.done() for reader in self._readers)
 
+    @property
+    def gate(self) -> int:
+        """The first gate at which a worker waits, when all do that are still at work; else 0."""
+        return min((crew.gate for crew in self._at_work() if self.fanin.sources[crew.name].living), default=0)
+
     def vitals(self) -> tuple[WorkerVitals, ...]:
         """CPU and memory of each worker as last reported."""
         return tuple(
             WorkerVitals(int(name), source.last.cpu_s, source.last.rss if source.living else 0)
             for name, source in self.fanin.sources.items()
         )
+
+    def open_gate(self, gate: int, at: float) -> None:
+        """Tells every worker that has a job when a gate opens, in seconds from the start of the run."""
+        for crew in self._at_work():
+            crew.say(b"gate %d %r\n" % (gate, at))
 
     def drain(self) -> None:
         """Asks every worker that has a job to close what it holds in good order."""

@@ -64,6 +64,8 @@ class Report(msgspec.Struct):
     second: Second
     finished: bool = False
     """Its last line: nothing is open and nothing is to come."""
+    gate: int = 0
+    """All its sessions are over, and more come only behind this gate; 0: it does not wait."""
     notes: tuple[str, ...] = ()
     tracebacks: dict[str, str] = {}
     """A sample of each reason that an exception in a session made, the first time it occurs."""
@@ -111,6 +113,8 @@ class Post(msgspec.Struct):
     """Why it will not: outside its --allow-target, or the name does not resolve."""
     finished: bool = False
     """Its workers are gone and these are its last seconds."""
+    gate: int = 0
+    """All its workers that live wait at this gate, or at a later one; 0: they do not."""
     workers: tuple[WorkerVitals, ...] = ()
     agent_cpu_s: float = 0.0
     notes: tuple[str, ...] = ()
@@ -133,6 +137,8 @@ class Orders(msgspec.Struct):
     do: Literal["wait", "run", "drain", "stop"] = "wait"
     start: Start | None = None
     """Repeated with every `run`, so that a lost reply does no harm."""
+    gates: tuple[float, ...] = ()
+    """When gates 1, 2, 3… open, as far as that is known, in seconds from the start of the run; repeated too."""
 
 
 def to_wire(message: Any) -> bytes:

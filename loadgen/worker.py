@@ -39,6 +39,7 @@ class Worker(asyncio.Protocol):
         self._book = Book(hash((job.plan.seed, job.share.positions[:1])), CLOSE_WITHIN)
         self._engine = engine_for(job, self._book, loop)
         self._out: asyncio.WriteTransport | None = None
+        self._heard = b""
         self._residence = Residence()
         self._done: asyncio.Future[None] = loop.create_future()
 
@@ -51,8 +52,16 @@ class Worker(asyncio.Protocol):
         await self._done
 
     def data_received(self, data: bytes) -> None:
-        """The two orders that a worker knows once it has its job: drain, and stop."""
-        if b"stop" in data:
+        """The orders that a worker knows once it has its job, a line each."""
+        *lines, self._heard = (self._heard + data).split(b"\n")
+        for line in lines:
+            self._obey(*line.split())
+
+    def _obey(self, word: bytes, *about: bytes) -> None:
+        """`drain`, `stop`, and `gate N SECONDS`, which says when after the start of the run gate N opens."""
+        if word == b"gate":
+            self._engine.open_gate(int(about[0]), self._start + float(about[1]))
+        elif word == b"stop":
             self._engine.stop(monotonic())
         else:
             self._engine.drain(monotonic())
@@ -81,7 +90,7 @@ class Worker(asyncio.Protocol):
         second = Second(self._second, page, held, process_time(), memory)
         self._second += 1
         assert self._out is not None
-        report = Report(second, finished, tracebacks=self._book.turn_samples())
+        report = Report(second, finished, self._engine.waits_at, tracebacks=self._book.turn_samples())
         self._out.write(to_wire(report) + b"\n")
 
     def _finish(self) -> None:

@@ -10,6 +10,7 @@ from time import monotonic
 import pytest
 
 from loadgen.arrivals import Share
+from loadgen.phases import Phase
 from loadgen.plan import Plan
 from loadgen.tally import Ledger, Tally
 from loadgen.wire import Job, Report, Sources, from_wire, to_wire
@@ -117,6 +118,40 @@ def test_sessions_that_are_done_end_it_by_themselves(server):
     assert found[-1].finished
     assert total.closed == {"done": CONNECTIONS}
     assert total.pings == after["pings"] - before["pings"] == 2 * CONNECTIONS
+
+
+def test_those_behind_a_gate_come_when_it_opens(server):
+    """It says that it waits, second by second, until its owner says when; an order may come in pieces, or again."""
+    half = Phase(rate=1000.0, max=CONNECTIONS // 2, wait=True)
+    before, found, opening = empty(server), [], 0
+    with worker() as running:
+        running.stdin.write(job(server, phases=(half, half), loops=1, think=0.1) + b"\n")
+        for report in reports(running):
+            found.append(report)
+            if report.gate == 1 and not opening:
+                opening = report.second.number + 3
+                assert total_of(found).closed == {"done": CONNECTIONS // 2}
+                opens = b"gate 1 %d\n" % opening
+                for piece in (opens[:3], opens[3:] + opens):
+                    running.stdin.write(piece)
+        assert running.wait(PATIENCE) == 0
+    total = total_of(found)
+
+    assert (found[-1].gate, found[-1].finished) == (0, True)
+    assert (total.opened, total.closed) == (CONNECTIONS, {"done": CONNECTIONS})
+    assert total_of(found[:opening]).launched == CONNECTIONS // 2
+    assert empty(server)["opened"] - before["opened"] == CONNECTIONS
+
+
+def test_a_drain_waits_at_no_gate(server):
+    half = Phase(rate=1000.0, max=CONNECTIONS // 2, wait=True)
+    with worker() as running:
+        running.stdin.write(job(server, phases=(half, half), loops=1, think=0.1) + b"\n")
+        for report in reports(running):
+            if report.gate == 1:
+                running.stdin.write(b"drain\n")
+        assert running.wait(PATIENCE) == 0
+        assert report.finished
 
 
 def test_the_end_of_its_input_is_its_own_end(server):

@@ -50,6 +50,7 @@ MESSAGES = [
     wire.Post(refusal="10.0.0.9 is not in --allow-target"),
     START,
     wire.Orders(acknowledged=7, do="run", start=START),
+    wire.Orders(acknowledged=9, do="run", start=START, gates=(12.5, 99.0)),
     wire.Orders(acknowledged=-1),
 ]
 

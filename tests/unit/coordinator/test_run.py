@@ -1,11 +1,14 @@
 """One run, with the time and the agents' words put in by hand."""
 
+from math import inf
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.run import (
     DRAIN_BOUND,
+    GATE_IN,
     HAND_BOUND,
     LOST_AFTER,
     START_IN,
@@ -17,6 +20,7 @@ from coordinator.run import (
 )
 from loadgen.arrivals import Share
 from loadgen.errors import FleetError, PlanError
+from loadgen.phases import Phase
 from loadgen.plan import Plan
 from loadgen.version import VERSION
 from tests.unit.coordinator.fleet import MEND, PLAN, drained, hello, opened, ready, seconds, started
@@ -449,3 +453,60 @@ def test_draining_before_the_start_ends_the_run_and_dismisses_the_agents():
     assert run.state == "done"
     assert run.post(agent, ready(), 1.5).do == "stop"
     assert not run.started
+
+
+# Gates.
+
+
+GATED = Plan(phases=(Phase(rate=10, max=20, wait=True), Phase(rate=10, max=20)), hold=5.0)
+
+
+def waits(run, agents, now, gate=1):
+    """Each of the agents says that it waits at a gate; then time passes."""
+    for agent in agents:
+        run.post(agent, ready(gate=gate), now)
+    run.tick(now)
+
+
+def test_a_gate_opens_once_every_agent_waits_at_it():
+    run = Run(GATED, 2)
+    a, b = started(run)
+    waits(run, [a], run.start + 7.0)
+    assert run.post(a, ready(gate=1), run.start + 7.0).gates == ()
+    assert run.drain_after == inf
+
+    waits(run, [b], run.start + 8.0)
+
+    assert run.post(a, ready(gate=1), run.start + 8.1).gates == pytest.approx((8.0 + GATE_IN,))
+    assert run.drain_after == pytest.approx(8.0 + GATE_IN + 2.0 + 5.0)
+
+
+def test_a_gate_opens_once_and_for_all():
+    run = Run(GATED, 1)
+    agents = started(run, ["a"])
+    waits(run, agents, run.start + 8.0)
+    opened = run.gates
+
+    waits(run, agents, run.start + 9.0)
+
+    assert run.gates == opened
+
+
+def test_a_phase_that_waits_lasts_its_time_though_its_sessions_are_over():
+    run = Run(Plan(phases=(Phase(rate=10, duration=30.0, wait=True), Phase(rate=10, max=20))), 1)
+    agents = started(run, ["a"])
+
+    waits(run, agents, run.start + 8.0)
+
+    assert run.gates == (30.0,)
+
+
+def test_a_gate_waits_for_no_one_who_is_lost():
+    run = Run(GATED, 2)
+    a, _ = started(run)
+    waits(run, [a], run.start + 8.0)
+
+    run.bury("b", "was killed by signal 9")
+    run.tick(run.start + 8.0)
+
+    assert len(run.gates) == 1

@@ -3,11 +3,13 @@
 import asyncio
 import ssl
 
-from loadgen.behaviour import Behaviour, Loop
+from loadgen.behaviour import Behaviour, Loop, Script
 from loadgen.book import Book
 from loadgen.dialer import Dialer
 from loadgen.engine import Casting, Engine
-from loadgen.role import LoopRole, Role
+from loadgen.plan import Plan
+from loadgen.player import player_of
+from loadgen.role import LoopRole, Role, SessionRole
 from loadgen.route import Route
 from loadgen.session import BUILT_IN
 from loadgen.sources import SourcePorts
@@ -26,13 +28,16 @@ def engine_for(job: Job, book: Book, loop: asyncio.AbstractEventLoop) -> Engine:
     engine = Engine(
         job.start, job.most_open, book, (route,), cast, Turnover((), 0.0, 0), plan.transport.connect_timeout
     )
-    engine.roles = [_role(engine, behaviour, plan.seed, job.agent) for behaviour in plan.behaviours]
+    engine.roles = [_role(engine, behaviour, plan, job.agent) for behaviour in plan.behaviours]
     return engine
 
 
-def _role(engine: Engine, behaviour: Behaviour, seed: int, agent: str) -> Role:
+def _role(engine: Engine, behaviour: Behaviour, plan: Plan, agent: str) -> Role:
     if isinstance(behaviour, Loop):
         return LoopRole(engine, BUILT_IN[behaviour.ping], behaviour.think, behaviour.loops, behaviour.read_rate)
+    if isinstance(behaviour, Script):
+        session = player_of(behaviour, plan.files, plan.transport.receive_timeout)
+        return SessionRole(engine, session, plan.seed, agent, behaviour.read_rate)
     raise NotImplementedError(behaviour)
 
 

@@ -163,6 +163,10 @@ class SessionRole:
         self._engine.dial(user, socket, route)
         return socket
 
+    def target_of(self, user: User) -> str:
+        """The URL of a user's target."""
+        return self._engine.route_of(user.number).url
+
     @property
     def draining(self) -> bool:
         """Whether all are to go."""

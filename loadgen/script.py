@@ -1,15 +1,22 @@
 """The steps of a script, as values: what a plan file's `steps` and an imported Tsung session are made of.
 
-Text may name variables as `%%_name%%`, as in Tsung; they are put in where a step says `subst`.
+Text may name variables as `%%_name%%`, as in Tsung. In requests and matches they are put in where a step says `subst`,
+everywhere else always. One that was never set gives the text `undefined`.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal, Union
 
 import msgspec
 
+from loadgen.phases import NotNegative
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
 Op = Literal["eq", "neq", "gt", "gte", "lt", "lte"]
-Number = float | str
-"""A number, or the name of a variable as `%%_name%%`."""
+Seconds = NotNegative | str
+"""A duration, or a variable that holds one, as `%%_name%%`."""
+Whole = int | str
+"""A whole number, or a variable that holds one, as `%%_name%%`."""
 
 
 class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -17,30 +24,38 @@ class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Condition(_Value, frozen=True, kw_only=True):
-    """A variable compared with a value; both as numbers where both are."""
+    """A variable compared with a value: `eq` and `neq` as text, the others as numbers."""
 
     var: str
     op: Op = "eq"
-    value: str = ""
+    value: str
 
 
 class Match(_Value, frozen=True, kw_only=True):
-    """What follows when a reply matches a regular expression, or does not; the first of several that applies counts."""
+    """What follows when a reply matches a regular expression, or does not.
+
+    Of several that apply, the first that does more than count decides: it sends the request again (`loop`), begins the
+    session anew (`restart`) or ends it (`abort`). `log` and `dump` count, as `continue` does.
+    """
 
     pattern: str
     when: Literal["match", "nomatch"] = "match"
-    do: Literal["continue", "log", "dump", "loop", "restart", "abort", "abort_test"] = "continue"
+    do: Literal["continue", "log", "dump", "loop", "restart", "abort"] = "continue"
     name: str = "-"
     subst: bool = False
-    max_loop: int = 20
-    loop_back: int = 0
-    max_restart: int = 3
-    sleep_loop: float = 5.0
+    max_loop: Count = 20
+    """So often the request is sent again, then the session goes on."""
+    loop_back: Count = 0
+    """How many steps before the request it begins again; beginning and end of a block count as steps."""
+    max_restart: Count = 3
+    """So often the session begins anew, then it is aborted."""
+    sleep_loop: NotNegative = 5.0
     """Seconds before the request is sent again."""
 
 
 class Extract(_Value, frozen=True, kw_only=True):
-    """A variable set from a reply; empty when nothing is found."""
+    """A variable set from a reply: to the first group of a regular expression, to what a JSONPath finds, or to a
+    header of the 101; empty when nothing is found."""
 
     var: str
     by: Literal["re", "jsonpath", "header"] = "re"
@@ -55,7 +70,6 @@ class _Request(_Value, frozen=True, kw_only=True):
     subst: bool = False
     match: tuple[Match, ...] = ()
     extract: tuple[Extract, ...] = ()
-    tag: str = ""
 
 
 class Connect(_Request, frozen=True, kw_only=True, tag_field="do", tag="connect"):
@@ -70,7 +84,10 @@ class Connect(_Request, frozen=True, kw_only=True, tag_field="do", tag="connect"
 
 
 class Send(_Request, frozen=True, kw_only=True, tag_field="do", tag="send"):
-    """Sends a message; with `ack` the next message from the server is awaited as the reply."""
+    """Sends a message; with `ack` the next message from the server is awaited as the reply.
+
+    What had come before is not taken for it. Without a reply within the plan's `receive_timeout` the session ends.
+    """
 
     text: str
     frame: Literal["text", "binary"] = "text"
@@ -78,9 +95,7 @@ class Send(_Request, frozen=True, kw_only=True, tag_field="do", tag="send"):
 
 
 class Receive(_Request, frozen=True, kw_only=True, tag_field="do", tag="receive"):
-    """Awaits the next message; without one in time the session fails."""
-
-    timeout: float = 600.0
+    """Takes the next message, also one that came before; without any within the `receive_timeout` the session ends."""
 
 
 class Ping(_Value, frozen=True, kw_only=True, tag_field="do", tag="ping"):
@@ -92,28 +107,33 @@ class Close(_Value, frozen=True, kw_only=True, tag_field="do", tag="close"):
 
 
 class Think(_Value, frozen=True, kw_only=True, tag_field="do", tag="think"):
-    """Waits: `seconds`; with `random` exponentially distributed around that; with `low` and `high` uniformly."""
+    """Waits: `seconds`; with `random` exponentially distributed around that; with `upto` evenly between both."""
 
-    seconds: Number = 5.0
+    seconds: Seconds = 5.0
     random: bool = False
-    low: Number | None = None
-    high: Number | None = None
-    wait_for: int = 0
-    """Instead: until so many users of the whole fleet have come here (Tsung's wait_global)."""
+    upto: NotNegative | None = None
 
 
 class SetVars(_Value, frozen=True, kw_only=True, tag_field="do", tag="set"):
-    """Sets variables from a source."""
+    """Sets variables from a source.
 
-    names: tuple[str, ...]
+    `file` and `server` (host, port) give one value to each name, a missing one is empty; the random sources draw one
+    for each; the others give theirs to the first.
+    """
+
+    names: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     source: Literal["random_number", "random_string", "urandom_string", "value", "file", "server", "jsonpath", "re"]
     value: str = ""
+    """The value; or the JSONPath, or the regular expression, whose first group is taken."""
     start: int = 1
     end: int = 10
-    length: int = 20
+    """Of a random number, both inclusive."""
+    length: Annotated[int, msgspec.Meta(ge=0, le=65536)] = 20
+    """Of a random string (`urandom_string`: always the same letters, which costs less)."""
     file: str = ""
     """The id of one of the plan's `files`."""
     order: Literal["iter", "random"] = "iter"
+    """`iter`: user k begins with line k, each further draw takes the next line; after the last comes the first."""
     delimiter: str = ";"
     var: str = ""
     """The variable that a jsonpath or a regular expression looks through."""
@@ -130,17 +150,20 @@ class For(_Value, frozen=True, kw_only=True, tag_field="do", tag="for"):
     """Counts a variable from `first` to `last`, both inclusive; as in Tsung the steps are done at least once."""
 
     var: str
-    first: Number
-    last: Number
-    step: Number = 1
+    first: Whole
+    last: Whole
+    step: int = 1
     steps: tuple["Step", ...]
 
 
 class Repeat(_Value, frozen=True, kw_only=True, tag_field="do", tag="repeat"):
-    """Does its steps, and again while (or until) the condition holds, `most` times at most."""
+    """Does its steps, and again while (or until) the condition holds, `most` times more at most.
+
+    The variable `name` counts the turns, in Tsung's way: over the whole session, also when the loop is come to again.
+    """
 
     name: str
-    most: int = 20
+    most: Count = 20
     until: bool = False
     """The condition ends it; otherwise the condition keeps it going."""
     condition: Condition
@@ -155,7 +178,10 @@ class If(_Value, frozen=True, kw_only=True, tag_field="do", tag="if"):
 
 
 class Foreach(_Value, frozen=True, kw_only=True, tag_field="do", tag="foreach"):
-    """Does its steps for each value of a list variable, those left out that do not fit the expressions."""
+    """Does its steps for each value of a list variable that matches `include` and does not match `exclude`.
+
+    As in Tsung they are done once when no value is left.
+    """
 
     var: str
     values: str
@@ -166,20 +192,22 @@ class Foreach(_Value, frozen=True, kw_only=True, tag_field="do", tag="foreach"):
 
 
 class Abort(_Value, frozen=True, kw_only=True, tag_field="do", tag="abort"):
-    """Ends the session, or the whole run."""
-
-    all: bool = False
+    """Ends the session."""
 
 
 class Option(_Value, frozen=True, kw_only=True, tag_field="do", tag="option"):
-    """Changes an option for the rest of the session."""
+    """Changes an option of the connections that the session opens from then on."""
 
-    name: Literal["read_rate", "connect_timeout"]
-    value: Number
+    name: Literal["connect_timeout", "read_rate"]
+    value: NotNegative
+    """Seconds; bytes a second."""
 
 
 class Change(_Value, frozen=True, kw_only=True, tag_field="do", tag="change"):
-    """Goes on with another target of the plan; the connection is kept (`store`), or taken up again (`restore`)."""
+    """Goes on with another target of the plan; the connection so far is closed, or kept aside (`store`).
+
+    With `restore` the connection that was kept aside before is taken up again.
+    """
 
     url: str
     store: bool = False
@@ -187,7 +215,7 @@ class Change(_Value, frozen=True, kw_only=True, tag_field="do", tag="change"):
 
 
 class Interaction(_Value, frozen=True, kw_only=True, tag_field="do", tag="interaction"):
-    """Times the way from one user's `send` to another's `receive` of the same id, on one worker."""
+    """Times the way from a user's `send` to any later `receive` of the same id on the same worker, as `tr_ID`."""
 
     id: str
     action: Literal["send", "receive"]
@@ -200,3 +228,11 @@ Step = Annotated[
     ],
     msgspec.Meta(),
 ]  # fmt: skip
+
+
+def steps_in(steps: Sequence[Step]) -> Iterator[Step]:
+    """The steps and all that stand in their blocks, in the order in which they are written."""
+    for step in steps:
+        yield step
+        if isinstance(step, Transaction | For | Repeat | If | Foreach):
+            yield from steps_in(step.steps)

@@ -55,6 +55,9 @@ class Role(Protocol):
     def ended(self, connection: Connection, reason: str) -> None:
         """The connection is over, or never was."""
 
+    def target_of(self, user: "User") -> str:
+        """The URL of its target."""
+
     def sample(self, reason: str, traceback: str) -> None:
         """How a session failed."""
 
@@ -149,6 +152,11 @@ class User(Visit):
     def agent(self) -> str:
         """The name of the agent that it runs on."""
         return self.role.agent
+
+    @property
+    def target(self) -> str:
+        """The URL of its target."""
+        return self.role.target_of(self)
 
     @property
     def random(self) -> Random:

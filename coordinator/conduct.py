@@ -172,7 +172,9 @@ class Conductor:
         return summary_of(self._run, self._settings.expectations, now)
 
     def _tell(self, news: News) -> None:
-        if not news.agent:
+        if news.reason:
+            self._folder.write_traceback(news.reason, news.text)
+        elif not news.agent:
             self._warn(news.text)
         elif news.agent not in {child.name for child in self._household.agents}:
             self._folder.write_note(news.agent, news.text)

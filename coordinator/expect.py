@@ -1,4 +1,8 @@
-"""What a run is expected to show: `open_peak>=1000000`, `handshake_p99<500ms`, `failed<0.1%`."""
+"""What a run is expected to show: `open_peak>=1000000`, `handshake_p99<500ms`, `failed<0.1%`.
+
+What sessions count and time themselves goes by `counter.NAME` and `timing.NAME_STATISTIC`; a counter that nobody ever
+touched is 0.
+"""
 
 import operator
 import re
@@ -14,6 +18,7 @@ from loadgen.tally import HISTOGRAMS
 COUNTS = (
     "planned",
     "launched",
+    "relaunched",
     "opened",
     "accepted",
     "open_peak",
@@ -24,14 +29,19 @@ COUNTS = (
     "late",
     "pings",
     "pongs",
+    "messages_sent",
     "messages_received",
     "bytes_sent",
     "bytes_received",
     "ports_skipped",
+    "sessions_started",
+    "sessions_done",
     "rate_asked",
     "rate_achieved",
 )
 DURATIONS = ("duration_s", "plateau_s")
+COUNTER, TIMING = "counter.", "timing."
+"""Before the name of a session's own."""
 STATISTICS = (*QUANTILES, "max")
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -42,7 +52,8 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
 }
 TIMES_MS = {"us": 0.001, "µs": 0.001, "ms": 1.0, "s": 1000.0}
-GRAMMAR = re.compile(r"\s*(\w+)\s*(>=|<=|==|!=|>|<)\s*(\d+(?:_\d+)*(?:\.\d+)?)\s*(%|us|µs|ms|s|)\s*")
+NAME = r"\w+|(?:counter|timing)\.[^<>=!]*[^<>=!\s]"
+GRAMMAR = re.compile(rf"\s*({NAME})\s*(>=|<=|==|!=|>|<)\s*(\d+(?:_\d+)*(?:\.\d+)?)\s*(%|us|µs|ms|s|)\s*")
 
 
 class Expectation(msgspec.Struct, frozen=True):
@@ -76,14 +87,15 @@ def parse(text: str) -> Expectation:
 
 
 def _scale(text: str, name: str, unit: str) -> float:
-    if name in COUNTS:
+    if name in COUNTS or name.startswith(COUNTER):
         if unit not in ("", "%"):
             raise PlanError(f"--expect {text!r}: {name} is a count; write a number or a percentage of the launched")
         return 1.0
     if name not in DURATIONS and _percentile(name) is None:
         raise PlanError(
             f"--expect {text!r}: there is no {name!r}; there are {', '.join((*COUNTS, *DURATIONS))},"
-            f" and HISTOGRAM_STATISTIC such as handshake_p99 ({', '.join(HISTOGRAMS)}; {', '.join(STATISTICS)})"
+            f" and HISTOGRAM_STATISTIC such as handshake_p99 ({', '.join(HISTOGRAMS)}; {', '.join(STATISTICS)}),"
+            " and of sessions' own counter.NAME and timing.NAME_STATISTIC"
         )
     if unit == "%":
         raise PlanError(f"--expect {text!r}: {name} is a time; write us, ms or s")
@@ -92,16 +104,23 @@ def _scale(text: str, name: str, unit: str) -> float:
     return TIMES_MS[unit or "ms"]
 
 
-def _percentile(name: str) -> tuple[str, str] | None:
+def _percentile(name: str) -> tuple[str, str, str] | None:
+    """Which histogram's which statistic a name means: the key of the summary, the histogram's name, the statistic's."""
     histogram, _, statistic = name.rpartition("_")
-    return (histogram, statistic) if histogram in HISTOGRAMS and statistic in STATISTICS else None
+    if statistic not in STATISTICS:
+        return None
+    if histogram.startswith(TIMING):
+        return "timings", histogram.removeprefix(TIMING), statistic
+    return ("histograms", histogram, statistic) if histogram in HISTOGRAMS else None
 
 
 def _value(name: str, summary: dict[str, Any]) -> float | None:
     percentile = _percentile(name)
     if percentile is not None:
-        histogram, statistic = percentile
-        figures = summary["histograms"].get(histogram, {"count": 0})
+        key, histogram, statistic = percentile
+        figures = summary[key].get(histogram, {"count": 0})
         return float(figures[statistic]) if figures["count"] else None
+    if name.startswith(COUNTER):
+        return float(summary["counters"].get(name.removeprefix(COUNTER), 0))
     value = summary[name]
     return float(sum(value.values())) if isinstance(value, dict) else value

@@ -1,6 +1,7 @@
 """The report of a run as text, from its summary; and several runs side by side."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from coordinator.words import columns, count, ms, reasons, seconds
@@ -17,7 +18,9 @@ def text_report(summary: Summary, title: str = "") -> str:
         ledger_table(summary),
         _reasons(summary),
         _rates(summary),
-        _histograms(summary),
+        _histograms("milliseconds", summary["histograms"]),
+        _histograms("timed by sessions, ms", summary.get("timings", {})),  # an older run directory lacks it
+        _counters(summary),
         _agents(summary),
         _invalid(summary),
         _expectations(summary),
@@ -56,7 +59,10 @@ def _breach(name: str, total: int, parts: list[tuple[str, int]]) -> list[str]:
 
 
 def _reasons(summary: Summary) -> list[str]:
-    lines = [f"{kind}: {reasons(summary[kind])}" for kind in ("failed", "closed") if summary[kind]]
+    files = summary.get("tracebacks", {})  # an older run directory lacks it
+    lines = [f"{kind}: {reasons(summary[kind], files)}" for kind in ("failed", "closed") if summary[kind]]
+    if summary.get("relaunched"):
+        lines.append(f"launched beyond the plan's numbers, and counted as planned: {count(summary['relaunched'])}")
     if summary["accepted"]:
         lines.append(f"accepted by the session: {count(summary['accepted'])} of {count(summary['opened'])} opened")
     if summary.get("ports_skipped"):  # an older run directory lacks it
@@ -66,23 +72,31 @@ def _reasons(summary: Summary) -> list[str]:
 
 def _rates(summary: Summary) -> list[str]:
     late = 100 * summary["late"] / summary["launched"] if summary["launched"] else 0.0
+    sent = f" {count(summary['messages_sent'])} messages sent," if summary.get("messages_sent") else ""
     return [
         f"arrivals: {summary['rate_achieved']:,.1f}/s achieved, {summary['rate_asked']:,.1f}/s asked;"
         f" late {count(summary['late'])} ({late:.2f} %); the run took {seconds(summary['duration_s'])}",
-        f"traffic: {count(summary['pings'])} pings, {count(summary['pongs'])} pongs,"
+        f"traffic: {count(summary['pings'])} pings, {count(summary['pongs'])} pongs,{sent}"
         f" {count(summary['messages_received'])} messages received;"
         f" {count(summary['bytes_sent'])} bytes out, {count(summary['bytes_received'])} bytes in",
     ]
 
 
-def _histograms(summary: Summary) -> list[str]:
-    if not summary["histograms"]:
+def _histograms(title: str, histograms: dict[str, dict[str, float]]) -> list[str]:
+    if not histograms:
         return []
-    rows = [["milliseconds", "count", "p50", "p90", "p99", "p99.9", "max"]]
-    for name, figures in summary["histograms"].items():
+    rows = [[title, "count", "p50", "p90", "p99", "p99.9", "max"]]
+    for name, figures in histograms.items():
         statistics = (figures[statistic] for statistic in ("p50", "p90", "p99", "p999", "max"))
         rows.append([name, count(figures["count"]), *(ms(value) for value in statistics)])
     return columns(rows)
+
+
+def _counters(summary: Summary) -> list[str]:
+    counters = summary.get("counters")  # an older run directory lacks it
+    if not counters:
+        return []
+    return columns([["counted by sessions", "count"], *([name, count(number)] for name, number in counters.items())])
 
 
 def _agents(summary: Summary) -> list[str]:
@@ -130,8 +144,21 @@ def comparison(summaries: Sequence[tuple[str, Summary]]) -> str:
         for statistic in ("p50", "p99", "max"):
             cells = [summary["histograms"].get(histogram, {}).get(statistic) for _, summary in summaries]
             rows.append([f"{histogram} {statistic} ms", *("–" if cell is None else ms(cell) for cell in cells)])
+    rows += _own_side_by_side([summary for _, summary in summaries])
     rows.append(["invalid seconds", *(str(len(summary["invalid_seconds"])) for _, summary in summaries)])
     return "\n".join(columns(rows))
+
+
+def _own_side_by_side(summaries: Sequence[Summary]) -> list[list[str]]:
+    """What sessions counted and timed themselves, in any of the runs."""
+    counters = [summary.get("counters", {}) for summary in summaries]
+    timings = [summary.get("timings", {}) for summary in summaries]
+    rows = [[f"counter.{name}", *(count(one.get(name, 0)) for one in counters)] for name in sorted({*chain(*counters)})]
+    for name in sorted({*chain(*timings)}):
+        for statistic in ("p50", "p99", "max"):
+            cells = [one.get(name, {}).get(statistic) for one in timings]
+            rows.append([f"timing.{name} {statistic} ms", *("–" if cell is None else ms(cell) for cell in cells)])
+    return rows
 
 
 def _cell(value: Any) -> str:

@@ -10,7 +10,7 @@ import msgspec
 
 from coordinator.member import Member
 from coordinator.timeline import Entry, Timeline
-from coordinator.words import clean_name, one_line
+from coordinator.words import clean_name, one_line, plain_lines
 from loadgen.arrivals import Share, run_that_fits
 from loadgen.capacity import shortfall
 from loadgen.errors import FleetError, OperatorError, PlanError
@@ -34,6 +34,8 @@ STOP_BOUND = 15.0
 """Seconds more that it may take to let go of them."""
 HAND_BOUND = 5.0
 """The same, after the operator said stop."""
+MOST_TRACEBACKS = 100
+"""Reasons of which a sample traceback is kept."""
 AHEAD = 5
 """How many seconds a report may be ahead of the coordinator's clock before it can't be true."""
 
@@ -53,11 +55,13 @@ class BadPostError(ValueError):
 
 
 class News(msgspec.Struct):
-    """Something worth telling: a warning for the operator, or a note for the log of the agent that sent it."""
+    """Something worth telling: a warning for the operator, a note for the log of its agent, a sample traceback."""
 
     text: str
     agent: str = ""
     """The agent whose log it belongs to; empty for a warning."""
+    reason: str = ""
+    """The reason that the text is the first traceback of; empty for anything else."""
 
 
 class Run:
@@ -82,6 +86,8 @@ class Run:
         """Whether the operator ended it."""
         self.failure: OperatorError | None = None
         """Why it never started."""
+        self.sampled: set[str] = set()
+        """Reasons of which a sample traceback was told."""
         self._key = key
         self._schedule = plan.schedule
         self._joined = 0
@@ -129,10 +135,18 @@ class Run:
         member.gate = post.gate
         member.agent_cpu_s = max(member.agent_cpu_s, post.agent_cpu_s)
         self._news += [News(one_line(note, 1000), member.name) for note in post.notes]
+        self._sample(member.name, post.tracebacks)
         if post.finished and member.active:
             self.fanin.finish(member.name)
             member.finished = True
         return self._orders(member, now)
+
+    def _sample(self, agent: str, tracebacks: dict[str, str]) -> None:
+        for reason, text in tracebacks.items():
+            name = one_line(reason, 100)
+            if name not in self.sampled and len(self.sampled) < MOST_TRACEBACKS:
+                self.sampled.add(name)
+                self._news.append(News(plain_lines(text), agent, name))
 
     def _take(self, member: Member, seconds: tuple[Second, ...], now: float) -> None:
         newest = max((second.number for second in seconds), default=-1)

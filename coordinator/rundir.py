@@ -16,7 +16,7 @@ from hdrh.log import HistogramLogWriter
 
 from coordinator.run import Run
 from coordinator.timeline import Entry
-from coordinator.words import clean_name
+from coordinator.words import clean_name, traceback_file
 from loadgen.errors import OperatorError
 from loadgen.histogram import Histogram
 from loadgen.plan import Plan, to_toml
@@ -118,6 +118,14 @@ class RunDir:
         """Writes summary.json in one piece."""
         self._replace("summary.json", msgspec.json.format(msgspec.json.encode(summary), indent=2))
 
+    def write_traceback(self, reason: str, text: str) -> None:
+        """Writes the sample traceback of a reason; where another reason has the same file, it is appended."""
+        path = self.path / traceback_file(reason)
+        with self._tolerating(traceback_file(reason)):
+            path.parent.mkdir(exist_ok=True)
+            with path.open("a", encoding="utf-8", errors="replace") as file:
+                file.write(f"{reason}\n\n{text}\n")
+
     def write_note(self, agent: str, text: str) -> None:
         """Appends a line to an agent's log."""
         path = self.log_of(agent)
@@ -175,7 +183,8 @@ def _log_head(started: datetime) -> bytes:
 def _log_lines(second: int, tally: Tally) -> bytes:
     buffer = io.StringIO()
     writer = HistogramLogWriter(buffer)
-    for name, histogram in tally.histograms().items():
+    own = {f"timing.{clean_name(name, 'unnamed')}": histogram for name, histogram in tally.timings.items()}
+    for name, histogram in (tally.histograms() | own).items():
         if histogram.counts:
             buffer.write(f"Tag={name},")
             _log_interval(writer, second, histogram)

@@ -10,15 +10,15 @@ import msgspec
 from aiohttp import web
 
 from coordinator.run import BadPostError, RefusedError, Run, UnknownAgentError
-from coordinator.timeline import summaries
+from coordinator.timeline import in_order, summaries
 from loadgen.errors import OperatorError
 from loadgen.metrics import Reading, registry_of, render
 from loadgen.params import Endpoint
 from loadgen.tally import Ledger
 from loadgen.wire import WIRE, Hello, Post, from_wire, to_wire
 
-MOST_BYTES = 8 << 20
-"""The largest body that is read: some hundred unacknowledged seconds."""
+MOST_BYTES = 64 << 20
+"""The largest body that is read: some hundred unacknowledged seconds, each with timings of sessions' own."""
 KEPT_SECONDS = 3600
 """Rows that /v1/run/seconds can still hand out; seconds.ndjson has them all."""
 
@@ -155,6 +155,8 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         "ledger": run.ledger,
         "totals": run.total.counts(),
         "histograms": summaries(run.total.histograms()),
+        "counters": in_order(run.total.counters),
+        "timings": summaries(in_order(run.total.timings)),
         "agents": agents,
     }
 

@@ -6,7 +6,8 @@ from typing import Any
 from coordinator.expect import Expectation
 from coordinator.member import Member
 from coordinator.run import Run
-from coordinator.timeline import Timeline, summaries
+from coordinator.timeline import Timeline, in_order, summaries
+from coordinator.words import traceback_file
 from loadgen.tally import Ledger
 
 SCHEMA = 1
@@ -25,6 +26,7 @@ def summary_of(run: Run, expectations: Sequence[Expectation], now: float) -> dic
         "verdict": "lost",
         "planned": ledger.planned,
         "launched": ledger.launched,
+        "relaunched": total.relaunched,
         "opened": ledger.opened,
         "accepted": ledger.accepted,
         "open_peak": peak,
@@ -35,15 +37,21 @@ def summary_of(run: Run, expectations: Sequence[Expectation], now: float) -> dic
         "late": ledger.late,
         "pings": total.pings,
         "pongs": total.pongs,
+        "messages_sent": total.messages_sent,
         "messages_received": total.messages_received,
         "bytes_sent": total.bytes_sent,
         "bytes_received": total.bytes_received,
         "ports_skipped": total.ports_skipped,
+        "sessions_started": total.sessions_started,
+        "sessions_done": total.sessions_done,
         "rate_asked": run.plan.rate,
         "rate_achieved": rate_achieved(timeline),
         "duration_s": round(run.age(now), 3),
         "plateau_s": sum(1 for count in timeline.open.values() if peak and count >= PLATEAU * peak),
         "histograms": summaries(total.histograms()),
+        "counters": in_order(total.counters),
+        "timings": summaries(in_order(total.timings)),
+        "tracebacks": {reason: traceback_file(reason) for reason in sorted(run.sampled)},
         "agents": [_agent(run, member) for member in run.fleet()],
         "invalid_seconds": [{"second": number, "why": why} for number, why in sorted(timeline.invalid.items())],
     }

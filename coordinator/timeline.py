@@ -3,6 +3,8 @@
 A second may settle twice: without the agents that kept silent, and again, corrected, when they have spoken.
 """
 
+from typing import TypeVar
+
 import msgspec
 
 from loadgen.fanin import Second, Settled
@@ -11,10 +13,15 @@ from loadgen.tally import Ledger, Tally
 
 STALL_US = 100_000
 """A p99 of the event loop's lag above this means that the generator, not the server, was slow."""
-RATES = ("launched", "opened", "late", "lost", "pings", "pongs", "messages_received", "bytes_sent", "bytes_received")
+RATES = (
+    "launched", "relaunched", "opened", "late", "lost", "pings", "pongs", "messages_sent", "messages_received",
+    "bytes_sent", "bytes_received", "sessions_started", "sessions_done",
+)  # fmt: skip
+
+Named = TypeVar("Named")
 
 
-class Figures(msgspec.Struct):
+class Figures(msgspec.Struct, omit_defaults=True):
     """One second of the fleet or of one agent."""
 
     ledger: Ledger
@@ -29,6 +36,10 @@ class Figures(msgspec.Struct):
     """CPU seconds used so far."""
     rss: int
     """Resident bytes."""
+    counters: dict[str, int] = {}
+    """What sessions counted so far, by names of their own."""
+    timings: dict[str, dict[str, float]] = {}
+    """What sessions timed in this second alone, by names of their own; in the form of the histograms."""
 
 
 class Row(msgspec.Struct):
@@ -74,7 +85,7 @@ class Timeline:
         self.open: dict[int, int] = {}
         """Connections open at the end of each second."""
         self.launched: dict[int, int] = {}
-        """Connections launched in each second in which any was."""
+        """Connections of the plan launched in each second in which any was; who came back is not counted."""
         self.invalid: dict[int, list[str]] = {}
         self.rss_peak: dict[str, int] = {}
         self._shares: dict[str, int] = {}
@@ -148,8 +159,9 @@ class Timeline:
             self.last = row
             self.latest |= row.agents
         self.open[row.second] = row.fleet.ledger.open
-        if row.fleet.rates["launched"]:
-            self.launched[row.second] = row.fleet.rates["launched"]
+        arrived = row.fleet.rates["launched"] - row.fleet.rates["relaunched"]
+        if arrived:
+            self.launched[row.second] = arrived
         if row.invalid:
             self.invalid[row.second] = row.invalid
         else:
@@ -161,15 +173,23 @@ def summaries(histograms: dict[str, Histogram]) -> dict[str, dict[str, float]]:
     return {name: histogram.summary() for name, histogram in histograms.items() if histogram.counts}
 
 
+def in_order(named: dict[str, Named]) -> dict[str, Named]:
+    """The same by ascending name."""
+    return dict(sorted(named.items()))
+
+
 def _figures(ledger: Ledger, total: Tally, second: Second) -> Figures:
     tally = second.tally
     rates = {name: getattr(tally, name) for name in RATES}
     rates |= {"failed": sum(tally.failed.values()), "closed": sum(tally.closed.values())}
-    return Figures(ledger, rates, total.counts(), summaries(tally.histograms()), round(second.cpu_s, 3), second.rss)
+    return Figures(
+        ledger, rates, total.counts(), summaries(tally.histograms()), round(second.cpu_s, 3), second.rss,
+        counters=in_order(total.counters), timings=summaries(in_order(tally.timings)),
+    )  # fmt: skip
 
 
 def _counts_only(tally: Tally) -> Tally:
-    counts = Tally(failed=dict(tally.failed), closed=dict(tally.closed))
+    counts = Tally(failed=dict(tally.failed), closed=dict(tally.closed), counters=dict(tally.counters))
     for name, number in tally.counts().items():
         setattr(counts, name, number)
     return counts

@@ -9,9 +9,21 @@ def one_line(text: str, most: int = 300) -> str:
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
-def clean_name(text: str) -> str:
+def plain_lines(text: str, most: int = 8192) -> str:
+    """The text with its lines and tabs, without other control characters, at most so many characters of its end."""
+    return "".join(
+        sign if sign.isprintable() or sign in "\n\t" else "\N{REPLACEMENT CHARACTER}" for sign in text[-most:]
+    )
+
+
+def clean_name(text: str, otherwise: str = "agent") -> str:
     """A name that is safe in a path, a label and a terminal: letters, digits, dots, dashes and underscores."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:80].lstrip(".-") or "agent"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:80].lstrip(".-") or otherwise
+
+
+def traceback_file(reason: str) -> str:
+    """Where in the run directory the sample traceback of a reason is; two reasons may share a file."""
+    return f"errors/{clean_name(reason, 'error')}.txt"
 
 
 def count(number: float) -> str:
@@ -33,10 +45,11 @@ def seconds(value: float) -> str:
     return f"{minutes}:{rest:02} min" if minutes else f"{rest} s"
 
 
-def reasons(counts: dict[str, int]) -> str:
-    """Counts by reason, the most frequent first: `refused 12, timeout 3`."""
+def reasons(counts: dict[str, int], files: dict[str, str] | None = None) -> str:
+    """Counts by reason, the most frequent first: `refused 12, error_KeyError 3 (errors/error_KeyError.txt)`."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{reason} {count(number)}" for reason, number in ordered)
+    beside = {reason: f" ({file})" for reason, file in (files or {}).items()}
+    return ", ".join(f"{reason} {count(number)}{beside.get(reason, '')}" for reason, number in ordered)
 
 
 def columns(rows: list[list[str]], gap: str = "  ") -> list[str]:

@@ -10,7 +10,7 @@ from time import monotonic
 
 from loadgen.errors import FleetError
 
-LINE = 1 << 20
+LINE = 16 << 20
 """The longest line a worker may write, in bytes."""
 LAST_WORDS = 65_536
 """Bytes of a worker's standard error that are looked at."""

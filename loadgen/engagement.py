@@ -58,6 +58,8 @@ class Engagement:
         self._outbox: dict[int, Second] = {}
         """Seconds without an acknowledgement yet, by number."""
         self._notes: list[str] = []
+        self._told: set[str] = set()
+        """Reasons whose sample traceback the coordinator has."""
         self._ready = False
         self._refusal = ""
         self._target: tuple[TargetUrl, str] | None = None
@@ -132,6 +134,7 @@ class Engagement:
         if status == 200:
             self._heard = monotonic()
             del self._notes[: len(post.notes)]
+            self._told |= post.tracebacks.keys()
             self._obey(from_wire(body, Orders), post)
         elif status in (401, 404):
             self._forgotten(status)
@@ -153,6 +156,7 @@ class Engagement:
             workers=self.pool.vitals(),
             agent_cpu_s=process_time(),
             notes=tuple(self._notes),
+            tracebacks={reason: text for reason, text in self.pool.tracebacks.items() if reason not in self._told},
         )
 
     def _obey(self, orders: Orders, post: Post) -> None:

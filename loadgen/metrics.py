@@ -1,7 +1,7 @@
 """A prometheus-client Collector that reads the running totals at scrape time; agent and coordinator share it.
 
 Nothing is counted twice and nothing is counted for Prometheus alone: a scrape costs a walk over the buckets of four
-histograms, however many connections there are.
+histograms and of those that sessions keep themselves, however many connections there are.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,13 +27,17 @@ BOUNDS_US = (*BOUNDS, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 6
 """Upper bounds of the exported buckets in microseconds: 0.5 ms to 60 s."""
 COUNTERS = {
     "launched": ("loadgen_connections_launched", "Connections that were started."),
+    "relaunched": ("loadgen_connections_relaunched", "Of the launched: those beyond the plan's numbers."),
     "opened": ("loadgen_connections_opened", "Connections whose 101 was valid."),
     "pings": ("loadgen_pings", "Pings sent."),
     "pongs": ("loadgen_pongs", "Pongs received."),
+    "messages_sent": ("loadgen_messages_sent", "Messages sent."),
     "messages_received": ("loadgen_messages_received", "Messages received."),
     "bytes_sent": ("loadgen_sent_bytes", "Bytes written to connections."),
     "bytes_received": ("loadgen_received_bytes", "Bytes read from connections."),
     "ports_skipped": ("loadgen_ports_skipped", "Source ports stepped over because somebody else held them."),
+    "sessions_started": ("loadgen_sessions_started", "Sessions that began."),
+    "sessions_done": ("loadgen_sessions_done", "Sessions that are over, however they ended."),
 }
 REASONS = {
     "failed": ("loadgen_connections_failed", "Connections that never opened, by reason."),
@@ -77,6 +81,7 @@ class LoadCollector(Collector):
         yield from _counters(readings, labels)
         yield from _reasons(readings, labels)
         yield from _histograms(readings, labels)
+        yield from _own(readings, labels)
         yield from _vitals(readings, labels)
 
 
@@ -126,6 +131,19 @@ def _histograms(readings: Sequence[Reading], labels: Sequence[str]) -> Iterator[
             histogram: Histogram = getattr(reading.total, kind)
             family.add_metric(reading.labels, _buckets(histogram), histogram.sum / 1e6)
         yield family
+
+
+def _own(readings: Sequence[Reading], labels: Sequence[str]) -> Iterator[Metric]:
+    named = [*labels, "name"]
+    counts = CounterMetricFamily("loadgen_session_count", "What sessions count themselves.", labels=named)
+    timings = HistogramMetricFamily("loadgen_session_timing_seconds", "What sessions time themselves.", labels=named)
+    for reading in readings:
+        for name, count in sorted(reading.total.counters.items()):
+            counts.add_metric([*reading.labels, name], count)
+        for name, histogram in sorted(reading.total.timings.items()):
+            timings.add_metric([*reading.labels, name], _buckets(histogram), histogram.sum / 1e6)
+    yield counts
+    yield timings
 
 
 def _buckets(histogram: Histogram) -> list[tuple[str, float]]:

@@ -23,6 +23,8 @@ class Pool:
     def __init__(self) -> None:
         self.fanin = FanIn()
         self.notes: list[str] = []
+        self.tracebacks: dict[str, str] = {}
+        """A sample of each reason that an exception in a session made, the first that a worker told."""
         self._crews: list[Crew] = []
         self._parents: list[Parent] = []
         self._readers: list[asyncio.Task[None]] = []
@@ -59,6 +61,8 @@ class Pool:
                 break
             self.fanin.add(crew.name, report.second)
             crew.gate = report.gate
+            self.notes += report.notes
+            self.tracebacks = report.tracebacks | self.tracebacks
             if report.finished:
                 crew.finished = True
                 self.fanin.finish(crew.name)

@@ -11,15 +11,21 @@ from loadgen.wire import WorkerVitals
 NAMES = {
     "loadgen_connections",
     "loadgen_connections_launched",
+    "loadgen_connections_relaunched",
     "loadgen_connections_opened",
     "loadgen_connections_failed",
     "loadgen_connections_closed",
     "loadgen_pings",
     "loadgen_pongs",
+    "loadgen_messages_sent",
     "loadgen_messages_received",
     "loadgen_sent_bytes",
     "loadgen_received_bytes",
     "loadgen_ports_skipped",
+    "loadgen_sessions_started",
+    "loadgen_sessions_done",
+    "loadgen_session_count",
+    "loadgen_session_timing_seconds",
     "loadgen_handshake_seconds",
     "loadgen_ping_rtt_seconds",
     "loadgen_launch_lag_seconds",
@@ -34,6 +40,8 @@ def reading(agent=None, planned=0):
     total = Tally(launched=10, opened=7, pings=5, pongs=4, bytes_sent=100, failed={"refused": 2}, closed={"done": 1})
     for value in (400, 3000, 3000, 70_000_000):
         total.handshake.record(value)
+    total.count('say "hi"', 3)
+    total.time("tr_login", 2000)
     return Reading(agent, Ledger.of(planned, total), total, (WorkerVitals(0, 1.5, 4096), WorkerVitals(1, 2.5, 8192)))
 
 
@@ -89,6 +97,24 @@ def test_histograms_are_cumulative_in_seconds():
     assert buckets["60.0"] == 3
     assert buckets["+Inf"] == samples["loadgen_handshake_seconds_count",] == 4
     assert samples["loadgen_handshake_seconds_sum",] == pytest.approx(70.0064, rel=0.01)
+
+
+def test_what_sessions_count_and_time_themselves_goes_by_its_name():
+    _, samples = scrape(reading("a"), reading("b"))
+
+    assert samples["loadgen_session_count_total", ("agent", "b"), ("name", 'say "hi"')] == 3
+    assert samples["loadgen_session_timing_seconds_count", ("agent", "a"), ("name", "tr_login")] == 1
+    bucket = "loadgen_session_timing_seconds_bucket", ("agent", "a"), ("le", "0.0025"), ("name", "tr_login")
+    assert samples[bucket] == 1
+
+
+def test_reconnects_make_no_agent_know_what_has_not_started():
+    total = Tally(launched=10, relaunched=4, opened=10)
+
+    _, samples = scrape(Reading(None, Ledger.of(0, total), total))
+
+    assert samples["loadgen_connections_relaunched_total",] == 4
+    assert ("loadgen_connections", ("state", "not_started")) not in samples
 
 
 def test_a_coordinator_without_agents_is_scraped_all_the_same():

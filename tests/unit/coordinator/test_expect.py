@@ -15,6 +15,8 @@ SUMMARY = {
     "open_peak": 1500,
     "failed": {"refused": 3, "timeout": 1},
     "plateau_s": 90,
+    "counters": {"logins": 12, "bad replies": 20},
+    "timings": {"tr_login": {"count": 10, "p50": 1.0, "p90": 2.0, "p99": 12.5, "p999": 40.0, "max": 41.0}},
     "histograms": {"handshake": {"count": 10, "p50": 1.0, "p90": 2.0, "p99": 12.5, "p999": 40.0, "max": 41.0}},
 }
 
@@ -35,6 +37,12 @@ SUMMARY = {
         ("plateau_s>=90", 90, True),
         ("plateau_s>=90s", 90, True),
         ("ping_rtt_p99<1s", None, False),
+        ("counter.logins>=12", 12, True),
+        ("counter.bad replies < 1%", 1, False),
+        ("counter.never==0", 0, True),
+        ("timing.tr_login_p99<12.6ms", 12.5, True),
+        ("timing.tr_login_max<=0.041s", 41.0, True),
+        ("timing.tr_logout_p50<1s", None, False),
     ],
 )
 def test_an_expectation_is_compared_in_its_own_unit(text, value, held):
@@ -48,7 +56,9 @@ def test_a_share_of_nothing_is_not_measured():
 @pytest.mark.parametrize(
     "text",
     ["", "foo", "foo>1", "open_peak", "open_peak=>1", "open_peak>=-1", "failed<1ms", "handshake_p99<1%",
-     "handshake_p98<1", "plateau_s>1%", "histograms>1", "open_peak>=1; x"],
+     "handshake_p98<1", "plateau_s>1%", "histograms>1", "open_peak>=1; x",
+     "counter.logins<1ms", "counter.>1", "counter>1", "timing.tr_login<1ms",
+     "timing.tr_login_p98<1ms", "timing.tr_login_p99<1%", "bad replies>1"],
 )  # fmt: skip
 def test_what_is_no_expectation_is_named_in_one_line(text):
     with pytest.raises(PlanError) as mistake:

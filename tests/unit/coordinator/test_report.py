@@ -3,7 +3,7 @@
 import re
 
 from coordinator.report import comparison, text_report
-from tests.unit.coordinator.test_summary import finished
+from tests.unit.coordinator.test_summary import finished, with_own_names
 
 
 def numbers(line):
@@ -42,6 +42,39 @@ def test_reasons_latencies_agents_and_expectations_are_told():
     assert re.search(r"^a\s+finished\s+1\s+500", text, re.M)
     assert re.search(r"^held\s+opened==42", text, re.M)
     assert re.search(r"^FAILED\s+ping_rtt_p50<1us", text, re.M)
+
+
+def test_what_sessions_count_time_and_fail_by_is_told_in_tables():
+    _, summary = with_own_names("logins", "logouts")
+
+    text = text_report(summary, "a-run")
+
+    assert re.search(r"^timed by sessions, ms\s+count\s+p50", text, re.M)
+    assert re.search(r"^tr_logouts\s+1\s+20", text, re.M)
+    assert re.search(r"^counted by sessions\s+count\nlogins\s+3\nlogouts\s+3$", text, re.M)
+    assert "closed: drained 12, error_KeyError 2 (errors/error_KeyError.txt)" in text
+    assert "launched beyond the plan's numbers, and counted as planned: 4" in text
+    assert "does not add up" not in text
+
+
+def test_a_run_directory_that_knows_no_sessions_is_shown_all_the_same():
+    _, summary = finished()
+    for name in ("relaunched", "messages_sent", "sessions_started", "sessions_done", "counters", "timings",
+                 "tracebacks"):  # fmt: skip
+        del summary[name]
+
+    assert "pings, 42 pongs" in text_report(summary)
+    assert comparison([("old", summary)])
+
+
+def test_what_sessions_count_and_time_stands_side_by_side():
+    _, plain = finished()
+    _, own = with_own_names("logins")
+
+    rows = [line.split() for line in comparison([("plain", plain), ("own", own)]).splitlines()]
+
+    assert ["counter.logins", "0", "3"] in rows
+    assert ["timing.tr_logins", "p99", "ms", "–", f"{own['timings']['tr_logins']['p99']:.1f}"] in rows
 
 
 def test_invalid_seconds_are_named_and_many_are_counted():

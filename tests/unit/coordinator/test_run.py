@@ -302,6 +302,21 @@ def test_a_stalled_generator_makes_the_second_invalid():
     assert "event loop stalled" in entry.row.invalid[0]
 
 
+def test_of_each_reason_the_first_traceback_comes_out_and_no_more_than_a_hundred():
+    run = Run(PLAN, 2)
+    a, b = started(run)
+    run.post(a, ready(tracebacks={"error_KeyError": "one"}), run.start)
+    run.post(b, ready(tracebacks={"error_KeyError": "two", "error\nOther": "three"}), run.start)
+
+    assert [(news.agent, news.reason, news.text) for news in run.take_news() if news.reason] == [
+        ("a", "error_KeyError", "one"),
+        ("b", "error Other", "three"),
+    ]
+
+    run.post(a, ready(tracebacks={f"error_{number}": "" for number in range(500)}), run.start)
+    assert len(run.take_news()) == 98
+
+
 def test_notes_come_out_once_with_their_agent():
     run = Run(PLAN, 1)
     agent = run.join(hello(), 0.0).id

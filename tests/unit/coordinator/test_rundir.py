@@ -130,6 +130,34 @@ def test_the_histogram_log_holds_every_value_at_its_second(folder):
     assert found[3][3] == pytest.approx(60_000_000, rel=0.01)
 
 
+def test_what_sessions_time_themselves_is_in_the_histogram_log_by_its_name(folder):
+    second = opened(0, 1)
+    for name in ("tr_login", "a, b\nc", "handshake"):
+        second.tally.time(name, 5000)
+    for entry in entries(Run(PLAN, 1), seconds(second)):
+        folder.write_entry(entry)
+
+    assert intervals(folder.path / "histograms.hlog") == {
+        "handshake": 1, "ping_rtt": 1, "timing.tr_login": 1, "timing.a-b_c": 1, "timing.handshake": 1,
+    }  # fmt: skip
+
+
+def test_a_row_tells_what_sessions_counted_so_far_and_timed_in_that_second(folder):
+    posts = []
+    for number in range(2):
+        second = opened(number, 1, held=number + 1)
+        second.tally.count("logins", 2)
+        second.tally.time("tr_login", 5000)
+        posts.append(seconds(second))
+    for entry in entries(Run(PLAN, 1), *posts):
+        folder.write_entry(entry)
+
+    rows = [msgspec.json.decode(line) for line in (folder.path / "seconds.ndjson").read_bytes().splitlines()]
+
+    assert [row["fleet"]["counters"] for row in rows] == [{"logins": 2}, {"logins": 4}]
+    assert [row["agents"]["a"]["timings"]["tr_login"]["count"] for row in rows] == [1, 1]
+
+
 def test_a_torn_last_line_does_not_spoil_the_others(folder):
     run = Run(PLAN, 1)
     for entry in entries(run, seconds(opened(0, 10)), seconds(drained(1, 10))):
@@ -162,6 +190,19 @@ def test_notes_go_to_the_agents_log_and_nowhere_else(folder):
 
     assert [path.name for path in (folder.path / "agents").iterdir()] == ["evil.log"]
     assert folder.log_of("../../evil").read_text() == "one\ntwo\n"
+
+
+def test_a_traceback_can_not_leave_the_run_directory(folder):
+    folder.write_traceback("../../error_Evil", "one")
+    folder.write_traceback("error_Évil", "two")
+    folder.write_traceback("error_-vil", "three")
+
+    files = {path.name: path.read_text() for path in (folder.path / "errors").iterdir()}
+    assert files == {
+        "error_Evil.txt": "../../error_Evil\n\none\n",
+        "error_-vil.txt": "error_Évil\n\ntwo\nerror_-vil\n\nthree\n",
+    }
+    assert folder.complaint == ""
 
 
 def test_a_full_disk_is_said_once_and_the_files_go_on_when_there_is_room(folder):

@@ -13,6 +13,7 @@ KEYS = [
     "verdict",
     "planned",
     "launched",
+    "relaunched",
     "opened",
     "accepted",
     "open_peak",
@@ -23,15 +24,21 @@ KEYS = [
     "late",
     "pings",
     "pongs",
+    "messages_sent",
     "messages_received",
     "bytes_sent",
     "bytes_received",
     "ports_skipped",
+    "sessions_started",
+    "sessions_done",
     "rate_asked",
     "rate_achieved",
     "duration_s",
     "plateau_s",
     "histograms",
+    "counters",
+    "timings",
+    "tracebacks",
     "agents",
     "invalid_seconds",
     "expectations",
@@ -85,6 +92,44 @@ def test_a_run_passes_when_every_expectation_held(expectations, verdict):
 
     assert summary["verdict"] == verdict
     assert [row["expr"] for row in summary["expectations"]] == list(expectations)
+
+
+def with_own_names(*names):
+    """A run in which sessions counted and timed under their own names, and failed; over and summed up."""
+    run = Run(Plan(max=1000, rate=10.0, hold=5.0), 1)
+    (agent,) = started(run, ["a"])
+    second = opened(0, 10)
+    second.tally.launched, second.tally.relaunched, second.tally.opened = 14, 4, 14
+    second.held.open = 14
+    for name in names or ("logins",):
+        second.tally.count(name, 3)
+        second.tally.time(f"tr_{name}", 20_000)
+    last = drained(1, 12)
+    last.tally.closed["error_KeyError"] = 2
+    post = seconds(second, last, finished=True)
+    post.tracebacks = {"error_KeyError": "Traceback: 'name'"}
+    run.post(agent, post, run.start + 2.0)
+    run.tick(run.start + 2.0)
+    return run, summary_of(run, [parse("counter.logins>=3"), parse("timing.tr_logins_p99<50ms")], run.start + 2.0)
+
+
+def test_what_sessions_count_and_time_and_fail_by_is_summed_up():
+    run, summary = with_own_names("logouts", "logins")
+
+    assert list(summary["counters"].items()) == [("logins", 3), ("logouts", 3)]
+    assert list(summary["timings"]) == ["tr_logins", "tr_logouts"]
+    assert summary["timings"]["tr_logins"]["p50"] == pytest.approx(20, rel=0.01)
+    assert summary["tracebacks"] == {"error_KeyError": "errors/error_KeyError.txt"}
+    assert summary["verdict"] == "pass"
+    assert [news.text for news in run.take_news() if news.reason] == ["Traceback: 'name'"]
+
+
+def test_who_came_back_is_planned_too_but_no_arrival():
+    _, summary = with_own_names()
+
+    assert (summary["planned"], summary["launched"], summary["relaunched"]) == (1004, 14, 4)
+    assert summary["rate_achieved"] == 10.0
+    assert summary["invalid_seconds"] == []
 
 
 def test_a_run_that_the_operator_ended_is_stopped_whatever_it_showed():

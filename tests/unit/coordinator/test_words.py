@@ -40,5 +40,19 @@ def test_reasons_come_with_the_most_frequent_first():
     assert words.reasons({"a": 1, "timeout": 3, "refused": 1200}) == "refused 1,200, timeout 3, a 1"
 
 
+def test_a_reason_with_a_traceback_names_its_file():
+    files = {"error_KeyError": words.traceback_file("error_KeyError")}
+
+    assert words.reasons({"error_KeyError": 2, "done": 1}, files) == (
+        "error_KeyError 2 (errors/error_KeyError.txt), done 1"
+    )
+
+
+def test_text_of_several_lines_keeps_nothing_that_moves_a_terminal():
+    assert words.plain_lines("a\tb\n\x1b[2Jé\ud800") == "a\tb\n�[2Jé�"
+    assert words.plain_lines("x" * 9000 + "the end").endswith("x" * 8185 + "the end")
+    assert len(words.plain_lines("x" * 9000)) == 8192
+
+
 def test_columns_line_up():
     assert words.columns([["a", "1"], ["long", "23"]]) == ["a      1", "long  23"]

@@ -48,6 +48,11 @@ class Share(msgspec.Struct, frozen=True):
         return rounds * len(self.positions) + bisect_left(self.positions, rest)
 
     @property
+    def part(self) -> float:
+        """What fraction of all numbers belongs to this share."""
+        return len(self.positions) / self.length
+
+    @property
     def run(self) -> int:
         """How many consecutive numbers it begins with."""
         return next(

@@ -25,9 +25,8 @@ def engine_for(job: Job, book: Book, loop: asyncio.AbstractEventLoop) -> Engine:
     cast = Casting(
         lambda gate: schedule.dues(job.share, gate), role=lambda _: 0, target=lambda _: 0, gates=schedule.gates
     )
-    engine = Engine(
-        job.start, job.most_open, book, (route,), cast, Turnover((), 0.0, 0), plan.transport.connect_timeout
-    )
+    turnover = Turnover(tuple(zip(plan.phases, schedule.spans, strict=False)), job.share.part, plan.seed)
+    engine = Engine(job.start, job.most_open, book, (route,), cast, turnover, plan.transport.connect_timeout)
     engine.roles = [_role(engine, behaviour, plan, job.agent) for behaviour in plan.behaviours]
     return engine
 

@@ -84,6 +84,8 @@ class Run:
         """Seconds from the start to the end of the hold; infinite as long as nobody knows."""
         self.by_hand = False
         """Whether the operator ended it."""
+        self.aborted = ""
+        """Why a session ended it, if one did."""
         self.failure: OperatorError | None = None
         """Why it never started."""
         self.sampled: set[str] = set()
@@ -136,10 +138,19 @@ class Run:
         member.agent_cpu_s = max(member.agent_cpu_s, post.agent_cpu_s)
         self._news += [News(one_line(note, 1000), member.name) for note in post.notes]
         self._sample(member.name, post.tracebacks)
+        self._abort(member.name, one_line(post.abort), now)
         if post.finished and member.active:
             self.fanin.finish(member.name)
             member.finished = True
         return self._orders(member, now)
+
+    def _abort(self, agent: str, why: str, now: float) -> None:
+        """A session wants the whole run to end, which it does in good order."""
+        if why and not self.aborted:
+            self.aborted = why
+            self._warn(f"a session on {agent} ended the run: {why}")
+            if self.state == "running":
+                self._drain(now)
 
     def _sample(self, agent: str, tracebacks: dict[str, str]) -> None:
         for reason, text in tracebacks.items():

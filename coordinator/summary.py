@@ -77,7 +77,8 @@ def _verdict(run: Run, expectations: list[dict[str, Any]]) -> str:
         return "stopped"
     if run.state != "done" or not any(member.finished for member in run.fleet()):
         return "lost"
-    return "pass" if all(expectation["held"] for expectation in expectations) else "fail"
+    held = all(expectation["held"] for expectation in expectations)
+    return "pass" if held and not run.aborted else "fail"
 
 
 def _agent(run: Run, member: Member) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class Deadlines(Generic[Item]):
 class Book:
     """The open book of one worker: connections write what happens into `tally`, which is swapped every second."""
 
-    __slots__ = ("_sampled", "bits", "closing", "samples", "tally")
+    __slots__ = ("_sampled", "abort", "bits", "closing", "samples", "tally")
 
     def __init__(self, seed: int, close_within: float) -> None:
         self.tally = Tally()
@@ -57,6 +57,8 @@ class Book:
         self.samples: dict[str, str] = {}
         """Tracebacks of sessions that failed in a new way since the last page was turned, by the ledger's reason."""
         self._sampled: set[str] = set()
+        self.abort = ""
+        """Why a session asked for the end of the whole run, if any did."""
 
     def sample(self, reason: str, traceback: str) -> None:
         """Keeps the traceback, if it is the first for its reason."""

@@ -156,6 +156,7 @@ class Engagement:
             workers=self.pool.vitals(),
             agent_cpu_s=process_time(),
             notes=tuple(self._notes),
+            abort=self.pool.abort,
             tracebacks={reason: text for reason, text in self.pool.tracebacks.items() if reason not in self._told},
         )
 

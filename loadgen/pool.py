@@ -28,6 +28,8 @@ class Pool:
         self._crews: list[Crew] = []
         self._parents: list[Parent] = []
         self._readers: list[asyncio.Task[None]] = []
+        self.abort = ""
+        """Why a session asks for the end of the whole run, if any does."""
 
     async def warm(self, count: int) -> None:
         """Makes sure that so many workers have started and wait for a job."""
@@ -62,6 +64,7 @@ class Pool:
             self.fanin.add(crew.name, report.second)
             crew.gate = report.gate
             self.notes += report.notes
+            self.abort = self.abort or report.abort
             self.tracebacks = report.tracebacks | self.tracebacks
             if report.finished:
                 crew.finished = True

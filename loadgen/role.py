@@ -197,6 +197,10 @@ class SessionRole:
         """Keeps the first of each kind."""
         self._engine.book.sample(reason, traceback)
 
+    def abort(self, why: str) -> None:
+        """The whole run is to end."""
+        self._engine.book.abort = self._engine.book.abort or why
+
     def over(self, user: User, reason: str, *, failed: bool) -> None:
         """The session is over and holds nothing any more."""
         self._engine.over(user, reason, failed=failed)

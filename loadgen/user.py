@@ -61,6 +61,9 @@ class Role(Protocol):
     def sample(self, reason: str, traceback: str) -> None:
         """How a session failed."""
 
+    def abort(self, why: str) -> None:
+        """The whole run is to end."""
+
     def idle(self, user: "User", *, idle: bool) -> None:
         """Whether the user holds no connection now."""
 
@@ -219,6 +222,10 @@ class User(Visit):
             self.count(f"tr_{name}_failed")
             raise
         self.took(f"tr_{name}", monotonic() - begin)
+
+    def abort_run(self, why: str) -> None:
+        """Ends the whole run in good order: it has failed."""
+        self.role.abort(why)
 
     def took(self, name: str, seconds: float) -> None:
         """Records a duration under a name of the session's own."""

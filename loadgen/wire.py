@@ -67,6 +67,8 @@ class Report(msgspec.Struct):
     gate: int = 0
     """All its sessions are over, and more come only behind this gate; 0: it does not wait."""
     notes: tuple[str, ...] = ()
+    abort: str = ""
+    """Why a session asks for the end of the whole run, if any does."""
     tracebacks: dict[str, str] = {}
     """A sample of each reason that an exception in a session made, the first time it occurs."""
 
@@ -118,6 +120,8 @@ class Post(msgspec.Struct):
     workers: tuple[WorkerVitals, ...] = ()
     agent_cpu_s: float = 0.0
     notes: tuple[str, ...] = ()
+    abort: str = ""
+    """Why a session asks for the end of the whole run, if any does."""
     tracebacks: dict[str, str] = {}
     """A sample of each reason that an exception in a session made, the first time a worker tells it."""
 

@@ -90,7 +90,9 @@ class Worker(asyncio.Protocol):
         second = Second(self._second, page, held, process_time(), memory)
         self._second += 1
         assert self._out is not None
-        report = Report(second, finished, self._engine.waits_at, tracebacks=self._book.turn_samples())
+        report = Report(
+            second, finished, self._engine.waits_at, tracebacks=self._book.turn_samples(), abort=self._book.abort
+        )
         self._out.write(to_wire(report) + b"\n")
 
     def _finish(self) -> None:

@@ -13,12 +13,16 @@ from coordinator.dryrun import dry_run
 from coordinator.expect import parse
 from coordinator.report import comparison, text_report
 from coordinator.rundir import read_run
-from loadgen.errors import OperatorError
+from loadgen.behaviour import PythonSession
+from loadgen.errors import OperatorError, PlanError
 from loadgen.params import DURATION, ENDPOINT, RATE, run_command
 from loadgen.plan import TARGET, Plan, plan_of, read_plan, to_toml
+from loadgen.sessionfile import read_session
 
 PLANNED = ("target", "rate", "max", "arrival", "seed", "hold", "think", "loops", "ping")
 """The options that are keys of the plan; the other keys are said in a plan file alone."""
+NOT_BESIDE_SESSION = ("plan", "tsung", "ping", "loops", "think")
+"""What says in another way than --session what users do."""
 
 
 @click.command(context_settings={"show_default": True})
@@ -41,6 +45,7 @@ PLANNED = ("target", "rate", "max", "arrival", "seed", "hold", "think", "loops",
 @click.option("--wait", type=DURATION, default="60", help="How long to wait for the agents.")
 @click.option("--listen", type=ENDPOINT, default="127.0.0.1:8091", help="Where agents join: JSON, metrics, one port.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="Shared secret; required off loopback.")
+@click.option("--session", metavar="FILE.py[:NAME]", help="A session written in Python, instead of the loop.")
 @click.option("--plan", type=click.Path(path_type=Path), metavar="FILE.toml",
               help="Take the plan from a file; options given besides it win.")  # fmt: skip
 @click.option("--write-plan", type=click.Path(path_type=Path), metavar="FILE.toml", help="Save the plan, open nothing.")
@@ -77,12 +82,25 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
 def _plan(ctx: click.Context, options: dict[str, Any]) -> Plan:
     """The plan of the file, if any, with what was given explicitly put over it; the other way round it is defaults."""
     given = {name: options[name] for name in PLANNED}
+    if options["session"] is not None:
+        return plan_of(given | {"sessions": (_session(ctx, options["session"]),)})
     if options["plan"] is None:
         return plan_of(given)
     explicit = {
         name: value for name, value in given.items() if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
     }
     return plan_of(msgspec.structs.asdict(read_plan(options["plan"])) | explicit)
+
+
+def _session(ctx: click.Context, text: str) -> PythonSession:
+    """The session of FILE.py[:NAME]."""
+    for name in NOT_BESIDE_SESSION:
+        if name in ctx.params and ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise PlanError(f"--session {text} says what users do, and so does --{name}; leave one of them out")
+    path, _, function = text.rpartition(":")
+    return (
+        read_session(Path(path), function, function) if path and function.isidentifier() else read_session(Path(text))
+    )
 
 
 def _write_plan(path: Path, plan: Plan) -> None:

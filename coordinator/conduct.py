@@ -136,15 +136,21 @@ class Conductor:
         await self._household.start_agents(team, self._folder.log_of)
 
     async def _drive(self) -> None:
-        expired = monotonic() + self._settings.wait
+        begun = monotonic()
         while self._run.state != "done":
             now = monotonic()
             self._look(now)
             self._mind_children(now)
-            if self._run.state == "gathering" and now >= expired:
-                self._run.give_up_gathering(self._settings.wait, now)
+            if self._run.state == "gathering" and (now - begun >= self._settings.wait or self._hopeless()):
+                self._run.give_up_gathering(now - begun, now)
             await asyncio.sleep(TICK)
         self._look(monotonic())
+
+    def _hopeless(self) -> bool:
+        """Whether all that are awaited are local, have spoken, and not all of them will do it."""
+        members = self._run.members.values()
+        local = self._settings.local >= self._settings.agents == len(members)
+        return local and all(one.ready or one.refusal for one in members) and any(one.refusal for one in members)
 
     def _look(self, now: float) -> None:
         for entry in self._run.tick(now):

@@ -53,7 +53,7 @@ class Team(msgspec.Struct, frozen=True):
     def arguments(self, number: int) -> list[str]:
         """The command line of agent `number` of 1, 2, 3…"""
         options = ["--coordinator", f"http://{_reachable(self.coordinator)}", "--name", f"local-{number}"]
-        options += ["--metrics", "127.0.0.1:0", "--once", "--workers", str(self.workers())]
+        options += ["--metrics", "127.0.0.1:0", "--once", "--allow-sessions", "--workers", str(self.workers())]
         if self.target.loopback and ":" not in self.target.address:
             options += ["--source", f"127.0.{1 + (number - 1) // 254}.{1 + (number - 1) % 254}"]
         if not self.target.loopback:

@@ -170,7 +170,7 @@ class Run:
         if post.finished:
             del self.members[member.id]
         refusal = one_line(post.refusal)
-        if refusal and refusal != member.refusal:
+        if refusal and refusal not in {one.refusal for one in self.members.values()}:
             self._warn(f"agent {member.name} refuses: {refusal}")
         member.ready, member.refusal = post.ready, refusal
 
@@ -364,16 +364,13 @@ class Run:
     def _not_gathered(self, wait: float, now: float) -> FleetError:
         ready = self.ready(now)
         here = f" ({', '.join(member.name for member in ready)})" if ready else ""
-        others = [
-            f"{member.name} {f'refuses: {member.refusal}' if member.refusal else 'fell silent or is not ready'}"
-            for member in self.members.values()
-            if member not in ready
-        ]
+        away = [member for member in self.members.values() if member not in ready]
         missing = max(0, self.wanted - len(self.members))
-        others += [f"{missing} never joined"] if missing else []
+        others = [*_whys(away), *([f"{missing} never joined"] if missing else [])]
+        refused = not missing and all(member.refusal for member in away)
+        mend = "mend that" if refused else "start the missing agents, or ask for fewer with --agents"
         return FleetError(
-            f"{len(ready)} of {self.wanted} agents were ready after {wait:.0f} s{here}; {'; '.join(others)};"
-            " start the missing agents, or ask for fewer with --agents"
+            f"{len(ready)} of {self.wanted} agents were ready after {wait:.0f} s{here}; {'; '.join(others)}; {mend}"
         )
 
     def take_news(self) -> list[News]:
@@ -383,6 +380,19 @@ class Run:
 
     def _warn(self, text: str) -> None:
         self._news.append(News(text))
+
+
+def _whys(members: list[Member]) -> list[str]:
+    """Why these are not ready, those together that have the same to say."""
+    alike: dict[str, list[str]] = {}
+    for member in members:
+        alike.setdefault(member.refusal, []).append(member.name)
+    return [
+        f"{', '.join(names)} {'refuses' if len(names) == 1 else 'refuse'}: {refusal}"
+        if refusal
+        else f"{', '.join(names)} fell silent or did not get ready"
+        for refusal, names in alike.items()
+    ]
 
 
 def _shares(weights: list[int], total: int) -> list[Share]:

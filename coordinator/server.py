@@ -11,9 +11,11 @@ from aiohttp import web
 
 from coordinator.run import BadPostError, RefusedError, Run, UnknownAgentError
 from coordinator.timeline import in_order, summaries
+from loadgen.behaviour import PythonSession
 from loadgen.errors import OperatorError
 from loadgen.metrics import Reading, registry_of, render
 from loadgen.params import Endpoint
+from loadgen.plan import Plan
 from loadgen.tally import Ledger
 from loadgen.wire import WIRE, Hello, Post, from_wire, to_wire
 
@@ -148,7 +150,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
     ]
     return {
         "state": run.state,
-        "plan": run.plan,
+        "plan": _without_sources(run.plan),
         "wanted": run.wanted,
         "age_s": round(run.age(now), 3),
         "drain_after_s": round(run.drain_after, 3),
@@ -159,6 +161,14 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         "timings": summaries(in_order(run.total.timings)),
         "agents": agents,
     }
+
+
+def _without_sources(plan: Plan) -> Plan:
+    """The plan without the texts of sessions and data files, which are for agents alone: they may hold passwords."""
+    sessions = tuple(
+        msgspec.structs.replace(one, source="") if isinstance(one, PythonSession) else one for one in plan.sessions
+    )
+    return msgspec.structs.replace(plan, sessions=sessions, files=dict.fromkeys(plan.files, ""))
 
 
 def _decode(body: bytes, kind: type[Message]) -> Message:

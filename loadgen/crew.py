@@ -9,6 +9,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from time import monotonic
 
 from loadgen.errors import FleetError
+from loadgen.wire import Rehearsal, Rehearsed, from_wire, to_wire
 
 LINE = 16 << 20
 """The longest line a worker may write, in bytes."""
@@ -39,6 +40,14 @@ class Crew:
         if not line:
             raise FleetError(f"worker {self.number} did not start: {await self.last_words()}")
         self._pidfd = os.pidfd_open(int(line))
+
+    async def rehearse(self, rehearsal: Rehearsal) -> Rehearsed:
+        """Lets it import the files of sessions; a worker that dies of one tells so by its last words."""
+        self.say(to_wire(rehearsal) + b"\n")
+        line = await self.reader.readline()
+        if not line:
+            return Rehearsed(f"a worker ended while it imported the session ({await self.last_words()})")
+        return from_wire(line, Rehearsed)
 
     def say(self, line: bytes) -> None:
         """Writes to its standard input; it may be dead already, which its output tells."""

@@ -8,6 +8,7 @@ import aiohttp
 import msgspec
 
 from loadgen.arrivals import run_that_fits
+from loadgen.behaviour import PythonSession
 from loadgen.capacity import Limit, shortfall
 from loadgen.errors import PlanError
 from loadgen.fanin import Second
@@ -15,6 +16,7 @@ from loadgen.limits import unusable_ports, workers_needed
 from loadgen.machine import read_machine
 from loadgen.permit import Permit
 from loadgen.pool import Pool
+from loadgen.sessionfile import digest
 from loadgen.sources import pairs_before, source_for
 from loadgen.target_url import TargetUrl
 from loadgen.wire import Job, Orders, Post, Sources, Start, Welcome, from_wire, to_wire
@@ -39,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[str, ...] = ()
     ports: range = range(1025, 65_536)
     permit: Permit
+    allow_sessions: bool = False
     orphan_after: float = 30.0
     once: bool = False
 
@@ -94,11 +97,26 @@ class Engagement:
             self._target = url, address
         except PlanError as error:
             self._refusal = str(error)
+        self._refusal = self._refusal or self._sessions_refusal()
+        if not self._refusal:
+            await self.pool.warm(self._workers_for(-(-plan.total // self._welcome.agents)))
+            self._refusal = await self.pool.rehearse(self._sessions) if self._sessions else ""
         if self._refusal:
             self._note(f"{self._welcome.name} {self._refusal}")
-        else:
-            await self.pool.warm(self._workers_for(-(-plan.total // self._welcome.agents)))
-            self._ready = True
+        self._ready = not self._refusal
+
+    @property
+    def _sessions(self) -> tuple[PythonSession, ...]:
+        return tuple(one for one in self._welcome.plan.sessions if isinstance(one, PythonSession))
+
+    def _sessions_refusal(self) -> str:
+        """Why the plan's sessions in Python may not be run here; empty when they may, or there are none."""
+        for session in self._sessions:
+            if not self._settings.allow_sessions:
+                return f"runs no session in Python ({session.file}): start the agent with --allow-sessions"
+            if digest(session.source) != session.sha256:
+                return f"got {session.file} with another SHA-256 than the plan says: start the coordinator anew"
+        return ""
 
     def _workers_for(self, share: int) -> int:
         if self._settings.workers is not None:

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 
-from loadgen.behaviour import Behaviour, Loop, Script
+from loadgen.behaviour import Behaviour, Loop, PythonSession
 from loadgen.book import Book
 from loadgen.dialer import Dialer
 from loadgen.engine import Casting, Engine
@@ -12,13 +12,14 @@ from loadgen.player import player_of
 from loadgen.role import LoopRole, Role, SessionRole
 from loadgen.route import Route
 from loadgen.session import BUILT_IN
+from loadgen.sessionfile import load
 from loadgen.sources import SourcePorts
 from loadgen.turnover import Turnover
 from loadgen.wire import Job, Sources
 
 
 def engine_for(job: Job, book: Book, loop: asyncio.AbstractEventLoop) -> Engine:
-    """The engine of a job; raises ImportError or SyntaxError when a session's file can't be used."""
+    """The engine of a job; raises LoadError when a session's file can't be imported."""
     plan = job.plan
     route = _route(job, book, loop)
     schedule = plan.schedule
@@ -34,10 +35,11 @@ def engine_for(job: Job, book: Book, loop: asyncio.AbstractEventLoop) -> Engine:
 def _role(engine: Engine, behaviour: Behaviour, plan: Plan, agent: str) -> Role:
     if isinstance(behaviour, Loop):
         return LoopRole(engine, BUILT_IN[behaviour.ping], behaviour.think, behaviour.loops, behaviour.read_rate)
-    if isinstance(behaviour, Script):
+    if isinstance(behaviour, PythonSession):
+        session = load(behaviour)
+    else:
         session = player_of(behaviour, plan.files, plan.transport.receive_timeout)
-        return SessionRole(engine, session, plan.seed, agent, behaviour.read_rate)
-    raise NotImplementedError(behaviour)
+    return SessionRole(engine, session, plan.seed, agent, behaviour.read_rate)
 
 
 def _route(job: Job, book: Book, loop: asyncio.AbstractEventLoop) -> Route:

@@ -5,12 +5,17 @@ from time import monotonic
 
 import msgspec
 
+from loadgen.behaviour import PythonSession
 from loadgen.crew import Crew, Parent
 from loadgen.fanin import FanIn, Second
-from loadgen.wire import Job, Report, WorkerVitals, from_wire, to_wire
+from loadgen.wire import Job, Rehearsal, Report, WorkerVitals, from_wire, to_wire
 
 WARM_WITHIN = 60.0
 """Seconds that a worker may take to start."""
+REHEARSED_WITHIN = 60.0
+"""Seconds that the files of sessions may take to be imported."""
+SESSION_FILE = "session_file"
+"""The reason by which the traceback of a session's file goes that can't be imported."""
 HUNG_AFTER = 10.0
 """Seconds of silence after which a running worker is killed, and what it held counted as lost."""
 LEAVE_WITHIN = 5.0
@@ -41,6 +46,21 @@ class Pool:
         self._crews += parent.crews
         async with asyncio.timeout(WARM_WITHIN):
             await asyncio.gather(*(crew.warm() for crew in parent.crews))
+
+    async def rehearse(self, sessions: tuple[PythonSession, ...]) -> str:
+        """Lets every warm worker import the files of these sessions; why that can't be done, empty when it was."""
+        rehearsal = Rehearsal(sessions)
+        try:
+            async with asyncio.timeout(REHEARSED_WITHIN):
+                done = await asyncio.gather(*(crew.rehearse(rehearsal) for crew in self._crews))
+        except TimeoutError:
+            files = ", ".join(sorted({session.file for session in sessions}))
+            return f"{files} did not come to its end within {REHEARSED_WITHIN:.0f} s of being imported"
+        worst = next((rehearsed for rehearsed in done if rehearsed.problem), done[0])
+        self.notes += worst.notes  # one speaks for all: they ran the same
+        if worst.traceback:
+            self.tracebacks[SESSION_FILE] = worst.traceback
+        return worst.problem
 
     async def run(self, jobs: list[Job]) -> None:
         """Hands out the jobs, one a worker; workers without one leave."""

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from loadgen.arrivals import Share
+from loadgen.behaviour import PythonSession
 from loadgen.capacity import Limit
 from loadgen.fanin import Second
 from loadgen.plan import Plan
@@ -34,8 +35,23 @@ class Sources(msgspec.Struct, frozen=True):
     """Ports that no worker binds: reserved, privileged, and a few that the machine itself needs."""
 
 
-class Job(msgspec.Struct):
-    """Agent → worker, its first line: everything it has to know."""
+class Rehearsal(msgspec.Struct, tag=True):
+    """Agent → worker, before its job: the files of sessions that it will run."""
+
+    sessions: tuple[PythonSession, ...]
+
+
+class Rehearsed(msgspec.Struct):
+    """Worker → agent: whether all of them can be imported."""
+
+    problem: str = ""
+    """Why one can't; empty when all can."""
+    traceback: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Job(msgspec.Struct, tag=True):
+    """Agent → worker: everything it has to know."""
 
     plan: Plan
     share: Share

@@ -6,6 +6,7 @@ reason, also SIGKILL of its owner, the process leaves and the kernel closes its 
 
 import asyncio
 import gc
+import io
 import os
 import resource
 import signal
@@ -21,8 +22,10 @@ from loadgen.engine import CLOSE_WITHIN
 from loadgen.fanin import Second
 from loadgen.machine import raise_nofile, work_in_batches
 from loadgen.playbill import engine_for
+from loadgen.printed import Printed
 from loadgen.role import TICK
-from loadgen.wire import Job, Report, from_wire, to_wire
+from loadgen.sessionfile import LoadError, load
+from loadgen.wire import Job, Rehearsal, Rehearsed, Report, from_wire, to_wire
 
 HALF_A_MILLISECOND = 0.0005
 """The event loop rounds to whole milliseconds; rounded down, it would wake early, find nothing due, and spin."""
@@ -32,8 +35,10 @@ PAGE = resource.getpagesize()
 class Worker(asyncio.Protocol):
     """The engine's shell: its clock, its pipes, its seconds."""
 
-    def __init__(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, job: Job, loop: asyncio.AbstractEventLoop, pipe: int, printed: Printed) -> None:
         self._loop = loop
+        self._pipe = pipe
+        self._printed = printed
         self._start = job.start
         self._second = 0
         self._book = Book(hash((job.plan.seed, job.share.positions[:1])), CLOSE_WITHIN)
@@ -46,7 +51,7 @@ class Worker(asyncio.Protocol):
     async def run(self) -> None:
         """Runs until the load is over, or standard input is."""
         await self._loop.connect_read_pipe(lambda: self, os.fdopen(0, "rb", 0))
-        self._out, _ = await self._loop.connect_write_pipe(asyncio.Protocol, os.fdopen(1, "wb", 0))
+        self._out, _ = await self._loop.connect_write_pipe(asyncio.Protocol, os.fdopen(self._pipe, "wb", 0))
         delay = max(0.0, self._start - monotonic())
         self._loop.call_later(delay, self._tick, monotonic() + delay)
         await self._done
@@ -91,7 +96,7 @@ class Worker(asyncio.Protocol):
         self._second += 1
         assert self._out is not None
         report = Report(
-            second, finished, self._engine.waits_at, tracebacks=self._book.turn_samples(), abort=self._book.abort
+            second, finished, self._engine.waits_at, self._printed.take(), self._book.abort, self._book.turn_samples()
         )
         self._out.write(to_wire(report) + b"\n")
 
@@ -116,30 +121,63 @@ class Residence:
 
 
 def main() -> NoReturn:
-    """Entry of a worker process: the job is the first line of standard input, the next one would be `drain`."""
+    """Entry of a worker process: it may rehearse, then it is given its job; the next line would be `drain`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the owner decides
     raise_nofile()
     work_in_batches()
-    os.write(1, b"%d\n" % os.getpid())  # all modules are loaded: it is ready for its job
-    line, ended, rest = b"", b"", b""
+    pipe, printed = _keep_pipes()
+    os.write(pipe, b"%d\n" % os.getpid())  # all modules are loaded: it is ready for its job
+    order, rest = _read_order(b"")
+    while isinstance(order, Rehearsal):
+        os.write(pipe, to_wire(_rehearse(order, printed)) + b"\n")
+        order, rest = _read_order(rest)
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # a full collection over 64,000 live connections stalls the loop; the hot path makes no cycles
+    sys.stderr = printed
+    try:
+        uvloop.run(_main(order, rest, pipe, printed))
+    finally:
+        sys.stderr = sys.__stderr__
+    os._exit(0)  # the kernel closes what is left; its own pipe is closed already
+
+
+def _keep_pipes() -> tuple[int, Printed]:
+    """Its pipe to the agent, out of the reach of sessions: what they print and read is no line of that."""
+    pipe, printed = os.dup(1), Printed()
+    os.dup2(2, 1)
+    sys.stdin, sys.stdout = io.StringIO(), printed
+    return pipe, printed
+
+
+def _read_order(line: bytes) -> tuple[Job | Rehearsal, bytes]:
+    """The next line of standard input, which may have begun, and what came after it; leaves when there is none."""
+    line, ended, rest = line.partition(b"\n")
     while not ended:
         chunk = os.read(0, 65536)
         if not chunk:
             sys.exit(0)
         line, ended, rest = (line + chunk).partition(b"\n")
     try:
-        job = from_wire(line, Job)
+        return from_wire(line, Job | Rehearsal), rest  # type: ignore[arg-type]  # a union is no type to mypy
     except msgspec.DecodeError as error:
         sys.exit(f"worker: not a job: {error}")
-    gc.collect()
-    gc.freeze()
-    gc.disable()  # a full collection over 64,000 live connections stalls the loop; the hot path makes no cycles
-    uvloop.run(_main(job, rest))
-    os._exit(0)  # the kernel closes what is left; standard output is closed already
 
 
-async def _main(job: Job, rest: bytes) -> None:
-    worker = Worker(job, asyncio.get_running_loop())
+def _rehearse(rehearsal: Rehearsal, printed: Printed) -> Rehearsed:
+    try:
+        for session in rehearsal.sessions:
+            load(session)
+    except LoadError as error:
+        return Rehearsed(str(error), error.traceback, printed.take())
+    return Rehearsed(notes=printed.take())
+
+
+async def _main(job: Job, rest: bytes, pipe: int, printed: Printed) -> None:
+    try:
+        worker = Worker(job, asyncio.get_running_loop(), pipe, printed)
+    except LoadError as error:  # it was not among those that rehearsed
+        sys.exit(f"worker: {error}")
     if rest:
         worker.data_received(rest)
     await worker.run()

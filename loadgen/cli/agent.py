@@ -41,6 +41,7 @@ log = logging.getLogger("loadgen.agent")
     "--allow-target", multiple=True, metavar="CIDR|HOST",
     help="What it may load besides loopback; repeatable. It refuses anything else.",
 )  # fmt: skip
+@click.option("--allow-sessions", is_flag=True, help="Run the Python sessions that the coordinator sends.")
 @click.option(
     "--orphan-after", type=DURATION, default="30", help="Coordinator silent that long: drain, await a new one."
 )
@@ -49,7 +50,7 @@ log = logging.getLogger("loadgen.agent")
 def agent(
     ctx: click.Context, coordinator: str, token_file: Path | None, name: str, workers: int | None,
     max_connections: int, source: tuple[str, ...], ports: str, metrics: Endpoint, allow_target: tuple[str, ...],
-    orphan_after: float, once: bool,
+    allow_sessions: bool, orphan_after: float, once: bool,
 ) -> None:  # fmt: skip
     """Opens its share of the coordinator's connections from one worker process per core."""
     addresses = parse_sources(source)
@@ -63,6 +64,7 @@ def agent(
         sources=addresses,
         ports=parse_ports(ports),
         permit=Permit(allow_target),
+        allow_sessions=allow_sessions,
         orphan_after=orphan_after,
         once=once,
     )

@@ -32,6 +32,8 @@ def files(tmp_path):
     (tmp_path / "empty").write_text(" \n")
     (tmp_path / "latin.toml").write_bytes('target = "ws://caf\xe9/"\n'.encode("latin-1"))
     (tmp_path / "unknown.toml").write_text("rats = 2000\n")
+    (tmp_path / "torn.py").write_text("async def session(user:\n")
+    (tmp_path / "plain.py").write_text("\ndef session(user): ...\n")
     (tmp_path / "torn.toml").write_text("rate = \n")
     (tmp_path / "wrong.toml").write_text('rate = "many"\n')
     return tmp_path
@@ -66,6 +68,15 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int, program: str, *
         (COORD, "--plan {files}/wrong.toml", ["wrong.toml", "rate"]),
         (COORD, "--plan {files}/torn.toml", ["torn.toml", "line 1"]),
         (COORD, "--plan {files}/latin.toml", ["latin.toml", "utf-8"]),
+        (COORD, "--session {files}/none.py", ["none.py", "No such file"]),
+        (COORD, "--session {files}", ["{files}", "Is a directory"]),
+        (COORD, "--session {files}/torn.py", ["torn.py:1:", "never closed"]),
+        (COORD, "--session {files}/plain.py", ["plain.py:2:", "session is not an async def"]),
+        (COORD, "--session {files}/plain.py:login", ["plain.py", "'login'", "FILE.py:NAME"]),
+        (COORD, "--session s.py --plan p.toml", ["--session s.py", "--plan", "leave one of them out"]),
+        (COORD, "--session s.py --ping app", ["--session s.py", "--ping", "leave one of them out"]),
+        (COORD, "--session s.py --loops 3", ["--session s.py", "--loops", "leave one of them out"]),
+        (COORD, "--session s.py --think 3", ["--session s.py", "--think", "leave one of them out"]),
         (COORD, "--write-plan {files}/none/plan.toml", ["--write-plan", "No such file"]),
         (COORD, "--token-file {files}/empty", ["--token-file", "is empty"]),
         (COORD, "--token-file {files}/none", ["--token-file", "No such file"]),

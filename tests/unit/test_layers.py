@@ -15,13 +15,13 @@ LOADGEN = (
     "script jsonpath",
     "behaviour chance stretch soundness",
     "phased",
-    "params plan tally",
+    "params plan tally sessionfile",
     "fanin",
     "wire",
     # up to here all is pure
     "target_url metrics",
     # up to here the coordinator may import
-    "book stream throttle",
+    "book stream throttle printed",
     "connection",
     "sources permit",
     "machine",

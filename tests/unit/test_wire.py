@@ -6,6 +6,7 @@ from hypothesis import given
 
 from loadgen import wire
 from loadgen.arrivals import Share
+from loadgen.behaviour import PythonSession
 from loadgen.capacity import Limit
 from loadgen.fanin import Second
 from loadgen.plan import Plan
@@ -34,6 +35,8 @@ MESSAGES = [
         sources=SOURCES,
         most_open=16_000,
     ),
+    wire.Rehearsal((PythonSession(name="chat", file="chat.py", source="async def session(user): ..."),)),
+    wire.Rehearsed("chat.py:1: KeyError: 'x'", "Traceback", ("printed: hello",)),
     wire.Report(SECOND, finished=True, notes=("a – note",), tracebacks={"error_KeyError": "…"}),
     wire.Hello(
         name="client1",

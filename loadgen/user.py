@@ -10,12 +10,12 @@ import traceback
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import inf
-from random import Random
 from time import monotonic
 from types import coroutine
 from typing import Any, NamedTuple, Protocol
 
 from loadgen.book import microseconds
+from loadgen.chance import Chance
 from loadgen.connection import Connection
 from loadgen.session import ConnectFailed, ConnectionEnded, Visit
 from loadgen.tally import Tally
@@ -146,7 +146,7 @@ class User(Visit):
         self._alarm = inf
         """When its place on the wheel comes round; the time of any other place of its own is overtaken."""
         self._cancelling = 0
-        self._random: Random | None = None
+        self._random: Chance | None = None
         self._vars: dict[str, Any] | None = None
 
     # What sessions use.
@@ -162,10 +162,10 @@ class User(Visit):
         return self.role.target_of(self)
 
     @property
-    def random(self) -> Random:
-        """A generator of its own; the same plan gives the same numbers to the same user."""
+    def random(self) -> Chance:
+        """A generator of its own, as random.Random; the same plan gives the same numbers to the same user."""
         if self._random is None:
-            self._random = Random(f"{self.role.seed}/{self.number}")
+            self._random = Chance(self.role.seed, self.number)
         return self._random
 
     @property

@@ -95,7 +95,10 @@ class WebSocket(Connection):
     def receive(self, timeout: float | None = None) -> Generator[Any, Any, str | bytes]:
         """The next message, str or bytes; raises TimeoutError, or ConnectionEnded once none is left."""
         if self.inbox:
-            return self.inbox.popleft()
+            message = self.inbox.popleft()
+            if not self.inbox:
+                self.inbox = None  # an empty one takes as much memory as the rest of a connection
+            return message
         return (yield from self._await(Awaited.MESSAGE, timeout))  # type: ignore[no-any-return]
 
     async def receive_until(

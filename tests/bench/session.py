@@ -1,0 +1,52 @@
+"""One worker whose users run a session in Python, or a script: memory per user, CPU per turn of a dozen lines."""
+
+from math import ceil
+from pathlib import Path
+
+from loadgen.behaviour import Behaviour, Script
+from loadgen.plan import Plan
+from loadgen.script import Connect, For, Send, SetVars, Think, Transaction
+from loadgen.sessionfile import read_session
+from loadgen.wire import Sources
+from tests.bench.goal import Goal
+from tests.bench.job import resident_bytes, seconds_of, working
+from tests.processes import target
+
+USERS, RATE, HELD = 10_000, 2000.0, 8.0
+DOZEN = Path(__file__).with_name("dozen_lines.py")
+SCRIPT = Script(
+    name="dozen",
+    steps=(
+        Connect(),
+        SetVars(names=("word",), source="random_string"),
+        For(
+            var="turn",
+            first=1,
+            last=1000,
+            steps=(
+                Transaction(name="turn", steps=(Send(text='{"type":"ping"}', ack=True), Think(seconds=2.0))),
+                Think(seconds=2.0),
+            ),
+        ),
+    ),
+)
+
+
+def run() -> list[Goal]:
+    """Memory per user, in Python and as a script."""
+    with target("--workers", "1", "--limit", "25000", "--mode", "appwrite") as url:
+        return [
+            Goal("memory per user of a session in Python", kib(url.port, read_session(DOZEN)), "KiB", 5.0),
+            Goal("memory per user of a script", kib(url.port, SCRIPT), "KiB", 5.0),
+        ]
+
+
+def kib(port: int, behaviour: Behaviour) -> float:
+    """What a worker grew by for each user, all of them in the middle of their sessions."""
+    plan = Plan(rate=RATE, max=USERS, hold=HELD, sessions=(behaviour,))
+    last = ceil(USERS / RATE + HELD) - 1
+    with working(port, plan, [Sources(("127.0.2.4",), 20_000, 60_000)]) as (process,):
+        before = resident_bytes(process.pid)
+        *_, end = seconds_of(process, last)
+        assert end.held.open == USERS, f"{end.held.open} of {USERS} are open, closed {end.tally.closed}"
+    return (end.rss - before) / USERS / 1024

@@ -16,7 +16,8 @@ from coordinator.rundir import read_run
 from loadgen.behaviour import PythonSession
 from loadgen.errors import OperatorError, PlanError
 from loadgen.params import DURATION, ENDPOINT, RATE, run_command
-from loadgen.plan import TARGET, Plan, plan_of, read_plan, to_toml
+from loadgen.plan import TARGET, Plan, plan_of
+from loadgen.planfile import read_plan, to_toml
 from loadgen.sessionfile import read_session
 
 PLANNED = ("target", "rate", "max", "arrival", "seed", "hold", "think", "loops", "ping")
@@ -80,7 +81,10 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
 
 
 def _plan(ctx: click.Context, options: dict[str, Any]) -> Plan:
-    """The plan of the file, if any, with what was given explicitly put over it; the other way round it is defaults."""
+    """The plan of the file, if any, with what was given explicitly put over it; the other way round it is defaults.
+
+    Raises PlanError for an option that would say nothing.
+    """
     given = {name: options[name] for name in PLANNED}
     if options["session"] is not None:
         return plan_of(given | {"sessions": (_session(ctx, options["session"]),)})
@@ -89,7 +93,11 @@ def _plan(ctx: click.Context, options: dict[str, Any]) -> Plan:
     explicit = {
         name: value for name, value in given.items() if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
     }
-    return plan_of(msgspec.structs.asdict(read_plan(options["plan"])) | explicit)
+    plan = read_plan(options["plan"])
+    for name in sorted(plan.overruled & explicit.keys()):
+        option = "TARGET" if name == "target" else f"--{name}"
+        raise PlanError(f"{option} says nothing beside what {options['plan']} has instead; change it there")
+    return plan_of(msgspec.structs.asdict(plan) | explicit)
 
 
 def _session(ctx: click.Context, text: str) -> PythonSession:

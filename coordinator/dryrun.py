@@ -11,7 +11,8 @@ from coordinator.conduct import Settings, check_shares
 from coordinator.words import columns, count, one_line, seconds
 from loadgen.arrivals import Share
 from loadgen.capacity import Limit, first_to_give_out
-from loadgen.plan import Plan, to_toml
+from loadgen.plan import Plan
+from loadgen.planfile import to_toml
 
 TUNE_WITHIN = 60.0
 """Seconds that `loadgen-tune check` may take."""

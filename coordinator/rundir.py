@@ -19,7 +19,8 @@ from coordinator.timeline import Entry
 from coordinator.words import clean_name, traceback_file
 from loadgen.errors import OperatorError
 from loadgen.histogram import Histogram
-from loadgen.plan import Plan, to_toml
+from loadgen.plan import Plan
+from loadgen.planfile import to_toml
 from loadgen.tally import Tally
 from loadgen.version import VERSION
 from loadgen.wire import WIRE

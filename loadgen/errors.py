@@ -12,8 +12,8 @@ class OperatorError(Exception):
     exit_code = 2
 
 
-class PlanError(OperatorError):
-    """A plan that can't be run."""
+class PlanError(OperatorError, ValueError):
+    """A plan that can't be run; as a ValueError, so that whoever decodes one adds where in it."""
 
 
 class FleetError(OperatorError):

@@ -24,6 +24,14 @@ class Endpoint(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+def seconds_of(text: str) -> float:
+    """The duration that a text says; a ValueError when it says none."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)", text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration; write 30, 30s, 5m or 1h")
+    return float(match[1]) * SECONDS_PER[match[2]]
+
+
 class DurationType(click.ParamType[float]):
     """Seconds from `30`, `30s`, `500ms`, `5m` or `1h`."""
 
@@ -31,10 +39,10 @@ class DurationType(click.ParamType[float]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The duration in seconds; zero is legal, a negative or unknown one is not."""
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)", str(value).strip())
-        if match is None:
-            self.fail(f"{value!r} is not a duration; write 30, 30s, 5m or 1h", param, ctx)
-        return float(match[1]) * SECONDS_PER[match[2]]
+        try:
+            return seconds_of(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class EndpointType(click.ParamType[Endpoint]):

@@ -1,6 +1,7 @@
 """The parts that a run has one after another: who arrives in them, who is sent away and comes back."""
 
 import sys
+from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
@@ -8,6 +9,8 @@ import msgspec
 HIGHEST = sys.float_info.max  # JSON has no infinity
 Positive = Annotated[float, msgspec.Meta(gt=0, le=HIGHEST)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0, le=HIGHEST)]
+MOST_ARRIVALS = 10**12
+"""In one phase; whatever brings more is a slip of the pen."""
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -38,6 +41,25 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Seconds over which a storm's connections come back, evenly."""
     sessions: dict[str, Positive] = {}
     """The weights of the sessions that arrive in this phase, by name, where they are not the plan's own."""
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """What keeps it from being run: the key at fault, if it is one, and what is wrong with it."""
+        if self.duration is None:
+            yield from self._faults_without_duration()
+        elif self.jitter > self.duration:
+            yield "jitter", "is longer than the phase's `duration`; all who were cut must be back by its end"
+        if self.jitter and not self.storm:
+            yield "jitter", "says nothing without a `storm`"
+        if self.max is not None and not (self.rate or self.rate_to):
+            yield "max", "says nothing without a `rate`"
+
+    def _faults_without_duration(self) -> Iterator[tuple[str, str]]:
+        if self.rate_to is not None:
+            yield "rate_to", "needs a `duration`, in which the rate gets there"
+        if self.storm:
+            yield "storm", "needs a `duration`, in which those who were cut come back"
+        if not self.rate or self.max is None:
+            yield "", "needs a `duration`, or a `rate` and a `max`"
 
     @property
     def last_rate(self) -> float:

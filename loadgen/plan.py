@@ -1,18 +1,22 @@
 """The frozen plan of a run: what is asked of the fleet, as options, a TOML file or a Tsung configuration say it."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from loadgen.arrivals import Schedule
-from loadgen.behaviour import Behaviour, Loop
+from loadgen.behaviour import Behaviour, Loop, files_of
 from loadgen.errors import PlanError
 from loadgen.phased import PhasedSchedule
-from loadgen.phases import NotNegative, Phase, Positive
+from loadgen.phases import MOST_ARRIVALS, NotNegative, Phase, Positive
 
 TARGET = "ws://127.0.0.1:9505/v1/realtime?project=console&channels[]=files"
+
+
+INSTEAD = {"phases": ("rate", "max"), "sessions": ("think", "loops", "ping"), "targets": ("target",)}
+"""What a key says instead of others."""
 
 
 class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -26,7 +30,7 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class Client(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the agent of this name is asked for, where its own command line does not say."""
 
-    name: str
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     weight: Positive = 1.0
     """Its part of all arrivals, in proportion to the others' weights."""
     workers: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -90,6 +94,42 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """The texts of the files that scripts read lines from, by id."""
     transport: Transport = Transport()
 
+    def __post_init__(self) -> None:
+        for at, what in self._faults():
+            raise PlanError(f"`{at}` {what}")
+
+    def _faults(self) -> Iterator[tuple[str, str]]:
+        """What keeps it from being run: where, and what is wrong there."""
+        for place, phase in enumerate(self.phases):
+            yield from _below(f"phases[{place}]", phase.faults())
+        yield from self._faults_of_totals()
+        yield from self._faults_of_mixes()
+        yield from _twice("sessions", "name", [session.name for session in self.sessions])
+        yield from _twice("targets", "url", [target.url for target in self.targets])
+        yield from _twice("clients", "name", [client.name for client in self.clients])
+        for place, session in enumerate(self.sessions):
+            for file in sorted(files_of(session) - self.files.keys()):
+                yield f"sessions[{place}]", f"reads from the file {file!r}, which is not among the plan's `files`"
+
+    def _faults_of_mixes(self) -> Iterator[tuple[str, str]]:
+        names = [behaviour.name for behaviour in self.behaviours]
+        for place, phase in enumerate(self.phases):
+            for name in phase.sessions:
+                if name not in names:
+                    yield f"phases[{place}].sessions.{name}", f"is none of the plan's sessions: {', '.join(names)}"
+
+    def _faults_of_totals(self) -> Iterator[tuple[str, str]]:
+        for place, phase in enumerate(self.phases):
+            if phase.area > MOST_ARRIVALS:
+                yield f"phases[{place}].rate", f"brings {phase.area:.3g} connections; {MOST_ARRIVALS:,} are the most"
+        if self.phases and self.total == 0:
+            yield "phases", "bring no connection at all; give one of them a `rate`"
+
+    @property
+    def overruled(self) -> frozenset[str]:
+        """The keys that say nothing in this plan, since others say it instead."""
+        return frozenset(key for other, keys in INSTEAD.items() if getattr(self, other) for key in keys)
+
     @property
     def schedule(self) -> Schedule | PhasedSchedule:
         """When each connection is due."""
@@ -125,14 +165,14 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         return min(latest, (gates[-1] if gates else 0.0) + schedule.end() + self.hold)
 
 
-def read_plan(path: Path) -> Plan:
-    """The plan in a TOML file; an unreadable or unusable one raises a PlanError naming the key."""
-    try:
-        return msgspec.toml.decode(path.read_bytes(), type=Plan)
-    except OSError as error:
-        raise PlanError(f"{path}: {error.strerror}; give the path of a plan file") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise PlanError(f"{path}: {error}") from error
+def _below(at: str, faults: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    return ((f"{at}.{key}" if key else at, what) for key, what in faults)
+
+
+def _twice(table: str, key: str, values: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            yield f"{table}[{place}].{key}", f"is {value!r} a second time; each must be its own"
 
 
 def plan_of(options: dict[str, Any]) -> Plan:
@@ -141,8 +181,3 @@ def plan_of(options: dict[str, Any]) -> Plan:
         return msgspec.convert(options, Plan)
     except msgspec.ValidationError as error:
         raise PlanError(f"{error}".replace("`$.", "`--")) from error
-
-
-def to_toml(plan: Plan) -> bytes:
-    """The plan as TOML; reading it back gives the same plan."""
-    return msgspec.toml.encode(plan)

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from msgspec.structs import replace
+
 from loadgen.behaviour import PythonSession
 from loadgen.errors import PlanError
 
@@ -28,22 +30,34 @@ class LoadError(PlanError):
 
 def read_session(path: Path, function: str = "", name: str = "") -> PythonSession:
     """The session in a file; raises PlanError, naming file and line, when there is none that can be run."""
+    function = function or DEFAULT
+    name = name or (function if function != DEFAULT else path.stem)
+    return embedded(PythonSession(name=name, file=str(path), function=function), Path())
+
+
+def embedded(session: PythonSession, folder: Path) -> PythonSession:
+    """The session with its source and that source's hash: as it says, else from its file, relative to a folder.
+
+    Raises PlanError when there is none that can be run, or when it does not fit a hash that is there already.
+    """
+    source = session.source or _read(folder / session.file)
+    found = digest(source)
+    if session.sha256 not in ("", found):
+        raise PlanError(
+            f"`sha256` does not fit the source of {session.file}: that has {found}; leave it out to accept it"
+        )
+    session = replace(session, source=source, sha256=found)
+    check_session(session)
+    return session
+
+
+def _read(path: Path) -> str:
     try:
-        source = decode_source(path.read_bytes())
+        return decode_source(path.read_bytes())
     except OSError as error:
         raise PlanError(f"{path}: {error.strerror}; give the path of a Python file") from error
     except (SyntaxError, UnicodeDecodeError) as error:  # an unknown encoding, or not in the one that it declares
         raise PlanError(f"{path}: {error}") from error
-    function = function or DEFAULT
-    session = PythonSession(
-        name=name or (function if function != DEFAULT else path.stem),
-        file=str(path),
-        function=function,
-        source=source,
-        sha256=digest(source),
-    )
-    check_session(session)
-    return session
 
 
 def digest(source: str) -> str:
@@ -61,6 +75,10 @@ def check_session(session: PythonSession) -> None:
         there = f"there is {', '.join(known)}" if known else "there is no async def in it"
         raise PlanError(f"{file}: no function {function!r}; {there}; write FILE.py:NAME, or async def {function}(user)")
     node = named[-1]
+    if isinstance(node, ast.Import | ast.ImportFrom) or (
+        isinstance(node, ast.Assign) and isinstance(node.value, ast.Name | ast.Attribute | ast.Call)
+    ):
+        return  # what that is, only running it tells
     if not isinstance(node, ast.AsyncFunctionDef):
         raise PlanError(f"{file}:{node.lineno}: {function} is not an async def; write async def {function}(user)")
     if any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in _own(node)):
@@ -84,6 +102,8 @@ def _names(node: ast.stmt, name: str) -> bool:
     """Whether a statement of the file gives something this name."""
     if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef | ast.ClassDef):
         return node.name == name
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return any((alias.asname or alias.name) == name for alias in node.names)
     targets = node.targets if isinstance(node, ast.Assign) else []
     return any(isinstance(target, ast.Name) and target.id == name for target in targets)
 

@@ -36,6 +36,9 @@ def files(tmp_path):
     (tmp_path / "plain.py").write_text("\ndef session(user): ...\n")
     (tmp_path / "torn.toml").write_text("rate = \n")
     (tmp_path / "wrong.toml").write_text('rate = "many"\n')
+    (tmp_path / "phases.toml").write_text("hold = 5\n\n[[phases]]\nrate = 5\nmax = 5\n")
+    (tmp_path / "endless.toml").write_text("hold = 5\n\n[[phases]]\nrate = 5\n")
+    (tmp_path / "python.toml").write_text('[[sessions]]\nkind = "python"\nname = "a"\nfile = "empty"\n')
     return tmp_path
 
 
@@ -77,6 +80,10 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int, program: str, *
         (COORD, "--session s.py --ping app", ["--session s.py", "--ping", "leave one of them out"]),
         (COORD, "--session s.py --loops 3", ["--session s.py", "--loops", "leave one of them out"]),
         (COORD, "--session s.py --think 3", ["--session s.py", "--think", "leave one of them out"]),
+        (COORD, "--plan {files}/endless.toml", ["endless.toml, line 3: ", "`phases[0]` needs a `duration`"]),
+        (COORD, "--plan {files}/phases.toml --rate 5", ["--rate says nothing", "phases.toml"]),
+        (COORD, "--plan {files}/phases.toml", ["5 arrivals in all phases", "16 agents", "rounds to nothing"]),
+        (COORD, "--plan {files}/python.toml", ["python.toml, line 1: ", "empty has no session"]),
         (COORD, "--write-plan {files}/none/plan.toml", ["--write-plan", "No such file"]),
         (COORD, "--token-file {files}/empty", ["--token-file", "is empty"]),
         (COORD, "--token-file {files}/none", ["--token-file", "No such file"]),

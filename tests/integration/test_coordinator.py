@@ -236,7 +236,7 @@ async def test_paths_that_change_something_need_the_token_and_mistakes_are_one_l
 
         for path, content, status, words in [
             ("", b"{", 400, "truncated"),
-            ("", b'{"name": 1, "wire": 1}', 400, "$.name"),
+            ("", b'{"name": 1, "wire": %d}' % WIRE, 400, "$.name"),
             ("", b'{"wire": 99, "version": "9.9"}', 426, "wire version 99 (loadgen 9.9)"),
             ("/nobody/seconds", to_wire(Post()), 404, "join anew"),
             ("/nobody/seconds", b"[1]", 400, "object"),

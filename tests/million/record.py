@@ -7,7 +7,8 @@ import msgspec
 
 from coordinator.rundir import RunRecord, read_run
 from loadgen.machine import Machine, facts
-from loadgen.plan import Plan, read_plan
+from loadgen.plan import Plan
+from loadgen.planfile import read_plan
 from tests.million.watch import Processes, Sample, meminfo
 
 MACHINE, MEMORY, MILLION = "machine.json", "memory.jsonl", "million.json"

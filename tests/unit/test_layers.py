@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 LOADGEN = (
-    "version errors",
+    "version errors whereabouts",
     "histogram arrivals frames handshake appwrite wheel drain capacity phases template pattern",
     "script jsonpath",
     "behaviour chance stretch soundness",
@@ -19,11 +19,12 @@ LOADGEN = (
     "fanin",
     "wire",
     # up to here all is pure
-    "target_url metrics",
+    "target_url sources",
+    "planfile metrics",
     # up to here the coordinator may import
     "book stream throttle printed",
     "connection",
-    "sources permit",
+    "permit",
     "machine",
     "limits",
     "dialer session",

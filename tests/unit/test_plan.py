@@ -1,58 +1,19 @@
-import tomllib
 from math import inf
-from pathlib import Path
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from loadgen.arrivals import Schedule, Share
+from loadgen.behaviour import Loop, Script
 from loadgen.errors import PlanError
 from loadgen.phased import PhasedSchedule
 from loadgen.phases import Phase
-from loadgen.plan import Plan, plan_of, read_plan, to_toml
+from loadgen.plan import Client, Plan, Target, plan_of
+from loadgen.script import If, SetVars
 from loadgen.wire import from_wire, to_wire
+from tests.unit.plans import plans
 from tests.unit.strategies import unhurried
-
-positive = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
-plans = st.builds(
-    Plan,
-    target=st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
-    rate=positive,
-    max=st.integers(1, 2**62),
-    arrival=st.sampled_from(("uniform", "poisson")),
-    seed=st.integers(-(2**63), 2**63 - 1),
-    hold=st.floats(min_value=0, allow_infinity=False),
-    think=positive,
-    loops=st.integers(0, 2**62),
-    ping=st.sampled_from(("protocol", "app", "none")),
-)
-
-
-@pytest.fixture
-def plan_file(tmp_path):
-    """Writes a plan file and gives its path."""
-
-    def write(content: str | bytes) -> Path:
-        path = tmp_path / "plan.toml"
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write
-
-
-@pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    return tmp_path_factory.mktemp("plan") / "plan.toml"
-
-
-@unhurried
-@given(plan=plans)
-def test_a_plan_written_as_toml_is_read_back_the_same(plan, path):
-    path.write_bytes(to_toml(plan))
-
-    assert read_plan(path) == plan
 
 
 @unhurried
@@ -61,68 +22,12 @@ def test_a_plan_survives_the_wire(plan):
     assert from_wire(to_wire(plan), Plan) == plan
 
 
-def test_the_file_says_every_value_even_the_defaults():
-    """A plan.toml reproduces its run with a later version, whose defaults may be others."""
-    assert set(tomllib.loads(to_toml(Plan()).decode())) == set(Plan.__struct_fields__)
+def test_the_defaults_are_the_reference_run():
+    plan = Plan()
 
-
-def test_the_defaults_are_the_reference_run(plan_file):
-    plan = read_plan(plan_file(""))
-
-    assert plan == Plan()
     assert (plan.rate, plan.max, plan.hold, plan.think, plan.loops) == (2000, 1_000_000, 60, 30, 1000)
     assert (plan.arrival, plan.ping) == ("uniform", "protocol")
     assert plan.target == "ws://127.0.0.1:9505/v1/realtime?project=console&channels[]=files"
-
-
-def test_whole_numbers_do_for_fractions(plan_file):
-    assert read_plan(plan_file("rate = 500\nhold = 0\n")) == Plan(rate=500.0, hold=0.0)
-
-
-WRONG = {
-    "an unknown key": ("speed = 3", "speed"),
-    "text for a number": ("rate = 'fast'", "rate"),
-    "a fraction for a count": ("max = 1.5", "max"),
-    "a number for text": ("target = 9505", "target"),
-    "a truth value for a number": ("loops = true", "loops"),
-    "a negative rate": ("rate = -1.0", "rate"),
-    "a rate of zero": ("rate = 0", "rate"),
-    "a rate that is no number": ("rate = nan", "rate"),
-    "an infinite rate": ("rate = inf", "rate"),
-    "no connections": ("max = 0", "max"),
-    "a negative hold": ("hold = -0.5", "hold"),
-    "an endless hold": ("hold = inf", "hold"),
-    "a think time of zero": ("think = 0", "think"),
-    "an endless think time": ("think = inf", "think"),
-    "negative loops": ("loops = -1", "loops"),
-    "an unknown arrival": ("arrival = 'bunched'", "arrival"),
-    "an unknown ping": ("ping = 'pong'", "ping"),
-    "a table for a value": ("[rate]\nper = 'second'", "rate"),
-}
-
-
-@pytest.mark.parametrize(("content", "key"), WRONG.values(), ids=WRONG)
-def test_a_plan_that_cannot_be_run_is_a_plan_error_naming_file_and_key(plan_file, content, key):
-    path = plan_file(content)
-    with pytest.raises(PlanError) as caught:
-        read_plan(path)
-
-    assert str(path) in str(caught.value)
-    assert key in str(caught.value).replace(str(path), "")
-
-
-@pytest.mark.parametrize("content", ["rate 2000", "rate = 1\nrate = 2", "[", b"target = '\xff'"])
-def test_what_is_not_toml_is_a_plan_error_naming_the_file(plan_file, content):
-    path = plan_file(content)
-    with pytest.raises(PlanError) as caught:
-        read_plan(path)
-
-    assert str(path) in str(caught.value)
-
-
-def test_a_file_that_is_not_there_is_a_plan_error(tmp_path):
-    with pytest.raises(PlanError, match=r"nowhere\.toml: No such file"):
-        read_plan(tmp_path / "nowhere.toml")
 
 
 def test_a_plan_of_options():
@@ -184,3 +89,60 @@ def test_with_poisson_arrivals_too():
     *_, (_, last) = plan.schedule.dues(Share())
 
     assert plan.drain_at() == last + 60
+
+
+USERS = Loop(name="users")
+READER = Script(
+    name="reader", steps=(If(condition={"var": "x"}, steps=(SetVars(names=("a",), source="file", file="names"),)),)
+)
+UNUSABLE = {
+    "a phase without an end": ({"phases": (Phase(rate=5),)}, "`phases[0]` needs a `duration`, or a `rate` and a `max`"),
+    "a hold without an end": ({"phases": (Phase(rate=5, max=5), Phase())}, "`phases[1]` needs a `duration`"),
+    "a ramp without an end": ({"phases": (Phase(rate=5, rate_to=9, max=5),)}, "`phases[0].rate_to` needs a `duration`"),
+    "a storm without an end": ({"phases": (Phase(rate=5, max=5, storm=0.5),)}, "`phases[0].storm` needs a `duration`"),
+    "a storm that outlasts its phase": (
+        {"phases": (Phase(rate=5, max=5), Phase(duration=5, storm=0.5, jitter=6))},
+        "`phases[1].jitter` is longer than the phase's `duration`",
+    ),
+    "jitter of nothing": ({"phases": (Phase(rate=5, duration=5, jitter=1),)}, "`phases[0].jitter` says nothing"),
+    "a bound of nothing": ({"phases": (Phase(duration=5, max=1),)}, "`phases[0].max` says nothing without a `rate`"),
+    "too many": ({"phases": (Phase(rate=1e300, duration=1e300),)}, "`phases[0].rate` brings inf connections"),
+    "nobody at all": ({"phases": (Phase(rate=0.1, duration=1),)}, "`phases` bring no connection at all"),
+    "a mix of strangers": (
+        {"phases": (Phase(rate=5, max=5, sessions={"loop": 1, "uers": 1}),), "sessions": (USERS,)},
+        "`phases[0].sessions.loop` is none of the plan's sessions: users",
+    ),
+    "two sessions of one name": ({"sessions": (USERS, USERS)}, "`sessions[1].name` is 'users' a second time"),
+    "a target twice": ({"targets": (Target(url="ws://a/"),) * 2}, "`targets[1].url` is 'ws://a/' a second time"),
+    "a client twice": ({"clients": (Client(name="a"),) * 2}, "`clients[1].name` is 'a' a second time"),
+    "a script's file that is not there": (
+        {"sessions": (USERS, READER), "files": {"name": "x"}},
+        "`sessions[1]` reads from the file 'names', which is not among the plan's `files`",
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "words"), UNUSABLE.values(), ids=UNUSABLE)
+def test_a_plan_that_cannot_be_run_is_none(values, words):
+    with pytest.raises(PlanError) as caught:
+        Plan(**values)
+
+    assert str(caught.value).startswith(words)
+
+
+def test_what_others_say_instead_says_nothing():
+    assert Plan().overruled == set()
+    assert Plan(phases=(Phase(rate=1, max=1),), sessions=(USERS,)).overruled == {
+        "rate",
+        "max",
+        "think",
+        "loops",
+        "ping",
+    }
+    assert Plan(targets=(Target(url="ws://a/"),)).overruled == {"target"}
+
+
+def test_the_built_in_loop_may_be_named_in_a_phase():
+    plan = Plan(phases=(Phase(rate=1, max=1, sessions={"loop": 1.0}),), think=5.0)
+
+    assert plan.behaviours == (Loop(name="loop", think=5.0),)

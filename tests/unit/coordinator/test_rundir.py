@@ -13,7 +13,8 @@ from coordinator.run import Run
 from coordinator.rundir import RunDir, read_run
 from coordinator.summary import summary_of
 from loadgen.errors import OperatorError
-from loadgen.plan import Plan, read_plan
+from loadgen.plan import Plan
+from loadgen.planfile import read_plan
 from tests.unit.coordinator.fleet import PLAN, drained, opened, seconds, started
 
 START = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)

@@ -1,0 +1,141 @@
+"""Plan files: TOML in, a plan out that can be run, and back again. A mistake is told with its line and its key."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomli_w
+from msgspec.structs import replace
+
+from loadgen.behaviour import PythonSession, urls_of
+from loadgen.errors import PlanError
+from loadgen.params import seconds_of
+from loadgen.plan import INSTEAD, Plan
+from loadgen.sessionfile import embedded
+from loadgen.sources import parse_ports, parse_sources
+from loadgen.target_url import TargetUrl
+from loadgen.whereabouts import keys_of, line_of
+
+DURATIONS = {
+    "phases": ("duration", "jitter"),
+    "sessions": ("think",),
+    "transport": ("connect_timeout", "receive_timeout"),
+}
+"""The keys of a plan's tables that are durations: they may be written as text, `5m`."""
+_PLACED = re.compile(r"(.*) - at (?:`key` in )?`\$\.?([^`]*)`", re.DOTALL)
+"""How msgspec ends its messages."""
+OWN_DURATIONS = ("hold", "stop_after", "think")
+"""Those of the plan itself."""
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in a TOML file, with the sources of its sessions in Python.
+
+    An unreadable or unusable one raises a PlanError: one line that names the file, the line and the key.
+    """
+    try:
+        text = path.read_bytes().decode()
+        document = tomllib.loads(text)
+    except OSError as error:
+        raise PlanError(f"{path}: {error.strerror}; give the path of a plan file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path}: {error}") from error
+    try:
+        return _plan_of(document, path.parent)
+    except (msgspec.ValidationError, PlanError) as error:
+        raise PlanError(_where(path, text, str(error))) from error
+
+
+def to_toml(plan: Plan) -> bytes:
+    """The plan as TOML: every value that says something, also the defaults; reading it back gives the same plan."""
+    values = msgspec.to_builtins(plan)
+    for key in plan.overruled:
+        del values[key]
+    return tomli_w.dumps(_without_none(values)).encode()
+
+
+def _without_none(value: Any) -> Any:
+    """TOML has no null: what is None is not said."""
+    if isinstance(value, dict):
+        return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
+    return [_without_none(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _plan_of(document: dict[str, Any], folder: Path) -> Plan:
+    for other, keys in INSTEAD.items():
+        for key in keys:
+            if document.get(other) and key in document:
+                raise PlanError(f"`{key}` says nothing in a plan with `{other}`; leave one of them out")
+    _read_durations(document)
+    plan = _complete(msgspec.convert(document, Plan), folder)
+    _check(plan)
+    return plan
+
+
+def _read_durations(document: dict[str, Any]) -> None:
+    """Puts numbers of seconds in the place of durations written as text."""
+    for key in OWN_DURATIONS:
+        if document.get(key) != "sessions" or key != "hold":
+            _read_duration(document, key, key)
+    for name, keys in DURATIONS.items():
+        tables = document.get(name, [])
+        for place, table in enumerate(tables if isinstance(tables, list) else [tables]):
+            for key in keys if isinstance(table, dict) else ():
+                _read_duration(table, key, f"{name}[{place}].{key}" if isinstance(tables, list) else f"{name}.{key}")
+
+
+def _read_duration(table: dict[str, Any], key: str, at: str) -> None:
+    if isinstance(table.get(key), str):
+        try:
+            table[key] = seconds_of(table[key])
+        except ValueError as error:
+            raise PlanError(f"`{at}`: {error}") from error
+
+
+def _complete(plan: Plan, folder: Path) -> Plan:
+    """With the sources of its sessions in Python."""
+    sessions = list(plan.sessions)
+    for place, session in enumerate(sessions):
+        if isinstance(session, PythonSession):
+            with _at(f"sessions[{place}]"):
+                sessions[place] = embedded(session, folder)
+    return replace(plan, sessions=tuple(sessions))
+
+
+def _check(plan: Plan) -> None:
+    """What can be looked at before anyone resolves a name or binds an address."""
+    urls = [(f"targets[{place}].url", target.url) for place, target in enumerate(plan.targets)]
+    urls = urls or [("target", plan.target)]
+    urls += [(f"sessions[{place}]", url) for place, session in enumerate(plan.sessions) for url in urls_of(session)]
+    for at, url in urls:
+        with _at(at):
+            TargetUrl.parse(url)
+    for place, client in enumerate(plan.clients):
+        with _at(f"clients[{place}].sources"):
+            parse_sources(client.sources)
+    if plan.transport.ports:
+        with _at("transport.ports"):
+            parse_ports(plan.transport.ports)
+
+
+@contextmanager
+def _at(path: str) -> Iterator[None]:
+    """Adds where in the plan it was to a mistake."""
+    try:
+        yield
+    except PlanError as error:
+        raise PlanError(f"{error} - at `$.{path}`") from error
+
+
+def _where(path: Path, text: str, message: str) -> str:
+    """A message with file and line; where it names a key itself, it is that key's line."""
+    found = _PLACED.fullmatch(message)
+    what, at = (found[1], found[2]) if found else (message, "")
+    named = re.search(r"`([^`]+)`", what)
+    line = line_of(text, keys_of(at) + (keys_of(named[1]) if named else ()))
+    start = f"{path}, line {line}: " if line else f"{path}: "
+    return start + (f"`{at}`: {what}" if at else what)

@@ -241,7 +241,7 @@ async def test_paths_that_change_something_need_the_token_and_mistakes_are_one_l
             ("/nobody/seconds", to_wire(Post()), 404, "join anew"),
             ("/nobody/seconds", b"[1]", 400, "object"),
             ("/nobody", b"", 404, "Not Found"),
-            ("", io.BytesIO(bytes(9 << 20)), 413, "exceeded"),
+            ("", io.BytesIO(bytes(65 << 20)), 413, "exceeded"),
         ]:
             code, answer = await post(http, agents + path, content, **bearer)
             assert (code, words in answer["error"]) == (status, True), answer

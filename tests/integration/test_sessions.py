@@ -114,11 +114,11 @@ async def test_what_came_over_altered_is_not_run(tmp_path, chat, server):
             async with asyncio.timeout(PATIENCE):
                 while not any(member.ready or member.refusal for member in altered.members.values()):  # noqa: ASYNC110 -- no event
                     await asyncio.sleep(0.05)
+            (refusal,) = (member.refusal for member in altered.members.values())
     finally:
         await serving.stop()
 
-    (member,) = altered.members.values()
-    assert "chat.py with another SHA-256 than the plan says" in member.refusal
+    assert "chat.py with another SHA-256 than the plan says" in refusal
     assert not (tmp_path / "it-ran").exists()
 
 

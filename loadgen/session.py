@@ -41,7 +41,7 @@ class Visit:
             return None
         try:
             return self.coroutine.send(value)
-        except BaseException as end:
+        except BaseException as end:  # StopIteration, or whatever the session did not catch
             self.coroutine = None
             self.over(end)
 
@@ -53,7 +53,7 @@ class Visit:
             # No name is given to the exception: its traceback would hold this frame, the frame would hold it, and
             # with the collector off nobody would ever undo that.
             return self.coroutine.throw(kind(*about))
-        except BaseException as end:
+        except BaseException as end:  # most often the very one that was raised
             self.coroutine = None
             self.over(end)
 
@@ -120,7 +120,7 @@ class LoopVisit(Visit):
             return False
         try:
             wish = self.coroutine.send(value)
-        except BaseException as end:
+        except BaseException as end:  # StopIteration; anything else is a bug, which `over` raises again
             self.coroutine = None
             self.over(end)
             return False

@@ -218,7 +218,7 @@ class User(Visit):
         begin = monotonic()
         try:
             yield
-        except BaseException:
+        except BaseException:  # cancelled or drained in the middle is not done either
             self.count(f"tr_{name}_failed")
             raise
         self.took(f"tr_{name}", monotonic() - begin)
@@ -238,7 +238,7 @@ class User(Visit):
         self.role.idle(self, idle=True)
         try:
             self.coroutine = session(self)
-        except Exception as error:
+        except Exception as error:  # a TypeError, most likely: it does not take one user
             self.over(error)
             return
         self._go_on(None)

@@ -83,7 +83,7 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int, program: str, *
         (COORD, "--plan {files}/endless.toml", ["endless.toml, line 3: ", "`phases[0]` needs a `duration`"]),
         (COORD, "--plan {files}/phases.toml --rate 5", ["--rate says nothing", "phases.toml"]),
         (COORD, "--plan {files}/phases.toml", ["5 arrivals in all phases", "16 agents", "rounds to nothing"]),
-        (COORD, "--plan {files}/python.toml", ["python.toml, line 1: ", "empty has no session"]),
+        (COORD, "--plan {files}/python.toml", ["python.toml, line 1: ", "no function 'session'"]),
         (COORD, "--write-plan {files}/none/plan.toml", ["--write-plan", "No such file"]),
         (COORD, "--token-file {files}/empty", ["--token-file", "is empty"]),
         (COORD, "--token-file {files}/none", ["--token-file", "No such file"]),

@@ -1,12 +1,11 @@
 """What a connection's user may do: the built-in loop, a session written in Python, or a script of steps."""
 
-from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
 import msgspec
 
 from loadgen.phases import NotNegative, Positive
-from loadgen.script import Change, Connect, SetVars, Step
+from loadgen.script import Change, Connect, Step, steps_in
 
 
 class _Behaviour(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
@@ -49,26 +48,11 @@ class Script(_Behaviour, frozen=True, forbid_unknown_fields=True, kw_only=True, 
 Behaviour = Loop | PythonSession | Script
 
 
-def files_of(behaviour: Behaviour) -> set[str]:
-    """The ids of the plan's files that a session reads from."""
-    return {step.file for step in _steps_of(behaviour) if isinstance(step, SetVars) and step.source == "file"}
-
-
 def urls_of(behaviour: Behaviour) -> list[str]:
     """The URLs that a session connects to besides its target's, in the order of its steps; those made of variables not.
 
     What a session written in Python asks for is not known before it asks.
     """
-    urls = (step.url for step in _steps_of(behaviour) if isinstance(step, Connect | Change))
+    steps = steps_in(behaviour.steps) if isinstance(behaviour, Script) else ()
+    urls = (step.url for step in steps if isinstance(step, Connect | Change))
     return [url for url in urls if url and "%%" not in url]
-
-
-def _steps_of(behaviour: Behaviour) -> Iterator[Step]:
-    return _all_of(behaviour.steps) if isinstance(behaviour, Script) else iter(())
-
-
-def _all_of(steps: Iterable[Step]) -> Iterator[Step]:
-    """These steps, and those inside them."""
-    for step in steps:
-        yield step
-        yield from _all_of(getattr(step, "steps", ()))

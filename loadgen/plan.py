@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from loadgen.arrivals import Schedule
-from loadgen.behaviour import Behaviour, Loop, files_of
+from loadgen.behaviour import Behaviour, Loop
 from loadgen.errors import PlanError
 from loadgen.phased import PhasedSchedule
 from loadgen.phases import MOST_ARRIVALS, NotNegative, Phase, Positive
@@ -107,9 +107,6 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         yield from _twice("sessions", "name", [session.name for session in self.sessions])
         yield from _twice("targets", "url", [target.url for target in self.targets])
         yield from _twice("clients", "name", [client.name for client in self.clients])
-        for place, session in enumerate(self.sessions):
-            for file in sorted(files_of(session) - self.files.keys()):
-                yield f"sessions[{place}]", f"reads from the file {file!r}, which is not among the plan's `files`"
 
     def _faults_of_mixes(self) -> Iterator[tuple[str, str]]:
         names = [behaviour.name for behaviour in self.behaviours]

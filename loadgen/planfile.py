@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,13 @@ import msgspec
 import tomli_w
 from msgspec.structs import replace
 
-from loadgen.behaviour import PythonSession, urls_of
+from loadgen.behaviour import PythonSession, Script, urls_of
 from loadgen.errors import PlanError
 from loadgen.params import seconds_of
 from loadgen.plan import INSTEAD, Plan
+from loadgen.script import Step
 from loadgen.sessionfile import embedded
+from loadgen.soundness import Unsound, check
 from loadgen.sources import parse_ports, parse_sources
 from loadgen.target_url import TargetUrl
 from loadgen.whereabouts import keys_of, line_of
@@ -114,12 +116,33 @@ def _check(plan: Plan) -> None:
     for at, url in urls:
         with _at(at):
             TargetUrl.parse(url)
+    for place, session in enumerate(plan.sessions):
+        if isinstance(session, Script):
+            _check_script(session, plan.files, f"sessions[{place}]")
     for place, client in enumerate(plan.clients):
         with _at(f"clients[{place}].sources"):
             parse_sources(client.sources)
     if plan.transport.ports:
         with _at("transport.ports"):
             parse_ports(plan.transport.ports)
+
+
+def _check_script(script: Script, files: dict[str, str], at: str) -> None:
+    try:
+        check(script.steps, files)
+    except Unsound as error:
+        place = _place(script.steps, error.step, at) if error.step is not None else at
+        raise PlanError(f"{error} - at `$.{place}`") from error
+
+
+def _place(steps: Sequence[Step], wanted: Step, at: str) -> str:
+    """Where in a script a step stands; empty when it is none of these, nor inside one of them."""
+    for place, step in enumerate(steps):
+        here = f"{at}.steps[{place}]"
+        inner = here if step is wanted else _place(getattr(step, "steps", ()), wanted, here)
+        if inner:
+            return inner
+    return ""
 
 
 @contextmanager

@@ -24,7 +24,7 @@ phases = st.one_of(
 _steps = (
     Connect(path="/x", headers={"A": "b"}),
     Foreach(var="x", values="xs", steps=(Send(text="%%_x%%", subst=True),)),
-    Think(seconds="%%_pause%%"),
+    Think(seconds=2.5, random=True),
 )
 behaviours = st.one_of(
     st.builds(Loop, name=_names, weight=weights, think=positive, ping=st.sampled_from(("app", "none"))),

@@ -5,12 +5,11 @@ from hypothesis import given
 from msgspec.structs import replace
 
 from loadgen.arrivals import Schedule, Share
-from loadgen.behaviour import Loop, Script
+from loadgen.behaviour import Loop
 from loadgen.errors import PlanError
 from loadgen.phased import PhasedSchedule
 from loadgen.phases import Phase
 from loadgen.plan import Client, Plan, Target, plan_of
-from loadgen.script import If, SetVars
 from loadgen.wire import from_wire, to_wire
 from tests.unit.plans import plans
 from tests.unit.strategies import unhurried
@@ -92,9 +91,6 @@ def test_with_poisson_arrivals_too():
 
 
 USERS = Loop(name="users")
-READER = Script(
-    name="reader", steps=(If(condition={"var": "x"}, steps=(SetVars(names=("a",), source="file", file="names"),)),)
-)
 UNUSABLE = {
     "a phase without an end": ({"phases": (Phase(rate=5),)}, "`phases[0]` needs a `duration`, or a `rate` and a `max`"),
     "a hold without an end": ({"phases": (Phase(rate=5, max=5), Phase())}, "`phases[1]` needs a `duration`"),
@@ -115,10 +111,6 @@ UNUSABLE = {
     "two sessions of one name": ({"sessions": (USERS, USERS)}, "`sessions[1].name` is 'users' a second time"),
     "a target twice": ({"targets": (Target(url="ws://a/"),) * 2}, "`targets[1].url` is 'ws://a/' a second time"),
     "a client twice": ({"clients": (Client(name="a"),) * 2}, "`clients[1].name` is 'a' a second time"),
-    "a script's file that is not there": (
-        {"sessions": (USERS, READER), "files": {"name": "x"}},
-        "`sessions[1]` reads from the file 'names', which is not among the plan's `files`",
-    ),
 }
 
 

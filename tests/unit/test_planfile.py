@@ -300,3 +300,26 @@ def test_a_session_may_be_imported_or_assigned(plan_file, code):
     for text in ("from x import session\n", "async def f(user): ...\nsession = f\n"):
         code(text)
         assert read_plan(plan_file(PYTHON)).sessions[0].source == text
+
+
+# Scripts.
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ('{do = "think"}', ", line 1: `sessions[0]`: it never connects"),
+        ('{do = "send", text = "x"}, {do = "connect"}', ", line 4: `sessions[0].steps[0]`: there is no connection"),
+        (
+            '{do = "connect"}, {do = "transaction", name = "t", steps = [{do = "close"}, {do = "ping"}]}',
+            ", line 4: `sessions[0].steps[1].steps[1]`: there is no connection",
+        ),
+        (
+            '{do = "connect"}, {do = "set", names = ["a"], source = "file", file = "b"}',
+            ", line 4: `sessions[0].steps[1]`: file 'b' is none of the plan's files",
+        ),
+        ('{do = "connect", url = "http://b/"}', ", line 1: `sessions[0]`: target 'http://b/' is not"),
+    ],
+)
+def test_a_script_that_can_not_be_played_is_refused_with_its_step(plan_file, steps, words):
+    assert refusal(plan_file(f'[[sessions]]\nkind = "script"\nname = "s"\nsteps = [{steps}]\n')).startswith(words)

@@ -15,7 +15,7 @@ from coordinator.report import comparison, text_report
 from coordinator.rundir import read_run
 from loadgen.behaviour import PythonSession
 from loadgen.errors import OperatorError, PlanError
-from loadgen.params import DURATION, ENDPOINT, RATE, run_command
+from loadgen.params import DURATION, ENDPOINT, HOLD, RATE, run_command
 from loadgen.plan import TARGET, Plan, plan_of
 from loadgen.planfile import read_plan, to_toml
 from loadgen.sessionfile import read_session
@@ -32,7 +32,8 @@ NOT_BESIDE_SESSION = ("plan", "tsung", "ping", "loops", "think")
 @click.option("--max", type=click.IntRange(min=1), default=1_000_000, metavar="N", help="Connections started in all.")
 @click.option("--arrival", type=click.Choice(["uniform", "poisson"]), default="uniform", help="Staggering of arrivals.")
 @click.option("--seed", type=int, default=0, help="Of everything random.")
-@click.option("--hold", type=DURATION, default="60", help="How long the plateau is held after the last arrival.")
+@click.option("--hold", type=HOLD, default="60",
+              help="How long the plateau is held after the last arrival; sessions: until all are over.")  # fmt: skip
 @click.option("--think", type=DURATION, default="30", help="Think time of the loop; one ping a turn.")
 @click.option("--loops", type=click.IntRange(min=0), default=1000, metavar="N", help="Turns of the think-time loop.")
 @click.option(

@@ -119,7 +119,7 @@ class Conductor:
         """Starts what is local, gathers, drives the run to its end and reports; returns the exit code."""
         try:
             await self._start(team)
-            self._display.say(f"agents join at http://{team.coordinator}; the target is {self._settings.plan.target}")
+            self._display.say(f"agents join at http://{team.coordinator}; {self._targets()}")
             await self._drive()
             await self._part()
         finally:
@@ -128,6 +128,10 @@ class Conductor:
         if self._run.failure is not None:
             raise self._run.failure
         return self._report()
+
+    def _targets(self) -> str:
+        urls = [target.url for target in self._settings.plan.servers]
+        return f"the target is {urls[0]}" if len(urls) == 1 else f"the targets are {', '.join(urls)}"
 
     async def _start(self, team: Team) -> None:
         if self._settings.with_target:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from coordinator.run import Run
 from coordinator.timeline import Figures, Row, summaries
-from coordinator.words import count, ms, reasons, seconds
+from coordinator.words import and_more, count, ms, reasons, seconds
 
 AGENTS_SHOWN = 20
 """Agents that have a line of their own in the live table."""
@@ -51,7 +51,8 @@ class Lines:
 
     def show(self, run: Run, now: float) -> None:
         """Says what changed in the state of the run; seconds speak for themselves."""
-        text = _waiting(run, now) if run.state == "gathering" else run.state
+        phase = run.phase(now)
+        text = _waiting(run, now) if run.state == "gathering" else f"running: {phase}" if phase else run.state
         if text != self._said:
             self._said = text
             self.say(text)
@@ -138,19 +139,20 @@ def _screen(run: Run, now: float) -> Group:
     last = run.timeline.last
     ledger = last.fleet.ledger
     whole = f" of {seconds(run.drain_after)}" if run.drain_after < inf else ""
-    head = Text.assemble((run.state, "bold"), f"  {seconds(run.age(now))}{whole}  {run.plan.target}")
+    phase, targets = run.phase(now), and_more([target.url for target in run.plan.servers])
+    head = Text.assemble((phase or run.state, "bold"), f"  {seconds(run.age(now))}{whole}  {targets}")
     bar = Table.grid(padding=(0, 1))
     bar.add_row(
         ProgressBar(total=ledger.planned, completed=ledger.open, width=50),
         f"{count(ledger.open)} open of {count(ledger.planned)} planned",
     )
-    return Group(head, bar, _facts(run, last), _latencies(run, last), _agents(run, last))
+    return Group(head, bar, _facts(run, last, now), _latencies(run, last), _agents(run, last))
 
 
-def _facts(run: Run, row: Row) -> Table:
+def _facts(run: Run, row: Row, now: float) -> Table:
     ledger, rates = row.fleet.ledger, row.fleet.rates
     table = Table.grid(padding=(0, 2))
-    table.add_row("arrivals", f"{count(rates['launched'])}/s achieved, {run.plan.rate:,.6g}/s asked")
+    table.add_row("arrivals", f"{count(rates['launched'])}/s achieved, {run.rate_asked(now):,.6g}/s asked")
     table.add_row("connecting", count(ledger.connecting))
     table.add_row("failed", Text(f"{count(sum(ledger.failed.values()))}  {reasons(ledger.failed)}"))
     table.add_row("closed", Text(f"{count(sum(ledger.closed.values()))}  {reasons(ledger.closed)}"))

@@ -2,13 +2,13 @@
 
 import subprocess
 import sys
-from math import inf
 
 import msgspec
 
 from coordinator.checks import check_target
 from coordinator.conduct import Settings, check_shares
-from coordinator.words import columns, count, one_line, seconds
+from coordinator.outline import outline
+from coordinator.words import columns, count, one_line
 from loadgen.arrivals import Share
 from loadgen.capacity import Limit, first_to_give_out
 from loadgen.plan import Plan
@@ -27,18 +27,12 @@ def dry_run(settings: Settings) -> str:
     parts = [
         to_toml(plan).decode().rstrip(),
         f"target {target.host} is {target.address}, port {target.port}",
-        _end(plan),
+        *outline(plan),
         "\n".join(columns([["agent", "connections"], *([name, count(share)] for name, share in shares)])),
     ]
     if settings.local:
         parts.append(_preflight(max(share for _, share in shares)))
     return "\n\n".join(parts)
-
-
-def _end(plan: Plan) -> str:
-    drained = plan.drain_at()
-    end = f"drained after {seconds(drained)}" if drained < inf else "over when every session is over"
-    return f"last arrival after {seconds(plan.schedule.end())}, {end}"
 
 
 def shares_of(plan: Plan, agents: int) -> list[tuple[str, int]]:

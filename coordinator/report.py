@@ -21,6 +21,7 @@ def text_report(summary: Summary, title: str = "") -> str:
         _histograms("milliseconds", summary["histograms"]),
         _histograms("timed by sessions, ms", summary.get("timings", {})),  # an older run directory lacks it
         _counters(summary),
+        _phases(summary),
         _agents(summary),
         _invalid(summary),
         _expectations(summary),
@@ -97,6 +98,17 @@ def _counters(summary: Summary) -> list[str]:
     if not counters:
         return []
     return columns([["counted by sessions", "count"], *([name, count(number)] for name, number in counters.items())])
+
+
+def _phases(summary: Summary) -> list[str]:
+    phases = summary.get("phases", [])  # an older run directory lacks them
+    if len(phases) < 2:
+        return []
+    rows = [["phase", "from", "to", "planned", "launched"]]
+    for phase in phases:
+        times = ["–" if phase[end] is None else seconds(phase[end]) for end in ("begin", "end")]
+        rows.append([phase["name"], *times, count(phase["planned"]), count(phase["launched"])])
+    return columns(rows)
 
 
 def _agents(summary: Summary) -> list[str]:

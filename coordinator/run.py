@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from coordinator.member import Member
+from coordinator.stages import Stage, mean_rate, rate_at, stage_at, stages_of
 from coordinator.timeline import Entry, Timeline
 from coordinator.words import clean_name, one_line, plain_lines
 from loadgen.arrivals import Share, run_that_fits
@@ -91,7 +92,7 @@ class Run:
         self.sampled: set[str] = set()
         """Reasons of which a sample traceback was told."""
         self._key = key
-        self._schedule = plan.schedule
+        self._spans = plan.schedule.spans
         self._joined = 0
         self._stopping = False
         self._deadline = math.inf
@@ -270,8 +271,9 @@ class Run:
     def _open_gate(self, now: float) -> None:
         """Opens the next gate once every agent waits at it, but not before the phases ahead of it are over."""
         gate, active = len(self.gates) + 1, self.active()
-        if gate < self._schedule.gates and active and all(member.gate >= gate for member in active):
-            over = (self.gates[-1] if self.gates else 0.0) + self._schedule.end(gate - 1)
+        if gate <= self._spans[-1].gate and active and all(member.gate >= gate for member in active):
+            before = max(span.end for span in self._spans if span.gate == gate - 1)
+            over = (self.gates[-1] if self.gates else 0.0) + before
             self.gates += (max(over, now - self.start + GATE_IN),)
             self.drain_after = self.plan.drain_at(self.gates)
 
@@ -342,6 +344,23 @@ class Run:
     def started(self) -> bool:
         """Whether the fleet gathered and was given its shares."""
         return self.start < math.inf
+
+    def stages(self) -> list[Stage]:
+        """The plan's phases, and what is known of them."""
+        return stages_of(self.plan, self._spans, self.gates, self.timeline.launched)
+
+    def phase(self, now: float) -> str:
+        """The phase that runs, or what does after the last one; empty when the run does not."""
+        return stage_at(self.plan, self._spans, self.gates, now - self.start) if self.state == "running" else ""
+
+    def rate_asked(self, now: float) -> float:
+        """Arrivals per second that the plan asks for now."""
+        return rate_at(self.plan, self._spans, self.gates, self.age(now))
+
+    @property
+    def mean_rate(self) -> float:
+        """Arrivals per second that the plan asks for while there are arrivals."""
+        return mean_rate(self.plan, self._spans)
 
     @property
     def total(self) -> Tally:

@@ -7,6 +7,7 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from math import inf
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -65,7 +66,7 @@ class RunDir:
     @classmethod
     def create(cls, out: Path, plan: Plan, started: datetime) -> "RunDir":
         """Makes `<out>/<start-time>-<name>/`, never one that exists; raises OperatorError when it can't be written."""
-        stem = f"{started:%Y%m%dT%H%M%SZ}-{_slug(plan.target)}"
+        stem = f"{started:%Y%m%dT%H%M%SZ}-{_slug(plan.servers[0].url)}"
         try:
             out.mkdir(parents=True, exist_ok=True)
             return cls(_fresh(out, stem), plan, started)
@@ -99,9 +100,9 @@ class RunDir:
             "version": VERSION,
             "wire": WIRE,
             "started": f"{self._started:%Y-%m-%dT%H:%M:%SZ}",
-            "target": run.plan.target,
+            "targets": run.plan.urls,
             "wanted": run.wanted,
-            "drain_after_s": run.drain_after,
+            "drain_after_s": run.drain_after if run.drain_after < inf else None,
             "agents": agents,
         }
         self._replace("run.json", msgspec.json.format(msgspec.json.encode(facts), indent=2))

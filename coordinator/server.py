@@ -4,6 +4,7 @@ import hmac
 import json
 import os
 from collections.abc import Awaitable, Callable, Iterator
+from math import inf
 from typing import Any, TypeVar
 
 import msgspec
@@ -152,8 +153,10 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         "state": run.state,
         "plan": _without_sources(run.plan),
         "wanted": run.wanted,
+        "phase": run.phase(now),
+        "phases": run.stages(),
         "age_s": round(run.age(now), 3),
-        "drain_after_s": round(run.drain_after, 3),
+        "drain_after_s": round(run.drain_after, 3) if run.drain_after < inf else None,
         "ledger": run.ledger,
         "totals": run.total.counts(),
         "histograms": summaries(run.total.histograms()),

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from coordinator.expect import Expectation
 from coordinator.member import Member
 from coordinator.run import Run
@@ -44,7 +46,7 @@ def summary_of(run: Run, expectations: Sequence[Expectation], now: float) -> dic
         "ports_skipped": total.ports_skipped,
         "sessions_started": total.sessions_started,
         "sessions_done": total.sessions_done,
-        "rate_asked": run.plan.rate,
+        "rate_asked": run.mean_rate,
         "rate_achieved": rate_achieved(timeline),
         "duration_s": round(run.age(now), 3),
         "plateau_s": sum(1 for count in timeline.open.values() if peak and count >= PLATEAU * peak),
@@ -52,6 +54,7 @@ def summary_of(run: Run, expectations: Sequence[Expectation], now: float) -> dic
         "counters": in_order(total.counters),
         "timings": summaries(in_order(total.timings)),
         "tracebacks": {reason: traceback_file(reason) for reason in sorted(run.sampled)},
+        "phases": msgspec.to_builtins(run.stages()),
         "agents": [_agent(run, member) for member in run.fleet()],
         "invalid_seconds": [{"second": number, "why": why} for number, why in sorted(timeline.invalid.items())],
     }

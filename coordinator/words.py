@@ -1,6 +1,7 @@
 """Text for people: numbers with separators, and words from elsewhere made safe for a terminal and a file name."""
 
 import re
+from collections.abc import Sequence
 
 
 def one_line(text: str, most: int = 300) -> str:
@@ -50,6 +51,11 @@ def reasons(counts: dict[str, int], files: dict[str, str] | None = None) -> str:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     beside = {reason: f" ({file})" for reason, file in (files or {}).items()}
     return ", ".join(f"{reason} {count(number)}{beside.get(reason, '')}" for reason, number in ordered)
+
+
+def and_more(texts: Sequence[str]) -> str:
+    """The first of several, and how many more there are."""
+    return texts[0] if len(texts) == 1 else f"{texts[0]} and {len(texts) - 1} more"
 
 
 def columns(rows: list[list[str]], gap: str = "  ") -> list[str]:

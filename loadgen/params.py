@@ -45,6 +45,16 @@ class DurationType(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
+class HoldType(click.ParamType[float | str]):
+    """A duration, or `sessions`."""
+
+    name = "duration|sessions"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        """The duration in seconds, or the word."""
+        return "sessions" if value == "sessions" else DURATION.convert(value, param, ctx)
+
+
 class EndpointType(click.ParamType[Endpoint]):
     """An Endpoint from `HOST:PORT` or `[IPV6]:PORT`."""
 
@@ -77,6 +87,7 @@ class RateType(click.ParamType[float]):
 
 
 DURATION = DurationType()
+HOLD = HoldType()
 ENDPOINT = EndpointType()
 RATE = RateType()
 

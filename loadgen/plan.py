@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from loadgen.arrivals import Schedule
-from loadgen.behaviour import Behaviour, Loop
+from loadgen.behaviour import Behaviour, Loop, urls_of
 from loadgen.errors import PlanError
 from loadgen.phased import PhasedSchedule
 from loadgen.phases import MOST_ARRIVALS, NotNegative, Phase, Positive
@@ -144,6 +144,22 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def asked(self) -> str:
         """What says how many arrive, in words."""
         return f"{self.total:,} arrivals in all phases" if self.phases else f"--max {self.total}"
+
+    @property
+    def phase_names(self) -> tuple[str, ...]:
+        """What its phases are called; without any, all arrivals are one."""
+        return tuple(phase.name or f"phase {place}" for place, phase in enumerate(self.phases, 1)) or ("arrivals",)
+
+    @property
+    def servers(self) -> tuple[Target, ...]:
+        """The targets that users have; a session may connect to others besides."""
+        return self.targets or (Target(url=self.target),)
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """All that may be connected to, each once, the targets first."""
+        own = [target.url for target in self.servers]
+        return tuple(dict.fromkeys(own + [url for behaviour in self.sessions for url in urls_of(behaviour)]))
 
     @property
     def behaviours(self) -> tuple[Behaviour, ...]:

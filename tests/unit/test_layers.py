@@ -44,7 +44,7 @@ LOADGEN = (
 )
 COORDINATOR = (
     "words",
-    "expect member timeline tsung",
+    "expect member outline stages timeline tsung",
     "run report",
     "summary",
     # up to here all is pure

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.errors import FleetError, OperatorError, PlanError
-from loadgen.params import DURATION, ENDPOINT, RATE, Endpoint, read_token, run_command
+from loadgen.params import DURATION, ENDPOINT, HOLD, RATE, Endpoint, read_token, run_command
 from loadgen.version import VERSION
 from tests.unit.strategies import unhurried
 
@@ -31,6 +31,12 @@ PROGRAM = "loadgen-x"
 )
 def test_a_duration_is_seconds(text, seconds):
     assert DURATION.convert(text, None, None) == pytest.approx(seconds)
+
+
+def test_a_hold_is_a_duration_or_the_sessions():
+    assert (HOLD.convert("5m", None, None), HOLD.convert("sessions", None, None)) == (300.0, "sessions")
+    with pytest.raises(click.BadParameter, match="'forever' is not a duration"):
+        HOLD.convert("forever", None, None)
 
 
 @pytest.mark.parametrize(

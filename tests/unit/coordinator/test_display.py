@@ -50,6 +50,16 @@ def test_plain_lines_say_what_changes_and_say_it_once():
     ]
 
 
+def test_plain_lines_say_which_phase_runs():
+    stream = io.StringIO()
+    display, run = display_on(stream), Run(PLAN, 1)
+    started(run, ["a"])
+    for age in (0.0, 1.0, 12.0):
+        display.show(run, run.start + age)
+
+    assert stream.getvalue().splitlines() == ["running: arrivals", "running: hold"]
+
+
 def test_corrections_are_not_shown_as_seconds_of_their_own():
     stream = io.StringIO()
     _, row = running()

@@ -3,6 +3,8 @@
 import re
 
 from coordinator.report import comparison, text_report
+from loadgen.phases import Phase
+from loadgen.plan import Plan
 from tests.unit.coordinator.test_summary import finished, with_own_names
 
 
@@ -97,3 +99,14 @@ def test_several_runs_stand_side_by_side():
     assert lines[0].split() == ["first", "second"]
     assert lines[1].split() == ["verdict", "pass", "fail"]
     assert ["handshake", "p99", "ms", "3.0", "–"] in [line.split() for line in lines]
+
+
+def test_several_phases_are_told_and_one_is_not():
+    phases = (Phase(name="in", rate=42, duration=1.0, wait=True), Phase(name="out", rate=2, max=2))
+    _, several = finished(plan=Plan(phases=phases))
+    _, one = finished()
+
+    lines = [" ".join(line.split()) for line in text_report(several).splitlines()]
+    assert "in 0 s – 42 42" in lines
+    assert "out – – 2 0" in lines
+    assert "phase" not in text_report(one)

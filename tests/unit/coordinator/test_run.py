@@ -496,6 +496,22 @@ def test_a_gate_opens_once_every_agent_waits_at_it():
     assert run.drain_after == pytest.approx(8.0 + GATE_IN + 2.0 + 5.0)
 
 
+def test_the_phase_that_runs_is_known_by_name():
+    run = Run(Plan(phases=(Phase(name="in", rate=10, max=20, wait=True), Phase(rate=10, max=20)), hold=5.0), 1)
+    assert run.phase(0.0) == ""
+    agents = started(run, ["a"])
+    assert run.phase(run.start) == "in"
+    assert run.phase(run.start + 4.0) == "waiting for sessions to end"
+
+    waits(run, agents, run.start + 8.0)
+
+    (opening,) = run.gates
+    assert run.phase(run.start + opening) == "phase 2"
+    assert run.phase(run.start + opening + 3.0) == "hold"
+    run.drain(run.start + opening + 4.0)
+    assert run.phase(run.start + opening + 4.0) == ""
+
+
 def test_a_gate_opens_once_and_for_all():
     run = Run(GATED, 1)
     agents = started(run, ["a"])

@@ -5,6 +5,7 @@ import pytest
 from coordinator.expect import parse
 from coordinator.run import Run
 from coordinator.summary import EXIT_CODES, summary_of
+from loadgen.phases import Phase
 from loadgen.plan import Plan
 from tests.unit.coordinator.fleet import drained, hello, opened, ready, seconds, started
 
@@ -39,6 +40,7 @@ KEYS = [
     "counters",
     "timings",
     "tracebacks",
+    "phases",
     "agents",
     "invalid_seconds",
     "expectations",
@@ -76,6 +78,20 @@ def test_the_figures_of_a_whole_run():
     assert summary["histograms"]["ping_rtt"]["count"] == 42
     assert summary["agents"][0]["cpu_s"] == 0.75
     assert summary["agents"][0]["rss_peak_mb"] == pytest.approx(1.0, abs=0.1)
+
+
+def test_each_phase_is_told_with_when_it_ran_and_who_came():
+    _, plain = finished()
+    assert plain["phases"] == [{"name": "arrivals", "begin": 0.0, "end": 99.9, "planned": 1000, "launched": 42}]
+
+    phases = (Phase(name="in", rate=40, duration=1.0), Phase(duration=1.0), Phase(name="late", rate=2, max=2))
+    _, summary = finished(plan=Plan(phases=phases))
+    assert [tuple(phase.values()) for phase in summary["phases"]] == [
+        ("in", 0.0, 1.0, 40, 20),
+        ("phase 2", 1.0, 2.0, 0, 20),
+        ("late", 2.0, 3.0, 2, 2),
+    ]
+    assert summary["rate_asked"] == 14.0
 
 
 def test_the_last_arrival_does_not_spoil_the_rate():

@@ -13,6 +13,8 @@ from loadgen.tally import Ledger, Tally
 
 STALL_US = 100_000
 """A p99 of the event loop's lag above this means that the generator, not the server, was slow."""
+STANDSTILL_US = 1_000_000
+"""Longer than this no single worker may have stood still, among however many."""
 RATES = (
     "launched", "relaunched", "opened", "late", "lost", "pings", "pongs", "messages_sent", "messages_received",
     "bytes_sent", "bytes_received", "sessions_started", "sessions_done",
@@ -152,6 +154,9 @@ class Timeline:
         stall = settled.second.tally.loop_lag.percentile(99.0)
         if stall > STALL_US:
             wrong.append(f"the generator's event loop stalled: its lag's p99 was {stall / 1000:.0f} ms")
+        longest = settled.second.tally.loop_lag.percentile(100.0)
+        if longest > STANDSTILL_US:
+            wrong.append(f"a worker of the generator stood still for {longest / 1e6:.1f} s")
         return wrong
 
     def _remember(self, row: Row) -> None:

@@ -8,6 +8,7 @@ from loadgen.tally import Tally
 
 Item = TypeVar("Item")
 ONE_SECOND_IN_US = 1_000_000
+MOST_REMARKS = 10
 
 
 class Deadlines(Generic[Item]):
@@ -46,7 +47,7 @@ class Deadlines(Generic[Item]):
 class Book:
     """The open book of one worker: connections write what happens into `tally`, which is swapped every second."""
 
-    __slots__ = ("_sampled", "abort", "bits", "closing", "samples", "tally")
+    __slots__ = ("_remarks", "_sampled", "abort", "bits", "closing", "samples", "tally")
 
     def __init__(self, seed: int, close_within: float) -> None:
         self.tally = Tally()
@@ -57,6 +58,7 @@ class Book:
         self.samples: dict[str, str] = {}
         """Tracebacks of sessions that failed in a new way since the last page was turned, by the ledger's reason."""
         self._sampled: set[str] = set()
+        self._remarks: list[str] = []
         self.abort = ""
         """Why a session asked for the end of the whole run, if any did."""
 
@@ -65,6 +67,16 @@ class Book:
         if reason not in self._sampled:
             self._sampled.add(reason)
             self.samples[reason] = traceback
+
+    def remark(self, text: str) -> None:
+        """Has something said in the agent's log; only so much a second."""
+        if len(self._remarks) < MOST_REMARKS:
+            self._remarks.append(text)
+
+    def turn_remarks(self) -> tuple[str, ...]:
+        """The remarks that are new."""
+        remarks, self._remarks = self._remarks, []
+        return tuple(remarks)
 
     def turn_samples(self) -> dict[str, str]:
         """The samples that are new."""

@@ -39,7 +39,7 @@ def _role(engine: Engine, behaviour: Behaviour, plan: Plan, agent: str) -> Role:
         session = load(behaviour)
     else:
         session = player_of(behaviour, plan.files, plan.transport.receive_timeout)
-    return SessionRole(engine, session, plan.seed, agent, behaviour.read_rate)
+    return SessionRole(engine, behaviour.name, session, plan.seed, agent, behaviour.read_rate)
 
 
 def _route(job: Job, book: Book, loop: asyncio.AbstractEventLoop) -> Route:

@@ -118,7 +118,10 @@ class SessionRole:
 
     sleeps = False
 
-    def __init__(self, engine: Engine, session: Session, seed: int, agent: str, read_rate: float = 0.0) -> None:
+    def __init__(
+        self, engine: Engine, name: str, session: Session, seed: int, agent: str, read_rate: float = 0.0
+    ) -> None:
+        self._name = name
         self.agent = agent
         self.seed = seed
         self.wheel: Wheel[Any] = Wheel()
@@ -196,6 +199,11 @@ class SessionRole:
     def sample(self, reason: str, traceback: str) -> None:
         """Keeps the first of each kind."""
         self._engine.book.sample(reason, traceback)
+
+    def blocked(self, number: int, seconds: float) -> None:
+        """Counts that a session kept everybody on its worker waiting, and says whose it was."""
+        self.tally.count(f"{self._name}_blocked_its_worker")
+        self._engine.book.remark(f"session {self._name} of user {number} blocked its worker for {seconds:.1f} s")
 
     def abort(self, why: str) -> None:
         """The whole run is to end."""

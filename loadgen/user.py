@@ -21,6 +21,8 @@ from loadgen.session import ConnectFailed, ConnectionEnded, Visit
 from loadgen.tally import Tally
 from loadgen.websocket import Awaited, WebSocket
 
+BLOCKS = 0.5
+"""Seconds that a session may compute, or sleep without await, before it is told that it blocks its whole worker."""
 SAMPLE = 8192
 """The longest traceback kept as a sample, in characters; its end says most."""
 
@@ -63,6 +65,9 @@ class Role(Protocol):
 
     def abort(self, why: str) -> None:
         """The whole run is to end."""
+
+    def blocked(self, number: int, seconds: float) -> None:
+        """This user's session kept everybody on its worker waiting."""
 
     def idle(self, user: "User", *, idle: bool) -> None:
         """Whether the user holds no connection now."""
@@ -282,8 +287,11 @@ class User(Visit):
         """Lets the session run to its next await; a kind of exception as the value is raised inside."""
         self._waiting, self._deadline = None, inf
         loop = asyncio.get_running_loop()
+        began = monotonic()
         with _current(loop, self):
             wish = self.throw(value, *about) if isinstance(value, type) else self.send(value)
+        if monotonic() - began > BLOCKS:
+            self.role.blocked(self.number, monotonic() - began)
         if self.coroutine is not None:
             self._grant(wish, loop)
 

@@ -95,9 +95,8 @@ class Worker(asyncio.Protocol):
         second = Second(self._second, page, held, process_time(), memory)
         self._second += 1
         assert self._out is not None
-        report = Report(
-            second, finished, self._engine.waits_at, self._printed.take(), self._book.abort, self._book.turn_samples()
-        )
+        notes = self._printed.take() + self._book.turn_remarks()
+        report = Report(second, finished, self._engine.waits_at, notes, self._book.abort, self._book.turn_samples())
         self._out.write(to_wire(report) + b"\n")
 
     def _finish(self) -> None:

@@ -44,7 +44,7 @@ class Load:
 
     def _role(self, session):
         if session is not None:
-            return SessionRole(self.engine, session, self.plan.seed, "the agent")
+            return SessionRole(self.engine, "mine", session, self.plan.seed, "the agent")
         (loop,) = self.plan.behaviours
         assert isinstance(loop, Loop)
         return LoopRole(self.engine, BUILT_IN[loop.ping], loop.think, loop.loops)

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import socket
+import time
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from time import monotonic
@@ -13,7 +14,7 @@ from websockets.asyncio.server import serve
 from loadgen.engine import TICK
 from loadgen.plan import Plan
 from loadgen.session import ConnectFailed, ConnectionEnded
-from loadgen.user import User
+from loadgen.user import BLOCKS, User
 from loadgen.websocket import MOST_UNREAD, UNREAD, WebSocket
 from loadgen.wheel import Wheel
 from tests.unit.loads import Load
@@ -565,3 +566,14 @@ async def test_a_slow_reader_makes_its_server_wait():
         assert (await running.over()).closed == {"done": 1}
         assert monotonic() - begin >= size * pieces / 400_000 / 2
         assert running.tally.bytes_received >= size * pieces
+
+
+async def test_a_session_that_blocks_its_worker_is_counted_and_named():
+    async def session(user):
+        await user.connect()
+        time.sleep(BLOCKS + 0.1)  # noqa: ASYNC251 -- that is what it does wrong
+
+    async with load(session) as (running, _):
+        await running.over()
+        assert running.tally.counters == {"mine_blocked_its_worker": 1}
+        assert "session mine of user 0 blocked its worker for 0.6 s" in running.book.turn_remarks()

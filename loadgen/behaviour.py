@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from loadgen.phases import NotNegative, Positive
+from loadgen.phases import NotNegative, Positive, Weight
 from loadgen.script import Change, Connect, Step, steps_in
 
 
@@ -13,7 +13,7 @@ class _Behaviour(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     name: str
     """What it is called in reports and in a phase's `sessions`; each name once."""
-    weight: Positive = 1.0
+    weight: Weight = 1.0
     """Its part of all sessions, in proportion to the others' weights."""
     read_rate: NotNegative = 0.0
     """Bytes a second that a connection reads at most: the server has to wait for it; 0: as fast as they come."""

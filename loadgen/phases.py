@@ -11,6 +11,8 @@ Positive = Annotated[float, msgspec.Meta(gt=0, le=HIGHEST)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0, le=HIGHEST)]
 MOST_ARRIVALS = 10**12
 """In one phase; whatever brings more is a slip of the pen."""
+Weight = Annotated[float, msgspec.Meta(gt=0, le=1e12)]
+"""A part in proportion to others."""
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -39,7 +41,7 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """This part of all connections is cut when the phase begins, and comes back within `jitter`."""
     jitter: NotNegative = 0.0
     """Seconds over which a storm's connections come back, evenly."""
-    sessions: dict[str, Positive] = {}
+    sessions: dict[str, Weight] = {}
     """The weights of the sessions that arrive in this phase, by name, where they are not the plan's own."""
 
     def faults(self) -> Iterator[tuple[str, str]]:

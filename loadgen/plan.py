@@ -9,12 +9,16 @@ import msgspec
 from loadgen.arrivals import Schedule
 from loadgen.behaviour import Behaviour, Loop, urls_of
 from loadgen.errors import PlanError
+from loadgen.lots import Pick, lots, lots_by_stretch
 from loadgen.phased import PhasedSchedule
-from loadgen.phases import MOST_ARRIVALS, NotNegative, Phase, Positive
+from loadgen.phases import MOST_ARRIVALS, NotNegative, Phase, Positive, Weight
+from loadgen.stretch import stretches_of
 
 TARGET = "ws://127.0.0.1:9505/v1/realtime?project=console&channels[]=files"
 
 
+TARGETS, SESSIONS = 1_000_001, 1_000_002
+"""Salts of what is drawn for a user; phases and users' own generators have the small ones."""
 INSTEAD = {"phases": ("rate", "max"), "sessions": ("think", "loops", "ping"), "targets": ("target",)}
 """What a key says instead of others."""
 
@@ -23,7 +27,7 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """One of several servers to load."""
 
     url: str
-    weight: Positive = 1.0
+    weight: Weight = 1.0
     """Its part of all users, in proportion to the others' weights."""
 
 
@@ -31,7 +35,7 @@ class Client(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """What the agent of this name is asked for, where its own command line does not say."""
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    weight: Positive = 1.0
+    weight: Weight = 1.0
     """Its part of all arrivals, in proportion to the others' weights."""
     workers: Annotated[int, msgspec.Meta(ge=1)] | None = None
     max_connections: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -160,6 +164,21 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         """All that may be connected to, each once, the targets first."""
         own = [target.url for target in self.servers]
         return tuple(dict.fromkeys(own + [url for behaviour in self.sessions for url in urls_of(behaviour)]))
+
+    @property
+    def target_of(self) -> Pick:
+        """From a user's number to the place of its target among the servers; made anew each time, so take it once."""
+        return lots([server.weight for server in self.servers], self.seed, TARGETS)
+
+    @property
+    def behaviour_of(self) -> Pick:
+        """From a user's number to the place of what it does among the behaviours; take it once, as well."""
+        usual = {behaviour.name: behaviour.weight for behaviour in self.behaviours}
+        if not any(phase.sessions for phase in self.phases):
+            return lots(list(usual.values()), self.seed, SESSIONS)
+        mixes = [phase.sessions or usual for phase in self.phases]
+        picks = [lots([mix.get(name, 0.0) for name in usual], self.seed, SESSIONS) for mix in mixes]
+        return lots_by_stretch([stretch.first for stretch in stretches_of(self.phases)], picks)
 
     @property
     def behaviours(self) -> tuple[Behaviour, ...]:

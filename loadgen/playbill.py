@@ -24,7 +24,7 @@ def engine_for(job: Job, book: Book, loop: asyncio.AbstractEventLoop) -> Engine:
     route = _route(job, book, loop)
     schedule = plan.schedule
     cast = Casting(
-        lambda gate: schedule.dues(job.share, gate), role=lambda _: 0, target=lambda _: 0, gates=schedule.gates
+        lambda gate: schedule.dues(job.share, gate), role=plan.behaviour_of, target=lambda _: 0, gates=schedule.gates
     )
     turnover = Turnover(tuple(zip(plan.phases, schedule.spans, strict=False)), job.share.part, plan.seed)
     engine = Engine(job.start, job.most_open, book, (route,), cast, turnover, plan.transport.connect_timeout)

@@ -14,7 +14,7 @@ LOADGEN = (
     "histogram arrivals frames handshake appwrite wheel drain capacity phases template pattern",
     "script jsonpath",
     "behaviour chance stretch soundness",
-    "phased",
+    "phased lots",
     "params plan tally sessionfile",
     "fanin",
     "wire",

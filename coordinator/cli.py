@@ -53,6 +53,10 @@ NOT_BESIDE_SESSION = ("plan", "tsung", "ping", "loops", "think")
 @click.option("--write-plan", type=click.Path(path_type=Path), metavar="FILE.toml", help="Save the plan, open nothing.")
 @click.option("--expect", multiple=True, metavar="EXPR",
               help="Pass or fail: 'open_peak>=1000000', 'handshake_p99<500ms', 'failed<0.1%'; repeatable.")  # fmt: skip
+@click.option(
+    "--tsung-log", type=click.Choice(["text", "json", "none"]), default="text",
+    help="Form of tsung.log in the run directory: for what reads Tsung's.",
+)  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), default="runs", help="Where the run directory goes.")
 @click.option("--dry-run", is_flag=True, help="Print plan, shares and preflight; open nothing.")
 @click.option("--json", is_flag=True, help="The last line of stdout is summary.json on one line.")
@@ -73,6 +77,7 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
         token_file=options["token_file"],
         expectations=tuple(parse(text) for text in options["expect"]),
         out=options["out"],
+        tsung_log=options["tsung_log"],
         json=options["json"],
     )
     if options["dry_run"]:

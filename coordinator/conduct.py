@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
-from time import monotonic
-from typing import Any
+from time import monotonic, time
+from typing import Any, Literal
 
 import msgspec
 
@@ -22,6 +22,9 @@ from coordinator.run import LOST_AFTER, News, Run
 from coordinator.rundir import RunDir
 from coordinator.server import Server
 from coordinator.summary import EXIT_CODES, summary_of
+from coordinator.timeline import Entry
+from coordinator.tsunglog import TsungLog
+from loadgen.behaviour import Script
 from loadgen.errors import FleetError, PlanError
 from loadgen.params import Endpoint, read_token
 from loadgen.plan import Plan
@@ -46,6 +49,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_file: Path | None = None
     expectations: tuple[Expectation, ...] = ()
     out: Path = Path("runs")
+    tsung_log: Literal["text", "json", "none"] = "text"
+    """The form of tsung.log in the run directory."""
     json: bool = False
 
 
@@ -114,6 +119,7 @@ class Conductor:
         self._saved = monotonic()
         self._complained = False
         self._buried: set[str] = set()
+        self._tsung_log: TsungLog | None = None
 
     async def conduct(self, team: Team) -> int:
         """Starts what is local, gathers, drives the run to its end and reports; returns the exit code."""
@@ -161,10 +167,20 @@ class Conductor:
             line = self._folder.write_entry(entry)
             self._server.add_row(entry.row.second, line)
             self._display.second(entry.row)
+            self._log_for_tsung(entry, now)
         for news in self._run.take_news():
             self._tell(news)
         if self._shown != (self._run.state, int(now)):
             self._show(now)
+
+    def _log_for_tsung(self, entry: Entry, now: float) -> None:
+        form = self._settings.tsung_log
+        if form == "none":
+            return
+        if self._tsung_log is None:
+            scripted = any(isinstance(one, Script) for one in self._settings.plan.behaviours)
+            self._tsung_log = TsungLog(form, time() - (now - self._run.start), scripted=scripted)
+        self._folder.write_tsung(self._tsung_log.add(entry))
 
     def _show(self, now: float) -> None:
         if self._shown[0] != self._run.state:
@@ -218,6 +234,8 @@ class Conductor:
             await self._household.leave()
         self._folder.write_run(self._run)
         self._folder.write_summary(self._summary(now))
+        if self._tsung_log is not None:
+            self._folder.write_tsung(self._tsung_log.end(time()))
 
     def _report(self) -> int:
         summary = self._summary(monotonic())

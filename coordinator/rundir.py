@@ -56,7 +56,7 @@ class RunDir:
         self.complaint = ""
         """Why something could not be written; empty as long as everything was."""
         self._started = started
-        self._notes: dict[str, Appender] = {}
+        self._appenders: dict[str, Appender] = {}
         (path / "agents").mkdir()
         (path / "plan.toml").write_bytes(to_toml(plan))
         self._seconds = Appender(path / "seconds.ndjson")
@@ -116,6 +116,12 @@ class RunDir:
             self._histograms.append(_log_lines(entry.row.second, entry.fresh))
         return line
 
+    def write_tsung(self, data: bytes) -> None:
+        """Appends to tsung.log."""
+        if data:
+            with self._tolerating("tsung.log"):
+                self._appender("tsung.log").append(data)
+
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Writes summary.json in one piece."""
         self._replace("summary.json", msgspec.json.format(msgspec.json.encode(summary), indent=2))
@@ -130,11 +136,14 @@ class RunDir:
 
     def write_note(self, agent: str, text: str) -> None:
         """Appends a line to an agent's log."""
-        path = self.log_of(agent)
-        with self._tolerating(f"agents/{path.name}"):
-            if path.name not in self._notes:
-                self._notes[path.name] = Appender(path)
-            self._notes[path.name].append(f"{text}\n".encode())
+        name = f"agents/{self.log_of(agent).name}"
+        with self._tolerating(name):
+            self._appender(name).append(f"{text}\n".encode())
+
+    def _appender(self, name: str) -> Appender:
+        if name not in self._appenders:
+            self._appenders[name] = Appender(self.path / name)
+        return self._appenders[name]
 
     def _replace(self, name: str, data: bytes) -> None:
         with self._tolerating(name):
@@ -153,7 +162,7 @@ class RunDir:
 
     def close(self) -> None:
         """Closes its files."""
-        for appender in (self._seconds, self._histograms, *self._notes.values()):
+        for appender in (self._seconds, self._histograms, *self._appenders.values()):
             appender.close()
 
 

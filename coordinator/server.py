@@ -3,8 +3,10 @@
 import hmac
 import json
 import os
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from math import inf
+from time import process_time
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,6 +14,7 @@ from aiohttp import web
 
 from coordinator.run import BadPostError, RefusedError, Run, UnknownAgentError
 from coordinator.timeline import in_order, summaries
+from coordinator.tsungstatus import tsung_status
 from loadgen.behaviour import PythonSession
 from loadgen.errors import OperatorError
 from loadgen.metrics import Reading, registry_of, render
@@ -22,6 +25,8 @@ from loadgen.wire import WIRE, Hello, Post, from_wire, to_wire
 
 MOST_BYTES = 64 << 20
 """The largest body that is read: some hundred unacknowledged seconds, each with timings of sessions' own."""
+WORK_OF = 10
+"""Seconds over which the coordinator's own CPU is told."""
 KEPT_SECONDS = 3600
 """Rows that /v1/run/seconds can still hand out; seconds.ndjson has them all."""
 
@@ -44,6 +49,8 @@ class Server:
         self._clock = clock
         self._token = token
         self._rows: dict[int, bytes] = {}
+        self._work = deque([(clock(), process_time())], maxlen=WORK_OF)
+        """The time and the CPU seconds of this process by then, at each of the last settled seconds."""
         self._registry = registry_of(self._readings)
         self._runner: web.AppRunner | None = None
         self.app = web.Application(client_max_size=MOST_BYTES, middlewares=[_plain_errors, self._guard])
@@ -53,6 +60,7 @@ class Server:
                 web.post("/v1/agents/{id}/seconds", self._post),
                 web.get("/v1/run", self._show_run),
                 web.get("/v1/run/seconds", self._show_seconds),
+                web.get("/es/ts_api:status", self._show_tsung_status),
                 web.get("/metrics", self._show_metrics),
                 web.get("/healthz", self._show_health),
             ]
@@ -79,6 +87,7 @@ class Server:
     def add_row(self, second: int, line: bytes) -> None:
         """Takes the JSON of a settled second, to be asked for."""
         self._rows[second] = line
+        self._work.append((self._clock(), process_time()))
         if len(self._rows) > KEPT_SECONDS:
             del self._rows[next(iter(self._rows))]
 
@@ -120,6 +129,11 @@ class Server:
             return _error(400, f"since={since!r} is not a number of a second")
         rows = [self._rows[number] for number in sorted(self._rows) if number >= int(since)]
         return _reply(b'{"seconds":[' + b",".join(rows) + b"]}")
+
+    async def _show_tsung_status(self, _: web.Request) -> web.Response:
+        now, (then, worked) = self._clock(), self._work[0]
+        cpu = 100 * (process_time() - worked) / (now - then) if now > then else 0.0
+        return web.json_response(tsung_status(self._run, now, cpu))
 
     async def _show_metrics(self, _: web.Request) -> web.Response:
         body, content_type = render(self._registry)

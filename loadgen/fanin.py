@@ -84,13 +84,20 @@ class FanIn:
         self.sources[name].living = False
 
     def lose(self, name: str) -> Tally:
-        """The source died: what it held open becomes `lost`, what was connecting becomes failed, in its next second."""
+        """The source died: what it held open becomes `lost`, what was connecting becomes failed, in its next second.
+
+        Its sessions are over.
+        """
         source = self.sources[name]
         if not source.living:
             return Tally()
         source.living = False
         gone = Ledger.of(0, source.total)
-        tally = Tally(lost=gone.open, failed={"lost": gone.connecting} if gone.connecting else {})
+        tally = Tally(
+            lost=gone.open,
+            failed={"lost": gone.connecting} if gone.connecting else {},
+            sessions_done=source.total.sessions_started - source.total.sessions_done,
+        )
         self._count(name, Second(max(source.last.number + 1, self._next), tally, cpu_s=source.last.cpu_s))
         return tally
 

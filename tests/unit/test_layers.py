@@ -44,9 +44,15 @@ LOADGEN = (
 )
 COORDINATOR = (
     "words",
+<<<<<<< HEAD
     "expect member outline stages timeline tsung",
     "run report",
     "summary",
+=======
+    "expect member timeline tsung",
+    "run report tsunglog",
+    "summary tsungstatus",
+>>>>>>> 113c5c1 (Write tsung.log as Tsung's readers know it, and answer its status page.)
     # up to here all is pure
     "checks rundir display server",
     "local",

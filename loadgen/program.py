@@ -145,7 +145,10 @@ def _(step: SetVars, at: int, stage: Stage) -> Act:
 @act_of.register
 def _(step: Abort, at: int, stage: Stage) -> Act:
     def act(performance: Performance) -> None:
-        performance.user.count("abort_session")
+        if step.all:
+            performance.user.abort_run("a session came to an abort of all")
+        else:
+            performance.user.count("abort_session")
         raise Over("done")
 
     return act

@@ -3,7 +3,7 @@
 import html
 from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -198,9 +198,8 @@ def _judge(matches: Sequence[Match], at: int) -> Callable[[Performance, str], Aw
                 return await _loop(performance, match, at)
             elif match.do == "restart":
                 return _restart(performance, match)
-            elif match.do == "abort":
-                performance.user.count("match_stop")
-                raise Over("done")
+            elif match.do in ("abort", "abort_test"):
+                _abort(performance, match)
         return None
 
     return judge
@@ -230,6 +229,15 @@ async def _loop(performance: Performance, match: Match, at: int) -> Verdict:
     if match.sleep_loop:
         await performance.user.pause(match.sleep_loop)
     return max(0, at - match.loop_back)
+
+
+def _abort(performance: Performance, match: Match) -> NoReturn:
+    if match.do == "abort_test":
+        performance.user.count("match_stop_test")
+        performance.user.abort_run(f"a reply, when {match.when}, of {match.pattern!r}")
+    else:
+        performance.user.count("match_stop")
+    raise Over("done")
 
 
 def _restart(performance: Performance, match: Match) -> Verdict:

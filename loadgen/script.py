@@ -35,12 +35,13 @@ class Match(_Value, frozen=True, kw_only=True):
     """What follows when a reply matches a regular expression, or does not.
 
     Of several that apply, the first that does more than count decides: it sends the request again (`loop`), begins the
-    session anew (`restart`) or ends it (`abort`). `log` and `dump` count, as `continue` does.
+    session anew (`restart`), ends it (`abort`), or ends the whole run (`abort_test`). `log` and `dump` count, as
+    `continue` does.
     """
 
     pattern: str
     when: Literal["match", "nomatch"] = "match"
-    do: Literal["continue", "log", "dump", "loop", "restart", "abort"] = "continue"
+    do: Literal["continue", "log", "dump", "loop", "restart", "abort", "abort_test"] = "continue"
     name: str = "-"
     subst: bool = False
     max_loop: Count = 20
@@ -192,7 +193,9 @@ class Foreach(_Value, frozen=True, kw_only=True, tag_field="do", tag="foreach"):
 
 
 class Abort(_Value, frozen=True, kw_only=True, tag_field="do", tag="abort"):
-    """Ends the session."""
+    """Ends the session, or with `all` the whole run: it has failed."""
+
+    all: bool = False
 
 
 class Option(_Value, frozen=True, kw_only=True, tag_field="do", tag="option"):

@@ -441,6 +441,21 @@ async def test_a_session_aborts_where_it_is_told_to():
     assert (ledger.closed, counters["abort_session"]) == ({"done": 1}, 1)
 
 
+@pytest.mark.parametrize(
+    ("step", "counter"),
+    [
+        (Abort(all=True), None),
+        (Send(text="x", ack=True, match=(Match(pattern="x", do="abort_test"),)), "match_stop_test"),
+    ],
+)
+async def test_a_session_may_end_the_whole_run(step, counter):
+    async with playing(CONNECT, step, say("not reached")) as (running, server):
+        await running.over()
+        assert running.book.abort
+        assert counter is None or running.tally.counters[counter] == 1
+        assert "not reached" not in said(server)
+
+
 async def test_a_connection_kept_aside_is_taken_up_again():
     with free_port() as port:
         url = f"ws://127.0.0.1:{port}/"  # both targets are one here: what counts is which connection is used

@@ -27,8 +27,8 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """One of several servers to load."""
 
     url: str
-    weight: Weight = 1.0
-    """Its part of all users, in proportion to the others' weights."""
+    weight: Annotated[float, msgspec.Meta(ge=0, le=1e12)] = 1.0
+    """Its part of all users, in proportion to the others' weights; 0: only for sessions that ask for it."""
 
 
 class Client(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -110,6 +110,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         yield from self._faults_of_mixes()
         yield from _twice("sessions", "name", [session.name for session in self.sessions])
         yield from _twice("targets", "url", [target.url for target in self.targets])
+        if self.targets and not any(target.weight for target in self.targets):
+            yield "targets", "have no `weight` above 0; give one to those that users are to begin with"
         yield from _twice("clients", "name", [client.name for client in self.clients])
 
     def _faults_of_mixes(self) -> Iterator[tuple[str, str]]:

@@ -43,16 +43,16 @@ LOADGEN = (
     "cli cli.*",
 )
 COORDINATOR = (
-    "words",
-<<<<<<< HEAD
-    "expect member outline stages timeline tsung",
-    "run report",
-    "summary",
-=======
-    "expect member timeline tsung",
+    "words tsung tsung.element",
+    "tsung.document tsung.options tsung.servers tsung.clients tsung.load",
+    "tsung.request",
+    "tsung.steps",
+    "tsung.sessions tsung.silence",
+    "tsung.cast",
+    "tsung.configuration",
+    "expect member outline stages timeline",
     "run report tsunglog",
     "summary tsungstatus",
->>>>>>> 113c5c1 (Write tsung.log as Tsung's readers know it, and answer its status page.)
     # up to here all is pure
     "checks rundir display server",
     "local",

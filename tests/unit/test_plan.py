@@ -110,6 +110,7 @@ UNUSABLE = {
     ),
     "two sessions of one name": ({"sessions": (USERS, USERS)}, "`sessions[1].name` is 'users' a second time"),
     "a target twice": ({"targets": (Target(url="ws://a/"),) * 2}, "`targets[1].url` is 'ws://a/' a second time"),
+    "targets that nobody begins with": ({"targets": (Target(url="ws://a/", weight=0),)}, "`targets` have no `weight`"),
     "a client twice": ({"clients": (Client(name="a"),) * 2}, "`clients[1].name` is 'a' a second time"),
 }
 

@@ -172,7 +172,7 @@ PLACED = {
         {"target": '[[sessions]]\nkind = "loop"'},
         ", line 24: `sessions[1]`: Object missing required field",
     ),
-    "no weight": ({"target": "weight = 0"}, ", line 24: `targets[0].weight`: Expected `float` > 0.0"),
+    "no weight": ({"target": "weight = -1"}, ", line 24: `targets[0].weight`: Expected `float` >= 0.0"),
     "no URL": (
         {"target": '[[targets]]\nurl = "http://b.test/"'},
         ", line 25: `targets[1].url`: target 'http://b.test/'",

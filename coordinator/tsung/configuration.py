@@ -1,0 +1,153 @@
+"""A whole configuration: read, put together as a plan, and told what of it is left out."""
+
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from coordinator.tsung.cast import cast_of
+from coordinator.tsung.clients import Fleet, read_clients
+from coordinator.tsung.document import read_document
+from coordinator.tsung.element import Element, Note, TsungError
+from coordinator.tsung.load import at_most, read_load
+from coordinator.tsung.options import Options
+from coordinator.tsung.servers import OVER_WEBSOCKET, Server, read_servers
+from coordinator.tsung.sessions import Session, read_sessions
+from coordinator.tsung.steps import Steps
+from loadgen.errors import PlanError
+from loadgen.phases import Phase
+from loadgen.plan import Plan, Target, Transport
+from loadgen.script import Change, SetVars, steps_in
+
+PARTS = ("information", "clients", "servers", "monitoring", "load", "options", "sessions")
+NEEDED = ("clients", "servers", "load", "sessions")
+
+
+class Imported(NamedTuple):
+    """What became of a configuration."""
+
+    file: str
+    plan: Plan
+    notes: tuple[Note, ...]
+    """What is left out or means something else here, in the order of the file."""
+    hosts: tuple[str, ...]
+    """The machines that the load is to come from; empty when it is this one alone."""
+
+
+def read_tsung(path: Path, *, base: str = "", most: int | None = None) -> Imported:
+    """The plan in a Tsung configuration; `-` is standard input. Raises TsungError.
+
+    With `base`, a URL without a path, all servers are replaced by that one; with `most` no more users arrive in all.
+    """
+    name = "standard input" if str(path) == "-" else str(path)
+    root, notes = read_document(_bytes_of(path), name)
+    parts = _parts(root)
+    _say_what_is_left_out(root, parts)
+    try:
+        plan, fleet = _plan(parts, Path() if str(path) == "-" else path.parent, base, most)
+        plan = msgspec.convert(msgspec.to_builtins(plan), Plan)
+    except TsungError:
+        raise
+    except (PlanError, msgspec.ValidationError) as error:
+        raise root.error(f"the plan that it makes can't be run: {error}") from error
+    return Imported(name, plan, tuple(sorted(notes, key=lambda note: note.line)), fleet.hosts)
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise TsungError(f"{path}: {error.strerror}; give the path of a Tsung configuration") from error
+
+
+def _parts(root: Element) -> dict[str, Element]:
+    """The parts of the file by name; each at most once, and the options before what they are for."""
+    if root.name != "tsung":
+        raise root.error(f"<{root.name}> is no Tsung configuration; its root is <tsung>")
+    parts: dict[str, Element] = {}
+    for part in root.children:
+        if part.name not in PARTS:
+            raise part.error(f"<{part.name}> is unknown in <tsung>; write {', '.join(PARTS)}")
+        if part.name in parts:
+            raise part.error(f"<{part.name}> is there already; put both into one")
+        if part.name == "options" and "sessions" in parts:
+            raise part.error("<options> after <sessions> come too late for them, in Tsung too; put them before")
+        parts[part.name] = part
+    for name in NEEDED:
+        if name not in parts:
+            raise root.error(f"there is no <{name}>; write it into <tsung>")
+    return parts
+
+
+def _say_what_is_left_out(root: Element, parts: dict[str, Element]) -> None:
+    root.only("loglevel", "dumptraffic", "backend", "version")
+    if root.get("dumptraffic", "false") != "false":
+        root.note("dumptraffic writes nothing here; a run directory has every second's counts")
+    if "monitoring" in parts:
+        parts["monitoring"].note("servers are not monitored from here; let Prometheus scrape them, and the agents")
+
+
+def _plan(parts: dict[str, Element], directory: Path, base: str, most: int | None) -> tuple[Plan, Fleet]:
+    fleet = read_clients(parts["clients"])
+    servers = read_servers(parts["servers"])
+    over_websocket = any(server.get("type") in OVER_WEBSOCKET for server in parts["servers"].children)
+    options = Options(directory)
+    if "options" in parts:
+        options.read(parts["options"], over_websocket=over_websocket)
+    load = read_load(parts["load"])
+    servers = [Server(base, 1.0)] if base else servers
+    path = _shared_path(parts["sessions"], options.path)
+    sessions = read_sessions(parts["sessions"], Steps(options, path, base), options.files)
+    targets = _targets(servers, sessions, path)
+    if any(target.url.startswith("wss:") for target in targets):
+        parts["servers"].note("the servers' certificates are not verified, as Tsung does it")
+        options.transport["tls_verify"] = False
+    cast = cast_of(load, sessions)
+    plan = Plan(
+        **({"targets": targets} if len(targets) > 1 else {"target": targets[0].url}),
+        arrival="poisson",
+        seed=options.seed,
+        hold="sessions",
+        stop_after=load.stop_after,
+        sessions=cast.behaviours(sessions, options.read_rate),
+        clients=fleet.clients,
+        files=_used(options.files, sessions),
+        transport=Transport(**options.transport),
+        **_arriving(cast.phases if most is None else at_most(cast.phases, most)),
+    )
+    return plan, fleet
+
+
+def _shared_path(sessions: Element, default: str) -> str:
+    """The path that the targets have: the first one that a connect asks for as it stands."""
+    for element in sessions.walk():
+        if element.name == "websocket" and element.get("type") == "connect":
+            path = element.get("path") or default
+            if "%%" not in path:
+                return path
+    return "/"
+
+
+def _targets(servers: list[Server], sessions: list[Session], path: str) -> tuple[Target, ...]:
+    """The servers, and those that sessions change to, which no user begins with."""
+    targets = {server.base + path: server.weight for server in servers}
+    changes = (step for session in sessions for step in steps_in(session.steps) if isinstance(step, Change))
+    for change in changes:
+        targets.setdefault(change.url, 0.0)
+    return tuple(Target(url=url, weight=weight) for url, weight in targets.items())
+
+
+def _used(files: dict[str, str], sessions: list[Session]) -> dict[str, str]:
+    """The files that sessions take lines from: the others need not travel."""
+    steps = (step for session in sessions for step in steps_in(session.steps))
+    names = {step.file for step in steps if isinstance(step, SetVars)}
+    return {name: text for name, text in files.items() if name in names}
+
+
+def _arriving(phases: list[Phase]) -> dict[str, Any]:
+    """Who arrives when: plain where one phase lasts as long as its users take to arrive."""
+    phase = phases[0]
+    if len(phases) == 1 and phase.max is not None and phase.max < phase.area and not phase.sessions:
+        return {"rate": phase.rate, "max": phase.max}
+    return {"phases": tuple(phases)}

@@ -1,0 +1,204 @@
+"""<options>: what holds for all sessions."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from coordinator.tsung.element import Element
+
+MOST_FILE = 16 * 1024 * 1024
+"""Bytes of a file of values: it travels inside the plan."""
+TLS_VERSIONS = ("tlsv1.2", "tlsv1.3")
+NOT_HERE = {
+    "hibernate": "concerns the memory of Erlang processes",
+    "max_ssh_startup_per_core": "concerns ssh, and agents are started without it",
+    "job_notify_port": "belongs to another protocol",
+    "udp_rcv_buffer": "belongs to another protocol",
+    "udp_snd_buffer": "belongs to another protocol",
+    "bosh_path": "belongs to another protocol",
+    "global_ack_timeout": "belongs to a kind of reply that WebSocket sessions do not have",
+    "global_number": "counts users at wait_global only",
+    "ip_bind_address_no_port": "is not needed: every agent counts its ports up by itself",
+    "tcp_reuseaddr": "is not needed: no port serves twice before all have served",
+    "tcp_reuseport": "is not needed: no port serves twice before all have served",
+    "ssl_reuse_sessions": "is not needed: every TLS handshake is a whole one",
+    "max_retries": "has no effect: a connection that fails is counted by its reason, once, and its session ends",
+    "retry_timeout": "has no effect: a connection that fails is counted by its reason, once, and its session ends",
+}
+"""Options that change nothing of the load, and why."""
+
+
+class ThinkDefault(msgspec.Struct, frozen=True):
+    """What a think time is that does not say it itself; `override`: all of them are that."""
+
+    seconds: float = 5.0
+    random: bool = False
+    range: tuple[float, float] | None = None
+    override: bool = False
+
+
+class Options:
+    """What the options say, in the plan's own words."""
+
+    def __init__(self, directory: Path) -> None:
+        self.think = ThinkDefault()
+        self.transport: dict[str, Any] = {}
+        """Fields of the plan's Transport."""
+        self.seed = 0
+        self.read_rate = 0.0
+        self.files: dict[str, str] = {}
+        """Texts of files by the name that they have in the plan."""
+        self.file_ids: dict[tuple[str, str], str] = {}
+        """These names by the kind of file and its id in the configuration."""
+        self.path = "/"
+        """Of a connect that does not say any."""
+        self.frame = "binary"
+        self.subprotocols = ""
+        self.origin = ""
+        self._directory = directory
+
+    def read(self, element: Element, *, over_websocket: bool) -> None:
+        """Takes every option over; `over_websocket`: there are servers of the types `websocket`."""
+        for option in element.children:
+            if option.name != "option":
+                raise option.error(f"<{option.name}> is unknown in <options>; write <option>")
+            option.only("name", "value", "type", "id", "min", "max", "random", "override")
+            self._read_one(option, over_websocket=over_websocket)
+
+    def _read_one(self, option: Element, *, over_websocket: bool) -> None:
+        name = option.need("name")
+        if option.get("type"):
+            option.note(f"option {name} of {option.get('type')} belongs to another protocol; it is left out")
+        elif name in NOT_HERE:
+            option.note(f"option {name} {NOT_HERE[name]}; it is left out")
+        elif name.startswith("websocket_") and not over_websocket:
+            option.note(f'option {name} is for servers of type="websocket", in Tsung too; it is left out')
+        elif name in _READERS:
+            _READERS[name](self, option)
+        else:
+            option.note(f"option {name!r} is unknown, to Tsung too; it is left out")
+
+    def think_time(self, option: Element) -> None:
+        """The default of think times."""
+        bounds = None
+        if option.get("min") or option.get("max"):
+            bounds = float(option.integer("min")), float(option.integer("max", least=1))
+            if bounds[0] > bounds[1]:
+                raise option.error("max is below min; swap them")
+        self.think = ThinkDefault(
+            seconds=option.number("value", 5.0, above=0.0),
+            random=option.flag("random"),
+            range=bounds,
+            override=option.flag("override"),
+        )
+
+    def ports_range(self, option: Element) -> None:
+        """The source ports of agents that were not given any."""
+        if option.choice("value", ("on", "off"), "on") == "off":
+            return
+        low, high = option.integer("min", 1025), option.integer("max", 65534)
+        if not 1024 <= low <= high <= 65535:
+            raise option.error(f"ports from {low} to {high} can't be; write a range within 1025 to 65535")
+        self.transport["ports"] = f"{low}-{high}"
+
+    def rate_limit(self, option: Element) -> None:
+        """How fast every connection reads."""
+        self.read_rate = read_rate_of(option, default=512)
+
+    def ciphers(self, option: Element) -> None:
+        """The TLS ciphers, as OpenSSL names them."""
+        text = option.get("value", "negotiate")
+        if text != "negotiate":
+            self.transport["tls_ciphers"] = text.replace(",", ":")
+
+    def versions(self, option: Element) -> None:
+        """The version of TLS."""
+        text = option.get("value", "negotiate").strip("'\"")
+        if text == "negotiate":
+            return
+        if text not in TLS_VERSIONS:
+            raise option.error(f"ssl_versions {text!r} is not spoken any more; write one of {', '.join(TLS_VERSIONS)}")
+        self.transport["tls_versions"] = (text,)
+
+    def ip_transparent(self, option: Element) -> None:
+        """Addresses that are not the machine's own can't be taken over."""
+        if option.flag("value"):
+            raise option.error("ip_transparent is not possible here; give the machine the addresses, and take it out")
+
+    def file(self, option: Element) -> None:
+        """A file of values; its text goes into the plan."""
+        kind, id_, path = option.need("name"), option.get("id", "default"), self._directory / option.need("value")
+        name = id_ if kind == "file_server" else f"local {id_}"
+        try:
+            data = path.read_bytes()
+            text = data.decode()
+        except OSError as error:
+            raise option.error(f"file {path} can't be read ({error.strerror}); put it there") from error
+        except UnicodeDecodeError as error:
+            raise option.error(f"file {path} is not UTF-8 ({error.reason}); save it as UTF-8") from error
+        if len(data) > MOST_FILE or not text.strip("\n"):
+            what = "empty" if len(data) <= MOST_FILE else f"larger than {MOST_FILE >> 20} MiB"
+            raise option.error(f"file {path} is {what}; give one with lines in it, and not too many")
+        self.files[name] = text
+        self.file_ids[kind, id_] = name
+
+
+def read_rate_of(option: Element, default: int | None = None) -> float:
+    """Bytes a second of a rate limit in KB a second."""
+    rate = option.integer("value", default, least=1)
+    if option.integer("max", rate) != rate:
+        option.note("the burst of rate_limit is left out: connections read evenly")
+    return 1024.0 * rate
+
+
+def _milliseconds(field: str) -> Callable[[Options, Element], None]:
+    def read(options: Options, option: Element) -> None:
+        options.transport[field] = option.integer("value", least=1) / 1000
+
+    return read
+
+
+def _bytes(field: str) -> Callable[[Options, Element], None]:
+    def read(options: Options, option: Element) -> None:
+        options.transport[field] = option.integer("value", 32768)
+
+    return read
+
+
+def _word(field: str) -> Callable[[Options, Element], None]:
+    def read(options: Options, option: Element) -> None:
+        setattr(options, field, option.get("value"))
+
+    return read
+
+
+def _seed(options: Options, option: Element) -> None:
+    options.seed = option.integer("value", least=None)
+
+
+def _disable_sni(options: Options, option: Element) -> None:
+    options.transport["tls_server_name"] = not option.flag("value")
+
+
+_READERS: Mapping[str, Callable[[Options, Element], None]] = {
+    "thinktime": Options.think_time,
+    "seed": _seed,
+    "rate_limit": Options.rate_limit,
+    "ports_range": Options.ports_range,
+    "connect_timeout": _milliseconds("connect_timeout"),
+    "idle_timeout": _milliseconds("receive_timeout"),
+    "tcp_rcv_buffer": _bytes("receive_buffer"),
+    "tcp_snd_buffer": _bytes("send_buffer"),
+    "ssl_ciphers": Options.ciphers,
+    "ssl_versions": Options.versions,
+    "ssl_disable_sni": _disable_sni,
+    "websocket_path": _word("path"),
+    "websocket_frame": _word("frame"),
+    "websocket_subprotocols": _word("subprotocols"),
+    "websocket_origin": _word("origin"),
+    "file_server": Options.file,
+    "local_file_server": Options.file,
+    "ip_transparent": Options.ip_transparent,
+}

@@ -1,0 +1,70 @@
+"""<servers>: where the load goes."""
+
+import re
+from typing import NamedTuple
+
+from coordinator.tsung.element import Element
+from loadgen.errors import PlanError
+from loadgen.target_url import TargetUrl
+
+SCHEMES = {
+    "tcp": "ws",
+    "tcp6": "ws",
+    "websocket": "ws",
+    "ws": "ws",
+    "ssl": "wss",
+    "ssl6": "wss",
+    "websocket_ssl": "wss",
+    "wss": "wss",
+}
+"""By Tsung's types of servers; those that are missing speak something else than TCP."""
+OVER_WEBSOCKET = ("websocket", "websocket_ssl", "ws", "wss")
+"""Types with which Tsung carries other protocols over WebSocket."""
+
+
+class Server(NamedTuple):
+    """One server."""
+
+    base: str
+    """Its URL without a path."""
+    weight: float
+
+
+def read_servers(element: Element) -> list[Server]:
+    """The servers, each URL once, with the weights of those that stand there several times added."""
+    weights: dict[str, float] = {}
+    for server in element.children:
+        if server.name != "server":
+            raise server.error(f"<{server.name}> is unknown in <servers>; write <server>")
+        server.only("host", "port", "type", "weight")
+        base = base_of(server, server.get("type"))
+        weights[base] = weights.get(base, 0.0) + server.number("weight", 1.0, above=0.0)
+    if not weights:
+        raise element.error("there is no <server>; name the one to load")
+    return [Server(base, weight) for base, weight in weights.items()]
+
+
+def base_of_url(url: str) -> str:
+    """A URL without its path; raises PlanError for one that has a path, since the paths are the configuration's."""
+    parts = TargetUrl.parse(url)
+    if parts.resource != "/":
+        raise PlanError(f"{url}: beside --tsung only its servers are replaced; write ws://HOST:PORT, without a path")
+    return f"{'wss' if parts.secure else 'ws'}://{parts.host_header}"
+
+
+def base_of(element: Element, kind: str) -> str:
+    """The URL, without a path, of the host and port that an element names."""
+    host, port = element.need("host"), element.integer("port", least=1)
+    if not re.fullmatch(r"[\w.:-]+", host):
+        raise element.error(f"{host!r} is no host; write a name or an address")
+    if kind not in SCHEMES:
+        known = ", ".join(SCHEMES)
+        raise element.error(f"a server of type {kind!r} speaks no WebSocket; write one of {known}")
+    if kind.endswith("6") and ":" not in host:
+        element.note(f"type {kind}: the host's first address is taken, whether it is IPv6 or not")
+    base = f"{SCHEMES[kind]}://{f'[{host}]' if ':' in host else host}:{port}"
+    try:
+        TargetUrl.parse(base)
+    except PlanError as error:
+        raise element.error(f"{error}") from error
+    return base

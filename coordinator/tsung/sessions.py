@@ -1,0 +1,103 @@
+"""<sessions>: what users do, and how many of them do which."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from coordinator.tsung.element import Element
+from coordinator.tsung.load import Arrivals, fits
+from coordinator.tsung.steps import SESSION_TYPE, Steps
+from loadgen.script import Connect, Option, Step, steps_in
+from loadgen.soundness import Unsound, check, unset_in
+
+OFF_BY = 0.05
+"""By how much probabilities may miss 100."""
+
+
+class Session(NamedTuple):
+    """One <session>."""
+
+    element: Element
+    name: str
+    """Unique; sessions of the same name are told apart by a number."""
+    own_name: str
+    popularity: float
+    weighs: bool
+    """By weight, and not by probability."""
+    steps: tuple[Step, ...]
+
+
+def read_sessions(element: Element, steps: Steps, files: dict[str, str]) -> list[Session]:
+    """The sessions, each of them one that can be played."""
+    sessions: list[Session] = []
+    for child in element.children:
+        if child.name != "session":
+            raise child.error(f"<{child.name}> is unknown in <sessions>; write <session>")
+        session = _session(child, steps, [session.own_name for session in sessions])
+        _check(session, steps, files)
+        sessions.append(session)
+    if not sessions:
+        raise element.error("there is no <session>; write what a user does")
+    return sessions
+
+
+def _session(element: Element, steps: Steps, names: Sequence[str]) -> Session:
+    element.only("name", "probability", "weight", "type", "bidi", "persistent")
+    kind = element.need("type")
+    if kind != SESSION_TYPE:
+        raise element.error(f"unsupported session type {kind}: loadgen speaks WebSocket; take the session out")
+    if not element.flag("bidi", default=True):
+        raise element.error('bidi="false" ends a session at the first message it did not ask for; take it out')
+    if not element.flag("persistent", default=True):
+        element.note('persistent="false" makes no difference: a session ends with its last connection')
+    if bool(element.get("probability")) == bool(element.get("weight")):
+        raise element.error("<session> needs one of probability and weight, and not both; write one")
+    by = "weight" if element.get("weight") else "probability"
+    popularity = element.number(by)
+    if popularity < 0:
+        raise element.error(f"a {by} is not below 0; write 0 or more")
+    name, before = element.need("name"), names.count(element.get("name"))
+    return Session(element, f"{name} {before + 1}" if before else name, name, popularity, by == "weight",
+                   steps.read(element))  # fmt: skip
+
+
+def _check(session: Session, steps: Steps, files: dict[str, str]) -> None:
+    """Refuses what can't be played, at its own line; notes variables without a value."""
+    try:
+        check(session.steps, files)
+    except Unsound as error:
+        raise (steps.origin(error.step) if error.step is not None else session.element).error(f"{error}") from error
+    for unset in unset_in(session.steps):
+        steps.origin(unset.step).note(
+            f"variable {unset.name!r} is set nowhere: it gives the text undefined, in Tsung too"
+        )
+    flat = list(steps_in(session.steps))
+    for at, step in enumerate(flat):
+        if isinstance(step, Option) and not any(isinstance(later, Connect) for later in flat[at:]):
+            origin = steps.origin(step)
+            raise origin.error("an option holds for connections that open after it; put it before the connect request")
+
+
+def mixes(sessions: Sequence[Session], arrivals: Sequence[Arrivals]) -> list[dict[str, float]]:
+    """For each phase, the popularity of the sessions in it that have any; raises where they do not add up to 100."""
+    setups = [setup for one in arrivals for setup in one.setups]
+    kinds = [(each.element, each.weighs) for each in sessions] + [(each.element, each.weighs) for each in setups]
+    for element, weighs in kinds:
+        if weighs is not sessions[0].weighs:
+            raise element.error("weights and probabilities can't be mixed, in setups of phases either; write one kind")
+    for setup in setups:
+        if not any(fits(setup.name, session.own_name) for session in sessions):
+            setup.element.note(f"no session has the name {setup.name!r}; it is left out")
+    return [_mix(sessions, one) for one in arrivals]
+
+
+def _mix(sessions: Sequence[Session], arrivals: Arrivals) -> dict[str, float]:
+    found = {session.name: session.popularity for session in sessions}
+    for setup in arrivals.setups:
+        found |= {session.name: setup.popularity for session in sessions if fits(setup.name, session.own_name)}
+    total = sum(found.values())
+    where = arrivals.element if arrivals.setups else sessions[0].element
+    if not sessions[0].weighs and abs(total - 100) >= OFF_BY:
+        raise where.error(f"the probabilities of all sessions add up to {total:g}; make them 100")
+    if not total:
+        raise where.error("no session has a weight above 0; give one to those that are to run")
+    return {name: popularity for name, popularity in found.items() if popularity}

@@ -13,6 +13,8 @@ from coordinator.dryrun import dry_run
 from coordinator.expect import parse
 from coordinator.report import comparison, text_report
 from coordinator.rundir import read_run
+from coordinator.tsung.configuration import read_tsung
+from coordinator.tsung.servers import base_of_url
 from loadgen.behaviour import PythonSession
 from loadgen.errors import OperatorError, PlanError
 from loadgen.params import DURATION, ENDPOINT, HOLD, RATE, run_command
@@ -22,6 +24,8 @@ from loadgen.sessionfile import read_session
 
 PLANNED = ("target", "rate", "max", "arrival", "seed", "hold", "think", "loops", "ping")
 """The options that are keys of the plan; the other keys are said in a plan file alone."""
+NOT_BESIDE_TSUNG = ("session", "plan", "rate", "arrival", "seed", "think", "loops", "ping")
+"""What says in another way than --tsung who arrives and what users do."""
 NOT_BESIDE_SESSION = ("plan", "tsung", "ping", "loops", "think")
 """What says in another way than --session what users do."""
 
@@ -48,6 +52,8 @@ NOT_BESIDE_SESSION = ("plan", "tsung", "ping", "loops", "think")
 @click.option("--listen", type=ENDPOINT, default="127.0.0.1:8091", help="Where agents join: JSON, metrics, one port.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="Shared secret; required off loopback.")
 @click.option("--session", metavar="FILE.py[:NAME]", help="A session written in Python, instead of the loop.")
+@click.option("--tsung", type=click.Path(path_type=Path), metavar="FILE.xml",
+              help="Take the plan from a Tsung configuration; TARGET, --max and --hold besides it win.")  # fmt: skip
 @click.option("--plan", type=click.Path(path_type=Path), metavar="FILE.toml",
               help="Take the plan from a file; options given besides it win.")  # fmt: skip
 @click.option("--write-plan", type=click.Path(path_type=Path), metavar="FILE.toml", help="Save the plan, open nothing.")
@@ -63,7 +69,7 @@ NOT_BESIDE_SESSION = ("plan", "tsung", "ping", "loops", "think")
 @click.pass_context
 def coord(ctx: click.Context, /, **options: Any) -> int:
     """Gathers agents, shards the load over them, shows it live, and writes the run directory."""
-    plan = _plan(ctx, options)
+    plan = _plan(ctx, options) if options["tsung"] is None else _from_tsung(ctx, options)
     if options["write_plan"] is not None:
         _write_plan(options["write_plan"], plan)
         return 0
@@ -104,6 +110,31 @@ def _plan(ctx: click.Context, options: dict[str, Any]) -> Plan:
         option = "TARGET" if name == "target" else f"--{name}"
         raise PlanError(f"{option} says nothing beside what {options['plan']} has instead; change it there")
     return plan_of(msgspec.structs.asdict(plan) | explicit)
+
+
+def _from_tsung(ctx: click.Context, options: dict[str, Any]) -> Plan:
+    """The plan of a Tsung configuration; says what of it is left out, and awaits an agent for each of its hosts."""
+    path, explicit = options["tsung"], {name for name in ctx.params if _is_given(ctx, name)}
+    for name in NOT_BESIDE_TSUNG:
+        if name in explicit:
+            raise PlanError(f"--tsung {path} says what --{name} says; leave one of them out")
+    imported = read_tsung(
+        path,
+        base=base_of_url(options["target"]) if "target" in explicit else "",
+        most=options["max"] if "max" in explicit else None,
+    )
+    for note in imported.notes:
+        click.echo(f"loadgen-coord: {imported.file}:{note.line}: {note.text}", err=True)
+    if options["agents"] is None and options["local"] is None:
+        options |= {"agents": len(imported.hosts)} if imported.hosts else {"local": 1}
+    changes: dict[str, Any] = {"clients": ()} if options["local"] else {}
+    return msgspec.structs.replace(
+        imported.plan, **changes, **({"hold": options["hold"]} if "hold" in explicit else {})
+    )
+
+
+def _is_given(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
 def _session(ctx: click.Context, text: str) -> PythonSession:

@@ -1,0 +1,128 @@
+"""A Tsung configuration from the command line to the ledger: real agents, the embedded target, nothing done by hand."""
+
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from loadgen.planfile import read_plan
+from tests.processes import command, coordinator, eventually, free_port, get_json, run
+
+APPWRITE = Path(__file__).parents[1] / "unit" / "coordinator" / "tsung" / "taken" / "appwrite.xml"
+TALK = """<?xml version="1.0"?>
+<tsung>
+  <clients><client host="localhost" use_controller_vm="true"/></clients>
+  <servers><server host="realtime.invalid" port="9505" type="tcp"/></servers>
+  <load>
+    <arrivalphase phase="1" duration="1" unit="second"><users arrivalrate="40" unit="second"/></arrivalphase>
+  </load>
+  <options><option name="file_server" id="words" value="words.csv"/></options>
+  <sessions>
+    <session name="talk" probability="100" type="ts_websocket">
+      <request><websocket type="connect" path="/v1/realtime?project=console&amp;channels[]=files"/></request>
+      <thinktime value="0.2"/>
+      <setdynvars sourcetype="file" fileid="words"><var name="word"/></setdynvars>
+      <transaction name="ping">
+        <request subst="true">
+          <match do="abort" when="nomatch">pong</match>
+          <websocket type="message" frame="text">{"type":"%%_word%%"}</websocket>
+        </request>
+      </transaction>
+      <for var="i" from="1" to="3"><thinktime value="0.1"/></for>
+      <request><websocket type="close"/></request>
+    </session>
+  </sessions>
+</tsung>
+"""
+
+
+@pytest.fixture
+def talk(tmp_path_factory):
+    """A configuration whose users ping once and leave, all of them on this machine."""
+    folder = tmp_path_factory.mktemp("tsung")
+    (folder / "words.csv").write_text("ping\n")
+    (folder / "talk.xml").write_text(TALK)
+    return folder / "talk.xml"
+
+
+def test_a_configuration_runs_and_its_users_are_in_the_ledger(tmp_path, talk):
+    """Without --agents and --local one agent is started here, since the configuration's only host is this one."""
+    with coordinator(tmp_path, "--tsung", str(talk), "--with-target", f"ws://127.0.0.1:{free_port()}") as coord:
+        assert coord.end() == 0
+        summary = coord.summary()
+        assert (summary["planned"], summary["opened"], summary["closed"]) == (40, 40, {"done": 40})
+        assert summary["counters"] == {"match": 40, "async_unknown_data_rcv": 40}  # the server greets, unasked
+        assert {name: timing["count"] for name, timing in summary["timings"].items()} == {
+            "request": 120, "page": 120, "session": 40, "tr_ping": 40,
+        }  # fmt: skip
+
+
+def test_the_reference_run_holds_its_connections_in_silence(tmp_path):
+    """Its file as it is, on this machine instead of its hosts, and with fewer users."""
+    port = free_port()
+    options = ("--tsung", str(APPWRITE), "--max", "60", "--local", "2", "--with-target", f"ws://127.0.0.1:{port}")
+    with coordinator(tmp_path, *options) as coord:
+        assert coord.url
+        stats = f"http://127.0.0.1:{port}/stats"
+        eventually(lambda: get_json(stats)["open"] == 60, lambda: f"60 open: {get_json(stats)}")
+        coord.send(signal.SIGINT)
+        assert coord.end() == 130
+        summary = coord.summary()
+        assert (summary["opened"], summary["closed"], summary["messages_sent"]) == (60, {"drained": 60}, 0)
+
+
+def test_what_is_left_out_is_said_and_the_plan_can_be_written(tmp_path, talk):
+    written = tmp_path / "plan.toml"
+    ended = run("loadgen-coord", "--tsung", str(talk), "--write-plan", str(written))
+
+    assert (ended.returncode, ended.stdout) == (0, f"plan written: {written}\n")
+    assert ended.stderr.splitlines() == [
+        f"loadgen-coord: {talk}:11: no Origin header is sent, where Tsung sends the bare host name; "
+        'origin="…" sends one'
+    ]
+    plan = read_plan(written)
+    assert (plan.target, plan.hold, plan.files) == (
+        "ws://realtime.invalid:9505/v1/realtime?project=console&channels[]=files",
+        "sessions",
+        {"words": "ping\n"},
+    )
+
+
+def test_standard_input_may_be_the_configuration(tmp_path):
+    written = tmp_path / "plan.toml"
+    ended = subprocess.run(
+        command("loadgen-coord", "--tsung", "-", "--max", "7", "--hold", "5m", "--write-plan", str(written)),
+        input=APPWRITE.read_text(), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert ended.returncode == 0
+    assert "standard input:38: " in ended.stderr
+    assert (read_plan(written).max, read_plan(written).hold) == (7, 300)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--rate", "5"], ["--tsung", "what --rate says", "leave one of them out"]),
+        (["--plan", "x.toml"], ["what --plan says"]),
+        (["--session", "x.py"], ["what --session says"]),
+        (["ws://127.0.0.1:9505/path"], ["ws://HOST:PORT, without a path"]),
+    ],
+)
+def test_what_the_configuration_says_is_not_said_twice(talk, options, words):
+    ended = run("loadgen-coord", "--tsung", str(talk), *options)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert len(ended.stderr.splitlines()) == 1
+    assert [word for word in words if word not in ended.stderr] == []
+
+
+def test_a_mistake_in_the_configuration_is_one_line(talk):
+    talk.write_text(TALK.replace('value="0.2"', 'value="soon"'))
+    ended = run("loadgen-coord", "--tsung", str(talk))
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        f"loadgen-coord: {talk}:12: value='soon' of <thinktime> is not a number above 0; write one\n"
+    )

@@ -32,7 +32,8 @@ class Reception:
     def begin(self, performance: Performance) -> None:
         """A connection has opened."""
         if not self.keeps:
-            self._unasked = self._unasked or Unasked(performance.user)
+            if self._unasked is None:  # an empty one is false, and one for each user would be a quarter of its memory
+                self._unasked = Unasked(performance.user)
             performance.socket.inbox = self._unasked
 
     async def reply(self, performance: Performance) -> str:

@@ -74,6 +74,8 @@ class Requests:
             self._once(
                 websocket, 'no Origin header is sent, where Tsung sends the bare host name; origin="…" sends one'
             )
+        if shared["match"]:
+            websocket.note("the reply to a connect has no text, in Tsung too: a match finds nothing in it")
         subprotocols = websocket.get("subprotocols") or self._options.subprotocols
         return Connect(
             path="" if path == self._path else path,

@@ -41,6 +41,7 @@ def test_every_option_has_help(command: click.Command):
 
 
 def test_every_relative_link_leads_somewhere():
-    for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/cost-model.md", "sysctl/README.md"):
+    pages = ("docs/cost-model.md", "docs/from-tsung.md", "sysctl/README.md")
+    for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", *pages):
         for link in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text()):
             assert ((ROOT / name).parent / link).exists(), f"{name} links to {link}"

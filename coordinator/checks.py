@@ -1,6 +1,7 @@
 """What is looked at before anything is opened: the target's URL, the port to listen on."""
 
 import ipaddress
+from collections.abc import Sequence
 
 import msgspec
 
@@ -30,8 +31,14 @@ def check_target(url: str) -> Target:
     return Target(target.host, target.port, target.secure, target.resolve())
 
 
-def check_embedded(target: Target) -> None:
-    """Raises PlanError when the embedded target can't stand in for this one."""
+def check_embedded(targets: Sequence[Target]) -> None:
+    """Raises PlanError when the embedded target can't stand in for these."""
+    target = targets[0]
+    if len({(one.address, one.port) for one in targets}) > 1:
+        ports = ", ".join(f"{one.host}:{one.port}" for one in targets)
+        raise PlanError(
+            f"--with-target starts one target, and the plan has several: {ports}; start loadgen-target there"
+        )
     if target.secure:
         raise PlanError("--with-target speaks ws:// only; give a ws:// TARGET, or leave --with-target out")
     if not target.loopback:

@@ -16,7 +16,7 @@ import msgspec
 from coordinator.checks import check_embedded, check_listen, check_target
 from coordinator.display import display_on
 from coordinator.expect import Expectation
-from coordinator.local import Household, Team
+from coordinator.local import MOST_CONNECTIONS, Household, Team
 from coordinator.report import text_report
 from coordinator.run import LOST_AFTER, News, Run
 from coordinator.rundir import RunDir
@@ -66,9 +66,9 @@ def check_shares(plan: Plan, agents: int) -> None:
 async def conduct(settings: Settings) -> int:
     """Runs to the end; returns the exit code. Mistakes of the operator raise OperatorError."""
     check_shares(settings.plan, settings.agents)
-    target = check_target(settings.plan.target)
+    targets = [check_target(url) for url in settings.plan.urls]
     if settings.with_target:
-        check_embedded(target)
+        check_embedded(targets)
     token = read_token(settings.token_file)
     check_listen(settings.listen, token)
     run = Run(settings.plan, settings.agents, key=token_hex(4))
@@ -78,7 +78,7 @@ async def conduct(settings: Settings) -> int:
     with _signals(run):
         try:
             folder = RunDir.create(settings.out, settings.plan, datetime.now(UTC))
-            team = Team(settings.local, settings.plan, target, listen, settings.token_file)
+            team = Team(settings.local, settings.plan, targets, listen, settings.token_file)
             return await Conductor(settings, run, server, folder, household).conduct(team)
         finally:
             await household.end()
@@ -139,10 +139,15 @@ class Conductor:
         urls = [target.url for target in self._settings.plan.servers]
         return f"the target is {urls[0]}" if len(urls) == 1 else f"the targets are {', '.join(urls)}"
 
+    def _most_open(self) -> int:
+        """What the embedded target has to hold; who comes back may be there before the server knows it has left."""
+        plan = self._settings.plan
+        return MOST_CONNECTIONS if plan.phases or plan.sessions else plan.total
+
     async def _start(self, team: Team) -> None:
         if self._settings.with_target:
             log = self._folder.path / "agents" / "target.log"
-            await self._household.start_target(team.target, self._settings.plan.total, log)
+            await self._household.start_target(team.targets[0], self._most_open(), log)
         await self._household.start_agents(team, self._folder.log_of)
 
     async def _drive(self) -> None:

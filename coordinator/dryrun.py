@@ -22,11 +22,11 @@ def dry_run(settings: Settings) -> str:
     """The text of `--dry-run`; raises OperatorError as a run would."""
     plan = settings.plan
     check_shares(plan, settings.agents)
-    target = check_target(plan.target)
+    targets = [check_target(url) for url in plan.urls]
     shares = shares_of(plan, settings.agents)
     parts = [
         to_toml(plan).decode().rstrip(),
-        f"target {target.host} is {target.address}, port {target.port}",
+        "\n".join(f"target {target.host} is {target.address}, port {target.port}" for target in targets),
         *outline(plan),
         "\n".join(columns([["agent", "connections"], *([name, count(share)] for name, share in shares)])),
     ]

@@ -41,7 +41,8 @@ class Team(msgspec.Struct, frozen=True):
 
     count: int
     plan: Plan
-    target: Target
+    targets: Sequence[Target]
+    """The first one is what may be embedded."""
     coordinator: Endpoint
     token_file: Path | None = None
 
@@ -54,10 +55,10 @@ class Team(msgspec.Struct, frozen=True):
         """The command line of agent `number` of 1, 2, 3…"""
         options = ["--coordinator", f"http://{_reachable(self.coordinator)}", "--name", f"local-{number}"]
         options += ["--metrics", "127.0.0.1:0", "--once", "--allow-sessions", "--workers", str(self.workers())]
-        if self.target.loopback and ":" not in self.target.address:
+        if all(target.loopback and ":" not in target.address for target in self.targets):
             options += ["--source", f"127.0.{1 + (number - 1) // 254}.{1 + (number - 1) % 254}"]
-        if not self.target.loopback:
-            options += ["--allow-target", self.target.host]
+        for host in dict.fromkeys(target.host for target in self.targets if not target.loopback):
+            options += ["--allow-target", host]
         if self.token_file is not None:
             options += ["--token-file", str(self.token_file)]
         return [sys.executable, "-m", "loadgen.cli.agent", *options]

@@ -6,6 +6,7 @@ from time import monotonic, process_time
 
 import aiohttp
 import msgspec
+from msgspec.structs import replace
 
 from loadgen.arrivals import run_that_fits
 from loadgen.behaviour import PythonSession
@@ -15,10 +16,10 @@ from loadgen.fanin import Second
 from loadgen.limits import unusable_ports, workers_needed
 from loadgen.machine import read_machine
 from loadgen.permit import Permit
+from loadgen.place import Place
 from loadgen.pool import Pool
 from loadgen.sessionfile import digest
-from loadgen.sources import pairs_before, source_for
-from loadgen.target_url import TargetUrl
+from loadgen.sources import pairs_before
 from loadgen.wire import Job, Orders, Post, Sources, Start, Welcome, from_wire, to_wire
 
 log = logging.getLogger("loadgen.agent")
@@ -65,7 +66,8 @@ class Engagement:
         """Reasons whose sample traceback the coordinator has."""
         self._ready = False
         self._refusal = ""
-        self._target: tuple[TargetUrl, str] | None = None
+        self._places: list[Place] = []
+        """The plan's URLs, resolved."""
         self._running: asyncio.Task[None] | None = None
         self._gates = 0
         """How many gates the workers were told of."""
@@ -88,16 +90,14 @@ class Engagement:
             await self._speak()  # that it is gone: the fleet need not wait for its silence
 
     async def _get_ready(self) -> None:
-        """Looks at the target and warms the workers; a target it may not load is refused."""
-        plan = self._welcome.plan
+        """Looks at the targets and warms the workers; a target it may not load is refused."""
+        plan, sources = self._welcome.plan, self._settings.sources
         try:
-            url = TargetUrl.parse(plan.target)
-            address = await asyncio.to_thread(url.resolve)
-            self._refusal = self._settings.permit.refusal(url.host, address)
-            self._target = url, address
+            self._places = [await asyncio.to_thread(Place.find, url, sources) for url in plan.urls]
         except PlanError as error:
             self._refusal = str(error)
-        self._refusal = self._refusal or self._sessions_refusal()
+        refusals = (place.refusal(self._settings.permit) for place in self._places)
+        self._refusal = self._refusal or next(filter(None, refusals), "") or self._sessions_refusal()
         if not self._refusal:
             await self.pool.warm(self._workers_for(-(-plan.total // self._welcome.agents)))
             self._refusal = await self.pool.rehearse(self._sessions) if self._sessions else ""
@@ -199,7 +199,6 @@ class Engagement:
 
     async def _run(self, start: Start) -> None:
         begin = monotonic() + start.after
-        assert self._target is not None
         share = start.share.count(self._welcome.plan.total)
         short = shortfall(self._limits, share)
         if short is not None:
@@ -217,34 +216,37 @@ class Engagement:
 
     def _jobs(self, start: Start, begin: float) -> list[Job]:
         """One job a worker: its part of the share, its own ports, its part of the capacity."""
-        assert self._target is not None
-        plan, (url, address), ports = self._welcome.plan, self._target, self._settings.ports
-        share = start.share.count(plan.total)
+        plan, share = self._welcome.plan, start.share.count(self._welcome.plan.total)
         count = min(self._workers_for(share), share)
-        places, extra = divmod(self._settings.max_connections, count)
-        addresses = self._settings.sources or (source_for(address),)
         even = [1] * count
         parts = start.share.split(even, run_that_fits(share, even, start.share.run))
-        left_out = tuple(sorted(unusable_ports(read_machine(), ports)))
-        pairs = len(addresses) * (len(ports) - len(left_out))
-        first = pairs_before(self._welcome.index, self._welcome.agents, pairs)
+        most, extra = divmod(self._settings.max_connections, count)
+        ends = self._ends()
         return [
             Job(
                 plan=plan,
                 share=part,
                 start=begin,
-                address=address,
-                port=url.port,
-                name=url.host,
-                host=url.host_header,
-                resource=url.resource,
-                secure=url.secure,
-                sources=Sources(addresses, ports.start, ports.stop - 1, number, count, first, left_out),
-                most_open=places + (number < extra),
+                destinations=tuple(
+                    place.destination(replace(end, worker=number, workers=count))
+                    for place, end in zip(self._places, ends, strict=True)
+                ),
+                most_open=most + (number < extra),
                 agent=self._welcome.name,
             )
             for number, part in enumerate(parts)
         ]
+
+    def _ends(self) -> list[Sources]:
+        """The local ends of connections to each place, over all workers."""
+        ports = self._settings.ports
+        left_out = tuple(sorted(unusable_ports(read_machine(), ports)))
+        ends = []
+        for place in self._places:
+            pairs = len(place.sources) * (len(ports) - len(left_out))
+            first = pairs_before(self._welcome.index, self._welcome.agents, pairs)
+            ends.append(Sources(place.sources, ports.start, ports.stop - 1, start=first, left_out=left_out))
+        return ends
 
     def _drain(self) -> None:
         if not self._draining:

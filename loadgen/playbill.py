@@ -43,9 +43,10 @@ def _role(engine: Engine, behaviour: Behaviour, plan: Plan, agent: str) -> Role:
 
 
 def _route(job: Job, book: Book, loop: asyncio.AbstractEventLoop) -> Route:
-    tls = ssl.create_default_context() if job.secure else None
-    dialer = Dialer(loop, (job.address, job.port), _ports(job.sources), book, tls, job.name)
-    return Route(job.plan.target, job.host, job.resource, dialer)
+    to = job.destinations[0]  # FIRST ONLY: the others are to be judged by the engine's builder
+    tls = ssl.create_default_context() if to.secure else None
+    dialer = Dialer(loop, (to.address, to.port), _ports(to.sources), book, tls, to.name)
+    return Route(to.url, to.host, to.resource, dialer)
 
 
 def _ports(sources: Sources) -> SourcePorts:

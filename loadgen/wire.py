@@ -35,6 +35,25 @@ class Sources(msgspec.Struct, frozen=True):
     """Ports that no worker binds: reserved, privileged, and a few that the machine itself needs."""
 
 
+class Destination(msgspec.Struct, frozen=True):
+    """One of the URLs that a plan connects to, as an agent found it."""
+
+    url: str
+    """As the plan says it."""
+    address: str
+    """Its IP address: names are resolved once, by the agent."""
+    port: int
+    name: str
+    """Its host name, for TLS."""
+    host: str
+    """The Host header."""
+    resource: str
+    """Path and query."""
+    secure: bool
+    sources: Sources
+    """From where this worker connects to it; its destinations may share pairs, different workers never do."""
+
+
 class Rehearsal(msgspec.Struct, tag=True):
     """Agent → worker, before its job: the files of sessions that it will run."""
 
@@ -57,17 +76,8 @@ class Job(msgspec.Struct, tag=True):
     share: Share
     start: float
     """When the run starts, on this host's monotonic clock, in seconds."""
-    address: str
-    """The target's IP address: names are resolved once, by the agent."""
-    port: int
-    name: str
-    """The target's host name, for TLS."""
-    host: str
-    """The Host header."""
-    resource: str
-    """Path and query."""
-    secure: bool
-    sources: Sources
+    destinations: tuple[Destination, ...]
+    """The plan's servers, in their order, and then whatever else its sessions may connect to."""
     most_open: int
     """How many connections this worker may hold at once; numbers that are due wait for a place."""
     agent: str = ""

@@ -10,7 +10,7 @@ from time import monotonic
 from loadgen.arrivals import Share
 from loadgen.fanin import Second
 from loadgen.plan import Plan
-from loadgen.wire import Job, Report, Sources, from_wire, to_wire
+from loadgen.wire import Destination, Job, Report, Sources, from_wire, to_wire
 
 START_IN = 1.0
 """Seconds between the jobs and the first connection."""
@@ -51,13 +51,18 @@ def _job(port: int, plan: Plan, share: Share, sources: Sources, start: float) ->
         plan=plan,
         share=share,
         start=start,
-        address="127.0.0.1",
-        port=port,
-        name="127.0.0.1",
-        host=f"127.0.0.1:{port}",
-        resource="/v1/realtime?project=console&channels[]=files",
-        secure=False,
-        sources=sources,
+        destinations=(
+            Destination(
+                url=plan.target,
+                address="127.0.0.1",
+                port=port,
+                name="127.0.0.1",
+                host=f"127.0.0.1:{port}",
+                resource="/v1/realtime?project=console&channels[]=files",
+                secure=False,
+                sources=sources,
+            ),
+        ),
         most_open=plan.total,
     )
 

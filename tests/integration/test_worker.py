@@ -13,7 +13,7 @@ from loadgen.arrivals import Share
 from loadgen.phases import Phase
 from loadgen.plan import Plan
 from loadgen.tally import Ledger, Tally
-from loadgen.wire import Job, Report, Sources, from_wire, to_wire
+from loadgen.wire import Destination, Job, Report, Sources, from_wire, to_wire
 from tests.processes import PATIENCE, Address, eventually, own_source, target
 
 CONNECTIONS = 200
@@ -34,13 +34,18 @@ def job(server: Address, **changes) -> bytes:
             plan=Plan(**plan | changes),
             share=Share(),
             start=monotonic() + 0.2,
-            address=server.host,
-            port=server.port,
-            name=server.host,
-            host=f"{server.host}:{server.port}",
-            resource="/v1/realtime?project=console&channels[]=files",
-            secure=False,
-            sources=Sources((own_source(),), 20_000, 60_000),
+            destinations=(
+                Destination(
+                    url=server.ws,
+                    address=server.host,
+                    port=server.port,
+                    name=server.host,
+                    host=f"{server.host}:{server.port}",
+                    resource="/v1/realtime?project=console&channels[]=files",
+                    secure=False,
+                    sources=Sources((own_source(),), 20_000, 60_000),
+                ),
+            ),
             most_open=CONNECTIONS,
         )
     )

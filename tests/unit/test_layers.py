@@ -25,6 +25,7 @@ LOADGEN = (
     "book stream throttle printed",
     "connection",
     "permit",
+    "place",
     "machine",
     "limits",
     "dialer session",

@@ -19,20 +19,25 @@ SECOND = Second(
     7, Tally(launched=5, failed={"refused": 1}, lag=histogram_of([20, 3000])), Held(1, 3), cpu_s=0.5, rss=10**8
 )
 SOURCES = wire.Sources(addresses=("10.0.0.1", "fd00::1"), low=1025, high=65535, worker=1, workers=4, start=7)
+DESTINATION = wire.Destination(
+    url="wss://target.test:9505/v1/realtime?channels[]=files",
+    address="10.0.0.9",
+    port=9505,
+    name="target.test",
+    host="target.test:9505",
+    resource="/v1/realtime?channels[]=files",
+    secure=True,
+    sources=SOURCES,
+)
 START = wire.Start(SHARE, after=1.5)
 MESSAGES = [
     SOURCES,
+    DESTINATION,
     wire.Job(
         plan=Plan(rate=12.5),
         share=SHARE,
         start=1234.5678,
-        address="10.0.0.9",
-        port=9505,
-        name="target.test",
-        host="target.test:9505",
-        resource="/v1/realtime?channels[]=files",
-        secure=True,
-        sources=SOURCES,
+        destinations=(DESTINATION,),
         most_open=16_000,
     ),
     wire.Rehearsal((PythonSession(name="chat", file="chat.py", source="async def session(user): ..."),)),

@@ -26,10 +26,13 @@ def test_what_is_no_target_is_one_line_with_the_mend(url):
 
 
 def test_the_embedded_target_stands_on_loopback_without_tls():
-    check_embedded(Target("localhost", 80, False, "127.0.0.1"))
+    near = Target("localhost", 80, False, "127.0.0.1")
+    check_embedded([near, Target("127.0.0.1", 80, False, "127.0.0.1")])
+    with pytest.raises(PlanError, match="localhost:80, localhost:81; start loadgen-target there"):
+        check_embedded([near, Target("localhost", 81, False, "127.0.0.1")])
     for target in (Target("h", 443, True, "127.0.0.1"), Target("h", 80, False, "192.0.2.1")):
         with pytest.raises(PlanError):
-            check_embedded(target)
+            check_embedded([target])
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "somewhere.example"])

@@ -3,6 +3,7 @@
 import os
 import resource
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -20,7 +21,7 @@ def value(arguments, option):
 
 
 def test_each_agent_has_a_name_and_a_loopback_address_of_its_own():
-    team = Team(300, Plan(), LOOPBACK, LISTEN)
+    team = Team(300, Plan(), [LOOPBACK], LISTEN)
     lines = [team.arguments(number) for number in range(1, 301)]
 
     assert value(lines[0], "--coordinator") == "http://127.0.0.1:8091"
@@ -31,7 +32,7 @@ def test_each_agent_has_a_name_and_a_loopback_address_of_its_own():
 
 
 def test_a_target_elsewhere_is_allowed_to_the_agents_and_met_from_any_address(tmp_path):
-    team = Team(1, Plan(), Target("far.example", 443, True, "192.0.2.1"), Endpoint("0.0.0.0", 1), tmp_path / "token")
+    team = Team(1, Plan(), [Target("far.example", 443, True, "192.0.2.1")], Endpoint("0.0.0.0", 1), tmp_path / "token")
     line = team.arguments(1)
 
     assert "--source" not in line
@@ -40,13 +41,21 @@ def test_a_target_elsewhere_is_allowed_to_the_agents_and_met_from_any_address(tm
     assert value(line, "--token-file") == str(tmp_path / "token")
 
 
+def test_each_target_elsewhere_is_allowed_once():
+    far = [Target("far.example", port, True, "192.0.2.1") for port in (443, 444)]
+    line = Team(1, Plan(), [LOOPBACK, *far, Target("near.example", 80, False, "192.0.2.2")], LISTEN).arguments(1)
+
+    assert [value for option, value in pairwise(line) if option == "--allow-target"] == ["far.example", "near.example"]
+    assert "--source" not in line
+
+
 def test_workers_follow_the_cores_and_the_descriptor_limit():
     cores = len(os.sched_getaffinity(0))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
-    assert Team(1, Plan(max=10), LOOPBACK, LISTEN).workers() == cores
-    assert Team(cores * 4, Plan(max=10), LOOPBACK, LISTEN).workers() == 1
-    needed = Team(1, Plan(max=64_000), LOOPBACK, LISTEN).workers()
+    assert Team(1, Plan(max=10), [LOOPBACK], LISTEN).workers() == cores
+    assert Team(cores * 4, Plan(max=10), [LOOPBACK], LISTEN).workers() == 1
+    needed = Team(1, Plan(max=64_000), [LOOPBACK], LISTEN).workers()
     assert needed * (hard - SPARE_DESCRIPTORS) >= 64_000
 
 

@@ -1,0 +1,51 @@
+"""Where a URL leads from this machine."""
+
+import pytest
+
+from loadgen.errors import PlanError
+from loadgen.permit import Permit
+from loadgen.place import Place
+from loadgen.wire import Destination, Sources
+
+SOURCES = Sources(("127.0.0.1",), 1025, 65_535)
+
+
+def test_a_place_has_all_that_a_worker_has_to_know():
+    place = Place.find("wss://127.0.0.1:9505/v1?a=b", ())
+
+    assert place.sources == ("127.0.0.1",)
+    assert place.destination(SOURCES) == Destination(
+        url="wss://127.0.0.1:9505/v1?a=b",
+        address="127.0.0.1",
+        port=9505,
+        name="127.0.0.1",
+        host="127.0.0.1:9505",
+        resource="/v1?a=b",
+        secure=True,
+        sources=SOURCES,
+    )
+
+
+def test_of_the_sources_those_of_its_family_are_taken():
+    assert Place.find("ws://[::1]:9505/", ("127.0.0.2", "::1", "127.0.0.3")).sources == ("::1",)
+    assert Place.find("ws://127.0.0.1/", ("127.0.0.2", "::1", "127.0.0.3")).sources == ("127.0.0.2", "127.0.0.3")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://127.0.0.1/", "not a WebSocket URL"),
+        ("ws://nowhere.invalid/", "does not resolve"),
+        ("ws://[::1]/", "none of the agent's --source addresses"),
+    ],
+)
+def test_a_place_that_can_not_be_reached_is_none(url, words):
+    with pytest.raises(PlanError, match=words):
+        Place.find(url, ("127.0.0.2",))
+
+
+def test_a_place_elsewhere_has_to_be_permitted():
+    place = Place("ws://far.test/", Place.find("ws://127.0.0.1/", ()).parts, "192.0.2.1", ("192.0.2.2",))
+
+    assert "--allow-target" in place.refusal(Permit())
+    assert place.refusal(Permit(["192.0.2.0/24"])) == ""

@@ -1,7 +1,6 @@
 """What a job means for one worker: its routes to the targets, its roles by the plan's sessions, and their engine."""
 
 import asyncio
-import ssl
 
 from loadgen.behaviour import Behaviour, Loop, PythonSession
 from loadgen.book import Book
@@ -10,10 +9,11 @@ from loadgen.engine import Casting, Engine
 from loadgen.plan import Plan
 from loadgen.player import player_of
 from loadgen.role import LoopRole, Role, SessionRole
-from loadgen.route import Route
+from loadgen.route import Route, headers_of
 from loadgen.session import BUILT_IN
 from loadgen.sessionfile import load
 from loadgen.sources import SourcePorts
+from loadgen.tls import context_of
 from loadgen.turnover import Turnover
 from loadgen.wire import Job, Sources
 
@@ -21,13 +21,13 @@ from loadgen.wire import Job, Sources
 def engine_for(job: Job, book: Book, loop: asyncio.AbstractEventLoop) -> Engine:
     """The engine of a job; raises LoadError when a session's file can't be imported."""
     plan = job.plan
-    route = _route(job, book, loop)
+    routes = _routes(job, book, loop)
     schedule = plan.schedule
     cast = Casting(
-        lambda gate: schedule.dues(job.share, gate), role=plan.behaviour_of, target=lambda _: 0, gates=schedule.gates
+        lambda gate: schedule.dues(job.share, gate), role=plan.behaviour_of, target=plan.target_of, gates=schedule.gates
     )
     turnover = Turnover(tuple(zip(plan.phases, schedule.spans, strict=False)), job.share.part, plan.seed)
-    engine = Engine(job.start, job.most_open, book, (route,), cast, turnover, plan.transport.connect_timeout)
+    engine = Engine(job.start, job.most_open, book, routes, cast, turnover, plan.transport.connect_timeout)
     engine.roles = [_role(engine, behaviour, plan, job.agent) for behaviour in plan.behaviours]
     return engine
 
@@ -42,11 +42,20 @@ def _role(engine: Engine, behaviour: Behaviour, plan: Plan, agent: str) -> Role:
     return SessionRole(engine, behaviour.name, session, plan.seed, agent, behaviour.read_rate)
 
 
-def _route(job: Job, book: Book, loop: asyncio.AbstractEventLoop) -> Route:
-    to = job.destinations[0]  # FIRST ONLY: the others are to be judged by the engine's builder
-    tls = ssl.create_default_context() if to.secure else None
-    dialer = Dialer(loop, (to.address, to.port), _ports(to.sources), book, tls, to.name)
-    return Route(to.url, to.host, to.resource, dialer)
+def _routes(job: Job, book: Book, loop: asyncio.AbstractEventLoop) -> list[Route]:
+    """One for each destination; those on one server share its dialer, and with it the source ports."""
+    transport, dialers = job.plan.transport, dict[tuple[str, int, str], Dialer]()
+    headers = headers_of(transport.headers.items(), transport.origin, transport.subprotocols)
+    buffers = transport.receive_buffer, transport.send_buffer
+    routes = []
+    for to in job.destinations:
+        key = to.address, to.port, to.name if to.secure else ""
+        if key not in dialers:
+            tls = context_of(transport) if to.secure else None
+            name = to.name if transport.tls_server_name else ""
+            dialers[key] = Dialer(loop, key[:2], _ports(to.sources), book, tls, name, buffers)
+        routes.append(Route(to.url, to.host, to.resource, dialers[key], headers))
+    return routes
 
 
 def _ports(sources: Sources) -> SourcePorts:

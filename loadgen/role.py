@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from loadgen.book import Book
 from loadgen.connection import FAILED, Connection, Wrap
-from loadgen.route import Route
+from loadgen.route import Route, headers_of
 from loadgen.session import LoopSession, LoopVisit, Visit
 from loadgen.tally import Tally
 from loadgen.throttle import Throttle
@@ -161,7 +161,12 @@ class SessionRole:
         route = self._routes.get(call.url) if call.url else self._engine.route_of(user.number)
         if route is None:
             raise ValueError(f"{call.url} is not one of the plan's targets: {', '.join(self._routes)}")
-        terms = route.terms(0.0, call.resource, _headers(call), self._wrap(call.read_rate or self._read_rate))
+        terms = route.terms(
+            0.0,
+            call.resource,
+            headers_of(call.headers, call.origin, call.subprotocols),
+            self._wrap(call.read_rate or self._read_rate),
+        )
         socket = WebSocket(self._engine.book, terms, user, due)
         self._engine.dial(user, socket, route)
         return socket
@@ -220,12 +225,3 @@ MakeRole = Callable[[Engine], Role]
 
 def _slowly(rate: float, wake: Callable[[Throttle, float], object]) -> Wrap:
     return lambda connection: Throttle(connection, rate, wake)
-
-
-def _headers(call: Call) -> tuple[tuple[str, str], ...]:
-    headers = call.headers
-    if call.origin:
-        headers += (("Origin", call.origin),)
-    if call.subprotocols:
-        headers += (("Sec-WebSocket-Protocol", ", ".join(call.subprotocols)),)
-    return headers

@@ -1,11 +1,25 @@
 """One of the plan's targets as a worker reaches it: who dials it, and what connections to it ask for."""
 
+from collections.abc import Iterable, Sequence
+
 from loadgen.connection import Terms, Wrap
 from loadgen.dialer import Dialer
 from loadgen.handshake import Handshake
 
 MOST_KEPT = 256
 """Prepared requests kept; sessions that ask for more different ones pay for each anew."""
+
+
+def headers_of(
+    headers: Iterable[tuple[str, str]], origin: str, subprotocols: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    """Headers of a request, with those two that have a name of their own."""
+    found = tuple(headers)
+    if origin:
+        found += (("Origin", origin),)
+    if subprotocols:
+        found += (("Sec-WebSocket-Protocol", ", ".join(subprotocols)),)
+    return found
 
 
 class Route:

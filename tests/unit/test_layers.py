@@ -28,7 +28,7 @@ LOADGEN = (
     "place",
     "machine",
     "limits",
-    "dialer session",
+    "dialer session tls",
     "route websocket",
     "user",
     "role turnover performance",

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from coordinator.member import Member
-from coordinator.stages import Stage, mean_rate, rate_at, stage_at, stages_of
+from coordinator.stages import Stage, mean_rate, place_at, rate_at, stage_at, stages_of
 from coordinator.timeline import Entry, Timeline
 from coordinator.words import clean_name, one_line, plain_lines
 from loadgen.arrivals import Share, run_that_fits
@@ -352,6 +352,10 @@ class Run:
     def phase(self, now: float) -> str:
         """The phase that runs, or what does after the last one; empty when the run does not."""
         return stage_at(self.plan, self._spans, self.gates, now - self.start) if self.state == "running" else ""
+
+    def place(self, now: float) -> tuple[int, int]:
+        """The number of the phase that runs, or of the last one that did, from 1; and how many there are."""
+        return place_at(self._spans, self.gates, self.age(now))[0] + 1, len(self._spans)
 
     def rate_asked(self, now: float) -> float:
         """Arrivals per second that the plan asks for now."""

@@ -89,6 +89,27 @@ def server() -> Iterator:
 
 
 @pytest.mark.timeout(240)  # the first time it is installed
+def test_promtool_reads_what_sessions_count_and_time_themselves(tmp_path, prometheus, server):
+    path = tmp_path / "named.py"
+    path.write_text(
+        "async def session(user):\n"
+        "    ws = await user.connect()\n"
+        "    user.count('a \"name\" \\\\ of its own')\n"
+        "    with user.transaction('été'):\n"
+        "        await ws.ping()\n"
+        "    await user.think(600)\n"
+    )
+    load = ("--agents", "1", "--max", "20", "--rate", "1000", "--hold", "600", "--session", str(path))
+    with coordinator(tmp_path / "runs", *load, server.ws) as coord, agent(coord.url, "--allow-sessions") as scraped:
+        eventually(lambda: coord.state()["counters"].get('a "name" \\ of its own') == 20, "all are counted")
+        of_agent, of_coordinator = (get(f"{url}/metrics") for url in (scraped.page, coord.url))
+        check_metrics(of_agent)
+        check_metrics(of_coordinator)
+    assert r'loadgen_session_count_total{name="a \"name\" \\ of its own"} 20.0' in of_agent
+    assert 'loadgen_session_timing_seconds_count{agent="' in of_coordinator
+
+
+@pytest.mark.timeout(240)  # the first time it is installed
 def test_prometheus_scrapes_agent_and_coordinator(tmp_path, prometheus, server):
     (tmp_path / "prometheus").mkdir()
     with coordinator(tmp_path / "runs", *RUN, server.ws) as coord, agent(coord.url, "--name", "scraped") as scraped:

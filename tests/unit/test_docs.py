@@ -40,8 +40,13 @@ def test_every_option_has_help(command: click.Command):
     assert bare == []
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "sessions").glob("*.py")), ids=lambda path: path.name)
+def test_the_sessions_of_the_document_are_those_that_are_tested(path: Path):
+    assert f"```python\n{path.read_text()}```" in (ROOT / "docs" / "sessions.md").read_text()
+
+
 def test_every_relative_link_leads_somewhere():
-    pages = ("docs/cost-model.md", "docs/from-tsung.md", "sysctl/README.md")
-    for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", *pages):
+    documents = [path for folder in (".", "docs", "sysctl") for path in sorted((ROOT / folder).glob("*.md"))]
+    for name in (str(path.relative_to(ROOT)) for path in documents):
         for link in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text()):
             assert ((ROOT / name).parent / link).exists(), f"{name} links to {link}"

@@ -44,8 +44,8 @@ NOT_BESIDE_SESSION = ("plan", "tsung", "ping", "loops", "think")
     "--ping", type=click.Choice(["protocol", "app", "none"]), default="protocol",
     help="A PING frame, the text {\"type\":\"ping\"}, or silence.",
 )  # fmt: skip
-@click.option("--agents", type=click.IntRange(min=1), metavar="N", show_default="16, or the --local ones",
-              help="Start once N agents have joined.")  # fmt: skip
+@click.option("--agents", type=click.IntRange(min=1), metavar="N", help="Start once N agents have joined.",
+              show_default="the --local ones, the plan's clients, or 16")  # fmt: skip
 @click.option("--local", type=click.IntRange(min=1), metavar="N", help="Also start N agents on this machine.")
 @click.option("--with-target", is_flag=True, help="Also start the embedded target on the TARGET's port.")
 @click.option("--wait", type=DURATION, default="60", help="How long to wait for the agents.")
@@ -75,7 +75,7 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
         return 0
     settings = Settings(
         plan=plan,
-        agents=options["agents"] or options["local"] or 16,
+        agents=options["agents"] or options["local"] or len(plan.clients) or 16,
         local=options["local"] or 0,
         with_target=options["with_target"],
         wait=options["wait"],

@@ -8,9 +8,11 @@ import msgspec
 from coordinator.checks import check_target
 from coordinator.conduct import Settings, check_shares
 from coordinator.outline import outline
+from coordinator.run import nothing_for
 from coordinator.words import columns, count, one_line
 from loadgen.arrivals import Share
 from loadgen.capacity import Limit, first_to_give_out
+from loadgen.client import USUAL, weights_of
 from loadgen.plan import Plan
 from loadgen.planfile import to_toml
 
@@ -23,7 +25,7 @@ def dry_run(settings: Settings) -> str:
     plan = settings.plan
     check_shares(plan, settings.agents)
     targets = [check_target(url) for url in plan.urls]
-    shares = shares_of(plan, settings.agents)
+    shares = shares_of(plan, settings.agents, settings.local)
     parts = [
         to_toml(plan).decode().rstrip(),
         "\n".join(f"target {target.host} is {target.address}, port {target.port}" for target in targets),
@@ -35,10 +37,25 @@ def dry_run(settings: Settings) -> str:
     return "\n\n".join(parts)
 
 
-def shares_of(plan: Plan, agents: int) -> list[tuple[str, int]]:
-    """How many connections each of so many equal agents would get."""
-    shares = Share().split([1] * agents)
-    return [(f"agent {number}", share.count(plan.total)) for number, share in enumerate(shares, 1)]
+def shares_of(plan: Plan, agents: int, local: int = 0) -> list[tuple[str, int]]:
+    """How many connections each of so many agents would get, were they those that the plan names, the others equal.
+
+    Raises PlanError when that is nothing for one of them.
+    """
+    names = _names(plan, agents, local)
+    shares = Share().split(weights_of(plan.clients, [(name, USUAL) for name in names]))
+    counts = [share.count(plan.total) for share in shares]
+    found = list(zip(names, counts, strict=True))
+    idle = [name for name, number in found if number == 0]
+    if idle:
+        raise nothing_for(idle, plan, agents)
+    return found
+
+
+def _names(plan: Plan, agents: int, local: int) -> list[str]:
+    named = [f"local-{number}" for number in range(1, local + 1)] + [client.name for client in plan.clients]
+    known = list(dict.fromkeys(named if plan.clients else []))[:agents]
+    return known + [f"agent {number}" for number in range(len(known) + 1, agents + 1)]
 
 
 class Finding(msgspec.Struct):

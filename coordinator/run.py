@@ -4,9 +4,11 @@ It holds no clock and no socket: `now` is a number of seconds on whatever clock 
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from coordinator.member import Member
 from coordinator.stages import Stage, mean_rate, place_at, rate_at, stage_at, stages_of
@@ -14,6 +16,7 @@ from coordinator.timeline import Entry, Timeline
 from coordinator.words import clean_name, one_line, plain_lines
 from loadgen.arrivals import Share, run_that_fits
 from loadgen.capacity import shortfall
+from loadgen.client import weights_of
 from loadgen.errors import FleetError, OperatorError, PlanError
 from loadgen.fanin import FanIn, Second
 from loadgen.plan import Plan
@@ -170,6 +173,8 @@ class Run:
     def _listen(self, member: Member, post: Post) -> None:
         if post.finished:
             del self.members[member.id]
+        if post.limits:
+            member.hello = replace(member.hello, max_connections=post.max_connections, limits=post.limits)
         refusal = one_line(post.refusal)
         if refusal and refusal not in {one.refusal for one in self.members.values()}:
             self._warn(f"agent {member.name} refuses: {refusal}")
@@ -215,12 +220,12 @@ class Run:
         ready = self.ready(now)
         if len(ready) < self.wanted:
             return
-        weights = [member.hello.max_connections for member in ready]
+        weights = weights_of(self.plan.clients, [(member.name, member.hello.max_connections) for member in ready])
         shares = _shares(weights, self.plan.total)
         counts = [share.count(self.plan.total) for share in shares]
         idle = [member.name for member, count in zip(ready, counts, strict=True) if count == 0]
         if idle:
-            self.fail(PlanError(self._nothing_for(idle)), now)
+            self.fail(nothing_for(idle, self.plan, self.wanted), now)
             return
         for member, share, count in zip(ready, shares, counts, strict=True):
             self._give(member, share, count, now)
@@ -228,12 +233,6 @@ class Run:
         for member in self.members.values():
             if member.share is None:
                 self._warn(f"agent {member.name} was not ready in time; the run started without it")
-
-    def _nothing_for(self, idle: list[str]) -> str:
-        return (
-            f"{self.plan.asked} over {self.wanted} agents leaves nothing for {', '.join(idle)}: a share that rounds"
-            " to nothing; ask for more connections, fewer agents, or raise the agent's --max-connections"
-        )
 
     def _give(self, member: Member, share: Share, count: int, now: float) -> None:
         member.share, member.planned, member.seen = share, count, now
@@ -423,3 +422,12 @@ def _shares(weights: list[int], total: int) -> list[Share]:
     if not any(weights) or min(weights) < 0:
         return [Share(1, ())] * len(weights)
     return Share().split(weights, run_that_fits(total, weights))
+
+
+def nothing_for(idle: Sequence[str], plan: Plan, agents: int) -> PlanError:
+    """These agents would get no connection at all."""
+    mend = "its weight in the plan" if plan.clients else "the agent's --max-connections"
+    return PlanError(
+        f"{plan.asked} over {agents} agents leaves nothing for {', '.join(idle)}: a share that rounds"
+        f" to nothing; ask for more connections, fewer agents, or raise {mend}"
+    )

@@ -7,12 +7,11 @@ import aiohttp
 import msgspec
 import tenacity
 
-from loadgen.capacity import Limit
-from loadgen.engagement import SILENCE, Engagement, Settings
+from loadgen.engagement import SILENCE, Engagement
 from loadgen.errors import OperatorError
-from loadgen.limits import client_limits, workers_needed
 from loadgen.machine import facts, read_machine
 from loadgen.metrics import Reading
+from loadgen.settings import Settings
 from loadgen.tally import Ledger, Tally
 from loadgen.version import VERSION
 from loadgen.wire import WIRE, Hello, Welcome, from_wire, to_wire
@@ -47,8 +46,8 @@ class Agent:
         headers = {"Authorization": f"Bearer {self.settings.token}"} if self.settings.token else {}
         async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http:
             while not self.leaving:
-                welcome, machine_limits = await self._join(http)
-                self.engagement = Engagement(self.settings, http, welcome, machine_limits)
+                welcome = await self._join(http)
+                self.engagement = Engagement(self.settings, http, welcome)
                 try:
                     await self.engagement.serve()
                 finally:
@@ -57,7 +56,7 @@ class Agent:
                     self.engagement = None
                 self.leaving = self.leaving or self.settings.once
 
-    async def _join(self, http: aiohttp.ClientSession) -> tuple[Welcome, tuple[Limit, ...]]:
+    async def _join(self, http: aiohttp.ClientSession) -> Welcome:
         """Waits for a coordinator that takes it; says once what it waits for."""
         hello = _hello(self.settings)
         said: set[str] = set()
@@ -67,7 +66,7 @@ class Agent:
             before_sleep=lambda state: _say_once(said, self.settings.coordinator, state),
         ):
             with attempt:
-                return await _knock(http, self.settings.coordinator, hello), hello.limits
+                return await _knock(http, self.settings.coordinator, hello)
         raise AssertionError("retrying ends only with an answer")
 
     def reading(self) -> Reading:
@@ -82,20 +81,12 @@ class Agent:
 
 def _hello(settings: Settings) -> Hello:
     machine = read_machine()
-    workers = settings.workers or workers_needed(settings.max_connections, machine, machine.cpus)
-    found = client_limits(
-        machine,
-        addresses=max(1, len(settings.sources)),
-        ports=settings.ports,
-        workers=workers,
-        max_connections=settings.max_connections,
-    )
     return Hello(
         name=settings.name or socket.gethostname(),
         wire=WIRE,
         version=VERSION,
-        max_connections=settings.max_connections,
-        limits=tuple(found),
+        max_connections=settings.most,
+        limits=settings.limits(machine),
         machine=facts(machine),
     )
 

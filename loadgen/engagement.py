@@ -5,7 +5,6 @@ import logging
 from time import monotonic, process_time
 
 import aiohttp
-import msgspec
 from msgspec.structs import replace
 
 from loadgen.arrivals import run_that_fits
@@ -15,10 +14,10 @@ from loadgen.errors import PlanError
 from loadgen.fanin import Second
 from loadgen.limits import unusable_ports, workers_needed
 from loadgen.machine import read_machine
-from loadgen.permit import Permit
 from loadgen.place import Place
 from loadgen.pool import Pool
 from loadgen.sessionfile import digest
+from loadgen.settings import Settings
 from loadgen.sources import pairs_before
 from loadgen.wire import Job, Orders, Post, Sources, Start, Welcome, from_wire, to_wire
 
@@ -31,33 +30,16 @@ LEAVE_WITHIN = 5.0
 """Seconds that an agent which is told to leave goes on trying to deliver its last seconds."""
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent's options."""
-
-    coordinator: str = "http://127.0.0.1:8091"
-    token: str | None = None
-    name: str = ""
-    workers: int | None = None
-    max_connections: int = 64_000
-    sources: tuple[str, ...] = ()
-    ports: range = range(1025, 65_536)
-    permit: Permit
-    allow_sessions: bool = False
-    orphan_after: float = 30.0
-    once: bool = False
-
-
 class Engagement:
     """One run, from the welcome to the coordinator's leave: the seconds out, the orders in."""
 
-    def __init__(
-        self, settings: Settings, http: aiohttp.ClientSession, welcome: Welcome, limits: tuple[Limit, ...]
-    ) -> None:
+    def __init__(self, settings: Settings, http: aiohttp.ClientSession, welcome: Welcome) -> None:
         self.pool = Pool()
         self._settings = settings
         self._http = http
         self._welcome = welcome
-        self._limits = limits
+        self._limits: tuple[Limit, ...] = ()
+        """What it can hold by the plan's word, where that says something of it."""
         self._url = f"{settings.coordinator}/v1/agents/{welcome.id}/seconds"
         self._outbox: dict[int, Second] = {}
         """Seconds without an acknowledgement yet, by number."""
@@ -91,12 +73,15 @@ class Engagement:
 
     async def _get_ready(self) -> None:
         """Looks at the targets and warms the workers; a target it may not load is refused."""
-        plan, sources = self._welcome.plan, self._settings.sources
+        plan = self._welcome.plan
         try:
+            self._settings = self._settings.under(plan, self._welcome.name)
+            sources = self._settings.sources
             self._places = [await asyncio.to_thread(Place.find, url, sources) for url in plan.urls]
         except PlanError as error:
             self._refusal = str(error)
         refusals = (place.refusal(self._settings.permit) for place in self._places)
+        self._limits = self._settings.limits(read_machine())
         self._refusal = self._refusal or next(filter(None, refusals), "") or self._sessions_refusal()
         if not self._refusal:
             await self.pool.warm(self._workers_for(-(-plan.total // self._welcome.agents)))
@@ -122,7 +107,7 @@ class Engagement:
         if self._settings.workers is not None:
             return self._settings.workers
         machine = read_machine()
-        return workers_needed(min(share, self._settings.max_connections), machine, machine.cpus)
+        return workers_needed(min(share, self._settings.most), machine, machine.cpus)
 
     def _note(self, text: str) -> None:
         log.warning("%s", text)
@@ -169,6 +154,8 @@ class Engagement:
             seconds=tuple(self._outbox.values()),
             ready=self._ready,
             refusal=self._refusal,
+            max_connections=self._settings.most,
+            limits=self._limits if self._running is None else (),
             finished=self.pool.finished or (self._over and self._running is None),
             gate=self.pool.gate,
             workers=self.pool.vitals(),
@@ -220,7 +207,7 @@ class Engagement:
         count = min(self._workers_for(share), share)
         even = [1] * count
         parts = start.share.split(even, run_that_fits(share, even, start.share.run))
-        most, extra = divmod(self._settings.max_connections, count)
+        most, extra = divmod(self._settings.most, count)
         ends = self._ends()
         return [
             Job(
@@ -239,7 +226,7 @@ class Engagement:
 
     def _ends(self) -> list[Sources]:
         """The local ends of connections to each place, over all workers."""
-        ports = self._settings.ports
+        ports = self._settings.port_range
         left_out = tuple(sorted(unusable_ports(read_machine(), ports)))
         ends = []
         for place in self._places:

@@ -8,10 +8,11 @@ import msgspec
 
 from loadgen.arrivals import Schedule
 from loadgen.behaviour import Behaviour, Loop, urls_of
+from loadgen.client import Client
 from loadgen.errors import PlanError
 from loadgen.lots import Pick, lots, lots_by_stretch
 from loadgen.phased import PhasedSchedule
-from loadgen.phases import MOST_ARRIVALS, NotNegative, Phase, Positive, Weight
+from loadgen.phases import MOST_ARRIVALS, NotNegative, Phase, Positive
 from loadgen.stretch import stretches_of
 
 TARGET = "ws://127.0.0.1:9505/v1/realtime?project=console&channels[]=files"
@@ -29,17 +30,6 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     url: str
     weight: Annotated[float, msgspec.Meta(ge=0, le=1e12)] = 1.0
     """Its part of all users, in proportion to the others' weights; 0: only for sessions that ask for it."""
-
-
-class Client(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the agent of this name is asked for, where its own command line does not say."""
-
-    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    weight: Weight = 1.0
-    """Its part of all arrivals, in proportion to the others' weights."""
-    workers: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    max_connections: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    sources: tuple[str, ...] = ()
 
 
 class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -94,6 +84,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     targets: tuple[Target, ...] = ()
     """Several servers, instead of `target`; each user has one of them."""
     clients: tuple[Client, ...] = ()
+    """The agents that are asked for more, or less, than others."""
     files: dict[str, str] = {}
     """The texts of the files that scripts read lines from, by id."""
     transport: Transport = Transport()

@@ -139,6 +139,9 @@ class Post(msgspec.Struct):
     """It looked at the target and will load it."""
     refusal: str = ""
     """Why it will not: outside its --allow-target, or the name does not resolve."""
+    max_connections: int = 0
+    """How many it opens at most, and what gives out when, by the plan's word; until it has its share."""
+    limits: tuple[Limit, ...] = ()
     finished: bool = False
     """Its workers are gone and these are its last seconds."""
     gate: int = 0

@@ -15,11 +15,11 @@ from aiohttp import web
 from click.core import ParameterSource
 
 from loadgen.agent import Agent
-from loadgen.engagement import Settings
 from loadgen.errors import OperatorError
 from loadgen.metrics import registry_of, render
 from loadgen.params import DURATION, ENDPOINT, Endpoint, read_token, run_command
 from loadgen.permit import Permit
+from loadgen.settings import Settings
 from loadgen.sources import local_addresses_exist, parse_ports, parse_sources
 
 log = logging.getLogger("loadgen.agent")
@@ -33,9 +33,15 @@ log = logging.getLogger("loadgen.agent")
     "--workers", type=click.IntRange(min=1), show_default="one per core, more where descriptors demand it",
     help="Worker processes.",
 )  # fmt: skip
-@click.option("--max-connections", type=click.IntRange(min=1), default=64_000, help="Most connections open at once.")
+@click.option(
+    "--max-connections", type=click.IntRange(min=1), show_default="what the plan says, or 64000",
+    help="Most connections open at once.",
+)  # fmt: skip
 @click.option("--source", multiple=True, metavar="IP", help="Addresses or ranges to connect from; repeatable.")
-@click.option("--ports", default="1025-65535", metavar="MIN-MAX", help="Source ports of each address.")
+@click.option(
+    "--ports", metavar="MIN-MAX", show_default="what the plan says, or 1025-65535",
+    help="Source ports of each address.",
+)  # fmt: skip
 @click.option("--metrics", type=ENDPOINT, default="127.0.0.1:9646", help="Where Prometheus scrapes; port 0 is any.")
 @click.option(
     "--allow-target", multiple=True, metavar="CIDR|HOST",
@@ -49,8 +55,8 @@ log = logging.getLogger("loadgen.agent")
 @click.pass_context
 def agent(
     ctx: click.Context, coordinator: str, token_file: Path | None, name: str, workers: int | None,
-    max_connections: int, source: tuple[str, ...], ports: str, metrics: Endpoint, allow_target: tuple[str, ...],
-    allow_sessions: bool, orphan_after: float, once: bool,
+    max_connections: int | None, source: tuple[str, ...], ports: str | None, metrics: Endpoint,
+    allow_target: tuple[str, ...], allow_sessions: bool, orphan_after: float, once: bool,
 ) -> None:  # fmt: skip
     """Opens its share of the coordinator's connections from one worker process per core."""
     addresses = parse_sources(source)
@@ -62,7 +68,7 @@ def agent(
         workers=workers,
         max_connections=max_connections,
         sources=addresses,
-        ports=parse_ports(ports),
+        ports=parse_ports(ports) if ports is not None else None,
         permit=Permit(allow_target),
         allow_sessions=allow_sessions,
         orphan_after=orphan_after,

@@ -1,8 +1,10 @@
 """Whole runs of plans with phases, by their commands, against a target whose own ledger is the judge."""
 
+import json
+
 import pytest
 
-from tests.processes import coordinator, eventually, run, target
+from tests.processes import agent, coordinator, eventually, process, run, target
 
 WAITING = """\
 target = "{target}"
@@ -66,3 +68,58 @@ def test_a_phase_waits_for_all_sessions_and_the_run_for_the_last_one(tmp_path, s
         assert line in out
     assert (again.returncode, again.stderr) == (0, "")
     assert "second  gate 1 + 0 s  gate 1 + 2 s       200  100/s to 300/s" in again.stdout
+
+
+FLEET = """\
+target = "{target}"
+rate = 500
+max = 450
+hold = 1
+
+[[clients]]
+name = "big"
+weight = 2
+workers = 2
+max_connections = 5000
+sources = ["127.77.1.1-2"]
+
+[[clients]]
+name = "small"
+weight = 0.5
+
+[transport]
+ports = "20000-29999"
+"""
+
+
+def test_agents_are_asked_for_what_the_plan_says_of_them(tmp_path, server):
+    """Unless their command lines say otherwise, as these ones do of their workers."""
+    plan = tmp_path / "plan.toml"
+    plan.write_text(FLEET.format(target=server.ws))
+    with (
+        coordinator(tmp_path / "runs", "--plan", str(plan), "--agents", "3") as coord,
+        agent(coord.url, "--name", "big", "--once") as big,
+        agent(coord.url, "--name", "small", "--once", "--max-connections", "9000") as small,
+        agent(coord.url, "--name", "small", "--once") as second,
+    ):
+        assert coord.end() == 0, coord.err
+        assert (big.end(), small.end(), second.end()) == (0, 0, 0)
+        summary = coord.summary()
+        facts = {one["name"]: one for one in json.loads((coord.folder / "run.json").read_text())["agents"]}
+
+    shares = {one["name"]: (one["share"], one["opened"], one["workers"]) for one in summary["agents"]}
+    assert shares == {"big": (300, 300, 1), "small": (75, 75, 1), "small-2": (75, 75, 1)}
+    assert facts["big"]["max_connections"] == 5000
+    assert {facts[name]["max_connections"] for name in ("small", "small-2")} == {9000, 64_000}  # whoever came first
+    ports = {name: limit for name in facts for limit in facts[name]["limits"] if limit["resource"] == "source_ports"}
+    assert ports["big"]["connections"] <= 10_000
+
+
+def test_an_agent_that_can_not_do_what_the_plan_says_refuses(tmp_path, server):
+    plan = tmp_path / "plan.toml"
+    plan.write_text(FLEET.format(target=server.ws).replace("127.77.1.1-2", "192.0.2.7"))
+    with coordinator(tmp_path / "runs", "--plan", str(plan), "--agents", "1", "--wait", "5") as coord:
+        options = ("--coordinator", coord.url, "--metrics", "127.0.0.1:0", "--name", "big", "--once")
+        with process("loadgen-agent", *options):
+            assert coord.end() == 3
+        assert "big refuses: source 192.0.2.7 is no address of this machine" in coord.err

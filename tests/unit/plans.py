@@ -5,8 +5,9 @@ from hashlib import sha256
 from hypothesis import strategies as st
 
 from loadgen.behaviour import Loop, PythonSession, Script
+from loadgen.client import Client
 from loadgen.phases import Phase
-from loadgen.plan import Client, Plan, Target, Transport
+from loadgen.plan import Plan, Target, Transport
 from loadgen.script import Connect, Foreach, Send, Think
 
 SOURCE = 'async def session(user):\n    await user.think(1)  # \u2026 "quoted"\n'

@@ -6,10 +6,11 @@ from msgspec.structs import replace
 
 from loadgen.arrivals import Schedule, Share
 from loadgen.behaviour import Loop
+from loadgen.client import Client
 from loadgen.errors import PlanError
 from loadgen.phased import PhasedSchedule
 from loadgen.phases import Phase
-from loadgen.plan import Client, Plan, Target, plan_of
+from loadgen.plan import Plan, Target, plan_of
 from loadgen.wire import from_wire, to_wire
 from tests.unit.plans import plans
 from tests.unit.strategies import unhurried

@@ -55,6 +55,7 @@ MESSAGES = [
     wire.WorkerVitals(worker=1, cpu_s=2.5, rss=10**9),
     wire.Post(seconds=(SECOND, Second(8)), ready=True, finished=True, workers=(wire.WorkerVitals(0, 1.0, 1),)),
     wire.Post(tracebacks={"error_KeyError": "Traceback"}),
+    wire.Post(ready=True, gate=2, max_connections=7, limits=(Limit("memory", 100, "1 GB", "more of it"),)),
     wire.Post(refusal="10.0.0.9 is not in --allow-target"),
     START,
     wire.Orders(acknowledged=7, do="run", start=START),

@@ -19,6 +19,8 @@ from coordinator.run import (
     UnknownAgentError,
 )
 from loadgen.arrivals import Share
+from loadgen.capacity import Limit
+from loadgen.client import Client
 from loadgen.errors import FleetError, PlanError
 from loadgen.phases import Phase
 from loadgen.plan import Plan
@@ -177,6 +179,32 @@ def test_every_number_of_the_plan_belongs_to_exactly_one_agent(weights, total):
 
     assert sorted(numbers) == list(range(total))
     assert sum(member.planned for member in run.members.values()) == total
+
+
+def test_clients_of_the_plan_get_shares_by_their_weights():
+    """Others count by what they hold: 64,000 connections like a weight of 1."""
+    run = Run(Plan(max=700, clients=(Client(name="big", weight=4.0), Client(name="small", weight=0.5))), 4)
+    for name, holds in (("big", 1), ("small", 64_000), ("small", 64_000), ("other", 128_000)):
+        run.post(run.join(hello(name, holds=holds), 0.0).id, ready(), 0.0)
+
+    run.tick(0.0)
+
+    assert {member.name: member.planned for member in run.members.values()} == {
+        "big": 400, "small": 50, "small-2": 50, "other": 200,
+    }  # fmt: skip
+
+
+def test_what_an_agent_holds_by_the_plans_word_goes_before_its_hello():
+    run = Run(Plan(max=300), 2)
+    raised = Limit("max_connections", 200, "", "")
+    for name in ("a", "b"):
+        agent = run.join(hello(name, holds=100), 0.0).id
+        run.post(agent, ready(max_connections=200, limits=(raised,)) if name == "b" else ready(), 0.0)
+
+    run.tick(0.0)
+
+    assert [member.planned for member in run.members.values()] == [100, 200]
+    assert warnings(run) == []
 
 
 def test_a_share_that_rounds_to_nothing_makes_the_plan_unusable():

@@ -127,6 +127,8 @@ def _from_tsung(ctx: click.Context, options: dict[str, Any]) -> Plan:
         click.echo(f"loadgen-coord: {imported.file}:{note.line}: {note.text}", err=True)
     if options["agents"] is None and options["local"] is None:
         options |= {"agents": len(imported.hosts)} if imported.hosts else {"local": 1}
+    if "tsung_log" not in explicit:
+        options["tsung_log"] = imported.log
     changes: dict[str, Any] = {"clients": ()} if options["local"] else {}
     return msgspec.structs.replace(
         imported.plan, **changes, **({"hold": options["hold"]} if "hold" in explicit else {})
@@ -140,7 +142,7 @@ def _is_given(ctx: click.Context, name: str) -> bool:
 def _session(ctx: click.Context, text: str) -> PythonSession:
     """The session of FILE.py[:NAME]."""
     for name in NOT_BESIDE_SESSION:
-        if name in ctx.params and ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+        if _is_given(ctx, name):
             raise PlanError(f"--session {text} says what users do, and so does --{name}; leave one of them out")
     path, _, function = text.rpartition(":")
     return (

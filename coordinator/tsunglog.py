@@ -123,7 +123,7 @@ class TsungLog:
 
 def _durations(tally: Tally, *, scripted: bool) -> dict[str, Histogram]:
     """The histograms by Tsung's names; names of sessions' own become transactions."""
-    named = [("connect", tally.connect), (f"{TRANSACTION}ping", tally.ping_rtt)]
+    named = [("connect", tally.connect), (f"{TRANSACTION}websocket_ping", tally.ping_rtt)]
     if not scripted:
         named.append(("request", tally.handshake))
     for name, histogram in sorted(tally.timings.items()):

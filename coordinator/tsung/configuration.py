@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -33,6 +33,8 @@ class Imported(NamedTuple):
     """What is left out or means something else here, in the order of the file."""
     hosts: tuple[str, ...]
     """The machines that the load is to come from; empty when it is this one alone."""
+    log: Literal["text", "json"]
+    """The form of tsung.log that its backend writes."""
 
 
 def read_tsung(path: Path, *, base: str = "", most: int | None = None) -> Imported:
@@ -51,7 +53,8 @@ def read_tsung(path: Path, *, base: str = "", most: int | None = None) -> Import
         raise
     except (PlanError, msgspec.ValidationError) as error:
         raise root.error(f"the plan that it makes can't be run: {error}") from error
-    return Imported(name, plan, tuple(sorted(notes, key=lambda note: note.line)), fleet.hosts)
+    log: Literal["text", "json"] = "json" if root.get("backend", "text") == "json" else "text"
+    return Imported(name, plan, tuple(sorted(notes, key=lambda note: note.line)), fleet.hosts, log)
 
 
 def _bytes_of(path: Path) -> bytes:

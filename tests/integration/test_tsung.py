@@ -8,6 +8,7 @@ import pytest
 
 from loadgen.planfile import read_plan
 from tests.processes import command, coordinator, eventually, free_port, get_json, run
+from tests.unit.tsung_reader import read_json, read_text, totals
 
 APPWRITE = Path(__file__).parents[1] / "unit" / "coordinator" / "tsung" / "taken" / "appwrite.xml"
 TALK = """<?xml version="1.0"?>
@@ -56,6 +57,18 @@ def test_a_configuration_runs_and_its_users_are_in_the_ledger(tmp_path, talk):
         assert {name: timing["count"] for name, timing in summary["timings"].items()} == {
             "request": 120, "page": 120, "session": 40, "tr_ping": 40,
         }  # fmt: skip
+        counted = totals(read_text((coord.folder / "tsung.log").read_text()))
+    told = summary["counters"] | {name: timing["count"] for name, timing in summary["timings"].items()}
+    assert {name: counted[name] for name in told} == told
+    assert counted["users_count"] == counted["finish_users_count"] == counted["websocket_succ"] == 40
+
+
+def test_a_configuration_that_asks_for_tsungs_json_gets_it(tmp_path, talk):
+    talk.write_text(TALK.replace("<tsung>", '<tsung backend="json">'))
+    target = f"ws://127.0.0.1:{free_port()}"
+    with coordinator(tmp_path, "--tsung", str(talk), "--with-target", target) as coord:
+        assert coord.end() == 0
+    assert totals(read_json((coord.folder / "tsung.log").read_text()))["users_count"] == 40
 
 
 def test_the_reference_run_holds_its_connections_in_silence(tmp_path):

@@ -23,7 +23,7 @@ def agrees(counted, summary):
     assert counted["request"] == histograms["handshake"]["count"]
     assert (counted["size_sent"], counted["size_rcv"]) == (summary["bytes_sent"], summary["bytes_received"])
     assert counted["websocket_ping"] == summary["pings"]
-    assert counted["tr_ping"] == counted["websocket_pong"] == summary["pongs"]
+    assert counted["tr_websocket_ping"] == counted["websocket_pong"] == summary["pongs"]
 
 
 def test_the_log_has_the_counts_of_the_ledger_and_the_status_page_those_of_now(tmp_path, server):

@@ -4,6 +4,7 @@ It holds no clock and no socket: `now` is a number of seconds on whatever clock 
 """
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -20,7 +21,7 @@ from loadgen.client import weights_of
 from loadgen.errors import FleetError, OperatorError, PlanError
 from loadgen.fanin import FanIn, Second
 from loadgen.plan import Plan
-from loadgen.tally import Ledger, Tally
+from loadgen.tally import MEET, Ledger, Tally
 from loadgen.version import VERSION
 from loadgen.wire import WIRE, Hello, Orders, Post, Start, Welcome
 
@@ -42,6 +43,8 @@ MOST_TRACEBACKS = 100
 """Reasons of which a sample traceback is kept."""
 AHEAD = 5
 """How many seconds a report may be ahead of the coordinator's clock before it can't be true."""
+
+MEETING = re.compile(rf"{MEET}\d{{1,9}}", re.ASCII)
 
 State = Literal["gathering", "running", "draining", "done"]
 
@@ -189,7 +192,13 @@ class Run:
             return Orders(acknowledged, "stop")
         if self.state == "draining":
             return Orders(acknowledged, "drain")
-        return Orders(acknowledged, "run", Start(member.share, self.start - now), self.gates)
+        return Orders(acknowledged, "run", Start(member.share, self.start - now), self.gates, self._met())
+
+    def _met(self) -> tuple[int, ...]:
+        """The meetings to which as many users of the whole fleet came as they wait for."""
+        counters = self.total.counters
+        waits = {name: int(name.removeprefix(MEET)) for name in counters if MEETING.fullmatch(name)}
+        return tuple(users for name, users in waits.items() if counters[name] >= users)
 
     # What time does.
 

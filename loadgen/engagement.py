@@ -51,6 +51,8 @@ class Engagement:
         self._places: list[Place] = []
         """The plan's URLs, resolved."""
         self._running: asyncio.Task[None] | None = None
+        self._met: set[int] = set()
+        """Meetings that the workers know to be over."""
         self._gates = 0
         """How many gates the workers were told of."""
         self._draining = False
@@ -172,6 +174,7 @@ class Engagement:
             self._running = asyncio.create_task(self._run(orders.start))
         elif orders.do == "run":
             self._open(orders.gates)
+            self._meet(orders.met)
         elif orders.do == "drain":
             self._drain()
         elif orders.do == "stop":
@@ -183,6 +186,13 @@ class Engagement:
         for gate, at in enumerate(gates[self._gates :], self._gates + 1):
             self.pool.open_gate(gate, at)
         self._gates = len(gates)
+
+    def _meet(self, met: tuple[int, ...]) -> None:
+        """Tells the workers of meetings that are over, as far as they have not heard of them."""
+        for users in met:
+            if users not in self._met:
+                self._met.add(users)
+                self.pool.met(users)
 
     async def _run(self, start: Start) -> None:
         begin = monotonic() + start.after

@@ -3,6 +3,7 @@
 Everything periodic happens in ticks of twenty milliseconds; launches happen when they are due.
 """
 
+from asyncio import Future, get_running_loop
 from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import islice
@@ -83,6 +84,8 @@ class Engine:
         self._returns: list[tuple[float, int]] = []
         """A heap of when users come back."""
         self._turned = 0
+        self._meetings: dict[int, Future[None]] = {}
+        """By how many users they wait for."""
         self._drain: Drain[Connection] | None = None
         self._cut_at = inf
 
@@ -125,6 +128,18 @@ class Engine:
             self._turnover.open_gate(gate, at - self.start)
             self._dues = self._cast.dues(gate)
             self._next = next(self._dues, None)
+
+    def met(self, users: int) -> None:
+        """So many users of the fleet have come to their meeting: it is over for all of them."""
+        meeting = self.meeting(users)
+        if not meeting.done():
+            meeting.set_result(None)
+
+    def meeting(self, users: int) -> Future[None]:
+        """Done once so many users of the whole fleet have come."""
+        if users not in self._meetings:
+            self._meetings[users] = get_running_loop().create_future()
+        return self._meetings[users]
 
     def stop(self, now: float) -> None:
         """Launches nothing more and cuts every connection at the next tick."""

@@ -141,6 +141,11 @@ class Pool:
         for crew in self._at_work():
             crew.say(b"gate %d %r\n" % (gate, at))
 
+    def met(self, users: int) -> None:
+        """Tells every worker that has a job that so many users came to their meeting."""
+        for crew in self._at_work():
+            crew.say(b"met %d\n" % users)
+
     def drain(self) -> None:
         """Asks every worker that has a job to close what it holds in good order."""
         for crew in self._at_work():

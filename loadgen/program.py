@@ -24,6 +24,7 @@ from loadgen.script import (
     Foreach,
     If,
     Interaction,
+    Meet,
     Option,
     Ping,
     Receive,
@@ -140,6 +141,11 @@ def _(step: Think, at: int, stage: Stage) -> Act:
 @act_of.register
 def _(step: SetVars, at: int, stage: Stage) -> Act:
     return sets(step, stage.files)
+
+
+@act_of.register
+def _(step: Meet, at: int, stage: Stage) -> Act:
+    return lambda performance: performance.user.meet(step.users)
 
 
 @act_of.register

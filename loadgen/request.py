@@ -13,6 +13,8 @@ from loadgen.performance import Act, Over, Performance, Unasked
 from loadgen.script import Connect, Extract, Match, Receive, Send
 from loadgen.template import Template
 
+DUMPED = 200
+"""How much of a reply is shown, in characters."""
 Exchange = Callable[[Performance], Awaitable[str]]
 """Sends a request and awaits its reply, as text."""
 Asking = Connect | Send | Receive
@@ -195,6 +197,8 @@ def _judge(matches: Sequence[Match], at: int) -> Callable[[Performance, str], Aw
             performance.user.count("match" if found else "nomatch")
             if found is not (match.when == "match"):
                 _forget(performance, match)
+            elif match.do in ("log", "dump"):
+                performance.user.remark(_told(match, reply))
             elif match.do == "loop":
                 return await _loop(performance, match, at)
             elif match.do == "restart":
@@ -204,6 +208,12 @@ def _judge(matches: Sequence[Match], at: int) -> Callable[[Performance, str], Aw
         return None
 
     return judge
+
+
+def _told(match: Match, reply: str) -> str:
+    """What an agent's log says of a match that is to be logged; a dumped one shows the reply, or its beginning."""
+    what = f"{match.when} of {match.pattern!r}" + (f" ({match.name})" if match.name != "-" else "")
+    return f"{what}: {reply[:DUMPED]!r}" if match.do == "dump" else what
 
 
 def _finds(match: Match) -> Callable[[Performance, str], bool]:

@@ -4,6 +4,7 @@ A worker has one role for each kind of session in the plan. The engine launches,
 its visits begin, how their connections are made, and when they want to be woken.
 """
 
+from asyncio import Future
 from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Any, Protocol
@@ -55,6 +56,9 @@ class Engine(Protocol):
 
     def give_up(self, connection: Connection, reason: str) -> None:
         """Ends an attempt that is still under way."""
+
+    def meeting(self, users: int) -> Future[None]:
+        """Done once so many users of the whole fleet have come."""
 
     def idle(self, visit: Visit, *, idle: bool) -> None:
         """Whether a visit holds no connection now."""
@@ -209,6 +213,14 @@ class SessionRole:
         """Counts that a session kept everybody on its worker waiting, and says whose it was."""
         self.tally.count(f"{self._name}_blocked_its_worker")
         self._engine.book.remark(f"session {self._name} of user {number} blocked its worker for {seconds:.1f} s")
+
+    def remark(self, text: str) -> None:
+        """Something for the agent's log."""
+        self._engine.book.remark(text)
+
+    def meeting(self, users: int) -> Future[None]:
+        """Done once so many users of the whole fleet have come."""
+        return self._engine.meeting(users)
 
     def abort(self, why: str) -> None:
         """The whole run is to end."""

@@ -192,6 +192,12 @@ class Foreach(_Value, frozen=True, kw_only=True, tag_field="do", tag="foreach"):
     steps: tuple["Step", ...]
 
 
+class Meet(_Value, frozen=True, kw_only=True, tag_field="do", tag="meet"):
+    """Waits until so many users of the whole fleet have come here; who comes later goes on at once."""
+
+    users: Annotated[int, msgspec.Meta(ge=1)] = 100
+
+
 class Abort(_Value, frozen=True, kw_only=True, tag_field="do", tag="abort"):
     """Ends the session, or with `all` the whole run: it has failed."""
 
@@ -226,7 +232,7 @@ class Interaction(_Value, frozen=True, kw_only=True, tag_field="do", tag="intera
 
 Step = Annotated[
     Union[  # noqa: UP007  # the forward reference in a tuple needs the typing form
-        Connect, Send, Receive, Ping, Close, Think, SetVars, Transaction, For, Repeat, If, Foreach, Abort, Option,
+        Connect, Send, Receive, Ping, Close, Think, SetVars, Transaction, For, Repeat, If, Foreach, Meet, Abort, Option,
         Change, Interaction,
     ],
     msgspec.Meta(),

@@ -35,6 +35,8 @@ HISTOGRAMS = ("connect", "handshake", "open", "ping_rtt", "delivery", "lag", "lo
 MOST_NAMES = 200
 """Counters, and timings, that a tally keeps by their names."""
 LONGEST_NAME = 80
+MEET = "meet_"
+"""How the counters begin of users who came to a meeting; how many it waits for follows."""
 OTHER = "other"
 """Where everything beyond MOST_NAMES is counted."""
 

@@ -18,7 +18,7 @@ from loadgen.book import microseconds
 from loadgen.chance import Chance
 from loadgen.connection import Connection
 from loadgen.session import ConnectFailed, ConnectionEnded, Visit
-from loadgen.tally import Tally
+from loadgen.tally import MEET, Tally
 from loadgen.websocket import Awaited, WebSocket
 
 BLOCKS = 0.5
@@ -62,6 +62,12 @@ class Role(Protocol):
 
     def sample(self, reason: str, traceback: str) -> None:
         """How a session failed."""
+
+    def remark(self, text: str) -> None:
+        """Something for the agent's log."""
+
+    def meeting(self, users: int) -> "asyncio.Future[None]":
+        """Done once so many users have come."""
 
     def abort(self, why: str) -> None:
         """The whole run is to end."""
@@ -227,6 +233,15 @@ class User(Visit):
             self.count(f"tr_{name}_failed")
             raise
         self.took(f"tr_{name}", monotonic() - begin)
+
+    async def meet(self, users: int) -> None:
+        """Waits until so many users of the whole fleet have come here; who comes later goes on at once."""
+        self.count(f"{MEET}{users}")
+        await self.role.meeting(users)
+
+    def remark(self, text: str) -> None:
+        """Has something said in the agent's log: the first few of each second on each worker."""
+        self.role.remark(f"user {self.number}: {text}")
 
     def abort_run(self, why: str) -> None:
         """Ends the whole run in good order: it has failed."""

@@ -172,6 +172,8 @@ class Orders(msgspec.Struct):
     """Repeated with every `run`, so that a lost reply does no harm."""
     gates: tuple[float, ...] = ()
     """When gates 1, 2, 3… open, as far as that is known, in seconds from the start of the run; repeated too."""
+    met: tuple[int, ...] = ()
+    """The meetings that are over, by how many users they waited for; repeated too."""
 
 
 def to_wire(message: Any) -> bytes:

@@ -63,9 +63,11 @@ class Worker(asyncio.Protocol):
             self._obey(*line.split())
 
     def _obey(self, word: bytes, *about: bytes) -> None:
-        """`drain`, `stop`, and `gate N SECONDS`, which says when after the start of the run gate N opens."""
+        """`drain`, `stop`, `gate N SECONDS` (when after the start of the run gate N opens), `met N` (users came)."""
         if word == b"gate":
             self._engine.open_gate(int(about[0]), self._start + float(about[1]))
+        elif word == b"met":
+            self._engine.met(int(about[0]))
         elif word == b"stop":
             self._engine.stop(monotonic())
         else:

@@ -19,7 +19,6 @@ NOT_HERE = {
     "udp_snd_buffer": "belongs to another protocol",
     "bosh_path": "belongs to another protocol",
     "global_ack_timeout": "belongs to a kind of reply that WebSocket sessions do not have",
-    "global_number": "counts users at wait_global only",
     "ip_bind_address_no_port": "is not needed: every agent counts its ports up by itself",
     "tcp_reuseaddr": "is not needed: no port serves twice before all have served",
     "tcp_reuseport": "is not needed: no port serves twice before all have served",
@@ -47,6 +46,8 @@ class Options:
         self.transport: dict[str, Any] = {}
         """Fields of the plan's Transport."""
         self.seed = 0
+        self.together = 100
+        """How many users a think time of `wait_global` waits for."""
         self.read_rate = 0.0
         self.files: dict[str, str] = {}
         """Texts of files by the name that they have in the plan."""
@@ -178,12 +179,17 @@ def _seed(options: Options, option: Element) -> None:
     options.seed = option.integer("value", least=None)
 
 
+def _global_number(options: Options, option: Element) -> None:
+    options.together = option.integer("value", least=1)
+
+
 def _disable_sni(options: Options, option: Element) -> None:
     options.transport["tls_server_name"] = not option.flag("value")
 
 
 _READERS: Mapping[str, Callable[[Options, Element], None]] = {
     "thinktime": Options.think_time,
+    "global_number": _global_number,
     "seed": _seed,
     "rate_limit": Options.rate_limit,
     "ports_range": Options.ports_range,

@@ -110,7 +110,7 @@ class Requests:
             raise match.error("apply_to_content calls Erlang code; take it out, and match the reply as it is")
         do = match.choice("do", ("continue", "log", "dump", "loop", "restart", "abort", "abort_test"), "continue")
         if do in ("log", "dump"):
-            self._once(match, f"do={do} writes no file here; matches are counted as match and nomatch")
+            self._once(match, f"do={do} is told in the agents' logs, a few a second, instead of a file of its own")
         text = match.text.strip(" \n")
         _check_text(match, text, subst=match.flag("subst"))
         return Match(

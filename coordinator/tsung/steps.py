@@ -15,6 +15,7 @@ from loadgen.script import (
     Foreach,
     If,
     Interaction,
+    Meet,
     Op,
     Option,
     Repeat,
@@ -70,7 +71,7 @@ class Steps:
         if value == "wait_bidi":
             raise element.error("wait_bidi never ends in a WebSocket session; write a number of seconds")
         if value == "wait_global":
-            raise element.error("users can't wait for each other here; write a number of seconds")
+            return Meet(users=self._options.together)
         if value.startswith("%%"):
             return Think(seconds=_variable(element, value))
         if default.override:

@@ -583,3 +583,10 @@ async def test_an_idle_user_of_a_dozen_steps_takes_less_than_five_kib():
             tracemalloc.stop()
         taken = sum(stat.size for stat in mine.statistics("filename")) / (running.ledger.open - before)
         assert taken < 5 * 1024, taken
+
+
+async def test_a_match_to_be_logged_is_told_and_a_dumped_one_shows_its_reply():
+    matches = Match(pattern="x", do="log", name="first"), Match(pattern="x", do="dump")
+    async with playing(CONNECT, Send(text="x", ack=True, match=matches)) as (running, _):
+        await running.over()
+        assert running.book.turn_remarks() == ("user 0: match of 'x' (first)", "user 0: match of 'x': 'x'")

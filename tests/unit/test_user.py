@@ -577,3 +577,17 @@ async def test_a_session_that_blocks_its_worker_is_counted_and_named():
         await running.over()
         assert running.tally.counters == {"mine_blocked_its_worker": 1}
         assert "session mine of user 0 blocked its worker for 0.6 s" in running.book.turn_remarks()
+
+
+async def test_users_wait_for_each_other_until_the_fleet_says_that_enough_have_come():
+    async def session(user):
+        ws = await user.connect()
+        await user.meet(10)
+        await ws.close()
+
+    async with load(session, max=3) as (running, _):
+        await until(lambda: running.tally.counters.get("meet_10") == 3)
+        assert running.ledger.open == 3
+        running.engine.met(10)
+        running.engine.met(10)
+        assert (await running.over()).closed == {"done": 3}

@@ -22,8 +22,10 @@ from loadgen.arrivals import Share
 from loadgen.capacity import Limit
 from loadgen.client import Client
 from loadgen.errors import FleetError, PlanError
+from loadgen.fanin import Second
 from loadgen.phases import Phase
 from loadgen.plan import Plan
+from loadgen.tally import Held, Tally
 from loadgen.version import VERSION
 from tests.unit.coordinator.fleet import MEND, PLAN, drained, hello, opened, ready, seconds, started
 
@@ -569,3 +571,15 @@ def test_a_gate_waits_for_no_one_who_is_lost():
     run.tick(run.start + 8.0)
 
     assert len(run.gates) == 1
+
+
+def test_a_meeting_is_over_once_the_whole_fleet_has_as_many_users_there():
+    run = Run(PLAN, 2)
+    ids = started(run)
+    now = run.start + 1.5
+
+    def came(agent, count):
+        return run.post(agent, ready(seconds=(Second(0, Tally(counters={"meet_7": count}), Held()),)), now).met
+
+    assert came(ids[0], 4) == ()
+    assert came(ids[1], 3) == (7,)

@@ -49,6 +49,8 @@ class _Reader:
         except expat.ExpatError as error:
             what = expat.errors.messages[error.code]
             raise TsungError(f"{self._file}:{error.lineno}: not well-formed XML ({what}); mend the markup") from error
+        except TsungError:
+            raise
         except (LookupError, ValueError) as error:  # an encoding that nobody knows, or that expat can't be taught
             raise self._error(f"its encoding can't be read ({error}); save the file as UTF-8") from error
         assert self._root is not None, "a document without a root is not well-formed"

@@ -55,6 +55,7 @@ def test_what_cannot_be_taken_over_is_refused_at_its_line(path):
     message = str(caught.value)
     assert message.startswith(f"{path}:{expected[1]}: ")
     assert expected[2] in message
+    assert message.count(str(path)) == 1, "one mistake is told inside another"
     assert "\n" not in message
 
 

@@ -20,6 +20,7 @@ from loadgen.sessionfile import embedded
 from loadgen.soundness import Unsound, check
 from loadgen.sources import parse_ports, parse_sources
 from loadgen.target_url import TargetUrl
+from loadgen.tls import context_of
 from loadgen.whereabouts import keys_of, line_of
 
 DURATIONS = {
@@ -32,6 +33,8 @@ _PLACED = re.compile(r"(.*) - at (?:`key` in )?`\$\.?([^`]*)`", re.DOTALL)
 """How msgspec ends its messages."""
 OWN_DURATIONS = ("hold", "stop_after", "think")
 """Those of the plan itself."""
+STEP_DURATIONS = ("seconds", "upto")
+"""Those of a script's steps."""
 
 
 def read_plan(path: Path) -> Plan:
@@ -79,23 +82,37 @@ def _plan_of(document: dict[str, Any], folder: Path) -> Plan:
 
 
 def _read_durations(document: dict[str, Any]) -> None:
-    """Puts numbers of seconds in the place of durations written as text."""
-    for key in OWN_DURATIONS:
-        if document.get(key) != "sessions" or key != "hold":
-            _read_duration(document, key, key)
+    """Puts numbers of seconds in the place of durations written as text; variables of a script stay as they are."""
+    for table, key, at in _durations_in(document):
+        value = table.get(key)
+        if isinstance(value, str) and "%%" not in value and (at, value) != ("hold", "sessions"):
+            try:
+                table[key] = seconds_of(value)
+            except ValueError as error:
+                raise PlanError(f"`{at}`: {error}") from error
+
+
+def _durations_in(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
+    """Each place of a duration: its table, its key, its path."""
+    yield from ((document, key, key) for key in OWN_DURATIONS)
     for name, keys in DURATIONS.items():
-        tables = document.get(name, [])
-        for place, table in enumerate(tables if isinstance(tables, list) else [tables]):
-            for key in keys if isinstance(table, dict) else ():
-                _read_duration(table, key, f"{name}[{place}].{key}" if isinstance(tables, list) else f"{name}.{key}")
+        for table, at in _tables(document.get(name), name):
+            yield from ((table, key, f"{at}.{key}") for key in keys)
+            yield from _durations_of_steps(table.get("steps"), f"{at}.steps")
 
 
-def _read_duration(table: dict[str, Any], key: str, at: str) -> None:
-    if isinstance(table.get(key), str):
-        try:
-            table[key] = seconds_of(table[key])
-        except ValueError as error:
-            raise PlanError(f"`{at}`: {error}") from error
+def _durations_of_steps(steps: Any, at: str) -> Iterator[tuple[dict[str, Any], str, str]]:
+    for table, here in _tables(steps, at):
+        yield from ((table, key, f"{here}.{key}") for key in STEP_DURATIONS)
+        yield from _durations_of_steps(table.get("steps"), f"{here}.steps")
+
+
+def _tables(value: Any, at: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """A table, or those of an array, each with its path; whatever else stands there is judged later."""
+    if isinstance(value, dict):
+        yield value, at
+    elif isinstance(value, list):
+        yield from ((table, f"{at}[{place}]") for place, table in enumerate(value) if isinstance(table, dict))
 
 
 def _complete(plan: Plan, folder: Path) -> Plan:
@@ -122,6 +139,9 @@ def _check(plan: Plan) -> None:
     for place, client in enumerate(plan.clients):
         with _at(f"clients[{place}].sources"):
             parse_sources(client.sources)
+    with _at("transport"):
+        if plan.transport.tls_versions or plan.transport.tls_ciphers:
+            context_of(plan.transport)
     if plan.transport.ports:
         with _at("transport.ports"):
             parse_ports(plan.transport.ports)

@@ -22,7 +22,7 @@ def context_of(transport: Transport) -> ssl.SSLContext:
         context.verify_mode = ssl.CERT_NONE
     unknown = [name for name in transport.tls_versions if name not in VERSIONS]
     if unknown:
-        raise PlanError(f"transport.tls_versions: {', '.join(unknown)} is none of {', '.join(VERSIONS)}")
+        raise PlanError(f"`tls_versions`: {', '.join(unknown)} is none of {', '.join(VERSIONS)}")
     if transport.tls_versions:
         wanted = sorted(VERSIONS[name] for name in transport.tls_versions)
         context.minimum_version, context.maximum_version = wanted[0], wanted[-1]
@@ -30,5 +30,5 @@ def context_of(transport: Transport) -> ssl.SSLContext:
         try:
             context.set_ciphers(transport.tls_ciphers)
         except ssl.SSLError as error:
-            raise PlanError(f"transport.tls_ciphers {transport.tls_ciphers!r}: OpenSSL knows none of them") from error
+            raise PlanError(f"`tls_ciphers` {transport.tls_ciphers!r}: OpenSSL knows none of them") from error
     return context

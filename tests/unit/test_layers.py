@@ -19,7 +19,7 @@ LOADGEN = (
     "fanin",
     "wire",
     # up to here all is pure
-    "target_url sources",
+    "target_url sources tls",
     "planfile metrics",
     # up to here the coordinator may import
     "book stream throttle printed",
@@ -29,7 +29,7 @@ LOADGEN = (
     "machine",
     "limits",
     "settings",
-    "dialer session tls",
+    "dialer session",
     "route websocket",
     "user",
     "role turnover performance",

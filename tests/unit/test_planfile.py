@@ -11,6 +11,7 @@ from loadgen.behaviour import PythonSession
 from loadgen.errors import PlanError
 from loadgen.plan import Plan
 from loadgen.planfile import read_plan, to_toml
+from loadgen.script import Think
 from tests.unit.plans import plans
 from tests.unit.strategies import unhurried
 
@@ -157,6 +158,16 @@ def test_durations_may_be_written_with_their_unit(plan_file):
     assert read_plan(plan_file('hold = "sessions"')).hold == "sessions"
 
 
+def test_pauses_of_a_script_may_as_well_or_be_variables(plan_file):
+    think = '{do = "think", seconds = "2m", upto = "5m"}, {do = "think", seconds = "%%_pause%%"}'
+    steps = f'{{do = "connect"}}, {{do = "set", names = ["pause"], source = "value", value = "1"}}, {think}'
+    nested = f'{{do = "transaction", name = "t", steps = [{steps}]}}'
+    plan = read_plan(plan_file(f'[[sessions]]\nkind = "script"\nname = "s"\nsteps = [{nested}]'))
+
+    assert plan.sessions[0].steps[0].steps[2:] == (Think(seconds=120.0, upto=300.0), Think(seconds="%%_pause%%"))
+
+
+SCRIPT = '[[sessions]]\nkind = "script"\nname = "s"\n'
 PLACED = {
     "a wrong value": ({"phase": "keep = 'yes'"}, ", line 14: `phases[1].keep`: Expected `bool`, got `str`"),
     "an unknown key": ({"session": "loop = 3"}, ", line 20: `sessions[0]`: Object contains unknown field `loop`"),
@@ -178,6 +189,15 @@ PLACED = {
         ", line 25: `targets[1].url`: target 'http://b.test/'",
     ),
     "no ports": ({"transport": 'ports = "9-5"'}, ", line 28: `transport.ports`: ports '9-5' begin under 1024"),
+    "no version of TLS": (
+        {"transport": 'tls_versions = ["tls2"]'},
+        ", line 28: `transport`: `tls_versions`: tls2 is none of tlsv1,",
+    ),
+    "no cipher": ({"transport": 'tls_ciphers = "rot13"'}, ", line 28: `transport`: `tls_ciphers` 'rot13': OpenSSL"),
+    "a bad pause": (
+        {"session": f'{SCRIPT}steps = [{{do = "connect"}}, {{do = "think", upto = "5 min"}}]'},
+        ", line 23: `sessions[1].steps[1].upto`: '5 min' is not a duration",
+    ),
     "no source": (
         {"target": '[[clients]]\nname = "a"\nsources = [\n  "here"\n]'},
         ", line 28: `clients[0].sources`: source 'here'",

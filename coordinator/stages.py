@@ -1,12 +1,14 @@
 """Where a run stands among the phases of its plan: each as a stage, with when it ran and who came in it."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 from math import inf
 
 import msgspec
 
 from loadgen.arrivals import Span
+from loadgen.phases import Phase
 from loadgen.plan import Plan
 
 HOLD = "hold"
@@ -25,7 +27,7 @@ class Stage(msgspec.Struct):
     planned: int
     """How many connections arrive in it, by the plan."""
     launched: int = 0
-    """How many of the plan did so: those of the seconds of which the middle lies in it; after the last one, too."""
+    """How many of the plan's connections were launched in its time; in what comes after it, they were late."""
 
 
 def stages_of(plan: Plan, spans: Sequence[Span], gates: Sequence[float], launched: Mapping[int, int]) -> list[Stage]:
@@ -38,10 +40,29 @@ def stages_of(plan: Plan, spans: Sequence[Span], gates: Sequence[float], launche
     for stage, phase, following in zip(stages, plan.phases, spans[1:], strict=False):
         if phase.wait:
             stage.end = _after(opened, following.gate, 0.0)
+    _share_out(stages, plan.phases or (Phase(rate=plan.rate, max=plan.max),), launched)
+    return stages
+
+
+def _share_out(stages: Sequence[Stage], phases: Sequence[Phase], launched: Mapping[int, int]) -> None:
+    """Adds each second's launches to its stage; where several share a second, in proportion to who was due in each."""
     begins = [inf if stage.begin is None else stage.begin for stage in stages]
     for second, count in launched.items():
-        stages[bisect_right(begins, second + 0.5) - 1].launched += count
-    return stages
+        there = range(max(0, bisect_right(begins, second) - 1), bisect_left(begins, second + 1))
+        due = [_due(phases[place], second - begins[place]) for place in there]
+        for place, part in zip(there, _parts(count, due if any(due) else [1.0, *due[1:]]), strict=True):
+            stages[place].launched += part
+
+
+def _due(phase: Phase, since: float) -> float:
+    """How many are due in the second that begins so long after the phase."""
+    return phase.brought(since + 1.0) - phase.brought(since)
+
+
+def _parts(count: int, weights: Sequence[float]) -> list[int]:
+    """A count in whole parts, in proportion to weights that are not all 0."""
+    whole = [round(count * upto / sum(weights)) for upto in accumulate(weights)]
+    return [after - before for before, after in pairwise([0, *whole])]
 
 
 def _after(opened: Sequence[float], gate: int, seconds: float) -> float | None:

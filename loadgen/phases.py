@@ -81,6 +81,11 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         assert self.max is not None
         return self.max / self.rate
 
+    def brought(self, seconds: float) -> float:
+        """What its rate brings in so many seconds from its beginning on: no whole number as a rule."""
+        passed = min(max(0.0, seconds), self.length)
+        return min(self.arrivals, passed * (self.rate + (self.last_rate - self.rate) * passed / (2 * self.length)))
+
     @property
     def area(self) -> float:
         """What the rate brings in that time: no whole number as a rule."""

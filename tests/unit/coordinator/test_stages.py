@@ -32,12 +32,20 @@ def test_a_phase_that_waits_lasts_until_the_gate_opens():
     ]
 
 
-def test_each_second_belongs_to_the_phase_that_its_middle_lies_in():
+def test_each_seconds_launches_belong_to_the_phase_that_it_lies_in():
     launched = {0: 1, 9: 2, 10: 4, 99: 8, 100: 16, 101: 32, 102: 64}
 
     assert [stage.launched for stage in stages_of(PLAN, SPANS, (100.0,), launched)] == [3, 12, 112]
-    assert [stage.launched for stage in stages_of(PLAN, SPANS, (99.7,), launched)] == [3, 12, 112]
-    assert [stage.launched for stage in stages_of(PLAN, SPANS, (99.4,), launched)] == [3, 4, 120]
+
+
+def test_phases_share_a_second_in_proportion_to_who_is_due_in_each():
+    """In the last half second of the first 100 are due, in the first half of the second 300."""
+    plan = Plan(phases=(Phase(rate=200, duration=1.5), Phase(rate=600, duration=1.0), Phase(duration=9.0)))
+    spans = plan.schedule.spans
+
+    assert [stage.launched for stage in stages_of(plan, spans, (), {0: 200, 1: 400, 2: 300})] == [300, 600, 0]
+    assert [stage.launched for stage in stages_of(plan, spans, (), {1: 41})] == [10, 31, 0]
+    assert [stage.launched for stage in stages_of(plan, spans, (), {7: 5, 99: 1})] == [0, 0, 6]
 
 
 def test_a_plan_without_phases_has_one():

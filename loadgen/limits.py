@@ -28,6 +28,8 @@ TARGET_BYTES = 1_536
 """The user side of a connection in the embedded target: 1.4 KiB measured (docs/cost-model.md), rounded up."""
 TARGET_FILL = 0.95
 """The share of its descriptors that a worker of the target gets to use: connections are dealt unevenly."""
+FULL_CHAIN = 2
+"""Sockets on each chain of the kernel's table, on average, from where it is worth enlarging."""
 BUFFER_BYTES = 256
 """Socket buffers per connection, averaged over all of them.
 
@@ -79,9 +81,14 @@ def workers_needed(connections: int, machine: Machine, cores: int, fill: float =
     return max(1, cores, ceil(connections / max(1, _connections_per_process(machine, fill))))
 
 
-def advice(machine: Machine, role: Literal["client", "target"]) -> list[Advice]:
-    """What to look at besides the limits."""
-    return [*_idle_conntrack(machine), *(_backlog(machine) if role == "target" else ())]
+def advice(machine: Machine, role: Literal["client", "target"], connections: int = 0) -> list[Advice]:
+    """What to look at besides the limits, where so many connections are to be held."""
+    return [
+        *_idle_conntrack(machine),
+        *(_backlog(machine) if role == "target" else ()),
+        *_socket_table(machine, connections),
+        *_container(machine),
+    ]
 
 
 def unusable_ports(machine: Machine, ports: range) -> frozenset[int]:
@@ -200,6 +207,29 @@ def _backlog(machine: Machine) -> Iterator[Advice]:
             "backlog",
             f"somaxconn {machine.somaxconn:,}: at 2,000 arrivals a second {seconds:.2g} s without accept fill it",
             "sysctl -w net.core.somaxconn=16384",
+        )
+
+
+def _socket_table(machine: Machine, connections: int) -> Iterator[Advice]:
+    """Two million sockets over 262,144 chains took a tenth of two busy cores for looking them up."""
+    chains = abs(machine.ehash_entries or 0)
+    if chains and connections > FULL_CHAIN * chains:
+        goal = 1 << (connections - 1).bit_length()
+        yield Advice(
+            "socket_table",
+            f"tcp_ehash_entries {chains:,}: chains of {connections / chains:.1f} sockets, each link a cache miss",
+            f"boot with thash_entries={goal}, or sysctl -w net.ipv4.tcp_child_ehash_entries={goal} and run in a"
+            " network namespace made after it",
+        )
+
+
+def _container(machine: Machine) -> Iterator[Advice]:
+    if machine.container:
+        yield Advice(
+            "container",
+            f"{machine.container}: most of the kernel's settings are its host's, and what the host lets nobody see"
+            " bounds it all the same",
+            "loadgen-tune check and apply on the host",
         )
 
 

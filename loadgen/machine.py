@@ -20,6 +20,9 @@ UNBOUNDED = 1 << 60
 UNLIMITED_FILES = 1 << 20
 """What "unlimited" open files come to: the kernel's default of fs.nr_open."""
 _CAP_NET_BIND_SERVICE = 1 << 10
+_FIRST_PIDS = "pid:[4026531836]"
+"""The first namespace of process ids (PROC_PID_INIT_INO of the kernel's proc_ns.h); a container has another."""
+_CONTAINERS = {".dockerenv": "docker", "run/.containerenv": "podman", "var/run/secrets/kubernetes.io": "kubernetes"}
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +33,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     kernel: str = "unknown"
+    container: str = ""
+    """What kind of container this is; empty on a machine of its own, virtual or not."""
     python: str = platform.python_version()
     cpus: int = 1
     """Those this process may run on, no more than its cgroup's quota."""
@@ -54,6 +59,10 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     local_range: tuple[int, int] | None = msgspec.field(default=None, name="net.ipv4.ip_local_port_range")
     reserved_ports: str = msgspec.field(default="", name="net.ipv4.ip_local_reserved_ports")
     unprivileged_start: int | None = msgspec.field(default=None, name="net.ipv4.ip_unprivileged_port_start")
+    packet_backlog: int | None = msgspec.field(default=None, name="net.core.netdev_max_backlog")
+    """Packets that may wait for a core of those handed over to it: on loopback, veth, and with RPS."""
+    ehash_entries: int | None = msgspec.field(default=None, name="net.ipv4.tcp_ehash_entries")
+    """Chains of the table in which the kernel finds a packet's socket; negative where it is another namespace's."""
     syn_backlog: int | None = msgspec.field(default=None, name="net.ipv4.tcp_max_syn_backlog")
     tcp_mem: tuple[int, int, int] | None = msgspec.field(default=None, name="net.ipv4.tcp_mem")
     """Pages: no pressure below the first, pressure from the second, nothing beyond the third."""
@@ -70,6 +79,7 @@ def read_machine(root: Path = Path("/")) -> Machine:
     soft, hard = _nofile(root)
     return Machine(
         kernel=_text(root / "proc/sys/kernel/osrelease") or Machine().kernel,
+        container=_container(root),
         cpus=_cpus(root, status),
         page=resource.getpagesize(),
         memory_available=_kib(_fields(root / "proc/meminfo").get("MemAvailable")),
@@ -132,6 +142,17 @@ def _nofile(root: Path) -> tuple[int, int]:
 def _tcp_pages(root: Path) -> int:
     words = _fields(root / "proc/net/sockstat").get("TCP", "").split()
     return int(words[words.index("mem") + 1]) if "mem" in words else 0
+
+
+def _container(root: Path) -> str:
+    """An image made for containers leaves its marks on virtual machines too, so the process ids have the first word."""
+    try:
+        own = os.readlink(root / "proc/self/ns/pid")
+    except OSError:
+        return ""
+    if own == _FIRST_PIDS:
+        return ""
+    return next((name for mark, name in _CONTAINERS.items() if (root / mark).exists()), "unnamed")
 
 
 def _cpus(root: Path, status: dict[str, str]) -> int:

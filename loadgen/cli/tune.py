@@ -1,6 +1,8 @@
-"""`loadgen-tune`: what this machine can hold, and which limit gives out first."""
+"""`loadgen-tune`: what this machine can hold, which limit gives out first, and the settings that raise it."""
 
-from typing import Any, Literal
+import sys
+from collections.abc import Sequence
+from typing import Any
 
 import click
 import msgspec
@@ -9,14 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 from loadgen.capacity import Limit, first_to_give_out
+from loadgen.errors import OperatorError
 from loadgen.limits import TARGET_FILL, Advice, advice, client_limits, target_limits, workers_needed
 from loadgen.machine import Machine, facts, read_machine
 from loadgen.params import run_command
 from loadgen.sources import DEFAULT_PORTS
+from loadgen.sysctls import Step, Sysctls
+from loadgen.tuning import CONNECTIONS, Role, Setting, wanted
 
-Role = Literal["client", "target"]
-CONNECTIONS: dict[Role, int] = {"client": 64_000, "target": 1_000_000}
-"""What a machine of each role is asked to hold in a run of a million connections over sixteen agents."""
 PLAIN_WIDTH = 1_000
 """Columns where nobody looks through a window: no line is cut or folded."""
 
@@ -33,6 +35,8 @@ class Finding(msgspec.Struct, frozen=True):
     ok: bool
     limits: list[Limit]
     advice: list[Advice]
+    settings: list[Setting]
+    """What `apply` would set."""
     machine: dict[str, Any]
 
 
@@ -48,7 +52,8 @@ def examine(machine: Machine, role: Role, connections: int) -> Finding:
         first=first.resource,
         ok=first.connections >= connections,
         limits=limits,
-        advice=advice(machine, role),
+        advice=advice(machine, role, connections),
+        settings=list(wanted(machine, role, connections)),
         machine=facts(machine),
     )
 
@@ -85,31 +90,94 @@ def last_line(finding: Finding) -> str:
     )
 
 
+def role_and_connections(function: Any) -> Any:
+    """The two options that say what a machine is to hold."""
+    role = click.option("--role", type=click.Choice(list(CONNECTIONS)), default="client", show_default=True,
+                        help="What the machine is in a run.")  # fmt: skip
+    connections = click.option(
+        "--connections",
+        type=click.IntRange(min=1),
+        show_default="64000 as client, 1000000 as target",
+        help="How many this machine is to hold.",
+    )
+    return role(connections(function))
+
+
 @click.group(no_args_is_help=False)
 def command() -> None:
-    """Says what this machine can hold."""
+    """Says what this machine can hold, raises it, and puts it back exactly."""
 
 
 @command.command()
-@click.option("--role", type=click.Choice(list(CONNECTIONS)), default="client", show_default=True)
-@click.option(
-    "--connections",
-    type=click.IntRange(min=1),
-    show_default="64000 as client, 1000000 as target",
-    help="How many this machine is to hold.",
-)
+@role_and_connections
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on one line instead of the table.")
 def check(role: Role, connections: int | None, as_json: bool) -> int:
     """Shows how many connections each resource carries; exits 1 when one of them carries too few."""
     finding = examine(read_machine(), role, connections or CONNECTIONS[role])
     if as_json:
         click.echo(msgspec.json.encode(finding))
-    else:
-        console = Console()
-        console = console if console.is_terminal else Console(width=PLAIN_WIDTH)
-        console.print(table(finding))
-        click.echo(last_line(finding))
+        return 0 if finding.ok else 1
+    _print(table(finding))
+    if finding.settings:
+        keys = ", ".join(setting.key for setting in finding.settings)
+        click.echo(f"loadgen-tune apply --role {role} would raise {keys}")
+    click.echo(last_line(finding))
     return 0 if finding.ok else 1
+
+
+@command.command()
+@role_and_connections
+@click.option("--yes", is_flag=True, help="Set them without asking.")
+@click.option("--persist", is_flag=True, help="Write a drop-in too, so that they outlive a reboot.")
+def apply(role: Role, connections: int | None, yes: bool, persist: bool) -> int:
+    """Shows the kernel settings that fall short; sets them with --yes or after a yes, and remembers the old values."""
+    sysctls = Sysctls()
+    asked = connections or CONNECTIONS[role]
+    machine = read_machine()
+    settings = wanted(machine, role, asked)
+    if not settings and not (persist and sysctls.unwritten):
+        click.echo(f"nothing to set: every kernel setting carries {asked:,} connections as {role}")
+        return 0
+    _print(settings_table(sysctls, settings))
+    obstacle = sysctls.obstacle(setting.key for setting in settings)
+    if obstacle and yes:
+        raise OperatorError(obstacle)
+    if obstacle or not (yes or (sys.stdin.isatty() and click.confirm("set them?"))):
+        click.echo(f"nothing was set: {obstacle or 'that takes --yes'}")
+        return 0
+    return _told(sysctls.apply(settings, persist=persist))
+
+
+@command.command()
+@click.option("--force", is_flag=True, help="Put back also what others changed since.")
+def undo(force: bool) -> int:
+    """Puts back exactly what `apply` found; what others changed since is said and left as it is."""
+    sysctls = Sysctls()
+    obstacle = sysctls.obstacle(change.key for change in sysctls.state().changes)
+    if obstacle:
+        raise OperatorError(obstacle)
+    return _told(sysctls.undo(force=force))
+
+
+def settings_table(sysctls: Sysctls, settings: Sequence[Setting]) -> Table:
+    """Each setting as it is and as it would be, with its reason."""
+    rows = Table("setting", "now", "to be", "reason", box=box.SIMPLE_HEAD, pad_edge=False)
+    for setting in settings:
+        rows.add_row(setting.key, sysctls.now(setting.key), setting.value, setting.reason)
+    return rows
+
+
+def _print(rows: Table) -> None:
+    console = Console()
+    console = console if console.is_terminal else Console(width=PLAIN_WIDTH)
+    console.print(rows)
+
+
+def _told(steps: Sequence[Step]) -> int:
+    """Says every step; 1 when one of them was not done."""
+    for step in steps:
+        click.echo(step.text)
+    return 0 if all(step.done for step in steps) else 1
 
 
 def main() -> None:

@@ -262,3 +262,21 @@ def test_a_machine_that_shows_nothing_is_still_bound_by_its_descriptors(tmp_path
 
 def test_this_machine_carries_something():
     assert min(limit.connections for limit in client(read_machine()).values()) > 0
+
+
+def test_a_table_of_sockets_that_makes_long_chains_is_advised_on():
+    short = but(ehash_entries=262_144)
+
+    assert advice(short, "client", 64_000) == []
+    (item,) = advice(short, "target", 1_000_000)
+    assert item.resource == "socket_table"
+    assert "chains of 3.8 sockets" in item.detail
+    assert "thash_entries=1048576" in item.mend
+    assert advice(but(ehash_entries=-262_144), "target", 1_000_000) == [item]
+
+
+def test_a_container_is_told_that_its_host_bounds_it():
+    (item,) = advice(but(container="docker"), "client", 64_000)
+
+    assert "docker" in item.detail
+    assert "on the host" in item.mend

@@ -128,3 +128,20 @@ def test_the_soft_limit_is_raised_to_the_hard_one():
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    ("pids", "mark", "container"),
+    [
+        ("pid:[4026531836]", ".dockerenv", ""),
+        ("pid:[4026532999]", ".dockerenv", "docker"),
+        ("pid:[4026532999]", "run/.containerenv", "podman"),
+        ("pid:[4026532999]", "nothing", "unnamed"),
+    ],
+)
+def test_a_container_is_told_by_its_process_ids_and_named_by_its_marks(tmp_path, pids, mark, container):
+    lay_out(tmp_path, PROC | {mark: ""})
+    (tmp_path / "proc/self/ns").mkdir()
+    (tmp_path / "proc/self/ns/pid").symlink_to(pids)
+
+    assert read_machine(tmp_path).container == container

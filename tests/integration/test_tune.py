@@ -1,0 +1,153 @@
+"""Real kernel settings, of a network namespace of the test's own; what is the whole machine's is a copy on a tmpfs."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.processes import PATIENCE, Command, command
+
+SCRIPT = """
+mkdir -p /var/lib /etc/sysctl.d
+mount -t tmpfs tmpfs /var/lib && mount -t tmpfs tmpfs /etc/sysctl.d &&
+mkdir /var/lib/fs && cp /proc/sys/fs/nr_open /proc/sys/fs/file-nr /var/lib/fs/ && echo 5000 > /var/lib/fs/file-max &&
+mount --bind /var/lib/fs /proc/sys/fs && echo 512 > /proc/sys/net/core/somaxconn && echo ready && exec sleep infinity
+"""
+ROLE = ("--role", "target", "--connections", "10000")
+KEYS = ("net.core.somaxconn", "net.ipv4.tcp_max_syn_backlog", "fs.file-max")
+DROP_IN = "/etc/sysctl.d/90-loadgen.conf"
+
+
+class Host(Command):
+    """Namespaces of network and mounts, alive as long as this process."""
+
+    def __init__(self) -> None:
+        super().__init__(["unshare", "--net", "--mount", "sh", "-c", SCRIPT])
+        self.says("ready")
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command run in there to its end."""
+        inside = ["nsenter", f"--net=/proc/{self.pid}/ns/net", f"--mount=/proc/{self.pid}/ns/mnt", *arguments]
+        return subprocess.run(
+            inside, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+
+    def tune(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`loadgen-tune` in there."""
+        return self.run(*command("loadgen-tune", *arguments))
+
+    def settings(self) -> dict[str, str]:
+        """Every setting under net and fs that is there and can be set, as bytes would show it."""
+        found = self.run("sh", "-c", "find /proc/sys/net /proc/sys/fs -perm -200 -type f -exec grep -H '' {} +")
+        pairs = (line.partition(":") for line in found.stdout.splitlines())
+        values: dict[str, str] = {}
+        for name, _, text in pairs:
+            values[name] = values.get(name, "") + text + "\n"
+        return values
+
+    def value(self, key: str) -> str:
+        """One setting."""
+        return self.run("cat", f"/proc/sys/{key.replace('.', '/')}").stdout
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    """A host of our own; skips the test where this user can make none."""
+    if os.geteuid() or not (shutil.which("unshare") and shutil.which("nsenter")):
+        pytest.skip("needs root and util-linux: it makes namespaces")
+    with closing(Host()) as made:
+        yield made
+
+
+def test_apply_then_undo_leaves_every_setting_as_it_was_to_the_byte(host):
+    before = host.settings()
+    assert len(before) > 100
+
+    done = host.tune("apply", *ROLE, "--yes")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [key for key in KEYS if f"{key} = " in done.stdout] == list(KEYS)
+    assert host.value("net.core.somaxconn") == "16384\n"
+    assert host.value("fs.file-max") == f"{(1 << 63) - 1}\n"
+    assert {name for name, text in host.settings().items() if before[name] != text} == {
+        f"/proc/sys/{key.replace('.', '/')}" for key in KEYS
+    }
+
+    done = host.tune("undo")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert host.settings() == before
+
+
+def test_a_second_apply_has_nothing_to_do_and_a_second_undo_is_refused(host):
+    host.tune("apply", *ROLE, "--yes", "--persist")
+    done = host.tune("apply", *ROLE, "--yes", "--persist")
+    assert (done.returncode, done.stdout) == (
+        0,
+        "nothing to set: every kernel setting carries 10,000 connections as target\n",
+    )
+    host.tune("undo")
+    done = host.tune("undo")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("loadgen-tune: nothing to undo")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_dry_run_shows_and_sets_nothing(host):
+    before = host.settings()
+    done = host.tune("apply", *ROLE)
+
+    assert done.returncode == 0
+    assert all(key in done.stdout for key in KEYS)
+    assert done.stdout.endswith("nothing was set: that takes --yes\n")
+    assert host.settings() == before
+
+
+def test_a_yes_at_the_prompt_will_do(host):
+    words = " ".join(command("loadgen-tune", "apply", *ROLE))
+    done = host.run("script", "-qec", words, "/dev/null")  # standard input ends: no answer
+    assert "set them? [y/N]" in done.stdout
+    assert host.value("net.core.somaxconn") == "512\n"
+    host.run("sh", "-c", f"echo y | script -qec '{words}' /dev/null")
+    assert host.value("net.core.somaxconn") == "16384\n"
+
+
+def test_a_drop_in_can_be_had_is_one_that_sysctl_reads_and_goes_with_undo(host):
+    host.tune("apply", *ROLE, "--yes", "--persist")
+    host.run("sh", "-c", "echo 600 > /proc/sys/net/core/somaxconn")
+    assert host.run("sysctl", "-p", DROP_IN).returncode == 0
+    assert host.value("net.core.somaxconn") == "16384\n"
+
+    assert host.tune("undo").returncode == 0
+    assert host.run("test", "-e", DROP_IN).returncode == 1
+    assert host.value("net.core.somaxconn") == "512\n"
+
+
+def test_what_others_set_meanwhile_is_said_and_left(host):
+    host.tune("apply", *ROLE, "--yes")
+    host.run("sh", "-c", "echo 600 > /proc/sys/net/core/somaxconn")
+    done = host.tune("undo")
+
+    assert done.returncode == 1
+    assert "net.core.somaxconn is 600, changed by others meanwhile and left so" in done.stdout
+    assert host.value("net.core.somaxconn") == "600\n"
+    assert host.tune("undo", "--force").returncode == 0
+    assert host.value("net.core.somaxconn") == "512\n"
+
+
+def test_a_read_only_proc_as_of_a_container_is_said_in_one_line(host):
+    host.run("sh", "-c", "mount --bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys")
+    done = host.tune("apply", *ROLE, "--yes")
+
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "/proc/sys is read-only here, as in a container" in done.stderr
+
+
+def test_missing_rights_are_said_in_one_line(host):
+    done = host.run("setpriv", "--reuid=65534", "--clear-groups", *command("loadgen-tune", "apply", *ROLE, "--yes"))
+    if "Permission denied" in done.stderr:
+        pytest.skip(f"nobody may not read this checkout: {Path.cwd()}")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "run this as root" in done.stderr

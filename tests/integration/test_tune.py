@@ -19,6 +19,7 @@ mount --bind /var/lib/fs /proc/sys/fs && echo 512 > /proc/sys/net/core/somaxconn
 """
 ROLE = ("--role", "target", "--connections", "10000")
 KEYS = ("net.core.somaxconn", "net.ipv4.tcp_max_syn_backlog", "fs.file-max")
+SYSCTL = Path(__file__).parents[2] / "sysctl"
 DROP_IN = "/etc/sysctl.d/90-loadgen.conf"
 
 
@@ -135,6 +136,21 @@ def test_what_others_set_meanwhile_is_said_and_left(host):
     assert host.value("net.core.somaxconn") == "600\n"
     assert host.tune("undo", "--force").returncode == 0
     assert host.value("net.core.somaxconn") == "512\n"
+
+
+@pytest.mark.parametrize("name", ["client", "target"])
+def test_this_kernel_takes_every_setting_of_a_drop_in_that_is_a_networks_own(host, name):
+    """The others are the whole machine's, and this network does not show them or shows a copy."""
+    lines = [line for line in (SYSCTL / f"90-loadgen-{name}.conf").read_text().splitlines() if line[:1].isalpha()]
+    shown = host.settings()
+    taken = [line for line in lines if f"/proc/sys/{line.split(' =')[0].replace('.', '/')}" in shown]
+    assert taken
+
+    for line in taken:
+        key, _, value = line.partition(" = ")
+        done = host.run("sysctl", "-w", f"{key}={value}")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert host.value(key).split() == value.split()
 
 
 def test_a_read_only_proc_as_of_a_container_is_said_in_one_line(host):

@@ -8,13 +8,23 @@ import pytest
 from loadgen.limits import client_limits, target_limits, unusable_ports
 from loadgen.machine import Machine
 from loadgen.sources import DEFAULT_PORTS
+from loadgen.tuning import CONNECTIONS, wanted
+from tests.unit.test_tuning import BARE
 
 FOLDER = Path(__file__).parents[2] / "sysctl"
 DROP_INS = {name: FOLDER / f"90-loadgen-{name}.conf" for name in ("client", "target")}
 OF_MODULES = {"net.netfilter.nf_conntrack_max"}
 """Keys that are there only while a module is loaded; their lines begin with a minus sign (sysctl.d(5))."""
-OF_THE_FIRST_NAMESPACE = {"net.ipv4.tcp_mem", "net.core.somaxconn"}
+OF_THE_FIRST_NAMESPACE = {"net.ipv4.tcp_mem", "net.core.somaxconn", "net.core.netdev_max_backlog"}
 """Keys that older or contained kernels show only outside containers."""
+
+
+BY_MEMORY = {"client": {"net.ipv4.tcp_mem"}, "target": set()}
+"""What only loadgen-tune can reckon: a fixed number would lower the kernel's own on larger machines."""
+OF_THE_REFERENCE_RUN = (
+    "fs.file-max fs.nr_open net.ipv4.tcp_mem net.ipv4.tcp_rmem net.ipv4.tcp_wmem net.ipv4.ip_local_port_range"
+    " net.core.rmem_max net.core.wmem_max net.ipv4.tcp_moderate_rcvbuf"
+)
 
 
 def settings(name):
@@ -102,3 +112,27 @@ def test_a_target_set_up_so_holds_a_million():
     )
 
     assert min(limit.connections for limit in target_limits(machine, workers=4)) >= 1_000_000
+
+
+@pytest.mark.parametrize("name", DROP_INS)
+def test_the_drop_in_sets_what_loadgen_tune_sets(name):
+    mine = {setting.key: setting.value for setting in wanted(BARE, name, CONNECTIONS[name])}
+
+    assert {key: value for key, value in mine.items() if key not in BY_MEMORY[name]} == settings(name)
+
+
+def test_every_setting_of_the_reference_run_is_judged():
+    readme = (FOLDER / "README.md").read_text()
+    rows = [line for line in readme.splitlines() if line.startswith("| `")]
+
+    assert [key for key in OF_THE_REFERENCE_RUN.split() if not any(f"`{key}`" in row for row in rows)] == []
+
+
+def test_open_files_serve_a_million_in_one_process_and_lock_nobody_out():
+    lines = (FOLDER / "limits.d" / "90-loadgen.conf").read_text().splitlines()
+    rows = [line.split() for line in lines if not line.startswith("#")]
+
+    assert {(who, kind) for who, kind, _, _ in rows} == {
+        (who, kind) for who in ("*", "root") for kind in ("soft", "hard")
+    }
+    assert {(item, value) for _, _, item, value in rows} == {("nofile", settings("target")["fs.nr_open"])}

@@ -26,6 +26,7 @@ from coordinator.timeline import Entry
 from coordinator.tsunglog import TsungLog
 from loadgen.behaviour import Script
 from loadgen.errors import FleetError, PlanError
+from loadgen.notify import notify
 from loadgen.params import Endpoint, read_token
 from loadgen.plan import Plan
 
@@ -74,6 +75,7 @@ async def conduct(settings: Settings) -> int:
     run = Run(settings.plan, settings.agents, key=token_hex(4))
     server = Server(run, monotonic, token)
     listen = await server.start(settings.listen)
+    notify("READY=1")
     household = Household()
     with _signals(run):
         try:

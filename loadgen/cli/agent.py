@@ -17,6 +17,7 @@ from click.core import ParameterSource
 from loadgen.agent import Agent
 from loadgen.errors import OperatorError
 from loadgen.metrics import registry_of, render
+from loadgen.notify import notify
 from loadgen.params import DURATION, ENDPOINT, Endpoint, read_token, run_command
 from loadgen.permit import Permit
 from loadgen.settings import Settings
@@ -100,6 +101,7 @@ async def _serve(settings: Settings, metrics: Endpoint, *, fixed: bool) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _leave, agent, running)
+        notify("READY=1")
         try:
             await running
         except asyncio.CancelledError:
@@ -112,6 +114,7 @@ def _leave(agent: Agent, running: "asyncio.Task[None]") -> None:
     else:
         agent.engagement.leave()
     agent.leaving = True
+    notify("STOPPING=1")
 
 
 @asynccontextmanager

@@ -1,10 +1,8 @@
 """Debian's own Prometheus scrapes a real agent and a real coordinator, and promtool reads what they serve."""
 
-import fcntl
 import json
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,29 +10,17 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from tests.debian import installed
 from tests.processes import PATIENCE, Command, agent, coordinator, eventually, free_port, get, get_json, target
 
-PROMETHEUS = Path("/usr/bin/prometheus")
 OPEN = 200
 RUN = ("--agents", "1", "--max", str(OPEN), "--rate", "1000", "--think", "0.5", "--hold", "600")
 
 
 @pytest.fixture(scope="module")
 def prometheus() -> Path:
-    """The package's binary; installed by whoever needs it first, without the service that it would start."""
-    with (Path(tempfile.gettempdir()) / "loadgen-tests-apt.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not PROMETHEUS.exists():
-            install()
-    return PROMETHEUS
-
-
-def install() -> None:
-    """Debian's package; RUNLEVEL=1 tells its scripts that this is no time to start services."""
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    for words in (["update"], ["install", "-y", "--no-install-recommends", "prometheus"]):
-        done = subprocess.run(["apt-get", *words], env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    """The package's binary, without the service that it would start."""
+    return Path(installed("prometheus", "prometheus"))
 
 
 class Prometheus(Command):

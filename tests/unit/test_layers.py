@@ -20,7 +20,7 @@ LOADGEN = (
     "wire",
     # up to here all is pure
     "target_url sources tls",
-    "planfile metrics",
+    "planfile metrics notify",
     # up to here the coordinator may import
     "book stream throttle printed",
     "connection",

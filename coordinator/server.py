@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
+from coordinator.discovery import reachable, scraped
 from coordinator.run import BadPostError, RefusedError, Run, UnknownAgentError
 from coordinator.timeline import in_order, summaries
 from coordinator.tsungstatus import tsung_status
@@ -61,6 +62,7 @@ class Server:
                 web.get("/v1/run", self._show_run),
                 web.get("/v1/run/seconds", self._show_seconds),
                 web.get("/es/ts_api:status", self._show_tsung_status),
+                web.get("/v1/sd", self._show_agents),
                 web.get("/metrics", self._show_metrics),
                 web.get("/healthz", self._show_health),
             ]
@@ -106,6 +108,7 @@ class Server:
         spoken = _decode(body, Versions)
         same = spoken.wire == WIRE
         hello = _decode(body, Hello) if same else Hello("", spoken.wire, spoken.version, 0, (), {})
+        hello = msgspec.structs.replace(hello, metrics=reachable(hello.metrics, request.remote or ""))
         try:
             return _reply(to_wire(self._run.join(hello, self._clock())))
         except RefusedError as refusal:
@@ -134,6 +137,9 @@ class Server:
         now, (then, worked) = self._clock(), self._work[0]
         cpu = 100 * (process_time() - worked) / (now - then) if now > then else 0.0
         return web.json_response(tsung_status(self._run, now, cpu))
+
+    async def _show_agents(self, _: web.Request) -> web.Response:
+        return _reply(msgspec.json.encode(scraped(self._run.members.values())))
 
     async def _show_metrics(self, _: web.Request) -> web.Response:
         body, content_type = render(self._registry)

@@ -37,6 +37,8 @@ class Agent:
         self.leaving = False
         """No further run after this one."""
         self.engagement: Engagement | None = None
+        self.metrics = ""
+        """Where it serves /metrics, HOST:PORT."""
         self._past = Tally()
         """What earlier runs counted: Prometheus's counters never go back."""
 
@@ -58,7 +60,7 @@ class Agent:
 
     async def _join(self, http: aiohttp.ClientSession) -> Welcome:
         """Waits for a coordinator that takes it; says once what it waits for."""
-        hello = _hello(self.settings)
+        hello = msgspec.structs.replace(_hello(self.settings), metrics=self.metrics)
         said: set[str] = set()
         async for attempt in tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type((Busy, aiohttp.ClientError, TimeoutError)),

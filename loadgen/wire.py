@@ -109,6 +109,8 @@ class Hello(msgspec.Struct):
     limits: tuple[Limit, ...]
     machine: dict[str, Any]
     """Facts and kernel settings of its host, for run.json."""
+    metrics: str = ""
+    """Where it serves /metrics, HOST:PORT; empty when it does not."""
 
 
 class Welcome(msgspec.Struct):

@@ -134,13 +134,13 @@ async def _metrics_page(agent: Agent, endpoint: Endpoint, *, fixed: bool) -> Asy
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await _listen(runner, endpoint, fixed=fixed)
+        agent.metrics = str(await _listen(runner, endpoint, fixed=fixed))
         yield
     finally:
         await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, endpoint: Endpoint, *, fixed: bool) -> None:
+async def _listen(runner: web.AppRunner, endpoint: Endpoint, *, fixed: bool) -> Endpoint:
     site = web.TCPSite(runner, endpoint.host, endpoint.port)
     try:
         await site.start()
@@ -154,6 +154,7 @@ async def _listen(runner: web.AppRunner, endpoint: Endpoint, *, fixed: bool) -> 
         await site.start()
     host, port = runner.addresses[-1][:2]
     log.info("metrics at http://%s/metrics", Endpoint(host, port))
+    return Endpoint(host, port)
 
 
 def main() -> None:

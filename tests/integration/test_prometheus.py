@@ -1,6 +1,5 @@
-"""Debian's own Prometheus scrapes a real agent and a real coordinator, and promtool reads what they serve."""
+"""Debian's own Prometheus, with the deployed configuration, finds and scrapes a real agent and a real coordinator."""
 
-import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from tests.debian import installed
 from tests.processes import PATIENCE, Command, agent, coordinator, eventually, free_port, get, get_json, target
 
 OPEN = 200
+DEPLOY = Path(__file__).parents[2] / "deploy" / "prometheus"
 RUN = ("--agents", "1", "--max", str(OPEN), "--rate", "1000", "--think", "0.5", "--hold", "600")
 
 
@@ -24,14 +24,13 @@ def prometheus() -> Path:
 
 
 class Prometheus(Command):
-    """A Prometheus of our own, which scrapes the given pages every second."""
+    """A Prometheus of our own with the deployed configuration, which scrapes a coordinator's fleet each second."""
 
-    def __init__(self, binary: Path, folder: Path, pages: dict[str, str]) -> None:
-        jobs = [
-            {"job_name": job, "static_configs": [{"targets": [urlsplit(page).netloc]}]} for job, page in pages.items()
-        ]
+    def __init__(self, binary: Path, folder: Path, coordinator: str) -> None:
+        text = (DEPLOY / "prometheus.yml").read_text().replace("127.0.0.1:8091", urlsplit(coordinator).netloc)
         config = folder / "prometheus.yml"
-        config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}))  # YAML as well
+        config.write_text(text.replace(": 5s", ": 1s"))
+        shutil.copy(DEPLOY / "rules.yml", folder)
         listen = f"127.0.0.1:{free_port()}"
         self._url = f"http://{listen}/api/v1/query"
         super().__init__(
@@ -67,6 +66,13 @@ def check_metrics(text: str) -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("words", [("check", "config", "prometheus.yml"), ("test", "rules", "rules_test.yml")])
+def test_promtool_takes_what_is_deployed(prometheus, words):
+    promtool = installed("promtool", "prometheus")
+    done = subprocess.run([promtool, *words], cwd=DEPLOY, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.fixture
 def server() -> Iterator:
     """A target."""
@@ -100,10 +106,9 @@ def test_prometheus_scrapes_agent_and_coordinator(tmp_path, prometheus, server):
     (tmp_path / "prometheus").mkdir()
     with coordinator(tmp_path / "runs", *RUN, server.ws) as coord, agent(coord.url, "--name", "scraped") as scraped:
         eventually(lambda: server.stats()["open"] == OPEN, "all are open")
-        pages = {"agent": scraped.page, "coordinator": coord.url}
-        with closing(Prometheus(prometheus, tmp_path / "prometheus", pages)) as monitor:
+        with closing(Prometheus(prometheus, tmp_path / "prometheus", coord.url)) as monitor:
             quantile = "histogram_quantile(0.99, sum by (le) (loadgen_{}_seconds_bucket{{{}}}))"
-            for labels in ('job="agent"', 'job="coordinator",agent="scraped"'):
+            for labels in ('job="loadgen-agents",agent="scraped"', 'job="loadgen-coordinator",agent="scraped"'):
                 eventually(
                     lambda labels=labels: monitor.value(f'loadgen_connections{{state="open",{labels}}}') == OPEN,
                     "all are seen open",
@@ -116,5 +121,6 @@ def test_prometheus_scrapes_agent_and_coordinator(tmp_path, prometheus, server):
                 assert 0 < monitor.value(quantile.format("ping_rtt", labels)) < 60
                 assert monitor.value(f"rate(loadgen_pings_total{{{labels}}}[1m]) > 0") > 0
                 assert monitor.value(f'up{{job="{labels.split(chr(34))[1]}"}}') == 1
-        for page in pages.values():
+            eventually(lambda: monitor.value("loadgen:connections_open:sum") == OPEN, "the rules are reckoned")
+        for page in (scraped.page, coord.url):
             check_metrics(get(f"{page}/metrics"))

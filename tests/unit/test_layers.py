@@ -54,7 +54,7 @@ COORDINATOR = (
     "tsung.cast",
     "tsung.configuration",
     "expect member outline stages timeline",
-    "run report tsunglog",
+    "run report tsunglog discovery",
     "summary tsungstatus",
     # up to here all is pure
     "checks rundir display server",

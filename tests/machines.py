@@ -1,0 +1,117 @@
+"""A machine of a test's own: namespaces over a copy of this one's files, with systemd as its first process.
+
+Its root is an overlay on `/`, so it has all that is installed here, and what it changes is gone with it. It has a
+network of its own with nothing but loopback, and may set what belongs to that; of the settings of the whole kernel it
+has a copy, or may only read them. It is what systemd.io/CONTAINER_INTERFACE describes, without a container manager.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.processes import PATIENCE, Command, children, eventually
+
+ROOT = Path(__file__).parents[1]
+NOT_STARTED = ("postgresql.service", "prometheus.service", "ssh.service", "cron.service")
+"""Services of packages that may be installed here; a test that wants one has its own."""
+SCRIPT = """
+set -e
+mount --make-rprivate /
+mount -t tmpfs tmpfs "$TOP"
+mkdir "$TOP/upper" "$TOP/work" "$TOP/root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$TOP/upper,workdir=$TOP/work" "$TOP/root"
+cd "$TOP/root"
+mount -t proc proc proc
+mkdir ../fs && cp proc/sys/fs/nr_open proc/sys/fs/file-nr proc/sys/fs/file-max ../fs/
+mount --bind proc/sys proc/sys && mount --bind proc/sys/net proc/sys/net
+mount -o remount,bind,ro proc/sys && mount --bind ../fs proc/sys/fs
+mount -t sysfs -o ro sysfs sys
+mount -t cgroup2 cgroup2 sys/fs/cgroup
+for folder in run tmp dev; do mount -t tmpfs tmpfs "$folder"; done
+mkdir dev/pts dev/shm && mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
+for device in null zero full random urandom tty; do touch "dev/$device"; mount --bind "/dev/$device" "dev/$device"; done
+ln -s pts/ptmx dev/ptmx; ln -s /proc/self/fd dev/fd
+for unit in $NOT_STARTED; do ln -sf /dev/null "etc/systemd/system/$unit"; done
+for folder in "$CHECKOUT" "$SHARED"; do mkdir -p ".$folder" && mount --rbind "$folder" ".$folder"; done
+ip link set lo up
+mkdir ../root/.old && pivot_root . .old && umount -l /.old && rmdir /.old
+mount --make-rshared /
+exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --unit=multi-user.target
+"""
+
+
+class Machine(Command):
+    """A machine that has started, alive until closed. The checkout is on it, and a folder that both see."""
+
+    def __init__(self, folder: Path) -> None:
+        self._group = _control_groups() / f"loadgen-test-{os.getpid()}"
+        self._group.mkdir()
+        top, self.shared = folder / "machine", folder / "shared"
+        top.mkdir()
+        self.shared.mkdir()
+        enter = f'echo $$ > "{self._group}/cgroup.procs" && exec unshare "$@"'
+        spaces = ["--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup", "--fork", "--kill-child"]
+        super().__init__(
+            ["sh", "-c", enter, "sh", *spaces, "sh", "-c", SCRIPT],
+            env=os.environ
+            | {
+                "TOP": str(top),
+                "CHECKOUT": str(ROOT),
+                "SHARED": str(self.shared),
+                "NOT_STARTED": " ".join(NOT_STARTED),
+            },
+        )
+        eventually(self._is_up, lambda: self.out + self.err)
+
+    def run(self, *arguments: str, timeout: float = PATIENCE, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """A command run on it to its end, as root."""
+        spaces = ["-m", "-p", "-n", "-i", "-u", "-C"]
+        before = ["nsenter", "-t", str(self._first), *spaces, "sh", "-c", 'cd "$0" && exec "$@"', str(ROOT)]
+        return subprocess.run(
+            [*before, *arguments], env=os.environ | environment, stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Ends every process of it."""
+        self.process.send_signal(signal.SIGKILL)  # its first process dies with its parent, and all others with that
+        self.process.wait()
+        eventually(lambda: _gone(self._group), "its control groups are empty")
+
+    @property
+    def _first(self) -> int:
+        return children(self.pid)[0]
+
+    def _is_up(self) -> bool:
+        assert self.process.poll() is None, self.out + self.err
+        if not children(self.pid):
+            return False
+        done = self.run("systemctl", "is-system-running")
+        return done.stdout.strip() in {"running", "degraded"}
+
+
+def machine_can_be_made() -> None:
+    """Skips the test where this user can make no machine."""
+    tools = ("unshare", "nsenter", "pivot_root", "ip")
+    if os.geteuid() or not all(map(shutil.which, tools)) or "overlay" not in Path("/proc/filesystems").read_text():
+        pytest.skip("needs root, util-linux, iproute2 and overlayfs: it makes a machine out of namespaces")
+
+
+def _control_groups() -> Path:
+    """Where control groups of version 2 are mounted."""
+    rows = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
+    return Path(next(where for _, where, kind, *_ in rows if kind == "cgroup2"))
+
+
+def _gone(group: Path) -> bool:
+    """Removes a control group with all below it; False while one of them still has a process."""
+    try:
+        for folder, _, _ in os.walk(group, topdown=False):
+            os.rmdir(folder)
+    except OSError:
+        return False
+    return True

@@ -20,6 +20,7 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "deploy/ansible/README.md",
     "docs/cost-model.md",
+    "docs/deploy.md",
     "sysctl/README.md",
 )
 README = (ROOT / "README.md").read_text()
@@ -51,6 +52,19 @@ def test_every_option_has_help(command: click.Command):
 @pytest.mark.parametrize("path", sorted((ROOT / "docs" / "sessions").glob("*.py")), ids=lambda path: path.name)
 def test_the_sessions_of_the_document_are_those_that_are_tested(path: Path):
     assert f"```python\n{path.read_text()}```" in (ROOT / "docs" / "sessions.md").read_text()
+
+
+REASONS = (
+    "refused timeout reset unreachable no_local_port no_fd dns tls http_ bad_handshake ping_timeout server_eof lost"
+)
+
+
+@pytest.mark.parametrize("reason", REASONS.split())
+def test_every_reason_of_the_ledger_has_its_mend(reason):
+    text = (ROOT / "docs/deploy.md").read_text()
+    rows = [line for line in text[text.index("## When something fails") :].splitlines() if line.startswith("| ")]
+
+    assert any(f"`{reason}" in row.split(" | ")[0] for row in rows)
 
 
 def test_every_relative_link_leads_somewhere():

@@ -11,7 +11,7 @@ import yaml
 
 from coordinator.cli import coord
 from loadgen.cli.agent import agent
-from loadgen.plan import read_plan
+from loadgen.planfile import read_plan
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
 OVERLAYS = ("overlays/reference", "overlays/rehearsal", "node-tuning")

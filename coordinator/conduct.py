@@ -172,11 +172,13 @@ class Conductor:
     def _look(self, now: float) -> None:
         for entry in self._run.tick(now):
             line = self._folder.write_entry(entry)
-            self._server.add_row(entry.row.second, line)
+            self._server.add_row(entry.row, line)
             self._display.second(entry.row)
             self._log_for_tsung(entry, now)
         for news in self._run.take_news():
             self._tell(news)
+            self._server.live.tell(news, now)
+        self._server.look(now)
         if self._shown != (self._run.state, int(now)):
             self._show(now)
 

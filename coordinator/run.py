@@ -77,6 +77,7 @@ class Run:
     def __init__(self, plan: Plan, wanted: int, key: str = "run") -> None:
         self.plan = plan
         self.wanted = wanted
+        self.key = key
         self.state: State = "gathering"
         self.members: dict[str, Member] = {}
         self.fanin = FanIn(PATIENCE)
@@ -97,7 +98,6 @@ class Run:
         """Why it never started."""
         self.sampled: set[str] = set()
         """Reasons of which a sample traceback was told."""
-        self._key = key
         self._spans = plan.schedule.spans
         self._joined = 0
         self._stopping = False
@@ -119,7 +119,7 @@ class Run:
                 f"the run has started without agent {one_line(hello.name, 80)}; it can join the next one"
             )
         name = self._unique(clean_name(hello.name))
-        member = Member(f"{self._key}-{self._joined}", name, hello, seen=now)
+        member = Member(f"{self.key}-{self._joined}", name, hello, seen=now)
         self.members[member.id] = member
         self._joined += 1
         return Welcome(member.id, name, self._joined - 1, self.plan, self.wanted)

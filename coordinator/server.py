@@ -13,14 +13,16 @@ import msgspec
 from aiohttp import web
 
 from coordinator.discovery import reachable, scraped
+from coordinator.events import Viewers
+from coordinator.live import Live
+from coordinator.pages import page_routes
+from coordinator.publicplan import public_plan
 from coordinator.run import BadPostError, RefusedError, Run, UnknownAgentError
-from coordinator.timeline import in_order, summaries
+from coordinator.timeline import Row, in_order, summaries
 from coordinator.tsungstatus import tsung_status
-from loadgen.behaviour import PythonSession
 from loadgen.errors import OperatorError
 from loadgen.metrics import Reading, registry_of, render
 from loadgen.params import Endpoint
-from loadgen.plan import Plan
 from loadgen.tally import Ledger
 from loadgen.wire import WIRE, Hello, Post, from_wire, to_wire
 
@@ -52,6 +54,8 @@ class Server:
         self._rows: dict[int, bytes] = {}
         self._work = deque([(clock(), process_time())], maxlen=WORK_OF)
         """The time and the CPU seconds of this process by then, at each of the last settled seconds."""
+        self.live = Live(run, describe)
+        self._viewers = Viewers(self.live.feed)
         self._registry = registry_of(self._readings)
         self._runner: web.AppRunner | None = None
         self.app = web.Application(client_max_size=MOST_BYTES, middlewares=[_plain_errors, self._guard])
@@ -59,6 +63,8 @@ class Server:
             [
                 web.post("/v1/agents", self._join),
                 web.post("/v1/agents/{id}/seconds", self._post),
+                *page_routes(),
+                web.get("/events", self._viewers.serve),
                 web.get("/v1/run", self._show_run),
                 web.get("/v1/run/seconds", self._show_seconds),
                 web.get("/es/ts_api:status", self._show_tsung_status),
@@ -83,13 +89,20 @@ class Server:
 
     async def stop(self) -> None:
         """Closes the port and its connections."""
+        self._viewers.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
-    def add_row(self, second: int, line: bytes) -> None:
-        """Takes the JSON of a settled second, to be asked for."""
-        self._rows[second] = line
+    def look(self, now: float) -> None:
+        """Tells the viewers what is new."""
+        if self.live.look(now):
+            self._viewers.wake()
+
+    def add_row(self, row: Row, line: bytes) -> None:
+        """Takes a settled second, and its JSON to be asked for."""
+        self.live.second(row)
         self._work.append((self._clock(), process_time()))
+        self._rows[row.second] = line
         if len(self._rows) > KEPT_SECONDS:
             del self._rows[next(iter(self._rows))]
 
@@ -170,8 +183,9 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         for member in run.members.values()
     ]
     return {
+        "key": run.key,
         "state": run.state,
-        "plan": _without_sources(run.plan),
+        "plan": public_plan(run.plan),
         "wanted": run.wanted,
         "phase": run.phase(now),
         "phases": run.stages(),
@@ -184,14 +198,6 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         "timings": summaries(in_order(run.total.timings)),
         "agents": agents,
     }
-
-
-def _without_sources(plan: Plan) -> Plan:
-    """The plan without the texts of sessions and data files, which are for agents alone: they may hold passwords."""
-    sessions = tuple(
-        msgspec.structs.replace(one, source="") if isinstance(one, PythonSession) else one for one in plan.sessions
-    )
-    return msgspec.structs.replace(plan, sessions=sessions, files=dict.fromkeys(plan.files, ""))
 
 
 def _decode(body: bytes, kind: type[Message]) -> Message:

@@ -7,14 +7,14 @@ import tempfile
 from pathlib import Path
 
 
-def installed(tool: str, package: str) -> str:
-    """The path of a command, from this package where it is not there yet."""
+def installed(tool: str, package: str = "") -> str:
+    """The path of a command, from this package (or the one of its name) where it is not there yet."""
     with (Path(tempfile.gettempdir()) / "loadgen-tests-apt.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if shutil.which(tool) is None:
-            _install(package)
+            _install(package or tool)
     found = shutil.which(tool)
-    assert found is not None, f"{package} brought no {tool}"
+    assert found is not None, f"{package or tool} brought no {tool}"
     return found
 
 

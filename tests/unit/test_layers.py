@@ -46,7 +46,7 @@ LOADGEN = (
     "cli cli.*",
 )
 COORDINATOR = (
-    "words tsung tsung.element",
+    "words feed blame publicplan tsung tsung.element",
     "tsung.document tsung.options tsung.servers tsung.clients tsung.load",
     "tsung.request",
     "tsung.steps",
@@ -54,16 +54,18 @@ COORDINATOR = (
     "tsung.cast",
     "tsung.configuration",
     "expect member outline stages timeline",
-    "run report tsunglog discovery",
-    "summary tsungstatus",
+    "run report sample tsunglog discovery",
+    "summary chronicle tsungstatus",
+    "live",
     # up to here all is pure
-    "checks rundir display server",
+    "checks rundir display events pages",
+    "server",
     "local",
     "conduct",
     "dryrun",
     "cli",
 )
-LAST_PURE = {"loadgen": "wire", "coordinator": "summary"}
+LAST_PURE = {"loadgen": "wire", "coordinator": "live"}
 LAST_FOR_COORDINATOR = "metrics"
 TARGET = "loadgen.target"
 FOR_TARGET = {"loadgen.version", "loadgen.errors", "loadgen.params"}

@@ -1,0 +1,238 @@
+// Charts over the seconds of a run, drawn by uPlot; live page and report share them.
+
+import { bytes, clock, count, ms, plain, short } from "./words.js";
+
+const HEIGHT = 170;
+const POWERS = Array.from({ length: 45 }, (_, power) => 2 ** power); // ticks that are round in binary units
+const PERCENTILES = [["p50", 1], ["p90", 3], ["p99", 2], ["max", 4]];
+
+const latency = (name, title) => ({
+  name, title, unit: "ms", log: true, show: ms,
+  series: PERCENTILES.map(([statistic, color]) => ({ column: `${name} ${statistic}`, label: statistic, color, thin: statistic === "max" })),
+});
+
+/** The fleet's charts: which columns, in which colours, and how values are written. */
+export const FLEET = [
+  { name: "connections", title: "Connections", show: count, series: [
+    { column: "open", label: "open", color: 1, fill: true },
+    { column: "verified", label: "verified alive", color: 3 },
+    { column: "connecting", label: "connecting", color: 2 }] },
+  { name: "arrivals", title: "Arrivals a second", show: count, series: [
+    { column: "asked", label: "asked", color: 5, dash: true },
+    { column: "launched", label: "achieved", color: 1 },
+    { column: "opened", label: "opened", color: 3 }] },
+  { name: "ends", title: "Failures and closes a second", show: count, series: [
+    { column: "failed", label: "failed", color: 2 },
+    { column: "closed", label: "closed", color: 1 },
+    { column: "lost", label: "lost", color: 4 },
+    { column: "late", label: "late", color: 5, dash: true }] },
+  latency("handshake", "Handshake, dial to 101"),
+  latency("ping_rtt", "Ping, due to pong"),
+  latency("delivery", "Delivery, publish to receive"),
+  { name: "messages", title: "Messages a second", show: count, series: [
+    { column: "messages_received", label: "received", color: 1 },
+    { column: "pings", label: "pings", color: 2 },
+    { column: "pongs", label: "pongs", color: 3, dash: true }] },
+  { name: "bytes", title: "Bytes a second", show: bytes, series: [
+    { column: "bytes_sent", label: "sent", color: 2 },
+    { column: "bytes_received", label: "received", color: 1 }] },
+  { name: "lag", title: "The generator's own lateness, p99", unit: "ms", log: true, show: ms, series: [
+    { column: "lag p99", label: "launch", color: 1 },
+    { column: "loop_lag p99", label: "event loop", color: 2 }] },
+  { name: "cores", title: "CPU of the workers, in cores", show: plain, series: [{ column: "cores", label: "busy", color: 1, fill: true }] },
+  { name: "memory", title: "Memory of the workers", show: bytes, series: [{ column: "rss", label: "resident", color: 4, fill: true }] },
+];
+
+/** One agent's own charts. */
+export const AGENT = [
+  { ...FLEET[0], series: [{ column: "open", label: "open", color: 1, fill: true }] },
+  { name: "arrivals", title: "Arrivals a second", show: count, series: [
+    { column: "launched", label: "launched", color: 1 },
+    { column: "opened", label: "opened", color: 3 },
+    { column: "failed", label: "failed", color: 2 }] },
+  { name: "latency", title: "Handshake and ping, p99", unit: "ms", log: true, show: ms, series: [
+    { column: "handshake", label: "handshake", color: 1 },
+    { column: "ping_rtt", label: "ping", color: 2 }] },
+  { name: "lag", title: "Its own lateness, p99", unit: "ms", log: true, show: ms, series: [
+    { column: "lag", label: "launch", color: 1 },
+    { column: "loop_lag", label: "event loop", color: 2 }] },
+  { ...FLEET.find((chart) => chart.name === "cores") },
+  { ...FLEET.find((chart) => chart.name === "memory") },
+];
+
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const colorOf = (series) => (series.color === 5 ? css("--ink-2") : css(`--c${series.color}`));
+
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+/** One chart of some columns. `invalid` maps the seconds that prove nothing to why. */
+export class Chart {
+  constructor(parent, definition, invalid, prefix = "chart") {
+    this.definition = definition;
+    this.invalid = invalid;
+    this.columns = null;
+    this.index = null;
+    const id = `${prefix}-${definition.name}`;
+    this.values = definition.series.map(() => element("b"));
+    const legend = element("span", { class: "legend" }, ...definition.series.map((series, at) => element("span", {},
+      element("span", { class: `swatch k${series.color}${series.dash ? " dashed" : ""}`, "aria-hidden": "true" }),
+      `${series.label} `, this.values[at])));
+    this.title = element("span", { class: "title", id }, definition.title + (definition.unit ? `, ${definition.unit}` : ""));
+    this.where = element("span", { class: "key" });
+    this.plot = element("div", { class: "plot", "aria-hidden": "true" });
+    this.said = element("span", { class: "sr", "aria-live": "polite" });
+    this.figure = element("figure", { class: "chart", tabindex: "0", "aria-labelledby": id, "data-chart": definition.name },
+      element("figcaption", {}, this.title, this.where, legend), this.plot, this.said);
+    parent.append(this.figure);
+    this.figure.addEventListener("keydown", (event) => this.steer(event));
+    new ResizeObserver(() => this.resize()).observe(this.plot);
+  }
+
+  /** Shows the columns as they stand; a chart that has nothing to show is hidden. */
+  show(columns) {
+    this.columns = columns;
+    const data = [columns.seconds, ...this.definition.series.map((series) => columns.column(series.column))];
+    const filled = data.slice(1).some((column) => column.some((value) => value !== null && value !== undefined));
+    this.figure.hidden = !filled;
+    this.figure.dataset.points = String(columns.seconds.length);
+    if (!filled) return;
+    if (this.u) this.u.setData(data);
+    else if (this.plot.clientWidth) this.make(data);
+    this.tell();
+  }
+
+  make(data) {
+    const axis = { stroke: () => css("--ink-2"), grid: { stroke: () => css("--grid"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
+    const values = this.definition.show === bytes ? bytes : short;
+    const rising = { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] };
+    const logarithmic = { distr: 3, range: (_, low, high) => (low > 0 ? uPlot.rangeLog(low, high, 10, true) : [0.1, 10]) };
+    this.u = new uPlot({
+      width: this.plot.clientWidth, height: HEIGHT, legend: { show: false }, cursor: { sync: { key: "run" }, drag: { x: false, y: false } },
+      scales: { x: { time: false }, y: this.definition.log ? logarithmic : rising },
+      axes: [
+        { ...axis, size: 28, values: (_, ticks) => ticks.map(clock), space: 60 },
+        { ...axis, size: 62, incrs: this.definition.show === bytes ? POWERS : undefined, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : values(tick))) }],
+      series: [{}, ...this.definition.series.map((series) => ({
+        stroke: () => colorOf(series), width: series.thin ? 1 : 2, dash: series.dash ? [6, 4] : undefined,
+        fill: series.fill ? () => css("--soft") : undefined, points: { show: false }, spanGaps: false }))],
+      hooks: { drawClear: [(u) => this.mark(u)], setCursor: [(u) => this.point(u.cursor.idx)] },
+    }, data, this.plot);
+  }
+
+  /** Shades the seconds that prove nothing. */
+  mark(u) {
+    const seconds = this.columns.seconds;
+    if (!seconds.length) return;
+    u.ctx.save();
+    u.ctx.fillStyle = css("--invalid");
+    for (const second of this.invalid.keys()) {
+      if (second < seconds[0] || second > seconds[seconds.length - 1]) continue;
+      const [left, right] = [u.valToPos(second - 0.5, "x", true), u.valToPos(second + 0.5, "x", true)];
+      u.ctx.fillRect(left, u.bbox.top, Math.max(1, right - left), u.bbox.height);
+    }
+    u.ctx.restore();
+  }
+
+  point(index) {
+    this.index = index ?? null;
+    this.tell();
+  }
+
+  /** Writes the values at the cursor, or the newest. */
+  tell() {
+    const seconds = this.columns.seconds;
+    const at = this.index !== null && this.index < seconds.length ? this.index : seconds.length - 1;
+    const pointed = this.index !== null;
+    const why = pointed ? this.invalid.get(seconds[at]) : undefined;
+    put(this.where, pointed ? `at ${clock(seconds[at])}${why ? `: ${why.join("; ")}` : ""}` : "");
+    this.definition.series.forEach((series, place) => put(this.values[place], this.definition.show(this.columns.column(series.column)[at])));
+  }
+
+  /** Arrow keys, Home and End move the cursor along the seconds; Escape lets go of it. */
+  steer(event) {
+    const last = this.columns ? this.columns.seconds.length - 1 : -1;
+    const from = this.index ?? last;
+    const to = { ArrowLeft: from - 1, ArrowRight: from + 1, PageUp: from - 10, PageDown: from + 10, Home: 0, End: last, Escape: -1 }[event.key];
+    if (to === undefined || !this.u || last < 0) return;
+    event.preventDefault();
+    if (event.key === "Escape") {
+      this.u.setCursor({ left: -10, top: -10 });
+      return;
+    }
+    const at = Math.min(last, Math.max(0, to));
+    this.u.setCursor({ left: this.u.valToPos(this.columns.seconds[at], "x"), top: HEIGHT / 3 });
+    const values = this.definition.series.map((series) => `${series.label} ${this.definition.show(this.columns.column(series.column)[at])}`);
+    put(this.said, `${clock(this.columns.seconds[at])}: ${values.join(", ")}`);
+  }
+
+  resize() {
+    if (this.u && this.plot.clientWidth) this.u.setSize({ width: this.plot.clientWidth, height: HEIGHT });
+    else if (this.columns) this.show(this.columns);
+  }
+
+  redraw() {
+    if (this.u) this.u.redraw(false, true);
+  }
+
+  remove() {
+    if (this.u) this.u.destroy();
+    this.figure.remove();
+  }
+}
+
+/** A group of charts over the same columns. */
+export class Charts {
+  constructor(parent, definitions, invalid, prefix) {
+    this.charts = definitions.map((definition) => new Chart(parent, definition, invalid, prefix));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.charts.forEach((chart) => chart.redraw()));
+  }
+
+  show(columns) {
+    this.charts.forEach((chart) => chart.show(columns));
+  }
+
+  remove() {
+    this.charts.forEach((chart) => chart.remove());
+  }
+}
+
+/** Sets a text only where it changed: whoever reads along is not disturbed. */
+export function put(target, text) {
+  if (target.textContent !== text) target.textContent = text;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+const NAMES = { connect: "Connect", handshake: "Handshake", open: "Open, from when it was due", ping_rtt: "Ping", delivery: "Delivery", lag: "Launch lag", loop_lag: "Event loop lag" };
+
+/** Histograms of the whole run as bars; each is `[upper bound in ms, count]…`. */
+export function drawBars(parent, bars, names = ["handshake", "ping_rtt", "delivery"]) {
+  parent.replaceChildren(...names.filter((name) => bars[name]).map((name) => histogram(NAMES[name], bars[name])));
+}
+
+function histogram(title, bars) {
+  const most = Math.max(...bars.map(([, number]) => number));
+  const total = bars.reduce((sum, [, number]) => sum + number, 0);
+  const svg = document.createElementNS(SVG, "svg");
+  const [first, last] = [bars[0][0], bars[bars.length - 1][0]];
+  svg.setAttribute("viewBox", "0 0 300 110");
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", `${title}: ${count(total)} values up to ${ms(last)} ms, most of them up to ${ms(bars.find(([, number]) => number === most)[0])} ms`);
+  const width = 300 / bars.length;
+  bars.forEach(([bound, number], at) => {
+    const rect = document.createElementNS(SVG, "rect");
+    const height = number ? Math.max(1.5, (100 * number) / most) : 0;
+    for (const [name, value] of Object.entries({ x: at * width + 0.5, y: 108 - height, width: Math.max(0.5, width - 1), height })) rect.setAttribute(name, value);
+    const label = document.createElementNS(SVG, "title");
+    label.textContent = `up to ${ms(bound)} ms: ${count(number)}`;
+    rect.append(label);
+    svg.append(rect);
+  });
+  const scale = element("p", { class: "key" }, `up to ${ms(first)} ms … ${ms(last)} ms`);
+  return element("div", {}, element("h3", {}, title), svg, scale);
+}

@@ -1,0 +1,168 @@
+// The parts of the page that show the run as it stands. All text is set as text: names and reasons come from elsewhere.
+
+import { put } from "./charts.js";
+import { bytes, clock, count, ms } from "./words.js";
+
+const SILENT = 2.2; // seconds without a word from an agent that posts every second
+const $ = (id) => document.getElementById(id);
+
+function cell(text, attributes = {}) {
+  const made = document.createElement("td");
+  made.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
+}
+
+/** The rows of a table, rewritten only where something changed. */
+function rows(table, lines, row) {
+  const text = JSON.stringify(lines);
+  if (table.dataset.shown === text) return;
+  table.dataset.shown = text;
+  table.tBodies[0].replaceChildren(...lines.map((line) => {
+    const made = document.createElement("tr");
+    made.append(...row(line));
+    return made;
+  }));
+}
+
+const heading = (text) => {
+  const made = document.createElement("th");
+  made.scope = "row";
+  made.textContent = text;
+  return made;
+};
+
+export function showState(now) {
+  const state = now.verdict ?? (now.paused ? "paused" : now.state);
+  put($("state"), state);
+  $("state").dataset.state = state;
+  put($("clock"), now.state === "gathering" ? `${now.agents.length} of ${now.wanted} agents`
+    : `${now.phases.length > 1 && now.phase ? `${now.phase}, ` : ""}${clock(now.age_s)}${now.left_s === null ? "" : `, ${clock(now.left_s)} left`}`);
+  put($("target"), now.plan.target);
+  document.title = `${count(now.ledger.open)} open · ${state} · loadgen`;
+}
+
+export function showHero(now, model) {
+  const { ledger, totals } = now;
+  put($("open"), count(ledger.open));
+  put($("planned"), count(ledger.planned));
+  const verified = model.fleet.column("verified").at(-1);
+  const within = model.head.verified_within_s;
+  put($("verified"), within === null ? "not verified: its sessions need not ping"
+    : `${count(verified ?? 0)} verified alive: answered a ping within ${within} s`);
+  const part = ledger.planned ? Math.min(1, ledger.open / ledger.planned) : 0;
+  $("progress-bar").style.transform = `scaleX(${part})`;
+  $("progress").setAttribute("aria-valuenow", String(Math.round(100 * part)));
+  const sum = (reasons) => Object.values(reasons).reduce((all, number) => all + number, 0);
+  facts([
+    ["launched", count(ledger.launched)], ["not started", count(ledger.not_started)], ["connecting", count(ledger.connecting)],
+    ["opened", count(ledger.opened)], ["accepted", count(ledger.accepted)], ["failed", count(sum(ledger.failed))],
+    ["closed", count(sum(ledger.closed))], ["lost", count(ledger.lost)], ["late", count(ledger.late)],
+    ["pings / pongs", `${count(totals.pings)} / ${count(totals.pongs)}`], ["messages received", count(totals.messages_received)],
+    ["sent", bytes(totals.bytes_sent)], ["received", bytes(totals.bytes_received)], ["invalid seconds", count(model.invalid.size)]]);
+}
+
+function facts(pairs) {
+  const list = $("facts");
+  if (list.childElementCount !== pairs.length) {
+    list.replaceChildren(...pairs.map(([name]) => {
+      const pair = document.createElement("div");
+      pair.append(document.createElement("dt"), document.createElement("dd"));
+      pair.firstChild.textContent = name;
+      pair.lastChild.dataset.fact = name;
+      return pair;
+    }));
+  }
+  pairs.forEach(([, value], at) => put(list.children[at].lastChild, value));
+}
+
+export function showLatencies(now) {
+  const lines = Object.entries(now.histograms).map(([name, of]) => [name, count(of.count), ...["p50", "p90", "p99", "p999", "max"].map((statistic) => ms(of[statistic]))]);
+  rows($("latencies"), lines, ([name, ...values]) => [heading(name), ...values.map((value) => cell(value))]);
+}
+
+export function showEnds(now) {
+  const of = (kind) => Object.entries(now.ledger[kind]).sort((a, b) => b[1] - a[1]).map(([reason, number]) => [reason, kind, number, now.culprits[reason] ?? "unknown"]);
+  const lines = [...of("failed"), ...of("closed")];
+  if (now.ledger.lost) lines.push(["agent or worker died", "lost", now.ledger.lost, "generator"]);
+  put($("ends-none"), lines.length ? "" : "None so far.");
+  rows($("ends"), lines, ([reason, kind, number, who]) => {
+    const fault = document.createElement("span");
+    fault.className = "fault";
+    fault.dataset.who = who;
+    fault.textContent = who;
+    const last = cell("");
+    last.append(fault);
+    return [heading(reason), cell(kind), cell(count(number)), last];
+  });
+}
+
+/** How an agent is, in one word and a colour: red when it is lost, refuses, or has been silent for too long. */
+export function healthOf(agent, silent, state) {
+  if (agent.status === "lost" || agent.status === "refused") return ["bad", agent.status];
+  if (agent.status === "finished") return ["good", "finished"];
+  if (silent >= SILENT && state !== "done") return ["bad", `silent for ${silent.toFixed(0)} s`];
+  if (agent.preflight) return ["warn", agent.status];
+  return ["good", agent.status];
+}
+
+const byName = new Intl.Collator("en", { numeric: true });
+
+/** The grid of agents. `since` is how long ago the numbers came; `chosen` the agent that is looked at. */
+export function showAgents(now, model, since, chosen, choose) {
+  const list = $("agents");
+  put($("agents-count"), `${now.agents.length} of ${now.wanted}`);
+  const inOrder = [...now.agents].sort((one, other) => byName.compare(one.name, other.name));
+  inOrder.forEach((agent, at) => {
+    const button = list.children[at]?.firstChild ?? newAgent(list, choose);
+    const columns = model.agents.get(agent.name);
+    const last = (series) => columns?.column(series).at(-1) ?? null;
+    const silent = agent.silent_s + since;
+    const [health, word] = healthOf(agent, silent, now.state);
+    const [who, number, first, second, preflight] = button.children;
+    button.dataset.agent = agent.name;
+    button.dataset.health = health;
+    button.setAttribute("aria-expanded", String(agent.name === chosen));
+    put(who.firstChild, agent.name);
+    put(who.lastChild, word);
+    put(number, `${count(agent.ledger.open)} open`);
+    put(first, `+${count(last("opened"))}/s · ${count(agent.ledger.late)} late · lag ${ms(last("loop_lag"))} ms`);
+    const cores = last("cores");
+    put(second, `CPU ${cores === null ? "–" : `${(100 * cores).toFixed(0)} %`} · ${bytes(last("rss"))} · heard ${silent < 1 ? "now" : `${silent.toFixed(0)} s ago`}`);
+    put(preflight, agent.refusal || agent.preflight);
+    preflight.hidden = !preflight.textContent;
+  });
+  while (list.childElementCount > now.agents.length) list.lastChild.remove();
+}
+
+function newAgent(list, choose) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.setAttribute("aria-controls", "agent");
+  const part = (name, ...children) => {
+    const made = document.createElement("span");
+    made.className = name;
+    made.append(...children);
+    return made;
+  };
+  button.append(part("who", part("what"), part("health")), part("count"), part("small"), part("small"), part("preflight"));
+  button.addEventListener("click", () => choose(button.dataset.agent));
+  const item = document.createElement("li");
+  item.append(button);
+  list.append(item);
+  return button;
+}
+
+const LINES = 300;
+
+export function addLog(happening) {
+  const line = document.createElement("li");
+  const [time, text] = [document.createElement("time"), document.createElement("span")];
+  time.textContent = clock(happening.at);
+  text.textContent = happening.agent && !happening.text.includes(happening.agent) ? `${happening.agent}: ${happening.text}` : happening.text;
+  text.dataset.level = happening.level;
+  line.append(time, text);
+  const log = $("log");
+  log.prepend(line);
+  if (log.childElementCount > LINES) log.lastChild.remove();
+}

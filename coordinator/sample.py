@@ -1,0 +1,116 @@
+"""One settled second as charts show it: what page and report draw, a tenth the size of its row."""
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from coordinator.stages import rate_at
+from coordinator.timeline import Figures, Row
+from loadgen.arrivals import Span
+from loadgen.behaviour import Loop
+from loadgen.plan import Plan
+
+STATISTICS = ("p50", "p90", "p99", "max")
+AGENT_SERIES = (
+    "open", "launched", "opened", "failed", "cpu_s", "rss", "handshake", "ping_rtt", "lag", "loop_lag",
+)  # fmt: skip
+"""What a sample tells of each agent, in this order; the last four are p99s in milliseconds."""
+AGENT_P99S = AGENT_SERIES[6:]
+
+
+class Sample(msgspec.Struct):
+    """One second of the run."""
+
+    second: int
+    fleet: dict[str, float | None]
+    """States at its end, what happened in it, CPU seconds used so far and resident bytes."""
+    latencies: dict[str, list[float]]
+    """STATISTICS in milliseconds of each histogram that is not empty."""
+    agents: dict[str, list[float | None]]
+    """AGENT_SERIES of each agent that reported."""
+    invalid: list[str]
+    """Why the second proves nothing; empty when it does."""
+
+
+class Sampler:
+    """Makes samples of rows that come in the order in which they settled."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._spans = plan.schedule.spans
+        self._window = verified_within(plan)
+        self._pongs: dict[int, int] = {}
+
+    def take(self, row: Row, gates: Sequence[float] = ()) -> Sample:
+        """The sample of a row; a corrected row gives a sample that replaces the earlier one of its second.
+
+        `gates` are the openings so far of the gates that phases wait at, in seconds from the start of the run.
+        """
+        ledger, rates = row.fleet.ledger, row.fleet.rates
+        fleet: dict[str, float | None] = {
+            "open": ledger.open,
+            "connecting": ledger.connecting,
+            "verified": self._verified(row),
+            "asked": asked(self._plan, self._spans, gates, row.second),
+            "launched": rates["launched"],
+            "opened": rates["opened"],
+            "failed": rates["failed"],
+            "closed": rates["closed"],
+            "lost": rates["lost"],
+            "late": rates["late"],
+            "pings": rates["pings"],
+            "pongs": rates["pongs"],
+            "messages_received": rates["messages_received"],
+            "messages_sent": rates.get("messages_sent", 0),  # an older run directory lacks it
+            "bytes_sent": rates["bytes_sent"],
+            "bytes_received": rates["bytes_received"],
+            "cpu_s": row.fleet.cpu_s,
+            "rss": row.fleet.rss,
+        }
+        latencies = {
+            name: [figures[statistic] for statistic in STATISTICS] for name, figures in row.fleet.histograms.items()
+        }
+        agents = {name: _agent(figures) for name, figures in row.agents.items()}
+        return Sample(row.second, fleet, latencies, agents, row.invalid)
+
+    def _verified(self, row: Row) -> int | None:
+        """How many of the open connections answered a ping of late; None where nobody can tell."""
+        if self._window is None:
+            return None
+        self._pongs[row.second] = row.fleet.rates["pongs"]
+        for old in [second for second in self._pongs if second <= row.second - 2 * self._window]:
+            del self._pongs[old]
+        answered = sum(self._pongs.get(row.second - back, 0) for back in range(self._window))
+        return min(row.fleet.ledger.open, answered)
+
+
+def _agent(figures: Figures) -> list[float | None]:
+    rates = figures.rates
+    p99s = (figures.histograms.get(name) for name in AGENT_P99S)
+    return [
+        figures.ledger.open,
+        rates["launched"],
+        rates["opened"],
+        rates["failed"],
+        figures.cpu_s,
+        figures.rss,
+        *(p99["p99"] if p99 else None for p99 in p99s),
+    ]
+
+
+def verified_within(plan: Plan) -> int | None:
+    """In how many whole seconds no connection answers more than one ping, so that as many as answer are alive.
+
+    The loop pings once a think time. Of other sessions nobody knows, and a silent one never pings: None.
+    """
+    loops = [one for one in plan.behaviours if isinstance(one, Loop) and one.ping != "none"]
+    return max(1, math.floor(min(loop.think for loop in loops))) if len(loops) == len(plan.behaviours) else None
+
+
+def asked(plan: Plan, spans: Sequence[Span], gates: Sequence[float], second: int) -> float:
+    """How many arrivals the plan has in a second of the run; of random arrivals, how many it has on average."""
+    if plan.phases:
+        return round(rate_at(plan, spans, gates, second + 0.5), 3)
+    end = plan.max / plan.rate
+    return round(plan.rate * max(0.0, min(second + 1.0, end) - second), 3)

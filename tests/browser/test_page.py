@@ -1,0 +1,176 @@
+"""The live page during real runs of real agents."""
+
+import json
+import signal
+import urllib.request
+from contextlib import closing
+
+import pytest
+
+from loadgen.wire import WIRE, Hello, Post, to_wire
+from tests.browser.watching import fact, faults, followed, number, points, shows
+from tests.processes import agent, eventually, free_port, get_json, target
+
+OPEN = 400
+RUN = ("--rate", "200", "--max", str(OPEN), "--think", "1", "--hold", "600")
+
+
+@pytest.fixture(scope="module")
+def server():
+    with target("--workers", "1") as running:
+        yield running
+
+
+def test_the_page_follows_a_run(tmp_path, page, shots, server):
+    with followed(tmp_path, "--agents", "2", *RUN, server.ws) as coord:
+        page.goto(coord.url)
+        page.locator("#state", has_text="gathering").wait_for()
+        with agent(coord.url, "--name", "a"), agent(coord.url, "--name", "b") as b:
+            shows(page, OPEN)
+
+            # The numbers are the coordinator's own.
+            ledger = coord.state()["ledger"]
+            for name in ("launched", "not_started", "connecting", "opened", "accepted", "lost", "late"):
+                assert fact(page, name.replace("_", " ")) == ledger[name], name
+            assert number(page.locator("#planned").inner_text()) == ledger["planned"]
+            before = coord.state()["totals"]["pongs"]
+            eventually(
+                lambda: number(page.locator('[data-fact="pings / pongs"]').inner_text().split(" / ")[1]) > before,
+                "the pongs go on",
+            )
+            shown = number(page.locator('[data-fact="pings / pongs"]').inner_text().split(" / ")[1])
+            assert before < shown <= coord.state()["totals"]["pongs"]
+            eventually(
+                lambda: page.locator("#verified").inner_text().startswith(f"{OPEN} verified alive"),
+                lambda: page.locator("#verified").inner_text(),
+            )
+
+            # It grows by itself.
+            seen = points(page)
+            eventually(lambda: points(page) > seen + 1, "the chart grows")
+            assert page.locator("#charts canvas").count() >= 9
+            assert page.locator("#agents button").count() == 2
+
+            # An agent's own series are one click, or one key, away.
+            page.locator('#agents button[data-agent="a"]').focus()
+            page.keyboard.press("Enter")
+            page.locator("#agent-title", has_text="Agent a").wait_for()
+            assert page.locator("#agent-charts canvas").count() >= 5
+            assert faults(page) == []
+            page.screenshot(path=shots / "running-light.png", full_page=True)
+            page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+            assert faults(page) == []
+            page.screenshot(path=shots / "running-dark.png", full_page=True)
+            page.set_viewport_size({"width": 390, "height": 844})
+            page.emulate_media(color_scheme="light")
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+            assert faults(page) == []
+            page.screenshot(path=shots / "running-phone.png", full_page=True)
+            page.keyboard.press("Escape")
+            page.locator("#agent").wait_for(state="hidden")
+            assert page.evaluate("document.activeElement.dataset.agent") == "a"
+
+            # An agent that dies is red within three seconds.
+            b.send(signal.SIGKILL)
+            page.locator('#agents button[data-agent="b"][data-health="bad"]').wait_for(timeout=3000)
+            page.locator('#agents button[data-agent="a"][data-health="good"]').wait_for()
+            page.locator("#log", has_text="b is lost").wait_for()
+            eventually(lambda: fact(page, "lost") == OPEN // 2, "half of them are lost")
+            page.locator("#ends", has_text="generator").wait_for()
+            assert fact(page, "invalid seconds") > 0
+            page.screenshot(path=shots / "agent-lost.png", full_page=True)
+
+
+def test_a_chart_is_read_with_the_keyboard(tmp_path, page, server):
+    with followed(tmp_path, "--local", "1", *RUN, server.ws) as coord:
+        page.goto(coord.url)
+        eventually(lambda: page.locator("#charts canvas").count() and points(page) > 3, "a chart is there")
+        chart = page.locator('#charts [data-chart="connections"]')
+        chart.focus()
+        page.keyboard.press("Home")
+        page.keyboard.press("ArrowRight")
+
+        assert chart.locator("[aria-live]").inner_text().startswith("0:01: open 4")
+        assert chart.locator(".key").inner_text() == "at 0:01"
+
+
+def test_a_lost_connection_is_said_and_taken_up_where_it_broke(tmp_path, page, server):
+    with followed(tmp_path, "--agents", "1", *RUN, server.ws) as coord, agent(coord.url):
+        page.goto(coord.url)
+        shows(page, OPEN)
+        coord.send(signal.SIGSTOP)
+        try:
+            page.locator("#banner", has_text="has not been heard").wait_for()
+            before = points(page)
+        finally:
+            coord.send(signal.SIGCONT)
+        page.locator("#banner").wait_for(state="hidden")
+        eventually(lambda: points(page) > before + 3, "it goes on")
+        second = get_json(f"{coord.url}/v1/run/seconds")["seconds"][-1]["second"]
+        eventually(lambda: points(page) > second, "no second is missing")
+
+
+def test_another_run_on_the_same_port_starts_anew(tmp_path, page, server):
+    listen = f"127.0.0.1:{free_port()}"
+    with followed(tmp_path / "one", "--local", "1", *RUN, server.ws, listen=listen) as first:
+        page.goto(first.url)
+        shows(page, OPEN)
+        first.send(signal.SIGKILL)
+        first.end()
+    page.locator("#banner", has_text="has not been heard").wait_for()
+    with followed(tmp_path / "two", "--agents", "1", *RUN, server.ws, listen=listen) as second:
+        key = second.state()["key"]
+        page.locator("#foot", has_text=f"run {key}").wait_for()
+        page.locator("#state", has_text="gathering").wait_for()
+        assert page.locator("#open").inner_text() == "0"
+        assert page.locator("#log li").all_inner_texts() == ["0:00\nwaiting for agents"]
+        with agent(second.url, "--name", "later"):
+            shows(page, OPEN)
+
+
+def test_what_agents_say_is_text_and_nothing_else(tmp_path, page, server):
+    evil = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
+    with followed(tmp_path, "--agents", "2", *RUN, server.ws) as coord:
+        page.goto(coord.url)
+        hello = Hello(evil, WIRE, "0.1.0", 10, (), {})
+        with closing(urllib.request.urlopen(f"{coord.url}/v1/agents", to_wire(hello))) as reply:
+            welcome = json.loads(reply.read())
+        post = to_wire(Post(refusal=evil, notes=(evil,)))
+        urllib.request.urlopen(f"{coord.url}/v1/agents/{welcome['id']}/seconds", post).close()
+
+        page.locator("#log", has_text="onerror").first.wait_for()
+        page.locator("#agents", has_text="onerror").wait_for()
+        assert page.locator("main img, main script").count() == 0
+        assert "broken" not in page.title()
+
+
+def test_an_hour_of_seconds_is_drawn(tmp_path, page, server):
+    """3,600 points on every chart: what the page shows at most."""
+    with followed(tmp_path, "--agents", "1", *RUN, server.ws) as coord:
+        page.goto(coord.url)
+        drawn = page.evaluate("""async () => {
+            const { Model } = await import("/page/model.js");
+            const { Charts, FLEET } = await import("/page/charts.js");
+            const model = new Model({ statistics: ["p50", "p90", "p99", "max"], agent_series: ["open", "cpu_s"] });
+            const parent = document.createElement("div");
+            document.querySelector("main").append(parent);
+            const charts = new Charts(parent, FLEET, model.invalid, "test");
+            const sample = (second) => ({ second, fleet: { open: second, launched: 1000, cpu_s: second / 2, rss: 1e8 },
+                latencies: { handshake: [1, 2, 3, 4 + second % 7] }, invalid: second % 100 ? [] : ["why"],
+                agents: Object.fromEntries(Array.from({ length: 16 }, (_, at) => [`a${at}`, [second, second / 2]])) });
+            for (let second = 0; second < 3700; second += 1) model.take(sample(second));
+            charts.show(model.fleet);
+            const begin = performance.now();
+            for (let second = 3700; second < 3720; second += 1) {
+                model.take(sample(second));
+                charts.show(model.fleet);
+            }
+            await new Promise((done) => requestAnimationFrame(done));
+            return { points: model.fleet.seconds.length, first: model.fleet.seconds[0],
+                cores: model.fleet.column("cores").at(-1), each: (performance.now() - begin) / 20,
+                shown: parent.querySelectorAll("canvas").length };
+        }""")
+
+        assert (drawn["points"], drawn["first"], drawn["cores"]) == (3600, 120, 0.5)
+        assert drawn["shown"] == 5
+        assert drawn["each"] < 250, "a second's worth of drawing takes a quarter of it at most, on a slow machine"

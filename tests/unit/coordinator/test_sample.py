@@ -1,0 +1,74 @@
+"""What charts show of a settled second."""
+
+import pytest
+
+from coordinator.run import Run
+from coordinator.sample import AGENT_SERIES, Sampler, asked, verified_within
+from loadgen.behaviour import Loop, PythonSession
+from loadgen.phases import Phase
+from loadgen.plan import Plan
+from tests.unit.coordinator.fleet import opened, seconds, started
+
+
+def samples(plan, *items):
+    """Samples of a run of one agent, a second after the other."""
+    run, sampler = Run(plan, 1), Sampler(plan)
+    (agent,) = started(run, ["a"])
+    for item in items:
+        now = run.start + item.number + 1.0
+        run.post(agent, seconds(item), now)
+        yield from (sampler.take(entry.row) for entry in run.tick(now))
+
+
+def test_a_sample_tells_of_the_fleet_and_of_each_agent():
+    (sample,) = samples(Plan(max=1000, rate=10.0, think=1.0), opened(0, 10))
+
+    assert sample.fleet["open"] == sample.fleet["opened"] == sample.fleet["launched"] == sample.fleet["asked"] == 10
+    assert sample.latencies["handshake"] == pytest.approx([3.0] * 4, rel=0.01)
+    agent = dict(zip(AGENT_SERIES, sample.agents["a"], strict=True))
+    assert (agent["open"], agent["rss"], agent["lag"]) == (10, 1 << 20, None)
+    assert agent["ping_rtt"] == pytest.approx(4.0, rel=0.01)
+
+
+def test_who_answered_a_ping_within_the_think_time_is_verified_alive():
+    items = [opened(number, 10, held=10 * (number + 1)) for number in range(4)]
+
+    found = [sample.fleet["verified"] for sample in samples(Plan(max=1000, rate=10.0, think=2.5), *items)]
+
+    assert found == [10, 20, 20, 20]  # two whole seconds fit into a think time of 2.5
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        Plan(max=1000, rate=10.0, ping="none"),
+        Plan(max=1000, rate=10.0, sessions=(Loop(name="a"), PythonSession(name="b", file="b.py", source="x"))),
+    ],
+)
+def test_what_need_not_ping_is_not_called_verified(plan):
+    (sample,) = samples(plan, opened(0, 10))
+
+    assert sample.fleet["verified"] is None
+
+
+def test_of_several_loops_the_shortest_think_time_counts():
+    loops = (Loop(name="a", think=30.0), Loop(name="b", think=4.5))
+
+    assert verified_within(Plan(sessions=loops)) == 4
+
+
+def test_what_is_asked_in_all_seconds_is_the_plan():
+    plan = Plan(max=1001, rate=300.0)
+
+    found = [asked(plan, plan.schedule.spans, (), second) for second in range(6)]
+
+    assert found == [300, 300, 300, pytest.approx(101), 0, 0]
+
+
+def test_what_is_asked_follows_the_phases_and_waits_at_gates():
+    phases = (Phase(rate=10.0, duration=2.0, wait=True), Phase(rate=100.0, rate_to=200.0, duration=2.0))
+    plan = Plan(phases=phases)
+    spans = plan.schedule.spans
+
+    assert [asked(plan, spans, (), second) for second in range(4)] == [10, 10, 0, 0]
+    assert [asked(plan, spans, (5.0,), second) for second in range(4, 8)] == [0, 125, 175, 0]

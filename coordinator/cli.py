@@ -1,5 +1,6 @@
 """`loadgen-coord` and `loadgen-report`: options in, one frozen plan, one call."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from click.core import ParameterSource
 from coordinator.conduct import Settings, conduct
 from coordinator.dryrun import dry_run
 from coordinator.expect import parse
+from coordinator.formats import csv_report, markdown_report
+from coordinator.htmlreport import html_report
 from coordinator.report import comparison, text_report
-from coordinator.rundir import read_run
+from coordinator.rundir import RunRecord, read_run
 from coordinator.tsung.configuration import read_tsung
 from coordinator.tsung.servers import base_of_url
 from loadgen.behaviour import PythonSession
@@ -158,19 +161,46 @@ def _write_plan(path: Path, plan: Plan) -> None:
     click.echo(f"plan written: {path}")
 
 
-@click.command()
+FORMATS: dict[str, Callable[[RunRecord], str]] = {
+    "text": lambda record: text_report(record.summary, record.name),
+    "html": html_report,
+    "markdown": markdown_report,
+    "csv": csv_report,
+    "json": lambda record: msgspec.json.encode(record.summary).decode(),
+}
+
+
+@click.command(context_settings={"show_default": True})
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN [RUN...]")
-@click.option("--json", is_flag=True, help="summary.json of each run, one a line.")
-def report_command(runs: tuple[Path, ...], json: bool) -> None:
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text",
+              help="html is one file with charts, markdown for a pull request, csv a line a second.")  # fmt: skip
+@click.option(
+    "--json", "as_json", is_flag=True, help="The same as --format json: summary.json of each run, one a line."
+)
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", show_default="standard output",
+              help="Where the report goes.")  # fmt: skip
+def report_command(runs: tuple[Path, ...], form: str, as_json: bool, output: Path | None) -> None:
     """Renders a run directory again, or compares several."""
     records = [read_run(path) for path in runs]
-    if json:
-        for record in records:
-            click.echo(msgspec.json.encode(record.summary))
-    elif len(records) == 1:
-        click.echo(text_report(records[0].summary, records[0].name))
+    form = "json" if as_json else form
+    if len(records) == 1 or form == "json":
+        text = "\n".join(FORMATS[form](record).rstrip("\n") for record in records)
+    elif form == "text":
+        text = comparison([(record.name, record.summary) for record in records])
     else:
-        click.echo(comparison([(record.name, record.summary) for record in records]))
+        raise OperatorError(f"--format {form} is of one run; give one, or compare them with --format text or json")
+    _put(text, output)
+
+
+def _put(text: str, output: Path | None) -> None:
+    if output is None:
+        click.echo(text)
+        return
+    try:
+        output.write_text(f"{text}\n")
+    except OSError as error:
+        raise OperatorError(f"--output {output} can't be written ({error.strerror}); give another file") from error
+    click.echo(f"report written: {output}")
 
 
 def main() -> None:

@@ -16,16 +16,17 @@ import msgspec
 from coordinator.checks import check_embedded, check_listen, check_target
 from coordinator.display import display_on
 from coordinator.expect import Expectation
+from coordinator.htmlreport import html_report
 from coordinator.local import MOST_CONNECTIONS, Household, Team
 from coordinator.report import text_report
 from coordinator.run import LOST_AFTER, News, Run
-from coordinator.rundir import RunDir
+from coordinator.rundir import RunDir, read_run
 from coordinator.server import Server
 from coordinator.summary import EXIT_CODES, summary_of
 from coordinator.timeline import Entry
 from coordinator.tsunglog import TsungLog
 from loadgen.behaviour import Script
-from loadgen.errors import FleetError, PlanError
+from loadgen.errors import FleetError, OperatorError, PlanError
 from loadgen.notify import notify
 from loadgen.params import Endpoint, read_token
 from loadgen.plan import Plan
@@ -245,6 +246,15 @@ class Conductor:
         self._folder.write_summary(self._summary(now))
         if self._tsung_log is not None:
             self._folder.write_tsung(self._tsung_log.end(time()))
+        if self._run.started:
+            await asyncio.to_thread(self._write_report)
+
+    def _write_report(self) -> None:
+        """Writes report.html from what the run directory holds: what can be read again is what is shown."""
+        try:
+            self._folder.write_report(html_report(read_run(self._folder.path)))
+        except OperatorError as error:  # a full disk has left something out
+            self._warn(f"no report.html: {error}")
 
     def _report(self) -> int:
         summary = self._summary(monotonic())

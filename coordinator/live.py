@@ -6,17 +6,14 @@ from typing import Any
 
 import msgspec
 
+from coordinator.bars import bars, values_of
 from coordinator.blame import culprit
 from coordinator.chronicle import Chronicle
 from coordinator.feed import Feed
 from coordinator.run import News, Run
 from coordinator.sample import AGENT_SERIES, STATISTICS, Sampler, verified_within
 from coordinator.timeline import Row
-from loadgen.histogram import Histogram
 from loadgen.version import VERSION
-
-BARS_US = tuple(round(step * 10**power) for power in range(1, 8) for step in (1, 1.5, 2, 3, 5, 7))  # 10 µs to 70 s
-"""The upper bounds of the bars that a histogram is shown with, in microseconds."""
 
 
 class Live:
@@ -68,7 +65,7 @@ def standing(run: Run, described: dict[str, Any], now: float) -> dict[str, Any]:
     ledger = described["ledger"]
     return described | {
         "left_s": _left(run, now),
-        "bars": bars(run.total.histograms()),
+        "bars": {name: bars(values_of(one)) for name, one in run.total.histograms().items() if one.counts},
         "culprits": {reason: culprit(reason) for reason in (*ledger.failed, *ledger.closed)},
     }
 
@@ -77,18 +74,3 @@ def _left(run: Run, now: float) -> float | None:
     """Seconds until the fleet is drained; None where nobody knows."""
     known = run.state == "running" and run.drain_after < math.inf
     return round(max(0.0, run.drain_after - run.age(now)), 1) if known else None
-
-
-def bars(histograms: dict[str, Histogram]) -> dict[str, list[tuple[float, int]]]:
-    """Each histogram that is not empty as bars: the upper bound in milliseconds, and how many values fell below it."""
-    return {name: _bars(histogram) for name, histogram in histograms.items() if histogram.counts}
-
-
-def _bars(histogram: Histogram) -> list[tuple[float, int]]:
-    found, below = [], 0
-    for bound, at_most in zip(BARS_US, histogram.at_most(BARS_US), strict=True):
-        found.append((bound / 1000, at_most - below))
-        below = at_most
-    found[-1] = (found[-1][0], found[-1][1] + histogram.total - below)
-    filled = [at for at, (_, number) in enumerate(found) if number]
-    return found[filled[0] : filled[-1] + 1]

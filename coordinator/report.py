@@ -36,16 +36,21 @@ def _head(summary: Summary, title: str) -> list[str]:
 
 def ledger_table(summary: Summary) -> list[str]:
     """The three laws, each with its sum; a line that does not add up says so."""
+    three = laws(summary)
+    width = max(len(count(total)) for _, total, _ in three)
+    lines = [f"  {name:<8}  {count(total):>{width}}  =  {_sum(parts, width)}" for name, total, parts in three]
+    return ["ledger", *lines, *(f"  {wrong}" for law in three for wrong in _breach(*law))]
+
+
+def laws(summary: Summary) -> list[tuple[str, int, list[tuple[str, int]]]]:
+    """The laws of the ledger: a name, its number, and the named parts that it is the sum of."""
     failed, closed = sum(summary["failed"].values()), sum(summary["closed"].values())
     launched, opened, lost = summary["launched"], summary["opened"], summary["lost"]
-    laws = [
+    return [
         ("planned", summary["planned"], [("not started", summary["planned"] - launched), ("launched", launched)]),
         ("launched", launched, [("connecting", launched - failed - opened), ("failed", failed), ("opened", opened)]),
         ("opened", opened, [("open", summary["open_end"]), ("closed", closed), ("lost", lost)]),
     ]
-    width = max(len(count(total)) for _, total, _ in laws)
-    lines = [f"  {name:<8}  {count(total):>{width}}  =  {_sum(parts, width)}" for name, total, parts in laws]
-    return ["ledger", *lines, *(f"  {wrong}" for law in laws for wrong in _breach(*law))]
 
 
 def _sum(parts: list[tuple[str, int]], width: int) -> str:

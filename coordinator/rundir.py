@@ -13,15 +13,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from hdrh.log import HistogramLogWriter
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader, HistogramLogWriter
 
+from coordinator.publicplan import public_plan
 from coordinator.run import Run
 from coordinator.timeline import Entry
 from coordinator.words import clean_name, traceback_file
 from loadgen.errors import OperatorError
-from loadgen.histogram import Histogram
+from loadgen.histogram import HIGHEST, Histogram
 from loadgen.plan import Plan
-from loadgen.planfile import to_toml
+from loadgen.planfile import read_plan, to_toml
 from loadgen.tally import Tally
 from loadgen.version import VERSION
 from loadgen.wire import WIRE
@@ -134,6 +136,10 @@ class RunDir:
             with path.open("a", encoding="utf-8", errors="replace") as file:
                 file.write(f"{reason}\n\n{text}\n")
 
+    def write_report(self, text: str) -> None:
+        """Writes report.html in one piece."""
+        self._replace("report.html", text.encode())
+
     def write_note(self, agent: str, text: str) -> None:
         """Appends a line to an agent's log."""
         name = f"agents/{self.log_of(agent).name}"
@@ -216,6 +222,13 @@ class RunRecord(msgspec.Struct):
     name: str
     summary: dict[str, Any]
     seconds: list[dict[str, Any]]
+    plan: Plan
+    plan_text: str
+    """plan.toml, without the texts of sessions and data files."""
+    facts: dict[str, Any]
+    """run.json; empty where it is missing."""
+    histograms: dict[str, list[tuple[int, int]]]
+    """Of the whole run, from histograms.hlog: how many values in microseconds fell into each bucket that is filled."""
 
 
 def read_run(path: Path) -> RunRecord:
@@ -233,7 +246,40 @@ def read_run(path: Path) -> RunRecord:
         raise OperatorError(
             f"{path / 'summary.json'} has schema {summary.get('schema')!r}; this loadgen reads schema 1"
         )
-    return RunRecord(path.resolve().name, summary, rows)
+    plan = read_plan(path / "plan.toml")
+    return RunRecord(
+        path.resolve().name, summary, rows, plan, to_toml(public_plan(plan)).decode(), _facts(path), _histograms(path)
+    )
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    # Whoever publishes a run may leave out what its machines are.
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            return msgspec.json.decode((path / "run.json").read_bytes(), type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise OperatorError(f"{path / 'run.json'} is damaged: {error}") from error
+    return {}
+
+
+def _histograms(path: Path) -> dict[str, list[tuple[int, int]]]:
+    """The intervals of histograms.hlog added up by their tags; a last line that is torn is left out."""
+    log = path / "histograms.hlog"
+    if not log.exists():
+        return {}
+    reader = HistogramLogReader(str(log), HdrHistogram(1, HIGHEST, 2))
+    whole: dict[str, HdrHistogram] = {}
+    try:
+        # The library raises what it stumbles over in a torn line: an index, a value, zlib's or base64's own error.
+        with contextlib.suppress(ValueError, IndexError, zlib.error):
+            while (interval := reader.get_next_interval_histogram()) is not None:
+                whole.setdefault(interval.get_tag(), HdrHistogram(1, HIGHEST, 2)).add(interval)
+    finally:
+        reader.input_file.close()
+    return {
+        tag: [(step.value_iterated_to, step.count_added_in_this_iter_step) for step in one.get_recorded_iterator()]
+        for tag, one in whole.items()
+    }
 
 
 def _seconds(path: Path) -> bytes:

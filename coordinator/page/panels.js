@@ -59,12 +59,13 @@ export function showHero(now, model) {
     ["opened", count(ledger.opened)], ["accepted", count(ledger.accepted)], ["failed", count(sum(ledger.failed))],
     ["closed", count(sum(ledger.closed))], ["lost", count(ledger.lost)], ["late", count(ledger.late)],
     ["pings / pongs", `${count(totals.pings)} / ${count(totals.pongs)}`], ["messages received", count(totals.messages_received)],
-    ["sent", bytes(totals.bytes_sent)], ["received", bytes(totals.bytes_received)], ["invalid seconds", count(model.invalid.size)]]);
+    ["sent", bytes(totals.bytes_sent)], ["received", bytes(totals.bytes_received)], ["invalid seconds", count(model.invalid.size)],
+    ...Object.entries(now.counters).map(([name, number]) => [name, count(number)])]);
 }
 
 function facts(pairs) {
   const list = $("facts");
-  if (list.childElementCount !== pairs.length) {
+  if ([...list.children].map((pair) => pair.firstChild.textContent).join() !== pairs.map(([name]) => name).join()) {
     list.replaceChildren(...pairs.map(([name]) => {
       const pair = document.createElement("div");
       pair.append(document.createElement("dt"), document.createElement("dd"));
@@ -77,7 +78,7 @@ function facts(pairs) {
 }
 
 export function showLatencies(now) {
-  const lines = Object.entries(now.histograms).map(([name, of]) => [name, count(of.count), ...["p50", "p90", "p99", "p999", "max"].map((statistic) => ms(of[statistic]))]);
+  const lines = Object.entries({ ...now.histograms, ...now.timings }).map(([name, of]) => [name, count(of.count), ...["p50", "p90", "p99", "p999", "max"].map((statistic) => ms(of[statistic]))]);
   rows($("latencies"), lines, ([name, ...values]) => [heading(name), ...values.map((value) => cell(value))]);
 }
 

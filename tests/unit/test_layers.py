@@ -46,7 +46,7 @@ LOADGEN = (
     "cli cli.*",
 )
 COORDINATOR = (
-    "words feed blame publicplan tsung tsung.element",
+    "words feed blame bars markup publicplan tsung tsung.element",
     "tsung.document tsung.options tsung.servers tsung.clients tsung.load",
     "tsung.request",
     "tsung.steps",
@@ -55,11 +55,12 @@ COORDINATOR = (
     "tsung.configuration",
     "expect member outline stages timeline",
     "run report sample tsunglog discovery",
-    "summary chronicle tsungstatus",
+    "summary chronicle proof tsungstatus",
     "live",
     # up to here all is pure
     "checks rundir display events pages",
-    "server",
+    "htmlreport",
+    "server formats",
     "local",
     "conduct",
     "dryrun",

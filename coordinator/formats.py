@@ -1,0 +1,105 @@
+"""A run in the forms that other places take: Markdown for a pull request, CSV for a spreadsheet."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from coordinator.blame import culprit
+from coordinator.htmlreport import samples_of
+from coordinator.proof import proof_of
+from coordinator.report import laws
+from coordinator.rundir import RunRecord
+from coordinator.sample import STATISTICS
+from coordinator.words import count, ms, seconds
+from loadgen.histogram import QUANTILES
+from loadgen.tally import HISTOGRAMS
+
+
+def markdown_report(record: RunRecord) -> str:
+    """The report of one run as Markdown."""
+    return "\n".join(_markdown(record))
+
+
+def _markdown(record: RunRecord) -> Iterator[str]:
+    summary = record.summary
+    proof = proof_of(summary, samples_of(record), record.plan)
+    yield f"## {plain(record.name)}: {summary['verdict']}\n"
+    yield f"{plain(proof.proves)}\n"
+    if proof.does_not:
+        yield "It does not prove\n"
+        yield from (f"- {plain(text)}" for text in proof.does_not)
+        yield ""
+    if summary["expectations"]:
+        yield from _expectations(summary["expectations"])
+    yield from _ledger(summary)
+    yield from _ends(summary)
+    yield from _latencies(summary)
+    yield (
+        f"Target `{record.plan.target.replace('`', '')}`; {len(summary['agents'])} agents;"
+        f" {summary['rate_achieved']:,.1f} arrivals a second of {summary['rate_asked']:,.1f} asked;"
+        f" {seconds(summary['duration_s'])} in all; {len(summary['invalid_seconds'])} invalid seconds."
+    )
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows of cells, the first being the head; all columns but the first to the right."""
+    head, *others = rows
+    yield f"| {' | '.join(plain(cell) for cell in head)} |"
+    yield f"|{'|'.join(['---', *['---:'] * (len(head) - 1)])}|"
+    yield from (f"| {' | '.join(plain(cell) for cell in row)} |" for row in others)
+    yield ""
+
+
+def plain(text: str) -> str:
+    """Text in which nothing is a mark of Markdown's or HTML's."""
+    return "".join(f"\\{sign}" if sign in "\\`*_[]<>|#" else sign for sign in text)
+
+
+def _expectations(expectations: list[dict[str, Any]]) -> Iterator[str]:
+    rows = [("expected", "measured", "verdict")]
+    for row in expectations:
+        value = "not measured" if row["value"] is None else f"{row['value']:,.6g}"
+        rows.append((row["expr"], value, "held" if row["held"] else "FAILED"))
+    yield from markdown_table(rows)
+
+
+def _ledger(summary: dict[str, Any]) -> Iterator[str]:
+    rows = [("ledger", "connections", "of which")]
+    for name, total, parts in laws(summary):
+        rows.append((name, count(total), " + ".join(f"{count(number)} {part}" for part, number in parts)))
+    yield from markdown_table(rows)
+
+
+def _ends(summary: dict[str, Any]) -> Iterator[str]:
+    rows = [("reason", "kind", "connections", "at fault")]
+    for kind in ("failed", "closed"):
+        for reason, number in sorted(summary[kind].items(), key=lambda item: -item[1]):
+            rows.append((reason, kind, count(number), culprit(reason)))
+    if len(rows) > 1:
+        yield from markdown_table(rows)
+
+
+def _latencies(summary: dict[str, Any]) -> Iterator[str]:
+    if summary["histograms"]:
+        rows = [("milliseconds", "count", "p50", "p90", "p99", "p99.9", "max")]
+        for name, of in summary["histograms"].items():
+            statistics = [ms(of[statistic]) for statistic in (*QUANTILES, "max")]
+            rows.append((name, count(of["count"]), *statistics))
+        yield from markdown_table(rows)
+
+
+def csv_report(record: RunRecord) -> str:
+    """A line a second: the fleet's figures, percentiles in milliseconds, and why the second is invalid, if it is."""
+    text, samples = io.StringIO(), samples_of(record)
+    figures = list(samples[0].fleet) if samples else []
+    percentiles = [(name, at) for name in HISTOGRAMS for at in range(len(STATISTICS))]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["second", *figures, *(f"{name}_{STATISTICS[at]}_ms" for name, at in percentiles), "agents", "invalid"]
+    )
+    for sample in samples:
+        latencies = (sample.latencies[name][at] if name in sample.latencies else None for name, at in percentiles)
+        cells = [sample.fleet[name] for name in figures]
+        writer.writerow([sample.second, *cells, *latencies, len(sample.agents), "; ".join(sample.invalid)])
+    return text.getvalue()

@@ -1,0 +1,25 @@
+// The charts of a finished run, in a report that carries its own numbers.
+
+import { AGENT, Charts, FLEET, drawBars } from "./charts.js";
+import { columnsOf } from "./model.js";
+
+const run = JSON.parse(document.getElementById("run").textContent);
+const invalid = new Map(run.invalid);
+const all = [];
+
+function drawn(parent, definitions, series, prefix) {
+  const charts = new Charts(parent, definitions, invalid, prefix);
+  charts.show(columnsOf(run.seconds, series));
+  all.push(charts);
+}
+
+drawn(document.getElementById("charts"), FLEET, run.fleet, "chart");
+drawBars(document.getElementById("bars"), run.bars);
+for (const details of document.querySelectorAll("details[data-agent]")) {
+  details.addEventListener("toggle", () => {
+    const parent = details.querySelector(".charts");
+    const name = details.dataset.agent;
+    if (details.open && !parent.childElementCount) drawn(parent, AGENT, run.agents[name], `agent-${name}`);
+  });
+}
+matchMedia("print").addEventListener("change", () => all.forEach((charts) => charts.charts.forEach((chart) => chart.redraw())));

@@ -1,0 +1,41 @@
+"""report.html as people open it: a file, without any server."""
+
+import re
+
+from tests.browser.watching import faults
+from tests.processes import coordinator, run, target
+
+RUN = ("--local", "2", "--rate", "200", "--max", "400", "--think", "2", "--hold", "6", "--expect", "open_peak>=400")
+
+
+def test_the_report_of_a_run_is_one_file_with_charts(tmp_path, page, shots):
+    with target("--workers", "1") as server, coordinator(tmp_path, *RUN, server.ws) as coord:
+        assert coord.end() == 0
+        folder = coord.folder
+    page.goto((folder / "report.html").as_uri())
+
+    claim = page.locator(".proof").inner_text()
+    assert re.match(r"(39[6-9]|400) connections verified open for", claim), claim
+    assert page.locator(".badge").inner_text() == "pass"
+    assert page.locator(".held").inner_text() == "held"
+    assert page.locator("#charts canvas").count() >= 9
+    assert int(page.locator('#charts [data-chart="connections"]').get_attribute("data-points")) >= 5
+    assert page.locator("#bars svg").count() == 2
+    page.locator("summary", has_text="Charts of local-2").click()
+    page.locator('[data-agent="local-2"] canvas').first.wait_for()
+    assert faults(page) == []
+    page.screenshot(path=shots / "report-light.png", full_page=True)
+    page.emulate_media(color_scheme="dark")
+    assert faults(page) == []
+    page.screenshot(path=shots / "report-dark.png", full_page=True)
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+    printed = page.pdf(path=shots / "report.pdf", format="A4")
+    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 12
+
+    # The same again, from the run directory.
+    again = tmp_path / "again.html"
+    assert run("loadgen-report", str(folder), "--format", "html", "--output", str(again)).returncode == 0
+    assert again.read_text() == (folder / "report.html").read_text()

@@ -38,7 +38,8 @@ class Chronicle:
     """Notices what changed since it last looked at a run."""
 
     def __init__(self) -> None:
-        self._state = ""
+        self._state = self._phase = ""
+        self._paused = False
         self._statuses: dict[str, str] = {}
 
     def look(self, run: Run, now: float) -> Iterator[Happening]:
@@ -49,6 +50,13 @@ class Chronicle:
                 self._statuses[member.name] = member.status
                 level, text = OF_STATUS[member.status]
                 yield Happening(at, level, f"{member.name} {text}", member.name)
+        if self._paused != run.paused:
+            self._paused = run.paused
+            yield Happening(at, "warning", "arrivals are paused" if run.paused else "arrivals go on")
+        phase = run.phase(now)
+        if run.plan.phases and phase and self._phase != phase:
+            self._phase = phase
+            yield Happening(at, "info", f"phase: {phase}")
         if self._state != run.state:
             self._state = run.state
             yield Happening(at, "info", OF_STATE[run.state])

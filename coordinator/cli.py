@@ -54,6 +54,7 @@ NOT_BESIDE_SESSION = ("plan", "tsung", "ping", "loops", "think")
 @click.option("--wait", type=DURATION, default="60", help="How long to wait for the agents.")
 @click.option("--listen", type=ENDPOINT, default="127.0.0.1:8091", help="Where agents join: JSON, metrics, one port.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="Shared secret; required off loopback.")
+@click.option("--public-view", is_flag=True, help="Let everybody view the run; to control it needs the token.")
 @click.option("--session", metavar="FILE.py[:NAME]", help="A session written in Python, instead of the loop.")
 @click.option("--tsung", type=click.Path(path_type=Path), metavar="FILE.xml",
               help="Take the plan from a Tsung configuration; TARGET, --max and --hold besides it win.")  # fmt: skip
@@ -84,6 +85,7 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
         wait=options["wait"],
         listen=options["listen"],
         token_file=options["token_file"],
+        public_view=options["public_view"],
         expectations=tuple(parse(text) for text in options["expect"]),
         out=options["out"],
         tsung_log=options["tsung_log"],

@@ -49,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     wait: float = 60.0
     listen: Endpoint
     token_file: Path | None = None
+    public_view: bool = False
     expectations: tuple[Expectation, ...] = ()
     out: Path = Path("runs")
     tsung_log: Literal["text", "json", "none"] = "text"
@@ -74,7 +75,7 @@ async def conduct(settings: Settings) -> int:
     token = read_token(settings.token_file)
     check_listen(settings.listen, token)
     run = Run(settings.plan, settings.agents, key=token_hex(4))
-    server = Server(run, monotonic, token)
+    server = Server(run, monotonic, token, public=settings.public_view)
     listen = await server.start(settings.listen)
     notify("READY=1")
     household = Household()

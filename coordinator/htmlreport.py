@@ -12,6 +12,7 @@ import msgspec
 from coordinator.bars import bars
 from coordinator.blame import culprit
 from coordinator.markup import Html, join, table, tag
+from coordinator.pauses import Pauses
 from coordinator.proof import Proof, proof_of
 from coordinator.report import laws
 from coordinator.rundir import RunRecord
@@ -60,7 +61,8 @@ def html_report(record: RunRecord) -> str:
 def samples_of(record: RunRecord) -> list[Sample]:
     """The samples of a run's rows."""
     sampler, gates = Sampler(record.plan), _gates(record)
-    return [sampler.take(msgspec.convert(row, Row), gates) for row in record.seconds]
+    pauses = Pauses(record.summary.get("pauses", []))  # an older run directory lacks them
+    return [sampler.take(msgspec.convert(row, Row), gates, pauses) for row in record.seconds]
 
 
 def _gates(record: RunRecord) -> list[float]:

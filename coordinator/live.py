@@ -8,7 +8,7 @@ import msgspec
 
 from coordinator.bars import bars, values_of
 from coordinator.blame import culprit
-from coordinator.chronicle import Chronicle
+from coordinator.chronicle import Chronicle, Happening
 from coordinator.feed import Feed
 from coordinator.run import News, Run
 from coordinator.sample import AGENT_SERIES, STATISTICS, Sampler, verified_within
@@ -41,7 +41,11 @@ class Live:
 
     def second(self, row: Row) -> None:
         """Tells of a settled second."""
-        self.feed.add("second", self._sampler.take(row, self._run.gates))
+        self.feed.add("second", self._sampler.take(row, self._run.gates, self._run.pauses))
+
+    def said(self, action: str, now: float) -> None:
+        """Tells that an operator said something by HTTP."""
+        self.feed.add("log", Happening(round(self._run.age(now), 1), "warning", f"the operator said {action}"))
 
     def tell(self, news: News, now: float) -> None:
         """Tells of a warning or an agent's note."""
@@ -72,5 +76,5 @@ def standing(run: Run, described: dict[str, Any], now: float) -> dict[str, Any]:
 
 def _left(run: Run, now: float) -> float | None:
     """Seconds until the fleet is drained; None where nobody knows."""
-    known = run.state == "running" and run.drain_after < math.inf
+    known = run.state == "running" and not run.paused and run.drain_after < math.inf
     return round(max(0.0, run.drain_after - run.age(now)), 1) if known else None

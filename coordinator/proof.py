@@ -99,6 +99,9 @@ def _does_not(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Iterat
         yield f"that the open connections were alive at the server: {why}"
     if summary["failed"]:
         yield f"that every connection opens: {reasons(summary['failed'])}"
+    for begin, end in summary.get("pauses", []):  # an older run directory lacks them
+        until = "its end" if end is None else f"second {end:.0f}"
+        yield f"that arrivals kept to the plan: they were paused by hand from second {begin:.0f} to {until}"
     if summary["late"]:
         yield f"that arrivals kept to the plan: {count(summary['late'])} were launched more than 100 ms late"
     yield from _invalid(summary)

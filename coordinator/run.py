@@ -5,6 +5,7 @@ It holds no clock and no socket: `now` is a number of seconds on whatever clock 
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
@@ -12,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from coordinator.member import Member
+from coordinator.pauses import Pauses
 from coordinator.stages import Stage, mean_rate, place_at, rate_at, stage_at, stages_of
 from coordinator.timeline import Entry, Timeline
 from coordinator.words import clean_name, one_line, plain_lines
@@ -90,6 +92,8 @@ class Run:
         """When gates 1, 2, 3… opened, or will open, in seconds from the start."""
         self.drain_after = plan.drain_at()
         """Seconds from the start to the end of the hold; infinite as long as nobody knows."""
+        self.pauses = Pauses()
+        """When the operator paused its arrivals."""
         self.by_hand = False
         """Whether the operator ended it."""
         self.aborted = ""
@@ -192,7 +196,9 @@ class Run:
             return Orders(acknowledged, "stop")
         if self.state == "draining":
             return Orders(acknowledged, "drain")
-        return Orders(acknowledged, "run", Start(member.share, self.start - now), self.gates, self._met())
+        do: Literal["pause", "run"] = "pause" if self.paused else "run"
+        start = Start(member.share, self.start - now)
+        return Orders(acknowledged, do, start, self.gates, self._met(), self.pauses.total)
 
     def _met(self) -> tuple[int, ...]:
         """The meetings to which as many users of the whole fleet came as they wait for."""
@@ -263,10 +269,11 @@ class Run:
         self._warn(f"agent {member.name} is lost ({why}): {gone.lost:,} open connections count as lost")
 
     def _advance(self, now: float) -> None:
-        if self.state == "running" and now - self.start >= self.drain_after:
-            self._drain(now)
-        if self.state == "running":
-            self._open_gate(now)
+        if self.state == "running" and not self.paused:
+            if now - self.start >= self.drain_after:
+                self._drain(now)
+            else:
+                self._open_gate(now)
         if now < self._deadline:
             return
         if self._stopping:
@@ -281,11 +288,12 @@ class Run:
         gate, active = len(self.gates) + 1, self.active()
         if gate <= self._spans[-1].gate and active and all(member.gate >= gate for member in active):
             before = max(span.end for span in self._spans if span.gate == gate - 1)
-            over = (self.gates[-1] if self.gates else 0.0) + before
+            over = self.pauses.real(self.pauses.paced(self.gates[-1] if self.gates else 0.0) + before)
             self.gates += (max(over, now - self.start + GATE_IN),)
             self.drain_after = self.plan.drain_at(self.gates)
 
     def _drain(self, now: float) -> None:
+        self.pauses.end(now - self.start)
         self.state, self._deadline = "draining", now + DRAIN_BOUND
 
     def _settle(self, now: float) -> list[Entry]:
@@ -306,6 +314,18 @@ class Run:
             self._finish(now)
         elif self.state == "running":
             self._drain(now)
+
+    def pause(self, now: float) -> None:
+        """No agent launches anything from now on; what is open stays open, and the plan's own time stands still."""
+        if self.state == "running":
+            self.pauses.begin(max(0.0, now - self.start))
+
+    def resume(self, now: float) -> None:
+        """Arrivals go on where the plan was, once every agent has heard of it."""
+        if self.paused:
+            before = self.pauses.total
+            self.pauses.end(now - self.start + START_IN)
+            self.drain_after += self.pauses.total - before
 
     def stop(self, now: float) -> None:
         """Ends the run at once: agents let go of their connections, and have a few seconds to say so; twice: none."""
@@ -349,25 +369,47 @@ class Run:
         return members if self.state == "gathering" else [member for member in members if member.share is not None]
 
     @property
+    def paused(self) -> bool:
+        """Whether the operator paused its arrivals."""
+        return self.state == "running" and self.pauses.open
+
+    @property
     def started(self) -> bool:
         """Whether the fleet gathered and was given its shares."""
         return self.start < math.inf
 
     def stages(self) -> list[Stage]:
         """The plan's phases, and what is known of them."""
-        return stages_of(self.plan, self._spans, self.gates, self.timeline.launched)
+        launched = Counter[int]()
+        for second, number in self.timeline.launched.items():
+            launched[math.floor(self.pauses.paced(second + 0.5))] += number
+        stages = stages_of(self.plan, self._spans, self._paced_gates, launched)
+        for stage in stages:
+            stage.begin, stage.end = self._real(stage.begin), self._real(stage.end)
+        return stages
+
+    def _real(self, paced: float | None) -> float | None:
+        real = math.inf if paced is None else self.pauses.real(paced)
+        return round(real, 3) if real < math.inf else None
+
+    @property
+    def _paced_gates(self) -> tuple[float, ...]:
+        return tuple(self.pauses.paced(gate) for gate in self.gates)
 
     def phase(self, now: float) -> str:
         """The phase that runs, or what does after the last one; empty when the run does not."""
-        return stage_at(self.plan, self._spans, self.gates, now - self.start) if self.state == "running" else ""
+        paced = self.pauses.paced(now - self.start)
+        return stage_at(self.plan, self._spans, self._paced_gates, paced) if self.state == "running" else ""
 
     def place(self, now: float) -> tuple[int, int]:
         """The number of the phase that runs, or of the last one that did, from 1; and how many there are."""
-        return place_at(self._spans, self.gates, self.age(now))[0] + 1, len(self._spans)
+        return place_at(self._spans, self._paced_gates, self.pauses.paced(self.age(now)))[0] + 1, len(self._spans)
 
     def rate_asked(self, now: float) -> float:
-        """Arrivals per second that the plan asks for now."""
-        return rate_at(self.plan, self._spans, self.gates, self.age(now))
+        """Arrivals per second that the plan asks for now; none while they are paused."""
+        age = self.age(now)
+        paused = self.pauses.cover(age)
+        return 0.0 if paused else rate_at(self.plan, self._spans, self._paced_gates, self.pauses.paced(age))
 
     @property
     def mean_rate(self) -> float:

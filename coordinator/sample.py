@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from coordinator.pauses import Pauses
 from coordinator.stages import rate_at
 from coordinator.timeline import Figures, Row
 from loadgen.arrivals import Span
@@ -42,7 +43,7 @@ class Sampler:
         self._window = verified_within(plan)
         self._pongs: dict[int, int] = {}
 
-    def take(self, row: Row, gates: Sequence[float] = ()) -> Sample:
+    def take(self, row: Row, gates: Sequence[float] = (), pauses: Pauses | None = None) -> Sample:
         """The sample of a row; a corrected row gives a sample that replaces the earlier one of its second.
 
         `gates` are the openings so far of the gates that phases wait at, in seconds from the start of the run.
@@ -52,7 +53,7 @@ class Sampler:
             "open": ledger.open,
             "connecting": ledger.connecting,
             "verified": self._verified(row),
-            "asked": asked(self._plan, self._spans, gates, row.second),
+            "asked": asked(self._plan, self._spans, gates, pauses or Pauses(), row.second),
             "launched": rates["launched"],
             "opened": rates["opened"],
             "failed": rates["failed"],
@@ -108,9 +109,11 @@ def verified_within(plan: Plan) -> int | None:
     return max(1, math.floor(min(loop.think for loop in loops))) if len(loops) == len(plan.behaviours) else None
 
 
-def asked(plan: Plan, spans: Sequence[Span], gates: Sequence[float], second: int) -> float:
+def asked(plan: Plan, spans: Sequence[Span], gates: Sequence[float], pauses: Pauses, second: int) -> float:
     """How many arrivals the plan has in a second of the run; of random arrivals, how many it has on average."""
     if plan.phases:
-        return round(rate_at(plan, spans, gates, second + 0.5), 3)
+        middle, paced = second + 0.5, [pauses.paced(gate) for gate in gates]
+        return 0.0 if pauses.cover(middle) else round(rate_at(plan, spans, paced, pauses.paced(middle)), 3)
     end = plan.max / plan.rate
-    return round(plan.rate * max(0.0, min(second + 1.0, end) - second), 3)
+    begins, ends = (min(end, pauses.paced(age)) for age in (second, second + 1.0))
+    return round(plan.rate * (ends - begins), 3)

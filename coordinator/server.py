@@ -1,6 +1,5 @@
 """The coordinator's one HTTP port: agents' paths, JSON and metrics. It moves bytes and decides nothing."""
 
-import hmac
 import json
 import os
 from collections import deque
@@ -13,6 +12,7 @@ import msgspec
 from aiohttp import web
 
 from coordinator.discovery import reachable, scraped
+from coordinator.controls import Controls, Gate
 from coordinator.events import Viewers
 from coordinator.live import Live
 from coordinator.pages import page_routes
@@ -47,10 +47,10 @@ class Versions(msgspec.Struct):
 class Server:
     """The HTTP side of one run. `clock` is the one that the run's times are on; `token` may be absent on loopback."""
 
-    def __init__(self, run: Run, clock: Callable[[], float], token: str | None = None) -> None:
+    def __init__(self, run: Run, clock: Callable[[], float], token: str | None = None, *, public: bool = False) -> None:
         self._run = run
         self._clock = clock
-        self._token = token
+        self._gate = Gate(token, public=public)
         self._rows: dict[int, bytes] = {}
         self._work = deque([(clock(), process_time())], maxlen=WORK_OF)
         """The time and the CPU seconds of this process by then, at each of the last settled seconds."""
@@ -64,6 +64,7 @@ class Server:
                 web.post("/v1/agents", self._join),
                 web.post("/v1/agents/{id}/seconds", self._post),
                 *page_routes(),
+                *Controls(run, clock, self._gate, self._said).routes(),
                 web.get("/events", self._viewers.serve),
                 web.get("/v1/run", self._show_run),
                 web.get("/v1/run/seconds", self._show_seconds),
@@ -108,12 +109,14 @@ class Server:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        # No GET changes anything, so whatever is no GET is an agent's or a control path.
-        if self._token is not None and request.method not in ("GET", "HEAD"):
-            given = request.headers.get("Authorization", "").encode(errors="replace")
-            if not hmac.compare_digest(given, f"Bearer {self._token}".encode()):
-                return _error(401, "the token is missing or wrong; send Authorization: Bearer TOKEN")
+        refusal = self._gate.refusal(request)
+        if refusal is not None:
+            raise refusal
         return await handler(request)
+
+    def _said(self, action: str) -> None:
+        self.live.said(action, self._clock())
+        self.look(self._clock())
 
     async def _join(self, request: web.Request) -> web.Response:
         body = await request.read()
@@ -185,6 +188,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
     return {
         "key": run.key,
         "state": run.state,
+        "paused": run.paused,
         "plan": public_plan(run.plan),
         "wanted": run.wanted,
         "phase": run.phase(now),

@@ -55,6 +55,7 @@ def summary_of(run: Run, expectations: Sequence[Expectation], now: float) -> dic
         "timings": summaries(in_order(total.timings)),
         "tracebacks": {reason: traceback_file(reason) for reason in sorted(run.sampled)},
         "phases": msgspec.to_builtins(run.stages()),
+        "pauses": run.pauses.spans(),
         "agents": [_agent(run, member) for member in run.fleet()],
         "invalid_seconds": [{"second": number, "why": why} for number, why in sorted(timeline.invalid.items())],
     }

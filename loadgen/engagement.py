@@ -53,6 +53,8 @@ class Engagement:
         self._running: asyncio.Task[None] | None = None
         self._met: set[int] = set()
         """Meetings that the workers know to be over."""
+        self._pauses = False, 0.0
+        """Whether the workers were told of a pause, and how long all pauses so far have taken."""
         self._gates = 0
         """How many gates the workers were told of."""
         self._draining = False
@@ -170,9 +172,10 @@ class Engagement:
     def _obey(self, orders: Orders, post: Post) -> None:
         for number in [number for number in self._outbox if number <= orders.acknowledged]:
             del self._outbox[number]
-        if orders.do == "run" and orders.start is not None and self._running is None:
+        if orders.do in ("run", "pause") and orders.start is not None and self._running is None:
             self._running = asyncio.create_task(self._run(orders.start))
-        elif orders.do == "run":
+        elif orders.do in ("run", "pause"):
+            self._pace(orders)
             self._open(orders.gates)
             self._meet(orders.met)
         elif orders.do == "drain":
@@ -180,6 +183,18 @@ class Engagement:
         elif orders.do == "stop":
             self._stop()
         self._over = self._over or (post.finished and not self._outbox)
+
+    def _pace(self, orders: Orders) -> None:
+        """Tells the workers that arrivals are paused, or that they go on, when they have not heard of it."""
+        paused = orders.do == "pause"
+        if (paused, orders.delay) == self._pauses or self._running is None or not self.pool.at_work:
+            return
+        if not paused or orders.delay != self._pauses[1]:
+            self.pool.resume(orders.delay)
+        if paused:
+            self.pool.pause()
+        log.info("arrivals are paused" if paused else "arrivals go on")
+        self._pauses = paused, orders.delay
 
     def _open(self, gates: tuple[float, ...]) -> None:
         """Tells the workers of gates that they have not heard of; none is opened before they all wait at it."""

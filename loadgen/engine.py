@@ -83,6 +83,9 @@ class Engine:
         self._next = next(self._dues, None)
         self._returns: list[tuple[float, int]] = []
         """A heap of when users come back."""
+        self._paused = False
+        self._delay = 0.0
+        """Seconds that all pauses so far have taken."""
         self._turned = 0
         self._meetings: dict[int, Future[None]] = {}
         """By how many users they wait for."""
@@ -125,9 +128,19 @@ class Engine:
         """Whoever is due behind a gate may come from then on; harmless when that was told before."""
         if gate == self._gate + 1 and self._drain is None:
             self._gate, self._opened_at = gate, at
-            self._turnover.open_gate(gate, at - self.start)
+            self._turnover.open_gate(gate, at - self.start - self._delay)
             self._dues = self._cast.dues(gate)
             self._next = next(self._dues, None)
+
+    def pause(self) -> None:
+        """Launches nothing more until it is told to go on; phases stand still, sessions go on."""
+        self._paused = True
+
+    def resume(self, delay: float) -> None:
+        """Goes on where it was, everything still to come put off; all pauses so far have taken `delay` seconds."""
+        more, self._delay, self._paused = delay - self._delay, delay, False
+        self._opened_at += more
+        self._returns = [(due + more, number) for due, number in self._returns]  # still a heap
 
     def met(self, users: int) -> None:
         """So many users of the fleet have come to their meeting: it is over for all of them."""
@@ -159,8 +172,8 @@ class Engine:
             self._expire(now)
             for role in self.roles:
                 role.turn(turn)
-            if self._turnover:
-                self._turn_over(now - self.start)
+            if self._turnover and not self._paused:
+                self._turn_over(now - self.start - self._delay)
         return launch if launch <= now else min(max(launch, now + GRAIN), self.start + self._next_turn(turn) * TICK)
 
     def turn(self) -> int:
@@ -178,6 +191,8 @@ class Engine:
 
     def _launch_some(self, now: float) -> float:
         """Launches who is due, and says when the next one is."""
+        if self._paused:
+            return inf
         for _ in range(BURST):
             due = self._next_due()
             if due > now:
@@ -226,8 +241,8 @@ class Engine:
         """Has a user who is gone come back, where a phase wants that."""
         now = monotonic()
         if reason == STORM and self._storm is not None:
-            heappush(self._returns, (self.start + self._storm.back_at(number), number))
-        elif reason == CHURN or self._turnover.keeps(now - self.start):
+            heappush(self._returns, (self.start + self._delay + self._storm.back_at(number), number))
+        elif reason == CHURN or self._turnover.keeps(now - self.start - self._delay):
             heappush(self._returns, (now + RETRY_AFTER if failed else now, number))
 
     # What roles ask for and tell.

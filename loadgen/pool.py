@@ -127,7 +127,7 @@ class Pool:
     @property
     def gate(self) -> int:
         """The first gate at which a worker waits, when all do that are still at work; else 0."""
-        return min((crew.gate for crew in self._at_work() if self.fanin.sources[crew.name].living), default=0)
+        return min((crew.gate for crew in self.at_work if self.fanin.sources[crew.name].living), default=0)
 
     def vitals(self) -> tuple[WorkerVitals, ...]:
         """CPU and memory of each worker as last reported."""
@@ -138,25 +138,36 @@ class Pool:
 
     def open_gate(self, gate: int, at: float) -> None:
         """Tells every worker that has a job when a gate opens, in seconds from the start of the run."""
-        for crew in self._at_work():
+        for crew in self.at_work:
             crew.say(b"gate %d %r\n" % (gate, at))
 
     def met(self, users: int) -> None:
         """Tells every worker that has a job that so many users came to their meeting."""
-        for crew in self._at_work():
+        for crew in self.at_work:
             crew.say(b"met %d\n" % users)
+
+    def pause(self) -> None:
+        """Asks every worker that has a job to launch nothing more."""
+        for crew in self.at_work:
+            crew.say(b"pause\n")
+
+    def resume(self, delay: float) -> None:
+        """Asks every worker that has a job to go on, so many seconds later than planned."""
+        for crew in self.at_work:
+            crew.say(b"resume %r\n" % delay)
 
     def drain(self) -> None:
         """Asks every worker that has a job to close what it holds in good order."""
-        for crew in self._at_work():
+        for crew in self.at_work:
             crew.say(b"drain\n")
 
     def cut(self) -> None:
         """Asks every worker that has a job to cut what it holds, and to give its last account."""
-        for crew in self._at_work():
+        for crew in self.at_work:
             crew.say(b"stop\n")
 
-    def _at_work(self) -> list[Crew]:
+    @property
+    def at_work(self) -> list[Crew]:
         """Who has a job: anyone else would take an order for one."""
         return [crew for crew in self._crews if crew.name in self.fanin.sources]
 

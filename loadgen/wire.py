@@ -169,13 +169,16 @@ class Orders(msgspec.Struct):
 
     acknowledged: int
     """Every second up to this number may be forgotten."""
-    do: Literal["wait", "run", "drain", "stop"] = "wait"
+    do: Literal["wait", "run", "pause", "drain", "stop"] = "wait"
+    """`pause`: as `run`, but nothing is launched."""
     start: Start | None = None
-    """Repeated with every `run`, so that a lost reply does no harm."""
+    """Repeated with every `run` and `pause`, so that a lost reply does no harm."""
     gates: tuple[float, ...] = ()
     """When gates 1, 2, 3… open, as far as that is known, in seconds from the start of the run; repeated too."""
     met: tuple[int, ...] = ()
     """The meetings that are over, by how many users they waited for; repeated too."""
+    delay: float = 0.0
+    """Seconds by which pauses have put off what is still to come; repeated too."""
 
 
 def to_wire(message: Any) -> bytes:

@@ -63,11 +63,19 @@ class Worker(asyncio.Protocol):
             self._obey(*line.split())
 
     def _obey(self, word: bytes, *about: bytes) -> None:
-        """`drain`, `stop`, `gate N SECONDS` (when after the start of the run gate N opens), `met N` (users came)."""
+        """What the agent asks for.
+
+        `drain`, `stop`, `pause`, `resume SECONDS` (all pauses so far have taken so long), `gate N SECONDS` (when after
+        the start of the run gate N opens), `met N` (so many users came).
+        """
         if word == b"gate":
             self._engine.open_gate(int(about[0]), self._start + float(about[1]))
         elif word == b"met":
             self._engine.met(int(about[0]))
+        elif word == b"pause":
+            self._engine.pause()
+        elif word == b"resume":
+            self._engine.resume(float(about[0]))
         elif word == b"stop":
             self._engine.stop(monotonic())
         else:

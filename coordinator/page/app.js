@@ -1,6 +1,7 @@
 // The live page: follows /events, keeps the model, and draws it. A lost connection is taken up where it broke.
 
 import { AGENT, Charts, FLEET, drawBars, put } from "./charts.js";
+import { controls, logIn } from "./controls.js";
 import { Model } from "./model.js";
 import { addLog, showAgents, showEnds, showHero, showLatencies, showState } from "./panels.js";
 import { clock } from "./words.js";
@@ -19,6 +20,7 @@ let lastId = "";
 let heard = performance.now();
 let received = heard;
 let dirty = false;
+const buttons = controls($("controls"));
 
 /** Another run, or the first: nothing of the one before may stay. */
 function begin(head) {
@@ -48,8 +50,15 @@ function open() {
     received = performance.now();
   });
   source.addEventListener("error", () => {
-    if (source.readyState === EventSource.CLOSED) setTimeout(open, 1000);
+    if (source.readyState === EventSource.CLOSED) refused();
   });
+}
+
+/** The stream was refused, or the coordinator is gone: the token is asked for, or it is tried again. */
+async function refused() {
+  const status = await fetch("/v1/run", { method: "HEAD" }).then((reply) => reply.status, () => 0);
+  if (status === 401) logIn(open);
+  else setTimeout(open, 1000);
 }
 
 /** Draws what changed, at most once a frame; a page that nobody sees draws nothing. */
@@ -59,6 +68,7 @@ function draw() {
   charts.show(model.fleet);
   if (!now) return;
   showState(now);
+  buttons.show(now);
   showHero(now, model);
   showLatencies(now);
   showEnds(now);
@@ -97,10 +107,10 @@ function mind() {
   const live = quiet < QUIET;
   $("link").dataset.live = String(live);
   put($("link"), live ? "live" : over ? "the run is over" : "no connection");
-  $("banner").hidden = live || over;
+  $("banner").hidden = live || over || now === null;
   if (!live && !over) put($("banner"), `The coordinator has not been heard for ${clock(quiet / 1000)}; the numbers below stand still. Trying again…`);
   if (live) grid();
-  if (quiet > GIVE_UP && !over) {
+  if (quiet > GIVE_UP && !over && now !== null) {
     heard = performance.now() - QUIET;
     open();
   }

@@ -246,7 +246,8 @@ async def test_paths_that_change_something_need_the_token_and_mistakes_are_one_l
             code, answer = await post(http, agents + path, content, **bearer)
             assert (code, words in answer["error"]) == (status, True), answer
             assert "\n" not in answer["error"]
-        assert (await get(http, f"{coord.url}/v1/run/seconds?since=x"))[0] == 400
+        assert (await get(http, f"{coord.url}/v1/run/seconds?since=x", **bearer))[0] == 400
+        assert (await get(http, f"{coord.url}/v1/run"))[0] == 401
 
         coord.process.send_signal(signal.SIGINT)
         assert await coord.end() == 130

@@ -13,9 +13,11 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Response
 
+from loadgen.arrivals import Span
 from loadgen.book import Book
 from loadgen.connection import Connection
 from loadgen.engine import LATE, SLUMBER, TICK, Engine
+from loadgen.phases import Phase
 from loadgen.plan import Plan
 from loadgen.role import LoopRole
 from loadgen.session import BUILT_IN, LoopVisit
@@ -94,6 +96,36 @@ async def test_a_silent_session_sends_nothing_after_its_request():
         await until(lambda: running.engine.finished)
         assert running.tally.pings == running.tally.pongs == 0
         assert running.tally.closed == {"done": 3}
+
+
+async def test_a_pause_puts_off_what_is_due_and_sessions_go_on():
+    async with load(plan(rate=100.0, max=40)) as running:
+        await until(lambda: running.tally.opened >= 10)
+        began = monotonic()
+        running.engine.pause()
+        launched, pings = running.tally.launched, running.tally.pings
+        await until(lambda: running.tally.pings >= pings + 30)
+        assert running.tally.launched == launched
+        assert not running.engine.finished
+
+        running.engine.resume(monotonic() - began)
+        running.engine.resume(monotonic() - began)  # again, and a little later: the sum counts
+        await until(lambda: running.tally.opened == 40)
+        assert running.tally.late == 0
+
+
+async def test_who_comes_back_is_put_off_too():
+    keep = (Phase(duration=600.0, keep=True), Span(0, 0.0, 600.0, 0))
+    async with load(plan(loops=3), phases=(keep,)) as running:
+        await until(lambda: running.tally.relaunched >= 10)
+        running.engine.pause()
+        relaunched = running.tally.relaunched
+        await until(lambda: not running.engine.connections)
+        assert running.tally.relaunched == relaunched
+        assert not running.engine.finished
+
+        running.engine.resume(0.5)
+        await until(lambda: running.tally.relaunched >= relaunched + 10)
 
 
 async def test_a_drain_closes_everything_and_launches_nothing_more():

@@ -46,7 +46,7 @@ LOADGEN = (
     "cli cli.*",
 )
 COORDINATOR = (
-    "words feed blame bars markup publicplan tsung tsung.element",
+    "words feed blame bars markup pauses publicplan tsung tsung.element",
     "tsung.document tsung.options tsung.servers tsung.clients tsung.load",
     "tsung.request",
     "tsung.steps",
@@ -58,7 +58,7 @@ COORDINATOR = (
     "summary chronicle proof tsungstatus",
     "live",
     # up to here all is pure
-    "checks rundir display events pages",
+    "checks rundir display events pages controls",
     "htmlreport",
     "server formats",
     "local",

@@ -583,3 +583,45 @@ def test_a_meeting_is_over_once_the_whole_fleet_has_as_many_users_there():
 
     assert came(ids[0], 4) == ()
     assert came(ids[1], 3) == (7,)
+
+
+# Pauses.
+
+
+def test_a_pause_is_told_with_every_reply_and_puts_off_what_is_still_to_come():
+    run = Run(PLAN, 2)  # arrivals for 10 s, held for 5
+    agents = started(run)
+    run.pause(run.start + 2.0)
+
+    orders, _ = beat(run, agents, run.start + 2.5)
+    assert [(one.do, one.delay) for one in orders] == [("pause", 0.0)] * 2
+    assert run.rate_asked(run.start + 3.0) == 0.0
+
+    alive(run, agents, run.start + 3.0, run.start + 30.0)
+    assert run.state == "running", "what would have been its end is put off"
+    run.resume(run.start + 30.0)
+
+    orders, _ = beat(run, agents, run.start + 30.1)
+    delay = 28.0 + START_IN
+    assert [(one.do, one.delay) for one in orders] == [("run", delay)] * 2
+    assert run.rate_asked(run.start + 32.0) == PLAN.rate
+    assert run.drain_after == pytest.approx(PLAN.drain_at() + delay)
+
+
+def test_a_paused_run_can_be_drained():
+    run = Run(PLAN, 1)
+    (agent,) = started(run, ["a"])
+    run.pause(run.start + 2.0)
+    run.drain(run.start + 4.0)
+
+    assert run.post(agent, seconds(), run.start + 4.1).do == "drain"
+    assert run.pauses.spans() == [(2.0, 4.0)]
+    run.resume(run.start + 5.0)
+    assert run.state == "draining"
+
+
+def test_only_a_run_that_runs_can_be_paused():
+    run = Run(PLAN, 1)
+    run.pause(0.0)
+
+    assert not run.paused

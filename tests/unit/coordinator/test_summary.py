@@ -41,6 +41,7 @@ KEYS = [
     "timings",
     "tracebacks",
     "phases",
+    "pauses",
     "agents",
     "invalid_seconds",
     "expectations",

@@ -1,0 +1,84 @@
+// What an operator can say to the run, each with a confirmation; and the token, which is kept in this page's memory alone.
+
+const ACTIONS = {
+  pause: { label: "Pause arrivals", when: (now) => now.state === "running" && !now.paused,
+    what: "No agent launches anything new until you resume. Connections that are open stay open, and the plan is put off." },
+  resume: { label: "Resume arrivals", when: (now) => now.paused,
+    what: "Arrivals go on where the plan was when they were paused." },
+  drain: { label: "Drain", danger: true, when: (now) => now.state === "gathering" || now.state === "running",
+    what: "Every connection is closed in good order, and the run ends. This can't be undone." },
+  stop: { label: "Stop now", danger: true, when: (now) => now.state !== "done",
+    what: "Every connection is cut at once, and the run ends. This can't be undone." },
+};
+
+let token = "";
+
+const headers = () => ({ "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) });
+
+function element(tag, text, attributes = {}) {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
+}
+
+/** Asks until `send` was let through or the operator gives up; the token is asked for where it is needed. */
+function ask({ title, what, label, danger, needsToken, send }) {
+  const dialog = element("dialog", "", { "aria-labelledby": "ask-title" });
+  const form = element("form", "", { method: "dialog" });
+  const field = element("label", "Token ");
+  const input = element("input", "", { type: "password", autocomplete: "off", name: "token" });
+  const wrong = element("p", "", { class: "wrong", role: "alert" });
+  const [cancel, go] = [element("button", "Cancel", { type: "button" }), element("button", label, danger ? { class: "danger" } : {})];
+  const row = element("div", "", { class: "row" });
+  field.append(input);
+  field.hidden = !needsToken;
+  row.append(cancel, go);
+  form.append(element("h2", title, { id: "ask-title" }), element("p", what), field, wrong, row);
+  dialog.append(form);
+  document.body.append(dialog);
+  cancel.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => dialog.remove());
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (!field.hidden) token = input.value.trim();
+    try {
+      const reply = await send();
+      if (reply.ok) {
+        dialog.close();
+        return;
+      }
+      if (reply.status === 401) {
+        field.hidden = false;
+        input.focus();
+      }
+      wrong.textContent = (await reply.json()).error;
+    } catch {
+      wrong.textContent = "The coordinator does not answer.";
+    }
+  });
+  dialog.showModal();
+}
+
+/** Makes the buttons; `show` enables those that mean something as the run stands. */
+export function controls(parent) {
+  const buttons = Object.entries(ACTIONS).map(([action, of]) => {
+    const button = element("button", of.label, { type: "button", "data-action": action, ...(of.danger ? { class: "danger" } : {}) });
+    const send = () => fetch(`/v1/run/${action}`, { method: "POST", headers: headers(), body: "{}" });
+    button.addEventListener("click", () => ask({ title: `${of.label}?`, what: of.what, label: of.label, danger: of.danger, send }));
+    return button;
+  });
+  parent.replaceChildren(...buttons);
+  return { show: (now) => buttons.forEach((button) => { button.disabled = !ACTIONS[button.dataset.action].when(now); }) };
+}
+
+/** Asks for the token to view with, where one is needed. */
+export async function logIn(again) {
+  if (document.querySelector("dialog[open]")) return;
+  const send = async () => {
+    const reply = await fetch("/v1/view", { method: "POST", headers: headers(), body: "{}" });
+    if (reply.ok) again();
+    return reply;
+  };
+  ask({ title: "This run is for those who have its token", what: "It is the secret in the coordinator's --token-file.", label: "View", needsToken: true, send });
+}

@@ -1,0 +1,67 @@
+"""The page's buttons, as an operator uses them."""
+
+import pytest
+
+from tests.browser.watching import faults, followed, shows
+from tests.processes import eventually, target
+
+RUN = ("--local", "1", "--rate", "100", "--max", "600", "--think", "1", "--hold", "600")
+
+
+@pytest.fixture
+def server():
+    with target("--workers", "1") as running:
+        yield running
+
+
+def say(page, action):
+    """Clicks a button and says yes."""
+    page.locator(f'[data-action="{action}"]:enabled').click()
+    page.locator("dialog").wait_for()
+    page.locator("dialog form button:not([type=button])").click()
+    page.locator("dialog").wait_for(state="hidden")
+
+
+def test_a_run_is_paused_resumed_and_drained_from_the_page(tmp_path, page, shots, server):
+    with followed(tmp_path, *RUN, server.ws) as coord:
+        page.goto(coord.url)
+        eventually(lambda: server.stats()["opened"] >= 100, "arrivals have begun")
+
+        # Nothing happens before the operator has said yes.
+        page.locator('[data-action="drain"]:enabled').click()
+        page.locator("dialog", has_text="can't be undone").wait_for()
+        assert faults(page) == []
+        page.screenshot(path=shots / "confirmation.png")
+        page.keyboard.press("Escape")
+        assert coord.state()["state"] == "running"
+
+        say(page, "pause")
+        page.locator("#state", has_text="paused").wait_for()
+        assert coord.state()["paused"]
+        say(page, "resume")
+        page.locator("#state", has_text="running").wait_for()
+        shows(page, 600)
+        page.locator("#log", has_text="the operator said pause").wait_for()
+
+        say(page, "drain")
+        page.locator("#state", has_text="done").wait_for()
+        assert page.locator("#open").inner_text() == "0"
+        page.locator("#ends", has_text="drained").wait_for()
+        assert coord.end() == 130
+
+
+def test_the_token_is_asked_for_to_view_and_never_kept(tmp_path, page, server):
+    (tmp_path / "token").write_text("s3cret")
+    with followed(tmp_path / "runs", *RUN, "--token-file", str(tmp_path / "token"), server.ws) as coord:
+        page.goto(coord.url)
+        page.locator("dialog input").fill("wrong")
+        page.keyboard.press("Enter")
+        page.locator("dialog .wrong", has_text="token").wait_for()
+        page.locator("dialog input").fill("s3cret")
+        page.keyboard.press("Enter")
+        page.locator("#state", has_text="running").wait_for()
+        assert page.evaluate("document.cookie + JSON.stringify({...localStorage, ...sessionStorage})") == "{}"
+        say(page, "stop")
+        page.locator("#state", has_text="done").wait_for()
+
+        assert coord.end() == 130

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ mkdir dev/pts dev/shm && mount -t devpts -o newinstance,ptmxmode=0666 devpts dev
 for device in null zero full random urandom tty; do touch "dev/$device"; mount --bind "/dev/$device" "dev/$device"; done
 ln -s pts/ptmx dev/ptmx; ln -s /proc/self/fd dev/fd
 for unit in $NOT_STARTED; do ln -sf /dev/null "etc/systemd/system/$unit"; done
-for folder in "$CHECKOUT" "$SHARED"; do mkdir -p ".$folder" && mount --rbind "$folder" ".$folder"; done
+for folder in $SEEN; do mkdir -p ".$folder" && mount --rbind "$folder" ".$folder"; done
 ip link set lo up
 mkdir ../root/.old && pivot_root . .old && umount -l /.old && rmdir /.old
 mount --make-rshared /
@@ -45,7 +46,7 @@ exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/syste
 
 
 class Machine(Command):
-    """A machine that has started, alive until closed. The checkout is on it, and a folder that both see."""
+    """A machine that has started, alive until closed. It sees the checkout, this Python, and a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
         self._group = _control_groups() / f"loadgen-test-{os.getpid()}"
@@ -53,17 +54,12 @@ class Machine(Command):
         top, self.shared = folder / "machine", folder / "shared"
         top.mkdir()
         self.shared.mkdir()
+        seen = map(str, (ROOT, sys.prefix, self.shared))
         enter = f'echo $$ > "{self._group}/cgroup.procs" && exec unshare "$@"'
         spaces = ["--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup", "--fork", "--kill-child"]
         super().__init__(
             ["sh", "-c", enter, "sh", *spaces, "sh", "-c", SCRIPT],
-            env=os.environ
-            | {
-                "TOP": str(top),
-                "CHECKOUT": str(ROOT),
-                "SHARED": str(self.shared),
-                "NOT_STARTED": " ".join(NOT_STARTED),
-            },
+            env=os.environ | {"TOP": str(top), "SEEN": " ".join(seen), "NOT_STARTED": " ".join(NOT_STARTED)},
         )
         eventually(self._is_up, lambda: self.out + self.err)
 

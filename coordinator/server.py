@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
-from coordinator.discovery import reachable, scraped
 from coordinator.controls import Controls, Gate
+from coordinator.discovery import reachable, scraped
 from coordinator.events import Viewers
 from coordinator.live import Live
 from coordinator.pages import page_routes

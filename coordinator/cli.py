@@ -9,12 +9,13 @@ import msgspec
 import uvloop
 from click.core import ParameterSource
 
+from coordinator.compare import TOLERANCE, Limit, limits_of, regressions
 from coordinator.conduct import Settings, conduct
 from coordinator.dryrun import dry_run
 from coordinator.expect import parse
-from coordinator.formats import csv_report, markdown_report
+from coordinator.formats import comparison_report, csv_report, markdown_report
 from coordinator.htmlreport import html_report
-from coordinator.report import comparison, text_report
+from coordinator.report import text_report
 from coordinator.rundir import RunRecord, read_run
 from coordinator.tsung.configuration import read_tsung
 from coordinator.tsung.servers import base_of_url
@@ -176,22 +177,41 @@ FORMATS: dict[str, Callable[[RunRecord], str]] = {
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN [RUN...]")
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text",
               help="html is one file with charts, markdown for a pull request, csv a line a second.")  # fmt: skip
-@click.option(
-    "--json", "as_json", is_flag=True, help="The same as --format json: summary.json of each run, one a line."
-)
+@click.option("--json", "as_json", is_flag=True, help="As --format json: summary.json of each run, one a line.")
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", show_default="standard output",
               help="Where the report goes.")  # fmt: skip
-def report_command(runs: tuple[Path, ...], form: str, as_json: bool, output: Path | None) -> None:
-    """Renders a run directory again, or compares several."""
+@click.option("--tolerance", type=click.FloatRange(min=0), default=TOLERANCE, metavar="PERCENT",
+              help="How much a figure may differ from the first run's and count as the same.")  # fmt: skip
+@click.option("--fail-on", multiple=True, metavar="FIGURE[:PERCENT%]",
+              help="Exit 1 when a figure got worse: ping_rtt_p99:10%, failed, any; repeatable.")  # fmt: skip
+def report_command(
+    runs: tuple[Path, ...], form: str, as_json: bool, output: Path | None, tolerance: float, fail_on: tuple[str, ...]
+) -> int:
+    """Renders a run directory again, or compares several with the first."""
+    limits, form = limits_of(fail_on, tolerance), "json" if as_json else form
     records = [read_run(path) for path in runs]
-    form = "json" if as_json else form
+    if limits and len(records) == 1:
+        raise OperatorError("--fail-on compares runs; give a run to compare with before this one")
     if len(records) == 1 or form == "json":
         text = "\n".join(FORMATS[form](record).rstrip("\n") for record in records)
-    elif form == "text":
-        text = comparison([(record.name, record.summary) for record in records])
+    elif form == "html":
+        raise OperatorError("--format html is of one run; give one, or compare them as text, markdown, csv or json")
     else:
-        raise OperatorError(f"--format {form} is of one run; give one, or compare them with --format text or json")
+        text = comparison_report(records, tolerance, form).rstrip("\n")
     _put(text, output)
+    return _fail(records, limits)
+
+
+def _fail(records: list[RunRecord], limits: list[Limit]) -> int:
+    """Says what got worse than a limit allows; the exit code."""
+    broken = [
+        f"{other.name}: {what}"
+        for other in records[1:]
+        for what in regressions(records[0].summary, other.summary, limits)
+    ]
+    for line in broken:
+        click.echo(f"loadgen-report: regression: {line}", err=True)
+    return 1 if broken else 0
 
 
 def _put(text: str, output: Path | None) -> None:

@@ -70,7 +70,7 @@ class Expectation(msgspec.Struct, frozen=True):
 
     def evaluate(self, summary: dict[str, Any]) -> dict[str, Any]:
         """`{expr, value, held}`; what was not measured has no value and does not hold."""
-        value = _value(self.name, summary)
+        value = value_of(self.name, summary)
         if self.percent and value is not None:
             value = 100 * value / summary["launched"] if summary["launched"] else None
         held = value is not None and COMPARISONS[self.comparison](value, self.bound)
@@ -114,7 +114,8 @@ def _percentile(name: str) -> tuple[str, str, str] | None:
     return ("histograms", histogram, statistic) if histogram in HISTOGRAMS else None
 
 
-def _value(name: str, summary: dict[str, Any]) -> float | None:
+def value_of(name: str, summary: dict[str, Any]) -> float | None:
+    """The figure of a summary that a name means; None when it was not measured."""
     percentile = _percentile(name)
     if percentile is not None:
         key, histogram, statistic = percentile

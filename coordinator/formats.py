@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from coordinator.blame import culprit
+from coordinator.compare import Difference, differences, warnings
 from coordinator.htmlreport import samples_of
 from coordinator.proof import proof_of
-from coordinator.report import laws
+from coordinator.report import comparison, laws
 from coordinator.rundir import RunRecord
 from coordinator.sample import STATISTICS
-from coordinator.words import count, ms, seconds
+from coordinator.words import columns, count, ms, seconds
 from loadgen.histogram import QUANTILES
 from loadgen.tally import HISTOGRAMS
 
@@ -103,3 +104,33 @@ def csv_report(record: RunRecord) -> str:
         cells = [sample.fleet[name] for name in figures]
         writer.writerow([sample.second, *cells, *latencies, len(sample.agents), "; ".join(sample.invalid)])
     return text.getvalue()
+
+
+def comparison_report(records: Sequence[RunRecord], tolerance: float, form: str) -> str:
+    """Runs side by side, each against the first, as text, Markdown or CSV."""
+    baseline, *others = records
+    rows = [["", *(record.name for record in records), *(f"{record.name} is" for record in others)]]
+    compared = [{one.name: one for one in differences(baseline.summary, other.summary, tolerance)} for other in others]
+    for name in dict.fromkeys(name for one in compared for name in one):
+        found = [one[name] for one in compared if name in one]
+        figures = [found[0].before, *(one.after for one in found)]
+        rows.append([name, *map(_figure, figures), *map(_verdict, found)])
+    remarks = [f"{other.name}: {warning}" for other in others for warning in warnings(baseline, other)]
+    if form == "csv":
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        return text.getvalue()
+    if form == "markdown":
+        return "\n".join([*markdown_table(rows), *(f"- {plain(remark)}" for remark in remarks)])
+    table = comparison([(record.name, record.summary) for record in records])
+    lines = [f"against {baseline.name}, with a tolerance of {tolerance:g} %", *columns(rows)]
+    return "\n".join([table, "", *lines, *(f"\nnot quite comparable: {remark}" for remark in remarks)])
+
+
+def _verdict(difference: Difference) -> str:
+    change = "" if difference.change is None else f" {difference.change:+.1f} %"
+    return f"{difference.judgement}{change}"
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:,.6g}"

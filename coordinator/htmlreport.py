@@ -11,6 +11,7 @@ import msgspec
 
 from coordinator.bars import bars
 from coordinator.blame import culprit
+from coordinator.hosts import machines_of, plain
 from coordinator.markup import Html, join, table, tag
 from coordinator.pauses import Pauses
 from coordinator.proof import Proof, proof_of
@@ -309,21 +310,10 @@ def _invalid(summary: dict[str, Any]) -> Html:
 
 def _machines(record: RunRecord) -> Iterator[Html]:
     """Each different machine once, with the agents on it; what changes from moment to moment is left out."""
-    machines: dict[str, tuple[dict[str, Any], list[str]]] = {}
-    for agent in record.facts.get("agents", []):
-        facts = {name: value for name, value in agent["machine"].items() if name not in PASSING}
-        machines.setdefault(str(sorted(facts.items())), (facts, []))[1].append(agent["name"])
-    for facts, names in machines.values():
-        rows = [(name, _plain(value)) for name, value in facts.items()]
+    machines = machines_of(record.facts)
+    for facts, names in machines:
+        rows = [(name, plain(value)) for name, value in facts.items()]
         yield tag("h3", ", ".join(names))
         yield table(f"Versions and kernel settings of {names[0]}", ("", "value"), rows)
     if not machines:
         yield tag("p", "run.json is missing or names no agent.")
-
-
-PASSING = {"memory_available", "cgroup_headroom", "tcp_pages", "fs.file-nr", "net.netfilter.nf_conntrack_count"}
-"""Readings of a moment; run.json has them."""
-
-
-def _plain(value: Any) -> str:
-    return " ".join(str(part) for part in value) if isinstance(value, list) else "–" if value is None else str(value)

@@ -46,7 +46,7 @@ LOADGEN = (
     "cli cli.*",
 )
 COORDINATOR = (
-    "words feed blame bars markup pauses publicplan tsung tsung.element",
+    "words feed blame bars markup pauses hosts publicplan tsung tsung.element",
     "tsung.document tsung.options tsung.servers tsung.clients tsung.load",
     "tsung.request",
     "tsung.steps",
@@ -59,7 +59,7 @@ COORDINATOR = (
     "live",
     # up to here all is pure
     "checks rundir display events pages controls",
-    "htmlreport",
+    "htmlreport compare",
     "server formats",
     "local",
     "conduct",

@@ -75,7 +75,7 @@ async def conduct(settings: Settings) -> int:
     token = read_token(settings.token_file)
     check_listen(settings.listen, token)
     run = Run(settings.plan, settings.agents, key=token_hex(4))
-    server = Server(run, monotonic, token, public=settings.public_view)
+    server = Server(run, monotonic, token, public=settings.public_view, out=settings.out)
     listen = await server.start(settings.listen)
     notify("READY=1")
     household = Household()

@@ -22,7 +22,7 @@ ACTIONS: dict[str, Callable[[Run, float], None]] = {
     "stop": Run.stop,
 }
 COOKIE = "loadgen_view"
-OPEN_TO_ALL = ("/healthz", "/metrics")
+OPEN_TO_ALL = ("/healthz", "/metrics", "/favicon.ico")
 """What a monitor asks for; it tells counts and nothing else."""
 
 
@@ -43,7 +43,8 @@ class Gate:
         if request.method not in ("GET", "HEAD"):
             return self._refusal_to_change(request)
         shown = request.path in OPEN_TO_ALL or request.path == "/" or request.path.startswith("/page/")
-        if shown or self._token is None or self._public or self._has_token(request) or self._has_cookie(request):
+        public = self._public and not request.path.endswith(".tar.gz")  # a plan in it may hold passwords
+        if shown or self._token is None or public or self._has_token(request) or self._has_cookie(request):
             return None
         return web.HTTPUnauthorized(
             text="viewing needs the token; send Authorization: Bearer TOKEN, or open / and log in"

@@ -20,11 +20,16 @@ TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".s
 
 def page_routes() -> list[web.RouteDef]:
     """`/` and what it is made of, below `/page/`."""
-    routes = [web.get("/", _serving(FOLDER / "index.html"))]
+    routes = [web.get("/", _serving(FOLDER / "index.html")), web.get("/favicon.ico", _no_icon)]
     for path in sorted(FOLDER.rglob("*.*")):
         if path.suffix in TYPES or path.name.startswith("LICENSE"):
             routes.append(web.get(f"/page/{path.relative_to(FOLDER).as_posix()}", _serving(path)))
     return routes
+
+
+async def _no_icon(_: web.Request) -> web.Response:
+    # Browsers ask for one wherever a page names none, and complain of a 404.
+    return web.Response(status=204)
 
 
 def _serving(path: Path) -> Callable[[web.Request], Awaitable[web.Response]]:

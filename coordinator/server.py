@@ -5,12 +5,14 @@ import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from math import inf
+from pathlib import Path
 from time import process_time
 from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
 
+from coordinator.archive import Archive
 from coordinator.controls import Controls, Gate
 from coordinator.discovery import reachable, scraped
 from coordinator.events import Viewers
@@ -47,7 +49,10 @@ class Versions(msgspec.Struct):
 class Server:
     """The HTTP side of one run. `clock` is the one that the run's times are on; `token` may be absent on loopback."""
 
-    def __init__(self, run: Run, clock: Callable[[], float], token: str | None = None, *, public: bool = False) -> None:
+    def __init__(
+        self, run: Run, clock: Callable[[], float], token: str | None = None, *, public: bool = False,
+        out: Path = Path("runs"),
+    ) -> None:  # fmt: skip
         self._run = run
         self._clock = clock
         self._gate = Gate(token, public=public)
@@ -64,6 +69,7 @@ class Server:
                 web.post("/v1/agents", self._join),
                 web.post("/v1/agents/{id}/seconds", self._post),
                 *page_routes(),
+                *Archive(out).routes(),
                 *Controls(run, clock, self._gate, self._said).routes(),
                 web.get("/events", self._viewers.serve),
                 web.get("/v1/run", self._show_run),

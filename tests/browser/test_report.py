@@ -2,7 +2,7 @@
 
 import re
 
-from tests.browser.watching import faults
+from tests.browser.watching import faults, followed
 from tests.processes import coordinator, run, target
 
 RUN = ("--local", "2", "--rate", "200", "--max", "400", "--think", "2", "--hold", "6", "--expect", "open_peak>=400")
@@ -39,3 +39,16 @@ def test_the_report_of_a_run_is_one_file_with_charts(tmp_path, page, shots):
     again = tmp_path / "again.html"
     assert run("loadgen-report", str(folder), "--format", "html", "--output", str(again)).returncode == 0
     assert again.read_text() == (folder / "report.html").read_text()
+
+
+def test_past_runs_are_found_and_their_reports_opened(tmp_path, page):
+    with target("--workers", "1") as server, coordinator(tmp_path, *RUN, server.ws) as coord:
+        assert coord.end() == 0
+        name = coord.folder.name
+    with followed(tmp_path, "--agents", "1") as coord:
+        page.goto(f"{coord.url}/runs")
+        assert faults(page) == []
+        page.locator("a", has_text=name).first.click()
+
+        page.locator(".proof").wait_for()
+        assert page.locator("#charts canvas").count() >= 9

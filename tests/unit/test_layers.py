@@ -60,7 +60,8 @@ COORDINATOR = (
     # up to here all is pure
     "checks rundir display events pages controls",
     "htmlreport compare",
-    "server formats",
+    "archive formats",
+    "server",
     "local",
     "conduct",
     "dryrun",

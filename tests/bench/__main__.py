@@ -6,10 +6,17 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import client, fleet, ports, session, target
+from tests.bench import client, fleet, ports, session, target, viewers
 from tests.bench.goal import Goal
 
-BENCHES = {"ports": ports.run, "client": client.run, "session": session.run, "target": target.run, "fleet": fleet.run}
+BENCHES = {
+    "ports": ports.run,
+    "client": client.run,
+    "session": session.run,
+    "target": target.run,
+    "fleet": fleet.run,
+    "viewers": viewers.run,
+}
 
 
 def main(names: list[str]) -> int:

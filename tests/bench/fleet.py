@@ -26,13 +26,13 @@ def run() -> list[Goal]:
 def _sixteen_agents() -> list[Goal]:
     with TemporaryDirectory() as out, target("--workers", "8", "--limit", "110000") as url:
         arguments = ["--local", "16", "--rate", "2000", "--max", "100000", "--hold", "20"]
-        with _coordinator(out, url, *arguments) as coordinator:
+        with coordinator_of(out, url, *arguments) as coordinator:
             cpu, began = 0.0, time.monotonic()
             while coordinator.poll() is None:
-                cpu = _cpu_seconds(coordinator.pid, cpu)
+                cpu = cpu_seconds(coordinator.pid, cpu)
                 time.sleep(0.2)
             elapsed = time.monotonic() - began
-        summary, stats = _summary(out), url.stats()
+        summary, stats = summary_in(out), url.stats()
         closed = sum(summary["closed"].values())
         theirs = (stats["opened"], stats["closed"], stats["pings"], stats["messages"])
         ours = (summary["opened"], closed, summary["pings"], summary["messages_received"])
@@ -50,7 +50,7 @@ def _sixteen_agents() -> list[Goal]:
 def _one_agent() -> list[Goal]:
     with TemporaryDirectory() as out, target("--workers", "5", "--limit", "70000") as url:
         arguments = ["--local", "1", "--rate", "5000", "--max", "64000", "--hold", "600"]
-        with _coordinator(out, url, *arguments):
+        with coordinator_of(out, url, *arguments):
             eventually(lambda: url.stats()["open"] == 64_000, "64,000 open", 60.0)
             (log,) = Path(out).glob("*/agents/local-1.log")
             page = re.search(r"metrics at (http://\S+)", log.read_text())
@@ -65,7 +65,7 @@ def _one_agent() -> list[Goal]:
 
 
 @contextmanager
-def _coordinator(out: str, url: Address, *arguments: str) -> Iterator[Popen[str]]:
+def coordinator_of(out: str, url: Address, *arguments: str) -> Iterator[Popen[str]]:
     listen = ("--listen", f"127.0.0.1:{free_port()}", "--out", out)
     with (
         open(f"{out}/coordinator.log", "w") as log,  # a pipe that nobody reads would fill up and stop it
@@ -74,7 +74,7 @@ def _coordinator(out: str, url: Address, *arguments: str) -> Iterator[Popen[str]
         yield running
 
 
-def _cpu_seconds(pid: int, before: float) -> float:
+def cpu_seconds(pid: int, before: float) -> float:
     """User and system time of one process without its children; what it was before, once it is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -83,6 +83,6 @@ def _cpu_seconds(pid: int, before: float) -> float:
     return max(before, (int(fields[11]) + int(fields[12])) / TICKS)
 
 
-def _summary(out: str) -> dict[str, Any]:
+def summary_in(out: str) -> dict[str, Any]:
     (path,) = Path(out).glob("*/summary.json")
     return json.loads(path.read_text())  # type: ignore[no-any-return]

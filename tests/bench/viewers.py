@@ -1,0 +1,73 @@
+"""What the live page costs the coordinator, and whether 100 viewers disturb a run of 16 agents."""
+
+import asyncio
+import time
+from tempfile import TemporaryDirectory
+
+import aiohttp
+
+from tests.bench.fleet import coordinator_of, cpu_seconds, summary_in
+from tests.bench.goal import Goal
+from tests.processes import eventually, get, target
+
+VIEWERS = 100
+SECONDS = 10.0
+"""How long the CPU is counted, without viewers and with them."""
+ARGUMENTS = ("--local", "16", "--rate", "1000", "--max", "40000", "--think", "10", "--hold", "5")
+
+
+def run() -> list[Goal]:
+    """The same run: first nobody looks on, then a hundred do."""
+    with TemporaryDirectory() as out, target("--workers", "4", "--limit", "50000") as url:
+        with coordinator_of(out, url, *ARGUMENTS) as coordinator:
+            eventually(lambda: url.stats()["open"] >= 5000, "the run goes on", 60.0)
+            page = _page(out)
+            alone = _busy(coordinator.pid)
+            watched, heard = asyncio.run(_watched(page, coordinator.pid))
+            coordinator.wait(120)
+        summary = summary_in(out)
+    each = 100 * (watched - alone) / VIEWERS
+    return [
+        Goal("live page: coordinator's CPU without viewers", 100 * alone, "% of a core"),
+        Goal("live page: coordinator's CPU a viewer", each, "% of a core", 2.0),
+        Goal("live page: seconds that the slowest of 100 viewers missed", SECONDS - 1 - min(heard), "", 0),
+        Goal("100 viewers: late", 100 * summary["late"] / summary["launched"], "%", 1.0),
+        Goal("100 viewers: invalid seconds", len(summary["invalid_seconds"]), "", 0),
+    ]
+
+
+def _page(out: str) -> str:
+    with open(f"{out}/coordinator.log") as log:
+        line = next(line for line in log if "agents join at" in line)
+    url = line.split("agents join at ")[1].split(";")[0]
+    get(f"{url}/healthz")
+    return url
+
+
+def _busy(pid: int) -> float:
+    """The part of a core that a process takes."""
+    before, began = cpu_seconds(pid, 0.0), time.monotonic()
+    time.sleep(SECONDS)
+    return (cpu_seconds(pid, 0.0) - before) / (time.monotonic() - began)
+
+
+async def _watched(url: str, pid: int) -> tuple[float, list[int]]:
+    """The same while many look on, and how many new seconds each was told of meanwhile; one more takes nothing."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+        idle = await http.get(f"{url}/events")
+        heard = [0] * VIEWERS
+        viewers = [asyncio.create_task(_view(http, url, heard, viewer)) for viewer in range(VIEWERS)]
+        await asyncio.sleep(3)  # what went before is told first
+        before = list(heard)
+        busy = await asyncio.to_thread(_busy, pid)
+        told = [now - then for now, then in zip(heard, before, strict=True)]
+        for viewer in viewers:
+            viewer.cancel()
+        idle.close()
+    return busy, told
+
+
+async def _view(http: aiohttp.ClientSession, url: str, heard: list[int], viewer: int) -> None:
+    async with http.get(f"{url}/events") as reply:
+        async for line in reply.content:
+            heard[viewer] += line == b"event: second\n"

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo million test bench cost-model lint types unit integration browser scale lock clean
+.PHONY: demo million test bench cost-model lint types unit integration fault browser scale lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 25 --think 5
@@ -12,7 +12,7 @@ demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, agai
 million: $(READY) ## a million connections with pings on this machine, a quarter of an hour; ARGS: see --help of tests.million
 	$(BIN)/python -m tests.million $(ARGS)
 
-test: lint types unit integration browser scale ## the gate: what CI runs
+test: lint types unit integration fault browser scale ## the gate: what CI runs
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -26,6 +26,9 @@ unit: $(READY)
 
 integration: $(READY)
 	$(BIN)/pytest -q -n 2 tests/integration
+
+fault: $(READY) ## parts of a fleet are killed while it runs; they mostly wait
+	$(BIN)/pytest -q -n 4 tests/fault
 
 browser: $(READY) ## the live page and the report in headless Chromium (Debian's package); screenshots in build/browser
 	$(BIN)/pytest -q -n 2 tests/browser

@@ -5,7 +5,8 @@ from typing import Literal
 
 import msgspec
 
-from coordinator.run import News, Run
+from coordinator.news import News
+from coordinator.run import Run
 
 Level = Literal["info", "good", "warning", "bad"]
 OF_STATUS: dict[str, tuple[Level, str]] = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import msgspec
@@ -16,6 +16,7 @@ from coordinator.expect import parse
 from coordinator.formats import comparison_report, csv_report, markdown_report
 from coordinator.htmlreport import html_report
 from coordinator.report import text_report
+from coordinator.run import OnLoss
 from coordinator.rundir import RunRecord, read_run
 from coordinator.tsung.configuration import read_tsung
 from coordinator.tsung.servers import base_of_url
@@ -68,6 +69,10 @@ NOT_BESIDE_SESSION = ("plan", "tsung", "ping", "loops", "think")
     "--tsung-log", type=click.Choice(["text", "json", "none"]), default="text",
     help="Form of tsung.log in the run directory: for what reads Tsung's.",
 )  # fmt: skip
+@click.option(
+    "--on-loss", type=click.Choice(get_args(OnLoss)), default="redistribute",
+    help="What becomes of a lost agent's share: nothing, others launch it, or the run ends.",
+)  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), default="runs", help="Where the run directory goes.")
 @click.option("--dry-run", is_flag=True, help="Print plan, shares and preflight; open nothing.")
 @click.option("--json", is_flag=True, help="The last line of stdout is summary.json on one line.")
@@ -88,6 +93,7 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
         token_file=options["token_file"],
         public_view=options["public_view"],
         expectations=tuple(parse(text) for text in options["expect"]),
+        on_loss=options["on_loss"],
         out=options["out"],
         tsung_log=options["tsung_log"],
         json=options["json"],

@@ -18,8 +18,10 @@ from coordinator.display import display_on
 from coordinator.expect import Expectation
 from coordinator.htmlreport import html_report
 from coordinator.local import MOST_CONNECTIONS, Household, Team
+from coordinator.news import News
 from coordinator.report import text_report
-from coordinator.run import LOST_AFTER, News, Run
+from coordinator.roster import LOST_AFTER
+from coordinator.run import OnLoss, Run
 from coordinator.rundir import RunDir, read_run
 from coordinator.server import Server
 from coordinator.summary import EXIT_CODES, summary_of
@@ -51,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_file: Path | None = None
     public_view: bool = False
     expectations: tuple[Expectation, ...] = ()
+    on_loss: OnLoss = "redistribute"
     out: Path = Path("runs")
     tsung_log: Literal["text", "json", "none"] = "text"
     """The form of tsung.log in the run directory."""
@@ -74,7 +77,7 @@ async def conduct(settings: Settings) -> int:
         check_embedded(targets)
     token = read_token(settings.token_file)
     check_listen(settings.listen, token)
-    run = Run(settings.plan, settings.agents, key=token_hex(4))
+    run = Run(settings.plan, settings.agents, key=token_hex(4), on_loss=settings.on_loss)
     server = Server(run, monotonic, token, public=settings.public_view, out=settings.out)
     listen = await server.start(settings.listen)
     notify("READY=1")
@@ -172,6 +175,8 @@ class Conductor:
         return local and all(one.ready or one.refusal for one in members) and any(one.refusal for one in members)
 
     def _look(self, now: float) -> None:
+        for agent in self._server.broken():
+            self._run.hang_up(agent, now)
         for entry in self._run.tick(now):
             line = self._folder.write_entry(entry)
             self._server.add_row(entry.row, line)

@@ -10,7 +10,8 @@ from coordinator.bars import bars, values_of
 from coordinator.blame import culprit
 from coordinator.chronicle import Chronicle, Happening
 from coordinator.feed import Feed
-from coordinator.run import News, Run
+from coordinator.news import News
+from coordinator.run import Run
 from coordinator.sample import AGENT_SERIES, STATISTICS, Sampler, verified_within
 from coordinator.timeline import Row
 from loadgen.version import VERSION

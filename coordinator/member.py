@@ -1,14 +1,20 @@
 """One agent of the fleet, as the coordinator knows it."""
 
+from math import inf
+
 import msgspec
 
+from loadgen.adoption import Adoption, Remains
 from loadgen.arrivals import Share
-from loadgen.capacity import Limit
+from loadgen.capacity import Limit, first_to_give_out
 from loadgen.wire import Hello, WorkerVitals
+
+SILENT_AFTER = 3.0
+"""Seconds without a word after which an agent is shown as silent; one that works speaks every second."""
 
 
 class Member(msgspec.Struct):
-    """An agent that joined. `share` is None until the run starts, and stays so when it started without this agent."""
+    """An agent that joined. `share` is None until the run starts, and stays so while it is held in reserve."""
 
     id: str
     name: str
@@ -20,12 +26,22 @@ class Member(msgspec.Struct):
     refusal: str = ""
     """Why it will not load the target; empty when it will."""
     share: Share | None = None
+    first: int = 0
+    """The first second that it reports."""
     planned: int = 0
-    """How many connections its share has."""
+    """How many connections its share has, and what it took up of others' for the first time."""
+    held: list[Remains] = []
+    """All that it was given to launch."""
+    adoptions: list[Adoption] = []
+    """What it was given of the lost."""
+    adopted: int = 0
+    """How many of those its seconds tell of."""
     short: Limit | None = None
     """The resource that gives out first under its share."""
     gate: int = 0
     """The gate at which its workers wait; 0: they do not."""
+    cut: float = inf
+    """When its connection broke that it has not spoken on again; infinite as long as it stands."""
     finished: bool = False
     lost: bool = False
     dismissed: bool = False
@@ -44,6 +60,22 @@ class Member(msgspec.Struct):
         if self.share is not None:
             return "lost" if self.lost else "finished" if self.finished else "running"
         return "refused" if self.refusal else "ready" if self.ready else "joined"
+
+    def status_at(self, now: float) -> str:
+        """The same, or `silent` when nothing was heard of it for too long."""
+        silent = self.active and now - self.seen > SILENT_AFTER
+        return "silent" if silent else self.status
+
+    @property
+    def capacity(self) -> int:
+        """How many connections its machine can hold, and its owner allows."""
+        limit = first_to_give_out(self.hello.limits)
+        return min(self.hello.max_connections, limit.connections if limit else self.hello.max_connections)
+
+    @property
+    def unaccounted(self) -> int:
+        """Launches that it was asked for again, and of which it has not told yet."""
+        return sum(adoption.remains.again() for adoption in self.adoptions[self.adopted :])
 
     @property
     def cpu_s(self) -> float:

@@ -9,18 +9,18 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
-import msgspec
 from msgspec.structs import replace
 
 from coordinator.member import Member
+from coordinator.news import News, Newsroom
 from coordinator.pauses import Pauses
+from coordinator.roster import LOST_AFTER, Roster
+from coordinator.sharing import Sharing, shares_of
 from coordinator.stages import Stage, mean_rate, place_at, rate_at, stage_at, stages_of
 from coordinator.timeline import Entry, Timeline
-from coordinator.words import clean_name, one_line, plain_lines
-from loadgen.arrivals import Share, run_that_fits
-from loadgen.capacity import shortfall
+from coordinator.words import one_line
 from loadgen.client import weights_of
-from loadgen.errors import FleetError, OperatorError, PlanError
+from loadgen.errors import OperatorError, PlanError
 from loadgen.fanin import FanIn, Second
 from loadgen.plan import Plan
 from loadgen.tally import MEET, Ledger, Tally
@@ -31,8 +31,8 @@ START_IN = 1.5
 """Seconds from the gathering of the fleet to its common start: every agent polls once in that time."""
 GATE_IN = START_IN
 """Seconds from the end of the last session to the opening of the gate behind it, for the same reason."""
-LOST_AFTER = 10.0
-"""Seconds of silence after which an agent is given up."""
+BROKEN_FOR = 2.0
+"""Seconds that an agent whose connection broke has to come back; a killed one never does."""
 PATIENCE = 3
 """Seconds a settled second may lag behind, waiting for a report."""
 DRAIN_BOUND = 150.0
@@ -41,14 +41,14 @@ STOP_BOUND = 15.0
 """Seconds more that it may take to let go of them."""
 HAND_BOUND = 5.0
 """The same, after the operator said stop."""
-MOST_TRACEBACKS = 100
-"""Reasons of which a sample traceback is kept."""
 AHEAD = 5
 """How many seconds a report may be ahead of the coordinator's clock before it can't be true."""
 
 MEETING = re.compile(rf"{MEET}\d{{1,9}}", re.ASCII)
 
 State = Literal["gathering", "running", "draining", "done"]
+OnLoss = Literal["continue", "redistribute", "abort"]
+"""What becomes of a lost agent's share: nothing, others launch it, or the run ends."""
 
 
 class RefusedError(OperatorError):
@@ -63,25 +63,17 @@ class BadPostError(ValueError):
     """A post that can't be true."""
 
 
-class News(msgspec.Struct):
-    """Something worth telling: a warning for the operator, a note for the log of its agent, a sample traceback."""
-
-    text: str
-    agent: str = ""
-    """The agent whose log it belongs to; empty for a warning."""
-    reason: str = ""
-    """The reason that the text is the first traceback of; empty for anything else."""
-
-
 class Run:
     """One run of a plan by a fleet of at least `wanted` agents. `key` tells its agents from those of an earlier run."""
 
-    def __init__(self, plan: Plan, wanted: int, key: str = "run") -> None:
+    def __init__(self, plan: Plan, wanted: int, key: str = "run", on_loss: OnLoss = "redistribute") -> None:
         self.plan = plan
         self.wanted = wanted
         self.key = key
+        self.on_loss = on_loss
         self.state: State = "gathering"
-        self.members: dict[str, Member] = {}
+        self.roster = Roster()
+        self.newsroom = Newsroom()
         self.fanin = FanIn(PATIENCE)
         self.timeline = Timeline(plan.total)
         self.start = math.inf
@@ -98,16 +90,16 @@ class Run:
         """Whether the operator ended it."""
         self.aborted = ""
         """Why a session ended it, if one did."""
+        self.given_up = ""
+        """Why it was ended when something was lost, where that was asked for."""
         self.failure: OperatorError | None = None
         """Why it never started."""
-        self.sampled: set[str] = set()
-        """Reasons of which a sample traceback was told."""
         self._spans = plan.schedule.spans
+        self._sharing = Sharing(plan.total, self.mean_rate, self.roster, self.fanin, self.timeline, self.newsroom)
         self._joined = 0
         self._stopping = False
         self._deadline = math.inf
         self._ticked = math.nan
-        self._news: list[News] = []
 
     # What agents say.
 
@@ -118,20 +110,20 @@ class Run:
                 f"the agent speaks wire version {hello.wire} (loadgen {one_line(hello.version, 40)}), the coordinator"
                 f" {WIRE} (loadgen {VERSION}); install the same loadgen version on both"
             )
-        if self.state != "gathering":
+        if self.state != "gathering" and not self._takes_reserves:
             raise RefusedError(
                 f"the run has started without agent {one_line(hello.name, 80)}; it can join the next one"
             )
-        name = self._unique(clean_name(hello.name))
+        name = self.roster.name_for(hello.name)
         member = Member(f"{self.key}-{self._joined}", name, hello, seen=now)
         self.members[member.id] = member
         self._joined += 1
         return Welcome(member.id, name, self._joined - 1, self.plan, self.wanted)
 
-    def _unique(self, name: str) -> str:
-        taken = {member.name for member in self.members.values()}
-        candidates = (name if number == 1 else f"{name}-{number}" for number in range(1, len(taken) + 2))
-        return next(candidate for candidate in candidates if candidate not in taken)
+    @property
+    def _takes_reserves(self) -> bool:
+        """Whether agents without a share are of use: they get what is lost."""
+        return self.state == "running" and self.on_loss == "redistribute"
 
     def post(self, agent: str, post: Post, now: float) -> Orders:
         """Takes an agent's seconds and news; repeats are harmless. Raises UnknownAgentError or BadPostError."""
@@ -140,20 +132,27 @@ class Run:
             raise UnknownAgentError(agent)
         if member.active:
             self._take(member, post.seconds, now)
-        elif self.state == "gathering":
+        elif self.state == "gathering" or member.share is None:
             self._listen(member, post)
-        member.seen = now
+        member.seen, member.cut = now, math.inf
         if post.workers:
             member.workers = post.workers
         member.gate = post.gate
         member.agent_cpu_s = max(member.agent_cpu_s, post.agent_cpu_s)
-        self._news += [News(one_line(note, 1000), member.name) for note in post.notes]
-        self._sample(member.name, post.tracebacks)
-        self._abort(member.name, one_line(post.abort), now)
+        member.adopted = max(member.adopted, min(post.adopted, len(member.adoptions)))
+        self._read(member.name, post, now)
         if post.finished and member.active:
+            self._release(member, member.unaccounted)
             self.fanin.finish(member.name)
             member.finished = True
-        return self._orders(member, now)
+        return self._orders(member, max((second.number for second in post.seconds), default=-1), now)
+
+    def _read(self, agent: str, post: Post, now: float) -> None:
+        for note in post.notes:
+            self.newsroom.note(agent, note)
+        for reason, text in post.tracebacks.items():
+            self.newsroom.sample(agent, reason, text)
+        self._abort(agent, one_line(post.abort), now)
 
     def _abort(self, agent: str, why: str, now: float) -> None:
         """A session wants the whole run to end, which it does in good order."""
@@ -162,13 +161,6 @@ class Run:
             self._warn(f"a session on {agent} ended the run: {why}")
             if self.state == "running":
                 self._drain(now)
-
-    def _sample(self, agent: str, tracebacks: dict[str, str]) -> None:
-        for reason, text in tracebacks.items():
-            name = one_line(reason, 100)
-            if name not in self.sampled and len(self.sampled) < MOST_TRACEBACKS:
-                self.sampled.add(name)
-                self._news.append(News(plain_lines(text), agent, name))
 
     def _take(self, member: Member, seconds: tuple[Second, ...], now: float) -> None:
         newest = max((second.number for second in seconds), default=-1)
@@ -185,11 +177,15 @@ class Run:
         refusal = one_line(post.refusal)
         if refusal and refusal not in {one.refusal for one in self.members.values()}:
             self._warn(f"agent {member.name} refuses: {refusal}")
+        if post.ready and not member.ready:
+            self._sharing.reconsider()
         member.ready, member.refusal = post.ready, refusal
 
-    def _orders(self, member: Member, now: float) -> Orders:
+    def _orders(self, member: Member, newest: int, now: float) -> Orders:
         acknowledged = self.fanin.sources[member.name].last.number if member.share else -1
-        if self.state == "gathering":
+        if member.lost:
+            acknowledged = newest  # nobody wants them any more, and the agent is to be rid of them
+        if self.state == "gathering" or (self._takes_reserves and member.share is None):
             return Orders(acknowledged)
         if self.state == "done" or self._stopping or not member.active or member.share is None:
             member.dismissed = True
@@ -197,8 +193,11 @@ class Run:
         if self.state == "draining":
             return Orders(acknowledged, "drain")
         do: Literal["pause", "run"] = "pause" if self.paused else "run"
-        start = Start(member.share, self.start - now)
-        return Orders(acknowledged, do, start, self.gates, self._met(), self.pauses.total)
+        again = self._sharing.rate if self.on_loss == "redistribute" else 0.0
+        start = Start(member.share, self.start - now, member.first, again)
+        adoptions = tuple(member.adoptions[member.adopted :])
+        met, delay = self._met(), self.pauses.total
+        return Orders(acknowledged, do, start, self.gates, met, delay, adoptions, member.adopted)
 
     def _met(self) -> tuple[int, ...]:
         """The meetings to which as many users of the whole fleet came as they wait for."""
@@ -217,6 +216,7 @@ class Run:
         if self.state == "done":
             return []
         self._lose_silent(now)
+        self._mind_losses(now)
         self._advance(now)
         entries = self._settle(now)
         if not self.active():
@@ -229,6 +229,7 @@ class Run:
         if stalled > 1.0:
             for member in self.members.values():
                 member.seen += stalled
+                member.cut += stalled
         self._ticked = now
 
     def _start_when_gathered(self, now: float) -> None:
@@ -236,37 +237,51 @@ class Run:
         if len(ready) < self.wanted:
             return
         weights = weights_of(self.plan.clients, [(member.name, member.hello.max_connections) for member in ready])
-        shares = _shares(weights, self.plan.total)
+        shares = shares_of(weights, self.plan.total)
         counts = [share.count(self.plan.total) for share in shares]
         idle = [member.name for member, count in zip(ready, counts, strict=True) if count == 0]
         if idle:
             self.fail(nothing_for(idle, self.plan, self.wanted), now)
             return
         for member, share, count in zip(ready, shares, counts, strict=True):
-            self._give(member, share, count, now)
+            self._sharing.give(member, share, count, now)
         self.state, self.start = "running", now + START_IN
         for member in self.members.values():
             if member.share is None:
                 self._warn(f"agent {member.name} was not ready in time; the run started without it")
 
-    def _give(self, member: Member, share: Share, count: int, now: float) -> None:
-        member.share, member.planned, member.seen = share, count, now
-        member.short = shortfall(member.hello.limits, count)
-        self.fanin.expect(member.name)
-        self.timeline.expect(member.name, count)
-        if member.short:
-            self._warn(one_line(member.warning, 500))
+    # What is lost.
 
     def _lose_silent(self, now: float) -> None:
         for member in self.active():
-            if now - member.seen > LOST_AFTER:
+            if now - member.cut > BROKEN_FOR:
+                self._lose(member, f"its connection broke, and it did not come back within {BROKEN_FOR:.0f} s")
+            elif now - member.seen > LOST_AFTER:
                 self._lose(member, f"silent for {now - member.seen:.0f} s")
 
     def _lose(self, member: Member, why: str) -> None:
+        self._release(member, self._sharing.living(member))
         gone = self.fanin.lose(member.name)
         self.timeline.lose(member.name)
         member.lost = True
         self._warn(f"agent {member.name} is lost ({why}): {gone.lost:,} open connections count as lost")
+
+    def _release(self, member: Member, living: int) -> None:
+        """What an agent leaves behind that ends, with so many users, is for others."""
+        if self._takes_reserves:
+            self._sharing.release(member, living)
+
+    def _mind_losses(self, now: float) -> None:
+        """Does what was asked for when something is lost."""
+        lost = self.total.lost or self.total.failed.get("lost") or any(one.lost for one in self.roster.sharers())
+        if lost and self.on_loss == "abort" and self.state == "running":
+            self.given_up = "something was lost, and --on-loss is abort"
+            self._warn(f"{self.given_up}: the run ends")
+            self._drain(now)
+        elif self._takes_reserves:
+            self._sharing.rehome(now - self.start, now)
+
+    # The phases of a run.
 
     def _advance(self, now: float) -> None:
         if self.state == "running" and not self.paused:
@@ -286,7 +301,8 @@ class Run:
     def _open_gate(self, now: float) -> None:
         """Opens the next gate once every agent waits at it, but not before the phases ahead of it are over."""
         gate, active = len(self.gates) + 1, self.active()
-        if gate <= self._spans[-1].gate and active and all(member.gate >= gate for member in active):
+        all_wait = active and all(member.gate >= gate for member in active)
+        if gate <= self._spans[-1].gate and all_wait and self._sharing.settled:
             before = max(span.end for span in self._spans if span.gate == gate - 1)
             over = self.pauses.real(self.pauses.paced(self.gates[-1] if self.gates else 0.0) + before)
             self.gates += (max(over, now - self.start + GATE_IN),)
@@ -336,12 +352,19 @@ class Run:
 
     def give_up_gathering(self, wait: float, now: float) -> None:
         """The fleet did not gather within `wait` seconds: the run is over, its failure names who is missing."""
-        self.fail(self._not_gathered(wait, now), now)
+        self.fail(self.roster.not_gathered(self.wanted, wait, now), now)
 
     def fail(self, failure: OperatorError, now: float) -> None:
         """The run can't start: it is over."""
         self.failure = failure
         self._finish(now)
+
+    # What else is seen of agents.
+
+    def hang_up(self, agent: str, now: float) -> None:
+        """The connection of an agent is broken; it may come on another one."""
+        member = self.members[agent]
+        member.cut = min(member.cut, now)
 
     def bury(self, name: str, why: str) -> None:
         """An agent is known to be dead: it is lost without waiting for its silence."""
@@ -351,22 +374,22 @@ class Run:
 
     # What may be known.
 
+    @property
+    def members(self) -> dict[str, Member]:
+        """The agents that joined, by their ids."""
+        return self.roster.members
+
     def ready(self, now: float) -> list[Member]:
         """The agents that looked at the target, will load it, and still speak."""
-        return [
-            member
-            for member in self.members.values()
-            if member.ready and not member.refusal and now - member.seen <= LOST_AFTER
-        ]
+        return self.roster.ready(now)
 
     def active(self) -> list[Member]:
         """The agents of which more is to come."""
-        return [member for member in self.members.values() if member.active]
+        return self.roster.active()
 
     def fleet(self) -> list[Member]:
-        """The agents that were given a share; before the start, all that joined."""
-        members = list(self.members.values())
-        return members if self.state == "gathering" else [member for member in members if member.share is not None]
+        """The agents that were given something to launch; before the start, all that joined."""
+        return list(self.members.values()) if self.state == "gathering" else self.roster.sharers()
 
     @property
     def paused(self) -> bool:
@@ -434,45 +457,12 @@ class Run:
         """Seconds since the common start, up to the end; 0 before it."""
         return max(0.0, min(now, self.end) - self.start)
 
-    def _not_gathered(self, wait: float, now: float) -> FleetError:
-        ready = self.ready(now)
-        here = f" ({', '.join(member.name for member in ready)})" if ready else ""
-        away = [member for member in self.members.values() if member not in ready]
-        missing = max(0, self.wanted - len(self.members))
-        others = [*_whys(away), *([f"{missing} never joined"] if missing else [])]
-        refused = not missing and all(member.refusal for member in away)
-        mend = "mend that" if refused else "start the missing agents, or ask for fewer with --agents"
-        return FleetError(
-            f"{len(ready)} of {self.wanted} agents were ready after {wait:.0f} s{here}; {'; '.join(others)}; {mend}"
-        )
-
     def take_news(self) -> list[News]:
         """What happened since it was last asked."""
-        news, self._news = self._news, []
-        return news
+        return self.newsroom.take()
 
     def _warn(self, text: str) -> None:
-        self._news.append(News(text))
-
-
-def _whys(members: list[Member]) -> list[str]:
-    """Why these are not ready, those together that have the same to say."""
-    alike: dict[str, list[str]] = {}
-    for member in members:
-        alike.setdefault(member.refusal, []).append(member.name)
-    return [
-        f"{', '.join(names)} {'refuses' if len(names) == 1 else 'refuse'}: {refusal}"
-        if refusal
-        else f"{', '.join(names)} fell silent or did not get ready"
-        for refusal, names in alike.items()
-    ]
-
-
-def _shares(weights: list[int], total: int) -> list[Share]:
-    """A share for each agent in proportion to what it can hold; nothing for anyone where that makes no sense."""
-    if not any(weights) or min(weights) < 0:
-        return [Share(1, ())] * len(weights)
-    return Share().split(weights, run_that_fits(total, weights))
+        self.newsroom.warn(text)
 
 
 def nothing_for(idle: Sequence[str], plan: Plan, agents: int) -> PlanError:

@@ -1,5 +1,6 @@
 """The coordinator's one HTTP port: agents' paths, JSON and metrics. It moves bytes and decides nothing."""
 
+import asyncio
 import json
 import os
 from collections import deque
@@ -57,6 +58,8 @@ class Server:
         self._clock = clock
         self._gate = Gate(token, public=public)
         self._rows: dict[int, bytes] = {}
+        self._lines: dict[str, asyncio.BaseTransport] = {}
+        """The connection on which each agent last spoke."""
         self._work = deque([(clock(), process_time())], maxlen=WORK_OF)
         """The time and the CPU seconds of this process by then, at each of the last settled seconds."""
         self.live = Live(run, describe)
@@ -105,6 +108,13 @@ class Server:
         if self.live.look(now):
             self._viewers.wake()
 
+    def broken(self) -> list[str]:
+        """The ids of the agents whose connections ended since it was last asked."""
+        ended = [agent for agent, line in self._lines.items() if line.is_closing()]
+        for agent in ended:
+            del self._lines[agent]
+        return ended
+
     def add_row(self, row: Row, line: bytes) -> None:
         """Takes a settled second, and its JSON to be asked for."""
         self.live.second(row)
@@ -137,9 +147,12 @@ class Server:
             return _error(409 if same else 426, str(refusal))
 
     async def _post(self, request: web.Request) -> web.Response:
-        post = _decode(await request.read(), Post)
+        agent, post = request.match_info["id"], _decode(await request.read(), Post)
         try:
-            return _reply(to_wire(self._run.post(request.match_info["id"], post, self._clock())))
+            orders = self._run.post(agent, post, self._clock())
+            if request.transport is not None:
+                self._lines[agent] = request.transport
+            return _reply(to_wire(orders))
         except UnknownAgentError:
             return _error(404, "no agent of this run has that id; join anew at /v1/agents")
         except BadPostError as mistake:
@@ -181,7 +194,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
     agents = [
         {
             "name": member.name,
-            "status": member.status,
+            "status": member.status_at(now),
             "refusal": member.refusal,
             "preflight": member.warning,
             "silent_s": round(now - member.seen, 1),

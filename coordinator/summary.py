@@ -53,7 +53,7 @@ def summary_of(run: Run, expectations: Sequence[Expectation], now: float) -> dic
         "histograms": summaries(total.histograms()),
         "counters": in_order(total.counters),
         "timings": summaries(in_order(total.timings)),
-        "tracebacks": {reason: traceback_file(reason) for reason in sorted(run.sampled)},
+        "tracebacks": {reason: traceback_file(reason) for reason in sorted(run.newsroom.sampled)},
         "phases": msgspec.to_builtins(run.stages()),
         "pauses": run.pauses.spans(),
         "agents": [_agent(run, member) for member in run.fleet()],
@@ -79,7 +79,7 @@ def rate_achieved(timeline: Timeline) -> float:
 def _verdict(run: Run, expectations: list[dict[str, Any]]) -> str:
     if run.by_hand:
         return "stopped"
-    if run.state != "done" or not any(member.finished for member in run.fleet()):
+    if run.given_up or run.state != "done" or not any(member.finished for member in run.fleet()):
         return "lost"
     held = all(expectation["held"] for expectation in expectations)
     return "pass" if held and not run.aborted else "fail"

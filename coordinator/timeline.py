@@ -100,6 +100,10 @@ class Timeline:
         self._agents[name] = Tally()
         self.rss_peak[name] = 0
 
+    def give(self, name: str, share: int) -> None:
+        """An agent has another number of connections from now on."""
+        self._shares[name] = share
+
     def lose(self, name: str) -> None:
         """The seconds this agent still owed will never come."""
         for number, partial in list(self._partial.items()):

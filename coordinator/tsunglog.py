@@ -108,7 +108,7 @@ class TsungLog:
         before.merge(interval)
         self._interval = Tally()
         counters = _counters(before, scripted=self._scripted)
-        connected = Ledger.of(0, before).open
+        connected = Ledger.of(None, before).open
         dump = Dump(
             at=self._began + second,
             users=self._users,

@@ -76,9 +76,9 @@ class Agent:
         total = Tally()
         total.merge(self._past)
         if self.engagement is None:
-            return Reading(agent=None, ledger=Ledger.of(0, total), total=total, workers=())
+            return Reading(agent=None, ledger=Ledger.of(None, total), total=total, workers=())
         total.merge(self.engagement.pool.fanin.total)
-        return Reading(agent=None, ledger=Ledger.of(0, total), total=total, workers=self.engagement.pool.vitals())
+        return Reading(agent=None, ledger=Ledger.of(None, total), total=total, workers=self.engagement.pool.vitals())
 
 
 def _hello(settings: Settings) -> Hello:

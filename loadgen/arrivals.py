@@ -59,18 +59,25 @@ class Share(msgspec.Struct, frozen=True):
             (run for run, (at, next_) in enumerate(pairwise(self.positions), 1) if next_ > at + 1), len(self.positions)
         )
 
-    def split(self, weights: Sequence[int], run: int = 1) -> list["Share"]:
+    def split(self, weights: Sequence[int], run: int = 1, total: int | None = None) -> list["Share"]:
         """Parts in proportion to the weights (not negative, not all 0), interleaved as evenly as they go.
 
-        Each turn takes `run` numbers of this share in a row.
+        Each turn takes `run` numbers of this share in a row. With a `total` no numbers from that on are looked at:
+        shares of shares of shares then never have more positions than numbers.
         """
         pattern = [index for index in interleave(weights) for _ in range(run)]
+        turns = len(pattern) if total is None else min(len(pattern), -(-total // self.length))
         mine: list[list[int]] = [[] for _ in weights]
-        for turn in range(len(pattern)):
+        for turn in range(turns):
             for place, position in enumerate(self.positions):
-                index = turn * len(self.positions) + place
-                mine[pattern[index % len(pattern)]].append(turn * self.length + position)
+                number, index = turn * self.length + position, turn * len(self.positions) + place
+                if total is None or number < total:
+                    mine[pattern[index % len(pattern)]].append(number)
         return [Share(self.length * len(pattern), tuple(positions)) for positions in mine]
+
+
+NOBODY = Share(1, ())
+"""No numbers at all."""
 
 
 def run_that_fits(total: int, weights: Sequence[int], most: int = LONGEST_RUN) -> int:

@@ -8,8 +8,9 @@ from asyncio import StreamReader, StreamReaderProtocol, WriteTransport
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from time import monotonic
 
+from loadgen.adoption import Adoption, Remains
 from loadgen.errors import FleetError
-from loadgen.wire import Rehearsal, Rehearsed, from_wire, to_wire
+from loadgen.wire import Job, Rehearsal, Rehearsed, from_wire, to_wire
 
 LINE = 16 << 20
 """The longest line a worker may write, in bytes."""
@@ -28,6 +29,9 @@ class Crew:
         self.finished = False
         self.gate = 0
         """The gate at which it waits; 0: it does not."""
+        self.job: Job | None = None
+        self.held: list[Remains] = []
+        """All that it was given to launch."""
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         """Its exit code, negative for a signal."""
         self._writer = writer
@@ -48,6 +52,17 @@ class Crew:
         if not line:
             return Rehearsed(f"a worker ended while it imported the session ({await self.last_words()})")
         return from_wire(line, Rehearsed)
+
+    def employ(self, job: Job) -> None:
+        """Gives it its job."""
+        self.job, self.heard = job, monotonic()
+        self.held = [Remains(job.share), *(adoption.remains for adoption in job.adoptions)]
+        self.say(to_wire(job) + b"\n")
+
+    def adopt(self, adoption: Adoption) -> None:
+        """Gives it more to launch."""
+        self.held.append(adoption.remains)
+        self.say(b"adopt %s\n" % to_wire(adoption))
 
     def say(self, line: bytes) -> None:
         """Writes to its standard input; it may be dead already, which its output tells."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from itertools import repeat
 from time import monotonic, process_time
 
 import aiohttp
@@ -55,12 +56,18 @@ class Engagement:
         """Meetings that the workers know to be over."""
         self._pauses = False, 0.0
         """Whether the workers were told of a pause, and how long all pauses so far have taken."""
+        self._adopted = 0
+        """How many adoptions the workers were given."""
+        self._adopted_in = 0
+        """The second in which they got the last one."""
+        self._accounted = 0
+        """How many of them the seconds told so far tell of."""
         self._gates = 0
         """How many gates the workers were told of."""
         self._draining = False
         self._over = False
         self._patience = settings.orphan_after
-        self._heard = self._spoke = monotonic()
+        self._heard = self._spoke = self._begin = monotonic()
 
     async def serve(self) -> None:
         """Serves this run to its end: the coordinator's word, or its silence."""
@@ -126,6 +133,8 @@ class Engagement:
         self.pool.notes.clear()
         for second in self.pool.settled():
             self._outbox[second.number] = second
+            if second.number > self._adopted_in:
+                self._accounted = self._adopted
 
     async def _speak(self) -> None:
         """Posts what is not acknowledged; a failure changes nothing, the next beat posts it again."""
@@ -164,6 +173,7 @@ class Engagement:
             gate=self.pool.gate,
             workers=self.pool.vitals(),
             agent_cpu_s=process_time(),
+            adopted=self._adopted if self.pool.finished else self._accounted,
             notes=tuple(self._notes),
             abort=self.pool.abort,
             tracebacks={reason: text for reason, text in self.pool.tracebacks.items() if reason not in self._told},
@@ -173,9 +183,10 @@ class Engagement:
         for number in [number for number in self._outbox if number <= orders.acknowledged]:
             del self._outbox[number]
         if orders.do in ("run", "pause") and orders.start is not None and self._running is None:
-            self._running = asyncio.create_task(self._run(orders.start))
+            self._running = asyncio.create_task(self._run(orders, orders.start))
         elif orders.do in ("run", "pause"):
             self._pace(orders)
+            self._adopt(orders)
             self._open(orders.gates)
             self._meet(orders.met)
         elif orders.do == "drain":
@@ -202,6 +213,21 @@ class Engagement:
             self.pool.open_gate(gate, at)
         self._gates = len(gates)
 
+    def _adopt(self, orders: Orders) -> None:
+        """Hands adoptions to the workers, once those have their jobs."""
+        if self._running is None or not self._running.done():
+            return
+        for adoption in orders.adoptions[max(0, self._adopted - orders.adopted) :]:
+            if not self.pool.adopt(adoption):
+                return
+            again, fresh = adoption.remains.again(), adoption.remains.fresh(self._welcome.plan.total)
+            log.info("takes up a part of what was lost: %d to be launched again, %d for the first time", again, fresh)
+            self._count_adopted(1)
+
+    def _count_adopted(self, count: int) -> None:
+        self._adopted += count
+        self._adopted_in = int(monotonic() - self._begin)
+
     def _meet(self, met: tuple[int, ...]) -> None:
         """Tells the workers of meetings that are over, as far as they have not heard of them."""
         for users in met:
@@ -209,44 +235,51 @@ class Engagement:
                 self._met.add(users)
                 self.pool.met(users)
 
-    async def _run(self, start: Start) -> None:
-        begin = monotonic() + start.after
-        share = start.share.count(self._welcome.plan.total)
+    async def _run(self, orders: Orders, start: Start) -> None:
+        adoptions, self._pauses = orders.adoptions, (False, orders.delay)
+        self._begin = begin = monotonic() + start.after
+        total = self._welcome.plan.total
+        share = start.share.count(total) + sum(adoption.remains.wanted(total) for adoption in adoptions)
         short = shortfall(self._limits, share)
         if short is not None:
             self._note(
                 f"{self._welcome.name}: share {share:,}, but {short.resource} gives out first at "
                 f"{short.connections:,} ({short.detail}); {short.mend}"
             )
-        jobs = self._jobs(start, begin)
+        jobs = self._jobs(orders, start, share)
         log.info("opens %d connections with %d workers", share, len(jobs))
         self.pool.expect_silence_until(begin)
-        await self.pool.run(jobs)
+        await self.pool.run(jobs, start.again)
+        self._count_adopted(len(adoptions))
         self.pool.expect_silence_until(max(begin, monotonic()))
         if self._draining:
             self.pool.drain()
 
-    def _jobs(self, start: Start, begin: float) -> list[Job]:
+    def _jobs(self, orders: Orders, start: Start, share: int) -> list[Job]:
         """One job a worker: its part of the share, its own ports, its part of the capacity."""
-        plan, share = self._welcome.plan, start.share.count(self._welcome.plan.total)
+        plan = self._welcome.plan
         count = min(self._workers_for(share), share)
         even = [1] * count
         parts = start.share.split(even, run_that_fits(share, even, start.share.run))
+        taken = zip(*(adoption.split(even, plan.total) for adoption in orders.adoptions), strict=True)
         most, extra = divmod(self._settings.most, count)
         ends = self._ends()
         return [
             Job(
                 plan=plan,
                 share=part,
-                start=begin,
+                start=self._begin,
                 destinations=tuple(
                     place.destination(replace(end, worker=number, workers=count))
                     for place, end in zip(self._places, ends, strict=True)
                 ),
                 most_open=most + (number < extra),
                 agent=self._welcome.name,
+                adoptions=own,
+                first=start.first,
+                delay=orders.delay,
             )
-            for number, part in enumerate(parts)
+            for number, (part, own) in enumerate(zip(parts, taken if orders.adoptions else repeat(()), strict=False))
         ]
 
     def _ends(self) -> list[Sources]:
@@ -256,7 +289,7 @@ class Engagement:
         ends = []
         for place in self._places:
             pairs = len(place.sources) * (len(ports) - len(left_out))
-            first = pairs_before(self._welcome.index, self._welcome.agents, pairs)
+            first = pairs_before(self._welcome.index % self._welcome.agents, self._welcome.agents, pairs)
             ends.append(Sources(place.sources, ports.start, ports.stop - 1, start=first, left_out=left_out))
         return ends
 

@@ -5,11 +5,13 @@ Everything periodic happens in ticks of twenty milliseconds; launches happen whe
 
 from asyncio import Future, get_running_loop
 from collections.abc import Callable, Iterator, Sequence
-from heapq import heappop, heappush
-from itertools import islice
+from heapq import heapify, heappop, heappush, merge
+from itertools import dropwhile, islice
 from math import inf
 from time import monotonic
 
+from loadgen.adoption import Adoption
+from loadgen.arrivals import Share
 from loadgen.book import Book, Deadlines, microseconds
 from loadgen.connection import FAILED, OPEN, Connection
 from loadgen.drain import Drain
@@ -42,16 +44,24 @@ CHURN, STORM = "churn", "storm"
 """The reasons of those whom a phase sends away."""
 RETRY_AFTER = 1.0
 """Seconds after which someone comes back who could not connect."""
+Arrival = tuple[float, int, float]
+"""When someone is launched at the earliest, its number, and when it was due: both the same unless it was adopted.
+
+All pauses come on top of both.
+"""
 
 
 class Casting:
     """What follows from a user's number: which role and which target it has, and behind each gate who is due when."""
 
     def __init__(
-        self, dues: Callable[[int], Iterator[tuple[int, float]]], role: Callable[[int], int],
+        self, dues: Callable[[Share, int], Iterator[tuple[int, float]]], share: Share, role: Callable[[int], int],
         target: Callable[[int], int], gates: int = 1,
     ) -> None:  # fmt: skip
         self.dues = dues
+        """Who of a share is due behind a gate, and how long after its opening."""
+        self.share = share
+        """Of this worker's own."""
         self.role = role
         self.target = target
         self.gates = gates
@@ -62,7 +72,7 @@ class Engine:
 
     def __init__(
         self, start: float, most_open: int, book: Book, routes: Sequence[Route], cast: Casting, turnover: Turnover,
-        connect_within: float,
+        connect_within: float, delay: float = 0.0,
     ) -> None:  # fmt: skip
         self.book = book
         self.start = start
@@ -75,16 +85,19 @@ class Engine:
         """Visits that hold no connection now."""
         self._most_open = most_open
         self._cast = cast
+        self._gates = cast.gates
         self._turnover = turnover
         self._storm: Storm | None = None
         self._looked = -inf
-        self._gate, self._opened_at = 0, start
-        self._dues = cast.dues(0)
-        self._next = next(self._dues, None)
+        self._opened_at = [start]
+        """When each gate opened, as far as they are open, less the pauses before that."""
+        self._adoptions: list[Adoption] = []
+        self._arrivals: Iterator[Arrival] = self._own(0)
+        self._next = next(self._arrivals, None)
         self._returns: list[tuple[float, int]] = []
         """A heap of when users come back."""
         self._paused = False
-        self._delay = 0.0
+        self._delay = delay
         """Seconds that all pauses so far have taken."""
         self._turned = 0
         self._meetings: dict[int, Future[None]] = {}
@@ -95,14 +108,19 @@ class Engine:
     @property
     def finished(self) -> bool:
         """Whether nothing is open and nothing is to come."""
-        to_come = self._next is not None or self._returns or self._gate + 1 < self._cast.gates
+        to_come = self._next is not None or self._returns or self._gate + 1 < self._gates
         return not (to_come or self.connections or self.idlers)
 
     @property
     def waits_at(self) -> int:
         """The gate at which it waits: more come only behind it, and all sessions are over. 0: it does not wait."""
         busy = self._next is not None or self._returns or self.connections or self.idlers
-        return self._gate + 1 if not busy and self._gate + 1 < self._cast.gates else 0
+        return self._gate + 1 if not busy and self._gate + 1 < self._gates else 0
+
+    @property
+    def _gate(self) -> int:
+        """The last gate that is open."""
+        return len(self._opened_at) - 1
 
     @property
     def draining(self) -> bool:
@@ -113,24 +131,48 @@ class Engine:
         """What it holds, counted on the objects themselves."""
         connecting = len(self.connecting)
         arriving = sum(visit.due is not None for visit in self.idlers)
-        return Held(connecting=connecting + arriving, open=len(self.connections) - connecting)
+        return Held(connecting + arriving, len(self.connections) - connecting, len(self._returns))
 
     def drain(self, now: float) -> None:
         """Launches nothing more and closes every connection in good order, within DRAIN_WITHIN seconds."""
         if self._drain is None:
             self._next = None
             self._returns.clear()
-            self._gate = self._cast.gates
+            self._gates = 0
             self._drain = Drain(self.connections, now, turn=TICK, within=DRAIN_WITHIN - 2 * CLOSE_WITHIN)
             self._cut_at = now + DRAIN_WITHIN
 
     def open_gate(self, gate: int, at: float) -> None:
         """Whoever is due behind a gate may come from then on; harmless when that was told before."""
         if gate == self._gate + 1 and self._drain is None:
-            self._gate, self._opened_at = gate, at
-            self._turnover.open_gate(gate, at - self.start - self._delay)
-            self._dues = self._cast.dues(gate)
-            self._next = next(self._dues, None)
+            self._opened_at.append(at - self._delay)
+            self._turnover.open_gate(gate, at - self._delay - self.start)
+            self._expect(self._own(gate), *(self._adopted(adoption, gate) for adoption in self._adoptions))
+
+    def adopt(self, adoption: Adoption) -> None:
+        """Takes up what is left of somebody's share: who had been launched comes again, the rest when it is due."""
+        if self._drain is None:
+            self._adoptions.append(adoption)
+            self._turnover.take(adoption.remains.share.part)
+            self._returns += [(self.start + at, number) for at, number in adoption.again()]
+            heapify(self._returns)
+            self._expect(*(self._adopted(adoption, gate) for gate in range(self._gate + 1)))
+
+    def _own(self, gate: int) -> Iterator[Arrival]:
+        opened = self._opened_at[gate]
+        return ((opened + due, number, opened + due) for number, due in self._cast.dues(self._cast.share, gate))
+
+    def _adopted(self, adoption: Adoption, gate: int) -> Iterator[Arrival]:
+        """Whose time has passed comes no faster than those who come again, and is late."""
+        opened, start, remains = self._opened_at[gate], self.start - self._delay, adoption.remains
+        dues = dropwhile(lambda due: due[0] < remains.below, self._cast.dues(remains.share, gate))
+        return ((max(opened + due, start + adoption.not_before(number)), number, opened + due) for number, due in dues)
+
+    def _expect(self, *more: Iterator[Arrival]) -> None:
+        """Puts further arrivals among those to come."""
+        pending = iter(() if self._next is None else (self._next,))
+        self._arrivals = merge(pending, self._arrivals, *more)
+        self._next = next(self._arrivals, None)
 
     def pause(self) -> None:
         """Launches nothing more until it is told to go on; phases stand still, sessions go on."""
@@ -139,7 +181,6 @@ class Engine:
     def resume(self, delay: float) -> None:
         """Goes on where it was, everything still to come put off; all pauses so far have taken `delay` seconds."""
         more, self._delay, self._paused = delay - self._delay, delay, False
-        self._opened_at += more
         self._returns = [(due + more, number) for due, number in self._returns]  # still a heap
 
     def met(self, users: int) -> None:
@@ -204,13 +245,13 @@ class Engine:
                 self._launch(heappop(self._returns)[1], due)
             else:
                 assert self._next is not None
-                number = self._next[0]
-                self._next = next(self._dues, None)
-                self._launch(number, due)
+                _, number, due = self._next
+                self._next = next(self._arrivals, None)
+                self._launch(number, due + self._delay)
         return now
 
     def _next_due(self) -> float:
-        due = self._next[1] + self._opened_at if self._next is not None else inf
+        due = self._next[0] + self._delay if self._next is not None else inf
         return min(due, self._returns[0][0]) if self._returns else due
 
     def _launch(self, number: int, due: float) -> None:

@@ -49,14 +49,25 @@ class Source(msgspec.Struct):
     living: bool = True
     """Whether seconds are still to come from it."""
 
+    @property
+    def launched(self) -> int:
+        """How many of its numbers it launched for the first time."""
+        return self.total.launched - self.total.relaunched
+
+    @property
+    def users(self) -> int:
+        """How many users it has, those included that are about to come back."""
+        return self.total.sessions_started - self.total.sessions_done + self.last.held.coming
+
 
 class FanIn:
     """Seconds by source. `patience` is how many seconds a released one may lag behind the newest: 0 waits for ever.
 
-    Sources are declared with `expect`, and end with `finish` (all is said) or `lose` (it died).
+    Sources are declared with `expect`, and end with `finish` (all is said) or `lose` (it died). `first` is the first
+    second that there is.
     """
 
-    def __init__(self, patience: int = 0) -> None:
+    def __init__(self, patience: int = 0, first: int = 0) -> None:
         self.sources: dict[str, Source] = {}
         self.total = Tally()
         """Everything every source ever reported."""
@@ -64,8 +75,13 @@ class FanIn:
         self._parts: dict[int, dict[str, Second]] = {}
         self._partial: dict[int, dict[str, Second]] = {}
         """Seconds released incomplete: what they had, until the rest comes."""
-        self._next = 0
-        self._newest = -1
+        self._next = first
+        self._newest = first - 1
+
+    @property
+    def next(self) -> int:
+        """The next second to be released."""
+        return self._next
 
     def expect(self, name: str, first: int = 0) -> None:
         """Declares a source that reports every second from `first` on."""
@@ -92,7 +108,7 @@ class FanIn:
         if not source.living:
             return Tally()
         source.living = False
-        gone = Ledger.of(0, source.total)
+        gone = Ledger.of(None, source.total)
         tally = Tally(
             lost=gone.open,
             failed={"lost": gone.connecting} if gone.connecting else {},

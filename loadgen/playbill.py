@@ -23,12 +23,12 @@ def engine_for(job: Job, book: Book, loop: asyncio.AbstractEventLoop) -> Engine:
     plan = job.plan
     routes = _routes(job, book, loop)
     schedule = plan.schedule
-    cast = Casting(
-        lambda gate: schedule.dues(job.share, gate), role=plan.behaviour_of, target=plan.target_of, gates=schedule.gates
-    )
+    cast = Casting(schedule.dues, job.share, role=plan.behaviour_of, target=plan.target_of, gates=schedule.gates)
     turnover = Turnover(tuple(zip(plan.phases, schedule.spans, strict=False)), job.share.part, plan.seed)
-    engine = Engine(job.start, job.most_open, book, routes, cast, turnover, plan.transport.connect_timeout)
+    engine = Engine(job.start, job.most_open, book, routes, cast, turnover, plan.transport.connect_timeout, job.delay)
     engine.roles = [_role(engine, behaviour, plan, job.agent) for behaviour in plan.behaviours]
+    for adoption in job.adoptions:
+        engine.adopt(adoption)
     return engine
 
 

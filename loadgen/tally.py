@@ -146,11 +146,14 @@ class Held(msgspec.Struct):
 
     connecting: int = 0
     open: int = 0
+    coming: int = 0
+    """Users that are gone and will be launched again."""
 
     def merge(self, other: "Held") -> None:
         """Adds the other's connections to these."""
         self.connecting += other.connecting
         self.open += other.open
+        self.coming += other.coming
 
 
 class Ledger(msgspec.Struct, frozen=True):
@@ -169,12 +172,12 @@ class Ledger(msgspec.Struct, frozen=True):
     late: int
 
     @classmethod
-    def of(cls, planned: int, total: Tally) -> "Ledger":
-        """The ledger after everything in `total` happened; 0 planned means that nobody knows how many are.
+    def of(cls, numbers: int | None, total: Tally) -> "Ledger":
+        """The ledger of so many of the plan's numbers after everything in `total` happened; None: nobody knows them.
 
         What was launched beyond the plan's numbers counts as planned too.
         """
-        planned += total.relaunched if planned else 0
+        planned = 0 if numbers is None else numbers + total.relaunched
         return cls(
             planned=planned,
             not_started=planned - total.launched,

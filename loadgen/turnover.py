@@ -43,6 +43,10 @@ class Turnover:
         """The phases behind this gate begin now."""
         self._gates[gate] = age
 
+    def take(self, fraction: float) -> None:
+        """Somebody else's part of the fleet is this worker's from now on."""
+        self._fraction += fraction
+
     def keeps(self, age: float) -> bool:
         """Whether those come back now whose session ends."""
         return any(phase.keep and begin <= age < end for phase, begin, end in self._times())

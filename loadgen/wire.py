@@ -8,13 +8,14 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from loadgen.adoption import Adoption
 from loadgen.arrivals import Share
 from loadgen.behaviour import PythonSession
 from loadgen.capacity import Limit
 from loadgen.fanin import Second
 from loadgen.plan import Plan
 
-WIRE = 2
+WIRE = 3
 """The version of these messages; a coordinator and an agent of different ones do not work together."""
 
 Message = TypeVar("Message")
@@ -82,6 +83,12 @@ class Job(msgspec.Struct, tag=True):
     """How many connections this worker may hold at once; numbers that are due wait for a place."""
     agent: str = ""
     """The name that its agent goes by."""
+    adoptions: tuple[Adoption, ...] = ()
+    """What it takes up of the lost."""
+    first: int = 0
+    """The first second that it reports."""
+    delay: float = 0.0
+    """Seconds that all pauses have taken before it got this job."""
 
 
 class Report(msgspec.Struct):
@@ -150,6 +157,8 @@ class Post(msgspec.Struct):
     """All its workers that live wait at this gate, or at a later one; 0: they do not."""
     workers: tuple[WorkerVitals, ...] = ()
     agent_cpu_s: float = 0.0
+    adopted: int = 0
+    """How many adoptions its workers have, and these seconds tell of."""
     notes: tuple[str, ...] = ()
     abort: str = ""
     """Why a session asks for the end of the whole run, if any does."""
@@ -162,6 +171,10 @@ class Start(msgspec.Struct):
 
     share: Share
     after: float
+    first: int = 0
+    """The first second that it reports."""
+    again: float = 0.0
+    """Launches a second by which it brings back what a worker held that died; 0: not at all."""
 
 
 class Orders(msgspec.Struct):
@@ -179,6 +192,10 @@ class Orders(msgspec.Struct):
     """The meetings that are over, by how many users they waited for; repeated too."""
     delay: float = 0.0
     """Seconds by which pauses have put off what is still to come; repeated too."""
+    adoptions: tuple[Adoption, ...] = ()
+    """What it takes up of the lost; repeated until it says by their number that it has them."""
+    adopted: int = 0
+    """How many came before those."""
 
 
 def to_wire(message: Any) -> bytes:

@@ -17,6 +17,7 @@ from typing import NoReturn
 import msgspec
 import uvloop
 
+from loadgen.adoption import Adoption
 from loadgen.book import Book, microseconds
 from loadgen.engine import CLOSE_WITHIN
 from loadgen.fanin import Second
@@ -40,7 +41,7 @@ class Worker(asyncio.Protocol):
         self._pipe = pipe
         self._printed = printed
         self._start = job.start
-        self._second = 0
+        self._second = job.first
         self._book = Book(hash((job.plan.seed, job.share.positions[:1])), CLOSE_WITHIN)
         self._engine = engine_for(job, self._book, loop)
         self._out: asyncio.WriteTransport | None = None
@@ -65,11 +66,13 @@ class Worker(asyncio.Protocol):
     def _obey(self, word: bytes, *about: bytes) -> None:
         """What the agent asks for.
 
-        `drain`, `stop`, `pause`, `resume SECONDS` (all pauses so far have taken so long), `gate N SECONDS` (when after
-        the start of the run gate N opens), `met N` (so many users came).
+        `drain`, `stop`, `adopt ADOPTION`, `pause`, `resume SECONDS` (all pauses so far have taken so long), `gate N
+        SECONDS` (when after the start of the run gate N opens), `met N` (so many users came).
         """
         if word == b"gate":
             self._engine.open_gate(int(about[0]), self._start + float(about[1]))
+        elif word == b"adopt":
+            self._engine.adopt(from_wire(about[0], Adoption))
         elif word == b"met":
             self._engine.met(int(about[0]))
         elif word == b"pause":

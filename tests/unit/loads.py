@@ -3,7 +3,7 @@
 import asyncio
 from time import monotonic
 
-from loadgen.arrivals import Share
+from loadgen.arrivals import NOBODY, Share
 from loadgen.behaviour import Loop
 from loadgen.book import Book
 from loadgen.dialer import Dialer
@@ -20,7 +20,7 @@ from tests.unit.wire_ends import until
 
 def only(dues):
     """One role, one target, one gate."""
-    return Casting(lambda _: iter(dues), role=lambda _: 0, target=lambda _: 0)
+    return Casting(lambda _, __: iter(dues), Share(), role=lambda _: 0, target=lambda _: 0)
 
 
 class Load:
@@ -28,7 +28,7 @@ class Load:
 
     def __init__(
         self, plan: Plan, port: int, *, source: str, ports: range, session=None, late=0.0, most_open=1000, tls=None,
-        phases=(),
+        phases=(), nobody=False,
     ) -> None:  # fmt: skip
         self.plan = plan
         self.book = Book(seed=1, close_within=1.0)
@@ -37,7 +37,7 @@ class Load:
         route = Route(plan.target, f"127.0.0.1:{port}", "/", self.dialer)
         start = monotonic() - late
         turnover = Turnover(phases, 1.0, plan.seed)
-        cast = only(plan.schedule.dues(Share()))
+        cast = Casting(plan.schedule.dues, NOBODY if nobody else Share(), role=lambda _: 0, target=lambda _: 0)
         self.engine = Engine(start, most_open, self.book, (route,), cast, turnover, 30.0)
         self.engine.roles = [self._role(session)]
         self.ticking = asyncio.create_task(self._tick())

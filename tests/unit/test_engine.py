@@ -13,7 +13,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Response
 
-from loadgen.arrivals import Span
+from loadgen.adoption import Adoption, Remains
+from loadgen.arrivals import Share, Span
 from loadgen.book import Book
 from loadgen.connection import Connection
 from loadgen.engine import LATE, SLUMBER, TICK, Engine
@@ -256,3 +257,50 @@ async def test_the_built_in_sessions_take_as_many_turns_as_the_plan_says(ping, p
     async with load(plan(max=1, ping=ping, loops=3, think=0.02)) as running:
         assert (await running.over()).closed == {"done": 1}
         assert (running.tally.pings, running.tally.messages_sent) == (pings, messages)
+
+
+# What is taken up of the lost.
+
+
+async def test_who_takes_up_a_share_launches_again_who_had_been_and_the_others_for_the_first_time():
+    async with load(plan(max=20), nobody=True) as running:
+        running.engine.adopt(Adoption(Remains(Share(), 4, 10), at=0.0, pace=500.0))
+        await until(lambda: running.tally.opened == 16)
+        assert running.tally.launched == 16
+        assert running.tally.relaunched == 6
+        assert running.engine.held().coming == 0
+        assert running.ledger.breaches(running.engine.held()) == []
+
+
+async def test_what_comes_again_waits_for_its_time_and_is_told_of_until_then():
+    async with load(plan(max=20), nobody=True) as running:
+        running.engine.adopt(Adoption(Remains(Share(), 0, 20), at=3600.0, pace=500.0))
+        await asyncio.sleep(0.1)
+        assert running.engine.held() == Held(coming=20)
+        assert not running.engine.finished
+
+
+async def test_what_should_have_come_long_ago_comes_no_faster_than_asked_and_is_late():
+    async with load(plan(max=20, rate=10_000.0), late=2.0, nobody=True) as running:
+        running.engine.adopt(Adoption(Remains(Share(), 0, 0), at=2.0, pace=50.0))
+        await until(lambda: running.tally.launched >= 5)
+        assert running.tally.launched < 20
+        assert running.tally.late == running.tally.launched
+        assert running.tally.relaunched == 0
+        assert running.tally.lag.summary()["p50"] >= 1900
+
+
+async def test_what_is_taken_up_comes_beside_the_own_share():
+    async with load(plan(max=20)) as running:
+        running.engine.adopt(Adoption(Remains(Share(), 0, 20), at=0.0, pace=500.0))
+        await until(lambda: running.tally.opened == 40)
+        assert running.tally.relaunched == 20
+
+
+async def test_a_drain_launches_nothing_of_what_was_taken_up():
+    async with load(plan(max=20), nobody=True) as running:
+        running.engine.adopt(Adoption(Remains(Share(), 0, 10), at=3600.0, pace=500.0))
+        running.engine.drain(monotonic())
+        running.engine.adopt(Adoption(Remains(Share(), 0, 10), at=0.0, pace=500.0))
+        await until(lambda: running.engine.finished)
+        assert running.tally.launched == 0

@@ -111,7 +111,7 @@ def test_what_sessions_count_and_time_themselves_goes_by_its_name():
 def test_reconnects_make_no_agent_know_what_has_not_started():
     total = Tally(launched=10, relaunched=4, opened=10)
 
-    _, samples = scrape(Reading(None, Ledger.of(0, total), total))
+    _, samples = scrape(Reading(None, Ledger.of(None, total), total))
 
     assert samples["loadgen_connections_relaunched_total",] == 4
     assert ("loadgen_connections", ("state", "not_started")) not in samples

@@ -203,7 +203,7 @@ def test_what_is_launched_beyond_the_plan_is_planned_too():
 
 
 def test_where_nobody_knows_what_is_planned_reconnects_change_nothing():
-    assert Ledger.of(0, Tally(launched=13, relaunched=4)).planned == 0
+    assert Ledger.of(None, Tally(launched=13, relaunched=4)).planned == 0
 
 
 @pytest.mark.parametrize(

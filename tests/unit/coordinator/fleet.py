@@ -21,7 +21,7 @@ def ready(**fields):
 
 def opened(number, count, *, held=None, rtt=4000):
     """A second in which so many connections opened; `held` is how many its agent then holds."""
-    tally = Tally(launched=count, opened=count, pings=count, pongs=count)
+    tally = Tally(launched=count, opened=count, pings=count, pongs=count, sessions_started=count)
     for _ in range(count):
         tally.handshake.record(3000)
         tally.ping_rtt.record(rtt)
@@ -30,7 +30,9 @@ def opened(number, count, *, held=None, rtt=4000):
 
 def drained(number, count):
     """A second in which all of so many connections were closed."""
-    return Second(number, Tally(closed={"drained": count}), Held(), cpu_s=0.1 * number, rss=1 << 20)
+    return Second(
+        number, Tally(closed={"drained": count}, sessions_done=count), Held(), cpu_s=0.1 * number, rss=1 << 20
+    )
 
 
 def seconds(*items, finished=False):

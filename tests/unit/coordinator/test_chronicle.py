@@ -1,7 +1,8 @@
 """The log of events of a run."""
 
 from coordinator.chronicle import Chronicle
-from coordinator.run import LOST_AFTER, Run
+from coordinator.roster import LOST_AFTER
+from coordinator.run import Run
 from tests.unit.coordinator.fleet import PLAN, hello, opened, ready, seconds
 
 

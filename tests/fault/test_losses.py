@@ -1,0 +1,159 @@
+"""Parts of a real fleet are killed and stopped while it runs: what they held is lost in the ledger, and comes again."""
+
+import os
+import signal
+from contextlib import ExitStack
+
+import pytest
+
+from tests.processes import Agent, Coordinator, agent, coordinator, eventually, opens, target
+
+LOAD = ("--rate", "500", "--think", "1", "--hold", "600")
+
+
+@pytest.fixture(scope="module")
+def server():
+    """One target for all these tests."""
+    with target("--workers", "1") as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(server):
+    """Whatever a test did, nothing is open once its processes are gone."""
+    yield
+    opens(server, 0)
+
+
+def open_in(coord: Coordinator, count: int, lost: int = 0) -> dict:
+    """The run once its own ledger has so many connections open, and so many lost."""
+
+    def look():
+        state = coord.state()
+        ledger = state["ledger"]
+        return state if (ledger["open"], ledger["lost"]) == (count, lost) else None
+
+    return eventually(look, lambda: f"{count} open, {lost} lost: {coord.state()['ledger']} {coord.err}")
+
+
+def fleet(stack: ExitStack, coord: Coordinator, count: int, *options: str) -> list[Agent]:
+    """So many agents, named a1, a2…"""
+    return [
+        stack.enter_context(agent(coord.url, "--name", f"a{number}", "--once", *options))
+        for number in range(1, count + 1)
+    ]
+
+
+def adds_up(state: dict) -> None:
+    """The agents' ledgers together are the fleet's."""
+    ledger = state["ledger"]
+    for name in ("planned", "not_started", "launched", "opened", "open", "lost"):
+        assert sum(one["ledger"][name] for one in state["agents"]) == ledger[name], name
+
+
+def ends_well(coord: Coordinator, planned: int, lost: int) -> dict:
+    """Drained by hand, with the ledger complete: what was lost was launched again."""
+    coord.send(signal.SIGINT)
+    assert coord.end() == 130, coord.err
+    summary = coord.summary()
+    assert summary["lost"] == lost
+    assert summary["planned"] == summary["launched"] == planned + summary["relaunched"]
+    assert summary["opened"] == summary["closed"]["drained"] + lost
+    return summary
+
+
+def test_what_a_killed_agent_held_is_opened_again_by_the_others(tmp_path, server):
+    with ExitStack() as stack:
+        coord = stack.enter_context(coordinator(tmp_path, *LOAD, "--max", "400", "--agents", "4", server.ws))
+        agents = fleet(stack, coord, 4)
+        open_in(coord, 400)
+        before = server.stats()["opened"]
+        agents[1].send(signal.SIGKILL)
+        coord.says(r"agent a2 is lost \(its connection broke")
+        state = open_in(coord, 400, lost=100)
+        assert state["totals"]["relaunched"] == 100
+        assert server.stats()["opened"] - before == 100
+        adds_up(state)
+        ends_well(coord, 400, 100)
+
+
+def test_what_a_killed_worker_held_is_opened_again_by_another(tmp_path, server):
+    with ExitStack() as stack:
+        coord = stack.enter_context(coordinator(tmp_path, *LOAD, "--max", "400", "--agents", "1", server.ws))
+        (one,) = fleet(stack, coord, 1, "--workers", "2")
+        open_in(coord, 400)
+        os.kill(one.workers()[0], signal.SIGKILL)
+        one.says("takes up what worker 0 left behind")
+        state = open_in(coord, 400, lost=200)
+        assert state["totals"]["relaunched"] == 200
+        adds_up(state)
+        ends_well(coord, 400, 200)
+
+
+def test_what_is_lost_in_the_midst_of_the_arrivals_arrives_all_the_same(tmp_path, server):
+    """Of the lost share some had come, and some not yet: each number is launched, those that had been once more."""
+    with ExitStack() as stack:
+        options = ("--rate", "100", "--think", "1", "--hold", "600", "--max", "800", "--agents", "2")
+        coord = stack.enter_context(coordinator(tmp_path, *options, server.ws))
+        agents = fleet(stack, coord, 2, "--workers", "2")
+        eventually(lambda: coord.state()["ledger"]["open"] > 200, "it is under way")
+        agents[0].send(signal.SIGKILL)
+        coord.says("agent a2 takes up for a1")
+        eventually(lambda: coord.state()["ledger"]["not_started"] == 0, "all are launched")
+        lost = coord.state()["ledger"]["lost"]
+        assert lost > 0
+        state = open_in(coord, 800, lost=lost)
+        assert state["totals"]["relaunched"] == lost
+        adds_up(state)
+        ends_well(coord, 800, lost)
+
+
+def test_the_only_agent_that_is_left_may_be_one_that_joins_anew(tmp_path, server):
+    """Nobody has room for what is lost, until the killed agent is started again."""
+    with ExitStack() as stack:
+        coord = stack.enter_context(coordinator(tmp_path, *LOAD, "--max", "400", "--agents", "2", server.ws))
+        agents = fleet(stack, coord, 2, "--max-connections", "200")
+        open_in(coord, 400)
+        agents[0].send(signal.SIGKILL)
+        coord.says("agent a1 is lost")
+        open_in(coord, 200, lost=200)
+        stack.enter_context(agent(coord.url, "--name", "a1", "--once"))
+        coord.says("agent a1-2 takes up for a1: 200 to launch again")
+        state = open_in(coord, 400, lost=200)
+        adds_up(state)
+        ends_well(coord, 400, 200)
+
+
+def test_a_hung_agent_is_silent_then_lost_and_told_to_stop_when_it_comes_back(tmp_path, server):
+    with ExitStack() as stack:
+        coord = stack.enter_context(coordinator(tmp_path, *LOAD, "--max", "400", "--agents", "2", server.ws))
+        agents = fleet(stack, coord, 2)
+        open_in(coord, 400)
+        agents[0].send(signal.SIGSTOP)
+        eventually(lambda: "silent" in [one["status"] for one in coord.state()["agents"]], "it is silent")
+        assert coord.state()["ledger"]["lost"] == 0
+        coord.says("agent a1 is lost .silent for")
+        agents[0].send(signal.SIGCONT)
+        assert agents[0].end() == 0
+        state = open_in(coord, 400, lost=200)
+        opens(server, 400)
+        adds_up(state)
+        ends_well(coord, 400, 200)
+
+
+@pytest.mark.parametrize("on_loss", ["continue", "abort"])
+def test_what_else_may_become_of_what_is_lost(tmp_path, server, on_loss):
+    options = (*LOAD, "--max", "400", "--agents", "2", "--on-loss", on_loss)
+    with ExitStack() as stack:
+        coord = stack.enter_context(coordinator(tmp_path, *options, server.ws))
+        agents = fleet(stack, coord, 2)
+        open_in(coord, 400)
+        agents[0].send(signal.SIGKILL)
+        coord.says("agent a1 is lost")
+        if on_loss == "continue":
+            open_in(coord, 200, lost=200)
+            coord.send(signal.SIGINT)
+        assert coord.end() == (130 if on_loss == "continue" else 3), coord.err
+        summary = coord.summary()
+    assert (summary["lost"], summary["closed"], summary["relaunched"]) == (200, {"drained": 200}, 0)
+    assert summary["verdict"] == ("stopped" if on_loss == "continue" else "lost")

@@ -15,6 +15,7 @@ from coordinator.dryrun import dry_run
 from coordinator.expect import parse
 from coordinator.formats import comparison_report, csv_report, markdown_report
 from coordinator.htmlreport import html_report
+from coordinator.journal import read_head
 from coordinator.report import text_report
 from coordinator.run import OnLoss
 from coordinator.rundir import RunRecord, read_run
@@ -27,6 +28,8 @@ from loadgen.plan import TARGET, Plan, plan_of
 from loadgen.planfile import read_plan, to_toml
 from loadgen.sessionfile import read_session
 
+BESIDE_RESUME = {"resume", "wait", "listen", "token_file", "public_view", "json"}
+"""What may be said beside --resume; all else is in the run directory."""
 PLANNED = ("target", "rate", "max", "arrival", "seed", "hold", "think", "loops", "ping")
 """The options that are keys of the plan; the other keys are said in a plan file alone."""
 NOT_BESIDE_TSUNG = ("session", "plan", "rate", "arrival", "seed", "think", "loops", "ping")
@@ -74,11 +77,15 @@ NOT_BESIDE_SESSION = ("plan", "tsung", "ping", "loops", "think")
     help="What becomes of a lost agent's share: nothing, others launch it, or the run ends.",
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), default="runs", help="Where the run directory goes.")
+@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN",
+              help="Take up the run of a coordinator that died, from its run directory.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print plan, shares and preflight; open nothing.")
 @click.option("--json", is_flag=True, help="The last line of stdout is summary.json on one line.")
 @click.pass_context
 def coord(ctx: click.Context, /, **options: Any) -> int:
     """Gathers agents, shards the load over them, shows it live, and writes the run directory."""
+    if options["resume"] is not None:
+        return uvloop.run(conduct(_resumed(ctx, options)))
     plan = _plan(ctx, options) if options["tsung"] is None else _from_tsung(ctx, options)
     if options["write_plan"] is not None:
         _write_plan(options["write_plan"], plan)
@@ -102,6 +109,29 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
         click.echo(dry_run(settings))
         return 0
     return uvloop.run(conduct(settings))
+
+
+def _resumed(ctx: click.Context, options: dict[str, Any]) -> Settings:
+    """The settings of the run in a directory; raises PlanError for an option that would say nothing."""
+    path = options["resume"]
+    for name in options.keys() - BESIDE_RESUME:
+        if _is_given(ctx, name):
+            option = "TARGET" if name == "target" else f"--{name.replace('_', '-')}"
+            raise PlanError(f"--resume {path} goes on with what was asked for then; leave {option} out")
+    head = read_head(path)
+    return Settings(
+        plan=head.plan,
+        agents=head.wanted,
+        wait=options["wait"],
+        listen=options["listen"] if _is_given(ctx, "listen") else head.listen,
+        token_file=options["token_file"],
+        public_view=options["public_view"],
+        expectations=tuple(parse(text) for text in head.expectations),
+        on_loss=head.on_loss,
+        resume=path,
+        tsung_log=head.tsung_log,
+        json=options["json"],
+    )
 
 
 def _plan(ctx: click.Context, options: dict[str, Any]) -> Plan:

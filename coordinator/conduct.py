@@ -17,6 +17,7 @@ from coordinator.checks import check_embedded, check_listen, check_target
 from coordinator.display import display_on
 from coordinator.expect import Expectation
 from coordinator.htmlreport import html_report
+from coordinator.journal import Head, Journal, read_head, replay
 from coordinator.local import MOST_CONNECTIONS, Household, Team
 from coordinator.news import News
 from coordinator.report import text_report
@@ -55,6 +56,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     expectations: tuple[Expectation, ...] = ()
     on_loss: OnLoss = "redistribute"
     out: Path = Path("runs")
+    resume: Path | None = None
+    """The directory of the run that is to be taken up, of which plan and options are."""
     tsung_log: Literal["text", "json", "none"] = "text"
     """The form of tsung.log in the run directory."""
     json: bool = False
@@ -77,30 +80,35 @@ async def conduct(settings: Settings) -> int:
         check_embedded(targets)
     token = read_token(settings.token_file)
     check_listen(settings.listen, token)
-    run = Run(settings.plan, settings.agents, key=token_hex(4), on_loss=settings.on_loss)
-    server = Server(run, monotonic, token, public=settings.public_view, out=settings.out)
+    head = read_head(settings.resume) if settings.resume else None
+    key, ahead = (head.key, head.ahead()) if head else (token_hex(4), 0.0)
+    run = Run(settings.plan, settings.agents, key=key, on_loss=settings.on_loss)
+    server = Server(run, lambda: monotonic() + ahead, token, public=settings.public_view, out=settings.out)
+    household = Household()
+    conductor = Conductor(settings, run, server, household, ahead)
+    if settings.resume and head:
+        conductor.go_on(settings.resume, head)
     listen = await server.start(settings.listen)
     notify("READY=1")
-    household = Household()
-    with _signals(run):
+    with _signals(run, ahead):
         try:
-            folder = RunDir.create(settings.out, settings.plan, datetime.now(UTC))
-            team = Team(settings.local, settings.plan, targets, listen, settings.token_file)
-            return await Conductor(settings, run, server, folder, household).conduct(team)
+            if head is None:
+                conductor.begin(key, listen)
+            return await conductor.conduct(Team(settings.local, settings.plan, targets, listen, settings.token_file))
         finally:
             await household.end()
             await server.stop()
 
 
 @contextmanager
-def _signals(run: Run) -> Iterator[None]:
+def _signals(run: Run, ahead: float) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM drains, the second stops, a third waits for nobody."""
     loop, heard = asyncio.get_running_loop(), 0
 
     def hear() -> None:
         nonlocal heard
         heard += 1
-        (run.drain if heard == 1 else run.stop)(monotonic())
+        (run.drain if heard == 1 else run.stop)(monotonic() + ahead)
 
     numbers = (signal.SIGINT, signal.SIGTERM)
     for number in numbers:
@@ -115,18 +123,52 @@ def _signals(run: Run) -> Iterator[None]:
 class Conductor:
     """Lets time pass for a run, and carries what comes of it to the files, the port and the terminal."""
 
-    def __init__(self, settings: Settings, run: Run, server: Server, folder: RunDir, household: Household) -> None:
+    _folder: RunDir
+    _journal: Journal
+
+    def __init__(self, settings: Settings, run: Run, server: Server, household: Household, ahead: float) -> None:
         self._settings = settings
         self._run = run
         self._server = server
-        self._folder = folder
         self._household = household
+        self._ahead = ahead
+        """How far the clock of the run is ahead of this machine's."""
+        self._early: list[tuple[str, tuple[Any, ...]]] = []
+        """What was said to the run before there was a journal."""
+        run.record = lambda word, arguments: self._early.append((word, arguments))
         self._display = display_on(sys.stderr if settings.json else sys.stdout)
         self._shown: tuple[str, int] = ("", 0)
-        self._saved = monotonic()
-        self._complained = False
+        self._saved = self._now()
+        self._complained: set[str] = set()
         self._buried: set[str] = set()
         self._tsung_log: TsungLog | None = None
+
+    def begin(self, key: str, listen: Endpoint) -> None:
+        """Makes the run directory of a new run, and its journal."""
+        settings, started = self._settings, datetime.now(UTC)
+        self._folder = RunDir.create(settings.out, settings.plan, started)
+        head = Head(
+            key=key, plan=settings.plan, wanted=settings.agents, on_loss=settings.on_loss, started=started,
+            listen=listen, expectations=tuple(one.expr for one in settings.expectations),
+            tsung_log=settings.tsung_log,
+        )  # fmt: skip
+        self._journal = Journal.begin(self._folder.path, head)
+        for word, arguments in self._early:
+            self._journal.record(word, arguments)
+        self._run.record = self._journal.record
+
+    def go_on(self, path: Path, head: Head) -> None:
+        """Takes up the run of a coordinator that died: whatever was said to it is said again."""
+        self._run.record = None
+        self._folder = RunDir.reopen(path, self._settings.plan, head.started)
+        for entry in replay(path, self._run):
+            self._write(entry, self._now())
+        self._run.take_news()  # it was told
+        self._journal = Journal.go_on(path)
+        self._run.record = self._journal.record
+
+    def _now(self) -> float:
+        return monotonic() + self._ahead
 
     async def conduct(self, team: Team) -> int:
         """Starts what is local, gathers, drives the run to its end and reports; returns the exit code."""
@@ -135,9 +177,14 @@ class Conductor:
             self._display.say(f"agents join at http://{team.coordinator}; {self._targets()}")
             await self._drive()
             await self._part()
+            self._journal.end()
+        except OperatorError:
+            self._journal.end()  # what never began is not gone on with
+            raise
         finally:
             self._display.close()
             self._folder.close()
+            self._journal.close()
         if self._run.failure is not None:
             raise self._run.failure
         return self._report()
@@ -158,15 +205,15 @@ class Conductor:
         await self._household.start_agents(team, self._folder.log_of)
 
     async def _drive(self) -> None:
-        begun = monotonic()
+        begun = self._now()
         while self._run.state != "done":
-            now = monotonic()
+            now = self._now()
             self._look(now)
             self._mind_children(now)
             if self._run.state == "gathering" and (now - begun >= self._settings.wait or self._hopeless()):
                 self._run.give_up_gathering(now - begun, now)
             await asyncio.sleep(TICK)
-        self._look(monotonic())
+        self._look(self._now())
 
     def _hopeless(self) -> bool:
         """Whether all that are awaited are local, have spoken, and not all of them will do it."""
@@ -178,16 +225,18 @@ class Conductor:
         for agent in self._server.broken():
             self._run.hang_up(agent, now)
         for entry in self._run.tick(now):
-            line = self._folder.write_entry(entry)
-            self._server.add_row(entry.row, line)
+            self._write(entry, now)
             self._display.second(entry.row)
-            self._log_for_tsung(entry, now)
         for news in self._run.take_news():
             self._tell(news)
             self._server.live.tell(news, now)
         self._server.look(now)
         if self._shown != (self._run.state, int(now)):
             self._show(now)
+
+    def _write(self, entry: Entry, now: float) -> None:
+        self._server.add_row(entry.row, self._folder.write_entry(entry))
+        self._log_for_tsung(entry, now)
 
     def _log_for_tsung(self, entry: Entry, now: float) -> None:
         form = self._settings.tsung_log
@@ -206,9 +255,10 @@ class Conductor:
         if now - self._saved >= SAVE_EVERY:
             self._saved = now
             self._folder.write_summary(self._summary(now))
-        if self._folder.complaint and not self._complained:
-            self._complained = True
-            self._warn(self._folder.complaint)
+        for complaint in (self._folder.complaint, self._journal.complaint):
+            if complaint and complaint not in self._complained:
+                self._complained.add(complaint)
+                self._warn(complaint)
 
     def _summary(self, now: float) -> dict[str, Any]:
         return summary_of(self._run, self._settings.expectations, now)
@@ -240,12 +290,12 @@ class Conductor:
 
     async def _part(self) -> None:
         """Lets every agent hear that it may leave, and the local ones leave, within bounds; writes the last files."""
-        begin = now = monotonic()
+        begin = now = self._now()
         while now - begin < FAREWELL and any(
             not member.dismissed and now - member.seen < LOST_AFTER for member in self._run.members.values()
         ):
             await asyncio.sleep(TICK / 4)
-            now = monotonic()
+            now = self._now()
         if self._run.failure is None and not self._run.by_hand:
             await self._household.leave()
         self._folder.write_run(self._run)
@@ -263,7 +313,7 @@ class Conductor:
             self._warn(f"no report.html: {error}")
 
     def _report(self) -> int:
-        summary = self._summary(monotonic())
+        summary = self._summary(self._now())
         if self._run.started:
             self._display.say(f"\n{text_report(summary, self._folder.path.name)}\n")
         else:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from coordinator.hearing import Hearing, heard
 from coordinator.member import Member
 from coordinator.news import News, Newsroom
 from coordinator.pauses import Pauses
@@ -63,7 +64,7 @@ class BadPostError(ValueError):
     """A post that can't be true."""
 
 
-class Run:
+class Run(Hearing):
     """One run of a plan by a fleet of at least `wanted` agents. `key` tells its agents from those of an earlier run."""
 
     def __init__(self, plan: Plan, wanted: int, key: str = "run", on_loss: OnLoss = "redistribute") -> None:
@@ -103,6 +104,7 @@ class Run:
 
     # What agents say.
 
+    @heard
     def join(self, hello: Hello, now: float) -> Welcome:
         """Takes an agent in under a name of its own; raises RefusedError when it can't take part."""
         if hello.wire != WIRE:
@@ -125,6 +127,7 @@ class Run:
         """Whether agents without a share are of use: they get what is lost."""
         return self.state == "running" and self.on_loss == "redistribute"
 
+    @heard
     def post(self, agent: str, post: Post, now: float) -> Orders:
         """Takes an agent's seconds and news; repeats are harmless. Raises UnknownAgentError or BadPostError."""
         member = self.members.get(agent)
@@ -207,6 +210,7 @@ class Run:
 
     # What time does.
 
+    @heard
     def tick(self, now: float) -> list[Entry]:
         """Lets time pass: starts, loses, drains and ends what is due, and hands over the seconds that settled."""
         self._forgive(now)
@@ -323,19 +327,25 @@ class Run:
 
     # What the operator says.
 
+    @heard
     def drain(self, now: float) -> None:
         """Ends the run in good order; one that has not started is over."""
+        self._end_by_hand(now)
+
+    def _end_by_hand(self, now: float) -> None:
         self.by_hand = self.by_hand or self.state != "done"
         if self.state == "gathering":
             self._finish(now)
         elif self.state == "running":
             self._drain(now)
 
+    @heard
     def pause(self, now: float) -> None:
         """No agent launches anything from now on; what is open stays open, and the plan's own time stands still."""
         if self.state == "running":
             self.pauses.begin(max(0.0, now - self.start))
 
+    @heard
     def resume(self, now: float) -> None:
         """Arrivals go on where the plan was, once every agent has heard of it."""
         if self.paused:
@@ -343,13 +353,15 @@ class Run:
             self.pauses.end(now - self.start + START_IN)
             self.drain_after += self.pauses.total - before
 
+    @heard
     def stop(self, now: float) -> None:
         """Ends the run at once: agents let go of their connections, and have a few seconds to say so; twice: none."""
-        self.drain(now)
+        self._end_by_hand(now)
         if self.state == "draining":
             self._deadline = now if self._stopping else now + HAND_BOUND
             self._stopping = True
 
+    @heard
     def give_up_gathering(self, wait: float, now: float) -> None:
         """The fleet did not gather within `wait` seconds: the run is over, its failure names who is missing."""
         self.fail(self.roster.not_gathered(self.wanted, wait, now), now)
@@ -361,11 +373,13 @@ class Run:
 
     # What else is seen of agents.
 
+    @heard
     def hang_up(self, agent: str, now: float) -> None:
         """The connection of an agent is broken; it may come on another one."""
         member = self.members[agent]
         member.cut = min(member.cut, now)
 
+    @heard
     def bury(self, name: str, why: str) -> None:
         """An agent is known to be dead: it is lost without waiting for its silence."""
         for member in self.active():

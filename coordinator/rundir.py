@@ -3,7 +3,6 @@
 import contextlib
 import gzip
 import io
-import os
 import zlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -16,6 +15,7 @@ import msgspec
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader, HistogramLogWriter
 
+from coordinator.appender import Appender
 from coordinator.publicplan import public_plan
 from coordinator.run import Run
 from coordinator.timeline import Entry
@@ -28,26 +28,8 @@ from loadgen.tally import Tally
 from loadgen.version import VERSION
 from loadgen.wire import WIRE
 
-
-class Appender:
-    """A file that lines are appended to; each is in the kernel's hands when `append` returns."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("ab", buffering=0)
-        self._torn = False
-
-    def append(self, data: bytes) -> None:
-        """Appends whole lines; raises OSError when the disk is full, and may be called again all the same."""
-        if self._torn:
-            data = b"\n" + data
-        self._torn = True
-        if self._file.write(data) < len(data):
-            raise OSError(28, os.strerror(28))
-        self._torn = False
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
+FOLLOWS = ("seconds.ndjson", "histograms.hlog", "tsung.log")
+"""What follows line by line from what was said to a run."""
 
 
 class RunDir:
@@ -59,7 +41,7 @@ class RunDir:
         """Why something could not be written; empty as long as everything was."""
         self._started = started
         self._appenders: dict[str, Appender] = {}
-        (path / "agents").mkdir()
+        (path / "agents").mkdir(exist_ok=True)
         (path / "plan.toml").write_bytes(to_toml(plan))
         self._seconds = Appender(path / "seconds.ndjson")
         self._histograms = Appender(path / "histograms.hlog")
@@ -74,6 +56,16 @@ class RunDir:
             return cls(_fresh(out, stem), plan, started)
         except OSError as error:
             raise OperatorError(f"--out {out} can't be written ({error.strerror}); give another directory") from error
+
+    @classmethod
+    def reopen(cls, path: Path, plan: Plan, started: datetime) -> "RunDir":
+        """Takes up one that was not finished: what followed from the words of its journal is to be written anew."""
+        try:
+            for name in FOLLOWS:
+                (path / name).unlink(missing_ok=True)
+            return cls(path, plan, started)
+        except OSError as error:
+            raise OperatorError(f"--resume {path} can't be written ({error.strerror})") from error
 
     def log_of(self, agent: str) -> Path:
         """The log file of an agent."""

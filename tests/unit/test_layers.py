@@ -46,7 +46,7 @@ LOADGEN = (
     "cli cli.*",
 )
 COORDINATOR = (
-    "words feed blame bars markup pauses hosts publicplan tsung tsung.element",
+    "words feed hearing blame bars markup pauses hosts publicplan tsung tsung.element",
     "tsung.document tsung.options tsung.servers tsung.clients tsung.load",
     "tsung.request",
     "tsung.steps",
@@ -60,7 +60,8 @@ COORDINATOR = (
     "summary chronicle proof tsungstatus",
     "live",
     # up to here all is pure
-    "checks rundir display events pages controls",
+    "appender",
+    "checks rundir journal display events pages controls",
     "htmlreport compare",
     "archive formats",
     "server",

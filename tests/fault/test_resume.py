@@ -1,0 +1,122 @@
+"""A coordinator is killed in the midst of a run, and another one takes the run up from its directory."""
+
+import signal
+from contextlib import ExitStack
+
+import pytest
+
+from tests.processes import (
+    Command,
+    Coordinator,
+    agent,
+    children,
+    command,
+    coordinator,
+    eventually,
+    is_gone,
+    opens,
+    run,
+    target,
+)
+
+
+@pytest.fixture(scope="module")
+def server():
+    """One target for all these tests."""
+    with target("--workers", "1") as running:
+        yield running
+
+
+class Resumed(Coordinator):
+    """A coordinator that takes up the run of another one."""
+
+    def __init__(self, before: Coordinator, *arguments: str) -> None:
+        self._taken_up = before.folder
+        Command.__init__(self, command("loadgen-coord", "--resume", str(before.folder), *arguments))
+
+    @property
+    def folder(self):
+        """Its run directory: that of the run before."""
+        return self._taken_up
+
+
+def killed(coord: Coordinator) -> None:
+    coord.send(signal.SIGKILL)
+    coord.process.wait()
+
+
+def test_a_killed_coordinator_is_started_again_and_not_a_count_is_missing(tmp_path, server):
+    """In the midst of the arrivals; the agents go on by themselves, hold what they have, and tell all of it later."""
+    options = ("--agents", "2", "--max", "600", "--rate", "100", "--think", "1", "--hold", "4", "--expect", "lost<=0")
+    with ExitStack() as stack:
+        coord = stack.enter_context(coordinator(tmp_path, *options, server.ws))
+        agents = [stack.enter_context(agent(coord.url, "--once", "--name", name)) for name in ("a", "b")]
+        eventually(lambda: server.stats()["open"] > 200, "it is under way")
+        eventually(lambda: len(coord.rows()) > 1, "some seconds are settled")
+        killed(coord)
+        before = server.stats()["opened"]
+        eventually(lambda: server.stats()["opened"] > before + 150, "the agents go on by themselves")
+
+        again = Resumed(coord)
+        stack.callback(again.close)
+        assert again.end() == 0, again.err
+        assert [one.end() for one in agents] == [0, 0]
+        opens(server, 0)
+        stats, summary = server.stats(), again.summary()
+        assert "Traceback" not in again.err
+    assert (summary["verdict"], summary["planned"], summary["opened"], summary["lost"]) == ("pass", 600, 600, 0)
+    assert summary["closed"] == {"drained": 600}
+    assert (stats["opened"], stats["closed"], stats["pings"]) == (600, 600, summary["pings"])
+    assert summary["histograms"]["handshake"]["count"] == 600
+    assert summary["expectations"] == [{"expr": "lost<=0", "value": 0.0, "held": True}]
+    latest = {row["second"]: row for row in again.rows()}
+    assert sorted(latest) == list(range(len(latest)))
+    assert sum(row["fleet"]["rates"]["launched"] for row in latest.values()) == 600
+    assert "journal.ndjson" not in {path.name for path in again.folder.iterdir()}
+
+
+def test_what_is_lost_while_there_is_no_coordinator_is_taken_up_once_there_is_one(tmp_path, server):
+    options = ("--agents", "2", "--max", "200", "--rate", "500", "--think", "1", "--hold", "600")
+    with ExitStack() as stack:
+        coord = stack.enter_context(coordinator(tmp_path, *options, server.ws))
+        agents = [stack.enter_context(agent(coord.url, "--once", "--name", name)) for name in ("a", "b")]
+        eventually(lambda: coord.state()["ledger"]["open"] == 200, "all are open")
+        killed(coord)
+        agents[0].send(signal.SIGKILL)
+        again = Resumed(coord)
+        stack.callback(again.close)
+        again.says("agent b takes up for a: 100 to launch again")
+        eventually(lambda: again.state()["ledger"]["open"] == 200, "all are open again")
+        again.send(signal.SIGINT)
+        assert again.end() == 130
+        summary = again.summary()
+    assert (summary["lost"], summary["relaunched"], summary["closed"]) == (100, 100, {"drained": 200})
+
+
+def test_local_agents_end_with_their_coordinator_and_the_resumed_run_counts_them_as_lost(tmp_path, server):
+    options = ("--local", "2", "--max", "200", "--rate", "500", "--think", "1", "--hold", "600")
+    with coordinator(tmp_path, *options, server.ws) as coord:
+        eventually(lambda: coord.state()["ledger"]["open"] == 200, "all are open")
+        local = children(coord.pid)
+        killed(coord)
+        eventually(lambda: all(map(is_gone, local)), "its agents are gone")
+        opens(server, 0)
+        again = Resumed(coord, "--json")
+        try:
+            assert again.end() == 3, again.err
+        finally:
+            again.close()
+    summary = again.summary()
+    assert (summary["verdict"], summary["opened"], summary["lost"]) == ("lost", 200, 200)
+
+
+def test_a_run_that_is_over_is_not_taken_up_and_neither_is_anything_else(tmp_path, server):
+    options = ("--local", "1", "--max", "10", "--rate", "500", "--hold", "1")
+    with coordinator(tmp_path, *options, server.ws) as coord:
+        assert coord.end() == 0
+    for folder, why in ((coord.folder, "that run is over"), (tmp_path, "it is no run directory")):
+        refused = run("loadgen-coord", "--resume", str(folder))
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert why in refused.stderr
+    refused = run("loadgen-coord", "--resume", str(coord.folder), "--rate", "5")
+    assert "leave --rate out" in refused.stderr

@@ -150,6 +150,9 @@ class Timeline:
         wrong = [f"no report from {', '.join(settled.missing)}"] if settled.missing else []
         # What is held can only be compared while every second up to this one is complete.
         exact = not self._partial and not corrects
+        merged = [name for name, part in settled.parts.items() if part.span != 1]
+        if merged:
+            wrong.append(f"{', '.join(merged)} told the counts of several seconds as one")
         wrong += [
             f"the ledger does not add up: {law}" for law in ledger.breaches(settled.second.held if exact else None)
         ]

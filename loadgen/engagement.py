@@ -12,9 +12,9 @@ from loadgen.arrivals import run_that_fits
 from loadgen.behaviour import PythonSession
 from loadgen.capacity import Limit, shortfall
 from loadgen.errors import PlanError
-from loadgen.fanin import Second
 from loadgen.limits import unusable_ports, workers_needed
 from loadgen.machine import read_machine
+from loadgen.outbox import Outbox
 from loadgen.place import Place
 from loadgen.pool import Pool
 from loadgen.sessionfile import digest
@@ -42,8 +42,9 @@ class Engagement:
         self._limits: tuple[Limit, ...] = ()
         """What it can hold by the plan's word, where that says something of it."""
         self._url = f"{settings.coordinator}/v1/agents/{welcome.id}/seconds"
-        self._outbox: dict[int, Second] = {}
-        """Seconds without an acknowledgement yet, by number."""
+        self._outbox = Outbox()
+        self._coarse = False
+        """Whether it told that seconds were merged."""
         self._notes: list[str] = []
         self._told: set[str] = set()
         """Reasons whose sample traceback the coordinator has."""
@@ -132,7 +133,9 @@ class Engagement:
             self._note(note)
         self.pool.notes.clear()
         for second in self.pool.settled():
-            self._outbox[second.number] = second
+            if self._outbox.add(second) and not self._coarse:
+                self._coarse = True
+                self._note(f"{self._welcome.name} was cut off for long: it tells some seconds two or more at a time")
             if second.number > self._adopted_in:
                 self._accounted = self._adopted
 
@@ -164,7 +167,7 @@ class Engagement:
 
     def _post(self) -> Post:
         return Post(
-            seconds=tuple(self._outbox.values()),
+            seconds=self._outbox.batch(),
             ready=self._ready,
             refusal=self._refusal,
             max_connections=self._settings.most,
@@ -180,8 +183,7 @@ class Engagement:
         )
 
     def _obey(self, orders: Orders, post: Post) -> None:
-        for number in [number for number in self._outbox if number <= orders.acknowledged]:
-            del self._outbox[number]
+        self._outbox.acknowledge(orders.acknowledged)
         if orders.do in ("run", "pause") and orders.start is not None and self._running is None:
             self._running = asyncio.create_task(self._run(orders, orders.start))
         elif orders.do in ("run", "pause"):

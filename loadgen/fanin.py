@@ -21,6 +21,15 @@ class Second(msgspec.Struct):
     """CPU seconds, user and system, used since the source started."""
     rss: int = 0
     """Resident memory in bytes."""
+    span: int = 1
+    """How many seconds are counted in this one: more after a long outage; 0: its counts are in a later one."""
+
+    def absorb(self, earlier: "Second") -> "Second":
+        """This second with the counts of the one before it in it."""
+        tally = Tally()
+        tally.merge(earlier.tally)
+        tally.merge(self.tally)
+        return Second(self.number, tally, self.held, self.cpu_s, self.rss, earlier.span + self.span)
 
     def merge(self, other: "Second") -> None:
         """Adds another source's same second to this one."""
@@ -92,6 +101,9 @@ class FanIn:
         source = self.sources[name]
         if second.number <= source.last.number or not source.living:
             return False
+        for number in range(max(source.last.number + 1, second.number - second.span + 1), second.number):
+            last = source.last  # what was counted then is in the later one
+            self._count(name, Second(number, Tally(), last.held, last.cpu_s, last.rss, span=0))
         self._count(name, second)
         return True
 

@@ -17,7 +17,7 @@ LOADGEN = (
     "phased lots adoption",
     "params plan tally sessionfile",
     "fanin",
-    "wire",
+    "wire outbox",
     # up to here all is pure
     "target_url sources tls",
     "planfile metrics notify",

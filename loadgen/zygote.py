@@ -24,6 +24,7 @@ def main() -> None:
     """Forks, and waits until every child has ended, or nobody wants to know any more."""
     descriptors = [int(argument) for argument in sys.argv[1:]]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the agent decides
+    _prctl(SET_DEATH_SIGNAL, signal.SIGKILL)  # a worker that hangs would not see that its agent is gone
     gc.collect()
     gc.freeze()
     children = {_fork(*descriptors[place : place + 3]): place // 3 for place in range(0, len(descriptors), 3)}

@@ -1,5 +1,6 @@
 """Real processes for tests: each is started by its command, waited for by what it says, and ended by its id."""
 
+import ctypes
 import json
 import os
 import random
@@ -16,6 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 BIN = Path(sys.executable).parent
+SET_DEATH_SIGNAL = 1
+"""PR_SET_PDEATHSIG of linux/prctl.h."""
+_prctl: Callable[[int, int], int] = ctypes.CDLL(None).prctl
 PATIENCE = 30.0
 """Seconds that anything may take to happen; nothing waits so long unless it fails."""
 
@@ -67,6 +71,11 @@ def process(name: str, *arguments: str, **options: Any) -> Iterator[subprocess.P
         except subprocess.TimeoutExpired:
             running.kill()
             running.communicate()
+
+
+def end_with_parent() -> None:
+    """As preexec_fn: the process is killed when the one that started it ends, however that comes about."""
+    _prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
 
 
 class Target(NamedTuple):

@@ -77,9 +77,20 @@ def test_an_agent_that_is_killed_takes_its_load_with_it(tmp_path, server):
         eventually(lambda: all(map(is_gone, workers)), "its workers are gone")
 
 
+def test_an_agent_that_is_killed_takes_even_a_worker_with_it_that_hangs(tmp_path, server):
+    with coordinator(tmp_path, server.ws, *HELD) as coord, agent(coord.url, "--workers", "2") as killed:
+        opens(server, 100)
+        workers = killed.workers()
+        os.kill(workers[0], signal.SIGSTOP)
+        killed.send(signal.SIGKILL)
+        opens(server, 0)
+        eventually(lambda: all(map(is_gone, workers)), "its workers are gone")
+
+
 def test_a_killed_workers_connections_are_lost_and_the_run_goes_on(tmp_path, server):
     """The run is ended only once the death is in the coordinator's books: no race with the hold."""
-    with coordinator(tmp_path, server.ws, *HELD) as coord, agent(coord.url, "--workers", "2", "--once") as loading:
+    options = (*HELD, "--on-loss", "continue")
+    with coordinator(tmp_path, server.ws, *options) as coord, agent(coord.url, "--workers", "2", "--once") as loading:
         opens(server, 100)
         reported(coord, 100)
         os.kill(loading.workers()[0], signal.SIGKILL)

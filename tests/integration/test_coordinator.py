@@ -259,9 +259,11 @@ async def test_ctrl_c_drains_and_what_stood_before_could_be_asked_for(tmp_path, 
         agents = [WireAgent(coord.url, name) for name in ("a", "b")]
         running = asyncio.gather(*(agent.serve(http) for agent in agents))
         await coord.shown(r"^   1s  open")
-        code, answer = await post(http, f"{coord.url}/v1/agents", to_wire(WireAgent(coord.url, "late").hello))
-        assert (code, "has started" in answer["error"]) == (409, True)
         await check_surface(http, coord.url)
+        code, answer = await post(http, f"{coord.url}/v1/agents", to_wire(WireAgent(coord.url, "late").hello))
+        assert (code, answer["name"]) == (200, "late")
+        code, answer = await post(http, f"{coord.url}/v1/agents/{answer['id']}/seconds", to_wire(Post(ready=True)))
+        assert (code, answer["do"]) == (200, "wait")
 
         coord.process.send_signal(signal.SIGINT)
         await running

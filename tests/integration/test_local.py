@@ -68,7 +68,7 @@ def test_one_command_starts_a_fleet_and_its_target_and_ends_them(tmp_path, port)
 
 def test_the_fleet_goes_on_without_an_agent_that_is_killed(tmp_path, port):
     """What it held is lost and the operator is told; the run ends well once the other one has drained and left."""
-    with coordinator(tmp_path, *HELD, url(port)) as coord:
+    with coordinator(tmp_path, *HELD, "--on-loss", "continue", url(port)) as coord:
         opens(coord, port, 100)
         reported(coord, 100)
         os.kill(agent(coord, "local-1"), signal.SIGKILL)

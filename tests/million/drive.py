@@ -13,7 +13,7 @@ from loadgen.machine import read_machine
 from tests.million.asked import Asked, check_room
 from tests.million.record import Findings, write_record
 from tests.million.watch import Processes, Watch, processes
-from tests.processes import Address, Target, opens, process, serving
+from tests.processes import Address, Target, end_with_parent, opens, process, serving
 
 EVERY = 1.0
 """Seconds between two samples."""
@@ -30,10 +30,13 @@ def drive(asked: Asked, out: Path, log: TextIO | None = None) -> Path:
     watch = Watch()
     watch.sample(0)
     # In a session of its own: Ctrl-C in the terminal is for the coordinator, which drains; its target must outlive it.
-    with serving(*asked.target_options(), start_new_session=True) as target:
+    with serving(*asked.target_options(), start_new_session=True, preexec_fn=end_with_parent) as target:
         url = target.address.ws
         options = ["--listen", "127.0.0.1:0", "--out", str(out), *asked.run_options(), url]
-        with process("loadgen-coord", *options, stdout=log, stderr=log) as coordinator, _passing_on(coordinator):
+        with (
+            process("loadgen-coord", *options, stdout=log, stderr=log, preexec_fn=end_with_parent) as coordinator,
+            _passing_on(coordinator),
+        ):
             held = _watch(watch, asked.count, coordinator, target)
         folders = set(out.iterdir()) - before
         if len(folders) != 1:

@@ -142,7 +142,9 @@ def test_a_wrong_token_ends_the_agent(tmp_path):
     (tmp_path / "right").write_text("s3cret\n")
     (tmp_path / "wrong").write_text("guess\n")
     listen = f"127.0.0.1:{free_port()}"
-    with coordinator(tmp_path / "runs", "--token-file", str(tmp_path / "right"), listen=listen) as coord:
+    with coordinator(
+        tmp_path / "runs", "--token-file", str(tmp_path / "right"), "--public-view", listen=listen
+    ) as coord:
         for options in (("--token-file", str(tmp_path / "wrong")), ()):
             with agent(coord.url, *options) as refused:
                 one_line(ended_agent(refused), 2, AGENT, coord.url, "token", "--token-file")

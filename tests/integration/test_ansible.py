@@ -79,11 +79,15 @@ class Plays:
         """Plays one to its end, which has to be a good one; returns how many tasks changed something."""
         words = [str(BIN / "ansible-playbook"), "-i", str(self._inventory), str(FOLDER / name), *options]
         done = self._machine.run(*words, timeout=100, ANSIBLE_CONFIG=str(FOLDER / "ansible.cfg"))
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr + self._journal()
         assert TOKEN not in done.stdout + done.stderr
         found = re.search(r"changed=(\d+) +unreachable=0 +failed=0", done.stdout)
         assert found, done.stdout
         return int(found[1])
+
+    def _journal(self) -> str:
+        """What the units said last."""
+        return self._machine.run("journalctl", "--no-pager", "-n", "40", "-u", "loadgen-*").stdout
 
 
 def state(machine: Machine) -> list[str]:

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo million test bench cost-model lint types unit integration fault browser scale lock clean
+.PHONY: demo million test bench cost-model compare-tsung lint types unit integration fault browser scale lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 25 --think 5
@@ -41,6 +41,9 @@ bench: $(READY) ## speed and memory, as a table and as JSON; outside the gate
 
 cost-model: $(READY) ## what a connection costs, measured up to a million: docs/cost-model.md, in about 22 minutes
 	$(BIN)/python -m tests.costs
+
+compare-tsung: $(READY) ## the same files with Debian's Tsung (installed if missing) and here: docs/compare-tsung.md, in about 5 minutes
+	$(BIN)/python -m tests.compare
 
 lock: $(READY) ## writes requirements.lock anew from pyproject.toml
 	$(BIN)/pip-compile -q --upgrade --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \

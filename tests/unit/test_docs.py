@@ -19,6 +19,7 @@ DOCUMENTS = (
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "deploy/ansible/README.md",
+    "docs/compare-tsung.md",
     "docs/cost-model.md",
     "docs/deploy.md",
     "sysctl/README.md",

@@ -1,0 +1,1 @@
+"""Debian's Tsung and loadgen beside each other: the same files against the same target, outside the gate."""

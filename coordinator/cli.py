@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import urlsplit
 
 import click
 import msgspec
@@ -21,6 +22,8 @@ from coordinator.run import OnLoss
 from coordinator.rundir import RunRecord, read_run
 from coordinator.tsung.configuration import read_tsung
 from coordinator.tsung.servers import base_of_url
+from coordinator.watch import Watched
+from coordinator.words import one_line
 from loadgen.behaviour import PythonSession
 from loadgen.errors import OperatorError, PlanError
 from loadgen.params import DURATION, ENDPOINT, HOLD, RATE, run_command
@@ -36,6 +39,23 @@ NOT_BESIDE_TSUNG = ("session", "plan", "rate", "arrival", "seed", "think", "loop
 """What says in another way than --tsung who arrives and what users do."""
 NOT_BESIDE_SESSION = ("plan", "tsung", "ping", "loops", "think")
 """What says in another way than --session what users do."""
+
+
+class WatchedType(click.ParamType[Watched]):
+    """A name and the URL of an exporter, from `NAME=URL`."""
+
+    name = "name=url"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Watched:
+        """Both parts, neither of them empty."""
+        name, _, url = str(value).partition("=")
+        parts = urlsplit(url)
+        if not name or parts.scheme not in ("http", "https") or not parts.hostname:
+            self.fail(f"{value!r} is not NAME=URL; write for example server=http://10.0.0.2:9100/metrics", param, ctx)
+        return Watched(one_line(name, 40), url)
+
+
+WATCHED = WatchedType()
 
 
 @click.command(context_settings={"show_default": True})
@@ -63,6 +83,8 @@ NOT_BESIDE_SESSION = ("plan", "tsung", "ping", "loops", "think")
 @click.option("--session", metavar="FILE.py[:NAME]", help="A session written in Python, instead of the loop.")
 @click.option("--tsung", type=click.Path(path_type=Path), metavar="FILE.xml",
               help="Take the plan from a Tsung configuration; TARGET, --max and --hold besides it win.")  # fmt: skip
+@click.option("--watch", multiple=True, type=WATCHED, metavar="NAME=URL",
+              help="Scrape an exporter each second: node_exporter, loadgen-agent --monitor; repeatable.")  # fmt: skip
 @click.option("--plan", type=click.Path(path_type=Path), metavar="FILE.toml",
               help="Take the plan from a file; options given besides it win.")  # fmt: skip
 @click.option("--write-plan", type=click.Path(path_type=Path), metavar="FILE.toml", help="Save the plan, open nothing.")
@@ -99,6 +121,7 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
         listen=options["listen"],
         token_file=options["token_file"],
         public_view=options["public_view"],
+        watch=options["watch"],
         expectations=tuple(parse(text) for text in options["expect"]),
         on_loss=options["on_loss"],
         out=options["out"],

@@ -20,6 +20,7 @@ from coordinator.htmlreport import html_report
 from coordinator.journal import Head, Journal, read_head, replay
 from coordinator.local import MOST_CONNECTIONS, Household, Team
 from coordinator.news import News
+from coordinator.readings import Reading
 from coordinator.report import text_report
 from coordinator.roster import LOST_AFTER
 from coordinator.run import OnLoss, Run
@@ -28,6 +29,7 @@ from coordinator.server import Server
 from coordinator.summary import EXIT_CODES, summary_of
 from coordinator.timeline import Entry
 from coordinator.tsunglog import TsungLog
+from coordinator.watch import Watch, Watched
 from loadgen.behaviour import Script
 from loadgen.errors import FleetError, OperatorError, PlanError
 from loadgen.notify import notify
@@ -53,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     listen: Endpoint
     token_file: Path | None = None
     public_view: bool = False
+    watch: tuple[Watched, ...] = ()
     expectations: tuple[Expectation, ...] = ()
     on_loss: OnLoss = "redistribute"
     out: Path = Path("runs")
@@ -175,7 +178,11 @@ class Conductor:
         try:
             await self._start(team)
             self._display.say(f"agents join at http://{team.coordinator}; {self._targets()}")
-            await self._drive()
+            watching = asyncio.create_task(self._watch().run())
+            try:
+                await self._drive()
+            finally:
+                watching.cancel()
             await self._part()
             self._journal.end()
         except OperatorError:
@@ -220,6 +227,13 @@ class Conductor:
         members = self._run.members.values()
         local = self._settings.local >= self._settings.agents == len(members)
         return local and all(one.ready or one.refusal for one in members) and any(one.refusal for one in members)
+
+    def _watch(self) -> Watch:
+        return Watch(self._settings.watch, lambda: monotonic() - self._run.start, self._take, self._warn)
+
+    def _take(self, reading: Reading) -> None:
+        self._folder.write_reading(reading)
+        self._server.live.watched(reading)
 
     def _look(self, now: float) -> None:
         for agent in self._server.broken():

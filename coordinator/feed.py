@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 
-KEPT = 3600 + 400
-"""Events that can still be caught up with: an hour of seconds, and what was logged meanwhile."""
+KEPT = 2 * 3600 + 800
+"""Events that can still be caught up with: an hour of seconds, of scrapes of a watched server, and what was logged."""
 MOST_BYTES = 64 << 10
 """How much a viewer is handed at a time."""
 

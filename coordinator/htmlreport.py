@@ -15,6 +15,7 @@ from coordinator.hosts import machines_of, plain
 from coordinator.markup import Html, join, table, tag
 from coordinator.pauses import Pauses
 from coordinator.proof import Proof, proof_of
+from coordinator.readings import Reading
 from coordinator.report import laws
 from coordinator.rundir import RunRecord
 from coordinator.sample import AGENT_SERIES, STATISTICS, Sample, Sampler
@@ -29,6 +30,8 @@ MODULES = ("words.js", "model.js", "charts.js", "report.js")
 MOST_POINTS = 3600
 """Seconds on a chart; of a longer run every second, third, fourth… is drawn."""
 FIGURES = ("count", *QUANTILES, "max")
+
+WATCHED_SERIES = ("cpu_s", "memory", "files", "sockets")
 
 Columns = dict[str, list[float | None]]
 
@@ -97,6 +100,7 @@ def _data(record: RunRecord, samples: Sequence[Sample]) -> dict[str, Any]:
         "fleet": _fleet_columns(drawn),
         "agents": {name: _agent_columns(drawn, name) for name in names},
         "invalid": [(sample.second, sample.invalid) for sample in samples if sample.invalid],
+        "watched": _watched_columns(record.watched),
         "bars": {name: bars(values) for name, values in record.histograms.items()},
     }
 
@@ -110,6 +114,16 @@ def _fleet_columns(samples: Sequence[Sample]) -> Columns:
         for at, statistic in enumerate(STATISTICS):
             figures = [sample.latencies.get(name) for sample in samples]
             columns[f"{name} {statistic}"] = [of[at] if of else None for of in figures]
+    return columns
+
+
+def _watched_columns(readings: Sequence[Reading]) -> dict[str, dict[str, Any]]:
+    columns: dict[str, dict[str, Any]] = {}
+    for name in dict.fromkeys(reading.name for reading in readings):
+        mine = [reading for reading in readings if reading.name == name]
+        mine = mine[:: -(-len(mine) // MOST_POINTS)]
+        series = {series: [getattr(reading, series) for reading in mine] for series in WATCHED_SERIES}
+        columns[name] = {"seconds": [reading.second for reading in mine], "series": series}
     return columns
 
 
@@ -127,6 +141,7 @@ def _body(record: RunRecord, samples: Sequence[Sample], proof: Proof) -> Html:
         _hero(record, proof),
         _section("Expectations", _expectations(summary)) if summary["expectations"] else "",
         _section("Over time", *_charts(len(samples))),
+        _section("Servers", tag("div", id="servers")) if record.watched else "",
         _section("Phases", _phases(summary)) if len(summary.get("phases", [])) > 1 else "",
         _section("Latencies of the whole run", tag("div", id="bars", class_="bars"), _latencies(summary)),
         _section("Counted and timed by sessions", *_own(summary)) if _has_own(summary) else "",

@@ -11,6 +11,7 @@ from coordinator.blame import culprit
 from coordinator.chronicle import Chronicle, Happening
 from coordinator.feed import Feed
 from coordinator.news import News
+from coordinator.readings import Reading
 from coordinator.run import Run
 from coordinator.sample import AGENT_SERIES, STATISTICS, Sampler, verified_within
 from coordinator.timeline import Row
@@ -43,6 +44,10 @@ class Live:
     def second(self, row: Row) -> None:
         """Tells of a settled second."""
         self.feed.add("second", self._sampler.take(row, self._run.gates, self._run.pauses))
+
+    def watched(self, reading: Reading) -> None:
+        """Tells of a scrape of a watched server."""
+        self.feed.add("watch", reading)
 
     def said(self, action: str, now: float) -> None:
         """Tells that an operator said something by HTTP."""

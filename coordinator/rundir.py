@@ -17,6 +17,7 @@ from hdrh.log import HistogramLogReader, HistogramLogWriter
 
 from coordinator.appender import Appender
 from coordinator.publicplan import public_plan
+from coordinator.readings import Reading
 from coordinator.run import Run
 from coordinator.timeline import Entry
 from coordinator.words import clean_name, traceback_file
@@ -128,6 +129,11 @@ class RunDir:
             with path.open("a", encoding="utf-8", errors="replace") as file:
                 file.write(f"{reason}\n\n{text}\n")
 
+    def write_reading(self, reading: Reading) -> None:
+        """Appends a scrape of a watched server to watched.ndjson."""
+        with self._tolerating("watched.ndjson"):
+            self._appender("watched.ndjson").append(msgspec.json.encode(reading) + b"\n")
+
     def write_report(self, text: str) -> None:
         """Writes report.html in one piece."""
         self._replace("report.html", text.encode())
@@ -221,6 +227,8 @@ class RunRecord(msgspec.Struct):
     """run.json; empty where it is missing."""
     histograms: dict[str, list[tuple[int, int]]]
     """Of the whole run, from histograms.hlog: how many values in microseconds fell into each bucket that is filled."""
+    watched: list[Reading] = []
+    """Scrapes of watched servers; none where nothing was watched."""
 
 
 def read_run(path: Path) -> RunRecord:
@@ -240,8 +248,17 @@ def read_run(path: Path) -> RunRecord:
         )
     plan = read_plan(path / "plan.toml")
     return RunRecord(
-        path.resolve().name, summary, rows, plan, to_toml(public_plan(plan)).decode(), _facts(path), _histograms(path)
-    )
+        path.resolve().name, summary, rows, plan, to_toml(public_plan(plan)).decode(), _facts(path), _histograms(path),
+        _watched(path),
+    )  # fmt: skip
+
+
+def _watched(path: Path) -> list[Reading]:
+    file, readings = path / "watched.ndjson", []
+    for line in file.read_bytes().splitlines() if file.exists() else ():
+        with contextlib.suppress(msgspec.DecodeError):  # torn, as a line of seconds.ndjson may be
+            readings.append(msgspec.json.decode(line, type=Reading))
+    return readings
 
 
 def _facts(path: Path) -> dict[str, Any]:

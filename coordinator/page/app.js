@@ -1,6 +1,6 @@
 // The live page: follows /events, keeps the model, and draws it. A lost connection is taken up where it broke.
 
-import { AGENT, Charts, FLEET, drawBars, put } from "./charts.js";
+import { AGENT, Charts, FLEET, drawBars, put, serverCharts } from "./charts.js";
 import { controls, logIn } from "./controls.js";
 import { Model } from "./model.js";
 import { addLog, showAgents, showEnds, showHero, showLatencies, showState } from "./panels.js";
@@ -15,6 +15,7 @@ let now = null;
 let charts = null;
 let agentCharts = null;
 let chosen = null;
+const servers = new Map();
 let source = null;
 let lastId = "";
 let heard = performance.now();
@@ -29,7 +30,8 @@ function begin(head) {
   choose(null);
   charts?.remove();
   charts = new Charts($("charts"), FLEET, model.invalid);
-  for (const id of ["log", "agents", "bars"]) $(id).replaceChildren();
+  servers.clear();
+  for (const id of ["log", "agents", "bars", "servers"]) $(id).replaceChildren();
   put($("foot"), `loadgen ${head.version}, run ${head.key}`);
 }
 
@@ -44,6 +46,7 @@ function open() {
   });
   on("run", begin);
   on("second", (sample) => model.take(sample));
+  on("watch", (reading) => model.watch(reading));
   on("log", addLog);
   on("now", (standing) => {
     now = standing;
@@ -66,6 +69,11 @@ function draw() {
   if (!dirty || !model || document.hidden) return;
   dirty = false;
   charts.show(model.fleet);
+  $("servers-section").hidden = model.watched.size === 0;
+  for (const [name, columns] of model.watched) {
+    if (!servers.has(name)) servers.set(name, serverCharts($("servers"), name, model.invalid));
+    servers.get(name).show(columns);
+  }
   if (!now) return;
   showState(now);
   buttons.show(now);

@@ -60,6 +60,14 @@ export const AGENT = [
   { ...FLEET.find((chart) => chart.name === "memory") },
 ];
 
+/** A watched server's charts. */
+export const SERVER = [
+  { name: "cores", title: "CPU, in cores", show: plain, series: [{ column: "cores", label: "busy", color: 1, fill: true }] },
+  { name: "memory", title: "Memory", show: bytes, series: [{ column: "memory", label: "in use", color: 4, fill: true }] },
+  { name: "files", title: "Open files", show: count, series: [{ column: "files", label: "open", color: 3 }] },
+  { name: "sockets", title: "TCP sockets", show: count, series: [{ column: "sockets", label: "in use", color: 2 }] },
+];
+
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const colorOf = (series) => (series.color === 5 ? css("--ink-2") : css(`--c${series.color}`));
 
@@ -199,6 +207,13 @@ export class Charts {
   remove() {
     this.charts.forEach((chart) => chart.remove());
   }
+}
+
+/** A heading and charts for a watched server. */
+export function serverCharts(parent, name, invalid) {
+  const grid = element("div", { class: "charts" });
+  parent.append(element("h3", {}, name), grid);
+  return new Charts(grid, SERVER, invalid, `server-${name}`);
 }
 
 /** Sets a text only where it changed: whoever reads along is not disturbed. */

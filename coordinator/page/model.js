@@ -64,6 +64,14 @@ export class Model {
     for (const columns of this.agents.values()) derive(columns);
   }
 
+  /** Takes a scrape of a watched server. */
+  watch(reading) {
+    if (!this.watched.has(reading.name)) this.watched.set(reading.name, new Columns());
+    const columns = this.watched.get(reading.name);
+    columns.put(reading.second, ["cpu_s", "memory", "files", "sockets"].map((series) => [series, reading[series] ?? null]));
+    derive(columns);
+  }
+
   agent(name) {
     if (!this.agents.has(name)) this.agents.set(name, new Columns());
     return this.agents.get(name);

@@ -1,6 +1,6 @@
 // The charts of a finished run, in a report that carries its own numbers.
 
-import { AGENT, Charts, FLEET, drawBars } from "./charts.js";
+import { AGENT, Charts, FLEET, drawBars, serverCharts } from "./charts.js";
 import { columnsOf } from "./model.js";
 
 const run = JSON.parse(document.getElementById("run").textContent);
@@ -15,6 +15,11 @@ function drawn(parent, definitions, series, prefix) {
 
 drawn(document.getElementById("charts"), FLEET, run.fleet, "chart");
 drawBars(document.getElementById("bars"), run.bars);
+for (const [name, of] of Object.entries(run.watched)) {
+  const charts = serverCharts(document.getElementById("servers"), name, invalid);
+  charts.show(columnsOf(of.seconds, of.series));
+  all.push(charts);
+}
 for (const details of document.querySelectorAll("details[data-agent]")) {
   details.addEventListener("toggle", () => {
     const parent = details.querySelector(".charts");

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,10 +13,12 @@ import click
 import uvloop
 from aiohttp import web
 from click.core import ParameterSource
+from prometheus_client import CollectorRegistry
 
 from loadgen.agent import Agent
 from loadgen.errors import OperatorError
 from loadgen.metrics import registry_of, render
+from loadgen.monitor import machine_registry
 from loadgen.notify import notify
 from loadgen.params import DURATION, ENDPOINT, Endpoint, read_token, run_command
 from loadgen.permit import Permit
@@ -53,13 +55,21 @@ log = logging.getLogger("loadgen.agent")
     "--orphan-after", type=DURATION, default="30", help="Coordinator silent that long: drain, await a new one."
 )
 @click.option("--once", is_flag=True, help="Leave after one run.")
+@click.option("--monitor", is_flag=True,
+              help="Open nothing: tell CPU, memory, files and sockets at --metrics, for --watch.")  # fmt: skip
 @click.pass_context
 def agent(
     ctx: click.Context, coordinator: str, token_file: Path | None, name: str, workers: int | None,
     max_connections: int | None, source: tuple[str, ...], ports: str | None, metrics: Endpoint,
-    allow_target: tuple[str, ...], allow_sessions: bool, orphan_after: float, once: bool,
+    allow_target: tuple[str, ...], allow_sessions: bool, orphan_after: float, once: bool, monitor: bool,
 ) -> None:  # fmt: skip
     """Opens its share of the coordinator's connections from one worker process per core."""
+    fixed = ctx.get_parameter_source("metrics") is not ParameterSource.DEFAULT
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="loadgen-agent: %(message)s")
+    logging.getLogger("aiohttp").setLevel(logging.ERROR)
+    if monitor:
+        uvloop.run(_monitor(metrics, fixed=fixed))
+        return
     addresses = parse_sources(source)
     local_addresses_exist(addresses)
     settings = Settings(
@@ -75,9 +85,6 @@ def agent(
         orphan_after=orphan_after,
         once=once,
     )
-    fixed = ctx.get_parameter_source("metrics") is not ParameterSource.DEFAULT
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="loadgen-agent: %(message)s")
-    logging.getLogger("aiohttp").setLevel(logging.ERROR)
     uvloop.run(_serve(settings, metrics, fixed=fixed))
 
 
@@ -93,10 +100,20 @@ def _base_url(text: str) -> str:
     return url
 
 
+async def _monitor(metrics: Endpoint, *, fixed: bool) -> None:
+    """Serves this machine's readings until a signal comes."""
+    leave, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, leave.set)
+    async with _metrics_page(machine_registry(), lambda: False, metrics, fixed=fixed):
+        await leave.wait()
+
+
 async def _serve(settings: Settings, metrics: Endpoint, *, fixed: bool) -> None:
     """Runs the agent beside its metrics page; the first signal drains, the second ends it at once."""
     agent = Agent(settings)
-    async with _metrics_page(agent, metrics, fixed=fixed):
+    registry = registry_of(lambda: [agent.reading()])
+    async with _metrics_page(registry, lambda: agent.engagement is not None, metrics, fixed=fixed):
         running = asyncio.create_task(agent.run())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -118,16 +135,17 @@ def _leave(agent: Agent, running: "asyncio.Task[None]") -> None:
 
 
 @asynccontextmanager
-async def _metrics_page(agent: Agent, endpoint: Endpoint, *, fixed: bool) -> AsyncIterator[None]:
+async def _metrics_page(
+    registry: CollectorRegistry, running: Callable[[], bool], endpoint: Endpoint, *, fixed: bool
+) -> AsyncIterator[None]:
     """Serves /metrics and /healthz. Where the default port is taken by another agent of this host, any port does."""
-    registry = registry_of(lambda: [agent.reading()])
 
     async def show_metrics(_: web.Request) -> web.Response:
         body, content_type = render(registry)
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def show_health(_: web.Request) -> web.Response:
-        return web.json_response({"status": "ok", "running": agent.engagement is not None})
+        return web.json_response({"status": "ok", "running": running()})
 
     app = web.Application()
     app.add_routes([web.get("/metrics", show_metrics), web.get("/healthz", show_health)])

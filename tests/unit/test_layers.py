@@ -20,7 +20,7 @@ LOADGEN = (
     "wire outbox",
     # up to here all is pure
     "target_url sources tls",
-    "planfile metrics notify",
+    "planfile metrics notify monitor",
     # up to here the coordinator may import
     "book stream throttle printed",
     "connection",
@@ -46,7 +46,7 @@ LOADGEN = (
     "cli cli.*",
 )
 COORDINATOR = (
-    "words feed hearing blame bars markup pauses hosts publicplan tsung tsung.element",
+    "words feed hearing blame bars markup pauses hosts readings publicplan tsung tsung.element",
     "tsung.document tsung.options tsung.servers tsung.clients tsung.load",
     "tsung.request",
     "tsung.steps",
@@ -61,7 +61,7 @@ COORDINATOR = (
     "live",
     # up to here all is pure
     "appender",
-    "checks rundir journal display events pages controls",
+    "checks rundir journal display events pages controls watch",
     "htmlreport compare",
     "archive formats",
     "server",

@@ -1,0 +1,51 @@
+"""A machine's CPU, memory, open files and sockets for Prometheus, under node_exporter's names."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+"""The columns of a line of /proc/stat, proc(5)."""
+
+
+class MachineCollector(Collector):
+    """Reads /proc at scrape time."""
+
+    def __init__(self, proc: Path = Path("/proc")) -> None:
+        self._proc = proc
+        self._ticks = os.sysconf("SC_CLK_TCK")
+
+    def collect(self) -> Iterator[Metric]:
+        """CPU seconds by mode, memory, open files, TCP sockets."""
+        yield self._cpu()
+        memory = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in self._lines("meminfo")}
+        for name in ("MemTotal", "MemAvailable"):
+            yield GaugeMetricFamily(f"node_memory_{name}_bytes", f"{name} of /proc/meminfo.", memory[name])
+        allocated = float(self._lines("sys/fs/file-nr")[0].split()[0])
+        yield GaugeMetricFamily("node_filefd_allocated", "Files that are open.", allocated)
+        tcp = next(line.split() for line in self._lines("net/sockstat") if line.startswith("TCP:"))
+        in_use = float(tcp[tcp.index("inuse") + 1])
+        yield GaugeMetricFamily("node_sockstat_TCP_inuse", "TCP sockets in use.", in_use)
+
+    def _cpu(self) -> Metric:
+        family = CounterMetricFamily("node_cpu_seconds", "CPU seconds by mode.", labels=["cpu", "mode"])
+        for line in self._lines("stat"):
+            name, *ticks = line.split()
+            if name.startswith("cpu") and name != "cpu":
+                for mode, number in zip(MODES, ticks, strict=False):
+                    family.add_metric([name[3:], mode], int(number) / self._ticks)
+        return family
+
+    def _lines(self, name: str) -> list[str]:
+        return (self._proc / name).read_text().splitlines()
+
+
+def machine_registry() -> CollectorRegistry:
+    """A registry that holds this machine's readings and nothing else."""
+    registry = CollectorRegistry()
+    registry.register(MachineCollector())
+    return registry

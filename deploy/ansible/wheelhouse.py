@@ -37,7 +37,8 @@ def main() -> None:
 
 def sources() -> list[Path]:
     """The files from which the wheel is built, and the versions that go with it."""
-    code = [path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.suffix in (".py", ".typed")]
+    found = (path for package in PACKAGES for path in (ROOT / package).rglob("*"))
+    code = [path for path in found if path.is_file() and path.suffix != ".pyc"]
     return sorted([*code, *(ROOT / name for name in BESIDE)])
 
 

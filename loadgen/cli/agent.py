@@ -113,7 +113,8 @@ async def _serve(settings: Settings, metrics: Endpoint, *, fixed: bool) -> None:
     """Runs the agent beside its metrics page; the first signal drains, the second ends it at once."""
     agent = Agent(settings)
     registry = registry_of(lambda: [agent.reading()])
-    async with _metrics_page(registry, lambda: agent.engagement is not None, metrics, fixed=fixed):
+    async with _metrics_page(registry, lambda: agent.engagement is not None, metrics, fixed=fixed) as place:
+        agent.metrics = place
         running = asyncio.create_task(agent.run())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -137,8 +138,8 @@ def _leave(agent: Agent, running: "asyncio.Task[None]") -> None:
 @asynccontextmanager
 async def _metrics_page(
     registry: CollectorRegistry, running: Callable[[], bool], endpoint: Endpoint, *, fixed: bool
-) -> AsyncIterator[None]:
-    """Serves /metrics and /healthz. Where the default port is taken by another agent of this host, any port does."""
+) -> AsyncIterator[str]:
+    """Serves /metrics and /healthz, and says where. Where another agent of this host has the default port, any does."""
 
     async def show_metrics(_: web.Request) -> web.Response:
         body, content_type = render(registry)
@@ -152,8 +153,7 @@ async def _metrics_page(
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        agent.metrics = str(await _listen(runner, endpoint, fixed=fixed))
-        yield
+        yield str(await _listen(runner, endpoint, fixed=fixed))
     finally:
         await runner.cleanup()
 

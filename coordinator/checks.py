@@ -8,6 +8,7 @@ import msgspec
 from loadgen.errors import OperatorError, PlanError
 from loadgen.params import Endpoint
 from loadgen.target_url import TargetUrl
+from loadgen.token import Token
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -47,11 +48,7 @@ def check_embedded(targets: Sequence[Target]) -> None:
         )
 
 
-def check_listen(listen: Endpoint, token: str | None) -> None:
+def check_listen(listen: Endpoint, token: Token | None) -> None:
     """Raises OperatorError when agents from elsewhere could join without a token."""
-    try:
-        loopback = listen.host == "localhost" or ipaddress.ip_address(listen.host.partition("%")[0]).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback and token is None:
+    if not listen.loopback and token is None:
         raise OperatorError(f"--listen {listen} is not loopback: anybody could join; give --token-file FILE")

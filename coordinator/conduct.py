@@ -33,8 +33,9 @@ from coordinator.watch import Watch, Watched
 from loadgen.behaviour import Script
 from loadgen.errors import FleetError, OperatorError, PlanError
 from loadgen.notify import notify
-from loadgen.params import Endpoint, read_token
+from loadgen.params import Endpoint
 from loadgen.plan import Plan
+from loadgen.token import Token, exposure
 
 TICK = 0.2
 """Seconds between two looks at the run."""
@@ -81,7 +82,7 @@ async def conduct(settings: Settings) -> int:
     targets = [check_target(url) for url in settings.plan.urls]
     if settings.with_target:
         check_embedded(targets)
-    token = read_token(settings.token_file)
+    token = Token.read(settings.token_file)
     check_listen(settings.listen, token)
     head = read_head(settings.resume) if settings.resume else None
     key, ahead = (head.key, head.ahead()) if head else (token_hex(4), 0.0)
@@ -206,6 +207,8 @@ class Conductor:
         return MOST_CONNECTIONS if plan.phases or plan.sessions else plan.total
 
     async def _start(self, team: Team) -> None:
+        if exposed := exposure("--token-file", self._settings.token_file):
+            self._warn(exposed)
         if self._settings.with_target:
             log = self._folder.path / "agents" / "target.log"
             await self._household.start_target(team.targets[0], self._most_open(), log)

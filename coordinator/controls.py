@@ -5,7 +5,6 @@ links carry no header. The cookie is for viewing alone. Without a token the port
 the operator's browser shows could post: so a control must come from this page, or from no page at all.
 """
 
-import hmac
 import ipaddress
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from coordinator.run import Run
+from loadgen.token import Token
 
 ACTIONS: dict[str, Callable[[Run, float], None]] = {
     "pause": Run.pause,
@@ -29,14 +29,14 @@ OPEN_TO_ALL = ("/healthz", "/metrics", "/favicon.ico")
 class Gate:
     """Who may ask for what. `public` lets everybody view."""
 
-    def __init__(self, token: str | None, *, public: bool = False) -> None:
+    def __init__(self, token: Token | None, *, public: bool = False) -> None:
         self._token = token
         self._public = public
 
     @property
     def cookie(self) -> str:
         """What a viewer's cookie holds: made of the token, which does not follow from it."""
-        return hmac.new((self._token or "").encode(), COOKIE.encode(), "sha256").hexdigest()
+        return self._token.seal(COOKIE) if self._token else ""
 
     def refusal(self, request: web.Request) -> web.HTTPException | None:
         """Why a request is refused, if it is."""
@@ -58,11 +58,10 @@ class Gate:
         return None
 
     def _has_token(self, request: web.Request) -> bool:
-        given = request.headers.get("Authorization", "").encode(errors="replace")
-        return hmac.compare_digest(given, f"Bearer {self._token}".encode())
+        return self._token is not None and self._token.matches(request.headers.get("Authorization", ""))
 
     def _has_cookie(self, request: web.Request) -> bool:
-        return hmac.compare_digest(request.cookies.get(COOKIE, "").encode(errors="replace"), self.cookie.encode())
+        return self._token is not None and self._token.sealed(COOKIE, request.cookies.get(COOKIE, ""))
 
 
 def _is_foreign(request: web.Request) -> bool:
@@ -112,10 +111,10 @@ class Controls:
         self._said(action)
         return web.json_response(self._state())
 
-    async def _view(self, _: web.Request) -> web.Response:
+    async def _view(self, request: web.Request) -> web.Response:
         """Trades the token, which the request was let in by, for a cookie to view with."""
         reply = web.json_response(self._state())
-        reply.set_cookie(COOKIE, self._gate.cookie, httponly=True, samesite="Strict", path="/")
+        reply.set_cookie(COOKIE, self._gate.cookie, httponly=True, samesite="Strict", path="/", secure=request.secure)
         return reply
 
     def _state(self) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from loadgen.errors import OperatorError
 from loadgen.metrics import Reading, registry_of, render
 from loadgen.params import Endpoint
 from loadgen.tally import Ledger
+from loadgen.token import Token
 from loadgen.wire import WIRE, Hello, Post, from_wire, to_wire
 
 MOST_BYTES = 64 << 20
@@ -51,7 +52,7 @@ class Server:
     """The HTTP side of one run. `clock` is the one that the run's times are on; `token` may be absent on loopback."""
 
     def __init__(
-        self, run: Run, clock: Callable[[], float], token: str | None = None, *, public: bool = False,
+        self, run: Run, clock: Callable[[], float], token: Token | None = None, *, public: bool = False,
         out: Path = Path("runs"),
     ) -> None:  # fmt: skip
         self._run = run

@@ -45,7 +45,7 @@ class Agent:
     async def run(self) -> None:
         """Joins and serves coordinators until told to leave."""
         timeout = aiohttp.ClientTimeout(total=min(REPLY_WITHIN, max(SILENCE, self.settings.orphan_after)))
-        headers = {"Authorization": f"Bearer {self.settings.token}"} if self.settings.token else {}
+        headers = {"Authorization": self.settings.token.header} if self.settings.token else {}
         async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http:
             while not self.leaving:
                 welcome = await self._join(http)

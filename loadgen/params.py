@@ -3,7 +3,7 @@
 import math
 import re
 import sys
-from pathlib import Path
+from ipaddress import ip_address
 from typing import NamedTuple, NoReturn
 
 import click
@@ -19,6 +19,14 @@ class Endpoint(NamedTuple):
 
     host: str
     port: int
+
+    @property
+    def loopback(self) -> bool:
+        """Whether it is on this machine by its name."""
+        try:
+            return self.host == "localhost" or ip_address(self.host.partition("%")[0]).is_loopback
+        except ValueError:  # a name: wherever it leads
+            return False
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -90,19 +98,6 @@ DURATION = DurationType()
 HOLD = HoldType()
 ENDPOINT = EndpointType()
 RATE = RateType()
-
-
-def read_token(path: Path | None) -> str | None:
-    """The shared secret in a file, without the white space around it; raises OperatorError when there is none."""
-    if path is None:
-        return None
-    try:
-        token = path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise OperatorError(f"--token-file {path} can't be read: {error}") from error
-    if not token:
-        raise OperatorError(f"--token-file {path} is empty; put the shared secret into it")
-    return token
 
 
 def run_command(command: click.Command, program: str) -> NoReturn:

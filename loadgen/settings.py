@@ -10,13 +10,14 @@ from loadgen.machine import Machine
 from loadgen.permit import Permit
 from loadgen.plan import Plan
 from loadgen.sources import DEFAULT_PORTS, local_addresses_exist, parse_ports, parse_sources
+from loadgen.token import Token
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent's own command line says; None, or nothing, where it does not."""
 
     coordinator: str = "http://127.0.0.1:8091"
-    token: str | None = None
+    token: Token | None = None
     name: str = ""
     workers: int | None = None
     max_connections: int | None = None

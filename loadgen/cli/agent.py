@@ -20,10 +20,11 @@ from loadgen.errors import OperatorError
 from loadgen.metrics import registry_of, render
 from loadgen.monitor import machine_registry
 from loadgen.notify import notify
-from loadgen.params import DURATION, ENDPOINT, Endpoint, read_token, run_command
+from loadgen.params import DURATION, ENDPOINT, Endpoint, run_command
 from loadgen.permit import Permit
 from loadgen.settings import Settings
 from loadgen.sources import local_addresses_exist, parse_ports, parse_sources
+from loadgen.token import Token, exposure
 
 log = logging.getLogger("loadgen.agent")
 
@@ -74,7 +75,7 @@ def agent(
     local_addresses_exist(addresses)
     settings = Settings(
         coordinator=_base_url(coordinator),
-        token=read_token(token_file),
+        token=Token.read(token_file),
         name=name,
         workers=workers,
         max_connections=max_connections,
@@ -85,6 +86,8 @@ def agent(
         orphan_after=orphan_after,
         once=once,
     )
+    for warning in filter(None, (exposure("--token-file", token_file), _in_the_clear(settings))):
+        log.warning("%s", warning)
     uvloop.run(_serve(settings, metrics, fixed=fixed))
 
 
@@ -107,6 +110,14 @@ async def _monitor(metrics: Endpoint, *, fixed: bool) -> None:
         loop.add_signal_handler(number, leave.set)
     async with _metrics_page(machine_registry(), lambda: False, metrics, fixed=fixed):
         await leave.wait()
+
+
+def _in_the_clear(settings: Settings) -> str:
+    """What to warn of where the token can be read on its way; empty where it can't, or there is none."""
+    parts = urlsplit(settings.coordinator)
+    if settings.token is None or parts.scheme == "https" or Endpoint(parts.hostname or "", 0).loopback:
+        return ""
+    return f"the token goes to {settings.coordinator} in the clear: whoever is on the way can read it"
 
 
 async def _serve(settings: Settings, metrics: Endpoint, *, fixed: bool) -> None:

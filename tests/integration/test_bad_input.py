@@ -141,6 +141,8 @@ def ended_agent(running: Command) -> subprocess.CompletedProcess[str]:
 def test_a_wrong_token_ends_the_agent(tmp_path):
     (tmp_path / "right").write_text("s3cret\n")
     (tmp_path / "wrong").write_text("guess\n")
+    for name in ("right", "wrong"):
+        (tmp_path / name).chmod(0o600)
     listen = f"127.0.0.1:{free_port()}"
     with coordinator(
         tmp_path / "runs", "--token-file", str(tmp_path / "right"), "--public-view", listen=listen

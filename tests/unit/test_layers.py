@@ -15,7 +15,7 @@ LOADGEN = (
     "script jsonpath",
     "behaviour chance client stretch soundness",
     "phased lots adoption",
-    "params plan tally sessionfile",
+    "params plan tally sessionfile token",
     "fanin",
     "wire outbox",
     # up to here all is pure

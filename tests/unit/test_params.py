@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.errors import FleetError, OperatorError, PlanError
-from loadgen.params import DURATION, ENDPOINT, HOLD, RATE, Endpoint, read_token, run_command
+from loadgen.params import DURATION, ENDPOINT, HOLD, RATE, Endpoint, run_command
 from loadgen.version import VERSION
 from tests.unit.strategies import unhurried
 
@@ -239,14 +239,3 @@ def test_a_group_without_a_command_shows_its_help_in_lines(ran):
     assert code == 2
     assert f"Usage: {PROGRAM} " in out + err
     assert "\n  check" in out + err
-
-
-def test_a_token_comes_from_a_file_without_white_space(tmp_path):
-    (tmp_path / "token").write_text(" s3cret\n")
-    (tmp_path / "empty").write_text("\n")
-
-    assert read_token(tmp_path / "token") == "s3cret"
-    assert read_token(None) is None
-    for name in ("empty", "absent"):
-        with pytest.raises(OperatorError, match=name):
-            read_token(tmp_path / name)

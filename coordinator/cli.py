@@ -80,6 +80,9 @@ WATCHED = WatchedType()
 @click.option("--listen", type=ENDPOINT, default="127.0.0.1:8091", help="Where agents join: JSON, metrics, one port.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="Shared secret; required off loopback.")
 @click.option("--public-view", is_flag=True, help="Let everybody view the run; to control it needs the token.")
+@click.option("--tls-cert", type=click.Path(path_type=Path), metavar="FILE",
+              help="Speak https:// with this certificate (PEM); agents pin it, or trust who signed it.")  # fmt: skip
+@click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="The key of --tls-cert.")
 @click.option("--session", metavar="FILE.py[:NAME]", help="A session written in Python, instead of the loop.")
 @click.option("--tsung", type=click.Path(path_type=Path), metavar="FILE.xml",
               help="Take the plan from a Tsung configuration; TARGET, --max and --hold besides it win.")  # fmt: skip
@@ -122,6 +125,8 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
         token_file=options["token_file"],
         public_view=options["public_view"],
         watch=options["watch"],
+        tls_cert=options["tls_cert"],
+        tls_key=options["tls_key"],
         expectations=tuple(parse(text) for text in options["expect"]),
         on_loss=options["on_loss"],
         out=options["out"],

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from coordinator.certificate import Certificate
 from coordinator.checks import check_embedded, check_listen, check_target
 from coordinator.display import display_on
 from coordinator.expect import Expectation
@@ -57,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_file: Path | None = None
     public_view: bool = False
     watch: tuple[Watched, ...] = ()
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     expectations: tuple[Expectation, ...] = ()
     on_loss: OnLoss = "redistribute"
     out: Path = Path("runs")
@@ -84,6 +87,7 @@ async def conduct(settings: Settings) -> int:
         check_embedded(targets)
     token = Token.read(settings.token_file)
     check_listen(settings.listen, token)
+    certificate = Certificate.load(settings.tls_cert, settings.tls_key)
     head = read_head(settings.resume) if settings.resume else None
     key, ahead = (head.key, head.ahead()) if head else (token_hex(4), 0.0)
     run = Run(settings.plan, settings.agents, key=key, on_loss=settings.on_loss)
@@ -92,13 +96,15 @@ async def conduct(settings: Settings) -> int:
     conductor = Conductor(settings, run, server, household, ahead)
     if settings.resume and head:
         conductor.go_on(settings.resume, head)
-    listen = await server.start(settings.listen)
+    listen = await server.start(settings.listen, certificate.context if certificate else None)
     notify("READY=1")
     with _signals(run, ahead):
         try:
             if head is None:
                 conductor.begin(key, listen)
-            return await conductor.conduct(Team(settings.local, settings.plan, targets, listen, settings.token_file))
+            fingerprint = certificate.fingerprint if certificate else ""
+            team = Team(settings.local, settings.plan, targets, listen, settings.token_file, fingerprint)
+            return await conductor.conduct(team)
         finally:
             await household.end()
             await server.stop()
@@ -178,7 +184,9 @@ class Conductor:
         """Starts what is local, gathers, drives the run to its end and reports; returns the exit code."""
         try:
             await self._start(team)
-            self._display.say(f"agents join at http://{team.coordinator}; {self._targets()}")
+            self._display.say(f"agents join at {team.url(team.coordinator)}; {self._targets()}")
+            if team.fingerprint:
+                self._display.say(f"they trust it by --tls-fingerprint {team.fingerprint}")
             watching = asyncio.create_task(self._watch().run())
             try:
                 await self._drive()
@@ -207,7 +215,8 @@ class Conductor:
         return MOST_CONNECTIONS if plan.phases or plan.sessions else plan.total
 
     async def _start(self, team: Team) -> None:
-        if exposed := exposure("--token-file", self._settings.token_file):
+        secrets = {"--token-file": self._settings.token_file, "--tls-key": self._settings.tls_key}
+        for exposed in filter(None, map(exposure, secrets, secrets.values())):
             self._warn(exposed)
         if self._settings.with_target:
             log = self._folder.path / "agents" / "target.log"

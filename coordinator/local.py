@@ -45,6 +45,12 @@ class Team(msgspec.Struct, frozen=True):
     """The first one is what may be embedded."""
     coordinator: Endpoint
     token_file: Path | None = None
+    fingerprint: str = ""
+    """Of the coordinator's certificate; empty where it speaks plain HTTP."""
+
+    def url(self, endpoint: Endpoint) -> str:
+        """The URL of a coordinator that listens there."""
+        return f"{'https' if self.fingerprint else 'http'}://{endpoint}"
 
     @property
     def names(self) -> list[str]:
@@ -53,7 +59,7 @@ class Team(msgspec.Struct, frozen=True):
 
     def arguments(self, number: int) -> list[str]:
         """The command line of agent `number` of 1, 2, 3…"""
-        options = ["--coordinator", f"http://{_reachable(self.coordinator)}", "--name", f"local-{number}"]
+        options = ["--coordinator", self.url(_reachable(self.coordinator)), "--name", f"local-{number}"]
         options += ["--metrics", "127.0.0.1:0", "--once", "--allow-sessions", "--workers", str(self.workers())]
         if all(target.loopback and ":" not in target.address for target in self.targets):
             options += ["--source", f"127.0.{1 + (number - 1) // 254}.{1 + (number - 1) % 254}"]
@@ -61,6 +67,8 @@ class Team(msgspec.Struct, frozen=True):
             options += ["--allow-target", host]
         if self.token_file is not None:
             options += ["--token-file", str(self.token_file)]
+        if self.fingerprint:
+            options += ["--tls-fingerprint", self.fingerprint]
         return [sys.executable, "-m", "loadgen.cli.agent", *options]
 
     def workers(self) -> int:

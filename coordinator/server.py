@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from math import inf
@@ -85,12 +86,12 @@ class Server:
             ]
         )
 
-    async def start(self, listen: Endpoint) -> Endpoint:
-        """Listens; returns where. Raises OperatorError when the port can't be had."""
+    async def start(self, listen: Endpoint, tls: ssl.SSLContext | None = None) -> Endpoint:
+        """Listens, over TLS with a context; returns where. Raises OperatorError when the port can't be had."""
         self._runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, listen.host, listen.port).start()
+            await web.TCPSite(self._runner, listen.host, listen.port, ssl_context=tls).start()
         except OSError as error:
             await self.stop()
             why = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else str(error)

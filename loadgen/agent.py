@@ -7,6 +7,7 @@ import aiohttp
 import msgspec
 import tenacity
 
+from loadgen.control import Control, distrust
 from loadgen.engagement import SILENCE, Engagement
 from loadgen.errors import OperatorError
 from loadgen.machine import facts, read_machine
@@ -19,6 +20,8 @@ from loadgen.wire import WIRE, Hello, Welcome, from_wire, to_wire
 log = logging.getLogger("loadgen.agent")
 REPLY_WITHIN = 10.0
 """Seconds that the coordinator has to answer."""
+MOST_WELCOME = 64 << 20
+"""Bytes that a welcome may have: the plan with the texts of its sessions and data files."""
 
 
 class Refused(OperatorError):
@@ -44,21 +47,20 @@ class Agent:
 
     async def run(self) -> None:
         """Joins and serves coordinators until told to leave."""
-        timeout = aiohttp.ClientTimeout(total=min(REPLY_WITHIN, max(SILENCE, self.settings.orphan_after)))
-        headers = {"Authorization": self.settings.token.header} if self.settings.token else {}
-        async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http:
+        settings, within = self.settings, min(REPLY_WITHIN, max(SILENCE, self.settings.orphan_after))
+        async with Control(settings.coordinator, settings.token, settings.trust, within) as control:
             while not self.leaving:
-                welcome = await self._join(http)
-                self.engagement = Engagement(self.settings, http, welcome)
+                welcome = await self._join(control)
+                self.engagement = Engagement(settings, control, welcome)
                 try:
                     await self.engagement.serve()
                 finally:
                     await self.engagement.pool.stop()
                     self._past.merge(self.engagement.pool.fanin.total)
                     self.engagement = None
-                self.leaving = self.leaving or self.settings.once
+                self.leaving = self.leaving or settings.once
 
-    async def _join(self, http: aiohttp.ClientSession) -> Welcome:
+    async def _join(self, control: Control) -> Welcome:
         """Waits for a coordinator that takes it; says once what it waits for."""
         hello = msgspec.structs.replace(_hello(self.settings), metrics=self.metrics)
         said: set[str] = set()
@@ -68,7 +70,7 @@ class Agent:
             before_sleep=lambda state: _say_once(said, self.settings.coordinator, state),
         ):
             with attempt:
-                return await _knock(http, self.settings.coordinator, hello)
+                return await _knock(control, self.settings.coordinator, hello)
         raise AssertionError("retrying ends only with an answer")
 
     def reading(self) -> Reading:
@@ -93,24 +95,41 @@ def _hello(settings: Settings) -> Hello:
     )
 
 
-async def _knock(http: aiohttp.ClientSession, coordinator: str, hello: Hello) -> Welcome:
-    async with http.post(f"{coordinator}/v1/agents", data=to_wire(hello)) as reply:
-        body = await reply.read()
-        if reply.status == 200:
-            return from_wire(body, Welcome)
-        text = _error_in(body) or f"HTTP {reply.status}"
-        if reply.status == 401:
-            raise Refused(f"the coordinator at {coordinator} refused the token ({text}); give its --token-file")
-        if reply.status == 426 or (400 <= reply.status < 500 and reply.status != 409):
-            raise Refused(f"the coordinator at {coordinator} refused this agent: {text}")
-        raise Busy(text)
+async def _knock(control: Control, coordinator: str, hello: Hello) -> Welcome:
+    try:
+        status, body = await control.post("/v1/agents", to_wire(hello), MOST_WELCOME)
+    except aiohttp.ServerDisconnectedError as error:
+        raise Busy(
+            f"the coordinator at {coordinator} hangs up without a word; is it the other of http and https?"
+        ) from error
+    except aiohttp.ClientError as error:
+        if why := distrust(error, coordinator):
+            raise Refused(why) from error
+        raise
+    if status == 200:
+        return _welcome(body, coordinator)
+    text = _error_in(body) or f"HTTP {status}"
+    if status == 401:
+        raise Refused(f"the coordinator at {coordinator} refused the token ({text}); give its --token-file")
+    if status not in (409, 429) and 300 <= status < 500:
+        raise Refused(f"the coordinator at {coordinator} refused this agent: {text}")
+    raise Busy(text)
+
+
+def _welcome(body: bytes, coordinator: str) -> Welcome:
+    try:
+        return from_wire(body, Welcome)
+    except msgspec.DecodeError as error:
+        raise Refused(f"the coordinator at {coordinator} sent no plan that this agent understands: {error}") from error
 
 
 def _error_in(body: bytes) -> str:
+    """What a refusal says, safe to print."""
     try:
-        return str(msgspec.json.decode(body, type=dict[str, str]).get("error", ""))
-    except msgspec.DecodeError:
+        text = str(msgspec.json.decode(body, type=dict[str, str]).get("error", ""))[:500]
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def _say_once(said: set[str], coordinator: str, state: tenacity.RetryCallState) -> None:

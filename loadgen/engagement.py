@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from loadgen.arrivals import run_that_fits
 from loadgen.behaviour import PythonSession
 from loadgen.capacity import Limit, shortfall
+from loadgen.control import Control
 from loadgen.errors import PlanError
 from loadgen.limits import unusable_ports, workers_needed
 from loadgen.machine import read_machine
@@ -27,6 +28,8 @@ BEAT = 0.25
 """Seconds between two looks at the workers."""
 SILENCE = 1.0
 """Seconds without news after which the agent posts all the same: the sign of life."""
+MOST_ORDERS = 4 << 20
+"""Bytes that orders may have."""
 LEAVE_WITHIN = 5.0
 """Seconds that an agent which is told to leave goes on trying to deliver its last seconds."""
 
@@ -34,14 +37,14 @@ LEAVE_WITHIN = 5.0
 class Engagement:
     """One run, from the welcome to the coordinator's leave: the seconds out, the orders in."""
 
-    def __init__(self, settings: Settings, http: aiohttp.ClientSession, welcome: Welcome) -> None:
+    def __init__(self, settings: Settings, control: Control, welcome: Welcome) -> None:
         self.pool = Pool()
         self._settings = settings
-        self._http = http
+        self._control = control
         self._welcome = welcome
         self._limits: tuple[Limit, ...] = ()
         """What it can hold by the plan's word, where that says something of it."""
-        self._url = f"{settings.coordinator}/v1/agents/{welcome.id}/seconds"
+        self._path = f"/v1/agents/{welcome.id}/seconds"
         self._outbox = Outbox()
         self._coarse = False
         """Whether it told that seconds were merged."""
@@ -143,9 +146,7 @@ class Engagement:
         """Posts what is not acknowledged; a failure changes nothing, the next beat posts it again."""
         post = self._post()
         try:
-            async with self._http.post(self._url, data=to_wire(post)) as reply:
-                body = await reply.read()
-                status = reply.status
+            status, body = await self._control.post(self._path, to_wire(post), MOST_ORDERS)
         except (aiohttp.ClientError, TimeoutError) as error:
             log.debug("not delivered: %r", error)
             return

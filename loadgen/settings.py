@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from loadgen.capacity import Limit
 from loadgen.client import USUAL, Client, client_named
+from loadgen.control import Trust
 from loadgen.limits import client_limits, workers_needed
 from loadgen.machine import Machine
 from loadgen.permit import Permit
@@ -18,6 +19,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     coordinator: str = "http://127.0.0.1:8091"
     token: Token | None = None
+    trust: Trust = True
     name: str = ""
     workers: int | None = None
     max_connections: int | None = None

@@ -198,7 +198,7 @@ class Coordinator(Command):
     @property
     def url(self) -> str:
         """Where agents join it."""
-        return self.says(r"agents join at (http://\S+);")[1]
+        return self.says(r"agents join at (https?://\S+);")[1]
 
     @property
     def folder(self) -> Path:

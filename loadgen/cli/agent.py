@@ -16,6 +16,7 @@ from click.core import ParameterSource
 from prometheus_client import CollectorRegistry
 
 from loadgen.agent import Agent
+from loadgen.control import Trust, trust_in
 from loadgen.errors import OperatorError
 from loadgen.metrics import registry_of, render
 from loadgen.monitor import machine_registry
@@ -32,6 +33,14 @@ log = logging.getLogger("loadgen.agent")
 @click.command(context_settings={"show_default": True})
 @click.option("--coordinator", default="http://127.0.0.1:8091", metavar="URL", help="Whom to dial.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="Shared secret, where the coordinator wants one.")
+@click.option(
+    "--tls-ca", type=click.Path(path_type=Path), metavar="FILE", show_default="the system's",
+    help="Who may vouch for an https:// coordinator (PEM).",
+)  # fmt: skip
+@click.option(
+    "--tls-fingerprint", default="", metavar="SHA256",
+    help="The certificate of an https:// coordinator, as that shows it.",
+)  # fmt: skip
 @click.option("--name", default="", show_default="host name", help="What reports and metrics call this agent.")
 @click.option(
     "--workers", type=click.IntRange(min=1), show_default="one per core, more where descriptors demand it",
@@ -60,7 +69,8 @@ log = logging.getLogger("loadgen.agent")
               help="Open nothing: tell CPU, memory, files and sockets at --metrics, for --watch.")  # fmt: skip
 @click.pass_context
 def agent(
-    ctx: click.Context, coordinator: str, token_file: Path | None, name: str, workers: int | None,
+    ctx: click.Context, coordinator: str, token_file: Path | None, tls_ca: Path | None, tls_fingerprint: str,
+    name: str, workers: int | None,
     max_connections: int | None, source: tuple[str, ...], ports: str | None, metrics: Endpoint,
     allow_target: tuple[str, ...], allow_sessions: bool, orphan_after: float, once: bool, monitor: bool,
 ) -> None:  # fmt: skip
@@ -76,6 +86,7 @@ def agent(
     settings = Settings(
         coordinator=_base_url(coordinator),
         token=Token.read(token_file),
+        trust=_trust(coordinator, tls_ca, tls_fingerprint),
         name=name,
         workers=workers,
         max_connections=max_connections,
@@ -89,6 +100,13 @@ def agent(
     for warning in filter(None, (exposure("--token-file", token_file), _in_the_clear(settings))):
         log.warning("%s", warning)
     uvloop.run(_serve(settings, metrics, fixed=fixed))
+
+
+def _trust(coordinator: str, ca: Path | None, fingerprint: str) -> Trust:
+    option = "--tls-fingerprint" if fingerprint else "--tls-ca"
+    if (ca or fingerprint) and urlsplit(coordinator).scheme != "https":
+        raise OperatorError(f"{option} says nothing to --coordinator {coordinator}; write https://, or leave it out")
+    return trust_in(ca, fingerprint)
 
 
 def _base_url(text: str) -> str:

@@ -22,7 +22,7 @@ LOADGEN = (
     "target_url sources tls",
     "planfile metrics notify monitor",
     # up to here the coordinator may import
-    "book stream throttle printed",
+    "book stream throttle printed control",
     "connection",
     "permit",
     "place",
@@ -61,7 +61,7 @@ COORDINATOR = (
     "live",
     # up to here all is pure
     "appender",
-    "checks rundir journal display events pages controls watch",
+    "certificate checks rundir journal display events pages controls watch",
     "htmlreport compare",
     "archive formats",
     "server",

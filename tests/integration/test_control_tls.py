@@ -1,0 +1,200 @@
+"""TLS on the control port: agents join who they trust, and nobody else gets as much as a byte of the token."""
+
+import hashlib
+import os
+import socket
+import ssl
+import threading
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
+
+from tests.processes import Coordinator, agent, coordinator, free_port, run, target
+
+LOAD = ("--max", "100", "--rate", "1000", "--think", "1", "--hold", "1", "--agents", "1")
+
+
+class Files(NamedTuple):
+    """Certificates as files, none readable by others."""
+
+    ca: Path
+    cert: Path
+    key: Path
+    other: Path
+    """The key of another certificate."""
+    locked: Path
+    """The same key with a passphrase."""
+    fingerprint: str
+    token: Path
+
+    @property
+    def serve(self) -> tuple[str, ...]:
+        """What makes a coordinator speak TLS, and want a token."""
+        return ("--tls-cert", str(self.cert), "--tls-key", str(self.key), "--token-file", str(self.token))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> Files:
+    """Made anew for each run of the tests."""
+    folder = tmp_path_factory.mktemp("tls")
+    authority = trustme.CA()
+    issued, other = authority.issue_cert("127.0.0.1", "localhost"), authority.issue_cert("localhost")
+    pem = issued.private_key_pem.bytes()
+    locked = serialization.load_pem_private_key(pem, None).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"word")
+    )
+    contents = {
+        "ca": authority.cert_pem.bytes(),
+        "cert": b"".join(one.bytes() for one in issued.cert_chain_pems),
+        "key": pem,
+        "other": other.private_key_pem.bytes(),
+        "locked": locked,
+        "token": b"s3cret\n",
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+        (folder / name).chmod(0o600)
+    der = ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
+    paths = {name: folder / name for name in contents}
+    return Files(**paths, fingerprint=hashlib.sha256(der).hexdigest())
+
+
+@pytest.fixture(scope="module")
+def server():
+    """One target for all these tests."""
+    with target("--workers", "1") as running:
+        yield running
+
+
+def healthy(coord: Coordinator, files: Files) -> None:
+    """Who trusts the authority can look at the port."""
+    context = ssl.create_default_context(cafile=str(files.ca))
+    with urllib.request.urlopen(f"{coord.url}/healthz", context=context) as reply:
+        assert reply.status == 200
+
+
+@pytest.mark.parametrize("way", ["ca", "fingerprint", "colons"])
+def test_an_agent_joins_over_tls_whom_it_trusts(tmp_path, server, files, way):
+    pinned = ":".join(files.fingerprint.upper()[at : at + 2] for at in range(0, 64, 2))
+    trust = {
+        "ca": {"LOADGEN_AGENT_TLS_CA": str(files.ca)},
+        "fingerprint": {"LOADGEN_AGENT_TLS_FINGERPRINT": files.fingerprint},
+        "colons": {"LOADGEN_AGENT_TLS_FINGERPRINT": pinned},
+    }[way]
+    with coordinator(tmp_path, *LOAD, *files.serve, server.ws) as coord:
+        assert coord.url.startswith("https://127.0.0.1:")
+        coord.says(f"they trust it by --tls-fingerprint {files.fingerprint}")
+        healthy(coord, files)
+        options = ("--token-file", str(files.token), "--once")
+        with agent(coord.url, *options, env={**os.environ, **trust}) as joining:
+            assert (coord.end(), joining.end()) == (0, 0), joining.err
+        assert coord.summary()["opened"] == 100
+
+
+def test_local_agents_of_a_coordinator_with_tls_join_it(tmp_path, files):
+    url = f"ws://127.0.0.1:{free_port()}/v1/realtime?project=console"
+    with coordinator(tmp_path, *LOAD[:-2], "--local", "2", "--with-target", *files.serve, url) as coord:
+        assert coord.end() == 0, coord.err
+        assert (coord.summary()["opened"], coord.err) == (100, "")
+
+
+@pytest.mark.parametrize(
+    ("trust", "words"),
+    [
+        (("--tls-fingerprint", "ab" * 32), ["another certificate", "{fingerprint}"]),
+        ((), ["is not trusted", "--tls-ca", "--tls-fingerprint"]),
+    ],
+)
+def test_a_coordinator_that_is_not_trusted_is_left_before_anything_is_said(tmp_path, files, trust, words):
+    """A coordinator of somebody else's gets neither the token nor the machine's facts: only TLS's own bytes."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=listen, args=(listener, files, heard))
+        thread.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        ended = run(
+            "loadgen-agent", "--coordinator", url, "--metrics", "127.0.0.1:0", "--token-file", str(files.token), *trust
+        )
+        thread.join()
+    (line,) = [line for line in ended.stderr.splitlines() if "metrics at" not in line]
+    assert ended.returncode == 2
+    assert [word for word in words if word.format(fingerprint=files.fingerprint) not in line] == []
+    assert b"".join(heard) == b""
+
+
+def listen(listener: socket.socket, files: Files, heard: list[bytes]) -> None:
+    """Takes one connection and keeps what is said on it after TLS's handshake."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.cert, files.key)
+    connection, _ = listener.accept()
+    try:
+        with closing(context.wrap_socket(connection, server_side=True)) as stream:
+            heard.append(stream.recv(65536))
+    except OSError:  # the client's alert, or its reset
+        return
+
+
+def test_the_other_of_http_and_https_is_told(tmp_path, files):
+    with coordinator(tmp_path / "tls", *files.serve) as coord:
+        with agent(coord.url.replace("https", "http"), "--token-file", str(files.token)) as plain:
+            plain.says("hangs up without a word; is it the other of http and https")
+    with coordinator(tmp_path / "plain") as coord:
+        with agent(coord.url.replace("http", "https")) as secure:
+            assert secure.end() == 2
+            assert "speaks no TLS that this agent knows; is it http://?" in secure.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--tls-cert {cert}", ["--tls-cert needs --tls-key"]),
+        ("--tls-key {key}", ["--tls-key needs --tls-cert"]),
+        ("--tls-cert {cert} --tls-key {other}", ["--tls-key {other}", "can't be served", "MISMATCH"]),
+        ("--tls-cert {cert} --tls-key {locked}", ["--tls-key {locked}", "without a passphrase"]),
+        ("--tls-cert {cert}.none --tls-key {key}", ["{cert}.none", "No such file"]),
+        ("--tls-cert {key} --tls-key {key}", ["{key} holds no certificate"]),
+        ("--tls-cert {cert} --tls-key {cert}.none", ["--tls-key {cert}.none", "No such file"]),
+    ],
+)
+def test_a_certificate_that_can_not_be_served_is_one_line(tmp_path, files, options, words):
+    names = files._asdict()
+    ended = run("loadgen-coord", *options.format(**names).split(), "--listen", "127.0.0.1:0", cwd=tmp_path)
+    (line,) = ended.stderr.splitlines()
+    assert ended.returncode == 2
+    assert [word for word in words if word.format(**names) not in line] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--tls-fingerprint abc", ["--tls-fingerprint 'abc'", "64 hexadecimal digits"]),
+        ("--tls-ca {ca} --tls-fingerprint {fingerprint}", ["give one of them"]),
+        ("--tls-ca {ca}.none", ["{ca}.none", "No such file"]),
+        ("--tls-ca {token}", ["{token}", "no certificate"]),
+        ("--tls-ca {ca} --coordinator http://127.0.0.1:1", ["--tls-ca says nothing to", "https://"]),
+    ],
+)
+def test_trust_that_can_not_be_followed_is_one_line(files, options, words):
+    names = files._asdict()
+    ended = run("loadgen-agent", "--coordinator", "https://127.0.0.1:1", *options.format(**names).split())
+    (line,) = ended.stderr.splitlines()
+    assert ended.returncode == 2
+    assert [word for word in words if word.format(**names) not in line] == []
+
+
+def test_nothing_below_tls_1_2_is_spoken(tmp_path, files):
+    with coordinator(tmp_path, *files.serve) as coord:
+        context = ssl.create_default_context(cafile=str(files.ca))
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+            context.maximum_version = ssl.TLSVersion.TLSv1_1
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        host, port = coord.url.removeprefix("https://").split(":")
+        with socket.create_connection((host, int(port))) as connection, pytest.raises(OSError):
+            context.wrap_socket(connection, server_hostname=host)

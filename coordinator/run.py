@@ -375,9 +375,10 @@ class Run(Hearing):
 
     @heard
     def hang_up(self, agent: str, now: float) -> None:
-        """The connection of an agent is broken; it may come on another one."""
-        member = self.members[agent]
-        member.cut = min(member.cut, now)
+        """The connection of an agent is broken; it may come on another one, or has left."""
+        if agent in self.members:
+            member = self.members[agent]
+            member.cut = min(member.cut, now)
 
     @heard
     def bury(self, name: str, why: str) -> None:

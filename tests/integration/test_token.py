@@ -45,7 +45,7 @@ def written(coord: Coordinator) -> bytes:
 def test_it_stands_in_no_process_and_no_file(tmp_path, token):
     """Neither in the coordinator's family, with the agents and their workers, nor in what the run leaves behind."""
     server = f"ws://127.0.0.1:{free_port()}/v1/realtime?project=console"
-    with coordinator(tmp_path / "runs", *HELD, server, "--token-file", str(token)) as coord:
+    with coordinator(tmp_path / "runs", *HELD, server, "--token-file", str(token), "--public-view") as coord:
         eventually(lambda: coord.state()["ledger"]["open"] == 50, "50 open")
         pids = list(family(coord.pid))
         commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in pids]
@@ -62,7 +62,7 @@ def test_it_stands_in_no_process_and_no_file(tmp_path, token):
 def test_files_that_others_can_read_are_warned_of(tmp_path, token):
     token.chmod(0o644)
     listen = f"127.0.0.1:{free_port()}"
-    with coordinator(tmp_path / "runs", "--token-file", str(token), listen=listen) as coord:
+    with coordinator(tmp_path / "runs", "--token-file", str(token), "--public-view", listen=listen) as coord:
         coord.says(rf"loadgen-coord: --token-file {token} can be read by others .* chmod 600")
         with agent(coord.url, "--token-file", str(token)) as joining:
             joining.says(rf"loadgen-agent: --token-file {token} can be read by others .* chmod 600")

@@ -7,6 +7,10 @@ Culprit = Literal["nobody", "generator", "network", "server", "session", "unknow
 KNOWN: dict[str, Culprit] = {
     "done": "nobody",
     "drained": "nobody",
+    "churn": "nobody",
+    "storm": "nobody",
+    "not_connected": "session",
+    "message_too_big": "server",
     "lost": "generator",
     "no_local_port": "generator",
     "no_fd": "generator",

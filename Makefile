@@ -31,7 +31,7 @@ fault: $(READY) ## parts of a fleet are killed while it runs; they mostly wait
 	$(BIN)/pytest -q -n 4 tests/fault
 
 browser: $(READY) ## the live page and the report in headless Chromium (Debian's package); screenshots in build/browser
-	$(BIN)/pytest -q -n 2 tests/browser
+	$(BIN)/pytest -q -n 2 --timeout 400 tests/browser
 
 scale: $(READY) ## a tenth of the million; alone, since it needs both cores
 	$(BIN)/pytest -q tests/scale

@@ -172,9 +172,7 @@ def _plan(ctx: click.Context, options: dict[str, Any]) -> Plan:
         return plan_of(given | {"sessions": (_session(ctx, options["session"]),)})
     if options["plan"] is None:
         return plan_of(given)
-    explicit = {
-        name: value for name, value in given.items() if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
-    }
+    explicit = {name: value for name, value in given.items() if _is_given(ctx, name)}
     plan = read_plan(options["plan"])
     for name in sorted(plan.overruled & explicit.keys()):
         option = "TARGET" if name == "target" else f"--{name}"

@@ -77,6 +77,8 @@ class Engine:
         self.book = book
         self.start = start
         self.routes = routes
+        self._dialers = tuple(dict.fromkeys(route.dialer for route in routes))
+        """Each once: routes to one server share theirs."""
         self.roles: Sequence[Role] = ()
         self.connections: dict[Connection, None] = {}
         """Dialed, and not ended."""
@@ -316,8 +318,8 @@ class Engine:
         """Marks the end: a failure of what never opened, else a close."""
         self.connecting.remove(connection)
         self.connections.pop(connection, None)
-        for route in self.routes:
-            route.dialer.ended(connection)
+        for dialer in self._dialers:
+            dialer.ended(connection)
         tally = self.book.tally
         ends = tally.failed if connection.state == FAILED else tally.closed
         ends[reason] = ends.get(reason, 0) + 1
@@ -342,8 +344,8 @@ class Engine:
     def give_up(self, connection: Connection, reason: str) -> None:
         """Ends a connection at once, whatever it is about."""
         if connection.transport is None:
-            for route in self.routes:
-                route.dialer.cancel(connection)
+            for dialer in self._dialers:
+                dialer.cancel(connection)
             connection.give_up(reason)
         else:
             connection.abort(reason)

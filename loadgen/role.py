@@ -232,7 +232,6 @@ class SessionRole:
 
 
 Role = LoopRole | SessionRole
-MakeRole = Callable[[Engine], Role]
 
 
 def _slowly(rate: float, wake: Callable[[Throttle, float], object]) -> Wrap:

@@ -118,7 +118,7 @@ class LoopVisit(Visit):
         """Goes on; True when what it wants now is to think: the caller puts it on the wheel, a whole slot at a time."""
         if self.coroutine is None:
             return False
-        try:
+        try:  # as `send` does it, without the call: this is once for every ping
             wish = self.coroutine.send(value)
         except BaseException as end:  # StopIteration; anything else is a bug, which `over` raises again
             self.coroutine = None

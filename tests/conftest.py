@@ -1,10 +1,27 @@
-"""Asynchronous tests run on uvloop, as the product does."""
+"""What tests of several folders share: their event loop, a target, and the look at it after each test."""
 
 from collections.abc import Callable, Mapping
 
+import pytest
 import uvloop
+
+from tests.processes import opens, target
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], uvloop.Loop]]:
-    """The event loop under every asynchronous test."""
+    """Asynchronous tests run on uvloop, as the product does."""
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(scope="module")
+def server():
+    """One target for all tests of a file."""
+    with target("--workers", "1") as running:
+        yield running
+
+
+@pytest.fixture
+def nothing_is_left(server):
+    """Whatever a test did, nothing is open once its processes are gone."""
+    yield
+    opens(server, 0)

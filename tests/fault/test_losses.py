@@ -6,23 +6,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.processes import Agent, Coordinator, agent, coordinator, eventually, opens, target
+from tests.processes import Agent, Coordinator, agent, coordinator, eventually, opens
 
 LOAD = ("--rate", "500", "--think", "1", "--hold", "600")
 
 
-@pytest.fixture(scope="module")
-def server():
-    """One target for all these tests."""
-    with target("--workers", "1") as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(server):
-    """Whatever a test did, nothing is open once its processes are gone."""
-    yield
-    opens(server, 0)
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 def open_in(coord: Coordinator, count: int, lost: int = 0) -> dict:

@@ -21,7 +21,6 @@ from tests.processes import (
     get_json,
     is_gone,
     opens,
-    target,
 )
 
 LOAD = ("--agents", "1", "--max", "100", "--rate", "1000", "--think", "1")
@@ -30,18 +29,7 @@ HELD = (*LOAD, "--hold", "600")
 BRIEF = (*LOAD, "--hold", "1.5")
 
 
-@pytest.fixture(scope="module")
-def server():
-    """One target for all these tests."""
-    with target("--workers", "1") as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(server):
-    """Whatever a test did, nothing is open once its processes are gone."""
-    yield
-    opens(server, 0)
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 def reported(coord: Coordinator, count: int) -> None:

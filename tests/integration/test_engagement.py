@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.processes import Coordinator, agent, coordinator, eventually, free_port, get_json, opens, target
+from tests.processes import Coordinator, agent, coordinator, eventually, free_port, get_json, opens
 
 LOAD = ("--max", "100", "--rate", "1000", "--think", "1")
 HELD = (*LOAD, "--agents", "1", "--hold", "600")
@@ -12,18 +12,7 @@ HELD = (*LOAD, "--agents", "1", "--hold", "600")
 BRIEF = (*LOAD, "--hold", "1.5")
 
 
-@pytest.fixture(scope="module")
-def server():
-    """One target for all these tests."""
-    with target("--workers", "1") as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(server):
-    """Whatever a test did, nothing is open once its processes are gone."""
-    yield
-    opens(server, 0)
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 def runs_well(coord: Coordinator) -> None:

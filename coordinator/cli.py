@@ -18,6 +18,7 @@ from coordinator.formats import comparison_report, csv_report, markdown_report
 from coordinator.htmlreport import html_report
 from coordinator.journal import read_head
 from coordinator.report import text_report
+from coordinator.roster import MOST_AGENTS
 from coordinator.run import OnLoss
 from coordinator.rundir import RunRecord, read_run
 from coordinator.tsung.configuration import read_tsung
@@ -72,9 +73,9 @@ WATCHED = WatchedType()
     "--ping", type=click.Choice(["protocol", "app", "none"]), default="protocol",
     help="A PING frame, the text {\"type\":\"ping\"}, or silence.",
 )  # fmt: skip
-@click.option("--agents", type=click.IntRange(min=1), metavar="N", help="Start once N agents have joined.",
+@click.option("--agents", type=click.IntRange(1, MOST_AGENTS), metavar="N", help="Start once N agents have joined.",
               show_default="the --local ones, the plan's clients, or 16")  # fmt: skip
-@click.option("--local", type=click.IntRange(min=1), metavar="N", help="Also start N agents on this machine.")
+@click.option("--local", type=click.IntRange(1, MOST_AGENTS), metavar="N", help="Also start N agents on this machine.")
 @click.option("--with-target", is_flag=True, help="Also start the embedded target on the TARGET's port.")
 @click.option("--wait", type=DURATION, default="60", help="How long to wait for the agents.")
 @click.option("--listen", type=ENDPOINT, default="127.0.0.1:8091", help="Where agents join: JSON, metrics, one port.")

@@ -6,6 +6,8 @@ from loadgen.errors import FleetError
 
 LOST_AFTER = 10.0
 """Seconds of silence after which an agent is given up."""
+MOST_AGENTS = 1000
+"""How many may join a run."""
 
 
 class Roster:

@@ -15,7 +15,7 @@ from coordinator.hearing import Hearing, heard
 from coordinator.member import Member
 from coordinator.news import News, Newsroom
 from coordinator.pauses import Pauses
-from coordinator.roster import LOST_AFTER, Roster
+from coordinator.roster import LOST_AFTER, MOST_AGENTS, Roster
 from coordinator.sharing import Sharing, shares_of
 from coordinator.stages import Stage, mean_rate, place_at, rate_at, stage_at, stages_of
 from coordinator.timeline import Entry, Timeline
@@ -116,6 +116,8 @@ class Run(Hearing):
             raise RefusedError(
                 f"the run has started without agent {one_line(hello.name, 80)}; it can join the next one"
             )
+        if len(self.members) >= MOST_AGENTS:
+            raise RefusedError(f"{MOST_AGENTS:,} agents have joined, and that is the most there may be")
         name = self.roster.name_for(hello.name)
         member = Member(f"{self.key}-{self._joined}", name, hello, seen=now)
         self.members[member.id] = member

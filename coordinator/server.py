@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-import os
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from math import inf
 from pathlib import Path
 from time import process_time
@@ -24,13 +23,18 @@ from coordinator.publicplan import public_plan
 from coordinator.run import BadPostError, RefusedError, Run, UnknownAgentError
 from coordinator.timeline import Row, in_order, summaries
 from coordinator.tsungstatus import tsung_status
-from loadgen.errors import OperatorError
+from loadgen.allowance import Allowance
+from loadgen.door import Door, Handler, too_many
 from loadgen.metrics import Reading, registry_of, render
 from loadgen.params import Endpoint
 from loadgen.tally import Ledger
 from loadgen.token import Token
 from loadgen.wire import WIRE, Hello, Post, from_wire, to_wire
 
+MOST_HELLO = 256 << 10
+"""The largest body of an agent that joins: its machine in a few facts and limits."""
+MOST_JOINS, MOST_POSTS = 50.0, 100.0
+"""How many agents may join a second, and how often each may post: ten times what a fleet does."""
 MOST_BYTES = 64 << 20
 """The largest body that is read: some hundred unacknowledged seconds, each with timings of sessions' own."""
 WORK_OF = 10
@@ -38,7 +42,6 @@ WORK_OF = 10
 KEPT_SECONDS = 3600
 """Rows that /v1/run/seconds can still hand out; seconds.ndjson has them all."""
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Message = TypeVar("Message")
 
 
@@ -67,7 +70,9 @@ class Server:
         self.live = Live(run, describe)
         self._viewers = Viewers(self.live.feed)
         self._registry = registry_of(self._readings)
-        self._runner: web.AppRunner | None = None
+        self._joins = Allowance(MOST_JOINS)
+        self._posts: dict[str, Allowance] = {}
+        """By the ids of agents that joined."""
         self.app = web.Application(client_max_size=MOST_BYTES, middlewares=[_plain_errors, self._guard])
         self.app.add_routes(
             [
@@ -85,25 +90,16 @@ class Server:
                 web.get("/healthz", self._show_health),
             ]
         )
+        self._door = Door(self.app)
 
     async def start(self, listen: Endpoint, tls: ssl.SSLContext | None = None) -> Endpoint:
         """Listens, over TLS with a context; returns where. Raises OperatorError when the port can't be had."""
-        self._runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=1.0)
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, listen.host, listen.port, ssl_context=tls).start()
-        except OSError as error:
-            await self.stop()
-            why = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else str(error)
-            raise OperatorError(f"--listen {listen} can't be had ({why}); free the port or give another") from error
-        host, port = self._runner.addresses[0][:2]
-        return Endpoint(host, port)
+        return await self._door.open("--listen", listen, tls)
 
     async def stop(self) -> None:
         """Closes the port and its connections."""
         self._viewers.close()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._door.close()
 
     def look(self, now: float) -> None:
         """Tells the viewers what is new."""
@@ -137,7 +133,9 @@ class Server:
         self.look(self._clock())
 
     async def _join(self, request: web.Request) -> web.Response:
-        body = await request.read()
+        if not self._joins.take(self._clock()):
+            return too_many("too many agents join at once; knock again in a second")
+        body = await request.clone(client_max_size=MOST_HELLO).read()
         # Of another version's Hello only the version may be relied on, and that is what its refusal has to name.
         spoken = _decode(body, Versions)
         same = spoken.wire == WIRE
@@ -149,7 +147,10 @@ class Server:
             return _error(409 if same else 426, str(refusal))
 
     async def _post(self, request: web.Request) -> web.Response:
-        agent, post = request.match_info["id"], _decode(await request.read(), Post)
+        agent = request.match_info["id"]
+        if agent in self._run.members and not self._posts.setdefault(agent, Allowance(MOST_POSTS)).take(self._clock()):
+            return too_many("too many posts of this agent; post again in a second")
+        post = _decode(await request.read(), Post)
         try:
             orders = self._run.post(agent, post, self._clock())
             if request.transport is not None:

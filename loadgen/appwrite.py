@@ -12,6 +12,10 @@ PING = b'{"type":"ping"}'
 PONG = b'{"type":"pong"}'
 
 
+MOST_CODES = 10_000
+"""As which every larger code of an error counts: a server's whims must not fill the ledger with reasons."""
+
+
 class Said(NamedTuple):
     """A frame's type (`connected`, `pong`, `error`, `event`…; empty for what is not Appwrite's), an error's code."""
 
@@ -39,6 +43,9 @@ def read(payload: bytes) -> Said:
         return NOTHING
     try:
         frame = _frame.decode(payload)
-        return Said(frame.type, _data.decode(frame.data).code if frame.type == "error" else 0)
+        if frame.type != "error":
+            return Said(frame.type)
+        code = _data.decode(frame.data).code
+        return Said(frame.type, code if 0 <= code < MOST_CODES else MOST_CODES)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return NOTHING

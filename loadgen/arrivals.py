@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import gcd, log
 from random import Random
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -29,7 +29,7 @@ class Share(msgspec.Struct, frozen=True):
     A share splits into shares again; the parts are disjoint and together are the whole, to the last number.
     """
 
-    length: int = 1
+    length: Annotated[int, msgspec.Meta(ge=1)] = 1
     positions: tuple[int, ...] = (0,)
 
     def numbers(self, total: int, first: int = 0) -> Iterator[int]:

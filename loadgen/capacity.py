@@ -1,6 +1,7 @@
 """How many connections each resource of a machine can carry, and which gives out first."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -10,7 +11,7 @@ class Limit(msgspec.Struct, frozen=True):
 
     resource: str
     """What would give out: `file_descriptors`, `source_ports`, `memory`, `max_connections`, `conntrack`…"""
-    connections: int
+    connections: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
     """How many connections it carries."""
     detail: str
     """The reading behind the number, for people: `20,000 per process × 2 workers`."""

@@ -6,6 +6,7 @@ from itertools import repeat
 from time import monotonic, process_time
 
 import aiohttp
+import msgspec
 from msgspec.structs import replace
 
 from loadgen.arrivals import run_that_fits
@@ -152,12 +153,21 @@ class Engagement:
             return
         self._spoke = monotonic()
         if status == 200:
-            self._heard = monotonic()
-            del self._notes[: len(post.notes)]
-            self._told |= post.tracebacks.keys()
-            self._obey(from_wire(body, Orders), post)
+            self._delivered(body, post)
         elif status in (401, 404):
             self._forgotten(status)
+
+    def _delivered(self, body: bytes, post: Post) -> None:
+        """The coordinator answered; what is no order is no answer, and by and by it counts as silent."""
+        try:
+            orders = from_wire(body, Orders)
+        except msgspec.DecodeError as error:
+            log.warning("the coordinator sent no orders that this agent understands: %s", error)
+            return
+        self._heard = monotonic()
+        del self._notes[: len(post.notes)]
+        self._told |= post.tracebacks.keys()
+        self._obey(orders, post)
 
     def _forgotten(self, status: int) -> None:
         """The coordinator is not the one that gave this share: nobody wants the seconds any more."""

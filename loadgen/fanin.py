@@ -4,22 +4,23 @@ The same merge point stands in the agent (over its workers) and in the coordinat
 """
 
 from collections.abc import Iterator
+from typing import Annotated
 
 import msgspec
 
-from loadgen.tally import Held, Ledger, Tally
+from loadgen.tally import Count, Held, Ledger, Tally
 
 
 class Second(msgspec.Struct):
     """What one source did in one second of the run, and what it was at its end."""
 
-    number: int
+    number: Annotated[int, msgspec.Meta(ge=-1, le=2**31)]
     """Second n covers n to n+1 seconds after the start, on the source's own monotonic clock."""
     tally: Tally = msgspec.field(default_factory=Tally)
     held: Held = msgspec.field(default_factory=Held)
-    cpu_s: float = 0.0
+    cpu_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """CPU seconds, user and system, used since the source started."""
-    rss: int = 0
+    rss: Count = 0
     """Resident memory in bytes."""
     span: int = 1
     """How many seconds are counted in this one: more after a long outage; 0: its counts are in a later one."""

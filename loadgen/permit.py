@@ -1,9 +1,15 @@
 """Which targets an agent may load: loopback always, anything else only when its owner said so."""
 
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from loadgen.errors import PlanError
+
+
+def _plain(address: str) -> IPv4Address | IPv6Address:
+    """The address; an IPv4 one where it is dressed up as IPv6 (::ffff:10.0.0.1), since that is where it leads."""
+    ip = ip_address(address)
+    return (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
 
 
 class Permit:
@@ -25,7 +31,7 @@ class Permit:
 
     def refusal(self, host: str, address: str) -> str:
         """Why this target may not be loaded, with the mend; empty when it may."""
-        ip = ip_address(address)
+        ip = _plain(address)
         if ip.is_loopback or host.lower() in self._hosts or any(ip in network for network in self._networks):
             return ""
         shown = host if host == address else f"{host} ({address})"

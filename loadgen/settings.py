@@ -6,12 +6,16 @@ from msgspec.structs import replace
 from loadgen.capacity import Limit
 from loadgen.client import USUAL, Client, client_named
 from loadgen.control import Trust
+from loadgen.errors import PlanError
 from loadgen.limits import client_limits, workers_needed
 from loadgen.machine import Machine
 from loadgen.permit import Permit
 from loadgen.plan import Plan
 from loadgen.sources import DEFAULT_PORTS, local_addresses_exist, parse_ports, parse_sources
 from loadgen.token import Token
+
+MOST_WORKERS = 256
+"""So many workers, and no more, a plan may have an agent start."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +50,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Raises PlanError where this machine can't do what the plan says.
         """
         client, ports = client_named(plan.clients, name) or Client(name="any"), plan.transport.ports
+        if not self.workers and (client.workers or 0) > MOST_WORKERS:
+            raise PlanError(
+                f"the plan asks for {client.workers:,} workers of {name}, which starts {MOST_WORKERS} at most by a"
+                " plan's word; say it by its own --workers"
+            )
         sources = self.sources or parse_sources(client.sources)
         local_addresses_exist(sources)
         return replace(

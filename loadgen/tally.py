@@ -8,11 +8,11 @@ The ledger (every connection is counted in exactly one state or end):
 """
 
 from operator import index
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from loadgen.histogram import Histogram
+from loadgen.histogram import MOST, Histogram
 
 COUNTS = (
     "launched",
@@ -41,33 +41,42 @@ OTHER = "other"
 """Where everything beyond MOST_NAMES is counted."""
 
 
+MOST_REASONS, LONGEST_REASON = 20_000, 200
+"""Reasons of ends, most of them with a number that a server chose, and their letters."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+Name = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
+Reason = Annotated[str, msgspec.Meta(max_length=LONGEST_REASON)]
+Reasons = Annotated[dict[Reason, Count], msgspec.Meta(max_length=MOST_REASONS)]
+
+
 class Tally(msgspec.Struct, omit_defaults=True):
     """What happened in one second somewhere, or, merged over seconds, in a whole run. Bytes, counts, microseconds."""
 
-    launched: int = 0
-    relaunched: int = 0
+    launched: Count = 0
+    relaunched: Count = 0
     """Of the launched, those beyond the plan's numbers: who came back, and a session's further connections."""
-    late: int = 0
+    late: Count = 0
     """Launched more than 100 ms after it was due: beside the ledger, never a reason to skip."""
-    opened: int = 0
-    accepted: int = 0
+    opened: Count = 0
+    accepted: Count = 0
     """The server also said yes after the 101 (Appwrite's `connected` frame)."""
-    lost: int = 0
+    lost: Count = 0
     """Was open on an agent or worker that died."""
-    pings: int = 0
-    pongs: int = 0
-    messages_sent: int = 0
-    messages_received: int = 0
-    bytes_sent: int = 0
-    bytes_received: int = 0
-    ports_skipped: int = 0
+    pings: Count = 0
+    pongs: Count = 0
+    messages_sent: Count = 0
+    messages_received: Count = 0
+    bytes_sent: Count = 0
+    bytes_received: Count = 0
+    ports_skipped: Count = 0
     """Source ports stepped over because somebody else held them."""
-    sessions_started: int = 0
-    sessions_done: int = 0
+    sessions_started: Count = 0
+    sessions_done: Count = 0
     """Sessions that are over, however they ended."""
-    failed: dict[str, int] = msgspec.field(default_factory=dict)
+    failed: Reasons = msgspec.field(default_factory=dict)
     """Never opened, by reason: refused, timeout, reset, no_local_port, no_fd, http_503…"""
-    closed: dict[str, int] = msgspec.field(default_factory=dict)
+    closed: Reasons = msgspec.field(default_factory=dict)
     """Opened and ended, by reason: done, drained, server_1000, server_eof, reset, ping_timeout…"""
     connect: Histogram = msgspec.field(default_factory=Histogram)
     handshake: Histogram = msgspec.field(default_factory=Histogram)
@@ -76,9 +85,13 @@ class Tally(msgspec.Struct, omit_defaults=True):
     delivery: Histogram = msgspec.field(default_factory=Histogram)
     lag: Histogram = msgspec.field(default_factory=Histogram)
     loop_lag: Histogram = msgspec.field(default_factory=Histogram)
-    counters: dict[str, int] = msgspec.field(default_factory=dict)
+    counters: Annotated[dict[Name, Count], msgspec.Meta(max_length=MOST_NAMES + 1)] = msgspec.field(
+        default_factory=dict
+    )
     """What sessions count themselves, by name."""
-    timings: dict[str, Histogram] = msgspec.field(default_factory=dict)
+    timings: Annotated[dict[Name, Histogram], msgspec.Meta(max_length=MOST_NAMES + 1)] = msgspec.field(
+        default_factory=dict
+    )
     """What sessions time themselves, by name; transactions begin with `tr_`."""
 
     def count(self, name: str, by: int = 1) -> None:
@@ -144,9 +157,9 @@ def _surplus(own: dict[str, Any]) -> list[str]:
 class Held(msgspec.Struct):
     """How many connections a worker holds, counted on its own objects: what its tallies have to add up to."""
 
-    connecting: int = 0
-    open: int = 0
-    coming: int = 0
+    connecting: Count = 0
+    open: Count = 0
+    coming: Count = 0
     """Users that are gone and will be launched again."""
 
     def merge(self, other: "Held") -> None:

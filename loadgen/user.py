@@ -18,7 +18,7 @@ from loadgen.book import microseconds
 from loadgen.chance import Chance
 from loadgen.connection import Connection
 from loadgen.session import ConnectFailed, ConnectionEnded, Visit
-from loadgen.tally import MEET, Tally
+from loadgen.tally import LONGEST_NAME, MEET, Tally
 from loadgen.websocket import Awaited, WebSocket
 
 BLOCKS = 0.5
@@ -372,7 +372,7 @@ class User(Visit):
         if isinstance(end, StopIteration | ConnectFailed | ConnectionEnded):
             self._close_all("done", failed=isinstance(end, ConnectFailed))
         else:
-            reason = f"error_{type(end).__name__}"
+            reason = f"error_{type(end).__name__[:LONGEST_NAME]}"
             self.role.sample(reason, "".join(traceback.format_exception(end))[-SAMPLE:])
             self._close_all(reason)
 

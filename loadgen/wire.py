@@ -4,7 +4,8 @@ Between agent and worker they are lines on pipes, between coordinator and agent 
 seconds count from the run's own start on each process's monotonic clock, so wall clocks need not agree.
 """
 
-from typing import Any, Literal, TypeVar
+from itertools import pairwise
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -13,11 +14,18 @@ from loadgen.arrivals import Share
 from loadgen.behaviour import PythonSession
 from loadgen.capacity import Limit
 from loadgen.fanin import Second
+from loadgen.histogram import MOST
 from loadgen.plan import Plan
+from loadgen.tally import Count
 
 WIRE = 3
 """The version of these messages; a coordinator and an agent of different ones do not work together."""
 
+MOST_AHEAD = 3600.0
+"""Seconds that a start may be ahead."""
+
+Capacity = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+CpuSeconds = Annotated[float, msgspec.Meta(ge=0)]
 Message = TypeVar("Message")
 
 
@@ -112,7 +120,7 @@ class Hello(msgspec.Struct):
     name: str
     wire: int
     version: str
-    max_connections: int
+    max_connections: Capacity
     limits: tuple[Limit, ...]
     machine: dict[str, Any]
     """Facts and kernel settings of its host, for run.json."""
@@ -123,21 +131,21 @@ class Hello(msgspec.Struct):
 class Welcome(msgspec.Struct):
     """Coordinator → agent: its id and the name it goes by, and the target it will be asked to load."""
 
-    id: str
-    name: str
-    index: int
+    id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+    index: Annotated[int, msgspec.Meta(ge=0, le=MOST)]
     """How many agents joined before it."""
     plan: Plan
-    agents: int = 1
+    agents: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 1
     """How many agents are awaited."""
 
 
 class WorkerVitals(msgspec.Struct):
     """One worker process as it stands: CPU seconds used, resident bytes."""
 
-    worker: int
-    cpu_s: float
-    rss: int
+    worker: Count
+    cpu_s: CpuSeconds
+    rss: Count
 
 
 class Post(msgspec.Struct):
@@ -148,16 +156,16 @@ class Post(msgspec.Struct):
     """It looked at the target and will load it."""
     refusal: str = ""
     """Why it will not: outside its --allow-target, or the name does not resolve."""
-    max_connections: int = 0
+    max_connections: Capacity = 0
     """How many it opens at most, and what gives out when, by the plan's word; until it has its share."""
     limits: tuple[Limit, ...] = ()
     finished: bool = False
     """Its workers are gone and these are its last seconds."""
-    gate: int = 0
+    gate: Count = 0
     """All its workers that live wait at this gate, or at a later one; 0: they do not."""
-    workers: tuple[WorkerVitals, ...] = ()
-    agent_cpu_s: float = 0.0
-    adopted: int = 0
+    workers: Annotated[tuple[WorkerVitals, ...], msgspec.Meta(max_length=10_000)] = ()
+    agent_cpu_s: CpuSeconds = 0.0
+    adopted: Count = 0
     """How many adoptions its workers have, and these seconds tell of."""
     notes: tuple[str, ...] = ()
     abort: str = ""
@@ -170,11 +178,17 @@ class Start(msgspec.Struct):
     """The order to start: a share of the plan, so many seconds from now."""
 
     share: Share
-    after: float
-    first: int = 0
+    after: Annotated[float, msgspec.Meta(ge=-1e9, le=MOST_AHEAD)]
+    first: Count = 0
     """The first second that it reports."""
-    again: float = 0.0
+    again: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """Launches a second by which it brings back what a worker held that died; 0: not at all."""
+
+    def __post_init__(self) -> None:
+        positions = self.share.positions
+        ascending = all(one < next_ for one, next_ in pairwise(positions))
+        if not ascending or (positions and not 0 <= positions[0] <= positions[-1] < self.share.length):
+            raise ValueError("`share` is none: its positions do not ascend below its length")
 
 
 class Orders(msgspec.Struct):

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from loadgen.agent import Agent
 from loadgen.control import Trust, trust_in
+from loadgen.door import Bounds, Door
 from loadgen.errors import OperatorError
 from loadgen.metrics import registry_of, render
 from loadgen.monitor import machine_registry
@@ -28,6 +29,8 @@ from loadgen.sources import local_addresses_exist, parse_ports, parse_sources
 from loadgen.token import Token, exposure
 
 log = logging.getLogger("loadgen.agent")
+MOST_SCRAPES = 50.0
+"""How often a second its metrics may be asked for."""
 
 
 @click.command(context_settings={"show_default": True})
@@ -177,31 +180,15 @@ async def _metrics_page(
     async def show_health(_: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "running": running()})
 
-    app = web.Application()
+    app = web.Application(client_max_size=1)
     app.add_routes([web.get("/metrics", show_metrics), web.get("/healthz", show_health)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
+    door = Door(app, Bounds(connections=200, questions=MOST_SCRAPES))
     try:
-        yield str(await _listen(runner, endpoint, fixed=fixed))
+        at = await door.open("--metrics", endpoint, other=None if fixed else 0)
+        log.info("metrics at http://%s/metrics", at)
+        yield str(at)
     finally:
-        await runner.cleanup()
-
-
-async def _listen(runner: web.AppRunner, endpoint: Endpoint, *, fixed: bool) -> Endpoint:
-    site = web.TCPSite(runner, endpoint.host, endpoint.port)
-    try:
-        await site.start()
-    except OSError as error:
-        if fixed:
-            raise OperatorError(
-                f"--metrics {endpoint} can't be listened on ({error.strerror}); give another"
-            ) from error
-        await site.stop()
-        site = web.TCPSite(runner, endpoint.host, 0)
-        await site.start()
-    host, port = runner.addresses[-1][:2]
-    log.info("metrics at http://%s/metrics", Endpoint(host, port))
-    return Endpoint(host, port)
+        await door.close()
 
 
 def main() -> None:

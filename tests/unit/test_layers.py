@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 LOADGEN = (
-    "version errors whereabouts",
+    "version errors whereabouts allowance",
     "histogram arrivals frames handshake appwrite wheel drain capacity phases template pattern",
     "script jsonpath",
     "behaviour chance client stretch soundness",
@@ -19,7 +19,7 @@ LOADGEN = (
     "fanin",
     "wire outbox",
     # up to here all is pure
-    "target_url sources tls",
+    "target_url sources tls door",
     "planfile metrics notify monitor",
     # up to here the coordinator may import
     "book stream throttle printed control",

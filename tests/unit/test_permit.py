@@ -20,6 +20,8 @@ from loadgen.permit import Permit
         (("Target.Example",), "tARGET.eXAMPLE", "192.0.2.1"),
         (("10.0.0.0/8", " other "), "other", "192.0.2.1"),
         (("0.0.0.0/0",), "anything", "192.0.2.1"),
+        ((), "::ffff:127.0.0.1", "::ffff:127.0.0.1"),  # IPv4 dressed up as IPv6
+        (("10.0.0.0/8",), "::ffff:10.0.0.1", "::ffff:10.0.0.1"),
     ],
 )
 def test_loopback_and_what_the_owner_named_may_be_loaded(allowed, host, address):
@@ -35,6 +37,7 @@ def test_loopback_and_what_the_owner_named_may_be_loaded(allowed, host, address)
         (("example",), "target.example", "192.0.2.1"),  # a name is a name, no suffix
         (("localhost",), "evil", "192.0.2.1"),
         (("0.0.0.0/0",), "target", "2001:db8::7"),
+        (("::/0",), "target", "::ffff:192.0.2.1"),
     ],
 )
 def test_anything_else_is_refused_with_the_mend(allowed, host, address):

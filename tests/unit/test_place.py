@@ -1,5 +1,7 @@
 """Where a URL leads from this machine."""
 
+import socket
+
 import pytest
 
 from loadgen.errors import PlanError
@@ -49,3 +51,22 @@ def test_a_place_elsewhere_has_to_be_permitted():
 
     assert "--allow-target" in place.refusal(Permit())
     assert place.refusal(Permit(["192.0.2.0/24"])) == ""
+
+
+@pytest.mark.parametrize(
+    ("answers", "allowed"), [(["10.0.0.5", "127.0.0.1"], False), (["127.0.0.1", "10.0.0.5"], True)]
+)
+def test_a_name_that_leads_elsewhere_the_next_time_is_asked_once(monkeypatch, answers, allowed):
+    """What is permitted is the address, and it is the address that workers get: a resolver that changes its mind
+    between the look and the dial (DNS rebinding) gains nothing."""
+    waiting = list(answers)
+
+    def answer(*_: object, **__: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (waiting.pop(0), 80))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    place = Place.find("ws://rebinding.test/", ("127.0.0.2",))
+
+    assert (place.refusal(Permit(["192.0.2.0/24"])) == "") == allowed
+    assert place.destination(SOURCES).address == answers[0]
+    assert waiting == answers[1:]

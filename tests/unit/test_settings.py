@@ -51,3 +51,12 @@ def test_limits_are_those_of_what_it_is_asked_for():
 
     assert holds["max_connections"] == 100_000
     assert holds["source_ports"] == 3 * 1000
+
+
+def test_a_plan_does_not_start_processes_without_end():
+    """Its owner may have as many as it likes."""
+    plan = Plan(clients=(Client(name="here", workers=100_000),))
+
+    with pytest.raises(PlanError, match="100,000 workers of here, which starts 256 at most"):
+        Settings(permit=Permit()).under(plan, "here")
+    assert Settings(permit=Permit(), workers=1000).under(plan, "here").workers == 1000

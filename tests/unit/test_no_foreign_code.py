@@ -1,0 +1,81 @@
+"""Nothing that came over a wire is ever run: no pickle, no eval, no shell; exec in one place, for sessions alone."""
+
+import ast
+
+import pytest
+
+from tests.unit.test_layers import MODULES
+
+FORBIDDEN_MODULES = {
+    "pickle",
+    "_pickle",
+    "cPickle",
+    "marshal",
+    "shelve",
+    "dill",
+    "cloudpickle",
+    "code",
+    "codeop",
+    "yaml",
+}
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "execfile"}
+FORBIDDEN_METHODS = {
+    ("os", "system"),
+    ("os", "popen"),
+    ("subprocess", "getoutput"),
+    ("asyncio", "create_subprocess_shell"),
+}
+EXCEPT = {"loadgen.sessionfile": {"compile", "exec"}}
+"""A session's file is looked at where the plan is made, and run where the agent was started with --allow-sessions."""
+
+
+def breaches(source: str) -> set[str]:
+    """What in a module could run what it was given."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names} & FORBIDDEN_MODULES
+        elif isinstance(node, ast.ImportFrom):
+            found |= {(node.module or "").partition(".")[0]} & FORBIDDEN_MODULES
+        elif isinstance(node, ast.Call):
+            found |= called(node)
+    return found
+
+
+def called(call: ast.Call) -> set[str]:
+    """The forbidden things that one call is."""
+    function = call.func
+    found = {"shell=True" for word in call.keywords if word.arg == "shell"}
+    if isinstance(function, ast.Name):
+        found |= {function.id} & FORBIDDEN_CALLS
+    if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
+        found |= {function.attr} if (function.value.id, function.attr) in FORBIDDEN_METHODS else set()
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_runs_nothing_that_it_was_given(module):
+    assert breaches(MODULES[module].read_text()) == EXCEPT.get(module, set())
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["import pickle", "from pickle import loads", "eval('1')", "exec(x)", "subprocess.run('x', shell=True)",
+     "os.system('x')", "import yaml"],
+)  # fmt: skip
+def test_a_breach_is_found(source):
+    assert breaches(source)
+
+
+def loads_sessions(source: str) -> bool:
+    """Whether a module imports what runs a session's file."""
+    found = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
+    return any(node.module == "loadgen.sessionfile" and "load" in {name.name for name in node.names} for node in found)
+
+
+def test_sessions_are_run_by_workers_alone():
+    """And a worker gets one only from an agent that was started with --allow-sessions: see test_sessions.py."""
+    assert {name for name, path in MODULES.items() if loads_sessions(path.read_text())} == {
+        "loadgen.playbill",
+        "loadgen.worker",
+    }

@@ -18,6 +18,7 @@ from coordinator.controls import Controls, Gate
 from coordinator.discovery import reachable, scraped
 from coordinator.events import Viewers
 from coordinator.live import Live
+from coordinator.openapi import document
 from coordinator.pages import page_routes
 from coordinator.publicplan import public_plan
 from coordinator.run import BadPostError, RefusedError, Run, UnknownAgentError
@@ -88,6 +89,7 @@ class Server:
                 web.get("/v1/sd", self._show_agents),
                 web.get("/metrics", self._show_metrics),
                 web.get("/healthz", self._show_health),
+                web.get("/openapi.json", self._show_document),
             ]
         )
         self._door = Door(self.app)
@@ -182,6 +184,9 @@ class Server:
     async def _show_metrics(self, _: web.Request) -> web.Response:
         body, content_type = render(self._registry)
         return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def _show_document(self, _: web.Request) -> web.Response:
+        return _reply(document())
 
     async def _show_health(self, _: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "state": self._run.state})

@@ -124,7 +124,7 @@ class Hello(msgspec.Struct):
     limits: tuple[Limit, ...]
     machine: dict[str, Any]
     """Facts and kernel settings of its host, for run.json."""
-    metrics: str = ""
+    metrics: Annotated[str, msgspec.Meta(pattern=r"^([^\s/@?#]{1,253}:[0-9]{1,5})?$")] = ""
     """Where it serves /metrics, HOST:PORT; empty when it does not."""
 
 

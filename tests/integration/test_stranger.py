@@ -52,6 +52,11 @@ def joined(coord: Coordinator, name: str) -> str:
     return str(eventually(join, "an agent joins"))
 
 
+def knock(coord: Coordinator, hello: Hello) -> tuple[int, Any]:
+    """The answer to who joins, once those before it leave room for it."""
+    return eventually(lambda: (got := post(f"{coord.url}/v1/agents", to_wire(hello)))[0] != 429 and got, "an answer")
+
+
 def exchange(coord: Coordinator, said: bytes) -> bytes:
     """All that comes back for some bytes, after which nothing more is sent."""
     host, port = coord.url.removeprefix("http://").split(":")
@@ -138,8 +143,17 @@ def test_an_agent_that_posts_without_end_is_put_off(coord):
     healthy(coord)
 
 
+@pytest.mark.parametrize("metrics", ["0.0.0.0:abc", "0.0.0.0:", "nowhere", "a b:1", "http://x:1/?"])
+def test_where_metrics_can_not_be_is_refused(coord, metrics):
+    hello = Hello("odd", WIRE, "1", 10, (), {}, metrics=metrics)
+    status, answer = knock(coord, hello)
+
+    assert (status, "$.metrics" in answer["error"]) == (400, True)
+    healthy(coord)
+
+
 def test_a_hello_without_measure_is_refused(coord):
-    status, answer = post(f"{coord.url}/v1/agents", to_wire(Hello("big", WIRE, "1", 10, (), {"fact": "x" * 300_000})))
+    status, answer = knock(coord, Hello("big", WIRE, "1", 10, (), {"fact": "x" * 300_000}))
 
     assert (status, "exceeded" in answer["error"]) == (413, True)
 

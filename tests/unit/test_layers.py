@@ -57,7 +57,7 @@ COORDINATOR = (
     "roster",
     "sharing",
     "run report sample tsunglog discovery",
-    "summary chronicle proof tsungstatus",
+    "summary chronicle proof tsungstatus openapi",
     "live",
     # up to here all is pure
     "appender",

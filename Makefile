@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo million test bench cost-model compare-tsung lint types unit integration fault browser scale lock clean
+.PHONY: demo million test bench cost-model compare-tsung lint types unit integration fault browser scale fuzz soak lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 25 --think 5
@@ -22,7 +22,7 @@ types: $(READY)
 	$(BIN)/mypy
 
 unit: $(READY)
-	$(BIN)/pytest -q -n 2 tests/unit
+	$(BIN)/pytest -q -n 2 tests/unit tests/fuzz
 
 integration: $(READY)
 	$(BIN)/pytest -q -n 2 tests/integration
@@ -35,6 +35,10 @@ browser: $(READY) ## the live page and the report in headless Chromium (Debian's
 
 scale: $(READY) ## a tenth of the million; alone, since it needs both cores
 	$(BIN)/pytest -q tests/scale
+
+fuzz: $(READY) ## a minute of coverage-guided fuzzing of each reader of foreign bytes; ARGS: --seconds N NAME...; outside the gate
+	$(BIN)/pip install -q 'atheris>=3'
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: $(READY) ## speed and memory, as a table and as JSON; outside the gate
 	$(BIN)/python -m tests.bench

@@ -17,6 +17,7 @@ from coordinator.pages import HEADERS
 from coordinator.rundir import read_run
 from coordinator.words import count, seconds
 from loadgen.errors import OperatorError
+from loadgen.wire import from_wire
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 AT_ONCE = 2
@@ -149,7 +150,7 @@ def _report_of(folder: Path) -> str:
 def _row(folder: Path) -> tuple[Html | str, ...]:
     archive = tag("a", "tar.gz", href=f"/runs/{folder.name}.tar.gz", aria_label=f"tar.gz of {folder.name}")
     try:
-        found = msgspec.json.decode((folder / "summary.json").read_bytes(), type=dict[str, Any])
+        found = from_wire((folder / "summary.json").read_bytes(), dict[str, Any])
         figures = (
             str(found["verdict"]),
             *(count(found[name]) for name in ("open_peak", "planned")),
@@ -157,6 +158,7 @@ def _row(folder: Path) -> tuple[Html | str, ...]:
             count(found["lost"]),
             seconds(found["duration_s"]),
         )
-    except (OSError, msgspec.DecodeError, KeyError):  # it was killed before its first summary, or goes on
+    except (OSError, msgspec.DecodeError, LookupError, TypeError, ValueError, AttributeError):
+        # It was killed before its first summary, or goes on; or somebody wrote another one.
         return folder.name, "no summary", *["–"] * 5, archive
     return join([tag("a", folder.name, href=f"/runs/{folder.name}/report.html")]), *figures, archive

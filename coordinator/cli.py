@@ -1,6 +1,7 @@
 """`loadgen-coord` and `loadgen-report`: options in, one frozen plan, one call."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import urlsplit
@@ -256,13 +257,15 @@ def report_command(
     if limits and len(records) == 1:
         raise OperatorError("--fail-on compares runs; give a run to compare with before this one")
     if len(records) == 1 or form == "json":
-        text = "\n".join(FORMATS[form](record).rstrip("\n") for record in records)
+        text = "\n".join(rendered(form, record).rstrip("\n") for record in records)
     elif form == "html":
         raise OperatorError("--format html is of one run; give one, or compare them as text, markdown, csv or json")
     else:
-        text = comparison_report(records, tolerance, form).rstrip("\n")
+        with _undamaged(", ".join(map(str, runs))):
+            text = comparison_report(records, tolerance, form).rstrip("\n")
     _put(text, output)
-    return _fail(records, limits)
+    with _undamaged(", ".join(map(str, runs))):
+        return _fail(records, limits)
 
 
 def _fail(records: list[RunRecord], limits: list[Limit]) -> int:
@@ -275,6 +278,21 @@ def _fail(records: list[RunRecord], limits: list[Limit]) -> int:
     for line in broken:
         click.echo(f"loadgen-report: regression: {line}", err=True)
     return 1 if broken else 0
+
+
+def rendered(form: str, record: RunRecord) -> str:
+    """A report of a run; raises OperatorError where its files are not what any run wrote."""
+    with _undamaged(record.name):
+        return FORMATS[form](record)
+
+
+@contextmanager
+def _undamaged(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        # What a report stumbles over in a summary or a row that lacks something, or has it in another form.
+        raise OperatorError(f"{name} is damaged, no report can be made of it: {error!r}") from error
 
 
 def _put(text: str, output: Path | None) -> None:

@@ -27,7 +27,7 @@ from loadgen.plan import Plan
 from loadgen.planfile import read_plan, to_toml
 from loadgen.tally import Tally
 from loadgen.version import VERSION
-from loadgen.wire import WIRE
+from loadgen.wire import WIRE, from_wire
 
 FOLLOWS = ("seconds.ndjson", "histograms.hlog", "tsung.log")
 """What follows line by line from what was said to a run."""
@@ -234,7 +234,7 @@ class RunRecord(msgspec.Struct):
 def read_run(path: Path) -> RunRecord:
     """Reads a run directory; raises OperatorError when it is none, or holds no summary."""
     try:
-        summary = msgspec.json.decode((path / "summary.json").read_bytes(), type=dict[str, Any])
+        summary = from_wire((path / "summary.json").read_bytes(), dict[str, Any])
         rows = _rows(_seconds(path).splitlines())
     except OSError as error:
         raise OperatorError(f"{path} is not a run directory ({error.filename}: {error.strerror})") from error
@@ -265,7 +265,7 @@ def _facts(path: Path) -> dict[str, Any]:
     # Whoever publishes a run may leave out what its machines are.
     with contextlib.suppress(FileNotFoundError):
         try:
-            return msgspec.json.decode((path / "run.json").read_bytes(), type=dict[str, Any])
+            return from_wire((path / "run.json").read_bytes(), dict[str, Any])
         except msgspec.DecodeError as error:
             raise OperatorError(f"{path / 'run.json'} is damaged: {error}") from error
     return {}
@@ -301,7 +301,8 @@ def _rows(lines: Iterable[bytes]) -> list[dict[str, Any]]:
     rows: dict[int, dict[str, Any]] = {}
     for line in lines:
         # A full disk or a killed coordinator leaves a line torn; the others stand.
-        with contextlib.suppress(msgspec.DecodeError, KeyError):
-            row = msgspec.json.decode(line, type=dict[str, Any])
-            rows[row["second"]] = row
+        with contextlib.suppress(msgspec.DecodeError):
+            row = from_wire(line, dict[str, Any])
+            if isinstance(row.get("second"), int):
+                rows[row["second"]] = row
     return [rows[number] for number in sorted(rows)]

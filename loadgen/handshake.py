@@ -12,6 +12,7 @@ GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 MOST = 16_384
 """The longest head of a reply that is waited for, in bytes."""
 _HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
+_SWITCHING = re.compile(rb"HTTP/1\.1 101 [\t\x20-\x7e\x80-\xff]*")
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: |\r\n)")
 
 
@@ -94,8 +95,11 @@ def failure_of(head: bytes, key: bytes, offered: tuple[str, ...] = ()) -> str | 
 
 def _ordinary(head: bytes, accept: bytes) -> bool:
     """Whether the head is a valid 101 of the plainest kind: nothing repeated, nothing negotiated."""
+    first, *lines = head[:-4].split(b"\r\n")
+    if _SWITCHING.fullmatch(first) is None:
+        return False
     headers: dict[bytes, bytes] = {}
-    for line in head[:-4].split(b"\r\n")[1:]:
+    for line in lines:
         if _HEADER.fullmatch(line) is None:
             return False
         name, _, value = line.partition(b":")

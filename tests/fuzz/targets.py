@@ -1,0 +1,209 @@
+"""One function for each reader: it takes any bytes, and returns unless the reader does what it must not.
+
+A reader may refuse, in the one way that its callers expect. Anything else that it raises is a crash.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from websockets.client import ClientProtocol
+from websockets.frames import Frame
+from websockets.protocol import OPEN
+from websockets.uri import parse_uri
+
+from coordinator.cli import FORMATS, rendered
+from coordinator.run import BadPostError, RefusedError, Run
+from coordinator.rundir import read_run
+from coordinator.tsung.configuration import read_tsung
+from loadgen.appwrite import read
+from loadgen.errors import OperatorError, PlanError
+from loadgen.frames import BINARY, CLOSE, FAULT, PING, PONG, TEXT, Event, Parser
+from loadgen.handshake import Handshake, _library_accepts, _ordinary, accept_of, key_of
+from loadgen.plan import Plan
+from loadgen.planfile import read_plan, to_toml
+from loadgen.target_url import TargetUrl
+from loadgen.wire import WIRE, Hello, Orders, Post, Rehearsal, Report, Welcome, from_wire, to_wire
+
+KEY = key_of(0x1234)
+KINDS: tuple[Any, ...] = (Hello, Welcome, Post, Orders, Report, Rehearsal)
+PARTS = b"\n--- next file\n"
+"""Between the files of one run directory."""
+
+
+def frames(data: bytes) -> None:
+    """The same events however the bytes are cut, and the same messages as the websockets library makes of them."""
+    keep = len(data) + 1
+    whole, parser = Parser(keep).feed(data), Parser(keep)
+    cut = [event for at in range(len(data)) for event in parser.feed(data[at : at + 1])]
+    assert whole == cut, (whole, cut)
+    assert len(Parser(3).feed(data)) == len(whole)
+    # The library leaves it to its callers to look at text.
+    if not any(event.opcode == FAULT and event.size == 1007 for event in whole):
+        ours, (theirs, between) = _to_the_end(whole), _library_events(data)
+        if between:  # a close between fragments: the library's fault, a control frame to section 5.4 of RFC 6455
+            assert ours.pop()[0] == CLOSE
+        assert ours == theirs, (ours, theirs)
+
+
+def _to_the_end(events: list[Event]) -> list[tuple[int, bytes]]:
+    """What was heard up to the close, or the fault."""
+    heard: list[tuple[int, bytes]] = []
+    for event in events:
+        if event.opcode == FAULT:
+            break
+        heard.append((event.opcode, event.payload))
+        if event.opcode == CLOSE:
+            break
+    return heard
+
+
+def _library_events(data: bytes) -> tuple[list[tuple[int, bytes]], bool]:
+    """What it heard, and whether it was a close that it took offence at."""
+    protocol = ClientProtocol(parse_uri("ws://target/"), state=OPEN, max_size=None)
+    protocol.receive_data(data)
+    heard: list[tuple[int, bytes]] = []
+    message: tuple[int, bytes] | None = None
+    for frame in protocol.events_received():
+        assert isinstance(frame, Frame)
+        if frame.opcode in (PING, PONG, CLOSE):
+            heard.append((int(frame.opcode), bytes(frame.data)))
+            continue
+        if frame.opcode in (TEXT, BINARY):
+            message = int(frame.opcode), b""
+        assert message is not None
+        message = message[0], message[1] + bytes(frame.data)
+        if frame.fin:
+            heard.append(message)
+    return heard, "incomplete fragmented message" in str(protocol.parser_exc)
+
+
+def handshake(data: bytes) -> None:
+    """What is found valid at a glance is valid for the websockets library, too; and a judgement is final."""
+    data = data.replace(b"{accept}", accept_of(KEY))
+    ours = Handshake("target", "/")
+    judged = ours.judge(data, KEY)
+    assert ours.judge(data, KEY) == judged
+    end = data.find(b"\r\n\r\n") + 4
+    if judged is None or end < 4:
+        return
+    assert judged.failure is None or judged.failure == "bad_handshake" or judged.failure.startswith("http_")
+    head = data[:end]
+    if judged.failure is None and _ordinary(head, accept_of(KEY)) and _within_the_librarys_bounds(head):
+        assert _library_accepts(head, KEY, ()), head
+
+
+def _within_the_librarys_bounds(head: bytes) -> bool:
+    lines = head.split(b"\r\n")
+    return len(lines) < 128 and max(map(len, lines)) < 8000
+
+
+def appwrite(data: bytes) -> None:
+    """Whatever a server says in a text frame, it says something or nothing."""
+    said = read(data)
+    assert isinstance(said.type, str)
+    assert 0 <= said.code <= 10_000
+
+
+def plan(data: bytes) -> None:
+    """A plan, or one line that says why it is none; and a plan comes back from its own file."""
+    with _file("plan.toml", data) as path:
+        try:
+            found = read_plan(path)
+        except PlanError as error:
+            _one_line(error)
+            return
+        path.write_bytes(to_toml(found))
+        assert read_plan(path) == found
+
+
+def tsung(data: bytes) -> None:
+    """A plan, or one line that says why there is none; and the plan can be written and read."""
+    with _file("tsung.xml", data) as path:
+        try:
+            imported = read_tsung(path)
+        except PlanError as error:
+            _one_line(error)
+            return
+        path.write_bytes(to_toml(imported.plan))
+        try:
+            assert read_plan(path) == imported.plan
+        except PlanError as error:
+            raise AssertionError(f"what was imported can't be read: {error}") from error
+
+
+def wire(data: bytes) -> None:
+    """A message or a DecodeError; and what was understood is said again in the same words."""
+    for kind in KINDS:
+        with contextlib.suppress(msgspec.DecodeError):
+            message = from_wire(data, kind)
+            assert from_wire(to_wire(message), kind) == message
+
+
+def run(data: bytes) -> None:
+    """A run takes what an agent says in any state, or refuses it; and it can still be shown."""
+    lines = data.split(b"\n")[:20]
+    state = Run(Plan(max=100), 1)
+    agent = state.join(Hello("first", WIRE, "1", 10, (), {}), 0.0).id
+    state.post(agent, Post(ready=True), 0.0)
+    for now, line in enumerate(lines, 1):
+        state.tick(float(now))
+        with contextlib.suppress(msgspec.DecodeError, RefusedError):
+            state.join(from_wire(line, Hello), float(now))
+        with contextlib.suppress(msgspec.DecodeError, BadPostError):
+            state.post(agent, from_wire(line, Post), float(now))
+    state.take_news()
+    state.stop(100.0)
+    for now in (101.0, 200.0):
+        state.tick(now)
+    assert not state.active()
+
+
+def run_directory(data: bytes) -> None:
+    """A report in every form, or one line that says what is damaged."""
+    summary, _, rest = data.partition(PARTS)
+    seconds, _, facts = rest.partition(PARTS)
+    with _file("summary.json", summary) as path:
+        (path.parent / "seconds.ndjson").write_bytes(seconds)
+        (path.parent / "plan.toml").write_bytes(b"")
+        if facts:
+            (path.parent / "run.json").write_bytes(facts)
+        try:
+            record = read_run(path.parent)
+            for form in FORMATS:
+                rendered(form, record)
+        except OperatorError as error:
+            _one_line(error)
+
+
+def url(data: bytes) -> None:
+    """The parts of a URL that fit into a request line, or one line that says why it is none."""
+    try:
+        found = TargetUrl.parse(data.decode(errors="replace"))
+    except PlanError as error:
+        _one_line(error)
+        return
+    assert found.resource.isascii()
+    assert not set("\r\n ") & set(found.resource + found.host_header)
+    assert 0 < found.port < 65_536
+
+
+def _one_line(error: Exception) -> None:
+    assert str(error), "an error that says nothing"
+    assert "\n" not in str(error), "an error of several lines"
+
+
+@contextlib.contextmanager
+def _file(name: str, data: bytes) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(data)
+        yield path
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    target.__name__: target for target in (frames, handshake, appwrite, plan, tsung, wire, run, run_directory, url)
+}

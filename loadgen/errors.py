@@ -7,9 +7,16 @@ OperatorError           exit 2
 
 
 class OperatorError(Exception):
-    """A mistake or a condition that a person can mend; its text is one line: what is wrong, where, and the mend."""
+    """A mistake or a condition that a person can mend; its text is one line: what is wrong, where, and the mend.
+
+    What it quotes comes from files and from other machines: line breaks and control characters become blanks.
+    """
 
     exit_code = 2
+
+    def __init__(self, text: str = "") -> None:
+        printable = "".join(sign if sign.isprintable() else " " for sign in text)
+        super().__init__(" ".join(printable.split()))
 
 
 class PlanError(OperatorError, ValueError):

@@ -40,6 +40,9 @@ fuzz: $(READY) ## a minute of coverage-guided fuzzing of each reader of foreign 
 	$(BIN)/pip install -q 'atheris>=3'
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
+soak: $(READY) ## half an hour of churn: memory and descriptors of every process stay flat, the ledgers agree; ARGS: --minutes N
+	$(BIN)/python -m tests.soak $(ARGS)
+
 bench: $(READY) ## speed and memory, as a table and as JSON; outside the gate
 	$(BIN)/python -m tests.bench
 

@@ -53,7 +53,7 @@ class Gate:
     def _refusal_to_change(self, request: web.Request) -> web.HTTPException | None:
         if self._token is not None and not self._has_token(request):
             return web.HTTPUnauthorized(text="the token is missing or wrong; send Authorization: Bearer TOKEN")
-        if _is_foreign(request):
+        if _is_foreign(request, rebindable=self._token is None):
             return web.HTTPForbidden(text="another site's page may change nothing here")
         return None
 
@@ -64,17 +64,17 @@ class Gate:
         return self._token is not None and self._token.sealed(COOKIE, request.cookies.get(COOKIE, ""))
 
 
-def _is_foreign(request: web.Request) -> bool:
+def _is_foreign(request: web.Request, *, rebindable: bool) -> bool:
     """Whether a browser sends this for a page of another site; who is no browser says nothing of the kind.
 
-    A name that a stranger's DNS makes an address of this machine is a site of its own to the browser, so a page's
-    post must name this machine by its address, or as localhost, unless it says where it comes from and is right.
+    A name that a stranger's DNS makes an address of this machine is a site of its own to the browser. Where no token
+    keeps such a page out (`rebindable`), a post must name this machine by its address, or as localhost.
     """
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
     if origin is None and site is None:
         return False
     same = origin is None or urlsplit(origin).netloc == request.host
-    return not same or site not in (None, "same-origin", "none") or not _is_address(request.host)
+    return not same or site not in (None, "same-origin", "none") or (rebindable and not _is_address(request.host))
 
 
 def _is_address(host: str) -> bool:

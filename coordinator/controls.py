@@ -43,6 +43,9 @@ class Gate:
         if request.method not in ("GET", "HEAD"):
             return self._refusal_to_change(request)
         shown = request.path in OPEN_TO_ALL or request.path == "/" or request.path.startswith("/page/")
+        if not shown and self._token is None and not _is_address(request.host):
+            # By a name that leads here (DNS rebinding) a page of another site could read what its browser may.
+            return web.HTTPForbidden(text="without a token, name this machine by its address, or as localhost")
         public = self._public and not request.path.endswith(".tar.gz")  # a plan in it may hold passwords
         if shown or self._token is None or public or self._has_token(request) or self._has_cookie(request):
             return None

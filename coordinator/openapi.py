@@ -15,7 +15,7 @@ JSON, TEXT, HTML, EVENTS = "application/json", "text/plain", "text/html", "text/
 REFS = "#/components/schemas/{name}"
 ALWAYS = {400: "it is not what its head says", 408: "it did not come in time", 429: "too many a second; Retry-After"}
 NONE = {404: "there is no such run"}
-VIEW = {401: "viewing needs the token"}
+VIEW = {401: "viewing needs the token", 403: "without a token, this machine has to be named by its address"}
 CHANGE = {401: "the token is missing or wrong", 403: "another site's page may change nothing", 413: "too large"}
 
 

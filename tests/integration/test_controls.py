@@ -87,6 +87,9 @@ def test_only_this_page_and_programs_may_control_a_run_without_a_token(tmp_path)
         assert ask(f"{coord.url}/v1/agents", "POST", Origin="http://evil.example")[0] == 403
         for action in ("pause", "resume"):
             assert ask(f"{coord.url}/v1/run/{action}", "POST")[0] == 409
+        for path in ("/v1/run", "/v1/run/seconds", "/events", "/runs"):
+            assert ask(coord.url + path, Host="evil.example")[0] == 403, "a name that was made to lead here"
+        urllib.request.urlopen(urllib.request.Request(f"{coord.url}/metrics", headers={"Host": "manager"})).close()
         for method in ("GET", "HEAD"):
             assert ask(drain, method)[0] == 405
         assert coord.state()["state"] == "gathering"
@@ -115,6 +118,10 @@ def test_with_a_token_viewing_and_controlling_need_it(tmp_path):
         assert ask(f"{coord.url}/v1/run", **cookie)[0] == 200
         assert ask(f"{coord.url}/v1/run", Cookie="loadgen_view=x")[0] == 401
         assert ask(f"{coord.url}/v1/run/drain", "POST", **cookie)[0] == 401, "the cookie is for viewing alone"
+        # A name is as good as an address here: no page of another site has the token.
+        named = {"Origin": "http://manager:8091", "Host": "manager:8091", "Sec-Fetch-Site": "same-origin"}
+        assert ask(f"{coord.url}/v1/view", "POST", **named, **bearer)[0] == 200
+        assert ask(f"{coord.url}/v1/view", "POST", **named | {"Origin": "http://evil.example"}, **bearer)[0] == 403
         assert ask(f"{coord.url}/v1/run/drain", "POST", **bearer)[0] == 200
 
 

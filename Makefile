@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo million test bench cost-model compare-tsung lint types unit integration fault browser scale fuzz soak lock clean
+.PHONY: demo million test bench cost-model compare-tsung lint types unit integration fault faults browser scale fuzz soak lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 25 --think 5
@@ -29,6 +29,9 @@ integration: $(READY)
 
 fault: $(READY) ## parts of a fleet are killed while it runs; they mostly wait
 	$(BIN)/pytest -q -n 4 tests/fault
+
+faults: $(READY) ## every fault on a fleet of its own, as a table: docs/faults.md, in about 10 minutes
+	$(BIN)/python -m tests.faults --markdown build/faults.md
 
 browser: $(READY) ## the live page and the report in headless Chromium (Debian's package); screenshots in build/browser
 	$(BIN)/pytest -q -n 2 --timeout 400 tests/browser

@@ -22,6 +22,7 @@ DOCUMENTS = (
     "docs/compare-tsung.md",
     "docs/cost-model.md",
     "docs/deploy.md",
+    "docs/faults.md",
     "sysctl/README.md",
 )
 README = (ROOT / "README.md").read_text()

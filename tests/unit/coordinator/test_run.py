@@ -840,6 +840,17 @@ def test_an_agent_whose_connection_broke_is_lost_unless_it_comes_back_at_once():
     assert "agent b is lost (its connection broke" in warnings(run)[0]
 
 
+def test_one_that_left_its_reserve_may_hang_up():
+    run = Run(PLAN, 1)
+    started(run, ["a"])
+    late = run.join(hello("late"), run.start).id
+    run.post(late, ready(finished=True), run.start)
+
+    run.hang_up(late, run.start + 1.0)
+
+    assert late not in run.members
+
+
 def test_an_agent_that_says_nothing_is_silent_before_it_is_lost():
     run = Run(PLAN, 1)
     (a,) = started(run, ["a"])

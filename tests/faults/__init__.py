@@ -1,0 +1,1 @@
+"""Breaks real fleets on purpose, and tells what became of it: `python -m tests.faults`."""

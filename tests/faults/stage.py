@@ -1,0 +1,186 @@
+"""A fleet on hosts of its own, for one fault: a target, a coordinator, agents; and a clock that runs from the fault."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tests.faults.lan import NETWORKS, Host, Lan
+from tests.processes import PATIENCE, Address, Command, children, command, eventually, get_json
+
+PORT = 8091
+AGENTS = 4
+
+
+class Stage:
+    """Everything that is started for one fault; `close` leaves nothing behind."""
+
+    def __init__(self, lan: Lan, folder: Path) -> None:
+        self.lan = lan
+        self.folder = folder
+        self.struck = 0.0
+        """When the fault struck."""
+        self._commands: list[Command] = []
+        self._mounted: list[Path] = []
+        self._token = folder / "token"
+        self._token.write_text("not-a-secret-in-a-network-of-its-own\n")
+
+    # Who plays.
+
+    def start(self, host: Host, line: list[str], **options: Any) -> Command:
+        """Runs a command on a host."""
+        started = Command(host.at(line), **options)
+        self._commands.append(started)
+        return started
+
+    def target(self, *options: str, port: int = 9505) -> Address:
+        """Starts a target on the host `target`."""
+        host = self.lan.host("target")
+        self.server = Address(host.address("load"), port)
+        listen = f"{self.server.host}:{port}"
+        self.target_process = self.start(
+            host, command("loadgen-target", "--listen", listen, "--workers", "1", *options)
+        )
+        self.target_process.says("listening")
+        return self.server
+
+    def coordinator(
+        self, *options: str, count: int = 400, agents: int = AGENTS, hold: float = 600, planned: bool = False
+    ) -> Command:
+        """Starts a coordinator on the host `coord`, for a load of so many connections, unless a plan says that."""
+        host = self.lan.host("coord")
+        load = [] if planned else ["--max", str(count), "--rate", "400", "--think", "1", "--hold", str(hold)]
+        load += ["--agents", str(agents)]
+        listen = ["--listen", f"{host.address('control')}:{PORT}", "--token-file", str(self._token), "--public-view"]
+        line = command("loadgen-coord", *listen, "--out", str(self.runs), *load, *options, self.server.ws)
+        self.coord = self.start(host, line)
+        self.coord.says("agents join at")
+        return self.coord
+
+    def resume(self) -> Command:
+        """Starts another coordinator that takes the run up."""
+        host = self.lan.host("coord")
+        line = command("loadgen-coord", "--resume", str(self.run), "--token-file", str(self._token), "--public-view")
+        self.coord = self.start(host, line)
+        self.coord.says("agents join at")
+        return self.coord
+
+    def agent(self, name: str, *options: str, wrap: tuple[str, ...] = (), **others: Any) -> Command:
+        """Starts an agent on a host of its name."""
+        host = self.lan.host(name)
+        own = ["--coordinator", self.url, "--token-file", str(self._token), "--name", name, "--metrics", "127.0.0.1:0"]
+        allowed = ["--allow-target", "198.18.0.0/24", "--workers", "1", "--once"]
+        return self.start(host, [*wrap, *command("loadgen-agent", *own, *allowed, *options)], **others)
+
+    def fleet(self, count: int = AGENTS, *options: str) -> list[Command]:
+        """So many agents, a1, a2…"""
+        return [self.agent(f"a{number}", *options) for number in range(1, count + 1)]
+
+    @property
+    def url(self) -> str:
+        """Where agents join."""
+        return f"http://{self.lan.host('coord').address('control')}:{PORT}"
+
+    @property
+    def runs(self) -> Path:
+        """Where run directories go."""
+        return self.folder / "runs"
+
+    @property
+    def run(self) -> Path:
+        """The run directory."""
+        (run,) = self.runs.iterdir()
+        return run
+
+    # What is seen.
+
+    def state(self) -> dict[str, Any]:
+        """The run, as the coordinator tells it."""
+        return get_json(f"{self.url}/v1/run")  # type: ignore[no-any-return]  # an object
+
+    def ledger(self) -> dict[str, Any]:
+        """The fleet's ledger."""
+        return self.state()["ledger"]  # type: ignore[no-any-return]  # an object
+
+    def stats(self) -> dict[str, Any]:
+        """The target's own ledger."""
+        return self.server.stats()
+
+    def opens(self, count: int, lost: int | None = None) -> float:
+        """Waits until the ledger has so many open (and lost), and the target as many; seconds from the fault."""
+
+        def look() -> bool:
+            ledger = self.ledger()
+            return ledger["open"] == count == self.stats()["open"] and lost in (None, ledger["lost"])
+
+        return self.within(look, lambda: f"{count} open: {self.ledger()} {self.stats()} {self.coord.err}")
+
+    def strikes(self) -> None:
+        """The fault strikes now."""
+        self.struck = time.monotonic()
+
+    def within(self, condition: Callable[[], Any], what: Callable[[], str], seconds: float = 3 * PATIENCE) -> float:
+        """Waits for something; seconds from the fault to it."""
+        eventually(condition, what, seconds)
+        return time.monotonic() - self.struck
+
+    def says(self, pattern: str, who: Command | None = None) -> float:
+        """Waits until the coordinator, or another one, has said something; seconds from the fault to it."""
+        (who or self.coord).says(pattern)
+        return time.monotonic() - self.struck
+
+    def drains(self) -> dict[str, Any]:
+        """Ends the run by hand; summary.json."""
+        self.coord.send(signal.SIGINT)
+        return self.ends(130)
+
+    def ends(self, code: int) -> dict[str, Any]:
+        """Waits for the end of the run; summary.json."""
+        found = self.coord.end(5 * PATIENCE)
+        assert found == code, f"exit code {found}: {self.coord.out[-3000:]}{self.coord.err}"
+        assert "Traceback" not in self.coord.err, self.coord.err
+        return json.loads((self.run / "summary.json").read_text())  # type: ignore[no-any-return]  # an object
+
+    def mount(self, path: Path, size: str) -> None:
+        """Puts a small disk of its own at a path."""
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)], check=True, timeout=10)
+        self._mounted.append(path)
+
+    def close(self) -> list[int]:
+        """Ends everything; the processes that are left over after that: there should be none."""
+        family = [pid for started in self._commands for pid in _descendants(started.pid)]
+        for started in reversed(self._commands):
+            with suppress(ProcessLookupError):
+                started.send(signal.SIGCONT)
+            started.close()
+        for path in self._mounted:
+            subprocess.run(["umount", "-l", str(path)], check=True, timeout=10)
+        for host in self.lan.hosts.values():
+            for network in NETWORKS:
+                host.mend(network)
+        with suppress(AssertionError):
+            eventually(lambda: not _alive(family), "all are gone", PATIENCE / 2)
+        return _alive(family)
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        found = children(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [pid, *(below for child in found for below in _descendants(child))]
+
+
+def _alive(pids: list[int]) -> list[int]:
+    alive = []
+    for pid in pids:
+        with suppress(ProcessLookupError, FileNotFoundError):
+            os.kill(pid, 0)
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                alive.append(pid)
+    return alive

@@ -1,5 +1,6 @@
 """A file that is written line by line while something goes on."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -19,6 +20,10 @@ class Appender:
         if self._file.write(data) < len(data):
             raise OSError(28, os.strerror(28))
         self._torn = False
+
+    def lock(self) -> None:
+        """Keeps it for this process alone, as long as that lives; raises BlockingIOError when another one has it."""
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def close(self) -> None:
         """Closes the file."""

@@ -170,11 +170,11 @@ class Conductor:
     def go_on(self, path: Path, head: Head) -> None:
         """Takes up the run of a coordinator that died: whatever was said to it is said again."""
         self._run.record = None
+        self._journal = Journal.go_on(path)
         self._folder = RunDir.reopen(path, self._settings.plan, head.started)
         for entry in replay(path, self._run):
             self._write(entry, self._now())
         self._run.take_news()  # it was told
-        self._journal = Journal.go_on(path)
         self._run.record = self._journal.record
 
     def _now(self) -> float:

@@ -55,13 +55,21 @@ class Head(msgspec.Struct, kw_only=True):
 
 
 class Journal:
-    """The journal, being written. When it can't be, it is removed: a run is taken up again exactly, or not at all."""
+    """The journal, being written. When it can't be, it is removed: a run is taken up again exactly, or not at all.
+
+    Raises OperatorError when another process writes it: that run's coordinator lives.
+    """
 
     def __init__(self, path: Path) -> None:
         self.complaint = ""
         """Why it could not be written; empty as long as it was."""
         self._path = path
         self._file: Appender | None = Appender(path)
+        try:
+            self._file.lock()
+        except BlockingIOError as error:
+            self.close()
+            raise OperatorError(f"{path} is being written: that run's coordinator lives; stop it first") from error
 
     @classmethod
     def begin(cls, folder: Path, head: Head) -> "Journal":
@@ -72,7 +80,7 @@ class Journal:
 
     @classmethod
     def go_on(cls, folder: Path) -> "Journal":
-        """The one that is there, after its last line, which may be torn."""
+        """The one that is there, after its last line, which may be torn; not while another coordinator writes it."""
         journal = cls(folder / FILE)
         journal._append(b"")
         return journal

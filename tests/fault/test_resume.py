@@ -53,6 +53,8 @@ def test_a_killed_coordinator_is_started_again_and_not_a_count_is_missing(tmp_pa
         agents = [stack.enter_context(agent(coord.url, "--once", "--name", name)) for name in ("a", "b")]
         eventually(lambda: server.stats()["open"] > 200, "it is under way")
         eventually(lambda: len(coord.rows()) > 1, "some seconds are settled")
+        early = run("loadgen-coord", "--resume", str(coord.folder))
+        assert (early.returncode, "coordinator lives" in early.stderr) == (2, True)
         killed(coord)
         before = server.stats()["opened"]
         eventually(lambda: server.stats()["opened"] > before + 150, "the agents go on by themselves")

@@ -91,10 +91,11 @@ def test_a_run_to_which_all_is_said_again_stands_where_the_first_one_does(begin,
 
 def test_a_word_that_was_torn_is_none_and_what_comes_after_it_counts(begin, tmp_path):
     run = Run(PLAN, 3, key="k")
-    begin(run)
+    written = begin(run)
     agents = started(run, ["a", "b", "c"])
     with (tmp_path / FILE).open("ab") as file:
         file.write(b'["post","k-0",{"seconds":[{"num')
+    written.close()
     begin(run, how=Journal.go_on)
     run.post(agents[0], seconds(opened(0, 5)), run.start + 1.0)
 
@@ -102,6 +103,13 @@ def test_a_word_that_was_torn_is_none_and_what_comes_after_it_counts(begin, tmp_
     assert list(replay(tmp_path, again)) == []
 
     assert again.ledger.opened == 5
+
+
+def test_a_run_whose_coordinator_lives_is_left_alone(begin, tmp_path):
+    begin()
+
+    with pytest.raises(OperatorError, match="coordinator lives"):
+        Journal.go_on(tmp_path)
 
 
 def test_every_word_that_changes_a_run_is_heard():

@@ -304,3 +304,17 @@ async def test_a_drain_launches_nothing_of_what_was_taken_up():
         running.engine.adopt(Adoption(Remains(Share(), 0, 10), at=0.0, pace=500.0))
         await until(lambda: running.engine.finished)
         assert running.tally.launched == 0
+
+
+async def test_a_pause_puts_off_what_was_taken_up_as_well():
+    async with load(plan(max=20), nobody=True) as running:
+        running.engine.pause()
+        running.engine.adopt(Adoption(Remains(Share(), 0, 10), at=0.0, pace=10_000.0))
+        await asyncio.sleep(0.1)
+        assert running.tally.launched == 0
+        running.engine.resume(3600.0)
+        await asyncio.sleep(0.1)
+        assert (running.tally.launched, running.engine.held().coming) == (0, 10)
+        running.engine.resume(0.0)
+        await until(lambda: running.tally.opened == 20)
+        assert running.tally.relaunched == 10

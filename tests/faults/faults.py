@@ -384,7 +384,7 @@ def the_same_name_twice(stage: Stage) -> Found:
     return told(stage, summary)
 
 
-@fault("an agent joins 2 s after the start")
+@fault("an agent joins when all connections are open")
 def agent_joins_late(stage: Stage) -> Found:
     """It is held in reserve, and stops nobody."""
     all_open(stage)

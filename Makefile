@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo million test bench cost-model compare-tsung lint types unit integration fault faults browser scale fuzz soak lock clean
+.PHONY: demo million test bench cost-model compare-tsung lint types unit integration losses faults browser scale fuzz soak lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 25 --think 5
@@ -12,7 +12,7 @@ demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, agai
 million: $(READY) ## a million connections with pings on this machine, a quarter of an hour; ARGS: see --help of tests.million
 	$(BIN)/python -m tests.million $(ARGS)
 
-test: lint types unit integration fault browser scale ## the gate: what CI runs
+test: lint types unit integration losses browser scale ## the gate: what CI runs
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -27,8 +27,8 @@ unit: $(READY)
 integration: $(READY)
 	$(BIN)/pytest -q -n 2 tests/integration
 
-fault: $(READY) ## parts of a fleet are killed while it runs; they mostly wait
-	$(BIN)/pytest -q -n 4 tests/fault
+losses: $(READY) ## parts of a fleet are killed while it runs; they mostly wait
+	$(BIN)/pytest -q -n 4 tests/faults
 
 faults: $(READY) ## every fault on a fleet of its own, as a table: docs/faults.md, in about 10 minutes
 	$(BIN)/python -m tests.faults --markdown build/faults.md

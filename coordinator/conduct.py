@@ -19,7 +19,7 @@ from coordinator.display import display_on
 from coordinator.expect import Expectation
 from coordinator.htmlreport import html_report
 from coordinator.journal import Head, Journal, read_head, replay
-from coordinator.local import MOST_CONNECTIONS, Household, Team
+from coordinator.local import MOST_CONNECTIONS, Household, Team, names_of
 from coordinator.news import News
 from coordinator.readings import Reading
 from coordinator.report import text_report
@@ -95,19 +95,21 @@ async def conduct(settings: Settings) -> int:
     household = Household()
     conductor = Conductor(settings, run, server, household, ahead)
     if settings.resume and head:
-        conductor.go_on(settings.resume, head)
+        conductor.reopen(settings.resume, head)
     listen = await server.start(settings.listen, certificate.context if certificate else None)
-    notify("READY=1")
-    with _signals(run, ahead):
-        try:
+    try:
+        if settings.resume and head:
+            await conductor.go_on(settings.resume, head)
+        notify("READY=1")
+        with _signals(run, ahead):
             if head is None:
                 conductor.begin(key, listen)
             fingerprint = certificate.fingerprint if certificate else ""
             team = Team(settings.local, settings.plan, targets, listen, settings.token_file, fingerprint)
             return await conductor.conduct(team)
-        finally:
-            await household.end()
-            await server.stop()
+    finally:
+        await household.end()
+        await server.stop()
 
 
 @contextmanager
@@ -160,22 +162,30 @@ class Conductor:
         head = Head(
             key=key, plan=settings.plan, wanted=settings.agents, on_loss=settings.on_loss, started=started,
             listen=listen, expectations=tuple(one.expr for one in settings.expectations),
-            tsung_log=settings.tsung_log,
+            tsung_log=settings.tsung_log, local=names_of(settings.local),
         )  # fmt: skip
         self._journal = Journal.begin(self._folder.path, head)
         for word, arguments in self._early:
             self._journal.record(word, arguments)
         self._run.record = self._journal.record
 
-    def go_on(self, path: Path, head: Head) -> None:
-        """Takes up the run of a coordinator that died: whatever was said to it is said again."""
+    def reopen(self, path: Path, head: Head) -> None:
+        """Takes the directory of a run whose coordinator died; what agents say has to wait."""
         self._run.record = None
+        self._server.resuming = True
         self._journal = Journal.go_on(path)
         self._folder = RunDir.reopen(path, self._settings.plan, head.started)
+
+    async def go_on(self, path: Path, head: Head) -> None:
+        """Says to the run again whatever was said to it, and then lets the agents speak."""
         for entry in replay(path, self._run):
             self._write(entry, self._now())
+            await asyncio.sleep(0)  # the agents are told meanwhile that their coordinator lives
         self._run.take_news()  # it was told
         self._run.record = self._journal.record
+        for name in head.local:
+            self._run.bury(name, "it ended with its coordinator")
+        self._server.resuming = False
 
     def _now(self) -> float:
         return monotonic() + self._ahead

@@ -7,6 +7,7 @@ import msgspec
 
 from coordinator.checks import check_target
 from coordinator.conduct import Settings, check_shares
+from coordinator.local import names_of
 from coordinator.outline import outline
 from coordinator.run import nothing_for
 from coordinator.words import columns, count, one_line
@@ -53,7 +54,7 @@ def shares_of(plan: Plan, agents: int, local: int = 0) -> list[tuple[str, int]]:
 
 
 def _names(plan: Plan, agents: int, local: int) -> list[str]:
-    named = [f"local-{number}" for number in range(1, local + 1)] + [client.name for client in plan.clients]
+    named = [*names_of(local), *(client.name for client in plan.clients)]
     known = list(dict.fromkeys(named if plan.clients else []))[:agents]
     return known + [f"agent {number}" for number in range(len(known) + 1, agents + 1)]
 

@@ -42,6 +42,8 @@ class Head(msgspec.Struct, kw_only=True):
     listen: Endpoint
     expectations: tuple[str, ...] = ()
     tsung_log: Literal["text", "json", "none"] = "text"
+    local: tuple[str, ...] = ()
+    """The names of the agents that it started itself; they end with it."""
     boot: str = msgspec.field(default_factory=lambda: BOOT.read_text().strip())
     wall: float = msgspec.field(default_factory=time)
     clock: float = msgspec.field(default_factory=monotonic)

@@ -36,6 +36,11 @@ SET_DEATH_SIGNAL = 1
 _prctl: Callable[[int, int], int] = ctypes.CDLL(None).prctl
 
 
+def names_of(count: int) -> tuple[str, ...]:
+    """The names that so many local agents join under."""
+    return tuple(f"local-{number}" for number in range(1, count + 1))
+
+
 class Team(msgspec.Struct, frozen=True):
     """The local agents that are wanted: all in all, each one's options follow from its number."""
 
@@ -51,11 +56,6 @@ class Team(msgspec.Struct, frozen=True):
     def url(self, endpoint: Endpoint) -> str:
         """The URL of a coordinator that listens there."""
         return f"{'https' if self.fingerprint else 'http'}://{endpoint}"
-
-    @property
-    def names(self) -> list[str]:
-        """The names they join under."""
-        return [f"local-{number}" for number in range(1, self.count + 1)]
 
     def arguments(self, number: int) -> list[str]:
         """The command line of agent `number` of 1, 2, 3…"""
@@ -169,7 +169,7 @@ class Household:
 
     async def start_agents(self, team: Team, log_of: Callable[[str], Path]) -> None:
         """Starts the local agents."""
-        for number, name in enumerate(team.names, 1):
+        for number, name in enumerate(names_of(team.count), 1):
             self.agents.append(await _start(name, team.arguments(number), log_of(name)))
 
     async def leave(self) -> None:

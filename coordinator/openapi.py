@@ -17,6 +17,7 @@ ALWAYS = {400: "it is not what its head says", 408: "it did not come in time", 4
 NONE = {404: "there is no such run"}
 VIEW = {401: "viewing needs the token", 403: "without a token, this machine has to be named by its address"}
 CHANGE = {401: "the token is missing or wrong", 403: "another site's page may change nothing", 413: "too large"}
+NOT_YET = {409: "not yet: the run is being taken up again"}
 
 
 class Error(msgspec.Struct):
@@ -65,14 +66,14 @@ OPERATIONS = (
     ),
     Operation(
         "post", "/v1/agents/{id}/seconds", "An agent's seconds and news; acknowledged, with orders",
-        Post, Orders, refuses=CHANGE | {404: "no agent of this run has that id"},
+        Post, Orders, refuses=CHANGE | {404: "no agent of this run has that id"} | NOT_YET,
     ),
     *(
         Operation("post", f"/v1/run/{action}", f"The operator says {action}", dict[str, Any], State,
                   refuses=CHANGE | {409: "not in this state", 415: "it is no application/json"})
         for action in ("pause", "resume", "drain", "stop")
     ),
-    Operation("post", "/v1/view", "Trades the token for a cookie to view with", gives=State, refuses=CHANGE),
+    Operation("post", "/v1/view", "Trades the token for a cookie to view with", gives=State, refuses=CHANGE | NOT_YET),
     Operation("get", "/v1/run", "The run as it stands", gives=dict[str, Any], refuses=VIEW),
     Operation("get", "/v1/run/seconds", "Settled seconds from one on", gives=Seconds, refuses=VIEW, query=("since",)),
     Operation("get", "/events", "The run as it goes", media=EVENTS, refuses=VIEW | {503: "too many viewers"}),

@@ -34,6 +34,10 @@ GATE_IN = START_IN
 """Seconds from the end of the last session to the opening of the gate behind it, for the same reason."""
 BROKEN_FOR = 2.0
 """Seconds that an agent whose connection broke has to come back; a killed one never does."""
+STALLED = 1.0
+"""Seconds without a tick after which the coordinator was stopped; it ticks five times a second."""
+DEAF_AFTER, DEAF_FOR = 5.0, 60.0
+"""From when and up to how many seconds the silence of all agents is taken for the coordinator's own network's."""
 PATIENCE = 3
 """Seconds a settled second may lag behind, waiting for a report."""
 DRAIN_BOUND = 150.0
@@ -101,6 +105,8 @@ class Run(Hearing):
         self._stopping = False
         self._deadline = math.inf
         self._ticked = math.nan
+        self._spoken = math.nan
+        """When any agent last spoke."""
 
     # What agents say.
 
@@ -139,7 +145,7 @@ class Run(Hearing):
             self._take(member, post.seconds, now)
         elif self.state == "gathering" or member.share is None:
             self._listen(member, post)
-        member.seen, member.cut = now, math.inf
+        member.seen, member.cut, self._spoken = now, math.inf, now
         if post.workers:
             member.workers = post.workers
         member.gate = post.gate
@@ -230,12 +236,13 @@ class Run(Hearing):
         return entries
 
     def _forgive(self, now: float) -> None:
-        # A coordinator that was itself stopped heard nobody: that silence is its own.
-        stalled = now - self._ticked
-        if stalled > 1.0:
+        # A coordinator that was itself stopped, or is cut off from all, hears nobody: that silence is its own.
+        passed = now - self._ticked
+        deaf = DEAF_AFTER < now - self._spoken <= DEAF_FOR and len(self.active()) > 1
+        if passed > STALLED or deaf:
             for member in self.members.values():
-                member.seen += stalled
-                member.cut += stalled
+                member.seen += passed
+                member.cut += passed
         self._ticked = now
 
     def _start_when_gathered(self, now: float) -> None:

@@ -68,6 +68,8 @@ class Server:
         """The connection on which each agent last spoke."""
         self._work = deque([(clock(), process_time())], maxlen=WORK_OF)
         """The time and the CPU seconds of this process by then, at each of the last settled seconds."""
+        self.resuming = False
+        """Whether the run is being taken up from its journal, and may be told nothing yet."""
         self.live = Live(run, describe)
         self._viewers = Viewers(self.live.feed)
         self._registry = registry_of(self._readings)
@@ -128,6 +130,8 @@ class Server:
         refusal = self._gate.refusal(request)
         if refusal is not None:
             raise refusal
+        if self.resuming and request.method == "POST":
+            raise web.HTTPConflict(text="the run is being taken up from its journal; ask again in a second")
         return await handler(request)
 
     def _said(self, action: str) -> None:

@@ -154,6 +154,8 @@ class Engagement:
         self._spoke = monotonic()
         if status == 200:
             self._delivered(body, post)
+        elif status == 409:
+            self._heard = monotonic()  # a coordinator that reads its journal: it is there, and will take the post soon
         elif status in (401, 404):
             self._forgotten(status)
 

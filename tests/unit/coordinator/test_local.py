@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from coordinator.checks import Target
-from coordinator.local import SPARE_DESCRIPTORS, Household, Team, _start
+from coordinator.local import SPARE_DESCRIPTORS, Household, Team, _start, names_of
 from loadgen.params import Endpoint
 from loadgen.plan import Plan
 
@@ -27,7 +27,7 @@ def test_each_agent_has_a_name_and_a_loopback_address_of_its_own():
     assert value(lines[0], "--coordinator") == "http://127.0.0.1:8091"
     assert value(lines[0], "--source") == "127.0.1.1"
     assert len({value(line, "--source") for line in lines}) == 300
-    assert [value(line, "--name") for line in lines] == team.names
+    assert [value(line, "--name") for line in lines] == list(names_of(300))
     assert "--allow-target" not in lines[0]
 
 

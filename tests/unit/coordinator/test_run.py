@@ -452,6 +452,40 @@ def test_a_coordinator_that_was_stopped_itself_blames_no_agent():
     assert [member.name for member in run.active()] == ["a"]
 
 
+def silence(run, begin, seconds, *speaking):
+    """Lets time pass in which only some agents speak."""
+    for tick in range(seconds * 5):
+        now = begin + tick / 5
+        run.tick(now)
+        for agent in speaking:
+            run.post(agent, Post(), now)
+    return begin + seconds
+
+
+def test_a_coordinator_that_hears_none_of_its_agents_takes_the_silence_for_its_own():
+    run = Run(PLAN, 2)
+    first, second = started(run, ["a", "b"])
+
+    now = silence(run, run.start, 5, first, second)
+    now = silence(run, now, 40)
+    assert [member.status_at(now) for member in run.active()] == ["silent", "silent"]
+
+    now = silence(run, now, 5, first)
+    assert [member.name for member in run.active()] == ["a", "b"], "b has as long to come back as ever"
+    silence(run, now, 5, first)
+    assert [member.name for member in run.active()] == ["a"]
+
+
+def test_a_fleet_that_never_speaks_again_is_lost():
+    run = Run(PLAN, 2)
+    first, second = started(run, ["a", "b"])
+
+    silence(run, silence(run, run.start, 5, first, second), 80)
+
+    assert run.state == "done"
+    assert [member.status for member in run.members.values()] == ["lost", "lost"]
+
+
 def test_a_drain_that_takes_too_long_is_stopped_and_then_given_up():
     run = Run(PLAN, 1)
     (a,) = started(run, ["a"])

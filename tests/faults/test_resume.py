@@ -1,11 +1,18 @@
 """A coordinator is killed in the midst of a run, and another one takes the run up from its directory."""
 
+import asyncio
 import signal
 from contextlib import ExitStack
+from time import monotonic
 
 import pytest
 
+from coordinator.run import Run
+from coordinator.server import Server
+from loadgen.params import Endpoint
+from loadgen.plan import Plan
 from tests.processes import (
+    PATIENCE,
     Command,
     Coordinator,
     agent,
@@ -15,8 +22,10 @@ from tests.processes import (
     eventually,
     is_gone,
     opens,
-    run,
     target,
+)
+from tests.processes import (
+    run as ran,
 )
 
 
@@ -53,7 +62,7 @@ def test_a_killed_coordinator_is_started_again_and_not_a_count_is_missing(tmp_pa
         agents = [stack.enter_context(agent(coord.url, "--once", "--name", name)) for name in ("a", "b")]
         eventually(lambda: server.stats()["open"] > 200, "it is under way")
         eventually(lambda: len(coord.rows()) > 1, "some seconds are settled")
-        early = run("loadgen-coord", "--resume", str(coord.folder))
+        early = ran("loadgen-coord", "--resume", str(coord.folder))
         assert (early.returncode, "coordinator lives" in early.stderr) == (2, True)
         killed(coord)
         before = server.stats()["opened"]
@@ -95,6 +104,28 @@ def test_what_is_lost_while_there_is_no_coordinator_is_taken_up_once_there_is_on
     assert (summary["lost"], summary["relaunched"], summary["closed"]) == (100, 100, {"drained": 200})
 
 
+async def test_agents_hold_on_for_as_long_as_the_journal_is_read():
+    """That of a long run takes longer to read than they wait for a coordinator that is silent."""
+    run, patience = Run(Plan(target="ws://127.0.0.1:9/"), 2), 1.0
+    serving = Server(run, monotonic)
+    listen = await serving.start(Endpoint("127.0.0.1", 0))
+    try:
+        with agent(f"http://{listen}", "--orphan-after", f"{patience:g}") as patient:
+            async with asyncio.timeout(PATIENCE):
+                while not run.ready(monotonic()):  # noqa: ASYNC110 -- no event
+                    await asyncio.sleep(0.05)
+            (member,) = run.ready(monotonic())
+            serving.resuming = True
+            await asyncio.sleep(3 * patience)
+            serving.resuming, begin = False, monotonic()
+            async with asyncio.timeout(PATIENCE):
+                while member.seen < begin:  # noqa: ASYNC110 -- no event
+                    await asyncio.sleep(0.05)
+            assert "no word from the coordinator" not in patient.err
+    finally:
+        await serving.stop()
+
+
 def test_local_agents_end_with_their_coordinator_and_the_resumed_run_counts_them_as_lost(tmp_path, server):
     options = ("--local", "2", "--max", "200", "--rate", "500", "--think", "1", "--hold", "600")
     with coordinator(tmp_path, *options, server.ws) as coord:
@@ -117,8 +148,8 @@ def test_a_run_that_is_over_is_not_taken_up_and_neither_is_anything_else(tmp_pat
     with coordinator(tmp_path, *options, server.ws) as coord:
         assert coord.end() == 0
     for folder, why in ((coord.folder, "that run is over"), (tmp_path, "it is no run directory")):
-        refused = run("loadgen-coord", "--resume", str(folder))
+        refused = ran("loadgen-coord", "--resume", str(folder))
         assert (refused.returncode, refused.stdout) == (2, "")
         assert why in refused.stderr
-    refused = run("loadgen-coord", "--resume", str(coord.folder), "--rate", "5")
+    refused = ran("loadgen-coord", "--resume", str(coord.folder), "--rate", "5")
     assert "leave --rate out" in refused.stderr

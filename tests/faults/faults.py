@@ -193,6 +193,24 @@ def cut_off_for_a_moment(stage: Stage) -> Found:
     return told(stage, summary, noticed, recovered)
 
 
+@fault("the links of all agents to the coordinator are cut for 15 s")
+def coordinator_cut_off(stage: Stage) -> Found:
+    """It takes that for a fault of its own network, and gives nobody up."""
+    all_open(stage)
+    stage.strikes()
+    hosts = [stage.lan.host(f"a{number}") for number in range(1, AGENTS + 1)]
+    for host in hosts:
+        host.cut("control")
+    noticed = stage.within(lambda: statuses(stage) == ["silent"] * AGENTS, lambda: f"silent: {statuses(stage)}")
+    time.sleep(max(0.0, stage.struck + 15.0 - time.monotonic()))
+    for host in hosts:
+        host.mend("control")
+    recovered = stage.within(lambda: statuses(stage) == ["running"] * AGENTS, lambda: f"back: {statuses(stage)}")
+    summary = stage.drains()
+    assert (summary["lost"], summary["opened"]) == (0, COUNT), said(summary)
+    return told(stage, summary, noticed, recovered)
+
+
 @fault("its link to the coordinator is cut for longer than its --orphan-after of 14 s")
 def cut_off_for_long(stage: Stage) -> Found:
     """Given up, its share is launched again by others; it drains by itself."""

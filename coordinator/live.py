@@ -43,7 +43,7 @@ class Live:
 
     def second(self, row: Row) -> None:
         """Tells of a settled second."""
-        self.feed.add("second", self._sampler.take(row, self._run.gates, self._run.pauses))
+        self.feed.add("second", self._sampler.take(row, self._run.course.gates, self._run.course.pauses))
 
     def watched(self, reading: Reading) -> None:
         """Tells of a scrape of a watched server."""
@@ -82,5 +82,5 @@ def standing(run: Run, described: dict[str, Any], now: float) -> dict[str, Any]:
 
 def _left(run: Run, now: float) -> float | None:
     """Seconds until the fleet is drained; None where nobody knows."""
-    known = run.state == "running" and not run.paused and run.drain_after < math.inf
-    return round(max(0.0, run.drain_after - run.age(now)), 1) if known else None
+    known = run.state == "running" and not run.paused and run.course.drain_after < math.inf
+    return round(max(0.0, run.course.drain_after - run.age(now)), 1) if known else None

@@ -5,20 +5,20 @@ It holds no clock and no socket: `now` is a number of seconds on whatever clock 
 
 import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
 from msgspec.structs import replace
 
+from coordinator.course import Course
 from coordinator.hearing import Hearing, heard
 from coordinator.member import Member
 from coordinator.news import News, Newsroom
-from coordinator.pauses import Pauses
-from coordinator.roster import LOST_AFTER, MOST_AGENTS, Roster
+from coordinator.roster import MOST_AGENTS, Roster
 from coordinator.sharing import Sharing, shares_of
-from coordinator.stages import Stage, mean_rate, place_at, rate_at, stage_at, stages_of
+from coordinator.stages import Stage
 from coordinator.timeline import Entry, Timeline
+from coordinator.vigil import Vigil
 from coordinator.words import one_line
 from loadgen.client import weights_of
 from loadgen.errors import OperatorError, PlanError
@@ -32,12 +32,6 @@ START_IN = 1.5
 """Seconds from the gathering of the fleet to its common start: every agent polls once in that time."""
 GATE_IN = START_IN
 """Seconds from the end of the last session to the opening of the gate behind it, for the same reason."""
-BROKEN_FOR = 2.0
-"""Seconds that an agent whose connection broke has to come back; a killed one never does."""
-STALLED = 1.0
-"""Seconds without a tick after which the coordinator was stopped; it ticks five times a second."""
-DEAF_AFTER, DEAF_FOR = 5.0, 60.0
-"""From when and up to how many seconds the silence of all agents is taken for the coordinator's own network's."""
 PATIENCE = 3
 """Seconds a settled second may lag behind, waiting for a report."""
 DRAIN_BOUND = 150.0
@@ -85,12 +79,7 @@ class Run(Hearing):
         """When second 0 began, or will begin."""
         self.end = math.inf
         """When the run was done."""
-        self.gates: tuple[float, ...] = ()
-        """When gates 1, 2, 3… opened, or will open, in seconds from the start."""
-        self.drain_after = plan.drain_at()
-        """Seconds from the start to the end of the hold; infinite as long as nobody knows."""
-        self.pauses = Pauses()
-        """When the operator paused its arrivals."""
+        self.course = Course(plan)
         self.by_hand = False
         """Whether the operator ended it."""
         self.aborted = ""
@@ -99,14 +88,13 @@ class Run(Hearing):
         """Why it was ended when something was lost, where that was asked for."""
         self.failure: OperatorError | None = None
         """Why it never started."""
-        self._spans = plan.schedule.spans
-        self._sharing = Sharing(plan.total, self.mean_rate, self.roster, self.fanin, self.timeline, self.newsroom)
+        self._sharing = Sharing(
+            plan.total, self.course.mean_rate, self.roster, self.fanin, self.timeline, self.newsroom
+        )
+        self._vigil = Vigil(self.roster)
         self._joined = 0
         self._stopping = False
         self._deadline = math.inf
-        self._ticked = math.nan
-        self._spoken = math.nan
-        """When any agent last spoke."""
 
     # What agents say.
 
@@ -145,7 +133,7 @@ class Run(Hearing):
             self._take(member, post.seconds, now)
         elif self.state == "gathering" or member.share is None:
             self._listen(member, post)
-        member.seen, member.cut, self._spoken = now, math.inf, now
+        self._vigil.hear(member, now)
         if post.workers:
             member.workers = post.workers
         member.gate = post.gate
@@ -207,8 +195,8 @@ class Run(Hearing):
         again = self._sharing.rate if self.on_loss == "redistribute" else 0.0
         start = Start(member.share, self.start - now, member.first, again)
         adoptions = tuple(member.adoptions[member.adopted :])
-        met, delay = self._met(), self.pauses.total
-        return Orders(acknowledged, do, start, self.gates, met, delay, adoptions, member.adopted)
+        met, delay = self._met(), self.course.pauses.total
+        return Orders(acknowledged, do, start, self.course.gates, met, delay, adoptions, member.adopted)
 
     def _met(self) -> tuple[int, ...]:
         """The meetings to which as many users of the whole fleet came as they wait for."""
@@ -221,29 +209,20 @@ class Run(Hearing):
     @heard
     def tick(self, now: float) -> list[Entry]:
         """Lets time pass: starts, loses, drains and ends what is due, and hands over the seconds that settled."""
-        self._forgive(now)
+        self._vigil.look(now)
         if self.state == "gathering":
             self._start_when_gathered(now)
             return []
         if self.state == "done":
             return []
-        self._lose_silent(now)
+        for member, why in self._vigil.fallen(now):
+            self._lose(member, why)
         self._mind_losses(now)
         self._advance(now)
         entries = self._settle(now)
         if not self.active():
             self._finish(now)
         return entries
-
-    def _forgive(self, now: float) -> None:
-        # A coordinator that was itself stopped, or is cut off from all, hears nobody: that silence is its own.
-        passed = now - self._ticked
-        deaf = DEAF_AFTER < now - self._spoken <= DEAF_FOR and len(self.active()) > 1
-        if passed > STALLED or deaf:
-            for member in self.members.values():
-                member.seen += passed
-                member.cut += passed
-        self._ticked = now
 
     def _start_when_gathered(self, now: float) -> None:
         ready = self.ready(now)
@@ -264,13 +243,6 @@ class Run(Hearing):
                 self._warn(f"agent {member.name} was not ready in time; the run started without it")
 
     # What is lost.
-
-    def _lose_silent(self, now: float) -> None:
-        for member in self.active():
-            if now - member.cut > BROKEN_FOR:
-                self._lose(member, f"its connection broke, and it did not come back within {BROKEN_FOR:.0f} s")
-            elif now - member.seen > LOST_AFTER:
-                self._lose(member, f"silent for {now - member.seen:.0f} s")
 
     def _lose(self, member: Member, why: str) -> None:
         self._release(member, self._sharing.living(member))
@@ -298,7 +270,7 @@ class Run(Hearing):
 
     def _advance(self, now: float) -> None:
         if self.state == "running" and not self.paused:
-            if now - self.start >= self.drain_after:
+            if now - self.start >= self.course.drain_after:
                 self._drain(now)
             else:
                 self._open_gate(now)
@@ -312,17 +284,14 @@ class Run(Hearing):
             self._stopping, self._deadline = True, now + STOP_BOUND
 
     def _open_gate(self, now: float) -> None:
-        """Opens the next gate once every agent waits at it, but not before the phases ahead of it are over."""
-        gate, active = len(self.gates) + 1, self.active()
-        all_wait = active and all(member.gate >= gate for member in active)
-        if gate <= self._spans[-1].gate and all_wait and self._sharing.settled:
-            before = max(span.end for span in self._spans if span.gate == gate - 1)
-            over = self.pauses.real(self.pauses.paced(self.gates[-1] if self.gates else 0.0) + before)
-            self.gates += (max(over, now - self.start + GATE_IN),)
-            self.drain_after = self.plan.drain_at(self.gates)
+        """Opens the next gate once every agent waits at it."""
+        gate, active = self.course.next_gate, self.active()
+        all_wait = gate is not None and active and all(member.gate >= gate for member in active)
+        if all_wait and self._sharing.settled:
+            self.course.open_gate(now - self.start + GATE_IN)
 
     def _drain(self, now: float) -> None:
-        self.pauses.end(now - self.start)
+        self.course.pauses.end(now - self.start)
         self.state, self._deadline = "draining", now + DRAIN_BOUND
 
     def _settle(self, now: float) -> list[Entry]:
@@ -352,15 +321,13 @@ class Run(Hearing):
     def pause(self, now: float) -> None:
         """No agent launches anything from now on; what is open stays open, and the plan's own time stands still."""
         if self.state == "running":
-            self.pauses.begin(max(0.0, now - self.start))
+            self.course.pause(max(0.0, now - self.start))
 
     @heard
     def resume(self, now: float) -> None:
         """Arrivals go on where the plan was, once every agent has heard of it."""
         if self.paused:
-            before = self.pauses.total
-            self.pauses.end(now - self.start + START_IN)
-            self.drain_after += self.pauses.total - before
+            self.course.resume(now - self.start + START_IN)
 
     @heard
     def stop(self, now: float) -> None:
@@ -386,8 +353,7 @@ class Run(Hearing):
     def hang_up(self, agent: str, now: float) -> None:
         """The connection of an agent is broken; it may come on another one, or has left."""
         if agent in self.members:
-            member = self.members[agent]
-            member.cut = min(member.cut, now)
+            self._vigil.hang_up(self.members[agent], now)
 
     @heard
     def bury(self, name: str, why: str) -> None:
@@ -418,7 +384,7 @@ class Run(Hearing):
     @property
     def paused(self) -> bool:
         """Whether the operator paused its arrivals."""
-        return self.state == "running" and self.pauses.open
+        return self.state == "running" and self.course.pauses.open
 
     @property
     def started(self) -> bool:
@@ -427,41 +393,11 @@ class Run(Hearing):
 
     def stages(self) -> list[Stage]:
         """The plan's phases, and what is known of them."""
-        launched = Counter[int]()
-        for second, number in self.timeline.launched.items():
-            launched[math.floor(self.pauses.paced(second + 0.5))] += number
-        stages = stages_of(self.plan, self._spans, self._paced_gates, launched)
-        for stage in stages:
-            stage.begin, stage.end = self._real(stage.begin), self._real(stage.end)
-        return stages
-
-    def _real(self, paced: float | None) -> float | None:
-        real = math.inf if paced is None else self.pauses.real(paced)
-        return round(real, 3) if real < math.inf else None
-
-    @property
-    def _paced_gates(self) -> tuple[float, ...]:
-        return tuple(self.pauses.paced(gate) for gate in self.gates)
+        return self.course.stages(self.timeline.launched)
 
     def phase(self, now: float) -> str:
         """The phase that runs, or what does after the last one; empty when the run does not."""
-        paced = self.pauses.paced(now - self.start)
-        return stage_at(self.plan, self._spans, self._paced_gates, paced) if self.state == "running" else ""
-
-    def place(self, now: float) -> tuple[int, int]:
-        """The number of the phase that runs, or of the last one that did, from 1; and how many there are."""
-        return place_at(self._spans, self._paced_gates, self.pauses.paced(self.age(now)))[0] + 1, len(self._spans)
-
-    def rate_asked(self, now: float) -> float:
-        """Arrivals per second that the plan asks for now; none while they are paused."""
-        age = self.age(now)
-        paused = self.pauses.cover(age)
-        return 0.0 if paused else rate_at(self.plan, self._spans, self._paced_gates, self.pauses.paced(age))
-
-    @property
-    def mean_rate(self) -> float:
-        """Arrivals per second that the plan asks for while there are arrivals."""
-        return mean_rate(self.plan, self._spans)
+        return self.course.phase(now - self.start) if self.state == "running" else ""
 
     @property
     def total(self) -> Tally:

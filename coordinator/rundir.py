@@ -97,7 +97,7 @@ class RunDir:
             "started": f"{self._started:%Y-%m-%dT%H:%M:%SZ}",
             "targets": run.plan.urls,
             "wanted": run.wanted,
-            "drain_after_s": run.drain_after if run.drain_after < inf else None,
+            "drain_after_s": run.course.drain_after if run.course.drain_after < inf else None,
             "agents": agents,
         }
         self._replace("run.json", msgspec.json.format(msgspec.json.encode(facts), indent=2))

@@ -225,7 +225,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         "phase": run.phase(now),
         "phases": run.stages(),
         "age_s": round(run.age(now), 3),
-        "drain_after_s": round(run.drain_after, 3) if run.drain_after < inf else None,
+        "drain_after_s": round(run.course.drain_after, 3) if run.course.drain_after < inf else None,
         "ledger": run.ledger,
         "totals": run.total.counts(),
         "histograms": summaries(run.total.histograms()),

@@ -46,7 +46,7 @@ def summary_of(run: Run, expectations: Sequence[Expectation], now: float) -> dic
         "ports_skipped": total.ports_skipped,
         "sessions_started": total.sessions_started,
         "sessions_done": total.sessions_done,
-        "rate_asked": run.mean_rate,
+        "rate_asked": run.course.mean_rate,
         "rate_achieved": rate_achieved(timeline),
         "duration_s": round(run.age(now), 3),
         "plateau_s": sum(1 for count in timeline.open.values() if peak and count >= PLATEAU * peak),
@@ -55,7 +55,7 @@ def summary_of(run: Run, expectations: Sequence[Expectation], now: float) -> dic
         "timings": summaries(in_order(total.timings)),
         "tracebacks": {reason: traceback_file(reason) for reason in sorted(run.newsroom.sampled)},
         "phases": msgspec.to_builtins(run.stages()),
-        "pauses": run.pauses.spans(),
+        "pauses": run.course.pauses.spans(),
         "agents": [_agent(run, member) for member in run.fleet()],
         "invalid_seconds": [{"second": number, "why": why} for number, why in sorted(timeline.invalid.items())],
     }

@@ -47,3 +47,22 @@ def started(run, names=("a", "b"), now=0.0, **fields):
     assert run.tick(now) == []
     assert run.state == "running"
     return ids
+
+
+def warnings(run):
+    """What the operator is told, since it was last asked."""
+    return [news.text for news in run.take_news() if not news.agent]
+
+
+def beat(run, agents, now, *items, **fields):
+    """Each of the agents posts the same seconds; then time passes."""
+    orders = [run.post(agent, seconds(*items, **fields), now) for agent in agents]
+    return orders, run.tick(now)
+
+
+def alive(run, agents, start, end):
+    """Agents that say nothing new every second from start to end."""
+    now = start
+    while now < end:
+        beat(run, agents, now)
+        now += 1.0

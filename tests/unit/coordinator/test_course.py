@@ -1,0 +1,163 @@
+"""The phases of a run: gates that wait for its sessions, meetings, and pauses."""
+
+from math import inf
+
+import pytest
+
+from coordinator.run import (
+    GATE_IN,
+    START_IN,
+    Run,
+)
+from loadgen.fanin import Second
+from loadgen.phases import Phase
+from loadgen.plan import Plan
+from loadgen.tally import Held, Tally
+from tests.unit.coordinator.fleet import (
+    PLAN,
+    alive,
+    beat,
+    ready,
+    seconds,
+    started,
+)
+
+# Gates.
+
+
+GATED = Plan(phases=(Phase(rate=10, max=20, wait=True), Phase(rate=10, max=20)), hold=5.0)
+
+
+def waits(run, agents, now, gate=1):
+    """Each of the agents says that it waits at a gate; then time passes."""
+    for agent in agents:
+        run.post(agent, ready(gate=gate), now)
+    run.tick(now)
+
+
+def test_a_gate_opens_once_every_agent_waits_at_it():
+    run = Run(GATED, 2)
+    a, b = started(run)
+    waits(run, [a], run.start + 7.0)
+    assert run.post(a, ready(gate=1), run.start + 7.0).gates == ()
+    assert run.course.drain_after == inf
+
+    waits(run, [b], run.start + 8.0)
+
+    assert run.post(a, ready(gate=1), run.start + 8.1).gates == pytest.approx((8.0 + GATE_IN,))
+    assert run.course.drain_after == pytest.approx(8.0 + GATE_IN + 2.0 + 5.0)
+
+
+def test_the_phase_that_runs_is_known_by_name():
+    run = Run(Plan(phases=(Phase(name="in", rate=10, max=20, wait=True), Phase(rate=10, max=20)), hold=5.0), 1)
+    assert run.phase(0.0) == ""
+    agents = started(run, ["a"])
+    assert run.phase(run.start) == "in"
+    assert run.phase(run.start + 4.0) == "waiting for sessions to end"
+
+    waits(run, agents, run.start + 8.0)
+
+    (opening,) = run.course.gates
+    assert run.phase(run.start + opening) == "phase 2"
+    assert run.phase(run.start + opening + 3.0) == "hold"
+    run.drain(run.start + opening + 4.0)
+    assert run.phase(run.start + opening + 4.0) == ""
+
+
+def test_a_gate_opens_once_and_for_all():
+    run = Run(GATED, 1)
+    agents = started(run, ["a"])
+    waits(run, agents, run.start + 8.0)
+    opened = run.course.gates
+
+    waits(run, agents, run.start + 9.0)
+
+    assert run.course.gates == opened
+
+
+def test_a_phase_that_waits_lasts_its_time_though_its_sessions_are_over():
+    run = Run(Plan(phases=(Phase(rate=10, duration=30.0, wait=True), Phase(rate=10, max=20))), 1)
+    agents = started(run, ["a"])
+
+    waits(run, agents, run.start + 8.0)
+
+    assert run.course.gates == (30.0,)
+
+
+def test_a_gate_waits_for_no_one_who_is_lost():
+    run = Run(GATED, 2, on_loss="continue")
+    a, _ = started(run)
+    waits(run, [a], run.start + 8.0)
+
+    run.bury("b", "was killed by signal 9")
+    run.tick(run.start + 8.0)
+
+    assert len(run.course.gates) == 1
+
+
+def test_a_gate_waits_for_what_others_take_up_of_the_lost():
+    run = Run(GATED, 2)
+    a, _ = started(run)
+    waits(run, [a], run.start + 8.0)
+    run.bury("b", "was killed by signal 9")
+    waits(run, [a], run.start + 8.0)
+    assert run.course.gates == ()
+
+    run.post(a, ready(gate=1, adopted=1), run.start + 11.0)
+    run.tick(run.start + 11.0)
+
+    assert len(run.course.gates) == 1
+
+
+def test_a_meeting_is_over_once_the_whole_fleet_has_as_many_users_there():
+    run = Run(PLAN, 2)
+    ids = started(run)
+    now = run.start + 1.5
+
+    def came(agent, count):
+        return run.post(agent, ready(seconds=(Second(0, Tally(counters={"meet_7": count}), Held()),)), now).met
+
+    assert came(ids[0], 4) == ()
+    assert came(ids[1], 3) == (7,)
+
+
+# Pauses.
+
+
+def test_a_pause_is_told_with_every_reply_and_puts_off_what_is_still_to_come():
+    run = Run(PLAN, 2)  # arrivals for 10 s, held for 5
+    agents = started(run)
+    run.pause(run.start + 2.0)
+
+    orders, _ = beat(run, agents, run.start + 2.5)
+    assert [(one.do, one.delay) for one in orders] == [("pause", 0.0)] * 2
+    assert run.course.rate_asked(3.0) == 0.0
+
+    alive(run, agents, run.start + 3.0, run.start + 30.0)
+    assert run.state == "running", "what would have been its end is put off"
+    run.resume(run.start + 30.0)
+
+    orders, _ = beat(run, agents, run.start + 30.1)
+    delay = 28.0 + START_IN
+    assert [(one.do, one.delay) for one in orders] == [("run", delay)] * 2
+    assert run.course.rate_asked(32.0) == PLAN.rate
+    assert run.course.drain_after == pytest.approx(PLAN.drain_at() + delay)
+
+
+def test_a_paused_run_can_be_drained():
+    run = Run(PLAN, 1)
+    (agent,) = started(run, ["a"])
+    run.pause(run.start + 2.0)
+    run.drain(run.start + 4.0)
+
+    assert run.post(agent, seconds(), run.start + 4.1).do == "drain"
+    assert run.course.pauses.spans() == [(2.0, 4.0)]
+    run.resume(run.start + 5.0)
+    assert run.state == "draining"
+
+
+def test_only_a_run_that_runs_can_be_paused():
+    run = Run(PLAN, 1)
+    run.pause(0.0)
+
+    assert not run.paused

@@ -9,7 +9,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults.faults import FAULTS, Found
+from tests.faults import of_the_fleet, of_the_machines, of_the_target  # noqa: F401 -- they fill the list
+from tests.faults.fault import FAULTS, Found
 from tests.faults.lan import Lan, enter
 from tests.faults.stage import Stage
 

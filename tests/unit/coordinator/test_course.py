@@ -4,23 +4,12 @@ from math import inf
 
 import pytest
 
-from coordinator.run import (
-    GATE_IN,
-    START_IN,
-    Run,
-)
+from coordinator.run import GATE_IN, START_IN, Run
 from loadgen.fanin import Second
 from loadgen.phases import Phase
 from loadgen.plan import Plan
 from loadgen.tally import Held, Tally
-from tests.unit.coordinator.fleet import (
-    PLAN,
-    alive,
-    beat,
-    ready,
-    seconds,
-    started,
-)
+from tests.unit.coordinator.fleet import PLAN, alive, beat, ready, seconds, started
 
 # Gates.
 

@@ -32,6 +32,7 @@ from loadgen.params import DURATION, ENDPOINT, HOLD, RATE, run_command
 from loadgen.plan import TARGET, Plan, plan_of
 from loadgen.planfile import read_plan, to_toml
 from loadgen.sessionfile import read_session
+from loadgen.target_url import TargetUrl
 
 BESIDE_RESUME = {"resume", "wait", "listen", "token_file", "public_view", "json"}
 """What may be said beside --resume; all else is in the run directory."""
@@ -221,6 +222,8 @@ def _session(ctx: click.Context, text: str) -> PythonSession:
 
 
 def _write_plan(path: Path, plan: Plan) -> None:
+    for server in plan.servers:
+        TargetUrl.parse(server.url)  # what could not be run is not written
     try:
         path.write_bytes(to_toml(plan))
     except OSError as error:

@@ -171,7 +171,7 @@ class RunDir:
 
 
 def _slug(target: str) -> str:
-    return clean_name(urlsplit(target).netloc.rpartition("@")[2]).replace(".", "-").replace("_", "-")
+    return clean_name(urlsplit(target).netloc).replace(".", "-").replace("_", "-")
 
 
 def _fresh(out: Path, stem: str) -> Path:

@@ -1,5 +1,6 @@
 """The parts of a ws:// or wss:// URL that dialing and upgrading need."""
 
+import re
 import socket
 from urllib.parse import urlsplit
 
@@ -21,16 +22,23 @@ class TargetUrl(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, url: str) -> "TargetUrl":
-        """The parts of a URL; raises PlanError with one line when it is none."""
+        """The parts of a URL; raises PlanError with one line, and no password in it, when it is none."""
+        shown = re.sub(".*@", "…@", url, flags=re.DOTALL)  # what is before may be a password
+        if "@" in re.split("[/?#]", url.partition("//")[2] or url)[0]:
+            raise PlanError(
+                f"target {shown!r} names a user, and plan and report would show the password; leave it out and send the"
+                " header Authorization, by a session or by `transport.headers` of a plan file"
+            )
         if " " in url or not url.isprintable():  # it would end up in the request line as it is
-            raise PlanError(f"target {url!r} has a blank or control character; write %20 in ws://HOST:PORT/PATH")
+            raise PlanError(f"target {shown!r} has a blank or control character; write %20 in ws://HOST:PORT/PATH")
         try:
             uri = parse_uri(url)
         except (InvalidURI, ValueError) as error:
-            raise PlanError(f"target {url!r} is not a WebSocket URL ({error}); write ws://HOST:PORT/PATH") from error
+            why = f" ({error})" if shown == url else ""  # it repeats the URL
+            raise PlanError(f"target {shown!r} is not a WebSocket URL{why}; write ws://HOST:PORT/PATH") from None
         if urlsplit(url).port == 0:
             # The library takes port 0 for the scheme's own, and would load whatever listens there.
-            raise PlanError(f"target {url!r} has port 0, which can't be dialed; write ws://HOST:PORT/PATH")
+            raise PlanError(f"target {shown!r} has port 0, which can't be dialed; write ws://HOST:PORT/PATH")
         return cls(host=uri.host, port=uri.port, resource=uri.resource_name, secure=uri.secure)
 
     @property

@@ -65,6 +65,7 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int, program: str, *
         (COORD, "--listen nonsense", ["--listen", "HOST:PORT"]),
         (COORD, "gopher://127.0.0.1/", ["gopher://127.0.0.1/", "write ws://"]),
         (COORD, "ws://127.0.0.1:99999/", ["ws://127.0.0.1:99999/", "write ws://"]),
+        (COORD, "ws://me:secret@127.0.0.1/ --write-plan {files}/me.toml", ["target '…@127.0.0.1/' names a user"]),
         (COORD, "--plan {files}/none.toml", ["none.toml", "No such file"]),
         (COORD, "--plan {files}", ["{files}", "Is a directory"]),
         (COORD, "--plan {files}/unknown.toml", ["unknown.toml", "`rats`"]),

@@ -67,3 +67,32 @@ def test_a_host_that_does_not_resolve_is_one_line(host):
 def test_a_url_that_would_break_the_request_line_is_refused(url):
     with pytest.raises(PlanError, match="has a blank or control character; write %20"):
         TargetUrl.parse(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ws://user:secret@target:9505/v1", "wss://user:se:cret@target/", "ws://secret@target/", "ws://:secret@target/",
+        "ws://user:sec@ret@target/", "user:secret@target",
+    ],
+)  # fmt: skip
+def test_a_url_with_a_user_is_refused_rather_than_stripped_of_it(url):
+    with pytest.raises(PlanError) as caught:
+        TargetUrl.parse(url)
+    assert "\n" not in str(caught.value)
+    assert "send the header Authorization" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ws://user:secret@target:9505/v1", "ws://user:sec/ret@target/", "ws://user:sec?ret@target/", "ws://u:sec ret@t/"],
+)
+def test_no_password_is_told_by_what_refuses_it(url):
+    with pytest.raises(PlanError) as caught:
+        TargetUrl.parse(url)
+    assert "sec" not in str(caught.value)
+    assert "ret" not in str(caught.value)
+
+
+def test_an_at_sign_after_the_host_is_a_sign_like_others():
+    assert TargetUrl.parse("ws://target/@me?mail=a@b").resource == "/@me?mail=a@b"

@@ -36,7 +36,7 @@ def entries(run, *posts):
 
 
 def test_a_run_directory_is_named_after_its_start_and_its_target_and_never_reused(tmp_path):
-    plan = Plan(target="wss://user:pass@Example.com:443/x")
+    plan = Plan(target="wss://Example.com:443/x")
     paths = []
     for _ in range(3):
         folder = RunDir.create(tmp_path, plan, START)

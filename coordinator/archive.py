@@ -14,6 +14,7 @@ from aiohttp import web
 from coordinator.htmlreport import html_report
 from coordinator.markup import Html, join, table, tag
 from coordinator.pages import HEADERS
+from coordinator.report import outcome
 from coordinator.rundir import read_run
 from coordinator.words import count, seconds
 from loadgen.errors import OperatorError
@@ -152,7 +153,7 @@ def _row(folder: Path) -> tuple[Html | str, ...]:
     try:
         found = from_wire((folder / "summary.json").read_bytes(), dict[str, Any])
         figures = (
-            str(found["verdict"]),
+            outcome(found),
             *(count(found[name]) for name in ("open_peak", "planned")),
             count(sum(found["failed"].values())),
             count(found["lost"]),

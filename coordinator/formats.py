@@ -9,7 +9,7 @@ from coordinator.blame import culprit
 from coordinator.compare import Difference, differences, warnings
 from coordinator.htmlreport import samples_of
 from coordinator.proof import proof_of
-from coordinator.report import comparison, laws
+from coordinator.report import comparison, laws, outcome
 from coordinator.rundir import RunRecord
 from coordinator.sample import STATISTICS
 from coordinator.words import columns, count, ms, seconds
@@ -25,7 +25,7 @@ def markdown_report(record: RunRecord) -> str:
 def _markdown(record: RunRecord) -> Iterator[str]:
     summary = record.summary
     proof = proof_of(summary, samples_of(record), record.plan)
-    yield f"## {plain(record.name)}: {summary['verdict']}\n"
+    yield f"## {plain(record.name)}: {outcome(summary)}\n"
     yield f"{plain(proof.proves)}\n"
     if proof.does_not:
         yield "It does not prove\n"

@@ -16,7 +16,7 @@ from coordinator.markup import Html, join, table, tag
 from coordinator.pauses import Pauses
 from coordinator.proof import Proof, proof_of
 from coordinator.readings import Reading
-from coordinator.report import laws
+from coordinator.report import laws, outcome
 from coordinator.rundir import RunRecord
 from coordinator.sample import AGENT_SERIES, STATISTICS, Sample, Sampler
 from coordinator.timeline import Row
@@ -163,7 +163,7 @@ def _section(title: str, *children: object) -> Html:
 
 
 def _top(record: RunRecord) -> Html:
-    verdict = record.summary["verdict"]
+    verdict = outcome(record.summary)
     started = record.facts.get("started", "")
     name = tag("div", tag("h1", record.name), tag("p", record.plan.target, class_="target"), class_="name")
     status = [tag("p", verdict, class_="badge", data_state=verdict), tag("p", started, class_="clock")]

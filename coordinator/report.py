@@ -29,9 +29,19 @@ def text_report(summary: Summary, title: str = "") -> str:
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
+def outcome(summary: Summary) -> str:
+    """The verdict in a word for people: nothing passes where nothing was expected."""
+    if summary["verdict"] != "pass" or summary["expectations"]:
+        return str(summary["verdict"])
+    return "done" if summary["opened"] else "nothing opened"
+
+
 def _head(summary: Summary, title: str) -> list[str]:
+    failed, lost = sum(summary["failed"].values()), summary["lost"]
+    told = [f"{count(failed)} failed"] * bool(failed) + [f"{count(lost)} lost"] * bool(lost)
     peak = f"{count(summary['open_peak'])} open at the peak, held for {seconds(summary['plateau_s'])}"
-    return [f"{title or 'run'}: {summary['verdict'].upper()}; {peak}, of {count(summary['planned'])} planned"]
+    planned = f"{peak}, of {count(summary['planned'])} planned"
+    return ["; ".join([f"{title or 'run'}: {outcome(summary).upper()}", *told, planned])]
 
 
 def ledger_table(summary: Summary) -> list[str]:
@@ -140,6 +150,8 @@ def _invalid(summary: Summary) -> list[str]:
 
 
 def _expectations(summary: Summary) -> list[str]:
+    if summary["verdict"] == "pass" and not summary["expectations"] and (summary["failed"] or summary["lost"]):
+        return ["nothing was expected of this run, so it ends with 0: with --expect 'failed==0' failures count"]
     return [
         f"{'held' if row['held'] else 'FAILED':<6}  {row['expr']}  ({_value(row['value'])})"
         for row in summary["expectations"]
@@ -153,7 +165,8 @@ def _value(value: float | None) -> str:
 def comparison(summaries: Sequence[tuple[str, Summary]]) -> str:
     """The main figures of several named runs, one column each."""
     rows = [["", *(name for name, _ in summaries)]]
-    for name in ("verdict", "planned", "launched", "opened", "open_peak", "failed", "closed", "lost", "late"):
+    rows.append(["verdict", *(outcome(summary) for _, summary in summaries)])
+    for name in ("planned", "launched", "opened", "open_peak", "failed", "closed", "lost", "late"):
         rows.append([name, *(_cell(summary[name]) for _, summary in summaries)])
     for name in ("pings", "pongs", "rate_asked", "rate_achieved", "plateau_s", "duration_s"):
         rows.append([name, *(_cell(summary[name]) for _, summary in summaries)])

@@ -2,7 +2,9 @@
 
 import re
 
-from coordinator.report import comparison, text_report
+import pytest
+
+from coordinator.report import comparison, outcome, text_report
 from loadgen.phases import Phase
 from loadgen.plan import Plan
 from tests.unit.coordinator.test_summary import finished, with_own_names
@@ -38,7 +40,7 @@ def test_reasons_latencies_agents_and_expectations_are_told():
     summary["failed"] = {"timeout": 2, "refused": 1200}
     text = text_report(summary, "a-run")
 
-    assert text.startswith("a-run: FAIL; 42 open at the peak")
+    assert text.startswith("a-run: FAIL; 1,202 failed; 42 open at the peak")
     assert "failed: refused 1,200, timeout 2" in text
     assert re.search(r"^ping_rtt\s+42\s+4\.0", text, re.M)
     assert re.search(r"^a\s+finished\s+1\s+500", text, re.M)
@@ -97,7 +99,7 @@ def test_several_runs_stand_side_by_side():
     lines = comparison([("first", summary), ("second", slow)]).splitlines()
 
     assert lines[0].split() == ["first", "second"]
-    assert lines[1].split() == ["verdict", "pass", "fail"]
+    assert lines[1].split() == ["verdict", "done", "fail"]
     assert ["handshake", "p99", "ms", "3.0", "–"] in [line.split() for line in lines]
 
 
@@ -110,3 +112,27 @@ def test_several_phases_are_told_and_one_is_not():
     assert "in 0 s – 42 42" in lines
     assert "out – – 2 0" in lines
     assert "phase" not in text_report(one)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected", "opened", "word"),
+    [
+        ("pass", [{"expr": "opened==42"}], 42, "pass"),
+        ("pass", [], 42, "done"),
+        ("pass", [], 0, "nothing opened"),
+        ("fail", [{"expr": "opened==42"}], 0, "fail"),
+        ("lost", [], 0, "lost"),
+        ("stopped", [], 7, "stopped"),
+    ],
+)
+def test_nothing_passes_where_nothing_was_expected(verdict, expected, opened, word):
+    assert outcome({"verdict": verdict, "expectations": expected, "opened": opened}) == word
+
+
+def test_a_run_that_failed_by_nobodys_measure_says_so_at_both_ends():
+    _, summary = finished()
+    summary |= {"failed": {"refused": 42}, "launched": 42, "opened": 0, "open_peak": 0, "lost": 1}
+    lines = text_report(summary, "a-run").splitlines()
+
+    assert lines[0].startswith("a-run: NOTHING OPENED; 42 failed; 1 lost; 0 open at the peak")
+    assert lines[-1].startswith("nothing was expected of this run, so it ends with 0")

@@ -19,11 +19,8 @@ DOCUMENTS = (
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "deploy/ansible/README.md",
-    "docs/compare-tsung.md",
-    "docs/cost-model.md",
-    "docs/deploy.md",
-    "docs/faults.md",
     "sysctl/README.md",
+    *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/**/*.md"))),
 )
 README = (ROOT / "README.md").read_text()
 

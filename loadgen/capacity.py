@@ -17,6 +17,8 @@ class Limit(msgspec.Struct, frozen=True):
     """The reading behind the number, for people: `20,000 per process × 2 workers`."""
     mend: str
     """What raises it, one line."""
+    needed: str = ""
+    """What the asked number of connections takes of it, in the units of `detail`: `16,064 per process`."""
 
 
 def first_to_give_out(limits: Sequence[Limit]) -> Limit | None:

@@ -56,7 +56,7 @@ def client_limits(
     """
     ports = ports if isinstance(ports, range) else range(65536 - ports, 65536)
     option = f"--max-connections {max_connections:,}"
-    mine = Limit("max_connections", max_connections, option, f"--max-connections {2 * max_connections}")
+    mine = Limit("max_connections", max_connections, option, f"--max-connections {2 * max_connections}", option)
     return [
         mine,
         _source_ports(machine, addresses, ports, max_connections),
@@ -121,6 +121,7 @@ def _file_descriptors(machine: Machine, workers: int, wanted: int, fill: float =
         each * workers,
         f"{machine.nofile_hard:,} per process, {each:,} for connections, × {_count(workers, 'worker')}",
         f"--workers {ceil(goal / each)}, or {raised}" if each else raised,
+        f"{ceil(wanted / workers / fill) + SPARE_DESCRIPTORS:,} per process",
     )
 
 
@@ -129,7 +130,8 @@ def _file_max(machine: Machine, wanted: int) -> Iterator[Limit]:
         used = machine.file_nr[0] if machine.file_nr else 0
         holds = max(0, machine.file_max - used)
         mend = f"sysctl -w fs.file-max={_with_room(used, _goal(wanted, holds))}"
-        yield Limit("file_max", holds, f"fs.file-max {machine.file_max:,} less {used:,} open", mend)
+        now = f"fs.file-max {machine.file_max:,} less {used:,} open"
+        yield Limit("file_max", holds, now, mend, f"{used + wanted:,}")
 
 
 def _source_ports(machine: Machine, addresses: int, ports: range, wanted: int) -> Limit:
@@ -145,6 +147,7 @@ def _source_ports(machine: Machine, addresses: int, ports: range, wanted: int) -
         f"--source FIRST-LAST with {_count(more, 'address')}; `ip addr add ADDRESS dev INTERFACE` makes one"
         if each
         else "--ports 1025-65535",
+        _count(ceil(wanted / each), "address") if each else f"{wanted:,} ports",
     )
 
 
@@ -162,6 +165,7 @@ def _memory(machine: Machine, workers: int, wanted: int, per_connection: int) ->
         holds,
         f"{available / GIB:,.1f} GiB {where} less {base // MIB:,} MiB for workers, at {per_connection / KIB:.1f} KiB",
         f"{raised}, by {short / GIB:,.1f} GiB, or share the load with more machines",
+        f"{(base + wanted * per_connection) / GIB:,.1f} GiB",
     )
 
 
@@ -175,6 +179,7 @@ def _tcp_mem(machine: Machine, wanted: int) -> Iterator[Limit]:
             holds,
             f"{ceiling:,} pages less {used:,} in use, at {BUFFER_BYTES} bytes each on average",
             f'sysctl -w net.ipv4.tcp_mem="{pages // 2} {pages * 3 // 4} {pages}"',
+            f"{used + ceil(wanted * BUFFER_BYTES / machine.page):,} pages",
         )
 
 
@@ -187,6 +192,7 @@ def _conntrack(machine: Machine, wanted: int) -> Iterator[Limit]:
             holds,
             f"nf_conntrack_max {machine.conntrack_max:,} less {machine.conntrack_count:,} tracked now",
             f"sysctl -w net.netfilter.nf_conntrack_max={raised}",
+            f"{machine.conntrack_count + wanted:,}",
         )
 
 

@@ -68,17 +68,19 @@ def _limits(machine: Machine, role: Role, connections: int) -> list[Limit]:
 
 
 def table(finding: Finding) -> Table:
-    """The finding for people: a row for each limit, the mend where it falls short, then a row for each advice."""
-    rows = Table("resource", box=box.SIMPLE_HEAD, pad_edge=False)
+    """The finding for people: a row for each limit, with the mend where it falls short, then one for each advice."""
+    rows = Table("limit", box=box.SIMPLE_HEAD, pad_edge=False)
+    rows.add_column("now", overflow="fold")
+    rows.add_column(f"needed for {finding.connections:,}", overflow="fold")
     rows.add_column("holds", justify="right")
-    rows.add_column("reading", overflow="fold")
-    rows.add_column("verdict", overflow="fold")
+    rows.add_column("verdict")
+    rows.add_column("mend", overflow="fold")
     for limit in finding.limits:
-        enough = limit.connections >= finding.connections
-        verdict = "[green]ok[/]" if enough else f"[red]short[/]: {limit.mend}"
-        rows.add_row(limit.resource, f"{limit.connections:,}", limit.detail, verdict)
+        short = limit.connections < finding.connections
+        verdict, mend = ("[red]short[/]", limit.mend) if short else ("[green]ok[/]", "")
+        rows.add_row(limit.resource, limit.detail, limit.needed, f"{limit.connections:,}", verdict, mend)
     for item in finding.advice:
-        rows.add_row(item.resource, "–", item.detail, f"[yellow]advice[/]: {item.mend}")
+        rows.add_row(item.resource, item.detail, "", "–", "[yellow]advice[/]", item.mend)
     return rows
 
 
@@ -86,7 +88,8 @@ def last_line(finding: Finding) -> str:
     """The finding in one sentence."""
     mend = next(limit.mend for limit in finding.limits if limit.resource == finding.first)
     return (
-        f"this machine can hold {finding.holds} connections as {finding.role}; {finding.first} gives out first: {mend}"
+        f"this machine can hold {finding.holds:,} connections as {finding.role};"
+        f" {finding.first} gives out first: {mend}"
     )
 
 

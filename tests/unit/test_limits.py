@@ -71,6 +71,16 @@ def test_every_limit_has_its_reading_and_a_mend_on_one_line():
         assert "\n" not in limit.detail + limit.mend
 
 
+def test_what_is_needed_is_told_in_the_units_of_what_is_there():
+    needed = {name: limit.needed for name, limit in client(AMPLE, max_connections=130_000).items()}
+
+    assert needed == {
+        "max_connections": "--max-connections 130,000", "source_ports": "3 addresses",
+        "file_descriptors": "32,564 per process", "file_max": "131,000", "memory": "0.8 GiB", "tcp_mem": "8,125 pages",
+        "conntrack": "130,100",
+    }  # fmt: skip
+
+
 def test_descriptors_bound_each_worker():
     limit = client(but(nofile_hard=20_000), workers=2)["file_descriptors"]
 

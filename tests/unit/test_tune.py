@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -29,7 +30,8 @@ def test_a_machine_that_falls_short_is_told_the_mend_and_the_exit_is_1():
     done = tune("check", "--connections", "100000000")
 
     assert done.returncode == 1
-    assert "short: " in done.stdout
+    assert "needed for 100,000,000" in done.stdout
+    assert re.search(r"^ source_ports .* [\d,]+ addresses .* short +--source FIRST-LAST with [\d,]+ addresses", done.stdout, re.M)
     assert " gives out first: " in done.stdout.splitlines()[-1]
 
 

@@ -11,14 +11,17 @@ from rich.console import Console
 from rich.table import Table
 
 from loadgen.capacity import Limit, first_to_give_out
+from loadgen.demand import Demand, demand
 from loadgen.errors import OperatorError
-from loadgen.limits import TARGET_FILL, Advice, advice, client_limits, target_limits, workers_needed
+from loadgen.limits import GIB, MIB, TARGET_FILL, Advice, advice, client_limits, target_limits, workers_needed
 from loadgen.machine import Machine, facts, read_machine
-from loadgen.params import run_command
+from loadgen.params import DURATION, RATE, run_command
 from loadgen.sources import DEFAULT_PORTS
 from loadgen.sysctls import Step, Sysctls
 from loadgen.tuning import CONNECTIONS, Role, Setting, wanted
 
+SIZES = (1_000, 10_000, 64_000, 128_000, 250_000, 500_000, 1_000_000)
+"""The numbers of connections that a capacity table has a row for, unless it is told others."""
 PLAIN_WIDTH = 1_000
 """Columns where nobody looks through a window: no line is cut or folded."""
 
@@ -160,6 +163,38 @@ def undo(force: bool) -> int:
     if obstacle:
         raise OperatorError(obstacle)
     return _told(sysctls.undo(force=force))
+
+
+@command.command()
+@click.argument("connections", type=click.IntRange(min=1), nargs=-1)
+@click.option("--rate", type=RATE, default=2000.0, show_default="2000", help="Arrivals per second.")
+@click.option("--think", type=DURATION, default=30.0, show_default="30", help="Seconds between two pings of each.")
+def capacity(connections: tuple[int, ...], rate: float, think: float) -> int:
+    """Shows what so many CONNECTIONS take of the client machines together, and of the machine under load."""
+    if not think:
+        raise OperatorError("--think 0: pings without a pause between them take all there is; give seconds above 0")
+    _print(capacity_table([demand(number, rate, think) for number in connections or SIZES]))
+    click.echo(
+        f"at {rate:,g} arrivals a second and a ping every {think:g} s, on measured figures (docs/cost-model.md);"
+    )
+    click.echo("memory with the kernel's; the machine under load with the embedded target, your server's own on top")
+    return 0
+
+
+def capacity_table(demands: Sequence[Demand]) -> Table:
+    """A row for each number of connections."""
+    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("connections", "source addresses", "clients' memory", "cores", "target's memory", "cores"):
+        rows.add_column(name, justify="right")
+    for one in demands:
+        client = _memory(one.client_bytes), f"{one.client_cores:.1f}"
+        target = _memory(one.target_bytes), f"{one.target_cores:.1f}"
+        rows.add_row(f"{one.connections:,}", f"{one.addresses:,}", *client, *target)
+    return rows
+
+
+def _memory(size: int) -> str:
+    return f"{size / GIB:,.1f} GiB" if size >= GIB else f"{size / MIB:.0f} MiB"
 
 
 def settings_table(sysctls: Sysctls, settings: Sequence[Setting]) -> Table:

@@ -28,7 +28,7 @@ LOADGEN = (
     "place",
     "machine",
     "limits tuning",
-    "sysctls",
+    "sysctls demand",
     "settings",
     "dialer session",
     "route websocket",

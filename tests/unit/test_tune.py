@@ -31,7 +31,9 @@ def test_a_machine_that_falls_short_is_told_the_mend_and_the_exit_is_1():
 
     assert done.returncode == 1
     assert "needed for 100,000,000" in done.stdout
-    assert re.search(r"^ source_ports .* [\d,]+ addresses .* short +--source FIRST-LAST with [\d,]+ addresses", done.stdout, re.M)
+    assert re.search(
+        r"^ source_ports .* [\d,]+ addresses .* short +--source FIRST-LAST with [\d,]+ addresses", done.stdout, re.M
+    )
     assert " gives out first: " in done.stdout.splitlines()[-1]
 
 

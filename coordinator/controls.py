@@ -22,8 +22,8 @@ ACTIONS: dict[str, Callable[[Run, float], None]] = {
     "stop": Run.stop,
 }
 COOKIE = "loadgen_view"
-OPEN_TO_ALL = ("/healthz", "/metrics", "/favicon.ico")
-"""What a monitor asks for; it tells counts and nothing else."""
+OPEN_TO_ALL = ("/healthz", "/metrics", "/v1/sd", "/favicon.ico")
+"""What a monitor asks for, which is not to have the token; it tells counts, and where the agents tell theirs."""
 
 
 class Gate:

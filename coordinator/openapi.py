@@ -80,7 +80,7 @@ OPERATIONS = (
     Operation("get", "/runs", "Past runs", media=HTML, refuses=VIEW),
     Operation("get", "/runs/{name}/report.html", "The report of one", media=HTML, refuses=VIEW | NONE),
     Operation("get", "/runs/{name}.tar.gz", "All its files", media="application/gzip", refuses=VIEW | NONE),
-    Operation("get", "/v1/sd", "The agents, for Prometheus to find", gives=tuple[dict[str, Any], ...], refuses=VIEW),
+    Operation("get", "/v1/sd", "The agents, for Prometheus to find", gives=tuple[dict[str, Any], ...]),
     Operation("get", "/es/ts_api:status", "What Tsung's own page says", gives=dict[str, Any], refuses=VIEW),
     Operation("get", "/metrics", "The fleet's totals, for Prometheus", media=TEXT),
     Operation("get", "/healthz", "Whether the coordinator is there", gives=Health),

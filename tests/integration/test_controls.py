@@ -105,7 +105,7 @@ def test_with_a_token_viewing_and_controlling_need_it(tmp_path):
     with coordinator(tmp_path / "runs", "--agents", "1", "--token-file", str(tmp_path / "token")) as coord:
         for path in ("/v1/run", "/v1/run/seconds", "/events"):
             assert ask(coord.url + path)[0] == 401, path
-        for path in ("/", "/page/app.js", "/healthz", "/metrics"):
+        for path in ("/", "/page/app.js", "/healthz", "/metrics", "/v1/sd"):
             urllib.request.urlopen(coord.url + path).close()
         assert ask(f"{coord.url}/v1/view", "POST", Authorization="Bearer wrong")[0] == 401
 

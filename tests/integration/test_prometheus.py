@@ -103,8 +103,14 @@ def test_promtool_reads_what_sessions_count_and_time_themselves(tmp_path, promet
 
 @pytest.mark.timeout(240)  # the first time it is installed
 def test_prometheus_scrapes_agent_and_coordinator(tmp_path, prometheus, server):
+    """It is not given the token: who watches may not control."""
     (tmp_path / "prometheus").mkdir()
-    with coordinator(tmp_path / "runs", *RUN, server.ws) as coord, agent(coord.url, "--name", "scraped") as scraped:
+    (tmp_path / "token").write_text("a-secret-that-Prometheus-does-not-have")
+    token = ("--token-file", str(tmp_path / "token"))
+    with (
+        coordinator(tmp_path / "runs", *RUN, *token, server.ws) as coord,
+        agent(coord.url, "--name", "scraped", *token) as scraped,
+    ):
         eventually(lambda: server.stats()["open"] == OPEN, "all are open")
         with closing(Prometheus(prometheus, tmp_path / "prometheus", coord.url)) as monitor:
             quantile = "histogram_quantile(0.99, sum by (le) (loadgen_{}_seconds_bucket{{{}}}))"

@@ -55,6 +55,16 @@ def test_every_recorded_series_is_looked_at():
     assert [name for name in RECORDED if name not in used] == []
 
 
+def test_every_rule_has_its_test():
+    """promtool plays them in tests/integration/test_prometheus.py."""
+    tests = yaml.safe_load((DEPLOY / "prometheus/rules_test.yml").read_text())["tests"]
+    tried = {one["expr"] for test in tests for one in test.get("promql_expr_test", [])}
+    woken = {one["alertname"] for test in tests for one in test.get("alert_rule_test", []) if one["exp_alerts"]}
+
+    assert tried - {"ALERTS"} == RECORDED
+    assert woken == {rule["alert"] for rule in RULES if "alert" in rule}
+
+
 def test_every_alert_says_what_is_wrong_and_what_mends_it():
     for rule in RULES:
         if "alert" in rule:

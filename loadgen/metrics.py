@@ -104,6 +104,7 @@ def _states(readings: Sequence[Reading], labels: Sequence[str]) -> Metric:
             family.add_metric([*reading.labels, "not_started"], reading.ledger.not_started)
         family.add_metric([*reading.labels, "connecting"], reading.ledger.connecting)
         family.add_metric([*reading.labels, "open"], reading.ledger.open)
+        family.add_metric([*reading.labels, "lost"], reading.ledger.lost)
     return family
 
 

@@ -76,6 +76,17 @@ def test_an_agent_does_not_know_what_has_not_started():
     assert ("loadgen_connections", ("state", "not_started")) not in samples
 
 
+def test_the_laws_of_the_ledger_can_be_checked_by_a_monitor():
+    total = Tally(launched=10, opened=7, failed={"refused": 2}, closed={"done": 1}, lost=4)
+    _, samples = scrape(Reading("a", Ledger.of(100, total), total))
+
+    def states(*names):
+        return sum(samples["loadgen_connections", ("agent", "a"), ("state", name)] for name in names)
+
+    assert states("not_started", "connecting", "open", "lost") + 2 + 1 == 100
+    assert states("open", "lost") + 1 == samples["loadgen_connections_opened_total", ("agent", "a")] == 7
+
+
 def test_the_coordinator_labels_each_sample_with_its_agent():
     _, samples = scrape(reading("a", planned=100), reading("b", planned=50))
 

@@ -1,5 +1,6 @@
 """The documents say what the code does."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -7,11 +8,14 @@ from pathlib import Path
 import click
 import pytest
 
+from coordinator.blame import BEGINNINGS, KNOWN
 from coordinator.cli import coord, report_command
 from loadgen.cli.agent import agent
 from loadgen.cli.target import command as target
+from loadgen.dialer import reason_of
 from loadgen.version import VERSION
 from tests.million.__main__ import command as million
+from tests.processes import run
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
@@ -55,17 +59,52 @@ def test_the_sessions_of_the_document_are_those_that_are_tested(path: Path):
     assert f"```python\n{path.read_text()}```" in (ROOT / "docs" / "sessions.md").read_text()
 
 
-REASONS = (
-    "refused timeout reset unreachable no_local_port no_fd dns tls http_ bad_handshake ping_timeout server_eof lost"
-)
+GIVE_REASONS = {"abort", "begin_close", "failed", "give_up", "leave", "Over", "_close_all"}
+"""The functions that end something for a reason, their first argument."""
 
 
-@pytest.mark.parametrize("reason", REASONS.split())
-def test_every_reason_of_the_ledger_has_its_mend(reason):
-    text = (ROOT / "docs/deploy.md").read_text()
+def reasons_in_code():
+    """Every reason that a connection can end by, as far as it stands in the code; of a family its beginning and `…`."""
+    found = {*KNOWN, *(f"{beginning}…" for beginning in BEGINNINGS), *map(reason_of, range(200))}
+    for path in (ROOT / "loadgen").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                found |= {str(node.args[0].value)} if name in GIVE_REASONS else set()
+    return sorted(reason for reason in found if not re.fullmatch("e[a-z0-9]+|errno_[0-9]+", reason))
+
+
+def trouble():
+    """The first cells of the tables of what can go wrong."""
+    text = (ROOT / "docs/operate.md").read_text()
     rows = [line for line in text[text.index("## When something fails") :].splitlines() if line.startswith("| ")]
+    return [row.split(" | ")[0] for row in rows]
 
-    assert any(f"`{reason}" in row.split(" | ")[0] for row in rows)
+
+def test_the_reasons_in_the_code_are_found():
+    assert {"refused", "no_local_port", "ping_timeout", "error_timeout", "drained", "server_…"} <= {*reasons_in_code()}
+
+
+@pytest.mark.parametrize("reason", reasons_in_code())
+def test_every_reason_of_the_ledger_has_its_mend(reason):
+    assert any(f"`{reason}`" in cell for cell in trouble())
+
+
+def test_every_why_of_an_invalid_second_has_its_mend():
+    tree = ast.parse((ROOT / "coordinator/timeline.py").read_text())
+    (judge,) = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "_wrong")
+    texts = [part for node in ast.walk(judge) if isinstance(node, ast.JoinedStr) for part in node.values]
+    whys = [part.value.strip(" :") for part in texts if isinstance(part, ast.Constant) and len(part.value) > 10]
+
+    assert len(whys) >= 6
+    assert [why for why in whys if not any(why.partition(":")[0] in cell for cell in trouble())] == []
+
+
+def test_the_capacity_table_is_what_the_command_prints():
+    done = run("loadgen-tune", "capacity")
+    lines = [line.rstrip() for line in done.stdout.splitlines() if line.strip()]
+
+    assert "```text\n" + "\n".join(lines) + "\n```" in (ROOT / "docs/operate.md").read_text()
 
 
 def test_every_relative_link_leads_somewhere():

@@ -100,6 +100,20 @@ def test_every_why_of_an_invalid_second_has_its_mend():
     assert [why for why in whys if not any(why.partition(":")[0] in cell for cell in trouble())] == []
 
 
+def test_the_reference_run_takes_fewer_than_ten_commands_of_what_there_is():
+    guide = (ROOT / "docs/operate.md").read_text()
+    way = guide[guide.index("## Up") : guide.index("## What a machine holds")]
+    commands = re.findall(r"^    ((?:terraform|openssl|ansible-playbook|tar) .*)$", way, re.MULTILINE)
+    variables = (ROOT / "deploy/terraform/variables.tf").read_text()
+
+    assert len(commands) < 10
+    assert [number for number in range(1, 10) if not re.search(rf"\*\*(\d, )?{number}[.,]", way)] == []
+    for playbook in re.findall(r"[a-z]+\.yml(?= --ask)", " ".join(commands)):
+        assert (ROOT / "deploy/ansible" / playbook).exists()
+    for name in re.findall(r"-var '(\w+)=", " ".join(commands)):
+        assert f'variable "{name}"' in variables
+
+
 def test_the_capacity_table_is_what_the_command_prints():
     done = run("loadgen-tune", "capacity")
     lines = [line.rstrip() for line in done.stdout.splitlines() if line.strip()]

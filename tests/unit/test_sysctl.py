@@ -75,6 +75,7 @@ def test_the_readme_tells_every_key_with_its_value(name):
     for key, value in settings(name).items():
         row = next(line for line in readme.splitlines() if line.startswith(f"| `{key}`"))
         assert value in row or "no bound" in row
+        assert [cell.strip() != "" for cell in row.split("|")[1:-1]] == 7 * [True]
 
 
 def test_the_clients_port_range_is_one_that_kernels_take_and_leaves_ports_free():

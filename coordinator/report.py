@@ -141,6 +141,8 @@ def _agents(summary: Summary) -> list[str]:
 
 def _invalid(summary: Summary) -> list[str]:
     invalid = summary["invalid_seconds"]
+    if not invalid and not summary["duration_s"]:
+        return ["there is no second: the run never started"]
     if not invalid:
         return ["every second is valid: all agents reported, no generator stalled, the ledger added up"]
     lines = [f"{len(invalid)} seconds prove nothing:"]

@@ -107,9 +107,8 @@ class Run(Hearing):
                 f" {WIRE} (loadgen {VERSION}); install the same loadgen version on both"
             )
         if self.state != "gathering" and not self._takes_reserves:
-            raise RefusedError(
-                f"the run has started without agent {one_line(hello.name, 80)}; it can join the next one"
-            )
+            going = "is over" if self.state == "done" else f"has started without agent {one_line(hello.name, 80)}"
+            raise RefusedError(f"the run {going}; it can join the next one")
         if len(self.members) >= MOST_AGENTS:
             raise RefusedError(f"{MOST_AGENTS:,} agents have joined, and that is the most there may be")
         name = self.roster.name_for(hello.name)

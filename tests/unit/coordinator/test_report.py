@@ -136,3 +136,10 @@ def test_a_run_that_failed_by_nobodys_measure_says_so_at_both_ends():
 
     assert lines[0].startswith("a-run: NOTHING OPENED; 42 failed; 1 lost; 0 open at the peak")
     assert lines[-1].startswith("nothing was expected of this run, so it ends with 0")
+
+
+def test_a_run_that_never_started_has_no_valid_seconds():
+    _, summary = finished()
+
+    assert "every second is valid" in text_report(summary)
+    assert "every second is valid" not in text_report(summary | {"duration_s": 0.0})

@@ -436,3 +436,13 @@ def test_draining_before_the_start_ends_the_run_and_dismisses_the_agents():
     assert run.state == "done"
     assert run.post(agent, ready(), 1.5).do == "stop"
     assert not run.started
+
+
+def test_who_knocks_at_a_run_that_is_over_is_told_that():
+    run = Run(PLAN, 1)
+    (a,) = started(run, ["a"])
+    beat(run, [a], run.start + 1.0, opened(0, 1000), drained(1, 1000), finished=True)
+    assert run.state == "done"
+
+    with pytest.raises(RefusedError, match="the run is over; it can join the next one"):
+        run.join(hello("a"), run.start + 2.0)

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
@@ -28,7 +29,8 @@ def manifests(text):
 def whole_files():
     """The files that are resources by themselves: no patches, no kustomizations."""
     found = [*FOLDER.glob("base/*.yaml"), *FOLDER.glob("components/*/*.yaml"), *FOLDER.glob("node-tuning/*.yaml")]
-    return {f"{path.parent.name}/{path.name}": path for path in found if path.name != "kustomization.yaml"}
+    parts = ("kustomization.yaml", "await.yaml")
+    return {f"{path.parent.name}/{path.name}": path for path in found if path.name not in parts}
 
 
 def validate(manifest):
@@ -125,16 +127,31 @@ def test_no_pod_of_a_fleet_asks_for_more_than_the_restricted_standard_allows(bui
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
 
     for resource in of_kind(built[overlay], *PODS).values():
-        pod, own = resource["spec"]["template"]["spec"], container(resource)["securityContext"]
+        pod = resource["spec"]["template"]["spec"]
         assert pod["securityContext"]["runAsNonRoot"]
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert not pod["automountServiceAccountToken"]
-        assert own["allowPrivilegeEscalation"] is False
-        assert own["readOnlyRootFilesystem"] is True
-        assert own["capabilities"] == {"drop": ["ALL"]}
+        for one in (*pod["containers"], *pod.get("initContainers", [])):
+            assert one["securityContext"]["allowPrivilegeEscalation"] is False
+            assert one["securityContext"]["readOnlyRootFilesystem"] is True
+            assert one["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert {entry["name"] for entry in pod["securityContext"].get("sysctls", [])} <= {
             "net.ipv4.ip_local_port_range"
         }
+
+
+def test_a_coordinator_waits_for_the_name_of_a_target_that_starts_beside_it(built):
+    resources = built["overlays/rehearsal"]
+    (first,) = of_kind(resources, "Job")["loadgen-coordinator"]["spec"]["template"]["spec"]["initContainers"]
+    asked = re.search(r"getent hosts (\S+);", " ".join(first["command"]))
+
+    assert asked is not None
+    assert urlsplit(read_plan(FOLDER / "overlays/rehearsal/plan.toml").target).hostname == asked[1]
+    assert asked[1] in of_kind(resources, "Service")
+    assert (
+        "initContainers"
+        not in of_kind(built["overlays/reference"], "Job")["loadgen-coordinator"]["spec"]["template"]["spec"]
+    )
 
 
 def test_node_tuning_alone_is_privileged_and_puts_back_what_it_set(built):

@@ -4,8 +4,12 @@ from collections.abc import Callable, Mapping
 
 import pytest
 import uvloop
+from hypothesis import HealthCheck, settings
 
 from tests.processes import opens, target
+
+settings.register_profile("unhurried", deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("unhurried")  # on a busy machine an example takes as long as it takes
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], uvloop.Loop]]:

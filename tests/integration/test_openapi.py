@@ -6,7 +6,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
 from coordinator.openapi import OPERATIONS, document
 from coordinator.run import Run
@@ -17,7 +17,7 @@ from tests.processes import Coordinator, coordinator, get_json
 schemathesis = pytest.importorskip("schemathesis", reason="a dev dependency; pip install -e '.[dev]'")
 
 SECRET = "s3cret"
-BOUNDED = settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+BOUNDED = settings(max_examples=20, derandomize=True)
 
 
 def test_every_path_is_in_the_document_and_none_besides():

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.fanin import Second
@@ -88,7 +88,7 @@ LINES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60)
 @given(st.lists(LINES | st.binary(max_size=50), max_size=12))
 def test_garbage_on_the_port_is_refused_or_dropped(coord, lines):
     answer = exchange(coord, b"\r\n".join(lines))
@@ -98,7 +98,7 @@ def test_garbage_on_the_port_is_refused_or_dropped(coord, lines):
     healthy(coord)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60)
 @given(st.binary(max_size=300) | st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(

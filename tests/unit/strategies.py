@@ -3,15 +3,11 @@
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from loadgen.fanin import Second
 from loadgen.histogram import HIGHEST, Histogram
 from loadgen.tally import COUNTS, HISTOGRAMS, Held, Tally
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""Nothing here asserts how fast something is: the machine may be busy with another test."""
 
 microseconds = st.integers(0, 1000) | st.integers(0, HIGHEST)
 cuts = st.lists(st.integers(0, 100_000), max_size=12)

@@ -2,7 +2,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.allowance import Allowance
-from tests.unit.strategies import unhurried
 
 
 def test_a_seconds_worth_at_once_and_then_as_time_passes():
@@ -13,7 +12,6 @@ def test_a_seconds_worth_at_once_and_then_as_time_passes():
     assert [allowance.take(500.0) for _ in range(4)] == [True, True, True, False]
 
 
-@unhurried
 @given(st.integers(1, 50), st.lists(st.floats(0, 10), max_size=200))
 def test_never_more_than_the_rate_and_one_second_saved(rate, gaps):
     allowance, now, taken = Allowance(rate), 0.0, 0

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from loadgen.appwrite import NOTHING, PING, PONG, Said, read
 from loadgen.frames import KEEP
-from tests.unit.strategies import unhurried
 
 FRAMES = {
     "connected 0.10": ('{"type":"connected","data":{"channels":["files"],"user":null}}', "connected"),
@@ -78,7 +77,6 @@ def test_what_is_not_one_of_its_frames_says_nothing(payload):
     assert read(payload) == NOTHING
 
 
-@unhurried
 @given(st.binary(max_size=60), st.sampled_from((b"", b'{"type":"', b'{"type":"error","data":')))
 def test_no_payload_raises(rubbish, begin):
     assert isinstance(read(begin + rubbish), Said)

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.arrivals import LONGEST_RUN, MOST_TURNS, Schedule, Share, interleave, run_that_fits
-from tests.unit.strategies import unhurried
 
 WHOLE = Share()
 weights = st.lists(st.integers(0, 40), min_size=1, max_size=8).filter(any)
@@ -14,7 +13,6 @@ big_weights = st.lists(st.integers(1, 2**40), min_size=1, max_size=16)
 totals = st.integers(0, 2000)
 
 
-@unhurried
 @given(weights | big_weights, totals)
 def test_the_parts_of_a_share_are_disjoint_and_together_the_whole(weights, total):
     parts = WHOLE.split(weights)
@@ -23,7 +21,6 @@ def test_the_parts_of_a_share_are_disjoint_and_together_the_whole(weights, total
     assert sorted(number for part in parts for number in part.numbers(total)) == list(range(total))
 
 
-@unhurried
 @given(weights, totals, st.integers(1, 12))
 def test_runs_change_nothing_of_that(weights, total, run):
     parts = WHOLE.split(weights, run)
@@ -32,7 +29,6 @@ def test_runs_change_nothing_of_that(weights, total, run):
     assert [part.count(total) for part in parts] == [len(list(part.numbers(total))) for part in parts]
 
 
-@unhurried
 @given(weights, st.integers(0, 100_000))
 def test_a_run_that_fits_leaves_every_count_as_it_is(weights, total):
     run = run_that_fits(total, weights)
@@ -43,7 +39,6 @@ def test_a_run_that_fits_leaves_every_count_as_it_is(weights, total):
     ]
 
 
-@unhurried
 @given(weights, weights, totals)
 def test_the_parts_of_a_part_are_disjoint_and_together_that_part(outer, inner, total):
     for part in WHOLE.split(outer):
@@ -51,14 +46,12 @@ def test_the_parts_of_a_part_are_disjoint_and_together_that_part(outer, inner, t
         assert numbers == list(part.numbers(total))
 
 
-@unhurried
 @given(weights, weights, totals)
 def test_the_count_is_the_number_of_numbers(outer, inner, total):
     for part in [WHOLE, *WHOLE.split(outer), *WHOLE.split(outer)[-1].split(inner)]:
         assert part.count(total) == len(list(part.numbers(total)))
 
 
-@unhurried
 @given(weights, totals)
 def test_a_shares_numbers_ascend(weights, total):
     for part in WHOLE.split(weights):
@@ -66,7 +59,6 @@ def test_a_shares_numbers_ascend(weights, total):
         assert numbers == sorted(set(numbers))
 
 
-@unhurried
 @given(st.integers(1, 64), st.integers(1, 2**40), st.integers(0, 2_000_000), weights)
 def test_equal_weights_get_shares_that_differ_by_at_most_one(parts, weight, total, outer):
     """Of the whole, and of any part of it."""
@@ -76,7 +68,6 @@ def test_equal_weights_get_shares_that_differ_by_at_most_one(parts, weight, tota
         assert max(counts) - min(counts) <= 1
 
 
-@unhurried
 @given(weights, st.integers(0, 10**7))
 def test_parts_are_proportional_to_their_weights_at_every_total(weights, total):
     """No part is ever a whole number ahead of its due; so none is further behind than the others together are ahead."""
@@ -85,7 +76,6 @@ def test_parts_are_proportional_to_their_weights_at_every_total(weights, total):
         assert fair - len(weights) < part.count(total) < fair + 1
 
 
-@unhurried
 @given(big_weights)
 def test_weights_too_fine_for_a_pattern_are_rounded(weights):
     """Each by half a turn at most, or up to one turn: the reason why nobody with a weight goes without."""
@@ -140,7 +130,6 @@ def test_dues_ascend(poisson):
     assert dues == sorted(dues)
 
 
-@unhurried
 @given(weights, weights, st.booleans(), st.integers(0, 2**64), st.integers(1, 300))
 def test_a_seed_gives_the_same_schedule_whatever_the_fleet(outer, inner, poisson, seed, total):
     schedule = Schedule(rate=123.4, total=total, poisson=poisson, seed=seed)
@@ -183,7 +172,6 @@ def test_poisson_arrivals_keep_the_rate(seed):
     assert schedule.end() * rate == pytest.approx(total, abs=4 * sqrt(total))
 
 
-@unhurried
 @given(st.booleans(), st.integers(1, 500), st.floats(0.1, 1e6))
 def test_the_end_is_the_last_due(poisson, total, rate):
     schedule = Schedule(rate, total, poisson, seed=3)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from loadgen.fanin import FanIn, Second, Settled
 from loadgen.tally import Held, Ledger, Tally
-from tests.unit.strategies import merged, seconds, unhurried
+from tests.unit.strategies import merged, seconds
 
 NAMES = ("a1", "a2", "a3", "a4")
 
@@ -53,7 +53,6 @@ def deliveries(draw):
     return said, posts
 
 
-@unhurried
 @given(deliveries(), st.integers(0, 3), st.sets(st.integers(0, 40)))
 def test_any_order_and_any_repeats_give_the_same_totals(delivery, patience, pauses):
     """Totals over the run, totals by source, and the rows: each second is in its last released row exactly once."""
@@ -82,7 +81,6 @@ def test_any_order_and_any_repeats_give_the_same_totals(delivery, patience, paus
         assert row.parts == {name: ticks[number] for name, ticks in said.items() if number < len(ticks)}
 
 
-@unhurried
 @given(deliveries())
 def test_each_second_is_taken_once(delivery):
     said, posts = delivery
@@ -92,7 +90,6 @@ def test_each_second_is_taken_once(delivery):
     assert sorted(taken) == sorted((name, tick.number) for name, ticks in said.items() for tick in ticks)
 
 
-@unhurried
 @given(deliveries(), st.sets(st.integers(0, 40)))
 def test_without_patience_seconds_are_released_complete_in_order_and_once(delivery, pauses):
     said, posts = delivery
@@ -206,7 +203,6 @@ def test_what_a_lost_source_held_is_lost_and_the_ledger_adds_up():
     assert ledger.breaches(Held(connecting=3, open=4)) == []
 
 
-@unhurried
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)), max_size=5))
 def test_nothing_is_open_or_connecting_when_all_sources_are_lost(history):
     """Whatever they said before: so many connecting, failed, open and closed in each second."""

@@ -24,7 +24,7 @@ from loadgen.frames import (
     masked,
     ping_frame,
 )
-from tests.unit.strategies import cuts, pieces, unhurried
+from tests.unit.strategies import cuts, pieces
 
 EDGES = (0, 1, 4, 125, 126, 127, 65535, 65536, 65537)
 """Payload sizes around the changes of the length's encoding (RFC 6455 section 5.2)."""
@@ -87,7 +87,6 @@ streams = st.lists(messages() | control_frames(), max_size=5)
 # Frames out
 
 
-@unhurried
 @given(st.sampled_from((TEXT, BINARY, PING, PONG)), st.binary(max_size=125), masks)
 def test_a_server_reads_the_frames_we_write(opcode, payload, mask):
     assert by_a_server(frame(opcode, payload, mask)) == [Frame(Opcode(opcode), payload)]
@@ -108,20 +107,17 @@ def test_the_length_is_written_in_as_few_bytes_as_it_goes(size):
     assert header == 6 + (0 if size <= 125 else 2 if size <= 65535 else 8)
 
 
-@unhurried
 @given(st.binary(max_size=40), masks)
 def test_masking_twice_gives_the_payload_back(payload, mask):
     assert masked(masked(payload, mask), mask) == payload
 
 
-@unhurried
 @given(masks, masks)
 def test_a_ping_carries_its_turn_as_four_bytes(turn, mask):
     assert ping_frame(turn, mask) == frame(PING, turn.to_bytes(4, "big"), mask)
     assert by_a_server(ping_frame(turn, mask)) == [Frame(Opcode.PING, turn.to_bytes(4, "big"))]
 
 
-@unhurried
 @given(st.sampled_from((1000, 1001, 1002, 1007, 3000, 4999)), masks, st.text(max_size=30))
 def test_a_server_reads_the_close_we_write(code, mask, reason):
     (closing,) = by_a_server(close_frame(code, mask, reason.encode()))
@@ -137,7 +133,6 @@ def test_the_code_of_a_close():
 # Frames in
 
 
-@unhurried
 @given(streams, cuts)
 def test_any_split_of_the_bytes_gives_the_same_events(stream, cuts):
     data = b"".join(data for data, _ in stream)
@@ -145,7 +140,6 @@ def test_any_split_of_the_bytes_gives_the_same_events(stream, cuts):
     assert parsed(data, cuts) == [event for _, events in stream for event in events]
 
 
-@unhurried
 @given(streams)
 def test_single_bytes_give_the_same_events(stream):
     data = b"".join(data for data, _ in stream)
@@ -174,7 +168,6 @@ def test_a_close_with_a_reason_and_one_without_anything():
         assert parsed(from_a_server(CLOSE, payload)) == [Event(CLOSE, payload, len(payload))]
 
 
-@unhurried
 @given(messages(), st.integers(0, 300), cuts)
 def test_only_the_first_bytes_are_kept_but_all_are_counted(message, keep, cuts):
     data, events = message
@@ -201,7 +194,6 @@ def test_a_message_does_not_inherit_from_the_one_before():
     assert parsed(data) == [Event(TEXT, b"abc", 3), Event(BINARY, b"\xff\xfe", 2), Event(TEXT, "é".encode(), 2)]
 
 
-@unhurried
 @given(streams)
 def test_clean_exactly_between_messages(stream):
     """After each byte: clean where a message or a control frame outside one has ended, and nowhere else."""
@@ -296,7 +288,6 @@ def test_a_wrong_byte_is_told_before_its_message_ends():
     assert parsed(b"\x81\x7e\xff\xff" + b"\xff")[-1].opcode == FAULT
 
 
-@unhurried
 @given(st.text(min_size=1, max_size=40), cuts, cuts)
 def test_characters_may_be_cut_by_fragments_and_by_reads(characters, fragments, reads):
     payload = characters.encode()
@@ -304,7 +295,6 @@ def test_characters_may_be_cut_by_fragments_and_by_reads(characters, fragments, 
     assert parsed(text(*pieces(payload, fragments)), reads) == [Event(TEXT, payload, len(payload))]
 
 
-@unhurried
 @given(st.binary(max_size=12), cuts, cuts)
 def test_text_is_a_fault_exactly_when_it_is_not_utf8(payload, fragments, reads):
     try:
@@ -331,13 +321,11 @@ def test_a_close_code_is_a_fault_exactly_when_the_library_refuses_it():
     assert ours == [refused(code) for code in codes]
 
 
-@unhurried
 @given(st.binary(max_size=60), cuts)
 def test_no_bytes_whatever_raise_or_depend_on_how_they_are_cut(data, cuts):
     assert parsed(data, cuts) == parsed(data)
 
 
-@unhurried
 @given(streams, st.binary(max_size=8), cuts)
 def test_good_frames_come_out_whatever_rubbish_follows(stream, rubbish, cuts):
     """Good frames first, rubbish behind them: the good ones always come out."""

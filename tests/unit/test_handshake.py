@@ -9,7 +9,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from loadgen.handshake import MOST, Handshake, Reply, accept_of, key_of
-from tests.unit.strategies import cuts, pieces, unhurried
+from tests.unit.strategies import cuts, pieces
 
 RESOURCE = "/v1/realtime?project=console&channels[]=files"
 KEY, OTHER = key_of(0x1234), key_of(0x5678)
@@ -44,13 +44,11 @@ def test_the_example_of_the_rfc():
     assert accept_of(b"dGhlIHNhbXBsZSBub25jZQ==") == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 
-@unhurried
 @given(st.integers(0, 2**128 - 1))
 def test_a_key_is_sixteen_bytes_in_base64(number):
     assert b64decode(key_of(number), validate=True) == number.to_bytes(16, "big")
 
 
-@unhurried
 @given(keys)
 def test_a_server_accepts_our_request_and_we_its_reply(key):
     ours = handshake(("X-Appwrite-Project", "console"), ("Origin", "http://server.test"))
@@ -192,7 +190,6 @@ def test_a_reply_is_waited_for_until_its_last_byte(status):
     assert ours.judge(reply[:end], KEY) == handshake().judge(reply, KEY)._replace(rest=b"")
 
 
-@unhurried
 @given(st.binary(max_size=40), st.booleans())
 def test_what_comes_after_the_head_is_handed_back(rest, learnt):
     ours = handshake()
@@ -218,7 +215,6 @@ def test_an_overlong_head_is_refused_however_it_arrives():
     assert handshake().judge(overlong, KEY).failure == "bad_handshake"
 
 
-@unhurried
 @given(st.binary(max_size=80), cuts)
 def test_no_bytes_whatever_raise(data, cuts):
     """Neither alone, nor inside an otherwise valid reply."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.histogram import HIGHEST, QUANTILES, Histogram, highest_in, lowest_in
-from tests.unit.strategies import histogram_of, microseconds, unhurried
+from tests.unit.strategies import histogram_of, microseconds
 
 some_values = st.lists(microseconds, min_size=1, max_size=60)
 any_values = st.lists(microseconds, max_size=60)
@@ -22,7 +22,6 @@ def merge_of(*parts: Histogram) -> Histogram:
     return whole
 
 
-@unhurried
 @given(some_values)
 def test_percentiles_are_at_most_one_percent_above_brute_force(values):
     ordered = sorted(values)
@@ -33,7 +32,6 @@ def test_percentiles_are_at_most_one_percent_above_brute_force(values):
         assert exact <= value <= exact * 1.01
 
 
-@unhurried
 @given(some_values)
 def test_percentiles_ascend_to_the_maximum(values):
     histogram = histogram_of(values)
@@ -75,13 +73,11 @@ def test_an_empty_histogram_is_zero_everywhere():
     assert (empty.total, empty.sum) == (0, 0)
 
 
-@unhurried
 @given(any_values, any_values)
 def test_merging_is_recording_everything_into_one(left, right):
     assert merge_of(histogram_of(left), histogram_of(right)) == histogram_of(left + right)
 
 
-@unhurried
 @given(any_values, any_values, any_values)
 def test_order_and_grouping_of_merges_do_not_matter(first, second, third):
     a, b, c = map(histogram_of, (first, second, third))
@@ -90,7 +86,6 @@ def test_order_and_grouping_of_merges_do_not_matter(first, second, third):
     assert merge_of(merge_of(a, b), c) == merge_of(a, merge_of(b, c))
 
 
-@unhurried
 @given(some_values)
 def test_merging_leaves_the_other_as_it_was(values):
     other = histogram_of(values)
@@ -100,7 +95,6 @@ def test_merging_leaves_the_other_as_it_was(values):
     assert other == histogram_of(values)
 
 
-@unhurried
 @given(some_values, st.lists(st.integers(-200, 200), min_size=1, max_size=8))
 def test_at_most_never_overstates_and_misses_only_what_shares_the_bounds_bucket(values, offsets):
     """At bounds in the neighbourhood of the values, where it is hardest."""
@@ -110,7 +104,6 @@ def test_at_most_never_overstates_and_misses_only_what_shares_the_bounds_bucket(
         assert count >= sum(value <= bound * 0.99 for value in values)
 
 
-@unhurried
 @given(any_values)
 def test_the_last_bound_counts_everything(values):
     histogram = histogram_of(values)
@@ -118,7 +111,6 @@ def test_the_last_bound_counts_everything(values):
     assert histogram.at_most([2 * HIGHEST]) == [histogram.total] == [len(values)]
 
 
-@unhurried
 @given(some_values)
 def test_the_sum_is_off_by_half_a_bucket_at_most(values):
     assert histogram_of(values).sum == pytest.approx(sum(values), rel=1 / 256, abs=len(values))
@@ -134,7 +126,6 @@ def test_the_summary_is_in_milliseconds():
     assert summary["max"] == pytest.approx(200, rel=0.01)
 
 
-@unhurried
 @given(some_values)
 def test_the_standard_encoding_has_the_percentiles_of_the_library_itself(values):
     direct = HdrHistogram(1, HIGHEST, 2)
@@ -147,7 +138,6 @@ def test_the_standard_encoding_has_the_percentiles_of_the_library_itself(values)
     assert ours.get_percentile_to_value_dict(percents) == direct.get_percentile_to_value_dict(percents)
 
 
-@unhurried
 @given(any_values)
 def test_json_gives_back_the_same_histogram(values):
     histogram = histogram_of(values)

@@ -17,7 +17,6 @@ from loadgen.limits import (
 )
 from loadgen.machine import Machine, read_machine
 from loadgen.sources import DEFAULT_PORTS, SPARE_PORTS
-from tests.unit.strategies import unhurried
 
 GIB = 1 << 30
 AMPLE = Machine(
@@ -192,7 +191,6 @@ def test_what_does_not_bound_a_machine_yields_no_limit():
     assert set(limits) == {"max_connections", "source_ports", "file_descriptors"}
 
 
-@unhurried
 @given(
     st.builds(
         but,
@@ -253,7 +251,6 @@ def test_a_low_descriptor_limit_asks_for_more_workers():
     assert workers_needed(1_000_000, but(nofile_hard=20_000), 2, TARGET_FILL) == 53
 
 
-@unhurried
 @given(st.integers(1, 2_000_000), st.integers(65, 100_000), st.integers(1, 64))
 def test_the_workers_needed_have_descriptors_for_all_connections(connections, nofile, cores):
     machine = but(nofile_hard=nofile)

@@ -10,7 +10,6 @@ from loadgen.behaviour import Loop
 from loadgen.lots import lots, lots_by_stretch
 from loadgen.phases import Phase
 from loadgen.plan import Plan, Target
-from tests.unit.strategies import unhurried
 
 MANY = 20_000
 
@@ -25,7 +24,6 @@ def test_places_are_drawn_in_proportion_to_their_weights(seed):
     assert shares(lots([1, 3, 0, 4], seed, 5)) == pytest.approx({0: 0.125, 1: 0.375, 3: 0.5}, abs=0.015)
 
 
-@unhurried
 @given(st.lists(st.floats(0, 1e12), min_size=1, max_size=9).filter(any), st.integers(), st.integers(0, 2**62))
 def test_only_what_has_a_weight_is_drawn_and_always_the_same(weights, seed, number):
     pick = lots(weights, seed, 1)

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from loadgen.errors import FleetError, OperatorError, PlanError
 from loadgen.params import DURATION, ENDPOINT, HOLD, RATE, Endpoint, run_command
 from loadgen.version import VERSION
-from tests.unit.strategies import unhurried
 
 PROGRAM = "loadgen-x"
 
@@ -92,7 +91,6 @@ def test_what_is_no_endpoint_is_refused_in_its_own_words(text):
     assert repr(text) in caught.value.message
 
 
-@unhurried
 @given(st.ip_addresses(), st.integers(0, 65535))
 def test_every_address_may_be_an_endpoint(address, port):
     endpoint = Endpoint(str(address), port)

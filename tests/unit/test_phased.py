@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from loadgen.arrivals import Schedule, Share, Span
 from loadgen.phased import PhasedSchedule
 from loadgen.phases import Phase
-from tests.unit.strategies import unhurried
 
 WHOLE = Share()
 rates = st.floats(0, 200)
@@ -45,7 +44,6 @@ def distance(sample, expected):
     return max(max((rank + 1) / len(shares) - share, share - rank / len(shares)) for rank, share in enumerate(shares))
 
 
-@unhurried
 @given(schedules)
 def test_every_number_is_due_once_in_its_order_and_within_its_phase(schedule):
     found = dues(schedule)
@@ -61,7 +59,6 @@ def test_every_number_is_due_once_in_its_order_and_within_its_phase(schedule):
             assert span.begin <= due <= span.end + 1e-9
 
 
-@unhurried
 @given(schedules, weights, weights)
 def test_shares_add_up_over_all_phases_whatever_the_fleet(schedule, outer, inner):
     shares = [piece for part in WHOLE.split(outer) for piece in part.split(inner)]
@@ -70,7 +67,6 @@ def test_shares_add_up_over_all_phases_whatever_the_fleet(schedule, outer, inner
         assert sorted(due for share in shares for due in schedule.dues(share, gate)) == whole
 
 
-@unhurried
 @given(schedules)
 def test_each_phase_has_the_arrivals_of_its_span(schedule):
     counted = [0] * len(schedule.phases)
@@ -80,7 +76,6 @@ def test_each_phase_has_the_arrivals_of_its_span(schedule):
     assert counted == [span.planned for span in schedule.spans] == [phase.arrivals for phase in schedule.phases]
 
 
-@unhurried
 @given(st.floats(0.1, 1e6), st.integers(1, 500))
 def test_one_phase_of_so_many_at_a_rate_is_the_plan_without_phases(rate, total):
     one = schedule(Phase(rate=rate, max=total))

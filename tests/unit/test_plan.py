@@ -13,10 +13,8 @@ from loadgen.phases import Phase
 from loadgen.plan import Plan, Target, plan_of
 from loadgen.wire import from_wire, to_wire
 from tests.unit.plans import plans
-from tests.unit.strategies import unhurried
 
 
-@unhurried
 @given(plans)
 def test_a_plan_survives_the_wire(plan):
     assert from_wire(to_wire(plan), Plan) == plan

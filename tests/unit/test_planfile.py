@@ -13,7 +13,6 @@ from loadgen.plan import Plan
 from loadgen.planfile import read_plan, to_toml
 from loadgen.script import Think
 from tests.unit.plans import plans
-from tests.unit.strategies import unhurried
 
 
 @pytest.fixture
@@ -33,7 +32,6 @@ def path(tmp_path_factory):
     return tmp_path_factory.mktemp("plan") / "plan.toml"
 
 
-@unhurried
 @given(plan=plans)
 def test_a_plan_written_as_toml_is_read_back_the_same(plan, path):
     path.write_bytes(to_toml(plan))

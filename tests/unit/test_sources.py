@@ -19,7 +19,6 @@ from loadgen.sources import (
     reserved_ports,
     source_for,
 )
-from tests.unit.strategies import unhurried
 
 ADDRESSES = ("10.0.0.1", "10.0.0.2", "fd00::3")
 
@@ -251,7 +250,6 @@ def pairs_of(fleet):
     return [(address, port) for address in fleet["addresses"] for port in usable]
 
 
-@unhurried
 @given(fleets, st.integers(1, 7))
 def test_the_pair_of_a_connection_follows_from_its_number(fleet, workers):
     """Also the last one of each address: which pair it is depends on no other connection, only on k."""
@@ -264,7 +262,6 @@ def test_the_pair_of_a_connection_follows_from_its_number(fleet, workers):
     assert sum(map(len, ports)) == len(pairs)
 
 
-@unhurried
 @given(fleets, st.lists(st.integers(1, 7), min_size=1, max_size=6))
 def test_agents_on_one_host_never_meet_and_together_use_every_pair(fleet, crews):
     """Each with its own number of workers; the agents' parts differ by one pair at most."""
@@ -281,7 +278,6 @@ def test_agents_on_one_host_never_meet_and_together_use_every_pair(fleet, crews)
     assert max(parts) - min(parts) <= 1
 
 
-@unhurried
 @given(fleets, st.lists(st.tuples(st.sampled_from(["take", "give_back", "skip"]), st.integers(0, 99)), max_size=200))
 def test_no_pair_is_handed_out_twice_while_it_is_in_use_and_none_is_lost(fleet, moves):
     ports = SourcePorts(**fleet)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.tally import COUNTS, HISTOGRAMS, MOST_NAMES, Held, Ledger, Tally
-from tests.unit.strategies import histogram_of, merged, tallies, unhurried
+from tests.unit.strategies import histogram_of, merged, tallies
 
 STATES = (
     "not_started",
@@ -43,20 +43,17 @@ def ends(history: list[str], kind: str) -> dict[str, int]:
     return dict(Counter(state.split()[1] for state in history if state.startswith(f"{kind} ")))
 
 
-@unhurried
 @given(tallies, tallies, tallies)
 def test_order_and_grouping_of_merges_do_not_matter(a, b, c):
     assert merged([a, b]) == merged([b, a])
     assert merged([merged([a, b]), c]) == merged([a, merged([b, c])])
 
 
-@unhurried
 @given(tallies)
 def test_merging_nothing_changes_nothing(tally):
     assert merged([tally, Tally()]) == tally
 
 
-@unhurried
 @given(tallies)
 def test_merging_leaves_the_other_as_it_was(tally):
     before = deepcopy(tally)
@@ -141,7 +138,6 @@ def test_names_beyond_the_most_are_counted_together():
 
 
 @given(st.lists(st.sets(st.integers(0, 999), max_size=300), min_size=3, max_size=3))
-@unhurried
 def test_the_order_of_merges_does_not_matter_for_many_names_either(sets):
     a, b, c = (
         Tally(counters={f"n{n}": 1 for n in names}, timings={f"n{n}": histogram_of([n]) for n in names})
@@ -156,7 +152,6 @@ def test_the_order_of_merges_does_not_matter_for_many_names_either(sets):
     assert len(whole.timings) <= MOST_NAMES + 1
 
 
-@unhurried
 @given(tallies)
 def test_json_gives_back_the_same_tally(tally):
     assert msgspec.json.decode(msgspec.json.encode(tally), type=Tally) == tally
@@ -172,7 +167,6 @@ def test_counts_and_reasons_of_what_did_not_happen_are_not_on_the_wire():
     }
 
 
-@unhurried
 @given(histories, st.integers(1, 9))
 def test_the_ledger_tells_where_every_connection_stands(history, length):
     ledger = Ledger.of(len(history), merged(seconds_of(history, length)))
@@ -186,7 +180,6 @@ def test_the_ledger_tells_where_every_connection_stands(history, length):
     assert ledger.breaches(Held(history.count("connecting"), history.count("open"))) == []
 
 
-@unhurried
 @given(histories, st.integers(1, 9))
 def test_the_laws_of_the_ledger_hold(history, length):
     ledger = Ledger.of(len(history), merged(seconds_of(history, length)))

@@ -2,7 +2,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.wheel import Wheel
-from tests.unit.strategies import unhurried
 
 ticks = st.integers(1, 60)
 
@@ -84,7 +83,6 @@ def test_the_length_is_what_is_still_to_come():
     assert len(wheel) == 1
 
 
-@unhurried
 @given(st.lists(ticks, max_size=40), st.lists(ticks, max_size=6).map(sorted))
 def test_every_item_comes_out_once_and_at_its_tick(due, turns):
     wheel = Wheel()

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.whereabouts import keys_of, line_of
-from tests.unit.strategies import unhurried
 
 TEXT = '''\
 # a comment
@@ -63,7 +62,6 @@ def test_a_path_is_read_as_far_as_it_can_be():
     assert keys_of("phases[0].sessions[...]") == ("phases", 0, "sessions")
 
 
-@unhurried
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,4}", fullmatch=True), st.text(max_size=9) | st.integers(), min_size=1))
 def test_each_key_of_a_flat_document_has_the_line_that_begins_with_it(document):
     text = tomli_w.dumps(document)

@@ -13,7 +13,7 @@ from loadgen.fanin import Second
 from loadgen.plan import Plan
 from loadgen.tally import Held, Tally
 from loadgen.wire import from_wire, to_wire
-from tests.unit.strategies import histogram_of, seconds, unhurried
+from tests.unit.strategies import histogram_of, seconds
 
 SHARE = Share(64, (3, 19, 35, 51))
 SECOND = Second(
@@ -91,7 +91,6 @@ def test_a_message_is_one_line_of_json(message):
     json.loads(to_wire(message))
 
 
-@unhurried
 @given(seconds)
 def test_any_second_comes_back_as_it_was_sent(second):
     assert from_wire(to_wire(wire.Report(second)), wire.Report).second == second

@@ -17,7 +17,6 @@ from coordinator.tsung.load import at_most, with_singles
 from loadgen.behaviour import Loop
 from loadgen.phases import Phase
 from loadgen.planfile import read_plan, to_toml
-from tests.unit.strategies import unhurried
 
 CORPUS = Path(__file__).parent / "tsung"
 TAKEN = sorted((CORPUS / "taken").glob("*.xml"))
@@ -132,7 +131,6 @@ def test_a_document_keeps_the_lines_and_the_text_of_its_elements():
     assert notes == [Note(2, "something")]
 
 
-@unhurried
 @given(data=st.data())
 def test_no_damage_to_a_configuration_gives_anything_but_a_plan_or_one_line(data, tmp_path_factory):
     source = data.draw(st.sampled_from(TAKEN)).read_bytes()

@@ -15,7 +15,7 @@ from websockets.frames import Frame
 from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
-from coordinator.cli import FORMATS, rendered
+from coordinator.cli.report import FORMATS, rendered
 from coordinator.run import BadPostError, RefusedError, Run
 from coordinator.rundir import read_run
 from coordinator.tsung.configuration import read_tsung

@@ -108,7 +108,8 @@ class Coordinator:
 
     async def __aenter__(self):
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "coordinator.cli", "--listen", "127.0.0.1:0", "--out", str(self.out), *self.options,
+            sys.executable, "-m", "coordinator.cli.coord", "--listen", "127.0.0.1:0", "--out", str(self.out),
+            *self.options,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         self.errors = asyncio.create_task(self.process.stderr.read())
@@ -314,7 +315,7 @@ async def started(tmp_path, *options):
 
 async def start(*options, **environment):
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "coordinator.cli", *options, stdout=asyncio.subprocess.PIPE,
+        sys.executable, "-m", "coordinator.cli.coord", *options, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE, env={**os.environ, **environment},
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from coordinator.cli import coord
+from coordinator.cli.coord import coord
 from loadgen.cli.agent import agent as agent_command
 from loadgen.cli.target import command as target_command
 from tests.debian import installed

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from coordinator.cli import coord
+from coordinator.cli.coord import coord
 from loadgen.cli.agent import agent
 from loadgen.cli.target import command as target
 from tests.processes import BIN, PATIENCE

@@ -9,7 +9,8 @@ import click
 import pytest
 
 from coordinator.blame import BEGINNINGS, KNOWN
-from coordinator.cli import coord, report_command
+from coordinator.cli.coord import coord
+from coordinator.cli.report import report
 from loadgen.cli.agent import agent
 from loadgen.cli.target import command as target
 from loadgen.dialer import reason_of
@@ -41,14 +42,12 @@ def test_every_command_is_in_the_readme():
 
 
 def test_every_option_in_the_readme_exists():
-    known = {
-        name for command in (coord, agent, target, report_command) for option in command.params for name in option.opts
-    }
+    known = {name for command in (coord, agent, target, report) for option in command.params for name in option.opts}
     known |= {name for option in million.params for name in option.opts} | {"--help"}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README)) - known == set()
 
 
-@pytest.mark.parametrize("command", [coord, agent, target, report_command], ids=lambda command: command.name)
+@pytest.mark.parametrize("command", [coord, agent, target, report], ids=lambda command: command.name)
 def test_every_option_has_help(command: click.Command):
     bare = [option.name for option in command.params if isinstance(option, click.Option) and not option.help]
     assert bare == []

@@ -10,7 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from coordinator.cli import coord
+from coordinator.cli.coord import coord
 from loadgen.cli.agent import agent
 from loadgen.planfile import read_plan
 

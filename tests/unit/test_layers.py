@@ -68,7 +68,8 @@ COORDINATOR = (
     "local",
     "conduct",
     "dryrun",
-    "cli",
+    "cli.plans",
+    "cli cli.coord cli.report",
 )
 LAST_PURE = {"loadgen": "wire", "coordinator": "live"}
 LAST_FOR_COORDINATOR = "metrics"

@@ -1,47 +1,29 @@
-"""`loadgen-coord` and `loadgen-report`: options in, one frozen plan, one call."""
+"""`loadgen-coord`: options in, one frozen plan, one call."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import click
-import msgspec
 import uvloop
-from click.core import ParameterSource
 
-from coordinator.compare import TOLERANCE, Limit, limits_of, regressions
+from coordinator.cli.plans import from_tsung, is_given, planned
 from coordinator.conduct import Settings, conduct
 from coordinator.dryrun import dry_run
 from coordinator.expect import parse
-from coordinator.formats import comparison_report, csv_report, markdown_report
-from coordinator.htmlreport import html_report
 from coordinator.journal import read_head
-from coordinator.report import text_report
 from coordinator.roster import MOST_AGENTS
 from coordinator.run import OnLoss
-from coordinator.rundir import RunRecord, read_run
-from coordinator.tsung.configuration import read_tsung
-from coordinator.tsung.servers import base_of_url
 from coordinator.watch import Watched
 from coordinator.words import one_line
-from loadgen.behaviour import PythonSession
 from loadgen.errors import OperatorError, PlanError
 from loadgen.params import DURATION, ENDPOINT, HOLD, RATE, run_command
-from loadgen.plan import TARGET, Plan, plan_of
-from loadgen.planfile import read_plan, to_toml
-from loadgen.sessionfile import read_session
+from loadgen.plan import TARGET, Plan
+from loadgen.planfile import to_toml
 from loadgen.target_url import TargetUrl
 
 BESIDE_RESUME = {"resume", "wait", "listen", "token_file", "public_view", "json"}
 """What may be said beside --resume; all else is in the run directory."""
-PLANNED = ("target", "rate", "max", "arrival", "seed", "hold", "think", "loops", "ping")
-"""The options that are keys of the plan; the other keys are said in a plan file alone."""
-NOT_BESIDE_TSUNG = ("session", "plan", "rate", "arrival", "seed", "think", "loops", "ping")
-"""What says in another way than --tsung who arrives and what users do."""
-NOT_BESIDE_SESSION = ("plan", "tsung", "ping", "loops", "think")
-"""What says in another way than --session what users do."""
 
 
 class WatchedType(click.ParamType[Watched]):
@@ -114,7 +96,7 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
     """Gathers agents, shards the load over them, shows it live, and writes the run directory."""
     if options["resume"] is not None:
         return uvloop.run(conduct(_resumed(ctx, options)))
-    plan = _plan(ctx, options) if options["tsung"] is None else _from_tsung(ctx, options)
+    plan = planned(ctx, options) if options["tsung"] is None else from_tsung(ctx, options)
     if options["write_plan"] is not None:
         _write_plan(options["write_plan"], plan)
         return 0
@@ -146,7 +128,7 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> Settings:
     """The settings of the run in a directory; raises PlanError for an option that would say nothing."""
     path = options["resume"]
     for name in options.keys() - BESIDE_RESUME:
-        if _is_given(ctx, name):
+        if is_given(ctx, name):
             option = "TARGET" if name == "target" else f"--{name.replace('_', '-')}"
             raise PlanError(f"--resume {path} goes on with what was asked for then; leave {option} out")
     head = read_head(path)
@@ -154,7 +136,7 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> Settings:
         plan=head.plan,
         agents=head.wanted,
         wait=options["wait"],
-        listen=options["listen"] if _is_given(ctx, "listen") else head.listen,
+        listen=options["listen"] if is_given(ctx, "listen") else head.listen,
         token_file=options["token_file"],
         public_view=options["public_view"],
         expectations=tuple(parse(text) for text in head.expectations),
@@ -162,62 +144,6 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> Settings:
         resume=path,
         tsung_log=head.tsung_log,
         json=options["json"],
-    )
-
-
-def _plan(ctx: click.Context, options: dict[str, Any]) -> Plan:
-    """The plan of the file, if any, with what was given explicitly put over it; the other way round it is defaults.
-
-    Raises PlanError for an option that would say nothing.
-    """
-    given = {name: options[name] for name in PLANNED}
-    if options["session"] is not None:
-        return plan_of(given | {"sessions": (_session(ctx, options["session"]),)})
-    if options["plan"] is None:
-        return plan_of(given)
-    explicit = {name: value for name, value in given.items() if _is_given(ctx, name)}
-    plan = read_plan(options["plan"])
-    for name in sorted(plan.overruled & explicit.keys()):
-        option = "TARGET" if name == "target" else f"--{name}"
-        raise PlanError(f"{option} says nothing beside what {options['plan']} has instead; change it there")
-    return plan_of(msgspec.structs.asdict(plan) | explicit)
-
-
-def _from_tsung(ctx: click.Context, options: dict[str, Any]) -> Plan:
-    """The plan of a Tsung configuration; says what of it is left out, and awaits an agent for each of its hosts."""
-    path, explicit = options["tsung"], {name for name in ctx.params if _is_given(ctx, name)}
-    for name in NOT_BESIDE_TSUNG:
-        if name in explicit:
-            raise PlanError(f"--tsung {path} says what --{name} says; leave one of them out")
-    imported = read_tsung(
-        path,
-        base=base_of_url(options["target"]) if "target" in explicit else "",
-        most=options["max"] if "max" in explicit else None,
-    )
-    for note in imported.notes:
-        click.echo(f"loadgen-coord: {imported.file}:{note.line}: {note.text}", err=True)
-    if options["agents"] is None and options["local"] is None:
-        options |= {"agents": len(imported.hosts)} if imported.hosts else {"local": 1}
-    if "tsung_log" not in explicit:
-        options["tsung_log"] = imported.log
-    changes: dict[str, Any] = {"clients": ()} if options["local"] else {}
-    return msgspec.structs.replace(
-        imported.plan, **changes, **({"hold": options["hold"]} if "hold" in explicit else {})
-    )
-
-
-def _is_given(ctx: click.Context, name: str) -> bool:
-    return ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
-
-
-def _session(ctx: click.Context, text: str) -> PythonSession:
-    """The session of FILE.py[:NAME]."""
-    for name in NOT_BESIDE_SESSION:
-        if _is_given(ctx, name):
-            raise PlanError(f"--session {text} says what users do, and so does --{name}; leave one of them out")
-    path, _, function = text.rpartition(":")
-    return (
-        read_session(Path(path), function, function) if path and function.isidentifier() else read_session(Path(text))
     )
 
 
@@ -231,92 +157,9 @@ def _write_plan(path: Path, plan: Plan) -> None:
     click.echo(f"plan written: {path}")
 
 
-FORMATS: dict[str, Callable[[RunRecord], str]] = {
-    "text": lambda record: text_report(record.summary, record.name),
-    "html": html_report,
-    "markdown": markdown_report,
-    "csv": csv_report,
-    "json": lambda record: msgspec.json.encode(record.summary).decode(),
-}
-
-
-@click.command(context_settings={"show_default": True})
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN [RUN...]")
-@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text",
-              help="html is one file with charts, markdown for a pull request, csv a line a second.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="As --format json: summary.json of each run, one a line.")
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", show_default="standard output",
-              help="Where the report goes.")  # fmt: skip
-@click.option("--tolerance", type=click.FloatRange(min=0), default=TOLERANCE, metavar="PERCENT",
-              help="How much a figure may differ from the first run's and count as the same.")  # fmt: skip
-@click.option("--fail-on", multiple=True, metavar="FIGURE[:PERCENT%]",
-              help="Exit 1 when a figure got worse: ping_rtt_p99:10%, failed, any; repeatable.")  # fmt: skip
-def report_command(
-    runs: tuple[Path, ...], form: str, as_json: bool, output: Path | None, tolerance: float, fail_on: tuple[str, ...]
-) -> int:
-    """Renders a run directory again, or compares several with the first."""
-    limits, form = limits_of(fail_on, tolerance), "json" if as_json else form
-    records = [read_run(path) for path in runs]
-    if limits and len(records) == 1:
-        raise OperatorError("--fail-on compares runs; give a run to compare with before this one")
-    if len(records) == 1 or form == "json":
-        text = "\n".join(rendered(form, record).rstrip("\n") for record in records)
-    elif form == "html":
-        raise OperatorError("--format html is of one run; give one, or compare them as text, markdown, csv or json")
-    else:
-        with _undamaged(", ".join(map(str, runs))):
-            text = comparison_report(records, tolerance, form).rstrip("\n")
-    _put(text, output)
-    with _undamaged(", ".join(map(str, runs))):
-        return _fail(records, limits)
-
-
-def _fail(records: list[RunRecord], limits: list[Limit]) -> int:
-    """Says what got worse than a limit allows; the exit code."""
-    broken = [
-        f"{other.name}: {what}"
-        for other in records[1:]
-        for what in regressions(records[0].summary, other.summary, limits)
-    ]
-    for line in broken:
-        click.echo(f"loadgen-report: regression: {line}", err=True)
-    return 1 if broken else 0
-
-
-def rendered(form: str, record: RunRecord) -> str:
-    """A report of a run; raises OperatorError where its files are not what any run wrote."""
-    with _undamaged(record.name):
-        return FORMATS[form](record)
-
-
-@contextmanager
-def _undamaged(name: str) -> Iterator[None]:
-    try:
-        yield
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        # What a report stumbles over in a summary or a row that lacks something, or has it in another form.
-        raise OperatorError(f"{name} is damaged, no report can be made of it: {error!r}") from error
-
-
-def _put(text: str, output: Path | None) -> None:
-    if output is None:
-        click.echo(text)
-        return
-    try:
-        output.write_text(f"{text}\n")
-    except OSError as error:
-        raise OperatorError(f"--output {output} can't be written ({error.strerror}); give another file") from error
-    click.echo(f"report written: {output}")
-
-
 def main() -> None:
     """Entry of `loadgen-coord`."""
     run_command(coord, "loadgen-coord")
-
-
-def report() -> None:
-    """Entry of `loadgen-report`."""
-    run_command(report_command, "loadgen-report")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""The commands of the coordinator: options in, one call."""

@@ -1,0 +1,79 @@
+"""The plan that a command line of `loadgen-coord` asks for: by options, a file, a session, or a Tsung configuration."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from click.core import ParameterSource
+
+from coordinator.tsung.configuration import read_tsung
+from coordinator.tsung.servers import base_of_url
+from loadgen.behaviour import PythonSession
+from loadgen.errors import PlanError
+from loadgen.plan import Plan, plan_of
+from loadgen.planfile import read_plan
+from loadgen.sessionfile import read_session
+
+PLANNED = ("target", "rate", "max", "arrival", "seed", "hold", "think", "loops", "ping")
+"""The options that are keys of the plan; the other keys are said in a plan file alone."""
+NOT_BESIDE_TSUNG = ("session", "plan", "rate", "arrival", "seed", "think", "loops", "ping")
+"""What says in another way than --tsung who arrives and what users do."""
+NOT_BESIDE_SESSION = ("plan", "tsung", "ping", "loops", "think")
+"""What says in another way than --session what users do."""
+
+
+def planned(ctx: click.Context, options: dict[str, Any]) -> Plan:
+    """The plan of the file, if any, with what was given explicitly put over it; the other way round it is defaults.
+
+    Raises PlanError for an option that would say nothing.
+    """
+    given = {name: options[name] for name in PLANNED}
+    if options["session"] is not None:
+        return plan_of(given | {"sessions": (_session(ctx, options["session"]),)})
+    if options["plan"] is None:
+        return plan_of(given)
+    explicit = {name: value for name, value in given.items() if is_given(ctx, name)}
+    plan = read_plan(options["plan"])
+    for name in sorted(plan.overruled & explicit.keys()):
+        option = "TARGET" if name == "target" else f"--{name}"
+        raise PlanError(f"{option} says nothing beside what {options['plan']} has instead; change it there")
+    return plan_of(msgspec.structs.asdict(plan) | explicit)
+
+
+def from_tsung(ctx: click.Context, options: dict[str, Any]) -> Plan:
+    """The plan of a Tsung configuration; says what of it is left out, and awaits an agent for each of its hosts."""
+    path, explicit = options["tsung"], {name for name in ctx.params if is_given(ctx, name)}
+    for name in NOT_BESIDE_TSUNG:
+        if name in explicit:
+            raise PlanError(f"--tsung {path} says what --{name} says; leave one of them out")
+    imported = read_tsung(
+        path,
+        base=base_of_url(options["target"]) if "target" in explicit else "",
+        most=options["max"] if "max" in explicit else None,
+    )
+    for note in imported.notes:
+        click.echo(f"loadgen-coord: {imported.file}:{note.line}: {note.text}", err=True)
+    if options["agents"] is None and options["local"] is None:
+        options |= {"agents": len(imported.hosts)} if imported.hosts else {"local": 1}
+    if "tsung_log" not in explicit:
+        options["tsung_log"] = imported.log
+    changes: dict[str, Any] = {"clients": ()} if options["local"] else {}
+    return msgspec.structs.replace(
+        imported.plan, **changes, **({"hold": options["hold"]} if "hold" in explicit else {})
+    )
+
+
+def is_given(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+
+
+def _session(ctx: click.Context, text: str) -> PythonSession:
+    """The session of FILE.py[:NAME]."""
+    for name in NOT_BESIDE_SESSION:
+        if is_given(ctx, name):
+            raise PlanError(f"--session {text} says what users do, and so does --{name}; leave one of them out")
+    path, _, function = text.rpartition(":")
+    return (
+        read_session(Path(path), function, function) if path and function.isidentifier() else read_session(Path(text))
+    )

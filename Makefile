@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo million test bench cost-model compare-tsung lint types unit integration losses faults browser scale fuzz soak lock clean
+.PHONY: demo million rehearse test bench cost-model compare-tsung lint types unit integration losses faults browser scale fuzz soak lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 25 --think 5
 
 million: $(READY) ## a million connections with pings on this machine, a quarter of an hour; ARGS: see --help of tests.million
 	$(BIN)/python -m tests.million $(ARGS)
+
+rehearse: $(READY) ## the reference run, scaled down, on 18 machines made of namespaces, by Ansible: as root, in about 5 minutes
+	$(BIN)/python -m tests.rehearsal $(ARGS)
 
 test: lint types unit integration losses browser scale ## the gate: what CI runs
 

@@ -6,10 +6,13 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+LOCK = "loadgen-tests-apt.lock"
+"""Held, among temporary files, by the one who installs."""
+
 
 def installed(tool: str, package: str = "") -> str:
     """The path of a command, from this package (or the one of its name) where it is not there yet."""
-    with (Path(tempfile.gettempdir()) / "loadgen-tests-apt.lock").open("w") as lock:
+    with (Path(tempfile.gettempdir()) / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if shutil.which(tool) is None:
             _install(package or tool)

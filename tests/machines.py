@@ -1,22 +1,19 @@
-"""A machine of a test's own: namespaces over a copy of this one's files, with systemd as its first process.
+"""A machine of our own: namespaces over a copy of this one's files, with systemd as its first process.
 
-Its root is an overlay on `/`, so it has all that is installed here, and what it changes is gone with it. It has a
-network of its own with nothing but loopback, and may set what belongs to that; of the settings of the whole kernel it
-has a copy, or may only read them. It is what systemd.io/CONTAINER_INTERFACE describes, without a container manager.
+Its root is an overlay on `/`, so it has all that is installed here, and what it changes is gone with it. Its network is
+that of a host in a `Lan`, and it may set what belongs to that; of the settings of the whole kernel it has a copy, or
+may only read them. It is what systemd.io/CONTAINER_INTERFACE describes, without a container manager.
 """
 
 import os
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
-import pytest
+from tests.faults.lan import Host
+from tests.processes import PATIENCE, Command, children, end_with_parent, eventually
 
-from tests.processes import PATIENCE, Command, children, eventually
-
-ROOT = Path(__file__).parents[1]
 NOT_STARTED = ("postgresql.service", "prometheus.service", "ssh.service", "cron.service")
 """Services of packages that may be installed here; a test that wants one has its own."""
 SCRIPT = """
@@ -37,7 +34,7 @@ mkdir dev/pts dev/shm && mount -t devpts -o newinstance,ptmxmode=0666 devpts dev
 for device in null zero full random urandom tty; do touch "dev/$device"; mount --bind "/dev/$device" "dev/$device"; done
 ln -s pts/ptmx dev/ptmx; ln -s /proc/self/fd dev/fd
 for unit in $NOT_STARTED; do ln -sf /dev/null "etc/systemd/system/$unit"; done
-for folder in $SEEN; do mkdir -p ".$folder" && mount --rbind "$folder" ".$folder"; done
+echo "$NAME" > etc/hostname
 ip link set lo up
 mkdir ../root/.old && pivot_root . .old && umount -l /.old && rmdir /.old
 mount --make-rshared /
@@ -46,27 +43,28 @@ exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/syste
 
 
 class Machine(Command):
-    """A machine that has started, alive until closed. It sees the checkout, this Python, and a folder of its own."""
+    """A machine that has started, alive until closed or until who made it ends."""
 
-    def __init__(self, folder: Path) -> None:
-        self._group = _control_groups() / f"loadgen-test-{os.getpid()}"
+    def __init__(self, folder: Path, host: Host) -> None:
+        self._group = _control_groups() / f"{_prefix(os.getpid())}{host.name}"
         self._group.mkdir()
-        top, self.shared = folder / "machine", folder / "shared"
+        top = folder / host.name
         top.mkdir()
-        self.shared.mkdir()
-        seen = map(str, (ROOT, sys.prefix, self.shared))
         enter = f'echo $$ > "{self._group}/cgroup.procs" && exec unshare "$@"'
-        spaces = ["--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup", "--fork", "--kill-child"]
-        super().__init__(
-            ["sh", "-c", enter, "sh", *spaces, "sh", "-c", SCRIPT],
-            env=os.environ | {"TOP": str(top), "SEEN": " ".join(seen), "NOT_STARTED": " ".join(NOT_STARTED)},
-        )
-        eventually(self._is_up, lambda: self.out + self.err)
+        spaces = ["--mount", "--pid", "--ipc", "--uts", "--cgroup", "--fork", "--kill-child"]
+        line = ["sh", "-c", enter, "sh", *spaces, "sh", "-c", SCRIPT]
+        words = {"TOP": str(top), "NAME": host.name, "NOT_STARTED": " ".join(NOT_STARTED)}
+        super().__init__(host.at(line), env=os.environ | words, preexec_fn=end_with_parent)
+        try:
+            eventually(self._is_up, lambda: self.out + self.err)
+        except BaseException:  # it does not come up, or who makes it is to end
+            self.close()
+            raise
 
     def run(self, *arguments: str, timeout: float = PATIENCE, **environment: str) -> "subprocess.CompletedProcess[str]":
-        """A command run on it to its end, as root."""
+        """Runs a command on it to its end, as root."""
         spaces = ["-m", "-p", "-n", "-i", "-u", "-C"]
-        before = ["nsenter", "-t", str(self._first), *spaces, "sh", "-c", 'cd "$0" && exec "$@"', str(ROOT)]
+        before = ["nsenter", "-t", str(self._first), *spaces, "sh", "-c", 'cd / && exec "$@"', "sh"]
         return subprocess.run(
             [*before, *arguments], env=os.environ | environment, stdin=subprocess.DEVNULL, capture_output=True,
             text=True, timeout=timeout, check=False,
@@ -74,7 +72,7 @@ class Machine(Command):
 
     def close(self) -> None:
         """Ends every process of it."""
-        self.process.send_signal(signal.SIGKILL)  # its first process dies with its parent, and all others with that
+        self.send(signal.SIGKILL)  # its first process dies with its parent, and all others with that
         self.process.wait()
         eventually(lambda: _gone(self._group), "its control groups are empty")
 
@@ -90,11 +88,21 @@ class Machine(Command):
         return done.stdout.strip() in {"running", "degraded"}
 
 
-def machine_can_be_made() -> None:
-    """Skips the test where this user can make no machine."""
+def why_no_machine() -> str:
+    """Why this user can make no machine; empty where it can."""
     tools = ("unshare", "nsenter", "pivot_root", "ip")
     if os.geteuid() or not all(map(shutil.which, tools)) or "overlay" not in Path("/proc/filesystems").read_text():
-        pytest.skip("needs root, util-linux, iproute2 and overlayfs: it makes a machine out of namespaces")
+        return "needs root, util-linux, iproute2 and overlayfs: it makes a machine out of namespaces"
+    return ""
+
+
+def left_groups(pid: int) -> list[str]:
+    """The control groups that the machines which this process made have left, or still have."""
+    return [str(group) for group in _control_groups().glob(f"{_prefix(pid)}*")]
+
+
+def _prefix(pid: int) -> str:
+    return f"loadgen-test-{pid}-"
 
 
 def _control_groups() -> Path:

@@ -11,21 +11,25 @@ import sys
 
 INSIDE = "LOADGEN_FAULTS_INSIDE"
 """Set in the environment of whoever is inside already."""
-_OUTER = ["unshare", "--user", "--map-root-user", "--net", "--mount", "sh", "-c"]
+_USER = ["--user", "--map-root-user"]
+_SPACES = ["--net", "--mount", "sh", "-c"]
 _SCRIPT = 'mount -t tmpfs tmpfs /run && mkdir /run/netns && ip link set lo up && exec "$@"'
 NETWORKS = {"load": "198.18.0", "control": "198.18.1"}
 
 
-def enter(module: str) -> None:
-    """Starts this very command line again inside; where that can't be, ends with a line that says why."""
+def enter(module: str, *, as_root: bool = False) -> None:
+    """Starts this very command line again inside; where that can't be, ends with a line that says why.
+
+    As root, where a host is to have users, control groups and the like, it goes without a user namespace.
+    """
     if INSIDE in os.environ:
         return
-    inside = [*_OUTER, _SCRIPT, "sh"]
+    inside = ["unshare", *([] if as_root else _USER), *_SPACES, _SCRIPT, "sh"]
     try:
         subprocess.run([*inside, "ip", "netns", "add", "try"], capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         why = getattr(error, "stderr", None) or error
-        sys.exit(f"faults: no network of its own can be made here ({str(why).strip()})")
+        sys.exit(f"{module.rpartition('.')[2]}: no network of its own can be made here ({str(why).strip()})")
     os.environ[INSIDE] = "1"
     os.execvp(inside[0], [*inside, sys.executable, "-m", module, *sys.argv[1:]])
 
@@ -87,3 +91,10 @@ class Lan:
         if name not in self.hosts:
             self.hosts[name] = Host(name, len(self.hosts) + 2)
         return self.hosts[name]
+
+    def remove(self) -> None:
+        """Takes all of it away."""
+        for host in self.hosts.values():
+            host.remove()
+        for network in NETWORKS:
+            _ip("link", "del", network)

@@ -1,0 +1,1 @@
+"""Rehearses the reference run from bare machines to bare machines: `python -m tests.rehearsal`."""

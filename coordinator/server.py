@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from math import inf
 from pathlib import Path
+from secrets import token_hex
 from time import process_time
 from typing import Any, TypeVar
 
@@ -70,7 +71,7 @@ class Server:
         """The time and the CPU seconds of this process by then, at each of the last settled seconds."""
         self.resuming = False
         """Whether the run is being taken up from its journal, and may be told nothing yet."""
-        self.live = Live(run, describe)
+        self.live = Live(run, describe, token_hex(2))
         self._viewers = Viewers(self.live.feed)
         self._registry = registry_of(self._readings)
         self._joins = Allowance(MOST_JOINS)

@@ -22,7 +22,9 @@ from loadgen.plan import TARGET, Plan
 from loadgen.planfile import to_toml
 from loadgen.target_url import TargetUrl
 
-BESIDE_RESUME = {"resume", "wait", "listen", "token_file", "public_view", "json"}
+BESIDE_RESUME = {
+    "resume", "wait", "listen", "token_file", "public_view", "tls_cert", "tls_key", "watch", "json",
+}  # fmt: skip
 """What may be said beside --resume; all else is in the run directory."""
 
 
@@ -139,8 +141,12 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> Settings:
         listen=options["listen"] if is_given(ctx, "listen") else head.listen,
         token_file=options["token_file"],
         public_view=options["public_view"],
+        watch=options["watch"],
+        tls_cert=options["tls_cert"],
+        tls_key=options["tls_key"],
         expectations=tuple(parse(text) for text in head.expectations),
         on_loss=head.on_loss,
+        out=path.resolve().parent,
         resume=path,
         tsung_log=head.tsung_log,
         json=options["json"],

@@ -6,20 +6,12 @@ import signal
 import urllib.request
 from contextlib import closing
 
-import pytest
-
 from loadgen.wire import WIRE, Hello, Post, to_wire
 from tests.browser.watching import fact, faults, followed, number, points, shows
-from tests.processes import agent, eventually, free_port, get_json, target
+from tests.processes import Command, agent, command, eventually, free_port, get_json
 
 OPEN = 400
 RUN = ("--rate", "200", "--max", str(OPEN), "--think", "1", "--hold", "600")
-
-
-@pytest.fixture(scope="module")
-def server():
-    with target("--workers", "1") as running:
-        yield running
 
 
 def test_the_page_follows_a_run(tmp_path, page, shots, server):
@@ -109,6 +101,28 @@ def test_a_lost_connection_is_said_and_taken_up_where_it_broke(tmp_path, page, s
         eventually(lambda: points(page) > before + 3, "it goes on")
         second = get_json(f"{coord.url}/v1/run/seconds")["seconds"][-1]["second"]
         eventually(lambda: points(page) > second, "no second is missing")
+
+
+def test_a_coordinator_that_takes_up_the_run_of_one_that_died_is_followed_on(tmp_path, page, server):
+    """Whatever was settled before, in between and after stands in the charts, though another process tells of it."""
+    listen = f"127.0.0.1:{free_port()}"
+    watch = ("--watch", f"itself=http://{listen}/metrics")  # events that the second one does not tell again
+    with followed(tmp_path, "--agents", "1", *watch, *RUN, server.ws, listen=listen) as coord, agent(coord.url):
+        page.goto(coord.url)
+        shows(page, OPEN)
+        eventually(lambda: points(page) > 8, "some seconds are told")
+        coord.send(signal.SIGKILL)
+        coord.end()
+        page.locator("#banner", has_text="has not been heard").wait_for()
+        with closing(Command(command("loadgen-coord", "--resume", str(coord.folder)))) as again:
+            page.locator("#banner").wait_for(state="hidden")
+            before = points(page)
+            eventually(lambda: points(page) > before + 3, "it goes on")
+            seconds = [row["second"] for row in get_json(f"{coord.url}/v1/run/seconds")["seconds"]]
+            assert seconds == list(range(len(seconds)))
+            eventually(lambda: points(page) >= len(seconds), lambda: f"{points(page)} of {len(seconds)}")
+            again.send(signal.SIGINT)
+            assert again.end() == 130
 
 
 def test_another_run_on_the_same_port_starts_anew(tmp_path, page, server):

@@ -5,8 +5,6 @@ import signal
 from contextlib import ExitStack
 from time import monotonic
 
-import pytest
-
 from coordinator.run import Run
 from coordinator.server import Server
 from loadgen.params import Endpoint
@@ -22,18 +20,10 @@ from tests.processes import (
     eventually,
     is_gone,
     opens,
-    target,
 )
 from tests.processes import (
     run as ran,
 )
-
-
-@pytest.fixture(scope="module")
-def server():
-    """One target for all these tests."""
-    with target("--workers", "1") as running:
-        yield running
 
 
 class Resumed(Coordinator):

@@ -14,7 +14,7 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from tests.processes import Coordinator, agent, coordinator, free_port, run, target
+from tests.processes import Command, Coordinator, agent, command, coordinator, eventually, free_port, run
 
 LOAD = ("--max", "100", "--rate", "1000", "--think", "1", "--hold", "1", "--agents", "1")
 
@@ -64,13 +64,6 @@ def files(tmp_path_factory) -> Files:
     return Files(**paths, fingerprint=hashlib.sha256(der).hexdigest())
 
 
-@pytest.fixture(scope="module")
-def server():
-    """One target for all these tests."""
-    with target("--workers", "1") as running:
-        yield running
-
-
 def healthy(coord: Coordinator, files: Files) -> None:
     """Who trusts the authority can look at the port."""
     context = ssl.create_default_context(cafile=str(files.ca))
@@ -94,6 +87,22 @@ def test_an_agent_joins_over_tls_whom_it_trusts(tmp_path, server, files, way):
         with agent(coord.url, *options, env={**os.environ, **trust}) as joining:
             assert (coord.end(), joining.end()) == (0, 0), joining.err
         assert coord.summary()["opened"] == 100
+
+
+def test_a_run_over_tls_is_taken_up_over_tls(tmp_path, server, files):
+    options = ("--token-file", str(files.token), "--once", "--tls-ca", str(files.ca))
+    with (
+        coordinator(tmp_path, *LOAD, "--hold", "3", *files.serve, server.ws) as coord,
+        agent(coord.url, *options) as held,
+    ):
+        eventually(lambda: server.stats()["open"] == 100, "all are open")
+        coord.process.kill()
+        coord.end()
+        resume = command("loadgen-coord", "--resume", str(coord.folder), *files.serve)
+        with closing(Command(resume)) as again:
+            assert (again.end(), held.end()) == (0, 0), again.err
+            assert again.out.count("http://") == 0
+    assert coord.summary()["closed"] == {"drained": 100}
 
 
 def test_local_agents_of_a_coordinator_with_tls_join_it(tmp_path, files):

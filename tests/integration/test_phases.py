@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.processes import agent, coordinator, eventually, process, run, target
+from tests.processes import agent, coordinator, eventually, process, run
 
 WAITING = """\
 target = "{target}"
@@ -33,13 +33,6 @@ name = "brief"
 think = "200ms"
 loops = 3
 """
-
-
-@pytest.fixture(scope="module")
-def server():
-    """One target for all these tests."""
-    with target("--workers", "1") as running:
-        yield running
 
 
 @pytest.mark.parametrize("arrival", ["uniform", "poisson"])

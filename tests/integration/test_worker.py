@@ -14,16 +14,9 @@ from loadgen.phases import Phase
 from loadgen.plan import Plan
 from loadgen.tally import Ledger, Tally
 from loadgen.wire import Destination, Job, Report, Sources, from_wire, to_wire
-from tests.processes import PATIENCE, Address, eventually, own_source, target
+from tests.processes import PATIENCE, Address, eventually, own_source
 
 CONNECTIONS = 200
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Address]:
-    """One target for all; each test looks at what changed."""
-    with target("--workers", "1") as running:
-        yield running
 
 
 def job(server: Address, **changes) -> bytes:

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from loadgen.behaviour import Loop
+from loadgen.phases import Phase
+from loadgen.planfile import read_plan
 from tests.processes import BIN, PATIENCE
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "ansible"
+COORDINATOR = FOLDER / "roles" / "coordinator"
 PLAYBOOKS = ("site.yml", "verify.yml", "run.yml", "teardown.yml")
 
 
@@ -42,3 +46,53 @@ def test_the_reference_run_is_the_example():
     assert len(fleet["agents"]["hosts"]) == 16
     assert (plan["rate"], plan["max"], plan["think"], plan["loops"]) == (2000, 1_000_000, 30, 1000)
     assert 16 * fleet["_meta"]["hostvars"]["realtime-worker-1"]["agent_max_connections"] >= plan["max"]
+
+
+def play(host: str, module: str, arguments: str, *options: str, **variables: object) -> str:
+    """What Ansible says of one module, played on this machine as a host of the example, and its exit code."""
+    words = ["-i", "inventory/example.yml", "-c", "local", host, "-m", module, "-a", arguments, *options]
+    environment = {"ANSIBLE_FILTER_PLUGINS": str(COORDINATOR / "filter_plugins"), "ANSIBLE_NOCOLOR": "1"}
+    done = subprocess.run(
+        [str(BIN / "ansible"), *words, "-e", json.dumps(variables)], cwd=FOLDER, env=os.environ | environment,
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    return f"{done.stdout}{done.stderr}{done.returncode}"
+
+
+def test_a_plan_with_tables_in_it_is_laid_down_as_it_was_said(tmp_path):
+    plan = {
+        "target": "ws://127.0.0.1:9505/v1/realtime?project=console&channels[]=files",
+        "hold": "5m",
+        "transport": {"headers": {"X-Project": 'the "console"', "X-Größe": "\x7f😀"}, "tls_verify": False},
+        "phases": [{"name": "ramp", "rate": 2.5, "max": 100}, {"name": "plateau", "duration": "1m"}],
+        "sessions": [{"kind": "loop", "name": "reader", "think": "1m", "loops": 60}],
+    }
+    arguments = f"src={COORDINATOR}/templates/plan.toml.j2 dest={tmp_path}/plan.toml"
+    said = play("manager", "template", arguments, coordinator_plan=plan)
+    assert said.endswith("\n0"), said
+
+    read = read_plan(tmp_path / "plan.toml")
+    assert (read.target, read.hold) == (plan["target"], 300)
+    assert (read.transport.headers, read.transport.tls_verify) == (plan["transport"]["headers"], False)
+    assert read.phases == (Phase(name="ramp", rate=2.5, max=100), Phase(name="plateau", duration=60))
+    assert read.sessions == (Loop(name="reader", think=60, loops=60),)
+
+
+@pytest.mark.parametrize(
+    ("host", "role", "variables", "told"),
+    [
+        ("realtime-worker-1", "agent", {}, "'vault_loadgen_token' is undefined"),
+        ("realtime-worker-1", "agent", {"agent_max_connections": "many"}, "'agent_max_connections' is of type str"),
+        ("realtime-worker-1", "agent", {"agent_environment": 3}, "'agent_environment' is of type int"),
+        ("manager", "coordinator", {"coordinator_plan": ["rate"]}, "'coordinator_plan' is of type list"),
+        ("manager", "coordinator", {"vault_loadgen_token": "short"}, "vault_loadgen_token has fewer than 16"),
+        ("realtime", "target_tuning", {"target_tuning_embedded": "perhaps"}, "'target_tuning_embedded' is of type str"),
+    ],
+)
+def test_a_role_tells_what_is_wrong_with_its_arguments_before_it_does_anything(host, role, variables, told):
+    secret = {"vault_loadgen_token": "a-secret-of-this-test"} if variables else {}
+    said = play(host, "include_role", f"name={role}", "--check", **secret | variables)
+
+    assert told in said
+    assert "CHANGED" not in said
+    assert not said.endswith("\n0")

@@ -115,6 +115,7 @@ class Fleet:
                 "think": asked.think,
                 "loops": 1000,
                 "hold": asked.hold,
+                "transport": {"headers": {"X-Rehearsal": "yes"}},
             },
             "coordinator_environment": {"LOADGEN_COORD_EXPECT": f"open_peak>={asked.connections} failed<=0"},
             "target_tuning_connections": asked.connections,

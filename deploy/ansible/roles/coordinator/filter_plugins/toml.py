@@ -1,0 +1,53 @@
+"""The filter `to_toml`, which ansible-core does not bring: a dictionary as a TOML document.
+
+Tables inside it are written inline, so that a plan with phases, sessions or headers is one line for each of its keys.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+BARE = re.compile(r"[A-Za-z0-9_-]+")
+"""A key that needs no quotes."""
+
+
+class FilterModule:
+    """What Ansible looks for in a file of filters."""
+
+    def filters(self) -> dict[str, Callable[[Any], str]]:
+        """The filters by their names."""
+        return {"to_toml": to_toml}
+
+
+def to_toml(document: Any) -> str:
+    """The document's text; what TOML can't say raises an AnsibleFilterError that names its key."""
+    if not isinstance(document, Mapping):
+        raise AnsibleFilterError(f"{document!r} is no table of keys and values")
+    return "".join(f"{_key(key)} = {_value(value, str(key))}\n" for key, value in document.items())
+
+
+def _value(value: Any, at: str) -> str:
+    if isinstance(value, Mapping):
+        pairs = (f"{_key(key)} = {_value(inner, f'{at}.{key}')}" for key, inner in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_value(inner, f'{at}[{place}]') for place, inner in enumerate(value))}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str):
+        return _text(value)
+    raise AnsibleFilterError(f"`{at}` is {value!r}, which TOML has no word for; give it a value or leave it out")
+
+
+def _key(key: Any) -> str:
+    return str(key) if BARE.fullmatch(str(key)) else _text(key)
+
+
+def _text(value: Any) -> str:
+    """A basic string, which JSON's is but for DEL."""
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")

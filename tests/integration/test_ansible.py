@@ -59,6 +59,21 @@ def play(host: str, module: str, arguments: str, *options: str, **variables: obj
     return f"{done.stdout}{done.stderr}{done.returncode}"
 
 
+@pytest.mark.parametrize(
+    ("inventory", "allowed"),
+    [
+        ("{all: {vars: {fleet_network: 10.20.0.0/16}, children: {target: {hosts: {realtime: }}}}}", "10.20.0.0/16"),
+        ("{all: {children: {target: {hosts: {realtime: {ansible_host: 10.114.0.2}}}}}}", "10.114.0.2"),
+    ],
+)
+def test_agents_may_load_the_network_of_the_inventory_or_the_target_alone(tmp_path, inventory, allowed):
+    (tmp_path / "fleet.yml").write_text(inventory)
+    said = play("realtime", "debug", "var=agent_allow_target", "-i", str(tmp_path / "fleet.yml"))
+
+    assert said.count("- ") == 1
+    assert f"- {allowed}\n" in said
+
+
 def test_a_plan_with_tables_in_it_is_laid_down_as_it_was_said(tmp_path):
     plan = {
         "target": "ws://127.0.0.1:9505/v1/realtime?project=console&channels[]=files",

@@ -82,7 +82,7 @@ class Sampler:
         self._pongs[row.second] = row.fleet.rates["pongs"]
         for old in [second for second in self._pongs if second <= row.second - 2 * self._window]:
             del self._pongs[old]
-        answered = sum(self._pongs.get(row.second - back, 0) for back in range(self._window))
+        answered = sum(self._pongs.get(row.second - back, 0) for back in range(min(self._window, row.second + 1)))
         return min(row.fleet.ledger.open, answered)
 
 

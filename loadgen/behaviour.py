@@ -24,7 +24,7 @@ class Loop(_Behaviour, frozen=True, forbid_unknown_fields=True, kw_only=True, ta
 
     ping: Literal["protocol", "app", "none"] = "protocol"
     think: Positive = 30.0
-    loops: Annotated[int, msgspec.Meta(ge=0)] = 1000
+    loops: Annotated[int, msgspec.Meta(ge=0, le=10**12)] = 1000
 
 
 class PythonSession(_Behaviour, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="python"):

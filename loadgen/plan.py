@@ -62,10 +62,10 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """A ws:// or wss:// URL."""
     rate: Positive = 2000.0
     """Arrivals per second over the whole fleet."""
-    max: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
+    max: Annotated[int, msgspec.Meta(ge=1, le=MOST_ARRIVALS)] = 1_000_000
     """Connections started in all; more than fleet or target can hold is legal."""
     arrival: Literal["uniform", "poisson"] = "uniform"
-    seed: int = 0
+    seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] = 0
     """Of everything random: Poisson arrivals, the choice of sessions and, with the number, each session's generator."""
     hold: NotNegative | Literal["sessions"] = 60.0
     """How long the plateau is held after the last arrival; `sessions`: until every session is over."""
@@ -73,7 +73,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """The run is drained after so long, whatever else it was to do; 0: never."""
     think: Positive = 30.0
     """The think time of the loop; one ping a turn."""
-    loops: Annotated[int, msgspec.Meta(ge=0)] = 1000
+    loops: Annotated[int, msgspec.Meta(ge=0, le=MOST_ARRIVALS)] = 1000
     """Turns of the loop; then the connection closes normally."""
     ping: Literal["protocol", "app", "none"] = "protocol"
     """A PING frame, the text `{"type":"ping"}` (Appwrite), or a silent loop as in the reference run."""

@@ -49,6 +49,8 @@ def read_plan(path: Path) -> Plan:
         raise PlanError(f"{path}: {error.strerror}; give the path of a plan file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PlanError(f"{path}: {error}") from error
+    except RecursionError as error:
+        raise PlanError(f"{path}: nests too deeply; no plan has more than a few levels") from error
     try:
         return _plan_of(document, path.parent)
     except (msgspec.ValidationError, PlanError) as error:

@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 
 from loadgen.behaviour import Loop, PythonSession, Script
 from loadgen.client import Client
-from loadgen.phases import Phase
+from loadgen.phases import HIGHEST, MOST_ARRIVALS, Phase
 from loadgen.plan import Plan, Target, Transport
 from loadgen.script import Connect, Foreach, Send, Think
 
 SOURCE = 'async def session(user):\n    await user.think(1)  # \u2026 "quoted"\n'
 SHA256 = sha256(SOURCE.encode()).hexdigest()
-positive = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
+positive = st.floats(min_value=0, exclude_min=True, max_value=HIGHEST)
 weights = st.floats(0.1, 100)
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 urls = st.integers(1, 65_535).map("ws://127.0.0.1:{}/v1/realtime?channels[]=files".format)
@@ -36,13 +36,13 @@ _free = st.builds(
     Plan,
     target=urls,
     rate=positive,
-    max=st.integers(1, 2**62),
+    max=st.integers(1, MOST_ARRIVALS),
     arrival=st.sampled_from(("uniform", "poisson")),
     seed=st.integers(-(2**63), 2**63 - 1),
-    hold=st.floats(min_value=0, allow_infinity=False) | st.just("sessions"),
-    stop_after=st.floats(min_value=0, allow_infinity=False),
+    hold=st.floats(min_value=0, max_value=HIGHEST) | st.just("sessions"),
+    stop_after=st.floats(min_value=0, max_value=HIGHEST),
     think=positive,
-    loops=st.integers(0, 2**62),
+    loops=st.integers(0, MOST_ARRIVALS),
     ping=st.sampled_from(("protocol", "app", "none")),
     clients=st.lists(st.builds(Client, name=_names, weight=weights), max_size=2, unique_by=lambda one: one.name).map(
         tuple

@@ -68,6 +68,12 @@ WRONG = {
     "a think time of zero": ("think = 0", "think"),
     "an endless think time": ("think = inf", "think"),
     "negative loops": ("loops = -1", "loops"),
+    "more arrivals than there can be": ("max = 1_000_000_000_001", "max"),
+    "a rate beyond all": ("rate = 1e300", "rate"),
+    "a hold beyond all": ("hold = 1e10", "hold"),
+    "a think time beyond all": ("think = 1e26", "think"),
+    "loops that no wire carries": (f"loops = {2**70}", "loops"),
+    "a seed that no wire carries": (f"seed = {2**70}", "seed"),
     "an unknown arrival": ("arrival = 'bunched'", "arrival"),
     "an unknown ping": ("ping = 'pong'", "ping"),
     "a table for a value": ("[rate]\nper = 'second'", "rate"),
@@ -84,7 +90,7 @@ def test_a_plan_that_cannot_be_run_is_a_plan_error_naming_file_and_key(plan_file
     assert key in str(caught.value).replace(str(path), "")
 
 
-@pytest.mark.parametrize("content", ["rate 2000", "rate = 1\nrate = 2", "[", b"target = '\xff'"])
+@pytest.mark.parametrize("content", ["rate 2000", "rate = 1\nrate = 2", "[", b"target = '\xff'", "a = " + "[" * 9999])
 def test_what_is_not_toml_is_a_plan_error_naming_the_file(plan_file, content):
     path = plan_file(content)
     with pytest.raises(PlanError) as caught:

@@ -52,6 +52,12 @@ def test_what_need_not_ping_is_not_called_verified(plan):
     assert sample.fleet["verified"] is None
 
 
+def test_no_second_before_the_first_is_looked_at_however_long_the_think_time():
+    (sample,) = samples(Plan(max=1000, rate=10.0, think=1e9), opened(0, 10, held=10))
+
+    assert sample.fleet["verified"] == 10
+
+
 def test_of_several_loops_the_shortest_think_time_counts():
     loops = (Loop(name="a", think=30.0), Loop(name="b", think=4.5))
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, NoReturn
 import click
 
 from loadgen.errors import OperatorError
+from loadgen.streams import Outlet, settle
 from loadgen.version import VERSION
 
 SECONDS_PER = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -105,6 +106,7 @@ def run_command(command: click.Command, program: str) -> NoReturn:
 
     Every option also reads `LOADGEN_<COMMAND>_<OPTION>` from the environment.
     """
+    outlet = settle()
     prefix = program.upper().replace("-", "_")
     command = click.version_option(VERSION, prog_name=program)(command)
     try:
@@ -118,7 +120,15 @@ def run_command(command: click.Command, program: str) -> NoReturn:
         sys.exit(_say(program, str(mistake), mistake.exit_code))
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(_flushed(program, outlet, code if isinstance(code, int) else 0))
+
+
+def _flushed(program: str, outlet: Outlet | None, code: int) -> int:
+    """The exit code once all output is out; that some of it could not be written is no success."""
+    sys.stdout.flush()
+    if outlet is None or outlet.failure is None:
+        return code
+    return code or _say(program, f"standard output: {outlet.failure.strerror}; not all of it was written", 2)
 
 
 def _say(program: str, text: str, code: int) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.processes import Command, agent, command, coordinator, free_port, run
+from tests.processes import BIN, Command, agent, command, coordinator, free_port, run
 
 COORD, AGENT, TARGET, TUNE, REPORT = (f"loadgen-{name}" for name in ("coord", "agent", "target", "tune", "report"))
 
@@ -122,6 +122,31 @@ def test_a_mistake_is_one_line_and_exit_code_2(files: Path, busy: int, program, 
 def test_a_mistake_in_the_environment_is_told_like_one_on_the_command_line():
     ended = run(COORD, env={**os.environ, "LOADGEN_COORD_RATE": "fast"})
     one_line(ended, 2, COORD, "--rate", "'fast'")
+
+
+CARELESS = {
+    "nobody reads": ("| true", 0),
+    "all closed": ("<&- >&- 2>&-", 0),
+    "a full disk": (">/dev/full", 2),
+    "an encoding without dashes": (">/dev/null", 0),
+}
+
+
+@pytest.mark.parametrize(("streams", "code"), CARELESS.values(), ids=CARELESS)
+@pytest.mark.parametrize("program", [f"{COORD} --dry-run", f"{TUNE} check --connections 1", "a run"])
+def test_whoever_reads_the_output_or_not_the_exit_code_is_of_what_was_done(tmp_path, program, streams, code):
+    """Nor does a run end, or a socket take the place of standard output, since nobody reads it."""
+    if program == "a run":
+        program = f"{COORD} --local 1 --with-target --max 5 --hold 0 --json --listen 127.0.0.1:0 --out {tmp_path}"
+        program += f" ws://127.0.0.1:{free_port()}/v1/realtime"
+    line = f"set -o pipefail; {BIN}/{program} {streams}"
+    narrow = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ended = subprocess.run(["bash", "-c", line], check=False, capture_output=True, text=True, env=narrow)
+
+    assert ended.returncode == code, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ("No space left" in ended.stderr) is (code == 2)
+    assert len(list(tmp_path.glob("*/summary.json"))) == (COORD in program and "--local" in program)
 
 
 def test_a_fleet_that_nobody_joins_is_exit_code_3(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 LOADGEN = (
-    "version errors whereabouts allowance",
+    "version errors streams whereabouts allowance",
     "histogram arrivals frames handshake appwrite wheel drain capacity phases template pattern",
     "script jsonpath",
     "behaviour chance client stretch soundness",

@@ -20,7 +20,7 @@ from coordinator.words import count, seconds
 from loadgen.errors import OperatorError
 from loadgen.wire import from_wire
 
-NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
 AT_ONCE = 2
 """Archives that are packed at the same time: packing takes a core, and the run needs it more."""
 WITHIN = 30.0

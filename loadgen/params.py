@@ -5,6 +5,7 @@ import re
 import sys
 from ipaddress import ip_address
 from typing import NamedTuple, NoReturn
+from urllib.parse import SplitResult, urlsplit
 
 import click
 
@@ -39,6 +40,17 @@ def seconds_of(text: str) -> float:
     if match is None:
         raise ValueError(f"{text!r} is not a duration; write 30, 30s, 5m or 1h")
     return float(match[1]) * SECONDS_PER[match[2]]
+
+
+def base_of(url: str) -> SplitResult | None:
+    """The parts of an http:// or https:// URL whose host can be dialed; None when it is none."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna")  # a ValueError where a label is too long or empty
+        dialable = parts.scheme in ("http", "https") and host and parts.port != 0 and not re.search(r"\s", url)
+    except ValueError:  # a port over 65535, a bracket without its other
+        return None
+    return parts if dialable else None
 
 
 class DurationType(click.ParamType[float]):

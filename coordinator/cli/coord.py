@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import Any, get_args
-from urllib.parse import urlsplit
 
 import click
 import uvloop
@@ -17,7 +16,7 @@ from coordinator.run import OnLoss
 from coordinator.watch import Watched
 from coordinator.words import one_line
 from loadgen.errors import OperatorError, PlanError
-from loadgen.params import DURATION, ENDPOINT, HOLD, RATE, run_command
+from loadgen.params import DURATION, ENDPOINT, HOLD, RATE, base_of, run_command
 from loadgen.plan import TARGET, Plan
 from loadgen.planfile import to_toml
 from loadgen.target_url import TargetUrl
@@ -36,8 +35,7 @@ class WatchedType(click.ParamType[Watched]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Watched:
         """Both parts, neither of them empty."""
         name, _, url = str(value).partition("=")
-        parts = urlsplit(url)
-        if not name or parts.scheme not in ("http", "https") or not parts.hostname:
+        if not name or base_of(url) is None:
             self.fail(f"{value!r} is not NAME=URL; write for example server=http://10.0.0.2:9100/metrics", param, ctx)
         return Watched(one_line(name, 40), url)
 

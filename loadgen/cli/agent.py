@@ -22,7 +22,7 @@ from loadgen.errors import OperatorError
 from loadgen.metrics import registry_of, render
 from loadgen.monitor import machine_registry
 from loadgen.notify import notify
-from loadgen.params import DURATION, ENDPOINT, Endpoint, run_command
+from loadgen.params import DURATION, ENDPOINT, Endpoint, base_of, run_command
 from loadgen.permit import Permit
 from loadgen.settings import Settings
 from loadgen.sources import local_addresses_exist, parse_ports, parse_sources
@@ -114,12 +114,8 @@ def _trust(coordinator: str, ca: Path | None, fingerprint: str) -> Trust:
 
 def _base_url(text: str) -> str:
     url = text.rstrip("/")
-    try:
-        parts = urlsplit(url)
-        dialable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port over 65535, a bracket without its other
-        dialable = False
-    if not dialable:
+    parts = base_of(url)
+    if parts is None or parts.query or parts.fragment or "@" in parts.netloc:
         raise click.BadParameter(f"{text!r} is not a URL; write http://HOST:8091", param_hint="--coordinator")
     return url
 

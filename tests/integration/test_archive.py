@@ -65,7 +65,18 @@ def test_a_run_directory_comes_as_one_archive(coord):
 
 
 @pytest.mark.parametrize(
-    "name", ["link", "nothing", "..", "%2e%2e", "..%2fsecret", "%2e%2e%2fsecret", ".", "published%2f..%2f..%2fsecret"]
+    "name",
+    [
+        "link",
+        "nothing",
+        "..",
+        "%2e%2e",
+        "..%2fsecret",
+        "%2e%2e%2fsecret",
+        ".",
+        "published%2f..%2f..%2fsecret",
+        "a" * 256,
+    ],
 )
 def test_a_name_leads_nowhere_else(coord, name):
     assert fetch(f"{coord.url}/runs/{name}.tar.gz")[0] == 404

@@ -93,6 +93,10 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int, program: str, *
         (AGENT, "--coordinator http://", ["--coordinator", "write http://"]),
         (AGENT, "--coordinator http://127.0.0.1:99999", ["--coordinator", "write http://"]),
         (AGENT, "--coordinator http://[::1", ["--coordinator", "write http://"]),
+        (AGENT, "--coordinator http://a?x", ["--coordinator", "write http://"]),
+        (AGENT, "--coordinator http://{long}:8091", ["--coordinator", "write http://"]),
+        (COORD, "--watch x=http://[::1", ["--watch", "NAME=URL"]),
+        (COORD, "--watch x=http://a:99999/", ["--watch", "NAME=URL"]),
         (AGENT, "--ports 5", ["'5'", "MIN-MAX"]),
         (AGENT, "--ports 2000-1999", ["backwards", "1999-2000"]),
         (AGENT, "--source here", ["'here'", "write 10.0.0.5"]),
@@ -113,7 +117,7 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int, program: str, *
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(files: Path, busy: int, program, options, words):
-    arguments = [option.format(files=files, busy=busy) for option in options.split()]
+    arguments = [option.format(files=files, busy=busy, long="x" * 64) for option in options.split()]
     ended = run(program, *arguments, cwd=files)
     one_line(ended, 2, program, *(word.format(files=files, busy=busy) for word in words))
     assert not (files / "runs").exists()

@@ -114,7 +114,7 @@ async def conduct(settings: Settings) -> int:
 
 @contextmanager
 def _signals(run: Run, ahead: float) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM drains, the second stops, a third waits for nobody."""
+    """The first Ctrl-C, SIGTERM or end of the terminal drains, the second stops, a third waits for nobody."""
     loop, heard = asyncio.get_running_loop(), 0
 
     def hear() -> None:
@@ -122,7 +122,9 @@ def _signals(run: Run, ahead: float) -> Iterator[None]:
         heard += 1
         (run.drain if heard == 1 else run.stop)(monotonic() + ahead)
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup's
+        numbers.append(signal.SIGHUP)
     for number in numbers:
         loop.add_signal_handler(number, hear)
     try:

@@ -255,6 +255,15 @@ async def test_paths_that_change_something_need_the_token_and_mistakes_are_one_l
         assert coord.lines[-1].startswith("run directory: ")
 
 
+async def test_the_end_of_the_terminal_stops_as_ctrl_c_does(tmp_path):
+    async with Coordinator(tmp_path, "--agents", "2") as coord:
+        await coord.shown("waiting for agents")
+        coord.process.send_signal(signal.SIGHUP)
+
+        assert await coord.end() == 130
+        assert json.loads((coord.folder / "summary.json").read_text())["verdict"] == "stopped"
+
+
 async def test_ctrl_c_drains_and_what_stood_before_could_be_asked_for(tmp_path, http):
     async with Coordinator(tmp_path, "--max", "400", "--rate", "200", "--agents", "2") as coord:
         agents = [WireAgent(coord.url, name) for name in ("a", "b")]

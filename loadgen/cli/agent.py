@@ -19,6 +19,7 @@ from loadgen.agent import Agent
 from loadgen.control import Trust, trust_in
 from loadgen.door import Bounds, Door
 from loadgen.errors import OperatorError
+from loadgen.histogram import MOST
 from loadgen.metrics import registry_of, render
 from loadgen.monitor import machine_registry
 from loadgen.notify import notify
@@ -29,6 +30,8 @@ from loadgen.sources import local_addresses_exist, parse_ports, parse_sources
 from loadgen.token import Token, exposure
 
 log = logging.getLogger("loadgen.agent")
+MOST_WORKERS = 1000
+"""Each takes a few descriptors of the agent's."""
 MOST_SCRAPES = 50.0
 """How often a second its metrics may be asked for."""
 
@@ -46,11 +49,11 @@ MOST_SCRAPES = 50.0
 )  # fmt: skip
 @click.option("--name", default="", show_default="host name", help="What reports and metrics call this agent.")
 @click.option(
-    "--workers", type=click.IntRange(min=1), show_default="one per core, more where descriptors demand it",
+    "--workers", type=click.IntRange(1, MOST_WORKERS), show_default="one per core, more where descriptors demand it",
     help="Worker processes.",
 )  # fmt: skip
 @click.option(
-    "--max-connections", type=click.IntRange(min=1), show_default="what the plan says, or 64000",
+    "--max-connections", type=click.IntRange(1, MOST), show_default="what the plan says, or 64000",
     help="Most connections open at once.",
 )  # fmt: skip
 @click.option("--source", multiple=True, metavar="IP", help="Addresses or ranges to connect from; repeatable.")

@@ -105,6 +105,8 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int, program: str, *
         (AGENT, "--token-file {files}/empty", ["--token-file", "is empty"]),
         (AGENT, "--allow-target 10.0.0.0/99", ["--allow-target", "10.0.0.0/99"]),
         (AGENT, "--workers 0", ["--workers"]),
+        (AGENT, "--workers 5000", ["--workers", "1<=x<=1000"]),
+        (AGENT, "--max-connections 99999999999999999999", ["--max-connections"]),
         (TARGET, "--vice evil", ["'evil'", "refuse, slow-accept"]),
         (TARGET, "--vice reset=x", ["'x'", "not a duration"]),
         (TARGET, "--vice refuse=1", ["'refuse'", "takes no value"]),

@@ -185,7 +185,7 @@ class Engagement:
             refusal=self._refusal,
             max_connections=self._settings.most,
             limits=self._limits if self._running is None else (),
-            finished=self.pool.finished or (self._over and self._running is None),
+            finished=self.pool.finished or (self._running is None and (self._over or self._draining)),
             gate=self.pool.gate,
             workers=self.pool.vitals(),
             agent_cpu_s=process_time(),

@@ -166,6 +166,7 @@ class Conductor:
             listen=listen, expectations=tuple(one.expr for one in settings.expectations),
             tsung_log=settings.tsung_log, local=names_of(settings.local),
         )  # fmt: skip
+        self._server.seconds = self._folder.seconds.since
         self._journal = Journal.begin(self._folder.path, head)
         for word, arguments in self._early:
             self._journal.record(word, arguments)
@@ -177,6 +178,7 @@ class Conductor:
         self._server.resuming = True
         self._journal = Journal.go_on(path)
         self._folder = RunDir.reopen(path, self._settings.plan, head.started)
+        self._server.seconds = self._folder.seconds.since
 
     async def go_on(self, path: Path, head: Head) -> None:
         """Says to the run again whatever was said to it, and then lets the agents speak."""
@@ -273,7 +275,8 @@ class Conductor:
             self._show(now)
 
     def _write(self, entry: Entry, now: float) -> None:
-        self._server.add_row(entry.row, self._folder.write_entry(entry))
+        self._folder.write_entry(entry)
+        self._server.add_row(entry.row)
         self._log_for_tsung(entry, now)
 
     def _log_for_tsung(self, entry: Entry, now: float) -> None:

@@ -21,16 +21,16 @@ from loadgen.version import VERSION
 class Live:
     """Turns a run into a feed. `describe` gives the run as it stands, as /v1/run has it.
 
-    `life` tells this coordinator from one before it that told of the same run: their events are numbered differently.
+    `edition` tells this coordinator's feed from that of one before it, whose run it took up: their events differ.
     """
 
-    def __init__(self, run: Run, describe: Callable[[Run, float], dict[str, Any]], life: str) -> None:
+    def __init__(self, run: Run, describe: Callable[[Run, float], dict[str, Any]], edition: str) -> None:
         self._run = run
         self._describe = describe
         self._sampler = Sampler(run.plan)
         self._chronicle = Chronicle()
         self._shown: tuple[str, int] = ("", 0)
-        self.feed = Feed(f"{run.key}.{life}", msgspec.json.encode(head(run)))
+        self.feed = Feed(f"{run.key}-{edition}", msgspec.json.encode(head(run)))
 
     def look(self, now: float) -> bool:
         """Tells what changed; whether there is anything new to tell."""

@@ -19,6 +19,7 @@ from coordinator.appender import Appender
 from coordinator.publicplan import public_plan
 from coordinator.readings import Reading
 from coordinator.run import Run
+from coordinator.secondsfile import SecondsFile
 from coordinator.timeline import Entry
 from coordinator.words import clean_name, traceback_file
 from loadgen.errors import OperatorError
@@ -44,7 +45,8 @@ class RunDir:
         self._appenders: dict[str, Appender] = {}
         (path / "agents").mkdir(exist_ok=True)
         (path / "plan.toml").write_bytes(to_toml(plan))
-        self._seconds = Appender(path / "seconds.ndjson")
+        self.seconds = SecondsFile(path / "seconds.ndjson")
+        """The settled seconds."""
         self._histograms = Appender(path / "histograms.hlog")
         self._histograms.append(_log_head(started))
 
@@ -102,14 +104,12 @@ class RunDir:
         }
         self._replace("run.json", msgspec.json.format(msgspec.json.encode(facts), indent=2))
 
-    def write_entry(self, entry: Entry) -> bytes:
-        """Appends a settled second and its histograms; returns the row's JSON."""
-        line = msgspec.json.encode(entry.row)
+    def write_entry(self, entry: Entry) -> None:
+        """Appends a settled second and its histograms."""
         with self._tolerating("seconds.ndjson"):
-            self._seconds.append(line + b"\n")
+            self.seconds.append(entry.row.second, msgspec.json.encode(entry.row) + b"\n")
         with self._tolerating("histograms.hlog"):
             self._histograms.append(_log_lines(entry.row.second, entry.fresh))
-        return line
 
     def write_tsung(self, data: bytes) -> None:
         """Appends to tsung.log."""
@@ -166,7 +166,8 @@ class RunDir:
 
     def close(self) -> None:
         """Closes its files."""
-        for appender in (self._seconds, self._histograms, *self._appenders.values()):
+        self.seconds.close()
+        for appender in (self._histograms, *self._appenders.values()):
             appender.close()
 
 

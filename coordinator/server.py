@@ -4,7 +4,7 @@ import asyncio
 import json
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import inf
 from pathlib import Path
 from secrets import token_hex
@@ -41,8 +41,6 @@ MOST_BYTES = 64 << 20
 """The largest body that is read: some hundred unacknowledged seconds, each with timings of sessions' own."""
 WORK_OF = 10
 """Seconds over which the coordinator's own CPU is told."""
-KEPT_SECONDS = 3600
-"""Rows that /v1/run/seconds can still hand out; seconds.ndjson has them all."""
 
 Message = TypeVar("Message")
 
@@ -64,14 +62,15 @@ class Server:
         self._run = run
         self._clock = clock
         self._gate = Gate(token, public=public)
-        self._rows: dict[int, bytes] = {}
+        self.seconds: Callable[[int], Iterable[bytes]] = lambda _: ()
+        """Reads again the settled seconds from a number on, as lines of JSON; there are none before the run starts."""
         self._lines: dict[str, asyncio.BaseTransport] = {}
         """The connection on which each agent last spoke."""
         self._work = deque([(clock(), process_time())], maxlen=WORK_OF)
         """The time and the CPU seconds of this process by then, at each of the last settled seconds."""
         self.resuming = False
         """Whether the run is being taken up from its journal, and may be told nothing yet."""
-        self.live = Live(run, describe, token_hex(2))
+        self.live = Live(run, describe, token_hex(3))
         self._viewers = Viewers(self.live.feed)
         self._registry = registry_of(self._readings)
         self._joins = Allowance(MOST_JOINS)
@@ -118,13 +117,10 @@ class Server:
             del self._lines[agent]
         return ended
 
-    def add_row(self, row: Row, line: bytes) -> None:
-        """Takes a settled second, and its JSON to be asked for."""
+    def add_row(self, row: Row) -> None:
+        """Takes a settled second."""
         self.live.second(row)
         self._work.append((self._clock(), process_time()))
-        self._rows[row.second] = line
-        if len(self._rows) > KEPT_SECONDS:
-            del self._rows[next(iter(self._rows))]
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -175,8 +171,7 @@ class Server:
         since = request.query.get("since", "0")
         if not since.lstrip("-").isdecimal():
             return _error(400, f"since={since!r} is not a number of a second")
-        rows = [self._rows[number] for number in sorted(self._rows) if number >= int(since)]
-        return _reply(b'{"seconds":[' + b",".join(rows) + b"]}")
+        return _reply(b'{"seconds":[' + await asyncio.to_thread(lambda: b",".join(self.seconds(int(since)))) + b"]}")
 
     async def _show_tsung_status(self, _: web.Request) -> web.Response:
         now, (then, worked) = self._clock(), self._work[0]

@@ -46,14 +46,14 @@ LOADGEN = (
     "cli cli.*",
 )
 COORDINATOR = (
-    "words feed hearing blame bars markup pauses hosts readings publicplan tsung tsung.element",
+    "words packed hearing blame bars markup pauses hosts readings publicplan tsung tsung.element",
     "tsung.document tsung.options tsung.servers tsung.clients tsung.load",
     "tsung.request",
     "tsung.steps",
     "tsung.sessions tsung.silence",
     "tsung.cast",
     "tsung.configuration",
-    "expect member news outline stages timeline",
+    "feed expect member news outline stages timeline",
     "roster course",
     "sharing vigil",
     "run report sample tsunglog discovery",
@@ -61,6 +61,7 @@ COORDINATOR = (
     "live",
     # up to here all is pure
     "appender",
+    "secondsfile",
     "certificate checks rundir journal display events pages controls watch",
     "htmlreport compare",
     "archive formats",

@@ -19,4 +19,6 @@ def machines_of(run: Facts) -> list[tuple[Facts, list[str]]]:
 
 def plain(value: Any) -> str:
     """A setting as text."""
-    return " ".join(str(part) for part in value) if isinstance(value, list) else "–" if value is None else str(value)
+    return (
+        " ".join(str(part) for part in value) if isinstance(value, list) else "–" if value in (None, "") else str(value)
+    )

@@ -14,7 +14,7 @@ from coordinator.blame import culprit
 from coordinator.hosts import machines_of, plain
 from coordinator.markup import Html, join, table, tag
 from coordinator.pauses import Pauses
-from coordinator.proof import Proof, proof_of
+from coordinator.proof import Proof, asked_in, proof_of
 from coordinator.readings import Reading
 from coordinator.report import laws, outcome
 from coordinator.rundir import RunRecord
@@ -109,6 +109,8 @@ def _fleet_columns(samples: Sequence[Sample]) -> Columns:
     columns: Columns = {
         name: [sample.fleet.get(name) for sample in samples] for name in (samples[0].fleet if samples else ())
     }
+    for end in dict.fromkeys(end for sample in samples for end in sample.ends):
+        columns[f"end {end}"] = [sample.ends.get(end, 0) for sample in samples]
     histograms = list(dict.fromkeys(name for sample in samples for name in sample.latencies))
     for name in histograms:
         for at, statistic in enumerate(STATISTICS):
@@ -173,7 +175,7 @@ def _top(record: RunRecord) -> Html:
 def _hero(record: RunRecord, proof: Proof) -> Html:
     summary = record.summary
     big = tag("p", count(summary["open_peak"]), " ", tag("span", "open at the peak", class_="unit"), class_="big")
-    under = f"of {count(summary['planned'])} planned, held for {seconds(summary['plateau_s'])}"
+    under = f"of {count(asked_in(summary))} planned, held for {seconds(summary['plateau_s'])}"
     limits = [tag("p", "It does not prove"), tag("ul", *(tag("li", text) for text in proof.does_not), class_="limits")]
     return tag(
         "section",
@@ -304,14 +306,20 @@ def _agents(summary: dict[str, Any]) -> Html:
             f"{agent['rss_peak_mb']:.0f}",
             agent["preflight"],
         )
-        for agent in summary["agents"]
+        for agent in _by_name(summary)
     ]
     head = ("agent", "status", "workers", "share", "launched", "opened", "failed", "lost", "late", "CPU s", "peak MB")
     return table("Agents", (*head, "preflight"), rows)
 
 
+def _by_name(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """The agents as people look for them: local-2 before local-10."""
+    parts = re.compile(r"(\d+)").split
+    return sorted(summary["agents"], key=lambda one: [(part.zfill(20)) for part in parts(one["name"])])
+
+
 def _agent_charts(summary: dict[str, Any]) -> Iterator[Html]:
-    for agent in summary["agents"]:
+    for agent in _by_name(summary):
         heading = tag("summary", f"Charts of {agent['name']}")
         yield tag("details", heading, tag("div", class_="charts"), data_agent=agent["name"])
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from coordinator.blame import culprit
 from coordinator.pauses import Pauses
 from coordinator.stages import rate_at
 from coordinator.timeline import Figures, Row
@@ -32,6 +33,8 @@ class Sample(msgspec.Struct):
     """AGENT_SERIES of each agent that reported."""
     invalid: list[str]
     """Why the second proves nothing; empty when it does."""
+    ends: dict[str, int] = {}
+    """How many connections failed, were closed or lost in it, by whose fault and why: `server: failed http_503`."""
 
 
 class Sampler:
@@ -73,7 +76,7 @@ class Sampler:
             name: [figures[statistic] for statistic in STATISTICS] for name, figures in row.fleet.histograms.items()
         }
         agents = {name: _agent(figures) for name, figures in row.agents.items()}
-        return Sample(row.second, fleet, latencies, agents, row.invalid)
+        return Sample(row.second, fleet, latencies, agents, row.invalid, _ends(row.fleet))
 
     def _verified(self, row: Row) -> int | None:
         """How many of the open connections answered a ping of late; None where nobody can tell."""
@@ -84,6 +87,15 @@ class Sampler:
             del self._pongs[old]
         answered = sum(self._pongs.get(row.second - back, 0) for back in range(min(self._window, row.second + 1)))
         return min(row.fleet.ledger.open, answered)
+
+
+def _ends(figures: Figures) -> dict[str, int]:
+    kinds = {"failed": figures.failed, "closed": figures.closed}
+    ends = {f"{culprit(why)}: {kind} {why}": number for kind, of in kinds.items() for why, number in of.items()}
+    for kind, of in kinds.items():
+        if figures.rates[kind] and not of:  # an older run directory does not say why
+            ends[f"unknown: {kind}"] = figures.rates[kind]
+    return ends | ({f"{culprit('lost')}: lost": figures.rates["lost"]} if figures.rates["lost"] else {})
 
 
 def _agent(figures: Figures) -> list[float | None]:

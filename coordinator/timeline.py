@@ -40,6 +40,10 @@ class Figures(msgspec.Struct, omit_defaults=True):
     """Resident bytes."""
     counters: dict[str, int] = {}
     """What sessions counted so far, by names of their own."""
+    failed: dict[str, int] = {}
+    """Why connections failed in this second alone."""
+    closed: dict[str, int] = {}
+    """Why connections were closed in this second alone."""
     timings: dict[str, dict[str, float]] = {}
     """What sessions timed in this second alone, by names of their own; in the form of the histograms."""
 
@@ -196,7 +200,8 @@ def _figures(ledger: Ledger, total: Tally, second: Second) -> Figures:
     rates |= {"failed": sum(tally.failed.values()), "closed": sum(tally.closed.values())}
     return Figures(
         ledger, rates, total.counts(), summaries(tally.histograms()), round(second.cpu_s, 3), second.rss,
-        counters=in_order(total.counters), timings=summaries(in_order(tally.timings)),
+        counters=in_order(total.counters), failed=dict(tally.failed), closed=dict(tally.closed),
+        timings=summaries(in_order(tally.timings)),
     )  # fmt: skip
 
 

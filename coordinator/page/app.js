@@ -69,7 +69,7 @@ function draw() {
   if (!dirty || !model || document.hidden) return;
   dirty = false;
   charts.show(model.fleet);
-  $("servers-section").hidden = model.watched.size === 0;
+  for (const id of ["servers-section", "servers-link"]) $(id).hidden = model.watched.size === 0;
   for (const [name, columns] of model.watched) {
     if (!servers.has(name)) servers.set(name, serverCharts($("servers"), name, model.invalid));
     servers.get(name).show(columns);

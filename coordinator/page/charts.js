@@ -11,6 +11,31 @@ const latency = (name, title) => ({
   series: PERCENTILES.map(([statistic, color]) => ({ column: `${name} ${statistic}`, label: statistic, color, thin: statistic === "max" })),
 });
 
+const FAULTS = { server: 2, network: 4, generator: 6, session: 3, nobody: 1 }; // whose fault it is tells the colour
+const DASHES = [null, [6, 4], [2, 3], [10, 3, 2, 3]]; // and the line tells which of the reasons it is
+const MOST_ENDS = 8;
+
+/** A line for each reason for which connections failed or ended: the most frequent ones, and one for all others. */
+function endsOf(columns) {
+  const total = new Map([...columns.series].filter(([name]) => name.startsWith("end "))
+    .map(([name, values]) => [name, values.reduce((sum, value) => sum + (value ?? 0), 0)]));
+  const names = [...total.keys()].sort((one, other) => total.get(other) - total.get(one));
+  const seen = {};
+  const series = names.slice(0, MOST_ENDS).map((name) => {
+    const [who, what] = name.slice("end ".length).split(/: (.*)/s);
+    seen[who] = (seen[who] ?? -1) + 1;
+    return { of: [name], label: `${what} (${who})`, color: FAULTS[who] ?? 5, dash: DASHES[seen[who] % DASHES.length] };
+  });
+  const others = names.slice(MOST_ENDS);
+  return others.length ? [...series, { of: others, label: `${others.length} other reasons`, color: 5, dash: DASHES[2] }] : series;
+}
+
+/** The values of a series: a column, or the sum of those that count something. */
+function valuesOf(columns, series) {
+  if (!series.of) return columns.column(series.column);
+  return columns.seconds.map((_, at) => series.of.reduce((sum, name) => sum + (columns.column(name)[at] ?? 0), 0));
+}
+
 /** The fleet's charts: which columns, in which colours, and how values are written. */
 export const FLEET = [
   { name: "connections", title: "Connections", show: count, series: [
@@ -18,21 +43,18 @@ export const FLEET = [
     { column: "verified", label: "verified alive", color: 3 },
     { column: "connecting", label: "connecting", color: 2 }] },
   { name: "arrivals", title: "Arrivals a second", show: count, series: [
-    { column: "asked", label: "asked", color: 5, dash: true },
+    { column: "asked", label: "asked", color: 5, dash: [6, 4] },
     { column: "launched", label: "achieved", color: 1 },
-    { column: "opened", label: "opened", color: 3 }] },
-  { name: "ends", title: "Failures and closes a second", show: count, series: [
-    { column: "failed", label: "failed", color: 2 },
-    { column: "closed", label: "closed", color: 1 },
-    { column: "lost", label: "lost", color: 4 },
-    { column: "late", label: "late", color: 5, dash: true }] },
+    { column: "opened", label: "opened", color: 3 },
+    { column: "late", label: "late", color: 2, dash: [2, 3] }] },
+  { name: "ends", title: "Failures and closes a second", show: count, series: endsOf },
   latency("handshake", "Handshake, dial to 101"),
   latency("ping_rtt", "Ping, due to pong"),
   latency("delivery", "Delivery, publish to receive"),
   { name: "messages", title: "Messages a second", show: count, series: [
     { column: "messages_received", label: "received", color: 1 },
     { column: "pings", label: "pings", color: 2 },
-    { column: "pongs", label: "pongs", color: 3, dash: true }] },
+    { column: "pongs", label: "pongs", color: 3, dash: [6, 4] }] },
   { name: "bytes", title: "Bytes a second", show: bytes, series: [
     { column: "bytes_sent", label: "sent", color: 2 },
     { column: "bytes_received", label: "received", color: 1 }] },
@@ -78,24 +100,25 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** One chart of some columns. `invalid` maps the seconds that prove nothing to why. */
+/** One chart of some columns. `invalid` maps the seconds that prove nothing to why; `over` is a run that is over. */
 export class Chart {
-  constructor(parent, definition, invalid, prefix = "chart") {
+  constructor(parent, definition, invalid, prefix = "chart", over = false) {
     this.definition = definition;
     this.invalid = invalid;
+    this.over = over;
     this.columns = null;
     this.index = null;
+    this.series = [];
+    this.values = [];
+    this.data = [[]];
     const id = `${prefix}-${definition.name}`;
-    this.values = definition.series.map(() => element("b"));
-    const legend = element("span", { class: "legend" }, ...definition.series.map((series, at) => element("span", {},
-      element("span", { class: `swatch k${series.color}${series.dash ? " dashed" : ""}`, "aria-hidden": "true" }),
-      `${series.label} `, this.values[at])));
+    this.legend = element("span", { class: "legend" });
     this.title = element("span", { class: "title", id }, definition.title + (definition.unit ? `, ${definition.unit}` : ""));
     this.where = element("span", { class: "key" });
     this.plot = element("div", { class: "plot", "aria-hidden": "true" });
     this.said = element("span", { class: "sr", "aria-live": "polite" });
     this.figure = element("figure", { class: "chart", tabindex: "0", "aria-labelledby": id, "data-chart": definition.name },
-      element("figcaption", {}, this.title, this.where, legend), this.plot, this.said);
+      element("figcaption", {}, this.title, this.where, this.legend), this.plot, this.said);
     parent.append(this.figure);
     this.figure.addEventListener("keydown", (event) => this.steer(event));
     new ResizeObserver(() => this.resize()).observe(this.plot);
@@ -104,7 +127,10 @@ export class Chart {
   /** Shows the columns as they stand; a chart that has nothing to show is hidden. */
   show(columns) {
     this.columns = columns;
-    const data = [columns.seconds, ...this.definition.series.map((series) => columns.column(series.column))];
+    const { series } = this.definition;
+    this.tells(typeof series === "function" ? series(columns) : series);
+    const data = [columns.seconds, ...this.series.map((one) => valuesOf(columns, one))];
+    this.data = data;
     const filled = data.slice(1).some((column) => column.some((value) => value !== null && value !== undefined));
     this.figure.hidden = !filled;
     this.figure.dataset.points = String(columns.seconds.length);
@@ -112,6 +138,19 @@ export class Chart {
     if (this.u) this.u.setData(data);
     else if (this.plot.clientWidth) this.make(data);
     this.tell();
+  }
+
+  /** Takes the series that are to be drawn; other ones than before need another legend and another plot. */
+  tells(series) {
+    const same = series.length === this.series.length && series.every((one, at) => one.label === this.series[at].label);
+    if (same && series.every((one, at) => String(one.of) === String(this.series[at].of))) return;
+    this.series = series;
+    this.values = series.map(() => element("b"));
+    this.legend.replaceChildren(...series.map((one, at) => element("span", {},
+      element("span", { class: `swatch k${one.color}${one.dash ? (one.dash[0] < 4 ? " dotted" : " dashed") : ""}`, "aria-hidden": "true" }),
+      `${one.label} `, this.values[at])));
+    this.u?.destroy();
+    this.u = null;
   }
 
   make(data) {
@@ -125,8 +164,8 @@ export class Chart {
       axes: [
         { ...axis, size: 28, values: (_, ticks) => ticks.map(clock), space: 60 },
         { ...axis, size: 62, incrs: this.definition.show === bytes ? POWERS : undefined, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : values(tick))) }],
-      series: [{}, ...this.definition.series.map((series) => ({
-        stroke: () => colorOf(series), width: series.thin ? 1 : 2, dash: series.dash ? [6, 4] : undefined,
+      series: [{}, ...this.series.map((series) => ({
+        stroke: () => colorOf(series), width: series.thin ? 1 : 2, dash: series.dash ?? undefined,
         fill: series.fill ? () => css("--soft") : undefined, points: { show: false }, spanGaps: false }))],
       hooks: { drawClear: [(u) => this.mark(u)], setCursor: [(u) => this.point(u.cursor.idx)] },
     }, data, this.plot);
@@ -151,14 +190,18 @@ export class Chart {
     this.tell();
   }
 
-  /** Writes the values at the cursor, or the newest. */
+  /** Writes the values at the cursor, or the newest; of a run that is over, where newest means little, the highest. */
   tell() {
     const seconds = this.columns.seconds;
     const at = this.index !== null && this.index < seconds.length ? this.index : seconds.length - 1;
     const pointed = this.index !== null;
     const why = pointed ? this.invalid.get(seconds[at]) : undefined;
     put(this.where, pointed ? `at ${clock(seconds[at])}${why ? `: ${why.join("; ")}` : ""}` : "");
-    this.definition.series.forEach((series, place) => put(this.values[place], this.definition.show(this.columns.column(series.column)[at])));
+    const { show } = this.definition;
+    this.series.forEach((_, place) => {
+      const values = this.data[place + 1];
+      put(this.values[place], pointed || !this.over ? show(values[at]) : `≤ ${show(values.reduce((most, value) => (value > most ? value : most), null))}`);
+    });
   }
 
   /** Arrow keys, Home and End move the cursor along the seconds; Escape lets go of it. */
@@ -174,7 +217,7 @@ export class Chart {
     }
     const at = Math.min(last, Math.max(0, to));
     this.u.setCursor({ left: this.u.valToPos(this.columns.seconds[at], "x"), top: HEIGHT / 3 });
-    const values = this.definition.series.map((series) => `${series.label} ${this.definition.show(this.columns.column(series.column)[at])}`);
+    const values = this.series.map((series, place) => `${series.label} ${this.definition.show(this.data[place + 1][at])}`);
     put(this.said, `${clock(this.columns.seconds[at])}: ${values.join(", ")}`);
   }
 
@@ -195,8 +238,8 @@ export class Chart {
 
 /** A group of charts over the same columns. */
 export class Charts {
-  constructor(parent, definitions, invalid, prefix) {
-    this.charts = definitions.map((definition) => new Chart(parent, definition, invalid, prefix));
+  constructor(parent, definitions, invalid, prefix, over = false) {
+    this.charts = definitions.map((definition) => new Chart(parent, definition, invalid, prefix, over));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.charts.forEach((chart) => chart.redraw()));
   }
 
@@ -210,10 +253,10 @@ export class Charts {
 }
 
 /** A heading and charts for a watched server. */
-export function serverCharts(parent, name, invalid) {
+export function serverCharts(parent, name, invalid, over = false) {
   const grid = element("div", { class: "charts" });
   parent.append(element("h3", {}, name), grid);
-  return new Charts(grid, SERVER, invalid, `server-${name}`);
+  return new Charts(grid, SERVER, invalid, `server-${name}`, over);
 }
 
 /** Sets a text only where it changed: whoever reads along is not disturbed. */
@@ -233,7 +276,7 @@ function histogram(title, bars) {
   const most = Math.max(...bars.map(([, number]) => number));
   const total = bars.reduce((sum, [, number]) => sum + number, 0);
   const svg = document.createElementNS(SVG, "svg");
-  const [first, last] = [bars[0][0], bars[bars.length - 1][0]];
+  const last = bars[bars.length - 1][0];
   svg.setAttribute("viewBox", "0 0 300 110");
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("role", "img");
@@ -248,6 +291,13 @@ function histogram(title, bars) {
     rect.append(label);
     svg.append(rect);
   });
-  const scale = element("p", { class: "key" }, `up to ${ms(first)} ms … ${ms(last)} ms`);
-  return element("div", {}, element("h3", {}, title), svg, scale);
+  const axis = element("p", { class: "key scale", "aria-hidden": "true" });
+  const step = Math.max(1, Math.ceil(bars.length / 5));
+  bars.forEach(([bound], at) => {
+    if ((bars.length - 1 - at) % step) return;
+    const tick = element("span", {}, `${Number(bound.toPrecision(2))}`);
+    tick.style.left = `${(100 * (at + 1)) / bars.length}%`;
+    axis.append(tick);
+  });
+  return element("div", {}, element("h3", {}, `${title}, ms`), svg, axis);
 }

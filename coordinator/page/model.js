@@ -51,6 +51,7 @@ export class Model {
   /** Takes one settled second. */
   take(sample) {
     const values = Object.entries(sample.fleet);
+    for (const [end, number] of Object.entries(sample.ends)) values.push([`end ${end}`, number]);
     for (const [name, figures] of Object.entries(sample.latencies)) {
       this.head.statistics.forEach((statistic, at) => values.push([`${name} ${statistic}`, figures[at]]));
     }

@@ -3,6 +3,7 @@
 import { put } from "./charts.js";
 import { bytes, clock, count, ms } from "./words.js";
 
+const FIGURES = ["opening", "CPU", "memory", "lag", "late", "heard"];
 const SILENT = 2.2; // seconds without a word from an agent that posts every second
 const $ = (id) => document.getElementById(id);
 
@@ -45,12 +46,13 @@ export function showState(now) {
 export function showHero(now, model) {
   const { ledger, totals } = now;
   put($("open"), count(ledger.open));
-  put($("planned"), count(ledger.planned));
+  const asked = ledger.planned - totals.relaunched; // the ledger counts who comes back as planned, too
+  put($("planned"), count(asked));
   const verified = model.fleet.column("verified").at(-1);
   const within = model.head.verified_within_s;
   put($("verified"), within === null ? "not verified: its sessions need not ping"
     : `${count(verified ?? 0)} verified alive: answered a ping within ${within} s`);
-  const part = ledger.planned ? Math.min(1, ledger.open / ledger.planned) : 0;
+  const part = asked ? Math.min(1, ledger.open / asked) : 0;
   $("progress-bar").style.transform = `scaleX(${part})`;
   $("progress").setAttribute("aria-valuenow", String(Math.round(100 * part)));
   const sum = (reasons) => Object.values(reasons).reduce((all, number) => all + number, 0);
@@ -58,6 +60,7 @@ export function showHero(now, model) {
     ["launched", count(ledger.launched)], ["not started", count(ledger.not_started)], ["connecting", count(ledger.connecting)],
     ["opened", count(ledger.opened)], ["accepted", count(ledger.accepted)], ["failed", count(sum(ledger.failed))],
     ["closed", count(sum(ledger.closed))], ["lost", count(ledger.lost)], ["late", count(ledger.late)],
+    ...(totals.relaunched ? [["launched again", count(totals.relaunched)]] : []),
     ["pings / pongs", `${count(totals.pings)} / ${count(totals.pongs)}`], ["messages received", count(totals.messages_received)],
     ["sent", bytes(totals.bytes_sent)], ["received", bytes(totals.bytes_received)], ["invalid seconds", count(model.invalid.size)],
     ...Object.entries(now.counters).map(([name, number]) => [name, count(number)])]);
@@ -120,18 +123,21 @@ export function showAgents(now, model, since, chosen, choose) {
     const last = (series) => columns?.column(series).at(-1) ?? null;
     const silent = agent.silent_s + since;
     const [health, word] = healthOf(agent, silent, now.state);
-    const [who, number, first, second, preflight] = button.children;
+    const [who, number, figures, preflight] = button.children;
     button.dataset.agent = agent.name;
     button.dataset.health = health;
     button.setAttribute("aria-expanded", String(agent.name === chosen));
     put(who.firstChild, agent.name);
     put(who.lastChild, word);
     put(number, `${count(agent.ledger.open)} open`);
-    put(first, `+${count(last("opened"))}/s · ${count(agent.ledger.late)} late · lag ${ms(last("loop_lag"))} ms`);
-    const cores = last("cores");
-    put(second, `CPU ${cores === null ? "–" : `${(100 * cores).toFixed(0)} %`} · ${bytes(last("rss"))} · heard ${silent < 1 ? "now" : `${silent.toFixed(0)} s ago`}`);
-    put(preflight, agent.refusal || agent.preflight);
-    preflight.hidden = !preflight.textContent;
+    const gone = agent.status === "lost";
+    const [cores, lag] = gone ? [null, null] : [last("cores"), last("loop_lag")];
+    const values = [gone ? "–" : `${count(last("opened"))}/s`, cores === null ? "–" : `${(100 * cores).toFixed(0)} %`,
+      gone ? "–" : bytes(last("rss")), lag === null ? "–" : `${ms(lag)} ms`, count(agent.ledger.late),
+      silent < 1 ? "now" : `${clock(silent)} ago`];
+    values.forEach((value, place) => put(figures.children[place].lastChild, value));
+    put(preflight, agent.refusal || agent.preflight || (agent.status === "joined" ? "preflight under way" : "preflight passed"));
+    preflight.dataset.passed = String(!agent.refusal && !agent.preflight);
   });
   while (list.childElementCount > now.agents.length) list.lastChild.remove();
 }
@@ -146,7 +152,8 @@ function newAgent(list, choose) {
     made.append(...children);
     return made;
   };
-  button.append(part("who", part("what"), part("health")), part("count"), part("small"), part("small"), part("preflight"));
+  const figures = FIGURES.map((name) => part("figure", `${name} `, document.createElement("b")));
+  button.append(part("who", part("what"), part("health")), part("count"), part("figures", ...figures), part("preflight"));
   button.addEventListener("click", () => choose(button.dataset.agent));
   const item = document.createElement("li");
   item.append(button);

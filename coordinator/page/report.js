@@ -8,7 +8,7 @@ const invalid = new Map(run.invalid);
 const all = [];
 
 function drawn(parent, definitions, series, prefix) {
-  const charts = new Charts(parent, definitions, invalid, prefix);
+  const charts = new Charts(parent, definitions, invalid, prefix, true);
   charts.show(columnsOf(run.seconds, series));
   all.push(charts);
 }
@@ -16,7 +16,7 @@ function drawn(parent, definitions, series, prefix) {
 drawn(document.getElementById("charts"), FLEET, run.fleet, "chart");
 drawBars(document.getElementById("bars"), run.bars);
 for (const [name, of] of Object.entries(run.watched)) {
-  const charts = serverCharts(document.getElementById("servers"), name, invalid);
+  const charts = serverCharts(document.getElementById("servers"), name, invalid, true);
   charts.show(columnsOf(of.seconds, of.series));
   all.push(charts);
 }

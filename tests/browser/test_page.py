@@ -70,6 +70,7 @@ def test_the_page_follows_a_run(tmp_path, page, shots, server):
             page.locator("#log", has_text="b is lost").wait_for()
             eventually(lambda: fact(page, "lost") == OPEN // 2, "half of them are lost")
             page.locator("#ends", has_text="generator").wait_for()
+            page.locator('#charts [data-chart="ends"] .legend', has_text="lost (generator)").wait_for()
             assert fact(page, "invalid seconds") > 0
             page.screenshot(path=shots / "agent-lost.png", full_page=True)
 
@@ -143,6 +144,24 @@ def test_another_run_on_the_same_port_starts_anew(tmp_path, page, server):
             shows(page, OPEN)
 
 
+def test_a_coordinator_that_takes_up_the_run_is_followed_from_its_first_second(tmp_path, page, server):
+    with followed(tmp_path, "--agents", "1", *RUN, server.ws) as first, agent(first.url):
+        page.goto(first.url)
+        shows(page, OPEN)
+        first.send(signal.SIGKILL)
+        first.end()
+        again = Command(command("loadgen-coord", "--resume", str(first.folder)))
+        try:
+            again.says("agents join at")
+            page.locator("#banner").wait_for(state="hidden")
+            second = get_json(f"{first.url}/v1/run/seconds")["seconds"][-1]["second"]
+            eventually(lambda: points(page) > second, "no second is missing")
+            shows(page, OPEN)
+        finally:
+            again.process.kill()
+            again.close()
+
+
 def test_what_agents_say_is_text_and_nothing_else(tmp_path, page, server):
     evil = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
     with followed(tmp_path, "--agents", "2", *RUN, server.ws) as coord:
@@ -171,7 +190,9 @@ def test_an_hour_of_seconds_is_drawn(tmp_path, page, server):
             document.querySelector("main").append(parent);
             const charts = new Charts(parent, FLEET, model.invalid, "test");
             const sample = (second) => ({ second, fleet: { open: second, launched: 1000, cpu_s: second / 2, rss: 1e8 },
-                latencies: { handshake: [1, 2, 3, 4 + second % 7] }, invalid: second % 100 ? [] : ["why"],
+                latencies: { handshake: [1, 2, 3, 4 + second % 7] },
+                ends: Object.fromEntries(Array.from({ length: 12 }, (_, at) => [`server: failed why_${at}`, at])),
+                invalid: second % 100 ? [] : ["why"],
                 agents: Object.fromEntries(Array.from({ length: 16 }, (_, at) => [`a${at}`, [second, second / 2]])) });
             for (let second = 0; second < 3700; second += 1) model.take(sample(second));
             charts.show(model.fleet);
@@ -183,9 +204,11 @@ def test_an_hour_of_seconds_is_drawn(tmp_path, page, server):
             await new Promise((done) => requestAnimationFrame(done));
             return { points: model.fleet.seconds.length, first: model.fleet.seconds[0],
                 cores: model.fleet.column("cores").at(-1), each: (performance.now() - begin) / 20,
-                shown: parent.querySelectorAll("canvas").length };
+                shown: parent.querySelectorAll("canvas").length,
+                ends: [...parent.querySelectorAll('[data-chart="ends"] .legend > span')].map((of) => of.textContent) };
         }""")
 
         assert (drawn["points"], drawn["first"], drawn["cores"]) == (3600, 120, 0.5)
-        assert drawn["shown"] == 5
+        assert drawn["shown"] == 6
+        assert drawn["ends"] == [*(f"failed why_{at} (server) {at}" for at in range(11, 3, -1)), "4 other reasons 6"]
         assert drawn["each"] < 250, "a second's worth of drawing takes a quarter of it at most, on a slow machine"

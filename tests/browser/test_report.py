@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import tarfile
 from pathlib import Path
 
 from tests.browser.watching import faults, followed
@@ -48,7 +49,13 @@ def test_past_runs_are_found_and_their_reports_opened(tmp_path, page):
     shutil.copytree(PUBLISHED, tmp_path / "published")
     with followed(tmp_path, "--agents", "1") as coord:
         page.goto(f"{coord.url}/runs")
-        assert faults(page) == []
+        for scheme in ("dark", "light"):
+            page.emulate_media(color_scheme=scheme)
+            assert faults(page) == []
+        with page.expect_download() as download:
+            page.locator("a", has_text="tar.gz").first.click()
+        with tarfile.open(download.value.path()) as archive:
+            assert "published/plan.toml" in archive.getnames()
         page.locator("a", has_text="published").first.click()
 
         page.locator(".proof", has_text="connections verified open").wait_for()

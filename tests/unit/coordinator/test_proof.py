@@ -62,7 +62,8 @@ def test_a_gap_ends_a_stretch():
 def test_what_went_wrong_is_not_proved():
     summary = SUMMARY | {
         "verdict": "stopped",
-        "planned": 2000,
+        "planned": 2500,
+        "relaunched": 500,
         "failed": {"refused": 3},
         "late": 7,
         "invalid_seconds": [{"second": number, "why": [f"a stalled for {number} ms"]} for number in (3, 4, 5, 9)],

@@ -6,8 +6,10 @@ from coordinator.pauses import Pauses
 from coordinator.run import Run
 from coordinator.sample import AGENT_SERIES, Sampler, asked, verified_within
 from loadgen.behaviour import Loop, PythonSession
+from loadgen.fanin import Second
 from loadgen.phases import Phase
 from loadgen.plan import Plan
+from loadgen.tally import Held, Tally
 from tests.unit.coordinator.fleet import opened, seconds, started
 
 
@@ -88,3 +90,24 @@ def test_nothing_is_asked_for_in_a_pause_and_everything_after_it():
     found = [asked(plan, plan.schedule.spans, (), pauses, second) for second in range(7)]
 
     assert found == [100, 50, 0, 0, 50, 100, 0]
+
+
+def test_what_ended_in_a_second_is_told_with_its_reason_and_whose_fault_it_is():
+    tally = Tally(launched=9, opened=5, lost=1, failed={"reset": 3, "no_fd": 1}, closed={"reset": 2, "drained": 1})
+
+    (sample,) = samples(Plan(max=1000), Second(0, tally, Held(0, 1)))
+
+    assert sample.ends == {
+        "server: failed reset": 3, "generator: failed no_fd": 1,
+        "server: closed reset": 2, "nobody: closed drained": 1, "generator: lost": 1,
+    }  # fmt: skip
+
+
+def test_an_older_run_directory_does_not_say_why_connections_ended():
+    run = Run(Plan(max=1000), 1)
+    (agent,) = started(run, ["a"])
+    run.post(agent, seconds(Second(0, Tally(launched=3, failed={"reset": 3}), Held())), run.start + 1.0)
+    (entry,) = run.tick(run.start + 1.0)
+    entry.row.fleet.failed = {}
+
+    assert Sampler(run.plan).take(entry.row).ends == {"unknown: failed": 3}

@@ -200,7 +200,7 @@ export class Chart {
     const { show } = this.definition;
     this.series.forEach((_, place) => {
       const values = this.data[place + 1];
-      put(this.values[place], pointed || !this.over ? show(values[at]) : `≤ ${show(values.reduce((most, value) => (value > most ? value : most), null))}`);
+      put(this.values[place], pointed || !this.over ? show(values[at]) : `≤ ${show(values.reduce((most, value) => (most === null || value > most ? value : most), null))}`);
     });
   }
 

@@ -134,7 +134,7 @@ export function showAgents(now, model, since, chosen, choose) {
     const [cores, lag] = gone ? [null, null] : [last("cores"), last("loop_lag")];
     const values = [gone ? "–" : `${count(last("opened"))}/s`, cores === null ? "–" : `${(100 * cores).toFixed(0)} %`,
       gone ? "–" : bytes(last("rss")), lag === null ? "–" : `${ms(lag)} ms`, count(agent.ledger.late),
-      silent < 1 ? "now" : `${clock(silent)} ago`];
+      silent < 1 ? "now" : silent < 100 ? `${silent.toFixed(0)} s ago` : `${clock(silent)} ago`];
     values.forEach((value, place) => put(figures.children[place].lastChild, value));
     put(preflight, agent.refusal || agent.preflight || (agent.status === "joined" ? "preflight under way" : "preflight passed"));
     preflight.dataset.passed = String(!agent.refusal && !agent.preflight);

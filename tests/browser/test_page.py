@@ -43,6 +43,8 @@ def test_the_page_follows_a_run(tmp_path, page, shots, server):
             eventually(lambda: points(page) > seen + 1, "the chart grows")
             assert page.locator("#charts canvas").count() >= 9
             assert page.locator("#agents button").count() == 2
+            for figures in page.locator("#agents button").all():
+                assert figures.evaluate("card => card.scrollWidth - card.clientWidth") == 0, "nothing hangs over"
 
             # An agent's own series are one click, or one key, away.
             page.locator('#agents button[data-agent="a"]').focus()

@@ -146,24 +146,6 @@ def test_another_run_on_the_same_port_starts_anew(tmp_path, page, server):
             shows(page, OPEN)
 
 
-def test_a_coordinator_that_takes_up_the_run_is_followed_from_its_first_second(tmp_path, page, server):
-    with followed(tmp_path, "--agents", "1", *RUN, server.ws) as first, agent(first.url):
-        page.goto(first.url)
-        shows(page, OPEN)
-        first.send(signal.SIGKILL)
-        first.end()
-        again = Command(command("loadgen-coord", "--resume", str(first.folder)))
-        try:
-            again.says("agents join at")
-            page.locator("#banner").wait_for(state="hidden")
-            second = get_json(f"{first.url}/v1/run/seconds")["seconds"][-1]["second"]
-            eventually(lambda: points(page) > second, "no second is missing")
-            shows(page, OPEN)
-        finally:
-            again.process.kill()
-            again.close()
-
-
 def test_what_agents_say_is_text_and_nothing_else(tmp_path, page, server):
     evil = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
     with followed(tmp_path, "--agents", "2", *RUN, server.ws) as coord:

@@ -139,6 +139,14 @@ async def test_orders_that_are_none_are_as_good_as_silence():
         assert "no word from the coordinator for 10 s" in running.err
 
 
+async def test_a_drain_before_the_start_is_the_end():
+    """Whoever has nothing to drain says at once that it is finished; the fleet does not wait for it."""
+    hostile = Hostile(to_wire(WELCOME), to_wire(Orders(-1)), to_wire(Orders(-1, "drain")))
+    async with hostile.met_by("--once") as running:
+        await hostile.hears(lambda post: post.finished)
+        assert await asyncio.to_thread(running.end) == 0
+
+
 async def test_orders_without_end_are_not_read_to_it():
     hostile = Hostile(to_wire(WELCOME), b" " * (MOST_ORDERS + 1))
     async with hostile.met_by("--orphan-after", "1", "--once") as running:

@@ -4,6 +4,7 @@ from math import inf
 
 import pytest
 
+from coordinator.course import Course
 from coordinator.run import GATE_IN, START_IN, Run
 from loadgen.fanin import Second
 from loadgen.phases import Phase
@@ -150,3 +151,20 @@ def test_only_a_run_that_runs_can_be_paused():
     run.pause(0.0)
 
     assert not run.paused
+
+
+def test_pauses_put_off_phases_gates_and_the_drain():
+    """Two phases of 2 seconds, a gate between them, and a hold of 5."""
+    course = Course(GATED)
+    course.pause(1.0)
+    course.resume(4.0)
+    assert (course.rate_asked(2.0), course.rate_asked(4.5)) == (0.0, 10.0)
+    assert (course.phase(4.9), course.phase(5.1)) == ("phase 1", "waiting for sessions to end")
+
+    course.open_gate(4.5)  # all wait there, but the first phase is not over before 5.0
+    assert (course.gates, course.drain_after) == ((5.0,), 12.0)
+
+    course.pause(6.0)
+    course.resume(8.0)
+    assert course.drain_after == 14.0
+    assert [(stage.begin, stage.end) for stage in course.stages({})] == [(0.0, 5.0), (5.0, 9.0)]

@@ -28,7 +28,7 @@ unit: $(READY)
 	$(BIN)/pytest -q -n 2 tests/unit tests/fuzz
 
 integration: $(READY)
-	$(BIN)/pytest -q -n 4 --dist worksteal tests/integration
+	$(BIN)/pytest -q -n 3 --dist worksteal tests/integration
 
 losses: $(READY) ## parts of a fleet are killed while it runs; they mostly wait
 	$(BIN)/pytest -q -n 4 tests/faults

@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -125,10 +125,19 @@ def held(address: str, ports: range) -> Iterator[int]:
     with ExitStack() as stack:
         for place, host in ((10, address), (11, address), (40, address), (41, address), (70, "")):
             sock = stack.enter_context(socket.socket())
-            sock.bind((host, ports[place]))
+            bound(sock, host, ports[place : place + 9])
             if place >= 40:
                 sock.listen()
         yield 5
+
+
+def bound(sock: socket.socket, host: str, ports: range) -> None:
+    """Binds the first of some ports that no other test holds, on whichever address."""
+    for port in ports:
+        with suppress(OSError):
+            sock.bind((host, port))
+            return
+    raise AssertionError(f"none of {ports} is free on {host or 'all addresses'}")
 
 
 def test_ports_held_by_others_are_stepped_over_and_counted(tmp_path):

@@ -12,9 +12,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from coordinator.run import Run
-from coordinator.timeline import Figures, Row, summaries
-from coordinator.words import and_more, count, ms, reasons, seconds
+from coordinator.run.run import Run
+from coordinator.run.timeline import Figures, Row, summaries
+from coordinator.text import and_more, count, ms, reasons, seconds
 
 AGENTS_SHOWN = 20
 """Agents that have a line of their own in the live table."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import resource
 import signal
@@ -13,11 +12,12 @@ from pathlib import Path
 
 import msgspec
 
-from coordinator.checks import Target
-from coordinator.words import one_line
+from coordinator.preflight import Target
+from coordinator.text import one_line
 from loadgen.errors import OperatorError
-from loadgen.params import Endpoint
-from loadgen.plan import Plan
+from loadgen.plan.plan import Plan
+from loadgen.process import end_with_parent, how_it_ended
+from loadgen.values import Endpoint
 
 AGENT_HOLDS = 64_000
 """An agent's own default of --max-connections."""
@@ -31,9 +31,6 @@ LEAVES_WITHIN = 10.0
 """Seconds that a process has to end by itself."""
 ENDS_WITHIN = 5.0
 """Seconds that it has after SIGTERM; then it is killed."""
-SET_DEATH_SIGNAL = 1
-"""PR_SET_PDEATHSIG of linux/prctl.h."""
-_prctl: Callable[[int, int], int] = ctypes.CDLL(None).prctl
 
 
 def names_of(count: int) -> tuple[str, ...]:
@@ -101,8 +98,8 @@ class Child:
 
     def last_words(self) -> str:
         """How it ended, and the last line of its log."""
-        code = self.process.returncode
-        how = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
+        assert self.process.returncode is not None
+        how = how_it_ended(self.process.returncode)
         lines = self.log_lines()
         return f"{how}: {lines[-1]}" if lines else how
 
@@ -194,14 +191,14 @@ async def _start(name: str, command: Sequence[str], log: Path, stdout: int | Non
             stdout=output if stdout is None else stdout,
             stderr=output,
             start_new_session=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=_end_with_coordinator,
         )
     return Child(name, process, log)
 
 
-def _end_with_parent() -> None:
+def _end_with_coordinator() -> None:
     # Even a coordinator killed with SIGKILL leaves no load behind: the kernel tells its children.
-    _prctl(SET_DEATH_SIGNAL, signal.SIGTERM)
+    end_with_parent(signal.SIGTERM)
 
 
 async def _drink(child: Child) -> None:

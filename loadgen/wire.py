@@ -9,14 +9,14 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from loadgen.adoption import Adoption
-from loadgen.arrivals import Share
-from loadgen.behaviour import PythonSession
-from loadgen.capacity import Limit
-from loadgen.fanin import Second
-from loadgen.histogram import MOST
-from loadgen.plan import Plan
-from loadgen.tally import Count
+from loadgen.machine.limits import Limit
+from loadgen.plan.plan import Plan
+from loadgen.plan.reassign import Adoption
+from loadgen.plan.sessions import PythonSession
+from loadgen.plan.shares import Share
+from loadgen.stats.fanin import Second
+from loadgen.stats.histogram import MOST
+from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
 
 WIRE = 3
 """The version of these messages; a coordinator and an agent of different ones do not work together."""
@@ -25,7 +25,6 @@ MOST_AHEAD = 3600.0
 """Seconds that a start may be ahead."""
 
 Capacity = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
-CpuSeconds = Annotated[float, msgspec.Meta(ge=0)]
 Message = TypeVar("Message")
 
 
@@ -138,14 +137,6 @@ class Welcome(msgspec.Struct):
     plan: Plan
     agents: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 1
     """How many agents are awaited."""
-
-
-class WorkerVitals(msgspec.Struct):
-    """One worker process as it stands: CPU seconds used, resident bytes."""
-
-    worker: Count
-    cpu_s: CpuSeconds
-    rss: Count
 
 
 class Post(msgspec.Struct):

@@ -6,20 +6,21 @@ from typing import Any, get_args
 import click
 import uvloop
 
+from coordinator.app import Settings, conduct
 from coordinator.cli.plans import from_tsung, is_given, planned
-from coordinator.conduct import Settings, conduct
 from coordinator.dryrun import dry_run
-from coordinator.expect import parse
-from coordinator.journal import read_head
-from coordinator.roster import MOST_AGENTS
-from coordinator.run import OnLoss
-from coordinator.watch import Watched
-from coordinator.words import one_line
+from coordinator.report.expect import parse
+from coordinator.run.agents import MOST_AGENTS
+from coordinator.run.run import OnLoss
+from coordinator.scrape import Watched
+from coordinator.storage.journal import read_head
+from coordinator.text import one_line
+from loadgen.cli.options import DURATION, ENDPOINT, HOLD, RATE, run_command
 from loadgen.errors import OperatorError, PlanError
-from loadgen.params import DURATION, ENDPOINT, HOLD, RATE, base_of, run_command
-from loadgen.plan import TARGET, Plan
+from loadgen.net.url import TargetUrl
+from loadgen.plan.plan import TARGET, Plan
 from loadgen.planfile import to_toml
-from loadgen.target_url import TargetUrl
+from loadgen.values import base_of
 
 BESIDE_RESUME = {
     "resume", "wait", "listen", "token_file", "public_view", "tls_cert", "tls_key", "watch", "json",

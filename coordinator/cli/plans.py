@@ -9,11 +9,11 @@ from click.core import ParameterSource
 
 from coordinator.tsung.configuration import read_tsung
 from coordinator.tsung.servers import base_of_url
-from loadgen.behaviour import PythonSession
 from loadgen.errors import PlanError
-from loadgen.plan import Plan, plan_of
+from loadgen.plan.plan import Plan, plan_of
+from loadgen.plan.session_file import read_session
+from loadgen.plan.sessions import PythonSession
 from loadgen.planfile import read_plan
-from loadgen.sessionfile import read_session
 
 PLANNED = ("target", "rate", "max", "arrival", "seed", "hold", "think", "loops", "ping")
 """The options that are keys of the plan; the other keys are said in a plan file alone."""

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 import msgspec
 
-from coordinator.compare import TOLERANCE, Limit, limits_of, regressions
-from coordinator.formats import comparison_report, csv_report, markdown_report
-from coordinator.htmlreport import html_report
-from coordinator.report import text_report
-from coordinator.rundir import RunRecord, read_run
+from coordinator.report.compare import TOLERANCE, Limit, limits_of, regressions
+from coordinator.report.export import comparison_report, csv_report, markdown_report
+from coordinator.report.html import html_report
+from coordinator.report.text import text_report
+from coordinator.storage.rundir import RunRecord, read_run
+from loadgen.cli.options import run_command
 from loadgen.errors import OperatorError
-from loadgen.params import run_command
 
 FORMATS: dict[str, Callable[[RunRecord], str]] = {
     "text": lambda record: text_report(record.summary, record.name),

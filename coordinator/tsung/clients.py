@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from coordinator.tsung.element import Element
-from loadgen.client import Client
+from loadgen.plan.clients import Client
 
 AGENT_HOLDS = 64_000
 """An agent's own default of --max-connections."""

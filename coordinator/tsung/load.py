@@ -8,7 +8,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from coordinator.tsung.element import SECONDS_PER, Element
-from loadgen.phases import MOST_ARRIVALS, Phase
+from loadgen.plan.phases import MOST_ARRIVALS, Phase
 
 AT_ONCE = 1000.0
 """The rate of the phase in which a single user arrives: it lasts a thousandth of a second."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from coordinator.tsung.element import Element
 from coordinator.tsung.options import Options
-from loadgen.script import Close, Connect, Extract, Match, Send, Step
+from loadgen.plan.script import Close, Connect, Extract, Match, Send, Step
 
 PROTOCOLS = ("http", "jabber", "raw", "pgsql", "ldap", "mysql", "fs", "shell", "job", "amqp", "mqtt")
 OURS = (

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from coordinator.tsung.element import Element
 from loadgen.errors import PlanError
-from loadgen.target_url import TargetUrl
+from loadgen.net.url import TargetUrl
 
 SCHEMES = {
     "tcp": "ws",

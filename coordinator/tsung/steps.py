@@ -7,7 +7,7 @@ from coordinator.tsung.element import Element
 from coordinator.tsung.options import Options, read_rate_of
 from coordinator.tsung.request import Requests
 from coordinator.tsung.servers import base_of
-from loadgen.script import (
+from loadgen.plan.script import (
     Abort,
     Change,
     Condition,
@@ -24,7 +24,7 @@ from loadgen.script import (
     Think,
     Transaction,
 )
-from loadgen.template import Template
+from loadgen.plan.template import Template
 
 SESSION_TYPE = "ts_websocket"
 OPS: tuple[Op, ...] = ("eq", "neq", "gt", "gte", "lt", "lte")

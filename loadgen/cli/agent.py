@@ -15,19 +15,20 @@ from aiohttp import web
 from click.core import ParameterSource
 from prometheus_client import CollectorRegistry
 
-from loadgen.agent import Agent
-from loadgen.control import Trust, trust_in
-from loadgen.door import Bounds, Door
+from loadgen.agent.agent import Agent
+from loadgen.agent.settings import Settings
+from loadgen.agent.targets import Permit
+from loadgen.cli.options import DURATION, ENDPOINT, run_command
 from loadgen.errors import OperatorError
-from loadgen.histogram import MOST
-from loadgen.metrics import registry_of, render
-from loadgen.monitor import machine_registry
-from loadgen.notify import notify
-from loadgen.params import DURATION, ENDPOINT, Endpoint, base_of, run_command
-from loadgen.permit import Permit
-from loadgen.settings import Settings
-from loadgen.sources import local_addresses_exist, parse_ports, parse_sources
-from loadgen.token import Token, exposure
+from loadgen.http.client import Trust, trust_in
+from loadgen.http.server import Bounds, Door
+from loadgen.http.token import Token, exposure
+from loadgen.machine.addresses import local_addresses_exist, parse_ports, parse_sources
+from loadgen.machine.exporter import machine_registry
+from loadgen.stats.histogram import MOST
+from loadgen.stats.prometheus import registry_of, render
+from loadgen.systemd import notify
+from loadgen.values import Endpoint, base_of
 
 log = logging.getLogger("loadgen.agent")
 MOST_WORKERS = 1000

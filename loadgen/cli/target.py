@@ -2,11 +2,11 @@
 
 import click
 
-from loadgen.params import ENDPOINT, Endpoint, run_command
-from loadgen.target.dialect import MODES
-from loadgen.target.settings import Settings
+from loadgen.cli.options import ENDPOINT, run_command
+from loadgen.target.modes import MODES
+from loadgen.target.settings import LEGAL, Settings, Vices
 from loadgen.target.supervisor import serve
-from loadgen.target.vices import LEGAL, Vices
+from loadgen.values import Endpoint
 
 
 @click.command()

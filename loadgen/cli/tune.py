@@ -10,15 +10,25 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from loadgen.capacity import Limit, first_to_give_out
-from loadgen.demand import Demand, demand
+from loadgen.cli.options import DURATION, RATE, run_command
 from loadgen.errors import OperatorError
-from loadgen.limits import GIB, MIB, TARGET_FILL, Advice, advice, client_limits, target_limits, workers_needed
-from loadgen.machine import Machine, facts, read_machine
-from loadgen.params import DURATION, RATE, run_command
-from loadgen.sources import DEFAULT_PORTS
-from loadgen.sysctls import Step, Sysctls
-from loadgen.tuning import CONNECTIONS, Role, Setting, wanted
+from loadgen.machine.addresses import DEFAULT_PORTS
+from loadgen.machine.facts import Machine, facts, read_machine
+from loadgen.machine.limits import (
+    GIB,
+    MIB,
+    TARGET_FILL,
+    Advice,
+    Limit,
+    advice,
+    client_limits,
+    first_to_give_out,
+    target_limits,
+    workers_needed,
+)
+from loadgen.machine.sizing import Demand, demand
+from loadgen.machine.sysctl import Step, Sysctls
+from loadgen.machine.tuning import CONNECTIONS, Role, Setting, wanted
 
 SIZES = (1_000, 10_000, 64_000, 128_000, 250_000, 500_000, 1_000_000)
 """The numbers of connections that a capacity table has a row for, unless it is told others."""

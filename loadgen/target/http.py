@@ -8,9 +8,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from loadgen.target.bus import LARGEST, Bus
-from loadgen.target.dialect import Publication, event_frame
-from loadgen.target.host import Host
+from loadgen.target.modes import Publication, event_frame
 from loadgen.target.request import PATH
+from loadgen.target.state import Host
 
 
 def application(host: Host, bus: Bus) -> web.Application:

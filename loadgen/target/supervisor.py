@@ -1,6 +1,7 @@
 """The parent of a target's workers: forks them, says when they accept, ends them, and fails when one of them does."""
 
 import gc
+import math
 import os
 import signal
 import traceback
@@ -8,14 +9,33 @@ import traceback
 import click
 
 from loadgen.errors import OperatorError
-from loadgen.params import Endpoint
+from loadgen.process import how_it_ended, raise_nofile
 from loadgen.target import worker
 from loadgen.target.bus import mailboxes
-from loadgen.target.descriptors import FILL, most_connections, raise_limit, workers_for
-from loadgen.target.ledger import Ledger
+from loadgen.target.counters import Ledger
 from loadgen.target.listeners import open_listeners
 from loadgen.target.request import PATH
 from loadgen.target.settings import Settings
+from loadgen.values import Endpoint
+
+FILL = 0.95
+"""The share of its descriptors that a worker is meant to give to connections.
+
+SO_REUSEPORT deals connections out by hash, so that some workers get more than the average.
+"""
+_LIVING = 64
+"""Descriptors that a worker needs for itself and for HTTP, beside one for each other worker."""
+
+
+def workers_for(limit: int, cores: int, descriptors: int) -> int:
+    """One worker per core, or more where so many connections need them."""
+    return max(cores, 1, math.ceil(limit / (FILL * descriptors)))
+
+
+def most_connections(workers: int, descriptors: int) -> int:
+    """How many connections one of so many workers can hold."""
+    return max(0, descriptors - workers - _LIVING)
+
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
@@ -28,7 +48,7 @@ class WorkerDiedError(OperatorError):
 
 def serve(settings: Settings) -> None:
     """Runs a target until SIGTERM or SIGINT."""
-    descriptors = raise_limit()
+    descriptors = raise_nofile()
     count = settings.workers or workers_for(settings.limit, len(os.sched_getaffinity(0)), descriptors)
     if count < workers_for(settings.limit, 1, descriptors):
         click.echo(
@@ -111,8 +131,7 @@ class Crew:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid:
             number = self._pids.pop(pid)
-            code = os.waitstatus_to_exitcode(status)
-            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+            how = how_it_ended(os.waitstatus_to_exitcode(status))
             raise WorkerDiedError(f"worker {number} (pid {pid}) {how}; a target without it would count wrong")
 
 

@@ -1,7 +1,6 @@
 """One process of a target: a uvloop that accepts, on its own socket of the common port, until its parent is gone."""
 
 import asyncio
-import contextlib
 import gc
 import os
 import signal
@@ -12,13 +11,14 @@ from typing import NamedTuple
 import uvloop
 from aiohttp import web
 
+from loadgen.process import run_in_batches
 from loadgen.target.bus import Bus, Mailbox
-from loadgen.target.doorman import Doorman
-from loadgen.target.host import Host
+from loadgen.target.counters import Ledger
 from loadgen.target.http import application
-from loadgen.target.ledger import Ledger
 from loadgen.target.listeners import BACKLOG
 from loadgen.target.settings import Settings
+from loadgen.target.state import Host
+from loadgen.target.upgrade import Doorman
 
 READY = 0
 """The byte that a worker tells its parent once it accepts; a signal's number can't be 0."""
@@ -45,8 +45,7 @@ def run(shared: Shared, number: int) -> None:
     """Serves until killed, or until the parent is gone; for a process just forked, with its signals still blocked."""
     _leave_parents_signals()
     _drop_what_is_others(shared, number)
-    with contextlib.suppress(OSError):  # a sandbox may know no policies
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # dozens of workers share a few cores: no pushing
+    run_in_batches()
     gc.set_threshold(_YOUNG, 100, 100)
     gc.enable()
     uvloop.run(_serve(shared, number))

@@ -7,9 +7,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic
 
-from loadgen.arrivals import Share
-from loadgen.fanin import Second
-from loadgen.plan import Plan
+from loadgen.plan.plan import Plan
+from loadgen.plan.shares import Share
+from loadgen.stats.fanin import Second
 from loadgen.wire import Destination, Job, Report, Sources, from_wire, to_wire
 
 START_IN = 1.0
@@ -34,7 +34,7 @@ def working(port: int, plan: Plan, sources: list[Sources]) -> "Iterator[list[sub
 @contextmanager
 def _ready() -> "Iterator[subprocess.Popen[bytes]]":
     with subprocess.Popen(
-        [sys.executable, "-m", "loadgen.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", "loadgen.worker.main"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -3,10 +3,10 @@
 import socket
 from time import monotonic, process_time, sleep
 
-from loadgen.fanin import Second
-from loadgen.machine import raise_nofile
-from loadgen.plan import Plan
-from loadgen.sources import DEFAULT_PORTS
+from loadgen.machine.addresses import DEFAULT_PORTS
+from loadgen.plan.plan import Plan
+from loadgen.process import raise_nofile
+from loadgen.stats.fanin import Second
 from loadgen.wire import Sources
 from tests.bench.goal import Goal
 from tests.bench.job import START_IN, cpu_seconds, seconds_of, working

@@ -3,10 +3,10 @@
 from math import ceil
 from pathlib import Path
 
-from loadgen.behaviour import Behaviour, Script
-from loadgen.plan import Plan
-from loadgen.script import Connect, For, Send, SetVars, Think, Transaction
-from loadgen.sessionfile import read_session
+from loadgen.plan.plan import Plan
+from loadgen.plan.script import Connect, For, Send, SetVars, Think, Transaction
+from loadgen.plan.session_file import read_session
+from loadgen.plan.sessions import Behaviour, Script
 from loadgen.wire import Sources
 from tests.bench.goal import Goal
 from tests.bench.job import resident_bytes, seconds_of, working

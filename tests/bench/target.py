@@ -2,8 +2,8 @@
 
 import re
 
-from loadgen.fanin import Second
-from loadgen.plan import Plan
+from loadgen.plan.plan import Plan
+from loadgen.stats.fanin import Second
 from loadgen.wire import Sources
 from tests.bench.goal import Goal
 from tests.bench.job import cpu_seconds, resident_bytes, seconds_of, working

@@ -19,8 +19,8 @@ from typing import ClassVar
 import uvloop
 from websockets.asyncio.client import connect
 
-from loadgen.handshake import Handshake, accept_of, key_of
-from loadgen.worker import Residence
+from loadgen.net.handshake import Handshake, accept_of, key_of
+from loadgen.worker.main import Residence
 
 RESOURCE = "/v1/realtime?project=console&channels[]=files"
 PINGS = [b"\x89\x80" + random.getrandbits(32).to_bytes(4, "big") for _ in range(1024)]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from string import Template
 
-from loadgen.machine import facts, read_machine
+from loadgen.machine.facts import facts, read_machine
 from loadgen.version import VERSION
 from tests.compare.cases import EVERYWHERE, Known
 from tests.compare.smirnov import Fit

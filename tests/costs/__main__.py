@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from loadgen.machine import facts, read_machine
+from loadgen.machine.facts import facts, read_machine
 from tests.costs import document, fleet, plots, proc, samples
 from tests.costs.model import quantities
 from tests.costs.samples import Series

@@ -6,8 +6,8 @@ from string import Template
 
 import msgspec
 
-from loadgen import limits
-from loadgen.machine import Machine
+from loadgen.machine import limits
+from loadgen.machine.facts import Machine
 from tests.costs import model
 from tests.costs.model import KIB, Quantity, base_bytes, per_event, share
 from tests.costs.samples import Sample, Series

@@ -5,10 +5,10 @@ import signal
 from contextlib import ExitStack
 from time import monotonic
 
-from coordinator.run import Run
-from coordinator.server import Server
-from loadgen.params import Endpoint
-from loadgen.plan import Plan
+from coordinator.http.server import Server
+from coordinator.run.run import Run
+from loadgen.plan.plan import Plan
+from loadgen.values import Endpoint
 from tests.processes import (
     PATIENCE,
     Command,

@@ -16,16 +16,16 @@ from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
 from coordinator.cli.report import FORMATS, rendered
-from coordinator.run import BadPostError, RefusedError, Run
-from coordinator.rundir import read_run
+from coordinator.run.run import BadPostError, RefusedError, Run
+from coordinator.storage.rundir import read_run
 from coordinator.tsung.configuration import read_tsung
-from loadgen.appwrite import read
 from loadgen.errors import OperatorError, PlanError
-from loadgen.frames import BINARY, CLOSE, FAULT, PING, PONG, TEXT, Event, Parser
-from loadgen.handshake import Handshake, _library_accepts, _ordinary, accept_of, key_of
-from loadgen.plan import Plan
+from loadgen.net.appwrite import read
+from loadgen.net.frames import BINARY, CLOSE, FAULT, PING, PONG, TEXT, Event, Parser
+from loadgen.net.handshake import Handshake, _library_accepts, _ordinary, accept_of, key_of
+from loadgen.net.url import TargetUrl
+from loadgen.plan.plan import Plan
 from loadgen.planfile import read_plan, to_toml
-from loadgen.target_url import TargetUrl
 from loadgen.wire import WIRE, Hello, Orders, Post, Rehearsal, Report, Welcome, from_wire, to_wire
 
 KEY = key_of(0x1234)

@@ -87,7 +87,7 @@ def test_a_killed_workers_connections_are_lost_and_the_run_goes_on(tmp_path, ser
         coord.send(signal.SIGINT)
         assert coord.end() == 130
         adds_up(coord, planned=100, opened=100, lost=50, closed={"drained": 50}, open_end=0)
-        assert "is gone (killed by SIGKILL): 50 open connections are lost" in log_of(coord)
+        assert "is gone (it was killed by SIGKILL): 50 open connections are lost" in log_of(coord)
         assert loading.end() == 0
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.behaviour import Loop
-from loadgen.phases import Phase
+from loadgen.plan.phases import Phase
+from loadgen.plan.sessions import Loop
 from loadgen.planfile import read_plan
 from tests.processes import BIN, PATIENCE
 

@@ -16,10 +16,10 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
-from loadgen.capacity import Limit
-from loadgen.fanin import Second
-from loadgen.tally import Held, Tally
-from loadgen.wire import WIRE, Hello, Orders, Post, Welcome, WorkerVitals, from_wire, to_wire
+from loadgen.machine.limits import Limit
+from loadgen.stats.fanin import Second
+from loadgen.stats.tally import Held, Tally, WorkerVitals
+from loadgen.wire import WIRE, Hello, Orders, Post, Welcome, from_wire, to_wire
 
 HOLDS = Limit("max_connections", 64_000, "--max-connections", "raise --max-connections")
 

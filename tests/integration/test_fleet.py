@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from coordinator.words import count
+from coordinator.text import count
 from tests.processes import Coordinator, agent, coordinator, eventually, run, target
 
 FLEET = ("--local", "3", "--max", "1501", "--rate", "1000", "--hold", "1", "--think", "1")

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
 
-from loadgen.tally import Ledger
+from loadgen.stats.tally import Ledger
 from tests.processes import (
     Address,
     Command,

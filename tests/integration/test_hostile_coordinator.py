@@ -7,9 +7,9 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from loadgen.behaviour import PythonSession
-from loadgen.engagement import MOST_ORDERS
-from loadgen.plan import Plan, Target
+from loadgen.agent.run import MOST_ORDERS
+from loadgen.plan.plan import Plan, Target
+from loadgen.plan.sessions import PythonSession
 from loadgen.wire import Orders, Post, Welcome, from_wire, to_wire
 from tests.processes import PATIENCE, Agent, agent
 

@@ -83,7 +83,7 @@ def test_the_fleet_goes_on_without_an_agent_that_is_killed(tmp_path, port):
             "local-1": ("lost", 50),
             "local-2": ("finished", 0),
         }
-        assert "agent local-1 is lost (was killed by signal 9" in coord.err
+        assert "agent local-1 is lost (was killed by SIGKILL" in coord.err
         assert "50 open connections count as lost" in coord.err
 
 

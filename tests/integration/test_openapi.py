@@ -8,10 +8,10 @@ from time import monotonic
 import pytest
 from hypothesis import settings
 
-from coordinator.openapi import OPERATIONS, document
-from coordinator.run import Run
-from coordinator.server import Server
-from loadgen.plan import Plan
+from coordinator.http.openapi import OPERATIONS, document
+from coordinator.http.server import Server
+from coordinator.run.run import Run
+from loadgen.plan.plan import Plan
 from tests.processes import Coordinator, coordinator, get_json
 
 schemathesis = pytest.importorskip("schemathesis", reason="a dev dependency; pip install -e '.[dev]'")

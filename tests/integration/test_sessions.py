@@ -7,11 +7,11 @@ from time import monotonic
 import msgspec
 import pytest
 
-from coordinator.run import Run
-from coordinator.server import Server
-from loadgen.params import Endpoint
-from loadgen.plan import Plan
-from loadgen.sessionfile import read_session
+from coordinator.http.server import Server
+from coordinator.run.run import Run
+from loadgen.plan.plan import Plan
+from loadgen.plan.session_file import read_session
+from loadgen.values import Endpoint
 from tests.processes import PATIENCE, agent, coordinator, opens, target
 
 LOAD = ("--max", "40", "--rate", "200", "--hold", "30")
@@ -127,8 +127,8 @@ async def test_what_came_over_altered_is_not_run(tmp_path, chat, server):
     [
         ("import no_such_module\n", "chat.py:1: ModuleNotFoundError: No module named 'no_such_module'"),
         ("import sys\nsys.exit('not today')\n", "chat.py:2: SystemExit: not today"),
-        ("import os\nos._exit(7)\n", "a worker ended while it imported the session (exit code 7)"),
-        ("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n", "(killed by SIGSEGV"),
+        ("import os\nos._exit(7)\n", "a worker ended while it imported the session (it ended with exit code 7)"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n", "(it was killed by SIGSEGV"),
     ],
 )
 def test_a_file_that_fails_on_the_agents_ends_the_run_at_once(tmp_path, chat, server, source, words):

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.fanin import Second
-from loadgen.histogram import Histogram
-from loadgen.tally import Tally
+from loadgen.stats.fanin import Second
+from loadgen.stats.histogram import Histogram
+from loadgen.stats.tally import Tally
 from loadgen.wire import WIRE, Hello, Post, to_wire
 from tests.processes import PATIENCE, Coordinator, coordinator, eventually, get_json
 

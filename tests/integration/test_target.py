@@ -18,7 +18,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from loadgen.frames import PING, TEXT, frame
+from loadgen.net.frames import PING, TEXT, frame
 from tests.processes import PATIENCE, eventually, get_json, process, run
 
 start = partial(process, "loadgen-target")

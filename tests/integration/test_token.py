@@ -50,7 +50,7 @@ def test_it_stands_in_no_process_and_no_file(tmp_path, token):
         pids = list(family(coord.pid))
         commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in pids]
         assert any("loadgen.cli.agent" in command for command in commands)
-        assert any("loadgen.zygote" in command for command in commands)
+        assert any("loadgen.worker.forkserver" in command for command in commands)
         assert [pid for pid in pids if SECRET.encode() in shown(pid)] == []
         pages = [f"{coord.url}{path}" for path in ("/v1/run", "/v1/run/seconds")]
         assert SECRET not in str([get_json(page) for page in pages])

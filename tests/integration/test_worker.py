@@ -9,10 +9,10 @@ from time import monotonic
 
 import pytest
 
-from loadgen.arrivals import Share
-from loadgen.phases import Phase
-from loadgen.plan import Plan
-from loadgen.tally import Ledger, Tally
+from loadgen.plan.phases import Phase
+from loadgen.plan.plan import Plan
+from loadgen.plan.shares import Share
+from loadgen.stats.tally import Ledger, Tally
 from loadgen.wire import Destination, Job, Report, Sources, from_wire, to_wire
 from tests.processes import PATIENCE, Address, eventually, own_source
 
@@ -48,7 +48,7 @@ def job(server: Address, **changes) -> bytes:
 def worker() -> Iterator["subprocess.Popen[bytes]"]:
     """A worker that has said it is ready; killed afterwards if it has not left."""
     with subprocess.Popen(
-        [sys.executable, "-m", "loadgen.worker"],
+        [sys.executable, "-m", "loadgen.worker.main"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
     ) as running:  # fmt: skip
         try:

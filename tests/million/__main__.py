@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from loadgen.params import DURATION, RATE, run_command
+from loadgen.cli.options import DURATION, RATE, run_command
 from tests.million.asked import Asked
 from tests.million.claims import Claim, claims_of
 from tests.million.drive import drive

@@ -5,11 +5,10 @@ import shlex
 import msgspec
 
 from coordinator.local import AGENT_HOLDS
-from loadgen.capacity import shortfall
 from loadgen.errors import OperatorError
-from loadgen.limits import TARGET_FILL, target_limits, workers_needed
-from loadgen.machine import Machine
-from loadgen.plan import Plan
+from loadgen.machine.facts import Machine
+from loadgen.machine.limits import TARGET_FILL, shortfall, target_limits, workers_needed
+from loadgen.plan.plan import Plan
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from coordinator.words import count, ms, reasons
+from coordinator.text import count, ms, reasons
 from tests.million.phases import Phase
 from tests.million.record import Record
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from loadgen.errors import OperatorError
-from loadgen.machine import read_machine
+from loadgen.machine.facts import read_machine
 from tests.million.asked import Asked, check_room
 from tests.million.record import Findings, write_record
 from tests.million.watch import Processes, Watch, processes

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from hdrh.histogram import HdrHistogram
 
-from loadgen.plan import Plan
+from loadgen.plan.plan import Plan
 from tests.million.record import Record
 
 MERGED = ("lag", "handshake", "ping_rtt")

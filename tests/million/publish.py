@@ -6,7 +6,7 @@ import shutil
 import socket
 from pathlib import Path
 
-from coordinator.words import count, ms, seconds
+from coordinator.text import count, ms, seconds
 from loadgen.errors import OperatorError
 from tests.million.asked import name_of
 from tests.million.claims import GIB, Claim, claims_of, peak_memory

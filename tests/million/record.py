@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from coordinator.rundir import RunRecord, read_run
-from loadgen.machine import Machine, facts
-from loadgen.plan import Plan
+from coordinator.storage.rundir import RunRecord, read_run
+from loadgen.machine.facts import Machine, facts
+from loadgen.plan.plan import Plan
 from loadgen.planfile import read_plan
 from tests.million.watch import Processes, Sample, meminfo
 

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from loadgen.cli.options import DURATION, RATE, run_command
 from loadgen.errors import OperatorError
-from loadgen.params import DURATION, RATE, run_command
 from tests.debian import installed
 from tests.faults.lan import INSIDE, Lan, enter
 from tests.machines import why_no_machine

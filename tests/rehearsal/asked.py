@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from loadgen.sources import DEFAULT_PORTS
+from loadgen.machine.addresses import DEFAULT_PORTS
 
 
 class Asked(NamedTuple):

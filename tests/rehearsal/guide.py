@@ -22,7 +22,7 @@ from typing import Any
 import click
 import yaml
 
-from loadgen.params import run_command
+from loadgen.cli.options import run_command
 from tests.faults.lan import INSIDE, NETWORKS, Lan, enter
 from tests.processes import BIN, PATIENCE, eventually, get_json
 from tests.rehearsal.__main__ import prepare

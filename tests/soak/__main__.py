@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from loadgen.params import run_command
+from loadgen.cli.options import run_command
 from tests.costs.proc import kinds
 from tests.processes import Address, Coordinator, Target, coordinator, eventually, get_json, serving
 from tests.soak.growth import HISTORY, Growth, Sample, sample

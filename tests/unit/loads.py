@@ -3,18 +3,18 @@
 import asyncio
 from time import monotonic
 
-from loadgen.arrivals import NOBODY, Share
-from loadgen.behaviour import Loop
-from loadgen.book import Book
-from loadgen.dialer import Dialer
-from loadgen.engine import TICK, Casting, Engine
-from loadgen.plan import Plan
-from loadgen.role import LoopRole, SessionRole
-from loadgen.route import Route
-from loadgen.session import BUILT_IN
-from loadgen.sources import SourcePorts
-from loadgen.tally import Held, Ledger, Tally
-from loadgen.turnover import Turnover
+from loadgen.net.dialer import Dialer
+from loadgen.net.ports import SourcePorts
+from loadgen.net.route import Route
+from loadgen.plan.plan import Plan
+from loadgen.plan.sessions import Loop
+from loadgen.plan.shares import NOBODY, Share
+from loadgen.sessions.loop import BUILT_IN
+from loadgen.sessions.scenario import LoopRole, SessionRole
+from loadgen.stats.recorder import Book
+from loadgen.stats.tally import Held, Ledger, Tally
+from loadgen.worker.churn import Turnover
+from loadgen.worker.engine import TICK, Casting, Engine
 from tests.unit.wire_ends import until
 
 

@@ -4,11 +4,11 @@ from hashlib import sha256
 
 from hypothesis import strategies as st
 
-from loadgen.behaviour import Loop, PythonSession, Script
-from loadgen.client import Client
-from loadgen.phases import HIGHEST, MOST_ARRIVALS, Phase
-from loadgen.plan import Plan, Target, Transport
-from loadgen.script import Connect, Foreach, Send, Think
+from loadgen.plan.clients import Client
+from loadgen.plan.phases import HIGHEST, MOST_ARRIVALS, Phase
+from loadgen.plan.plan import Plan, Target, Transport
+from loadgen.plan.script import Connect, Foreach, Send, Think
+from loadgen.plan.sessions import Loop, PythonSession, Script
 
 SOURCE = 'async def session(user):\n    await user.think(1)  # \u2026 "quoted"\n'
 SHA256 = sha256(SOURCE.encode()).hexdigest()

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 from hypothesis import strategies as st
 
-from loadgen.fanin import Second
-from loadgen.histogram import HIGHEST, Histogram
-from loadgen.tally import COUNTS, HISTOGRAMS, Held, Tally
+from loadgen.stats.fanin import Second
+from loadgen.stats.histogram import HIGHEST, Histogram
+from loadgen.stats.tally import COUNTS, HISTOGRAMS, Held, Tally
 
 microseconds = st.integers(0, 1000) | st.integers(0, HIGHEST)
 cuts = st.lists(st.integers(0, 100_000), max_size=12)

@@ -25,7 +25,7 @@ FORBIDDEN_METHODS = {
     ("subprocess", "getoutput"),
     ("asyncio", "create_subprocess_shell"),
 }
-EXCEPT = {"loadgen.sessionfile": {"compile", "exec"}}
+EXCEPT = {"loadgen.plan.session_file": {"compile", "exec"}}
 """A session's file is looked at where the plan is made, and run where the agent was started with --allow-sessions."""
 
 
@@ -70,12 +70,14 @@ def test_a_breach_is_found(source):
 def loads_sessions(source: str) -> bool:
     """Whether a module imports what runs a session's file."""
     found = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
-    return any(node.module == "loadgen.sessionfile" and "load" in {name.name for name in node.names} for node in found)
+    return any(
+        node.module == "loadgen.plan.session_file" and "load" in {name.name for name in node.names} for node in found
+    )
 
 
 def test_sessions_are_run_by_workers_alone():
     """And a worker gets one only from an agent that was started with --allow-sessions: see test_sessions.py."""
     assert {name for name, path in MODULES.items() if loads_sessions(path.read_text())} == {
-        "loadgen.playbill",
-        "loadgen.worker",
+        "loadgen.worker.build",
+        "loadgen.worker.main",
     }

@@ -9,10 +9,10 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from loadgen.book import Book
-from loadgen.connection import Connection, Terms
-from loadgen.handshake import Handshake
-from loadgen.stream import Streams
+from loadgen.net.connection import Connection, Terms
+from loadgen.net.handshake import Handshake
+from loadgen.net.transport import Streams
+from loadgen.stats.recorder import Book
 
 THINK = 2.0
 TERMS = Terms(Handshake("target:9505", "/v1/realtime"), THINK)

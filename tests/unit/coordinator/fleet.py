@@ -1,10 +1,10 @@
 """A fleet made of plain values: agents that join, speak and fall silent when a test says so."""
 
-from loadgen.capacity import Limit
-from loadgen.fanin import Second
-from loadgen.plan import Plan
-from loadgen.tally import Held, Tally
-from loadgen.wire import WIRE, Hello, Post, WorkerVitals
+from loadgen.machine.limits import Limit
+from loadgen.plan.plan import Plan
+from loadgen.stats.fanin import Second
+from loadgen.stats.tally import Held, Tally, WorkerVitals
+from loadgen.wire import WIRE, Hello, Post
 
 PLAN = Plan(max=1000, rate=100.0, hold=5.0)
 MEND = "raise --max-connections"

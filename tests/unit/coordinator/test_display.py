@@ -6,7 +6,7 @@ import os
 import pytest
 
 from coordinator.display import Lines, Screen, display_on, line_of
-from coordinator.run import Run
+from coordinator.run.run import Run
 from tests.unit.coordinator.fleet import PLAN, hello, opened, ready, seconds, started
 
 

@@ -1,13 +1,69 @@
-"""What a run would do, without doing it."""
+"""A plan in words, as --dry-run tells it."""
 
 import pytest
 
-from coordinator.conduct import Settings
-from coordinator.dryrun import dry_run, shares_of
-from loadgen.client import Client
+from coordinator.app import Settings
+from coordinator.dryrun import dry_run, outline, parts_of_sessions, shares_of
 from loadgen.errors import PlanError
-from loadgen.params import Endpoint
-from loadgen.plan import Plan
+from loadgen.plan.clients import Client
+from loadgen.plan.phases import Phase
+from loadgen.plan.plan import Plan, Target
+from loadgen.plan.sessions import Loop
+from loadgen.values import Endpoint
+
+USERS, GUESTS = Loop(name="users", weight=3.0), Loop(name="guests")
+
+
+def told(plan):
+    return "\n\n".join(outline(plan)).splitlines()
+
+
+def test_a_plan_without_phases_is_one_line_and_its_end():
+    assert told(Plan(rate=100.0, max=1001, hold=60.0)) == [
+        "phase     from    to  arrivals   rate  besides",
+        "arrivals   0 s  10 s     1,001  100/s",
+        "",
+        "last arrival after 10 s, drained after 1:10 min",
+    ]
+    assert told(Plan(max=1, hold="sessions"))[-1] == "last arrival after 0 s, over with the last session"
+
+
+def test_phases_sessions_and_targets_are_tables():
+    plan = Plan(
+        phases=(
+            Phase(name="ramp", rate=0, rate_to=50, duration=90.0, wait=True),
+            Phase(name="mixed", rate=100, max=750, keep=True, sessions={"guests": 1.0}),
+            Phase(duration=20.0, storm=0.25, jitter=0.5, churn=7.5),
+        ),
+        sessions=(USERS, GUESTS),
+        targets=(Target(url="ws://a/"), Target(url="ws://b/", weight=3.0)),
+        hold=5.0,
+    )
+
+    assert [" ".join(line.split()) for line in told(plan)] == [
+        "phase from to arrivals rate besides",
+        "ramp 0 s 1:30 min 2,250 0/s to 50/s waits for all sessions",
+        "mixed gate 1 + 0 s gate 1 + 8 s 750 100/s sessions guests 1; who leaves comes back",
+        "phase 3 gate 1 + 8 s gate 1 + 28 s 0 – 7.5/s are replaced; 25 % are cut and back within 0.5 s",
+        "",
+        "session users",
+        "users 56.25%",
+        "guests 43.75%",
+        "",
+        "target users",
+        "ws://a/ 25.00%",
+        "ws://b/ 75.00%",
+        "",
+        "last phase over at gate 1 + 28 s, drained 5 s later",
+    ]
+
+
+def test_the_parts_of_sessions_are_those_of_the_plan_where_a_phase_has_no_mix():
+    assert parts_of_sessions(Plan(sessions=(USERS, GUESTS))) == {"users": 0.75, "guests": 0.25}
+    plan = Plan(
+        phases=(Phase(rate=1, max=10), Phase(rate=1, max=30, sessions={"users": 9.0})), sessions=(USERS, GUESTS)
+    )
+    assert parts_of_sessions(plan) == pytest.approx({"users": 0.9375, "guests": 0.0625})
 
 
 def test_shares_add_up():

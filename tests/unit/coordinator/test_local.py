@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import pytest
 
-from coordinator.checks import Target
 from coordinator.local import SPARE_DESCRIPTORS, Household, Team, _start, names_of
-from loadgen.params import Endpoint
-from loadgen.plan import Plan
+from coordinator.preflight import Target
+from loadgen.plan.plan import Plan
+from loadgen.values import Endpoint
 
 LOOPBACK = Target("localhost", 9505, False, "127.0.0.1")
 LISTEN = Endpoint("127.0.0.1", 8091)
@@ -73,4 +73,4 @@ async def test_children_are_ended_also_when_they_do_not_listen(tmp_path, monkeyp
     await household.end()
 
     assert child.gone
-    assert child.last_words() == f"was killed by signal {9 if stubborn else 15}: up"
+    assert child.last_words() == f"was killed by {'SIGKILL' if stubborn else 'SIGTERM'}: up"

@@ -1,0 +1,111 @@
+"""What is looked at before anything is opened: the target's URL, the port to listen on."""
+
+import hashlib
+import ipaddress
+import re
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from loadgen.errors import OperatorError, PlanError
+from loadgen.http.token import Token
+from loadgen.net.url import TargetUrl
+from loadgen.values import Endpoint
+
+_FIRST = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """A certificate with its key, ready to be served."""
+
+    context: ssl.SSLContext
+    fingerprint: str
+    """The SHA-256 of the certificate's own bytes (DER), in hexadecimal digits."""
+
+    @classmethod
+    def load(cls, certificate: Path | None, key: Path | None) -> "Certificate | None":
+        """From two PEM files; None where there are none. Raises OperatorError where they can't be served."""
+        if certificate is None and key is None:
+            return None
+        if certificate is None or key is None:
+            missing, given = ("--tls-cert", "--tls-key") if certificate is None else ("--tls-key", "--tls-cert")
+            raise OperatorError(f"{given} needs {missing} beside it; give both, or neither")
+        chain = _first_of(_text("--tls-cert", certificate), certificate)
+        _text("--tls-key", key)
+        return cls(_context(certificate, key), hashlib.sha256(ssl.PEM_cert_to_DER_cert(chain)).hexdigest())
+
+
+def _text(option: str, path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise OperatorError(f"{option} {path} can't be read: {why}; give a PEM file") from error
+
+
+def _first_of(text: str, path: Path) -> str:
+    """The certificate of the port itself: those of its authorities may stand behind it."""
+    found = _FIRST.search(text)
+    if found is None:
+        raise OperatorError(f"--tls-cert {path} holds no certificate; give a PEM file")
+    return found[0]
+
+
+def _context(certificate: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        # Nobody is there to type a passphrase: without the empty one OpenSSL would ask the terminal.
+        context.load_cert_chain(certificate, key, password=lambda: "")
+    except (ssl.SSLError, ValueError) as error:
+        why = getattr(error, "reason", None) or str(error)
+        raise OperatorError(
+            f"--tls-cert {certificate} with --tls-key {key} can't be served ({why});"
+            " give PEM files that belong together, the key without a passphrase"
+        ) from error
+    return context
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where the target is."""
+
+    host: str
+    port: int
+    secure: bool
+    address: str
+    """An IP address that its host resolves to."""
+
+    @property
+    def loopback(self) -> bool:
+        """Whether it is on this machine by its address."""
+        return ipaddress.ip_address(self.address.partition("%")[0]).is_loopback
+
+
+def check_target(url: str) -> Target:
+    """The place that a ws:// or wss:// URL names; raises PlanError when it names none, or its host doesn't resolve."""
+    target = TargetUrl.parse(url)
+    return Target(target.host, target.port, target.secure, target.resolve())
+
+
+def check_embedded(targets: Sequence[Target]) -> None:
+    """Raises PlanError when the embedded target can't stand in for these."""
+    target = targets[0]
+    if len({(one.address, one.port) for one in targets}) > 1:
+        ports = ", ".join(f"{one.host}:{one.port}" for one in targets)
+        raise PlanError(
+            f"--with-target starts one target, and the plan has several: {ports}; start loadgen-target there"
+        )
+    if target.secure:
+        raise PlanError("--with-target speaks ws:// only; give a ws:// TARGET, or leave --with-target out")
+    if not target.loopback:
+        raise PlanError(
+            f"--with-target listens on loopback only, and TARGET is {target.host}; start loadgen-target there"
+        )
+
+
+def check_listen(listen: Endpoint, token: Token | None) -> None:
+    """Raises OperatorError when agents from elsewhere could join without a token."""
+    if not listen.loopback and token is None:
+        raise OperatorError(f"--listen {listen} is not loopback: anybody could join; give --token-file FILE")

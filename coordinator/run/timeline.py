@@ -1,0 +1,212 @@
+"""The settled seconds of a run one after the other: each as a row, with what the run stood at by its end.
+
+A second may settle twice: without the agents that kept silent, and again, corrected, when they have spoken.
+"""
+
+from typing import TypeVar
+
+import msgspec
+
+from loadgen.stats.fanin import Second, Settled
+from loadgen.stats.histogram import Histogram
+from loadgen.stats.tally import Ledger, Tally
+
+STALL_US = 100_000
+"""A p99 of the event loop's lag above this means that the generator, not the server, was slow."""
+STANDSTILL_US = 1_000_000
+"""Longer than this no single worker may have stood still, among however many."""
+RATES = (
+    "launched", "relaunched", "opened", "late", "lost", "pings", "pongs", "messages_sent", "messages_received",
+    "bytes_sent", "bytes_received", "sessions_started", "sessions_done",
+)  # fmt: skip
+
+Named = TypeVar("Named")
+
+
+class Figures(msgspec.Struct, omit_defaults=True):
+    """One second of the fleet or of one agent."""
+
+    ledger: Ledger
+    """As it stood at the end of the second."""
+    rates: dict[str, int]
+    """What happened in this second alone."""
+    counts: dict[str, int]
+    """Everything so far."""
+    histograms: dict[str, dict[str, float]]
+    """Of this second alone: count, and p50 p90 p99 p999 max in milliseconds; empty ones are absent."""
+    cpu_s: float
+    """CPU seconds used so far."""
+    rss: int
+    """Resident bytes."""
+    counters: dict[str, int] = {}
+    """What sessions counted so far, by names of their own."""
+    failed: dict[str, int] = {}
+    """Why connections failed in this second alone."""
+    closed: dict[str, int] = {}
+    """Why connections were closed in this second alone."""
+    timings: dict[str, dict[str, float]] = {}
+    """What sessions timed in this second alone, by names of their own; in the form of the histograms."""
+
+
+class Row(msgspec.Struct):
+    """One settled second, as a line of seconds.ndjson has it."""
+
+    second: int
+    fleet: Figures
+    agents: dict[str, Figures]
+    missing: list[str]
+    """Agents that had not reported when it was settled."""
+    invalid: list[str]
+    """Why its numbers prove nothing; empty when they do."""
+    corrects: bool = False
+    """Whether it replaces an earlier row of the same second."""
+
+
+class Entry(msgspec.Struct):
+    """A row, and the part of its tally that no earlier row had: the sum over all entries is the whole run."""
+
+    row: Row
+    fresh: Tally
+
+
+class Partial(msgspec.Struct):
+    """A second that was settled without everybody, as far as it is known."""
+
+    total: Tally
+    """The counts of the whole run up to its end; no histograms."""
+    agents: dict[str, Figures]
+    missing: set[str]
+
+
+class Timeline:
+    """Makes rows of settled seconds, and remembers of each what the summary needs: two numbers and what was wrong."""
+
+    def __init__(self, planned: int) -> None:
+        self.planned = planned
+        self.total = Tally()
+        """Everything in the seconds that have settled."""
+        self.last: Row | None = None
+        self.latest: dict[str, Figures] = {}
+        """The newest figures of each agent."""
+        self.open: dict[int, int] = {}
+        """Connections open at the end of each second."""
+        self.launched: dict[int, int] = {}
+        """Connections of the plan launched in each second in which any was; who came back is not counted."""
+        self.invalid: dict[int, list[str]] = {}
+        self.rss_peak: dict[str, int] = {}
+        self._shares: dict[str, int] = {}
+        self._agents: dict[str, Tally] = {}
+        self._partial: dict[int, Partial] = {}
+
+    def expect(self, name: str, share: int) -> None:
+        """Declares an agent and how many connections it was given."""
+        self._shares[name] = share
+        self._agents[name] = Tally()
+        self.rss_peak[name] = 0
+
+    def give(self, name: str, share: int) -> None:
+        """An agent has another number of connections from now on."""
+        self._shares[name] = share
+
+    def lose(self, name: str) -> None:
+        """The seconds this agent still owed will never come."""
+        for number, partial in list(self._partial.items()):
+            partial.missing.discard(name)
+            if not partial.missing:
+                del self._partial[number]
+
+    def add(self, settled: Settled) -> Entry:
+        """Takes a settled second; seconds come in ascending order, except that corrections may come at any time."""
+        number, earlier = settled.second.number, self._partial.pop(settled.second.number, None)
+        known = earlier.agents if earlier else {}
+        parts = {name: part for name, part in settled.parts.items() if name not in known}
+        fresh = self._count(number, parts)
+        total = self.total
+        if earlier:
+            total = earlier.total
+            total.merge(_counts_only(fresh))
+        agents = known | {name: self._figures_of(name, part) for name, part in parts.items()}
+        if settled.missing:
+            self._partial[number] = Partial(_counts_only(total), agents, set(settled.missing))
+        ledger = Ledger.of(self.planned, total)
+        wrong = self._wrong(settled, ledger, corrects=earlier is not None)
+        row = Row(number, _figures(ledger, total, settled.second), agents, settled.missing, wrong, earlier is not None)
+        self._remember(row)
+        return Entry(row, fresh)
+
+    def _count(self, number: int, parts: dict[str, Second]) -> Tally:
+        fresh = Tally()
+        for name, part in parts.items():
+            fresh.merge(part.tally)
+            self._agents[name].merge(part.tally)
+            self.rss_peak[name] = max(self.rss_peak[name], part.rss)
+        self.total.merge(fresh)
+        for later, partial in self._partial.items():
+            if later > number:
+                partial.total.merge(_counts_only(fresh))
+        return fresh
+
+    def _figures_of(self, name: str, part: Second) -> Figures:
+        total = self._agents[name]
+        return _figures(Ledger.of(self._shares[name], total), total, part)
+
+    def _wrong(self, settled: Settled, ledger: Ledger, *, corrects: bool) -> list[str]:
+        wrong = [f"no report from {', '.join(settled.missing)}"] if settled.missing else []
+        # What is held can only be compared while every second up to this one is complete.
+        exact = not self._partial and not corrects
+        merged = [name for name, part in settled.parts.items() if part.span != 1]
+        if merged:
+            wrong.append(f"{', '.join(merged)} told the counts of several seconds as one")
+        wrong += [
+            f"the ledger does not add up: {law}" for law in ledger.breaches(settled.second.held if exact else None)
+        ]
+        if settled.second.tally.lost:
+            wrong.append(f"{settled.second.tally.lost:,} open connections were lost with their agent or worker")
+        stall = settled.second.tally.loop_lag.percentile(99.0)
+        if stall > STALL_US:
+            wrong.append(f"the generator's event loop stalled: its lag's p99 was {stall / 1000:.0f} ms")
+        longest = settled.second.tally.loop_lag.percentile(100.0)
+        if longest > STANDSTILL_US:
+            wrong.append(f"a worker of the generator stood still for {longest / 1e6:.1f} s")
+        return wrong
+
+    def _remember(self, row: Row) -> None:
+        if self.last is None or row.second >= self.last.second:
+            self.last = row
+            self.latest |= row.agents
+        self.open[row.second] = row.fleet.ledger.open
+        arrived = row.fleet.rates["launched"] - row.fleet.rates["relaunched"]
+        if arrived:
+            self.launched[row.second] = arrived
+        if row.invalid:
+            self.invalid[row.second] = row.invalid
+        else:
+            self.invalid.pop(row.second, None)
+
+
+def summaries(histograms: dict[str, Histogram]) -> dict[str, dict[str, float]]:
+    """Count and percentiles in milliseconds of every histogram that is not empty."""
+    return {name: histogram.summary() for name, histogram in histograms.items() if histogram.counts}
+
+
+def in_order(named: dict[str, Named]) -> dict[str, Named]:
+    """The same by ascending name."""
+    return dict(sorted(named.items()))
+
+
+def _figures(ledger: Ledger, total: Tally, second: Second) -> Figures:
+    tally = second.tally
+    rates = {name: getattr(tally, name) for name in RATES}
+    rates |= {"failed": sum(tally.failed.values()), "closed": sum(tally.closed.values())}
+    return Figures(
+        ledger, rates, total.counts(), summaries(tally.histograms()), round(second.cpu_s, 3), second.rss,
+        counters=in_order(total.counters), failed=dict(tally.failed), closed=dict(tally.closed),
+        timings=summaries(in_order(tally.timings)),
+    )  # fmt: skip
+
+
+def _counts_only(tally: Tally) -> Tally:
+    counts = Tally(failed=dict(tally.failed), closed=dict(tally.closed), counters=dict(tally.counters))
+    for name, number in tally.counts().items():
+        setattr(counts, name, number)
+    return counts

@@ -1,0 +1,25 @@
+"""What Tsung's `GET /es/ts_api:status` tells, of a run of ours."""
+
+from typing import Any
+
+from coordinator.run.run import Run
+
+
+def tsung_status(run: Run, now: float, cpu: float) -> dict[str, Any]:
+    """Tsung's fields with Tsung's meaning; `cpu` is the coordinator's own, in percent of one core.
+
+    The request rate is that of the last settled second: upgrades, and what scripts await replies to.
+    """
+    phase, phases = run.course.place(run.age(now))
+    total, last = run.total, run.timeline.last
+    histograms = {**last.fleet.histograms, **last.fleet.timings} if last is not None else {}
+    requests = histograms.get("request") or histograms.get("handshake") or {"count": 0}
+    return {
+        "phase": phase,
+        "phase_total": phases,
+        "users": total.sessions_started - total.sessions_done,
+        "connected_users": run.ledger.open,
+        "request_rate": float(requests["count"]),
+        "active_beams": len(run.active()),
+        "cpu_controller": round(cpu, 2),
+    }

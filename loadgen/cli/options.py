@@ -1,0 +1,108 @@
+"""What the commands share: option types, and how a command ends on a mistake."""
+
+import math
+import re
+import sys
+from typing import NoReturn
+
+import click
+
+from loadgen.cli.stdio import Outlet, settle
+from loadgen.errors import OperatorError
+from loadgen.values import Endpoint, seconds_of
+from loadgen.version import VERSION
+
+
+class DurationType(click.ParamType[float]):
+    """Seconds from `30`, `30s`, `500ms`, `5m` or `1h`."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The duration in seconds; zero is legal, a negative or unknown one is not."""
+        try:
+            return seconds_of(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class HoldType(click.ParamType[float | str]):
+    """A duration, or `sessions`."""
+
+    name = "duration|sessions"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        """The duration in seconds, or the word."""
+        return "sessions" if value == "sessions" else DURATION.convert(value, param, ctx)
+
+
+class EndpointType(click.ParamType[Endpoint]):
+    """An Endpoint from `HOST:PORT` or `[IPV6]:PORT`."""
+
+    name = "host:port"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Endpoint:
+        """The endpoint; port 0 asks the kernel for a free one."""
+        if isinstance(value, Endpoint):
+            return value
+        match = re.fullmatch(r"(?:\[(?P<v6>[0-9a-fA-F:.%\w]+)\]|(?P<host>[^:\[\]]+)):(?P<port>\d{1,5})", str(value))
+        if match is None or int(match["port"]) > 65535:
+            self.fail(f"{value!r} is not HOST:PORT; write for example 127.0.0.1:9505", param, ctx)
+        return Endpoint(match["v6"] or match["host"], int(match["port"]))
+
+
+class RateType(click.ParamType[float]):
+    """A positive number of arrivals per second."""
+
+    name = "rate"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The rate; zero, negative, infinite and non-numeric ones are refused."""
+        try:
+            rate = float(str(value))
+        except ValueError:
+            rate = math.nan
+        if not 0 < rate < math.inf:
+            self.fail(f"{value!r} is not a rate; write a number of arrivals per second above 0", param, ctx)
+        return rate
+
+
+DURATION = DurationType()
+HOLD = HoldType()
+ENDPOINT = EndpointType()
+RATE = RateType()
+
+
+def run_command(command: click.Command, program: str) -> NoReturn:
+    """Runs a command to its exit code; a mistake prints one line and exits with its own code, never a traceback.
+
+    Every option also reads `LOADGEN_<COMMAND>_<OPTION>` from the environment.
+    """
+    outlet = settle()
+    prefix = program.upper().replace("-", "_")
+    command = click.version_option(VERSION, prog_name=program)(command)
+    try:
+        code = command.main(prog_name=program, standalone_mode=False, auto_envvar_prefix=prefix)
+    except click.exceptions.NoArgsIsHelpError as mistake:
+        mistake.show()
+        sys.exit(2)
+    except click.ClickException as mistake:
+        sys.exit(_say(program, mistake.format_message(), mistake.exit_code if mistake.exit_code > 1 else 2))
+    except OperatorError as mistake:
+        sys.exit(_say(program, str(mistake), mistake.exit_code))
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    sys.exit(_flushed(program, outlet, code if isinstance(code, int) else 0))
+
+
+def _flushed(program: str, outlet: Outlet | None, code: int) -> int:
+    """The exit code once all output is out; that some of it could not be written is no success."""
+    sys.stdout.flush()
+    if outlet is None or outlet.failure is None:
+        return code
+    return code or _say(program, f"standard output: {outlet.failure.strerror}; not all of it was written", 2)
+
+
+def _say(program: str, text: str, code: int) -> int:
+    click.echo(f"{program}: {' '.join(text.split())}", err=True)
+    return code

@@ -1,0 +1,188 @@
+"""Sets kernel settings, remembers what they were, and puts exactly that back.
+
+What was set is kept in a state file, which is there before the first value is written and survives a reboot. With
+`persist` a drop-in lets the settings survive as well (sysctl.d(5)). Every path is below a root, so a test has its own.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from loadgen.errors import OperatorError
+from loadgen.machine.tuning import Setting
+
+STATE = Path("var/lib/loadgen/tune.json")
+DROP_IN = Path("etc/sysctl.d/90-loadgen.conf")
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One key as it was before the first `apply`, and as it was set last."""
+
+    key: str
+    old: str
+    new: str
+
+
+class State(msgspec.Struct, frozen=True):
+    """What `apply` did and `undo` has to put back."""
+
+    changes: tuple[Change, ...] = ()
+    drop_in: str | None = None
+    """The text of the drop-in that was written; None when there is none."""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What became of one key or file, as one line for people; `done` is False where it was not set or not put back."""
+
+    text: str
+    done: bool = True
+
+
+class Sysctls:
+    """The kernel settings below a root, `/` for this machine's own."""
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self._root = root
+
+    def now(self, key: str) -> str:
+        """A key's value as words with one space between them; raises OSError."""
+        return _words(self._path(key).read_text())
+
+    def obstacle(self, keys: Iterable[str]) -> str:
+        """Why none of these keys can be set here, in one line; empty where some can."""
+        paths = [self._path(key) for key in keys]
+        if not paths or any(os.access(path, os.W_OK) for path in paths):
+            return ""
+        if os.statvfs(paths[0]).f_flag & os.ST_RDONLY:
+            return "/proc/sys is read-only here, as in a container: run this on its host"
+        return "no right to write /proc/sys: run this as root, with sudo"
+
+    def apply(self, settings: Sequence[Setting], *, persist: bool = False) -> list[Step]:
+        """Sets the settings in their order, and the drop-in with all that was set so far when asked to persist."""
+        before = self.state()
+        if persist and before.drop_in is None and (self._root / DROP_IN).exists():
+            raise OperatorError(f"/{DROP_IN} is there and not of loadgen-tune's making; move it away")
+        known = {change.key: change for change in before.changes}
+        planned = {setting.key: self._change(known.get(setting.key), setting) for setting in settings}
+        self._save(State(tuple((known | planned).values()), before.drop_in))
+        steps = {key: self._set(key, change.new) for key, change in planned.items()}
+        done = known | {key: self._taken(change) for key, change in planned.items() if steps[key].done}
+        text = _drop_in(done.values()) if persist and done else before.drop_in
+        self._save(State(tuple(done.values()), text))
+        return [*steps.values(), *self._write_drop_in(before.drop_in, text)]
+
+    def undo(self, *, force: bool = False) -> list[Step]:
+        """Puts back what `apply` found, last first; what others changed since is left as it is, unless forced."""
+        state = self.state()
+        if state == State():
+            raise OperatorError(f"nothing to undo: /{STATE} knows of nothing that loadgen-tune apply has set")
+        left, steps = [], []
+        for change in reversed(state.changes):
+            step = self._put_back(change, force=force)
+            steps.append(step)
+            left += [] if step.done else [change]
+        text = state.drop_in
+        if text is not None:
+            step = self._remove_drop_in(text, force=force)
+            steps.append(step)
+            text = None if step.done else text
+        self._save(State(tuple(reversed(left)), text))
+        return steps
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether something is set that no drop-in would set again after a reboot."""
+        state = self.state()
+        return bool(state.changes) and state.drop_in != _drop_in(state.changes)
+
+    def state(self) -> State:
+        """What is remembered; an empty state where there is nothing. Raises OperatorError where it can't be read."""
+        path = self._root / STATE
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=State)
+        except FileNotFoundError:
+            return State()
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise OperatorError(
+                f"/{STATE} can't be read ({error}); it tells what to put back, so mend it first"
+            ) from error
+
+    def _change(self, known: Change | None, setting: Setting) -> Change:
+        """The oldest value that was ours to replace is the one to put back, unless others changed the key since."""
+        now = self.now(setting.key)
+        return Change(setting.key, known.old if known is not None and known.new == now else now, setting.value)
+
+    def _put_back(self, change: Change, *, force: bool) -> Step:
+        try:
+            now = self.now(change.key)
+        except FileNotFoundError:  # its module was unloaded
+            return Step(f"{change.key}: gone from this kernel, nothing to put back")
+        if now == change.old:
+            return Step(f"{change.key} is {now} again already")
+        if now != change.new and not force:
+            mine = f"loadgen-tune had set {change.new} where {change.old} was"
+            return Step(f"{change.key} is {now}, changed by others meanwhile and left so: {mine} (--force)", done=False)
+        return self._set(change.key, change.old)
+
+    def _set(self, key: str, value: str) -> Step:
+        try:
+            was = self.now(key)
+            self._path(key).write_text(f"{value}\n")
+            now = self.now(key)
+        except OSError as error:
+            return Step(f"{key}: can't be set to {value} here ({error.strerror})", done=False)
+        return Step(f"{key} = {now} (was {was})" + ("" if now == value else f"; this kernel made that of {value}"))
+
+    def _taken(self, change: Change) -> Change:
+        """The change as the kernel took it, which may have rounded the value."""
+        return msgspec.structs.replace(change, new=self.now(change.key))
+
+    def _write_drop_in(self, before: str | None, text: str | None) -> list[Step]:
+        if text is None or text == before:
+            return []
+        path = self._root / DROP_IN
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        except OSError as error:
+            return [Step(f"/{DROP_IN} can't be written ({error.strerror})", done=False)]
+        return [Step(f"wrote /{DROP_IN}")]
+
+    def _remove_drop_in(self, text: str, *, force: bool) -> Step:
+        path = self._root / DROP_IN
+        try:
+            if path.read_text() != text and not force:
+                return Step(f"/{DROP_IN} was changed by others meanwhile and is left (--force)", done=False)
+            path.unlink()
+        except FileNotFoundError:
+            return Step(f"/{DROP_IN} is gone already")
+        except OSError as error:
+            return Step(f"/{DROP_IN} can't be removed ({error.strerror})", done=False)
+        return Step(f"removed /{DROP_IN}")
+
+    def _save(self, state: State) -> None:
+        path = self._root / STATE
+        try:
+            if state == State():
+                path.unlink(missing_ok=True)
+                return
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = path.with_suffix(".new")
+            fresh.write_bytes(msgspec.json.format(msgspec.json.encode(state)) + b"\n")
+            fresh.replace(path)
+        except OSError as error:
+            raise OperatorError(f"/{STATE} can't be written ({error.strerror}); run this as root, with sudo") from error
+
+    def _path(self, key: str) -> Path:
+        return self._root / "proc/sys" / key.replace(".", "/")
+
+
+def _drop_in(changes: Iterable[Change]) -> str:
+    head = "# Written by loadgen-tune apply --persist; loadgen-tune undo removes it.\n"
+    return head + "".join(f"{change.key} = {change.new}\n" for change in changes)
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())

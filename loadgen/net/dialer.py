@@ -1,0 +1,207 @@
+"""Opens sockets towards the target: own source address and port, never blocking, one errno for every failure.
+
+`bind` with explicit ports counted up, since the kernel's own choice costs 150 times more past half the range. A second
+`connect` on the same socket asks how the first went: on loopback it has succeeded by then, and no poll is needed.
+A plain connection comes alive as a Stream, one with TLS on uvloop's transport.
+"""
+
+import asyncio
+import errno
+import os
+import select
+import socket
+import ssl
+from time import monotonic
+from typing import Any
+
+from loadgen.net.connection import Connection
+from loadgen.net.ports import SourcePorts
+from loadgen.net.transport import Streams
+from loadgen.stats.recorder import Book, microseconds
+
+MOST_RETRIES = 128
+"""How many ports that somebody else held before may be tried again for one connection: then it is `no_local_port`."""
+_TAKEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
+_UNDER_WAY = (errno.EINPROGRESS, errno.EALREADY)
+_REASONS = {
+    errno.ECONNREFUSED: "refused",
+    errno.ETIMEDOUT: "timeout",
+    errno.ECONNRESET: "reset",
+    errno.EPIPE: "reset",
+    errno.ECONNABORTED: "reset",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+    errno.EHOSTDOWN: "unreachable",
+    errno.EADDRINUSE: "no_local_port",
+    errno.EADDRNOTAVAIL: "no_local_port",
+    errno.EMFILE: "no_fd",
+    errno.ENFILE: "no_fd",
+}
+
+
+def reason_of(code: int) -> str:
+    """The ledger's reason for an errno; an unforeseen one keeps its own name, as `eperm`."""
+    return _REASONS.get(code) or errno.errorcode.get(code, f"errno_{code}").lower()
+
+
+def _receiver(connection: Connection) -> Any:
+    wrap = connection.terms.wrap
+    return connection if wrap is None else wrap(connection)
+
+
+class Dialer:
+    """Connects to one address from the worker's own ports."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, target: tuple[str, int], ports: SourcePorts, book: Book,
+        tls: ssl.SSLContext | None = None, host: str | None = None, buffers: tuple[int, int] = (0, 0),
+    ) -> None:  # fmt: skip
+        self._loop = loop
+        self._target = target
+        self._family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
+        self._ports = ports
+        self._book = book
+        self._tls = tls
+        self._host = host if tls else None
+        sizes = zip((socket.SO_RCVBUF, socket.SO_SNDBUF), buffers, strict=True)
+        self._buffers = [(option, size) for option, size in sizes if size]
+        self._streams = Streams(loop, self._family, ports.give_back)
+        self._secured: dict[Connection, tuple[str, int]] = {}
+        """The local ends of connections with TLS: their transports forget them when they close."""
+        self._agreeing: dict[Connection, asyncio.Task[None]] = {}
+        """TLS handshakes under way."""
+        self._pending: dict[int, tuple[socket.socket, Connection]] = {}
+        self._poll = select.epoll()
+        loop.add_reader(self._poll.fileno(), self._poll_ready)
+
+    def dial(self, connection: Connection, now: float) -> None:
+        """Sends the SYN; where not even that is possible, the connection hears of it in the loop's next turn."""
+        connection.beat = now
+        try:
+            dialed = self._dial(connection)
+        except OSError as error:
+            self._loop.call_soon(connection.give_up, reason_of(error.errno or 0))
+        else:
+            if not dialed:
+                self._loop.call_soon(connection.give_up, "no_local_port")
+
+    def ended(self, connection: Connection) -> None:
+        """Takes back the port of a connection with TLS; a stream gives its own back."""
+        name = self._secured.pop(connection, None)
+        if name is not None:
+            self._ports.give_back(name)
+
+    def cancel(self, connection: Connection) -> None:
+        """Gives up an attempt that is still under way."""
+        if connection in self._agreeing:
+            self._agreeing[connection].cancel()
+        for fd, (sock, waiting) in self._pending.items():
+            if waiting is connection:
+                self._forget(fd)
+                self._drop(sock)
+                return
+
+    def close(self) -> None:
+        """Stops watching; attempts under way are given up, and streams closed."""
+        self._streams.close()
+        self._loop.remove_reader(self._poll.fileno())
+        self._poll.close()
+        for sock, _ in self._pending.values():
+            sock.close()
+        self._pending.clear()
+
+    def _dial(self, connection: Connection) -> bool:
+        """Tries pair after pair; False when there is none left to try."""
+        for _ in range(self._ports.offers(MOST_RETRIES)):
+            pair = self._ports.take()
+            assert pair is not None
+            sock = self._bound(pair)
+            if sock is not None and self._connect(sock, connection, pair):
+                return True
+            self._ports.skip(pair)
+            self._book.tally.ports_skipped += 1
+        return False
+
+    def _bound(self, pair: tuple[str, int]) -> socket.socket | None:
+        """A socket bound to the pair; None when someone else holds it."""
+        try:
+            sock = socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError:
+            self._ports.give_back(pair)
+            raise
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT after a run is no obstacle
+        for option, size in self._buffers:
+            sock.setsockopt(socket.SOL_SOCKET, option, size)
+        try:
+            sock.bind(pair)
+        except OSError as error:
+            sock.close()
+            if error.errno in _TAKEN:
+                return None
+            self._ports.give_back(pair)
+            raise
+        return sock
+
+    def _connect(self, sock: socket.socket, connection: Connection, pair: tuple[str, int]) -> bool:
+        """Starts connecting; False when the kernel has this very pair of ends in use."""
+        code = sock.connect_ex(self._target)
+        if code in _UNDER_WAY:
+            code = sock.connect_ex(self._target)
+        if code in _UNDER_WAY:
+            self._pending[sock.fileno()] = sock, connection
+            self._poll.register(sock.fileno(), select.EPOLLOUT)
+        elif code == 0:
+            self._attach(sock, connection)
+        else:
+            sock.close()
+            if code in _TAKEN:
+                return False
+            self._ports.give_back(pair)
+            raise OSError(code, os.strerror(code))
+        return True
+
+    def _poll_ready(self) -> None:
+        for fd, _ in self._poll.poll(0):
+            sock, connection = self._forget(fd)
+            code = sock.connect_ex(self._target)
+            if code in (0, errno.EISCONN):
+                self._attach(sock, connection)
+            else:
+                self._drop(sock)
+                connection.give_up(reason_of(code))
+
+    def _forget(self, fd: int) -> tuple[socket.socket, Connection]:
+        self._poll.unregister(fd)
+        return self._pending.pop(fd)
+
+    def _drop(self, sock: socket.socket) -> None:
+        name = sock.getsockname()
+        sock.close()
+        self._ports.give_back((name[0], name[1]))
+
+    def _attach(self, sock: socket.socket, connection: Connection) -> None:
+        if self._tls:
+            self._agreeing[connection] = self._loop.create_task(self._agree(sock, connection))
+        else:
+            self._connected(connection)
+            self._streams.open(sock, _receiver(connection))
+
+    def _connected(self, connection: Connection) -> None:
+        self._book.tally.connect.record(microseconds(monotonic() - connection.beat))
+
+    async def _agree(self, sock: socket.socket, connection: Connection) -> None:
+        """The TLS handshake, which belongs to the time that connecting takes."""
+        name = sock.getsockname()
+        self._secured[connection] = name[0], name[1]
+        receiver = _receiver(connection)
+        opening = self._loop.create_connection(lambda: receiver, sock=sock, ssl=self._tls, server_hostname=self._host)
+        try:
+            await opening
+        except OSError as error:  # includes ssl.SSLError
+            sock.detach()  # the transport closes the descriptor; the socket must not close it again
+            reason = "tls" if isinstance(error, ssl.SSLError) else reason_of(error.errno or errno.ECONNRESET)
+            connection.give_up(reason)
+        else:
+            self._connected(connection)
+        finally:
+            del self._agreeing[connection]

@@ -1,0 +1,110 @@
+"""Source addresses and ports: which local ends a worker's connections may have, counted up and never searched for.
+
+A worker binds every port itself. The kernel's own choice looks through the ports of one parity first, and past half of
+its range every connect scans them all: 6 ms instead of 45 µs.
+"""
+
+from array import array
+from collections import deque
+from collections.abc import Sequence
+
+from loadgen.machine.addresses import _as_the_kernel_writes_it
+
+
+class SourcePorts:
+    """The (address, port) pairs one worker may use: never-used ones counted up, then those given back, oldest first.
+
+    The pairs of an agent have numbers: address by address, on each its m ports in ascending order, those in `reserved`
+    left out. Connection k of the agent, of T pairs, has pair number (start + k) mod T, so address number // m and port
+    number mod m; it is the connection number k // workers of worker k mod workers. So a connect searches for nothing,
+    no pair serves twice before all have served, and workers never meet. Nor do agents on one host that begin where
+    `pairs_before` says, as long as none opens more than its part. Every method takes constant time, and a pair takes
+    memory only after its first use.
+    """
+
+    __slots__ = (
+        "_addresses",
+        "_aside",
+        "_free",
+        "_fresh",
+        "_number",
+        "_ports",
+        "_start",
+        "_total",
+        "_worker",
+        "_workers",
+        "in_use",
+    )
+
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        ports: range,
+        *,
+        worker: int = 0,
+        workers: int = 1,
+        start: int = 0,
+        reserved: frozenset[int] = frozenset(),
+    ) -> None:
+        self._addresses = tuple(dict.fromkeys(map(_as_the_kernel_writes_it, addresses)))
+        self._number = {address: number for number, address in enumerate(self._addresses)}
+        kept = array("H", (port for port in ports if port not in reserved))
+        self._ports: Sequence[int] = ports if len(kept) == len(ports) else kept
+        self._total = len(self._addresses) * len(kept)
+        self._start = start
+        self._worker = worker
+        self._workers = workers
+        self._fresh = worker
+        # A pair in a queue is one small integer: a tuple with its own address text would cost four times as much.
+        self._free: deque[int] = deque()
+        self._aside: deque[int] = deque()
+        self.in_use = 0
+        """How many pairs are handed out now."""
+
+    def take(self) -> tuple[str, int] | None:
+        """The next pair; None when all of them are in use.
+
+        Never-used ones come first, since the kernel may hold a closed one in TIME_WAIT; skipped ones come last.
+        """
+        if self._fresh < self._total:
+            number, place = divmod((self._start + self._fresh) % self._total, len(self._ports))
+            self._fresh += self._workers
+            self.in_use += 1
+            return self._addresses[number], self._ports[place]
+        queue = self._free or self._aside
+        if not queue:
+            return None
+        packed = queue.popleft()
+        self.in_use += 1
+        return self._addresses[packed >> 16], packed & 0xFFFF
+
+    def give_back(self, pair: tuple[str, int]) -> None:
+        """Takes back a pair whose connection ended; each pair once, with the address as `getsockname` tells it."""
+        self._free.append(self._pack(pair))
+        self.in_use -= 1
+
+    def skip(self, pair: tuple[str, int]) -> None:
+        """Lays a pair aside that somebody else holds; it is offered again when nothing else is left."""
+        self._aside.append(self._pack(pair))
+        self.in_use -= 1
+
+    def offers(self, retries: int) -> int:
+        """How many pairs are worth trying for one connection: all that are free, of those laid aside only so many."""
+        return len(self) - self.in_use - self.skipped + min(retries, self.skipped)
+
+    @property
+    def skipped(self) -> int:
+        """How many pairs lie aside now."""
+        return len(self._aside)
+
+    def __len__(self) -> int:
+        """How many pairs it owns, in use or not."""
+        return len(range(self._worker, self._total, self._workers))
+
+    def _pack(self, pair: tuple[str, int]) -> int:
+        return self._number[pair[0]] << 16 | pair[1]
+
+
+def pairs_before(agent: int, agents: int, pairs: int) -> int:
+    """The `start` of one of several agents that share all their pairs, each a part of them as large as the others'."""
+    return agent * pairs // agents

@@ -1,0 +1,47 @@
+"""What a plan says of single agents: of the machines, in Tsung's word clients, that the load comes from."""
+
+import re
+from collections.abc import Sequence
+from math import ceil
+from typing import Annotated
+
+import msgspec
+
+from loadgen.plan.phases import Weight
+
+USUAL = 64_000
+"""So many connections of an agent that the plan does not name count like a weight of 1."""
+GRAIN = 2**20
+"""Weights are told apart down to such a part of the largest."""
+
+
+class Client(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the agent of this name is asked for, where its own command line does not say."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    weight: Weight = 1.0
+    """Its part of all arrivals, in proportion to the others' weights."""
+    workers: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    max_connections: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    sources: tuple[str, ...] = ()
+
+
+def client_named(clients: Sequence[Client], name: str) -> Client | None:
+    """What is said of the agent of this name; further agents of one host are told apart by a `-2` behind it."""
+    known = {client.name: client for client in clients}
+    return known.get(name) or known.get(re.sub(r"-\d+$", "", name))
+
+
+def weights_of(clients: Sequence[Client], agents: Sequence[tuple[str, int]]) -> list[int]:
+    """The weights of agents, each with its name and how many connections it holds; whole numbers.
+
+    Where no clients are named, it is just what they hold.
+    """
+    if not clients:
+        return [holds for _, holds in agents]
+    parts = []
+    for name, holds in agents:
+        client = client_named(clients, name)
+        parts.append(holds / USUAL if client is None else client.weight)
+    most = max(parts, default=0.0) or 1.0
+    return [ceil(part / most * GRAIN) for part in parts]

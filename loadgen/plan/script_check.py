@@ -1,0 +1,177 @@
+"""What can be known to be wrong with a script before it is played: by its steps alone, without a connection."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from loadgen.errors import PlanError
+from loadgen.plan.script import (
+    Abort,
+    Change,
+    Close,
+    Condition,
+    Connect,
+    For,
+    Foreach,
+    If,
+    Ping,
+    Receive,
+    Repeat,
+    Send,
+    SetVars,
+    Step,
+    Think,
+    Transaction,
+    steps_in,
+)
+from loadgen.plan.template import Template, pattern_of
+
+Connected = frozenset[bool]
+"""Whether there is a connection: yes, no, or either."""
+MAYBE: Connected = frozenset((True, False))
+GIVEN = "tsung_userid"
+"""The variable that every user has."""
+
+
+class Unsound(PlanError):
+    """A step that can't be played as it stands."""
+
+    def __init__(self, step: Step | None, text: str) -> None:
+        super().__init__(text)
+        self.step = step
+        """None: the script as a whole."""
+
+
+class Unset(NamedTuple):
+    """A variable that a step reads and no step sets."""
+
+    step: Step
+    name: str
+    fatal: bool
+    """The step can do nothing without a value; otherwise the text is `undefined`."""
+
+
+def check(steps: Sequence[Step], files: Mapping[str, str]) -> None:
+    """Raises Unsound for the first step that can't be played."""
+    for step in steps_in(steps):
+        try:
+            _check_step(step, files)
+        except PlanError as error:
+            raise Unsound(step, str(error)) from error
+    if not any(isinstance(step, Connect) for step in steps_in(steps)):
+        raise Unsound(None, "it never connects; give it a connect request")
+    _follow(steps, frozenset((False,)))
+    for unset in unset_in(steps):
+        if unset.fatal:
+            raise Unsound(unset.step, f"variable {unset.name!r} is set nowhere; set it before, or write the value")
+
+
+def _check_step(step: Step, files: Mapping[str, str]) -> None:
+    if isinstance(step, Connect | Send | Receive):
+        for match in step.match:
+            if not (match.subst and Template(match.pattern).names):
+                pattern_of(match.pattern)
+        for extract in step.extract:
+            if extract.by == "re":
+                _with_a_group(extract.expr)
+    elif isinstance(step, Foreach):
+        pattern_of(step.include)
+        pattern_of(step.exclude)
+    elif isinstance(step, SetVars):
+        _check_source(step, files)
+
+
+def _check_source(step: SetVars, files: Mapping[str, str]) -> None:
+    if step.source == "re":
+        _with_a_group(step.value)
+    elif step.source == "random_number" and step.start > step.end:
+        raise PlanError(f"a random number from {step.start} to {step.end} runs backwards; write the smaller one first")
+    elif step.source == "file" and step.file not in files:
+        raise PlanError(f"file {step.file!r} is none of the plan's files; put its text under `files`")
+
+
+def _with_a_group(text: str) -> None:
+    if not pattern_of(text).groups:
+        raise PlanError(f"{text!r} has no group to take; put parentheses round what the variable is to hold")
+
+
+def _follow(steps: Sequence[Step], connected: Connected) -> Connected:
+    """Whether there is a connection after the steps; raises Unsound where one is needed and there can't be any."""
+    for step in steps:
+        if isinstance(step, Send | Receive | Ping | Close) and True not in connected:
+            raise Unsound(step, "there is no connection at this point; put a connect request before it")
+        if isinstance(step, Connect | Close):
+            connected = frozenset((isinstance(step, Connect),))
+        elif isinstance(step, Change):
+            connected = MAYBE if step.restore else frozenset((False,))
+        elif isinstance(step, Abort):
+            connected = MAYBE
+        elif isinstance(step, If):
+            connected |= _follow(step.steps, connected)
+        elif isinstance(step, Transaction | For | Repeat | Foreach):
+            connected = _follow(step.steps, connected)
+    return connected
+
+
+def unset_in(steps: Sequence[Step]) -> Iterator[Unset]:
+    """The variables that steps read and none sets, in the order of the steps."""
+    known = {GIVEN} | {name for step in steps_in(steps) for name in _set_by(step)}
+    for step in steps_in(steps):
+        for name in dict.fromkeys(_needed_by(step)):
+            if name not in known:
+                yield Unset(step, name, fatal=True)
+        for name in dict.fromkeys(_named_by(step)):
+            if name not in known:
+                yield Unset(step, name, fatal=False)
+
+
+def _set_by(step: Step) -> Iterator[str]:
+    if isinstance(step, Connect | Send | Receive):
+        yield from (extract.var for extract in step.extract)
+    elif isinstance(step, SetVars):
+        yield from step.names
+    elif isinstance(step, Repeat):
+        yield step.name
+    elif isinstance(step, For):
+        yield step.var
+    elif isinstance(step, Foreach):
+        yield from (step.var, f"{step.var}_iter")
+
+
+def _needed_by(step: Step) -> Iterator[str]:
+    """What has to be a number, or is looked through."""
+    if isinstance(step, Think):
+        yield from _names(step.seconds)
+    elif isinstance(step, For):
+        yield from (*_names(step.first), *_names(step.last))
+    elif isinstance(step, SetVars) and step.source in ("jsonpath", "re"):
+        yield step.var
+
+
+def _named_by(step: Step) -> Iterator[str]:
+    """What is put into text, or compared."""
+    if isinstance(step, If | Repeat):
+        yield from _compared(step.condition)
+    elif isinstance(step, Foreach):
+        yield step.values
+    elif isinstance(step, SetVars) and step.source == "jsonpath":
+        yield from _names(step.value)
+    elif isinstance(step, Connect | Send | Receive):
+        yield from (name for match in step.match if match.subst for name in _names(match.pattern))
+        yield from (name for text in _texts(step) if step.subst for name in _names(text))
+
+
+def _texts(step: Connect | Send | Receive) -> Iterator[str]:
+    if isinstance(step, Connect):
+        yield from (step.path, *step.headers.values())
+    elif isinstance(step, Send):
+        yield step.text
+    yield from (extract.expr for extract in step.extract if extract.by == "jsonpath")
+
+
+def _compared(condition: Condition) -> Iterator[str]:
+    yield condition.var
+    yield from _names(condition.value)
+
+
+def _names(text: float | str) -> tuple[str, ...]:
+    return Template(text).names if isinstance(text, str) else ()

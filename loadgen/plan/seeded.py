@@ -1,0 +1,101 @@
+"""Random numbers that follow from a user's number: the same for the same user in every run, on whichever worker it is.
+
+SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014): 8 bytes of state, where the
+standard library's Mersenne Twister keeps 2.5 KiB for each generator.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from random import Random
+from typing import Any
+
+Pick = Callable[[int], int]
+"""From a user's number to the place of what it drew."""
+
+
+def lots(weights: Sequence[float], seed: int, salt: int) -> Pick:
+    """Draws places in proportion to their weights (not negative, not all 0); lots of another salt are independent.
+
+    Half a microsecond a number; a single one costs nothing.
+    """
+    places = [place for place, weight in enumerate(weights) if weight > 0]
+    if len(places) == 1:
+        (only,) = places
+        return lambda _: only
+    *bounds, whole = accumulate(weights[place] for place in places)
+    return lambda number: places[bisect_right(bounds, whole * chance(seed, number, salt))]
+
+
+def lots_by_stretch(firsts: Sequence[int], picks: Sequence[Pick]) -> Pick:
+    """Draws by other weights in each of several stretches of numbers, which begin at these ascending first ones."""
+    return lambda number: picks[bisect_right(firsts, number) - 1](number)
+
+
+_MASK = (1 << 64) - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+
+
+def _mix(z: int) -> int:
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+    return z ^ (z >> 31)
+
+
+def _start(seed: int, number: int, salt: int) -> int:
+    return (seed * 0xD1342543DE82EF95 + (number + 1) * _GOLDEN + salt * 0xA0761D6478BD642F) & _MASK
+
+
+def chance(seed: int, number: int, salt: int = 0) -> float:
+    """Evenly distributed over [0, 1) for numbers in a row; another salt gives others, independent of them."""
+    return (_mix(_start(seed, number, salt)) >> 11) * 2.0**-53
+
+
+class Chance:
+    """A generator with the methods of random.Random, which are the standard library's own upon these bits."""
+
+    __slots__ = ("_state", "gauss_next")
+
+    def __init__(self, seed: int, number: int) -> None:
+        self._state = _mix(_start(seed, number, 1))
+        self.gauss_next: float | None = None
+        """As random.Random's own gauss keeps it."""
+
+    def _next(self) -> int:
+        self._state = (self._state + _GOLDEN) & _MASK
+        return _mix(self._state)
+
+    def random(self) -> float:
+        """Evenly distributed over [0, 1)."""
+        return (self._next() >> 11) * 2.0**-53
+
+    def getrandbits(self, count: int) -> int:
+        """So many random bits as a number."""
+        words = -(-count // 64)
+        bits = 0
+        for _ in range(words):
+            bits = bits << 64 | self._next()
+        return bits >> (64 * words - count)
+
+    def randbytes(self, count: int) -> bytes:
+        """So many random bytes."""
+        return self.getrandbits(8 * count).to_bytes(count, "little")
+
+    _randbelow: Any = Random._randbelow_with_getrandbits  # type: ignore[attr-defined]  # what the methods below draw with
+    randrange: Any = Random.randrange
+    randint: Any = Random.randint
+    choice: Any = Random.choice
+    choices: Any = Random.choices
+    shuffle: Any = Random.shuffle
+    sample: Any = Random.sample
+    uniform: Any = Random.uniform
+    triangular: Any = Random.triangular
+    expovariate: Any = Random.expovariate
+    gauss: Any = Random.gauss
+    normalvariate: Any = Random.normalvariate
+    lognormvariate: Any = Random.lognormvariate
+    betavariate: Any = Random.betavariate
+    gammavariate: Any = Random.gammavariate
+    paretovariate: Any = Random.paretovariate
+    weibullvariate: Any = Random.weibullvariate
+    vonmisesvariate: Any = Random.vonmisesvariate

@@ -1,0 +1,9 @@
+"""What a session's connection raises."""
+
+
+class ConnectFailed(Exception):
+    """The connection could not be opened; the text is the ledger's reason."""
+
+
+class ConnectionEnded(Exception):
+    """The connection is over; the text is the ledger's reason."""

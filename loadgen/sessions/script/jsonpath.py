@@ -1,0 +1,72 @@
+"""Tsung's own small dialect of JSONPath: `a.b[0].c`, `[*]`, `[?key=value]`.
+
+No library speaks it: theirs are the dialects with `[?(@.key=="value")]`, where results are lists of matches. Here a
+path gives the one value it leads to, and a list only where it forks.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from loadgen.plan.template import UNDEFINED, Template, text_of
+
+NOTHING: Any = object()
+"""What a path gives that leads nowhere."""
+_INDEX = re.compile(r"-?\d+")
+
+
+Path = tuple[str | int, ...]
+"""A path's steps: a name, an index, `*`, `?key=value`."""
+
+
+def path_of(text: str) -> Path:
+    """The steps of a path's text."""
+    parts = re.sub(r"\[(.*?)\]", r".\1", text.removeprefix("$.")).split(".")
+    return tuple(int(part) if _INDEX.fullmatch(part) else part for part in parts if part)
+
+
+def path_by(template: Template) -> Callable[[Mapping[Any, Any]], Path]:
+    """The path that a text gives with a user's variables; taken apart once where it names none."""
+    if template.names:
+        return lambda values: path_of(template.fill(values))
+    fixed = path_of(template.text)
+    return lambda _: fixed
+
+
+def find_in(path: Path, value: Any) -> Any:
+    """What the path leads to from here; an object as JSON text, NOTHING where it leads nowhere."""
+    found = _follow(path, value)
+    return msgspec.json.encode(found).decode() if isinstance(found, dict) else found
+
+
+def _follow(path: Path, value: Any) -> Any:
+    if not path or value is NOTHING:
+        return value
+    step, rest = path[0], path[1:]
+    if step == "*":
+        return _each(rest, value) if isinstance(value, list) else _follow(rest, value)
+    if isinstance(step, str) and step.startswith("?") and isinstance(value, list):
+        return _fork(step[1:], rest, value)
+    if isinstance(step, int):
+        return _follow(rest, value[step]) if isinstance(value, list) and 0 <= step < len(value) else NOTHING
+    return _follow(rest, value.get(step, NOTHING)) if isinstance(value, dict) else NOTHING
+
+
+def _each(rest: Path, items: list[Any]) -> list[Any]:
+    found = [_follow(rest, item) for item in items]
+    return [UNDEFINED if value is NOTHING else value for value in found]
+
+
+def _fork(wanted: str, rest: Path, items: list[Any]) -> Any:
+    """Those of a list whose key has the value: one alone gives itself, several a list."""
+    key, _, value = wanted.partition("=")
+    fitting = [item for item in items if _has(item, key, value)]
+    if len(fitting) > 1:
+        return _each(rest, fitting)
+    return _follow(rest, fitting[0]) if fitting else NOTHING
+
+
+def _has(item: Any, key: str, value: str) -> bool:
+    return isinstance(item, dict) and key in item and text_of(item[key]) == value

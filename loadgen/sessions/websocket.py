@@ -1,0 +1,181 @@
+"""A connection as a session holds it: messages to send and to await, one ping at a time, a close that is awaited.
+
+What may be awaited here suspends the session on its user (see user.py); no asyncio task or future is needed for it.
+"""
+
+from collections import deque
+from collections.abc import Callable, Generator
+from enum import Enum, auto
+from time import monotonic
+from types import coroutine
+from typing import Any, Protocol
+
+import msgspec
+
+from loadgen.net.connection import CLOSING, OPEN, Connection, Owner, Terms
+from loadgen.net.frames import BINARY, TEXT, Event, Parser, frame, ping_frame
+from loadgen.net.handshake import Reply
+from loadgen.sessions.errors import ConnectionEnded
+from loadgen.stats.recorder import Book, microseconds
+
+MOST_BYTES = 16 * 2**20
+"""The longest message that is kept for a session; a longer one ends the connection (RFC 6455, code 1009)."""
+MOST_UNREAD = 1024
+"""Messages kept for a session that does not receive them; older ones give way, and are counted."""
+UNREAD = "messages_unread"
+"""The counter of messages that gave way."""
+
+
+class Awaited(Enum):
+    """What of a connection its session waits for."""
+
+    OPENING = auto()
+    MESSAGE = auto()
+    PONG = auto()
+    END = auto()
+
+
+class Holder(Owner, Protocol):
+    """The session's user, who waits for what happens on a connection."""
+
+    def wait_for(self, what: "WebSocket", seconds: float | None) -> Generator[Any, Any, Any]:
+        """Suspends the session until `happened` is told of this connection; raises TimeoutError after so long."""
+
+    def happened(self, what: "WebSocket", value: Any) -> None:
+        """Resumes the session, if this is what it waits for."""
+
+
+class WebSocket(Connection):
+    """One WebSocket of a session; also when it has ended, what had come before can still be received."""
+
+    __slots__ = ("_head", "_pinged_at", "awaited", "due", "inbox")
+
+    owner: Holder
+
+    def __init__(self, book: Book, terms: Terms, owner: Holder, due: float) -> None:
+        super().__init__(book, terms, owner)
+        self.due = due
+        """When it was due to be dialed."""
+        self.awaited: Awaited | None = Awaited.OPENING
+        self.inbox: deque[str | bytes] | None = None
+        """Messages nobody awaited yet."""
+        self._head = b""
+        self._pinged_at = 0.0
+
+    @property
+    def open(self) -> bool:
+        """Whether messages may be sent."""
+        return self.state == OPEN
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of the server's 101, names in lower case."""
+        lines = self._head.decode("latin-1").split("\r\n")[1:]
+        pairs = (line.partition(":") for line in lines if line)
+        return {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The one that the server chose, if any."""
+        return self.headers.get("sec-websocket-protocol")
+
+    async def send(self, message: str | bytes) -> None:
+        """Sends text (str) or a binary message (bytes); raises ConnectionEnded when it is no longer open."""
+        if self.state != OPEN:
+            raise ConnectionEnded(self.reason or "closed")
+        self.book.tally.messages_sent += 1
+        opcode, payload = (TEXT, message.encode()) if isinstance(message, str) else (BINARY, bytes(message))
+        self._write(frame(opcode, payload, self.book.bits(32)))
+
+    async def send_json(self, value: Any) -> None:
+        """Sends a value as JSON text."""
+        await self.send(msgspec.json.encode(value).decode())
+
+    @coroutine
+    def receive(self, timeout: float | None = None) -> Generator[Any, Any, str | bytes]:
+        """The next message, str or bytes; raises TimeoutError, or ConnectionEnded once none is left."""
+        if self.inbox:
+            message = self.inbox.popleft()
+            if not self.inbox:
+                self.inbox = None  # an empty one takes as much memory as the rest of a connection
+            return message
+        return (yield from self._await(Awaited.MESSAGE, timeout))  # type: ignore[no-any-return]
+
+    async def receive_until(
+        self,
+        fits: Callable[[str | bytes], object],
+        timeout: float | None = None,  # noqa: ASYNC109 -- as in receive
+    ) -> str | bytes:
+        """The next message that fits; those before it are dropped. The time counts for all of them together."""
+        until = None if timeout is None else monotonic() + timeout
+        while True:
+            message = await self.receive(None if until is None else max(0.0, until - monotonic()))
+            if fits(message):
+                return message
+
+    @coroutine
+    def ping(self, timeout: float | None = None) -> Generator[Any, Any, float]:
+        """Sends a PING and awaits its PONG: the seconds in between."""
+        if self.state != OPEN:
+            raise ConnectionEnded(self.reason or "closed")
+        book = self.book
+        self.pinged += 1
+        book.tally.pings += 1
+        self._pinged_at = monotonic()
+        self._write(ping_frame(self.pinged, book.bits(32)))
+        return (yield from self._await(Awaited.PONG, timeout))  # type: ignore[no-any-return]
+
+    @coroutine
+    def close(self, code: int = 1000, reason: str = "done") -> Generator[Any, Any, None]:
+        """Closes in good order and awaits the server's end, which has a bounded time; `reason` is for the ledger."""
+        self.begin_close(reason, code)
+        if self.state == CLOSING:
+            yield from self._await(Awaited.END, None)
+
+    def _await(self, what: Awaited, timeout: float | None) -> Generator[Any, Any, Any]:
+        if self.state > CLOSING or (self.state == CLOSING and what is Awaited.PONG):
+            raise ConnectionEnded(self.reason or "closed")
+        self.awaited = what
+        try:
+            return (yield from self.owner.wait_for(self, timeout))
+        finally:
+            self.awaited = None
+
+    def _upgraded(self, data: bytes, reply: Reply) -> None:
+        self._head = data[: len(data) - len(reply.rest)]
+
+    def _new_parser(self) -> Parser:
+        return Parser(MOST_BYTES)
+
+    def _pong(self, number: int) -> None:
+        if not self.ponged < number <= self.pinged:
+            return
+        self.ponged = number
+        tally = self.book.tally
+        tally.pongs += 1
+        if number == self.pinged:
+            seconds = monotonic() - self._pinged_at
+            tally.ping_rtt.record(microseconds(seconds))
+            self._happened(Awaited.PONG, seconds)
+
+    def _message(self, event: Event) -> None:
+        super()._message(event)
+        if event.size > MOST_BYTES:
+            self.begin_close("message_too_big", 1009)
+            return
+        message = event.payload.decode() if event.opcode == TEXT else event.payload
+        if not self._happened(Awaited.MESSAGE, message):
+            self._keep(message)
+
+    def _keep(self, message: str | bytes) -> None:
+        if self.inbox is None:
+            self.inbox = deque(maxlen=MOST_UNREAD)
+        elif len(self.inbox) == MOST_UNREAD:
+            self.book.tally.count(UNREAD)
+        self.inbox.append(message)
+
+    def _happened(self, what: Awaited, value: Any) -> bool:
+        if self.awaited is not what:
+            return False
+        self.owner.happened(self, value)
+        return True

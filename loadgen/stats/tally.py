@@ -1,0 +1,232 @@
+"""One second's ledger counts, reasons and histograms; merging is adding, so the order and the grouping never matter.
+
+The ledger (every connection is counted in exactly one state or end):
+
+    planned  = not_started + launched
+    launched = connecting + failed[reason] + opened
+    opened   = open + closed[reason] + lost
+"""
+
+from operator import index
+from typing import Annotated, Any
+
+import msgspec
+
+from loadgen.stats.histogram import MOST, Histogram
+
+CpuSeconds = Annotated[float, msgspec.Meta(ge=0)]
+
+COUNTS = (
+    "launched",
+    "relaunched",
+    "late",
+    "opened",
+    "accepted",
+    "lost",
+    "pings",
+    "pongs",
+    "messages_sent",
+    "messages_received",
+    "bytes_sent",
+    "bytes_received",
+    "ports_skipped",
+    "sessions_started",
+    "sessions_done",
+)
+HISTOGRAMS = ("connect", "handshake", "open", "ping_rtt", "delivery", "lag", "loop_lag")
+MOST_NAMES = 200
+"""Counters, and timings, that a tally keeps by their names."""
+LONGEST_NAME = 80
+MEET = "meet_"
+"""How the counters begin of users who came to a meeting; how many it waits for follows."""
+OTHER = "other"
+"""Where everything beyond MOST_NAMES is counted."""
+
+
+MOST_REASONS, LONGEST_REASON = 20_000, 200
+"""Reasons of ends, most of them with a number that a server chose, and their letters."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+Name = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
+Reason = Annotated[str, msgspec.Meta(max_length=LONGEST_REASON)]
+Reasons = Annotated[dict[Reason, Count], msgspec.Meta(max_length=MOST_REASONS)]
+
+
+class Tally(msgspec.Struct, omit_defaults=True):
+    """What happened in one second somewhere, or, merged over seconds, in a whole run. Bytes, counts, microseconds."""
+
+    launched: Count = 0
+    relaunched: Count = 0
+    """Of the launched, those beyond the plan's numbers: who came back, and a session's further connections."""
+    late: Count = 0
+    """Launched more than 100 ms after it was due: beside the ledger, never a reason to skip."""
+    opened: Count = 0
+    accepted: Count = 0
+    """The server also said yes after the 101 (Appwrite's `connected` frame)."""
+    lost: Count = 0
+    """Was open on an agent or worker that died."""
+    pings: Count = 0
+    pongs: Count = 0
+    messages_sent: Count = 0
+    messages_received: Count = 0
+    bytes_sent: Count = 0
+    bytes_received: Count = 0
+    ports_skipped: Count = 0
+    """Source ports stepped over because somebody else held them."""
+    sessions_started: Count = 0
+    sessions_done: Count = 0
+    """Sessions that are over, however they ended."""
+    failed: Reasons = msgspec.field(default_factory=dict)
+    """Never opened, by reason: refused, timeout, reset, no_local_port, no_fd, http_503…"""
+    closed: Reasons = msgspec.field(default_factory=dict)
+    """Opened and ended, by reason: done, drained, server_1000, server_eof, reset, ping_timeout…"""
+    connect: Histogram = msgspec.field(default_factory=Histogram)
+    handshake: Histogram = msgspec.field(default_factory=Histogram)
+    open: Histogram = msgspec.field(default_factory=Histogram)
+    ping_rtt: Histogram = msgspec.field(default_factory=Histogram)
+    delivery: Histogram = msgspec.field(default_factory=Histogram)
+    lag: Histogram = msgspec.field(default_factory=Histogram)
+    loop_lag: Histogram = msgspec.field(default_factory=Histogram)
+    counters: Annotated[dict[Name, Count], msgspec.Meta(max_length=MOST_NAMES + 1)] = msgspec.field(
+        default_factory=dict
+    )
+    """What sessions count themselves, by name."""
+    timings: Annotated[dict[Name, Histogram], msgspec.Meta(max_length=MOST_NAMES + 1)] = msgspec.field(
+        default_factory=dict
+    )
+    """What sessions time themselves, by name; transactions begin with `tr_`."""
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Adds to a session's own counter; raises TypeError for what is no whole number."""
+        counters = self.counters
+        if name not in counters:
+            name = _room_for(name, counters)
+        counters[name] = counters.get(name, 0) + index(by)
+
+    def time(self, name: str, microseconds: int) -> None:
+        """Records a session's own timing."""
+        timings = self.timings
+        if name not in timings:
+            name = _room_for(name, timings)
+        timings.setdefault(name, Histogram()).record(microseconds)
+
+    def merge(self, other: "Tally") -> None:
+        """Adds what the other counted to this one."""
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for mine, theirs in ((self.failed, other.failed), (self.closed, other.closed)):
+            for reason, count in theirs.items():
+                mine[reason] = mine.get(reason, 0) + count
+        for name in HISTOGRAMS:
+            getattr(self, name).merge(getattr(other, name))
+        _merge_counters(self.counters, other.counters)
+        _merge_timings(self.timings, other.timings)
+
+    def histograms(self) -> dict[str, Histogram]:
+        """The histograms by name, in the order of the contract."""
+        return {name: getattr(self, name) for name in HISTOGRAMS}
+
+    def counts(self) -> dict[str, int]:
+        """The plain counts by name."""
+        return {name: getattr(self, name) for name in COUNTS}
+
+
+def _room_for(name: str, own: dict[str, Any]) -> str:
+    """The name under which something new is counted: printable, not endless, and OTHER when there are too many."""
+    name = "".join(sign if sign.isprintable() else "_" for sign in str(name)[:LONGEST_NAME]) or OTHER
+    return name if name in own or len(own) < MOST_NAMES else OTHER
+
+
+def _merge_counters(mine: dict[str, int], theirs: dict[str, int]) -> None:
+    for name, count in theirs.items():
+        mine[name] = mine.get(name, 0) + count
+    for name in _surplus(mine):
+        mine[OTHER] = mine.get(OTHER, 0) + mine.pop(name)
+
+
+def _merge_timings(mine: dict[str, Histogram], theirs: dict[str, Histogram]) -> None:
+    for name, histogram in theirs.items():
+        mine.setdefault(name, Histogram()).merge(histogram)
+    for name in _surplus(mine):
+        mine.setdefault(OTHER, Histogram()).merge(mine.pop(name))
+
+
+def _surplus(own: dict[str, Any]) -> list[str]:
+    """The names too many. Those that sort first are kept, whatever came first: the order of merges never matters."""
+    return sorted(own.keys() - {OTHER})[MOST_NAMES:] if len(own) > MOST_NAMES else []
+
+
+class Held(msgspec.Struct):
+    """How many connections a worker holds, counted on its own objects: what its tallies have to add up to."""
+
+    connecting: Count = 0
+    open: Count = 0
+    coming: Count = 0
+    """Users that are gone and will be launched again."""
+
+    def merge(self, other: "Held") -> None:
+        """Adds the other's connections to these."""
+        self.connecting += other.connecting
+        self.open += other.open
+        self.coming += other.coming
+
+
+class Ledger(msgspec.Struct, frozen=True):
+    """Where all planned connections stand, derived from the merged tally of everything so far."""
+
+    planned: int
+    not_started: int
+    launched: int
+    connecting: int
+    failed: dict[str, int]
+    opened: int
+    accepted: int
+    open: int
+    closed: dict[str, int]
+    lost: int
+    late: int
+
+    @classmethod
+    def of(cls, numbers: int | None, total: Tally) -> "Ledger":
+        """The ledger of so many of the plan's numbers after everything in `total` happened; None: nobody knows them.
+
+        What was launched beyond the plan's numbers counts as planned too.
+        """
+        planned = 0 if numbers is None else numbers + total.relaunched
+        return cls(
+            planned=planned,
+            not_started=planned - total.launched,
+            launched=total.launched,
+            connecting=total.launched - sum(total.failed.values()) - total.opened,
+            failed=dict(sorted(total.failed.items())),
+            opened=total.opened,
+            accepted=total.accepted,
+            open=total.opened - sum(total.closed.values()) - total.lost,
+            closed=dict(sorted(total.closed.items())),
+            lost=total.lost,
+            late=total.late,
+        )
+
+    def breaches(self, held: Held | None = None) -> list[str]:
+        """Which laws do not hold, in words; empty when the ledger adds up (and agrees with what is really held)."""
+        wrong = [f"{name} is {value}" for name, value in self._derived().items() if value < 0]
+        if held is not None and self.connecting != held.connecting:
+            wrong.append(f"connecting is {self.connecting} but {held.connecting} are held")
+        if held is not None and self.open != held.open:
+            wrong.append(f"open is {self.open} but {held.open} are held")
+        return wrong
+
+    def _derived(self) -> dict[str, int]:
+        return {"not_started": self.not_started, "connecting": self.connecting, "open": self.open}
+
+    def to_json(self) -> dict[str, Any]:
+        """The ledger as plain JSON values."""
+        return msgspec.to_builtins(self)  # type: ignore[no-any-return]  # a struct becomes a dict
+
+
+class WorkerVitals(msgspec.Struct):
+    """One worker process as it stands: CPU seconds used, resident bytes."""
+
+    worker: Count
+    cpu_s: CpuSeconds
+    rss: Count

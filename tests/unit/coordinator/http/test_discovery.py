@@ -1,0 +1,51 @@
+"""Which address of an agent's metrics others are told, and the form in which Prometheus wants it."""
+
+import msgspec
+import pytest
+
+from coordinator.http.discovery import reachable, scraped
+from coordinator.run.agents import Member
+from tests.unit.coordinator.fleet import hello
+
+
+@pytest.mark.parametrize(
+    ("metrics", "peer", "told"),
+    [
+        ("0.0.0.0:9646", "10.0.0.5", "10.0.0.5:9646"),
+        ("[::]:9646", "fd00::5", "[fd00::5]:9646"),
+        ("[::]:9646", "10.0.0.5", "10.0.0.5:9646"),
+        ("10.0.0.5:9646", "10.0.0.9", "10.0.0.5:9646"),
+        ("127.0.0.1:9646", "127.0.0.1", "127.0.0.1:9646"),
+        ("127.0.0.1:9646", "10.0.0.5", ""),
+        ("[::1]:9646", "fd00::5", ""),
+        ("agent-3.agents:9646", "10.0.0.5", "agent-3.agents:9646"),
+        ("", "10.0.0.5", ""),
+        ("0.0.0.0:9646", "", "0.0.0.0:9646"),
+    ],
+)
+def test_the_address_that_others_reach(metrics, peer, told):
+    assert reachable(metrics, peer) == told
+
+
+def member(name, metrics, **fields):
+    return Member(f"id-{name}", name, msgspec.structs.replace(hello(name), metrics=metrics), 0.0, **fields)
+
+
+def test_every_agent_that_can_be_scraped_is_told_once_by_its_last_name():
+    members = [
+        member("a", "10.0.0.5:9646", lost=True),
+        member("b", "10.0.0.6:9646", ready=True),
+        member("hidden", ""),
+        member("a-2", "10.0.0.5:9646"),
+    ]
+
+    assert scraped(members) == [
+        {
+            "targets": ["10.0.0.5:9646"],
+            "labels": {"__meta_loadgen_agent": "a-2", "__meta_loadgen_status": "joined"},
+        },
+        {
+            "targets": ["10.0.0.6:9646"],
+            "labels": {"__meta_loadgen_agent": "b", "__meta_loadgen_status": "ready"},
+        },
+    ]

@@ -1,0 +1,74 @@
+"""Expectations: what may be written, and what it is compared with."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.report.expect import COUNTS, parse
+from loadgen.errors import PlanError
+
+SUMMARY = {
+    **dict.fromkeys(COUNTS, 0),
+    "launched": 2000,
+    "open_peak": 1500,
+    "failed": {"refused": 3, "timeout": 1},
+    "plateau_s": 90,
+    "counters": {"logins": 12, "bad replies": 20},
+    "timings": {"tr_login": {"count": 10, "p50": 1.0, "p90": 2.0, "p99": 12.5, "p999": 40.0, "max": 41.0}},
+    "histograms": {"handshake": {"count": 10, "p50": 1.0, "p90": 2.0, "p99": 12.5, "p999": 40.0, "max": 41.0}},
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "held"),
+    [
+        ("open_peak>=1500", 1500, True),
+        ("open_peak > 1_500", 1500, False),
+        ("failed<0.1%", 0.2, False),
+        ("failed <= 0.2 %", 0.2, True),
+        ("failed==4", 4, True),
+        ("lost!=0", 0, False),
+        ("handshake_p99<500ms", 12.5, True),
+        ("handshake_p99<12", 12.5, False),
+        ("handshake_p999<=0.04s", 40.0, True),
+        ("handshake_max<41000us", 41.0, False),
+        ("plateau_s>=90", 90, True),
+        ("plateau_s>=90s", 90, True),
+        ("ping_rtt_p99<1s", None, False),
+        ("counter.logins>=12", 12, True),
+        ("counter.bad replies < 1%", 1, False),
+        ("counter.never==0", 0, True),
+        ("timing.tr_login_p99<12.6ms", 12.5, True),
+        ("timing.tr_login_max<=0.041s", 41.0, True),
+        ("timing.tr_logout_p50<1s", None, False),
+    ],
+)
+def test_an_expectation_is_compared_in_its_own_unit(text, value, held):
+    assert parse(text).evaluate(SUMMARY) == {"expr": text, "value": value, "held": held}
+
+
+def test_a_share_of_nothing_is_not_measured():
+    assert not parse("failed<1%").evaluate(SUMMARY | {"launched": 0})["held"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "foo", "foo>1", "open_peak", "open_peak=>1", "open_peak>=-1", "failed<1ms", "handshake_p99<1%",
+     "handshake_p98<1", "plateau_s>1%", "histograms>1", "open_peak>=1; x",
+     "counter.logins<1ms", "counter.>1", "counter>1", "timing.tr_login<1ms",
+     "timing.tr_login_p98<1ms", "timing.tr_login_p99<1%", "bad replies>1"],
+)  # fmt: skip
+def test_what_is_no_expectation_is_named_in_one_line(text):
+    with pytest.raises(PlanError) as mistake:
+        parse(text)
+
+    assert f"--expect {text!r}" in str(mistake.value)
+    assert "\n" not in str(mistake.value)
+
+
+@given(st.text())
+def test_any_text_is_an_expectation_or_a_clear_mistake(text):
+    with contextlib.suppress(PlanError):
+        assert parse(text).evaluate(SUMMARY)["held"] in (True, False)

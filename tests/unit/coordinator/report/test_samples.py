@@ -1,0 +1,127 @@
+"""What charts show of a settled second."""
+
+import pytest
+from hypothesis import given
+
+from coordinator.report.samples import AGENT_SERIES, Sampler, asked, bars, values_of, verified_within
+from coordinator.run.progress import Pauses
+from coordinator.run.run import Run
+from loadgen.plan.phases import Phase
+from loadgen.plan.plan import Plan
+from loadgen.plan.sessions import Loop, PythonSession
+from loadgen.stats.fanin import Second
+from loadgen.stats.tally import Held, Tally
+from tests.unit.coordinator.fleet import opened, seconds, started
+from tests.unit.strategies import histogram_of, histograms
+
+
+def samples(plan, *items):
+    """Samples of a run of one agent, a second after the other."""
+    run, sampler = Run(plan, 1), Sampler(plan)
+    (agent,) = started(run, ["a"])
+    for item in items:
+        now = run.start + item.number + 1.0
+        run.post(agent, seconds(item), now)
+        yield from (sampler.take(entry.row) for entry in run.tick(now))
+
+
+def test_a_sample_tells_of_the_fleet_and_of_each_agent():
+    (sample,) = samples(Plan(max=1000, rate=10.0, think=1.0), opened(0, 10))
+
+    assert sample.fleet["open"] == sample.fleet["opened"] == sample.fleet["launched"] == sample.fleet["asked"] == 10
+    assert sample.latencies["handshake"] == pytest.approx([3.0] * 4, rel=0.01)
+    agent = dict(zip(AGENT_SERIES, sample.agents["a"], strict=True))
+    assert (agent["open"], agent["rss"], agent["lag"]) == (10, 1 << 20, None)
+    assert agent["ping_rtt"] == pytest.approx(4.0, rel=0.01)
+
+
+def test_who_answered_a_ping_within_the_think_time_is_verified_alive():
+    items = [opened(number, 10, held=10 * (number + 1)) for number in range(4)]
+
+    found = [sample.fleet["verified"] for sample in samples(Plan(max=1000, rate=10.0, think=2.5), *items)]
+
+    assert found == [10, 20, 20, 20]  # two whole seconds fit into a think time of 2.5
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        Plan(max=1000, rate=10.0, ping="none"),
+        Plan(max=1000, rate=10.0, sessions=(Loop(name="a"), PythonSession(name="b", file="b.py", source="x"))),
+    ],
+)
+def test_what_need_not_ping_is_not_called_verified(plan):
+    (sample,) = samples(plan, opened(0, 10))
+
+    assert sample.fleet["verified"] is None
+
+
+def test_no_second_before_the_first_is_looked_at_however_long_the_think_time():
+    (sample,) = samples(Plan(max=1000, rate=10.0, think=1e9), opened(0, 10, held=10))
+
+    assert sample.fleet["verified"] == 10
+
+
+def test_of_several_loops_the_shortest_think_time_counts():
+    loops = (Loop(name="a", think=30.0), Loop(name="b", think=4.5))
+
+    assert verified_within(Plan(sessions=loops)) == 4
+
+
+def test_what_is_asked_in_all_seconds_is_the_plan():
+    plan = Plan(max=1001, rate=300.0)
+
+    found = [asked(plan, plan.schedule.spans, (), Pauses(), second) for second in range(6)]
+
+    assert found == [300, 300, 300, pytest.approx(101), 0, 0]
+
+
+def test_what_is_asked_follows_the_phases_and_waits_at_gates():
+    phases = (Phase(rate=10.0, duration=2.0, wait=True), Phase(rate=100.0, rate_to=200.0, duration=2.0))
+    plan = Plan(phases=phases)
+    spans = plan.schedule.spans
+
+    assert [asked(plan, spans, (), Pauses(), second) for second in range(4)] == [10, 10, 0, 0]
+    assert [asked(plan, spans, (5.0,), Pauses(), second) for second in range(4, 8)] == [0, 125, 175, 0]
+
+
+def test_nothing_is_asked_for_in_a_pause_and_everything_after_it():
+    plan = Plan(max=300, rate=100.0)
+    pauses = Pauses([(1.5, 4.5)])
+
+    found = [asked(plan, plan.schedule.spans, (), pauses, second) for second in range(7)]
+
+    assert found == [100, 50, 0, 0, 50, 100, 0]
+
+
+def test_what_ended_in_a_second_is_told_with_its_reason_and_whose_fault_it_is():
+    tally = Tally(launched=9, opened=5, lost=1, failed={"reset": 3, "no_fd": 1}, closed={"reset": 2, "drained": 1})
+
+    (sample,) = samples(Plan(max=1000), Second(0, tally, Held(0, 1)))
+
+    assert sample.ends == {
+        "server: failed reset": 3, "generator: failed no_fd": 1,
+        "server: closed reset": 2, "nobody: closed drained": 1, "generator: lost": 1,
+    }  # fmt: skip
+
+
+def test_an_older_run_directory_does_not_say_why_connections_ended():
+    run = Run(Plan(max=1000), 1)
+    (agent,) = started(run, ["a"])
+    run.post(agent, seconds(Second(0, Tally(launched=3, failed={"reset": 3}), Held())), run.start + 1.0)
+    (entry,) = run.tick(run.start + 1.0)
+    entry.row.fleet.failed = {}
+
+    assert Sampler(run.plan).take(entry.row).ends == {"unknown: failed": 3}
+
+
+def test_bars_go_from_the_first_that_is_filled_to_the_last():
+    heights = bars(values_of(histogram_of([12, 1400, 1600, 1600, 10**9])))
+
+    assert (heights[0], heights[-1]) == ((0.015, 1), (70_000.0, 1))
+    assert dict(heights)[2.0] == 2
+
+
+@given(histograms)
+def test_every_value_is_in_one_bar(histogram):
+    assert sum(number for _, number in bars(values_of(histogram))) == histogram.total

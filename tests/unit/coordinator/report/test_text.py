@@ -1,0 +1,145 @@
+"""The text report, from a summary."""
+
+import re
+
+import pytest
+
+from coordinator.report.text import comparison, outcome, text_report
+from loadgen.plan.phases import Phase
+from loadgen.plan.plan import Plan
+from tests.unit.coordinator.report.test_summary import finished, with_own_names
+
+
+def numbers(line):
+    return [int(number.replace(",", "")) for number in re.findall(r"[\d,]+", line)]
+
+
+def test_the_ledger_visibly_adds_up():
+    _, summary = finished()
+    lines = text_report(summary, "a-run").splitlines()
+
+    laws = [line for line in lines if "  =  " in line]
+
+    assert len(laws) == 3
+    for line in laws:
+        total, *parts = numbers(line)
+        assert total == sum(parts)
+    assert not any("does not add up" in line for line in lines)
+
+
+def test_a_ledger_that_does_not_add_up_says_so():
+    _, summary = finished()
+
+    text = text_report(summary | {"open_end": 7})
+
+    assert "opened does not add up: 49 counted, 42 expected" in text
+
+
+def test_reasons_latencies_agents_and_expectations_are_told():
+    _, summary = finished(("opened==42", "ping_rtt_p50<1us"))
+    summary["failed"] = {"timeout": 2, "refused": 1200}
+    text = text_report(summary, "a-run")
+
+    assert text.startswith("a-run: FAIL; 1,202 failed; 42 open at the peak")
+    assert "failed: refused 1,200, timeout 2" in text
+    assert re.search(r"^ping_rtt\s+42\s+4\.0", text, re.M)
+    assert re.search(r"^a\s+finished\s+1\s+500", text, re.M)
+    assert re.search(r"^held\s+opened==42", text, re.M)
+    assert re.search(r"^FAILED\s+ping_rtt_p50<1us", text, re.M)
+
+
+def test_what_sessions_count_time_and_fail_by_is_told_in_tables():
+    _, summary = with_own_names("logins", "logouts")
+
+    text = text_report(summary, "a-run")
+
+    assert re.search(r"^timed by sessions, ms\s+count\s+p50", text, re.M)
+    assert re.search(r"^tr_logouts\s+1\s+20", text, re.M)
+    assert re.search(r"^counted by sessions\s+count\nlogins\s+3\nlogouts\s+3$", text, re.M)
+    assert "closed: drained 12, error_KeyError 2 (errors/error_KeyError.txt)" in text
+    assert "launched beyond the plan's numbers, and counted as planned: 4" in text
+    assert "does not add up" not in text
+
+
+def test_a_run_directory_that_knows_no_sessions_is_shown_all_the_same():
+    _, summary = finished()
+    for name in ("relaunched", "messages_sent", "sessions_started", "sessions_done", "counters", "timings",
+                 "tracebacks"):  # fmt: skip
+        del summary[name]
+
+    assert "pings, 42 pongs" in text_report(summary)
+    assert comparison([("old", summary)])
+
+
+def test_what_sessions_count_and_time_stands_side_by_side():
+    _, plain = finished()
+    _, own = with_own_names("logins")
+
+    rows = [line.split() for line in comparison([("plain", plain), ("own", own)]).splitlines()]
+
+    assert ["counter.logins", "0", "3"] in rows
+    assert ["timing.tr_logins", "p99", "ms", "–", f"{own['timings']['tr_logins']['p99']:.1f}"] in rows
+
+
+def test_invalid_seconds_are_named_and_many_are_counted():
+    _, summary = finished()
+    summary["invalid_seconds"] = [{"second": number, "why": ["no report from b"]} for number in range(30)]
+
+    text = text_report(summary)
+
+    assert "30 seconds prove nothing" in text
+    assert "no report from b" in text
+    assert "and 20 more" in text
+
+
+def test_several_runs_stand_side_by_side():
+    _, summary = finished()
+    slow = summary | {"histograms": {}, "verdict": "fail"}
+
+    lines = comparison([("first", summary), ("second", slow)]).splitlines()
+
+    assert lines[0].split() == ["first", "second"]
+    assert lines[1].split() == ["verdict", "done", "fail"]
+    assert ["handshake", "p99", "ms", "3.0", "–"] in [line.split() for line in lines]
+
+
+def test_several_phases_are_told_and_one_is_not():
+    phases = (Phase(name="in", rate=42, duration=1.0, wait=True), Phase(name="out", rate=2, max=2))
+    _, several = finished(plan=Plan(phases=phases))
+    _, one = finished()
+
+    lines = [" ".join(line.split()) for line in text_report(several).splitlines()]
+    assert "in 0 s – 42 42" in lines
+    assert "out – – 2 0" in lines
+    assert "phase" not in text_report(one)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected", "opened", "word"),
+    [
+        ("pass", [{"expr": "opened==42"}], 42, "pass"),
+        ("pass", [], 42, "done"),
+        ("pass", [], 0, "nothing opened"),
+        ("fail", [{"expr": "opened==42"}], 0, "fail"),
+        ("lost", [], 0, "lost"),
+        ("stopped", [], 7, "stopped"),
+    ],
+)
+def test_nothing_passes_where_nothing_was_expected(verdict, expected, opened, word):
+    assert outcome({"verdict": verdict, "expectations": expected, "opened": opened}) == word
+
+
+def test_a_run_that_failed_by_nobodys_measure_says_so_at_both_ends():
+    _, summary = finished()
+    summary |= {"failed": {"refused": 42}, "launched": 42, "opened": 0, "open_peak": 0, "lost": 1}
+    lines = text_report(summary, "a-run").splitlines()
+
+    assert lines[0].startswith("a-run: NOTHING OPENED; 42 failed; 1 lost; 0 open at the peak")
+    assert lines[-1].startswith("nothing was expected of this run, so it ends with 0")
+
+
+def test_a_run_that_never_started_has_no_valid_seconds():
+    _, summary = finished()
+
+    assert "every second is valid" in text_report(summary)
+    assert "every second is valid" not in text_report(summary | {"duration_s": 0.0})

@@ -1,0 +1,279 @@
+"""The phases of a run: gates that wait for its sessions, meetings, and pauses."""
+
+from math import inf
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.run.progress import Course, Pauses, Stage, mean_rate, rate_at, stage_at, stages_of
+from coordinator.run.run import GATE_IN, START_IN, Run
+from loadgen.plan.phases import Phase
+from loadgen.plan.plan import Plan
+from loadgen.stats.fanin import Second
+from loadgen.stats.tally import Held, Tally
+from tests.unit.coordinator.fleet import PLAN, alive, beat, ready, seconds, started
+
+# Gates.
+
+
+GATED = Plan(phases=(Phase(rate=10, max=20, wait=True), Phase(rate=10, max=20)), hold=5.0)
+
+
+def waits(run, agents, now, gate=1):
+    """Each of the agents says that it waits at a gate; then time passes."""
+    for agent in agents:
+        run.post(agent, ready(gate=gate), now)
+    run.tick(now)
+
+
+def test_a_gate_opens_once_every_agent_waits_at_it():
+    run = Run(GATED, 2)
+    a, b = started(run)
+    waits(run, [a], run.start + 7.0)
+    assert run.post(a, ready(gate=1), run.start + 7.0).gates == ()
+    assert run.course.drain_after == inf
+
+    waits(run, [b], run.start + 8.0)
+
+    assert run.post(a, ready(gate=1), run.start + 8.1).gates == pytest.approx((8.0 + GATE_IN,))
+    assert run.course.drain_after == pytest.approx(8.0 + GATE_IN + 2.0 + 5.0)
+
+
+def test_the_phase_that_runs_is_known_by_name():
+    run = Run(Plan(phases=(Phase(name="in", rate=10, max=20, wait=True), Phase(rate=10, max=20)), hold=5.0), 1)
+    assert run.phase(0.0) == ""
+    agents = started(run, ["a"])
+    assert run.phase(run.start) == "in"
+    assert run.phase(run.start + 4.0) == "waiting for sessions to end"
+
+    waits(run, agents, run.start + 8.0)
+
+    (opening,) = run.course.gates
+    assert run.phase(run.start + opening) == "phase 2"
+    assert run.phase(run.start + opening + 3.0) == "hold"
+    run.drain(run.start + opening + 4.0)
+    assert run.phase(run.start + opening + 4.0) == ""
+
+
+def test_a_gate_opens_once_and_for_all():
+    run = Run(GATED, 1)
+    agents = started(run, ["a"])
+    waits(run, agents, run.start + 8.0)
+    opened = run.course.gates
+
+    waits(run, agents, run.start + 9.0)
+
+    assert run.course.gates == opened
+
+
+def test_a_phase_that_waits_lasts_its_time_though_its_sessions_are_over():
+    run = Run(Plan(phases=(Phase(rate=10, duration=30.0, wait=True), Phase(rate=10, max=20))), 1)
+    agents = started(run, ["a"])
+
+    waits(run, agents, run.start + 8.0)
+
+    assert run.course.gates == (30.0,)
+
+
+def test_a_gate_waits_for_no_one_who_is_lost():
+    run = Run(GATED, 2, on_loss="continue")
+    a, _ = started(run)
+    waits(run, [a], run.start + 8.0)
+
+    run.bury("b", "was killed by SIGKILL")
+    run.tick(run.start + 8.0)
+
+    assert len(run.course.gates) == 1
+
+
+def test_a_gate_waits_for_what_others_take_up_of_the_lost():
+    run = Run(GATED, 2)
+    a, _ = started(run)
+    waits(run, [a], run.start + 8.0)
+    run.bury("b", "was killed by SIGKILL")
+    waits(run, [a], run.start + 8.0)
+    assert run.course.gates == ()
+
+    run.post(a, ready(gate=1, adopted=1), run.start + 11.0)
+    run.tick(run.start + 11.0)
+
+    assert len(run.course.gates) == 1
+
+
+def test_a_meeting_is_over_once_the_whole_fleet_has_as_many_users_there():
+    run = Run(PLAN, 2)
+    ids = started(run)
+    now = run.start + 1.5
+
+    def came(agent, count):
+        return run.post(agent, ready(seconds=(Second(0, Tally(counters={"meet_7": count}), Held()),)), now).met
+
+    assert came(ids[0], 4) == ()
+    assert came(ids[1], 3) == (7,)
+
+
+# Pauses.
+
+
+def test_a_pause_is_told_with_every_reply_and_puts_off_what_is_still_to_come():
+    run = Run(PLAN, 2)  # arrivals for 10 s, held for 5
+    agents = started(run)
+    run.pause(run.start + 2.0)
+
+    orders, _ = beat(run, agents, run.start + 2.5)
+    assert [(one.do, one.delay) for one in orders] == [("pause", 0.0)] * 2
+    assert run.course.rate_asked(3.0) == 0.0
+
+    alive(run, agents, run.start + 3.0, run.start + 30.0)
+    assert run.state == "running", "what would have been its end is put off"
+    run.resume(run.start + 30.0)
+
+    orders, _ = beat(run, agents, run.start + 30.1)
+    delay = 28.0 + START_IN
+    assert [(one.do, one.delay) for one in orders] == [("run", delay)] * 2
+    assert run.course.rate_asked(32.0) == PLAN.rate
+    assert run.course.drain_after == pytest.approx(PLAN.drain_at() + delay)
+
+
+def test_a_paused_run_can_be_drained():
+    run = Run(PLAN, 1)
+    (agent,) = started(run, ["a"])
+    run.pause(run.start + 2.0)
+    run.drain(run.start + 4.0)
+
+    assert run.post(agent, seconds(), run.start + 4.1).do == "drain"
+    assert run.course.pauses.spans() == [(2.0, 4.0)]
+    run.resume(run.start + 5.0)
+    assert run.state == "draining"
+
+
+def test_only_a_run_that_runs_can_be_paused():
+    run = Run(PLAN, 1)
+    run.pause(0.0)
+
+    assert not run.paused
+
+
+def test_pauses_put_off_phases_gates_and_the_drain():
+    """Two phases of 2 seconds, a gate between them, and a hold of 5."""
+    course = Course(GATED)
+    course.pause(1.0)
+    course.resume(4.0)
+    assert (course.rate_asked(2.0), course.rate_asked(4.5)) == (0.0, 10.0)
+    assert (course.phase(4.9), course.phase(5.1)) == ("phase 1", "waiting for sessions to end")
+
+    course.open_gate(4.5)  # all wait there, but the first phase is not over before 5.0
+    assert (course.gates, course.drain_after) == ((5.0,), 12.0)
+
+    course.pause(6.0)
+    course.resume(8.0)
+    assert course.drain_after == 14.0
+    assert [(stage.begin, stage.end) for stage in course.stages({})] == [(0.0, 5.0), (5.0, 9.0)]
+
+
+PHASED = Plan(
+    phases=(
+        Phase(name="ramp", rate=0, rate_to=10, duration=10.0),
+        Phase(duration=5.0, wait=True),
+        Phase(name="again", rate=4, max=8),
+    )
+)
+SPANS = PHASED.schedule.spans
+
+
+def test_what_is_behind_a_shut_gate_has_no_times_yet():
+    assert stages_of(PHASED, SPANS, (), {}) == [
+        Stage("ramp", 0.0, 10.0, 50),
+        Stage("phase 2", 10.0, None, 0),
+        Stage("again", None, None, 8),
+    ]
+
+
+def test_a_phase_that_waits_lasts_until_the_gate_opens():
+    assert stages_of(PHASED, SPANS, (100.0,), {}) == [
+        Stage("ramp", 0.0, 10.0, 50),
+        Stage("phase 2", 10.0, 100.0, 0),
+        Stage("again", 100.0, 102.0, 8),
+    ]
+
+
+def test_each_seconds_launches_belong_to_the_phase_that_it_lies_in():
+    launched = {0: 1, 9: 2, 10: 4, 99: 8, 100: 16, 101: 32, 102: 64}
+
+    assert [stage.launched for stage in stages_of(PHASED, SPANS, (100.0,), launched)] == [3, 12, 112]
+
+
+def test_phases_share_a_second_in_proportion_to_who_is_due_in_each():
+    """In the last half second of the first 100 are due, in the first half of the second 300."""
+    plan = Plan(phases=(Phase(rate=200, duration=1.5), Phase(rate=600, duration=1.0), Phase(duration=9.0)))
+    spans = plan.schedule.spans
+
+    assert [stage.launched for stage in stages_of(plan, spans, (), {0: 200, 1: 400, 2: 300})] == [300, 600, 0]
+    assert [stage.launched for stage in stages_of(plan, spans, (), {1: 41})] == [10, 31, 0]
+    assert [stage.launched for stage in stages_of(plan, spans, (), {7: 5, 99: 1})] == [0, 0, 6]
+
+
+def test_a_plan_without_phases_has_one():
+    plan = Plan(rate=10, max=20)
+
+    assert stages_of(plan, plan.schedule.spans, (), {0: 10, 1: 10}) == [Stage("arrivals", 0.0, 1.9, 20, 20)]
+    assert [stage_at(plan, plan.schedule.spans, (), age) for age in (-1.0, 0.0, 1.8, 1.9)] == ["arrivals"] * 3 + [
+        "hold"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("age", "name", "rate"),
+    [
+        (-0.5, "ramp", 0.0),
+        (0.0, "ramp", 0.0),
+        (5.0, "ramp", 5.0),
+        (10.0, "phase 2", 0.0),
+        (15.0, "waiting for sessions to end", 0.0),
+        (99.0, "waiting for sessions to end", 0.0),
+        (100.0, "again", 4.0),
+        (101.9, "again", 4.0),
+        (102.0, "hold", 0.0),
+    ],
+)
+def test_the_phase_and_its_rate_follow_from_the_age(age, name, rate):
+    assert stage_at(PHASED, SPANS, (100.0,), age) == name
+    assert rate_at(PHASED, SPANS, (100.0,), age) == pytest.approx(rate)
+
+
+def test_the_rate_asked_for_is_that_of_the_time_in_which_there_are_arrivals():
+    assert mean_rate(PHASED, SPANS) == pytest.approx(58 / 12, abs=0.05)
+    assert mean_rate(Plan(rate=7.0), Plan(rate=7.0).schedule.spans) == 7.0
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=1, max_size=8), st.floats(0, 100))
+def test_real_and_paced_time_are_each_others_inverse(gaps, paced):
+    pauses, age = Pauses(), 0.0
+    for begin, end in zip(gaps[::2], gaps[1::2], strict=False):
+        pauses.begin(age + begin)
+        pauses.end(age + begin + end)
+        age += begin + end
+
+    assert pauses.paced(pauses.real(paced)) == pytest.approx(paced, abs=1e-6)
+
+
+def test_an_open_pause_has_no_end_yet():
+    pauses = Pauses()
+    pauses.begin(3.0)
+    pauses.begin(4.0)
+
+    assert pauses.open
+    assert (pauses.paced(2.0), pauses.paced(9.0), pauses.real(3.5), pauses.total) == (2.0, 3.0, inf, 0.0)
+    assert pauses.spans() == [(3.0, None)]
+    pauses.end(5.0)
+    assert (pauses.paced(9.0), pauses.real(3.5), pauses.total) == (7.0, 5.5, 2.0)
+    assert pauses.spans() == [(3.0, 5.0)]
+
+
+def test_a_pause_right_after_another_begins_where_that_one_ends():
+    pauses = Pauses([(1.0, 5.0)])
+    pauses.begin(4.0)
+    pauses.end(6.0)
+
+    assert pauses.total == 5.0

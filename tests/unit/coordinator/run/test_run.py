@@ -1,0 +1,448 @@
+"""One run, with the time and the agents' words put in by hand."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.run.run import (
+    DRAIN_BOUND,
+    HAND_BOUND,
+    START_IN,
+    STOP_BOUND,
+    BadPostError,
+    RefusedError,
+    Run,
+    UnknownAgentError,
+)
+from loadgen.errors import FleetError, PlanError
+from loadgen.machine.limits import Limit
+from loadgen.plan.clients import Client
+from loadgen.plan.plan import Plan
+from loadgen.plan.shares import Share
+from loadgen.version import VERSION
+from tests.unit.coordinator.fleet import (
+    MEND,
+    PLAN,
+    alive,
+    beat,
+    drained,
+    hello,
+    opened,
+    ready,
+    seconds,
+    started,
+    warnings,
+)
+
+# Gathering.
+
+
+def test_the_welcome_tells_an_agent_who_it_is_and_what_is_planned():
+    run = Run(PLAN, 2, key="k")
+
+    first, second = run.join(hello("host"), 0.0), run.join(hello("host"), 0.0)
+
+    assert (first.name, second.name) == ("host", "host-2")
+    assert (first.index, second.index, first.agents) == (0, 1, 2)
+    assert first.id != second.id
+    assert first.id.startswith("k")
+    assert first.plan == PLAN
+
+
+def test_a_name_from_elsewhere_can_not_reach_a_path_or_the_terminal():
+    assert Run(PLAN, 1).join(hello("../\x1b[31mx"), 0.0).name == "31mx"
+
+
+def test_another_wire_version_is_refused_with_both_versions_and_the_mend():
+    with pytest.raises(RefusedError) as refusal:
+        Run(PLAN, 1).join(hello(wire=99), 0.0)
+
+    assert "99" in str(refusal.value)
+    assert VERSION in str(refusal.value)
+    assert "install the same" in str(refusal.value)
+
+
+def test_agents_wait_until_the_fleet_is_complete_and_then_start_at_one_moment():
+    run = Run(PLAN, 2)
+    first = run.join(hello("a"), 0.0).id
+    assert run.post(first, ready(), 0.0).do == "wait"
+    run.tick(0.0)
+    second = run.join(hello("b"), 1.0).id
+    assert run.post(second, ready(), 1.0).do == "wait"
+
+    run.tick(1.0)
+
+    orders = [run.post(first, ready(), 1.2), run.post(second, ready(), 2.0), run.post(first, ready(), 4.0)]
+    assert [order.do for order in orders] == ["run"] * 3
+    assert [order.start.after for order in orders] == pytest.approx([START_IN - 0.2, START_IN - 1.0, START_IN - 3.0])
+    assert orders[0].start.share == orders[2].start.share
+
+
+def test_joining_is_not_enough_an_agent_must_have_looked_at_the_target():
+    run = Run(PLAN, 1)
+    run.join(hello(), 0.0)
+
+    run.tick(0.0)
+
+    assert run.state == "gathering"
+
+
+def test_an_agent_that_refuses_is_told_of_once_and_does_not_count():
+    run = Run(PLAN, 1)
+    agent = run.join(hello(), 0.0).id
+    for now in (0.0, 1.0):
+        run.post(agent, ready(refusal="10.0.0.1 is outside --allow-target"), now)
+        run.tick(now)
+
+    assert run.state == "gathering"
+    assert warnings(run) == ["agent host refuses: 10.0.0.1 is outside --allow-target"]
+
+
+def test_a_ready_agent_that_fell_silent_does_not_start_a_run():
+    run = Run(PLAN, 2)
+    run.post(run.join(hello("a"), 0.0).id, ready(), 0.0)
+    second = run.join(hello("b"), 0.0).id
+    for step in range(30):
+        run.tick(step / 2)
+    run.post(second, ready(), 15.0)
+
+    run.tick(15.0)
+
+    assert run.state == "gathering"
+    assert [member.name for member in run.ready(15.0)] == ["b"]
+
+
+def test_who_is_missing_or_refuses_is_named_when_the_wait_is_over():
+    run = Run(PLAN, 4)
+    run.post(run.join(hello("a"), 0.0).id, ready(), 0.0)
+    run.post(run.join(hello("b"), 0.0).id, ready(refusal="no such host"), 0.0)
+
+    run.give_up_gathering(60.0, 1.0)
+
+    assert run.state == "done"
+    assert isinstance(run.failure, FleetError)
+    assert run.failure.exit_code == 3
+    text = str(run.failure)
+    assert "1 of 4 agents were ready after 60 s (a)" in text
+    assert "b refuses: no such host" in text
+    assert "2 never joined" in text
+
+
+@pytest.mark.parametrize("on_loss", ["continue", "abort"])
+def test_an_agent_that_comes_too_late_is_refused_where_nothing_lost_is_taken_up(on_loss):
+    run = Run(PLAN, 1, on_loss=on_loss)
+    started(run, ["a"])
+
+    with pytest.raises(RefusedError, match="the run has started"):
+        run.join(hello("late"), 1.0)
+
+
+def test_an_agent_that_was_not_ready_at_the_start_is_told_to_leave_where_nothing_lost_is_taken_up():
+    run = Run(PLAN, 1, on_loss="continue")
+    slow = run.join(hello("slow"), 0.0).id
+    started(run, ["a"])
+
+    assert run.post(slow, ready(), 1.0).do == "stop"
+    assert "slow was not ready" in warnings(run)[0]
+
+
+# Shares.
+
+
+@given(
+    weights=st.lists(st.integers(1, 100_000), min_size=1, max_size=20),
+    total=st.integers(1, 5000),
+)
+def test_every_number_of_the_plan_belongs_to_exactly_one_agent(weights, total):
+    run = Run(Plan(max=total), len(weights))
+    for number, weight in enumerate(weights):
+        run.post(run.join(hello(f"h{number}", holds=weight), 0.0).id, ready(), 0.0)
+    run.tick(0.0)
+    shares = [member.share for member in run.members.values()]
+    if run.failure is not None:
+        assert isinstance(run.failure, PlanError)
+        assert any(share.count(total) == 0 for share in Share().split(weights))
+        return
+
+    numbers = [number for share in shares for number in share.numbers(total)]
+
+    assert sorted(numbers) == list(range(total))
+    assert sum(member.planned for member in run.members.values()) == total
+
+
+def test_clients_of_the_plan_get_shares_by_their_weights():
+    """Others count by what they hold: 64,000 connections like a weight of 1."""
+    run = Run(Plan(max=700, clients=(Client(name="big", weight=4.0), Client(name="small", weight=0.5))), 4)
+    for name, holds in (("big", 1), ("small", 64_000), ("small", 64_000), ("other", 128_000)):
+        run.post(run.join(hello(name, holds=holds), 0.0).id, ready(), 0.0)
+
+    run.tick(0.0)
+
+    assert {member.name: member.planned for member in run.members.values()} == {
+        "big": 400, "small": 50, "small-2": 50, "other": 200,
+    }  # fmt: skip
+
+
+def test_what_an_agent_holds_by_the_plans_word_goes_before_its_hello():
+    run = Run(Plan(max=300), 2)
+    raised = Limit("max_connections", 200, "", "")
+    for name in ("a", "b"):
+        agent = run.join(hello(name, holds=100), 0.0).id
+        run.post(agent, ready(max_connections=200, limits=(raised,)) if name == "b" else ready(), 0.0)
+
+    run.tick(0.0)
+
+    assert [member.planned for member in run.members.values()] == [100, 200]
+    assert warnings(run) == []
+
+
+def test_a_share_that_rounds_to_nothing_makes_the_plan_unusable():
+    run = Run(Plan(max=2), 2)
+    for name, holds in (("big", 64_000), ("tiny", 1)):
+        run.post(run.join(hello(name, holds=holds), 0.0).id, ready(), 0.0)
+
+    run.tick(0.0)
+
+    assert run.state == "done"
+    assert isinstance(run.failure, PlanError)
+    assert "tiny" in str(run.failure)
+
+
+def test_an_agent_without_capacity_makes_the_plan_unusable():
+    run = Run(PLAN, 1)
+    run.post(run.join(hello(holds=0), 0.0).id, ready(), 0.0)
+
+    run.tick(0.0)
+
+    assert isinstance(run.failure, PlanError)
+
+
+def test_a_share_above_what_an_agent_holds_warns_and_runs():
+    run = Run(PLAN, 2)
+    started(run, holds=400)
+
+    text = warnings(run)[0]
+
+    assert text.startswith("agent a: share 500, holds 400: max_connections gives out first")
+    assert text.endswith(MEND)
+
+
+# Seconds.
+
+
+def test_a_second_settles_when_every_agent_has_reported_and_is_acknowledged():
+    run = Run(PLAN, 2)
+    a, b = started(run)
+    now = run.start + 1.0
+    assert run.post(a, seconds(opened(0, 50)), now).acknowledged == 0
+    assert run.tick(now) == []
+    run.post(b, seconds(opened(0, 50)), now)
+
+    (entry,) = run.tick(now)
+
+    assert entry.row.fleet.ledger.open == 100
+    assert entry.row.agents["a"].ledger.open == 50
+    assert entry.row.invalid == []
+    assert entry.row.fleet.histograms["handshake"]["count"] == 100
+
+
+def test_repeating_a_post_counts_nothing_twice():
+    run = Run(PLAN, 1)
+    (a,) = started(run, ["a"])
+    now = run.start + 2.0
+
+    for _ in range(3):
+        orders, _ = beat(run, [a], now, opened(1, 5, held=15), opened(0, 10))
+
+    assert orders[0].acknowledged == 1
+    assert run.ledger.opened == 15
+
+
+def test_a_silent_agent_is_named_and_corrected_when_it_speaks():
+    run = Run(PLAN, 2)
+    a, b = started(run)
+    rows = []
+    for number in range(4):
+        now = run.start + number + 1.0
+        run.post(a, seconds(opened(number, 10, held=10 * (number + 1))), now)
+        rows += [entry.row for entry in run.tick(now)]
+    assert [(row.second, row.missing) for row in rows] == [(0, ["b"])]
+    assert rows[0].invalid == ["no report from b"]
+    assert run.timeline.invalid == {0: ["no report from b"]}
+
+    late = [opened(number, 10, held=10 * (number + 1)) for number in range(4)]
+    run.post(b, seconds(*late), run.start + 4.5)
+    rows = [entry.row for entry in run.tick(run.start + 4.5)]
+
+    assert [(row.second, row.corrects, row.fleet.ledger.open) for row in rows] == [
+        (0, True, 20),
+        (1, False, 40),
+        (2, False, 60),
+        (3, False, 80),
+    ]
+    assert all(row.invalid == [] for row in rows)
+    assert run.timeline.invalid == {}
+
+
+def test_a_second_from_the_future_is_refused():
+    run = Run(PLAN, 1)
+    (a,) = started(run, ["a"])
+
+    with pytest.raises(BadPostError):
+        run.post(a, seconds(opened(1_000_000_000, 1)), run.start + 1.0)
+
+    assert run.ledger.opened == 0
+
+
+def test_an_unknown_agent_is_told_so():
+    with pytest.raises(UnknownAgentError):
+        Run(PLAN, 1).post("other-0", ready(), 0.0)
+
+
+def test_a_ledger_that_disagrees_with_what_is_held_makes_the_second_invalid():
+    run = Run(PLAN, 1)
+    (a,) = started(run, ["a"])
+
+    _, (entry,) = beat(run, [a], run.start + 1.0, opened(0, 10, held=9))
+
+    assert entry.row.invalid == ["the ledger does not add up: open is 10 but 9 are held"]
+
+
+def test_a_stalled_generator_makes_the_second_invalid():
+    run = Run(PLAN, 1)
+    (a,) = started(run, ["a"])
+    second = opened(0, 10)
+    second.tally.loop_lag.record(250_000)
+
+    _, (entry,) = beat(run, [a], run.start + 1.0, second)
+
+    assert "event loop stalled" in entry.row.invalid[0]
+
+
+def test_of_each_reason_the_first_traceback_comes_out_and_no_more_than_a_hundred():
+    run = Run(PLAN, 2)
+    a, b = started(run)
+    run.post(a, ready(tracebacks={"error_KeyError": "one"}), run.start)
+    run.post(b, ready(tracebacks={"error_KeyError": "two", "error\nOther": "three"}), run.start)
+
+    assert [(news.agent, news.reason, news.text) for news in run.take_news() if news.reason] == [
+        ("a", "error_KeyError", "one"),
+        ("b", "error Other", "three"),
+    ]
+
+    run.post(a, ready(tracebacks={f"error_{number}": "" for number in range(500)}), run.start)
+    assert len(run.take_news()) == 98
+
+
+def test_notes_come_out_once_with_their_agent():
+    run = Run(PLAN, 1)
+    agent = run.join(hello(), 0.0).id
+    run.post(agent, ready(notes=("worker 0\nis gone",)), 0.0)
+
+    assert [(news.agent, news.text) for news in run.take_news()] == [("host", "worker 0 is gone")]
+    assert run.take_news() == []
+
+
+# The end.
+
+
+def test_the_hold_over_the_fleet_drains_and_the_run_is_done_when_all_have_finished():
+    run = Run(PLAN, 2)
+    agents = started(run)
+    alive(run, agents, run.start, run.start + run.course.drain_after)
+    now = run.start + run.course.drain_after
+    orders, _ = beat(run, agents, now)
+    orders, _ = beat(run, agents, now + 0.5)
+    assert [order.do for order in orders] == ["drain", "drain"]
+    assert run.state == "draining"
+
+    orders, _ = beat(run, agents, now + 1.0, finished=True)
+
+    assert [order.do for order in orders] == ["stop", "stop"]
+    assert run.state == "done"
+    assert run.end == now + 1.0
+
+
+def test_a_fleet_that_finishes_early_ends_the_run_early():
+    run = Run(PLAN, 2)
+    agents = started(run)
+
+    _, entries = beat(run, agents, run.start + 2.0, opened(0, 5), drained(1, 5), finished=True)
+
+    assert run.state == "done"
+    assert [entry.row.fleet.ledger.open for entry in entries] == [10, 0]
+    assert not run.by_hand
+
+
+def test_a_repeated_last_post_is_answered_like_the_first():
+    run = Run(PLAN, 1)
+    (a,) = started(run, ["a"])
+    post = seconds(opened(0, 5), drained(1, 5), finished=True)
+
+    answers = [run.post(a, post, run.start + 2.0) for _ in range(2)]
+
+    assert answers[0] == answers[1]
+    assert answers[1].acknowledged == 1
+    assert run.ledger.closed == {"drained": 5}
+
+
+def test_a_drain_that_takes_too_long_is_stopped_and_then_given_up():
+    run = Run(PLAN, 1)
+    (a,) = started(run, ["a"])
+    begin = run.start + 1.0
+    run.drain(begin)
+    alive(run, [a], begin, begin + DRAIN_BOUND)
+    beat(run, [a], begin + DRAIN_BOUND)
+    assert run.post(a, ready(), begin + DRAIN_BOUND).do == "stop"
+
+    alive(run, [a], begin + DRAIN_BOUND + 1, begin + DRAIN_BOUND + STOP_BOUND + 2)
+
+    assert run.state == "done"
+    assert run.members[a].lost
+
+
+def test_the_operator_drains_first_and_stops_second():
+    run = Run(PLAN, 1)
+    (a,) = started(run, ["a"])
+    begin = run.start + 1.0
+
+    run.drain(begin)
+    assert run.post(a, ready(), begin).do == "drain"
+    run.stop(begin + 1.0)
+    assert run.post(a, ready(), begin + 1.0).do == "stop"
+    run.tick(begin + 1.0 + HAND_BOUND)
+
+    assert run.state == "done"
+    assert run.by_hand
+
+
+def test_the_third_word_of_the_operator_waits_for_nobody():
+    run = Run(PLAN, 1)
+    started(run, ["a"])
+    for say in (run.drain, run.stop, run.stop):
+        say(run.start)
+
+    run.tick(run.start)
+
+    assert run.state == "done"
+
+
+def test_draining_before_the_start_ends_the_run_and_dismisses_the_agents():
+    run = Run(PLAN, 2)
+    agent = run.join(hello(), 0.0).id
+
+    run.drain(1.0)
+
+    assert run.state == "done"
+    assert run.post(agent, ready(), 1.5).do == "stop"
+    assert not run.started
+
+
+def test_who_knocks_at_a_run_that_is_over_is_told_that():
+    run = Run(PLAN, 1)
+    (a,) = started(run, ["a"])
+    beat(run, [a], run.start + 1.0, opened(0, 1000), drained(1, 1000), finished=True)
+    assert run.state == "done"
+
+    with pytest.raises(RefusedError, match="the run is over; it can join the next one"):
+        run.join(hello("a"), run.start + 2.0)

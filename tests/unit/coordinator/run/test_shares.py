@@ -1,0 +1,188 @@
+"""What is lost of a run is taken up by others, or not."""
+
+import pytest
+
+from coordinator.run.run import Run
+from coordinator.run.shares import TAKEN_UP_IN
+from loadgen.plan.plan import Plan
+from loadgen.stats.fanin import Second
+from loadgen.stats.tally import Held, Tally
+from loadgen.wire import Post
+from tests.unit.coordinator.fleet import PLAN, beat, drained, hello, opened, ready, seconds, started, warnings
+
+
+def fleet_of(run, names, **fields):
+    """A fleet that has launched 100 connections each, 10 of which have ended, by its second second."""
+    agents = started(run, names, **fields)
+    beat(run, agents, run.start + 2.0, opened(0, 100, held=100), ended(1, 10, held=90))
+    run.take_news()
+    return agents
+
+
+def ended(number, count, *, held):
+    return Second(number, Tally(closed={"done": count}, sessions_done=count), Held(0, held))
+
+
+def taken_up(run, agent, now):
+    """What an agent is told to take up: launched again, and for the first time."""
+    adoptions = run.post(agent, ready(), now).adoptions
+    total = run.plan.total
+    return (
+        sum(adoption.remains.again() for adoption in adoptions),
+        sum(adoption.remains.fresh(total) for adoption in adoptions),
+    )
+
+
+def test_what_an_agent_held_is_launched_again_by_the_others_and_the_rest_of_its_share_too():
+    run = Run(Plan(max=999, rate=100.0), 3)
+    a, b, c = fleet_of(run, ["a", "b", "c"])
+    now = run.start + 3.0
+
+    run.bury("c", "was killed by SIGKILL")
+    beat(run, [a, b], now)
+
+    assert [taken_up(run, one, now) for one in (a, b)] == [(45, 117), (45, 116)]
+    assert [member.planned for member in run.members.values()] == [450, 449, 100]
+    assert run.members[c].lost
+    assert run.ledger.lost == 90
+    assert warnings(run)[0] == "agent c is lost (was killed by SIGKILL): 90 open connections count as lost"
+
+
+def test_what_is_launched_again_comes_at_the_plans_rate():
+    run = Run(Plan(max=999, rate=100.0), 3)
+    a, b, _ = fleet_of(run, ["a", "b", "c"])
+    run.bury("c", "was killed by SIGKILL")
+    now = run.start + 3.0
+    beat(run, [a, b], now)
+
+    times = [at for agent in (a, b) for one in run.post(agent, ready(), now).adoptions for at, _ in one.again()]
+
+    assert max(times) - min(times) == pytest.approx(90 / 100.0, rel=0.05)
+    assert min(times) == pytest.approx(3.0 + TAKEN_UP_IN, abs=0.1)
+
+
+def test_an_adoption_is_repeated_until_the_agent_says_that_it_has_it():
+    run = Run(Plan(max=999, rate=100.0), 3)
+    a, b, _ = fleet_of(run, ["a", "b", "c"])
+    run.bury("c", "was killed by SIGKILL")
+    beat(run, [a, b], run.start + 3.0)
+
+    first, again = (run.post(a, ready(), run.start + 3.0) for _ in range(2))
+    after = run.post(a, ready(adopted=1), run.start + 3.5)
+
+    assert first.adoptions == again.adoptions != ()
+    assert (first.adopted, after.adopted, after.adoptions) == (0, 1, ())
+
+
+def test_who_is_lost_in_its_turn_hands_on_what_it_took_up():
+    run = Run(Plan(max=999, rate=100.0), 3)
+    a, _, _ = fleet_of(run, ["a", "b", "c"])
+    run.bury("c", "was killed by SIGKILL")
+    beat(run, [a], run.start + 3.0)
+
+    run.bury("b", "was killed by SIGKILL")
+    beat(run, [a], run.start + 3.5)
+
+    assert taken_up(run, a, run.start + 3.5) == (180, 466)
+    assert [member.planned for member in run.members.values()] == [799, 100, 100]
+
+
+def test_what_nobody_has_room_for_waits_for_an_agent_that_joins():
+    run = Run(Plan(max=600, rate=100.0), 2)
+    a, b = fleet_of(run, ["a", "b"], holds=350)
+    run.bury("b", "was killed by SIGKILL")
+    now = run.start + 3.0
+    beat(run, [a], now)
+    again, fresh = taken_up(run, a, now)
+    assert 50 <= again + fresh <= 60, "the room it has: its share is 300, and 10 have ended"
+    assert sum(member.planned for member in run.members.values()) == 600
+
+    late = run.join(hello("b", holds=350), now + 5.0)
+    assert late.name == "b-2"
+    assert run.post(late.id, Post(), now + 5.0).do == "wait"
+    run.post(late.id, ready(), now + 6.0)
+    beat(run, [a], now + 6.0)
+    orders = run.post(late.id, ready(), now + 6.0)
+
+    assert orders.do == "run"
+    assert orders.start.share.count(600) == 0
+    assert orders.start.first >= 9
+    assert sum(adoption.remains.wanted(600) for adoption in orders.adoptions) == 290 - again - fresh
+    assert sum(member.planned for member in run.members.values()) == 600
+    assert run.members[b].planned == 100
+
+
+def test_an_agent_that_joins_late_is_held_in_reserve_and_ends_with_the_run():
+    run = Run(PLAN, 1)
+    (a,) = started(run, ["a"])
+    late = run.join(hello("late"), run.start).id
+    run.post(late, ready(), run.start)
+    beat(run, [a], run.start + 1.0, opened(0, 1000), drained(1, 1000), finished=True)
+
+    assert run.state == "done"
+    assert run.post(late, ready(), run.start + 1.0).do == "stop"
+    assert [member.name for member in run.fleet()] == ["a"]
+
+
+def test_the_seconds_of_who_came_late_count_from_its_first_one():
+    run = Run(Plan(max=999, rate=100.0), 2)
+    a, _ = fleet_of(run, ["a", "b"], holds=500)
+    late = run.join(hello("late"), run.start + 2.0).id
+    run.post(late, ready(), run.start + 2.0)
+    run.bury("b", "was killed by SIGKILL")
+    beat(run, [a], run.start + 3.0)
+    first = run.post(late, ready(), run.start + 3.0).start.first
+
+    for number in range(2, first + 1):
+        second = Second(number, Tally(), Held(0, 90))
+        newest = [opened(first, 20, held=20)] if number == first else []
+        run.post(late, ready(seconds=tuple(newest), adopted=1), run.start + number + 1.0)
+        _, entries = beat(run, [a], run.start + number + 1.0, second)
+
+    assert [(entry.row.second, entry.row.missing, entry.row.invalid) for entry in entries] == [(first, [], [])]
+    assert entries[0].row.agents["late"].ledger.open == 20
+    assert entries[0].row.fleet.ledger.open == 110
+
+
+def test_an_agent_that_leaves_of_its_own_hands_on_what_it_has_not_launched():
+    run = Run(PLAN, 2)
+    a, b = fleet_of(run, ["a", "b"])
+    run.post(b, seconds(drained(2, 90), finished=True), run.start + 3.0)
+    beat(run, [a], run.start + 3.0)
+
+    assert taken_up(run, a, run.start + 3.0) == (0, 400)
+    assert run.ledger.lost == 0
+
+
+def test_continue_leaves_what_is_lost_as_it_is():
+    run = Run(PLAN, 2, on_loss="continue")
+    a, _ = fleet_of(run, ["a", "b"])
+    run.bury("b", "was killed by SIGKILL")
+    beat(run, [a], run.start + 3.0)
+
+    orders = run.post(a, ready(), run.start + 3.0)
+    assert (orders.do, orders.adoptions, orders.start.again) == ("run", (), 0.0)
+    assert [member.planned for member in run.members.values()] == [500, 500]
+
+
+@pytest.mark.parametrize("tally", [Tally(lost=1, sessions_done=1), Tally(failed={"lost": 1}, sessions_done=1)])
+def test_abort_ends_the_run_when_a_worker_is_lost(tally):
+    run = Run(PLAN, 2, on_loss="abort")
+    a, b = fleet_of(run, ["a", "b"])
+    run.post(b, seconds(Second(2, tally, Held(0, 89))), run.start + 3.0)
+    beat(run, [a], run.start + 3.0)
+
+    assert run.state == "draining"
+    assert run.given_up
+    assert "--on-loss is abort" in warnings(run)[0]
+
+
+def test_abort_ends_the_run_when_an_agent_is_lost():
+    run = Run(PLAN, 2, on_loss="abort")
+    a, _ = fleet_of(run, ["a", "b"])
+    run.bury("b", "was killed by SIGKILL")
+    orders, _ = beat(run, [a], run.start + 3.0)
+    orders, _ = beat(run, [a], run.start + 3.5)
+
+    assert orders[0].do == "drain"
+    assert run.given_up

@@ -1,0 +1,59 @@
+"""Settled seconds as rows: what each stood at by its end, also when it comes a second time."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.run.timeline import Timeline
+from loadgen.stats.fanin import FanIn
+from tests.unit.coordinator.fleet import opened
+
+NAMES = ("a", "b", "c")
+
+
+def timeline():
+    timeline = Timeline(1000)
+    for name in NAMES:
+        timeline.expect(name, 100)
+    return timeline
+
+
+@given(st.permutations([(name, number) for name in NAMES for number in range(5)]))
+def test_whatever_order_reports_come_in_the_last_row_of_every_second_is_the_same(order):
+    """Each agent's own seconds come in order, as the wire promises; how agents interleave is chance."""
+    fanin, seen = FanIn(patience=2), timeline()
+    for name in NAMES:
+        fanin.expect(name)
+    rows, fresh, said = {}, 0, dict.fromkeys(NAMES, 0)
+    for name, _ in order:
+        number = said[name]
+        said[name] += 1
+        fanin.add(name, opened(number, 10, held=10 * (number + 1)))
+        for settled in sorted(fanin.settle(), key=lambda settled: settled.second.number):
+            entry = seen.add(settled)
+            rows[entry.row.second] = entry.row
+            fresh += entry.fresh.launched
+
+    assert [rows[number].fleet.ledger.open for number in range(5)] == [30, 60, 90, 120, 150]
+    assert [rows[number].fleet.rates["opened"] for number in range(5)] == [30] * 5
+    assert [rows[number].agents["b"].ledger.open for number in range(5)] == [10, 20, 30, 40, 50]
+    assert fresh == 150
+    assert seen.invalid == {}
+    assert seen.open == {number: 30 * (number + 1) for number in range(5)}
+
+
+def test_a_lost_agents_seconds_are_waited_for_no_longer():
+    fanin, seen = FanIn(patience=1), timeline()
+    for name in NAMES:
+        fanin.expect(name)
+    for number in range(3):
+        for name in ("a", "b"):
+            fanin.add(name, opened(number, 10, held=10 * (number + 1)))
+    rows = [seen.add(settled).row for settled in fanin.settle()]
+    assert [row.missing for row in rows] == [["c"], ["c"]]
+
+    fanin.lose("c")
+    seen.lose("c")
+    rows = [seen.add(settled).row for settled in fanin.settle()]
+
+    assert [row.invalid for row in rows] == [[]]
+    assert rows[0].fleet.ledger.open == 60

@@ -1,0 +1,167 @@
+"""The journal of a run: whatever was said, said again, brings another run where the first one stands."""
+
+from datetime import UTC, datetime
+from time import monotonic
+
+import msgspec
+import pytest
+
+from coordinator.report.summary import summary_of
+from coordinator.run.recorded import kinds_of
+from coordinator.run.run import RefusedError, Run
+from coordinator.storage import journal
+from coordinator.storage.journal import FILE, Head, Journal, read_head, replay
+from loadgen.errors import OperatorError
+from loadgen.plan.plan import Plan
+from loadgen.stats.fanin import Second
+from loadgen.stats.tally import Held, Tally
+from loadgen.values import Endpoint
+from tests.unit.coordinator.fleet import hello, opened, ready, seconds, started
+
+PLAN = Plan(max=999, rate=100.0)
+
+
+def head(**changes):
+    made = {"key": "k", "plan": PLAN, "wanted": 3, "on_loss": "redistribute", "listen": Endpoint("127.0.0.1", 8091)}
+    return Head(**made | {"started": datetime.now(UTC)} | changes)
+
+
+@pytest.fixture
+def begin(tmp_path):
+    """Begins the journal of a run."""
+    made = []
+
+    def beginning(run=None, how=lambda path: Journal.begin(path, head())):
+        made.append(how(tmp_path))
+        if run is not None:
+            run.record = made[-1].record
+        return made[-1]
+
+    yield beginning
+    for one in made:
+        one.close()
+
+
+def eventful(run):
+    """A run in which something of everything happens: losses, repeats, refusals, a late agent, an end by hand."""
+    rows = []
+
+    def tick(now):
+        rows.extend(entry.row for entry in run.tick(now))
+
+    a, b, c = started(run, ["a", "b", "c"])
+    for number in range(3):
+        for agent in (a, b, c)[: 3 - number]:
+            run.post(agent, seconds(opened(number, 20, held=20 * (number + 1))), run.start + number + 1.0)
+            run.post(agent, seconds(opened(number, 20, held=20 * (number + 1))), run.start + number + 1.1)
+        tick(run.start + number + 1.2)
+    with pytest.raises(RefusedError):
+        run.join(hello(wire=99), run.start + 4.0)
+    run.hang_up(c, run.start + 4.0)
+    for step in range(12):
+        run.post(a, ready(), run.start + 4.0 + step / 4)
+        tick(run.start + 4.0 + step / 4)
+    run.bury("b", "was killed")
+    late = run.join(hello("late"), run.start + 7.0).id
+    run.post(late, ready(notes=("here",)), run.start + 7.0)
+    run.drain(run.start + 7.5)
+    run.post(a, seconds(Second(3, Tally(closed={"drained": 60}, sessions_done=60), Held())), run.start + 8.0)
+    tick(run.start + 8.0)
+    return rows
+
+
+def stands(run, now):
+    return summary_of(run, (), now), run.state, run.start, run.course.gates, [m.planned for m in run.members.values()]
+
+
+def test_a_run_to_which_all_is_said_again_stands_where_the_first_one_does(begin, tmp_path):
+    run = Run(PLAN, 3, key="k")
+    begin(run)
+    rows = eventful(run)
+
+    again = Run(PLAN, 3, key="k")
+    repeated = [entry.row for entry in replay(tmp_path, again)]
+
+    assert repeated == rows
+    assert stands(again, run.start + 9.0) == stands(run, run.start + 9.0)
+    assert again.total == run.total
+    orders = [one.post(agent, ready(), run.start + 9.0) for one in (run, again) for agent in list(run.members)]
+    assert orders[: len(orders) // 2] == orders[len(orders) // 2 :]
+
+
+def test_a_word_that_was_torn_is_none_and_what_comes_after_it_counts(begin, tmp_path):
+    run = Run(PLAN, 3, key="k")
+    written = begin(run)
+    agents = started(run, ["a", "b", "c"])
+    with (tmp_path / FILE).open("ab") as file:
+        file.write(b'["post","k-0",{"seconds":[{"num')
+    written.close()
+    begin(run, how=Journal.go_on)
+    run.post(agents[0], seconds(opened(0, 5)), run.start + 1.0)
+
+    again = Run(PLAN, 3, key="k")
+    assert list(replay(tmp_path, again)) == []
+
+    assert again.ledger.opened == 5
+
+
+def test_a_run_whose_coordinator_lives_is_left_alone(begin, tmp_path):
+    begin()
+
+    with pytest.raises(OperatorError, match="coordinator lives"):
+        Journal.go_on(tmp_path)
+
+
+def test_every_word_that_changes_a_run_is_heard():
+    assert kinds_of(Run).keys() >= {"join", "post", "tick", "drain", "stop", "hang_up", "bury", "give_up_gathering"}
+
+
+def test_the_head_says_again_what_was_asked_for(begin, tmp_path):
+    asked = head(expectations=("failed<1%",), tsung_log="json", on_loss="abort")
+    begin(how=lambda path: Journal.begin(path, asked))
+
+    assert read_head(tmp_path) == asked
+
+
+def test_on_the_same_boot_the_clock_goes_on_and_on_another_the_wall_clock_tells():
+    assert head().ahead() == 0.0
+    assert head(boot="another", clock=monotonic() + 500.0).ahead() == pytest.approx(500.0, abs=1.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "no run directory"),
+        (b"{", "damaged"),
+        (b'{"version":"0.0.1"}\n', "the run is of loadgen 0.0.1"),
+        (b'{"version":"%s"}\n' % journal.VERSION.encode(), "damaged"),
+    ],
+)
+def test_what_can_not_be_taken_up_says_why(tmp_path, content, complaint):
+    if content is not None:
+        (tmp_path / FILE).write_bytes(content)
+
+    with pytest.raises(OperatorError, match=complaint):
+        read_head(tmp_path)
+
+
+def test_a_run_that_is_over_has_no_journal_and_says_so(begin, tmp_path):
+    begin().end()
+    (tmp_path / "summary.json").write_bytes(msgspec.json.encode({}))
+
+    with pytest.raises(OperatorError, match="that run is over"):
+        read_head(tmp_path)
+
+
+def test_a_journal_that_can_not_be_written_is_removed_since_half_of_it_would_lie(begin, tmp_path, monkeypatch):
+    written = begin()
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(written._file, "append", full)
+    written.record("drain", (1.0,))
+    written.record("drain", (2.0,))
+
+    assert "No space left" in written.complaint
+    assert not (tmp_path / FILE).exists()

@@ -1,0 +1,47 @@
+"""What is looked at before anything is opened."""
+
+import pytest
+
+from coordinator.preflight import Target, check_embedded, check_listen, check_target
+from loadgen.errors import OperatorError, PlanError
+from loadgen.values import Endpoint
+
+
+def test_a_target_is_known_by_its_address():
+    assert check_target("ws://127.0.0.1:9505/x") == Target("127.0.0.1", 9505, False, "127.0.0.1")
+    assert check_target("wss://127.0.0.1/x").port == 443
+    assert check_target("ws://[::1]:80/").loopback
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a/", "ws://", "ws://:1/", "ws://a:b/", "ws://a:70000/", "", "ws://127.0.0.1:0/",
+        "ws://127.0.0.1/a b", "ws://127.0.0.1/\r\nX: y", "ws://127.0.0.1/\0",
+    ],
+)  # fmt: skip
+def test_what_is_no_target_is_one_line_with_the_mend(url):
+    with pytest.raises(PlanError, match=r"write .*ws://HOST:PORT/PATH"):
+        check_target(url)
+
+
+def test_the_embedded_target_stands_on_loopback_without_tls():
+    near = Target("localhost", 80, False, "127.0.0.1")
+    check_embedded([near, Target("127.0.0.1", 80, False, "127.0.0.1")])
+    with pytest.raises(PlanError, match="localhost:80, localhost:81; start loadgen-target there"):
+        check_embedded([near, Target("localhost", 81, False, "127.0.0.1")])
+    for target in (Target("h", 443, True, "127.0.0.1"), Target("h", 80, False, "192.0.2.1")):
+        with pytest.raises(PlanError):
+            check_embedded([target])
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "somewhere.example"])
+def test_a_port_for_everybody_needs_a_token(host):
+    with pytest.raises(OperatorError, match="--token-file"):
+        check_listen(Endpoint(host, 1), None)
+    check_listen(Endpoint(host, 1), "secret")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_a_port_on_loopback_needs_none(host):
+    check_listen(Endpoint(host, 1), None)

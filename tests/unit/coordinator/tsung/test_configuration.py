@@ -1,0 +1,182 @@
+"""Tsung's XML taken as it is: configurations with the plans they become, or with the line that refuses them."""
+
+import io
+import re
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.tsung.configuration import read_tsung
+from coordinator.tsung.document import MOST_BYTES, read_document
+from coordinator.tsung.element import Note, TsungError
+from coordinator.tsung.load import at_most, with_singles
+from loadgen.plan.phases import Phase
+from loadgen.plan.sessions import Loop
+from loadgen.planfile import read_plan, to_toml
+
+CORPUS = Path(__file__).parent
+TAKEN = sorted((CORPUS / "taken").glob("*.xml"))
+REFUSED = sorted((CORPUS / "refused").glob("*.xml"))
+APPWRITE = CORPUS / "taken" / "appwrite.xml"
+
+
+@pytest.mark.parametrize("path", TAKEN, ids=lambda path: path.stem)
+def test_a_configuration_becomes_its_plan(path):
+    """The plan stands beside each file, what is not a default of it; so do the notes, with their lines."""
+    imported = read_tsung(path)
+
+    assert imported.plan == read_plan(path.with_suffix(".toml"))
+    assert [f"{note.line}: {note.text}" for note in imported.notes] == path.with_suffix(
+        ".notes"
+    ).read_text().splitlines()
+
+
+@pytest.mark.parametrize("path", TAKEN, ids=lambda path: path.stem)
+def test_the_plan_can_be_written_to_a_file(path, tmp_path):
+    plan = read_tsung(path).plan
+    written = tmp_path / "plan.toml"
+    written.write_bytes(to_toml(plan))
+
+    assert read_plan(written) == plan
+
+
+@pytest.mark.parametrize("path", REFUSED, ids=lambda path: path.stem)
+def test_what_cannot_be_taken_over_is_refused_at_its_line(path):
+    """Each file says in a comment at which line it is wrong, and how its line of error begins."""
+    expected = re.search(r"<!-- (\d+): (.*?) -->", path.read_text())
+    with pytest.raises(TsungError) as caught:
+        read_tsung(path)
+
+    message = str(caught.value)
+    assert message.startswith(f"{path}:{expected[1]}: ")
+    assert expected[2] in message
+    assert message.count(str(path)) == 1, "one mistake is told inside another"
+    assert "\n" not in message
+
+
+def test_the_reference_run_is_the_load_that_it_was():
+    """2,000 arrivals a second, 2,000,000 at most, on 16 hosts of four processes; and it pings nobody."""
+    imported = read_tsung(APPWRITE)
+    plan = imported.plan
+
+    assert (plan.rate, plan.max, plan.arrival, plan.hold) == (2000, 2_000_000, "poisson", "sessions")
+    assert plan.behaviours == (Loop(name="websocket", weight=100.0, ping="none", think=30.0, loops=1000),)
+    assert sum(client.workers for client in plan.clients) == 64
+    assert imported.hosts == tuple(f"realtime-worker-{number}" for number in range(1, 17))
+    assert plan.target.endswith(":9505/v1/realtime?project=console&channels[]=files")
+
+
+def test_all_servers_are_replaced_by_another():
+    here = "ws://127.0.0.1:9505"
+    assert read_tsung(APPWRITE, base=here).plan.target == f"{here}/v1/realtime?project=console&channels[]=files"
+
+    changing = read_tsung(CORPUS / "taken" / "change.xml", base=here).plan
+    assert (changing.target, changing.targets) == (f"{here}/here", ())
+    assert "two" not in str(changing)
+
+
+def test_fewer_users_arrive_when_less_are_wanted():
+    assert read_tsung(APPWRITE, most=500).plan.max == 500
+
+    phases = read_tsung(CORPUS / "taken" / "users.xml", most=33).plan
+    assert phases.total == 33
+
+
+def test_standard_input_is_read_as_tsung_does(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(APPWRITE.read_bytes())))
+    assert read_tsung(Path("-")).plan == read_tsung(APPWRITE).plan
+
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"\n<html/>")))
+    with pytest.raises(TsungError, match=r"^standard input:2: "):
+        read_tsung(Path("-"))
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(TsungError, match="No such file or directory; give the path"):
+        read_tsung(tmp_path / "nowhere.xml")
+
+
+def test_hosts_that_are_all_this_machine_are_none():
+    assert read_tsung(CORPUS / "taken" / "example.xml").hosts == ()
+    assert read_tsung(CORPUS / "taken" / "clients.xml").hosts == ("one", "two", "three")
+
+
+HUGE = {
+    "a large file": b"<tsung>" + b" " * MOST_BYTES + b"</tsung>",
+    "text of an entity, many times": b'<!DOCTYPE tsung [<!ENTITY a "%s">]><tsung>%s</tsung>'
+    % (b"a" * 60_000, b"&a;" * 400),
+    "attributes of an entity": b'<!DOCTYPE tsung [<!ENTITY a "%s">]><tsung a="%s"/>' % (b"a" * 60_000, b"&a;" * 400),
+    "a long entity": b'<!DOCTYPE tsung [<!ENTITY a "%s">]><tsung/>' % (b"a" * 70_000),
+    "elements without end": b"<tsung>" * 100,
+    "an encoding that nobody knows": b'<?xml version="1.0" encoding="klingon"?><tsung/>',
+    "not XML at all": bytes(range(256)),
+}
+
+
+@pytest.mark.parametrize("data", HUGE.values(), ids=HUGE)
+def test_a_document_that_asks_for_too_much_is_refused(data):
+    with pytest.raises(TsungError, match=r"^f\.xml:\d+: "):
+        read_document(data, "f.xml")
+
+
+def test_a_document_keeps_the_lines_and_the_text_of_its_elements():
+    root, notes = read_document(b"<a>\n <b c='d'>x &amp;\n<![CDATA[<y>]]></b>\n\n<b/></a>", "f.xml")
+
+    assert [(child.line, child.name, child.text) for child in root.children] == [(2, "b", "x &\n<y>"), (5, "b", "")]
+    root.children[0].note("something")
+    assert notes == [Note(2, "something")]
+
+
+@given(data=st.data())
+def test_no_damage_to_a_configuration_gives_anything_but_a_plan_or_one_line(data, tmp_path_factory):
+    source = data.draw(st.sampled_from(TAKEN)).read_bytes()
+    at = data.draw(st.integers(0, len(source) - 1))
+    cut = data.draw(st.integers(0, 12))
+    piece = data.draw(
+        st.sampled_from([b"", b"0", b"-1", b"%%_x%%", b"<", b">", b'"', b"\xff", b"&x;", b"1e400"])
+        | st.binary(max_size=4)
+    )
+    path = tmp_path_factory.mktemp("tsung") / "damaged.xml"
+    path.write_bytes(source[:at] + piece + source[at + cut :])
+    (path.parent / "users.csv").write_text("ann;1\n")
+
+    try:
+        plan = read_tsung(path).plan
+    except TsungError as error:
+        said = str(error)
+        assert re.match(rf"{re.escape(str(path))}:\d+: [^\n]+$", said)
+    else:
+        path.write_bytes(to_toml(plan))
+        assert read_plan(path) == plan
+
+
+phases = st.builds(
+    Phase,
+    rate=st.floats(0.1, 100),
+    duration=st.floats(1, 100),
+    max=st.none() | st.integers(1, 10_000),
+) | st.builds(Phase, duration=st.floats(1, 100))  # fmt: skip
+
+
+@given(st.lists(phases, max_size=5), st.lists(st.floats(0, 600), max_size=5))
+def test_users_with_times_of_their_own_arrive_then_and_take_nobody_elses_place(others, times):
+    single = Phase(rate=1000.0, max=1)
+    found = with_singles(others, [(at, single) for at in sorted(times)])
+
+    assert sum(phase.arrivals for phase in found) == sum(phase.arrivals for phase in others) + len(times)
+    begins, now = [], 0.0
+    for phase in found:
+        begins += [now] * (phase is single)
+        now += 0.0 if phase is single else phase.length
+    assert begins == pytest.approx(sorted(times))
+
+
+@given(st.lists(phases, min_size=1, max_size=5), st.integers(1, 20_000))
+def test_no_more_arrive_than_are_wanted(several, most):
+    assert sum(phase.arrivals for phase in at_most(several, most)) == min(
+        most, sum(phase.arrivals for phase in several)
+    )

@@ -1,0 +1,126 @@
+"""The documents say what the code does."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+
+from coordinator.cli.coord import coord
+from coordinator.cli.report import report
+from coordinator.report.blame import BEGINNINGS, KNOWN
+from loadgen.cli.agent import agent
+from loadgen.cli.target import command as target
+from loadgen.net.dialer import reason_of
+from loadgen.version import VERSION
+from tests.million.__main__ import command as million
+from tests.processes import run
+
+ROOT = Path(__file__).parents[3]
+DOCUMENTS = (
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "deploy/ansible/README.md",
+    "sysctl/README.md",
+    *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/**/*.md"))),
+)
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_changelogs_top_entry_is_this_version():
+    top = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert top is not None
+    assert top[1] == VERSION
+
+
+def test_every_command_is_in_the_readme():
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert [name for name in scripts if f"`{name}" not in README] == []
+
+
+def test_every_option_in_the_readme_exists():
+    known = {name for command in (coord, agent, target, report) for option in command.params for name in option.opts}
+    known |= {name for option in million.params for name in option.opts} | {"--help"}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README)) - known == set()
+
+
+@pytest.mark.parametrize("command", [coord, agent, target, report], ids=lambda command: command.name)
+def test_every_option_has_help(command: click.Command):
+    bare = [option.name for option in command.params if isinstance(option, click.Option) and not option.help]
+    assert bare == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "sessions").glob("*.py")), ids=lambda path: path.name)
+def test_the_sessions_of_the_document_are_those_that_are_tested(path: Path):
+    assert f"```python\n{path.read_text()}```" in (ROOT / "docs" / "sessions.md").read_text()
+
+
+GIVE_REASONS = {"abort", "begin_close", "failed", "give_up", "leave", "Over", "_close_all"}
+"""The functions that end something for a reason, their first argument."""
+
+
+def reasons_in_code():
+    """Every reason that a connection can end by, as far as it stands in the code; of a family its beginning and `…`."""
+    found = {*KNOWN, *(f"{beginning}…" for beginning in BEGINNINGS), *map(reason_of, range(200))}
+    for path in (ROOT / "loadgen").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                found |= {str(node.args[0].value)} if name in GIVE_REASONS else set()
+    return sorted(reason for reason in found if not re.fullmatch("e[a-z0-9]+|errno_[0-9]+", reason))
+
+
+def trouble():
+    """The first cells of the tables of what can go wrong."""
+    text = (ROOT / "docs/operate.md").read_text()
+    rows = [line for line in text[text.index("## When something fails") :].splitlines() if line.startswith("| ")]
+    return [row.split(" | ")[0] for row in rows]
+
+
+def test_the_reasons_in_the_code_are_found():
+    assert {"refused", "no_local_port", "ping_timeout", "error_timeout", "drained", "server_…"} <= {*reasons_in_code()}
+
+
+@pytest.mark.parametrize("reason", reasons_in_code())
+def test_every_reason_of_the_ledger_has_its_mend(reason):
+    assert any(f"`{reason}`" in cell for cell in trouble())
+
+
+def test_every_why_of_an_invalid_second_has_its_mend():
+    tree = ast.parse((ROOT / "coordinator/run/timeline.py").read_text())
+    (judge,) = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "_wrong")
+    texts = [part for node in ast.walk(judge) if isinstance(node, ast.JoinedStr) for part in node.values]
+    whys = [part.value.strip(" :") for part in texts if isinstance(part, ast.Constant) and len(part.value) > 10]
+
+    assert len(whys) >= 6
+    assert [why for why in whys if not any(why.partition(":")[0] in cell for cell in trouble())] == []
+
+
+def test_the_reference_run_takes_fewer_than_ten_commands_of_what_there_is():
+    guide = (ROOT / "docs/operate.md").read_text()
+    way = guide[guide.index("## Up") : guide.index("## What a machine holds")]
+    commands = re.findall(r"^    ((?:terraform|openssl|ansible-playbook|tar) .*)$", way, re.MULTILINE)
+    variables = (ROOT / "deploy/terraform/variables.tf").read_text()
+
+    assert len(commands) < 10
+    assert [number for number in range(1, 10) if not re.search(rf"\*\*(\d, )?{number}[.,]", way)] == []
+    for playbook in re.findall(r"[a-z]+\.yml(?= --ask)", " ".join(commands)):
+        assert (ROOT / "deploy/ansible" / playbook).exists()
+    for name in re.findall(r"-var '(\w+)=", " ".join(commands)):
+        assert f'variable "{name}"' in variables
+
+
+def test_the_capacity_table_is_what_the_command_prints():
+    done = run("loadgen-tune", "capacity")
+    lines = [line.rstrip() for line in done.stdout.splitlines() if line.strip()]
+
+    assert "```text\n" + "\n".join(lines) + "\n```" in (ROOT / "docs/operate.md").read_text()
+
+
+def test_every_relative_link_leads_somewhere():
+    for name in DOCUMENTS:
+        for link in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text()):
+            assert ((ROOT / name).parent / link).exists(), f"{name} links to {link}"

@@ -1,0 +1,65 @@
+"""The page about plan files: its examples are plans, and it has every key."""
+
+import re
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from coordinator.dryrun import outline
+from loadgen.plan.clients import Client
+from loadgen.plan.phases import Phase
+from loadgen.plan.plan import Plan, Target, Transport
+from loadgen.plan.script import Condition, Extract, Match, Step
+from loadgen.plan.sessions import Loop, PythonSession, Script
+from loadgen.planfile import read_plan, to_toml
+
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = (DOCS / "plans.md").read_text()
+EXAMPLES = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+STEPS = [step.cls for step in msgspec.inspect.type_info(Step).types]
+VALUES = (Plan, Phase, Loop, PythonSession, Script, Target, Client, Transport, Condition, Extract, Match, *STEPS)
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Reads an example as if it stood beside the page."""
+    shutil.copytree(DOCS / "sessions", tmp_path / "sessions")
+
+    def plan_of(text: str) -> Plan:
+        path = tmp_path / "plan.toml"
+        path.write_text(text)
+        return read_plan(path)
+
+    return plan_of
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_is_a_plan_and_stays_one_when_it_is_written(read, example):
+    plan = read(example)
+
+    assert read(to_toml(plan).decode()) == plan
+    assert "".join(outline(plan))
+
+
+def test_the_examples_are_what_the_page_says(read):
+    reference, ramp, mix, script = map(read, EXAMPLES)
+
+    assert (reference.total, reference.ping, reference.arrival) == (2_000_000, "none", "poisson")
+    assert [phase.arrivals for phase in ramp.phases] == [153_000, 0, 0, 30_000]
+    assert (mix.total, mix.hold, mix.stop_after, mix.clients[0].weight) == (160_000, "sessions", 7200.0, 4.0)
+    assert (script.total, script.schedule.gates, script.phases[2].keep) == (6000, 2, True)
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: value.__name__)
+def test_the_page_has_every_key(value):
+    keys = [field.encode_name for field in msgspec.structs.fields(value)]
+
+    assert [key for key in keys if f"`{key}`" not in PAGE] == []
+
+
+def test_the_page_has_every_step():
+    names = [step.__struct_config__.tag for step in STEPS]
+
+    assert [name for name in names if f"`{name}`" not in PAGE] == []

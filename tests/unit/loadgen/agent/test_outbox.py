@@ -1,0 +1,84 @@
+"""Seconds that wait for their acknowledgement, through any pattern of lost posts and lost answers."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.agent.outbox import BATCH, Outbox
+from loadgen.stats.fanin import FanIn, Second
+from loadgen.stats.tally import Held, Tally
+
+FEW = 70
+
+
+def second(number):
+    return Second(number, Tally(launched=number + 1, opened=number + 1), Held(0, (number + 1) * (number + 2) // 2))
+
+
+def full(count, most=FEW):
+    outbox = Outbox(most)
+    merged = [outbox.add(second(number)) for number in range(count)]
+    return outbox, any(merged)
+
+
+def test_what_is_acknowledged_is_forgotten_and_all_else_comes_again():
+    outbox, _ = full(5)
+    assert [one.number for one in outbox.batch()] == [0, 1, 2, 3, 4]
+
+    outbox.acknowledge(2)
+
+    assert [one.number for one in outbox.batch()] == [3, 4]
+    assert len(outbox) == 2
+
+
+def test_a_post_never_has_more_than_a_batch():
+    outbox, merged = full(200, most=500)
+    assert not merged
+    assert [one.number for one in outbox.batch()] == list(range(BATCH))
+
+    outbox.acknowledge(BATCH - 1)
+
+    assert outbox.batch()[0].number == BATCH
+
+
+def test_a_long_outage_takes_bounded_memory_and_loses_no_count():
+    outbox, merged = full(5000)
+
+    assert merged
+    assert len(outbox) <= FEW
+    seconds = []
+    while len(outbox):
+        seconds += outbox.batch()
+        outbox.acknowledge(seconds[-1].number)
+    assert sum(one.tally.launched for one in seconds) == sum(range(1, 5001))
+    assert sum(one.span for one in seconds) == 5000
+    assert seconds[-1].span == 1, "the newest are the finest"
+
+
+@given(st.lists(st.sampled_from(["second", "lost post", "lost answer", "answer"]), max_size=400))
+def test_whatever_gets_lost_on_the_way_every_second_is_counted_once(story):
+    outbox, fan, told = Outbox(FEW), FanIn(3), 0
+    fan.expect("a")
+
+    def arrive():
+        for one in outbox.batch():
+            fan.add("a", one)
+
+    for event in [*story, *["answer"] * 10]:
+        if event == "second":
+            outbox.add(second(told))
+            told += 1
+        elif event == "lost post":
+            outbox.batch()
+        else:
+            arrive()
+            if event == "answer":
+                outbox.acknowledge(fan.sources["a"].last.number)
+
+    assert len(outbox) == 0
+    assert fan.total.launched == sum(range(1, told + 1))
+    settled = [one.second for one in fan.settle()]
+    assert [one.number for one in settled] == list(range(told))
+    opened = 0
+    for one in settled:
+        opened += one.tally.opened
+        assert one.held.open == opened, "what is held and what was counted agree in each of them"

@@ -1,0 +1,131 @@
+"""Which targets may be loaded."""
+
+import socket
+
+import pytest
+
+from loadgen.agent.targets import Permit, Place
+from loadgen.errors import PlanError
+from loadgen.wire import Destination, Sources
+
+
+@pytest.mark.parametrize(
+    ("allowed", "host", "address"),
+    [
+        ((), "localhost", "127.0.0.1"),
+        ((), "127.200.3.4", "127.200.3.4"),
+        ((), "::1", "::1"),
+        (("10.0.0.0/8",), "target", "10.1.2.3"),
+        (("10.1.2.3",), "10.1.2.3", "10.1.2.3"),
+        (("10.1.2.3/8",), "target", "10.200.0.1"),  # host bits are no reason to quarrel
+        (("2001:db8::/32",), "target", "2001:db8::7"),
+        (("target.example",), "target.example", "192.0.2.1"),
+        (("Target.Example",), "tARGET.eXAMPLE", "192.0.2.1"),
+        (("10.0.0.0/8", " other "), "other", "192.0.2.1"),
+        (("0.0.0.0/0",), "anything", "192.0.2.1"),
+        ((), "::ffff:127.0.0.1", "::ffff:127.0.0.1"),  # IPv4 dressed up as IPv6
+        (("10.0.0.0/8",), "::ffff:10.0.0.1", "::ffff:10.0.0.1"),
+    ],
+)
+def test_loopback_and_what_the_owner_named_may_be_loaded(allowed, host, address):
+    assert Permit(allowed).refusal(host, address) == ""
+
+
+@pytest.mark.parametrize(
+    ("allowed", "host", "address"),
+    [
+        ((), "192.0.2.1", "192.0.2.1"),
+        ((), "0.0.0.0", "0.0.0.0"),
+        (("10.0.0.0/8",), "target", "11.0.0.1"),
+        (("example",), "target.example", "192.0.2.1"),  # a name is a name, no suffix
+        (("localhost",), "evil", "192.0.2.1"),
+        (("0.0.0.0/0",), "target", "2001:db8::7"),
+        (("::/0",), "target", "::ffff:192.0.2.1"),
+    ],
+)
+def test_anything_else_is_refused_with_the_mend(allowed, host, address):
+    refusal = Permit(allowed).refusal(host, address)
+    assert refusal.endswith(f"--allow-target {host}")
+    assert host in refusal
+    assert address in refusal
+    assert "\n" not in refusal
+
+
+def test_a_name_that_resolves_elsewhere_shows_where():
+    assert "target (192.0.2.1)" in Permit().refusal("target", "192.0.2.1")
+    assert "192.0.2.1 (" not in Permit().refusal("192.0.2.1", "192.0.2.1")
+
+
+def test_what_a_refusal_proposes_is_enough():
+    (proposed,) = Permit().refusal("target.example", "192.0.2.1").partition("--allow-target ")[2:]
+    assert Permit((proposed,)).refusal("target.example", "192.0.2.1") == ""
+
+
+@pytest.mark.parametrize("text", ["", "  ", "10.0.0.0/33", "10.0.0.0/", "target/24", "http://target"])
+def test_what_is_neither_network_nor_name_is_one_line(text):
+    with pytest.raises(PlanError, match="neither a network") as caught:
+        Permit((text,))
+    assert "\n" not in str(caught.value)
+
+
+SOURCES = Sources(("127.0.0.1",), 1025, 65_535)
+
+
+def test_a_place_has_all_that_a_worker_has_to_know():
+    place = Place.find("wss://127.0.0.1:9505/v1?a=b", ())
+
+    assert place.sources == ("127.0.0.1",)
+    assert place.destination(SOURCES) == Destination(
+        url="wss://127.0.0.1:9505/v1?a=b",
+        address="127.0.0.1",
+        port=9505,
+        name="127.0.0.1",
+        host="127.0.0.1:9505",
+        resource="/v1?a=b",
+        secure=True,
+        sources=SOURCES,
+    )
+
+
+def test_of_the_sources_those_of_its_family_are_taken():
+    assert Place.find("ws://[::1]:9505/", ("127.0.0.2", "::1", "127.0.0.3")).sources == ("::1",)
+    assert Place.find("ws://127.0.0.1/", ("127.0.0.2", "::1", "127.0.0.3")).sources == ("127.0.0.2", "127.0.0.3")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://127.0.0.1/", "not a WebSocket URL"),
+        ("ws://nowhere.invalid/", "does not resolve"),
+        ("ws://[::1]/", "none of the agent's --source addresses"),
+    ],
+)
+def test_a_place_that_can_not_be_reached_is_none(url, words):
+    with pytest.raises(PlanError, match=words):
+        Place.find(url, ("127.0.0.2",))
+
+
+def test_a_place_elsewhere_has_to_be_permitted():
+    place = Place("ws://far.test/", Place.find("ws://127.0.0.1/", ()).parts, "192.0.2.1", ("192.0.2.2",))
+
+    assert "--allow-target" in place.refusal(Permit())
+    assert place.refusal(Permit(["192.0.2.0/24"])) == ""
+
+
+@pytest.mark.parametrize(
+    ("answers", "allowed"), [(["10.0.0.5", "127.0.0.1"], False), (["127.0.0.1", "10.0.0.5"], True)]
+)
+def test_a_name_that_leads_elsewhere_the_next_time_is_asked_once(monkeypatch, answers, allowed):
+    """What is permitted is the address, and it is the address that workers get: a resolver that changes its mind
+    between the look and the dial (DNS rebinding) gains nothing."""
+    waiting = list(answers)
+
+    def answer(*_: object, **__: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (waiting.pop(0), 80))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    place = Place.find("ws://rebinding.test/", ("127.0.0.2",))
+
+    assert (place.refusal(Permit(["192.0.2.0/24"])) == "") == allowed
+    assert place.destination(SOURCES).address == answers[0]
+    assert waiting == answers[1:]

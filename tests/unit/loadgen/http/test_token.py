@@ -1,0 +1,67 @@
+import pytest
+
+from loadgen.agent.settings import Settings
+from loadgen.agent.targets import Permit
+from loadgen.errors import OperatorError
+from loadgen.http.token import Token, exposure
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A token file that only its owner can read."""
+    path = tmp_path / "token"
+    path.write_text(" s3cret\n")
+    path.chmod(0o600)
+    return path
+
+
+def test_it_is_the_word_in_a_file_and_comes_as_a_bearers(file):
+    token = Token.read(file)
+
+    assert token is not None
+    assert token.header == "Bearer s3cret"
+    assert token.matches("Bearer s3cret")
+    assert Token.read(None) is None
+
+
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer ", "s3cret", "Bearer s3cret2", "bearer s3cret", "Bearer \udcff"]
+)
+def test_nothing_else_matches(file, header):
+    token = Token.read(file)
+
+    assert token is not None
+    assert not token.matches(header)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"\n", "is empty"), (b"\xff", "can't be read"), (b"two words", "one line"), (b"a\r\nX: b", "one line"),
+     ("café".encode(), "one line"), (b"a" * 1025, "1,024")],
+)  # fmt: skip
+def test_what_could_not_be_a_header_is_refused(file, content, words):
+    file.write_bytes(content)
+
+    with pytest.raises(OperatorError, match=words):
+        Token.read(file)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(OperatorError, match=r"none can't be read: .*No such file"):
+        Token.read(tmp_path / "none")
+
+
+def test_it_does_not_show_itself(file):
+    token = Token.read(file)
+
+    assert "s3cret" not in f"{token} {token!r} {Settings(permit=Permit(), token=token)!r}"
+
+
+@pytest.mark.parametrize(("mode", "exposed"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True)])
+def test_a_file_that_others_can_read_is_told_with_the_mend(file, mode, exposed):
+    file.chmod(mode)
+    told = exposure("--token-file", file)
+
+    assert bool(told) == exposed
+    assert not exposed or f"chmod 600 {file}" in told
+    assert exposure("--token-file", None) == ""

@@ -1,0 +1,69 @@
+"""What so many connections take: no less than what was measured, and not much more."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.machine.addresses import DEFAULT_PORTS
+from loadgen.machine.facts import Machine
+from loadgen.machine.limits import client_limits
+from loadgen.machine.sizing import AGENT_BYTES, CLIENT_OPEN, CLIENT_PING, TARGET_OPEN, TARGET_PING, demand
+from tests.costs import samples
+from tests.costs.model import per_event
+
+GIB = 1 << 30
+MEASURED = samples.read(Path(__file__).parents[4] / "docs" / "cost-model" / "samples.json").samples
+LARGE = [sample for sample in MEASURED if sample.size >= 100_000]
+"""In smaller fleets every connection wakes a worker by itself, which nobody would size machines by."""
+
+
+@pytest.mark.parametrize(
+    ("reckoned", "kind", "span", "event"),
+    [
+        (CLIENT_OPEN, "worker", "ramp", "opened"),
+        (CLIENT_PING, "worker", "pings", "pings"),
+        (TARGET_OPEN, "target", "ramp", "opened"),
+        (TARGET_PING, "target", "pings", "pings"),
+    ],
+)
+def test_cores_are_reckoned_by_the_dearest_that_was_measured(reckoned, kind, span, event):
+    dearest = max(per_event(sample, kind, getattr(sample, span), event) for sample in LARGE)
+
+    assert 0.8 * dearest <= reckoned <= 1.5 * dearest
+
+
+def test_an_agent_takes_no_more_than_is_reckoned():
+    for sample in MEASURED:
+        shares = (sample.base.pss[kind] / sample.base.processes[kind] for kind in ("agent", "workers' parent"))
+        assert sum(shares) <= AGENT_BYTES
+
+
+def test_the_reference_run_takes_sixteen_addresses_and_fits_its_machines():
+    found = demand(1_000_000, 2_000, 30)
+
+    assert found.addresses == 16
+    assert found.client_bytes < 16 * 16 * GIB
+    assert found.client_cores < 16 * 4
+    assert found.target_bytes < 128 * GIB
+    assert found.target_cores < 32
+
+
+@given(st.integers(1, 10_000_000), st.floats(1, 1e5), st.floats(1, 1e4))
+def test_an_address_and_the_memory_that_are_asked_for_are_enough_for_the_preflight(connections, rate, think):
+    found = demand(connections, rate, think)
+    machine = Machine(memory_available=found.client_bytes, nofile_hard=1 << 30)
+    limits = client_limits(
+        machine, addresses=found.addresses, ports=DEFAULT_PORTS, workers=1, max_connections=connections
+    )
+
+    assert min(limit.connections for limit in limits) >= connections
+
+
+def test_more_connections_take_more_and_a_longer_think_time_less():
+    small, large, calm = demand(10_000, 100, 30), demand(500_000, 100, 30), demand(500_000, 100, 60)
+
+    assert small.client_bytes < large.client_bytes == calm.client_bytes
+    assert small.target_cores < calm.target_cores < large.target_cores
+    assert small.client_cores < calm.client_cores < large.client_cores

@@ -1,0 +1,180 @@
+"""One connection's life against the websockets library at the other end of a real socket pair."""
+
+import socket
+import struct
+from time import monotonic
+
+import pytest
+from websockets.frames import Opcode
+
+from loadgen.net.connection import PONG_WITHIN
+from tests.unit.wire_ends import THINK, connected, opened, until
+
+
+async def test_a_valid_101_opens_it():
+    async with opened() as (_, diary, _, book):
+        assert diary.entries == ["opened"]
+        assert book.tally.bytes_sent > 0
+        assert book.tally.bytes_received > 0
+
+
+async def test_the_reply_may_come_byte_by_byte():
+    async with connected() as (_, diary, far, _):
+        await far.upgrade(pieces=True)
+        await until(lambda: diary.entries == ["opened"])
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", "http_503"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n", "http_302"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "bad_handshake"),
+        (b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "bad_handshake"),
+    ],
+)
+async def test_any_other_reply_is_a_failure_with_its_reason(reply, reason):
+    async with connected() as (_, diary, far, _):
+        await far.send(reply)
+        await until(lambda: diary.entries == [reason])
+
+
+async def test_hanging_up_on_the_request_is_a_reset():
+    async with connected() as (_, diary, far, _):
+        far.sock.close()
+        await until(lambda: diary.entries == ["reset"])
+
+
+async def test_a_pong_is_measured_from_when_its_ping_was_due():
+    async with opened() as (connection, _, far, book):
+        due = monotonic() - 0.5
+        connection.send_ping(due)
+        ping = await far.frame()
+        assert ping.opcode is Opcode.PING
+        await far.flush()
+        await until(lambda: book.tally.pongs == 1)
+        assert book.tally.ping_rtt.summary()["max"] >= 500
+
+
+async def test_a_late_pong_is_measured_against_its_own_ping():
+    """Two pings are out; the answer to the first arrives after the second was sent."""
+    async with opened() as (connection, _, far, book):
+        first = monotonic() - 10
+        connection.send_ping(first)
+        connection.send_ping(first + THINK)
+        ping = await far.frame()
+        await far.send_frame(Opcode.PONG, ping.data)
+        await until(lambda: book.tally.pongs == 1)
+        assert book.tally.ping_rtt.summary()["max"] >= 10_000
+        assert connection.owed
+
+
+async def test_a_pong_nobody_asked_for_is_not_counted():
+    async with opened() as (_, _, far, book):
+        await far.send_frame(Opcode.PONG, b"\0\0\0\1")
+        await far.send_frame(Opcode.TEXT, b"after it")
+        await until(lambda: book.tally.messages_received == 1)
+        assert book.tally.pongs == 0
+
+
+async def test_a_server_ping_is_answered_with_its_payload():
+    async with opened() as (_, _, far, _):
+        await far.send_frame(Opcode.PING, b"are you there")
+        pong = await far.frame()
+        assert (pong.opcode, pong.data) == (Opcode.PONG, b"are you there")
+
+
+async def test_appwrite_ping_and_pong_are_counted_and_measured():
+    async with opened() as (connection, _, far, book):
+        connection.send_app_ping(monotonic())
+        assert (await far.frame()).data == b'{"type":"ping"}'
+        await far.send_frame(Opcode.TEXT, b'{"type":"pong"}')
+        await until(lambda: book.tally.pongs == 1)
+        assert (book.tally.pings, book.tally.messages_sent, book.tally.messages_received) == (1, 1, 1)
+
+
+async def test_appwrites_connected_frame_is_an_acceptance():
+    async with opened() as (_, _, far, book):
+        await far.send_frame(Opcode.TEXT, b'{"type":"connected","data":{"channels":["files"],"user":null}}')
+        await until(lambda: book.tally.accepted == 1)
+
+
+async def test_a_close_after_an_error_frame_is_a_rejection_with_its_code():
+    async with opened() as (_, diary, far, _):
+        await far.send_frame(Opcode.TEXT, b'{"type":"error","data":{"code":1008,"message":"no"}}')
+        far.sock.close()
+        await until(lambda: diary.entries == ["opened", "rejected_1008"])
+
+
+async def test_an_error_frame_that_is_followed_by_others_does_not_name_a_later_close():
+    async with opened() as (_, diary, far, _):
+        await far.send_frame(Opcode.TEXT, b'{"type":"error","data":{"code":1003,"message":"no"}}')
+        await far.send_frame(Opcode.TEXT, b'{"type":"pong"}')
+        far.sock.close()
+        await until(lambda: diary.entries == ["opened", "server_eof"])
+
+
+async def test_a_server_close_is_answered_with_its_code_and_named_by_it():
+    async with opened() as (_, diary, far, _):
+        await far.send_frame(Opcode.CLOSE, b"\x03\xe9")
+        answer = await far.frame()
+        assert (answer.opcode, answer.data[:2]) == (Opcode.CLOSE, b"\x03\xe9")
+        far.sock.close()
+        await until(lambda: diary.entries == ["opened", "server_1001"])
+
+
+async def test_our_close_keeps_its_reason_and_waits_for_the_server_to_hang_up():
+    async with opened() as (connection, diary, far, book):
+        connection.begin_close("done")
+        assert (await far.frame()).data[:2] == b"\x03\xe8"
+        assert connection in book.closing
+        await far.flush()
+        far.sock.close()
+        await until(lambda: diary.entries == ["opened", "done"])
+        assert connection not in book.closing
+
+
+async def test_nothing_is_sent_after_a_close():
+    async with opened() as (connection, _, far, book):
+        connection.begin_close("drained")
+        connection.send_ping(monotonic())
+        connection.send_app_ping(monotonic())
+        await far.send_frame(Opcode.PING, b"")
+        assert (await far.frame()).opcode is Opcode.CLOSE
+        assert book.tally.pings == 0
+
+
+async def test_a_broken_frame_ends_it_as_a_protocol_error_with_code_1002():
+    async with opened() as (_, diary, far, _):
+        await far.send(b"\x81\x85\0\0\0\0hello")  # a masked server frame
+        assert (await far.frame()).data[:2] == b"\x03\xea"
+        far.sock.close()
+        await until(lambda: diary.entries == ["opened", "protocol_error"])
+
+
+async def test_a_reset_is_told_from_an_end():
+    async with opened() as (connection, diary, far, _):
+        assert diary.entries == ["opened"]
+        connection.connection_lost(ConnectionResetError())
+        connection.connection_lost(None)
+        assert diary.entries == ["opened", "reset"]
+        far.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+async def test_a_connection_between_two_messages_holds_no_parser():
+    async with opened() as (connection, _, far, book):
+        await far.send(b"\x81\x05he")
+        await until(lambda: connection.parser is not None)
+        await far.send(b"llo")
+        await until(lambda: book.tally.messages_received == 1)
+        assert connection.parser is None
+
+
+async def test_a_ping_without_an_answer_for_too_long_ends_it():
+    async with opened() as (connection, diary, _, book):
+        connection.send_ping(100.0)
+        connection.send_ping(100.0 + PONG_WITHIN - 0.1)
+        assert diary.entries == ["opened"]
+        connection.send_ping(100.0 + PONG_WITHIN)
+        await until(lambda: diary.entries == ["opened", "ping_timeout"])
+        assert book.tally.pings == 2

@@ -1,0 +1,226 @@
+from base64 import b64decode
+from http import HTTPStatus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.http11 import Request
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+
+from loadgen.net.handshake import MOST, Handshake, Reply, accept_of, key_of
+from tests.unit.strategies import cuts, pieces
+
+RESOURCE = "/v1/realtime?project=console&channels[]=files"
+KEY, OTHER = key_of(0x1234), key_of(0x5678)
+keys = st.integers(0, 2**128 - 1).map(key_of)
+
+
+def handshake(*headers: tuple[str, str]) -> Handshake:
+    return Handshake("server.test:9505", RESOURCE, headers)
+
+
+def answered(request: bytes, status: int = 101, **options: object) -> tuple[ServerProtocol, Request, bytes]:
+    """The websockets library's server, the request as it understood it, and the bytes it replied."""
+    server = ServerProtocol(**options)
+    server.receive_data(request)
+    (understood,) = server.events_received()
+    response = server.accept(understood) if status == 101 else server.reject(HTTPStatus(status), "no\n")
+    server.send_response(response)
+    return server, understood, b"".join(server.data_to_send())
+
+
+def head(*lines: bytes, status: bytes = b"HTTP/1.1 101 Switching Protocols") -> bytes:
+    return b"\r\n".join((status, *lines)) + b"\r\n\r\n"
+
+
+UPGRADE, CONNECTION = b"Upgrade: websocket", b"Connection: Upgrade"
+ACCEPT = b"Sec-WebSocket-Accept: " + accept_of(KEY)
+VALID = head(UPGRADE, CONNECTION, ACCEPT)
+
+
+def test_the_example_of_the_rfc():
+    """RFC 6455 section 1.3."""
+    assert accept_of(b"dGhlIHNhbXBsZSBub25jZQ==") == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+
+@given(st.integers(0, 2**128 - 1))
+def test_a_key_is_sixteen_bytes_in_base64(number):
+    assert b64decode(key_of(number), validate=True) == number.to_bytes(16, "big")
+
+
+@given(keys)
+def test_a_server_accepts_our_request_and_we_its_reply(key):
+    ours = handshake(("X-Appwrite-Project", "console"), ("Origin", "http://server.test"))
+    server, request, reply = answered(ours.request(key))
+
+    assert server.state is OPEN
+    assert request.path == RESOURCE
+    assert request.headers["Host"] == "server.test:9505"
+    assert request.headers["X-Appwrite-Project"] == "console"
+    assert request.headers["Origin"] == "http://server.test"
+    assert ours.judge(reply, key) == Reply(None, b"")
+
+
+def test_one_handshake_serves_many_connections():
+    """The second reply takes the vetted path, and comes to the same judgement."""
+    ours = handshake()
+    replies = [answered(ours.request(key))[2] for key in (KEY, OTHER, KEY)]
+
+    assert [ours.judge(reply, key) for reply, key in zip(replies, (KEY, OTHER, KEY), strict=True)] == [
+        Reply(None, b"")
+    ] * 3
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (UPGRADE, CONNECTION, ACCEPT, b"Server: swoole", b"Sec-WebSocket-Version: 13"),
+        (b"upgrade:WebSocket", b"connection:   upgrade  ", b"SEC-WEBSOCKET-ACCEPT:" + accept_of(KEY)),
+        (UPGRADE, b"Connection: keep-alive, Upgrade", ACCEPT),
+        (UPGRADE, CONNECTION, ACCEPT, b"Set-Cookie: a=1", b"Set-Cookie: b=2"),
+        (b"X-Echo: " + accept_of(KEY), UPGRADE, CONNECTION, ACCEPT),
+    ],
+    ids=["plain", "other case and spacing", "two connection options", "repeated cookies", "accept value twice"],
+)
+def test_replies_of_other_servers_are_valid(lines):
+    ours = handshake()
+
+    assert [ours.judge(head(*lines), KEY) for _ in range(2)] == [Reply(None, b"")] * 2
+
+
+WRONG = {
+    "no Upgrade": (CONNECTION, ACCEPT),
+    "another Upgrade": (b"Upgrade: h2c", CONNECTION, ACCEPT),
+    "no Connection": (UPGRADE, ACCEPT),
+    "another Connection": (UPGRADE, b"Connection: close", ACCEPT),
+    "no accept": (UPGRADE, CONNECTION),
+    "an empty accept": (UPGRADE, CONNECTION, b"Sec-WebSocket-Accept: "),
+    "the accept of another key": (UPGRADE, CONNECTION, b"Sec-WebSocket-Accept: " + accept_of(OTHER)),
+    "the key itself": (UPGRADE, CONNECTION, b"Sec-WebSocket-Accept: " + KEY),
+    "an accept with something behind it": (UPGRADE, CONNECTION, ACCEPT + b"x"),
+    "an accept in lower case": (UPGRADE, CONNECTION, b"Sec-WebSocket-Accept: " + accept_of(KEY).lower()),
+    "two accepts": (UPGRADE, CONNECTION, ACCEPT, ACCEPT),
+    "the accept in another header": (UPGRADE, CONNECTION, b"X-Accept: " + accept_of(KEY)),
+    "an extension never offered": (UPGRADE, CONNECTION, ACCEPT, b"Sec-WebSocket-Extensions: permessage-deflate"),
+    "a subprotocol never offered": (UPGRADE, CONNECTION, ACCEPT, b"Sec-WebSocket-Protocol: chat"),
+    "a line that is no header": (UPGRADE, CONNECTION, ACCEPT, b"rubbish"),
+}
+
+
+@pytest.mark.parametrize("lines", WRONG.values(), ids=WRONG)
+def test_a_101_that_does_not_answer_our_request_is_a_bad_handshake(lines):
+    assert handshake().judge(head(*lines), KEY) == Reply("bad_handshake", b"")
+
+
+@pytest.mark.parametrize("lines", WRONG.values(), ids=WRONG)
+def test_it_still_is_after_a_valid_reply_was_learnt(lines):
+    ours = handshake()
+    ours.judge(VALID, KEY)
+
+    assert ours.judge(head(*lines), KEY) == Reply("bad_handshake", b"")
+
+
+def test_a_valid_reply_is_valid_only_for_its_own_key():
+    ours = handshake()
+    ours.judge(VALID, KEY)
+
+    assert ours.judge(VALID, OTHER) == Reply("bad_handshake", b"")
+
+
+def test_a_bad_reply_teaches_nothing():
+    ours = handshake()
+    bad = head(CONNECTION, ACCEPT)
+
+    assert [ours.judge(bad, KEY) for _ in range(2)] == [Reply("bad_handshake", b"")] * 2
+
+
+def test_a_subprotocol_that_was_offered_may_be_chosen():
+    ours = handshake(("Sec-WebSocket-Protocol", "chat, superchat"))
+    server, _, reply = answered(ours.request(KEY), subprotocols=["superchat"])
+
+    assert server.subprotocol == "superchat"
+    assert ours.judge(reply, KEY) == Reply(None, b"")
+
+
+@pytest.mark.parametrize("status", [301, 302, 401, 403, 404, 429, 500, 503])
+def test_another_status_is_named(status):
+    ours = handshake()
+    _, _, reply = answered(ours.request(KEY), status)
+
+    assert ours.judge(reply, KEY) == Reply(f"http_{status}", b"no\n")
+
+
+def test_a_status_without_a_phrase_is_named():
+    assert handshake().judge(head(status=b"HTTP/1.0 503"), KEY).failure == "http_503"
+
+
+@pytest.mark.parametrize(
+    "status", [b"HTTP/1.1 abc", b"HTTP/1.1 1010 Yes", b"HTTP/1.1", b"HTTP/1.1  101 Two Spaces", b"HTTP/1.7 101 X"]
+)
+def test_a_status_line_that_is_none_is_a_bad_handshake(status):
+    assert handshake().judge(head(UPGRADE, CONNECTION, ACCEPT, status=status), KEY).failure == "bad_handshake"
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"S",
+        b"HTTX",
+        b"http/1.1 101",
+        b"HTTP/2.0 101",
+        b"\x16\x03\x01",
+        b"\r\n\r\n",
+        b"\x81\x02hi",
+    ],
+)
+def test_what_cannot_become_a_reply_is_a_bad_handshake_at_once(garbage):
+    assert handshake().judge(garbage, KEY).failure == "bad_handshake"
+
+
+@pytest.mark.parametrize("status", [101, 404])
+def test_a_reply_is_waited_for_until_its_last_byte(status):
+    """Cut at every byte: nothing is said before the head is whole, and then the same as in one piece."""
+    ours = handshake()
+    _, _, reply = answered(ours.request(KEY), status)
+    end = reply.index(b"\r\n\r\n") + 4
+
+    assert [ours.judge(reply[:at], KEY) for at in range(end)] == [None] * end
+    assert ours.judge(reply[:end], KEY) == handshake().judge(reply, KEY)._replace(rest=b"")
+
+
+@given(st.binary(max_size=40), st.booleans())
+def test_what_comes_after_the_head_is_handed_back(rest, learnt):
+    ours = handshake()
+    if learnt:
+        ours.judge(VALID, KEY)
+
+    assert ours.judge(VALID + rest, KEY) == Reply(None, rest)
+
+
+def test_a_head_that_does_not_end_is_given_up():
+    ours = handshake()
+    endless = b"HTTP/1.1 101 Switching Protocols\r\nX: ".ljust(MOST + 1, b"x")
+
+    assert ours.judge(endless[:MOST], KEY) is None
+    assert ours.judge(endless, KEY) == Reply("bad_handshake", b"")
+
+
+def test_an_overlong_head_is_refused_however_it_arrives():
+    """In one piece as in two."""
+    overlong = head(UPGRADE, CONNECTION, ACCEPT, b"X: " + b"x" * MOST)
+
+    assert handshake().judge(overlong[:-1], KEY) == Reply("bad_handshake", b"")
+    assert handshake().judge(overlong, KEY).failure == "bad_handshake"
+
+
+@given(st.binary(max_size=80), cuts)
+def test_no_bytes_whatever_raise(data, cuts):
+    """Neither alone, nor inside an otherwise valid reply."""
+    for reply in (data, b"HTTP/1.1 " + data, head(UPGRADE, CONNECTION, data), head(data, UPGRADE, CONNECTION, ACCEPT)):
+        so_far = b""
+        for piece in pieces(reply, cuts):
+            so_far += piece
+            judgement = handshake().judge(so_far, KEY)
+            assert judgement is None or isinstance(judgement, Reply)

@@ -1,0 +1,43 @@
+"""What a plan says of single agents."""
+
+import msgspec
+import pytest
+
+from loadgen.plan.clients import Client, client_named, weights_of
+
+BIG, SMALL = Client(name="big", weight=3.0), Client(name="small-1", weight=0.5)
+
+
+def test_an_agent_goes_by_its_name_or_by_that_of_its_host():
+    clients = (BIG, SMALL)
+
+    assert client_named(clients, "big") is BIG
+    assert client_named(clients, "big-2") is BIG
+    assert client_named(clients, "small-1") is SMALL
+    assert client_named(clients, "small-1-12") is SMALL
+    assert client_named(clients, "small") is None
+    assert client_named((), "big") is None
+
+
+def test_without_clients_agents_count_by_what_they_hold():
+    assert weights_of((), [("a", 64_000), ("b", 7)]) == [64_000, 7]
+
+
+def test_clients_count_by_their_weights_and_others_like_one_for_64_000():
+    weights = weights_of((BIG, SMALL), [("big", 1), ("small-1", 1), ("other", 64_000), ("half", 32_000)])
+
+    assert [weight / weights[2] for weight in weights] == pytest.approx([3.0, 0.5, 1.0, 0.5], rel=1e-5)
+    assert all(isinstance(weight, int) for weight in weights)
+
+
+def test_who_holds_nothing_gets_nothing_and_who_has_a_weight_something():
+    clients = (Client(name="a", weight=1e12), Client(name="b", weight=1e-9))
+
+    assert weights_of(clients, [("a", 9), ("b", 9), ("c", 0)]) == [2**20, 1, 0]
+    assert weights_of((BIG,), []) == []
+
+
+@pytest.mark.parametrize("name", ["", "a b", "-a", "a/b", "ä"])
+def test_a_name_that_no_agent_can_go_by_is_refused(name):
+    with pytest.raises(msgspec.ValidationError, match=r"\$\.name"):
+        msgspec.convert({"name": name}, Client)

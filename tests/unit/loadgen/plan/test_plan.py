@@ -1,0 +1,151 @@
+from math import inf
+
+import pytest
+from hypothesis import given
+from msgspec.structs import replace
+
+from loadgen.errors import PlanError
+from loadgen.plan.clients import Client
+from loadgen.plan.phases import Phase
+from loadgen.plan.plan import Plan, Target, Transport, plan_of
+from loadgen.plan.schedule import PhasedSchedule, Schedule
+from loadgen.plan.sessions import Loop
+from loadgen.plan.shares import Share
+from loadgen.planfile import to_toml
+from loadgen.wire import from_wire, to_wire
+from tests.unit.plans import plans
+
+
+@given(plans)
+def test_a_plan_survives_the_wire(plan):
+    assert from_wire(to_wire(plan), Plan) == plan
+
+
+def test_the_defaults_are_the_reference_run():
+    plan = Plan()
+
+    assert (plan.rate, plan.max, plan.hold, plan.think, plan.loops) == (2000, 1_000_000, 60, 30, 1000)
+    assert (plan.arrival, plan.ping) == ("uniform", "protocol")
+    assert plan.target == "ws://127.0.0.1:9505/v1/realtime?project=console&channels[]=files"
+
+
+def test_a_plan_of_options():
+    assert plan_of({"rate": 5, "max": 10, "ping": "none"}) == Plan(rate=5.0, max=10, ping="none")
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"rate": -1.0}, "--rate"),
+        ({"hold": "long"}, "--hold"),
+        ({"ping": "loud"}, "--ping"),
+        ({"think": None}, "--think"),
+        ({"speed": 1}, "speed"),
+    ],
+)
+def test_a_wrong_option_is_named(options, named):
+    with pytest.raises(PlanError) as caught:
+        plan_of(options)
+
+    assert named in str(caught.value)
+
+
+def test_the_schedule_is_the_plans():
+    assert Plan(rate=7.0, max=11, arrival="poisson", seed=3).schedule == Schedule(7.0, 11, poisson=True, seed=3)
+    assert Plan(rate=7.0, max=11).schedule == Schedule(7.0, 11, poisson=False, seed=0)
+
+
+def test_the_plateau_is_held_from_the_last_arrival_on():
+    """1,000 connections at 100/s: the last one is due at 9.99 s."""
+    assert Plan(rate=100.0, max=1000, hold=60.0).drain_at() == pytest.approx(69.99)
+    assert Plan(max=1, hold=0.0).drain_at() == 0
+
+
+def test_a_plan_with_phases_is_held_from_the_end_of_the_last_one_on():
+    plan = Plan(phases=(Phase(rate=10, max=20), Phase(duration=5.0)), hold=60.0)
+
+    assert plan.total == 20
+    assert plan.schedule == PhasedSchedule(plan.phases)
+    assert plan.drain_at() == 67.0
+
+
+def test_nobody_knows_the_end_before_the_last_gate_has_opened():
+    plan = Plan(phases=(Phase(rate=10, max=20, wait=True), Phase(rate=10, max=20)), hold=60.0)
+
+    assert plan.drain_at() == inf
+    assert plan.drain_at((100.0,)) == 162.0
+    assert replace(plan, stop_after=50.0).drain_at() == 50.0
+
+
+def test_a_run_may_last_as_long_as_its_sessions_but_not_longer_than_said():
+    assert Plan(hold="sessions").drain_at() == inf
+    assert Plan(hold="sessions", stop_after=90.0).drain_at() == 90.0
+    assert Plan(rate=100.0, max=1000, stop_after=3600.0).drain_at() == pytest.approx(69.99)
+
+
+def test_with_poisson_arrivals_too():
+    plan = Plan(rate=100.0, max=1000, hold=60.0, arrival="poisson", seed=5)
+    *_, (_, last) = plan.schedule.dues(Share())
+
+    assert plan.drain_at() == last + 60
+
+
+USERS = Loop(name="users")
+UNUSABLE = {
+    "a phase without an end": ({"phases": (Phase(rate=5),)}, "`phases[0]` needs a `duration`, or a `rate` and a `max`"),
+    "a hold without an end": ({"phases": (Phase(rate=5, max=5), Phase())}, "`phases[1]` needs a `duration`"),
+    "a ramp without an end": ({"phases": (Phase(rate=5, rate_to=9, max=5),)}, "`phases[0].rate_to` needs a `duration`"),
+    "a storm without an end": ({"phases": (Phase(rate=5, max=5, storm=0.5),)}, "`phases[0].storm` needs a `duration`"),
+    "a storm that outlasts its phase": (
+        {"phases": (Phase(rate=5, max=5), Phase(duration=5, storm=0.5, jitter=6))},
+        "`phases[1].jitter` is longer than the phase's `duration`",
+    ),
+    "jitter of nothing": ({"phases": (Phase(rate=5, duration=5, jitter=1),)}, "`phases[0].jitter` says nothing"),
+    "a bound of nothing": ({"phases": (Phase(duration=5, max=1),)}, "`phases[0].max` says nothing without a `rate`"),
+    "too many": ({"phases": (Phase(rate=1e300, duration=1e300),)}, "`phases[0].rate` brings inf connections"),
+    "nobody at all": ({"phases": (Phase(rate=0.1, duration=1),)}, "`phases` bring no connection at all"),
+    "a mix of strangers": (
+        {"phases": (Phase(rate=5, max=5, sessions={"loop": 1, "uers": 1}),), "sessions": (USERS,)},
+        "`phases[0].sessions.loop` is none of the plan's sessions: users",
+    ),
+    "two sessions of one name": ({"sessions": (USERS, USERS)}, "`sessions[1].name` is 'users' a second time"),
+    "a target twice": ({"targets": (Target(url="ws://a/"),) * 2}, "`targets[1].url` is 'ws://a/' a second time"),
+    "targets that nobody begins with": ({"targets": (Target(url="ws://a/", weight=0),)}, "`targets` have no `weight`"),
+    "a client twice": ({"clients": (Client(name="a"),) * 2}, "`clients[1].name` is 'a' a second time"),
+}
+
+
+@pytest.mark.parametrize(("values", "words"), UNUSABLE.values(), ids=UNUSABLE)
+def test_a_plan_that_cannot_be_run_is_none(values, words):
+    with pytest.raises(PlanError) as caught:
+        Plan(**values)
+
+    assert str(caught.value).startswith(words)
+
+
+def test_what_others_say_instead_says_nothing():
+    assert Plan().overruled == set()
+    assert Plan(phases=(Phase(rate=1, max=1),), sessions=(USERS,)).overruled == {
+        "rate",
+        "max",
+        "think",
+        "loops",
+        "ping",
+    }
+    assert Plan(targets=(Target(url="ws://a/"),)).overruled == {"target"}
+
+
+def test_the_built_in_loop_may_be_named_in_a_phase():
+    plan = Plan(phases=(Phase(rate=1, max=1, sessions={"loop": 1.0}),), think=5.0)
+
+    assert plan.behaviours == (Loop(name="loop", think=5.0),)
+
+
+def test_a_redacted_plan_names_headers_and_files_and_tells_nothing_of_them():
+    plan = Plan(transport=Transport(headers={"Authorization": "Basic c2VjcmV0"}), files={"users": "me;secret\n"})
+    shown = to_toml(plan.redacted()).decode()
+
+    assert "Authorization" in shown
+    assert "users" in shown
+    assert "c2VjcmV0" not in shown
+    assert "secret" not in shown

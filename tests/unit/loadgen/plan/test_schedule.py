@@ -1,0 +1,165 @@
+"""The schedule of a plan with phases: pure arithmetic, checked against the integral of the rate and against chance."""
+
+from itertools import pairwise
+from math import sqrt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.plan.phases import Phase
+from loadgen.plan.schedule import PhasedSchedule, Schedule, Span
+from loadgen.plan.shares import Share
+
+WHOLE = Share()
+rates = st.floats(0, 200)
+phases = st.lists(
+    st.builds(Phase, rate=rates, duration=st.floats(0.01, 5), wait=st.booleans())
+    | st.builds(Phase, rate=rates, rate_to=rates, duration=st.floats(0.01, 5), max=st.integers(1, 100) | st.none())
+    | st.builds(Phase, rate=st.floats(0.1, 200), max=st.integers(1, 100)),
+    min_size=1,
+    max_size=5,
+).map(tuple)
+schedules = st.builds(PhasedSchedule, phases, poisson=st.booleans(), seed=st.integers(0, 99))
+weights = st.lists(st.integers(0, 9), min_size=1, max_size=6).filter(any)
+
+
+def schedule(*phases, **options):
+    return PhasedSchedule(phases, **options)
+
+
+def dues(schedule, share=WHOLE):
+    """All dues, gate by gate."""
+    return [list(schedule.dues(share, gate)) for gate in range(schedule.gates)]
+
+
+def at(schedule):
+    """When each connection of a schedule without further gates is due."""
+    return [due for _, due in schedule.dues(WHOLE)]
+
+
+def distance(sample, expected):
+    """Kolmogorov–Smirnov: the largest distance between a sample's distribution and the expected one."""
+    shares = [expected(value) for value in sorted(sample)]
+    return max(max((rank + 1) / len(shares) - share, share - rank / len(shares)) for rank, share in enumerate(shares))
+
+
+@given(schedules)
+def test_every_number_is_due_once_in_its_order_and_within_its_phase(schedule):
+    found = dues(schedule)
+    spans = schedule.spans
+
+    assert [number for behind in found for number, _ in behind] == list(range(schedule.total))
+    for gate, behind in enumerate(found):
+        times = [due for _, due in behind]
+        assert all(after - before >= -1e-12 for before, after in pairwise(times))
+        for number, due in behind:
+            span = spans[schedule.phase_of(number)]
+            assert span.gate == gate
+            assert span.begin <= due <= span.end + 1e-9
+
+
+@given(schedules, weights, weights)
+def test_shares_add_up_over_all_phases_whatever_the_fleet(schedule, outer, inner):
+    shares = [piece for part in WHOLE.split(outer) for piece in part.split(inner)]
+
+    for gate, whole in enumerate(dues(schedule)):
+        assert sorted(due for share in shares for due in schedule.dues(share, gate)) == whole
+
+
+@given(schedules)
+def test_each_phase_has_the_arrivals_of_its_span(schedule):
+    counted = [0] * len(schedule.phases)
+    for number in range(schedule.total):
+        counted[schedule.phase_of(number)] += 1
+
+    assert counted == [span.planned for span in schedule.spans] == [phase.arrivals for phase in schedule.phases]
+
+
+@given(st.floats(0.1, 1e6), st.integers(1, 500))
+def test_one_phase_of_so_many_at_a_rate_is_the_plan_without_phases(rate, total):
+    one = schedule(Phase(rate=rate, max=total))
+
+    assert list(one.dues(WHOLE)) == list(Schedule(rate, total).dues(WHOLE))
+    assert one.end() == total / rate
+
+
+def test_a_phase_of_a_duration_has_so_many_arrivals_as_its_rate_brings():
+    assert at(schedule(Phase(rate=2, duration=2.0))) == [0.0, 0.5, 1.0, 1.5]
+    assert schedule(Phase(rate=2, duration=2.0)).end() == 2.0
+    assert [Phase(rate=rate, duration=1.0).arrivals for rate in (0.4, 0.6, 9.7)] == [0, 1, 10]
+
+
+def test_no_more_than_max_arrive_and_the_phase_lasts_all_the_same():
+    capped = schedule(Phase(rate=10, duration=5.0, max=3), Phase(rate=1, max=2))
+
+    assert at(capped) == [0.0, 0.1, 0.2, 5.0, 6.0]
+    assert capped.end() == 7.0
+
+
+def test_a_phase_without_a_rate_lets_time_pass():
+    held = schedule(Phase(rate=1, max=1), Phase(duration=30.0), Phase(rate=1, max=1))
+
+    assert at(held) == [0.0, 31.0]
+    assert held.spans == (Span(0, 0.0, 1.0, 1), Span(0, 1.0, 31.0, 0), Span(0, 31.0, 32.0, 1))
+    assert [held.phase_of(number) for number in range(2)] == [0, 2]
+
+
+@pytest.mark.parametrize(("rate", "rate_to"), [(0, 100), (100, 0), (20, 80), (80, 20), (50, 50), (50, 50.000001)])
+def test_on_a_ramp_connection_k_is_due_when_k_have_arrived(rate, rate_to):
+    ramp = Phase(rate=rate, rate_to=rate_to, duration=10.0)
+    times = at(schedule(ramp))
+
+    assert len(times) == round((rate + rate_to) / 2 * 10)
+    for number, due in enumerate(times):
+        arrived = rate * due + (rate_to - rate) * due * due / (2 * 10.0)
+        assert arrived == pytest.approx(number, abs=1e-6)
+
+
+def test_after_a_phase_that_waits_time_begins_anew_behind_a_gate():
+    waiting = schedule(
+        Phase(rate=1, max=2, wait=True), Phase(duration=5.0), Phase(rate=1, max=1, wait=True), Phase(rate=2, max=2)
+    )
+
+    assert waiting.gates == 3
+    assert dues(waiting) == [[(0, 0.0), (1, 1.0)], [(2, 5.0)], [(3, 0.0), (4, 0.5)]]
+    assert [waiting.end(gate) for gate in range(3)] == [2.0, 6.0, 1.0]
+    assert waiting.end() == 1.0
+
+
+def test_nothing_waits_behind_the_last_phase():
+    assert schedule(Phase(rate=1, max=2, wait=True)).gates == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_arrivals_of_a_phase_are_exactly_as_many_and_spread_over_it(seed):
+    """A sample this large from the true distribution stays below 1.63/√n in 99 % of the cases; the seeds are fixed."""
+    times = at(schedule(Phase(rate=1000, duration=10.0), poisson=True, seed=seed))
+
+    assert len(times) == 10_000
+    assert distance(times, lambda due: due / 10) < 1.63 / sqrt(10_000)
+    gaps = [after - before for before, after in pairwise(times)]
+    assert sum(gap > 0.001 for gap in gaps) / len(gaps) == pytest.approx(0.3679, abs=0.02)  # 1/e, as in Tsung
+
+
+def test_random_arrivals_on_a_ramp_follow_its_rate():
+    times = at(schedule(Phase(rate=0, rate_to=2000, duration=10.0), poisson=True, seed=1))
+
+    assert len(times) == 10_000
+    assert distance(times, lambda due: (due / 10) ** 2) < 1.63 / sqrt(10_000)
+
+
+def test_random_arrivals_of_so_many_come_in_the_time_that_so_many_take():
+    times = at(schedule(Phase(rate=1000, duration=60.0, max=5000), poisson=True, seed=2))
+
+    assert len(times) == 5000
+    assert times[-1] < 5.0
+    assert distance(times, lambda due: due / 5) < 1.63 / sqrt(5000)
+
+
+def test_phases_and_seeds_have_random_times_of_their_own():
+    twice = schedule(Phase(rate=10, duration=1.0), Phase(rate=10, duration=1.0), poisson=True, seed=1)
+    first, second = at(twice)[:10], [due - 1 for due in at(twice)[10:]]
+
+    assert first != pytest.approx(second)
+    assert first != at(schedule(Phase(rate=10, duration=1.0), poisson=True, seed=2))

@@ -1,0 +1,173 @@
+"""A session's file: what is found out about it without running it, and what happens when it is run."""
+
+import sys
+import traceback
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from loadgen.errors import PlanError
+from loadgen.plan.session_file import LoadError, check_session, digest, load, read_session
+
+GOOD = "async def session(user):\n    await user.connect()\n"
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """Writes chat.py into the current folder, as text or as bytes; its path."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(source: str | bytes, name: str = "chat.py") -> Path:
+        path = Path(name)
+        path.write_bytes(source if isinstance(source, bytes) else source.encode())
+        return path
+
+    return write
+
+
+def test_a_file_becomes_a_session_of_the_plan(written):
+    session = read_session(written(GOOD))
+
+    assert (session.name, session.file, session.function) == ("chat", "chat.py", "session")
+    assert (session.source, session.sha256) == (GOOD, digest(GOOD))
+    assert msgspec.json.decode(msgspec.json.encode(session), type=type(session)) == session
+
+
+def test_another_function_gives_the_session_its_name(written):
+    session = read_session(written("async def login(user): ...\n"), "login")
+
+    assert (session.name, session.function) == ("login", "login")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def session(user): ...\nasync def session(user): ...\n",
+        "async def session(user, room='lobby', /, *, size=3): ...\n",
+        "async def session(*users): ...\n",
+        "async def session(user):\n    def numbers():\n        yield 1\n    await user.think(next(numbers()))\n",
+        "@decorated\nasync def session(): ...\n",
+        b"# -*- coding: latin-1 -*-\nasync def session(user):\n    await user.send('caf\xe9')\n",
+        b"\xef\xbb\xbfasync def session(user): ...\r\n",
+        "import no_such_module\nasync def session(user): ...\n",
+    ],
+)
+def test_what_may_be_a_session(written, source):
+    check_session(read_session(written(source)))
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("", "chat.py: no function 'session'; there is no async def in it; write FILE.py:NAME, or async def"),
+        ("async def login(user): ...\nasync def logout(user): ...\n", "no function 'session'; there is login, logout;"),
+        ("\ndef session(user): ...\n", "chat.py:2: session is not an async def; write async def session(user)"),
+        ("class session: ...\n", "chat.py:1: session is not an async def"),
+        ("session = 3\n", "chat.py:1: session is not an async def"),
+        (f"{GOOD}def session(user): ...\n", "chat.py:3: session is not an async def"),
+        ("async def session(): ...\n", "chat.py:1: session does not take one user"),
+        ("async def session(user, room): ...\n", "chat.py:1: session does not take one user"),
+        ("async def session(user, *, room): ...\n", "chat.py:1: session does not take one user"),
+        ("async def session(*, user): ...\n", "chat.py:1: session does not take one user"),
+        ("async def session(user):\n    yield 1\n", "chat.py:1: session has a yield; a session only awaits"),
+        ("async def session(user):\n  if (\n", "chat.py:2: '(' was never closed"),
+        (f"{GOOD}return 3\n", "chat.py:3: 'return' outside function"),
+        (f"{GOOD}def now(): await it\n", "chat.py:3: 'await' outside async function"),
+        (f"{GOOD}\0", "chat.py"),
+        (b"async def session(user): ...  # caf\xe9\n", "chat.py: invalid or missing encoding declaration"),
+        (b"# coding: klingon\n", "chat.py: unknown encoding: klingon"),
+        ("(" * 5000, "chat.py"),
+        ("x = " + "-" * 100_000 + "1\n", "chat.py"),
+    ],
+)
+def test_what_is_no_session_is_one_line_with_file_and_line(written, source, words):
+    with pytest.raises(PlanError) as mistake:
+        read_session(written(source))
+
+    assert words in str(mistake.value)
+    assert "\n" not in str(mistake.value)
+
+
+def test_a_file_that_can_not_be_read_is_one_line(written, tmp_path):
+    written(GOOD)
+    with pytest.raises(PlanError, match=r"none\.py: No such file or directory; give the path of a Python file"):
+        read_session(Path("none.py"))
+    with pytest.raises(PlanError, match="Is a directory"):
+        read_session(tmp_path)
+
+
+# --- Imported ---------------------------------------------------------------------------------------------------------
+
+
+async def test_the_function_is_imported_from_the_text_alone(written):
+    path = written(
+        "from dataclasses import dataclass\n@dataclass\nclass Room:\n    name: str\n" + GOOD + "room = Room('x')\n"
+    )
+    session = read_session(path)
+    path.unlink()
+
+    function = load(session)
+
+    assert function.__globals__["room"].name == "x"
+    assert load(session) is function
+    assert function.__globals__["__file__"] == "chat.py"
+
+
+async def test_two_sessions_of_a_file_share_what_it_keeps(written):
+    path = written("kept = []\nasync def one(user): kept.append(1)\nasync def two(user): kept.append(2)\n")
+
+    for name in ("one", "two", "one"):
+        await load(read_session(path, name))(None)
+
+    assert load(read_session(path, "two")).__globals__["kept"] == [1, 2, 1]
+
+
+def test_a_file_hides_no_module_that_has_its_name(written):
+    load(read_session(written(GOOD, "dataclasses.py")))
+
+    assert sys.modules["dataclasses"].replace is replace
+
+
+async def test_tracebacks_show_the_lines_of_a_file_that_is_not_here(written):
+    path = written("async def session(user):\n    raise KeyError('boom')  # here\n")
+    session = read_session(path)
+    path.unlink()
+
+    try:
+        await load(session)(None)
+    except KeyError as error:
+        shown = "".join(traceback.format_exception(error))
+
+    assert 'File "chat.py", line 2, in session' in shown
+    assert "raise KeyError('boom')  # here" in shown
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("\nimport no_such_module\n", "chat.py:2: ModuleNotFoundError: No module named 'no_such_module'"),
+        ("def fail():\n    1 / 0\nfail()\n", "chat.py:2: ZeroDivisionError: division by zero"),
+        ("import json\njson.loads('{')\n", "chat.py:2: json.decoder.JSONDecodeError: Expecting property name"),
+        ("raise SystemExit(3)\n", "chat.py:1: SystemExit: 3"),
+        ("raise KeyboardInterrupt\n", "chat.py:1: KeyboardInterrupt"),
+        ("raise ValueError('a\\nb')\n", "chat.py:1: ValueError: a b"),
+        ("exec('if')\n", "chat.py:1: SyntaxError: invalid syntax"),
+        ("del session\n", "chat.py: session is not a function once the file has run"),
+        ("session = 3\n", "chat.py: session is not a function once the file has run"),
+    ],
+)
+def test_a_file_that_fails_as_it_is_imported_is_one_line_and_a_traceback(written, source, words):
+    session = msgspec.structs.replace(
+        read_session(written(GOOD)), source=source if "session" not in source else GOOD + source
+    )
+
+    for _ in range(2):
+        with pytest.raises(LoadError) as failure:
+            load(session)
+
+        assert words in str(failure.value)
+        assert "\n" not in str(failure.value)
+        assert "sessionfile.py" not in failure.value.traceback
+        assert failure.value.traceback.count("Traceback") <= 1

@@ -1,0 +1,42 @@
+"""Text with variables in it, and what values become as text."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.plan.template import Template, text_of
+
+VALUES = {"name": "ann", "n": 7, "list": ["a", 1], "yes": True, "none": None, "half": 0.5, "a b": "blank"}
+
+
+@pytest.mark.parametrize(
+    ("text", "filled"),
+    [
+        ("%%_name%%", "ann"),
+        ("<%%_name%%-%%_n%%>", "<ann-7>"),
+        ("%%_list%%%%_yes%%%%_none%%%%_half%%", "a1truenull0.5"),
+        ("%%_a b%%", "blank"),
+        ("%%_nobody%%", "undefined"),
+        ("100%% of %%_name%%", "100%% of ann"),
+        ("%%_open", "%%_open"),
+    ],
+)
+def test_variables_are_put_in(text, filled):
+    assert Template(text).fill(VALUES) == filled
+
+
+@given(st.text())
+def test_text_without_substitution_stays_as_it_is(text):
+    template = Template(text, subst=False)
+
+    assert template.names == ()
+    assert template.fill(VALUES) == text
+
+
+@given(st.text(st.characters(exclude_characters="%")), st.text(st.characters(exclude_characters="%")))
+def test_what_stands_around_a_variable_is_kept(before, after):
+    assert Template(f"{before}%%_name%%{after}").fill(VALUES) == f"{before}ann{after}"
+
+
+def test_an_object_is_its_json():
+    assert text_of([{"a": [1]}, "x"]) == '{"a":[1]}x'

@@ -1,0 +1,60 @@
+"""Tsung's dialect of JSONPath: what a path leads to."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.plan.template import Template
+from loadgen.sessions.script.jsonpath import NOTHING, find_in, path_by, path_of
+
+MENU = {
+    "titi": [{"val": 123, "name": "foo"}, {"val": 42, "name": "bar"}, {"val": 48, "name": "bar", "more": [1, [2]]}],
+    "menu": {"popup": {"name": "glop"}},
+    "nodes": ["suno-12", "suno-13"],
+    "null": None,
+}
+json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("titi[1].val", 42),
+        ("$.titi[1].val", 42),
+        ("titi[3]", NOTHING),
+        ("titi[-1]", NOTHING),
+        ("titi[?name=foo].val", 123),
+        ("titi[?name=bar].val", [42, 48]),
+        ("titi[?val=123].name", "foo"),
+        ("titi[?name=void].val", NOTHING),
+        ("titi[?void=1].val", NOTHING),
+        ("titi[*].val", [123, 42, 48]),
+        ("titi[*].more[1][0]", ["undefined", "undefined", 2]),
+        ("menu.popup.name", "glop"),
+        ("menu.*.popup.name", "glop"),
+        ("menu.popup", '{"name":"glop"}'),
+        ("nodes", ["suno-12", "suno-13"]),
+        ("nodes.name", NOTHING),
+        ("menu[0]", NOTHING),
+        ("null", None),
+        ("", msgspec.json.encode(MENU).decode()),
+    ],
+)
+def test_a_path_leads_to_a_value_and_to_a_list_only_where_it_forks(path, found):
+    assert find_in(path_of(path), MENU) == found
+
+
+def test_a_path_may_name_variables():
+    path = path_by(Template("titi[?name=%%_name%%].val"))
+
+    assert find_in(path({"name": "foo"}), MENU) == 123
+    assert find_in(path({"name": "void"}), MENU) is NOTHING
+
+
+@given(st.text("ab.[]*?=0-", max_size=20), json)
+def test_no_path_fails_on_any_document(path, document):
+    find_in(path_of(path), document)

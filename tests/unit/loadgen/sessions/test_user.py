@@ -1,0 +1,593 @@
+"""Users and their sessions, driven by the engine against the websockets library's server in the same event loop."""
+
+import asyncio
+import gc
+import socket
+import time
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from time import monotonic
+
+import pytest
+from websockets.asyncio.server import serve
+
+from loadgen.plan.plan import Plan
+from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
+from loadgen.sessions.user import BLOCKS, User
+from loadgen.sessions.websocket import MOST_UNREAD, UNREAD, WebSocket
+from loadgen.timers import Wheel
+from loadgen.worker.engine import TICK
+from tests.unit.loads import Load
+from tests.unit.wire_ends import until
+
+SOURCE = "127.0.9.3"
+PORTS = range(24_500, 24_900)
+
+
+class Server:
+    """The far side: echoes, holds every connection, and remembers each with the code of its close."""
+
+    def __init__(self):
+        self.connections = []
+        self.codes = []
+
+    async def hold(self, connection):
+        self.connections.append(connection)
+        async for message in connection:
+            await connection.send(message)
+        self.codes.append(connection.close_code)
+
+
+@asynccontextmanager
+async def load(session, *, port=None, ports=PORTS, refuse=False, subprotocols=None, **changes):
+    """A session under way against a fresh server; whatever is left is drained at the end."""
+    server = Server()
+
+    def answer(connection, _):
+        return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "no") if refuse else None
+
+    async with serve(
+        server.hold, "127.0.0.1", 0, compression=None, ping_interval=None, process_request=answer,
+        subprotocols=subprotocols,
+    ) as listening:  # fmt: skip
+        own = listening.sockets[0].getsockname()[1]
+        plan = Plan(**{"rate": 500.0, "max": 1, "think": 30.0, "hold": 0.0} | changes)
+        running = Load(plan, port or own, source=SOURCE, ports=ports, session=session)
+        try:
+            yield running, server
+        finally:
+            await running.end()
+
+
+async def test_a_session_that_awaits_a_future_goes_on_with_its_result():
+    future, got = asyncio.get_running_loop().create_future(), []
+
+    async def session(user):
+        await user.connect()
+        got.append(await future)
+
+    async with load(session) as (running, _):
+        await until(lambda: running.ledger.open == 1)
+        assert got == []
+        future.set_result("the answer")
+        assert (await running.over()).closed == {"done": 1}
+        assert got == ["the answer"]
+
+
+async def test_a_future_that_fails_raises_in_the_session():
+    future, got = asyncio.get_running_loop().create_future(), []
+
+    async def session(user):
+        await user.connect()
+        try:
+            await future
+        except LookupError as error:
+            got.append(str(error))
+
+    async with load(session) as (running, _):
+        await until(lambda: running.ledger.open == 1)
+        future.set_exception(LookupError("not here"))
+        assert (await running.over()).closed == {"done": 1}
+        assert got == ["not here"]
+
+
+async def test_one_future_resumes_everybody_who_awaits_it():
+    future, got = asyncio.get_running_loop().create_future(), []
+
+    async def session(user):
+        await user.connect()
+        got.append((user.number, await future))
+
+    async with load(session, max=5) as (running, _):
+        await until(lambda: running.ledger.open == 5)
+        future.set_result("go")
+        assert (await running.over()).closed == {"done": 5}
+        assert sorted(got) == [(number, "go") for number in range(5)]
+
+
+async def test_a_session_talks_to_its_server():
+    said = []
+
+    async def session(user):
+        ws = await user.connect()
+        await ws.send("text")
+        said.append(await ws.receive(timeout=5))
+        await ws.send(b"\x00bytes")
+        await ws.send_json({"a": [1, "ü"]})
+        said.append(await ws.receive())
+        said.append(await ws.receive())
+        assert 0 < await ws.ping(timeout=5) < 5
+        assert ws.open
+        await ws.close()
+        assert not ws.open
+
+    async with load(session) as (running, server):
+        assert (await running.over()).closed == {"done": 1}
+        assert said == ["text", b"\x00bytes", '{"a":[1,"ü"]}']
+        tally = running.tally
+        assert (tally.messages_sent, tally.messages_received, tally.pings, tally.pongs) == (3, 3, 1, 1)
+        await until(lambda: server.codes == [1000])
+
+
+async def test_a_connection_asks_for_a_path_with_headers_and_subprotocols_of_its_own():
+    async def session(user):
+        ws = await user.connect("/else?a=1", headers={"X-Own": "7"}, subprotocols=["chat"], origin="http://here")
+        assert (ws.subprotocol, ws.headers["upgrade"]) == ("chat", "websocket")
+        await user.think(30)
+
+    async with load(session, subprotocols=["chat"]) as (running, server):
+        await until(lambda: running.ledger.open == 1)
+        request = server.connections[0].request
+        assert request.path == "/else?a=1"
+        assert (request.headers["X-Own"], request.headers["Origin"]) == ("7", "http://here")
+
+
+async def test_thinking_takes_its_time_whichever_way_it_is_drawn():
+    took = []
+
+    async def session(user):
+        ws = await user.connect()
+        for think in (user.think(0.1), user.think.uniform(0.1, 0.12), user.think.exponential(0.02)):
+            begin = monotonic()
+            await think
+            took.append(monotonic() - begin)
+        await ws.close()
+
+    async with load(session) as (running, _):
+        assert (await running.over()).closed == {"done": 1}
+        assert took[0] >= 0.1
+        assert took[1] >= 0.1
+
+
+async def test_what_does_not_come_in_time_is_a_timeout_and_the_session_goes_on():
+    late = []
+
+    async def session(user):
+        ws = await user.connect()
+        try:
+            await ws.receive(timeout=2 * TICK)
+        except TimeoutError:
+            late.append(user.number)
+        await ws.send("now")
+        late.append(await ws.receive(timeout=30))
+
+    async with load(session) as (running, _):
+        assert (await running.over()).closed == {"done": 1}
+        assert late == [0, "now"]
+
+
+async def test_a_deadline_that_was_met_interrupts_nothing_later():
+    async def session(user):
+        ws = await user.connect()
+        await ws.send("quick")
+        await ws.receive(timeout=3 * TICK)
+        begin = monotonic()
+        await user.think(10 * TICK)
+        assert monotonic() - begin >= 10 * TICK
+        await ws.close()
+
+    async with load(session, max=5) as (running, _):
+        assert (await running.over()).closed == {"done": 5}
+
+
+async def test_messages_nobody_awaits_are_kept_the_oldest_give_way_and_are_counted():
+    got = []
+
+    async def session(user):
+        ws = await user.connect()
+        for number in range(MOST_UNREAD + 10):
+            await ws.send(str(number))
+        while user.role.tally.messages_received < MOST_UNREAD + 10:
+            await user.think(TICK)
+        got.append(await ws.receive())
+
+    async with load(session) as (running, _):
+        assert (await running.over()).closed == {"done": 1}
+        assert got == ["10"]
+        assert running.tally.counters == {UNREAD: 10}
+
+
+async def test_until_a_message_fits():
+    async def session(user):
+        ws = await user.connect()
+        for text in ("a", "b", "the one", "c"):
+            await ws.send(text)
+        assert await ws.receive_until(lambda message: message.startswith("the"), timeout=5) == "the one"
+        assert await ws.receive() == "c"
+
+    async with load(session) as (running, _):
+        assert (await running.over()).closed == {"done": 1}
+
+
+async def test_counters_timings_and_transactions_are_told():
+    async def session(user):
+        ws = await user.connect()
+        user.count("logins")
+        user.count("items", 5)
+        with user.time("echo"):
+            await ws.send("x")
+            await ws.receive()
+        with user.transaction("buy"):
+            await user.think(TICK)
+        with pytest.raises(LookupError), user.transaction("fail"):
+            raise LookupError
+
+    async with load(session, max=3) as (running, _):
+        await running.over()
+        assert running.tally.counters == {"logins": 3, "items": 15, "tr_fail_failed": 3}
+        assert {name: timing.total for name, timing in running.tally.timings.items()} == {"echo": 3, "tr_buy": 3}
+
+
+async def test_the_same_user_draws_the_same_numbers_in_every_run():
+    drawn = []
+
+    async def session(user):
+        await user.connect()
+        drawn.append((user.number, user.random.random()))
+
+    for _ in range(2):
+        async with load(session, max=3) as (running, _):
+            await running.over()
+    assert sorted(drawn)[::2] == sorted(drawn)[1::2]
+    assert len(set(drawn)) == 3
+
+
+async def test_an_exception_ends_its_session_alone_and_leaves_a_sample():
+    async def session(user):
+        await user.connect()
+        if user.number % 2:
+            raise KeyError("nothing under this name")
+
+    async with load(session, max=4) as (running, server):
+        assert (await running.over()).closed == {"done": 2, "error_KeyError": 2}
+        assert "nothing under this name" in running.book.samples["error_KeyError"]
+        await until(lambda: server.codes == [1000] * 4)
+
+
+@pytest.mark.parametrize("end", [SystemExit, asyncio.CancelledError, KeyboardInterrupt])
+async def test_no_exception_reaches_the_worker(end):
+    async def session(user):
+        await user.connect()
+        raise end
+
+    async with load(session, max=2) as (running, _):
+        assert (await running.over()).closed == {f"error_{end.__name__}": 2}
+
+
+async def test_who_fails_before_connecting_or_never_connects_is_a_failure():
+    async def session(user):
+        if user.number:
+            return
+        raise ValueError
+
+    async with load(session, max=3) as (running, _):
+        assert (await running.over()).failed == {"error_ValueError": 1, "not_connected": 2}
+
+
+async def test_who_waits_before_connecting_counts_as_connecting():
+    async def session(user):
+        await user.think(30)
+
+    async with load(session, max=3) as (running, _):
+        await until(lambda: running.ledger.connecting == 3)
+        assert running.ledger.breaches(running.engine.held()) == []
+        running.engine.drain(monotonic())
+        assert (await running.over()).failed == {"drained": 3}
+
+
+async def test_a_session_may_connect_again_and_each_connection_is_in_the_ledger():
+    async def session(user):
+        for _ in range(3):
+            ws = await user.connect()
+            await ws.close()
+
+    async with load(session, max=2) as (running, _):
+        ledger = await running.over()
+        assert (ledger.planned, ledger.launched, ledger.opened, ledger.closed) == (6, 6, 6, {"done": 6})
+        assert running.tally.relaunched == 4
+
+
+async def test_a_session_may_hold_several_connections():
+    async def session(user):
+        one, two = await user.connect(), await user.connect()
+        await one.send("1")
+        await two.send("2")
+        assert (await two.receive(), await one.receive()) == ("2", "1")
+        await user.think(30)
+
+    async with load(session) as (running, _):
+        await until(lambda: running.tally.messages_received == 2)
+        assert running.engine.held().open == 2
+        running.engine.drain(monotonic())
+        assert (await running.over()).closed == {"drained": 2}
+
+
+async def test_a_failed_connect_may_be_tried_again():
+    async def session(user):
+        for _ in range(3):
+            with pytest.raises(ConnectFailed, match="refused"):
+                await user.connect()
+
+    async with load(session, port=nobody()) as (running, _):
+        ledger = await running.over()
+        assert (ledger.planned, ledger.failed) == (3, {"refused": 3})
+
+
+async def test_a_session_that_tries_for_ever_can_still_be_drained():
+    async def session(user):
+        while True:
+            try:
+                await user.connect()
+                await user.think(30)
+            except (ConnectFailed, ConnectionEnded):
+                user.count("again")
+
+    async with load(session, max=5, port=nobody()) as (running, _):
+        await until(lambda: running.tally.counters.get("again", 0) > 20)
+        running.engine.drain(monotonic())
+        await running.over()
+
+
+async def test_a_connect_may_be_given_less_time():
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+
+        async def session(user):
+            await user.connect(timeout=2 * TICK)
+
+        async with load(session, port=silent.getsockname()[1]) as (running, _):
+            assert (await running.over()).failed == {"timeout": 1}
+
+
+async def test_any_awaitable_of_asyncio_works():
+    done = []
+
+    async def elsewhere():
+        await asyncio.sleep(0)
+        return "result"
+
+    async def session(user):
+        await user.connect()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        done.append(await asyncio.wait_for(elsewhere(), 5))
+        try:
+            async with asyncio.timeout(0.01):
+                await asyncio.sleep(30)
+        except TimeoutError:
+            done.append("timeout")
+        try:
+            async with asyncio.timeout(0.01):
+                await user.think(30)
+        except TimeoutError:
+            done.append("timeout")
+        done.append(sorted(await asyncio.gather(elsewhere(), elsewhere())))
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(elsewhere())
+        done.append(task.result())
+        await asyncio.to_thread(done.append, "thread")
+
+    async with load(session) as (running, _):
+        assert (await running.over()).closed == {"done": 1}
+        assert done == ["result", "timeout", "timeout", ["result", "result"], "result", "thread"]
+
+
+async def test_what_is_no_awaitable_of_asyncio_fails_its_session():
+    class Strange:
+        def __await__(self):
+            yield "something"
+
+    async def session(user):
+        await user.connect()
+        await Strange()
+
+    async with load(session) as (running, _):
+        assert (await running.over()).closed == {"error_TypeError": 1}
+
+
+async def test_the_end_of_its_connection_interrupts_a_session_that_waits_for_it_or_thinks():
+    heard = []
+
+    async def session(user):
+        ws = await user.connect()
+        try:
+            await (user.think, lambda _: ws.receive(), lambda seconds: ws.receive(timeout=seconds))[user.number](30)
+        except ConnectionEnded as end:
+            heard.append(str(end))
+            raise
+
+    async with load(session, max=3) as (running, server):
+        await until(lambda: running.ledger.open == 3)
+        for connection in server.connections:
+            await connection.close(1001)
+        assert (await running.over()).closed == {"server_1001": 3}
+        assert heard == ["server_1001"] * 3
+
+
+async def test_the_end_of_its_connection_leaves_a_foreign_await_alone_and_is_told_afterwards():
+    future, heard = asyncio.get_running_loop().create_future(), []
+
+    async def session(user):
+        ws = await user.connect()
+        await ws.send("kept")
+        heard.append(await future)
+        heard.append(await ws.receive())
+        try:
+            await ws.receive()
+        except ConnectionEnded as end:
+            heard.append(str(end))
+
+    async with load(session) as (running, server):
+        await until(lambda: running.tally.messages_received == 1)
+        await server.connections[0].close(1001)
+        await until(lambda: running.ledger.closed == {"server_1001": 1})
+        future.set_result("answer")
+        await running.over()
+        assert heard == ["answer", "kept", "server_1001"]
+
+
+async def test_a_session_may_outlive_its_connection():
+    """It catches the end and finishes what it has to do: the connection is counted once, as what ended it."""
+    afterwards = []
+
+    async def session(user):
+        await user.connect()
+        try:
+            await user.think(30)
+        except ConnectionEnded:
+            afterwards.append(user.number)
+
+    async with load(session) as (running, server):
+        await until(lambda: running.ledger.open == 1)
+        await server.connections[0].close(1000)
+        assert (await running.over()).closed == {"server_1000": 1}
+        assert afterwards == [0]
+
+
+async def test_a_session_that_returns_closes_its_connection_in_good_order():
+    async def session(user):
+        await user.connect()
+
+    async with load(session, max=3) as (running, server):
+        ledger = await running.over()
+        assert (ledger.opened, ledger.closed) == (3, {"done": 3})
+        await until(lambda: server.codes == [1000] * 3)
+
+
+def nobody() -> int:
+    """A port on which nothing listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("circumstances", "reason"),
+    [
+        ({"port": nobody}, "refused"),
+        ({"ports": range(24_600, 24_600)}, "no_local_port"),
+        ({"refuse": True}, "http_503"),
+    ],
+)
+async def test_a_connect_that_fails_raises_in_the_session_and_is_counted_once(circumstances, reason):
+    heard = []
+
+    async def session(user):
+        try:
+            await user.connect()
+        except ConnectFailed as end:
+            heard.append(str(end))
+            raise
+
+    circumstances = {name: value() if callable(value) else value for name, value in circumstances.items()}
+    async with load(session, max=4, **circumstances) as (running, _):
+        ledger = await running.over()
+        assert (ledger.launched, ledger.failed, ledger.opened, ledger.closed) == (4, {reason: 4}, 0, {})
+        assert heard == [reason] * 4
+
+
+async def test_a_drain_ends_sessions_where_they_wait_and_their_finally_is_done():
+    cleaned = []
+
+    async def session(user):
+        ws = await user.connect()
+        try:
+            await (user.think, lambda _: ws.receive(), asyncio.sleep)[user.number](30)
+        finally:
+            cleaned.append(user.number)
+
+    async with load(session, max=3) as (running, _):
+        await until(lambda: running.ledger.open == 3)
+        running.engine.drain(monotonic())
+        assert (await running.over()).closed == {"drained": 3}
+        assert sorted(cleaned) == [0, 1, 2]
+
+
+async def test_sessions_that_are_over_leave_nothing_behind_although_the_collector_is_off():
+    async def session(user):
+        ws = await user.connect()
+        await ws.send("x")
+        await ws.receive(timeout=30)
+        await user.think(TICK)
+        if user.number % 2:
+            raise LookupError
+
+    gc.collect()
+    gc.disable()
+    try:
+        async with load(session, max=20) as (running, _):
+            await running.over()
+            running.engine.roles[0].wheel = Wheel()  # places for deadlines that were met: they pass with their time
+        async with load(session, max=20, port=nobody()) as (running, _):
+            await running.over()
+        running = None
+        await asyncio.sleep(0.05)
+        assert [thing for thing in gc.get_objects() if type(thing) in (User, WebSocket)] == []
+    finally:
+        gc.enable()
+
+
+async def test_a_slow_reader_makes_its_server_wait():
+    """What comes is read at 400,000 bytes a second, but for the last chunk, of which nobody has to wait."""
+    size, pieces = 8192, 40
+
+    async def session(user):
+        ws = await user.connect(read_rate=400_000.0)
+        await ws.send("go")
+        for _ in range(pieces + 1):
+            await ws.receive(timeout=30)
+
+    async with load(session) as (running, server):
+        await until(lambda: running.tally.messages_received == 1)
+        begin = monotonic()
+        for _ in range(pieces):
+            await server.connections[0].send(bytes(size))
+        assert (await running.over()).closed == {"done": 1}
+        assert monotonic() - begin >= size * pieces / 400_000 / 2
+        assert running.tally.bytes_received >= size * pieces
+
+
+async def test_a_session_that_blocks_its_worker_is_counted_and_named():
+    async def session(user):
+        await user.connect()
+        time.sleep(BLOCKS + 0.1)  # noqa: ASYNC251 -- that is what it does wrong
+
+    async with load(session) as (running, _):
+        await running.over()
+        assert running.tally.counters == {"mine_blocked_its_worker": 1}
+        assert "session mine of user 0 blocked its worker for 0.6 s" in running.book.turn_remarks()
+
+
+async def test_users_wait_for_each_other_until_the_fleet_says_that_enough_have_come():
+    async def session(user):
+        ws = await user.connect()
+        await user.meet(10)
+        await ws.close()
+
+    async with load(session, max=3) as (running, _):
+        await until(lambda: running.tally.counters.get("meet_10") == 3)
+        assert running.ledger.open == 3
+        running.engine.met(10)
+        running.engine.met(10)
+        assert (await running.over()).closed == {"done": 3}

@@ -1,0 +1,288 @@
+from copy import deepcopy
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.stats.fanin import FanIn, Second, Settled
+from loadgen.stats.tally import Held, Ledger, Tally
+from tests.unit.strategies import merged, seconds
+
+NAMES = ("a1", "a2", "a3", "a4")
+
+
+def second(number: int, launched: int = 0, **counts: int) -> Second:
+    return Second(number, Tally(launched=launched, **counts))
+
+
+def fan_of(*names: str, patience: int = 0) -> FanIn:
+    fan = FanIn(patience)
+    for name in names:
+        fan.expect(name)
+    return fan
+
+
+def settled(fan: FanIn, over: int = -1) -> list[tuple[int, list[str], list[str]]]:
+    """What is released: number, whose parts are in it, who is missing."""
+    return [(row.second.number, sorted(row.parts), row.missing) for row in fan.settle(over)]
+
+
+@st.composite
+def deliveries(draw):
+    """Each source's seconds, and the posts in which they arrive: sources in any order, anything said before repeated.
+
+    A source says again what was not acknowledged, then what is new: its new seconds come in order.
+    """
+    said = {
+        name: [msgspec.structs.replace(tick, number=number) for number, tick in enumerate(ticks)]
+        for name, ticks in zip(
+            NAMES, draw(st.lists(st.lists(seconds, max_size=5), min_size=1, max_size=4)), strict=False
+        )
+    }
+    turns = draw(st.permutations([name for name, ticks in said.items() for _ in ticks]))
+    done = dict.fromkeys(said, 0)
+    posts = []
+    for name in turns:
+        again = draw(st.integers(0, done[name]))
+        done[name] += 1
+        posts.append((name, said[name][again : done[name]]))
+        if draw(st.booleans()):
+            repeated = draw(st.sampled_from(sorted(done)))
+            posts.append((repeated, said[repeated][: done[repeated]]))
+    return said, posts
+
+
+@given(deliveries(), st.integers(0, 3), st.sets(st.integers(0, 40)))
+def test_any_order_and_any_repeats_give_the_same_totals(delivery, patience, pauses):
+    """Totals over the run, totals by source, and the rows: each second is in its last released row exactly once."""
+    said, posts = delivery
+    fan = fan_of(*said, patience=patience)
+    rows: dict[int, Settled] = {}
+    for turn, (name, ticks) in enumerate(posts):
+        for tick in ticks:
+            fan.add(name, deepcopy(tick))
+        if turn in pauses:
+            rows |= {row.second.number: row for row in fan.settle()}
+    for name in said:
+        fan.finish(name)
+    rows |= {row.second.number: row for row in fan.settle()}
+
+    assert fan.total == merged(tick.tally for ticks in said.values() for tick in ticks)
+    for name, ticks in said.items():
+        assert fan.sources[name].total == merged(tick.tally for tick in ticks)
+    assert sorted(rows) == list(range(max(map(len, said.values()), default=0)))
+    for number, row in rows.items():
+        whole = Second(number)
+        for ticks in said.values():
+            if number < len(ticks):
+                whole.merge(ticks[number])
+        assert row.second == whole
+        assert row.parts == {name: ticks[number] for name, ticks in said.items() if number < len(ticks)}
+
+
+@given(deliveries())
+def test_each_second_is_taken_once(delivery):
+    said, posts = delivery
+    fan = fan_of(*said)
+    taken = [(name, tick.number) for name, ticks in posts for tick in ticks if fan.add(name, tick)]
+
+    assert sorted(taken) == sorted((name, tick.number) for name, ticks in said.items() for tick in ticks)
+
+
+@given(deliveries(), st.sets(st.integers(0, 40)))
+def test_without_patience_seconds_are_released_complete_in_order_and_once(delivery, pauses):
+    said, posts = delivery
+    fan = fan_of(*said)
+    rows = []
+    for turn, (name, ticks) in enumerate(posts):
+        for tick in ticks:
+            fan.add(name, tick)
+        if turn in pauses:
+            rows += settled(fan)
+    rows += settled(fan)
+
+    complete = min(map(len, said.values()))
+    assert rows == [(number, sorted(said), []) for number in range(complete)]
+
+
+def test_a_second_is_released_when_all_living_sources_have_reported():
+    fan = fan_of("a1", "a2")
+
+    fan.add("a1", second(0, launched=1))
+    fan.add("a1", second(1, launched=2))
+    assert settled(fan) == []
+
+    fan.add("a2", second(0, launched=10))
+    (row,) = fan.settle()
+    assert row.second == second(0, launched=11)
+    assert row.missing == []
+    assert settled(fan) == []
+
+
+def test_a_whole_row_adds_up_what_is_held_and_used():
+    fan = fan_of("a1", "a2")
+    fan.add("a1", Second(0, held=Held(1, 2), cpu_s=0.5, rss=100))
+    fan.add("a2", Second(0, held=Held(10, 20), cpu_s=0.25, rss=1000))
+    (row,) = fan.settle()
+
+    assert row.second == Second(0, held=Held(11, 22), cpu_s=0.75, rss=1100)
+
+
+def test_a_source_owes_nothing_before_its_first_second():
+    fan = fan_of("a1")
+    fan.expect("a2", first=2)
+    for number in range(3):
+        fan.add("a1", second(number))
+
+    assert settled(fan) == [(0, ["a1"], []), (1, ["a1"], [])]
+    fan.add("a2", second(2))
+    assert settled(fan) == [(2, ["a1", "a2"], [])]
+
+
+def test_without_patience_a_silent_source_is_waited_for_for_ever():
+    fan = fan_of("a1", "a2")
+    for number in range(100):
+        fan.add("a1", second(number))
+
+    assert settled(fan, over=1000) == []
+
+
+def test_with_patience_a_second_is_released_without_the_silent_ones_by_name():
+    fan = fan_of("a1", "a2", "a3", patience=3)
+    for number in range(4):
+        fan.add("a1", second(number))
+    fan.add("a2", second(0))
+
+    assert settled(fan) == [(0, ["a1", "a2"], ["a3"])]
+    assert settled(fan, over=4) == [(1, ["a1"], ["a2", "a3"])]
+
+
+def test_by_the_callers_clock_even_a_second_of_which_nobody_spoke_is_released():
+    fan = fan_of("a1", patience=3)
+
+    assert settled(fan, over=2) == []
+    assert settled(fan, over=3) == [(0, [], ["a1"])]
+
+
+def test_a_late_arrival_corrects_its_row_and_the_corrected_row_is_whole():
+    fan = fan_of("a1", "a2", patience=1)
+    for number in range(2):
+        fan.add("a1", second(number, launched=1))
+    assert settled(fan) == [(0, ["a1"], ["a2"])]
+
+    fan.add("a2", second(0, launched=10))
+    (row,) = fan.settle()
+    assert row.second == second(0, launched=11)
+    assert (sorted(row.parts), row.missing) == (["a1", "a2"], [])
+    assert settled(fan) == []
+
+
+def test_a_row_is_corrected_as_often_as_somebody_is_late():
+    fan = fan_of("a1", "a2", "a3", patience=1)
+    for number in range(2):
+        fan.add("a1", second(number))
+    assert settled(fan) == [(0, ["a1"], ["a2", "a3"])]
+
+    fan.add("a2", second(0))
+    assert settled(fan) == [(0, ["a1", "a2"], ["a3"])]
+    fan.add("a3", second(0))
+    assert settled(fan) == [(0, ["a1", "a2", "a3"], [])]
+
+
+def test_what_a_lost_source_held_is_lost_and_the_ledger_adds_up():
+    fan = fan_of("a1", "a2")
+    for name in ("a1", "a2"):
+        fan.add(name, Second(0, Tally(launched=10, opened=6, failed={"refused": 1}, closed={"done": 2})))
+
+    assert fan.lose("a1") == Tally(lost=4, failed={"lost": 3})
+
+    ledger = Ledger.of(20, fan.total)
+    assert (ledger.connecting, ledger.open, ledger.lost) == (3, 4, 4)
+    assert ledger.failed == {"lost": 3, "refused": 2}
+    assert ledger.breaches(Held(connecting=3, open=4)) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)), max_size=5))
+def test_nothing_is_open_or_connecting_when_all_sources_are_lost(history):
+    """Whatever they said before: so many connecting, failed, open and closed in each second."""
+    fan = fan_of("a1", "a2")
+    for number, (connecting, failed, open_, closed) in enumerate(history):
+        tally = Tally(
+            launched=connecting + failed + open_ + closed,
+            opened=open_ + closed,
+            failed={"refused": failed},
+            closed={"done": closed},
+        )
+        fan.add("a1" if number % 2 else "a2", Second(number, tally))
+    fan.lose("a1")
+    fan.lose("a2")
+
+    ledger = Ledger.of(1000, fan.total)
+    assert ledger.breaches(Held()) == []
+    assert ledger.lost == sum(open_ for _, _, open_, _ in history)
+    assert ledger.failed.get("lost", 0) == sum(connecting for connecting, _, _, _ in history)
+
+
+def test_the_loss_is_in_the_second_after_the_last_one_reported():
+    fan = fan_of("a1", "a2")
+    fan.add("a1", Second(0, Tally(launched=5, opened=5), Held(open=5), cpu_s=2.5, rss=100))
+    fan.add("a2", second(0))
+    fan.add("a2", second(1))
+    fan.lose("a1")
+    first, second_ = fan.settle()
+
+    assert first.second.tally == Tally(launched=5, opened=5)
+    assert second_.second.tally == Tally(lost=5)
+    assert second_.parts["a1"] == Second(1, Tally(lost=5), Held(), cpu_s=2.5, rss=0)
+
+
+def test_a_loss_found_out_late_is_in_a_row_that_is_still_to_come():
+    fan = fan_of("a1", "a2", patience=1)
+    fan.add("a1", second(0, launched=5, opened=5))
+    for number in range(5):
+        fan.add("a2", second(number))
+    assert [number for number, _, _ in settled(fan)] == [0, 1, 2, 3]
+
+    fan.lose("a1")
+    assert settled(fan) == [(4, ["a1", "a2"], [])]
+
+
+def test_reports_after_the_loss_are_ignored():
+    """They would be counted twice: what was open is lost already."""
+    fan = fan_of("a1")
+    fan.add("a1", second(0, launched=3, opened=3))
+    fan.lose("a1")
+    total = deepcopy(fan.total)
+
+    assert fan.add("a1", second(1, launched=1)) is False
+    assert fan.add("a1", second(9, launched=1)) is False
+    assert fan.lose("a1") == Tally()
+    assert fan.total == total
+
+
+def test_a_source_that_never_spoke_is_lost_without_a_trace_in_the_ledger():
+    fan = fan_of("a1")
+
+    assert fan.lose("a1") == Tally()
+    assert fan.total == Tally()
+
+
+@pytest.mark.parametrize("end", ["finish", "lose"])
+def test_an_ended_source_is_not_waited_for(end):
+    fan = fan_of("a1", "a2")
+    fan.add("a1", second(0))
+    fan.add("a1", second(1))
+    fan.add("a2", second(0))
+    getattr(fan, end)("a2")
+
+    assert [(number, missing) for number, _, missing in settled(fan)] == [(0, []), (1, [])]
+
+
+def test_a_finished_source_loses_nothing():
+    fan = fan_of("a1")
+    fan.add("a1", second(0, launched=2, opened=2))
+    fan.finish("a1")
+
+    assert fan.lose("a1") == Tally()
+    assert fan.total.lost == 0

@@ -1,0 +1,133 @@
+"""What Prometheus reads, parsed by prometheus-client's own parser."""
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from loadgen.stats.prometheus import BOUNDS_US, Reading, registry_of, render
+from loadgen.stats.tally import Ledger, Tally, WorkerVitals
+from loadgen.version import VERSION
+
+NAMES = {
+    "loadgen_connections",
+    "loadgen_connections_launched",
+    "loadgen_connections_relaunched",
+    "loadgen_connections_opened",
+    "loadgen_connections_failed",
+    "loadgen_connections_closed",
+    "loadgen_pings",
+    "loadgen_pongs",
+    "loadgen_messages_sent",
+    "loadgen_messages_received",
+    "loadgen_sent_bytes",
+    "loadgen_received_bytes",
+    "loadgen_ports_skipped",
+    "loadgen_sessions_started",
+    "loadgen_sessions_done",
+    "loadgen_session_count",
+    "loadgen_session_timing_seconds",
+    "loadgen_handshake_seconds",
+    "loadgen_ping_rtt_seconds",
+    "loadgen_launch_lag_seconds",
+    "loadgen_event_loop_lag_seconds",
+    "loadgen_worker_cpu_seconds",
+    "loadgen_worker_resident_memory_bytes",
+    "loadgen_build_info",
+}
+
+
+def reading(agent=None, planned=0):
+    total = Tally(launched=10, opened=7, pings=5, pongs=4, bytes_sent=100, failed={"refused": 2}, closed={"done": 1})
+    for value in (400, 3000, 3000, 70_000_000):
+        total.handshake.record(value)
+    total.count('say "hi"', 3)
+    total.time("tr_login", 2000)
+    return Reading(agent, Ledger.of(planned, total), total, (WorkerVitals(0, 1.5, 4096), WorkerVitals(1, 2.5, 8192)))
+
+
+def scrape(*readings):
+    body, content_type = render(registry_of(lambda: readings))
+    assert content_type.startswith("text/plain")
+    families = {family.name: family for family in text_string_to_metric_families(body.decode())}
+    samples = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in families.values()
+        for sample in family.samples
+    }
+    return families, samples
+
+
+def test_the_names_are_those_of_the_contract():
+    families, samples = scrape(reading())
+
+    assert set(families) == NAMES
+    assert samples["loadgen_build_info", ("version", VERSION)] == 1
+    assert samples["loadgen_connections_launched_total",] == 10
+    assert samples["loadgen_connections_failed_total", ("reason", "refused")] == 2
+    assert samples["loadgen_worker_cpu_seconds_total", ("worker", "1")] == 2.5
+    assert samples["loadgen_worker_resident_memory_bytes", ("worker", "0")] == 4096
+
+
+def test_an_agent_does_not_know_what_has_not_started():
+    _, samples = scrape(reading())
+
+    assert samples["loadgen_connections", ("state", "open")] == 6
+    assert samples["loadgen_connections", ("state", "connecting")] == 1
+    assert ("loadgen_connections", ("state", "not_started")) not in samples
+
+
+def test_the_laws_of_the_ledger_can_be_checked_by_a_monitor():
+    total = Tally(launched=10, opened=7, failed={"refused": 2}, closed={"done": 1}, lost=4)
+    _, samples = scrape(Reading("a", Ledger.of(100, total), total))
+
+    def states(*names):
+        return sum(samples["loadgen_connections", ("agent", "a"), ("state", name)] for name in names)
+
+    assert states("not_started", "connecting", "open", "lost") + 2 + 1 == 100
+    assert states("open", "lost") + 1 == samples["loadgen_connections_opened_total", ("agent", "a")] == 7
+
+
+def test_the_coordinator_labels_each_sample_with_its_agent():
+    _, samples = scrape(reading("a", planned=100), reading("b", planned=50))
+
+    assert samples["loadgen_connections", ("agent", "a"), ("state", "not_started")] == 90
+    assert samples["loadgen_connections", ("agent", "b"), ("state", "not_started")] == 40
+    assert samples["loadgen_pings_total", ("agent", "b")] == 5
+
+
+def test_histograms_are_cumulative_in_seconds():
+    _, samples = scrape(reading())
+    buckets = {
+        dict(key[1:])["le"]: value for key, value in samples.items() if key[0] == "loadgen_handshake_seconds_bucket"
+    }
+
+    assert len(buckets) == len(BOUNDS_US) + 1
+    assert buckets["0.0005"] == 1
+    assert buckets["0.0025"] == 1
+    assert buckets["0.005"] == 3
+    assert buckets["60.0"] == 3
+    assert buckets["+Inf"] == samples["loadgen_handshake_seconds_count",] == 4
+    assert samples["loadgen_handshake_seconds_sum",] == pytest.approx(70.0064, rel=0.01)
+
+
+def test_what_sessions_count_and_time_themselves_goes_by_its_name():
+    _, samples = scrape(reading("a"), reading("b"))
+
+    assert samples["loadgen_session_count_total", ("agent", "b"), ("name", 'say "hi"')] == 3
+    assert samples["loadgen_session_timing_seconds_count", ("agent", "a"), ("name", "tr_login")] == 1
+    bucket = "loadgen_session_timing_seconds_bucket", ("agent", "a"), ("le", "0.0025"), ("name", "tr_login")
+    assert samples[bucket] == 1
+
+
+def test_reconnects_make_no_agent_know_what_has_not_started():
+    total = Tally(launched=10, relaunched=4, opened=10)
+
+    _, samples = scrape(Reading(None, Ledger.of(None, total), total))
+
+    assert samples["loadgen_connections_relaunched_total",] == 4
+    assert ("loadgen_connections", ("state", "not_started")) not in samples
+
+
+def test_a_coordinator_without_agents_is_scraped_all_the_same():
+    families, _ = scrape()
+
+    assert set(families) == NAMES

@@ -1,0 +1,249 @@
+from collections import Counter
+from copy import deepcopy
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.stats.tally import COUNTS, HISTOGRAMS, MOST_NAMES, Held, Ledger, Tally
+from tests.unit.strategies import histogram_of, merged, tallies
+
+STATES = (
+    "not_started",
+    "connecting",
+    "failed refused",
+    "failed http_503",
+    "open",
+    "closed done",
+    "closed reset",
+    "lost",
+)
+histories = st.lists(st.sampled_from(STATES), max_size=60)
+"""The state in which each planned connection stands in the end."""
+
+
+def seconds_of(history: list[str], length: int) -> list[Tally]:
+    """What the connections did, told in so many seconds: connection k is launched in second k, and ends two later."""
+    seconds = [Tally() for _ in range(length)]
+    for number, state in enumerate(history):
+        launch, opening, ending = (seconds[(number + later) % length] for later in range(3))
+        kind, _, reason = state.partition(" ")
+        launch.launched += kind != "not_started"
+        opening.opened += kind in ("open", "closed", "lost")
+        ending.lost += kind == "lost"
+        if reason:
+            ends = getattr(ending, kind)
+            ends[reason] = ends.get(reason, 0) + 1
+    return seconds
+
+
+def ends(history: list[str], kind: str) -> dict[str, int]:
+    """How many connections came to each end of this kind, by reason."""
+    return dict(Counter(state.split()[1] for state in history if state.startswith(f"{kind} ")))
+
+
+@given(tallies, tallies, tallies)
+def test_order_and_grouping_of_merges_do_not_matter(a, b, c):
+    assert merged([a, b]) == merged([b, a])
+    assert merged([merged([a, b]), c]) == merged([a, merged([b, c])])
+
+
+@given(tallies)
+def test_merging_nothing_changes_nothing(tally):
+    assert merged([tally, Tally()]) == tally
+
+
+@given(tallies)
+def test_merging_leaves_the_other_as_it_was(tally):
+    before = deepcopy(tally)
+    whole = merged([tally])
+    whole.merge(tally)
+
+    assert tally == before
+
+
+def test_merging_adds_every_field():
+    """Whatever field is added to a tally has to be among those that are merged."""
+    one = Tally(
+        **dict.fromkeys(COUNTS, 1),
+        failed={"refused": 1},
+        closed={"done": 1},
+        **{name: histogram_of([100]) for name in HISTOGRAMS},
+        counters={"logins": 1},
+        timings={"tr_login": histogram_of([100])},
+    )
+    two = Tally(
+        **dict.fromkeys(COUNTS, 2),
+        failed={"refused": 2},
+        closed={"done": 2},
+        **{name: histogram_of([100, 100]) for name in HISTOGRAMS},
+        counters={"logins": 2},
+        timings={"tr_login": histogram_of([100, 100])},
+    )
+
+    assert {field: getattr(one, field) for field in Tally.__struct_fields__ if not getattr(one, field)} == {}
+    assert merged([one, one]) == two
+
+
+def test_counts_and_histograms_go_by_their_names():
+    tally = Tally(launched=3, pongs=2, lag=histogram_of([5]))
+
+    assert tally.counts() == {**dict.fromkeys(COUNTS, 0), "launched": 3, "pongs": 2}
+    assert list(tally.histograms()) == list(HISTOGRAMS)
+    assert tally.histograms()["lag"] is tally.lag
+
+
+def test_a_session_counts_and_times_by_names_of_its_own():
+    tally = Tally()
+    tally.count("logins")
+    tally.count("logins", 2)
+    tally.time("tr_login", 100)
+    tally.time("tr_login", 300)
+
+    assert tally == Tally(counters={"logins": 3}, timings={"tr_login": histogram_of([100, 300])})
+
+
+@pytest.mark.parametrize(
+    ("given", "counted"),
+    [("a b", "a b"), ("é", "é"), ("a\nb\0", "a_b_"), ("\ud800", "_"), ("x" * 99, "x" * 80), ("", "other"), (7, "7")],
+)
+def test_a_name_is_fit_to_be_shown_and_sent(given, counted):
+    tally = Tally()
+    tally.count(given)
+    tally.count(given)
+    tally.time(given, 1)
+
+    assert tally.counters == {counted: 2}
+    assert list(tally.timings) == [counted]
+    assert msgspec.json.decode(msgspec.json.encode(tally), type=Tally) == tally
+
+
+def test_a_counter_takes_whole_numbers_alone():
+    tally = Tally()
+    with pytest.raises(TypeError):
+        tally.count("logins", 0.5)
+
+    assert tally == Tally()
+
+
+def test_names_beyond_the_most_are_counted_together():
+    tally = Tally()
+    for number in range(1000):
+        tally.count(f"n{number}")
+        tally.time(f"n{number}", number)
+
+    assert len(tally.counters) == len(tally.timings) == MOST_NAMES + 1
+    assert tally.counters["other"] == tally.timings["other"].total == 1000 - MOST_NAMES
+
+
+@given(st.lists(st.sets(st.integers(0, 999), max_size=300), min_size=3, max_size=3))
+def test_the_order_of_merges_does_not_matter_for_many_names_either(sets):
+    a, b, c = (
+        Tally(counters={f"n{n}": 1 for n in names}, timings={f"n{n}": histogram_of([n]) for n in names})
+        for names in sets
+    )
+
+    assert merged([merged([a, b]), c]) == merged([a, merged([b, c])]) == merged([c, b, a])
+    whole = merged([a, b, c])
+    assert sum(whole.counters.values()) == sum(map(len, sets))
+    assert sum(histogram.total for histogram in whole.timings.values()) == sum(map(len, sets))
+    assert len(whole.counters) <= MOST_NAMES + 1
+    assert len(whole.timings) <= MOST_NAMES + 1
+
+
+@given(tallies)
+def test_json_gives_back_the_same_tally(tally):
+    assert msgspec.json.decode(msgspec.json.encode(tally), type=Tally) == tally
+
+
+def test_counts_and_reasons_of_what_did_not_happen_are_not_on_the_wire():
+    """Empty histograms are, as `[{}]`: msgspec omits only what a list, a dict or a set makes."""
+    sent = msgspec.to_builtins(Tally(launched=2, failed={"refused": 1}))
+
+    assert {name: value for name, value in sent.items() if name not in HISTOGRAMS} == {
+        "launched": 2,
+        "failed": {"refused": 1},
+    }
+
+
+@given(histories, st.integers(1, 9))
+def test_the_ledger_tells_where_every_connection_stands(history, length):
+    ledger = Ledger.of(len(history), merged(seconds_of(history, length)))
+
+    assert ledger.not_started == history.count("not_started")
+    assert ledger.connecting == history.count("connecting")
+    assert ledger.open == history.count("open")
+    assert ledger.lost == history.count("lost")
+    assert ledger.failed == ends(history, "failed")
+    assert ledger.closed == ends(history, "closed")
+    assert ledger.breaches(Held(history.count("connecting"), history.count("open"))) == []
+
+
+@given(histories, st.integers(1, 9))
+def test_the_laws_of_the_ledger_hold(history, length):
+    ledger = Ledger.of(len(history), merged(seconds_of(history, length)))
+
+    assert ledger.planned == ledger.not_started + ledger.launched
+    assert ledger.launched == ledger.connecting + sum(ledger.failed.values()) + ledger.opened
+    assert ledger.opened == ledger.open + sum(ledger.closed.values()) + ledger.lost
+
+
+def test_what_is_launched_beyond_the_plan_is_planned_too():
+    ledger = Ledger.of(10, Tally(launched=13, relaunched=4, opened=13))
+
+    assert (ledger.planned, ledger.not_started, ledger.breaches()) == (14, 1, [])
+
+
+def test_where_nobody_knows_what_is_planned_reconnects_change_nothing():
+    assert Ledger.of(None, Tally(launched=13, relaunched=4)).planned == 0
+
+
+@pytest.mark.parametrize(
+    ("total", "breach"),
+    [
+        (Tally(launched=11), "not_started is -1"),
+        (Tally(launched=1, opened=2), "connecting is -1"),
+        (Tally(launched=1, failed={"refused": 3}), "connecting is -2"),
+        (Tally(launched=2, opened=2, closed={"done": 2}, lost=1), "open is -1"),
+    ],
+)
+def test_a_law_that_does_not_hold_is_named(total, breach):
+    assert Ledger.of(10, total).breaches() == [breach]
+
+
+def test_what_is_held_must_agree_with_what_was_counted():
+    ledger = Ledger.of(10, Tally(launched=5, opened=3))
+
+    assert ledger.breaches(Held(connecting=2, open=3)) == []
+    assert ledger.breaches(Held(connecting=1, open=4)) == [
+        "connecting is 2 but 1 are held",
+        "open is 3 but 4 are held",
+    ]
+
+
+def test_held_adds_up():
+    held = Held(connecting=1, open=2)
+    held.merge(Held(connecting=10, open=20))
+
+    assert held == Held(connecting=11, open=22)
+
+
+def test_the_ledger_as_json_has_the_names_of_the_contract():
+    total = Tally(
+        launched=7, opened=4, accepted=3, lost=1, late=2, failed={"timeout": 1, "refused": 1}, closed={"done": 1}
+    )
+
+    assert Ledger.of(10, total).to_json() == {
+        "planned": 10,
+        "not_started": 3,
+        "launched": 7,
+        "connecting": 1,
+        "failed": {"refused": 1, "timeout": 1},
+        "opened": 4,
+        "accepted": 3,
+        "open": 2,
+        "closed": {"done": 1},
+        "lost": 1,
+        "late": 2,
+    }

@@ -1,0 +1,106 @@
+"""What one worker publishes reaches all of them, and they say whom."""
+
+import asyncio
+from contextlib import ExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+
+import pytest
+
+from loadgen.target import bus as bus_module
+from loadgen.target.bus import LARGEST, Bus, Mailbox, Reached, mailboxes
+from loadgen.target.modes import Publication, event_frame
+
+
+@asynccontextmanager
+async def buses(reach):
+    """One bus per number in `reach`: how many connections it says it reached; all in this loop."""
+    heard = []
+
+    def deliver(at, channels, frame):
+        heard.append((at, channels, frame))
+        return at[1]
+
+    with ExitStack() as stack:
+        boxes = mailboxes(len(reach))
+        made = []
+        for number, count in enumerate(reach):
+            # Each in a process of its own has its own descriptors; a loop knows one writer for each.
+            own = [Mailbox(inward, stack.enter_context(outward.dup())) for inward, outward in boxes]
+            made.append(Bus(number, own, partial(deliver, (number, count))))
+        for inward, outward in boxes:
+            stack.enter_context(inward)
+            stack.enter_context(outward)
+            stack.callback(asyncio.get_running_loop().remove_reader, inward)
+        yield made, heard
+
+
+async def test_alone_it_delivers_itself():
+    async with buses([3]) as (made, heard):
+        assert await made[0].publish(["files"], b"frame") == Reached(3, 0)
+        assert heard == [((0, 3), ["files"], b"frame")]
+
+
+async def test_all_deliver_and_are_counted():
+    async with buses([1, 20, 300]) as (made, heard):
+        for bus in made:
+            bus.listen()
+
+        assert await made[1].publish(["files", "é"], b"\x81\x00") == Reached(321, 0)
+        assert sorted(heard) == [((n, count), ["files", "é"], b"\x81\x00") for n, count in enumerate([1, 20, 300])]
+
+
+async def test_many_at_once_wait_for_room():
+    """A mailbox has room for one or two of the largest letters."""
+    async with buses([1] * 4) as (made, heard):
+        for bus in made:
+            bus.listen()
+        frame = bytes(LARGEST)
+        reached = await asyncio.gather(*(made[turn % 4].publish(["files"], frame) for turn in range(40)))
+
+        assert reached == [Reached(4, 0)] * 40
+        assert len(heard) == 160
+
+
+async def test_a_silent_worker_is_told_of(monkeypatch):
+    monkeypatch.setattr(bus_module, "BOUND", 0.05)
+    async with buses([1, 20, 300]) as (made, _):
+        made[0].listen()
+        made[2].listen()
+
+        assert await made[0].publish(["files"], b"frame") == Reached(301, 1)
+
+        made[1].listen()  # it wakes up: its late receipt is nobody's any more
+        assert await made[0].publish(["files"], b"frame") == Reached(321, 0)
+
+
+async def test_a_worker_whose_mailbox_is_full_keeps_no_other_s_receipt_back(monkeypatch):
+    monkeypatch.setattr(bus_module, "BOUND", 0.2)
+    async with buses([1, 20, 300]) as (made, _):
+        made[0].listen()
+        made[2].listen()
+        with suppress(BlockingIOError):
+            while True:
+                made[0]._boxes[1].outward.send(bytes(1000))
+
+        assert await made[0].publish(["files"], b"frame") == Reached(301, 1)
+
+
+@pytest.mark.parametrize("channels", [["x" * LARGEST], ["x"] * (LARGEST // 4)])
+async def test_the_largest_publication_fits_into_a_letter(channels):
+    async with buses([1, 2]) as (made, _):
+        for bus in made:
+            bus.listen()
+        frame = event_frame(Publication(channels), datetime.now(UTC))
+
+        assert await made[0].publish(channels, frame) == Reached(3, 0)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_mailbox_is_a_pair_of_ends(workers):
+    boxes = mailboxes(workers)
+    for inward, outward in boxes:
+        outward.send(b"letter")
+        assert inward.recv(100) == b"letter"
+        inward.close()
+        outward.close()

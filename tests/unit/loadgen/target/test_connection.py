@@ -1,0 +1,177 @@
+"""An open connection: pings, messages, faults, farewells."""
+
+import asyncio
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from loadgen.net.frames import BINARY, CLOSE, TEXT, close_frame, frame
+from loadgen.net.frames import PING as PING_OPCODE
+from loadgen.target import connection as peer
+
+MASK = 0x12345678
+
+
+@pytest.mark.parametrize("payload", [b"", b"x", b"y" * 125])
+async def test_answers_pings(serve, payload):
+    async with serve() as server, connect(server.url, ping_interval=None) as client:
+        await asyncio.wait_for(await client.ping(payload), 10)
+
+        assert server.host.stats()["pings"] == 1
+
+
+async def test_answers_pings_between_fragments(serve):
+    async with serve() as server, connect(server.url, ping_interval=None) as client:
+
+        async def parts():
+            yield "one "
+            await asyncio.wait_for(await client.ping(), 10)
+            yield "message"
+
+        await client.send(parts())
+
+        assert await client.recv() == "one message"
+        await server.until(pings=1, messages_received=1, messages=1)
+
+
+@pytest.mark.parametrize("message", ["", "é", b"", b"\xff", "x" * 64_000, b"y" * 64_000])
+async def test_echoes(serve, message):
+    async with serve() as server, connect(server.url) as client:
+        await client.send(message)
+
+        assert await client.recv() == message
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"\x81\x01x", 1002),
+        (frame(TEXT, b"\xff", MASK), 1007),
+        (frame(BINARY, b"x" * 64_001, MASK), 1009),
+        (frame(BINARY, b"x" * 1_000_000, MASK), 1009),
+    ],
+)
+async def test_a_fault_is_told_before_the_end(serve, open_line, data, code):
+    """Even while the client is still sending: a RST would overtake the CLOSE."""
+    async with serve() as server, open_line(server) as line:
+        line.writer.write(data)
+        await asyncio.wait_for(line.writer.drain(), 10)
+
+        assert await line.rest() == bytes((0x80 | CLOSE, 2)) + code.to_bytes(2, "big")
+        await server.until(open=1)
+        line.writer.write_eof()
+        await server.until(open=0, closed=1)
+
+
+async def test_a_client_that_stays_after_its_fault_is_cut_off(serve, open_line, monkeypatch):
+    monkeypatch.setattr(peer, "LINGER", 0.05)
+    async with serve() as server, open_line(server) as line:
+        line.writer.write(b"\xff\xff")
+
+        await server.until(closed=1)
+
+
+@pytest.mark.parametrize(
+    ("sent", "echoed"),
+    [(close_frame(1000, MASK), 1000), (close_frame(3456, MASK, b"why"), 3456), (frame(CLOSE, b"", MASK), 1000)],
+)
+async def test_a_close_is_answered_with_its_code(serve, open_line, sent, echoed):
+    async with serve() as server, open_line(server) as line:
+        line.writer.write(sent)
+
+        assert await line.rest() == bytes((0x80 | CLOSE, 2)) + echoed.to_bytes(2, "big")
+        await server.until(open=0, closed=1)
+
+
+async def test_a_client_that_vanishes_is_booked(serve, open_line):
+    async with serve() as server:
+        async with open_line(server) as line:
+            line.writer.write(b"\x81")  # in the middle of a frame
+        await server.until(opened=1, closed=1)
+
+
+async def test_a_client_that_does_not_read_is_not_read_either(serve, open_line):
+    """Else its echoes would pile up here."""
+    async with serve() as server, open_line(server) as line:
+        message, count = frame(BINARY, b"x" * 64_000, MASK), 0
+        while True:
+            line.writer.write(message)
+            count += 1
+            try:
+                await asyncio.wait_for(line.writer.drain(), 0.2)
+            except TimeoutError:
+                break
+        read = 0
+        while read < count * 64_004:
+            read += len(await asyncio.wait_for(line.reader.read(1 << 20), 10))
+
+        await server.until(messages_received=count, messages_sent=count)
+
+
+async def test_appwrite_s_conversation(serve):
+    async with serve(mode="appwrite") as server, connect(server.url) as client:
+        assert await client.recv() == '{"type":"connected","data":{"channels":["files"],"user":null}}'
+        await client.send('{"type":"ping"}')
+        assert await client.recv() == '{"type":"pong"}'
+        await client.send("hello")
+        assert await client.recv() == '{"type":"error","data":{"code":1003,"message":"Message format is not valid."}}'
+        await client.send('{"type":"pong"}')
+        assert await client.recv() == '{"type":"error","data":{"code":1003,"message":"Message type is not valid."}}'
+        await server.until(open=1, pings=1, messages_received=3, messages=4)
+
+
+async def test_appwrite_turns_away_after_the_handshake(serve):
+    async with serve(mode="appwrite") as server:
+        async with connect(f"ws://127.0.0.1:{server.port}/v1/realtime?channels[]=files") as client:
+            assert (
+                await client.recv() == '{"type":"error","data":{"code":1008,"message":"Missing or unknown project ID"}}'
+            )
+            with pytest.raises(ConnectionClosed, match="1008"):
+                await client.recv()
+        await server.until(opened=1, closed=1, messages=1)
+
+
+@pytest.mark.parametrize("mode", ["echo", "appwrite"])
+async def test_vice_no_pong(serve, open_line, mode):
+    async with serve(mode=mode, vices=("no-pong",)) as server, open_line(server) as line:
+        pings = frame(PING_OPCODE, b"whole", MASK), frame(PING_OPCODE, b"a", MASK) * 2
+        for data in pings:
+            line.writer.write(data)
+            await asyncio.sleep(0)
+        line.writer.write(frame(TEXT, b'{"type":"ping"}', MASK) + close_frame(1000, MASK))
+        said = await line.rest()
+
+        assert (b"pong" in said, b"\x8a" in said) == (False, False)
+        assert server.host.stats()["pings"] == {"echo": 3, "appwrite": 4}[mode]
+        assert server.host.stats()["pinged"] == 1
+
+
+async def test_vice_split_frames_is_still_understood(serve):
+    async with serve(mode="appwrite", vices=("split-frames",)) as server, connect(server.url) as client:
+        assert '"connected"' in await client.recv()
+        await asyncio.wait_for(await client.ping(), 10)
+
+
+async def test_vice_reset(serve, open_line):
+    async with serve(vices=("reset=50ms",)) as server, open_line(server) as line:
+        with pytest.raises(ConnectionResetError):
+            await line.rest()
+        await server.until(opened=1, closed=1)
+
+
+async def test_vices_that_come_late_find_the_client_gone(serve, open_line):
+    async with serve(vices=("reset=20ms", "close=10ms")) as server:
+        async with open_line(server):
+            pass
+        await server.until(closed=1)
+        async with open_line(server) as line:  # closed, then reset: the other one's clock has run out by then
+            assert await line.receive(4) == b"\x88\x02\x03\xe9"
+            await server.until(closed=2)
+
+
+async def test_vice_close(serve):
+    async with serve(vices=("close=50ms",)) as server, connect(server.url) as client:
+        with pytest.raises(ConnectionClosed, match="1001"):
+            await client.recv()
+        await server.until(opened=1, closed=1)

@@ -1,0 +1,95 @@
+"""What goes out of its own accord, byte for byte, and what comes back to a message."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import msgspec
+import pytest
+
+from loadgen.target.frames import BINARY, TEXT, frame
+from loadgen.target.modes import Answer, Appwrite, Echo, Greeting, Publication, dialect_of, event_frame
+from loadgen.target.request import Resource
+
+
+def text(payload: str) -> bytes:
+    return frame(TEXT, payload.encode())
+
+
+def resource(project: str = "console", channels: tuple[str, ...] = ("files",)) -> Resource:
+    return Resource("/v1/realtime", project, channels)
+
+
+def test_a_mode_is_a_dialect():
+    assert isinstance(dialect_of("echo"), Echo)
+    assert isinstance(dialect_of("appwrite"), Appwrite)
+
+
+@pytest.mark.parametrize(("opcode", "payload"), [(TEXT, b"hi"), (BINARY, b"\xff"), (TEXT, b"")])
+def test_echo_repeats(opcode, payload):
+    assert Echo().greeting(resource()) == Greeting(b"", 0, None)
+    assert Echo().answer(opcode, payload) == Answer(frame(opcode, payload))
+
+
+def test_appwrite_greets_with_the_exact_string_its_benchmark_asserts():
+    """tests/benchmarks/ws.js compares the text."""
+    expected = text('{"type":"connected","data":{"channels":["files"],"user":null}}')
+
+    assert Appwrite().greeting(resource()) == Greeting(expected, 1)
+
+
+def test_appwrite_greets_with_all_channels():
+    expected = text('{"type":"connected","data":{"channels":["a\\"","é"],"user":null}}')
+
+    assert Appwrite().greeting(resource(channels=('a"', "é"))).frames == expected
+
+
+def test_appwrite_turns_away_without_a_project():
+    expected = text('{"type":"error","data":{"code":1008,"message":"Missing or unknown project ID"}}')
+
+    assert Appwrite().greeting(resource(project="")) == Greeting(expected, 1, 1008)
+
+
+@pytest.mark.parametrize("ping", [b'{"type":"ping"}', b' { "type" : "ping", "data": 1 } '])
+def test_appwrite_answers_a_ping(ping):
+    assert Appwrite().answer(TEXT, ping) == Answer(text('{"type":"pong"}'), is_pong=True)
+
+
+@pytest.mark.parametrize("payload", [b"", b"hello", b"[]", b"{}", b'{"type":1}', b"\xff"])
+def test_appwrite_complains_of_the_format(payload):
+    expected = text('{"type":"error","data":{"code":1003,"message":"Message format is not valid."}}')
+
+    assert Appwrite().answer(TEXT, payload) == Answer(expected)
+
+
+def test_appwrite_complains_of_the_type():
+    expected = text('{"type":"error","data":{"code":1003,"message":"Message type is not valid."}}')
+
+    assert Appwrite().answer(TEXT, b'{"type":"subscribe","data":[]}') == Answer(expected)
+
+
+def test_an_event_passes_the_payload_on():
+    publication = msgspec.json.decode(
+        b'{"channels":["files"],"payload":{"n": 1.50},"events":["files.*.create"]}', type=Publication
+    )
+
+    assert event_frame(publication, datetime(2026, 5, 4, 3, 2, 1, 999, UTC)) == text(
+        '{"type":"event","data":{"events":["files.*.create"],"channels":["files"],'
+        '"timestamp":"2026-05-04T03:02:01.000+00:00","payload":{"n": 1.50}}}'
+    )
+
+
+def test_an_event_may_have_no_name_and_no_payload():
+    publication = msgspec.json.decode(b'{"channels":["a","b"]}', type=Publication)
+    at = datetime(2026, 5, 4, 3, 2, 1, 987_654, timezone(timedelta(hours=2)))
+
+    assert event_frame(publication, at) == text(
+        '{"type":"event","data":{"events":[],"channels":["a","b"],'
+        '"timestamp":"2026-05-04T03:02:01.987+02:00","payload":null}}'
+    )
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"channels":[]}', b'{"channels":"files"}', b'{"channels":["a"],"event":"x"}']
+)
+def test_a_publication_is_checked(body):
+    with pytest.raises(msgspec.DecodeError):
+        msgspec.json.decode(body, type=Publication)

@@ -1,0 +1,414 @@
+"""Plan files: what is written is read back, and each mistake is told with its file, its line and its key."""
+
+import tomllib
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import tomli_w
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.errors import PlanError
+from loadgen.plan.plan import Plan
+from loadgen.plan.script import Think
+from loadgen.plan.sessions import PythonSession
+from loadgen.planfile import keys_of, line_of, read_plan, to_toml
+from tests.unit.plans import plans
+
+
+@pytest.fixture
+def plan_file(tmp_path):
+    """Writes a plan file and gives its path."""
+
+    def write(content: str | bytes) -> Path:
+        path = tmp_path / "plan.toml"
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("plan") / "plan.toml"
+
+
+@given(plan=plans)
+def test_a_plan_written_as_toml_is_read_back_the_same(plan, path):
+    path.write_bytes(to_toml(plan))
+
+    assert read_plan(path) == plan
+
+
+def test_the_file_says_every_value_even_the_defaults():
+    """A plan.toml reproduces its run with a later version, whose defaults may be others."""
+    assert set(tomllib.loads(to_toml(Plan()).decode())) == set(Plan.__struct_fields__)
+
+
+def test_an_empty_file_is_the_reference_run(plan_file):
+    assert read_plan(plan_file("")) == Plan()
+
+
+def test_whole_numbers_do_for_fractions(plan_file):
+    assert read_plan(plan_file("rate = 500\nhold = 0\n")) == Plan(rate=500.0, hold=0.0)
+
+
+WRONG = {
+    "an unknown key": ("speed = 3", "speed"),
+    "text for a number": ("rate = 'fast'", "rate"),
+    "a fraction for a count": ("max = 1.5", "max"),
+    "a number for text": ("target = 9505", "target"),
+    "a truth value for a number": ("loops = true", "loops"),
+    "a negative rate": ("rate = -1.0", "rate"),
+    "a rate of zero": ("rate = 0", "rate"),
+    "a rate that is no number": ("rate = nan", "rate"),
+    "an infinite rate": ("rate = inf", "rate"),
+    "no connections": ("max = 0", "max"),
+    "a negative hold": ("hold = -0.5", "hold"),
+    "an endless hold": ("hold = inf", "hold"),
+    "a think time of zero": ("think = 0", "think"),
+    "an endless think time": ("think = inf", "think"),
+    "negative loops": ("loops = -1", "loops"),
+    "more arrivals than there can be": ("max = 1_000_000_000_001", "max"),
+    "a rate beyond all": ("rate = 1e300", "rate"),
+    "a hold beyond all": ("hold = 1e10", "hold"),
+    "a think time beyond all": ("think = 1e26", "think"),
+    "loops that no wire carries": (f"loops = {2**70}", "loops"),
+    "a seed that no wire carries": (f"seed = {2**70}", "seed"),
+    "an unknown arrival": ("arrival = 'bunched'", "arrival"),
+    "an unknown ping": ("ping = 'pong'", "ping"),
+    "a table for a value": ("[rate]\nper = 'second'", "rate"),
+}
+
+
+@pytest.mark.parametrize(("content", "key"), WRONG.values(), ids=WRONG)
+def test_a_plan_that_cannot_be_run_is_a_plan_error_naming_file_and_key(plan_file, content, key):
+    path = plan_file(content)
+    with pytest.raises(PlanError) as caught:
+        read_plan(path)
+
+    assert str(path) in str(caught.value)
+    assert key in str(caught.value).replace(str(path), "")
+
+
+@pytest.mark.parametrize("content", ["rate 2000", "rate = 1\nrate = 2", "[", b"target = '\xff'", "a = " + "[" * 9999])
+def test_what_is_not_toml_is_a_plan_error_naming_the_file(plan_file, content):
+    path = plan_file(content)
+    with pytest.raises(PlanError) as caught:
+        read_plan(path)
+
+    assert str(path) in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_a_plan_error(tmp_path):
+    with pytest.raises(PlanError, match=r"nowhere\.toml: No such file"):
+        read_plan(tmp_path / "nowhere.toml")
+
+
+def refusal(path: Path) -> str:
+    """The one line that says why a file is no plan, without the file's name."""
+    with pytest.raises(PlanError) as caught:
+        read_plan(path)
+    line = str(caught.value)
+    assert "\n" not in line
+    assert line.startswith(str(path))
+    return line.removeprefix(str(path))
+
+
+SEVERAL = """\
+hold = "5m"
+seed = 1
+
+[[phases]]
+name = "ramp"
+rate = 0
+rate_to = 50
+duration = "90s"
+
+[[phases]]
+duration = 20
+storm = 0.5
+jitter = "500ms"
+{phase}
+
+[[sessions]]
+kind = "loop"
+name = "users"
+think = "1m"
+{session}
+
+[[targets]]
+url = "ws://a.test/"
+{target}
+
+[transport]
+connect_timeout = "10s"
+{transport}
+"""
+
+
+def several(**lines: str) -> str:
+    """A plan of many parts, with lines put in here and there."""
+    return SEVERAL.format(**{"phase": "", "session": "", "target": "", "transport": ""} | lines)
+
+
+def test_durations_may_be_written_with_their_unit(plan_file):
+    plan = read_plan(plan_file(several()))
+
+    assert plan.hold == 300.0
+    assert [phase.duration for phase in plan.phases] == [90.0, 20.0]
+    assert plan.phases[1].jitter == 0.5
+    assert plan.behaviours[0].think == 60.0
+    assert plan.transport.connect_timeout == 10.0
+    assert read_plan(plan_file('hold = "sessions"')).hold == "sessions"
+
+
+def test_pauses_of_a_script_may_as_well_or_be_variables(plan_file):
+    think = '{do = "think", seconds = "2m", upto = "5m"}, {do = "think", seconds = "%%_pause%%"}'
+    steps = f'{{do = "connect"}}, {{do = "set", names = ["pause"], source = "value", value = "1"}}, {think}'
+    nested = f'{{do = "transaction", name = "t", steps = [{steps}]}}'
+    plan = read_plan(plan_file(f'[[sessions]]\nkind = "script"\nname = "s"\nsteps = [{nested}]'))
+
+    assert plan.sessions[0].steps[0].steps[2:] == (Think(seconds=120.0, upto=300.0), Think(seconds="%%_pause%%"))
+
+
+SCRIPT = '[[sessions]]\nkind = "script"\nname = "s"\n'
+PLACED = {
+    "a wrong value": ({"phase": "keep = 'yes'"}, ", line 14: `phases[1].keep`: Expected `bool`, got `str`"),
+    "an unknown key": ({"session": "loop = 3"}, ", line 20: `sessions[0]`: Object contains unknown field `loop`"),
+    "a bad duration": (
+        {"phase": 'name = "x"\nduraton = "5m"'},
+        ", line 15: `phases[1]`: Object contains unknown field",
+    ),
+    "an unknown kind": (
+        {"target": '[[sessions]]\nkind = "lop"\nname = "x"'},
+        ", line 25: `sessions[1].kind`: Invalid value",
+    ),
+    "a missing key": (
+        {"target": '[[sessions]]\nkind = "loop"'},
+        ", line 24: `sessions[1]`: Object missing required field",
+    ),
+    "no weight": ({"target": "weight = -1"}, ", line 24: `targets[0].weight`: Expected `float` >= 0.0"),
+    "no URL": (
+        {"target": '[[targets]]\nurl = "http://b.test/"'},
+        ", line 25: `targets[1].url`: target 'http://b.test/'",
+    ),
+    "no ports": ({"transport": 'ports = "9-5"'}, ", line 28: `transport.ports`: ports '9-5' begin under 1024"),
+    "no version of TLS": (
+        {"transport": 'tls_versions = ["tls2"]'},
+        ", line 28: `transport`: `tls_versions`: tls2 is none of tlsv1,",
+    ),
+    "no cipher": ({"transport": 'tls_ciphers = "rot13"'}, ", line 28: `transport`: `tls_ciphers` 'rot13': OpenSSL"),
+    "a bad pause": (
+        {"session": f'{SCRIPT}steps = [{{do = "connect"}}, {{do = "think", upto = "5 min"}}]'},
+        ", line 23: `sessions[1].steps[1].upto`: '5 min' is not a duration",
+    ),
+    "no source": (
+        {"target": '[[clients]]\nname = "a"\nsources = [\n  "here"\n]'},
+        ", line 28: `clients[0].sources`: source 'here'",
+    ),
+    "a name no host has": (
+        {"target": '[[clients]]\nname = "a b"'},
+        ", line 25: `clients[0].name`: Expected `str` matching",
+    ),
+    "a fault of a phase": ({"phase": "rate_to = 5\nmax = 0"}, ", line 15: `phases[1].max`: Expected `int` >= 1"),
+    "a fault between phases and sessions": (
+        {"phase": "sessions = { users = 1, guests = 2 }"},
+        ", line 14: `phases[1].sessions.guests` is none of the plan's sessions: users",
+    ),
+    "a step of a script": (
+        {"session": '[[sessions]]\nkind = "script"\nname = "s"\nsteps = [\n  {do = "connect"},\n  {do = "sing"},\n]'},
+        ", line 26: `sessions[1].steps[1].do`: Invalid value 'sing'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("lines", "words"), PLACED.values(), ids=PLACED)
+def test_a_mistake_is_told_with_its_line_and_its_key(plan_file, lines, words):
+    assert refusal(plan_file(several(**lines))).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("rate = 5", ", line 1: `rate` says nothing in a plan with `phases`; leave one of them out"),
+        ("max = 5", ", line 1: `max` says nothing in a plan with `phases`"),
+        ("think = 5", ", line 1: `think` says nothing in a plan with `sessions`"),
+        ("loops = 5", ", line 1: `loops` says nothing in a plan with `sessions`"),
+        ('ping = "app"', ", line 1: `ping` says nothing in a plan with `sessions`"),
+        ('target = "ws://b.test/"', ", line 1: `target` says nothing in a plan with `targets`"),
+        ('stop_after = "never"', ", line 1: `stop_after`: 'never' is not a duration; write 30, 30s, 5m or 1h"),
+    ],
+)
+def test_a_key_that_would_say_nothing_is_refused(plan_file, line, words):
+    assert refusal(plan_file(f"{line}\n{several()}")).startswith(words)
+
+
+def test_a_plan_that_says_a_target_that_is_none_is_refused(plan_file):
+    assert refusal(plan_file('seed = 1\ntarget = "127.0.0.1:9505"')).startswith(", line 2: `target`: target '127.0.0.1")
+
+
+def test_broken_toml_is_told_with_its_line(plan_file):
+    assert "(at line 2, column 8)" in refusal(plan_file("seed = 1\nrate = \n"))
+
+
+# Sessions in Python.
+
+CODE = "async def session(user):\n    await user.connect()\n"
+DIGEST = sha256(CODE.encode()).hexdigest()
+PYTHON = '[[sessions]]\nkind = "python"\nname = "mine"\nfile = "sessions/mine.py"\n'
+
+
+@pytest.fixture
+def code(tmp_path):
+    """Writes the session's file."""
+    (tmp_path / "sessions").mkdir()
+
+    def write(text: str = CODE) -> None:
+        (tmp_path / "sessions" / "mine.py").write_text(text)
+
+    return write
+
+
+def test_a_session_in_python_travels_inside_the_plan(plan_file, code):
+    code()
+    plan = read_plan(plan_file(PYTHON))
+
+    assert plan.sessions == (PythonSession(name="mine", file="sessions/mine.py", source=CODE, sha256=DIGEST),)
+
+
+def test_a_runs_own_plan_needs_no_file(plan_file, code, tmp_path):
+    code()
+    plan = read_plan(plan_file(PYTHON))
+    (tmp_path / "sessions" / "mine.py").unlink()
+
+    assert read_plan(plan_file(to_toml(plan))) == plan
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        (
+            CODE,
+            'sha256 = "abc"',
+            f", line 5: `sessions[0]`: `sha256` does not fit the source of sessions/mine.py: that has {DIGEST}",
+        ),
+        (
+            CODE,
+            'function = "main"',
+            ", line 1: `sessions[0]`: sessions/mine.py: no function 'main'; there is session; write",
+        ),
+        (
+            "async def session(user):\n    wait user\n",
+            "",
+            ", line 1: `sessions[0]`: sessions/mine.py:2: invalid syntax",
+        ),
+        ("return 1\n", "", ", line 1: `sessions[0]`: sessions/mine.py:1: 'return' outside function"),
+        (None, "", ", line 1: `sessions[0]`: "),
+    ],
+)
+def test_a_session_that_can_not_be_used_is_refused(plan_file, code, text, line, words):
+    if text is not None:
+        code(text)
+
+    assert refusal(plan_file(PYTHON + line)).startswith(words)
+
+
+def test_a_source_that_was_changed_by_hand_is_refused(plan_file, code):
+    code()
+    changed = to_toml(read_plan(plan_file(PYTHON))).replace(b"user.connect()", b"user.konnect()")
+
+    assert "`sha256` does not fit the source" in refusal(plan_file(changed))
+
+
+def test_a_session_may_be_imported_or_assigned(plan_file, code):
+    for text in ("from x import session\n", "async def f(user): ...\nsession = f\n"):
+        code(text)
+        assert read_plan(plan_file(PYTHON)).sessions[0].source == text
+
+
+# Scripts.
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ('{do = "think"}', ", line 1: `sessions[0]`: it never connects"),
+        ('{do = "send", text = "x"}, {do = "connect"}', ", line 4: `sessions[0].steps[0]`: there is no connection"),
+        (
+            '{do = "connect"}, {do = "transaction", name = "t", steps = [{do = "close"}, {do = "ping"}]}',
+            ", line 4: `sessions[0].steps[1].steps[1]`: there is no connection",
+        ),
+        (
+            '{do = "connect"}, {do = "set", names = ["a"], source = "file", file = "b"}',
+            ", line 4: `sessions[0].steps[1]`: file 'b' is none of the plan's files",
+        ),
+        ('{do = "connect", url = "http://b/"}', ", line 1: `sessions[0]`: target 'http://b/' is not"),
+    ],
+)
+def test_a_script_that_can_not_be_played_is_refused_with_its_step(plan_file, steps, words):
+    assert refusal(plan_file(f'[[sessions]]\nkind = "script"\nname = "s"\nsteps = [{steps}]\n')).startswith(words)
+
+
+TEXT = '''\
+# a comment
+rate = 5
+inline = { a = 1, b = 2 }
+texts = [
+  "one",
+  "two",
+]
+story = """
+rate = 6
+"""
+
+[table]
+deep.er = 1
+
+[[many]]
+name = "first"
+[[many]]
+name = "second"
+[many.below]
+x = 1
+'''
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("rate", 2),
+        ("inline.b", 3),
+        ("texts", 7),
+        ("texts[1]", 7),
+        ("story", 10),
+        ("table", 12),
+        ("table.deep.er", 13),
+        ("many[0].name", 16),
+        ("many[1]", 17),
+        ("many[1].name", 18),
+        ("many[1].below.x", 20),
+        ("many[1].missing", 17),
+        ("many[7]", 15),
+        ("rate.too.far", 2),
+        ("missing", None),
+        ("", None),
+    ],
+)
+def test_the_line_of_a_value_or_of_what_it_would_be_in(path, line):
+    assert line_of(TEXT, keys_of(path)) == line
+    assert line_of(TEXT.replace("\n", "\r\n"), keys_of(path)) == line
+
+
+def test_a_path_is_read_as_far_as_it_can_be():
+    assert keys_of("phases[10].sessions.a-b") == ("phases", 10, "sessions", "a-b")
+    assert keys_of("phases[0].sessions[...]") == ("phases", 0, "sessions")
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z]{1,4}", fullmatch=True), st.text(max_size=9) | st.integers(), min_size=1))
+def test_each_key_of_a_flat_document_has_the_line_that_begins_with_it(document):
+    text = tomli_w.dumps(document)
+
+    for key in document:
+        assert text.split("\n")[line_of(text, (key,)) - 1].startswith(f"{key} = ")

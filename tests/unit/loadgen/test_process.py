@@ -1,0 +1,68 @@
+"""What a process asks of the kernel for itself, and how its end is told."""
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from loadgen.process import how_it_ended, raise_nofile
+
+
+@pytest.fixture
+def limits():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield before
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_raises_the_soft_limit_to_the_hard_one(limits):
+    hard = limits[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard // 2, hard))
+
+    assert raise_nofile() == hard
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+
+
+def in_a_child(program: str) -> str:
+    """What a Python process of its own prints."""
+    return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_runs_in_batches():
+    program = "import os; from loadgen.process import run_in_batches as run; run(); print(os.sched_getscheduler(0))"
+
+    assert in_a_child(program) == str(os.SCHED_BATCH)
+
+
+def test_sets_the_name_that_ps_shows():
+    program = "from loadgen.process import set_process_name as name; name(b'me'); print(open('/proc/self/comm').read())"
+
+    assert in_a_child(program) == "me"
+
+
+def test_a_child_ends_with_its_parent():
+    program = """
+import os, signal, time
+from loadgen.process import end_with_parent
+child = os.fork()
+if not child:
+    end_with_parent(signal.SIGKILL)
+    time.sleep(60)
+print(child, flush=True)
+time.sleep(0.5)
+os._exit(0)
+"""
+    child = int(in_a_child(program))
+    while Path(f"/proc/{child}").exists():
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("code", "text"), [(0, "ended with exit code 0"), (3, "ended with exit code 3"), (-9, "was killed by SIGKILL")]
+)
+def test_how_it_ended(code, text):
+    assert how_it_ended(code) == text

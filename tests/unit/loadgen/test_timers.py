@@ -1,0 +1,104 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.timers import Wheel
+
+ticks = st.integers(1, 60)
+
+
+def wheel_of(*places: tuple[str, int]) -> Wheel:
+    wheel = Wheel()
+    for item, tick in places:
+        wheel.put(item, tick)
+    return wheel
+
+
+def test_an_item_is_due_at_its_tick_not_before_and_not_again():
+    wheel = wheel_of(("item", 3))
+
+    assert list(wheel.turn(2)) == []
+    assert list(wheel.turn(3)) == [(3, ["item"])]
+    assert list(wheel.turn(4)) == []
+
+
+def test_a_late_turn_hands_out_everything_missed_oldest_first_under_its_own_tick():
+    wheel = wheel_of(("c", 7), ("a", 2), ("b", 5), ("later", 11))
+
+    assert list(wheel.turn(10)) == [(2, ["a"]), (5, ["b"]), (7, ["c"])]
+    assert list(wheel.turn(11)) == [(11, ["later"])]
+
+
+def test_items_of_one_tick_come_in_the_order_they_were_put():
+    assert list(wheel_of(("a", 4), ("b", 4), ("c", 4)).turn(4)) == [(4, ["a", "b", "c"])]
+
+
+def test_what_is_put_at_a_tick_that_has_passed_is_due_at_the_next_turn():
+    wheel = Wheel()
+    list(wheel.turn(10))
+    wheel.put("past", 3)
+    wheel.put("present", 10)
+
+    assert list(wheel.turn(11)) == [(11, ["past", "present"])]
+
+
+def test_turning_back_hands_out_nothing_and_loses_nothing():
+    wheel = Wheel()
+    list(wheel.turn(10))
+    wheel.put("item", 12)
+
+    assert list(wheel.turn(5)) == []
+    assert wheel.now == 10
+    assert list(wheel.turn(12)) == [(12, ["item"])]
+
+
+def test_an_item_put_while_turning_is_due_in_the_same_turn_when_its_tick_is():
+    wheel = wheel_of(("first", 1))
+    seen = []
+    for tick, items in wheel.turn(10):
+        seen += [(tick, item) for item in items]
+        if tick < 10:
+            wheel.put("again", tick + 4)
+
+    assert seen == [(1, "first"), (5, "again"), (9, "again")]
+    assert list(wheel.turn(13)) == [(13, ["again"])]
+
+
+def test_turning_ends_though_every_item_asks_for_the_past():
+    wheel = wheel_of(("item", 1))
+    seen = []
+    for tick, items in wheel.turn(5):
+        seen.append(tick)
+        for item in items:
+            wheel.put(item, 0)
+
+    assert seen == [1, 2, 3, 4, 5]
+    assert len(wheel) == 1
+
+
+def test_the_length_is_what_is_still_to_come():
+    wheel = wheel_of(("a", 1), ("b", 1), ("c", 2))
+    assert len(wheel) == 3
+
+    list(wheel.turn(1))
+    assert len(wheel) == 1
+
+
+@given(st.lists(ticks, max_size=40), st.lists(ticks, max_size=6).map(sorted))
+def test_every_item_comes_out_once_and_at_its_tick(due, turns):
+    wheel = Wheel()
+    for item, tick in enumerate(due):
+        wheel.put(item, tick)
+    found = [(tick, item) for turn in [*turns, 60] for tick, items in wheel.turn(turn) for item in items]
+
+    assert found == sorted((tick, item) for item, tick in enumerate(due))
+    assert len(wheel) == 0
+
+
+def test_the_next_tick_with_something_on_it_is_known_up_to_a_limit():
+    wheel: Wheel[str] = Wheel()
+    assert wheel.next(5) == 5
+    wheel.put("a", 3)
+    assert wheel.next(5) == 3
+    assert list(wheel.turn(3)) == [(3, ["a"])]
+    wheel.put("b", 9)
+    assert (wheel.next(8), wheel.next(20)) == (8, 9)

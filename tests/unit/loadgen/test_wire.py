@@ -1,0 +1,129 @@
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+
+from loadgen import wire
+from loadgen.machine.limits import Limit
+from loadgen.plan.plan import Plan
+from loadgen.plan.reassign import Adoption, Remains
+from loadgen.plan.sessions import PythonSession
+from loadgen.plan.shares import Share
+from loadgen.stats.fanin import Second
+from loadgen.stats.tally import Held, Tally, WorkerVitals
+from loadgen.wire import from_wire, to_wire
+from tests.unit.strategies import histogram_of, seconds
+
+SHARE = Share(64, (3, 19, 35, 51))
+SECOND = Second(
+    7, Tally(launched=5, failed={"refused": 1}, lag=histogram_of([20, 3000])), Held(1, 3), cpu_s=0.5, rss=10**8
+)
+SOURCES = wire.Sources(addresses=("10.0.0.1", "fd00::1"), low=1025, high=65535, worker=1, workers=4, start=7)
+DESTINATION = wire.Destination(
+    url="wss://target.test:9505/v1/realtime?channels[]=files",
+    address="10.0.0.9",
+    port=9505,
+    name="target.test",
+    host="target.test:9505",
+    resource="/v1/realtime?channels[]=files",
+    secure=True,
+    sources=SOURCES,
+)
+ADOPTION = Adoption(Remains(SHARE, 64, 1000), at=12.5, pace=250.0)
+START = wire.Start(SHARE, after=1.5)
+MESSAGES = [
+    SOURCES,
+    DESTINATION,
+    wire.Job(
+        plan=Plan(rate=12.5),
+        share=SHARE,
+        start=1234.5678,
+        destinations=(DESTINATION,),
+        most_open=16_000,
+    ),
+    wire.Rehearsal((PythonSession(name="chat", file="chat.py", source="async def session(user): ..."),)),
+    wire.Rehearsed("chat.py:1: KeyError: 'x'", "Traceback", ("printed: hello",)),
+    wire.Report(SECOND, finished=True, notes=("a – note",), tracebacks={"error_KeyError": "…"}),
+    wire.Hello(
+        name="client1",
+        wire=wire.WIRE,
+        version="0.1.0",
+        max_connections=64_000,
+        limits=(Limit("memory", 100, "1 GB", "more of it"),),
+        machine={"cores": 2, "sysctl": {"fs.file-max": 10**18}, "swap": None},
+    ),
+    wire.Welcome(id="x1", name="client1-2", index=3, plan=Plan(ping="app", arrival="poisson")),
+    wire.Post(seconds=(SECOND, Second(8)), ready=True, finished=True, workers=(WorkerVitals(0, 1.0, 1),)),
+    wire.Post(tracebacks={"error_KeyError": "Traceback"}),
+    wire.Post(ready=True, gate=2, max_connections=7, limits=(Limit("memory", 100, "1 GB", "more of it"),)),
+    wire.Post(refusal="10.0.0.9 is not in --allow-target"),
+    START,
+    wire.Orders(8, "run", START, adoptions=(ADOPTION,), adopted=2),
+    wire.Job(Plan(), SHARE, 1.5, (DESTINATION,), 16, adoptions=(ADOPTION,), first=7, delay=2.5),
+    wire.Post(seconds=(Second(9, span=4),), adopted=3),
+    wire.Orders(acknowledged=7, do="run", start=START),
+    wire.Orders(acknowledged=9, do="run", start=START, gates=(12.5, 99.0)),
+    wire.Orders(acknowledged=-1),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_a_message_comes_back_as_it_was_sent(message):
+    assert from_wire(to_wire(message), type(message)) == message
+    assert from_wire(to_wire(message).decode(), type(message)) == message
+
+
+def test_every_message_is_among_those_tried_here():
+    messages = {
+        value
+        for value in vars(wire).values()
+        if isinstance(value, type) and issubclass(value, msgspec.Struct) and value.__module__ == wire.__name__
+    }
+
+    assert {type(message) for message in MESSAGES} == messages
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_a_message_is_one_line_of_json(message):
+    assert b"\n" not in to_wire(message)
+    json.loads(to_wire(message))
+
+
+@given(seconds)
+def test_any_second_comes_back_as_it_was_sent(second):
+    assert from_wire(to_wire(wire.Report(second)), wire.Report).second == second
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "field"),
+    [
+        (b'{"acknowledged":"7"}', wire.Orders, "$.acknowledged"),
+        (b'{"acknowledged":7,"do":"dance"}', wire.Orders, "$.do"),
+        (b'{"do":"run"}', wire.Orders, "acknowledged"),
+        (b'{"acknowledged":7,"start":{"after":1,"share":{"length":1.5}}}', wire.Orders, "$.start.share.length"),
+        (b'{"seconds":[{"number":1},{"number":"2"}]}', wire.Post, "$.seconds[1].number"),
+        (b'{"seconds":[{"number":1,"tally":{"launched":null}}]}', wire.Post, "$.seconds[0].tally.launched"),
+        (b'{"seconds":[{"number":1,"tally":{"failed":{"refused":"x"}}}]}', wire.Post, "tally.failed"),
+        (b'{"second":{"number":1,"tally":{"lag":[{"20":0.5}]}}}', wire.Report, "tally.lag"),
+        (b'{"id":"x","name":"y","index":0,"plan":{"rate":-1}}', wire.Welcome, "$.plan.rate"),
+    ],
+)
+def test_a_wrong_field_is_named(data, kind, field):
+    with pytest.raises(msgspec.DecodeError) as caught:
+        from_wire(data, kind)
+
+    assert field in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"null", b"[]", b'{"acknowledged":7', b'{"acknowledged":7}x', b"\xff", b'{"acknowledged":7,"do":"\xff"}'],
+)
+def test_what_is_no_message_is_a_decode_error(data):
+    with pytest.raises(msgspec.DecodeError):
+        from_wire(data, wire.Orders)
+
+
+def test_a_field_of_a_newer_version_is_passed_over():
+    assert from_wire(b'{"acknowledged":7,"mood":"good"}', wire.Orders) == wire.Orders(7)

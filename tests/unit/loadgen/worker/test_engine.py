@@ -1,0 +1,321 @@
+"""The engine against a real WebSocket server (the websockets library's) in the same event loop."""
+
+import asyncio
+import gc
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import monotonic
+
+import pytest
+import trustme
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.http11 import Response
+
+from loadgen.net.connection import Connection
+from loadgen.plan.phases import Phase
+from loadgen.plan.plan import Plan
+from loadgen.plan.reassign import Adoption, Remains
+from loadgen.plan.schedule import Span
+from loadgen.plan.shares import Share
+from loadgen.sessions.loop import BUILT_IN, LoopVisit
+from loadgen.sessions.scenario import LoopRole
+from loadgen.stats.recorder import Book
+from loadgen.stats.tally import Held
+from loadgen.worker.churn import Turnover
+from loadgen.worker.engine import LATE, SLUMBER, TICK, Engine
+from tests.unit.loads import Load, only
+from tests.unit.wire_ends import until
+
+SOURCE = "127.0.9.2"
+
+
+@asynccontextmanager
+async def load(plan: Plan, *, port=None, ports: range = range(22_000, 24_000), **circumstances):
+    """A plan under way against a fresh server; whatever is left is drained at the end."""
+    async with _server() as own:
+        running = Load(plan, port or own, source=SOURCE, ports=ports, **circumstances)
+        try:
+            yield running
+        finally:
+            await running.end()
+
+
+@asynccontextmanager
+async def _server(tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    async def hold(connection: ServerConnection) -> None:
+        async for _ in connection:
+            pass
+
+    async with serve(hold, "127.0.0.1", 0, compression=None, ping_interval=None, ssl=tls) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def plan(**changes) -> Plan:
+    """A small quick plan."""
+    return Plan(**{"rate": 500.0, "max": 20, "think": 0.05, "hold": 0.0} | changes)
+
+
+async def test_everything_planned_is_opened_and_the_ledger_agrees_with_what_is_held():
+    async with load(plan()) as running:
+        await until(lambda: running.tally.opened == 20)
+        assert running.ledger.breaches(running.engine.held()) == []
+        assert running.engine.held() == Held(connecting=0, open=20)
+        assert running.tally.handshake.total == running.tally.open.total == running.tally.connect.total == 20
+
+
+async def test_arrivals_wait_for_their_time():
+    async with load(plan(rate=20.0, max=10)) as running:
+        await until(lambda: running.tally.launched >= 2)
+        assert running.tally.lag.total == running.tally.launched < 10
+
+
+async def test_late_launches_go_at_once_and_are_counted():
+    """The engine starts a second after the schedule did: nothing is skipped."""
+    async with load(plan(), late=1.0) as running:
+        await until(lambda: running.tally.opened == 20)
+        assert running.tally.late == 20
+        assert running.tally.lag.summary()["p50"] >= LATE * 1000
+
+
+async def test_pings_go_out_once_a_turn_and_their_pongs_come_back():
+    async with load(plan(max=5)) as running:
+        await until(lambda: running.tally.pongs >= 20)
+        assert running.tally.ping_rtt.total == running.tally.pongs <= running.tally.pings
+
+
+async def test_loops_end_a_session_as_done():
+    async with load(plan(max=5, loops=3)) as running:
+        await until(lambda: running.engine.finished)
+        await running.settled()
+        assert running.tally.closed == {"done": 5}
+        assert running.tally.pings == 15
+
+
+async def test_a_silent_session_sends_nothing_after_its_request():
+    async with load(plan(max=3, ping="none", loops=2)) as running:
+        await until(lambda: running.engine.finished)
+        assert running.tally.pings == running.tally.pongs == 0
+        assert running.tally.closed == {"done": 3}
+
+
+async def test_a_pause_puts_off_what_is_due_and_sessions_go_on():
+    async with load(plan(rate=100.0, max=40)) as running:
+        await until(lambda: running.tally.opened >= 10)
+        began = monotonic()
+        running.engine.pause()
+        launched, pings = running.tally.launched, running.tally.pings
+        await until(lambda: running.tally.pings >= pings + 30)
+        assert running.tally.launched == launched
+        assert not running.engine.finished
+
+        running.engine.resume(monotonic() - began)
+        running.engine.resume(monotonic() - began)  # again, and a little later: the sum counts
+        await until(lambda: running.tally.opened == 40)
+        assert running.tally.late == 0
+
+
+async def test_who_comes_back_is_put_off_too():
+    keep = (Phase(duration=600.0, keep=True), Span(0, 0.0, 600.0, 0))
+    async with load(plan(loops=3), phases=(keep,)) as running:
+        await until(lambda: running.tally.relaunched >= 10)
+        running.engine.pause()
+        relaunched = running.tally.relaunched
+        await until(lambda: not running.engine.connections)
+        assert running.tally.relaunched == relaunched
+        assert not running.engine.finished
+
+        running.engine.resume(0.5)
+        await until(lambda: running.tally.relaunched >= relaunched + 10)
+
+
+async def test_a_drain_closes_everything_and_launches_nothing_more():
+    async with load(plan(rate=100.0, max=1000)) as running:
+        await until(lambda: running.tally.opened >= 10)
+        running.engine.drain(monotonic())
+        await until(lambda: running.engine.finished)
+        await running.settled()
+        ledger = running.ledger
+        assert ledger.open == ledger.connecting == 0
+        assert ledger.closed == {"drained": ledger.opened}
+        assert ledger.not_started == 1000 - ledger.launched > 0
+
+
+async def test_no_more_are_open_than_there_are_places_and_the_rest_waits():
+    async with load(plan(max=30, think=30.0), most_open=10) as running:
+        await until(lambda: running.tally.opened == 10)
+        await asyncio.sleep(0.1)
+        assert running.tally.launched == 10
+        assert running.ledger.not_started == 20
+
+
+async def test_a_free_place_is_taken_by_who_waited():
+    async with load(plan(max=30, loops=1), most_open=10) as running:
+        await until(lambda: running.engine.finished)
+        await running.settled()
+        assert running.tally.closed == {"done": 30}
+
+
+async def test_used_up_ports_are_a_reason_and_returned_ones_serve_again():
+    async with load(plan(max=30, think=30.0), ports=range(24_100, 24_110)) as running:
+        await until(lambda: running.tally.launched == 30)
+        await until(lambda: running.tally.opened == 10)
+        await until(lambda: running.tally.failed == {"no_local_port": 20})
+
+
+async def test_a_refusing_target_is_a_reason_and_ends_the_load():
+    probe = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = probe.sockets[0].getsockname()[1]
+    probe.close()
+    await probe.wait_closed()
+    async with load(plan(), port=port) as running:
+        await until(lambda: running.engine.finished)
+        assert running.tally.failed == {"refused": 20}
+        assert running.ledger.breaches(running.engine.held()) == []
+
+
+@pytest.mark.parametrize("ping", ["protocol", "app", "none"])
+async def test_every_built_in_session_holds_its_connection(ping):
+    async with load(plan(max=2, ping=ping, think=30.0)) as running:
+        await until(lambda: running.engine.held() == Held(connecting=0, open=2))
+
+
+async def test_a_stop_cuts_everything_at_once_and_still_accounts_for_it():
+    async with load(plan(rate=100.0, max=1000)) as running:
+        await until(lambda: running.tally.opened >= 10)
+        running.engine.stop(monotonic())
+        await until(lambda: running.engine.finished)
+        await running.settled()
+        assert running.ledger.breaches(running.engine.held()) == []
+        assert set(running.ledger.closed) == {"drained"}
+
+
+async def test_what_is_over_leaves_nothing_behind_although_the_collector_is_off():
+    """Workers run without the cycle collector: every end must free its objects by itself."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with load(plan(max=30, loops=1)) as running:
+            await until(lambda: running.engine.finished)
+        async with load(plan(max=30), port=1) as running:
+            await until(lambda: running.engine.finished)
+        async with _server_that_says_no() as port, load(plan(max=30), port=port) as running:
+            await until(lambda: running.engine.finished)
+            assert running.tally.failed == {"http_404": 30}
+        running = None
+        await asyncio.sleep(0.05)
+        left = [thing for thing in gc.get_objects() if type(thing) in (LoopVisit, Connection)]
+        assert left == []
+    finally:
+        gc.enable()
+
+
+@asynccontextmanager
+async def _server_that_says_no() -> AsyncIterator[int]:
+    async def refuse(_: ServerConnection, __: object) -> Response:
+        return Response(404, "Not Found", Headers())
+
+    async with serve(None, "127.0.0.1", 0, process_request=refuse) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_wss_is_opened_pinged_and_drained_and_its_ports_serve_again():
+    authority = trustme.CA()
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(server_side)
+    client_side = ssl.create_default_context()
+    authority.configure_trust(client_side)
+    five_ports = {"ports": range(24_200, 24_205), "tls": client_side}
+    async with (
+        _server(server_side) as port,
+        load(plan(max=10, loops=1), most_open=5, port=port, **five_ports) as running,
+    ):
+        await until(lambda: running.engine.finished)
+        await running.settled()
+        assert running.tally.closed == {"done": 10}
+        assert running.tally.pongs == running.tally.connect.total == 10
+
+
+async def test_a_certificate_nobody_vouches_for_is_a_tls_failure():
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(server_side)
+    own = ssl.create_default_context()
+    async with _server(server_side) as port, load(plan(max=3), port=port, tls=own) as running:
+        await until(lambda: running.engine.finished)
+        assert running.tally.failed == {"tls": 3}
+
+
+async def test_who_has_nothing_to_do_sleeps_through_whole_turns():
+    idle = Engine(100.0, 10, Book(seed=1, close_within=1.0), (), only(()), Turnover((), 1.0, 0), 30.0)
+    idle.roles = [LoopRole(idle, BUILT_IN["none"], 30.0, 1)]
+    assert idle.tick(100.0) == pytest.approx(100.0 + SLUMBER * TICK)
+    assert idle.tick(100.0 + 7 * TICK) == pytest.approx(100.0 + (7 + SLUMBER) * TICK)
+
+
+@pytest.mark.parametrize(("ping", "pings", "messages"), [("protocol", 3, 0), ("app", 3, 3), ("none", 0, 0)])
+async def test_the_built_in_sessions_take_as_many_turns_as_the_plan_says(ping, pings, messages):
+    async with load(plan(max=1, ping=ping, loops=3, think=0.02)) as running:
+        assert (await running.over()).closed == {"done": 1}
+        assert (running.tally.pings, running.tally.messages_sent) == (pings, messages)
+
+
+# What is taken up of the lost.
+
+
+async def test_who_takes_up_a_share_launches_again_who_had_been_and_the_others_for_the_first_time():
+    async with load(plan(max=20), nobody=True) as running:
+        running.engine.adopt(Adoption(Remains(Share(), 4, 10), at=0.0, pace=500.0))
+        await until(lambda: running.tally.opened == 16)
+        assert running.tally.launched == 16
+        assert running.tally.relaunched == 6
+        assert running.engine.held().coming == 0
+        assert running.ledger.breaches(running.engine.held()) == []
+
+
+async def test_what_comes_again_waits_for_its_time_and_is_told_of_until_then():
+    async with load(plan(max=20), nobody=True) as running:
+        running.engine.adopt(Adoption(Remains(Share(), 0, 20), at=3600.0, pace=500.0))
+        await asyncio.sleep(0.1)
+        assert running.engine.held() == Held(coming=20)
+        assert not running.engine.finished
+
+
+async def test_what_should_have_come_long_ago_comes_no_faster_than_asked_and_is_late():
+    async with load(plan(max=20, rate=10_000.0), late=2.0, nobody=True) as running:
+        running.engine.adopt(Adoption(Remains(Share(), 0, 0), at=2.0, pace=50.0))
+        await until(lambda: running.tally.launched >= 5)
+        assert running.tally.launched < 20
+        assert running.tally.late == running.tally.launched
+        assert running.tally.relaunched == 0
+        assert running.tally.lag.summary()["p50"] >= 1900
+
+
+async def test_what_is_taken_up_comes_beside_the_own_share():
+    async with load(plan(max=20)) as running:
+        running.engine.adopt(Adoption(Remains(Share(), 0, 20), at=0.0, pace=500.0))
+        await until(lambda: running.tally.opened == 40)
+        assert running.tally.relaunched == 20
+
+
+async def test_a_drain_launches_nothing_of_what_was_taken_up():
+    async with load(plan(max=20), nobody=True) as running:
+        running.engine.adopt(Adoption(Remains(Share(), 0, 10), at=3600.0, pace=500.0))
+        running.engine.drain(monotonic())
+        running.engine.adopt(Adoption(Remains(Share(), 0, 10), at=0.0, pace=500.0))
+        await until(lambda: running.engine.finished)
+        assert running.tally.launched == 0
+
+
+async def test_a_pause_puts_off_what_was_taken_up_as_well():
+    async with load(plan(max=20), nobody=True) as running:
+        running.engine.pause()
+        running.engine.adopt(Adoption(Remains(Share(), 0, 10), at=0.0, pace=10_000.0))
+        await asyncio.sleep(0.1)
+        assert running.tally.launched == 0
+        running.engine.resume(3600.0)
+        await asyncio.sleep(0.1)
+        assert (running.tally.launched, running.engine.held().coming) == (0, 10)
+        running.engine.resume(0.0)
+        await until(lambda: running.tally.opened == 20)
+        assert running.tally.relaunched == 10

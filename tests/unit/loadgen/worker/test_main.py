@@ -1,0 +1,34 @@
+from loadgen.worker.main import MOST, Printed
+
+
+def test_lines_come_out_once_and_whole():
+    printed = Printed()
+    print("one", 1, file=printed)
+    print("two\n\nthree", end="", file=printed)
+
+    assert printed.take() == ("printed: one 1", "printed: two")
+    print(" ends here", file=printed, flush=True)
+    assert printed.take() == ("printed: three ends here",)
+    assert printed.take() == ()
+
+
+def test_what_is_too_much_is_told():
+    printed = Printed()
+    for number in range(10_000):
+        print(number, "x" * 1000, file=printed)
+
+    *lines, last = printed.take()
+    assert len(lines) == MOST
+    assert max(map(len, lines)) < 600
+    assert last == "printed 100 lines; what it prints from now on is dropped"
+    print("more", file=printed)
+    assert printed.take() == ()
+
+
+def test_a_line_without_end_takes_no_memory():
+    printed = Printed()
+    for _ in range(1000):
+        printed.write("x" * 1000)
+
+    printed.write("\n")
+    assert len(printed.take()[0]) < 600

@@ -15,17 +15,17 @@ import msgspec
 
 from coordinator.display import display_on
 from coordinator.http.server import Server
-from coordinator.local import MOST_CONNECTIONS, Household, Team, names_of
+from coordinator.local import MAX_CONNECTIONS, LocalAgents, LocalProcesses, names_of
 from coordinator.preflight import Certificate, check_embedded, check_listen, check_target
 from coordinator.report.expect import Expectation
 from coordinator.report.html import html_report
 from coordinator.report.summary import EXIT_CODES, summary_of
 from coordinator.report.text import text_report
 from coordinator.run.agents import LOST_AFTER
-from coordinator.run.notices import News
+from coordinator.run.notices import Notice
 from coordinator.run.run import OnLoss, Run
 from coordinator.run.timeline import Entry
-from coordinator.scrape import Reading, Watch, Watched
+from coordinator.scrape import Scrape, Scraper, Watched
 from coordinator.storage.journal import Head, Journal, read_head, replay
 from coordinator.storage.rundir import RunDir, read_run
 from coordinator.tsung.log import TsungLog
@@ -44,7 +44,7 @@ FAREWELL = 2.0
 """Seconds that the port stays open at the end for agents that were not told to leave yet."""
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the operator asked for, besides the plan itself."""
 
     plan: Plan
@@ -77,7 +77,7 @@ def check_shares(plan: Plan, agents: int) -> None:
         )
 
 
-async def conduct(settings: Settings) -> int:
+async def conduct(settings: RunSettings) -> int:
     """Runs to the end; returns the exit code. Mistakes of the operator raise OperatorError."""
     check_shares(settings.plan, settings.agents)
     targets = [check_target(url) for url in settings.plan.urls]
@@ -90,8 +90,8 @@ async def conduct(settings: Settings) -> int:
     key, ahead = (head.key, head.ahead()) if head else (token_hex(4), 0.0)
     run = Run(settings.plan, settings.agents, key=key, on_loss=settings.on_loss)
     server = Server(run, lambda: monotonic() + ahead, token, public=settings.public_view, out=settings.out)
-    household = Household()
-    conductor = Conductor(settings, run, server, household, ahead)
+    local_processes = LocalProcesses()
+    conductor = Controller(settings, run, server, local_processes, ahead)
     if settings.resume and head:
         conductor.reopen(settings.resume, head)
     listen = await server.start(settings.listen, certificate.context if certificate else None)
@@ -103,22 +103,22 @@ async def conduct(settings: Settings) -> int:
             if head is None:
                 conductor.begin(key, listen)
             fingerprint = certificate.fingerprint if certificate else ""
-            team = Team(settings.local, settings.plan, targets, listen, settings.token_file, fingerprint)
-            return await conductor.conduct(team)
+            local_agents = LocalAgents(settings.local, settings.plan, targets, listen, settings.token_file, fingerprint)
+            return await conductor.conduct(local_agents)
     finally:
-        await household.end()
+        await local_processes.end()
         await server.stop()
 
 
 @contextmanager
 def _signals(run: Run, ahead: float) -> Iterator[None]:
     """The first Ctrl-C, SIGTERM or end of the terminal drains, the second stops, a third waits for nobody."""
-    loop, heard = asyncio.get_running_loop(), 0
+    loop, recorded = asyncio.get_running_loop(), 0
 
     def hear() -> None:
-        nonlocal heard
-        heard += 1
-        (run.drain if heard == 1 else run.stop)(monotonic() + ahead)
+        nonlocal recorded
+        recorded += 1
+        (run.drain if recorded == 1 else run.stop)(monotonic() + ahead)
 
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup's
@@ -132,17 +132,19 @@ def _signals(run: Run, ahead: float) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-class Conductor:
+class Controller:
     """Lets time pass for a run, and carries what comes of it to the files, the port and the terminal."""
 
     _folder: RunDir
     _journal: Journal
 
-    def __init__(self, settings: Settings, run: Run, server: Server, household: Household, ahead: float) -> None:
+    def __init__(
+        self, settings: RunSettings, run: Run, server: Server, local_processes: LocalProcesses, ahead: float
+    ) -> None:
         self._settings = settings
         self._run = run
         self._server = server
-        self._household = household
+        self._local_processes = local_processes
         self._ahead = ahead
         """How far the clock of the run is ahead of this machine's."""
         self._early: list[tuple[str, tuple[Any, ...]]] = []
@@ -183,7 +185,7 @@ class Conductor:
         for entry in replay(path, self._run):
             self._write(entry, self._now())
             await asyncio.sleep(0)  # the agents are told meanwhile that their coordinator lives
-        self._run.take_news()  # it was told
+        self._run.take_notices()  # it was told
         self._run.record = self._journal.record
         for name in head.local:
             self._run.bury(name, "it ended with its coordinator")
@@ -192,13 +194,13 @@ class Conductor:
     def _now(self) -> float:
         return monotonic() + self._ahead
 
-    async def conduct(self, team: Team) -> int:
+    async def conduct(self, local_agents: LocalAgents) -> int:
         """Starts what is local, gathers, drives the run to its end and reports; returns the exit code."""
         try:
-            await self._start(team)
-            self._display.say(f"agents join at {team.url(team.coordinator)}; {self._targets()}")
-            if team.fingerprint:
-                self._display.say(f"they trust it by --tls-fingerprint {team.fingerprint}")
+            await self._start(local_agents)
+            self._display.say(f"agents join at {local_agents.url(local_agents.coordinator)}; {self._targets()}")
+            if local_agents.fingerprint:
+                self._display.say(f"they trust it by --tls-fingerprint {local_agents.fingerprint}")
             watching = asyncio.create_task(self._watch().run())
             try:
                 await self._drive()
@@ -224,16 +226,16 @@ class Conductor:
     def _most_open(self) -> int:
         """What the embedded target has to hold; who comes back may be there before the server knows it has left."""
         plan = self._settings.plan
-        return MOST_CONNECTIONS if plan.phases or plan.sessions else plan.total
+        return MAX_CONNECTIONS if plan.phases or plan.sessions else plan.total
 
-    async def _start(self, team: Team) -> None:
+    async def _start(self, local_agents: LocalAgents) -> None:
         secrets = {"--token-file": self._settings.token_file, "--tls-key": self._settings.tls_key}
         for exposed in filter(None, map(exposure, secrets, secrets.values())):
             self._warn(exposed)
         if self._settings.with_target:
             log = self._folder.path / "agents" / "target.log"
-            await self._household.start_target(team.targets[0], self._most_open(), log)
-        await self._household.start_agents(team, self._folder.log_of)
+            await self._local_processes.start_target(local_agents.targets[0], self._most_open(), log)
+        await self._local_processes.start_agents(local_agents, self._folder.log_of)
 
     async def _drive(self) -> None:
         begun = self._now()
@@ -252,10 +254,10 @@ class Conductor:
         local = self._settings.local >= self._settings.agents == len(members)
         return local and all(one.ready or one.refusal for one in members) and any(one.refusal for one in members)
 
-    def _watch(self) -> Watch:
-        return Watch(self._settings.watch, lambda: monotonic() - self._run.start, self._take, self._warn)
+    def _watch(self) -> Scraper:
+        return Scraper(self._settings.watch, lambda: monotonic() - self._run.start, self._take, self._warn)
 
-    def _take(self, reading: Reading) -> None:
+    def _take(self, reading: Scrape) -> None:
         self._folder.write_reading(reading)
         self._server.live.watched(reading)
 
@@ -265,7 +267,7 @@ class Conductor:
         for entry in self._run.tick(now):
             self._write(entry, now)
             self._display.second(entry.row)
-        for news in self._run.take_news():
+        for news in self._run.take_notices():
             self._tell(news)
             self._server.live.tell(news, now)
         self._server.look(now)
@@ -282,7 +284,7 @@ class Conductor:
         if form == "none":
             return
         if self._tsung_log is None:
-            scripted = any(isinstance(one, Script) for one in self._settings.plan.behaviours)
+            scripted = any(isinstance(one, Script) for one in self._settings.plan.session_specs)
             self._tsung_log = TsungLog(form, time() - (now - self._run.start), scripted=scripted)
         self._folder.write_tsung(self._tsung_log.add(entry))
 
@@ -302,12 +304,12 @@ class Conductor:
     def _summary(self, now: float) -> dict[str, Any]:
         return summary_of(self._run, self._settings.expectations, now)
 
-    def _tell(self, news: News) -> None:
+    def _tell(self, news: Notice) -> None:
         if news.reason:
             self._folder.write_traceback(news.reason, news.text)
         elif not news.agent:
             self._warn(news.text)
-        elif news.agent not in {child.name for child in self._household.agents}:
+        elif news.agent not in {child.name for child in self._local_processes.agents}:
             self._folder.write_note(news.agent, news.text)
 
     @staticmethod
@@ -316,13 +318,13 @@ class Conductor:
 
     def _mind_children(self, now: float) -> None:
         """A local agent that died will never speak again: there is no point in waiting for it."""
-        for child in self._household.agents:
+        for child in self._local_processes.agents:
             if child.gone and self._run.state == "gathering":
                 self._run.fail(FleetError(f"local agent {child.name} {child.last_words()}"), now)
             elif child.gone and child.name not in self._buried:
                 self._buried.add(child.name)
                 self._run.bury(child.name, child.last_words())
-        target = self._household.target
+        target = self._local_processes.target
         if target is not None and target.gone and target.name not in self._buried:
             self._buried.add(target.name)
             self._warn(f"the embedded target {target.last_words()}")
@@ -336,7 +338,7 @@ class Conductor:
             await asyncio.sleep(TICK / 4)
             now = self._now()
         if self._run.failure is None and not self._run.by_hand:
-            await self._household.leave()
+            await self._local_processes.leave()
         self._folder.write_run(self._run)
         self._folder.write_summary(self._summary(now))
         if self._tsung_log is not None:

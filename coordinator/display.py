@@ -138,7 +138,7 @@ def _screen(run: Run, now: float) -> Group:
         return Group(Text(_waiting(run, now) if run.state == "gathering" else "starting"))
     last = run.timeline.last
     ledger = last.fleet.ledger
-    whole = f" of {seconds(run.course.drain_after)}" if run.course.drain_after < inf else ""
+    whole = f" of {seconds(run.progress.drain_after)}" if run.progress.drain_after < inf else ""
     phase, targets = run.phase(now), and_more([target.url for target in run.plan.servers])
     head = Text.assemble((phase or run.state, "bold"), f"  {seconds(run.age(now))}{whole}  {targets}")
     bar = Table.grid(padding=(0, 1))
@@ -153,7 +153,7 @@ def _facts(run: Run, row: Row, now: float) -> Table:
     ledger, rates = row.fleet.ledger, row.fleet.rates
     table = Table.grid(padding=(0, 2))
     table.add_row(
-        "arrivals", f"{count(rates['launched'])}/s achieved, {run.course.rate_asked(run.age(now)):,.6g}/s asked"
+        "arrivals", f"{count(rates['launched'])}/s achieved, {run.progress.rate_asked(run.age(now)):,.6g}/s asked"
     )
     table.add_row("connecting", count(ledger.connecting))
     table.add_row("failed", Text(f"{count(sum(ledger.failed.values()))}  {reasons(ledger.failed)}"))

@@ -7,7 +7,7 @@ from math import inf
 
 import msgspec
 
-from coordinator.app import Settings, check_shares
+from coordinator.app import RunSettings, check_shares
 from coordinator.local import names_of
 from coordinator.preflight import check_target
 from coordinator.run.run import nothing_for
@@ -33,8 +33,8 @@ def outline(plan: Plan) -> Iterator[str]:
 
 def parts_of_sessions(plan: Plan) -> dict[str, float]:
     """The part of all users that each session may expect, by name; phases may have mixes of their own."""
-    parts = dict.fromkeys((behaviour.name for behaviour in plan.behaviours), 0.0)
-    usual = {behaviour.name: behaviour.weight for behaviour in plan.behaviours}
+    parts = dict.fromkeys((spec.name for spec in plan.session_specs), 0.0)
+    usual = {spec.name: spec.weight for spec in plan.session_specs}
     mixes = [phase.sessions or usual for phase in plan.phases] or [usual]
     for mix, span in zip(mixes, plan.schedule.spans, strict=True):
         for name, weight in mix.items():
@@ -97,11 +97,11 @@ def _drained(plan: Plan) -> str:
     return "over with the last session" if plan.hold == "sessions" else f"drained {seconds(plan.hold)} later"
 
 
-TUNE_WITHIN = 60.0
+TUNE_TIMEOUT = 60.0
 """Seconds that `loadgen-tune check` may take."""
 
 
-def dry_run(settings: Settings) -> str:
+def dry_run(settings: RunSettings) -> str:
     """The text of `--dry-run`; raises OperatorError as a run would."""
     plan = settings.plan
     check_shares(plan, settings.agents)
@@ -139,7 +139,7 @@ def _names(plan: Plan, agents: int, local: int) -> list[str]:
     return known + [f"agent {number}" for number in range(len(known) + 1, agents + 1)]
 
 
-class Finding(msgspec.Struct):
+class PreflightResult(msgspec.Struct):
     """What is read of the JSON that `loadgen-tune check` prints."""
 
     holds: int
@@ -151,10 +151,10 @@ def _preflight(share: int) -> str:
     """This machine's verdict on the largest share of a local agent."""
     command = [sys.executable, "-m", "loadgen.cli.tune", "check", "--json", "--connections", str(share)]
     try:
-        checked = subprocess.run(command, capture_output=True, timeout=TUNE_WITHIN, check=False)  # noqa: S603 -- ours
-        finding = msgspec.json.decode(checked.stdout, type=Finding)
+        checked = subprocess.run(command, capture_output=True, timeout=TUNE_TIMEOUT, check=False)  # noqa: S603 -- ours
+        finding = msgspec.json.decode(checked.stdout, type=PreflightResult)
     except subprocess.TimeoutExpired:
-        return f"preflight: loadgen-tune check did not answer within {TUNE_WITHIN:.0f} s"
+        return f"preflight: loadgen-tune check did not answer within {TUNE_TIMEOUT:.0f} s"
     except msgspec.DecodeError:
         return f"preflight: loadgen-tune check failed: {one_line(checked.stderr.decode(errors='replace'))}"
     first = first_to_give_out(finding.limits)
@@ -162,5 +162,5 @@ def _preflight(share: int) -> str:
     verdict = "holds" if finding.ok else f"gives out at {count(finding.holds)} of"
     return (
         f"preflight: this machine {verdict} a local agent's share of {count(share)};"
-        f" {first.resource} gives out first ({first.detail}); {first.mend}"
+        f" {first.resource} gives out first ({first.detail}); {first.fix}"
     )

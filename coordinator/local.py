@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from coordinator.preflight import Target
+from coordinator.preflight import TargetAddress
 from coordinator.text import one_line
 from loadgen.errors import OperatorError
 from loadgen.plan.plan import Plan
@@ -23,13 +23,13 @@ AGENT_HOLDS = 64_000
 """An agent's own default of --max-connections."""
 SPARE_DESCRIPTORS = 64
 """What a worker needs besides its connections."""
-MOST_CONNECTIONS = 1_000_000
+MAX_CONNECTIONS = 1_000_000
 """The limit of the embedded target, as of the reference run's server."""
-LISTENS_WITHIN = 30.0
+LISTENS_TIMEOUT = 30.0
 """Seconds that the embedded target has to come up."""
-LEAVES_WITHIN = 10.0
+LEAVES_TIMEOUT = 10.0
 """Seconds that a process has to end by itself."""
-ENDS_WITHIN = 5.0
+ENDS_TIMEOUT = 5.0
 """Seconds that it has after SIGTERM; then it is killed."""
 
 
@@ -38,12 +38,12 @@ def names_of(count: int) -> tuple[str, ...]:
     return tuple(f"local-{number}" for number in range(1, count + 1))
 
 
-class Team(msgspec.Struct, frozen=True):
+class LocalAgents(msgspec.Struct, frozen=True):
     """The local agents that are wanted: all in all, each one's options follow from its number."""
 
     count: int
     plan: Plan
-    targets: Sequence[Target]
+    targets: Sequence[TargetAddress]
     """The first one is what may be embedded."""
     coordinator: Endpoint
     token_file: Path | None = None
@@ -122,7 +122,7 @@ class Child:
         if self.gone:
             return
         self._signal(signal.SIGTERM)
-        if not await self.wait(ENDS_WITHIN):
+        if not await self.wait(ENDS_TIMEOUT):
             self._signal(signal.SIGKILL)
             await self.process.wait()
 
@@ -132,7 +132,7 @@ class Child:
             self.process.send_signal(number)
 
 
-class Household:
+class LocalProcesses:
     """All processes that this coordinator started; `end` leaves none behind."""
 
     def __init__(self) -> None:
@@ -140,21 +140,21 @@ class Household:
         self.target: Child | None = None
         self._pump: asyncio.Task[None] | None = None
 
-    async def start_target(self, target: Target, most: int, log: Path) -> None:
+    async def start_target(self, target: TargetAddress, most: int, log: Path) -> None:
         """Starts the embedded target and waits until it listens; raises OperatorError with its own line if not."""
         endpoint = Endpoint(target.host, target.port)
-        limit = str(min(most, MOST_CONNECTIONS))
+        limit = str(min(most, MAX_CONNECTIONS))
         options = ["--listen", str(endpoint), "--mode", "appwrite", "--limit", limit]
         self.target = await _start("target", [sys.executable, "-m", "loadgen.cli.target", *options], log, stdout=PIPE)
         listening = asyncio.create_task(self._listening(self.target))
         try:
-            heard = await asyncio.wait_for(listening, LISTENS_WITHIN)
+            recorded = await asyncio.wait_for(listening, LISTENS_TIMEOUT)
         except TimeoutError:
             raise OperatorError(f"the embedded target did not listen on {endpoint} in time; see {log}") from None
-        if not heard:
-            await self.target.wait(ENDS_WITHIN)
+        if not recorded:
+            await self.target.wait(ENDS_TIMEOUT)
             raise OperatorError(f"the embedded target did not start: {self.target.last_words()}")
-        self._pump = asyncio.create_task(_drink(self.target))
+        self._pump = asyncio.create_task(_discard_output(self.target))
 
     @staticmethod
     async def _listening(target: Child) -> bool:
@@ -164,14 +164,14 @@ class Household:
                 return True
         return False
 
-    async def start_agents(self, team: Team, log_of: Callable[[str], Path]) -> None:
+    async def start_agents(self, local_agents: LocalAgents, log_of: Callable[[str], Path]) -> None:
         """Starts the local agents."""
-        for number, name in enumerate(names_of(team.count), 1):
-            self.agents.append(await _start(name, team.arguments(number), log_of(name)))
+        for number, name in enumerate(names_of(local_agents.count), 1):
+            self.agents.append(await _start(name, local_agents.arguments(number), log_of(name)))
 
     async def leave(self) -> None:
         """Waits, within a bound, for the agents to leave by themselves."""
-        await asyncio.gather(*(child.wait(LEAVES_WITHIN) for child in self.agents))
+        await asyncio.gather(*(child.wait(LEAVES_TIMEOUT) for child in self.agents))
 
     async def end(self) -> None:
         """Ends the agents, then the target they load."""
@@ -201,7 +201,7 @@ def _end_with_coordinator() -> None:
     end_with_parent(signal.SIGTERM)
 
 
-async def _drink(child: Child) -> None:
+async def _discard_output(child: Child) -> None:
     # A full pipe would stop the target.
     assert child.process.stdout is not None
     async for _ in child.process.stdout:

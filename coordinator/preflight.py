@@ -68,7 +68,7 @@ def _context(certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
-class Target(msgspec.Struct, frozen=True):
+class TargetAddress(msgspec.Struct, frozen=True):
     """Where the target is."""
 
     host: str
@@ -83,13 +83,13 @@ class Target(msgspec.Struct, frozen=True):
         return ipaddress.ip_address(self.address.partition("%")[0]).is_loopback
 
 
-def check_target(url: str) -> Target:
+def check_target(url: str) -> TargetAddress:
     """The place that a ws:// or wss:// URL names; raises PlanError when it names none, or its host doesn't resolve."""
     target = TargetUrl.parse(url)
-    return Target(target.host, target.port, target.secure, target.resolve())
+    return TargetAddress(target.host, target.port, target.secure, target.resolve())
 
 
-def check_embedded(targets: Sequence[Target]) -> None:
+def check_embedded(targets: Sequence[TargetAddress]) -> None:
     """Raises PlanError when the embedded target can't stand in for these."""
     target = targets[0]
     if len({(one.address, one.port) for one in targets}) > 1:

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 IDLE = ("idle", "iowait")
 
 
-class Reading(msgspec.Struct, omit_defaults=True):
+class Scrape(msgspec.Struct, omit_defaults=True):
     """One scrape of a watched server; None is what its exporter does not tell."""
 
     second: int
@@ -28,7 +28,7 @@ class Reading(msgspec.Struct, omit_defaults=True):
     """TCP sockets in use."""
 
 
-def reading_of(name: str, second: int, text: str) -> Reading:
+def scrape_of(name: str, second: int, text: str) -> Scrape:
     """What a scrape says: of the machine (node_exporter's names), else of the process; ValueError when it is none."""
     found: dict[str, float] = {}
     for family in text_string_to_metric_families(text):
@@ -37,7 +37,7 @@ def reading_of(name: str, second: int, text: str) -> Reading:
                 found[sample.name] = found.get(sample.name, 0.0) + sample.value
     total, available = found.get("node_memory_MemTotal_bytes"), found.get("node_memory_MemAvailable_bytes")
     used = total - available if total is not None and available is not None else None
-    return Reading(
+    return Scrape(
         second,
         name,
         found.get("node_cpu_seconds_total", found.get("process_cpu_seconds_total")),
@@ -50,7 +50,7 @@ def reading_of(name: str, second: int, text: str) -> Reading:
 EVERY = 1.0
 WITHIN = 2.0
 """Seconds that an exporter may take."""
-MOST_BYTES = 8 << 20
+MAX_BYTES = 8 << 20
 
 
 class Watched(NamedTuple):
@@ -60,11 +60,11 @@ class Watched(NamedTuple):
     url: str
 
 
-class Watch:
+class Scraper:
     """All scrapes of a run. `age` tells how old it is, below 0 before it starts; `tell` takes each reading."""
 
     def __init__(
-        self, watched: Sequence[Watched], age: Callable[[], float], tell: Callable[[Reading], None],
+        self, watched: Sequence[Watched], age: Callable[[], float], tell: Callable[[Scrape], None],
         warn: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._watched = watched
@@ -85,7 +85,7 @@ class Watch:
             if second > last:
                 last = second
                 try:
-                    self._tell(reading_of(one.name, second, await _scrape(http, one.url)))
+                    self._tell(scrape_of(one.name, second, await _scrape(http, one.url)))
                     complained = False
                 except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                     if not complained:
@@ -96,5 +96,5 @@ class Watch:
 
 async def _scrape(http: aiohttp.ClientSession, url: str) -> str:
     async with http.get(url, raise_for_status=True) as reply:
-        body = await reply.content.read(MOST_BYTES)
+        body = await reply.content.read(MAX_BYTES)
         return body.decode()

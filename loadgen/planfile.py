@@ -17,7 +17,7 @@ from loadgen.net.tls import context_of
 from loadgen.net.url import TargetUrl
 from loadgen.plan.plan import INSTEAD, Plan
 from loadgen.plan.script import Step
-from loadgen.plan.script_check import Unsound, check
+from loadgen.plan.script_check import ScriptError, check
 from loadgen.plan.session_file import embedded
 from loadgen.plan.sessions import PythonSession, Script, urls_of
 from loadgen.values import seconds_of
@@ -215,7 +215,7 @@ def _check(plan: Plan) -> None:
 def _check_script(script: Script, files: dict[str, str], at: str) -> None:
     try:
         check(script.steps, files)
-    except Unsound as error:
+    except ScriptError as error:
         place = _place(script.steps, error.step, at) if error.step is not None else at
         raise PlanError(f"{error} - at `$.{place}`") from error
 

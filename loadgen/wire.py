@@ -11,20 +11,20 @@ import msgspec
 
 from loadgen.machine.limits import Limit
 from loadgen.plan.plan import Plan
-from loadgen.plan.reassign import Adoption
+from loadgen.plan.reassign import Reassignment
 from loadgen.plan.sessions import PythonSession
 from loadgen.plan.shares import Share
 from loadgen.stats.fanin import Second
-from loadgen.stats.histogram import MOST
+from loadgen.stats.histogram import MAX
 from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
 
 WIRE = 3
 """The version of these messages; a coordinator and an agent of different ones do not work together."""
 
-MOST_AHEAD = 3600.0
+MAX_AHEAD = 3600.0
 """Seconds that a start may be ahead."""
 
-Capacity = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+Capacity = Annotated[int, msgspec.Meta(ge=0, le=MAX)]
 Message = TypeVar("Message")
 
 
@@ -90,7 +90,7 @@ class Job(msgspec.Struct, tag=True):
     """How many connections this worker may hold at once; numbers that are due wait for a place."""
     agent: str = ""
     """The name that its agent goes by."""
-    adoptions: tuple[Adoption, ...] = ()
+    reassignments: tuple[Reassignment, ...] = ()
     """What it takes up of the lost."""
     first: int = 0
     """The first second that it reports."""
@@ -132,10 +132,10 @@ class Welcome(msgspec.Struct):
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
-    index: Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+    index: Annotated[int, msgspec.Meta(ge=0, le=MAX)]
     """How many agents joined before it."""
     plan: Plan
-    agents: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 1
+    agents: Annotated[int, msgspec.Meta(ge=1, le=MAX)] = 1
     """How many agents are awaited."""
 
 
@@ -156,7 +156,7 @@ class Post(msgspec.Struct):
     """All its workers that live wait at this gate, or at a later one; 0: they do not."""
     workers: Annotated[tuple[WorkerVitals, ...], msgspec.Meta(max_length=10_000)] = ()
     agent_cpu_s: CpuSeconds = 0.0
-    adopted: Count = 0
+    reassigned: Count = 0
     """How many adoptions its workers have, and these seconds tell of."""
     notes: tuple[str, ...] = ()
     abort: str = ""
@@ -169,7 +169,7 @@ class Start(msgspec.Struct):
     """The order to start: a share of the plan, so many seconds from now."""
 
     share: Share
-    after: Annotated[float, msgspec.Meta(ge=-1e9, le=MOST_AHEAD)]
+    after: Annotated[float, msgspec.Meta(ge=-1e9, le=MAX_AHEAD)]
     first: Count = 0
     """The first second that it reports."""
     again: Annotated[float, msgspec.Meta(ge=0)] = 0.0
@@ -197,9 +197,9 @@ class Orders(msgspec.Struct):
     """The meetings that are over, by how many users they waited for; repeated too."""
     delay: float = 0.0
     """Seconds by which pauses have put off what is still to come; repeated too."""
-    adoptions: tuple[Adoption, ...] = ()
+    reassignments: tuple[Reassignment, ...] = ()
     """What it takes up of the lost; repeated until it says by their number that it has them."""
-    adopted: int = 0
+    reassigned: int = 0
     """How many came before those."""
 
 

@@ -6,11 +6,11 @@ from typing import Any, get_args
 import click
 import uvloop
 
-from coordinator.app import Settings, conduct
+from coordinator.app import RunSettings, conduct
 from coordinator.cli.plans import from_tsung, is_given, planned
 from coordinator.dryrun import dry_run
 from coordinator.report.expect import parse
-from coordinator.run.agents import MOST_AGENTS
+from coordinator.run.agents import MAX_AGENTS
 from coordinator.run.run import OnLoss
 from coordinator.scrape import Watched
 from coordinator.storage.journal import read_head
@@ -58,9 +58,9 @@ WATCHED = WatchedType()
     "--ping", type=click.Choice(["protocol", "app", "none"]), default="protocol",
     help="A PING frame, the text {\"type\":\"ping\"}, or silence.",
 )  # fmt: skip
-@click.option("--agents", type=click.IntRange(1, MOST_AGENTS), metavar="N", help="Start once N agents have joined.",
+@click.option("--agents", type=click.IntRange(1, MAX_AGENTS), metavar="N", help="Start once N agents have joined.",
               show_default="the --local ones, the plan's clients, or 16")  # fmt: skip
-@click.option("--local", type=click.IntRange(1, MOST_AGENTS), metavar="N", help="Also start N agents on this machine.")
+@click.option("--local", type=click.IntRange(1, MAX_AGENTS), metavar="N", help="Also start N agents on this machine.")
 @click.option("--with-target", is_flag=True, help="Also start the embedded target on the TARGET's port.")
 @click.option("--wait", type=DURATION, default="60", help="How long to wait for the agents.")
 @click.option("--listen", type=ENDPOINT, default="127.0.0.1:8091", help="Where agents join: JSON, metrics, one port.")
@@ -101,7 +101,7 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
     if options["write_plan"] is not None:
         _write_plan(options["write_plan"], plan)
         return 0
-    settings = Settings(
+    settings = RunSettings(
         plan=plan,
         agents=options["agents"] or options["local"] or len(plan.clients) or 16,
         local=options["local"] or 0,
@@ -125,7 +125,7 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
     return uvloop.run(conduct(settings))
 
 
-def _resumed(ctx: click.Context, options: dict[str, Any]) -> Settings:
+def _resumed(ctx: click.Context, options: dict[str, Any]) -> RunSettings:
     """The settings of the run in a directory; raises PlanError for an option that would say nothing."""
     path = options["resume"]
     for name in options.keys() - BESIDE_RESUME:
@@ -133,7 +133,7 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> Settings:
             option = "TARGET" if name == "target" else f"--{name.replace('_', '-')}"
             raise PlanError(f"--resume {path} goes on with what was asked for then; leave {option} out")
     head = read_head(path)
-    return Settings(
+    return RunSettings(
         plan=head.plan,
         agents=head.wanted,
         wait=options["wait"],

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from coordinator.report.compare import TOLERANCE, Limit, limits_of, regressions
+from coordinator.report.compare import TOLERANCE, RegressionLimit, limits_of, regressions
 from coordinator.report.export import comparison_report, csv_report, markdown_report
 from coordinator.report.html import html_report
 from coordinator.report.text import text_report
@@ -55,7 +55,7 @@ def report(
         return _fail(records, limits)
 
 
-def _fail(records: list[RunRecord], limits: list[Limit]) -> int:
+def _fail(records: list[RunRecord], limits: list[RegressionLimit]) -> int:
     """Says what got worse than a limit allows; the exit code."""
     broken = [
         f"{other.name}: {what}"

@@ -26,7 +26,7 @@ OPEN_TO_ALL = ("/healthz", "/metrics", "/v1/sd", "/favicon.ico")
 """What a monitor asks for, which is not to have the token; it tells counts, and where the agents tell theirs."""
 
 
-class Gate:
+class Authorizer:
     """Who may ask for what. `public` lets everybody view."""
 
     def __init__(self, token: Token | None, *, public: bool = False) -> None:
@@ -92,7 +92,7 @@ def _is_address(host: str) -> bool:
 class Controls:
     """The paths that change a run. `said` is called with each word that was obeyed."""
 
-    def __init__(self, run: Run, clock: Callable[[], float], gate: Gate, said: Callable[[str], None]) -> None:
+    def __init__(self, run: Run, clock: Callable[[], float], gate: Authorizer, said: Callable[[str], None]) -> None:
         self._run = run
         self._clock = clock
         self._gate = gate

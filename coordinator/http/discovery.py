@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Any
 
-from coordinator.run.agents import Member
+from coordinator.run.agents import AgentState
 from loadgen.values import Endpoint
 
 
@@ -27,7 +27,7 @@ def reachable(metrics: str, peer: str) -> str:
     return "" if listens.is_loopback and not joined.is_loopback else metrics
 
 
-def scraped(members: Iterable[Member]) -> list[dict[str, Any]]:
+def scraped(members: Iterable[AgentState]) -> list[dict[str, Any]]:
     """The agents that can be scraped, also those that were lost since: an entry each, the last for an address."""
     found = {member.hello.metrics: member for member in members if member.hello.metrics}
     return [

@@ -9,10 +9,10 @@ import msgspec
 from coordinator.http.sse import Feed
 from coordinator.report.blame import culprit
 from coordinator.report.samples import AGENT_SERIES, STATISTICS, Sampler, bars, values_of, verified_within
-from coordinator.run.notices import News
+from coordinator.run.notices import Notice
 from coordinator.run.run import Run
 from coordinator.run.timeline import Row
-from coordinator.scrape import Reading
+from coordinator.scrape import Scrape
 from loadgen.version import VERSION
 
 Level = Literal["info", "good", "warning", "bad"]
@@ -32,7 +32,7 @@ OF_STATE: dict[str, str] = {
 }
 
 
-class Happening(msgspec.Struct):
+class LogEvent(msgspec.Struct):
     """One line of the log of events."""
 
     at: float
@@ -42,7 +42,7 @@ class Happening(msgspec.Struct):
     agent: str = ""
 
 
-class Chronicle:
+class EventLog:
     """Notices what changed since it last looked at a run."""
 
     def __init__(self) -> None:
@@ -50,29 +50,29 @@ class Chronicle:
         self._paused = False
         self._statuses: dict[str, str] = {}
 
-    def look(self, run: Run, now: float) -> Iterator[Happening]:
+    def look(self, run: Run, now: float) -> Iterator[LogEvent]:
         """What is new in the run as it stands."""
         at = round(run.age(now), 1)
         for member in run.members.values():
             if self._statuses.get(member.name) != member.status:
                 self._statuses[member.name] = member.status
                 level, text = OF_STATUS[member.status]
-                yield Happening(at, level, f"{member.name} {text}", member.name)
+                yield LogEvent(at, level, f"{member.name} {text}", member.name)
         if self._paused != run.paused:
             self._paused = run.paused
-            yield Happening(at, "warning", "arrivals are paused" if run.paused else "arrivals go on")
+            yield LogEvent(at, "warning", "arrivals are paused" if run.paused else "arrivals go on")
         phase = run.phase(now)
         if run.plan.phases and phase and self._phase != phase:
             self._phase = phase
-            yield Happening(at, "info", f"phase: {phase}")
+            yield LogEvent(at, "info", f"phase: {phase}")
         if self._state != run.state:
             self._state = run.state
-            yield Happening(at, "info", OF_STATE[run.state])
+            yield LogEvent(at, "info", OF_STATE[run.state])
 
     @staticmethod
-    def note(run: Run, news: News, now: float) -> Happening:
+    def note(run: Run, news: Notice, now: float) -> LogEvent:
         """A warning of the coordinator or a note of an agent."""
-        return Happening(round(run.age(now), 1), "warning", news.text, news.agent)
+        return LogEvent(round(run.age(now), 1), "warning", news.text, news.agent)
 
 
 class Live:
@@ -85,7 +85,7 @@ class Live:
         self._run = run
         self._describe = describe
         self._sampler = Sampler(run.plan)
-        self._chronicle = Chronicle()
+        self._chronicle = EventLog()
         self._shown: tuple[str, int] = ("", 0)
         self.feed = Feed(f"{run.key}-{edition}", msgspec.json.encode(head(run)))
 
@@ -103,17 +103,17 @@ class Live:
 
     def second(self, row: Row) -> None:
         """Tells of a settled second."""
-        self.feed.add("second", self._sampler.take(row, self._run.course.gates, self._run.course.pauses))
+        self.feed.add("second", self._sampler.take(row, self._run.progress.gates, self._run.progress.pauses))
 
-    def watched(self, reading: Reading) -> None:
+    def watched(self, reading: Scrape) -> None:
         """Tells of a scrape of a watched server."""
         self.feed.add("watch", reading)
 
     def said(self, action: str, now: float) -> None:
         """Tells that an operator said something by HTTP."""
-        self.feed.add("log", Happening(round(self._run.age(now), 1), "warning", f"the operator said {action}"))
+        self.feed.add("log", LogEvent(round(self._run.age(now), 1), "warning", f"the operator said {action}"))
 
-    def tell(self, news: News, now: float) -> None:
+    def tell(self, news: Notice, now: float) -> None:
         """Tells of a warning or an agent's note."""
         self.feed.add("log", self._chronicle.note(self._run, news, now))
 
@@ -142,5 +142,5 @@ def standing(run: Run, described: dict[str, Any], now: float) -> dict[str, Any]:
 
 def _left(run: Run, now: float) -> float | None:
     """Seconds until the fleet is drained; None where nobody knows."""
-    known = run.state == "running" and not run.paused and run.course.drain_after < math.inf
-    return round(max(0.0, run.course.drain_after - run.age(now)), 1) if known else None
+    known = run.state == "running" and not run.paused and run.progress.drain_after < math.inf
+    return round(max(0.0, run.progress.drain_after - run.age(now)), 1) if known else None

@@ -32,7 +32,7 @@ class Seconds(msgspec.Struct):
     seconds: tuple[dict[str, Any], ...]
 
 
-class State(msgspec.Struct):
+class RunState(msgspec.Struct):
     """How a run stands."""
 
     state: Literal["gathering", "running", "draining", "done"]
@@ -69,11 +69,11 @@ OPERATIONS = (
         Post, Orders, refuses=CHANGE | {404: "no agent of this run has that id"} | NOT_YET,
     ),
     *(
-        Operation("post", f"/v1/run/{action}", f"The operator says {action}", dict[str, Any], State,
+        Operation("post", f"/v1/run/{action}", f"The operator says {action}", dict[str, Any], RunState,
                   refuses=CHANGE | {409: "not in this state", 415: "it is no application/json"})
         for action in ("pause", "resume", "drain", "stop")
     ),
-    Operation("post", "/v1/view", "Trades the token for a cookie to view with", gives=State, refuses=CHANGE | NOT_YET),
+    Operation("post", "/v1/view", "Trades the token for a cookie to view with", gives=RunState, refuses=CHANGE | NOT_YET),
     Operation("get", "/v1/run", "The run as it stands", gives=dict[str, Any], refuses=VIEW),
     Operation("get", "/v1/run/seconds", "Settled seconds from one on", gives=Seconds, refuses=VIEW, query=("since",)),
     Operation("get", "/events", "The run as it goes", media=EVENTS, refuses=VIEW | {503: "too many viewers"}),

@@ -35,7 +35,7 @@ REPORT_HEADERS = {
 }
 
 
-class Archive:
+class PastRuns:
     """The run directories below one directory."""
 
     def __init__(self, out: Path) -> None:

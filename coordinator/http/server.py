@@ -14,29 +14,29 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
-from coordinator.http.auth import Controls, Gate
+from coordinator.http.auth import Authorizer, Controls
 from coordinator.http.discovery import reachable, scraped
 from coordinator.http.live import Live
 from coordinator.http.openapi import document
-from coordinator.http.past_runs import Archive
+from coordinator.http.past_runs import PastRuns
 from coordinator.http.sse import Viewers
 from coordinator.http.static import page_routes
 from coordinator.run.run import BadPostError, RefusedError, Run, UnknownAgentError
 from coordinator.run.timeline import Row, in_order, summaries
 from coordinator.tsung.status import tsung_status
-from loadgen.http.ratelimit import Allowance
-from loadgen.http.server import Door, Handler, too_many
+from loadgen.http.ratelimit import TokenBucket
+from loadgen.http.server import Handler, HttpServer, too_many
 from loadgen.http.token import Token
-from loadgen.stats.prometheus import Reading, registry_of, render
+from loadgen.stats.prometheus import Snapshot, registry_of, render
 from loadgen.stats.tally import Ledger
 from loadgen.values import Endpoint
 from loadgen.wire import WIRE, Hello, Post, from_wire, to_wire
 
-MOST_HELLO = 256 << 10
+MAX_HELLO = 256 << 10
 """The largest body of an agent that joins: its machine in a few facts and limits."""
-MOST_JOINS, MOST_POSTS = 50.0, 100.0
+MAX_JOINS, MAX_POSTS = 50.0, 100.0
 """How many agents may join a second, and how often each may post: ten times what a fleet does."""
-MOST_BYTES = 64 << 20
+MAX_BYTES = 64 << 20
 """The largest body that is read: some hundred unacknowledged seconds, each with timings of sessions' own."""
 WORK_OF = 10
 """Seconds over which the coordinator's own CPU is told."""
@@ -60,7 +60,7 @@ class Server:
     ) -> None:  # fmt: skip
         self._run = run
         self._clock = clock
-        self._gate = Gate(token, public=public)
+        self._gate = Authorizer(token, public=public)
         self.seconds: Callable[[int], Iterable[bytes]] = lambda _: ()
         """Reads again the settled seconds from a number on, as lines of JSON; there are none before the run starts."""
         self._lines: dict[str, asyncio.BaseTransport] = {}
@@ -72,16 +72,16 @@ class Server:
         self.live = Live(run, describe, token_hex(3))
         self._viewers = Viewers(self.live.feed)
         self._registry = registry_of(self._readings)
-        self._joins = Allowance(MOST_JOINS)
-        self._posts: dict[str, Allowance] = {}
+        self._joins = TokenBucket(MAX_JOINS)
+        self._posts: dict[str, TokenBucket] = {}
         """By the ids of agents that joined."""
-        self.app = web.Application(client_max_size=MOST_BYTES, middlewares=[_plain_errors, self._guard])
+        self.app = web.Application(client_max_size=MAX_BYTES, middlewares=[_plain_errors, self._guard])
         self.app.add_routes(
             [
                 web.post("/v1/agents", self._join),
                 web.post("/v1/agents/{id}/seconds", self._post),
                 *page_routes(),
-                *Archive(out).routes(),
+                *PastRuns(out).routes(),
                 *Controls(run, clock, self._gate, self._said).routes(),
                 web.get("/events", self._viewers.serve),
                 web.get("/v1/run", self._show_run),
@@ -93,7 +93,7 @@ class Server:
                 web.get("/openapi.json", self._show_document),
             ]
         )
-        self._door = Door(self.app)
+        self._door = HttpServer(self.app)
 
     async def start(self, listen: Endpoint, tls: ssl.SSLContext | None = None) -> Endpoint:
         """Listens, over TLS with a context; returns where. Raises OperatorError when the port can't be had."""
@@ -137,7 +137,7 @@ class Server:
     async def _join(self, request: web.Request) -> web.Response:
         if not self._joins.take(self._clock()):
             return too_many("too many agents join at once; knock again in a second")
-        body = await request.clone(client_max_size=MOST_HELLO).read()
+        body = await request.clone(client_max_size=MAX_HELLO).read()
         # Of another version's Hello only the version may be relied on, and that is what its refusal has to name.
         spoken = _decode(body, Versions)
         same = spoken.wire == WIRE
@@ -150,7 +150,7 @@ class Server:
 
     async def _post(self, request: web.Request) -> web.Response:
         agent = request.match_info["id"]
-        if agent in self._run.members and not self._posts.setdefault(agent, Allowance(MOST_POSTS)).take(self._clock()):
+        if agent in self._run.members and not self._posts.setdefault(agent, TokenBucket(MAX_POSTS)).take(self._clock()):
             return too_many("too many posts of this agent; post again in a second")
         post = _decode(await request.read(), Post)
         try:
@@ -190,10 +190,10 @@ class Server:
     async def _show_health(self, _: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "state": self._run.state})
 
-    def _readings(self) -> Iterator[Reading]:
+    def _readings(self) -> Iterator[Snapshot]:
         for member in self._run.fleet():
             total = self._run.total_of(member)
-            yield Reading(member.name, Ledger.of(member.planned, total), total, member.workers)
+            yield Snapshot(member.name, Ledger.of(member.planned, total), total, member.workers)
 
 
 def describe(run: Run, now: float) -> dict[str, Any]:
@@ -218,9 +218,9 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         "plan": run.plan.redacted(),
         "wanted": run.wanted,
         "phase": run.phase(now),
-        "phases": run.stages(),
+        "phases": run.phase_progress(),
         "age_s": round(run.age(now), 3),
-        "drain_after_s": round(run.course.drain_after, 3) if run.course.drain_after < inf else None,
+        "drain_after_s": round(run.progress.drain_after, 3) if run.progress.drain_after < inf else None,
         "ledger": run.ledger,
         "totals": run.total.counts(),
         "histograms": summaries(run.total.histograms()),

@@ -16,7 +16,7 @@ BLOCK = 64
 """Items that are compressed together: what they have in common is kept once."""
 
 
-class Packed:
+class CompressedLog:
     """The newest items, numbered from 1 on; about `most` of them, as whole blocks are forgotten."""
 
     def __init__(self, most: int) -> None:
@@ -64,11 +64,11 @@ class Packed:
 
 KEPT = 2 * 3600 + 800
 """Events that can still be caught up with: an hour of seconds, of scrapes of a watched server, and what was logged."""
-MOST_BYTES = 64 << 10
+MAX_BYTES = 64 << 10
 """How much a viewer is handed at a time."""
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """How far a viewer has read."""
 
     event: int = -1
@@ -85,7 +85,7 @@ class Feed:
         self.head = head
         self.closed = False
         """Nothing more will come."""
-        self._events = Packed(KEPT)
+        self._events = CompressedLog(KEPT)
         """Numbered from 1 on; the head is event 0."""
         self._stand: Callable[[], object] = dict
         self._standing: bytes | None = b""
@@ -100,23 +100,23 @@ class Feed:
         self._version += 1
         self._stand, self._standing = stand, None
 
-    def place_of(self, event_id: str) -> Place:
+    def place_of(self, event_id: str) -> Position:
         """Where a viewer stands whose last event had this id; one of another run starts anew."""
         key, _, number = event_id.rpartition(".")
         known = key == self.key and number.isascii() and number.isdecimal() and int(number) <= self._events.last
-        return Place(int(number)) if known else Place()
+        return Position(int(number)) if known else Position()
 
-    def after(self, place: Place) -> tuple[bytes, Place]:
+    def after(self, place: Position) -> tuple[bytes, Position]:
         """What comes after a place, and the place after that; empty when there is nothing new."""
         first = self._events.first
         if place.event < 0 or place.event + 1 < first:
-            return encode("run", self.head, f"{self.key}.{first - 1}"), Place(first - 1, 0)
-        chunk, number = self._events.after(place.event, MOST_BYTES)
+            return encode("run", self.head, f"{self.key}.{first - 1}"), Position(first - 1, 0)
+        chunk, number = self._events.after(place.event, MAX_BYTES)
         version = place.standing
         if number == self._events.last and version != self._version:
             chunk += self._stands()
             version = self._version
-        return chunk, Place(number, version)
+        return chunk, Position(number, version)
 
     def _stands(self) -> bytes:
         if self._standing is None:
@@ -130,9 +130,9 @@ def encode(kind: str, content: bytes, event_id: str = "") -> bytes:
     return b"%sdata: %s\n\n" % (head.encode(), content)
 
 
-MOST_VIEWERS = 250
+MAX_VIEWERS = 250
 """Viewers at once; more are asked to come again."""
-TAKES_WITHIN = 30.0
+TAKES_TIMEOUT = 30.0
 """Seconds that a viewer may take over what it was handed; then its connection is cut."""
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 RETRY = b"retry: 1000\n\n"
@@ -159,9 +159,9 @@ class Viewers:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Serves one viewer until it leaves or the feed ends."""
-        if self.count >= MOST_VIEWERS:
+        if self.count >= MAX_VIEWERS:
             raise web.HTTPServiceUnavailable(
-                text=f"{MOST_VIEWERS} viewers are there already; come again", headers={"Retry-After": "5"}
+                text=f"{MAX_VIEWERS} viewers are there already; come again", headers={"Retry-After": "5"}
             )
         response = web.StreamResponse(headers=HEADERS)
         self.count += 1
@@ -184,7 +184,7 @@ class Viewers:
             news = self._news
             chunk, place = self._feed.after(place)
             if chunk:
-                await asyncio.wait_for(response.write(chunk), TAKES_WITHIN)
+                await asyncio.wait_for(response.write(chunk), TAKES_TIMEOUT)
             elif self._feed.closed:
                 break
             else:

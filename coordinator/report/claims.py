@@ -19,23 +19,23 @@ NEARLY = 0.8
 NUMBERS = re.compile(r"[\d.,]+")
 
 
-class Proof(msgspec.Struct, frozen=True):
+class Claims(msgspec.Struct, frozen=True):
     """What may be claimed of a run, and what may not."""
 
     proves: str
     does_not: list[str]
 
 
-class Stretch(msgspec.Struct, frozen=True):
+class SteadySpan(msgspec.Struct, frozen=True):
     """Seconds in a row in which something never fell below `least`."""
 
     length: int = 0
     least: int = 0
 
 
-def proof_of(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Proof:
+def claims_of(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Claims:
     """The claims that a run's seconds carry; seconds that are marked invalid carry none."""
-    return Proof(_proves(summary, samples, plan), list(_does_not(summary, samples, plan)))
+    return Claims(_proves(summary, samples, plan), list(_does_not(summary, samples, plan)))
 
 
 def asked_in(summary: Summary) -> int:
@@ -43,9 +43,9 @@ def asked_in(summary: Summary) -> int:
     return int(summary["planned"] - summary.get("relaunched", 0))  # an older run directory lacks it
 
 
-def longest(samples: Sequence[Sample], name: str, floor: float) -> Stretch:
+def longest(samples: Sequence[Sample], name: str, floor: float) -> SteadySpan:
     """The longest stretch of valid seconds in a row in which a figure did not fall below the floor."""
-    best, length, least, last = Stretch(), 0, 0, -2
+    best, length, least, last = SteadySpan(), 0, 0, -2
     for sample in samples:
         value = sample.fleet.get(name)
         if sample.invalid or value is None or value < floor:
@@ -55,11 +55,11 @@ def longest(samples: Sequence[Sample], name: str, floor: float) -> Stretch:
         length, least = (length + 1, min(least, int(value))) if follows else (1, int(value))
         last = sample.second
         if length > best.length:
-            best = Stretch(length, least)
+            best = SteadySpan(length, least)
     return best
 
 
-def plateau(samples: Sequence[Sample], name: str, peak: int) -> Stretch:
+def plateau(samples: Sequence[Sample], name: str, peak: int) -> SteadySpan:
     """The stretch of seconds that is claimed of a figure: few more connections are worth more than a few seconds."""
     whole = longest(samples, name, FLOORS[-1] * peak)
     stretches = (longest(samples, name, floor * peak) for floor in FLOORS)

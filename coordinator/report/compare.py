@@ -36,14 +36,14 @@ class Difference(msgspec.Struct, frozen=True):
     judgement: Judgement
 
 
-class Limit(msgspec.Struct, frozen=True):
+class RegressionLimit(msgspec.Struct, frozen=True):
     """What is held to be a regression: a figure that got worse by more than so many percent."""
 
     name: str
     percent: float
 
 
-def limits_of(texts: Sequence[str], tolerance: float) -> list[Limit]:
+def limits_of(texts: Sequence[str], tolerance: float) -> list[RegressionLimit]:
     """The limits that `FIGURE`, `FIGURE:10%` and `any` mean; raises PlanError for what is no figure."""
     limits = []
     for text in texts:
@@ -52,7 +52,7 @@ def limits_of(texts: Sequence[str], tolerance: float) -> list[Limit]:
         if match is None or match[1] not in (*names, ANY):
             raise PlanError(f"--fail-on {text!r}: write {ANY}, or one of {', '.join(names)}, with :10% behind it")
         percent = float(match[2]) if match[2] else tolerance
-        limits += [Limit(name, percent) for name in (names if match[1] == ANY else (match[1],))]
+        limits += [RegressionLimit(name, percent) for name in (names if match[1] == ANY else (match[1],))]
     return limits
 
 
@@ -78,7 +78,7 @@ def _judge(name: str, before: float | None, after: float | None, tolerance: floa
     return "better" if (after > before) == (name in MORE_IS_BETTER) else "worse"
 
 
-def regressions(baseline: dict[str, Any], other: dict[str, Any], limits: Sequence[Limit]) -> list[str]:
+def regressions(baseline: dict[str, Any], other: dict[str, Any], limits: Sequence[RegressionLimit]) -> list[str]:
     """Each limit that a run breaks, in words; a figure that it no longer measures breaks its limit."""
     broken = []
     for limit in limits:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from coordinator.report.blame import culprit
-from coordinator.report.claims import proof_of
+from coordinator.report.claims import claims_of
 from coordinator.report.compare import Difference, differences, warnings
 from coordinator.report.html import samples_of
 from coordinator.report.samples import STATISTICS
@@ -24,7 +24,7 @@ def markdown_report(record: RunRecord) -> str:
 
 def _markdown(record: RunRecord) -> Iterator[str]:
     summary = record.summary
-    proof = proof_of(summary, samples_of(record), record.plan)
+    proof = claims_of(summary, samples_of(record), record.plan)
     yield f"## {plain(record.name)}: {outcome(summary)}\n"
     yield f"{plain(proof.proves)}\n"
     if proof.does_not:

@@ -10,14 +10,14 @@ from typing import Any
 import msgspec
 
 from coordinator.report.blame import culprit
-from coordinator.report.claims import Proof, asked_in, proof_of
+from coordinator.report.claims import Claims, asked_in, claims_of
 from coordinator.report.machines import machines_of, plain
 from coordinator.report.markup import Html, join, table, tag
 from coordinator.report.samples import AGENT_SERIES, STATISTICS, Sample, Sampler, bars
 from coordinator.report.text import laws, outcome
 from coordinator.run.progress import Pauses
 from coordinator.run.timeline import Row
-from coordinator.scrape import Reading
+from coordinator.scrape import Scrape
 from coordinator.storage.rundir import RunRecord
 from coordinator.text import count, ms, reasons, seconds
 from loadgen.stats.histogram import QUANTILES
@@ -26,7 +26,7 @@ from loadgen.version import VERSION
 PAGE = Path(__file__).parents[1] / "page"
 MODULES = ("words.js", "model.js", "charts.js", "report.js")
 """The page's modules that a report needs, each behind those it imports."""
-MOST_POINTS = 3600
+MAX_POINTS = 3600
 """Seconds on a chart; of a longer run every second, third, fourth… is drawn."""
 FIGURES = ("count", *QUANTILES, "max")
 
@@ -38,7 +38,7 @@ Columns = dict[str, list[float | None]]
 def html_report(record: RunRecord) -> str:
     """The whole file."""
     samples = samples_of(record)
-    body = join([_body(record, samples, proof_of(record.summary, samples, record.plan))])
+    body = join([_body(record, samples, claims_of(record.summary, samples, record.plan))])
     data = msgspec.json.encode(_data(record, samples)).decode().replace("<", "\\u003c")
     scripts = [_source("vendor/uPlot.iife.min.js"), _bundle()]
     policy = " ".join(f"'sha256-{_hash(script)}'" for script in scripts)
@@ -72,7 +72,7 @@ def _gates(record: RunRecord) -> list[float]:
     """When the gates opened that phases waited at, as far as they did."""
     spans = record.plan.schedule.spans
     begun = zip(spans, record.summary.get("phases", []), strict=False)  # an older run directory lacks them
-    opened = {span.gate: stage["begin"] - span.begin for span, stage in begun if stage["begin"] is not None}
+    opened = {span.gate: phase["begin"] - span.begin for span, phase in begun if phase["begin"] is not None}
     return [opened[gate] for gate in sorted(opened) if gate]
 
 
@@ -91,7 +91,7 @@ def _hash(script: str) -> str:
 
 
 def _data(record: RunRecord, samples: Sequence[Sample]) -> dict[str, Any]:
-    step = -(-len(samples) // MOST_POINTS) or 1
+    step = -(-len(samples) // MAX_POINTS) or 1
     drawn = samples[::step]
     names = list(dict.fromkeys(name for sample in drawn for name in sample.agents))
     return {
@@ -118,11 +118,11 @@ def _fleet_columns(samples: Sequence[Sample]) -> Columns:
     return columns
 
 
-def _watched_columns(readings: Sequence[Reading]) -> dict[str, dict[str, Any]]:
+def _watched_columns(readings: Sequence[Scrape]) -> dict[str, dict[str, Any]]:
     columns: dict[str, dict[str, Any]] = {}
     for name in dict.fromkeys(reading.name for reading in readings):
         mine = [reading for reading in readings if reading.name == name]
-        mine = mine[:: -(-len(mine) // MOST_POINTS)]
+        mine = mine[:: -(-len(mine) // MAX_POINTS)]
         series = {series: [getattr(reading, series) for reading in mine] for series in WATCHED_SERIES}
         columns[name] = {"seconds": [reading.second for reading in mine], "series": series}
     return columns
@@ -136,12 +136,12 @@ def _agent_columns(samples: Sequence[Sample], name: str) -> Columns:
 # What is read without any script.
 
 
-def _body(record: RunRecord, samples: Sequence[Sample], proof: Proof) -> Html:
+def _body(record: RunRecord, samples: Sequence[Sample], proof: Claims) -> Html:
     summary = record.summary
     sections = [
         _hero(record, proof),
         _section("Expectations", _expectations(summary)) if summary["expectations"] else "",
-        _section("Over time", *_charts(len(samples))),
+        _section("ScriptEnd time", *_charts(len(samples))),
         _section("Servers", tag("div", id="servers")) if record.watched else "",
         _section("Phases", _phases(summary)) if len(summary.get("phases", [])) > 1 else "",
         _section("Latencies of the whole run", tag("div", id="bars", class_="bars"), _latencies(summary)),
@@ -171,7 +171,7 @@ def _top(record: RunRecord) -> Html:
     return tag("header", name, tag("div", *status, class_="status"), class_="top")
 
 
-def _hero(record: RunRecord, proof: Proof) -> Html:
+def _hero(record: RunRecord, proof: Claims) -> Html:
     summary = record.summary
     big = tag("p", count(summary["open_peak"]), " ", tag("span", "open at the peak", class_="unit"), class_="big")
     under = f"of {count(asked_in(summary))} planned, held for {seconds(summary['plateau_s'])}"
@@ -201,7 +201,7 @@ def _expectations(summary: dict[str, Any]) -> Html:
 
 
 def _charts(points: int) -> Iterator[Html]:
-    step = -(-points // MOST_POINTS) or 1
+    step = -(-points // MAX_POINTS) or 1
     thinned = f" One second in {step} is drawn; seconds.ndjson has them all." if step > 1 else ""
     yield tag(
         "p",

@@ -138,8 +138,8 @@ def verified_within(plan: Plan) -> int | None:
 
     The loop pings once a think time. Of other sessions nobody knows, and a silent one never pings: None.
     """
-    loops = [one for one in plan.behaviours if isinstance(one, Loop) and one.ping != "none"]
-    return max(1, math.floor(min(loop.think for loop in loops))) if len(loops) == len(plan.behaviours) else None
+    loops = [one for one in plan.session_specs if isinstance(one, Loop) and one.ping != "none"]
+    return max(1, math.floor(min(loop.think for loop in loops))) if len(loops) == len(plan.session_specs) else None
 
 
 def asked(plan: Plan, spans: Sequence[Span], gates: Sequence[float], pauses: Pauses, second: int) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from coordinator.report.expect import Expectation
-from coordinator.run.agents import Member
+from coordinator.run.agents import AgentState
 from coordinator.run.run import Run
 from coordinator.run.timeline import Timeline, in_order, summaries
 from coordinator.text import traceback_file
@@ -46,16 +46,16 @@ def summary_of(run: Run, expectations: Sequence[Expectation], now: float) -> dic
         "ports_skipped": total.ports_skipped,
         "sessions_started": total.sessions_started,
         "sessions_done": total.sessions_done,
-        "rate_asked": run.course.mean_rate,
+        "rate_asked": run.progress.mean_rate,
         "rate_achieved": rate_achieved(timeline),
         "duration_s": round(run.age(now), 3),
         "plateau_s": sum(1 for count in timeline.open.values() if peak and count >= PLATEAU * peak),
         "histograms": summaries(total.histograms()),
         "counters": in_order(total.counters),
         "timings": summaries(in_order(total.timings)),
-        "tracebacks": {reason: traceback_file(reason) for reason in sorted(run.newsroom.sampled)},
-        "phases": msgspec.to_builtins(run.stages()),
-        "pauses": run.course.pauses.spans(),
+        "tracebacks": {reason: traceback_file(reason) for reason in sorted(run.notices.sampled)},
+        "phases": msgspec.to_builtins(run.phase_progress()),
+        "pauses": run.progress.pauses.spans(),
         "agents": [_agent(run, member) for member in run.fleet()],
         "invalid_seconds": [{"second": number, "why": why} for number, why in sorted(timeline.invalid.items())],
     }
@@ -85,7 +85,7 @@ def _verdict(run: Run, expectations: list[dict[str, Any]]) -> str:
     return "pass" if held and not run.aborted else "fail"
 
 
-def _agent(run: Run, member: Member) -> dict[str, Any]:
+def _agent(run: Run, member: AgentState) -> dict[str, Any]:
     ledger = Ledger.of(member.planned, run.total_of(member))
     return {
         "name": member.name,

@@ -9,7 +9,7 @@ import msgspec
 from coordinator.text import clean_name
 from loadgen.errors import FleetError
 from loadgen.machine.limits import Limit, first_to_give_out
-from loadgen.plan.reassign import Adoption, Remains
+from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.shares import Share
 from loadgen.stats.tally import WorkerVitals
 from loadgen.wire import Hello
@@ -23,14 +23,14 @@ DEAF_AFTER, DEAF_FOR = 5.0, 60.0
 
 LOST_AFTER = 10.0
 """Seconds of silence after which an agent is given up."""
-MOST_AGENTS = 1000
+MAX_AGENTS = 1000
 """How many may join a run."""
 
 SILENT_AFTER = 3.0
 """Seconds without a word after which an agent is shown as silent; one that works speaks every second."""
 
 
-class Member(msgspec.Struct):
+class AgentState(msgspec.Struct):
     """An agent that joined. `share` is None until the run starts, and stays so while it is held in reserve."""
 
     id: str
@@ -47,11 +47,11 @@ class Member(msgspec.Struct):
     """The first second that it reports."""
     planned: int = 0
     """How many connections its share has, and what it took up of others' for the first time."""
-    held: list[Remains] = []
+    held: list[Unfinished] = []
     """All that it was given to launch."""
-    adoptions: list[Adoption] = []
+    reassignments: list[Reassignment] = []
     """What it was given of the lost."""
-    adopted: int = 0
+    reassigned: int = 0
     """How many of those its seconds tell of."""
     short: Limit | None = None
     """The resource that gives out first under its share."""
@@ -92,7 +92,7 @@ class Member(msgspec.Struct):
     @property
     def unaccounted(self) -> int:
         """Launches that it was asked for again, and of which it has not told yet."""
-        return sum(adoption.remains.again() for adoption in self.adoptions[self.adopted :])
+        return sum(reassignment.unfinished.again() for reassignment in self.reassignments[self.reassigned :])
 
     @property
     def cpu_s(self) -> float:
@@ -106,15 +106,15 @@ class Member(msgspec.Struct):
             return ""
         return (
             f"agent {self.name}: share {self.planned:,}, holds {self.short.connections:,}:"
-            f" {self.short.resource} gives out first ({self.short.detail}); {self.short.mend}"
+            f" {self.short.resource} gives out first ({self.short.detail}); {self.short.fix}"
         )
 
 
-class Roster:
+class Agents:
     """The agents by their ids."""
 
     def __init__(self) -> None:
-        self.members: dict[str, Member] = {}
+        self.members: dict[str, AgentState] = {}
 
     def name_for(self, text: str) -> str:
         """A name that is safe to print and that no other agent has, also none that is lost."""
@@ -122,7 +122,7 @@ class Roster:
         candidates = (name if number == 1 else f"{name}-{number}" for number in range(1, len(taken) + 2))
         return next(candidate for candidate in candidates if candidate not in taken)
 
-    def ready(self, now: float) -> list[Member]:
+    def ready(self, now: float) -> list[AgentState]:
         """The agents that looked at the target, will load it, and still speak."""
         return [
             member
@@ -130,11 +130,11 @@ class Roster:
             if member.ready and not member.refusal and now - member.seen <= LOST_AFTER
         ]
 
-    def active(self) -> list[Member]:
+    def active(self) -> list[AgentState]:
         """The agents of which more is to come."""
         return [member for member in self.members.values() if member.active]
 
-    def sharers(self) -> list[Member]:
+    def sharers(self) -> list[AgentState]:
         """The agents that were given something to launch."""
         return [member for member in self.members.values() if member.share is not None]
 
@@ -146,13 +146,13 @@ class Roster:
         missing = max(0, wanted - len(self.members))
         others = [*_whys(away), *([f"{missing} never joined"] if missing else [])]
         refused = not missing and all(member.refusal for member in away)
-        mend = "mend that" if refused else "start the missing agents, or ask for fewer with --agents"
+        fix = "mend that" if refused else "start the missing agents, or ask for fewer with --agents"
         return FleetError(
-            f"{len(ready)} of {wanted} agents were ready after {wait:.0f} s{here}; {'; '.join(others)}; {mend}"
+            f"{len(ready)} of {wanted} agents were ready after {wait:.0f} s{here}; {'; '.join(others)}; {fix}"
         )
 
 
-def _whys(members: list[Member]) -> list[str]:
+def _whys(members: list[AgentState]) -> list[str]:
     """Why these are not ready, those together that have the same to say."""
     alike: dict[str, list[str]] = {}
     for member in members:
@@ -165,36 +165,36 @@ def _whys(members: list[Member]) -> list[str]:
     ]
 
 
-class Vigil:
+class FailureDetector:
     """Over one roster."""
 
-    def __init__(self, roster: Roster) -> None:
-        self._roster = roster
+    def __init__(self, agents: Agents) -> None:
+        self._agents = agents
         self._looked = math.nan
         self._heard = math.nan
         """When any agent last spoke."""
 
-    def hear(self, member: Member, now: float) -> None:
+    def hear(self, member: AgentState, now: float) -> None:
         """An agent spoke."""
         member.seen, member.cut, self._heard = now, math.inf, now
 
-    def hang_up(self, member: Member, now: float) -> None:
+    def hang_up(self, member: AgentState, now: float) -> None:
         """The connection of an agent is broken; it may come on another one, or has left."""
         member.cut = min(member.cut, now)
 
     def look(self, now: float) -> None:
         """Forgives the silence that is the coordinator's own: it was stopped, or is cut off from all."""
         passed = now - self._looked
-        deaf = DEAF_AFTER < now - self._heard <= DEAF_FOR and len(self._roster.active()) > 1
+        deaf = DEAF_AFTER < now - self._heard <= DEAF_FOR and len(self._agents.active()) > 1
         if passed > STALLED or deaf:
-            for member in self._roster.members.values():
+            for member in self._agents.members.values():
                 member.seen += passed
                 member.cut += passed
         self._looked = now
 
-    def fallen(self, now: float) -> Iterator[tuple[Member, str]]:
+    def fallen(self, now: float) -> Iterator[tuple[AgentState, str]]:
         """The agents to be given up, each with the reason."""
-        for member in self._roster.active():
+        for member in self._agents.active():
             if now - member.cut > BROKEN_FOR:
                 yield member, f"its connection broke, and it did not come back within {BROKEN_FOR:.0f} s"
             elif now - member.seen > LOST_AFTER:

@@ -72,7 +72,7 @@ WAITING = "waiting for sessions to end"
 """What comes before a gate opens."""
 
 
-class Stage(msgspec.Struct):
+class PhaseProgress(msgspec.Struct):
     """One phase as far as it is known; seconds from the start of the run, None while nobody knows."""
 
     name: str
@@ -85,28 +85,30 @@ class Stage(msgspec.Struct):
     """How many of the plan's connections were launched in its time; in what comes after it, they were late."""
 
 
-def stages_of(plan: Plan, spans: Sequence[Span], gates: Sequence[float], launched: Mapping[int, int]) -> list[Stage]:
+def phase_progress_of(
+    plan: Plan, spans: Sequence[Span], gates: Sequence[float], launched: Mapping[int, int]
+) -> list[PhaseProgress]:
     """The stages of a run whose gates 1, 2, 3… opened at these times, with its launches by second."""
     opened = (0.0, *gates)
-    stages = [
-        Stage(name, _after(opened, span.gate, span.begin), _after(opened, span.gate, span.end), span.planned)
+    phases = [
+        PhaseProgress(name, _after(opened, span.gate, span.begin), _after(opened, span.gate, span.end), span.planned)
         for name, span in zip(plan.phase_names, spans, strict=True)
     ]
-    for stage, phase, following in zip(stages, plan.phases, spans[1:], strict=False):
+    for progress, phase, following in zip(phases, plan.phases, spans[1:], strict=False):
         if phase.wait:
-            stage.end = _after(opened, following.gate, 0.0)
-    _share_out(stages, plan.phases or (Phase(rate=plan.rate, max=plan.max),), launched)
-    return stages
+            progress.end = _after(opened, following.gate, 0.0)
+    _count_launches(phases, plan.phases or (Phase(rate=plan.rate, max=plan.max),), launched)
+    return phases
 
 
-def _share_out(stages: Sequence[Stage], phases: Sequence[Phase], launched: Mapping[int, int]) -> None:
-    """Adds each second's launches to its stage; where several share a second, in proportion to who was due in each."""
-    begins = [inf if stage.begin is None else stage.begin for stage in stages]
+def _count_launches(progress: Sequence[PhaseProgress], phases: Sequence[Phase], launched: Mapping[int, int]) -> None:
+    """Adds each second's launches to its phase; several in one second share them by how many were due in each."""
+    begins = [inf if phase.begin is None else phase.begin for phase in progress]
     for second, count in launched.items():
         there = range(max(0, bisect_right(begins, second) - 1), bisect_left(begins, second + 1))
         due = [_due(phases[place], second - begins[place]) for place in there]
         for place, part in zip(there, _parts(count, due if any(due) else [1.0, *due[1:]]), strict=True):
-            stages[place].launched += part
+            progress[place].launched += part
 
 
 def _due(phase: Phase, since: float) -> float:
@@ -124,15 +126,15 @@ def _after(opened: Sequence[float], gate: int, seconds: float) -> float | None:
     return round(opened[gate] + seconds, 3) if gate < len(opened) else None
 
 
-def stage_at(plan: Plan, spans: Sequence[Span], gates: Sequence[float], age: float) -> str:
+def phase_at(plan: Plan, spans: Sequence[Span], gates: Sequence[float], age: float) -> str:
     """The name of the phase that runs at an age of the run, or what does between and after them."""
-    place, since = place_at(spans, gates, age)
+    place, since = _phase_at(spans, gates, age)
     if since < spans[place].end - spans[place].begin:
         return plan.phase_names[place]
     return WAITING if spans[place].gate < spans[-1].gate else HOLD
 
 
-def place_at(spans: Sequence[Span], gates: Sequence[float], age: float) -> tuple[int, float]:
+def _phase_at(spans: Sequence[Span], gates: Sequence[float], age: float) -> tuple[int, float]:
     """The place of the last phase that has begun, and how many seconds ago."""
     opened = (0.0, *gates)
     begins = [opened[span.gate] + span.begin for span in spans if span.gate < len(opened)]
@@ -144,7 +146,7 @@ def rate_at(plan: Plan, spans: Sequence[Span], gates: Sequence[float], age: floa
     """Arrivals per second that the plan asks for at an age of the run."""
     if not plan.phases:
         return plan.rate
-    place, since = place_at(spans, gates, age)
+    place, since = _phase_at(spans, gates, age)
     phase = plan.phases[place]
     if since >= phase.length:
         return 0.0
@@ -162,7 +164,7 @@ def mean_rate(plan: Plan, spans: Sequence[Span]) -> float:
     return round(plan.total / (sum(lasts) - sum(firsts)), 1)
 
 
-class Course:
+class Progress:
     """Where a plan's time has come to in a run of it."""
 
     def __init__(self, plan: Plan) -> None:
@@ -202,23 +204,23 @@ class Course:
 
     # What may be known.
 
-    def stages(self, launched: Mapping[int, int]) -> list[Stage]:
+    def phases(self, launched: Mapping[int, int]) -> list[PhaseProgress]:
         """The plan's phases, and what is known of them, given the launches of each second."""
         paced = Counter[int]()
         for second, number in launched.items():
             paced[math.floor(self.pauses.paced(second + 0.5))] += number
-        stages = stages_of(self._plan, self._spans, self._paced_gates, paced)
-        for stage in stages:
-            stage.begin, stage.end = self._real(stage.begin), self._real(stage.end)
-        return stages
+        phases = phase_progress_of(self._plan, self._spans, self._paced_gates, paced)
+        for phase in phases:
+            phase.begin, phase.end = self._real(phase.begin), self._real(phase.end)
+        return phases
 
     def phase(self, age: float) -> str:
         """The phase that runs, or what does between and after them."""
-        return stage_at(self._plan, self._spans, self._paced_gates, self.pauses.paced(age))
+        return phase_at(self._plan, self._spans, self._paced_gates, self.pauses.paced(age))
 
     def place(self, age: float) -> tuple[int, int]:
         """The number of the phase that runs, or of the last one that did, from 1; and how many there are."""
-        return place_at(self._spans, self._paced_gates, self.pauses.paced(age))[0] + 1, len(self._spans)
+        return _phase_at(self._spans, self._paced_gates, self.pauses.paced(age))[0] + 1, len(self._spans)
 
     def rate_asked(self, age: float) -> float:
         """Arrivals per second that the plan asks for; none while they are paused."""

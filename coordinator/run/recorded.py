@@ -8,16 +8,16 @@ Record = Callable[[str, tuple[Any, ...]], None]
 """Takes a word, the name of a method, and its arguments."""
 Words = ParamSpec("Words")
 Answer = TypeVar("Answer")
-Listener = TypeVar("Listener", bound="Hearing")
+Listener = TypeVar("Listener", bound="Recorded")
 
 
-class Hearing:
-    """Has methods that are `heard`; `record` is told of each call before it takes effect."""
+class Recorded:
+    """Has methods that are `recorded`; `record` is told of each call before it takes effect."""
 
     record: Record | None = None
 
 
-def heard(
+def recorded(
     method: Callable[Concatenate[Listener, Words], Answer],
 ) -> Callable[Concatenate[Listener, Words], Answer]:
     """A method by which the world outside changes something. Its arguments are given by place, not by name."""
@@ -33,7 +33,7 @@ def heard(
     return hear
 
 
-def kinds_of(listener: type[Hearing]) -> dict[str, tuple[Any, ...]]:
+def kinds_of(listener: type[Recorded]) -> dict[str, tuple[Any, ...]]:
     """The words that a class hears, each with the types of its arguments."""
     found = {}
     for name, method in vars(listener).items():

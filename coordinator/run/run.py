@@ -10,11 +10,11 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from coordinator.run.agents import MOST_AGENTS, Member, Roster, Vigil
-from coordinator.run.notices import News, Newsroom
-from coordinator.run.progress import Course, Stage
-from coordinator.run.recorded import Hearing, heard
-from coordinator.run.shares import Sharing, shares_of
+from coordinator.run.agents import MAX_AGENTS, Agents, AgentState, FailureDetector
+from coordinator.run.notices import Notice, Notices
+from coordinator.run.progress import PhaseProgress, Progress
+from coordinator.run.recorded import Recorded, recorded
+from coordinator.run.shares import ShareTable, shares_of
 from coordinator.run.timeline import Entry, Timeline
 from coordinator.text import one_line
 from loadgen.errors import OperatorError, PlanError
@@ -59,7 +59,7 @@ class BadPostError(ValueError):
     """A post that can't be true."""
 
 
-class Run(Hearing):
+class Run(Recorded):
     """One run of a plan by a fleet of at least `wanted` agents. `key` tells its agents from those of an earlier run."""
 
     def __init__(self, plan: Plan, wanted: int, key: str = "run", on_loss: OnLoss = "redistribute") -> None:
@@ -68,15 +68,15 @@ class Run(Hearing):
         self.key = key
         self.on_loss = on_loss
         self.state: State = "gathering"
-        self.roster = Roster()
-        self.newsroom = Newsroom()
+        self.agents = Agents()
+        self.notices = Notices()
         self.fanin = FanIn(PATIENCE)
         self.timeline = Timeline(plan.total)
         self.start = math.inf
         """When second 0 began, or will begin."""
         self.end = math.inf
         """When the run was done."""
-        self.course = Course(plan)
+        self.progress = Progress(plan)
         self.by_hand = False
         """Whether the operator ended it."""
         self.aborted = ""
@@ -85,17 +85,17 @@ class Run(Hearing):
         """Why it was ended when something was lost, where that was asked for."""
         self.failure: OperatorError | None = None
         """Why it never started."""
-        self._sharing = Sharing(
-            plan.total, self.course.mean_rate, self.roster, self.fanin, self.timeline, self.newsroom
+        self._share_table = ShareTable(
+            plan.total, self.progress.mean_rate, self.agents, self.fanin, self.timeline, self.notices
         )
-        self._vigil = Vigil(self.roster)
+        self._detector = FailureDetector(self.agents)
         self._joined = 0
         self._stopping = False
         self._deadline = math.inf
 
     # What agents say.
 
-    @heard
+    @recorded
     def join(self, hello: Hello, now: float) -> Welcome:
         """Takes an agent in under a name of its own; raises RefusedError when it can't take part."""
         if hello.wire != WIRE:
@@ -106,10 +106,10 @@ class Run(Hearing):
         if self.state != "gathering" and not self._takes_reserves:
             going = "is over" if self.state == "done" else f"has started without agent {one_line(hello.name, 80)}"
             raise RefusedError(f"the run {going}; it can join the next one")
-        if len(self.members) >= MOST_AGENTS:
-            raise RefusedError(f"{MOST_AGENTS:,} agents have joined, and that is the most there may be")
-        name = self.roster.name_for(hello.name)
-        member = Member(f"{self.key}-{self._joined}", name, hello, seen=now)
+        if len(self.members) >= MAX_AGENTS:
+            raise RefusedError(f"{MAX_AGENTS:,} agents have joined, and that is the most there may be")
+        name = self.agents.name_for(hello.name)
+        member = AgentState(f"{self.key}-{self._joined}", name, hello, seen=now)
         self.members[member.id] = member
         self._joined += 1
         return Welcome(member.id, name, self._joined - 1, self.plan, self.wanted)
@@ -119,7 +119,7 @@ class Run(Hearing):
         """Whether agents without a share are of use: they get what is lost."""
         return self.state == "running" and self.on_loss == "redistribute"
 
-    @heard
+    @recorded
     def post(self, agent: str, post: Post, now: float) -> Orders:
         """Takes an agent's seconds and news; repeats are harmless. Raises UnknownAgentError or BadPostError."""
         member = self.members.get(agent)
@@ -129,12 +129,12 @@ class Run(Hearing):
             self._take(member, post.seconds, now)
         elif self.state == "gathering" or member.share is None:
             self._listen(member, post)
-        self._vigil.hear(member, now)
+        self._detector.hear(member, now)
         if post.workers:
             member.workers = post.workers
         member.gate = post.gate
         member.agent_cpu_s = max(member.agent_cpu_s, post.agent_cpu_s)
-        member.adopted = max(member.adopted, min(post.adopted, len(member.adoptions)))
+        member.reassigned = max(member.reassigned, min(post.reassigned, len(member.reassignments)))
         self._read(member.name, post, now)
         if post.finished and member.active:
             self._release(member, member.unaccounted)
@@ -144,9 +144,9 @@ class Run(Hearing):
 
     def _read(self, agent: str, post: Post, now: float) -> None:
         for note in post.notes:
-            self.newsroom.note(agent, note)
+            self.notices.note(agent, note)
         for reason, text in post.tracebacks.items():
-            self.newsroom.sample(agent, reason, text)
+            self.notices.sample(agent, reason, text)
         self._abort(agent, one_line(post.abort), now)
 
     def _abort(self, agent: str, why: str, now: float) -> None:
@@ -157,14 +157,14 @@ class Run(Hearing):
             if self.state == "running":
                 self._drain(now)
 
-    def _take(self, member: Member, seconds: tuple[Second, ...], now: float) -> None:
+    def _take(self, member: AgentState, seconds: tuple[Second, ...], now: float) -> None:
         newest = max((second.number for second in seconds), default=-1)
         if newest > now - self.start + AHEAD:
             raise BadPostError(f"second {newest} is not over: the run is {now - self.start:.1f} s old")
         for second in sorted(seconds, key=lambda second: second.number):
             self.fanin.add(member.name, second)
 
-    def _listen(self, member: Member, post: Post) -> None:
+    def _listen(self, member: AgentState, post: Post) -> None:
         if post.finished:
             del self.members[member.id]
         if post.limits:
@@ -173,10 +173,10 @@ class Run(Hearing):
         if refusal and refusal not in {one.refusal for one in self.members.values()}:
             self._warn(f"agent {member.name} refuses: {refusal}")
         if post.ready and not member.ready:
-            self._sharing.reconsider()
+            self._share_table.reconsider()
         member.ready, member.refusal = post.ready, refusal
 
-    def _orders(self, member: Member, newest: int, now: float) -> Orders:
+    def _orders(self, member: AgentState, newest: int, now: float) -> Orders:
         acknowledged = self.fanin.sources[member.name].last.number if member.share else -1
         if member.lost:
             acknowledged = newest  # nobody wants them any more, and the agent is to be rid of them
@@ -188,11 +188,11 @@ class Run(Hearing):
         if self.state == "draining":
             return Orders(acknowledged, "drain")
         do: Literal["pause", "run"] = "pause" if self.paused else "run"
-        again = self._sharing.rate if self.on_loss == "redistribute" else 0.0
+        again = self._share_table.rate if self.on_loss == "redistribute" else 0.0
         start = Start(member.share, self.start - now, member.first, again)
-        adoptions = tuple(member.adoptions[member.adopted :])
-        met, delay = self._met(), self.course.pauses.total
-        return Orders(acknowledged, do, start, self.course.gates, met, delay, adoptions, member.adopted)
+        reassignments = tuple(member.reassignments[member.reassigned :])
+        met, delay = self._met(), self.progress.pauses.total
+        return Orders(acknowledged, do, start, self.progress.gates, met, delay, reassignments, member.reassigned)
 
     def _met(self) -> tuple[int, ...]:
         """The meetings to which as many users of the whole fleet came as they wait for."""
@@ -202,16 +202,16 @@ class Run(Hearing):
 
     # What time does.
 
-    @heard
+    @recorded
     def tick(self, now: float) -> list[Entry]:
         """Lets time pass: starts, loses, drains and ends what is due, and hands over the seconds that settled."""
-        self._vigil.look(now)
+        self._detector.look(now)
         if self.state == "gathering":
             self._start_when_gathered(now)
             return []
         if self.state == "done":
             return []
-        for member, why in self._vigil.fallen(now):
+        for member, why in self._detector.fallen(now):
             self._lose(member, why)
         self._mind_losses(now)
         self._advance(now)
@@ -232,7 +232,7 @@ class Run(Hearing):
             self.fail(nothing_for(idle, self.plan, self.wanted), now)
             return
         for member, share, count in zip(ready, shares, counts, strict=True):
-            self._sharing.give(member, share, count, now)
+            self._share_table.give(member, share, count, now)
         self.state, self.start = "running", now + START_IN
         for member in self.members.values():
             if member.share is None:
@@ -240,33 +240,33 @@ class Run(Hearing):
 
     # What is lost.
 
-    def _lose(self, member: Member, why: str) -> None:
-        self._release(member, self._sharing.living(member))
+    def _lose(self, member: AgentState, why: str) -> None:
+        self._release(member, self._share_table.living(member))
         gone = self.fanin.lose(member.name)
         self.timeline.lose(member.name)
         member.lost = True
         self._warn(f"agent {member.name} is lost ({why}): {gone.lost:,} open connections count as lost")
 
-    def _release(self, member: Member, living: int) -> None:
+    def _release(self, member: AgentState, living: int) -> None:
         """What an agent leaves behind that ends, with so many users, is for others."""
         if self._takes_reserves:
-            self._sharing.release(member, living)
+            self._share_table.release(member, living)
 
     def _mind_losses(self, now: float) -> None:
         """Does what was asked for when something is lost."""
-        lost = self.total.lost or self.total.failed.get("lost") or any(one.lost for one in self.roster.sharers())
+        lost = self.total.lost or self.total.failed.get("lost") or any(one.lost for one in self.agents.sharers())
         if lost and self.on_loss == "abort" and self.state == "running":
             self.given_up = "something was lost, and --on-loss is abort"
             self._warn(f"{self.given_up}: the run ends")
             self._drain(now)
         elif self._takes_reserves:
-            self._sharing.rehome(now - self.start, now)
+            self._share_table.rehome(now - self.start, now)
 
     # The phases of a run.
 
     def _advance(self, now: float) -> None:
         if self.state == "running" and not self.paused:
-            if now - self.start >= self.course.drain_after:
+            if now - self.start >= self.progress.drain_after:
                 self._drain(now)
             else:
                 self._open_gate(now)
@@ -281,13 +281,13 @@ class Run(Hearing):
 
     def _open_gate(self, now: float) -> None:
         """Opens the next gate once every agent waits at it."""
-        gate, active = self.course.next_gate, self.active()
+        gate, active = self.progress.next_gate, self.active()
         all_wait = gate is not None and active and all(member.gate >= gate for member in active)
-        if all_wait and self._sharing.settled:
-            self.course.open_gate(now - self.start + GATE_IN)
+        if all_wait and self._share_table.settled:
+            self.progress.open_gate(now - self.start + GATE_IN)
 
     def _drain(self, now: float) -> None:
-        self.course.pauses.end(now - self.start)
+        self.progress.pauses.end(now - self.start)
         self.state, self._deadline = "draining", now + DRAIN_BOUND
 
     def _settle(self, now: float) -> list[Entry]:
@@ -301,7 +301,7 @@ class Run(Hearing):
 
     # What the operator says.
 
-    @heard
+    @recorded
     def drain(self, now: float) -> None:
         """Ends the run in good order; one that has not started is over."""
         self._end_by_hand(now)
@@ -313,19 +313,19 @@ class Run(Hearing):
         elif self.state == "running":
             self._drain(now)
 
-    @heard
+    @recorded
     def pause(self, now: float) -> None:
         """No agent launches anything from now on; what is open stays open, and the plan's own time stands still."""
         if self.state == "running":
-            self.course.pause(max(0.0, now - self.start))
+            self.progress.pause(max(0.0, now - self.start))
 
-    @heard
+    @recorded
     def resume(self, now: float) -> None:
         """Arrivals go on where the plan was, once every agent has heard of it."""
         if self.paused:
-            self.course.resume(now - self.start + START_IN)
+            self.progress.resume(now - self.start + START_IN)
 
-    @heard
+    @recorded
     def stop(self, now: float) -> None:
         """Ends the run at once: agents let go of their connections, and have a few seconds to say so; twice: none."""
         self._end_by_hand(now)
@@ -333,10 +333,10 @@ class Run(Hearing):
             self._deadline = now if self._stopping else now + HAND_BOUND
             self._stopping = True
 
-    @heard
+    @recorded
     def give_up_gathering(self, wait: float, now: float) -> None:
         """The fleet did not gather within `wait` seconds: the run is over, its failure names who is missing."""
-        self.fail(self.roster.not_gathered(self.wanted, wait, now), now)
+        self.fail(self.agents.not_gathered(self.wanted, wait, now), now)
 
     def fail(self, failure: OperatorError, now: float) -> None:
         """The run can't start: it is over."""
@@ -345,13 +345,13 @@ class Run(Hearing):
 
     # What else is seen of agents.
 
-    @heard
+    @recorded
     def hang_up(self, agent: str, now: float) -> None:
         """The connection of an agent is broken; it may come on another one, or has left."""
         if agent in self.members:
-            self._vigil.hang_up(self.members[agent], now)
+            self._detector.hang_up(self.members[agent], now)
 
-    @heard
+    @recorded
     def bury(self, name: str, why: str) -> None:
         """An agent is known to be dead: it is lost without waiting for its silence."""
         for member in self.active():
@@ -361,39 +361,39 @@ class Run(Hearing):
     # What may be known.
 
     @property
-    def members(self) -> dict[str, Member]:
+    def members(self) -> dict[str, AgentState]:
         """The agents that joined, by their ids."""
-        return self.roster.members
+        return self.agents.members
 
-    def ready(self, now: float) -> list[Member]:
+    def ready(self, now: float) -> list[AgentState]:
         """The agents that looked at the target, will load it, and still speak."""
-        return self.roster.ready(now)
+        return self.agents.ready(now)
 
-    def active(self) -> list[Member]:
+    def active(self) -> list[AgentState]:
         """The agents of which more is to come."""
-        return self.roster.active()
+        return self.agents.active()
 
-    def fleet(self) -> list[Member]:
+    def fleet(self) -> list[AgentState]:
         """The agents that were given something to launch; before the start, all that joined."""
-        return list(self.members.values()) if self.state == "gathering" else self.roster.sharers()
+        return list(self.members.values()) if self.state == "gathering" else self.agents.sharers()
 
     @property
     def paused(self) -> bool:
         """Whether the operator paused its arrivals."""
-        return self.state == "running" and self.course.pauses.open
+        return self.state == "running" and self.progress.pauses.open
 
     @property
     def started(self) -> bool:
         """Whether the fleet gathered and was given its shares."""
         return self.start < math.inf
 
-    def stages(self) -> list[Stage]:
+    def phase_progress(self) -> list[PhaseProgress]:
         """The plan's phases, and what is known of them."""
-        return self.course.stages(self.timeline.launched)
+        return self.progress.phases(self.timeline.launched)
 
     def phase(self, now: float) -> str:
         """The phase that runs, or what does after the last one; empty when the run does not."""
-        return self.course.phase(now - self.start) if self.state == "running" else ""
+        return self.progress.phase(now - self.start) if self.state == "running" else ""
 
     @property
     def total(self) -> Tally:
@@ -405,7 +405,7 @@ class Run(Hearing):
         """Where all planned connections stand, by everything the fleet reported."""
         return Ledger.of(self.plan.total, self.fanin.total)
 
-    def total_of(self, member: Member) -> Tally:
+    def total_of(self, member: AgentState) -> Tally:
         """Everything one agent reported."""
         return self.fanin.sources[member.name].total if member.share else Tally()
 
@@ -413,18 +413,18 @@ class Run(Hearing):
         """Seconds since the common start, up to the end; 0 before it."""
         return max(0.0, min(now, self.end) - self.start)
 
-    def take_news(self) -> list[News]:
+    def take_notices(self) -> list[Notice]:
         """What happened since it was last asked."""
-        return self.newsroom.take()
+        return self.notices.take()
 
     def _warn(self, text: str) -> None:
-        self.newsroom.warn(text)
+        self.notices.warn(text)
 
 
 def nothing_for(idle: Sequence[str], plan: Plan, agents: int) -> PlanError:
     """These agents would get no connection at all."""
-    mend = "its weight in the plan" if plan.clients else "the agent's --max-connections"
+    fix = "its weight in the plan" if plan.clients else "the agent's --max-connections"
     return PlanError(
         f"{plan.asked} over {agents} agents leaves nothing for {', '.join(idle)}: a share that rounds"
-        f" to nothing; ask for more connections, fewer agents, or raise {mend}"
+        f" to nothing; ask for more connections, fewer agents, or raise {fix}"
     )

@@ -5,12 +5,12 @@ from math import ceil, inf
 
 import msgspec
 
-from coordinator.run.agents import SILENT_AFTER, Member, Roster
-from coordinator.run.notices import Newsroom
+from coordinator.run.agents import SILENT_AFTER, Agents, AgentState
+from coordinator.run.notices import Notices
 from coordinator.run.timeline import Timeline
 from coordinator.text import one_line
 from loadgen.machine.limits import shortfall
-from loadgen.plan.reassign import Remains, adopt, deal, left_of
+from loadgen.plan.reassign import Unfinished, deal, reassign, unfinished_of
 from loadgen.plan.shares import NOBODY, Share, run_that_fits
 from loadgen.stats.fanin import FanIn
 
@@ -21,22 +21,22 @@ TAKEN_UP_IN = 1.0
 class Orphan(msgspec.Struct):
     """Numbers that nobody launches any more, and whose they were."""
 
-    owner: Member
-    remains: Remains
+    owner: AgentState
+    unfinished: Unfinished
 
 
-class Sharing:
+class ShareTable:
     """All numbers of a plan, with so many in all: each belongs to one agent, or is an orphan's.
 
     What is launched again comes at `rate` a second, over the whole fleet.
     """
 
     def __init__(
-        self, total: int, rate: float, roster: Roster, fanin: FanIn, timeline: Timeline, news: Newsroom
+        self, total: int, rate: float, agents: Agents, fanin: FanIn, timeline: Timeline, news: Notices
     ) -> None:
         self.rate = rate
         self._total = total
-        self._roster = roster
+        self._agents = agents
         self._fanin = fanin
         self._timeline = timeline
         self._news = news
@@ -44,42 +44,42 @@ class Sharing:
         self._changed = False
         """Whether somebody was lost or came since orphans were last dealt out."""
 
-    def give(self, member: Member, share: Share, count: int, now: float) -> None:
+    def give(self, member: AgentState, share: Share, count: int, now: float) -> None:
         """Gives an agent a share of so many connections."""
         member.share, member.planned, member.seen = share, count, now
-        member.held = [Remains(share)]
+        member.held = [Unfinished(share)]
         self._fanin.expect(member.name, member.first)
         self._timeline.expect(member.name, count)
         self._warn_of(member, count)
 
-    def _warn_of(self, member: Member, count: int) -> None:
+    def _warn_of(self, member: AgentState, count: int) -> None:
         member.short = shortfall(member.hello.limits, count)
         if member.short:
             self._news.warn(one_line(member.warning, 500))
 
-    def release(self, member: Member, living: int) -> None:
+    def release(self, member: AgentState, living: int) -> None:
         """What an agent leaves behind that is at its end, with so many users, is for others."""
         launched = self._fanin.sources[member.name].launched
-        left = left_of(member.held, launched, living, self._total)
-        self._orphans += [Orphan(member, remains) for remains in left]
+        left = unfinished_of(member.held, launched, living, self._total)
+        self._orphans += [Orphan(member, unfinished) for unfinished in left]
         self._changed = True
 
     def reconsider(self) -> None:
         """Somebody came who may take orphans."""
         self._changed = True
 
-    def living(self, member: Member) -> int:
+    def living(self, member: AgentState) -> int:
         """The users of an agent, those included that it was asked to launch again and has not told of."""
         return self._fanin.sources[member.name].users + member.unaccounted
 
     @property
     def settled(self) -> bool:
         """Whether nobody was given anything of which it has not told yet."""
-        return all(one.adopted == len(one.adoptions) for one in self._roster.active())
+        return all(one.reassigned == len(one.reassignments) for one in self._agents.active())
 
     def rehome(self, age: float, now: float) -> None:
         """Gives orphans to who has room for them, when the run is so old: at a change, or when all of them fit."""
-        wanted = sum(orphan.remains.wanted(self._total) for orphan in self._orphans)
+        wanted = sum(orphan.unfinished.wanted(self._total) for orphan in self._orphans)
         if wanted:
             places = self._places(now)
             if self._changed or sum(places.values()) >= wanted:
@@ -88,50 +88,50 @@ class Sharing:
 
     def _places(self, now: float) -> dict[str, int]:
         """How many connections more each agent can hold, by its id; those that are silent are left out."""
-        reserves = [member for member in self._roster.ready(now) if member.share is None]
+        reserves = [member for member in self._agents.ready(now) if member.share is None]
         working = [
-            member for member in self._roster.active() if now - member.seen <= SILENT_AFTER and member.cut == inf
+            member for member in self._agents.active() if now - member.seen <= SILENT_AFTER and member.cut == inf
         ]
         return {member.id: member.capacity for member in reserves} | {
             member.id: max(0, member.capacity - self._taken(member)) for member in working
         }
 
-    def _taken(self, member: Member) -> int:
+    def _taken(self, member: AgentState) -> int:
         """How many of an agent's places are taken, or will be."""
         return member.planned - self._fanin.sources[member.name].launched + self.living(member)
 
     def _deal(self, places: Mapping[str, int], age: float, now: float) -> None:
         """Deals everything out; what is too much stays here. All together are launched at the one rate."""
         orphans = self._orphans
-        *dealt, staying = deal([orphan.remains for orphan in orphans], list(places.values()), self._total)
-        self._orphans = [Orphan(orphans[place].owner, remains) for place, remains in staying]
-        whole = sum(remains.share.part for pieces in dealt for _, remains in pieces)
+        *dealt, staying = deal([orphan.unfinished for orphan in orphans], list(places.values()), self._total)
+        self._orphans = [Orphan(orphans[place].owner, unfinished) for place, unfinished in staying]
+        whole = sum(unfinished.share.part for pieces in dealt for _, unfinished in pieces)
         for agent, pieces in zip(places, dealt, strict=True):
             if pieces:
-                own = [Orphan(orphans[place].owner, remains) for place, remains in pieces]
-                part = sum(orphan.remains.share.part for orphan in own)
-                self._adopt(self._roster.members[agent], own, self.rate * part / whole, age, now)
+                own = [Orphan(orphans[place].owner, unfinished) for place, unfinished in pieces]
+                part = sum(orphan.unfinished.share.part for orphan in own)
+                self._reassign(self._agents.members[agent], own, self.rate * part / whole, age, now)
 
-    def _adopt(self, member: Member, orphans: list[Orphan], rate: float, age: float, now: float) -> None:
+    def _reassign(self, member: AgentState, orphans: list[Orphan], rate: float, age: float, now: float) -> None:
         if member.share is None:
             member.first = max(0, ceil(age) + 1)
             self.give(member, NOBODY, 0, now)
-        remains = [orphan.remains for orphan in orphans]
+        unfinished = [orphan.unfinished for orphan in orphans]
         for orphan in orphans:
-            fresh = orphan.remains.fresh(self._total)
+            fresh = orphan.unfinished.fresh(self._total)
             self._plan_for(orphan.owner, -fresh)
             self._plan_for(member, fresh)
-        member.held += remains
-        member.adoptions += adopt(remains, max(0.0, age + TAKEN_UP_IN), rate)
+        member.held += unfinished
+        member.reassignments += reassign(unfinished, max(0.0, age + TAKEN_UP_IN), rate)
         self._tell(member, orphans)
 
-    def _plan_for(self, member: Member, more: int) -> None:
+    def _plan_for(self, member: AgentState, more: int) -> None:
         member.planned += more
         self._timeline.give(member.name, member.planned)
 
-    def _tell(self, member: Member, orphans: list[Orphan]) -> None:
-        again = sum(orphan.remains.again() for orphan in orphans)
-        fresh = sum(orphan.remains.fresh(self._total) for orphan in orphans)
+    def _tell(self, member: AgentState, orphans: list[Orphan]) -> None:
+        again = sum(orphan.unfinished.again() for orphan in orphans)
+        fresh = sum(orphan.unfinished.fresh(self._total) for orphan in orphans)
         owners = ", ".join(dict.fromkeys(orphan.owner.name for orphan in orphans))
         self._news.warn(f"agent {member.name} takes up for {owners}: {again:,} to launch again, {fresh:,} yet to come")
         self._warn_of(member, self._taken(member))

@@ -17,7 +17,7 @@ from hdrh.log import HistogramLogReader, HistogramLogWriter
 
 from coordinator.run.run import Run
 from coordinator.run.timeline import Entry
-from coordinator.scrape import Reading
+from coordinator.scrape import Scrape
 from coordinator.storage.files import Appender, SecondsFile
 from coordinator.text import clean_name, traceback_file
 from loadgen.errors import OperatorError
@@ -97,7 +97,7 @@ class RunDir:
             "started": f"{self._started:%Y-%m-%dT%H:%M:%SZ}",
             "targets": run.plan.urls,
             "wanted": run.wanted,
-            "drain_after_s": run.course.drain_after if run.course.drain_after < inf else None,
+            "drain_after_s": run.progress.drain_after if run.progress.drain_after < inf else None,
             "agents": agents,
         }
         self._replace("run.json", msgspec.json.format(msgspec.json.encode(facts), indent=2))
@@ -127,7 +127,7 @@ class RunDir:
             with path.open("a", encoding="utf-8", errors="replace") as file:
                 file.write(f"{reason}\n\n{text}\n")
 
-    def write_reading(self, reading: Reading) -> None:
+    def write_reading(self, reading: Scrape) -> None:
         """Appends a scrape of a watched server to watched.ndjson."""
         with self._tolerating("watched.ndjson"):
             self._appender("watched.ndjson").append(msgspec.json.encode(reading) + b"\n")
@@ -226,7 +226,7 @@ class RunRecord(msgspec.Struct):
     """run.json; empty where it is missing."""
     histograms: dict[str, list[tuple[int, int]]]
     """Of the whole run, from histograms.hlog: how many values in microseconds fell into each bucket that is filled."""
-    watched: list[Reading] = []
+    watched: list[Scrape] = []
     """Scrapes of watched servers; none where nothing was watched."""
 
 
@@ -252,11 +252,11 @@ def read_run(path: Path) -> RunRecord:
     )  # fmt: skip
 
 
-def _watched(path: Path) -> list[Reading]:
+def _watched(path: Path) -> list[Scrape]:
     file, readings = path / "watched.ndjson", []
     for line in file.read_bytes().splitlines() if file.exists() else ():
         with contextlib.suppress(msgspec.DecodeError):  # torn, as a line of seconds.ndjson may be
-            readings.append(msgspec.json.decode(line, type=Reading))
+            readings.append(msgspec.json.decode(line, type=Scrape))
     return readings
 
 

@@ -6,15 +6,15 @@ import re
 from typing import NamedTuple
 
 from coordinator.tsung.element import Element
-from loadgen.plan.clients import Client
+from loadgen.plan.clients import AgentSpec
 
 AGENT_HOLDS = 64_000
 """An agent's own default of --max-connections."""
 HERE = ("localhost", "127.0.0.1", "::1")
-MOST_RANGES = 65_536
+MAX_RANGES = 65_536
 
 
-class Machine(NamedTuple):
+class TsungClient(NamedTuple):
     """A client machine; several elements may be about the same."""
 
     host: str
@@ -28,14 +28,14 @@ class Machine(NamedTuple):
 class Fleet(NamedTuple):
     """The agents that a configuration is for."""
 
-    clients: tuple[Client, ...]
+    clients: tuple[AgentSpec, ...]
     hosts: tuple[str, ...]
     """Their machines; empty when all of it runs on this one."""
 
 
 def read_clients(element: Element) -> Fleet:
     """The agents, one a host."""
-    machines: dict[str, Machine] = {}
+    machines: dict[str, TsungClient] = {}
     for client in element.children:
         if client.name != "client":
             raise client.error(f"<{client.name}> is unknown in <clients>; write <client>")
@@ -48,7 +48,7 @@ def read_clients(element: Element) -> Fleet:
     return Fleet(tuple(map(_client, machines.values())), tuple(machines))
 
 
-def _machine(client: Element) -> Machine:
+def _machine(client: Element) -> TsungClient:
     client.only("host", "cpu", "weight", "maxusers", "use_controller_vm", "type", "batch", "scan_intf")
     if client.choice("type", ("machine", "batch"), "machine") == "batch":
         raise client.error(
@@ -58,7 +58,7 @@ def _machine(client: Element) -> Machine:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", host):
         raise client.error(f"{host!r} is no host's name; write the name that its agent goes by")
     controller = client.flag("use_controller_vm")
-    return Machine(
+    return TsungClient(
         host=host,
         weight=client.number("weight", 1.0, above=0.0),
         workers=workers,
@@ -68,7 +68,7 @@ def _machine(client: Element) -> Machine:
     )
 
 
-def _together(one: Machine, other: Machine) -> Machine:
+def _together(one: TsungClient, other: TsungClient) -> TsungClient:
     return one._replace(
         weight=one.weight + other.weight,
         workers=one.workers + other.workers,
@@ -78,8 +78,8 @@ def _together(one: Machine, other: Machine) -> Machine:
     )
 
 
-def _client(machine: Machine) -> Client:
-    return Client(
+def _client(machine: TsungClient) -> AgentSpec:
+    return AgentSpec(
         name=machine.host,
         weight=machine.weight,
         workers=machine.workers,
@@ -115,9 +115,9 @@ def _range(child: Element, value: str) -> list[str]:
     if len(octets) != 4 or len(ends) != 4 or any(low > high or high > 255 for low, high in ends):
         raise child.error(f"{value!r} is no range of IPv4 addresses; write for example 10.0.1-4.0-254")
     *outer, (low, high) = ends
-    addresses = (high - low + 1) * len(list(itertools.islice(itertools.product(*map(_octets, outer)), MOST_RANGES + 1)))
-    if addresses > MOST_RANGES:
-        raise child.error(f"{value!r} are more than {MOST_RANGES:,} addresses; name fewer")
+    addresses = (high - low + 1) * len(list(itertools.islice(itertools.product(*map(_octets, outer)), MAX_RANGES + 1)))
+    if addresses > MAX_RANGES:
+        raise child.error(f"{value!r} are more than {MAX_RANGES:,} addresses; name fewer")
     heads = [".".join(map(str, octets)) for octets in itertools.product(*map(_octets, outer))]
     return [f"{head}.{low}-{high}" if high > low else f"{head}.{low}" for head in heads]
 

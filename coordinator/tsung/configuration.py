@@ -13,14 +13,14 @@ from coordinator.tsung.document import read_document
 from coordinator.tsung.element import Element, Note, TsungError
 from coordinator.tsung.load import AT_ONCE, Load, at_most, fits, read_load, with_singles
 from coordinator.tsung.options import Options
-from coordinator.tsung.servers import OVER_WEBSOCKET, Server, read_servers
-from coordinator.tsung.sessions import Session, mixes, read_sessions, simplified
+from coordinator.tsung.servers import OVER_WEBSOCKET, TsungServer, read_servers
+from coordinator.tsung.sessions import TsungSession, mixes, read_sessions, simplified
 from coordinator.tsung.steps import Steps
 from loadgen.errors import PlanError
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan, Target, Transport
 from loadgen.plan.script import Change, SetVars, steps_in
-from loadgen.plan.sessions import Behaviour, Script
+from loadgen.plan.sessions import Script, SessionSpec
 
 
 class Cast(NamedTuple):
@@ -29,7 +29,7 @@ class Cast(NamedTuple):
     phases: list[Phase]
     weights: dict[str, float]
 
-    def behaviours(self, sessions: Sequence[Session], read_rate: float) -> tuple[Behaviour, ...]:
+    def session_specs(self, sessions: Sequence[TsungSession], read_rate: float) -> tuple[SessionSpec, ...]:
         """These sessions, the silent ones as the built-in loop."""
         return tuple(
             simplified(Script(name=one.name, weight=self.weights[one.name], read_rate=read_rate, steps=one.steps))
@@ -38,7 +38,7 @@ class Cast(NamedTuple):
         )
 
 
-def cast_of(load: Load, sessions: Sequence[Session]) -> Cast:
+def cast_of(load: Load, sessions: Sequence[TsungSession]) -> Cast:
     """Puts phases and sessions together; notes sessions that never run."""
     mixed = mixes(sessions, load.arrivals)
     singles = _singles(load, sessions)
@@ -56,7 +56,7 @@ def cast_of(load: Load, sessions: Sequence[Session]) -> Cast:
     return Cast(with_singles(phases, singles) if singles else phases, weights)
 
 
-def _singles(load: Load, sessions: Sequence[Session]) -> list[tuple[float, Phase]]:
+def _singles(load: Load, sessions: Sequence[TsungSession]) -> list[tuple[float, Phase]]:
     """A phase for each user that has a time of its own, with that time."""
     found = []
     for user in load.statics:
@@ -148,7 +148,7 @@ def _plan(parts: dict[str, Element], directory: Path, base: str, most: int | Non
     if "options" in parts:
         options.read(parts["options"], over_websocket=over_websocket)
     load = read_load(parts["load"])
-    servers = [Server(base, 1.0)] if base else servers
+    servers = [TsungServer(base, 1.0)] if base else servers
     path = _shared_path(parts["sessions"], options.path)
     sessions = read_sessions(parts["sessions"], Steps(options, path, base), options.files)
     targets = _targets(servers, sessions, path)
@@ -162,7 +162,7 @@ def _plan(parts: dict[str, Element], directory: Path, base: str, most: int | Non
         seed=options.seed,
         hold="sessions",
         stop_after=load.stop_after,
-        sessions=cast.behaviours(sessions, options.read_rate),
+        sessions=cast.session_specs(sessions, options.read_rate),
         clients=fleet.clients,
         files=_used(options.files, sessions),
         transport=Transport(**options.transport),
@@ -181,7 +181,7 @@ def _shared_path(sessions: Element, default: str) -> str:
     return "/"
 
 
-def _targets(servers: list[Server], sessions: list[Session], path: str) -> tuple[Target, ...]:
+def _targets(servers: list[TsungServer], sessions: list[TsungSession], path: str) -> tuple[Target, ...]:
     """The servers, and those that sessions change to, which no user begins with."""
     targets = {server.base + path: server.weight for server in servers}
     changes = (step for session in sessions for step in steps_in(session.steps) if isinstance(step, Change))
@@ -190,7 +190,7 @@ def _targets(servers: list[Server], sessions: list[Session], path: str) -> tuple
     return tuple(Target(url=url, weight=weight) for url, weight in targets.items())
 
 
-def _used(files: dict[str, str], sessions: list[Session]) -> dict[str, str]:
+def _used(files: dict[str, str], sessions: list[TsungSession]) -> dict[str, str]:
     """The files that sessions take lines from: the others need not travel."""
     steps = (step for session in sessions for step in steps_in(session.steps))
     names = {step.file for step in steps if isinstance(step, SetVars)}

@@ -5,18 +5,18 @@ from xml.parsers import expat
 
 from coordinator.tsung.element import Element, Note, TsungError
 
-MOST_BYTES = 16 * 1024 * 1024
-MOST_DEEP = 64
+MAX_BYTES = 16 * 1024 * 1024
+MAX_DEEP = 64
 """Levels of elements in one another; Tsung's own files have a handful."""
-MOST_ENTITY = 65_536
+MAX_ENTITY = 65_536
 """Characters of an entity's text."""
 _OUTSIDE = re.compile(rb"""(?<=<!DOCTYPE)(\s+[\w:.-]+\s+)(SYSTEM\s+|PUBLIC\s+("[^"]*"|'[^']*')\s+)("[^"]*"|'[^']*')""")
 
 
 def read_document(data: bytes, file: str) -> tuple[Element, list[Note]]:
     """The root element, and the list into which its elements put their notes; raises TsungError."""
-    if len(data) > MOST_BYTES:
-        raise TsungError(f"{file}:1: more than {MOST_BYTES >> 20} MiB; a configuration is smaller")
+    if len(data) > MAX_BYTES:
+        raise TsungError(f"{file}:1: more than {MAX_BYTES >> 20} MiB; a configuration is smaller")
     return _Reader(file).read(_without_dtd(data))
 
 
@@ -60,8 +60,8 @@ class _Reader:
         return TsungError(f"{self._file}:{self._parser.CurrentLineNumber}: {text}")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        if len(self._open) >= MOST_DEEP:
-            raise self._error(f"more than {MOST_DEEP} elements in one another; take some apart")
+        if len(self._open) >= MAX_DEEP:
+            raise self._error(f"more than {MAX_DEEP} elements in one another; take some apart")
         self._grow(sum(map(len, attributes.values())))
         element = Element(self._file, self._parser.CurrentLineNumber, name, attributes, self._notes)
         if self._open:
@@ -80,8 +80,8 @@ class _Reader:
     def _grow(self, size: int) -> None:
         """A small file may grow by its entities, many times over."""
         self._size += size
-        if self._size > MOST_BYTES:
-            raise self._error(f"its entities make it more than {MOST_BYTES >> 20} MiB; write less")
+        if self._size > MAX_BYTES:
+            raise self._error(f"its entities make it more than {MAX_BYTES >> 20} MiB; write less")
 
     def _entity(
         self, name: str, parameter: bool, value: str | None, base: str | None, system: str | None, public: str | None,
@@ -89,7 +89,7 @@ class _Reader:
     ) -> None:  # fmt: skip
         if value is None:
             raise self._error(f"entity {name!r} stands in another file, and none is ever fetched; put its text here")
-        if parameter or "&" in value or "%" in value or len(value) > MOST_ENTITY:
+        if parameter or "&" in value or "%" in value or len(value) > MAX_ENTITY:
             raise self._error(f"entity {name!r} is more than plain text; write its text out where it is used")
 
     def _skipped(self, name: str, parameter: bool) -> None:

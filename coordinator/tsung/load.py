@@ -8,11 +8,11 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from coordinator.tsung.element import SECONDS_PER, Element
-from loadgen.plan.phases import MOST_ARRIVALS, Phase
+from loadgen.plan.phases import MAX_ARRIVALS, Phase
 
 AT_ONCE = 1000.0
 """The rate of the phase in which a single user arrives: it lasts a thousandth of a second."""
-MOST_PHASES = 10_000
+MAX_PHASES = 10_000
 
 
 class Setup(NamedTuple):
@@ -69,8 +69,8 @@ def read_load(element: Element) -> Load:
         if before.number == after.number:
             raise after.element.error(f"phase {after.number} is there already; give it another number")
     loops = element.integer("loop", 0)
-    if len(ordered) * (loops + 1) > MOST_PHASES:
-        raise element.error(f"{loops} loops make more than {MOST_PHASES:,} phases; write fewer")
+    if len(ordered) * (loops + 1) > MAX_PHASES:
+        raise element.error(f"{loops} loops make more than {MAX_PHASES:,} phases; write fewer")
     repeated = [_named(one, turn) for turn in range(loops + 1) for one in ordered]
     stop_after = element.seconds("duration") if element.get("duration") else 0.0
     return Load(tuple(repeated), tuple(sorted(statics, key=lambda one: one.at)), stop_after)
@@ -104,8 +104,8 @@ def _phase(users: Element, duration: float, *, wait: bool) -> Phase:
     users.only("arrivalrate", "interarrival", "unit", "maxnumber")
     rate = _rate(users)
     most = users.integer("maxnumber") if users.get("maxnumber") else None
-    if rate * duration > MOST_ARRIVALS:
-        raise users.error(f"more than {MOST_ARRIVALS:,} users would arrive; write a lower rate or a shorter duration")
+    if rate * duration > MAX_ARRIVALS:
+        raise users.error(f"more than {MAX_ARRIVALS:,} users would arrive; write a lower rate or a shorter duration")
     if min(round(rate * duration), most if most is not None else 1) == 0:
         users.note("no user arrives in this phase; it is a pause")
         return Phase(duration=duration, wait=wait)

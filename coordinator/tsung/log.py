@@ -43,7 +43,7 @@ SAMPLES = ("request", "page", "session")
 """What scripts time under names of Tsung's own."""
 
 
-class Sample(msgspec.Struct):
+class StatsSample(msgspec.Struct):
     """Durations of one kind, in milliseconds: of the last interval, and so far."""
 
     count: int
@@ -65,7 +65,7 @@ class Dump(msgspec.Struct):
     most_users: int
     connected: tuple[int, int]
     """How many more than at the last dump, and how many in all."""
-    samples: dict[str, Sample]
+    samples: dict[str, StatsSample]
     counters: dict[str, tuple[int, int]]
     """How many more than at the last dump, and how many in all."""
 
@@ -135,7 +135,7 @@ def _durations(tally: Tally, *, scripted: bool) -> dict[str, Histogram]:
     return found
 
 
-def _samples(interval: dict[str, Histogram], before: dict[str, Histogram]) -> dict[str, Sample]:
+def _samples(interval: dict[str, Histogram], before: dict[str, Histogram]) -> dict[str, StatsSample]:
     found = {}
     for name in before | interval:
         now, past = interval.get(name, Histogram()), before.get(name, Histogram())
@@ -144,13 +144,13 @@ def _samples(interval: dict[str, Histogram], before: dict[str, Histogram]) -> di
     return found
 
 
-def _sample(now: Histogram, past: Histogram) -> Sample:
+def _sample(now: Histogram, past: Histogram) -> StatsSample:
     indexes = now.counts.keys() | past.counts.keys()
     mean = _mean(now)
     squares = sum(
         count * ((lowest_in(index) + highest_in(index)) / 2 - mean) ** 2 for index, count in now.counts.items()
     )
-    return Sample(
+    return StatsSample(
         count=now.total,
         mean=_ms(mean),
         stddev=_ms(sqrt(squares / now.total)) if now.counts else 0.0,
@@ -277,7 +277,7 @@ class Json:
         return (head + text).encode()
 
 
-def _json_sample(name: str, sample: Sample) -> dict[str, Any]:
+def _json_sample(name: str, sample: StatsSample) -> dict[str, Any]:
     figures = msgspec.structs.asdict(sample)
     return {"name": name, "value": figures.pop("count"), **figures}
 

@@ -8,7 +8,7 @@ import msgspec
 
 from coordinator.tsung.element import Element
 
-MOST_FILE = 16 * 1024 * 1024
+MAX_FILE = 16 * 1024 * 1024
 """Bytes of a file of values: it travels inside the plan."""
 TLS_VERSIONS = ("tlsv1.2", "tlsv1.3")
 NOT_HERE = {
@@ -139,8 +139,8 @@ class Options:
             raise option.error(f"file {path} can't be read ({error.strerror}); put it there") from error
         except UnicodeDecodeError as error:
             raise option.error(f"file {path} is not UTF-8 ({error.reason}); save it as UTF-8") from error
-        if len(data) > MOST_FILE or not text.strip("\n"):
-            what = "empty" if len(data) <= MOST_FILE else f"larger than {MOST_FILE >> 20} MiB"
+        if len(data) > MAX_FILE or not text.strip("\n"):
+            what = "empty" if len(data) <= MAX_FILE else f"larger than {MAX_FILE >> 20} MiB"
             raise option.error(f"file {path} is {what}; give one with lines in it, and not too many")
         self.files[name] = text
         self.file_ids[kind, id_] = name

@@ -22,7 +22,7 @@ OVER_WEBSOCKET = ("websocket", "websocket_ssl", "ws", "wss")
 """Types with which Tsung carries other protocols over WebSocket."""
 
 
-class Server(NamedTuple):
+class TsungServer(NamedTuple):
     """One server."""
 
     base: str
@@ -30,7 +30,7 @@ class Server(NamedTuple):
     weight: float
 
 
-def read_servers(element: Element) -> list[Server]:
+def read_servers(element: Element) -> list[TsungServer]:
     """The servers, each URL once, with the weights of those that stand there several times added."""
     weights: dict[str, float] = {}
     for server in element.children:
@@ -41,7 +41,7 @@ def read_servers(element: Element) -> list[Server]:
         weights[base] = weights.get(base, 0.0) + server.number("weight", 1.0, above=0.0)
     if not weights:
         raise element.error("there is no <server>; name the one to load")
-    return [Server(base, weight) for base, weight in weights.items()]
+    return [TsungServer(base, weight) for base, weight in weights.items()]
 
 
 def base_of_url(url: str) -> str:

@@ -7,7 +7,7 @@ from coordinator.tsung.element import Element
 from coordinator.tsung.load import Arrivals, fits
 from coordinator.tsung.steps import SESSION_TYPE, Steps
 from loadgen.plan.script import Close, Connect, For, Option, Step, Think, steps_in
-from loadgen.plan.script_check import Unsound, check, unset_in
+from loadgen.plan.script_check import ScriptError, check, unset_in
 from loadgen.plan.sessions import Loop, Script
 
 SHORTEST = 1.0
@@ -56,7 +56,7 @@ OFF_BY = 0.05
 """By how much probabilities may miss 100."""
 
 
-class Session(NamedTuple):
+class TsungSession(NamedTuple):
     """One <session>."""
 
     element: Element
@@ -69,9 +69,9 @@ class Session(NamedTuple):
     steps: tuple[Step, ...]
 
 
-def read_sessions(element: Element, steps: Steps, files: dict[str, str]) -> list[Session]:
+def read_sessions(element: Element, steps: Steps, files: dict[str, str]) -> list[TsungSession]:
     """The sessions, each of them one that can be played."""
-    sessions: list[Session] = []
+    sessions: list[TsungSession] = []
     for child in element.children:
         if child.name != "session":
             raise child.error(f"<{child.name}> is unknown in <sessions>; write <session>")
@@ -83,7 +83,7 @@ def read_sessions(element: Element, steps: Steps, files: dict[str, str]) -> list
     return sessions
 
 
-def _session(element: Element, steps: Steps, names: Sequence[str]) -> Session:
+def _session(element: Element, steps: Steps, names: Sequence[str]) -> TsungSession:
     element.only("name", "probability", "weight", "type", "bidi", "persistent")
     kind = element.need("type")
     if kind != SESSION_TYPE:
@@ -99,15 +99,15 @@ def _session(element: Element, steps: Steps, names: Sequence[str]) -> Session:
     if popularity < 0:
         raise element.error(f"a {by} is not below 0; write 0 or more")
     name, before = element.need("name"), names.count(element.get("name"))
-    return Session(element, f"{name} {before + 1}" if before else name, name, popularity, by == "weight",
+    return TsungSession(element, f"{name} {before + 1}" if before else name, name, popularity, by == "weight",
                    steps.read(element))  # fmt: skip
 
 
-def _check(session: Session, steps: Steps, files: dict[str, str]) -> None:
+def _check(session: TsungSession, steps: Steps, files: dict[str, str]) -> None:
     """Refuses what can't be played, at its own line; notes variables without a value."""
     try:
         check(session.steps, files)
-    except Unsound as error:
+    except ScriptError as error:
         raise (steps.origin(error.step) if error.step is not None else session.element).error(f"{error}") from error
     for unset in unset_in(session.steps):
         steps.origin(unset.step).note(
@@ -120,7 +120,7 @@ def _check(session: Session, steps: Steps, files: dict[str, str]) -> None:
             raise origin.error("an option holds for connections that open after it; put it before the connect request")
 
 
-def mixes(sessions: Sequence[Session], arrivals: Sequence[Arrivals]) -> list[dict[str, float]]:
+def mixes(sessions: Sequence[TsungSession], arrivals: Sequence[Arrivals]) -> list[dict[str, float]]:
     """For each phase, the popularity of the sessions in it that have any; raises where they do not add up to 100."""
     setups = [setup for one in arrivals for setup in one.setups]
     kinds = [(each.element, each.weighs) for each in sessions] + [(each.element, each.weighs) for each in setups]
@@ -133,7 +133,7 @@ def mixes(sessions: Sequence[Session], arrivals: Sequence[Arrivals]) -> list[dic
     return [_mix(sessions, one) for one in arrivals]
 
 
-def _mix(sessions: Sequence[Session], arrivals: Arrivals) -> dict[str, float]:
+def _mix(sessions: Sequence[TsungSession], arrivals: Arrivals) -> dict[str, float]:
     found = {session.name: session.popularity for session in sessions}
     for setup in arrivals.setups:
         found |= {session.name: setup.popularity for session in sessions if fits(setup.name, session.own_name)}

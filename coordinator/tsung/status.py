@@ -10,7 +10,7 @@ def tsung_status(run: Run, now: float, cpu: float) -> dict[str, Any]:
 
     The request rate is that of the last settled second: upgrades, and what scripts await replies to.
     """
-    phase, phases = run.course.place(run.age(now))
+    phase, phases = run.progress.place(run.age(now))
     total, last = run.total, run.timeline.last
     histograms = {**last.fleet.histograms, **last.fleet.timings} if last is not None else {}
     requests = histograms.get("request") or histograms.get("handshake") or {"count": 0}

@@ -7,20 +7,20 @@ import aiohttp
 import msgspec
 import tenacity
 
-from loadgen.agent.run import SILENCE, Engagement
-from loadgen.agent.settings import Settings
+from loadgen.agent.run import SILENCE, AgentRun
+from loadgen.agent.settings import AgentSettings
 from loadgen.errors import OperatorError
-from loadgen.http.client import Control, distrust
+from loadgen.http.client import CoordinatorClient, distrust
 from loadgen.machine.facts import facts, read_machine
-from loadgen.stats.prometheus import Reading
+from loadgen.stats.prometheus import Snapshot
 from loadgen.stats.tally import Ledger, Tally
 from loadgen.version import VERSION
 from loadgen.wire import WIRE, Hello, Welcome, from_wire, to_wire
 
 log = logging.getLogger("loadgen.agent")
-REPLY_WITHIN = 10.0
+REPLY_TIMEOUT = 10.0
 """Seconds that the coordinator has to answer."""
-MOST_WELCOME = 64 << 20
+MAX_WELCOME = 64 << 20
 """Bytes that a welcome may have: the plan with the texts of its sessions and data files."""
 
 
@@ -35,11 +35,11 @@ class Busy(Exception):
 class Agent:
     """One client machine's agent, over one run after another."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: AgentSettings) -> None:
         self.settings = settings
         self.leaving = False
         """No further run after this one."""
-        self.engagement: Engagement | None = None
+        self.engagement: AgentRun | None = None
         self.metrics = ""
         """Where it serves /metrics, HOST:PORT."""
         self._past = Tally()
@@ -47,11 +47,11 @@ class Agent:
 
     async def run(self) -> None:
         """Joins and serves coordinators until told to leave."""
-        settings, within = self.settings, min(REPLY_WITHIN, max(SILENCE, self.settings.orphan_after))
-        async with Control(settings.coordinator, settings.token, settings.trust, within) as control:
+        settings, within = self.settings, min(REPLY_TIMEOUT, max(SILENCE, self.settings.orphan_after))
+        async with CoordinatorClient(settings.coordinator, settings.token, settings.trust, within) as client:
             while not self.leaving:
-                welcome = await self._join(control)
-                self.engagement = Engagement(settings, control, welcome)
+                welcome = await self._join(client)
+                self.engagement = AgentRun(settings, client, welcome)
                 try:
                     await self.engagement.serve()
                 finally:
@@ -60,7 +60,7 @@ class Agent:
                     self.engagement = None
                 self.leaving = self.leaving or settings.once
 
-    async def _join(self, control: Control) -> Welcome:
+    async def _join(self, client: CoordinatorClient) -> Welcome:
         """Waits for a coordinator that takes it; says once what it waits for."""
         hello = msgspec.structs.replace(_hello(self.settings), metrics=self.metrics)
         said: set[str] = set()
@@ -70,20 +70,20 @@ class Agent:
             before_sleep=lambda state: _say_once(said, self.settings.coordinator, state),
         ):
             with attempt:
-                return await _knock(control, self.settings.coordinator, hello)
+                return await _knock(client, self.settings.coordinator, hello)
         raise AssertionError("retrying ends only with an answer")
 
-    def reading(self) -> Reading:
+    def reading(self) -> Snapshot:
         """Its totals over all runs, for Prometheus."""
         total = Tally()
         total.merge(self._past)
         if self.engagement is None:
-            return Reading(agent=None, ledger=Ledger.of(None, total), total=total, workers=())
+            return Snapshot(agent=None, ledger=Ledger.of(None, total), total=total, workers=())
         total.merge(self.engagement.pool.fanin.total)
-        return Reading(agent=None, ledger=Ledger.of(None, total), total=total, workers=self.engagement.pool.vitals())
+        return Snapshot(agent=None, ledger=Ledger.of(None, total), total=total, workers=self.engagement.pool.vitals())
 
 
-def _hello(settings: Settings) -> Hello:
+def _hello(settings: AgentSettings) -> Hello:
     machine = read_machine()
     return Hello(
         name=settings.name or socket.gethostname(),
@@ -95,9 +95,9 @@ def _hello(settings: Settings) -> Hello:
     )
 
 
-async def _knock(control: Control, coordinator: str, hello: Hello) -> Welcome:
+async def _knock(client: CoordinatorClient, coordinator: str, hello: Hello) -> Welcome:
     try:
-        status, body = await control.post("/v1/agents", to_wire(hello), MOST_WELCOME)
+        status, body = await client.post("/v1/agents", to_wire(hello), MAX_WELCOME)
     except aiohttp.ServerDisconnectedError as error:
         raise Busy(
             f"the coordinator at {coordinator} hangs up without a word; is it the other of http and https?"

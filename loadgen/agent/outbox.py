@@ -4,7 +4,7 @@ from loadgen.stats.fanin import Second
 
 BATCH = 60
 """Seconds in one post at most: what bounds its body."""
-MOST = 600
+MAX = 600
 """Seconds that are kept one by one; of what is beyond that the oldest are merged, two into one."""
 
 
@@ -15,7 +15,7 @@ class Outbox:
     it is known as one; only what was never posted is ever merged.
     """
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MAX) -> None:
         self._most = most
         self._seconds: list[Second] = []
         """Ascending."""

@@ -9,7 +9,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from time import monotonic
 
 from loadgen.errors import FleetError
-from loadgen.plan.reassign import Adoption, Remains
+from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.process import how_it_ended
 from loadgen.wire import Job, Rehearsal, Rehearsed, from_wire, to_wire
 
@@ -19,19 +19,19 @@ LAST_WORDS = 65_536
 """Bytes of a worker's standard error that are looked at."""
 
 
-class Crew:
+class WorkerProcess:
     """One worker process. The agent's end of its standard input is all that keeps it alive."""
 
     def __init__(self, number: int, reader: StreamReader, writer: WriteTransport, errors: int) -> None:
         self.number = number
         self.name = str(number)
         self.reader = reader
-        self.heard = monotonic()
+        self.recorded = monotonic()
         self.finished = False
         self.gate = 0
         """The gate at which it waits; 0: it does not."""
         self.job: Job | None = None
-        self.held: list[Remains] = []
+        self.held: list[Unfinished] = []
         """All that it was given to launch."""
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         """Its exit code, negative for a signal."""
@@ -56,14 +56,14 @@ class Crew:
 
     def employ(self, job: Job) -> None:
         """Gives it its job."""
-        self.job, self.heard = job, monotonic()
-        self.held = [Remains(job.share), *(adoption.remains for adoption in job.adoptions)]
+        self.job, self.recorded = job, monotonic()
+        self.held = [Unfinished(job.share), *(reassignment.unfinished for reassignment in job.reassignments)]
         self.say(to_wire(job) + b"\n")
 
-    def adopt(self, adoption: Adoption) -> None:
+    def reassign(self, reassignment: Reassignment) -> None:
         """Gives it more to launch."""
-        self.held.append(adoption.remains)
-        self.say(b"adopt %s\n" % to_wire(adoption))
+        self.held.append(reassignment.unfinished)
+        self.say(b"adopt %s\n" % to_wire(reassignment))
 
     def say(self, line: bytes) -> None:
         """Writes to its standard input; it may be dead already, which its output tells."""
@@ -96,26 +96,26 @@ class Crew:
             os.close(self._pidfd)
 
 
-class Parent:
+class ForkServer:
     """The warmed parent of some workers."""
 
-    def __init__(self, process: Process, crews: list[Crew]) -> None:
-        self.crews = crews
+    def __init__(self, process: Process, workers: list[WorkerProcess]) -> None:
+        self.workers = workers
         """Its workers, in the order of their numbers."""
         self._process = process
         self.done = asyncio.create_task(self._listen())
         """Is over when all its workers have ended, and so has it."""
 
     @classmethod
-    async def start(cls, first: int, count: int) -> "Parent":
+    async def start(cls, first: int, count: int) -> "ForkServer":
         """Starts a parent that forks so many workers, numbered from `first`."""
-        theirs, pipes, crews = [], [], []
+        theirs, pipes, workers = [], [], []
         for number in range(first, first + count):
             (input_end, writer), (reader, output_end) = await _write_pipe(), await _read_pipe()
             errors = os.memfd_create(f"worker {number}", os.MFD_CLOEXEC)  # it never fills up, as a pipe would
             theirs += [input_end, output_end, errors]
             pipes += [input_end, output_end]
-            crews.append(Crew(number, reader, writer, errors))
+            workers.append(WorkerProcess(number, reader, writer, errors))
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -127,18 +127,18 @@ class Parent:
         )
         for descriptor in pipes:  # what they write as errors is read here too
             os.close(descriptor)
-        return cls(process, crews)
+        return cls(process, workers)
 
     async def _listen(self) -> None:
         """Passes on how each worker ended; with the parent they all end."""
         assert self._process.stdout is not None
         async for line in self._process.stdout:
             place, code = map(int, line.split())
-            self.crews[place].ended.set_result(code)
+            self.workers[place].ended.set_result(code)
         await self._process.wait()
-        for crew in self.crews:
-            if not crew.ended.done():
-                crew.ended.set_result(-signal.SIGKILL)
+        for worker in self.workers:
+            if not worker.ended.done():
+                worker.ended.set_result(-signal.SIGKILL)
 
 
 async def _write_pipe() -> tuple[int, WriteTransport]:

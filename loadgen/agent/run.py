@@ -10,11 +10,11 @@ import msgspec
 from msgspec.structs import replace
 
 from loadgen.agent.outbox import Outbox
-from loadgen.agent.pool import Pool
-from loadgen.agent.settings import Settings
-from loadgen.agent.targets import Place
+from loadgen.agent.pool import WorkerPool
+from loadgen.agent.settings import AgentSettings
+from loadgen.agent.targets import ResolvedTarget
 from loadgen.errors import PlanError
-from loadgen.http.client import Control
+from loadgen.http.client import CoordinatorClient
 from loadgen.machine.facts import read_machine
 from loadgen.machine.limits import Limit, shortfall, unusable_ports, workers_needed
 from loadgen.net.ports import pairs_before
@@ -28,19 +28,19 @@ BEAT = 0.25
 """Seconds between two looks at the workers."""
 SILENCE = 1.0
 """Seconds without news after which the agent posts all the same: the sign of life."""
-MOST_ORDERS = 4 << 20
+MAX_ORDERS = 4 << 20
 """Bytes that orders may have."""
-LEAVE_WITHIN = 5.0
+LEAVE_TIMEOUT = 5.0
 """Seconds that an agent which is told to leave goes on trying to deliver its last seconds."""
 
 
-class Engagement:
+class AgentRun:
     """One run, from the welcome to the coordinator's leave: the seconds out, the orders in."""
 
-    def __init__(self, settings: Settings, control: Control, welcome: Welcome) -> None:
-        self.pool = Pool()
+    def __init__(self, settings: AgentSettings, client: CoordinatorClient, welcome: Welcome) -> None:
+        self.pool = WorkerPool()
         self._settings = settings
-        self._control = control
+        self._client = client
         self._welcome = welcome
         self._limits: tuple[Limit, ...] = ()
         """What it can hold by the plan's word, where that says something of it."""
@@ -53,16 +53,16 @@ class Engagement:
         """Reasons whose sample traceback the coordinator has."""
         self._ready = False
         self._refusal = ""
-        self._places: list[Place] = []
+        self._targets: list[ResolvedTarget] = []
         """The plan's URLs, resolved."""
         self._running: asyncio.Task[None] | None = None
         self._met: set[int] = set()
         """Meetings that the workers know to be over."""
         self._pauses = False, 0.0
         """Whether the workers were told of a pause, and how long all pauses so far have taken."""
-        self._adopted = 0
+        self._reassigned = 0
         """How many adoptions the workers were given."""
-        self._adopted_in = 0
+        self._reassigned_in = 0
         """The second in which they got the last one."""
         self._accounted = 0
         """How many of them the seconds told so far tell of."""
@@ -92,10 +92,10 @@ class Engagement:
         try:
             self._settings = self._settings.under(plan, self._welcome.name)
             sources = self._settings.sources
-            self._places = [await asyncio.to_thread(Place.find, url, sources) for url in plan.urls]
+            self._targets = [await asyncio.to_thread(ResolvedTarget.find, url, sources) for url in plan.urls]
         except PlanError as error:
             self._refusal = str(error)
-        refusals = (place.refusal(self._settings.permit) for place in self._places)
+        refusals = (target.refusal(self._settings.allowed_targets) for target in self._targets)
         self._limits = self._settings.limits(read_machine())
         self._refusal = self._refusal or next(filter(None, refusals), "") or self._sessions_refusal()
         if not self._refusal:
@@ -139,14 +139,14 @@ class Engagement:
             if self._outbox.add(second) and not self._coarse:
                 self._coarse = True
                 self._note(f"{self._welcome.name} was cut off for long: it tells some seconds two or more at a time")
-            if second.number > self._adopted_in:
-                self._accounted = self._adopted
+            if second.number > self._reassigned_in:
+                self._accounted = self._reassigned
 
     async def _speak(self) -> None:
         """Posts what is not acknowledged; a failure changes nothing, the next beat posts it again."""
         post = self._post()
         try:
-            status, body = await self._control.post(self._path, to_wire(post), MOST_ORDERS)
+            status, body = await self._client.post(self._path, to_wire(post), MAX_ORDERS)
         except (aiohttp.ClientError, TimeoutError) as error:
             log.debug("not delivered: %r", error)
             return
@@ -188,7 +188,7 @@ class Engagement:
             gate=self.pool.gate,
             workers=self.pool.vitals(),
             agent_cpu_s=process_time(),
-            adopted=self._adopted if self.pool.finished else self._accounted,
+            reassigned=self._reassigned if self.pool.finished else self._accounted,
             notes=tuple(self._notes),
             abort=self.pool.abort,
             tracebacks={reason: text for reason, text in self.pool.tracebacks.items() if reason not in self._told},
@@ -200,7 +200,7 @@ class Engagement:
             self._running = asyncio.create_task(self._run(orders, orders.start))
         elif orders.do in ("run", "pause"):
             self._pace(orders)
-            self._adopt(orders)
+            self._reassign(orders)
             self._open(orders.gates)
             self._meet(orders.met)
         elif orders.do == "drain":
@@ -227,20 +227,20 @@ class Engagement:
             self.pool.open_gate(gate, at)
         self._gates = len(gates)
 
-    def _adopt(self, orders: Orders) -> None:
+    def _reassign(self, orders: Orders) -> None:
         """Hands adoptions to the workers, once those have their jobs."""
         if self._running is None or not self._running.done():
             return
-        for adoption in orders.adoptions[max(0, self._adopted - orders.adopted) :]:
-            if not self.pool.adopt(adoption):
+        for reassignment in orders.reassignments[max(0, self._reassigned - orders.reassigned) :]:
+            if not self.pool.reassign(reassignment):
                 return
-            again, fresh = adoption.remains.again(), adoption.remains.fresh(self._welcome.plan.total)
+            again, fresh = reassignment.unfinished.again(), reassignment.unfinished.fresh(self._welcome.plan.total)
             log.info("takes up a part of what was lost: %d to be launched again, %d for the first time", again, fresh)
-            self._count_adopted(1)
+            self._count_reassigned(1)
 
-    def _count_adopted(self, count: int) -> None:
-        self._adopted += count
-        self._adopted_in = int(monotonic() - self._begin)
+    def _count_reassigned(self, count: int) -> None:
+        self._reassigned += count
+        self._reassigned_in = int(monotonic() - self._begin)
 
     def _meet(self, met: tuple[int, ...]) -> None:
         """Tells the workers of meetings that are over, as far as they have not heard of them."""
@@ -250,21 +250,21 @@ class Engagement:
                 self.pool.met(users)
 
     async def _run(self, orders: Orders, start: Start) -> None:
-        adoptions, self._pauses = orders.adoptions, (False, orders.delay)
+        reassignments, self._pauses = orders.reassignments, (False, orders.delay)
         self._begin = begin = monotonic() + start.after
         total = self._welcome.plan.total
-        share = start.share.count(total) + sum(adoption.remains.wanted(total) for adoption in adoptions)
+        share = start.share.count(total) + sum(reassignment.unfinished.wanted(total) for reassignment in reassignments)
         short = shortfall(self._limits, share)
         if short is not None:
             self._note(
                 f"{self._welcome.name}: share {share:,}, but {short.resource} gives out first at "
-                f"{short.connections:,} ({short.detail}); {short.mend}"
+                f"{short.connections:,} ({short.detail}); {short.fix}"
             )
         jobs = self._jobs(orders, start, share)
         log.info("opens %d connections with %d workers", share, len(jobs))
         self.pool.expect_silence_until(begin)
         await self.pool.run(jobs, start.again)
-        self._count_adopted(len(adoptions))
+        self._count_reassigned(len(reassignments))
         self.pool.expect_silence_until(max(begin, monotonic()))
         if self._draining:
             self.pool.drain()
@@ -275,7 +275,7 @@ class Engagement:
         count = min(self._workers_for(share), share)
         even = [1] * count
         parts = start.share.split(even, run_that_fits(share, even, start.share.run))
-        taken = zip(*(adoption.split(even, plan.total) for adoption in orders.adoptions), strict=True)
+        taken = zip(*(reassignment.split(even, plan.total) for reassignment in orders.reassignments), strict=True)
         most, extra = divmod(self._settings.most, count)
         ends = self._ends()
         return [
@@ -284,16 +284,18 @@ class Engagement:
                 share=part,
                 start=self._begin,
                 destinations=tuple(
-                    place.destination(replace(end, worker=number, workers=count))
-                    for place, end in zip(self._places, ends, strict=True)
+                    target.destination(replace(end, worker=number, workers=count))
+                    for target, end in zip(self._targets, ends, strict=True)
                 ),
                 most_open=most + (number < extra),
                 agent=self._welcome.name,
-                adoptions=own,
+                reassignments=own,
                 first=start.first,
                 delay=orders.delay,
             )
-            for number, (part, own) in enumerate(zip(parts, taken if orders.adoptions else repeat(()), strict=False))
+            for number, (part, own) in enumerate(
+                zip(parts, taken if orders.reassignments else repeat(()), strict=False)
+            )
         ]
 
     def _ends(self) -> list[Sources]:
@@ -301,10 +303,10 @@ class Engagement:
         ports = self._settings.port_range
         left_out = tuple(sorted(unusable_ports(read_machine(), ports)))
         ends = []
-        for place in self._places:
-            pairs = len(place.sources) * (len(ports) - len(left_out))
+        for target in self._targets:
+            pairs = len(target.sources) * (len(ports) - len(left_out))
             first = pairs_before(self._welcome.index % self._welcome.agents, self._welcome.agents, pairs)
-            ends.append(Sources(place.sources, ports.start, ports.stop - 1, start=first, left_out=left_out))
+            ends.append(Sources(target.sources, ports.start, ports.stop - 1, start=first, left_out=left_out))
         return ends
 
     def _drain(self) -> None:
@@ -326,7 +328,7 @@ class Engagement:
 
     def leave(self) -> None:
         """Its owner, or its coordinator, wants it gone: it drains, and does not wait long for who does not answer."""
-        self._patience = min(self._patience, LEAVE_WITHIN)
+        self._patience = min(self._patience, LEAVE_TIMEOUT)
         self.drain()
 
     def _mind_silence(self) -> None:

@@ -3,21 +3,21 @@
 import msgspec
 from msgspec.structs import replace
 
-from loadgen.agent.targets import Permit
+from loadgen.agent.targets import AllowedTargets
 from loadgen.errors import PlanError
 from loadgen.http.client import Trust
 from loadgen.http.token import Token
 from loadgen.machine.addresses import DEFAULT_PORTS, local_addresses_exist, parse_ports, parse_sources
 from loadgen.machine.facts import Machine
 from loadgen.machine.limits import Limit, client_limits, workers_needed
-from loadgen.plan.clients import USUAL, Client, client_named
+from loadgen.plan.clients import USUAL, AgentSpec, client_named
 from loadgen.plan.plan import Plan
 
-MOST_WORKERS = 256
+MAX_WORKERS = 256
 """So many workers, and no more, a plan may have an agent start."""
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent's own command line says; None, or nothing, where it does not."""
 
     coordinator: str = "http://127.0.0.1:8091"
@@ -28,7 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_connections: int | None = None
     sources: tuple[str, ...] = ()
     ports: range | None = None
-    permit: Permit
+    allowed_targets: AllowedTargets
     allow_sessions: bool = False
     orphan_after: float = 30.0
     once: bool = False
@@ -43,15 +43,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The ports of each source address that it connects from."""
         return self.ports or DEFAULT_PORTS
 
-    def under(self, plan: Plan, name: str) -> "Settings":
+    def under(self, plan: Plan, name: str) -> "AgentSettings":
         """With what a plan says of the agent that goes by this name, where its command line says nothing.
 
         Raises PlanError where this machine can't do what the plan says.
         """
-        client, ports = client_named(plan.clients, name) or Client(name="any"), plan.transport.ports
-        if not self.workers and (client.workers or 0) > MOST_WORKERS:
+        client, ports = client_named(plan.clients, name) or AgentSpec(name="any"), plan.transport.ports
+        if not self.workers and (client.workers or 0) > MAX_WORKERS:
             raise PlanError(
-                f"the plan asks for {client.workers:,} workers of {name}, which starts {MOST_WORKERS} at most by a"
+                f"the plan asks for {client.workers:,} workers of {name}, which starts {MAX_WORKERS} at most by a"
                 " plan's word; say it by its own --workers"
             )
         sources = self.sources or parse_sources(client.sources)

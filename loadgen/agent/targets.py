@@ -17,7 +17,7 @@ def _plain(address: str) -> IPv4Address | IPv6Address:
     return (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
 
 
-class Permit:
+class AllowedTargets:
     """Networks and host names from `--allow-target`; names are compared as they are written in the target's URL."""
 
     def __init__(self, allowed: Iterable[str] = ()) -> None:
@@ -43,7 +43,7 @@ class Permit:
         return f"refuses target {shown}: start the agent with --allow-target {host}"
 
 
-class Place(msgspec.Struct, frozen=True):
+class ResolvedTarget(msgspec.Struct, frozen=True):
     """A URL with its parts, the address that its host has, and those of this machine to come from."""
 
     url: str
@@ -52,7 +52,7 @@ class Place(msgspec.Struct, frozen=True):
     sources: tuple[str, ...]
 
     @classmethod
-    def find(cls, url: str, sources: Sequence[str]) -> "Place":
+    def find(cls, url: str, sources: Sequence[str]) -> "ResolvedTarget":
         """Asks the resolver, and the kernel where no sources are given.
 
         Raises PlanError when the URL is none, its host has no address, or there is no way from here to it.
@@ -64,9 +64,9 @@ class Place(msgspec.Struct, frozen=True):
             raise PlanError(f"target {url} is {address}: none of the agent's --source addresses is of that family")
         return cls(url, parts, address, fitting or (source_for(address),))
 
-    def refusal(self, permit: Permit) -> str:
+    def refusal(self, allowed_targets: AllowedTargets) -> str:
         """Why this agent will not load it; empty when it will."""
-        return permit.refusal(self.parts.host, self.address)
+        return allowed_targets.refusal(self.parts.host, self.address)
 
     def destination(self, sources: Sources) -> Destination:
         """What a worker has to know of it."""

@@ -16,24 +16,24 @@ from click.core import ParameterSource
 from prometheus_client import CollectorRegistry
 
 from loadgen.agent.agent import Agent
-from loadgen.agent.settings import Settings
-from loadgen.agent.targets import Permit
+from loadgen.agent.settings import AgentSettings
+from loadgen.agent.targets import AllowedTargets
 from loadgen.cli.options import DURATION, ENDPOINT, run_command
 from loadgen.errors import OperatorError
 from loadgen.http.client import Trust, trust_in
-from loadgen.http.server import Bounds, Door
+from loadgen.http.server import HttpLimits, HttpServer
 from loadgen.http.token import Token, exposure
 from loadgen.machine.addresses import local_addresses_exist, parse_ports, parse_sources
 from loadgen.machine.exporter import machine_registry
-from loadgen.stats.histogram import MOST
+from loadgen.stats.histogram import MAX
 from loadgen.stats.prometheus import registry_of, render
 from loadgen.systemd import notify
 from loadgen.values import Endpoint, base_of
 
 log = logging.getLogger("loadgen.agent")
-MOST_WORKERS = 1000
+MAX_WORKERS = 1000
 """Each takes a few descriptors of the agent's."""
-MOST_SCRAPES = 50.0
+MAX_SCRAPES = 50.0
 """How often a second its metrics may be asked for."""
 
 
@@ -50,11 +50,11 @@ MOST_SCRAPES = 50.0
 )  # fmt: skip
 @click.option("--name", default="", show_default="host name", help="What reports and metrics call this agent.")
 @click.option(
-    "--workers", type=click.IntRange(1, MOST_WORKERS), show_default="one per core, more where descriptors demand it",
+    "--workers", type=click.IntRange(1, MAX_WORKERS), show_default="one per core, more where descriptors demand it",
     help="Worker processes.",
 )  # fmt: skip
 @click.option(
-    "--max-connections", type=click.IntRange(1, MOST), show_default="what the plan says, or 64000",
+    "--max-connections", type=click.IntRange(1, MAX), show_default="what the plan says, or 64000",
     help="Most connections open at once.",
 )  # fmt: skip
 @click.option("--source", multiple=True, metavar="IP", help="Addresses or ranges to connect from; repeatable.")
@@ -90,7 +90,7 @@ def agent(
         return
     addresses = parse_sources(source)
     local_addresses_exist(addresses)
-    settings = Settings(
+    settings = AgentSettings(
         coordinator=_base_url(coordinator),
         token=Token.read(token_file),
         trust=_trust(coordinator, tls_ca, tls_fingerprint),
@@ -99,7 +99,7 @@ def agent(
         max_connections=max_connections,
         sources=addresses,
         ports=parse_ports(ports) if ports is not None else None,
-        permit=Permit(allow_target),
+        allowed_targets=AllowedTargets(allow_target),
         allow_sessions=allow_sessions,
         orphan_after=orphan_after,
         once=once,
@@ -133,7 +133,7 @@ async def _monitor(metrics: Endpoint, *, fixed: bool) -> None:
         await leave.wait()
 
 
-def _in_the_clear(settings: Settings) -> str:
+def _in_the_clear(settings: AgentSettings) -> str:
     """What to warn of where the token can be read on its way; empty where it can't, or there is none."""
     parts = urlsplit(settings.coordinator)
     if settings.token is None or parts.scheme == "https" or Endpoint(parts.hostname or "", 0).loopback:
@@ -141,7 +141,7 @@ def _in_the_clear(settings: Settings) -> str:
     return f"the token goes to {settings.coordinator} in the clear: whoever is on the way can read it"
 
 
-async def _serve(settings: Settings, metrics: Endpoint, *, fixed: bool) -> None:
+async def _serve(settings: AgentSettings, metrics: Endpoint, *, fixed: bool) -> None:
     """Runs the agent beside its metrics page; the first signal drains, the second ends it at once."""
     agent = Agent(settings)
     registry = registry_of(lambda: [agent.reading()])
@@ -182,13 +182,13 @@ async def _metrics_page(
 
     app = web.Application(client_max_size=1)
     app.add_routes([web.get("/metrics", show_metrics), web.get("/healthz", show_health)])
-    door = Door(app, Bounds(connections=200, questions=MOST_SCRAPES))
+    server = HttpServer(app, HttpLimits(connections=200, questions=MAX_SCRAPES))
     try:
-        at = await door.open("--metrics", endpoint, other=None if fixed else 0)
+        at = await server.open("--metrics", endpoint, other=None if fixed else 0)
         log.info("metrics at http://%s/metrics", at)
         yield str(at)
     finally:
-        await door.close()
+        await server.close()
 
 
 def main() -> None:

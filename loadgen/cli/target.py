@@ -4,7 +4,7 @@ import click
 
 from loadgen.cli.options import ENDPOINT, run_command
 from loadgen.target.modes import MODES
-from loadgen.target.settings import LEGAL, Settings, Vices
+from loadgen.target.settings import LEGAL, Faults, TargetSettings
 from loadgen.target.supervisor import serve
 from loadgen.values import Endpoint
 
@@ -38,7 +38,7 @@ from loadgen.values import Endpoint
 )
 def command(listen: Endpoint, workers: int | None, limit: int, mode: str, vice: tuple[str, ...]) -> None:
     """Serves WebSocket on /v1/realtime, GET /stats and POST /publish."""
-    serve(Settings(listen, workers, limit, mode, Vices.parse(vice)))
+    serve(TargetSettings(listen, workers, limit, mode, Faults.parse(vice)))
 
 
 def main() -> None:

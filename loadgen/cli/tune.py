@@ -26,7 +26,7 @@ from loadgen.machine.limits import (
     target_limits,
     workers_needed,
 )
-from loadgen.machine.sizing import Demand, demand
+from loadgen.machine.sizing import Sizing, demand
 from loadgen.machine.sysctl import Step, Sysctls
 from loadgen.machine.tuning import CONNECTIONS, Role, Setting, wanted
 
@@ -90,19 +90,18 @@ def table(finding: Finding) -> Table:
     rows.add_column("mend", overflow="fold")
     for limit in finding.limits:
         short = limit.connections < finding.connections
-        verdict, mend = ("[red]short[/]", limit.mend) if short else ("[green]ok[/]", "")
-        rows.add_row(limit.resource, limit.detail, limit.needed, f"{limit.connections:,}", verdict, mend)
+        verdict, fix = ("[red]short[/]", limit.fix) if short else ("[green]ok[/]", "")
+        rows.add_row(limit.resource, limit.detail, limit.needed, f"{limit.connections:,}", verdict, fix)
     for item in finding.advice:
-        rows.add_row(item.resource, item.detail, "", "–", "[yellow]advice[/]", item.mend)
+        rows.add_row(item.resource, item.detail, "", "–", "[yellow]advice[/]", item.fix)
     return rows
 
 
 def last_line(finding: Finding) -> str:
     """The finding in one sentence."""
-    mend = next(limit.mend for limit in finding.limits if limit.resource == finding.first)
+    fix = next(limit.fix for limit in finding.limits if limit.resource == finding.first)
     return (
-        f"this machine can hold {finding.holds:,} connections as {finding.role};"
-        f" {finding.first} gives out first: {mend}"
+        f"this machine can hold {finding.holds:,} connections as {finding.role}; {finding.first} gives out first: {fix}"
     )
 
 
@@ -191,7 +190,7 @@ def capacity(connections: tuple[int, ...], rate: float, think: float) -> int:
     return 0
 
 
-def capacity_table(demands: Sequence[Demand]) -> Table:
+def capacity_table(demands: Sequence[Sizing]) -> Table:
     """A row for each number of connections."""
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("connections", "source addresses", "clients' memory", "cores", "target's memory", "cores"):

@@ -19,14 +19,14 @@ class TooLongError(aiohttp.ClientError):
     """An answer that is longer than any coordinator's."""
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """What came back for a post."""
 
     status: int
     body: bytes
 
 
-class Control:
+class CoordinatorClient:
     """One HTTP session with a coordinator. It follows no redirect, keeps no cookie, and unpacks nothing."""
 
     def __init__(self, url: str, token: Token | None, trust: Trust, within: float) -> None:
@@ -41,7 +41,7 @@ class Control:
             auto_decompress=False,
         )
 
-    async def post(self, path: str, body: bytes, most: int) -> Answer:
+    async def post(self, path: str, body: bytes, most: int) -> Response:
         """Posts a body; its answer may have so many bytes. Raises aiohttp.ClientError or TimeoutError without one."""
         async with self._http.post(self._url + path, data=body, allow_redirects=False) as reply:
             answer = bytearray()
@@ -50,9 +50,9 @@ class Control:
                 if len(answer) > most:
                     reply.close()
                     raise TooLongError(f"an answer of more than {most:,} bytes")
-            return Answer(reply.status, bytes(answer))
+            return Response(reply.status, bytes(answer))
 
-    async def __aenter__(self) -> "Control":
+    async def __aenter__(self) -> "CoordinatorClient":
         return self
 
     async def __aexit__(

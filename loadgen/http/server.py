@@ -15,14 +15,14 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from loadgen.errors import OperatorError
-from loadgen.http.ratelimit import Allowance
+from loadgen.http.ratelimit import TokenBucket
 from loadgen.values import Endpoint
 
-HANDSHAKE_WITHIN = 5.0
+HANDSHAKE_TIMEOUT = 5.0
 """Seconds that TLS may take to come about."""
 LOOK_EVERY = 1.0
 """Seconds between two looks at who is idle."""
-LONGEST_LINE, MOST_HEADERS = 8190, 64
+LONGEST_LINE, MAX_HEADERS = 8190, 64
 """Bytes of a request's line, or of a header, and how many headers a request may have."""
 
 log = logging.getLogger("loadgen.door")
@@ -38,7 +38,7 @@ log.addFilter(_ours)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Bounds(NamedTuple):
+class HttpLimits(NamedTuple):
     """How much of a port strangers may have."""
 
     connections: int = 2000
@@ -51,17 +51,17 @@ class Bounds(NamedTuple):
     """Requests a second that only look on, by whomever."""
 
 
-USUAL = Bounds()
+USUAL = HttpLimits()
 
 
-class Door:
+class HttpServer:
     """One listening port of an aiohttp application.
 
     When all places are taken, who waits longest without asking for anything makes place for who comes: agents, which
     ask every second, keep theirs.
     """
 
-    def __init__(self, app: web.Application, bounds: Bounds = USUAL) -> None:
+    def __init__(self, app: web.Application, bounds: HttpLimits = USUAL) -> None:
         app.middlewares.insert(0, self._attend)
         self._runner = web.AppRunner(
             app,
@@ -72,12 +72,12 @@ class Door:
             lingering_time=1.0,
             max_line_size=LONGEST_LINE,
             max_field_size=LONGEST_LINE,
-            max_headers=MOST_HEADERS,
+            max_headers=MAX_HEADERS,
             auto_decompress=False,  # a small body stays small
         )
         self._bounds = bounds
         self._most = min(bounds.connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
-        self._questions = Allowance(bounds.questions)
+        self._questions = TokenBucket(bounds.questions)
         self._idle: dict[asyncio.BaseProtocol, float] = {}
         """Since when connections have been without a request, the longest first."""
         self._busy: set[asyncio.BaseProtocol] = set()
@@ -108,7 +108,7 @@ class Door:
         return Endpoint(host, port)
 
     async def _listen(self, listen: Endpoint, tls: ssl.SSLContext | None) -> asyncio.Server:
-        within = HANDSHAKE_WITHIN if tls else None
+        within = HANDSHAKE_TIMEOUT if tls else None
         return await asyncio.get_running_loop().create_server(
             self._admit, listen.host, listen.port, ssl=tls, ssl_handshake_timeout=within, backlog=1024
         )
@@ -128,7 +128,7 @@ class Door:
         if len(self._idle) + len(self._busy) >= self._most:
             if not self._idle:
                 return _Full()
-            self._turn_out(next(iter(self._idle)))
+            self._evict(next(iter(self._idle)))
         assert self._runner.server is not None
         guest = self._runner.server()
         self._idle[guest] = monotonic()
@@ -140,11 +140,11 @@ class Door:
             await asyncio.sleep(min(LOOK_EVERY, self._bounds.idle_s / 4))
             now = monotonic()
             for guest, since in list(self._idle.items()):
-                gone = _transport(guest) is None and now - since > HANDSHAKE_WITHIN
+                gone = _transport(guest) is None and now - since > HANDSHAKE_TIMEOUT
                 if gone or now - since > self._bounds.idle_s:
-                    self._turn_out(guest)
+                    self._evict(guest)
 
-    def _turn_out(self, guest: asyncio.BaseProtocol) -> None:
+    def _evict(self, guest: asyncio.BaseProtocol) -> None:
         del self._idle[guest]
         transport = _transport(guest)
         if transport is not None:

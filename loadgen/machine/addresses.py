@@ -11,7 +11,7 @@ from loadgen.errors import PlanError
 
 DEFAULT_PORTS = range(1025, 65536)
 """Every port that needs no privilege but the first: 64,511 of them."""
-MOST_ADDRESSES = 65_536
+MAX_ADDRESSES = 65_536
 SPARE_PORTS = 256
 """How many ports of the kernel's own range stay free for the machine's other outgoing connections."""
 RESERVED_PORTS = Path("proc/sys/net/ipv4/ip_local_reserved_ports")
@@ -29,10 +29,10 @@ def parse_sources(texts: Iterable[str]) -> tuple[str, ...]:
     for text in re.findall(r"[^,\s]+", " ".join(texts)):
         first, last = _ends(text)
         count = int(last) - int(first) + 1
-        if count <= MOST_ADDRESSES:
+        if count <= MAX_ADDRESSES:
             found |= dict.fromkeys(_as_the_kernel_writes_it(str(first + step)) for step in range(count))
-        if max(count, len(found)) > MOST_ADDRESSES:
-            raise PlanError(f"source {text!r}: more than {MOST_ADDRESSES:,} addresses in all; name fewer")
+        if max(count, len(found)) > MAX_ADDRESSES:
+            raise PlanError(f"source {text!r}: more than {MAX_ADDRESSES:,} addresses in all; name fewer")
     return tuple(found)
 
 
@@ -101,8 +101,8 @@ def local_addresses_exist(addresses: Iterable[str]) -> None:
                 sock.bind((address, 0))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:  # which only says that no port is free there just now
-                mend = f"ip addr add {address}/{128 if family == socket.AF_INET6 else 32} dev INTERFACE"
-                raise PlanError(f"source {address} is no address of this machine; `{mend}` makes it one") from error
+                fix = f"ip addr add {address}/{128 if family == socket.AF_INET6 else 32} dev INTERFACE"
+                raise PlanError(f"source {address} is no address of this machine; `{fix}` makes it one") from error
 
 
 def _ends(text: str) -> tuple[_Address, _Address]:

@@ -23,7 +23,7 @@ class Limit(msgspec.Struct, frozen=True):
     """How many connections it carries."""
     detail: str
     """The reading behind the number, for people: `20,000 per process × 2 workers`."""
-    mend: str
+    fix: str
     """What raises it, one line."""
     needed: str = ""
     """What the asked number of connections takes of it, in the units of `detail`: `16,064 per process`."""
@@ -70,7 +70,7 @@ class Advice(msgspec.Struct, frozen=True):
 
     resource: str
     detail: str
-    mend: str
+    fix: str
 
 
 def client_limits(
@@ -155,9 +155,9 @@ def _file_max(machine: Machine, wanted: int) -> Iterator[Limit]:
     if machine.file_max is not None and machine.file_max < UNBOUNDED:
         used = machine.file_nr[0] if machine.file_nr else 0
         holds = max(0, machine.file_max - used)
-        mend = f"sysctl -w fs.file-max={_with_room(used, _goal(wanted, holds))}"
+        fix = f"sysctl -w fs.file-max={_with_room(used, _goal(wanted, holds))}"
         now = f"fs.file-max {machine.file_max:,} less {used:,} open"
-        yield Limit("file_max", holds, now, mend, f"{used + wanted:,}")
+        yield Limit("file_max", holds, now, fix, f"{used + wanted:,}")
 
 
 def _source_ports(machine: Machine, addresses: int, ports: range, wanted: int) -> Limit:

@@ -20,7 +20,7 @@ TARGET_OPEN, TARGET_PING = 62e-6, 24e-6
 """The same of the machine under load, with the embedded target."""
 
 
-class Demand(msgspec.Struct, frozen=True):
+class Sizing(msgspec.Struct, frozen=True):
     """What is needed at the least; bytes, and cores that are busy in the mean."""
 
     connections: int
@@ -33,12 +33,12 @@ class Demand(msgspec.Struct, frozen=True):
     target_cores: float
 
 
-def demand(connections: int, rate: float, think: float) -> Demand:
+def demand(connections: int, rate: float, think: float) -> Sizing:
     """What is needed while connections arrive at a rate and those that are open ping once each think time, seconds."""
     addresses = ceil(connections / len(DEFAULT_PORTS))
     pings = connections / think
     target_cores = rate * TARGET_OPEN + pings * TARGET_PING
-    return Demand(
+    return Sizing(
         connections=connections,
         addresses=addresses,
         client_bytes=addresses * (AGENT_BYTES + MACHINE_WORKERS * WORKER_BYTES)

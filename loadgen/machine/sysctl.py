@@ -17,7 +17,7 @@ STATE = Path("var/lib/loadgen/tune.json")
 DROP_IN = Path("etc/sysctl.d/90-loadgen.conf")
 
 
-class Change(msgspec.Struct, frozen=True):
+class SysctlChange(msgspec.Struct, frozen=True):
     """One key as it was before the first `apply`, and as it was set last."""
 
     key: str
@@ -25,10 +25,10 @@ class Change(msgspec.Struct, frozen=True):
     new: str
 
 
-class State(msgspec.Struct, frozen=True):
+class SysctlState(msgspec.Struct, frozen=True):
     """What `apply` did and `undo` has to put back."""
 
-    changes: tuple[Change, ...] = ()
+    changes: tuple[SysctlChange, ...] = ()
     drop_in: str | None = None
     """The text of the drop-in that was written; None when there is none."""
 
@@ -66,17 +66,17 @@ class Sysctls:
             raise OperatorError(f"/{DROP_IN} is there and not of loadgen-tune's making; move it away")
         known = {change.key: change for change in before.changes}
         planned = {setting.key: self._change(known.get(setting.key), setting) for setting in settings}
-        self._save(State(tuple((known | planned).values()), before.drop_in))
+        self._save(SysctlState(tuple((known | planned).values()), before.drop_in))
         steps = {key: self._set(key, change.new) for key, change in planned.items()}
         done = known | {key: self._taken(change) for key, change in planned.items() if steps[key].done}
         text = _drop_in(done.values()) if persist and done else before.drop_in
-        self._save(State(tuple(done.values()), text))
+        self._save(SysctlState(tuple(done.values()), text))
         return [*steps.values(), *self._write_drop_in(before.drop_in, text)]
 
     def undo(self, *, force: bool = False) -> list[Step]:
         """Puts back what `apply` found, last first; what others changed since is left as it is, unless forced."""
         state = self.state()
-        if state == State():
+        if state == SysctlState():
             raise OperatorError(f"nothing to undo: /{STATE} knows of nothing that loadgen-tune apply has set")
         left, steps = [], []
         for change in reversed(state.changes):
@@ -88,7 +88,7 @@ class Sysctls:
             step = self._remove_drop_in(text, force=force)
             steps.append(step)
             text = None if step.done else text
-        self._save(State(tuple(reversed(left)), text))
+        self._save(SysctlState(tuple(reversed(left)), text))
         return steps
 
     @property
@@ -97,24 +97,24 @@ class Sysctls:
         state = self.state()
         return bool(state.changes) and state.drop_in != _drop_in(state.changes)
 
-    def state(self) -> State:
+    def state(self) -> SysctlState:
         """What is remembered; an empty state where there is nothing. Raises OperatorError where it can't be read."""
         path = self._root / STATE
         try:
-            return msgspec.json.decode(path.read_bytes(), type=State)
+            return msgspec.json.decode(path.read_bytes(), type=SysctlState)
         except FileNotFoundError:
-            return State()
+            return SysctlState()
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             raise OperatorError(
                 f"/{STATE} can't be read ({error}); it tells what to put back, so mend it first"
             ) from error
 
-    def _change(self, known: Change | None, setting: Setting) -> Change:
+    def _change(self, known: SysctlChange | None, setting: Setting) -> SysctlChange:
         """The oldest value that was ours to replace is the one to put back, unless others changed the key since."""
         now = self.now(setting.key)
-        return Change(setting.key, known.old if known is not None and known.new == now else now, setting.value)
+        return SysctlChange(setting.key, known.old if known is not None and known.new == now else now, setting.value)
 
-    def _put_back(self, change: Change, *, force: bool) -> Step:
+    def _put_back(self, change: SysctlChange, *, force: bool) -> Step:
         try:
             now = self.now(change.key)
         except FileNotFoundError:  # its module was unloaded
@@ -135,7 +135,7 @@ class Sysctls:
             return Step(f"{key}: can't be set to {value} here ({error.strerror})", done=False)
         return Step(f"{key} = {now} (was {was})" + ("" if now == value else f"; this kernel made that of {value}"))
 
-    def _taken(self, change: Change) -> Change:
+    def _taken(self, change: SysctlChange) -> SysctlChange:
         """The change as the kernel took it, which may have rounded the value."""
         return msgspec.structs.replace(change, new=self.now(change.key))
 
@@ -162,10 +162,10 @@ class Sysctls:
             return Step(f"/{DROP_IN} can't be removed ({error.strerror})", done=False)
         return Step(f"removed /{DROP_IN}")
 
-    def _save(self, state: State) -> None:
+    def _save(self, state: SysctlState) -> None:
         path = self._root / STATE
         try:
-            if state == State():
+            if state == SysctlState():
                 path.unlink(missing_ok=True)
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -179,7 +179,7 @@ class Sysctls:
         return self._root / "proc/sys" / key.replace(".", "/")
 
 
-def _drop_in(changes: Iterable[Change]) -> str:
+def _drop_in(changes: Iterable[SysctlChange]) -> str:
     head = "# Written by loadgen-tune apply --persist; loadgen-tune undo removes it.\n"
     return head + "".join(f"{change.key} = {change.new}\n" for change in changes)
 

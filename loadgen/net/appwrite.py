@@ -12,7 +12,7 @@ PING = b'{"type":"ping"}'
 PONG = b'{"type":"pong"}'
 
 
-MOST_CODES = 10_000
+MAX_CODES = 10_000
 """As which every larger code of an error counts: a server's whims must not fill the ledger with reasons."""
 
 
@@ -46,6 +46,6 @@ def read(payload: bytes) -> Said:
         if frame.type != "error":
             return Said(frame.type)
         code = _data.decode(frame.data).code
-        return Said(frame.type, code if 0 <= code < MOST_CODES else MOST_CODES)
+        return Said(frame.type, code if 0 <= code < MAX_CODES else MAX_CODES)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return NOTHING

@@ -26,8 +26,8 @@ from loadgen.net.frames import (
 )
 from loadgen.net.handshake import Handshake, Reply, key_of
 from loadgen.net.throttle import Throttle
-from loadgen.net.transport import Stream
-from loadgen.stats.recorder import ONE_SECOND_IN_US, Book
+from loadgen.net.transport import PlainTransport
+from loadgen.stats.recorder import ONE_SECOND_IN_US, Recorder
 
 PING_SIZE = len(ping_frame(0, 0))
 PONG_START, PONG_SIZE = bytes((PONG_BYTE, 4)), 6
@@ -35,7 +35,7 @@ PONG_START, PONG_SIZE = bytes((PONG_BYTE, 4)), 6
 _number = Struct(">I").unpack_from
 UPGRADING, OPEN, CLOSING, CLOSED, FAILED = range(5)
 """FAILED is the end of what never was OPEN."""
-PONG_WITHIN = 30.0
+PONG_TIMEOUT = 30.0
 """Seconds after which a ping without an answer proves the connection dead."""
 
 
@@ -76,25 +76,25 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "beat",
-        "book",
         "key",
         "owner",
         "parser",
         "pinged",
         "ponged",
         "reason",
+        "recorder",
         "rejected",
         "state",
         "terms",
         "transport",
     )
 
-    def __init__(self, book: Book, terms: Terms, owner: Owner) -> None:
-        self.book = book
+    def __init__(self, recorder: Recorder, terms: Terms, owner: Owner) -> None:
+        self.recorder = recorder
         self.terms = terms
         self.owner = owner
         self.state = UPGRADING
-        self.transport: asyncio.Transport | Stream | None = None
+        self.transport: asyncio.Transport | PlainTransport | None = None
         self.key: bytes | None = None
         """The Sec-WebSocket-Key while the reply is awaited."""
         self.parser: Parser | bytes | None = None
@@ -108,18 +108,18 @@ class Connection(asyncio.Protocol):
         self.pinged = self.ponged = 0
         """How many pings went out, and up to which of them an answer came."""
 
-    def connection_made(self, transport: asyncio.BaseTransport | Stream) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport | PlainTransport) -> None:
         """Asks for the upgrade: the TCP or TLS connection stands."""
         if self.state >= CLOSED:  # given up while TLS was still being agreed on
             transport.abort()  # type: ignore[union-attr]
             return
         self.transport = transport  # type: ignore[assignment]  # uvloop's transport is one for reading and writing
-        self.key = key_of(self.book.bits(128))
+        self.key = key_of(self.recorder.bits(128))
         self._write(self.terms.handshake.request(self.key))
 
     def data_received(self, data: bytes) -> None:
         """Takes bytes from the server: most often one whole pong."""
-        self.book.tally.bytes_received += len(data)
+        self.recorder.tally.bytes_received += len(data)
         if self.key is not None:
             self._upgrade(data)
         elif len(data) == PONG_SIZE and data.startswith(PONG_START) and self.parser is None:
@@ -132,7 +132,7 @@ class Connection(asyncio.Protocol):
         if self.state >= CLOSED:
             return
         if self.state == CLOSING:
-            self.book.closing.remove(self)
+            self.recorder.closing.remove(self)
         reason = self.reason or ("server_eof" if exc is None else "reset")
         if self.state == UPGRADING and reason == "server_eof":
             reason = "reset"  # it hung up on the request
@@ -152,15 +152,15 @@ class Connection(asyncio.Protocol):
     def send_ping(self, due: float) -> None:
         """Sends a PING that was due at this time; its number is its payload, so that a late pong is told apart."""
         if self._beat(due):
-            book = self.book
-            book.tally.bytes_sent += PING_SIZE
-            self.transport.write(ping_frame(self.pinged, book.bits(32)))  # type: ignore[union-attr]  # it is OPEN
+            recorder = self.recorder
+            recorder.tally.bytes_sent += PING_SIZE
+            self.transport.write(ping_frame(self.pinged, recorder.bits(32)))  # type: ignore[union-attr]  # it is OPEN
 
     def send_app_ping(self, due: float) -> None:
         """Sends Appwrite's ping, a text message; the answers come in the same order."""
         if self._beat(due):
-            self.book.tally.messages_sent += 1
-            self._write(frame(TEXT, appwrite.PING, self.book.bits(32)))
+            self.recorder.tally.messages_sent += 1
+            self._write(frame(TEXT, appwrite.PING, self.recorder.bits(32)))
 
     @property
     def owed(self) -> bool:
@@ -172,7 +172,7 @@ class Connection(asyncio.Protocol):
         if self.state != OPEN:
             return
         self.reason = self.reason or reason
-        self._write(close_frame(code, self.book.bits(32)))
+        self._write(close_frame(code, self.recorder.bits(32)))
         self._closing()
 
     def abort(self, reason: str | None = None) -> None:
@@ -183,7 +183,7 @@ class Connection(asyncio.Protocol):
 
     def _write(self, data: bytes) -> None:
         assert self.transport is not None
-        self.book.tally.bytes_sent += len(data)
+        self.recorder.tally.bytes_sent += len(data)
         self.transport.write(data)
 
     def _beat(self, due: float) -> bool:
@@ -192,11 +192,11 @@ class Connection(asyncio.Protocol):
             return False
         if not self.pinged:
             self.beat = due
-        elif self.pinged > self.ponged and due - self.beat - self.ponged * self.terms.think >= PONG_WITHIN:
+        elif self.pinged > self.ponged and due - self.beat - self.ponged * self.terms.think >= PONG_TIMEOUT:
             self.abort("ping_timeout")
             return False
         self.pinged += 1
-        self.book.tally.pings += 1
+        self.recorder.tally.pings += 1
         return True
 
     def _pong(self, number: int) -> None:
@@ -204,7 +204,7 @@ class Connection(asyncio.Protocol):
         if self.ponged < number <= self.pinged:
             due = self.beat + (number - 1) * self.terms.think
             self.ponged = number
-            tally = self.book.tally
+            tally = self.recorder.tally
             tally.pongs += 1
             tally.ping_rtt.record(int((monotonic() - due) * ONE_SECOND_IN_US))
 
@@ -245,7 +245,7 @@ class Connection(asyncio.Protocol):
             self._pong(int.from_bytes(event.payload, "big") if event.size == 4 else 0)
         elif event.opcode == PING:
             if self.state == OPEN:
-                self._write(frame(PONG, event.payload, self.book.bits(32)))
+                self._write(frame(PONG, event.payload, self.recorder.bits(32)))
         elif event.opcode == CLOSE:
             self._closed_by_server(close_code(event.payload))
         elif event.opcode == FAULT:
@@ -254,7 +254,7 @@ class Connection(asyncio.Protocol):
             self._message(event)
 
     def _message(self, event: Event) -> None:
-        tally = self.book.tally
+        tally = self.recorder.tally
         tally.messages_received += 1
         said = appwrite.read(event.payload) if event.opcode == TEXT else appwrite.NOTHING
         if said.type == "pong":
@@ -270,4 +270,4 @@ class Connection(asyncio.Protocol):
 
     def _closing(self) -> None:
         self.state = CLOSING
-        self.book.closing.add(self, monotonic())
+        self.recorder.closing.add(self, monotonic())

@@ -16,10 +16,10 @@ from typing import Any
 
 from loadgen.net.connection import Connection
 from loadgen.net.ports import SourcePorts
-from loadgen.net.transport import Streams
-from loadgen.stats.recorder import Book, microseconds
+from loadgen.net.transport import Transports
+from loadgen.stats.recorder import Recorder, microseconds
 
-MOST_RETRIES = 128
+MAX_RETRIES = 128
 """How many ports that somebody else held before may be tried again for one connection: then it is `no_local_port`."""
 _TAKEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
 _UNDER_WAY = (errno.EINPROGRESS, errno.EALREADY)
@@ -53,19 +53,19 @@ class Dialer:
     """Connects to one address from the worker's own ports."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, target: tuple[str, int], ports: SourcePorts, book: Book,
+        self, loop: asyncio.AbstractEventLoop, target: tuple[str, int], ports: SourcePorts, recorder: Recorder,
         tls: ssl.SSLContext | None = None, host: str | None = None, buffers: tuple[int, int] = (0, 0),
     ) -> None:  # fmt: skip
         self._loop = loop
         self._target = target
         self._family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
         self._ports = ports
-        self._book = book
+        self._recorder = recorder
         self._tls = tls
         self._host = host if tls else None
         sizes = zip((socket.SO_RCVBUF, socket.SO_SNDBUF), buffers, strict=True)
         self._buffers = [(option, size) for option, size in sizes if size]
-        self._streams = Streams(loop, self._family, ports.give_back)
+        self._streams = Transports(loop, self._family, ports.give_back)
         self._secured: dict[Connection, tuple[str, int]] = {}
         """The local ends of connections with TLS: their transports forget them when they close."""
         self._agreeing: dict[Connection, asyncio.Task[None]] = {}
@@ -112,14 +112,14 @@ class Dialer:
 
     def _dial(self, connection: Connection) -> bool:
         """Tries pair after pair; False when there is none left to try."""
-        for _ in range(self._ports.offers(MOST_RETRIES)):
+        for _ in range(self._ports.offers(MAX_RETRIES)):
             pair = self._ports.take()
             assert pair is not None
             sock = self._bound(pair)
             if sock is not None and self._connect(sock, connection, pair):
                 return True
             self._ports.skip(pair)
-            self._book.tally.ports_skipped += 1
+            self._recorder.tally.ports_skipped += 1
         return False
 
     def _bound(self, pair: tuple[str, int]) -> socket.socket | None:
@@ -187,7 +187,7 @@ class Dialer:
             self._streams.open(sock, _receiver(connection))
 
     def _connected(self, connection: Connection) -> None:
-        self._book.tally.connect.record(microseconds(monotonic() - connection.beat))
+        self._recorder.tally.connect.record(microseconds(monotonic() - connection.beat))
 
     async def _agree(self, sock: socket.socket, connection: Connection) -> None:
         """The TLS handshake, which belongs to the time that connecting takes."""

@@ -6,7 +6,7 @@ from loadgen.net.connection import Terms, Wrap
 from loadgen.net.dialer import Dialer
 from loadgen.net.handshake import Handshake
 
-MOST_KEPT = 256
+MAX_KEPT = 256
 """Prepared requests kept; sessions that ask for more different ones pay for each anew."""
 
 
@@ -46,7 +46,7 @@ class Route:
         key = think, resource, headers, wrap
         found = self._terms.get(key)
         if found is None:
-            if len(self._terms) >= MOST_KEPT:
+            if len(self._terms) >= MAX_KEPT:
                 self._terms.clear()
             own = {name.lower() for name, _ in headers}
             kept = tuple(pair for pair in self._headers if pair[0].lower() not in own)

@@ -22,7 +22,7 @@ ENDED = -1
 class Receiver(Protocol):
     """Whoever a stream's bytes are for: the methods of an asyncio.Protocol."""
 
-    def connection_made(self, transport: "Stream") -> None:
+    def connection_made(self, transport: "PlainTransport") -> None:
         """The stream is there."""
 
     def data_received(self, data: bytes) -> None:
@@ -32,12 +32,12 @@ class Receiver(Protocol):
         """The stream is gone: by an error, or because either side ended it."""
 
 
-class Stream:
+class PlainTransport:
     """One connected socket: `write` and `abort` of an asyncio transport, without the rest."""
 
     __slots__ = ("_fd", "_protocol", "_streams", "_unsent")
 
-    def __init__(self, streams: "Streams", fd: int, protocol: Receiver) -> None:
+    def __init__(self, streams: "Transports", fd: int, protocol: Receiver) -> None:
         self._streams = streams
         self._fd = fd
         self._protocol = protocol
@@ -103,7 +103,7 @@ class Stream:
             self._streams.end(fd, self._protocol, error)
 
 
-class Streams:
+class Transports:
     """All plain streams of a worker. `ended` is told the local address and port of each one that is gone."""
 
     def __init__(
@@ -113,7 +113,7 @@ class Streams:
         self._family = family
         self._ended = ended
         self._epoll = select.epoll()
-        self._by_fd: list[Stream | None] = []
+        self._by_fd: list[PlainTransport | None] = []
         """A dictionary would cost 40 bytes more for each stream; the kernel gives the lowest numbers anyway."""
         self.paused: set[int] = set()
         """Descriptors of streams that read nothing now."""
@@ -123,7 +123,7 @@ class Streams:
         """Takes a connected socket over from its object, and tells the protocol."""
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         fd = sock.detach()
-        stream = Stream(self, fd, protocol)
+        stream = PlainTransport(self, fd, protocol)
         while len(self._by_fd) <= fd:
             self._by_fd.append(None)
         self._by_fd[fd] = stream

@@ -11,11 +11,11 @@ from loadgen.plan.phases import Weight
 
 USUAL = 64_000
 """So many connections of an agent that the plan does not name count like a weight of 1."""
-GRAIN = 2**20
+LAUNCH_INTERVAL = 2**20
 """Weights are told apart down to such a part of the largest."""
 
 
-class Client(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class AgentSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the agent of this name is asked for, where its own command line does not say."""
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -26,13 +26,13 @@ class Client(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     sources: tuple[str, ...] = ()
 
 
-def client_named(clients: Sequence[Client], name: str) -> Client | None:
+def client_named(clients: Sequence[AgentSpec], name: str) -> AgentSpec | None:
     """What is said of the agent of this name; further agents of one host are told apart by a `-2` behind it."""
     known = {client.name: client for client in clients}
     return known.get(name) or known.get(re.sub(r"-\d+$", "", name))
 
 
-def weights_of(clients: Sequence[Client], agents: Sequence[tuple[str, int]]) -> list[int]:
+def weights_of(clients: Sequence[AgentSpec], agents: Sequence[tuple[str, int]]) -> list[int]:
     """The weights of agents, each with its name and how many connections it holds; whole numbers.
 
     Where no clients are named, it is just what they hold.
@@ -44,4 +44,4 @@ def weights_of(clients: Sequence[Client], agents: Sequence[tuple[str, int]]) -> 
         client = client_named(clients, name)
         parts.append(holds / USUAL if client is None else client.weight)
     most = max(parts, default=0.0) or 1.0
-    return [ceil(part / most * GRAIN) for part in parts]
+    return [ceil(part / most * LAUNCH_INTERVAL) for part in parts]

@@ -9,7 +9,7 @@ HIGHEST = 1e9
 """Seconds, or as many a second: thirty years, and what no fleet does; whatever is more is a slip of the pen."""
 Positive = Annotated[float, msgspec.Meta(gt=0, le=HIGHEST)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0, le=HIGHEST)]
-MOST_ARRIVALS = 10**12
+MAX_ARRIVALS = 10**12
 """In one phase; whatever brings more is a slip of the pen."""
 Weight = Annotated[float, msgspec.Meta(gt=0, le=1e12)]
 """A part in proportion to others."""
@@ -29,7 +29,7 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     rate_to: NotNegative | None = None
     """Arrivals per second at its end; in between the rate changes steadily."""
     duration: Positive | None = None
-    max: Annotated[int, msgspec.Meta(ge=1, le=MOST_ARRIVALS)] | None = None
+    max: Annotated[int, msgspec.Meta(ge=1, le=MAX_ARRIVALS)] | None = None
     """Connections started in this phase at most."""
     wait: bool = False
     """The next phase begins only when every session is over (Tsung's wait_all_sessions_end)."""

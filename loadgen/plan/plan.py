@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from loadgen.errors import PlanError
-from loadgen.plan.clients import Client
-from loadgen.plan.phases import MOST_ARRIVALS, NotNegative, Phase, Positive
-from loadgen.plan.schedule import PhasedSchedule, Schedule, stretches_of
-from loadgen.plan.seeded import Pick, lots, lots_by_stretch
-from loadgen.plan.sessions import Behaviour, Loop, PythonSession, urls_of
+from loadgen.plan.clients import AgentSpec
+from loadgen.plan.phases import MAX_ARRIVALS, NotNegative, Phase, Positive
+from loadgen.plan.schedule import PhasedSchedule, Schedule, phase_arrivals_of
+from loadgen.plan.seeded import Pick, weighted_choice, weighted_choice_by_phase
+from loadgen.plan.sessions import Loop, PythonSession, SessionSpec, urls_of
 
 TARGET = "ws://127.0.0.1:9505/v1/realtime?project=console&channels[]=files"
 
@@ -60,7 +60,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """A ws:// or wss:// URL."""
     rate: Positive = 2000.0
     """Arrivals per second over the whole fleet."""
-    max: Annotated[int, msgspec.Meta(ge=1, le=MOST_ARRIVALS)] = 1_000_000
+    max: Annotated[int, msgspec.Meta(ge=1, le=MAX_ARRIVALS)] = 1_000_000
     """Connections started in all; more than fleet or target can hold is legal."""
     arrival: Literal["uniform", "poisson"] = "uniform"
     seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] = 0
@@ -71,17 +71,17 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """The run is drained after so long, whatever else it was to do; 0: never."""
     think: Positive = 30.0
     """The think time of the loop; one ping a turn."""
-    loops: Annotated[int, msgspec.Meta(ge=0, le=MOST_ARRIVALS)] = 1000
+    loops: Annotated[int, msgspec.Meta(ge=0, le=MAX_ARRIVALS)] = 1000
     """Turns of the loop; then the connection closes normally."""
     ping: Literal["protocol", "app", "none"] = "protocol"
     """A PING frame, the text `{"type":"ping"}` (Appwrite), or a silent loop as in the reference run."""
     phases: tuple[Phase, ...] = ()
     """One after another, instead of `rate` and `max`."""
-    sessions: tuple[Behaviour, ...] = ()
+    sessions: tuple[SessionSpec, ...] = ()
     """Several kinds of users, instead of the loop that `think`, `loops` and `ping` describe."""
     targets: tuple[Target, ...] = ()
     """Several servers, instead of `target`; each user has one of them."""
-    clients: tuple[Client, ...] = ()
+    clients: tuple[AgentSpec, ...] = ()
     """The agents that are asked for more, or less, than others."""
     files: dict[str, str] = {}
     """The texts of the files that scripts read lines from, by id."""
@@ -104,7 +104,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         yield from _twice("clients", "name", [client.name for client in self.clients])
 
     def _faults_of_mixes(self) -> Iterator[tuple[str, str]]:
-        names = [behaviour.name for behaviour in self.behaviours]
+        names = [spec.name for spec in self.session_specs]
         for place, phase in enumerate(self.phases):
             for name in phase.sessions:
                 if name not in names:
@@ -112,8 +112,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     def _faults_of_totals(self) -> Iterator[tuple[str, str]]:
         for place, phase in enumerate(self.phases):
-            if phase.area > MOST_ARRIVALS:
-                yield f"phases[{place}].rate", f"brings {phase.area:.3g} connections; {MOST_ARRIVALS:,} are the most"
+            if phase.area > MAX_ARRIVALS:
+                yield f"phases[{place}].rate", f"brings {phase.area:.3g} connections; {MAX_ARRIVALS:,} are the most"
         if self.phases and self.total == 0:
             yield "phases", "bring no connection at all; give one of them a `rate`"
 
@@ -165,25 +165,25 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def urls(self) -> tuple[str, ...]:
         """All that may be connected to, each once, the targets first."""
         own = [target.url for target in self.servers]
-        return tuple(dict.fromkeys(own + [url for behaviour in self.sessions for url in urls_of(behaviour)]))
+        return tuple(dict.fromkeys(own + [url for spec in self.sessions for url in urls_of(spec)]))
 
     @property
     def target_of(self) -> Pick:
         """From a user's number to the place of its target among the servers; made anew each time, so take it once."""
-        return lots([server.weight for server in self.servers], self.seed, TARGETS)
+        return weighted_choice([server.weight for server in self.servers], self.seed, TARGETS)
 
     @property
-    def behaviour_of(self) -> Pick:
+    def session_of(self) -> Pick:
         """From a user's number to the place of what it does among the behaviours; take it once, as well."""
-        usual = {behaviour.name: behaviour.weight for behaviour in self.behaviours}
+        usual = {spec.name: spec.weight for spec in self.session_specs}
         if not any(phase.sessions for phase in self.phases):
-            return lots(list(usual.values()), self.seed, SESSIONS)
+            return weighted_choice(list(usual.values()), self.seed, SESSIONS)
         mixes = [phase.sessions or usual for phase in self.phases]
-        picks = [lots([mix.get(name, 0.0) for name in usual], self.seed, SESSIONS) for mix in mixes]
-        return lots_by_stretch([stretch.first for stretch in stretches_of(self.phases)], picks)
+        picks = [weighted_choice([mix.get(name, 0.0) for name in usual], self.seed, SESSIONS) for mix in mixes]
+        return weighted_choice_by_phase([stretch.first for stretch in phase_arrivals_of(self.phases)], picks)
 
     @property
-    def behaviours(self) -> tuple[Behaviour, ...]:
+    def session_specs(self) -> tuple[SessionSpec, ...]:
         """The kinds of users there are; the built-in loop unless told otherwise."""
         return self.sessions or (Loop(name="loop", think=self.think, loops=self.loops, ping=self.ping),)
 

@@ -12,11 +12,11 @@ import msgspec
 
 from loadgen.plan.shares import Share
 
-MOST_TURNS = 256
+MAX_TURNS = 256
 """Turns of the pattern by which a lost share is dealt out; more would make shares of shares long."""
 
 
-class Remains(msgspec.Struct, frozen=True):
+class Unfinished(msgspec.Struct, frozen=True):
     """The numbers of a share from `first` on: those below `below` were launched and are wanted again, others yet."""
 
     share: Share
@@ -35,40 +35,42 @@ class Remains(msgspec.Struct, frozen=True):
         """How many launches are to come of it."""
         return self.again() + self.fresh(total)
 
-    def split(self, weights: Sequence[int], total: int) -> list["Remains"]:
+    def split(self, weights: Sequence[int], total: int) -> list["Unfinished"]:
         """Parts in proportion to the weights (not negative, not all 0); together they are the whole."""
-        return [Remains(share, self.first, self.below) for share in self.share.split(weights, total=total)]
+        return [Unfinished(share, self.first, self.below) for share in self.share.split(weights, total=total)]
 
 
-class Adoption(msgspec.Struct, frozen=True):
+class Reassignment(msgspec.Struct, frozen=True):
     """Remains that somebody takes up: from `at` on, in seconds from the start of the run, `pace` numbers a second."""
 
-    remains: Remains
+    unfinished: Unfinished
     at: float
     pace: float
 
     def not_before(self, number: int) -> float:
         """When a number comes at the earliest, in seconds from the start of the run."""
-        return self.at + (number - self.remains.first) / self.pace
+        return self.at + (number - self.unfinished.first) / self.pace
 
     def again(self) -> Iterator[tuple[float, int]]:
         """When each of those comes that had been launched, ascending, and its number."""
-        remains = self.remains
-        return ((self.not_before(number), number) for number in remains.share.numbers(remains.below, remains.first))
+        unfinished = self.unfinished
+        return (
+            (self.not_before(number), number) for number in unfinished.share.numbers(unfinished.below, unfinished.first)
+        )
 
-    def split(self, weights: Sequence[int], total: int) -> list["Adoption"]:
+    def split(self, weights: Sequence[int], total: int) -> list["Reassignment"]:
         """The same for several who share it; all together launch as fast."""
-        return [Adoption(part, self.at, self.pace) for part in self.remains.split(weights, total)]
+        return [Reassignment(part, self.at, self.pace) for part in self.unfinished.split(weights, total)]
 
 
-def adopt(remains: Iterable[Remains], at: float, rate: float) -> tuple[Adoption, ...]:
+def reassign(unfinished: Iterable[Unfinished], at: float, rate: float) -> tuple[Reassignment, ...]:
     """Takes remains up at so many launches a second, all of them together."""
-    taken = tuple(remains)
+    taken = tuple(unfinished)
     parts = sum(one.share.part for one in taken)
-    return tuple(Adoption(one, at, rate / parts) for one in taken if parts)
+    return tuple(Reassignment(one, at, rate / parts) for one in taken if parts)
 
 
-def left_of(held: Sequence[Remains], launched: int, living: int, total: int) -> list[Remains]:
+def unfinished_of(held: Sequence[Unfinished], launched: int, living: int, total: int) -> list[Unfinished]:
     """What is left of all that somebody was given, who launched so many of it for the first time.
 
     `living` is how many users it had, or was about to have again, when it was lost. `total` is the plan's.
@@ -78,25 +80,25 @@ def left_of(held: Sequence[Remains], launched: int, living: int, total: int) -> 
         return sum(max(0, one.share.count(number) - one.share.count(one.below)) for one in held)
 
     reached = bisect_left(range(total + 1), launched, key=had_launched)
-    stands = [Remains(one.share, one.first, max(one.below, min(reached, total))) for one in held]
+    stands = [Unfinished(one.share, one.first, max(one.below, min(reached, total))) for one in held]
 
     def ended(number: int) -> int:
-        return -sum(Remains(one.share, max(one.first, number), one.below).again() for one in stands)
+        return -sum(Unfinished(one.share, max(one.first, number), one.below).again() for one in stands)
 
     oldest = max(0, bisect_right(range(total + 1), -living, key=ended) - 1)
-    left = [Remains(one.share, min(max(one.first, oldest), one.below), one.below) for one in stands]
+    left = [Unfinished(one.share, min(max(one.first, oldest), one.below), one.below) for one in stands]
     return [one for one in left if one.wanted(total)]
 
 
-def deal(remains: Sequence[Remains], places: Sequence[int], total: int) -> list[list[tuple[int, Remains]]]:
+def deal(unfinished: Sequence[Unfinished], places: Sequence[int], total: int) -> list[list[tuple[int, Unfinished]]]:
     """Deals remains out to who has so many places free each; the last part is what nobody has a place for.
 
     Each piece comes with the place of what it is a piece of.
     """
-    wanted = sum(one.wanted(total) for one in remains)
+    wanted = sum(one.wanted(total) for one in unfinished)
     weights = _turns([*places, max(0, wanted - sum(places))])
-    parts: list[list[tuple[int, Remains]]] = [[] for _ in weights]
-    for place, one in enumerate(remains):
+    parts: list[list[tuple[int, Unfinished]]] = [[] for _ in weights]
+    for place, one in enumerate(unfinished):
         for part, piece in zip(parts, one.split(weights, total), strict=True):
             if piece.wanted(total):
                 part.append((place, piece))
@@ -106,10 +108,10 @@ def deal(remains: Sequence[Remains], places: Sequence[int], total: int) -> list[
 def _turns(weights: Sequence[int]) -> list[int]:
     """Turns in proportion to the weights, never more than that; what is over goes to the last with any at all."""
     whole = sum(weights)
-    if whole <= MOST_TURNS:
+    if whole <= MAX_TURNS:
         return list(weights)
-    turns = [weight * MOST_TURNS // whole for weight in weights]
-    spare = MOST_TURNS - sum(turns)
+    turns = [weight * MAX_TURNS // whole for weight in weights]
+    spare = MAX_TURNS - sum(turns)
     place = len(weights) - 1 if weights[-1] else max(range(len(weights)), key=weights.__getitem__)
     turns[place] += spare
     return turns

@@ -80,7 +80,7 @@ class Schedule(msgspec.Struct, frozen=True):
         return next(self.dues(Share(self.total, (self.total - 1,))))[1]
 
 
-class Stretch(msgspec.Struct, frozen=True):
+class PhaseArrivals(msgspec.Struct, frozen=True):
     """Numbers in a row that arrive in one phase. Times are seconds from the opening of its gate.
 
     What has arrived after t seconds is the rate's integral up to t; its inverse says when number k is due.
@@ -140,12 +140,12 @@ class Stretch(msgspec.Struct, frozen=True):
         return due
 
 
-def stretches_of(phases: tuple[Phase, ...]) -> tuple[Stretch, ...]:
+def phase_arrivals_of(phases: tuple[Phase, ...]) -> tuple[PhaseArrivals, ...]:
     """The arrivals of phases that follow each other; after one that waits the time begins anew, behind a gate."""
-    found: list[Stretch] = []
+    found: list[PhaseArrivals] = []
     gate, begin, first = 0, 0.0, 0
     for phase in phases:
-        stretch = Stretch(gate, begin, first, phase)
+        stretch = PhaseArrivals(gate, begin, first, phase)
         found.append(stretch)
         gate, begin = (gate + 1, 0.0) if phase.wait else (gate, stretch.span.end)
         first = stretch.stop
@@ -167,9 +167,9 @@ class PhasedSchedule(msgspec.Struct, frozen=True):
     seed: int = 0
 
     @property
-    def stretches(self) -> tuple[Stretch, ...]:
+    def stretches(self) -> tuple[PhaseArrivals, ...]:
         """The arrivals of each phase."""
-        return stretches_of(self.phases)
+        return phase_arrivals_of(self.phases)
 
     @property
     def total(self) -> int:

@@ -32,7 +32,7 @@ GIVEN = "tsung_userid"
 """The variable that every user has."""
 
 
-class Unsound(PlanError):
+class ScriptError(PlanError):
     """A step that can't be played as it stands."""
 
     def __init__(self, step: Step | None, text: str) -> None:
@@ -56,13 +56,13 @@ def check(steps: Sequence[Step], files: Mapping[str, str]) -> None:
         try:
             _check_step(step, files)
         except PlanError as error:
-            raise Unsound(step, str(error)) from error
+            raise ScriptError(step, str(error)) from error
     if not any(isinstance(step, Connect) for step in steps_in(steps)):
-        raise Unsound(None, "it never connects; give it a connect request")
+        raise ScriptError(None, "it never connects; give it a connect request")
     _follow(steps, frozenset((False,)))
     for unset in unset_in(steps):
         if unset.fatal:
-            raise Unsound(unset.step, f"variable {unset.name!r} is set nowhere; set it before, or write the value")
+            raise ScriptError(unset.step, f"variable {unset.name!r} is set nowhere; set it before, or write the value")
 
 
 def _check_step(step: Step, files: Mapping[str, str]) -> None:
@@ -98,7 +98,7 @@ def _follow(steps: Sequence[Step], connected: Connected) -> Connected:
     """Whether there is a connection after the steps; raises Unsound where one is needed and there can't be any."""
     for step in steps:
         if isinstance(step, Send | Receive | Ping | Close) and True not in connected:
-            raise Unsound(step, "there is no connection at this point; put a connect request before it")
+            raise ScriptError(step, "there is no connection at this point; put a connect request before it")
         if isinstance(step, Connect | Close):
             connected = frozenset((isinstance(step, Connect),))
         elif isinstance(step, Change):

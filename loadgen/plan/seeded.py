@@ -14,7 +14,7 @@ Pick = Callable[[int], int]
 """From a user's number to the place of what it drew."""
 
 
-def lots(weights: Sequence[float], seed: int, salt: int) -> Pick:
+def weighted_choice(weights: Sequence[float], seed: int, salt: int) -> Pick:
     """Draws places in proportion to their weights (not negative, not all 0); lots of another salt are independent.
 
     Half a microsecond a number; a single one costs nothing.
@@ -27,7 +27,7 @@ def lots(weights: Sequence[float], seed: int, salt: int) -> Pick:
     return lambda number: places[bisect_right(bounds, whole * chance(seed, number, salt))]
 
 
-def lots_by_stretch(firsts: Sequence[int], picks: Sequence[Pick]) -> Pick:
+def weighted_choice_by_phase(firsts: Sequence[int], picks: Sequence[Pick]) -> Pick:
     """Draws by other weights in each of several stretches of numbers, which begin at these ascending first ones."""
     return lambda number: picks[bisect_right(firsts, number) - 1](number)
 
@@ -51,7 +51,7 @@ def chance(seed: int, number: int, salt: int = 0) -> float:
     return (_mix(_start(seed, number, salt)) >> 11) * 2.0**-53
 
 
-class Chance:
+class SeededRandom:
     """A generator with the methods of random.Random, which are the standard library's own upon these bits."""
 
     __slots__ = ("_state", "gauss_next")

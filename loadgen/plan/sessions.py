@@ -8,7 +8,7 @@ from loadgen.plan.phases import NotNegative, Positive, Weight
 from loadgen.plan.script import Change, Connect, Step, steps_in
 
 
-class _Behaviour(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
+class _SessionSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
     """What all kinds of sessions have."""
 
     name: str
@@ -19,7 +19,7 @@ class _Behaviour(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Bytes a second that a connection reads at most: the server has to wait for it; 0: as fast as they come."""
 
 
-class Loop(_Behaviour, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="loop"):
+class Loop(_SessionSpec, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="loop"):
     """The built-in think-time loop."""
 
     ping: Literal["protocol", "app", "none"] = "protocol"
@@ -27,7 +27,7 @@ class Loop(_Behaviour, frozen=True, forbid_unknown_fields=True, kw_only=True, ta
     loops: Annotated[int, msgspec.Meta(ge=0, le=10**12)] = 1000
 
 
-class PythonSession(_Behaviour, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="python"):
+class PythonSession(_SessionSpec, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="python"):
     """An `async def` in a Python file; the file travels inside the plan, so that agents need no copy."""
 
     file: str
@@ -39,20 +39,20 @@ class PythonSession(_Behaviour, frozen=True, forbid_unknown_fields=True, kw_only
     """Of the text in UTF-8, in hexadecimal digits."""
 
 
-class Script(_Behaviour, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="script"):
+class Script(_SessionSpec, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="script"):
     """Steps one after another, as a plan file or a Tsung configuration tells them."""
 
     steps: tuple[Step, ...]
 
 
-Behaviour = Loop | PythonSession | Script
+SessionSpec = Loop | PythonSession | Script
 
 
-def urls_of(behaviour: Behaviour) -> list[str]:
+def urls_of(spec: SessionSpec) -> list[str]:
     """The URLs that a session connects to besides its target's, in the order of its steps; those made of variables not.
 
     What a session written in Python asks for is not known before it asks.
     """
-    steps = steps_in(behaviour.steps) if isinstance(behaviour, Script) else ()
+    steps = steps_in(spec.steps) if isinstance(spec, Script) else ()
     urls = (step.url for step in steps if isinstance(step, Connect | Change))
     return [url for url in urls if url and "%%" not in url]

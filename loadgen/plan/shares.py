@@ -18,7 +18,7 @@ LONGEST_RUN = 8
 Whoever is woken for each connection by itself pays as much for the waking: at 31 arrivals a second and worker, runs of
 eight halved the CPU of 64 workers and their target, and at the reference rate the eight are due within 4 ms.
 """
-MOST_TURNS = 1024
+MAX_TURNS = 1024
 """The longest pattern a split may have; weights that do not reduce to so few are rounded, never their total."""
 
 
@@ -105,7 +105,7 @@ def _reduce(weights: Sequence[int]) -> list[int]:
         raise ValueError(f"weights must be positive whole numbers: {weights!r}")
     divisor = gcd(*weights)
     turns = [weight // divisor for weight in weights]
-    if sum(turns) > MOST_TURNS:
-        scale = MOST_TURNS / sum(turns)
+    if sum(turns) > MAX_TURNS:
+        scale = MAX_TURNS / sum(turns)
         turns = [max(1, round(turn * scale)) if turn else 0 for turn in turns]
     return turns

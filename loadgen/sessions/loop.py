@@ -14,7 +14,7 @@ from loadgen.sessions.errors import ConnectionEnded
 Running = Generator[Any, Any, None] | Coroutine[Any, Any, None]
 
 
-class Visit:
+class BaseUser:
     """One user's visit: its number, and the trampoline that resumes its session."""
 
     __slots__ = ("coroutine", "due", "number")
@@ -59,16 +59,16 @@ class Visit:
         raise NotImplementedError
 
 
-class Role(Protocol):
+class Scenario(Protocol):
     """What a loop's visit needs of the part of a worker that it belongs to."""
 
     loops: int
     """Turns of the loop."""
 
-    def dial(self, visit: "LoopVisit") -> Connection:
+    def dial(self, user: "LoopUser") -> Connection:
         """A connection on its way to the target."""
 
-    def think(self, visit: "LoopVisit", turns: int) -> None:
+    def think(self, user: "LoopUser", turns: int) -> None:
         """Resumes the visit with the due time when so many think times in a row are over."""
 
     def opened(self, connection: Connection, due: float, now: float) -> None:
@@ -78,7 +78,7 @@ class Role(Protocol):
         """The connection is over, or never was."""
 
 
-class Wish(Enum):
+class Await(Enum):
     """What a built-in session may yield."""
 
     THOUGHT = auto()
@@ -89,17 +89,17 @@ class Wish(Enum):
     """The server's answer to the upgrade; the connection resumes the session."""
 
 
-THOUGHT, SILENCE, UPGRADED = Wish.THOUGHT, Wish.SILENCE, Wish.UPGRADED
+THOUGHT, SILENCE, UPGRADED = Await.THOUGHT, Await.SILENCE, Await.UPGRADED
 
 
-class LoopVisit(Visit):
+class LoopUser(BaseUser):
     """A visit of the built-in loop: one connection, and a place on the wheel."""
 
-    __slots__ = ("connection", "role")
+    __slots__ = ("connection", "scenario")
 
-    def __init__(self, role: Role, number: int, due: float) -> None:
+    def __init__(self, scenario: Scenario, number: int, due: float) -> None:
         super().__init__(number, due)
-        self.role = role
+        self.scenario = scenario
         self.connection: Connection | None = None
 
     def start(self, session: "LoopSession") -> None:
@@ -121,11 +121,11 @@ class LoopVisit(Visit):
 
     def _go_on(self, value: Any) -> None:
         if self.resume(value):
-            self.role.think(self, 1)
+            self.scenario.think(self, 1)
 
     def _grant(self, wish: Any) -> bool:
         if wish is SILENCE:
-            self.role.think(self, self.role.loops)
+            self.scenario.think(self, self.scenario.loops)
         return False
 
     def over(self, end: BaseException) -> None:
@@ -138,13 +138,13 @@ class LoopVisit(Visit):
     def opened(self, connection: Connection, now: float) -> None:
         """Its 101 was valid: the session goes on."""
         assert self.due is not None
-        self.role.opened(connection, self.due, now)
+        self.scenario.opened(connection, self.due, now)
         self.due = None
         self._go_on(None)
 
     def ended(self, connection: Connection, reason: str) -> None:
         """Its connection is over: the session hears of it, wherever it waits."""
-        self.role.ended(connection, reason)
+        self.scenario.ended(connection, reason)
         self.throw(ConnectionEnded, reason)
         self.connection = None
 
@@ -154,36 +154,36 @@ class LoopVisit(Visit):
             (self.connection.abort if abruptly else self.connection.begin_close)(reason)
 
 
-LoopSession = Callable[[LoopVisit], Generator[Wish, Any, None]]
+LoopSession = Callable[[LoopUser], Generator[Await, Any, None]]
 
 
-def _connected(visit: LoopVisit) -> Generator[Wish, Any, Connection]:
-    visit.connection = connection = visit.role.dial(visit)
+def _connected(user: LoopUser) -> Generator[Await, Any, Connection]:
+    user.connection = connection = user.scenario.dial(user)
     yield UPGRADED
     return connection
 
 
 # They yield what an `async def` would await: a fifth of a microsecond and 112 bytes less for each turn and user.
-def protocol_pings(visit: LoopVisit) -> Generator[Wish, Any, None]:
+def protocol_pings(user: LoopUser) -> Generator[Await, Any, None]:
     """The think-time loop with one PING frame a turn."""
-    connection = yield from _connected(visit)
-    loops = visit.role.loops
+    connection = yield from _connected(user)
+    loops = user.scenario.loops
     while connection.pinged < loops:
         connection.send_ping((yield THOUGHT))
 
 
-def app_pings(visit: LoopVisit) -> Generator[Wish, Any, None]:
+def app_pings(user: LoopUser) -> Generator[Await, Any, None]:
     """The think-time loop with Appwrite's ping a turn."""
-    connection = yield from _connected(visit)
-    loops = visit.role.loops
+    connection = yield from _connected(user)
+    loops = user.scenario.loops
     while connection.pinged < loops:
         connection.send_app_ping((yield THOUGHT))
 
 
-def silence(visit: LoopVisit) -> Generator[Wish, Any, None]:
+def silence(user: LoopUser) -> Generator[Await, Any, None]:
     """The think-time loop of the reference run: it sends nothing, and the connection is held."""
-    yield from _connected(visit)
-    if visit.role.loops:
+    yield from _connected(user)
+    if user.scenario.loops:
         yield SILENCE
 
 

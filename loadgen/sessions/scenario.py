@@ -12,10 +12,10 @@ from typing import Any, Protocol
 from loadgen.net.connection import FAILED, Connection, Wrap
 from loadgen.net.route import Route, headers_of
 from loadgen.net.throttle import Throttle
-from loadgen.sessions.loop import LoopSession, LoopVisit, Visit
+from loadgen.sessions.loop import BaseUser, LoopSession, LoopUser
 from loadgen.sessions.user import Call, Session, User
 from loadgen.sessions.websocket import WebSocket
-from loadgen.stats.recorder import Book
+from loadgen.stats.recorder import Recorder
 from loadgen.stats.tally import Tally
 from loadgen.timers import TICK, Wheel, ticks
 
@@ -23,7 +23,7 @@ from loadgen.timers import TICK, Wheel, ticks
 class Engine(Protocol):
     """What a role needs of the worker's engine."""
 
-    book: Book
+    recorder: Recorder
     start: float
     routes: Sequence[Route]
 
@@ -37,7 +37,7 @@ class Engine(Protocol):
     def route_of(self, number: int) -> Route:
         """The target of a user."""
 
-    def dial(self, visit: Visit, connection: Connection, route: Route) -> None:
+    def dial(self, user: BaseUser, connection: Connection, route: Route) -> None:
         """Sends the SYN and accounts for it."""
 
     def opened(self, connection: Connection, due: float, now: float) -> None:
@@ -52,14 +52,14 @@ class Engine(Protocol):
     def meeting(self, users: int) -> Future[None]:
         """Done once so many users of the whole fleet have come."""
 
-    def idle(self, visit: Visit, *, idle: bool) -> None:
+    def idle(self, user: BaseUser, *, idle: bool) -> None:
         """Whether a visit holds no connection now."""
 
-    def over(self, visit: Visit, reason: str, *, failed: bool) -> None:
+    def over(self, user: BaseUser, reason: str, *, failed: bool) -> None:
         """A visit is gone and holds nothing; it may have failed to connect."""
 
 
-class LoopRole:
+class LoopScenario:
     """Users of the built-in loop; they all think equally long, so that whole slots of the wheel move on together."""
 
     sleeps = True
@@ -79,25 +79,25 @@ class LoopRole:
 
     def enter(self, number: int, due: float) -> None:
         """A user arrives."""
-        LoopVisit(self, number, due).start(self._session)
+        LoopUser(self, number, due).start(self._session)
 
     def turn(self, turn: int) -> None:
         """Resumes all whose think time is over; who thinks again moves on with its slot."""
-        for tick, visits in self.wheel.turn(turn):
+        for tick, users in self.wheel.turn(turn):
             due = self._engine.start + tick * TICK
-            thinking = [visit for visit in visits if visit.resume(due)]
+            thinking = [user for user in users if user.resume(due)]
             self.wheel.put_all(thinking, tick + self._ticks)
 
-    def dial(self, visit: LoopVisit) -> Connection:
+    def dial(self, user: LoopUser) -> Connection:
         """A connection on its way to the target."""
-        route = self._engine.route_of(visit.number)
-        connection = Connection(self._engine.book, route.terms(self._think, wrap=self._wrap), visit)
-        self._engine.dial(visit, connection, route)
+        route = self._engine.route_of(user.number)
+        connection = Connection(self._engine.recorder, route.terms(self._think, wrap=self._wrap), user)
+        self._engine.dial(user, connection, route)
         return connection
 
-    def think(self, visit: LoopVisit, turns: int) -> None:
+    def think(self, user: LoopUser, turns: int) -> None:
         """Puts the visit on the wheel for so many think times."""
-        self.wheel.put(visit, self._engine.turn() + turns * self._ticks)
+        self.wheel.put(user, self._engine.turn() + turns * self._ticks)
 
     def opened(self, connection: Connection, due: float, now: float) -> None:
         """Marks the opening."""
@@ -109,7 +109,7 @@ class LoopRole:
         self._engine.over(connection.owner, reason, failed=connection.state == FAILED)  # type: ignore[arg-type]
 
 
-class SessionRole:
+class SessionScenario:
     """Users of a session in Python, or of a script; each is woken for itself."""
 
     sleeps = False
@@ -130,7 +130,7 @@ class SessionRole:
     @property
     def tally(self) -> Tally:
         """Of the current second."""
-        return self._engine.book.tally
+        return self._engine.recorder.tally
 
     def enter(self, number: int, due: float) -> None:
         """A user arrives."""
@@ -163,7 +163,7 @@ class SessionRole:
             headers_of(call.headers, call.origin, call.subprotocols),
             self._wrap(call.read_rate or self._read_rate),
         )
-        socket = WebSocket(self._engine.book, terms, user, due)
+        socket = WebSocket(self._engine.recorder, terms, user, due)
         self._engine.dial(user, socket, route)
         return socket
 
@@ -199,16 +199,16 @@ class SessionRole:
 
     def sample(self, reason: str, traceback: str) -> None:
         """Keeps the first of each kind."""
-        self._engine.book.sample(reason, traceback)
+        self._engine.recorder.sample(reason, traceback)
 
     def blocked(self, number: int, seconds: float) -> None:
         """Counts that a session kept everybody on its worker waiting, and says whose it was."""
         self.tally.count(f"{self._name}_blocked_its_worker")
-        self._engine.book.remark(f"session {self._name} of user {number} blocked its worker for {seconds:.1f} s")
+        self._engine.recorder.remark(f"session {self._name} of user {number} blocked its worker for {seconds:.1f} s")
 
     def remark(self, text: str) -> None:
         """Something for the agent's log."""
-        self._engine.book.remark(text)
+        self._engine.recorder.remark(text)
 
     def meeting(self, users: int) -> Future[None]:
         """Done once so many users of the whole fleet have come."""
@@ -216,14 +216,14 @@ class SessionRole:
 
     def abort(self, why: str) -> None:
         """The whole run is to end."""
-        self._engine.book.abort = self._engine.book.abort or why
+        self._engine.recorder.abort = self._engine.recorder.abort or why
 
     def over(self, user: User, reason: str, *, failed: bool) -> None:
         """The session is over and holds nothing any more."""
         self._engine.over(user, reason, failed=failed)
 
 
-Role = LoopRole | SessionRole
+Scenario = LoopScenario | SessionScenario
 
 
 def _slowly(rate: float, wake: Callable[[Throttle, float], object]) -> Wrap:

@@ -15,9 +15,9 @@ from types import coroutine
 from typing import Any, NamedTuple, Protocol
 
 from loadgen.net.connection import Connection
-from loadgen.plan.seeded import Chance
+from loadgen.plan.seeded import SeededRandom
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
-from loadgen.sessions.loop import Visit
+from loadgen.sessions.loop import BaseUser
 from loadgen.sessions.websocket import Awaited, WebSocket
 from loadgen.stats.recorder import microseconds
 from loadgen.stats.tally import LONGEST_NAME, MEET, Tally
@@ -28,7 +28,7 @@ SAMPLE = 8192
 """The longest traceback kept as a sample, in characters; its end says most."""
 
 
-class Role(Protocol):
+class Scenario(Protocol):
     """What a user needs of the part of a worker that it belongs to."""
 
     agent: str
@@ -105,7 +105,7 @@ YIELDED = Clock()
 Session = Callable[["User"], Coroutine[Any, Any, None]]
 
 
-class Think:
+class ThinkTimes:
     """`await user.think(30)`, and the same with random times."""
 
     __slots__ = ("_user",)
@@ -141,14 +141,14 @@ def _current(loop: asyncio.AbstractEventLoop, user: "User") -> Iterator[None]:
             asyncio.tasks._enter_task(loop, outer)
 
 
-class User(Visit):
+class User(BaseUser):
     """One user of the whole fleet, from its arrival to the end of its session."""
 
-    __slots__ = ("_alarm", "_cancelling", "_deadline", "_random", "_vars", "_waiting", "role", "sockets")
+    __slots__ = ("_alarm", "_cancelling", "_deadline", "_random", "_vars", "_waiting", "scenario", "sockets")
 
-    def __init__(self, role: Role, number: int, due: float) -> None:
+    def __init__(self, scenario: Scenario, number: int, due: float) -> None:
         super().__init__(number, due)
-        self.role = role
+        self.scenario = scenario
         self.sockets: tuple[WebSocket, ...] = ()
         """Its connections that have not ended."""
         self._waiting: object = None
@@ -158,7 +158,7 @@ class User(Visit):
         self._alarm = inf
         """When its place on the wheel comes round; the time of any other place of its own is overtaken."""
         self._cancelling = 0
-        self._random: Chance | None = None
+        self._random: SeededRandom | None = None
         self._vars: dict[str, Any] | None = None
 
     # What sessions use.
@@ -166,18 +166,18 @@ class User(Visit):
     @property
     def agent(self) -> str:
         """The name of the agent that it runs on."""
-        return self.role.agent
+        return self.scenario.agent
 
     @property
     def target(self) -> str:
         """The URL of its target."""
-        return self.role.target_of(self)
+        return self.scenario.target_of(self)
 
     @property
-    def random(self) -> Chance:
+    def random(self) -> SeededRandom:
         """A generator of its own, as random.Random; the same plan gives the same numbers to the same user."""
         if self._random is None:
-            self._random = Chance(self.role.seed, self.number)
+            self._random = SeededRandom(self.scenario.seed, self.number)
         return self._random
 
     @property
@@ -188,9 +188,9 @@ class User(Visit):
         return self._vars
 
     @property
-    def think(self) -> Think:
+    def think(self) -> ThinkTimes:
         """Think times: `think(30)`, `think.uniform(1, 5)`, `think.exponential(30)`; seconds."""
-        return Think(self)
+        return ThinkTimes(self)
 
     @coroutine
     def connect(
@@ -203,19 +203,19 @@ class User(Visit):
         most that it reads in bytes a second.
         """
         call = Call(resource, tuple((headers or {}).items()), tuple(subprotocols), origin, url, read_rate)
-        socket = self.role.dial(self, call, monotonic() if self.due is None else self.due)
+        socket = self.scenario.dial(self, call, monotonic() if self.due is None else self.due)
         self._hold((*self.sockets, socket))
         try:
             yield from self.wait_for(socket, timeout)
         except TimeoutError:
-            self.role.give_up(socket, "timeout")
+            self.scenario.give_up(socket, "timeout")
             raise ConnectFailed("timeout") from None
         socket.awaited = None
         return socket
 
     def count(self, name: str, by: int = 1) -> None:
         """Adds to a counter of the session's own."""
-        self.role.tally.count(name, by)
+        self.scenario.tally.count(name, by)
 
     @contextmanager
     def time(self, name: str) -> Iterator[None]:
@@ -238,25 +238,25 @@ class User(Visit):
     async def meet(self, users: int) -> None:
         """Waits until so many users of the whole fleet have come here; who comes later goes on at once."""
         self.count(f"{MEET}{users}")
-        await self.role.meeting(users)
+        await self.scenario.meeting(users)
 
     def remark(self, text: str) -> None:
         """Has something said in the agent's log: the first few of each second on each worker."""
-        self.role.remark(f"user {self.number}: {text}")
+        self.scenario.remark(f"user {self.number}: {text}")
 
     def abort_run(self, why: str) -> None:
         """Ends the whole run in good order: it has failed."""
-        self.role.abort(why)
+        self.scenario.abort(why)
 
     def took(self, name: str, seconds: float) -> None:
         """Records a duration under a name of the session's own."""
-        self.role.tally.time(name, microseconds(seconds))
+        self.scenario.tally.time(name, microseconds(seconds))
 
     # The trampoline.
 
     def start(self, session: Session) -> None:
         """Begins the session."""
-        self.role.idle(self, idle=True)
+        self.scenario.idle(self, idle=True)
         try:
             self.coroutine = session(self)
         except Exception as error:  # a TypeError, most likely: it does not take one user
@@ -270,7 +270,7 @@ class User(Visit):
             self._alarm = inf
             if self._deadline > due:
                 if self._deadline < inf:
-                    self._alarm = self.role.wake(self, self._deadline)
+                    self._alarm = self.scenario.wake(self, self._deadline)
             elif self._waiting is THINKING:
                 self._go_on(None)
             elif self._waiting is not None:
@@ -297,7 +297,7 @@ class User(Visit):
     def _set_deadline(self, seconds: float) -> None:
         self._deadline = monotonic() + seconds
         if self._deadline < self._alarm:
-            self._alarm = self.role.wake(self, self._deadline)
+            self._alarm = self.scenario.wake(self, self._deadline)
 
     def _go_on(self, value: Any, *about: str) -> None:
         """Lets the session run to its next await; a kind of exception as the value is raised inside."""
@@ -307,12 +307,12 @@ class User(Visit):
         with _current(loop, self):
             wish = self.throw(value, *about) if isinstance(value, type) else self.send(value)
         if monotonic() - began > BLOCKS:
-            self.role.blocked(self.number, monotonic() - began)
+            self.scenario.blocked(self.number, monotonic() - began)
         if self.coroutine is not None:
             self._grant(wish, loop)
 
     def _grant(self, wish: Any, loop: asyncio.AbstractEventLoop) -> None:
-        if self.role.draining and not any(socket.open for socket in self.sockets):
+        if self.scenario.draining and not any(socket.open for socket in self.sockets):
             self.leave("drained")  # a session that always tries again would never come to an end
         elif wish is THINKING or isinstance(wish, WebSocket):
             self._waiting = wish
@@ -335,14 +335,14 @@ class User(Visit):
         """A 101 was valid: the session goes on with its connection."""
         assert isinstance(connection, WebSocket)
         self.due = None
-        self.role.opened(connection, connection.due, now)
+        self.scenario.opened(connection, connection.due, now)
         self.happened(connection, None)
 
     def ended(self, connection: Connection, reason: str) -> None:
         """A connection is over: the session hears of it where it waits for that, or where it thinks without any."""
         assert isinstance(connection, WebSocket)
         self.due = None
-        self.role.ended(connection, reason)
+        self.scenario.ended(connection, reason)
         self._hold(tuple(socket for socket in self.sockets if socket is not connection))
         if self.coroutine is None:
             self._part(reason)
@@ -374,13 +374,13 @@ class User(Visit):
             self._close_all("done", failed=isinstance(end, ConnectFailed))
         else:
             reason = f"error_{type(end).__name__[:LONGEST_NAME]}"
-            self.role.sample(reason, "".join(traceback.format_exception(end))[-SAMPLE:])
+            self.scenario.sample(reason, "".join(traceback.format_exception(end))[-SAMPLE:])
             self._close_all(reason)
 
     def _close_all(self, reason: str, *, failed: bool = False, abruptly: bool = False) -> None:
         for socket in self.sockets:
             if abruptly or socket.awaited is Awaited.OPENING:
-                self.role.give_up(socket, reason)
+                self.scenario.give_up(socket, reason)
             else:
                 socket.begin_close(reason)
         self._part(reason, failed=failed or self.due is not None)
@@ -388,12 +388,12 @@ class User(Visit):
     def _part(self, reason: str, *, failed: bool = False) -> None:
         """Is gone, once nothing of it is left."""
         if not self.sockets:
-            self.role.idle(self, idle=False)
-            self.role.over(self, reason, failed=failed)
+            self.scenario.idle(self, idle=False)
+            self.scenario.over(self, reason, failed=failed)
 
     def _hold(self, sockets: tuple[WebSocket, ...]) -> None:
         if bool(sockets) != bool(self.sockets):
-            self.role.idle(self, idle=not sockets)
+            self.scenario.idle(self, idle=not sockets)
         self.sockets = sockets
 
     # As libraries see it, which ask for the current task.

@@ -16,11 +16,11 @@ from loadgen.net.connection import CLOSING, OPEN, Connection, Owner, Terms
 from loadgen.net.frames import BINARY, TEXT, Event, Parser, frame, ping_frame
 from loadgen.net.handshake import Reply
 from loadgen.sessions.errors import ConnectionEnded
-from loadgen.stats.recorder import Book, microseconds
+from loadgen.stats.recorder import Recorder, microseconds
 
-MOST_BYTES = 16 * 2**20
+MAX_BYTES = 16 * 2**20
 """The longest message that is kept for a session; a longer one ends the connection (RFC 6455, code 1009)."""
-MOST_UNREAD = 1024
+MAX_UNREAD = 1024
 """Messages kept for a session that does not receive them; older ones give way, and are counted."""
 UNREAD = "messages_unread"
 """The counter of messages that gave way."""
@@ -52,8 +52,8 @@ class WebSocket(Connection):
 
     owner: Holder
 
-    def __init__(self, book: Book, terms: Terms, owner: Holder, due: float) -> None:
-        super().__init__(book, terms, owner)
+    def __init__(self, recorder: Recorder, terms: Terms, owner: Holder, due: float) -> None:
+        super().__init__(recorder, terms, owner)
         self.due = due
         """When it was due to be dialed."""
         self.awaited: Awaited | None = Awaited.OPENING
@@ -83,9 +83,9 @@ class WebSocket(Connection):
         """Sends text (str) or a binary message (bytes); raises ConnectionEnded when it is no longer open."""
         if self.state != OPEN:
             raise ConnectionEnded(self.reason or "closed")
-        self.book.tally.messages_sent += 1
+        self.recorder.tally.messages_sent += 1
         opcode, payload = (TEXT, message.encode()) if isinstance(message, str) else (BINARY, bytes(message))
-        self._write(frame(opcode, payload, self.book.bits(32)))
+        self._write(frame(opcode, payload, self.recorder.bits(32)))
 
     async def send_json(self, value: Any) -> None:
         """Sends a value as JSON text."""
@@ -118,11 +118,11 @@ class WebSocket(Connection):
         """Sends a PING and awaits its PONG: the seconds in between."""
         if self.state != OPEN:
             raise ConnectionEnded(self.reason or "closed")
-        book = self.book
+        recorder = self.recorder
         self.pinged += 1
-        book.tally.pings += 1
+        recorder.tally.pings += 1
         self._pinged_at = monotonic()
-        self._write(ping_frame(self.pinged, book.bits(32)))
+        self._write(ping_frame(self.pinged, recorder.bits(32)))
         return (yield from self._await(Awaited.PONG, timeout))  # type: ignore[no-any-return]
 
     @coroutine
@@ -145,13 +145,13 @@ class WebSocket(Connection):
         self._head = data[: len(data) - len(reply.rest)]
 
     def _new_parser(self) -> Parser:
-        return Parser(MOST_BYTES)
+        return Parser(MAX_BYTES)
 
     def _pong(self, number: int) -> None:
         if not self.ponged < number <= self.pinged:
             return
         self.ponged = number
-        tally = self.book.tally
+        tally = self.recorder.tally
         tally.pongs += 1
         if number == self.pinged:
             seconds = monotonic() - self._pinged_at
@@ -160,7 +160,7 @@ class WebSocket(Connection):
 
     def _message(self, event: Event) -> None:
         super()._message(event)
-        if event.size > MOST_BYTES:
+        if event.size > MAX_BYTES:
             self.begin_close("message_too_big", 1009)
             return
         message = event.payload.decode() if event.opcode == TEXT else event.payload
@@ -169,9 +169,9 @@ class WebSocket(Connection):
 
     def _keep(self, message: str | bytes) -> None:
         if self.inbox is None:
-            self.inbox = deque(maxlen=MOST_UNREAD)
-        elif len(self.inbox) == MOST_UNREAD:
-            self.book.tally.count(UNREAD)
+            self.inbox = deque(maxlen=MAX_UNREAD)
+        elif len(self.inbox) == MAX_UNREAD:
+            self.recorder.tally.count(UNREAD)
         self.inbox.append(message)
 
     def _happened(self, what: Awaited, value: Any) -> bool:

@@ -50,7 +50,7 @@ HISTOGRAMS = {
 }
 
 
-class Reading(msgspec.Struct):
+class Snapshot(msgspec.Struct):
     """One source of numbers as it stands at a scrape. `agent` is its label: the coordinator names it, an agent not."""
 
     agent: str | None
@@ -68,7 +68,7 @@ class Reading(msgspec.Struct):
 class LoadCollector(Collector):
     """The contract's metric families over whatever `read` hands out at the moment of the scrape."""
 
-    def __init__(self, read: Callable[[], Iterable[Reading]]) -> None:
+    def __init__(self, read: Callable[[], Iterable[Snapshot]]) -> None:
         self._read = read
 
     def collect(self) -> Iterator[Metric]:
@@ -84,7 +84,7 @@ class LoadCollector(Collector):
         yield from _vitals(readings, labels)
 
 
-def registry_of(read: Callable[[], Iterable[Reading]]) -> CollectorRegistry:
+def registry_of(read: Callable[[], Iterable[Snapshot]]) -> CollectorRegistry:
     """A registry that holds the contract's metrics and nothing else."""
     registry = CollectorRegistry()
     registry.register(LoadCollector(read))
@@ -96,7 +96,7 @@ def render(registry: CollectorRegistry) -> tuple[bytes, str]:
     return generate_latest(registry), CONTENT_TYPE_LATEST
 
 
-def _states(readings: Sequence[Reading], labels: Sequence[str]) -> Metric:
+def _states(readings: Sequence[Snapshot], labels: Sequence[str]) -> Metric:
     family = GaugeMetricFamily("loadgen_connections", "Connections by state.", labels=[*labels, "state"])
     for reading in readings:
         if reading.ledger.planned > 0:
@@ -107,7 +107,7 @@ def _states(readings: Sequence[Reading], labels: Sequence[str]) -> Metric:
     return family
 
 
-def _counters(readings: Sequence[Reading], labels: Sequence[str]) -> Iterator[Metric]:
+def _counters(readings: Sequence[Snapshot], labels: Sequence[str]) -> Iterator[Metric]:
     for count, (name, text) in COUNTERS.items():
         family = CounterMetricFamily(name, text, labels=labels)
         for reading in readings:
@@ -115,7 +115,7 @@ def _counters(readings: Sequence[Reading], labels: Sequence[str]) -> Iterator[Me
         yield family
 
 
-def _reasons(readings: Sequence[Reading], labels: Sequence[str]) -> Iterator[Metric]:
+def _reasons(readings: Sequence[Snapshot], labels: Sequence[str]) -> Iterator[Metric]:
     for kind, (name, text) in REASONS.items():
         family = CounterMetricFamily(name, text, labels=[*labels, "reason"])
         for reading in readings:
@@ -124,7 +124,7 @@ def _reasons(readings: Sequence[Reading], labels: Sequence[str]) -> Iterator[Met
         yield family
 
 
-def _histograms(readings: Sequence[Reading], labels: Sequence[str]) -> Iterator[Metric]:
+def _histograms(readings: Sequence[Snapshot], labels: Sequence[str]) -> Iterator[Metric]:
     for kind, (name, text) in HISTOGRAMS.items():
         family = HistogramMetricFamily(name, text, labels=labels)
         for reading in readings:
@@ -133,7 +133,7 @@ def _histograms(readings: Sequence[Reading], labels: Sequence[str]) -> Iterator[
         yield family
 
 
-def _own(readings: Sequence[Reading], labels: Sequence[str]) -> Iterator[Metric]:
+def _own(readings: Sequence[Snapshot], labels: Sequence[str]) -> Iterator[Metric]:
     named = [*labels, "name"]
     counts = CounterMetricFamily("loadgen_session_count", "What sessions count themselves.", labels=named)
     timings = HistogramMetricFamily("loadgen_session_timing_seconds", "What sessions time themselves.", labels=named)
@@ -151,7 +151,7 @@ def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
     return [*((str(bound / 1e6), float(count)) for bound, count in counts), ("+Inf", float(histogram.total))]
 
 
-def _vitals(readings: Sequence[Reading], labels: Sequence[str]) -> Iterator[Metric]:
+def _vitals(readings: Sequence[Snapshot], labels: Sequence[str]) -> Iterator[Metric]:
     named = [*labels, "worker"]
     cpu = CounterMetricFamily("loadgen_worker_cpu_seconds", "CPU seconds, user and system.", labels=named)
     rss = GaugeMetricFamily("loadgen_worker_resident_memory_bytes", "Resident memory.", labels=named)

@@ -7,10 +7,10 @@ from loadgen.stats.tally import Tally
 from loadgen.timers import Deadlines
 
 ONE_SECOND_IN_US = 1_000_000
-MOST_REMARKS = 10
+MAX_REMARKS = 10
 
 
-class Book:
+class Recorder:
     """The open book of one worker: connections write what happens into `tally`, which is swapped every second."""
 
     __slots__ = ("_remarks", "_sampled", "abort", "bits", "closing", "samples", "tally")
@@ -36,20 +36,20 @@ class Book:
 
     def remark(self, text: str) -> None:
         """Has something said in the agent's log; only so much a second."""
-        if len(self._remarks) < MOST_REMARKS:
+        if len(self._remarks) < MAX_REMARKS:
             self._remarks.append(text)
 
-    def turn_remarks(self) -> tuple[str, ...]:
+    def take_remarks(self) -> tuple[str, ...]:
         """The remarks that are new."""
         remarks, self._remarks = self._remarks, []
         return tuple(remarks)
 
-    def turn_samples(self) -> dict[str, str]:
+    def take_samples(self) -> dict[str, str]:
         """The samples that are new."""
         samples, self.samples = self.samples, {}
         return samples
 
-    def turn_page(self) -> Tally:
+    def swap(self) -> Tally:
         """The tally so far; an empty one takes its place."""
         page, self.tally = self.tally, Tally()
         return page

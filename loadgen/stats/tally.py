@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from loadgen.stats.histogram import MOST, Histogram
+from loadgen.stats.histogram import MAX, Histogram
 
 CpuSeconds = Annotated[float, msgspec.Meta(ge=0)]
 
@@ -34,22 +34,22 @@ COUNTS = (
     "sessions_done",
 )
 HISTOGRAMS = ("connect", "handshake", "open", "ping_rtt", "delivery", "lag", "loop_lag")
-MOST_NAMES = 200
+MAX_NAMES = 200
 """Counters, and timings, that a tally keeps by their names."""
 LONGEST_NAME = 80
 MEET = "meet_"
 """How the counters begin of users who came to a meeting; how many it waits for follows."""
 OTHER = "other"
-"""Where everything beyond MOST_NAMES is counted."""
+"""Where everything beyond MAX_NAMES is counted."""
 
 
-MOST_REASONS, LONGEST_REASON = 20_000, 200
+MAX_REASONS, LONGEST_REASON = 20_000, 200
 """Reasons of ends, most of them with a number that a server chose, and their letters."""
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX)]
 Name = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
 Reason = Annotated[str, msgspec.Meta(max_length=LONGEST_REASON)]
-Reasons = Annotated[dict[Reason, Count], msgspec.Meta(max_length=MOST_REASONS)]
+Reasons = Annotated[dict[Reason, Count], msgspec.Meta(max_length=MAX_REASONS)]
 
 
 class Tally(msgspec.Struct, omit_defaults=True):
@@ -87,11 +87,9 @@ class Tally(msgspec.Struct, omit_defaults=True):
     delivery: Histogram = msgspec.field(default_factory=Histogram)
     lag: Histogram = msgspec.field(default_factory=Histogram)
     loop_lag: Histogram = msgspec.field(default_factory=Histogram)
-    counters: Annotated[dict[Name, Count], msgspec.Meta(max_length=MOST_NAMES + 1)] = msgspec.field(
-        default_factory=dict
-    )
+    counters: Annotated[dict[Name, Count], msgspec.Meta(max_length=MAX_NAMES + 1)] = msgspec.field(default_factory=dict)
     """What sessions count themselves, by name."""
-    timings: Annotated[dict[Name, Histogram], msgspec.Meta(max_length=MOST_NAMES + 1)] = msgspec.field(
+    timings: Annotated[dict[Name, Histogram], msgspec.Meta(max_length=MAX_NAMES + 1)] = msgspec.field(
         default_factory=dict
     )
     """What sessions time themselves, by name; transactions begin with `tr_`."""
@@ -134,7 +132,7 @@ class Tally(msgspec.Struct, omit_defaults=True):
 def _room_for(name: str, own: dict[str, Any]) -> str:
     """The name under which something new is counted: printable, not endless, and OTHER when there are too many."""
     name = "".join(sign if sign.isprintable() else "_" for sign in str(name)[:LONGEST_NAME]) or OTHER
-    return name if name in own or len(own) < MOST_NAMES else OTHER
+    return name if name in own or len(own) < MAX_NAMES else OTHER
 
 
 def _merge_counters(mine: dict[str, int], theirs: dict[str, int]) -> None:
@@ -153,7 +151,7 @@ def _merge_timings(mine: dict[str, Histogram], theirs: dict[str, Histogram]) -> 
 
 def _surplus(own: dict[str, Any]) -> list[str]:
     """The names too many. Those that sort first are kept, whatever came first: the order of merges never matters."""
-    return sorted(own.keys() - {OTHER})[MOST_NAMES:] if len(own) > MOST_NAMES else []
+    return sorted(own.keys() - {OTHER})[MAX_NAMES:] if len(own) > MAX_NAMES else []
 
 
 class Held(msgspec.Struct):

@@ -38,6 +38,6 @@ class Subscribers:
     def of(self, channels: Iterable[str]) -> Iterator[Subscriber]:
         """Everyone who hears one of these channels, each once."""
         wanted = set(channels)
-        for heard, group in list(self._groups.items()):
-            if not wanted.isdisjoint(heard):
+        for recorded, group in list(self._groups.items()):
+            if not wanted.isdisjoint(recorded):
                 yield from list(group)

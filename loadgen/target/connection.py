@@ -7,7 +7,7 @@ import struct
 from loadgen.target.counters import PINGED, PINGS, RECEIVED, SENT
 from loadgen.target.frames import CLOSE, FAULT, PING, PONG, Reader, close_frame, frame, is_whole_ping, pong_to
 from loadgen.target.modes import Greeting
-from loadgen.target.state import Host
+from loadgen.target.state import WorkerState
 
 LINGER = 5.0
 """Seconds that a client has to end its side after our CLOSE."""
@@ -17,7 +17,7 @@ _SPENT = Reader()
 _SPENT.ended = True
 
 
-class Peer(asyncio.Protocol):
+class ServerConnection(asyncio.Protocol):
     """A client after its 101: pings are answered, messages go to the dialect, a close is answered by a close.
 
     It has a reader only in the middle of a frame or a message, and no timer or task as long as it does no wrong.
@@ -25,13 +25,13 @@ class Peer(asyncio.Protocol):
 
     __slots__ = ("_channels", "_host", "_pinged", "_reader", "_transport")
 
-    def __init__(self, host: Host, transport: asyncio.Transport, channels: tuple[str, ...]) -> None:
-        self._host = host
+    def __init__(self, state: WorkerState, transport: asyncio.Transport, channels: tuple[str, ...]) -> None:
+        self._host = state
         self._transport = transport
         self._channels = channels
         self._pinged = False
         self._reader: Reader | None = None
-        host.subscribers.add(channels, self)
+        state.subscribers.add(channels, self)
 
     def greet(self, head: bytes, greeting: Greeting) -> None:
         """Sends the 101 and what the dialect says with it, in one write; leaves if the greeting says so."""
@@ -79,7 +79,7 @@ class Peer(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Books the end."""
         self._retire()
-        self._host.book.release()
+        self._host.counters.release()
 
     def _retire(self) -> bool:
         """Hears and is told nothing from now on; False when it was so before."""
@@ -117,13 +117,13 @@ class Peer(asyncio.Protocol):
             self.write(frame(PONG, payload))
 
     def _message(self, opcode: int, payload: bytes) -> None:
-        host = self._host
-        host.cells[RECEIVED] += 1
-        answer = host.dialect.answer(opcode, payload)
+        state = self._host
+        state.cells[RECEIVED] += 1
+        answer = state.mode.answer(opcode, payload)
         if answer.is_pong:
             self._count_ping()
-        if host.pongs or not answer.is_pong:
-            host.cells[SENT] += 1
+        if state.pongs or not answer.is_pong:
+            state.cells[SENT] += 1
             self.write(answer.frames)
 
     def _farewell(self, code: int) -> None:
@@ -133,7 +133,7 @@ class Peer(asyncio.Protocol):
             self._transport.close()
 
 
-class SplitPeer(Peer):
+class SplitServerConnection(ServerConnection):
     """A Peer with the vice of sending each byte in its own segment."""
 
     __slots__ = ()

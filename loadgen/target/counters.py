@@ -13,18 +13,18 @@ _CELLS = 8
 """Cells in a row: 64 bytes, a cache line, so that no two workers write to the same one."""
 
 
-class Book:
+class WorkerCounters:
     """One worker's own row of the ledger, and its gate to the limit that all workers share."""
 
     __slots__ = ("_held", "_limit", "_lock", "_most", "cells")
 
-    def __init__(self, ledger: "Ledger", number: int) -> None:
-        self.cells = ledger.row(number)
+    def __init__(self, counters: "Counters", number: int) -> None:
+        self.cells = counters.row(number)
         """64-bit counters; only this worker writes them."""
-        self._held = ledger.held
-        self._limit = ledger.limit
-        self._lock = ledger.lock
-        self._most = ledger.most_per_worker
+        self._held = counters.held
+        self._limit = counters.limit
+        self._lock = counters.lock
+        self._most = counters.most_per_worker
 
     def admit(self) -> bool:
         """Takes a place for one more connection; False, and counted as refused, when there is none."""
@@ -44,7 +44,7 @@ class Book:
         self.cells[CLOSED] += 1
 
 
-class Ledger:
+class Counters:
     """The rows of all workers, and how many connections they hold together."""
 
     def __init__(self, workers: int, limit: int, most_per_worker: int) -> None:

@@ -10,7 +10,7 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 """Opcodes, RFC 6455 section 5.2."""
 FAULT = -1
 """The opcode of the event that says the client broke the protocol."""
-MOST = 64_000
+MAX = 64_000
 """The longest message taken, in bytes: that of Appwrite's server."""
 SHORTEST_PING, LONGEST_PING = 6, 131
 """The sizes of a whole masked PING frame in bytes: header and mask, and at most 125 of payload."""
@@ -22,7 +22,7 @@ _EXTRA = {126: 2, 127: 8}
 _SENDABLE_CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)))
 
 
-class Event(NamedTuple):
+class ClientFrame(NamedTuple):
     """A message or a control frame that arrived whole, or the client's fault."""
 
     opcode: int
@@ -87,9 +87,9 @@ class Reader:
         """Whether it stands between two messages with nothing left over: it may be dropped."""
         return not self._rest and not self._opcode and not self.ended
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> list[ClientFrame]:
         """What the bytes complete, in order."""
-        events: list[Event] = []
+        events: list[ClientFrame] = []
         if self.ended:
             return events
         self._rest += data
@@ -100,7 +100,7 @@ class Reader:
         del self._rest[:at]
         return events
 
-    def _frame(self, at: int, events: list[Event]) -> int:
+    def _frame(self, at: int, events: list[ClientFrame]) -> int:
         """Takes the frame at `at` if it is whole; says where the next one begins."""
         data = self._rest
         if len(data) < at + 2:
@@ -115,8 +115,8 @@ class Reader:
             return at
         length = int.from_bytes(data[at + 2 : at + 2 + extra], "big") if extra else second & 0x7F
         opcode = first & 0x0F
-        if opcode < CLOSE and length + len(self._message) > MOST:
-            return self._fault(f"a message of more than {MOST} bytes", 1009, events)
+        if opcode < CLOSE and length + len(self._message) > MAX:
+            return self._fault(f"a message of more than {MAX} bytes", 1009, events)
         end = begin + length
         if len(data) >= end:
             payload = unmasked(bytes(data[begin:end]), bytes(data[begin - 4 : begin]))
@@ -141,19 +141,19 @@ class Reader:
             return "a new message inside another" if opcode else "a continuation of nothing"
         return None
 
-    def _take(self, opcode: int, final: bool, payload: bytes, events: list[Event]) -> None:
+    def _take(self, opcode: int, final: bool, payload: bytes, events: list[ClientFrame]) -> None:
         """Takes one whole valid frame's payload."""
         if opcode == CLOSE:
             self._close(payload, events)
         elif opcode > CLOSE:
-            events.append(Event(opcode, payload))
+            events.append(ClientFrame(opcode, payload))
         else:
             self._opcode = opcode or self._opcode
             self._message += payload
             if final:
                 self._finish(events)
 
-    def _close(self, payload: bytes, events: list[Event]) -> None:
+    def _close(self, payload: bytes, events: list[ClientFrame]) -> None:
         """Ends the reading with the client's code (RFC 6455 sections 5.5.1 and 7.4); 1000 stands for none."""
         code = int.from_bytes(payload[:2], "big") if payload else 1000
         if len(payload) == 1 or code not in _SENDABLE_CODES:
@@ -162,9 +162,9 @@ class Reader:
             self._fault("a close reason that is not UTF-8", 1007, events)
         else:
             self.ended = True
-            events.append(Event(CLOSE, payload[2:], code))
+            events.append(ClientFrame(CLOSE, payload[2:], code))
 
-    def _finish(self, events: list[Event]) -> None:
+    def _finish(self, events: list[ClientFrame]) -> None:
         """Hands the message out, text only if it is UTF-8 (RFC 6455 section 8.1)."""
         message = bytes(self._message)
         opcode, self._opcode = self._opcode, CONTINUATION
@@ -172,12 +172,12 @@ class Reader:
         if opcode == TEXT and not _is_utf8(message):
             self._fault("text that is not UTF-8", 1007, events)
         else:
-            events.append(Event(opcode, message))
+            events.append(ClientFrame(opcode, message))
 
-    def _fault(self, why: str, code: int, events: list[Event]) -> int:
+    def _fault(self, why: str, code: int, events: list[ClientFrame]) -> int:
         """Ends the reading; all bytes count as taken."""
         self.ended = True
-        events.append(Event(FAULT, why.encode(), code))
+        events.append(ClientFrame(FAULT, why.encode(), code))
         return len(self._rest)
 
 

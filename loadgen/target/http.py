@@ -10,14 +10,14 @@ from aiohttp.http_exceptions import HttpProcessingError
 from loadgen.target.bus import LARGEST, Bus
 from loadgen.target.modes import Publication, event_frame
 from loadgen.target.request import PATH
-from loadgen.target.state import Host
+from loadgen.target.state import WorkerState
 
 
-def application(host: Host, bus: Bus) -> web.Application:
+def application(state: WorkerState, bus: Bus) -> web.Application:
     """The aiohttp application of one worker; any worker answers for all of them."""
 
     async def stats(_: web.Request) -> web.Response:
-        return web.json_response(host.stats())
+        return web.json_response(state.stats())
 
     async def publish(request: web.Request) -> web.Response:
         try:

@@ -27,7 +27,7 @@ class Greeting(NamedTuple):
     """The close code to leave with at once; None to stay."""
 
 
-class Answer(NamedTuple):
+class Reply(NamedTuple):
     """What a client's message is answered with."""
 
     frames: bytes
@@ -35,13 +35,13 @@ class Answer(NamedTuple):
     """Whether the message was an application's ping."""
 
 
-class Dialect(Protocol):
+class Mode(Protocol):
     """How a mode behaves."""
 
     def greeting(self, resource: Resource) -> Greeting:
         """What is said right after the 101."""
 
-    def answer(self, opcode: int, payload: bytes) -> Answer:
+    def answer(self, opcode: int, payload: bytes) -> Reply:
         """What a whole message is answered with."""
 
 
@@ -52,9 +52,9 @@ class Echo:
         """Nothing: an echo speaks second."""
         return Greeting()
 
-    def answer(self, opcode: int, payload: bytes) -> Answer:
+    def answer(self, opcode: int, payload: bytes) -> Reply:
         """The message itself."""
-        return Answer(frame(opcode, payload))
+        return Reply(frame(opcode, payload))
 
 
 class Appwrite:
@@ -66,24 +66,24 @@ class Appwrite:
             return Greeting(error_frame(1008, "Missing or unknown project ID"), 1, 1008)
         return Greeting(connected_frame(resource.channels), 1)
 
-    def answer(self, opcode: int, payload: bytes) -> Answer:
+    def answer(self, opcode: int, payload: bytes) -> Reply:
         """A pong to a ping; anything else is an error that leaves the connection open."""
         if payload == PING:
-            return Answer(PONG, is_pong=True)
+            return Reply(PONG, is_pong=True)
         try:
             message = msgspec.json.decode(payload, type=_Message)
         except msgspec.DecodeError:
-            return Answer(error_frame(1003, "Message format is not valid."))
+            return Reply(error_frame(1003, "Message format is not valid."))
         if message.type == "ping":
-            return Answer(PONG, is_pong=True)
-        return Answer(error_frame(1003, "Message type is not valid."))
+            return Reply(PONG, is_pong=True)
+        return Reply(error_frame(1003, "Message type is not valid."))
 
 
 class _Message(msgspec.Struct):
     type: str
 
 
-def dialect_of(mode: str) -> Dialect:
+def mode_of(mode: str) -> Mode:
     """The dialect of a mode."""
     return Appwrite() if mode == "appwrite" else Echo()
 

@@ -11,7 +11,7 @@ _TIMED = ("slow-accept", "reset", "close")
 
 
 @dataclass(frozen=True)
-class Vices:
+class Faults:
     """Which faults are switched on; None or False is off, times are in seconds."""
 
     refuse: bool = False
@@ -32,7 +32,7 @@ class Vices:
     """That long after the 101 the connection is closed with 1001."""
 
     @classmethod
-    def parse(cls, words: Iterable[str]) -> "Vices":
+    def parse(cls, words: Iterable[str]) -> "Faults":
         """The vices from words `NAME` or, where it takes a time, `NAME=SECONDS`."""
         on: dict[str, bool | float] = {}
         for word in words:
@@ -49,12 +49,12 @@ class Vices:
         return cls(**on)  # type: ignore[arg-type]  # the loop above has matched value to field
 
 
-LEGAL = tuple(field.name.replace("_", "-") for field in fields(Vices))
+LEGAL = tuple(field.name.replace("_", "-") for field in fields(Faults))
 """The vices' names as options spell them."""
 
 
 @dataclass(frozen=True)
-class Settings:
+class TargetSettings:
     """One target: where it listens, how many workers it has, and how they behave."""
 
     listen: Endpoint
@@ -65,4 +65,4 @@ class Settings:
     """How many WebSocket connections may be open at once, over all workers."""
     mode: str
     """`echo` or `appwrite`."""
-    vices: Vices
+    faults: Faults

@@ -12,10 +12,10 @@ from loadgen.errors import OperatorError
 from loadgen.process import how_it_ended, raise_nofile
 from loadgen.target import worker
 from loadgen.target.bus import mailboxes
-from loadgen.target.counters import Ledger
+from loadgen.target.counters import Counters
 from loadgen.target.listeners import open_listeners
 from loadgen.target.request import PATH
-from loadgen.target.settings import Settings
+from loadgen.target.settings import TargetSettings
 from loadgen.values import Endpoint
 
 FILL = 0.95
@@ -46,7 +46,7 @@ class WorkerDiedError(OperatorError):
     exit_code = 1
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: TargetSettings) -> None:
     """Runs a target until SIGTERM or SIGINT."""
     descriptors = raise_nofile()
     count = settings.workers or workers_for(settings.limit, len(os.sched_getaffinity(0)), descriptors)
@@ -57,30 +57,30 @@ def serve(settings: Settings) -> None:
             err=True,
         )
     try:
-        crew = Crew(settings, count, descriptors)
+        workers = Workers(settings, count, descriptors)
     except OSError as error:
         raise OperatorError(f"can't set up {count} workers: {error.strerror}; ask for fewer with --workers") from error
     try:
-        crew.start()
-        crew.watch()
+        workers.start()
+        workers.watch()
     finally:
-        crew.end()
+        workers.end()
 
 
-class Crew:
+class Workers:
     """The workers of one target, and the pipe on which their parent hears of signals and of their being ready."""
 
-    def __init__(self, settings: Settings, count: int, descriptors: int) -> None:
+    def __init__(self, settings: TargetSettings, count: int, descriptors: int) -> None:
         listeners = open_listeners(settings.listen, count)
         endpoint = Endpoint(settings.listen.host, listeners[0].getsockname()[1])
         self._welcome = (
             f"loadgen-target: listening on ws://{endpoint}{PATH} "
             f"({count} workers, limit {settings.limit}, mode {settings.mode})"
         )
-        ledger = Ledger(count, settings.limit, most_connections(count, descriptors))
+        counters = Counters(count, settings.limit, most_connections(count, descriptors))
         inbox = os.pipe()
         os.set_blocking(inbox[1], False)  # as signal.set_wakeup_fd demands
-        self._shared = worker.Shared(settings, ledger, listeners, mailboxes(count), os.pipe(), inbox)
+        self._shared = worker.Shared(settings, counters, listeners, mailboxes(count), os.pipe(), inbox)
         self._pids: dict[int, int] = {}
         """The workers' numbers by process id."""
 
@@ -115,7 +115,7 @@ class Crew:
                     if not awaited:
                         click.echo(self._welcome)
                 elif word == signal.SIGCHLD:
-                    self._mourn()
+                    self._worker_died()
                 else:
                     return
 
@@ -127,7 +127,7 @@ class Crew:
             os.waitpid(pid, 0)
         self._pids.clear()
 
-    def _mourn(self) -> None:
+    def _worker_died(self) -> None:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid:
             number = self._pids.pop(pid)

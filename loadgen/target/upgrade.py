@@ -4,22 +4,22 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from loadgen.target.connection import Peer, SplitPeer
+from loadgen.target.connection import ServerConnection, SplitServerConnection
 from loadgen.target.counters import REFUSED
-from loadgen.target.request import MOST, SWITCHING, Refusal, Upgrade, Verdict, judge
-from loadgen.target.state import Host
+from loadgen.target.request import MAX, SWITCHING, Refusal, Upgrade, Verdict, judge
+from loadgen.target.state import WorkerState
 
 _WRONG_ACCEPT = b"AAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 
-class Doorman(asyncio.Protocol):
+class UpgradeProtocol(asyncio.Protocol):
     """A connection that has not said yet what it wants: upgrades go to a Peer, all other HTTP to aiohttp."""
 
     __slots__ = ("_head", "_host", "_http", "_transport", "_waiting")
     _transport: asyncio.Transport
 
-    def __init__(self, host: Host, http: Callable[[], asyncio.Protocol]) -> None:
-        self._host = host
+    def __init__(self, state: WorkerState, http: Callable[[], asyncio.Protocol]) -> None:
+        self._host = state
         self._http = http
         self._head = b""
         """What has been received and not been dealt with."""
@@ -34,7 +34,7 @@ class Doorman(asyncio.Protocol):
         """Takes the request, in however many pieces."""
         self._head += data
         if self._waiting:
-            if len(self._head) > MOST:
+            if len(self._head) > MAX:
                 self._transport.abort()
             return
         verdict = judge(self._head)
@@ -59,22 +59,22 @@ class Doorman(asyncio.Protocol):
         self._transport.close()
 
     def _upgrade(self, upgrade: Upgrade) -> None:
-        vices = self._host.vices
-        self._waiting = vices.stall or vices.slow_accept is not None
+        faults = self._host.faults
+        self._waiting = faults.stall or faults.slow_accept is not None
         if not self._waiting:
             self._answer(upgrade)
-        elif not vices.stall:
-            asyncio.get_running_loop().call_later(vices.slow_accept or 0.0, self._answer, upgrade)
+        elif not faults.stall:
+            asyncio.get_running_loop().call_later(faults.slow_accept or 0.0, self._answer, upgrade)
 
     def _answer(self, upgrade: Upgrade) -> None:
         if self._transport.is_closing():
             return  # it left while the vice let it wait
-        if self._host.vices.wrong_key:
+        if self._host.faults.wrong_key:
             self._mislead(upgrade)
-        elif self._host.vices.refuse:
+        elif self._host.faults.refuse:
             self._host.cells[REFUSED] += 1
             self._turn_away(Refusal(503, "refused by the vice of that name"))
-        elif self._host.book.admit():
+        elif self._host.counters.admit():
             self._welcome(upgrade)
         else:
             self._turn_away(Refusal(503, "the target is full"))
@@ -87,21 +87,21 @@ class Doorman(asyncio.Protocol):
 
     def _welcome(self, upgrade: Upgrade) -> None:
         """Sends the 101, with the dialect's greeting in the same write, and leaves the rest to a Peer."""
-        host = self._host
-        kind = SplitPeer if host.vices.split_frames else Peer
-        peer = kind(host, self._transport, upgrade.resource.channels)
-        self._transport.set_protocol(peer)
-        greeting = host.dialect.greeting(upgrade.resource)
-        peer.greet(SWITCHING + upgrade.accept + b"\r\n\r\n", greeting)
+        state = self._host
+        kind = SplitServerConnection if state.faults.split_frames else ServerConnection
+        connection = kind(state, self._transport, upgrade.resource.channels)
+        self._transport.set_protocol(connection)
+        greeting = state.mode.greeting(upgrade.resource)
+        connection.greet(SWITCHING + upgrade.accept + b"\r\n\r\n", greeting)
         if self._head:
-            peer.data_received(self._head)
-        _tempt(host, peer)
+            connection.data_received(self._head)
+        _tempt(state, connection)
 
 
-def _tempt(host: Host, peer: Peer) -> None:
+def _tempt(state: WorkerState, connection: ServerConnection) -> None:
     """Sets the clock of the vices that end an open connection."""
-    vices = host.vices
-    if vices.reset is not None:
-        asyncio.get_running_loop().call_later(vices.reset, peer.reset)
-    if vices.close is not None:
-        asyncio.get_running_loop().call_later(vices.close, peer.leave, 1001)
+    faults = state.faults
+    if faults.reset is not None:
+        asyncio.get_running_loop().call_later(faults.reset, connection.reset)
+    if faults.close is not None:
+        asyncio.get_running_loop().call_later(faults.close, connection.leave, 1001)

@@ -13,12 +13,12 @@ from aiohttp import web
 
 from loadgen.process import run_in_batches
 from loadgen.target.bus import Bus, Mailbox
-from loadgen.target.counters import Ledger
+from loadgen.target.counters import Counters
 from loadgen.target.http import application
 from loadgen.target.listeners import BACKLOG
-from loadgen.target.settings import Settings
-from loadgen.target.state import Host
-from loadgen.target.upgrade import Doorman
+from loadgen.target.settings import TargetSettings
+from loadgen.target.state import WorkerState
+from loadgen.target.upgrade import UpgradeProtocol
 
 READY = 0
 """The byte that a worker tells its parent once it accepts; a signal's number can't be 0."""
@@ -29,8 +29,8 @@ _YOUNG = 50_000
 class Shared(NamedTuple):
     """What the parent made for all workers before the fork."""
 
-    settings: Settings
-    ledger: Ledger
+    settings: TargetSettings
+    counters: Counters
     listeners: Sequence[socket.socket]
     """One per worker."""
     mailboxes: Sequence[Mailbox]
@@ -71,13 +71,13 @@ def _drop_what_is_others(shared: Shared, number: int) -> None:
 async def _serve(shared: Shared, number: int) -> None:
     loop = asyncio.get_running_loop()
     loop.add_reader(shared.parent_lives[0], os._exit, 0)
-    host = Host(shared.settings, shared.ledger, len(shared.listeners), number)
-    bus = Bus(number, shared.mailboxes, host.deliver)
+    state = WorkerState(shared.settings, shared.counters, len(shared.listeners), number)
+    bus = Bus(number, shared.mailboxes, state.deliver)
     bus.listen()
-    runner = web.AppRunner(application(host, bus), access_log=None)
+    runner = web.AppRunner(application(state, bus), access_log=None)
     await runner.setup()
     http = runner.server
     assert http is not None
-    await loop.create_server(lambda: Doorman(host, http), sock=shared.listeners[number], backlog=BACKLOG)
+    await loop.create_server(lambda: UpgradeProtocol(state, http), sock=shared.listeners[number], backlog=BACKLOG)
     os.write(shared.inbox[1], bytes((READY,)))
     await loop.create_future()

@@ -27,7 +27,7 @@ class Storm(NamedTuple):
         return self.begin + self.jitter * chance(self.seed, number, 2 * self.salt + 1)
 
 
-class Turnover:
+class Churn:
     """The phases of one worker's plan that concern who is there already; `fraction` is its part of the whole fleet."""
 
     def __init__(self, phases: Sequence[tuple[Phase, Span]], fraction: float, seed: int) -> None:

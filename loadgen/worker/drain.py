@@ -6,7 +6,7 @@ from math import ceil
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
-MOST_AT_ONCE = 8
+MAX_AT_ONCE = 8
 """Connections closed in one turn at the highest pace."""
 KEEPS_UP = 1.5
 """A turn that comes after so many times its due distance says that the machine does not keep up."""
@@ -24,14 +24,14 @@ class Drain(Generic[Item]):
         self._waiting = deque(items)
         self._turn = turn
         self._end = now + within
-        self._pace = MOST_AT_ONCE // 2
+        self._pace = MAX_AT_ONCE // 2
         self._last = now
 
     def take(self, now: float) -> list[Item]:
         """Who is to be closed in this turn."""
         late = now - self._last > KEEPS_UP * self._turn
         self._last = now
-        self._pace = max(1, self._pace // 2) if late else min(MOST_AT_ONCE, self._pace + 1)
+        self._pace = max(1, self._pace // 2) if late else min(MAX_AT_ONCE, self._pace + 1)
         turns_left = max(1.0, (self._end - now) / self._turn)
         count = min(len(self._waiting), max(self._pace, ceil(len(self._waiting) / turns_left)))
         return [self._waiting.popleft() for _ in range(count)]

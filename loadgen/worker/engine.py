@@ -12,32 +12,32 @@ from time import monotonic
 
 from loadgen.net.connection import FAILED, OPEN, Connection
 from loadgen.net.route import Route
-from loadgen.plan.reassign import Adoption
+from loadgen.plan.reassign import Reassignment
 from loadgen.plan.shares import Share
-from loadgen.sessions.loop import Visit
-from loadgen.sessions.scenario import Role
+from loadgen.sessions.loop import BaseUser
+from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.user import User
-from loadgen.stats.recorder import Book, microseconds
+from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.stats.tally import Held
 from loadgen.timers import TICK, Deadlines
-from loadgen.worker.churn import Storm, Turnover
+from loadgen.worker.churn import Churn, Storm
 from loadgen.worker.drain import Drain
 
-GRAIN = TICK / 4
+LAUNCH_INTERVAL = TICK / 4
 """Seconds between two looks at what is due: launches in small batches cost a third less CPU than one by one."""
 BURST = 32
 """Launches in one go, before connections get their turn again."""
-SLUMBER = 5
+MAX_IDLE_TURNS = 5
 """Turns of the wheel that may be slept through when they hold nothing."""
 LATE = 0.1
 """Seconds after its due time from which a launch counts as late."""
-MOST_CONNECTING = 1024
+MAX_CONNECTING = 1024
 """Handshakes in flight; who is due then waits, and the wait counts into its `open` time."""
-CLOSE_WITHIN = 5.0
+CLOSE_TIMEOUT = 5.0
 """Seconds a server has to end a connection after the CLOSE; then it is cut."""
-PONGS_WITHIN = 5.0
+PONGS_TIMEOUT = 5.0
 """Seconds that a drain waits for pongs still owed."""
-DRAIN_WITHIN = 120.0
+DRAIN_TIMEOUT = 120.0
 """Seconds after which a drain cuts whatever is left; a million on two cores take a minute."""
 NOT_CONNECTED = "not_connected"
 """The reason of a session that returned without ever connecting."""
@@ -52,18 +52,18 @@ All pauses come on top of both.
 """
 
 
-class Casting:
+class Assignment:
     """What follows from a user's number: which role and which target it has, and behind each gate who is due when."""
 
     def __init__(
-        self, dues: Callable[[Share, int], Iterator[tuple[int, float]]], share: Share, role: Callable[[int], int],
+        self, dues: Callable[[Share, int], Iterator[tuple[int, float]]], share: Share, scenario: Callable[[int], int],
         target: Callable[[int], int], gates: int = 1,
     ) -> None:  # fmt: skip
         self.dues = dues
         """Who of a share is due behind a gate, and how long after its opening."""
         self.share = share
         """Of this worker's own."""
-        self.role = role
+        self.scenario = scenario
         self.target = target
         self.gates = gates
 
@@ -72,29 +72,29 @@ class Engine:
     """All visits of one worker, from the first launch to the last end. Times are seconds on the monotonic clock."""
 
     def __init__(
-        self, start: float, most_open: int, book: Book, routes: Sequence[Route], cast: Casting, turnover: Turnover,
+        self, start: float, most_open: int, recorder: Recorder, routes: Sequence[Route], assignment: Assignment, churn: Churn,
         connect_within: float, delay: float = 0.0,
     ) -> None:  # fmt: skip
-        self.book = book
+        self.recorder = recorder
         self.start = start
         self.routes = routes
         self._dialers = tuple(dict.fromkeys(route.dialer for route in routes))
         """Each once: routes to one server share theirs."""
-        self.roles: Sequence[Role] = ()
+        self.scenarios: Sequence[Scenario] = ()
         self.connections: dict[Connection, None] = {}
         """Dialed, and not ended."""
         self.connecting: Deadlines[Connection] = Deadlines(connect_within)
-        self.idlers: dict[Visit, None] = {}
+        self.idlers: dict[BaseUser, None] = {}
         """Visits that hold no connection now."""
         self._most_open = most_open
-        self._cast = cast
-        self._gates = cast.gates
-        self._turnover = turnover
+        self._assignment = assignment
+        self._gates = assignment.gates
+        self._churn = churn
         self._storm: Storm | None = None
         self._looked = -inf
         self._opened_at = [start]
         """When each gate opened, as far as they are open, less the pauses before that."""
-        self._adoptions: list[Adoption] = []
+        self._reassignments: list[Reassignment] = []
         self._arrivals: Iterator[Arrival] = self._own(0)
         self._next = next(self._arrivals, None)
         self._returns: list[tuple[float, int]] = []
@@ -133,43 +133,49 @@ class Engine:
     def held(self) -> Held:
         """What it holds, counted on the objects themselves."""
         connecting = len(self.connecting)
-        arriving = sum(visit.due is not None for visit in self.idlers)
+        arriving = sum(user.due is not None for user in self.idlers)
         return Held(connecting + arriving, len(self.connections) - connecting, len(self._returns))
 
     def drain(self, now: float) -> None:
-        """Launches nothing more and closes every connection in good order, within DRAIN_WITHIN seconds."""
+        """Launches nothing more and closes every connection in good order, within DRAIN_TIMEOUT seconds."""
         if self._drain is None:
             self._next = None
             self._returns.clear()
             self._gates = 0
-            self._drain = Drain(self.connections, now, turn=TICK, within=DRAIN_WITHIN - 2 * CLOSE_WITHIN)
-            self._cut_at = now + DRAIN_WITHIN
+            self._drain = Drain(self.connections, now, turn=TICK, within=DRAIN_TIMEOUT - 2 * CLOSE_TIMEOUT)
+            self._cut_at = now + DRAIN_TIMEOUT
 
     def open_gate(self, gate: int, at: float) -> None:
         """Whoever is due behind a gate may come from then on; harmless when that was told before."""
         if gate == self._gate + 1 and self._drain is None:
             self._opened_at.append(at - self._delay)
-            self._turnover.open_gate(gate, at - self._delay - self.start)
-            self._expect(self._own(gate), *(self._adopted(adoption, gate) for adoption in self._adoptions))
+            self._churn.open_gate(gate, at - self._delay - self.start)
+            self._expect(
+                self._own(gate), *(self._reassigned(reassignment, gate) for reassignment in self._reassignments)
+            )
 
-    def adopt(self, adoption: Adoption) -> None:
+    def reassign(self, reassignment: Reassignment) -> None:
         """Takes up what is left of somebody's share: who had been launched comes again, the rest when it is due."""
         if self._drain is None:
-            self._adoptions.append(adoption)
-            self._turnover.take(adoption.remains.share.part)
-            self._returns += [(self.start + at, number) for at, number in adoption.again()]
+            self._reassignments.append(reassignment)
+            self._churn.take(reassignment.unfinished.share.part)
+            self._returns += [(self.start + at, number) for at, number in reassignment.again()]
             heapify(self._returns)
-            self._expect(*(self._adopted(adoption, gate) for gate in range(self._gate + 1)))
+            self._expect(*(self._reassigned(reassignment, gate) for gate in range(self._gate + 1)))
 
     def _own(self, gate: int) -> Iterator[Arrival]:
         opened = self._opened_at[gate]
-        return ((opened + due, number, opened + due) for number, due in self._cast.dues(self._cast.share, gate))
+        return (
+            (opened + due, number, opened + due) for number, due in self._assignment.dues(self._assignment.share, gate)
+        )
 
-    def _adopted(self, adoption: Adoption, gate: int) -> Iterator[Arrival]:
+    def _reassigned(self, reassignment: Reassignment, gate: int) -> Iterator[Arrival]:
         """Whose time has passed comes no faster than those who come again, and is late."""
-        opened, start, remains = self._opened_at[gate], self.start - self._delay, adoption.remains
-        dues = dropwhile(lambda due: due[0] < remains.below, self._cast.dues(remains.share, gate))
-        return ((max(opened + due, start + adoption.not_before(number)), number, opened + due) for number, due in dues)
+        opened, start, unfinished = self._opened_at[gate], self.start - self._delay, reassignment.unfinished
+        dues = dropwhile(lambda due: due[0] < unfinished.below, self._assignment.dues(unfinished.share, gate))
+        return (
+            (max(opened + due, start + reassignment.not_before(number)), number, opened + due) for number, due in dues
+        )
 
     def _expect(self, *more: Iterator[Arrival]) -> None:
         """Puts further arrivals among those to come."""
@@ -214,11 +220,15 @@ class Engine:
         if turn > self._turned:
             self._turned = turn
             self._expire(now)
-            for role in self.roles:
-                role.turn(turn)
-            if self._turnover and not self._paused:
-                self._turn_over(now - self.start - self._delay)
-        return launch if launch <= now else min(max(launch, now + GRAIN), self.start + self._next_turn(turn) * TICK)
+            for scenario in self.scenarios:
+                scenario.turn(turn)
+            if self._churn and not self._paused:
+                self._apply_churn(now - self.start - self._delay)
+        return (
+            launch
+            if launch <= now
+            else min(max(launch, now + LAUNCH_INTERVAL), self.start + self._next_turn(turn) * TICK)
+        )
 
     def turn(self) -> int:
         """The turn of the wheel that it is now."""
@@ -229,9 +239,11 @@ class Engine:
 
     def _next_turn(self, turn: int) -> int:
         """Nobody is woken for nothing; but who is connecting or closing has a deadline, and resumes at any moment."""
-        if self.connecting or self.book.closing:
+        if self.connecting or self.recorder.closing:
             return turn + 1
-        return min(role.wheel.next(turn + SLUMBER) if role.sleeps else turn + 1 for role in self.roles)
+        return min(
+            scenario.wheel.next(turn + MAX_IDLE_TURNS) if scenario.sleeps else turn + 1 for scenario in self.scenarios
+        )
 
     def _launch_some(self, now: float) -> float:
         """Launches who is due, and says when the next one is."""
@@ -241,10 +253,10 @@ class Engine:
             due = self._next_due()
             if due > now:
                 return due
-            if len(self.connecting) >= MOST_CONNECTING or len(self.connections) + len(self.idlers) >= self._most_open:
+            if len(self.connecting) >= MAX_CONNECTING or len(self.connections) + len(self.idlers) >= self._most_open:
                 return now + TICK
             if self._returns and self._returns[0][0] == due:
-                self.book.tally.relaunched += 1
+                self.recorder.tally.relaunched += 1
                 self._launch(heappop(self._returns)[1], due)
             else:
                 assert self._next is not None
@@ -259,21 +271,21 @@ class Engine:
 
     def _launch(self, number: int, due: float) -> None:
         now = monotonic()
-        tally = self.book.tally
+        tally = self.recorder.tally
         tally.launched += 1
         tally.sessions_started += 1
         tally.lag.record(microseconds(now - due))
         if now - due > LATE:
             tally.late += 1
-        self.roles[self._cast.role(number)].enter(number, due)
+        self.scenarios[self._assignment.scenario(number)].enter(number, due)
 
     # What phases do to those who are here.
 
-    def _turn_over(self, age: float) -> None:
-        going = islice((one for one in self.connections if one.state == OPEN), self._turnover.churned(age))
+    def _apply_churn(self, age: float) -> None:
+        going = islice((one for one in self.connections if one.state == OPEN), self._churn.churned(age))
         for connection in list(going):
             connection.owner.leave(CHURN)
-        storm = self._turnover.storm(self._looked, age)
+        storm = self._churn.storm(self._looked, age)
         self._looked = age
         if storm is not None:
             self._storm = storm
@@ -286,20 +298,20 @@ class Engine:
         now = monotonic()
         if reason == STORM and self._storm is not None:
             heappush(self._returns, (self.start + self._delay + self._storm.back_at(number), number))
-        elif reason == CHURN or self._turnover.keeps(now - self.start - self._delay):
+        elif reason == CHURN or self._churn.keeps(now - self.start - self._delay):
             heappush(self._returns, (now + RETRY_AFTER if failed else now, number))
 
     # What roles ask for and tell.
 
     def route_of(self, number: int) -> Route:
         """The target of a user."""
-        return self.routes[self._cast.target(number)]
+        return self.routes[self._assignment.target(number)]
 
-    def dial(self, visit: Visit, connection: Connection, route: Route) -> None:
+    def dial(self, user: BaseUser, connection: Connection, route: Route) -> None:
         """Sends the SYN; a visit's further connections are launches beyond the plan's numbers."""
-        if visit.due is None:
-            self.book.tally.launched += 1
-            self.book.tally.relaunched += 1
+        if user.due is None:
+            self.recorder.tally.launched += 1
+            self.recorder.tally.relaunched += 1
         if self._drain is not None:
             self._drain.put_off(connection)
         now = monotonic()
@@ -310,7 +322,7 @@ class Engine:
     def opened(self, connection: Connection, due: float, now: float) -> None:
         """Marks the opening, from when it was due and from when it dialed."""
         self.connecting.remove(connection)
-        tally = self.book.tally
+        tally = self.recorder.tally
         tally.opened += 1
         tally.handshake.record(microseconds(now - connection.beat))
         tally.open.record(microseconds(now - due))
@@ -321,26 +333,26 @@ class Engine:
         self.connections.pop(connection, None)
         for dialer in self._dialers:
             dialer.ended(connection)
-        tally = self.book.tally
+        tally = self.recorder.tally
         ends = tally.failed if connection.state == FAILED else tally.closed
         ends[reason] = ends.get(reason, 0) + 1
 
-    def idle(self, visit: Visit, *, idle: bool) -> None:
+    def idle(self, user: BaseUser, *, idle: bool) -> None:
         """Whether a visit holds no connection now."""
         if idle:
-            self.idlers[visit] = None
+            self.idlers[user] = None
         else:
-            self.idlers.pop(visit, None)
+            self.idlers.pop(user, None)
 
-    def over(self, visit: Visit, reason: str, *, failed: bool) -> None:
+    def over(self, user: BaseUser, reason: str, *, failed: bool) -> None:
         """A visit is gone; one that never dialed has failed as well."""
-        tally = self.book.tally
+        tally = self.recorder.tally
         tally.sessions_done += 1
-        if isinstance(visit, User) and visit.due is not None:
+        if isinstance(user, User) and user.due is not None:
             reason = NOT_CONNECTED if reason == "done" else reason
             tally.failed[reason] = tally.failed.get(reason, 0) + 1
-        if self._turnover and self._drain is None:
-            self._come_back(visit.number, reason, failed=failed)
+        if self._churn and self._drain is None:
+            self._come_back(user.number, reason, failed=failed)
 
     def give_up(self, connection: Connection, reason: str) -> None:
         """Ends a connection at once, whatever it is about."""
@@ -358,9 +370,9 @@ class Engine:
         if now >= self._cut_at:
             self._cut()
             return
-        patient = now - drain.began < PONGS_WITHIN
-        for visit in list(self.idlers):
-            visit.leave("drained")
+        patient = now - drain.began < PONGS_TIMEOUT
+        for user in list(self.idlers):
+            user.leave("drained")
         for connection in drain.take(now):
             if connection not in self.connections:
                 continue
@@ -372,8 +384,8 @@ class Engine:
                 connection.owner.leave("drained")
 
     def _cut(self) -> None:
-        for visit in list(self.idlers):
-            visit.leave("drained")
+        for user in list(self.idlers):
+            user.leave("drained")
         for connection in list(self.connections):
             connection.owner.leave("drained")
             self.give_up(connection, "timeout" if connection in self.connecting else "drained")
@@ -381,5 +393,5 @@ class Engine:
     def _expire(self, now: float) -> None:
         for connection in self.connecting.expired(now):
             self.give_up(connection, "timeout")
-        for connection in self.book.closing.expired(now):
+        for connection in self.recorder.closing.expired(now):
             connection.abort()

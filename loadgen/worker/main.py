@@ -17,28 +17,28 @@ from typing import NoReturn
 import msgspec
 import uvloop
 
-from loadgen.plan.reassign import Adoption
+from loadgen.plan.reassign import Reassignment
 from loadgen.plan.session_file import LoadError, load
 from loadgen.process import raise_nofile, run_in_batches
 from loadgen.stats.fanin import Second
-from loadgen.stats.recorder import Book, microseconds
+from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.timers import TICK
 from loadgen.wire import Job, Rehearsal, Rehearsed, Report, from_wire, to_wire
 from loadgen.worker.build import engine_for
-from loadgen.worker.engine import CLOSE_WITHIN
+from loadgen.worker.engine import CLOSE_TIMEOUT
 
-MOST = 100
+MAX = 100
 """Lines of one worker that are told; what is printed beyond is dropped, and that is told too."""
 LONGEST = 500
 
 
-class Printed(io.TextIOBase):
-    """A stream whose lines become notes, the first MOST of them."""
+class CapturedOutput(io.TextIOBase):
+    """A stream whose lines become notes, the first MAX of them."""
 
     def __init__(self) -> None:
         self._open = ""
         self._lines: list[str] = []
-        self._room = MOST
+        self._room = MAX
 
     def writable(self) -> bool:
         """It is."""
@@ -56,7 +56,7 @@ class Printed(io.TextIOBase):
         self._lines += [f"printed: {line[:LONGEST]}" for line in lines[: self._room]]
         self._room -= min(self._room, len(lines))
         if not self._room:
-            self._lines.append(f"printed {MOST} lines; what it prints from now on is dropped")
+            self._lines.append(f"printed {MAX} lines; what it prints from now on is dropped")
 
     def take(self) -> tuple[str, ...]:
         """The lines that are new."""
@@ -72,14 +72,14 @@ PAGE = resource.getpagesize()
 class Worker(asyncio.Protocol):
     """The engine's shell: its clock, its pipes, its seconds."""
 
-    def __init__(self, job: Job, loop: asyncio.AbstractEventLoop, pipe: int, printed: Printed) -> None:
+    def __init__(self, job: Job, loop: asyncio.AbstractEventLoop, pipe: int, printed: CapturedOutput) -> None:
         self._loop = loop
         self._pipe = pipe
         self._printed = printed
         self._start = job.start
         self._second = job.first
-        self._book = Book(hash((job.plan.seed, job.share.positions[:1])), CLOSE_WITHIN)
-        self._engine = engine_for(job, self._book, loop)
+        self._recorder = Recorder(hash((job.plan.seed, job.share.positions[:1])), CLOSE_TIMEOUT)
+        self._engine = engine_for(job, self._recorder, loop)
         self._out: asyncio.WriteTransport | None = None
         self._heard = b""
         self._residence = Residence()
@@ -102,13 +102,13 @@ class Worker(asyncio.Protocol):
     def _obey(self, word: bytes, *about: bytes) -> None:
         """What the agent asks for.
 
-        `drain`, `stop`, `adopt ADOPTION`, `pause`, `resume SECONDS` (all pauses so far have taken so long), `gate N
+        `drain`, `stop`, `reassign ADOPTION`, `pause`, `resume SECONDS` (all pauses so far have taken so long), `gate N
         SECONDS` (when after the start of the run gate N opens), `met N` (so many users came).
         """
         if word == b"gate":
             self._engine.open_gate(int(about[0]), self._start + float(about[1]))
         elif word == b"adopt":
-            self._engine.adopt(from_wire(about[0], Adoption))
+            self._engine.reassign(from_wire(about[0], Reassignment))
         elif word == b"met":
             self._engine.met(int(about[0]))
         elif word == b"pause":
@@ -127,7 +127,7 @@ class Worker(asyncio.Protocol):
 
     def _tick(self, planned: float) -> None:
         now = monotonic()
-        self._book.tally.loop_lag.record(microseconds(now - planned))
+        self._recorder.tally.loop_lag.record(microseconds(now - planned))
         while self._second < int(now - self._start):
             self._report()
         again = self._engine.tick(now)
@@ -140,12 +140,14 @@ class Worker(asyncio.Protocol):
             self._loop.call_later(again - now + HALF_A_MILLISECOND, self._tick, again)
 
     def _report(self, *, finished: bool = False) -> None:
-        page, held, memory = self._book.turn_page(), self._engine.held(), self._residence.bytes()
+        page, held, memory = self._recorder.swap(), self._engine.held(), self._residence.bytes()
         second = Second(self._second, page, held, process_time(), memory)
         self._second += 1
         assert self._out is not None
-        notes = self._printed.take() + self._book.turn_remarks()
-        report = Report(second, finished, self._engine.waits_at, notes, self._book.abort, self._book.turn_samples())
+        notes = self._printed.take() + self._recorder.take_remarks()
+        report = Report(
+            second, finished, self._engine.waits_at, notes, self._recorder.abort, self._recorder.take_samples()
+        )
         self._out.write(to_wire(report) + b"\n")
 
     def _finish(self) -> None:
@@ -190,9 +192,9 @@ def main() -> NoReturn:
     os._exit(0)  # the kernel closes what is left; its own pipe is closed already
 
 
-def _keep_pipes() -> tuple[int, Printed]:
+def _keep_pipes() -> tuple[int, CapturedOutput]:
     """Its pipe to the agent, out of the reach of sessions: what they print and read is no line of that."""
-    pipe, printed = os.dup(1), Printed()
+    pipe, printed = os.dup(1), CapturedOutput()
     os.dup2(2, 1)
     sys.stdin, sys.stdout = io.StringIO(), printed
     return pipe, printed
@@ -212,7 +214,7 @@ def _read_order(line: bytes) -> tuple[Job | Rehearsal, bytes]:
         sys.exit(f"worker: not a job: {error}")
 
 
-def _rehearse(rehearsal: Rehearsal, printed: Printed) -> Rehearsed:
+def _rehearse(rehearsal: Rehearsal, printed: CapturedOutput) -> Rehearsed:
     try:
         for session in rehearsal.sessions:
             load(session)
@@ -221,7 +223,7 @@ def _rehearse(rehearsal: Rehearsal, printed: Printed) -> Rehearsed:
     return Rehearsed(notes=printed.take())
 
 
-async def _main(job: Job, rest: bytes, pipe: int, printed: Printed) -> None:
+async def _main(job: Job, rest: bytes, pipe: int, printed: CapturedOutput) -> None:
     try:
         worker = Worker(job, asyncio.get_running_loop(), pipe, printed)
     except LoadError as error:  # it was not among those that rehearsed

@@ -60,7 +60,7 @@ def yardstick(mode: str, port: int) -> dict[str, float]:
     """Figures of one run of a yardstick."""
     arguments = [mode, str(CONNECTIONS), str(RATE), str(THINK), str(SECONDS), str(port)]
     command = [sys.executable, "-m", "tests.bench.yardsticks", *arguments]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, timeout=120).stdout)  # type: ignore[no-any-return]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=120).stdout)  # type: ignore[no-any-return]
 
 
 def worker(port: int) -> dict[str, float]:

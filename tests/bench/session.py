@@ -6,7 +6,7 @@ from pathlib import Path
 from loadgen.plan.plan import Plan
 from loadgen.plan.script import Connect, For, Send, SetVars, Think, Transaction
 from loadgen.plan.session_file import read_session
-from loadgen.plan.sessions import Behaviour, Script
+from loadgen.plan.sessions import Script, SessionSpec
 from loadgen.wire import Sources
 from tests.bench.goal import Goal
 from tests.bench.job import resident_bytes, seconds_of, working
@@ -41,9 +41,9 @@ def run() -> list[Goal]:
         ]
 
 
-def kib(port: int, behaviour: Behaviour) -> float:
+def kib(port: int, spec: SessionSpec) -> float:
     """What a worker grew by for each user, all of them in the middle of their sessions."""
-    plan = Plan(rate=RATE, max=USERS, hold=HELD, sessions=(behaviour,))
+    plan = Plan(rate=RATE, max=USERS, hold=HELD, sessions=(spec,))
     last = ceil(USERS / RATE + HELD) - 1
     with working(port, plan, [Sources(("127.0.2.4",), 20_000, 60_000)]) as (process,):
         before = resident_bytes(process.pid)

@@ -23,14 +23,14 @@ def run() -> list[Goal]:
             eventually(lambda: url.stats()["open"] >= 5000, "the run goes on", 60.0)
             page = _page(out)
             alone = _busy(coordinator.pid)
-            watched, heard = asyncio.run(_watched(page, coordinator.pid))
+            watched, recorded = asyncio.run(_watched(page, coordinator.pid))
             coordinator.wait(120)
         summary = summary_in(out)
     each = 100 * (watched - alone) / VIEWERS
     return [
         Goal("live page: coordinator's CPU without viewers", 100 * alone, "% of a core"),
         Goal("live page: coordinator's CPU a viewer", each, "% of a core", 2.0),
-        Goal("live page: seconds that the slowest of 100 viewers missed", SECONDS - 1 - min(heard), "", 0),
+        Goal("live page: seconds that the slowest of 100 viewers missed", SECONDS - 1 - min(recorded), "", 0),
         Goal("100 viewers: late", 100 * summary["late"] / summary["launched"], "%", 1.0),
         Goal("100 viewers: invalid seconds", len(summary["invalid_seconds"]), "", 0),
     ]
@@ -55,19 +55,19 @@ async def _watched(url: str, pid: int) -> tuple[float, list[int]]:
     """The same while many look on, and how many new seconds each was told of meanwhile; one more takes nothing."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         idle = await http.get(f"{url}/events")
-        heard = [0] * VIEWERS
-        viewers = [asyncio.create_task(_view(http, url, heard, viewer)) for viewer in range(VIEWERS)]
+        recorded = [0] * VIEWERS
+        viewers = [asyncio.create_task(_view(http, url, recorded, viewer)) for viewer in range(VIEWERS)]
         await asyncio.sleep(3)  # what went before is told first
-        before = list(heard)
+        before = list(recorded)
         busy = await asyncio.to_thread(_busy, pid)
-        told = [now - then for now, then in zip(heard, before, strict=True)]
+        told = [now - then for now, then in zip(recorded, before, strict=True)]
         for viewer in viewers:
             viewer.cancel()
         idle.close()
     return busy, told
 
 
-async def _view(http: aiohttp.ClientSession, url: str, heard: list[int], viewer: int) -> None:
+async def _view(http: aiohttp.ClientSession, url: str, recorded: list[int], viewer: int) -> None:
     async with http.get(f"{url}/events") as reply:
         async for line in reply.content:
-            heard[viewer] += line == b"event: second\n"
+            recorded[viewer] += line == b"event: second\n"

@@ -46,7 +46,7 @@ class Case(msgspec.Struct, frozen=True):
 
 EVERYWHERE = (
     Known(("size_sent", "size_rcv"), "Tsung sends an Origin, and in close frames the text `close`, which comes back; "
-          "loadgen sends the port in Host"),
+          "loadgen sends the port in WorkerState"),
     Known(("error_connect_eaddrinuse",), "Tsung counts source ports that others hold, loadgen steps over them"),
     Known(("newphase",), "loadgen does not count phases in tsung.log"),
 )  # fmt: skip

@@ -19,7 +19,7 @@ AGENTS = 16
 """As many at every size, so that base costs compare."""
 SETTLE = 3.0
 """Seconds until a phase's last seconds are reported and added up."""
-START_WITHIN = 300.0
+START_TIMEOUT = 300.0
 """Seconds that the fleet may take to gather: its processes start on whatever cores there are."""
 PATIENCE = 300.0
 """Seconds beyond the expected that a phase may take."""
@@ -73,7 +73,7 @@ class Fleet:
 
     def base(self) -> Footprint:
         """Waits until everything has started; nothing is open for another second and a half."""
-        until(lambda: self._coordinator.state()["state"] == "running", "the start of the run", START_WITHIN, 0.1)
+        until(lambda: self._coordinator.state()["state"] == "running", "the start of the run", START_TIMEOUT, 0.1)
         footprint = self.footprint()
         assert self._address.stats()["opened"] == 0, "the base was read too late"
         return footprint
@@ -139,7 +139,7 @@ def _fleet(size: int, rate: float, think: float) -> Iterator[Fleet]:
         "--hold",
         "3h",
         "--wait",
-        START_WITHIN,
+        START_TIMEOUT,
     ]
     with TemporaryDirectory() as out, _target(size) as (target, address):
         coordinator = Coordinator(Path(out), *map(str, options), address.ws)

@@ -38,7 +38,7 @@ def _ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, timeout=10)
 
 
-class Host:
+class WorkerState:
     """One host: `at` runs a command on it."""
 
     def __init__(self, name: str, number: int) -> None:
@@ -67,7 +67,7 @@ class Host:
         """Cuts its link to a network: packets vanish, nobody is told."""
         _ip("link", "set", self._port(network), "down")
 
-    def mend(self, network: str) -> None:
+    def fix(self, network: str) -> None:
         """Joins the link again."""
         _ip("link", "set", self._port(network), "up")
 
@@ -80,16 +80,16 @@ class Lan:
     """The two networks, and hosts on demand."""
 
     def __init__(self) -> None:
-        self.hosts: dict[str, Host] = {}
+        self.hosts: dict[str, WorkerState] = {}
         for network, prefix in NETWORKS.items():
             _ip("link", "add", network, "type", "bridge")
             _ip("link", "set", network, "up")
             _ip("addr", "add", f"{prefix}.1/24", "dev", network)
 
-    def host(self, name: str) -> Host:
+    def host(self, name: str) -> WorkerState:
         """The host of this name."""
         if name not in self.hosts:
-            self.hosts[name] = Host(name, len(self.hosts) + 2)
+            self.hosts[name] = WorkerState(name, len(self.hosts) + 2)
         return self.hosts[name]
 
     def remove(self) -> None:

@@ -78,7 +78,7 @@ def cut_off_for_a_moment(stage: Stage) -> Found:
     stage.lan.host("a1").cut("control")
     noticed = stage.within(lambda: "silent" in statuses(stage), lambda: f"silent: {statuses(stage)}")
     time.sleep(max(0.0, stage.struck + 5.0 - time.monotonic()))
-    stage.lan.host("a1").mend("control")
+    stage.lan.host("a1").fix("control")
     recovered = stage.within(lambda: statuses(stage) == ["running"] * AGENTS, lambda: f"back: {statuses(stage)}")
     summary = stage.drains()
     assert (summary["lost"], summary["opened"]) == (0, COUNT), said(summary)
@@ -96,7 +96,7 @@ def coordinator_cut_off(stage: Stage) -> Found:
     noticed = stage.within(lambda: statuses(stage) == ["silent"] * AGENTS, lambda: f"silent: {statuses(stage)}")
     time.sleep(max(0.0, stage.struck + 15.0 - time.monotonic()))
     for host in hosts:
-        host.mend("control")
+        host.fix("control")
     recovered = stage.within(lambda: statuses(stage) == ["running"] * AGENTS, lambda: f"back: {statuses(stage)}")
     summary = stage.drains()
     assert (summary["lost"], summary["opened"]) == (0, COUNT), said(summary)
@@ -116,7 +116,7 @@ def cut_off_for_long(stage: Stage) -> Found:
     stage.says("agent a1 is lost")
     stage.says("no word from the coordinator", fleet[0])
     stage.opens(COUNT, lost=EACH)
-    stage.lan.host("a1").mend("control")
+    stage.lan.host("a1").fix("control")
     return replaced(stage, noticed, EACH)
 
 
@@ -130,7 +130,7 @@ def cut_off_from_the_target(stage: Stage) -> Found:
         lambda: stage.ledger()["closed"].get("ping_timeout") == EACH, lambda: f"timeouts: {stage.ledger()}"
     )
     assert stage.ledger()["open"] == COUNT - EACH
-    stage.lan.host("a1").mend("load")
+    stage.lan.host("a1").fix("load")
     summary = stage.drains()
     assert summary["closed"] == {"drained": COUNT - EACH, "ping_timeout": EACH}, said(summary)
     return told(stage, summary, noticed)

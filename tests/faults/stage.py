@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.faults.lan import NETWORKS, Host, Lan
+from tests.faults.lan import NETWORKS, Lan, WorkerState
 from tests.processes import PATIENCE, Address, Command, children, command, eventually, get_json
 
 PORT = 8091
@@ -32,7 +32,7 @@ class Stage:
 
     # Who plays.
 
-    def start(self, host: Host, line: list[str], **options: Any) -> Command:
+    def start(self, host: WorkerState, line: list[str], **options: Any) -> Command:
         """Runs a command on a host."""
         started = Command(host.at(line), **options)
         self._commands.append(started)
@@ -162,7 +162,7 @@ class Stage:
             subprocess.run(["umount", "-l", str(path)], check=True, timeout=10)
         for host in self.lan.hosts.values():
             for network in NETWORKS:
-                host.mend(network)
+                host.fix(network)
         with suppress(AssertionError):
             eventually(lambda: not _alive(family), "all are gone", PATIENCE / 2)
         return _alive(family)

@@ -58,34 +58,34 @@ def _overlong(events: list[Event]) -> bool:
 
 def _to_the_end(events: list[Event]) -> list[tuple[int, bytes]]:
     """What was heard up to the close, or the fault."""
-    heard: list[tuple[int, bytes]] = []
+    recorded: list[tuple[int, bytes]] = []
     for event in events:
         if event.opcode == FAULT:
             break
-        heard.append((event.opcode, event.payload))
+        recorded.append((event.opcode, event.payload))
         if event.opcode == CLOSE:
             break
-    return heard
+    return recorded
 
 
 def _library_events(data: bytes) -> tuple[list[tuple[int, bytes]], bool]:
     """What it heard, and whether it was a close that it took offence at."""
     protocol = ClientProtocol(parse_uri("ws://target/"), state=OPEN, max_size=None)
     protocol.receive_data(data)
-    heard: list[tuple[int, bytes]] = []
+    recorded: list[tuple[int, bytes]] = []
     message: tuple[int, bytes] | None = None
     for frame in protocol.events_received():
         assert isinstance(frame, Frame)
         if frame.opcode in (PING, PONG, CLOSE):
-            heard.append((int(frame.opcode), bytes(frame.data)))
+            recorded.append((int(frame.opcode), bytes(frame.data)))
             continue
         if frame.opcode in (TEXT, BINARY):
             message = int(frame.opcode), b""
         assert message is not None
         message = message[0], message[1] + bytes(frame.data)
         if frame.fin:
-            heard.append(message)
-    return heard, "incomplete fragmented message" in str(protocol.parser_exc)
+            recorded.append(message)
+    return recorded, "incomplete fragmented message" in str(protocol.parser_exc)
 
 
 def handshake(data: bytes) -> None:
@@ -162,7 +162,7 @@ def run(data: bytes) -> None:
             state.join(from_wire(line, Hello), float(now))
         with contextlib.suppress(msgspec.DecodeError, BadPostError):
             state.post(agent, from_wire(line, Post), float(now))
-    state.take_news()
+    state.take_notices()
     state.stop(100.0)
     for now in (101.0, 200.0):
         state.tick(now)

@@ -178,16 +178,16 @@ def test_two_agents_of_one_name_are_two_and_each_tells_its_health(tmp_path, serv
 
 def test_an_agent_refuses_a_target_that_it_was_not_allowed(tmp_path):
     """192.0.2.0/24 is for documentation; nothing is sent there, since the agent refuses before it opens anything."""
-    mend = "refuses target 192.0.2.1: start the agent with --allow-target 192.0.2.1"
+    fix = "refuses target 192.0.2.1: start the agent with --allow-target 192.0.2.1"
     options = ("--agents", "1", "--max", "10", "--wait", "5", "ws://192.0.2.1:9/")
     with coordinator(tmp_path, *options) as coord, agent(coord.url, "--name", "careful") as careful:
         careful.says("refuses target")
         assert coord.end() == 3
         last = coord.err.splitlines()[-1]
         assert last.startswith("loadgen-coord: 0 of 1 agents were ready")
-        assert mend in last
+        assert fix in last
         lines = [line for line in careful.err.splitlines() if "refuses" in line]
-        assert lines == [f"loadgen-agent: careful {mend}"]
+        assert lines == [f"loadgen-agent: careful {fix}"]
         assert "Traceback" not in careful.err + coord.err
 
 

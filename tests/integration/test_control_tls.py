@@ -121,9 +121,9 @@ def test_local_agents_of_a_coordinator_with_tls_join_it(tmp_path, files):
 )
 def test_a_coordinator_that_is_not_trusted_is_left_before_anything_is_said(tmp_path, files, trust, words):
     """A coordinator of somebody else's gets neither the token nor the machine's facts: only TLS's own bytes."""
-    heard: list[bytes] = []
+    recorded: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=listen, args=(listener, files, heard))
+        thread = threading.Thread(target=listen, args=(listener, files, recorded))
         thread.start()
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
         ended = run(
@@ -133,17 +133,17 @@ def test_a_coordinator_that_is_not_trusted_is_left_before_anything_is_said(tmp_p
     (line,) = [line for line in ended.stderr.splitlines() if "metrics at" not in line]
     assert ended.returncode == 2
     assert [word for word in words if word.format(fingerprint=files.fingerprint) not in line] == []
-    assert b"".join(heard) == b""
+    assert b"".join(recorded) == b""
 
 
-def listen(listener: socket.socket, files: Files, heard: list[bytes]) -> None:
+def listen(listener: socket.socket, files: Files, recorded: list[bytes]) -> None:
     """Takes one connection and keeps what is said on it after TLS's handshake."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files.cert, files.key)
     connection, _ = listener.accept()
     try:
         with closing(context.wrap_socket(connection, server_side=True)) as stream:
-            heard.append(stream.recv(65536))
+            recorded.append(stream.recv(65536))
     except OSError:  # the client's alert, or its reset
         return
 

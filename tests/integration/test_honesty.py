@@ -63,7 +63,7 @@ def adds_up(coord, **expected) -> dict:
     return summary
 
 
-def warned(coord, agent, resource: str, holds: int, mend: str) -> None:
+def warned(coord, agent, resource: str, holds: int, fix: str) -> None:
     """Agent and coordinator both named, in a line each, what gives out first, where, and what mends it."""
     said = f"{resource} gives out first at {holds}"
     assert "Traceback" not in agent.err
@@ -72,7 +72,7 @@ def warned(coord, agent, resource: str, holds: int, mend: str) -> None:
         lines = [line for line in text.splitlines() if resource in line]
         assert lines, f"{where}: {text!r}"
         assert str(holds) in lines[0], where
-        assert mend in lines[0], where
+        assert fix in lines[0], where
     lines = agent.err.splitlines()
     (warning,) = (number for number, line in enumerate(lines) if said in line)
     (opens,) = (number for number, line in enumerate(lines) if "opens" in line and "connections with" in line)

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from loadgen.agent.run import MOST_ORDERS
+from loadgen.agent.run import MAX_ORDERS
 from loadgen.plan.plan import Plan, Target
 from loadgen.plan.sessions import PythonSession
 from loadgen.wire import Orders, Post, Welcome, from_wire, to_wire
@@ -148,7 +148,7 @@ async def test_a_drain_before_the_start_is_the_end():
 
 
 async def test_orders_without_end_are_not_read_to_it():
-    hostile = Hostile(to_wire(WELCOME), b" " * (MOST_ORDERS + 1))
+    hostile = Hostile(to_wire(WELCOME), b" " * (MAX_ORDERS + 1))
     async with hostile.met_by("--orphan-after", "1", "--once") as running:
         assert await asyncio.to_thread(running.end) == 0
         assert "no word from the coordinator for " in running.err

@@ -26,7 +26,7 @@ SYSCTL = Path(__file__).parents[2] / "sysctl"
 DROP_IN = "/etc/sysctl.d/90-loadgen.conf"
 
 
-class Host(Command):
+class WorkerState(Command):
     """Namespaces of network and mounts, alive as long as this process."""
 
     def __init__(self) -> None:
@@ -64,11 +64,11 @@ class Host(Command):
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
+def host() -> Iterator[WorkerState]:
     """A host of our own; skips the test where this user can make none."""
     if os.geteuid() or not (shutil.which("unshare") and shutil.which("nsenter")):
         pytest.skip("needs root and util-linux: it makes namespaces")
-    with closing(Host()) as made:
+    with closing(WorkerState()) as made:
         yield made
 
 

@@ -60,5 +60,5 @@ def check_room(asked: Asked, machine: Machine) -> None:
     if short is not None:
         raise OperatorError(
             f"this machine can't hold {asked.count:,} connections with both their ends: {short.resource} gives out at"
-            f" {short.connections // 2:,} ({short.detail}); {short.mend}"
+            f" {short.connections // 2:,} ({short.detail}); {short.fix}"
         )

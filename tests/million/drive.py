@@ -12,7 +12,7 @@ from loadgen.errors import OperatorError
 from loadgen.machine.facts import read_machine
 from tests.million.asked import Asked, check_room
 from tests.million.record import Findings, write_record
-from tests.million.watch import Processes, Watch, processes
+from tests.million.watch import Processes, Scraper, processes
 from tests.processes import Address, Target, end_with_parent, opens, process, serving
 
 EVERY = 1.0
@@ -27,7 +27,7 @@ def drive(asked: Asked, out: Path, log: TextIO | None = None) -> Path:
     check_room(asked, machine)
     out.mkdir(parents=True, exist_ok=True)
     before = set(out.iterdir())
-    watch = Watch()
+    watch = Scraper()
     watch.sample(0)
     # In a session of its own: Ctrl-C in the terminal is for the coordinator, which drains; its target must outlive it.
     with serving(*asked.target_options(), start_new_session=True, preexec_fn=end_with_parent) as target:
@@ -47,7 +47,7 @@ def drive(asked: Asked, out: Path, log: TextIO | None = None) -> Path:
     return folder
 
 
-def _watch(watch: Watch, count: int, coordinator: "subprocess.Popen[str]", target: Target) -> dict[str, Processes]:
+def _watch(watch: Scraper, count: int, coordinator: "subprocess.Popen[str]", target: Target) -> dict[str, Processes]:
     """Samples until the coordinator has ended; the memory by kind of process, once all were open."""
     held: dict[str, Processes] = {}
     full, due = 0, time.monotonic()

@@ -45,7 +45,7 @@ class Processes(msgspec.Struct, frozen=True):
     """Bytes, each page shared out among those who use it."""
 
 
-class Watch:
+class Scraper:
     """Samples of one machine, the newest last."""
 
     def __init__(self) -> None:

@@ -28,7 +28,7 @@ from tests.rehearsal.fleet import PLAYBOOKS, Fleet
 from tests.rehearsal.remains import remains
 from tests.rehearsal.steps import STEPS, Rehearsal
 
-MOST = 20_000
+MAX = 20_000
 """Connections: a network namespace can't raise conntrack's bound, and 2,000 closed a second need most of it."""
 
 
@@ -46,8 +46,8 @@ class Shown(NamedTuple):
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--agents", type=click.IntRange(1, 100), default=16, metavar="N", help="Client machines.")
-@click.option("--connections", type=click.IntRange(1, MOST), default=MOST, metavar="N", help="Over all of them.")
+@click.option("--agents", type=click.IntRange(1, 100), default=16, metavar="N", help="AgentSpec machines.")
+@click.option("--connections", type=click.IntRange(1, MAX), default=MAX, metavar="N", help="ScriptEnd all of them.")
 @click.option("--rate", type=RATE, default=2000, metavar="R", help="Arrivals per second over all of them.")
 @click.option("--think", type=DURATION, default="30", help="Seconds between two pings of a connection.")
 @click.option("--hold", type=DURATION, default="40", help="How long all are held; Prometheus wants 15.")

@@ -38,8 +38,8 @@ VAULT = """openssl rand -hex 24 | tr -d '\\n' |
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--agents", type=click.IntRange(1, 100), default=16, show_default=True, help="Client machines.")
-@click.option("--connections", type=int, default=20_000, show_default=True, help="Over all of them.")
+@click.option("--agents", type=click.IntRange(1, 100), default=16, show_default=True, help="AgentSpec machines.")
+@click.option("--connections", type=int, default=20_000, show_default=True, help="ScriptEnd all of them.")
 def command(folder: Path, agents: int, connections: int) -> int:
     """Types the commands of docs/operate.md at a fleet made of namespaces; FOLDER gets a file for each."""
     if INSIDE not in os.environ:

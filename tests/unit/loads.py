@@ -10,17 +10,17 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.sessions import Loop
 from loadgen.plan.shares import NOBODY, Share
 from loadgen.sessions.loop import BUILT_IN
-from loadgen.sessions.scenario import LoopRole, SessionRole
-from loadgen.stats.recorder import Book
+from loadgen.sessions.scenario import LoopScenario, SessionScenario
+from loadgen.stats.recorder import Recorder
 from loadgen.stats.tally import Held, Ledger, Tally
-from loadgen.worker.churn import Turnover
-from loadgen.worker.engine import TICK, Casting, Engine
+from loadgen.worker.churn import Churn
+from loadgen.worker.engine import TICK, Assignment, Engine
 from tests.unit.wire_ends import until
 
 
 def only(dues):
     """One role, one target, one gate."""
-    return Casting(lambda _, __: iter(dues), Share(), role=lambda _: 0, target=lambda _: 0)
+    return Assignment(lambda _, __: iter(dues), Share(), scenario=lambda _: 0, target=lambda _: 0)
 
 
 class Load:
@@ -31,23 +31,25 @@ class Load:
         phases=(), nobody=False,
     ) -> None:  # fmt: skip
         self.plan = plan
-        self.book = Book(seed=1, close_within=1.0)
+        self.recorder = Recorder(seed=1, close_within=1.0)
         loop = asyncio.get_running_loop()
-        self.dialer = Dialer(loop, ("127.0.0.1", port), SourcePorts((source,), ports), self.book, tls, "localhost")
+        self.dialer = Dialer(loop, ("127.0.0.1", port), SourcePorts((source,), ports), self.recorder, tls, "localhost")
         route = Route(plan.target, f"127.0.0.1:{port}", "/", self.dialer)
         start = monotonic() - late
-        turnover = Turnover(phases, 1.0, plan.seed)
-        cast = Casting(plan.schedule.dues, NOBODY if nobody else Share(), role=lambda _: 0, target=lambda _: 0)
-        self.engine = Engine(start, most_open, self.book, (route,), cast, turnover, 30.0)
-        self.engine.roles = [self._role(session)]
+        churn = Churn(phases, 1.0, plan.seed)
+        assignment = Assignment(
+            plan.schedule.dues, NOBODY if nobody else Share(), scenario=lambda _: 0, target=lambda _: 0
+        )
+        self.engine = Engine(start, most_open, self.recorder, (route,), assignment, churn, 30.0)
+        self.engine.scenarios = [self._scenario(session)]
         self.ticking = asyncio.create_task(self._tick())
 
-    def _role(self, session):
+    def _scenario(self, session):
         if session is not None:
-            return SessionRole(self.engine, "mine", session, self.plan.seed, "the agent")
-        (loop,) = self.plan.behaviours
+            return SessionScenario(self.engine, "mine", session, self.plan.seed, "the agent")
+        (loop,) = self.plan.session_specs
         assert isinstance(loop, Loop)
-        return LoopRole(self.engine, BUILT_IN[loop.ping], loop.think, loop.loops)
+        return LoopScenario(self.engine, BUILT_IN[loop.ping], loop.think, loop.loops)
 
     async def _tick(self) -> None:
         while not self.engine.finished:
@@ -56,11 +58,11 @@ class Load:
 
     @property
     def tally(self) -> Tally:
-        return self.book.tally
+        return self.recorder.tally
 
     @property
     def ledger(self) -> Ledger:
-        return Ledger.of(self.plan.max, self.book.tally)
+        return Ledger.of(self.plan.max, self.recorder.tally)
 
     async def over(self) -> Ledger:
         """Waits for the end of everything, by itself; the ledger then."""

@@ -4,8 +4,8 @@ from hashlib import sha256
 
 from hypothesis import strategies as st
 
-from loadgen.plan.clients import Client
-from loadgen.plan.phases import HIGHEST, MOST_ARRIVALS, Phase
+from loadgen.plan.clients import AgentSpec
+from loadgen.plan.phases import HIGHEST, MAX_ARRIVALS, Phase
 from loadgen.plan.plan import Plan, Target, Transport
 from loadgen.plan.script import Connect, Foreach, Send, Think
 from loadgen.plan.sessions import Loop, PythonSession, Script
@@ -27,7 +27,7 @@ _steps = (
     Foreach(var="x", values="xs", steps=(Send(text="%%_x%%", subst=True),)),
     Think(seconds=2.5, random=True),
 )
-behaviours = st.one_of(
+session_specs = st.one_of(
     st.builds(Loop, name=_names, weight=weights, think=positive, ping=st.sampled_from(("app", "none"))),
     st.builds(PythonSession, name=_names, file=_names, source=st.just(SOURCE), sha256=st.just(SHA256)),
     st.builds(Script, name=_names, read_rate=weights, steps=st.just(_steps)),
@@ -36,15 +36,15 @@ _free = st.builds(
     Plan,
     target=urls,
     rate=positive,
-    max=st.integers(1, MOST_ARRIVALS),
+    max=st.integers(1, MAX_ARRIVALS),
     arrival=st.sampled_from(("uniform", "poisson")),
     seed=st.integers(-(2**63), 2**63 - 1),
     hold=st.floats(min_value=0, max_value=HIGHEST) | st.just("sessions"),
     stop_after=st.floats(min_value=0, max_value=HIGHEST),
     think=positive,
-    loops=st.integers(0, MOST_ARRIVALS),
+    loops=st.integers(0, MAX_ARRIVALS),
     ping=st.sampled_from(("protocol", "app", "none")),
-    clients=st.lists(st.builds(Client, name=_names, weight=weights), max_size=2, unique_by=lambda one: one.name).map(
+    clients=st.lists(st.builds(AgentSpec, name=_names, weight=weights), max_size=2, unique_by=lambda one: one.name).map(
         tuple
     ),
     files=st.dictionaries(_names, words, max_size=2),
@@ -53,7 +53,7 @@ _free = st.builds(
 _several = st.builds(
     Plan,
     phases=st.lists(phases, max_size=4).map(lambda found: (Phase(rate=1.0, max=1), *found)),
-    sessions=st.lists(behaviours, max_size=3, unique_by=lambda one: one.name).map(tuple),
+    sessions=st.lists(session_specs, max_size=3, unique_by=lambda one: one.name).map(tuple),
     targets=st.lists(st.builds(Target, url=urls, weight=weights), max_size=3, unique_by=lambda one: one.url).map(tuple),
 )
 plans = _free | _several

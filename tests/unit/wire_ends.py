@@ -11,8 +11,8 @@ from websockets.server import ServerProtocol
 
 from loadgen.net.connection import Connection, Terms
 from loadgen.net.handshake import Handshake
-from loadgen.net.transport import Streams
-from loadgen.stats.recorder import Book
+from loadgen.net.transport import Transports
+from loadgen.stats.recorder import Recorder
 
 THINK = 2.0
 TERMS = Terms(Handshake("target:9505", "/v1/realtime"), THINK)
@@ -99,28 +99,28 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
 
 
 @asynccontextmanager
-async def connected() -> AsyncIterator[tuple[Connection, Diary, FarSide, Book]]:
+async def connected() -> AsyncIterator[tuple[Connection, Diary, FarSide, Recorder]]:
     """A connection that has asked for its upgrade, its owner, the far side, and the book it writes into."""
-    book = Book(seed=1, close_within=5.0)
+    recorder = Recorder(seed=1, close_within=5.0)
     near, far = tcp_pair()
     diary = Diary()
-    connection = Connection(book, TERMS, diary)
-    streams = Streams(asyncio.get_running_loop(), near.family, lambda name: None)
+    connection = Connection(recorder, TERMS, diary)
+    streams = Transports(asyncio.get_running_loop(), near.family, lambda name: None)
     streams.open(near, connection)
     try:
-        yield connection, diary, FarSide(far), book
+        yield connection, diary, FarSide(far), recorder
     finally:
         streams.close()
         far.close()
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[tuple[Connection, Diary, FarSide, Book]]:
+async def opened() -> AsyncIterator[tuple[Connection, Diary, FarSide, Recorder]]:
     """The same after a valid 101."""
-    async with connected() as (connection, diary, far, book):
+    async with connected() as (connection, diary, far, recorder):
         await far.upgrade()
         await until(lambda: bool(diary.entries))
-        yield connection, diary, far, book
+        yield connection, diary, far, recorder
 
 
 async def until(condition, seconds: float = 5.0) -> None:

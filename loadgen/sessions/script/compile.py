@@ -37,7 +37,7 @@ from loadgen.plan.script_check import check
 from loadgen.plan.sessions import Script
 from loadgen.plan.template import Template, pattern_of, text_of
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
-from loadgen.sessions.script.context import Act, Over, Performance
+from loadgen.sessions.script.context import Act, ScriptContext, ScriptEnd
 from loadgen.sessions.script.requests import Reception, closes, connects, pings, request, sends, tells
 from loadgen.sessions.script.variables import sets
 from loadgen.sessions.user import Session, User
@@ -55,22 +55,22 @@ def player_of(script: Script, files: Mapping[str, str], receive_timeout: float) 
     size = len(program)
 
     async def play(user: User) -> None:
-        performance = Performance(user)
+        context = ScriptContext(user)
         at = acts = 0
         try:
             while at < size:
-                went: Any = program[at](performance)
+                went: Any = program[at](context)
                 if went is not None and not isinstance(went, int):
                     went = await went
                 at = at + 1 if went is None else went
                 acts += 1
                 if acts % PATIENCE == 0:
                     await asyncio.sleep(0)
-        except Over as over:
-            performance.close(str(over))
+        except ScriptEnd as over:
+            context.close(str(over))
         except (ConnectFailed, ConnectionEnded):
             pass  # the ledger has the reason
-        performance.finish()
+        context.finish()
 
     return play
 
@@ -84,7 +84,7 @@ class Edge(NamedTuple):
     """The number of the first act inside (for an end), or of the first one behind it (for a beginning)."""
 
 
-class Stage(NamedTuple):
+class CompileContext(NamedTuple):
     """What acts are made from, besides their steps."""
 
     flat: Sequence[Step | Edge]
@@ -100,7 +100,7 @@ def program_of(steps: Sequence[Step], files: Mapping[str, str], receive_timeout:
     flat: list[Step | Edge] = []
     _flatten(steps, flat)
     keeps = any(isinstance(step, Receive) for step in flat)
-    stage = Stage(flat, files, Reception(receive_timeout, keeps=keeps), {})
+    stage = CompileContext(flat, files, Reception(receive_timeout, keeps=keeps), {})
     return tuple(act_of(step, at, stage) for at, step in enumerate(flat))
 
 
@@ -128,18 +128,18 @@ def _ends_page(at: int, flat: Sequence[Step | Edge]) -> bool:
 
 
 @singledispatch
-def act_of(step: Any, at: int, stage: Stage) -> Act:
+def act_of(step: Any, at: int, stage: CompileContext) -> Act:
     """The act of one step."""
     raise AssertionError(step)
 
 
 @act_of.register
-def _(step: Connect, at: int, stage: Stage) -> Act:
+def _(step: Connect, at: int, stage: CompileContext) -> Act:
     return request(connects(step, stage.reception), at, step, ends_page=_ends_page(at, stage.flat))
 
 
 @act_of.register
-def _(step: Send, at: int, stage: Stage) -> Act:
+def _(step: Send, at: int, stage: CompileContext) -> Act:
     ends_page = _ends_page(at, stage.flat)
     if not step.ack:
         return tells(step, ends_page=ends_page)
@@ -147,72 +147,72 @@ def _(step: Send, at: int, stage: Stage) -> Act:
 
 
 @act_of.register
-def _(step: Receive, at: int, stage: Stage) -> Act:
+def _(step: Receive, at: int, stage: CompileContext) -> Act:
     return request(stage.reception.reply, at, step, ends_page=_ends_page(at, stage.flat))
 
 
 @act_of.register
-def _(step: Close, at: int, stage: Stage) -> Act:
+def _(step: Close, at: int, stage: CompileContext) -> Act:
     return request(closes, at, ends_page=_ends_page(at, stage.flat))
 
 
 @act_of.register
-def _(step: Ping, at: int, stage: Stage) -> Act:
+def _(step: Ping, at: int, stage: CompileContext) -> Act:
     return pings
 
 
 @act_of.register
-def _(step: Think, at: int, stage: Stage) -> Act:
+def _(step: Think, at: int, stage: CompileContext) -> Act:
     if isinstance(step.seconds, str):
         text = Template(step.seconds)
-        return lambda performance: performance.user.think(max(0.0, _number(performance, text.fill(performance.values))))
+        return lambda context: context.user.think(max(0.0, _number(context, text.fill(context.values))))
     seconds, upto = step.seconds, step.upto
     if upto is not None:
-        return lambda performance: performance.user.think.uniform(seconds, upto)
+        return lambda context: context.user.think.uniform(seconds, upto)
     if step.random:
-        return lambda performance: performance.user.think.exponential(seconds)
-    return lambda performance: performance.user.think(seconds)
+        return lambda context: context.user.think.exponential(seconds)
+    return lambda context: context.user.think(seconds)
 
 
 @act_of.register
-def _(step: SetVars, at: int, stage: Stage) -> Act:
+def _(step: SetVars, at: int, stage: CompileContext) -> Act:
     return sets(step, stage.files)
 
 
 @act_of.register
-def _(step: Meet, at: int, stage: Stage) -> Act:
-    return lambda performance: performance.user.meet(step.users)
+def _(step: Meet, at: int, stage: CompileContext) -> Act:
+    return lambda context: context.user.meet(step.users)
 
 
 @act_of.register
-def _(step: Abort, at: int, stage: Stage) -> Act:
-    def act(performance: Performance) -> None:
+def _(step: Abort, at: int, stage: CompileContext) -> Act:
+    def act(context: ScriptContext) -> None:
         if step.all:
-            performance.user.abort_run("a session came to an abort of all")
+            context.user.abort_run("a session came to an abort of all")
         else:
-            performance.user.count("abort_session")
-        raise Over("done")
+            context.user.count("abort_session")
+        raise ScriptEnd("done")
 
     return act
 
 
 @act_of.register
-def _(step: Option, at: int, stage: Stage) -> Act:
-    def set_timeout(performance: Performance) -> None:
-        performance.timeout = step.value
+def _(step: Option, at: int, stage: CompileContext) -> Act:
+    def set_timeout(context: ScriptContext) -> None:
+        context.timeout = step.value
 
-    def set_read_rate(performance: Performance) -> None:
-        performance.read_rate = step.value
+    def set_read_rate(context: ScriptContext) -> None:
+        context.read_rate = step.value
 
     return set_timeout if step.name == "connect_timeout" else set_read_rate
 
 
 @act_of.register
-def _(step: Change, at: int, stage: Stage) -> Act:
-    async def act(performance: Performance) -> None:
-        before, kept = performance.ws, performance.aside
-        performance.url, performance.ws = step.url, kept if step.restore else None
-        performance.aside = before if step.store else None if step.restore else kept
+def _(step: Change, at: int, stage: CompileContext) -> Act:
+    async def act(context: ScriptContext) -> None:
+        before, kept = context.ws, context.aside
+        context.url, context.ws = step.url, kept if step.restore else None
+        context.aside = before if step.store else None if step.restore else kept
         if before is not None and not step.store:
             await before.close()
 
@@ -220,21 +220,21 @@ def _(step: Change, at: int, stage: Stage) -> Act:
 
 
 @act_of.register
-def _(step: Interaction, at: int, stage: Stage) -> Act:
+def _(step: Interaction, at: int, stage: CompileContext) -> Act:
     sent = stage.sent
 
-    def send(_: Performance) -> None:
+    def send(_: ScriptContext) -> None:
         sent[step.id] = monotonic()
 
-    def receive(performance: Performance) -> None:
+    def receive(context: ScriptContext) -> None:
         if step.id in sent:
-            performance.user.took(f"tr_{step.id}", monotonic() - sent[step.id])
+            context.user.took(f"tr_{step.id}", monotonic() - sent[step.id])
 
     return send if step.action == "send" else receive
 
 
 @act_of.register
-def _(edge: Edge, at: int, stage: Stage) -> Act:
+def _(edge: Edge, at: int, stage: CompileContext) -> Act:
     return edge_of(edge.block, edge)
 
 
@@ -254,14 +254,14 @@ def _(block: Transaction, edge: Edge) -> Act:
 def _(block: For, edge: Edge) -> Act:
     first, last, var, back = _whole(block.first), _whole(block.last), block.var, edge.other
 
-    def begin(performance: Performance) -> None:
-        performance.values[var] = first(performance)
+    def begin(context: ScriptContext) -> None:
+        context.values[var] = first(context)
 
-    def end(performance: Performance) -> int | None:
-        value = _number(performance, text_of(performance.values.get(var)))
-        if value >= last(performance):
+    def end(context: ScriptContext) -> int | None:
+        value = _number(context, text_of(context.values.get(var)))
+        if value >= last(context):
             return None
-        performance.values[var] = int(value) + block.step
+        context.values[var] = int(value) + block.step
         return back
 
     return begin if edge.begins else end
@@ -271,11 +271,11 @@ def _(block: For, edge: Edge) -> Act:
 def _(block: If, edge: Edge) -> Act:
     holds, name = _holds(block.condition), block.condition.var
 
-    def act(performance: Performance) -> int | None:
-        if name not in performance.values:
-            performance.user.count("error_if_undef")
+    def act(context: ScriptContext) -> int | None:
+        if name not in context.values:
+            context.user.count("error_if_undef")
             return None
-        return None if holds(performance) else edge.other
+        return None if holds(context) else edge.other
 
     return act
 
@@ -284,16 +284,16 @@ def _(block: If, edge: Edge) -> Act:
 def _(block: Repeat, edge: Edge) -> Act:
     holds, name, var = _holds(block.condition), block.name, block.condition.var
 
-    def act(performance: Performance) -> int | None:
-        values = performance.values
+    def act(context: ScriptContext) -> int | None:
+        values = context.values
         turn = values.get(name, 1)
         if turn > block.most:
-            performance.user.count("max_repeat")
+            context.user.count("max_repeat")
             return None
         if var not in values:
-            performance.user.count(f"error_repeat_{name}undef")
+            context.user.count(f"error_repeat_{name}undef")
             return None
-        again = holds(performance) is not block.until
+        again = holds(context) is not block.until
         values[name] = turn + 1
         return edge.other if again else None
 
@@ -304,26 +304,26 @@ def _(block: Repeat, edge: Edge) -> Act:
 def _(block: Foreach, edge: Edge) -> Act:
     chosen, place = _chosen(block), f"{block.var}_iter"
 
-    def begin(performance: Performance) -> None:
-        found = chosen(performance)
+    def begin(context: ScriptContext) -> None:
+        found = chosen(context)
         if found is None:
-            performance.user.count(f"error_foreach_{block.values}undef")
+            context.user.count(f"error_foreach_{block.values}undef")
         elif found:
-            performance.values[block.var] = found[0]
-        performance.values[place] = 2 if found else 1
+            context.values[block.var] = found[0]
+        context.values[place] = 2 if found else 1
 
-    def end(performance: Performance) -> int | None:
-        found, number = chosen(performance) or (), performance.values[place]
+    def end(context: ScriptContext) -> int | None:
+        found, number = chosen(context) or (), context.values[place]
         if number > len(found):
             return None
-        performance.values[block.var] = found[number - 1]
-        performance.values[place] = number + 1
+        context.values[block.var] = found[number - 1]
+        context.values[place] = number + 1
         return edge.other
 
     return begin if edge.begins else end
 
 
-def _chosen(block: Foreach) -> Callable[[Performance], Sequence[Any] | None]:
+def _chosen(block: Foreach) -> Callable[[ScriptContext], Sequence[Any] | None]:
     """The values that a foreach goes through; a variable that is no list has one."""
     include = pattern_of(block.include) if block.include else None
     exclude = pattern_of(block.exclude) if block.exclude else None
@@ -332,8 +332,8 @@ def _chosen(block: Foreach) -> Callable[[Performance], Sequence[Any] | None]:
         text = text_of(value)
         return not (include and not include.search(text)) and not (exclude and exclude.search(text))
 
-    def chosen(performance: Performance) -> Sequence[Any] | None:
-        value = performance.values.get(block.values)
+    def chosen(context: ScriptContext) -> Sequence[Any] | None:
+        value = context.values.get(block.values)
         if value is None:
             return None
         return [item for item in (value if isinstance(value, list) else [value]) if fits(item)]
@@ -349,7 +349,7 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 }
 
 
-def _holds(condition: Condition) -> Callable[[Performance], bool]:
+def _holds(condition: Condition) -> Callable[[ScriptContext], bool]:
     """Whether a condition holds whose variable is set; what should be a number and is none ends the session."""
     value, var = Template(condition.value), condition.var
     if condition.op in ("eq", "neq"):
@@ -359,18 +359,18 @@ def _holds(condition: Condition) -> Callable[[Performance], bool]:
     return lambda p: compare(_number(p, text_of(p.values[var])), _number(p, value.fill(p.values)))
 
 
-def _whole(number: int | str) -> Callable[[Performance], int]:
+def _whole(number: int | str) -> Callable[[ScriptContext], int]:
     if isinstance(number, int):
         return lambda _: number
     text = Template(number)
-    return lambda performance: int(_number(performance, text.fill(performance.values)))
+    return lambda context: int(_number(context, text.fill(context.values)))
 
 
-def _number(performance: Performance, text: str) -> float:
+def _number(context: ScriptContext, text: str) -> float:
     try:
         number = float(text)
     except ValueError:
         number = nan
     if not isfinite(number):
-        raise performance.failed("error_unknown")
+        raise context.failed("error_unknown")
     return number

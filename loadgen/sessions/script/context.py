@@ -15,7 +15,7 @@ UNASKED = "async_unknown_data_rcv"
 """The counter of messages that came when none was awaited."""
 
 
-class Over(Exception):
+class ScriptEnd(Exception):
     """The session is over; the text is the ledger's reason for the connections that it leaves open."""
 
 
@@ -24,14 +24,14 @@ class Unasked(deque[str | bytes]):
 
     def __init__(self, user: User) -> None:
         super().__init__(maxlen=0)
-        self._role = user.role
+        self._scenario = user.scenario
 
     def append(self, message: str | bytes) -> None:
         """Counts it."""
-        self._role.tally.count(UNASKED)
+        self._scenario.tally.count(UNASKED)
 
 
-class Performance:
+class ScriptContext:
     """What one user's run of a script keeps; everything else is the program's, shared by all."""
 
     __slots__ = (
@@ -77,10 +77,10 @@ class Performance:
             raise self.failed("error_unknown")
         return self.ws
 
-    def failed(self, reason: str) -> Over:
+    def failed(self, reason: str) -> ScriptEnd:
         """Counts why the session can't go on."""
         self.user.count(reason)
-        return Over(reason)
+        return ScriptEnd(reason)
 
     def answered(self, began: float, *, ends_page: bool) -> None:
         """A request that began then has its reply."""
@@ -119,5 +119,5 @@ class Performance:
         self.user.took("session", now - self.began)
 
 
-Act = Callable[[Performance], Any]
+Act = Callable[[ScriptContext], Any]
 """One step of a program: gives None, or the number of the step to go on with, or an awaitable of either."""

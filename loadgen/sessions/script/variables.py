@@ -8,11 +8,11 @@ import msgspec
 from loadgen.net.url import TargetUrl
 from loadgen.plan.script import SetVars
 from loadgen.plan.template import Template, pattern_of, text_of
-from loadgen.sessions.script.context import Act, Performance
+from loadgen.sessions.script.context import Act, ScriptContext
 from loadgen.sessions.script.jsonpath import NOTHING, find_in, path_by
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-Values = Callable[[Performance], Sequence[Any]]
+Values = Callable[[ScriptContext], Sequence[Any]]
 
 
 def sets(step: SetVars, files: Mapping[str, str]) -> Act:
@@ -20,10 +20,10 @@ def sets(step: SetVars, files: Mapping[str, str]) -> Act:
     values = _SOURCES[step.source](step, files)
     names = step.names
 
-    def act(performance: Performance) -> None:
-        found = values(performance)
+    def act(context: ScriptContext) -> None:
+        found = values(context)
         for place, name in enumerate(names):
-            performance.values[name] = found[place] if place < len(found) else ""
+            context.values[name] = found[place] if place < len(found) else ""
 
     return act
 
@@ -34,11 +34,11 @@ def lines_of(text: str) -> list[str]:
 
 
 def _number(step: SetVars, files: Mapping[str, str]) -> Values:
-    return lambda performance: [performance.user.random.randint(step.start, step.end) for _ in step.names]
+    return lambda context: [context.user.random.randint(step.start, step.end) for _ in step.names]
 
 
 def _string(step: SetVars, files: Mapping[str, str]) -> Values:
-    return lambda performance: ["".join(performance.user.random.choices(LETTERS, k=step.length)) for _ in step.names]
+    return lambda context: ["".join(context.user.random.choices(LETTERS, k=step.length)) for _ in step.names]
 
 
 def _constant_string(step: SetVars, files: Mapping[str, str]) -> Values:
@@ -56,20 +56,20 @@ def _file(step: SetVars, files: Mapping[str, str]) -> Values:
     lines = lines_of(files[step.file])
     rows = [tuple(line.split(step.delimiter)) if step.delimiter else (line,) for line in lines]
     if step.order == "random":
-        return lambda performance: performance.user.random.choice(rows)
+        return lambda context: context.user.random.choice(rows)
     key = ("line", step.file)  # no name of a variable can be the same
 
-    def next_row(performance: Performance) -> Sequence[str]:
-        drawn: int = performance.values.get(key, 0)
-        performance.values[key] = drawn + 1
-        return rows[(performance.user.number + drawn) % len(rows)]
+    def next_row(context: ScriptContext) -> Sequence[str]:
+        drawn: int = context.values.get(key, 0)
+        context.values[key] = drawn + 1
+        return rows[(context.user.number + drawn) % len(rows)]
 
     return next_row
 
 
 def _server(step: SetVars, files: Mapping[str, str]) -> Values:
-    def values(performance: Performance) -> Sequence[Any]:
-        url = TargetUrl.parse(performance.url or performance.user.target)
+    def values(context: ScriptContext) -> Sequence[Any]:
+        url = TargetUrl.parse(context.url or context.user.target)
         return url.host, url.port
 
     return values
@@ -78,13 +78,13 @@ def _server(step: SetVars, files: Mapping[str, str]) -> Values:
 def _path(step: SetVars, files: Mapping[str, str]) -> Values:
     path = path_by(Template(step.value))
 
-    def values(performance: Performance) -> Sequence[Any]:
-        text = text_of(_known(performance, step.var))
+    def values(context: ScriptContext) -> Sequence[Any]:
+        text = text_of(_known(context, step.var))
         try:
             value = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError):
-            raise performance.failed("error_json_unparsable") from None
-        found = find_in(path(performance.values), value)
+            raise context.failed("error_json_unparsable") from None
+        found = find_in(path(context.values), value)
         return ("" if found is NOTHING else found,)
 
     return values
@@ -93,17 +93,17 @@ def _path(step: SetVars, files: Mapping[str, str]) -> Values:
 def _expression(step: SetVars, files: Mapping[str, str]) -> Values:
     pattern = pattern_of(step.value)
 
-    def values(performance: Performance) -> Sequence[Any]:
-        match = pattern.search(text_of(_known(performance, step.var)))
+    def values(context: ScriptContext) -> Sequence[Any]:
+        match = pattern.search(text_of(_known(context, step.var)))
         return ((match[1] or "") if match else "",)
 
     return values
 
 
-def _known(performance: Performance, name: str) -> Any:
-    if name not in performance.values:
-        raise performance.failed("error_unknown")
-    return performance.values[name]
+def _known(context: ScriptContext, name: str) -> Any:
+    if name not in context.values:
+        raise context.failed("error_unknown")
+    return context.values[name]
 
 
 _SOURCES: dict[str, Callable[[SetVars, Mapping[str, str]], Values]] = {

@@ -2,10 +2,10 @@
 
 import pytest
 
-from coordinator.app import Settings
+from coordinator.app import RunSettings
 from coordinator.dryrun import dry_run, outline, parts_of_sessions, shares_of
 from loadgen.errors import PlanError
-from loadgen.plan.clients import Client
+from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan, Target
 from loadgen.plan.sessions import Loop
@@ -71,7 +71,7 @@ def test_shares_add_up():
 
 
 def test_clients_get_shares_by_their_weights_and_others_as_of_weight_one():
-    plan = Plan(max=1000, clients=(Client(name="big", weight=2.0), Client(name="small", weight=0.5)))
+    plan = Plan(max=1000, clients=(AgentSpec(name="big", weight=2.0), AgentSpec(name="small", weight=0.5)))
 
     assert shares_of(plan, 3) == [("big", 571), ("small", 143), ("agent 3", 286)]
     assert shares_of(plan, 1) == [("big", 1000)]
@@ -79,7 +79,7 @@ def test_clients_get_shares_by_their_weights_and_others_as_of_weight_one():
 
 
 def test_an_agent_that_would_get_nothing_is_named():
-    plan = Plan(max=9, clients=(Client(name="big", weight=100.0), Client(name="small")))
+    plan = Plan(max=9, clients=(AgentSpec(name="big", weight=100.0), AgentSpec(name="small")))
 
     with pytest.raises(PlanError, match=r"--max 9 over 2 agents leaves nothing for small: .* its weight in the plan"):
         shares_of(plan, 2)
@@ -88,7 +88,7 @@ def test_an_agent_that_would_get_nothing_is_named():
 def test_plan_schedule_shares_and_preflight_are_told():
     plan = Plan(max=1001, rate=100.0, hold=60.0)
 
-    text = dry_run(Settings(plan=plan, agents=2, local=2, listen=Endpoint("127.0.0.1", 0)))
+    text = dry_run(RunSettings(plan=plan, agents=2, local=2, listen=Endpoint("127.0.0.1", 0)))
 
     assert "max = 1001" in text
     assert "last arrival after 10 s, drained after 1:10 min" in text

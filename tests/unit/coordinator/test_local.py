@@ -7,12 +7,12 @@ from itertools import pairwise
 
 import pytest
 
-from coordinator.local import SPARE_DESCRIPTORS, Household, Team, _start, names_of
-from coordinator.preflight import Target
+from coordinator.local import SPARE_DESCRIPTORS, LocalAgents, LocalProcesses, _start, names_of
+from coordinator.preflight import TargetAddress
 from loadgen.plan.plan import Plan
 from loadgen.values import Endpoint
 
-LOOPBACK = Target("localhost", 9505, False, "127.0.0.1")
+LOOPBACK = TargetAddress("localhost", 9505, False, "127.0.0.1")
 LISTEN = Endpoint("127.0.0.1", 8091)
 
 
@@ -21,8 +21,8 @@ def value(arguments, option):
 
 
 def test_each_agent_has_a_name_and_a_loopback_address_of_its_own():
-    team = Team(300, Plan(), [LOOPBACK], LISTEN)
-    lines = [team.arguments(number) for number in range(1, 301)]
+    local_agents = LocalAgents(300, Plan(), [LOOPBACK], LISTEN)
+    lines = [local_agents.arguments(number) for number in range(1, 301)]
 
     assert value(lines[0], "--coordinator") == "http://127.0.0.1:8091"
     assert value(lines[0], "--source") == "127.0.1.1"
@@ -32,8 +32,10 @@ def test_each_agent_has_a_name_and_a_loopback_address_of_its_own():
 
 
 def test_a_target_elsewhere_is_allowed_to_the_agents_and_met_from_any_address(tmp_path):
-    team = Team(1, Plan(), [Target("far.example", 443, True, "192.0.2.1")], Endpoint("0.0.0.0", 1), tmp_path / "token")
-    line = team.arguments(1)
+    local_agents = LocalAgents(
+        1, Plan(), [TargetAddress("far.example", 443, True, "192.0.2.1")], Endpoint("0.0.0.0", 1), tmp_path / "token"
+    )
+    line = local_agents.arguments(1)
 
     assert "--source" not in line
     assert value(line, "--allow-target") == "far.example"
@@ -42,8 +44,10 @@ def test_a_target_elsewhere_is_allowed_to_the_agents_and_met_from_any_address(tm
 
 
 def test_each_target_elsewhere_is_allowed_once():
-    far = [Target("far.example", port, True, "192.0.2.1") for port in (443, 444)]
-    line = Team(1, Plan(), [LOOPBACK, *far, Target("near.example", 80, False, "192.0.2.2")], LISTEN).arguments(1)
+    far = [TargetAddress("far.example", port, True, "192.0.2.1") for port in (443, 444)]
+    line = LocalAgents(
+        1, Plan(), [LOOPBACK, *far, TargetAddress("near.example", 80, False, "192.0.2.2")], LISTEN
+    ).arguments(1)
 
     assert [value for option, value in pairwise(line) if option == "--allow-target"] == ["far.example", "near.example"]
     assert "--source" not in line
@@ -53,24 +57,24 @@ def test_workers_follow_the_cores_and_the_descriptor_limit():
     cores = len(os.sched_getaffinity(0))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
-    assert Team(1, Plan(max=10), [LOOPBACK], LISTEN).workers() == cores
-    assert Team(cores * 4, Plan(max=10), [LOOPBACK], LISTEN).workers() == 1
-    needed = Team(1, Plan(max=64_000), [LOOPBACK], LISTEN).workers()
+    assert LocalAgents(1, Plan(max=10), [LOOPBACK], LISTEN).workers() == cores
+    assert LocalAgents(cores * 4, Plan(max=10), [LOOPBACK], LISTEN).workers() == 1
+    needed = LocalAgents(1, Plan(max=64_000), [LOOPBACK], LISTEN).workers()
     assert needed * (hard - SPARE_DESCRIPTORS) >= 64_000
 
 
 @pytest.mark.parametrize("stubborn", [False, True])
 async def test_children_are_ended_also_when_they_do_not_listen(tmp_path, monkeypatch, stubborn):
-    monkeypatch.setattr("coordinator.local.ENDS_WITHIN", 0.5)
+    monkeypatch.setattr("coordinator.local.ENDS_TIMEOUT", 0.5)
     ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN);" if stubborn else ""
     code = f"import signal, time; {ignore} print('up', flush=True); time.sleep(60)"
-    household, log = Household(), tmp_path / "log"
+    local_processes, log = LocalProcesses(), tmp_path / "log"
     child = await _start("c", [sys.executable, "-c", code], log)
-    household.agents.append(child)
+    local_processes.agents.append(child)
     while not child.log_lines():
         assert not await child.wait(0.05)
 
-    await household.end()
+    await local_processes.end()
 
     assert child.gone
     assert child.last_words() == f"was killed by {'SIGKILL' if stubborn else 'SIGTERM'}: up"

@@ -2,13 +2,13 @@
 
 import pytest
 
-from coordinator.preflight import Target, check_embedded, check_listen, check_target
+from coordinator.preflight import TargetAddress, check_embedded, check_listen, check_target
 from loadgen.errors import OperatorError, PlanError
 from loadgen.values import Endpoint
 
 
 def test_a_target_is_known_by_its_address():
-    assert check_target("ws://127.0.0.1:9505/x") == Target("127.0.0.1", 9505, False, "127.0.0.1")
+    assert check_target("ws://127.0.0.1:9505/x") == TargetAddress("127.0.0.1", 9505, False, "127.0.0.1")
     assert check_target("wss://127.0.0.1/x").port == 443
     assert check_target("ws://[::1]:80/").loopback
 
@@ -26,11 +26,11 @@ def test_what_is_no_target_is_one_line_with_the_mend(url):
 
 
 def test_the_embedded_target_stands_on_loopback_without_tls():
-    near = Target("localhost", 80, False, "127.0.0.1")
-    check_embedded([near, Target("127.0.0.1", 80, False, "127.0.0.1")])
+    near = TargetAddress("localhost", 80, False, "127.0.0.1")
+    check_embedded([near, TargetAddress("127.0.0.1", 80, False, "127.0.0.1")])
     with pytest.raises(PlanError, match="localhost:80, localhost:81; start loadgen-target there"):
-        check_embedded([near, Target("localhost", 81, False, "127.0.0.1")])
-    for target in (Target("h", 443, True, "127.0.0.1"), Target("h", 80, False, "192.0.2.1")):
+        check_embedded([near, TargetAddress("localhost", 81, False, "127.0.0.1")])
+    for target in (TargetAddress("h", 443, True, "127.0.0.1"), TargetAddress("h", 80, False, "192.0.2.1")):
         with pytest.raises(PlanError):
             check_embedded([target])
 

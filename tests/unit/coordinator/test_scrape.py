@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client import generate_latest
 
-from coordinator.scrape import Reading, reading_of
+from coordinator.scrape import Scrape, scrape_of
 from loadgen.machine.exporter import machine_registry
 
 NODE = """
@@ -19,18 +19,18 @@ PROCESS = "process_cpu_seconds_total 2.5\nprocess_resident_memory_bytes 100\npro
 
 
 def test_node_exporter_tells_of_the_machine_and_others_of_their_process():
-    assert reading_of("s", 3, NODE) == Reading(3, "s", 15.0, 600.0, 7.0, 3.0)
-    assert reading_of("s", 3, PROCESS) == Reading(3, "s", 2.5, 100.0, 9.0, None)
-    assert reading_of("s", 3, "") == Reading(3, "s")
+    assert scrape_of("s", 3, NODE) == Scrape(3, "s", 15.0, 600.0, 7.0, 3.0)
+    assert scrape_of("s", 3, PROCESS) == Scrape(3, "s", 2.5, 100.0, 9.0, None)
+    assert scrape_of("s", 3, "") == Scrape(3, "s")
 
 
 def test_what_is_no_exposition_is_a_value_error():
     with pytest.raises(ValueError, match="<html>"):
-        reading_of("s", 3, "<html>no metrics</html>")
+        scrape_of("s", 3, "<html>no metrics</html>")
 
 
 def test_our_own_monitor_tells_all_of_it():
-    reading = reading_of("s", 3, generate_latest(machine_registry()).decode())
+    reading = scrape_of("s", 3, generate_latest(machine_registry()).decode())
 
     assert min(reading.cpu_s, reading.memory, reading.files) > 0
     assert reading.sockets is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from loadgen.stats.prometheus import Reading, registry_of
+from loadgen.stats.prometheus import Snapshot, registry_of
 from loadgen.stats.tally import Ledger, Tally, WorkerVitals
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -23,7 +23,7 @@ LABELS = {"agent", "alertname", "alertstate", "job", "le", "reason", "state", "w
 def exported():
     """Every name under which an agent or a coordinator serves a sample."""
     total = Tally(failed={"refused": 1}, closed={"done": 1})
-    reading = Reading("a", Ledger.of(1, total), total, (WorkerVitals(0, 1.0, 1),))
+    reading = Snapshot("a", Ledger.of(1, total), total, (WorkerVitals(0, 1.0, 1),))
     families = registry_of(lambda: [reading]).collect()
     return {sample.name for family in families for sample in family.samples}
 

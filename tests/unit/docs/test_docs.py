@@ -58,7 +58,7 @@ def test_the_sessions_of_the_document_are_those_that_are_tested(path: Path):
     assert f"```python\n{path.read_text()}```" in (ROOT / "docs" / "sessions.md").read_text()
 
 
-GIVE_REASONS = {"abort", "begin_close", "failed", "give_up", "leave", "Over", "_close_all"}
+GIVE_REASONS = {"abort", "begin_close", "failed", "give_up", "leave", "ScriptEnd", "_close_all"}
 """The functions that end something for a reason, their first argument."""
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from coordinator.dryrun import outline
-from loadgen.plan.clients import Client
+from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan, Target, Transport
 from loadgen.plan.script import Condition, Extract, Match, Step
@@ -19,7 +19,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "plans.md").read_text()
 EXAMPLES = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 STEPS = [step.cls for step in msgspec.inspect.type_info(Step).types]
-VALUES = (Plan, Phase, Loop, PythonSession, Script, Target, Client, Transport, Condition, Extract, Match, *STEPS)
+VALUES = (Plan, Phase, Loop, PythonSession, Script, Target, AgentSpec, Transport, Condition, Extract, Match, *STEPS)
 
 
 @pytest.fixture

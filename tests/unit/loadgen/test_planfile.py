@@ -159,7 +159,7 @@ def test_durations_may_be_written_with_their_unit(plan_file):
     assert plan.hold == 300.0
     assert [phase.duration for phase in plan.phases] == [90.0, 20.0]
     assert plan.phases[1].jitter == 0.5
-    assert plan.behaviours[0].think == 60.0
+    assert plan.session_specs[0].think == 60.0
     assert plan.transport.connect_timeout == 10.0
     assert read_plan(plan_file('hold = "sessions"')).hold == "sessions"
 

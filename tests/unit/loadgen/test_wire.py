@@ -7,7 +7,7 @@ from hypothesis import given
 from loadgen import wire
 from loadgen.machine.limits import Limit
 from loadgen.plan.plan import Plan
-from loadgen.plan.reassign import Adoption, Remains
+from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.sessions import PythonSession
 from loadgen.plan.shares import Share
 from loadgen.stats.fanin import Second
@@ -30,7 +30,7 @@ DESTINATION = wire.Destination(
     secure=True,
     sources=SOURCES,
 )
-ADOPTION = Adoption(Remains(SHARE, 64, 1000), at=12.5, pace=250.0)
+ADOPTION = Reassignment(Unfinished(SHARE, 64, 1000), at=12.5, pace=250.0)
 START = wire.Start(SHARE, after=1.5)
 MESSAGES = [
     SOURCES,
@@ -59,9 +59,9 @@ MESSAGES = [
     wire.Post(ready=True, gate=2, max_connections=7, limits=(Limit("memory", 100, "1 GB", "more of it"),)),
     wire.Post(refusal="10.0.0.9 is not in --allow-target"),
     START,
-    wire.Orders(8, "run", START, adoptions=(ADOPTION,), adopted=2),
-    wire.Job(Plan(), SHARE, 1.5, (DESTINATION,), 16, adoptions=(ADOPTION,), first=7, delay=2.5),
-    wire.Post(seconds=(Second(9, span=4),), adopted=3),
+    wire.Orders(8, "run", START, reassignments=(ADOPTION,), reassigned=2),
+    wire.Job(Plan(), SHARE, 1.5, (DESTINATION,), 16, reassignments=(ADOPTION,), first=7, delay=2.5),
+    wire.Post(seconds=(Second(9, span=4),), reassigned=3),
     wire.Orders(acknowledged=7, do="run", start=START),
     wire.Orders(acknowledged=9, do="run", start=START, gates=(12.5, 99.0)),
     wire.Orders(acknowledged=-1),

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from coordinator.http.discovery import reachable, scraped
-from coordinator.run.agents import Member
+from coordinator.run.agents import AgentState
 from tests.unit.coordinator.fleet import hello
 
 
@@ -28,7 +28,7 @@ def test_the_address_that_others_reach(metrics, peer, told):
 
 
 def member(name, metrics, **fields):
-    return Member(f"id-{name}", name, msgspec.structs.replace(hello(name), metrics=metrics), 0.0, **fields)
+    return AgentState(f"id-{name}", name, msgspec.structs.replace(hello(name), metrics=metrics), 0.0, **fields)
 
 
 def test_every_agent_that_can_be_scraped_is_told_once_by_its_last_name():

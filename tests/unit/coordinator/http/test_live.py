@@ -1,13 +1,13 @@
 """The log of events of a run."""
 
-from coordinator.http.live import Chronicle
+from coordinator.http.live import EventLog
 from coordinator.run.agents import LOST_AFTER
 from coordinator.run.run import Run
 from tests.unit.coordinator.fleet import PLAN, hello, opened, ready, seconds
 
 
 def test_joining_starting_and_losing_are_each_told_once():
-    run, chronicle, told = Run(PLAN, 2), Chronicle(), []
+    run, chronicle, told = Run(PLAN, 2), EventLog(), []
 
     def look(now):
         told.extend((happening.text, happening.level) for happening in chronicle.look(run, now))
@@ -40,7 +40,7 @@ def test_joining_starting_and_losing_are_each_told_once():
 
 
 def test_a_run_that_is_drained_by_hand_says_so():
-    run, chronicle = Run(PLAN, 1), Chronicle()
+    run, chronicle = Run(PLAN, 1), EventLog()
     run.drain(0.0)
 
     assert [happening.text for happening in chronicle.look(run, 0.0)] == ["the run is over"]

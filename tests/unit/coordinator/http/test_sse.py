@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.http.sse import BLOCK, KEPT, MOST_BYTES, Feed, Packed, Place
+from coordinator.http.sse import BLOCK, KEPT, MAX_BYTES, CompressedLog, Feed, Position
 
 
 def events(chunk):
@@ -65,7 +65,7 @@ def test_who_lost_the_connection_misses_nothing_and_hears_nothing_twice(before, 
 def test_another_runs_id_and_nonsense_start_anew():
     feed = feed_of(3)
 
-    assert {feed.place_of(text) for text in ("other.2", "k.4", "k.-1", "k.x", "k", ".", "k.²")} == {Place()}
+    assert {feed.place_of(text) for text in ("other.2", "k.4", "k.-1", "k.x", "k", ".", "k.²")} == {Position()}
 
 
 def test_who_is_left_behind_by_the_log_starts_anew_with_what_is_kept():
@@ -93,7 +93,7 @@ def test_a_viewer_is_handed_a_bounded_amount_at_a_time():
         sizes.append(len(step[0]))
         place = step[1]
 
-    assert max(sizes) < MOST_BYTES + 11_000
+    assert max(sizes) < MAX_BYTES + 11_000
     assert len(sizes) > 10
 
 
@@ -110,7 +110,7 @@ def test_the_standing_is_worked_out_once_and_only_for_readers():
 
 @given(st.lists(st.binary(min_size=1, max_size=20), max_size=4 * BLOCK), st.integers(0, 4 * BLOCK), st.integers(1, 400))
 def test_what_comes_after_an_item_is_handed_out_piece_by_piece(items, after, most_bytes):
-    packed = Packed(1000)
+    packed = CompressedLog(1000)
     for item in items:
         packed.append(item)
     number, pieces = min(after, len(items)), []
@@ -125,7 +125,7 @@ def test_what_comes_after_an_item_is_handed_out_piece_by_piece(items, after, mos
 
 
 def test_the_oldest_are_forgotten_as_whole_blocks():
-    packed = Packed(2 * BLOCK)
+    packed = CompressedLog(2 * BLOCK)
     for number in range(1, 5 * BLOCK):
         packed.append(b"%d," % number)
 

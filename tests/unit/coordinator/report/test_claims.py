@@ -1,6 +1,6 @@
 """What a run may be said to prove."""
 
-from coordinator.report.claims import Stretch, longest, plateau, proof_of
+from coordinator.report.claims import SteadySpan, claims_of, longest, plateau
 from coordinator.report.samples import Sample
 from loadgen.plan.plan import Plan
 
@@ -30,7 +30,7 @@ def samples(open_, verified=None, invalid=()):
 def test_the_claim_is_what_was_verified_in_valid_seconds_on_end():
     seconds = samples([500] + [1000] * 10, [0] + [1000] * 10, invalid={4})
 
-    proof = proof_of(SUMMARY, seconds, PLAN)
+    proof = claims_of(SUMMARY, seconds, PLAN)
 
     assert proof.proves == (
         "1,000 connections verified open for 6 s: each answered a ping within 30 s; none failed; none lost;"
@@ -40,7 +40,7 @@ def test_the_claim_is_what_was_verified_in_valid_seconds_on_end():
 
 
 def test_without_pings_only_the_generators_own_count_is_claimed():
-    proof = proof_of(SUMMARY, samples([1000] * 5), Plan(target=PLAN.target, ping="none"))
+    proof = claims_of(SUMMARY, samples([1000] * 5), Plan(target=PLAN.target, ping="none"))
 
     assert proof.proves.startswith("1,000 connections open for 5 s, by the generator's own count;")
     assert proof.does_not == ["that the open connections were alive at the server: its sessions need not ping"]
@@ -49,14 +49,14 @@ def test_without_pings_only_the_generators_own_count_is_claimed():
 def test_few_more_connections_are_worth_more_than_a_few_seconds():
     seconds = samples([991, *[1000] * 9, 995])
 
-    assert longest(seconds, "open", 990) == Stretch(11, 991)
-    assert plateau(seconds, "open", 1000) == Stretch(9, 1000)
+    assert longest(seconds, "open", 990) == SteadySpan(11, 991)
+    assert plateau(seconds, "open", 1000) == SteadySpan(9, 1000)
 
 
 def test_a_gap_ends_a_stretch():
     seconds = [sample for sample in samples([1000] * 7) if sample.second != 3]
 
-    assert longest(seconds, "open", 1000) == Stretch(3, 1000)
+    assert longest(seconds, "open", 1000) == SteadySpan(3, 1000)
 
 
 def test_what_went_wrong_is_not_proved():
@@ -69,7 +69,7 @@ def test_what_went_wrong_is_not_proved():
         "invalid_seconds": [{"second": number, "why": [f"a stalled for {number} ms"]} for number in (3, 4, 5, 9)],
     }
 
-    proof = proof_of(summary, samples([1000] * 5, [1000] * 5), Plan(target="ws://127.0.0.1:1/"))
+    proof = claims_of(summary, samples([1000] * 5, [1000] * 5), Plan(target="ws://127.0.0.1:1/"))
 
     assert proof.does_not == [
         "that the plan can be carried out to its end: it was stopped by hand",
@@ -83,6 +83,6 @@ def test_what_went_wrong_is_not_proved():
 
 
 def test_a_run_in_which_nothing_opened_proves_nothing():
-    proof = proof_of(SUMMARY | {"open_peak": 0}, [], PLAN)
+    proof = claims_of(SUMMARY | {"open_peak": 0}, [], PLAN)
 
     assert proof.proves.startswith("Nothing")

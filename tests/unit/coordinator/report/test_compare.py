@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from coordinator.report.compare import Limit, differences, limits_of, regressions, warnings
+from coordinator.report.compare import RegressionLimit, differences, limits_of, regressions, warnings
 from coordinator.storage.rundir import RunRecord
 from loadgen.errors import PlanError
 from loadgen.plan.plan import Plan
@@ -51,7 +51,9 @@ def test_a_regression_is_a_limit_that_is_broken():
     assert regressions(SUMMARY, changed(histograms={}), limits_of(["handshake_p99"], 5.0)) == [
         "handshake_p99: 10 before, now not measured; 5 % are allowed"
     ]
-    assert regressions(SUMMARY, changed(lost=1), [Limit("lost", 50.0)]), "none before, so every one is too many"
+    assert regressions(SUMMARY, changed(lost=1), [RegressionLimit("lost", 50.0)]), (
+        "none before, so every one is too many"
+    )
 
 
 @pytest.mark.parametrize("text", ["", "speed", "open_peak:", "open_peak:10", "open_peak>5", "pings"])

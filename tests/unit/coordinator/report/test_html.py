@@ -11,7 +11,7 @@ import pytest
 
 from coordinator.report.expect import parse
 from coordinator.report.export import csv_report, markdown_report, plain
-from coordinator.report.html import MOST_POINTS, html_report
+from coordinator.report.html import MAX_POINTS, html_report
 from coordinator.report.summary import summary_of
 from coordinator.run.run import Run
 from coordinator.storage.rundir import RunDir, read_run
@@ -82,12 +82,12 @@ def test_the_charts_have_every_second_of_the_run(report, record):
 
 
 def test_a_run_longer_than_an_hour_is_thinned(record):
-    rows = [dict(record.seconds[0], second=number) for number in range(2 * MOST_POINTS)]
+    rows = [dict(record.seconds[0], second=number) for number in range(2 * MAX_POINTS)]
     record = type(record)(**{name: getattr(record, name) for name in record.__struct_fields__} | {"seconds": rows})
     report = html_report(record)
 
     data = json.loads(re.search(r'<script type="application/json" id="run">(.*?)</script>', report)[1])
-    assert data["seconds"] == list(range(0, 2 * MOST_POINTS, 2))
+    assert data["seconds"] == list(range(0, 2 * MAX_POINTS, 2))
     assert "One second in 2 is drawn" in report
 
 

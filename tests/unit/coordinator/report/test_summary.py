@@ -138,7 +138,7 @@ def test_what_sessions_count_and_time_and_fail_by_is_summed_up():
     assert summary["timings"]["tr_logins"]["p50"] == pytest.approx(20, rel=0.01)
     assert summary["tracebacks"] == {"error_KeyError": "errors/error_KeyError.txt"}
     assert summary["verdict"] == "pass"
-    assert [news.text for news in run.take_news() if news.reason] == ["Traceback: 'name'"]
+    assert [news.text for news in run.take_notices() if news.reason] == ["Traceback: 'name'"]
 
 
 def test_who_came_back_is_planned_too_but_no_arrival():

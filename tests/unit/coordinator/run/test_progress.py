@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.run.progress import Course, Pauses, Stage, mean_rate, rate_at, stage_at, stages_of
+from coordinator.run.progress import Pauses, PhaseProgress, Progress, mean_rate, phase_at, phase_progress_of, rate_at
 from coordinator.run.run import GATE_IN, START_IN, Run
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
@@ -32,12 +32,12 @@ def test_a_gate_opens_once_every_agent_waits_at_it():
     a, b = started(run)
     waits(run, [a], run.start + 7.0)
     assert run.post(a, ready(gate=1), run.start + 7.0).gates == ()
-    assert run.course.drain_after == inf
+    assert run.progress.drain_after == inf
 
     waits(run, [b], run.start + 8.0)
 
     assert run.post(a, ready(gate=1), run.start + 8.1).gates == pytest.approx((8.0 + GATE_IN,))
-    assert run.course.drain_after == pytest.approx(8.0 + GATE_IN + 2.0 + 5.0)
+    assert run.progress.drain_after == pytest.approx(8.0 + GATE_IN + 2.0 + 5.0)
 
 
 def test_the_phase_that_runs_is_known_by_name():
@@ -49,7 +49,7 @@ def test_the_phase_that_runs_is_known_by_name():
 
     waits(run, agents, run.start + 8.0)
 
-    (opening,) = run.course.gates
+    (opening,) = run.progress.gates
     assert run.phase(run.start + opening) == "phase 2"
     assert run.phase(run.start + opening + 3.0) == "hold"
     run.drain(run.start + opening + 4.0)
@@ -60,11 +60,11 @@ def test_a_gate_opens_once_and_for_all():
     run = Run(GATED, 1)
     agents = started(run, ["a"])
     waits(run, agents, run.start + 8.0)
-    opened = run.course.gates
+    opened = run.progress.gates
 
     waits(run, agents, run.start + 9.0)
 
-    assert run.course.gates == opened
+    assert run.progress.gates == opened
 
 
 def test_a_phase_that_waits_lasts_its_time_though_its_sessions_are_over():
@@ -73,7 +73,7 @@ def test_a_phase_that_waits_lasts_its_time_though_its_sessions_are_over():
 
     waits(run, agents, run.start + 8.0)
 
-    assert run.course.gates == (30.0,)
+    assert run.progress.gates == (30.0,)
 
 
 def test_a_gate_waits_for_no_one_who_is_lost():
@@ -84,7 +84,7 @@ def test_a_gate_waits_for_no_one_who_is_lost():
     run.bury("b", "was killed by SIGKILL")
     run.tick(run.start + 8.0)
 
-    assert len(run.course.gates) == 1
+    assert len(run.progress.gates) == 1
 
 
 def test_a_gate_waits_for_what_others_take_up_of_the_lost():
@@ -93,12 +93,12 @@ def test_a_gate_waits_for_what_others_take_up_of_the_lost():
     waits(run, [a], run.start + 8.0)
     run.bury("b", "was killed by SIGKILL")
     waits(run, [a], run.start + 8.0)
-    assert run.course.gates == ()
+    assert run.progress.gates == ()
 
-    run.post(a, ready(gate=1, adopted=1), run.start + 11.0)
+    run.post(a, ready(gate=1, reassigned=1), run.start + 11.0)
     run.tick(run.start + 11.0)
 
-    assert len(run.course.gates) == 1
+    assert len(run.progress.gates) == 1
 
 
 def test_a_meeting_is_over_once_the_whole_fleet_has_as_many_users_there():
@@ -123,7 +123,7 @@ def test_a_pause_is_told_with_every_reply_and_puts_off_what_is_still_to_come():
 
     orders, _ = beat(run, agents, run.start + 2.5)
     assert [(one.do, one.delay) for one in orders] == [("pause", 0.0)] * 2
-    assert run.course.rate_asked(3.0) == 0.0
+    assert run.progress.rate_asked(3.0) == 0.0
 
     alive(run, agents, run.start + 3.0, run.start + 30.0)
     assert run.state == "running", "what would have been its end is put off"
@@ -132,8 +132,8 @@ def test_a_pause_is_told_with_every_reply_and_puts_off_what_is_still_to_come():
     orders, _ = beat(run, agents, run.start + 30.1)
     delay = 28.0 + START_IN
     assert [(one.do, one.delay) for one in orders] == [("run", delay)] * 2
-    assert run.course.rate_asked(32.0) == PLAN.rate
-    assert run.course.drain_after == pytest.approx(PLAN.drain_at() + delay)
+    assert run.progress.rate_asked(32.0) == PLAN.rate
+    assert run.progress.drain_after == pytest.approx(PLAN.drain_at() + delay)
 
 
 def test_a_paused_run_can_be_drained():
@@ -143,7 +143,7 @@ def test_a_paused_run_can_be_drained():
     run.drain(run.start + 4.0)
 
     assert run.post(agent, seconds(), run.start + 4.1).do == "drain"
-    assert run.course.pauses.spans() == [(2.0, 4.0)]
+    assert run.progress.pauses.spans() == [(2.0, 4.0)]
     run.resume(run.start + 5.0)
     assert run.state == "draining"
 
@@ -157,19 +157,19 @@ def test_only_a_run_that_runs_can_be_paused():
 
 def test_pauses_put_off_phases_gates_and_the_drain():
     """Two phases of 2 seconds, a gate between them, and a hold of 5."""
-    course = Course(GATED)
-    course.pause(1.0)
-    course.resume(4.0)
-    assert (course.rate_asked(2.0), course.rate_asked(4.5)) == (0.0, 10.0)
-    assert (course.phase(4.9), course.phase(5.1)) == ("phase 1", "waiting for sessions to end")
+    progress = Progress(GATED)
+    progress.pause(1.0)
+    progress.resume(4.0)
+    assert (progress.rate_asked(2.0), progress.rate_asked(4.5)) == (0.0, 10.0)
+    assert (progress.phase(4.9), progress.phase(5.1)) == ("phase 1", "waiting for sessions to end")
 
-    course.open_gate(4.5)  # all wait there, but the first phase is not over before 5.0
-    assert (course.gates, course.drain_after) == ((5.0,), 12.0)
+    progress.open_gate(4.5)  # all wait there, but the first phase is not over before 5.0
+    assert (progress.gates, progress.drain_after) == ((5.0,), 12.0)
 
-    course.pause(6.0)
-    course.resume(8.0)
-    assert course.drain_after == 14.0
-    assert [(stage.begin, stage.end) for stage in course.stages({})] == [(0.0, 5.0), (5.0, 9.0)]
+    progress.pause(6.0)
+    progress.resume(8.0)
+    assert progress.drain_after == 14.0
+    assert [(phase.begin, phase.end) for phase in progress.phases({})] == [(0.0, 5.0), (5.0, 9.0)]
 
 
 PHASED = Plan(
@@ -183,25 +183,25 @@ SPANS = PHASED.schedule.spans
 
 
 def test_what_is_behind_a_shut_gate_has_no_times_yet():
-    assert stages_of(PHASED, SPANS, (), {}) == [
-        Stage("ramp", 0.0, 10.0, 50),
-        Stage("phase 2", 10.0, None, 0),
-        Stage("again", None, None, 8),
+    assert phase_progress_of(PHASED, SPANS, (), {}) == [
+        PhaseProgress("ramp", 0.0, 10.0, 50),
+        PhaseProgress("phase 2", 10.0, None, 0),
+        PhaseProgress("again", None, None, 8),
     ]
 
 
 def test_a_phase_that_waits_lasts_until_the_gate_opens():
-    assert stages_of(PHASED, SPANS, (100.0,), {}) == [
-        Stage("ramp", 0.0, 10.0, 50),
-        Stage("phase 2", 10.0, 100.0, 0),
-        Stage("again", 100.0, 102.0, 8),
+    assert phase_progress_of(PHASED, SPANS, (100.0,), {}) == [
+        PhaseProgress("ramp", 0.0, 10.0, 50),
+        PhaseProgress("phase 2", 10.0, 100.0, 0),
+        PhaseProgress("again", 100.0, 102.0, 8),
     ]
 
 
 def test_each_seconds_launches_belong_to_the_phase_that_it_lies_in():
     launched = {0: 1, 9: 2, 10: 4, 99: 8, 100: 16, 101: 32, 102: 64}
 
-    assert [stage.launched for stage in stages_of(PHASED, SPANS, (100.0,), launched)] == [3, 12, 112]
+    assert [phase.launched for phase in phase_progress_of(PHASED, SPANS, (100.0,), launched)] == [3, 12, 112]
 
 
 def test_phases_share_a_second_in_proportion_to_who_is_due_in_each():
@@ -209,16 +209,18 @@ def test_phases_share_a_second_in_proportion_to_who_is_due_in_each():
     plan = Plan(phases=(Phase(rate=200, duration=1.5), Phase(rate=600, duration=1.0), Phase(duration=9.0)))
     spans = plan.schedule.spans
 
-    assert [stage.launched for stage in stages_of(plan, spans, (), {0: 200, 1: 400, 2: 300})] == [300, 600, 0]
-    assert [stage.launched for stage in stages_of(plan, spans, (), {1: 41})] == [10, 31, 0]
-    assert [stage.launched for stage in stages_of(plan, spans, (), {7: 5, 99: 1})] == [0, 0, 6]
+    assert [phase.launched for phase in phase_progress_of(plan, spans, (), {0: 200, 1: 400, 2: 300})] == [300, 600, 0]
+    assert [phase.launched for phase in phase_progress_of(plan, spans, (), {1: 41})] == [10, 31, 0]
+    assert [phase.launched for phase in phase_progress_of(plan, spans, (), {7: 5, 99: 1})] == [0, 0, 6]
 
 
 def test_a_plan_without_phases_has_one():
     plan = Plan(rate=10, max=20)
 
-    assert stages_of(plan, plan.schedule.spans, (), {0: 10, 1: 10}) == [Stage("arrivals", 0.0, 1.9, 20, 20)]
-    assert [stage_at(plan, plan.schedule.spans, (), age) for age in (-1.0, 0.0, 1.8, 1.9)] == ["arrivals"] * 3 + [
+    assert phase_progress_of(plan, plan.schedule.spans, (), {0: 10, 1: 10}) == [
+        PhaseProgress("arrivals", 0.0, 1.9, 20, 20)
+    ]
+    assert [phase_at(plan, plan.schedule.spans, (), age) for age in (-1.0, 0.0, 1.8, 1.9)] == ["arrivals"] * 3 + [
         "hold"
     ]
 
@@ -238,7 +240,7 @@ def test_a_plan_without_phases_has_one():
     ],
 )
 def test_the_phase_and_its_rate_follow_from_the_age(age, name, rate):
-    assert stage_at(PHASED, SPANS, (100.0,), age) == name
+    assert phase_at(PHASED, SPANS, (100.0,), age) == name
     assert rate_at(PHASED, SPANS, (100.0,), age) == pytest.approx(rate)
 
 

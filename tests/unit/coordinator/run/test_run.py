@@ -16,7 +16,7 @@ from coordinator.run.run import (
 )
 from loadgen.errors import FleetError, PlanError
 from loadgen.machine.limits import Limit
-from loadgen.plan.clients import Client
+from loadgen.plan.clients import AgentSpec
 from loadgen.plan.plan import Plan
 from loadgen.plan.shares import Share
 from loadgen.version import VERSION
@@ -172,7 +172,7 @@ def test_every_number_of_the_plan_belongs_to_exactly_one_agent(weights, total):
 
 def test_clients_of_the_plan_get_shares_by_their_weights():
     """Others count by what they hold: 64,000 connections like a weight of 1."""
-    run = Run(Plan(max=700, clients=(Client(name="big", weight=4.0), Client(name="small", weight=0.5))), 4)
+    run = Run(Plan(max=700, clients=(AgentSpec(name="big", weight=4.0), AgentSpec(name="small", weight=0.5))), 4)
     for name, holds in (("big", 1), ("small", 64_000), ("small", 64_000), ("other", 128_000)):
         run.post(run.join(hello(name, holds=holds), 0.0).id, ready(), 0.0)
 
@@ -325,13 +325,13 @@ def test_of_each_reason_the_first_traceback_comes_out_and_no_more_than_a_hundred
     run.post(a, ready(tracebacks={"error_KeyError": "one"}), run.start)
     run.post(b, ready(tracebacks={"error_KeyError": "two", "error\nOther": "three"}), run.start)
 
-    assert [(news.agent, news.reason, news.text) for news in run.take_news() if news.reason] == [
+    assert [(news.agent, news.reason, news.text) for news in run.take_notices() if news.reason] == [
         ("a", "error_KeyError", "one"),
         ("b", "error Other", "three"),
     ]
 
     run.post(a, ready(tracebacks={f"error_{number}": "" for number in range(500)}), run.start)
-    assert len(run.take_news()) == 98
+    assert len(run.take_notices()) == 98
 
 
 def test_notes_come_out_once_with_their_agent():
@@ -339,8 +339,8 @@ def test_notes_come_out_once_with_their_agent():
     agent = run.join(hello(), 0.0).id
     run.post(agent, ready(notes=("worker 0\nis gone",)), 0.0)
 
-    assert [(news.agent, news.text) for news in run.take_news()] == [("host", "worker 0 is gone")]
-    assert run.take_news() == []
+    assert [(news.agent, news.text) for news in run.take_notices()] == [("host", "worker 0 is gone")]
+    assert run.take_notices() == []
 
 
 # The end.
@@ -349,8 +349,8 @@ def test_notes_come_out_once_with_their_agent():
 def test_the_hold_over_the_fleet_drains_and_the_run_is_done_when_all_have_finished():
     run = Run(PLAN, 2)
     agents = started(run)
-    alive(run, agents, run.start, run.start + run.course.drain_after)
-    now = run.start + run.course.drain_after
+    alive(run, agents, run.start, run.start + run.progress.drain_after)
+    now = run.start + run.progress.drain_after
     orders, _ = beat(run, agents, now)
     orders, _ = beat(run, agents, now + 0.5)
     assert [order.do for order in orders] == ["drain", "drain"]

@@ -15,7 +15,7 @@ def fleet_of(run, names, **fields):
     """A fleet that has launched 100 connections each, 10 of which have ended, by its second second."""
     agents = started(run, names, **fields)
     beat(run, agents, run.start + 2.0, opened(0, 100, held=100), ended(1, 10, held=90))
-    run.take_news()
+    run.take_notices()
     return agents
 
 
@@ -25,11 +25,11 @@ def ended(number, count, *, held):
 
 def taken_up(run, agent, now):
     """What an agent is told to take up: launched again, and for the first time."""
-    adoptions = run.post(agent, ready(), now).adoptions
+    reassignments = run.post(agent, ready(), now).reassignments
     total = run.plan.total
     return (
-        sum(adoption.remains.again() for adoption in adoptions),
-        sum(adoption.remains.fresh(total) for adoption in adoptions),
+        sum(reassignment.unfinished.again() for reassignment in reassignments),
+        sum(reassignment.unfinished.fresh(total) for reassignment in reassignments),
     )
 
 
@@ -55,7 +55,7 @@ def test_what_is_launched_again_comes_at_the_plans_rate():
     now = run.start + 3.0
     beat(run, [a, b], now)
 
-    times = [at for agent in (a, b) for one in run.post(agent, ready(), now).adoptions for at, _ in one.again()]
+    times = [at for agent in (a, b) for one in run.post(agent, ready(), now).reassignments for at, _ in one.again()]
 
     assert max(times) - min(times) == pytest.approx(90 / 100.0, rel=0.05)
     assert min(times) == pytest.approx(3.0 + TAKEN_UP_IN, abs=0.1)
@@ -68,10 +68,10 @@ def test_an_adoption_is_repeated_until_the_agent_says_that_it_has_it():
     beat(run, [a, b], run.start + 3.0)
 
     first, again = (run.post(a, ready(), run.start + 3.0) for _ in range(2))
-    after = run.post(a, ready(adopted=1), run.start + 3.5)
+    after = run.post(a, ready(reassigned=1), run.start + 3.5)
 
-    assert first.adoptions == again.adoptions != ()
-    assert (first.adopted, after.adopted, after.adoptions) == (0, 1, ())
+    assert first.reassignments == again.reassignments != ()
+    assert (first.reassigned, after.reassigned, after.reassignments) == (0, 1, ())
 
 
 def test_who_is_lost_in_its_turn_hands_on_what_it_took_up():
@@ -107,7 +107,7 @@ def test_what_nobody_has_room_for_waits_for_an_agent_that_joins():
     assert orders.do == "run"
     assert orders.start.share.count(600) == 0
     assert orders.start.first >= 9
-    assert sum(adoption.remains.wanted(600) for adoption in orders.adoptions) == 290 - again - fresh
+    assert sum(reassignment.unfinished.wanted(600) for reassignment in orders.reassignments) == 290 - again - fresh
     assert sum(member.planned for member in run.members.values()) == 600
     assert run.members[b].planned == 100
 
@@ -136,7 +136,7 @@ def test_the_seconds_of_who_came_late_count_from_its_first_one():
     for number in range(2, first + 1):
         second = Second(number, Tally(), Held(0, 90))
         newest = [opened(first, 20, held=20)] if number == first else []
-        run.post(late, ready(seconds=tuple(newest), adopted=1), run.start + number + 1.0)
+        run.post(late, ready(seconds=tuple(newest), reassigned=1), run.start + number + 1.0)
         _, entries = beat(run, [a], run.start + number + 1.0, second)
 
     assert [(entry.row.second, entry.row.missing, entry.row.invalid) for entry in entries] == [(first, [], [])]
@@ -161,7 +161,7 @@ def test_continue_leaves_what_is_lost_as_it_is():
     beat(run, [a], run.start + 3.0)
 
     orders = run.post(a, ready(), run.start + 3.0)
-    assert (orders.do, orders.adoptions, orders.start.again) == ("run", (), 0.0)
+    assert (orders.do, orders.reassignments, orders.start.again) == ("run", (), 0.0)
     assert [member.planned for member in run.members.values()] == [500, 500]
 
 

@@ -71,7 +71,7 @@ def eventful(run):
 
 
 def stands(run, now):
-    return summary_of(run, (), now), run.state, run.start, run.course.gates, [m.planned for m in run.members.values()]
+    return summary_of(run, (), now), run.state, run.start, run.progress.gates, [m.planned for m in run.members.values()]
 
 
 def test_a_run_to_which_all_is_said_again_stands_where_the_first_one_does(begin, tmp_path):

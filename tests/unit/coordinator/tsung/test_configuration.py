@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.tsung.configuration import read_tsung
-from coordinator.tsung.document import MOST_BYTES, read_document
+from coordinator.tsung.document import MAX_BYTES, read_document
 from coordinator.tsung.element import Note, TsungError
 from coordinator.tsung.load import at_most, with_singles
 from loadgen.plan.phases import Phase
@@ -64,7 +64,7 @@ def test_the_reference_run_is_the_load_that_it_was():
     plan = imported.plan
 
     assert (plan.rate, plan.max, plan.arrival, plan.hold) == (2000, 2_000_000, "poisson", "sessions")
-    assert plan.behaviours == (Loop(name="websocket", weight=100.0, ping="none", think=30.0, loops=1000),)
+    assert plan.session_specs == (Loop(name="websocket", weight=100.0, ping="none", think=30.0, loops=1000),)
     assert sum(client.workers for client in plan.clients) == 64
     assert imported.hosts == tuple(f"realtime-worker-{number}" for number in range(1, 17))
     assert plan.target.endswith(":9505/v1/realtime?project=console&channels[]=files")
@@ -106,7 +106,7 @@ def test_hosts_that_are_all_this_machine_are_none():
 
 
 HUGE = {
-    "a large file": b"<tsung>" + b" " * MOST_BYTES + b"</tsung>",
+    "a large file": b"<tsung>" + b" " * MAX_BYTES + b"</tsung>",
     "text of an entity, many times": b'<!DOCTYPE tsung [<!ENTITY a "%s">]><tsung>%s</tsung>'
     % (b"a" * 60_000, b"&a;" * 400),
     "attributes of an entity": b'<!DOCTYPE tsung [<!ENTITY a "%s">]><tsung a="%s"/>' % (b"a" * 60_000, b"&a;" * 400),

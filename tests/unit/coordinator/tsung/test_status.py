@@ -64,7 +64,7 @@ def test_the_phase_is_the_last_that_began_and_none_begins_behind_a_shut_gate(gat
               Phase(rate=1.0, duration=5.0), Phase(rate=1.0, duration=5.0))  # fmt: skip
     run = Run(Plan(phases=phases, hold="sessions"), 1)
     started(run, ["a"])
-    run.course.gates = gates
+    run.progress.gates = gates
 
     status = tsung_status(run, run.start + age, 0.0)
     assert (status["phase"], status["phase_total"]) == (phase, 4)

@@ -2,18 +2,18 @@
 
 import pytest
 
-from loadgen.agent.settings import Settings
-from loadgen.agent.targets import Permit
+from loadgen.agent.settings import AgentSettings
+from loadgen.agent.targets import AllowedTargets
 from loadgen.errors import PlanError
 from loadgen.machine.facts import Machine
-from loadgen.plan.clients import Client
+from loadgen.plan.clients import AgentSpec
 from loadgen.plan.plan import Plan, Transport
 
 PLAN = Plan(
-    clients=(Client(name="one", workers=3, max_connections=100_000, sources=("127.0.0.2-4",)),),
+    clients=(AgentSpec(name="one", workers=3, max_connections=100_000, sources=("127.0.0.2-4",)),),
     transport=Transport(ports="2000-2999"),
 )
-NOTHING = Settings(permit=Permit())
+NOTHING = AgentSettings(allowed_targets=AllowedTargets())
 
 
 def test_what_nobody_says_is_what_is_usual():
@@ -36,14 +36,16 @@ def test_of_an_agent_that_it_does_not_name_it_says_the_ports_alone():
 
 
 def test_the_command_line_goes_before_the_plan():
-    said = Settings(permit=Permit(), workers=1, max_connections=5, sources=("127.0.0.9",), ports=range(3000, 4000))
+    said = AgentSettings(
+        allowed_targets=AllowedTargets(), workers=1, max_connections=5, sources=("127.0.0.9",), ports=range(3000, 4000)
+    )
 
     assert said.under(PLAN, "one") == said
 
 
 def test_a_source_that_this_machine_does_not_have_is_named():
     with pytest.raises(PlanError, match=r"source 192\.0\.2\.7 is no address of this machine"):
-        NOTHING.under(Plan(clients=(Client(name="one", sources=("192.0.2.7",)),)), "one")
+        NOTHING.under(Plan(clients=(AgentSpec(name="one", sources=("192.0.2.7",)),)), "one")
 
 
 def test_limits_are_those_of_what_it_is_asked_for():
@@ -55,8 +57,8 @@ def test_limits_are_those_of_what_it_is_asked_for():
 
 def test_a_plan_does_not_start_processes_without_end():
     """Its owner may have as many as it likes."""
-    plan = Plan(clients=(Client(name="here", workers=100_000),))
+    plan = Plan(clients=(AgentSpec(name="here", workers=100_000),))
 
     with pytest.raises(PlanError, match="100,000 workers of here, which starts 256 at most"):
-        Settings(permit=Permit()).under(plan, "here")
-    assert Settings(permit=Permit(), workers=1000).under(plan, "here").workers == 1000
+        AgentSettings(allowed_targets=AllowedTargets()).under(plan, "here")
+    assert AgentSettings(allowed_targets=AllowedTargets(), workers=1000).under(plan, "here").workers == 1000

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from loadgen.agent.targets import Permit, Place
+from loadgen.agent.targets import AllowedTargets, ResolvedTarget
 from loadgen.errors import PlanError
 from loadgen.wire import Destination, Sources
 
@@ -28,7 +28,7 @@ from loadgen.wire import Destination, Sources
     ],
 )
 def test_loopback_and_what_the_owner_named_may_be_loaded(allowed, host, address):
-    assert Permit(allowed).refusal(host, address) == ""
+    assert AllowedTargets(allowed).refusal(host, address) == ""
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_loopback_and_what_the_owner_named_may_be_loaded(allowed, host, address)
     ],
 )
 def test_anything_else_is_refused_with_the_mend(allowed, host, address):
-    refusal = Permit(allowed).refusal(host, address)
+    refusal = AllowedTargets(allowed).refusal(host, address)
     assert refusal.endswith(f"--allow-target {host}")
     assert host in refusal
     assert address in refusal
@@ -52,19 +52,19 @@ def test_anything_else_is_refused_with_the_mend(allowed, host, address):
 
 
 def test_a_name_that_resolves_elsewhere_shows_where():
-    assert "target (192.0.2.1)" in Permit().refusal("target", "192.0.2.1")
-    assert "192.0.2.1 (" not in Permit().refusal("192.0.2.1", "192.0.2.1")
+    assert "target (192.0.2.1)" in AllowedTargets().refusal("target", "192.0.2.1")
+    assert "192.0.2.1 (" not in AllowedTargets().refusal("192.0.2.1", "192.0.2.1")
 
 
 def test_what_a_refusal_proposes_is_enough():
-    (proposed,) = Permit().refusal("target.example", "192.0.2.1").partition("--allow-target ")[2:]
-    assert Permit((proposed,)).refusal("target.example", "192.0.2.1") == ""
+    (proposed,) = AllowedTargets().refusal("target.example", "192.0.2.1").partition("--allow-target ")[2:]
+    assert AllowedTargets((proposed,)).refusal("target.example", "192.0.2.1") == ""
 
 
 @pytest.mark.parametrize("text", ["", "  ", "10.0.0.0/33", "10.0.0.0/", "target/24", "http://target"])
 def test_what_is_neither_network_nor_name_is_one_line(text):
     with pytest.raises(PlanError, match="neither a network") as caught:
-        Permit((text,))
+        AllowedTargets((text,))
     assert "\n" not in str(caught.value)
 
 
@@ -72,10 +72,10 @@ SOURCES = Sources(("127.0.0.1",), 1025, 65_535)
 
 
 def test_a_place_has_all_that_a_worker_has_to_know():
-    place = Place.find("wss://127.0.0.1:9505/v1?a=b", ())
+    target = ResolvedTarget.find("wss://127.0.0.1:9505/v1?a=b", ())
 
-    assert place.sources == ("127.0.0.1",)
-    assert place.destination(SOURCES) == Destination(
+    assert target.sources == ("127.0.0.1",)
+    assert target.destination(SOURCES) == Destination(
         url="wss://127.0.0.1:9505/v1?a=b",
         address="127.0.0.1",
         port=9505,
@@ -88,8 +88,11 @@ def test_a_place_has_all_that_a_worker_has_to_know():
 
 
 def test_of_the_sources_those_of_its_family_are_taken():
-    assert Place.find("ws://[::1]:9505/", ("127.0.0.2", "::1", "127.0.0.3")).sources == ("::1",)
-    assert Place.find("ws://127.0.0.1/", ("127.0.0.2", "::1", "127.0.0.3")).sources == ("127.0.0.2", "127.0.0.3")
+    assert ResolvedTarget.find("ws://[::1]:9505/", ("127.0.0.2", "::1", "127.0.0.3")).sources == ("::1",)
+    assert ResolvedTarget.find("ws://127.0.0.1/", ("127.0.0.2", "::1", "127.0.0.3")).sources == (
+        "127.0.0.2",
+        "127.0.0.3",
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,14 +105,16 @@ def test_of_the_sources_those_of_its_family_are_taken():
 )
 def test_a_place_that_can_not_be_reached_is_none(url, words):
     with pytest.raises(PlanError, match=words):
-        Place.find(url, ("127.0.0.2",))
+        ResolvedTarget.find(url, ("127.0.0.2",))
 
 
 def test_a_place_elsewhere_has_to_be_permitted():
-    place = Place("ws://far.test/", Place.find("ws://127.0.0.1/", ()).parts, "192.0.2.1", ("192.0.2.2",))
+    target = ResolvedTarget(
+        "ws://far.test/", ResolvedTarget.find("ws://127.0.0.1/", ()).parts, "192.0.2.1", ("192.0.2.2",)
+    )
 
-    assert "--allow-target" in place.refusal(Permit())
-    assert place.refusal(Permit(["192.0.2.0/24"])) == ""
+    assert "--allow-target" in target.refusal(AllowedTargets())
+    assert target.refusal(AllowedTargets(["192.0.2.0/24"])) == ""
 
 
 @pytest.mark.parametrize(
@@ -124,8 +129,8 @@ def test_a_name_that_leads_elsewhere_the_next_time_is_asked_once(monkeypatch, an
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (waiting.pop(0), 80))]
 
     monkeypatch.setattr(socket, "getaddrinfo", answer)
-    place = Place.find("ws://rebinding.test/", ("127.0.0.2",))
+    target = ResolvedTarget.find("ws://rebinding.test/", ("127.0.0.2",))
 
-    assert (place.refusal(Permit(["192.0.2.0/24"])) == "") == allowed
-    assert place.destination(SOURCES).address == answers[0]
+    assert (target.refusal(AllowedTargets(["192.0.2.0/24"])) == "") == allowed
+    assert target.destination(SOURCES).address == answers[0]
     assert waiting == answers[1:]

@@ -1,29 +1,29 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.http.ratelimit import Allowance
+from loadgen.http.ratelimit import TokenBucket
 
 
 def test_a_seconds_worth_at_once_and_then_as_time_passes():
-    allowance = Allowance(3)
+    bucket = TokenBucket(3)
 
-    assert [allowance.take(100.0) for _ in range(4)] == [True, True, True, False]
-    assert [allowance.take(100.4) for _ in range(2)] == [True, False]
-    assert [allowance.take(500.0) for _ in range(4)] == [True, True, True, False]
+    assert [bucket.take(100.0) for _ in range(4)] == [True, True, True, False]
+    assert [bucket.take(100.4) for _ in range(2)] == [True, False]
+    assert [bucket.take(500.0) for _ in range(4)] == [True, True, True, False]
 
 
 @given(st.integers(1, 50), st.lists(st.floats(0, 10), max_size=200))
 def test_never_more_than_the_rate_and_one_second_saved(rate, gaps):
-    allowance, now, taken = Allowance(rate), 0.0, 0
+    bucket, now, taken = TokenBucket(rate), 0.0, 0
     for gap in gaps:
         now += gap
-        taken += allowance.take(now)
+        taken += bucket.take(now)
 
     assert taken <= rate + rate * now + 1e-6
 
 
 def test_a_clock_that_goes_back_gives_nothing():
-    allowance = Allowance(1)
+    bucket = TokenBucket(1)
 
-    assert allowance.take(10.0)
-    assert not allowance.take(5.0)
+    assert bucket.take(10.0)
+    assert not bucket.take(5.0)

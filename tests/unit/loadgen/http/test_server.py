@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from loadgen.http.server import Bounds, Door
+from loadgen.http.server import HttpLimits, HttpServer
 from loadgen.values import Endpoint
 
 LONG = b"x" * (32 << 20)
@@ -28,11 +28,11 @@ async def body(request):
 
 
 @asynccontextmanager
-async def door(**bounds):
+async def server(**bounds):
     """A port with such bounds: what dials it and says something."""
     app = web.Application()
     app.add_routes([web.get("/healthz", healthy), web.get("/long", long), web.post("/body", body)])
-    opened = Door(app, Bounds(**bounds))
+    opened = HttpServer(app, HttpLimits(**bounds))
     endpoint, writers = await opened.open("--listen", Endpoint("127.0.0.1", 0)), []
 
     async def dial(said=b""):
@@ -65,7 +65,7 @@ async def ask(reader, writer):
 
 
 async def test_a_head_that_does_not_come_ends_the_connection():
-    async with door(idle_s=0.3) as dial:
+    async with server(idle_s=0.3) as dial:
         silent, _ = await dial()
         slow, _ = await dial(ASK[:-2])
 
@@ -73,7 +73,7 @@ async def test_a_head_that_does_not_come_ends_the_connection():
 
 
 async def test_one_that_speaks_now_and_then_stays():
-    async with door(idle_s=0.5) as dial:
+    async with server(idle_s=0.5) as dial:
         reader, writer = await dial()
         for _ in range(8):
             assert await ask(reader, writer) == 200
@@ -81,7 +81,7 @@ async def test_one_that_speaks_now_and_then_stays():
 
 
 async def test_a_body_that_does_not_come_is_an_answer_and_the_end():
-    async with door(body_s=0.2, idle_s=5) as dial:
+    async with server(body_s=0.2, idle_s=5) as dial:
         reader, _ = await dial(b"POST /body HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\nabc")
         answer = await ended(reader)
 
@@ -90,7 +90,7 @@ async def test_a_body_that_does_not_come_is_an_answer_and_the_end():
 
 
 async def test_an_answer_that_nobody_takes_ends_the_connection():
-    async with door(idle_s=0.3) as dial:
+    async with server(idle_s=0.3) as dial:
         reader, _ = await dial(b"GET /long HTTP/1.1\r\nHost: here\r\n\r\n")
         await reader.readuntil(b"\r\n\r\n")  # and from here on not a byte: the reader pauses its transport
         await asyncio.sleep(1.5)
@@ -99,7 +99,7 @@ async def test_an_answer_that_nobody_takes_ends_the_connection():
 
 
 async def test_the_one_that_waits_longest_makes_place():
-    async with door(connections=3, idle_s=60) as dial:
+    async with server(connections=3, idle_s=60) as dial:
         agent = await dial()
         assert await ask(*agent) == 200
         crowd = []
@@ -113,7 +113,7 @@ async def test_the_one_that_waits_longest_makes_place():
 
 
 async def test_when_all_are_at_work_nobody_is_let_in():
-    async with door(connections=2, idle_s=60, body_s=60) as dial:
+    async with server(connections=2, idle_s=60, body_s=60) as dial:
         unsaid = b"POST /body HTTP/1.1\r\nHost: here\r\nContent-Length: 2\r\n\r\n"
         working = [await dial(unsaid) for _ in range(2)]
         await asyncio.sleep(0.2)
@@ -126,7 +126,7 @@ async def test_when_all_are_at_work_nobody_is_let_in():
 
 
 async def test_questions_beyond_the_bound_are_put_off():
-    async with door(questions=5) as dial:
+    async with server(questions=5) as dial:
         reader, writer = await dial()
         writer.write(ASK * 30)
         statuses = [int((await reader.readuntil(b"\r\n\r\n")).split()[1])]
@@ -148,7 +148,7 @@ async def test_questions_beyond_the_bound_are_put_off():
     ids=["line", "header", "headers"],
 )
 async def test_a_head_without_measure_is_refused(head):
-    async with door() as dial:
+    async with server() as dial:
         reader, _ = await dial(head)
         answer = await ended(reader)
 
@@ -156,7 +156,7 @@ async def test_a_head_without_measure_is_refused(head):
 
 
 async def test_what_is_packed_is_not_unpacked():
-    async with door() as dial:
+    async with server() as dial:
         packed = b"\x1f\x8b\x08" + bytes(1000)
         head = b"POST /body HTTP/1.1\r\nHost: here\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(
             packed

@@ -1,7 +1,7 @@
 import pytest
 
-from loadgen.agent.settings import Settings
-from loadgen.agent.targets import Permit
+from loadgen.agent.settings import AgentSettings
+from loadgen.agent.targets import AllowedTargets
 from loadgen.errors import OperatorError
 from loadgen.http.token import Token, exposure
 
@@ -54,7 +54,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 def test_it_does_not_show_itself(file):
     token = Token.read(file)
 
-    assert "s3cret" not in f"{token} {token!r} {Settings(permit=Permit(), token=token)!r}"
+    assert "s3cret" not in f"{token} {token!r} {AgentSettings(allowed_targets=AllowedTargets(), token=token)!r}"
 
 
 @pytest.mark.parametrize(("mode", "exposed"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True)])

@@ -68,8 +68,8 @@ def test_a_client_machine_of_the_reference_run_carries_64_000():
 def test_every_limit_has_its_reading_and_a_mend_on_one_line():
     for limit in [*client(AMPLE).values(), *target(AMPLE).values()]:
         assert limit.detail
-        assert limit.mend
-        assert "\n" not in limit.detail + limit.mend
+        assert limit.fix
+        assert "\n" not in limit.detail + limit.fix
 
 
 def test_what_is_needed_is_told_in_the_units_of_what_is_there():
@@ -86,8 +86,8 @@ def test_descriptors_bound_each_worker():
     limit = client(but(nofile_hard=20_000), workers=2)["file_descriptors"]
 
     assert limit.connections == 2 * (20_000 - 64)
-    assert "--workers 4" in limit.mend
-    assert "ulimit -n 32064 (LimitNOFILE=32064 in the unit)" in limit.mend
+    assert "--workers 4" in limit.fix
+    assert "ulimit -n 32064 (LimitNOFILE=32064 in the unit)" in limit.fix
 
 
 def test_following_the_mend_of_the_descriptors_is_enough():
@@ -100,14 +100,14 @@ def test_following_the_mend_of_the_descriptors_is_enough():
 def test_a_descriptor_limit_beyond_nr_open_is_raised_with_it():
     limit = client(AMPLE, workers=1, max_connections=2_000_000)["file_descriptors"]
 
-    assert limit.mend.endswith("sysctl -w fs.nr_open=2000064, then ulimit -n 2000064 (LimitNOFILE=2000064 in the unit)")
+    assert limit.fix.endswith("sysctl -w fs.nr_open=2000064, then ulimit -n 2000064 (LimitNOFILE=2000064 in the unit)")
 
 
 def test_a_descriptor_limit_that_leaves_nothing_carries_nothing():
     limit = client(but(nofile_hard=50))["file_descriptors"]
 
     assert limit.connections == 0
-    assert limit.mend.startswith("ulimit -n ")
+    assert limit.fix.startswith("ulimit -n ")
 
 
 def test_source_ports_are_ports_of_each_address_less_those_left_out():
@@ -120,7 +120,7 @@ def test_source_ports_are_ports_of_each_address_less_those_left_out():
 def test_more_source_addresses_are_the_mend_of_too_few_ports():
     limit = client(AMPLE, max_connections=200_000)["source_ports"]
 
-    assert limit.mend.startswith("--source FIRST-LAST with 4 addresses;")
+    assert limit.fix.startswith("--source FIRST-LAST with 4 addresses;")
     assert client(AMPLE, addresses=4)["source_ports"].connections >= 200_000
 
 
@@ -135,7 +135,7 @@ def test_ports_that_need_a_privilege_count_only_for_those_who_have_it():
 def test_no_usable_port_carries_nothing():
     limit = client(but(unprivileged_start=3000), ports=range(2000, 3000))["source_ports"]
 
-    assert (limit.connections, limit.mend) == (0, "--ports 1025-65535")
+    assert (limit.connections, limit.fix) == (0, "--ports 1025-65535")
 
 
 def test_memory_carries_what_is_available_less_the_workers():
@@ -152,8 +152,8 @@ def test_a_cgroup_with_less_memory_than_the_machine_is_what_counts():
 
     assert limit.connections < 64_000
     assert "cgroup" in limit.detail
-    assert limit.mend.startswith("raise the container's memory limit, by 0.2 GiB")
-    assert "more machines" in limit.mend
+    assert limit.fix.startswith("raise the container's memory limit, by 0.2 GiB")
+    assert "more machines" in limit.fix
 
 
 def test_workers_alone_may_be_too_much_for_the_memory():
@@ -164,14 +164,14 @@ def test_socket_memory_counts_pages():
     limit = client(but(tcp_mem=(1, 2, 1_100), tcp_pages=100))["tcp_mem"]
 
     assert limit.connections == 1_000 * 4096 // 256
-    assert limit.mend == 'sysctl -w net.ipv4.tcp_mem="2550 3825 5100"'
+    assert limit.fix == 'sysctl -w net.ipv4.tcp_mem="2550 3825 5100"'
 
 
 def test_conntrack_carries_the_entries_that_are_left():
     limit = client(but(conntrack_max=65_536, conntrack_count=5_536))["conntrack"]
 
     assert limit.connections == 60_000
-    assert limit.mend == "sysctl -w net.netfilter.nf_conntrack_max=85536"
+    assert limit.fix == "sysctl -w net.netfilter.nf_conntrack_max=85536"
 
 
 def test_a_full_conntrack_table_carries_nothing_rather_than_less():
@@ -230,13 +230,13 @@ def test_conntrack_by_default_stops_a_million_at_262_000_and_says_what_to_set():
     limit = target(AMPLE)["conntrack"]
 
     assert limit.connections == 262_044
-    assert limit.mend == "sysctl -w net.netfilter.nf_conntrack_max=1250100"
+    assert limit.fix == "sysctl -w net.netfilter.nf_conntrack_max=1250100"
 
 
 def test_a_short_backlog_is_advice_for_a_target():
     short = but(somaxconn=128)
 
-    assert [item.mend for item in advice(short, "target")] == ["sysctl -w net.core.somaxconn=16384"]
+    assert [item.fix for item in advice(short, "target")] == ["sysctl -w net.core.somaxconn=16384"]
     assert advice(short, "client") == []
     assert advice(AMPLE, "target") == []
 
@@ -280,7 +280,7 @@ def test_a_table_of_sockets_that_makes_long_chains_is_advised_on():
     (item,) = advice(short, "target", 1_000_000)
     assert item.resource == "socket_table"
     assert "chains of 3.8 sockets" in item.detail
-    assert "thash_entries=1048576" in item.mend
+    assert "thash_entries=1048576" in item.fix
     assert advice(but(ehash_entries=-262_144), "target", 1_000_000) == [item]
 
 
@@ -288,11 +288,11 @@ def test_a_container_is_told_that_its_host_bounds_it():
     (item,) = advice(but(container="docker"), "client", 64_000)
 
     assert "docker" in item.detail
-    assert "on the host" in item.mend
+    assert "on the host" in item.fix
 
 
 def limit(resource: str, connections: int) -> Limit:
-    return Limit(resource, connections, detail="as read", mend="raise it")
+    return Limit(resource, connections, detail="as read", fix="raise it")
 
 
 FILES, PORTS, MEMORY = limit("file_descriptors", 20_000), limit("source_ports", 28_232), limit("memory", 400_000)

@@ -7,15 +7,15 @@ from time import monotonic
 import pytest
 from websockets.frames import Opcode
 
-from loadgen.net.connection import PONG_WITHIN
+from loadgen.net.connection import PONG_TIMEOUT
 from tests.unit.wire_ends import THINK, connected, opened, until
 
 
 async def test_a_valid_101_opens_it():
-    async with opened() as (_, diary, _, book):
+    async with opened() as (_, diary, _, recorder):
         assert diary.entries == ["opened"]
-        assert book.tally.bytes_sent > 0
-        assert book.tally.bytes_received > 0
+        assert recorder.tally.bytes_sent > 0
+        assert recorder.tally.bytes_received > 0
 
 
 async def test_the_reply_may_come_byte_by_byte():
@@ -46,35 +46,35 @@ async def test_hanging_up_on_the_request_is_a_reset():
 
 
 async def test_a_pong_is_measured_from_when_its_ping_was_due():
-    async with opened() as (connection, _, far, book):
+    async with opened() as (connection, _, far, recorder):
         due = monotonic() - 0.5
         connection.send_ping(due)
         ping = await far.frame()
         assert ping.opcode is Opcode.PING
         await far.flush()
-        await until(lambda: book.tally.pongs == 1)
-        assert book.tally.ping_rtt.summary()["max"] >= 500
+        await until(lambda: recorder.tally.pongs == 1)
+        assert recorder.tally.ping_rtt.summary()["max"] >= 500
 
 
 async def test_a_late_pong_is_measured_against_its_own_ping():
     """Two pings are out; the answer to the first arrives after the second was sent."""
-    async with opened() as (connection, _, far, book):
+    async with opened() as (connection, _, far, recorder):
         first = monotonic() - 10
         connection.send_ping(first)
         connection.send_ping(first + THINK)
         ping = await far.frame()
         await far.send_frame(Opcode.PONG, ping.data)
-        await until(lambda: book.tally.pongs == 1)
-        assert book.tally.ping_rtt.summary()["max"] >= 10_000
+        await until(lambda: recorder.tally.pongs == 1)
+        assert recorder.tally.ping_rtt.summary()["max"] >= 10_000
         assert connection.owed
 
 
 async def test_a_pong_nobody_asked_for_is_not_counted():
-    async with opened() as (_, _, far, book):
+    async with opened() as (_, _, far, recorder):
         await far.send_frame(Opcode.PONG, b"\0\0\0\1")
         await far.send_frame(Opcode.TEXT, b"after it")
-        await until(lambda: book.tally.messages_received == 1)
-        assert book.tally.pongs == 0
+        await until(lambda: recorder.tally.messages_received == 1)
+        assert recorder.tally.pongs == 0
 
 
 async def test_a_server_ping_is_answered_with_its_payload():
@@ -85,18 +85,18 @@ async def test_a_server_ping_is_answered_with_its_payload():
 
 
 async def test_appwrite_ping_and_pong_are_counted_and_measured():
-    async with opened() as (connection, _, far, book):
+    async with opened() as (connection, _, far, recorder):
         connection.send_app_ping(monotonic())
         assert (await far.frame()).data == b'{"type":"ping"}'
         await far.send_frame(Opcode.TEXT, b'{"type":"pong"}')
-        await until(lambda: book.tally.pongs == 1)
-        assert (book.tally.pings, book.tally.messages_sent, book.tally.messages_received) == (1, 1, 1)
+        await until(lambda: recorder.tally.pongs == 1)
+        assert (recorder.tally.pings, recorder.tally.messages_sent, recorder.tally.messages_received) == (1, 1, 1)
 
 
 async def test_appwrites_connected_frame_is_an_acceptance():
-    async with opened() as (_, _, far, book):
+    async with opened() as (_, _, far, recorder):
         await far.send_frame(Opcode.TEXT, b'{"type":"connected","data":{"channels":["files"],"user":null}}')
-        await until(lambda: book.tally.accepted == 1)
+        await until(lambda: recorder.tally.accepted == 1)
 
 
 async def test_a_close_after_an_error_frame_is_a_rejection_with_its_code():
@@ -124,24 +124,24 @@ async def test_a_server_close_is_answered_with_its_code_and_named_by_it():
 
 
 async def test_our_close_keeps_its_reason_and_waits_for_the_server_to_hang_up():
-    async with opened() as (connection, diary, far, book):
+    async with opened() as (connection, diary, far, recorder):
         connection.begin_close("done")
         assert (await far.frame()).data[:2] == b"\x03\xe8"
-        assert connection in book.closing
+        assert connection in recorder.closing
         await far.flush()
         far.sock.close()
         await until(lambda: diary.entries == ["opened", "done"])
-        assert connection not in book.closing
+        assert connection not in recorder.closing
 
 
 async def test_nothing_is_sent_after_a_close():
-    async with opened() as (connection, _, far, book):
+    async with opened() as (connection, _, far, recorder):
         connection.begin_close("drained")
         connection.send_ping(monotonic())
         connection.send_app_ping(monotonic())
         await far.send_frame(Opcode.PING, b"")
         assert (await far.frame()).opcode is Opcode.CLOSE
-        assert book.tally.pings == 0
+        assert recorder.tally.pings == 0
 
 
 async def test_a_broken_frame_ends_it_as_a_protocol_error_with_code_1002():
@@ -162,19 +162,19 @@ async def test_a_reset_is_told_from_an_end():
 
 
 async def test_a_connection_between_two_messages_holds_no_parser():
-    async with opened() as (connection, _, far, book):
+    async with opened() as (connection, _, far, recorder):
         await far.send(b"\x81\x05he")
         await until(lambda: connection.parser is not None)
         await far.send(b"llo")
-        await until(lambda: book.tally.messages_received == 1)
+        await until(lambda: recorder.tally.messages_received == 1)
         assert connection.parser is None
 
 
 async def test_a_ping_without_an_answer_for_too_long_ends_it():
-    async with opened() as (connection, diary, _, book):
+    async with opened() as (connection, diary, _, recorder):
         connection.send_ping(100.0)
-        connection.send_ping(100.0 + PONG_WITHIN - 0.1)
+        connection.send_ping(100.0 + PONG_TIMEOUT - 0.1)
         assert diary.entries == ["opened"]
-        connection.send_ping(100.0 + PONG_WITHIN)
+        connection.send_ping(100.0 + PONG_TIMEOUT)
         await until(lambda: diary.entries == ["opened", "ping_timeout"])
-        assert book.tally.pings == 2
+        assert recorder.tally.pings == 2

@@ -11,9 +11,9 @@ from time import monotonic
 import pytest
 
 from loadgen.net.connection import Connection
-from loadgen.net.dialer import MOST_RETRIES, Dialer, reason_of
+from loadgen.net.dialer import MAX_RETRIES, Dialer, reason_of
 from loadgen.net.ports import SourcePorts
-from loadgen.stats.recorder import Book
+from loadgen.stats.recorder import Recorder
 from tests.unit.wire_ends import TERMS, Diary, until
 
 SOURCE = "127.0.9.1"
@@ -38,26 +38,26 @@ def caller(server: socket.socket) -> tuple[str, int]:
 @contextmanager
 def dialer_to(
     address: tuple[str, int], ports: range, tls: ssl.SSLContext | None = None
-) -> Iterator[tuple[Dialer, Book]]:
+) -> Iterator[tuple[Dialer, Recorder]]:
     """A dialer from the given ports of SOURCE."""
-    book = Book(seed=1, close_within=1.0)
+    recorder = Recorder(seed=1, close_within=1.0)
     loop = asyncio.get_running_loop()
-    dialer = Dialer(loop, address, SourcePorts((SOURCE,), ports), book, tls, "target")
+    dialer = Dialer(loop, address, SourcePorts((SOURCE,), ports), recorder, tls, "target")
     try:
-        yield dialer, book
+        yield dialer, recorder
     finally:
         dialer.close()
 
 
 async def test_a_connection_leaves_from_the_next_port():
     with listener() as server:
-        with dialer_to(server.getsockname(), range(21_000, 21_010)) as (dialer, book):
-            first, second = Connection(book, TERMS, Diary()), Connection(book, TERMS, Diary())
+        with dialer_to(server.getsockname(), range(21_000, 21_010)) as (dialer, recorder):
+            first, second = Connection(recorder, TERMS, Diary()), Connection(recorder, TERMS, Diary())
             dialer.dial(first, monotonic())
             dialer.dial(second, monotonic())
             await until(lambda: first.transport is not None and second.transport is not None)
             assert [caller(server), caller(server)] == [(SOURCE, 21_000), (SOURCE, 21_001)]
-            assert book.tally.connect.total == 2
+            assert recorder.tally.connect.total == 2
             first.abort()
             second.abort()
 
@@ -66,12 +66,12 @@ async def test_a_port_held_by_somebody_else_is_stepped_over_and_counted():
     with listener() as server, socket.socket() as other:
         other.bind((SOURCE, 21_020))
         other.listen()
-        with dialer_to(server.getsockname(), range(21_020, 21_030)) as (dialer, book):
-            connection = Connection(book, TERMS, Diary())
+        with dialer_to(server.getsockname(), range(21_020, 21_030)) as (dialer, recorder):
+            connection = Connection(recorder, TERMS, Diary())
             dialer.dial(connection, monotonic())
             await until(lambda: connection.transport is not None)
             assert caller(server) == (SOURCE, 21_021)
-            assert book.tally.ports_skipped == 1
+            assert recorder.tally.ports_skipped == 1
             connection.abort()
 
 
@@ -79,16 +79,16 @@ async def test_a_long_run_of_held_ports_is_no_reason_to_give_up():
     with listener() as server, ExitStack() as stack:
         for port in range(21_200, 21_500):
             stack.enter_context(socket.create_server((SOURCE, port)))
-        with dialer_to(server.getsockname(), range(21_200, 21_501)) as (dialer, book):
-            connection = Connection(book, TERMS, Diary())
+        with dialer_to(server.getsockname(), range(21_200, 21_501)) as (dialer, recorder):
+            connection = Connection(recorder, TERMS, Diary())
             dialer.dial(connection, monotonic())
             await until(lambda: connection.transport is not None)
             assert caller(server) == (SOURCE, 21_500)
-            assert book.tally.ports_skipped == 300
-            dialer.dial(Connection(book, TERMS, portless := Diary()), monotonic())
+            assert recorder.tally.ports_skipped == 300
+            dialer.dial(Connection(recorder, TERMS, portless := Diary()), monotonic())
             await until(portless.over.is_set)
             assert portless.entries == ["no_local_port"]
-            assert book.tally.ports_skipped == 300 + MOST_RETRIES
+            assert recorder.tally.ports_skipped == 300 + MAX_RETRIES
             connection.abort()
 
 
@@ -99,8 +99,8 @@ async def test_the_same_two_ends_already_connected_are_stepped_over():
         other.bind((SOURCE, 21_040))
         other.connect(server.getsockname())
         caller(server)
-        with dialer_to(server.getsockname(), range(21_040, 21_050)) as (dialer, book):
-            connection = Connection(book, TERMS, Diary())
+        with dialer_to(server.getsockname(), range(21_040, 21_050)) as (dialer, recorder):
+            connection = Connection(recorder, TERMS, Diary())
             dialer.dial(connection, monotonic())
             await until(lambda: connection.transport is not None)
             assert caller(server) == (SOURCE, 21_041)
@@ -109,16 +109,16 @@ async def test_the_same_two_ends_already_connected_are_stepped_over():
 
 async def test_no_port_left_is_a_failure_and_a_returned_one_serves_again():
     async with await asyncio.start_server(_hang_up, "127.0.0.1", 0) as server:
-        with dialer_to(server.sockets[0].getsockname(), range(21_060, 21_061)) as (dialer, book):
-            connection = Connection(book, TERMS, diary := Diary())
+        with dialer_to(server.sockets[0].getsockname(), range(21_060, 21_061)) as (dialer, recorder):
+            connection = Connection(recorder, TERMS, diary := Diary())
             dialer.dial(connection, monotonic())
-            dialer.dial(Connection(book, TERMS, portless := Diary()), monotonic())
+            dialer.dial(Connection(recorder, TERMS, portless := Diary()), monotonic())
             await until(portless.over.is_set)
             assert portless.entries == ["no_local_port"]
             await until(lambda: connection.transport is not None)
             connection.abort()
             await until(diary.over.is_set)
-            await _dialed(dialer, book)
+            await _dialed(dialer, recorder)
 
 
 async def _speak_ssh(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -131,10 +131,10 @@ async def _hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     writer.close()
 
 
-async def _dialed(dialer: Dialer, book: Book) -> None:
+async def _dialed(dialer: Dialer, recorder: Recorder) -> None:
     """Dials until the port is free again: the kernel needs a moment after the end."""
     while True:
-        connection = Connection(book, TERMS, diary := Diary())
+        connection = Connection(recorder, TERMS, diary := Diary())
         dialer.dial(connection, monotonic())
         await until(lambda: connection.transport is not None or diary.over.is_set())  # noqa: B023 -- awaited here
         if connection.transport is not None:
@@ -145,8 +145,8 @@ async def _dialed(dialer: Dialer, book: Book) -> None:
 async def test_a_refusal_is_told_at_once():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        with dialer_to(sock.getsockname(), range(21_080, 21_090)) as (dialer, book):
-            dialer.dial(Connection(book, TERMS, diary := Diary()), monotonic())
+        with dialer_to(sock.getsockname(), range(21_080, 21_090)) as (dialer, recorder):
+            dialer.dial(Connection(recorder, TERMS, diary := Diary()), monotonic())
             await until(diary.over.is_set)
             assert diary.entries == ["refused"]
 
@@ -157,22 +157,22 @@ async def test_a_connect_that_takes_its_time_is_awaited_and_can_be_given_up():
         for filler in (one, two):
             filler.setblocking(False)
             filler.connect_ex(server.getsockname())
-        with dialer_to(server.getsockname(), range(21_100, 21_110)) as (dialer, book):
-            connection = Connection(book, TERMS, Diary())
+        with dialer_to(server.getsockname(), range(21_100, 21_110)) as (dialer, recorder):
+            connection = Connection(recorder, TERMS, Diary())
             dialer.dial(connection, monotonic())
             await asyncio.sleep(0.05)
             assert connection.transport is None
             dialer.cancel(connection)
-            assert book.tally.connect.total == 0
+            assert recorder.tally.connect.total == 0
 
 
 async def test_a_server_that_speaks_no_tls_is_a_tls_failure():
     async with await asyncio.start_server(_speak_ssh, "127.0.0.1", 0) as server:
         with dialer_to(server.sockets[0].getsockname(), range(21_120, 21_130), ssl.create_default_context()) as (
             dialer,
-            book,
+            recorder,
         ):
-            connection = Connection(book, TERMS, diary := Diary())
+            connection = Connection(recorder, TERMS, diary := Diary())
             dialer.dial(connection, monotonic())
             await until(lambda: bool(diary.entries))
             assert diary.entries == ["tls"]

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from loadgen.net.transport import Stream, Streams
+from loadgen.net.transport import PlainTransport, Transports
 from tests.unit.wire_ends import tcp_pair, until
 
 
@@ -17,7 +17,7 @@ class Listener:
         self.received = b""
         self.ends: list[Exception | None] = []
 
-    def connection_made(self, transport: Stream) -> None:
+    def connection_made(self, transport: PlainTransport) -> None:
         self.stream = transport
 
     def data_received(self, data: bytes) -> None:
@@ -28,10 +28,10 @@ class Listener:
 
 
 @contextmanager
-def watching() -> Iterator[tuple[Streams, list[tuple[str, int]]]]:
+def watching() -> Iterator[tuple[Transports, list[tuple[str, int]]]]:
     """A worker's streams, and the local names of those that have ended."""
     names: list[tuple[str, int]] = []
-    streams = Streams(asyncio.get_running_loop(), socket.AF_INET, names.append)
+    streams = Transports(asyncio.get_running_loop(), socket.AF_INET, names.append)
     try:
         yield streams, names
     finally:
@@ -63,10 +63,10 @@ async def test_what_the_kernel_has_no_room_for_is_sent_in_order_when_there_is():
             said = bytes(range(256)) * 64 * 1024  # 16 MiB: more than both socket buffers hold
             listener.stream.write(said)
             listener.stream.write(b"last")
-            heard = bytearray()
-            while len(heard) < len(said) + 4:
-                heard += await asyncio.wait_for(asyncio.get_running_loop().sock_recv(far, 1 << 20), 5)
-            assert heard == said + b"last"
+            recorded = bytearray()
+            while len(recorded) < len(said) + 4:
+                recorded += await asyncio.wait_for(asyncio.get_running_loop().sock_recv(far, 1 << 20), 5)
+            assert recorded == said + b"last"
             far.send(b"still here")
             await until(lambda: listener.received == b"still here")
 

@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from loadgen.plan.clients import Client, client_named, weights_of
+from loadgen.plan.clients import AgentSpec, client_named, weights_of
 
-BIG, SMALL = Client(name="big", weight=3.0), Client(name="small-1", weight=0.5)
+BIG, SMALL = AgentSpec(name="big", weight=3.0), AgentSpec(name="small-1", weight=0.5)
 
 
 def test_an_agent_goes_by_its_name_or_by_that_of_its_host():
@@ -31,7 +31,7 @@ def test_clients_count_by_their_weights_and_others_like_one_for_64_000():
 
 
 def test_who_holds_nothing_gets_nothing_and_who_has_a_weight_something():
-    clients = (Client(name="a", weight=1e12), Client(name="b", weight=1e-9))
+    clients = (AgentSpec(name="a", weight=1e12), AgentSpec(name="b", weight=1e-9))
 
     assert weights_of(clients, [("a", 9), ("b", 9), ("c", 0)]) == [2**20, 1, 0]
     assert weights_of((BIG,), []) == []
@@ -40,4 +40,4 @@ def test_who_holds_nothing_gets_nothing_and_who_has_a_weight_something():
 @pytest.mark.parametrize("name", ["", "a b", "-a", "a/b", "ä"])
 def test_a_name_that_no_agent_can_go_by_is_refused(name):
     with pytest.raises(msgspec.ValidationError, match=r"\$\.name"):
-        msgspec.convert({"name": name}, Client)
+        msgspec.convert({"name": name}, AgentSpec)

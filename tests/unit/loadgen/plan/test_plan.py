@@ -5,7 +5,7 @@ from hypothesis import given
 from msgspec.structs import replace
 
 from loadgen.errors import PlanError
-from loadgen.plan.clients import Client
+from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan, Target, Transport, plan_of
 from loadgen.plan.schedule import PhasedSchedule, Schedule
@@ -111,7 +111,7 @@ UNUSABLE = {
     "two sessions of one name": ({"sessions": (USERS, USERS)}, "`sessions[1].name` is 'users' a second time"),
     "a target twice": ({"targets": (Target(url="ws://a/"),) * 2}, "`targets[1].url` is 'ws://a/' a second time"),
     "targets that nobody begins with": ({"targets": (Target(url="ws://a/", weight=0),)}, "`targets` have no `weight`"),
-    "a client twice": ({"clients": (Client(name="a"),) * 2}, "`clients[1].name` is 'a' a second time"),
+    "a client twice": ({"clients": (AgentSpec(name="a"),) * 2}, "`clients[1].name` is 'a' a second time"),
 }
 
 
@@ -138,7 +138,7 @@ def test_what_others_say_instead_says_nothing():
 def test_the_built_in_loop_may_be_named_in_a_phase():
     plan = Plan(phases=(Phase(rate=1, max=1, sessions={"loop": 1.0}),), think=5.0)
 
-    assert plan.behaviours == (Loop(name="loop", think=5.0),)
+    assert plan.session_specs == (Loop(name="loop", think=5.0),)
 
 
 def test_a_redacted_plan_names_headers_and_files_and_tells_nothing_of_them():

@@ -5,25 +5,25 @@ from math import inf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.plan.reassign import Adoption, Remains, adopt, deal, left_of
+from loadgen.plan.reassign import Reassignment, Unfinished, deal, reassign, unfinished_of
 from loadgen.plan.shares import NOBODY, Share
 
 TOTAL = 2000
 WEIGHTS = st.lists(st.integers(0, 70_000), min_size=1, max_size=5)
 
 
-def again(remains):
-    return [number for one in remains for number in one.share.numbers(one.below, one.first)]
+def again(unfinished):
+    return [number for one in unfinished for number in one.share.numbers(one.below, one.first)]
 
 
-def fresh(remains, total=TOTAL):
-    return [number for one in remains for number in one.share.numbers(total, one.below)]
+def fresh(unfinished, total=TOTAL):
+    return [number for one in unfinished for number in one.share.numbers(total, one.below)]
 
 
 def test_those_that_had_been_launched_come_again_and_the_others_when_they_are_due():
     half, _ = Share().split([1, 1])
 
-    (left,) = left_of([Remains(half)], launched=5, living=3, total=20)
+    (left,) = unfinished_of([Unfinished(half)], launched=5, living=3, total=20)
 
     assert again([left]) == [4, 6, 8]
     assert fresh([left], 20) == [10, 12, 14, 16, 18]
@@ -31,22 +31,22 @@ def test_those_that_had_been_launched_come_again_and_the_others_when_they_are_du
 
 
 def test_of_a_share_that_is_through_nothing_is_left():
-    assert left_of([Remains(Share()), Remains(NOBODY)], launched=20, living=0, total=20) == []
+    assert unfinished_of([Unfinished(Share()), Unfinished(NOBODY)], launched=20, living=0, total=20) == []
 
 
 @given(st.integers(0, TOTAL), st.data())
 def test_a_fleet_that_loses_one_agent_after_the_other_launches_every_number_once(launched, data):
     """Whatever is left goes to the next one, who launches some of it and is lost as well."""
-    held, once = [Remains(Share())], []
+    held, once = [Unfinished(Share())], []
     for _ in range(4):
         living = data.draw(st.integers(0, launched + sum(one.again() for one in held)))
-        left = left_of(held, launched, living, TOTAL)
+        left = unfinished_of(held, launched, living, TOTAL)
         assert len(again(left)) == living
         assert len(fresh(left)) == len(fresh(held)) - launched
         once += set(fresh(held)) - set(fresh(left))
         assert len(once) == len(set(once)) == TOTAL - len(fresh(left))
         *parts, nobody = deal(left, data.draw(WEIGHTS), TOTAL)
-        pieces = [remains for part in [*parts, nobody] for _, remains in part]
+        pieces = [unfinished for part in [*parts, nobody] for _, unfinished in part]
         assert sorted(again(pieces)) == sorted(again(left))
         assert sorted(fresh(pieces)) == sorted(fresh(left))
         held = pieces
@@ -55,7 +55,7 @@ def test_a_fleet_that_loses_one_agent_after_the_other_launches_every_number_once
 
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=6), st.integers(1, TOTAL))
 def test_nobody_gets_much_more_than_it_has_room_for(places, living):
-    (left,) = left_of([Remains(Share())], TOTAL, living, TOTAL)
+    (left,) = unfinished_of([Unfinished(Share())], TOTAL, living, TOTAL)
 
     *parts, nobody = deal([left], places, TOTAL)
 
@@ -67,27 +67,27 @@ def test_nobody_gets_much_more_than_it_has_room_for(places, living):
 
 
 def test_shares_of_shares_of_shares_do_not_grow_without_end():
-    remains = Remains(Share().split([1] * 16, 8)[3])
+    unfinished = Unfinished(Share().split([1] * 16, 8)[3])
     for _ in range(10):
-        ((_, remains),) = deal([remains], [63_999, 63_998, 12_345, 1], 1_000_000)[0]
+        ((_, unfinished),) = deal([unfinished], [63_999, 63_998, 12_345, 1], 1_000_000)[0]
 
-    assert len(remains.share.positions) <= max(1, remains.share.count(1_000_000))
+    assert len(unfinished.share.positions) <= max(1, unfinished.share.count(1_000_000))
 
 
 def test_what_is_taken_up_comes_at_the_rate_that_was_asked_for_whoever_takes_it():
-    (left,) = left_of([Remains(Share().split([1, 1, 1, 1])[1])], 250, 200, 1000)
+    (left,) = unfinished_of([Unfinished(Share().split([1, 1, 1, 1])[1])], 250, 200, 1000)
 
-    (adoption,) = adopt([left], at=10.0, rate=100.0)
+    (reassignment,) = reassign([left], at=10.0, rate=100.0)
 
-    times = [at for part in adoption.split([2, 1], 1000) for at, _ in part.again()]
+    times = [at for part in reassignment.split([2, 1], 1000) for at, _ in part.again()]
     assert min(times) == 10.0
     assert max(times) == 10.0 + 199 / 100.0
     assert len(times) == 200
-    assert adopt([Remains(NOBODY)], 10.0, 100.0) == ()
+    assert reassign([Unfinished(NOBODY)], 10.0, 100.0) == ()
 
 
 def test_an_adoption_in_parts_keeps_its_times():
-    whole = Adoption(Remains(Share(), 0, 100), at=1.0, pace=10.0)
+    whole = Reassignment(Unfinished(Share(), 0, 100), at=1.0, pace=10.0)
 
     parts = whole.split([1, 2], 100)
 

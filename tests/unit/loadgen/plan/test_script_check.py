@@ -23,7 +23,7 @@ from loadgen.plan.script import (
     Think,
     Transaction,
 )
-from loadgen.plan.script_check import Unsound, check, unset_in
+from loadgen.plan.script_check import ScriptError, check, unset_in
 
 CONNECT, TELL = Connect(), Send(text="x")
 ONCE = Condition(var="tsung_userid", value="1")
@@ -51,7 +51,7 @@ UNSOUND = {
 
 @pytest.mark.parametrize(("steps", "what"), UNSOUND.values(), ids=UNSOUND)
 def test_a_script_that_cannot_be_played_is_refused(steps, what):
-    with pytest.raises(Unsound, match=re.escape(what)) as caught:
+    with pytest.raises(ScriptError, match=re.escape(what)) as caught:
         check(steps, {})
 
     assert caught.value.step is None or caught.value.step in (*steps, *getattr(steps[-1], "steps", ()))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan, Target
-from loadgen.plan.seeded import Chance, chance, lots, lots_by_stretch
+from loadgen.plan.seeded import SeededRandom, chance, weighted_choice, weighted_choice_by_phase
 from loadgen.plan.sessions import Loop
 
 MANY = 20_000
@@ -24,31 +24,31 @@ def shares(pick, numbers=range(MANY)):
 
 @pytest.mark.parametrize("seed", [0, 1, -7, 2**63])
 def test_places_are_drawn_in_proportion_to_their_weights(seed):
-    assert shares(lots([1, 3, 0, 4], seed, 5)) == pytest.approx({0: 0.125, 1: 0.375, 3: 0.5}, abs=0.015)
+    assert shares(weighted_choice([1, 3, 0, 4], seed, 5)) == pytest.approx({0: 0.125, 1: 0.375, 3: 0.5}, abs=0.015)
 
 
 @given(st.lists(st.floats(0, 1e12), min_size=1, max_size=9).filter(any), st.integers(), st.integers(0, 2**62))
 def test_only_what_has_a_weight_is_drawn_and_always_the_same(weights, seed, number):
-    pick = lots(weights, seed, 1)
+    pick = weighted_choice(weights, seed, 1)
 
     assert weights[pick(number)] > 0
-    assert lots(weights, seed, 1)(number) == pick(number)
+    assert weighted_choice(weights, seed, 1)(number) == pick(number)
 
 
 def test_lots_of_other_salts_and_seeds_are_independent():
-    one = lots([1, 1], 0, 1)
-    for other in (lots([1, 1], 0, 2), lots([1, 1], 1, 1)):
+    one = weighted_choice([1, 1], 0, 1)
+    for other in (weighted_choice([1, 1], 0, 2), weighted_choice([1, 1], 1, 1)):
         assert sum(one(number) == other(number) for number in range(MANY)) / MANY == pytest.approx(0.5, abs=0.015)
 
 
 def test_numbers_in_a_row_do_not_draw_alike():
-    pick = lots([1, 1], 3, 1)
+    pick = weighted_choice([1, 1], 3, 1)
 
     assert sum(pick(number) == pick(number + 1) for number in range(MANY)) / MANY == pytest.approx(0.5, abs=0.015)
 
 
 def test_each_stretch_has_lots_of_its_own():
-    pick = lots_by_stretch([0, 10, 10, 30], [lambda _: 0, lambda _: 1, lambda _: 2, lambda _: 3])
+    pick = weighted_choice_by_phase([0, 10, 10, 30], [lambda _: 0, lambda _: 1, lambda _: 2, lambda _: 3])
 
     assert [pick(number) for number in (0, 9, 10, 29, 30, 99)] == [0, 0, 2, 2, 3, 3]
 
@@ -60,15 +60,15 @@ def test_a_plan_of_one_session_and_one_target_draws_nothing():
     plan = Plan()
 
     assert {plan.target_of(number) for number in range(99)} == {0}
-    assert {plan.behaviour_of(number) for number in range(99)} == {0}
+    assert {plan.session_of(number) for number in range(99)} == {0}
 
 
 def test_users_have_the_plans_sessions_and_targets_by_weight():
     plan = Plan(sessions=(USERS, GUESTS, BOTS), targets=(Target(url="ws://a/"), Target(url="ws://b/", weight=3.0)))
 
-    assert shares(plan.behaviour_of) == pytest.approx({0: 0.375, 1: 0.125, 2: 0.5}, abs=0.015)
+    assert shares(plan.session_of) == pytest.approx({0: 0.375, 1: 0.125, 2: 0.5}, abs=0.015)
     assert shares(plan.target_of) == pytest.approx({0: 0.25, 1: 0.75}, abs=0.015)
-    both = Counter((plan.behaviour_of(number), plan.target_of(number)) for number in range(2000))
+    both = Counter((plan.session_of(number), plan.target_of(number)) for number in range(2000))
     assert both[2, 1] / 2000 == pytest.approx(0.375, abs=0.05)
 
 
@@ -79,7 +79,7 @@ def test_a_phase_may_have_a_mix_of_its_own():
         Phase(rate=1, max=MANY),
         Phase(rate=1, max=MANY, sessions={"guests": 1.0, "users": 1.0}),
     )
-    pick = Plan(phases=phases, sessions=(USERS, GUESTS, BOTS)).behaviour_of
+    pick = Plan(phases=phases, sessions=(USERS, GUESTS, BOTS)).session_of
 
     assert shares(pick) == {2: 1.0}
     assert shares(pick, range(MANY, 2 * MANY)) == pytest.approx({0: 0.375, 1: 0.125, 2: 0.5}, abs=0.015)
@@ -90,9 +90,11 @@ COUNT = 20_000
 
 
 def test_the_same_user_has_the_same_numbers_and_every_user_others():
-    drawn = [[Chance(seed, number).random() for _ in range(3)] for seed in (1, 2) for number in range(1000)]
+    drawn = [[SeededRandom(seed, number).random() for _ in range(3)] for seed in (1, 2) for number in range(1000)]
 
-    assert drawn == [[Chance(seed, number).random() for _ in range(3)] for seed in (1, 2) for number in range(1000)]
+    assert drawn == [
+        [SeededRandom(seed, number).random() for _ in range(3)] for seed in (1, 2) for number in range(1000)
+    ]
     assert len({first for first, *_ in drawn}) == 2000
 
 
@@ -100,11 +102,11 @@ def test_it_has_all_methods_of_the_standard_librarys_generator():
     state = {"seed", "getstate", "setstate"}
     public = {name for name in dir(Random) if not name.startswith("_")} - {"VERSION", "binomialvariate"} - state
 
-    assert public <= set(dir(Chance))
+    assert public <= set(dir(SeededRandom))
 
 
 def test_numbers_are_even_and_nothing_of_one_follows_from_its_neighbours():
-    generator = Chance(7, 3)
+    generator = SeededRandom(7, 3)
     drawn = [generator.random() for _ in range(COUNT)]
 
     assert (min(drawn), max(drawn)) == (pytest.approx(0, abs=0.001), pytest.approx(1, abs=0.001))
@@ -116,7 +118,7 @@ def test_numbers_are_even_and_nothing_of_one_follows_from_its_neighbours():
 
 
 def test_the_distributions_are_the_standard_librarys():
-    generator = Chance(1, 1)
+    generator = SeededRandom(1, 1)
 
     assert mean(generator.expovariate(1 / 30) for _ in range(COUNT)) == pytest.approx(30, rel=0.05)
     assert mean(generator.gauss(5, 2) for _ in range(COUNT)) == pytest.approx(5, abs=0.1)

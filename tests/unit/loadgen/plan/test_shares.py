@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.plan.schedule import Schedule
-from loadgen.plan.shares import LONGEST_RUN, MOST_TURNS, Share, interleave, run_that_fits
+from loadgen.plan.shares import LONGEST_RUN, MAX_TURNS, Share, interleave, run_that_fits
 
 WHOLE = Share()
 weights = st.lists(st.integers(0, 40), min_size=1, max_size=8).filter(any)
@@ -81,7 +81,7 @@ def test_parts_are_proportional_to_their_weights_at_every_total(weights, total):
 def test_weights_too_fine_for_a_pattern_are_rounded(weights):
     """Each by half a turn at most, or up to one turn: the reason why nobody with a weight goes without."""
     total = 2_000_000
-    slack = total * (len(weights) + 2) / MOST_TURNS
+    slack = total * (len(weights) + 2) / MAX_TURNS
     for weight, part in zip(weights, WHOLE.split(weights), strict=True):
         assert part.count(total) == pytest.approx(total * weight / sum(weights), abs=slack)
         assert part.count(total) > 0

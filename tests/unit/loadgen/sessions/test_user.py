@@ -14,7 +14,7 @@ from websockets.asyncio.server import serve
 from loadgen.plan.plan import Plan
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
 from loadgen.sessions.user import BLOCKS, User
-from loadgen.sessions.websocket import MOST_UNREAD, UNREAD, WebSocket
+from loadgen.sessions.websocket import MAX_UNREAD, UNREAD, WebSocket
 from loadgen.timers import Wheel
 from loadgen.worker.engine import TICK
 from tests.unit.loads import Load
@@ -195,9 +195,9 @@ async def test_messages_nobody_awaits_are_kept_the_oldest_give_way_and_are_count
 
     async def session(user):
         ws = await user.connect()
-        for number in range(MOST_UNREAD + 10):
+        for number in range(MAX_UNREAD + 10):
             await ws.send(str(number))
-        while user.role.tally.messages_received < MOST_UNREAD + 10:
+        while user.scenario.tally.messages_received < MAX_UNREAD + 10:
             await user.think(TICK)
         got.append(await ws.receive())
 
@@ -260,7 +260,7 @@ async def test_an_exception_ends_its_session_alone_and_leaves_a_sample():
 
     async with load(session, max=4) as (running, server):
         assert (await running.over()).closed == {"done": 2, "error_KeyError": 2}
-        assert "nothing under this name" in running.book.samples["error_KeyError"]
+        assert "nothing under this name" in running.recorder.samples["error_KeyError"]
         await until(lambda: server.codes == [1000] * 4)
 
 
@@ -407,14 +407,14 @@ async def test_what_is_no_awaitable_of_asyncio_fails_its_session():
 
 
 async def test_the_end_of_its_connection_interrupts_a_session_that_waits_for_it_or_thinks():
-    heard = []
+    recorded = []
 
     async def session(user):
         ws = await user.connect()
         try:
             await (user.think, lambda _: ws.receive(), lambda seconds: ws.receive(timeout=seconds))[user.number](30)
         except ConnectionEnded as end:
-            heard.append(str(end))
+            recorded.append(str(end))
             raise
 
     async with load(session, max=3) as (running, server):
@@ -422,21 +422,21 @@ async def test_the_end_of_its_connection_interrupts_a_session_that_waits_for_it_
         for connection in server.connections:
             await connection.close(1001)
         assert (await running.over()).closed == {"server_1001": 3}
-        assert heard == ["server_1001"] * 3
+        assert recorded == ["server_1001"] * 3
 
 
 async def test_the_end_of_its_connection_leaves_a_foreign_await_alone_and_is_told_afterwards():
-    future, heard = asyncio.get_running_loop().create_future(), []
+    future, recorded = asyncio.get_running_loop().create_future(), []
 
     async def session(user):
         ws = await user.connect()
         await ws.send("kept")
-        heard.append(await future)
-        heard.append(await ws.receive())
+        recorded.append(await future)
+        recorded.append(await ws.receive())
         try:
             await ws.receive()
         except ConnectionEnded as end:
-            heard.append(str(end))
+            recorded.append(str(end))
 
     async with load(session) as (running, server):
         await until(lambda: running.tally.messages_received == 1)
@@ -444,7 +444,7 @@ async def test_the_end_of_its_connection_leaves_a_foreign_await_alone_and_is_tol
         await until(lambda: running.ledger.closed == {"server_1001": 1})
         future.set_result("answer")
         await running.over()
-        assert heard == ["answer", "kept", "server_1001"]
+        assert recorded == ["answer", "kept", "server_1001"]
 
 
 async def test_a_session_may_outlive_its_connection():
@@ -491,20 +491,20 @@ def nobody() -> int:
     ],
 )
 async def test_a_connect_that_fails_raises_in_the_session_and_is_counted_once(circumstances, reason):
-    heard = []
+    recorded = []
 
     async def session(user):
         try:
             await user.connect()
         except ConnectFailed as end:
-            heard.append(str(end))
+            recorded.append(str(end))
             raise
 
     circumstances = {name: value() if callable(value) else value for name, value in circumstances.items()}
     async with load(session, max=4, **circumstances) as (running, _):
         ledger = await running.over()
         assert (ledger.launched, ledger.failed, ledger.opened, ledger.closed) == (4, {reason: 4}, 0, {})
-        assert heard == [reason] * 4
+        assert recorded == [reason] * 4
 
 
 async def test_a_drain_ends_sessions_where_they_wait_and_their_finally_is_done():
@@ -538,7 +538,7 @@ async def test_sessions_that_are_over_leave_nothing_behind_although_the_collecto
     try:
         async with load(session, max=20) as (running, _):
             await running.over()
-            running.engine.roles[0].wheel = Wheel()  # places for deadlines that were met: they pass with their time
+            running.engine.scenarios[0].wheel = Wheel()  # places for deadlines that were met: they pass with their time
         async with load(session, max=20, port=nobody()) as (running, _):
             await running.over()
         running = None
@@ -576,7 +576,7 @@ async def test_a_session_that_blocks_its_worker_is_counted_and_named():
     async with load(session) as (running, _):
         await running.over()
         assert running.tally.counters == {"mine_blocked_its_worker": 1}
-        assert "session mine of user 0 blocked its worker for 0.6 s" in running.book.turn_remarks()
+        assert "session mine of user 0 blocked its worker for 0.6 s" in running.recorder.take_remarks()
 
 
 async def test_users_wait_for_each_other_until_the_fleet_says_that_enough_have_come():

@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadgen.stats.prometheus import BOUNDS_US, Reading, registry_of, render
+from loadgen.stats.prometheus import BOUNDS_US, Snapshot, registry_of, render
 from loadgen.stats.tally import Ledger, Tally, WorkerVitals
 from loadgen.version import VERSION
 
@@ -41,7 +41,7 @@ def reading(agent=None, planned=0):
         total.handshake.record(value)
     total.count('say "hi"', 3)
     total.time("tr_login", 2000)
-    return Reading(agent, Ledger.of(planned, total), total, (WorkerVitals(0, 1.5, 4096), WorkerVitals(1, 2.5, 8192)))
+    return Snapshot(agent, Ledger.of(planned, total), total, (WorkerVitals(0, 1.5, 4096), WorkerVitals(1, 2.5, 8192)))
 
 
 def scrape(*readings):
@@ -77,7 +77,7 @@ def test_an_agent_does_not_know_what_has_not_started():
 
 def test_the_laws_of_the_ledger_can_be_checked_by_a_monitor():
     total = Tally(launched=10, opened=7, failed={"refused": 2}, closed={"done": 1}, lost=4)
-    _, samples = scrape(Reading("a", Ledger.of(100, total), total))
+    _, samples = scrape(Snapshot("a", Ledger.of(100, total), total))
 
     def states(*names):
         return sum(samples["loadgen_connections", ("agent", "a"), ("state", name)] for name in names)
@@ -121,7 +121,7 @@ def test_what_sessions_count_and_time_themselves_goes_by_its_name():
 def test_reconnects_make_no_agent_know_what_has_not_started():
     total = Tally(launched=10, relaunched=4, opened=10)
 
-    _, samples = scrape(Reading(None, Ledger.of(None, total), total))
+    _, samples = scrape(Snapshot(None, Ledger.of(None, total), total))
 
     assert samples["loadgen_connections_relaunched_total",] == 4
     assert ("loadgen_connections", ("state", "not_started")) not in samples

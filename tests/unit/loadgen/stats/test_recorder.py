@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.stats.recorder import Book, microseconds
+from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.stats.tally import Tally
 from loadgen.timers import Deadlines
 
@@ -63,21 +63,23 @@ def test_each_item_expires_once_or_is_taken_out(steps, until):
 
 
 def test_a_turned_page_is_whole_and_the_next_one_empty():
-    book = Book(seed=1, close_within=5.0)
-    book.tally.launched += 3
-    book.tally.failed["refused"] = 1
-    book.tally.handshake.record(1500)
-    page = book.turn_page()
+    recorder = Recorder(seed=1, close_within=5.0)
+    recorder.tally.launched += 3
+    recorder.tally.failed["refused"] = 1
+    recorder.tally.handshake.record(1500)
+    page = recorder.swap()
     assert (page.launched, page.failed, page.handshake.total) == (3, {"refused": 1}, 1)
-    assert book.tally == Tally()
-    book.tally.failed["reset"] = 1
-    book.tally.handshake.record(2500)
+    assert recorder.tally == Tally()
+    recorder.tally.failed["reset"] = 1
+    recorder.tally.handshake.record(2500)
     assert (page.failed, page.handshake.total) == ({"refused": 1}, 1)
-    assert book.turn_page().failed == {"reset": 1}
+    assert recorder.swap().failed == {"reset": 1}
 
 
 def test_masks_repeat_with_their_seed_and_differ_without():
-    first, again, other = ([book.bits(32) for _ in range(8)] for book in (Book(seed, 5.0) for seed in (1, 1, 2)))
+    first, again, other = (
+        [recorder.bits(32) for _ in range(8)] for recorder in (Recorder(seed, 5.0) for seed in (1, 1, 2))
+    )
     assert first == again != other
     assert len(set(first)) == 8
 

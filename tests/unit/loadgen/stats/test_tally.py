@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.stats.tally import COUNTS, HISTOGRAMS, MOST_NAMES, Held, Ledger, Tally
+from loadgen.stats.tally import COUNTS, HISTOGRAMS, MAX_NAMES, Held, Ledger, Tally
 from tests.unit.strategies import histogram_of, merged, tallies
 
 STATES = (
@@ -133,8 +133,8 @@ def test_names_beyond_the_most_are_counted_together():
         tally.count(f"n{number}")
         tally.time(f"n{number}", number)
 
-    assert len(tally.counters) == len(tally.timings) == MOST_NAMES + 1
-    assert tally.counters["other"] == tally.timings["other"].total == 1000 - MOST_NAMES
+    assert len(tally.counters) == len(tally.timings) == MAX_NAMES + 1
+    assert tally.counters["other"] == tally.timings["other"].total == 1000 - MAX_NAMES
 
 
 @given(st.lists(st.sets(st.integers(0, 999), max_size=300), min_size=3, max_size=3))
@@ -148,8 +148,8 @@ def test_the_order_of_merges_does_not_matter_for_many_names_either(sets):
     whole = merged([a, b, c])
     assert sum(whole.counters.values()) == sum(map(len, sets))
     assert sum(histogram.total for histogram in whole.timings.values()) == sum(map(len, sets))
-    assert len(whole.counters) <= MOST_NAMES + 1
-    assert len(whole.timings) <= MOST_NAMES + 1
+    assert len(whole.counters) <= MAX_NAMES + 1
+    assert len(whole.timings) <= MAX_NAMES + 1
 
 
 @given(tallies)

@@ -10,11 +10,11 @@ from aiohttp import web
 
 from loadgen.net.handshake import Handshake
 from loadgen.target.bus import Bus, mailboxes
-from loadgen.target.counters import Ledger
+from loadgen.target.counters import Counters
 from loadgen.target.http import application
-from loadgen.target.settings import Settings, Vices
-from loadgen.target.state import Host
-from loadgen.target.upgrade import Doorman
+from loadgen.target.settings import Faults, TargetSettings
+from loadgen.target.state import WorkerState
+from loadgen.target.upgrade import UpgradeProtocol
 from loadgen.values import Endpoint
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
@@ -41,7 +41,7 @@ class Line(NamedTuple):
 class Served(NamedTuple):
     """A server and its inside."""
 
-    host: Host
+    state: WorkerState
     port: int
 
     @property
@@ -65,22 +65,24 @@ class Served(NamedTuple):
     async def until(self, **expected: int) -> None:
         """Waits until the stats are so."""
         end = asyncio.get_running_loop().time() + PATIENCE
-        while {name: self.host.stats()[name] for name in expected} != expected:
-            assert asyncio.get_running_loop().time() < end, (self.host.stats(), expected)
+        while {name: self.state.stats()[name] for name in expected} != expected:
+            assert asyncio.get_running_loop().time() < end, (self.state.stats(), expected)
             await asyncio.sleep(0.002)
 
 
 @asynccontextmanager
 async def served(mode: str = "echo", vices: tuple[str, ...] = (), limit: int = 100) -> AsyncIterator[Served]:
-    settings = Settings(Endpoint("127.0.0.1", 0), 1, limit, mode, Vices.parse(vices))
-    host = Host(settings, Ledger(1, limit, 1000), 1, 0)
+    settings = TargetSettings(Endpoint("127.0.0.1", 0), 1, limit, mode, Faults.parse(vices))
+    state = WorkerState(settings, Counters(1, limit, 1000), 1, 0)
     boxes = mailboxes(1)
-    runner = web.AppRunner(application(host, Bus(0, boxes, host.deliver)), access_log=None)
+    runner = web.AppRunner(application(state, Bus(0, boxes, state.deliver)), access_log=None)
     await runner.setup()
-    server = await asyncio.get_running_loop().create_server(lambda: Doorman(host, runner.server), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: UpgradeProtocol(state, runner.server), "127.0.0.1", 0
+    )
     try:
-        yield Served(host, server.sockets[0].getsockname()[1])
-        await Served(host, 0).until(open=0)
+        yield Served(state, server.sockets[0].getsockname()[1])
+        await Served(state, 0).until(open=0)
     finally:
         server.close()
         await runner.cleanup()

@@ -15,10 +15,10 @@ from loadgen.target.modes import Publication, event_frame
 @asynccontextmanager
 async def buses(reach):
     """One bus per number in `reach`: how many connections it says it reached; all in this loop."""
-    heard = []
+    recorded = []
 
     def deliver(at, channels, frame):
-        heard.append((at, channels, frame))
+        recorded.append((at, channels, frame))
         return at[1]
 
     with ExitStack() as stack:
@@ -32,34 +32,34 @@ async def buses(reach):
             stack.enter_context(inward)
             stack.enter_context(outward)
             stack.callback(asyncio.get_running_loop().remove_reader, inward)
-        yield made, heard
+        yield made, recorded
 
 
 async def test_alone_it_delivers_itself():
-    async with buses([3]) as (made, heard):
+    async with buses([3]) as (made, recorded):
         assert await made[0].publish(["files"], b"frame") == Reached(3, 0)
-        assert heard == [((0, 3), ["files"], b"frame")]
+        assert recorded == [((0, 3), ["files"], b"frame")]
 
 
 async def test_all_deliver_and_are_counted():
-    async with buses([1, 20, 300]) as (made, heard):
+    async with buses([1, 20, 300]) as (made, recorded):
         for bus in made:
             bus.listen()
 
         assert await made[1].publish(["files", "é"], b"\x81\x00") == Reached(321, 0)
-        assert sorted(heard) == [((n, count), ["files", "é"], b"\x81\x00") for n, count in enumerate([1, 20, 300])]
+        assert sorted(recorded) == [((n, count), ["files", "é"], b"\x81\x00") for n, count in enumerate([1, 20, 300])]
 
 
 async def test_many_at_once_wait_for_room():
     """A mailbox has room for one or two of the largest letters."""
-    async with buses([1] * 4) as (made, heard):
+    async with buses([1] * 4) as (made, recorded):
         for bus in made:
             bus.listen()
         frame = bytes(LARGEST)
         reached = await asyncio.gather(*(made[turn % 4].publish(["files"], frame) for turn in range(40)))
 
         assert reached == [Reached(4, 0)] * 40
-        assert len(heard) == 160
+        assert len(recorded) == 160
 
 
 async def test_a_silent_worker_is_told_of(monkeypatch):

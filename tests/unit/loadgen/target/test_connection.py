@@ -18,7 +18,7 @@ async def test_answers_pings(serve, payload):
     async with serve() as server, connect(server.url, ping_interval=None) as client:
         await asyncio.wait_for(await client.ping(payload), 10)
 
-        assert server.host.stats()["pings"] == 1
+        assert server.state.stats()["pings"] == 1
 
 
 async def test_answers_pings_between_fragments(serve):
@@ -143,8 +143,8 @@ async def test_vice_no_pong(serve, open_line, mode):
         said = await line.rest()
 
         assert (b"pong" in said, b"\x8a" in said) == (False, False)
-        assert server.host.stats()["pings"] == {"echo": 3, "appwrite": 4}[mode]
-        assert server.host.stats()["pinged"] == 1
+        assert server.state.stats()["pings"] == {"echo": 3, "appwrite": 4}[mode]
+        assert server.state.stats()["pinged"] == 1
 
 
 async def test_vice_split_frames_is_still_understood(serve):

@@ -3,20 +3,20 @@
 import subprocess
 import sys
 
-from loadgen.target.counters import CLOSED, OPENED, PINGED, PINGS, RECEIVED, REFUSED, SENT, Book, Ledger
+from loadgen.target.counters import CLOSED, OPENED, PINGED, PINGS, RECEIVED, REFUSED, SENT, Counters, WorkerCounters
 
 
-def books(workers: int, limit: int, most: int = 100) -> tuple[Ledger, list[Book]]:
-    ledger = Ledger(workers, limit, most)
-    return ledger, [Book(ledger, number) for number in range(workers)]
+def books(workers: int, limit: int, most: int = 100) -> tuple[Counters, list[WorkerCounters]]:
+    counters = Counters(workers, limit, most)
+    return counters, [WorkerCounters(counters, number) for number in range(workers)]
 
 
 def test_begins_with_nothing():
-    assert set(Ledger(3, 10, 10).stats().values()) == {0}
+    assert set(Counters(3, 10, 10).stats().values()) == {0}
 
 
 def test_sums_its_rows():
-    ledger, (one, other) = books(2, 10)
+    counters, (one, other) = books(2, 10)
     for cell in (PINGS, RECEIVED, SENT, REFUSED, PINGED):
         one.cells[cell] += cell
         other.cells[cell] += 10 * cell
@@ -24,7 +24,7 @@ def test_sums_its_rows():
     other.admit()
     other.release()
 
-    assert ledger.stats() == {
+    assert counters.stats() == {
         "open": 1,
         "opened": 2,
         "closed": 1,
@@ -38,49 +38,55 @@ def test_sums_its_rows():
 
 
 def test_the_limit_holds_over_all_books():
-    ledger, (one, other) = books(2, 3)
+    counters, (one, other) = books(2, 3)
 
-    assert [book.admit() for book in (one, other, one, other, one)] == [True, True, True, False, False]
+    assert [worker.admit() for worker in (one, other, one, other, one)] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
     other.release()
     assert one.admit()
     assert not other.admit()
-    assert ledger.held[0] == 3
-    assert (ledger.total(OPENED), ledger.total(CLOSED), ledger.total(REFUSED)) == (4, 1, 3)
+    assert counters.held[0] == 3
+    assert (counters.total(OPENED), counters.total(CLOSED), counters.total(REFUSED)) == (4, 1, 3)
 
 
 def test_a_worker_without_descriptors_refuses_while_another_admits():
-    ledger, (one, other) = books(2, 10, most=1)
+    counters, (one, other) = books(2, 10, most=1)
 
     assert one.admit()
     assert not one.admit()
     assert other.admit()
-    assert (ledger.held[0], one.cells[REFUSED]) == (2, 1)
+    assert (counters.held[0], one.cells[REFUSED]) == (2, 1)
 
 
 def test_a_limit_of_none_admits_no_one():
-    _, (book,) = books(1, 0)
+    _, (counters,) = books(1, 0)
 
-    assert not book.admit()
+    assert not counters.admit()
 
 
 def test_rows_do_not_touch():
-    ledger, _ = books(3, 10)
+    counters, _ = books(3, 10)
     for number in range(3):
-        for cell in range(len(ledger.row(number))):
-            ledger.row(number)[cell] = number + 1
+        for cell in range(len(counters.row(number))):
+            counters.row(number)[cell] = number + 1
 
-    assert [set(ledger.row(number)) for number in range(3)] == [{1}, {2}, {3}]
-    assert ledger.held[0] == 0
+    assert [set(counters.row(number)) for number in range(3)] == [{1}, {2}, {3}]
+    assert counters.held[0] == 0
 
 
 RUSH = """
 import os
-from loadgen.target.counters import CLOSED, OPENED, REFUSED, Book, Ledger
+from loadgen.target.counters import CLOSED, OPENED, REFUSED, WorkerCounters, Counters
 
-ledger = Ledger(4, 15_000, 1_000_000)
+ledger = Counters(4, 15_000, 1_000_000)
 for number in range(4):
     if not os.fork():
-        book = Book(ledger, number)
+        book = WorkerCounters(ledger, number)
         for turn in range(20_000):
             if book.admit() and turn % 2:
                 book.release()

@@ -10,11 +10,11 @@ from loadgen.target.frames import (
     BINARY,
     CLOSE,
     FAULT,
-    MOST,
+    MAX,
     PING,
     PONG,
     TEXT,
-    Event,
+    ClientFrame,
     Reader,
     close_frame,
     frame,
@@ -35,7 +35,7 @@ def header(first: int, second: int, length: bytes = b"") -> bytes:
     return bytes((first, second)) + length + MASK
 
 
-def read(data: bytes) -> list[Event]:
+def read(data: bytes) -> list[ClientFrame]:
     return Reader().feed(data)
 
 
@@ -110,7 +110,7 @@ def test_byte_by_byte_it_is_dirty_until_the_last_one():
         assert reader.feed(bytes((byte,))) == []
         assert not reader.clean
 
-    assert reader.feed(stream[-1:]) == [Event(TEXT, "é".encode())]
+    assert reader.feed(stream[-1:]) == [ClientFrame(TEXT, "é".encode())]
     assert reader.clean
 
 
@@ -121,8 +121,8 @@ def test_fragments_become_one_message_and_controls_come_between():
 
     assert reader.feed(sent(TEXT, first, fin=False)) == []
     assert not reader.clean
-    assert reader.feed(sent(PING, b"p")) == [Event(PING, b"p")]
-    assert reader.feed(sent(0, b"", fin=False) + sent(0, second)) == [Event(TEXT, b"\xc3\xa9!")]
+    assert reader.feed(sent(PING, b"p")) == [ClientFrame(PING, b"p")]
+    assert reader.feed(sent(0, b"", fin=False) + sent(0, second)) == [ClientFrame(TEXT, b"\xc3\xa9!")]
     assert reader.clean
 
 
@@ -143,9 +143,9 @@ def test_fragments_become_one_message_and_controls_come_between():
         pytest.param(sent(CLOSE, b"\x03\xe8\xff"), 1007, id="a close reason not UTF-8"),
         pytest.param(sent(TEXT, b"\xff"), 1007, id="text not UTF-8"),
         pytest.param(sent(TEXT, b"a", fin=False) + sent(0, b"\xc3"), 1007, id="text that stops in a character"),
-        pytest.param(header(0x82, 0xFE, (MOST + 1).to_bytes(2, "big")), 1009, id="a byte too many"),
+        pytest.param(header(0x82, 0xFE, (MAX + 1).to_bytes(2, "big")), 1009, id="a byte too many"),
         pytest.param(header(0x82, 0xFF, b"\xff" * 8), 1009, id="far too many"),
-        pytest.param(sent(BINARY, b"x" * MOST, fin=False) + sent(0, b"x"), 1009, id="too many in fragments"),
+        pytest.param(sent(BINARY, b"x" * MAX, fin=False) + sent(0, b"x"), 1009, id="too many in fragments"),
     ],
 )
 def test_a_fault_has_its_code_and_ends_the_reading(data, code):
@@ -159,17 +159,17 @@ def test_a_fault_has_its_code_and_ends_the_reading(data, code):
 
 
 def test_takes_the_longest_message_and_a_ping_inside_it():
-    events = read(sent(BINARY, b"x" * MOST, fin=False) + sent(PING, b"p") + sent(0, b""))
+    events = read(sent(BINARY, b"x" * MAX, fin=False) + sent(PING, b"p") + sent(0, b""))
 
-    assert events == [Event(PING, b"p"), Event(BINARY, b"x" * MOST)]
+    assert events == [ClientFrame(PING, b"p"), ClientFrame(BINARY, b"x" * MAX)]
 
 
 @pytest.mark.parametrize(
     ("payload", "event"),
     [
-        (b"", Event(CLOSE, b"", 1000)),
-        (b"\x03\xe9", Event(CLOSE, b"", 1001)),
-        (b"\x0f\xa0bye", Event(CLOSE, b"bye", 4000)),
+        (b"", ClientFrame(CLOSE, b"", 1000)),
+        (b"\x03\xe9", ClientFrame(CLOSE, b"", 1001)),
+        (b"\x0f\xa0bye", ClientFrame(CLOSE, b"bye", 4000)),
     ],
 )
 def test_nothing_counts_after_a_close(payload, event):

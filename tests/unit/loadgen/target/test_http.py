@@ -16,7 +16,7 @@ async def http():
 async def test_stats(serve, http):
     async with serve(limit=7) as server, http.get(f"http://127.0.0.1:{server.port}/stats") as reply:
         assert reply.status == 200
-        assert await reply.json() == server.host.stats()
+        assert await reply.json() == server.state.stats()
 
 
 async def test_publish(serve, http):

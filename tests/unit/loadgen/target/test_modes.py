@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from loadgen.target.frames import BINARY, TEXT, frame
-from loadgen.target.modes import Answer, Appwrite, Echo, Greeting, Publication, dialect_of, event_frame
+from loadgen.target.modes import Appwrite, Echo, Greeting, Publication, Reply, event_frame, mode_of
 from loadgen.target.request import Resource
 
 
@@ -19,14 +19,14 @@ def resource(project: str = "console", channels: tuple[str, ...] = ("files",)) -
 
 
 def test_a_mode_is_a_dialect():
-    assert isinstance(dialect_of("echo"), Echo)
-    assert isinstance(dialect_of("appwrite"), Appwrite)
+    assert isinstance(mode_of("echo"), Echo)
+    assert isinstance(mode_of("appwrite"), Appwrite)
 
 
 @pytest.mark.parametrize(("opcode", "payload"), [(TEXT, b"hi"), (BINARY, b"\xff"), (TEXT, b"")])
 def test_echo_repeats(opcode, payload):
     assert Echo().greeting(resource()) == Greeting(b"", 0, None)
-    assert Echo().answer(opcode, payload) == Answer(frame(opcode, payload))
+    assert Echo().answer(opcode, payload) == Reply(frame(opcode, payload))
 
 
 def test_appwrite_greets_with_the_exact_string_its_benchmark_asserts():
@@ -50,20 +50,20 @@ def test_appwrite_turns_away_without_a_project():
 
 @pytest.mark.parametrize("ping", [b'{"type":"ping"}', b' { "type" : "ping", "data": 1 } '])
 def test_appwrite_answers_a_ping(ping):
-    assert Appwrite().answer(TEXT, ping) == Answer(text('{"type":"pong"}'), is_pong=True)
+    assert Appwrite().answer(TEXT, ping) == Reply(text('{"type":"pong"}'), is_pong=True)
 
 
 @pytest.mark.parametrize("payload", [b"", b"hello", b"[]", b"{}", b'{"type":1}', b"\xff"])
 def test_appwrite_complains_of_the_format(payload):
     expected = text('{"type":"error","data":{"code":1003,"message":"Message format is not valid."}}')
 
-    assert Appwrite().answer(TEXT, payload) == Answer(expected)
+    assert Appwrite().answer(TEXT, payload) == Reply(expected)
 
 
 def test_appwrite_complains_of_the_type():
     expected = text('{"type":"error","data":{"code":1003,"message":"Message type is not valid."}}')
 
-    assert Appwrite().answer(TEXT, b'{"type":"subscribe","data":[]}') == Answer(expected)
+    assert Appwrite().answer(TEXT, b'{"type":"subscribe","data":[]}') == Reply(expected)
 
 
 def test_an_event_passes_the_payload_on():

@@ -7,7 +7,7 @@ from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
 from loadgen.net.handshake import Handshake
-from loadgen.target.request import MOST, Refusal, Resource, Upgrade, Verdict, accept_of, judge, resource_of
+from loadgen.target.request import MAX, Refusal, Resource, Upgrade, Verdict, accept_of, judge, resource_of
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 RESOURCE = "/v1/realtime?project=console&channels[]=files"
@@ -59,8 +59,8 @@ def replaced(old: bytes, new: bytes) -> bytes:
         pytest.param(
             replaced(KEY, KEY + b"\r\nSec-WebSocket-Key: " + KEY), 400, id="two keys (RFC 6455 section 11.3.1)"
         ),
-        pytest.param(b"GET / HTTP/1.1\r\nX: " + b"x" * MOST, 431, id="a head without end"),
-        pytest.param(b"GET / HTTP/1.1\r\nX: " + b"x" * MOST + b"\r\n\r\n", 431, id="a long head in one piece"),
+        pytest.param(b"GET / HTTP/1.1\r\nX: " + b"x" * MAX, 431, id="a head without end"),
+        pytest.param(b"GET / HTTP/1.1\r\nX: " + b"x" * MAX + b"\r\n\r\n", 431, id="a long head in one piece"),
         pytest.param(b"\x16\x03\x01\x02\x00\x01", 400, id="a TLS hello"),
     ],
 )

@@ -1,38 +1,38 @@
 """What one worker's connections share."""
 
-from loadgen.target.counters import Ledger
-from loadgen.target.settings import Settings, Vices
-from loadgen.target.state import Host
+from loadgen.target.counters import Counters
+from loadgen.target.settings import Faults, TargetSettings
+from loadgen.target.state import WorkerState
 from loadgen.values import Endpoint
 
 
 class Listener:
     def __init__(self) -> None:
-        self.heard = b""
+        self.recorded = b""
 
     def write(self, data: bytes) -> None:
-        self.heard += data
+        self.recorded += data
 
 
-def host(*vices: str) -> Host:
-    settings = Settings(Endpoint("127.0.0.1", 0), 2, 7, "appwrite", Vices.parse(vices))
-    return Host(settings, Ledger(2, 7, 100), 2, 1)
+def state(*vices: str) -> WorkerState:
+    settings = TargetSettings(Endpoint("127.0.0.1", 0), 2, 7, "appwrite", Faults.parse(vices))
+    return WorkerState(settings, Counters(2, 7, 100), 2, 1)
 
 
 def test_delivers_to_those_who_subscribed():
-    here = host()
+    here = state()
     listeners = [Listener() for _ in range(3)]
     for listener in listeners[:2]:
         here.subscribers.add(("files",), listener)
     here.subscribers.add(("teams",), listeners[2])
 
     assert here.deliver(["files"], b"frame") == 2
-    assert [listener.heard for listener in listeners] == [b"frame", b"frame", b""]
+    assert [listener.recorded for listener in listeners] == [b"frame", b"frame", b""]
     assert here.stats()["messages_sent"] == 2
 
 
 def test_tells_the_whole_ledger_and_what_it_is():
-    assert host().stats() == {
+    assert state().stats() == {
         "open": 0,
         "opened": 0,
         "closed": 0,
@@ -49,5 +49,5 @@ def test_tells_the_whole_ledger_and_what_it_is():
 
 
 def test_answers_pings_unless_a_vice_forbids():
-    assert host().pongs
-    assert not host("no-pong").pongs
+    assert state().pongs
+    assert not state("no-pong").pongs

@@ -10,7 +10,7 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from loadgen.net.frames import PING
 from loadgen.net.frames import frame as masked_frame
-from loadgen.target.request import MOST
+from loadgen.target.request import MAX
 
 PING_FRAME = masked_frame(PING, b"abc", 0x12345678)
 PONG_FRAME = b"\x8a\x03abc"
@@ -49,7 +49,7 @@ async def test_refuses_what_is_not_to_be_upgraded(serve):
         for request, status in [
             (server.request("/elsewhere"), 404),
             (server.request().replace(b"13", b"12"), 426),
-            (b"GET / HTTP/1.1\r\nX:" + b" " * MOST, 431),
+            (b"GET / HTTP/1.1\r\nX:" + b" " * MAX, 431),
         ]:
             async with server.dial(request) as line:
                 assert (await line.rest()).startswith(b"HTTP/1.1 %d " % status)
@@ -64,7 +64,7 @@ async def test_leaves_other_http_to_aiohttp_in_pieces_too(serve):
 
         head = await line.head()
         size = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-        assert json.loads(await line.receive(size)) == server.host.stats()
+        assert json.loads(await line.receive(size)) == server.state.stats()
         assert (await line.head()).startswith(b"HTTP/1.1 426 ")
 
 
@@ -125,7 +125,7 @@ async def test_vice_stall_never_answers(serve):
         line.writer.write(PING_FRAME)
         async with server.dial(b"GET /stats HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") as http:
             assert b'"opened": 0' in await http.rest()
-        line.writer.write(b"x" * 2 * MOST)  # more than anyone would keep for it
+        line.writer.write(b"x" * 2 * MAX)  # more than anyone would keep for it
 
         with contextlib.suppress(ConnectionError):
             assert await line.rest() == b""

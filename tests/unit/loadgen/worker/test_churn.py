@@ -10,7 +10,7 @@ from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.plan.schedule import Span
 from loadgen.plan.seeded import chance
-from loadgen.worker.churn import Turnover
+from loadgen.worker.churn import Churn
 from tests.unit.loads import Load
 from tests.unit.wire_ends import until
 
@@ -18,8 +18,8 @@ ALWAYS = Span(0, 0.0, 1000.0, 0)
 LATER = Span(0, 10.0, 20.0, 0)
 
 
-def turnover(fraction=1.0, span=LATER, **phase):
-    return Turnover([(Phase(duration=10.0, **phase), span)], fraction, seed=7)
+def churn(fraction=1.0, span=LATER, **phase):
+    return Churn([(Phase(duration=10.0, **phase), span)], fraction, seed=7)
 
 
 def test_chances_are_even_repeatable_and_of_each_salt_their_own():
@@ -35,19 +35,19 @@ def test_chances_are_even_repeatable_and_of_each_salt_their_own():
 
 
 def test_churn_sends_away_its_rate_in_its_phase_and_nobody_is_lost_to_rounding():
-    churning = turnover(fraction=0.25, churn=30.0)
+    churning = churn(fraction=0.25, churn=30.0)
 
     assert sum(churning.churned(tenth / 10) for tenth in range(300)) == 10 * 30 * 0.25
 
 
 def test_sessions_are_kept_in_their_phase_only():
-    keeping = turnover(keep=True)
+    keeping = churn(keep=True)
 
     assert [keeping.keeps(age) for age in (0.0, 9.9, 10.0, 19.9, 20.0)] == [False, False, True, True, False]
 
 
 def test_a_storm_breaks_out_once_hits_its_part_and_everybody_is_back_within_the_jitter():
-    stormy = turnover(storm=0.25, jitter=4.0)
+    stormy = churn(storm=0.25, jitter=4.0)
     storms = [stormy.storm(age - 0.5, age) for age in (9.5, 10.0, 10.5, 11.0)]
     (storm,) = [storm for storm in storms if storm is not None]
     hit = [number for number in range(10_000) if storm.hits(number)]
@@ -58,7 +58,7 @@ def test_a_storm_breaks_out_once_hits_its_part_and_everybody_is_back_within_the_
 
 
 def test_phases_behind_a_gate_begin_with_its_opening():
-    waiting = turnover(keep=True, span=Span(1, 10.0, 20.0, 0))
+    waiting = churn(keep=True, span=Span(1, 10.0, 20.0, 0))
 
     assert not waiting.keeps(15.0)
     waiting.open_gate(1, 100.0)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.worker.drain import MOST_AT_ONCE, Drain
+from loadgen.worker.drain import MAX_AT_ONCE, Drain
 
 TURN, WITHIN = 0.02, 10.0
 
@@ -23,12 +23,12 @@ def test_everyone_is_taken_once_and_in_order():
 
 
 def test_a_machine_that_keeps_up_comes_to_the_highest_pace():
-    assert len(taken(500, [TURN] * 40)[-1]) == MOST_AT_ONCE
+    assert len(taken(500, [TURN] * 40)[-1]) == MAX_AT_ONCE
 
 
 def test_turns_that_come_late_halve_the_pace():
     sizes = [len(turn) for turn in taken(500, [TURN] * 40 + [5 * TURN] * 2)]
-    assert sizes[-3:] == [MOST_AT_ONCE, MOST_AT_ONCE // 2, MOST_AT_ONCE // 4]
+    assert sizes[-3:] == [MAX_AT_ONCE, MAX_AT_ONCE // 2, MAX_AT_ONCE // 4]
 
 
 @given(st.integers(0, 50_000), st.lists(st.floats(TURN / 2, 1.0), min_size=1))

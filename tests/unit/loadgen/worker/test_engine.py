@@ -16,15 +16,15 @@ from websockets.http11 import Response
 from loadgen.net.connection import Connection
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
-from loadgen.plan.reassign import Adoption, Remains
+from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.schedule import Span
 from loadgen.plan.shares import Share
-from loadgen.sessions.loop import BUILT_IN, LoopVisit
-from loadgen.sessions.scenario import LoopRole
-from loadgen.stats.recorder import Book
+from loadgen.sessions.loop import BUILT_IN, LoopUser
+from loadgen.sessions.scenario import LoopScenario
+from loadgen.stats.recorder import Recorder
 from loadgen.stats.tally import Held
-from loadgen.worker.churn import Turnover
-from loadgen.worker.engine import LATE, SLUMBER, TICK, Engine
+from loadgen.worker.churn import Churn
+from loadgen.worker.engine import LATE, MAX_IDLE_TURNS, TICK, Engine
 from tests.unit.loads import Load, only
 from tests.unit.wire_ends import until
 
@@ -205,7 +205,7 @@ async def test_what_is_over_leaves_nothing_behind_although_the_collector_is_off(
             assert running.tally.failed == {"http_404": 30}
         running = None
         await asyncio.sleep(0.05)
-        left = [thing for thing in gc.get_objects() if type(thing) in (LoopVisit, Connection)]
+        left = [thing for thing in gc.get_objects() if type(thing) in (LoopUser, Connection)]
         assert left == []
     finally:
         gc.enable()
@@ -247,10 +247,10 @@ async def test_a_certificate_nobody_vouches_for_is_a_tls_failure():
 
 
 async def test_who_has_nothing_to_do_sleeps_through_whole_turns():
-    idle = Engine(100.0, 10, Book(seed=1, close_within=1.0), (), only(()), Turnover((), 1.0, 0), 30.0)
-    idle.roles = [LoopRole(idle, BUILT_IN["none"], 30.0, 1)]
-    assert idle.tick(100.0) == pytest.approx(100.0 + SLUMBER * TICK)
-    assert idle.tick(100.0 + 7 * TICK) == pytest.approx(100.0 + (7 + SLUMBER) * TICK)
+    idle = Engine(100.0, 10, Recorder(seed=1, close_within=1.0), (), only(()), Churn((), 1.0, 0), 30.0)
+    idle.scenarios = [LoopScenario(idle, BUILT_IN["none"], 30.0, 1)]
+    assert idle.tick(100.0) == pytest.approx(100.0 + MAX_IDLE_TURNS * TICK)
+    assert idle.tick(100.0 + 7 * TICK) == pytest.approx(100.0 + (7 + MAX_IDLE_TURNS) * TICK)
 
 
 @pytest.mark.parametrize(("ping", "pings", "messages"), [("protocol", 3, 0), ("app", 3, 3), ("none", 0, 0)])
@@ -265,7 +265,7 @@ async def test_the_built_in_sessions_take_as_many_turns_as_the_plan_says(ping, p
 
 async def test_who_takes_up_a_share_launches_again_who_had_been_and_the_others_for_the_first_time():
     async with load(plan(max=20), nobody=True) as running:
-        running.engine.adopt(Adoption(Remains(Share(), 4, 10), at=0.0, pace=500.0))
+        running.engine.reassign(Reassignment(Unfinished(Share(), 4, 10), at=0.0, pace=500.0))
         await until(lambda: running.tally.opened == 16)
         assert running.tally.launched == 16
         assert running.tally.relaunched == 6
@@ -275,7 +275,7 @@ async def test_who_takes_up_a_share_launches_again_who_had_been_and_the_others_f
 
 async def test_what_comes_again_waits_for_its_time_and_is_told_of_until_then():
     async with load(plan(max=20), nobody=True) as running:
-        running.engine.adopt(Adoption(Remains(Share(), 0, 20), at=3600.0, pace=500.0))
+        running.engine.reassign(Reassignment(Unfinished(Share(), 0, 20), at=3600.0, pace=500.0))
         await asyncio.sleep(0.1)
         assert running.engine.held() == Held(coming=20)
         assert not running.engine.finished
@@ -283,7 +283,7 @@ async def test_what_comes_again_waits_for_its_time_and_is_told_of_until_then():
 
 async def test_what_should_have_come_long_ago_comes_no_faster_than_asked_and_is_late():
     async with load(plan(max=20, rate=10_000.0), late=2.0, nobody=True) as running:
-        running.engine.adopt(Adoption(Remains(Share(), 0, 0), at=2.0, pace=50.0))
+        running.engine.reassign(Reassignment(Unfinished(Share(), 0, 0), at=2.0, pace=50.0))
         await until(lambda: running.tally.launched >= 5)
         assert running.tally.launched < 20
         assert running.tally.late == running.tally.launched
@@ -293,16 +293,16 @@ async def test_what_should_have_come_long_ago_comes_no_faster_than_asked_and_is_
 
 async def test_what_is_taken_up_comes_beside_the_own_share():
     async with load(plan(max=20)) as running:
-        running.engine.adopt(Adoption(Remains(Share(), 0, 20), at=0.0, pace=500.0))
+        running.engine.reassign(Reassignment(Unfinished(Share(), 0, 20), at=0.0, pace=500.0))
         await until(lambda: running.tally.opened == 40)
         assert running.tally.relaunched == 20
 
 
 async def test_a_drain_launches_nothing_of_what_was_taken_up():
     async with load(plan(max=20), nobody=True) as running:
-        running.engine.adopt(Adoption(Remains(Share(), 0, 10), at=3600.0, pace=500.0))
+        running.engine.reassign(Reassignment(Unfinished(Share(), 0, 10), at=3600.0, pace=500.0))
         running.engine.drain(monotonic())
-        running.engine.adopt(Adoption(Remains(Share(), 0, 10), at=0.0, pace=500.0))
+        running.engine.reassign(Reassignment(Unfinished(Share(), 0, 10), at=0.0, pace=500.0))
         await until(lambda: running.engine.finished)
         assert running.tally.launched == 0
 
@@ -310,7 +310,7 @@ async def test_a_drain_launches_nothing_of_what_was_taken_up():
 async def test_a_pause_puts_off_what_was_taken_up_as_well():
     async with load(plan(max=20), nobody=True) as running:
         running.engine.pause()
-        running.engine.adopt(Adoption(Remains(Share(), 0, 10), at=0.0, pace=10_000.0))
+        running.engine.reassign(Reassignment(Unfinished(Share(), 0, 10), at=0.0, pace=10_000.0))
         await asyncio.sleep(0.1)
         assert running.tally.launched == 0
         running.engine.resume(3600.0)

@@ -1,8 +1,8 @@
-from loadgen.worker.main import MOST, Printed
+from loadgen.worker.main import MAX, CapturedOutput
 
 
 def test_lines_come_out_once_and_whole():
-    printed = Printed()
+    printed = CapturedOutput()
     print("one", 1, file=printed)
     print("two\n\nthree", end="", file=printed)
 
@@ -13,12 +13,12 @@ def test_lines_come_out_once_and_whole():
 
 
 def test_what_is_too_much_is_told():
-    printed = Printed()
+    printed = CapturedOutput()
     for number in range(10_000):
         print(number, "x" * 1000, file=printed)
 
     *lines, last = printed.take()
-    assert len(lines) == MOST
+    assert len(lines) == MAX
     assert max(map(len, lines)) < 600
     assert last == "printed 100 lines; what it prints from now on is dropped"
     print("more", file=printed)
@@ -26,7 +26,7 @@ def test_what_is_too_much_is_told():
 
 
 def test_a_line_without_end_takes_no_memory():
-    printed = Printed()
+    printed = CapturedOutput()
     for _ in range(1000):
         printed.write("x" * 1000)
 

@@ -451,7 +451,7 @@ async def test_a_session_aborts_where_it_is_told_to():
 async def test_a_session_may_end_the_whole_run(step, counter):
     async with playing(CONNECT, step, say("not reached")) as (running, server):
         await running.over()
-        assert running.book.abort
+        assert running.recorder.abort
         assert counter is None or running.tally.counters[counter] == 1
         assert "not reached" not in said(server)
 
@@ -589,4 +589,4 @@ async def test_a_match_to_be_logged_is_told_and_a_dumped_one_shows_its_reply():
     matches = Match(pattern="x", do="log", name="first"), Match(pattern="x", do="dump")
     async with playing(CONNECT, Send(text="x", ack=True, match=matches)) as (running, _):
         await running.over()
-        assert running.book.turn_remarks() == ("user 0: match of 'x' (first)", "user 0: match of 'x': 'x'")
+        assert running.recorder.take_remarks() == ("user 0: match of 'x' (first)", "user 0: match of 'x': 'x'")

@@ -1,1 +1,2 @@
-"""The coordinator: gathers agents, shards the load over them, settles every second, writes the run directory."""
+"""The coordinator: gathers agents, shards the load over them, settles every second, writes the
+run directory."""

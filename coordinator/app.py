@@ -1,4 +1,5 @@
-"""Conducts one run from the first look at the plan to the last line of the report: the shell around `Run`."""
+"""Conducts one run from the first look at the plan to the last line of the report: the shell
+around `Run`."""
 
 import asyncio
 import signal
@@ -89,7 +90,9 @@ async def conduct(settings: RunSettings) -> int:
     head = read_head(settings.resume) if settings.resume else None
     key, ahead = (head.key, head.ahead()) if head else (token_hex(4), 0.0)
     run = Run(settings.plan, settings.agents, key=key, on_loss=settings.on_loss)
-    server = Server(run, lambda: monotonic() + ahead, token, public=settings.public_view, out=settings.out)
+    server = Server(
+        run, lambda: monotonic() + ahead, token, public=settings.public_view, out=settings.out
+    )
     local_processes = LocalProcesses()
     conductor = Controller(settings, run, server, local_processes, ahead)
     if settings.resume and head:
@@ -103,7 +106,9 @@ async def conduct(settings: RunSettings) -> int:
             if head is None:
                 conductor.begin(key, listen)
             fingerprint = certificate.fingerprint if certificate else ""
-            local_agents = LocalAgents(settings.local, settings.plan, targets, listen, settings.token_file, fingerprint)
+            local_agents = LocalAgents(
+                settings.local, settings.plan, targets, listen, settings.token_file, fingerprint
+            )
             return await conductor.conduct(local_agents)
     finally:
         await local_processes.end()
@@ -112,7 +117,8 @@ async def conduct(settings: RunSettings) -> int:
 
 @contextmanager
 def _signals(run: Run, ahead: float) -> Iterator[None]:
-    """The first Ctrl-C, SIGTERM or end of the terminal drains, the second stops, a third waits for nobody."""
+    """The first Ctrl-C, SIGTERM or end of the terminal drains, the second stops, a third waits
+    for nobody."""
     loop, recorded = asyncio.get_running_loop(), 0
 
     def hear() -> None:
@@ -133,13 +139,19 @@ def _signals(run: Run, ahead: float) -> Iterator[None]:
 
 
 class Controller:
-    """Lets time pass for a run, and carries what comes of it to the files, the port and the terminal."""
+    """Lets time pass for a run, and carries what comes of it to the files, the port and the
+    terminal."""
 
     _folder: RunDir
     _journal: Journal
 
     def __init__(
-        self, settings: RunSettings, run: Run, server: Server, local_processes: LocalProcesses, ahead: float
+        self,
+        settings: RunSettings,
+        run: Run,
+        server: Server,
+        local_processes: LocalProcesses,
+        ahead: float,
     ) -> None:
         self._settings = settings
         self._run = run
@@ -162,10 +174,16 @@ class Controller:
         settings, started = self._settings, datetime.now(UTC)
         self._folder = RunDir.create(settings.out, settings.plan, started)
         head = Head(
-            key=key, plan=settings.plan, wanted=settings.agents, on_loss=settings.on_loss, started=started,
-            listen=listen, expectations=tuple(one.expr for one in settings.expectations),
-            tsung_log=settings.tsung_log, local=names_of(settings.local),
-        )  # fmt: skip
+            key=key,
+            plan=settings.plan,
+            wanted=settings.agents,
+            on_loss=settings.on_loss,
+            started=started,
+            listen=listen,
+            expectations=tuple(one.expr for one in settings.expectations),
+            tsung_log=settings.tsung_log,
+            local=names_of(settings.local),
+        )
         self._server.seconds = self._folder.seconds.since
         self._journal = Journal.begin(self._folder.path, head)
         for word, arguments in self._early:
@@ -195,10 +213,13 @@ class Controller:
         return monotonic() + self._ahead
 
     async def conduct(self, local_agents: LocalAgents) -> int:
-        """Starts what is local, gathers, drives the run to its end and reports; returns the exit code."""
+        """Starts what is local, gathers, drives the run to its end and reports; returns the exit
+        code."""
         try:
             await self._start(local_agents)
-            self._display.say(f"agents join at {local_agents.url(local_agents.coordinator)}; {self._targets()}")
+            self._display.say(
+                f"agents join at {local_agents.url(local_agents.coordinator)}; {self._targets()}"
+            )
             if local_agents.fingerprint:
                 self._display.say(f"they trust it by --tls-fingerprint {local_agents.fingerprint}")
             watching = asyncio.create_task(self._watch().run())
@@ -221,10 +242,13 @@ class Controller:
 
     def _targets(self) -> str:
         urls = [target.url for target in self._settings.plan.servers]
-        return f"the target is {urls[0]}" if len(urls) == 1 else f"the targets are {', '.join(urls)}"
+        return (
+            f"the target is {urls[0]}" if len(urls) == 1 else f"the targets are {', '.join(urls)}"
+        )
 
     def _most_open(self) -> int:
-        """What the embedded target has to hold; who comes back may be there before the server knows it has left."""
+        """What the embedded target has to hold; who comes back may be there before the server
+        knows it has left."""
         plan = self._settings.plan
         return MAX_CONNECTIONS if plan.phases or plan.sessions else plan.total
 
@@ -234,7 +258,9 @@ class Controller:
             self._warn(exposed)
         if self._settings.with_target:
             log = self._folder.path / "agents" / "target.log"
-            await self._local_processes.start_target(local_agents.targets[0], self._most_open(), log)
+            await self._local_processes.start_target(
+                local_agents.targets[0], self._most_open(), log
+            )
         await self._local_processes.start_agents(local_agents, self._folder.log_of)
 
     async def _drive(self) -> None:
@@ -243,7 +269,9 @@ class Controller:
             now = self._now()
             self._look(now)
             self._mind_children(now)
-            if self._run.state == "gathering" and (now - begun >= self._settings.wait or self._hopeless()):
+            if self._run.state == "gathering" and (
+                now - begun >= self._settings.wait or self._hopeless()
+            ):
                 self._run.give_up_gathering(now - begun, now)
             await asyncio.sleep(TICK)
         self._look(self._now())
@@ -252,10 +280,16 @@ class Controller:
         """Whether all that are awaited are local, have spoken, and not all of them will do it."""
         members = self._run.members.values()
         local = self._settings.local >= self._settings.agents == len(members)
-        return local and all(one.ready or one.refusal for one in members) and any(one.refusal for one in members)
+        return (
+            local
+            and all(one.ready or one.refusal for one in members)
+            and any(one.refusal for one in members)
+        )
 
     def _watch(self) -> Scraper:
-        return Scraper(self._settings.watch, lambda: monotonic() - self._run.start, self._take, self._warn)
+        return Scraper(
+            self._settings.watch, lambda: monotonic() - self._run.start, self._take, self._warn
+        )
 
     def _take(self, reading: Scrape) -> None:
         self._folder.write_reading(reading)
@@ -330,10 +364,12 @@ class Controller:
             self._warn(f"the embedded target {target.last_words()}")
 
     async def _part(self) -> None:
-        """Lets every agent hear that it may leave, and the local ones leave, within bounds; writes the last files."""
+        """Lets every agent hear that it may leave, and the local ones leave, within bounds;
+        writes the last files."""
         begin = now = self._now()
         while now - begin < FAREWELL and any(
-            not member.dismissed and now - member.seen < LOST_AFTER for member in self._run.members.values()
+            not member.dismissed and now - member.seen < LOST_AFTER
+            for member in self._run.members.values()
         ):
             await asyncio.sleep(TICK / 4)
             now = self._now()
@@ -347,7 +383,8 @@ class Controller:
             await asyncio.to_thread(self._write_report)
 
     def _write_report(self) -> None:
-        """Writes report.html from what the run directory holds: what can be read again is what is shown."""
+        """Writes report.html from what the run directory holds: what can be read again is what
+        is shown."""
         try:
             self._folder.write_report(html_report(read_run(self._folder.path)))
         except OperatorError as error:  # a full disk has left something out

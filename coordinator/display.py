@@ -52,7 +52,13 @@ class Lines:
     def show(self, run: Run, now: float) -> None:
         """Says what changed in the state of the run; seconds speak for themselves."""
         phase = run.phase(now)
-        text = _waiting(run, now) if run.state == "gathering" else f"running: {phase}" if phase else run.state
+        text = (
+            _waiting(run, now)
+            if run.state == "gathering"
+            else f"running: {phase}"
+            if phase
+            else run.state
+        )
         if text != self._said:
             self._said = text
             self.say(text)
@@ -80,7 +86,10 @@ class Screen:
         console = Console(file=stream)
         # Only what goes to the same screen may be caught: a file behind stderr keeps its lines.
         self._live = Live(
-            console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=sys.stderr.isatty()
+            console=console,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=sys.stderr.isatty(),
         )
         self._live.start()
 
@@ -140,7 +149,9 @@ def _screen(run: Run, now: float) -> Group:
     ledger = last.fleet.ledger
     whole = f" of {seconds(run.progress.drain_after)}" if run.progress.drain_after < inf else ""
     phase, targets = run.phase(now), and_more([target.url for target in run.plan.servers])
-    head = Text.assemble((phase or run.state, "bold"), f"  {seconds(run.age(now))}{whole}  {targets}")
+    head = Text.assemble(
+        (phase or run.state, "bold"), f"  {seconds(run.age(now))}{whole}  {targets}"
+    )
     bar = Table.grid(padding=(0, 1))
     bar.add_row(
         ProgressBar(total=ledger.planned, completed=ledger.open, width=50),
@@ -153,7 +164,9 @@ def _facts(run: Run, row: Row, now: float) -> Table:
     ledger, rates = row.fleet.ledger, row.fleet.rates
     table = Table.grid(padding=(0, 2))
     table.add_row(
-        "arrivals", f"{count(rates['launched'])}/s achieved, {run.progress.rate_asked(run.age(now)):,.6g}/s asked"
+        "arrivals",
+        f"{count(rates['launched'])}/s achieved, {run.progress.rate_asked(run.age(now)):,.6g}/s"
+        " asked",
     )
     table.add_row("connecting", count(ledger.connecting))
     table.add_row("failed", Text(f"{count(sum(ledger.failed.values()))}  {reasons(ledger.failed)}"))
@@ -166,7 +179,9 @@ def _facts(run: Run, row: Row, now: float) -> Table:
 
 def _latencies(run: Run, row: Row) -> Table:
     table = _table("milliseconds", "p50", "p99", "p50 so far", "p99 so far")
-    whole = summaries({name: getattr(run.timeline.total, name) for name in ("handshake", "ping_rtt", "lag")})
+    whole = summaries(
+        {name: getattr(run.timeline.total, name) for name in ("handshake", "ping_rtt", "lag")}
+    )
     for name, figures in whole.items():
         now = row.fleet.histograms.get(name)
         latest = (ms(now["p50"]), ms(now["p99"])) if now else (BLANK, BLANK)
@@ -175,7 +190,9 @@ def _latencies(run: Run, row: Row) -> Table:
 
 
 def _agents(run: Run, row: Row) -> Table:
-    table = _table("agent", "open", "share", "opened/s", "connecting", "failed", "late", "cpu s", "MB")
+    table = _table(
+        "agent", "open", "share", "opened/s", "connecting", "failed", "late", "cpu s", "MB"
+    )
     cells: list[Callable[[Figures], str]] = [
         lambda figures: count(figures.ledger.open),
         lambda figures: count(figures.ledger.planned),

@@ -1,4 +1,5 @@
-"""What a run would do, without doing it: the plan, the schedule, each agent's share, and what this machine can hold."""
+"""What a run would do, without doing it: the plan, the schedule, each agent's share, and what
+this machine can hold."""
 
 import subprocess
 import sys
@@ -24,15 +25,22 @@ def outline(plan: Plan) -> Iterator[str]:
     """One text for each of them."""
     yield _table(["phase", "from", "to", "arrivals", "rate", "besides"], _phases(plan))
     if plan.sessions:
-        yield _table(["session", "users"], [[name, f"{part:.2%}"] for name, part in parts_of_sessions(plan).items()])
+        yield _table(
+            ["session", "users"],
+            [[name, f"{part:.2%}"] for name, part in parts_of_sessions(plan).items()],
+        )
     if plan.targets:
         whole = sum(target.weight for target in plan.targets)
-        yield _table(["target", "users"], [[target.url, f"{target.weight / whole:.2%}"] for target in plan.targets])
+        yield _table(
+            ["target", "users"],
+            [[target.url, f"{target.weight / whole:.2%}"] for target in plan.targets],
+        )
     yield f"{_arrived(plan)}, {_drained(plan)}"
 
 
 def parts_of_sessions(plan: Plan) -> dict[str, float]:
-    """The part of all users that each session may expect, by name; phases may have mixes of their own."""
+    """The part of all users that each session may expect, by name; phases may have mixes of
+    their own."""
     parts = dict.fromkeys((spec.name for spec in plan.session_specs), 0.0)
     usual = {spec.name: spec.weight for spec in plan.session_specs}
     mixes = [phase.sessions or usual for phase in plan.phases] or [usual]
@@ -68,7 +76,13 @@ def _time(gate: int, after: float) -> str:
 
 def _rate(phase: Phase) -> str:
     first, last = f"{phase.rate:,.6g}/s", f"{phase.last_rate:,.6g}/s"
-    return "–" if not (phase.rate or phase.last_rate) else first if phase.is_steady else f"{first} to {last}"
+    return (
+        "–"
+        if not (phase.rate or phase.last_rate)
+        else first
+        if phase.is_steady
+        else f"{first} to {last}"
+    )
 
 
 def _other(phase: Phase) -> str:
@@ -87,14 +101,21 @@ def _arrived(plan: Plan) -> str:
     schedule = plan.schedule
     if not plan.phases:
         return f"last arrival after {seconds(schedule.end())}"
-    return f"last phase over {'at' if schedule.gates > 1 else 'after'} {_time(schedule.gates - 1, schedule.end())}"
+    return (
+        f"last phase over {'at' if schedule.gates > 1 else 'after'}"
+        f" {_time(schedule.gates - 1, schedule.end())}"
+    )
 
 
 def _drained(plan: Plan) -> str:
     drained = plan.drain_at()
     if drained < inf:
         return f"drained after {seconds(drained)}"
-    return "over with the last session" if plan.hold == "sessions" else f"drained {seconds(plan.hold)} later"
+    return (
+        "over with the last session"
+        if plan.hold == "sessions"
+        else f"drained {seconds(plan.hold)} later"
+    )
 
 
 TUNE_TIMEOUT = 60.0
@@ -109,9 +130,13 @@ def dry_run(settings: RunSettings) -> str:
     shares = shares_of(plan, settings.agents, settings.local)
     parts = [
         to_toml(plan).decode().rstrip(),
-        "\n".join(f"target {target.host} is {target.address}, port {target.port}" for target in targets),
+        "\n".join(
+            f"target {target.host} is {target.address}, port {target.port}" for target in targets
+        ),
         *outline(plan),
-        "\n".join(columns([["agent", "connections"], *([name, count(share)] for name, share in shares)])),
+        "\n".join(
+            columns([["agent", "connections"], *([name, count(share)] for name, share in shares)])
+        ),
     ]
     if settings.local:
         parts.append(_preflight(max(share for _, share in shares)))
@@ -119,7 +144,8 @@ def dry_run(settings: RunSettings) -> str:
 
 
 def shares_of(plan: Plan, agents: int, local: int = 0) -> list[tuple[str, int]]:
-    """How many connections each of so many agents would get, were they those that the plan names, the others equal.
+    """How many connections each of so many agents would get, were they those that the plan names,
+    the others equal.
 
     Raises PlanError when that is nothing for one of them.
     """
@@ -149,14 +175,25 @@ class PreflightResult(msgspec.Struct):
 
 def _preflight(share: int) -> str:
     """This machine's verdict on the largest share of a local agent."""
-    command = [sys.executable, "-m", "loadgen.cli.tune", "check", "--json", "--connections", str(share)]
+    command = [
+        sys.executable,
+        "-m",
+        "loadgen.cli.tune",
+        "check",
+        "--json",
+        "--connections",
+        str(share),
+    ]
     try:
         checked = subprocess.run(command, capture_output=True, timeout=TUNE_TIMEOUT, check=False)  # noqa: S603 -- ours
         finding = msgspec.json.decode(checked.stdout, type=PreflightResult)
     except subprocess.TimeoutExpired:
         return f"preflight: loadgen-tune check did not answer within {TUNE_TIMEOUT:.0f} s"
     except msgspec.DecodeError:
-        return f"preflight: loadgen-tune check failed: {one_line(checked.stderr.decode(errors='replace'))}"
+        return (
+            "preflight: loadgen-tune check failed:"
+            f" {one_line(checked.stderr.decode(errors='replace'))}"
+        )
     first = first_to_give_out(finding.limits)
     assert first is not None, "a check that succeeds has measured something"
     verdict = "holds" if finding.ok else f"gives out at {count(finding.holds)} of"

@@ -1,4 +1,5 @@
-"""Agents and the embedded target as processes of this machine: started, watched, and never left behind."""
+"""Agents and the embedded target as processes of this machine: started, watched, and never left
+behind."""
 
 import asyncio
 import contextlib
@@ -56,8 +57,20 @@ class LocalAgents(msgspec.Struct, frozen=True):
 
     def arguments(self, number: int) -> list[str]:
         """The command line of agent `number` of 1, 2, 3…"""
-        options = ["--coordinator", self.url(_reachable(self.coordinator)), "--name", f"local-{number}"]
-        options += ["--metrics", "127.0.0.1:0", "--once", "--allow-sessions", "--workers", str(self.workers())]
+        options = [
+            "--coordinator",
+            self.url(_reachable(self.coordinator)),
+            "--name",
+            f"local-{number}",
+        ]
+        options += [
+            "--metrics",
+            "127.0.0.1:0",
+            "--once",
+            "--allow-sessions",
+            "--workers",
+            str(self.workers()),
+        ]
         if all(target.loopback and ":" not in target.address for target in self.targets):
             options += ["--source", f"127.0.{1 + (number - 1) // 254}.{1 + (number - 1) % 254}"]
         for host in dict.fromkeys(target.host for target in self.targets if not target.loopback):
@@ -69,7 +82,8 @@ class LocalAgents(msgspec.Struct, frozen=True):
         return [sys.executable, "-m", "loadgen.cli.agent", *options]
 
     def workers(self) -> int:
-        """Worker processes of each agent: its part of the cores, more where the descriptor limit demands it."""
+        """Worker processes of each agent: its part of the cores, more where the descriptor limit
+        demands it."""
         cores = len(os.sched_getaffinity(0))
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         if descriptors == resource.RLIM_INFINITY:
@@ -106,7 +120,11 @@ class Child:
     def log_lines(self) -> list[str]:
         """What it wrote to its log, without empty lines."""
         with contextlib.suppress(OSError):
-            return [one_line(line) for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
+            return [
+                one_line(line)
+                for line in self._log.read_text(errors="replace").splitlines()
+                if line.strip()
+            ]
         return []
 
     async def wait(self, within: float) -> bool:
@@ -141,16 +159,21 @@ class LocalProcesses:
         self._pump: asyncio.Task[None] | None = None
 
     async def start_target(self, target: TargetAddress, most: int, log: Path) -> None:
-        """Starts the embedded target and waits until it listens; raises OperatorError with its own line if not."""
+        """Starts the embedded target and waits until it listens; raises OperatorError with its
+        own line if not."""
         endpoint = Endpoint(target.host, target.port)
         limit = str(min(most, MAX_CONNECTIONS))
         options = ["--listen", str(endpoint), "--mode", "appwrite", "--limit", limit]
-        self.target = await _start("target", [sys.executable, "-m", "loadgen.cli.target", *options], log, stdout=PIPE)
+        self.target = await _start(
+            "target", [sys.executable, "-m", "loadgen.cli.target", *options], log, stdout=PIPE
+        )
         listening = asyncio.create_task(self._listening(self.target))
         try:
             recorded = await asyncio.wait_for(listening, LISTENS_TIMEOUT)
         except TimeoutError:
-            raise OperatorError(f"the embedded target did not listen on {endpoint} in time; see {log}") from None
+            raise OperatorError(
+                f"the embedded target did not listen on {endpoint} in time; see {log}"
+            ) from None
         if not recorded:
             await self.target.wait(ENDS_TIMEOUT)
             raise OperatorError(f"the embedded target did not start: {self.target.last_words()}")
@@ -183,7 +206,8 @@ class LocalProcesses:
 
 
 async def _start(name: str, command: Sequence[str], log: Path, stdout: int | None = None) -> Child:
-    """Starts a process in a session of its own: Ctrl-C in the terminal is for the coordinator alone."""
+    """Starts a process in a session of its own: Ctrl-C in the terminal is for the coordinator
+    alone."""
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             *command,

@@ -26,15 +26,20 @@ class Certificate(msgspec.Struct, frozen=True):
 
     @classmethod
     def load(cls, certificate: Path | None, key: Path | None) -> "Certificate | None":
-        """From two PEM files; None where there are none. Raises OperatorError where they can't be served."""
+        """From two PEM files; None where there are none. Raises OperatorError where they can't
+        be served."""
         if certificate is None and key is None:
             return None
         if certificate is None or key is None:
-            missing, given = ("--tls-cert", "--tls-key") if certificate is None else ("--tls-key", "--tls-cert")
+            missing, given = (
+                ("--tls-cert", "--tls-key") if certificate is None else ("--tls-key", "--tls-cert")
+            )
             raise OperatorError(f"{given} needs {missing} beside it; give both, or neither")
         chain = _first_of(_text("--tls-cert", certificate), certificate)
         _text("--tls-key", key)
-        return cls(_context(certificate, key), hashlib.sha256(ssl.PEM_cert_to_DER_cert(chain)).hexdigest())
+        return cls(
+            _context(certificate, key), hashlib.sha256(ssl.PEM_cert_to_DER_cert(chain)).hexdigest()
+        )
 
 
 def _text(option: str, path: Path) -> str:
@@ -57,7 +62,8 @@ def _context(certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        # Nobody is there to type a passphrase: without the empty one OpenSSL would ask the terminal.
+        # Nobody is there to type a passphrase: without the empty one OpenSSL would ask the
+        # terminal.
         context.load_cert_chain(certificate, key, password=lambda: "")
     except (ssl.SSLError, ValueError) as error:
         why = getattr(error, "reason", None) or str(error)
@@ -84,7 +90,8 @@ class TargetAddress(msgspec.Struct, frozen=True):
 
 
 def check_target(url: str) -> TargetAddress:
-    """The place that a ws:// or wss:// URL names; raises PlanError when it names none, or its host doesn't resolve."""
+    """The place that a ws:// or wss:// URL names; raises PlanError when it names none, or its
+    host doesn't resolve."""
     target = TargetUrl.parse(url)
     return TargetAddress(target.host, target.port, target.secure, target.resolve())
 
@@ -95,17 +102,23 @@ def check_embedded(targets: Sequence[TargetAddress]) -> None:
     if len({(one.address, one.port) for one in targets}) > 1:
         ports = ", ".join(f"{one.host}:{one.port}" for one in targets)
         raise PlanError(
-            f"--with-target starts one target, and the plan has several: {ports}; start loadgen-target there"
+            f"--with-target starts one target, and the plan has several: {ports}; start"
+            " loadgen-target there"
         )
     if target.secure:
-        raise PlanError("--with-target speaks ws:// only; give a ws:// TARGET, or leave --with-target out")
+        raise PlanError(
+            "--with-target speaks ws:// only; give a ws:// TARGET, or leave --with-target out"
+        )
     if not target.loopback:
         raise PlanError(
-            f"--with-target listens on loopback only, and TARGET is {target.host}; start loadgen-target there"
+            f"--with-target listens on loopback only, and TARGET is {target.host}; start"
+            " loadgen-target there"
         )
 
 
 def check_listen(listen: Endpoint, token: Token | None) -> None:
     """Raises OperatorError when agents from elsewhere could join without a token."""
     if not listen.loopback and token is None:
-        raise OperatorError(f"--listen {listen} is not loopback: anybody could join; give --token-file FILE")
+        raise OperatorError(
+            f"--listen {listen} is not loopback: anybody could join; give --token-file FILE"
+        )

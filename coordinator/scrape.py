@@ -1,4 +1,5 @@
-"""Scrapes the exporters that `--watch NAME=URL` names: the server's own figures, on the run's time axis."""
+"""Scrapes the exporters that `--watch NAME=URL` names: the server's own figures, on the run's
+time axis."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -29,13 +30,17 @@ class Scrape(msgspec.Struct, omit_defaults=True):
 
 
 def scrape_of(name: str, second: int, text: str) -> Scrape:
-    """What a scrape says: of the machine (node_exporter's names), else of the process; ValueError when it is none."""
+    """What a scrape says: of the machine (node_exporter's names), else of the process;
+    ValueError when it is none."""
     found: dict[str, float] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.labels.get("mode") not in IDLE:
                 found[sample.name] = found.get(sample.name, 0.0) + sample.value
-    total, available = found.get("node_memory_MemTotal_bytes"), found.get("node_memory_MemAvailable_bytes")
+    total, available = (
+        found.get("node_memory_MemTotal_bytes"),
+        found.get("node_memory_MemAvailable_bytes"),
+    )
     used = total - available if total is not None and available is not None else None
     return Scrape(
         second,
@@ -61,7 +66,8 @@ class Watched(NamedTuple):
 
 
 class Scraper:
-    """All scrapes of a run. `age` tells how old it is, below 0 before it starts; `tell` takes each reading."""
+    """All scrapes of a run. `age` tells how old it is, below 0 before it starts; `tell` takes
+    each reading."""
 
     def __init__(
         self, watched: Sequence[Watched], age: Callable[[], float], tell: Callable[[Scrape], None],
@@ -89,7 +95,10 @@ class Scraper:
                     complained = False
                 except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                     if not complained:
-                        self._warn(f"--watch {one.name}: {one.url} can't be scraped ({error or type(error).__name__})")
+                        self._warn(
+                            f"--watch {one.name}: {one.url} can't be scraped"
+                            f" ({error or type(error).__name__})"
+                        )
                     complained = True
             await asyncio.sleep(EVERY / 4)
 

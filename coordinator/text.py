@@ -1,4 +1,5 @@
-"""Text for people: numbers with separators, and words from elsewhere made safe for a terminal and a file name."""
+"""Text for people: numbers with separators, and words from elsewhere made safe for a terminal
+and a file name."""
 
 import re
 from collections.abc import Sequence
@@ -11,19 +12,23 @@ def one_line(text: str, most: int = 300) -> str:
 
 
 def plain_lines(text: str, most: int = 8192) -> str:
-    """The text with its lines and tabs, without other control characters, at most so many characters of its end."""
+    """The text with its lines and tabs, without other control characters, at most so many
+    characters of its end."""
     return "".join(
-        sign if sign.isprintable() or sign in "\n\t" else "\N{REPLACEMENT CHARACTER}" for sign in text[-most:]
+        sign if sign.isprintable() or sign in "\n\t" else "\N{REPLACEMENT CHARACTER}"
+        for sign in text[-most:]
     )
 
 
 def clean_name(text: str, otherwise: str = "agent") -> str:
-    """A name that is safe in a path, a label and a terminal: letters, digits, dots, dashes and underscores."""
+    """A name that is safe in a path, a label and a terminal: letters, digits, dots, dashes and
+    underscores."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:80].lstrip(".-") or otherwise
 
 
 def traceback_file(reason: str) -> str:
-    """Where in the run directory the sample traceback of a reason is; two reasons may share a file."""
+    """Where in the run directory the sample traceback of a reason is; two reasons may share a
+    file."""
     return f"errors/{clean_name(reason, 'error')}.txt"
 
 
@@ -47,10 +52,13 @@ def seconds(value: float) -> str:
 
 
 def reasons(counts: dict[str, int], files: dict[str, str] | None = None) -> str:
-    """Counts by reason, the most frequent first: `refused 12, error_KeyError 3 (errors/error_KeyError.txt)`."""
+    """Counts by reason, the most frequent first: `refused 12, error_KeyError 3
+    (errors/error_KeyError.txt)`."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     beside = {reason: f" ({file})" for reason, file in (files or {}).items()}
-    return ", ".join(f"{reason} {count(number)}{beside.get(reason, '')}" for reason, number in ordered)
+    return ", ".join(
+        f"{reason} {count(number)}{beside.get(reason, '')}" for reason, number in ordered
+    )
 
 
 def and_more(texts: Sequence[str]) -> str:
@@ -63,6 +71,9 @@ def columns(rows: list[list[str]], gap: str = "  ") -> list[str]:
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        cells = [
+            row[0].ljust(widths[0]),
+            *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
+        ]
         lines.append(gap.join(cells).rstrip())
     return lines

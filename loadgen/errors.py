@@ -7,9 +7,11 @@ OperatorError           exit 2
 
 
 class OperatorError(Exception):
-    """A mistake or a condition that a person can mend; its text is one line: what is wrong, where, and the mend.
+    """A mistake or a condition that a person can mend; its text is one line: what is wrong, where,
+    and the mend.
 
-    What it quotes comes from files and from other machines: line breaks and control characters become blanks.
+    What it quotes comes from files and from other machines: line breaks and control characters
+    become blanks.
     """
 
     exit_code = 2

@@ -1,4 +1,5 @@
-"""Plan files: TOML in, a plan out that can be run, and back again. A mistake is told with its line and its key."""
+"""Plan files: TOML in, a plan out that can be run, and back again. A mistake is told with its
+line and its key."""
 
 import re
 import tomllib
@@ -38,7 +39,8 @@ def keys_of(path: str) -> Keys:
 
 
 def line_of(text: str, keys: Keys) -> int | None:
-    """The line, from 1 on, that ends the first text in which a value is there; of what it is in, where it is missing.
+    """The line, from 1 on, that ends the first text in which a value is there; of what it is in,
+    where it is missing.
 
     None where not even that is there. A value of several lines stands in its last one.
     """
@@ -61,7 +63,8 @@ def _first_line(lines: Sequence[str], keys: Keys) -> int:
 
 
 def _readable(lines: Sequence[str], most: int, least: int) -> tuple[int, dict[str, Any]] | None:
-    """The longest beginning of at most so many lines, and more than the least, that is TOML by itself; its length too.
+    """The longest beginning of at most so many lines, and more than the least, that is TOML by
+    itself; its length too.
 
     Inside a text or an array of several lines none is.
     """
@@ -103,7 +106,8 @@ STEP_DURATIONS = ("seconds", "upto")
 def read_plan(path: Path) -> Plan:
     """The plan in a TOML file, with the sources of its sessions in Python.
 
-    An unreadable or unusable one raises a PlanError: one line that names the file, the line and the key.
+    An unreadable or unusable one raises a PlanError: one line that names the file, the line and the
+    key.
     """
     try:
         text = path.read_bytes().decode()
@@ -121,7 +125,8 @@ def read_plan(path: Path) -> Plan:
 
 
 def to_toml(plan: Plan) -> bytes:
-    """The plan as TOML: every value that says something, also the defaults; reading it back gives the same plan."""
+    """The plan as TOML: every value that says something, also the defaults; reading it back
+    gives the same plan."""
     values = msgspec.to_builtins(plan)
     for key in plan.overruled:
         del values[key]
@@ -139,7 +144,9 @@ def _plan_of(document: dict[str, Any], folder: Path) -> Plan:
     for other, keys in INSTEAD.items():
         for key in keys:
             if document.get(other) and key in document:
-                raise PlanError(f"`{key}` says nothing in a plan with `{other}`; leave one of them out")
+                raise PlanError(
+                    f"`{key}` says nothing in a plan with `{other}`; leave one of them out"
+                )
     _read_durations(document)
     plan = _complete(msgspec.convert(document, Plan), folder)
     _check(plan)
@@ -147,7 +154,8 @@ def _plan_of(document: dict[str, Any], folder: Path) -> Plan:
 
 
 def _read_durations(document: dict[str, Any]) -> None:
-    """Puts numbers of seconds in the place of durations written as text; variables of a script stay as they are."""
+    """Puts numbers of seconds in the place of durations written as text; variables of a script
+    stay as they are."""
     for table, key, at in _durations_in(document):
         value = table.get(key)
         if isinstance(value, str) and "%%" not in value and (at, value) != ("hold", "sessions"):
@@ -173,11 +181,16 @@ def _durations_of_steps(steps: Any, at: str) -> Iterator[tuple[dict[str, Any], s
 
 
 def _tables(value: Any, at: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """A table, or those of an array, each with its path; whatever else stands there is judged later."""
+    """A table, or those of an array, each with its path; whatever else stands there is judged
+    later."""
     if isinstance(value, dict):
         yield value, at
     elif isinstance(value, list):
-        yield from ((table, f"{at}[{place}]") for place, table in enumerate(value) if isinstance(table, dict))
+        yield from (
+            (table, f"{at}[{place}]")
+            for place, table in enumerate(value)
+            if isinstance(table, dict)
+        )
 
 
 def _complete(plan: Plan, folder: Path) -> Plan:
@@ -194,7 +207,11 @@ def _check(plan: Plan) -> None:
     """What can be looked at before anyone resolves a name or binds an address."""
     urls = [(f"targets[{place}].url", target.url) for place, target in enumerate(plan.targets)]
     urls = urls or [("target", plan.target)]
-    urls += [(f"sessions[{place}]", url) for place, session in enumerate(plan.sessions) for url in urls_of(session)]
+    urls += [
+        (f"sessions[{place}]", url)
+        for place, session in enumerate(plan.sessions)
+        for url in urls_of(session)
+    ]
     for at, url in urls:
         with _at(at):
             TargetUrl.parse(url)

@@ -25,7 +25,8 @@ def raise_nofile() -> int:
 def run_in_batches() -> None:
     """Keeps this process's wake-ups from taking the core from another one: SCHED_BATCH, sched(7).
 
-    Where dozens of workers share a few cores, changing places costs a sixth of the cores without it.
+    Where dozens of workers share a few cores, changing places costs a sixth of the cores without
+    it.
     """
     with contextlib.suppress(OSError):  # a sandbox may know no policies
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
@@ -42,5 +43,10 @@ def set_process_name(name: bytes) -> None:
 
 
 def how_it_ended(code: int) -> str:
-    """Returns how a process ended, from its exit code; a negative one is the signal that killed it."""
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    """Returns how a process ended, from its exit code; a negative one is the signal that killed
+    it."""
+    return (
+        f"was killed by {signal.Signals(-code).name}"
+        if code < 0
+        else f"ended with exit code {code}"
+    )

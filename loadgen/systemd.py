@@ -6,8 +6,11 @@ import socket
 
 
 def notify(message: str) -> None:
-    """Sends a message to $NOTIFY_SOCKET; nothing where no manager asked for it or listens any more."""
+    """Sends a message to $NOTIFY_SOCKET; nothing where no manager asked for it or listens any
+    more."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError):
-            sock.sendto(message.encode(), f"\0{address[1:]}" if address.startswith("@") else address)
+            sock.sendto(
+                message.encode(), f"\0{address[1:]}" if address.startswith("@") else address
+            )

@@ -1,6 +1,8 @@
-"""Timers for many items at once: a wheel of what is due when, and deadlines that are all equally long.
+"""Timers for many items at once: a wheel of what is due when, and deadlines that are all equally
+long.
 
-A timer of the event loop costs 550 bytes and 8 µs; a place on the wheel costs 8 bytes and a third of a microsecond.
+A timer of the event loop costs 550 bytes and 8 µs; a place on the wheel costs 8 bytes and a third
+of a microsecond.
 """
 
 from collections.abc import Iterator
@@ -19,7 +21,8 @@ def ticks(seconds: float) -> int:
 
 
 class Deadlines(Generic[Item]):
-    """Items that have the same time to finish, in the order in which they began; who finishes is taken out."""
+    """Items that have the same time to finish, in the order in which they began; who finishes is
+    taken out."""
 
     __slots__ = ("_deadlines", "seconds")
 
@@ -52,7 +55,8 @@ class Deadlines(Generic[Item]):
 
 
 class Wheel(Generic[Item]):
-    """Items by the tick at which they are due; only ticks that hold something take memory, so there is no horizon."""
+    """Items by the tick at which they are due; only ticks that hold something take memory, so
+    there is no horizon."""
 
     __slots__ = ("_slots", "now")
 
@@ -83,7 +87,8 @@ class Wheel(Generic[Item]):
     def turn(self, tick: int) -> Iterator[tuple[int, list[Item]]]:
         """The slots due up to and including this tick, oldest first, each with its tick.
 
-        What is put while turning goes to a later tick than the one being handed out, so turning always ends.
+        What is put while turning goes to a later tick than the one being handed out, so turning
+        always ends.
         """
         while self.now < tick:
             self.now += 1

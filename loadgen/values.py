@@ -1,4 +1,5 @@
-"""The words that all five commands share: durations, addresses, and how a command ends on a mistake."""
+"""The words that all five commands share: durations, addresses, and how a command ends on a
+mistake."""
 
 import re
 from ipaddress import ip_address
@@ -38,8 +39,15 @@ def base_of(url: str) -> SplitResult | None:
     """The parts of an http:// or https:// URL whose host can be dialed; None when it is none."""
     try:
         parts = urlsplit(url)
-        host = (parts.hostname or "").encode("idna")  # a ValueError where a label is too long or empty
-        dialable = parts.scheme in ("http", "https") and host and parts.port != 0 and not re.search(r"\s", url)
+        host = (parts.hostname or "").encode(
+            "idna"
+        )  # a ValueError where a label is too long or empty
+        dialable = (
+            parts.scheme in ("http", "https")
+            and host
+            and parts.port != 0
+            and not re.search(r"\s", url)
+        )
     except ValueError:  # a port over 65535, a bracket without its other
         return None
     return parts if dialable else None

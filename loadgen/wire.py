@@ -1,7 +1,8 @@
 """The messages between worker, agent and coordinator, and their one JSON form.
 
-Between agent and worker they are lines on pipes, between coordinator and agent bodies of HTTP requests. Numbers of
-seconds count from the run's own start on each process's monotonic clock, so wall clocks need not agree.
+Between agent and worker they are lines on pipes, between coordinator and agent bodies of HTTP
+requests. Numbers of seconds count from the run's own start on each process's monotonic clock, so
+wall clocks need not agree.
 """
 
 from itertools import pairwise
@@ -19,7 +20,8 @@ from loadgen.stats.histogram import MAX
 from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
 
 WIRE = 3
-"""The version of these messages; a coordinator and an agent of different ones do not work together."""
+"""The version of these messages; a coordinator and an agent of different ones do not work
+together."""
 
 MAX_AHEAD = 3600.0
 """Seconds that a start may be ahead."""
@@ -29,7 +31,8 @@ Message = TypeVar("Message")
 
 
 class Sources(msgspec.Struct, frozen=True):
-    """The local (address, port) pairs of one worker: every `workers`-th pair of its agent's; see SourcePorts."""
+    """The local (address, port) pairs of one worker: every `workers`-th pair of its agent's; see
+    SourcePorts."""
 
     addresses: tuple[str, ...]
     low: int
@@ -38,7 +41,8 @@ class Sources(msgspec.Struct, frozen=True):
     worker: int = 0
     workers: int = 1
     start: int = 0
-    """The number of the pair of the agent's first connection, so that several agents on one host do not meet."""
+    """The number of the pair of the agent's first connection, so that several agents on one host
+    do not meet."""
     left_out: tuple[int, ...] = ()
     """Ports that no worker binds: reserved, privileged, and a few that the machine itself needs."""
 
@@ -59,7 +63,8 @@ class Destination(msgspec.Struct, frozen=True):
     """Path and query."""
     secure: bool
     sources: Sources
-    """From where this worker connects to it; its destinations may share pairs, different workers never do."""
+    """From where this worker connects to it; its destinations may share pairs, different workers
+    never do."""
 
 
 class Rehearsal(msgspec.Struct, tag=True):
@@ -128,7 +133,8 @@ class Hello(msgspec.Struct):
 
 
 class Welcome(msgspec.Struct):
-    """Coordinator → agent: its id and the name it goes by, and the target it will be asked to load."""
+    """Coordinator → agent: its id and the name it goes by, and the target it will be asked to
+    load."""
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
@@ -140,7 +146,8 @@ class Welcome(msgspec.Struct):
 
 
 class Post(msgspec.Struct):
-    """Agent → coordinator, every second and sooner when there is news: all seconds that are not acknowledged yet."""
+    """Agent → coordinator, every second and sooner when there is news: all seconds that are not
+    acknowledged yet."""
 
     seconds: tuple[Second, ...] = ()
     ready: bool = False
@@ -148,7 +155,8 @@ class Post(msgspec.Struct):
     refusal: str = ""
     """Why it will not: outside its --allow-target, or the name does not resolve."""
     max_connections: Capacity = 0
-    """How many it opens at most, and what gives out when, by the plan's word; until it has its share."""
+    """How many it opens at most, and what gives out when, by the plan's word; until it has its
+    share."""
     limits: tuple[Limit, ...] = ()
     finished: bool = False
     """Its workers are gone and these are its last seconds."""
@@ -162,7 +170,8 @@ class Post(msgspec.Struct):
     abort: str = ""
     """Why a session asks for the end of the whole run, if any does."""
     tracebacks: dict[str, str] = {}
-    """A sample of each reason that an exception in a session made, the first time a worker tells it."""
+    """A sample of each reason that an exception in a session made, the first time a worker tells
+    it."""
 
 
 class Start(msgspec.Struct):
@@ -178,7 +187,9 @@ class Start(msgspec.Struct):
     def __post_init__(self) -> None:
         positions = self.share.positions
         ascending = all(one < next_ for one, next_ in pairwise(positions))
-        if not ascending or (positions and not 0 <= positions[0] <= positions[-1] < self.share.length):
+        if not ascending or (
+            positions and not 0 <= positions[0] <= positions[-1] < self.share.length
+        ):
             raise ValueError("`share` is none: its positions do not ascend below its length")
 
 
@@ -192,7 +203,8 @@ class Orders(msgspec.Struct):
     start: Start | None = None
     """Repeated with every `run` and `pause`, so that a lost reply does no harm."""
     gates: tuple[float, ...] = ()
-    """When gates 1, 2, 3… open, as far as that is known, in seconds from the start of the run; repeated too."""
+    """When gates 1, 2, 3… open, as far as that is known, in seconds from the start of the run;
+    repeated too."""
     met: tuple[int, ...] = ()
     """The meetings that are over, by how many users they waited for; repeated too."""
     delay: float = 0.0
@@ -209,7 +221,8 @@ def to_wire(message: Any) -> bytes:
 
 
 def from_wire(data: bytes | str, kind: type[Message]) -> Message:
-    """A message from its JSON form; raises msgspec.DecodeError, whose text says which field is wrong and how."""
+    """A message from its JSON form; raises msgspec.DecodeError, whose text says which field is
+    wrong and how."""
     try:
         return msgspec.json.decode(data, type=kind)
     except (UnicodeError, RecursionError) as error:  # not UTF-8; nested without end

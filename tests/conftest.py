@@ -1,4 +1,5 @@
-"""What tests of several folders share: their event loop, a target, and the look at it after each test."""
+"""What tests of several folders share: their event loop, a target, and the look at it after each
+test."""
 
 from collections.abc import Callable, Mapping
 

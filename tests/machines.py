@@ -1,8 +1,10 @@
-"""A machine of our own: namespaces over a copy of this one's files, with systemd as its first process.
+"""A machine of our own: namespaces over a copy of this one's files, with systemd as its first
+process.
 
-Its root is an overlay on `/`, so it has all that is installed here, and what it changes is gone with it. Its network is
-that of a host in a `Lan`, and it may set what belongs to that; of the settings of the whole kernel it has a copy, or
-may only read them. It is what systemd.io/CONTAINER_INTERFACE describes, without a container manager.
+Its root is an overlay on `/`, so it has all that is installed here, and what it changes is gone
+with it. Its network is that of a host in a `Lan`, and it may set what belongs to that; of the
+settings of the whole kernel it has a copy, or may only read them. It is what
+systemd.io/CONTAINER_INTERFACE describes, without a container manager.
 """
 
 import os
@@ -31,14 +33,16 @@ mount -t sysfs -o ro sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 for folder in run tmp dev; do mount -t tmpfs tmpfs "$folder"; done
 mkdir dev/pts dev/shm && mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
-for device in null zero full random urandom tty; do touch "dev/$device"; mount --bind "/dev/$device" "dev/$device"; done
+for device in null zero full random urandom tty; do
+  touch "dev/$device"; mount --bind "/dev/$device" "dev/$device"; done
 ln -s pts/ptmx dev/ptmx; ln -s /proc/self/fd dev/fd
 for unit in $NOT_STARTED; do ln -sf /dev/null "etc/systemd/system/$unit"; done
 echo "$NAME" > etc/hostname
 ip link set lo up
 mkdir ../root/.old && pivot_root . .old && umount -l /.old && rmdir /.old
 mount --make-rshared /
-exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --unit=multi-user.target
+exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
+  /lib/systemd/systemd --unit=multi-user.target
 """
 
 
@@ -61,18 +65,27 @@ class Machine(Command):
             self.close()
             raise
 
-    def run(self, *arguments: str, timeout: float = PATIENCE, **environment: str) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self, *arguments: str, timeout: float = PATIENCE, **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
         """Runs a command on it to its end, as root."""
         spaces = ["-m", "-p", "-n", "-i", "-u", "-C"]
         before = ["nsenter", "-t", str(self._first), *spaces, "sh", "-c", 'cd / && exec "$@"', "sh"]
         return subprocess.run(
-            [*before, *arguments], env=os.environ | environment, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, timeout=timeout, check=False,
-        )  # fmt: skip
+            [*before, *arguments],
+            env=os.environ | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
 
     def close(self) -> None:
         """Ends every process of it."""
-        self.send(signal.SIGKILL)  # its first process dies with its parent, and all others with that
+        self.send(
+            signal.SIGKILL
+        )  # its first process dies with its parent, and all others with that
         self.process.wait()
         eventually(lambda: _gone(self._group), "its control groups are empty")
 
@@ -91,8 +104,14 @@ class Machine(Command):
 def why_no_machine() -> str:
     """Why this user can make no machine; empty where it can."""
     tools = ("unshare", "nsenter", "pivot_root", "ip")
-    if os.geteuid() or not all(map(shutil.which, tools)) or "overlay" not in Path("/proc/filesystems").read_text():
-        return "needs root, util-linux, iproute2 and overlayfs: it makes a machine out of namespaces"
+    if (
+        os.geteuid()
+        or not all(map(shutil.which, tools))
+        or "overlay" not in Path("/proc/filesystems").read_text()
+    ):
+        return (
+            "needs root, util-linux, iproute2 and overlayfs: it makes a machine out of namespaces"
+        )
     return ""
 
 

@@ -1,4 +1,5 @@
-"""Real processes for tests: each is started by its command, waited for by what it says, and ended by its id."""
+"""Real processes for tests: each is started by its command, waited for by what it says, and
+ended by its id."""
 
 import ctypes
 import json
@@ -74,7 +75,8 @@ def process(name: str, *arguments: str, **options: Any) -> Iterator[subprocess.P
 
 
 def end_with_parent() -> None:
-    """As preexec_fn: the process is killed when the one that started it ends, however that comes about."""
+    """As preexec_fn: the process is killed when the one that started it ends, however that comes
+    about."""
     _prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
 
 
@@ -103,10 +105,17 @@ def target(*arguments: str) -> Iterator[Address]:
         yield running.address
 
 
-def run(name: str, *arguments: str, timeout: float = PATIENCE, **options: Any) -> subprocess.CompletedProcess[str]:
+def run(
+    name: str, *arguments: str, timeout: float = PATIENCE, **options: Any
+) -> subprocess.CompletedProcess[str]:
     """A command run to its end."""
     return subprocess.run(
-        command(name, *arguments), capture_output=True, text=True, timeout=timeout, check=False, **options
+        command(name, *arguments),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        **options,
     )
 
 
@@ -118,10 +127,13 @@ def eventually(condition: Any, what: str | Callable[[], str], seconds: float = P
         if value:
             return value
         time.sleep(0.02)
-    raise AssertionError(f"did not happen within {seconds} s: {what if isinstance(what, str) else what()}")
+    raise AssertionError(
+        f"did not happen within {seconds} s: {what if isinstance(what, str) else what()}"
+    )
 
 
-# --- Commands that are looked at while they run -----------------------------------------------------------------------
+# --- Commands that are looked at while they run
+# -----------------------------------------------------------------------
 
 
 def opens(server: Address, count: int) -> None:
@@ -130,11 +142,16 @@ def opens(server: Address, count: int) -> None:
 
 
 class Command:
-    """A running command. Its output goes to memory files: they can be read at any time and are never full."""
+    """A running command. Its output goes to memory files: they can be read at any time and are
+    never full."""
 
     def __init__(self, arguments: list[str], **options: Any) -> None:
         self._out, self._err = os.memfd_create("stdout"), os.memfd_create("stderr")
-        pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": self._out, "stderr": self._err} | options
+        pipes: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": self._out,
+            "stderr": self._err,
+        } | options
         self.process = subprocess.Popen(arguments, **pipes)
 
     @property
@@ -153,12 +170,15 @@ class Command:
         return os.pread(self._err, 1 << 24, 0).decode()
 
     def says(self, pattern: str) -> "re.Match[str]":
-        """Waits until it has written what the pattern describes, to whichever of the two, or has ended without it."""
+        """Waits until it has written what the pattern describes, to whichever of the two, or has
+        ended without it."""
 
         def look() -> "re.Match[str] | None":
             ended = self.process.poll() is not None
             found = re.search(pattern, self.out + self.err)
-            assert found or not ended, f"it ended without saying {pattern!r}: {self.out + self.err!r}"
+            assert found or not ended, (
+                f"it ended without saying {pattern!r}: {self.out + self.err!r}"
+            )
             return found
 
         return eventually(  # type: ignore[no-any-return]  # whatever the condition gave
@@ -177,7 +197,8 @@ class Command:
             raise AssertionError(f"did not end within {seconds} s: {self.out}{self.err}") from None
 
     def close(self) -> None:
-        """Ends it if it has not ended by itself: two signals, since the first one only drains, then SIGKILL."""
+        """Ends it if it has not ended by itself: two signals, since the first one only drains,
+        then SIGKILL."""
         for patience in (0.2, 5.0):
             with suppress(subprocess.TimeoutExpired):
                 self.process.send_signal(signal.SIGTERM)
@@ -191,9 +212,13 @@ class Command:
 class Coordinator(Command):
     """A running `loadgen-coord` on a free port, with its run directory below `out`."""
 
-    def __init__(self, out: Path, *arguments: str, listen: str = "127.0.0.1:0", **options: Any) -> None:
+    def __init__(
+        self, out: Path, *arguments: str, listen: str = "127.0.0.1:0", **options: Any
+    ) -> None:
         self._folder = out
-        super().__init__(command("loadgen-coord", "--listen", listen, "--out", str(out), *arguments), **options)
+        super().__init__(
+            command("loadgen-coord", "--listen", listen, "--out", str(out), *arguments), **options
+        )
 
     @property
     def url(self) -> str:
@@ -212,7 +237,9 @@ class Coordinator(Command):
 
     def rows(self) -> list[dict[str, Any]]:
         """The lines of seconds.ndjson."""
-        return [json.loads(line) for line in (self.folder / "seconds.ndjson").read_text().splitlines()]
+        return [
+            json.loads(line) for line in (self.folder / "seconds.ndjson").read_text().splitlines()
+        ]
 
     def state(self) -> dict[str, Any]:
         """The run as /v1/run tells it."""
@@ -220,12 +247,15 @@ class Coordinator(Command):
 
 
 class Agent(Command):
-    """A running `loadgen-agent` with its metrics on a free port; without a --source it has an address of its own."""
+    """A running `loadgen-agent` with its metrics on a free port; without a --source it has an
+    address of its own."""
 
     def __init__(self, coordinator: str, *arguments: str, **options: Any) -> None:
         source = [] if "--source" in arguments else ["--source", own_source()]
         defaults = ["--metrics", "127.0.0.1:0", "--workers", "1", *source]
-        super().__init__(command("loadgen-agent", "--coordinator", coordinator, *defaults, *arguments), **options)
+        super().__init__(
+            command("loadgen-agent", "--coordinator", coordinator, *defaults, *arguments), **options
+        )
 
     @property
     def page(self) -> str:

@@ -33,11 +33,17 @@ class WatchedType(click.ParamType[Watched]):
 
     name = "name=url"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Watched:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Watched:
         """Both parts, neither of them empty."""
         name, _, url = str(value).partition("=")
         if not name or base_of(url) is None:
-            self.fail(f"{value!r} is not NAME=URL; write for example server=http://10.0.0.2:9100/metrics", param, ctx)
+            self.fail(
+                f"{value!r} is not NAME=URL; write for example server=http://10.0.0.2:9100/metrics",
+                param,
+                ctx,
+            )
         return Watched(one_line(name, 40), url)
 
 
@@ -46,39 +52,111 @@ WATCHED = WatchedType()
 
 @click.command(context_settings={"show_default": True})
 @click.argument("target", default=TARGET)
-@click.option("--rate", type=RATE, default=2000, metavar="R", help="Arrivals per second over the whole fleet.")
-@click.option("--max", type=click.IntRange(min=1), default=1_000_000, metavar="N", help="Connections started in all.")
-@click.option("--arrival", type=click.Choice(["uniform", "poisson"]), default="uniform", help="Staggering of arrivals.")
+@click.option(
+    "--rate", type=RATE, default=2000, metavar="R", help="Arrivals per second over the whole fleet."
+)
+@click.option(
+    "--max",
+    type=click.IntRange(min=1),
+    default=1_000_000,
+    metavar="N",
+    help="Connections started in all.",
+)
+@click.option(
+    "--arrival",
+    type=click.Choice(["uniform", "poisson"]),
+    default="uniform",
+    help="Staggering of arrivals.",
+)
 @click.option("--seed", type=int, default=0, help="Of everything random.")
-@click.option("--hold", type=HOLD, default="60",
-              help="How long the plateau is held after the last arrival; sessions: until all are over.")  # fmt: skip
-@click.option("--think", type=DURATION, default="30", help="Think time of the loop; one ping a turn.")
-@click.option("--loops", type=click.IntRange(min=0), default=1000, metavar="N", help="Turns of the think-time loop.")
+@click.option(
+    "--hold",
+    type=HOLD,
+    default="60",
+    help="How long the plateau is held after the last arrival; sessions: until all are over.",
+)
+@click.option(
+    "--think", type=DURATION, default="30", help="Think time of the loop; one ping a turn."
+)
+@click.option(
+    "--loops",
+    type=click.IntRange(min=0),
+    default=1000,
+    metavar="N",
+    help="Turns of the think-time loop.",
+)
 @click.option(
     "--ping", type=click.Choice(["protocol", "app", "none"]), default="protocol",
     help="A PING frame, the text {\"type\":\"ping\"}, or silence.",
 )  # fmt: skip
-@click.option("--agents", type=click.IntRange(1, MAX_AGENTS), metavar="N", help="Start once N agents have joined.",
-              show_default="the --local ones, the plan's clients, or 16")  # fmt: skip
-@click.option("--local", type=click.IntRange(1, MAX_AGENTS), metavar="N", help="Also start N agents on this machine.")
-@click.option("--with-target", is_flag=True, help="Also start the embedded target on the TARGET's port.")
+@click.option(
+    "--agents",
+    type=click.IntRange(1, MAX_AGENTS),
+    metavar="N",
+    help="Start once N agents have joined.",
+    show_default="the --local ones, the plan's clients, or 16",
+)
+@click.option(
+    "--local",
+    type=click.IntRange(1, MAX_AGENTS),
+    metavar="N",
+    help="Also start N agents on this machine.",
+)
+@click.option(
+    "--with-target", is_flag=True, help="Also start the embedded target on the TARGET's port."
+)
 @click.option("--wait", type=DURATION, default="60", help="How long to wait for the agents.")
-@click.option("--listen", type=ENDPOINT, default="127.0.0.1:8091", help="Where agents join: JSON, metrics, one port.")
-@click.option("--token-file", type=click.Path(path_type=Path), help="Shared secret; required off loopback.")
-@click.option("--public-view", is_flag=True, help="Let everybody view the run; to control it needs the token.")
-@click.option("--tls-cert", type=click.Path(path_type=Path), metavar="FILE",
-              help="Speak https:// with this certificate (PEM); agents pin it, or trust who signed it.")  # fmt: skip
-@click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="The key of --tls-cert.")
-@click.option("--session", metavar="FILE.py[:NAME]", help="A session written in Python, instead of the loop.")
-@click.option("--tsung", type=click.Path(path_type=Path), metavar="FILE.xml",
-              help="Take the plan from a Tsung configuration; TARGET, --max and --hold besides it win.")  # fmt: skip
-@click.option("--watch", multiple=True, type=WATCHED, metavar="NAME=URL",
-              help="Scrape an exporter each second: node_exporter, loadgen-agent --monitor; repeatable.")  # fmt: skip
+@click.option(
+    "--listen",
+    type=ENDPOINT,
+    default="127.0.0.1:8091",
+    help="Where agents join: JSON, metrics, one port.",
+)
+@click.option(
+    "--token-file", type=click.Path(path_type=Path), help="Shared secret; required off loopback."
+)
+@click.option(
+    "--public-view", is_flag=True, help="Let everybody view the run; to control it needs the token."
+)
+@click.option(
+    "--tls-cert",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Speak https:// with this certificate (PEM); agents pin it, or trust who signed it.",
+)
+@click.option(
+    "--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="The key of --tls-cert."
+)
+@click.option(
+    "--session", metavar="FILE.py[:NAME]", help="A session written in Python, instead of the loop."
+)
+@click.option(
+    "--tsung",
+    type=click.Path(path_type=Path),
+    metavar="FILE.xml",
+    help="Take the plan from a Tsung configuration; TARGET, --max and --hold besides it win.",
+)
+@click.option(
+    "--watch",
+    multiple=True,
+    type=WATCHED,
+    metavar="NAME=URL",
+    help="Scrape an exporter each second: node_exporter, loadgen-agent --monitor; repeatable.",
+)
 @click.option("--plan", type=click.Path(path_type=Path), metavar="FILE.toml",
               help="Take the plan from a file; options given besides it win.")  # fmt: skip
-@click.option("--write-plan", type=click.Path(path_type=Path), metavar="FILE.toml", help="Save the plan, open nothing.")
-@click.option("--expect", multiple=True, metavar="EXPR",
-              help="Pass or fail: 'open_peak>=1000000', 'handshake_p99<500ms', 'failed<0.1%'; repeatable.")  # fmt: skip
+@click.option(
+    "--write-plan",
+    type=click.Path(path_type=Path),
+    metavar="FILE.toml",
+    help="Save the plan, open nothing.",
+)
+@click.option(
+    "--expect",
+    multiple=True,
+    metavar="EXPR",
+    help="Pass or fail: 'open_peak>=1000000', 'handshake_p99<500ms', 'failed<0.1%'; repeatable.",
+)
 @click.option(
     "--tsung-log", type=click.Choice(["text", "json", "none"]), default="text",
     help="Form of tsung.log in the run directory: for what reads Tsung's.",
@@ -87,9 +165,15 @@ WATCHED = WatchedType()
     "--on-loss", type=click.Choice(get_args(OnLoss)), default="redistribute",
     help="What becomes of a lost agent's share: nothing, others launch it, or the run ends.",
 )  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), default="runs", help="Where the run directory goes.")
-@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN",
-              help="Take up the run of a coordinator that died, from its run directory.")  # fmt: skip
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="runs", help="Where the run directory goes."
+)
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Take up the run of a coordinator that died, from its run directory.",
+)
 @click.option("--dry-run", is_flag=True, help="Print plan, shares and preflight; open nothing.")
 @click.option("--json", is_flag=True, help="The last line of stdout is summary.json on one line.")
 @click.pass_context
@@ -126,12 +210,15 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
 
 
 def _resumed(ctx: click.Context, options: dict[str, Any]) -> RunSettings:
-    """The settings of the run in a directory; raises PlanError for an option that would say nothing."""
+    """The settings of the run in a directory; raises PlanError for an option that would say
+    nothing."""
     path = options["resume"]
     for name in options.keys() - BESIDE_RESUME:
         if is_given(ctx, name):
             option = "TARGET" if name == "target" else f"--{name.replace('_', '-')}"
-            raise PlanError(f"--resume {path} goes on with what was asked for then; leave {option} out")
+            raise PlanError(
+                f"--resume {path} goes on with what was asked for then; leave {option} out"
+            )
     head = read_head(path)
     return RunSettings(
         plan=head.plan,

@@ -1,4 +1,5 @@
-"""The plan that a command line of `loadgen-coord` asks for: by options, a file, a session, or a Tsung configuration."""
+"""The plan that a command line of `loadgen-coord` asks for: by options, a file, a session, or a
+Tsung configuration."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ NOT_BESIDE_SESSION = ("plan", "tsung", "ping", "loops", "think")
 
 
 def planned(ctx: click.Context, options: dict[str, Any]) -> Plan:
-    """The plan of the file, if any, with what was given explicitly put over it; the other way round it is defaults.
+    """The plan of the file, if any, with what was given explicitly put over it; the other way round
+    it is defaults.
 
     Raises PlanError for an option that would say nothing.
     """
@@ -37,12 +39,15 @@ def planned(ctx: click.Context, options: dict[str, Any]) -> Plan:
     plan = read_plan(options["plan"])
     for name in sorted(plan.overruled & explicit.keys()):
         option = "TARGET" if name == "target" else f"--{name}"
-        raise PlanError(f"{option} says nothing beside what {options['plan']} has instead; change it there")
+        raise PlanError(
+            f"{option} says nothing beside what {options['plan']} has instead; change it there"
+        )
     return plan_of(msgspec.structs.asdict(plan) | explicit)
 
 
 def from_tsung(ctx: click.Context, options: dict[str, Any]) -> Plan:
-    """The plan of a Tsung configuration; says what of it is left out, and awaits an agent for each of its hosts."""
+    """The plan of a Tsung configuration; says what of it is left out, and awaits an agent for
+    each of its hosts."""
     path, explicit = options["tsung"], {name for name in ctx.params if is_given(ctx, name)}
     for name in NOT_BESIDE_TSUNG:
         if name in explicit:
@@ -72,8 +77,12 @@ def _session(ctx: click.Context, text: str) -> PythonSession:
     """The session of FILE.py[:NAME]."""
     for name in NOT_BESIDE_SESSION:
         if is_given(ctx, name):
-            raise PlanError(f"--session {text} says what users do, and so does --{name}; leave one of them out")
+            raise PlanError(
+                f"--session {text} says what users do, and so does --{name}; leave one of them out"
+            )
     path, _, function = text.rpartition(":")
     return (
-        read_session(Path(path), function, function) if path and function.isidentifier() else read_session(Path(text))
+        read_session(Path(path), function, function)
+        if path and function.isidentifier()
+        else read_session(Path(text))
     )

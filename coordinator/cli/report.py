@@ -25,18 +25,49 @@ FORMATS: dict[str, Callable[[RunRecord], str]] = {
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN [RUN...]")
-@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text",
-              help="html is one file with charts, markdown for a pull request, csv a line a second.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="As --format json: summary.json of each run, one a line.")
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", show_default="standard output",
-              help="Where the report goes.")  # fmt: skip
-@click.option("--tolerance", type=click.FloatRange(min=0), default=TOLERANCE, metavar="PERCENT",
-              help="How much a figure may differ from the first run's and count as the same.")  # fmt: skip
-@click.option("--fail-on", multiple=True, metavar="FIGURE[:PERCENT%]",
-              help="Exit 1 when a figure got worse: ping_rtt_p99:10%, failed, any; repeatable.")  # fmt: skip
+@click.argument(
+    "runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN [RUN...]"
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(FORMATS)),
+    default="text",
+    help="html is one file with charts, markdown for a pull request, csv a line a second.",
+)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="As --format json: summary.json of each run, one a line.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    show_default="standard output",
+    help="Where the report goes.",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=TOLERANCE,
+    metavar="PERCENT",
+    help="How much a figure may differ from the first run's and count as the same.",
+)
+@click.option(
+    "--fail-on",
+    multiple=True,
+    metavar="FIGURE[:PERCENT%]",
+    help="Exit 1 when a figure got worse: ping_rtt_p99:10%, failed, any; repeatable.",
+)
 def report(
-    runs: tuple[Path, ...], form: str, as_json: bool, output: Path | None, tolerance: float, fail_on: tuple[str, ...]
+    runs: tuple[Path, ...],
+    form: str,
+    as_json: bool,
+    output: Path | None,
+    tolerance: float,
+    fail_on: tuple[str, ...],
 ) -> int:
     """Renders a run directory again, or compares several with the first."""
     limits, form = limits_of(fail_on, tolerance), "json" if as_json else form
@@ -46,7 +77,9 @@ def report(
     if len(records) == 1 or form == "json":
         text = "\n".join(rendered(form, record).rstrip("\n") for record in records)
     elif form == "html":
-        raise OperatorError("--format html is of one run; give one, or compare them as text, markdown, csv or json")
+        raise OperatorError(
+            "--format html is of one run; give one, or compare them as text, markdown, csv or json"
+        )
     else:
         with _undamaged(", ".join(map(str, runs))):
             text = comparison_report(records, tolerance, form).rstrip("\n")
@@ -78,7 +111,8 @@ def _undamaged(name: str) -> Iterator[None]:
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        # What a report stumbles over in a summary or a row that lacks something, or has it in another form.
+        # What a report stumbles over in a summary or a row that lacks something, or has it in
+        # another form.
         raise OperatorError(f"{name} is damaged, no report can be made of it: {error!r}") from error
 
 
@@ -89,7 +123,9 @@ def _put(text: str, output: Path | None) -> None:
     try:
         output.write_text(f"{text}\n")
     except OSError as error:
-        raise OperatorError(f"--output {output} can't be written ({error.strerror}); give another file") from error
+        raise OperatorError(
+            f"--output {output} can't be written ({error.strerror}); give another file"
+        ) from error
     click.echo(f"report written: {output}")
 
 

@@ -12,10 +12,11 @@ from loadgen.values import Endpoint
 
 
 def reachable(metrics: str, peer: str) -> str:
-    """The address of an agent's metrics as others see it, or nothing where only the agent's own host can reach them.
+    """The address of an agent's metrics as others see it, or nothing where only the agent's own
+    host can reach them.
 
-    `metrics` is where the agent listens, HOST:PORT, and `peer` the address that it joined from: an agent that listens
-    on all of its addresses is reached at that one.
+    `metrics` is where the agent listens, HOST:PORT, and `peer` the address that it joined from: an
+    agent that listens on all of its addresses is reached at that one.
     """
     host, _, port = metrics.rpartition(":")
     try:
@@ -28,9 +29,13 @@ def reachable(metrics: str, peer: str) -> str:
 
 
 def scraped(members: Iterable[AgentState]) -> list[dict[str, Any]]:
-    """The agents that can be scraped, also those that were lost since: an entry each, the last for an address."""
+    """The agents that can be scraped, also those that were lost since: an entry each, the last
+    for an address."""
     found = {member.hello.metrics: member for member in members if member.hello.metrics}
     return [
-        {"targets": [address], "labels": {"__meta_loadgen_agent": member.name, "__meta_loadgen_status": member.status}}
+        {
+            "targets": [address],
+            "labels": {"__meta_loadgen_agent": member.name, "__meta_loadgen_status": member.status},
+        }
         for address, member in found.items()
     ]

@@ -1,4 +1,5 @@
-"""The run as viewers follow it: its settled seconds, what happens in it, and once a second how it stands."""
+"""The run as viewers follow it: its settled seconds, what happens in it, and once a second how
+it stands."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -8,7 +9,14 @@ import msgspec
 
 from coordinator.http.sse import Feed
 from coordinator.report.blame import culprit
-from coordinator.report.samples import AGENT_SERIES, STATISTICS, Sampler, bars, values_of, verified_within
+from coordinator.report.samples import (
+    AGENT_SERIES,
+    STATISTICS,
+    Sampler,
+    bars,
+    values_of,
+    verified_within,
+)
 from coordinator.run.notices import Notice
 from coordinator.run.run import Run
 from coordinator.run.timeline import Row
@@ -78,10 +86,13 @@ class EventLog:
 class Live:
     """Turns a run into a feed. `describe` gives the run as it stands, as /v1/run has it.
 
-    `edition` tells this coordinator's feed from that of one before it, whose run it took up: their events differ.
+    `edition` tells this coordinator's feed from that of one before it, whose run it took up: their
+    events differ.
     """
 
-    def __init__(self, run: Run, describe: Callable[[Run, float], dict[str, Any]], edition: str) -> None:
+    def __init__(
+        self, run: Run, describe: Callable[[Run, float], dict[str, Any]], edition: str
+    ) -> None:
         self._run = run
         self._describe = describe
         self._sampler = Sampler(run.plan)
@@ -103,7 +114,9 @@ class Live:
 
     def second(self, row: Row) -> None:
         """Tells of a settled second."""
-        self.feed.add("second", self._sampler.take(row, self._run.progress.gates, self._run.progress.pauses))
+        self.feed.add(
+            "second", self._sampler.take(row, self._run.progress.gates, self._run.progress.pauses)
+        )
 
     def watched(self, reading: Scrape) -> None:
         """Tells of a scrape of a watched server."""
@@ -111,7 +124,9 @@ class Live:
 
     def said(self, action: str, now: float) -> None:
         """Tells that an operator said something by HTTP."""
-        self.feed.add("log", LogEvent(round(self._run.age(now), 1), "warning", f"the operator said {action}"))
+        self.feed.add(
+            "log", LogEvent(round(self._run.age(now), 1), "warning", f"the operator said {action}")
+        )
 
     def tell(self, news: Notice, now: float) -> None:
         """Tells of a warning or an agent's note."""
@@ -131,11 +146,14 @@ def head(run: Run) -> dict[str, Any]:
 
 
 def standing(run: Run, described: dict[str, Any], now: float) -> dict[str, Any]:
-    """The run as it stands, with what a page shows besides: time left, bars, and who is at fault for what."""
+    """The run as it stands, with what a page shows besides: time left, bars, and who is at fault
+    for what."""
     ledger = described["ledger"]
     return described | {
         "left_s": _left(run, now),
-        "bars": {name: bars(values_of(one)) for name, one in run.total.histograms().items() if one.counts},
+        "bars": {
+            name: bars(values_of(one)) for name, one in run.total.histograms().items() if one.counts
+        },
         "culprits": {reason: culprit(reason) for reason in (*ledger.failed, *ledger.closed)},
     }
 

@@ -1,4 +1,5 @@
-"""Past runs by HTTP: `/runs` lists those of the output directory, opens their reports, and hands out archives."""
+"""Past runs by HTTP: `/runs` lists those of the output directory, opens their reports, and hands
+out archives."""
 
 import asyncio
 import gzip
@@ -27,7 +28,8 @@ WITHIN = 30.0
 """Seconds that whoever downloads may take over a piece."""
 PIECE = 1 << 18
 REPORT_HEADERS = {
-    # A report has its own policy; in a sandbox, whatever it were to hold could not speak for this page.
+    # A report has its own policy; in a sandbox, whatever it were to hold could not speak for this
+    # page.
     "Content-Security-Policy": "sandbox allow-scripts",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -54,18 +56,26 @@ class PastRuns:
         """The runs there are, the newest first."""
         if not self._out.is_dir():
             return []
-        return sorted((path.name for path in self._out.iterdir() if self._is_run(path)), reverse=True)
+        return sorted(
+            (path.name for path in self._out.iterdir() if self._is_run(path)), reverse=True
+        )
 
     @staticmethod
     def _is_run(path: Path) -> bool:
-        return bool(NAME.fullmatch(path.name)) and not path.is_symlink() and (path / "plan.toml").is_file()
+        return (
+            bool(NAME.fullmatch(path.name))
+            and not path.is_symlink()
+            and (path / "plan.toml").is_file()
+        )
 
     def _folder(self, request: web.Request) -> Path:
         """The directory of the run that a request names; nothing else can be reached by a name."""
         name = request.match_info["name"]
         path = self._out / name
         if not NAME.fullmatch(name) or not self._is_run(path):
-            raise web.HTTPNotFound(text=f"there is no run {name!r} here; /runs lists those there are")
+            raise web.HTTPNotFound(
+                text=f"there is no run {name!r} here; /runs lists those there are"
+            )
         return path
 
     async def _list(self, _: web.Request) -> web.Response:
@@ -80,9 +90,27 @@ class PastRuns:
             tag("title", "Runs – loadgen"),
             tag("link", rel="stylesheet", href="/page/page.css"),
         ]
-        columns = ("run", "verdict", "open at the peak", "planned", "failed", "lost", "took", "archive")
-        shown = table("Runs, the newest first", columns, rows) if rows else tag("p", "There are none yet.")
-        top = tag("header", tag("h1", "Runs"), tag("p", tag("a", "the run that goes on", href="/")), class_="top")
+        columns = (
+            "run",
+            "verdict",
+            "open at the peak",
+            "planned",
+            "failed",
+            "lost",
+            "took",
+            "archive",
+        )
+        shown = (
+            table("Runs, the newest first", columns, rows)
+            if rows
+            else tag("p", "There are none yet.")
+        )
+        top = tag(
+            "header",
+            tag("h1", "Runs"),
+            tag("p", tag("a", "the run that goes on", href="/")),
+            class_="top",
+        )
         body = tag("body", top, tag("main", tag("section", tag("h2", "Past runs"), shown)))
         return f"<!doctype html>\n{tag('html', tag('head', *head), body, lang='en')}"
 
@@ -110,7 +138,8 @@ class PastRuns:
 
 
 class _Download:
-    """A file for the packing thread to write to: each piece waits until whoever downloads has taken it."""
+    """A file for the packing thread to write to: each piece waits until whoever downloads has
+    taken it."""
 
     def __init__(self, response: web.StreamResponse, loop: asyncio.AbstractEventLoop) -> None:
         self._response = response
@@ -124,14 +153,17 @@ class _Download:
 
 
 def pack(folder: Path, sink: Any) -> None:
-    """Writes a directory's regular files to a gzipped tar: those of the run that goes on as long as they are now."""
+    """Writes a directory's regular files to a gzipped tar: those of the run that goes on as long
+    as they are now."""
     with (
         gzip.GzipFile(fileobj=sink, mode="wb", compresslevel=1) as packed,
         tarfile.open(mode="w|", fileobj=packed, bufsize=PIECE) as archive,
     ):
         for path in _files(folder):
             with path.open("rb") as file:
-                entry = archive.gettarinfo(arcname=str(path.relative_to(folder.parent)), fileobj=file)
+                entry = archive.gettarinfo(
+                    arcname=str(path.relative_to(folder.parent)), fileobj=file
+                )
                 archive.addfile(entry, file)
 
 
@@ -145,11 +177,17 @@ def _files(folder: Path) -> Iterator[Path]:
 def _report_of(folder: Path) -> str:
     """The run's own report, or, where there is none, one that is made now."""
     path = folder / "report.html"
-    return path.read_text() if path.is_file() and not path.is_symlink() else html_report(read_run(folder))
+    return (
+        path.read_text()
+        if path.is_file() and not path.is_symlink()
+        else html_report(read_run(folder))
+    )
 
 
 def _row(folder: Path) -> tuple[Html | str, ...]:
-    archive = tag("a", "tar.gz", href=f"/runs/{folder.name}.tar.gz", aria_label=f"tar.gz of {folder.name}")
+    archive = tag(
+        "a", "tar.gz", href=f"/runs/{folder.name}.tar.gz", aria_label=f"tar.gz of {folder.name}"
+    )
     try:
         found = from_wire((folder / "summary.json").read_bytes(), dict[str, Any])
         figures = (

@@ -1,4 +1,5 @@
-"""The coordinator's one HTTP port: agents' paths, JSON and metrics. It moves bytes and decides nothing."""
+"""The coordinator's one HTTP port: agents' paths, JSON and metrics. It moves bytes and decides
+nothing."""
 
 import asyncio
 import json
@@ -37,7 +38,8 @@ MAX_HELLO = 256 << 10
 MAX_JOINS, MAX_POSTS = 50.0, 100.0
 """How many agents may join a second, and how often each may post: ten times what a fleet does."""
 MAX_BYTES = 64 << 20
-"""The largest body that is read: some hundred unacknowledged seconds, each with timings of sessions' own."""
+"""The largest body that is read: some hundred unacknowledged seconds, each with timings of
+sessions' own."""
 WORK_OF = 10
 """Seconds over which the coordinator's own CPU is told."""
 
@@ -52,21 +54,29 @@ class Versions(msgspec.Struct):
 
 
 class Server:
-    """The HTTP side of one run. `clock` is the one that the run's times are on; `token` may be absent on loopback."""
+    """The HTTP side of one run. `clock` is the one that the run's times are on; `token` may be
+    absent on loopback."""
 
     def __init__(
-        self, run: Run, clock: Callable[[], float], token: Token | None = None, *, public: bool = False,
+        self,
+        run: Run,
+        clock: Callable[[], float],
+        token: Token | None = None,
+        *,
+        public: bool = False,
         out: Path = Path("runs"),
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._run = run
         self._clock = clock
         self._gate = Authorizer(token, public=public)
         self.seconds: Callable[[int], Iterable[bytes]] = lambda _: ()
-        """Reads again the settled seconds from a number on, as lines of JSON; there are none before the run starts."""
+        """Reads again the settled seconds from a number on, as lines of JSON; there are none
+        before the run starts."""
         self._lines: dict[str, asyncio.BaseTransport] = {}
         """The connection on which each agent last spoke."""
         self._work = deque([(clock(), process_time())], maxlen=WORK_OF)
-        """The time and the CPU seconds of this process by then, at each of the last settled seconds."""
+        """The time and the CPU seconds of this process by then, at each of the last settled
+        seconds."""
         self.resuming = False
         """Whether the run is being taken up from its journal, and may be told nothing yet."""
         self.live = Live(run, describe, token_hex(3))
@@ -75,7 +85,9 @@ class Server:
         self._joins = TokenBucket(MAX_JOINS)
         self._posts: dict[str, TokenBucket] = {}
         """By the ids of agents that joined."""
-        self.app = web.Application(client_max_size=MAX_BYTES, middlewares=[_plain_errors, self._guard])
+        self.app = web.Application(
+            client_max_size=MAX_BYTES, middlewares=[_plain_errors, self._guard]
+        )
         self.app.add_routes(
             [
                 web.post("/v1/agents", self._join),
@@ -96,7 +108,8 @@ class Server:
         self._door = HttpServer(self.app)
 
     async def start(self, listen: Endpoint, tls: ssl.SSLContext | None = None) -> Endpoint:
-        """Listens, over TLS with a context; returns where. Raises OperatorError when the port can't be had."""
+        """Listens, over TLS with a context; returns where. Raises OperatorError when the port
+        can't be had."""
         return await self._door.open("--listen", listen, tls)
 
     async def stop(self) -> None:
@@ -127,7 +140,9 @@ class Server:
         if refusal is not None:
             raise refusal
         if self.resuming and request.method == "POST":
-            raise web.HTTPConflict(text="the run is being taken up from its journal; ask again in a second")
+            raise web.HTTPConflict(
+                text="the run is being taken up from its journal; ask again in a second"
+            )
         return await handler(request)
 
     def _said(self, action: str) -> None:
@@ -138,11 +153,14 @@ class Server:
         if not self._joins.take(self._clock()):
             return too_many("too many agents join at once; knock again in a second")
         body = await request.clone(client_max_size=MAX_HELLO).read()
-        # Of another version's Hello only the version may be relied on, and that is what its refusal has to name.
+        # Of another version's Hello only the version may be relied on, and that is what its refusal
+        # has to name.
         spoken = _decode(body, Versions)
         same = spoken.wire == WIRE
         hello = _decode(body, Hello) if same else Hello("", spoken.wire, spoken.version, 0, (), {})
-        hello = msgspec.structs.replace(hello, metrics=reachable(hello.metrics, request.remote or ""))
+        hello = msgspec.structs.replace(
+            hello, metrics=reachable(hello.metrics, request.remote or "")
+        )
         try:
             return _reply(to_wire(self._run.join(hello, self._clock())))
         except RefusedError as refusal:
@@ -150,7 +168,9 @@ class Server:
 
     async def _post(self, request: web.Request) -> web.Response:
         agent = request.match_info["id"]
-        if agent in self._run.members and not self._posts.setdefault(agent, TokenBucket(MAX_POSTS)).take(self._clock()):
+        if agent in self._run.members and not self._posts.setdefault(
+            agent, TokenBucket(MAX_POSTS)
+        ).take(self._clock()):
             return too_many("too many posts of this agent; post again in a second")
         post = _decode(await request.read(), Post)
         try:
@@ -170,7 +190,11 @@ class Server:
         since = request.query.get("since", "0")
         if not since.lstrip("-").isdecimal():
             return _error(400, f"since={since!r} is not a number of a second")
-        return _reply(b'{"seconds":[' + await asyncio.to_thread(lambda: b",".join(self.seconds(int(since)))) + b"]}")
+        return _reply(
+            b'{"seconds":['
+            + await asyncio.to_thread(lambda: b",".join(self.seconds(int(since))))
+            + b"]}"
+        )
 
     async def _show_tsung_status(self, _: web.Request) -> web.Response:
         now, (then, worked) = self._clock(), self._work[0]
@@ -197,7 +221,8 @@ class Server:
 
 
 def describe(run: Run, now: float) -> dict[str, Any]:
-    """The run as it stands: plan, state, agents, totals and ledger; plain values, percentiles in milliseconds."""
+    """The run as it stands: plan, state, agents, totals and ledger; plain values, percentiles in
+    milliseconds."""
     agents = [
         {
             "name": member.name,
@@ -220,7 +245,9 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         "phase": run.phase(now),
         "phases": run.phase_progress(),
         "age_s": round(run.age(now), 3),
-        "drain_after_s": round(run.progress.drain_after, 3) if run.progress.drain_after < inf else None,
+        "drain_after_s": round(run.progress.drain_after, 3)
+        if run.progress.drain_after < inf
+        else None,
         "ledger": run.ledger,
         "totals": run.total.counts(),
         "histograms": summaries(run.total.histograms()),
@@ -242,12 +269,15 @@ def _reply(body: bytes) -> web.Response:
 
 
 def _error(status: int, text: str) -> web.Response:
-    return web.Response(status=status, text=json.dumps({"error": text}), content_type="application/json")
+    return web.Response(
+        status=status, text=json.dumps({"error": text}), content_type="application/json"
+    )
 
 
 @web.middleware
 async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turns aiohttp's own refusals (unknown path, body too large) into the one JSON form of errors."""
+    """Turns aiohttp's own refusals (unknown path, body too large) into the one JSON form of
+    errors."""
     try:
         return await handler(request)
     except web.HTTPException as error:

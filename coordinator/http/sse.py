@@ -40,7 +40,8 @@ class CompressedLog:
             self._newest = []
 
     def after(self, number: int, most_bytes: int) -> tuple[bytes, int]:
-        """The items behind a number that is kept, or as many as go beyond so many bytes; and the last one's number."""
+        """The items behind a number that is kept, or as many as go beyond so many bytes; and the
+        last one's number."""
         chunk = bytearray()
         while number < self.last and len(chunk) < most_bytes:
             block, begin = divmod(number - self.first + 1, BLOCK)
@@ -63,7 +64,8 @@ class CompressedLog:
 
 
 KEPT = 2 * 3600 + 800
-"""Events that can still be caught up with: an hour of seconds, of scrapes of a watched server, and what was logged."""
+"""Events that can still be caught up with: an hour of seconds, of scrapes of a watched server,
+and what was logged."""
 MAX_BYTES = 64 << 10
 """How much a viewer is handed at a time."""
 
@@ -78,7 +80,8 @@ class Position(NamedTuple):
 
 
 class Feed:
-    """The events of one run. `key` tells them from another feed's; `head` is what who starts anew is told first."""
+    """The events of one run. `key` tells them from another feed's; `head` is what who starts
+    anew is told first."""
 
     def __init__(self, key: str, head: bytes) -> None:
         self.key = key
@@ -93,17 +96,25 @@ class Feed:
 
     def add(self, kind: str, content: object) -> None:
         """Appends an event."""
-        self._events.append(encode(kind, msgspec.json.encode(content), f"{self.key}.{self._events.last + 1}"))
+        self._events.append(
+            encode(kind, msgspec.json.encode(content), f"{self.key}.{self._events.last + 1}")
+        )
 
     def stand(self, stand: Callable[[], object]) -> None:
-        """Replaces what is told of the run as it stands; it is worked out once, and only if anybody reads it."""
+        """Replaces what is told of the run as it stands; it is worked out once, and only if
+        anybody reads it."""
         self._version += 1
         self._stand, self._standing = stand, None
 
     def place_of(self, event_id: str) -> Position:
         """Where a viewer stands whose last event had this id; one of another run starts anew."""
         key, _, number = event_id.rpartition(".")
-        known = key == self.key and number.isascii() and number.isdecimal() and int(number) <= self._events.last
+        known = (
+            key == self.key
+            and number.isascii()
+            and number.isdecimal()
+            and int(number) <= self._events.last
+        )
         return Position(int(number)) if known else Position()
 
     def after(self, place: Position) -> tuple[bytes, Position]:
@@ -134,7 +145,11 @@ MAX_VIEWERS = 250
 """Viewers at once; more are asked to come again."""
 TAKES_TIMEOUT = 30.0
 """Seconds that a viewer may take over what it was handed; then its connection is cut."""
-HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+}
 RETRY = b"retry: 1000\n\n"
 """Milliseconds after which a browser that lost the connection tries again."""
 
@@ -161,13 +176,15 @@ class Viewers:
         """Serves one viewer until it leaves or the feed ends."""
         if self.count >= MAX_VIEWERS:
             raise web.HTTPServiceUnavailable(
-                text=f"{MAX_VIEWERS} viewers are there already; come again", headers={"Retry-After": "5"}
+                text=f"{MAX_VIEWERS} viewers are there already; come again",
+                headers={"Retry-After": "5"},
             )
         response = web.StreamResponse(headers=HEADERS)
         self.count += 1
         try:
             await response.prepare(request)
-            # A browser says by itself what it has; who opens a new stream by hand says so in the URL.
+            # A browser says by itself what it has; who opens a new stream by hand says so in the
+            # URL.
             has = request.headers.get("Last-Event-ID") or request.query.get("after", "")
             await self._hand_out(response, has)
         except (ConnectionError, TimeoutError):  # it left, or takes nothing any more

@@ -1,4 +1,5 @@
-"""Who is at fault when a connection fails or ends: the generator, the network, the server, the session, or nobody."""
+"""Who is at fault when a connection fails or ends: the generator, the network, the server, the
+session, or nobody."""
 
 from typing import Literal
 
@@ -24,12 +25,20 @@ KNOWN: dict[str, Culprit] = {
     "ping_timeout": "server",
     "protocol_error": "server",
 }
-"""By reason. A timeout may be the server's as well: from here, a full backlog and a lossy path look the same."""
-BEGINNINGS: dict[str, Culprit] = {"http_": "server", "server_": "server", "rejected_": "server", "error_": "session"}
+"""By reason. A timeout may be the server's as well: from here, a full backlog and a lossy path
+look the same."""
+BEGINNINGS: dict[str, Culprit] = {
+    "http_": "server",
+    "server_": "server",
+    "rejected_": "server",
+    "error_": "session",
+}
 
 
 def culprit(reason: str) -> Culprit:
     """Who is at fault for a reason of the ledger."""
     if reason in KNOWN:
         return KNOWN[reason]
-    return next((who for beginning, who in BEGINNINGS.items() if reason.startswith(beginning)), "unknown")
+    return next(
+        (who for beginning, who in BEGINNINGS.items() if reason.startswith(beginning)), "unknown"
+    )

@@ -14,7 +14,8 @@ from loadgen.plan.plan import Plan
 
 Summary = dict[str, Any]
 FLOORS = (1.0, 0.9999, 0.999, 0.99)
-"""The parts of the peak that may be claimed: the highest that was held nearly as long as the lowest."""
+"""The parts of the peak that may be claimed: the highest that was held nearly as long as the
+lowest."""
 NEARLY = 0.8
 NUMBERS = re.compile(r"[\d.,]+")
 
@@ -39,12 +40,14 @@ def claims_of(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Claims
 
 
 def asked_in(summary: Summary) -> int:
-    """How many connections the plan asked for; the ledger counts as planned, too, who was launched again."""
+    """How many connections the plan asked for; the ledger counts as planned, too, who was
+    launched again."""
     return int(summary["planned"] - summary.get("relaunched", 0))  # an older run directory lacks it
 
 
 def longest(samples: Sequence[Sample], name: str, floor: float) -> SteadySpan:
-    """The longest stretch of valid seconds in a row in which a figure did not fall below the floor."""
+    """The longest stretch of valid seconds in a row in which a figure did not fall below the
+    floor."""
     best, length, least, last = SteadySpan(), 0, 0, -2
     for sample in samples:
         value = sample.fleet.get(name)
@@ -60,10 +63,13 @@ def longest(samples: Sequence[Sample], name: str, floor: float) -> SteadySpan:
 
 
 def plateau(samples: Sequence[Sample], name: str, peak: int) -> SteadySpan:
-    """The stretch of seconds that is claimed of a figure: few more connections are worth more than a few seconds."""
+    """The stretch of seconds that is claimed of a figure: few more connections are worth more
+    than a few seconds."""
     whole = longest(samples, name, FLOORS[-1] * peak)
     stretches = (longest(samples, name, floor * peak) for floor in FLOORS)
-    return next((stretch for stretch in stretches if stretch.length >= NEARLY * whole.length), whole)
+    return next(
+        (stretch for stretch in stretches if stretch.length >= NEARLY * whole.length), whole
+    )
 
 
 def _proves(summary: Summary, samples: Sequence[Sample], plan: Plan) -> str:
@@ -73,11 +79,14 @@ def _proves(summary: Summary, samples: Sequence[Sample], plan: Plan) -> str:
     held, verified = plateau(samples, "open", peak), plateau(samples, "verified", peak)
     if verified.length:
         claim = (
-            f"{count(verified.least)} connections verified open for {seconds(verified.length)}: each answered a ping"
-            f" within {verified_within(plan)} s"
+            f"{count(verified.least)} connections verified open for {seconds(verified.length)}:"
+            f" each answered a ping within {verified_within(plan)} s"
         )
     elif held.length:
-        claim = f"{count(held.least)} connections open for {seconds(held.length)}, by the generator's own count"
+        claim = (
+            f"{count(held.least)} connections open for {seconds(held.length)}, by the generator's"
+            " own count"
+        )
     else:
         return f"Nothing: in no valid second were {count(FLOORS[-1] * peak)} connections open."
     return "; ".join([claim, *_beside(summary)]) + "."
@@ -88,7 +97,11 @@ def _beside(summary: Summary) -> Iterator[str]:
     yield f"{count(failed)} of {count(summary['launched'])} failed" if failed else "none failed"
     yield f"{count(summary['lost'])} lost" if summary["lost"] else "none lost"
     yield f"{summary['rate_achieved']:,.0f} arrivals a second"
-    for name, noun in (("handshake", "handshakes"), ("ping_rtt", "pings"), ("delivery", "deliveries")):
+    for name, noun in (
+        ("handshake", "handshakes"),
+        ("ping_rtt", "pings"),
+        ("delivery", "deliveries"),
+    ):
         if name in summary["histograms"]:
             yield f"99 % of the {noun} within {ms(summary['histograms'][name]['p99'])} ms"
 
@@ -100,15 +113,25 @@ def _does_not(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Iterat
         yield f"that {count(planned)} connections can be open at once: {count(peak)} were"
     if peak and not plateau(samples, "verified", peak).length:
         within = verified_within(plan)
-        why = "its sessions need not ping" if within is None else f"too few answered a ping within {within} s"
+        why = (
+            "its sessions need not ping"
+            if within is None
+            else f"too few answered a ping within {within} s"
+        )
         yield f"that the open connections were alive at the server: {why}"
     if summary["failed"]:
         yield f"that every connection opens: {reasons(summary['failed'])}"
     for begin, end in summary.get("pauses", []):  # an older run directory lacks them
         until = "its end" if end is None else f"second {end:.0f}"
-        yield f"that arrivals kept to the plan: they were paused by hand from second {begin:.0f} to {until}"
+        yield (
+            f"that arrivals kept to the plan: they were paused by hand from second {begin:.0f} to"
+            f" {until}"
+        )
     if summary["late"]:
-        yield f"that arrivals kept to the plan: {count(summary['late'])} were launched more than 100 ms late"
+        yield (
+            f"that arrivals kept to the plan: {count(summary['late'])} were launched more than 100"
+            " ms late"
+        )
     yield from _invalid(summary)
     if (urlsplit(plan.target).hostname or "").startswith(("127.", "localhost", "::1")):
         yield "anything about a network: agents and server shared one machine, and its CPU"
@@ -118,13 +141,21 @@ def _incomplete(summary: Summary) -> Iterator[str]:
     if summary["verdict"] == "stopped":
         yield "that the plan can be carried out to its end: it was stopped by hand"
     if summary["verdict"] == "lost":
-        yield "that the plan can be carried out to its end: the fleet or the coordinator was lost, or it goes on still"
+        yield (
+            "that the plan can be carried out to its end: the fleet or the coordinator was lost, or"
+            " it goes on still"
+        )
 
 
 def _invalid(summary: Summary) -> Iterator[str]:
-    """The seconds that prove nothing; those in a row for the same reason, but for its numbers, as one."""
-    numbered = enumerate((row["second"], "; ".join(row["why"])) for row in summary["invalid_seconds"])
-    for _, group in groupby(numbered, key=lambda item: (NUMBERS.sub("", item[1][1]), item[1][0] - item[0])):
+    """The seconds that prove nothing; those in a row for the same reason, but for its numbers,
+    as one."""
+    numbered = enumerate(
+        (row["second"], "; ".join(row["why"])) for row in summary["invalid_seconds"]
+    )
+    for _, group in groupby(
+        numbered, key=lambda item: (NUMBERS.sub("", item[1][1]), item[1][0] - item[0])
+    ):
         found = [row for _, row in group]
         (first, why), (last, other) = found[0], found[-1]
         where = f"second {first}" if first == last else f"seconds {first} to {last}"

@@ -1,7 +1,7 @@
 """What a run is expected to show: `open_peak>=1000000`, `handshake_p99<500ms`, `failed<0.1%`.
 
-What sessions count and time themselves goes by `counter.NAME` and `timing.NAME_STATISTIC`; a counter that nobody ever
-touched is 0.
+What sessions count and time themselves goes by `counter.NAME` and `timing.NAME_STATISTIC`; a
+counter that nobody ever touched is 0.
 """
 
 import operator
@@ -53,7 +53,9 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
 }
 TIMES_MS = {"us": 0.001, "µs": 0.001, "ms": 1.0, "s": 1000.0}
 NAME = r"\w+|(?:counter|timing)\.[^<>=!]*[^<>=!\s]"
-GRAMMAR = re.compile(rf"\s*({NAME})\s*(>=|<=|==|!=|>|<)\s*(\d+(?:_\d+)*(?:\.\d+)?)\s*(%|us|µs|ms|s|)\s*")
+GRAMMAR = re.compile(
+    rf"\s*({NAME})\s*(>=|<=|==|!=|>|<)\s*(\d+(?:_\d+)*(?:\.\d+)?)\s*(%|us|µs|ms|s|)\s*"
+)
 
 
 class Expectation(msgspec.Struct, frozen=True):
@@ -83,19 +85,25 @@ def parse(text: str) -> Expectation:
     if match is None:
         raise PlanError(f"--expect {text!r} is not an expectation; write for example 'failed<0.1%'")
     name, comparison, number, unit = match.groups()
-    return Expectation(text.strip(), name, comparison, float(number) * _scale(text, name, unit), unit == "%")
+    return Expectation(
+        text.strip(), name, comparison, float(number) * _scale(text, name, unit), unit == "%"
+    )
 
 
 def _scale(text: str, name: str, unit: str) -> float:
     if name in COUNTS or name.startswith(COUNTER):
         if unit not in ("", "%"):
-            raise PlanError(f"--expect {text!r}: {name} is a count; write a number or a percentage of the launched")
+            raise PlanError(
+                f"--expect {text!r}: {name} is a count; write a number or a percentage of the"
+                " launched"
+            )
         return 1.0
     if name not in DURATIONS and _percentile(name) is None:
         raise PlanError(
-            f"--expect {text!r}: there is no {name!r}; there are {', '.join((*COUNTS, *DURATIONS))},"
-            f" and HISTOGRAM_STATISTIC such as handshake_p99 ({', '.join(HISTOGRAMS)}; {', '.join(STATISTICS)}),"
-            " and of sessions' own counter.NAME and timing.NAME_STATISTIC"
+            f"--expect {text!r}: there is no {name!r}; there are"
+            f" {', '.join((*COUNTS, *DURATIONS))}, and HISTOGRAM_STATISTIC such as handshake_p99"
+            f" ({', '.join(HISTOGRAMS)}; {', '.join(STATISTICS)}), and of sessions' own"
+            " counter.NAME and timing.NAME_STATISTIC"
         )
     if unit == "%":
         raise PlanError(f"--expect {text!r}: {name} is a time; write us, ms or s")
@@ -105,7 +113,8 @@ def _scale(text: str, name: str, unit: str) -> float:
 
 
 def _percentile(name: str) -> tuple[str, str, str] | None:
-    """Which histogram's which statistic a name means: the key of the summary, the histogram's name, the statistic's."""
+    """Which histogram's which statistic a name means: the key of the summary, the histogram's
+    name, the statistic's."""
     histogram, _, statistic = name.rpartition("_")
     if statistic not in STATISTICS:
         return None

@@ -39,7 +39,8 @@ def _markdown(record: RunRecord) -> Iterator[str]:
     yield (
         f"Target `{record.plan.target.replace('`', '')}`; {len(summary['agents'])} agents;"
         f" {summary['rate_achieved']:,.1f} arrivals a second of {summary['rate_asked']:,.1f} asked;"
-        f" {seconds(summary['duration_s'])} in all; {len(summary['invalid_seconds'])} invalid seconds."
+        f" {seconds(summary['duration_s'])} in all; {len(summary['invalid_seconds'])} invalid"
+        " seconds."
     )
 
 
@@ -68,7 +69,9 @@ def _expectations(expectations: list[dict[str, Any]]) -> Iterator[str]:
 def _ledger(summary: dict[str, Any]) -> Iterator[str]:
     rows = [("ledger", "connections", "of which")]
     for name, total, parts in laws(summary):
-        rows.append((name, count(total), " + ".join(f"{count(number)} {part}" for part, number in parts)))
+        rows.append(
+            (name, count(total), " + ".join(f"{count(number)} {part}" for part, number in parts))
+        )
     yield from markdown_table(rows)
 
 
@@ -91,18 +94,30 @@ def _latencies(summary: dict[str, Any]) -> Iterator[str]:
 
 
 def csv_report(record: RunRecord) -> str:
-    """A line a second: the fleet's figures, percentiles in milliseconds, and why the second is invalid, if it is."""
+    """A line a second: the fleet's figures, percentiles in milliseconds, and why the second is
+    invalid, if it is."""
     text, samples = io.StringIO(), samples_of(record)
     figures = list(samples[0].fleet) if samples else []
     percentiles = [(name, at) for name in HISTOGRAMS for at in range(len(STATISTICS))]
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
-        ["second", *figures, *(f"{name}_{STATISTICS[at]}_ms" for name, at in percentiles), "agents", "invalid"]
+        [
+            "second",
+            *figures,
+            *(f"{name}_{STATISTICS[at]}_ms" for name, at in percentiles),
+            "agents",
+            "invalid",
+        ]
     )
     for sample in samples:
-        latencies = (sample.latencies[name][at] if name in sample.latencies else None for name, at in percentiles)
+        latencies = (
+            sample.latencies[name][at] if name in sample.latencies else None
+            for name, at in percentiles
+        )
         cells = [sample.fleet[name] for name in figures]
-        writer.writerow([sample.second, *cells, *latencies, len(sample.agents), "; ".join(sample.invalid)])
+        writer.writerow(
+            [sample.second, *cells, *latencies, len(sample.agents), "; ".join(sample.invalid)]
+        )
     return text.getvalue()
 
 
@@ -110,12 +125,17 @@ def comparison_report(records: Sequence[RunRecord], tolerance: float, form: str)
     """Runs side by side, each against the first, as text, Markdown or CSV."""
     baseline, *others = records
     rows = [["", *(record.name for record in records), *(f"{record.name} is" for record in others)]]
-    compared = [{one.name: one for one in differences(baseline.summary, other.summary, tolerance)} for other in others]
+    compared = [
+        {one.name: one for one in differences(baseline.summary, other.summary, tolerance)}
+        for other in others
+    ]
     for name in dict.fromkeys(name for one in compared for name in one):
         found = [one[name] for one in compared if name in one]
         figures = [found[0].before, *(one.after for one in found)]
         rows.append([name, *map(_figure, figures), *map(_verdict, found)])
-    remarks = [f"{other.name}: {warning}" for other in others for warning in warnings(baseline, other)]
+    remarks = [
+        f"{other.name}: {warning}" for other in others for warning in warnings(baseline, other)
+    ]
     if form == "csv":
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
@@ -124,7 +144,9 @@ def comparison_report(records: Sequence[RunRecord], tolerance: float, form: str)
         return "\n".join([*markdown_table(rows), *(f"- {plain(remark)}" for remark in remarks)])
     table = comparison([(record.name, record.summary) for record in records])
     lines = [f"against {baseline.name}, with a tolerance of {tolerance:g} %", *columns(rows)]
-    return "\n".join([table, "", *lines, *(f"\nnot quite comparable: {remark}" for remark in remarks)])
+    return "\n".join(
+        [table, "", *lines, *(f"\nnot quite comparable: {remark}" for remark in remarks)]
+    )
 
 
 def _verdict(difference: Difference) -> str:

@@ -58,7 +58,9 @@ def html_report(record: RunRecord) -> str:
         tag("script", Html(scripts[0])),
         tag("script", Html(scripts[1]), type="module"),
     ]
-    return f"<!doctype html>\n{tag('html', tag('head', *head), tag('body', body, *tail), lang='en')}"
+    return (
+        f"<!doctype html>\n{tag('html', tag('head', *head), tag('body', body, *tail), lang='en')}"
+    )
 
 
 def samples_of(record: RunRecord) -> list[Sample]:
@@ -71,8 +73,14 @@ def samples_of(record: RunRecord) -> list[Sample]:
 def _gates(record: RunRecord) -> list[float]:
     """When the gates opened that phases waited at, as far as they did."""
     spans = record.plan.schedule.spans
-    begun = zip(spans, record.summary.get("phases", []), strict=False)  # an older run directory lacks them
-    opened = {span.gate: phase["begin"] - span.begin for span, phase in begun if phase["begin"] is not None}
+    begun = zip(
+        spans, record.summary.get("phases", []), strict=False
+    )  # an older run directory lacks them
+    opened = {
+        span.gate: phase["begin"] - span.begin
+        for span, phase in begun
+        if phase["begin"] is not None
+    }
     return [opened[gate] for gate in sorted(opened) if gate]
 
 
@@ -83,7 +91,12 @@ def _source(name: str) -> str:
 def _bundle() -> str:
     """The modules as one: without their imports of each other, and with nothing to export."""
     whole = "\n".join(_source(name) for name in MODULES)
-    return re.sub(r"^export ", "", re.sub(r"^import .*?;\n", "", whole, flags=re.MULTILINE), flags=re.MULTILINE)
+    return re.sub(
+        r"^export ",
+        "",
+        re.sub(r"^import .*?;\n", "", whole, flags=re.MULTILINE),
+        flags=re.MULTILINE,
+    )
 
 
 def _hash(script: str) -> str:
@@ -106,7 +119,8 @@ def _data(record: RunRecord, samples: Sequence[Sample]) -> dict[str, Any]:
 
 def _fleet_columns(samples: Sequence[Sample]) -> Columns:
     columns: Columns = {
-        name: [sample.fleet.get(name) for sample in samples] for name in (samples[0].fleet if samples else ())
+        name: [sample.fleet.get(name) for sample in samples]
+        for name in (samples[0].fleet if samples else ())
     }
     for end in dict.fromkeys(end for sample in samples for end in sample.ends):
         columns[f"end {end}"] = [sample.ends.get(end, 0) for sample in samples]
@@ -123,14 +137,18 @@ def _watched_columns(readings: Sequence[Scrape]) -> dict[str, dict[str, Any]]:
     for name in dict.fromkeys(reading.name for reading in readings):
         mine = [reading for reading in readings if reading.name == name]
         mine = mine[:: -(-len(mine) // MAX_POINTS)]
-        series = {series: [getattr(reading, series) for reading in mine] for series in WATCHED_SERIES}
+        series = {
+            series: [getattr(reading, series) for reading in mine] for series in WATCHED_SERIES
+        }
         columns[name] = {"seconds": [reading.second for reading in mine], "series": series}
     return columns
 
 
 def _agent_columns(samples: Sequence[Sample], name: str) -> Columns:
     figures = [sample.agents.get(name) for sample in samples]
-    return {series: [of[at] if of else None for of in figures] for at, series in enumerate(AGENT_SERIES)}
+    return {
+        series: [of[at] if of else None for of in figures] for at, series in enumerate(AGENT_SERIES)
+    }
 
 
 # What is read without any script.
@@ -144,38 +162,64 @@ def _body(record: RunRecord, samples: Sequence[Sample], proof: Claims) -> Html:
         _section("ScriptEnd time", *_charts(len(samples))),
         _section("Servers", tag("div", id="servers")) if record.watched else "",
         _section("Phases", _phases(summary)) if len(summary.get("phases", [])) > 1 else "",
-        _section("Latencies of the whole run", tag("div", id="bars", class_="bars"), _latencies(summary)),
+        _section(
+            "Latencies of the whole run", tag("div", id="bars", class_="bars"), _latencies(summary)
+        ),
         _section("Counted and timed by sessions", *_own(summary)) if _has_own(summary) else "",
         _section("Ledger", _ledger(summary), *_rates(summary)),
         _section("Failures and closes", _ends(summary)),
         _section("Agents", _agents(summary), *_agent_charts(summary)),
         _section("Seconds that prove nothing", _invalid(summary)),
         _section("Machines", *_machines(record)),
-        _section("Plan", tag("p", "Run it again with loadgen-coord --plan plan.toml.", class_="key"),
-                 tag("pre", record.plan_text, tabindex="0")),
-    ]  # fmt: skip
-    foot = tag("footer", tag("p", f"Made by loadgen {VERSION}; the run by {record.facts.get('version', 'unknown')}."))
+        _section(
+            "Plan",
+            tag("p", "Run it again with loadgen-coord --plan plan.toml.", class_="key"),
+            tag("pre", record.plan_text, tabindex="0"),
+        ),
+    ]
+    foot = tag(
+        "footer",
+        tag(
+            "p", f"Made by loadgen {VERSION}; the run by {record.facts.get('version', 'unknown')}."
+        ),
+    )
     return join([_top(record), tag("main", *sections, id="main"), foot])
 
 
 def _section(title: str, *children: object) -> Html:
     name = title.lower().replace(" ", "-")
-    return tag("section", tag("h2", title, id=f"{name}-title"), *children, aria_labelledby=f"{name}-title")
+    return tag(
+        "section", tag("h2", title, id=f"{name}-title"), *children, aria_labelledby=f"{name}-title"
+    )
 
 
 def _top(record: RunRecord) -> Html:
     verdict = outcome(record.summary)
     started = record.facts.get("started", "")
-    name = tag("div", tag("h1", record.name), tag("p", record.plan.target, class_="target"), class_="name")
-    status = [tag("p", verdict, class_="badge", data_state=verdict), tag("p", started, class_="clock")]
+    name = tag(
+        "div", tag("h1", record.name), tag("p", record.plan.target, class_="target"), class_="name"
+    )
+    status = [
+        tag("p", verdict, class_="badge", data_state=verdict),
+        tag("p", started, class_="clock"),
+    ]
     return tag("header", name, tag("div", *status, class_="status"), class_="top")
 
 
 def _hero(record: RunRecord, proof: Claims) -> Html:
     summary = record.summary
-    big = tag("p", count(summary["open_peak"]), " ", tag("span", "open at the peak", class_="unit"), class_="big")
+    big = tag(
+        "p",
+        count(summary["open_peak"]),
+        " ",
+        tag("span", "open at the peak", class_="unit"),
+        class_="big",
+    )
     under = f"of {count(asked_in(summary))} planned, held for {seconds(summary['plateau_s'])}"
-    limits = [tag("p", "It does not prove"), tag("ul", *(tag("li", text) for text in proof.does_not), class_="limits")]
+    limits = [
+        tag("p", "It does not prove"),
+        tag("ul", *(tag("li", text) for text in proof.does_not), class_="limits"),
+    ]
     return tag(
         "section",
         tag("h2", "What this run proves", id="proves-title", class_="sr"),
@@ -193,7 +237,11 @@ def _expectations(summary: dict[str, Any]) -> Html:
         (
             row["expr"],
             "not measured" if row["value"] is None else f"{row['value']:,.6g}",
-            tag("span", "held" if row["held"] else "FAILED", class_="held" if row["held"] else "failed"),
+            tag(
+                "span",
+                "held" if row["held"] else "FAILED",
+                class_="held" if row["held"] else "failed",
+            ),
         )
         for row in summary["expectations"]
     ]
@@ -260,21 +308,25 @@ def _ledger(summary: dict[str, Any]) -> Html:
         (name, count(total), " + ".join(f"{count(number)} {part}" for part, number in parts))
         for name, total, parts in laws(summary)
     ]
-    return table("The ledger: each sum is the number before it", ("", "connections", "of which"), rows)
+    return table(
+        "The ledger: each sum is the number before it", ("", "connections", "of which"), rows
+    )
 
 
 def _rates(summary: dict[str, Any]) -> Iterator[Html]:
     late = 100 * summary["late"] / summary["launched"] if summary["launched"] else 0.0
     yield tag(
         "p",
-        f"Arrivals: {summary['rate_achieved']:,.1f}/s achieved, {summary['rate_asked']:,.1f}/s asked; late"
-        f" {count(summary['late'])} ({late:.2f} %). The run took {seconds(summary['duration_s'])}.",
+        f"Arrivals: {summary['rate_achieved']:,.1f}/s achieved, {summary['rate_asked']:,.1f}/s"
+        f" asked; late {count(summary['late'])} ({late:.2f} %). The run took"
+        f" {seconds(summary['duration_s'])}.",
     )
     yield tag(
         "p",
         f"Traffic: {count(summary['pings'])} pings, {count(summary['pongs'])} pongs,"
-        f" {count(summary['messages_received'])} messages received, {count(summary['bytes_sent'])} bytes out,"
-        f" {count(summary['bytes_received'])} bytes in. Accepted by the session: {count(summary['accepted'])}.",
+        f" {count(summary['messages_received'])} messages received, {count(summary['bytes_sent'])}"
+        f" bytes out, {count(summary['bytes_received'])} bytes in. Accepted by the session:"
+        f" {count(summary['accepted'])}.",
     )
 
 
@@ -284,12 +336,19 @@ def _ends(summary: dict[str, Any]) -> Html:
         for kind in ("failed", "closed")
         for reason, number in sorted(summary[kind].items(), key=lambda item: -item[1])
     ]
-    ends += [("agent or worker died", "lost", summary["lost"], "generator")] if summary["lost"] else []
+    ends += (
+        [("agent or worker died", "lost", summary["lost"], "generator")] if summary["lost"] else []
+    )
     rows = [
         (reason, kind, count(number), tag("span", who, class_="fault", data_who=who))
         for reason, kind, number, who in ends
     ]
-    return table("Failures and closes by reason", ("reason", "kind", "connections", "at fault"), rows, id="ends")
+    return table(
+        "Failures and closes by reason",
+        ("reason", "kind", "connections", "at fault"),
+        rows,
+        id="ends",
+    )
 
 
 def _agents(summary: dict[str, Any]) -> Html:
@@ -307,14 +366,28 @@ def _agents(summary: dict[str, Any]) -> Html:
         )
         for agent in _by_name(summary)
     ]
-    head = ("agent", "status", "workers", "share", "launched", "opened", "failed", "lost", "late", "CPU s", "peak MB")
+    head = (
+        "agent",
+        "status",
+        "workers",
+        "share",
+        "launched",
+        "opened",
+        "failed",
+        "lost",
+        "late",
+        "CPU s",
+        "peak MB",
+    )
     return table("Agents", (*head, "preflight"), rows)
 
 
 def _by_name(summary: dict[str, Any]) -> list[dict[str, Any]]:
     """The agents as people look for them: local-2 before local-10."""
     parts = re.compile(r"(\d+)").split
-    return sorted(summary["agents"], key=lambda one: [(part.zfill(20)) for part in parts(one["name"])])
+    return sorted(
+        summary["agents"], key=lambda one: [(part.zfill(20)) for part in parts(one["name"])]
+    )
 
 
 def _agent_charts(summary: dict[str, Any]) -> Iterator[Html]:
@@ -331,7 +404,8 @@ def _invalid(summary: dict[str, Any]) -> Html:
 
 
 def _machines(record: RunRecord) -> Iterator[Html]:
-    """Each different machine once, with the agents on it; what changes from moment to moment is left out."""
+    """Each different machine once, with the agents on it; what changes from moment to moment is
+    left out."""
     machines = machines_of(record.facts)
     for facts, names in machines:
         rows = [(name, plain(value)) for name, value in facts.items()]

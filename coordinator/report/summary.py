@@ -20,7 +20,8 @@ EXIT_CODES = {"pass": 0, "fail": 1, "lost": 3, "stopped": 130}
 
 
 def summary_of(run: Run, expectations: Sequence[Expectation], now: float) -> dict[str, Any]:
-    """summary.json as the run stands; a run that is not over yet has the verdict `lost` until it is."""
+    """summary.json as the run stands; a run that is not over yet has the verdict `lost` until it
+    is."""
     total, ledger, timeline = run.total, run.ledger, run.timeline
     peak = max([ledger.open, *timeline.open.values()])
     summary: dict[str, Any] = {
@@ -57,16 +58,20 @@ def summary_of(run: Run, expectations: Sequence[Expectation], now: float) -> dic
         "phases": msgspec.to_builtins(run.phase_progress()),
         "pauses": run.progress.pauses.spans(),
         "agents": [_agent(run, member) for member in run.fleet()],
-        "invalid_seconds": [{"second": number, "why": why} for number, why in sorted(timeline.invalid.items())],
+        "invalid_seconds": [
+            {"second": number, "why": why} for number, why in sorted(timeline.invalid.items())
+        ],
     }
     judged = [expectation.evaluate(summary) for expectation in expectations]
     return summary | {"verdict": _verdict(run, judged), "expectations": judged}
 
 
 def rate_achieved(timeline: Timeline) -> float:
-    """Launched per second, from the first second in which any was to the last; that one counts only if it is alone.
+    """Launched per second, from the first second in which any was to the last; that one counts only
+    if it is alone.
 
-    The last arrival falls anywhere into its second, so to divide by the whole of it would understate the rate.
+    The last arrival falls anywhere into its second, so to divide by the whole of it would
+    understate the rate.
     """
     if not timeline.launched:
         return 0.0

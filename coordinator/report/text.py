@@ -19,7 +19,9 @@ def text_report(summary: Summary, title: str = "") -> str:
         _reasons(summary),
         _rates(summary),
         _histograms("milliseconds", summary["histograms"]),
-        _histograms("timed by sessions, ms", summary.get("timings", {})),  # an older run directory lacks it
+        _histograms(
+            "timed by sessions, ms", summary.get("timings", {})
+        ),  # an older run directory lacks it
         _counters(summary),
         _phases(summary),
         _agents(summary),
@@ -39,7 +41,9 @@ def outcome(summary: Summary) -> str:
 def _head(summary: Summary, title: str) -> list[str]:
     failed, lost = sum(summary["failed"].values()), summary["lost"]
     told = [f"{count(failed)} failed"] * bool(failed) + [f"{count(lost)} lost"] * bool(lost)
-    peak = f"{count(summary['open_peak'])} open at the peak, held for {seconds(summary['plateau_s'])}"
+    peak = (
+        f"{count(summary['open_peak'])} open at the peak, held for {seconds(summary['plateau_s'])}"
+    )
     planned = f"{peak}, of {count(summary['planned'])} planned"
     return ["; ".join([f"{title or 'run'}: {outcome(summary).upper()}", *told, planned])]
 
@@ -48,7 +52,10 @@ def ledger_table(summary: Summary) -> list[str]:
     """The three laws, each with its sum; a line that does not add up says so."""
     three = laws(summary)
     width = max(len(count(total)) for _, total, _ in three)
-    lines = [f"  {name:<8}  {count(total):>{width}}  =  {_sum(parts, width)}" for name, total, parts in three]
+    lines = [
+        f"  {name:<8}  {count(total):>{width}}  =  {_sum(parts, width)}"
+        for name, total, parts in three
+    ]
     return ["ledger", *lines, *(f"  {wrong}" for law in three for wrong in _breach(*law))]
 
 
@@ -57,8 +64,16 @@ def laws(summary: Summary) -> list[tuple[str, int, list[tuple[str, int]]]]:
     failed, closed = sum(summary["failed"].values()), sum(summary["closed"].values())
     launched, opened, lost = summary["launched"], summary["opened"], summary["lost"]
     return [
-        ("planned", summary["planned"], [("not started", summary["planned"] - launched), ("launched", launched)]),
-        ("launched", launched, [("connecting", launched - failed - opened), ("failed", failed), ("opened", opened)]),
+        (
+            "planned",
+            summary["planned"],
+            [("not started", summary["planned"] - launched), ("launched", launched)],
+        ),
+        (
+            "launched",
+            launched,
+            [("connecting", launched - failed - opened), ("failed", failed), ("opened", opened)],
+        ),
         ("opened", opened, [("open", summary["open_end"]), ("closed", closed), ("lost", lost)]),
     ]
 
@@ -76,25 +91,43 @@ def _breach(name: str, total: int, parts: list[tuple[str, int]]) -> list[str]:
 
 def _reasons(summary: Summary) -> list[str]:
     files = summary.get("tracebacks", {})  # an older run directory lacks it
-    lines = [f"{kind}: {reasons(summary[kind], files)}" for kind in ("failed", "closed") if summary[kind]]
+    lines = [
+        f"{kind}: {reasons(summary[kind], files)}" for kind in ("failed", "closed") if summary[kind]
+    ]
     if summary.get("relaunched"):
-        lines.append(f"launched beyond the plan's numbers, and counted as planned: {count(summary['relaunched'])}")
+        lines.append(
+            "launched beyond the plan's numbers, and counted as planned:"
+            f" {count(summary['relaunched'])}"
+        )
     if summary["accepted"]:
-        lines.append(f"accepted by the session: {count(summary['accepted'])} of {count(summary['opened'])} opened")
+        lines.append(
+            f"accepted by the session: {count(summary['accepted'])} of {count(summary['opened'])}"
+            " opened"
+        )
     if summary.get("ports_skipped"):  # an older run directory lacks it
-        lines.append(f"source ports held by others and stepped over: {count(summary['ports_skipped'])}")
+        lines.append(
+            f"source ports held by others and stepped over: {count(summary['ports_skipped'])}"
+        )
     return lines
 
 
 def _rates(summary: Summary) -> list[str]:
     late = 100 * summary["late"] / summary["launched"] if summary["launched"] else 0.0
-    sent = f" {count(summary['messages_sent'])} messages sent," if summary.get("messages_sent") else ""
+    sent = (
+        f" {count(summary['messages_sent'])} messages sent," if summary.get("messages_sent") else ""
+    )
     return [
-        f"arrivals: {summary['rate_achieved']:,.1f}/s achieved, {summary['rate_asked']:,.1f}/s asked;"
-        f" late {count(summary['late'])} ({late:.2f} %); the run took {seconds(summary['duration_s'])}",
-        f"traffic: {count(summary['pings'])} pings, {count(summary['pongs'])} pongs,{sent}"
-        f" {count(summary['messages_received'])} messages received;"
-        f" {count(summary['bytes_sent'])} bytes out, {count(summary['bytes_received'])} bytes in",
+        (
+            f"arrivals: {summary['rate_achieved']:,.1f}/s achieved, {summary['rate_asked']:,.1f}/s"
+            f" asked; late {count(summary['late'])} ({late:.2f} %); the run took"
+            f" {seconds(summary['duration_s'])}"
+        ),
+        (
+            f"traffic: {count(summary['pings'])} pings, {count(summary['pongs'])} pongs,{sent}"
+            f" {count(summary['messages_received'])} messages received;"
+            f" {count(summary['bytes_sent'])} bytes out, {count(summary['bytes_received'])}"
+            " bytes in"
+        ),
     ]
 
 
@@ -112,7 +145,12 @@ def _counters(summary: Summary) -> list[str]:
     counters = summary.get("counters")  # an older run directory lacks it
     if not counters:
         return []
-    return columns([["counted by sessions", "count"], *([name, count(number)] for name, number in counters.items())])
+    return columns(
+        [
+            ["counted by sessions", "count"],
+            *([name, count(number)] for name, number in counters.items()),
+        ]
+    )
 
 
 def _phases(summary: Summary) -> list[str]:
@@ -129,14 +167,41 @@ def _phases(summary: Summary) -> list[str]:
 def _agents(summary: Summary) -> list[str]:
     if not summary["agents"]:
         return []
-    rows = [["agent", "status", "workers", "share", "launched", "opened", "failed", "lost", "cpu s", "peak MB"]]
+    rows = [
+        [
+            "agent",
+            "status",
+            "workers",
+            "share",
+            "launched",
+            "opened",
+            "failed",
+            "lost",
+            "cpu s",
+            "peak MB",
+        ]
+    ]
     for agent in summary["agents"]:
-        counts = (agent["share"], agent["launched"], agent["opened"], sum(agent["failed"].values()), agent["lost"])
+        counts = (
+            agent["share"],
+            agent["launched"],
+            agent["opened"],
+            sum(agent["failed"].values()),
+            agent["lost"],
+        )
         usage = (f"{agent['cpu_s']:.1f}", f"{agent['rss_peak_mb']:.0f}")
         rows.append(
-            [agent["name"], agent["status"], str(agent["workers"]), *(count(number) for number in counts), *usage]
+            [
+                agent["name"],
+                agent["status"],
+                str(agent["workers"]),
+                *(count(number) for number in counts),
+                *usage,
+            ]
         )
-    return columns(rows) + [f"preflight: {agent['preflight']}" for agent in summary["agents"] if agent["preflight"]]
+    return columns(rows) + [
+        f"preflight: {agent['preflight']}" for agent in summary["agents"] if agent["preflight"]
+    ]
 
 
 def _invalid(summary: Summary) -> list[str]:
@@ -144,7 +209,9 @@ def _invalid(summary: Summary) -> list[str]:
     if not invalid and not summary["duration_s"]:
         return ["there is no second: the run never started"]
     if not invalid:
-        return ["every second is valid: all agents reported, no generator stalled, the ledger added up"]
+        return [
+            "every second is valid: all agents reported, no generator stalled, the ledger added up"
+        ]
     lines = [f"{len(invalid)} seconds prove nothing:"]
     lines += [f"  {row['second']:>5}s  {'; '.join(row['why'])}" for row in invalid[:INVALID_SHOWN]]
     more = len(invalid) - INVALID_SHOWN
@@ -152,8 +219,15 @@ def _invalid(summary: Summary) -> list[str]:
 
 
 def _expectations(summary: Summary) -> list[str]:
-    if summary["verdict"] == "pass" and not summary["expectations"] and (summary["failed"] or summary["lost"]):
-        return ["nothing was expected of this run, so it ends with 0: with --expect 'failed==0' failures count"]
+    if (
+        summary["verdict"] == "pass"
+        and not summary["expectations"]
+        and (summary["failed"] or summary["lost"])
+    ):
+        return [
+            "nothing was expected of this run, so it ends with 0: with --expect 'failed==0'"
+            " failures count"
+        ]
     return [
         f"{'held' if row['held'] else 'FAILED':<6}  {row['expr']}  ({_value(row['value'])})"
         for row in summary["expectations"]
@@ -161,7 +235,13 @@ def _expectations(summary: Summary) -> list[str]:
 
 
 def _value(value: float | None) -> str:
-    return "not measured" if value is None else f"it was {value:,.6g}" if value < 1e6 else f"it was {value:,.0f}"
+    return (
+        "not measured"
+        if value is None
+        else f"it was {value:,.6g}"
+        if value < 1e6
+        else f"it was {value:,.0f}"
+    )
 
 
 def comparison(summaries: Sequence[tuple[str, Summary]]) -> str:
@@ -174,10 +254,19 @@ def comparison(summaries: Sequence[tuple[str, Summary]]) -> str:
         rows.append([name, *(_cell(summary[name]) for _, summary in summaries)])
     for histogram in ("handshake", "open", "ping_rtt", "lag", "loop_lag"):
         for statistic in ("p50", "p99", "max"):
-            cells = [summary["histograms"].get(histogram, {}).get(statistic) for _, summary in summaries]
-            rows.append([f"{histogram} {statistic} ms", *("–" if cell is None else ms(cell) for cell in cells)])
+            cells = [
+                summary["histograms"].get(histogram, {}).get(statistic) for _, summary in summaries
+            ]
+            rows.append(
+                [
+                    f"{histogram} {statistic} ms",
+                    *("–" if cell is None else ms(cell) for cell in cells),
+                ]
+            )
     rows += _own_side_by_side([summary for _, summary in summaries])
-    rows.append(["invalid seconds", *(str(len(summary["invalid_seconds"])) for _, summary in summaries)])
+    rows.append(
+        ["invalid seconds", *(str(len(summary["invalid_seconds"])) for _, summary in summaries)]
+    )
     return "\n".join(columns(rows))
 
 
@@ -185,15 +274,29 @@ def _own_side_by_side(summaries: Sequence[Summary]) -> list[list[str]]:
     """What sessions counted and timed themselves, in any of the runs."""
     counters = [summary.get("counters", {}) for summary in summaries]
     timings = [summary.get("timings", {}) for summary in summaries]
-    rows = [[f"counter.{name}", *(count(one.get(name, 0)) for one in counters)] for name in sorted({*chain(*counters)})]
+    rows = [
+        [f"counter.{name}", *(count(one.get(name, 0)) for one in counters)]
+        for name in sorted({*chain(*counters)})
+    ]
     for name in sorted({*chain(*timings)}):
         for statistic in ("p50", "p99", "max"):
             cells = [one.get(name, {}).get(statistic) for one in timings]
-            rows.append([f"timing.{name} {statistic} ms", *("–" if cell is None else ms(cell) for cell in cells)])
+            rows.append(
+                [
+                    f"timing.{name} {statistic} ms",
+                    *("–" if cell is None else ms(cell) for cell in cells),
+                ]
+            )
     return rows
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, dict):
         return count(sum(value.values()))
-    return value if isinstance(value, str) else f"{value:,.1f}" if isinstance(value, float) else count(value)
+    return (
+        value
+        if isinstance(value, str)
+        else f"{value:,.1f}"
+        if isinstance(value, float)
+        else count(value)
+    )

@@ -17,9 +17,11 @@ from loadgen.wire import Hello
 BROKEN_FOR = 2.0
 """Seconds that an agent whose connection broke has to come back; a killed one never does."""
 STALLED = 1.0
-"""Seconds without a look after which the coordinator itself was stopped; it looks five times a second."""
+"""Seconds without a look after which the coordinator itself was stopped; it looks five times a
+second."""
 DEAF_AFTER, DEAF_FOR = 5.0, 60.0
-"""From when and up to how many seconds the silence of all agents is taken for the coordinator's own network's."""
+"""From when and up to how many seconds the silence of all agents is taken for the coordinator's
+own network's."""
 
 LOST_AFTER = 10.0
 """Seconds of silence after which an agent is given up."""
@@ -27,11 +29,13 @@ MAX_AGENTS = 1000
 """How many may join a run."""
 
 SILENT_AFTER = 3.0
-"""Seconds without a word after which an agent is shown as silent; one that works speaks every second."""
+"""Seconds without a word after which an agent is shown as silent; one that works speaks every
+second."""
 
 
 class AgentState(msgspec.Struct):
-    """An agent that joined. `share` is None until the run starts, and stays so while it is held in reserve."""
+    """An agent that joined. `share` is None until the run starts, and stays so while it is held
+    in reserve."""
 
     id: str
     name: str
@@ -87,12 +91,17 @@ class AgentState(msgspec.Struct):
     def capacity(self) -> int:
         """How many connections its machine can hold, and its owner allows."""
         limit = first_to_give_out(self.hello.limits)
-        return min(self.hello.max_connections, limit.connections if limit else self.hello.max_connections)
+        return min(
+            self.hello.max_connections, limit.connections if limit else self.hello.max_connections
+        )
 
     @property
     def unaccounted(self) -> int:
         """Launches that it was asked for again, and of which it has not told yet."""
-        return sum(reassignment.unfinished.again() for reassignment in self.reassignments[self.reassigned :])
+        return sum(
+            reassignment.unfinished.again()
+            for reassignment in self.reassignments[self.reassigned :]
+        )
 
     @property
     def cpu_s(self) -> float:
@@ -119,7 +128,9 @@ class Agents:
     def name_for(self, text: str) -> str:
         """A name that is safe to print and that no other agent has, also none that is lost."""
         name, taken = clean_name(text), {member.name for member in self.members.values()}
-        candidates = (name if number == 1 else f"{name}-{number}" for number in range(1, len(taken) + 2))
+        candidates = (
+            name if number == 1 else f"{name}-{number}" for number in range(1, len(taken) + 2)
+        )
         return next(candidate for candidate in candidates if candidate not in taken)
 
     def ready(self, now: float) -> list[AgentState]:
@@ -148,7 +159,8 @@ class Agents:
         refused = not missing and all(member.refusal for member in away)
         fix = "mend that" if refused else "start the missing agents, or ask for fewer with --agents"
         return FleetError(
-            f"{len(ready)} of {wanted} agents were ready after {wait:.0f} s{here}; {'; '.join(others)}; {fix}"
+            f"{len(ready)} of {wanted} agents were ready after {wait:.0f} s{here};"
+            f" {'; '.join(others)}; {fix}"
         )
 
 
@@ -158,9 +170,11 @@ def _whys(members: list[AgentState]) -> list[str]:
     for member in members:
         alike.setdefault(member.refusal, []).append(member.name)
     return [
-        f"{', '.join(names)} {'refuses' if len(names) == 1 else 'refuse'}: {refusal}"
-        if refusal
-        else f"{', '.join(names)} fell silent or did not get ready"
+        (
+            f"{', '.join(names)} {'refuses' if len(names) == 1 else 'refuse'}: {refusal}"
+            if refusal
+            else f"{', '.join(names)} fell silent or did not get ready"
+        )
         for refusal, names in alike.items()
     ]
 
@@ -183,7 +197,8 @@ class FailureDetector:
         member.cut = min(member.cut, now)
 
     def look(self, now: float) -> None:
-        """Forgives the silence that is the coordinator's own: it was stopped, or is cut off from all."""
+        """Forgives the silence that is the coordinator's own: it was stopped, or is cut off from
+        all."""
         passed = now - self._looked
         deaf = DEAF_AFTER < now - self._heard <= DEAF_FOR and len(self._agents.active()) > 1
         if passed > STALLED or deaf:
@@ -196,6 +211,9 @@ class FailureDetector:
         """The agents to be given up, each with the reason."""
         for member in self._agents.active():
             if now - member.cut > BROKEN_FOR:
-                yield member, f"its connection broke, and it did not come back within {BROKEN_FOR:.0f} s"
+                yield (
+                    member,
+                    f"its connection broke, and it did not come back within {BROKEN_FOR:.0f} s",
+                )
             elif now - member.seen > LOST_AFTER:
                 yield member, f"silent for {now - member.seen:.0f} s"

@@ -9,7 +9,8 @@ MAX_TRACEBACKS = 100
 
 
 class Notice(msgspec.Struct):
-    """Something worth telling: a warning for the operator, a note for the log of its agent, a sample traceback."""
+    """Something worth telling: a warning for the operator, a note for the log of its agent, a
+    sample traceback."""
 
     text: str
     agent: str = ""

@@ -1,6 +1,8 @@
-"""The course of one run: when the phases of its plan begin and end, by the gates that opened and the pauses it had.
+"""The course of one run: when the phases of its plan begin and end, by the gates that opened and
+the pauses it had.
 
-Ages are seconds from the start of the run. The plan's own time, `paced`, stands still while arrivals are paused.
+Ages are seconds from the start of the run. The plan's own time, `paced`, stands still while
+arrivals are paused.
 """
 
 import math
@@ -37,7 +39,8 @@ class Pauses:
         return round(sum(end - begin for begin, end in self._spans if end < inf), 3)
 
     def begin(self, age: float) -> None:
-        """Arrivals are paused from this age on, or from the end of the pause that is known already."""
+        """Arrivals are paused from this age on, or from the end of the pause that is known
+        already."""
         if not self.open:
             self._spans.append((max(age, self._spans[-1][1]) if self._spans else age, inf))
 
@@ -55,7 +58,8 @@ class Pauses:
         return age - sum(min(age, end) - begin for begin, end in self._spans if begin < age)
 
     def real(self, paced: float) -> float:
-        """The age of the run at which the plan's own time comes to so much; infinite when a pause has no end."""
+        """The age of the run at which the plan's own time comes to so much; infinite when a
+        pause has no end."""
         age = paced
         for begin, end in self._spans:
             age += end - begin if begin <= age else 0.0
@@ -63,7 +67,9 @@ class Pauses:
 
     def spans(self) -> list[tuple[float, float | None]]:
         """Begin and end of each, as JSON has them."""
-        return [(round(begin, 3), None if end == inf else round(end, 3)) for begin, end in self._spans]
+        return [
+            (round(begin, 3), None if end == inf else round(end, 3)) for begin, end in self._spans
+        ]
 
 
 HOLD = "hold"
@@ -73,7 +79,8 @@ WAITING = "waiting for sessions to end"
 
 
 class PhaseProgress(msgspec.Struct):
-    """One phase as far as it is known; seconds from the start of the run, None while nobody knows."""
+    """One phase as far as it is known; seconds from the start of the run, None while nobody
+    knows."""
 
     name: str
     begin: float | None
@@ -82,16 +89,23 @@ class PhaseProgress(msgspec.Struct):
     planned: int
     """How many connections arrive in it, by the plan."""
     launched: int = 0
-    """How many of the plan's connections were launched in its time; in what comes after it, they were late."""
+    """How many of the plan's connections were launched in its time; in what comes after it, they
+    were late."""
 
 
 def phase_progress_of(
     plan: Plan, spans: Sequence[Span], gates: Sequence[float], launched: Mapping[int, int]
 ) -> list[PhaseProgress]:
-    """The stages of a run whose gates 1, 2, 3… opened at these times, with its launches by second."""
+    """The stages of a run whose gates 1, 2, 3… opened at these times, with its launches by
+    second."""
     opened = (0.0, *gates)
     phases = [
-        PhaseProgress(name, _after(opened, span.gate, span.begin), _after(opened, span.gate, span.end), span.planned)
+        PhaseProgress(
+            name,
+            _after(opened, span.gate, span.begin),
+            _after(opened, span.gate, span.end),
+            span.planned,
+        )
         for name, span in zip(plan.phase_names, spans, strict=True)
     ]
     for progress, phase, following in zip(phases, plan.phases, spans[1:], strict=False):
@@ -101,13 +115,18 @@ def phase_progress_of(
     return phases
 
 
-def _count_launches(progress: Sequence[PhaseProgress], phases: Sequence[Phase], launched: Mapping[int, int]) -> None:
-    """Adds each second's launches to its phase; several in one second share them by how many were due in each."""
+def _count_launches(
+    progress: Sequence[PhaseProgress], phases: Sequence[Phase], launched: Mapping[int, int]
+) -> None:
+    """Adds each second's launches to its phase; several in one second share them by how many
+    were due in each."""
     begins = [inf if phase.begin is None else phase.begin for phase in progress]
     for second, count in launched.items():
         there = range(max(0, bisect_right(begins, second) - 1), bisect_left(begins, second + 1))
         due = [_due(phases[place], second - begins[place]) for place in there]
-        for place, part in zip(there, _parts(count, due if any(due) else [1.0, *due[1:]]), strict=True):
+        for place, part in zip(
+            there, _parts(count, due if any(due) else [1.0, *due[1:]]), strict=True
+        ):
             progress[place].launched += part
 
 
@@ -154,7 +173,8 @@ def rate_at(plan: Plan, spans: Sequence[Span], gates: Sequence[float], age: floa
 
 
 def mean_rate(plan: Plan, spans: Sequence[Span]) -> float:
-    """Arrivals per second from the first to the last phase with any, behind each gate, over all of them."""
+    """Arrivals per second from the first to the last phase with any, behind each gate, over all
+    of them."""
     if not plan.phases:
         return plan.rate
     arriving = [span for span in spans if span.planned]
@@ -219,13 +239,20 @@ class Progress:
         return phase_at(self._plan, self._spans, self._paced_gates, self.pauses.paced(age))
 
     def place(self, age: float) -> tuple[int, int]:
-        """The number of the phase that runs, or of the last one that did, from 1; and how many there are."""
-        return _phase_at(self._spans, self._paced_gates, self.pauses.paced(age))[0] + 1, len(self._spans)
+        """The number of the phase that runs, or of the last one that did, from 1; and how many
+        there are."""
+        return _phase_at(self._spans, self._paced_gates, self.pauses.paced(age))[0] + 1, len(
+            self._spans
+        )
 
     def rate_asked(self, age: float) -> float:
         """Arrivals per second that the plan asks for; none while they are paused."""
         paused = self.pauses.cover(age)
-        return 0.0 if paused else rate_at(self._plan, self._spans, self._paced_gates, self.pauses.paced(age))
+        return (
+            0.0
+            if paused
+            else rate_at(self._plan, self._spans, self._paced_gates, self.pauses.paced(age))
+        )
 
     @property
     def mean_rate(self) -> float:

@@ -1,4 +1,5 @@
-"""What is said to a run from outside can be written down before it takes effect, and be said again to another run."""
+"""What is said to a run from outside can be written down before it takes effect, and be said
+again to another run."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -20,7 +21,8 @@ class Recorded:
 def recorded(
     method: Callable[Concatenate[Listener, Words], Answer],
 ) -> Callable[Concatenate[Listener, Words], Answer]:
-    """A method by which the world outside changes something. Its arguments are given by place, not by name."""
+    """A method by which the world outside changes something. Its arguments are given by place,
+    not by name."""
 
     @wraps(method)
     def hear(self: Listener, /, *arguments: Words.args, **options: Words.kwargs) -> Answer:

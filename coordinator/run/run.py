@@ -1,4 +1,5 @@
-"""The state of one run: gathering → running → draining → done. Events and the time go in, orders come out.
+"""The state of one run: gathering → running → draining → done. Events and the time go in, orders
+come out.
 
 It holds no clock and no socket: `now` is a number of seconds on whatever clock the caller has.
 """
@@ -26,9 +27,11 @@ from loadgen.version import VERSION
 from loadgen.wire import WIRE, Hello, Orders, Post, Start, Welcome
 
 START_IN = 1.5
-"""Seconds from the gathering of the fleet to its common start: every agent polls once in that time."""
+"""Seconds from the gathering of the fleet to its common start: every agent polls once in that
+time."""
 GATE_IN = START_IN
-"""Seconds from the end of the last session to the opening of the gate behind it, for the same reason."""
+"""Seconds from the end of the last session to the opening of the gate behind it, for the same
+reason."""
 PATIENCE = 3
 """Seconds a settled second may lag behind, waiting for a report."""
 DRAIN_BOUND = 150.0
@@ -60,9 +63,12 @@ class BadPostError(ValueError):
 
 
 class Run(Recorded):
-    """One run of a plan by a fleet of at least `wanted` agents. `key` tells its agents from those of an earlier run."""
+    """One run of a plan by a fleet of at least `wanted` agents. `key` tells its agents from
+    those of an earlier run."""
 
-    def __init__(self, plan: Plan, wanted: int, key: str = "run", on_loss: OnLoss = "redistribute") -> None:
+    def __init__(
+        self, plan: Plan, wanted: int, key: str = "run", on_loss: OnLoss = "redistribute"
+    ) -> None:
         self.plan = plan
         self.wanted = wanted
         self.key = key
@@ -86,7 +92,12 @@ class Run(Recorded):
         self.failure: OperatorError | None = None
         """Why it never started."""
         self._share_table = ShareTable(
-            plan.total, self.progress.mean_rate, self.agents, self.fanin, self.timeline, self.notices
+            plan.total,
+            self.progress.mean_rate,
+            self.agents,
+            self.fanin,
+            self.timeline,
+            self.notices,
         )
         self._detector = FailureDetector(self.agents)
         self._joined = 0
@@ -97,17 +108,25 @@ class Run(Recorded):
 
     @recorded
     def join(self, hello: Hello, now: float) -> Welcome:
-        """Takes an agent in under a name of its own; raises RefusedError when it can't take part."""
+        """Takes an agent in under a name of its own; raises RefusedError when it can't take
+        part."""
         if hello.wire != WIRE:
             raise RefusedError(
-                f"the agent speaks wire version {hello.wire} (loadgen {one_line(hello.version, 40)}), the coordinator"
-                f" {WIRE} (loadgen {VERSION}); install the same loadgen version on both"
+                f"the agent speaks wire version {hello.wire} (loadgen"
+                f" {one_line(hello.version, 40)}), the coordinator {WIRE} (loadgen {VERSION});"
+                " install the same loadgen version on both"
             )
         if self.state != "gathering" and not self._takes_reserves:
-            going = "is over" if self.state == "done" else f"has started without agent {one_line(hello.name, 80)}"
+            going = (
+                "is over"
+                if self.state == "done"
+                else f"has started without agent {one_line(hello.name, 80)}"
+            )
             raise RefusedError(f"the run {going}; it can join the next one")
         if len(self.members) >= MAX_AGENTS:
-            raise RefusedError(f"{MAX_AGENTS:,} agents have joined, and that is the most there may be")
+            raise RefusedError(
+                f"{MAX_AGENTS:,} agents have joined, and that is the most there may be"
+            )
         name = self.agents.name_for(hello.name)
         member = AgentState(f"{self.key}-{self._joined}", name, hello, seen=now)
         self.members[member.id] = member
@@ -121,7 +140,8 @@ class Run(Recorded):
 
     @recorded
     def post(self, agent: str, post: Post, now: float) -> Orders:
-        """Takes an agent's seconds and news; repeats are harmless. Raises UnknownAgentError or BadPostError."""
+        """Takes an agent's seconds and news; repeats are harmless. Raises UnknownAgentError or
+        BadPostError."""
         member = self.members.get(agent)
         if member is None:
             raise UnknownAgentError(agent)
@@ -140,7 +160,9 @@ class Run(Recorded):
             self._release(member, member.unaccounted)
             self.fanin.finish(member.name)
             member.finished = True
-        return self._orders(member, max((second.number for second in post.seconds), default=-1), now)
+        return self._orders(
+            member, max((second.number for second in post.seconds), default=-1), now
+        )
 
     def _read(self, agent: str, post: Post, now: float) -> None:
         for note in post.notes:
@@ -160,7 +182,9 @@ class Run(Recorded):
     def _take(self, member: AgentState, seconds: tuple[Second, ...], now: float) -> None:
         newest = max((second.number for second in seconds), default=-1)
         if newest > now - self.start + AHEAD:
-            raise BadPostError(f"second {newest} is not over: the run is {now - self.start:.1f} s old")
+            raise BadPostError(
+                f"second {newest} is not over: the run is {now - self.start:.1f} s old"
+            )
         for second in sorted(seconds, key=lambda second: second.number):
             self.fanin.add(member.name, second)
 
@@ -168,7 +192,9 @@ class Run(Recorded):
         if post.finished:
             del self.members[member.id]
         if post.limits:
-            member.hello = replace(member.hello, max_connections=post.max_connections, limits=post.limits)
+            member.hello = replace(
+                member.hello, max_connections=post.max_connections, limits=post.limits
+            )
         refusal = one_line(post.refusal)
         if refusal and refusal not in {one.refusal for one in self.members.values()}:
             self._warn(f"agent {member.name} refuses: {refusal}")
@@ -192,7 +218,16 @@ class Run(Recorded):
         start = Start(member.share, self.start - now, member.first, again)
         reassignments = tuple(member.reassignments[member.reassigned :])
         met, delay = self._met(), self.progress.pauses.total
-        return Orders(acknowledged, do, start, self.progress.gates, met, delay, reassignments, member.reassigned)
+        return Orders(
+            acknowledged,
+            do,
+            start,
+            self.progress.gates,
+            met,
+            delay,
+            reassignments,
+            member.reassigned,
+        )
 
     def _met(self) -> tuple[int, ...]:
         """The meetings to which as many users of the whole fleet came as they wait for."""
@@ -204,7 +239,8 @@ class Run(Recorded):
 
     @recorded
     def tick(self, now: float) -> list[Entry]:
-        """Lets time pass: starts, loses, drains and ends what is due, and hands over the seconds that settled."""
+        """Lets time pass: starts, loses, drains and ends what is due, and hands over the seconds
+        that settled."""
         self._detector.look(now)
         if self.state == "gathering":
             self._start_when_gathered(now)
@@ -224,7 +260,9 @@ class Run(Recorded):
         ready = self.ready(now)
         if len(ready) < self.wanted:
             return
-        weights = weights_of(self.plan.clients, [(member.name, member.hello.max_connections) for member in ready])
+        weights = weights_of(
+            self.plan.clients, [(member.name, member.hello.max_connections) for member in ready]
+        )
         shares = shares_of(weights, self.plan.total)
         counts = [share.count(self.plan.total) for share in shares]
         idle = [member.name for member, count in zip(ready, counts, strict=True) if count == 0]
@@ -245,7 +283,9 @@ class Run(Recorded):
         gone = self.fanin.lose(member.name)
         self.timeline.lose(member.name)
         member.lost = True
-        self._warn(f"agent {member.name} is lost ({why}): {gone.lost:,} open connections count as lost")
+        self._warn(
+            f"agent {member.name} is lost ({why}): {gone.lost:,} open connections count as lost"
+        )
 
     def _release(self, member: AgentState, living: int) -> None:
         """What an agent leaves behind that ends, with so many users, is for others."""
@@ -254,7 +294,11 @@ class Run(Recorded):
 
     def _mind_losses(self, now: float) -> None:
         """Does what was asked for when something is lost."""
-        lost = self.total.lost or self.total.failed.get("lost") or any(one.lost for one in self.agents.sharers())
+        lost = (
+            self.total.lost
+            or self.total.failed.get("lost")
+            or any(one.lost for one in self.agents.sharers())
+        )
         if lost and self.on_loss == "abort" and self.state == "running":
             self.given_up = "something was lost, and --on-loss is abort"
             self._warn(f"{self.given_up}: the run ends")
@@ -292,7 +336,8 @@ class Run(Recorded):
 
     def _settle(self, now: float) -> list[Entry]:
         over = math.floor(now - self.start) - 1 if self.active() else -1
-        # Corrections come after what they correct was settled, yet count first: later seconds stand upon them.
+        # Corrections come after what they correct was settled, yet count first: later seconds stand
+        # upon them.
         settled = sorted(self.fanin.settle(over), key=lambda settled: settled.second.number)
         return [self.timeline.add(one) for one in settled]
 
@@ -315,7 +360,8 @@ class Run(Recorded):
 
     @recorded
     def pause(self, now: float) -> None:
-        """No agent launches anything from now on; what is open stays open, and the plan's own time stands still."""
+        """No agent launches anything from now on; what is open stays open, and the plan's own
+        time stands still."""
         if self.state == "running":
             self.progress.pause(max(0.0, now - self.start))
 
@@ -327,7 +373,8 @@ class Run(Recorded):
 
     @recorded
     def stop(self, now: float) -> None:
-        """Ends the run at once: agents let go of their connections, and have a few seconds to say so; twice: none."""
+        """Ends the run at once: agents let go of their connections, and have a few seconds to
+        say so; twice: none."""
         self._end_by_hand(now)
         if self.state == "draining":
             self._deadline = now if self._stopping else now + HAND_BOUND
@@ -335,7 +382,8 @@ class Run(Recorded):
 
     @recorded
     def give_up_gathering(self, wait: float, now: float) -> None:
-        """The fleet did not gather within `wait` seconds: the run is over, its failure names who is missing."""
+        """The fleet did not gather within `wait` seconds: the run is over, its failure names who
+        is missing."""
         self.fail(self.agents.not_gathered(self.wanted, wait, now), now)
 
     def fail(self, failure: OperatorError, now: float) -> None:
@@ -425,6 +473,6 @@ def nothing_for(idle: Sequence[str], plan: Plan, agents: int) -> PlanError:
     """These agents would get no connection at all."""
     fix = "its weight in the plan" if plan.clients else "the agent's --max-connections"
     return PlanError(
-        f"{plan.asked} over {agents} agents leaves nothing for {', '.join(idle)}: a share that rounds"
-        f" to nothing; ask for more connections, fewer agents, or raise {fix}"
+        f"{plan.asked} over {agents} agents leaves nothing for {', '.join(idle)}: a share that"
+        f" rounds to nothing; ask for more connections, fewer agents, or raise {fix}"
     )

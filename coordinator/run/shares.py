@@ -1,4 +1,5 @@
-"""Who launches what: the shares that agents are given at the start, and what lost ones leave behind for others."""
+"""Who launches what: the shares that agents are given at the start, and what lost ones leave
+behind for others."""
 
 from collections.abc import Mapping
 from math import ceil, inf
@@ -32,7 +33,13 @@ class ShareTable:
     """
 
     def __init__(
-        self, total: int, rate: float, agents: Agents, fanin: FanIn, timeline: Timeline, news: Notices
+        self,
+        total: int,
+        rate: float,
+        agents: Agents,
+        fanin: FanIn,
+        timeline: Timeline,
+        news: Notices,
     ) -> None:
         self.rate = rate
         self._total = total
@@ -69,7 +76,8 @@ class ShareTable:
         self._changed = True
 
     def living(self, member: AgentState) -> int:
-        """The users of an agent, those included that it was asked to launch again and has not told of."""
+        """The users of an agent, those included that it was asked to launch again and has not
+        told of."""
         return self._fanin.sources[member.name].users + member.unaccounted
 
     @property
@@ -78,7 +86,8 @@ class ShareTable:
         return all(one.reassigned == len(one.reassignments) for one in self._agents.active())
 
     def rehome(self, age: float, now: float) -> None:
-        """Gives orphans to who has room for them, when the run is so old: at a change, or when all of them fit."""
+        """Gives orphans to who has room for them, when the run is so old: at a change, or when
+        all of them fit."""
         wanted = sum(orphan.unfinished.wanted(self._total) for orphan in self._orphans)
         if wanted:
             places = self._places(now)
@@ -87,10 +96,13 @@ class ShareTable:
         self._changed = False
 
     def _places(self, now: float) -> dict[str, int]:
-        """How many connections more each agent can hold, by its id; those that are silent are left out."""
+        """How many connections more each agent can hold, by its id; those that are silent are
+        left out."""
         reserves = [member for member in self._agents.ready(now) if member.share is None]
         working = [
-            member for member in self._agents.active() if now - member.seen <= SILENT_AFTER and member.cut == inf
+            member
+            for member in self._agents.active()
+            if now - member.seen <= SILENT_AFTER and member.cut == inf
         ]
         return {member.id: member.capacity for member in reserves} | {
             member.id: max(0, member.capacity - self._taken(member)) for member in working
@@ -101,9 +113,12 @@ class ShareTable:
         return member.planned - self._fanin.sources[member.name].launched + self.living(member)
 
     def _deal(self, places: Mapping[str, int], age: float, now: float) -> None:
-        """Deals everything out; what is too much stays here. All together are launched at the one rate."""
+        """Deals everything out; what is too much stays here. All together are launched at the
+        one rate."""
         orphans = self._orphans
-        *dealt, staying = deal([orphan.unfinished for orphan in orphans], list(places.values()), self._total)
+        *dealt, staying = deal(
+            [orphan.unfinished for orphan in orphans], list(places.values()), self._total
+        )
         self._orphans = [Orphan(orphans[place].owner, unfinished) for place, unfinished in staying]
         whole = sum(unfinished.share.part for pieces in dealt for _, unfinished in pieces)
         for agent, pieces in zip(places, dealt, strict=True):
@@ -112,7 +127,9 @@ class ShareTable:
                 part = sum(orphan.unfinished.share.part for orphan in own)
                 self._reassign(self._agents.members[agent], own, self.rate * part / whole, age, now)
 
-    def _reassign(self, member: AgentState, orphans: list[Orphan], rate: float, age: float, now: float) -> None:
+    def _reassign(
+        self, member: AgentState, orphans: list[Orphan], rate: float, age: float, now: float
+    ) -> None:
         if member.share is None:
             member.first = max(0, ceil(age) + 1)
             self.give(member, NOBODY, 0, now)
@@ -133,7 +150,10 @@ class ShareTable:
         again = sum(orphan.unfinished.again() for orphan in orphans)
         fresh = sum(orphan.unfinished.fresh(self._total) for orphan in orphans)
         owners = ", ".join(dict.fromkeys(orphan.owner.name for orphan in orphans))
-        self._news.warn(f"agent {member.name} takes up for {owners}: {again:,} to launch again, {fresh:,} yet to come")
+        self._news.warn(
+            f"agent {member.name} takes up for {owners}: {again:,} to launch again, {fresh:,} yet"
+            " to come"
+        )
         self._warn_of(member, self._taken(member))
 
 

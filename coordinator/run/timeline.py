@@ -1,6 +1,8 @@
-"""The settled seconds of a run one after the other: each as a row, with what the run stood at by its end.
+"""The settled seconds of a run one after the other: each as a row, with what the run stood at by
+its end.
 
-A second may settle twice: without the agents that kept silent, and again, corrected, when they have spoken.
+A second may settle twice: without the agents that kept silent, and again, corrected, when they have
+spoken.
 """
 
 from typing import TypeVar
@@ -16,9 +18,20 @@ STALL_US = 100_000
 STANDSTILL_US = 1_000_000
 """Longer than this no single worker may have stood still, among however many."""
 RATES = (
-    "launched", "relaunched", "opened", "late", "lost", "pings", "pongs", "messages_sent", "messages_received",
-    "bytes_sent", "bytes_received", "sessions_started", "sessions_done",
-)  # fmt: skip
+    "launched",
+    "relaunched",
+    "opened",
+    "late",
+    "lost",
+    "pings",
+    "pongs",
+    "messages_sent",
+    "messages_received",
+    "bytes_sent",
+    "bytes_received",
+    "sessions_started",
+    "sessions_done",
+)
 
 Named = TypeVar("Named")
 
@@ -33,7 +46,8 @@ class Figures(msgspec.Struct, omit_defaults=True):
     counts: dict[str, int]
     """Everything so far."""
     histograms: dict[str, dict[str, float]]
-    """Of this second alone: count, and p50 p90 p99 p999 max in milliseconds; empty ones are absent."""
+    """Of this second alone: count, and p50 p90 p99 p999 max in milliseconds; empty ones are
+    absent."""
     cpu_s: float
     """CPU seconds used so far."""
     rss: int
@@ -45,7 +59,8 @@ class Figures(msgspec.Struct, omit_defaults=True):
     closed: dict[str, int] = {}
     """Why connections were closed in this second alone."""
     timings: dict[str, dict[str, float]] = {}
-    """What sessions timed in this second alone, by names of their own; in the form of the histograms."""
+    """What sessions timed in this second alone, by names of their own; in the form of the
+    histograms."""
 
 
 class Row(msgspec.Struct):
@@ -63,7 +78,8 @@ class Row(msgspec.Struct):
 
 
 class Entry(msgspec.Struct):
-    """A row, and the part of its tally that no earlier row had: the sum over all entries is the whole run."""
+    """A row, and the part of its tally that no earlier row had: the sum over all entries is the
+    whole run."""
 
     row: Row
     fresh: Tally
@@ -79,7 +95,8 @@ class Partial(msgspec.Struct):
 
 
 class Timeline:
-    """Makes rows of settled seconds, and remembers of each what the summary needs: two numbers and what was wrong."""
+    """Makes rows of settled seconds, and remembers of each what the summary needs: two numbers
+    and what was wrong."""
 
     def __init__(self, planned: int) -> None:
         self.planned = planned
@@ -91,7 +108,8 @@ class Timeline:
         self.open: dict[int, int] = {}
         """Connections open at the end of each second."""
         self.launched: dict[int, int] = {}
-        """Connections of the plan launched in each second in which any was; who came back is not counted."""
+        """Connections of the plan launched in each second in which any was; who came back is not
+        counted."""
         self.invalid: dict[int, list[str]] = {}
         self.rss_peak: dict[str, int] = {}
         self._shares: dict[str, int] = {}
@@ -116,7 +134,8 @@ class Timeline:
                 del self._partial[number]
 
     def add(self, settled: Settled) -> Entry:
-        """Takes a settled second; seconds come in ascending order, except that corrections may come at any time."""
+        """Takes a settled second; seconds come in ascending order, except that corrections may
+        come at any time."""
         number, earlier = settled.second.number, self._partial.pop(settled.second.number, None)
         known = earlier.agents if earlier else {}
         parts = {name: part for name, part in settled.parts.items() if name not in known}
@@ -130,7 +149,14 @@ class Timeline:
             self._partial[number] = Partial(_counts_only(total), agents, set(settled.missing))
         ledger = Ledger.of(self.planned, total)
         wrong = self._wrong(settled, ledger, corrects=earlier is not None)
-        row = Row(number, _figures(ledger, total, settled.second), agents, settled.missing, wrong, earlier is not None)
+        row = Row(
+            number,
+            _figures(ledger, total, settled.second),
+            agents,
+            settled.missing,
+            wrong,
+            earlier is not None,
+        )
         self._remember(row)
         return Entry(row, fresh)
 
@@ -158,13 +184,19 @@ class Timeline:
         if merged:
             wrong.append(f"{', '.join(merged)} told the counts of several seconds as one")
         wrong += [
-            f"the ledger does not add up: {law}" for law in ledger.breaches(settled.second.held if exact else None)
+            f"the ledger does not add up: {law}"
+            for law in ledger.breaches(settled.second.held if exact else None)
         ]
         if settled.second.tally.lost:
-            wrong.append(f"{settled.second.tally.lost:,} open connections were lost with their agent or worker")
+            wrong.append(
+                f"{settled.second.tally.lost:,} open connections were lost with their agent or"
+                " worker"
+            )
         stall = settled.second.tally.loop_lag.percentile(99.0)
         if stall > STALL_US:
-            wrong.append(f"the generator's event loop stalled: its lag's p99 was {stall / 1000:.0f} ms")
+            wrong.append(
+                f"the generator's event loop stalled: its lag's p99 was {stall / 1000:.0f} ms"
+            )
         longest = settled.second.tally.loop_lag.percentile(100.0)
         if longest > STANDSTILL_US:
             wrong.append(f"a worker of the generator stood still for {longest / 1e6:.1f} s")
@@ -199,14 +231,23 @@ def _figures(ledger: Ledger, total: Tally, second: Second) -> Figures:
     rates = {name: getattr(tally, name) for name in RATES}
     rates |= {"failed": sum(tally.failed.values()), "closed": sum(tally.closed.values())}
     return Figures(
-        ledger, rates, total.counts(), summaries(tally.histograms()), round(second.cpu_s, 3), second.rss,
-        counters=in_order(total.counters), failed=dict(tally.failed), closed=dict(tally.closed),
+        ledger,
+        rates,
+        total.counts(),
+        summaries(tally.histograms()),
+        round(second.cpu_s, 3),
+        second.rss,
+        counters=in_order(total.counters),
+        failed=dict(tally.failed),
+        closed=dict(tally.closed),
         timings=summaries(in_order(tally.timings)),
-    )  # fmt: skip
+    )
 
 
 def _counts_only(tally: Tally) -> Tally:
-    counts = Tally(failed=dict(tally.failed), closed=dict(tally.closed), counters=dict(tally.counters))
+    counts = Tally(
+        failed=dict(tally.failed), closed=dict(tally.closed), counters=dict(tally.counters)
+    )
     for name, number in tally.counts().items():
         setattr(counts, name, number)
     return counts

@@ -15,12 +15,15 @@ class SecondsFile:
         self._places: dict[int, int] = {}
 
     def append(self, second: int, line: bytes) -> None:
-        """Appends the line of a second, which replaces an earlier one; raises OSError when the disk is full."""
+        """Appends the line of a second, which replaces an earlier one; raises OSError when the
+        disk is full."""
         self._places[second] = self._appender.append(line)
 
     def since(self, second: int) -> Iterator[bytes]:
         """The lines of all seconds from this one on, in order, without their ends."""
-        places = list(self._places.items())  # at once: lines are appended meanwhile, and by another thread
+        places = list(
+            self._places.items()
+        )  # at once: lines are appended meanwhile, and by another thread
         wanted = sorted(place for place in places if place[0] >= second)
         with self._path.open("rb") as file:
             for _, place in wanted:
@@ -54,7 +57,8 @@ class Appender:
         return self._file.tell() - size
 
     def lock(self) -> None:
-        """Keeps it for this process alone, as long as that lives; raises BlockingIOError when another one has it."""
+        """Keeps it for this process alone, as long as that lives; raises BlockingIOError when
+        another one has it."""
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def close(self) -> None:

@@ -1,8 +1,10 @@
-"""journal.ndjson in the directory of an unfinished run: every word that was said to the run, in order.
+"""journal.ndjson in the directory of an unfinished run: every word that was said to the run, in
+order.
 
-A line is written before the word takes effect, and so before anyone is answered. Said again to a new run, with the same
-times, the words bring it where the old one stood: a run has no clock and no chance of its own. That is how a run whose
-coordinator died is taken up again, to the last count that any agent was told to forget.
+A line is written before the word takes effect, and so before anyone is answered. Said again to a
+new run, with the same times, the words bring it where the old one stood: a run has no clock and no
+chance of its own. That is how a run whose coordinator died is taken up again, to the last count
+that any agent was told to forget.
 """
 
 import contextlib
@@ -29,7 +31,8 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Head(msgspec.Struct, kw_only=True):
-    """The first line: what a run is made of before anything is said to it, and what its coordinator was asked for."""
+    """The first line: what a run is made of before anything is said to it, and what its
+    coordinator was asked for."""
 
     schema: int = 1
     version: str = VERSION
@@ -50,14 +53,16 @@ class Head(msgspec.Struct, kw_only=True):
     """The monotonic clock at the same moment; its times are those of the words."""
 
     def ahead(self) -> float:
-        """How far the clock of the run is ahead of this machine's monotonic clock: 0 unless it was started anew."""
+        """How far the clock of the run is ahead of this machine's monotonic clock: 0 unless it
+        was started anew."""
         if self.boot == BOOT.read_text().strip():
             return 0.0
         return (time() - self.wall) - (monotonic() - self.clock)
 
 
 class Journal:
-    """The journal, being written. When it can't be, it is removed: a run is taken up again exactly, or not at all.
+    """The journal, being written. When it can't be, it is removed: a run is taken up again exactly,
+    or not at all.
 
     Raises OperatorError when another process writes it: that run's coordinator lives.
     """
@@ -71,7 +76,9 @@ class Journal:
             self._file.lock()
         except BlockingIOError as error:
             self.close()
-            raise OperatorError(f"{path} is being written: that run's coordinator lives; stop it first") from error
+            raise OperatorError(
+                f"{path} is being written: that run's coordinator lives; stop it first"
+            ) from error
 
     @classmethod
     def begin(cls, folder: Path, head: Head) -> "Journal":
@@ -82,7 +89,8 @@ class Journal:
 
     @classmethod
     def go_on(cls, folder: Path) -> "Journal":
-        """The one that is there, after its last line, which may be torn; not while another coordinator writes it."""
+        """The one that is there, after its last line, which may be torn; not while another
+        coordinator writes it."""
         journal = cls(folder / FILE)
         journal._append(b"")
         return journal
@@ -97,7 +105,10 @@ class Journal:
         try:
             self._file.append(line + b"\n")
         except OSError as error:
-            self.complaint = f"{self._path} can't be written ({error.strerror}); the run can't be resumed if this dies"
+            self.complaint = (
+                f"{self._path} can't be written ({error.strerror}); the run can't be resumed if"
+                " this dies"
+            )
             self.end()
 
     def close(self) -> None:
@@ -110,12 +121,15 @@ class Journal:
         """The run is over, or can't be taken up again: nobody needs it any more."""
         if self._file is not None:
             self.close()
-            with contextlib.suppress(OSError):  # its directory is gone, or may not be written any more
+            with contextlib.suppress(
+                OSError
+            ):  # its directory is gone, or may not be written any more
                 self._path.unlink()
 
 
 def read_head(folder: Path) -> Head:
-    """What the run in a directory was made of; raises OperatorError when it can't be taken up again."""
+    """What the run in a directory was made of; raises OperatorError when it can't be taken up
+    again."""
     try:
         with (folder / FILE).open("rb") as file:
             line = file.readline()
@@ -124,18 +138,25 @@ def read_head(folder: Path) -> Head:
         why = "that run is over" if done else "it is no run directory"
         raise OperatorError(f"--resume {folder}: there is no {FILE}: {why}") from error
     except OSError as error:
-        raise OperatorError(f"--resume {folder}: {FILE} can't be read ({error.strerror})") from error
+        raise OperatorError(
+            f"--resume {folder}: {FILE} can't be read ({error.strerror})"
+        ) from error
     try:
         made = msgspec.json.decode(line, type=dict[str, Any])
         if made.get("version") != VERSION:
-            raise OperatorError(f"--resume {folder}: the run is of loadgen {made.get('version')}, this is {VERSION}")
+            raise OperatorError(
+                f"--resume {folder}: the run is of loadgen {made.get('version')}, this is {VERSION}"
+            )
         return msgspec.json.decode(line, type=Head)
     except msgspec.DecodeError as error:
-        raise OperatorError(f"--resume {folder}: the first line of {FILE} is damaged: {error}") from error
+        raise OperatorError(
+            f"--resume {folder}: the first line of {FILE} is damaged: {error}"
+        ) from error
 
 
 def replay(folder: Path, run: Run) -> Iterator[Entry]:
-    """Says everything again to a new run; hands over the seconds that settle again. A line that was torn is no word."""
+    """Says everything again to a new run; hands over the seconds that settle again. A line that
+    was torn is no word."""
     kinds = kinds_of(Run)
     with (folder / FILE).open("rb") as file:
         file.readline()
@@ -143,7 +164,10 @@ def replay(folder: Path, run: Run) -> Iterator[Entry]:
             with contextlib.suppress(msgspec.DecodeError):
                 word, *raw = msgspec.json.decode(line, type=list[msgspec.Raw])
                 name = msgspec.json.decode(word, type=str)
-                arguments = [msgspec.json.decode(one, type=kind) for one, kind in zip(raw, kinds[name], strict=True)]
+                arguments = [
+                    msgspec.json.decode(one, type=kind)
+                    for one, kind in zip(raw, kinds[name], strict=True)
+                ]
                 # They were refused the first time as well, and the agent was told.
                 with contextlib.suppress(RefusedError, UnknownAgentError, BadPostError):
                     answer = getattr(run, name)(*arguments)

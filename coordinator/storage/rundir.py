@@ -33,7 +33,8 @@ FOLLOWS = ("seconds.ndjson", "histograms.hlog", "tsung.log")
 
 
 class RunDir:
-    """One run directory, being written. What can't be written is said once by `complaint` and never stops the run."""
+    """One run directory, being written. What can't be written is said once by `complaint` and
+    never stops the run."""
 
     def __init__(self, path: Path, plan: Plan, started: datetime) -> None:
         self.path = path
@@ -50,17 +51,21 @@ class RunDir:
 
     @classmethod
     def create(cls, out: Path, plan: Plan, started: datetime) -> "RunDir":
-        """Makes `<out>/<start-time>-<name>/`, never one that exists; raises OperatorError when it can't be written."""
+        """Makes `<out>/<start-time>-<name>/`, never one that exists; raises OperatorError when
+        it can't be written."""
         stem = f"{started:%Y%m%dT%H%M%SZ}-{_slug(plan.servers[0].url)}"
         try:
             out.mkdir(parents=True, exist_ok=True)
             return cls(_fresh(out, stem), plan, started)
         except OSError as error:
-            raise OperatorError(f"--out {out} can't be written ({error.strerror}); give another directory") from error
+            raise OperatorError(
+                f"--out {out} can't be written ({error.strerror}); give another directory"
+            ) from error
 
     @classmethod
     def reopen(cls, path: Path, plan: Plan, started: datetime) -> "RunDir":
-        """Takes up one that was not finished: what followed from the words of its journal is to be written anew."""
+        """Takes up one that was not finished: what followed from the words of its journal is to
+        be written anew."""
         try:
             for name in FOLLOWS:
                 (path / name).unlink(missing_ok=True)
@@ -120,7 +125,8 @@ class RunDir:
         self._replace("summary.json", msgspec.json.format(msgspec.json.encode(summary), indent=2))
 
     def write_traceback(self, reason: str, text: str) -> None:
-        """Writes the sample traceback of a reason; where another reason has the same file, it is appended."""
+        """Writes the sample traceback of a reason; where another reason has the same file, it is
+        appended."""
         path = self.path / traceback_file(reason)
         with self._tolerating(traceback_file(reason)):
             path.parent.mkdir(exist_ok=True)
@@ -159,7 +165,8 @@ class RunDir:
             yield
         except OSError as error:
             self.complaint = self.complaint or (
-                f"{self.path / name} can't be written ({error.strerror}); the run goes on without it"
+                f"{self.path / name} can't be written ({error.strerror}); the run goes on"
+                " without it"
             )
 
     def close(self) -> None:
@@ -187,9 +194,13 @@ def _log_head(started: datetime) -> bytes:
     buffer = io.StringIO()
     writer = HistogramLogWriter(buffer)
     writer.output_log_format_version()
-    writer.output_comment(f"[StartTime: {started.timestamp():f} (seconds since epoch), {started.isoformat(' ')}]")
+    writer.output_comment(
+        f"[StartTime: {started.timestamp():f} (seconds since epoch), {started.isoformat(' ')}]"
+    )
     writer.output_base_time(started.timestamp() * 1000)
-    writer.output_comment("Microseconds inside, one interval a settled second and a histogram, tagged with its name.")
+    writer.output_comment(
+        "Microseconds inside, one interval a settled second and a histogram, tagged with its name."
+    )
     writer.output_legend()
     return buffer.getvalue().encode()
 
@@ -197,7 +208,10 @@ def _log_head(started: datetime) -> bytes:
 def _log_lines(second: int, tally: Tally) -> bytes:
     buffer = io.StringIO()
     writer = HistogramLogWriter(buffer)
-    own = {f"timing.{clean_name(name, 'unnamed')}": histogram for name, histogram in tally.timings.items()}
+    own = {
+        f"timing.{clean_name(name, 'unnamed')}": histogram
+        for name, histogram in tally.timings.items()
+    }
     for name, histogram in (tally.histograms() | own).items():
         if histogram.counts:
             buffer.write(f"Tag={name},")
@@ -214,7 +228,8 @@ def _log_interval(writer: HistogramLogWriter, second: int, histogram: Histogram)
 
 
 class RunRecord(msgspec.Struct):
-    """A run directory, read: its name, summary.json, and the rows of seconds.ndjson by second, corrections applied."""
+    """A run directory, read: its name, summary.json, and the rows of seconds.ndjson by second,
+    corrections applied."""
 
     name: str
     summary: dict[str, Any]
@@ -225,7 +240,8 @@ class RunRecord(msgspec.Struct):
     facts: dict[str, Any]
     """run.json; empty where it is missing."""
     histograms: dict[str, list[tuple[int, int]]]
-    """Of the whole run, from histograms.hlog: how many values in microseconds fell into each bucket that is filled."""
+    """Of the whole run, from histograms.hlog: how many values in microseconds fell into each
+    bucket that is filled."""
     watched: list[Scrape] = []
     """Scrapes of watched servers; none where nothing was watched."""
 
@@ -236,20 +252,29 @@ def read_run(path: Path) -> RunRecord:
         summary = from_wire((path / "summary.json").read_bytes(), dict[str, Any])
         rows = _rows(_seconds(path).splitlines())
     except OSError as error:
-        raise OperatorError(f"{path} is not a run directory ({error.filename}: {error.strerror})") from error
+        raise OperatorError(
+            f"{path} is not a run directory ({error.filename}: {error.strerror})"
+        ) from error
     except (EOFError, zlib.error) as error:
         raise OperatorError(f"{path / 'seconds.ndjson.gz'} is damaged: {error}") from error
     except msgspec.DecodeError as error:
         raise OperatorError(f"{path / 'summary.json'} is damaged: {error}") from error
     if summary.get("schema") != 1:
         raise OperatorError(
-            f"{path / 'summary.json'} has schema {summary.get('schema')!r}; this loadgen reads schema 1"
+            f"{path / 'summary.json'} has schema {summary.get('schema')!r}; this loadgen reads"
+            " schema 1"
         )
     plan = read_plan(path / "plan.toml")
     return RunRecord(
-        path.resolve().name, summary, rows, plan, to_toml(plan.redacted()).decode(), _facts(path), _histograms(path),
+        path.resolve().name,
+        summary,
+        rows,
+        plan,
+        to_toml(plan.redacted()).decode(),
+        _facts(path),
+        _histograms(path),
         _watched(path),
-    )  # fmt: skip
+    )
 
 
 def _watched(path: Path) -> list[Scrape]:
@@ -271,21 +296,26 @@ def _facts(path: Path) -> dict[str, Any]:
 
 
 def _histograms(path: Path) -> dict[str, list[tuple[int, int]]]:
-    """The intervals of histograms.hlog added up by their tags; a last line that is torn is left out."""
+    """The intervals of histograms.hlog added up by their tags; a last line that is torn is left
+    out."""
     log = path / "histograms.hlog"
     if not log.exists():
         return {}
     reader = HistogramLogReader(str(log), HdrHistogram(1, HIGHEST, 2))
     whole: dict[str, HdrHistogram] = {}
     try:
-        # The library raises what it stumbles over in a torn line: an index, a value, zlib's or base64's own error.
+        # The library raises what it stumbles over in a torn line: an index, a value, zlib's or
+        # base64's own error.
         with contextlib.suppress(ValueError, IndexError, zlib.error):
             while (interval := reader.get_next_interval_histogram()) is not None:
                 whole.setdefault(interval.get_tag(), HdrHistogram(1, HIGHEST, 2)).add(interval)
     finally:
         reader.input_file.close()
     return {
-        tag: [(step.value_iterated_to, step.count_added_in_this_iter_step) for step in one.get_recorded_iterator()]
+        tag: [
+            (step.value_iterated_to, step.count_added_in_this_iter_step)
+            for step in one.get_recorded_iterator()
+        ]
         for tag, one in whole.items()
     }
 
@@ -293,7 +323,11 @@ def _histograms(path: Path) -> dict[str, list[tuple[int, int]]]:
 def _seconds(path: Path) -> bytes:
     """seconds.ndjson; whoever keeps or publishes a run may have compressed it, to a tenth."""
     compressed = path / "seconds.ndjson.gz"
-    return gzip.decompress(compressed.read_bytes()) if compressed.exists() else (path / "seconds.ndjson").read_bytes()
+    return (
+        gzip.decompress(compressed.read_bytes())
+        if compressed.exists()
+        else (path / "seconds.ndjson").read_bytes()
+    )
 
 
 def _rows(lines: Iterable[bytes]) -> list[dict[str, Any]]:

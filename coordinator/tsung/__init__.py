@@ -1,1 +1,2 @@
-"""Tsung's XML taken as it is: a configuration in, a Plan and a list of notes out (docs/from-tsung.md)."""
+"""Tsung's XML taken as it is: a configuration in, a Plan and a list of notes out
+(docs/from-tsung.md)."""

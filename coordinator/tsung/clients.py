@@ -40,7 +40,9 @@ def read_clients(element: Element) -> Fleet:
         if client.name != "client":
             raise client.error(f"<{client.name}> is unknown in <clients>; write <client>")
         machine = _machine(client)
-        machines[machine.host] = _together(machines[machine.host], machine) if machine.host in machines else machine
+        machines[machine.host] = (
+            _together(machines[machine.host], machine) if machine.host in machines else machine
+        )
     if not machines:
         raise element.error("there is no <client>; name the machines that the load comes from")
     if all(machine.here for machine in machines.values()):
@@ -49,10 +51,13 @@ def read_clients(element: Element) -> Fleet:
 
 
 def _machine(client: Element) -> TsungClient:
-    client.only("host", "cpu", "weight", "maxusers", "use_controller_vm", "type", "batch", "scan_intf")
+    client.only(
+        "host", "cpu", "weight", "maxusers", "use_controller_vm", "type", "batch", "scan_intf"
+    )
     if client.choice("type", ("machine", "batch"), "machine") == "batch":
         raise client.error(
-            "hosts from a batch scheduler can't be known here; name them, or start their agents yourself"
+            "hosts from a batch scheduler can't be known here; name them, or start their agents"
+            " yourself"
         )
     host, workers = client.need("host"), client.integer("cpu", 1, least=1)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", host):
@@ -83,14 +88,16 @@ def _client(machine: TsungClient) -> AgentSpec:
         name=machine.host,
         weight=machine.weight,
         workers=machine.workers,
-        # No cap in Tsung either: where a node is full it starts another one. So it only ever raises an agent's own.
+        # No cap in Tsung either: where a node is full it starts another one. So it only ever raises
+        # an agent's own.
         max_connections=machine.most if machine.most > AGENT_HOLDS else None,
         sources=machine.sources,
     )
 
 
 def _sources(child: Element) -> list[str]:
-    """The source addresses that an <ip> or an <iprange> names, as `loadgen-agent --source` takes them."""
+    """The source addresses that an <ip> or an <iprange> names, as `loadgen-agent --source` takes
+    them."""
     if child.name not in ("ip", "iprange"):
         raise child.error(f"<{child.name}> is unknown in <client>; write <ip> or <iprange>")
     child.only("value", "scan", "version")
@@ -98,9 +105,15 @@ def _sources(child: Element) -> list[str]:
     if child.name == "iprange":
         return _range(child, value)
     if child.flag("scan"):
-        raise child.error(f"the addresses of {value} can't be known here; write one <ip> or <iprange> for each of them")
+        raise child.error(
+            f"the addresses of {value} can't be known here; write one <ip> or <iprange> for each of"
+            " them"
+        )
     if value == "resolve":
-        child.note('<ip value="resolve"/>: the kernel chooses the address towards the server; it is left out')
+        child.note(
+            '<ip value="resolve"/>: the kernel chooses the address towards the server; it is'
+            " left out"
+        )
         return []
     try:
         return [str(ipaddress.ip_address(value))]
@@ -113,9 +126,13 @@ def _range(child: Element, value: str) -> list[str]:
     octets = [re.fullmatch(r"(\d{1,3})(?:-(\d{1,3}))?", part) for part in value.split(".")]
     ends = [(int(part[1]), int(part[2] or part[1])) for part in octets if part]
     if len(octets) != 4 or len(ends) != 4 or any(low > high or high > 255 for low, high in ends):
-        raise child.error(f"{value!r} is no range of IPv4 addresses; write for example 10.0.1-4.0-254")
+        raise child.error(
+            f"{value!r} is no range of IPv4 addresses; write for example 10.0.1-4.0-254"
+        )
     *outer, (low, high) = ends
-    addresses = (high - low + 1) * len(list(itertools.islice(itertools.product(*map(_octets, outer)), MAX_RANGES + 1)))
+    addresses = (high - low + 1) * len(
+        list(itertools.islice(itertools.product(*map(_octets, outer)), MAX_RANGES + 1))
+    )
     if addresses > MAX_RANGES:
         raise child.error(f"{value!r} are more than {MAX_RANGES:,} addresses; name fewer")
     heads = [".".join(map(str, octets)) for octets in itertools.product(*map(_octets, outer))]

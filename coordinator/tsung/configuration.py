@@ -29,10 +29,19 @@ class Cast(NamedTuple):
     phases: list[Phase]
     weights: dict[str, float]
 
-    def session_specs(self, sessions: Sequence[TsungSession], read_rate: float) -> tuple[SessionSpec, ...]:
+    def session_specs(
+        self, sessions: Sequence[TsungSession], read_rate: float
+    ) -> tuple[SessionSpec, ...]:
         """These sessions, the silent ones as the built-in loop."""
         return tuple(
-            simplified(Script(name=one.name, weight=self.weights[one.name], read_rate=read_rate, steps=one.steps))
+            simplified(
+                Script(
+                    name=one.name,
+                    weight=self.weights[one.name],
+                    read_rate=read_rate,
+                    steps=one.steps,
+                )
+            )
             for one in sessions
             if one.name in self.weights
         )
@@ -42,17 +51,23 @@ def cast_of(load: Load, sessions: Sequence[TsungSession]) -> Cast:
     """Puts phases and sessions together; notes sessions that never run."""
     mixed = mixes(sessions, load.arrivals)
     singles = _singles(load, sessions)
-    running = {name for mix in mixed for name in mix} | {name for _, phase in singles for name in phase.sessions}
+    running = {name for mix in mixed for name in mix} | {
+        name for _, phase in singles for name in phase.sessions
+    }
     for session in sessions:
         if session.name not in running:
             session.element.note("the session never runs; it is left out")
-    weights = {session.name: session.popularity or 1.0 for session in sessions if session.name in running}
+    weights = {
+        session.name: session.popularity or 1.0 for session in sessions if session.name in running
+    }
     phases = [
         replace(one.phase, sessions=mix) if one.phase.rate and mix != weights else one.phase
         for one, mix in zip(load.arrivals, mixed, strict=True)
     ]
     if not any(phase.rate for phase in phases) and not singles:
-        raise load.arrivals[0].element.error("nobody ever arrives; give a phase a higher rate or a longer duration")
+        raise load.arrivals[0].element.error(
+            "nobody ever arrives; give a phase a higher rate or a longer duration"
+        )
     return Cast(with_singles(phases, singles) if singles else phases, weights)
 
 
@@ -61,11 +76,16 @@ def _singles(load: Load, sessions: Sequence[TsungSession]) -> list[tuple[float, 
     found = []
     for user in load.statics:
         if any(one.phase.wait for one in load.arrivals):
-            raise user.element.error("when a phase waits for the end of all sessions, no user has a time; take one out")
+            raise user.element.error(
+                "when a phase waits for the end of all sessions, no user has a time; take one out"
+            )
         names = [session.name for session in sessions if fits(user.session, session.own_name)]
         if not names:
             raise user.element.error(f"there is no session {user.session!r}; write the name of one")
-        found += [(user.at, Phase(name=f"one {name}", rate=AT_ONCE, max=1, sessions={name: 1.0})) for name in names]
+        found += [
+            (user.at, Phase(name=f"one {name}", rate=AT_ONCE, max=1, sessions={name: 1.0}))
+            for name in names
+        ]
     return found
 
 
@@ -89,7 +109,8 @@ class Imported(NamedTuple):
 def read_tsung(path: Path, *, base: str = "", most: int | None = None) -> Imported:
     """The plan in a Tsung configuration; `-` is standard input. Raises TsungError.
 
-    With `base`, a URL without a path, all servers are replaced by that one; with `most` no more users arrive in all.
+    With `base`, a URL without a path, all servers are replaced by that one; with `most` no more
+    users arrive in all.
     """
     name = "standard input" if str(path) == "-" else str(path)
     root, notes = read_document(_bytes_of(path), name)
@@ -110,11 +131,14 @@ def _bytes_of(path: Path) -> bytes:
     try:
         return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as error:
-        raise TsungError(f"{path}: {error.strerror}; give the path of a Tsung configuration") from error
+        raise TsungError(
+            f"{path}: {error.strerror}; give the path of a Tsung configuration"
+        ) from error
 
 
 def _parts(root: Element) -> dict[str, Element]:
-    """The parts of the file by name; each at most once, and the options before what they are for."""
+    """The parts of the file by name; each at most once, and the options before what they are
+    for."""
     if root.name != "tsung":
         raise root.error(f"<{root.name}> is no Tsung configuration; its root is <tsung>")
     parts: dict[str, Element] = {}
@@ -124,7 +148,9 @@ def _parts(root: Element) -> dict[str, Element]:
         if part.name in parts:
             raise part.error(f"<{part.name}> is there already; put both into one")
         if part.name == "options" and "sessions" in parts:
-            raise part.error("<options> after <sessions> come too late for them, in Tsung too; put them before")
+            raise part.error(
+                "<options> after <sessions> come too late for them, in Tsung too; put them before"
+            )
         parts[part.name] = part
     for name in NEEDED:
         if name not in parts:
@@ -137,13 +163,19 @@ def _say_what_is_left_out(root: Element, parts: dict[str, Element]) -> None:
     if root.get("dumptraffic", "false") != "false":
         root.note("dumptraffic writes nothing here; a run directory has every second's counts")
     if "monitoring" in parts:
-        parts["monitoring"].note("servers are not monitored from here; let Prometheus scrape them, and the agents")
+        parts["monitoring"].note(
+            "servers are not monitored from here; let Prometheus scrape them, and the agents"
+        )
 
 
-def _plan(parts: dict[str, Element], directory: Path, base: str, most: int | None) -> tuple[Plan, Fleet]:
+def _plan(
+    parts: dict[str, Element], directory: Path, base: str, most: int | None
+) -> tuple[Plan, Fleet]:
     fleet = read_clients(parts["clients"])
     servers = read_servers(parts["servers"])
-    over_websocket = any(server.get("type") in OVER_WEBSOCKET for server in parts["servers"].children)
+    over_websocket = any(
+        server.get("type") in OVER_WEBSOCKET for server in parts["servers"].children
+    )
     options = Options(directory)
     if "options" in parts:
         options.read(parts["options"], over_websocket=over_websocket)
@@ -181,10 +213,14 @@ def _shared_path(sessions: Element, default: str) -> str:
     return "/"
 
 
-def _targets(servers: list[TsungServer], sessions: list[TsungSession], path: str) -> tuple[Target, ...]:
+def _targets(
+    servers: list[TsungServer], sessions: list[TsungSession], path: str
+) -> tuple[Target, ...]:
     """The servers, and those that sessions change to, which no user begins with."""
     targets = {server.base + path: server.weight for server in servers}
-    changes = (step for session in sessions for step in steps_in(session.steps) if isinstance(step, Change))
+    changes = (
+        step for session in sessions for step in steps_in(session.steps) if isinstance(step, Change)
+    )
     for change in changes:
         targets.setdefault(change.url, 0.0)
     return tuple(Target(url=url, weight=weight) for url, weight in targets.items())

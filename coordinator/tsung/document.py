@@ -1,4 +1,5 @@
-"""XML read with the standard library's expat: elements keep their lines, and nothing outside the file is ever read."""
+"""XML read with the standard library's expat: elements keep their lines, and nothing outside the
+file is ever read."""
 
 import re
 from xml.parsers import expat
@@ -10,7 +11,9 @@ MAX_DEEP = 64
 """Levels of elements in one another; Tsung's own files have a handful."""
 MAX_ENTITY = 65_536
 """Characters of an entity's text."""
-_OUTSIDE = re.compile(rb"""(?<=<!DOCTYPE)(\s+[\w:.-]+\s+)(SYSTEM\s+|PUBLIC\s+("[^"]*"|'[^']*')\s+)("[^"]*"|'[^']*')""")
+_OUTSIDE = re.compile(
+    rb"""(?<=<!DOCTYPE)(\s+[\w:.-]+\s+)(SYSTEM\s+|PUBLIC\s+("[^"]*"|'[^']*')\s+)("[^"]*"|'[^']*')"""
+)
 
 
 def read_document(data: bytes, file: str) -> tuple[Element, list[Note]]:
@@ -21,10 +24,18 @@ def read_document(data: bytes, file: str) -> tuple[Element, list[Note]]:
 
 
 def _without_dtd(data: bytes) -> bytes:
-    # Where a DTD is named, expat takes every unknown entity for one that stands there, and leaves it out in silence.
-    # The DTD is never read; so the document is parsed as one that has none, and an unknown entity is an error.
+    # Where a DTD is named, expat takes every unknown entity for one that stands there, and leaves
+    # it out in silence.
+    # The DTD is never read; so the document is parsed as one that has none, and an unknown entity
+    # is an error.
     head, root, rest = data.partition(b"<tsung")
-    return _OUTSIDE.sub(lambda match: match[1] + re.sub(rb"[^\n]", b" ", match[0][len(match[1]) :]), head) + root + rest
+    return (
+        _OUTSIDE.sub(
+            lambda match: match[1] + re.sub(rb"[^\n]", b" ", match[0][len(match[1]) :]), head
+        )
+        + root
+        + rest
+    )
 
 
 class _Reader:
@@ -41,18 +52,27 @@ class _Reader:
         parser.CharacterDataHandler = self._text
         parser.EntityDeclHandler = self._entity
         parser.SkippedEntityHandler = self._skipped
-        parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_ALWAYS)  # so that `%name;` is skipped aloud
+        parser.SetParamEntityParsing(
+            expat.XML_PARAM_ENTITY_PARSING_ALWAYS
+        )  # so that `%name;` is skipped aloud
 
     def read(self, data: bytes) -> tuple[Element, list[Note]]:
         try:
             self._parser.Parse(data, True)
         except expat.ExpatError as error:
             what = expat.errors.messages[error.code]
-            raise TsungError(f"{self._file}:{error.lineno}: not well-formed XML ({what}); mend the markup") from error
+            raise TsungError(
+                f"{self._file}:{error.lineno}: not well-formed XML ({what}); mend the markup"
+            ) from error
         except TsungError:
             raise
-        except (LookupError, ValueError) as error:  # an encoding that nobody knows, or that expat can't be taught
-            raise self._error(f"its encoding can't be read ({error}); save the file as UTF-8") from error
+        except (
+            LookupError,
+            ValueError,
+        ) as error:  # an encoding that nobody knows, or that expat can't be taught
+            raise self._error(
+                f"its encoding can't be read ({error}); save the file as UTF-8"
+            ) from error
         assert self._root is not None, "a document without a root is not well-formed"
         return self._root, self._notes
 
@@ -84,13 +104,24 @@ class _Reader:
             raise self._error(f"its entities make it more than {MAX_BYTES >> 20} MiB; write less")
 
     def _entity(
-        self, name: str, parameter: bool, value: str | None, base: str | None, system: str | None, public: str | None,
+        self,
+        name: str,
+        parameter: bool,
+        value: str | None,
+        base: str | None,
+        system: str | None,
+        public: str | None,
         notation: str | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         if value is None:
-            raise self._error(f"entity {name!r} stands in another file, and none is ever fetched; put its text here")
+            raise self._error(
+                f"entity {name!r} stands in another file, and none is ever fetched; put its text"
+                " here"
+            )
         if parameter or "&" in value or "%" in value or len(value) > MAX_ENTITY:
-            raise self._error(f"entity {name!r} is more than plain text; write its text out where it is used")
+            raise self._error(
+                f"entity {name!r} is more than plain text; write its text out where it is used"
+            )
 
     def _skipped(self, name: str, parameter: bool) -> None:
         raise self._error(f"entity {name!r} is declared nowhere in this file; write its text out")

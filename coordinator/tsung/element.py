@@ -1,4 +1,5 @@
-"""An element of a Tsung configuration: it knows its line, and says in one clear line what is wrong with it."""
+"""An element of a Tsung configuration: it knows its line, and says in one clear line what is
+wrong with it."""
 
 import math
 import re
@@ -13,11 +14,13 @@ SECONDS_PER = {"millisecond": 0.001, "second": 1.0, "minute": 60.0, "hour": 3600
 
 
 class TsungError(PlanError):
-    """A Tsung configuration that can't be taken over; its line begins with `file:line:` and ends with the mend."""
+    """A Tsung configuration that can't be taken over; its line begins with `file:line:` and ends
+    with the mend."""
 
 
 class Note(NamedTuple):
-    """Something in a configuration that has no meaning here, or another one, and does not change the load."""
+    """Something in a configuration that has no meaning here, or another one, and does not change
+    the load."""
 
     line: int
     text: str
@@ -26,7 +29,9 @@ class Note(NamedTuple):
 class Element:
     """A tag with its attributes, its children, and the text that stands directly in it."""
 
-    def __init__(self, file: str, line: int, name: str, attributes: dict[str, str], notes: list[Note]) -> None:
+    def __init__(
+        self, file: str, line: int, name: str, attributes: dict[str, str], notes: list[Note]
+    ) -> None:
         self.file = file
         self.line = line
         self.name = name
@@ -88,14 +93,19 @@ class Element:
             return default
         if not re.fullmatch(r"[+-]?\d{1,18}", text) or (least is not None and int(text) < least):
             bound = "" if least is None else f" from {least}"
-            raise self.error(f"{name}={text!r} of <{self.name}> is not a whole number{bound}; write one")
+            raise self.error(
+                f"{name}={text!r} of <{self.name}> is not a whole number{bound}; write one"
+            )
         return int(text)
 
     def choice(self, name: str, choices: tuple[str, ...], default: str = "") -> str:
         """An attribute that is one of a few words."""
         value = self.get(name, default)
         if value not in choices:
-            raise self.error(f"{name}={value!r} of <{self.name}> is none of {', '.join(choices)}; write one of them")
+            raise self.error(
+                f"{name}={value!r} of <{self.name}> is none of {', '.join(choices)}; write one of"
+                " them"
+            )
         return value
 
     def flag(self, name: str, *, default: bool = False) -> bool:

@@ -61,13 +61,17 @@ def read_load(element: Element) -> Load:
         elif child.name == "user":
             statics.append(_static(child))
         else:
-            raise child.error(f"<{child.name}> is unknown in <load>; write <arrivalphase> or <user>")
+            raise child.error(
+                f"<{child.name}> is unknown in <load>; write <arrivalphase> or <user>"
+            )
     if not arrivals and not statics:
         raise element.error("nobody ever arrives; write an <arrivalphase>")
     ordered = sorted(arrivals, key=lambda one: one.number)
     for before, after in pairwise(ordered):
         if before.number == after.number:
-            raise after.element.error(f"phase {after.number} is there already; give it another number")
+            raise after.element.error(
+                f"phase {after.number} is there already; give it another number"
+            )
     loops = element.integer("loop", 0)
     if len(ordered) * (loops + 1) > MAX_PHASES:
         raise element.error(f"{loops} loops make more than {MAX_PHASES:,} phases; write fewer")
@@ -86,7 +90,9 @@ def _arrivals(element: Element) -> Arrivals:
     users, setups = element.all("users"), element.all("session_setup")
     for child in element.children:
         if child not in users and child not in setups:
-            raise child.error(f"<{child.name}> is unknown in <arrivalphase>; write <users> or <session_setup>")
+            raise child.error(
+                f"<{child.name}> is unknown in <arrivalphase>; write <users> or <session_setup>"
+            )
     if not users:
         raise element.error('the phase has no users; write <users arrivalrate="…" unit="second"/>')
     for earlier in users[:-1]:
@@ -96,7 +102,10 @@ def _arrivals(element: Element) -> Arrivals:
         raise element.error("a phase needs a duration above 0; write it")
     wait = element.flag("wait_all_sessions_end")
     return Arrivals(
-        element, element.integer("phase"), _phase(users[-1], duration, wait=wait), tuple(map(_setup, setups))
+        element,
+        element.integer("phase"),
+        _phase(users[-1], duration, wait=wait),
+        tuple(map(_setup, setups)),
     )
 
 
@@ -105,7 +114,10 @@ def _phase(users: Element, duration: float, *, wait: bool) -> Phase:
     rate = _rate(users)
     most = users.integer("maxnumber") if users.get("maxnumber") else None
     if rate * duration > MAX_ARRIVALS:
-        raise users.error(f"more than {MAX_ARRIVALS:,} users would arrive; write a lower rate or a shorter duration")
+        raise users.error(
+            f"more than {MAX_ARRIVALS:,} users would arrive; write a lower rate or a shorter"
+            " duration"
+        )
     if min(round(rate * duration), most if most is not None else 1) == 0:
         users.note("no user arrives in this phase; it is a pause")
         return Phase(duration=duration, wait=wait)
@@ -115,7 +127,9 @@ def _phase(users: Element, duration: float, *, wait: bool) -> Phase:
 def _rate(users: Element) -> float:
     """Arrivals a second."""
     if bool(users.get("arrivalrate")) == bool(users.get("interarrival")):
-        raise users.error("<users> needs one of arrivalrate and interarrival, and not both; write one")
+        raise users.error(
+            "<users> needs one of arrivalrate and interarrival, and not both; write one"
+        )
     unit = SECONDS_PER[users.choice("unit", tuple(SECONDS_PER), "second")]
     if users.get("arrivalrate"):
         return users.number("arrivalrate", above=0.0) / unit
@@ -125,7 +139,9 @@ def _rate(users: Element) -> float:
 def _setup(element: Element) -> Setup:
     element.only("name", "probability", "weight")
     if bool(element.get("probability")) == bool(element.get("weight")):
-        raise element.error("<session_setup> needs one of probability and weight, and not both; write one")
+        raise element.error(
+            "<session_setup> needs one of probability and weight, and not both; write one"
+        )
     kind = "weight" if element.get("weight") else "probability"
     popularity = element.number(kind)
     if popularity < 0:
@@ -150,7 +166,8 @@ def fits(wildcard: str, name: str) -> bool:
 def with_singles(phases: Sequence[Phase], singles: Sequence[tuple[float, Phase]]) -> list[Phase]:
     """The phases with those put between that begin at their own times, in seconds, ascending.
 
-    A phase that is under way then is cut in two, its arrivals in proportion: what is left of a Poisson process is one.
+    A phase that is under way then is cut in two, its arrivals in proportion: what is left of a
+    Poisson process is one.
     """
     found: list[Phase] = []
     rest, now = list(phases), 0.0
@@ -172,7 +189,11 @@ def with_singles(phases: Sequence[Phase], singles: Sequence[tuple[float, Phase]]
 def _cut(phase: Phase, after: float) -> tuple[Phase, Phase]:
     """A phase in two parts, the first of so many seconds."""
     lengths = after, phase.length - after
-    first = round(phase.arrivals * min(1.0, after * phase.rate / phase.arrivals)) if phase.arrivals else 0
+    first = (
+        round(phase.arrivals * min(1.0, after * phase.rate / phase.arrivals))
+        if phase.arrivals
+        else 0
+    )
     one, other = map(_part, (phase, phase), (first, phase.arrivals - first), lengths)
     return replace(one, wait=False), other
 
@@ -190,6 +211,8 @@ def at_most(phases: Sequence[Phase], most: int) -> list[Phase]:
     for phase in phases:
         if left <= 0:
             break
-        found.append(replace(phase, max=min(left, phase.arrivals)) if phase.arrivals > left else phase)
+        found.append(
+            replace(phase, max=min(left, phase.arrivals)) if phase.arrivals > left else phase
+        )
         left -= phase.arrivals
     return found

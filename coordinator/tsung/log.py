@@ -1,6 +1,8 @@
-"""tsung.log: a run as Tsung's readers know it, a dump of all its statistics every ten seconds (docs/tsung-log.md).
+"""tsung.log: a run as Tsung's readers know it, a dump of all its statistics every ten seconds
+(docs/tsung-log.md).
 
-Counts are the ledger's own, exactly. Means and deviations come from the buckets of our histograms, 1 % off at most.
+Counts are the ledger's own, exactly. Means and deviations come from the buckets of our histograms,
+1 % off at most.
 """
 
 import re
@@ -74,7 +76,8 @@ class TsungLog:
     """The dumps of one run, as the bytes that are to be appended to the file."""
 
     def __init__(self, form: Form, began: float, *, scripted: bool = False) -> None:
-        """`began` is when second 0 began, in seconds since 1970; in a scripted run the scripts count the requests."""
+        """`began` is when second 0 began, in seconds since 1970; in a scripted run the scripts
+        count the requests."""
         self._write = WRITERS[form](int(began))
         self._began = int(began)
         self._scripted = scripted
@@ -87,7 +90,8 @@ class TsungLog:
         self._over = 0
 
     def add(self, entry: Entry) -> bytes:
-        """Takes a settled second; a correction of an earlier one counts into the interval that is open."""
+        """Takes a settled second; a correction of an earlier one counts into the interval that
+        is open."""
         written = b""
         while entry.row.second >= self._boundary:
             written += self._dump(self._boundary)
@@ -104,7 +108,10 @@ class TsungLog:
 
     def _dump(self, second: int) -> bytes:
         interval, before = self._interval, self._before
-        samples = _samples(_durations(interval, scripted=self._scripted), _durations(before, scripted=self._scripted))
+        samples = _samples(
+            _durations(interval, scripted=self._scripted),
+            _durations(before, scripted=self._scripted),
+        )
         before.merge(interval)
         self._interval = Tally()
         counters = _counters(before, scripted=self._scripted)
@@ -115,7 +122,10 @@ class TsungLog:
             most_users=self._most_users,
             connected=(connected - self._connected, connected),
             samples=samples,
-            counters={name: (count - self._counters.get(name, 0), count) for name, count in counters.items()},
+            counters={
+                name: (count - self._counters.get(name, 0), count)
+                for name, count in counters.items()
+            },
         )
         self._counters, self._connected = counters, connected
         return self._write.dump(dump)
@@ -135,7 +145,9 @@ def _durations(tally: Tally, *, scripted: bool) -> dict[str, Histogram]:
     return found
 
 
-def _samples(interval: dict[str, Histogram], before: dict[str, Histogram]) -> dict[str, StatsSample]:
+def _samples(
+    interval: dict[str, Histogram], before: dict[str, Histogram]
+) -> dict[str, StatsSample]:
     found = {}
     for name in before | interval:
         now, past = interval.get(name, Histogram()), before.get(name, Histogram())
@@ -148,7 +160,8 @@ def _sample(now: Histogram, past: Histogram) -> StatsSample:
     indexes = now.counts.keys() | past.counts.keys()
     mean = _mean(now)
     squares = sum(
-        count * ((lowest_in(index) + highest_in(index)) / 2 - mean) ** 2 for index, count in now.counts.items()
+        count * ((lowest_in(index) + highest_in(index)) / 2 - mean) ** 2
+        for index, count in now.counts.items()
     )
     return StatsSample(
         count=now.total,
@@ -182,9 +195,14 @@ def _counters(total: Tally, *, scripted: bool) -> dict[str, int]:
         "error_lost": total.lost,
     }
     if not scripted:
-        found |= {"request_noack": total.messages_sent, "async_unknown_data_rcv": total.messages_received}
+        found |= {
+            "request_noack": total.messages_sent,
+            "async_unknown_data_rcv": total.messages_received,
+        }
     ends = [(_failure(reason), count) for reason, count in total.failed.items()]
-    ends += [(_end(reason), count) for reason, count in total.closed.items() if reason not in WANTED]
+    ends += [
+        (_end(reason), count) for reason, count in total.closed.items() if reason not in WANTED
+    ]
     own = _sums((_atom(name), count) for name, count in sorted(total.counters.items()))
     # Where a session counts its own errors, they are the ends of its connections too.
     found |= _sums((name, count) for name, count in ends if name not in own)
@@ -202,13 +220,17 @@ def _sums(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
 def _failure(reason: str) -> str:
     if reason.startswith("http_"):
         return "websocket_fail"
-    return NOT_CONNECTED.get(reason) or (reason if reason.startswith("error_") else f"error_connect_{_atom(reason)}")
+    return NOT_CONNECTED.get(reason) or (
+        reason if reason.startswith("error_") else f"error_connect_{_atom(reason)}"
+    )
 
 
 def _end(reason: str) -> str:
     if reason.startswith("server_"):
         return "error_closed"
-    return ENDED.get(reason) or (_atom(reason) if reason.startswith("error_") else f"error_{_atom(reason)}")
+    return ENDED.get(reason) or (
+        _atom(reason) if reason.startswith("error_") else f"error_{_atom(reason)}"
+    )
 
 
 def _atom(name: str) -> str:
@@ -235,7 +257,9 @@ class Text:
     def dump(self, dump: Dump) -> bytes:
         """All statistics, one a line."""
         lines = [f"# stats: dump at {dump.at}", _line("users", (dump.users, dump.most_users))]
-        lines += [_line(name, msgspec.structs.astuple(sample)) for name, sample in dump.samples.items()]
+        lines += [
+            _line(name, msgspec.structs.astuple(sample)) for name, sample in dump.samples.items()
+        ]
         lines.append(_line("connected", dump.connected))
         lines += [_line(name, values) for name, values in dump.counters.items()]
         return "".join(f"{line}\n" for line in lines).encode()
@@ -243,7 +267,9 @@ class Text:
     def end(self, now: float) -> bytes:
         """When it ended, as Erlang writes a time: millions of seconds, seconds, microseconds."""
         seconds, microseconds = divmod(int(now * 1e6), 1_000_000)
-        return f"EndMonitor:{{{seconds // 1_000_000},{seconds % 1_000_000},{microseconds}}}\n".encode()
+        return (
+            f"EndMonitor:{{{seconds // 1_000_000},{seconds % 1_000_000},{microseconds}}}\n".encode()
+        )
 
 
 def _line(name: str, values: Iterable[float]) -> str:
@@ -258,9 +284,13 @@ class Json:
 
     def dump(self, dump: Dump) -> bytes:
         """One more entry of the list."""
-        samples: list[dict[str, Any]] = [{"name": "users", "value": dump.users, "max": dump.most_users}]
+        samples: list[dict[str, Any]] = [
+            {"name": "users", "value": dump.users, "max": dump.most_users}
+        ]
         samples += [_json_sample(name, sample) for name, sample in dump.samples.items()]
-        samples.append(dict(zip(("name", "value", "max"), ("connected", *dump.connected), strict=True)))
+        samples.append(
+            dict(zip(("name", "value", "max"), ("connected", *dump.connected), strict=True))
+        )
         samples += [
             {"name": f"http_{name}" if name.isdecimal() else name, "value": value, "total": total}
             for name, (value, total) in dump.counters.items()

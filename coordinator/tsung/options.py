@@ -23,8 +23,14 @@ NOT_HERE = {
     "tcp_reuseaddr": "is not needed: no port serves twice before all have served",
     "tcp_reuseport": "is not needed: no port serves twice before all have served",
     "ssl_reuse_sessions": "is not needed: every TLS handshake is a whole one",
-    "max_retries": "has no effect: a connection that fails is counted by its reason, once, and its session ends",
-    "retry_timeout": "has no effect: a connection that fails is counted by its reason, once, and its session ends",
+    "max_retries": (
+        "has no effect: a connection that fails is counted by its reason, once, and its session"
+        " ends"
+    ),
+    "retry_timeout": (
+        "has no effect: a connection that fails is counted by its reason, once, and its session"
+        " ends"
+    ),
 }
 """Options that change nothing of the load, and why."""
 
@@ -71,11 +77,15 @@ class Options:
     def _read_one(self, option: Element, *, over_websocket: bool) -> None:
         name = option.need("name")
         if option.get("type"):
-            option.note(f"option {name} of {option.get('type')} belongs to another protocol; it is left out")
+            option.note(
+                f"option {name} of {option.get('type')} belongs to another protocol; it is left out"
+            )
         elif name in NOT_HERE:
             option.note(f"option {name} {NOT_HERE[name]}; it is left out")
         elif name.startswith("websocket_") and not over_websocket:
-            option.note(f'option {name} is for servers of type="websocket", in Tsung too; it is left out')
+            option.note(
+                f'option {name} is for servers of type="websocket", in Tsung too; it is left out'
+            )
         elif name in _READERS:
             _READERS[name](self, option)
         else:
@@ -101,7 +111,9 @@ class Options:
             return
         low, high = option.integer("min", 1025), option.integer("max", 65534)
         if not 1024 <= low <= high <= 65535:
-            raise option.error(f"ports from {low} to {high} can't be; write a range within 1025 to 65535")
+            raise option.error(
+                f"ports from {low} to {high} can't be; write a range within 1025 to 65535"
+            )
         self.transport["ports"] = f"{low}-{high}"
 
     def rate_limit(self, option: Element) -> None:
@@ -120,28 +132,44 @@ class Options:
         if text == "negotiate":
             return
         if text not in TLS_VERSIONS:
-            raise option.error(f"ssl_versions {text!r} is not spoken any more; write one of {', '.join(TLS_VERSIONS)}")
+            raise option.error(
+                f"ssl_versions {text!r} is not spoken any more; write one of"
+                f" {', '.join(TLS_VERSIONS)}"
+            )
         self.transport["tls_versions"] = (text,)
 
     def ip_transparent(self, option: Element) -> None:
         """Addresses that are not the machine's own can't be taken over."""
         if option.flag("value"):
-            raise option.error("ip_transparent is not possible here; give the machine the addresses, and take it out")
+            raise option.error(
+                "ip_transparent is not possible here; give the machine the addresses, and take"
+                " it out"
+            )
 
     def file(self, option: Element) -> None:
         """A file of values; its text goes into the plan."""
-        kind, id_, path = option.need("name"), option.get("id", "default"), self._directory / option.need("value")
+        kind, id_, path = (
+            option.need("name"),
+            option.get("id", "default"),
+            self._directory / option.need("value"),
+        )
         name = id_ if kind == "file_server" else f"local {id_}"
         try:
             data = path.read_bytes()
             text = data.decode()
         except OSError as error:
-            raise option.error(f"file {path} can't be read ({error.strerror}); put it there") from error
+            raise option.error(
+                f"file {path} can't be read ({error.strerror}); put it there"
+            ) from error
         except UnicodeDecodeError as error:
-            raise option.error(f"file {path} is not UTF-8 ({error.reason}); save it as UTF-8") from error
+            raise option.error(
+                f"file {path} is not UTF-8 ({error.reason}); save it as UTF-8"
+            ) from error
         if len(data) > MAX_FILE or not text.strip("\n"):
             what = "empty" if len(data) <= MAX_FILE else f"larger than {MAX_FILE >> 20} MiB"
-            raise option.error(f"file {path} is {what}; give one with lines in it, and not too many")
+            raise option.error(
+                f"file {path} is {what}; give one with lines in it, and not too many"
+            )
         self.files[name] = text
         self.file_ids[kind, id_] = name
 

@@ -8,7 +8,19 @@ from coordinator.tsung.element import Element
 from coordinator.tsung.options import Options
 from loadgen.plan.script import Close, Connect, Extract, Match, Send, Step
 
-PROTOCOLS = ("http", "jabber", "raw", "pgsql", "ldap", "mysql", "fs", "shell", "job", "amqp", "mqtt")
+PROTOCOLS = (
+    "http",
+    "jabber",
+    "raw",
+    "pgsql",
+    "ldap",
+    "mysql",
+    "fs",
+    "shell",
+    "job",
+    "amqp",
+    "mqtt",
+)
 OURS = (
     "host",
     "upgrade",
@@ -20,7 +32,8 @@ OURS = (
 )
 """Headers of the upgrade that no <http_header> can set, in Tsung either."""
 FORM_FIELD = "name=[\"']{name}[\"'] (?:[^>]* )?value=[\"']([^\"']*)[\"']"
-"""Where Tsung looks for a dyn_variable that does not say: the value of an HTML form's field of that name."""
+"""Where Tsung looks for a dyn_variable that does not say: the value of an HTML form's field of
+that name."""
 
 
 class Requests:
@@ -59,7 +72,9 @@ class Requests:
     def _subst(request: Element) -> bool:
         subst = request.choice("subst", ("true", "false", "all_except_body"), "false")
         if subst == "all_except_body":
-            request.note("subst=all_except_body puts nothing into a WebSocket request, in Tsung too")
+            request.note(
+                "subst=all_except_body puts nothing into a WebSocket request, in Tsung too"
+            )
         return subst == "true"
 
     def _connect(self, websocket: Element, shared: dict[str, Any]) -> Step:
@@ -67,32 +82,46 @@ class Requests:
         _check_text(websocket, path, subst=shared["subst"])
         if not path.startswith("/") or not path.isprintable() or re.search("[ #]", path):
             raise websocket.error(
-                f"path {path!r} can't be asked for; begin it with /, and write blanks as %20, # as %23"
+                f"path {path!r} can't be asked for; begin it with /, and write blanks as %20, #"
+                " as %23"
             )
         origin = websocket.get("origin") or self._options.origin
         if not origin:
             self._once(
-                websocket, 'no Origin header is sent, where Tsung sends the bare host name; origin="…" sends one'
+                websocket,
+                'no Origin header is sent, where Tsung sends the bare host name; origin="…"'
+                " sends one",
             )
         if shared["match"]:
-            websocket.note("the reply to a connect has no text, in Tsung too: a match finds nothing in it")
+            websocket.note(
+                "the reply to a connect has no text, in Tsung too: a match finds nothing in it"
+            )
         subprotocols = websocket.get("subprotocols") or self._options.subprotocols
         return Connect(
             path="" if path == self._path else path,
             origin=_one_line(websocket, origin),
             subprotocols=tuple(re.findall(r"[^,\s]+", subprotocols)),
-            headers=dict(_header(child, subst=shared["subst"]) for child in websocket.children if _sendable(child)),
+            headers=dict(
+                _header(child, subst=shared["subst"])
+                for child in websocket.children
+                if _sendable(child)
+            ),
             **shared,
         )
 
     def _send(self, websocket: Element, shared: dict[str, Any]) -> Step:
         text = websocket.text.strip(" ")
         for child in websocket.children:
-            raise child.error(f"<{child.name}> is not sent with a message; put it into the connect request")
+            raise child.error(
+                f"<{child.name}> is not sent with a message; put it into the connect request"
+            )
         _check_text(websocket, text, subst=shared["subst"])
         ack = websocket.choice("ack", ("parse", "no_ack"), "parse") == "parse"
         if not ack and (shared["match"] or shared["extract"]):
-            websocket.note("a message with ack=no_ack has no reply to look at, in Tsung too; its match is left out")
+            websocket.note(
+                "a message with ack=no_ack has no reply to look at, in Tsung too; its match is"
+                " left out"
+            )
             shared = shared | {"match": (), "extract": ()}
         frame = websocket.choice("frame", ("binary", "text"), self._options.frame)
         return Send(text=text, frame="text" if frame == "text" else "binary", ack=ack, **shared)
@@ -104,18 +133,40 @@ class Requests:
         return Close()
 
     def _match(self, match: Element) -> Match:
-        match.only("do", "when", "subst", "name", "max_loop", "loop_back", "max_restart", "sleep_loop", "skip_headers",
-                   "apply_to_content")  # fmt: skip
+        match.only(
+            "do",
+            "when",
+            "subst",
+            "name",
+            "max_loop",
+            "loop_back",
+            "max_restart",
+            "sleep_loop",
+            "skip_headers",
+            "apply_to_content",
+        )
         if match.get("apply_to_content", "undefined") != "undefined":
-            raise match.error("apply_to_content calls Erlang code; take it out, and match the reply as it is")
-        do = match.choice("do", ("continue", "log", "dump", "loop", "restart", "abort", "abort_test"), "continue")
+            raise match.error(
+                "apply_to_content calls Erlang code; take it out, and match the reply as it is"
+            )
+        do = match.choice(
+            "do", ("continue", "log", "dump", "loop", "restart", "abort", "abort_test"), "continue"
+        )
         if do in ("log", "dump"):
-            self._once(match, f"do={do} is told in the agents' logs, a few a second, instead of a file of its own")
+            self._once(
+                match,
+                f"do={do} is told in the agents' logs, a few a second, instead of a file of"
+                " its own",
+            )
         text = match.text.strip(" \n")
         _check_text(match, text, subst=match.flag("subst"))
         return Match(
             pattern=text,
-            when="nomatch" if match.choice("when", ("match", "nomatch"), "match") == "nomatch" else "match",
+            when=(
+                "nomatch"
+                if match.choice("when", ("match", "nomatch"), "match") == "nomatch"
+                else "match"
+            ),
             do=do,  # type: ignore[arg-type]  # one of the choices
             name=match.get("name", "-"),
             subst=match.flag("subst"),
@@ -129,10 +180,14 @@ class Requests:
 def _foreign(request: Element, asked: list[Element]) -> Exception:
     for child in asked:
         if child.name in PROTOCOLS:
-            return child.error(f"<{child.name}> is another protocol than WebSocket; take the request out")
+            return child.error(
+                f"<{child.name}> is another protocol than WebSocket; take the request out"
+            )
         if child.name != "websocket":
             return child.error(f"<{child.name}> is unknown in <request>; write <websocket>")
-    return request.error("a request is one <websocket>; write it, and each further one into a request of its own")
+    return request.error(
+        "a request is one <websocket>; write it, and each further one into a request of its own"
+    )
 
 
 def _extract(element: Element, kind: str) -> Extract:
@@ -140,14 +195,17 @@ def _extract(element: Element, kind: str) -> Extract:
     name = element.need("name")
     for foreign in ("xpath", "pgsql_expr"):
         if element.get(foreign):
-            raise element.error(f"{foreign} is not looked for in WebSocket messages; write re or jsonpath")
+            raise element.error(
+                f"{foreign} is not looked for in WebSocket messages; write re or jsonpath"
+            )
     if element.get("regexp"):
         raise element.error("regexp is read by no Tsung of today; write re")
     if element.get("header"):
         return _header_extract(element, name, kind)
     if kind == "connect":
         element.note(
-            'the reply to a connect has no text, in Tsung too: the variable becomes empty; header="…" finds some'
+            "the reply to a connect has no text, in Tsung too: the variable becomes empty;"
+            ' header="…" finds some'
         )
     if element.get("jsonpath"):
         return Extract(var=name, by="jsonpath", expr=element.get("jsonpath"))
@@ -158,10 +216,13 @@ def _extract(element: Element, kind: str) -> Extract:
 def _header_extract(element: Element, name: str, kind: str) -> Extract:
     header = element.get("header")
     if kind != "connect":
-        raise element.error("a WebSocket message has no headers; header belongs to the connect request")
+        raise element.error(
+            "a WebSocket message has no headers; header belongs to the connect request"
+        )
     if "/" in header:
         raise element.error(
-            f"{header!r} is a part of a header; write the header's name, and take it apart by setdynvars"
+            f"{header!r} is a part of a header; write the header's name, and take it apart by"
+            " setdynvars"
         )
     return Extract(var=name, by="header", expr=header)
 
@@ -186,7 +247,9 @@ def _header(child: Element, *, subst: bool) -> tuple[str, str]:
 
 def _one_line(element: Element, text: str) -> str:
     if not text.isprintable():
-        raise element.error(f"{text!r} can't be sent as a header; write it without control characters")
+        raise element.error(
+            f"{text!r} can't be sent as a header; write it without control characters"
+        )
     return text
 
 
@@ -196,10 +259,16 @@ def _check_text(element: Element, text: str, *, subst: bool) -> None:
     if not subst and variables != text:
         element.note('subst is not "true": variables are sent as they stand, in Tsung too')
     elif subst and "%%ts_user_server:get_unique_id%%" in variables:
-        raise element.error("%%ts_user_server:get_unique_id%% calls Erlang code; write %%_tsung_userid%%")
+        raise element.error(
+            "%%ts_user_server:get_unique_id%% calls Erlang code; write %%_tsung_userid%%"
+        )
     elif subst and re.search(r"%%\w+:\w+%%", variables):
-        raise element.error("%%module:function%% calls Erlang code; set a variable by setdynvars, and write %%_name%%")
+        raise element.error(
+            "%%module:function%% calls Erlang code; set a variable by setdynvars, and write"
+            " %%_name%%"
+        )
     elif subst and "%%" in variables:
         raise element.error(
-            "a %% without a variable's name makes Tsung drop what follows; write %%_name%%, or take it out"
+            "a %% without a variable's name makes Tsung drop what follows; write %%_name%%, or take"
+            " it out"
         )

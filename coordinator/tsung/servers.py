@@ -31,7 +31,8 @@ class TsungServer(NamedTuple):
 
 
 def read_servers(element: Element) -> list[TsungServer]:
-    """The servers, each URL once, with the weights of those that stand there several times added."""
+    """The servers, each URL once, with the weights of those that stand there several times
+    added."""
     weights: dict[str, float] = {}
     for server in element.children:
         if server.name != "server":
@@ -45,10 +46,14 @@ def read_servers(element: Element) -> list[TsungServer]:
 
 
 def base_of_url(url: str) -> str:
-    """A URL without its path; raises PlanError for one that has a path, since the paths are the configuration's."""
+    """A URL without its path; raises PlanError for one that has a path, since the paths are the
+    configuration's."""
     parts = TargetUrl.parse(url)
     if parts.resource != "/":
-        raise PlanError(f"{url}: beside --tsung only its servers are replaced; write ws://HOST:PORT, without a path")
+        raise PlanError(
+            f"{url}: beside --tsung only its servers are replaced; write ws://HOST:PORT, without a"
+            " path"
+        )
     return f"{'wss' if parts.secure else 'ws'}://{parts.host_header}"
 
 

@@ -15,28 +15,49 @@ SHORTEST = 1.0
 
 
 def simplified(script: Script) -> Loop | Script:
-    """The silent loop where the script is exactly that: a connect to the target as it is, then fixed think times."""
+    """The silent loop where the script is exactly that: a connect to the target as it is, then
+    fixed think times."""
     steps = script.steps[:-1] if script.steps and script.steps[-1] == Close() else script.steps
     if not steps or steps[0] != Connect():
         return script
     rest = steps[1:]
     seconds, loops = quiet(rest), 1
-    if len(rest) == 1 and isinstance(rest[0], For) and (turn := quiet(rest[0].steps)) and turn >= SHORTEST:
+    if (
+        len(rest) == 1
+        and isinstance(rest[0], For)
+        and (turn := quiet(rest[0].steps))
+        and turn >= SHORTEST
+    ):
         seconds, loops = turn, turns_of(rest[0]) or 0
     if seconds is None or not (seconds and loops):
         return script
     return Loop(
-        name=script.name, weight=script.weight, read_rate=script.read_rate, ping="none", think=seconds, loops=loops
+        name=script.name,
+        weight=script.weight,
+        read_rate=script.read_rate,
+        ping="none",
+        think=seconds,
+        loops=loops,
     )
 
 
 def quiet(steps: Sequence[Step]) -> float | None:
-    """The seconds that steps take which only wait; None when they do more, or nobody knows how long."""
+    """The seconds that steps take which only wait; None when they do more, or nobody knows how
+    long."""
     total = 0.0
     for step in steps:
-        if isinstance(step, Think) and isinstance(step.seconds, float) and not step.random and step.upto is None:
+        if (
+            isinstance(step, Think)
+            and isinstance(step.seconds, float)
+            and not step.random
+            and step.upto is None
+        ):
             total += step.seconds
-        elif isinstance(step, For) and (turns := turns_of(step)) and (turn := quiet(step.steps)) is not None:
+        elif (
+            isinstance(step, For)
+            and (turns := turns_of(step))
+            and (turn := quiet(step.steps)) is not None
+        ):
             total += turns * turn
         else:
             return None
@@ -44,7 +65,8 @@ def quiet(steps: Sequence[Step]) -> float | None:
 
 
 def turns_of(loop: For) -> int | None:
-    """How often a `for` does its steps, at least once; None when that depends on variables, or never ends."""
+    """How often a `for` does its steps, at least once; None when that depends on variables, or
+    never ends."""
     if isinstance(loop.first, str) or isinstance(loop.last, str):
         return None
     if loop.first >= loop.last:
@@ -87,20 +109,34 @@ def _session(element: Element, steps: Steps, names: Sequence[str]) -> TsungSessi
     element.only("name", "probability", "weight", "type", "bidi", "persistent")
     kind = element.need("type")
     if kind != SESSION_TYPE:
-        raise element.error(f"unsupported session type {kind}: loadgen speaks WebSocket; take the session out")
+        raise element.error(
+            f"unsupported session type {kind}: loadgen speaks WebSocket; take the session out"
+        )
     if not element.flag("bidi", default=True):
-        raise element.error('bidi="false" ends a session at the first message it did not ask for; take it out')
+        raise element.error(
+            'bidi="false" ends a session at the first message it did not ask for; take it out'
+        )
     if not element.flag("persistent", default=True):
-        element.note('persistent="false" makes no difference: a session ends with its last connection')
+        element.note(
+            'persistent="false" makes no difference: a session ends with its last connection'
+        )
     if bool(element.get("probability")) == bool(element.get("weight")):
-        raise element.error("<session> needs one of probability and weight, and not both; write one")
+        raise element.error(
+            "<session> needs one of probability and weight, and not both; write one"
+        )
     by = "weight" if element.get("weight") else "probability"
     popularity = element.number(by)
     if popularity < 0:
         raise element.error(f"a {by} is not below 0; write 0 or more")
     name, before = element.need("name"), names.count(element.get("name"))
-    return TsungSession(element, f"{name} {before + 1}" if before else name, name, popularity, by == "weight",
-                   steps.read(element))  # fmt: skip
+    return TsungSession(
+        element,
+        f"{name} {before + 1}" if before else name,
+        name,
+        popularity,
+        by == "weight",
+        steps.read(element),
+    )
 
 
 def _check(session: TsungSession, steps: Steps, files: dict[str, str]) -> None:
@@ -108,7 +144,9 @@ def _check(session: TsungSession, steps: Steps, files: dict[str, str]) -> None:
     try:
         check(session.steps, files)
     except ScriptError as error:
-        raise (steps.origin(error.step) if error.step is not None else session.element).error(f"{error}") from error
+        raise (steps.origin(error.step) if error.step is not None else session.element).error(
+            f"{error}"
+        ) from error
     for unset in unset_in(session.steps):
         steps.origin(unset.step).note(
             f"variable {unset.name!r} is set nowhere: it gives the text undefined, in Tsung too"
@@ -117,16 +155,25 @@ def _check(session: TsungSession, steps: Steps, files: dict[str, str]) -> None:
     for at, step in enumerate(flat):
         if isinstance(step, Option) and not any(isinstance(later, Connect) for later in flat[at:]):
             origin = steps.origin(step)
-            raise origin.error("an option holds for connections that open after it; put it before the connect request")
+            raise origin.error(
+                "an option holds for connections that open after it; put it before the connect"
+                " request"
+            )
 
 
 def mixes(sessions: Sequence[TsungSession], arrivals: Sequence[Arrivals]) -> list[dict[str, float]]:
-    """For each phase, the popularity of the sessions in it that have any; raises where they do not add up to 100."""
+    """For each phase, the popularity of the sessions in it that have any; raises where they do
+    not add up to 100."""
     setups = [setup for one in arrivals for setup in one.setups]
-    kinds = [(each.element, each.weighs) for each in sessions] + [(each.element, each.weighs) for each in setups]
+    kinds = [(each.element, each.weighs) for each in sessions] + [
+        (each.element, each.weighs) for each in setups
+    ]
     for element, weighs in kinds:
         if weighs is not sessions[0].weighs:
-            raise element.error("weights and probabilities can't be mixed, in setups of phases either; write one kind")
+            raise element.error(
+                "weights and probabilities can't be mixed, in setups of phases either; write one"
+                " kind"
+            )
     for setup in setups:
         if not any(fits(setup.name, session.own_name) for session in sessions):
             setup.element.note(f"no session has the name {setup.name!r}; it is left out")
@@ -136,7 +183,11 @@ def mixes(sessions: Sequence[TsungSession], arrivals: Sequence[Arrivals]) -> lis
 def _mix(sessions: Sequence[TsungSession], arrivals: Arrivals) -> dict[str, float]:
     found = {session.name: session.popularity for session in sessions}
     for setup in arrivals.setups:
-        found |= {session.name: setup.popularity for session in sessions if fits(setup.name, session.own_name)}
+        found |= {
+            session.name: setup.popularity
+            for session in sessions
+            if fits(setup.name, session.own_name)
+        }
     total = sum(found.values())
     where = arrivals.element if arrivals.setups else sessions[0].element
     if not sessions[0].weighs and abs(total - 100) >= OFF_BY:

@@ -8,7 +8,8 @@ from coordinator.run.run import Run
 def tsung_status(run: Run, now: float, cpu: float) -> dict[str, Any]:
     """Tsung's fields with Tsung's meaning; `cpu` is the coordinator's own, in percent of one core.
 
-    The request rate is that of the last settled second: upgrades, and what scripts await replies to.
+    The request rate is that of the last settled second: upgrades, and what scripts await replies
+    to.
     """
     phase, phases = run.progress.place(run.age(now))
     total, last = run.total, run.timeline.last

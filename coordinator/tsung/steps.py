@@ -69,7 +69,9 @@ class Steps:
         element.only("value", "random", "min", "max")
         value, default = element.get("value"), self._options.think
         if value == "wait_bidi":
-            raise element.error("wait_bidi never ends in a WebSocket session; write a number of seconds")
+            raise element.error(
+                "wait_bidi never ends in a WebSocket session; write a number of seconds"
+            )
         if value == "wait_global":
             return Meet(users=self._options.together)
         if value.startswith("%%"):
@@ -87,7 +89,9 @@ class Steps:
     def _think_between(element: Element) -> Step:
         low, high = element.integer("min", least=1), element.integer("max", least=1)
         if low >= high or element.get("value"):
-            raise element.error("a think time has a value, or min and a larger max; write one of both")
+            raise element.error(
+                "a think time has a value, or min and a larger max; write one of both"
+            )
         return Think(seconds=float(low), upto=float(high))
 
     def transaction(self, element: Element) -> Step:
@@ -98,21 +102,31 @@ class Steps:
     def for_(self, element: Element) -> Step:
         """A counting loop."""
         element.only("var", "from", "to", "incr")
-        first, last, by = _bound(element, "from"), _bound(element, "to"), element.integer("incr", 1, least=None)
+        first, last, by = (
+            _bound(element, "from"),
+            _bound(element, "to"),
+            element.integer("incr", 1, least=None),
+        )
         if by <= 0 and isinstance(first, int) and isinstance(last, int) and first < last:
             raise element.error(f'incr="{by}" never comes to {last}; write a number above 0')
-        return For(var=element.need("var"), first=first, last=last, step=by, steps=self.read(element))
+        return For(
+            var=element.need("var"), first=first, last=last, step=by, steps=self.read(element)
+        )
 
     def repeat(self, element: Element) -> Step:
         """A loop whose condition is its last child."""
         element.only("name", "max_repeat")
         ends = [child for child in element.children if child.name in ("while", "until")]
         if len(ends) != 1 or element.children[-1] is not ends[0]:
-            raise element.error("the last element of a <repeat> is one <while> or <until>; write it there")
+            raise element.error(
+                "the last element of a <repeat> is one <while> or <until>; write it there"
+            )
         (end,) = ends
         condition = _condition(end)
         if "%%" in condition.value:
-            raise end.error("Tsung puts no variable into the value of a while or until; write the value itself")
+            raise end.error(
+                "Tsung puts no variable into the value of a while or until; write the value itself"
+            )
         return Repeat(
             name=element.need("name"),
             most=element.integer("max_repeat", 20),
@@ -141,24 +155,44 @@ class Steps:
 
     def set_vars(self, element: Element) -> Step:
         """Variables from a source."""
-        element.only("sourcetype", "callback", "code", "fileid", "order", "delimiter", "length", "start", "end", "from",
-                     "jsonpath", "value")  # fmt: skip
+        element.only(
+            "sourcetype",
+            "callback",
+            "code",
+            "fileid",
+            "order",
+            "delimiter",
+            "length",
+            "start",
+            "end",
+            "from",
+            "jsonpath",
+            "value",
+        )
         names = tuple(var.need("name") for var in element.all("var"))
         if not names or len(names) != len(element.children):
-            raise element.error('<setdynvars> holds one or more <var name="…"/>; write them, and nothing else')
+            raise element.error(
+                '<setdynvars> holds one or more <var name="…"/>; write them, and nothing else'
+            )
         kind = element.get("sourcetype", "erlang")
         if kind not in _SOURCES:
             raise element.error(
-                f"sourcetype {kind!r} is Erlang code or unknown; take the values from one of {_known()}"
+                f"sourcetype {kind!r} is Erlang code or unknown; take the values from one of"
+                f" {_known()}"
             )
         return _SOURCES[kind](self, element, names)
 
     def set_from_file(self, element: Element, names: tuple[str, ...]) -> Step:
         """Variables from the next line, or a random one, of a file."""
         local = element.get("sourcetype") == "local_file"
-        option, id_ = "local_file_server" if local else "file_server", element.get("fileid", "default")
+        option, id_ = (
+            "local_file_server" if local else "file_server",
+            element.get("fileid", "default"),
+        )
         if (option, id_) not in self._options.file_ids:
-            raise element.error(f"there is no file {id_!r}; write <option name={option!r} id={id_!r} value=…/>")
+            raise element.error(
+                f"there is no file {id_!r}; write <option name={option!r} id={id_!r} value=…/>"
+            )
         order = "random" if local else element.choice("order", ("iter", "random"), "iter")
         return SetVars(
             names=names,
@@ -173,13 +207,18 @@ class Steps:
         element.only("new_type", "host", "port", "server_type", "store", "restore", "bidi")
         if element.get("new_type") != SESSION_TYPE:
             raise element.error(
-                f"new_type {element.get('new_type')!r} is another protocol; only {SESSION_TYPE} is spoken"
+                f"new_type {element.get('new_type')!r} is another protocol; only {SESSION_TYPE} is"
+                " spoken"
             )
         if "%%" in element.get("host") + element.get("port"):
-            raise element.error("a server by a variable can't be in the plan; write a change_type for each server")
+            raise element.error(
+                "a server by a variable can't be in the plan; write a change_type for each server"
+            )
         base = base_of(element, element.get("server_type"))
         return Change(
-            url=(self._base or base) + self._path, store=element.flag("store"), restore=element.flag("restore")
+            url=(self._base or base) + self._path,
+            store=element.flag("store"),
+            restore=element.flag("restore"),
         )
 
     @staticmethod
@@ -188,7 +227,10 @@ class Steps:
         element.only("name", "type", "value", "max")
         name = element.choice("name", ("connect_timeout", "rate_limit", "certificate"))
         if name == "certificate":
-            raise element.error("a client certificate can't be shown; take it out, and let the server not ask for one")
+            raise element.error(
+                "a client certificate can't be shown; take it out, and let the server not ask"
+                " for one"
+            )
         if name == "rate_limit":
             return Option(name="read_rate", value=read_rate_of(element))
         return Option(name="connect_timeout", value=element.integer("value", least=1) / 1000)
@@ -198,8 +240,13 @@ class Steps:
         """One end of a time between users."""
         element.only("action", "id")
         action = element.choice("action", ("send", "receive"), "send")
-        element.note("an interaction is timed between users of the same worker; where others answer, it is not seen")
-        return Interaction(id=element.need("id"), action="receive" if action == "receive" else "send")
+        element.note(
+            "an interaction is timed between users of the same worker; where others answer, it is"
+            " not seen"
+        )
+        return Interaction(
+            id=element.need("id"), action="receive" if action == "receive" else "send"
+        )
 
     @staticmethod
     def abort(element: Element) -> Step:
@@ -229,7 +276,9 @@ def _condition(element: Element) -> Condition:
     element.only("var", *OPS)
     ops = [op for op in OPS if op in element.attributes]
     if len(ops) != 1:
-        raise element.error(f"<{element.name}> compares by one of {', '.join(OPS)}; write one of them")
+        raise element.error(
+            f"<{element.name}> compares by one of {', '.join(OPS)}; write one of them"
+        )
     value = element.get(ops[0])
     if ops[0] not in ("eq", "neq") and not Template(value).names:
         element.number(ops[0])
@@ -247,7 +296,9 @@ def _string(steps: Steps, element: Element, names: tuple[str, ...]) -> Step:
         raise element.error(f"a string of {length:,} characters is too long; write up to 65,536")
     source = element.get("sourcetype")
     return SetVars(
-        names=names, source="urandom_string" if source == "urandom_string" else "random_string", length=length
+        names=names,
+        source="urandom_string" if source == "urandom_string" else "random_string",
+        length=length,
     )
 
 
@@ -260,7 +311,9 @@ def _server(steps: Steps, element: Element, names: tuple[str, ...]) -> Step:
 
 
 def _json(steps: Steps, element: Element, names: tuple[str, ...]) -> Step:
-    return SetVars(names=names, source="jsonpath", var=element.need("from"), value=element.need("jsonpath"))
+    return SetVars(
+        names=names, source="jsonpath", var=element.need("from"), value=element.need("jsonpath")
+    )
 
 
 def _known() -> str:

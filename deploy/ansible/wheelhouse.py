@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Builds loadgen's wheel once and lays it with the wheels of all it needs, pip included, into one archive.
+"""Builds loadgen's wheel once and lays it with the wheels of all it needs, pip included, into one
+archive.
 
-Machines of the fleet install from that, so they need no compiler and no package registry. Prints the archive's path;
-one that was built from the same sources for the same Python and processor is taken as it is. Versions are those of
-requirements.lock.
+Machines of the fleet install from that, so they need no compiler and no package registry. Prints
+the archive's path; one that was built from the same sources for the same Python and processor is
+taken as it is. Versions are those of requirements.lock.
 """
 
 import argparse
@@ -25,9 +26,15 @@ LIBCS = ("manylinux2014", "manylinux_2_17", "manylinux_2_28")
 def main() -> None:
     """The script."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--out", type=Path, default=ROOT / "build" / "wheelhouse", help="where archives are kept")
-    options.add_argument("--python", default="3.11", help="Python of the fleet's machines, as in 3.11")
-    options.add_argument("--machine", default="x86_64", help="their processor, as `uname -m` tells it")
+    options.add_argument(
+        "--out", type=Path, default=ROOT / "build" / "wheelhouse", help="where archives are kept"
+    )
+    options.add_argument(
+        "--python", default="3.11", help="Python of the fleet's machines, as in 3.11"
+    )
+    options.add_argument(
+        "--machine", default="x86_64", help="their processor, as `uname -m` tells it"
+    )
     given = options.parse_args()
     archive = given.out / f"loadgen-{fingerprint()}-py{given.python}-{given.machine}.tar"
     if not archive.exists():
@@ -46,12 +53,15 @@ def fingerprint() -> str:
     """A short name for these very sources."""
     digest = hashlib.sha256()
     for path in sources():
-        digest.update(f"{path.relative_to(ROOT)}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+        digest.update(
+            f"{path.relative_to(ROOT)}\0{path.stat().st_size}\0".encode() + path.read_bytes()
+        )
     return digest.hexdigest()[:12]
 
 
 def build(archive: Path, python: str, machine: str) -> None:
-    """Builds and gathers in a folder of its own: what an earlier build left behind must not get in."""
+    """Builds and gathers in a folder of its own: what an earlier build left behind must not get
+    in."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         tree, wheels, versions = folder / "tree", folder / "wheels", folder / "versions.txt"
@@ -64,7 +74,16 @@ def build(archive: Path, python: str, machine: str) -> None:
         (wheel,) = wheels.glob("loadgen-*.whl")
         platforms = [word for libc in LIBCS for word in ("--platform", f"{libc}_{machine}")]
         fleet = ["--only-binary=:all:", "--python-version", python, *platforms]
-        pip("download", *fleet, "--constraint", str(versions), "--dest", str(wheels), str(wheel), "pip")
+        pip(
+            "download",
+            *fleet,
+            "--constraint",
+            str(versions),
+            "--dest",
+            str(wheels),
+            str(wheel),
+            "pip",
+        )
         fresh = archive.with_suffix(".new")
         archive.parent.mkdir(parents=True, exist_ok=True)
         with tarfile.open(fresh, "w") as tar:
@@ -75,12 +94,16 @@ def build(archive: Path, python: str, machine: str) -> None:
 
 def locked() -> list[str]:
     """`name==version` of everything in requirements.lock."""
-    return re.findall(r"^[\w.-]+==[\w.+!-]+", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    return re.findall(
+        r"^[\w.-]+==[\w.+!-]+", (ROOT / "requirements.lock").read_text(), re.MULTILINE
+    )
 
 
 def pip(*words: str) -> None:
     """Runs pip; where it fails, says what it said and ends."""
-    done = subprocess.run([sys.executable, "-m", "pip", "-q", *words], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "-q", *words], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         sys.exit(f"pip {words[0]} failed:\n{done.stderr}")
 

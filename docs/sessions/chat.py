@@ -1,4 +1,4 @@
-"""A chat: joins a room, says something now and then, and times how long each message takes to come back."""
+"""A chat: joins a room, sends a message now and then, and times how long each takes to return."""
 
 TURNS = 5
 

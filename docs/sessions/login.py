@@ -1,4 +1,4 @@
-"""Logs in over the socket, looks at the answer, and stays for a while; the login is a transaction."""
+"""Logs in over the socket, checks the answer, and stays; the login is a transaction."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Publishes over HTTP with aiohttp, and awaits the event on the socket: what other libraries await works as it is."""
+"""Publishes over HTTP with aiohttp, and awaits the event on the socket."""
 
 import json
 from functools import cache

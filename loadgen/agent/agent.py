@@ -47,8 +47,13 @@ class Agent:
 
     async def run(self) -> None:
         """Joins and serves coordinators until told to leave."""
-        settings, within = self.settings, min(REPLY_TIMEOUT, max(SILENCE, self.settings.orphan_after))
-        async with CoordinatorClient(settings.coordinator, settings.token, settings.trust, within) as client:
+        settings, within = (
+            self.settings,
+            min(REPLY_TIMEOUT, max(SILENCE, self.settings.orphan_after)),
+        )
+        async with CoordinatorClient(
+            settings.coordinator, settings.token, settings.trust, within
+        ) as client:
             while not self.leaving:
                 welcome = await self._join(client)
                 self.engagement = AgentRun(settings, client, welcome)
@@ -80,7 +85,12 @@ class Agent:
         if self.engagement is None:
             return Snapshot(agent=None, ledger=Ledger.of(None, total), total=total, workers=())
         total.merge(self.engagement.pool.fanin.total)
-        return Snapshot(agent=None, ledger=Ledger.of(None, total), total=total, workers=self.engagement.pool.vitals())
+        return Snapshot(
+            agent=None,
+            ledger=Ledger.of(None, total),
+            total=total,
+            workers=self.engagement.pool.vitals(),
+        )
 
 
 def _hello(settings: AgentSettings) -> Hello:
@@ -100,7 +110,8 @@ async def _knock(client: CoordinatorClient, coordinator: str, hello: Hello) -> W
         status, body = await client.post("/v1/agents", to_wire(hello), MAX_WELCOME)
     except aiohttp.ServerDisconnectedError as error:
         raise Busy(
-            f"the coordinator at {coordinator} hangs up without a word; is it the other of http and https?"
+            f"the coordinator at {coordinator} hangs up without a word; is it the other of http and"
+            " https?"
         ) from error
     except aiohttp.ClientError as error:
         if why := distrust(error, coordinator):
@@ -110,7 +121,9 @@ async def _knock(client: CoordinatorClient, coordinator: str, hello: Hello) -> W
         return _welcome(body, coordinator)
     text = _error_in(body) or f"HTTP {status}"
     if status == 401:
-        raise Refused(f"the coordinator at {coordinator} refused the token ({text}); give its --token-file")
+        raise Refused(
+            f"the coordinator at {coordinator} refused the token ({text}); give its --token-file"
+        )
     if status not in (409, 429) and 300 <= status < 500:
         raise Refused(f"the coordinator at {coordinator} refused this agent: {text}")
     raise Busy(text)
@@ -120,7 +133,9 @@ def _welcome(body: bytes, coordinator: str) -> Welcome:
     try:
         return from_wire(body, Welcome)
     except msgspec.DecodeError as error:
-        raise Refused(f"the coordinator at {coordinator} sent no plan that this agent understands: {error}") from error
+        raise Refused(
+            f"the coordinator at {coordinator} sent no plan that this agent understands: {error}"
+        ) from error
 
 
 def _error_in(body: bytes) -> str:
@@ -134,7 +149,11 @@ def _error_in(body: bytes) -> str:
 
 def _say_once(said: set[str], coordinator: str, state: tenacity.RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    text = f"waiting: {error}" if isinstance(error, Busy) else f"waiting for a coordinator at {coordinator}"
+    text = (
+        f"waiting: {error}"
+        if isinstance(error, Busy)
+        else f"waiting for a coordinator at {coordinator}"
+    )
     if text not in said:
         said.add(text)
         log.info("%s", text)

@@ -11,8 +11,8 @@ MAX = 600
 class Outbox:
     """Keeps seconds until they are acknowledged, in bounded memory however long that takes.
 
-    A second that was posted may have arrived although no answer did. It is kept as it was posted, so that a repeat of
-    it is known as one; only what was never posted is ever merged.
+    A second that was posted may have arrived although no answer did. It is kept as it was posted,
+    so that a repeat of it is known as one; only what was never posted is ever merged.
     """
 
     def __init__(self, most: int = MAX) -> None:
@@ -35,7 +35,8 @@ class Outbox:
         return True
 
     def batch(self) -> tuple[Second, ...]:
-        """What is to be posted now: the oldest ones; the same again, and more of them, until they are acknowledged."""
+        """What is to be posted now: the oldest ones; the same again, and more of them, until
+        they are acknowledged."""
         batch = tuple(self._seconds[:BATCH])
         self._posted = max(self._posted, len(batch))
         return batch

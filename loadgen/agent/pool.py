@@ -1,4 +1,5 @@
-"""Starts worker processes, reads their lines into a FanIn, notices death, stops all within a bound."""
+"""Starts worker processes, reads their lines into a FanIn, notices death, stops all within a
+bound."""
 
 import asyncio
 from math import ceil, inf
@@ -27,7 +28,8 @@ HUNG_AFTER = 10.0
 STALLED = 1.0
 """Seconds between two looks at the workers after which the agent itself was stopped, or starved."""
 MAX_REPLACED = 8
-"""Workers that are replaced in one run; where more die, something is wrong that another one would not mend."""
+"""Workers that are replaced in one run; where more die, something is wrong that another one
+would not mend."""
 LEAVE_TIMEOUT = 5.0
 """Seconds that workers have to leave once their standard input has ended; then they are killed."""
 
@@ -39,7 +41,8 @@ class WorkerPool:
         self.fanin = FanIn()
         self.notes: list[str] = []
         self.tracebacks: dict[str, str] = {}
-        """A sample of each reason that an exception in a session made, the first that a worker told."""
+        """A sample of each reason that an exception in a session made, the first that a worker
+        told."""
         self._crews: list[WorkerProcess] = []
         self._parents: list[ForkServer] = []
         self._readers: list[asyncio.Task[None]] = []
@@ -71,14 +74,18 @@ class WorkerPool:
         return parent.workers
 
     async def rehearse(self, sessions: tuple[PythonSession, ...]) -> str:
-        """Lets every warm worker import the files of these sessions; why that can't be done, empty when it was."""
+        """Lets every warm worker import the files of these sessions; why that can't be done,
+        empty when it was."""
         rehearsal = Rehearsal(sessions)
         try:
             async with asyncio.timeout(REHEARSED_TIMEOUT):
                 done = await asyncio.gather(*(worker.rehearse(rehearsal) for worker in self._crews))
         except TimeoutError:
             files = ", ".join(sorted({session.file for session in sessions}))
-            return f"{files} did not come to its end within {REHEARSED_TIMEOUT:.0f} s of being imported"
+            return (
+                f"{files} did not come to its end within {REHEARSED_TIMEOUT:.0f} s of being"
+                " imported"
+            )
         worst = next((rehearsed for rehearsed in done if rehearsed.problem), done[0])
         self.notes += worst.notes  # one speaks for all: they ran the same
         if worst.traceback:
@@ -88,7 +95,8 @@ class WorkerPool:
     async def run(self, jobs: list[Job], again: float = 0.0) -> None:
         """Hands out the jobs, one a worker; workers without one leave.
 
-        What a worker held that died is launched again by another one, so many a second; 0: it is not.
+        What a worker held that died is launched again by another one, so many a second; 0: it is
+        not.
         """
         await self.warm(len(jobs))
         self._again, self._delay = again, jobs[0].delay
@@ -113,7 +121,9 @@ class WorkerPool:
         if not workers or self._leaving:
             return False
         total = _job_of(workers[0]).plan.total
-        for worker, part in zip(workers, reassignment.split([1] * len(workers), total), strict=True):
+        for worker, part in zip(
+            workers, reassignment.split([1] * len(workers), total), strict=True
+        ):
             worker.reassign(part)
         return True
 
@@ -123,7 +133,9 @@ class WorkerPool:
             try:
                 report = from_wire(line, Report)
             except msgspec.DecodeError as error:
-                self.notes.append(f"worker {worker.number} wrote what is no report ({error}); it is stopped")
+                self.notes.append(
+                    f"worker {worker.number} wrote what is no report ({error}); it is stopped"
+                )
                 break
             self.fanin.add(worker.name, report.second)
             worker.gate = report.gate
@@ -144,7 +156,8 @@ class WorkerPool:
         if not worker.reader.at_eof():
             worker.kill()
         self.notes.append(
-            f"worker {worker.number} is gone (it {await worker.last_words()}): {tally.lost} open connections are lost"
+            f"worker {worker.number} is gone (it {await worker.last_words()}): {tally.lost} open"
+            " connections are lost"
         )
         if left and self._again and not self._leaving:
             await self._replace(worker, left)
@@ -152,7 +165,10 @@ class WorkerPool:
     async def _replace(self, worker: WorkerProcess, left: list[Unfinished]) -> None:
         """Lets another worker take up what one left behind."""
         if self._replaced == MAX_REPLACED:
-            self.notes.append(f"worker {worker.number} is the {MAX_REPLACED + 1}th that is gone; it is not replaced")
+            self.notes.append(
+                f"worker {worker.number} is the {MAX_REPLACED + 1}th that is gone; it is not"
+                " replaced"
+            )
             return
         self._replaced += 1
         try:
@@ -166,7 +182,9 @@ class WorkerPool:
         job = _job_of(worker)
         age = max(0.0, monotonic() - job.start)
         taken, first = reassign(left, age, self._again), max(self.fanin.next, ceil(age))
-        self._employ(heir, replace(job, share=NOBODY, reassignments=taken, first=first, delay=self._delay))
+        self._employ(
+            heir, replace(job, share=NOBODY, reassignments=taken, first=first, delay=self._delay)
+        )
         self.notes.append(f"worker {heir.number} takes up what worker {worker.number} left behind")
 
     def kill_hung(self, now: float) -> None:
@@ -176,8 +194,15 @@ class WorkerPool:
             self.expect_silence_until(now)
         for worker in self._crews:
             silent = now - worker.recorded > HUNG_AFTER
-            if silent and not worker.finished and not worker.ended.done() and worker.name in self.fanin.sources:
-                self.notes.append(f"worker {worker.number} said nothing for {HUNG_AFTER:.0f} s; it is killed")
+            if (
+                silent
+                and not worker.finished
+                and not worker.ended.done()
+                and worker.name in self.fanin.sources
+            ):
+                self.notes.append(
+                    f"worker {worker.number} said nothing for {HUNG_AFTER:.0f} s; it is killed"
+                )
                 worker.recorded = now
                 worker.kill()
 
@@ -198,7 +223,10 @@ class WorkerPool:
     @property
     def gate(self) -> int:
         """The first gate at which a worker waits, when all do that are still at work; else 0."""
-        return min((worker.gate for worker in self.at_work if self.fanin.sources[worker.name].living), default=0)
+        return min(
+            (worker.gate for worker in self.at_work if self.fanin.sources[worker.name].living),
+            default=0,
+        )
 
     def vitals(self) -> tuple[WorkerVitals, ...]:
         """CPU and memory of each worker as last reported."""
@@ -208,7 +236,8 @@ class WorkerPool:
         )
 
     def open_gate(self, gate: int, at: float) -> None:
-        """Tells every worker that has a job when a gate opens, in seconds from the start of the run."""
+        """Tells every worker that has a job when a gate opens, in seconds from the start of the
+        run."""
         self._tell(b"gate %d %r\n" % (gate, at))
 
     def met(self, users: int) -> None:
@@ -250,7 +279,8 @@ class WorkerPool:
         return [worker for worker in self._crews if worker.name in self.fanin.sources]
 
     async def stop(self) -> None:
-        """Ends all workers at once, and leaves none behind: pipes first, SIGKILL for who does not hear."""
+        """Ends all workers at once, and leaves none behind: pipes first, SIGKILL for who does
+        not hear."""
         self._leaving = True
         for worker in self._crews:
             worker.dismiss()

@@ -1,4 +1,5 @@
-"""One worker process as its agent sees it: forked from a warmed parent, owned through pipes, killed by its pidfd."""
+"""One worker process as its agent sees it: forked from a warmed parent, owned through pipes,
+killed by its pidfd."""
 
 import asyncio
 import os
@@ -22,7 +23,9 @@ LAST_WORDS = 65_536
 class WorkerProcess:
     """One worker process. The agent's end of its standard input is all that keeps it alive."""
 
-    def __init__(self, number: int, reader: StreamReader, writer: WriteTransport, errors: int) -> None:
+    def __init__(
+        self, number: int, reader: StreamReader, writer: WriteTransport, errors: int
+    ) -> None:
         self.number = number
         self.name = str(number)
         self.reader = reader
@@ -47,17 +50,23 @@ class WorkerProcess:
         self._pidfd = os.pidfd_open(int(line))
 
     async def rehearse(self, rehearsal: Rehearsal) -> Rehearsed:
-        """Lets it import the files of sessions; a worker that dies of one tells so by its last words."""
+        """Lets it import the files of sessions; a worker that dies of one tells so by its last
+        words."""
         self.say(to_wire(rehearsal) + b"\n")
         line = await self.reader.readline()
         if not line:
-            return Rehearsed(f"a worker ended while it imported the session (it {await self.last_words()})")
+            return Rehearsed(
+                f"a worker ended while it imported the session (it {await self.last_words()})"
+            )
         return from_wire(line, Rehearsed)
 
     def employ(self, job: Job) -> None:
         """Gives it its job."""
         self.job, self.recorded = job, monotonic()
-        self.held = [Unfinished(job.share), *(reassignment.unfinished for reassignment in job.reassignments)]
+        self.held = [
+            Unfinished(job.share),
+            *(reassignment.unfinished for reassignment in job.reassignments),
+        ]
         self.say(to_wire(job) + b"\n")
 
     def reassign(self, reassignment: Reassignment) -> None:
@@ -75,7 +84,8 @@ class WorkerProcess:
         self._writer.close()
 
     def kill(self) -> None:
-        """Ends it at once; by a descriptor, since its number may belong to another process by now."""
+        """Ends it at once; by a descriptor, since its number may belong to another process by
+        now."""
         if self._pidfd is not None and not self.ended.done():
             try:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
@@ -112,7 +122,9 @@ class ForkServer:
         theirs, pipes, workers = [], [], []
         for number in range(first, first + count):
             (input_end, writer), (reader, output_end) = await _write_pipe(), await _read_pipe()
-            errors = os.memfd_create(f"worker {number}", os.MFD_CLOEXEC)  # it never fills up, as a pipe would
+            errors = os.memfd_create(
+                f"worker {number}", os.MFD_CLOEXEC
+            )  # it never fills up, as a pipe would
             theirs += [input_end, output_end, errors]
             pipes += [input_end, output_end]
             workers.append(WorkerProcess(number, reader, writer, errors))
@@ -144,7 +156,9 @@ class ForkServer:
 async def _write_pipe() -> tuple[int, WriteTransport]:
     """The end of a pipe that a child reads, and ours."""
     theirs, mine = os.pipe()
-    writer, _ = await asyncio.get_running_loop().connect_write_pipe(asyncio.Protocol, os.fdopen(mine, "wb", 0))
+    writer, _ = await asyncio.get_running_loop().connect_write_pipe(
+        asyncio.Protocol, os.fdopen(mine, "wb", 0)
+    )
     return theirs, writer
 
 

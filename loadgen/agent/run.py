@@ -1,4 +1,5 @@
-"""One run as an agent serves it: its share to the workers, their seconds to the coordinator, orders obeyed."""
+"""One run as an agent serves it: its share to the workers, their seconds to the coordinator,
+orders obeyed."""
 
 import asyncio
 import logging
@@ -37,7 +38,9 @@ LEAVE_TIMEOUT = 5.0
 class AgentRun:
     """One run, from the welcome to the coordinator's leave: the seconds out, the orders in."""
 
-    def __init__(self, settings: AgentSettings, client: CoordinatorClient, welcome: Welcome) -> None:
+    def __init__(
+        self, settings: AgentSettings, client: CoordinatorClient, welcome: Welcome
+    ) -> None:
         self.pool = WorkerPool()
         self._settings = settings
         self._client = client
@@ -79,7 +82,12 @@ class AgentRun:
         await self._get_ready()
         while not self._over:
             self._collect()
-            if self._outbox or self._notes or self.pool.finished or monotonic() - self._spoke >= SILENCE:
+            if (
+                self._outbox
+                or self._notes
+                or self.pool.finished
+                or monotonic() - self._spoke >= SILENCE
+            ):
                 await self._speak()
             self._mind_silence()
             await asyncio.sleep(BEAT)
@@ -92,12 +100,16 @@ class AgentRun:
         try:
             self._settings = self._settings.under(plan, self._welcome.name)
             sources = self._settings.sources
-            self._targets = [await asyncio.to_thread(ResolvedTarget.find, url, sources) for url in plan.urls]
+            self._targets = [
+                await asyncio.to_thread(ResolvedTarget.find, url, sources) for url in plan.urls
+            ]
         except PlanError as error:
             self._refusal = str(error)
         refusals = (target.refusal(self._settings.allowed_targets) for target in self._targets)
         self._limits = self._settings.limits(read_machine())
-        self._refusal = self._refusal or next(filter(None, refusals), "") or self._sessions_refusal()
+        self._refusal = (
+            self._refusal or next(filter(None, refusals), "") or self._sessions_refusal()
+        )
         if not self._refusal:
             await self.pool.warm(self._workers_for(-(-plan.total // self._welcome.agents)))
             self._refusal = await self.pool.rehearse(self._sessions) if self._sessions else ""
@@ -110,12 +122,19 @@ class AgentRun:
         return tuple(one for one in self._welcome.plan.sessions if isinstance(one, PythonSession))
 
     def _sessions_refusal(self) -> str:
-        """Why the plan's sessions in Python may not be run here; empty when they may, or there are none."""
+        """Why the plan's sessions in Python may not be run here; empty when they may, or there
+        are none."""
         for session in self._sessions:
             if not self._settings.allow_sessions:
-                return f"runs no session in Python ({session.file}): start the agent with --allow-sessions"
+                return (
+                    f"runs no session in Python ({session.file}): start the agent with"
+                    " --allow-sessions"
+                )
             if digest(session.source) != session.sha256:
-                return f"got {session.file} with another SHA-256 than the plan says: start the coordinator anew"
+                return (
+                    f"got {session.file} with another SHA-256 than the plan says: start the"
+                    " coordinator anew"
+                )
         return ""
 
     def _workers_for(self, share: int) -> int:
@@ -138,12 +157,16 @@ class AgentRun:
         for second in self.pool.settled():
             if self._outbox.add(second) and not self._coarse:
                 self._coarse = True
-                self._note(f"{self._welcome.name} was cut off for long: it tells some seconds two or more at a time")
+                self._note(
+                    f"{self._welcome.name} was cut off for long: it tells some seconds two or more"
+                    " at a time"
+                )
             if second.number > self._reassigned_in:
                 self._accounted = self._reassigned
 
     async def _speak(self) -> None:
-        """Posts what is not acknowledged; a failure changes nothing, the next beat posts it again."""
+        """Posts what is not acknowledged; a failure changes nothing, the next beat posts it
+        again."""
         post = self._post()
         try:
             status, body = await self._client.post(self._path, to_wire(post), MAX_ORDERS)
@@ -154,12 +177,15 @@ class AgentRun:
         if status == 200:
             self._delivered(body, post)
         elif status == 409:
-            self._heard = monotonic()  # a coordinator that reads its journal: it is there, and will take the post soon
+            self._heard = (
+                monotonic()
+            )  # a coordinator that reads its journal: it is there, and will take the post soon
         elif status in (401, 404):
             self._forgotten(status)
 
     def _delivered(self, body: bytes, post: Post) -> None:
-        """The coordinator answered; what is no order is no answer, and by and by it counts as silent."""
+        """The coordinator answered; what is no order is no answer, and by and by it counts as
+        silent."""
         try:
             orders = from_wire(body, Orders)
         except msgspec.DecodeError as error:
@@ -171,7 +197,8 @@ class AgentRun:
         self._obey(orders, post)
 
     def _forgotten(self, status: int) -> None:
-        """The coordinator is not the one that gave this share: nobody wants the seconds any more."""
+        """The coordinator is not the one that gave this share: nobody wants the seconds any
+        more."""
         if not self._draining:
             log.warning("the coordinator does not know this agent any more (HTTP %d)", status)
         self.drain()
@@ -184,14 +211,19 @@ class AgentRun:
             refusal=self._refusal,
             max_connections=self._settings.most,
             limits=self._limits if self._running is None else (),
-            finished=self.pool.finished or (self._running is None and (self._over or self._draining)),
+            finished=self.pool.finished
+            or (self._running is None and (self._over or self._draining)),
             gate=self.pool.gate,
             workers=self.pool.vitals(),
             agent_cpu_s=process_time(),
             reassigned=self._reassigned if self.pool.finished else self._accounted,
             notes=tuple(self._notes),
             abort=self.pool.abort,
-            tracebacks={reason: text for reason, text in self.pool.tracebacks.items() if reason not in self._told},
+            tracebacks={
+                reason: text
+                for reason, text in self.pool.tracebacks.items()
+                if reason not in self._told
+            },
         )
 
     def _obey(self, orders: Orders, post: Post) -> None:
@@ -210,7 +242,8 @@ class AgentRun:
         self._over = self._over or (post.finished and not self._outbox)
 
     def _pace(self, orders: Orders) -> None:
-        """Tells the workers that arrivals are paused, or that they go on, when they have not heard of it."""
+        """Tells the workers that arrivals are paused, or that they go on, when they have not
+        heard of it."""
         paused = orders.do == "pause"
         if (paused, orders.delay) == self._pauses or self._running is None or not self.pool.at_work:
             return
@@ -222,7 +255,8 @@ class AgentRun:
         self._pauses = paused, orders.delay
 
     def _open(self, gates: tuple[float, ...]) -> None:
-        """Tells the workers of gates that they have not heard of; none is opened before they all wait at it."""
+        """Tells the workers of gates that they have not heard of; none is opened before they all
+        wait at it."""
         for gate, at in enumerate(gates[self._gates :], self._gates + 1):
             self.pool.open_gate(gate, at)
         self._gates = len(gates)
@@ -234,8 +268,15 @@ class AgentRun:
         for reassignment in orders.reassignments[max(0, self._reassigned - orders.reassigned) :]:
             if not self.pool.reassign(reassignment):
                 return
-            again, fresh = reassignment.unfinished.again(), reassignment.unfinished.fresh(self._welcome.plan.total)
-            log.info("takes up a part of what was lost: %d to be launched again, %d for the first time", again, fresh)
+            again, fresh = (
+                reassignment.unfinished.again(),
+                reassignment.unfinished.fresh(self._welcome.plan.total),
+            )
+            log.info(
+                "takes up a part of what was lost: %d to be launched again, %d for the first time",
+                again,
+                fresh,
+            )
             self._count_reassigned(1)
 
     def _count_reassigned(self, count: int) -> None:
@@ -253,7 +294,9 @@ class AgentRun:
         reassignments, self._pauses = orders.reassignments, (False, orders.delay)
         self._begin = begin = monotonic() + start.after
         total = self._welcome.plan.total
-        share = start.share.count(total) + sum(reassignment.unfinished.wanted(total) for reassignment in reassignments)
+        share = start.share.count(total) + sum(
+            reassignment.unfinished.wanted(total) for reassignment in reassignments
+        )
         short = shortfall(self._limits, share)
         if short is not None:
             self._note(
@@ -275,7 +318,10 @@ class AgentRun:
         count = min(self._workers_for(share), share)
         even = [1] * count
         parts = start.share.split(even, run_that_fits(share, even, start.share.run))
-        taken = zip(*(reassignment.split(even, plan.total) for reassignment in orders.reassignments), strict=True)
+        taken = zip(
+            *(reassignment.split(even, plan.total) for reassignment in orders.reassignments),
+            strict=True,
+        )
         most, extra = divmod(self._settings.most, count)
         ends = self._ends()
         return [
@@ -305,8 +351,12 @@ class AgentRun:
         ends = []
         for target in self._targets:
             pairs = len(target.sources) * (len(ports) - len(left_out))
-            first = pairs_before(self._welcome.index % self._welcome.agents, self._welcome.agents, pairs)
-            ends.append(Sources(target.sources, ports.start, ports.stop - 1, start=first, left_out=left_out))
+            first = pairs_before(
+                self._welcome.index % self._welcome.agents, self._welcome.agents, pairs
+            )
+            ends.append(
+                Sources(target.sources, ports.start, ports.stop - 1, start=first, left_out=left_out)
+            )
         return ends
 
     def _drain(self) -> None:
@@ -327,12 +377,14 @@ class AgentRun:
         self._over = self._over or self._running is None
 
     def leave(self) -> None:
-        """Its owner, or its coordinator, wants it gone: it drains, and does not wait long for who does not answer."""
+        """Its owner, or its coordinator, wants it gone: it drains, and does not wait long for
+        who does not answer."""
         self._patience = min(self._patience, LEAVE_TIMEOUT)
         self.drain()
 
     def _mind_silence(self) -> None:
-        """Without a coordinator for too long: closes everything in good order and forgets the run."""
+        """Without a coordinator for too long: closes everything in good order and forgets the
+        run."""
         silent = monotonic() - self._heard
         if silent <= self._patience:
             return

@@ -7,7 +7,12 @@ from loadgen.agent.targets import AllowedTargets
 from loadgen.errors import PlanError
 from loadgen.http.client import Trust
 from loadgen.http.token import Token
-from loadgen.machine.addresses import DEFAULT_PORTS, local_addresses_exist, parse_ports, parse_sources
+from loadgen.machine.addresses import (
+    DEFAULT_PORTS,
+    local_addresses_exist,
+    parse_ports,
+    parse_sources,
+)
 from loadgen.machine.facts import Machine
 from loadgen.machine.limits import Limit, client_limits, workers_needed
 from loadgen.plan.clients import USUAL, AgentSpec, client_named
@@ -44,15 +49,19 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
         return self.ports or DEFAULT_PORTS
 
     def under(self, plan: Plan, name: str) -> "AgentSettings":
-        """With what a plan says of the agent that goes by this name, where its command line says nothing.
+        """With what a plan says of the agent that goes by this name, where its command line says
+        nothing.
 
         Raises PlanError where this machine can't do what the plan says.
         """
-        client, ports = client_named(plan.clients, name) or AgentSpec(name="any"), plan.transport.ports
+        client, ports = (
+            client_named(plan.clients, name) or AgentSpec(name="any"),
+            plan.transport.ports,
+        )
         if not self.workers and (client.workers or 0) > MAX_WORKERS:
             raise PlanError(
-                f"the plan asks for {client.workers:,} workers of {name}, which starts {MAX_WORKERS} at most by a"
-                " plan's word; say it by its own --workers"
+                f"the plan asks for {client.workers:,} workers of {name}, which starts"
+                f" {MAX_WORKERS} at most by a plan's word; say it by its own --workers"
             )
         sources = self.sources or parse_sources(client.sources)
         local_addresses_exist(sources)

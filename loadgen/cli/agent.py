@@ -39,7 +39,11 @@ MAX_SCRAPES = 50.0
 
 @click.command(context_settings={"show_default": True})
 @click.option("--coordinator", default="http://127.0.0.1:8091", metavar="URL", help="Whom to dial.")
-@click.option("--token-file", type=click.Path(path_type=Path), help="Shared secret, where the coordinator wants one.")
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    help="Shared secret, where the coordinator wants one.",
+)
 @click.option(
     "--tls-ca", type=click.Path(path_type=Path), metavar="FILE", show_default="the system's",
     help="Who may vouch for an https:// coordinator (PEM).",
@@ -48,39 +52,70 @@ MAX_SCRAPES = 50.0
     "--tls-fingerprint", default="", metavar="SHA256",
     help="The certificate of an https:// coordinator, as that shows it.",
 )  # fmt: skip
-@click.option("--name", default="", show_default="host name", help="What reports and metrics call this agent.")
 @click.option(
-    "--workers", type=click.IntRange(1, MAX_WORKERS), show_default="one per core, more where descriptors demand it",
+    "--name", default="", show_default="host name", help="What reports and metrics call this agent."
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MAX_WORKERS),
+    show_default="one per core, more where descriptors demand it",
     help="Worker processes.",
-)  # fmt: skip
+)
 @click.option(
     "--max-connections", type=click.IntRange(1, MAX), show_default="what the plan says, or 64000",
     help="Most connections open at once.",
 )  # fmt: skip
-@click.option("--source", multiple=True, metavar="IP", help="Addresses or ranges to connect from; repeatable.")
+@click.option(
+    "--source", multiple=True, metavar="IP", help="Addresses or ranges to connect from; repeatable."
+)
 @click.option(
     "--ports", metavar="MIN-MAX", show_default="what the plan says, or 1025-65535",
     help="Source ports of each address.",
 )  # fmt: skip
-@click.option("--metrics", type=ENDPOINT, default="127.0.0.1:9646", help="Where Prometheus scrapes; port 0 is any.")
+@click.option(
+    "--metrics",
+    type=ENDPOINT,
+    default="127.0.0.1:9646",
+    help="Where Prometheus scrapes; port 0 is any.",
+)
 @click.option(
     "--allow-target", multiple=True, metavar="CIDR|HOST",
     help="What it may load besides loopback; repeatable. It refuses anything else.",
 )  # fmt: skip
-@click.option("--allow-sessions", is_flag=True, help="Run the Python sessions that the coordinator sends.")
 @click.option(
-    "--orphan-after", type=DURATION, default="30", help="Coordinator silent that long: drain, await a new one."
+    "--allow-sessions", is_flag=True, help="Run the Python sessions that the coordinator sends."
+)
+@click.option(
+    "--orphan-after",
+    type=DURATION,
+    default="30",
+    help="Coordinator silent that long: drain, await a new one.",
 )
 @click.option("--once", is_flag=True, help="Leave after one run.")
-@click.option("--monitor", is_flag=True,
-              help="Open nothing: tell CPU, memory, files and sockets at --metrics, for --watch.")  # fmt: skip
+@click.option(
+    "--monitor",
+    is_flag=True,
+    help="Open nothing: tell CPU, memory, files and sockets at --metrics, for --watch.",
+)
 @click.pass_context
 def agent(
-    ctx: click.Context, coordinator: str, token_file: Path | None, tls_ca: Path | None, tls_fingerprint: str,
-    name: str, workers: int | None,
-    max_connections: int | None, source: tuple[str, ...], ports: str | None, metrics: Endpoint,
-    allow_target: tuple[str, ...], allow_sessions: bool, orphan_after: float, once: bool, monitor: bool,
-) -> None:  # fmt: skip
+    ctx: click.Context,
+    coordinator: str,
+    token_file: Path | None,
+    tls_ca: Path | None,
+    tls_fingerprint: str,
+    name: str,
+    workers: int | None,
+    max_connections: int | None,
+    source: tuple[str, ...],
+    ports: str | None,
+    metrics: Endpoint,
+    allow_target: tuple[str, ...],
+    allow_sessions: bool,
+    orphan_after: float,
+    once: bool,
+    monitor: bool,
+) -> None:
     """Opens its share of the coordinator's connections from one worker process per core."""
     fixed = ctx.get_parameter_source("metrics") is not ParameterSource.DEFAULT
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="loadgen-agent: %(message)s")
@@ -112,7 +147,9 @@ def agent(
 def _trust(coordinator: str, ca: Path | None, fingerprint: str) -> Trust:
     option = "--tls-fingerprint" if fingerprint else "--tls-ca"
     if (ca or fingerprint) and urlsplit(coordinator).scheme != "https":
-        raise OperatorError(f"{option} says nothing to --coordinator {coordinator}; write https://, or leave it out")
+        raise OperatorError(
+            f"{option} says nothing to --coordinator {coordinator}; write https://, or leave it out"
+        )
     return trust_in(ca, fingerprint)
 
 
@@ -120,7 +157,9 @@ def _base_url(text: str) -> str:
     url = text.rstrip("/")
     parts = base_of(url)
     if parts is None or parts.query or parts.fragment or "@" in parts.netloc:
-        raise click.BadParameter(f"{text!r} is not a URL; write http://HOST:8091", param_hint="--coordinator")
+        raise click.BadParameter(
+            f"{text!r} is not a URL; write http://HOST:8091", param_hint="--coordinator"
+        )
     return url
 
 
@@ -134,18 +173,28 @@ async def _monitor(metrics: Endpoint, *, fixed: bool) -> None:
 
 
 def _in_the_clear(settings: AgentSettings) -> str:
-    """What to warn of where the token can be read on its way; empty where it can't, or there is none."""
+    """What to warn of where the token can be read on its way; empty where it can't, or there is
+    none."""
     parts = urlsplit(settings.coordinator)
-    if settings.token is None or parts.scheme == "https" or Endpoint(parts.hostname or "", 0).loopback:
+    if (
+        settings.token is None
+        or parts.scheme == "https"
+        or Endpoint(parts.hostname or "", 0).loopback
+    ):
         return ""
-    return f"the token goes to {settings.coordinator} in the clear: whoever is on the way can read it"
+    return (
+        f"the token goes to {settings.coordinator} in the clear: whoever is on the way can read it"
+    )
 
 
 async def _serve(settings: AgentSettings, metrics: Endpoint, *, fixed: bool) -> None:
-    """Runs the agent beside its metrics page; the first signal drains, the second ends it at once."""
+    """Runs the agent beside its metrics page; the first signal drains, the second ends it at
+    once."""
     agent = Agent(settings)
     registry = registry_of(lambda: [agent.reading()])
-    async with _metrics_page(registry, lambda: agent.engagement is not None, metrics, fixed=fixed) as place:
+    async with _metrics_page(
+        registry, lambda: agent.engagement is not None, metrics, fixed=fixed
+    ) as place:
         agent.metrics = place
         running = asyncio.create_task(agent.run())
         loop = asyncio.get_running_loop()
@@ -171,7 +220,8 @@ def _leave(agent: Agent, running: "asyncio.Task[None]") -> None:
 async def _metrics_page(
     registry: CollectorRegistry, running: Callable[[], bool], endpoint: Endpoint, *, fixed: bool
 ) -> AsyncIterator[str]:
-    """Serves /metrics and /healthz, and says where. Where another agent of this host has the default port, any does."""
+    """Serves /metrics and /healthz, and says where. Where another agent of this host has the
+    default port, any does."""
 
     async def show_metrics(_: web.Request) -> web.Response:
         body, content_type = render(registry)

@@ -18,7 +18,9 @@ class DurationType(click.ParamType[float]):
 
     name = "duration"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
         """The duration in seconds; zero is legal, a negative or unknown one is not."""
         try:
             return seconds_of(str(value))
@@ -31,7 +33,9 @@ class HoldType(click.ParamType[float | str]):
 
     name = "duration|sessions"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | str:
         """The duration in seconds, or the word."""
         return "sessions" if value == "sessions" else DURATION.convert(value, param, ctx)
 
@@ -41,11 +45,15 @@ class EndpointType(click.ParamType[Endpoint]):
 
     name = "host:port"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Endpoint:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Endpoint:
         """The endpoint; port 0 asks the kernel for a free one."""
         if isinstance(value, Endpoint):
             return value
-        match = re.fullmatch(r"(?:\[(?P<v6>[0-9a-fA-F:.%\w]+)\]|(?P<host>[^:\[\]]+)):(?P<port>\d{1,5})", str(value))
+        match = re.fullmatch(
+            r"(?:\[(?P<v6>[0-9a-fA-F:.%\w]+)\]|(?P<host>[^:\[\]]+)):(?P<port>\d{1,5})", str(value)
+        )
         if match is None or int(match["port"]) > 65535:
             self.fail(f"{value!r} is not HOST:PORT; write for example 127.0.0.1:9505", param, ctx)
         return Endpoint(match["v6"] or match["host"], int(match["port"]))
@@ -56,14 +64,20 @@ class RateType(click.ParamType[float]):
 
     name = "rate"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
         """The rate; zero, negative, infinite and non-numeric ones are refused."""
         try:
             rate = float(str(value))
         except ValueError:
             rate = math.nan
         if not 0 < rate < math.inf:
-            self.fail(f"{value!r} is not a rate; write a number of arrivals per second above 0", param, ctx)
+            self.fail(
+                f"{value!r} is not a rate; write a number of arrivals per second above 0",
+                param,
+                ctx,
+            )
         return rate
 
 
@@ -74,7 +88,8 @@ RATE = RateType()
 
 
 def run_command(command: click.Command, program: str) -> NoReturn:
-    """Runs a command to its exit code; a mistake prints one line and exits with its own code, never a traceback.
+    """Runs a command to its exit code; a mistake prints one line and exits with its own code, never
+    a traceback.
 
     Every option also reads `LOADGEN_<COMMAND>_<OPTION>` from the environment.
     """
@@ -87,7 +102,11 @@ def run_command(command: click.Command, program: str) -> NoReturn:
         mistake.show()
         sys.exit(2)
     except click.ClickException as mistake:
-        sys.exit(_say(program, mistake.format_message(), mistake.exit_code if mistake.exit_code > 1 else 2))
+        sys.exit(
+            _say(
+                program, mistake.format_message(), mistake.exit_code if mistake.exit_code > 1 else 2
+            )
+        )
     except OperatorError as mistake:
         sys.exit(_say(program, str(mistake), mistake.exit_code))
     except (click.Abort, KeyboardInterrupt):
@@ -100,7 +119,9 @@ def _flushed(program: str, outlet: Outlet | None, code: int) -> int:
     sys.stdout.flush()
     if outlet is None or outlet.failure is None:
         return code
-    return code or _say(program, f"standard output: {outlet.failure.strerror}; not all of it was written", 2)
+    return code or _say(
+        program, f"standard output: {outlet.failure.strerror}; not all of it was written", 2
+    )
 
 
 def _say(program: str, text: str, code: int) -> int:

@@ -1,4 +1,5 @@
-"""Standard input, output and error as a command may rely on: always there, and no end of it where nobody reads them."""
+"""Standard input, output and error as a command may rely on: always there, and no end of it
+where nobody reads them."""
 
 import errno
 import io
@@ -8,7 +9,8 @@ from typing import Any
 
 
 class Outlet(io.FileIO):
-    """A descriptor that others may close or fill: from its first failure on, what is written to it goes nowhere."""
+    """A descriptor that others may close or fill: from its first failure on, what is written to
+    it goes nowhere."""
 
     failure: OSError | None = None
     """Why not all of it was written; that nobody reads any more (`| head`) is no failure."""
@@ -32,14 +34,16 @@ class Outlet(io.FileIO):
 
 
 def settle() -> Outlet | None:
-    """Opens what was closed, and puts outlets behind output and error; gives that of the output, if it is a descriptor.
+    """Opens what was closed, and puts outlets behind output and error; gives that of the output, if
+    it is a descriptor.
 
     Signs that an encoding lacks become question marks: a table with a dash is better than none.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
-        except OSError:  # closed (`>&-`): else the next socket gets its number, and libuv ends a program for that
+        # closed (`>&-`): else the next socket gets its number, and libuv ends a program for that
+        except OSError:
             os.open(os.devnull, os.O_RDWR)
     if sys.stdin is None:
         sys.stdin = open(0, closefd=False)  # noqa: SIM115  # for as long as the program lives
@@ -55,5 +59,8 @@ def settle() -> Outlet | None:
 def _text(outlet: Outlet, before: Any) -> io.TextIOWrapper:
     encoding = before.encoding if before else "utf-8"
     return io.TextIOWrapper(
-        io.BufferedWriter(outlet), encoding, errors="replace", line_buffering=outlet.isatty() or outlet.fileno() == 2
+        io.BufferedWriter(outlet),
+        encoding,
+        errors="replace",
+        line_buffering=outlet.isatty() or outlet.fileno() == 2,
     )

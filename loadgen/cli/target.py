@@ -10,11 +10,20 @@ from loadgen.values import Endpoint
 
 
 @click.command()
-@click.option("--listen", type=ENDPOINT, default="127.0.0.1:9505", show_default=True, help="Port 0: any free one.")
+@click.option(
+    "--listen",
+    type=ENDPOINT,
+    default="127.0.0.1:9505",
+    show_default=True,
+    help="Port 0: any free one.",
+)
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Processes on the one port; by default one per core, more where the descriptor limit demands it.",
+    help=(
+        "Processes on the one port; by default one per core, more where the descriptor limit"
+        " demands it."
+    ),
 )
 @click.option(
     "--limit",
@@ -36,7 +45,9 @@ from loadgen.values import Endpoint
     metavar="NAME[=SECONDS]",
     help=f"A fault to have, for tests and rehearsals; repeatable. One of {', '.join(LEGAL)}.",
 )
-def command(listen: Endpoint, workers: int | None, limit: int, mode: str, vice: tuple[str, ...]) -> None:
+def command(
+    listen: Endpoint, workers: int | None, limit: int, mode: str, vice: tuple[str, ...]
+) -> None:
     """Serves WebSocket on /v1/realtime, GET /stats and POST /publish."""
     serve(TargetSettings(listen, workers, limit, mode, Faults.parse(vice)))
 

@@ -1,4 +1,5 @@
-"""`loadgen-tune`: what this machine can hold, which limit gives out first, and the settings that raise it."""
+"""`loadgen-tune`: what this machine can hold, which limit gives out first, and the settings that
+raise it."""
 
 import sys
 from collections.abc import Sequence
@@ -76,12 +77,17 @@ def _limits(machine: Machine, role: Role, connections: int) -> list[Limit]:
         workers = workers_needed(connections, machine, machine.cpus, TARGET_FILL)
         return target_limits(machine, workers=workers, connections=connections)
     workers = workers_needed(connections, machine, machine.cpus)
-    limits = client_limits(machine, addresses=1, ports=DEFAULT_PORTS, workers=workers, max_connections=connections)
-    return [limit for limit in limits if limit.resource != "max_connections"]  # the agent's option, not the machine's
+    limits = client_limits(
+        machine, addresses=1, ports=DEFAULT_PORTS, workers=workers, max_connections=connections
+    )
+    return [
+        limit for limit in limits if limit.resource != "max_connections"
+    ]  # the agent's option, not the machine's
 
 
 def table(finding: Finding) -> Table:
-    """The finding for people: a row for each limit, with the mend where it falls short, then one for each advice."""
+    """The finding for people: a row for each limit, with the mend where it falls short, then one
+    for each advice."""
     rows = Table("limit", box=box.SIMPLE_HEAD, pad_edge=False)
     rows.add_column("now", overflow="fold")
     rows.add_column(f"needed for {finding.connections:,}", overflow="fold")
@@ -91,7 +97,9 @@ def table(finding: Finding) -> Table:
     for limit in finding.limits:
         short = limit.connections < finding.connections
         verdict, fix = ("[red]short[/]", limit.fix) if short else ("[green]ok[/]", "")
-        rows.add_row(limit.resource, limit.detail, limit.needed, f"{limit.connections:,}", verdict, fix)
+        rows.add_row(
+            limit.resource, limit.detail, limit.needed, f"{limit.connections:,}", verdict, fix
+        )
     for item in finding.advice:
         rows.add_row(item.resource, item.detail, "", "–", "[yellow]advice[/]", item.fix)
     return rows
@@ -101,14 +109,20 @@ def last_line(finding: Finding) -> str:
     """The finding in one sentence."""
     fix = next(limit.fix for limit in finding.limits if limit.resource == finding.first)
     return (
-        f"this machine can hold {finding.holds:,} connections as {finding.role}; {finding.first} gives out first: {fix}"
+        f"this machine can hold {finding.holds:,} connections as {finding.role}; {finding.first}"
+        f" gives out first: {fix}"
     )
 
 
 def role_and_connections(function: Any) -> Any:
     """The two options that say what a machine is to hold."""
-    role = click.option("--role", type=click.Choice(list(CONNECTIONS)), default="client", show_default=True,
-                        help="What the machine is in a run.")  # fmt: skip
+    role = click.option(
+        "--role",
+        type=click.Choice(list(CONNECTIONS)),
+        default="client",
+        show_default=True,
+        help="What the machine is in a run.",
+    )
     connections = click.option(
         "--connections",
         type=click.IntRange(min=1),
@@ -125,9 +139,12 @@ def command() -> None:
 
 @command.command()
 @role_and_connections
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on one line instead of the table.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object on one line instead of the table."
+)
 def check(role: Role, connections: int | None, as_json: bool) -> int:
-    """Shows how many connections each resource carries; exits 1 when one of them carries too few."""
+    """Shows how many connections each resource carries; exits 1 when one of them carries too
+    few."""
     finding = examine(read_machine(), role, connections or CONNECTIONS[role])
     if as_json:
         click.echo(msgspec.json.encode(finding))
@@ -145,7 +162,8 @@ def check(role: Role, connections: int | None, as_json: bool) -> int:
 @click.option("--yes", is_flag=True, help="Set them without asking.")
 @click.option("--persist", is_flag=True, help="Write a drop-in too, so that they outlive a reboot.")
 def apply(role: Role, connections: int | None, yes: bool, persist: bool) -> int:
-    """Shows the kernel settings that fall short; sets them with --yes or after a yes, and remembers the old values."""
+    """Shows the kernel settings that fall short; sets them with --yes or after a yes, and
+    remembers the old values."""
     sysctls = Sysctls()
     asked = connections or CONNECTIONS[role]
     machine = read_machine()
@@ -177,23 +195,43 @@ def undo(force: bool) -> int:
 @command.command()
 @click.argument("connections", type=click.IntRange(min=1), nargs=-1)
 @click.option("--rate", type=RATE, default=2000.0, show_default="2000", help="Arrivals per second.")
-@click.option("--think", type=DURATION, default=30.0, show_default="30", help="Seconds between two pings of each.")
+@click.option(
+    "--think",
+    type=DURATION,
+    default=30.0,
+    show_default="30",
+    help="Seconds between two pings of each.",
+)
 def capacity(connections: tuple[int, ...], rate: float, think: float) -> int:
-    """Shows what so many CONNECTIONS take of the client machines together, and of the machine under load."""
+    """Shows what so many CONNECTIONS take of the client machines together, and of the machine
+    under load."""
     if not think:
-        raise OperatorError("--think 0: pings without a pause between them take all there is; give seconds above 0")
+        raise OperatorError(
+            "--think 0: pings without a pause between them take all there is; give seconds above 0"
+        )
     _print(capacity_table([demand(number, rate, think) for number in connections or SIZES]))
     click.echo(
-        f"at {rate:,g} arrivals a second and a ping every {think:g} s, on measured figures (docs/cost-model.md);"
+        f"at {rate:,g} arrivals a second and a ping every {think:g} s, on measured figures"
+        " (docs/cost-model.md);"
     )
-    click.echo("memory with the kernel's; the machine under load with the embedded target, your server's own on top")
+    click.echo(
+        "memory with the kernel's; the machine under load with the embedded target, your server's"
+        " own on top"
+    )
     return 0
 
 
 def capacity_table(demands: Sequence[Sizing]) -> Table:
     """A row for each number of connections."""
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("connections", "source addresses", "clients' memory", "cores", "target's memory", "cores"):
+    for name in (
+        "connections",
+        "source addresses",
+        "clients' memory",
+        "cores",
+        "target's memory",
+        "cores",
+    ):
         rows.add_column(name, justify="right")
     for one in demands:
         client = _memory(one.client_bytes), f"{one.client_cores:.1f}"

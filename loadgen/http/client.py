@@ -1,4 +1,5 @@
-"""The coordinator's port as an agent dials it: with its token, over TLS where the URL says so, and within bounds."""
+"""The coordinator's port as an agent dials it: with its token, over TLS where the URL says so,
+and within bounds."""
 
 import re
 import ssl
@@ -12,7 +13,8 @@ from loadgen.errors import OperatorError
 from loadgen.http.token import Token
 
 Trust = ssl.SSLContext | aiohttp.Fingerprint | bool
-"""Whom to believe: who a context's authorities vouch for, one certificate, or whom the system's authorities know."""
+"""Whom to believe: who a context's authorities vouch for, one certificate, or whom the system's
+authorities know."""
 
 
 class TooLongError(aiohttp.ClientError):
@@ -27,12 +29,15 @@ class Response(NamedTuple):
 
 
 class CoordinatorClient:
-    """One HTTP session with a coordinator. It follows no redirect, keeps no cookie, and unpacks nothing."""
+    """One HTTP session with a coordinator. It follows no redirect, keeps no cookie, and unpacks
+    nothing."""
 
     def __init__(self, url: str, token: Token | None, trust: Trust, within: float) -> None:
         """A session that waits for each answer so many seconds at most."""
         self._url = url
-        headers = {"Accept-Encoding": "identity"} | ({"Authorization": token.header} if token else {})
+        headers = {"Accept-Encoding": "identity"} | (
+            {"Authorization": token.header} if token else {}
+        )
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=trust),
             timeout=aiohttp.ClientTimeout(total=within),
@@ -42,7 +47,8 @@ class CoordinatorClient:
         )
 
     async def post(self, path: str, body: bytes, most: int) -> Response:
-        """Posts a body; its answer may have so many bytes. Raises aiohttp.ClientError or TimeoutError without one."""
+        """Posts a body; its answer may have so many bytes. Raises aiohttp.ClientError or
+        TimeoutError without one."""
         async with self._http.post(self._url + path, data=body, allow_redirects=False) as reply:
             answer = bytearray()
             async for part in reply.content.iter_any():
@@ -56,15 +62,21 @@ class CoordinatorClient:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        frames: TracebackType | None,
     ) -> None:
         await self._http.close()
 
 
 def trust_in(ca: Path | None, fingerprint: str) -> Trust:
-    """Whom to believe to be the coordinator, by the options; raises OperatorError where they can't be followed."""
+    """Whom to believe to be the coordinator, by the options; raises OperatorError where they
+    can't be followed."""
     if ca is not None and fingerprint:
-        raise OperatorError("--tls-ca and --tls-fingerprint both say whom to trust; give one of them")
+        raise OperatorError(
+            "--tls-ca and --tls-fingerprint both say whom to trust; give one of them"
+        )
     if fingerprint:
         return aiohttp.Fingerprint(_digest(fingerprint))
     if ca is None:
@@ -85,24 +97,28 @@ def _digest(fingerprint: str) -> bytes:
     digits = fingerprint.replace(":", "").lower()
     if not re.fullmatch(r"[0-9a-f]{64}", digits):
         raise OperatorError(
-            f"--tls-fingerprint {fingerprint!r} is no SHA-256: 64 hexadecimal digits, as loadgen-coord shows them"
+            f"--tls-fingerprint {fingerprint!r} is no SHA-256: 64 hexadecimal digits, as"
+            " loadgen-coord shows them"
         )
     return bytes.fromhex(digits)
 
 
 def distrust(error: Exception, url: str) -> str:
-    """Why TLS with a coordinator can't come about, where dialing again would not mend it; empty where it might."""
+    """Why TLS with a coordinator can't come about, where dialing again would not mend it; empty
+    where it might."""
     match error:
         case aiohttp.ServerFingerprintMismatch():
             return (
-                f"the coordinator at {url} has another certificate than --tls-fingerprint says: it has"
-                f" {error.got.hex()}; ask its operator which is right"
+                f"the coordinator at {url} has another certificate than --tls-fingerprint says: it"
+                f" has {error.got.hex()}; ask its operator which is right"
             )
         case aiohttp.ClientConnectorCertificateError():
-            why = getattr(error.certificate_error, "verify_message", "") or str(error.certificate_error)
+            why = getattr(error.certificate_error, "verify_message", "") or str(
+                error.certificate_error
+            )
             return (
-                f"the certificate of the coordinator at {url} is not trusted ({why}); give --tls-ca FILE or"
-                " --tls-fingerprint SHA256"
+                f"the certificate of the coordinator at {url} is not trusted ({why}); give --tls-ca"
+                " FILE or --tls-fingerprint SHA256"
             )
         case aiohttp.ClientConnectorSSLError():
             return f"the coordinator at {url} speaks no TLS that this agent knows; is it http://?"

@@ -4,7 +4,8 @@ from math import inf
 
 
 class TokenBucket:
-    """A bucket that fills at a rate per second and holds one second's uses; `now` is in seconds, on any clock."""
+    """A bucket that fills at a rate per second and holds one second's uses; `now` is in seconds,
+    on any clock."""
 
     __slots__ = ("_at", "_left", "_rate")
 

@@ -1,4 +1,5 @@
-"""The way into an HTTP port: strangers can neither fill it, nor hold a place in it, nor keep it busy with questions."""
+"""The way into an HTTP port: strangers can neither fill it, nor hold a place in it, nor keep it
+busy with questions."""
 
 import asyncio
 import json
@@ -29,7 +30,8 @@ log = logging.getLogger("loadgen.door")
 
 
 def _ours(record: logging.LogRecord) -> bool:
-    """Whether a fault that aiohttp would log is ours: strangers' broken requests must not fill anyone's screen."""
+    """Whether a fault that aiohttp would log is ours: strangers' broken requests must not fill
+    anyone's screen."""
     fault = record.exc_info[1] if record.exc_info else None
     return not isinstance(fault, HttpProcessingError | web.RequestPayloadError | ConnectionError)
 
@@ -42,7 +44,8 @@ class HttpLimits(NamedTuple):
     """How much of a port strangers may have."""
 
     connections: int = 2000
-    """At once: a thousand agents, and those who look on. Never more than half of this process's descriptors."""
+    """At once: a thousand agents, and those who look on. Never more than half of this process's
+    descriptors."""
     idle_s: float = 30.0
     """How long a connection may be there without a whole request, or without taking the answer."""
     body_s: float = 30.0
@@ -57,8 +60,8 @@ USUAL = HttpLimits()
 class HttpServer:
     """One listening port of an aiohttp application.
 
-    When all places are taken, who waits longest without asking for anything makes place for who comes: agents, which
-    ask every second, keep theirs.
+    When all places are taken, who waits longest without asking for anything makes place for who
+    comes: agents, which ask every second, keep theirs.
     """
 
     def __init__(self, app: web.Application, bounds: HttpLimits = USUAL) -> None:
@@ -85,9 +88,14 @@ class HttpServer:
         self._watch: asyncio.Task[None] | None = None
 
     async def open(
-        self, option: str, listen: Endpoint, tls: ssl.SSLContext | None = None, other: int | None = None
+        self,
+        option: str,
+        listen: Endpoint,
+        tls: ssl.SSLContext | None = None,
+        other: int | None = None,
     ) -> Endpoint:
-        """Listens, over TLS with a context; returns where. The `other` port is for when this one can't be had.
+        """Listens, over TLS with a context; returns where. The `other` port is for when this one
+        can't be had.
 
         Raises OperatorError when there is none, or it can't be had either.
         """
@@ -101,8 +109,12 @@ class HttpServer:
                 self._server = await self._listen(Endpoint(listen.host, other), tls)
         except OSError as error:
             await self.close()
-            why = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else str(error)
-            raise OperatorError(f"{option} {listen} can't be had ({why}); free the port or give another") from error
+            why = (
+                os.strerror(error.errno).lower() if error.errno and error.errno > 0 else str(error)
+            )
+            raise OperatorError(
+                f"{option} {listen} can't be had ({why}); free the port or give another"
+            ) from error
         self._watch = asyncio.create_task(self._show_out())
         host, port = self._server.sockets[0].getsockname()[:2]
         return Endpoint(host, port)
@@ -110,7 +122,12 @@ class HttpServer:
     async def _listen(self, listen: Endpoint, tls: ssl.SSLContext | None) -> asyncio.Server:
         within = HANDSHAKE_TIMEOUT if tls else None
         return await asyncio.get_running_loop().create_server(
-            self._admit, listen.host, listen.port, ssl=tls, ssl_handshake_timeout=within, backlog=1024
+            self._admit,
+            listen.host,
+            listen.port,
+            ssl=tls,
+            ssl_handshake_timeout=within,
+            backlog=1024,
         )
 
     async def close(self) -> None:
@@ -163,7 +180,9 @@ class HttpServer:
         except web.RequestPayloadError:
             return web.json_response({"error": "the body is not what its head says"}, status=400)
         except TimeoutError:
-            return web.json_response({"error": f"the request did not come within {within:g} s"}, status=408)
+            return web.json_response(
+                {"error": f"the request did not come within {within:g} s"}, status=408
+            )
         finally:
             self._busy.discard(guest)
             if _transport(guest) is not None:
@@ -185,4 +204,6 @@ def _transport(guest: asyncio.BaseProtocol) -> asyncio.Transport | None:
 def too_many(text: str) -> web.Response:
     """The answer to who asks too often."""
     body = json.dumps({"error": text})
-    return web.Response(status=429, text=body, content_type="application/json", headers={"Retry-After": "1"})
+    return web.Response(
+        status=429, text=body, content_type="application/json", headers={"Retry-After": "1"}
+    )

@@ -1,4 +1,5 @@
-"""The shared secret of a fleet: one line in a file, which none but its owner should be able to read."""
+"""The shared secret of a fleet: one line in a file, which none but its owner should be able to
+read."""
 
 import hmac
 import re
@@ -17,7 +18,8 @@ class Token:
 
     @classmethod
     def read(cls, path: Path | None) -> "Token | None":
-        """The secret in a file, without the white space around it; raises OperatorError when there is none."""
+        """The secret in a file, without the white space around it; raises OperatorError when
+        there is none."""
         if path is None:
             return None
         try:
@@ -28,8 +30,8 @@ class Token:
             raise OperatorError(f"--token-file {path} is empty; put the shared secret into it")
         if not re.fullmatch(r"[\x21-\x7e]{1,1024}", secret):
             raise OperatorError(
-                f"--token-file {path} has more in it than one word: blanks, lines, or signs beyond ASCII;"
-                " write one line of at most 1,024 letters and digits"
+                f"--token-file {path} has more in it than one word: blanks, lines, or signs beyond"
+                " ASCII; write one line of at most 1,024 letters and digits"
             )
         return cls(secret)
 
@@ -43,7 +45,8 @@ class Token:
         return hmac.compare_digest(header.encode(errors="replace"), self._header.encode())
 
     def seal(self, purpose: str) -> str:
-        """A word for one purpose that only who has the secret can make, and from which it does not follow."""
+        """A word for one purpose that only who has the secret can make, and from which it does
+        not follow."""
         return hmac.new(self._secret, purpose.encode(), "sha256").hexdigest()
 
     def sealed(self, purpose: str, word: str) -> bool:
@@ -55,10 +58,13 @@ class Token:
 
 
 def exposure(option: str, path: Path | None) -> str:
-    """What to warn of where a secret file can be read by others on this machine; empty where it can't."""
+    """What to warn of where a secret file can be read by others on this machine; empty where it
+    can't."""
     if path is None:
         return ""
     mode = stat.S_IMODE(path.stat().st_mode)
     if not mode & (stat.S_IRGRP | stat.S_IROTH):
         return ""
-    return f"{option} {path} can be read by others on this machine (mode {mode:03o}); chmod 600 {path}"
+    return (
+        f"{option} {path} can be read by others on this machine (mode {mode:03o}); chmod 600 {path}"
+    )

@@ -1,4 +1,5 @@
-"""Addresses and ports of this machine: how people write them, and which of them a connection may come from."""
+"""Addresses and ports of this machine: how people write them, and which of them a connection may
+come from."""
 
 import errno
 import ipaddress
@@ -13,7 +14,8 @@ DEFAULT_PORTS = range(1025, 65536)
 """Every port that needs no privilege but the first: 64,511 of them."""
 MAX_ADDRESSES = 65_536
 SPARE_PORTS = 256
-"""How many ports of the kernel's own range stay free for the machine's other outgoing connections."""
+"""How many ports of the kernel's own range stay free for the machine's other outgoing
+connections."""
 RESERVED_PORTS = Path("proc/sys/net/ipv4/ip_local_reserved_ports")
 _PRIVILEGED = 1024
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -22,17 +24,22 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 def parse_sources(texts: Iterable[str]) -> tuple[str, ...]:
     """The addresses that texts name, in their order, each once, as `getsockname` writes them.
 
-    `10.0.0.5`, `10.0.0.1-10.0.0.4`, `127.0.1.1-20` (last octet), `10.0.0.0/28` (its hosts), IPv6 alike; several in one
-    text are separated by commas or spaces. Raises PlanError, also for more than 65,536 of them.
+    `10.0.0.5`, `10.0.0.1-10.0.0.4`, `127.0.1.1-20` (last octet), `10.0.0.0/28` (its hosts), IPv6
+    alike; several in one text are separated by commas or spaces. Raises PlanError, also for more
+    than 65,536 of them.
     """
     found: dict[str, None] = {}
     for text in re.findall(r"[^,\s]+", " ".join(texts)):
         first, last = _ends(text)
         count = int(last) - int(first) + 1
         if count <= MAX_ADDRESSES:
-            found |= dict.fromkeys(_as_the_kernel_writes_it(str(first + step)) for step in range(count))
+            found |= dict.fromkeys(
+                _as_the_kernel_writes_it(str(first + step)) for step in range(count)
+            )
         if max(count, len(found)) > MAX_ADDRESSES:
-            raise PlanError(f"source {text!r}: more than {MAX_ADDRESSES:,} addresses in all; name fewer")
+            raise PlanError(
+                f"source {text!r}: more than {MAX_ADDRESSES:,} addresses in all; name fewer"
+            )
     return tuple(found)
 
 
@@ -43,7 +50,10 @@ def parse_ports(text: str) -> range:
     if match is None or high > 65535:
         raise PlanError(f"ports {text!r} are not MIN-MAX; write for example 1025-65535")
     if low < _PRIVILEGED:
-        raise PlanError(f"ports {text!r} begin under {_PRIVILEGED}: the kernel keeps those for root; write 1025-65535")
+        raise PlanError(
+            f"ports {text!r} begin under {_PRIVILEGED}: the kernel keeps those for root; write"
+            " 1025-65535"
+        )
     if low > high:
         raise PlanError(f"ports {text!r} run backwards; write {high}-{low}")
     return range(low, high + 1)
@@ -55,26 +65,40 @@ def parse_reserved(text: str) -> frozenset[int]:
     https://docs.kernel.org/networking/ip-sysctl.html, ip_local_reserved_ports
     """
     spans = re.findall(r"([0-9]+)(?:-([0-9]+))?", text)
-    return frozenset(port for low, high in spans for port in range(int(low), int(high or low) + 1) if port < 65536)
+    return frozenset(
+        port
+        for low, high in spans
+        for port in range(int(low), int(high or low) + 1)
+        if port < 65536
+    )
 
 
-def ports_left_out(ports: range, *, reserved: frozenset[int], own: range, bindable_from: int) -> frozenset[int]:
-    """Those of our ports that no worker should bind: reserved, privileged, and a few that the machine itself needs.
+def ports_left_out(
+    ports: range, *, reserved: frozenset[int], own: range, bindable_from: int
+) -> frozenset[int]:
+    """Those of our ports that no worker should bind: reserved, privileged, and a few that the
+    machine itself needs.
 
-    A port that anyone bound, on whichever address, is one the kernel no longer chooses for a connection of its own
-    (`__inet_hash_connect` passes over every bucket that a bind made). So once workers hold all of its range `own`,
-    every other outgoing connection of the machine fails with EADDRNOTAVAIL, an agent's to its coordinator included.
+    A port that anyone bound, on whichever address, is one the kernel no longer chooses for a
+    connection of its own (`__inet_hash_connect` passes over every bucket that a bind made). So once
+    workers hold all of its range `own`, every other outgoing connection of the machine fails with
+    EADDRNOTAVAIL, an agent's to its coordinator included.
     """
     privileged = range(ports.start, min(bindable_from, ports.stop))
     free_for_the_kernel = [port for port in own if port not in reserved]
     outside = sum(port not in ports for port in free_for_the_kernel)
     inside = [port for port in free_for_the_kernel if port in ports]
     spare = inside[len(inside) - max(0, min(len(inside), SPARE_PORTS - outside)) :]
-    return frozenset(privileged) | frozenset(spare) | frozenset(port for port in reserved if port in ports)
+    return (
+        frozenset(privileged)
+        | frozenset(spare)
+        | frozenset(port for port in reserved if port in ports)
+    )
 
 
 def reserved_ports(root: Path = Path("/")) -> frozenset[int]:
-    """The ports this machine reserves for services (ip_local_reserved_ports); empty where that cannot be read."""
+    """The ports this machine reserves for services (ip_local_reserved_ports); empty where that
+    cannot be read."""
     try:
         return parse_reserved((root / RESERVED_PORTS).read_text())
     except OSError:
@@ -82,27 +106,38 @@ def reserved_ports(root: Path = Path("/")) -> frozenset[int]:
 
 
 def source_for(target_ip: str) -> str:
-    """The local address the kernel would use towards a target's IP address; no packet is sent. Raises PlanError."""
+    """The local address the kernel would use towards a target's IP address; no packet is sent.
+    Raises PlanError."""
     family = socket.AF_INET6 if ":" in target_ip else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as sock:
             sock.connect((target_ip, 9))
             return str(sock.getsockname()[0])
     except OSError as error:
-        raise PlanError(f"no way from here to {target_ip}: {error.strerror}; see `ip route get {target_ip}`") from error
+        raise PlanError(
+            f"no way from here to {target_ip}: {error.strerror}; see `ip route get {target_ip}`"
+        ) from error
 
 
 def local_addresses_exist(addresses: Iterable[str]) -> None:
-    """Raises PlanError with the first address that this machine does not have; all of 127.0.0.0/8 it always has."""
+    """Raises PlanError with the first address that this machine does not have; all of
+    127.0.0.0/8 it always has."""
     for address in addresses:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         try:
             with socket.socket(family, socket.SOCK_STREAM) as sock:
                 sock.bind((address, 0))
         except OSError as error:
-            if error.errno != errno.EADDRINUSE:  # which only says that no port is free there just now
-                fix = f"ip addr add {address}/{128 if family == socket.AF_INET6 else 32} dev INTERFACE"
-                raise PlanError(f"source {address} is no address of this machine; `{fix}` makes it one") from error
+            if (
+                error.errno != errno.EADDRINUSE
+            ):  # which only says that no port is free there just now
+                fix = (
+                    f"ip addr add {address}/{128 if family == socket.AF_INET6 else 32} dev"
+                    " INTERFACE"
+                )
+                raise PlanError(
+                    f"source {address} is no address of this machine; `{fix}` makes it one"
+                ) from error
 
 
 def _ends(text: str) -> tuple[_Address, _Address]:
@@ -111,11 +146,14 @@ def _ends(text: str) -> tuple[_Address, _Address]:
         first, last = _network_ends(text) if "/" in text else _range_ends(text)
     except ValueError as error:
         raise PlanError(
-            f"source {text!r}: {error}; write 10.0.0.5, 10.0.0.1-10.0.0.4, 127.0.1.1-20 or 10.0.0.0/28"
+            f"source {text!r}: {error}; write 10.0.0.5, 10.0.0.1-10.0.0.4, 127.0.1.1-20 or"
+            " 10.0.0.0/28"
         ) from error
     for end in (first, last):
         if end.is_unspecified or end.is_multicast or str(end) == "255.255.255.255":
-            raise PlanError(f"source {text!r}: nothing can connect from {end}; name an address of this machine")
+            raise PlanError(
+                f"source {text!r}: nothing can connect from {end}; name an address of this machine"
+            )
     return first, last
 
 

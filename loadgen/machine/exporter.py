@@ -22,9 +22,13 @@ class MachineCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """CPU seconds by mode, memory, open files, TCP sockets."""
         yield self._cpu()
-        memory = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in self._lines("meminfo")}
+        memory = {
+            line.split(":")[0]: int(line.split()[1]) * 1024 for line in self._lines("meminfo")
+        }
         for name in ("MemTotal", "MemAvailable"):
-            yield GaugeMetricFamily(f"node_memory_{name}_bytes", f"{name} of /proc/meminfo.", memory[name])
+            yield GaugeMetricFamily(
+                f"node_memory_{name}_bytes", f"{name} of /proc/meminfo.", memory[name]
+            )
         allocated = float(self._lines("sys/fs/file-nr")[0].split()[0])
         yield GaugeMetricFamily("node_filefd_allocated", "Files that are open.", allocated)
         tcp = next(line.split() for line in self._lines("net/sockstat") if line.startswith("TCP:"))
@@ -32,7 +36,9 @@ class MachineCollector(Collector):
         yield GaugeMetricFamily("node_sockstat_TCP_inuse", "TCP sockets in use.", in_use)
 
     def _cpu(self) -> Metric:
-        family = CounterMetricFamily("node_cpu_seconds", "CPU seconds by mode.", labels=["cpu", "mode"])
+        family = CounterMetricFamily(
+            "node_cpu_seconds", "CPU seconds by mode.", labels=["cpu", "mode"]
+        )
         for line in self._lines("stat"):
             name, *ticks = line.split()
             if name.startswith("cpu") and name != "cpu":

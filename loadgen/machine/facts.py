@@ -15,20 +15,27 @@ from loadgen.machine.addresses import parse_reserved
 from loadgen.version import VERSION
 
 UNBOUNDED = 1 << 60
-"""From here on a number means "no bound": systemd sets fs.file-max to 2^63 - 1, cgroup v1 its limit to nearly that."""
+"""From here on a number means "no bound": systemd sets fs.file-max to 2^63 - 1, cgroup v1 its
+limit to nearly that."""
 UNLIMITED_FILES = 1 << 20
 """What "unlimited" open files come to: the kernel's default of fs.nr_open."""
 _CAP_NET_BIND_SERVICE = 1 << 10
 _FIRST_PIDS = "pid:[4026531836]"
-"""The first namespace of process ids (PROC_PID_INIT_INO of the kernel's proc_ns.h); a container has another."""
-_CONTAINERS = {".dockerenv": "docker", "run/.containerenv": "podman", "var/run/secrets/kubernetes.io": "kubernetes"}
+"""The first namespace of process ids (PROC_PID_INIT_INO of the kernel's proc_ns.h); a container
+has another."""
+_CONTAINERS = {
+    ".dockerenv": "docker",
+    "run/.containerenv": "podman",
+    "var/run/secrets/kubernetes.io": "kubernetes",
+}
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """What was read of one machine; None is what this kernel does not have or does not show.
 
-    A sysctl is encoded under its own name and holds what /proc/sys shows. The kernel documents them at
-    https://docs.kernel.org: networking/ip-sysctl, networking/nf_conntrack-sysctl, admin-guide/sysctl/fs and net.
+    A sysctl is encoded under its own name and holds what /proc/sys shows. The kernel documents them
+    at https://docs.kernel.org: networking/ip-sysctl, networking/nf_conntrack-sysctl,
+    admin-guide/sysctl/fs and net.
     """
 
     kernel: str = "unknown"
@@ -42,7 +49,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     memory_available: int | None = None
     """MemAvailable, in bytes."""
     cgroup_headroom: int | None = None
-    """Bytes until the tightest memory limit of a cgroup around this process; None when there is none."""
+    """Bytes until the tightest memory limit of a cgroup around this process; None when there is
+    none."""
     nofile_soft: int = 1024
     nofile_hard: int = 4096
     """RLIMIT_NOFILE of this process; the defaults are the kernel's."""
@@ -55,13 +63,19 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     file_nr: tuple[int, int, int] | None = msgspec.field(default=None, name="fs.file-nr")
     """Files open now, a zero, fs.file-max."""
     somaxconn: int | None = msgspec.field(default=None, name="net.core.somaxconn")
-    local_range: tuple[int, int] | None = msgspec.field(default=None, name="net.ipv4.ip_local_port_range")
+    local_range: tuple[int, int] | None = msgspec.field(
+        default=None, name="net.ipv4.ip_local_port_range"
+    )
     reserved_ports: str = msgspec.field(default="", name="net.ipv4.ip_local_reserved_ports")
-    unprivileged_start: int | None = msgspec.field(default=None, name="net.ipv4.ip_unprivileged_port_start")
+    unprivileged_start: int | None = msgspec.field(
+        default=None, name="net.ipv4.ip_unprivileged_port_start"
+    )
     packet_backlog: int | None = msgspec.field(default=None, name="net.core.netdev_max_backlog")
-    """Packets that may wait for a core of those handed over to it: on loopback, veth, and with RPS."""
+    """Packets that may wait for a core of those handed over to it: on loopback, veth, and with
+    RPS."""
     ehash_entries: int | None = msgspec.field(default=None, name="net.ipv4.tcp_ehash_entries")
-    """Chains of the table in which the kernel finds a packet's socket; negative where it is another namespace's."""
+    """Chains of the table in which the kernel finds a packet's socket; negative where it is
+    another namespace's."""
     syn_backlog: int | None = msgspec.field(default=None, name="net.ipv4.tcp_max_syn_backlog")
     tcp_mem: tuple[int, int, int] | None = msgspec.field(default=None, name="net.ipv4.tcp_mem")
     """Pages: no pressure below the first, pressure from the second, nothing beyond the third."""
@@ -69,11 +83,14 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     tcp_wmem: tuple[int, int, int] | None = msgspec.field(default=None, name="net.ipv4.tcp_wmem")
     tcp_tw_reuse: int | None = msgspec.field(default=None, name="net.ipv4.tcp_tw_reuse")
     conntrack_max: int | None = msgspec.field(default=None, name="net.netfilter.nf_conntrack_max")
-    conntrack_count: int | None = msgspec.field(default=None, name="net.netfilter.nf_conntrack_count")
+    conntrack_count: int | None = msgspec.field(
+        default=None, name="net.netfilter.nf_conntrack_count"
+    )
 
 
 def read_machine(root: Path = Path("/")) -> Machine:
-    """This machine as this process sees it, from /proc and /sys below root; never raises for what is not there."""
+    """This machine as this process sees it, from /proc and /sys below root; never raises for
+    what is not there."""
     status = _fields(root / "proc/self/status")
     soft, hard = _nofile(root)
     return Machine(
@@ -92,7 +109,8 @@ def read_machine(root: Path = Path("/")) -> Machine:
 
 
 def facts(machine: Machine) -> dict[str, Any]:
-    """The machine as JSON values for run.json: versions, readings, and each sysctl under its own name."""
+    """The machine as JSON values for run.json: versions, readings, and each sysctl under its own
+    name."""
     readings: dict[str, Any] = msgspec.to_builtins(machine)
     return {"loadgen": VERSION, "uvloop": version("uvloop"), **readings}
 
@@ -105,8 +123,12 @@ def _sysctls(root: Path) -> dict[str, Any]:
             text = _text(root / "proc/sys" / field.encode_name.replace(".", "/"))
             words = text.split()
             try:
-                found[field.name] = msgspec.convert(words if len(words) > 1 else text, field.type, strict=False)
-            except msgspec.ValidationError:  # the file is not there, or holds what no kernel we know writes
+                found[field.name] = msgspec.convert(
+                    words if len(words) > 1 else text, field.type, strict=False
+                )
+            except (
+                msgspec.ValidationError
+            ):  # the file is not there, or holds what no kernel we know writes
                 continue
     return found
 
@@ -114,7 +136,9 @@ def _sysctls(root: Path) -> dict[str, Any]:
 def _nofile(root: Path) -> tuple[int, int]:
     for line in _text(root / "proc/self/limits").splitlines():
         if line.startswith("Max open files"):
-            soft, hard = (int(word) if word.isdecimal() else UNLIMITED_FILES for word in line.split()[3:5])
+            soft, hard = (
+                int(word) if word.isdecimal() else UNLIMITED_FILES for word in line.split()[3:5]
+            )
             return soft, hard
     return Machine().nofile_soft, Machine().nofile_hard
 
@@ -125,7 +149,8 @@ def _tcp_pages(root: Path) -> int:
 
 
 def _container(root: Path) -> str:
-    """An image made for containers leaves its marks on virtual machines too, so the process ids have the first word."""
+    """An image made for containers leaves its marks on virtual machines too, so the process ids
+    have the first word."""
     try:
         own = os.readlink(root / "proc/self/ns/pid")
     except OSError:
@@ -137,13 +162,18 @@ def _container(root: Path) -> str:
 
 def _cpus(root: Path, status: dict[str, str]) -> int:
     allowed = status.get("Cpus_allowed_list", "")
-    mine = len(parse_reserved(allowed)) or os.cpu_count() or 1  # a list of CPUs is written as a list of ports is
-    quotas = [quota for folder in _cgroups(root, "cpu") if (quota := _cpu_quota(folder)) is not None]
+    mine = (
+        len(parse_reserved(allowed)) or os.cpu_count() or 1
+    )  # a list of CPUs is written as a list of ports is
+    quotas = [
+        quota for folder in _cgroups(root, "cpu") if (quota := _cpu_quota(folder)) is not None
+    ]
     return max(1, min([mine, *map(ceil, quotas)]))
 
 
 def _cpu_quota(folder: Path) -> float | None:
-    """Cores that a cgroup may keep busy; https://docs.kernel.org/admin-guide/cgroup-v2.html, cpu.max."""
+    """Cores that a cgroup may keep busy; https://docs.kernel.org/admin-guide/cgroup-v2.html,
+    cpu.max."""
     words = _text(folder / "cpu.max").split()
     words = words or [_text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")]
     quota, period = (int(word) if word.isdecimal() else 0 for word in words)
@@ -151,12 +181,15 @@ def _cpu_quota(folder: Path) -> float | None:
 
 
 def _cgroup_headroom(root: Path) -> int | None:
-    rooms = [room for folder in _cgroups(root, "memory") if (room := _memory_room(folder)) is not None]
+    rooms = [
+        room for folder in _cgroups(root, "memory") if (room := _memory_room(folder)) is not None
+    ]
     return min(rooms, default=None)
 
 
 def _memory_room(folder: Path) -> int | None:
-    """Bytes until a cgroup's limit; its inactive page cache counts as free, since the kernel takes that back first."""
+    """Bytes until a cgroup's limit; its inactive page cache counts as free, since the kernel
+    takes that back first."""
     limit = _text(folder / "memory.max") or _text(folder / "memory.limit_in_bytes")
     if not limit.isdecimal() or int(limit) >= UNBOUNDED:
         return None
@@ -167,9 +200,11 @@ def _memory_room(folder: Path) -> int | None:
 
 
 def _cgroups(root: Path, controller: str) -> Iterator[Path]:
-    """The folders of the cgroups around this process, both versions, innermost first; some may not exist.
+    """The folders of the cgroups around this process, both versions, innermost first; some may not
+    exist.
 
-    In a container the path may be the host's while only its own part is mounted, so the mount's top always comes too.
+    In a container the path may be the host's while only its own part is mounted, so the mount's top
+    always comes too.
     """
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)

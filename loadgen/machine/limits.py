@@ -1,7 +1,8 @@
 """How many connections each resource of a machine carries, and what raises it.
 
-All of it is arithmetic on a Machine's readings, so a preflight, `loadgen-tune` and a test with invented readings go the
-same way. What does not bound a machine, or could not be read there, yields no Limit.
+All of it is arithmetic on a Machine's readings, so a preflight, `loadgen-tune` and a test with
+invented readings go the same way. What does not bound a machine, or could not be read there, yields
+no Limit.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,8 @@ class Limit(msgspec.Struct, frozen=True):
     """One resource of one machine: how many connections it can carry, and how to raise it."""
 
     resource: str
-    """What would give out: `file_descriptors`, `source_ports`, `memory`, `max_connections`, `conntrack`…"""
+    """What would give out: `file_descriptors`, `source_ports`, `memory`, `max_connections`,
+    `conntrack`…"""
     connections: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
     """How many connections it carries."""
     detail: str
@@ -26,7 +28,8 @@ class Limit(msgspec.Struct, frozen=True):
     fix: str
     """What raises it, one line."""
     needed: str = ""
-    """What the asked number of connections takes of it, in the units of `detail`: `16,064 per process`."""
+    """What the asked number of connections takes of it, in the units of `detail`: `16,064 per
+    process`."""
 
 
 def first_to_give_out(limits: Sequence[Limit]) -> Limit | None:
@@ -35,7 +38,8 @@ def first_to_give_out(limits: Sequence[Limit]) -> Limit | None:
 
 
 def shortfall(limits: Sequence[Limit], share: int) -> Limit | None:
-    """The resource that gives out first under a share of so many connections; None when all of them carry it."""
+    """The resource that gives out first under a share of so many connections; None when all of
+    them carry it."""
     first = first_to_give_out(limits)
     return first if first is not None and first.connections < share else None
 
@@ -45,28 +49,34 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 SPARE_DESCRIPTORS = 64
 """What a worker opens besides its connections: epoll, pipes, listeners, libraries."""
 WORKER_BYTES = 14 * MIB
-"""One worker process before its first connection: 8.5 MiB measured (docs/cost-model.md), and room for its seconds."""
+"""One worker process before its first connection: 8.5 MiB measured (docs/cost-model.md), and
+room for its seconds."""
 KERNEL_BYTES = 5 * KIB
-"""One end of a connection in the kernel; both ends of one were measured at 9.9 KiB of slab (docs/cost-model.md)."""
+"""One end of a connection in the kernel; both ends of one were measured at 9.9 KiB of slab
+(docs/cost-model.md)."""
 CLIENT_BYTES = 820
-"""The user side of a client connection with the built-in loop: 0.71 KiB measured (docs/cost-model.md), rounded up."""
+"""The user side of a client connection with the built-in loop: 0.71 KiB measured
+(docs/cost-model.md), rounded up."""
 TARGET_BYTES = 1_536
-"""The user side of a connection in the embedded target: 1.4 KiB measured (docs/cost-model.md), rounded up."""
+"""The user side of a connection in the embedded target: 1.4 KiB measured (docs/cost-model.md),
+rounded up."""
 TARGET_FILL = 0.95
-"""The share of its descriptors that a worker of the target gets to use: connections are dealt unevenly."""
+"""The share of its descriptors that a worker of the target gets to use: connections are dealt
+unevenly."""
 FULL_CHAIN = 2
 """Sockets on each chain of the kernel's table, on average, from where it is worth enlarging."""
 BUFFER_BYTES = 256
 """Socket buffers per connection, averaged over all of them.
 
-An idle connection holds no page: 4,000 pairs took 0 pages when connected, 3,721 with 200 bytes unread at one end of
-each, 137 after these were read (Linux 6.18). So 256 bytes is one connection in sixteen with a frame under way, which
-at a ping every 30 s is a target two seconds behind.
+An idle connection holds no page: 4,000 pairs took 0 pages when connected, 3,721 with 200 bytes
+unread at one end of each, 137 after these were read (Linux 6.18). So 256 bytes is one connection in
+sixteen with a frame under way, which at a ping every 30 s is a target two seconds behind.
 """
 
 
 class Advice(msgspec.Struct, frozen=True):
-    """Something that bounds no number of connections but may spoil a run, and what mends it, one line."""
+    """Something that bounds no number of connections but may spoil a run, and what mends it, one
+    line."""
 
     resource: str
     detail: str
@@ -76,13 +86,20 @@ class Advice(msgspec.Struct, frozen=True):
 def client_limits(
     machine: Machine, *, addresses: int, ports: range | int, workers: int, max_connections: int
 ) -> list[Limit]:
-    """How many client connections each resource of a machine carries, and how to raise it to max_connections.
+    """How many client connections each resource of a machine carries, and how to raise it to
+    max_connections.
 
     `ports` are those that each source address offers; a number means so many up to 65535.
     """
     ports = ports if isinstance(ports, range) else range(65536 - ports, 65536)
     option = f"--max-connections {max_connections:,}"
-    mine = Limit("max_connections", max_connections, option, f"--max-connections {2 * max_connections}", option)
+    mine = Limit(
+        "max_connections",
+        max_connections,
+        option,
+        f"--max-connections {2 * max_connections}",
+        option,
+    )
     return [
         mine,
         _source_ports(machine, addresses, ports, max_connections),
@@ -92,7 +109,8 @@ def client_limits(
 
 
 def target_limits(machine: Machine, *, workers: int, connections: int = 1_000_000) -> list[Limit]:
-    """How many accepted connections each resource of a machine carries, and how to raise it to so many."""
+    """How many accepted connections each resource of a machine carries, and how to raise it to
+    so many."""
     return [
         _file_descriptors(machine, workers, connections, TARGET_FILL),
         *_common_limits(machine, workers, connections, TARGET_BYTES),
@@ -100,14 +118,18 @@ def target_limits(machine: Machine, *, workers: int, connections: int = 1_000_00
 
 
 def workers_needed(connections: int, machine: Machine, cores: int, fill: float = 1.0) -> int:
-    """One worker per core, more where the descriptor limit of a process is too low for its part of the connections.
+    """One worker per core, more where the descriptor limit of a process is too low for its part of
+    the connections.
 
-    `fill` is the share of its descriptors that a worker can count on using: all on a client, TARGET_FILL on a target.
+    `fill` is the share of its descriptors that a worker can count on using: all on a client,
+    TARGET_FILL on a target.
     """
     return max(1, cores, ceil(connections / max(1, _connections_per_process(machine, fill))))
 
 
-def advice(machine: Machine, role: Literal["client", "target"], connections: int = 0) -> list[Advice]:
+def advice(
+    machine: Machine, role: Literal["client", "target"], connections: int = 0
+) -> list[Advice]:
     """What to look at besides the limits, where so many connections are to be held."""
     return [
         *_idle_conntrack(machine),
@@ -118,7 +140,8 @@ def advice(machine: Machine, role: Literal["client", "target"], connections: int
 
 
 def unusable_ports(machine: Machine, ports: range) -> frozenset[int]:
-    """The ports of a range that the workers of a machine should leave out; what SourcePorts takes as `reserved`."""
+    """The ports of a range that the workers of a machine should leave out; what SourcePorts
+    takes as `reserved`."""
     low, high = machine.local_range or (0, -1)
     return ports_left_out(
         ports,
@@ -145,7 +168,8 @@ def _file_descriptors(machine: Machine, workers: int, wanted: int, fill: float =
     return Limit(
         "file_descriptors",
         each * workers,
-        f"{machine.nofile_hard:,} per process, {each:,} for connections, × {_count(workers, 'worker')}",
+        f"{machine.nofile_hard:,} per process, {each:,} for connections, ×"
+        f" {_count(workers, 'worker')}",
         f"--workers {ceil(goal / each)}, or {raised}" if each else raised,
         f"{ceil(wanted / workers / fill) + SPARE_DESCRIPTORS:,} per process",
     )
@@ -163,33 +187,45 @@ def _file_max(machine: Machine, wanted: int) -> Iterator[Limit]:
 def _source_ports(machine: Machine, addresses: int, ports: range, wanted: int) -> Limit:
     left_out = len(unusable_ports(machine, ports))
     each = len(ports) - left_out
-    kept = f" less {left_out:,} left out (reserved, privileged, the machine's own)" if left_out else ""
+    kept = (
+        f" less {left_out:,} left out (reserved, privileged, the machine's own)" if left_out else ""
+    )
     goal = _goal(wanted, each * addresses)
     more = ceil(goal / each) if each else 1
     return Limit(
         "source_ports",
         each * addresses,
         f"{_count(addresses, 'address')} × {len(ports):,} ports{kept}",
-        f"--source FIRST-LAST with {_count(more, 'address')}; `ip addr add ADDRESS dev INTERFACE` makes one"
-        if each
-        else "--ports 1025-65535",
+        (
+            f"--source FIRST-LAST with {_count(more, 'address')}; `ip addr add ADDRESS dev"
+            " INTERFACE` makes one"
+            if each
+            else "--ports 1025-65535"
+        ),
         _count(ceil(wanted / each), "address") if each else f"{wanted:,} ports",
     )
 
 
 def _memory(machine: Machine, workers: int, wanted: int, per_connection: int) -> Iterator[Limit]:
-    rooms = [room for room in (machine.memory_available, machine.cgroup_headroom) if room is not None]
+    rooms = [
+        room for room in (machine.memory_available, machine.cgroup_headroom) if room is not None
+    ]
     if not rooms:
         return
     available, base = min(rooms), workers * WORKER_BYTES
     holds = max(0, (available - base) // per_connection)
     short = base + _goal(wanted, holds) * per_connection - available
     where = "left of the cgroup's limit" if available == machine.cgroup_headroom else "available"
-    raised = "raise the container's memory limit" if available == machine.cgroup_headroom else "give this machine more"
+    raised = (
+        "raise the container's memory limit"
+        if available == machine.cgroup_headroom
+        else "give this machine more"
+    )
     yield Limit(
         "memory",
         holds,
-        f"{available / GIB:,.1f} GiB {where} less {base // MIB:,} MiB for workers, at {per_connection / KIB:.1f} KiB",
+        f"{available / GIB:,.1f} GiB {where} less {base // MIB:,} MiB for workers, at"
+        f" {per_connection / KIB:.1f} KiB",
         f"{raised}, by {short / GIB:,.1f} GiB, or share the load with more machines",
         f"{(base + wanted * per_connection) / GIB:,.1f} GiB",
     )
@@ -216,18 +252,21 @@ def _conntrack(machine: Machine, wanted: int) -> Iterator[Limit]:
         yield Limit(
             "conntrack",
             holds,
-            f"nf_conntrack_max {machine.conntrack_max:,} less {machine.conntrack_count:,} tracked now",
+            f"nf_conntrack_max {machine.conntrack_max:,} less {machine.conntrack_count:,}"
+            " tracked now",
             f"sysctl -w net.netfilter.nf_conntrack_max={raised}",
             f"{machine.conntrack_count + wanted:,}",
         )
 
 
 def _idle_conntrack(machine: Machine) -> Iterator[Advice]:
-    """The module is there but its hooks are not: a network namespace gets those with its first rule that needs them."""
+    """The module is there but its hooks are not: a network namespace gets those with its first
+    rule that needs them."""
     if machine.conntrack_max is not None and machine.conntrack_count == 0:
         yield Advice(
             "conntrack",
-            f"tracks nothing now; once a firewall or NAT rule needs it, it ends at {machine.conntrack_max:,}",
+            "tracks nothing now; once a firewall or NAT rule needs it, it ends at"
+            f" {machine.conntrack_max:,}",
             "none while no rule needs it; then sysctl -w net.netfilter.nf_conntrack_max=1310720",
         )
 
@@ -237,21 +276,24 @@ def _backlog(machine: Machine) -> Iterator[Advice]:
         seconds = machine.somaxconn / 2000
         yield Advice(
             "backlog",
-            f"somaxconn {machine.somaxconn:,}: at 2,000 arrivals a second {seconds:.2g} s without accept fill it",
+            f"somaxconn {machine.somaxconn:,}: at 2,000 arrivals a second {seconds:.2g} s without"
+            " accept fill it",
             "sysctl -w net.core.somaxconn=16384",
         )
 
 
 def _socket_table(machine: Machine, connections: int) -> Iterator[Advice]:
-    """Two million sockets over 262,144 chains took a tenth of two busy cores for looking them up."""
+    """Two million sockets over 262,144 chains took a tenth of two busy cores for looking them
+    up."""
     chains = abs(machine.ehash_entries or 0)
     if chains and connections > FULL_CHAIN * chains:
         goal = 1 << (connections - 1).bit_length()
         yield Advice(
             "socket_table",
-            f"tcp_ehash_entries {chains:,}: chains of {connections / chains:.1f} sockets, each link a cache miss",
-            f"boot with thash_entries={goal}, or sysctl -w net.ipv4.tcp_child_ehash_entries={goal} and run in a"
-            " network namespace made after it",
+            f"tcp_ehash_entries {chains:,}: chains of {connections / chains:.1f} sockets, each link"
+            " a cache miss",
+            f"boot with thash_entries={goal}, or sysctl -w net.ipv4.tcp_child_ehash_entries={goal}"
+            " and run in a network namespace made after it",
         )
 
 
@@ -259,8 +301,8 @@ def _container(machine: Machine) -> Iterator[Advice]:
     if machine.container:
         yield Advice(
             "container",
-            f"{machine.container}: most of the kernel's settings are its host's, and what the host lets nobody see"
-            " bounds it all the same",
+            f"{machine.container}: most of the kernel's settings are its host's, and what the host"
+            " lets nobody see bounds it all the same",
             "loadgen-tune check and apply on the host",
         )
 
@@ -270,12 +312,14 @@ def _connections_per_process(machine: Machine, fill: float) -> int:
 
 
 def _goal(wanted: int, holds: int) -> int:
-    """What a mend aims at: the wanted number, or twice as many where that much is carried already."""
+    """What a mend aims at: the wanted number, or twice as many where that much is carried
+    already."""
     return wanted if wanted > holds else 2 * holds
 
 
 def _with_room(used: int, goal: int) -> int:
-    """A setting for so many more than are used now, and a quarter: closed connections linger for two minutes."""
+    """A setting for so many more than are used now, and a quarter: closed connections linger for
+    two minutes."""
     return used + goal + goal // 4
 
 

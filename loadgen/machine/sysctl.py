@@ -1,7 +1,8 @@
 """Sets kernel settings, remembers what they were, and puts exactly that back.
 
-What was set is kept in a state file, which is there before the first value is written and survives a reboot. With
-`persist` a drop-in lets the settings survive as well (sysctl.d(5)). Every path is below a root, so a test has its own.
+What was set is kept in a state file, which is there before the first value is written and survives
+a reboot. With `persist` a drop-in lets the settings survive as well (sysctl.d(5)). Every path is
+below a root, so a test has its own.
 """
 
 import os
@@ -34,7 +35,8 @@ class SysctlState(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What became of one key or file, as one line for people; `done` is False where it was not set or not put back."""
+    """What became of one key or file, as one line for people; `done` is False where it was not
+    set or not put back."""
 
     text: str
     done: bool = True
@@ -60,24 +62,34 @@ class Sysctls:
         return "no right to write /proc/sys: run this as root, with sudo"
 
     def apply(self, settings: Sequence[Setting], *, persist: bool = False) -> list[Step]:
-        """Sets the settings in their order, and the drop-in with all that was set so far when asked to persist."""
+        """Sets the settings in their order, and the drop-in with all that was set so far when
+        asked to persist."""
         before = self.state()
         if persist and before.drop_in is None and (self._root / DROP_IN).exists():
-            raise OperatorError(f"/{DROP_IN} is there and not of loadgen-tune's making; move it away")
+            raise OperatorError(
+                f"/{DROP_IN} is there and not of loadgen-tune's making; move it away"
+            )
         known = {change.key: change for change in before.changes}
-        planned = {setting.key: self._change(known.get(setting.key), setting) for setting in settings}
+        planned = {
+            setting.key: self._change(known.get(setting.key), setting) for setting in settings
+        }
         self._save(SysctlState(tuple((known | planned).values()), before.drop_in))
         steps = {key: self._set(key, change.new) for key, change in planned.items()}
-        done = known | {key: self._taken(change) for key, change in planned.items() if steps[key].done}
+        done = known | {
+            key: self._taken(change) for key, change in planned.items() if steps[key].done
+        }
         text = _drop_in(done.values()) if persist and done else before.drop_in
         self._save(SysctlState(tuple(done.values()), text))
         return [*steps.values(), *self._write_drop_in(before.drop_in, text)]
 
     def undo(self, *, force: bool = False) -> list[Step]:
-        """Puts back what `apply` found, last first; what others changed since is left as it is, unless forced."""
+        """Puts back what `apply` found, last first; what others changed since is left as it is,
+        unless forced."""
         state = self.state()
         if state == SysctlState():
-            raise OperatorError(f"nothing to undo: /{STATE} knows of nothing that loadgen-tune apply has set")
+            raise OperatorError(
+                f"nothing to undo: /{STATE} knows of nothing that loadgen-tune apply has set"
+            )
         left, steps = [], []
         for change in reversed(state.changes):
             step = self._put_back(change, force=force)
@@ -98,7 +110,8 @@ class Sysctls:
         return bool(state.changes) and state.drop_in != _drop_in(state.changes)
 
     def state(self) -> SysctlState:
-        """What is remembered; an empty state where there is nothing. Raises OperatorError where it can't be read."""
+        """What is remembered; an empty state where there is nothing. Raises OperatorError where
+        it can't be read."""
         path = self._root / STATE
         try:
             return msgspec.json.decode(path.read_bytes(), type=SysctlState)
@@ -110,9 +123,12 @@ class Sysctls:
             ) from error
 
     def _change(self, known: SysctlChange | None, setting: Setting) -> SysctlChange:
-        """The oldest value that was ours to replace is the one to put back, unless others changed the key since."""
+        """The oldest value that was ours to replace is the one to put back, unless others
+        changed the key since."""
         now = self.now(setting.key)
-        return SysctlChange(setting.key, known.old if known is not None and known.new == now else now, setting.value)
+        return SysctlChange(
+            setting.key, known.old if known is not None and known.new == now else now, setting.value
+        )
 
     def _put_back(self, change: SysctlChange, *, force: bool) -> Step:
         try:
@@ -123,7 +139,10 @@ class Sysctls:
             return Step(f"{change.key} is {now} again already")
         if now != change.new and not force:
             mine = f"loadgen-tune had set {change.new} where {change.old} was"
-            return Step(f"{change.key} is {now}, changed by others meanwhile and left so: {mine} (--force)", done=False)
+            return Step(
+                f"{change.key} is {now}, changed by others meanwhile and left so: {mine} (--force)",
+                done=False,
+            )
         return self._set(change.key, change.old)
 
     def _set(self, key: str, value: str) -> Step:
@@ -133,7 +152,10 @@ class Sysctls:
             now = self.now(key)
         except OSError as error:
             return Step(f"{key}: can't be set to {value} here ({error.strerror})", done=False)
-        return Step(f"{key} = {now} (was {was})" + ("" if now == value else f"; this kernel made that of {value}"))
+        return Step(
+            f"{key} = {now} (was {was})"
+            + ("" if now == value else f"; this kernel made that of {value}")
+        )
 
     def _taken(self, change: SysctlChange) -> SysctlChange:
         """The change as the kernel took it, which may have rounded the value."""
@@ -154,7 +176,9 @@ class Sysctls:
         path = self._root / DROP_IN
         try:
             if path.read_text() != text and not force:
-                return Step(f"/{DROP_IN} was changed by others meanwhile and is left (--force)", done=False)
+                return Step(
+                    f"/{DROP_IN} was changed by others meanwhile and is left (--force)", done=False
+                )
             path.unlink()
         except FileNotFoundError:
             return Step(f"/{DROP_IN} is gone already")
@@ -173,7 +197,9 @@ class Sysctls:
             fresh.write_bytes(msgspec.json.format(msgspec.json.encode(state)) + b"\n")
             fresh.replace(path)
         except OSError as error:
-            raise OperatorError(f"/{STATE} can't be written ({error.strerror}); run this as root, with sudo") from error
+            raise OperatorError(
+                f"/{STATE} can't be written ({error.strerror}); run this as root, with sudo"
+            ) from error
 
     def _path(self, key: str) -> Path:
         return self._root / "proc/sys" / key.replace(".", "/")

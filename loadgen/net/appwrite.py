@@ -1,7 +1,8 @@
 """What Appwrite's realtime server says in text frames, and the ping a client may send it.
 
-Refusals come after a valid 101, as an `error` frame: a 101 is not yet a yes. The close that follows carries no code of
-its own, so a connection's end is told by the last error frame (appwrite/appwrite app/realtime.php).
+Refusals come after a valid 101, as an `error` frame: a 101 is not yet a yes. The close that follows
+carries no code of its own, so a connection's end is told by the last error frame (appwrite/appwrite
+app/realtime.php).
 """
 
 from typing import NamedTuple
@@ -13,11 +14,13 @@ PONG = b'{"type":"pong"}'
 
 
 MAX_CODES = 10_000
-"""As which every larger code of an error counts: a server's whims must not fill the ledger with reasons."""
+"""As which every larger code of an error counts: a server's whims must not fill the ledger with
+reasons."""
 
 
 class Said(NamedTuple):
-    """A frame's type (`connected`, `pong`, `error`, `event`…; empty for what is not Appwrite's), an error's code."""
+    """A frame's type (`connected`, `pong`, `error`, `event`…; empty for what is not Appwrite's),
+    an error's code."""
 
     type: str
     code: int = 0

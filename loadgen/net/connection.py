@@ -1,6 +1,8 @@
-"""One WebSocket connection: upgrading → open → closing → closed, with one mark in the tally per transition.
+"""One WebSocket connection: upgrading → open → closing → closed, with one mark in the tally per
+transition.
 
-The hot path: a pong costs one pass through `data_received`, and a connection between two messages holds no parser.
+The hot path: a pong costs one pass through `data_received`, and a connection between two messages
+holds no parser.
 """
 
 import asyncio
@@ -65,14 +67,16 @@ class Terms:
         self.wrap = wrap
         """What stands between a stream and its connection, if anything."""
         self.think = think
-        """Seconds between two pings of one connection: ping n is due n times this after the first."""
+        """Seconds between two pings of one connection: ping n is due n times this after the
+        first."""
 
 
 Wrap = Callable[["Connection"], Throttle]
 
 
 class Connection(asyncio.Protocol):
-    """The client's end of one WebSocket, from the connected socket to its end. Times in seconds, monotonic."""
+    """The client's end of one WebSocket, from the connected socket to its end. Times in seconds,
+    monotonic."""
 
     __slots__ = (
         "beat",
@@ -98,11 +102,13 @@ class Connection(asyncio.Protocol):
         self.key: bytes | None = None
         """The Sec-WebSocket-Key while the reply is awaited."""
         self.parser: Parser | bytes | None = None
-        """What is needed only in the middle of something: of a reply (bytes), of a frame or a message (a parser)."""
+        """What is needed only in the middle of something: of a reply (bytes), of a frame or a
+        message (a parser)."""
         self.reason: str | None = None
         """Why it ends, when that is known before the transport is gone."""
         self.rejected = 0
-        """The code when Appwrite's last frame was an error: the reason of the close that follows it."""
+        """The code when Appwrite's last frame was an error: the reason of the close that follows
+        it."""
         self.beat = 0.0
         """When it was dialed; once it is open, when its first ping was due."""
         self.pinged = self.ponged = 0
@@ -150,7 +156,8 @@ class Connection(asyncio.Protocol):
         self.transport = self.parser = None
 
     def send_ping(self, due: float) -> None:
-        """Sends a PING that was due at this time; its number is its payload, so that a late pong is told apart."""
+        """Sends a PING that was due at this time; its number is its payload, so that a late pong
+        is told apart."""
         if self._beat(due):
             recorder = self.recorder
             recorder.tally.bytes_sent += PING_SIZE
@@ -168,7 +175,8 @@ class Connection(asyncio.Protocol):
         return self.pinged > self.ponged
 
     def begin_close(self, reason: str, code: int = 1000) -> None:
-        """Begins the closing handshake (RFC 6455 section 7.1.2); the server has a bounded time to end it."""
+        """Begins the closing handshake (RFC 6455 section 7.1.2); the server has a bounded time
+        to end it."""
         if self.state != OPEN:
             return
         self.reason = self.reason or reason
@@ -187,12 +195,16 @@ class Connection(asyncio.Protocol):
         self.transport.write(data)
 
     def _beat(self, due: float) -> bool:
-        """Counts a ping; False when none may be sent. An old one without an answer proves that nobody is there."""
+        """Counts a ping; False when none may be sent. An old one without an answer proves that
+        nobody is there."""
         if self.state != OPEN:
             return False
         if not self.pinged:
             self.beat = due
-        elif self.pinged > self.ponged and due - self.beat - self.ponged * self.terms.think >= PONG_TIMEOUT:
+        elif (
+            self.pinged > self.ponged
+            and due - self.beat - self.ponged * self.terms.think >= PONG_TIMEOUT
+        ):
             self.abort("ping_timeout")
             return False
         self.pinged += 1
@@ -200,7 +212,8 @@ class Connection(asyncio.Protocol):
         return True
 
     def _pong(self, number: int) -> None:
-        """The answer to ping `number` (from 1), measured from when that ping was due; an unasked one is nothing."""
+        """The answer to ping `number` (from 1), measured from when that ping was due; an unasked
+        one is nothing."""
         if self.ponged < number <= self.pinged:
             due = self.beat + (number - 1) * self.terms.think
             self.ponged = number
@@ -265,7 +278,8 @@ class Connection(asyncio.Protocol):
             self.rejected = said.code
 
     def _closed_by_server(self, code: int) -> None:
-        """Answers the server's CLOSE, or has its answer to ours; either way the server ends TCP first."""
+        """Answers the server's CLOSE, or has its answer to ours; either way the server ends TCP
+        first."""
         self.begin_close(f"server_{code}", code if code != 1005 else 1000)
 
     def _closing(self) -> None:

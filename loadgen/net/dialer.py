@@ -1,8 +1,10 @@
-"""Opens sockets towards the target: own source address and port, never blocking, one errno for every failure.
+"""Opens sockets towards the target: own source address and port, never blocking, one errno for
+every failure.
 
-`bind` with explicit ports counted up, since the kernel's own choice costs 150 times more past half the range. A second
-`connect` on the same socket asks how the first went: on loopback it has succeeded by then, and no poll is needed.
-A plain connection comes alive as a Stream, one with TLS on uvloop's transport.
+`bind` with explicit ports counted up, since the kernel's own choice costs 150 times more past half
+the range. A second `connect` on the same socket asks how the first went: on loopback it has
+succeeded by then, and no poll is needed. A plain connection comes alive as a Stream, one with TLS
+on uvloop's transport.
 """
 
 import asyncio
@@ -20,7 +22,8 @@ from loadgen.net.transport import Transports
 from loadgen.stats.recorder import Recorder, microseconds
 
 MAX_RETRIES = 128
-"""How many ports that somebody else held before may be tried again for one connection: then it is `no_local_port`."""
+"""How many ports that somebody else held before may be tried again for one connection: then it
+is `no_local_port`."""
 _TAKEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
 _UNDER_WAY = (errno.EINPROGRESS, errno.EALREADY)
 _REASONS = {
@@ -53,9 +56,15 @@ class Dialer:
     """Connects to one address from the worker's own ports."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, target: tuple[str, int], ports: SourcePorts, recorder: Recorder,
-        tls: ssl.SSLContext | None = None, host: str | None = None, buffers: tuple[int, int] = (0, 0),
-    ) -> None:  # fmt: skip
+        self,
+        loop: asyncio.AbstractEventLoop,
+        target: tuple[str, int],
+        ports: SourcePorts,
+        recorder: Recorder,
+        tls: ssl.SSLContext | None = None,
+        host: str | None = None,
+        buffers: tuple[int, int] = (0, 0),
+    ) -> None:
         self._loop = loop
         self._target = target
         self._family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
@@ -75,7 +84,8 @@ class Dialer:
         loop.add_reader(self._poll.fileno(), self._poll_ready)
 
     def dial(self, connection: Connection, now: float) -> None:
-        """Sends the SYN; where not even that is possible, the connection hears of it in the loop's next turn."""
+        """Sends the SYN; where not even that is possible, the connection hears of it in the
+        loop's next turn."""
         connection.beat = now
         try:
             dialed = self._dial(connection)
@@ -129,7 +139,9 @@ class Dialer:
         except OSError:
             self._ports.give_back(pair)
             raise
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT after a run is no obstacle
+        sock.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # TIME_WAIT after a run is no obstacle
         for option, size in self._buffers:
             sock.setsockopt(socket.SOL_SOCKET, option, size)
         try:
@@ -194,12 +206,18 @@ class Dialer:
         name = sock.getsockname()
         self._secured[connection] = name[0], name[1]
         receiver = _receiver(connection)
-        opening = self._loop.create_connection(lambda: receiver, sock=sock, ssl=self._tls, server_hostname=self._host)
+        opening = self._loop.create_connection(
+            lambda: receiver, sock=sock, ssl=self._tls, server_hostname=self._host
+        )
         try:
             await opening
         except OSError as error:  # includes ssl.SSLError
             sock.detach()  # the transport closes the descriptor; the socket must not close it again
-            reason = "tls" if isinstance(error, ssl.SSLError) else reason_of(error.errno or errno.ECONNRESET)
+            reason = (
+                "tls"
+                if isinstance(error, ssl.SSLError)
+                else reason_of(error.errno or errno.ECONNRESET)
+            )
             connection.give_up(reason)
         else:
             self._connected(connection)

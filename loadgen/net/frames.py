@@ -1,6 +1,7 @@
 """Client-side RFC 6455 bytes: masked frames out, a parser for frames in.
 
-Pure: masks come in as numbers, bytes come in as bytes, and the parser never raises: a server's fault is an event.
+Pure: masks come in as numbers, bytes come in as bytes, and the parser never raises: a server's
+fault is an event.
 """
 
 import codecs
@@ -14,7 +15,8 @@ FAULT = -1
 """The opcode of the event that says the server broke the protocol."""
 PONG_BYTE = 0x80 | PONG
 KEEP = 4096
-"""How many bytes of a message the parser keeps unless told otherwise; the rest is counted, not buffered."""
+"""How many bytes of a message the parser keeps unless told otherwise; the rest is counted, not
+buffered."""
 _ping = Struct(">HII").pack
 _HEADERS = {126: 2, 127: 8}
 _RECEIVABLE_CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015)))
@@ -23,7 +25,8 @@ _RECEIVABLE_CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015)))
 class Event(NamedTuple):
     """A message or a control frame that arrived whole, or the server's fault.
 
-    For a FAULT, `payload` says what was wrong and `size` is the close code to answer with (RFC 6455 section 7.4.1).
+    For a FAULT, `payload` says what was wrong and `size` is the close code to answer with (RFC 6455
+    section 7.4.1).
     """
 
     opcode: int
@@ -70,11 +73,22 @@ def close_code(payload: bytes) -> int:
 class Parser:
     """Frames in, from any split of the bytes; needed only while a frame or a message is under way.
 
-    Fragments are joined, control frames between them handed out at once. A message's first `keep` bytes are kept, the
-    rest is counted; text is checked as UTF-8 on the way. After a FAULT nothing more comes out.
+    Fragments are joined, control frames between them handed out at once. A message's first `keep`
+    bytes are kept, the rest is counted; text is checked as UTF-8 on the way. After a FAULT nothing
+    more comes out.
     """
 
-    __slots__ = ("_decode", "_final", "_kept", "_need", "_opcode", "_rest", "_size", "failed", "keep")
+    __slots__ = (
+        "_decode",
+        "_final",
+        "_kept",
+        "_need",
+        "_opcode",
+        "_rest",
+        "_size",
+        "failed",
+        "keep",
+    )
 
     def __init__(self, keep: int = KEEP) -> None:
         self.keep = keep
@@ -104,7 +118,9 @@ class Parser:
             data, self._rest = self._rest + data, b""
         at = 0
         while not self.failed:
-            after = self._payload(data, at, events) if self._need else self._header(data, at, events)
+            after = (
+                self._payload(data, at, events) if self._need else self._header(data, at, events)
+            )
             if after is None:
                 self._rest = data[at:]
                 break
@@ -112,7 +128,8 @@ class Parser:
         return events
 
     def _header(self, data: bytes, at: int, events: list[Event]) -> int | None:
-        """Reads one frame's header at `at`; a control frame is taken whole. None: more bytes are needed."""
+        """Reads one frame's header at `at`; a control frame is taken whole. None: more bytes are
+        needed."""
         if len(data) < at + 2:
             return None
         first, second = data[at], data[at + 1]
@@ -133,7 +150,8 @@ class Parser:
         return begin if length else self._end(begin, events)
 
     def _wrong(self, first: int, second: int) -> str | None:
-        """Why these two header bytes may not come from a server now (RFC 6455 sections 5.1, 5.2, 5.4, 5.5)."""
+        """Why these two header bytes may not come from a server now (RFC 6455 sections 5.1, 5.2,
+        5.4, 5.5)."""
         opcode = first & 0x0F
         if first & 0x70:
             return "reserved bits set"
@@ -142,12 +160,16 @@ class Parser:
         if opcode > PONG or BINARY < opcode < CLOSE:
             return f"unknown opcode {opcode}"
         if opcode >= CLOSE:
-            return "a fragmented or overlong control frame" if first < 0x80 or second > 125 else None
+            return (
+                "a fragmented or overlong control frame" if first < 0x80 or second > 125 else None
+            )
         if bool(opcode) == bool(self._opcode):
             return "a new message inside another" if opcode else "a continuation of nothing"
         return None
 
-    def _control(self, data: bytes, begin: int, opcode: int, length: int, events: list[Event]) -> int | None:
+    def _control(
+        self, data: bytes, begin: int, opcode: int, length: int, events: list[Event]
+    ) -> int | None:
         end = begin + length
         if len(data) < end:
             return None
@@ -162,7 +184,9 @@ class Parser:
     def _begin(self, opcode: int, final: bool, length: int) -> None:
         if opcode:
             self._opcode = opcode
-            self._decode = codecs.getincrementaldecoder("utf-8")().decode if opcode == TEXT else None
+            self._decode = (
+                codecs.getincrementaldecoder("utf-8")().decode if opcode == TEXT else None
+            )
         self._final = final
         self._need = length
 
@@ -206,7 +230,8 @@ class Parser:
 
 
 def wrong_close(payload: bytes) -> tuple[str, int] | None:
-    """Why a CLOSE payload is not one, with the code to answer it (RFC 6455 sections 5.5.1 and 7.4)."""
+    """Why a CLOSE payload is not one, with the code to answer it (RFC 6455 sections 5.5.1 and
+    7.4)."""
     if not payload:
         return None
     code = close_code(payload)

@@ -1,6 +1,8 @@
-"""The opening handshake's bytes (RFC 6455 section 4.1): the upgrade request, and the judging of the reply.
+"""The opening handshake's bytes (RFC 6455 section 4.1): the upgrade request, and the judging of the
+reply.
 
-The common reply is checked here at the cost of one comparison; anything unusual is judged by the websockets library.
+The common reply is checked here at the cost of one comparison; anything unusual is judged by the
+websockets library.
 """
 
 import re
@@ -36,7 +38,8 @@ def accept_of(key: bytes) -> bytes:
 
 
 class Handshake:
-    """The upgrade of every connection to one resource: its request is prepared once, its common reply learnt once."""
+    """The upgrade of every connection to one resource: its request is prepared once, its common
+    reply learnt once."""
 
     __slots__ = ("_after", "_before", "_offered", "_vetted")
 
@@ -52,7 +55,9 @@ class Handshake:
         ]
         self._before = "\r\n".join(lines).encode()
         self._after = b"\r\n\r\n"
-        offers = (value.split(",") for name, value in headers if name.lower() == "sec-websocket-protocol")
+        offers = (
+            value.split(",") for name, value in headers if name.lower() == "sec-websocket-protocol"
+        )
         self._offered = tuple(subprotocol.strip() for offer in offers for subprotocol in offer)
         self._vetted: tuple[bytes, bytes] | None = None
         """What stood around the accept key in a reply that was found valid."""
@@ -62,7 +67,8 @@ class Handshake:
         return self._before + key + self._after
 
     def judge(self, data: bytes, key: bytes) -> Reply | None:
-        """The judgement of all bytes received so far in answer to a key; None while the head is not whole."""
+        """The judgement of all bytes received so far in answer to a key; None while the head is
+        not whole."""
         end = data.find(b"\r\n\r\n", 0, MAX) + 4
         if end < 4:
             return _unfinished(data)
@@ -90,11 +96,16 @@ def failure_of(head: bytes, key: bytes, offered: tuple[str, ...] = ()) -> str | 
         return "bad_handshake"
     if status[1] != b"101":
         return f"http_{int(status[1])}"
-    return None if _ordinary(head, accept_of(key)) or _library_accepts(head, key, offered) else "bad_handshake"
+    return (
+        None
+        if _ordinary(head, accept_of(key)) or _library_accepts(head, key, offered)
+        else "bad_handshake"
+    )
 
 
 def _ordinary(head: bytes, accept: bytes) -> bool:
-    """Whether the head is a valid 101 of the plainest kind: nothing repeated, nothing negotiated."""
+    """Whether the head is a valid 101 of the plainest kind: nothing repeated, nothing
+    negotiated."""
     first, *lines = head[:-4].split(b"\r\n")
     if _SWITCHING.fullmatch(first) is None:
         return False
@@ -104,7 +115,9 @@ def _ordinary(head: bytes, accept: bytes) -> bool:
             return False
         name, _, value = line.partition(b":")
         name = name.lower()
-        if name in headers or name.startswith((b" ", b"\t", b"sec-websocket-e", b"sec-websocket-p")):
+        if name in headers or name.startswith(
+            (b" ", b"\t", b"sec-websocket-e", b"sec-websocket-p")
+        ):
             return False
         headers[name] = value.strip()
     return (
@@ -121,7 +134,9 @@ def _library_accepts(head: bytes, key: bytes, offered: tuple[str, ...]) -> bool:
     from websockets.typing import Subprotocol  # noqa: PLC0415
     from websockets.uri import parse_uri  # noqa: PLC0415
 
-    protocol = ClientProtocol(parse_uri("ws://target/"), subprotocols=[Subprotocol(name) for name in offered] or None)
+    protocol = ClientProtocol(
+        parse_uri("ws://target/"), subprotocols=[Subprotocol(name) for name in offered] or None
+    )
     protocol.key = key.decode()
     protocol.send_request(protocol.connect())
     protocol.receive_data(head)

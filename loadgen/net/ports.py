@@ -1,7 +1,8 @@
-"""Source addresses and ports: which local ends a worker's connections may have, counted up and never searched for.
+"""Source addresses and ports: which local ends a worker's connections may have, counted up and
+never searched for.
 
-A worker binds every port itself. The kernel's own choice looks through the ports of one parity first, and past half of
-its range every connect scans them all: 6 ms instead of 45 µs.
+A worker binds every port itself. The kernel's own choice looks through the ports of one parity
+first, and past half of its range every connect scans them all: 6 ms instead of 45 µs.
 """
 
 from array import array
@@ -12,13 +13,15 @@ from loadgen.machine.addresses import _as_the_kernel_writes_it
 
 
 class SourcePorts:
-    """The (address, port) pairs one worker may use: never-used ones counted up, then those given back, oldest first.
+    """The (address, port) pairs one worker may use: never-used ones counted up, then those given
+    back, oldest first.
 
-    The pairs of an agent have numbers: address by address, on each its m ports in ascending order, those in `reserved`
-    left out. Connection k of the agent, of T pairs, has pair number (start + k) mod T, so address number // m and port
-    number mod m; it is the connection number k // workers of worker k mod workers. So a connect searches for nothing,
-    no pair serves twice before all have served, and workers never meet. Nor do agents on one host that begin where
-    `pairs_before` says, as long as none opens more than its part. Every method takes constant time, and a pair takes
+    The pairs of an agent have numbers: address by address, on each its m ports in ascending order,
+    those in `reserved` left out. Connection k of the agent, of T pairs, has pair number (start + k)
+    mod T, so address number // m and port number mod m; it is the connection number k // workers of
+    worker k mod workers. So a connect searches for nothing, no pair serves twice before all have
+    served, and workers never meet. Nor do agents on one host that begin where `pairs_before` says,
+    as long as none opens more than its part. Every method takes constant time, and a pair takes
     memory only after its first use.
     """
 
@@ -55,7 +58,8 @@ class SourcePorts:
         self._worker = worker
         self._workers = workers
         self._fresh = worker
-        # A pair in a queue is one small integer: a tuple with its own address text would cost four times as much.
+        # A pair in a queue is one small integer: a tuple with its own address text would cost four
+        # times as much.
         self._free: deque[int] = deque()
         self._aside: deque[int] = deque()
         self.in_use = 0
@@ -64,7 +68,8 @@ class SourcePorts:
     def take(self) -> tuple[str, int] | None:
         """The next pair; None when all of them are in use.
 
-        Never-used ones come first, since the kernel may hold a closed one in TIME_WAIT; skipped ones come last.
+        Never-used ones come first, since the kernel may hold a closed one in TIME_WAIT; skipped
+        ones come last.
         """
         if self._fresh < self._total:
             number, place = divmod((self._start + self._fresh) % self._total, len(self._ports))
@@ -79,17 +84,20 @@ class SourcePorts:
         return self._addresses[packed >> 16], packed & 0xFFFF
 
     def give_back(self, pair: tuple[str, int]) -> None:
-        """Takes back a pair whose connection ended; each pair once, with the address as `getsockname` tells it."""
+        """Takes back a pair whose connection ended; each pair once, with the address as
+        `getsockname` tells it."""
         self._free.append(self._pack(pair))
         self.in_use -= 1
 
     def skip(self, pair: tuple[str, int]) -> None:
-        """Lays a pair aside that somebody else holds; it is offered again when nothing else is left."""
+        """Lays a pair aside that somebody else holds; it is offered again when nothing else is
+        left."""
         self._aside.append(self._pack(pair))
         self.in_use -= 1
 
     def offers(self, retries: int) -> int:
-        """How many pairs are worth trying for one connection: all that are free, of those laid aside only so many."""
+        """How many pairs are worth trying for one connection: all that are free, of those laid
+        aside only so many."""
         return len(self) - self.in_use - self.skipped + min(retries, self.skipped)
 
     @property
@@ -106,5 +114,6 @@ class SourcePorts:
 
 
 def pairs_before(agent: int, agents: int, pairs: int) -> int:
-    """The `start` of one of several agents that share all their pairs, each a part of them as large as the others'."""
+    """The `start` of one of several agents that share all their pairs, each a part of them as
+    large as the others'."""
     return agent * pairs // agents

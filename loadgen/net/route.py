@@ -1,4 +1,5 @@
-"""One of the plan's targets as a worker reaches it: who dials it, and what connections to it ask for."""
+"""One of the plan's targets as a worker reaches it: who dials it, and what connections to it ask
+for."""
 
 from collections.abc import Iterable, Sequence
 
@@ -23,10 +24,16 @@ def headers_of(
 
 
 class Route:
-    """A dialer, and the terms of connections to its target, prepared once for each kind of request."""
+    """A dialer, and the terms of connections to its target, prepared once for each kind of
+    request."""
 
     def __init__(
-        self, url: str, host: str, resource: str, dialer: Dialer, headers: tuple[tuple[str, str], ...] = ()
+        self,
+        url: str,
+        host: str,
+        resource: str,
+        dialer: Dialer,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         self.url = url
         self.dialer = dialer
@@ -42,7 +49,8 @@ class Route:
         headers: tuple[tuple[str, str], ...] = (),
         wrap: Wrap | None = None,
     ) -> Terms:
-        """For connections with this think time, this path and query (empty: the target's), these headers besides."""
+        """For connections with this think time, this path and query (empty: the target's), these
+        headers besides."""
         key = think, resource, headers, wrap
         found = self._terms.get(key)
         if found is None:

@@ -19,14 +19,18 @@ class Receiver(Protocol):
 
 
 class Throttle:
-    """Stands between a stream and its connection, and pauses the stream after each read for as long as that was worth.
+    """Stands between a stream and its connection, and pauses the stream after each read for as long
+    as that was worth.
 
-    What was read at once is handed on at once: bytes wait in the kernel, as with a client that is slow.
+    What was read at once is handed on at once: bytes wait in the kernel, as with a client that is
+    slow.
     """
 
     __slots__ = ("_rate", "_receiver", "_transport", "_wake")
 
-    def __init__(self, receiver: Receiver, rate: float, wake: Callable[["Throttle", float], object]) -> None:
+    def __init__(
+        self, receiver: Receiver, rate: float, wake: Callable[["Throttle", float], object]
+    ) -> None:
         self._receiver = receiver
         self._rate = rate
         """Bytes a second."""

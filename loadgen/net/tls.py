@@ -15,7 +15,8 @@ VERSIONS = {
 
 
 def context_of(transport: Transport) -> ssl.SSLContext:
-    """One context for all connections of a worker; raises PlanError for versions or ciphers that OpenSSL has not."""
+    """One context for all connections of a worker; raises PlanError for versions or ciphers that
+    OpenSSL has not."""
     context = ssl.create_default_context()
     context.check_hostname = transport.tls_verify and transport.tls_server_name
     if not transport.tls_verify:
@@ -30,5 +31,7 @@ def context_of(transport: Transport) -> ssl.SSLContext:
         try:
             context.set_ciphers(transport.tls_ciphers)
         except ssl.SSLError as error:
-            raise PlanError(f"`tls_ciphers` {transport.tls_ciphers!r}: OpenSSL knows none of them") from error
+            raise PlanError(
+                f"`tls_ciphers` {transport.tls_ciphers!r}: OpenSSL knows none of them"
+            ) from error
     return context

@@ -22,23 +22,32 @@ class TargetUrl(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, url: str) -> "TargetUrl":
-        """The parts of a URL; raises PlanError with one line, and no password in it, when it is none."""
+        """The parts of a URL; raises PlanError with one line, and no password in it, when it is
+        none."""
         shown = re.sub(".*@", "…@", url, flags=re.DOTALL)  # what is before may be a password
         if "@" in re.split("[/?#]", url.partition("//")[2] or url)[0]:
             raise PlanError(
-                f"target {shown!r} names a user, and plan and report would show the password; leave it out and send the"
-                " header Authorization, by a session or by `transport.headers` of a plan file"
+                f"target {shown!r} names a user, and plan and report would show the password; leave"
+                " it out and send the header Authorization, by a session or by `transport.headers`"
+                " of a plan file"
             )
         if " " in url or not url.isprintable():  # it would end up in the request line as it is
-            raise PlanError(f"target {shown!r} has a blank or control character; write %20 in ws://HOST:PORT/PATH")
+            raise PlanError(
+                f"target {shown!r} has a blank or control character; write %20 in"
+                " ws://HOST:PORT/PATH"
+            )
         try:
             uri = parse_uri(url)
         except (InvalidURI, ValueError) as error:
             why = f" ({error})" if shown == url else ""  # it repeats the URL
-            raise PlanError(f"target {shown!r} is not a WebSocket URL{why}; write ws://HOST:PORT/PATH") from None
+            raise PlanError(
+                f"target {shown!r} is not a WebSocket URL{why}; write ws://HOST:PORT/PATH"
+            ) from None
         if urlsplit(url).port == 0:
             # The library takes port 0 for the scheme's own, and would load whatever listens there.
-            raise PlanError(f"target {shown!r} has port 0, which can't be dialed; write ws://HOST:PORT/PATH")
+            raise PlanError(
+                f"target {shown!r} has port 0, which can't be dialed; write ws://HOST:PORT/PATH"
+            )
         return cls(host=uri.host, port=uri.port, resource=uri.resource_name, secure=uri.secure)
 
     @property
@@ -48,9 +57,12 @@ class TargetUrl(msgspec.Struct, frozen=True):
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
     def resolve(self) -> str:
-        """The first IP address of the host; raises PlanError when it has none. Asks the resolver."""
+        """The first IP address of the host; raises PlanError when it has none. Asks the
+        resolver."""
         try:
             found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            raise PlanError(f"target host {self.host!r} does not resolve ({error}); check its spelling") from error
+            raise PlanError(
+                f"target host {self.host!r} does not resolve ({error}); check its spelling"
+            ) from error
         return str(found[0][4][0])

@@ -1,4 +1,5 @@
-"""What a plan says of single agents: of the machines, in Tsung's word clients, that the load comes from."""
+"""What a plan says of single agents: of the machines, in Tsung's word clients, that the load
+comes from."""
 
 import re
 from collections.abc import Sequence
@@ -27,7 +28,8 @@ class AgentSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 def client_named(clients: Sequence[AgentSpec], name: str) -> AgentSpec | None:
-    """What is said of the agent of this name; further agents of one host are told apart by a `-2` behind it."""
+    """What is said of the agent of this name; further agents of one host are told apart by a
+    `-2` behind it."""
     known = {client.name: client for client in clients}
     return known.get(name) or known.get(re.sub(r"-\d+$", "", name))
 

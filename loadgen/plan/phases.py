@@ -1,4 +1,5 @@
-"""The parts that a run has one after another: who arrives in them, who is sent away and comes back."""
+"""The parts that a run has one after another: who arrives in them, who is sent away and comes
+back."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -6,7 +7,8 @@ from typing import Annotated
 import msgspec
 
 HIGHEST = 1e9
-"""Seconds, or as many a second: thirty years, and what no fleet does; whatever is more is a slip of the pen."""
+"""Seconds, or as many a second: thirty years, and what no fleet does; whatever is more is a slip
+of the pen."""
 Positive = Annotated[float, msgspec.Meta(gt=0, le=HIGHEST)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0, le=HIGHEST)]
 MAX_ARRIVALS = 10**12
@@ -19,8 +21,9 @@ Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One part of a run; durations in seconds, rates per second over the whole fleet.
 
-    Connections arrive while it has a rate; without one it holds what is there. It lasts `duration`, or as long as
-    `max` arrivals take at its rate; with both it ends with `duration`, and no more than `max` arrive.
+    Connections arrive while it has a rate; without one it holds what is there. It lasts `duration`,
+    or as long as `max` arrivals take at its rate; with both it ends with `duration`, and no more
+    than `max` arrive.
     """
 
     name: str = ""
@@ -34,7 +37,8 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     wait: bool = False
     """The next phase begins only when every session is over (Tsung's wait_all_sessions_end)."""
     keep: bool = False
-    """Whose session ends in this phase comes back at once: so many stay connected as were (a closed model)."""
+    """Whose session ends in this phase comes back at once: so many stay connected as were (a
+    closed model)."""
     churn: NotNegative = 0.0
     """Connections per second that are closed, one after another, and come back at once."""
     storm: Fraction = 0.0
@@ -42,14 +46,19 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     jitter: NotNegative = 0.0
     """Seconds over which a storm's connections come back, evenly."""
     sessions: dict[str, Weight] = {}
-    """The weights of the sessions that arrive in this phase, by name, where they are not the plan's own."""
+    """The weights of the sessions that arrive in this phase, by name, where they are not the
+    plan's own."""
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """What keeps it from being run: the key at fault, if it is one, and what is wrong with it."""
+        """What keeps it from being run: the key at fault, if it is one, and what is wrong with
+        it."""
         if self.duration is None:
             yield from self._faults_without_duration()
         elif self.jitter > self.duration:
-            yield "jitter", "is longer than the phase's `duration`; all who were cut must be back by its end"
+            yield (
+                "jitter",
+                "is longer than the phase's `duration`; all who were cut must be back by its end",
+            )
         if self.jitter and not self.storm:
             yield "jitter", "says nothing without a `storm`"
         if self.max is not None and not (self.rate or self.rate_to):
@@ -82,9 +91,13 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return self.max / self.rate
 
     def brought(self, seconds: float) -> float:
-        """What its rate brings in so many seconds from its beginning on: no whole number as a rule."""
+        """What its rate brings in so many seconds from its beginning on: no whole number as a
+        rule."""
         passed = min(max(0.0, seconds), self.length)
-        return min(self.arrivals, passed * (self.rate + (self.last_rate - self.rate) * passed / (2 * self.length)))
+        return min(
+            self.arrivals,
+            passed * (self.rate + (self.last_rate - self.rate) * passed / (2 * self.length)),
+        )
 
     @property
     def area(self) -> float:

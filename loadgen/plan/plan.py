@@ -1,4 +1,5 @@
-"""The frozen plan of a run: what is asked of the fleet, as options, a TOML file or a Tsung configuration say it."""
+"""The frozen plan of a run: what is asked of the fleet, as options, a TOML file or a Tsung
+configuration say it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from math import inf
@@ -18,7 +19,11 @@ TARGET = "ws://127.0.0.1:9505/v1/realtime?project=console&channels[]=files"
 
 TARGETS, SESSIONS = 1_000_001, 1_000_002
 """Salts of what is drawn for a user; phases and users' own generators have the small ones."""
-INSTEAD = {"phases": ("rate", "max"), "sessions": ("think", "loops", "ping"), "targets": ("target",)}
+INSTEAD = {
+    "phases": ("rate", "max"),
+    "sessions": ("think", "loops", "ping"),
+    "targets": ("target",),
+}
 """What a key says instead of others."""
 
 
@@ -27,7 +32,8 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     url: str
     weight: Annotated[float, msgspec.Meta(ge=0, le=1e12)] = 1.0
-    """Its part of all users, in proportion to the others' weights; 0: only for sessions that ask for it."""
+    """Its part of all users, in proportion to the others' weights; 0: only for sessions that ask
+    for it."""
 
 
 class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -54,7 +60,8 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is asked of the fleet: the reference run, unless told otherwise. Durations in seconds."""
+    """What is asked of the fleet: the reference run, unless told otherwise. Durations in
+    seconds."""
 
     target: str = TARGET
     """A ws:// or wss:// URL."""
@@ -64,9 +71,11 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Connections started in all; more than fleet or target can hold is legal."""
     arrival: Literal["uniform", "poisson"] = "uniform"
     seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] = 0
-    """Of everything random: Poisson arrivals, the choice of sessions and, with the number, each session's generator."""
+    """Of everything random: Poisson arrivals, the choice of sessions and, with the number, each
+    session's generator."""
     hold: NotNegative | Literal["sessions"] = 60.0
-    """How long the plateau is held after the last arrival; `sessions`: until every session is over."""
+    """How long the plateau is held after the last arrival; `sessions`: until every session is
+    over."""
     stop_after: NotNegative = 0.0
     """The run is drained after so long, whatever else it was to do; 0: never."""
     think: Positive = 30.0
@@ -74,7 +83,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     loops: Annotated[int, msgspec.Meta(ge=0, le=MAX_ARRIVALS)] = 1000
     """Turns of the loop; then the connection closes normally."""
     ping: Literal["protocol", "app", "none"] = "protocol"
-    """A PING frame, the text `{"type":"ping"}` (Appwrite), or a silent loop as in the reference run."""
+    """A PING frame, the text `{"type":"ping"}` (Appwrite), or a silent loop as in the reference
+    run."""
     phases: tuple[Phase, ...] = ()
     """One after another, instead of `rate` and `max`."""
     sessions: tuple[SessionSpec, ...] = ()
@@ -100,7 +110,10 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         yield from _twice("sessions", "name", [session.name for session in self.sessions])
         yield from _twice("targets", "url", [target.url for target in self.targets])
         if self.targets and not any(target.weight for target in self.targets):
-            yield "targets", "have no `weight` above 0; give one to those that users are to begin with"
+            yield (
+                "targets",
+                "have no `weight` above 0; give one to those that users are to begin with",
+            )
         yield from _twice("clients", "name", [client.name for client in self.clients])
 
     def _faults_of_mixes(self) -> Iterator[tuple[str, str]]:
@@ -108,22 +121,33 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         for place, phase in enumerate(self.phases):
             for name in phase.sessions:
                 if name not in names:
-                    yield f"phases[{place}].sessions.{name}", f"is none of the plan's sessions: {', '.join(names)}"
+                    yield (
+                        f"phases[{place}].sessions.{name}",
+                        f"is none of the plan's sessions: {', '.join(names)}",
+                    )
 
     def _faults_of_totals(self) -> Iterator[tuple[str, str]]:
         for place, phase in enumerate(self.phases):
             if phase.area > MAX_ARRIVALS:
-                yield f"phases[{place}].rate", f"brings {phase.area:.3g} connections; {MAX_ARRIVALS:,} are the most"
+                yield (
+                    f"phases[{place}].rate",
+                    f"brings {phase.area:.3g} connections; {MAX_ARRIVALS:,} are the most",
+                )
         if self.phases and self.total == 0:
             yield "phases", "bring no connection at all; give one of them a `rate`"
 
     def redacted(self) -> "Plan":
-        """Returns the plan without texts of sessions and files and values of headers: they may hold passwords."""
+        """Returns the plan without texts of sessions and files and values of headers: they may
+        hold passwords."""
         sessions = tuple(
-            msgspec.structs.replace(session, source="") if isinstance(session, PythonSession) else session
+            msgspec.structs.replace(session, source="")
+            if isinstance(session, PythonSession)
+            else session
             for session in self.sessions
         )
-        transport = msgspec.structs.replace(self.transport, headers=dict.fromkeys(self.transport.headers, ""))
+        transport = msgspec.structs.replace(
+            self.transport, headers=dict.fromkeys(self.transport.headers, "")
+        )
         return msgspec.structs.replace(
             self, sessions=sessions, files=dict.fromkeys(self.files, ""), transport=transport
         )
@@ -131,7 +155,9 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     @property
     def overruled(self) -> frozenset[str]:
         """The keys that say nothing in this plan, since others say it instead."""
-        return frozenset(key for other, keys in INSTEAD.items() if getattr(self, other) for key in keys)
+        return frozenset(
+            key for other, keys in INSTEAD.items() if getattr(self, other) for key in keys
+        )
 
     @property
     def schedule(self) -> Schedule | PhasedSchedule:
@@ -143,7 +169,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     @property
     def total(self) -> int:
-        """How many numbers there are: connections that arrive in all, those not counted that come back."""
+        """How many numbers there are: connections that arrive in all, those not counted that
+        come back."""
         return self.schedule.total
 
     @property
@@ -154,7 +181,9 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     @property
     def phase_names(self) -> tuple[str, ...]:
         """What its phases are called; without any, all arrivals are one."""
-        return tuple(phase.name or f"phase {place}" for place, phase in enumerate(self.phases, 1)) or ("arrivals",)
+        return tuple(
+            phase.name or f"phase {place}" for place, phase in enumerate(self.phases, 1)
+        ) or ("arrivals",)
 
     @property
     def servers(self) -> tuple[Target, ...]:
@@ -169,28 +198,39 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     @property
     def target_of(self) -> Pick:
-        """From a user's number to the place of its target among the servers; made anew each time, so take it once."""
+        """From a user's number to the place of its target among the servers; made anew each
+        time, so take it once."""
         return weighted_choice([server.weight for server in self.servers], self.seed, TARGETS)
 
     @property
     def session_of(self) -> Pick:
-        """From a user's number to the place of what it does among the behaviours; take it once, as well."""
+        """From a user's number to the place of what it does among the behaviours; take it once,
+        as well."""
         usual = {spec.name: spec.weight for spec in self.session_specs}
         if not any(phase.sessions for phase in self.phases):
             return weighted_choice(list(usual.values()), self.seed, SESSIONS)
         mixes = [phase.sessions or usual for phase in self.phases]
-        picks = [weighted_choice([mix.get(name, 0.0) for name in usual], self.seed, SESSIONS) for mix in mixes]
-        return weighted_choice_by_phase([stretch.first for stretch in phase_arrivals_of(self.phases)], picks)
+        picks = [
+            weighted_choice([mix.get(name, 0.0) for name in usual], self.seed, SESSIONS)
+            for mix in mixes
+        ]
+        return weighted_choice_by_phase(
+            [stretch.first for stretch in phase_arrivals_of(self.phases)], picks
+        )
 
     @property
     def session_specs(self) -> tuple[SessionSpec, ...]:
         """The kinds of users there are; the built-in loop unless told otherwise."""
-        return self.sessions or (Loop(name="loop", think=self.think, loops=self.loops, ping=self.ping),)
+        return self.sessions or (
+            Loop(name="loop", think=self.think, loops=self.loops, ping=self.ping),
+        )
 
     def drain_at(self, gates: tuple[float, ...] = ()) -> float:
-        """When the fleet is drained, in seconds from the start of the run; infinite as long as nobody knows.
+        """When the fleet is drained, in seconds from the start of the run; infinite as long as
+        nobody knows.
 
-        `gates` are the openings so far of the gates that phases wait at, in seconds from the start of the run.
+        `gates` are the openings so far of the gates that phases wait at, in seconds from the start
+        of the run.
         """
         latest = self.stop_after or inf
         schedule = self.schedule

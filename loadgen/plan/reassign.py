@@ -1,8 +1,10 @@
-"""What became of the numbers of an agent or worker that is lost: who had been launched comes again, the rest comes yet.
+"""What became of the numbers of an agent or worker that is lost: who had been launched comes again,
+the rest comes yet.
 
-Numbers of a share are launched in ascending order, so two of them say where a share stands: the first that is still
-wanted, and the first that had not been launched. Which users had ended is not known one by one; those launched first
-are taken for them. So the ledger is exact by count, though not by name.
+Numbers of a share are launched in ascending order, so two of them say where a share stands: the
+first that is still wanted, and the first that had not been launched. Which users had ended is not
+known one by one; those launched first are taken for them. So the ledger is exact by count, though
+not by name.
 """
 
 from bisect import bisect_left, bisect_right
@@ -13,11 +15,13 @@ import msgspec
 from loadgen.plan.shares import Share
 
 MAX_TURNS = 256
-"""Turns of the pattern by which a lost share is dealt out; more would make shares of shares long."""
+"""Turns of the pattern by which a lost share is dealt out; more would make shares of shares
+long."""
 
 
 class Unfinished(msgspec.Struct, frozen=True):
-    """The numbers of a share from `first` on: those below `below` were launched and are wanted again, others yet."""
+    """The numbers of a share from `first` on: those below `below` were launched and are wanted
+    again, others yet."""
 
     share: Share
     first: int = 0
@@ -36,12 +40,17 @@ class Unfinished(msgspec.Struct, frozen=True):
         return self.again() + self.fresh(total)
 
     def split(self, weights: Sequence[int], total: int) -> list["Unfinished"]:
-        """Parts in proportion to the weights (not negative, not all 0); together they are the whole."""
-        return [Unfinished(share, self.first, self.below) for share in self.share.split(weights, total=total)]
+        """Parts in proportion to the weights (not negative, not all 0); together they are the
+        whole."""
+        return [
+            Unfinished(share, self.first, self.below)
+            for share in self.share.split(weights, total=total)
+        ]
 
 
 class Reassignment(msgspec.Struct, frozen=True):
-    """Remains that somebody takes up: from `at` on, in seconds from the start of the run, `pace` numbers a second."""
+    """Remains that somebody takes up: from `at` on, in seconds from the start of the run, `pace`
+    numbers a second."""
 
     unfinished: Unfinished
     at: float
@@ -55,12 +64,15 @@ class Reassignment(msgspec.Struct, frozen=True):
         """When each of those comes that had been launched, ascending, and its number."""
         unfinished = self.unfinished
         return (
-            (self.not_before(number), number) for number in unfinished.share.numbers(unfinished.below, unfinished.first)
+            (self.not_before(number), number)
+            for number in unfinished.share.numbers(unfinished.below, unfinished.first)
         )
 
     def split(self, weights: Sequence[int], total: int) -> list["Reassignment"]:
         """The same for several who share it; all together launch as fast."""
-        return [Reassignment(part, self.at, self.pace) for part in self.unfinished.split(weights, total)]
+        return [
+            Reassignment(part, self.at, self.pace) for part in self.unfinished.split(weights, total)
+        ]
 
 
 def reassign(unfinished: Iterable[Unfinished], at: float, rate: float) -> tuple[Reassignment, ...]:
@@ -70,10 +82,13 @@ def reassign(unfinished: Iterable[Unfinished], at: float, rate: float) -> tuple[
     return tuple(Reassignment(one, at, rate / parts) for one in taken if parts)
 
 
-def unfinished_of(held: Sequence[Unfinished], launched: int, living: int, total: int) -> list[Unfinished]:
+def unfinished_of(
+    held: Sequence[Unfinished], launched: int, living: int, total: int
+) -> list[Unfinished]:
     """What is left of all that somebody was given, who launched so many of it for the first time.
 
-    `living` is how many users it had, or was about to have again, when it was lost. `total` is the plan's.
+    `living` is how many users it had, or was about to have again, when it was lost. `total` is the
+    plan's.
     """
 
     def had_launched(number: int) -> int:
@@ -83,15 +98,22 @@ def unfinished_of(held: Sequence[Unfinished], launched: int, living: int, total:
     stands = [Unfinished(one.share, one.first, max(one.below, min(reached, total))) for one in held]
 
     def ended(number: int) -> int:
-        return -sum(Unfinished(one.share, max(one.first, number), one.below).again() for one in stands)
+        return -sum(
+            Unfinished(one.share, max(one.first, number), one.below).again() for one in stands
+        )
 
     oldest = max(0, bisect_right(range(total + 1), -living, key=ended) - 1)
-    left = [Unfinished(one.share, min(max(one.first, oldest), one.below), one.below) for one in stands]
+    left = [
+        Unfinished(one.share, min(max(one.first, oldest), one.below), one.below) for one in stands
+    ]
     return [one for one in left if one.wanted(total)]
 
 
-def deal(unfinished: Sequence[Unfinished], places: Sequence[int], total: int) -> list[list[tuple[int, Unfinished]]]:
-    """Deals remains out to who has so many places free each; the last part is what nobody has a place for.
+def deal(
+    unfinished: Sequence[Unfinished], places: Sequence[int], total: int
+) -> list[list[tuple[int, Unfinished]]]:
+    """Deals remains out to who has so many places free each; the last part is what nobody has a
+    place for.
 
     Each piece comes with the place of what it is a piece of.
     """
@@ -106,7 +128,8 @@ def deal(unfinished: Sequence[Unfinished], places: Sequence[int], total: int) ->
 
 
 def _turns(weights: Sequence[int]) -> list[int]:
-    """Turns in proportion to the weights, never more than that; what is over goes to the last with any at all."""
+    """Turns in proportion to the weights, never more than that; what is over goes to the last
+    with any at all."""
     whole = sum(weights)
     if whole <= MAX_TURNS:
         return list(weights)

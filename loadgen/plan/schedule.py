@@ -1,4 +1,5 @@
-"""The schedule of a plan with phases: when each connection is due, over phases that follow each other or wait."""
+"""The schedule of a plan with phases: when each connection is due, over phases that follow each
+other or wait."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -17,7 +18,8 @@ class Span(NamedTuple):
     """When one phase of a run runs, in seconds from the opening of its gate."""
 
     gate: int
-    """Gate 0 is open from the start of the run; another opens when all sessions before it are over."""
+    """Gate 0 is open from the start of the run; another opens when all sessions before it are
+    over."""
     begin: float
     end: float
     planned: int
@@ -25,7 +27,8 @@ class Span(NamedTuple):
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """When each connection of a plan without phases is due, in seconds from the start of the run."""
+    """When each connection of a plan without phases is due, in seconds from the start of the
+    run."""
 
     rate: float
     """Arrivals per second over the whole fleet, above 0."""
@@ -53,8 +56,8 @@ class Schedule(msgspec.Struct, frozen=True):
     def dues(self, share: Share, gate: int = 0) -> Iterator[tuple[int, float]]:
         """The numbers of a share with their due times, ascending.
 
-        Poisson gaps are drawn for every number, also for those of other shares: a third of a microsecond each, and
-        the price of a schedule that does not depend on who carries it out.
+        Poisson gaps are drawn for every number, also for those of other shares: a third of a
+        microsecond each, and the price of a schedule that does not depend on who carries it out.
         """
         assert gate == 0
         if not self.poisson:
@@ -83,7 +86,8 @@ class Schedule(msgspec.Struct, frozen=True):
 class PhaseArrivals(msgspec.Struct, frozen=True):
     """Numbers in a row that arrive in one phase. Times are seconds from the opening of its gate.
 
-    What has arrived after t seconds is the rate's integral up to t; its inverse says when number k is due.
+    What has arrived after t seconds is the rate's integral up to t; its inverse says when number k
+    is due.
     """
 
     gate: int
@@ -113,8 +117,9 @@ class PhaseArrivals(msgspec.Struct, frozen=True):
     def poisson(self, share: Share, seed: str) -> Iterator[tuple[int, float]]:
         """The same at random times, of which there are exactly as many as connections.
 
-        A Poisson process of which the number of events is known has them at independent random times, so these are
-        drawn in ascending order: of n that are left in a rest of the time, the first leaves a part V^(1/n) of it.
+        A Poisson process of which the number of events is known has them at independent random
+        times, so these are drawn in ascending order: of n that are left in a rest of the time, the
+        first leaves a part V^(1/n) of it.
         """
         uniform, due, rest, passed = Random(seed).random, self._due(), 1.0, self.first
         stop, most = self.stop, min(self.phase.arrivals, self.phase.area)
@@ -133,7 +138,8 @@ class PhaseArrivals(msgspec.Struct, frozen=True):
         slope = 2.0 * (self.phase.last_rate * length - low)
 
         def due(arrived: float) -> float:
-            # The root of low·x + slope·x²/4 = arrived in a form that loses no digits, whichever way the rate goes.
+            # The root of low·x + slope·x²/4 = arrived in a form that loses no digits, whichever way
+            # the rate goes.
             root = sqrt(max(0.0, low * low + slope * arrived))
             return begin + length * (2.0 * arrived / (low + root)) if arrived else begin
 
@@ -141,7 +147,8 @@ class PhaseArrivals(msgspec.Struct, frozen=True):
 
 
 def phase_arrivals_of(phases: tuple[Phase, ...]) -> tuple[PhaseArrivals, ...]:
-    """The arrivals of phases that follow each other; after one that waits the time begins anew, behind a gate."""
+    """The arrivals of phases that follow each other; after one that waits the time begins anew,
+    behind a gate."""
     found: list[PhaseArrivals] = []
     gate, begin, first = 0, 0.0, 0
     for phase in phases:
@@ -153,17 +160,20 @@ def phase_arrivals_of(phases: tuple[Phase, ...]) -> tuple[PhaseArrivals, ...]:
 
 
 class PhasedSchedule(msgspec.Struct, frozen=True):
-    """When each connection of a plan with phases is due, in seconds from the opening of the gate before its phase.
+    """When each connection of a plan with phases is due, in seconds from the opening of the gate
+    before its phase.
 
-    Numbers go on from phase to phase. Gate 0 is open from the start of the run. A phase that waits is followed by a
-    gate, which the coordinator opens once every session is over: whoever carries the schedule out takes
-    `dues(share, gate)` when that gate opens, and adds the time of its opening.
+    Numbers go on from phase to phase. Gate 0 is open from the start of the run. A phase that waits
+    is followed by a gate, which the coordinator opens once every session is over: whoever carries
+    the schedule out takes `dues(share, gate)` when that gate opens, and adds the time of its
+    opening.
     """
 
     phases: tuple[Phase, ...]
     """At least one."""
     poisson: bool = False
-    """Random times instead of even ones; every phase has exactly its number of arrivals all the same."""
+    """Random times instead of even ones; every phase has exactly its number of arrivals all the
+    same."""
     seed: int = 0
 
     @property
@@ -194,11 +204,13 @@ class PhasedSchedule(msgspec.Struct, frozen=True):
     def dues(self, share: Share, gate: int = 0) -> Iterator[tuple[int, float]]:
         """The numbers of a share that arrive behind a gate, with their due times, both ascending.
 
-        Random times are drawn for every number of a phase, also for those of other shares, so that the schedule does
-        not depend on who carries it out.
+        Random times are drawn for every number of a phase, also for those of other shares, so that
+        the schedule does not depend on who carries it out.
         """
         return chain.from_iterable(
-            stretch.poisson(share, f"{self.seed}/phase {place}") if self.poisson else stretch.uniform(share)
+            stretch.poisson(share, f"{self.seed}/phase {place}")
+            if self.poisson
+            else stretch.uniform(share)
             for place, stretch in enumerate(self.stretches)
             if stretch.gate == gate
         )

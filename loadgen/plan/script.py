@@ -1,7 +1,8 @@
-"""The steps of a script, as values: what a plan file's `steps` and an imported Tsung session are made of.
+"""The steps of a script, as values: what a plan file's `steps` and an imported Tsung session are
+made of.
 
-Text may name variables as `%%_name%%`, as in Tsung. In requests and matches they are put in where a step says `subst`,
-everywhere else always. One that was never set gives the text `undefined`.
+Text may name variables as `%%_name%%`, as in Tsung. In requests and matches they are put in where a
+step says `subst`, everywhere else always. One that was never set gives the text `undefined`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,9 @@ Whole = int | str
 """A whole number, or a variable that holds one, as `%%_name%%`."""
 
 
-class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+class _Value(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
     """What all parts of a script have in common."""
 
 
@@ -34,9 +37,9 @@ class Condition(_Value, frozen=True, kw_only=True):
 class Match(_Value, frozen=True, kw_only=True):
     """What follows when a reply matches a regular expression, or does not.
 
-    Of several that apply, the first that does more than count decides: it sends the request again (`loop`), begins the
-    session anew (`restart`), ends it (`abort`), or ends the whole run (`abort_test`). `log` and `dump` count, as
-    `continue` does.
+    Of several that apply, the first that does more than count decides: it sends the request again
+    (`loop`), begins the session anew (`restart`), ends it (`abort`), or ends the whole run
+    (`abort_test`). `log` and `dump` count, as `continue` does.
     """
 
     pattern: str
@@ -47,7 +50,8 @@ class Match(_Value, frozen=True, kw_only=True):
     max_loop: Count = 20
     """So often the request is sent again, then the session goes on."""
     loop_back: Count = 0
-    """How many steps before the request it begins again; beginning and end of a block count as steps."""
+    """How many steps before the request it begins again; beginning and end of a block count as
+    steps."""
     max_restart: Count = 3
     """So often the session begins anew, then it is aborted."""
     sleep_loop: NotNegative = 5.0
@@ -55,8 +59,8 @@ class Match(_Value, frozen=True, kw_only=True):
 
 
 class Extract(_Value, frozen=True, kw_only=True):
-    """A variable set from a reply: to the first group of a regular expression, to what a JSONPath finds, or to a
-    header of the 101; empty when nothing is found."""
+    """A variable set from a reply: to the first group of a regular expression, to what a JSONPath
+    finds, or to a header of the 101; empty when nothing is found."""
 
     var: str
     by: Literal["re", "jsonpath", "header"] = "re"
@@ -74,7 +78,8 @@ class _Request(_Value, frozen=True, kw_only=True):
 
 
 class Connect(_Request, frozen=True, kw_only=True, tag_field="do", tag="connect"):
-    """Opens a connection to the target, or to `url`; with a path of its own, with further headers."""
+    """Opens a connection to the target, or to `url`; with a path of its own, with further
+    headers."""
 
     path: str = ""
     url: str = ""
@@ -87,7 +92,8 @@ class Connect(_Request, frozen=True, kw_only=True, tag_field="do", tag="connect"
 class Send(_Request, frozen=True, kw_only=True, tag_field="do", tag="send"):
     """Sends a message; with `ack` the next message from the server is awaited as the reply.
 
-    What had come before is not taken for it. Without a reply within the plan's `receive_timeout` the session ends.
+    What had come before is not taken for it. Without a reply within the plan's `receive_timeout`
+    the session ends.
     """
 
     text: str
@@ -96,7 +102,8 @@ class Send(_Request, frozen=True, kw_only=True, tag_field="do", tag="send"):
 
 
 class Receive(_Request, frozen=True, kw_only=True, tag_field="do", tag="receive"):
-    """Takes the next message, also one that came before; without any within the `receive_timeout` the session ends."""
+    """Takes the next message, also one that came before; without any within the
+    `receive_timeout` the session ends."""
 
 
 class Ping(_Value, frozen=True, kw_only=True, tag_field="do", tag="ping"):
@@ -108,7 +115,8 @@ class Close(_Value, frozen=True, kw_only=True, tag_field="do", tag="close"):
 
 
 class Think(_Value, frozen=True, kw_only=True, tag_field="do", tag="think"):
-    """Waits: `seconds`; with `random` exponentially distributed around that; with `upto` evenly between both."""
+    """Waits: `seconds`; with `random` exponentially distributed around that; with `upto` evenly
+    between both."""
 
     seconds: Seconds = 5.0
     random: bool = False
@@ -118,12 +126,21 @@ class Think(_Value, frozen=True, kw_only=True, tag_field="do", tag="think"):
 class SetVars(_Value, frozen=True, kw_only=True, tag_field="do", tag="set"):
     """Sets variables from a source.
 
-    `file` and `server` (host, port) give one value to each name, a missing one is empty; the random sources draw one
-    for each; the others give theirs to the first.
+    `file` and `server` (host, port) give one value to each name, a missing one is empty; the random
+    sources draw one for each; the others give theirs to the first.
     """
 
     names: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
-    source: Literal["random_number", "random_string", "urandom_string", "value", "file", "server", "jsonpath", "re"]
+    source: Literal[
+        "random_number",
+        "random_string",
+        "urandom_string",
+        "value",
+        "file",
+        "server",
+        "jsonpath",
+        "re",
+    ]
     value: str = ""
     """The value; or the JSONPath, or the regular expression, whose first group is taken."""
     start: int = 1
@@ -134,7 +151,8 @@ class SetVars(_Value, frozen=True, kw_only=True, tag_field="do", tag="set"):
     file: str = ""
     """The id of one of the plan's `files`."""
     order: Literal["iter", "random"] = "iter"
-    """`iter`: user k begins with line k, each further draw takes the next line; after the last comes the first."""
+    """`iter`: user k begins with line k, each further draw takes the next line; after the last
+    comes the first."""
     delimiter: str = ";"
     var: str = ""
     """The variable that a jsonpath or a regular expression looks through."""
@@ -148,7 +166,8 @@ class Transaction(_Value, frozen=True, kw_only=True, tag_field="do", tag="transa
 
 
 class For(_Value, frozen=True, kw_only=True, tag_field="do", tag="for"):
-    """Counts a variable from `first` to `last`, both inclusive; as in Tsung the steps are done at least once."""
+    """Counts a variable from `first` to `last`, both inclusive; as in Tsung the steps are done
+    at least once."""
 
     var: str
     first: Whole
@@ -160,7 +179,8 @@ class For(_Value, frozen=True, kw_only=True, tag_field="do", tag="for"):
 class Repeat(_Value, frozen=True, kw_only=True, tag_field="do", tag="repeat"):
     """Does its steps, and again while (or until) the condition holds, `most` times more at most.
 
-    The variable `name` counts the turns, in Tsung's way: over the whole session, also when the loop is come to again.
+    The variable `name` counts the turns, in Tsung's way: over the whole session, also when the loop
+    is come to again.
     """
 
     name: str
@@ -172,14 +192,16 @@ class Repeat(_Value, frozen=True, kw_only=True, tag_field="do", tag="repeat"):
 
 
 class If(_Value, frozen=True, kw_only=True, tag_field="do", tag="if"):
-    """Does its steps when the condition holds, and, as in Tsung, when its variable was never set."""
+    """Does its steps when the condition holds, and, as in Tsung, when its variable was never
+    set."""
 
     condition: Condition
     steps: tuple["Step", ...]
 
 
 class Foreach(_Value, frozen=True, kw_only=True, tag_field="do", tag="foreach"):
-    """Does its steps for each value of a list variable that matches `include` and does not match `exclude`.
+    """Does its steps for each value of a list variable that matches `include` and does not match
+    `exclude`.
 
     As in Tsung they are done once when no value is left.
     """
@@ -193,7 +215,8 @@ class Foreach(_Value, frozen=True, kw_only=True, tag_field="do", tag="foreach"):
 
 
 class Meet(_Value, frozen=True, kw_only=True, tag_field="do", tag="meet"):
-    """Waits until so many users of the whole fleet have come here; who comes later goes on at once."""
+    """Waits until so many users of the whole fleet have come here; who comes later goes on at
+    once."""
 
     users: Annotated[int, msgspec.Meta(ge=1)] = 100
 
@@ -213,7 +236,8 @@ class Option(_Value, frozen=True, kw_only=True, tag_field="do", tag="option"):
 
 
 class Change(_Value, frozen=True, kw_only=True, tag_field="do", tag="change"):
-    """Goes on with another target of the plan; the connection so far is closed, or kept aside (`store`).
+    """Goes on with another target of the plan; the connection so far is closed, or kept aside
+    (`store`).
 
     With `restore` the connection that was kept aside before is taken up again.
     """
@@ -224,7 +248,8 @@ class Change(_Value, frozen=True, kw_only=True, tag_field="do", tag="change"):
 
 
 class Interaction(_Value, frozen=True, kw_only=True, tag_field="do", tag="interaction"):
-    """Times the way from a user's `send` to any later `receive` of the same id on the same worker, as `tr_ID`."""
+    """Times the way from a user's `send` to any later `receive` of the same id on the same
+    worker, as `tr_ID`."""
 
     id: str
     action: Literal["send", "receive"]
@@ -232,11 +257,26 @@ class Interaction(_Value, frozen=True, kw_only=True, tag_field="do", tag="intera
 
 Step = Annotated[
     Union[  # noqa: UP007  # the forward reference in a tuple needs the typing form
-        Connect, Send, Receive, Ping, Close, Think, SetVars, Transaction, For, Repeat, If, Foreach, Meet, Abort, Option,
-        Change, Interaction,
+        Connect,
+        Send,
+        Receive,
+        Ping,
+        Close,
+        Think,
+        SetVars,
+        Transaction,
+        For,
+        Repeat,
+        If,
+        Foreach,
+        Meet,
+        Abort,
+        Option,
+        Change,
+        Interaction,
     ],
     msgspec.Meta(),
-]  # fmt: skip
+]
 
 
 def steps_in(steps: Sequence[Step]) -> Iterator[Step]:

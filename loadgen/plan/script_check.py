@@ -1,4 +1,5 @@
-"""What can be known to be wrong with a script before it is played: by its steps alone, without a connection."""
+"""What can be known to be wrong with a script before it is played: by its steps alone, without a
+connection."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -62,7 +63,10 @@ def check(steps: Sequence[Step], files: Mapping[str, str]) -> None:
     _follow(steps, frozenset((False,)))
     for unset in unset_in(steps):
         if unset.fatal:
-            raise ScriptError(unset.step, f"variable {unset.name!r} is set nowhere; set it before, or write the value")
+            raise ScriptError(
+                unset.step,
+                f"variable {unset.name!r} is set nowhere; set it before, or write the value",
+            )
 
 
 def _check_step(step: Step, files: Mapping[str, str]) -> None:
@@ -84,21 +88,31 @@ def _check_source(step: SetVars, files: Mapping[str, str]) -> None:
     if step.source == "re":
         _with_a_group(step.value)
     elif step.source == "random_number" and step.start > step.end:
-        raise PlanError(f"a random number from {step.start} to {step.end} runs backwards; write the smaller one first")
+        raise PlanError(
+            f"a random number from {step.start} to {step.end} runs backwards; write the smaller one"
+            " first"
+        )
     elif step.source == "file" and step.file not in files:
-        raise PlanError(f"file {step.file!r} is none of the plan's files; put its text under `files`")
+        raise PlanError(
+            f"file {step.file!r} is none of the plan's files; put its text under `files`"
+        )
 
 
 def _with_a_group(text: str) -> None:
     if not pattern_of(text).groups:
-        raise PlanError(f"{text!r} has no group to take; put parentheses round what the variable is to hold")
+        raise PlanError(
+            f"{text!r} has no group to take; put parentheses round what the variable is to hold"
+        )
 
 
 def _follow(steps: Sequence[Step], connected: Connected) -> Connected:
-    """Whether there is a connection after the steps; raises Unsound where one is needed and there can't be any."""
+    """Whether there is a connection after the steps; raises Unsound where one is needed and
+    there can't be any."""
     for step in steps:
         if isinstance(step, Send | Receive | Ping | Close) and True not in connected:
-            raise ScriptError(step, "there is no connection at this point; put a connect request before it")
+            raise ScriptError(
+                step, "there is no connection at this point; put a connect request before it"
+            )
         if isinstance(step, Connect | Close):
             connected = frozenset((isinstance(step, Connect),))
         elif isinstance(step, Change):

@@ -1,7 +1,8 @@
-"""Random numbers that follow from a user's number: the same for the same user in every run, on whichever worker it is.
+"""Random numbers that follow from a user's number: the same for the same user in every run, on
+whichever worker it is.
 
-SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014): 8 bytes of state, where the
-standard library's Mersenne Twister keeps 2.5 KiB for each generator.
+SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014): 8 bytes of
+state, where the standard library's Mersenne Twister keeps 2.5 KiB for each generator.
 """
 
 from bisect import bisect_right
@@ -15,7 +16,8 @@ Pick = Callable[[int], int]
 
 
 def weighted_choice(weights: Sequence[float], seed: int, salt: int) -> Pick:
-    """Draws places in proportion to their weights (not negative, not all 0); lots of another salt are independent.
+    """Draws places in proportion to their weights (not negative, not all 0); lots of another salt
+    are independent.
 
     Half a microsecond a number; a single one costs nothing.
     """
@@ -28,7 +30,8 @@ def weighted_choice(weights: Sequence[float], seed: int, salt: int) -> Pick:
 
 
 def weighted_choice_by_phase(firsts: Sequence[int], picks: Sequence[Pick]) -> Pick:
-    """Draws by other weights in each of several stretches of numbers, which begin at these ascending first ones."""
+    """Draws by other weights in each of several stretches of numbers, which begin at these
+    ascending first ones."""
     return lambda number: picks[bisect_right(firsts, number) - 1](number)
 
 
@@ -47,12 +50,14 @@ def _start(seed: int, number: int, salt: int) -> int:
 
 
 def chance(seed: int, number: int, salt: int = 0) -> float:
-    """Evenly distributed over [0, 1) for numbers in a row; another salt gives others, independent of them."""
+    """Evenly distributed over [0, 1) for numbers in a row; another salt gives others,
+    independent of them."""
     return (_mix(_start(seed, number, salt)) >> 11) * 2.0**-53
 
 
 class SeededRandom:
-    """A generator with the methods of random.Random, which are the standard library's own upon these bits."""
+    """A generator with the methods of random.Random, which are the standard library's own upon
+    these bits."""
 
     __slots__ = ("_state", "gauss_next")
 

@@ -1,4 +1,5 @@
-"""A session's Python file: read and looked at where the plan is made, without running it; imported by each worker."""
+"""A session's Python file: read and looked at where the plan is made, without running it;
+imported by each worker."""
 
 import ast
 import hashlib
@@ -29,22 +30,26 @@ class LoadError(PlanError):
 
 
 def read_session(path: Path, function: str = "", name: str = "") -> PythonSession:
-    """The session in a file; raises PlanError, naming file and line, when there is none that can be run."""
+    """The session in a file; raises PlanError, naming file and line, when there is none that can
+    be run."""
     function = function or DEFAULT
     name = name or (function if function != DEFAULT else path.stem)
     return embedded(PythonSession(name=name, file=str(path), function=function), Path())
 
 
 def embedded(session: PythonSession, folder: Path) -> PythonSession:
-    """The session with its source and that source's hash: as it says, else from its file, relative to a folder.
+    """The session with its source and that source's hash: as it says, else from its file, relative
+    to a folder.
 
-    Raises PlanError when there is none that can be run, or when it does not fit a hash that is there already.
+    Raises PlanError when there is none that can be run, or when it does not fit a hash that is
+    there already.
     """
     source = session.source or _read(folder / session.file)
     found = digest(source)
     if session.sha256 not in ("", found):
         raise PlanError(
-            f"`sha256` does not fit the source of {session.file}: that has {found}; leave it out to accept it"
+            f"`sha256` does not fit the source of {session.file}: that has {found}; leave it out to"
+            " accept it"
         )
     session = replace(session, source=source, sha256=found)
     check_session(session)
@@ -56,7 +61,10 @@ def _read(path: Path) -> str:
         return decode_source(path.read_bytes())
     except OSError as error:
         raise PlanError(f"{path}: {error.strerror}; give the path of a Python file") from error
-    except (SyntaxError, UnicodeDecodeError) as error:  # an unknown encoding, or not in the one that it declares
+    except (
+        SyntaxError,
+        UnicodeDecodeError,
+    ) as error:  # an unknown encoding, or not in the one that it declares
         raise PlanError(f"{path}: {error}") from error
 
 
@@ -66,34 +74,50 @@ def digest(source: str) -> str:
 
 
 def check_session(session: PythonSession) -> None:
-    """Raises PlanError, naming file and line, unless the text has that session; it is parsed, not run."""
+    """Raises PlanError, naming file and line, unless the text has that session; it is parsed,
+    not run."""
     file, function = session.file, session.function
     tree = _parse(session)
     named = [node for node in tree.body if _names(node, function)]
     if not named:
         known = [node.name for node in tree.body if isinstance(node, ast.AsyncFunctionDef)]
         there = f"there is {', '.join(known)}" if known else "there is no async def in it"
-        raise PlanError(f"{file}: no function {function!r}; {there}; write FILE.py:NAME, or async def {function}(user)")
+        raise PlanError(
+            f"{file}: no function {function!r}; {there}; write FILE.py:NAME, or async def"
+            f" {function}(user)"
+        )
     node = named[-1]
     if isinstance(node, ast.Import | ast.ImportFrom) or (
         isinstance(node, ast.Assign) and isinstance(node.value, ast.Name | ast.Attribute | ast.Call)
     ):
         return  # what that is, only running it tells
     if not isinstance(node, ast.AsyncFunctionDef):
-        raise PlanError(f"{file}:{node.lineno}: {function} is not an async def; write async def {function}(user)")
+        raise PlanError(
+            f"{file}:{node.lineno}: {function} is not an async def; write async def"
+            f" {function}(user)"
+        )
     if any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in _own(node)):
         raise PlanError(f"{file}:{node.lineno}: {function} has a yield; a session only awaits")
     if not node.decorator_list and not _takes_one(node.args):
-        raise PlanError(f"{file}:{node.lineno}: {function} does not take one user; write async def {function}(user)")
+        raise PlanError(
+            f"{file}:{node.lineno}: {function} does not take one user; write async def"
+            f" {function}(user)"
+        )
 
 
 def _parse(session: PythonSession) -> ast.Module:
     try:
         tree = ast.parse(session.source, session.file)
-        compile(tree, session.file, "exec", dont_inherit=True)  # finds what parsing does not: a return outside
+        compile(
+            tree, session.file, "exec", dont_inherit=True
+        )  # finds what parsing does not: a return outside
     except SyntaxError as error:
         raise PlanError(f"{session.file}:{error.lineno or 1}: {error.msg}") from error
-    except (ValueError, RecursionError, MemoryError) as error:  # a null byte; parentheses without end
+    except (
+        ValueError,
+        RecursionError,
+        MemoryError,
+    ) as error:  # a null byte; parentheses without end
         raise PlanError(f"{session.file}: it can't be parsed: {error}") from error
     return tree
 
@@ -125,11 +149,14 @@ def _takes_one(arguments: ast.arguments) -> bool:
 
 
 def load(session: PythonSession) -> Callable[[Any], Any]:
-    """The session's function, its file imported as a module of its own, once in a process; raises LoadError."""
+    """The session's function, its file imported as a module of its own, once in a process;
+    raises LoadError."""
     module = _import(session)
     function = getattr(module, session.function, None)
     if not callable(function):
-        raise LoadError(f"{session.file}: {session.function} is not a function once the file has run")
+        raise LoadError(
+            f"{session.file}: {session.function} is not a function once the file has run"
+        )
     return function  # type: ignore[no-any-return]  # what it returns is seen when it is called
 
 
@@ -162,6 +189,10 @@ def _told(session: PythonSession, error: BaseException) -> str:
     """One line: where in the file it failed, and by what."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == session.file]
-    line = error.lineno if isinstance(error, SyntaxError) and not lines else next(reversed(lines), None)
+    line = (
+        error.lineno
+        if isinstance(error, SyntaxError) and not lines
+        else next(reversed(lines), None)
+    )
     where = session.file if line is None else f"{session.file}:{line}"
     return f"{where}: {' '.join(traceback.format_exception_only(error)[-1].split())}"

@@ -1,4 +1,5 @@
-"""What a connection's user may do: the built-in loop, a session written in Python, or a script of steps."""
+"""What a connection's user may do: the built-in loop, a session written in Python, or a script
+of steps."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +9,9 @@ from loadgen.plan.phases import NotNegative, Positive, Weight
 from loadgen.plan.script import Change, Connect, Step, steps_in
 
 
-class _SessionSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
+class _SessionSpec(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind"
+):
     """What all kinds of sessions have."""
 
     name: str
@@ -16,7 +19,8 @@ class _SessionSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     weight: Weight = 1.0
     """Its part of all sessions, in proportion to the others' weights."""
     read_rate: NotNegative = 0.0
-    """Bytes a second that a connection reads at most: the server has to wait for it; 0: as fast as they come."""
+    """Bytes a second that a connection reads at most: the server has to wait for it; 0: as fast
+    as they come."""
 
 
 class Loop(_SessionSpec, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="loop"):
@@ -27,8 +31,11 @@ class Loop(_SessionSpec, frozen=True, forbid_unknown_fields=True, kw_only=True, 
     loops: Annotated[int, msgspec.Meta(ge=0, le=10**12)] = 1000
 
 
-class PythonSession(_SessionSpec, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="python"):
-    """An `async def` in a Python file; the file travels inside the plan, so that agents need no copy."""
+class PythonSession(
+    _SessionSpec, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="python"
+):
+    """An `async def` in a Python file; the file travels inside the plan, so that agents need no
+    copy."""
 
     file: str
     """Its path, for people; relative to the plan file."""
@@ -49,7 +56,8 @@ SessionSpec = Loop | PythonSession | Script
 
 
 def urls_of(spec: SessionSpec) -> list[str]:
-    """The URLs that a session connects to besides its target's, in the order of its steps; those made of variables not.
+    """The URLs that a session connects to besides its target's, in the order of its steps; those
+    made of variables not.
 
     What a session written in Python asks for is not known before it asks.
     """

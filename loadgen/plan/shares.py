@@ -1,7 +1,8 @@
-"""Pure arithmetic of the schedule: when connection k is due, and which shares of all the numbers add up exactly.
+"""Pure arithmetic of the schedule: when connection k is due, and which shares of all the numbers
+add up exactly.
 
-A connection is a number k. It is due at its place in the schedule, whatever the size of the fleet: the same seed gives
-the same arrivals with one agent or with sixteen.
+A connection is a number k. It is due at its place in the schedule, whatever the size of the fleet:
+the same seed gives the same arrivals with one agent or with sixteen.
 """
 
 from bisect import bisect_left
@@ -15,17 +16,21 @@ import msgspec
 LONGEST_RUN = 8
 """Consecutive numbers that go to the same worker at most.
 
-Whoever is woken for each connection by itself pays as much for the waking: at 31 arrivals a second and worker, runs of
-eight halved the CPU of 64 workers and their target, and at the reference rate the eight are due within 4 ms.
+Whoever is woken for each connection by itself pays as much for the waking: at 31 arrivals a second
+and worker, runs of eight halved the CPU of 64 workers and their target, and at the reference rate
+the eight are due within 4 ms.
 """
 MAX_TURNS = 1024
-"""The longest pattern a split may have; weights that do not reduce to so few are rounded, never their total."""
+"""The longest pattern a split may have; weights that do not reduce to so few are rounded, never
+their total."""
 
 
 class Share(msgspec.Struct, frozen=True):
-    """Some of the numbers 0, 1, 2…: those whose remainder by `length` is one of the ascending `positions`.
+    """Some of the numbers 0, 1, 2…: those whose remainder by `length` is one of the ascending
+    `positions`.
 
-    A share splits into shares again; the parts are disjoint and together are the whole, to the last number.
+    A share splits into shares again; the parts are disjoint and together are the whole, to the last
+    number.
     """
 
     length: Annotated[int, msgspec.Meta(ge=1)] = 1
@@ -55,14 +60,18 @@ class Share(msgspec.Struct, frozen=True):
     def run(self) -> int:
         """How many consecutive numbers it begins with."""
         return next(
-            (run for run, (at, next_) in enumerate(pairwise(self.positions), 1) if next_ > at + 1), len(self.positions)
+            (run for run, (at, next_) in enumerate(pairwise(self.positions), 1) if next_ > at + 1),
+            len(self.positions),
         )
 
-    def split(self, weights: Sequence[int], run: int = 1, total: int | None = None) -> list["Share"]:
-        """Parts in proportion to the weights (not negative, not all 0), interleaved as evenly as they go.
+    def split(
+        self, weights: Sequence[int], run: int = 1, total: int | None = None
+    ) -> list["Share"]:
+        """Parts in proportion to the weights (not negative, not all 0), interleaved as evenly as
+        they go.
 
-        Each turn takes `run` numbers of this share in a row. With a `total` no numbers from that on are looked at:
-        shares of shares of shares then never have more positions than numbers.
+        Each turn takes `run` numbers of this share in a row. With a `total` no numbers from that on
+        are looked at: shares of shares of shares then never have more positions than numbers.
         """
         pattern = [index for index in interleave(weights) for _ in range(run)]
         turns = len(pattern) if total is None else min(len(pattern), -(-total // self.length))
@@ -80,15 +89,18 @@ NOBODY = Share(1, ())
 
 
 def run_that_fits(total: int, weights: Sequence[int], most: int = LONGEST_RUN) -> int:
-    """The longest run, up to `most`, with which a split of so many numbers gives parts as even as single turns do."""
+    """The longest run, up to `most`, with which a split of so many numbers gives parts as even
+    as single turns do."""
     turns = sum(_reduce(weights))
     return max((run for run in range(1, most + 1) if total % (run * turns) == 0), default=1)
 
 
 def interleave(weights: Sequence[int]) -> list[int]:
-    """A repeating order of turns in which index i comes up in proportion to weights[i], never bunched.
+    """A repeating order of turns in which index i comes up in proportion to weights[i], never
+    bunched.
 
-    Smooth weighted round robin: at each turn everyone gains its weight, the richest goes and pays the total.
+    Smooth weighted round robin: at each turn everyone gains its weight, the richest goes and pays
+    the total.
     """
     turns = _reduce(weights)
     total, credit, order = sum(turns), [0] * len(turns), []

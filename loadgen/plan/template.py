@@ -1,4 +1,5 @@
-"""Text with variables in it, as `%%_name%%`: taken apart once, so that text without any costs nothing at run time."""
+"""Text with variables in it, as `%%_name%%`: taken apart once, so that text without any costs
+nothing at run time."""
 
 import re
 import warnings
@@ -11,13 +12,18 @@ from loadgen.errors import PlanError
 
 
 def pattern_of(text: str) -> re.Pattern[str]:
-    """The compiled expression; raises PlanError. As in PCRE, classes such as `\\d` and `\\w` are those of ASCII."""
+    """The compiled expression; raises PlanError. As in PCRE, classes such as `\\d` and `\\w` are
+    those of ASCII."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # what Python would read in another way than PCRE, as `[[:alpha:]]`
+            warnings.simplefilter(
+                "error"
+            )  # what Python would read in another way than PCRE, as `[[:alpha:]]`
             return re.compile(text, re.ASCII)
     except (re.error, Warning, OverflowError, RecursionError) as error:
-        raise PlanError(f"{text!r} is no regular expression ({error}); write it as Python's re takes it") from error
+        raise PlanError(
+            f"{text!r} is no regular expression ({error}); write it as Python's re takes it"
+        ) from error
 
 
 _VARIABLE = re.compile(r"%%_(.+?)%%", re.DOTALL)
@@ -46,7 +52,8 @@ class Template:
 
 
 def text_of(value: Any) -> str:
-    """A value as the text that a variable gives: lists one after another, numbers and JSON as they are written."""
+    """A value as the text that a variable gives: lists one after another, numbers and JSON as
+    they are written."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):

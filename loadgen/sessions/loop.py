@@ -1,7 +1,8 @@
 """A visit to the target, the trampoline that drives its session, and the built-in sessions.
 
-A session is a coroutine. One suspended on the trampoline costs 0.6 KiB, a third of an asyncio task that sleeps, and the
-built-in ping loop is driven by the same few lines as a session written in Python.
+A session is a coroutine. One suspended on the trampoline costs 0.6 KiB, a third of an asyncio task
+that sleeps, and the built-in ping loop is driven by the same few lines as a session written in
+Python.
 """
 
 from collections.abc import Callable, Coroutine, Generator
@@ -26,9 +27,11 @@ class BaseUser:
         self.coroutine: Running | None = None
 
     def send(self, value: Any) -> Any:
-        """Gives the session what it awaited and lets it run to its next await: the result is what that is for.
+        """Gives the session what it awaited and lets it run to its next await: the result is what
+        that is for.
 
-        None once it is over. A session may end by any exception, also by SystemExit: that is counted, never raised.
+        None once it is over. A session may end by any exception, also by SystemExit: that is
+        counted, never raised.
         """
         if self.coroutine is None:
             return None
@@ -39,11 +42,13 @@ class BaseUser:
             self.over(end)
 
     def throw(self, kind: type[BaseException], *about: str) -> Any:
-        """Raises an exception where the session waits; the result is what it awaits then, None once it is over."""
+        """Raises an exception where the session waits; the result is what it awaits then, None
+        once it is over."""
         if self.coroutine is None:
             return None
         try:
-            # No name is given to the exception: its traceback would hold this frame, the frame would hold it, and
+            # No name is given to the exception: its traceback would hold this frame, the frame
+            # would hold it, and
             # with the collector off nobody would ever undo that.
             return self.coroutine.throw(kind(*about))
         except BaseException as end:  # most often the very one that was raised
@@ -108,12 +113,15 @@ class LoopUser(BaseUser):
         self._go_on(None)
 
     def resume(self, value: Any) -> bool:
-        """Goes on; True when what it wants now is to think: the caller puts it on the wheel, a whole slot at a time."""
+        """Goes on; True when what it wants now is to think: the caller puts it on the wheel, a
+        whole slot at a time."""
         if self.coroutine is None:
             return False
         try:  # as `send` does it, without the call: this is once for every ping
             wish = self.coroutine.send(value)
-        except BaseException as end:  # StopIteration; anything else is a bug, which `over` raises again
+        except (
+            BaseException
+        ) as end:  # StopIteration; anything else is a bug, which `over` raises again
             self.coroutine = None
             self.over(end)
             return False
@@ -129,7 +137,8 @@ class LoopUser(BaseUser):
         return False
 
     def over(self, end: BaseException) -> None:
-        """Its connection is closed, when that is still there; what was not foreseen is a bug, and told."""
+        """Its connection is closed, when that is still there; what was not foreseen is a bug,
+        and told."""
         if isinstance(end, StopIteration) and self.connection is not None:
             self.connection.begin_close("done")
         elif not isinstance(end, StopIteration | ConnectionEnded):
@@ -163,7 +172,8 @@ def _connected(user: LoopUser) -> Generator[Await, Any, Connection]:
     return connection
 
 
-# They yield what an `async def` would await: a fifth of a microsecond and 112 bytes less for each turn and user.
+# They yield what an `async def` would await: a fifth of a microsecond and 112 bytes less for each
+# turn and user.
 def protocol_pings(user: LoopUser) -> Generator[Await, Any, None]:
     """The think-time loop with one PING frame a turn."""
     connection = yield from _connected(user)

@@ -1,7 +1,9 @@
-"""The parts that visits play on one worker: the built-in loop, or a session; each with a wheel of its own.
+"""The parts that visits play on one worker: the built-in loop, or a session; each with a wheel of
+its own.
 
-A worker has one role for each kind of session in the plan. The engine launches, drains and accounts; a role knows how
-its visits begin, how their connections are made, and when they want to be woken.
+A worker has one role for each kind of session in the plan. The engine launches, drains and
+accounts; a role knows how its visits begin, how their connections are made, and when they want to
+be woken.
 """
 
 from asyncio import Future
@@ -60,12 +62,15 @@ class Engine(Protocol):
 
 
 class LoopScenario:
-    """Users of the built-in loop; they all think equally long, so that whole slots of the wheel move on together."""
+    """Users of the built-in loop; they all think equally long, so that whole slots of the wheel
+    move on together."""
 
     sleeps = True
     """Nobody is woken but by the wheel: turns that hold nothing may be slept through."""
 
-    def __init__(self, engine: Engine, session: LoopSession, think: float, loops: int, read_rate: float = 0.0) -> None:
+    def __init__(
+        self, engine: Engine, session: LoopSession, think: float, loops: int, read_rate: float = 0.0
+    ) -> None:
         self.loops = loops
         self.wheel: Wheel[Any] = Wheel()
         self._engine = engine
@@ -91,7 +96,9 @@ class LoopScenario:
     def dial(self, user: LoopUser) -> Connection:
         """A connection on its way to the target."""
         route = self._engine.route_of(user.number)
-        connection = Connection(self._engine.recorder, route.terms(self._think, wrap=self._wrap), user)
+        connection = Connection(
+            self._engine.recorder, route.terms(self._think, wrap=self._wrap), user
+        )
         self._engine.dial(user, connection, route)
         return connection
 
@@ -115,7 +122,13 @@ class SessionScenario:
     sleeps = False
 
     def __init__(
-        self, engine: Engine, name: str, session: Session, seed: int, agent: str, read_rate: float = 0.0
+        self,
+        engine: Engine,
+        name: str,
+        session: Session,
+        seed: int,
+        agent: str,
+        read_rate: float = 0.0,
     ) -> None:
         self._name = name
         self.agent = agent
@@ -156,7 +169,9 @@ class SessionScenario:
         """A connection on its way; raises ValueError for a url that is not one of the plan's."""
         route = self._routes.get(call.url) if call.url else self._engine.route_of(user.number)
         if route is None:
-            raise ValueError(f"{call.url} is not one of the plan's targets: {', '.join(self._routes)}")
+            raise ValueError(
+                f"{call.url} is not one of the plan's targets: {', '.join(self._routes)}"
+            )
         terms = route.terms(
             0.0,
             call.resource,
@@ -204,7 +219,9 @@ class SessionScenario:
     def blocked(self, number: int, seconds: float) -> None:
         """Counts that a session kept everybody on its worker waiting, and says whose it was."""
         self.tally.count(f"{self._name}_blocked_its_worker")
-        self._engine.recorder.remark(f"session {self._name} of user {number} blocked its worker for {seconds:.1f} s")
+        self._engine.recorder.remark(
+            f"session {self._name} of user {number} blocked its worker for {seconds:.1f} s"
+        )
 
     def remark(self, text: str) -> None:
         """Something for the agent's log."""

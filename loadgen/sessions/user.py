@@ -1,8 +1,10 @@
-"""A user, as a session written in Python sees it: what it may await, what it may count, and the trampoline under it.
+"""A user, as a session written in Python sees it: what it may await, what it may count, and the
+trampoline under it.
 
-A session awaits the clock (think), a connection (connect, receive, ping, close) or any awaitable of asyncio. It is
-driven by hand and no Task stands behind it; for libraries that ask for the current task, such as asyncio.timeout, the
-user stands in for one (https://docs.python.org/3/library/asyncio-extending.html).
+A session awaits the clock (think), a connection (connect, receive, ping, close) or any awaitable of
+asyncio. It is driven by hand and no Task stands behind it; for libraries that ask for the current
+task, such as asyncio.timeout, the user stands in for one
+(https://docs.python.org/3/library/asyncio-extending.html).
 """
 
 import asyncio
@@ -23,7 +25,8 @@ from loadgen.stats.recorder import microseconds
 from loadgen.stats.tally import LONGEST_NAME, MEET, Tally
 
 BLOCKS = 0.5
-"""Seconds that a session may compute, or sleep without await, before it is told that it blocks its whole worker."""
+"""Seconds that a session may compute, or sleep without await, before it is told that it blocks
+its whole worker."""
 SAMPLE = 8192
 """The longest traceback kept as a sample, in characters; its end says most."""
 
@@ -50,7 +53,8 @@ class Scenario(Protocol):
         """An attempt is to end."""
 
     def wake(self, user: "User", at: float) -> float:
-        """Resumes the user at the first tick that is not before a time; the result is when that tick is due."""
+        """Resumes the user at the first tick that is not before a time; the result is when that
+        tick is due."""
 
     def opened(self, connection: Connection, due: float, now: float) -> None:
         """The 101 was valid."""
@@ -144,7 +148,16 @@ def _current(loop: asyncio.AbstractEventLoop, user: "User") -> Iterator[None]:
 class User(BaseUser):
     """One user of the whole fleet, from its arrival to the end of its session."""
 
-    __slots__ = ("_alarm", "_cancelling", "_deadline", "_random", "_vars", "_waiting", "scenario", "sockets")
+    __slots__ = (
+        "_alarm",
+        "_cancelling",
+        "_deadline",
+        "_random",
+        "_vars",
+        "_waiting",
+        "scenario",
+        "sockets",
+    )
 
     def __init__(self, scenario: Scenario, number: int, due: float) -> None:
         super().__init__(number, due)
@@ -156,7 +169,8 @@ class User(BaseUser):
         self._deadline = inf
         """Until when."""
         self._alarm = inf
-        """When its place on the wheel comes round; the time of any other place of its own is overtaken."""
+        """When its place on the wheel comes round; the time of any other place of its own is
+        overtaken."""
         self._cancelling = 0
         self._random: SeededRandom | None = None
         self._vars: dict[str, Any] | None = None
@@ -175,7 +189,8 @@ class User(BaseUser):
 
     @property
     def random(self) -> SeededRandom:
-        """A generator of its own, as random.Random; the same plan gives the same numbers to the same user."""
+        """A generator of its own, as random.Random; the same plan gives the same numbers to the
+        same user."""
         if self._random is None:
             self._random = SeededRandom(self.scenario.seed, self.number)
         return self._random
@@ -194,15 +209,24 @@ class User(BaseUser):
 
     @coroutine
     def connect(
-        self, resource: str = "", *, headers: Mapping[str, str] | None = None, subprotocols: Sequence[str] = (),
-        origin: str = "", url: str = "", timeout: float | None = None, read_rate: float = 0.0,
-    ) -> Generator[Any, Any, WebSocket]:  # fmt: skip
+        self,
+        resource: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        subprotocols: Sequence[str] = (),
+        origin: str = "",
+        url: str = "",
+        timeout: float | None = None,
+        read_rate: float = 0.0,
+    ) -> Generator[Any, Any, WebSocket]:
         """Opens a connection to the target; raises ConnectFailed, counted by its reason.
 
-        `resource` is another path and query, `url` another of the plan's targets, `timeout` in seconds, `read_rate` the
-        most that it reads in bytes a second.
+        `resource` is another path and query, `url` another of the plan's targets, `timeout` in
+        seconds, `read_rate` the most that it reads in bytes a second.
         """
-        call = Call(resource, tuple((headers or {}).items()), tuple(subprotocols), origin, url, read_rate)
+        call = Call(
+            resource, tuple((headers or {}).items()), tuple(subprotocols), origin, url, read_rate
+        )
         socket = self.scenario.dial(self, call, monotonic() if self.due is None else self.due)
         self._hold((*self.sockets, socket))
         try:
@@ -219,7 +243,8 @@ class User(BaseUser):
 
     @contextmanager
     def time(self, name: str) -> Iterator[None]:
-        """Times what is done inside, under a name of the session's own; what raises is not timed."""
+        """Times what is done inside, under a name of the session's own; what raises is not
+        timed."""
         begin = monotonic()
         yield
         self.took(name, monotonic() - begin)
@@ -236,7 +261,8 @@ class User(BaseUser):
         self.took(f"tr_{name}", monotonic() - begin)
 
     async def meet(self, users: int) -> None:
-        """Waits until so many users of the whole fleet have come here; who comes later goes on at once."""
+        """Waits until so many users of the whole fleet have come here; who comes later goes on
+        at once."""
         self.count(f"{MEET}{users}")
         await self.scenario.meeting(users)
 
@@ -284,7 +310,8 @@ class User(BaseUser):
         yield THINKING
 
     def wait_for(self, what: WebSocket, seconds: float | None) -> Generator[Any, Any, Any]:
-        """Suspends the session until `happened` is told of this connection; raises TimeoutError after so long."""
+        """Suspends the session until `happened` is told of this connection; raises TimeoutError
+        after so long."""
         if seconds is not None:
             self._set_deadline(seconds)
         return (yield what)
@@ -300,7 +327,8 @@ class User(BaseUser):
             self._alarm = self.scenario.wake(self, self._deadline)
 
     def _go_on(self, value: Any, *about: str) -> None:
-        """Lets the session run to its next await; a kind of exception as the value is raised inside."""
+        """Lets the session run to its next await; a kind of exception as the value is raised
+        inside."""
         self._waiting, self._deadline = None, inf
         loop = asyncio.get_running_loop()
         began = monotonic()
@@ -317,7 +345,9 @@ class User(BaseUser):
         elif wish is THINKING or isinstance(wish, WebSocket):
             self._waiting = wish
         elif asyncio.isfuture(wish):
-            wish._asyncio_future_blocking = False  # seen: the next one may await it, as asyncio's tasks do it
+            wish._asyncio_future_blocking = (
+                False  # seen: the next one may await it, as asyncio's tasks do it
+            )
             self._waiting = wish
             wish.add_done_callback(self._done)
         elif wish is None:
@@ -327,7 +357,8 @@ class User(BaseUser):
             self._go_on(TypeError, f"a session can't await {wish!r}")
 
     def _done(self, what: object) -> None:
-        """Goes on, when that is still what it waits for; a future gives its result, or raises, inside the session."""
+        """Goes on, when that is still what it waits for; a future gives its result, or raises,
+        inside the session."""
         if self._waiting is what:
             self._go_on(None)
 
@@ -339,7 +370,8 @@ class User(BaseUser):
         self.happened(connection, None)
 
     def ended(self, connection: Connection, reason: str) -> None:
-        """A connection is over: the session hears of it where it waits for that, or where it thinks without any."""
+        """A connection is over: the session hears of it where it waits for that, or where it
+        thinks without any."""
         assert isinstance(connection, WebSocket)
         self.due = None
         self.scenario.ended(connection, reason)
@@ -355,15 +387,20 @@ class User(BaseUser):
         if socket.awaited is Awaited.END:
             self._go_on(None)
         else:
-            self._go_on(ConnectFailed if socket.awaited is Awaited.OPENING else ConnectionEnded, reason)
+            self._go_on(
+                ConnectFailed if socket.awaited is Awaited.OPENING else ConnectionEnded, reason
+            )
 
     def leave(self, reason: str, *, abruptly: bool = False) -> None:
-        """Ends the session where it waits (its `finally` blocks are done), and closes what it has."""
+        """Ends the session where it waits (its `finally` blocks are done), and closes what it
+        has."""
         if self.coroutine is not None:
             running, self.coroutine = self.coroutine, None
             try:
                 running.close()
-            except Exception as error:  # a session may fail while it is being ended, or await something even then
+            except (
+                Exception
+            ) as error:  # a session may fail while it is being ended, or await something even then
                 self.over(error)
                 return
             self._close_all(reason, abruptly=abruptly)

@@ -1,6 +1,8 @@
-"""A connection as a session holds it: messages to send and to await, one ping at a time, a close that is awaited.
+"""A connection as a session holds it: messages to send and to await, one ping at a time, a close
+that is awaited.
 
-What may be awaited here suspends the session on its user (see user.py); no asyncio task or future is needed for it.
+What may be awaited here suspends the session on its user (see user.py); no asyncio task or future
+is needed for it.
 """
 
 from collections import deque
@@ -19,7 +21,8 @@ from loadgen.sessions.errors import ConnectionEnded
 from loadgen.stats.recorder import Recorder, microseconds
 
 MAX_BYTES = 16 * 2**20
-"""The longest message that is kept for a session; a longer one ends the connection (RFC 6455, code 1009)."""
+"""The longest message that is kept for a session; a longer one ends the connection (RFC 6455,
+code 1009)."""
 MAX_UNREAD = 1024
 """Messages kept for a session that does not receive them; older ones give way, and are counted."""
 UNREAD = "messages_unread"
@@ -39,14 +42,16 @@ class Holder(Owner, Protocol):
     """The session's user, who waits for what happens on a connection."""
 
     def wait_for(self, what: "WebSocket", seconds: float | None) -> Generator[Any, Any, Any]:
-        """Suspends the session until `happened` is told of this connection; raises TimeoutError after so long."""
+        """Suspends the session until `happened` is told of this connection; raises TimeoutError
+        after so long."""
 
     def happened(self, what: "WebSocket", value: Any) -> None:
         """Resumes the session, if this is what it waits for."""
 
 
 class WebSocket(Connection):
-    """One WebSocket of a session; also when it has ended, what had come before can still be received."""
+    """One WebSocket of a session; also when it has ended, what had come before can still be
+    received."""
 
     __slots__ = ("_head", "_pinged_at", "awaited", "due", "inbox")
 
@@ -80,11 +85,14 @@ class WebSocket(Connection):
         return self.headers.get("sec-websocket-protocol")
 
     async def send(self, message: str | bytes) -> None:
-        """Sends text (str) or a binary message (bytes); raises ConnectionEnded when it is no longer open."""
+        """Sends text (str) or a binary message (bytes); raises ConnectionEnded when it is no
+        longer open."""
         if self.state != OPEN:
             raise ConnectionEnded(self.reason or "closed")
         self.recorder.tally.messages_sent += 1
-        opcode, payload = (TEXT, message.encode()) if isinstance(message, str) else (BINARY, bytes(message))
+        opcode, payload = (
+            (TEXT, message.encode()) if isinstance(message, str) else (BINARY, bytes(message))
+        )
         self._write(frame(opcode, payload, self.recorder.bits(32)))
 
     async def send_json(self, value: Any) -> None:
@@ -93,7 +101,8 @@ class WebSocket(Connection):
 
     @coroutine
     def receive(self, timeout: float | None = None) -> Generator[Any, Any, str | bytes]:
-        """The next message, str or bytes; raises TimeoutError, or ConnectionEnded once none is left."""
+        """The next message, str or bytes; raises TimeoutError, or ConnectionEnded once none is
+        left."""
         if self.inbox:
             message = self.inbox.popleft()
             if not self.inbox:
@@ -106,7 +115,8 @@ class WebSocket(Connection):
         fits: Callable[[str | bytes], object],
         timeout: float | None = None,  # noqa: ASYNC109 -- as in receive
     ) -> str | bytes:
-        """The next message that fits; those before it are dropped. The time counts for all of them together."""
+        """The next message that fits; those before it are dropped. The time counts for all of
+        them together."""
         until = None if timeout is None else monotonic() + timeout
         while True:
             message = await self.receive(None if until is None else max(0.0, until - monotonic()))
@@ -127,7 +137,8 @@ class WebSocket(Connection):
 
     @coroutine
     def close(self, code: int = 1000, reason: str = "done") -> Generator[Any, Any, None]:
-        """Closes in good order and awaits the server's end, which has a bounded time; `reason` is for the ledger."""
+        """Closes in good order and awaits the server's end, which has a bounded time; `reason`
+        is for the ledger."""
         self.begin_close(reason, code)
         if self.state == CLOSING:
             yield from self._await(Awaited.END, None)

@@ -1,6 +1,8 @@
-"""Merges one tally per source per second, ignores repeats, releases a second when every living source has reported.
+"""Merges one tally per source per second, ignores repeats, releases a second when every living
+source has reported.
 
-The same merge point stands in the agent (over its workers) and in the coordinator (over its agents).
+The same merge point stands in the agent (over its workers) and in the coordinator (over its
+agents).
 """
 
 from collections.abc import Iterator
@@ -23,7 +25,8 @@ class Second(msgspec.Struct):
     rss: Count = 0
     """Resident memory in bytes."""
     span: int = 1
-    """How many seconds are counted in this one: more after a long outage; 0: its counts are in a later one."""
+    """How many seconds are counted in this one: more after a long outage; 0: its counts are in a
+    later one."""
 
     def absorb(self, earlier: "Second") -> "Second":
         """This second with the counts of the one before it in it."""
@@ -71,10 +74,11 @@ class Source(msgspec.Struct):
 
 
 class FanIn:
-    """Seconds by source. `patience` is how many seconds a released one may lag behind the newest: 0 waits for ever.
+    """Seconds by source. `patience` is how many seconds a released one may lag behind the newest: 0
+    waits for ever.
 
-    Sources are declared with `expect`, and end with `finish` (all is said) or `lose` (it died). `first` is the first
-    second that there is.
+    Sources are declared with `expect`, and end with `finish` (all is said) or `lose` (it died).
+    `first` is the first second that there is.
     """
 
     def __init__(self, patience: int = 0, first: int = 0) -> None:
@@ -102,7 +106,9 @@ class FanIn:
         source = self.sources[name]
         if second.number <= source.last.number or not source.living:
             return False
-        for number in range(max(source.last.number + 1, second.number - second.span + 1), second.number):
+        for number in range(
+            max(source.last.number + 1, second.number - second.span + 1), second.number
+        ):
             last = source.last  # what was counted then is in the later one
             self._count(name, Second(number, Tally(), last.held, last.cpu_s, last.rss, span=0))
         self._count(name, second)
@@ -113,7 +119,8 @@ class FanIn:
         self.sources[name].living = False
 
     def lose(self, name: str) -> Tally:
-        """The source died: what it held open becomes `lost`, what was connecting becomes failed, in its next second.
+        """The source died: what it held open becomes `lost`, what was connecting becomes failed, in
+        its next second.
 
         Its sessions are over.
         """
@@ -127,7 +134,9 @@ class FanIn:
             failed={"lost": gone.connecting} if gone.connecting else {},
             sessions_done=source.total.sessions_started - source.total.sessions_done,
         )
-        self._count(name, Second(max(source.last.number + 1, self._next), tally, cpu_s=source.last.cpu_s))
+        self._count(
+            name, Second(max(source.last.number + 1, self._next), tally, cpu_s=source.last.cpu_s)
+        )
         return tally
 
     def _count(self, name: str, second: Second) -> None:
@@ -139,10 +148,11 @@ class FanIn:
         self._newest = max(self._newest, second.number)
 
     def settle(self, over: int = -1) -> Iterator[Settled]:
-        """Releases, in order, what is complete or has waited long enough; then corrections of what was not.
+        """Releases, in order, what is complete or has waited long enough; then corrections of what
+        was not.
 
-        `over` is the newest second that is over by the caller's clock. A second that was released incomplete comes
-        again, more complete, whenever a late report arrives.
+        `over` is the newest second that is over by the caller's clock. A second that was released
+        incomplete comes again, more complete, whenever a late report arrives.
         """
         newest = max(self._newest, over)
         while self._next <= newest:

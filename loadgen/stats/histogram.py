@@ -1,8 +1,10 @@
-"""One latency histogram in HdrHistogram's own buckets: record, merge, percentiles, and its standard encoding.
+"""One latency histogram in HdrHistogram's own buckets: record, merge, percentiles, and its standard
+encoding.
 
-Buckets are HdrHistogram's for two significant digits, counted in microseconds from 1 to one hour: 128 buckets to each
-power of two, so a value is at most 1/128 (0.8 %) off. The counts are kept sparse, since one second of one worker fills
-a few dozen of the 3,456 buckets. The library of the same name is 30 times slower to record into; it does the encoding.
+Buckets are HdrHistogram's for two significant digits, counted in microseconds from 1 to one hour:
+128 buckets to each power of two, so a value is at most 1/128 (0.8 %) off. The counts are kept
+sparse, since one second of one worker fills a few dozen of the 3,456 buckets. The library of the
+same name is 30 times slower to record into; it does the encoding.
 """
 
 from collections.abc import Iterable
@@ -30,7 +32,9 @@ Index = Annotated[int, msgspec.Meta(ge=0, le=MAX_INDEX)]
 class Histogram(msgspec.Struct, array_like=True):
     """Counts of durations by bucket; merging two is adding their counts."""
 
-    counts: dict[Index, Annotated[int, msgspec.Meta(ge=1, le=MAX)]] = msgspec.field(default_factory=dict)
+    counts: dict[Index, Annotated[int, msgspec.Meta(ge=1, le=MAX)]] = msgspec.field(
+        default_factory=dict
+    )
     """How many values fell into the bucket of an index; empty buckets are absent."""
 
     def record(self, microseconds: int) -> None:
@@ -59,7 +63,8 @@ class Histogram(msgspec.Struct, array_like=True):
         return sum(self.counts.values())
 
     def percentile(self, percent: float) -> int:
-        """The value in microseconds that so many percent of the values do not exceed; 0 when there is none."""
+        """The value in microseconds that so many percent of the values do not exceed; 0 when
+        there is none."""
         return self.percentiles((percent,))[0]
 
     def percentiles(self, percents: Iterable[float]) -> list[int]:
@@ -75,13 +80,18 @@ class Histogram(msgspec.Struct, array_like=True):
         return found
 
     def summary(self) -> dict[str, float]:
-        """Count, p50, p90, p99, p99.9 and max, in milliseconds: the form people and summary.json read."""
+        """Count, p50, p90, p99, p99.9 and max, in milliseconds: the form people and summary.json
+        read."""
         values = self.percentiles([*QUANTILES.values(), 100.0])
         names = [*QUANTILES, "max"]
-        return {"count": self.total, **{name: value / 1000 for name, value in zip(names, values, strict=True)}}
+        return {
+            "count": self.total,
+            **{name: value / 1000 for name, value in zip(names, values, strict=True)},
+        }
 
     def at_most(self, bounds: Iterable[int]) -> list[int]:
-        """How many values do not exceed each of the ascending bounds, in microseconds (Prometheus's `le`).
+        """How many values do not exceed each of the ascending bounds, in microseconds (Prometheus's
+        `le`).
 
         A bucket belongs to a bound when all of it does, so a count is never overstated.
         """
@@ -97,7 +107,10 @@ class Histogram(msgspec.Struct, array_like=True):
     @property
     def sum(self) -> int:
         """The sum of all values in microseconds, each taken at the middle of its bucket."""
-        return sum(count * (lowest_in(index) + highest_in(index)) // 2 for index, count in self.counts.items())
+        return sum(
+            count * (lowest_in(index) + highest_in(index)) // 2
+            for index, count in self.counts.items()
+        )
 
     def to_hdr(self) -> Any:
         """The same histogram as the hdrhistogram library's, for its encodings and its log."""

@@ -1,7 +1,9 @@
-"""A prometheus-client Collector that reads the running totals at scrape time; agent and coordinator share it.
+"""A prometheus-client Collector that reads the running totals at scrape time; agent and coordinator
+share it.
 
-Nothing is counted twice and nothing is counted for Prometheus alone: a scrape costs a walk over the buckets of four
-histograms and of those that sessions keep themselves, however many connections there are.
+Nothing is counted twice and nothing is counted for Prometheus alone: a scrape costs a walk over the
+buckets of four histograms and of those that sessions keep themselves, however many connections
+there are.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,7 +28,10 @@ BOUNDS_US = (*BOUNDS, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 6
 """Upper bounds of the exported buckets in microseconds: 0.5 ms to 60 s."""
 COUNTERS = {
     "launched": ("loadgen_connections_launched", "Connections that were started."),
-    "relaunched": ("loadgen_connections_relaunched", "Of the launched: those beyond the plan's numbers."),
+    "relaunched": (
+        "loadgen_connections_relaunched",
+        "Of the launched: those beyond the plan's numbers.",
+    ),
     "opened": ("loadgen_connections_opened", "Connections whose 101 was valid."),
     "pings": ("loadgen_pings", "Pings sent."),
     "pongs": ("loadgen_pongs", "Pongs received."),
@@ -34,7 +39,10 @@ COUNTERS = {
     "messages_received": ("loadgen_messages_received", "Messages received."),
     "bytes_sent": ("loadgen_sent_bytes", "Bytes written to connections."),
     "bytes_received": ("loadgen_received_bytes", "Bytes read from connections."),
-    "ports_skipped": ("loadgen_ports_skipped", "Source ports stepped over because somebody else held them."),
+    "ports_skipped": (
+        "loadgen_ports_skipped",
+        "Source ports stepped over because somebody else held them.",
+    ),
     "sessions_started": ("loadgen_sessions_started", "Sessions that began."),
     "sessions_done": ("loadgen_sessions_done", "Sessions that are over, however they ended."),
 }
@@ -51,7 +59,8 @@ HISTOGRAMS = {
 
 
 class Snapshot(msgspec.Struct):
-    """One source of numbers as it stands at a scrape. `agent` is its label: the coordinator names it, an agent not."""
+    """One source of numbers as it stands at a scrape. `agent` is its label: the coordinator
+    names it, an agent not."""
 
     agent: str | None
     ledger: Ledger
@@ -97,7 +106,9 @@ def render(registry: CollectorRegistry) -> tuple[bytes, str]:
 
 
 def _states(readings: Sequence[Snapshot], labels: Sequence[str]) -> Metric:
-    family = GaugeMetricFamily("loadgen_connections", "Connections by state.", labels=[*labels, "state"])
+    family = GaugeMetricFamily(
+        "loadgen_connections", "Connections by state.", labels=[*labels, "state"]
+    )
     for reading in readings:
         if reading.ledger.planned > 0:
             family.add_metric([*reading.labels, "not_started"], reading.ledger.not_started)
@@ -135,8 +146,12 @@ def _histograms(readings: Sequence[Snapshot], labels: Sequence[str]) -> Iterator
 
 def _own(readings: Sequence[Snapshot], labels: Sequence[str]) -> Iterator[Metric]:
     named = [*labels, "name"]
-    counts = CounterMetricFamily("loadgen_session_count", "What sessions count themselves.", labels=named)
-    timings = HistogramMetricFamily("loadgen_session_timing_seconds", "What sessions time themselves.", labels=named)
+    counts = CounterMetricFamily(
+        "loadgen_session_count", "What sessions count themselves.", labels=named
+    )
+    timings = HistogramMetricFamily(
+        "loadgen_session_timing_seconds", "What sessions time themselves.", labels=named
+    )
     for reading in readings:
         for name, count in sorted(reading.total.counters.items()):
             counts.add_metric([*reading.labels, name], count)
@@ -148,13 +163,20 @@ def _own(readings: Sequence[Snapshot], labels: Sequence[str]) -> Iterator[Metric
 
 def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
     counts = zip(BOUNDS_US, histogram.at_most(BOUNDS_US), strict=True)
-    return [*((str(bound / 1e6), float(count)) for bound, count in counts), ("+Inf", float(histogram.total))]
+    return [
+        *((str(bound / 1e6), float(count)) for bound, count in counts),
+        ("+Inf", float(histogram.total)),
+    ]
 
 
 def _vitals(readings: Sequence[Snapshot], labels: Sequence[str]) -> Iterator[Metric]:
     named = [*labels, "worker"]
-    cpu = CounterMetricFamily("loadgen_worker_cpu_seconds", "CPU seconds, user and system.", labels=named)
-    rss = GaugeMetricFamily("loadgen_worker_resident_memory_bytes", "Resident memory.", labels=named)
+    cpu = CounterMetricFamily(
+        "loadgen_worker_cpu_seconds", "CPU seconds, user and system.", labels=named
+    )
+    rss = GaugeMetricFamily(
+        "loadgen_worker_resident_memory_bytes", "Resident memory.", labels=named
+    )
     for reading in readings:
         for vitals in reading.workers:
             cpu.add_metric([*reading.labels, str(vitals.worker)], vitals.cpu_s)

@@ -1,4 +1,5 @@
-"""What every connection of a worker shares: the tally of the current second, masks, the clock's arithmetic."""
+"""What every connection of a worker shares: the tally of the current second, masks, the clock's
+arithmetic."""
 
 from random import Random
 from typing import Any
@@ -11,7 +12,8 @@ MAX_REMARKS = 10
 
 
 class Recorder:
-    """The open book of one worker: connections write what happens into `tally`, which is swapped every second."""
+    """The open book of one worker: connections write what happens into `tally`, which is swapped
+    every second."""
 
     __slots__ = ("_remarks", "_sampled", "abort", "bits", "closing", "samples", "tally")
 
@@ -22,7 +24,8 @@ class Recorder:
         self.closing: Deadlines[Any] = Deadlines(close_within)
         """Connections that sent or answered a CLOSE and wait for the server to end."""
         self.samples: dict[str, str] = {}
-        """Tracebacks of sessions that failed in a new way since the last page was turned, by the ledger's reason."""
+        """Tracebacks of sessions that failed in a new way since the last page was turned, by the
+        ledger's reason."""
         self._sampled: set[str] = set()
         self._remarks: list[str] = []
         self.abort = ""

@@ -1,4 +1,5 @@
-"""One second's ledger counts, reasons and histograms; merging is adding, so the order and the grouping never matter.
+"""One second's ledger counts, reasons and histograms; merging is adding, so the order and the
+grouping never matter.
 
 The ledger (every connection is counted in exactly one state or end):
 
@@ -53,11 +54,13 @@ Reasons = Annotated[dict[Reason, Count], msgspec.Meta(max_length=MAX_REASONS)]
 
 
 class Tally(msgspec.Struct, omit_defaults=True):
-    """What happened in one second somewhere, or, merged over seconds, in a whole run. Bytes, counts, microseconds."""
+    """What happened in one second somewhere, or, merged over seconds, in a whole run. Bytes,
+    counts, microseconds."""
 
     launched: Count = 0
     relaunched: Count = 0
-    """Of the launched, those beyond the plan's numbers: who came back, and a session's further connections."""
+    """Of the launched, those beyond the plan's numbers: who came back, and a session's further
+    connections."""
     late: Count = 0
     """Launched more than 100 ms after it was due: beside the ledger, never a reason to skip."""
     opened: Count = 0
@@ -87,10 +90,12 @@ class Tally(msgspec.Struct, omit_defaults=True):
     delivery: Histogram = msgspec.field(default_factory=Histogram)
     lag: Histogram = msgspec.field(default_factory=Histogram)
     loop_lag: Histogram = msgspec.field(default_factory=Histogram)
-    counters: Annotated[dict[Name, Count], msgspec.Meta(max_length=MAX_NAMES + 1)] = msgspec.field(default_factory=dict)
-    """What sessions count themselves, by name."""
-    timings: Annotated[dict[Name, Histogram], msgspec.Meta(max_length=MAX_NAMES + 1)] = msgspec.field(
+    counters: Annotated[dict[Name, Count], msgspec.Meta(max_length=MAX_NAMES + 1)] = msgspec.field(
         default_factory=dict
+    )
+    """What sessions count themselves, by name."""
+    timings: Annotated[dict[Name, Histogram], msgspec.Meta(max_length=MAX_NAMES + 1)] = (
+        msgspec.field(default_factory=dict)
     )
     """What sessions time themselves, by name; transactions begin with `tr_`."""
 
@@ -130,8 +135,11 @@ class Tally(msgspec.Struct, omit_defaults=True):
 
 
 def _room_for(name: str, own: dict[str, Any]) -> str:
-    """The name under which something new is counted: printable, not endless, and OTHER when there are too many."""
-    name = "".join(sign if sign.isprintable() else "_" for sign in str(name)[:LONGEST_NAME]) or OTHER
+    """The name under which something new is counted: printable, not endless, and OTHER when
+    there are too many."""
+    name = (
+        "".join(sign if sign.isprintable() else "_" for sign in str(name)[:LONGEST_NAME]) or OTHER
+    )
     return name if name in own or len(own) < MAX_NAMES else OTHER
 
 
@@ -150,12 +158,14 @@ def _merge_timings(mine: dict[str, Histogram], theirs: dict[str, Histogram]) -> 
 
 
 def _surplus(own: dict[str, Any]) -> list[str]:
-    """The names too many. Those that sort first are kept, whatever came first: the order of merges never matters."""
+    """The names too many. Those that sort first are kept, whatever came first: the order of
+    merges never matters."""
     return sorted(own.keys() - {OTHER})[MAX_NAMES:] if len(own) > MAX_NAMES else []
 
 
 class Held(msgspec.Struct):
-    """How many connections a worker holds, counted on its own objects: what its tallies have to add up to."""
+    """How many connections a worker holds, counted on its own objects: what its tallies have to
+    add up to."""
 
     connecting: Count = 0
     open: Count = 0
@@ -186,7 +196,8 @@ class Ledger(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, numbers: int | None, total: Tally) -> "Ledger":
-        """The ledger of so many of the plan's numbers after everything in `total` happened; None: nobody knows them.
+        """The ledger of so many of the plan's numbers after everything in `total` happened; None:
+        nobody knows them.
 
         What was launched beyond the plan's numbers counts as planned too.
         """
@@ -206,7 +217,8 @@ class Ledger(msgspec.Struct, frozen=True):
         )
 
     def breaches(self, held: Held | None = None) -> list[str]:
-        """Which laws do not hold, in words; empty when the ledger adds up (and agrees with what is really held)."""
+        """Which laws do not hold, in words; empty when the ledger adds up (and agrees with what
+        is really held)."""
         wrong = [f"{name} is {value}" for name, value in self._derived().items() if value < 0]
         if held is not None and self.connecting != held.connecting:
             wrong.append(f"connecting is {self.connecting} but {held.connecting} are held")

@@ -1,1 +1,2 @@
-"""The embedded target: a light multi-process WebSocket server on /v1/realtime, with its own exact ledger."""
+"""The embedded target: a light multi-process WebSocket server on /v1/realtime, with its own
+exact ledger."""

@@ -1,4 +1,5 @@
-"""How the workers tell each other what was published: one datagram socket pair per worker, made before the fork."""
+"""How the workers tell each other what was published: one datagram socket pair per worker, made
+before the fork."""
 
 import asyncio
 import contextlib
@@ -11,7 +12,8 @@ import msgspec
 BOUND = 5.0
 """Seconds that another worker has to take a publication and to say whom it reached."""
 LARGEST = 131_072
-"""The largest body of a publication in bytes; a letter is at most twice that, if it is all channels, and its frame."""
+"""The largest body of a publication in bytes; a letter is at most twice that, if it is all
+channels, and its frame."""
 _ROOM = 1 << 19
 """Bytes that hold the largest letter."""
 
@@ -55,7 +57,8 @@ def mailboxes(workers: int) -> list[Mailbox]:
     boxes = []
     for _ in range(workers):
         inward, outward = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        # A datagram must fit into the send buffer; the kernel doubles this, and caps it at twice net.core.wmem_max.
+        # A datagram must fit into the send buffer; the kernel doubles this, and caps it at twice
+        # net.core.wmem_max.
         outward.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM // 2)
         inward.setblocking(False)
         outward.setblocking(False)
@@ -66,7 +69,9 @@ def mailboxes(workers: int) -> list[Mailbox]:
 class Bus:
     """One worker's end of the bus."""
 
-    def __init__(self, number: int, boxes: Sequence[Mailbox], deliver: Callable[[list[str], bytes], int]) -> None:
+    def __init__(
+        self, number: int, boxes: Sequence[Mailbox], deliver: Callable[[list[str], bytes], int]
+    ) -> None:
         self._number = number
         self._boxes = boxes
         self._deliver = deliver
@@ -81,7 +86,8 @@ class Bus:
         asyncio.get_running_loop().add_reader(self._boxes[self._number].inward, self._receive)
 
     async def publish(self, channels: list[str], frame: bytes) -> Reached:
-        """Delivers a frame to every subscriber of every worker; says how many connections it went to."""
+        """Delivers a frame to every subscriber of every worker; says how many connections it
+        went to."""
         others = [number for number in range(len(self._boxes)) if number != self._number]
         self._published += 1
         publication = self._published  # others may be published while this one waits
@@ -115,7 +121,8 @@ class Bus:
             self._receipts[letter.number].put_nowait(letter.count)
 
     def _post(self, number: int, letter: bytes) -> None:
-        """Sends a letter as soon as the mailbox has room, which is that of its socket's send buffer."""
+        """Sends a letter as soon as the mailbox has room, which is that of its socket's send
+        buffer."""
         task = asyncio.get_running_loop().create_task(self._send(number, letter))
         self._posted.add(task)
         task.add_done_callback(self._posted.discard)

@@ -14,7 +14,8 @@ class Subscriber(Hashable, Protocol):
 class Subscribers:
     """One worker's connections, grouped by the channels they subscribed to.
 
-    One entry per connection however many channels it hears, and so one copy of what goes to several of them.
+    One entry per connection however many channels it hears, and so one copy of what goes to several
+    of them.
     """
 
     __slots__ = ("_groups",)

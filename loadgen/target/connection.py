@@ -5,7 +5,17 @@ import socket
 import struct
 
 from loadgen.target.counters import PINGED, PINGS, RECEIVED, SENT
-from loadgen.target.frames import CLOSE, FAULT, PING, PONG, Reader, close_frame, frame, is_whole_ping, pong_to
+from loadgen.target.frames import (
+    CLOSE,
+    FAULT,
+    PING,
+    PONG,
+    Reader,
+    close_frame,
+    frame,
+    is_whole_ping,
+    pong_to,
+)
 from loadgen.target.modes import Greeting
 from loadgen.target.state import WorkerState
 
@@ -18,14 +28,18 @@ _SPENT.ended = True
 
 
 class ServerConnection(asyncio.Protocol):
-    """A client after its 101: pings are answered, messages go to the dialect, a close is answered by a close.
+    """A client after its 101: pings are answered, messages go to the dialect, a close is answered
+    by a close.
 
-    It has a reader only in the middle of a frame or a message, and no timer or task as long as it does no wrong.
+    It has a reader only in the middle of a frame or a message, and no timer or task as long as it
+    does no wrong.
     """
 
     __slots__ = ("_channels", "_host", "_pinged", "_reader", "_transport")
 
-    def __init__(self, state: WorkerState, transport: asyncio.Transport, channels: tuple[str, ...]) -> None:
+    def __init__(
+        self, state: WorkerState, transport: asyncio.Transport, channels: tuple[str, ...]
+    ) -> None:
         self._host = state
         self._transport = transport
         self._channels = channels
@@ -34,7 +48,8 @@ class ServerConnection(asyncio.Protocol):
         state.subscribers.add(channels, self)
 
     def greet(self, head: bytes, greeting: Greeting) -> None:
-        """Sends the 101 and what the dialect says with it, in one write; leaves if the greeting says so."""
+        """Sends the 101 and what the dialect says with it, in one write; leaves if the greeting
+        says so."""
         self._host.cells[SENT] += greeting.messages
         self.write(head + greeting.frames)
         if greeting.code is not None:
@@ -57,7 +72,8 @@ class ServerConnection(asyncio.Protocol):
         """Sends a CLOSE and ends our side; the client may end its own within LINGER."""
         if self._retire():
             self.write(close_frame(code))
-            # Closing at once would answer what is still under way with a RST, which overtakes the CLOSE just sent.
+            # Closing at once would answer what is still under way with a RST, which overtakes the
+            # CLOSE just sent.
             self._transport.write_eof()
             asyncio.get_running_loop().call_later(LINGER, self._transport.abort)
 
@@ -127,7 +143,8 @@ class ServerConnection(asyncio.Protocol):
             self.write(answer.frames)
 
     def _farewell(self, code: int) -> None:
-        """Answers a CLOSE with its own code, then ends the connection (RFC 6455 sections 5.5.1 and 7.1.1)."""
+        """Answers a CLOSE with its own code, then ends the connection (RFC 6455 sections 5.5.1
+        and 7.1.1)."""
         if self._retire():
             self.write(close_frame(code))
             self._transport.close()
@@ -139,12 +156,14 @@ class SplitServerConnection(ServerConnection):
     __slots__ = ()
 
     def write(self, data: bytes) -> None:
-        """Sends whole frames, a byte a write; what the kernel has no room for goes the usual way."""
+        """Sends whole frames, a byte a write; what the kernel has no room for goes the usual
+        way."""
         line = socket.socket(fileno=self._transport.get_extra_info("socket").fileno())
         sent = 0
         try:
             while sent < len(data) and not self._transport.get_write_buffer_size():
-                # The mark of a record's end keeps the kernel from joining bytes that it can't send at once.
+                # The mark of a record's end keeps the kernel from joining bytes that it can't send
+                # at once.
                 sent += line.send(data[sent : sent + 1], socket.MSG_EOR | socket.MSG_DONTWAIT)
         except OSError:
             pass  # no room, or an end that the transport finds out itself

@@ -1,14 +1,15 @@
 """The target's own count of what happened to its connections: one row of shared cells per worker.
 
-Made before the fork, in memory that all workers share, so that any of them can tell the whole at once.
+Made before the fork, in memory that all workers share, so that any of them can tell the whole at
+once.
 """
 
 import mmap
 import multiprocessing
 
 OPENED, CLOSED, PINGS, RECEIVED, SENT, REFUSED, PINGED = range(7)
-"""The cells of a row: 101s sent, opened ones that ended, pings in, data messages in and out, connections refused,
-connections that sent a ping at all."""
+"""The cells of a row: 101s sent, opened ones that ended, pings in, data messages in and out,
+connections refused, connections that sent a ping at all."""
 _CELLS = 8
 """Cells in a row: 64 bytes, a cache line, so that no two workers write to the same one."""
 
@@ -27,7 +28,8 @@ class WorkerCounters:
         self._most = counters.most_per_worker
 
     def admit(self) -> bool:
-        """Takes a place for one more connection; False, and counted as refused, when there is none."""
+        """Takes a place for one more connection; False, and counted as refused, when there is
+        none."""
         if self.cells[OPENED] - self.cells[CLOSED] < self._most:
             with self._lock:
                 if self._held[0] < self._limit:
@@ -69,7 +71,8 @@ class Counters:
 
     def stats(self) -> dict[str, int]:
         """What has happened so far over all workers, by the names of GET /stats."""
-        # Read in this order, since the others count on meanwhile: a connection never seems closed before it was opened.
+        # Read in this order, since the others count on meanwhile: a connection never seems closed
+        # before it was opened.
         closed = self.total(CLOSED)
         opened = self.total(OPENED)
         sent = self.total(SENT)

@@ -1,7 +1,7 @@
 """Server-side RFC 6455 bytes: unmasked frames out, a reader for masked frames in.
 
-Pure: bytes in, values out. The reader never raises: a client's fault is an event. It shares nothing with the load
-generator's own frames, so that each is a check on the other.
+Pure: bytes in, values out. The reader never raises: a client's fault is an event. It shares nothing
+with the load generator's own frames, so that each is a check on the other.
 """
 
 from typing import NamedTuple
@@ -57,7 +57,11 @@ def unmasked(payload: bytes, mask: bytes) -> bytes:
 def is_whole_ping(data: bytes) -> bool:
     """Whether a segment is exactly one masked PING frame, the commonest thing a client sends."""
     size = len(data)
-    return SHORTEST_PING <= size <= LONGEST_PING and data[0] == PING_BYTE and data[1] == size + SIZE_TO_LENGTH_BYTE
+    return (
+        SHORTEST_PING <= size <= LONGEST_PING
+        and data[0] == PING_BYTE
+        and data[1] == size + SIZE_TO_LENGTH_BYTE
+    )
 
 
 def pong_to(ping: bytes) -> bytes:
@@ -67,9 +71,11 @@ def pong_to(ping: bytes) -> bytes:
 
 
 class Reader:
-    """Client frames in, from any split of the bytes; needed only while a frame or a message is under way.
+    """Client frames in, from any split of the bytes; needed only while a frame or a message is
+    under way.
 
-    Fragments are joined, control frames between them handed out at once. After a CLOSE or a FAULT nothing comes out.
+    Fragments are joined, control frames between them handed out at once. After a CLOSE or a FAULT
+    nothing comes out.
     """
 
     __slots__ = ("_message", "_opcode", "_rest", "ended")
@@ -125,7 +131,8 @@ class Reader:
         return at
 
     def _wrong(self, first: int, second: int) -> str | None:
-        """Why these two header bytes may not come from a client now (RFC 6455 sections 5.1, 5.2, 5.4, 5.5)."""
+        """Why these two header bytes may not come from a client now (RFC 6455 sections 5.1, 5.2,
+        5.4, 5.5)."""
         opcode = first & 0x0F
         if first & 0x70:
             return "reserved bits set"
@@ -134,7 +141,9 @@ class Reader:
         if opcode >= CLOSE:
             if opcode > PONG:
                 return f"unknown opcode {opcode}"
-            return "a fragmented or overlong control frame" if first < 0x80 or second > 0xFD else None
+            return (
+                "a fragmented or overlong control frame" if first < 0x80 or second > 0xFD else None
+            )
         if opcode > BINARY:
             return f"unknown opcode {opcode}"
         if bool(opcode) == bool(self._opcode):
@@ -154,7 +163,8 @@ class Reader:
                 self._finish(events)
 
     def _close(self, payload: bytes, events: list[ClientFrame]) -> None:
-        """Ends the reading with the client's code (RFC 6455 sections 5.5.1 and 7.4); 1000 stands for none."""
+        """Ends the reading with the client's code (RFC 6455 sections 5.5.1 and 7.4); 1000 stands
+        for none."""
         code = int.from_bytes(payload[:2], "big") if payload else 1000
         if len(payload) == 1 or code not in _SENDABLE_CODES:
             self._fault("a close code that may not be sent", 1002, events)

@@ -22,9 +22,14 @@ def application(state: WorkerState, bus: Bus) -> web.Application:
     async def publish(request: web.Request) -> web.Response:
         try:
             publication = msgspec.json.decode(await request.read(), type=Publication)
-        except (msgspec.DecodeError, ConnectionResetError) as mistake:  # the latter: it left before the body's end
+        except (
+            msgspec.DecodeError,
+            ConnectionResetError,
+        ) as mistake:  # the latter: it left before the body's end
             return web.json_response({"error": str(mistake)}, status=400)
-        reached = await bus.publish(publication.channels, event_frame(publication, datetime.now(UTC)))
+        reached = await bus.publish(
+            publication.channels, event_frame(publication, datetime.now(UTC))
+        )
         answer = {"subscribers": reached.connections}
         if reached.silent_workers:
             answer["silent_workers"] = reached.silent_workers

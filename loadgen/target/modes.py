@@ -1,4 +1,5 @@
-"""What a target says of its own accord and in answer to messages: an echo, or Appwrite's realtime protocol.
+"""What a target says of its own accord and in answer to messages: an echo, or Appwrite's realtime
+protocol.
 
 Pure: values in, frames' bytes out.
 """
@@ -58,10 +59,12 @@ class Echo:
 
 
 class Appwrite:
-    """Appwrite's realtime protocol (app/realtime.php), as far as a guest who subscribes by URL sees it."""
+    """Appwrite's realtime protocol (app/realtime.php), as far as a guest who subscribes by URL
+    sees it."""
 
     def greeting(self, resource: Resource) -> Greeting:
-        """The `connected` frame; without a project the error that follows a valid 101, and the close."""
+        """The `connected` frame; without a project the error that follows a valid 101, and the
+        close."""
         if not resource.project:
             return Greeting(error_frame(1008, "Missing or unknown project ID"), 1, 1008)
         return Greeting(connected_frame(resource.channels), 1)

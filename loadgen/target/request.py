@@ -1,4 +1,5 @@
-"""The opening request's bytes, server side (RFC 6455 section 4.2): is it an upgrade to serve, to refuse, or plain HTTP?
+"""The opening request's bytes, server side (RFC 6455 section 4.2): is it an upgrade to serve, to
+refuse, or plain HTTP?
 
 Pure: bytes in, a verdict out.
 """
@@ -17,7 +18,10 @@ MAX = 16_384
 """The longest head of a request that is taken, in bytes."""
 PATH = "/v1/realtime"
 """The one path that is upgraded."""
-SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+SWITCHING = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection:"
+    b" Upgrade\r\nSec-WebSocket-Accept: "
+)
 """The 101 up to its accept key; an empty line ends it."""
 _WAYS_ON = {426: "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"}
 
@@ -51,8 +55,10 @@ class Refusal(NamedTuple):
     def reply(self) -> bytes:
         """The whole answer's bytes."""
         return (
-            f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}\r\n{_WAYS_ON.get(self.status, '')}"
-            f"Connection: close\r\nContent-Type: text/plain\r\nContent-Length: {len(self.why) + 1}\r\n\r\n{self.why}\n"
+            f"HTTP/1.1 {self.status}"
+            f" {HTTPStatus(self.status).phrase}\r\n{_WAYS_ON.get(self.status, '')}Connection:"
+            " close\r\nContent-Type: text/plain\r\nContent-Length:"
+            f" {len(self.why) + 1}\r\n\r\n{self.why}\n"
         ).encode()
 
 
@@ -69,7 +75,8 @@ def judge(data: bytes) -> Upgrade | Refusal | Verdict:
     if end > MAX or (end < 0 and len(data) > MAX):
         return Refusal(431, f"a request head of more than {MAX} bytes")
     if end < 0:
-        # A TLS hello never holds the empty line that would end a head: better told now than waited for.
+        # A TLS hello never holds the empty line that would end a head: better told now than waited
+        # for.
         return Refusal(400, "not HTTP") if data[:1] == b"\x16" else Verdict.INCOMPLETE
     line, *fields = data[:end].split(b"\r\n")
     headers = _headers(fields)
@@ -79,7 +86,8 @@ def judge(data: bytes) -> Upgrade | Refusal | Verdict:
 
 
 def _headers(fields: list[bytes]) -> dict[bytes, bytes]:
-    """Header values by lower-case name; repeated ones are joined with commas (RFC 9110 section 5.3)."""
+    """Header values by lower-case name; repeated ones are joined with commas (RFC 9110 section
+    5.3)."""
     headers: dict[bytes, bytes] = {}
     for field in fields:
         name, _, value = field.partition(b":")
@@ -130,7 +138,8 @@ def _is_key(key: bytes) -> bool:
 
 @lru_cache(maxsize=256)
 def resource_of(target: bytes) -> Resource:
-    """What a request target asks for; nearly all connections ask for the same, and so share one answer."""
+    """What a request target asks for; nearly all connections ask for the same, and so share one
+    answer."""
     path, _, query = target.partition(b"?")
     fields = parse_qsl(query.decode("utf-8", "replace"), keep_blank_values=True)
     channels = tuple(dict.fromkeys(value for name, value in fields if name == "channels[]"))

@@ -40,7 +40,9 @@ class Faults:
             if name not in LEGAL:
                 raise OperatorError(f"unknown vice {name!r}; the legal ones are {', '.join(LEGAL)}")
             if given and name not in _TIMED:
-                raise OperatorError(f"vice {name!r} takes no value; those that take seconds are {', '.join(_TIMED)}")
+                raise OperatorError(
+                    f"vice {name!r} takes no value; those that take seconds are {', '.join(_TIMED)}"
+                )
             try:
                 seconds = seconds_of(value) if given else DEFAULT_SECONDS
             except ValueError as error:

@@ -11,9 +11,21 @@ from loadgen.target.settings import TargetSettings
 class WorkerState:
     """One worker's behaviour, its row of the ledger and its subscribers."""
 
-    __slots__ = ("_counters", "_workers", "cells", "counters", "faults", "mode", "pongs", "settings", "subscribers")
+    __slots__ = (
+        "_counters",
+        "_workers",
+        "cells",
+        "counters",
+        "faults",
+        "mode",
+        "pongs",
+        "settings",
+        "subscribers",
+    )
 
-    def __init__(self, settings: TargetSettings, counters: Counters, workers: int, number: int) -> None:
+    def __init__(
+        self, settings: TargetSettings, counters: Counters, workers: int, number: int
+    ) -> None:
         self.settings = settings
         self.faults = settings.faults
         self.pongs = not settings.faults.no_pong
@@ -28,10 +40,16 @@ class WorkerState:
     def stats(self) -> dict[str, int | str]:
         """The body of GET /stats: the same from whichever worker answers."""
         settings = self.settings
-        return {**self._counters.stats(), "workers": self._workers, "limit": settings.limit, "mode": settings.mode}
+        return {
+            **self._counters.stats(),
+            "workers": self._workers,
+            "limit": settings.limit,
+            "mode": settings.mode,
+        }
 
     def deliver(self, channels: Iterable[str], frame: bytes) -> int:
-        """Writes a frame to this worker's subscribers of the channels; says to how many connections."""
+        """Writes a frame to this worker's subscribers of the channels; says to how many
+        connections."""
         count = 0
         for subscriber in self.subscribers.of(channels):
             count += 1

@@ -1,4 +1,5 @@
-"""The parent of a target's workers: forks them, says when they accept, ends them, and fails when one of them does."""
+"""The parent of a target's workers: forks them, says when they accept, ends them, and fails when
+one of them does."""
 
 import gc
 import math
@@ -49,17 +50,22 @@ class WorkerDiedError(OperatorError):
 def serve(settings: TargetSettings) -> None:
     """Runs a target until SIGTERM or SIGINT."""
     descriptors = raise_nofile()
-    count = settings.workers or workers_for(settings.limit, len(os.sched_getaffinity(0)), descriptors)
+    count = settings.workers or workers_for(
+        settings.limit, len(os.sched_getaffinity(0)), descriptors
+    )
     if count < workers_for(settings.limit, 1, descriptors):
         click.echo(
-            f"loadgen-target: --workers {count} at {descriptors} descriptors each can hold about "
-            f"{int(count * FILL * descriptors)} connections, fewer than the limit of {settings.limit}",
+            f"loadgen-target: --workers {count} at {descriptors} descriptors each can hold about"
+            f" {int(count * FILL * descriptors)} connections, fewer than the limit of"
+            f" {settings.limit}",
             err=True,
         )
     try:
         workers = Workers(settings, count, descriptors)
     except OSError as error:
-        raise OperatorError(f"can't set up {count} workers: {error.strerror}; ask for fewer with --workers") from error
+        raise OperatorError(
+            f"can't set up {count} workers: {error.strerror}; ask for fewer with --workers"
+        ) from error
     try:
         workers.start()
         workers.watch()
@@ -68,7 +74,8 @@ def serve(settings: TargetSettings) -> None:
 
 
 class Workers:
-    """The workers of one target, and the pipe on which their parent hears of signals and of their being ready."""
+    """The workers of one target, and the pipe on which their parent hears of signals and of
+    their being ready."""
 
     def __init__(self, settings: TargetSettings, count: int, descriptors: int) -> None:
         listeners = open_listeners(settings.listen, count)
@@ -80,7 +87,9 @@ class Workers:
         counters = Counters(count, settings.limit, most_connections(count, descriptors))
         inbox = os.pipe()
         os.set_blocking(inbox[1], False)  # as signal.set_wakeup_fd demands
-        self._shared = worker.Shared(settings, counters, listeners, mailboxes(count), os.pipe(), inbox)
+        self._shared = worker.Shared(
+            settings, counters, listeners, mailboxes(count), os.pipe(), inbox
+        )
         self._pids: dict[int, int] = {}
         """The workers' numbers by process id."""
 
@@ -106,7 +115,8 @@ class Workers:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
     def watch(self) -> None:
-        """Waits for a signal to stop; says once when all workers accept, and raises when one ends."""
+        """Waits for a signal to stop; says once when all workers accept, and raises when one
+        ends."""
         awaited = len(self._pids)
         while True:
             for word in os.read(self._shared.inbox[0], 4096):
@@ -120,7 +130,8 @@ class Workers:
                     return
 
     def end(self) -> None:
-        """Ends the workers; they have nothing to tidy up, and SIGKILL reaches a stopped one as well."""
+        """Ends the workers; they have nothing to tidy up, and SIGKILL reaches a stopped one as
+        well."""
         for pid in self._pids:
             os.kill(pid, signal.SIGKILL)
         for pid in self._pids:
@@ -132,7 +143,9 @@ class Workers:
         if pid:
             number = self._pids.pop(pid)
             how = how_it_ended(os.waitstatus_to_exitcode(status))
-            raise WorkerDiedError(f"worker {number} (pid {pid}) {how}; a target without it would count wrong")
+            raise WorkerDiedError(
+                f"worker {number} (pid {pid}) {how}; a target without it would count wrong"
+            )
 
 
 def _heard(*_: object) -> None:
@@ -143,7 +156,9 @@ def _work(shared: worker.Shared, number: int) -> None:
     """A forked child's whole life: it must not return into what its parent was doing."""
     try:
         worker.run(shared, number)
-    except BaseException:  # a bug, or no descriptors or memory left for a worker: its parent is told by the exit code
+    except (
+        BaseException
+    ):  # a bug, or no descriptors or memory left for a worker: its parent is told by the exit code
         traceback.print_exc()
     finally:
         os._exit(1)

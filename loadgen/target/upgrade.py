@@ -13,7 +13,8 @@ _WRONG_ACCEPT = b"AAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 
 class UpgradeProtocol(asyncio.Protocol):
-    """A connection that has not said yet what it wants: upgrades go to a Peer, all other HTTP to aiohttp."""
+    """A connection that has not said yet what it wants: upgrades go to a Peer, all other HTTP to
+    aiohttp."""
 
     __slots__ = ("_head", "_host", "_http", "_transport", "_waiting")
     _transport: asyncio.Transport
@@ -28,7 +29,9 @@ class UpgradeProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keeps the way to answer."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its base class
+        self._transport = cast(
+            asyncio.Transport, transport
+        )  # uvloop's is one in all but its base class
 
     def data_received(self, data: bytes) -> None:
         """Takes the request, in however many pieces."""
@@ -86,7 +89,8 @@ class UpgradeProtocol(asyncio.Protocol):
         self._transport.write(SWITCHING + _WRONG_ACCEPT + b"\r\n\r\n")
 
     def _welcome(self, upgrade: Upgrade) -> None:
-        """Sends the 101, with the dialect's greeting in the same write, and leaves the rest to a Peer."""
+        """Sends the 101, with the dialect's greeting in the same write, and leaves the rest to a
+        Peer."""
         state = self._host
         kind = SplitServerConnection if state.faults.split_frames else ServerConnection
         connection = kind(state, self._transport, upgrade.resource.channels)

@@ -1,4 +1,5 @@
-"""One process of a target: a uvloop that accepts, on its own socket of the common port, until its parent is gone."""
+"""One process of a target: a uvloop that accepts, on its own socket of the common port, until
+its parent is gone."""
 
 import asyncio
 import gc
@@ -23,7 +24,8 @@ from loadgen.target.upgrade import UpgradeProtocol
 READY = 0
 """The byte that a worker tells its parent once it accepts; a signal's number can't be 0."""
 _YOUNG = 50_000
-"""Containers that must pile up before the collector looks at the young ones; with 64,000 connections a pass stalls."""
+"""Containers that must pile up before the collector looks at the young ones; with 64,000
+connections a pass stalls."""
 
 
 class Shared(NamedTuple):
@@ -36,13 +38,15 @@ class Shared(NamedTuple):
     mailboxes: Sequence[Mailbox]
     """One per worker."""
     parent_lives: tuple[int, int]
-    """A pipe that no one writes to: it ends when the parent, who alone keeps its write end, is gone."""
+    """A pipe that no one writes to: it ends when the parent, who alone keeps its write end, is
+    gone."""
     inbox: tuple[int, int]
     """The pipe on which the parent is told READY, and of its signals."""
 
 
 def run(shared: Shared, number: int) -> None:
-    """Serves until killed, or until the parent is gone; for a process just forked, with its signals still blocked."""
+    """Serves until killed, or until the parent is gone; for a process just forked, with its
+    signals still blocked."""
     _leave_parents_signals()
     _drop_what_is_others(shared, number)
     run_in_batches()
@@ -52,17 +56,21 @@ def run(shared: Shared, number: int) -> None:
 
 
 def _leave_parents_signals() -> None:
-    """A Ctrl-C reaches the whole group: the parent sees to it, and ends the workers with a signal of its own."""
+    """A Ctrl-C reaches the whole group: the parent sees to it, and ends the workers with a
+    signal of its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _drop_what_is_others(shared: Shared, number: int) -> None:
-    """Closes the parent's and the other workers' ends: a listener kept by two would outlive its worker."""
+    """Closes the parent's and the other workers' ends: a listener kept by two would outlive its
+    worker."""
     os.close(shared.parent_lives[1])
     os.close(shared.inbox[0])
-    for other, (listener, mailbox) in enumerate(zip(shared.listeners, shared.mailboxes, strict=True)):
+    for other, (listener, mailbox) in enumerate(
+        zip(shared.listeners, shared.mailboxes, strict=True)
+    ):
         if other != number:
             listener.close()
             mailbox.inward.close()
@@ -78,6 +86,8 @@ async def _serve(shared: Shared, number: int) -> None:
     await runner.setup()
     http = runner.server
     assert http is not None
-    await loop.create_server(lambda: UpgradeProtocol(state, http), sock=shared.listeners[number], backlog=BACKLOG)
+    await loop.create_server(
+        lambda: UpgradeProtocol(state, http), sock=shared.listeners[number], backlog=BACKLOG
+    )
     os.write(shared.inbox[1], bytes((READY,)))
     await loop.create_future()

@@ -1,4 +1,5 @@
-"""What a job means for one worker: its routes to the targets, its roles by the plan's sessions, and their engine."""
+"""What a job means for one worker: its routes to the targets, its roles by the plan's sessions,
+and their engine."""
 
 import asyncio
 
@@ -24,11 +25,22 @@ def engine_for(job: Job, recorder: Recorder, loop: asyncio.AbstractEventLoop) ->
     routes = _routes(job, recorder, loop)
     schedule = plan.schedule
     assignment = Assignment(
-        schedule.dues, job.share, scenario=plan.session_of, target=plan.target_of, gates=schedule.gates
+        schedule.dues,
+        job.share,
+        scenario=plan.session_of,
+        target=plan.target_of,
+        gates=schedule.gates,
     )
     churn = Churn(tuple(zip(plan.phases, schedule.spans, strict=False)), job.share.part, plan.seed)
     engine = Engine(
-        job.start, job.most_open, recorder, routes, assignment, churn, plan.transport.connect_timeout, job.delay
+        job.start,
+        job.most_open,
+        recorder,
+        routes,
+        assignment,
+        churn,
+        plan.transport.connect_timeout,
+        job.delay,
     )
     engine.scenarios = [_scenario(engine, spec, plan, job.agent) for spec in plan.session_specs]
     for reassignment in job.reassignments:
@@ -47,7 +59,8 @@ def _scenario(engine: Engine, spec: SessionSpec, plan: Plan, agent: str) -> Scen
 
 
 def _routes(job: Job, recorder: Recorder, loop: asyncio.AbstractEventLoop) -> list[Route]:
-    """One for each destination; those on one server share its dialer, and with it the source ports."""
+    """One for each destination; those on one server share its dialer, and with it the source
+    ports."""
     transport, dialers = job.plan.transport, dict[tuple[str, int, str], Dialer]()
     headers = headers_of(transport.headers.items(), transport.origin, transport.subprotocols)
     buffers = transport.receive_buffer, transport.send_buffer

@@ -1,4 +1,5 @@
-"""How phases turn over who is connected: who is sent away when, and who comes back. Ages in seconds from the start."""
+"""How phases turn over who is connected: who is sent away when, and who comes back. Ages in
+seconds from the start."""
 
 from collections.abc import Sequence
 from math import inf
@@ -28,10 +29,13 @@ class Storm(NamedTuple):
 
 
 class Churn:
-    """The phases of one worker's plan that concern who is there already; `fraction` is its part of the whole fleet."""
+    """The phases of one worker's plan that concern who is there already; `fraction` is its part
+    of the whole fleet."""
 
     def __init__(self, phases: Sequence[tuple[Phase, Span]], fraction: float, seed: int) -> None:
-        self._phases = [(phase, span) for phase, span in phases if phase.keep or phase.churn or phase.storm]
+        self._phases = [
+            (phase, span) for phase, span in phases if phase.keep or phase.churn or phase.storm
+        ]
         self._fraction = fraction
         self._seed = seed
         self._gates = {0: 0.0}

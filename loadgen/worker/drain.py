@@ -1,4 +1,5 @@
-"""The pace at which a worker closes what it holds: as fast as the machine keeps up, and within a bound in any case."""
+"""The pace at which a worker closes what it holds: as fast as the machine keeps up, and within a
+bound in any case."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -13,10 +14,12 @@ KEEPS_UP = 1.5
 
 
 class Drain(Generic[Item]):
-    """Who is still to be closed, first in line first, and how many of them each turn. Times in seconds, monotonic.
+    """Who is still to be closed, first in line first, and how many of them each turn. Times in
+    seconds, monotonic.
 
-    Additive increase, multiplicative decrease, as TCP finds its rate: one more each turn while turns come on time, half
-    as many when one comes late. Dozens of workers that share two cores find their pace without knowing of each other.
+    Additive increase, multiplicative decrease, as TCP finds its rate: one more each turn while
+    turns come on time, half as many when one comes late. Dozens of workers that share two cores
+    find their pace without knowing of each other.
     """
 
     def __init__(self, items: Iterable[Item], now: float, *, turn: float, within: float) -> None:

@@ -1,4 +1,5 @@
-"""One worker's load: launches its numbers when due, turns the wheels, closes what is to be closed, keeps the accounts.
+"""One worker's load: launches its numbers when due, turns the wheels, closes what is to be closed,
+keeps the accounts.
 
 Everything periodic happens in ticks of twenty milliseconds; launches happen when they are due.
 """
@@ -24,7 +25,8 @@ from loadgen.worker.churn import Churn, Storm
 from loadgen.worker.drain import Drain
 
 LAUNCH_INTERVAL = TICK / 4
-"""Seconds between two looks at what is due: launches in small batches cost a third less CPU than one by one."""
+"""Seconds between two looks at what is due: launches in small batches cost a third less CPU than
+one by one."""
 BURST = 32
 """Launches in one go, before connections get their turn again."""
 MAX_IDLE_TURNS = 5
@@ -46,19 +48,25 @@ CHURN, STORM = "churn", "storm"
 RETRY_AFTER = 1.0
 """Seconds after which someone comes back who could not connect."""
 Arrival = tuple[float, int, float]
-"""When someone is launched at the earliest, its number, and when it was due: both the same unless it was adopted.
+"""When someone is launched at the earliest, its number, and when it was due: both the same unless
+it was adopted.
 
 All pauses come on top of both.
 """
 
 
 class Assignment:
-    """What follows from a user's number: which role and which target it has, and behind each gate who is due when."""
+    """What follows from a user's number: which role and which target it has, and behind each
+    gate who is due when."""
 
     def __init__(
-        self, dues: Callable[[Share, int], Iterator[tuple[int, float]]], share: Share, scenario: Callable[[int], int],
-        target: Callable[[int], int], gates: int = 1,
-    ) -> None:  # fmt: skip
+        self,
+        dues: Callable[[Share, int], Iterator[tuple[int, float]]],
+        share: Share,
+        scenario: Callable[[int], int],
+        target: Callable[[int], int],
+        gates: int = 1,
+    ) -> None:
         self.dues = dues
         """Who of a share is due behind a gate, and how long after its opening."""
         self.share = share
@@ -69,12 +77,20 @@ class Assignment:
 
 
 class Engine:
-    """All visits of one worker, from the first launch to the last end. Times are seconds on the monotonic clock."""
+    """All visits of one worker, from the first launch to the last end. Times are seconds on the
+    monotonic clock."""
 
     def __init__(
-        self, start: float, most_open: int, recorder: Recorder, routes: Sequence[Route], assignment: Assignment, churn: Churn,
-        connect_within: float, delay: float = 0.0,
-    ) -> None:  # fmt: skip
+        self,
+        start: float,
+        most_open: int,
+        recorder: Recorder,
+        routes: Sequence[Route],
+        assignment: Assignment,
+        churn: Churn,
+        connect_within: float,
+        delay: float = 0.0,
+    ) -> None:
         self.recorder = recorder
         self.start = start
         self.routes = routes
@@ -116,7 +132,8 @@ class Engine:
 
     @property
     def waits_at(self) -> int:
-        """The gate at which it waits: more come only behind it, and all sessions are over. 0: it does not wait."""
+        """The gate at which it waits: more come only behind it, and all sessions are over. 0: it
+        does not wait."""
         busy = self._next is not None or self._returns or self.connections or self.idlers
         return self._gate + 1 if not busy and self._gate + 1 < self._gates else 0
 
@@ -137,25 +154,31 @@ class Engine:
         return Held(connecting + arriving, len(self.connections) - connecting, len(self._returns))
 
     def drain(self, now: float) -> None:
-        """Launches nothing more and closes every connection in good order, within DRAIN_TIMEOUT seconds."""
+        """Launches nothing more and closes every connection in good order, within DRAIN_TIMEOUT
+        seconds."""
         if self._drain is None:
             self._next = None
             self._returns.clear()
             self._gates = 0
-            self._drain = Drain(self.connections, now, turn=TICK, within=DRAIN_TIMEOUT - 2 * CLOSE_TIMEOUT)
+            self._drain = Drain(
+                self.connections, now, turn=TICK, within=DRAIN_TIMEOUT - 2 * CLOSE_TIMEOUT
+            )
             self._cut_at = now + DRAIN_TIMEOUT
 
     def open_gate(self, gate: int, at: float) -> None:
-        """Whoever is due behind a gate may come from then on; harmless when that was told before."""
+        """Whoever is due behind a gate may come from then on; harmless when that was told
+        before."""
         if gate == self._gate + 1 and self._drain is None:
             self._opened_at.append(at - self._delay)
             self._churn.open_gate(gate, at - self._delay - self.start)
             self._expect(
-                self._own(gate), *(self._reassigned(reassignment, gate) for reassignment in self._reassignments)
+                self._own(gate),
+                *(self._reassigned(reassignment, gate) for reassignment in self._reassignments),
             )
 
     def reassign(self, reassignment: Reassignment) -> None:
-        """Takes up what is left of somebody's share: who had been launched comes again, the rest when it is due."""
+        """Takes up what is left of somebody's share: who had been launched comes again, the rest
+        when it is due."""
         if self._drain is None:
             self._reassignments.append(reassignment)
             self._churn.take(reassignment.unfinished.share.part)
@@ -166,15 +189,23 @@ class Engine:
     def _own(self, gate: int) -> Iterator[Arrival]:
         opened = self._opened_at[gate]
         return (
-            (opened + due, number, opened + due) for number, due in self._assignment.dues(self._assignment.share, gate)
+            (opened + due, number, opened + due)
+            for number, due in self._assignment.dues(self._assignment.share, gate)
         )
 
     def _reassigned(self, reassignment: Reassignment, gate: int) -> Iterator[Arrival]:
         """Whose time has passed comes no faster than those who come again, and is late."""
-        opened, start, unfinished = self._opened_at[gate], self.start - self._delay, reassignment.unfinished
-        dues = dropwhile(lambda due: due[0] < unfinished.below, self._assignment.dues(unfinished.share, gate))
+        opened, start, unfinished = (
+            self._opened_at[gate],
+            self.start - self._delay,
+            reassignment.unfinished,
+        )
+        dues = dropwhile(
+            lambda due: due[0] < unfinished.below, self._assignment.dues(unfinished.share, gate)
+        )
         return (
-            (max(opened + due, start + reassignment.not_before(number)), number, opened + due) for number, due in dues
+            (max(opened + due, start + reassignment.not_before(number)), number, opened + due)
+            for number, due in dues
         )
 
     def _expect(self, *more: Iterator[Arrival]) -> None:
@@ -188,7 +219,8 @@ class Engine:
         self._paused = True
 
     def resume(self, delay: float) -> None:
-        """Goes on where it was, everything still to come put off; all pauses so far have taken `delay` seconds."""
+        """Goes on where it was, everything still to come put off; all pauses so far have taken
+        `delay` seconds."""
         more, self._delay, self._paused = delay - self._delay, delay, False
         self._returns = [(due + more, number) for due, number in self._returns]  # still a heap
 
@@ -238,11 +270,13 @@ class Engine:
         return int((now - self.start) / TICK)
 
     def _next_turn(self, turn: int) -> int:
-        """Nobody is woken for nothing; but who is connecting or closing has a deadline, and resumes at any moment."""
+        """Nobody is woken for nothing; but who is connecting or closing has a deadline, and
+        resumes at any moment."""
         if self.connecting or self.recorder.closing:
             return turn + 1
         return min(
-            scenario.wheel.next(turn + MAX_IDLE_TURNS) if scenario.sleeps else turn + 1 for scenario in self.scenarios
+            scenario.wheel.next(turn + MAX_IDLE_TURNS) if scenario.sleeps else turn + 1
+            for scenario in self.scenarios
         )
 
     def _launch_some(self, now: float) -> float:
@@ -253,7 +287,10 @@ class Engine:
             due = self._next_due()
             if due > now:
                 return due
-            if len(self.connecting) >= MAX_CONNECTING or len(self.connections) + len(self.idlers) >= self._most_open:
+            if (
+                len(self.connecting) >= MAX_CONNECTING
+                or len(self.connections) + len(self.idlers) >= self._most_open
+            ):
                 return now + TICK
             if self._returns and self._returns[0][0] == due:
                 self.recorder.tally.relaunched += 1
@@ -282,7 +319,9 @@ class Engine:
     # What phases do to those who are here.
 
     def _apply_churn(self, age: float) -> None:
-        going = islice((one for one in self.connections if one.state == OPEN), self._churn.churned(age))
+        going = islice(
+            (one for one in self.connections if one.state == OPEN), self._churn.churned(age)
+        )
         for connection in list(going):
             connection.owner.leave(CHURN)
         storm = self._churn.storm(self._looked, age)
@@ -297,7 +336,9 @@ class Engine:
         """Has a user who is gone come back, where a phase wants that."""
         now = monotonic()
         if reason == STORM and self._storm is not None:
-            heappush(self._returns, (self.start + self._delay + self._storm.back_at(number), number))
+            heappush(
+                self._returns, (self.start + self._delay + self._storm.back_at(number), number)
+            )
         elif reason == CHURN or self._churn.keeps(now - self.start - self._delay):
             heappush(self._returns, (now + RETRY_AFTER if failed else now, number))
 

@@ -1,7 +1,9 @@
-"""One process: takes a job from standard input, drives an engine, writes one line a second; end of input means stop.
+"""One process: takes a job from standard input, drives an engine, writes one line a second; end of
+input means stop.
 
-A plain subprocess that speaks JSON lines: whoever holds the pipe owns the load. When the pipe ends, for whatever
-reason, also SIGKILL of its owner, the process leaves and the kernel closes its connections.
+A plain subprocess that speaks JSON lines: whoever holds the pipe owns the load. When the pipe ends,
+for whatever reason, also SIGKILL of its owner, the process leaves and the kernel closes its
+connections.
 """
 
 import asyncio
@@ -65,14 +67,17 @@ class CapturedOutput(io.TextIOBase):
 
 
 HALF_A_MILLISECOND = 0.0005
-"""The event loop rounds to whole milliseconds; rounded down, it would wake early, find nothing due, and spin."""
+"""The event loop rounds to whole milliseconds; rounded down, it would wake early, find nothing
+due, and spin."""
 PAGE = resource.getpagesize()
 
 
 class Worker(asyncio.Protocol):
     """The engine's shell: its clock, its pipes, its seconds."""
 
-    def __init__(self, job: Job, loop: asyncio.AbstractEventLoop, pipe: int, printed: CapturedOutput) -> None:
+    def __init__(
+        self, job: Job, loop: asyncio.AbstractEventLoop, pipe: int, printed: CapturedOutput
+    ) -> None:
         self._loop = loop
         self._pipe = pipe
         self._printed = printed
@@ -88,7 +93,9 @@ class Worker(asyncio.Protocol):
     async def run(self) -> None:
         """Runs until the load is over, or standard input is."""
         await self._loop.connect_read_pipe(lambda: self, os.fdopen(0, "rb", 0))
-        self._out, _ = await self._loop.connect_write_pipe(asyncio.Protocol, os.fdopen(self._pipe, "wb", 0))
+        self._out, _ = await self._loop.connect_write_pipe(
+            asyncio.Protocol, os.fdopen(self._pipe, "wb", 0)
+        )
         delay = max(0.0, self._start - monotonic())
         self._loop.call_later(delay, self._tick, monotonic() + delay)
         await self._done
@@ -102,8 +109,9 @@ class Worker(asyncio.Protocol):
     def _obey(self, word: bytes, *about: bytes) -> None:
         """What the agent asks for.
 
-        `drain`, `stop`, `reassign ADOPTION`, `pause`, `resume SECONDS` (all pauses so far have taken so long), `gate N
-        SECONDS` (when after the start of the run gate N opens), `met N` (so many users came).
+        `drain`, `stop`, `reassign ADOPTION`, `pause`, `resume SECONDS` (all pauses so far have
+        taken so long), `gate N SECONDS` (when after the start of the run gate N opens), `met N` (so
+        many users came).
         """
         if word == b"gate":
             self._engine.open_gate(int(about[0]), self._start + float(about[1]))
@@ -146,7 +154,12 @@ class Worker(asyncio.Protocol):
         assert self._out is not None
         notes = self._printed.take() + self._recorder.take_remarks()
         report = Report(
-            second, finished, self._engine.waits_at, notes, self._recorder.abort, self._recorder.take_samples()
+            second,
+            finished,
+            self._engine.waits_at,
+            notes,
+            self._recorder.abort,
+            self._recorder.take_samples(),
         )
         self._out.write(to_wire(report) + b"\n")
 
@@ -171,8 +184,11 @@ class Residence:
 
 
 def main() -> NoReturn:
-    """Entry of a worker process: it may rehearse, then it is given its job; the next line would be `drain`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the owner decides
+    """Entry of a worker process: it may rehearse, then it is given its job; the next line would
+    be `drain`."""
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole terminal; the owner decides
     raise_nofile()
     run_in_batches()
     pipe, printed = _keep_pipes()
@@ -183,7 +199,8 @@ def main() -> NoReturn:
         order, rest = _read_order(rest)
     gc.collect()
     gc.freeze()
-    gc.disable()  # a full collection over 64,000 live connections stalls the loop; the hot path makes no cycles
+    # a full collection over 64,000 live connections stalls the loop; the hot path makes no cycles
+    gc.disable()
     sys.stderr = printed
     try:
         uvloop.run(_main(order, rest, pipe, printed))
@@ -193,7 +210,8 @@ def main() -> NoReturn:
 
 
 def _keep_pipes() -> tuple[int, CapturedOutput]:
-    """Its pipe to the agent, out of the reach of sessions: what they print and read is no line of that."""
+    """Its pipe to the agent, out of the reach of sessions: what they print and read is no line
+    of that."""
     pipe, printed = os.dup(1), CapturedOutput()
     os.dup2(2, 1)
     sys.stdin, sys.stdout = io.StringIO(), printed
@@ -201,7 +219,8 @@ def _keep_pipes() -> tuple[int, CapturedOutput]:
 
 
 def _read_order(line: bytes) -> tuple[Job | Rehearsal, bytes]:
-    """The next line of standard input, which may have begun, and what came after it; leaves when there is none."""
+    """The next line of standard input, which may have begun, and what came after it; leaves when
+    there is none."""
     line, ended, rest = line.partition(b"\n")
     while not ended:
         chunk = os.read(0, 65536)

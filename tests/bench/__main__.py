@@ -1,4 +1,5 @@
-"""`python -m tests.bench [NAME…]`: runs the benches one after another, prints a table and, last, one line of JSON."""
+"""`python -m tests.bench [NAME…]`: runs the benches one after another, prints a table and, last,
+one line of JSON."""
 
 import json
 import sys
@@ -26,7 +27,9 @@ def main(names: list[str]) -> int:
         goals += BENCHES[name]()
     table = Table("bench", "measured", "goal", "held", title="loadgen: speed and memory")
     for goal in goals:
-        table.add_row(goal.name, f"{goal.measured:.3g} {goal.unit}", goal.asked, "yes" if goal.held else "NO")
+        table.add_row(
+            goal.name, f"{goal.measured:.3g} {goal.unit}", goal.asked, "yes" if goal.held else "NO"
+        )
     Console(width=120).print(table)
     print(json.dumps([goal.to_json() for goal in goals]))
     return 0 if all(goal.held for goal in goals) else 1

@@ -1,4 +1,5 @@
-"""One worker beside the websockets library's client and the lean yardstick: CPU per open and per ping, memory.
+"""One worker beside the websockets library's client and the lean yardstick: CPU per open and per
+ping, memory.
 
 Besides: how many connections a worker opens flat out, and what one costs that has nothing to do.
 """
@@ -21,7 +22,8 @@ from tests.processes import agent, coordinator, eventually, target
 CONNECTIONS, RATE, THINK, SECONDS = 10_000, 2000.0, 4.0, 8.0
 ROUNDS = 3
 FLAT_OUT = 18_000
-"""Connections that are due at once: more than one second's work, and fewer than a worker has descriptors."""
+"""Connections that are due at once: more than one second's work, and fewer than a worker has
+descriptors."""
 
 
 def run() -> list[Goal]:
@@ -60,7 +62,9 @@ def yardstick(mode: str, port: int) -> dict[str, float]:
     """Figures of one run of a yardstick."""
     arguments = [mode, str(CONNECTIONS), str(RATE), str(THINK), str(SECONDS), str(port)]
     command = [sys.executable, "-m", "tests.bench.yardsticks", *arguments]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=120).stdout)  # type: ignore[no-any-return]
+    return json.loads(
+        subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=120).stdout
+    )  # type: ignore[no-any-return]
 
 
 def worker(port: int) -> dict[str, float]:
@@ -74,7 +78,8 @@ def worker(port: int) -> dict[str, float]:
 
 
 def flat_out(port: int) -> float:
-    """Connections opened in the first second by a worker whose connections are all due at its start."""
+    """Connections opened in the first second by a worker whose connections are all due at its
+    start."""
     plan = Plan(rate=1e6, max=FLAT_OUT, think=60.0, ping="none")
     with working(port, plan, [Sources(("127.0.2.3",), 20_000, 60_000)]) as (process,):
         (first,) = seconds_of(process, 0)
@@ -94,12 +99,15 @@ def idle_worker() -> float:
 
 
 def _private_mib(pid: int) -> float:
-    kib = re.findall(r"^Private_\w+:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+    kib = re.findall(
+        r"^Private_\w+:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE
+    )
     return sum(map(int, kib)) / 1024
 
 
 def _figures(seconds: list[Second], before: tuple[float, int], ramp: int) -> dict[str, float]:
-    """CPU per open includes the pings of connections already open, at most one each; they are taken off again."""
+    """CPU per open includes the pings of connections already open, at most one each; they are
+    taken off again."""
     up, end = seconds[ramp], seconds[-1]
     assert up.held.open == CONNECTIONS, f"{up.held.open} of {CONNECTIONS} were open after {ramp} s"
     pings_up = sum(second.tally.pings for second in seconds[: ramp + 1])

@@ -68,14 +68,17 @@ def _one_agent() -> list[Goal]:
 def coordinator_of(out: str, url: Address, *arguments: str) -> Iterator[Popen[str]]:
     listen = ("--listen", f"127.0.0.1:{free_port()}", "--out", out)
     with (
-        open(f"{out}/coordinator.log", "w") as log,  # a pipe that nobody reads would fill up and stop it
+        open(
+            f"{out}/coordinator.log", "w"
+        ) as log,  # a pipe that nobody reads would fill up and stop it
         process("loadgen-coord", *listen, *arguments, url.ws, stdout=log, stderr=log) as running,
     ):
         yield running
 
 
 def cpu_seconds(pid: int, before: float) -> float:
-    """User and system time of one process without its children; what it was before, once it is gone."""
+    """User and system time of one process without its children; what it was before, once it is
+    gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:

@@ -15,13 +15,17 @@ class Goal(NamedTuple):
     @property
     def held(self) -> bool:
         """Whether the figure is within its goal."""
-        return (self.most is None or self.measured <= self.most) and (self.least is None or self.measured >= self.least)
+        return (self.most is None or self.measured <= self.most) and (
+            self.least is None or self.measured >= self.least
+        )
 
     @property
     def asked(self) -> str:
         """The goal in words."""
         bounds = ("≤", self.most), ("≥", self.least)
-        return ", ".join(f"{sign} {bound:g} {self.unit}" for sign, bound in bounds if bound is not None)
+        return ", ".join(
+            f"{sign} {bound:g} {self.unit}" for sign, bound in bounds if bound is not None
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The figure as JSON values."""

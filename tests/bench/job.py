@@ -18,8 +18,11 @@ PAGE = 4096
 
 
 @contextmanager
-def working(port: int, plan: Plan, sources: list[Sources]) -> "Iterator[list[subprocess.Popen[bytes]]]":
-    """One worker process for each of the sources, all with their part of the plan; they end with the block."""
+def working(
+    port: int, plan: Plan, sources: list[Sources]
+) -> "Iterator[list[subprocess.Popen[bytes]]]":
+    """One worker process for each of the sources, all with their part of the plan; they end with
+    the block."""
     with ExitStack() as stack:
         processes = [stack.enter_context(_ready()) for _ in sources]
         start = monotonic() + START_IN
@@ -78,7 +81,8 @@ def seconds_of(process: "subprocess.Popen[bytes]", last: int) -> Iterator[Second
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of a process with one thread, to the nanosecond: /proc/<pid>/stat knows only hundredths of a second."""
+    """CPU time of a process with one thread, to the nanosecond: /proc/<pid>/stat knows only
+    hundredths of a second."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 

@@ -1,4 +1,5 @@
-"""CPU per open at the first and at the last ports of one source address; and what the kernel's own choice costs."""
+"""CPU per open at the first and at the last ports of one source address; and what the kernel's
+own choice costs."""
 
 import socket
 from time import monotonic, process_time, sleep
@@ -18,15 +19,18 @@ LAST = 60_000 // RATE - 1
 DONE = CONNECTIONS // RATE + 2
 """The second by which all are open."""
 PLAN = Plan(rate=float(RATE), max=CONNECTIONS, think=3600.0, hold=600.0, ping="none")
-"""Nobody's think time ends while it is measured: what a second costs beside its opens is the same in all of them."""
+"""Nobody's think time ends while it is measured: what a second costs beside its opens is the
+same in all of them."""
 KERNELS, SAMPLE, BOUND = 15_000, 200, 20.0
-"""Connections from ports of the kernel's choice, past half of its usual range; a sample of them; seconds at most."""
+"""Connections from ports of the kernel's choice, past half of its usual range; a sample of them;
+seconds at most."""
 IP_BIND_ADDRESS_NO_PORT = 24
 """linux/in.h; Python's socket module has no name for it before 3.12."""
 
 
 def run() -> list[Goal]:
-    """The kernel's choice first: it passes over every port that workers bound, until their TIME_WAIT is over."""
+    """The kernel's choice first: it passes over every port that workers bound, until their
+    TIME_WAIT is over."""
     return [*_kernels_choice(), *_explicit()]
 
 
@@ -35,12 +39,21 @@ def _explicit() -> list[Goal]:
         Sources(("127.0.2.3",), DEFAULT_PORTS.start, DEFAULT_PORTS.stop - 1, number, WORKERS)
         for number in range(WORKERS)
     ]
-    with target("--workers", "5", "--limit", "70000") as url, working(url.port, PLAN, sources) as workers:
+    with (
+        target("--workers", "5", "--limit", "70000") as url,
+        working(url.port, PLAN, sources) as workers,
+    ):
         sleep(START_IN / 2)
         idle = [cpu_seconds(worker.pid) for worker in workers]
         reports = [list(seconds_of(worker, DONE)) for worker in workers]
-    total = [sum(idle), *(sum(second.cpu_s for second in moment) for moment in zip(*reports, strict=True))]
-    costs = [(total[number + 1] - total[number]) / _opened(reports, number) * 1e6 for number in range(LAST + 1)]
+    total = [
+        sum(idle),
+        *(sum(second.cpu_s for second in moment) for moment in zip(*reports, strict=True)),
+    ]
+    costs = [
+        (total[number + 1] - total[number]) / _opened(reports, number) * 1e6
+        for number in range(LAST + 1)
+    ]
     missing = CONNECTIONS - sum(report[-1].held.open for report in reports)
     skipped = sum(second.tally.ports_skipped for report in reports for second in report)
     return [
@@ -64,7 +77,11 @@ def _kernels_choice() -> list[Goal]:
     with target("--workers", "2", "--limit", "70000") as url:
         costs = _bare_connects((url.host, url.port))
     return [
-        Goal(f"ports: kernel's choice, CPU per connect at {number * SAMPLE:,}", costs[number - 1], "µs")
+        Goal(
+            f"ports: kernel's choice, CPU per connect at {number * SAMPLE:,}",
+            costs[number - 1],
+            "µs",
+        )
         for number in sorted({1_000 // SAMPLE, len(costs)})
         if number <= len(costs)
     ]

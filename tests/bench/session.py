@@ -1,4 +1,5 @@
-"""One worker whose users run a session in Python, or a script: memory per user, CPU per turn of a dozen lines."""
+"""One worker whose users run a session in Python, or a script: memory per user, CPU per turn of
+a dozen lines."""
 
 from math import ceil
 from pathlib import Path
@@ -24,7 +25,9 @@ SCRIPT = Script(
             first=1,
             last=1000,
             steps=(
-                Transaction(name="turn", steps=(Send(text='{"type":"ping"}', ack=True), Think(seconds=2.0))),
+                Transaction(
+                    name="turn", steps=(Send(text='{"type":"ping"}', ack=True), Think(seconds=2.0))
+                ),
                 Think(seconds=2.0),
             ),
         ),
@@ -36,7 +39,12 @@ def run() -> list[Goal]:
     """Memory per user, in Python and as a script."""
     with target("--workers", "1", "--limit", "25000", "--mode", "appwrite") as url:
         return [
-            Goal("memory per user of a session in Python", kib(url.port, read_session(DOZEN)), "KiB", 5.0),
+            Goal(
+                "memory per user of a session in Python",
+                kib(url.port, read_session(DOZEN)),
+                "KiB",
+                5.0,
+            ),
             Goal("memory per user of a script", kib(url.port, SCRIPT), "KiB", 5.0),
         ]
 
@@ -48,5 +56,7 @@ def kib(port: int, spec: SessionSpec) -> float:
     with working(port, plan, [Sources(("127.0.2.4",), 20_000, 60_000)]) as (process,):
         before = resident_bytes(process.pid)
         *_, end = seconds_of(process, last)
-        assert end.held.open == USERS, f"{end.held.open} of {USERS} are open, closed {end.tally.closed}"
+        assert end.held.open == USERS, (
+            f"{end.held.open} of {USERS} are open, closed {end.tally.closed}"
+        )
     return (end.rss - before) / USERS / 1024

@@ -1,4 +1,5 @@
-"""The embedded target under one worker's load: CPU per accept and per ping answered, memory per connection."""
+"""The embedded target under one worker's load: CPU per accept and per ping answered, memory per
+connection."""
 
 import re
 
@@ -11,13 +12,16 @@ from tests.processes import children, process
 
 CONNECTIONS, RATE, THINK, SECONDS = 10_000, 2_000.0, 7.0, 14
 RAMP = int(CONNECTIONS / RATE)
-"""Seconds until all are open: fewer than the think time, so that no ping falls among the accepts."""
+"""Seconds until all are open: fewer than the think time, so that no ping falls among the
+accepts."""
 
 
 def run() -> list[Goal]:
     """One run: a ramp without pings, then two rounds of pings."""
     plan = Plan(rate=RATE, max=CONNECTIONS, think=THINK, hold=600.0)
-    with process("loadgen-target", "--listen", "127.0.0.1:0", "--workers", "1", "--limit", "15000") as server:
+    with process(
+        "loadgen-target", "--listen", "127.0.0.1:0", "--workers", "1", "--limit", "15000"
+    ) as server:
         assert server.stdout is not None
         found = re.search(r":(\d+)/", server.stdout.readline())
         assert found
@@ -28,13 +32,25 @@ def run() -> list[Goal]:
                 seconds.append(second)
                 cpu.append(cpu_seconds(pid))
                 memory.append(resident_bytes(pid))
-    assert seconds[RAMP].held.open == CONNECTIONS, f"{seconds[RAMP].held.open} were open after {RAMP} s"
+    assert seconds[RAMP].held.open == CONNECTIONS, (
+        f"{seconds[RAMP].held.open} were open after {RAMP} s"
+    )
     assert not any(second.tally.pings for second in seconds[: RAMP + 1])
     pings = sum(second.tally.pongs for second in seconds[RAMP + 1 :])
     up = RAMP + 1
     return [
-        Goal("target: CPU per accept with upgrade", (cpu[up] - cpu[0]) / CONNECTIONS * 1e6, "µs", 100.0),
+        Goal(
+            "target: CPU per accept with upgrade",
+            (cpu[up] - cpu[0]) / CONNECTIONS * 1e6,
+            "µs",
+            100.0,
+        ),
         Goal("target: CPU per ping answered", (cpu[-1] - cpu[up]) / pings * 1e6, "µs", 20.0),
-        Goal("target: memory per connection", (memory[up] - memory[0]) / CONNECTIONS / 1024, "KiB", 1.5),
+        Goal(
+            "target: memory per connection",
+            (memory[up] - memory[0]) / CONNECTIONS / 1024,
+            "KiB",
+            1.5,
+        ),
         Goal("target: growth through pings", (memory[-1] - memory[up]) / CONNECTIONS / 1024, "KiB"),
     ]

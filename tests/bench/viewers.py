@@ -30,7 +30,12 @@ def run() -> list[Goal]:
     return [
         Goal("live page: coordinator's CPU without viewers", 100 * alone, "% of a core"),
         Goal("live page: coordinator's CPU a viewer", each, "% of a core", 2.0),
-        Goal("live page: seconds that the slowest of 100 viewers missed", SECONDS - 1 - min(recorded), "", 0),
+        Goal(
+            "live page: seconds that the slowest of 100 viewers missed",
+            SECONDS - 1 - min(recorded),
+            "",
+            0,
+        ),
         Goal("100 viewers: late", 100 * summary["late"] / summary["launched"], "%", 1.0),
         Goal("100 viewers: invalid seconds", len(summary["invalid_seconds"]), "", 0),
     ]
@@ -52,11 +57,14 @@ def _busy(pid: int) -> float:
 
 
 async def _watched(url: str, pid: int) -> tuple[float, list[int]]:
-    """The same while many look on, and how many new seconds each was told of meanwhile; one more takes nothing."""
+    """The same while many look on, and how many new seconds each was told of meanwhile; one more
+    takes nothing."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         idle = await http.get(f"{url}/events")
         recorded = [0] * VIEWERS
-        viewers = [asyncio.create_task(_view(http, url, recorded, viewer)) for viewer in range(VIEWERS)]
+        viewers = [
+            asyncio.create_task(_view(http, url, recorded, viewer)) for viewer in range(VIEWERS)
+        ]
         await asyncio.sleep(3)  # what went before is told first
         before = list(recorded)
         busy = await asyncio.to_thread(_busy, pid)

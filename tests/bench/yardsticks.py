@@ -1,8 +1,10 @@
-"""What loadgen is measured against: `python -m tests.bench.yardsticks MODE CONNECTIONS RATE THINK SECONDS PORT`.
+"""What loadgen is measured against: `python -m tests.bench.yardsticks MODE CONNECTIONS RATE THINK
+SECONDS PORT`.
 
-MODE `websockets` is the library's asyncio client under uvloop. MODE `lean` is the least that Python can do: a slotted
-protocol with no ledger, no histograms and no session. Prints one JSON object: CPU microseconds per open and per ping
-(user + system, this process), KiB of resident memory per connection.
+MODE `websockets` is the library's asyncio client under uvloop. MODE `lean` is the least that Python
+can do: a slotted protocol with no ledger, no histograms and no session. Prints one JSON object: CPU
+microseconds per open and per ping (user + system, this process), KiB of resident memory per
+connection.
 """
 
 import asyncio

@@ -1,4 +1,5 @@
-"""One headless Chromium for all tests, and a fresh page for each, which fails its test when its script fails."""
+"""One headless Chromium for all tests, and a fresh page for each, which fails its test when its
+script fails."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,13 @@ OPTIONS = [
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-EXPECTED = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "401", "403")
+EXPECTED = (
+    "ERR_CONNECTION_REFUSED",
+    "ERR_INCOMPLETE_CHUNKED_ENCODING",
+    "ERR_CONNECTION_RESET",
+    "401",
+    "403",
+)
 """What the console says when a coordinator is gone, or refuses: tests do that on purpose."""
 
 
@@ -35,7 +42,9 @@ def page(chromium: Browser) -> Iterator[Page]:
     context.set_default_timeout(20_000)
     opened, wrong = context.new_page(), []
     opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    opened.on(
+        "console", lambda message: wrong.append(message.text) if message.type == "error" else None
+    )
     yield opened
     context.close()
     assert [text for text in wrong if not any(expected in text for expected in EXPECTED)] == []

@@ -52,7 +52,9 @@ def test_a_run_is_paused_resumed_and_drained_from_the_page(tmp_path, page, shots
 
 def test_the_token_is_asked_for_to_view_and_never_kept(tmp_path, page, server):
     (tmp_path / "token").write_text("s3cret")
-    with followed(tmp_path / "runs", *RUN, "--token-file", str(tmp_path / "token"), server.ws) as coord:
+    with followed(
+        tmp_path / "runs", *RUN, "--token-file", str(tmp_path / "token"), server.ws
+    ) as coord:
         page.goto(coord.url)
         page.locator("dialog input").fill("wrong")
         page.keyboard.press("Enter")
@@ -60,7 +62,10 @@ def test_the_token_is_asked_for_to_view_and_never_kept(tmp_path, page, server):
         page.locator("dialog input").fill("s3cret")
         page.keyboard.press("Enter")
         page.locator("#state", has_text="running").wait_for()
-        assert page.evaluate("document.cookie + JSON.stringify({...localStorage, ...sessionStorage})") == "{}"
+        assert (
+            page.evaluate("document.cookie + JSON.stringify({...localStorage, ...sessionStorage})")
+            == "{}"
+        )
         say(page, "stop")
         page.locator("#state", has_text="done").wait_for()
 

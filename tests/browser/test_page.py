@@ -23,12 +23,23 @@ def test_the_page_follows_a_run(tmp_path, page, shots, server):
 
             # The numbers are the coordinator's own.
             ledger = coord.state()["ledger"]
-            for name in ("launched", "not_started", "connecting", "opened", "accepted", "lost", "late"):
+            for name in (
+                "launched",
+                "not_started",
+                "connecting",
+                "opened",
+                "accepted",
+                "lost",
+                "late",
+            ):
                 assert fact(page, name.replace("_", " ")) == ledger[name], name
             assert number(page.locator("#planned").inner_text()) == ledger["planned"]
             before = coord.state()["totals"]["pongs"]
             eventually(
-                lambda: number(page.locator('[data-fact="pings / pongs"]').inner_text().split(" / ")[1]) > before,
+                lambda: (
+                    number(page.locator('[data-fact="pings / pongs"]').inner_text().split(" / ")[1])
+                    > before
+                ),
                 "the pongs go on",
             )
             shown = number(page.locator('[data-fact="pings / pongs"]').inner_text().split(" / ")[1])
@@ -44,7 +55,9 @@ def test_the_page_follows_a_run(tmp_path, page, shots, server):
             assert page.locator("#charts canvas").count() >= 9
             assert page.locator("#agents button").count() == 2
             for figures in page.locator("#agents button").all():
-                assert figures.evaluate("card => card.scrollWidth - card.clientWidth") == 0, "nothing hangs over"
+                assert figures.evaluate("card => card.scrollWidth - card.clientWidth") == 0, (
+                    "nothing hangs over"
+                )
 
             # An agent's own series are one click, or one key, away.
             page.locator('#agents button[data-agent="a"]').focus()
@@ -72,7 +85,9 @@ def test_the_page_follows_a_run(tmp_path, page, shots, server):
             page.locator("#log", has_text="b is lost").wait_for()
             eventually(lambda: fact(page, "lost") == OPEN // 2, "half of them are lost")
             page.locator("#ends", has_text="generator").wait_for()
-            page.locator('#charts [data-chart="ends"] .legend', has_text="lost (generator)").wait_for()
+            page.locator(
+                '#charts [data-chart="ends"] .legend', has_text="lost (generator)"
+            ).wait_for()
             assert fact(page, "invalid seconds") > 0
             page.screenshot(path=shots / "agent-lost.png", full_page=True)
 
@@ -80,13 +95,17 @@ def test_the_page_follows_a_run(tmp_path, page, shots, server):
 def test_a_chart_is_read_with_the_keyboard(tmp_path, page, server):
     with followed(tmp_path, "--local", "1", *RUN, server.ws) as coord:
         page.goto(coord.url)
-        eventually(lambda: page.locator("#charts canvas").count() and points(page) > 3, "a chart is there")
+        eventually(
+            lambda: page.locator("#charts canvas").count() and points(page) > 3, "a chart is there"
+        )
         chart = page.locator('#charts [data-chart="connections"]')
         chart.focus()
         page.keyboard.press("Home")
         page.keyboard.press("ArrowRight")
 
-        assert re.match(r"0:01: open \d+, verified alive", chart.locator("[aria-live]").inner_text())
+        assert re.match(
+            r"0:01: open \d+, verified alive", chart.locator("[aria-live]").inner_text()
+        )
         assert chart.locator(".key").inner_text() == "at 0:01"
 
 
@@ -106,11 +125,20 @@ def test_a_lost_connection_is_said_and_taken_up_where_it_broke(tmp_path, page, s
         eventually(lambda: points(page) > second, "no second is missing")
 
 
-def test_a_coordinator_that_takes_up_the_run_of_one_that_died_is_followed_on(tmp_path, page, server):
-    """Whatever was settled before, in between and after stands in the charts, though another process tells of it."""
+def test_a_coordinator_that_takes_up_the_run_of_one_that_died_is_followed_on(
+    tmp_path, page, server
+):
+    """Whatever was settled before, in between and after stands in the charts, though another
+    process tells of it."""
     listen = f"127.0.0.1:{free_port()}"
-    watch = ("--watch", f"itself=http://{listen}/metrics")  # events that the second one does not tell again
-    with followed(tmp_path, "--agents", "1", *watch, *RUN, server.ws, listen=listen) as coord, agent(coord.url):
+    watch = (
+        "--watch",
+        f"itself=http://{listen}/metrics",
+    )  # events that the second one does not tell again
+    with (
+        followed(tmp_path, "--agents", "1", *watch, *RUN, server.ws, listen=listen) as coord,
+        agent(coord.url),
+    ):
         page.goto(coord.url)
         shows(page, OPEN)
         eventually(lambda: points(page) > 8, "some seconds are told")
@@ -123,7 +151,9 @@ def test_a_coordinator_that_takes_up_the_run_of_one_that_died_is_followed_on(tmp
             eventually(lambda: points(page) > before + 3, "it goes on")
             seconds = [row["second"] for row in get_json(f"{coord.url}/v1/run/seconds")["seconds"]]
             assert seconds == list(range(len(seconds)))
-            eventually(lambda: points(page) >= len(seconds), lambda: f"{points(page)} of {len(seconds)}")
+            eventually(
+                lambda: points(page) >= len(seconds), lambda: f"{points(page)} of {len(seconds)}"
+            )
             again.send(signal.SIGINT)
             assert again.end() == 130
 
@@ -169,15 +199,19 @@ def test_an_hour_of_seconds_is_drawn(tmp_path, page, server):
         drawn = page.evaluate("""async () => {
             const { Model } = await import("/page/model.js");
             const { Charts, FLEET } = await import("/page/charts.js");
-            const model = new Model({ statistics: ["p50", "p90", "p99", "max"], agent_series: ["open", "cpu_s"] });
+            const model = new Model({
+                statistics: ["p50", "p90", "p99", "max"], agent_series: ["open", "cpu_s"] });
             const parent = document.createElement("div");
             document.querySelector("main").append(parent);
             const charts = new Charts(parent, FLEET, model.invalid, "test");
-            const sample = (second) => ({ second, fleet: { open: second, launched: 1000, cpu_s: second / 2, rss: 1e8 },
+            const sample = (second) => ({ second,
+                fleet: { open: second, launched: 1000, cpu_s: second / 2, rss: 1e8 },
                 latencies: { handshake: [1, 2, 3, 4 + second % 7] },
-                ends: Object.fromEntries(Array.from({ length: 12 }, (_, at) => [`server: failed why_${at}`, at])),
+                ends: Object.fromEntries(Array.from({ length: 12 }, (_, at) =>
+                    [`server: failed why_${at}`, at])),
                 invalid: second % 100 ? [] : ["why"],
-                agents: Object.fromEntries(Array.from({ length: 16 }, (_, at) => [`a${at}`, [second, second / 2]])) });
+                agents: Object.fromEntries(Array.from({ length: 16 }, (_, at) =>
+                    [`a${at}`, [second, second / 2]])) });
             for (let second = 0; second < 3700; second += 1) model.take(sample(second));
             charts.show(model.fleet);
             const begin = performance.now();
@@ -189,10 +223,16 @@ def test_an_hour_of_seconds_is_drawn(tmp_path, page, server):
             return { points: model.fleet.seconds.length, first: model.fleet.seconds[0],
                 cores: model.fleet.column("cores").at(-1), each: (performance.now() - begin) / 20,
                 shown: parent.querySelectorAll("canvas").length,
-                ends: [...parent.querySelectorAll('[data-chart="ends"] .legend > span')].map((of) => of.textContent) };
+                ends: [...parent.querySelectorAll('[data-chart="ends"] .legend > span')]
+                    .map((of) => of.textContent) };
         }""")
 
         assert (drawn["points"], drawn["first"], drawn["cores"]) == (3600, 120, 0.5)
         assert drawn["shown"] == 6
-        assert drawn["ends"] == [*(f"failed why_{at} (server) {at}" for at in range(11, 3, -1)), "4 other reasons 6"]
-        assert drawn["each"] < 250, "a second's worth of drawing takes a quarter of it at most, on a slow machine"
+        assert drawn["ends"] == [
+            *(f"failed why_{at} (server) {at}" for at in range(11, 3, -1)),
+            "4 other reasons 6",
+        ]
+        assert drawn["each"] < 250, (
+            "a second's worth of drawing takes a quarter of it at most, on a slow machine"
+        )

@@ -9,7 +9,20 @@ from tests.browser.watching import faults, followed
 from tests.processes import coordinator, run, target
 
 PUBLISHED = next((Path(__file__).parents[2] / "docs" / "million").glob("ping-*/plan.toml")).parent
-RUN = ("--local", "2", "--rate", "200", "--max", "400", "--think", "2", "--hold", "6", "--expect", "open_peak>=400")
+RUN = (
+    "--local",
+    "2",
+    "--rate",
+    "200",
+    "--max",
+    "400",
+    "--think",
+    "2",
+    "--hold",
+    "6",
+    "--expect",
+    "open_peak>=400",
+)
 
 
 def test_the_report_of_a_run_is_one_file_with_charts(tmp_path, page, shots):
@@ -43,7 +56,10 @@ def test_the_report_of_a_run_is_one_file_with_charts(tmp_path, page, shots):
 
     # The same again, from the run directory.
     again = tmp_path / "again.html"
-    assert run("loadgen-report", str(folder), "--format", "html", "--output", str(again)).returncode == 0
+    assert (
+        run("loadgen-report", str(folder), "--format", "html", "--output", str(again)).returncode
+        == 0
+    )
     assert again.read_text() == (folder / "report.html").read_text()
 
 

@@ -13,7 +13,10 @@ def test_a_watched_server_stands_on_the_same_time_axis(tmp_path, page):
     url = monitor.says(r"metrics at (http://\S+)")[1]
     watch = ("--watch", f"box={url}", "--watch", "gone=http://127.0.0.1:1/metrics")
     try:
-        with target("--workers", "1") as server, coordinator(tmp_path, *RUN, *watch, server.ws) as coord:
+        with (
+            target("--workers", "1") as server,
+            coordinator(tmp_path, *RUN, *watch, server.ws) as coord,
+        ):
             page.goto(coord.url)
             page.locator("#servers h3", has_text="box").wait_for()
             page.locator('#servers [data-chart="memory"] canvas').wait_for()
@@ -26,7 +29,9 @@ def test_a_watched_server_stands_on_the_same_time_axis(tmp_path, page):
         monitor.close()
     readings = [json.loads(line) for line in (folder / "watched.ndjson").read_text().splitlines()]
     assert {reading["name"] for reading in readings} == {"box"}
-    assert [reading["second"] for reading in readings] == sorted({reading["second"] for reading in readings})
+    assert [reading["second"] for reading in readings] == sorted(
+        {reading["second"] for reading in readings}
+    )
     assert min(reading["memory"] for reading in readings) > 0
 
     page.goto((folder / "report.html").as_uri())

@@ -40,7 +40,10 @@ def points(page: Page, chart: str = "connections") -> int:
 
 def shows(page: Page, open_: int) -> None:
     """Waits until the big number is so many."""
-    eventually(lambda: page.locator("#open").inner_text() == f"{open_:,}", lambda: page.locator("#open").inner_text())
+    eventually(
+        lambda: page.locator("#open").inner_text() == f"{open_:,}",
+        lambda: page.locator("#open").inner_text(),
+    )
 
 
 def faults(page: Page) -> list[Any]:

@@ -1,1 +1,2 @@
-"""Debian's Tsung and loadgen beside each other: the same files against the same target, outside the gate."""
+"""Debian's Tsung and loadgen beside each other: the same files against the same target, outside
+the gate."""

@@ -1,4 +1,5 @@
-"""`python -m tests.compare`: runs each file with Debian's Tsung and with loadgen, and writes docs/compare-tsung.md."""
+"""`python -m tests.compare`: runs each file with Debian's Tsung and with loadgen, and writes
+docs/compare-tsung.md."""
 
 import sys
 import time
@@ -14,8 +15,16 @@ NAMES = [case.name for case in CASES]
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--only", "names", type=click.Choice(NAMES), multiple=True, help="This file only; nothing is written.")
-@click.option("--out", type=click.Path(path_type=Path), default="docs", help="Where compare-tsung.md goes.")
+@click.option(
+    "--only",
+    "names",
+    type=click.Choice(NAMES),
+    multiple=True,
+    help="This file only; nothing is written.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="docs", help="Where compare-tsung.md goes."
+)
 def main(names: tuple[str, ...], out: Path) -> None:
     """Compares; exit code 1 when the tools differ without a known reason."""
     began, tsung = time.monotonic(), debian.tsung()
@@ -31,7 +40,9 @@ def _compared(tsung: str, case: Case) -> Comparison:
     click.echo(f"{case.name}: {case.shows}")
     comparison = compare(case, tools.with_tsung(tsung, case.file), tools.with_loadgen(case.file))
     for finding in comparison.findings:
-        click.echo(f"  {finding.name:40}{finding.tsung:10,.0f}{finding.loadgen:10,.0f}  {finding.verdict}")
+        click.echo(
+            f"  {finding.name:40}{finding.tsung:10,.0f}{finding.loadgen:10,.0f}  {finding.verdict}"
+        )
     for shape in comparison.shapes:
         fits = "".join(f"  D {fit.distance:.3f} p {document.p_value(fit)}" for fit in shape[2:5])
         click.echo(f"  {shape.name:40}{fits}  {shape.verdict}")

@@ -1,4 +1,5 @@
-"""The files that both tools run: what each shows, what is expected of it, and in what the tools are known to differ."""
+"""The files that both tools run: what each shows, what is expected of it, and in what the tools
+are known to differ."""
 
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -31,7 +32,8 @@ class Case(msgspec.Struct, frozen=True):
     rates: tuple[tuple[int, float], ...]
     """How many users arrive at which rate, phase by phase."""
     spread: int = 0
-    """Users come faster than either tool can tell moments apart; so many of them take long enough for that."""
+    """Users come faster than either tool can tell moments apart; so many of them take long
+    enough for that."""
     thinks: dict[str, Distribution] = {}
     """What the times after messages of a text are like."""
     chances: dict[str, float] = {}
@@ -45,81 +47,161 @@ class Case(msgspec.Struct, frozen=True):
 
 
 EVERYWHERE = (
-    Known(("size_sent", "size_rcv"), "Tsung sends an Origin, and in close frames the text `close`, which comes back; "
-          "loadgen sends the port in WorkerState"),
-    Known(("error_connect_eaddrinuse",), "Tsung counts source ports that others hold, loadgen steps over them"),
+    Known(
+        ("size_sent", "size_rcv"),
+        "Tsung sends an Origin, and in close frames the text `close`, which comes back; "
+        "loadgen sends the port in WorkerState",
+    ),
+    Known(
+        ("error_connect_eaddrinuse",),
+        "Tsung counts source ports that others hold, loadgen steps over them",
+    ),
     Known(("newphase",), "loadgen does not count phases in tsung.log"),
-)  # fmt: skip
+)
 
 CASES = (
     Case(
-        "reference", "Appwrite's own file, scaled down", ((2000, 300),), spread=20,
+        "reference",
+        "Appwrite's own file, scaled down",
+        ((2000, 300),),
+        spread=20,
         known=(
-            Known(("ends with *", "users", "connected", "finish_users_count"), "when the time of the run is over Tsung "
-                  "drops its connections and leaves its users uncounted; loadgen says goodbye with 1000"),
+            Known(
+                ("ends with *", "users", "connected", "finish_users_count"),
+                "when the time of the run is over Tsung drops its connections and leaves its users"
+                " uncounted; loadgen says goodbye with 1000",
+            ),
             Known(("error_abort",), "Tsung counts the end of its time as an error"),
-            Known(("arrivals",),
-                  "users come every 3.3 ms, loadgen looks every 5 ms for who is due, and Tsung waits whole "
-                  "milliseconds; over 20 users loadgen's evens out. The reference run had 31 a second and worker, "
-                  "this one has 150"),
+            Known(
+                ("arrivals",),
+                "users come every 3.3 ms, loadgen looks every 5 ms for who is due, and Tsung waits"
+                " whole milliseconds; over 20 users loadgen's evens out. The reference run had 31 a"
+                " second and worker, this one has 150",
+            ),
             Known(("page",), "the silent loop is built in and no script, and counts no pages"),
         ),
     ),
     Case("ack", "answered messages, text and binary", ((180, 30),)),
-    Case("think", "random think times", ((180, 30),),
-         thinks={"exponential": exponential(2), "even": even(1, 2)}),
+    Case(
+        "think",
+        "random think times",
+        ((180, 30),),
+        thinks={"exponential": exponential(2), "even": even(1, 2)},
+    ),
     Case("loops", "for, repeat, foreach, if", ((180, 30),)),
     Case("variables", "variables, a match, a transaction", ((180, 30),)),
     Case("phases", "two phases, messages without an answer", ((45, 15), (100, 25))),
-    Case("sessions", "three sessions by probability", ((210, 30),),
-         chances={"users of /echo/quick": 0.5, "users of /echo/slow": 0.3, "users of /echo/slower": 0.2}),
     Case(
-        "ends", "sessions without a close", ((90, 30),),
+        "sessions",
+        "three sessions by probability",
+        ((210, 30),),
+        chances={
+            "users of /echo/quick": 0.5,
+            "users of /echo/slow": 0.3,
+            "users of /echo/slower": 0.2,
+        },
+    ),
+    Case(
+        "ends",
+        "sessions without a close",
+        ((90, 30),),
         known=(
-            Known(("ends with *",),
-                  "Tsung drops the connection of a session that is over, loadgen closes it with 1000"),
+            Known(
+                ("ends with *",),
+                "Tsung drops the connection of a session that is over, loadgen closes it with 1000",
+            ),
         ),
     ),
     Case(
-        "overrun", "a phase without maxnumber", ((120, 30),),
+        "overrun",
+        "a phase without maxnumber",
+        ((120, 30),),
         known=(
-            Known(("TCP connections", "upgrades", "ends with close frame 1000", "users of /echo", "text messages",
-                   "“here”", "session", "users_count", "finish_users_count", "request", "connect", "page",
-                   "websocket_succ"),
-                  "Tsung drops the users that are left when the time of the phase is over; loadgen launches all whom "
-                  "the configuration reckons with"),
+            Known(
+                (
+                    "TCP connections",
+                    "upgrades",
+                    "ends with close frame 1000",
+                    "users of /echo",
+                    "text messages",
+                    "“here”",
+                    "session",
+                    "users_count",
+                    "finish_users_count",
+                    "request",
+                    "connect",
+                    "page",
+                    "websocket_succ",
+                ),
+                "Tsung drops the users that are left when the time of the phase is over; loadgen"
+                " launches all whom the configuration reckons with",
+            ),
         ),
     ),
     Case(
-        "pings", "a server that pings", ((60, 30),),
+        "pings",
+        "a server that pings",
+        ((60, 30),),
         known=(
             Known(("pongs",), "Tsung answers no ping"),
-            Known(("match", "nomatch"), "Tsung takes the ping that comes while it waits for the reply"),
-            Known(("async_unknown_data_rcv",), "Tsung counts what comes during a think time, pings and all, without "
-                  "reading it; for loadgen a ping is no message"),
+            Known(
+                ("match", "nomatch"), "Tsung takes the ping that comes while it waits for the reply"
+            ),
+            Known(
+                ("async_unknown_data_rcv",),
+                "Tsung counts what comes during a think time, pings and all, without "
+                "reading it; for loadgen a ping is no message",
+            ),
         ),
     ),
     Case(
-        "goodbye", "a server that closes during a think time", ((60, 30),),
+        "goodbye",
+        "a server that closes during a think time",
+        ((60, 30),),
         known=(
-            Known(("TCP connections", "text messages", "binary messages", "“*”", "request", "request_noack", "page",
-                   "connect", "error_*", "ends with *", "async_unknown_data_rcv"),
-                  "Tsung does not read the goodbye, and later sends its message on a new TCP connection without an "
-                  "upgrade; for loadgen the session is over"),
+            Known(
+                (
+                    "TCP connections",
+                    "text messages",
+                    "binary messages",
+                    "“*”",
+                    "request",
+                    "request_noack",
+                    "page",
+                    "connect",
+                    "error_*",
+                    "ends with *",
+                    "async_unknown_data_rcv",
+                ),
+                "Tsung does not read the goodbye, and later sends its message on a new TCP"
+                " connection without an upgrade; for loadgen the session is over",
+            ),
         ),
     ),
     Case(
-        "pieces", "a 101 in two pieces", ((60, 30),),
+        "pieces",
+        "a 101 in two pieces",
+        ((60, 30),),
         known=(
-            Known(("ends with *", "text messages", "“hello”", "request", "page", "websocket_succ", "error_unknown",
-                   "size_*"),
-                  "Tsung has to get the 101 in one piece, and fails"),
+            Known(
+                (
+                    "ends with *",
+                    "text messages",
+                    "“hello”",
+                    "request",
+                    "page",
+                    "websocket_succ",
+                    "error_unknown",
+                    "size_*",
+                ),
+                "Tsung has to get the 101 in one piece, and fails",
+            ),
         ),
     ),
     Case(
-        "unasked", "messages during a think time", ((60, 30),),
-        known=(
-            Known(("async_unknown_data_rcv",), "Tsung counts chunks of TCP, loadgen messages"),
-        ),
+        "unasked",
+        "messages during a think time",
+        ((60, 30),),
+        known=(Known(("async_unknown_data_rcv",), "Tsung counts chunks of TCP, loadgen messages"),),
     ),
-)  # fmt: skip
+)

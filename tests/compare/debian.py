@@ -19,22 +19,32 @@ def tsung() -> str:
         install()
         found = shutil.which("tsung")
     if not found:
-        raise click.ClickException("apt-get installed tsung, but there is no such command; look at dpkg -L tsung")
+        raise click.ClickException(
+            "apt-get installed tsung, but there is no such command; look at dpkg -L tsung"
+        )
     return found
 
 
 def version() -> str:
     """The package's version."""
-    done = subprocess.run(["dpkg-query", "-W", "-f=${Version}", "tsung"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["dpkg-query", "-W", "-f=${Version}", "tsung"], capture_output=True, text=True, check=False
+    )
     return done.stdout or "not of Debian"
 
 
 def install() -> None:
     """Installs the package with what it needs: Erlang, gnuplot, 250 MB."""
     if os.geteuid() or not shutil.which("apt-get"):
-        raise click.ClickException("Tsung is missing, and only root can install it: apt-get install tsung")
+        raise click.ClickException(
+            "Tsung is missing, and only root can install it: apt-get install tsung"
+        )
     click.echo("installing Debian's package tsung …", err=True)
     for words in (["update"], ["install", "-y", "--no-install-recommends", "tsung"]):
-        done = subprocess.run(["apt-get", *words], env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["apt-get", *words], env=ENVIRONMENT, capture_output=True, text=True, check=False
+        )
         if done.returncode:
-            raise click.ClickException(f"apt-get {' '.join(words)} failed:\n{done.stdout}{done.stderr}")
+            raise click.ClickException(
+                f"apt-get {' '.join(words)} failed:\n{done.stdout}{done.stderr}"
+            )

@@ -19,7 +19,9 @@ COMMAND = "make compare-tsung"
 
 def render(comparisons: Sequence[Comparison], tsung: str, seconds: float) -> str:
     """The whole document; `tsung` is the version of Tsung, `seconds` what all of it took."""
-    verdicts = Counter(finding.verdict for comparison in comparisons for finding in comparison.findings)
+    verdicts = Counter(
+        finding.verdict for comparison in comparisons for finding in comparison.findings
+    )
     template = Template(Path(__file__).with_name("document.md").read_text())
     return template.substitute(
         command=COMMAND,
@@ -36,7 +38,9 @@ def render(comparisons: Sequence[Comparison], tsung: str, seconds: float) -> str
         summary=_summary(comparisons),
         shapes=_shapes(comparisons),
         usage=_usage(comparisons),
-        per_user=_per_user(max(comparisons, key=lambda comparison: len(comparison.loadgen.recording.upgraded))),
+        per_user=_per_user(
+            max(comparisons, key=lambda comparison: len(comparison.loadgen.recording.upgraded))
+        ),
         differences="\n".join(_differences(comparisons)),
         everywhere="; ".join(f"{_names(known.names)}: {known.why}" for known in EVERYWHERE),
     )
@@ -44,7 +48,10 @@ def render(comparisons: Sequence[Comparison], tsung: str, seconds: float) -> str
 
 def _machine() -> str:
     machine = facts(read_machine())
-    return f"{machine['cpus']} cores ({cpu_model()}), Linux {machine['kernel']}, Python {machine['python']}"
+    return (
+        f"{machine['cpus']} cores ({cpu_model()}), Linux {machine['kernel']}, Python"
+        f" {machine['python']}"
+    )
 
 
 def _both(comparison: Comparison, value: Callable[[Outcome], str]) -> str:
@@ -62,7 +69,16 @@ def _summary(comparisons: Iterable[Comparison]) -> str:
         yield _both(comparison, lambda outcome: figure(outcome.usage.mib_peak))
         yield verdict(comparison)
 
-    head = ["file", "users", "connections", "messages", "arrivals: p", "CPU s", "MiB at the peak", "verdict"]
+    head = [
+        "file",
+        "users",
+        "connections",
+        "messages",
+        "arrivals: p",
+        "CPU s",
+        "MiB at the peak",
+        "verdict",
+    ]
     return table(head, map(row, comparisons))
 
 
@@ -81,12 +97,17 @@ def p_value(fit: Fit) -> str:
 def _shapes(comparisons: Iterable[Comparison]) -> str:
     def row(comparison: Comparison, shape: Shape) -> Iterable[str]:
         means = " / ".join(figure(1e3 * mean) for mean in shape.means)
-        fits = (f"{fit.distance:.3f}, {p_value(fit)}" for fit in (shape.between, shape.tsung, shape.loadgen))
+        fits = (
+            f"{fit.distance:.3f}, {p_value(fit)}"
+            for fit in (shape.between, shape.tsung, shape.loadgen)
+        )
         return [f"`{comparison.case.name}`: {shape.name}", means, *fits, shape.verdict]
 
     fits = ["between them: D, p", "Tsung and what was asked", "loadgen and what was asked"]
     head = ["times", "mean ms, Tsung / loadgen", *fits, "verdict"]
-    return table(head, (row(comparison, shape) for comparison in comparisons for shape in comparison.shapes))
+    return table(
+        head, (row(comparison, shape) for comparison in comparisons for shape in comparison.shapes)
+    )
 
 
 def _usage(comparisons: Iterable[Comparison]) -> str:
@@ -98,7 +119,14 @@ def _usage(comparisons: Iterable[Comparison]) -> str:
         yield _both(comparison, lambda outcome: figure(outcome.usage.mib_at(outcome.first)))
         yield _both(comparison, lambda outcome: figure(outcome.usage.mib_peak))
 
-    head = ["file", "seconds", "CPU s in all", "CPU s from the first connection", "MiB before it", "MiB at the peak"]
+    head = [
+        "file",
+        "seconds",
+        "CPU s in all",
+        "CPU s from the first connection",
+        "MiB before it",
+        "MiB at the peak",
+    ]
     return table(head, map(row, comparisons))
 
 
@@ -108,10 +136,15 @@ def _per_user(comparison: Comparison) -> str:
         return figure(1024 * growth / len(outcome.recording.upgraded))
 
     def cpu(outcome: Outcome) -> str:
-        return figure(1e6 * outcome.usage.cpu_s_after(outcome.first) / len(outcome.recording.upgraded))
+        return figure(
+            1e6 * outcome.usage.cpu_s_after(outcome.first) / len(outcome.recording.upgraded)
+        )
 
     tsung, loadgen = comparison.tsung, comparison.loadgen
-    return f"{kib(tsung)} KiB and {cpu(tsung)} µs with Tsung, {kib(loadgen)} KiB and {cpu(loadgen)} µs with loadgen"
+    return (
+        f"{kib(tsung)} KiB and {cpu(tsung)} µs with Tsung, {kib(loadgen)} KiB and {cpu(loadgen)} µs"
+        " with loadgen"
+    )
 
 
 def _differences(comparisons: Iterable[Comparison]) -> Iterator[str]:

@@ -1,14 +1,18 @@
-"""`python -m tests.compare.recorder PORT FILE`: the target of both tools, which writes down when what arrived.
+"""`python -m tests.compare.recorder PORT FILE`: the target of both tools, which writes down when
+what arrived.
 
 The path tells what it does:
 
 - `/echo…` sends each message back, `/silent…` and any other path nothing.
-- `/token…` answers each message with JSON: a token of this connection, some words, and what is `left` of 3 polls.
+- `/token…` answers each message with JSON: a token of this connection, some words, and what is
+  `left` of 3 polls.
 - `/ping` is an echo that sends a ping every 0.3 s, and one more just before each answer.
-- `/bye` says goodbye (1001) after 0.3 s. `/burst` sends three messages after 0.3 s, and is an echo then.
+- `/bye` says goodbye (1001) after 0.3 s. `/burst` sends three messages after 0.3 s, and is an echo
+  then.
 - `/pieces` is an echo whose 101 comes in two pieces.
 
-It says where it listens; when its standard input ends it writes its `Recording` as JSON into the file, and is gone.
+It says where it listens; when its standard input ends it writes its `Recording` as JSON into the
+file, and is gone.
 """
 
 import asyncio
@@ -52,7 +56,9 @@ class Pieces:
         self.write = self._transport.write
 
     def _rest(self, data: bytes) -> None:
-        with suppress(RuntimeError):  # the client left after the first piece, and this side was shut down
+        with suppress(
+            RuntimeError
+        ):  # the client left after the first piece, and this side was shut down
             self._transport.write(data)
 
     def __getattr__(self, name: str) -> Any:
@@ -60,7 +66,8 @@ class Pieces:
 
 
 class Recorded(ServerConnection):
-    """A connection with its record, which begins with the TCP connection: whether an upgrade follows or not."""
+    """A connection with its record, which begins with the TCP connection: whether an upgrade
+    follows or not."""
 
     book: list[Connection]
 
@@ -74,7 +81,9 @@ class Recorded(ServerConnection):
         """The client's messages, each written down."""
         async for message in self:
             text = message if isinstance(message, str) else message.decode(errors="replace")
-            self.record.messages.append(Message(monotonic(), "text" if message is text else "binary", text))
+            self.record.messages.append(
+                Message(monotonic(), "text" if message is text else "binary", text)
+            )
             yield message
 
     def ping_and_count(self) -> Awaitable[None]:
@@ -120,7 +129,9 @@ async def ping(client: Recorded) -> None:
     regular = asyncio.create_task(regularly())
     async for message in client.received():
         pings.append(client.ping_and_count())
-        await asyncio.sleep(BETWEEN_PIECES)  # so that the ping is a chunk of its own, and what comes next another one
+        await asyncio.sleep(
+            BETWEEN_PIECES
+        )  # so that the ping is a chunk of its own, and what comes next another one
         await client.send(message)
     regular.cancel()
     await asyncio.gather(*pings)
@@ -170,9 +181,19 @@ async def record(port: int) -> Recording:
     quiet.addHandler(logging.NullHandler())
     quiet.propagate = False  # what fails is in the record
     async with serve(
-        play, "127.0.0.1", port, create_connection=kind, process_request=upgrade, ping_interval=None, compression=None,
-        logger=quiet, backlog=BACKLOG, open_timeout=UPGRADE, close_timeout=SOON, server_header=None,
-    ) as server:  # fmt: skip
+        play,
+        "127.0.0.1",
+        port,
+        create_connection=kind,
+        process_request=upgrade,
+        ping_interval=None,
+        compression=None,
+        logger=quiet,
+        backlog=BACKLOG,
+        open_timeout=UPGRADE,
+        close_timeout=SOON,
+        server_header=None,
+    ) as server:
         print(f"listening at {server.sockets[0].getsockname()[1]}", flush=True)
         await asyncio.to_thread(sys.stdin.read)
     return Recording(book)

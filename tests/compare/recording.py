@@ -1,4 +1,5 @@
-"""What the target saw of one run: a record of each TCP connection, and what can be counted over all of them."""
+"""What the target saw of one run: a record of each TCP connection, and what can be counted over
+all of them."""
 
 import re
 from collections import Counter
@@ -27,7 +28,8 @@ class Connection(msgspec.Struct):
     """0, 1, 2… in the order of arrival."""
     arrived: float
     path: str = ""
-    """What the upgrade asked for, without the query; empty when no upgrade was asked for, or none that is valid."""
+    """What the upgrade asked for, without the query; empty when no upgrade was asked for, or
+    none that is valid."""
     messages: list[Message] = []
     pongs: int = 0
     code: int = 0
@@ -56,19 +58,26 @@ class Recording(msgspec.Struct, frozen=True):
 
     def counts(self) -> dict[str, int]:
         """Each thing that both tools should do equally often, by its name."""
-        counted = Counter({"TCP connections": len(self.connections), "upgrades": len(self.upgraded)})
+        counted = Counter(
+            {"TCP connections": len(self.connections), "upgrades": len(self.upgraded)}
+        )
         for connection in self.connections:
             counted["pongs"] += connection.pongs
             if connection.path:
                 counted[f"ends with {_end(connection)}"] += 1
                 counted[f"users of {PER_PATH.sub('#', connection.path)}"] += 1
             counted.update(f"{message.kind} messages" for message in connection.messages)
-            counted.update(f"“{shape(message.body, connection)}”" for message in connection.messages)
+            counted.update(
+                f"“{shape(message.body, connection)}”" for message in connection.messages
+            )
         return {name: times for name, times in counted.items() if times}
 
     def arrival_gaps(self, every: int = 1) -> list[float]:
-        """Seconds between the arrivals of users so many apart; connections without an upgrade are nobody's arrival."""
-        return [after.arrived - before.arrived for before, after in pairwise(self.upgraded[::every])]
+        """Seconds between the arrivals of users so many apart; connections without an upgrade
+        are nobody's arrival."""
+        return [
+            after.arrived - before.arrived for before, after in pairwise(self.upgraded[::every])
+        ]
 
     def think_times(self, after: str) -> list[float]:
         """Seconds from each message with this text to the next message of the same connection."""
@@ -77,7 +86,8 @@ class Recording(msgspec.Struct, frozen=True):
 
 
 def shape(body: str, connection: Connection) -> str:
-    """A text without what differs from user to user by design: its own token, numbers, what was drawn for it."""
+    """A text without what differs from user to user by design: its own token, numbers, what was
+    drawn for it."""
     words = _words(body, connection.token)
     return " ".join(words)
 

@@ -1,8 +1,9 @@
 """The Kolmogorov–Smirnov test, of two samples or of one and a distribution.
 
-W. H. Press et al., Numerical Recipes, 3rd edition, 14.3.3: the statistic is the largest distance of the distribution
-functions; its significance the limit's series, with Stephens' correction for few values. Values that have a grain, as
-times in whole milliseconds, make the p-value too small or, where both samples have the same one, too large.
+W. H. Press et al., Numerical Recipes, 3rd edition, 14.3.3: the statistic is the largest distance of
+the distribution functions; its significance the limit's series, with Stephens' correction for few
+values. Values that have a grain, as times in whole milliseconds, make the p-value too small or,
+where both samples have the same one, too large.
 """
 
 from bisect import bisect_left, bisect_right
@@ -16,7 +17,8 @@ Distribution = Callable[[float], float]
 
 
 class Fit(NamedTuple):
-    """How far apart two distributions are, and how likely samples of the same one are as far apart."""
+    """How far apart two distributions are, and how likely samples of the same one are as far
+    apart."""
 
     distance: float
     p: float
@@ -29,7 +31,9 @@ def two_samples(one: Sequence[float], other: Sequence[float]) -> Fit:
         abs(bisect_right(first, value) / len(first) - bisect_right(second, value) / len(second))
         for value in (*first, *second)
     )
-    return Fit(distance, significance(distance, len(first) * len(second) / (len(first) + len(second))))
+    return Fit(
+        distance, significance(distance, len(first) * len(second) / (len(first) + len(second)))
+    )
 
 
 def one_sample(sample: Sequence[float], distribution: Distribution) -> Fit:
@@ -37,7 +41,10 @@ def one_sample(sample: Sequence[float], distribution: Distribution) -> Fit:
     values = sorted(sample)
     size = len(values)
     distance = max(
-        max(bisect_right(values, value) / size - expected, expected - bisect_left(values, value) / size)
+        max(
+            bisect_right(values, value) / size - expected,
+            expected - bisect_left(values, value) / size,
+        )
         for value in values
         for expected in (distribution(value),)
     )
@@ -45,7 +52,8 @@ def one_sample(sample: Sequence[float], distribution: Distribution) -> Fit:
 
 
 def significance(distance: float, size: float) -> float:
-    """The probability of a distance at least so large; `size` is that of the sample, or n·m/(n+m) of two."""
+    """The probability of a distance at least so large; `size` is that of the sample, or
+    n·m/(n+m) of two."""
     x = (sqrt(size) + 0.12 + 0.11 / sqrt(size)) * distance
     if x < 0.3:  # the series converges slowly there, and the sum is 1 to five digits
         return 1.0
@@ -54,7 +62,8 @@ def significance(distance: float, size: float) -> float:
 
 
 def exponential(rate: float, events: int = 1) -> Distribution:
-    """Of the gaps of a Poisson process; of the times that so many events take, which is Erlang's distribution."""
+    """Of the gaps of a Poisson process; of the times that so many events take, which is Erlang's
+    distribution."""
 
     def at(value: float) -> float:
         terms = accumulate(range(1, events), lambda term, k: term * rate * value / k, initial=1.0)

@@ -1,4 +1,5 @@
-"""The two tools: how each runs a file against the recorder, and what it wrote into its tsung.log."""
+"""The two tools: how each runs a file against the recorder, and what it wrote into its
+tsung.log."""
 
 import os
 import re
@@ -44,22 +45,43 @@ class Outcome(NamedTuple):
 def with_tsung(tsung: str, file: Path) -> Outcome:
     """What becomes of a file with Tsung, its controller and its one Erlang VM in one process.
 
-    A home (for Erlang's cookie), an epmd (Erlang's port mapper) and an id of its own keep it from any other Tsung.
+    A home (for Erlang's cookie), an epmd (Erlang's port mapper) and an id of its own keep it from
+    any other Tsung.
     """
     with tempfile.TemporaryDirectory() as home, _epmd() as epmd:
         environment = {**os.environ, "HOME": home, "ERL_EPMD_PORT": epmd}
-        words = [tsung, "-n", "-i", f"compare{os.getpid()}", "-f", str(file), "-l", f"{home}/log", "start"]
+        words = [
+            tsung,
+            "-n",
+            "-i",
+            f"compare{os.getpid()}",
+            "-f",
+            str(file),
+            "-l",
+            f"{home}/log",
+            "start",
+        ]
         return _outcome("Tsung", words, Path(home), environment)
 
 
 def with_loadgen(file: Path) -> Outcome:
     """What becomes of a file with loadgen: coordinator and one agent."""
     with tempfile.TemporaryDirectory() as folder:
-        words = command("loadgen-coord", "--tsung", str(file), "--listen", "127.0.0.1:0", "--out", f"{folder}/runs")
+        words = command(
+            "loadgen-coord",
+            "--tsung",
+            str(file),
+            "--listen",
+            "127.0.0.1:0",
+            "--out",
+            f"{folder}/runs",
+        )
         return _outcome("loadgen", words, Path(folder), None)
 
 
-def _outcome(tool: Tool, words: Sequence[str], folder: Path, environment: Mapping[str, str] | None) -> Outcome:
+def _outcome(
+    tool: Tool, words: Sequence[str], folder: Path, environment: Mapping[str, str] | None
+) -> Outcome:
     file = folder / "recording.json"
     with _recorder(file):
         ended = run(words, folder, PATIENCE, environment)
@@ -72,12 +94,18 @@ def _outcome(tool: Tool, words: Sequence[str], folder: Path, environment: Mappin
 
 def _statistics(text: str) -> dict[str, float]:
     """The sums over all dumps, without what Tsung tells of the host (`{cpu,…}`)."""
-    return {name: value for name, value in totals(read_text(text)).items() if not name.startswith("{")}
+    return {
+        name: value for name, value in totals(read_text(text)).items() if not name.startswith("{")
+    }
 
 
 def _why(ended: Ended, folder: Path) -> str:
-    logs = [log.read_text(errors="replace")[-2000:] for log in folder.rglob("tsung_controller*.log")]
-    return "\n".join([f"exit code {ended.code} after {ended.usage.seconds:.0f} s", ended.said, *logs])
+    logs = [
+        log.read_text(errors="replace")[-2000:] for log in folder.rglob("tsung_controller*.log")
+    ]
+    return "\n".join(
+        [f"exit code {ended.code} after {ended.usage.seconds:.0f} s", ended.said, *logs]
+    )
 
 
 @contextmanager
@@ -87,14 +115,18 @@ def _recorder(file: Path) -> Iterator[None]:
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         if not server.stdout.readline():
-            raise click.ClickException(f"no target: port {PORT} is taken, or see above; the files name this port")
+            raise click.ClickException(
+                f"no target: port {PORT} is taken, or see above; the files name this port"
+            )
         try:
             yield
             server.communicate(timeout=PATIENCE)
         finally:
             server.kill()
     if server.returncode:
-        raise click.ClickException(f"the target failed with exit code {server.returncode}, see above")
+        raise click.ClickException(
+            f"the target failed with exit code {server.returncode}, see above"
+        )
 
 
 @contextmanager
@@ -110,4 +142,6 @@ def _epmd() -> Iterator[str]:
 
 
 def _answers(port: int) -> bool:
-    return not subprocess.run(["epmd", "-port", str(port), "-names"], capture_output=True, check=False).returncode
+    return not subprocess.run(
+        ["epmd", "-port", str(port), "-names"], capture_output=True, check=False
+    ).returncode

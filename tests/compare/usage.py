@@ -36,11 +36,16 @@ class Usage(msgspec.Struct, frozen=True):
 
     def cpu_s_after(self, moment: float) -> float:
         """CPU seconds of the part after a moment, to the next look at /proc."""
-        return self.cpu_s - max((look.cpu_s for look in self.looks if look.at <= moment), default=0.0)
+        return self.cpu_s - max(
+            (look.cpu_s for look in self.looks if look.at <= moment), default=0.0
+        )
 
     def mib_at(self, moment: float) -> float:
         """Its memory at the last look before a moment."""
-        return max((look for look in self.looks if look.at <= moment), key=lambda look: look.at).bytes / MIB
+        return (
+            max((look for look in self.looks if look.at <= moment), key=lambda look: look.at).bytes
+            / MIB
+        )
 
     @property
     def mib_peak(self) -> float:
@@ -57,19 +62,32 @@ class Ended(msgspec.Struct, frozen=True):
     usage: Usage
 
 
-def run(words: Sequence[str], folder: Path, patience: float, environment: Mapping[str, str] | None = None) -> Ended:
-    """Runs a command in a folder; one that takes longer than `patience` seconds is ended, with all its processes."""
+def run(
+    words: Sequence[str],
+    folder: Path,
+    patience: float,
+    environment: Mapping[str, str] | None = None,
+) -> Ended:
+    """Runs a command in a folder; one that takes longer than `patience` seconds is ended, with
+    all its processes."""
     began, looks = time.monotonic(), []
     said = folder / "said.txt"
     with said.open("wb") as output:
         running = subprocess.Popen(
-            words, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            words,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
     while True:
         pid, status, used = os.wait4(running.pid, os.WNOHANG)
         if pid:
             break
-        with suppress(FileNotFoundError, ProcessLookupError):  # a process ended while it was looked at
+        with suppress(
+            FileNotFoundError, ProcessLookupError
+        ):  # a process ended while it was looked at
             looks.append(_look(running.pid))
         if time.monotonic() > began + patience:
             _kill(running.pid)

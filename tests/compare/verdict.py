@@ -1,4 +1,5 @@
-"""The two outcomes of one file compared: each count, and the distributions of arrivals and think times."""
+"""The two outcomes of one file compared: each count, and the distributions of arrivals and think
+times."""
 
 from collections.abc import Iterator, Sequence
 from math import sqrt
@@ -10,7 +11,8 @@ from tests.compare.tools import Outcome
 
 Verdict = Literal["same", "by chance", "explained", "DIFFERENT"]
 SIGMAS = 3.5
-"""How far apart counts by chance may be: equal tools are further apart once in 2,000 comparisons."""
+"""How far apart counts by chance may be: equal tools are further apart once in 2,000
+comparisons."""
 SIGNIFICANT = 0.001
 """The probability below which a fit is rejected; there are about fifty in one comparison."""
 
@@ -71,11 +73,20 @@ class Comparison(NamedTuple):
 
 def compare(case: Case, tsung: Outcome, loadgen: Outcome) -> Comparison:
     """The comparison of a file's outcomes."""
-    return Comparison(case, tsung, loadgen, list(_findings(case, tsung, loadgen)), list(_shapes(case, tsung, loadgen)))
+    return Comparison(
+        case,
+        tsung,
+        loadgen,
+        list(_findings(case, tsung, loadgen)),
+        list(_shapes(case, tsung, loadgen)),
+    )
 
 
 def _findings(case: Case, tsung: Outcome, loadgen: Outcome) -> Iterator[Finding]:
-    pairs = (tsung.recording.counts(), loadgen.recording.counts()), (tsung.statistics, loadgen.statistics)
+    pairs = (
+        (tsung.recording.counts(), loadgen.recording.counts()),
+        (tsung.statistics, loadgen.statistics),
+    )
     for one, other in pairs:
         for name in dict.fromkeys([*one, *other]):
             yield finding(case, name, one.get(name, 0), other.get(name, 0))
@@ -106,16 +117,24 @@ def _shapes(case: Case, tsung: Outcome, loadgen: Outcome) -> Iterator[Shape]:
         pair = one.arrival_gaps(case.spread), other.arrival_gaps(case.spread)
         yield shape(case, f"every {case.spread}th arrival", *pair, asked)
     for text, asked in case.thinks.items():
-        yield shape(case, f"think times, {text}", one.think_times(text), other.think_times(text), asked)
+        yield shape(
+            case, f"think times, {text}", one.think_times(text), other.think_times(text), asked
+        )
 
 
-def shape(case: Case, name: str, tsung: Sequence[float], loadgen: Sequence[float], asked: Distribution) -> Shape:
+def shape(
+    case: Case, name: str, tsung: Sequence[float], loadgen: Sequence[float], asked: Distribution
+) -> Shape:
     """Two samples against each other, and each against what was asked for.
 
     Where they differ since Tsung's are not as asked for and loadgen's are, that is the reason.
     """
     means = sum(tsung) / len(tsung), sum(loadgen) / len(loadgen)
-    between, theirs, ours = two_samples(tsung, loadgen), one_sample(tsung, asked), one_sample(loadgen, asked)
+    between, theirs, ours = (
+        two_samples(tsung, loadgen),
+        one_sample(tsung, asked),
+        one_sample(loadgen, asked),
+    )
     verdict: tuple[Verdict, Known | None] = ("same", None)
     if ours.p < SIGNIFICANT or (between.p < SIGNIFICANT <= theirs.p):
         verdict = _differs(case, name)

@@ -1,4 +1,5 @@
-"""`python -m tests.costs`: measures fleets of several sizes, and writes the document, its plots and the samples."""
+"""`python -m tests.costs`: measures fleets of several sizes, and writes the document, its plots
+and the samples."""
 
 from pathlib import Path
 
@@ -22,12 +23,31 @@ def parse_sizes(_: click.Context, __: click.Parameter, text: str) -> list[int]:
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--sizes", default=SIZES, callback=parse_sizes, help="Connections of each fleet; at least as its agents.")
+@click.option(
+    "--sizes",
+    default=SIZES,
+    callback=parse_sizes,
+    help="Connections of each fleet; at least as its agents.",
+)
 @click.option("--rate", default=2000.0, help="Arrivals, pings and messages a second.")
-@click.option("--hold", default=10.0, help="Seconds of idleness, of messages and of pings; 5 while developing.")
-@click.option("--out", type=click.Path(path_type=Path), default="docs", help="Where cost-model.md and cost-model/ go.")
-@click.option("--from", "source", type=click.Path(path_type=Path, exists=True), metavar="samples.json",
-              help="Measure nothing: write the document anew from samples.")  # fmt: skip
+@click.option(
+    "--hold",
+    default=10.0,
+    help="Seconds of idleness, of messages and of pings; 5 while developing.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="docs",
+    help="Where cost-model.md and cost-model/ go.",
+)
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="samples.json",
+    help="Measure nothing: write the document anew from samples.",
+)
 def main(sizes: list[int], rate: float, hold: float, out: Path, source: Path | None) -> None:
     """Writes the cost model."""
     folder = out / "cost-model"
@@ -41,12 +61,15 @@ def main(sizes: list[int], rate: float, hold: float, out: Path, source: Path | N
 
 
 def _measured(sizes: list[int], rate: float, hold: float, file: Path) -> Series:
-    """Measures one size after another, and writes what there is after each: the largest takes long, and may fail."""
+    """Measures one size after another, and writes what there is after each: the largest takes
+    long, and may fail."""
     machine = facts(read_machine()) | {"cpu": proc.cpu_model()}
     series = Series(machine, rate, hold, fleet.AGENTS, ())
     for size in sizes:
         click.echo(f"{size:,} connections …", err=True)
-        series = msgspec.structs.replace(series, samples=(*series.samples, fleet.measure(size, rate, hold)))
+        series = msgspec.structs.replace(
+            series, samples=(*series.samples, fleet.measure(size, rate, hold))
+        )
         samples.write(series, file)
     return series
 

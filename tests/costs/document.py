@@ -16,7 +16,8 @@ MIB = 1 << 20
 REDRAW = "python -m tests.costs --from docs/cost-model/samples.json"
 BASES = ("worker", "workers' parent", "agent", "coordinator", "target", "target's parent")
 AGENT_HOLDS, THINK, FLEET, RATE = 64_000, 30, 16, 2_000
-"""The reference run: connections of an agent, seconds between pings, agents, arrivals a second over all of them."""
+"""The reference run: connections of an agent, seconds between pings, agents, arrivals a second
+over all of them."""
 
 
 def notes(folder: Path) -> str:
@@ -70,8 +71,9 @@ def _machine(series: Series) -> str:
     facts = series.machine
     memory = series.samples[-1].base.meminfo["MemTotal"] / (1 << 30)
     return (
-        f"{facts['cpus']} cores ({facts['cpu']}), {memory:.0f} GiB, Linux {facts['kernel']}, Python {facts['python']}, "
-        f"uvloop {facts['uvloop']}, {facts['nofile_hard']:,} descriptors a process"
+        f"{facts['cpus']} cores ({facts['cpu']}), {memory:.0f} GiB, Linux {facts['kernel']}, Python"
+        f" {facts['python']}, uvloop {facts['uvloop']}, {facts['nofile_hard']:,} descriptors a"
+        " process"
     )
 
 
@@ -80,7 +82,10 @@ def _base(samples: Iterable[Sample]) -> str:
     rows = (
         [
             f"{sample.size:,}",
-            *(f"{base_bytes(sample, kind) / MIB:.1f} ({sample.base.processes[kind]})" for kind in kinds),
+            *(
+                f"{base_bytes(sample, kind) / MIB:.1f} ({sample.base.processes[kind]})"
+                for kind in kinds
+            ),
         ]
         for sample in samples
     )
@@ -94,16 +99,27 @@ def _memory(samples: Iterable[Sample]) -> str:
         growths = (kernel, *user, model.machine_growth(sample))
         return [f"{sample.size:,}", *(figure(growth / sample.size / KIB) for growth in growths)]
 
-    return table(["connections", "kernel, both ends", "worker", "target", "kernel, by free memory"], map(row, samples))
+    return table(
+        ["connections", "kernel, both ends", "worker", "target", "kernel, by free memory"],
+        map(row, samples),
+    )
 
 
 def _cpu(samples: Iterable[Sample]) -> str:
     def row(sample: Sample) -> Iterable[str]:
-        events = ((sample.ramp, "opened"), (sample.messages, "messages_sent"), (sample.pings, "pings"))
-        costs = (per_event(sample, kind, *event) for event in events for kind in ("worker", "target"))
+        events = (
+            (sample.ramp, "opened"),
+            (sample.messages, "messages_sent"),
+            (sample.pings, "pings"),
+        )
+        costs = (
+            per_event(sample, kind, *event) for event in events for kind in ("worker", "target")
+        )
         return [f"{sample.size:,}", *(figure(cost * 1e6) for cost in costs)]
 
-    head = [f"{event}: {kind}" for event in ("open", "message", "ping") for kind in ("worker", "target")]
+    head = [
+        f"{event}: {kind}" for event in ("open", "message", "ping") for kind in ("worker", "target")
+    ]
     return table(["connections", *head], map(row, samples))
 
 
@@ -113,28 +129,53 @@ def _standing(samples: Iterable[Sample]) -> str:
         opening = (share(sample.ramp, kind) for kind in ("agent", "coordinator"))
         return [f"{sample.size:,}", *(figure(100 * busy) for busy in (*idle, *opening))]
 
-    head = ["connections", "idle: workers", "target", "agents", "coordinator", "opening: agents", "coordinator"]
+    head = [
+        "connections",
+        "idle: workers",
+        "target",
+        "agents",
+        "coordinator",
+        "opening: agents",
+        "coordinator",
+    ]
     return table(head, map(row, samples))
 
 
 def _lines(quantities: Iterable[Quantity]) -> str:
     def row(quantity: Quantity) -> Iterable[str]:
         line = quantity.line
-        base = figure(line.base * 1e3) + " ms" if quantity.unit.startswith("µs") else figure(line.base / MIB) + " MiB"
+        base = (
+            figure(line.base * 1e3) + " ms"
+            if quantity.unit.startswith("µs")
+            else figure(line.base / MIB) + " MiB"
+        )
         off = f"{100 * line.deviation:+.1f} % at {line.deviation_at:,}"
-        return [quantity.name, f"{figure(line.slope * quantity.scale)} {quantity.unit}", base, f"{line.r2:.4f}", off]
+        return [
+            quantity.name,
+            f"{figure(line.slope * quantity.scale)} {quantity.unit}",
+            base,
+            f"{line.r2:.4f}",
+            off,
+        ]
 
     return table(
-        ["quantity", "slope, a connection", "base, a process", "R²", "largest deviation"], map(row, quantities)
+        ["quantity", "slope, a connection", "base, a process", "R²", "largest deviation"],
+        map(row, quantities),
     )
 
 
 def _forecast(series: Series, workers: int) -> str:
     cost = model.forecast(
-        series, connections=AGENT_HOLDS, workers=workers, opens=RATE / FLEET, pings=AGENT_HOLDS / THINK
+        series,
+        connections=AGENT_HOLDS,
+        workers=workers,
+        opens=RATE / FLEET,
+        pings=AGENT_HOLDS / THINK,
     )
     total = cost.user_bytes + cost.agent_bytes + cost.kernel_bytes
-    preflight = workers * limits.WORKER_BYTES + AGENT_HOLDS * (limits.CLIENT_BYTES + limits.KERNEL_BYTES)
+    preflight = workers * limits.WORKER_BYTES + AGENT_HOLDS * (
+        limits.CLIENT_BYTES + limits.KERNEL_BYTES
+    )
     memory = {
         "workers": cost.user_bytes,
         "the agent": cost.agent_bytes,

@@ -25,15 +25,18 @@ PATIENCE = 300.0
 """Seconds beyond the expected that a phase may take."""
 MESSAGE_S = 100e-6
 """Seconds to allow for a message, on all cores together."""
-HELLO = json.dumps({"channels": ["files"], "payload": {"name": "a file of the length that they have"}}).encode()
+HELLO = json.dumps(
+    {"channels": ["files"], "payload": {"name": "a file of the length that they have"}}
+).encode()
 
 
 def measure(size: int, rate: float, hold: float) -> Sample:
     """Everything about one size.
 
-    The think time keeps pings apart from the rest: the first ping of a connection comes when ramp, idleness and
-    messages are over, and then at the pace of the ramp. A ramp too short to fill a phase with its pings is run once
-    more, with a think time that makes pings come at that pace for as long as one likes.
+    The think time keeps pings apart from the rest: the first ping of a connection comes when ramp,
+    idleness and messages are over, and then at the pace of the ramp. A ramp too short to fill a
+    phase with its pings is run once more, with a think time that makes pings come at that pace for
+    as long as one likes.
     """
     ramp = size / rate
     once = ramp > hold
@@ -63,7 +66,9 @@ def _quiet(size: int, hold: float) -> float:
 class Fleet:
     """A target, and a coordinator with its local agents and their workers; all real processes."""
 
-    def __init__(self, size: int, rate: float, target: int, address: Address, coordinator: Coordinator) -> None:
+    def __init__(
+        self, size: int, rate: float, target: int, address: Address, coordinator: Coordinator
+    ) -> None:
         self._size = size
         self._rate = rate
         self._target = target
@@ -73,18 +78,30 @@ class Fleet:
 
     def base(self) -> Footprint:
         """Waits until everything has started; nothing is open for another second and a half."""
-        until(lambda: self._coordinator.state()["state"] == "running", "the start of the run", START_TIMEOUT, 0.1)
+        until(
+            lambda: self._coordinator.state()["state"] == "running",
+            "the start of the run",
+            START_TIMEOUT,
+            0.1,
+        )
         footprint = self.footprint()
         assert self._address.stats()["opened"] == 0, "the base was read too late"
         return footprint
 
     def wait_until_open(self) -> None:
-        """Waits until all connections are open; it asks rarely, since asking costs the target CPU."""
+        """Waits until all connections are open; it asks rarely, since asking costs the target
+        CPU."""
         time.sleep(self._size / self._rate)
-        until(lambda: self._address.stats()["open"] == self._size, f"{self._size} open", PATIENCE, 0.25)
+        until(
+            lambda: self._address.stats()["open"] == self._size,
+            f"{self._size} open",
+            PATIENCE,
+            0.25,
+        )
 
     def publish(self, hold: float) -> None:
-        """Sends every connection a message as often as `hold` seconds at the rate allow, at least once."""
+        """Sends every connection a message as often as `hold` seconds at the rate allow, at
+        least once."""
         every = self._size / self._rate
         times = max(1, round(hold / every))
         expected = self._received() + times * self._size
@@ -114,19 +131,24 @@ class Fleet:
 
     def _moment(self) -> Moment:
         fleet = self._kinds()
-        counts = {name: count for name, count in self._address.stats().items() if isinstance(count, int)}
+        counts = {
+            name: count for name, count in self._address.stats().items() if isinstance(count, int)
+        }
         return Moment(time.monotonic(), proc.cpu_by_kind(fleet), proc.machine_seconds(), counts)
 
     def _kinds(self) -> dict[int, str]:
         fleet = proc.kinds(self._coordinator.pid, self._target)
-        assert self._seen <= fleet.keys(), f"a process of the fleet has ended: {self._coordinator.err}"
+        assert self._seen <= fleet.keys(), (
+            f"a process of the fleet has ended: {self._coordinator.err}"
+        )
         self._seen |= fleet.keys()
         return fleet
 
 
 @contextmanager
 def _fleet(size: int, rate: float, think: float) -> Iterator[Fleet]:
-    """A fleet that opens so many connections; it is killed afterwards, since a drain costs as much as a ramp."""
+    """A fleet that opens so many connections; it is killed afterwards, since a drain costs as
+    much as a ramp."""
     options = [
         "--local",
         AGENTS,
@@ -151,8 +173,13 @@ def _fleet(size: int, rate: float, think: float) -> Iterator[Fleet]:
 
 @contextmanager
 def _target(size: int) -> Iterator[tuple[int, Address]]:
-    """A target of its own, with as many workers as descriptors demand; it speaks Appwrite, as in the reference run."""
-    running = Command(command("loadgen-target", "--listen", "127.0.0.1:0", "--mode", "appwrite", "--limit", str(size)))
+    """A target of its own, with as many workers as descriptors demand; it speaks Appwrite, as in
+    the reference run."""
+    running = Command(
+        command(
+            "loadgen-target", "--listen", "127.0.0.1:0", "--mode", "appwrite", "--limit", str(size)
+        )
+    )
     try:
         found = running.says(r"ws://([\d.]+):(\d+)")
         yield running.pid, Address(found[1], int(found[2]))

@@ -1,4 +1,5 @@
-"""From samples to costs: totals by size, a line through them by least squares, and what the line predicts.
+"""From samples to costs: totals by size, a line through them by least squares, and what the line
+predicts.
 
 Pure: values in, values out.
 """
@@ -65,8 +66,8 @@ class Quantity(NamedTuple):
 def fit(points: Iterable[Point]) -> Line:
     """Least squares per process, every residual as a share of its total.
 
-    Of plain residuals those at 1,000,000 would decide alone. A total that the noise of an idle fleet has turned
-    negative has no scale, and counts for nothing.
+    Of plain residuals those at 1,000,000 would decide alone. A total that the noise of an idle
+    fleet has turned negative has no scale, and counts for nothing.
     """
     points = tuple(points)
     held = np.array([point.size / point.processes for point in points])
@@ -75,7 +76,10 @@ def fit(points: Iterable[Point]) -> Line:
     slope, base = (float(number) for number in np.polyfit(held, totals, 1, w=weights))
     line = Line(base, slope, 0.0, 0.0, 0)
     fitted = [line.at(point.size, point.processes) for point in points]
-    deviations = [(point.total / on_line - 1, point.size) for point, on_line in zip(points, fitted, strict=True)]
+    deviations = [
+        (point.total / on_line - 1, point.size)
+        for point, on_line in zip(points, fitted, strict=True)
+    ]
     deviation, at = max(deviations, key=lambda pair: abs(pair[0]))
     return Line(base, slope, _r2([point.total for point in points], fitted), deviation, at)
 
@@ -113,14 +117,17 @@ def _events(samples: Sequence[Sample]) -> list[Quantity]:
     }
 
     def of(group: str, kind: str) -> Quantity:
-        totals = (per_event(sample, kind, *sources[group](sample)) * sample.size for sample in samples)
+        totals = (
+            per_event(sample, kind, *sources[group](sample)) * sample.size for sample in samples
+        )
         return Quantity(f"{kind}, {group}", kind, group, "µs", 1e6, _points(samples, kind, totals))
 
     return [of(group, kind) for group in sources for kind in ("worker", "target")]
 
 
 def per_event(sample: Sample, kind: str, span: Span, count: str) -> float:
-    """CPU seconds that an event costs processes of a kind, beyond what they use when nothing happens."""
+    """CPU seconds that an event costs processes of a kind, beyond what they use when nothing
+    happens."""
     return (span.cpu_s(kind) - share(sample.idle, kind) * span.seconds) / span.count(count)
 
 
@@ -152,10 +159,13 @@ def base_bytes(sample: Sample, kind: str) -> float:
 
 
 def machine_growth(sample: Sample) -> float:
-    """What the machine's memory lost to the connections beyond its processes and file caches, in bytes: a check."""
+    """What the machine's memory lost to the connections beyond its processes and file caches, in
+    bytes: a check."""
 
     def used(meminfo: dict[str, int]) -> int:
-        return meminfo["MemTotal"] - sum(meminfo[name] for name in ("MemFree", "Buffers", "Cached", "AnonPages"))
+        return meminfo["MemTotal"] - sum(
+            meminfo[name] for name in ("MemFree", "Buffers", "Cached", "AnonPages")
+        )
 
     return used(sample.held.meminfo) - used(sample.base.meminfo)
 
@@ -174,7 +184,9 @@ class Forecast(NamedTuple):
     """CPU seconds a second, by what for."""
 
 
-def forecast(series: Series, *, connections: int, workers: int, opens: float, pings: float) -> Forecast:
+def forecast(
+    series: Series, *, connections: int, workers: int, opens: float, pings: float
+) -> Forecast:
     """What the lines say of an agent that opens, or pings, so many connections a second."""
     lines = {quantity.name: quantity.line for quantity in quantities(series)}
     last = series.samples[-1]
@@ -186,8 +198,10 @@ def forecast(series: Series, *, connections: int, workers: int, opens: float, pi
         base_bytes(last, "agent"),
         lines[BOTH_ENDS].slope * connections / 2,
         {
-            # A slope below nothing is noise, and would grow with the distance from what was measured.
-            "workers, idle": workers * lines["worker, idle"].base + connections * max(0.0, lines["worker, idle"].slope),
+            # A slope below nothing is noise, and would grow with the distance from what was
+            # measured.
+            "workers, idle": workers * lines["worker, idle"].base
+            + connections * max(0.0, lines["worker, idle"].slope),
             "agent, idle": lines["agent, idle"].base,
             "opens": opens * lines["worker, open"].slope,
             "pings and pongs": pings * lines["worker, ping"].slope,

@@ -1,4 +1,5 @@
-"""The plots: measured points and fitted lines, on logarithmic axes, as SVG files that come out the same each time."""
+"""The plots: measured points and fitted lines, on logarithmic axes, as SVG files that come out
+the same each time."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -57,12 +58,15 @@ def _figure(panels: int) -> tuple[Figure, tuple[Axes, ...]]:
 
 
 def _plot(axes: Axes, quantity: Quantity, scale: float, *, per_connection: bool) -> None:
-    """Points as they were measured, and the line through them at the same sizes: between two it may change workers."""
+    """Points as they were measured, and the line through them at the same sizes: between two it
+    may change workers."""
     line = quantity.line
     sizes = [point.size for point in quantity.points]
     by = [scale / size if per_connection else scale for size in sizes]
     totals = [point.total * factor for point, factor in zip(quantity.points, by, strict=True)]
-    fitted = [line.at(*point[:2]) * factor for point, factor in zip(quantity.points, by, strict=True)]
+    fitted = [
+        line.at(*point[:2]) * factor for point, factor in zip(quantity.points, by, strict=True)
+    ]
     (drawn,) = axes.plot(sizes, fitted, linewidth=1)
     axes.plot(sizes, totals, "o", markersize=4, color=drawn.get_color(), label=quantity.name)
 
@@ -70,7 +74,9 @@ def _plot(axes: Axes, quantity: Quantity, scale: float, *, per_connection: bool)
 def _label(axes: Axes, title: str, unit: str) -> None:
     axes.set(xscale="log", yscale="log", title=title, xlabel="connections", ylabel=unit)
     axes.yaxis.set_major_formatter("{x:,g}")
-    axes.yaxis.set_minor_formatter("{x:,g}")  # of a scale that spans less than a decade, matplotlib's are powers
+    axes.yaxis.set_minor_formatter(
+        "{x:,g}"
+    )  # of a scale that spans less than a decade, matplotlib's are powers
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)

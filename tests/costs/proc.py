@@ -13,7 +13,8 @@ KIB = 1024
 TICKS = 100
 """Of CPU time in one second, as /proc/stat counts (USER_HZ)."""
 IDLE = (3, 4, 7)
-"""The columns of /proc/stat in which no CPU time of this machine goes by: idle, iowait, steal (proc_stat(5))."""
+"""The columns of /proc/stat in which no CPU time of this machine goes by: idle, iowait, steal
+(proc_stat(5))."""
 
 _clock_of = ctypes.CDLL(None).clock_getcpuclockid
 
@@ -27,7 +28,9 @@ def kinds(coordinator: int, target: int) -> dict[int, str]:
     found |= dict.fromkeys(descendants(target), "target")
     for agent in children(coordinator):
         found[agent] = "agent"
-        found |= {pid: "workers' parent" if children(pid) else "worker" for pid in descendants(agent)}
+        found |= {
+            pid: "workers' parent" if children(pid) else "worker" for pid in descendants(agent)
+        }
     return found
 
 
@@ -41,7 +44,8 @@ def descendants(pid: int) -> Iterator[int]:
 def cpu_seconds(pid: int) -> float:
     """CPU time of a process with all its threads, to the nanosecond.
 
-    /proc/PID/stat holds the same sum, but in ticks of 10 ms: a fifth of what the smallest fleet uses to open.
+    /proc/PID/stat holds the same sum, but in ticks of 10 ms: a fifth of what the smallest fleet
+    uses to open.
     """
     clock = ctypes.c_int()
     if _clock_of(pid, ctypes.byref(clock)):
@@ -83,4 +87,7 @@ def _kib_fields(path: Path) -> dict[str, int]:
 def cpu_model() -> str:
     """What the processor calls itself."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        "unknown",
+    )

@@ -1,4 +1,5 @@
-"""What was measured, as it was read: the only thing that passes from measuring to arithmetic, and its JSON file."""
+"""What was measured, as it was read: the only thing that passes from measuring to arithmetic,
+and its JSON file."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ class Footprint(msgspec.Struct, frozen=True):
     processes: dict[str, int]
     """How many processes there are of each kind."""
     pss: dict[str, int]
-    """Proportional set size summed over each kind: a page that n processes share counts a n-th in each."""
+    """Proportional set size summed over each kind: a page that n processes share counts a n-th
+    in each."""
     anon: dict[str, int]
     """The part of that which is no file: what grows with connections."""
     meminfo: dict[str, int]
@@ -80,7 +82,8 @@ class Series(msgspec.Struct, frozen=True):
 
 
 def write(series: Series, path: Path) -> None:
-    """Writes samples.json, a sample a line, so that a repeated measurement shows as a difference of lines."""
+    """Writes samples.json, a sample a line, so that a repeated measurement shows as a difference
+    of lines."""
     head = msgspec.json.encode(msgspec.structs.replace(series, samples=()))
     lines = b",\n".join(msgspec.json.encode(sample) for sample in series.samples)
     path.write_bytes(head.removesuffix(b"[]}") + b"[\n" + lines + b"\n]}\n")

@@ -1,4 +1,5 @@
-"""`python -m tests.faults`: each fault on a fleet of its own, and a table of what came of it; exits 1 if one fails."""
+"""`python -m tests.faults`: each fault on a fleet of its own, and a table of what came of it;
+exits 1 if one fails."""
 
 import os
 import subprocess
@@ -14,18 +15,30 @@ from tests.faults.fault import FAULTS, Found
 from tests.faults.lan import Lan, enter
 from tests.faults.stage import Stage
 
-HEAD = ("fault", "injected", "what the ledger said", "what the target said", "noticed", "recovered", "counts lost")
+HEAD = (
+    "fault",
+    "injected",
+    "what the ledger said",
+    "what the target said",
+    "noticed",
+    "recovered",
+    "counts lost",
+)
 
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[FAULT…]")
-@click.option("--markdown", type=click.Path(path_type=Path), metavar="FILE", help="Write the table there too.")
+@click.option(
+    "--markdown", type=click.Path(path_type=Path), metavar="FILE", help="Write the table there too."
+)
 def command(names: tuple[str, ...], markdown: Path | None) -> None:
     """Breaks real fleets, on hosts in network namespaces. Without a FAULT: all of them."""
     enter("tests.faults")
     unknown = set(names) - FAULTS.keys()
     if unknown:
-        raise click.UsageError(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(FAULTS)}")
+        raise click.UsageError(
+            f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(FAULTS)}"
+        )
     lan, rows, failed = Lan(), [], 0
     for name in names or FAULTS:
         row = _row(lan, name)
@@ -45,15 +58,24 @@ def _row(lan: Lan, name: str) -> tuple[str, ...]:
         stage = Stage(lan, Path(folder))
         try:
             found = strike(stage)
-        except (AssertionError, OSError, subprocess.SubprocessError) as error:  # what did not happen, or ended
+        except (
+            AssertionError,
+            OSError,
+            subprocess.SubprocessError,
+        ) as error:  # what did not happen, or ended
             found = Found(f"FAILED: {error}", "")
         left = stage.close()
         if left:
             found = Found(f"FAILED: processes {left} are left over", "")
         return (
-            name, injected, found.ledger, found.target, _seconds(found.noticed), _seconds(found.recovered),
+            name,
+            injected,
+            found.ledger,
+            found.target,
+            _seconds(found.noticed),
+            _seconds(found.recovered),
             str(found.lost),
-        )  # fmt: skip
+        )
 
 
 def _seconds(value: float | None) -> str:

@@ -41,7 +41,9 @@ def fault(injected: str) -> Callable[[Fault], Fault]:
     return put
 
 
-def all_open(stage: Stage, *options: str, count: int = COUNT, agents: int = AGENTS, workers: int = 1) -> list[Command]:
+def all_open(
+    stage: Stage, *options: str, count: int = COUNT, agents: int = AGENTS, workers: int = 1
+) -> list[Command]:
     """A fleet with all its connections open."""
     stage.target()
     stage.coordinator(*options, count=count, agents=agents)
@@ -60,7 +62,10 @@ def agrees(stage: Stage, summary: dict[str, Any]) -> int:
 
 def said(summary: dict[str, Any]) -> str:
     """The ledger in a few words."""
-    parts = [f"opened {summary['opened']}", *(f"{reason} {count}" for reason, count in summary["closed"].items())]
+    parts = [
+        f"opened {summary['opened']}",
+        *(f"{reason} {count}" for reason, count in summary["closed"].items()),
+    ]
     parts += [f"failed: {reason} {count}" for reason, count in summary["failed"].items()]
     parts += [f"lost {summary['lost']}"] if summary["lost"] else []
     parts += [f"relaunched {summary['relaunched']}"] if summary["relaunched"] else []
@@ -73,17 +78,27 @@ def counted(stage: Stage) -> str:
     return f"opened {stats['opened']}, closed {stats['closed']}"
 
 
-def told(stage: Stage, summary: dict[str, Any], noticed: float | None = None, recovered: float | None = None) -> Found:
+def told(
+    stage: Stage,
+    summary: dict[str, Any],
+    noticed: float | None = None,
+    recovered: float | None = None,
+) -> Found:
     """What both ledgers say once all is over."""
     lost = agrees(stage, summary)
     return Found(said(summary), counted(stage), noticed, recovered, lost)
 
 
 def replaced(stage: Stage, noticed: float, lost: int, count: int = COUNT) -> Found:
-    """Whatever was lost is open again, the ledger complete, and the target agrees to the last one."""
+    """Whatever was lost is open again, the ledger complete, and the target agrees to the last
+    one."""
     recovered = stage.opens(count, lost=lost)
     summary = stage.drains()
-    assert (summary["lost"], summary["relaunched"], summary["opened"]) == (lost, lost, count + lost), said(summary)
+    assert (summary["lost"], summary["relaunched"], summary["opened"]) == (
+        lost,
+        lost,
+        count + lost,
+    ), said(summary)
     return told(stage, summary, noticed, recovered)
 
 

@@ -1,8 +1,10 @@
-"""A network of hosts that exist for the run alone: namespaces, two bridges, and links that can be cut.
+"""A network of hosts that exist for the run alone: namespaces, two bridges, and links that can be
+cut.
 
-Every host has a link to the `load` network, where the target is, and one to the `control` network, where the
-coordinator is. All of it is inside namespaces of the run's own (user, network, mount): nothing of the machine changes,
-no privilege is needed where user namespaces are allowed, and no packet can leave. The addresses are those of RFC 2544.
+Every host has a link to the `load` network, where the target is, and one to the `control` network,
+where the coordinator is. All of it is inside namespaces of the run's own (user, network, mount):
+nothing of the machine changes, no privilege is needed where user namespaces are allowed, and no
+packet can leave. The addresses are those of RFC 2544.
 """
 
 import os
@@ -18,18 +20,29 @@ NETWORKS = {"load": "198.18.0", "control": "198.18.1"}
 
 
 def enter(module: str, *, as_root: bool = False) -> None:
-    """Starts this very command line again inside; where that can't be, ends with a line that says why.
+    """Starts this very command line again inside; where that can't be, ends with a line that says
+    why.
 
-    As root, where a host is to have users, control groups and the like, it goes without a user namespace.
+    As root, where a host is to have users, control groups and the like, it goes without a user
+    namespace.
     """
     if INSIDE in os.environ:
         return
     inside = ["unshare", *([] if as_root else _USER), *_SPACES, _SCRIPT, "sh"]
     try:
-        subprocess.run([*inside, "ip", "netns", "add", "try"], capture_output=True, text=True, timeout=10, check=True)
+        subprocess.run(
+            [*inside, "ip", "netns", "add", "try"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError) as error:
         why = getattr(error, "stderr", None) or error
-        sys.exit(f"{module.rpartition('.')[2]}: no network of its own can be made here ({str(why).strip()})")
+        sys.exit(
+            f"{module.rpartition('.')[2]}: no network of its own can be made here"
+            f" ({str(why).strip()})"
+        )
     os.environ[INSIDE] = "1"
     os.execvp(inside[0], [*inside, sys.executable, "-m", module, *sys.argv[1:]])
 
@@ -47,7 +60,18 @@ class WorkerState:
         _ip("netns", "add", name)
         _ip("-n", name, "link", "set", "lo", "up")
         for network, prefix in NETWORKS.items():
-            _ip("link", "add", self._port(network), "type", "veth", "peer", "name", network, "netns", name)
+            _ip(
+                "link",
+                "add",
+                self._port(network),
+                "type",
+                "veth",
+                "peer",
+                "name",
+                network,
+                "netns",
+                name,
+            )
             _ip("link", "set", self._port(network), "master", network, "up")
             _ip("-n", name, "addr", "add", f"{prefix}.{number}/24", "dev", network)
             _ip("-n", name, "link", "set", network, "up")

@@ -63,7 +63,9 @@ def agent_hung(stage: Stage) -> Found:
     fleet = all_open(stage)
     stage.strikes()
     fleet[0].send(signal.SIGSTOP)
-    noticed = stage.within(lambda: "silent" in statuses(stage), lambda: f"silent: {statuses(stage)}")
+    noticed = stage.within(
+        lambda: "silent" in statuses(stage), lambda: f"silent: {statuses(stage)}"
+    )
     stage.says("agent a1 is lost .silent for")
     fleet[0].send(signal.SIGCONT)
     assert fleet[0].end() == 0
@@ -76,10 +78,14 @@ def cut_off_for_a_moment(stage: Stage) -> Found:
     all_open(stage)
     stage.strikes()
     stage.lan.host("a1").cut("control")
-    noticed = stage.within(lambda: "silent" in statuses(stage), lambda: f"silent: {statuses(stage)}")
+    noticed = stage.within(
+        lambda: "silent" in statuses(stage), lambda: f"silent: {statuses(stage)}"
+    )
     time.sleep(max(0.0, stage.struck + 5.0 - time.monotonic()))
     stage.lan.host("a1").fix("control")
-    recovered = stage.within(lambda: statuses(stage) == ["running"] * AGENTS, lambda: f"back: {statuses(stage)}")
+    recovered = stage.within(
+        lambda: statuses(stage) == ["running"] * AGENTS, lambda: f"back: {statuses(stage)}"
+    )
     summary = stage.drains()
     assert (summary["lost"], summary["opened"]) == (0, COUNT), said(summary)
     return told(stage, summary, noticed, recovered)
@@ -93,11 +99,15 @@ def coordinator_cut_off(stage: Stage) -> Found:
     hosts = [stage.lan.host(f"a{number}") for number in range(1, AGENTS + 1)]
     for host in hosts:
         host.cut("control")
-    noticed = stage.within(lambda: statuses(stage) == ["silent"] * AGENTS, lambda: f"silent: {statuses(stage)}")
+    noticed = stage.within(
+        lambda: statuses(stage) == ["silent"] * AGENTS, lambda: f"silent: {statuses(stage)}"
+    )
     time.sleep(max(0.0, stage.struck + 15.0 - time.monotonic()))
     for host in hosts:
         host.fix("control")
-    recovered = stage.within(lambda: statuses(stage) == ["running"] * AGENTS, lambda: f"back: {statuses(stage)}")
+    recovered = stage.within(
+        lambda: statuses(stage) == ["running"] * AGENTS, lambda: f"back: {statuses(stage)}"
+    )
     summary = stage.drains()
     assert (summary["lost"], summary["opened"]) == (0, COUNT), said(summary)
     return told(stage, summary, noticed, recovered)
@@ -112,7 +122,9 @@ def cut_off_for_long(stage: Stage) -> Found:
     stage.opens(COUNT, lost=0)
     stage.strikes()
     stage.lan.host("a1").cut("control")
-    noticed = stage.within(lambda: "silent" in statuses(stage), lambda: f"silent: {statuses(stage)}")
+    noticed = stage.within(
+        lambda: "silent" in statuses(stage), lambda: f"silent: {statuses(stage)}"
+    )
     stage.says("agent a1 is lost")
     stage.says("no word from the coordinator", fleet[0])
     stage.opens(COUNT, lost=EACH)
@@ -127,7 +139,8 @@ def cut_off_from_the_target(stage: Stage) -> Found:
     stage.strikes()
     stage.lan.host("a1").cut("load")
     noticed = stage.within(
-        lambda: stage.ledger()["closed"].get("ping_timeout") == EACH, lambda: f"timeouts: {stage.ledger()}"
+        lambda: stage.ledger()["closed"].get("ping_timeout") == EACH,
+        lambda: f"timeouts: {stage.ledger()}",
     )
     assert stage.ledger()["open"] == COUNT - EACH
     stage.lan.host("a1").fix("load")
@@ -148,7 +161,13 @@ def coordinator_killed(stage: Stage) -> Found:
     stage.coord.process.wait()
     time.sleep(5.0)
     stage.resume()
-    recovered = stage.within(lambda: set(statuses(stage)) == {"running"}, lambda: f"back: {statuses(stage)}")
+    recovered = stage.within(
+        lambda: set(statuses(stage)) == {"running"}, lambda: f"back: {statuses(stage)}"
+    )
     summary = stage.ends(0)
-    assert (summary["opened"], summary["closed"], summary["lost"]) == (COUNT, {"drained": COUNT}, 0), said(summary)
+    assert (summary["opened"], summary["closed"], summary["lost"]) == (
+        COUNT,
+        {"drained": COUNT},
+        0,
+    ), said(summary)
     return told(stage, summary, None, recovered)

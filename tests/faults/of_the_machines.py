@@ -36,7 +36,9 @@ def disk_full(stage: Stage) -> Found:
     assert f"drained {COUNT}" in stage.coord.out, stage.coord.out
     eventually(lambda: stage.stats()["open"] == 0, "the target is empty")
     lost = int(stage.stats()["opened"]) - COUNT
-    return Found(f"opened {COUNT}, drained {COUNT} (in the terminal)", counted(stage), noticed, None, lost)
+    return Found(
+        f"opened {COUNT}, drained {COUNT} (in the terminal)", counted(stage), noticed, None, lost
+    )
 
 
 @contextmanager
@@ -119,7 +121,10 @@ def starved_of_cpu(stage: Stage) -> Found:
         stage.agent(f"a{number}", wrap=("nice", "-n", "19"))
     stage.opens(COUNT, lost=0)
     stage.strikes()
-    busy = [Popen([sys.executable, "-c", "while True: pass"], stdout=DEVNULL) for _ in range(8 * (os.cpu_count() or 1))]
+    busy = [
+        Popen([sys.executable, "-c", "while True: pass"], stdout=DEVNULL)
+        for _ in range(8 * (os.cpu_count() or 1))
+    ]
     time.sleep(6.0)
     for one in busy:
         one.kill()
@@ -127,6 +132,8 @@ def starved_of_cpu(stage: Stage) -> Found:
     time.sleep(2.0)
     summary = stage.drains()
     why = [text for second in summary["invalid_seconds"] for text in second["why"]]
-    assert any("stalled" in text or "stood still" in text or "no report" in text for text in why), why
+    assert any("stalled" in text or "stood still" in text or "no report" in text for text in why), (
+        why
+    )
     marked = f"{said(summary)}; {len(summary['invalid_seconds'])} seconds marked invalid"
     return told(stage, summary)._replace(ledger=marked)

@@ -23,7 +23,8 @@ keep = true
 
 @fault("SIGKILL to the target, started again after 3 s, by users that come back")
 def target_killed_and_restarted(stage: Stage) -> Found:
-    """Who was connected ends as reset or by its end of file; who comes back meanwhile is refused."""
+    """Who was connected ends as reset or by its end of file; who comes back meanwhile is
+    refused."""
     stage.target()
     plan = stage.folder / "plan.toml"
     plan.write_text(COMING_BACK.format(url=stage.server.ws))
@@ -104,7 +105,8 @@ def target_never_answers(stage: Stage) -> Found:
     eventually(lambda: stage.stats()["open"] == 100, "all are open")
     stage.strikes()
     noticed = stage.within(
-        lambda: stage.ledger()["closed"].get("ping_timeout") == 100, lambda: f"timeouts: {stage.ledger()}"
+        lambda: stage.ledger()["closed"].get("ping_timeout") == 100,
+        lambda: f"timeouts: {stage.ledger()}",
     )
     summary = stage.ends(0)
     return told(stage, summary, noticed)

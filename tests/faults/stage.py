@@ -1,4 +1,5 @@
-"""A fleet on hosts of its own, for one fault: a target, a coordinator, agents; and a clock that runs from the fault."""
+"""A fleet on hosts of its own, for one fault: a target, a coordinator, agents; and a clock that
+runs from the fault."""
 
 import json
 import os
@@ -50,14 +51,32 @@ class Stage:
         return self.server
 
     def coordinator(
-        self, *options: str, count: int = 400, agents: int = AGENTS, hold: float = 600, planned: bool = False
+        self,
+        *options: str,
+        count: int = 400,
+        agents: int = AGENTS,
+        hold: float = 600,
+        planned: bool = False,
     ) -> Command:
-        """Starts a coordinator on the host `coord`, for a load of so many connections, unless a plan says that."""
+        """Starts a coordinator on the host `coord`, for a load of so many connections, unless a
+        plan says that."""
         host = self.lan.host("coord")
-        load = [] if planned else ["--max", str(count), "--rate", "400", "--think", "1", "--hold", str(hold)]
+        load = (
+            []
+            if planned
+            else ["--max", str(count), "--rate", "400", "--think", "1", "--hold", str(hold)]
+        )
         load += ["--agents", str(agents)]
-        listen = ["--listen", f"{host.address('control')}:{PORT}", "--token-file", str(self._token), "--public-view"]
-        line = command("loadgen-coord", *listen, "--out", str(self.runs), *load, *options, self.server.ws)
+        listen = [
+            "--listen",
+            f"{host.address('control')}:{PORT}",
+            "--token-file",
+            str(self._token),
+            "--public-view",
+        ]
+        line = command(
+            "loadgen-coord", *listen, "--out", str(self.runs), *load, *options, self.server.ws
+        )
         self.coord = self.start(host, line)
         self.coord.says("agents join at")
         return self.coord
@@ -65,7 +84,14 @@ class Stage:
     def resume(self) -> Command:
         """Starts another coordinator that takes the run up."""
         host = self.lan.host("coord")
-        line = command("loadgen-coord", "--resume", str(self.run), "--token-file", str(self._token), "--public-view")
+        line = command(
+            "loadgen-coord",
+            "--resume",
+            str(self.run),
+            "--token-file",
+            str(self._token),
+            "--public-view",
+        )
         self.coord = self.start(host, line)
         self.coord.says("agents join at")
         return self.coord
@@ -73,9 +99,20 @@ class Stage:
     def agent(self, name: str, *options: str, wrap: tuple[str, ...] = (), **others: Any) -> Command:
         """Starts an agent on a host of its name."""
         host = self.lan.host(name)
-        own = ["--coordinator", self.url, "--token-file", str(self._token), "--name", name, "--metrics", "127.0.0.1:0"]
+        own = [
+            "--coordinator",
+            self.url,
+            "--token-file",
+            str(self._token),
+            "--name",
+            name,
+            "--metrics",
+            "127.0.0.1:0",
+        ]
         allowed = ["--allow-target", "198.18.0.0/24", "--workers", "1", "--once"]
-        return self.start(host, [*wrap, *command("loadgen-agent", *own, *allowed, *options)], **others)
+        return self.start(
+            host, [*wrap, *command("loadgen-agent", *own, *allowed, *options)], **others
+        )
 
     def fleet(self, count: int = AGENTS, *options: str) -> list[Command]:
         """So many agents, a1, a2…"""
@@ -112,25 +149,34 @@ class Stage:
         return self.server.stats()
 
     def opens(self, count: int, lost: int | None = None) -> float:
-        """Waits until the ledger has so many open (and lost), and the target as many; seconds from the fault."""
+        """Waits until the ledger has so many open (and lost), and the target as many; seconds
+        from the fault."""
 
         def look() -> bool:
             ledger = self.ledger()
-            return ledger["open"] == count == self.stats()["open"] and lost in (None, ledger["lost"])
+            return ledger["open"] == count == self.stats()["open"] and lost in (
+                None,
+                ledger["lost"],
+            )
 
-        return self.within(look, lambda: f"{count} open: {self.ledger()} {self.stats()} {self.coord.err}")
+        return self.within(
+            look, lambda: f"{count} open: {self.ledger()} {self.stats()} {self.coord.err}"
+        )
 
     def strikes(self) -> None:
         """The fault strikes now."""
         self.struck = time.monotonic()
 
-    def within(self, condition: Callable[[], Any], what: Callable[[], str], seconds: float = 3 * PATIENCE) -> float:
+    def within(
+        self, condition: Callable[[], Any], what: Callable[[], str], seconds: float = 3 * PATIENCE
+    ) -> float:
         """Waits for something; seconds from the fault to it."""
         eventually(condition, what, seconds)
         return time.monotonic() - self.struck
 
     def says(self, pattern: str, who: Command | None = None) -> float:
-        """Waits until the coordinator, or another one, has said something; seconds from the fault to it."""
+        """Waits until the coordinator, or another one, has said something; seconds from the
+        fault to it."""
         (who or self.coord).says(pattern)
         return time.monotonic() - self.struck
 
@@ -148,7 +194,11 @@ class Stage:
 
     def mount(self, path: Path, size: str) -> None:
         """Puts a small disk of its own at a path."""
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)], check=True, timeout=10)
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)],
+            check=True,
+            timeout=10,
+        )
         self._mounted.append(path)
 
     def close(self) -> list[int]:

@@ -1,4 +1,5 @@
-"""The faults that need hosts of their own, of which the rest is in `make faults`: one by one, in network namespaces."""
+"""The faults that need hosts of their own, of which the rest is in `make faults`: one by one, in
+network namespaces."""
 
 import subprocess
 import sys

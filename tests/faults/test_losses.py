@@ -1,4 +1,5 @@
-"""Parts of a real fleet are killed and stopped while it runs: what they held is lost in the ledger, and comes again."""
+"""Parts of a real fleet are killed and stopped while it runs: what they held is lost in the
+ledger, and comes again."""
 
 import os
 import signal
@@ -22,7 +23,9 @@ def open_in(coord: Coordinator, count: int, lost: int = 0) -> dict:
         ledger = state["ledger"]
         return state if (ledger["open"], ledger["lost"]) == (count, lost) else None
 
-    return eventually(look, lambda: f"{count} open, {lost} lost: {coord.state()['ledger']} {coord.err}")
+    return eventually(
+        look, lambda: f"{count} open, {lost} lost: {coord.state()['ledger']} {coord.err}"
+    )
 
 
 def fleet(stack: ExitStack, coord: Coordinator, count: int, *options: str) -> list[Agent]:
@@ -53,7 +56,9 @@ def ends_well(coord: Coordinator, planned: int, lost: int) -> dict:
 
 def test_what_a_killed_agent_held_is_opened_again_by_the_others(tmp_path, server):
     with ExitStack() as stack:
-        coord = stack.enter_context(coordinator(tmp_path, *LOAD, "--max", "400", "--agents", "4", server.ws))
+        coord = stack.enter_context(
+            coordinator(tmp_path, *LOAD, "--max", "400", "--agents", "4", server.ws)
+        )
         agents = fleet(stack, coord, 4)
         open_in(coord, 400)
         before = server.stats()["opened"]
@@ -68,7 +73,9 @@ def test_what_a_killed_agent_held_is_opened_again_by_the_others(tmp_path, server
 
 def test_what_a_killed_worker_held_is_opened_again_by_another(tmp_path, server):
     with ExitStack() as stack:
-        coord = stack.enter_context(coordinator(tmp_path, *LOAD, "--max", "400", "--agents", "1", server.ws))
+        coord = stack.enter_context(
+            coordinator(tmp_path, *LOAD, "--max", "400", "--agents", "1", server.ws)
+        )
         (one,) = fleet(stack, coord, 1, "--workers", "2")
         open_in(coord, 400)
         os.kill(one.workers()[0], signal.SIGKILL)
@@ -80,9 +87,21 @@ def test_what_a_killed_worker_held_is_opened_again_by_another(tmp_path, server):
 
 
 def test_what_is_lost_in_the_midst_of_the_arrivals_arrives_all_the_same(tmp_path, server):
-    """Of the lost share some had come, and some not yet: each number is launched, those that had been once more."""
+    """Of the lost share some had come, and some not yet: each number is launched, those that had
+    been once more."""
     with ExitStack() as stack:
-        options = ("--rate", "100", "--think", "1", "--hold", "600", "--max", "800", "--agents", "2")
+        options = (
+            "--rate",
+            "100",
+            "--think",
+            "1",
+            "--hold",
+            "600",
+            "--max",
+            "800",
+            "--agents",
+            "2",
+        )
         coord = stack.enter_context(coordinator(tmp_path, *options, server.ws))
         agents = fleet(stack, coord, 2, "--workers", "2")
         eventually(lambda: coord.state()["ledger"]["open"] > 200, "it is under way")
@@ -101,7 +120,9 @@ def test_what_is_lost_in_the_midst_of_the_arrivals_arrives_all_the_same(tmp_path
 def test_the_only_agent_that_is_left_may_be_one_that_joins_anew(tmp_path, server):
     """Nobody has room for what is lost, until the killed agent is started again."""
     with ExitStack() as stack:
-        coord = stack.enter_context(coordinator(tmp_path, *LOAD, "--max", "400", "--agents", "2", server.ws))
+        coord = stack.enter_context(
+            coordinator(tmp_path, *LOAD, "--max", "400", "--agents", "2", server.ws)
+        )
         agents = fleet(stack, coord, 2, "--max-connections", "200")
         open_in(coord, 400)
         agents[0].send(signal.SIGKILL)
@@ -116,11 +137,15 @@ def test_the_only_agent_that_is_left_may_be_one_that_joins_anew(tmp_path, server
 
 def test_a_hung_agent_is_silent_then_lost_and_told_to_stop_when_it_comes_back(tmp_path, server):
     with ExitStack() as stack:
-        coord = stack.enter_context(coordinator(tmp_path, *LOAD, "--max", "400", "--agents", "2", server.ws))
+        coord = stack.enter_context(
+            coordinator(tmp_path, *LOAD, "--max", "400", "--agents", "2", server.ws)
+        )
         agents = fleet(stack, coord, 2)
         open_in(coord, 400)
         agents[0].send(signal.SIGSTOP)
-        eventually(lambda: "silent" in [one["status"] for one in coord.state()["agents"]], "it is silent")
+        eventually(
+            lambda: "silent" in [one["status"] for one in coord.state()["agents"]], "it is silent"
+        )
         assert coord.state()["ledger"]["lost"] == 0
         coord.says("agent a1 is lost .silent for")
         agents[0].send(signal.SIGCONT)

@@ -1,4 +1,5 @@
-"""A coordinator is killed in the midst of a run, and another one takes the run up from its directory."""
+"""A coordinator is killed in the midst of a run, and another one takes the run up from its
+directory."""
 
 import asyncio
 import signal
@@ -45,14 +46,30 @@ def killed(coord: Coordinator) -> None:
 
 
 def test_a_killed_coordinator_is_started_again_and_not_a_count_is_missing(tmp_path, server):
-    """In the midst of the arrivals; the agents go on by themselves, hold what they have, and tell all of it later."""
-    options = ("--agents", "2", "--max", "600", "--rate", "100", "--think", "1", "--hold", "4", "--expect", "lost<=0")
+    """In the midst of the arrivals; the agents go on by themselves, hold what they have, and
+    tell all of it later."""
+    options = (
+        "--agents",
+        "2",
+        "--max",
+        "600",
+        "--rate",
+        "100",
+        "--think",
+        "1",
+        "--hold",
+        "4",
+        "--expect",
+        "lost<=0",
+    )
     with ExitStack() as stack:
         coord = stack.enter_context(coordinator(tmp_path, *options, server.ws))
         coord.says("waiting for agents")
         early = ran("loadgen-coord", "--resume", str(coord.folder))
         assert (early.returncode, "coordinator lives" in early.stderr) == (2, True)
-        agents = [stack.enter_context(agent(coord.url, "--once", "--name", name)) for name in ("a", "b")]
+        agents = [
+            stack.enter_context(agent(coord.url, "--once", "--name", name)) for name in ("a", "b")
+        ]
         eventually(lambda: server.stats()["open"] > 100, "it is under way")
         eventually(lambda: len(coord.rows()) > 1, "some seconds are settled")
         killed(coord)
@@ -66,7 +83,12 @@ def test_a_killed_coordinator_is_started_again_and_not_a_count_is_missing(tmp_pa
         opens(server, 0)
         stats, summary = server.stats(), again.summary()
         assert "Traceback" not in again.err
-    assert (summary["verdict"], summary["planned"], summary["opened"], summary["lost"]) == ("pass", 600, 600, 0)
+    assert (summary["verdict"], summary["planned"], summary["opened"], summary["lost"]) == (
+        "pass",
+        600,
+        600,
+        0,
+    )
     assert summary["closed"] == {"drained": 600}
     assert (stats["opened"], stats["closed"], stats["pings"]) == (600, 600, summary["pings"])
     assert summary["histograms"]["handshake"]["count"] == 600
@@ -81,7 +103,9 @@ def test_what_is_lost_while_there_is_no_coordinator_is_taken_up_once_there_is_on
     options = ("--agents", "2", "--max", "200", "--rate", "500", "--think", "1", "--hold", "600")
     with ExitStack() as stack:
         coord = stack.enter_context(coordinator(tmp_path, *options, server.ws))
-        agents = [stack.enter_context(agent(coord.url, "--once", "--name", name)) for name in ("a", "b")]
+        agents = [
+            stack.enter_context(agent(coord.url, "--once", "--name", name)) for name in ("a", "b")
+        ]
         eventually(lambda: coord.state()["ledger"]["open"] == 200, "all are open")
         killed(coord)
         agents[0].send(signal.SIGKILL)
@@ -92,7 +116,11 @@ def test_what_is_lost_while_there_is_no_coordinator_is_taken_up_once_there_is_on
         again.send(signal.SIGINT)
         assert again.end() == 130
         summary = again.summary()
-    assert (summary["lost"], summary["relaunched"], summary["closed"]) == (100, 100, {"drained": 200})
+    assert (summary["lost"], summary["relaunched"], summary["closed"]) == (
+        100,
+        100,
+        {"drained": 200},
+    )
 
 
 async def test_agents_hold_on_for_as_long_as_the_journal_is_read():
@@ -117,10 +145,15 @@ async def test_agents_hold_on_for_as_long_as_the_journal_is_read():
         await serving.stop()
 
 
-def test_local_agents_end_with_their_coordinator_and_the_resumed_run_counts_them_as_lost(tmp_path, server):
+def test_local_agents_end_with_their_coordinator_and_the_resumed_run_counts_them_as_lost(
+    tmp_path, server
+):
     options = ("--local", "2", "--max", "200", "--rate", "500", "--think", "1", "--hold", "600")
     with coordinator(tmp_path, *options, server.ws) as coord:
-        eventually(lambda: coord.state()["ledger"]["open"] == 200, lambda: f"all are open: {coord.state()} {coord.err}")
+        eventually(
+            lambda: coord.state()["ledger"]["open"] == 200,
+            lambda: f"all are open: {coord.state()} {coord.err}",
+        )
         local = children(coord.pid)
         killed(coord)
         eventually(lambda: all(map(is_gone, local)), "its agents are gone")

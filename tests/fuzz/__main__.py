@@ -1,7 +1,9 @@
-"""Coverage-guided fuzzing of each reader: `make fuzz`, or `python -m tests.fuzz --seconds 600 plan tsung`.
+"""Coverage-guided fuzzing of each reader: `make fuzz`, or `python -m tests.fuzz --seconds 600 plan
+tsung`.
 
-Each target runs in a process of its own and starts from the corpus beside this file. What it discovers on the way stays
-below build/fuzz; what breaks it is printed, and belongs into the corpus together with its mend.
+Each target runs in a process of its own and starts from the corpus beside this file. What it
+discovers on the way stays below build/fuzz; what breaks it is printed, and belongs into the corpus
+together with its mend.
 """
 
 import subprocess
@@ -31,10 +33,22 @@ def _holds(name: str, seconds: int) -> bool:
     found = FOUND / name
     found.mkdir(parents=True, exist_ok=True)
     click.echo(f"{name}: {seconds} s")
-    options = [f"-max_total_time={seconds}", f"-max_len={LONGEST}", f"-artifact_prefix={found.parent}/{name}-"]
+    options = [
+        f"-max_total_time={seconds}",
+        f"-max_len={LONGEST}",
+        f"-artifact_prefix={found.parent}/{name}-",
+    ]
     log = found.parent / f"{name}.log"
     with log.open("wb") as output:
-        child = [sys.executable, "-m", "tests.fuzz.guided", name, str(found), str(CORPUS / name), *options]
+        child = [
+            sys.executable,
+            "-m",
+            "tests.fuzz.guided",
+            name,
+            str(found),
+            str(CORPUS / name),
+            *options,
+        ]
         code = subprocess.run(child, stdout=output, stderr=output, check=False).returncode
     last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-12:]
     click.echo("\n".join(f"  {line}" for line in (last if code else last[-2:])))

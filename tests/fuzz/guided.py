@@ -1,4 +1,5 @@
-"""One target under atheris, in a process of its own: `python -m tests.fuzz.guided NAME [libFuzzer's arguments]`."""
+"""One target under atheris, in a process of its own: `python -m tests.fuzz.guided NAME
+[libFuzzer's arguments]`."""
 
 import sys
 

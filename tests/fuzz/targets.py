@@ -1,6 +1,8 @@
-"""One function for each reader: it takes any bytes, and returns unless the reader does what it must not.
+"""One function for each reader: it takes any bytes, and returns unless the reader does what it must
+not.
 
-A reader may refuse, in the one way that its callers expect. Anything else that it raises is a crash.
+A reader may refuse, in the one way that its callers expect. Anything else that it raises is a
+crash.
 """
 
 import contextlib
@@ -35,7 +37,8 @@ PARTS = b"\n--- next file\n"
 
 
 def frames(data: bytes) -> None:
-    """The same events however the bytes are cut, and the same messages as the websockets library makes of them."""
+    """The same events however the bytes are cut, and the same messages as the websockets library
+    makes of them."""
     keep = len(data) + 1
     whole, parser = Parser(keep).feed(data), Parser(keep)
     cut = [event for at in range(len(data)) for event in parser.feed(data[at : at + 1])]
@@ -44,7 +47,8 @@ def frames(data: bytes) -> None:
     # The library leaves it to its callers to look at text.
     if not any(event.opcode == FAULT and event.size == 1007 for event in whole):
         ours, (theirs, between) = _to_the_end(whole), _library_events(data)
-        if between:  # a close between fragments: the library's fault, a control frame to section 5.4 of RFC 6455
+        # a close between fragments: the library's fault, a control frame to section 5.4 of RFC 6455
+        if between:
             assert ours.pop()[0] == CLOSE
         if _overlong(whole):  # the library takes a short length that is written long
             theirs = theirs[: len(ours)]
@@ -52,7 +56,8 @@ def frames(data: bytes) -> None:
 
 
 def _overlong(events: list[Event]) -> bool:
-    """Whether they end at a control frame with more than the seven bits of length that section 5.5 grants it."""
+    """Whether they end at a control frame with more than the seven bits of length that section
+    5.5 grants it."""
     return any(event.opcode == FAULT and b"overlong" in event.payload for event in events)
 
 
@@ -89,7 +94,8 @@ def _library_events(data: bytes) -> tuple[list[tuple[int, bytes]], bool]:
 
 
 def handshake(data: bytes) -> None:
-    """What is found valid at a glance is valid for the websockets library, too; and a judgement is final."""
+    """What is found valid at a glance is valid for the websockets library, too; and a judgement
+    is final."""
     data = data.replace(b"{accept}", accept_of(KEY))
     ours = Handshake("target", "/")
     judged = ours.judge(data, KEY)
@@ -97,9 +103,17 @@ def handshake(data: bytes) -> None:
     end = data.find(b"\r\n\r\n") + 4
     if judged is None or end < 4:
         return
-    assert judged.failure is None or judged.failure == "bad_handshake" or judged.failure.startswith("http_")
+    assert (
+        judged.failure is None
+        or judged.failure == "bad_handshake"
+        or judged.failure.startswith("http_")
+    )
     head = data[:end]
-    if judged.failure is None and _ordinary(head, accept_of(KEY)) and _within_the_librarys_bounds(head):
+    if (
+        judged.failure is None
+        and _ordinary(head, accept_of(KEY))
+        and _within_the_librarys_bounds(head)
+    ):
         assert _library_accepts(head, KEY, ()), head
 
 
@@ -212,5 +226,6 @@ def _file(name: str, data: bytes) -> Any:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (frames, handshake, appwrite, plan, tsung, wire, run, run_directory, url)
+    target.__name__: target
+    for target in (frames, handshake, appwrite, plan, tsung, wire, run, run_directory, url)
 }

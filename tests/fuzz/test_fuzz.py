@@ -1,4 +1,5 @@
-"""The readers of foreign bytes under the corpus, and what hypothesis makes of it; `make fuzz` goes on for longer."""
+"""The readers of foreign bytes under the corpus, and what hypothesis makes of it; `make fuzz`
+goes on for longer."""
 
 from pathlib import Path
 

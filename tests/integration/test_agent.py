@@ -1,4 +1,5 @@
-"""`loadgen-agent` as a process of its own, between a real coordinator and a real target: joining, loading, dying."""
+"""`loadgen-agent` as a process of its own, between a real coordinator and a real target:
+joining, loading, dying."""
 
 import os
 import signal
@@ -34,7 +35,9 @@ pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 def reported(coord: Coordinator, count: int) -> None:
     """Waits until the coordinator knows of so many: what a worker did not report dies with it."""
-    eventually(lambda: coord.state()["ledger"]["open"] == count, lambda: f"{count} open: {coord.state()}")
+    eventually(
+        lambda: coord.state()["ledger"]["open"] == count, lambda: f"{count} open: {coord.state()}"
+    )
 
 
 def adds_up(coord: Coordinator, **expected: object) -> None:
@@ -52,11 +55,15 @@ def log_of(coord: Coordinator) -> str:
     return log.read_text()
 
 
-# --- No orphan load, ever ---------------------------------------------------------------------------------------------
+# --- No orphan load, ever
+# ---------------------------------------------------------------------------------------------
 
 
 def test_an_agent_that_is_killed_takes_its_load_with_it(tmp_path, server):
-    with coordinator(tmp_path, server.ws, *HELD) as coord, agent(coord.url, "--workers", "2") as killed:
+    with (
+        coordinator(tmp_path, server.ws, *HELD) as coord,
+        agent(coord.url, "--workers", "2") as killed,
+    ):
         opens(server, 100)
         workers = killed.workers()
         assert len(workers) == 2
@@ -66,7 +73,10 @@ def test_an_agent_that_is_killed_takes_its_load_with_it(tmp_path, server):
 
 
 def test_an_agent_that_is_killed_takes_even_a_worker_with_it_that_hangs(tmp_path, server):
-    with coordinator(tmp_path, server.ws, *HELD) as coord, agent(coord.url, "--workers", "2") as killed:
+    with (
+        coordinator(tmp_path, server.ws, *HELD) as coord,
+        agent(coord.url, "--workers", "2") as killed,
+    ):
         opens(server, 100)
         workers = killed.workers()
         os.kill(workers[0], signal.SIGSTOP)
@@ -78,12 +88,17 @@ def test_an_agent_that_is_killed_takes_even_a_worker_with_it_that_hangs(tmp_path
 def test_a_killed_workers_connections_are_lost_and_the_run_goes_on(tmp_path, server):
     """The run is ended only once the death is in the coordinator's books: no race with the hold."""
     options = (*HELD, "--on-loss", "continue")
-    with coordinator(tmp_path, server.ws, *options) as coord, agent(coord.url, "--workers", "2", "--once") as loading:
+    with (
+        coordinator(tmp_path, server.ws, *options) as coord,
+        agent(coord.url, "--workers", "2", "--once") as loading,
+    ):
         opens(server, 100)
         reported(coord, 100)
         os.kill(loading.workers()[0], signal.SIGKILL)
         opens(server, 50)
-        eventually(lambda: coord.state()["ledger"]["lost"] == 50, "the coordinator knows of the loss")
+        eventually(
+            lambda: coord.state()["ledger"]["lost"] == 50, "the coordinator knows of the loss"
+        )
         coord.send(signal.SIGINT)
         assert coord.end() == 130
         adds_up(coord, planned=100, opened=100, lost=50, closed={"drained": 50}, open_end=0)
@@ -102,7 +117,10 @@ def test_sigterm_drains_in_good_order(tmp_path, server):
 
 
 def test_an_orphan_drains_and_waits_for_a_new_coordinator(tmp_path, server):
-    with coordinator(tmp_path, server.ws, *HELD) as coord, agent(coord.url, "--orphan-after", "2") as orphan:
+    with (
+        coordinator(tmp_path, server.ws, *HELD) as coord,
+        agent(coord.url, "--orphan-after", "2") as orphan,
+    ):
         opens(server, 100)
         coord.send(signal.SIGKILL)
         opens(server, 0)
@@ -113,11 +131,13 @@ def test_an_orphan_drains_and_waits_for_a_new_coordinator(tmp_path, server):
         assert "Traceback" not in orphan.err
 
 
-# --- Joining and leaving ----------------------------------------------------------------------------------------------
+# --- Joining and leaving
+# ----------------------------------------------------------------------------------------------
 
 
 def hang_up(guest):
-    """Ends a connection in order, without a word: closing it with something unread would be a reset."""
+    """Ends a connection in order, without a word: closing it with something unread would be a
+    reset."""
     with guest:
         guest.shutdown(socket.SHUT_WR)
         while guest.recv(1 << 16):
@@ -125,7 +145,8 @@ def hang_up(guest):
 
 
 def test_an_agent_waits_for_its_coordinator_and_says_so_once(tmp_path, server):
-    """Three knocks are heard by a socket that is no coordinator; then there is one at the same port."""
+    """Three knocks are heard by a socket that is no coordinator; then there is one at the same
+    port."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         listener.settimeout(PATIENCE)
         port = listener.getsockname()[1]
@@ -138,9 +159,14 @@ def test_an_agent_waits_for_its_coordinator_and_says_so_once(tmp_path, server):
                 assert coord.end() == 0
             assert waiting.end() == 0, "--once leaves after the run"
             lines = [line for line in waiting.err.splitlines() if "waiting" in line]
-            assert lines[0].startswith(f"loadgen-agent: waiting: the coordinator at http://127.0.0.1:{port} hangs up")
+            assert lines[0].startswith(
+                f"loadgen-agent: waiting: the coordinator at http://127.0.0.1:{port} hangs up"
+            )
             # Between the two nobody may be there.
-            assert lines[1:] in ([], [f"loadgen-agent: waiting for a coordinator at http://127.0.0.1:{port}"])
+            assert lines[1:] in (
+                [],
+                [f"loadgen-agent: waiting for a coordinator at http://127.0.0.1:{port}"],
+            )
 
 
 def test_one_agent_serves_one_run_after_another(tmp_path, server):
@@ -153,7 +179,8 @@ def test_one_agent_serves_one_run_after_another(tmp_path, server):
                 adds_up(coord, opened=100, lost=0, closed={"drained": 100}, open_end=0)
             assert serving.metric("loadgen_connections_opened_total") == 100 * number
             eventually(
-                lambda: get_json(f"{serving.page}/healthz") == {"status": "ok", "running": False}, "it waits again"
+                lambda: get_json(f"{serving.page}/healthz") == {"status": "ok", "running": False},
+                "it waits again",
             )
 
 
@@ -177,7 +204,8 @@ def test_two_agents_of_one_name_are_two_and_each_tells_its_health(tmp_path, serv
 
 
 def test_an_agent_refuses_a_target_that_it_was_not_allowed(tmp_path):
-    """192.0.2.0/24 is for documentation; nothing is sent there, since the agent refuses before it opens anything."""
+    """192.0.2.0/24 is for documentation; nothing is sent there, since the agent refuses before
+    it opens anything."""
     fix = "refuses target 192.0.2.1: start the agent with --allow-target 192.0.2.1"
     options = ("--agents", "1", "--max", "10", "--wait", "5", "ws://192.0.2.1:9/")
     with coordinator(tmp_path, *options) as coord, agent(coord.url, "--name", "careful") as careful:
@@ -191,11 +219,13 @@ def test_an_agent_refuses_a_target_that_it_was_not_allowed(tmp_path):
         assert "Traceback" not in careful.err + coord.err
 
 
-# --- The metrics port -------------------------------------------------------------------------------------------------
+# --- The metrics port
+# -------------------------------------------------------------------------------------------------
 
 
 def test_the_default_metrics_port_gives_way_and_a_chosen_one_does_not():
-    """Whoever holds the default port, this test or another process, the agent takes another one and says which."""
+    """Whoever holds the default port, this test or another process, the agent takes another one
+    and says which."""
     nobody = f"http://127.0.0.1:{free_port()}"
     with closing(socket.socket()) as sock:
         with suppress(OSError):
@@ -209,7 +239,9 @@ def test_the_default_metrics_port_gives_way_and_a_chosen_one_does_not():
 
     with closing(socket.create_server(("127.0.0.1", 0))) as busy:
         endpoint = f"127.0.0.1:{busy.getsockname()[1]}"
-        with closing(Command(command("loadgen-agent", "--coordinator", nobody, "--metrics", endpoint))) as refused:
+        with closing(
+            Command(command("loadgen-agent", "--coordinator", nobody, "--metrics", endpoint))
+        ) as refused:
             assert refused.end() == 2
             (line,) = refused.err.splitlines()
             assert line.startswith(f"loadgen-agent: --metrics {endpoint} can't be had")

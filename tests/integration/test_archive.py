@@ -25,7 +25,8 @@ def fetch(url):
 
 @pytest.fixture
 def coord(tmp_path):
-    """A coordinator that waits for its agents, with a published run in its output directory, and traps beside it."""
+    """A coordinator that waits for its agents, with a published run in its output directory, and
+    traps beside it."""
     runs = tmp_path / "runs"
     shutil.copytree(PUBLISHED, runs / "published")
     (tmp_path / "secret").mkdir()

@@ -1,7 +1,8 @@
-"""Each mistake of an operator is one line that names it, and the contract's exit code; never a traceback, never a wait.
+"""Each mistake of an operator is one line that names it, and the contract's exit code; never a
+traceback, never a wait.
 
-What else `loadgen-coord` refuses stands in test_coordinator.py; who waits for a coordinator that is not there, and says
-so, in test_agent.py.
+What else `loadgen-coord` refuses stands in test_coordinator.py; who waits for a coordinator that is
+not there, and says so, in test_agent.py.
 """
 
 import asyncio
@@ -16,7 +17,9 @@ from aiohttp import web
 
 from tests.processes import BIN, Command, agent, command, coordinator, free_port, run
 
-COORD, AGENT, TARGET, TUNE, REPORT = (f"loadgen-{name}" for name in ("coord", "agent", "target", "tune", "report"))
+COORD, AGENT, TARGET, TUNE, REPORT = (
+    f"loadgen-{name}" for name in ("coord", "agent", "target", "tune", "report")
+)
 
 
 @pytest.fixture
@@ -38,7 +41,9 @@ def files(tmp_path):
     (tmp_path / "wrong.toml").write_text('rate = "many"\n')
     (tmp_path / "phases.toml").write_text("hold = 5\n\n[[phases]]\nrate = 5\nmax = 5\n")
     (tmp_path / "endless.toml").write_text("hold = 5\n\n[[phases]]\nrate = 5\n")
-    (tmp_path / "python.toml").write_text('[[sessions]]\nkind = "python"\nname = "a"\nfile = "empty"\n')
+    (tmp_path / "python.toml").write_text(
+        '[[sessions]]\nkind = "python"\nname = "a"\nfile = "empty"\n'
+    )
     return tmp_path
 
 
@@ -65,7 +70,11 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int, program: str, *
         (COORD, "--listen nonsense", ["--listen", "HOST:PORT"]),
         (COORD, "gopher://127.0.0.1/", ["gopher://127.0.0.1/", "write ws://"]),
         (COORD, "ws://127.0.0.1:99999/", ["ws://127.0.0.1:99999/", "write ws://"]),
-        (COORD, "ws://me:secret@127.0.0.1/ --write-plan {files}/me.toml", ["target '…@127.0.0.1/' names a user"]),
+        (
+            COORD,
+            "ws://me:secret@127.0.0.1/ --write-plan {files}/me.toml",
+            ["target '…@127.0.0.1/' names a user"],
+        ),
         (COORD, "--plan {files}/none.toml", ["none.toml", "No such file"]),
         (COORD, "--plan {files}", ["{files}", "Is a directory"]),
         (COORD, "--plan {files}/unknown.toml", ["unknown.toml", "`rats`"]),
@@ -77,13 +86,25 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int, program: str, *
         (COORD, "--session {files}/torn.py", ["torn.py:1:", "never closed"]),
         (COORD, "--session {files}/plain.py", ["plain.py:2:", "session is not an async def"]),
         (COORD, "--session {files}/plain.py:login", ["plain.py", "'login'", "FILE.py:NAME"]),
-        (COORD, "--session s.py --plan p.toml", ["--session s.py", "--plan", "leave one of them out"]),
+        (
+            COORD,
+            "--session s.py --plan p.toml",
+            ["--session s.py", "--plan", "leave one of them out"],
+        ),
         (COORD, "--session s.py --ping app", ["--session s.py", "--ping", "leave one of them out"]),
         (COORD, "--session s.py --loops 3", ["--session s.py", "--loops", "leave one of them out"]),
         (COORD, "--session s.py --think 3", ["--session s.py", "--think", "leave one of them out"]),
-        (COORD, "--plan {files}/endless.toml", ["endless.toml, line 3: ", "`phases[0]` needs a `duration`"]),
+        (
+            COORD,
+            "--plan {files}/endless.toml",
+            ["endless.toml, line 3: ", "`phases[0]` needs a `duration`"],
+        ),
         (COORD, "--plan {files}/phases.toml --rate 5", ["--rate says nothing", "phases.toml"]),
-        (COORD, "--plan {files}/phases.toml", ["5 arrivals in all phases", "16 agents", "rounds to nothing"]),
+        (
+            COORD,
+            "--plan {files}/phases.toml",
+            ["5 arrivals in all phases", "16 agents", "rounds to nothing"],
+        ),
         (COORD, "--plan {files}/python.toml", ["python.toml, line 1: ", "no function 'session'"]),
         (COORD, "--write-plan {files}/none/plan.toml", ["--write-plan", "No such file"]),
         (COORD, "--token-file {files}/empty", ["--token-file", "is empty"]),
@@ -139,15 +160,24 @@ CARELESS = {
 
 
 @pytest.mark.parametrize(("streams", "code"), CARELESS.values(), ids=CARELESS)
-@pytest.mark.parametrize("program", [f"{COORD} --dry-run", f"{TUNE} check --connections 1", "a run"])
-def test_whoever_reads_the_output_or_not_the_exit_code_is_of_what_was_done(tmp_path, program, streams, code):
+@pytest.mark.parametrize(
+    "program", [f"{COORD} --dry-run", f"{TUNE} check --connections 1", "a run"]
+)
+def test_whoever_reads_the_output_or_not_the_exit_code_is_of_what_was_done(
+    tmp_path, program, streams, code
+):
     """Nor does a run end, or a socket take the place of standard output, since nobody reads it."""
     if program == "a run":
-        program = f"{COORD} --local 1 --with-target --max 5 --hold 0 --json --listen 127.0.0.1:0 --out {tmp_path}"
+        program = (
+            f"{COORD} --local 1 --with-target --max 5 --hold 0 --json --listen 127.0.0.1:0 --out"
+            f" {tmp_path}"
+        )
         program += f" ws://127.0.0.1:{free_port()}/v1/realtime"
     line = f"set -o pipefail; {BIN}/{program} {streams}"
     narrow = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    ended = subprocess.run(["bash", "-c", line], check=False, capture_output=True, text=True, env=narrow)
+    ended = subprocess.run(
+        ["bash", "-c", line], check=False, capture_output=True, text=True, env=narrow
+    )
 
     assert ended.returncode == code, ended.stderr
     assert "Traceback" not in ended.stderr
@@ -157,14 +187,17 @@ def test_whoever_reads_the_output_or_not_the_exit_code_is_of_what_was_done(tmp_p
 
 def test_a_fleet_that_nobody_joins_is_exit_code_3(tmp_path):
     """The coordinator says on stdout where agents join; the one line on stderr says who did not."""
-    ended = run(COORD, "--listen", "127.0.0.1:0", "--out", str(tmp_path), "--agents", "2", "--wait", "1")
+    ended = run(
+        COORD, "--listen", "127.0.0.1:0", "--out", str(tmp_path), "--agents", "2", "--wait", "1"
+    )
     (line,) = ended.stderr.splitlines()
     assert (ended.returncode, line.startswith("loadgen-coord: 0 of 2 agents")) == (3, True), line
     assert "2 never joined" in line
 
 
 def ended_agent(running: Command) -> subprocess.CompletedProcess[str]:
-    """An agent run to its end, without the lines that are no mistake: where it serves its metrics, whom it awaits."""
+    """An agent run to its end, without the lines that are no mistake: where it serves its
+    metrics, whom it awaits."""
     code = running.end()
     said = [line for line in running.err.splitlines(keepends=True) if "metrics at http" not in line]
     return subprocess.CompletedProcess([], code, running.out, "".join(said))
@@ -191,7 +224,9 @@ async def test_a_coordinator_of_another_wire_version_ends_the_agent():
 
     async def refuse(request: web.Request) -> web.Response:
         knocks.append(await request.json())
-        return web.json_response({"error": "the agent speaks wire version 1, the coordinator 99"}, status=426)
+        return web.json_response(
+            {"error": "the agent speaks wire version 1, the coordinator 99"}, status=426
+        )
 
     app = web.Application()
     app.add_routes([web.post("/v1/agents", refuse)])
@@ -200,7 +235,9 @@ async def test_a_coordinator_of_another_wire_version_ends_the_agent():
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         url = "http://{}:{}".format(*runner.addresses[0])
-        with closing(Command(command(AGENT, "--coordinator", url, "--metrics", "127.0.0.1:0"))) as refused:
+        with closing(
+            Command(command(AGENT, "--coordinator", url, "--metrics", "127.0.0.1:0"))
+        ) as refused:
             ended = await asyncio.to_thread(ended_agent, refused)
             one_line(ended, 2, AGENT, url, "wire version 1, the coordinator 99")
     finally:

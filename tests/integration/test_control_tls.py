@@ -1,4 +1,5 @@
-"""TLS on the control port: agents join who they trust, and nobody else gets as much as a byte of the token."""
+"""TLS on the control port: agents join who they trust, and nobody else gets as much as a byte of
+the token."""
 
 import hashlib
 import os
@@ -14,7 +15,16 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from tests.processes import Command, Coordinator, agent, command, coordinator, eventually, free_port, run
+from tests.processes import (
+    Command,
+    Coordinator,
+    agent,
+    command,
+    coordinator,
+    eventually,
+    free_port,
+    run,
+)
 
 LOAD = ("--max", "100", "--rate", "1000", "--think", "1", "--hold", "1", "--agents", "1")
 
@@ -35,7 +45,14 @@ class Files(NamedTuple):
     @property
     def serve(self) -> tuple[str, ...]:
         """What makes a coordinator speak TLS, and want a token."""
-        return ("--tls-cert", str(self.cert), "--tls-key", str(self.key), "--token-file", str(self.token))
+        return (
+            "--tls-cert",
+            str(self.cert),
+            "--tls-key",
+            str(self.key),
+            "--token-file",
+            str(self.token),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +60,15 @@ def files(tmp_path_factory) -> Files:
     """Made anew for each run of the tests."""
     folder = tmp_path_factory.mktemp("tls")
     authority = trustme.CA()
-    issued, other = authority.issue_cert("127.0.0.1", "localhost"), authority.issue_cert("localhost")
+    issued, other = (
+        authority.issue_cert("127.0.0.1", "localhost"),
+        authority.issue_cert("localhost"),
+    )
     pem = issued.private_key_pem.bytes()
     locked = serialization.load_pem_private_key(pem, None).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"word")
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"word"),
     )
     contents = {
         "ca": authority.cert_pem.bytes(),
@@ -107,7 +129,9 @@ def test_a_run_over_tls_is_taken_up_over_tls(tmp_path, server, files):
 
 def test_local_agents_of_a_coordinator_with_tls_join_it(tmp_path, files):
     url = f"ws://127.0.0.1:{free_port()}/v1/realtime?project=console"
-    with coordinator(tmp_path, *LOAD[:-2], "--local", "2", "--with-target", *files.serve, url) as coord:
+    with coordinator(
+        tmp_path, *LOAD[:-2], "--local", "2", "--with-target", *files.serve, url
+    ) as coord:
         assert coord.end() == 0, coord.err
         assert (coord.summary()["opened"], coord.err) == (100, "")
 
@@ -119,15 +143,25 @@ def test_local_agents_of_a_coordinator_with_tls_join_it(tmp_path, files):
         ((), ["is not trusted", "--tls-ca", "--tls-fingerprint"]),
     ],
 )
-def test_a_coordinator_that_is_not_trusted_is_left_before_anything_is_said(tmp_path, files, trust, words):
-    """A coordinator of somebody else's gets neither the token nor the machine's facts: only TLS's own bytes."""
+def test_a_coordinator_that_is_not_trusted_is_left_before_anything_is_said(
+    tmp_path, files, trust, words
+):
+    """A coordinator of somebody else's gets neither the token nor the machine's facts: only
+    TLS's own bytes."""
     recorded: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=listen, args=(listener, files, recorded))
         thread.start()
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
         ended = run(
-            "loadgen-agent", "--coordinator", url, "--metrics", "127.0.0.1:0", "--token-file", str(files.token), *trust
+            "loadgen-agent",
+            "--coordinator",
+            url,
+            "--metrics",
+            "127.0.0.1:0",
+            "--token-file",
+            str(files.token),
+            *trust,
         )
         thread.join()
     (line,) = [line for line in ended.stderr.splitlines() if "metrics at" not in line]
@@ -163,7 +197,10 @@ def test_the_other_of_http_and_https_is_told(tmp_path, files):
     [
         ("--tls-cert {cert}", ["--tls-cert needs --tls-key"]),
         ("--tls-key {key}", ["--tls-key needs --tls-cert"]),
-        ("--tls-cert {cert} --tls-key {other}", ["--tls-key {other}", "can't be served", "MISMATCH"]),
+        (
+            "--tls-cert {cert} --tls-key {other}",
+            ["--tls-key {other}", "can't be served", "MISMATCH"],
+        ),
         ("--tls-cert {cert} --tls-key {locked}", ["--tls-key {locked}", "without a passphrase"]),
         ("--tls-cert {cert}.none --tls-key {key}", ["{cert}.none", "No such file"]),
         ("--tls-cert {key} --tls-key {key}", ["{key} holds no certificate"]),
@@ -172,7 +209,9 @@ def test_the_other_of_http_and_https_is_told(tmp_path, files):
 )
 def test_a_certificate_that_can_not_be_served_is_one_line(tmp_path, files, options, words):
     names = files._asdict()
-    ended = run("loadgen-coord", *options.format(**names).split(), "--listen", "127.0.0.1:0", cwd=tmp_path)
+    ended = run(
+        "loadgen-coord", *options.format(**names).split(), "--listen", "127.0.0.1:0", cwd=tmp_path
+    )
     (line,) = ended.stderr.splitlines()
     assert ended.returncode == 2
     assert [word for word in words if word.format(**names) not in line] == []
@@ -186,12 +225,17 @@ def test_a_certificate_that_can_not_be_served_is_one_line(tmp_path, files, optio
         ("--tls-ca {ca} --tls-fingerprint {fingerprint}", ["give one of them"]),
         ("--tls-ca {ca}.none", ["{ca}.none", "No such file"]),
         ("--tls-ca {token}", ["{token}", "no certificate"]),
-        ("--tls-ca {ca} --coordinator http://127.0.0.1:1", ["--tls-ca says nothing to", "https://"]),
+        (
+            "--tls-ca {ca} --coordinator http://127.0.0.1:1",
+            ["--tls-ca says nothing to", "https://"],
+        ),
     ],
 )
 def test_trust_that_can_not_be_followed_is_one_line(files, options, words):
     names = files._asdict()
-    ended = run("loadgen-agent", "--coordinator", "https://127.0.0.1:1", *options.format(**names).split())
+    ended = run(
+        "loadgen-agent", "--coordinator", "https://127.0.0.1:1", *options.format(**names).split()
+    )
     (line,) = ended.stderr.splitlines()
     assert ended.returncode == 2
     assert [word for word in words if word.format(**names) not in line] == []

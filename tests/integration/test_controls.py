@@ -21,7 +21,9 @@ def server():
 def ask(url, method="GET", **headers):
     """Status and JSON of a request."""
     body = b"{}" if method == "POST" else None
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"} | headers, method=method)
+    request = urllib.request.Request(
+        url, body, {"Content-Type": "application/json"} | headers, method=method
+    )
     try:
         with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
             return reply.status, dict(reply.headers), json.loads(reply.read() or b"{}")
@@ -50,14 +52,20 @@ def test_a_paused_run_launches_nothing_and_goes_on_where_it_was(tmp_path, server
     ((begin, end),) = summary["pauses"]
     assert 0 < begin < end
     assert summary["duration_s"] >= 6 + (end - begin) + 2
-    assert max(row["fleet"]["rates"]["launched"] for row in coord.rows()) <= 1.5 * RATE, "nothing was made up for"
+    assert max(row["fleet"]["rates"]["launched"] for row in coord.rows()) <= 1.5 * RATE, (
+        "nothing was made up for"
+    )
     assert "they were paused by hand" in (coord.folder / "report.html").read_text()
 
 
 def quiet(run):
     """The settled seconds, once the last two have no arrivals."""
     rows = ask(f"{run}/seconds")[2]["seconds"]
-    return rows if len(rows) > 2 and all(not row["fleet"]["rates"]["launched"] for row in rows[-2:]) else None
+    return (
+        rows
+        if len(rows) > 2 and all(not row["fleet"]["rates"]["launched"] for row in rows[-2:])
+        else None
+    )
 
 
 @pytest.mark.parametrize(("action", "code"), [("drain", 130), ("stop", 130)])
@@ -88,8 +96,12 @@ def test_only_this_page_and_programs_may_control_a_run_without_a_token(tmp_path)
         for action in ("pause", "resume"):
             assert ask(f"{coord.url}/v1/run/{action}", "POST")[0] == 409
         for path in ("/v1/run", "/v1/run/seconds", "/events", "/runs"):
-            assert ask(coord.url + path, Host="evil.example")[0] == 403, "a name that was made to lead here"
-        urllib.request.urlopen(urllib.request.Request(f"{coord.url}/metrics", headers={"Host": "manager"})).close()
+            assert ask(coord.url + path, Host="evil.example")[0] == 403, (
+                "a name that was made to lead here"
+            )
+        urllib.request.urlopen(
+            urllib.request.Request(f"{coord.url}/metrics", headers={"Host": "manager"})
+        ).close()
         for method in ("GET", "HEAD"):
             assert ask(drain, method)[0] == 405
         assert coord.state()["state"] == "gathering"
@@ -102,7 +114,9 @@ def test_only_this_page_and_programs_may_control_a_run_without_a_token(tmp_path)
 def test_with_a_token_viewing_and_controlling_need_it(tmp_path):
     (tmp_path / "token").write_text("s3cret")
     bearer = {"Authorization": "Bearer s3cret"}
-    with coordinator(tmp_path / "runs", "--agents", "1", "--token-file", str(tmp_path / "token")) as coord:
+    with coordinator(
+        tmp_path / "runs", "--agents", "1", "--token-file", str(tmp_path / "token")
+    ) as coord:
         for path in ("/v1/run", "/v1/run/seconds", "/events"):
             assert ask(coord.url + path)[0] == 401, path
         for path in ("/", "/page/app.js", "/healthz", "/metrics", "/v1/sd"):
@@ -117,11 +131,25 @@ def test_with_a_token_viewing_and_controlling_need_it(tmp_path):
         assert "s3cret" not in headers["Set-Cookie"]
         assert ask(f"{coord.url}/v1/run", **cookie)[0] == 200
         assert ask(f"{coord.url}/v1/run", Cookie="loadgen_view=x")[0] == 401
-        assert ask(f"{coord.url}/v1/run/drain", "POST", **cookie)[0] == 401, "the cookie is for viewing alone"
+        assert ask(f"{coord.url}/v1/run/drain", "POST", **cookie)[0] == 401, (
+            "the cookie is for viewing alone"
+        )
         # A name is as good as an address here: no page of another site has the token.
-        named = {"Origin": "http://manager:8091", "Host": "manager:8091", "Sec-Fetch-Site": "same-origin"}
+        named = {
+            "Origin": "http://manager:8091",
+            "Host": "manager:8091",
+            "Sec-Fetch-Site": "same-origin",
+        }
         assert ask(f"{coord.url}/v1/view", "POST", **named, **bearer)[0] == 200
-        assert ask(f"{coord.url}/v1/view", "POST", **named | {"Origin": "http://evil.example"}, **bearer)[0] == 403
+        assert (
+            ask(
+                f"{coord.url}/v1/view",
+                "POST",
+                **named | {"Origin": "http://evil.example"},
+                **bearer,
+            )[0]
+            == 403
+        )
         assert ask(f"{coord.url}/v1/run/drain", "POST", **bearer)[0] == 200
 
 

@@ -1,4 +1,5 @@
-"""The coordinator as a process of its own, with agents that are nothing but the wire: HTTP in, a run directory out."""
+"""The coordinator as a process of its own, with agents that are nothing but the wire: HTTP in, a
+run directory out."""
 
 import asyncio
 import contextlib
@@ -25,7 +26,8 @@ HOLDS = Limit("max_connections", 64_000, "--max-connections", "raise --max-conne
 
 
 class WireAgent:
-    """An agent without workers: every connection of its share opens the moment it is due, and pings once."""
+    """An agent without workers: every connection of its share opens the moment it is due, and
+    pings once."""
 
     def __init__(self, url, name="host", holds=HOLDS, token=None, weight=64_000):
         self.url = url
@@ -40,7 +42,9 @@ class WireAgent:
         self.closed = False
 
     async def join(self, http):
-        async with http.post(f"{self.url}/v1/agents", data=to_wire(self.hello), headers=self.headers) as reply:
+        async with http.post(
+            f"{self.url}/v1/agents", data=to_wire(self.hello), headers=self.headers
+        ) as reply:
             assert reply.status == 200, await reply.text()
             self.welcome = from_wire(await reply.read(), Welcome)
         return self.welcome
@@ -108,10 +112,17 @@ class Coordinator:
 
     async def __aenter__(self):
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "coordinator.cli.coord", "--listen", "127.0.0.1:0", "--out", str(self.out),
+            sys.executable,
+            "-m",
+            "coordinator.cli.coord",
+            "--listen",
+            "127.0.0.1:0",
+            "--out",
+            str(self.out),
             *self.options,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
         self.errors = asyncio.create_task(self.process.stderr.read())
         self.url = await self.until(r"join at (http://\S+);")
         self.rest = asyncio.create_task(self.read())
@@ -172,11 +183,23 @@ async def post(http, url, body, **headers):
 
 
 async def test_a_run_from_the_first_agent_to_the_run_directory(tmp_path, http):
-    """Two agents of one name, one of them repeating each post, and a lighter one: 1,000 connections, once each."""
+    """Two agents of one name, one of them repeating each post, and a lighter one: 1,000
+    connections, once each."""
     options = ("--max", "1000", "--rate", "500", "--hold", "1", "--agents", "3")
-    expectations = ("--expect", "open_peak>=1000", "--expect", "handshake_p99<500ms", "--expect", "failed<0.1%")
+    expectations = (
+        "--expect",
+        "open_peak>=1000",
+        "--expect",
+        "handshake_p99<500ms",
+        "--expect",
+        "failed<0.1%",
+    )
     async with Coordinator(tmp_path, *options, *expectations) as coord:
-        agents = [WireAgent(coord.url), WireAgent(coord.url), WireAgent(coord.url, "small/../x", weight=32_000)]
+        agents = [
+            WireAgent(coord.url),
+            WireAgent(coord.url),
+            WireAgent(coord.url, "small/../x", weight=32_000),
+        ]
         agents[1].repeat = True
         agents[2].notes = ("a note\nof two lines",)
         running = asyncio.gather(*(agent.serve(http) for agent in agents))
@@ -199,7 +222,11 @@ def check_summary(summary):
     assert summary["verdict"] == "pass"
     assert all(row["held"] for row in summary["expectations"])
     assert (summary["planned"], summary["launched"], summary["opened"]) == (1000, 1000, 1000)
-    assert (summary["open_peak"], summary["open_end"], summary["closed"]) == (1000, 0, {"drained": 1000})
+    assert (summary["open_peak"], summary["open_end"], summary["closed"]) == (
+        1000,
+        0,
+        {"drained": 1000},
+    )
     assert (summary["failed"], summary["lost"], summary["invalid_seconds"]) == ({}, 0, [])
     assert summary["histograms"]["handshake"]["count"] == 1000
     assert summary["histograms"]["handshake"]["p99"] == pytest.approx(3.0, rel=0.01)
@@ -270,16 +297,24 @@ async def test_ctrl_c_drains_and_what_stood_before_could_be_asked_for(tmp_path, 
         running = asyncio.gather(*(agent.serve(http) for agent in agents))
         await coord.shown(r"^   1s  open")
         await check_surface(http, coord.url)
-        code, answer = await post(http, f"{coord.url}/v1/agents", to_wire(WireAgent(coord.url, "late").hello))
+        code, answer = await post(
+            http, f"{coord.url}/v1/agents", to_wire(WireAgent(coord.url, "late").hello)
+        )
         assert (code, answer["name"]) == (200, "late")
-        code, answer = await post(http, f"{coord.url}/v1/agents/{answer['id']}/seconds", to_wire(Post(ready=True)))
+        code, answer = await post(
+            http, f"{coord.url}/v1/agents/{answer['id']}/seconds", to_wire(Post(ready=True))
+        )
         assert (code, answer["do"]) == (200, "wait")
 
         coord.process.send_signal(signal.SIGINT)
         await running
         assert await coord.end() == 130
         summary = json.loads((coord.folder / "summary.json").read_text())
-        assert (summary["verdict"], summary["opened"], summary["closed"]) == ("stopped", 400, {"drained": 400})
+        assert (summary["verdict"], summary["opened"], summary["closed"]) == (
+            "stopped",
+            400,
+            {"drained": 400},
+        )
         assert "STOPPED" in "".join(coord.lines)
 
 
@@ -298,7 +333,19 @@ async def check_surface(http, url):
 
 async def test_a_failed_expectation_is_exit_code_1_and_json_ends_stdout(tmp_path, http):
     """With --json the lines for people go to stderr, where the port is found as well."""
-    options = ("--max", "10", "--rate", "100", "--hold", "1", "--agents", "1", "--json", "--expect", "opened>10")
+    options = (
+        "--max",
+        "10",
+        "--rate",
+        "100",
+        "--hold",
+        "1",
+        "--agents",
+        "1",
+        "--json",
+        "--expect",
+        "opened>10",
+    )
     async with started(tmp_path, "--listen", "127.0.0.1:0", *options) as (process, url):
         await WireAgent(url).serve(http)
         out, err = await process.communicate()
@@ -306,7 +353,9 @@ async def test_a_failed_expectation_is_exit_code_1_and_json_ends_stdout(tmp_path
         (line,) = out.decode().splitlines()
         assert process.returncode == 1
         assert json.loads(line)["verdict"] == "fail"
-        assert json.loads(line)["expectations"] == [{"expr": "opened>10", "value": 10.0, "held": False}]
+        assert json.loads(line)["expectations"] == [
+            {"expr": "opened>10", "value": 10.0, "held": False}
+        ]
         assert err.decode().splitlines()[-1].startswith("run directory: ")
 
 
@@ -345,13 +394,19 @@ async def start(*options, **environment):
         (["--local", "1"], {"LOADGEN_AGENT_ORPHAN_AFTER": "soon"}, 3, "not a duration"),
     ],
 )
-async def test_what_can_not_be_run_is_one_line_and_an_exit_code(tmp_path, options, environment, code, words):
+async def test_what_can_not_be_run_is_one_line_and_an_exit_code(
+    tmp_path, options, environment, code, words
+):
     listen = [] if "--listen" in options else ["--listen", "127.0.0.1:0"]
     process = await start("--out", str(tmp_path / "runs"), *listen, *options, **environment)
     _, err = await process.communicate()
 
     (line,) = err.decode().splitlines()
-    assert (process.returncode, line.startswith("loadgen-coord: "), words in line) == (code, True, True), line
+    assert (process.returncode, line.startswith("loadgen-coord: "), words in line) == (
+        code,
+        True,
+        True,
+    ), line
 
 
 async def test_a_busy_port_is_named(tmp_path):
@@ -360,7 +415,14 @@ async def test_a_busy_port_is_named(tmp_path):
     async with server:
         for options in (
             ["--listen", f"127.0.0.1:{port}"],
-            ["--listen", "127.0.0.1:0", "--local", "1", "--with-target", f"ws://127.0.0.1:{port}/v1/realtime"],
+            [
+                "--listen",
+                "127.0.0.1:0",
+                "--local",
+                "1",
+                "--with-target",
+                f"ws://127.0.0.1:{port}/v1/realtime",
+            ],
         ):
             process = await start("--out", str(tmp_path / "runs"), *options)
             _, err = await process.communicate()

@@ -1,4 +1,5 @@
-"""An agent between coordinators: it serves one after the other, and leaves each of them in good order."""
+"""An agent between coordinators: it serves one after the other, and leaves each of them in good
+order."""
 
 import signal
 
@@ -32,18 +33,23 @@ def test_a_coordinator_that_hangs_is_as_good_as_gone(tmp_path, server):
             opens(server, 0)
             assert "no word from the coordinator for " in orphan.err
             coord.send(signal.SIGKILL)
-        with coordinator(tmp_path / "second", *BRIEF, "--agents", "1", server.ws, listen=listen) as coord:
+        with coordinator(
+            tmp_path / "second", *BRIEF, "--agents", "1", server.ws, listen=listen
+        ) as coord:
             runs_well(coord)
 
 
 def test_a_coordinator_that_came_anew_wants_nothing_of_the_run_before(tmp_path, server):
-    """It does not know the agent, which ends the old load at once and joins then. The counters never go back."""
+    """It does not know the agent, which ends the old load at once and joins then. The counters
+    never go back."""
     listen = f"127.0.0.1:{free_port()}"
     with agent(f"http://{listen}", "--orphan-after", "600") as working:
         with coordinator(tmp_path / "first", *HELD, server.ws, listen=listen) as coord:
             opens(server, 100)
             coord.send(signal.SIGKILL)
-        with coordinator(tmp_path / "second", *BRIEF, "--agents", "1", server.ws, listen=listen) as coord:
+        with coordinator(
+            tmp_path / "second", *BRIEF, "--agents", "1", server.ws, listen=listen
+        ) as coord:
             runs_well(coord)
         assert working.err.count("does not know this agent any more") == 1
         eventually(lambda: not get_json(f"{working.page}/healthz")["running"], "the run is over")
@@ -56,7 +62,10 @@ def test_one_that_leaves_before_the_start_says_so(tmp_path, server):
     """The fleet need not wait for its silence, and gives it no share."""
     with coordinator(tmp_path, *BRIEF, "--agents", "2", server.ws) as coord:
         with agent(coord.url, "--name", "early") as leaving:
-            eventually(lambda: [one["status"] for one in coord.state()["agents"]] == ["ready"], "it is ready")
+            eventually(
+                lambda: [one["status"] for one in coord.state()["agents"]] == ["ready"],
+                "it is ready",
+            )
             leaving.send(signal.SIGTERM)
             assert leaving.end() == 0
             assert coord.state()["agents"] == []

@@ -1,4 +1,5 @@
-"""The live page's port: the page itself, and its events for many viewers at once, quick and slow."""
+"""The live page's port: the page itself, and its events for many viewers at once, quick and
+slow."""
 
 import asyncio
 import json

@@ -23,7 +23,9 @@ def test_an_example_runs(tmp_path, name, mode, counters, timings):
     load = ("--local", "1", "--max", str(USERS), "--rate", "100", "--hold", "60")
     with (
         target("--workers", "1", "--mode", mode) as server,
-        coordinator(tmp_path, *load, "--session", str(DOCS / "sessions" / f"{name}.py"), server.ws) as coord,
+        coordinator(
+            tmp_path, *load, "--session", str(DOCS / "sessions" / f"{name}.py"), server.ws
+        ) as coord,
     ):
         assert coord.end(seconds=60) == 0, coord.err
     summary = coord.summary()
@@ -38,7 +40,9 @@ def test_an_example_runs(tmp_path, name, mode, counters, timings):
 def test_the_plan_file_of_the_document_runs_several_sessions(tmp_path):
     shutil.copytree(DOCS / "sessions", tmp_path / "sessions")
     plan = tmp_path / "plan.toml"
-    plan.write_text((DOCS / "sessions.md").read_text().partition("```toml\n")[2].partition("```")[0])
+    plan.write_text(
+        (DOCS / "sessions.md").read_text().partition("```toml\n")[2].partition("```")[0]
+    )
     load = ("--local", "1", "--plan", str(plan), "--max", "60", "--rate", "100", "--hold", "60")
     with (
         target("--workers", "1", "--mode", "appwrite") as server,

@@ -1,4 +1,5 @@
-"""Whole runs by their commands: a coordinator with local agents against a target whose own ledger is the judge."""
+"""Whole runs by their commands: a coordinator with local agents against a target whose own
+ledger is the judge."""
 
 import json
 import signal
@@ -14,7 +15,8 @@ FILES = {"plan.toml", "run.json", "seconds.ndjson", "summary.json", "histograms.
 
 
 def adds_up(ledger: dict, open_now: str = "open") -> None:
-    """The two laws that tie what was launched to what became of it; both hold for a row and for the summary."""
+    """The two laws that tie what was launched to what became of it; both hold for a row and for
+    the summary."""
     failed, closed = sum(ledger["failed"].values()), sum(ledger["closed"].values())
     connecting = ledger.get("connecting", 0)
     assert ledger["launched"] == connecting + failed + ledger["opened"]
@@ -22,7 +24,8 @@ def adds_up(ledger: dict, open_now: str = "open") -> None:
 
 
 def check_rows(coord: Coordinator) -> None:
-    """Each line obeys the ledger laws, for the fleet and for each agent, and the last one is the summary's."""
+    """Each line obeys the ledger laws, for the fleet and for each agent, and the last one is the
+    summary's."""
     summary, rows = coord.summary(), coord.rows()
     for row in rows:
         for figures in (row["fleet"], *row["agents"].values()):
@@ -51,10 +54,13 @@ def check_target(summary: dict, stats: dict) -> None:
 
 def settled(server) -> dict:
     """The target's ledger once it has seen the last connection end."""
-    return eventually(lambda: (stats := server.stats())["open"] == 0 and stats, lambda: f"empty: {server.stats()}")
+    return eventually(
+        lambda: (stats := server.stats())["open"] == 0 and stats, lambda: f"empty: {server.stats()}"
+    )
 
 
-# --- The ledger is the target's --------------------------------------------------------------------------------------
+# --- The ledger is the target's
+# --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -66,7 +72,10 @@ def settled(server) -> dict:
     ],
 )
 def test_a_fleet_counts_what_the_target_counts(tmp_path, ping, mode, options):
-    with target("--mode", mode) as server, coordinator(tmp_path, *FLEET, "--ping", ping, *options, server.ws) as coord:
+    with (
+        target("--mode", mode) as server,
+        coordinator(tmp_path, *FLEET, "--ping", ping, *options, server.ws) as coord,
+    ):
         assert coord.end() == 0, coord.err
         summary, out = coord.summary(), coord.out
         check_target(summary, settled(server))
@@ -82,7 +91,9 @@ def test_a_fleet_counts_what_the_target_counts(tmp_path, ping, mode, options):
     assert sorted(one["launched"] for one in summary["agents"]) == [500, 500, 501]
 
     assert {path.name for path in coord.folder.iterdir()} >= FILES
-    assert {path.name for path in (coord.folder / "agents").iterdir()} == {f"local-{n}.log" for n in (1, 2, 3)}
+    assert {path.name for path in (coord.folder / "agents").iterdir()} == {
+        f"local-{n}.log" for n in (1, 2, 3)
+    }
     assert len(json.loads((coord.folder / "run.json").read_text())["agents"]) == 3
     assert f'ping = "{ping}"' in (coord.folder / "plan.toml").read_text()
     check_rows(coord)
@@ -113,14 +124,19 @@ def test_a_runs_own_plan_reproduces_it_and_reports_tell_of_both(tmp_path):
 
     text = run("loadgen-report", str(first.folder))
     assert (text.returncode, text.stderr) == (0, "")
-    for name, figure in (("planned", one["planned"]), ("launched", one["launched"]), ("opened", one["opened"])):
+    for name, figure in (
+        ("planned", one["planned"]),
+        ("launched", one["launched"]),
+        ("opened", one["opened"]),
+    ):
         assert f"{name:<8}  {count(figure)}  =  " in text.stdout
     assert "drained" in text.stdout
     both = run("loadgen-report", "--json", str(first.folder), str(second.folder))
     assert [json.loads(line) for line in both.stdout.splitlines()] == [one, other]
 
 
-# --- Ends ------------------------------------------------------------------------------------------------------------
+# --- Ends -----------------------------------------------------------------------------------------
+# -------------------
 
 
 def check_stopped(coord: Coordinator) -> dict:
@@ -141,13 +157,20 @@ def test_the_first_ctrl_c_drains(tmp_path):
         summary = check_stopped(coord)
         check_rows(coord)
         check_target(summary, settled(server))
-    assert (summary["opened"], summary["closed"], summary["lost"], summary["open_end"]) == (200, {"drained": 200}, 0, 0)
+    assert (summary["opened"], summary["closed"], summary["lost"], summary["open_end"]) == (
+        200,
+        {"drained": 200},
+        0,
+        0,
+    )
 
 
 def test_the_second_ctrl_c_stops_at_once(tmp_path):
-    """A target that never answers a ping keeps the drain waiting for pongs: the second signal comes in the midst.
+    """A target that never answers a ping keeps the drain waiting for pongs: the second signal comes
+    in the midst.
 
-    All that this target ever writes is its 101s and the answers to a CLOSE, so bytes tell who was closed and who cut.
+    All that this target ever writes is its 101s and the answers to a CLOSE, so bytes tell who was
+    closed and who cut.
     """
     options = (*SMALL, "--hold", "600")
     with target("--vice", "no-pong") as server, coordinator(tmp_path, *options, server.ws) as coord:
@@ -157,7 +180,9 @@ def test_the_second_ctrl_c_stops_at_once(tmp_path):
         coord.send(signal.SIGINT)
         summary = check_stopped(coord)
         assert settled(server)["opened"] == summary["opened"] == 200
-        opened = next(row["fleet"]["counts"] for row in coord.rows() if row["fleet"]["ledger"]["open"] == 200)
+        opened = next(
+            row["fleet"]["counts"] for row in coord.rows() if row["fleet"]["ledger"]["open"] == 200
+        )
     assert sum(summary["closed"].values()) + summary["lost"] == 200
     assert summary["bytes_received"] == opened["bytes_received"], "nobody was closed in good order"
 
@@ -182,5 +207,8 @@ def test_shares_follow_the_agents_capacities(tmp_path):
         assert coord.end() == 0, coord.err
         assert (big.end(), small.end()) == (0, 0)
         assert settled(server)["opened"] == 400
-        agents = {one["name"]: (one["share"], one["launched"], one["opened"]) for one in coord.summary()["agents"]}
+        agents = {
+            one["name"]: (one["share"], one["launched"], one["opened"])
+            for one in coord.summary()["agents"]
+        }
     assert agents == {"big": (300,) * 3, "small": (100,) * 3}

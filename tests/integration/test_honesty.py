@@ -1,4 +1,5 @@
-"""What gives out is named before the first connection, and what fails is counted by its true reason: nothing hides."""
+"""What gives out is named before the first connection, and what fails is counted by its true
+reason: nothing hides."""
 
 import json
 import os
@@ -23,7 +24,8 @@ from tests.processes import (
 )
 
 HELD = ("--agents", "1", "--rate", "500", "--think", "0.5", "--hold", "600")
-"""A load that lasts until nothing is left of it, or its agent leaves: however slow the machine, no hold cuts it off."""
+"""A load that lasts until nothing is left of it, or its agent leaves: however slow the machine,
+no hold cuts it off."""
 
 
 def url_of(port: int) -> str:
@@ -32,7 +34,8 @@ def url_of(port: int) -> str:
 
 
 def leave(coord, loading: Command, launched: int) -> None:
-    """Lets the agent drain and leave, which ends the run, once the coordinator knows what became of so many."""
+    """Lets the agent drain and leave, which ends the run, once the coordinator knows what became
+    of so many."""
 
     def known() -> bool:
         ledger = coord.state()["ledger"]
@@ -43,7 +46,8 @@ def leave(coord, loading: Command, launched: int) -> None:
 
 
 def adds_up(coord, **expected) -> dict:
-    """The summary of a run that ended by itself without a breach: its ledger, and the figures that are known."""
+    """The summary of a run that ended by itself without a breach: its ledger, and the figures
+    that are known."""
     assert coord.end() == 0, coord.err
     assert "Traceback" not in coord.out + coord.err
     summary, last = coord.summary(), coord.rows()[-1]["fleet"]["ledger"]
@@ -51,7 +55,9 @@ def adds_up(coord, **expected) -> dict:
     assert summary["launched"] == failed + summary["opened"]
     assert summary["opened"] == summary["open_end"] + closed + summary["lost"]
     wrong = [why for second in summary["invalid_seconds"] for why in second["why"]]
-    assert [why for why in wrong if "event loop stalled" not in why] == []  # which a busy machine makes it do
+    assert [
+        why for why in wrong if "event loop stalled" not in why
+    ] == []  # which a busy machine makes it do
     assert last["planned"] == last["not_started"] + last["launched"]
     assert {name: last[name] for name in ("launched", "opened", "failed", "closed", "lost")} == {
         name: summary[name] for name in ("launched", "opened", "failed", "closed", "lost")
@@ -64,36 +70,61 @@ def adds_up(coord, **expected) -> dict:
 
 
 def warned(coord, agent, resource: str, holds: int, fix: str) -> None:
-    """Agent and coordinator both named, in a line each, what gives out first, where, and what mends it."""
+    """Agent and coordinator both named, in a line each, what gives out first, where, and what
+    mends it."""
     said = f"{resource} gives out first at {holds}"
     assert "Traceback" not in agent.err
     (log,) = (coord.folder / "agents").iterdir()
-    for where, text in (("agent", agent.err), ("coordinator", coord.err), ("its log", log.read_text())):
+    for where, text in (
+        ("agent", agent.err),
+        ("coordinator", coord.err),
+        ("its log", log.read_text()),
+    ):
         lines = [line for line in text.splitlines() if resource in line]
         assert lines, f"{where}: {text!r}"
         assert str(holds) in lines[0], where
         assert fix in lines[0], where
     lines = agent.err.splitlines()
     (warning,) = (number for number, line in enumerate(lines) if said in line)
-    (opens,) = (number for number, line in enumerate(lines) if "opens" in line and "connections with" in line)
+    (opens,) = (
+        number
+        for number, line in enumerate(lines)
+        if "opens" in line and "connections with" in line
+    )
     assert warning < opens
     facts = json.loads((coord.folder / "run.json").read_text())
     assert resource in facts["agents"][0]["preflight"]
 
 
-# --- What the machine or its operator does not give -------------------------------------------------------------------
+# --- What the machine or its operator does not give
+# -------------------------------------------------------------------
 
 
 def test_descriptors_that_give_out_are_named_before_and_counted_after(tmp_path):
-    with target("--workers", "1") as server, coordinator(tmp_path, server.ws, *HELD, "--max", "300") as coord:
-        options = ("--coordinator", coord.url, "--metrics", "127.0.0.1:0", "--workers", "1", "--source", own_source())
+    with (
+        target("--workers", "1") as server,
+        coordinator(tmp_path, server.ws, *HELD, "--max", "300") as coord,
+    ):
+        options = (
+            "--coordinator",
+            coord.url,
+            "--metrics",
+            "127.0.0.1:0",
+            "--workers",
+            "1",
+            "--source",
+            own_source(),
+        )
         loading = Command(["prlimit", "--nofile=200:200", *command("loadgen-agent", *options)])
         with closing(loading):
             leave(coord, loading, 300)
             summary = adds_up(coord, planned=300, launched=300)
             opened = summary["opened"]
             assert 136 <= opened < 200
-            assert (summary["failed"], summary["closed"]) == ({"no_fd": 300 - opened}, {"drained": opened})
+            assert (summary["failed"], summary["closed"]) == (
+                {"no_fd": 300 - opened},
+                {"drained": opened},
+            )
             warned(coord, loading, "file_descriptors", 136, "ulimit -n ")
             eventually(lambda: server.stats()["open"] == 0, "the target holds none")
             assert server.stats()["opened"] == opened
@@ -122,13 +153,24 @@ def test_who_finds_no_place_on_an_agent_was_not_started(tmp_path):
     ):
         leave(coord, loading, 100)
         summary = adds_up(
-            coord, planned=200, launched=100, opened=100, open_peak=100, failed={}, closed={"drained": 100}
+            coord,
+            planned=200,
+            launched=100,
+            opened=100,
+            open_peak=100,
+            failed={},
+            closed={"drained": 100},
         )
-        assert coord.rows()[-1]["fleet"]["ledger"]["not_started"] == summary["planned"] - summary["launched"] == 100
+        assert (
+            coord.rows()[-1]["fleet"]["ledger"]["not_started"]
+            == summary["planned"] - summary["launched"]
+            == 100
+        )
         warned(coord, loading, "max_connections", 100, "--max-connections 200")
 
 
-# --- What the target does not give ------------------------------------------------------------------------------------
+# --- What the target does not give
+# ------------------------------------------------------------------------------------
 
 
 def test_a_full_target_refuses_the_rest(tmp_path):
@@ -151,7 +193,10 @@ def test_a_target_that_is_killed_ends_what_was_open_and_refuses_the_rest(tmp_pat
     with process("loadgen-target", *options, start_new_session=True) as server:
         assert server.stdout.readline()
         stats = Address("127.0.0.1", port).stats
-        with coordinator(tmp_path, url_of(port), *HELD, "--rate", "150", "--max", "300") as coord, agent(coord.url):
+        with (
+            coordinator(tmp_path, url_of(port), *HELD, "--rate", "150", "--max", "300") as coord,
+            agent(coord.url),
+        ):
             eventually(lambda: stats()["open"] >= 100, "a third is open")
             os.killpg(server.pid, signal.SIGKILL)
             summary = adds_up(coord, planned=300, launched=300)
@@ -164,12 +209,26 @@ def test_a_target_that_is_killed_ends_what_was_open_and_refuses_the_rest(tmp_pat
 
 def test_where_nothing_listens_all_are_refused_and_nothing_is_waited_for(tmp_path):
     """The hold is ten minutes: only a run that ends when nothing is left passes."""
-    with coordinator(tmp_path, url_of(free_port()), *HELD, "--max", "100") as coord, agent(coord.url):
-        adds_up(coord, planned=100, launched=100, opened=0, open_peak=0, failed={"refused": 100}, closed={})
+    with (
+        coordinator(tmp_path, url_of(free_port()), *HELD, "--max", "100") as coord,
+        agent(coord.url),
+    ):
+        adds_up(
+            coord,
+            planned=100,
+            launched=100,
+            opened=0,
+            open_peak=0,
+            failed={"refused": 100},
+            closed={},
+        )
 
 
-def reasons(out, targets: dict[str, str], lasting: Collection[str] = ()) -> dict[str, tuple[dict, dict]]:
-    """Runs 60 connections against each of the targets, all at once; how they failed and how they were closed.
+def reasons(
+    out, targets: dict[str, str], lasting: Collection[str] = ()
+) -> dict[str, tuple[dict, dict]]:
+    """Runs 60 connections against each of the targets, all at once; how they failed and how they
+    were closed.
 
     Against the lasting ones something stays open until the agent leaves.
     """
@@ -196,9 +255,14 @@ VICES = {
 
 def test_each_vice_of_a_target_has_its_reason(tmp_path):
     with ExitStack() as stack:
-        servers = {vice: stack.enter_context(target("--workers", "1", "--vice", vice)) for vice in VICES}
+        servers = {
+            vice: stack.enter_context(target("--workers", "1", "--vice", vice)) for vice in VICES
+        }
         lasting = [vice for vice, (_, closed) in VICES.items() if "drained" in closed]
-        assert reasons(tmp_path, {vice: server.ws for vice, server in servers.items()}, lasting) == VICES
+        assert (
+            reasons(tmp_path, {vice: server.ws for vice, server in servers.items()}, lasting)
+            == VICES
+        )
         assert {vice: server.stats()["opened"] for vice, server in servers.items()} == {
             vice: sum(closed.values()) for vice, (_, closed) in VICES.items()
         }

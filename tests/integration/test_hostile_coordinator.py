@@ -1,4 +1,5 @@
-"""An agent whose coordinator means it no good: it loads nothing that its owner did not allow, and never breaks down."""
+"""An agent whose coordinator means it no good: it loads nothing that its owner did not allow,
+and never breaks down."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -20,10 +21,21 @@ WELCOME = Welcome("x-0", "x", 0, Plan(target=NOWHERE, max=10))
 class Hostile:
     """A coordinator that answers what it was told to, and keeps what it heard."""
 
-    def __init__(self, welcome: bytes, *orders: bytes, status: int = 200, headers: dict[str, str] | None = None):
+    def __init__(
+        self,
+        welcome: bytes,
+        *orders: bytes,
+        status: int = 200,
+        headers: dict[str, str] | None = None,
+    ):
         self.posts: list[Post] = []
         self.elsewhere = 0
-        self._welcome, self._orders, self._status, self._headers = welcome, orders, status, headers or {}
+        self._welcome, self._orders, self._status, self._headers = (
+            welcome,
+            orders,
+            status,
+            headers or {},
+        )
         self._news = asyncio.Event()
 
     async def join(self, request: web.Request) -> web.Response:
@@ -51,7 +63,9 @@ class Hostile:
     async def met_by(self, *options: str):
         """An agent that dials it."""
         app = web.Application(client_max_size=1 << 26)
-        app.add_routes([web.post("/v1/agents", self.join), web.post("/v1/agents/{id}/seconds", self.post)])
+        app.add_routes(
+            [web.post("/v1/agents", self.join), web.post("/v1/agents/{id}/seconds", self.post)]
+        )
         app.add_routes([web.route("*", "/{elsewhere:.*}", self.other)])
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
@@ -104,7 +118,9 @@ async def test_a_redirect_is_not_followed():
 
 
 async def test_what_it_refuses_with_is_one_line_without_tricks():
-    hostile = Hostile(msgspec.json.encode({"error": "no\n\x1b[2Jloadgen-agent: fine" + "x" * 10_000}), status=400)
+    hostile = Hostile(
+        msgspec.json.encode({"error": "no\n\x1b[2Jloadgen-agent: fine" + "x" * 10_000}), status=400
+    )
     async with hostile.met_by() as running:
         line = await last_words(running)
 
@@ -140,7 +156,8 @@ async def test_orders_that_are_none_are_as_good_as_silence():
 
 
 async def test_a_drain_before_the_start_is_the_end():
-    """Whoever has nothing to drain says at once that it is finished; the fleet does not wait for it."""
+    """Whoever has nothing to drain says at once that it is finished; the fleet does not wait for
+    it."""
     hostile = Hostile(to_wire(WELCOME), to_wire(Orders(-1)), to_wire(Orders(-1, "drain")))
     async with hostile.met_by("--once") as running:
         await hostile.hears(lambda post: post.finished)
@@ -168,13 +185,19 @@ async def test_what_its_owner_did_not_allow_is_refused(plan):
     """Any one of the plan's URLs is enough, in whatever words."""
     hostile = Hostile(to_wire(msgspec.structs.replace(WELCOME, plan=plan)))
     async with hostile.met_by("--allow-target", "198.51.100.0/24"):
-        await hostile.hears(lambda post: "refuses target" in post.refusal and "--allow-target" in post.refusal)
+        await hostile.hears(
+            lambda post: "refuses target" in post.refusal and "--allow-target" in post.refusal
+        )
     assert not any(post.ready for post in hostile.posts)
 
 
 async def test_code_is_not_taken_from_it():
-    session = PythonSession(name="evil", file="evil.py", source="import os\nos._exit(7)\nasync def session(user): ...")
-    hostile = Hostile(to_wire(msgspec.structs.replace(WELCOME, plan=Plan(target=NOWHERE, sessions=(session,)))))
+    session = PythonSession(
+        name="evil", file="evil.py", source="import os\nos._exit(7)\nasync def session(user): ..."
+    )
+    hostile = Hostile(
+        to_wire(msgspec.structs.replace(WELCOME, plan=Plan(target=NOWHERE, sessions=(session,))))
+    )
     async with hostile.met_by() as running:
         await hostile.hears(lambda post: "start the agent with --allow-sessions" in post.refusal)
         assert running.workers() == []

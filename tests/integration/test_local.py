@@ -1,4 +1,5 @@
-"""A fleet and its target as children of the coordinator: one command starts all of them and leaves none behind."""
+"""A fleet and its target as children of the coordinator: one command starts all of them and
+leaves none behind."""
 
 import os
 import signal
@@ -7,9 +8,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import Coordinator, children, coordinator, eventually, free_port, get_json, is_gone
+from tests.processes import (
+    Coordinator,
+    children,
+    coordinator,
+    eventually,
+    free_port,
+    get_json,
+    is_gone,
+)
 
-HELD = ("--local", "2", "--with-target", "--max", "100", "--rate", "1000", "--think", "1", "--hold", "600")
+HELD = (
+    "--local",
+    "2",
+    "--with-target",
+    "--max",
+    "100",
+    "--rate",
+    "1000",
+    "--think",
+    "1",
+    "--hold",
+    "600",
+)
 """A load that lasts until something ends it."""
 
 
@@ -24,7 +45,8 @@ def url(port: int) -> str:
 
 
 def opens(coord: Coordinator, port: int, count: int) -> None:
-    """Waits until so many connections are open on the target, which listens once agents are told where to join."""
+    """Waits until so many connections are open on the target, which listens once agents are told
+    where to join."""
     assert coord.url
     stats = f"http://127.0.0.1:{port}/stats"
     eventually(lambda: get_json(stats)["open"] == count, lambda: f"{count} open: {get_json(stats)}")
@@ -32,7 +54,9 @@ def opens(coord: Coordinator, port: int, count: int) -> None:
 
 def reported(coord: Coordinator, count: int) -> None:
     """Waits until the coordinator knows of so many: what an agent did not report dies with it."""
-    eventually(lambda: coord.state()["ledger"]["open"] == count, lambda: f"{count} open: {coord.state()}")
+    eventually(
+        lambda: coord.state()["ledger"]["open"] == count, lambda: f"{count} open: {coord.state()}"
+    )
 
 
 def descendants(pid: int) -> Iterator[int]:
@@ -44,30 +68,42 @@ def descendants(pid: int) -> Iterator[int]:
 
 def agent(coord: Coordinator, name: str) -> int:
     """The process id of a local agent."""
-    (found,) = (pid for pid in children(coord.pid) if name in Path(f"/proc/{pid}/cmdline").read_text())
+    (found,) = (
+        pid for pid in children(coord.pid) if name in Path(f"/proc/{pid}/cmdline").read_text()
+    )
     return found
 
 
 def all_gone(pids: list[int]) -> None:
-    eventually(lambda: all(map(is_gone, pids)), lambda: f"gone: {[pid for pid in pids if not is_gone(pid)]}")
+    eventually(
+        lambda: all(map(is_gone, pids)),
+        lambda: f"gone: {[pid for pid in pids if not is_gone(pid)]}",
+    )
 
 
 def test_one_command_starts_a_fleet_and_its_target_and_ends_them(tmp_path, port):
     with coordinator(tmp_path, *HELD, url(port)) as coord:
         opens(coord, port, 100)
         family = list(descendants(coord.pid))
-        assert len(family) >= 3 + 2 + 1  # two agents and the target, and a worker of each at the least
+        assert (
+            len(family) >= 3 + 2 + 1
+        )  # two agents and the target, and a worker of each at the least
         coord.send(signal.SIGINT)
         assert coord.end() == 130
         all_gone(family)
         summary = coord.summary()
-        assert (summary["opened"], summary["accepted"], summary["closed"]) == (100, 100, {"drained": 100})
+        assert (summary["opened"], summary["accepted"], summary["closed"]) == (
+            100,
+            100,
+            {"drained": 100},
+        )
         logs = {path.name for path in (coord.folder / "agents").iterdir()}
         assert logs == {"local-1.log", "local-2.log", "target.log"}
 
 
 def test_the_fleet_goes_on_without_an_agent_that_is_killed(tmp_path, port):
-    """What it held is lost and the operator is told; the run ends well once the other one has drained and left."""
+    """What it held is lost and the operator is told; the run ends well once the other one has
+    drained and left."""
     with coordinator(tmp_path, *HELD, "--on-loss", "continue", url(port)) as coord:
         opens(coord, port, 100)
         reported(coord, 100)
@@ -96,7 +132,8 @@ def test_a_coordinator_that_is_killed_takes_all_of_them_with_it(tmp_path, port):
 
 
 def test_an_agent_that_can_not_start_ends_the_run_with_its_own_words(tmp_path, port):
-    """The agents read their options from the environment too: a bad one there is theirs, not the coordinator's."""
+    """The agents read their options from the environment too: a bad one there is theirs, not the
+    coordinator's."""
     environment = os.environ | {"LOADGEN_AGENT_PORTS": "5"}
     with coordinator(tmp_path, *HELD, url(port), env=environment) as coord:
         assert coord.end() == 3

@@ -1,4 +1,5 @@
-"""The control port does what its OpenAPI document says, and the document says all that the port does."""
+"""The control port does what its OpenAPI document says, and the document says all that the port
+does."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +15,9 @@ from coordinator.run.run import Run
 from loadgen.plan.plan import Plan
 from tests.processes import Coordinator, coordinator, get_json
 
-schemathesis = pytest.importorskip("schemathesis", reason="a dev dependency; pip install -e '.[dev]'")
+schemathesis = pytest.importorskip(
+    "schemathesis", reason="a dev dependency; pip install -e '.[dev]'"
+)
 
 SECRET = "s3cret"
 BOUNDED = settings(max_examples=20, derandomize=True)
@@ -22,9 +25,15 @@ BOUNDED = settings(max_examples=20, derandomize=True)
 
 def test_every_path_is_in_the_document_and_none_besides():
     routes = Server(Run(Plan(), 1), monotonic).app.router.routes()
-    served = {(route.method.lower(), route.resource.canonical) for route in routes if route.method != "HEAD"}
     served = {
-        (method, path) for method, path in served if path not in ("/", "/favicon.ico") and not path.startswith("/page/")
+        (route.method.lower(), route.resource.canonical)
+        for route in routes
+        if route.method != "HEAD"
+    }
+    served = {
+        (method, path)
+        for method, path in served
+        if path not in ("/", "/favicon.ico") and not path.startswith("/page/")
     }
     actions = {("post", f"/v1/run/{action}") for action in ("pause", "resume", "drain", "stop")}
     served = {one for one in served if "{action" not in one[1]} | actions
@@ -61,8 +70,12 @@ def test_whatever_is_asked_the_answer_is_one_of_the_document(coord, case):
         base_url=coord.url,
         headers={"Authorization": f"Bearer {SECRET}"},
         excluded_checks=[
-            schemathesis.checks.CHECKS.get_one("positive_data_acceptance"),  # a run may say: not now
-            schemathesis.checks.CHECKS.get_one("negative_data_rejection"),  # a newer version's fields are passed over
+            schemathesis.checks.CHECKS.get_one(
+                "positive_data_acceptance"
+            ),  # a run may say: not now
+            schemathesis.checks.CHECKS.get_one(
+                "negative_data_rejection"
+            ),  # a newer version's fields are passed over
             schemathesis.checks.CHECKS.get_one("ignored_auth"),  # everybody may view this one
             schemathesis.checks.CHECKS.get_one("unsupported_method"),
         ],

@@ -1,4 +1,5 @@
-"""Whole runs of plans with phases, by their commands, against a target whose own ledger is the judge."""
+"""Whole runs of plans with phases, by their commands, against a target whose own ledger is the
+judge."""
 
 import json
 
@@ -43,7 +44,9 @@ def test_a_phase_waits_for_all_sessions_and_the_run_for_the_last_one(tmp_path, s
     with coordinator(tmp_path / "runs", "--plan", str(plan), "--local", "2") as coord:
         assert coord.end() == 0, coord.err
         summary, rows, out = coord.summary(), coord.rows(), coord.out
-        again = run("loadgen-coord", "--plan", str(coord.folder / "plan.toml"), "--dry-run", "--local", "2")
+        again = run(
+            "loadgen-coord", "--plan", str(coord.folder / "plan.toml"), "--dry-run", "--local", "2"
+        )
     after = eventually(lambda: (stats := server.stats())["open"] == 0 and stats, "empty")
 
     assert (summary["verdict"], summary["planned"], summary["opened"]) == ("pass", 400, 400)
@@ -56,7 +59,9 @@ def test_a_phase_waits_for_all_sessions_and_the_run_for_the_last_one(tmp_path, s
     gate = pause["begin"]
     assert first["end"] == gate > 1.6
     assert second["begin"] == pytest.approx(gate + 0.5)
-    launched = {row["second"]: row["fleet"]["rates"]["launched"] for row in rows if not row["corrects"]}
+    launched = {
+        row["second"]: row["fleet"]["rates"]["launched"] for row in rows if not row["corrects"]
+    }
     assert sum(count for second, count in launched.items() if second + 1 < gate) == 200
     for line in ("running: first", "running: waiting for sessions to end", "running: second"):
         assert line in out
@@ -99,21 +104,44 @@ def test_agents_are_asked_for_what_the_plan_says_of_them(tmp_path, server):
         assert coord.end() == 0, coord.err
         assert (big.end(), small.end(), second.end()) == (0, 0, 0)
         summary = coord.summary()
-        facts = {one["name"]: one for one in json.loads((coord.folder / "run.json").read_text())["agents"]}
+        facts = {
+            one["name"]: one
+            for one in json.loads((coord.folder / "run.json").read_text())["agents"]
+        }
 
-    shares = {one["name"]: (one["share"], one["opened"], one["workers"]) for one in summary["agents"]}
+    shares = {
+        one["name"]: (one["share"], one["opened"], one["workers"]) for one in summary["agents"]
+    }
     assert shares == {"big": (300, 300, 1), "small": (75, 75, 1), "small-2": (75, 75, 1)}
     assert facts["big"]["max_connections"] == 5000
-    assert {facts[name]["max_connections"] for name in ("small", "small-2")} == {9000, 64_000}  # whoever came first
-    ports = {name: limit for name in facts for limit in facts[name]["limits"] if limit["resource"] == "source_ports"}
+    assert {facts[name]["max_connections"] for name in ("small", "small-2")} == {
+        9000,
+        64_000,
+    }  # whoever came first
+    ports = {
+        name: limit
+        for name in facts
+        for limit in facts[name]["limits"]
+        if limit["resource"] == "source_ports"
+    }
     assert ports["big"]["connections"] <= 10_000
 
 
 def test_an_agent_that_can_not_do_what_the_plan_says_refuses(tmp_path, server):
     plan = tmp_path / "plan.toml"
     plan.write_text(FLEET.format(target=server.ws).replace("127.77.1.1-2", "192.0.2.7"))
-    with coordinator(tmp_path / "runs", "--plan", str(plan), "--agents", "1", "--wait", "5") as coord:
-        options = ("--coordinator", coord.url, "--metrics", "127.0.0.1:0", "--name", "big", "--once")
+    with coordinator(
+        tmp_path / "runs", "--plan", str(plan), "--agents", "1", "--wait", "5"
+    ) as coord:
+        options = (
+            "--coordinator",
+            coord.url,
+            "--metrics",
+            "127.0.0.1:0",
+            "--name",
+            "big",
+            "--once",
+        )
         with process("loadgen-agent", *options):
             assert coord.end() == 3
         assert "big refuses: source 192.0.2.7 is no address of this machine" in coord.err

@@ -1,4 +1,5 @@
-"""Source ports that are scarce, held by others, in TIME_WAIT or reserved: stepped over and counted, never fatal."""
+"""Source ports that are scarce, held by others, in TIME_WAIT or reserved: stepped over and
+counted, never fatal."""
 
 import json
 import os
@@ -44,7 +45,8 @@ def option(ports: range) -> tuple[str, str]:
 
 
 def local_ends(state: str, addresses: list[str], pid: int | str = "self") -> list[tuple[str, int]]:
-    """The local (address, port) pairs of the TCP sockets in a state, of the network that a process sees.
+    """The local (address, port) pairs of the TCP sockets in a state, of the network that a process
+    sees.
 
     https://docs.kernel.org/networking/proc_net_tcp.html
     """
@@ -59,14 +61,20 @@ def local_ends(state: str, addresses: list[str], pid: int | str = "self") -> lis
 
 
 def ended_well(coord: Coordinator, opened: int, **failed: int) -> dict:
-    """The summary of a run that ended by itself: so many opened and were drained, and how the others failed."""
+    """The summary of a run that ended by itself: so many opened and were drained, and how the
+    others failed."""
     assert coord.end() == 0, coord.err
     summary = coord.summary()
-    assert (summary["opened"], summary["failed"], summary["closed"]) == (opened, failed, {"drained": opened})
+    assert (summary["opened"], summary["failed"], summary["closed"]) == (
+        opened,
+        failed,
+        {"drained": opened},
+    )
     return summary
 
 
-# --- Scarce -----------------------------------------------------------------------------------------------------------
+# --- Scarce ---------------------------------------------------------------------------------------
+# --------------------
 
 
 def test_the_last_free_port_is_used_and_who_comes_after_it_fails_at_once(tmp_path):
@@ -79,7 +87,9 @@ def test_the_last_free_port_is_used_and_who_comes_after_it_fails_at_once(tmp_pat
     ):
         opens(server, 51)
         assert sorted(local_ends(ESTABLISHED, [source])) == [(source, port) for port in ports]
-        eventually(lambda: coord.state()["ledger"]["failed"] == {"no_local_port": 1}, "one has failed")
+        eventually(
+            lambda: coord.state()["ledger"]["failed"] == {"no_local_port": 1}, "one has failed"
+        )
         loading.send(signal.SIGTERM)
         assert ended_well(coord, 51, no_local_port=1)["ports_skipped"] == 0
 
@@ -109,16 +119,20 @@ def test_three_agents_on_one_address_do_not_meet(tmp_path):
         ExitStack() as stack,
     ):
         for workers in ("1", "2", "3"):
-            stack.enter_context(agent(coord.url, "--workers", workers, "--source", source, *option(ports)))
+            stack.enter_context(
+                agent(coord.url, "--workers", workers, "--source", source, *option(ports))
+            )
         assert ended_well(coord, 99)["ports_skipped"] == 0
 
 
-# --- Held by others ---------------------------------------------------------------------------------------------------
+# --- Held by others -------------------------------------------------------------------------------
+# --------------------
 
 
 @contextmanager
 def held(address: str, ports: range) -> Iterator[int]:
-    """Five of the ports are held by a process that is no agent: bound, listening, listening on all addresses.
+    """Five of the ports are held by a process that is no agent: bound, listening, listening on all
+    addresses.
 
     The result is how many.
     """
@@ -141,7 +155,8 @@ def bound(sock: socket.socket, host: str, ports: range) -> None:
 
 
 def test_ports_held_by_others_are_stepped_over_and_counted(tmp_path):
-    """One more is the target's own, on the very address from which it is loaded; all others serve."""
+    """One more is the target's own, on the very address from which it is loaded; all others
+    serve."""
     source, ports = own_source(), some_ports(100)
     with (
         held(source, ports) as count,
@@ -150,13 +165,16 @@ def test_ports_held_by_others_are_stepped_over_and_counted(tmp_path):
         agent(coord.url, "--source", source, *option(ports)) as loading,
     ):
         opens(server, 99 - count)
-        eventually(lambda: loading.metric("loadgen_ports_skipped_total") == count + 1, "all are counted")
+        eventually(
+            lambda: loading.metric("loadgen_ports_skipped_total") == count + 1, "all are counted"
+        )
         loading.send(signal.SIGTERM)
         assert ended_well(coord, 99 - count)["ports_skipped"] == count + 1
         assert f"source ports held by others and stepped over: {count + 1}\n" in coord.out
 
 
-# --- Used before ------------------------------------------------------------------------------------------------------
+# --- Used before ----------------------------------------------------------------------------------
+# --------------------
 
 
 def test_a_second_run_finds_the_ports_of_the_first_one(tmp_path):
@@ -171,7 +189,8 @@ def test_a_second_run_finds_the_ports_of_the_first_one(tmp_path):
                 ended_well(coord, 50)
 
 
-# --- A network of its own ---------------------------------------------------------------------------------------------
+# --- A network of its own
+# ---------------------------------------------------------------------------------------------
 
 
 class Network(Command):
@@ -191,16 +210,34 @@ class Network(Command):
 class Local(Coordinator):
     """A coordinator that nobody outside of its network can ask."""
 
-    def __init__(self, before: list[str], out: Path, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+    def __init__(
+        self, before: list[str], out: Path, arguments: tuple[str, ...], environment: dict[str, str]
+    ) -> None:
         self._folder = out
-        options = ("--local", "1", "--with-target", "--out", str(out), "--rate", "1000", "--ping", "none", *arguments)
-        Command.__init__(self, [*before, *command("loadgen-coord", *options)], env=os.environ | environment)
+        options = (
+            "--local",
+            "1",
+            "--with-target",
+            "--out",
+            str(out),
+            "--rate",
+            "1000",
+            "--ping",
+            "none",
+            *arguments,
+        )
+        Command.__init__(
+            self, [*before, *command("loadgen-coord", *options)], env=os.environ | environment
+        )
 
 
 @contextmanager
 def network(**settings: str) -> Iterator[Network]:
-    """A network with these settings under net.ipv4; skips the test where this user can make none."""
-    if os.geteuid() or not (shutil.which("unshare") and shutil.which("nsenter") and shutil.which("ip")):
+    """A network with these settings under net.ipv4; skips the test where this user can make
+    none."""
+    if os.geteuid() or not (
+        shutil.which("unshare") and shutil.which("nsenter") and shutil.which("ip")
+    ):
         pytest.skip("needs root, util-linux and iproute2: it makes a network namespace")
     with closing(Network(**settings)) as made:
         yield made
@@ -210,9 +247,13 @@ def test_reserved_ports_are_left_to_those_they_are_reserved_for(tmp_path):
     """The 91st connection finds none of a hundred ports, since ten of them are reserved."""
     with network(ip_local_reserved_ports="20010-20019") as made:
         options = ("--max", "91", "--hold", "1")
-        with closing(made.coordinator(tmp_path, *options, LOADGEN_AGENT_PORTS="20000-20099")) as coord:
+        with closing(
+            made.coordinator(tmp_path, *options, LOADGEN_AGENT_PORTS="20000-20099")
+        ) as coord:
             assert ended_well(coord, 90, no_local_port=1)["ports_skipped"] == 0
-            preflight = json.loads((coord.folder / "run.json").read_text())["agents"][0]["preflight"]
+            preflight = json.loads((coord.folder / "run.json").read_text())["agents"][0][
+                "preflight"
+            ]
     assert "100 ports less 10 left out (reserved" in preflight
 
 
@@ -220,16 +261,29 @@ def test_reserved_ports_are_left_to_those_they_are_reserved_for(tmp_path):
 def test_ports_in_time_wait_are_used_or_stepped_over_and_counted(tmp_path, timestamps, skipped):
     """The agent is killed, so the client's side closes first and waits.
 
-    With timestamps the kernel takes such a pair back for a socket that is bound to its port, whatever tcp_tw_reuse says
-    (`tcp_twsk_unique`, where `twp` is NULL); without them it does not.
+    With timestamps the kernel takes such a pair back for a socket that is bound to its port,
+    whatever tcp_tw_reuse says (`tcp_twsk_unique`, where `twp` is NULL); without them it does not.
     """
     used = [(LOCAL, port) for port in range(20_000, 20_050)]
     ports = {"LOADGEN_AGENT_PORTS": "20000-20099"}
     with network(tcp_tw_reuse="0", tcp_timestamps=timestamps) as made:
-        with closing(made.coordinator(tmp_path / "killed", "--max", "50", "--hold", "600", **ports)) as coord:
-            eventually(lambda: sorted(local_ends(ESTABLISHED, [LOCAL], made.pid)) == used, "50 are open")
-            (loading,) = (pid for pid in children(coord.pid) if b"local-1" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        with closing(
+            made.coordinator(tmp_path / "killed", "--max", "50", "--hold", "600", **ports)
+        ) as coord:
+            eventually(
+                lambda: sorted(local_ends(ESTABLISHED, [LOCAL], made.pid)) == used, "50 are open"
+            )
+            (loading,) = (
+                pid
+                for pid in children(coord.pid)
+                if b"local-1" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            )
             os.kill(loading, signal.SIGKILL)
-            eventually(lambda: sorted(local_ends(TIME_WAIT, [LOCAL], made.pid)) == used, "all their ports wait")
-        with closing(made.coordinator(tmp_path / "again", "--max", "50", "--hold", "1", **ports)) as coord:
+            eventually(
+                lambda: sorted(local_ends(TIME_WAIT, [LOCAL], made.pid)) == used,
+                "all their ports wait",
+            )
+        with closing(
+            made.coordinator(tmp_path / "again", "--max", "50", "--hold", "1", **ports)
+        ) as coord:
             assert ended_well(coord, 50)["ports_skipped"] == skipped

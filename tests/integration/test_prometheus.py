@@ -1,4 +1,5 @@
-"""Debian's own Prometheus, with the deployed configuration, finds and scrapes a real agent and a real coordinator."""
+"""Debian's own Prometheus, with the deployed configuration, finds and scrapes a real agent and a
+real coordinator."""
 
 import shutil
 import subprocess
@@ -10,7 +11,17 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from tests.debian import installed
-from tests.processes import PATIENCE, Command, agent, coordinator, eventually, free_port, get, get_json, target
+from tests.processes import (
+    PATIENCE,
+    Command,
+    agent,
+    coordinator,
+    eventually,
+    free_port,
+    get,
+    get_json,
+    target,
+)
 
 OPEN = 200
 DEPLOY = Path(__file__).parents[2] / "deploy" / "prometheus"
@@ -24,10 +35,15 @@ def prometheus() -> Path:
 
 
 class Prometheus(Command):
-    """A Prometheus of our own with the deployed configuration, which scrapes a coordinator's fleet each second."""
+    """A Prometheus of our own with the deployed configuration, which scrapes a coordinator's
+    fleet each second."""
 
     def __init__(self, binary: Path, folder: Path, coordinator: str) -> None:
-        text = (DEPLOY / "prometheus.yml").read_text().replace("127.0.0.1:8091", urlsplit(coordinator).netloc)
+        text = (
+            (DEPLOY / "prometheus.yml")
+            .read_text()
+            .replace("127.0.0.1:8091", urlsplit(coordinator).netloc)
+        )
         config = folder / "prometheus.yml"
         config.write_text(text.replace(": 5s", ": 1s"))
         shutil.copy(DEPLOY / "rules.yml", folder)
@@ -61,15 +77,29 @@ def check_metrics(text: str) -> None:
     promtool = shutil.which("promtool")
     assert promtool is not None
     done = subprocess.run(
-        [promtool, "check", "metrics"], input=text, capture_output=True, text=True, timeout=PATIENCE, check=False
+        [promtool, "check", "metrics"],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("words", [("check", "config", "prometheus.yml"), ("test", "rules", "rules_test.yml")])
+@pytest.mark.parametrize(
+    "words", [("check", "config", "prometheus.yml"), ("test", "rules", "rules_test.yml")]
+)
 def test_promtool_takes_what_is_deployed(prometheus, words):
     promtool = installed("promtool", "prometheus")
-    done = subprocess.run([promtool, *words], cwd=DEPLOY, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    done = subprocess.run(
+        [promtool, *words],
+        cwd=DEPLOY,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -91,9 +121,25 @@ def test_promtool_reads_what_sessions_count_and_time_themselves(tmp_path, promet
         "        await ws.ping()\n"
         "    await user.think(600)\n"
     )
-    load = ("--agents", "1", "--max", "20", "--rate", "1000", "--hold", "600", "--session", str(path))
-    with coordinator(tmp_path / "runs", *load, server.ws) as coord, agent(coord.url, "--allow-sessions") as scraped:
-        eventually(lambda: coord.state()["counters"].get('a "name" \\ of its own') == 20, "all are counted")
+    load = (
+        "--agents",
+        "1",
+        "--max",
+        "20",
+        "--rate",
+        "1000",
+        "--hold",
+        "600",
+        "--session",
+        str(path),
+    )
+    with (
+        coordinator(tmp_path / "runs", *load, server.ws) as coord,
+        agent(coord.url, "--allow-sessions") as scraped,
+    ):
+        eventually(
+            lambda: coord.state()["counters"].get('a "name" \\ of its own') == 20, "all are counted"
+        )
         of_agent, of_coordinator = (get(f"{url}/metrics") for url in (scraped.page, coord.url))
         check_metrics(of_agent)
         check_metrics(of_coordinator)
@@ -114,9 +160,14 @@ def test_prometheus_scrapes_agent_and_coordinator(tmp_path, prometheus, server):
         eventually(lambda: server.stats()["open"] == OPEN, "all are open")
         with closing(Prometheus(prometheus, tmp_path / "prometheus", coord.url)) as monitor:
             quantile = "histogram_quantile(0.99, sum by (le) (loadgen_{}_seconds_bucket{{{}}}))"
-            for labels in ('job="loadgen-agents",agent="scraped"', 'job="loadgen-coordinator",agent="scraped"'):
+            for labels in (
+                'job="loadgen-agents",agent="scraped"',
+                'job="loadgen-coordinator",agent="scraped"',
+            ):
                 eventually(
-                    lambda labels=labels: monitor.value(f'loadgen_connections{{state="open",{labels}}}') == OPEN,
+                    lambda labels=labels: (
+                        monitor.value(f'loadgen_connections{{state="open",{labels}}}') == OPEN
+                    ),
                     "all are seen open",
                 )
                 assert monitor.value(f"loadgen_connections_opened_total{{{labels}}}") == OPEN
@@ -127,6 +178,9 @@ def test_prometheus_scrapes_agent_and_coordinator(tmp_path, prometheus, server):
                 assert 0 < monitor.value(quantile.format("ping_rtt", labels)) < 60
                 assert monitor.value(f"rate(loadgen_pings_total{{{labels}}}[1m]) > 0") > 0
                 assert monitor.value(f'up{{job="{labels.split(chr(34))[1]}"}}') == 1
-            eventually(lambda: monitor.value("loadgen:connections_open:sum") == OPEN, "the rules are reckoned")
+            eventually(
+                lambda: monitor.value("loadgen:connections_open:sum") == OPEN,
+                "the rules are reckoned",
+            )
         for page in (scraped.page, coord.url):
             check_metrics(get(f"{page}/metrics"))

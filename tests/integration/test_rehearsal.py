@@ -1,4 +1,5 @@
-"""A small rehearsal: the playbooks turn bare machines into a fleet, run a plan on it, and leave all of it as it was.
+"""A small rehearsal: the playbooks turn bare machines into a fleet, run a plan on it, and leave all
+of it as it was.
 
 The machines have no way out of their network, so that nothing can come from a registry.
 """
@@ -32,7 +33,8 @@ def line(**options: object) -> list[str]:
 
 @pytest.fixture
 def environment(tmp_path) -> Iterator[dict[str, str]]:
-    """A place for temporary files, of which none may be left; this machine's own settings stay as they are."""
+    """A place for temporary files, of which none may be left; this machine's own settings stay
+    as they are."""
     if why := why_not():
         pytest.skip(why)
     prepare()
@@ -44,14 +46,18 @@ def environment(tmp_path) -> Iterator[dict[str, str]]:
 
 def links() -> str:
     """This machine's network interfaces."""
-    done = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, timeout=10, check=True)
+    done = subprocess.run(
+        ["ip", "-o", "link"], capture_output=True, text=True, timeout=10, check=True
+    )
     return "\n".join(row.split(":")[1] for row in done.stdout.splitlines())
 
 
 @pytest.mark.timeout(500)  # the first time it installs Debian's packages
 def test_bare_machines_become_a_fleet_that_runs_a_plan_and_are_bare_again(environment):
     small = line(agents=2, connections=300, rate=100, think=3, hold=15)
-    done = subprocess.run(small, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=450, check=False)
+    done = subprocess.run(
+        small, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=450, check=False
+    )
 
     assert done.returncode == 0, done.stdout + done.stderr
     held = re.findall(r"^│ (\S.*?) +│.*│ yes +│$", done.stdout, re.MULTILINE)

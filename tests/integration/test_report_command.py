@@ -32,7 +32,11 @@ def test_runs_are_rendered_and_compared(tmp_path):
     assert "open_peak: 100 before, now 50, -50.0 %; 10 % are allowed" in worse.stderr
     assert run("loadgen-report", one, other, "--fail-on", "open_peak:60%").returncode == 0
 
-    for options in (["--fail-on", "speed", one, other], ["--fail-on", "any", one], ["--format", "html", one, other]):
+    for options in (
+        ["--fail-on", "speed", one, other],
+        ["--fail-on", "any", one],
+        ["--format", "html", one, other],
+    ):
         refused = run("loadgen-report", *options)
         assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
     nowhere = run("loadgen-report", one, "--output", str(tmp_path / "no" / "file"))

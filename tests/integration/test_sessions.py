@@ -1,4 +1,5 @@
-"""Sessions in Python, from the file on the coordinator's machine to users on agents that have no copy of it."""
+"""Sessions in Python, from the file on the coordinator's machine to users on agents that have no
+copy of it."""
 
 import asyncio
 from contextlib import contextmanager
@@ -62,11 +63,20 @@ def conducted(folder, path, server, *options):
 
 def test_a_session_is_run_by_agents_that_have_no_copy_of_its_file(tmp_path, chat, server):
     (tmp_path / "elsewhere").mkdir()
-    options = ("--agents", "1", "--expect", "counter.greeted==40", "--expect", "timing.tr_hello_p99<5s")
+    options = (
+        "--agents",
+        "1",
+        "--expect",
+        "counter.greeted==40",
+        "--expect",
+        "timing.tr_hello_p99<5s",
+    )
     with conducted(tmp_path, chat, server, *options) as coord:
         url = coord.url
         chat.unlink()
-        with agent(url, "--allow-sessions", "--name", "far", "--once", cwd=tmp_path / "elsewhere") as far:
+        with agent(
+            url, "--allow-sessions", "--name", "far", "--once", cwd=tmp_path / "elsewhere"
+        ) as far:
             assert coord.end() == 0, coord.err
             assert far.end() == 0
     summary = coord.summary()
@@ -97,8 +107,14 @@ def test_the_run_directorys_plan_runs_the_same_session_again(tmp_path, chat, ser
 
 
 def test_an_agent_runs_no_session_unless_its_owner_said_so(tmp_path, chat, server):
-    with conducted(tmp_path, chat, server, "--agents", "1", "--wait", "600") as coord, agent(coord.url) as careful:
-        coord.says(r"refuses: runs no session in Python \(.*chat\.py\): start the agent with --allow-sessions")
+    with (
+        conducted(tmp_path, chat, server, "--agents", "1", "--wait", "600") as coord,
+        agent(coord.url) as careful,
+    ):
+        coord.says(
+            r"refuses: runs no session in Python \(.*chat\.py\): start the agent with"
+            r" --allow-sessions"
+        )
         careful.says("start the agent with --allow-sessions")
         assert coord.state()["ledger"]["launched"] == 0
 
@@ -112,7 +128,9 @@ async def test_what_came_over_altered_is_not_run(tmp_path, chat, server):
     try:
         with agent(f"http://{listen}", "--allow-sessions"):
             async with asyncio.timeout(PATIENCE):
-                while not any(member.ready or member.refusal for member in altered.members.values()):  # noqa: ASYNC110 -- no event
+                while not any(  # noqa: ASYNC110 -- the coordinator's state sets no event
+                    member.ready or member.refusal for member in altered.members.values()
+                ):
                     await asyncio.sleep(0.05)
             (refusal,) = (member.refusal for member in altered.members.values())
     finally:
@@ -125,13 +143,21 @@ async def test_what_came_over_altered_is_not_run(tmp_path, chat, server):
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("import no_such_module\n", "chat.py:1: ModuleNotFoundError: No module named 'no_such_module'"),
+        (
+            "import no_such_module\n",
+            "chat.py:1: ModuleNotFoundError: No module named 'no_such_module'",
+        ),
         ("import sys\nsys.exit('not today')\n", "chat.py:2: SystemExit: not today"),
-        ("import os\nos._exit(7)\n", "a worker ended while it imported the session (it ended with exit code 7)"),
+        (
+            "import os\nos._exit(7)\n",
+            "a worker ended while it imported the session (it ended with exit code 7)",
+        ),
         ("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n", "(it was killed by SIGSEGV"),
     ],
 )
-def test_a_file_that_fails_on_the_agents_ends_the_run_at_once(tmp_path, chat, server, source, words):
+def test_a_file_that_fails_on_the_agents_ends_the_run_at_once(
+    tmp_path, chat, server, source, words
+):
     chat.write_text(source + CHAT)
     with conducted(tmp_path, chat, server, "--local", "2", "--wait", "600") as coord:
         assert coord.end() == 3

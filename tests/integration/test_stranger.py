@@ -1,4 +1,5 @@
-"""A coordinator among strangers: garbage on its port, agents that lie, names that lead out of its run directory."""
+"""A coordinator among strangers: garbage on its port, agents that lie, names that lead out of
+its run directory."""
 
 import json
 import re
@@ -21,15 +22,35 @@ from loadgen.wire import WIRE, Hello, Post, to_wire
 from tests.processes import PATIENCE, Coordinator, coordinator, eventually, get_json
 
 HOSTILE = (
-    "../../outside", "/tmp/outside", "..", ".", "", "a\0b", "a\nb", "a\r\nX: y", "x" * 5000, "con/../..", "🦊", "-rf",
-    "~", "%2e%2e%2f", "$(id)", "<script>alert(1)</script>", "\x1b[2J", "target", "target.log", "\u202egol",
-)  # fmt: skip
+    "../../outside",
+    "/tmp/outside",
+    "..",
+    ".",
+    "",
+    "a\0b",
+    "a\nb",
+    "a\r\nX: y",
+    "x" * 5000,
+    "con/../..",
+    "🦊",
+    "-rf",
+    "~",
+    "%2e%2e%2f",
+    "$(id)",
+    "<script>alert(1)</script>",
+    "\x1b[2J",
+    "target",
+    "target.log",
+    "\u202egol",
+)
 
 
 @pytest.fixture(scope="module")
 def coord(tmp_path_factory) -> Iterator[Coordinator]:
     """One that waits for agents throughout."""
-    with coordinator(tmp_path_factory.mktemp("runs"), "--agents", "999", "--wait", "600") as running:
+    with coordinator(
+        tmp_path_factory.mktemp("runs"), "--agents", "999", "--wait", "600"
+    ) as running:
         yield running
 
 
@@ -54,7 +75,10 @@ def joined(coord: Coordinator, name: str) -> str:
 
 def knock(coord: Coordinator, hello: Hello) -> tuple[int, Any]:
     """The answer to who joins, once those before it leave room for it."""
-    return eventually(lambda: (got := post(f"{coord.url}/v1/agents", to_wire(hello)))[0] != 429 and got, "an answer")
+    return eventually(
+        lambda: (got := post(f"{coord.url}/v1/agents", to_wire(hello)))[0] != 429 and got,
+        "an answer",
+    )
 
 
 def exchange(coord: Coordinator, said: bytes) -> bytes:
@@ -79,13 +103,36 @@ def healthy(coord: Coordinator) -> None:
 
 
 LINES = st.sampled_from(
-    [b"GET / HTTP/1.1", b"POST /v1/agents HTTP/1.1", b"GET /v1/run/seconds?since=%ff HTTP/1.1", b"Host: x", b"Host: y",
-     b"Content-Length: 5", b"Content-Length: -1", b"Content-Length: 99999999999999999999", b"Content-Encoding: gzip",
-     b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked, identity", b"Expect: 100-continue", b"Upgrade: h2c",
-     b"Connection: upgrade", b"Authorization: Bearer \xff", b" folded", b"X:" + b"a" * 9000, b"", b"0",
-     b"f" * 18, b"5", b"{}", b"PRI * HTTP/2.0", b"\x16\x03\x01\x02\x00\x01", b"\0" * 100,
-     b"CONNECT x:1 HTTP/1.1", b"GET http://[::1 HTTP/1.1"]
-)  # fmt: skip
+    [
+        b"GET / HTTP/1.1",
+        b"POST /v1/agents HTTP/1.1",
+        b"GET /v1/run/seconds?since=%ff HTTP/1.1",
+        b"Host: x",
+        b"Host: y",
+        b"Content-Length: 5",
+        b"Content-Length: -1",
+        b"Content-Length: 99999999999999999999",
+        b"Content-Encoding: gzip",
+        b"Transfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked, identity",
+        b"Expect: 100-continue",
+        b"Upgrade: h2c",
+        b"Connection: upgrade",
+        b"Authorization: Bearer \xff",
+        b" folded",
+        b"X:" + b"a" * 9000,
+        b"",
+        b"0",
+        b"f" * 18,
+        b"5",
+        b"{}",
+        b"PRI * HTTP/2.0",
+        b"\x16\x03\x01\x02\x00\x01",
+        b"\0" * 100,
+        b"CONNECT x:1 HTTP/1.1",
+        b"GET http://[::1 HTTP/1.1",
+    ]
+)
 
 
 @settings(max_examples=60)
@@ -99,12 +146,23 @@ def test_garbage_on_the_port_is_refused_or_dropped(coord, lines):
 
 
 @settings(max_examples=60)
-@given(st.binary(max_size=300) | st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
-        st.sampled_from(["name", "wire", "version", "max_connections", "limits", "machine"]), inner, max_size=6),
-    max_leaves=12,
-).map(lambda value: json.dumps(value).encode()))  # fmt: skip
+@given(
+    st.binary(max_size=300)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["name", "wire", "version", "max_connections", "limits", "machine"]
+                ),
+                inner,
+                max_size=6,
+            )
+        ),
+        max_leaves=12,
+    ).map(lambda value: json.dumps(value).encode())
+)
 def test_whatever_joins_or_posts_is_taken_or_refused_in_one_line(coord, body):
     for path in ("/v1/agents", "/v1/agents/x/seconds", "/v1/agents/%2e%2e/seconds"):
         status, answer = post(coord.url + path, body)
@@ -114,7 +172,8 @@ def test_whatever_joins_or_posts_is_taken_or_refused_in_one_line(coord, body):
 
 
 def test_a_number_that_can_not_be_is_refused(coord):
-    """Before it is counted: the bucket of an index beyond all would take as many bits as it says."""
+    """Before it is counted: the bucket of an index beyond all would take as many bits as it
+    says."""
     agent = joined(coord, "liar")
     lies = [
         Tally(handshake=Histogram({10**15: 1})),
@@ -127,14 +186,19 @@ def test_a_number_that_can_not_be_is_refused(coord):
         Tally(counters={str(number): 1 for number in range(1000)}),
     ]
     for lie in lies:
-        status, answer = post(f"{coord.url}/v1/agents/{agent}/seconds", to_wire(Post((Second(0, lie),))))
+        status, answer = post(
+            f"{coord.url}/v1/agents/{agent}/seconds", to_wire(Post((Second(0, lie),)))
+        )
         assert (status, "$.seconds[0].tally" in answer["error"]) == (400, True), answer
     healthy(coord)
 
 
 def test_an_agent_that_posts_without_end_is_put_off(coord):
     agent = joined(coord, "hasty")
-    head = b"POST /v1/agents/%b/seconds HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}" % agent.encode()
+    head = (
+        b"POST /v1/agents/%b/seconds HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+        % agent.encode()
+    )
     answers = exchange(coord, head * 400)
 
     assert b"HTTP/1.1 200" in answers
@@ -159,24 +223,35 @@ def test_a_hello_without_measure_is_refused(coord):
 
 
 def test_no_name_leads_out_of_the_run_directory(tmp_path):
-    """Names of agents, reasons of tracebacks, notes: whatever they say, files are where they belong."""
+    """Names of agents, reasons of tracebacks, notes: whatever they say, files are where they
+    belong."""
     with coordinator(tmp_path / "runs", "--agents", str(len(HOSTILE)), "--max", "1000") as coord:
         ids = []
         for name in HOSTILE:
-            status, welcome = post(f"{coord.url}/v1/agents", to_wire(Hello(name, WIRE, name, 64_000, (), {name: name})))
+            status, welcome = post(
+                f"{coord.url}/v1/agents", to_wire(Hello(name, WIRE, name, 64_000, (), {name: name}))
+            )
             assert status == 200, welcome
             ids.append(welcome["id"])
         for name, agent in zip(HOSTILE, ids, strict=True):
-            said = Post(ready=True, notes=(f"note of {name}",), tracebacks={name: f"traceback of {name}"})
+            said = Post(
+                ready=True, notes=(f"note of {name}",), tracebacks={name: f"traceback of {name}"}
+            )
             assert post(f"{coord.url}/v1/agents/{agent}/seconds", to_wire(said))[0] == 200
         eventually(lambda: coord.state()["state"] == "running", "the run")
         coord.send(signal.SIGINT)
         coord.send(signal.SIGINT)
         coord.end()
-        files = {path.relative_to(coord.folder) for path in coord.folder.rglob("*") if path.is_file()}
+        files = {
+            path.relative_to(coord.folder) for path in coord.folder.rglob("*") if path.is_file()
+        }
         assert {path.parts[0] for path in files if len(path.parts) == 2} <= {"agents", "errors"}
         assert max(len(path.parts) for path in files) == 2
-        assert [str(path) for path in files if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", path.name)] == []
+        assert [
+            str(path)
+            for path in files
+            if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", path.name)
+        ] == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
     assert len(list((tmp_path / "runs").iterdir())) == 1
     assert not Path("/tmp/outside").exists()

@@ -1,4 +1,5 @@
-"""The units are ones that systemd takes, as closed as they claim, and the commands tell it when they are ready."""
+"""The units are ones that systemd takes, as closed as they claim, and the commands tell it when
+they are ready."""
 
 import os
 import re
@@ -21,7 +22,8 @@ FOLDER = Path(__file__).parents[2] / "deploy" / "systemd"
 COMMANDS = {"agent": agent_command, "coord": coord, "target": target_command}
 UNITS = [f"loadgen-{name}" for name in COMMANDS]
 MAX_EXPOSED = 20
-"""Tenths of a point on systemd's scale of 0 to 10; below 2 it says OK. A service that is only started has 9.6."""
+"""Tenths of a point on systemd's scale of 0 to 10; below 2 it says OK. A service that is only
+started has 9.6."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,11 @@ def checked(folder: Path, unit: str) -> Path:
 def test_systemd_has_nothing_to_say_against_a_unit(tmp_path, analyze, unit):
     path = checked(tmp_path, unit)
     done = subprocess.run(
-        [analyze, "verify", "--man=no", str(path)], capture_output=True, text=True, timeout=PATIENCE, check=False
+        [analyze, "verify", "--man=no", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
@@ -50,7 +56,11 @@ def test_systemd_has_nothing_to_say_against_a_unit(tmp_path, analyze, unit):
 def test_a_unit_exposes_little(tmp_path, analyze, unit):
     words = [analyze, "security", "--no-pager", "--offline=yes", f"--threshold={MAX_EXPOSED}"]
     done = subprocess.run(
-        [*words, str(checked(tmp_path, unit))], capture_output=True, text=True, timeout=PATIENCE, check=False
+        [*words, str(checked(tmp_path, unit))],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-200:] + done.stderr
 
@@ -58,7 +68,11 @@ def test_a_unit_exposes_little(tmp_path, analyze, unit):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_that_a_unit_sets_exists(name):
     text = (FOLDER / f"loadgen-{name}.service").read_text()
-    known = {f"LOADGEN_{name}_{option.name}".upper() for option in COMMANDS[name].params if _is_option(option)}
+    known = {
+        f"LOADGEN_{name}_{option.name}".upper()
+        for option in COMMANDS[name].params
+        if _is_option(option)
+    }
 
     assert set(re.findall(r"(LOADGEN_\w+)=", text)) <= known
 
@@ -105,6 +119,8 @@ def test_an_agent_tells_when_it_is_ready_and_when_it_leaves(tmp_path):
 
 def test_a_coordinator_tells_when_agents_may_join(tmp_path):
     with manager(tmp_path) as systemd:
-        with closing(Coordinator(tmp_path / "runs", "--agents", "1", env=systemd.environment)) as coordinator:
+        with closing(
+            Coordinator(tmp_path / "runs", "--agents", "1", env=systemd.environment)
+        ) as coordinator:
             assert systemd.hears() == "READY=1"
             assert coordinator.state()["state"] == "gathering"

@@ -36,13 +36,17 @@ class Target:
     def workers(self) -> list[int]:
         """The process ids of its workers."""
         pid = self.process.pid
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
 
     def url(self, resource: str = RESOURCE) -> str:
         return f"ws://127.0.0.1:{self.port}{resource}"
 
     def connect(self, resource: str = RESOURCE) -> ClientConnection:
-        return connect(self.url(resource), ping_interval=None, open_timeout=PATIENCE, close_timeout=PATIENCE)
+        return connect(
+            self.url(resource), ping_interval=None, open_timeout=PATIENCE, close_timeout=PATIENCE
+        )
 
     def stats(self) -> dict[str, int]:
         return get_json(f"http://127.0.0.1:{self.port}/stats")
@@ -150,9 +154,12 @@ def test_leaves_on_a_ctrl_c_with_connections_open():
 
 
 def warning(workers: int) -> str:
-    """What is said when so few workers have too few descriptors for the default limit; nothing on a roomy machine."""
+    """What is said when so few workers have too few descriptors for the default limit; nothing
+    on a roomy machine."""
     descriptors = int(
-        subprocess.check_output(["/bin/sh", "-c", "ulimit -Hn"], text=True).replace("unlimited", "999999999")
+        subprocess.check_output(["/bin/sh", "-c", "ulimit -Hn"], text=True).replace(
+            "unlimited", "999999999"
+        )
     )
     if workers * 0.95 * descriptors >= 1_000_000:
         return ""
@@ -188,7 +195,9 @@ def test_a_busy_port_is_refused():
         done = run("loadgen-target", "--listen", f"127.0.0.1:{target.port}")
 
         assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.startswith(f"loadgen-target: can't listen on 127.0.0.1:{target.port}: it is in use")
+        assert done.stderr.startswith(
+            f"loadgen-target: can't listen on 127.0.0.1:{target.port}: it is in use"
+        )
         assert done.stderr.count("\n") == 1
         assert target.stats()["open"] == 0
 
@@ -260,13 +269,19 @@ def test_a_message_too_long():
 def test_appwrite():
     with running("--mode", "appwrite", "--limit", "9") as target:
         with target.connect() as client:
-            assert client.recv(PATIENCE) == '{"type":"connected","data":{"channels":["files"],"user":null}}'
+            assert (
+                client.recv(PATIENCE)
+                == '{"type":"connected","data":{"channels":["files"],"user":null}}'
+            )
             client.send('{"type":"ping"}')
             assert client.recv(PATIENCE) == '{"type":"pong"}'
             client.send("{")
             assert json.loads(client.recv(PATIENCE))["data"]["code"] == 1003
         with target.connect("/v1/realtime?channels%5B%5D=files") as client:
-            assert json.loads(client.recv(PATIENCE))["data"]["message"] == "Missing or unknown project ID"
+            assert (
+                json.loads(client.recv(PATIENCE))["data"]["message"]
+                == "Missing or unknown project ID"
+            )
             with pytest.raises(ConnectionClosed):
                 client.recv(PATIENCE)
         target.until(opened=2, closed=2, pings=1, messages=4)
@@ -288,7 +303,8 @@ def test_the_limit_is_exact_over_all_workers():
 
 
 def gather(lines: Iterator[socket.socket]) -> tuple[list[socket.socket], list[socket.socket]]:
-    """Which of some connections, all dialed before any answer is read, were accepted, and which refused."""
+    """Which of some connections, all dialed before any answer is read, were accepted, and which
+    refused."""
     opened, refused = [], []
     for line in list(lines):
         status = head(line).split(b" ")[1]
@@ -300,9 +316,13 @@ def test_publish_reaches_the_subscribers_of_all_workers():
     with running("--workers", "3", "--limit", "100") as target, ExitStack() as stack:
         both = "/v1/realtime?channels[]=files&channels[]=teams"
         subscribers = [stack.enter_context(target.connect(both)) for _ in range(30)]
-        others = [stack.enter_context(target.connect("/v1/realtime?channels[]=other")) for _ in range(6)]
+        others = [
+            stack.enter_context(target.connect("/v1/realtime?channels[]=other")) for _ in range(6)
+        ]
         for turn in range(3):  # whichever worker takes the request
-            answer = target.publish(channels=["teams", "files"], payload={"turn": turn}, events=["files.create"])
+            answer = target.publish(
+                channels=["teams", "files"], payload={"turn": turn}, events=["files.create"]
+            )
             assert answer == {"subscribers": 30}
 
         for client in subscribers:
@@ -311,7 +331,11 @@ def test_publish_reaches_the_subscribers_of_all_workers():
             assert events == [
                 {
                     "type": "event",
-                    "data": {"events": ["files.create"], "channels": ["teams", "files"], "payload": {"turn": turn}},
+                    "data": {
+                        "events": ["files.create"],
+                        "channels": ["teams", "files"],
+                        "payload": {"turn": turn},
+                    },
                 }
                 for turn in range(3)
             ]
@@ -337,7 +361,10 @@ def test_vice_wrong_key():
 
 
 def test_vice_slow_accept():
-    with running("--workers", "1", "--limit", "9", "--vice", "slow-accept=1h") as target, target.dial() as line:
+    with (
+        running("--workers", "1", "--limit", "9", "--vice", "slow-accept=1h") as target,
+        target.dial() as line,
+    ):
         assert target.stats()["opened"] == 0
         assert not readable(line)
     with running("--limit", "9", "--vice", "slow-accept=0.05") as target, target.connect():
@@ -345,7 +372,10 @@ def test_vice_slow_accept():
 
 
 def test_vice_stall():
-    with running("--workers", "1", "--limit", "9", "--vice", "stall") as target, target.dial() as line:
+    with (
+        running("--workers", "1", "--limit", "9", "--vice", "stall") as target,
+        target.dial() as line,
+    ):
         stats = target.stats()  # one worker takes things in turn: it has seen the request by now
 
         assert (stats["opened"], stats["refused"]) == (0, 0)
@@ -354,7 +384,10 @@ def test_vice_stall():
 
 def test_vice_no_pong():
     pings = frame(PING, b"", 1) + frame(PING, b"abc", 2) + frame(TEXT, b'{"type":"ping"}', 3)
-    with running("--mode", "appwrite", "--vice", "no-pong", "--limit", "9") as target, target.dial() as line:
+    with (
+        running("--mode", "appwrite", "--vice", "no-pong", "--limit", "9") as target,
+        target.dial() as line,
+    ):
         head(line)
         greeting = b'{"type":"connected","data":{"channels":["files"],"user":null}}'
         assert take(line, 2 + len(greeting))[2:] == greeting
@@ -365,12 +398,19 @@ def test_vice_no_pong():
 
 
 def test_vice_split_frames():
-    """Each byte is a segment of its own, as the kernel counts them (struct tcp_info, linux/tcp.h)."""
-    with running("--mode", "appwrite", "--vice", "split-frames", "--limit", "9") as target, target.dial() as line:
+    """Each byte is a segment of its own, as the kernel counts them (struct tcp_info,
+    linux/tcp.h)."""
+    with (
+        running("--mode", "appwrite", "--vice", "split-frames", "--limit", "9") as target,
+        target.dial() as line,
+    ):
         size = len(head(line)) + 64
         assert take(line, 64).endswith(b'"user":null}}')
         info = line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
-        received, segments = struct.unpack_from("=Q", info, 128)[0], struct.unpack_from("=I", info, 152)[0]
+        received, segments = (
+            struct.unpack_from("=Q", info, 128)[0],
+            struct.unpack_from("=I", info, 152)[0],
+        )
 
         assert received == segments == size
 

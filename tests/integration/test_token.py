@@ -7,10 +7,30 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import Coordinator, agent, children, coordinator, eventually, free_port, get_json
+from tests.processes import (
+    Coordinator,
+    agent,
+    children,
+    coordinator,
+    eventually,
+    free_port,
+    get_json,
+)
 
 SECRET = "a-secret-that-is-nowhere-else-0123456789"
-HELD = ("--local", "1", "--with-target", "--max", "50", "--rate", "1000", "--think", "1", "--hold", "600")
+HELD = (
+    "--local",
+    "1",
+    "--with-target",
+    "--max",
+    "50",
+    "--rate",
+    "1000",
+    "--think",
+    "1",
+    "--hold",
+    "600",
+)
 
 
 @pytest.fixture
@@ -31,8 +51,17 @@ def family(pid: int) -> Iterator[int]:
 
 def shown(pid: int) -> bytes:
     """All that others, or its own user's other programs, see of a process."""
-    names = b"".join(os.readlink(link).encode() for link in Path(f"/proc/{pid}/fd").iterdir() if os.path.lexists(link))
-    return b"".join(Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ", "comm")) + names
+    names = b"".join(
+        os.readlink(link).encode()
+        for link in Path(f"/proc/{pid}/fd").iterdir()
+        if os.path.lexists(link)
+    )
+    return (
+        b"".join(
+            Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ", "comm")
+        )
+        + names
+    )
 
 
 def written(coord: Coordinator) -> bytes:
@@ -43,9 +72,12 @@ def written(coord: Coordinator) -> bytes:
 
 
 def test_it_stands_in_no_process_and_no_file(tmp_path, token):
-    """Neither in the coordinator's family, with the agents and their workers, nor in what the run leaves behind."""
+    """Neither in the coordinator's family, with the agents and their workers, nor in what the
+    run leaves behind."""
     server = f"ws://127.0.0.1:{free_port()}/v1/realtime?project=console"
-    with coordinator(tmp_path / "runs", *HELD, server, "--token-file", str(token), "--public-view") as coord:
+    with coordinator(
+        tmp_path / "runs", *HELD, server, "--token-file", str(token), "--public-view"
+    ) as coord:
         eventually(lambda: coord.state()["ledger"]["open"] == 50, "50 open")
         pids = list(family(coord.pid))
         commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in pids]
@@ -62,7 +94,9 @@ def test_it_stands_in_no_process_and_no_file(tmp_path, token):
 def test_files_that_others_can_read_are_warned_of(tmp_path, token):
     token.chmod(0o644)
     listen = f"127.0.0.1:{free_port()}"
-    with coordinator(tmp_path / "runs", "--token-file", str(token), "--public-view", listen=listen) as coord:
+    with coordinator(
+        tmp_path / "runs", "--token-file", str(token), "--public-view", listen=listen
+    ) as coord:
         coord.says(rf"loadgen-coord: --token-file {token} can be read by others .* chmod 600")
         with agent(coord.url, "--token-file", str(token)) as joining:
             joining.says(rf"loadgen-agent: --token-file {token} can be read by others .* chmod 600")
@@ -71,9 +105,14 @@ def test_files_that_others_can_read_are_warned_of(tmp_path, token):
 
 @pytest.mark.parametrize(
     ("url", "clear"),
-    [("http://192.0.2.1:8091", True), ("http://manager:8091", True), ("https://192.0.2.1:8091", False),
-     ("http://[::1]:1", False), ("http://localhost:1", False)],
-)  # fmt: skip
+    [
+        ("http://192.0.2.1:8091", True),
+        ("http://manager:8091", True),
+        ("https://192.0.2.1:8091", False),
+        ("http://[::1]:1", False),
+        ("http://localhost:1", False),
+    ],
+)
 def test_one_that_sends_it_in_the_clear_says_so_once(token, url, clear):
     with agent(url, "--token-file", str(token), "--orphan-after", "1") as sending:
         sending.says("waiting for a coordinator")

@@ -1,4 +1,5 @@
-"""A Tsung configuration from the command line to the ledger: real agents, the embedded target, nothing done by hand."""
+"""A Tsung configuration from the command line to the ledger: real agents, the embedded target,
+nothing done by hand."""
 
 import signal
 import subprocess
@@ -16,12 +17,16 @@ TALK = """<?xml version="1.0"?>
   <clients><client host="localhost" use_controller_vm="true"/></clients>
   <servers><server host="realtime.invalid" port="9505" type="tcp"/></servers>
   <load>
-    <arrivalphase phase="1" duration="1" unit="second"><users arrivalrate="40" unit="second"/></arrivalphase>
+    <arrivalphase phase="1" duration="1" unit="second">
+      <users arrivalrate="40" unit="second"/>
+    </arrivalphase>
   </load>
   <options><option name="file_server" id="words" value="words.csv"/></options>
   <sessions>
     <session name="talk" probability="100" type="ts_websocket">
-      <request><websocket type="connect" path="/v1/realtime?project=console&amp;channels[]=files"/></request>
+      <request>
+        <websocket type="connect" path="/v1/realtime?project=console&amp;channels[]=files"/>
+      </request>
       <thinktime value="0.2"/>
       <setdynvars sourcetype="file" fileid="words"><var name="word"/></setdynvars>
       <transaction name="ping">
@@ -48,19 +53,29 @@ def talk(tmp_path_factory):
 
 
 def test_a_configuration_runs_and_its_users_are_in_the_ledger(tmp_path, talk):
-    """Without --agents and --local one agent is started here, since the configuration's only host is this one."""
-    with coordinator(tmp_path, "--tsung", str(talk), "--with-target", f"ws://127.0.0.1:{free_port()}") as coord:
+    """Without --agents and --local one agent is started here, since the configuration's only
+    host is this one."""
+    with coordinator(
+        tmp_path, "--tsung", str(talk), "--with-target", f"ws://127.0.0.1:{free_port()}"
+    ) as coord:
         assert coord.end() == 0
         summary = coord.summary()
         assert (summary["planned"], summary["opened"], summary["closed"]) == (40, 40, {"done": 40})
-        assert summary["counters"] == {"match": 40, "async_unknown_data_rcv": 40}  # the server greets, unasked
+        assert summary["counters"] == {
+            "match": 40,
+            "async_unknown_data_rcv": 40,
+        }  # the server greets, unasked
         assert {name: timing["count"] for name, timing in summary["timings"].items()} == {
             "request": 120, "page": 120, "session": 40, "tr_ping": 40,
         }  # fmt: skip
         counted = totals(read_text((coord.folder / "tsung.log").read_text()))
-    told = summary["counters"] | {name: timing["count"] for name, timing in summary["timings"].items()}
+    told = summary["counters"] | {
+        name: timing["count"] for name, timing in summary["timings"].items()
+    }
     assert {name: counted[name] for name in told} == told
-    assert counted["users_count"] == counted["finish_users_count"] == counted["websocket_succ"] == 40
+    assert (
+        counted["users_count"] == counted["finish_users_count"] == counted["websocket_succ"] == 40
+    )
 
 
 def test_a_configuration_that_asks_for_tsungs_json_gets_it(tmp_path, talk):
@@ -74,7 +89,16 @@ def test_a_configuration_that_asks_for_tsungs_json_gets_it(tmp_path, talk):
 def test_the_reference_run_holds_its_connections_in_silence(tmp_path):
     """Its file as it is, on this machine instead of its hosts, and with fewer users."""
     port = free_port()
-    options = ("--tsung", str(APPWRITE), "--max", "60", "--local", "2", "--with-target", f"ws://127.0.0.1:{port}")
+    options = (
+        "--tsung",
+        str(APPWRITE),
+        "--max",
+        "60",
+        "--local",
+        "2",
+        "--with-target",
+        f"ws://127.0.0.1:{port}",
+    )
     with coordinator(tmp_path, *options) as coord:
         assert coord.url
         stats = f"http://127.0.0.1:{port}/stats"
@@ -82,7 +106,11 @@ def test_the_reference_run_holds_its_connections_in_silence(tmp_path):
         coord.send(signal.SIGINT)
         assert coord.end() == 130
         summary = coord.summary()
-        assert (summary["opened"], summary["closed"], summary["messages_sent"]) == (60, {"drained": 60}, 0)
+        assert (summary["opened"], summary["closed"], summary["messages_sent"]) == (
+            60,
+            {"drained": 60},
+            0,
+        )
 
 
 def test_what_is_left_out_is_said_and_the_plan_can_be_written(tmp_path, talk):
@@ -91,8 +119,8 @@ def test_what_is_left_out_is_said_and_the_plan_can_be_written(tmp_path, talk):
 
     assert (ended.returncode, ended.stdout) == (0, f"plan written: {written}\n")
     assert ended.stderr.splitlines() == [
-        f"loadgen-coord: {talk}:11: no Origin header is sent, where Tsung sends the bare host name; "
-        'origin="…" sends one'
+        f"loadgen-coord: {talk}:11: no Origin header is sent, where Tsung sends the bare host name;"
+        ' origin="…" sends one'
     ]
     plan = read_plan(written)
     assert (plan.target, plan.hold, plan.files) == (
@@ -105,9 +133,23 @@ def test_what_is_left_out_is_said_and_the_plan_can_be_written(tmp_path, talk):
 def test_standard_input_may_be_the_configuration(tmp_path):
     written = tmp_path / "plan.toml"
     ended = subprocess.run(
-        command("loadgen-coord", "--tsung", "-", "--max", "7", "--hold", "5m", "--write-plan", str(written)),
-        input=APPWRITE.read_text(), capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        command(
+            "loadgen-coord",
+            "--tsung",
+            "-",
+            "--max",
+            "7",
+            "--hold",
+            "5m",
+            "--write-plan",
+            str(written),
+        ),
+        input=APPWRITE.read_text(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
     assert ended.returncode == 0
     assert "standard input:38: " in ended.stderr
@@ -136,6 +178,8 @@ def test_a_mistake_in_the_configuration_is_one_line(talk):
     ended = run("loadgen-coord", "--tsung", str(talk))
 
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == (
-        f"loadgen-coord: {talk}:12: value='soon' of <thinktime> is not a number above 0; write one\n"
+    assert (
+        ended.stderr
+        == f"loadgen-coord: {talk}:12: value='soon' of <thinktime> is not a number above 0; write"
+        " one\n"
     )

@@ -17,11 +17,19 @@ def agrees(counted, summary):
     """Every count is the summary's, to the last connection."""
     histograms, ended = summary["histograms"], sum(summary["closed"].values())
     assert counted["users"] == counted["connected"] == 0
-    assert counted["users_count"] == counted["finish_users_count"] == summary["sessions_started"] == summary["launched"]
+    assert (
+        counted["users_count"]
+        == counted["finish_users_count"]
+        == summary["sessions_started"]
+        == summary["launched"]
+    )
     assert counted["websocket_succ"] == summary["opened"] == ended
     assert counted["connect"] == histograms["connect"]["count"]
     assert counted["request"] == histograms["handshake"]["count"]
-    assert (counted["size_sent"], counted["size_rcv"]) == (summary["bytes_sent"], summary["bytes_received"])
+    assert (counted["size_sent"], counted["size_rcv"]) == (
+        summary["bytes_sent"],
+        summary["bytes_received"],
+    )
     assert counted["websocket_ping"] == summary["pings"]
     assert counted["tr_websocket_ping"] == counted["websocket_pong"] == summary["pongs"]
 
@@ -31,7 +39,9 @@ def test_the_log_has_the_counts_of_the_ledger_and_the_status_page_those_of_now(t
     with coordinator(tmp_path, *load, server.ws) as coord, agent(coord.url, "--once"):
         page = f"{coord.url}/es/ts_api:status"
         assert get_json(page)["connected_users"] == 0
-        status = eventually(lambda: (now := get_json(page))["connected_users"] > 30 and now, "users are connected")
+        status = eventually(
+            lambda: (now := get_json(page))["connected_users"] > 30 and now, "users are connected"
+        )
         assert (status["phase"], status["phase_total"], status["active_beams"]) == (1, 1, 1)
         assert 0 < status["connected_users"] <= status["users"] <= 130
         assert status["request_rate"] > 0
@@ -65,4 +75,6 @@ def test_failures_go_by_the_names_that_tsung_gives_them(tmp_path, server):
 
     counted = totals(read_text((coord.folder / "tsung.log").read_text()))
     assert coord.summary()["failed"] == {"http_404": 50}
-    assert counted["websocket_fail"] == counted["users_count"] == counted["finish_users_count"] == 50
+    assert (
+        counted["websocket_fail"] == counted["users_count"] == counted["finish_users_count"] == 50
+    )

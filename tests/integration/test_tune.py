@@ -1,4 +1,5 @@
-"""Real kernel settings, of a network namespace of the test's own; what is the whole machine's is a copy on a tmpfs."""
+"""Real kernel settings, of a network namespace of the test's own; what is the whole machine's is
+a copy on a tmpfs."""
 
 import os
 import re
@@ -15,10 +16,14 @@ from tests.processes import PATIENCE, Command, command
 SCRIPT = """
 mkdir -p /var/lib /etc/sysctl.d
 mount -t tmpfs tmpfs /var/lib && mount -t tmpfs tmpfs /etc/sysctl.d &&
-mkdir /var/lib/fs && cp /proc/sys/fs/nr_open /proc/sys/fs/file-nr /var/lib/fs/ && echo 5000 > /var/lib/fs/file-max &&
-mount --bind /var/lib/fs /proc/sys/fs && echo 512 > /proc/sys/net/core/somaxconn && echo ready && exec sleep infinity
+mkdir /var/lib/fs && cp /proc/sys/fs/nr_open /proc/sys/fs/file-nr /var/lib/fs/ &&
+echo 5000 > /var/lib/fs/file-max &&
+mount --bind /var/lib/fs /proc/sys/fs && echo 512 > /proc/sys/net/core/somaxconn &&
+echo ready && exec sleep infinity
 """
-COUNTERS = re.compile(r"(fs\.(dentry-state|file-nr|inode-|aio-nr)|kernel\.(random\.|ns_last_pid|perf_)|net.*_count =)")
+COUNTERS = re.compile(
+    r"(fs\.(dentry-state|file-nr|inode-|aio-nr)|kernel\.(random\.|ns_last_pid|perf_)|net.*_count =)"
+)
 """What `sysctl -a` shows beside settings: figures that move by themselves."""
 ROLE = ("--role", "target", "--connections", "10000")
 KEYS = ("net.core.somaxconn", "net.ipv4.tcp_max_syn_backlog", "fs.file-max")
@@ -35,9 +40,19 @@ class WorkerState(Command):
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command run in there to its end."""
-        inside = ["nsenter", f"--net=/proc/{self.pid}/ns/net", f"--mount=/proc/{self.pid}/ns/mnt", *arguments]
+        inside = [
+            "nsenter",
+            f"--net=/proc/{self.pid}/ns/net",
+            f"--mount=/proc/{self.pid}/ns/mnt",
+            *arguments,
+        ]
         return subprocess.run(
-            inside, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False
+            inside,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
         )
 
     def tune(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -46,7 +61,9 @@ class WorkerState(Command):
 
     def settings(self) -> dict[str, str]:
         """Every setting under net and fs that is there and can be set, as bytes would show it."""
-        found = self.run("sh", "-c", "find /proc/sys/net /proc/sys/fs -perm -200 -type f -exec grep -H '' {} +")
+        found = self.run(
+            "sh", "-c", "find /proc/sys/net /proc/sys/fs -perm -200 -type f -exec grep -H '' {} +"
+        )
         pairs = (line.partition(":") for line in found.stdout.splitlines())
         values: dict[str, str] = {}
         for name, _, text in pairs:
@@ -151,9 +168,15 @@ def test_what_others_set_meanwhile_is_said_and_left(host):
 @pytest.mark.parametrize("name", ["client", "target"])
 def test_this_kernel_takes_every_setting_of_a_drop_in_that_is_a_networks_own(host, name):
     """The others are the whole machine's, and this network does not show them or shows a copy."""
-    lines = [line for line in (SYSCTL / f"90-loadgen-{name}.conf").read_text().splitlines() if line[:1].isalpha()]
+    lines = [
+        line
+        for line in (SYSCTL / f"90-loadgen-{name}.conf").read_text().splitlines()
+        if line[:1].isalpha()
+    ]
     shown = host.settings()
-    taken = [line for line in lines if f"/proc/sys/{line.split(' =')[0].replace('.', '/')}" in shown]
+    taken = [
+        line for line in lines if f"/proc/sys/{line.split(' =')[0].replace('.', '/')}" in shown
+    ]
     assert taken
 
     for line in taken:
@@ -172,7 +195,12 @@ def test_a_read_only_proc_as_of_a_container_is_said_in_one_line(host):
 
 
 def test_missing_rights_are_said_in_one_line(host):
-    done = host.run("setpriv", "--reuid=65534", "--clear-groups", *command("loadgen-tune", "apply", *ROLE, "--yes"))
+    done = host.run(
+        "setpriv",
+        "--reuid=65534",
+        "--clear-groups",
+        *command("loadgen-tune", "apply", *ROLE, "--yes"),
+    )
     if "Permission denied" in done.stderr:
         pytest.skip(f"nobody may not read this checkout: {Path.cwd()}")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

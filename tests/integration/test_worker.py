@@ -74,7 +74,9 @@ def total_of(found: list[Report]) -> Tally:
 
 def empty(server: Address) -> dict:
     """The target's ledger once nothing is open."""
-    return eventually(lambda: (stats := server.stats())["open"] == 0 and stats, lambda: f"empty: {server.stats()}")
+    return eventually(
+        lambda: (stats := server.stats())["open"] == 0 and stats, lambda: f"empty: {server.stats()}"
+    )
 
 
 def test_a_drain_line_ends_it_in_good_order_and_every_second_adds_up(server):
@@ -86,7 +88,12 @@ def test_a_drain_line_ends_it_in_good_order_and_every_second_adds_up(server):
             held = report.second.held
             ledger = Ledger.of(CONNECTIONS, total_of(found))
             assert ledger.breaches(held) == []
-            if not asked and held.open == CONNECTIONS and ledger.opened == CONNECTIONS and report.second.number >= 1:
+            if (
+                not asked
+                and held.open == CONNECTIONS
+                and ledger.opened == CONNECTIONS
+                and report.second.number >= 1
+            ):
                 asked = True
                 running.stdin.write(b"drain\n")
         assert running.wait(PATIENCE) == 0
@@ -95,10 +102,20 @@ def test_a_drain_line_ends_it_in_good_order_and_every_second_adds_up(server):
 
     assert [report.second.number for report in found] == list(range(len(found)))
     assert [report.finished for report in found] == [False] * (len(found) - 1) + [True]
-    assert (total.launched, total.opened, total.closed) == (CONNECTIONS, CONNECTIONS, {"drained": CONNECTIONS})
+    assert (total.launched, total.opened, total.closed) == (
+        CONNECTIONS,
+        CONNECTIONS,
+        {"drained": CONNECTIONS},
+    )
     assert total.pings == total.pongs > 0
-    changed = {name: after[name] - before[name] for name in ("opened", "closed", "pings", "messages")}
-    assert (changed["opened"], changed["closed"], changed["pings"]) == (total.opened, CONNECTIONS, total.pings)
+    changed = {
+        name: after[name] - before[name] for name in ("opened", "closed", "pings", "messages")
+    }
+    assert (changed["opened"], changed["closed"], changed["pings"]) == (
+        total.opened,
+        CONNECTIONS,
+        total.pings,
+    )
     assert changed["messages"] == total.messages_received == 0
     assert total.handshake.total == CONNECTIONS
     assert total.ping_rtt.total == total.pongs
@@ -119,7 +136,8 @@ def test_sessions_that_are_done_end_it_by_themselves(server):
 
 
 def test_those_behind_a_gate_come_when_it_opens(server):
-    """It says that it waits, second by second, until its owner says when; an order may come in pieces, or again."""
+    """It says that it waits, second by second, until its owner says when; an order may come in
+    pieces, or again."""
     half = Phase(rate=1000.0, max=CONNECTIONS // 2, wait=True)
     before, found, opening = empty(server), [], 0
     with worker() as running:
@@ -167,10 +185,16 @@ def test_the_end_of_its_input_is_its_own_end(server):
 def test_a_worker_without_a_job_leaves_quietly():
     with worker() as running:
         running.stdin.close()
-        assert (running.wait(PATIENCE), running.stdout.read(), running.stderr.read()) == (0, b"", b"")
+        assert (running.wait(PATIENCE), running.stdout.read(), running.stderr.read()) == (
+            0,
+            b"",
+            b"",
+        )
 
 
-@pytest.mark.parametrize("line", [b"garbage", b"{}", b'{"plan": {"rate": -1}}', b"\xff\xfe", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "line", [b"garbage", b"{}", b'{"plan": {"rate": -1}}', b"\xff\xfe", b"[" * 100_000]
+)
 def test_what_is_no_job_is_one_line_and_a_failure(line):
     with worker() as running:
         running.stdin.write(line + b"\n")

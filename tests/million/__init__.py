@@ -1,1 +1,2 @@
-"""The headline run, both ends on this machine: driven, watched, judged by its claims, published. `make million`."""
+"""The headline run, both ends on this machine: driven, watched, judged by its claims, published.
+`make million`."""

@@ -1,4 +1,5 @@
-"""`python -m tests.million`: the run, then its claims as a table; exits 1 when one fails, 2 when it can't be run."""
+"""`python -m tests.million`: the run, then its claims as a table; exits 1 when one fails, 2 when
+it can't be run."""
 
 from pathlib import Path
 
@@ -17,17 +18,38 @@ from tests.million.record import read_record
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--count", type=click.IntRange(min=1), default=1_000_000, metavar="N", help="Connections in all.")
+@click.option(
+    "--count",
+    type=click.IntRange(min=1),
+    default=1_000_000,
+    metavar="N",
+    help="Connections in all.",
+)
 @click.option("--rate", type=RATE, default=2000, metavar="R", help="Arrivals per second.")
 @click.option("--hold", type=DURATION, default="120", help="How long all are held.")
-@click.option("--think", type=DURATION, default="30", help="Seconds between two pings of a connection.")
-@click.option("--ping", type=click.Choice(["protocol", "app", "none"]), default="protocol", help="As of loadgen-coord.")
+@click.option(
+    "--think", type=DURATION, default="30", help="Seconds between two pings of a connection."
+)
+@click.option(
+    "--ping",
+    type=click.Choice(["protocol", "app", "none"]),
+    default="protocol",
+    help="As of loadgen-coord.",
+)
 @click.option("--agents", type=click.IntRange(min=1), default=16, metavar="N", help="Local agents.")
-@click.option("--out", type=click.Path(path_type=Path), default="runs", help="Where the run directory goes.")
-@click.option("--publish", "into", type=click.Path(path_type=Path), metavar="DIR",
-              help="Copy it there too, in place of an earlier one like it; write DIR/README.md.")  # fmt: skip
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="runs", help="Where the run directory goes."
+)
+@click.option(
+    "--publish",
+    "into",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Copy it there too, in place of an earlier one like it; write DIR/README.md.",
+)
 def command(out: Path, into: Path | None, **asked: int | float | str) -> int:
-    """Holds many connections between local agents and a target of their own, and judges what came of it."""
+    """Holds many connections between local agents and a target of their own, and judges what
+    came of it."""
     enter()
     folder = drive(Asked(**asked), out)  # type: ignore[arg-type]  # click gave each option its type
     record = read_record(folder)
@@ -41,7 +63,9 @@ def command(out: Path, into: Path | None, **asked: int | float | str) -> int:
 def _table(claims: list[Claim]) -> Table:
     table = Table("claim", "asked", "measured", "held", title="what this run proves")
     for claim in claims:
-        table.add_row(claim.name, claim.asked, claim.measured, "[green]yes[/]" if claim.held else "[red]NO[/]")
+        table.add_row(
+            claim.name, claim.asked, claim.measured, "[green]yes[/]" if claim.held else "[red]NO[/]"
+        )
     return table
 
 

@@ -12,7 +12,8 @@ from loadgen.plan.plan import Plan
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A number of connections between local agents and a target of their own, all on loopback; durations in seconds."""
+    """A number of connections between local agents and a target of their own, all on loopback;
+    durations in seconds."""
 
     count: int = 1_000_000
     rate: float = 2000.0
@@ -22,7 +23,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     agents: int = 16
 
     def commands(self) -> tuple[str, ...]:
-        """The driver's own command line, and those of what it starts, without ports and places of this machine."""
+        """The driver's own command line, and those of what it starts, without ports and places
+        of this machine."""
         options = [f"--{name}={value}" for name, value in msgspec.structs.asdict(self).items()]
         return (
             shlex.join(["python", "-m", "tests.million", *options]),
@@ -43,22 +45,33 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 def name_of(plan: Plan) -> str:
     """What a run of this plan is published as: `ping-30s`, `silent`, `silent-1600000`."""
-    kind = {"protocol": f"ping-{plan.think:g}s", "app": f"app-ping-{plan.think:g}s", "none": "silent"}[plan.ping]
+    kind = {
+        "protocol": f"ping-{plan.think:g}s",
+        "app": f"app-ping-{plan.think:g}s",
+        "none": "silent",
+    }[plan.ping]
     return kind if plan.max == Asked().count else f"{kind}-{plan.max}"
 
 
 def check_room(asked: Asked, machine: Machine) -> None:
-    """Raises OperatorError when the agents or the machine can't hold so many connections, both ends of each."""
+    """Raises OperatorError when the agents or the machine can't hold so many connections, both
+    ends of each."""
     needed = -(-asked.count // AGENT_HOLDS)
     if asked.agents < needed:
         most = asked.agents * AGENT_HOLDS
-        raise OperatorError(f"--agents {asked.agents} hold {most:,} connections at most; ask for --agents {needed}")
-    # The target's end costs a little more than a client's, so twice as many of those are on the safe side.
+        raise OperatorError(
+            f"--agents {asked.agents} hold {most:,} connections at most; ask for --agents {needed}"
+        )
+    # The target's end costs a little more than a client's, so twice as many of those are on the
+    # safe side.
     ends = 2 * asked.count
-    limits = target_limits(machine, workers=workers_needed(ends, machine, machine.cpus, TARGET_FILL), connections=ends)
+    limits = target_limits(
+        machine, workers=workers_needed(ends, machine, machine.cpus, TARGET_FILL), connections=ends
+    )
     short = shortfall(limits, ends)
     if short is not None:
         raise OperatorError(
-            f"this machine can't hold {asked.count:,} connections with both their ends: {short.resource} gives out at"
-            f" {short.connections // 2:,} ({short.detail}); {short.fix}"
+            f"this machine can't hold {asked.count:,} connections with both their ends:"
+            f" {short.resource} gives out at {short.connections // 2:,} ({short.detail});"
+            f" {short.fix}"
         )

@@ -1,4 +1,5 @@
-"""What is claimed of a run, each beside what was measured; all of it read from its run directory."""
+"""What is claimed of a run, each beside what was measured; all of it read from its run
+directory."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -30,7 +31,13 @@ class Claim(NamedTuple):
 def claims_of(record: Record, phases: dict[str, Phase]) -> list[Claim]:
     """Every claim that this run can make."""
     pinging = [_alive(record), _round_trip(phases)] if record.plan.ping != "none" else []
-    return [*_counts(record), _ledgers(record), *pinging, *_generator(record, phases), _memory(record)]
+    return [
+        *_counts(record),
+        _ledgers(record),
+        *pinging,
+        *_generator(record, phases),
+        _memory(record),
+    ]
 
 
 def _counts(record: Record) -> Iterator[Claim]:
@@ -54,18 +61,25 @@ def _ledgers(record: Record) -> Claim:
         "pings": summary["pings"],
         "messages": summary["messages_received"],
     }
-    differ = [f"{name} {count(mine)} ≠ {count(target[name])}" for name, mine in ours.items() if mine != target[name]]
+    differ = [
+        f"{name} {count(mine)} ≠ {count(target[name])}"
+        for name, mine in ours.items()
+        if mine != target[name]
+    ]
     equal = ", ".join(f"{name} {count(number)}" for name, number in ours.items())
     return Claim("ledger is the target's own", "equal", "; ".join(differ) or equal, not differ)
 
 
 def _alive(record: Record) -> Claim:
-    """That each of so many connections sent a ping the target knows; that each ping was answered, the fleet does.
+    """That each of so many connections sent a ping the target knows; that each ping was answered,
+    the fleet does.
 
     Both together leave no connection without a round trip.
     """
     summary, pinged, planned = record.summary, record.findings.target["pinged"], record.plan.total
-    measured = f"{count(pinged)}; {count(summary['pongs'])} of {count(summary['pings'])} pings answered"
+    measured = (
+        f"{count(pinged)}; {count(summary['pongs'])} of {count(summary['pings'])} pings answered"
+    )
     held = pinged == planned and summary["pings"] == summary["pongs"]
     return Claim("verified alive by ping and pong", count(planned), measured, held)
 
@@ -73,20 +87,33 @@ def _alive(record: Record) -> Claim:
 def _round_trip(phases: dict[str, Phase]) -> Claim:
     p99 = phases["plateau"].p99("ping_rtt")
     held = p99 is not None and p99 < ROUND_TRIP
-    return Claim("ping round trip p99, plateau", f"< {ROUND_TRIP:g} ms", _ms(p99), held, timing=True)
+    return Claim(
+        "ping round trip p99, plateau", f"< {ROUND_TRIP:g} ms", _ms(p99), held, timing=True
+    )
 
 
 def _generator(record: Record, phases: dict[str, Phase]) -> Iterator[Claim]:
     summary, lag = record.summary, phases["ramp"].p99("lag")
     late = 100 * summary["late"] / max(1, summary["launched"])
     yield Claim("launched late", f"< {LATE:g} %", f"{late:.3f} %", late < LATE, timing=True)
-    yield Claim("launch lag p99, ramp", f"< {LAG:g} ms", _ms(lag), lag is not None and lag < LAG, timing=True)
+    yield Claim(
+        "launch lag p99, ramp",
+        f"< {LAG:g} ms",
+        _ms(lag),
+        lag is not None and lag < LAG,
+        timing=True,
+    )
 
 
 def _memory(record: Record) -> Claim:
     allowed = PROCESSES + PER_MILLION * record.plan.total / 1_000_000
     used = peak_memory(record)
-    return Claim("memory over the idle machine", f"< {allowed / GIB:.1f} GiB", f"{used / GIB:.1f} GiB", used < allowed)
+    return Claim(
+        "memory over the idle machine",
+        f"< {allowed / GIB:.1f} GiB",
+        f"{used / GIB:.1f} GiB",
+        used < allowed,
+    )
 
 
 def peak_memory(record: Record) -> int:

@@ -1,9 +1,11 @@
-"""A network of the run's own: a namespace whose table of connections is large enough for a million with both ends.
+"""A network of the run's own: a namespace whose table of connections is large enough for a million
+with both ends.
 
-The kernel finds the socket of each packet in a hash table whose size is fixed at boot, 262,144 entries on a machine of
-24 GiB. Two million sockets in it make chains of eight, each link a cache miss: a tenth of the CPU at that size. A new
-network namespace takes the size that `tcp_child_ehash_entries` of its parent says (Linux 6.1; ip-sysctl.rst). Nothing
-of the machine's own settings changes, and no privilege is needed where user namespaces are allowed.
+The kernel finds the socket of each packet in a hash table whose size is fixed at boot, 262,144
+entries on a machine of 24 GiB. Two million sockets in it make chains of eight, each link a cache
+miss: a tenth of the CPU at that size. A new network namespace takes the size that
+`tcp_child_ehash_entries` of its parent says (Linux 6.1; ip-sysctl.rst). Nothing of the machine's
+own settings changes, and no privilege is needed where user namespaces are allowed.
 """
 
 import os
@@ -21,7 +23,8 @@ _SCRIPT = (
 
 
 def enter() -> None:
-    """Starts this very command line again inside; where that can't be, says why in one line, and goes on."""
+    """Starts this very command line again inside; where that can't be, says why in one line, and
+    goes on."""
     if INSIDE in os.environ:
         return
     inside = [*_OUTER, _SCRIPT, "sh"]
@@ -29,7 +32,10 @@ def enter() -> None:
         subprocess.run([*inside, "true"], capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         why = getattr(error, "stderr", None) or error
-        print(f"million: no network of its own ({str(why).strip()}); the run shares this machine's", file=sys.stderr)
+        print(
+            f"million: no network of its own ({str(why).strip()}); the run shares this machine's",
+            file=sys.stderr,
+        )
     else:
         os.environ[INSIDE] = "1"
         os.execvp(inside[0], [*inside, sys.executable, "-m", "tests.million", *sys.argv[1:]])

@@ -1,4 +1,5 @@
-"""The phases of a run: ramp, plateau and drain, each with what happened in its seconds and its merged histograms."""
+"""The phases of a run: ramp, plateau and drain, each with what happened in its seconds and its
+merged histograms."""
 
 from collections.abc import Iterator
 from math import ceil, floor
@@ -52,14 +53,16 @@ def phases_of(record: Record) -> dict[str, Phase]:
 
 
 def _phase(plan: Plan, second: int) -> str:
-    """A second belongs to the plateau if all of it comes after the last arrival and before the drain."""
+    """A second belongs to the plateau if all of it comes after the last arrival and before the
+    drain."""
     if second < ceil(plan.schedule.end()):
         return "ramp"
     return "plateau" if second < floor(plan.drain_at() + 1 / plan.rate) else "drain"
 
 
 def _intervals(log: Path) -> Iterator[tuple[int, str, str]]:
-    """Second, name and encoded histogram of each line of an HdrHistogram log that is of interest here."""
+    """Second, name and encoded histogram of each line of an HdrHistogram log that is of interest
+    here."""
     for line in log.read_text().splitlines():
         tag, *fields = line.split(",")
         name = tag.removeprefix("Tag=")

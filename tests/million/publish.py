@@ -1,4 +1,5 @@
-"""Published runs: whole run directories beside each other, and one README.md made of all that are found there."""
+"""Published runs: whole run directories beside each other, and one README.md made of all that
+are found there."""
 
 import gzip
 import re
@@ -16,9 +17,10 @@ from tests.million.record import MILLION, Record, read_record
 HEAD = """\
 # One machine, both ends
 
-Written by `make million` from the run directories beside this file: each came out of one command, with the agents and
-the target on the same machine, over loopback. `loadgen-report` reads them. What they hold besides a run's own files:
-`machine.json`, `memory.jsonl` (the whole machine each second) and `million.json` (the target's own ledger at the end).
+Written by `make million` from the run directories beside this file: each came out of one command,
+with the agents and the target on the same machine, over loopback. `loadgen-report` reads them.
+What they hold besides a run's own files: `machine.json`, `memory.jsonl` (the whole machine each
+second) and `million.json` (the target's own ledger at the end).
 """
 ENCODED = re.compile(r"[A-Za-z0-9+/=]{64,}")
 """Histograms in base64, in which any short word turns up some time."""
@@ -28,7 +30,8 @@ TITLES = {"lag": "launch lag", "handshake": "handshake", "ping_rtt": "ping round
 
 
 def publish(folder: Path, into: Path) -> Path:
-    """Copies a run directory below `into`, in place of an earlier one of its name, and writes README.md anew."""
+    """Copies a run directory below `into`, in place of an earlier one of its name, and writes
+    README.md anew."""
     check_private(folder)
     published = into / name_of(read_record(folder).plan)
     shutil.rmtree(published, ignore_errors=True)
@@ -41,13 +44,22 @@ def publish(folder: Path, into: Path) -> Path:
 
 
 def check_private(folder: Path) -> None:
-    """Raises OperatorError when a file of a run directory tells this machine's name, or where on it things lie."""
-    private = {socket.gethostname(): "this machine's name", str(Path.cwd()): "a path", str(Path.home()): "a path"}
+    """Raises OperatorError when a file of a run directory tells this machine's name, or where on
+    it things lie."""
+    private = {
+        socket.gethostname(): "this machine's name",
+        str(Path.cwd()): "a path",
+        str(Path.home()): "a path",
+    }
     for path in sorted(file for file in folder.rglob("*") if file.is_file()):
         text = ENCODED.sub("", path.read_text())
         for word, what in private.items():
-            if word not in ("localhost", "/") and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text):
-                raise OperatorError(f"not published: {path} holds {what} ({word}); take it out first")
+            if word not in ("localhost", "/") and re.search(
+                rf"(?<!\w){re.escape(word)}(?!\w)", text
+            ):
+                raise OperatorError(
+                    f"not published: {path} holds {what} ({word}); take it out first"
+                )
 
 
 def page(into: Path) -> str:
@@ -62,12 +74,15 @@ def page(into: Path) -> str:
 
 
 def _claims(names: list[str], judged: list[list[Claim]]) -> str:
-    """One row for each claim, one column for each run; a run that was asked for something else says so itself."""
+    """One row for each claim, one column for each run; a run that was asked for something else
+    says so itself."""
     claims = {claim.name: claim.asked for run in reversed(judged) for claim in run}
     found = [
         {
-            claim.name: f"{_word(claim)}: {claim.measured}"
-            + ("" if claim.asked == claims[claim.name] else f" (asked: {claim.asked})")
+            claim.name: (
+                f"{_word(claim)}: {claim.measured}"
+                + ("" if claim.asked == claims[claim.name] else f" (asked: {claim.asked})")
+            )
             for claim in run
         }
         for run in judged
@@ -87,8 +102,16 @@ def _run(record: Record, phases: dict[str, Phase]) -> str:
         f"## {record.folder.name}\n",
         f"{_machine(record)}\n",
         f"{driver}\nstarted\n\n{''.join(started)}",
-        f"Of {len(record.run.seconds)} seconds, {invalid or 'none'} prove nothing (`invalid_seconds`).\n",
-        _table([["phase", *PHASE_COLUMNS, *(TITLES[name] for name in MERGED)], *map(_phase, phases.values())]),
+        (
+            f"Of {len(record.run.seconds)} seconds, {invalid or 'none'} prove nothing"
+            " (`invalid_seconds`).\n"
+        ),
+        _table(
+            [
+                ["phase", *PHASE_COLUMNS, *(TITLES[name] for name in MERGED)],
+                *map(_phase, phases.values()),
+            ]
+        ),
         f"Milliseconds, p50 / p99 / max.\n\n{_memory(record)}",
     ]
     note = record.folder / NOTE
@@ -112,7 +135,9 @@ def _spread(phase: Phase, name: str) -> str:
 
 def _machine(record: Record) -> str:
     machine = record.machine
-    limits = ", ".join(f"`{name}` {_setting(value)}" for name, value in machine.items() if "." in name and value)
+    limits = ", ".join(
+        f"`{name}` {_setting(value)}" for name, value in machine.items() if "." in name and value
+    )
     return (
         f"{machine['cpu_model']}, {machine['cpus']} cores, {machine['memory_total'] / GIB:.1f} GiB;"
         f" Linux {machine['kernel']}, Python {machine['python']}, uvloop {machine['uvloop']};"
@@ -127,9 +152,12 @@ def _setting(value: object) -> str:
 def _memory(record: Record) -> str:
     """Where the memory went."""
     samples = record.samples
-    slab, sockets = (max(getattr(sample, name) for sample in samples) for name in ("slab", "tcp_inuse"))
+    slab, sockets = (
+        max(getattr(sample, name) for sample in samples) for name in ("slab", "tcp_inuse")
+    )
     kinds = [
-        f"{kind} {found.pss / GIB:.2f} GiB in {count(found.count)}" for kind, found in record.findings.processes.items()
+        f"{kind} {found.pss / GIB:.2f} GiB in {count(found.count)}"
+        for kind, found in record.findings.processes.items()
     ]
     held = f" Processes on the plateau (PSS): {', '.join(kinds)}." if kinds else ""
     return (

@@ -45,7 +45,9 @@ def write_record(folder: Path, machine: Machine, samples: list[Sample], findings
     """Writes the three files."""
     whole = facts(machine) | {"cpu_model": _cpu_model(), "memory_total": meminfo()["MemTotal"]}
     (folder / MACHINE).write_bytes(_pretty(whole))
-    (folder / MEMORY).write_bytes(b"".join(msgspec.json.encode(sample) + b"\n" for sample in samples))
+    (folder / MEMORY).write_bytes(
+        b"".join(msgspec.json.encode(sample) + b"\n" for sample in samples)
+    )
     (folder / MILLION).write_bytes(_pretty(findings))
 
 
@@ -56,7 +58,10 @@ def read_record(folder: Path) -> Record:
         plan=read_plan(folder / "plan.toml"),
         run=read_run(folder),
         findings=msgspec.json.decode((folder / MILLION).read_bytes(), type=Findings),
-        samples=[msgspec.json.decode(line, type=Sample) for line in (folder / MEMORY).read_bytes().splitlines()],
+        samples=[
+            msgspec.json.decode(line, type=Sample)
+            for line in (folder / MEMORY).read_bytes().splitlines()
+        ],
         machine=msgspec.json.decode((folder / MACHINE).read_bytes(), type=dict[str, Any]),
     )
 

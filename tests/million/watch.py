@@ -1,4 +1,5 @@
-"""The whole machine once a second, from four files of /proc, and once the memory of each kind of process."""
+"""The whole machine once a second, from four files of /proc, and once the memory of each kind of
+process."""
 
 import time
 from collections.abc import Iterable
@@ -22,8 +23,9 @@ class Sample(msgspec.Struct, frozen=True):
     t: float
     """Seconds since the first sample, at which nothing had been started yet."""
     used: int
-    """What is neither free nor a cache of files. MemAvailable would leave out the dentries and inodes of open sockets:
-    the kernel calls them reclaimable, but as long as a socket is open they are not."""
+    """What is neither free nor a cache of files. MemAvailable would leave out the dentries and
+    inodes of open sockets: the kernel calls them reclaimable, but as long as a socket is open they
+    are not."""
     slab: int
     tcp_inuse: int
     """TCP sockets in use."""
@@ -61,7 +63,11 @@ class Scraper:
         inuse, pages = _sockets()
         sample = Sample(
             t=round(now - self._began, 1),
-            used=memory["MemTotal"] - memory["MemFree"] - memory["Buffers"] - memory["Cached"] + memory["Shmem"],
+            used=memory["MemTotal"]
+            - memory["MemFree"]
+            - memory["Buffers"]
+            - memory["Cached"]
+            + memory["Shmem"],
             slab=memory["Slab"],
             tcp_inuse=inuse,
             tcp_mem=pages * getpagesize(),
@@ -75,7 +81,9 @@ class Scraper:
 def meminfo() -> dict[str, int]:
     """/proc/meminfo in bytes."""
     lines = Path("/proc/meminfo").read_text().splitlines()
-    return {name: int(value.split()[0]) * 1024 for name, value in (line.split(":") for line in lines)}
+    return {
+        name: int(value.split()[0]) * 1024 for name, value in (line.split(":") for line in lines)
+    }
 
 
 def processes(coordinator: int, target: int) -> dict[str, Processes]:
@@ -101,13 +109,20 @@ def _pss(pids: Iterable[int]) -> Iterable[int]:
 
 
 def _busy() -> float:
-    """CPU seconds that all cores were busy since the machine started; waiting for a disk is not being busy."""
-    user, nice, system, _, _, irq, softirq = map(int, Path("/proc/stat").read_text().split(maxsplit=8)[1:8])
+    """CPU seconds that all cores were busy since the machine started; waiting for a disk is not
+    being busy."""
+    user, nice, system, _, _, irq, softirq = map(
+        int, Path("/proc/stat").read_text().split(maxsplit=8)[1:8]
+    )
     return (user + nice + system + irq + softirq) / USER_HZ
 
 
 def _sockets() -> tuple[int, int]:
     """TCP sockets in use, and the pages that their buffers take."""
-    (line,) = (line for line in Path("/proc/net/sockstat").read_text().splitlines() if line.startswith("TCP:"))
+    (line,) = (
+        line
+        for line in Path("/proc/net/sockstat").read_text().splitlines()
+        if line.startswith("TCP:")
+    )
     words = line.split()
     return int(words[words.index("inuse") + 1]), int(words[words.index("mem") + 1])

@@ -1,4 +1,5 @@
-"""`python -m tests.rehearsal`: the steps, then a table of what each showed; exits 1 if one does not hold."""
+"""`python -m tests.rehearsal`: the steps, then a table of what each showed; exits 1 if one does
+not hold."""
 
 import os
 import shutil
@@ -29,7 +30,8 @@ from tests.rehearsal.remains import remains
 from tests.rehearsal.steps import STEPS, Rehearsal
 
 MAX = 20_000
-"""Connections: a network namespace can't raise conntrack's bound, and 2,000 closed a second need most of it."""
+"""Connections: a network namespace can't raise conntrack's bound, and 2,000 closed a second need
+most of it."""
 
 
 NOTHING_IS_LEFT = "nothing is left"
@@ -46,13 +48,28 @@ class Shown(NamedTuple):
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--agents", type=click.IntRange(1, 100), default=16, metavar="N", help="AgentSpec machines.")
-@click.option("--connections", type=click.IntRange(1, MAX), default=MAX, metavar="N", help="ScriptEnd all of them.")
-@click.option("--rate", type=RATE, default=2000, metavar="R", help="Arrivals per second over all of them.")
-@click.option("--think", type=DURATION, default="30", help="Seconds between two pings of a connection.")
-@click.option("--hold", type=DURATION, default="40", help="How long all are held; Prometheus wants 15.")
+@click.option(
+    "--agents", type=click.IntRange(1, 100), default=16, metavar="N", help="AgentSpec machines."
+)
+@click.option(
+    "--connections",
+    type=click.IntRange(1, MAX),
+    default=MAX,
+    metavar="N",
+    help="ScriptEnd all of them.",
+)
+@click.option(
+    "--rate", type=RATE, default=2000, metavar="R", help="Arrivals per second over all of them."
+)
+@click.option(
+    "--think", type=DURATION, default="30", help="Seconds between two pings of a connection."
+)
+@click.option(
+    "--hold", type=DURATION, default="40", help="How long all are held; Prometheus wants 15."
+)
 def command(agents: int, connections: int, rate: float, think: float, hold: float) -> int:
-    """Rehearses the reference run on machines made of namespaces: Ansible, systemd, a run, Prometheus, and back."""
+    """Rehearses the reference run on machines made of namespaces: Ansible, systemd, a run,
+    Prometheus, and back."""
     if INSIDE not in os.environ:
         prepare()
     enter("tests.rehearsal", as_root=True)
@@ -60,7 +77,9 @@ def command(agents: int, connections: int, rate: float, think: float, hold: floa
     asked, rows = Asked(agents, connections, rate, think, hold), []
     for row in rehearse(asked):
         rows.append(row)
-        click.echo(f"{row.step}: {row.showed} ({row.seconds:.1f} s){'' if row.held else ' DOES NOT HOLD'}")
+        click.echo(
+            f"{row.step}: {row.showed} ({row.seconds:.1f} s){'' if row.held else ' DOES NOT HOLD'}"
+        )
     Console(width=max(120, Console().width)).print(_table(asked, rows))
     return 0 if all(row.held for row in rows) else 1
 
@@ -68,7 +87,10 @@ def command(agents: int, connections: int, rate: float, think: float, hold: floa
 def why_not() -> str:
     """Why there can be no rehearsal on this machine; empty where it can be."""
     if shutil.which("sshd") is None and Path("/run/systemd/system").exists():
-        return "sshd is missing, and as a package it would start here: apt-get install openssh-server if that may be"
+        return (
+            "sshd is missing, and as a package it would start here: apt-get install openssh-server"
+            " if that may be"
+        )
     return why_no_machine()
 
 
@@ -76,17 +98,25 @@ def prepare() -> None:
     """Whatever needs the network of this machine: Debian's packages, and the archive of wheels."""
     if why := why_not():
         raise OperatorError(why)
-    for tool, package in {"prometheus": "prometheus", "sshd": "openssh-server", "ssh": "openssh-client"}.items():
+    for tool, package in {
+        "prometheus": "prometheus",
+        "sshd": "openssh-server",
+        "ssh": "openssh-client",
+    }.items():
         installed(tool, package)
     done = subprocess.run(
-        [str(BIN / "python"), str(PLAYBOOKS / "wheelhouse.py")], capture_output=True, text=True, check=False
+        [str(BIN / "python"), str(PLAYBOOKS / "wheelhouse.py")],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise OperatorError(f"wheelhouse.py built no archive of wheels: {done.stderr}")
 
 
 def rehearse(asked: Asked) -> Iterator[Shown]:
-    """One step after the other, up to the first that does not hold; nothing is left of it in any case."""
+    """One step after the other, up to the first that does not hold; nothing is left of it in any
+    case."""
     lan = Lan()
     with tempfile.TemporaryDirectory(prefix="loadgen-rehearsal-") as folder:
         fleet = Fleet(lan, asked, Path(folder))
@@ -105,7 +135,11 @@ def in_turn(steps: Mapping[str, Callable[[T], str]], subject: T) -> Iterator[Sho
         began, held = time.monotonic(), True
         try:
             showed = step(subject)
-        except (AssertionError, OSError, subprocess.SubprocessError) as error:  # what did not happen, or ended
+        except (
+            AssertionError,
+            OSError,
+            subprocess.SubprocessError,
+        ) as error:  # what did not happen, or ended
             showed, held = str(error), False
         yield Shown(name, showed, time.monotonic() - began, held)
         if not held:
@@ -117,12 +151,18 @@ def _nothing_is_left(folder: Path, began: float) -> Shown:
     with suppress(AssertionError):
         eventually(lambda: not remains(folder), "nothing is left")
     found = remains(folder)
-    showed = f"left over: {', '.join(found)}" if found else "no namespace, link, process, control group or file"
+    showed = (
+        f"left over: {', '.join(found)}"
+        if found
+        else "no namespace, link, process, control group or file"
+    )
     return Shown(NOTHING_IS_LEFT, showed, time.monotonic() - began, not found)
 
 
 def _table(asked: Asked, rows: list[Shown]) -> Table:
-    title = f"{asked.connections:,} connections at {asked.rate:g}/s from {asked.agents} client machines"
+    title = (
+        f"{asked.connections:,} connections at {asked.rate:g}/s from {asked.agents} client machines"
+    )
     table = Table("step", "what it showed", "took", "held", title=title)
     for row in rows:
         held = "[green]yes[/]" if row.held else "[red]NO[/]"

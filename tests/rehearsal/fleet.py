@@ -1,7 +1,9 @@
-"""The machines of a rehearsal, with systemd and sshd, and the playbooks of deploy/ansible, played on them from outside.
+"""The machines of a rehearsal, with systemd and sshd, and the playbooks of deploy/ansible, played
+on them from outside.
 
-They are the hosts `a1`, `a2`… for the agents, `manager` for the coordinator and Prometheus, and `server` to be loaded.
-Whoever plays is at the other end of the two bridges, as an operator's own machine is.
+They are the hosts `a1`, `a2`… for the agents, `manager` for the coordinator and Prometheus, and
+`server` to be loaded. Whoever plays is at the other end of the two bridges, as an operator's own
+machine is.
 """
 
 import json
@@ -35,7 +37,8 @@ find /root -maxdepth 1 -not -path '/root/.ansible' | sort
 systemctl list-unit-files --no-legend --no-pager
 find /proc/sys/net -perm -200 -type f -exec grep -H '' {} + | sort
 """
-"""What a tear-down has to leave as it was: files by name, units, and the settings of the machine's network."""
+"""What a tear-down has to leave as it was: files by name, units, and the settings of the
+machine's network."""
 RECAP = re.compile(r"^(\w+) +: ok=\d+ +changed=(\d+) +unreachable=0 +failed=0", re.MULTILINE)
 
 
@@ -49,7 +52,9 @@ class Fleet:
         self.machines: dict[str, Machine] = {}
         self._runs: list[Command] = []
         self._key = folder / "key"
-        done = subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self._key)], check=False)
+        done = subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self._key)], check=False
+        )
         assert done.returncode == 0, "ssh-keygen made no key"
         (folder / "fleet.json").write_text(json.dumps(self._inventory()))  # YAML as well
         (folder / "variables.json").write_text(json.dumps(self._variables()))
@@ -87,7 +92,11 @@ class Fleet:
         """The example's groups; what differs from machine to machine is a variable of the host."""
         groups: dict[str, Any] = {
             group: {"hosts": {name: {"ansible_host": self.address(name, "control")}}}
-            for group, name in {"coordinator": "manager", "monitoring": "manager", "target": "server"}.items()
+            for group, name in {
+                "coordinator": "manager",
+                "monitoring": "manager",
+                "target": "server",
+            }.items()
         }
         agents = {name: self._host(name) for name in self.asked.names}
         return {"all": {"children": groups | {"agents": {"hosts": agents}}}}
@@ -117,10 +126,15 @@ class Fleet:
                 "hold": asked.hold,
                 "transport": {"headers": {"X-Rehearsal": "yes"}},
             },
-            "coordinator_environment": {"LOADGEN_COORD_EXPECT": f"open_peak>={asked.connections} failed<=0"},
+            "coordinator_environment": {
+                "LOADGEN_COORD_EXPECT": f"open_peak>={asked.connections} failed<=0"
+            },
             "target_tuning_connections": asked.connections,
             "target_tuning_embedded": True,
-            "target_tuning_environment": {"LOADGEN_TARGET_MODE": "appwrite", "LOADGEN_TARGET_LIMIT": asked.connections},
+            "target_tuning_environment": {
+                "LOADGEN_TARGET_MODE": "appwrite",
+                "LOADGEN_TARGET_LIMIT": asked.connections,
+            },
             "monitoring_listen": self.prometheus,
             "verify_open_files": min(
                 1 << 20, resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -132,14 +146,28 @@ class Fleet:
     # What is done with them.
 
     def play(self, name: str, *options: str) -> dict[str, int]:
-        """Plays a playbook to its end, which has to be a good one; how many tasks changed something, by machine."""
+        """Plays a playbook to its end, which has to be a good one; how many tasks changed
+        something, by machine."""
         return self.ends(self.begin(name, *options))
 
     def begin(self, name: str, *options: str) -> Command:
         """Begins to play a playbook."""
-        words = ["-i", self.folder / "fleet.json", "--extra-vars", f"@{self.folder / 'variables.json'}", name, *options]
-        home = {"HOME": str(self.folder), "ANSIBLE_CONFIG": str(PLAYBOOKS / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-        home |= {"ANSIBLE_SSH_CONTROL_PATH_DIR": "/run/ssh"}  # /run is ours alone; a socket's path must be short
+        words = [
+            "-i",
+            self.folder / "fleet.json",
+            "--extra-vars",
+            f"@{self.folder / 'variables.json'}",
+            name,
+            *options,
+        ]
+        home = {
+            "HOME": str(self.folder),
+            "ANSIBLE_CONFIG": str(PLAYBOOKS / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+        }
+        home |= {
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": "/run/ssh"
+        }  # /run is ours alone; a socket's path must be short
         line = [str(BIN / "ansible-playbook"), *map(str, words)]
         self._runs.append(Command(line, cwd=PLAYBOOKS, env=os.environ | home))
         return self._runs[-1]
@@ -155,7 +183,9 @@ class Fleet:
     def journal(self) -> str:
         """What the units on the manager, the server and the first client machine said last."""
         words = ("journalctl", "--no-pager", "-n", "15", "-u", "loadgen-*")
-        return "".join(self.machines[name].run(*words).stdout for name in ("manager", "server", "a1"))
+        return "".join(
+            self.machines[name].run(*words).stdout for name in ("manager", "server", "a1")
+        )
 
     def state(self, name: str) -> str:
         """What a tear-down has to leave as it was on a machine."""

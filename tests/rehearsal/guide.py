@@ -1,7 +1,9 @@
-"""`python -m tests.rehearsal.guide FOLDER`: types the commands of docs/operate.md and keeps what each prints.
+"""`python -m tests.rehearsal.guide FOLDER`: types the commands of docs/operate.md and keeps what
+each prints.
 
-The machines are those of a rehearsal, the keyboard is a terminal's, and the place is a copy of the checkout. Without a
-provider of machines, Terraform's two commands are left out; the inventory has the form in which it would write it.
+The machines are those of a rehearsal, the keyboard is a terminal's, and the place is a copy of the
+checkout. Without a provider of machines, Terraform's two commands are left out; the inventory has
+the form in which it would write it.
 """
 
 import fcntl
@@ -38,10 +40,19 @@ VAULT = """openssl rand -hex 24 | tr -d '\\n' |
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--agents", type=click.IntRange(1, 100), default=16, show_default=True, help="AgentSpec machines.")
-@click.option("--connections", type=int, default=20_000, show_default=True, help="ScriptEnd all of them.")
+@click.option(
+    "--agents",
+    type=click.IntRange(1, 100),
+    default=16,
+    show_default=True,
+    help="AgentSpec machines.",
+)
+@click.option(
+    "--connections", type=int, default=20_000, show_default=True, help="ScriptEnd all of them."
+)
 def command(folder: Path, agents: int, connections: int) -> int:
-    """Types the commands of docs/operate.md at a fleet made of namespaces; FOLDER gets a file for each."""
+    """Types the commands of docs/operate.md at a fleet made of namespaces; FOLDER gets a file
+    for each."""
     if INSIDE not in os.environ:
         prepare()
     enter("tests.rehearsal.guide", as_root=True)
@@ -60,19 +71,28 @@ def command(folder: Path, agents: int, connections: int) -> int:
 
 
 def follow(fleet: Fleet, operator: "Operator") -> None:
-    """The guide, from its third command to its eighth, with a look at the fleet before and during the run."""
+    """The guide, from its third command to its eighth, with a look at the fleet before and
+    during the run."""
     worker, manager = (f"ssh root@{fleet.address(name, 'control')}" for name in ("a1", "manager"))
     operator.types("vault", VAULT)
     operator.types("site", f"ansible-playbook {FLEET} site.yml --ask-vault-pass")
     operator.types("site-again", f"ansible-playbook {FLEET} site.yml --ask-vault-pass")
     operator.types("verify", f"ansible-playbook {FLEET} verify.yml --ask-vault-pass")
-    operator.types("check", f"{worker} /opt/loadgen/bin/loadgen-tune check --connections {fleet.asked.share}")
+    operator.types(
+        "check", f"{worker} /opt/loadgen/bin/loadgen-tune check --connections {fleet.asked.share}"
+    )
     operator.types("status", f"{worker} systemctl status loadgen-agent")
     with ThreadPoolExecutor() as other_terminal:
-        run = other_terminal.submit(operator.types, "run", f"ansible-playbook {FLEET} run.yml --ask-vault-pass")
+        run = other_terminal.submit(
+            operator.types, "run", f"ansible-playbook {FLEET} run.yml --ask-vault-pass"
+        )
         eventually(lambda: _joined(fleet) == fleet.asked.agents, "all have joined", 2 * PATIENCE)
         operator.types("sd", f"{manager} curl -s localhost:8091/v1/sd")
-        eventually(lambda: fleet.target.stats()["open"] == fleet.asked.connections, "all are open", 2 * PATIENCE)
+        eventually(
+            lambda: fleet.target.stats()["open"] == fleet.asked.connections,
+            "all are open",
+            2 * PATIENCE,
+        )
         operator.types("status-run", f"{manager} systemctl status loadgen-coord")
         run.result()
     operator.types("journal", f"{manager} journalctl -u loadgen-coord")
@@ -100,7 +120,9 @@ class Operator:
         shutil.copytree(ROOT / "build" / "wheelhouse", checkout / "build" / "wheelhouse")
         self._place = checkout / "deploy" / "ansible"
         (self._place / "inventory" / "fleet.yml").write_text(yaml.safe_dump(_inventory(fleet)))
-        (self._place / "group_vars" / "all" / "rehearsal.yml").write_text(yaml.safe_dump(_variables(fleet.asked)))
+        (self._place / "group_vars" / "all" / "rehearsal.yml").write_text(
+            yaml.safe_dump(_variables(fleet.asked))
+        )
         self._environment = os.environ | {
             "HOME": str(fleet.folder),
             "PATH": f"{BIN}:{os.environ['PATH']}",
@@ -116,7 +138,8 @@ class Operator:
         return f"runs/{found.name}"
 
     def types(self, name: str, line: str) -> None:
-        """Types a command, and the password where it is asked for; keeps what the terminal shows."""
+        """Types a command, and the password where it is asked for; keeps what the terminal
+        shows."""
         pid, terminal = pty.fork()
         if not pid:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
@@ -140,16 +163,25 @@ def _tell_ssh(folder: Path) -> None:
     """What an operator has in ~/.ssh, in a folder that is mounted for this run alone."""
     place = Path("/etc/ssh/ssh_config.d")
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(place)], check=True)
-    words = {"IdentityFile": folder / "key", "UserKnownHostsFile": folder / "known", "LogLevel": "ERROR"}
+    words = {
+        "IdentityFile": folder / "key",
+        "UserKnownHostsFile": folder / "known",
+        "LogLevel": "ERROR",
+    }
     words |= {"StrictHostKeyChecking": "accept-new"}
-    (place / "rehearsal.conf").write_text("".join(f"{key} {value}\n" for key, value in words.items()))
+    (place / "rehearsal.conf").write_text(
+        "".join(f"{key} {value}\n" for key, value in words.items())
+    )
 
 
 def _inventory(fleet: Fleet) -> dict[str, Any]:
     """The fleet as Terraform would write it."""
 
     def host(name: str, network: str) -> dict[str, str]:
-        return {"ansible_host": fleet.address(name, "control"), "private_address": fleet.address(name, network)}
+        return {
+            "ansible_host": fleet.address(name, "control"),
+            "private_address": fleet.address(name, network),
+        }
 
     agents = {f"realtime-worker-{name[1:]}": host(name, "load") for name in fleet.asked.names}
     groups = {
@@ -160,12 +192,16 @@ def _inventory(fleet: Fleet) -> dict[str, Any]:
     }
     children = {group: {"hosts": hosts} for group, hosts in groups.items()}
     return {
-        "all": {"vars": {"ansible_user": "root", "fleet_network": f"{NETWORKS['load']}.0/24"}, "children": children}
+        "all": {
+            "vars": {"ansible_user": "root", "fleet_network": f"{NETWORKS['load']}.0/24"},
+            "children": children,
+        }
     }
 
 
 def _variables(asked: Asked) -> dict[str, Any]:
-    """What differs from the reference run: the size, the embedded target, and what one machine's limits are."""
+    """What differs from the reference run: the size, the embedded target, and what one machine's
+    limits are."""
     return {
         "agent_max_connections": asked.share,
         "coordinator_plan": {
@@ -179,7 +215,10 @@ def _variables(asked: Asked) -> dict[str, Any]:
         "coordinator_environment": {"LOADGEN_COORD_EXPECT": f"open_peak>={asked.connections}"},
         "target_tuning_connections": asked.connections,
         "target_tuning_embedded": True,
-        "target_tuning_environment": {"LOADGEN_TARGET_MODE": "appwrite", "LOADGEN_TARGET_LIMIT": asked.connections},
+        "target_tuning_environment": {
+            "LOADGEN_TARGET_MODE": "appwrite",
+            "LOADGEN_TARGET_LIMIT": asked.connections,
+        },
         "verify_open_files": 20000,
     }
 

@@ -1,4 +1,5 @@
-"""What a rehearsal would have left behind in the network that it has to itself, and on the machine."""
+"""What a rehearsal would have left behind in the network that it has to itself, and on the
+machine."""
 
 import os
 import subprocess
@@ -8,11 +9,18 @@ from tests.machines import left_groups
 
 
 def remains(folder: Path) -> list[str]:
-    """Links and namespaces besides this one's own, processes in it, control groups, and the folder of its files."""
+    """Links and namespaces besides this one's own, processes in it, control groups, and the
+    folder of its files."""
     links = [line.split(":")[1].strip() for line in _said("ip", "-o", "link").splitlines()]
     files = [str(folder)] if folder.exists() else []
     groups = left_groups(os.getpid())
-    return [*(link for link in links if link != "lo"), *_said("ip", "netns").split(), *_neighbours(), *groups, *files]
+    return [
+        *(link for link in links if link != "lo"),
+        *_said("ip", "netns").split(),
+        *_neighbours(),
+        *groups,
+        *files,
+    ]
 
 
 def _said(*words: str) -> str:

@@ -40,7 +40,10 @@ class Rehearsal:
         some = ("a1", "manager", "server")
         changed = self.fleet.play("site.yml", "--check", "--limit", ",".join(some))
         assert all(changed.values()), f"nothing would change: {changed}"
-        _same({name: self._bare[name] for name in some}, {name: self.fleet.state(name) for name in some})
+        _same(
+            {name: self._bare[name] for name in some},
+            {name: self.fleet.state(name) for name in some},
+        )
         return f"would change {spread(changed)} on {', '.join(some)}, and changed nothing"
 
     def site(self) -> str:
@@ -61,7 +64,9 @@ class Rehearsal:
         changed = self.fleet.play("verify.yml")
         assert set(changed.values()) == {0}, changed
         for name in (*self.asked.names, "manager"):
-            assert self._said(name, "stat", "-c", "%a %U", "/etc/loadgen/token") == "600 root", f"{name}: the secret"
+            assert self._said(name, "stat", "-c", "%a %U", "/etc/loadgen/token") == "600 root", (
+                f"{name}: the secret"
+            )
         return "settings, limits, rights, health and rules are as they should be"
 
     def _said(self, name: str, *words: str) -> str:
@@ -72,7 +77,10 @@ class Rehearsal:
         holds = {name: self._check(name, "client", self.asked.share) for name in self.asked.names}
         at_target = self._check("server", "target", self.asked.connections)
         least = min(holds, key=holds.__getitem__)
-        return f"agents hold {holds[least]:,} or more, asked {self.asked.share:,}; the server {at_target:,}"
+        return (
+            f"agents hold {holds[least]:,} or more, asked {self.asked.share:,}; the server"
+            f" {at_target:,}"
+        )
 
     def _check(self, name: str, role: str, connections: int) -> int:
         words = ("check", "--json", "--role", role, "--connections", str(connections))
@@ -83,7 +91,9 @@ class Rehearsal:
     def gather(self) -> str:
         """The coordinator's unit starts, and every agent's has been waiting for it."""
         self._run = self.fleet.begin("run.yml")
-        found = eventually(self._told, lambda: f"joined: {self._told()}; {self.fleet.journal()}", 2 * PATIENCE)
+        found = eventually(
+            self._told, lambda: f"joined: {self._told()}; {self.fleet.journal()}", 2 * PATIENCE
+        )
         assert set(found) == set(self.asked.names), found
         return f"{len(found)} joined, each told by /v1/sd at an address of its own"
 
@@ -100,13 +110,22 @@ class Rehearsal:
         """All open at once, by both ledgers, and from where the plan says."""
         count = self.asked.connections
         arrivals = count / self.asked.rate
-        eventually(lambda: self._open() == (count, count), lambda: f"open: {self._open()}", arrivals + PATIENCE)
+        eventually(
+            lambda: self._open() == (count, count),
+            lambda: f"open: {self._open()}",
+            arrivals + PATIENCE,
+        )
         self._sources()
-        return f"{count:,} open, by the ledger and by the target; each address has its share and its own ports"
+        return (
+            f"{count:,} open, by the ledger and by the target; each address has its share and its"
+            " own ports"
+        )
 
     def _open(self) -> tuple[int, int]:
         """By the ledger and by the target."""
-        asked = Request(f"{self.fleet.coordinator}/v1/run", headers={"Authorization": f"Bearer {TOKEN}"})
+        asked = Request(
+            f"{self.fleet.coordinator}/v1/run", headers={"Authorization": f"Bearer {TOKEN}"}
+        )
         with urlopen(asked, timeout=PATIENCE) as reply:
             return json.loads(reply.read())["ledger"]["open"], self.fleet.target.stats()["open"]
 
@@ -114,13 +133,19 @@ class Rehearsal:
         """The addresses and ports that the target's kernel sees."""
         rows = [line.split() for line in self._said("server", "cat", "/proc/net/tcp").splitlines()]
         port = f"{self.fleet.target.port:04X}"
-        peers = [row[2].split(":") for row in rows if row[3] == ESTABLISHED and row[1].endswith(f":{port}")]
+        peers = [
+            row[2].split(":")
+            for row in rows
+            if row[3] == ESTABLISHED and row[1].endswith(f":{port}")
+        ]
         seen = Counter(address for address, _ in peers)
         names = {_hexadecimal(self.fleet.address(name, "load")): name for name in self.asked.names}
         assert seen.keys() <= names.keys() | {_hexadecimal("198.18.0.1")}, seen
         for address, name in names.items():
             ports = {int(number, 16) for peer, number in peers if peer == address}
-            assert self.asked.share - 1 <= len(ports) <= self.asked.share, f"{name}: {len(ports)} connections"
+            assert self.asked.share - 1 <= len(ports) <= self.asked.share, (
+                f"{name}: {len(ports)} connections"
+            )
             assert ports <= set(self.asked.ports(name)), f"{name} has {min(ports)} to {max(ports)}"
 
     def drain(self) -> str:
@@ -135,7 +160,9 @@ class Rehearsal:
         ends = found["opened"], found["accepted"], found["closed"], found["failed"], found["lost"]
         assert (found["verdict"], *ends) == ("pass", count, count, {"drained": count}, {}, 0), found
         for name in self.asked.names:
-            assert self._said(name, "systemctl", "is-active", "loadgen-agent") == "active", f"{name} does not wait on"
+            assert self._said(name, "systemctl", "is-active", "loadgen-agent") == "active", (
+                f"{name} does not wait on"
+            )
         return f"pass: opened {count:,}, accepted {count:,}, drained {count:,}; failed 0, lost 0"
 
     def ledger(self) -> str:
@@ -143,19 +170,28 @@ class Rehearsal:
         eventually(lambda: self.fleet.target.stats()["open"] == 0, "the target is empty")
         theirs, ours = self.fleet.target.stats(), self._totals()
         ours["messages"] = self._summary["messages_received"]
-        assert {name: theirs[name] for name in ours} == ours, f"the target says {theirs}, the ledger {ours}"
+        assert {name: theirs[name] for name in ours} == ours, (
+            f"the target says {theirs}, the ledger {ours}"
+        )
         return ", ".join(f"{name} {number:,}" for name, number in ours.items())
 
     def _totals(self) -> dict[str, int]:
         found = self._summary
-        return {"opened": found["opened"], "closed": sum(found["closed"].values()), "pings": found["pings"]}
+        return {
+            "opened": found["opened"],
+            "closed": sum(found["closed"].values()),
+            "pings": found["pings"],
+        }
 
     def prometheus(self) -> str:
         """What it saw while they were open, and what it has at the end."""
         up, count = f"count(up{AGENTS} == 1)", self.asked.connections
         peak = 'max_over_time(sum(loadgen_connections{job="loadgen-agents", state="open"})[30m:1s])'
         names = {"opened": "connections_opened", "closed": "connections_closed", "pings": "pings"}
-        sums = {f"sum(loadgen_{names[name]}_total{AGENTS})": total for name, total in self._totals().items()}
+        sums = {
+            f"sum(loadgen_{names[name]}_total{AGENTS})": total
+            for name, total in self._totals().items()
+        }
         for query, wanted in {up: self.asked.agents, peak: count, **sums}.items():
             seen = eventually(
                 lambda query=query, wanted=wanted: self._value(query) == wanted,
@@ -163,12 +199,15 @@ class Rehearsal:
             )
             assert seen
         return (
-            f"{self.asked.agents} targets up; open {count:,} at the peak; opened, closed and pings sum to the ledger's"
+            f"{self.asked.agents} targets up; open {count:,} at the peak; opened, closed and pings"
+            " sum to the ledger's"
         )
 
     def _value(self, query: str) -> float | None:
         """The one sample that a query finds."""
-        found = get_json(f"http://{self.fleet.prometheus}/api/v1/query?{urlencode({'query': query})}")["data"]["result"]
+        found = get_json(
+            f"http://{self.fleet.prometheus}/api/v1/query?{urlencode({'query': query})}"
+        )["data"]["result"]
         return float(found[0]["value"][1]) if len(found) == 1 else None
 
     def teardown(self) -> str:

@@ -1,4 +1,5 @@
-"""A tenth of the million: 100,000 connections in 50 s over 16 agents, each verified, with the target as the judge."""
+"""A tenth of the million: 100,000 connections in 50 s over 16 agents, each verified, with the
+target as the judge."""
 
 import pytest
 
@@ -20,7 +21,9 @@ def test_a_tenth_of_the_million(tmp_path):
     claims = claims_of(record, phases_of(record))
     assert [claim for claim in claims if not claim.held and not claim.timing] == []
     assert len(record.summary["agents"]) == 16
-    assert {kind: found.count for kind, found in record.findings.processes.items() if kind != "target"} == {
+    assert {
+        kind: found.count for kind, found in record.findings.processes.items() if kind != "target"
+    } == {
         "coordinator": 1,
         "agents": 16,
         "workers' parents": 16,

@@ -1,7 +1,9 @@
-"""`python -m tests.soak`: churn between a fleet and a target on loopback; exits 1 when something grew or got lost.
+"""`python -m tests.soak`: churn between a fleet and a target on loopback; exits 1 when something
+grew or got lost.
 
-The plan opens its connections, then closes and reopens so many a second until the end, with pings all the while. Every
-process of the fleet is sampled; at the end the ledger of the fleet is held against the target's own.
+The plan opens its connections, then closes and reopens so many a second until the end, with pings
+all the while. Every process of the fleet is sampled; at the end the ledger of the fleet is held
+against the target's own.
 """
 
 import time
@@ -20,14 +22,16 @@ from tests.processes import Address, Coordinator, Target, coordinator, eventuall
 from tests.soak.growth import HISTORY, Growth, Sample, sample
 
 WARM_UP = 0.25
-"""The part of the time in which memory may still grow: caches fill, the allocator finds its size."""
+"""The part of the time in which memory may still grow: caches fill, the allocator finds its
+size."""
 EVERY = 2.0
 """Seconds between two samples."""
 PLAN = """
 target = "{target}"
 think = 2
 hold = 0
-transport.ports = "20000-27999"  # all have served once by the end of the warm-up: a used one takes 40 bytes
+# all ports have served once by the end of the warm-up: a used one takes 40 bytes
+transport.ports = "20000-27999"
 
 [[phases]]
 name = "ramp"
@@ -47,18 +51,23 @@ churn = {churn}
 @click.option("--churn", default=100.0, help="Closed and opened again a second.")
 @click.option("--agents", default=2, help="Local agents.")
 def command(minutes: float, connections: int, churn: float, agents: int) -> int:
-    """Lets a fleet churn, and tells whether memory and descriptors stay flat and the ledgers agree."""
+    """Lets a fleet churn, and tells whether memory and descriptors stay flat and the ledgers
+    agree."""
     with TemporaryDirectory() as folder, serving("--workers", "1") as target:
         plan = Path(folder) / "plan.toml"
         words = {"target": target.address.ws, "rate": connections / 5, "connections": connections}
         plan.write_text(PLAN.format(**words, minutes=minutes, churn=churn))
-        with coordinator(Path(folder) / "runs", "--local", str(agents), "--plan", str(plan)) as coord:
+        with coordinator(
+            Path(folder) / "runs", "--local", str(agents), "--plan", str(plan)
+        ) as coord:
             eventually(lambda: _churns(coord), "it churns", seconds=120)
             growths = _growths(coord, target, minutes * 60)
             code = coord.end(120)
         wrong = list(_disagreements(coord, target.address, code))
     Console(width=110).print(_table(growths))
-    click.echo(f"the coordinator may keep {HISTORY:,} bytes of each second of the last hour, for the page")
+    click.echo(
+        f"the coordinator may keep {HISTORY:,} bytes of each second of the last hour, for the page"
+    )
     for line in wrong:
         click.echo(line)
     click.echo("the ledgers agree" if not wrong else "the ledgers do not agree")
@@ -78,7 +87,9 @@ def _growths(coord: Coordinator, target: Target, seconds: float) -> list[Growth]
             for pid in fleet:
                 samples[pid].append(sample(pid))
         time.sleep(EVERY)
-    between = 0.75 * (1 - WARM_UP) * seconds  # from the middle of the first quarter to that of the last
+    between = (
+        0.75 * (1 - WARM_UP) * seconds
+    )  # from the middle of the first quarter to that of the last
     history = {"coordinator": HISTORY * min(between, 3600)}
     return [
         Growth.of(f"{kind} {pid}", samples[pid], history.get(kind, 0.0))
@@ -105,7 +116,15 @@ def _disagreements(coord: Coordinator, target: Address, code: int) -> Iterator[s
 
 
 def _table(growths: list[Growth]) -> Table:
-    table = Table("process", "MiB after warm-up", "MiB at the end", "grew", "descriptors", "flat", title="under churn")
+    table = Table(
+        "process",
+        "MiB after warm-up",
+        "MiB at the end",
+        "grew",
+        "descriptors",
+        "flat",
+        title="under churn",
+    )
     for one in growths:
         first, last = (f"{value / 2**20:.2f}" for value in one.rss)
         descriptors = " → ".join(f"{value:.0f}" for value in one.descriptors)

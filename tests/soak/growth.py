@@ -8,9 +8,11 @@ from typing import NamedTuple
 TOLERATED = 0.02
 """How much more memory a process may have at the end than after the warm-up."""
 HISTORY = 6 << 10
-"""What the coordinator may keep of each second, for the page and /v1/run/seconds; of the last hour's, never more."""
+"""What the coordinator may keep of each second, for the page and /v1/run/seconds; of the last
+hour's, never more."""
 FEW = 8
-"""How many descriptors more may be open by chance: connections come and go while they are counted."""
+"""How many descriptors more may be open by chance: connections come and go while they are
+counted."""
 
 
 class Sample(NamedTuple):
@@ -38,7 +40,10 @@ class Growth(NamedTuple):
         return cls(
             name,
             (fmean(sample.rss for sample in first), fmean(sample.rss for sample in last)),
-            (fmean(sample.descriptors for sample in first), fmean(sample.descriptors for sample in last)),
+            (
+                fmean(sample.descriptors for sample in first),
+                fmean(sample.descriptors for sample in last),
+            ),
             kept,
         )
 
@@ -59,4 +64,6 @@ class Growth(NamedTuple):
 def sample(pid: int) -> Sample:
     """A process as it stands."""
     fields = Path(f"/proc/{pid}/status").read_text().split()
-    return Sample(int(fields[fields.index("VmRSS:") + 1]) * 1024, len(list(Path(f"/proc/{pid}/fd").iterdir())))
+    return Sample(
+        int(fields[fields.index("VmRSS:") + 1]) * 1024, len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    )

@@ -27,18 +27,38 @@ class Load:
     """All users of a plan on one worker: of its loop, or of a session in Python."""
 
     def __init__(
-        self, plan: Plan, port: int, *, source: str, ports: range, session=None, late=0.0, most_open=1000, tls=None,
-        phases=(), nobody=False,
-    ) -> None:  # fmt: skip
+        self,
+        plan: Plan,
+        port: int,
+        *,
+        source: str,
+        ports: range,
+        session=None,
+        late=0.0,
+        most_open=1000,
+        tls=None,
+        phases=(),
+        nobody=False,
+    ) -> None:
         self.plan = plan
         self.recorder = Recorder(seed=1, close_within=1.0)
         loop = asyncio.get_running_loop()
-        self.dialer = Dialer(loop, ("127.0.0.1", port), SourcePorts((source,), ports), self.recorder, tls, "localhost")
+        self.dialer = Dialer(
+            loop,
+            ("127.0.0.1", port),
+            SourcePorts((source,), ports),
+            self.recorder,
+            tls,
+            "localhost",
+        )
         route = Route(plan.target, f"127.0.0.1:{port}", "/", self.dialer)
         start = monotonic() - late
         churn = Churn(phases, 1.0, plan.seed)
         assignment = Assignment(
-            plan.schedule.dues, NOBODY if nobody else Share(), scenario=lambda _: 0, target=lambda _: 0
+            plan.schedule.dues,
+            NOBODY if nobody else Share(),
+            scenario=lambda _: 0,
+            target=lambda _: 0,
         )
         self.engine = Engine(start, most_open, self.recorder, (route,), assignment, churn, 30.0)
         self.engine.scenarios = [self._scenario(session)]

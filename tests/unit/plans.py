@@ -18,9 +18,23 @@ words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 urls = st.integers(1, 65_535).map("ws://127.0.0.1:{}/v1/realtime?channels[]=files".format)
 _names = st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True)
 phases = st.one_of(
-    st.builds(Phase, name=words, rate=st.floats(1, 100), max=st.integers(1, 500), wait=st.booleans()),
-    st.builds(Phase, rate=st.floats(0, 9), rate_to=st.floats(0, 9), duration=st.floats(1, 9), keep=st.booleans()),
-    st.builds(Phase, duration=st.floats(5, 9), storm=st.floats(0.1, 1), jitter=st.floats(0, 5), churn=weights),
+    st.builds(
+        Phase, name=words, rate=st.floats(1, 100), max=st.integers(1, 500), wait=st.booleans()
+    ),
+    st.builds(
+        Phase,
+        rate=st.floats(0, 9),
+        rate_to=st.floats(0, 9),
+        duration=st.floats(1, 9),
+        keep=st.booleans(),
+    ),
+    st.builds(
+        Phase,
+        duration=st.floats(5, 9),
+        storm=st.floats(0.1, 1),
+        jitter=st.floats(0, 5),
+        churn=weights,
+    ),
 )
 _steps = (
     Connect(path="/x", headers={"A": "b"}),
@@ -28,8 +42,12 @@ _steps = (
     Think(seconds=2.5, random=True),
 )
 session_specs = st.one_of(
-    st.builds(Loop, name=_names, weight=weights, think=positive, ping=st.sampled_from(("app", "none"))),
-    st.builds(PythonSession, name=_names, file=_names, source=st.just(SOURCE), sha256=st.just(SHA256)),
+    st.builds(
+        Loop, name=_names, weight=weights, think=positive, ping=st.sampled_from(("app", "none"))
+    ),
+    st.builds(
+        PythonSession, name=_names, file=_names, source=st.just(SOURCE), sha256=st.just(SHA256)
+    ),
     st.builds(Script, name=_names, read_rate=weights, steps=st.just(_steps)),
 )
 _free = st.builds(
@@ -44,16 +62,22 @@ _free = st.builds(
     think=positive,
     loops=st.integers(0, MAX_ARRIVALS),
     ping=st.sampled_from(("protocol", "app", "none")),
-    clients=st.lists(st.builds(AgentSpec, name=_names, weight=weights), max_size=2, unique_by=lambda one: one.name).map(
-        tuple
-    ),
+    clients=st.lists(
+        st.builds(AgentSpec, name=_names, weight=weights),
+        max_size=2,
+        unique_by=lambda one: one.name,
+    ).map(tuple),
     files=st.dictionaries(_names, words, max_size=2),
-    transport=st.builds(Transport, receive_buffer=st.integers(0, 2**20), headers=st.dictionaries(_names, words)),
+    transport=st.builds(
+        Transport, receive_buffer=st.integers(0, 2**20), headers=st.dictionaries(_names, words)
+    ),
 )
 _several = st.builds(
     Plan,
     phases=st.lists(phases, max_size=4).map(lambda found: (Phase(rate=1.0, max=1), *found)),
     sessions=st.lists(session_specs, max_size=3, unique_by=lambda one: one.name).map(tuple),
-    targets=st.lists(st.builds(Target, url=urls, weight=weights), max_size=3, unique_by=lambda one: one.url).map(tuple),
+    targets=st.lists(
+        st.builds(Target, url=urls, weight=weights), max_size=3, unique_by=lambda one: one.url
+    ).map(tuple),
 )
 plans = _free | _several

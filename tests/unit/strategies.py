@@ -1,4 +1,5 @@
-"""Hypothesis strategies for the values that travel, and the settings that every property test runs under."""
+"""Hypothesis strategies for the values that travel, and the settings that every property test
+runs under."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -49,7 +50,9 @@ tallies = st.builds(
     counters=st.dictionaries(_names, st.integers(1, 999), max_size=3),
     timings=st.dictionaries(_names, histograms, max_size=3),
 )
-_tallies_of_few_fields = st.builds(Tally, launched=_counts, bytes_sent=_counts, failed=_reasons, connect=histograms)
+_tallies_of_few_fields = st.builds(
+    Tally, launched=_counts, bytes_sent=_counts, failed=_reasons, connect=histograms
+)
 seconds = st.builds(
     Second,
     st.just(0),
@@ -58,4 +61,5 @@ seconds = st.builds(
     cpu_s=st.integers(0, 1000).map(float),
     rss=_counts,
 )
-"""Seconds numbered 0; whole CPU seconds, so that adding them up in any order gives the very same number."""
+"""Seconds numbered 0; whole CPU seconds, so that adding them up in any order gives the very same
+number."""

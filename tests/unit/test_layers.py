@@ -1,4 +1,5 @@
-"""The folders are the layers: a module imports from folders above its own. A new folder needs a row here."""
+"""The folders are the layers: a module imports from folders above its own. A new folder needs a
+row here."""
 
 import ast
 from collections.abc import Iterator
@@ -30,8 +31,16 @@ LAYERS = (
     "coordinator.dryrun",
     "coordinator.cli",
 )
-"""Folders, and modules outside of them, from the bottom up. Those of one row do not know each other."""
-PURE = {"loadgen.plan", "loadgen.stats", "loadgen.wire", "loadgen.timers", "coordinator.run", "coordinator.text"}
+"""Folders, and modules outside of them, from the bottom up. Those of one row do not know each
+other."""
+PURE = {
+    "loadgen.plan",
+    "loadgen.stats",
+    "loadgen.wire",
+    "loadgen.timers",
+    "coordinator.run",
+    "coordinator.text",
+}
 """No I/O and no clock: time comes in as a number."""
 PURE_MODULES = {
     "loadgen.net.appwrite",
@@ -46,8 +55,14 @@ PURE_MODULES = {
     "coordinator.http.discovery",
     "coordinator.http.live",
     "coordinator.http.openapi",
-    *(f"coordinator.report.{name}" for name in ("blame", "claims", "expect", "machines", "samples", "summary", "text")),
-    *(f"coordinator.tsung.{name}" for name in ("element", "load", "log", "request", "sessions", "status", "steps")),
+    *(
+        f"coordinator.report.{name}"
+        for name in ("blame", "claims", "expect", "machines", "samples", "summary", "text")
+    ),
+    *(
+        f"coordinator.tsung.{name}"
+        for name in ("element", "load", "log", "request", "sessions", "status", "steps")
+    ),
 }
 """Pure modules in folders that are not."""
 IMPURE = {"asyncio", "time", "socket", "threading", "subprocess", "uvloop", "aiohttp"}
@@ -56,10 +71,21 @@ TARGET = "loadgen.target"
 FOR_TARGET = {"loadgen.version", "loadgen.errors", "loadgen.values", "loadgen.process"}
 """The target stands alone: what it imports beside itself. Only its command imports it."""
 FOR_COORDINATOR = {
-    "loadgen.errors", "loadgen.http", "loadgen.machine", "loadgen.net.url", "loadgen.plan", "loadgen.planfile",
-    "loadgen.process", "loadgen.stats", "loadgen.systemd", "loadgen.values", "loadgen.version", "loadgen.wire",
-}  # fmt: skip
-"""What the coordinator may import from loadgen; its commands also the words that all commands share."""
+    "loadgen.errors",
+    "loadgen.http",
+    "loadgen.machine",
+    "loadgen.net.url",
+    "loadgen.plan",
+    "loadgen.planfile",
+    "loadgen.process",
+    "loadgen.stats",
+    "loadgen.systemd",
+    "loadgen.values",
+    "loadgen.version",
+    "loadgen.wire",
+}
+"""What the coordinator may import from loadgen; its commands also the words that all commands
+share."""
 
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
@@ -78,7 +104,9 @@ def row(module: str) -> int:
     if "." not in module:
         return -1
     found = [at for at, names in enumerate(LAYERS) if layer(module) in names.split()]
-    assert len(found) == 1, f"{layer(module)} stands in {len(found)} rows of this test's table; give it one"
+    assert len(found) == 1, (
+        f"{layer(module)} stands in {len(found)} rows of this test's table; give it one"
+    )
     return found[0]
 
 
@@ -113,8 +141,12 @@ def imports(source: str) -> Iterator[str]:
 
 
 def breaches(module: str, source: str) -> list[str]:
-    ours = [name for name in imports(source) if name.partition(".")[0] in ("loadgen", "coordinator")]
-    impure = IMPURE & {name.partition(".")[0] for name in imports(source)} if is_pure(module) else set()
+    ours = [
+        name for name in imports(source) if name.partition(".")[0] in ("loadgen", "coordinator")
+    ]
+    impure = (
+        IMPURE & {name.partition(".")[0] for name in imports(source)} if is_pure(module) else set()
+    )
     return [name for name in ours if not may_import(module, name)] + sorted(impure)
 
 
@@ -141,7 +173,9 @@ def test_no_files_import_each_other_in_a_circle():
 
 
 def test_every_row_names_what_is_there():
-    assert {name for names in LAYERS for name in names.split()} == {layer(name) for name in MODULES if "." in name}
+    assert {name for names in LAYERS for name in names.split()} == {
+        layer(name) for name in MODULES if "." in name
+    }
     assert {*MODULES} >= PURE_MODULES
 
 
@@ -155,8 +189,16 @@ def test_every_row_names_what_is_there():
         ("loadgen.agent.agent", "from coordinator.run.run import Run", ["coordinator.run.run"]),
         ("loadgen.agent.agent", "from loadgen.target import frames", ["loadgen.target.frames"]),
         ("loadgen.target.connection", "from loadgen.plan.plan import Plan", ["loadgen.plan.plan"]),
-        ("coordinator.http.server", "from loadgen.agent.agent import Agent", ["loadgen.agent.agent"]),
-        ("coordinator.run.run", "from coordinator.http.server import app", ["coordinator.http.server"]),
+        (
+            "coordinator.http.server",
+            "from loadgen.agent.agent import Agent",
+            ["loadgen.agent.agent"],
+        ),
+        (
+            "coordinator.run.run",
+            "from coordinator.http.server import app",
+            ["coordinator.http.server"],
+        ),
         ("loadgen.timers", "def now():\n    import time\n", ["time"]),
         ("coordinator.run.run", "from asyncio.subprocess import PIPE", ["asyncio"]),
         ("coordinator.http.server", "import asyncio\nfrom loadgen.stats import prometheus", []),
@@ -170,4 +212,7 @@ def test_the_rules_tell_right_from_wrong(module, source, breach):
 
 def test_a_folder_without_a_row_is_not_let_through():
     with pytest.raises(AssertionError, match=r"loadgen\.brandnew stands in 0 rows"):
-        breaches("loadgen.brandnew.thing", "from loadgen.errors import PlanError\nfrom loadgen.plan.plan import Plan")
+        breaches(
+            "loadgen.brandnew.thing",
+            "from loadgen.errors import PlanError\nfrom loadgen.plan.plan import Plan",
+        )

@@ -1,4 +1,5 @@
-"""Nothing that came over a wire is ever run: no pickle, no eval, no shell; exec in one place, for sessions alone."""
+"""Nothing that came over a wire is ever run: no pickle, no eval, no shell; exec in one place,
+for sessions alone."""
 
 import ast
 
@@ -26,7 +27,8 @@ FORBIDDEN_METHODS = {
     ("asyncio", "create_subprocess_shell"),
 }
 EXCEPT = {"loadgen.plan.session_file": {"compile", "exec"}}
-"""A session's file is looked at where the plan is made, and run where the agent was started with --allow-sessions."""
+"""A session's file is looked at where the plan is made, and run where the agent was started with
+--allow-sessions."""
 
 
 def breaches(source: str) -> set[str]:
@@ -49,7 +51,9 @@ def called(call: ast.Call) -> set[str]:
     if isinstance(function, ast.Name):
         found |= {function.id} & FORBIDDEN_CALLS
     if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
-        found |= {function.attr} if (function.value.id, function.attr) in FORBIDDEN_METHODS else set()
+        found |= (
+            {function.attr} if (function.value.id, function.attr) in FORBIDDEN_METHODS else set()
+        )
     return found
 
 
@@ -60,9 +64,16 @@ def test_a_module_runs_nothing_that_it_was_given(module):
 
 @pytest.mark.parametrize(
     "source",
-    ["import pickle", "from pickle import loads", "eval('1')", "exec(x)", "subprocess.run('x', shell=True)",
-     "os.system('x')", "import yaml"],
-)  # fmt: skip
+    [
+        "import pickle",
+        "from pickle import loads",
+        "eval('1')",
+        "exec(x)",
+        "subprocess.run('x', shell=True)",
+        "os.system('x')",
+        "import yaml",
+    ],
+)
 def test_a_breach_is_found(source):
     assert breaches(source)
 
@@ -71,12 +82,14 @@ def loads_sessions(source: str) -> bool:
     """Whether a module imports what runs a session's file."""
     found = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
     return any(
-        node.module == "loadgen.plan.session_file" and "load" in {name.name for name in node.names} for node in found
+        node.module == "loadgen.plan.session_file" and "load" in {name.name for name in node.names}
+        for node in found
     )
 
 
 def test_sessions_are_run_by_workers_alone():
-    """And a worker gets one only from an agent that was started with --allow-sessions: see test_sessions.py."""
+    """And a worker gets one only from an agent that was started with --allow-sessions: see
+    test_sessions.py."""
     assert {name for name, path in MODULES.items() if loads_sessions(path.read_text())} == {
         "loadgen.worker.build",
         "loadgen.worker.main",

@@ -1,4 +1,5 @@
-"""tsung.log by the rules of its readers: Tsung's own tsung_stats.pl for the text, any parser for the JSON form."""
+"""tsung.log by the rules of its readers: Tsung's own tsung_stats.pl for the text, any parser for
+the JSON form."""
 
 import json
 import re
@@ -11,14 +12,16 @@ END = re.compile(r"^EndMonitor:\{(\d+),(\d+),(\d+)\}$")
 
 
 class Dump(NamedTuple):
-    """One dump: its time in seconds since 1970, and the numbers behind each name, two or seven of them."""
+    """One dump: its time in seconds since 1970, and the numbers behind each name, two or seven
+    of them."""
 
     at: int
     values: dict[str, list[float]]
 
 
 def read_text(text: str) -> list[Dump]:
-    """The dumps; every line has to be one that the readers know, the last one the mark of the end."""
+    """The dumps; every line has to be one that the readers know, the last one the mark of the
+    end."""
     dumps: list[Dump] = []
     *lines, last = text.splitlines()
     assert END.match(last), last
@@ -49,7 +52,8 @@ def _named(sample: dict[str, float | str]) -> tuple[str, list[float]]:
 
 
 def totals(dumps: list[Dump]) -> dict[str, float]:
-    """How often each thing was counted in all, as the sum over the dumps; users and connected: as it is at the end.
+    """How often each thing was counted in all, as the sum over the dumps; users and connected: as
+    it is at the end.
 
     What a dump calls the total has to be the sum so far, or before it for durations.
     """

@@ -1,4 +1,5 @@
-"""A connection on a real socket pair, whose far side is the `websockets` library's server protocol, driven by hand."""
+"""A connection on a real socket pair, whose far side is the `websockets` library's server
+protocol, driven by hand."""
 
 import asyncio
 import socket
@@ -41,7 +42,8 @@ class Diary:
 
 
 class FarSide:
-    """The server's end of the pair: bytes go through the library's protocol, which judges every frame it gets."""
+    """The server's end of the pair: bytes go through the library's protocol, which judges every
+    frame it gets."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -55,7 +57,9 @@ class FarSide:
                 if isinstance(event, Request):
                     self.protocol.send_response(self.protocol.accept(event))
                     for data in self.protocol.data_to_send():
-                        for piece in [data[at : at + 1] for at in range(len(data))] if pieces else [data]:
+                        for piece in (
+                            [data[at : at + 1] for at in range(len(data))] if pieces else [data]
+                        ):
                             await self.send(piece)
                             await asyncio.sleep(0)
                     return
@@ -100,7 +104,8 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
 
 @asynccontextmanager
 async def connected() -> AsyncIterator[tuple[Connection, Diary, FarSide, Recorder]]:
-    """A connection that has asked for its upgrade, its owner, the far side, and the book it writes into."""
+    """A connection that has asked for its upgrade, its owner, the far side, and the book it
+    writes into."""
     recorder = Recorder(seed=1, close_within=5.0)
     near, far = tcp_pair()
     diary = Diary()

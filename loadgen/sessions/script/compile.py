@@ -1,7 +1,8 @@
 """A script as a flat program that all its users share: one act a step, jumps instead of nesting.
 
-The acts are numbered as Tsung numbers its own, so that a match's `loop_back` counts the same: the beginning and the end
-of a transaction, a `for` and a `foreach`, the beginning of an `if` and the end of a `repeat` are acts of their own.
+The acts are numbered as Tsung numbers its own, so that a match's `loop_back` counts the same: the
+beginning and the end of a transaction, a `for` and a `foreach`, the beginning of an `if` and the
+end of a `repeat` are acts of their own.
 """
 
 import asyncio
@@ -38,16 +39,26 @@ from loadgen.plan.sessions import Script
 from loadgen.plan.template import Template, pattern_of, text_of
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
 from loadgen.sessions.script.context import Act, ScriptContext, ScriptEnd
-from loadgen.sessions.script.requests import Reception, closes, connects, pings, request, sends, tells
+from loadgen.sessions.script.requests import (
+    Reception,
+    closes,
+    connects,
+    pings,
+    request,
+    sends,
+    tells,
+)
 from loadgen.sessions.script.variables import sets
 from loadgen.sessions.user import Session, User
 
 PATIENCE = 256
-"""Acts in a row, after which others get their turn: a loop without think times must not stall the worker."""
+"""Acts in a row, after which others get their turn: a loop without think times must not stall
+the worker."""
 
 
 def player_of(script: Script, files: Mapping[str, str], receive_timeout: float) -> Session:
-    """The session that plays this script; raises PlanError, naming the script, where it can't be played."""
+    """The session that plays this script; raises PlanError, naming the script, where it can't be
+    played."""
     try:
         program = program_of(script.steps, files, receive_timeout)
     except PlanError as error:
@@ -81,7 +92,8 @@ class Edge(NamedTuple):
     block: Transaction | For | Foreach | If | Repeat
     begins: bool
     other: int
-    """The number of the first act inside (for an end), or of the first one behind it (for a beginning)."""
+    """The number of the first act inside (for an end), or of the first one behind it (for a
+    beginning)."""
 
 
 class CompileContext(NamedTuple):
@@ -94,7 +106,9 @@ class CompileContext(NamedTuple):
     """When the sides of interactions were last sent, on this worker."""
 
 
-def program_of(steps: Sequence[Step], files: Mapping[str, str], receive_timeout: float) -> tuple[Act, ...]:
+def program_of(
+    steps: Sequence[Step], files: Mapping[str, str], receive_timeout: float
+) -> tuple[Act, ...]:
     """The acts of these steps; raises Unsound for one that can't be played."""
     check(steps, files)
     flat: list[Step | Edge] = []
@@ -165,7 +179,9 @@ def _(step: Ping, at: int, stage: CompileContext) -> Act:
 def _(step: Think, at: int, stage: CompileContext) -> Act:
     if isinstance(step.seconds, str):
         text = Template(step.seconds)
-        return lambda context: context.user.think(max(0.0, _number(context, text.fill(context.values))))
+        return lambda context: context.user.think(
+            max(0.0, _number(context, text.fill(context.values)))
+        )
     seconds, upto = step.seconds, step.upto
     if upto is not None:
         return lambda context: context.user.think.uniform(seconds, upto)
@@ -350,7 +366,8 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 
 
 def _holds(condition: Condition) -> Callable[[ScriptContext], bool]:
-    """Whether a condition holds whose variable is set; what should be a number and is none ends the session."""
+    """Whether a condition holds whose variable is set; what should be a number and is none ends
+    the session."""
     value, var = Template(condition.value), condition.var
     if condition.op in ("eq", "neq"):
         equal = condition.op == "eq"

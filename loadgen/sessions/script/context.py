@@ -1,6 +1,8 @@
-"""One user's run of a script: its variables, its connections, and since when a request, a page, a transaction lasts.
+"""One user's run of a script: its variables, its connections, and since when a request, a page, a
+transaction lasts.
 
-Times go under Tsung's names: `request`, `page`, `session`, `tr_NAME`; so do counts (docs/from-tsung.md).
+Times go under Tsung's names: `request`, `page`, `session`, `tr_NAME`; so do counts
+(docs/from-tsung.md).
 """
 
 from collections import deque
@@ -16,11 +18,13 @@ UNASKED = "async_unknown_data_rcv"
 
 
 class ScriptEnd(Exception):
-    """The session is over; the text is the ledger's reason for the connections that it leaves open."""
+    """The session is over; the text is the ledger's reason for the connections that it leaves
+    open."""
 
 
 class Unasked(deque[str | bytes]):
-    """The inbox of a script that only takes replies: counts what comes unasked, and keeps nothing of it."""
+    """The inbox of a script that only takes replies: counts what comes unasked, and keeps
+    nothing of it."""
 
     def __init__(self, user: User) -> None:
         super().__init__(maxlen=0)
@@ -88,7 +92,8 @@ class ScriptContext:
         self.turned(began, ends_page=ends_page)
 
     def turned(self, began: float, *, ends_page: bool) -> None:
-        """A request that began then is done; requests without a think time between them make a page."""
+        """A request that began then is done; requests without a think time between them make a
+        page."""
         self.page = self.page or began
         if ends_page:
             self.user.took("page", monotonic() - self.page)
@@ -103,7 +108,9 @@ class ScriptContext:
         for entry in self.transactions:
             if entry[0] == transaction:
                 self.user.took(f"tr_{transaction}", monotonic() - entry[1])
-                self.transactions = tuple(other for other in self.transactions if other is not entry)
+                self.transactions = tuple(
+                    other for other in self.transactions if other is not entry
+                )
                 return
 
     def close(self, reason: str) -> None:
@@ -120,4 +127,5 @@ class ScriptContext:
 
 
 Act = Callable[[ScriptContext], Any]
-"""One step of a program: gives None, or the number of the step to go on with, or an awaitable of either."""
+"""One step of a program: gives None, or the number of the step to go on with, or an awaitable of
+either."""

@@ -1,7 +1,7 @@
 """Tsung's own small dialect of JSONPath: `a.b[0].c`, `[*]`, `[?key=value]`.
 
-No library speaks it: theirs are the dialects with `[?(@.key=="value")]`, where results are lists of matches. Here a
-path gives the one value it leads to, and a list only where it forks.
+No library speaks it: theirs are the dialects with `[?(@.key=="value")]`, where results are lists of
+matches. Here a path gives the one value it leads to, and a list only where it forks.
 """
 
 import re
@@ -50,7 +50,11 @@ def _follow(path: Path, value: Any) -> Any:
     if isinstance(step, str) and step.startswith("?") and isinstance(value, list):
         return _fork(step[1:], rest, value)
     if isinstance(step, int):
-        return _follow(rest, value[step]) if isinstance(value, list) and 0 <= step < len(value) else NOTHING
+        return (
+            _follow(rest, value[step])
+            if isinstance(value, list) and 0 <= step < len(value)
+            else NOTHING
+        )
     return _follow(rest, value.get(step, NOTHING)) if isinstance(value, dict) else NOTHING
 
 

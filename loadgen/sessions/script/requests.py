@@ -1,4 +1,5 @@
-"""What a script does on connections: connect, send, receive, ping and close, and what follows from a reply."""
+"""What a script does on connections: connect, send, receive, ping and close, and what follows
+from a reply."""
 
 import html
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,7 +24,8 @@ Verdict = int | None
 
 
 class Reception:
-    """How replies are received on one worker: how long they are awaited, and whether messages wait to be received."""
+    """How replies are received on one worker: how long they are awaited, and whether messages
+    wait to be received."""
 
     def __init__(self, timeout: float, *, keeps: bool) -> None:
         self.timeout = timeout
@@ -33,7 +35,9 @@ class Reception:
     def begin(self, context: ScriptContext) -> None:
         """A connection has opened."""
         if not self.keeps:
-            if self._unasked is None:  # an empty one is false, and one for each user would be a quarter of its memory
+            if (
+                self._unasked is None
+            ):  # an empty one is false, and one for each user would be a quarter of its memory
                 self._unasked = Unasked(context.user)
             context.socket.inbox = self._unasked
 
@@ -136,7 +140,9 @@ def request(exchange: Exchange, at: int, step: Asking | None = None, *, ends_pag
     return act
 
 
-def _extracts(extracts: Sequence[Extract], *, subst: bool) -> Callable[[ScriptContext, str], None] | None:
+def _extracts(
+    extracts: Sequence[Extract], *, subst: bool
+) -> Callable[[ScriptContext, str], None] | None:
     if not extracts:
         return None
     by = {"re": _by_expression, "jsonpath": _by_path, "header": _by_header}
@@ -210,7 +216,8 @@ def _judge(matches: Sequence[Match], at: int) -> Callable[[ScriptContext, str], 
 
 
 def _told(match: Match, reply: str) -> str:
-    """What an agent's log says of a match that is to be logged; a dumped one shows the reply, or its beginning."""
+    """What an agent's log says of a match that is to be logged; a dumped one shows the reply, or
+    its beginning."""
     what = f"{match.when} of {match.pattern!r}" + (f" ({match.name})" if match.name != "-" else "")
     return f"{what}: {reply[:DUMPED]!r}" if match.do == "dump" else what
 
@@ -220,7 +227,9 @@ def _finds(match: Match) -> Callable[[ScriptContext, str], bool]:
     if not template.names:
         pattern = pattern_of(match.pattern)
         return lambda _, reply: pattern.search(reply) is not None
-    return lambda context, reply: pattern_of(template.fill(context.values)).search(reply) is not None
+    return lambda context, reply: (
+        pattern_of(template.fill(context.values)).search(reply) is not None
+    )
 
 
 def _forget(context: ScriptContext, match: Match) -> None:

@@ -1,4 +1,5 @@
-"""Where the variables of a script get their values: drawn, counted through files, or taken from other variables."""
+"""Where the variables of a script get their values: drawn, counted through files, or taken from
+other variables."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -38,7 +39,9 @@ def _number(step: SetVars, files: Mapping[str, str]) -> Values:
 
 
 def _string(step: SetVars, files: Mapping[str, str]) -> Values:
-    return lambda context: ["".join(context.user.random.choices(LETTERS, k=step.length)) for _ in step.names]
+    return lambda context: [
+        "".join(context.user.random.choices(LETTERS, k=step.length)) for _ in step.names
+    ]
 
 
 def _constant_string(step: SetVars, files: Mapping[str, str]) -> Values:

@@ -1,4 +1,5 @@
-"""On PYTHONPATH, this steps the wall clock of a Python process by an hour, some seconds after its start.
+"""On PYTHONPATH, this steps the wall clock of a Python process by an hour, some seconds after its
+start.
 
 The kernel has no wall clock of a namespace's own; so the step is where Python reads it.
 """

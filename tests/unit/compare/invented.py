@@ -1,11 +1,14 @@
-"""Outcomes that no tool had: so many users who each send so many texts, at times of our choosing."""
+"""Outcomes that no tool had: so many users who each send so many texts, at times of our
+choosing."""
 
 from tests.compare.recording import Connection, Message, Recording
 from tests.compare.tools import Outcome
 from tests.compare.usage import MIB, Look, Usage
 
 USAGE = Usage(
-    seconds=10.0, cpu_s=3.0, looks=[Look(99.0, 1.0, 40 * MIB), Look(101.0, 1.5, 60 * MIB), Look(103.0, 2.5, 50 * MIB)]
+    seconds=10.0,
+    cpu_s=3.0,
+    looks=[Look(99.0, 1.0, 40 * MIB), Look(101.0, 1.5, 60 * MIB), Look(103.0, 2.5, 50 * MIB)],
 )
 
 
@@ -22,4 +25,6 @@ def outcome(arrivals, texts=("hello",), code=1000, **statistics):
         )
         for number, at in enumerate(arrivals)
     ]
-    return Outcome(Recording(connections), USAGE, {"users_count": float(len(connections))} | statistics)
+    return Outcome(
+        Recording(connections), USAGE, {"users_count": float(len(connections))} | statistics
+    )

@@ -1,4 +1,5 @@
-"""The files of the comparison: each is one of its cases, and the importer takes it as the case describes it."""
+"""The files of the comparison: each is one of its cases, and the importer takes it as the case
+describes it."""
 
 import pytest
 

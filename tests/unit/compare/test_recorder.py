@@ -1,4 +1,5 @@
-"""The target of the comparison sees what a client does: a real one of the websockets library, and bare sockets."""
+"""The target of the comparison sees what a client does: a real one of the websockets library,
+and bare sockets."""
 
 import asyncio
 import json
@@ -53,10 +54,19 @@ async def test_messages_tokens_and_close_frames_are_written_down(tmp_path):
 
     assert answer["left"] == 2
     assert counts == {
-        "TCP connections": 2, "upgrades": 2, "users of /silent": 1, "users of /token/room-#": 1,
-        "ends with close frame 1000": 1, "ends with close frame 1001": 1, "binary messages": 1, "text messages": 3,
-        "“bytes”": 1, "“poll”": 1, "“token=its own token”": 1, "“token=t# left=#”": 1,
-    }  # fmt: skip
+        "TCP connections": 2,
+        "upgrades": 2,
+        "users of /silent": 1,
+        "users of /token/room-#": 1,
+        "ends with close frame 1000": 1,
+        "ends with close frame 1001": 1,
+        "binary messages": 1,
+        "text messages": 3,
+        "“bytes”": 1,
+        "“poll”": 1,
+        "“token=its own token”": 1,
+        "“token=t# left=#”": 1,
+    }
 
 
 async def test_times_are_those_between_messages_and_between_upgrades(tmp_path):
@@ -64,7 +74,9 @@ async def test_times_are_those_between_messages_and_between_upgrades(tmp_path):
         async with connect(url(port, "/echo")) as one:
             await one.send("think")
             await one.recv()
-            with socket.create_connection(("127.0.0.1", port)) as bare:  # no user: it asks for no upgrade
+            with socket.create_connection(
+                ("127.0.0.1", port)
+            ) as bare:  # no user: it asks for no upgrade
                 bare.send(b"frame")
             async with connect(url(port, "/echo")) as other:
                 await one.send("done")
@@ -121,8 +133,9 @@ async def test_the_first_piece_of_an_upgrade_is_none_yet(tmp_path):
     with recorder(tmp_path) as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(
-            f"GET /pieces HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+            f"GET /pieces HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection:"
+            " Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version:"
+            " 13\r\n\r\n".encode()
         )
         first = await reader.read(4096)
         writer.close()

@@ -1,4 +1,5 @@
-"""The Kolmogorov–Smirnov test against what is tabled, and on samples whose distribution is known."""
+"""The Kolmogorov–Smirnov test against what is tabled, and on samples whose distribution is
+known."""
 
 from itertools import accumulate, pairwise
 from random import Random
@@ -8,7 +9,9 @@ import pytest
 from tests.compare.smirnov import even, exponential, mixture, one_sample, significance, two_samples
 
 
-@pytest.mark.parametrize(("critical", "p"), [(1.2238, 0.10), (1.3581, 0.05), (1.6276, 0.01), (1.9495, 0.001)])
+@pytest.mark.parametrize(
+    ("critical", "p"), [(1.2238, 0.10), (1.3581, 0.05), (1.6276, 0.01), (1.9495, 0.001)]
+)
 def test_the_significance_is_the_tabled_one_for_many_values(critical, p):
     assert significance(critical / 1e4, 1e8) == pytest.approx(p, rel=2e-3)
 
@@ -30,7 +33,10 @@ def test_a_sample_is_of_its_own_distribution_and_not_of_another():
     assert two_samples(sample, other).p > 0.01
     assert one_sample(sample, exponential(3)).p < 1e-6
     assert two_samples(sample, uniform).p < 1e-3
-    assert one_sample([*sample, *uniform], mixture([(500, exponential(2)), (500, even(0, 1))])).p > 0.01
+    assert (
+        one_sample([*sample, *uniform], mixture([(500, exponential(2)), (500, even(0, 1))])).p
+        > 0.01
+    )
 
 
 def test_several_gaps_of_a_poisson_process_are_of_erlangs_distribution():

@@ -10,7 +10,13 @@ from tests.compare.document import render
 from tests.compare.verdict import compare, finding
 from tests.unit.compare.invented import outcome
 
-CASE = Case("ack", "a test", ((400, 30),), chances={"users of /a": 0.5}, known=(Known(("ends *",), "because"),))
+CASE = Case(
+    "ack",
+    "a test",
+    ((400, 30),),
+    chances={"users of /a": 0.5},
+    known=(Known(("ends *",), "because"),),
+)
 
 
 def arrivals(seed, users=400, rate=30.0):
@@ -45,7 +51,9 @@ def test_equal_outcomes_hold_and_a_known_difference_that_does_not_show_is_told()
 
 
 def test_what_only_one_of_them_has_differs():
-    compared = compare(CASE, outcome(arrivals(1), error_unknown=3.0), outcome(arrivals(2), ("hello", "again")))
+    compared = compare(
+        CASE, outcome(arrivals(1), error_unknown=3.0), outcome(arrivals(2), ("hello", "again"))
+    )
 
     differing = {finding.name for finding in compared.findings if finding.verdict == "DIFFERENT"}
     assert differing == {"text messages", "“again”", "error_unknown"}

@@ -25,22 +25,31 @@ def opened(number, count, *, held=None, rtt=4000):
     for _ in range(count):
         tally.handshake.record(3000)
         tally.ping_rtt.record(rtt)
-    return Second(number, tally, Held(0, count if held is None else held), cpu_s=0.1 * number, rss=1 << 20)
+    return Second(
+        number, tally, Held(0, count if held is None else held), cpu_s=0.1 * number, rss=1 << 20
+    )
 
 
 def drained(number, count):
     """A second in which all of so many connections were closed."""
     return Second(
-        number, Tally(closed={"drained": count}, sessions_done=count), Held(), cpu_s=0.1 * number, rss=1 << 20
+        number,
+        Tally(closed={"drained": count}, sessions_done=count),
+        Held(),
+        cpu_s=0.1 * number,
+        rss=1 << 20,
     )
 
 
 def seconds(*items, finished=False):
-    return ready(seconds=items, finished=finished, workers=(WorkerVitals(0, 0.5, 1 << 20),), agent_cpu_s=0.25)
+    return ready(
+        seconds=items, finished=finished, workers=(WorkerVitals(0, 0.5, 1 << 20),), agent_cpu_s=0.25
+    )
 
 
 def started(run, names=("a", "b"), now=0.0, **fields):
-    """Lets agents join and the run start; returns their ids, with second 0 to begin at `run.start`."""
+    """Lets agents join and the run start; returns their ids, with second 0 to begin at
+    `run.start`."""
     ids = [run.join(hello(name, **fields), now).id for name in names]
     for agent in ids:
         run.post(agent, ready(), now)

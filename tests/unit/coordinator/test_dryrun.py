@@ -25,7 +25,10 @@ def test_a_plan_without_phases_is_one_line_and_its_end():
         "",
         "last arrival after 10 s, drained after 1:10 min",
     ]
-    assert told(Plan(max=1, hold="sessions"))[-1] == "last arrival after 0 s, over with the last session"
+    assert (
+        told(Plan(max=1, hold="sessions"))[-1]
+        == "last arrival after 0 s, over with the last session"
+    )
 
 
 def test_phases_sessions_and_targets_are_tables():
@@ -44,7 +47,10 @@ def test_phases_sessions_and_targets_are_tables():
         "phase from to arrivals rate besides",
         "ramp 0 s 1:30 min 2,250 0/s to 50/s waits for all sessions",
         "mixed gate 1 + 0 s gate 1 + 8 s 750 100/s sessions guests 1; who leaves comes back",
-        "phase 3 gate 1 + 8 s gate 1 + 28 s 0 – 7.5/s are replaced; 25 % are cut and back within 0.5 s",
+        (
+            "phase 3 gate 1 + 8 s gate 1 + 28 s 0 – 7.5/s are replaced; 25 % are cut and back"
+            " within 0.5 s"
+        ),
         "",
         "session users",
         "users 56.25%",
@@ -61,7 +67,8 @@ def test_phases_sessions_and_targets_are_tables():
 def test_the_parts_of_sessions_are_those_of_the_plan_where_a_phase_has_no_mix():
     assert parts_of_sessions(Plan(sessions=(USERS, GUESTS))) == {"users": 0.75, "guests": 0.25}
     plan = Plan(
-        phases=(Phase(rate=1, max=10), Phase(rate=1, max=30, sessions={"users": 9.0})), sessions=(USERS, GUESTS)
+        phases=(Phase(rate=1, max=10), Phase(rate=1, max=30, sessions={"users": 9.0})),
+        sessions=(USERS, GUESTS),
     )
     assert parts_of_sessions(plan) == pytest.approx({"users": 0.9375, "guests": 0.0625})
 
@@ -71,7 +78,9 @@ def test_shares_add_up():
 
 
 def test_clients_get_shares_by_their_weights_and_others_as_of_weight_one():
-    plan = Plan(max=1000, clients=(AgentSpec(name="big", weight=2.0), AgentSpec(name="small", weight=0.5)))
+    plan = Plan(
+        max=1000, clients=(AgentSpec(name="big", weight=2.0), AgentSpec(name="small", weight=0.5))
+    )
 
     assert shares_of(plan, 3) == [("big", 571), ("small", 143), ("agent 3", 286)]
     assert shares_of(plan, 1) == [("big", 1000)]
@@ -81,7 +90,10 @@ def test_clients_get_shares_by_their_weights_and_others_as_of_weight_one():
 def test_an_agent_that_would_get_nothing_is_named():
     plan = Plan(max=9, clients=(AgentSpec(name="big", weight=100.0), AgentSpec(name="small")))
 
-    with pytest.raises(PlanError, match=r"--max 9 over 2 agents leaves nothing for small: .* its weight in the plan"):
+    with pytest.raises(
+        PlanError,
+        match=r"--max 9 over 2 agents leaves nothing for small: .* its weight in the plan",
+    ):
         shares_of(plan, 2)
 
 

@@ -33,7 +33,11 @@ def test_each_agent_has_a_name_and_a_loopback_address_of_its_own():
 
 def test_a_target_elsewhere_is_allowed_to_the_agents_and_met_from_any_address(tmp_path):
     local_agents = LocalAgents(
-        1, Plan(), [TargetAddress("far.example", 443, True, "192.0.2.1")], Endpoint("0.0.0.0", 1), tmp_path / "token"
+        1,
+        Plan(),
+        [TargetAddress("far.example", 443, True, "192.0.2.1")],
+        Endpoint("0.0.0.0", 1),
+        tmp_path / "token",
     )
     line = local_agents.arguments(1)
 
@@ -49,7 +53,10 @@ def test_each_target_elsewhere_is_allowed_once():
         1, Plan(), [LOOPBACK, *far, TargetAddress("near.example", 80, False, "192.0.2.2")], LISTEN
     ).arguments(1)
 
-    assert [value for option, value in pairwise(line) if option == "--allow-target"] == ["far.example", "near.example"]
+    assert [value for option, value in pairwise(line) if option == "--allow-target"] == [
+        "far.example",
+        "near.example",
+    ]
     assert "--source" not in line
 
 

@@ -8,7 +8,9 @@ from loadgen.values import Endpoint
 
 
 def test_a_target_is_known_by_its_address():
-    assert check_target("ws://127.0.0.1:9505/x") == TargetAddress("127.0.0.1", 9505, False, "127.0.0.1")
+    assert check_target("ws://127.0.0.1:9505/x") == TargetAddress(
+        "127.0.0.1", 9505, False, "127.0.0.1"
+    )
     assert check_target("wss://127.0.0.1/x").port == 443
     assert check_target("ws://[::1]:80/").loopback
 
@@ -30,7 +32,10 @@ def test_the_embedded_target_stands_on_loopback_without_tls():
     check_embedded([near, TargetAddress("127.0.0.1", 80, False, "127.0.0.1")])
     with pytest.raises(PlanError, match="localhost:80, localhost:81; start loadgen-target there"):
         check_embedded([near, TargetAddress("localhost", 81, False, "127.0.0.1")])
-    for target in (TargetAddress("h", 443, True, "127.0.0.1"), TargetAddress("h", 80, False, "192.0.2.1")):
+    for target in (
+        TargetAddress("h", 443, True, "127.0.0.1"),
+        TargetAddress("h", 80, False, "192.0.2.1"),
+    ):
         with pytest.raises(PlanError):
             check_embedded([target])
 

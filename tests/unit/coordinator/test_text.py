@@ -26,12 +26,16 @@ def test_any_text_becomes_one_printable_line(text):
     assert len(line) <= 50
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.4, "0 s"), (12, "12 s"), (185, "3:05 min"), (3723, "1:02:03 h")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.4, "0 s"), (12, "12 s"), (185, "3:05 min"), (3723, "1:02:03 h")]
+)
 def test_durations(value, text):
     assert words.seconds(value) == text
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.423, "0.42"), (3.14, "3.1"), (250.4, "250"), (12_345.0, "12,345")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.423, "0.42"), (3.14, "3.1"), (250.4, "250"), (12_345.0, "12,345")]
+)
 def test_milliseconds(value, text):
     assert words.ms(value) == text
 

@@ -9,7 +9,14 @@ OPEN_S, MESSAGE_S, PING_S = 50e-6, 20e-6, 10e-6
 IDLE = 0.002
 """Cores that a process keeps busy when it has nothing to do."""
 KINDS = {"coordinator": 1, "agent": AGENTS, "worker": AGENTS, "target": 2, "target's parent": 1}
-FACTS = {"cpus": 2, "cpu": "invented", "kernel": "6.0", "python": "3.11", "uvloop": "0.22", "nofile_hard": 20_000}
+FACTS = {
+    "cpus": 2,
+    "cpu": "invented",
+    "kernel": "6.0",
+    "python": "3.11",
+    "uvloop": "0.22",
+    "nofile_hard": 20_000,
+}
 
 
 def footprint(size: int) -> Footprint:
@@ -17,7 +24,9 @@ def footprint(size: int) -> Footprint:
     growing = dict.fromkeys(KINDS, 0) | {"worker": WORKER_BYTES * size, "target": 1_500 * size}
     anon = {kind: WORKER_BASE * count + growing[kind] for kind, count in KINDS.items()}
     meminfo = {"MemTotal": 1 << 34, "MemFree": (1 << 33) - 14_000 * size, "Buffers": 0, "Cached": 0}
-    return Footprint(KINDS, anon, anon, meminfo | {"AnonPages": sum(anon.values()), "Slab": 10_000 * size})
+    return Footprint(
+        KINDS, anon, anon, meminfo | {"AnonPages": sum(anon.values()), "Slab": 10_000 * size}
+    )
 
 
 def span(seconds: float, count: int, name: str, cost: float) -> Span:
@@ -25,7 +34,12 @@ def span(seconds: float, count: int, name: str, cost: float) -> Span:
     names = ("opened", "messages_sent", "pings")
     cpu = {kind: IDLE * processes * seconds + cost * count for kind, processes in KINDS.items()}
     begin = Moment(100.0, dict.fromkeys(KINDS, 1.0), 0.0, dict.fromkeys(names, 0))
-    end = Moment(100.0 + seconds, {kind: 1.0 + used for kind, used in cpu.items()}, 0.0, begin.counts | {name: count})
+    end = Moment(
+        100.0 + seconds,
+        {kind: 1.0 + used for kind, used in cpu.items()},
+        0.0,
+        begin.counts | {name: count},
+    )
     return Span(begin, end)
 
 

@@ -5,7 +5,16 @@ import pytest
 
 from tests.costs import samples
 from tests.costs.model import Point, fit, forecast, per_event, quantities
-from tests.unit.costs.invented import AGENTS, OPEN_S, PING_S, RATE, WORKER_BASE, WORKER_BYTES, invented, series
+from tests.unit.costs.invented import (
+    AGENTS,
+    OPEN_S,
+    PING_S,
+    RATE,
+    WORKER_BASE,
+    WORKER_BYTES,
+    invented,
+    series,
+)
 
 
 def line_of(name, measured):
@@ -13,7 +22,10 @@ def line_of(name, measured):
 
 
 def test_a_line_is_found_again_whatever_number_of_processes_shares_it():
-    points = [Point(size, processes, 7.0 * processes + 0.5 * size) for size, processes in ((1000, 4), (9000, 16))]
+    points = [
+        Point(size, processes, 7.0 * processes + 0.5 * size)
+        for size, processes in ((1000, 4), (9000, 16))
+    ]
 
     line = fit([*points, Point(50_000, 64, 7.0 * 64 + 25_000)])
 
@@ -31,7 +43,8 @@ def test_the_largest_deviation_is_named_with_its_size():
 
 
 def test_small_fleets_count_as_much_as_large_ones():
-    """By plain residuals the line would pass through the two large ones, far from the small ones."""
+    """By plain residuals the line would pass through the two large ones, far from the small
+    ones."""
     small = [Point(size, 1, 2.0 * size) for size in (1000, 2000, 4000, 8000)]
 
     line = fit([*small, Point(500_000, 1, 3.0 * 500_000), Point(1_000_000, 1, 3.0 * 1_000_000)])

@@ -1,4 +1,5 @@
-"""The image's recipe and the compose file, as far as they can be looked at without an engine that runs them."""
+"""The image's recipe and the compose file, as far as they can be looked at without an engine
+that runs them."""
 
 import re
 import subprocess
@@ -19,7 +20,9 @@ COMMANDS = {"LOADGEN_COORD_": coord, "LOADGEN_AGENT_": agent, "LOADGEN_TARGET_":
 
 
 def run(*words, **options):
-    return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False, **options)
+    return subprocess.run(
+        words, capture_output=True, text=True, timeout=PATIENCE, check=False, **options
+    )
 
 
 def test_the_linter_has_nothing_to_say_against_the_dockerfile():
@@ -31,7 +34,10 @@ def test_the_image_has_the_versions_of_the_lock():
     (script,) = re.findall(r"RUN (sed -n .*) > versions.txt", DOCKERFILE)
     versions = run("sh", "-c", script, cwd=ROOT).stdout.split()
 
-    assert f"{len(versions)} pins" == f"{len(re.findall('==', (ROOT / 'requirements.lock').read_text()))} pins"
+    assert (
+        f"{len(versions)} pins"
+        == f"{len(re.findall('==', (ROOT / 'requirements.lock').read_text()))} pins"
+    )
     assert all(re.fullmatch(r"[\w.-]+==[\w.+!]+", version) for version in versions)
 
 
@@ -40,14 +46,23 @@ def test_the_image_runs_as_nobody_in_particular():
 
 
 def test_every_option_that_is_set_exists():
-    known = {f"{prefix}{option.name}".upper() for prefix, command in COMMANDS.items() for option in command.params}
+    known = {
+        f"{prefix}{option.name}".upper()
+        for prefix, command in COMMANDS.items()
+        for option in command.params
+    }
     text = DOCKERFILE + (FOLDER / "compose.yaml").read_text()
 
     assert set(re.findall(r"LOADGEN_(?:COORD|AGENT|TARGET)_\w+", text)) <= known
 
 
 def test_the_compose_file_is_one():
-    words = [str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", str(FOLDER / "compose.yaml")]
+    words = [
+        str(BIN / "check-jsonschema"),
+        "--builtin-schema",
+        "vendor.compose-spec",
+        str(FOLDER / "compose.yaml"),
+    ]
     done = run(*words)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -57,7 +72,9 @@ def test_the_fleet_is_complete_and_what_it_mounts_is_there():
 
     assert services.keys() == {"target", "coordinator", "agent", "prometheus", "grafana"}
     assert (
-        services["agent"]["deploy"]["replicas"] == services["coordinator"]["environment"]["LOADGEN_COORD_AGENTS"] == 4
+        services["agent"]["deploy"]["replicas"]
+        == services["coordinator"]["environment"]["LOADGEN_COORD_AGENTS"]
+        == 4
     )
     for service in services.values():
         for volume in service.get("volumes", []):
@@ -67,7 +84,9 @@ def test_the_fleet_is_complete_and_what_it_mounts_is_there():
 
 def test_nothing_is_open_to_other_machines():
     assert all(
-        port.startswith("127.0.0.1:") for service in COMPOSE["services"].values() for port in service.get("ports", [])
+        port.startswith("127.0.0.1:")
+        for service in COMPOSE["services"].values()
+        for port in service.get("ports", [])
     )
 
 

@@ -1,4 +1,5 @@
-"""Every manifest is one the API takes, every overlay fits together, and nothing but node-tuning asks for rights."""
+"""Every manifest is one the API takes, every overlay fits together, and nothing but node-tuning
+asks for rights."""
 
 import re
 import shutil
@@ -28,13 +29,19 @@ def manifests(text):
 
 def whole_files():
     """The files that are resources by themselves: no patches, no kustomizations."""
-    found = [*FOLDER.glob("base/*.yaml"), *FOLDER.glob("components/*/*.yaml"), *FOLDER.glob("node-tuning/*.yaml")]
+    found = [
+        *FOLDER.glob("base/*.yaml"),
+        *FOLDER.glob("components/*/*.yaml"),
+        *FOLDER.glob("node-tuning/*.yaml"),
+    ]
     parts = ("kustomization.yaml", "await.yaml")
     return {f"{path.parent.name}/{path.name}": path for path in found if path.name not in parts}
 
 
 def validate(manifest):
-    if manifest["apiVersion"] != OF_THE_OPERATOR:  # a schema of its own, which comes with the operator
+    if (
+        manifest["apiVersion"] != OF_THE_OPERATOR
+    ):  # a schema of its own, which comes with the operator
         kubernetes_validate.validate(manifest, VERSION, strict=True)
 
 
@@ -49,7 +56,11 @@ def built(tmp_path_factory):
     for overlay in OVERLAYS:
         (copy / overlay / "token").write_text("a-secret-of-this-test\n")
         done = subprocess.run(
-            [kubectl, "kustomize", str(copy / overlay)], capture_output=True, text=True, timeout=60, check=False
+            [kubectl, "kustomize", str(copy / overlay)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert (done.returncode, done.stderr) == (0, ""), done.stderr
         found[overlay] = manifests(done.stdout)
@@ -57,7 +68,11 @@ def built(tmp_path_factory):
 
 
 def of_kind(resources, *kinds):
-    return {resource["metadata"]["name"]: resource for resource in resources if resource["kind"] in kinds}
+    return {
+        resource["metadata"]["name"]: resource
+        for resource in resources
+        if resource["kind"] in kinds
+    }
 
 
 def container(resource):
@@ -142,7 +157,9 @@ def test_no_pod_of_a_fleet_asks_for_more_than_the_restricted_standard_allows(bui
 
 def test_a_coordinator_waits_for_the_name_of_a_target_that_starts_beside_it(built):
     resources = built["overlays/rehearsal"]
-    (first,) = of_kind(resources, "Job")["loadgen-coordinator"]["spec"]["template"]["spec"]["initContainers"]
+    (first,) = of_kind(resources, "Job")["loadgen-coordinator"]["spec"]["template"]["spec"][
+        "initContainers"
+    ]
     asked = re.search(r"getent hosts (\S+);", " ".join(first["command"]))
 
     assert asked is not None
@@ -150,7 +167,9 @@ def test_a_coordinator_waits_for_the_name_of_a_target_that_starts_beside_it(buil
     assert asked[1] in of_kind(resources, "Service")
     assert (
         "initContainers"
-        not in of_kind(built["overlays/reference"], "Job")["loadgen-coordinator"]["spec"]["template"]["spec"]
+        not in of_kind(built["overlays/reference"], "Job")["loadgen-coordinator"]["spec"][
+            "template"
+        ]["spec"]
     )
 
 

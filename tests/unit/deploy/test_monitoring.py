@@ -1,4 +1,5 @@
-"""Dashboard and rules ask for what is exported, under its names and labels, and for nothing else."""
+"""Dashboard and rules ask for what is exported, under its names and labels, and for nothing
+else."""
 
 import json
 import re
@@ -13,7 +14,9 @@ from loadgen.stats.tally import Ledger, Tally, WorkerVitals
 DEPLOY = Path(__file__).parents[3] / "deploy"
 DASHBOARD = json.loads((DEPLOY / "grafana/dashboards/loadgen.json").read_text())
 RULES = [
-    rule for group in yaml.safe_load((DEPLOY / "prometheus/rules.yml").read_text())["groups"] for rule in group["rules"]
+    rule
+    for group in yaml.safe_load((DEPLOY / "prometheus/rules.yml").read_text())["groups"]
+    for rule in group["rules"]
 ]
 RECORDED = {rule["record"] for rule in RULES if "record" in rule}
 OF_PROMETHEUS = {"up", "ALERTS"}
@@ -58,7 +61,12 @@ def test_every_rule_has_its_test():
     """promtool plays them in tests/integration/test_prometheus.py."""
     tests = yaml.safe_load((DEPLOY / "prometheus/rules_test.yml").read_text())["tests"]
     tried = {one["expr"] for test in tests for one in test.get("promql_expr_test", [])}
-    woken = {one["alertname"] for test in tests for one in test.get("alert_rule_test", []) if one["exp_alerts"]}
+    woken = {
+        one["alertname"]
+        for test in tests
+        for one in test.get("alert_rule_test", [])
+        if one["exp_alerts"]
+    }
 
     assert tried - {"ALERTS"} == RECORDED
     assert woken == {rule["alert"] for rule in RULES if "alert" in rule}
@@ -83,4 +91,6 @@ def test_the_panels_are_of_one_source_and_do_not_overlap():
     assert max(x for x, _ in cells) < 24
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
     (variable,) = DASHBOARD["templating"]["list"]
-    assert {panel["datasource"]["uid"] for panel in DASHBOARD["panels"]} == {f"${{{variable['name']}}}"}
+    assert {panel["datasource"]["uid"] for panel in DASHBOARD["panels"]} == {
+        f"${{{variable['name']}}}"
+    }

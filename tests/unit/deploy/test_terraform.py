@@ -1,7 +1,7 @@
 """The machines of the reference run, and the inventory that Ansible gets of them.
 
-No provider can be had where there is no network, so no plan is made here. What needs Terraform itself is skipped where
-it is not installed.
+No provider can be had where there is no network, so no plan is made here. What needs Terraform
+itself is skipped where it is not installed.
 """
 
 import json
@@ -20,7 +20,9 @@ needs_terraform = pytest.mark.skipif(shutil.which("terraform") is None, reason="
 
 
 def terraform(*words, **options):
-    return subprocess.run(["terraform", *words], capture_output=True, text=True, timeout=30, check=False, **options)
+    return subprocess.run(
+        ["terraform", *words], capture_output=True, text=True, timeout=30, check=False, **options
+    )
 
 
 def blocks(kind):
@@ -36,7 +38,9 @@ def blocks(kind):
 
 
 def test_the_machines_are_those_of_the_reference_run():
-    default = {name: str(body.get("default")).strip('"') for name, body in blocks("variable").items()}
+    default = {
+        name: str(body.get("default")).strip('"') for name, body in blocks("variable").items()
+    }
 
     assert default["clients"] == "16"
     assert default["client_size"] == "g-4vcpu-16gb"
@@ -62,7 +66,11 @@ def test_the_files_are_formatted():
 
 
 def droplet(name, last):
-    return {"name": name, "ipv4_address": f"203.0.113.{last}", "ipv4_address_private": f"10.114.0.{last}"}
+    return {
+        "name": name,
+        "ipv4_address": f"203.0.113.{last}",
+        "ipv4_address_private": f"10.114.0.{last}",
+    }
 
 
 @needs_terraform
@@ -73,7 +81,9 @@ def test_the_inventory_has_the_groups_of_the_example(tmp_path):
         "target": droplet("realtime", 2),
         "manager": droplet("realtime-manager", 3),
     }
-    expression = f'templatefile("{FOLDER}/fleet.yml.tftpl", jsondecode({json.dumps(json.dumps(fleet))}))'
+    expression = (
+        f'templatefile("{FOLDER}/fleet.yml.tftpl", jsondecode({json.dumps(json.dumps(fleet))}))'
+    )
     done = terraform("console", cwd=tmp_path, input=expression)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()

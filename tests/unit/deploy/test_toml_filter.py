@@ -17,7 +17,9 @@ to_toml = _module.FilterModule().filters()["to_toml"]
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 scalars = texts | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
-values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3))
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3)
+)
 
 
 @given(st.dictionaries(texts, values))
@@ -28,7 +30,10 @@ def test_a_document_reads_back_as_it_was(document):
 @pytest.mark.parametrize(
     ("document", "told"),
     [
-        ({"phases": [{"rate": 1}, {"rate": None}]}, r"`phases\[1\]\.rate` is None, which TOML has no word for"),
+        (
+            {"phases": [{"rate": 1}, {"rate": None}]},
+            r"`phases\[1\]\.rate` is None, which TOML has no word for",
+        ),
         (["rate"], "is no table"),
     ],
 )

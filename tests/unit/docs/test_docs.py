@@ -42,18 +42,31 @@ def test_every_command_is_in_the_readme():
 
 
 def test_every_option_in_the_readme_exists():
-    known = {name for command in (coord, agent, target, report) for option in command.params for name in option.opts}
+    known = {
+        name
+        for command in (coord, agent, target, report)
+        for option in command.params
+        for name in option.opts
+    }
     known |= {name for option in million.params for name in option.opts} | {"--help"}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README)) - known == set()
 
 
-@pytest.mark.parametrize("command", [coord, agent, target, report], ids=lambda command: command.name)
+@pytest.mark.parametrize(
+    "command", [coord, agent, target, report], ids=lambda command: command.name
+)
 def test_every_option_has_help(command: click.Command):
-    bare = [option.name for option in command.params if isinstance(option, click.Option) and not option.help]
+    bare = [
+        option.name
+        for option in command.params
+        if isinstance(option, click.Option) and not option.help
+    ]
     assert bare == []
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "sessions").glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "docs" / "sessions").glob("*.py")), ids=lambda path: path.name
+)
 def test_the_sessions_of_the_document_are_those_that_are_tested(path: Path):
     assert f"```python\n{path.read_text()}```" in (ROOT / "docs" / "sessions.md").read_text()
 
@@ -63,7 +76,8 @@ GIVE_REASONS = {"abort", "begin_close", "failed", "give_up", "leave", "ScriptEnd
 
 
 def reasons_in_code():
-    """Every reason that a connection can end by, as far as it stands in the code; of a family its beginning and `…`."""
+    """Every reason that a connection can end by, as far as it stands in the code; of a family
+    its beginning and `…`."""
     found = {*KNOWN, *(f"{beginning}…" for beginning in BEGINNINGS), *map(reason_of, range(200))}
     for path in (ROOT / "loadgen").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -76,12 +90,18 @@ def reasons_in_code():
 def trouble():
     """The first cells of the tables of what can go wrong."""
     text = (ROOT / "docs/operate.md").read_text()
-    rows = [line for line in text[text.index("## When something fails") :].splitlines() if line.startswith("| ")]
+    rows = [
+        line
+        for line in text[text.index("## When something fails") :].splitlines()
+        if line.startswith("| ")
+    ]
     return [row.split(" | ")[0] for row in rows]
 
 
 def test_the_reasons_in_the_code_are_found():
-    assert {"refused", "no_local_port", "ping_timeout", "error_timeout", "drained", "server_…"} <= {*reasons_in_code()}
+    assert {"refused", "no_local_port", "ping_timeout", "error_timeout", "drained", "server_…"} <= {
+        *reasons_in_code()
+    }
 
 
 @pytest.mark.parametrize("reason", reasons_in_code())
@@ -91,22 +111,38 @@ def test_every_reason_of_the_ledger_has_its_mend(reason):
 
 def test_every_why_of_an_invalid_second_has_its_mend():
     tree = ast.parse((ROOT / "coordinator/run/timeline.py").read_text())
-    (judge,) = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "_wrong")
-    texts = [part for node in ast.walk(judge) if isinstance(node, ast.JoinedStr) for part in node.values]
-    whys = [part.value.strip(" :") for part in texts if isinstance(part, ast.Constant) and len(part.value) > 10]
+    (judge,) = (
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name == "_wrong"
+    )
+    texts = [
+        part for node in ast.walk(judge) if isinstance(node, ast.JoinedStr) for part in node.values
+    ]
+    whys = [
+        part.value.strip(" :")
+        for part in texts
+        if isinstance(part, ast.Constant) and len(part.value) > 10
+    ]
 
     assert len(whys) >= 6
-    assert [why for why in whys if not any(why.partition(":")[0] in cell for cell in trouble())] == []
+    assert [
+        why for why in whys if not any(why.partition(":")[0] in cell for cell in trouble())
+    ] == []
 
 
 def test_the_reference_run_takes_fewer_than_ten_commands_of_what_there_is():
     guide = (ROOT / "docs/operate.md").read_text()
     way = guide[guide.index("## Up") : guide.index("## What a machine holds")]
-    commands = re.findall(r"^    ((?:terraform|openssl|ansible-playbook|tar) .*)$", way, re.MULTILINE)
+    commands = re.findall(
+        r"^    ((?:terraform|openssl|ansible-playbook|tar) .*)$", way, re.MULTILINE
+    )
     variables = (ROOT / "deploy/terraform/variables.tf").read_text()
 
     assert len(commands) < 10
-    assert [number for number in range(1, 10) if not re.search(rf"\*\*(\d, )?{number}[.,]", way)] == []
+    assert [
+        number for number in range(1, 10) if not re.search(rf"\*\*(\d, )?{number}[.,]", way)
+    ] == []
     for playbook in re.findall(r"[a-z]+\.yml(?= --ask)", " ".join(commands)):
         assert (ROOT / "deploy/ansible" / playbook).exists()
     for name in re.findall(r"-var '(\w+)=", " ".join(commands)):

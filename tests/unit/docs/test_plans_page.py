@@ -19,7 +19,20 @@ DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "plans.md").read_text()
 EXAMPLES = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 STEPS = [step.cls for step in msgspec.inspect.type_info(Step).types]
-VALUES = (Plan, Phase, Loop, PythonSession, Script, Target, AgentSpec, Transport, Condition, Extract, Match, *STEPS)
+VALUES = (
+    Plan,
+    Phase,
+    Loop,
+    PythonSession,
+    Script,
+    Target,
+    AgentSpec,
+    Transport,
+    Condition,
+    Extract,
+    Match,
+    *STEPS,
+)
 
 
 @pytest.fixture
@@ -48,7 +61,12 @@ def test_the_examples_are_what_the_page_says(read):
 
     assert (reference.total, reference.ping, reference.arrival) == (2_000_000, "none", "poisson")
     assert [phase.arrivals for phase in ramp.phases] == [153_000, 0, 0, 30_000]
-    assert (mix.total, mix.hold, mix.stop_after, mix.clients[0].weight) == (160_000, "sessions", 7200.0, 4.0)
+    assert (mix.total, mix.hold, mix.stop_after, mix.clients[0].weight) == (
+        160_000,
+        "sessions",
+        7200.0,
+        4.0,
+    )
     assert (script.total, script.schedule.gates, script.phases[2].keep) == (6000, 2, True)
 
 

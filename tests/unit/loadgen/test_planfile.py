@@ -1,4 +1,5 @@
-"""Plan files: what is written is read back, and each mistake is told with its file, its line and its key."""
+"""Plan files: what is written is read back, and each mistake is told with its file, its line and
+its key."""
 
 import tomllib
 from hashlib import sha256
@@ -92,7 +93,9 @@ def test_a_plan_that_cannot_be_run_is_a_plan_error_naming_file_and_key(plan_file
     assert key in str(caught.value).replace(str(path), "")
 
 
-@pytest.mark.parametrize("content", ["rate 2000", "rate = 1\nrate = 2", "[", b"target = '\xff'", "a = " + "[" * 9999])
+@pytest.mark.parametrize(
+    "content", ["rate 2000", "rate = 1\nrate = 2", "[", b"target = '\xff'", "a = " + "[" * 9999]
+)
 def test_what_is_not_toml_is_a_plan_error_naming_the_file(plan_file, content):
     path = plan_file(content)
     with pytest.raises(PlanError) as caught:
@@ -166,17 +169,29 @@ def test_durations_may_be_written_with_their_unit(plan_file):
 
 def test_pauses_of_a_script_may_as_well_or_be_variables(plan_file):
     think = '{do = "think", seconds = "2m", upto = "5m"}, {do = "think", seconds = "%%_pause%%"}'
-    steps = f'{{do = "connect"}}, {{do = "set", names = ["pause"], source = "value", value = "1"}}, {think}'
+    steps = (
+        '{do = "connect"}, {do = "set", names = ["pause"], source = "value", value = "1"},'
+        f" {think}"
+    )
     nested = f'{{do = "transaction", name = "t", steps = [{steps}]}}'
     plan = read_plan(plan_file(f'[[sessions]]\nkind = "script"\nname = "s"\nsteps = [{nested}]'))
 
-    assert plan.sessions[0].steps[0].steps[2:] == (Think(seconds=120.0, upto=300.0), Think(seconds="%%_pause%%"))
+    assert plan.sessions[0].steps[0].steps[2:] == (
+        Think(seconds=120.0, upto=300.0),
+        Think(seconds="%%_pause%%"),
+    )
 
 
 SCRIPT = '[[sessions]]\nkind = "script"\nname = "s"\n'
 PLACED = {
-    "a wrong value": ({"phase": "keep = 'yes'"}, ", line 14: `phases[1].keep`: Expected `bool`, got `str`"),
-    "an unknown key": ({"session": "loop = 3"}, ", line 20: `sessions[0]`: Object contains unknown field `loop`"),
+    "a wrong value": (
+        {"phase": "keep = 'yes'"},
+        ", line 14: `phases[1].keep`: Expected `bool`, got `str`",
+    ),
+    "an unknown key": (
+        {"session": "loop = 3"},
+        ", line 20: `sessions[0]`: Object contains unknown field `loop`",
+    ),
     "a bad duration": (
         {"phase": 'name = "x"\nduraton = "5m"'},
         ", line 15: `phases[1]`: Object contains unknown field",
@@ -189,17 +204,26 @@ PLACED = {
         {"target": '[[sessions]]\nkind = "loop"'},
         ", line 24: `sessions[1]`: Object missing required field",
     ),
-    "no weight": ({"target": "weight = -1"}, ", line 24: `targets[0].weight`: Expected `float` >= 0.0"),
+    "no weight": (
+        {"target": "weight = -1"},
+        ", line 24: `targets[0].weight`: Expected `float` >= 0.0",
+    ),
     "no URL": (
         {"target": '[[targets]]\nurl = "http://b.test/"'},
         ", line 25: `targets[1].url`: target 'http://b.test/'",
     ),
-    "no ports": ({"transport": 'ports = "9-5"'}, ", line 28: `transport.ports`: ports '9-5' begin under 1024"),
+    "no ports": (
+        {"transport": 'ports = "9-5"'},
+        ", line 28: `transport.ports`: ports '9-5' begin under 1024",
+    ),
     "no version of TLS": (
         {"transport": 'tls_versions = ["tls2"]'},
         ", line 28: `transport`: `tls_versions`: tls2 is none of tlsv1,",
     ),
-    "no cipher": ({"transport": 'tls_ciphers = "rot13"'}, ", line 28: `transport`: `tls_ciphers` 'rot13': OpenSSL"),
+    "no cipher": (
+        {"transport": 'tls_ciphers = "rot13"'},
+        ", line 28: `transport`: `tls_ciphers` 'rot13': OpenSSL",
+    ),
     "a bad pause": (
         {"session": f'{SCRIPT}steps = [{{do = "connect"}}, {{do = "think", upto = "5 min"}}]'},
         ", line 23: `sessions[1].steps[1].upto`: '5 min' is not a duration",
@@ -212,13 +236,21 @@ PLACED = {
         {"target": '[[clients]]\nname = "a b"'},
         ", line 25: `clients[0].name`: Expected `str` matching",
     ),
-    "a fault of a phase": ({"phase": "rate_to = 5\nmax = 0"}, ", line 15: `phases[1].max`: Expected `int` >= 1"),
+    "a fault of a phase": (
+        {"phase": "rate_to = 5\nmax = 0"},
+        ", line 15: `phases[1].max`: Expected `int` >= 1",
+    ),
     "a fault between phases and sessions": (
         {"phase": "sessions = { users = 1, guests = 2 }"},
         ", line 14: `phases[1].sessions.guests` is none of the plan's sessions: users",
     ),
     "a step of a script": (
-        {"session": '[[sessions]]\nkind = "script"\nname = "s"\nsteps = [\n  {do = "connect"},\n  {do = "sing"},\n]'},
+        {
+            "session": (
+                '[[sessions]]\nkind = "script"\nname = "s"\nsteps = [\n  {do = "connect"},\n  {do ='
+                ' "sing"},\n]'
+            )
+        },
         ", line 26: `sessions[1].steps[1].do`: Invalid value 'sing'",
     ),
 }
@@ -232,13 +264,19 @@ def test_a_mistake_is_told_with_its_line_and_its_key(plan_file, lines, words):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("rate = 5", ", line 1: `rate` says nothing in a plan with `phases`; leave one of them out"),
+        (
+            "rate = 5",
+            ", line 1: `rate` says nothing in a plan with `phases`; leave one of them out",
+        ),
         ("max = 5", ", line 1: `max` says nothing in a plan with `phases`"),
         ("think = 5", ", line 1: `think` says nothing in a plan with `sessions`"),
         ("loops = 5", ", line 1: `loops` says nothing in a plan with `sessions`"),
         ('ping = "app"', ", line 1: `ping` says nothing in a plan with `sessions`"),
         ('target = "ws://b.test/"', ", line 1: `target` says nothing in a plan with `targets`"),
-        ('stop_after = "never"', ", line 1: `stop_after`: 'never' is not a duration; write 30, 30s, 5m or 1h"),
+        (
+            'stop_after = "never"',
+            ", line 1: `stop_after`: 'never' is not a duration; write 30, 30s, 5m or 1h",
+        ),
     ],
 )
 def test_a_key_that_would_say_nothing_is_refused(plan_file, line, words):
@@ -246,7 +284,9 @@ def test_a_key_that_would_say_nothing_is_refused(plan_file, line, words):
 
 
 def test_a_plan_that_says_a_target_that_is_none_is_refused(plan_file):
-    assert refusal(plan_file('seed = 1\ntarget = "127.0.0.1:9505"')).startswith(", line 2: `target`: target '127.0.0.1")
+    assert refusal(plan_file('seed = 1\ntarget = "127.0.0.1:9505"')).startswith(
+        ", line 2: `target`: target '127.0.0.1"
+    )
 
 
 def test_broken_toml_is_told_with_its_line(plan_file):
@@ -275,7 +315,9 @@ def test_a_session_in_python_travels_inside_the_plan(plan_file, code):
     code()
     plan = read_plan(plan_file(PYTHON))
 
-    assert plan.sessions == (PythonSession(name="mine", file="sessions/mine.py", source=CODE, sha256=DIGEST),)
+    assert plan.sessions == (
+        PythonSession(name="mine", file="sessions/mine.py", source=CODE, sha256=DIGEST),
+    )
 
 
 def test_a_runs_own_plan_needs_no_file(plan_file, code, tmp_path):
@@ -292,19 +334,29 @@ def test_a_runs_own_plan_needs_no_file(plan_file, code, tmp_path):
         (
             CODE,
             'sha256 = "abc"',
-            f", line 5: `sessions[0]`: `sha256` does not fit the source of sessions/mine.py: that has {DIGEST}",
+            (
+                ", line 5: `sessions[0]`: `sha256` does not fit the source of sessions/mine.py:"
+                f" that has {DIGEST}"
+            ),
         ),
         (
             CODE,
             'function = "main"',
-            ", line 1: `sessions[0]`: sessions/mine.py: no function 'main'; there is session; write",
+            (
+                ", line 1: `sessions[0]`: sessions/mine.py: no function 'main'; there is session;"
+                " write"
+            ),
         ),
         (
             "async def session(user):\n    wait user\n",
             "",
             ", line 1: `sessions[0]`: sessions/mine.py:2: invalid syntax",
         ),
-        ("return 1\n", "", ", line 1: `sessions[0]`: sessions/mine.py:1: 'return' outside function"),
+        (
+            "return 1\n",
+            "",
+            ", line 1: `sessions[0]`: sessions/mine.py:1: 'return' outside function",
+        ),
         (None, "", ", line 1: `sessions[0]`: "),
     ],
 )
@@ -335,20 +387,31 @@ def test_a_session_may_be_imported_or_assigned(plan_file, code):
     ("steps", "words"),
     [
         ('{do = "think"}', ", line 1: `sessions[0]`: it never connects"),
-        ('{do = "send", text = "x"}, {do = "connect"}', ", line 4: `sessions[0].steps[0]`: there is no connection"),
         (
-            '{do = "connect"}, {do = "transaction", name = "t", steps = [{do = "close"}, {do = "ping"}]}',
+            '{do = "send", text = "x"}, {do = "connect"}',
+            ", line 4: `sessions[0].steps[0]`: there is no connection",
+        ),
+        (
+            (
+                '{do = "connect"}, {do = "transaction", name = "t", steps = [{do = "close"}, {do ='
+                ' "ping"}]}'
+            ),
             ", line 4: `sessions[0].steps[1].steps[1]`: there is no connection",
         ),
         (
             '{do = "connect"}, {do = "set", names = ["a"], source = "file", file = "b"}',
             ", line 4: `sessions[0].steps[1]`: file 'b' is none of the plan's files",
         ),
-        ('{do = "connect", url = "http://b/"}', ", line 1: `sessions[0]`: target 'http://b/' is not"),
+        (
+            '{do = "connect", url = "http://b/"}',
+            ", line 1: `sessions[0]`: target 'http://b/' is not",
+        ),
     ],
 )
 def test_a_script_that_can_not_be_played_is_refused_with_its_step(plan_file, steps, words):
-    assert refusal(plan_file(f'[[sessions]]\nkind = "script"\nname = "s"\nsteps = [{steps}]\n')).startswith(words)
+    assert refusal(
+        plan_file(f'[[sessions]]\nkind = "script"\nname = "s"\nsteps = [{steps}]\n')
+    ).startswith(words)
 
 
 TEXT = '''\
@@ -406,7 +469,13 @@ def test_a_path_is_read_as_far_as_it_can_be():
     assert keys_of("phases[0].sessions[...]") == ("phases", 0, "sessions")
 
 
-@given(st.dictionaries(st.from_regex(r"[a-z]{1,4}", fullmatch=True), st.text(max_size=9) | st.integers(), min_size=1))
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z]{1,4}", fullmatch=True),
+        st.text(max_size=9) | st.integers(),
+        min_size=1,
+    )
+)
 def test_each_key_of_a_flat_document_has_the_line_that_begins_with_it(document):
     text = tomli_w.dumps(document)
 

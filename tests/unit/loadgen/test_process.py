@@ -29,17 +29,25 @@ def test_raises_the_soft_limit_to_the_hard_one(limits):
 
 def in_a_child(program: str) -> str:
     """What a Python process of its own prints."""
-    return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 def test_runs_in_batches():
-    program = "import os; from loadgen.process import run_in_batches as run; run(); print(os.sched_getscheduler(0))"
+    program = (
+        "import os; from loadgen.process import run_in_batches as run; run();"
+        " print(os.sched_getscheduler(0))"
+    )
 
     assert in_a_child(program) == str(os.SCHED_BATCH)
 
 
 def test_sets_the_name_that_ps_shows():
-    program = "from loadgen.process import set_process_name as name; name(b'me'); print(open('/proc/self/comm').read())"
+    program = (
+        "from loadgen.process import set_process_name as name; name(b'me');"
+        " print(open('/proc/self/comm').read())"
+    )
 
     assert in_a_child(program) == "me"
 
@@ -62,7 +70,8 @@ os._exit(0)
 
 
 @pytest.mark.parametrize(
-    ("code", "text"), [(0, "ended with exit code 0"), (3, "ended with exit code 3"), (-9, "was killed by SIGKILL")]
+    ("code", "text"),
+    [(0, "ended with exit code 0"), (3, "ended with exit code 3"), (-9, "was killed by SIGKILL")],
 )
 def test_how_it_ended(code, text):
     assert how_it_ended(code) == text

@@ -88,7 +88,9 @@ def test_every_item_comes_out_once_and_at_its_tick(due, turns):
     wheel = Wheel()
     for item, tick in enumerate(due):
         wheel.put(item, tick)
-    found = [(tick, item) for turn in [*turns, 60] for tick, items in wheel.turn(turn) for item in items]
+    found = [
+        (tick, item) for turn in [*turns, 60] for tick, items in wheel.turn(turn) for item in items
+    ]
 
     assert found == sorted((tick, item) for item, tick in enumerate(due))
     assert len(wheel) == 0

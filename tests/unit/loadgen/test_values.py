@@ -34,13 +34,17 @@ def test_a_duration_is_seconds(text, seconds):
 
 
 def test_a_hold_is_a_duration_or_the_sessions():
-    assert (HOLD.convert("5m", None, None), HOLD.convert("sessions", None, None)) == (300.0, "sessions")
+    assert (HOLD.convert("5m", None, None), HOLD.convert("sessions", None, None)) == (
+        300.0,
+        "sessions",
+    )
     with pytest.raises(click.BadParameter, match="'forever' is not a duration"):
         HOLD.convert("forever", None, None)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "s", "-1", "-1s", "abc", "30x", "30 sec", "5m30s", "1,5", "inf", "nan", "1e3", "0x10"]
+    "text",
+    ["", "s", "-1", "-1s", "abc", "30x", "30 sec", "5m30s", "1,5", "inf", "nan", "1e3", "0x10"],
 )
 def test_what_is_no_duration_is_refused_in_its_own_words(text):
     with pytest.raises(click.BadParameter) as caught:
@@ -99,12 +103,16 @@ def test_every_address_may_be_an_endpoint(address, port):
     assert ENDPOINT.convert(str(endpoint), None, None) == endpoint
 
 
-@pytest.mark.parametrize(("text", "rate"), [("2000", 2000), ("0.5", 0.5), ("1e3", 1000), (2000, 2000), (0.25, 0.25)])
+@pytest.mark.parametrize(
+    ("text", "rate"), [("2000", 2000), ("0.5", 0.5), ("1e3", 1000), (2000, 2000), (0.25, 0.25)]
+)
 def test_a_rate_is_arrivals_per_second(text, rate):
     assert RATE.convert(text, None, None) == rate
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "-0.0", "nan", "inf", "-inf", "1e999", "abc", "", "10/s"])
+@pytest.mark.parametrize(
+    "text", ["0", "-1", "-0.0", "nan", "inf", "-inf", "1e999", "abc", "", "10/s"]
+)
 def test_what_is_no_rate_is_refused_in_its_own_words(text):
     with pytest.raises(click.BadParameter) as caught:
         RATE.convert(text, None, None)
@@ -146,7 +154,11 @@ def ran(monkeypatch, capsys):
 
 @pytest.mark.parametrize(("outcome", "code"), [(None, 0), (0, 0), (1, 1), (3, 3), ("text", 0)])
 def test_a_command_ends_with_the_code_it_returns(ran, outcome, code):
-    assert ran(command(outcome), "--rate", "7", "--hold-for", "1m") == (code, "rate=7 hold=60\n", "")
+    assert ran(command(outcome), "--rate", "7", "--hold-for", "1m") == (
+        code,
+        "rate=7 hold=60\n",
+        "",
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,15 @@ from tests.unit.strategies import histogram_of, seconds
 
 SHARE = Share(64, (3, 19, 35, 51))
 SECOND = Second(
-    7, Tally(launched=5, failed={"refused": 1}, lag=histogram_of([20, 3000])), Held(1, 3), cpu_s=0.5, rss=10**8
+    7,
+    Tally(launched=5, failed={"refused": 1}, lag=histogram_of([20, 3000])),
+    Held(1, 3),
+    cpu_s=0.5,
+    rss=10**8,
 )
-SOURCES = wire.Sources(addresses=("10.0.0.1", "fd00::1"), low=1025, high=65535, worker=1, workers=4, start=7)
+SOURCES = wire.Sources(
+    addresses=("10.0.0.1", "fd00::1"), low=1025, high=65535, worker=1, workers=4, start=7
+)
 DESTINATION = wire.Destination(
     url="wss://target.test:9505/v1/realtime?channels[]=files",
     address="10.0.0.9",
@@ -42,7 +48,9 @@ MESSAGES = [
         destinations=(DESTINATION,),
         most_open=16_000,
     ),
-    wire.Rehearsal((PythonSession(name="chat", file="chat.py", source="async def session(user): ..."),)),
+    wire.Rehearsal(
+        (PythonSession(name="chat", file="chat.py", source="async def session(user): ..."),)
+    ),
     wire.Rehearsed("chat.py:1: KeyError: 'x'", "Traceback", ("printed: hello",)),
     wire.Report(SECOND, finished=True, notes=("a – note",), tracebacks={"error_KeyError": "…"}),
     wire.Hello(
@@ -54,9 +62,13 @@ MESSAGES = [
         machine={"cores": 2, "sysctl": {"fs.file-max": 10**18}, "swap": None},
     ),
     wire.Welcome(id="x1", name="client1-2", index=3, plan=Plan(ping="app", arrival="poisson")),
-    wire.Post(seconds=(SECOND, Second(8)), ready=True, finished=True, workers=(WorkerVitals(0, 1.0, 1),)),
+    wire.Post(
+        seconds=(SECOND, Second(8)), ready=True, finished=True, workers=(WorkerVitals(0, 1.0, 1),)
+    ),
     wire.Post(tracebacks={"error_KeyError": "Traceback"}),
-    wire.Post(ready=True, gate=2, max_connections=7, limits=(Limit("memory", 100, "1 GB", "more of it"),)),
+    wire.Post(
+        ready=True, gate=2, max_connections=7, limits=(Limit("memory", 100, "1 GB", "more of it"),)
+    ),
     wire.Post(refusal="10.0.0.9 is not in --allow-target"),
     START,
     wire.Orders(8, "run", START, reassignments=(ADOPTION,), reassigned=2),
@@ -78,7 +90,9 @@ def test_every_message_is_among_those_tried_here():
     messages = {
         value
         for value in vars(wire).values()
-        if isinstance(value, type) and issubclass(value, msgspec.Struct) and value.__module__ == wire.__name__
+        if isinstance(value, type)
+        and issubclass(value, msgspec.Struct)
+        and value.__module__ == wire.__name__
     }
 
     assert {type(message) for message in MESSAGES} == messages
@@ -101,10 +115,22 @@ def test_any_second_comes_back_as_it_was_sent(second):
         (b'{"acknowledged":"7"}', wire.Orders, "$.acknowledged"),
         (b'{"acknowledged":7,"do":"dance"}', wire.Orders, "$.do"),
         (b'{"do":"run"}', wire.Orders, "acknowledged"),
-        (b'{"acknowledged":7,"start":{"after":1,"share":{"length":1.5}}}', wire.Orders, "$.start.share.length"),
+        (
+            b'{"acknowledged":7,"start":{"after":1,"share":{"length":1.5}}}',
+            wire.Orders,
+            "$.start.share.length",
+        ),
         (b'{"seconds":[{"number":1},{"number":"2"}]}', wire.Post, "$.seconds[1].number"),
-        (b'{"seconds":[{"number":1,"tally":{"launched":null}}]}', wire.Post, "$.seconds[0].tally.launched"),
-        (b'{"seconds":[{"number":1,"tally":{"failed":{"refused":"x"}}}]}', wire.Post, "tally.failed"),
+        (
+            b'{"seconds":[{"number":1,"tally":{"launched":null}}]}',
+            wire.Post,
+            "$.seconds[0].tally.launched",
+        ),
+        (
+            b'{"seconds":[{"number":1,"tally":{"failed":{"refused":"x"}}}]}',
+            wire.Post,
+            "tally.failed",
+        ),
         (b'{"second":{"number":1,"tally":{"lag":[{"20":0.5}]}}}', wire.Report, "tally.lag"),
         (b'{"id":"x","name":"y","index":0,"plan":{"rate":-1}}', wire.Welcome, "$.plan.rate"),
     ],
@@ -118,7 +144,15 @@ def test_a_wrong_field_is_named(data, kind, field):
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"null", b"[]", b'{"acknowledged":7', b'{"acknowledged":7}x', b"\xff", b'{"acknowledged":7,"do":"\xff"}'],
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'{"acknowledged":7',
+        b'{"acknowledged":7}x',
+        b"\xff",
+        b'{"acknowledged":7,"do":"\xff"}',
+    ],
 )
 def test_what_is_no_message_is_a_decode_error(data):
     with pytest.raises(msgspec.DecodeError):

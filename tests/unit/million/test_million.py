@@ -22,9 +22,21 @@ def test_a_million_fits_into_what_a_million_needs():
 @pytest.mark.parametrize(
     ("asked", "machine", "words"),
     [
-        (Asked(), {"memory_available": 12 * GIB}, r"can't hold 1,000,000 .* memory gives out at 8\d\d,\d{3} .* by 1"),
-        (Asked(), {"cgroup_headroom": 12 * GIB}, r"memory gives out at .*raise the container's memory limit"),
-        (Asked(), {"file_max": 1_500_000}, r"file_max gives out at 750,000 .*sysctl -w fs.file-max="),
+        (
+            Asked(),
+            {"memory_available": 12 * GIB},
+            r"can't hold 1,000,000 .* memory gives out at 8\d\d,\d{3} .* by 1",
+        ),
+        (
+            Asked(),
+            {"cgroup_headroom": 12 * GIB},
+            r"memory gives out at .*raise the container's memory limit",
+        ),
+        (
+            Asked(),
+            {"file_max": 1_500_000},
+            r"file_max gives out at 750,000 .*sysctl -w fs.file-max=",
+        ),
         (Asked(agents=15), {}, "--agents 15 hold 960,000 connections at most; ask for --agents 16"),
     ],
 )
@@ -48,13 +60,17 @@ def test_a_run_is_published_by_what_it_does(plan, name):
     assert name_of(plan) == name
 
 
-@pytest.mark.parametrize(("text", "private"), [("127.0.0.1:9505", False), ("at {}.", True), ("x{}y", False)])
+@pytest.mark.parametrize(
+    ("text", "private"), [("127.0.0.1:9505", False), ("at {}.", True), ("x{}y", False)]
+)
 def test_the_name_of_the_machine_is_not_published(tmp_path, monkeypatch, text, private):
     monkeypatch.setattr(socket, "gethostname", lambda: "workshop-7")
     (tmp_path / "run.json").write_text(text.format("workshop-7"))
 
     if private:
-        with pytest.raises(OperatorError, match=r"run\.json holds this machine's name \(workshop-7\)"):
+        with pytest.raises(
+            OperatorError, match=r"run\.json holds this machine's name \(workshop-7\)"
+        ):
             check_private(tmp_path)
     else:
         check_private(tmp_path)

@@ -8,7 +8,11 @@ def test_steps_after_one_that_does_not_hold_are_not_taken():
         raise AssertionError("it changed 3\nand this besides")
 
     taken: list[str] = []
-    steps = {"first": lambda taken: taken.append("first") or "so it is", "second": second, "third": list.clear}
+    steps = {
+        "first": lambda taken: taken.append("first") or "so it is",
+        "second": second,
+        "third": list.clear,
+    }
     rows = list(in_turn(steps, taken))
 
     assert [(row.step, row.showed, row.held) for row in rows] == [

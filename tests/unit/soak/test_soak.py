@@ -6,14 +6,20 @@ from tests.soak.growth import Growth, Sample, sample
 
 
 def growth(*sizes, descriptors=(5,) * 8):
-    return Growth.of("one", [Sample(size, count) for size, count in zip(sizes, descriptors, strict=True)])
+    return Growth.of(
+        "one", [Sample(size, count) for size, count in zip(sizes, descriptors, strict=True)]
+    )
 
 
 @pytest.mark.parametrize(
     ("sizes", "flat"),
-    [((100,) * 8, True), ((100, 100, 900, 1, 900, 1, 102, 102), True), ((100, 100, 1, 1, 1, 1, 103, 103), False),
-     ((100,) * 6 + (50, 50), True)],
-)  # fmt: skip
+    [
+        ((100,) * 8, True),
+        ((100, 100, 900, 1, 900, 1, 102, 102), True),
+        ((100, 100, 1, 1, 1, 1, 103, 103), False),
+        ((100,) * 6 + (50, 50), True),
+    ],
+)
 def test_the_last_quarter_is_held_against_the_first(sizes, flat):
     assert growth(*sizes).flat == flat
 

@@ -1,4 +1,5 @@
-"""The drop-ins: keys that exist, each with its reason, and numbers that serve what they are said to serve."""
+"""The drop-ins: keys that exist, each with its reason, and numbers that serve what they are said
+to serve."""
 
 from pathlib import Path
 
@@ -14,23 +15,32 @@ from tests.unit.loadgen.machine.test_tuning import BARE
 FOLDER = Path(__file__).parents[3] / "sysctl"
 DROP_INS = {name: FOLDER / f"90-loadgen-{name}.conf" for name in ("client", "target")}
 OF_MODULES = {"net.netfilter.nf_conntrack_max"}
-"""Keys that are there only while a module is loaded; their lines begin with a minus sign (sysctl.d(5))."""
+"""Keys that are there only while a module is loaded; their lines begin with a minus sign
+(sysctl.d(5))."""
 OF_THE_FIRST_NAMESPACE = {"net.ipv4.tcp_mem", "net.core.somaxconn", "net.core.netdev_max_backlog"}
 """Keys that older or contained kernels show only outside containers."""
 
 
 BY_MEMORY = {"client": {"net.ipv4.tcp_mem"}, "target": set()}
-"""What only loadgen-tune can reckon: a fixed number would lower the kernel's own on larger machines."""
+"""What only loadgen-tune can reckon: a fixed number would lower the kernel's own on larger
+machines."""
 OF_THE_REFERENCE_RUN = (
-    "fs.file-max fs.nr_open net.ipv4.tcp_mem net.ipv4.tcp_rmem net.ipv4.tcp_wmem net.ipv4.ip_local_port_range"
-    " net.core.rmem_max net.core.wmem_max net.ipv4.tcp_moderate_rcvbuf"
+    "fs.file-max fs.nr_open net.ipv4.tcp_mem net.ipv4.tcp_rmem net.ipv4.tcp_wmem"
+    " net.ipv4.ip_local_port_range net.core.rmem_max net.core.wmem_max net.ipv4.tcp_moderate_rcvbuf"
 )
 
 
 def settings(name):
     """Key to value of a drop-in."""
-    lines = [line for line in DROP_INS[name].read_text().splitlines() if line and not line.startswith("#")]
-    return {key.strip().removeprefix("-"): value.strip() for key, _, value in (line.partition("=") for line in lines)}
+    lines = [
+        line
+        for line in DROP_INS[name].read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    return {
+        key.strip().removeprefix("-"): value.strip()
+        for key, _, value in (line.partition("=") for line in lines)
+    }
 
 
 def numbers(name, key):
@@ -99,7 +109,9 @@ def test_socket_memory_is_in_pages_and_within_what_a_target_has():
 def test_a_client_set_up_so_holds_64_000():
     (entries,) = numbers("client", "net.netfilter.nf_conntrack_max")
     machine = Machine(conntrack_max=entries, conntrack_count=128_000, nofile_hard=1 << 20)
-    limits = client_limits(machine, addresses=1, ports=DEFAULT_PORTS, workers=1, max_connections=64_000)
+    limits = client_limits(
+        machine, addresses=1, ports=DEFAULT_PORTS, workers=1, max_connections=64_000
+    )
 
     assert min(limit.connections for limit in limits) == 64_000
 
@@ -119,14 +131,18 @@ def test_a_target_set_up_so_holds_a_million():
 def test_the_drop_in_sets_what_loadgen_tune_sets(name):
     mine = {setting.key: setting.value for setting in wanted(BARE, name, CONNECTIONS[name])}
 
-    assert {key: value for key, value in mine.items() if key not in BY_MEMORY[name]} == settings(name)
+    assert {key: value for key, value in mine.items() if key not in BY_MEMORY[name]} == settings(
+        name
+    )
 
 
 def test_every_setting_of_the_reference_run_is_judged():
     readme = (FOLDER / "README.md").read_text()
     rows = [line for line in readme.splitlines() if line.startswith("| `")]
 
-    assert [key for key in OF_THE_REFERENCE_RUN.split() if not any(f"`{key}`" in row for row in rows)] == []
+    assert [
+        key for key in OF_THE_REFERENCE_RUN.split() if not any(f"`{key}`" in row for row in rows)
+    ] == []
 
 
 def test_open_files_serve_a_million_in_one_process_and_lock_nobody_out():
@@ -136,4 +152,6 @@ def test_open_files_serve_a_million_in_one_process_and_lock_nobody_out():
     assert {(who, kind) for who, kind, _, _ in rows} == {
         (who, kind) for who in ("*", "root") for kind in ("soft", "hard")
     }
-    assert {(item, value) for _, _, item, value in rows} == {("nofile", settings("target")["fs.nr_open"])}
+    assert {(item, value) for _, _, item, value in rows} == {
+        ("nofile", settings("target")["fs.nr_open"])
+    }

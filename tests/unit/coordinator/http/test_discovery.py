@@ -1,4 +1,5 @@
-"""Which address of an agent's metrics others are told, and the form in which Prometheus wants it."""
+"""Which address of an agent's metrics others are told, and the form in which Prometheus wants
+it."""
 
 import msgspec
 import pytest
@@ -28,7 +29,9 @@ def test_the_address_that_others_reach(metrics, peer, told):
 
 
 def member(name, metrics, **fields):
-    return AgentState(f"id-{name}", name, msgspec.structs.replace(hello(name), metrics=metrics), 0.0, **fields)
+    return AgentState(
+        f"id-{name}", name, msgspec.structs.replace(hello(name), metrics=metrics), 0.0, **fields
+    )
 
 
 def test_every_agent_that_can_be_scraped_is_told_once_by_its_last_name():

@@ -65,7 +65,9 @@ def test_who_lost_the_connection_misses_nothing_and_hears_nothing_twice(before, 
 def test_another_runs_id_and_nonsense_start_anew():
     feed = feed_of(3)
 
-    assert {feed.place_of(text) for text in ("other.2", "k.4", "k.-1", "k.x", "k", ".", "k.²")} == {Position()}
+    assert {feed.place_of(text) for text in ("other.2", "k.4", "k.-1", "k.x", "k", ".", "k.²")} == {
+        Position()
+    }
 
 
 def test_who_is_left_behind_by_the_log_starts_anew_with_what_is_kept():
@@ -108,7 +110,11 @@ def test_the_standing_is_worked_out_once_and_only_for_readers():
     assert worked == ["second"]
 
 
-@given(st.lists(st.binary(min_size=1, max_size=20), max_size=4 * BLOCK), st.integers(0, 4 * BLOCK), st.integers(1, 400))
+@given(
+    st.lists(st.binary(min_size=1, max_size=20), max_size=4 * BLOCK),
+    st.integers(0, 4 * BLOCK),
+    st.integers(1, 400),
+)
 def test_what_comes_after_an_item_is_handed_out_piece_by_piece(items, after, most_bytes):
     packed = CompressedLog(1000)
     for item in items:

@@ -22,7 +22,9 @@ PLAN = Plan(target="ws://10.0.0.1:9505/", think=30.0)
 def samples(open_, verified=None, invalid=()):
     verified = verified or [None] * len(open_)
     return [
-        Sample(second, {"open": count, "verified": alive}, {}, {}, ["why"] if second in invalid else [])
+        Sample(
+            second, {"open": count, "verified": alive}, {}, {}, ["why"] if second in invalid else []
+        )
         for second, (count, alive) in enumerate(zip(open_, verified, strict=True))
     ]
 
@@ -32,9 +34,11 @@ def test_the_claim_is_what_was_verified_in_valid_seconds_on_end():
 
     proof = claims_of(SUMMARY, seconds, PLAN)
 
-    assert proof.proves == (
-        "1,000 connections verified open for 6 s: each answered a ping within 30 s; none failed; none lost;"
-        " 200 arrivals a second; 99 % of the handshakes within 3.0 ms; 99 % of the pings within 4.0 ms."
+    assert (
+        proof.proves
+        == "1,000 connections verified open for 6 s: each answered a ping within 30 s; none failed;"
+        " none lost; 200 arrivals a second; 99 % of the handshakes within 3.0 ms; 99 % of the"
+        " pings within 4.0 ms."
     )
     assert proof.does_not == []
 
@@ -43,7 +47,9 @@ def test_without_pings_only_the_generators_own_count_is_claimed():
     proof = claims_of(SUMMARY, samples([1000] * 5), Plan(target=PLAN.target, ping="none"))
 
     assert proof.proves.startswith("1,000 connections open for 5 s, by the generator's own count;")
-    assert proof.does_not == ["that the open connections were alive at the server: its sessions need not ping"]
+    assert proof.does_not == [
+        "that the open connections were alive at the server: its sessions need not ping"
+    ]
 
 
 def test_few_more_connections_are_worth_more_than_a_few_seconds():
@@ -66,7 +72,9 @@ def test_what_went_wrong_is_not_proved():
         "relaunched": 500,
         "failed": {"refused": 3},
         "late": 7,
-        "invalid_seconds": [{"second": number, "why": [f"a stalled for {number} ms"]} for number in (3, 4, 5, 9)],
+        "invalid_seconds": [
+            {"second": number, "why": [f"a stalled for {number} ms"]} for number in (3, 4, 5, 9)
+        ],
     }
 
     proof = claims_of(summary, samples([1000] * 5, [1000] * 5), Plan(target="ws://127.0.0.1:1/"))

@@ -3,16 +3,33 @@
 import msgspec
 import pytest
 
-from coordinator.report.compare import RegressionLimit, differences, limits_of, regressions, warnings
+from coordinator.report.compare import (
+    RegressionLimit,
+    differences,
+    limits_of,
+    regressions,
+    warnings,
+)
 from coordinator.storage.rundir import RunRecord
 from loadgen.errors import PlanError
 from loadgen.plan.plan import Plan
 
 SUMMARY = {
-    "verdict": "pass", "launched": 1000, "opened": 1000, "open_peak": 1000, "rate_achieved": 200.0, "plateau_s": 60,
-    "failed": {}, "lost": 0, "late": 0, "pings": 5000, "messages_received": 0, "invalid_seconds": [], "agents": [{}],
+    "verdict": "pass",
+    "launched": 1000,
+    "opened": 1000,
+    "open_peak": 1000,
+    "rate_achieved": 200.0,
+    "plateau_s": 60,
+    "failed": {},
+    "lost": 0,
+    "late": 0,
+    "pings": 5000,
+    "messages_received": 0,
+    "invalid_seconds": [],
+    "agents": [{}],
     "histograms": {"handshake": {"count": 1000, "p50": 1.0, "p99": 10.0}},
-}  # fmt: skip
+}
 
 
 def changed(**figures):
@@ -26,7 +43,11 @@ def judged(after, **options):
 def test_which_way_a_figure_went_is_judged_by_what_it_is():
     slow = {"handshake": {"count": 1000, "p50": 0.5, "p99": 12.0}}
 
-    found = judged(changed(open_peak=900, rate_achieved=400.0, failed={"refused": 1}, histograms=slow, pings=9000))
+    found = judged(
+        changed(
+            open_peak=900, rate_achieved=400.0, failed={"refused": 1}, histograms=slow, pings=9000
+        )
+    )
 
     assert found["open_peak"] == found["failed"] == found["handshake_p99"] == "worse"
     assert found["rate_achieved"] == found["handshake_p50"] == "better"
@@ -56,7 +77,9 @@ def test_a_regression_is_a_limit_that_is_broken():
     )
 
 
-@pytest.mark.parametrize("text", ["", "speed", "open_peak:", "open_peak:10", "open_peak>5", "pings"])
+@pytest.mark.parametrize(
+    "text", ["", "speed", "open_peak:", "open_peak:10", "open_peak>5", "pings"]
+)
 def test_what_is_no_figure_is_one_line(text):
     with pytest.raises(PlanError, match="--fail-on"):
         limits_of([text], 5.0)

@@ -16,8 +16,12 @@ SUMMARY = {
     "failed": {"refused": 3, "timeout": 1},
     "plateau_s": 90,
     "counters": {"logins": 12, "bad replies": 20},
-    "timings": {"tr_login": {"count": 10, "p50": 1.0, "p90": 2.0, "p99": 12.5, "p999": 40.0, "max": 41.0}},
-    "histograms": {"handshake": {"count": 10, "p50": 1.0, "p90": 2.0, "p99": 12.5, "p999": 40.0, "max": 41.0}},
+    "timings": {
+        "tr_login": {"count": 10, "p50": 1.0, "p90": 2.0, "p99": 12.5, "p999": 40.0, "max": 41.0}
+    },
+    "histograms": {
+        "handshake": {"count": 10, "p50": 1.0, "p90": 2.0, "p99": 12.5, "p999": 40.0, "max": 41.0}
+    },
 }
 
 
@@ -55,11 +59,28 @@ def test_a_share_of_nothing_is_not_measured():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "foo", "foo>1", "open_peak", "open_peak=>1", "open_peak>=-1", "failed<1ms", "handshake_p99<1%",
-     "handshake_p98<1", "plateau_s>1%", "histograms>1", "open_peak>=1; x",
-     "counter.logins<1ms", "counter.>1", "counter>1", "timing.tr_login<1ms",
-     "timing.tr_login_p98<1ms", "timing.tr_login_p99<1%", "bad replies>1"],
-)  # fmt: skip
+    [
+        "",
+        "foo",
+        "foo>1",
+        "open_peak",
+        "open_peak=>1",
+        "open_peak>=-1",
+        "failed<1ms",
+        "handshake_p99<1%",
+        "handshake_p98<1",
+        "plateau_s>1%",
+        "histograms>1",
+        "open_peak>=1; x",
+        "counter.logins<1ms",
+        "counter.>1",
+        "counter>1",
+        "timing.tr_login<1ms",
+        "timing.tr_login_p98<1ms",
+        "timing.tr_login_p99<1%",
+        "bad replies>1",
+    ],
+)
 def test_what_is_no_expectation_is_named_in_one_line(text):
     with pytest.raises(PlanError) as mistake:
         parse(text)

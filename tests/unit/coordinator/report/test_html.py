@@ -38,14 +38,21 @@ def record(tmp_path_factory):
     """A run of 400 connections by two agents: 4 s of arrivals, 3 s of pings, and the drain."""
     run, folder = Run(PLAN, 2), RunDir.create(tmp_path_factory.mktemp("runs"), PLAN, START)
     agents = started(run)
-    story = [*(opened(number, 50, held=50 * (number + 1)) for number in range(4)), *map(alive, range(4, 7))]
+    story = [
+        *(opened(number, 50, held=50 * (number + 1)) for number in range(4)),
+        *map(alive, range(4, 7)),
+    ]
     for second in [*story, drained(7, 200)]:
         for agent in agents:
-            run.post(agent, seconds(second, finished=second.number == 7), run.start + second.number + 1)
+            run.post(
+                agent, seconds(second, finished=second.number == 7), run.start + second.number + 1
+            )
         for entry in run.tick(run.start + second.number + 1):
             folder.write_entry(entry)
     folder.write_run(run)
-    folder.write_summary(summary_of(run, [parse("open_peak>=400"), parse("failed<1")], run.start + 8.0))
+    folder.write_summary(
+        summary_of(run, [parse("open_peak>=400"), parse("failed<1")], run.start + 8.0)
+    )
     folder.close()
     return read_run(folder.path)
 
@@ -58,7 +65,10 @@ def report(record):
 def test_the_report_says_what_the_run_proves_and_holds_its_numbers(report):
     text = html.unescape(re.sub(r"<[^>]+>", " ", report.partition("<script")[0]))
 
-    assert "400 connections verified open for 3 s: each answered a ping within 1 s; none failed; none lost" in text
+    assert (
+        "400 connections verified open for 3 s: each answered a ping within 1 s; none failed; none"
+        " lost" in text
+    )
     assert "anything about a network: agents and server shared one machine" in text
     for figure in ("1,600 pings", "open_peak>=400", "drained", "rate = 100.0", "127.0.0.1"):
         assert figure in text
@@ -73,7 +83,9 @@ def test_the_report_asks_for_nothing_and_runs_only_its_own_scripts(report):
 
 
 def test_the_charts_have_every_second_of_the_run(report, record):
-    data = json.loads(re.search(r'<script type="application/json" id="run">(.*?)</script>', report)[1])
+    data = json.loads(
+        re.search(r'<script type="application/json" id="run">(.*?)</script>', report)[1]
+    )
 
     assert data["seconds"] == [row["second"] for row in record.seconds]
     assert data["fleet"]["open"] == [row["fleet"]["ledger"]["open"] for row in record.seconds]
@@ -83,17 +95,24 @@ def test_the_charts_have_every_second_of_the_run(report, record):
 
 def test_a_run_longer_than_an_hour_is_thinned(record):
     rows = [dict(record.seconds[0], second=number) for number in range(2 * MAX_POINTS)]
-    record = type(record)(**{name: getattr(record, name) for name in record.__struct_fields__} | {"seconds": rows})
+    record = type(record)(
+        **{name: getattr(record, name) for name in record.__struct_fields__} | {"seconds": rows}
+    )
     report = html_report(record)
 
-    data = json.loads(re.search(r'<script type="application/json" id="run">(.*?)</script>', report)[1])
+    data = json.loads(
+        re.search(r'<script type="application/json" id="run">(.*?)</script>', report)[1]
+    )
     assert data["seconds"] == list(range(0, 2 * MAX_POINTS, 2))
     assert "One second in 2 is drawn" in report
 
 
 def test_names_from_elsewhere_stay_text(record):
     evil = "</script><img src=x onerror=alert(1)>"
-    summary = record.summary | {"failed": {evil: 1}, "invalid_seconds": [{"second": 3, "why": [evil]}]}
+    summary = record.summary | {
+        "failed": {evil: 1},
+        "invalid_seconds": [{"second": 3, "why": [evil]}],
+    }
     rows = [dict(record.seconds[0], invalid=[evil])]
     changed = {name: getattr(record, name) for name in record.__struct_fields__}
     record = type(record)(**changed | {"summary": summary, "seconds": rows, "name": evil})
@@ -115,11 +134,16 @@ def test_csv_has_a_line_a_second(record):
 
     assert len(rows) == len(record.seconds)
     assert rows[2]["open"] == str(record.seconds[2]["fleet"]["ledger"]["open"])
-    assert float(rows[2]["handshake_p99_ms"]) == record.seconds[2]["fleet"]["histograms"]["handshake"]["p99"]
+    assert (
+        float(rows[2]["handshake_p99_ms"])
+        == record.seconds[2]["fleet"]["histograms"]["handshake"]["p99"]
+    )
 
 
 @pytest.mark.parametrize(
-    "folder", sorted(path.parent for path in PUBLISHED.glob("*/plan.toml")), ids=lambda path: path.name
+    "folder",
+    sorted(path.parent for path in PUBLISHED.glob("*/plan.toml")),
+    ids=lambda path: path.name,
 )
 def test_the_published_runs_can_be_rendered(folder):
     record = read_run(folder)

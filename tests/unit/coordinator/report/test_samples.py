@@ -3,7 +3,14 @@
 import pytest
 from hypothesis import given
 
-from coordinator.report.samples import AGENT_SERIES, Sampler, asked, bars, values_of, verified_within
+from coordinator.report.samples import (
+    AGENT_SERIES,
+    Sampler,
+    asked,
+    bars,
+    values_of,
+    verified_within,
+)
 from coordinator.run.progress import Pauses
 from coordinator.run.run import Run
 from loadgen.plan.phases import Phase
@@ -28,7 +35,13 @@ def samples(plan, *items):
 def test_a_sample_tells_of_the_fleet_and_of_each_agent():
     (sample,) = samples(Plan(max=1000, rate=10.0, think=1.0), opened(0, 10))
 
-    assert sample.fleet["open"] == sample.fleet["opened"] == sample.fleet["launched"] == sample.fleet["asked"] == 10
+    assert (
+        sample.fleet["open"]
+        == sample.fleet["opened"]
+        == sample.fleet["launched"]
+        == sample.fleet["asked"]
+        == 10
+    )
     assert sample.latencies["handshake"] == pytest.approx([3.0] * 4, rel=0.01)
     agent = dict(zip(AGENT_SERIES, sample.agents["a"], strict=True))
     assert (agent["open"], agent["rss"], agent["lag"]) == (10, 1 << 20, None)
@@ -38,7 +51,9 @@ def test_a_sample_tells_of_the_fleet_and_of_each_agent():
 def test_who_answered_a_ping_within_the_think_time_is_verified_alive():
     items = [opened(number, 10, held=10 * (number + 1)) for number in range(4)]
 
-    found = [sample.fleet["verified"] for sample in samples(Plan(max=1000, rate=10.0, think=2.5), *items)]
+    found = [
+        sample.fleet["verified"] for sample in samples(Plan(max=1000, rate=10.0, think=2.5), *items)
+    ]
 
     assert found == [10, 20, 20, 20]  # two whole seconds fit into a think time of 2.5
 
@@ -47,7 +62,11 @@ def test_who_answered_a_ping_within_the_think_time_is_verified_alive():
     "plan",
     [
         Plan(max=1000, rate=10.0, ping="none"),
-        Plan(max=1000, rate=10.0, sessions=(Loop(name="a"), PythonSession(name="b", file="b.py", source="x"))),
+        Plan(
+            max=1000,
+            rate=10.0,
+            sessions=(Loop(name="a"), PythonSession(name="b", file="b.py", source="x")),
+        ),
     ],
 )
 def test_what_need_not_ping_is_not_called_verified(plan):
@@ -77,12 +96,20 @@ def test_what_is_asked_in_all_seconds_is_the_plan():
 
 
 def test_what_is_asked_follows_the_phases_and_waits_at_gates():
-    phases = (Phase(rate=10.0, duration=2.0, wait=True), Phase(rate=100.0, rate_to=200.0, duration=2.0))
+    phases = (
+        Phase(rate=10.0, duration=2.0, wait=True),
+        Phase(rate=100.0, rate_to=200.0, duration=2.0),
+    )
     plan = Plan(phases=phases)
     spans = plan.schedule.spans
 
     assert [asked(plan, spans, (), Pauses(), second) for second in range(4)] == [10, 10, 0, 0]
-    assert [asked(plan, spans, (5.0,), Pauses(), second) for second in range(4, 8)] == [0, 125, 175, 0]
+    assert [asked(plan, spans, (5.0,), Pauses(), second) for second in range(4, 8)] == [
+        0,
+        125,
+        175,
+        0,
+    ]
 
 
 def test_nothing_is_asked_for_in_a_pause_and_everything_after_it():
@@ -95,7 +122,13 @@ def test_nothing_is_asked_for_in_a_pause_and_everything_after_it():
 
 
 def test_what_ended_in_a_second_is_told_with_its_reason_and_whose_fault_it_is():
-    tally = Tally(launched=9, opened=5, lost=1, failed={"reset": 3, "no_fd": 1}, closed={"reset": 2, "drained": 1})
+    tally = Tally(
+        launched=9,
+        opened=5,
+        lost=1,
+        failed={"reset": 3, "no_fd": 1},
+        closed={"reset": 2, "drained": 1},
+    )
 
     (sample,) = samples(Plan(max=1000), Second(0, tally, Held(0, 1)))
 
@@ -108,7 +141,9 @@ def test_what_ended_in_a_second_is_told_with_its_reason_and_whose_fault_it_is():
 def test_an_older_run_directory_does_not_say_why_connections_ended():
     run = Run(Plan(max=1000), 1)
     (agent,) = started(run, ["a"])
-    run.post(agent, seconds(Second(0, Tally(launched=3, failed={"reset": 3}), Held())), run.start + 1.0)
+    run.post(
+        agent, seconds(Second(0, Tally(launched=3, failed={"reset": 3}), Held())), run.start + 1.0
+    )
     (entry,) = run.tick(run.start + 1.0)
     entry.row.fleet.failed = {}
 

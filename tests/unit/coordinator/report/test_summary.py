@@ -53,7 +53,13 @@ def finished(expectations=(), plan=None):
     for agent in started(run):
         run.post(
             agent,
-            seconds(opened(0, 10), opened(1, 10, held=20), opened(2, 1, held=21), drained(3, 21), finished=True),
+            seconds(
+                opened(0, 10),
+                opened(1, 10, held=20),
+                opened(2, 1, held=21),
+                drained(3, 21),
+                finished=True,
+            ),
             run.start + 4.0,
         )
     run.tick(run.start + 4.0)
@@ -64,16 +70,27 @@ def test_a_summary_has_the_keys_of_the_contract_in_their_order():
     _, summary = finished()
 
     assert list(summary) == KEYS
-    assert {"name", "workers", "launched", "opened", "failed", "lost", "cpu_s", "rss_peak_mb"} <= set(
-        summary["agents"][0]
-    )
+    assert {
+        "name",
+        "workers",
+        "launched",
+        "opened",
+        "failed",
+        "lost",
+        "cpu_s",
+        "rss_peak_mb",
+    } <= set(summary["agents"][0])
 
 
 def test_the_figures_of_a_whole_run():
     _, summary = finished()
 
     assert (summary["planned"], summary["launched"], summary["opened"]) == (1000, 42, 42)
-    assert (summary["open_peak"], summary["open_end"], summary["closed"]) == (42, 0, {"drained": 42})
+    assert (summary["open_peak"], summary["open_end"], summary["closed"]) == (
+        42,
+        0,
+        {"drained": 42},
+    )
     assert summary["duration_s"] == 4.0
     assert summary["plateau_s"] == 1
     assert summary["histograms"]["ping_rtt"]["count"] == 42
@@ -83,9 +100,15 @@ def test_the_figures_of_a_whole_run():
 
 def test_each_phase_is_told_with_when_it_ran_and_who_came():
     _, plain = finished()
-    assert plain["phases"] == [{"name": "arrivals", "begin": 0.0, "end": 99.9, "planned": 1000, "launched": 42}]
+    assert plain["phases"] == [
+        {"name": "arrivals", "begin": 0.0, "end": 99.9, "planned": 1000, "launched": 42}
+    ]
 
-    phases = (Phase(name="in", rate=40, duration=1.0), Phase(duration=1.0), Phase(name="late", rate=2, max=2))
+    phases = (
+        Phase(name="in", rate=40, duration=1.0),
+        Phase(duration=1.0),
+        Phase(name="late", rate=2, max=2),
+    )
     _, summary = finished(plan=Plan(phases=phases))
     assert [tuple(phase.values()) for phase in summary["phases"]] == [
         ("in", 0.0, 1.0, 40, 20),
@@ -102,7 +125,8 @@ def test_the_last_arrival_does_not_spoil_the_rate():
 
 
 @pytest.mark.parametrize(
-    ("expectations", "verdict"), [((), "pass"), (("opened==42",), "pass"), (("opened==42", "opened>42"), "fail")]
+    ("expectations", "verdict"),
+    [((), "pass"), (("opened==42",), "pass"), (("opened==42", "opened>42"), "fail")],
 )
 def test_a_run_passes_when_every_expectation_held(expectations, verdict):
     _, summary = finished(expectations)
@@ -112,7 +136,8 @@ def test_a_run_passes_when_every_expectation_held(expectations, verdict):
 
 
 def with_own_names(*names):
-    """A run in which sessions counted and timed under their own names, and failed; over and summed up."""
+    """A run in which sessions counted and timed under their own names, and failed; over and
+    summed up."""
     run = Run(Plan(max=1000, rate=10.0, hold=5.0), 1)
     (agent,) = started(run, ["a"])
     second = opened(0, 10)
@@ -127,7 +152,9 @@ def with_own_names(*names):
     post.tracebacks = {"error_KeyError": "Traceback: 'name'"}
     run.post(agent, post, run.start + 2.0)
     run.tick(run.start + 2.0)
-    return run, summary_of(run, [parse("counter.logins>=3"), parse("timing.tr_logins_p99<50ms")], run.start + 2.0)
+    return run, summary_of(
+        run, [parse("counter.logins>=3"), parse("timing.tr_logins_p99<50ms")], run.start + 2.0
+    )
 
 
 def test_what_sessions_count_and_time_and_fail_by_is_summed_up():
@@ -170,7 +197,11 @@ def test_a_run_is_lost_until_it_is_over_and_when_nobody_is_left():
 
     summary = summary_of(run, [], run.start + 1.0)
     assert run.state == "done"
-    assert (summary["verdict"], summary["lost"], summary["agents"][0]["status"]) == ("lost", 3, "lost")
+    assert (summary["verdict"], summary["lost"], summary["agents"][0]["status"]) == (
+        "lost",
+        3,
+        "lost",
+    )
 
 
 def test_a_fleet_that_never_gathered_is_summed_up_all_the_same():

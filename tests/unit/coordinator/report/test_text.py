@@ -63,8 +63,15 @@ def test_what_sessions_count_time_and_fail_by_is_told_in_tables():
 
 def test_a_run_directory_that_knows_no_sessions_is_shown_all_the_same():
     _, summary = finished()
-    for name in ("relaunched", "messages_sent", "sessions_started", "sessions_done", "counters", "timings",
-                 "tracebacks"):  # fmt: skip
+    for name in (
+        "relaunched",
+        "messages_sent",
+        "sessions_started",
+        "sessions_done",
+        "counters",
+        "timings",
+        "tracebacks",
+    ):
         del summary[name]
 
     assert "pings, 42 pongs" in text_report(summary)
@@ -78,12 +85,20 @@ def test_what_sessions_count_and_time_stands_side_by_side():
     rows = [line.split() for line in comparison([("plain", plain), ("own", own)]).splitlines()]
 
     assert ["counter.logins", "0", "3"] in rows
-    assert ["timing.tr_logins", "p99", "ms", "–", f"{own['timings']['tr_logins']['p99']:.1f}"] in rows
+    assert [
+        "timing.tr_logins",
+        "p99",
+        "ms",
+        "–",
+        f"{own['timings']['tr_logins']['p99']:.1f}",
+    ] in rows
 
 
 def test_invalid_seconds_are_named_and_many_are_counted():
     _, summary = finished()
-    summary["invalid_seconds"] = [{"second": number, "why": ["no report from b"]} for number in range(30)]
+    summary["invalid_seconds"] = [
+        {"second": number, "why": ["no report from b"]} for number in range(30)
+    ]
 
     text = text_report(summary)
 

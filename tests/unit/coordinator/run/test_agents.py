@@ -5,7 +5,16 @@ import pytest
 from coordinator.run.agents import LOST_AFTER, SILENT_AFTER
 from coordinator.run.run import Run
 from loadgen.wire import Post
-from tests.unit.coordinator.fleet import PLAN, beat, hello, opened, ready, seconds, started, warnings
+from tests.unit.coordinator.fleet import (
+    PLAN,
+    beat,
+    hello,
+    opened,
+    ready,
+    seconds,
+    started,
+    warnings,
+)
 
 
 def test_a_silent_agent_is_lost_with_what_it_held_and_told_to_stop_if_it_returns():
@@ -76,7 +85,9 @@ def test_a_coordinator_that_hears_none_of_its_agents_takes_the_silence_for_its_o
     assert [member.status_at(now) for member in run.active()] == ["silent", "silent"]
 
     now = silence(run, now, 5, first)
-    assert [member.name for member in run.active()] == ["a", "b"], "b has as long to come back as ever"
+    assert [member.name for member in run.active()] == ["a", "b"], (
+        "b has as long to come back as ever"
+    )
     silence(run, now, 5, first)
     assert [member.name for member in run.active()] == ["a"]
 
@@ -122,6 +133,8 @@ def test_an_agent_that_says_nothing_is_silent_before_it_is_lost():
     (a,) = started(run, ["a"])
     member = run.members[a]
 
-    states = [member.status_at(member.seen + after) for after in (0.0, SILENT_AFTER, SILENT_AFTER + 1.0)]
+    states = [
+        member.status_at(member.seen + after) for after in (0.0, SILENT_AFTER, SILENT_AFTER + 1.0)
+    ]
 
     assert states == ["running", "running", "silent"]

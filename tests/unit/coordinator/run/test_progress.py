@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.run.progress import Pauses, PhaseProgress, Progress, mean_rate, phase_at, phase_progress_of, rate_at
+from coordinator.run.progress import (
+    Pauses,
+    PhaseProgress,
+    Progress,
+    mean_rate,
+    phase_at,
+    phase_progress_of,
+    rate_at,
+)
 from coordinator.run.run import GATE_IN, START_IN, Run
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
@@ -41,7 +49,12 @@ def test_a_gate_opens_once_every_agent_waits_at_it():
 
 
 def test_the_phase_that_runs_is_known_by_name():
-    run = Run(Plan(phases=(Phase(name="in", rate=10, max=20, wait=True), Phase(rate=10, max=20)), hold=5.0), 1)
+    run = Run(
+        Plan(
+            phases=(Phase(name="in", rate=10, max=20, wait=True), Phase(rate=10, max=20)), hold=5.0
+        ),
+        1,
+    )
     assert run.phase(0.0) == ""
     agents = started(run, ["a"])
     assert run.phase(run.start) == "in"
@@ -107,7 +120,9 @@ def test_a_meeting_is_over_once_the_whole_fleet_has_as_many_users_there():
     now = run.start + 1.5
 
     def came(agent, count):
-        return run.post(agent, ready(seconds=(Second(0, Tally(counters={"meet_7": count}), Held()),)), now).met
+        return run.post(
+            agent, ready(seconds=(Second(0, Tally(counters={"meet_7": count}), Held()),)), now
+        ).met
 
     assert came(ids[0], 4) == ()
     assert came(ids[1], 3) == (7,)
@@ -201,17 +216,29 @@ def test_a_phase_that_waits_lasts_until_the_gate_opens():
 def test_each_seconds_launches_belong_to_the_phase_that_it_lies_in():
     launched = {0: 1, 9: 2, 10: 4, 99: 8, 100: 16, 101: 32, 102: 64}
 
-    assert [phase.launched for phase in phase_progress_of(PHASED, SPANS, (100.0,), launched)] == [3, 12, 112]
+    assert [phase.launched for phase in phase_progress_of(PHASED, SPANS, (100.0,), launched)] == [
+        3,
+        12,
+        112,
+    ]
 
 
 def test_phases_share_a_second_in_proportion_to_who_is_due_in_each():
     """In the last half second of the first 100 are due, in the first half of the second 300."""
-    plan = Plan(phases=(Phase(rate=200, duration=1.5), Phase(rate=600, duration=1.0), Phase(duration=9.0)))
+    plan = Plan(
+        phases=(Phase(rate=200, duration=1.5), Phase(rate=600, duration=1.0), Phase(duration=9.0))
+    )
     spans = plan.schedule.spans
 
-    assert [phase.launched for phase in phase_progress_of(plan, spans, (), {0: 200, 1: 400, 2: 300})] == [300, 600, 0]
+    assert [
+        phase.launched for phase in phase_progress_of(plan, spans, (), {0: 200, 1: 400, 2: 300})
+    ] == [300, 600, 0]
     assert [phase.launched for phase in phase_progress_of(plan, spans, (), {1: 41})] == [10, 31, 0]
-    assert [phase.launched for phase in phase_progress_of(plan, spans, (), {7: 5, 99: 1})] == [0, 0, 6]
+    assert [phase.launched for phase in phase_progress_of(plan, spans, (), {7: 5, 99: 1})] == [
+        0,
+        0,
+        6,
+    ]
 
 
 def test_a_plan_without_phases_has_one():
@@ -220,9 +247,9 @@ def test_a_plan_without_phases_has_one():
     assert phase_progress_of(plan, plan.schedule.spans, (), {0: 10, 1: 10}) == [
         PhaseProgress("arrivals", 0.0, 1.9, 20, 20)
     ]
-    assert [phase_at(plan, plan.schedule.spans, (), age) for age in (-1.0, 0.0, 1.8, 1.9)] == ["arrivals"] * 3 + [
-        "hold"
-    ]
+    assert [phase_at(plan, plan.schedule.spans, (), age) for age in (-1.0, 0.0, 1.8, 1.9)] == [
+        "arrivals"
+    ] * 3 + ["hold"]
 
 
 @pytest.mark.parametrize(
@@ -266,7 +293,12 @@ def test_an_open_pause_has_no_end_yet():
     pauses.begin(4.0)
 
     assert pauses.open
-    assert (pauses.paced(2.0), pauses.paced(9.0), pauses.real(3.5), pauses.total) == (2.0, 3.0, inf, 0.0)
+    assert (pauses.paced(2.0), pauses.paced(9.0), pauses.real(3.5), pauses.total) == (
+        2.0,
+        3.0,
+        inf,
+        0.0,
+    )
     assert pauses.spans() == [(3.0, None)]
     pauses.end(5.0)
     assert (pauses.paced(9.0), pauses.real(3.5), pauses.total) == (7.0, 5.5, 2.0)

@@ -72,9 +72,15 @@ def test_agents_wait_until_the_fleet_is_complete_and_then_start_at_one_moment():
 
     run.tick(1.0)
 
-    orders = [run.post(first, ready(), 1.2), run.post(second, ready(), 2.0), run.post(first, ready(), 4.0)]
+    orders = [
+        run.post(first, ready(), 1.2),
+        run.post(second, ready(), 2.0),
+        run.post(first, ready(), 4.0),
+    ]
     assert [order.do for order in orders] == ["run"] * 3
-    assert [order.start.after for order in orders] == pytest.approx([START_IN - 0.2, START_IN - 1.0, START_IN - 3.0])
+    assert [order.start.after for order in orders] == pytest.approx(
+        [START_IN - 0.2, START_IN - 1.0, START_IN - 3.0]
+    )
     assert orders[0].start.share == orders[2].start.share
 
 
@@ -172,7 +178,13 @@ def test_every_number_of_the_plan_belongs_to_exactly_one_agent(weights, total):
 
 def test_clients_of_the_plan_get_shares_by_their_weights():
     """Others count by what they hold: 64,000 connections like a weight of 1."""
-    run = Run(Plan(max=700, clients=(AgentSpec(name="big", weight=4.0), AgentSpec(name="small", weight=0.5))), 4)
+    run = Run(
+        Plan(
+            max=700,
+            clients=(AgentSpec(name="big", weight=4.0), AgentSpec(name="small", weight=0.5)),
+        ),
+        4,
+    )
     for name, holds in (("big", 1), ("small", 64_000), ("small", 64_000), ("other", 128_000)):
         run.post(run.join(hello(name, holds=holds), 0.0).id, ready(), 0.0)
 
@@ -188,7 +200,9 @@ def test_what_an_agent_holds_by_the_plans_word_goes_before_its_hello():
     raised = Limit("max_connections", 200, "", "")
     for name in ("a", "b"):
         agent = run.join(hello(name, holds=100), 0.0).id
-        run.post(agent, ready(max_connections=200, limits=(raised,)) if name == "b" else ready(), 0.0)
+        run.post(
+            agent, ready(max_connections=200, limits=(raised,)) if name == "b" else ready(), 0.0
+        )
 
     run.tick(0.0)
 
@@ -339,7 +353,9 @@ def test_notes_come_out_once_with_their_agent():
     agent = run.join(hello(), 0.0).id
     run.post(agent, ready(notes=("worker 0\nis gone",)), 0.0)
 
-    assert [(news.agent, news.text) for news in run.take_notices()] == [("host", "worker 0 is gone")]
+    assert [(news.agent, news.text) for news in run.take_notices()] == [
+        ("host", "worker 0 is gone")
+    ]
     assert run.take_notices() == []
 
 

@@ -8,11 +8,22 @@ from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
 from loadgen.wire import Post
-from tests.unit.coordinator.fleet import PLAN, beat, drained, hello, opened, ready, seconds, started, warnings
+from tests.unit.coordinator.fleet import (
+    PLAN,
+    beat,
+    drained,
+    hello,
+    opened,
+    ready,
+    seconds,
+    started,
+    warnings,
+)
 
 
 def fleet_of(run, names, **fields):
-    """A fleet that has launched 100 connections each, 10 of which have ended, by its second second."""
+    """A fleet that has launched 100 connections each, 10 of which have ended, by its second
+    second."""
     agents = started(run, names, **fields)
     beat(run, agents, run.start + 2.0, opened(0, 100, held=100), ended(1, 10, held=90))
     run.take_notices()
@@ -45,7 +56,10 @@ def test_what_an_agent_held_is_launched_again_by_the_others_and_the_rest_of_its_
     assert [member.planned for member in run.members.values()] == [450, 449, 100]
     assert run.members[c].lost
     assert run.ledger.lost == 90
-    assert warnings(run)[0] == "agent c is lost (was killed by SIGKILL): 90 open connections count as lost"
+    assert (
+        warnings(run)[0]
+        == "agent c is lost (was killed by SIGKILL): 90 open connections count as lost"
+    )
 
 
 def test_what_is_launched_again_comes_at_the_plans_rate():
@@ -55,7 +69,12 @@ def test_what_is_launched_again_comes_at_the_plans_rate():
     now = run.start + 3.0
     beat(run, [a, b], now)
 
-    times = [at for agent in (a, b) for one in run.post(agent, ready(), now).reassignments for at, _ in one.again()]
+    times = [
+        at
+        for agent in (a, b)
+        for one in run.post(agent, ready(), now).reassignments
+        for at, _ in one.again()
+    ]
 
     assert max(times) - min(times) == pytest.approx(90 / 100.0, rel=0.05)
     assert min(times) == pytest.approx(3.0 + TAKEN_UP_IN, abs=0.1)
@@ -107,7 +126,10 @@ def test_what_nobody_has_room_for_waits_for_an_agent_that_joins():
     assert orders.do == "run"
     assert orders.start.share.count(600) == 0
     assert orders.start.first >= 9
-    assert sum(reassignment.unfinished.wanted(600) for reassignment in orders.reassignments) == 290 - again - fresh
+    assert (
+        sum(reassignment.unfinished.wanted(600) for reassignment in orders.reassignments)
+        == 290 - again - fresh
+    )
     assert sum(member.planned for member in run.members.values()) == 600
     assert run.members[b].planned == 100
 
@@ -139,7 +161,9 @@ def test_the_seconds_of_who_came_late_count_from_its_first_one():
         run.post(late, ready(seconds=tuple(newest), reassigned=1), run.start + number + 1.0)
         _, entries = beat(run, [a], run.start + number + 1.0, second)
 
-    assert [(entry.row.second, entry.row.missing, entry.row.invalid) for entry in entries] == [(first, [], [])]
+    assert [(entry.row.second, entry.row.missing, entry.row.invalid) for entry in entries] == [
+        (first, [], [])
+    ]
     assert entries[0].row.agents["late"].ledger.open == 20
     assert entries[0].row.fleet.ledger.open == 110
 
@@ -165,7 +189,9 @@ def test_continue_leaves_what_is_lost_as_it_is():
     assert [member.planned for member in run.members.values()] == [500, 500]
 
 
-@pytest.mark.parametrize("tally", [Tally(lost=1, sessions_done=1), Tally(failed={"lost": 1}, sessions_done=1)])
+@pytest.mark.parametrize(
+    "tally", [Tally(lost=1, sessions_done=1), Tally(failed={"lost": 1}, sessions_done=1)]
+)
 def test_abort_ends_the_run_when_a_worker_is_lost(tally):
     run = Run(PLAN, 2, on_loss="abort")
     a, b = fleet_of(run, ["a", "b"])

@@ -19,7 +19,8 @@ def timeline():
 
 @given(st.permutations([(name, number) for name in NAMES for number in range(5)]))
 def test_whatever_order_reports_come_in_the_last_row_of_every_second_is_the_same(order):
-    """Each agent's own seconds come in order, as the wire promises; how agents interleave is chance."""
+    """Each agent's own seconds come in order, as the wire promises; how agents interleave is
+    chance."""
     fanin, seen = FanIn(patience=2), timeline()
     for name in NAMES:
         fanin.expect(name)

@@ -1,4 +1,5 @@
-"""The journal of a run: whatever was said, said again, brings another run where the first one stands."""
+"""The journal of a run: whatever was said, said again, brings another run where the first one
+stands."""
 
 from datetime import UTC, datetime
 from time import monotonic
@@ -22,7 +23,13 @@ PLAN = Plan(max=999, rate=100.0)
 
 
 def head(**changes):
-    made = {"key": "k", "plan": PLAN, "wanted": 3, "on_loss": "redistribute", "listen": Endpoint("127.0.0.1", 8091)}
+    made = {
+        "key": "k",
+        "plan": PLAN,
+        "wanted": 3,
+        "on_loss": "redistribute",
+        "listen": Endpoint("127.0.0.1", 8091),
+    }
     return Head(**made | {"started": datetime.now(UTC)} | changes)
 
 
@@ -43,7 +50,8 @@ def begin(tmp_path):
 
 
 def eventful(run):
-    """A run in which something of everything happens: losses, repeats, refusals, a late agent, an end by hand."""
+    """A run in which something of everything happens: losses, repeats, refusals, a late agent,
+    an end by hand."""
     rows = []
 
     def tick(now):
@@ -52,8 +60,12 @@ def eventful(run):
     a, b, c = started(run, ["a", "b", "c"])
     for number in range(3):
         for agent in (a, b, c)[: 3 - number]:
-            run.post(agent, seconds(opened(number, 20, held=20 * (number + 1))), run.start + number + 1.0)
-            run.post(agent, seconds(opened(number, 20, held=20 * (number + 1))), run.start + number + 1.1)
+            run.post(
+                agent, seconds(opened(number, 20, held=20 * (number + 1))), run.start + number + 1.0
+            )
+            run.post(
+                agent, seconds(opened(number, 20, held=20 * (number + 1))), run.start + number + 1.1
+            )
         tick(run.start + number + 1.2)
     with pytest.raises(RefusedError):
         run.join(hello(wire=99), run.start + 4.0)
@@ -65,13 +77,23 @@ def eventful(run):
     late = run.join(hello("late"), run.start + 7.0).id
     run.post(late, ready(notes=("here",)), run.start + 7.0)
     run.drain(run.start + 7.5)
-    run.post(a, seconds(Second(3, Tally(closed={"drained": 60}, sessions_done=60), Held())), run.start + 8.0)
+    run.post(
+        a,
+        seconds(Second(3, Tally(closed={"drained": 60}, sessions_done=60), Held())),
+        run.start + 8.0,
+    )
     tick(run.start + 8.0)
     return rows
 
 
 def stands(run, now):
-    return summary_of(run, (), now), run.state, run.start, run.progress.gates, [m.planned for m in run.members.values()]
+    return (
+        summary_of(run, (), now),
+        run.state,
+        run.start,
+        run.progress.gates,
+        [m.planned for m in run.members.values()],
+    )
 
 
 def test_a_run_to_which_all_is_said_again_stands_where_the_first_one_does(begin, tmp_path):
@@ -85,7 +107,11 @@ def test_a_run_to_which_all_is_said_again_stands_where_the_first_one_does(begin,
     assert repeated == rows
     assert stands(again, run.start + 9.0) == stands(run, run.start + 9.0)
     assert again.total == run.total
-    orders = [one.post(agent, ready(), run.start + 9.0) for one in (run, again) for agent in list(run.members)]
+    orders = [
+        one.post(agent, ready(), run.start + 9.0)
+        for one in (run, again)
+        for agent in list(run.members)
+    ]
     assert orders[: len(orders) // 2] == orders[len(orders) // 2 :]
 
 
@@ -113,7 +139,16 @@ def test_a_run_whose_coordinator_lives_is_left_alone(begin, tmp_path):
 
 
 def test_every_word_that_changes_a_run_is_heard():
-    assert kinds_of(Run).keys() >= {"join", "post", "tick", "drain", "stop", "hang_up", "bury", "give_up_gathering"}
+    assert kinds_of(Run).keys() >= {
+        "join",
+        "post",
+        "tick",
+        "drain",
+        "stop",
+        "hang_up",
+        "bury",
+        "give_up_gathering",
+    }
 
 
 def test_the_head_says_again_what_was_asked_for(begin, tmp_path):
@@ -153,7 +188,9 @@ def test_a_run_that_is_over_has_no_journal_and_says_so(begin, tmp_path):
         read_head(tmp_path)
 
 
-def test_a_journal_that_can_not_be_written_is_removed_since_half_of_it_would_lie(begin, tmp_path, monkeypatch):
+def test_a_journal_that_can_not_be_written_is_removed_since_half_of_it_would_lie(
+    begin, tmp_path, monkeypatch
+):
     written = begin()
 
     def full(_):

@@ -1,4 +1,5 @@
-"""The run directory: written on a real disk, and read back by its own reader and by HdrHistogram's."""
+"""The run directory: written on a real disk, and read back by its own reader and by
+HdrHistogram's."""
 
 import gzip
 import resource
@@ -111,14 +112,20 @@ def intervals(path):
 
 def test_the_histogram_log_holds_every_value_at_its_second(folder):
     run = Run(PLAN, 1)
-    for entry in entries(run, seconds(opened(0, 10, rtt=1)), seconds(opened(1, 5, held=15, rtt=60_000_000))):
+    for entry in entries(
+        run, seconds(opened(0, 10, rtt=1)), seconds(opened(1, 5, held=15, rtt=60_000_000))
+    ):
         folder.write_entry(entry)
 
-    reader = HistogramLogReader(str(folder.path / "histograms.hlog"), HdrHistogram(1, 3_600_000_000, 2))
+    reader = HistogramLogReader(
+        str(folder.path / "histograms.hlog"), HdrHistogram(1, 3_600_000_000, 2)
+    )
     found = []
     while (interval := reader.get_next_interval_histogram()) is not None:
         second = round(interval.get_start_time_stamp() / 1000 - START.timestamp())
-        found.append((interval.get_tag(), second, interval.get_total_count(), interval.get_max_value()))
+        found.append(
+            (interval.get_tag(), second, interval.get_total_count(), interval.get_max_value())
+        )
     reader.input_file.close()
 
     assert [row[:3] for row in found] == [
@@ -139,8 +146,12 @@ def test_what_sessions_time_themselves_is_in_the_histogram_log_by_its_name(folde
         folder.write_entry(entry)
 
     assert intervals(folder.path / "histograms.hlog") == {
-        "handshake": 1, "ping_rtt": 1, "timing.tr_login": 1, "timing.a-b_c": 1, "timing.handshake": 1,
-    }  # fmt: skip
+        "handshake": 1,
+        "ping_rtt": 1,
+        "timing.tr_login": 1,
+        "timing.a-b_c": 1,
+        "timing.handshake": 1,
+    }
 
 
 def test_a_row_tells_what_sessions_counted_so_far_and_timed_in_that_second(folder):
@@ -153,7 +164,10 @@ def test_a_row_tells_what_sessions_counted_so_far_and_timed_in_that_second(folde
     for entry in entries(Run(PLAN, 1), *posts):
         folder.write_entry(entry)
 
-    rows = [msgspec.json.decode(line) for line in (folder.path / "seconds.ndjson").read_bytes().splitlines()]
+    rows = [
+        msgspec.json.decode(line)
+        for line in (folder.path / "seconds.ndjson").read_bytes().splitlines()
+    ]
 
     assert [row["fleet"]["counters"] for row in rows] == [{"logins": 2}, {"logins": 4}]
     assert [row["agents"]["a"]["timings"]["tr_login"]["count"] for row in rows] == [1, 1]
@@ -208,7 +222,14 @@ def test_a_traceback_can_not_leave_the_run_directory(folder):
 
 def test_a_full_disk_is_said_once_and_the_files_go_on_when_there_is_room(folder):
     run = Run(PLAN, 1)
-    rows = list(entries(run, seconds(opened(0, 10)), seconds(opened(1, 5, held=15)), seconds(opened(2, 5, held=20))))
+    rows = list(
+        entries(
+            run,
+            seconds(opened(0, 10)),
+            seconds(opened(1, 5, held=15)),
+            seconds(opened(2, 5, held=20)),
+        )
+    )
     folder.write_entry(rows[0])
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     room = (folder.path / "seconds.ndjson").stat().st_size + 100
@@ -232,7 +253,8 @@ def test_a_place_that_can_not_be_written_is_one_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "why"), [(None, "not a run directory"), ("{", "damaged"), ('{"schema":2}', "schema 2")]
+    ("content", "why"),
+    [(None, "not a run directory"), ("{", "damaged"), ('{"schema":2}', "schema 2")],
 )
 def test_what_is_no_run_directory_is_one_line(tmp_path, content, why):
     if content is not None:

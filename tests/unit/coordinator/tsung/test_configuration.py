@@ -1,4 +1,5 @@
-"""Tsung's XML taken as it is: configurations with the plans they become, or with the line that refuses them."""
+"""Tsung's XML taken as it is: configurations with the plans they become, or with the line that
+refuses them."""
 
 import io
 import re
@@ -26,7 +27,8 @@ APPWRITE = CORPUS / "taken" / "appwrite.xml"
 
 @pytest.mark.parametrize("path", TAKEN, ids=lambda path: path.stem)
 def test_a_configuration_becomes_its_plan(path):
-    """The plan stands beside each file, what is not a default of it; so do the notes, with their lines."""
+    """The plan stands beside each file, what is not a default of it; so do the notes, with their
+    lines."""
     imported = read_tsung(path)
 
     assert imported.plan == read_plan(path.with_suffix(".toml"))
@@ -59,12 +61,20 @@ def test_what_cannot_be_taken_over_is_refused_at_its_line(path):
 
 
 def test_the_reference_run_is_the_load_that_it_was():
-    """2,000 arrivals a second, 2,000,000 at most, on 16 hosts of four processes; and it pings nobody."""
+    """2,000 arrivals a second, 2,000,000 at most, on 16 hosts of four processes; and it pings
+    nobody."""
     imported = read_tsung(APPWRITE)
     plan = imported.plan
 
-    assert (plan.rate, plan.max, plan.arrival, plan.hold) == (2000, 2_000_000, "poisson", "sessions")
-    assert plan.session_specs == (Loop(name="websocket", weight=100.0, ping="none", think=30.0, loops=1000),)
+    assert (plan.rate, plan.max, plan.arrival, plan.hold) == (
+        2000,
+        2_000_000,
+        "poisson",
+        "sessions",
+    )
+    assert plan.session_specs == (
+        Loop(name="websocket", weight=100.0, ping="none", think=30.0, loops=1000),
+    )
     assert sum(client.workers for client in plan.clients) == 64
     assert imported.hosts == tuple(f"realtime-worker-{number}" for number in range(1, 17))
     assert plan.target.endswith(":9505/v1/realtime?project=console&channels[]=files")
@@ -72,7 +82,10 @@ def test_the_reference_run_is_the_load_that_it_was():
 
 def test_all_servers_are_replaced_by_another():
     here = "ws://127.0.0.1:9505"
-    assert read_tsung(APPWRITE, base=here).plan.target == f"{here}/v1/realtime?project=console&channels[]=files"
+    assert (
+        read_tsung(APPWRITE, base=here).plan.target
+        == f"{here}/v1/realtime?project=console&channels[]=files"
+    )
 
     changing = read_tsung(CORPUS / "taken" / "change.xml", base=here).plan
     assert (changing.target, changing.targets) == (f"{here}/here", ())
@@ -109,7 +122,8 @@ HUGE = {
     "a large file": b"<tsung>" + b" " * MAX_BYTES + b"</tsung>",
     "text of an entity, many times": b'<!DOCTYPE tsung [<!ENTITY a "%s">]><tsung>%s</tsung>'
     % (b"a" * 60_000, b"&a;" * 400),
-    "attributes of an entity": b'<!DOCTYPE tsung [<!ENTITY a "%s">]><tsung a="%s"/>' % (b"a" * 60_000, b"&a;" * 400),
+    "attributes of an entity": b'<!DOCTYPE tsung [<!ENTITY a "%s">]><tsung a="%s"/>'
+    % (b"a" * 60_000, b"&a;" * 400),
     "a long entity": b'<!DOCTYPE tsung [<!ENTITY a "%s">]><tsung/>' % (b"a" * 70_000),
     "elements without end": b"<tsung>" * 100,
     "an encoding that nobody knows": b'<?xml version="1.0" encoding="klingon"?><tsung/>',
@@ -126,7 +140,10 @@ def test_a_document_that_asks_for_too_much_is_refused(data):
 def test_a_document_keeps_the_lines_and_the_text_of_its_elements():
     root, notes = read_document(b"<a>\n <b c='d'>x &amp;\n<![CDATA[<y>]]></b>\n\n<b/></a>", "f.xml")
 
-    assert [(child.line, child.name, child.text) for child in root.children] == [(2, "b", "x &\n<y>"), (5, "b", "")]
+    assert [(child.line, child.name, child.text) for child in root.children] == [
+        (2, "b", "x &\n<y>"),
+        (5, "b", ""),
+    ]
     root.children[0].note("something")
     assert notes == [Note(2, "something")]
 
@@ -167,7 +184,9 @@ def test_users_with_times_of_their_own_arrive_then_and_take_nobody_elses_place(o
     single = Phase(rate=1000.0, max=1)
     found = with_singles(others, [(at, single) for at in sorted(times)])
 
-    assert sum(phase.arrivals for phase in found) == sum(phase.arrivals for phase in others) + len(times)
+    assert sum(phase.arrivals for phase in found) == sum(phase.arrivals for phase in others) + len(
+        times
+    )
     begins, now = [], 0.0
     for phase in found:
         begins += [now] * (phase is single)

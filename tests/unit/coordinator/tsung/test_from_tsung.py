@@ -1,4 +1,5 @@
-"""The migration page says what the importer does: its examples are taken over, and it leaves nothing out."""
+"""The migration page says what the importer does: its examples are taken over, and it leaves
+nothing out."""
 
 import re
 from pathlib import Path

@@ -28,10 +28,20 @@ ENDS = {
 def second(number, *, sessions=20, timings=(), **fields):
     """A second in which all that comes about is over at once."""
     tally = Tally(
-        launched=18, opened=15, bytes_sent=900, bytes_received=800, pings=4, pongs=3, messages_sent=7,
-        messages_received=6, sessions_started=sessions, sessions_done=sessions,
-        failed={"refused": 1, "no_fd": 1, "http_503": 1}, closed=dict(ENDS), **fields,
-    )  # fmt: skip
+        launched=18,
+        opened=15,
+        bytes_sent=900,
+        bytes_received=800,
+        pings=4,
+        pongs=3,
+        messages_sent=7,
+        messages_received=6,
+        sessions_started=sessions,
+        sessions_done=sessions,
+        failed={"refused": 1, "no_fd": 1, "http_503": 1},
+        closed=dict(ENDS),
+        **fields,
+    )
     for value in (100, 300, 2000):
         tally.connect.record(value)
         tally.handshake.record(2 * value)
@@ -72,16 +82,32 @@ def test_the_counts_are_the_summarys():
 
     assert counted["websocket_succ"] == summary["opened"] == 13 * 15
     assert counted["users_count"] == summary["sessions_started"] == counted["finish_users_count"]
-    assert (counted["size_rcv"], counted["size_sent"]) == (summary["bytes_received"], summary["bytes_sent"])
-    assert (counted["websocket_ping"], counted["websocket_pong"]) == (summary["pings"], summary["pongs"])
+    assert (counted["size_rcv"], counted["size_sent"]) == (
+        summary["bytes_received"],
+        summary["bytes_sent"],
+    )
+    assert (counted["websocket_ping"], counted["websocket_pong"]) == (
+        summary["pings"],
+        summary["pongs"],
+    )
     assert counted["connect"] == summary["histograms"]["connect"]["count"]
     assert counted["request"] == summary["histograms"]["handshake"]["count"]
     assert (counted["request_noack"], counted["async_unknown_data_rcv"]) == (13 * 7, 13 * 6)
-    errors = {name: count / 13 for name, count in counted.items() if name.startswith(("error", "websocket_fail"))}
+    errors = {
+        name: count / 13
+        for name, count in counted.items()
+        if name.startswith(("error", "websocket_fail"))
+    }
     assert errors == {
-        "error_connect_econnrefused": 1, "error_connect_emfile": 1, "websocket_fail": 1, "error_closed": 2,
-        "error_inet_econnreset": 1, "error_timeout": 1, "error_KeyError": 2, "error_rejected_1008": 1,
-    }  # fmt: skip
+        "error_connect_econnrefused": 1,
+        "error_connect_emfile": 1,
+        "websocket_fail": 1,
+        "error_closed": 2,
+        "error_inet_econnreset": 1,
+        "error_timeout": 1,
+        "error_KeyError": 2,
+        "error_rejected_1008": 1,
+    }
     wanted = ("done", "drained")
     ended = sum(count for reason, count in summary["closed"].items() if reason not in wanted)
     assert sum(errors.values()) * 13 == sum(summary["failed"].values()) + ended
@@ -89,11 +115,15 @@ def test_the_counts_are_the_summarys():
 
 def test_a_sample_has_its_interval_its_extremes_and_what_came_before():
     values = [[(10 * number + one) * 1000 for one in (1, 5, 9)] for number in range(12)]
-    posts = [seconds(second(n, timings=[("tr_login", value) for value in values[n]])) for n in range(12)]
+    posts = [
+        seconds(second(n, timings=[("tr_login", value) for value in values[n]])) for n in range(12)
+    ]
 
     first, last = read_text(logged("text", *posts)[0])
 
-    early, late = ([value / 1000 for second in part for value in second] for part in (values[:10], values[10:]))
+    early, late = (
+        [value / 1000 for second in part for value in second] for part in (values[:10], values[10:])
+    )
     count, average, deviation, highest, lowest, global_mean, global_count = last.values["tr_login"]
     assert (count, global_count) == (len(late), len(early))
     assert average == pytest.approx(mean(late), rel=0.01)
@@ -117,7 +147,9 @@ def test_what_was_seen_once_stays_with_nothing_new():
 
 def test_users_and_connected_are_what_there_is_now():
     up = Second(0, Tally(launched=9, opened=8, sessions_started=9), Held(connecting=1, open=8))
-    down = Second(11, Tally(closed={"drained": 5}, sessions_done=6, failed={"timeout": 1}), Held(open=3))
+    down = Second(
+        11, Tally(closed={"drained": 5}, sessions_done=6, failed={"timeout": 1}), Held(open=3)
+    )
     still = [Second(number, Tally(), Held(connecting=1, open=8)) for number in range(1, 11)]
     first, last = read_text(logged("text", *(seconds(one) for one in (up, *still, down)))[0])
 
@@ -131,7 +163,9 @@ def test_sessions_of_a_dead_agent_are_over():
     log = TsungLog("text", BEGAN)
     for agent in ids:
         run.post(
-            agent, seconds(Second(0, Tally(launched=3, opened=3, sessions_started=3), Held(open=3))), run.start + 1
+            agent,
+            seconds(Second(0, Tally(launched=3, opened=3, sessions_started=3), Held(open=3))),
+            run.start + 1,
         )
     text = b"".join(log.add(entry) for entry in run.tick(run.start + 1))
     run.bury("b", "died")
@@ -139,13 +173,25 @@ def test_sessions_of_a_dead_agent_are_over():
     text += b"".join(log.add(entry) for entry in run.tick(run.start + 2))
 
     (dump,) = read_text((text + log.end(BEGAN)).decode())
-    assert (dump.values["users"], dump.values["connected"], dump.values["error_lost"]) == ([3, 6], [3, 3], [3, 3])
+    assert (dump.values["users"], dump.values["connected"], dump.values["error_lost"]) == (
+        [3, 6],
+        [3, 3],
+        [3, 3],
+    )
 
 
 def test_names_of_sessions_own_are_words_and_take_nobodys_place():
     own = {"bad reply": 2, "bad-reply": 1, "users_count": 5, "match": 4}
-    posts = [seconds(second(number, counters=dict(own), timings=[("tr_a b", 1000), ("a_b", 1000), ("request", 1000)]))
-             for number in range(11)]  # fmt: skip
+    posts = [
+        seconds(
+            second(
+                number,
+                counters=dict(own),
+                timings=[("tr_a b", 1000), ("a_b", 1000), ("request", 1000)],
+            )
+        )
+        for number in range(11)
+    ]
     counted = totals(read_text(logged("text", *posts)[0]))
 
     assert (counted["bad_reply"], counted["own_users_count"], counted["match"]) == (33, 55, 44)
@@ -154,18 +200,33 @@ def test_names_of_sessions_own_are_words_and_take_nobodys_place():
 
 
 def test_scripts_count_their_requests_and_their_errors_themselves():
-    timings = [("request", 1000), ("request", 3000), ("page", 4000), ("session", 9000), ("tr_login", 2000), ("own", 1)]
+    timings = [
+        ("request", 1000),
+        ("request", 3000),
+        ("page", 4000),
+        ("session", 9000),
+        ("tr_login", 2000),
+        ("own", 1),
+    ]
     own = {"request_noack": 3, "error_KeyError": 2, "error_unknown": 1}
     posts = [seconds(second(number, counters=dict(own), timings=timings)) for number in range(11)]
     dumps = read_text(logged("text", *posts, scripted=True)[0])
     counted = totals(dumps)
 
-    assert {name: counted[name] / 11 for name in ("request", "page", "session", "tr_login", "tr_own")} == {
-        "request": 2, "page": 1, "session": 1, "tr_login": 1, "tr_own": 1,
-    }  # fmt: skip
+    assert {
+        name: counted[name] / 11 for name in ("request", "page", "session", "tr_login", "tr_own")
+    } == {
+        "request": 2,
+        "page": 1,
+        "session": 1,
+        "tr_login": 1,
+        "tr_own": 1,
+    }
     assert counted["request_noack"] == 33
     assert "async_unknown_data_rcv" not in counted
-    assert counted["error_KeyError"] == 22, "counted by the session, and not again as the end of its connection"
+    assert counted["error_KeyError"] == 22, (
+        "counted by the session, and not again as the end of its connection"
+    )
     assert list(means(dumps, "request")) == [pytest.approx(2, rel=0.01)] * 2
 
 
@@ -186,11 +247,17 @@ def test_a_correction_counts_in_the_interval_that_is_open():
 
 
 def test_the_json_form_says_the_same_as_the_text():
-    posts = [seconds(second(n, counters={"200": 1, "match": 2}, timings=[("tr_x", 1500)])) for n in range(23)]
+    posts = [
+        seconds(second(n, counters={"200": 1, "match": 2}, timings=[("tr_x", 1500)]))
+        for n in range(23)
+    ]
     (text, _), (json, _) = logged("text", *posts), logged("json", *posts)
 
     told = [(dump.at, dump.values) for dump in read_json(json)]
     assert told == [
-        (dump.at, {"http_200" if name == "200" else name: values for name, values in dump.values.items()})
+        (
+            dump.at,
+            {"http_200" if name == "200" else name: values for name, values in dump.values.items()},
+        )
         for dump in read_text(text)
     ]

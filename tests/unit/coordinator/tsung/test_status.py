@@ -10,7 +10,15 @@ from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
 from tests.unit.coordinator.fleet import opened, seconds, started
 
-FIELDS = ["phase", "phase_total", "users", "connected_users", "request_rate", "active_beams", "cpu_controller"]
+FIELDS = [
+    "phase",
+    "phase_total",
+    "users",
+    "connected_users",
+    "request_rate",
+    "active_beams",
+    "cpu_controller",
+]
 
 
 def test_before_the_start_there_is_nothing():

@@ -1,4 +1,5 @@
-"""Seconds that wait for their acknowledgement, through any pattern of lost posts and lost answers."""
+"""Seconds that wait for their acknowledgement, through any pattern of lost posts and lost
+answers."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,11 @@ FEW = 70
 
 
 def second(number):
-    return Second(number, Tally(launched=number + 1, opened=number + 1), Held(0, (number + 1) * (number + 2) // 2))
+    return Second(
+        number,
+        Tally(launched=number + 1, opened=number + 1),
+        Held(0, (number + 1) * (number + 2) // 2),
+    )
 
 
 def full(count, most=FEW):

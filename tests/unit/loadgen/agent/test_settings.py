@@ -37,7 +37,11 @@ def test_of_an_agent_that_it_does_not_name_it_says_the_ports_alone():
 
 def test_the_command_line_goes_before_the_plan():
     said = AgentSettings(
-        allowed_targets=AllowedTargets(), workers=1, max_connections=5, sources=("127.0.0.9",), ports=range(3000, 4000)
+        allowed_targets=AllowedTargets(),
+        workers=1,
+        max_connections=5,
+        sources=("127.0.0.9",),
+        ports=range(3000, 4000),
     )
 
     assert said.under(PLAN, "one") == said
@@ -49,7 +53,10 @@ def test_a_source_that_this_machine_does_not_have_is_named():
 
 
 def test_limits_are_those_of_what_it_is_asked_for():
-    holds = {limit.resource: limit.connections for limit in NOTHING.under(PLAN, "one").limits(Machine(cpus=2))}
+    holds = {
+        limit.resource: limit.connections
+        for limit in NOTHING.under(PLAN, "one").limits(Machine(cpus=2))
+    }
 
     assert holds["max_connections"] == 100_000
     assert holds["source_ports"] == 3 * 1000
@@ -61,4 +68,7 @@ def test_a_plan_does_not_start_processes_without_end():
 
     with pytest.raises(PlanError, match="100,000 workers of here, which starts 256 at most"):
         AgentSettings(allowed_targets=AllowedTargets()).under(plan, "here")
-    assert AgentSettings(allowed_targets=AllowedTargets(), workers=1000).under(plan, "here").workers == 1000
+    assert (
+        AgentSettings(allowed_targets=AllowedTargets(), workers=1000).under(plan, "here").workers
+        == 1000
+    )

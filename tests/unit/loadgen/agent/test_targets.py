@@ -57,11 +57,15 @@ def test_a_name_that_resolves_elsewhere_shows_where():
 
 
 def test_what_a_refusal_proposes_is_enough():
-    (proposed,) = AllowedTargets().refusal("target.example", "192.0.2.1").partition("--allow-target ")[2:]
+    (proposed,) = (
+        AllowedTargets().refusal("target.example", "192.0.2.1").partition("--allow-target ")[2:]
+    )
     assert AllowedTargets((proposed,)).refusal("target.example", "192.0.2.1") == ""
 
 
-@pytest.mark.parametrize("text", ["", "  ", "10.0.0.0/33", "10.0.0.0/", "target/24", "http://target"])
+@pytest.mark.parametrize(
+    "text", ["", "  ", "10.0.0.0/33", "10.0.0.0/", "target/24", "http://target"]
+)
 def test_what_is_neither_network_nor_name_is_one_line(text):
     with pytest.raises(PlanError, match="neither a network") as caught:
         AllowedTargets((text,))
@@ -88,7 +92,9 @@ def test_a_place_has_all_that_a_worker_has_to_know():
 
 
 def test_of_the_sources_those_of_its_family_are_taken():
-    assert ResolvedTarget.find("ws://[::1]:9505/", ("127.0.0.2", "::1", "127.0.0.3")).sources == ("::1",)
+    assert ResolvedTarget.find("ws://[::1]:9505/", ("127.0.0.2", "::1", "127.0.0.3")).sources == (
+        "::1",
+    )
     assert ResolvedTarget.find("ws://127.0.0.1/", ("127.0.0.2", "::1", "127.0.0.3")).sources == (
         "127.0.0.2",
         "127.0.0.3",
@@ -110,7 +116,10 @@ def test_a_place_that_can_not_be_reached_is_none(url, words):
 
 def test_a_place_elsewhere_has_to_be_permitted():
     target = ResolvedTarget(
-        "ws://far.test/", ResolvedTarget.find("ws://127.0.0.1/", ()).parts, "192.0.2.1", ("192.0.2.2",)
+        "ws://far.test/",
+        ResolvedTarget.find("ws://127.0.0.1/", ()).parts,
+        "192.0.2.1",
+        ("192.0.2.2",),
     )
 
     assert "--allow-target" in target.refusal(AllowedTargets())
@@ -121,8 +130,8 @@ def test_a_place_elsewhere_has_to_be_permitted():
     ("answers", "allowed"), [(["10.0.0.5", "127.0.0.1"], False), (["127.0.0.1", "10.0.0.5"], True)]
 )
 def test_a_name_that_leads_elsewhere_the_next_time_is_asked_once(monkeypatch, answers, allowed):
-    """What is permitted is the address, and it is the address that workers get: a resolver that changes its mind
-    between the look and the dial (DNS rebinding) gains nothing."""
+    """What is permitted is the address, and it is the address that workers get: a resolver that
+    changes its mind between the look and the dial (DNS rebinding) gains nothing."""
     waiting = list(answers)
 
     def answer(*_: object, **__: object) -> list[tuple[object, ...]]:

@@ -32,7 +32,9 @@ def test_a_machine_that_falls_short_is_told_the_mend_and_the_exit_is_1():
     assert done.returncode == 1
     assert "needed for 100,000,000" in done.stdout
     assert re.search(
-        r"^ source_ports .* [\d,]+ addresses .* short +--source FIRST-LAST with [\d,]+ addresses", done.stdout, re.M
+        r"^ source_ports .* [\d,]+ addresses .* short +--source FIRST-LAST with [\d,]+ addresses",
+        done.stdout,
+        re.M,
     )
     assert " gives out first: " in done.stdout.splitlines()[-1]
 
@@ -99,5 +101,7 @@ def test_what_gives_out_first_is_named_with_what_it_holds():
     found = examine(SMALL, "target", 1_000_000)
 
     assert (found.first, found.ok) == ("memory", False)
-    assert found.holds == next(limit.connections for limit in found.limits if limit.resource == "memory")
+    assert found.holds == next(
+        limit.connections for limit in found.limits if limit.resource == "memory"
+    )
     assert [item.resource for item in found.advice] == ["backlog"]

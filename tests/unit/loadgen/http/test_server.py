@@ -1,4 +1,5 @@
-"""A port under strangers: they come slowly, in crowds, and without end, and who has something to say is heard."""
+"""A port under strangers: they come slowly, in crowds, and without end, and who has something to
+say is heard."""
 
 import asyncio
 import re
@@ -82,7 +83,9 @@ async def test_one_that_speaks_now_and_then_stays():
 
 async def test_a_body_that_does_not_come_is_an_answer_and_the_end():
     async with server(body_s=0.2, idle_s=5) as dial:
-        reader, _ = await dial(b"POST /body HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\nabc")
+        reader, _ = await dial(
+            b"POST /body HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\nabc"
+        )
         answer = await ended(reader)
 
         assert b"408" in answer.split(b"\r\n")[0]
@@ -92,7 +95,9 @@ async def test_a_body_that_does_not_come_is_an_answer_and_the_end():
 async def test_an_answer_that_nobody_takes_ends_the_connection():
     async with server(idle_s=0.3) as dial:
         reader, _ = await dial(b"GET /long HTTP/1.1\r\nHost: here\r\n\r\n")
-        await reader.readuntil(b"\r\n\r\n")  # and from here on not a byte: the reader pauses its transport
+        await reader.readuntil(
+            b"\r\n\r\n"
+        )  # and from here on not a byte: the reader pauses its transport
         await asyncio.sleep(1.5)
 
         assert len(await ended(reader)) < len(LONG)
@@ -143,7 +148,9 @@ async def test_questions_beyond_the_bound_are_put_off():
     [
         b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: here\r\nX: " + b"a" * 9000 + b"\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: here\r\n" + b"".join(b"X-%d: y\r\n" % n for n in range(200)) + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: here\r\n"
+        + b"".join(b"X-%d: y\r\n" % n for n in range(200))
+        + b"\r\n",
     ],
     ids=["line", "header", "headers"],
 )
@@ -158,8 +165,9 @@ async def test_a_head_without_measure_is_refused(head):
 async def test_what_is_packed_is_not_unpacked():
     async with server() as dial:
         packed = b"\x1f\x8b\x08" + bytes(1000)
-        head = b"POST /body HTTP/1.1\r\nHost: here\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(
-            packed
+        head = (
+            b"POST /body HTTP/1.1\r\nHost: here\r\nContent-Encoding: gzip\r\nContent-Length:"
+            b" %d\r\n\r\n" % len(packed)
         )
         reader, _ = await dial(head + packed)
 

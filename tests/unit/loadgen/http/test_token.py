@@ -25,7 +25,8 @@ def test_it_is_the_word_in_a_file_and_comes_as_a_bearers(file):
 
 
 @pytest.mark.parametrize(
-    "header", ["", "Bearer", "Bearer ", "s3cret", "Bearer s3cret2", "bearer s3cret", "Bearer \udcff"]
+    "header",
+    ["", "Bearer", "Bearer ", "s3cret", "Bearer s3cret2", "bearer s3cret", "Bearer \udcff"],
 )
 def test_nothing_else_matches(file, header):
     token = Token.read(file)
@@ -36,9 +37,15 @@ def test_nothing_else_matches(file, header):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"\n", "is empty"), (b"\xff", "can't be read"), (b"two words", "one line"), (b"a\r\nX: b", "one line"),
-     ("café".encode(), "one line"), (b"a" * 1025, "1,024")],
-)  # fmt: skip
+    [
+        (b"\n", "is empty"),
+        (b"\xff", "can't be read"),
+        (b"two words", "one line"),
+        (b"a\r\nX: b", "one line"),
+        ("café".encode(), "one line"),
+        (b"a" * 1025, "1,024"),
+    ],
+)
 def test_what_could_not_be_a_header_is_refused(file, content, words):
     file.write_bytes(content)
 
@@ -54,10 +61,15 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 def test_it_does_not_show_itself(file):
     token = Token.read(file)
 
-    assert "s3cret" not in f"{token} {token!r} {AgentSettings(allowed_targets=AllowedTargets(), token=token)!r}"
+    assert (
+        "s3cret"
+        not in f"{token} {token!r} {AgentSettings(allowed_targets=AllowedTargets(), token=token)!r}"
+    )
 
 
-@pytest.mark.parametrize(("mode", "exposed"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True)])
+@pytest.mark.parametrize(
+    ("mode", "exposed"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True)]
+)
 def test_a_file_that_others_can_read_is_told_with_the_mend(file, mode, exposed):
     file.chmod(mode)
     told = exposure("--token-file", file)

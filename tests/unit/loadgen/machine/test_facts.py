@@ -18,7 +18,10 @@ def lay_out(root, files):
 PROC = {
     "proc/sys/kernel/osrelease": "6.1.0-test\n",
     "proc/self/status": "Name:\tpython\nCapEff:\t0000000000000400\nCpus_allowed_list:\t0-2,8\n",
-    "proc/self/limits": "Limit   Soft Limit   Hard Limit   Units\nMax open files       1024       20000      files\n",
+    "proc/self/limits": (
+        "Limit   Soft Limit   Hard Limit   Units\nMax open files       1024       20000     "
+        " files\n"
+    ),
     "proc/meminfo": "MemTotal: 2000 kB\nMemAvailable:    1000 kB\n",
     "proc/net/sockstat": "sockets: used 12\nTCP: inuse 1 orphan 0 tw 0 alloc 1 mem 324\n",
     "proc/sys/fs/nr_open": "1048576\n",
@@ -129,7 +132,9 @@ def test_facts_are_json_with_each_sysctl_under_its_own_name():
         ("pid:[4026532999]", "nothing", "unnamed"),
     ],
 )
-def test_a_container_is_told_by_its_process_ids_and_named_by_its_marks(tmp_path, pids, mark, container):
+def test_a_container_is_told_by_its_process_ids_and_named_by_its_marks(
+    tmp_path, pids, mark, container
+):
     lay_out(tmp_path, PROC | {mark: ""})
     (tmp_path / "proc/self/ns").mkdir()
     (tmp_path / "proc/self/ns/pid").symlink_to(pids)

@@ -44,7 +44,12 @@ def but(machine=AMPLE, **changes):
 
 
 def client(machine, **options):
-    options = {"addresses": 1, "ports": DEFAULT_PORTS, "workers": 4, "max_connections": 64_000} | options
+    options = {
+        "addresses": 1,
+        "ports": DEFAULT_PORTS,
+        "workers": 4,
+        "max_connections": 64_000,
+    } | options
     return {limit.resource: limit for limit in client_limits(machine, **options)}
 
 
@@ -52,15 +57,22 @@ def target(machine, **options):
     return {limit.resource: limit for limit in target_limits(machine, **{"workers": 4} | options)}
 
 
-# --- A client ---------------------------------------------------------------------------------------------------------
+# --- A client -------------------------------------------------------------------------------------
+# --------------------
 
 
 def test_a_client_machine_of_the_reference_run_carries_64_000():
     limits = client(AMPLE)
 
     assert set(limits) == {
-        "max_connections", "source_ports", "file_descriptors", "file_max", "memory", "tcp_mem", "conntrack",
-    }  # fmt: skip
+        "max_connections",
+        "source_ports",
+        "file_descriptors",
+        "file_max",
+        "memory",
+        "tcp_mem",
+        "conntrack",
+    }
     assert first_to_give_out(list(limits.values())) == limits["max_connections"]
     assert limits["max_connections"].connections == 64_000
 
@@ -76,10 +88,14 @@ def test_what_is_needed_is_told_in_the_units_of_what_is_there():
     needed = {name: limit.needed for name, limit in client(AMPLE, max_connections=130_000).items()}
 
     assert needed == {
-        "max_connections": "--max-connections 130,000", "source_ports": "3 addresses",
-        "file_descriptors": "32,564 per process", "file_max": "131,000", "memory": "0.8 GiB", "tcp_mem": "8,125 pages",
+        "max_connections": "--max-connections 130,000",
+        "source_ports": "3 addresses",
+        "file_descriptors": "32,564 per process",
+        "file_max": "131,000",
+        "memory": "0.8 GiB",
+        "tcp_mem": "8,125 pages",
         "conntrack": "130,100",
-    }  # fmt: skip
+    }
 
 
 def test_descriptors_bound_each_worker():
@@ -100,7 +116,9 @@ def test_following_the_mend_of_the_descriptors_is_enough():
 def test_a_descriptor_limit_beyond_nr_open_is_raised_with_it():
     limit = client(AMPLE, workers=1, max_connections=2_000_000)["file_descriptors"]
 
-    assert limit.fix.endswith("sysctl -w fs.nr_open=2000064, then ulimit -n 2000064 (LimitNOFILE=2000064 in the unit)")
+    assert limit.fix.endswith(
+        "sysctl -w fs.nr_open=2000064, then ulimit -n 2000064 (LimitNOFILE=2000064 in the unit)"
+    )
 
 
 def test_a_descriptor_limit_that_leaves_nothing_carries_nothing():
@@ -114,7 +132,10 @@ def test_source_ports_are_ports_of_each_address_less_those_left_out():
     assert client(AMPLE)["source_ports"].connections == 64_511 - SPARE_PORTS
     assert client(AMPLE, ports=64_511)["source_ports"].connections == 64_511 - SPARE_PORTS
     assert client(AMPLE, addresses=3, ports=range(2000, 3000))["source_ports"].connections == 3_000
-    assert client(but(reserved_ports="2000-2009"), ports=range(2000, 3000))["source_ports"].connections == 990
+    assert (
+        client(but(reserved_ports="2000-2009"), ports=range(2000, 3000))["source_ports"].connections
+        == 990
+    )
 
 
 def test_more_source_addresses_are_the_mend_of_too_few_ports():
@@ -144,7 +165,9 @@ def test_memory_carries_what_is_available_less_the_workers():
     each = CLIENT_BYTES + KERNEL_BYTES
 
     assert few.connections * each == pytest.approx(16 * GIB - WORKER_BYTES, abs=each)
-    assert (few.connections - many.connections) * each == pytest.approx(100 * WORKER_BYTES, abs=2 * each)
+    assert (few.connections - many.connections) * each == pytest.approx(
+        100 * WORKER_BYTES, abs=2 * each
+    )
 
 
 def test_a_cgroup_with_less_memory_than_the_machine_is_what_counts():
@@ -216,7 +239,8 @@ def test_no_reading_gives_a_negative_number_or_an_error(machine, workers, connec
     assert all(limit.connections >= 0 for limit in limits)
 
 
-# --- A target ---------------------------------------------------------------------------------------------------------
+# --- A target -------------------------------------------------------------------------------------
+# --------------------
 
 
 def test_a_target_has_no_source_ports_and_its_ends_cost_more_memory():
@@ -241,7 +265,8 @@ def test_a_short_backlog_is_advice_for_a_target():
     assert advice(AMPLE, "target") == []
 
 
-# --- Workers ----------------------------------------------------------------------------------------------------------
+# --- Workers --------------------------------------------------------------------------------------
+# --------------------
 
 
 def test_one_worker_per_core_is_enough_where_descriptors_are_many():
@@ -262,7 +287,8 @@ def test_the_workers_needed_have_descriptors_for_all_connections(connections, no
     assert client(machine, workers=workers)["file_descriptors"].connections >= connections
 
 
-# --- A real machine ---------------------------------------------------------------------------------------------------
+# --- A real machine -------------------------------------------------------------------------------
+# --------------------
 
 
 def test_a_machine_that_shows_nothing_is_still_bound_by_its_descriptors(tmp_path):
@@ -295,7 +321,11 @@ def limit(resource: str, connections: int) -> Limit:
     return Limit(resource, connections, detail="as read", fix="raise it")
 
 
-FILES, PORTS, MEMORY = limit("file_descriptors", 20_000), limit("source_ports", 28_232), limit("memory", 400_000)
+FILES, PORTS, MEMORY = (
+    limit("file_descriptors", 20_000),
+    limit("source_ports", 28_232),
+    limit("memory", 400_000),
+)
 
 
 def test_the_resource_that_carries_fewest_gives_out_first():
@@ -311,6 +341,8 @@ def test_nothing_gives_out_where_nothing_was_measured():
     assert shortfall([], 10**9) is None
 
 
-@pytest.mark.parametrize(("share", "short"), [(0, None), (20_000, None), (20_001, FILES), (500_000, FILES)])
+@pytest.mark.parametrize(
+    ("share", "short"), [(0, None), (20_000, None), (20_001, FILES), (500_000, FILES)]
+)
 def test_a_share_is_carried_up_to_the_last_connection(share, short):
     assert shortfall([MEMORY, FILES, PORTS], share) is short

@@ -9,14 +9,22 @@ from hypothesis import strategies as st
 from loadgen.machine.addresses import DEFAULT_PORTS
 from loadgen.machine.facts import Machine
 from loadgen.machine.limits import client_limits
-from loadgen.machine.sizing import AGENT_BYTES, CLIENT_OPEN, CLIENT_PING, TARGET_OPEN, TARGET_PING, demand
+from loadgen.machine.sizing import (
+    AGENT_BYTES,
+    CLIENT_OPEN,
+    CLIENT_PING,
+    TARGET_OPEN,
+    TARGET_PING,
+    demand,
+)
 from tests.costs import samples
 from tests.costs.model import per_event
 
 GIB = 1 << 30
 MEASURED = samples.read(Path(__file__).parents[4] / "docs" / "cost-model" / "samples.json").samples
 LARGE = [sample for sample in MEASURED if sample.size >= 100_000]
-"""In smaller fleets every connection wakes a worker by itself, which nobody would size machines by."""
+"""In smaller fleets every connection wakes a worker by itself, which nobody would size machines
+by."""
 
 
 @pytest.mark.parametrize(
@@ -36,7 +44,10 @@ def test_cores_are_reckoned_by_the_dearest_that_was_measured(reckoned, kind, spa
 
 def test_an_agent_takes_no_more_than_is_reckoned():
     for sample in MEASURED:
-        shares = (sample.base.pss[kind] / sample.base.processes[kind] for kind in ("agent", "workers' parent"))
+        shares = (
+            sample.base.pss[kind] / sample.base.processes[kind]
+            for kind in ("agent", "workers' parent")
+        )
         assert sum(shares) <= AGENT_BYTES
 
 
@@ -51,11 +62,17 @@ def test_the_reference_run_takes_sixteen_addresses_and_fits_its_machines():
 
 
 @given(st.integers(1, 10_000_000), st.floats(1, 1e5), st.floats(1, 1e4))
-def test_an_address_and_the_memory_that_are_asked_for_are_enough_for_the_preflight(connections, rate, think):
+def test_an_address_and_the_memory_that_are_asked_for_are_enough_for_the_preflight(
+    connections, rate, think
+):
     found = demand(connections, rate, think)
     machine = Machine(memory_available=found.client_bytes, nofile_hard=1 << 30)
     limits = client_limits(
-        machine, addresses=found.addresses, ports=DEFAULT_PORTS, workers=1, max_connections=connections
+        machine,
+        addresses=found.addresses,
+        ports=DEFAULT_PORTS,
+        workers=1,
+        max_connections=connections,
     )
 
     assert min(limit.connections for limit in limits) >= connections

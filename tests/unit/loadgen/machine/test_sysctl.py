@@ -102,12 +102,16 @@ def test_a_key_that_went_with_its_module_is_only_said(laid):
     laid.sysctls.apply([BACKLOG])
     laid.path(BACKLOG.key).unlink()
 
-    assert texts(laid.sysctls.undo()) == ["net.core.somaxconn: gone from this kernel, nothing to put back"]
+    assert texts(laid.sysctls.undo()) == [
+        "net.core.somaxconn: gone from this kernel, nothing to put back"
+    ]
 
 
 def test_a_key_that_cannot_be_set_does_not_keep_the_others_from_it(laid, monkeypatch):
     laid.path(PORTS.key).chmod(0o444)
-    monkeypatch.setattr(laid.sysctls, "_path", lambda key: _Full() if key == PORTS.key else laid.path(key))
+    monkeypatch.setattr(
+        laid.sysctls, "_path", lambda key: _Full() if key == PORTS.key else laid.path(key)
+    )
 
     first, second = laid.sysctls.apply([PORTS, BACKLOG])
     assert (first.done, second.done) == (False, True)

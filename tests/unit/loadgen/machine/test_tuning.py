@@ -60,23 +60,44 @@ def test_what_a_machine_does_not_show_is_not_asked_of_it(role):
 @pytest.mark.parametrize("role", ["client", "target"])
 def test_a_machine_set_so_is_asked_for_nothing_more_and_nothing_is_lowered(role):
     ample = but(
-        nr_open=1 << 30, file_max=NO_BOUND, somaxconn=65_535, local_range=(1024, 65535), syn_backlog=65_535,
-        packet_backlog=65_535, tcp_mem=(1 << 22, 1 << 23, 1 << 24), conntrack_max=1 << 24,
-    )  # fmt: skip
+        nr_open=1 << 30,
+        file_max=NO_BOUND,
+        somaxconn=65_535,
+        local_range=(1024, 65535),
+        syn_backlog=65_535,
+        packet_backlog=65_535,
+        tcp_mem=(1 << 22, 1 << 23, 1 << 24),
+        conntrack_max=1 << 24,
+    )
 
     assert wanted(ample, role, 1_000_000) == ()
 
 
 def test_socket_memory_takes_no_more_than_half_of_the_machines():
-    assert values(but(memory_available=4 * GIB), "target", 1_000_000)["net.ipv4.tcp_mem"] == "262144 393216 524288"
-    assert values(but(memory_available=None), "target", 1_000_000)["net.ipv4.tcp_mem"] == "1048576 1572864 2097152"
+    assert (
+        values(but(memory_available=4 * GIB), "target", 1_000_000)["net.ipv4.tcp_mem"]
+        == "262144 393216 524288"
+    )
+    assert (
+        values(but(memory_available=None), "target", 1_000_000)["net.ipv4.tcp_mem"]
+        == "1048576 1572864 2097152"
+    )
 
 
 def test_the_port_range_begins_where_the_machine_lets_it_and_its_ends_differ_in_parity():
-    assert values(but(unprivileged_start=5001), "client", 1)["net.ipv4.ip_local_port_range"] == "5002 65535"
-    assert values(but(unprivileged_start=0), "client", 1)["net.ipv4.ip_local_port_range"] == "1024 65535"
+    assert (
+        values(but(unprivileged_start=5001), "client", 1)["net.ipv4.ip_local_port_range"]
+        == "5002 65535"
+    )
+    assert (
+        values(but(unprivileged_start=0), "client", 1)["net.ipv4.ip_local_port_range"]
+        == "1024 65535"
+    )
 
 
 def test_every_setting_has_its_reason():
     for role in ("client", "target"):
-        assert all(setting.reason and "\n" not in setting.reason for setting in wanted(BARE, role, 1_000_000))
+        assert all(
+            setting.reason and "\n" not in setting.reason
+            for setting in wanted(BARE, role, 1_000_000)
+        )

@@ -10,7 +10,10 @@ from loadgen.net.appwrite import NOTHING, PING, PONG, Said, read
 from loadgen.net.frames import KEEP
 
 FRAMES = {
-    "connected 0.10": ('{"type":"connected","data":{"channels":["files"],"user":null}}', "connected"),
+    "connected 0.10": (
+        '{"type":"connected","data":{"channels":["files"],"user":null}}',
+        "connected",
+    ),
     "connected with an account": (
         '{"type":"connected","data":{"channels":["files"],"subscriptions":{"0":"a1"},"user":{"$id":"u","code":7}}}',
         "connected",

@@ -90,12 +90,18 @@ async def test_appwrite_ping_and_pong_are_counted_and_measured():
         assert (await far.frame()).data == b'{"type":"ping"}'
         await far.send_frame(Opcode.TEXT, b'{"type":"pong"}')
         await until(lambda: recorder.tally.pongs == 1)
-        assert (recorder.tally.pings, recorder.tally.messages_sent, recorder.tally.messages_received) == (1, 1, 1)
+        assert (
+            recorder.tally.pings,
+            recorder.tally.messages_sent,
+            recorder.tally.messages_received,
+        ) == (1, 1, 1)
 
 
 async def test_appwrites_connected_frame_is_an_acceptance():
     async with opened() as (_, _, far, recorder):
-        await far.send_frame(Opcode.TEXT, b'{"type":"connected","data":{"channels":["files"],"user":null}}')
+        await far.send_frame(
+            Opcode.TEXT, b'{"type":"connected","data":{"channels":["files"],"user":null}}'
+        )
         await until(lambda: recorder.tally.accepted == 1)
 
 

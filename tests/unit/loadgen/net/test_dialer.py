@@ -52,7 +52,10 @@ def dialer_to(
 async def test_a_connection_leaves_from_the_next_port():
     with listener() as server:
         with dialer_to(server.getsockname(), range(21_000, 21_010)) as (dialer, recorder):
-            first, second = Connection(recorder, TERMS, Diary()), Connection(recorder, TERMS, Diary())
+            first, second = (
+                Connection(recorder, TERMS, Diary()),
+                Connection(recorder, TERMS, Diary()),
+            )
             dialer.dial(first, monotonic())
             dialer.dial(second, monotonic())
             await until(lambda: first.transport is not None and second.transport is not None)
@@ -109,7 +112,10 @@ async def test_the_same_two_ends_already_connected_are_stepped_over():
 
 async def test_no_port_left_is_a_failure_and_a_returned_one_serves_again():
     async with await asyncio.start_server(_hang_up, "127.0.0.1", 0) as server:
-        with dialer_to(server.sockets[0].getsockname(), range(21_060, 21_061)) as (dialer, recorder):
+        with dialer_to(server.sockets[0].getsockname(), range(21_060, 21_061)) as (
+            dialer,
+            recorder,
+        ):
             connection = Connection(recorder, TERMS, diary := Diary())
             dialer.dial(connection, monotonic())
             dialer.dial(Connection(recorder, TERMS, portless := Diary()), monotonic())
@@ -168,7 +174,9 @@ async def test_a_connect_that_takes_its_time_is_awaited_and_can_be_given_up():
 
 async def test_a_server_that_speaks_no_tls_is_a_tls_failure():
     async with await asyncio.start_server(_speak_ssh, "127.0.0.1", 0) as server:
-        with dialer_to(server.sockets[0].getsockname(), range(21_120, 21_130), ssl.create_default_context()) as (
+        with dialer_to(
+            server.sockets[0].getsockname(), range(21_120, 21_130), ssl.create_default_context()
+        ) as (
             dialer,
             recorder,
         ):

@@ -64,7 +64,8 @@ def control_frames(draw):
 
 @st.composite
 def messages(draw):
-    """A message in one or more fragments, control frames in between; its bytes and the events they make."""
+    """A message in one or more fragments, control frames in between; its bytes and the events
+    they make."""
     text = draw(st.booleans())
     opcode = TEXT if text else BINARY
     payload = draw(st.text(max_size=80)).encode() if text else draw(st.binary(max_size=300))
@@ -152,7 +153,10 @@ def test_messages_of_every_size_are_read(size):
     payload = bytes(at * 7 % 256 for at in range(size))
     data = from_a_server(BINARY, payload) + PING_FROM_SERVER
 
-    assert parsed(data, [1, 2, 3, 9, 10, 11, 70_000]) == [Event(BINARY, payload, size), Event(PING, b"hi", 2)]
+    assert parsed(data, [1, 2, 3, 9, 10, 11, 70_000]) == [
+        Event(BINARY, payload, size),
+        Event(PING, b"hi", 2),
+    ]
 
 
 def test_a_control_frame_between_fragments_comes_out_at_once():
@@ -189,14 +193,23 @@ def test_what_is_not_kept_is_counted_in_a_message_larger_than_any_buffer():
 
 def test_a_message_does_not_inherit_from_the_one_before():
     """Neither its kept bytes, nor its size, nor its being text."""
-    data = from_a_server(TEXT, b"abc") + from_a_server(BINARY, b"\xff\xfe") + from_a_server(TEXT, "é".encode())
+    data = (
+        from_a_server(TEXT, b"abc")
+        + from_a_server(BINARY, b"\xff\xfe")
+        + from_a_server(TEXT, "é".encode())
+    )
 
-    assert parsed(data) == [Event(TEXT, b"abc", 3), Event(BINARY, b"\xff\xfe", 2), Event(TEXT, "é".encode(), 2)]
+    assert parsed(data) == [
+        Event(TEXT, b"abc", 3),
+        Event(BINARY, b"\xff\xfe", 2),
+        Event(TEXT, "é".encode(), 2),
+    ]
 
 
 @given(streams)
 def test_clean_exactly_between_messages(stream):
-    """After each byte: clean where a message or a control frame outside one has ended, and nowhere else."""
+    """After each byte: clean where a message or a control frame outside one has ended, and
+    nowhere else."""
     parser, boundaries, end = Parser(), {0}, 0
     for data, _ in stream:
         end += len(data)
@@ -216,7 +229,8 @@ def text(*fragments: bytes) -> bytes:
     """A text message in these fragments."""
     last = len(fragments) - 1
     return b"".join(
-        from_a_server(CONTINUATION if turn else TEXT, fragment, turn == last) for turn, fragment in enumerate(fragments)
+        from_a_server(CONTINUATION if turn else TEXT, fragment, turn == last)
+        for turn, fragment in enumerate(fragments)
     )
 
 
@@ -227,7 +241,10 @@ FAULTS = {
     "reserved bit 2": (b"\xa1\x02hi", 1002),
     "reserved bit 3": (b"\x91\x02hi", 1002),
     "a reserved bit in a control frame": (b"\xc9\x02hi", 1002),
-    **{f"opcode {opcode}": (bytes((0x80 | opcode, 0)), 1002) for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)},
+    **{
+        f"opcode {opcode}": (bytes((0x80 | opcode, 0)), 1002)
+        for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)
+    },
     "a fragmented ping": (b"\x09\x02hi", 1002),
     "a fragmented close": (b"\x08\x00", 1002),
     "a ping of 126 bytes": (b"\x89\x7e\x00\x7e" + bytes(126), 1002),
@@ -241,7 +258,10 @@ FAULTS = {
     "a close reason cut within a character": (b"\x88\x03\x03\xe8\xc3", 1007),
     "a text of a wrong byte": (text(b"ab\xffcd"), 1007),
     "a text that ends within a character": (text(b"ab\xc3"), 1007),
-    "a text that ends within a character, with an empty last fragment": (text(b"ab\xc3", b""), 1007),
+    "a text that ends within a character, with an empty last fragment": (
+        text(b"ab\xc3", b""),
+        1007,
+    ),
     "a text of a surrogate": (text(b"\xed\xa0\x80"), 1007),
     "a text of an overlong character": (text(b"\xc0\x80"), 1007),
     "a character spoilt at the edge of a fragment": (text(b"ab\xe2\x82", b"xy"), 1007),
@@ -316,7 +336,9 @@ def test_a_close_code_is_a_fault_exactly_when_the_library_refuses_it():
         return False
 
     codes = [*range(5100), 9999, 65535]
-    ours = [parsed(from_a_server(CLOSE, code.to_bytes(2, "big")))[0].opcode == FAULT for code in codes]
+    ours = [
+        parsed(from_a_server(CLOSE, code.to_bytes(2, "big")))[0].opcode == FAULT for code in codes
+    ]
 
     assert ours == [refused(code) for code in codes]
 

@@ -20,12 +20,17 @@ def handshake(*headers: tuple[str, str]) -> Handshake:
     return Handshake("server.test:9505", RESOURCE, headers)
 
 
-def answered(request: bytes, status: int = 101, **options: object) -> tuple[ServerProtocol, Request, bytes]:
-    """The websockets library's server, the request as it understood it, and the bytes it replied."""
+def answered(
+    request: bytes, status: int = 101, **options: object
+) -> tuple[ServerProtocol, Request, bytes]:
+    """The websockets library's server, the request as it understood it, and the bytes it
+    replied."""
     server = ServerProtocol(**options)
     server.receive_data(request)
     (understood,) = server.events_received()
-    response = server.accept(understood) if status == 101 else server.reject(HTTPStatus(status), "no\n")
+    response = (
+        server.accept(understood) if status == 101 else server.reject(HTTPStatus(status), "no\n")
+    )
     server.send_response(response)
     return server, understood, b"".join(server.data_to_send())
 
@@ -67,21 +72,31 @@ def test_one_handshake_serves_many_connections():
     ours = handshake()
     replies = [answered(ours.request(key))[2] for key in (KEY, OTHER, KEY)]
 
-    assert [ours.judge(reply, key) for reply, key in zip(replies, (KEY, OTHER, KEY), strict=True)] == [
-        Reply(None, b"")
-    ] * 3
+    assert [
+        ours.judge(reply, key) for reply, key in zip(replies, (KEY, OTHER, KEY), strict=True)
+    ] == [Reply(None, b"")] * 3
 
 
 @pytest.mark.parametrize(
     "lines",
     [
         (UPGRADE, CONNECTION, ACCEPT, b"Server: swoole", b"Sec-WebSocket-Version: 13"),
-        (b"upgrade:WebSocket", b"connection:   upgrade  ", b"SEC-WEBSOCKET-ACCEPT:" + accept_of(KEY)),
+        (
+            b"upgrade:WebSocket",
+            b"connection:   upgrade  ",
+            b"SEC-WEBSOCKET-ACCEPT:" + accept_of(KEY),
+        ),
         (UPGRADE, b"Connection: keep-alive, Upgrade", ACCEPT),
         (UPGRADE, CONNECTION, ACCEPT, b"Set-Cookie: a=1", b"Set-Cookie: b=2"),
         (b"X-Echo: " + accept_of(KEY), UPGRADE, CONNECTION, ACCEPT),
     ],
-    ids=["plain", "other case and spacing", "two connection options", "repeated cookies", "accept value twice"],
+    ids=[
+        "plain",
+        "other case and spacing",
+        "two connection options",
+        "repeated cookies",
+        "accept value twice",
+    ],
 )
 def test_replies_of_other_servers_are_valid(lines):
     ours = handshake()
@@ -96,13 +111,26 @@ WRONG = {
     "another Connection": (UPGRADE, b"Connection: close", ACCEPT),
     "no accept": (UPGRADE, CONNECTION),
     "an empty accept": (UPGRADE, CONNECTION, b"Sec-WebSocket-Accept: "),
-    "the accept of another key": (UPGRADE, CONNECTION, b"Sec-WebSocket-Accept: " + accept_of(OTHER)),
+    "the accept of another key": (
+        UPGRADE,
+        CONNECTION,
+        b"Sec-WebSocket-Accept: " + accept_of(OTHER),
+    ),
     "the key itself": (UPGRADE, CONNECTION, b"Sec-WebSocket-Accept: " + KEY),
     "an accept with something behind it": (UPGRADE, CONNECTION, ACCEPT + b"x"),
-    "an accept in lower case": (UPGRADE, CONNECTION, b"Sec-WebSocket-Accept: " + accept_of(KEY).lower()),
+    "an accept in lower case": (
+        UPGRADE,
+        CONNECTION,
+        b"Sec-WebSocket-Accept: " + accept_of(KEY).lower(),
+    ),
     "two accepts": (UPGRADE, CONNECTION, ACCEPT, ACCEPT),
     "the accept in another header": (UPGRADE, CONNECTION, b"X-Accept: " + accept_of(KEY)),
-    "an extension never offered": (UPGRADE, CONNECTION, ACCEPT, b"Sec-WebSocket-Extensions: permessage-deflate"),
+    "an extension never offered": (
+        UPGRADE,
+        CONNECTION,
+        ACCEPT,
+        b"Sec-WebSocket-Extensions: permessage-deflate",
+    ),
     "a subprotocol never offered": (UPGRADE, CONNECTION, ACCEPT, b"Sec-WebSocket-Protocol: chat"),
     "a line that is no header": (UPGRADE, CONNECTION, ACCEPT, b"rubbish"),
 }
@@ -156,10 +184,20 @@ def test_a_status_without_a_phrase_is_named():
 
 
 @pytest.mark.parametrize(
-    "status", [b"HTTP/1.1 abc", b"HTTP/1.1 1010 Yes", b"HTTP/1.1", b"HTTP/1.1  101 Two Spaces", b"HTTP/1.7 101 X"]
+    "status",
+    [
+        b"HTTP/1.1 abc",
+        b"HTTP/1.1 1010 Yes",
+        b"HTTP/1.1",
+        b"HTTP/1.1  101 Two Spaces",
+        b"HTTP/1.7 101 X",
+    ],
 )
 def test_a_status_line_that_is_none_is_a_bad_handshake(status):
-    assert handshake().judge(head(UPGRADE, CONNECTION, ACCEPT, status=status), KEY).failure == "bad_handshake"
+    assert (
+        handshake().judge(head(UPGRADE, CONNECTION, ACCEPT, status=status), KEY).failure
+        == "bad_handshake"
+    )
 
 
 @pytest.mark.parametrize(
@@ -181,7 +219,8 @@ def test_what_cannot_become_a_reply_is_a_bad_handshake_at_once(garbage):
 
 @pytest.mark.parametrize("status", [101, 404])
 def test_a_reply_is_waited_for_until_its_last_byte(status):
-    """Cut at every byte: nothing is said before the head is whole, and then the same as in one piece."""
+    """Cut at every byte: nothing is said before the head is whole, and then the same as in one
+    piece."""
     ours = handshake()
     _, _, reply = answered(ours.request(KEY), status)
     end = reply.index(b"\r\n\r\n") + 4
@@ -218,7 +257,12 @@ def test_an_overlong_head_is_refused_however_it_arrives():
 @given(st.binary(max_size=80), cuts)
 def test_no_bytes_whatever_raise(data, cuts):
     """Neither alone, nor inside an otherwise valid reply."""
-    for reply in (data, b"HTTP/1.1 " + data, head(UPGRADE, CONNECTION, data), head(data, UPGRADE, CONNECTION, ACCEPT)):
+    for reply in (
+        data,
+        b"HTTP/1.1 " + data,
+        head(UPGRADE, CONNECTION, data),
+        head(data, UPGRADE, CONNECTION, ACCEPT),
+    ):
         so_far = b""
         for piece in pieces(reply, cuts):
             so_far += piece

@@ -27,7 +27,8 @@ def everything(ports):
     return list(iter(ports.take, None))
 
 
-# --- Addresses as text ------------------------------------------------------------------------------------------------
+# --- Addresses as text
+# ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,8 @@ def test_65_536_addresses_are_the_most():
         parse_sources(["10.0.0.0-10.0.255.255", "10.1.0.0"])
 
 
-# --- Ports as text ----------------------------------------------------------------------------------------------------
+# --- Ports as text --------------------------------------------------------------------------------
+# --------------------
 
 
 @pytest.mark.parametrize(
@@ -127,12 +129,18 @@ def test_bad_ports_are_refused_with_the_reason(text, reason):
     assert repr(text) in str(caught.value)
 
 
-# --- Ports that are left out ------------------------------------------------------------------------------------------
+# --- Ports that are left out
+# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("text", "ports"),
-    [("", set()), ("8080", {8080}), ("8080,9000-9002\n", {8080, 9000, 9001, 9002}), ("garbled", set())],
+    [
+        ("", set()),
+        ("8080", {8080}),
+        ("8080,9000-9002\n", {8080, 9000, 9001, 9002}),
+        ("garbled", set()),
+    ],
 )
 def test_reserved_ports_are_read_as_the_kernel_writes_them(text, ports):
     assert parse_reserved(text) == ports
@@ -158,7 +166,9 @@ def test_where_workers_would_take_all_of_the_kernels_own_ports_a_few_stay_free()
 def test_spare_ports_are_not_reserved_ones_which_the_kernel_never_chooses():
     reserved = frozenset({60999})
 
-    assert left_out(DEFAULT_PORTS, reserved=reserved) == frozenset(range(60999 - SPARE_PORTS, 61000))
+    assert left_out(DEFAULT_PORTS, reserved=reserved) == frozenset(
+        range(60999 - SPARE_PORTS, 61000)
+    )
 
 
 def test_where_the_kernel_has_enough_ports_elsewhere_all_of_ours_are_used():
@@ -175,13 +185,19 @@ def test_privileged_ports_are_left_out():
     assert left_out(range(1025, 2000), bindable_from=5000) == frozenset(range(1025, 2000))
 
 
-# --- Pairs ------------------------------------------------------------------------------------------------------------
+# --- Pairs ----------------------------------------------------------------------------------------
+# --------------------
 
 
 def test_pairs_are_counted_up_through_each_address_in_turn():
     ports = SourcePorts(("10.0.0.1", "10.0.0.2"), range(2000, 2002))
 
-    assert everything(ports) == [("10.0.0.1", 2000), ("10.0.0.1", 2001), ("10.0.0.2", 2000), ("10.0.0.2", 2001)]
+    assert everything(ports) == [
+        ("10.0.0.1", 2000),
+        ("10.0.0.1", 2001),
+        ("10.0.0.2", 2000),
+        ("10.0.0.2", 2001),
+    ]
     assert (len(ports), ports.in_use) == (4, 4)
 
 
@@ -204,7 +220,9 @@ def test_pairs_given_back_come_after_never_used_ones_oldest_first_and_skipped_on
 
 
 def test_reserved_ports_are_left_out():
-    ports = SourcePorts(("10.0.0.1", "10.0.0.2"), range(2000, 2004), reserved=frozenset({2001, 2002, 9999}))
+    ports = SourcePorts(
+        ("10.0.0.1", "10.0.0.2"), range(2000, 2004), reserved=frozenset({2001, 2002, 9999})
+    )
 
     assert [port for _, port in everything(ports)] == [2000, 2003, 2000, 2003]
     assert len(ports) == 4
@@ -236,7 +254,9 @@ def test_a_pair_comes_back_in_the_spelling_of_getsockname():
 fleets = st.fixed_dictionaries(
     {
         "addresses": st.lists(st.sampled_from(ADDRESSES), max_size=3, unique=True),
-        "ports": st.builds(lambda low, count: range(low, low + count), st.integers(1024, 60000), st.integers(0, 40)),
+        "ports": st.builds(
+            lambda low, count: range(low, low + count), st.integers(1024, 60000), st.integers(0, 40)
+        ),
         "start": st.integers(0, 1000),
         "reserved": st.frozensets(st.integers(1024, 1100), max_size=30),
     }
@@ -251,7 +271,8 @@ def pairs_of(fleet):
 
 @given(fleets, st.integers(1, 7))
 def test_the_pair_of_a_connection_follows_from_its_number(fleet, workers):
-    """Also the last one of each address: which pair it is depends on no other connection, only on k."""
+    """Also the last one of each address: which pair it is depends on no other connection, only
+    on k."""
     pairs = pairs_of(fleet)
     ports = [SourcePorts(**fleet, worker=number, workers=workers) for number in range(workers)]
     taken = [ports[k % workers].take() for k in range(len(pairs))]
@@ -277,7 +298,12 @@ def test_agents_on_one_host_never_meet_and_together_use_every_pair(fleet, crews)
     assert max(parts) - min(parts) <= 1
 
 
-@given(fleets, st.lists(st.tuples(st.sampled_from(["take", "give_back", "skip"]), st.integers(0, 99)), max_size=200))
+@given(
+    fleets,
+    st.lists(
+        st.tuples(st.sampled_from(["take", "give_back", "skip"]), st.integers(0, 99)), max_size=200
+    ),
+)
 def test_no_pair_is_handed_out_twice_while_it_is_in_use_and_none_is_lost(fleet, moves):
     ports = SourcePorts(**fleet)
     held, used = [], set()
@@ -297,7 +323,8 @@ def test_no_pair_is_handed_out_twice_while_it_is_in_use_and_none_is_lost(fleet, 
     assert len(held + rest) == len(set(held + rest)) == len(ports)
 
 
-# --- This machine -----------------------------------------------------------------------------------------------------
+# --- This machine ---------------------------------------------------------------------------------
+# --------------------
 
 
 def test_the_source_towards_loopback_is_loopback():
@@ -306,7 +333,9 @@ def test_the_source_towards_loopback_is_loopback():
 
 def test_no_way_to_a_target_is_the_operators_to_mend():
     with pytest.raises(PlanError, match=r"no way from here to 255\.255\.255\.255"):
-        source_for("255.255.255.255")  # a datagram socket without SO_BROADCAST may not connect there
+        source_for(
+            "255.255.255.255"
+        )  # a datagram socket without SO_BROADCAST may not connect there
 
 
 def test_all_of_127_belongs_to_every_machine():
@@ -314,7 +343,9 @@ def test_all_of_127_belongs_to_every_machine():
 
 
 def test_an_address_that_this_machine_does_not_have_is_named_with_the_mend():
-    with pytest.raises(PlanError, match=r"source 192\.0\.2\.7 .*ip addr add 192\.0\.2\.7/32 dev INTERFACE"):
+    with pytest.raises(
+        PlanError, match=r"source 192\.0\.2\.7 .*ip addr add 192\.0\.2\.7/32 dev INTERFACE"
+    ):
         local_addresses_exist(["127.0.0.1", "192.0.2.7"])
 
 

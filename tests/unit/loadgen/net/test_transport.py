@@ -1,4 +1,5 @@
-"""Plain streams on real TCP pairs: bytes in order, ends told once, a slow reader, a descriptor used again."""
+"""Plain streams on real TCP pairs: bytes in order, ends told once, a slow reader, a descriptor
+used again."""
 
 import asyncio
 import socket
@@ -65,7 +66,9 @@ async def test_what_the_kernel_has_no_room_for_is_sent_in_order_when_there_is():
             listener.stream.write(b"last")
             recorded = bytearray()
             while len(recorded) < len(said) + 4:
-                recorded += await asyncio.wait_for(asyncio.get_running_loop().sock_recv(far, 1 << 20), 5)
+                recorded += await asyncio.wait_for(
+                    asyncio.get_running_loop().sock_recv(far, 1 << 20), 5
+                )
             assert recorded == said + b"last"
             far.send(b"still here")
             await until(lambda: listener.received == b"still here")
@@ -119,7 +122,8 @@ async def test_an_abort_is_told_in_the_next_turn_and_once():
 
 
 async def test_an_event_meant_for_the_former_owner_of_a_descriptor_does_no_harm():
-    """Two streams have something to say in one batch; the first ends the second, whose descriptor is used again."""
+    """Two streams have something to say in one batch; the first ends the second, whose
+    descriptor is used again."""
     with watching() as (streams, _):
         (near, far), (near_too, far_too) = tcp_pair(), tcp_pair()
         newcomer = Listener()

@@ -14,10 +14,18 @@ from loadgen.plan.plan import TARGET
     [
         ("ws://target/", TargetUrl("target", 80, "/", secure=False)),
         ("wss://target", TargetUrl("target", 443, "/", secure=True)),
-        ("ws://target:9505/a/b?c=d&e[]=f", TargetUrl("target", 9505, "/a/b?c=d&e[]=f", secure=False)),
+        (
+            "ws://target:9505/a/b?c=d&e[]=f",
+            TargetUrl("target", 9505, "/a/b?c=d&e[]=f", secure=False),
+        ),
         ("ws://[::1]:9505/", TargetUrl("::1", 9505, "/", secure=False)),
         ("WS://Target:80/Path", TargetUrl("target", 80, "/Path", secure=False)),
-        (TARGET, TargetUrl("127.0.0.1", 9505, "/v1/realtime?project=console&channels[]=files", secure=False)),
+        (
+            TARGET,
+            TargetUrl(
+                "127.0.0.1", 9505, "/v1/realtime?project=console&channels[]=files", secure=False
+            ),
+        ),
     ],
 )
 def test_a_url_has_its_parts(url, parts):
@@ -27,10 +35,17 @@ def test_a_url_has_its_parts(url, parts):
 @pytest.mark.parametrize(
     "url",
     [
-        "", "target", "http://target/", "ws://", "ws:///path", "ws://target:many/", "ws://target:99999/", "ws://[::1/",
+        "",
+        "target",
+        "http://target/",
+        "ws://",
+        "ws:///path",
+        "ws://target:many/",
+        "ws://target:99999/",
+        "ws://[::1/",
         "ws://target/#fragment",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_websocket_url_is_one_line_with_the_mend(url):
     with pytest.raises(PlanError, match="write ws://HOST:PORT/PATH") as caught:
         TargetUrl.parse(url)
@@ -46,7 +61,9 @@ def test_what_is_no_websocket_url_is_one_line_with_the_mend(url):
     ],
 )  # fmt: skip
 def test_the_host_header_is_the_one_that_websockets_would_send(url):
-    assert TargetUrl.parse(url).host_header == ClientProtocol(parse_uri(url)).connect().headers["Host"]
+    assert (
+        TargetUrl.parse(url).host_header == ClientProtocol(parse_uri(url)).connect().headers["Host"]
+    )
 
 
 def test_an_address_resolves_to_itself():
@@ -63,7 +80,9 @@ def test_a_host_that_does_not_resolve_is_one_line(host):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["ws://target/a b", "ws://target/\r\nX: y", "ws://target/\0", " ws://target/"])
+@pytest.mark.parametrize(
+    "url", ["ws://target/a b", "ws://target/\r\nX: y", "ws://target/\0", " ws://target/"]
+)
 def test_a_url_that_would_break_the_request_line_is_refused(url):
     with pytest.raises(PlanError, match="has a blank or control character; write %20"):
         TargetUrl.parse(url)
@@ -85,7 +104,12 @@ def test_a_url_with_a_user_is_refused_rather_than_stripped_of_it(url):
 
 @pytest.mark.parametrize(
     "url",
-    ["ws://user:secret@target:9505/v1", "ws://user:sec/ret@target/", "ws://user:sec?ret@target/", "ws://u:sec ret@t/"],
+    [
+        "ws://user:secret@target:9505/v1",
+        "ws://user:sec/ret@target/",
+        "ws://user:sec?ret@target/",
+        "ws://u:sec ret@t/",
+    ],
 )
 def test_no_password_is_told_by_what_refuses_it(url):
     with pytest.raises(PlanError) as caught:

@@ -24,9 +24,13 @@ def test_without_clients_agents_count_by_what_they_hold():
 
 
 def test_clients_count_by_their_weights_and_others_like_one_for_64_000():
-    weights = weights_of((BIG, SMALL), [("big", 1), ("small-1", 1), ("other", 64_000), ("half", 32_000)])
+    weights = weights_of(
+        (BIG, SMALL), [("big", 1), ("small-1", 1), ("other", 64_000), ("half", 32_000)]
+    )
 
-    assert [weight / weights[2] for weight in weights] == pytest.approx([3.0, 0.5, 1.0, 0.5], rel=1e-5)
+    assert [weight / weights[2] for weight in weights] == pytest.approx(
+        [3.0, 0.5, 1.0, 0.5], rel=1e-5
+    )
     assert all(isinstance(weight, int) for weight in weights)
 
 

@@ -24,7 +24,13 @@ def test_a_plan_survives_the_wire(plan):
 def test_the_defaults_are_the_reference_run():
     plan = Plan()
 
-    assert (plan.rate, plan.max, plan.hold, plan.think, plan.loops) == (2000, 1_000_000, 60, 30, 1000)
+    assert (plan.rate, plan.max, plan.hold, plan.think, plan.loops) == (
+        2000,
+        1_000_000,
+        60,
+        30,
+        1000,
+    )
     assert (plan.arrival, plan.ping) == ("uniform", "protocol")
     assert plan.target == "ws://127.0.0.1:9505/v1/realtime?project=console&channels[]=files"
 
@@ -51,7 +57,9 @@ def test_a_wrong_option_is_named(options, named):
 
 
 def test_the_schedule_is_the_plans():
-    assert Plan(rate=7.0, max=11, arrival="poisson", seed=3).schedule == Schedule(7.0, 11, poisson=True, seed=3)
+    assert Plan(rate=7.0, max=11, arrival="poisson", seed=3).schedule == Schedule(
+        7.0, 11, poisson=True, seed=3
+    )
     assert Plan(rate=7.0, max=11).schedule == Schedule(7.0, 11, poisson=False, seed=0)
 
 
@@ -92,26 +100,62 @@ def test_with_poisson_arrivals_too():
 
 USERS = Loop(name="users")
 UNUSABLE = {
-    "a phase without an end": ({"phases": (Phase(rate=5),)}, "`phases[0]` needs a `duration`, or a `rate` and a `max`"),
-    "a hold without an end": ({"phases": (Phase(rate=5, max=5), Phase())}, "`phases[1]` needs a `duration`"),
-    "a ramp without an end": ({"phases": (Phase(rate=5, rate_to=9, max=5),)}, "`phases[0].rate_to` needs a `duration`"),
-    "a storm without an end": ({"phases": (Phase(rate=5, max=5, storm=0.5),)}, "`phases[0].storm` needs a `duration`"),
+    "a phase without an end": (
+        {"phases": (Phase(rate=5),)},
+        "`phases[0]` needs a `duration`, or a `rate` and a `max`",
+    ),
+    "a hold without an end": (
+        {"phases": (Phase(rate=5, max=5), Phase())},
+        "`phases[1]` needs a `duration`",
+    ),
+    "a ramp without an end": (
+        {"phases": (Phase(rate=5, rate_to=9, max=5),)},
+        "`phases[0].rate_to` needs a `duration`",
+    ),
+    "a storm without an end": (
+        {"phases": (Phase(rate=5, max=5, storm=0.5),)},
+        "`phases[0].storm` needs a `duration`",
+    ),
     "a storm that outlasts its phase": (
         {"phases": (Phase(rate=5, max=5), Phase(duration=5, storm=0.5, jitter=6))},
         "`phases[1].jitter` is longer than the phase's `duration`",
     ),
-    "jitter of nothing": ({"phases": (Phase(rate=5, duration=5, jitter=1),)}, "`phases[0].jitter` says nothing"),
-    "a bound of nothing": ({"phases": (Phase(duration=5, max=1),)}, "`phases[0].max` says nothing without a `rate`"),
-    "too many": ({"phases": (Phase(rate=1e300, duration=1e300),)}, "`phases[0].rate` brings inf connections"),
-    "nobody at all": ({"phases": (Phase(rate=0.1, duration=1),)}, "`phases` bring no connection at all"),
+    "jitter of nothing": (
+        {"phases": (Phase(rate=5, duration=5, jitter=1),)},
+        "`phases[0].jitter` says nothing",
+    ),
+    "a bound of nothing": (
+        {"phases": (Phase(duration=5, max=1),)},
+        "`phases[0].max` says nothing without a `rate`",
+    ),
+    "too many": (
+        {"phases": (Phase(rate=1e300, duration=1e300),)},
+        "`phases[0].rate` brings inf connections",
+    ),
+    "nobody at all": (
+        {"phases": (Phase(rate=0.1, duration=1),)},
+        "`phases` bring no connection at all",
+    ),
     "a mix of strangers": (
         {"phases": (Phase(rate=5, max=5, sessions={"loop": 1, "uers": 1}),), "sessions": (USERS,)},
         "`phases[0].sessions.loop` is none of the plan's sessions: users",
     ),
-    "two sessions of one name": ({"sessions": (USERS, USERS)}, "`sessions[1].name` is 'users' a second time"),
-    "a target twice": ({"targets": (Target(url="ws://a/"),) * 2}, "`targets[1].url` is 'ws://a/' a second time"),
-    "targets that nobody begins with": ({"targets": (Target(url="ws://a/", weight=0),)}, "`targets` have no `weight`"),
-    "a client twice": ({"clients": (AgentSpec(name="a"),) * 2}, "`clients[1].name` is 'a' a second time"),
+    "two sessions of one name": (
+        {"sessions": (USERS, USERS)},
+        "`sessions[1].name` is 'users' a second time",
+    ),
+    "a target twice": (
+        {"targets": (Target(url="ws://a/"),) * 2},
+        "`targets[1].url` is 'ws://a/' a second time",
+    ),
+    "targets that nobody begins with": (
+        {"targets": (Target(url="ws://a/", weight=0),)},
+        "`targets` have no `weight`",
+    ),
+    "a client twice": (
+        {"clients": (AgentSpec(name="a"),) * 2},
+        "`clients[1].name` is 'a' a second time",
+    ),
 }
 
 
@@ -142,7 +186,10 @@ def test_the_built_in_loop_may_be_named_in_a_phase():
 
 
 def test_a_redacted_plan_names_headers_and_files_and_tells_nothing_of_them():
-    plan = Plan(transport=Transport(headers={"Authorization": "Basic c2VjcmV0"}), files={"users": "me;secret\n"})
+    plan = Plan(
+        transport=Transport(headers={"Authorization": "Basic c2VjcmV0"}),
+        files={"users": "me;secret\n"},
+    )
     shown = to_toml(plan.redacted()).decode()
 
     assert "Authorization" in shown

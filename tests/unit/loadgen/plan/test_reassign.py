@@ -1,4 +1,5 @@
-"""What is left of lost shares: by count it adds up, whoever had them and however often they are lost again."""
+"""What is left of lost shares: by count it adds up, whoever had them and however often they are
+lost again."""
 
 from math import inf
 
@@ -31,7 +32,10 @@ def test_those_that_had_been_launched_come_again_and_the_others_when_they_are_du
 
 
 def test_of_a_share_that_is_through_nothing_is_left():
-    assert unfinished_of([Unfinished(Share()), Unfinished(NOBODY)], launched=20, living=0, total=20) == []
+    assert (
+        unfinished_of([Unfinished(Share()), Unfinished(NOBODY)], launched=20, living=0, total=20)
+        == []
+    )
 
 
 @given(st.integers(0, TOTAL), st.data())

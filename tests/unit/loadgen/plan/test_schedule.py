@@ -1,4 +1,5 @@
-"""The schedule of a plan with phases: pure arithmetic, checked against the integral of the rate and against chance."""
+"""The schedule of a plan with phases: pure arithmetic, checked against the integral of the rate
+and against chance."""
 
 from itertools import pairwise
 from math import sqrt
@@ -15,7 +16,13 @@ WHOLE = Share()
 rates = st.floats(0, 200)
 phases = st.lists(
     st.builds(Phase, rate=rates, duration=st.floats(0.01, 5), wait=st.booleans())
-    | st.builds(Phase, rate=rates, rate_to=rates, duration=st.floats(0.01, 5), max=st.integers(1, 100) | st.none())
+    | st.builds(
+        Phase,
+        rate=rates,
+        rate_to=rates,
+        duration=st.floats(0.01, 5),
+        max=st.integers(1, 100) | st.none(),
+    )
     | st.builds(Phase, rate=st.floats(0.1, 200), max=st.integers(1, 100)),
     min_size=1,
     max_size=5,
@@ -39,9 +46,13 @@ def at(schedule):
 
 
 def distance(sample, expected):
-    """Kolmogorov–Smirnov: the largest distance between a sample's distribution and the expected one."""
+    """Kolmogorov–Smirnov: the largest distance between a sample's distribution and the expected
+    one."""
     shares = [expected(value) for value in sorted(sample)]
-    return max(max((rank + 1) / len(shares) - share, share - rank / len(shares)) for rank, share in enumerate(shares))
+    return max(
+        max((rank + 1) / len(shares) - share, share - rank / len(shares))
+        for rank, share in enumerate(shares)
+    )
 
 
 @given(schedules)
@@ -73,7 +84,11 @@ def test_each_phase_has_the_arrivals_of_its_span(schedule):
     for number in range(schedule.total):
         counted[schedule.phase_of(number)] += 1
 
-    assert counted == [span.planned for span in schedule.spans] == [phase.arrivals for phase in schedule.phases]
+    assert (
+        counted
+        == [span.planned for span in schedule.spans]
+        == [phase.arrivals for phase in schedule.phases]
+    )
 
 
 @given(st.floats(0.1, 1e6), st.integers(1, 500))
@@ -105,7 +120,9 @@ def test_a_phase_without_a_rate_lets_time_pass():
     assert [held.phase_of(number) for number in range(2)] == [0, 2]
 
 
-@pytest.mark.parametrize(("rate", "rate_to"), [(0, 100), (100, 0), (20, 80), (80, 20), (50, 50), (50, 50.000001)])
+@pytest.mark.parametrize(
+    ("rate", "rate_to"), [(0, 100), (100, 0), (20, 80), (80, 20), (50, 50), (50, 50.000001)]
+)
 def test_on_a_ramp_connection_k_is_due_when_k_have_arrived(rate, rate_to):
     ramp = Phase(rate=rate, rate_to=rate_to, duration=10.0)
     times = at(schedule(ramp))
@@ -118,7 +135,10 @@ def test_on_a_ramp_connection_k_is_due_when_k_have_arrived(rate, rate_to):
 
 def test_after_a_phase_that_waits_time_begins_anew_behind_a_gate():
     waiting = schedule(
-        Phase(rate=1, max=2, wait=True), Phase(duration=5.0), Phase(rate=1, max=1, wait=True), Phase(rate=2, max=2)
+        Phase(rate=1, max=2, wait=True),
+        Phase(duration=5.0),
+        Phase(rate=1, max=1, wait=True),
+        Phase(rate=2, max=2),
     )
 
     assert waiting.gates == 3
@@ -133,13 +153,16 @@ def test_nothing_waits_behind_the_last_phase():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_random_arrivals_of_a_phase_are_exactly_as_many_and_spread_over_it(seed):
-    """A sample this large from the true distribution stays below 1.63/√n in 99 % of the cases; the seeds are fixed."""
+    """A sample this large from the true distribution stays below 1.63/√n in 99 % of the cases;
+    the seeds are fixed."""
     times = at(schedule(Phase(rate=1000, duration=10.0), poisson=True, seed=seed))
 
     assert len(times) == 10_000
     assert distance(times, lambda due: due / 10) < 1.63 / sqrt(10_000)
     gaps = [after - before for before, after in pairwise(times)]
-    assert sum(gap > 0.001 for gap in gaps) / len(gaps) == pytest.approx(0.3679, abs=0.02)  # 1/e, as in Tsung
+    assert sum(gap > 0.001 for gap in gaps) / len(gaps) == pytest.approx(
+        0.3679, abs=0.02
+    )  # 1/e, as in Tsung
 
 
 def test_random_arrivals_on_a_ramp_follow_its_rate():
@@ -158,7 +181,9 @@ def test_random_arrivals_of_so_many_come_in_the_time_that_so_many_take():
 
 
 def test_phases_and_seeds_have_random_times_of_their_own():
-    twice = schedule(Phase(rate=10, duration=1.0), Phase(rate=10, duration=1.0), poisson=True, seed=1)
+    twice = schedule(
+        Phase(rate=10, duration=1.0), Phase(rate=10, duration=1.0), poisson=True, seed=1
+    )
     first, second = at(twice)[:10], [due - 1 for due in at(twice)[10:]]
 
     assert first != pytest.approx(second)

@@ -37,15 +37,39 @@ UNSOUND = {
         (CONNECT, Transaction(name="t", steps=(Close(),)), Receive()),
         "no connection at this point",
     ),
-    "a ping after another target": ((CONNECT, Change(url="ws://a"), Ping()), "no connection at this point"),
-    "a broken match": ((CONNECT, Receive(match=(Match(pattern="*"),))), "'*' is no regular expression"),
-    "a broken filter": ((CONNECT, Foreach(var="a", values="tsung_userid", include="[", steps=())), "no regular"),
-    "an extract without a group": ((Connect(extract=(Extract(var="a", expr="b"),)),), "no group to take"),
-    "an unknown file": ((CONNECT, SetVars(names=("a",), source="file", file="f")), "'f' is none of the plan's files"),
-    "a backward range": ((CONNECT, SetVars(names=("a",), source="random_number", start=11)), "runs backwards"),
+    "a ping after another target": (
+        (CONNECT, Change(url="ws://a"), Ping()),
+        "no connection at this point",
+    ),
+    "a broken match": (
+        (CONNECT, Receive(match=(Match(pattern="*"),))),
+        "'*' is no regular expression",
+    ),
+    "a broken filter": (
+        (CONNECT, Foreach(var="a", values="tsung_userid", include="[", steps=())),
+        "no regular",
+    ),
+    "an extract without a group": (
+        (Connect(extract=(Extract(var="a", expr="b"),)),),
+        "no group to take",
+    ),
+    "an unknown file": (
+        (CONNECT, SetVars(names=("a",), source="file", file="f")),
+        "'f' is none of the plan's files",
+    ),
+    "a backward range": (
+        (CONNECT, SetVars(names=("a",), source="random_number", start=11)),
+        "runs backwards",
+    ),
     "a think time never set": ((CONNECT, Think(seconds="%%_t%%")), "'t' is set nowhere"),
-    "a bound never set": ((CONNECT, For(var="i", first=1, last="%%_n%%", steps=(TELL,))), "'n' is set nowhere"),
-    "a source never set": ((CONNECT, SetVars(names=("a",), source="re", var="b", value="(.)")), "'b' is set nowhere"),
+    "a bound never set": (
+        (CONNECT, For(var="i", first=1, last="%%_n%%", steps=(TELL,))),
+        "'n' is set nowhere",
+    ),
+    "a source never set": (
+        (CONNECT, SetVars(names=("a",), source="re", var="b", value="(.)")),
+        "'b' is set nowhere",
+    ),
 }
 
 
@@ -54,16 +78,35 @@ def test_a_script_that_cannot_be_played_is_refused(steps, what):
     with pytest.raises(ScriptError, match=re.escape(what)) as caught:
         check(steps, {})
 
-    assert caught.value.step is None or caught.value.step in (*steps, *getattr(steps[-1], "steps", ()))
+    assert caught.value.step is None or caught.value.step in (
+        *steps,
+        *getattr(steps[-1], "steps", ()),
+    )
 
 
 SOUND = {
     "a connection that may be there": (CONNECT, If(condition=ONCE, steps=(Close(),)), TELL),
-    "a connection of a loop": (Repeat(name="r", condition=ONCE, steps=(CONNECT, Close())), CONNECT, TELL),
-    "a connection kept aside": (CONNECT, Change(url="ws://a", store=True), Change(url="ws://b", restore=True), TELL),
+    "a connection of a loop": (
+        Repeat(name="r", condition=ONCE, steps=(CONNECT, Close())),
+        CONNECT,
+        TELL,
+    ),
+    "a connection kept aside": (
+        CONNECT,
+        Change(url="ws://a", store=True),
+        Change(url="ws://b", restore=True),
+        TELL,
+    ),
     "what follows an abort": (If(condition=ONCE, steps=(Abort(), TELL)), CONNECT, TELL),
-    "a pattern with a variable": (CONNECT, Receive(match=(Match(pattern="%%_tsung_userid%%(", subst=True),))),
-    "a file": (SetVars(names=("a",), source="file", file="users"), CONNECT, Think(seconds="%%_a%%")),
+    "a pattern with a variable": (
+        CONNECT,
+        Receive(match=(Match(pattern="%%_tsung_userid%%(", subst=True),)),
+    ),
+    "a file": (
+        SetVars(names=("a",), source="file", file="users"),
+        CONNECT,
+        Think(seconds="%%_a%%"),
+    ),
 }
 
 
@@ -76,9 +119,16 @@ def test_variables_that_are_read_and_never_set_are_known():
     steps = (
         Connect(path="/%%_a%%/%%_a%%", subst=True, headers={"X": "%%_b%%"}),
         Send(text="%%_not put in%%", extract=(Extract(var="c", by="jsonpath", expr="x"),)),
-        Send(text="%%_c%%%%_i%%%%_v_iter%%", subst=True, match=(Match(pattern="%%_d%%", subst=True),)),
+        Send(
+            text="%%_c%%%%_i%%%%_v_iter%%", subst=True, match=(Match(pattern="%%_d%%", subst=True),)
+        ),
         For(var="i", first=1, last=2, steps=(Foreach(var="v", values="e", steps=(TELL,)),)),
-        If(condition=Condition(var="f", value="%%_g%%"), steps=(Repeat(name="r", condition=ONCE, steps=()),)),
+        If(
+            condition=Condition(var="f", value="%%_g%%"),
+            steps=(Repeat(name="r", condition=ONCE, steps=()),),
+        ),
     )
 
-    assert [(unset.name, unset.fatal) for unset in unset_in(steps)] == [(name, False) for name in "abdefg"]
+    assert [(unset.name, unset.fatal) for unset in unset_in(steps)] == [
+        (name, False) for name in "abdefg"
+    ]

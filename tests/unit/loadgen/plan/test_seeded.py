@@ -24,10 +24,16 @@ def shares(pick, numbers=range(MANY)):
 
 @pytest.mark.parametrize("seed", [0, 1, -7, 2**63])
 def test_places_are_drawn_in_proportion_to_their_weights(seed):
-    assert shares(weighted_choice([1, 3, 0, 4], seed, 5)) == pytest.approx({0: 0.125, 1: 0.375, 3: 0.5}, abs=0.015)
+    assert shares(weighted_choice([1, 3, 0, 4], seed, 5)) == pytest.approx(
+        {0: 0.125, 1: 0.375, 3: 0.5}, abs=0.015
+    )
 
 
-@given(st.lists(st.floats(0, 1e12), min_size=1, max_size=9).filter(any), st.integers(), st.integers(0, 2**62))
+@given(
+    st.lists(st.floats(0, 1e12), min_size=1, max_size=9).filter(any),
+    st.integers(),
+    st.integers(0, 2**62),
+)
 def test_only_what_has_a_weight_is_drawn_and_always_the_same(weights, seed, number):
     pick = weighted_choice(weights, seed, 1)
 
@@ -38,22 +44,32 @@ def test_only_what_has_a_weight_is_drawn_and_always_the_same(weights, seed, numb
 def test_lots_of_other_salts_and_seeds_are_independent():
     one = weighted_choice([1, 1], 0, 1)
     for other in (weighted_choice([1, 1], 0, 2), weighted_choice([1, 1], 1, 1)):
-        assert sum(one(number) == other(number) for number in range(MANY)) / MANY == pytest.approx(0.5, abs=0.015)
+        assert sum(one(number) == other(number) for number in range(MANY)) / MANY == pytest.approx(
+            0.5, abs=0.015
+        )
 
 
 def test_numbers_in_a_row_do_not_draw_alike():
     pick = weighted_choice([1, 1], 3, 1)
 
-    assert sum(pick(number) == pick(number + 1) for number in range(MANY)) / MANY == pytest.approx(0.5, abs=0.015)
+    assert sum(pick(number) == pick(number + 1) for number in range(MANY)) / MANY == pytest.approx(
+        0.5, abs=0.015
+    )
 
 
 def test_each_stretch_has_lots_of_its_own():
-    pick = weighted_choice_by_phase([0, 10, 10, 30], [lambda _: 0, lambda _: 1, lambda _: 2, lambda _: 3])
+    pick = weighted_choice_by_phase(
+        [0, 10, 10, 30], [lambda _: 0, lambda _: 1, lambda _: 2, lambda _: 3]
+    )
 
     assert [pick(number) for number in (0, 9, 10, 29, 30, 99)] == [0, 0, 2, 2, 3, 3]
 
 
-USERS, GUESTS, BOTS = Loop(name="users", weight=3.0), Loop(name="guests"), Loop(name="bots", weight=4.0)
+USERS, GUESTS, BOTS = (
+    Loop(name="users", weight=3.0),
+    Loop(name="guests"),
+    Loop(name="bots", weight=4.0),
+)
 
 
 def test_a_plan_of_one_session_and_one_target_draws_nothing():
@@ -64,7 +80,10 @@ def test_a_plan_of_one_session_and_one_target_draws_nothing():
 
 
 def test_users_have_the_plans_sessions_and_targets_by_weight():
-    plan = Plan(sessions=(USERS, GUESTS, BOTS), targets=(Target(url="ws://a/"), Target(url="ws://b/", weight=3.0)))
+    plan = Plan(
+        sessions=(USERS, GUESTS, BOTS),
+        targets=(Target(url="ws://a/"), Target(url="ws://b/", weight=3.0)),
+    )
 
     assert shares(plan.session_of) == pytest.approx({0: 0.375, 1: 0.125, 2: 0.5}, abs=0.015)
     assert shares(plan.target_of) == pytest.approx({0: 0.25, 1: 0.75}, abs=0.015)
@@ -82,7 +101,9 @@ def test_a_phase_may_have_a_mix_of_its_own():
     pick = Plan(phases=phases, sessions=(USERS, GUESTS, BOTS)).session_of
 
     assert shares(pick) == {2: 1.0}
-    assert shares(pick, range(MANY, 2 * MANY)) == pytest.approx({0: 0.375, 1: 0.125, 2: 0.5}, abs=0.015)
+    assert shares(pick, range(MANY, 2 * MANY)) == pytest.approx(
+        {0: 0.375, 1: 0.125, 2: 0.5}, abs=0.015
+    )
     assert shares(pick, range(2 * MANY, 3 * MANY)) == pytest.approx({0: 0.5, 1: 0.5}, abs=0.015)
 
 
@@ -90,17 +111,27 @@ COUNT = 20_000
 
 
 def test_the_same_user_has_the_same_numbers_and_every_user_others():
-    drawn = [[SeededRandom(seed, number).random() for _ in range(3)] for seed in (1, 2) for number in range(1000)]
+    drawn = [
+        [SeededRandom(seed, number).random() for _ in range(3)]
+        for seed in (1, 2)
+        for number in range(1000)
+    ]
 
     assert drawn == [
-        [SeededRandom(seed, number).random() for _ in range(3)] for seed in (1, 2) for number in range(1000)
+        [SeededRandom(seed, number).random() for _ in range(3)]
+        for seed in (1, 2)
+        for number in range(1000)
     ]
     assert len({first for first, *_ in drawn}) == 2000
 
 
 def test_it_has_all_methods_of_the_standard_librarys_generator():
     state = {"seed", "getstate", "setstate"}
-    public = {name for name in dir(Random) if not name.startswith("_")} - {"VERSION", "binomialvariate"} - state
+    public = (
+        {name for name in dir(Random) if not name.startswith("_")}
+        - {"VERSION", "binomialvariate"}
+        - state
+    )
 
     assert public <= set(dir(SeededRandom))
 
@@ -110,7 +141,10 @@ def test_numbers_are_even_and_nothing_of_one_follows_from_its_neighbours():
     drawn = [generator.random() for _ in range(COUNT)]
 
     assert (min(drawn), max(drawn)) == (pytest.approx(0, abs=0.001), pytest.approx(1, abs=0.001))
-    assert (mean(drawn), stdev(drawn)) == (pytest.approx(0.5, abs=0.01), pytest.approx(12**-0.5, abs=0.01))
+    assert (mean(drawn), stdev(drawn)) == (
+        pytest.approx(0.5, abs=0.01),
+        pytest.approx(12**-0.5, abs=0.01),
+    )
     neighbours = [chance(7, number) for number in range(COUNT)]
     assert mean(neighbours) == pytest.approx(0.5, abs=0.01)
     together = mean(one * other for one, other in pairwise(neighbours))

@@ -1,4 +1,5 @@
-"""A session's file: what is found out about it without running it, and what happens when it is run."""
+"""A session's file: what is found out about it without running it, and what happens when it is
+run."""
 
 import sys
 import traceback
@@ -47,7 +48,10 @@ def test_another_function_gives_the_session_its_name(written):
         "def session(user): ...\nasync def session(user): ...\n",
         "async def session(user, room='lobby', /, *, size=3): ...\n",
         "async def session(*users): ...\n",
-        "async def session(user):\n    def numbers():\n        yield 1\n    await user.think(next(numbers()))\n",
+        (
+            "async def session(user):\n    def numbers():\n        yield 1\n    await"
+            " user.think(next(numbers()))\n"
+        ),
         "@decorated\nasync def session(): ...\n",
         b"# -*- coding: latin-1 -*-\nasync def session(user):\n    await user.send('caf\xe9')\n",
         b"\xef\xbb\xbfasync def session(user): ...\r\n",
@@ -61,9 +65,21 @@ def test_what_may_be_a_session(written, source):
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("", "chat.py: no function 'session'; there is no async def in it; write FILE.py:NAME, or async def"),
-        ("async def login(user): ...\nasync def logout(user): ...\n", "no function 'session'; there is login, logout;"),
-        ("\ndef session(user): ...\n", "chat.py:2: session is not an async def; write async def session(user)"),
+        (
+            "",
+            (
+                "chat.py: no function 'session'; there is no async def in it; write FILE.py:NAME,"
+                " or async def"
+            ),
+        ),
+        (
+            "async def login(user): ...\nasync def logout(user): ...\n",
+            "no function 'session'; there is login, logout;",
+        ),
+        (
+            "\ndef session(user): ...\n",
+            "chat.py:2: session is not an async def; write async def session(user)",
+        ),
         ("class session: ...\n", "chat.py:1: session is not an async def"),
         ("session = 3\n", "chat.py:1: session is not an async def"),
         (f"{GOOD}def session(user): ...\n", "chat.py:3: session is not an async def"),
@@ -71,12 +87,18 @@ def test_what_may_be_a_session(written, source):
         ("async def session(user, room): ...\n", "chat.py:1: session does not take one user"),
         ("async def session(user, *, room): ...\n", "chat.py:1: session does not take one user"),
         ("async def session(*, user): ...\n", "chat.py:1: session does not take one user"),
-        ("async def session(user):\n    yield 1\n", "chat.py:1: session has a yield; a session only awaits"),
+        (
+            "async def session(user):\n    yield 1\n",
+            "chat.py:1: session has a yield; a session only awaits",
+        ),
         ("async def session(user):\n  if (\n", "chat.py:2: '(' was never closed"),
         (f"{GOOD}return 3\n", "chat.py:3: 'return' outside function"),
         (f"{GOOD}def now(): await it\n", "chat.py:3: 'await' outside async function"),
         (f"{GOOD}\0", "chat.py"),
-        (b"async def session(user): ...  # caf\xe9\n", "chat.py: invalid or missing encoding declaration"),
+        (
+            b"async def session(user): ...  # caf\xe9\n",
+            "chat.py: invalid or missing encoding declaration",
+        ),
         (b"# coding: klingon\n", "chat.py: unknown encoding: klingon"),
         ("(" * 5000, "chat.py"),
         ("x = " + "-" * 100_000 + "1\n", "chat.py"),
@@ -92,18 +114,23 @@ def test_what_is_no_session_is_one_line_with_file_and_line(written, source, word
 
 def test_a_file_that_can_not_be_read_is_one_line(written, tmp_path):
     written(GOOD)
-    with pytest.raises(PlanError, match=r"none\.py: No such file or directory; give the path of a Python file"):
+    with pytest.raises(
+        PlanError, match=r"none\.py: No such file or directory; give the path of a Python file"
+    ):
         read_session(Path("none.py"))
     with pytest.raises(PlanError, match="Is a directory"):
         read_session(tmp_path)
 
 
-# --- Imported ---------------------------------------------------------------------------------------------------------
+# --- Imported -------------------------------------------------------------------------------------
+# --------------------
 
 
 async def test_the_function_is_imported_from_the_text_alone(written):
     path = written(
-        "from dataclasses import dataclass\n@dataclass\nclass Room:\n    name: str\n" + GOOD + "room = Room('x')\n"
+        "from dataclasses import dataclass\n@dataclass\nclass Room:\n    name: str\n"
+        + GOOD
+        + "room = Room('x')\n"
     )
     session = read_session(path)
     path.unlink()
@@ -116,7 +143,9 @@ async def test_the_function_is_imported_from_the_text_alone(written):
 
 
 async def test_two_sessions_of_a_file_share_what_it_keeps(written):
-    path = written("kept = []\nasync def one(user): kept.append(1)\nasync def two(user): kept.append(2)\n")
+    path = written(
+        "kept = []\nasync def one(user): kept.append(1)\nasync def two(user): kept.append(2)\n"
+    )
 
     for name in ("one", "two", "one"):
         await load(read_session(path, name))(None)
@@ -147,9 +176,15 @@ async def test_tracebacks_show_the_lines_of_a_file_that_is_not_here(written):
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("\nimport no_such_module\n", "chat.py:2: ModuleNotFoundError: No module named 'no_such_module'"),
+        (
+            "\nimport no_such_module\n",
+            "chat.py:2: ModuleNotFoundError: No module named 'no_such_module'",
+        ),
         ("def fail():\n    1 / 0\nfail()\n", "chat.py:2: ZeroDivisionError: division by zero"),
-        ("import json\njson.loads('{')\n", "chat.py:2: json.decoder.JSONDecodeError: Expecting property name"),
+        (
+            "import json\njson.loads('{')\n",
+            "chat.py:2: json.decoder.JSONDecodeError: Expecting property name",
+        ),
         ("raise SystemExit(3)\n", "chat.py:1: SystemExit: 3"),
         ("raise KeyboardInterrupt\n", "chat.py:1: KeyboardInterrupt"),
         ("raise ValueError('a\\nb')\n", "chat.py:1: ValueError: a b"),

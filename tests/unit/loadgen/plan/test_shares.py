@@ -27,7 +27,9 @@ def test_runs_change_nothing_of_that(weights, total, run):
     parts = WHOLE.split(weights, run)
 
     assert sorted(number for part in parts for number in part.numbers(total)) == list(range(total))
-    assert [part.count(total) for part in parts] == [len(list(part.numbers(total))) for part in parts]
+    assert [part.count(total) for part in parts] == [
+        len(list(part.numbers(total))) for part in parts
+    ]
 
 
 @given(weights, st.integers(0, 100_000))
@@ -71,7 +73,8 @@ def test_equal_weights_get_shares_that_differ_by_at_most_one(parts, weight, tota
 
 @given(weights, st.integers(0, 10**7))
 def test_parts_are_proportional_to_their_weights_at_every_total(weights, total):
-    """No part is ever a whole number ahead of its due; so none is further behind than the others together are ahead."""
+    """No part is ever a whole number ahead of its due; so none is further behind than the others
+    together are ahead."""
     for weight, part in zip(weights, WHOLE.split(weights), strict=True):
         fair = total * weight / sum(weights)
         assert fair - len(weights) < part.count(total) < fair + 1
@@ -79,7 +82,8 @@ def test_parts_are_proportional_to_their_weights_at_every_total(weights, total):
 
 @given(big_weights)
 def test_weights_too_fine_for_a_pattern_are_rounded(weights):
-    """Each by half a turn at most, or up to one turn: the reason why nobody with a weight goes without."""
+    """Each by half a turn at most, or up to one turn: the reason why nobody with a weight goes
+    without."""
     total = 2_000_000
     slack = total * (len(weights) + 2) / MAX_TURNS
     for weight, part in zip(weights, WHOLE.split(weights), strict=True):
@@ -111,7 +115,11 @@ def test_turns_are_never_bunched():
 def test_the_reference_fleet_shares_a_million_over_sixteen_agents_of_four_workers():
     """And a worker's connections arrive in runs of five, which it opens in one go."""
     agents = WHOLE.split([64_000] * 16, run_that_fits(1_000_000, [64_000] * 16))
-    workers = [worker for agent in agents for worker in agent.split([1] * 4, run_that_fits(62_500, [1] * 4, agent.run))]
+    workers = [
+        worker
+        for agent in agents
+        for worker in agent.split([1] * 4, run_that_fits(62_500, [1] * 4, agent.run))
+    ]
 
     assert {agent.count(1_000_000) for agent in agents} == {62_500}
     assert {worker.count(1_000_000) for worker in workers} == {15_625}
@@ -120,7 +128,12 @@ def test_the_reference_fleet_shares_a_million_over_sixteen_agents_of_four_worker
 
 
 def test_a_shares_run_is_what_it_begins_with():
-    assert [Share(9, (0, 1, 2, 4)).run, Share(9, (3,)).run, Share().run, Share(1, ()).run] == [3, 1, 1, 0]
+    assert [Share(9, (0, 1, 2, 4)).run, Share(9, (3,)).run, Share().run, Share(1, ()).run] == [
+        3,
+        1,
+        1,
+        0,
+    ]
 
 
 @pytest.mark.parametrize("poisson", [False, True])
@@ -136,11 +149,15 @@ def test_a_seed_gives_the_same_schedule_whatever_the_fleet(outer, inner, poisson
     schedule = Schedule(rate=123.4, total=total, poisson=poisson, seed=seed)
     shares = [piece for part in WHOLE.split(outer) for piece in part.split(inner)]
 
-    assert sorted(due for share in shares for due in schedule.dues(share)) == list(schedule.dues(WHOLE))
+    assert sorted(due for share in shares for due in schedule.dues(share)) == list(
+        schedule.dues(WHOLE)
+    )
 
 
 def test_another_seed_gives_another_schedule():
-    first, second = (list(Schedule(100, 50, poisson=True, seed=seed).dues(WHOLE)) for seed in (1, 2))
+    first, second = (
+        list(Schedule(100, 50, poisson=True, seed=seed).dues(WHOLE)) for seed in (1, 2)
+    )
 
     assert first != second
 
@@ -152,14 +169,17 @@ def test_uniform_arrivals_are_evenly_spaced_from_zero_on():
 def test_poisson_gaps_are_exponential():
     """Kolmogorov–Smirnov: the largest distance between the gaps' distribution and 1 − exp(−rate·t).
 
-    A sample this large from the true distribution stays below 1.36/√n in 95 % of the cases; the seed is fixed.
+    A sample this large from the true distribution stays below 1.36/√n in 95 % of the cases; the
+    seed is fixed.
     """
     rate, total = 2000.0, 20_000
     dues = [0.0, *(due for _, due in Schedule(rate, total, poisson=True, seed=1).dues(WHOLE))]
     gaps = sorted(after - before for before, after in pairwise(dues))
     expected = [1 - exp(-rate * gap) for gap in gaps]
 
-    distance = max(max((rank + 1) / total - share, share - rank / total) for rank, share in enumerate(expected))
+    distance = max(
+        max((rank + 1) / total - share, share - rank / total) for rank, share in enumerate(expected)
+    )
     assert distance < 1.36 / sqrt(total)
     assert gaps[0] > 0
 

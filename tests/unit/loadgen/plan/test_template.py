@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 
 from loadgen.plan.template import Template, text_of
 
-VALUES = {"name": "ann", "n": 7, "list": ["a", 1], "yes": True, "none": None, "half": 0.5, "a b": "blank"}
+VALUES = {
+    "name": "ann",
+    "n": 7,
+    "list": ["a", 1],
+    "yes": True,
+    "none": None,
+    "half": 0.5,
+    "a b": "blank",
+}
 
 
 @pytest.mark.parametrize(
@@ -33,7 +41,9 @@ def test_text_without_substitution_stays_as_it_is(text):
     assert template.fill(VALUES) == text
 
 
-@given(st.text(st.characters(exclude_characters="%")), st.text(st.characters(exclude_characters="%")))
+@given(
+    st.text(st.characters(exclude_characters="%")), st.text(st.characters(exclude_characters="%"))
+)
 def test_what_stands_around_a_variable_is_kept(before, after):
     assert Template(f"{before}%%_name%%{after}").fill(VALUES) == f"{before}ann{after}"
 

@@ -1,4 +1,5 @@
-"""Users and their sessions, driven by the engine against the websockets library's server in the same event loop."""
+"""Users and their sessions, driven by the engine against the websockets library's server in the
+same event loop."""
 
 import asyncio
 import gc
@@ -25,7 +26,8 @@ PORTS = range(24_500, 24_900)
 
 
 class Server:
-    """The far side: echoes, holds every connection, and remembers each with the code of its close."""
+    """The far side: echoes, holds every connection, and remembers each with the code of its
+    close."""
 
     def __init__(self):
         self.connections = []
@@ -125,13 +127,20 @@ async def test_a_session_talks_to_its_server():
         assert (await running.over()).closed == {"done": 1}
         assert said == ["text", b"\x00bytes", '{"a":[1,"ü"]}']
         tally = running.tally
-        assert (tally.messages_sent, tally.messages_received, tally.pings, tally.pongs) == (3, 3, 1, 1)
+        assert (tally.messages_sent, tally.messages_received, tally.pings, tally.pongs) == (
+            3,
+            3,
+            1,
+            1,
+        )
         await until(lambda: server.codes == [1000])
 
 
 async def test_a_connection_asks_for_a_path_with_headers_and_subprotocols_of_its_own():
     async def session(user):
-        ws = await user.connect("/else?a=1", headers={"X-Own": "7"}, subprotocols=["chat"], origin="http://here")
+        ws = await user.connect(
+            "/else?a=1", headers={"X-Own": "7"}, subprotocols=["chat"], origin="http://here"
+        )
         assert (ws.subprotocol, ws.headers["upgrade"]) == ("chat", "websocket")
         await user.think(30)
 
@@ -212,7 +221,10 @@ async def test_until_a_message_fits():
         ws = await user.connect()
         for text in ("a", "b", "the one", "c"):
             await ws.send(text)
-        assert await ws.receive_until(lambda message: message.startswith("the"), timeout=5) == "the one"
+        assert (
+            await ws.receive_until(lambda message: message.startswith("the"), timeout=5)
+            == "the one"
+        )
         assert await ws.receive() == "c"
 
     async with load(session) as (running, _):
@@ -235,7 +247,10 @@ async def test_counters_timings_and_transactions_are_told():
     async with load(session, max=3) as (running, _):
         await running.over()
         assert running.tally.counters == {"logins": 3, "items": 15, "tr_fail_failed": 3}
-        assert {name: timing.total for name, timing in running.tally.timings.items()} == {"echo": 3, "tr_buy": 3}
+        assert {name: timing.total for name, timing in running.tally.timings.items()} == {
+            "echo": 3,
+            "tr_buy": 3,
+        }
 
 
 async def test_the_same_user_draws_the_same_numbers_in_every_run():
@@ -303,7 +318,12 @@ async def test_a_session_may_connect_again_and_each_connection_is_in_the_ledger(
 
     async with load(session, max=2) as (running, _):
         ledger = await running.over()
-        assert (ledger.planned, ledger.launched, ledger.opened, ledger.closed) == (6, 6, 6, {"done": 6})
+        assert (ledger.planned, ledger.launched, ledger.opened, ledger.closed) == (
+            6,
+            6,
+            6,
+            {"done": 6},
+        )
         assert running.tally.relaunched == 4
 
 
@@ -412,7 +432,9 @@ async def test_the_end_of_its_connection_interrupts_a_session_that_waits_for_it_
     async def session(user):
         ws = await user.connect()
         try:
-            await (user.think, lambda _: ws.receive(), lambda seconds: ws.receive(timeout=seconds))[user.number](30)
+            await (user.think, lambda _: ws.receive(), lambda seconds: ws.receive(timeout=seconds))[
+                user.number
+            ](30)
         except ConnectionEnded as end:
             recorded.append(str(end))
             raise
@@ -448,7 +470,8 @@ async def test_the_end_of_its_connection_leaves_a_foreign_await_alone_and_is_tol
 
 
 async def test_a_session_may_outlive_its_connection():
-    """It catches the end and finishes what it has to do: the connection is counted once, as what ended it."""
+    """It catches the end and finishes what it has to do: the connection is counted once, as what
+    ended it."""
     afterwards = []
 
     async def session(user):
@@ -490,7 +513,9 @@ def nobody() -> int:
         ({"refuse": True}, "http_503"),
     ],
 )
-async def test_a_connect_that_fails_raises_in_the_session_and_is_counted_once(circumstances, reason):
+async def test_a_connect_that_fails_raises_in_the_session_and_is_counted_once(
+    circumstances, reason
+):
     recorded = []
 
     async def session(user):
@@ -500,10 +525,17 @@ async def test_a_connect_that_fails_raises_in_the_session_and_is_counted_once(ci
             recorded.append(str(end))
             raise
 
-    circumstances = {name: value() if callable(value) else value for name, value in circumstances.items()}
+    circumstances = {
+        name: value() if callable(value) else value for name, value in circumstances.items()
+    }
     async with load(session, max=4, **circumstances) as (running, _):
         ledger = await running.over()
-        assert (ledger.launched, ledger.failed, ledger.opened, ledger.closed) == (4, {reason: 4}, 0, {})
+        assert (ledger.launched, ledger.failed, ledger.opened, ledger.closed) == (
+            4,
+            {reason: 4},
+            0,
+            {},
+        )
         assert recorded == [reason] * 4
 
 
@@ -538,7 +570,9 @@ async def test_sessions_that_are_over_leave_nothing_behind_although_the_collecto
     try:
         async with load(session, max=20) as (running, _):
             await running.over()
-            running.engine.scenarios[0].wheel = Wheel()  # places for deadlines that were met: they pass with their time
+            running.engine.scenarios[
+                0
+            ].wheel = Wheel()  # places for deadlines that were met: they pass with their time
         async with load(session, max=20, port=nobody()) as (running, _):
             await running.over()
         running = None
@@ -549,7 +583,8 @@ async def test_sessions_that_are_over_leave_nothing_behind_although_the_collecto
 
 
 async def test_a_slow_reader_makes_its_server_wait():
-    """What comes is read at 400,000 bytes a second, but for the last chunk, of which nobody has to wait."""
+    """What comes is read at 400,000 bytes a second, but for the last chunk, of which nobody has
+    to wait."""
     size, pieces = 8192, 40
 
     async def session(user):
@@ -576,7 +611,9 @@ async def test_a_session_that_blocks_its_worker_is_counted_and_named():
     async with load(session) as (running, _):
         await running.over()
         assert running.tally.counters == {"mine_blocked_its_worker": 1}
-        assert "session mine of user 0 blocked its worker for 0.6 s" in running.recorder.take_remarks()
+        assert (
+            "session mine of user 0 blocked its worker for 0.6 s" in running.recorder.take_remarks()
+        )
 
 
 async def test_users_wait_for_each_other_until_the_fleet_says_that_enough_have_come():

@@ -30,14 +30,17 @@ def settled(fan: FanIn, over: int = -1) -> list[tuple[int, list[str], list[str]]
 
 @st.composite
 def deliveries(draw):
-    """Each source's seconds, and the posts in which they arrive: sources in any order, anything said before repeated.
+    """Each source's seconds, and the posts in which they arrive: sources in any order, anything
+    said before repeated.
 
     A source says again what was not acknowledged, then what is new: its new seconds come in order.
     """
     said = {
         name: [msgspec.structs.replace(tick, number=number) for number, tick in enumerate(ticks)]
         for name, ticks in zip(
-            NAMES, draw(st.lists(st.lists(seconds, max_size=5), min_size=1, max_size=4)), strict=False
+            NAMES,
+            draw(st.lists(st.lists(seconds, max_size=5), min_size=1, max_size=4)),
+            strict=False,
         )
     }
     turns = draw(st.permutations([name for name, ticks in said.items() for _ in ticks]))
@@ -55,7 +58,8 @@ def deliveries(draw):
 
 @given(deliveries(), st.integers(0, 3), st.sets(st.integers(0, 40)))
 def test_any_order_and_any_repeats_give_the_same_totals(delivery, patience, pauses):
-    """Totals over the run, totals by source, and the rows: each second is in its last released row exactly once."""
+    """Totals over the run, totals by source, and the rows: each second is in its last released
+    row exactly once."""
     said, posts = delivery
     fan = fan_of(*said, patience=patience)
     rows: dict[int, Settled] = {}
@@ -78,7 +82,9 @@ def test_any_order_and_any_repeats_give_the_same_totals(delivery, patience, paus
             if number < len(ticks):
                 whole.merge(ticks[number])
         assert row.second == whole
-        assert row.parts == {name: ticks[number] for name, ticks in said.items() if number < len(ticks)}
+        assert row.parts == {
+            name: ticks[number] for name, ticks in said.items() if number < len(ticks)
+        }
 
 
 @given(deliveries())
@@ -87,7 +93,9 @@ def test_each_second_is_taken_once(delivery):
     fan = fan_of(*said)
     taken = [(name, tick.number) for name, ticks in posts for tick in ticks if fan.add(name, tick)]
 
-    assert sorted(taken) == sorted((name, tick.number) for name, ticks in said.items() for tick in ticks)
+    assert sorted(taken) == sorted(
+        (name, tick.number) for name, ticks in said.items() for tick in ticks
+    )
 
 
 @given(deliveries(), st.sets(st.integers(0, 40)))
@@ -193,7 +201,9 @@ def test_a_row_is_corrected_as_often_as_somebody_is_late():
 def test_what_a_lost_source_held_is_lost_and_the_ledger_adds_up():
     fan = fan_of("a1", "a2")
     for name in ("a1", "a2"):
-        fan.add(name, Second(0, Tally(launched=10, opened=6, failed={"refused": 1}, closed={"done": 2})))
+        fan.add(
+            name, Second(0, Tally(launched=10, opened=6, failed={"refused": 1}, closed={"done": 2}))
+        )
 
     assert fan.lose("a1") == Tally(lost=4, failed={"lost": 3})
 
@@ -203,7 +213,12 @@ def test_what_a_lost_source_held_is_lost_and_the_ledger_adds_up():
     assert ledger.breaches(Held(connecting=3, open=4)) == []
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)), max_size=5))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)),
+        max_size=5,
+    )
+)
 def test_nothing_is_open_or_connecting_when_all_sources_are_lost(history):
     """Whatever they said before: so many connecting, failed, open and closed in each second."""
     fan = fan_of("a1", "a2")

@@ -43,7 +43,8 @@ def test_percentiles_ascend_to_the_maximum(values):
 
 
 def test_a_bucket_holds_its_own_bounds_and_nothing_else():
-    """Every bucket: its lowest and highest value are recorded into it, and the next value goes to the next bucket."""
+    """Every bucket: its lowest and highest value are recorded into it, and the next value goes
+    to the next bucket."""
     indexes = list(histogram_of([HIGHEST]).counts)
 
     for index in range(indexes[0]):
@@ -135,7 +136,9 @@ def test_the_standard_encoding_has_the_percentiles_of_the_library_itself(values)
 
     percents = [float(percent) for percent in PERCENTS]
     assert ours.get_total_count() == len(values)
-    assert ours.get_percentile_to_value_dict(percents) == direct.get_percentile_to_value_dict(percents)
+    assert ours.get_percentile_to_value_dict(percents) == direct.get_percentile_to_value_dict(
+        percents
+    )
 
 
 @given(any_values)

@@ -36,12 +36,25 @@ NAMES = {
 
 
 def reading(agent=None, planned=0):
-    total = Tally(launched=10, opened=7, pings=5, pongs=4, bytes_sent=100, failed={"refused": 2}, closed={"done": 1})
+    total = Tally(
+        launched=10,
+        opened=7,
+        pings=5,
+        pongs=4,
+        bytes_sent=100,
+        failed={"refused": 2},
+        closed={"done": 1},
+    )
     for value in (400, 3000, 3000, 70_000_000):
         total.handshake.record(value)
     total.count('say "hi"', 3)
     total.time("tr_login", 2000)
-    return Snapshot(agent, Ledger.of(planned, total), total, (WorkerVitals(0, 1.5, 4096), WorkerVitals(1, 2.5, 8192)))
+    return Snapshot(
+        agent,
+        Ledger.of(planned, total),
+        total,
+        (WorkerVitals(0, 1.5, 4096), WorkerVitals(1, 2.5, 8192)),
+    )
 
 
 def scrape(*readings):
@@ -80,10 +93,16 @@ def test_the_laws_of_the_ledger_can_be_checked_by_a_monitor():
     _, samples = scrape(Snapshot("a", Ledger.of(100, total), total))
 
     def states(*names):
-        return sum(samples["loadgen_connections", ("agent", "a"), ("state", name)] for name in names)
+        return sum(
+            samples["loadgen_connections", ("agent", "a"), ("state", name)] for name in names
+        )
 
     assert states("not_started", "connecting", "open", "lost") + 2 + 1 == 100
-    assert states("open", "lost") + 1 == samples["loadgen_connections_opened_total", ("agent", "a")] == 7
+    assert (
+        states("open", "lost") + 1
+        == samples["loadgen_connections_opened_total", ("agent", "a")]
+        == 7
+    )
 
 
 def test_the_coordinator_labels_each_sample_with_its_agent():
@@ -97,7 +116,9 @@ def test_the_coordinator_labels_each_sample_with_its_agent():
 def test_histograms_are_cumulative_in_seconds():
     _, samples = scrape(reading())
     buckets = {
-        dict(key[1:])["le"]: value for key, value in samples.items() if key[0] == "loadgen_handshake_seconds_bucket"
+        dict(key[1:])["le"]: value
+        for key, value in samples.items()
+        if key[0] == "loadgen_handshake_seconds_bucket"
     }
 
     assert len(buckets) == len(BOUNDS_US) + 1
@@ -113,8 +134,15 @@ def test_what_sessions_count_and_time_themselves_goes_by_its_name():
     _, samples = scrape(reading("a"), reading("b"))
 
     assert samples["loadgen_session_count_total", ("agent", "b"), ("name", 'say "hi"')] == 3
-    assert samples["loadgen_session_timing_seconds_count", ("agent", "a"), ("name", "tr_login")] == 1
-    bucket = "loadgen_session_timing_seconds_bucket", ("agent", "a"), ("le", "0.0025"), ("name", "tr_login")
+    assert (
+        samples["loadgen_session_timing_seconds_count", ("agent", "a"), ("name", "tr_login")] == 1
+    )
+    bucket = (
+        "loadgen_session_timing_seconds_bucket",
+        ("agent", "a"),
+        ("le", "0.0025"),
+        ("name", "tr_login"),
+    )
     assert samples[bucket] == 1
 
 

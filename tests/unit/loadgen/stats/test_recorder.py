@@ -49,7 +49,8 @@ def test_who_is_told_of_its_expiry_may_take_others_out_and_put_them_in(deadlines
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.booleans())), st.integers(0, 40))
 def test_each_item_expires_once_or_is_taken_out(steps, until):
-    """Whatever is added and removed: expired are those that began early enough, in that order; the rest remains."""
+    """Whatever is added and removed: expired are those that began early enough, in that order;
+    the rest remains."""
     deadlines, expected = Deadlines(5.0), {}
     begun = sorted(begin for begin, _ in steps)
     for item, (begin, (_, stays)) in enumerate(zip(begun, steps, strict=True)):
@@ -58,7 +59,9 @@ def test_each_item_expires_once_or_is_taken_out(steps, until):
             expected[item] = begin + 5
         else:
             deadlines.remove(item)
-    assert list(deadlines.expired(float(until))) == [item for item, deadline in expected.items() if deadline <= until]
+    assert list(deadlines.expired(float(until))) == [
+        item for item, deadline in expected.items() if deadline <= until
+    ]
     assert len(deadlines) == sum(deadline > until for deadline in expected.values())
 
 
@@ -78,11 +81,17 @@ def test_a_turned_page_is_whole_and_the_next_one_empty():
 
 def test_masks_repeat_with_their_seed_and_differ_without():
     first, again, other = (
-        [recorder.bits(32) for _ in range(8)] for recorder in (Recorder(seed, 5.0) for seed in (1, 1, 2))
+        [recorder.bits(32) for _ in range(8)]
+        for recorder in (Recorder(seed, 5.0) for seed in (1, 1, 2))
     )
     assert first == again != other
     assert len(set(first)) == 8
 
 
 def test_durations_are_recorded_in_whole_microseconds():
-    assert [microseconds(seconds) for seconds in (0.0, 0.000_000_9, 0.25, 30.0)] == [0, 0, 250_000, 30_000_000]
+    assert [microseconds(seconds) for seconds in (0.0, 0.000_000_9, 0.25, 30.0)] == [
+        0,
+        0,
+        250_000,
+        30_000_000,
+    ]

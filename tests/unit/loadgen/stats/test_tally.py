@@ -24,7 +24,8 @@ histories = st.lists(st.sampled_from(STATES), max_size=60)
 
 
 def seconds_of(history: list[str], length: int) -> list[Tally]:
-    """What the connections did, told in so many seconds: connection k is launched in second k, and ends two later."""
+    """What the connections did, told in so many seconds: connection k is launched in second k,
+    and ends two later."""
     seconds = [Tally() for _ in range(length)]
     for number, state in enumerate(history):
         launch, opening, ending = (seconds[(number + later) % length] for later in range(3))
@@ -82,7 +83,9 @@ def test_merging_adds_every_field():
         timings={"tr_login": histogram_of([100, 100])},
     )
 
-    assert {field: getattr(one, field) for field in Tally.__struct_fields__ if not getattr(one, field)} == {}
+    assert {
+        field: getattr(one, field) for field in Tally.__struct_fields__ if not getattr(one, field)
+    } == {}
     assert merged([one, one]) == two
 
 
@@ -106,7 +109,15 @@ def test_a_session_counts_and_times_by_names_of_its_own():
 
 @pytest.mark.parametrize(
     ("given", "counted"),
-    [("a b", "a b"), ("é", "é"), ("a\nb\0", "a_b_"), ("\ud800", "_"), ("x" * 99, "x" * 80), ("", "other"), (7, "7")],
+    [
+        ("a b", "a b"),
+        ("é", "é"),
+        ("a\nb\0", "a_b_"),
+        ("\ud800", "_"),
+        ("x" * 99, "x" * 80),
+        ("", "other"),
+        (7, "7"),
+    ],
 )
 def test_a_name_is_fit_to_be_shown_and_sent(given, counted):
     tally = Tally()
@@ -140,7 +151,10 @@ def test_names_beyond_the_most_are_counted_together():
 @given(st.lists(st.sets(st.integers(0, 999), max_size=300), min_size=3, max_size=3))
 def test_the_order_of_merges_does_not_matter_for_many_names_either(sets):
     a, b, c = (
-        Tally(counters={f"n{n}": 1 for n in names}, timings={f"n{n}": histogram_of([n]) for n in names})
+        Tally(
+            counters={f"n{n}": 1 for n in names},
+            timings={f"n{n}": histogram_of([n]) for n in names},
+        )
         for names in sets
     )
 
@@ -231,7 +245,13 @@ def test_held_adds_up():
 
 def test_the_ledger_as_json_has_the_names_of_the_contract():
     total = Tally(
-        launched=7, opened=4, accepted=3, lost=1, late=2, failed={"timeout": 1, "refused": 1}, closed={"done": 1}
+        launched=7,
+        opened=4,
+        accepted=3,
+        lost=1,
+        late=2,
+        failed={"timeout": 1, "refused": 1},
+        closed={"done": 1},
     )
 
     assert Ledger.of(10, total).to_json() == {

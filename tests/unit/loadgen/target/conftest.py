@@ -71,7 +71,9 @@ class Served(NamedTuple):
 
 
 @asynccontextmanager
-async def served(mode: str = "echo", vices: tuple[str, ...] = (), limit: int = 100) -> AsyncIterator[Served]:
+async def served(
+    mode: str = "echo", vices: tuple[str, ...] = (), limit: int = 100
+) -> AsyncIterator[Served]:
     settings = TargetSettings(Endpoint("127.0.0.1", 0), 1, limit, mode, Faults.parse(vices))
     state = WorkerState(settings, Counters(1, limit, 1000), 1, 0)
     boxes = mailboxes(1)

@@ -25,7 +25,8 @@ async def buses(reach):
         boxes = mailboxes(len(reach))
         made = []
         for number, count in enumerate(reach):
-            # Each in a process of its own has its own descriptors; a loop knows one writer for each.
+            # Each in a process of its own has its own descriptors; a loop knows one writer for
+            # each.
             own = [Mailbox(inward, stack.enter_context(outward.dup())) for inward, outward in boxes]
             made.append(Bus(number, own, partial(deliver, (number, count))))
         for inward, outward in boxes:
@@ -47,7 +48,9 @@ async def test_all_deliver_and_are_counted():
             bus.listen()
 
         assert await made[1].publish(["files", "é"], b"\x81\x00") == Reached(321, 0)
-        assert sorted(recorded) == [((n, count), ["files", "é"], b"\x81\x00") for n, count in enumerate([1, 20, 300])]
+        assert sorted(recorded) == [
+            ((n, count), ["files", "é"], b"\x81\x00") for n, count in enumerate([1, 20, 300])
+        ]
 
 
 async def test_many_at_once_wait_for_room():
@@ -56,7 +59,9 @@ async def test_many_at_once_wait_for_room():
         for bus in made:
             bus.listen()
         frame = bytes(LARGEST)
-        reached = await asyncio.gather(*(made[turn % 4].publish(["files"], frame) for turn in range(40)))
+        reached = await asyncio.gather(
+            *(made[turn % 4].publish(["files"], frame) for turn in range(40))
+        )
 
         assert reached == [Reached(4, 0)] * 40
         assert len(recorded) == 160

@@ -16,7 +16,9 @@ def test_finds_each_once():
     subscribers.add(("teams",), teams)
 
     assert set(subscribers.of(["files"])) == {files, both}
-    assert sorted(map(id, subscribers.of(["teams", "files", "files"]))) == sorted(map(id, [files, both, teams]))
+    assert sorted(map(id, subscribers.of(["teams", "files", "files"]))) == sorted(
+        map(id, [files, both, teams])
+    )
     assert list(subscribers.of(["none"])) == []
     assert list(subscribers.of([])) == []
 

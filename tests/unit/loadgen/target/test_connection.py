@@ -74,7 +74,11 @@ async def test_a_client_that_stays_after_its_fault_is_cut_off(serve, open_line, 
 
 @pytest.mark.parametrize(
     ("sent", "echoed"),
-    [(close_frame(1000, MASK), 1000), (close_frame(3456, MASK, b"why"), 3456), (frame(CLOSE, b"", MASK), 1000)],
+    [
+        (close_frame(1000, MASK), 1000),
+        (close_frame(3456, MASK, b"why"), 3456),
+        (frame(CLOSE, b"", MASK), 1000),
+    ],
 )
 async def test_a_close_is_answered_with_its_code(serve, open_line, sent, echoed):
     async with serve() as server, open_line(server) as line:
@@ -111,13 +115,21 @@ async def test_a_client_that_does_not_read_is_not_read_either(serve, open_line):
 
 async def test_appwrite_s_conversation(serve):
     async with serve(mode="appwrite") as server, connect(server.url) as client:
-        assert await client.recv() == '{"type":"connected","data":{"channels":["files"],"user":null}}'
+        assert (
+            await client.recv() == '{"type":"connected","data":{"channels":["files"],"user":null}}'
+        )
         await client.send('{"type":"ping"}')
         assert await client.recv() == '{"type":"pong"}'
         await client.send("hello")
-        assert await client.recv() == '{"type":"error","data":{"code":1003,"message":"Message format is not valid."}}'
+        assert (
+            await client.recv()
+            == '{"type":"error","data":{"code":1003,"message":"Message format is not valid."}}'
+        )
         await client.send('{"type":"pong"}')
-        assert await client.recv() == '{"type":"error","data":{"code":1003,"message":"Message type is not valid."}}'
+        assert (
+            await client.recv()
+            == '{"type":"error","data":{"code":1003,"message":"Message type is not valid."}}'
+        )
         await server.until(open=1, pings=1, messages_received=3, messages=4)
 
 
@@ -125,7 +137,8 @@ async def test_appwrite_turns_away_after_the_handshake(serve):
     async with serve(mode="appwrite") as server:
         async with connect(f"ws://127.0.0.1:{server.port}/v1/realtime?channels[]=files") as client:
             assert (
-                await client.recv() == '{"type":"error","data":{"code":1008,"message":"Missing or unknown project ID"}}'
+                await client.recv()
+                == '{"type":"error","data":{"code":1008,"message":"Missing or unknown project ID"}}'
             )
             with pytest.raises(ConnectionClosed, match="1008"):
                 await client.recv()
@@ -148,7 +161,10 @@ async def test_vice_no_pong(serve, open_line, mode):
 
 
 async def test_vice_split_frames_is_still_understood(serve):
-    async with serve(mode="appwrite", vices=("split-frames",)) as server, connect(server.url) as client:
+    async with (
+        serve(mode="appwrite", vices=("split-frames",)) as server,
+        connect(server.url) as client,
+    ):
         assert '"connected"' in await client.recv()
         await asyncio.wait_for(await client.ping(), 10)
 
@@ -165,7 +181,9 @@ async def test_vices_that_come_late_find_the_client_gone(serve, open_line):
         async with open_line(server):
             pass
         await server.until(closed=1)
-        async with open_line(server) as line:  # closed, then reset: the other one's clock has run out by then
+        async with open_line(
+            server
+        ) as line:  # closed, then reset: the other one's clock has run out by then
             assert await line.receive(4) == b"\x88\x02\x03\xe9"
             await server.until(closed=2)
 

@@ -3,7 +3,17 @@
 import subprocess
 import sys
 
-from loadgen.target.counters import CLOSED, OPENED, PINGED, PINGS, RECEIVED, REFUSED, SENT, Counters, WorkerCounters
+from loadgen.target.counters import (
+    CLOSED,
+    OPENED,
+    PINGED,
+    PINGS,
+    RECEIVED,
+    REFUSED,
+    SENT,
+    Counters,
+    WorkerCounters,
+)
 
 
 def books(workers: int, limit: int, most: int = 100) -> tuple[Counters, list[WorkerCounters]]:
@@ -93,7 +103,8 @@ for number in range(4):
         os._exit(0)
 for _ in range(4):
     os.wait()
-print(ledger.held[0], ledger.total(OPENED) - ledger.total(CLOSED), ledger.total(OPENED) + ledger.total(REFUSED))
+opened, closed, refused = map(ledger.total, (OPENED, CLOSED, REFUSED))
+print(ledger.held[0], opened - closed, opened + refused)
 """
 
 

@@ -122,7 +122,9 @@ def test_fragments_become_one_message_and_controls_come_between():
     assert reader.feed(sent(TEXT, first, fin=False)) == []
     assert not reader.clean
     assert reader.feed(sent(PING, b"p")) == [ClientFrame(PING, b"p")]
-    assert reader.feed(sent(0, b"", fin=False) + sent(0, second)) == [ClientFrame(TEXT, b"\xc3\xa9!")]
+    assert reader.feed(sent(0, b"", fin=False) + sent(0, second)) == [
+        ClientFrame(TEXT, b"\xc3\xa9!")
+    ]
     assert reader.clean
 
 
@@ -136,16 +138,24 @@ def test_fragments_become_one_message_and_controls_come_between():
         pytest.param(header(0x09, 0x80), 1002, id="a fragmented ping"),
         pytest.param(header(0x89, 0xFE, b"\x00\x7e"), 1002, id="a long ping"),
         pytest.param(header(0x80, 0x80), 1002, id="a continuation of nothing"),
-        pytest.param(sent(TEXT, b"", fin=False) + sent(TEXT, b""), 1002, id="a message in a message"),
+        pytest.param(
+            sent(TEXT, b"", fin=False) + sent(TEXT, b""), 1002, id="a message in a message"
+        ),
         pytest.param(sent(CLOSE, b"\x03"), 1002, id="half a close code"),
         pytest.param(sent(CLOSE, b"\x03\xed"), 1002, id="close code 1005"),
         pytest.param(sent(CLOSE, b"\x07\xd0"), 1002, id="close code 2000"),
         pytest.param(sent(CLOSE, b"\x03\xe8\xff"), 1007, id="a close reason not UTF-8"),
         pytest.param(sent(TEXT, b"\xff"), 1007, id="text not UTF-8"),
-        pytest.param(sent(TEXT, b"a", fin=False) + sent(0, b"\xc3"), 1007, id="text that stops in a character"),
+        pytest.param(
+            sent(TEXT, b"a", fin=False) + sent(0, b"\xc3"),
+            1007,
+            id="text that stops in a character",
+        ),
         pytest.param(header(0x82, 0xFE, (MAX + 1).to_bytes(2, "big")), 1009, id="a byte too many"),
         pytest.param(header(0x82, 0xFF, b"\xff" * 8), 1009, id="far too many"),
-        pytest.param(sent(BINARY, b"x" * MAX, fin=False) + sent(0, b"x"), 1009, id="too many in fragments"),
+        pytest.param(
+            sent(BINARY, b"x" * MAX, fin=False) + sent(0, b"x"), 1009, id="too many in fragments"
+        ),
     ],
 )
 def test_a_fault_has_its_code_and_ends_the_reading(data, code):

@@ -22,8 +22,15 @@ async def test_stats(serve, http):
 async def test_publish(serve, http):
     async with serve() as server:
         files = f"ws://127.0.0.1:{server.port}/v1/realtime?channels[]=files&channels%5B%5D=teams"
-        async with connect(files) as hears, connect(files.replace("files", "x").replace("teams", "y")) as hears_not:
-            body = {"channels": ["teams", "files"], "payload": {"n": [1, None]}, "events": ["files.1.create"]}
+        async with (
+            connect(files) as hears,
+            connect(files.replace("files", "x").replace("teams", "y")) as hears_not,
+        ):
+            body = {
+                "channels": ["teams", "files"],
+                "payload": {"n": [1, None]},
+                "events": ["files.1.create"],
+            }
             async with http.post(f"http://127.0.0.1:{server.port}/publish", json=body) as reply:
                 assert (reply.status, await reply.json()) == (200, {"subscribers": 1})
             event = json.loads(await hears.recv())
@@ -36,9 +43,14 @@ async def test_publish(serve, http):
             assert (await hears.recv(), await hears_not.recv()) == ("echo", "echo")
 
 
-@pytest.mark.parametrize("body", [b"", b"nonsense", b"[]", b'{"payload":1}', b'{"channels":[]}', b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"", b"nonsense", b"[]", b'{"payload":1}', b'{"channels":[]}', b"\xff"]
+)
 async def test_a_bad_publication(serve, http, body):
-    async with serve() as server, http.post(f"http://127.0.0.1:{server.port}/publish", data=body) as reply:
+    async with (
+        serve() as server,
+        http.post(f"http://127.0.0.1:{server.port}/publish", data=body) as reply,
+    ):
         assert reply.status == 400
         text = await reply.text()
         assert list(json.loads(text)) == ["error"]
@@ -55,7 +67,10 @@ async def test_a_bad_publication(serve, http, body):
     ],
 )
 async def test_nothing_else(serve, http, method, path, status):
-    async with serve() as server, http.request(method, f"http://127.0.0.1:{server.port}{path}") as reply:
+    async with (
+        serve() as server,
+        http.request(method, f"http://127.0.0.1:{server.port}{path}") as reply,
+    ):
         assert reply.status == status
 
 
@@ -64,7 +79,9 @@ async def test_nothing_else(serve, http, method, path, status):
     [
         pytest.param(b"nonsense\r\n\r\n", id="no HTTP"),
         pytest.param(b"GET /stats HTTP/1.1\r\nHost\r\n\r\n", id="half a header"),
-        pytest.param(b"POST /publish HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{", id="half a body"),
+        pytest.param(
+            b"POST /publish HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{", id="half a body"
+        ),
     ],
 )
 async def test_a_client_s_bad_http_is_not_our_news(serve, caplog, data):
@@ -77,5 +94,8 @@ async def test_a_client_s_bad_http_is_not_our_news(serve, caplog, data):
 
 async def test_a_publication_too_large_for_the_bus(serve, http):
     body = b'{"channels":["a"],"payload":"' + b"x" * 200_000 + b'"}'
-    async with serve() as server, http.post(f"http://127.0.0.1:{server.port}/publish", data=body) as reply:
+    async with (
+        serve() as server,
+        http.post(f"http://127.0.0.1:{server.port}/publish", data=body) as reply,
+    ):
         assert reply.status == 413

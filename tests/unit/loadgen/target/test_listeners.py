@@ -16,7 +16,10 @@ def opened():
     with ExitStack() as stack:
 
         def open_(host, port, count=1):
-            return [stack.enter_context(listener) for listener in open_listeners(Endpoint(host, port), count)]
+            return [
+                stack.enter_context(listener)
+                for listener in open_listeners(Endpoint(host, port), count)
+            ]
 
         yield open_
 
@@ -99,8 +102,12 @@ def connect_from(stack, host, ports, listener):
 
 
 @pytest.mark.parametrize(("listen", "source"), [("127.0.0.1", "127.0.0.9"), ("::1", "::1")])
-def test_blocks_of_ports_go_to_one_listener_each_and_all_listeners_get_as_many(stack, listen, source):
-    listeners = [stack.enter_context(each) for each in open_listeners(Endpoint(listen, 0), LISTENERS)]
+def test_blocks_of_ports_go_to_one_listener_each_and_all_listeners_get_as_many(
+    stack, listen, source
+):
+    listeners = [
+        stack.enter_context(each) for each in open_listeners(Endpoint(listen, 0), LISTENERS)
+    ]
     first = 21_024
     ports = range(first, first + BLOCK * LISTENERS, 4)
 

@@ -43,7 +43,9 @@ def test_appwrite_greets_with_all_channels():
 
 
 def test_appwrite_turns_away_without_a_project():
-    expected = text('{"type":"error","data":{"code":1008,"message":"Missing or unknown project ID"}}')
+    expected = text(
+        '{"type":"error","data":{"code":1008,"message":"Missing or unknown project ID"}}'
+    )
 
     assert Appwrite().greeting(resource(project="")) == Greeting(expected, 1, 1008)
 
@@ -55,7 +57,9 @@ def test_appwrite_answers_a_ping(ping):
 
 @pytest.mark.parametrize("payload", [b"", b"hello", b"[]", b"{}", b'{"type":1}', b"\xff"])
 def test_appwrite_complains_of_the_format(payload):
-    expected = text('{"type":"error","data":{"code":1003,"message":"Message format is not valid."}}')
+    expected = text(
+        '{"type":"error","data":{"code":1003,"message":"Message format is not valid."}}'
+    )
 
     assert Appwrite().answer(TEXT, payload) == Reply(expected)
 
@@ -68,7 +72,8 @@ def test_appwrite_complains_of_the_type():
 
 def test_an_event_passes_the_payload_on():
     publication = msgspec.json.decode(
-        b'{"channels":["files"],"payload":{"n": 1.50},"events":["files.*.create"]}', type=Publication
+        b'{"channels":["files"],"payload":{"n": 1.50},"events":["files.*.create"]}',
+        type=Publication,
     )
 
     assert event_frame(publication, datetime(2026, 5, 4, 3, 2, 1, 999, UTC)) == text(
@@ -88,7 +93,15 @@ def test_an_event_may_have_no_name_and_no_payload():
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"channels":[]}', b'{"channels":"files"}', b'{"channels":["a"],"event":"x"}']
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"channels":[]}',
+        b'{"channels":"files"}',
+        b'{"channels":["a"],"event":"x"}',
+    ],
 )
 def test_a_publication_is_checked(body):
     with pytest.raises(msgspec.DecodeError):

@@ -7,7 +7,16 @@ from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
 from loadgen.net.handshake import Handshake
-from loadgen.target.request import MAX, Refusal, Resource, Upgrade, Verdict, accept_of, judge, resource_of
+from loadgen.target.request import (
+    MAX,
+    Refusal,
+    Resource,
+    Upgrade,
+    Verdict,
+    accept_of,
+    judge,
+    resource_of,
+)
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 RESOURCE = "/v1/realtime?project=console&channels[]=files"
@@ -18,12 +27,16 @@ def test_judges_the_rfc_s_own_example():
     """The accept key of RFC 6455 section 1.3."""
     verdict = judge(REQUEST + b"rest")
 
-    assert verdict == Upgrade(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", Resource("/v1/realtime", "console", ("files",)), b"rest")
+    assert verdict == Upgrade(
+        b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", Resource("/v1/realtime", "console", ("files",)), b"rest"
+    )
 
 
 def test_judges_the_library_s_request():
     """The websockets library asks with other header names' case and more headers."""
-    client = ClientProtocol(parse_uri("ws://127.0.0.1:9505/v1/realtime?channels%5B%5D=a&channels[]=b%20c&channels[]=a"))
+    client = ClientProtocol(
+        parse_uri("ws://127.0.0.1:9505/v1/realtime?channels%5B%5D=a&channels[]=b%20c&channels[]=a")
+    )
     client.send_request(client.connect())
 
     verdict = judge(b"".join(client.data_to_send()))
@@ -50,17 +63,23 @@ def replaced(old: bytes, new: bytes) -> bytes:
         pytest.param(replaced(b"HTTP/1.1", b"HTTP/1.0"), 400, id="HTTP/1.0"),
         pytest.param(replaced(b"GET /v1", b"GET  /v1"), 400, id="no request line"),
         pytest.param(replaced(b"/v1/realtime", b"/v1/other"), 404, id="another path"),
-        pytest.param(replaced(b"Connection: Upgrade", b"Connection: close"), 400, id="no Connection: Upgrade"),
+        pytest.param(
+            replaced(b"Connection: Upgrade", b"Connection: close"), 400, id="no Connection: Upgrade"
+        ),
         pytest.param(replaced(b"Version: 13", b"Version: 8"), 426, id="an old version"),
         pytest.param(replaced(b"Sec-WebSocket-Version: 13\r\n", b""), 426, id="no version"),
         pytest.param(replaced(b"Sec-WebSocket-Key: " + KEY + b"\r\n", b""), 400, id="no key"),
         pytest.param(replaced(KEY, b"c2hvcnQ="), 400, id="a short key"),
         pytest.param(replaced(KEY, b"*" * 24), 400, id="a key not in base64"),
         pytest.param(
-            replaced(KEY, KEY + b"\r\nSec-WebSocket-Key: " + KEY), 400, id="two keys (RFC 6455 section 11.3.1)"
+            replaced(KEY, KEY + b"\r\nSec-WebSocket-Key: " + KEY),
+            400,
+            id="two keys (RFC 6455 section 11.3.1)",
         ),
         pytest.param(b"GET / HTTP/1.1\r\nX: " + b"x" * MAX, 431, id="a head without end"),
-        pytest.param(b"GET / HTTP/1.1\r\nX: " + b"x" * MAX + b"\r\n\r\n", 431, id="a long head in one piece"),
+        pytest.param(
+            b"GET / HTTP/1.1\r\nX: " + b"x" * MAX + b"\r\n\r\n", 431, id="a long head in one piece"
+        ),
         pytest.param(b"\x16\x03\x01\x02\x00\x01", 400, id="a TLS hello"),
     ],
 )

@@ -58,7 +58,11 @@ async def test_refuses_what_is_not_to_be_upgraded(serve):
 
 async def test_leaves_other_http_to_aiohttp_in_pieces_too(serve):
     async with serve() as server, server.dial() as line:
-        for piece in (b"GET /sta", b"ts HTTP/1.1\r\nHost: x\r\n", b"\r\nGET /v1/realtime HTTP/1.1\r\nHost: x\r\n\r\n"):
+        for piece in (
+            b"GET /sta",
+            b"ts HTTP/1.1\r\nHost: x\r\n",
+            b"\r\nGET /v1/realtime HTTP/1.1\r\nHost: x\r\n\r\n",
+        ):
             line.writer.write(piece)
             await asyncio.sleep(0)
 
@@ -123,7 +127,9 @@ async def test_vice_slow_accept_does_not_count_who_left_meanwhile(serve):
 async def test_vice_stall_never_answers(serve):
     async with serve(vices=("stall",)) as server, server.dial(server.request()) as line:
         line.writer.write(PING_FRAME)
-        async with server.dial(b"GET /stats HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") as http:
+        async with server.dial(
+            b"GET /stats HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        ) as http:
             assert b'"opened": 0' in await http.rest()
         line.writer.write(b"x" * 2 * MAX)  # more than anyone would keep for it
 

@@ -1,4 +1,5 @@
-"""Who is sent away when, and who comes back: on invented ages, and on a real engine with real connections."""
+"""Who is sent away when, and who comes back: on invented ages, and on a real engine with real
+connections."""
 
 from contextlib import asynccontextmanager
 from time import monotonic
@@ -30,7 +31,9 @@ def test_chances_are_even_repeatable_and_of_each_salt_their_own():
     assert [sum(one < part for one in drawn) / 10_000 for part in (0.1, 0.5, 0.9)] == pytest.approx(
         [0.1, 0.5, 0.9], abs=0.02
     )
-    both = sum(chance(1, number, 1) < 0.5 and chance(1, number, 2) < 0.5 for number in range(10_000))
+    both = sum(
+        chance(1, number, 1) < 0.5 and chance(1, number, 2) < 0.5 for number in range(10_000)
+    )
     assert both / 10_000 == pytest.approx(0.25, abs=0.02)
 
 
@@ -43,7 +46,13 @@ def test_churn_sends_away_its_rate_in_its_phase_and_nobody_is_lost_to_rounding()
 def test_sessions_are_kept_in_their_phase_only():
     keeping = churn(keep=True)
 
-    assert [keeping.keeps(age) for age in (0.0, 9.9, 10.0, 19.9, 20.0)] == [False, False, True, True, False]
+    assert [keeping.keeps(age) for age in (0.0, 9.9, 10.0, 19.9, 20.0)] == [
+        False,
+        False,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_a_storm_breaks_out_once_hits_its_part_and_everybody_is_back_within_the_jitter():
@@ -75,7 +84,14 @@ async def load(session=None, *, phase, span=ALWAYS, **changes):
         plan = Plan(**{"rate": 1000.0, "max": 20, "hold": 0.0} | changes)
         port = server.sockets[0].getsockname()[1]
         phases = [(phase, span)]
-        running = Load(plan, port, source="127.0.9.7", ports=range(26_000, 28_000), session=session, phases=phases)
+        running = Load(
+            plan,
+            port,
+            source="127.0.9.7",
+            ports=range(26_000, 28_000),
+            session=session,
+            phases=phases,
+        )
         try:
             yield running
         finally:
@@ -115,7 +131,9 @@ async def test_a_storm_cuts_its_part_and_all_are_back_afterwards(python):
         await user.think(60)
 
     span = Span(0, 0.3, 10.0, 0)
-    async with load(session if python else None, phase=Phase(storm=0.5, jitter=0.2), span=span) as running:
+    async with load(
+        session if python else None, phase=Phase(storm=0.5, jitter=0.2), span=span
+    ) as running:
         await until(lambda: running.tally.closed.get("storm", 0) > 0)
         await until(lambda: running.engine.held().open == 20)
         cut = running.tally.closed["storm"]

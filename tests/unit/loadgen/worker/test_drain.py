@@ -1,4 +1,5 @@
-"""The pace of a drain: everyone once, in order, slower on a machine that does not keep up, and always in time."""
+"""The pace of a drain: everyone once, in order, slower on a machine that does not keep up, and
+always in time."""
 
 import pytest
 from hypothesis import given
@@ -33,7 +34,8 @@ def test_turns_that_come_late_halve_the_pace():
 
 @given(st.integers(0, 50_000), st.lists(st.floats(TURN / 2, 1.0), min_size=1))
 def test_it_always_ends_in_time(count, distances):
-    """However late its turns come, the last one before the end finds nobody who was not asked for."""
+    """However late its turns come, the last one before the end finds nobody who was not asked
+    for."""
     total, pattern = 0.0, []
     while total < WITHIN:
         pattern.append(distances[len(pattern) % len(distances)])

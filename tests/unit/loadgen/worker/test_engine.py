@@ -62,7 +62,12 @@ async def test_everything_planned_is_opened_and_the_ledger_agrees_with_what_is_h
         await until(lambda: running.tally.opened == 20)
         assert running.ledger.breaches(running.engine.held()) == []
         assert running.engine.held() == Held(connecting=0, open=20)
-        assert running.tally.handshake.total == running.tally.open.total == running.tally.connect.total == 20
+        assert (
+            running.tally.handshake.total
+            == running.tally.open.total
+            == running.tally.connect.total
+            == 20
+        )
 
 
 async def test_arrivals_wait_for_their_time():
@@ -247,13 +252,17 @@ async def test_a_certificate_nobody_vouches_for_is_a_tls_failure():
 
 
 async def test_who_has_nothing_to_do_sleeps_through_whole_turns():
-    idle = Engine(100.0, 10, Recorder(seed=1, close_within=1.0), (), only(()), Churn((), 1.0, 0), 30.0)
+    idle = Engine(
+        100.0, 10, Recorder(seed=1, close_within=1.0), (), only(()), Churn((), 1.0, 0), 30.0
+    )
     idle.scenarios = [LoopScenario(idle, BUILT_IN["none"], 30.0, 1)]
     assert idle.tick(100.0) == pytest.approx(100.0 + MAX_IDLE_TURNS * TICK)
     assert idle.tick(100.0 + 7 * TICK) == pytest.approx(100.0 + (7 + MAX_IDLE_TURNS) * TICK)
 
 
-@pytest.mark.parametrize(("ping", "pings", "messages"), [("protocol", 3, 0), ("app", 3, 3), ("none", 0, 0)])
+@pytest.mark.parametrize(
+    ("ping", "pings", "messages"), [("protocol", 3, 0), ("app", 3, 3), ("none", 0, 0)]
+)
 async def test_the_built_in_sessions_take_as_many_turns_as_the_plan_says(ping, pings, messages):
     async with load(plan(max=1, ping=ping, loops=3, think=0.02)) as running:
         assert (await running.over()).closed == {"done": 1}

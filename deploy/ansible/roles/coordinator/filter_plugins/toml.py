@@ -1,6 +1,7 @@
 """The filter `to_toml`, which ansible-core does not bring: a dictionary as a TOML document.
 
-Tables inside it are written inline, so that a plan with phases, sessions or headers is one line for each of its keys.
+Tables inside it are written inline, so that a plan with phases, sessions or headers is one line for
+each of its keys.
 """
 
 import json
@@ -34,14 +35,18 @@ def _value(value: Any, at: str) -> str:
         pairs = (f"{_key(key)} = {_value(inner, f'{at}.{key}')}" for key, inner in value.items())
         return f"{{{', '.join(pairs)}}}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(_value(inner, f'{at}[{place}]') for place, inner in enumerate(value))}]"
+        return (
+            f"[{', '.join(_value(inner, f'{at}[{place}]') for place, inner in enumerate(value))}]"
+        )
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, str):
         return _text(value)
-    raise AnsibleFilterError(f"`{at}` is {value!r}, which TOML has no word for; give it a value or leave it out")
+    raise AnsibleFilterError(
+        f"`{at}` is {value!r}, which TOML has no word for; give it a value or leave it out"
+    )
 
 
 def _key(key: Any) -> str:

@@ -73,9 +73,13 @@ class Server:
 async def playing(*steps, files=None, patience=5.0, port=None, own=0, **changes):
     """A script under way against a fresh server; whatever is left is drained at the end."""
     server = Server()
-    async with serve(server.hold, "127.0.0.1", own, compression=None, ping_interval=None) as listening:
+    async with serve(
+        server.hold, "127.0.0.1", own, compression=None, ping_interval=None
+    ) as listening:
         port = port or listening.sockets[0].getsockname()[1]
-        plan = Plan(**{"rate": 500.0, "max": 1, "hold": 0.0, "target": f"ws://127.0.0.1:{port}/"} | changes)
+        plan = Plan(
+            **{"rate": 500.0, "max": 1, "hold": 0.0, "target": f"ws://127.0.0.1:{port}/"} | changes
+        )
         session = player_of(Script(name="script", steps=steps), files or {}, patience)
         running = Load(plan, port, source=SOURCE, ports=PORTS, session=session)
         try:
@@ -85,7 +89,8 @@ async def playing(*steps, files=None, patience=5.0, port=None, own=0, **changes)
 
 
 async def played(*steps, **changes):
-    """Plays a script to its end: the ledger, what was counted, how often what was timed, what the server got."""
+    """Plays a script to its end: the ledger, what was counted, how often what was timed, what
+    the server got."""
     async with playing(*steps, **changes) as (running, server):
         ledger = await running.over()
         tally = running.tally
@@ -129,7 +134,10 @@ async def test_a_session_connects_asks_tells_and_closes():
 
 async def test_requests_without_a_think_time_between_them_are_a_page():
     _, _, timed, _ = await played(
-        CONNECT, Transaction(name="t", steps=(Send(text="a", ack=True),)), Think(seconds=0.02), Send(text="b", ack=True)
+        CONNECT,
+        Transaction(name="t", steps=(Send(text="a", ack=True),)),
+        Think(seconds=0.02),
+        Send(text="b", ack=True),
     )
 
     assert timed == {"request": 3, "page": 2, "session": 1, "tr_t": 1}
@@ -138,13 +146,19 @@ async def test_requests_without_a_think_time_between_them_are_a_page():
 async def test_a_connection_asks_for_what_its_step_says_with_variables_put_in():
     _, _, _, server = await played(
         SetVars(names=("id",), source="value", value="7"),
-        Connect(path="/users/%%_id%%", subst=True, headers={"X-User": "%%_id%%"}, origin="http://here"),
+        Connect(
+            path="/users/%%_id%%", subst=True, headers={"X-User": "%%_id%%"}, origin="http://here"
+        ),
         Close(),
         Connect(path="/users/%%_id%%"),
     )
 
     first, second = server.requests
-    assert (first.path, first.headers["X-User"], first.headers["Origin"]) == ("/users/7", "7", "http://here")
+    assert (first.path, first.headers["X-User"], first.headers["Origin"]) == (
+        "/users/7",
+        "7",
+        "http://here",
+    )
     assert second.path == "/users/%%_id%%"
 
 
@@ -204,10 +218,16 @@ async def test_a_repeat_goes_on_while_its_condition_holds_and_stops_at_its_most(
 @pytest.mark.parametrize(
     ("op", "value", "holds"),
     [
-        ("eq", "10", True), ("eq", "10.0", False), ("neq", "9", True), ("gt", "9", True), ("gt", "10", False),
-        ("gte", "10.0", True), ("lt", "9", False), ("lte", "%%_x%%", True),
+        ("eq", "10", True),
+        ("eq", "10.0", False),
+        ("neq", "9", True),
+        ("gt", "9", True),
+        ("gt", "10", False),
+        ("gte", "10.0", True),
+        ("lt", "9", False),
+        ("lte", "%%_x%%", True),
     ],
-)  # fmt: skip
+)
 async def test_an_if_compares_equality_as_text_and_order_as_numbers(op, value, holds):
     _, _, _, server = await played(
         CONNECT,
@@ -220,7 +240,9 @@ async def test_an_if_compares_equality_as_text_and_order_as_numbers(op, value, h
 
 
 async def test_an_if_on_an_unset_variable_does_its_steps_and_counts_it():
-    _, counters, _, server = await played(CONNECT, If(condition=Condition(var="x", value="1"), steps=(say("inside"),)))
+    _, counters, _, server = await played(
+        CONNECT, If(condition=Condition(var="x", value="1"), steps=(say("inside"),))
+    )
 
     assert said(server) == ["inside"]
     assert counters["error_if_undef"] == 1
@@ -238,7 +260,9 @@ async def test_an_if_on_an_unset_variable_does_its_steps_and_counts_it():
 async def test_a_foreach_goes_through_a_list_from_a_reply(filters, turns):
     _, _, _, server = await played(
         CONNECT,
-        Send(text="json", ack=True, extract=(Extract(var="roles", by="jsonpath", expr="user.roles"),)),
+        Send(
+            text="json", ack=True, extract=(Extract(var="roles", by="jsonpath", expr="user.roles"),)
+        ),
         Foreach(var="role", values="roles", steps=(say("%%_role%%", subst=True),), **filters),
     )
 
@@ -309,11 +333,18 @@ async def test_random_values_are_those_of_the_users_number():
 async def test_lines_of_a_file_are_taken_in_the_order_of_the_users_numbers():
     draw = SetVars(names=("name", "word", "more"), source="file", file="users")
     _, _, _, server = await played(
-        draw, CONNECT, say("%%_name%%/%%_word%%/%%_more%%", subst=True), draw, say("%%_name%%", subst=True),
-        files={"users": "ann;1\nbob;2;x;y\ncyd;3\n\n"}, max=4,
-    )  # fmt: skip
+        draw,
+        CONNECT,
+        say("%%_name%%/%%_word%%/%%_more%%", subst=True),
+        draw,
+        say("%%_name%%", subst=True),
+        files={"users": "ann;1\nbob;2;x;y\ncyd;3\n\n"},
+        max=4,
+    )
 
-    assert sorted(said(server)) == sorted(["ann/1/", "bob", "bob/2/x", "cyd", "cyd/3/", "ann", "ann/1/", "bob"])
+    assert sorted(said(server)) == sorted(
+        ["ann/1/", "bob", "bob/2/x", "cyd", "cyd/3/", "ann", "ann/1/", "bob"]
+    )
 
 
 async def test_random_lines_are_lines_of_the_file():
@@ -332,7 +363,11 @@ async def test_a_match_sends_its_request_again_up_to_a_number_of_times():
     _, counters, _, server = await played(
         CONNECT,
         say("before"),
-        Send(text="x", ack=True, match=(Match(pattern="^x$", do="loop", max_loop=2, loop_back=1, sleep_loop=0.02),)),
+        Send(
+            text="x",
+            ack=True,
+            match=(Match(pattern="^x$", do="loop", max_loop=2, loop_back=1, sleep_loop=0.02),),
+        ),
         say("behind"),
     )
 
@@ -344,7 +379,12 @@ async def test_a_match_begins_the_session_anew_up_to_a_number_of_times_and_varia
     _, counters, _, server = await played(
         SetVars(names=("n",), source="file", file="numbers"),
         CONNECT,
-        Send(text="%%_n%%", subst=True, ack=True, match=(Match(pattern="3", when="nomatch", do="restart"),)),
+        Send(
+            text="%%_n%%",
+            subst=True,
+            ack=True,
+            match=(Match(pattern="3", when="nomatch", do="restart"),),
+        ),
         say("behind"),
         files={"numbers": "1\n2\n3"},
     )
@@ -355,7 +395,9 @@ async def test_a_match_begins_the_session_anew_up_to_a_number_of_times_and_varia
 
 async def test_a_match_that_restarts_in_vain_aborts_the_session():
     ledger, counters, _, server = await played(
-        CONNECT, Send(text="x", ack=True, match=(Match(pattern="x", do="restart", max_restart=1),)), say("not reached")
+        CONNECT,
+        Send(text="x", ack=True, match=(Match(pattern="x", do="restart", max_restart=1),)),
+        say("not reached"),
     )
 
     assert said(server) == ["x", "x"]
@@ -386,7 +428,9 @@ async def test_the_first_match_that_decides_is_the_last_that_is_looked_at():
 
 
 async def test_a_reply_that_does_not_come_in_time_ends_the_session():
-    ledger, counters, timed, _ = await played(CONNECT, Send(text=HUSH, ack=True), say("not reached"), patience=0.05)
+    ledger, counters, timed, _ = await played(
+        CONNECT, Send(text=HUSH, ack=True), say("not reached"), patience=0.05
+    )
 
     assert ledger.closed == {"error_timeout": 1}
     assert (counters["error_timeout"], timed["request"], timed["session"]) == (1, 1, 1)
@@ -458,7 +502,8 @@ async def test_a_session_may_end_the_whole_run(step, counter):
 
 async def test_a_connection_kept_aside_is_taken_up_again():
     with free_port() as port:
-        url = f"ws://127.0.0.1:{port}/"  # both targets are one here: what counts is which connection is used
+        # both targets are one here: what counts is which connection is used
+        url = f"ws://127.0.0.1:{port}/"
     ledger, _, _, server = await played(
         Connect(path="/a"),
         Change(url=url, store=True),
@@ -476,7 +521,9 @@ async def test_a_connection_kept_aside_is_taken_up_again():
 
 
 async def test_a_target_that_is_none_of_the_plans_fails_the_session():
-    ledger, _, _, _ = await played(CONNECT, Change(url="ws://127.0.0.1:1/"), Think(seconds=0.02), CONNECT)
+    ledger, _, _, _ = await played(
+        CONNECT, Change(url="ws://127.0.0.1:1/"), Think(seconds=0.02), CONNECT
+    )
 
     assert ledger.opened == 1
 
@@ -496,7 +543,9 @@ async def test_an_interaction_is_timed_from_one_user_to_another():
 
 async def test_an_option_gives_later_connections_less_time():
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        async with playing(Option(name="connect_timeout", value=0.1), CONNECT, port=silent.getsockname()[1]) as (
+        async with playing(
+            Option(name="connect_timeout", value=0.1), CONNECT, port=silent.getsockname()[1]
+        ) as (
             running,
             _,
         ):
@@ -506,7 +555,9 @@ async def test_an_option_gives_later_connections_less_time():
 async def test_a_loop_without_think_times_leaves_others_their_turn():
     async with playing(
         CONNECT,
-        For(var="i", first=1, last=10**9, steps=(SetVars(names=("x",), source="value", value="1"),)),
+        For(
+            var="i", first=1, last=10**9, steps=(SetVars(names=("x",), source="value", value="1"),)
+        ),
         max=2,
     ) as (running, _):
         await until(lambda: running.ledger.open == 2)
@@ -559,16 +610,28 @@ async def test_an_idle_user_of_a_dozen_steps_takes_less_than_five_kib():
         Transaction(
             name="t",
             steps=(
-                Send(text="json", ack=True, extract=(Extract(var="id", by="jsonpath", expr="user.id"),)),
+                Send(
+                    text="json",
+                    ack=True,
+                    extract=(Extract(var="id", by="jsonpath", expr="user.id"),),
+                ),
                 Send(text="%%_id%%", subst=True, ack=True, match=(Match(pattern="4"),)),
                 say("x"),
             ),
         ),
-        For(var="i", first=1, last=1000, steps=(Think(seconds=30.0), Send(text="%%_i%%", subst=True, ack=True))),
+        For(
+            var="i",
+            first=1,
+            last=1000,
+            steps=(Think(seconds=30.0), Send(text="%%_i%%", subst=True, ack=True)),
+        ),
         Close(),
     )
     users = 300
-    async with playing(*steps, files={"users": "ann;1\nbob;2"}, max=users + 50, rate=200.0) as (running, _):
+    async with playing(*steps, files={"users": "ann;1\nbob;2"}, max=users + 50, rate=200.0) as (
+        running,
+        _,
+    ):
         await until(lambda: running.ledger.open >= 50)
         gc.collect()
         tracemalloc.start()
@@ -581,7 +644,9 @@ async def test_an_idle_user_of_a_dozen_steps_takes_less_than_five_kib():
             )
         finally:
             tracemalloc.stop()
-        taken = sum(stat.size for stat in mine.statistics("filename")) / (running.ledger.open - before)
+        taken = sum(stat.size for stat in mine.statistics("filename")) / (
+            running.ledger.open - before
+        )
         assert taken < 5 * 1024, taken
 
 
@@ -589,4 +654,7 @@ async def test_a_match_to_be_logged_is_told_and_a_dumped_one_shows_its_reply():
     matches = Match(pattern="x", do="log", name="first"), Match(pattern="x", do="dump")
     async with playing(CONNECT, Send(text="x", ack=True, match=matches)) as (running, _):
         await running.over()
-        assert running.recorder.take_remarks() == ("user 0: match of 'x' (first)", "user 0: match of 'x': 'x'")
+        assert running.recorder.take_remarks() == (
+            "user 0: match of 'x' (first)",
+            "user 0: match of 'x': 'x'",
+        )

@@ -9,7 +9,11 @@ from loadgen.plan.template import Template
 from loadgen.sessions.script.jsonpath import NOTHING, find_in, path_by, path_of
 
 MENU = {
-    "titi": [{"val": 123, "name": "foo"}, {"val": 42, "name": "bar"}, {"val": 48, "name": "bar", "more": [1, [2]]}],
+    "titi": [
+        {"val": 123, "name": "foo"},
+        {"val": 42, "name": "bar"},
+        {"val": 48, "name": "bar", "more": [1, [2]]},
+    ],
     "menu": {"popup": {"name": "glop"}},
     "nodes": ["suno-12", "suno-13"],
     "null": None,

@@ -17,24 +17,6 @@ from loadgen.stats.histogram import MAX, Histogram
 
 CpuSeconds = Annotated[float, msgspec.Meta(ge=0)]
 
-COUNTS = (
-    "launched",
-    "relaunched",
-    "late",
-    "opened",
-    "accepted",
-    "lost",
-    "pings",
-    "pongs",
-    "messages_sent",
-    "messages_received",
-    "bytes_sent",
-    "bytes_received",
-    "ports_skipped",
-    "sessions_started",
-    "sessions_done",
-)
-HISTOGRAMS = ("connect", "handshake", "open", "ping_rtt", "delivery", "lag", "loop_lag")
 MAX_NAMES = 200
 """Counters, and timings, that a tally keeps by their names."""
 LONGEST_NAME = 80
@@ -53,9 +35,11 @@ Reason = Annotated[str, msgspec.Meta(max_length=LONGEST_REASON)]
 Reasons = Annotated[dict[Reason, Count], msgspec.Meta(max_length=MAX_REASONS)]
 
 
-class Tally(msgspec.Struct, omit_defaults=True):
-    """What happened in one second somewhere, or, merged over seconds, in a whole run. Bytes,
-    counts, microseconds."""
+class Counts(msgspec.Struct, omit_defaults=True):
+    """The plain counters of a second or of a run: a new counter is one more field here.
+
+    Metrics, summary.json, CSV, --expect, page and Tsung log take them from these fields.
+    """
 
     launched: Count = 0
     relaunched: Count = 0
@@ -79,6 +63,14 @@ class Tally(msgspec.Struct, omit_defaults=True):
     sessions_started: Count = 0
     sessions_done: Count = 0
     """Sessions that are over, however they ended."""
+
+
+class Tally(Counts, omit_defaults=True):
+    """What happened in one second somewhere, or, merged over seconds, in a whole run.
+
+    Counts; histograms in microseconds.
+    """
+
     failed: Reasons = msgspec.field(default_factory=dict)
     """Never opened, by reason: refused, timeout, reset, no_local_port, no_fd, http_503…"""
     closed: Reasons = msgspec.field(default_factory=dict)
@@ -132,6 +124,12 @@ class Tally(msgspec.Struct, omit_defaults=True):
     def counts(self) -> dict[str, int]:
         """The plain counts by name."""
         return {name: getattr(self, name) for name in COUNTS}
+
+
+COUNTS = Counts.__struct_fields__
+"""The names of the plain counters."""
+HISTOGRAMS = tuple(field.name for field in msgspec.structs.fields(Tally) if field.type is Histogram)
+"""The names of the histograms, in the order of the contract."""
 
 
 def _room_for(name: str, own: dict[str, Any]) -> str:

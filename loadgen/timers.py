@@ -6,6 +6,7 @@ of a microsecond.
 """
 
 from collections.abc import Iterator
+from math import ceil
 from typing import Generic, TypeVar
 
 TICK = 0.02
@@ -58,12 +59,28 @@ class Wheel(Generic[Item]):
     """Items by the tick at which they are due; only ticks that hold something take memory, so
     there is no horizon."""
 
-    __slots__ = ("_slots", "now")
+    __slots__ = ("_slots", "_start", "now")
 
-    def __init__(self) -> None:
+    def __init__(self, start: float = 0.0) -> None:
+        """`start` is the time of tick 0."""
         self._slots: dict[int, list[Item]] = {}
+        self._start = start
         self.now = 0
         """The last tick that was turned to."""
+
+    def tick_at(self, time: float) -> int:
+        """Returns the tick that a time falls into."""
+        return int((time - self._start) / TICK)
+
+    def due(self, tick: int) -> float:
+        """Returns the time at which a tick begins."""
+        return self._start + tick * TICK
+
+    def put_at(self, item: Item, time: float) -> float:
+        """Places an item at the first tick that is not before a time; returns when that is due."""
+        tick = max(ceil((time - self._start) / TICK), self.now + 1)
+        self.put(item, tick)
+        return self.due(tick)
 
     def put(self, item: Item, tick: int) -> None:
         """Places an item at a tick; one that has passed already is due at the next turn."""

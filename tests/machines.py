@@ -13,7 +13,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from tests.faults.lan import WorkerState
+from tests.faults.lan import Host
 from tests.processes import PATIENCE, Command, children, end_with_parent, eventually
 
 NOT_STARTED = ("postgresql.service", "prometheus.service", "ssh.service", "cron.service")
@@ -49,7 +49,7 @@ exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
 class Machine(Command):
     """A machine that has started, alive until closed or until who made it ends."""
 
-    def __init__(self, folder: Path, host: WorkerState) -> None:
+    def __init__(self, folder: Path, host: Host) -> None:
         self._group = _control_groups() / f"{_prefix(os.getpid())}{host.name}"
         self._group.mkdir()
         top = folder / host.name

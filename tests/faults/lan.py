@@ -51,7 +51,7 @@ def _ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, timeout=10)
 
 
-class WorkerState:
+class Host:
     """One host: `at` runs a command on it."""
 
     def __init__(self, name: str, number: int) -> None:
@@ -104,16 +104,16 @@ class Lan:
     """The two networks, and hosts on demand."""
 
     def __init__(self) -> None:
-        self.hosts: dict[str, WorkerState] = {}
+        self.hosts: dict[str, Host] = {}
         for network, prefix in NETWORKS.items():
             _ip("link", "add", network, "type", "bridge")
             _ip("link", "set", network, "up")
             _ip("addr", "add", f"{prefix}.1/24", "dev", network)
 
-    def host(self, name: str) -> WorkerState:
+    def host(self, name: str) -> Host:
         """The host of this name."""
         if name not in self.hosts:
-            self.hosts[name] = WorkerState(name, len(self.hosts) + 2)
+            self.hosts[name] = Host(name, len(self.hosts) + 2)
         return self.hosts[name]
 
     def remove(self) -> None:

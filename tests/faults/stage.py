@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.faults.lan import NETWORKS, Lan, WorkerState
+from tests.faults.lan import NETWORKS, Host, Lan
 from tests.processes import PATIENCE, Address, Command, children, command, eventually, get_json
 
 PORT = 8091
@@ -33,7 +33,7 @@ class Stage:
 
     # Who plays.
 
-    def start(self, host: WorkerState, line: list[str], **options: Any) -> Command:
+    def start(self, host: Host, line: list[str], **options: Any) -> Command:
         """Runs a command on a host."""
         started = Command(host.at(line), **options)
         self._commands.append(started)

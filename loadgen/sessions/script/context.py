@@ -28,11 +28,11 @@ class Unasked(deque[str | bytes]):
 
     def __init__(self, user: User) -> None:
         super().__init__(maxlen=0)
-        self._scenario = user.scenario
+        self._recorder = user.recorder
 
     def append(self, message: str | bytes) -> None:
         """Counts it."""
-        self._scenario.tally.count(UNASKED)
+        self._recorder.tally.count(UNASKED)
 
 
 class ScriptContext:

@@ -1,7 +1,8 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.timers import Wheel
+from loadgen.timers import Deadlines, Wheel
 
 ticks = st.integers(1, 60)
 
@@ -104,3 +105,59 @@ def test_the_next_tick_with_something_on_it_is_known_up_to_a_limit():
     assert list(wheel.turn(3)) == [(3, ["a"])]
     wheel.put("b", 9)
     assert (wheel.next(8), wheel.next(20)) == (8, 9)
+
+
+@pytest.fixture
+def deadlines():
+    """Three items, begun a second apart, with ten seconds each."""
+    filled = Deadlines(10.0)
+    for number, item in enumerate("abc"):
+        filled.add(item, 100.0 + number)
+    return filled
+
+
+def test_nothing_expires_before_its_time(deadlines):
+    assert list(deadlines.expired(109.9)) == []
+    assert len(deadlines) == 3
+
+
+def test_what_is_over_its_time_is_handed_over_oldest_first_and_once(deadlines):
+    assert list(deadlines.expired(111.0)) == ["a", "b"]
+    assert list(deadlines.expired(111.0)) == []
+    assert ("a" in deadlines, "c" in deadlines, len(deadlines)) == (False, True, 1)
+    assert list(deadlines.expired(112.0)) == ["c"]
+
+
+def test_who_finished_does_not_expire(deadlines):
+    deadlines.remove("a")
+    deadlines.remove("a")
+    deadlines.remove("nobody")
+    assert list(deadlines.expired(200.0)) == ["b", "c"]
+
+
+def test_who_is_told_of_its_expiry_may_take_others_out_and_put_them_in(deadlines):
+    handed = []
+    for item in deadlines.expired(111.5):
+        handed.append(item)
+        deadlines.remove("b")
+        deadlines.add("d", 111.5)
+    assert handed == ["a"]
+    assert list(deadlines.expired(200.0)) == ["c", "d"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.booleans())), st.integers(0, 40))
+def test_each_item_expires_once_or_is_taken_out(steps, until):
+    """Whatever is added and removed: expired are those that began early enough, in that order;
+    the rest remains."""
+    deadlines, expected = Deadlines(5.0), {}
+    begun = sorted(begin for begin, _ in steps)
+    for item, (begin, (_, stays)) in enumerate(zip(begun, steps, strict=True)):
+        deadlines.add(item, float(begin))
+        if stays:
+            expected[item] = begin + 5
+        else:
+            deadlines.remove(item)
+    assert list(deadlines.expired(float(until))) == [
+        item for item, deadline in expected.items() if deadline <= until
+    ]
+    assert len(deadlines) == sum(deadline > until for deadline in expected.values())

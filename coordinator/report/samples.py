@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from coordinator.report.blame import culprit
 from coordinator.run.progress import Pauses, rate_at
 from coordinator.run.timeline import Figures, Row
 from loadgen.plan.plan import Plan
 from loadgen.plan.schedule import Span
 from loadgen.plan.sessions import Loop
 from loadgen.stats.histogram import Histogram, highest_in
+from loadgen.stats.reasons import LOST, fault_of
 
 BOUNDS_US = tuple(round(step * 10**power) for power in range(1, 8) for step in (1, 1.5, 2, 3, 5, 7))
 """The upper bounds of the bars in microseconds: 10 µs to 70 s."""
@@ -135,7 +135,7 @@ class Sampler:
 def _ends(figures: Figures) -> dict[str, int]:
     kinds = {"failed": figures.failed, "closed": figures.closed}
     ends = {
-        f"{culprit(why)}: {kind} {why}": number
+        f"{fault_of(why)}: {kind} {why}": number
         for kind, of in kinds.items()
         for why, number in of.items()
     }
@@ -143,7 +143,7 @@ def _ends(figures: Figures) -> dict[str, int]:
         if figures.rates[kind] and not of:  # an older run directory does not say why
             ends[f"unknown: {kind}"] = figures.rates[kind]
     return ends | (
-        {f"{culprit('lost')}: lost": figures.rates["lost"]} if figures.rates["lost"] else {}
+        {f"{fault_of(LOST)}: lost": figures.rates["lost"]} if figures.rates["lost"] else {}
     )
 
 

@@ -6,7 +6,7 @@ Counts are the ledger's own, exactly. Means and deviations come from the buckets
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from math import sqrt
 from typing import Any, Literal, Protocol
 
@@ -14,32 +14,12 @@ import msgspec
 
 from coordinator.run.timeline import Entry
 from loadgen.stats.histogram import Histogram, highest_in, lowest_in
+from loadgen.stats.reasons import LOST, Kind, row_of
 from loadgen.stats.tally import Ledger, Tally
 
 Form = Literal["text", "json"]
 INTERVAL = 10
 """Seconds between two dumps."""
-NOT_CONNECTED = {
-    "refused": "error_connect_econnrefused",
-    "timeout": "error_connect_timeout",
-    "reset": "error_connect_econnreset",
-    "unreachable": "error_connect_ehostunreach",
-    "no_local_port": "error_connect_eaddrinuse",
-    "no_fd": "error_connect_emfile",
-    "dns": "error_connect_nxdomain",
-    "bad_handshake": "websocket_fail",
-}
-"""Tsung's names for the reasons by which connections fail."""
-ENDED = {
-    "reset": "error_inet_econnreset",
-    "ping_timeout": "error_timeout",
-    "protocol_error": "error_unknown_data",
-    "message_too_big": "error_unknown_data",
-    "server_eof": "error_closed",
-}
-"""Tsung's names for the reasons by which connections end."""
-WANTED = ("done", "drained", "churn", "storm")
-"""Ends that are no error."""
 TRANSACTION = "tr_"
 SAMPLES = ("request", "page", "session")
 """What scripts time under names of Tsung's own."""
@@ -192,22 +172,37 @@ def _counters(total: Tally, *, scripted: bool) -> dict[str, int]:
         "websocket_succ": total.opened,
         "websocket_ping": total.pings,
         "websocket_pong": total.pongs,
-        "error_lost": total.lost,
+        _error("closed", LOST): total.lost,
     }
     if not scripted:
         found |= {
             "request_noack": total.messages_sent,
             "async_unknown_data_rcv": total.messages_received,
         }
-    ends = [(_failure(reason), count) for reason, count in total.failed.items()]
-    ends += [
-        (_end(reason), count) for reason, count in total.closed.items() if reason not in WANTED
-    ]
     own = _sums((_atom(name), count) for name, count in sorted(total.counters.items()))
     # Where a session counts its own errors, they are the ends of its connections too.
-    found |= _sums((name, count) for name, count in ends if name not in own)
+    found |= _sums((name, count) for name, count in _errors(total) if name not in own)
     found |= {f"own_{name}" if name in found else name: count for name, count in own.items()}
     return {name: count for name, count in found.items() if count}
+
+
+def _errors(total: Tally) -> Iterator[tuple[str, int]]:
+    """Yields Tsung's counter of each end that was not asked for, and how many such ends there
+    were."""
+    ends: tuple[tuple[Kind, dict[str, int]], ...] = (
+        ("failed", total.failed),
+        ("closed", total.closed),
+    )
+    for kind, counts in ends:
+        for reason, count in counts.items():
+            name = _error(kind, reason)
+            if name:
+                yield name, count
+
+
+def _error(kind: Kind, reason: str) -> str:
+    """Returns Tsung's counter of an end; empty where the end was asked for."""
+    return (row_of(kind, reason).tsung or "").replace("<reason>", _atom(reason))
 
 
 def _sums(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
@@ -215,22 +210,6 @@ def _sums(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
     for name, count in pairs:
         sums[name] = sums.get(name, 0) + count
     return sums
-
-
-def _failure(reason: str) -> str:
-    if reason.startswith("http_"):
-        return "websocket_fail"
-    return NOT_CONNECTED.get(reason) or (
-        reason if reason.startswith("error_") else f"error_connect_{_atom(reason)}"
-    )
-
-
-def _end(reason: str) -> str:
-    if reason.startswith("server_"):
-        return "error_closed"
-    return ENDED.get(reason) or (
-        _atom(reason) if reason.startswith("error_") else f"error_{_atom(reason)}"
-    )
 
 
 def _atom(name: str) -> str:

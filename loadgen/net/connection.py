@@ -29,6 +29,14 @@ from loadgen.net.frames import (
 from loadgen.net.handshake import Handshake, Reply, key_of
 from loadgen.net.throttle import Throttle
 from loadgen.net.transport import PlainTransport
+from loadgen.stats.reasons import (
+    PING_TIMEOUT,
+    PROTOCOL_ERROR,
+    REJECTED,
+    RESET,
+    SERVER,
+    SERVER_EOF,
+)
 from loadgen.stats.recorder import ONE_SECOND_IN_US, Recorder
 
 PING_SIZE = len(ping_frame(0, 0))
@@ -139,11 +147,11 @@ class Connection(asyncio.Protocol):
             return
         if self.state == CLOSING:
             self.recorder.closing.remove(self)
-        reason = self.reason or ("server_eof" if exc is None else "reset")
-        if self.state == UPGRADING and reason == "server_eof":
-            reason = "reset"  # it hung up on the request
-        if self.rejected and reason.startswith("server_"):
-            reason = f"rejected_{self.rejected}"
+        reason = self.reason or (SERVER_EOF if exc is None else RESET)
+        if self.state == UPGRADING and reason == SERVER_EOF:
+            reason = RESET  # it hung up on the request
+        if self.rejected and reason.startswith(SERVER):
+            reason = f"{REJECTED}{self.rejected}"
         self.give_up(reason)
 
     def give_up(self, reason: str) -> None:
@@ -205,7 +213,7 @@ class Connection(asyncio.Protocol):
             self.pinged > self.ponged
             and due - self.beat - self.ponged * self.terms.think >= PONG_TIMEOUT
         ):
-            self.abort("ping_timeout")
+            self.abort(PING_TIMEOUT)
             return False
         self.pinged += 1
         self.recorder.tally.pings += 1
@@ -262,7 +270,7 @@ class Connection(asyncio.Protocol):
         elif event.opcode == CLOSE:
             self._closed_by_server(close_code(event.payload))
         elif event.opcode == FAULT:
-            self.begin_close("protocol_error", event.size)
+            self.begin_close(PROTOCOL_ERROR, event.size)
         else:
             self._message(event)
 
@@ -280,7 +288,7 @@ class Connection(asyncio.Protocol):
     def _closed_by_server(self, code: int) -> None:
         """Answers the server's CLOSE, or has its answer to ours; either way the server ends TCP
         first."""
-        self.begin_close(f"server_{code}", code if code != 1005 else 1000)
+        self.begin_close(f"{SERVER}{code}", code if code != 1005 else 1000)
 
     def _closing(self) -> None:
         self.state = CLOSING

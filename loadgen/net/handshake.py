@@ -10,6 +10,8 @@ from base64 import b64encode
 from hashlib import sha1
 from typing import NamedTuple
 
+from loadgen.stats.reasons import BAD_HANDSHAKE, HTTP
+
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 MAX = 16_384
 """The longest head of a reply that is waited for, in bytes."""
@@ -85,7 +87,7 @@ class Handshake:
 def _unfinished(data: bytes) -> Reply | None:
     """Waits for more, unless what is there can't become an HTTP reply."""
     if len(data) > MAX or not (data.startswith(b"HTTP/1.") or b"HTTP/1.".startswith(data)):
-        return Reply("bad_handshake", b"")
+        return Reply(BAD_HANDSHAKE, b"")
     return None
 
 
@@ -93,13 +95,13 @@ def failure_of(head: bytes, key: bytes, offered: tuple[str, ...] = ()) -> str | 
     """Why a whole head is not a valid 101 in answer to this key; None when it is."""
     status = _STATUS.match(head)
     if status is None:
-        return "bad_handshake"
+        return BAD_HANDSHAKE
     if status[1] != b"101":
-        return f"http_{int(status[1])}"
+        return f"{HTTP}{int(status[1])}"
     return (
         None
         if _ordinary(head, accept_of(key)) or _library_accepts(head, key, offered)
-        else "bad_handshake"
+        else BAD_HANDSHAKE
     )
 
 

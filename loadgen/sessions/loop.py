@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from loadgen.net.connection import Connection
 from loadgen.sessions.errors import ConnectionEnded
+from loadgen.stats.reasons import DONE
 
 Running = Generator[Any, Any, None] | Coroutine[Any, Any, None]
 
@@ -140,7 +141,7 @@ class LoopUser(BaseUser):
         """Its connection is closed, when that is still there; what was not foreseen is a bug,
         and told."""
         if isinstance(end, StopIteration) and self.connection is not None:
-            self.connection.begin_close("done")
+            self.connection.begin_close(DONE)
         elif not isinstance(end, StopIteration | ConnectionEnded):
             raise end
 

@@ -21,6 +21,7 @@ from loadgen.plan.seeded import SeededRandom
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
 from loadgen.sessions.loop import BaseUser
 from loadgen.sessions.websocket import Awaited, WebSocket
+from loadgen.stats.reasons import DONE, DRAINED, ERROR, TIMEOUT
 from loadgen.stats.recorder import microseconds
 from loadgen.stats.tally import LONGEST_NAME, MEET, Tally
 
@@ -232,8 +233,8 @@ class User(BaseUser):
         try:
             yield from self.wait_for(socket, timeout)
         except TimeoutError:
-            self.scenario.give_up(socket, "timeout")
-            raise ConnectFailed("timeout") from None
+            self.scenario.give_up(socket, TIMEOUT)
+            raise ConnectFailed(TIMEOUT) from None
         socket.awaited = None
         return socket
 
@@ -341,7 +342,7 @@ class User(BaseUser):
 
     def _grant(self, wish: Any, loop: asyncio.AbstractEventLoop) -> None:
         if self.scenario.draining and not any(socket.open for socket in self.sockets):
-            self.leave("drained")  # a session that always tries again would never come to an end
+            self.leave(DRAINED)  # a session that always tries again would never come to an end
         elif wish is THINKING or isinstance(wish, WebSocket):
             self._waiting = wish
         elif asyncio.isfuture(wish):
@@ -408,9 +409,9 @@ class User(BaseUser):
     def over(self, end: BaseException) -> None:
         """The session is over: what it left open is closed, as done or as what it failed by."""
         if isinstance(end, StopIteration | ConnectFailed | ConnectionEnded):
-            self._close_all("done", failed=isinstance(end, ConnectFailed))
+            self._close_all(DONE, failed=isinstance(end, ConnectFailed))
         else:
-            reason = f"error_{type(end).__name__[:LONGEST_NAME]}"
+            reason = f"{ERROR}{type(end).__name__[:LONGEST_NAME]}"
             self.scenario.sample(reason, "".join(traceback.format_exception(end))[-SAMPLE:])
             self._close_all(reason)
 

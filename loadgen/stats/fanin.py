@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 
+from loadgen.stats.reasons import LOST
 from loadgen.stats.tally import Count, Held, Ledger, Tally
 
 
@@ -131,7 +132,7 @@ class FanIn:
         gone = Ledger.of(None, source.total)
         tally = Tally(
             lost=gone.open,
-            failed={"lost": gone.connecting} if gone.connecting else {},
+            failed={LOST: gone.connecting} if gone.connecting else {},
             sessions_done=source.total.sessions_started - source.total.sessions_done,
         )
         self._count(

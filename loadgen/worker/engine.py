@@ -18,6 +18,7 @@ from loadgen.plan.shares import Share
 from loadgen.sessions.loop import BaseUser
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.user import User
+from loadgen.stats.reasons import CHURN, DONE, DRAINED, NOT_CONNECTED, STORM, TIMEOUT
 from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.stats.tally import Held
 from loadgen.timers import TICK, Deadlines
@@ -41,10 +42,6 @@ PONGS_TIMEOUT = 5.0
 """Seconds that a drain waits for pongs still owed."""
 DRAIN_TIMEOUT = 120.0
 """Seconds after which a drain cuts whatever is left; a million on two cores take a minute."""
-NOT_CONNECTED = "not_connected"
-"""The reason of a session that returned without ever connecting."""
-CHURN, STORM = "churn", "storm"
-"""The reasons of those whom a phase sends away."""
 RETRY_AFTER = 1.0
 """Seconds after which someone comes back who could not connect."""
 Arrival = tuple[float, int, float]
@@ -390,7 +387,7 @@ class Engine:
         tally = self.recorder.tally
         tally.sessions_done += 1
         if isinstance(user, User) and user.due is not None:
-            reason = NOT_CONNECTED if reason == "done" else reason
+            reason = NOT_CONNECTED if reason == DONE else reason
             tally.failed[reason] = tally.failed.get(reason, 0) + 1
         if self._churn and self._drain is None:
             self._come_back(user.number, reason, failed=failed)
@@ -413,26 +410,26 @@ class Engine:
             return
         patient = now - drain.began < PONGS_TIMEOUT
         for user in list(self.idlers):
-            user.leave("drained")
+            user.leave(DRAINED)
         for connection in drain.take(now):
             if connection not in self.connections:
                 continue
             if patient and (connection in self.connecting or connection.owed):
                 drain.put_off(connection)
             elif connection in self.connecting:
-                self.give_up(connection, "timeout")
+                self.give_up(connection, TIMEOUT)
             else:
-                connection.owner.leave("drained")
+                connection.owner.leave(DRAINED)
 
     def _cut(self) -> None:
         for user in list(self.idlers):
-            user.leave("drained")
+            user.leave(DRAINED)
         for connection in list(self.connections):
-            connection.owner.leave("drained")
-            self.give_up(connection, "timeout" if connection in self.connecting else "drained")
+            connection.owner.leave(DRAINED)
+            self.give_up(connection, TIMEOUT if connection in self.connecting else DRAINED)
 
     def _expire(self, now: float) -> None:
         for connection in self.connecting.expired(now):
-            self.give_up(connection, "timeout")
+            self.give_up(connection, TIMEOUT)
         for connection in self.recorder.closing.expired(now):
             connection.abort()

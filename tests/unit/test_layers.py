@@ -57,7 +57,7 @@ PURE_MODULES = {
     "coordinator.http.openapi",
     *(
         f"coordinator.report.{name}"
-        for name in ("blame", "claims", "expect", "machines", "samples", "summary", "text")
+        for name in ("claims", "expect", "machines", "samples", "summary", "text")
     ),
     *(
         f"coordinator.tsung.{name}"

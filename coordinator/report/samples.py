@@ -13,6 +13,7 @@ from loadgen.plan.schedule import Span
 from loadgen.plan.sessions import Loop
 from loadgen.stats.histogram import Histogram, highest_in
 from loadgen.stats.reasons import LOST, fault_of
+from loadgen.stats.tally import COUNTS
 
 BOUNDS_US = tuple(round(step * 10**power) for power in range(1, 8) for step in (1, 1.5, 2, 3, 5, 7))
 """The upper bounds of the bars in microseconds: 10 µs to 70 s."""
@@ -96,18 +97,9 @@ class Sampler:
             "connecting": ledger.connecting,
             "verified": self._verified(row),
             "asked": asked(self._plan, self._spans, gates, pauses or Pauses(), row.second),
-            "launched": rates["launched"],
-            "opened": rates["opened"],
             "failed": rates["failed"],
             "closed": rates["closed"],
-            "lost": rates["lost"],
-            "late": rates["late"],
-            "pings": rates["pings"],
-            "pongs": rates["pongs"],
-            "messages_received": rates["messages_received"],
-            "messages_sent": rates.get("messages_sent", 0),  # an older run directory lacks it
-            "bytes_sent": rates["bytes_sent"],
-            "bytes_received": rates["bytes_received"],
+            **{name: rates.get(name, 0) for name in COUNTS},  # an older run directory lacks some
             "cpu_s": row.fleet.cpu_s,
             "rss": row.fleet.rss,
         }

@@ -20,42 +20,13 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from loadgen.stats.histogram import Histogram
-from loadgen.stats.tally import Ledger, Tally, WorkerVitals
+from loadgen.stats.reasons import KINDS
+from loadgen.stats.tally import COUNTS, HISTOGRAMS, METRICS, Ledger, Tally, WorkerVitals
 from loadgen.version import VERSION
 
 BOUNDS = (500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000)
 BOUNDS_US = (*BOUNDS, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000)
 """Upper bounds of the exported buckets in microseconds: 0.5 ms to 60 s."""
-COUNTERS = {
-    "launched": ("loadgen_connections_launched", "Connections that were started."),
-    "relaunched": (
-        "loadgen_connections_relaunched",
-        "Of the launched: those beyond the plan's numbers.",
-    ),
-    "opened": ("loadgen_connections_opened", "Connections whose 101 was valid."),
-    "pings": ("loadgen_pings", "Pings sent."),
-    "pongs": ("loadgen_pongs", "Pongs received."),
-    "messages_sent": ("loadgen_messages_sent", "Messages sent."),
-    "messages_received": ("loadgen_messages_received", "Messages received."),
-    "bytes_sent": ("loadgen_sent_bytes", "Bytes written to connections."),
-    "bytes_received": ("loadgen_received_bytes", "Bytes read from connections."),
-    "ports_skipped": (
-        "loadgen_ports_skipped",
-        "Source ports stepped over because somebody else held them.",
-    ),
-    "sessions_started": ("loadgen_sessions_started", "Sessions that began."),
-    "sessions_done": ("loadgen_sessions_done", "Sessions that are over, however they ended."),
-}
-REASONS = {
-    "failed": ("loadgen_connections_failed", "Connections that never opened, by reason."),
-    "closed": ("loadgen_connections_closed", "Connections that opened and ended, by reason."),
-}
-HISTOGRAMS = {
-    "handshake": ("loadgen_handshake_seconds", "From dialing to a valid 101."),
-    "ping_rtt": ("loadgen_ping_rtt_seconds", "From when a ping was due to its pong."),
-    "lag": ("loadgen_launch_lag_seconds", "From when a connection was due to its launch."),
-    "loop_lag": ("loadgen_event_loop_lag_seconds", "How late the event loop ran a timer."),
-}
 
 
 class Snapshot(msgspec.Struct):
@@ -119,16 +90,16 @@ def _states(readings: Sequence[Snapshot], labels: Sequence[str]) -> Metric:
 
 
 def _counters(readings: Sequence[Snapshot], labels: Sequence[str]) -> Iterator[Metric]:
-    for count, (name, text) in COUNTERS.items():
-        family = CounterMetricFamily(name, text, labels=labels)
+    for count in COUNTS:
+        family = CounterMetricFamily(*METRICS[count], labels=labels)
         for reading in readings:
             family.add_metric(reading.labels, getattr(reading.total, count))
         yield family
 
 
 def _reasons(readings: Sequence[Snapshot], labels: Sequence[str]) -> Iterator[Metric]:
-    for kind, (name, text) in REASONS.items():
-        family = CounterMetricFamily(name, text, labels=[*labels, "reason"])
+    for kind in KINDS:
+        family = CounterMetricFamily(*METRICS[kind], labels=[*labels, "reason"])
         for reading in readings:
             for reason, count in sorted(getattr(reading.total, kind).items()):
                 family.add_metric([*reading.labels, reason], count)
@@ -136,8 +107,8 @@ def _reasons(readings: Sequence[Snapshot], labels: Sequence[str]) -> Iterator[Me
 
 
 def _histograms(readings: Sequence[Snapshot], labels: Sequence[str]) -> Iterator[Metric]:
-    for kind, (name, text) in HISTOGRAMS.items():
-        family = HistogramMetricFamily(name, text, labels=labels)
+    for kind in (name for name in HISTOGRAMS if name in METRICS):
+        family = HistogramMetricFamily(*METRICS[kind], labels=labels)
         for reading in readings:
             histogram: Histogram = getattr(reading.total, kind)
             family.add_metric(reading.labels, _buckets(histogram), histogram.sum / 1e6)

@@ -4,10 +4,11 @@ Code that ends a connection takes the name from here. The page, the report, tsun
 of docs/operate.md and docs/tsung-log.md read the other columns.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 Kind = Literal["failed", "closed"]
 """Failed: the connection never opened. Closed: it opened and ended."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
 Fault = Literal["nobody", "generator", "network", "server", "session", "unknown"]
 """The part whose fault an end is; `nobody` where the plan or the operator asked for it."""
 

@@ -9,7 +9,7 @@ The ledger (every connection is counted in exactly one state or end):
 """
 
 from operator import index
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import msgspec
 
@@ -31,8 +31,18 @@ MAX_REASONS, LONGEST_REASON = 20_000, 200
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX)]
 Name = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
-Reason = Annotated[str, msgspec.Meta(max_length=LONGEST_REASON)]
-Reasons = Annotated[dict[Reason, Count], msgspec.Meta(max_length=MAX_REASONS)]
+CountsByReason = Annotated[
+    dict[Annotated[str, msgspec.Meta(max_length=LONGEST_REASON)], Count],
+    msgspec.Meta(max_length=MAX_REASONS),
+]
+
+
+class Metric(NamedTuple):
+    """The Prometheus metric that a field is exported as; see section 6 of the contract."""
+
+    name: str
+    """Without the `_total` of a counter."""
+    help: str
 
 
 class Counts(msgspec.Struct, omit_defaults=True):
@@ -41,28 +51,57 @@ class Counts(msgspec.Struct, omit_defaults=True):
     Metrics, summary.json, CSV, --expect, page and Tsung log take them from these fields.
     """
 
-    launched: Count = 0
-    relaunched: Count = 0
-    """Of the launched, those beyond the plan's numbers: who came back, and a session's further
-    connections."""
-    late: Count = 0
-    """Launched more than 100 ms after it was due: beside the ledger, never a reason to skip."""
-    opened: Count = 0
-    accepted: Count = 0
-    """The server also said yes after the 101 (Appwrite's `connected` frame)."""
-    lost: Count = 0
-    """Was open on an agent or worker that died."""
-    pings: Count = 0
-    pongs: Count = 0
-    messages_sent: Count = 0
-    messages_received: Count = 0
-    bytes_sent: Count = 0
-    bytes_received: Count = 0
-    ports_skipped: Count = 0
-    """Source ports stepped over because somebody else held them."""
-    sessions_started: Count = 0
-    sessions_done: Count = 0
-    """Sessions that are over, however they ended."""
+    launched: Annotated[
+        Count, Metric("loadgen_connections_launched", "Connections that were started.")
+    ] = 0
+    relaunched: Annotated[
+        Count,
+        Metric(
+            "loadgen_connections_relaunched", "Of the launched: those beyond the plan's numbers."
+        ),
+    ] = 0
+    """Users that came back, and a session's further connections."""
+    late: Annotated[
+        Count,
+        Metric("loadgen_connections_late", "Of the launched: those launched over 100 ms late."),
+    ] = 0
+    """Beside the ledger: no connection is left out because it is late."""
+    opened: Annotated[
+        Count, Metric("loadgen_connections_opened", "Connections whose 101 was valid.")
+    ] = 0
+    accepted: Annotated[
+        Count,
+        Metric(
+            "loadgen_connections_accepted", "Of the opened: those the server said yes to as well."
+        ),
+    ] = 0
+    """Appwrite's `connected` frame after the 101 says yes."""
+    lost: Annotated[
+        Count,
+        Metric("loadgen_connections_lost", "Connections open on an agent or worker that died."),
+    ] = 0
+    pings: Annotated[Count, Metric("loadgen_pings", "Pings sent.")] = 0
+    pongs: Annotated[Count, Metric("loadgen_pongs", "Pongs received.")] = 0
+    messages_sent: Annotated[Count, Metric("loadgen_messages_sent", "Messages sent.")] = 0
+    messages_received: Annotated[
+        Count, Metric("loadgen_messages_received", "Messages received.")
+    ] = 0
+    bytes_sent: Annotated[Count, Metric("loadgen_sent_bytes", "Bytes written to connections.")] = 0
+    bytes_received: Annotated[
+        Count, Metric("loadgen_received_bytes", "Bytes read from connections.")
+    ] = 0
+    ports_skipped: Annotated[
+        Count,
+        Metric(
+            "loadgen_ports_skipped", "Source ports stepped over because somebody else held them."
+        ),
+    ] = 0
+    sessions_started: Annotated[
+        Count, Metric("loadgen_sessions_started", "Sessions that began.")
+    ] = 0
+    sessions_done: Annotated[
+        Count, Metric("loadgen_sessions_done", "Sessions that are over, however they ended.")
+    ] = 0
 
 
 class Tally(Counts, omit_defaults=True):
@@ -71,17 +110,30 @@ class Tally(Counts, omit_defaults=True):
     Counts; histograms in microseconds.
     """
 
-    failed: Reasons = msgspec.field(default_factory=dict)
-    """Never opened, by reason: refused, timeout, reset, no_local_port, no_fd, http_503…"""
-    closed: Reasons = msgspec.field(default_factory=dict)
-    """Opened and ended, by reason: done, drained, server_1000, server_eof, reset, ping_timeout…"""
+    failed: Annotated[
+        CountsByReason,
+        Metric("loadgen_connections_failed", "Connections that never opened, by reason."),
+    ] = msgspec.field(default_factory=dict)
+    closed: Annotated[
+        CountsByReason,
+        Metric("loadgen_connections_closed", "Connections that opened and ended, by reason."),
+    ] = msgspec.field(default_factory=dict)
     connect: Histogram = msgspec.field(default_factory=Histogram)
-    handshake: Histogram = msgspec.field(default_factory=Histogram)
+    handshake: Annotated[
+        Histogram, Metric("loadgen_handshake_seconds", "From dialing to a valid 101.")
+    ] = msgspec.field(default_factory=Histogram)
     open: Histogram = msgspec.field(default_factory=Histogram)
-    ping_rtt: Histogram = msgspec.field(default_factory=Histogram)
+    ping_rtt: Annotated[
+        Histogram, Metric("loadgen_ping_rtt_seconds", "From when a ping was due to its pong.")
+    ] = msgspec.field(default_factory=Histogram)
     delivery: Histogram = msgspec.field(default_factory=Histogram)
-    lag: Histogram = msgspec.field(default_factory=Histogram)
-    loop_lag: Histogram = msgspec.field(default_factory=Histogram)
+    lag: Annotated[
+        Histogram,
+        Metric("loadgen_launch_lag_seconds", "From when a connection was due to its launch."),
+    ] = msgspec.field(default_factory=Histogram)
+    loop_lag: Annotated[
+        Histogram, Metric("loadgen_event_loop_lag_seconds", "How late the event loop ran a timer.")
+    ] = msgspec.field(default_factory=Histogram)
     counters: Annotated[dict[Name, Count], msgspec.Meta(max_length=MAX_NAMES + 1)] = msgspec.field(
         default_factory=dict
     )
@@ -128,8 +180,17 @@ class Tally(Counts, omit_defaults=True):
 
 COUNTS = Counts.__struct_fields__
 """The names of the plain counters."""
-HISTOGRAMS = tuple(field.name for field in msgspec.structs.fields(Tally) if field.type is Histogram)
+HISTOGRAMS = tuple(
+    field.name for field in msgspec.structs.fields(Tally) if field.default_factory is Histogram
+)
 """The names of the histograms, in the order of the contract."""
+METRICS = {
+    name: part
+    for name, hint in get_type_hints(Tally, include_extras=True).items()
+    for part in getattr(hint, "__metadata__", ())
+    if isinstance(part, Metric)
+}
+"""The metric of each field that Prometheus gets."""
 
 
 def _room_for(name: str, own: dict[str, Any]) -> str:

@@ -61,7 +61,17 @@ PURE_MODULES = {
     ),
     *(
         f"coordinator.tsung.{name}"
-        for name in ("element", "load", "log", "request", "sessions", "status", "steps")
+        for name in (
+            "dump",
+            "element",
+            "load",
+            "log",
+            "names",
+            "request",
+            "sessions",
+            "status",
+            "steps",
+        )
     ),
 }
 """Pure modules in folders that are not."""

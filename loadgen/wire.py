@@ -16,7 +16,7 @@ from loadgen.plan.reassign import Reassignment
 from loadgen.plan.sessions import PythonSession
 from loadgen.plan.shares import Share
 from loadgen.stats.fanin import Second
-from loadgen.stats.histogram import MAX
+from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
 
 WIRE = 3
@@ -26,7 +26,7 @@ together."""
 MAX_AHEAD = 3600.0
 """Seconds that a start may be ahead."""
 
-Capacity = Annotated[int, msgspec.Meta(ge=0, le=MAX)]
+Capacity = Annotated[int, msgspec.Meta(ge=0, le=MAX_VALUE)]
 Message = TypeVar("Message")
 
 
@@ -138,10 +138,10 @@ class Welcome(msgspec.Struct):
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
-    index: Annotated[int, msgspec.Meta(ge=0, le=MAX)]
+    index: Annotated[int, msgspec.Meta(ge=0, le=MAX_VALUE)]
     """How many agents joined before it."""
     plan: Plan
-    agents: Annotated[int, msgspec.Meta(ge=1, le=MAX)] = 1
+    agents: Annotated[int, msgspec.Meta(ge=1, le=MAX_VALUE)] = 1
     """How many agents are awaited."""
 
 

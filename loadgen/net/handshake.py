@@ -13,7 +13,7 @@ from typing import NamedTuple
 from loadgen.stats.reasons import BAD_HANDSHAKE, HTTP
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-MAX = 16_384
+MAX_HEAD_SIZE = 16_384
 """The longest head of a reply that is waited for, in bytes."""
 _HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 _SWITCHING = re.compile(rb"HTTP/1\.1 101 [\t\x20-\x7e\x80-\xff]*")
@@ -71,7 +71,7 @@ class Handshake:
     def judge(self, data: bytes, key: bytes) -> Reply | None:
         """The judgement of all bytes received so far in answer to a key; None while the head is
         not whole."""
-        end = data.find(b"\r\n\r\n", 0, MAX) + 4
+        end = data.find(b"\r\n\r\n", 0, MAX_HEAD_SIZE) + 4
         if end < 4:
             return _unfinished(data)
         head = data[:end]
@@ -86,7 +86,9 @@ class Handshake:
 
 def _unfinished(data: bytes) -> Reply | None:
     """Waits for more, unless what is there can't become an HTTP reply."""
-    if len(data) > MAX or not (data.startswith(b"HTTP/1.") or b"HTTP/1.".startswith(data)):
+    if len(data) > MAX_HEAD_SIZE or not (
+        data.startswith(b"HTTP/1.") or b"HTTP/1.".startswith(data)
+    ):
         return Reply(BAD_HANDSHAKE, b"")
     return None
 

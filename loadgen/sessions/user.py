@@ -23,7 +23,7 @@ from loadgen.sessions.loop import BaseUser
 from loadgen.sessions.websocket import Awaited, WebSocket
 from loadgen.stats.reasons import DONE, DRAINED, ERROR, TIMEOUT
 from loadgen.stats.recorder import microseconds
-from loadgen.stats.tally import LONGEST_NAME, MEET, Tally
+from loadgen.stats.tally import MAX_NAME_LENGTH, MEET, Tally
 
 BLOCKS = 0.5
 """Seconds that a session may compute, or sleep without await, before it is told that it blocks
@@ -411,7 +411,7 @@ class User(BaseUser):
         if isinstance(end, StopIteration | ConnectFailed | ConnectionEnded):
             self._close_all(DONE, failed=isinstance(end, ConnectFailed))
         else:
-            reason = f"{ERROR}{type(end).__name__[:LONGEST_NAME]}"
+            reason = f"{ERROR}{type(end).__name__[:MAX_NAME_LENGTH]}"
             self.scenario.sample(reason, "".join(traceback.format_exception(end))[-SAMPLE:])
             self._close_all(reason)
 

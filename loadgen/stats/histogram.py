@@ -23,7 +23,7 @@ QUANTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
 
 MAX_INDEX = 3286
 """The index of HIGHEST's bucket."""
-MAX = 2**53
+MAX_VALUE = 2**53
 """More of anything nobody counts, nor does every reader of JSON."""
 
 Index = Annotated[int, msgspec.Meta(ge=0, le=MAX_INDEX)]
@@ -32,7 +32,7 @@ Index = Annotated[int, msgspec.Meta(ge=0, le=MAX_INDEX)]
 class Histogram(msgspec.Struct, array_like=True):
     """Counts of durations by bucket; merging two is adding their counts."""
 
-    counts: dict[Index, Annotated[int, msgspec.Meta(ge=1, le=MAX)]] = msgspec.field(
+    counts: dict[Index, Annotated[int, msgspec.Meta(ge=1, le=MAX_VALUE)]] = msgspec.field(
         default_factory=dict
     )
     """How many values fell into the bucket of an index; empty buckets are absent."""

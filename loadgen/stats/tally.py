@@ -13,26 +13,26 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import msgspec
 
-from loadgen.stats.histogram import MAX, Histogram
+from loadgen.stats.histogram import MAX_VALUE, Histogram
 
 CpuSeconds = Annotated[float, msgspec.Meta(ge=0)]
 
 MAX_NAMES = 200
 """Counters, and timings, that a tally keeps by their names."""
-LONGEST_NAME = 80
+MAX_NAME_LENGTH = 80
 MEET = "meet_"
 """How the counters begin of users who came to a meeting; how many it waits for follows."""
 OTHER = "other"
 """Where everything beyond MAX_NAMES is counted."""
 
 
-MAX_REASONS, LONGEST_REASON = 20_000, 200
+MAX_REASONS, MAX_REASON_LENGTH = 20_000, 200
 """Reasons of ends, most of them with a number that a server chose, and their letters."""
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=MAX)]
-Name = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_VALUE)]
+Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME_LENGTH)]
 CountsByReason = Annotated[
-    dict[Annotated[str, msgspec.Meta(max_length=LONGEST_REASON)], Count],
+    dict[Annotated[str, msgspec.Meta(max_length=MAX_REASON_LENGTH)], Count],
     msgspec.Meta(max_length=MAX_REASONS),
 ]
 
@@ -197,7 +197,8 @@ def _room_for(name: str, own: dict[str, Any]) -> str:
     """The name under which something new is counted: printable, not endless, and OTHER when
     there are too many."""
     name = (
-        "".join(sign if sign.isprintable() else "_" for sign in str(name)[:LONGEST_NAME]) or OTHER
+        "".join(sign if sign.isprintable() else "_" for sign in str(name)[:MAX_NAME_LENGTH])
+        or OTHER
     )
     return name if name in own or len(own) < MAX_NAMES else OTHER
 

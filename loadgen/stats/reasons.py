@@ -1,4 +1,4 @@
-"""The table of the ledger's reasons: why a connection failed or closed, and what to do about it.
+"""The table of the ledger's reasons: why connections fail and close, and the fixes.
 
 Code that ends a connection takes the name from here. The page, the report, tsung.log and the tables
 of docs/operate.md and docs/tsung-log.md read the other columns.
@@ -10,7 +10,7 @@ Kind = Literal["failed", "closed"]
 """Failed: the connection never opened. Closed: it opened and ended."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Fault = Literal["nobody", "generator", "network", "server", "session", "unknown"]
-"""The part whose fault an end is; `nobody` where the plan or the operator asked for it."""
+"""The part that is at fault; `nobody` where the plan or the operator asked for the end."""
 
 DONE = "done"
 DRAINED = "drained"
@@ -53,7 +53,7 @@ class Reason(NamedTuple):
     kind: Kind
     fault: Fault
     tsung: str | None
-    """The counter of tsung.log; `<reason>` stands for the reason itself. None: it is no error."""
+    """The counter of tsung.log, `<reason>` in it being the reason; None where it is no error."""
     meaning: str
     fix: str
 
@@ -273,7 +273,7 @@ def row_of(kind: Kind, reason: str) -> Reason:
 
 
 def fault_of(reason: str) -> Fault:
-    """Returns whose fault a failure or a close for this reason is."""
+    """Returns the part that is at fault when a connection ends for this reason."""
     if reason in _FAULTS:
         return _FAULTS[reason]
     families = (row for row in _FAMILIES if row.prefix and reason.startswith(row.prefix))

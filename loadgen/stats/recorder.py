@@ -1,5 +1,4 @@
-"""What every connection of a worker shares: the tally of the current second, masks, the clock's
-arithmetic."""
+"""The recorder of a worker, which all its connections share."""
 
 from random import Random
 from typing import Any
@@ -12,52 +11,53 @@ MAX_REMARKS = 10
 
 
 class Recorder:
-    """The open book of one worker: connections write what happens into `tally`, which is swapped
-    every second."""
+    """The tally of the current second of one worker, and what else its sessions report."""
 
     __slots__ = ("_remarks", "_sampled", "abort", "bits", "closing", "samples", "tally")
 
     def __init__(self, seed: int, close_within: float) -> None:
         self.tally = Tally()
         self.bits = Random(seed).getrandbits
-        """Masks and keys: a load generator needs them unguessable by no one."""
+        """Returns this many random bits, for masks and keys; they need not be secret."""
         self.closing: Deadlines[Any] = Deadlines(close_within)
-        """Connections that sent or answered a CLOSE and wait for the server to end."""
+        """Connections that sent or answered a CLOSE, until the server ends them."""
         self.samples: dict[str, str] = {}
-        """Tracebacks of sessions that failed in a new way since the last page was turned, by the
-        ledger's reason."""
+        """New tracebacks of sessions that failed, one for each reason of the ledger."""
         self._sampled: set[str] = set()
         self._remarks: list[str] = []
         self.abort = ""
-        """Why a session asked for the end of the whole run, if any did."""
+        """Why a session asked for the end of the whole run; empty while none did."""
 
     def sample(self, reason: str, traceback: str) -> None:
-        """Keeps the traceback, if it is the first for its reason."""
+        """Keeps a traceback if it is the first one for its reason."""
         if reason not in self._sampled:
             self._sampled.add(reason)
             self.samples[reason] = traceback
 
     def remark(self, text: str) -> None:
-        """Has something said in the agent's log; only so much a second."""
+        """Adds a line for the agent's log; at most MAX_REMARKS are kept for each second."""
         if len(self._remarks) < MAX_REMARKS:
             self._remarks.append(text)
 
     def take_remarks(self) -> tuple[str, ...]:
-        """The remarks that are new."""
-        remarks, self._remarks = self._remarks, []
+        """Returns the remarks since the last call."""
+        remarks = self._remarks
+        self._remarks = []
         return tuple(remarks)
 
     def take_samples(self) -> dict[str, str]:
-        """The samples that are new."""
-        samples, self.samples = self.samples, {}
+        """Returns the tracebacks since the last call, by reason."""
+        samples = self.samples
+        self.samples = {}
         return samples
 
     def swap(self) -> Tally:
-        """The tally so far; an empty one takes its place."""
-        page, self.tally = self.tally, Tally()
-        return page
+        """Returns the tally so far, and puts an empty one in its place."""
+        tally = self.tally
+        self.tally = Tally()
+        return tally
 
 
 def microseconds(seconds: float) -> int:
-    """A duration as histograms record it."""
+    """Returns a duration in whole microseconds, as histograms record it."""
     return int(seconds * ONE_SECOND_IN_US)

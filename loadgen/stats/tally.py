@@ -1,5 +1,6 @@
-"""One second's ledger counts, reasons and histograms; merging is adding, so the order and the
-grouping never matter.
+"""The counts, reasons and histograms of one second, or of a whole run.
+
+Merging adds, so that neither the order nor the grouping of merges matters.
 
 The ledger (every connection is counted in exactly one state or end):
 
@@ -18,16 +19,17 @@ from loadgen.stats.histogram import MAX_VALUE, Histogram
 CpuSeconds = Annotated[float, msgspec.Meta(ge=0)]
 
 MAX_NAMES = 200
-"""Counters, and timings, that a tally keeps by their names."""
+"""The most counters, and the most timings, that a tally keeps by name for sessions."""
 MAX_NAME_LENGTH = 80
+"""In characters."""
 MEET = "meet_"
-"""How the counters begin of users who came to a meeting; how many it waits for follows."""
+"""Before the size of a meeting, in the name of the counter of the users that came to it."""
 OTHER = "other"
-"""Where everything beyond MAX_NAMES is counted."""
-
-
-MAX_REASONS, MAX_REASON_LENGTH = 20_000, 200
-"""Reasons of ends, most of them with a number that a server chose, and their letters."""
+"""The name under which everything beyond MAX_NAMES is counted."""
+MAX_REASONS = 20_000
+"""The most different reasons in a tally; most of them have a number that a server chose."""
+MAX_REASON_LENGTH = 200
+"""In characters."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_VALUE)]
 Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME_LENGTH)]
@@ -38,7 +40,7 @@ CountsByReason = Annotated[
 
 
 class Metric(NamedTuple):
-    """The Prometheus metric that a field is exported as; see section 6 of the contract."""
+    """The Prometheus metric that a field is exported as."""
 
     name: str
     """Without the `_total` of a counter."""
@@ -46,7 +48,7 @@ class Metric(NamedTuple):
 
 
 class Counts(msgspec.Struct, omit_defaults=True):
-    """The plain counters of a second or of a run: a new counter is one more field here.
+    """The plain counters of a second or of a run: a new counter is a new field.
 
     Metrics, summary.json, CSV, --expect, page and Tsung log take them from these fields.
     """
@@ -105,9 +107,9 @@ class Counts(msgspec.Struct, omit_defaults=True):
 
 
 class Tally(Counts, omit_defaults=True):
-    """What happened in one second somewhere, or, merged over seconds, in a whole run.
+    """The counts and histograms of one second or, merged, of a whole run.
 
-    Counts; histograms in microseconds.
+    Histograms are in microseconds.
     """
 
     failed: Annotated[
@@ -137,14 +139,14 @@ class Tally(Counts, omit_defaults=True):
     counters: Annotated[dict[Name, Count], msgspec.Meta(max_length=MAX_NAMES + 1)] = msgspec.field(
         default_factory=dict
     )
-    """What sessions count themselves, by name."""
+    """The counters of sessions' own, by name."""
     timings: Annotated[dict[Name, Histogram], msgspec.Meta(max_length=MAX_NAMES + 1)] = (
         msgspec.field(default_factory=dict)
     )
-    """What sessions time themselves, by name; transactions begin with `tr_`."""
+    """The timings of sessions' own, by name; those of transactions begin with `tr_`."""
 
     def count(self, name: str, by: int = 1) -> None:
-        """Adds to a session's own counter; raises TypeError for what is no whole number."""
+        """Adds to a session's own counter; raises TypeError if `by` is not a whole number."""
         counters = self.counters
         if name not in counters:
             name = _room_for(name, counters)
@@ -158,7 +160,7 @@ class Tally(Counts, omit_defaults=True):
         timings.setdefault(name, Histogram()).record(microseconds)
 
     def merge(self, other: "Tally") -> None:
-        """Adds what the other counted to this one."""
+        """Adds the counts and histograms of another tally to this one."""
         for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for mine, theirs in ((self.failed, other.failed), (self.closed, other.closed)):
@@ -170,11 +172,11 @@ class Tally(Counts, omit_defaults=True):
         _merge_timings(self.timings, other.timings)
 
     def histograms(self) -> dict[str, Histogram]:
-        """The histograms by name, in the order of the contract."""
+        """Returns the histograms by name, in the order of the contract."""
         return {name: getattr(self, name) for name in HISTOGRAMS}
 
     def counts(self) -> dict[str, int]:
-        """The plain counts by name."""
+        """Returns the plain counts by name."""
         return {name: getattr(self, name) for name in COUNTS}
 
 
@@ -194,8 +196,10 @@ METRICS = {
 
 
 def _room_for(name: str, own: dict[str, Any]) -> str:
-    """The name under which something new is counted: printable, not endless, and OTHER when
-    there are too many."""
+    """Returns the name to count something new under, made printable and short.
+
+    It is OTHER where `own` has no room for another name.
+    """
     name = (
         "".join(sign if sign.isprintable() else "_" for sign in str(name)[:MAX_NAME_LENGTH])
         or OTHER
@@ -218,29 +222,34 @@ def _merge_timings(mine: dict[str, Histogram], theirs: dict[str, Histogram]) -> 
 
 
 def _surplus(own: dict[str, Any]) -> list[str]:
-    """The names too many. Those that sort first are kept, whatever came first: the order of
-    merges never matters."""
+    """Returns the names beyond MAX_NAMES.
+
+    Subtle: the names that sort first are kept, not those that came first. Otherwise the order of
+    merges would matter.
+    """
     return sorted(own.keys() - {OTHER})[MAX_NAMES:] if len(own) > MAX_NAMES else []
 
 
 class Held(msgspec.Struct):
-    """How many connections a worker holds, counted on its own objects: what its tallies have to
-    add up to."""
+    """The connections that a worker holds, counted on its objects.
+
+    Its tallies must add up to them.
+    """
 
     connecting: Count = 0
     open: Count = 0
     coming: Count = 0
-    """Users that are gone and will be launched again."""
+    """Users that are over and will be launched again."""
 
     def merge(self, other: "Held") -> None:
-        """Adds the other's connections to these."""
+        """Adds the connections of another worker to these."""
         self.connecting += other.connecting
         self.open += other.open
         self.coming += other.coming
 
 
 class Ledger(msgspec.Struct, frozen=True):
-    """Where all planned connections stand, derived from the merged tally of everything so far."""
+    """The states and ends of all planned connections, derived from a tally."""
 
     planned: int
     not_started: int
@@ -256,10 +265,10 @@ class Ledger(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, numbers: int | None, total: Tally) -> "Ledger":
-        """The ledger of so many of the plan's numbers after everything in `total` happened; None:
-        nobody knows them.
+        """Returns the ledger of a part of the plan after everything in `total` happened.
 
-        What was launched beyond the plan's numbers counts as planned too.
+        `numbers` is how many connections the part has; None where that is unknown. Connections
+        beyond the plan's (`relaunched`) count as planned too.
         """
         planned = 0 if numbers is None else numbers + total.relaunched
         return cls(
@@ -277,8 +286,10 @@ class Ledger(msgspec.Struct, frozen=True):
         )
 
     def breaches(self, held: Held | None = None) -> list[str]:
-        """Which laws do not hold, in words; empty when the ledger adds up (and agrees with what
-        is really held)."""
+        """Returns a text for each law that does not hold.
+
+        With `held` the ledger must agree with it too.
+        """
         wrong = [f"{name} is {value}" for name, value in self._derived().items() if value < 0]
         if held is not None and self.connecting != held.connecting:
             wrong.append(f"connecting is {self.connecting} but {held.connecting} are held")
@@ -290,12 +301,12 @@ class Ledger(msgspec.Struct, frozen=True):
         return {"not_started": self.not_started, "connecting": self.connecting, "open": self.open}
 
     def to_json(self) -> dict[str, Any]:
-        """The ledger as plain JSON values."""
+        """Returns the ledger as plain JSON values."""
         return msgspec.to_builtins(self)  # type: ignore[no-any-return]  # a struct becomes a dict
 
 
 class WorkerVitals(msgspec.Struct):
-    """One worker process as it stands: CPU seconds used, resident bytes."""
+    """The CPU seconds and the resident bytes of one worker process."""
 
     worker: Count
     cpu_s: CpuSeconds

@@ -12,7 +12,7 @@ Form = Literal["text", "json"]
 
 
 class StatsSample(msgspec.Struct):
-    """Durations of one kind, in milliseconds: those of the last interval, and those before it."""
+    """The durations of one kind, in milliseconds: of an interval and before it."""
 
     count: int
     """Of the last interval, as are `mean` and `stddev`."""
@@ -27,8 +27,10 @@ class StatsSample(msgspec.Struct):
 
     @classmethod
     def of(cls, now: Histogram, before: Histogram) -> "StatsSample":
-        """Returns the sample of an interval, from its histogram and the histogram of all before
-        it; one of the two holds a value."""
+        """Returns the sample of an interval with the histogram `now`.
+
+        `before` is the histogram of everything earlier; at least one of the two has a value.
+        """
         indexes = now.counts.keys() | before.counts.keys()
         mean = _mean(now)
         squares = sum(
@@ -63,10 +65,10 @@ class Dump(msgspec.Struct):
     max_users: int
     """The most users at any moment so far."""
     connected: tuple[int, int]
-    """How many more connections are open than at the last dump, and how many are open."""
+    """The open connections: the change since the last dump, and the number."""
     samples: dict[str, StatsSample]
     counters: dict[str, tuple[int, int]]
-    """How many were counted since the last dump, and how many in all."""
+    """The counts: those since the last dump, and those in all."""
 
 
 class Writer(Protocol):
@@ -96,8 +98,10 @@ class TextWriter:
         return "".join(f"{line}\n" for line in lines).encode()
 
     def end(self, now: float) -> bytes:
-        """Returns the time of the end as Erlang writes it: millions of seconds, seconds,
-        microseconds."""
+        """Returns the time of the end in Erlang's form.
+
+        It is {millions of seconds, seconds, microseconds}.
+        """
         seconds, microseconds = divmod(int(now * 1e6), 1_000_000)
         return (
             f"EndMonitor:{{{seconds // 1_000_000},{seconds % 1_000_000},{microseconds}}}\n".encode()
@@ -109,7 +113,7 @@ def _line(name: str, values: Iterable[float]) -> str:
 
 
 class JsonWriter:
-    """The form of Tsung's backend="json": one object, which is complete once the run is over."""
+    """The form of Tsung's backend="json": one object, complete once the run is over."""
 
     def __init__(self, began: int) -> None:
         """`began` is the start of the run, in seconds since 1970."""

@@ -1,8 +1,7 @@
-"""tsung.log: a dump of all statistics of a run every ten seconds, for Tsung's readers
-(docs/tsung-log.md).
+"""tsung.log: all statistics of a run every ten seconds, for the readers of Tsung's.
 
-Counts are the ledger's own, exactly. Means and deviations come from the buckets of our histograms,
-and are at most 1 % off.
+docs/tsung-log.md describes it. Counts are exactly the ledger's. Means and deviations come from the
+buckets of our histograms, and are at most 1 % off.
 """
 
 from coordinator.run.timeline import Entry
@@ -19,8 +18,10 @@ class TsungLog:
     """The dumps of one run, as the bytes to append to the file."""
 
     def __init__(self, form: Form, began: float, *, scripted: bool = False) -> None:
-        """`began` is the start of second 0, in seconds since 1970; in a scripted run the scripts
-        count the requests."""
+        """`began` is the start of second 0, in seconds since 1970.
+
+        In a scripted run the scripts count the requests.
+        """
         self._write = WRITERS[form](int(began))
         self._began = int(began)
         self._scripted = scripted
@@ -34,7 +35,7 @@ class TsungLog:
         self._users = 0
         self._max_users = 0
         self._boundary = INTERVAL
-        """The second at whose beginning the next dump is due."""
+        """The next dump is due at the beginning of this second."""
         self._over = 0
         """The number of seconds that are over."""
 

@@ -1,4 +1,4 @@
-"""Tsung's names for what we count and time (docs/tsung-log.md)."""
+"""Tsung's names of our counters, durations and reasons (docs/tsung-log.md)."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -9,12 +9,11 @@ from loadgen.stats.tally import Tally
 
 TRANSACTION = "tr_"
 SCRIPT_TIMINGS = ("request", "page", "session")
-"""What scripts time under Tsung's own names."""
+"""The timings of scripts that have Tsung's names already."""
 
 
 def atom(name: str) -> str:
-    """Returns the name as one word, with `_` for every character that Tsung's readers do not
-    take."""
+    """Returns the name as one word, with `_` for characters that Tsung's readers refuse."""
     return re.sub(r"\W", "_", name, flags=re.ASCII)
 
 
@@ -37,12 +36,14 @@ COUNTERS = {
 }
 """Tsung's counters by ours; a counter that Tsung does not have keeps our name."""
 SCRIPT_COUNTERS = ("messages_sent", "messages_received")
-"""What scripts count themselves, by Tsung's rules."""
+"""The counters that scripts keep themselves, by Tsung's rules."""
 
 
 def counters_of(total: Tally, *, scripted: bool) -> dict[str, int]:
-    """Returns all counters that are not 0 by Tsung's names; in a scripted run the scripts count
-    the messages."""
+    """Returns all counters that are not 0, by Tsung's names.
+
+    In a scripted run the scripts count the messages.
+    """
     found = {
         COUNTERS.get(name, name): count
         for name, count in total.counts().items()
@@ -56,8 +57,10 @@ def counters_of(total: Tally, *, scripted: bool) -> dict[str, int]:
 
 
 def durations_of(tally: Tally, *, scripted: bool) -> dict[str, Histogram]:
-    """Returns the histograms by Tsung's names; what sessions time themselves becomes
-    transactions."""
+    """Returns the histograms by Tsung's names.
+
+    The timings of sessions' own become transactions.
+    """
     named = [("connect", tally.connect), (f"{TRANSACTION}websocket_ping", tally.ping_rtt)]
     if not scripted:
         named.append(("request", tally.handshake))
@@ -71,7 +74,7 @@ def durations_of(tally: Tally, *, scripted: bool) -> dict[str, Histogram]:
 
 
 def _errors(total: Tally) -> Iterator[tuple[str, int]]:
-    """Yields Tsung's counter and the number of the ends for each reason that is an error."""
+    """Yields Tsung's counter and the count of each reason that is an error."""
     for kind in KINDS:
         for reason, count in getattr(total, kind).items():
             name = error_name(kind, reason)

@@ -1,4 +1,4 @@
-"""A field of Counts is all that a new counter needs: every place that shows counters shows it."""
+"""Every place that shows counters shows every field of Counts."""
 
 import csv
 from datetime import UTC, datetime
@@ -23,8 +23,7 @@ PLAN = Plan(max=10_000)
 
 
 def counted():
-    """Returns a run with one second in which every counter has a value of its own, and the entry
-    of that second."""
+    """Returns a run and the entry of its one second, with a different value in each counter."""
     run = Run(PLAN, 1)
     (agent,) = started(run, ["a"])
     run.post(agent, seconds(Second(0, Tally(**VALUES), Held())), run.start + 1.0)

@@ -1,4 +1,4 @@
-"""The table of reasons is complete, agrees with itself, and is the only place of its names."""
+"""The table of reasons is complete and consistent, and the only place of its names."""
 
 import ast
 import re
@@ -60,7 +60,7 @@ def test_a_reason_has_its_own_row_or_the_row_of_its_family(kind, reason, name):
     assert (row_of(kind, reason).kind, row_of(kind, reason).name) == (kind, name)
 
 
-def test_no_row_is_there_twice():
+def test_no_row_is_repeated():
     assert len({(row.kind, row.name) for row in REASONS}) == len(REASONS)
 
 
@@ -103,7 +103,7 @@ def test_every_errno_has_a_row(code):
     ],
     ids=lambda path: str(path.relative_to(ROOT)),
 )
-def test_what_ends_connections_takes_its_reasons_from_the_table(path):
+def test_code_that_ends_connections_takes_the_reason_from_the_table(path):
     tree = ast.parse(path.read_text())
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args)
     given = [

@@ -1,4 +1,4 @@
-"""Deadlines, and the pages of a worker's book."""
+"""Deadlines, and the tallies of a worker's recorder."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from loadgen.timers import Deadlines
 
 @pytest.fixture
 def deadlines():
-    """Three items, begun a second apart, with ten seconds each."""
+    """Returns three items that began a second apart, with ten seconds each."""
     filled = Deadlines(10.0)
     for number, item in enumerate("abc"):
         filled.add(item, 100.0 + number)
@@ -23,21 +23,21 @@ def test_nothing_expires_before_its_time(deadlines):
     assert len(deadlines) == 3
 
 
-def test_what_is_over_its_time_is_handed_over_oldest_first_and_once(deadlines):
+def test_expired_items_are_yielded_once_and_oldest_first(deadlines):
     assert list(deadlines.expired(111.0)) == ["a", "b"]
     assert list(deadlines.expired(111.0)) == []
     assert ("a" in deadlines, "c" in deadlines, len(deadlines)) == (False, True, 1)
     assert list(deadlines.expired(112.0)) == ["c"]
 
 
-def test_who_finished_does_not_expire(deadlines):
+def test_an_item_that_finished_does_not_expire(deadlines):
     deadlines.remove("a")
     deadlines.remove("a")
-    deadlines.remove("nobody")
+    deadlines.remove("unknown")
     assert list(deadlines.expired(200.0)) == ["b", "c"]
 
 
-def test_who_is_told_of_its_expiry_may_take_others_out_and_put_them_in(deadlines):
+def test_items_may_be_removed_and_added_while_others_expire(deadlines):
     handed = []
     for item in deadlines.expired(111.5):
         handed.append(item)
@@ -48,9 +48,8 @@ def test_who_is_told_of_its_expiry_may_take_others_out_and_put_them_in(deadlines
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.booleans())), st.integers(0, 40))
-def test_each_item_expires_once_or_is_taken_out(steps, until):
-    """Whatever is added and removed: expired are those that began early enough, in that order;
-    the rest remains."""
+def test_each_item_expires_once_or_is_removed(steps, until):
+    """Items that began early enough expire in order, and the others remain."""
     deadlines, expected = Deadlines(5.0), {}
     begun = sorted(begin for begin, _ in steps)
     for item, (begin, (_, stays)) in enumerate(zip(begun, steps, strict=True)):
@@ -65,17 +64,17 @@ def test_each_item_expires_once_or_is_taken_out(steps, until):
     assert len(deadlines) == sum(deadline > until for deadline in expected.values())
 
 
-def test_a_turned_page_is_whole_and_the_next_one_empty():
+def test_a_swapped_tally_is_complete_and_the_next_one_empty():
     recorder = Recorder(seed=1, close_within=5.0)
     recorder.tally.launched += 3
     recorder.tally.failed["refused"] = 1
     recorder.tally.handshake.record(1500)
-    page = recorder.swap()
-    assert (page.launched, page.failed, page.handshake.total) == (3, {"refused": 1}, 1)
+    tally = recorder.swap()
+    assert (tally.launched, tally.failed, tally.handshake.total) == (3, {"refused": 1}, 1)
     assert recorder.tally == Tally()
     recorder.tally.failed["reset"] = 1
     recorder.tally.handshake.record(2500)
-    assert (page.failed, page.handshake.total) == ({"refused": 1}, 1)
+    assert (tally.failed, tally.handshake.total) == ({"refused": 1}, 1)
     assert recorder.swap().failed == {"reset": 1}
 
 

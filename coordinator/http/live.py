@@ -8,7 +8,6 @@ from typing import Any, Literal
 import msgspec
 
 from coordinator.http.sse import Feed
-from coordinator.report.blame import culprit
 from coordinator.report.samples import (
     AGENT_SERIES,
     STATISTICS,
@@ -21,6 +20,7 @@ from coordinator.run.notices import Notice
 from coordinator.run.run import Run
 from coordinator.run.timeline import Row
 from coordinator.scrape import Scrape
+from loadgen.stats.reasons import fault_of
 from loadgen.version import VERSION
 
 Level = Literal["info", "good", "warning", "bad"]
@@ -154,7 +154,7 @@ def standing(run: Run, described: dict[str, Any], now: float) -> dict[str, Any]:
         "bars": {
             name: bars(values_of(one)) for name, one in run.total.histograms().items() if one.counts
         },
-        "culprits": {reason: culprit(reason) for reason in (*ledger.failed, *ledger.closed)},
+        "culprits": {reason: fault_of(reason) for reason in (*ledger.failed, *ledger.closed)},
     }
 
 

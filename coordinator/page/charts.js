@@ -13,7 +13,7 @@ const latency = (name, title) => ({
 
 const FAULTS = { server: 2, network: 4, generator: 6, session: 3, nobody: 1 }; // whose fault it is tells the colour
 const DASHES = [null, [6, 4], [2, 3], [10, 3, 2, 3]]; // and the line tells which of the reasons it is
-const MOST_ENDS = 8;
+const MAX_ENDS = 8;
 
 /** A line for each reason for which connections failed or ended: the most frequent ones, and one for all others. */
 function endsOf(columns) {
@@ -21,12 +21,12 @@ function endsOf(columns) {
     .map(([name, values]) => [name, values.reduce((sum, value) => sum + (value ?? 0), 0)]));
   const names = [...total.keys()].sort((one, other) => total.get(other) - total.get(one));
   const seen = {};
-  const series = names.slice(0, MOST_ENDS).map((name) => {
+  const series = names.slice(0, MAX_ENDS).map((name) => {
     const [who, what] = name.slice("end ".length).split(/: (.*)/s);
     seen[who] = (seen[who] ?? -1) + 1;
     return { of: [name], label: `${what} (${who})`, color: FAULTS[who] ?? 5, dash: DASHES[seen[who] % DASHES.length] };
   });
-  const others = names.slice(MOST_ENDS);
+  const others = names.slice(MAX_ENDS);
   return others.length ? [...series, { of: others, label: `${others.length} other reasons`, color: 5, dash: DASHES[2] }] : series;
 }
 

@@ -5,6 +5,8 @@ import { bytes, clock, count, ms } from "./words.js";
 
 const FIGURES = ["opening", "CPU", "memory", "lag", "late", "heard"];
 const SILENT = 2.2; // seconds without a word from an agent that posts every second
+const PLACED = new Set(["launched", "relaunched", "opened", "accepted", "lost", "late",
+  "pings", "pongs", "messages_received", "bytes_sent", "bytes_received"]); // counters with a place of their own; the others follow
 const $ = (id) => document.getElementById(id);
 
 function cell(text, attributes = {}) {
@@ -63,6 +65,8 @@ export function showHero(now, model) {
     ...(totals.relaunched ? [["launched again", count(totals.relaunched)]] : []),
     ["pings / pongs", `${count(totals.pings)} / ${count(totals.pongs)}`], ["messages received", count(totals.messages_received)],
     ["sent", bytes(totals.bytes_sent)], ["received", bytes(totals.bytes_received)], ["invalid seconds", count(model.invalid.size)],
+    ...Object.entries(totals).filter(([name, number]) => number && !PLACED.has(name))
+      .map(([name, number]) => [name.replaceAll("_", " "), count(number)]),
     ...Object.entries(now.counters).map(([name, number]) => [name, count(number)])]);
 }
 

@@ -25,7 +25,7 @@ from loadgen.http.server import HttpLimits, HttpServer
 from loadgen.http.token import Token, exposure
 from loadgen.machine.addresses import local_addresses_exist, parse_ports, parse_sources
 from loadgen.machine.exporter import machine_registry
-from loadgen.stats.histogram import MAX
+from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.prometheus import registry_of, render
 from loadgen.systemd import notify
 from loadgen.values import Endpoint, base_of
@@ -62,9 +62,11 @@ MAX_SCRAPES = 50.0
     help="Worker processes.",
 )
 @click.option(
-    "--max-connections", type=click.IntRange(1, MAX), show_default="what the plan says, or 64000",
+    "--max-connections",
+    type=click.IntRange(1, MAX_VALUE),
+    show_default="what the plan says, or 64000",
     help="Most connections open at once.",
-)  # fmt: skip
+)
 @click.option(
     "--source", multiple=True, metavar="IP", help="Addresses or ranges to connect from; repeatable."
 )

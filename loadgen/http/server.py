@@ -23,7 +23,7 @@ HANDSHAKE_TIMEOUT = 5.0
 """Seconds that TLS may take to come about."""
 LOOK_EVERY = 1.0
 """Seconds between two looks at who is idle."""
-LONGEST_LINE, MAX_HEADERS = 8190, 64
+MAX_LINE_LENGTH, MAX_HEADERS = 8190, 64
 """Bytes of a request's line, or of a header, and how many headers a request may have."""
 
 log = logging.getLogger("loadgen.door")
@@ -73,8 +73,8 @@ class HttpServer:
             shutdown_timeout=1.0,
             keepalive_timeout=bounds.idle_s,
             lingering_time=1.0,
-            max_line_size=LONGEST_LINE,
-            max_field_size=LONGEST_LINE,
+            max_line_size=MAX_LINE_LENGTH,
+            max_field_size=MAX_LINE_LENGTH,
             max_headers=MAX_HEADERS,
             auto_decompress=False,  # a small body stays small
         )

@@ -28,6 +28,7 @@ from loadgen.net.frames import (
 from loadgen.net.handshake import Handshake, Reply, key_of
 from loadgen.net.throttle import Throttle
 from loadgen.net.transport import PlainTransport
+from loadgen.stats.reasons import PING_TIMEOUT, PROTOCOL_ERROR, REJECTED, RESET, SERVER, SERVER_EOF
 from loadgen.stats.recorder import MICROSECONDS, Recorder
 from loadgen.timers import Deadlines
 
@@ -163,11 +164,11 @@ class Connection(asyncio.Protocol):
             return
         if self.state == CLOSING:
             self.terms.closing.remove(self)
-        reason = self.reason or ("server_eof" if exc is None else "reset")
-        if self.state == UPGRADING and reason == "server_eof":
-            reason = "reset"  # the server hung up on the request
-        if self.rejected and reason.startswith("server_"):
-            reason = f"rejected_{self.rejected}"
+        reason = self.reason or (SERVER_EOF if exc is None else RESET)
+        if self.state == UPGRADING and reason == SERVER_EOF:
+            reason = RESET  # the server hung up on the request
+        if self.rejected and reason.startswith(SERVER):
+            reason = f"{REJECTED}{self.rejected}"
         self.end(reason)
 
     def end(self, reason: str) -> None:
@@ -235,7 +236,7 @@ class Connection(asyncio.Protocol):
             self.pinged > self.ponged
             and due - self.first_ping_due - self.ponged * self.terms.think >= PONG_TIMEOUT
         ):
-            self.abort("ping_timeout")
+            self.abort(PING_TIMEOUT)
             return False
         self.pinged += 1
         self.recorder.tally.pings += 1
@@ -290,7 +291,7 @@ class Connection(asyncio.Protocol):
         elif event.opcode == CLOSE:
             self._answer_close(close_code(event.payload))
         elif event.opcode == FAULT:
-            self.begin_close("protocol_error", event.size)
+            self.begin_close(PROTOCOL_ERROR, event.size)
         else:
             self._message(event)
 
@@ -307,4 +308,4 @@ class Connection(asyncio.Protocol):
 
     def _answer_close(self, code: int) -> None:
         """Answers the server's CLOSE unless it is the answer to ours; the server ends TCP first."""
-        self.begin_close(f"server_{code}", code if code != 1005 else 1000)
+        self.begin_close(f"{SERVER}{code}", code if code != 1005 else 1000)

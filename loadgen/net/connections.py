@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from loadgen.net.connection import FAILED, Connection
 from loadgen.net.dialer import Dialer
 from loadgen.net.drain import Drain
+from loadgen.stats.reasons import TIMEOUT
 from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.timers import Deadlines
 
@@ -89,7 +90,7 @@ class Connections:
     def expire(self, now: float) -> None:
         """Aborts the connections whose time is over."""
         for connection in self.connecting.expired(now):
-            self.abort(connection, "timeout")
+            self.abort(connection, TIMEOUT)
         for connection in self.closing.expired(now):
             connection.abort()
 

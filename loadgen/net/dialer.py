@@ -18,6 +18,7 @@ from typing import Any
 from loadgen.net.connection import Connection
 from loadgen.net.ports import SourcePorts
 from loadgen.net.transport import Transports
+from loadgen.stats.reasons import NO_FD, NO_LOCAL_PORT, REFUSED, RESET, TIMEOUT, TLS, UNREACHABLE
 from loadgen.stats.recorder import Recorder, microseconds
 
 MAX_RETRIES = 128
@@ -26,18 +27,18 @@ fails as `no_local_port`."""
 _TAKEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
 _UNDER_WAY = (errno.EINPROGRESS, errno.EALREADY)
 _REASONS = {
-    errno.ECONNREFUSED: "refused",
-    errno.ETIMEDOUT: "timeout",
-    errno.ECONNRESET: "reset",
-    errno.EPIPE: "reset",
-    errno.ECONNABORTED: "reset",
-    errno.EHOSTUNREACH: "unreachable",
-    errno.ENETUNREACH: "unreachable",
-    errno.EHOSTDOWN: "unreachable",
-    errno.EADDRINUSE: "no_local_port",
-    errno.EADDRNOTAVAIL: "no_local_port",
-    errno.EMFILE: "no_fd",
-    errno.ENFILE: "no_fd",
+    errno.ECONNREFUSED: REFUSED,
+    errno.ETIMEDOUT: TIMEOUT,
+    errno.ECONNRESET: RESET,
+    errno.EPIPE: RESET,
+    errno.ECONNABORTED: RESET,
+    errno.EHOSTUNREACH: UNREACHABLE,
+    errno.ENETUNREACH: UNREACHABLE,
+    errno.EHOSTDOWN: UNREACHABLE,
+    errno.EADDRINUSE: NO_LOCAL_PORT,
+    errno.EADDRNOTAVAIL: NO_LOCAL_PORT,
+    errno.EMFILE: NO_FD,
+    errno.ENFILE: NO_FD,
 }
 
 
@@ -92,7 +93,7 @@ class Dialer:
             self._loop.call_soon(connection.end, reason_of(error.errno or 0))
         else:
             if not dialed:
-                self._loop.call_soon(connection.end, "no_local_port")
+                self._loop.call_soon(connection.end, NO_LOCAL_PORT)
 
     def ended(self, connection: Connection) -> None:
         """Takes back the port of a connection with TLS; a plain transport returns its own."""
@@ -214,7 +215,7 @@ class Dialer:
         except OSError as error:  # includes ssl.SSLError
             sock.detach()  # the transport closes the descriptor; the socket must not close it again
             reason = (
-                "tls"
+                TLS
                 if isinstance(error, ssl.SSLError)
                 else reason_of(error.errno or errno.ECONNRESET)
             )

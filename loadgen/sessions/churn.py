@@ -11,10 +11,8 @@ from typing import NamedTuple
 from loadgen.plan.phases import Phase
 from loadgen.plan.schedule import Span
 from loadgen.plan.seeded import chance
+from loadgen.stats.reasons import CHURN, STORM
 
-CHURN = "churn"
-STORM = "storm"
-"""The reasons of connections that a phase closes."""
 RETRY_AFTER = 1.0
 """Seconds after which a user comes back who could not connect."""
 

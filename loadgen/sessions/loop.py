@@ -15,6 +15,7 @@ from loadgen.sessions.errors import ConnectionEnded
 from loadgen.sessions.population import Population
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.trampoline import BaseUser
+from loadgen.stats.reasons import DONE
 from loadgen.timers import TICK, ticks
 
 
@@ -79,7 +80,7 @@ class LoopUser(BaseUser):
     def session_ended(self, end: BaseException) -> None:
         """Closes the connection of a session that is done; raises any exception that is a bug."""
         if isinstance(end, StopIteration) and self.connection is not None:
-            self.connection.begin_close("done")
+            self.connection.begin_close(DONE)
         elif not isinstance(end, StopIteration | ConnectionEnded):
             raise end
 

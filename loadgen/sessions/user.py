@@ -24,15 +24,14 @@ from loadgen.sessions.population import Population
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.trampoline import BaseUser
 from loadgen.sessions.websocket import Awaited, WebSocket
+from loadgen.stats.reasons import DONE, DRAINED, ERROR, NOT_CONNECTED, TIMEOUT
 from loadgen.stats.recorder import Recorder, microseconds
-from loadgen.stats.tally import LONGEST_NAME, MEET
+from loadgen.stats.tally import MAX_NAME_LENGTH, MEET
 
 BLOCKED_AFTER = 0.5
 """Seconds that a session may run without an await before it counts as blocking its whole worker."""
 MAX_SAMPLE = 8192
 """The longest traceback kept as a sample, in characters; its end says most."""
-NOT_CONNECTED = "not_connected"
-"""The reason of a session that returned without ever connecting."""
 
 Session = Callable[["User"], Coroutine[Any, Any, None]]
 
@@ -197,8 +196,8 @@ class User(BaseUser):
         try:
             yield from self.wait_for(socket, timeout)
         except TimeoutError:
-            scenario.connections.abort(socket, "timeout")
-            raise ConnectFailed("timeout") from None
+            scenario.connections.abort(socket, TIMEOUT)
+            raise ConnectFailed(TIMEOUT) from None
         socket.awaited = None
         return socket
 
@@ -320,7 +319,7 @@ class User(BaseUser):
     def _wait(self, awaits: Any, loop: asyncio.AbstractEventLoop) -> None:
         draining = self.scenario.population.draining
         if draining and not any(socket.open for socket in self.sockets):
-            self.close_all("drained")  # a session that always connects again would never end
+            self.close_all(DRAINED)  # a session that always connects again would never end
         elif isinstance(awaits, Pause | WebSocket):
             self._waiting = awaits
         elif asyncio.isfuture(awaits):
@@ -397,9 +396,9 @@ class User(BaseUser):
     def session_ended(self, end: BaseException) -> None:
         """Closes what the session left open: as done, or for its exception."""
         if isinstance(end, StopIteration | ConnectFailed | ConnectionEnded):
-            self._close_sockets("done", failed=isinstance(end, ConnectFailed))
+            self._close_sockets(DONE, failed=isinstance(end, ConnectFailed))
         else:
-            reason = f"error_{type(end).__name__[:LONGEST_NAME]}"
+            reason = f"{ERROR}{type(end).__name__[:MAX_NAME_LENGTH]}"
             self.recorder.sample(reason, "".join(traceback.format_exception(end))[-MAX_SAMPLE:])
             self._close_sockets(reason)
 
@@ -420,7 +419,7 @@ class User(BaseUser):
         population = self.scenario.population
         population.idle.pop(self, None)
         if self.due is not None:
-            reason = NOT_CONNECTED if reason == "done" else reason
+            reason = NOT_CONNECTED if reason == DONE else reason
             ends = self.recorder.tally.failed
             ends[reason] = ends.get(reason, 0) + 1
         population.ended(self, reason, failed=failed)

@@ -16,6 +16,7 @@ from loadgen.net.connection import CLOSING, OPEN, Connection, Owner, Terms
 from loadgen.net.frames import BINARY, TEXT, Event, Parser, frame, ping_frame
 from loadgen.net.handshake import Reply
 from loadgen.sessions.errors import ConnectionEnded
+from loadgen.stats.reasons import DONE, MESSAGE_TOO_BIG
 from loadgen.stats.recorder import Recorder, microseconds
 
 MAX_BYTES = 16 * 2**20
@@ -144,7 +145,7 @@ class WebSocket(Connection):
         return (yield from self._await(Awaited.PONG, timeout))  # type: ignore[no-any-return]
 
     @coroutine
-    def close(self, code: int = 1000, reason: str = "done") -> Generator[Any, Any, None]:
+    def close(self, code: int = 1000, reason: str = DONE) -> Generator[Any, Any, None]:
         """Closes in good order and awaits the server's end; its time is bounded.
 
         `code` is for the server (RFC 6455 section 7.4), `reason` for the ledger.
@@ -182,7 +183,7 @@ class WebSocket(Connection):
     def _message(self, event: Event) -> None:
         super()._message(event)
         if event.size > MAX_BYTES:
-            self.begin_close("message_too_big", 1009)
+            self.begin_close(MESSAGE_TOO_BIG, 1009)
             return
         message = event.payload.decode() if event.opcode == TEXT else event.payload
         if not self._happened(Awaited.MESSAGE, message):

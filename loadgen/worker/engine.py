@@ -11,9 +11,9 @@ from time import monotonic
 from loadgen.net.connection import OPEN, UPGRADING, Connection
 from loadgen.net.drain import Drain
 from loadgen.plan.reassign import Reassignment
-from loadgen.sessions.churn import CHURN, STORM
 from loadgen.sessions.population import Population
 from loadgen.sessions.scenario import Scenario
+from loadgen.stats.reasons import CHURN, DRAINED, STORM, TIMEOUT
 from loadgen.stats.recorder import microseconds
 from loadgen.stats.tally import Held
 from loadgen.timers import TICK
@@ -228,7 +228,7 @@ class Engine:
             return
         patient = now - drain.began < PONGS_TIMEOUT
         for user in list(self.population.idle):
-            user.close_all("drained")
+            user.close_all(DRAINED)
         for connection in drain.take(now):
             if connection not in self.connections:
                 continue
@@ -236,14 +236,14 @@ class Engine:
             if patient and (connecting or connection.owed):
                 drain.put_off(connection)
             elif connecting:
-                self.connections.abort(connection, "timeout")
+                self.connections.abort(connection, TIMEOUT)
             else:
-                connection.owner.close_all("drained")
+                connection.owner.close_all(DRAINED)
 
     def _abort_rest(self) -> None:
         for user in list(self.population.idle):
-            user.close_all("drained")
+            user.close_all(DRAINED)
         for connection in list(self.connections):
             connecting = connection.state == UPGRADING
-            connection.owner.close_all("drained")
-            self.connections.abort(connection, "timeout" if connecting else "drained")
+            connection.owner.close_all(DRAINED)
+            self.connections.abort(connection, TIMEOUT if connecting else DRAINED)

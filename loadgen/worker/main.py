@@ -28,18 +28,18 @@ from loadgen.timers import TICK
 from loadgen.wire import Job, Rehearsal, Rehearsed, Report, from_wire, to_wire
 from loadgen.worker.build import engine_for
 
-MAX = 100
+MAX_LINES = 100
 """Lines of one worker that are told; what is printed beyond is dropped, and that is told too."""
 LONGEST = 500
 
 
 class CapturedOutput(io.TextIOBase):
-    """A stream whose lines become notes, the first MAX of them."""
+    """A stream whose lines become notes, the first MAX_LINES of them."""
 
     def __init__(self) -> None:
         self._open = ""
         self._lines: list[str] = []
-        self._room = MAX
+        self._room = MAX_LINES
 
     def writable(self) -> bool:
         """It is."""
@@ -57,7 +57,7 @@ class CapturedOutput(io.TextIOBase):
         self._lines += [f"printed: {line[:LONGEST]}" for line in lines[: self._room]]
         self._room -= min(self._room, len(lines))
         if not self._room:
-            self._lines.append(f"printed {MAX} lines; what it prints from now on is dropped")
+            self._lines.append(f"printed {MAX_LINES} lines; what it prints from now on is dropped")
 
     def take(self) -> tuple[str, ...]:
         """The lines that are new."""

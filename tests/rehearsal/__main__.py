@@ -29,7 +29,7 @@ from tests.rehearsal.fleet import PLAYBOOKS, Fleet
 from tests.rehearsal.remains import remains
 from tests.rehearsal.steps import STEPS, Rehearsal
 
-MAX = 20_000
+MAX_CONNECTIONS = 20_000
 """Connections: a network namespace can't raise conntrack's bound, and 2,000 closed a second need
 most of it."""
 
@@ -53,8 +53,8 @@ class Shown(NamedTuple):
 )
 @click.option(
     "--connections",
-    type=click.IntRange(1, MAX),
-    default=MAX,
+    type=click.IntRange(1, MAX_CONNECTIONS),
+    default=MAX_CONNECTIONS,
     metavar="N",
     help="ScriptEnd all of them.",
 )

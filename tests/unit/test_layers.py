@@ -59,11 +59,21 @@ PURE_MODULES = {
     "coordinator.http.openapi",
     *(
         f"coordinator.report.{name}"
-        for name in ("blame", "claims", "expect", "machines", "samples", "summary", "text")
+        for name in ("claims", "expect", "machines", "samples", "summary", "text")
     ),
     *(
         f"coordinator.tsung.{name}"
-        for name in ("element", "load", "log", "request", "sessions", "status", "steps")
+        for name in (
+            "dump",
+            "element",
+            "load",
+            "log",
+            "names",
+            "request",
+            "sessions",
+            "status",
+            "steps",
+        )
     ),
 }
 """Pure modules in folders that are not."""

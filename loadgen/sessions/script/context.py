@@ -12,6 +12,7 @@ from typing import Any
 
 from loadgen.sessions.user import User
 from loadgen.sessions.websocket import WebSocket
+from loadgen.stats.reasons import ERROR_UNKNOWN
 
 UNASKED = "async_unknown_data_rcv"
 """The counter of messages that came when none was awaited."""
@@ -78,7 +79,7 @@ class ScriptContext:
     def socket(self) -> WebSocket:
         """Its connection; without any the session is over."""
         if self.ws is None:
-            raise self.failed("error_unknown")
+            raise self.failed(ERROR_UNKNOWN)
         return self.ws
 
     def failed(self, reason: str) -> ScriptEnd:

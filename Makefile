@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo million rehearse test bench cost-model compare-tsung lint types unit integration losses faults browser scale fuzz soak docs lock clean
+.PHONY: demo million rehearse test bench cost-model compare-tsung lint types unit integration losses faults browser scale fuzz soak lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 25 --think 5
@@ -58,6 +58,7 @@ cost-model: $(READY) ## what a connection costs, measured up to a million: docs/
 compare-tsung: $(READY) ## the same files with Debian's Tsung (installed if missing) and here: docs/compare-tsung.md, in about 5 minutes
 	$(BIN)/python -m tests.compare
 
+.PHONY: docs  # a folder of this name exists
 docs: $(VENV)/.docs ## the docs site, into build/docs; a warning, such as a broken link, fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 

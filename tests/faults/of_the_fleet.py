@@ -57,7 +57,7 @@ def agent_restarted(stage: Stage) -> Found:
     return replaced(stage, noticed, COUNT // 2)
 
 
-@fault("SIGSTOP to 1 of 4 agents, SIGCONT once it was declared lost")
+@fault("SIGSTOP to 1 of 4 agents, SIGCONT once it was given up")
 def agent_hung(stage: Stage) -> Found:
     """It is silent, then lost; when it comes back it is told to stop."""
     fleet = all_open(stage)
@@ -149,7 +149,7 @@ def cut_off_from_the_target(stage: Stage) -> Found:
     return told(stage, summary, noticed)
 
 
-@fault("SIGKILL to the coordinator during the arrivals, --resume after 5 s")
+@fault("SIGKILL to the coordinator in the midst of the arrivals, --resume after 5 s")
 def coordinator_killed(stage: Stage) -> Found:
     """The agents go on and hold; the ledger is exact in the end."""
     stage.target()

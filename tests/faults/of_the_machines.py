@@ -98,7 +98,7 @@ def ports_used_up(stage: Stage) -> Found:
     return told(stage, summary)
 
 
-@fault("the wall clock of one host goes an hour ahead, during the arrivals")
+@fault("the wall clock of one host goes an hour ahead, in the midst of the arrivals")
 def clock_stepped(stage: Stage) -> Found:
     """Nothing: seconds count on monotonic clocks, from the run's own start."""
     stage.target()

@@ -1,5 +1,5 @@
-"""Published runs: whole run directories beside each other, and one README.md made from all of
-them."""
+"""Published runs: whole run directories beside each other, and one README.md made of all that
+are found there."""
 
 import gzip
 import re
@@ -17,10 +17,10 @@ from tests.million.record import MILLION, Record, read_record
 HEAD = """\
 # One machine, both ends
 
-`make million` writes this page from the run directories beside it. One command made each of them,
+Written by `make million` from the run directories beside this file. One command made each of them,
 with the agents and the target on the same machine, over loopback. `loadgen-report` reads them.
-Besides a run's own files they contain `machine.json`, `memory.jsonl` (the whole machine each
-second) and `million.json` (the target's own ledger at the end).
+Beside the files of a run they have `machine.json`, `memory.jsonl` (the whole machine each second)
+and `million.json` (the target's own ledger at the end).
 """
 ENCODED = re.compile(r"[A-Za-z0-9+/=]{64,}")
 """Histograms in base64, in which any short word turns up some time."""

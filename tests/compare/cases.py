@@ -50,7 +50,7 @@ EVERYWHERE = (
     Known(
         ("size_sent", "size_rcv"),
         "Tsung sends an Origin, and in close frames the text `close`, which comes back; "
-        "loadgen sends the port in WorkerState",
+        "loadgen sends the port in Host",
     ),
     Known(
         ("error_connect_eaddrinuse",),
@@ -68,17 +68,17 @@ CASES = (
         known=(
             Known(
                 ("ends with *", "users", "connected", "finish_users_count"),
-                "when the time of the run is over Tsung drops its connections and leaves its users"
-                " uncounted; loadgen says goodbye with 1000",
+                "when the time of the run is over Tsung drops its connections and does not count"
+                " their users; loadgen closes with 1000",
             ),
             Known(("error_abort",), "Tsung counts the end of its time as an error"),
             Known(
                 ("arrivals",),
-                "users come every 3.3 ms, loadgen looks every 5 ms for who is due, and Tsung waits"
+                "users arrive every 3.3 ms, loadgen looks every 5 ms for due users, and Tsung waits"
                 " whole milliseconds; over 20 users loadgen's evens out. The reference run had 31 a"
                 " second and worker, this one has 150",
             ),
-            Known(("page",), "the silent loop is built in and no script, and counts no pages"),
+            Known(("page",), "the silent loop is built in, not a script, and counts no pages"),
         ),
     ),
     Case("ack", "answered messages, text and binary", ((180, 30),)),
@@ -133,8 +133,8 @@ CASES = (
                     "page",
                     "websocket_succ",
                 ),
-                "Tsung drops the users that are left when the time of the phase is over; loadgen"
-                " launches all whom the configuration reckons with",
+                "Tsung drops the users that remain when the time of the phase is over; loadgen"
+                " launches all users that the configuration expects",
             ),
         ),
     ),
@@ -145,12 +145,13 @@ CASES = (
         known=(
             Known(("pongs",), "Tsung answers no ping"),
             Known(
-                ("match", "nomatch"), "Tsung takes the ping that comes while it waits for the reply"
+                ("match", "nomatch"),
+                "Tsung takes the ping that arrives while it waits for the reply",
             ),
             Known(
                 ("async_unknown_data_rcv",),
-                "Tsung counts what comes during a think time, pings and all, without "
-                "reading it; for loadgen a ping is no message",
+                "Tsung counts everything that arrives during a think time, including pings, without"
+                " reading it; for loadgen a ping is not a message",
             ),
         ),
     ),
@@ -173,7 +174,7 @@ CASES = (
                     "ends with *",
                     "async_unknown_data_rcv",
                 ),
-                "Tsung does not read the goodbye, and later sends its message on a new TCP"
+                "Tsung does not read the close frame, and later sends its message on a new TCP"
                 " connection without an upgrade; for loadgen the session is over",
             ),
         ),
@@ -194,7 +195,7 @@ CASES = (
                     "error_unknown",
                     "size_*",
                 ),
-                "Tsung has to get the 101 in one piece, and fails",
+                "Tsung needs the 101 in one piece, and fails",
             ),
         ),
     ),

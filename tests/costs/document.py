@@ -185,7 +185,7 @@ def _forecast(series: Series, workers: int) -> str:
     }
     rows = [[what, f"{figure(size / MIB)} MiB"] for what, size in memory.items()]
     rows += [[what, f"{figure(100 * busy)} % of a core"] for what, busy in cost.cpu.items()]
-    return table(["of what", "how much"], rows)
+    return table(["of", "amount"], rows)
 
 
 def _constants(series: Series, quantities: Iterable[Quantity]) -> str:
@@ -201,4 +201,4 @@ def _constants(series: Series, quantities: Iterable[Quantity]) -> str:
         for name, value in measured.items()
         for constant in (int(getattr(limits, name)),)
     )
-    return table(["constant", "measured, KiB", "reckoned with, KiB", "reckoned ÷ measured"], rows)
+    return table(["constant", "measured, KiB", "preflight, KiB", "preflight ÷ measured"], rows)

@@ -17,10 +17,10 @@ from tests.million.record import MILLION, Record, read_record
 HEAD = """\
 # One machine, both ends
 
-Written by `make million` from the run directories beside this file: each came out of one command,
+Written by `make million` from the run directories beside this file. One command made each of them,
 with the agents and the target on the same machine, over loopback. `loadgen-report` reads them.
-What they hold besides a run's own files: `machine.json`, `memory.jsonl` (the whole machine each
-second) and `million.json` (the target's own ledger at the end).
+Beside the files of a run they have `machine.json`, `memory.jsonl` (the whole machine each second)
+and `million.json` (the target's own ledger at the end).
 """
 ENCODED = re.compile(r"[A-Za-z0-9+/=]{64,}")
 """Histograms in base64, in which any short word turns up some time."""

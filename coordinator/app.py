@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
-from time import monotonic, time
+from time import time
 from typing import Any, Literal
 
 import msgspec
 
+from coordinator.clock import Clock
 from coordinator.display import display_on
 from coordinator.http.server import Server
 from coordinator.local import MAX_CONNECTIONS, LocalAgents, LocalProcesses, names_of
@@ -88,13 +89,12 @@ async def conduct(settings: RunSettings) -> int:
     check_listen(settings.listen, token)
     certificate = Certificate.load(settings.tls_cert, settings.tls_key)
     head = read_head(settings.resume) if settings.resume else None
-    key, ahead = (head.key, head.ahead()) if head else (token_hex(4), 0.0)
+    key = head.key if head else token_hex(4)
+    clock = Clock(head.clock_offset() if head else 0.0)
     run = Run(settings.plan, settings.agents, key=key, on_loss=settings.on_loss)
-    server = Server(
-        run, lambda: monotonic() + ahead, token, public=settings.public_view, out=settings.out
-    )
+    server = Server(run, clock.now, token, public=settings.public_view, out=settings.out)
     local_processes = LocalProcesses()
-    conductor = Controller(settings, run, server, local_processes, ahead)
+    conductor = Controller(settings, clock, run, server, local_processes)
     if settings.resume and head:
         conductor.reopen(settings.resume, head)
     listen = await server.start(settings.listen, certificate.context if certificate else None)
@@ -102,7 +102,7 @@ async def conduct(settings: RunSettings) -> int:
         if settings.resume and head:
             await conductor.go_on(settings.resume, head)
         notify("READY=1")
-        with _signals(run, ahead):
+        with _signals(run, clock):
             if head is None:
                 conductor.begin(key, listen)
             fingerprint = certificate.fingerprint if certificate else ""
@@ -116,7 +116,7 @@ async def conduct(settings: RunSettings) -> int:
 
 
 @contextmanager
-def _signals(run: Run, ahead: float) -> Iterator[None]:
+def _signals(run: Run, clock: Clock) -> Iterator[None]:
     """The first Ctrl-C, SIGTERM or end of the terminal drains, the second stops, a third waits
     for nobody."""
     loop, recorded = asyncio.get_running_loop(), 0
@@ -124,7 +124,7 @@ def _signals(run: Run, ahead: float) -> Iterator[None]:
     def hear() -> None:
         nonlocal recorded
         recorded += 1
-        (run.drain if recorded == 1 else run.stop)(monotonic() + ahead)
+        (run.drain if recorded == 1 else run.stop)(clock.now())
 
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup's
@@ -148,23 +148,22 @@ class Controller:
     def __init__(
         self,
         settings: RunSettings,
+        clock: Clock,
         run: Run,
         server: Server,
         local_processes: LocalProcesses,
-        ahead: float,
     ) -> None:
         self._settings = settings
+        self._clock = clock
         self._run = run
         self._server = server
         self._local_processes = local_processes
-        self._ahead = ahead
-        """How far the clock of the run is ahead of this machine's."""
         self._early: list[tuple[str, tuple[Any, ...]]] = []
         """What was said to the run before there was a journal."""
         run.record = lambda word, arguments: self._early.append((word, arguments))
         self._display = display_on(sys.stderr if settings.json else sys.stdout)
         self._shown: tuple[str, int] = ("", 0)
-        self._saved = self._now()
+        self._saved = self._clock.now()
         self._complained: set[str] = set()
         self._buried: set[str] = set()
         self._tsung_log: TsungLog | None = None
@@ -201,16 +200,13 @@ class Controller:
     async def go_on(self, path: Path, head: Head) -> None:
         """Says to the run again whatever was said to it, and then lets the agents speak."""
         for entry in replay(path, self._run):
-            self._write(entry, self._now())
+            self._write(entry, self._clock.now())
             await asyncio.sleep(0)  # the agents are told meanwhile that their coordinator lives
         self._run.take_notices()  # it was told
         self._run.record = self._journal.record
         for name in head.local:
             self._run.bury(name, "it ended with its coordinator")
         self._server.resuming = False
-
-    def _now(self) -> float:
-        return monotonic() + self._ahead
 
     async def conduct(self, local_agents: LocalAgents) -> int:
         """Starts what is local, gathers, drives the run to its end and reports; returns the exit
@@ -264,9 +260,9 @@ class Controller:
         await self._local_processes.start_agents(local_agents, self._folder.log_of)
 
     async def _drive(self) -> None:
-        begun = self._now()
+        begun = self._clock.now()
         while self._run.state != "done":
-            now = self._now()
+            now = self._clock.now()
             self._look(now)
             self._mind_children(now)
             if self._run.state == "gathering" and (
@@ -274,7 +270,7 @@ class Controller:
             ):
                 self._run.give_up_gathering(now - begun, now)
             await asyncio.sleep(TICK)
-        self._look(self._now())
+        self._look(self._clock.now())
 
     def _hopeless(self) -> bool:
         """Whether all that are awaited are local, have spoken, and not all of them will do it."""
@@ -288,7 +284,10 @@ class Controller:
 
     def _watch(self) -> Scraper:
         return Scraper(
-            self._settings.watch, lambda: monotonic() - self._run.start, self._take, self._warn
+            self._settings.watch,
+            lambda: self._clock.now() - self._run.start,
+            self._take,
+            self._warn,
         )
 
     def _take(self, reading: Scrape) -> None:
@@ -366,13 +365,13 @@ class Controller:
     async def _part(self) -> None:
         """Lets every agent hear that it may leave, and the local ones leave, within bounds;
         writes the last files."""
-        begin = now = self._now()
+        begin = now = self._clock.now()
         while now - begin < FAREWELL and any(
             not member.dismissed and now - member.seen < LOST_AFTER
             for member in self._run.members.values()
         ):
             await asyncio.sleep(TICK / 4)
-            now = self._now()
+            now = self._clock.now()
         if self._run.failure is None and not self._run.by_hand:
             await self._local_processes.leave()
         self._folder.write_run(self._run)
@@ -391,7 +390,7 @@ class Controller:
             self._warn(f"no report.html: {error}")
 
     def _report(self) -> int:
-        summary = self._summary(self._now())
+        summary = self._summary(self._clock.now())
         if self._run.started:
             self._display.say(f"\n{text_report(summary, self._folder.path.name)}\n")
         else:

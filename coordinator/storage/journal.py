@@ -52,9 +52,11 @@ class Head(msgspec.Struct, kw_only=True):
     clock: float = msgspec.field(default_factory=monotonic)
     """The monotonic clock at the same moment; its times are those of the words."""
 
-    def ahead(self) -> float:
-        """How far the clock of the run is ahead of this machine's monotonic clock: 0 unless it
-        was started anew."""
+    def clock_offset(self) -> float:
+        """Returns the seconds to add to this machine's monotonic clock to get the clock of the run.
+
+        0 unless the machine was rebooted since; then the wall clock measures the time between.
+        """
         if self.boot == BOOT.read_text().strip():
             return 0.0
         return (time() - self.wall) - (monotonic() - self.clock)

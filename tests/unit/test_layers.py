@@ -20,7 +20,7 @@ LAYERS = (
     "loadgen.sessions.script",
     "loadgen.worker loadgen.agent loadgen.target",
     "loadgen.cli",
-    "coordinator.text coordinator.scrape",
+    "coordinator.text coordinator.clock coordinator.scrape",
     "coordinator.run",
     "coordinator.storage coordinator.tsung",
     "coordinator.report",

@@ -159,8 +159,10 @@ def test_the_head_says_again_what_was_asked_for(begin, tmp_path):
 
 
 def test_on_the_same_boot_the_clock_goes_on_and_on_another_the_wall_clock_tells():
-    assert head().ahead() == 0.0
-    assert head(boot="another", clock=monotonic() + 500.0).ahead() == pytest.approx(500.0, abs=1.0)
+    assert head().clock_offset() == 0.0
+    assert head(boot="another", clock=monotonic() + 500.0).clock_offset() == pytest.approx(
+        500.0, abs=1.0
+    )
 
 
 @pytest.mark.parametrize(

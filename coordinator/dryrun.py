@@ -8,10 +8,10 @@ from math import inf
 
 import msgspec
 
-from coordinator.app import RunSettings, check_shares
 from coordinator.local import names_of
-from coordinator.preflight import check_target
+from coordinator.preflight import check_shares, check_target
 from coordinator.run.run import nothing_for
+from coordinator.settings import RunSettings
 from coordinator.text import columns, count, one_line, seconds
 from loadgen.machine.limits import Limit, first_to_give_out
 from loadgen.plan.clients import USUAL, weights_of

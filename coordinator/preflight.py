@@ -12,6 +12,7 @@ import msgspec
 from loadgen.errors import OperatorError, PlanError
 from loadgen.http.token import Token
 from loadgen.net.url import TargetUrl
+from loadgen.plan.plan import Plan
 from loadgen.values import Endpoint
 
 _FIRST = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -87,6 +88,15 @@ class TargetAddress(msgspec.Struct, frozen=True):
     def loopback(self) -> bool:
         """Whether it is on this machine by its address."""
         return ipaddress.ip_address(self.address.partition("%")[0]).is_loopback
+
+
+def check_shares(plan: Plan, agents: int) -> None:
+    """Raises PlanError when the plan has fewer connections than agents."""
+    if plan.total < agents:
+        raise PlanError(
+            f"{plan.asked} over {agents} agents is a share that rounds to nothing;"
+            f" ask for at least {agents} connections, or for fewer agents"
+        )
 
 
 def check_target(url: str) -> TargetAddress:

@@ -6,13 +6,14 @@ from typing import Any, get_args
 import click
 import uvloop
 
-from coordinator.app import RunSettings, conduct
+from coordinator.app import coordinate
 from coordinator.cli.plans import from_tsung, is_given, planned
 from coordinator.dryrun import dry_run
 from coordinator.report.expect import parse
 from coordinator.run.agents import MAX_AGENTS
 from coordinator.run.run import OnLoss
 from coordinator.scrape import Watched
+from coordinator.settings import RunSettings
 from coordinator.storage.journal import read_head
 from coordinator.text import one_line
 from loadgen.cli.options import DURATION, ENDPOINT, HOLD, RATE, run_command
@@ -180,7 +181,7 @@ WATCHED = WatchedType()
 def coord(ctx: click.Context, /, **options: Any) -> int:
     """Gathers agents, shards the load over them, shows it live, and writes the run directory."""
     if options["resume"] is not None:
-        return uvloop.run(conduct(_resumed(ctx, options)))
+        return uvloop.run(coordinate(_resumed(ctx, options)))
     plan = planned(ctx, options) if options["tsung"] is None else from_tsung(ctx, options)
     if options["write_plan"] is not None:
         _write_plan(options["write_plan"], plan)
@@ -206,7 +207,7 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
     if options["dry_run"]:
         click.echo(dry_run(settings))
         return 0
-    return uvloop.run(conduct(settings))
+    return uvloop.run(coordinate(settings))
 
 
 def _resumed(ctx: click.Context, options: dict[str, Any]) -> RunSettings:

@@ -77,8 +77,9 @@ class Server:
         self._work = deque([(clock(), process_time())], maxlen=WORK_OF)
         """The time and the CPU seconds of this process by then, at each of the last settled
         seconds."""
-        self.resuming = False
-        """Whether the run is being taken up from its journal, and may be told nothing yet."""
+        self.awaits_journal = False
+        """True while nothing that changes the run is accepted: its journal is not ready yet, or
+        is being replayed."""
         self.live = Live(run, describe, token_hex(3))
         self._viewers = Viewers(self.live.feed)
         self._registry = registry_of(self._readings)
@@ -139,10 +140,8 @@ class Server:
         refusal = self._gate.refusal(request)
         if refusal is not None:
             raise refusal
-        if self.resuming and request.method == "POST":
-            raise web.HTTPConflict(
-                text="the run is being taken up from its journal; ask again in a second"
-            )
+        if self.awaits_journal and request.method == "POST":
+            raise web.HTTPConflict(text="the coordinator is not ready yet; ask again in a second")
         return await handler(request)
 
     def _said(self, action: str) -> None:

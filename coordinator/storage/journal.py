@@ -69,31 +69,36 @@ class Journal:
     Raises OperatorError when another process writes it: that run's coordinator lives.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, folder: Path, head: Head) -> None:
+        self.folder = folder
+        """The run directory."""
+        self.head = head
         self.complaint = ""
         """Why it could not be written; empty as long as it was."""
-        self._path = path
-        self._file: Appender | None = Appender(path)
+        self._path = folder / FILE
+        self._file: Appender | None = Appender(self._path)
         try:
             self._file.lock()
         except BlockingIOError as error:
             self.close()
             raise OperatorError(
-                f"{path} is being written: that run's coordinator lives; stop it first"
+                f"{self._path} is being written: that run's coordinator lives; stop it first"
             ) from error
 
     @classmethod
     def begin(cls, folder: Path, head: Head) -> "Journal":
         """A new one, in a run directory."""
-        journal = cls(folder / FILE)
+        journal = cls(folder, head)
         journal._append(msgspec.json.encode(head))
         return journal
 
     @classmethod
-    def go_on(cls, folder: Path) -> "Journal":
-        """The one that is there, after its last line, which may be torn; not while another
-        coordinator writes it."""
-        journal = cls(folder / FILE)
+    def reopen(cls, folder: Path) -> "Journal":
+        """Opens the journal of a run whose coordinator died, to append to it.
+
+        Raises OperatorError when that run can't be resumed.
+        """
+        journal = cls(folder, read_head(folder))
         journal._append(b"")
         return journal
 

@@ -133,10 +133,10 @@ class RunDir:
             with path.open("a", encoding="utf-8", errors="replace") as file:
                 file.write(f"{reason}\n\n{text}\n")
 
-    def write_reading(self, reading: Scrape) -> None:
+    def write_scrape(self, scrape: Scrape) -> None:
         """Appends a scrape of a watched server to watched.ndjson."""
         with self._tolerating("watched.ndjson"):
-            self._appender("watched.ndjson").append(msgspec.json.encode(reading) + b"\n")
+            self._appender("watched.ndjson").append(msgspec.json.encode(scrape) + b"\n")
 
     def write_report(self, text: str) -> None:
         """Writes report.html in one piece."""

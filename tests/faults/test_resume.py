@@ -134,9 +134,9 @@ async def test_agents_hold_on_for_as_long_as_the_journal_is_read():
                 while not run.ready(monotonic()):  # noqa: ASYNC110 -- no event
                     await asyncio.sleep(0.05)
             (member,) = run.ready(monotonic())
-            serving.resuming = True
+            serving.awaits_journal = True
             await asyncio.sleep(3 * patience)
-            serving.resuming, begin = False, monotonic()
+            serving.awaits_journal, begin = False, monotonic()
             async with asyncio.timeout(PATIENCE):
                 while member.seen < begin:  # noqa: ASYNC110 -- no event
                     await asyncio.sleep(0.05)

@@ -26,9 +26,9 @@ LAYERS = (
     "coordinator.report",
     "coordinator.http",
     "coordinator.preflight coordinator.display",
-    "coordinator.local",
+    "coordinator.local coordinator.settings",
+    "coordinator.controller coordinator.dryrun",
     "coordinator.app",
-    "coordinator.dryrun",
     "coordinator.cli",
 )
 """Folders, and modules outside of them, from the bottom up. Those of one row do not know each

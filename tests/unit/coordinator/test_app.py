@@ -8,9 +8,10 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from coordinator.app import RunSettings, conduct
+from coordinator.app import coordinate
 from coordinator.run.run import START_IN, Run
 from coordinator.scrape import Scrape, Watched
+from coordinator.settings import RunSettings
 from coordinator.storage.journal import Head, Journal
 from loadgen.plan.plan import Plan
 from loadgen.values import Endpoint
@@ -73,7 +74,7 @@ async def test_scrapes_of_a_run_resumed_after_a_reboot_carry_the_seconds_of_the_
     )
     watched = tmp_path / "watched.ndjson"
 
-    running = asyncio.create_task(conduct(settings))
+    running = asyncio.create_task(coordinate(settings))
     try:
         async with asyncio.timeout(5.0):
             while not watched.exists() or not watched.read_bytes():  # noqa: ASYNC110 -- no event

@@ -2,8 +2,8 @@
 
 import pytest
 
-from coordinator.app import RunSettings
 from coordinator.dryrun import dry_run, outline, parts_of_sessions, shares_of
+from coordinator.settings import RunSettings
 from loadgen.errors import PlanError
 from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import Phase

@@ -122,7 +122,7 @@ def test_a_word_that_was_torn_is_none_and_what_comes_after_it_counts(begin, tmp_
     with (tmp_path / FILE).open("ab") as file:
         file.write(b'["post","k-0",{"seconds":[{"num')
     written.close()
-    begin(run, how=Journal.go_on)
+    begin(run, how=Journal.reopen)
     run.post(agents[0], seconds(opened(0, 5)), run.start + 1.0)
 
     again = Run(PLAN, 3, key="k")
@@ -135,7 +135,7 @@ def test_a_run_whose_coordinator_lives_is_left_alone(begin, tmp_path):
     begin()
 
     with pytest.raises(OperatorError, match="coordinator lives"):
-        Journal.go_on(tmp_path)
+        Journal.reopen(tmp_path)
 
 
 def test_every_word_that_changes_a_run_is_heard():

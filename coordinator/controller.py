@@ -23,7 +23,8 @@ from coordinator.run.timeline import Entry
 from coordinator.scrape import Scrape, Scraper
 from coordinator.settings import RunSettings
 from coordinator.storage.journal import Head, Journal, replay
-from coordinator.storage.rundir import RunDir, read_run
+from coordinator.storage.reader import read_run
+from coordinator.storage.writer import RunDir
 from coordinator.tsung.log import TsungLog
 from loadgen.errors import FleetError, OperatorError
 from loadgen.http.token import exposure

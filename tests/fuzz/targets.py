@@ -19,7 +19,7 @@ from websockets.uri import parse_uri
 
 from coordinator.cli.report import FORMATS, rendered
 from coordinator.run.run import BadPostError, RefusedError, Run
-from coordinator.storage.rundir import read_run
+from coordinator.storage.reader import read_run
 from coordinator.tsung.configuration import read_tsung
 from loadgen.errors import OperatorError, PlanError
 from loadgen.net.appwrite import read

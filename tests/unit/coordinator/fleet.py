@@ -75,3 +75,12 @@ def alive(run, agents, start, end):
     while now < end:
         beat(run, agents, now)
         now += 1.0
+
+
+def entries(run, *posts):
+    """Yields what settles while the one agent of a run sends its posts, each in its time."""
+    (agent,) = started(run, ["a"])
+    for post in posts:
+        now = run.start + max((second.number for second in post.seconds), default=0) + 1.0
+        run.post(agent, post, now)
+        yield from run.tick(now)

@@ -109,10 +109,10 @@ class Controller:
             controller._write(entry, clock.now())
             # The port answers meanwhile: agents learn that their coordinator lives.
             await asyncio.sleep(0)
-        run.take_notices()  # the coordinator that died has shown them
+        run.notices.take()  # the coordinator that died has shown them
         run.record = journal.record
         for name in journal.head.local:
-            run.bury(name, "it ended with its coordinator")
+            run.lose_agent(name, "it ended with its coordinator")
         return controller
 
     async def run_to_end(self, local_agents: LocalAgents) -> int:
@@ -192,13 +192,13 @@ class Controller:
             if self._run.state == "gathering" and (
                 now - begin >= self._settings.wait or self._can_not_gather()
             ):
-                self._run.give_up_gathering(now - begin, now)
+                self._run.fail_gathering(now - begin, now)
             await asyncio.sleep(TICK)
         self._tick(self._clock.now())
 
     def _can_not_gather(self) -> bool:
         """True when all awaited agents are local, each is ready or refuses, and some refuse."""
-        agents = self._run.members.values()
+        agents = self._run.agents.by_id.values()
         return (
             self._settings.local >= self._settings.agents == len(agents)
             and all(agent.ready or agent.refusal for agent in agents)
@@ -207,11 +207,11 @@ class Controller:
 
     def _tick(self, now: float) -> None:
         for agent in self._server.broken():
-            self._run.hang_up(agent, now)
+            self._run.connection_broke(agent, now)
         for entry in self._run.tick(now):
             self._write(entry, now)
             self._display.second(entry.row)
-        for notice in self._run.take_notices():
+        for notice in self._run.notices.take():
             self._write_notice(notice)
             self._server.live.tell(notice, now)
         self._server.look(now)
@@ -268,7 +268,7 @@ class Controller:
                 self._run.fail(FleetError(f"local agent {child.name} {child.last_words()}"), now)
             elif child.gone and child.name not in self._ended:
                 self._ended.add(child.name)
-                self._run.bury(child.name, child.last_words())
+                self._run.lose_agent(child.name, child.last_words())
         target = self.local_processes.target
         if target is not None and target.gone and target.name not in self._ended:
             self._ended.add(target.name)
@@ -281,8 +281,8 @@ class Controller:
         ended."""
         begin = now = self._clock.now()
         while now - begin < LAST_ORDERS_TIMEOUT and any(
-            not agent.dismissed and now - agent.seen < LOST_AFTER
-            for agent in self._run.members.values()
+            not agent.stop_ordered and now - agent.seen < LOST_AFTER
+            for agent in self._run.agents.by_id.values()
         ):
             await asyncio.sleep(TICK / 4)
             now = self._clock.now()

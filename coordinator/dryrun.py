@@ -10,7 +10,7 @@ import msgspec
 
 from coordinator.local import names_of
 from coordinator.preflight import check_shares, check_target
-from coordinator.run.run import nothing_for
+from coordinator.run.run import empty_share_error
 from coordinator.settings import RunSettings
 from coordinator.text import columns, count, one_line, seconds
 from loadgen.machine.limits import Limit, first_to_give_out
@@ -155,7 +155,7 @@ def shares_of(plan: Plan, agents: int, local: int = 0) -> list[tuple[str, int]]:
     found = list(zip(names, counts, strict=True))
     idle = [name for name, number in found if number == 0]
     if idle:
-        raise nothing_for(idle, plan, agents)
+        raise empty_share_error(idle, plan, agents)
     return found
 
 

@@ -167,7 +167,7 @@ class Server:
 
     async def _post(self, request: web.Request) -> web.Response:
         agent = request.match_info["id"]
-        if agent in self._run.members and not self._posts.setdefault(
+        if agent in self._run.agents.by_id and not self._posts.setdefault(
             agent, TokenBucket(MAX_POSTS)
         ).take(self._clock()):
             return too_many("too many posts of this agent; post again in a second")
@@ -201,7 +201,7 @@ class Server:
         return web.json_response(tsung_status(self._run, now, cpu))
 
     async def _show_agents(self, _: web.Request) -> web.Response:
-        return _reply(msgspec.json.encode(scraped(self._run.members.values())))
+        return _reply(msgspec.json.encode(scraped(self._run.agents.by_id.values())))
 
     async def _show_metrics(self, _: web.Request) -> web.Response:
         body, content_type = render(self._registry)
@@ -233,7 +233,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
             "cpu_s": round(member.cpu_s, 3),
             "ledger": Ledger.of(member.planned, run.total_of(member)),
         }
-        for member in run.members.values()
+        for member in run.agents.by_id.values()
     ]
     return {
         "key": run.key,

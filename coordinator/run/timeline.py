@@ -122,7 +122,7 @@ class Timeline:
         self._agents[name] = Tally()
         self.rss_peak[name] = 0
 
-    def give(self, name: str, share: int) -> None:
+    def set_share(self, name: str, share: int) -> None:
         """An agent has another number of connections from now on."""
         self._shares[name] = share
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from coordinator.run.recorded import kinds_of
+from coordinator.run.recorded import argument_types
 from coordinator.run.run import BadPostError, OnLoss, RefusedError, Run, UnknownAgentError
 from coordinator.run.timeline import Entry
 from coordinator.storage.files import Appender
@@ -164,7 +164,7 @@ def read_head(folder: Path) -> Head:
 def replay(folder: Path, run: Run) -> Iterator[Entry]:
     """Says everything again to a new run; hands over the seconds that settle again. A line that
     was torn is no word."""
-    kinds = kinds_of(Run)
+    kinds = argument_types(Run)
     with (folder / FILE).open("rb") as file:
         file.readline()
         for line in file:

@@ -91,7 +91,7 @@ class RunDir:
                 "connections": agent.planned,
                 "preflight": agent.warning,
             }
-            for agent in run.members.values()
+            for agent in run.agents.by_id.values()
         ]
         facts = {
             "schema": 1,

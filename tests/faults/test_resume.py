@@ -111,7 +111,7 @@ def test_what_is_lost_while_there_is_no_coordinator_is_taken_up_once_there_is_on
         agents[0].send(signal.SIGKILL)
         again = Resumed(coord)
         stack.callback(again.close)
-        again.says("agent b takes up for a: 100 to launch again")
+        again.says("agent b gets what a left unfinished: 100 to launch again")
         eventually(lambda: again.state()["ledger"]["open"] == 200, "all are open again")
         again.send(signal.SIGINT)
         assert again.end() == 130
@@ -131,9 +131,9 @@ async def test_agents_hold_on_for_as_long_as_the_journal_is_read():
     try:
         with agent(f"http://{listen}", "--orphan-after", f"{patience:g}") as patient:
             async with asyncio.timeout(PATIENCE):
-                while not run.ready(monotonic()):  # noqa: ASYNC110 -- no event
+                while not run.agents.ready(monotonic()):  # noqa: ASYNC110 -- no event
                     await asyncio.sleep(0.05)
-            (member,) = run.ready(monotonic())
+            (member,) = run.agents.ready(monotonic())
             serving.awaits_journal = True
             await asyncio.sleep(3 * patience)
             serving.awaits_journal, begin = False, monotonic()

@@ -60,7 +60,7 @@ def started(run, names=("a", "b"), now=0.0, **fields):
 
 def warnings(run):
     """What the operator is told, since it was last asked."""
-    return [news.text for news in run.take_notices() if not news.agent]
+    return [news.text for news in run.notices.take() if not news.agent]
 
 
 def beat(run, agents, now, *items, **fields):

@@ -94,7 +94,7 @@ def test_a_gate_waits_for_no_one_who_is_lost():
     a, _ = started(run)
     waits(run, [a], run.start + 8.0)
 
-    run.bury("b", "was killed by SIGKILL")
+    run.lose_agent("b", "was killed by SIGKILL")
     run.tick(run.start + 8.0)
 
     assert len(run.progress.gates) == 1
@@ -104,7 +104,7 @@ def test_a_gate_waits_for_what_others_take_up_of_the_lost():
     run = Run(GATED, 2)
     a, _ = started(run)
     waits(run, [a], run.start + 8.0)
-    run.bury("b", "was killed by SIGKILL")
+    run.lose_agent("b", "was killed by SIGKILL")
     waits(run, [a], run.start + 8.0)
     assert run.progress.gates == ()
 

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.run.run import (
-    DRAIN_BOUND,
-    HAND_BOUND,
+    DRAIN_TIMEOUT,
     START_IN,
-    STOP_BOUND,
+    STOP_BY_HAND_TIMEOUT,
+    STOP_TIMEOUT,
     BadPostError,
     RefusedError,
     Run,
@@ -115,7 +115,7 @@ def test_a_ready_agent_that_fell_silent_does_not_start_a_run():
     run.tick(15.0)
 
     assert run.state == "gathering"
-    assert [member.name for member in run.ready(15.0)] == ["b"]
+    assert [member.name for member in run.agents.ready(15.0)] == ["b"]
 
 
 def test_who_is_missing_or_refuses_is_named_when_the_wait_is_over():
@@ -123,7 +123,7 @@ def test_who_is_missing_or_refuses_is_named_when_the_wait_is_over():
     run.post(run.join(hello("a"), 0.0).id, ready(), 0.0)
     run.post(run.join(hello("b"), 0.0).id, ready(refusal="no such host"), 0.0)
 
-    run.give_up_gathering(60.0, 1.0)
+    run.fail_gathering(60.0, 1.0)
 
     assert run.state == "done"
     assert isinstance(run.failure, FleetError)
@@ -164,7 +164,7 @@ def test_every_number_of_the_plan_belongs_to_exactly_one_agent(weights, total):
     for number, weight in enumerate(weights):
         run.post(run.join(hello(f"h{number}", holds=weight), 0.0).id, ready(), 0.0)
     run.tick(0.0)
-    shares = [member.share for member in run.members.values()]
+    shares = [member.share for member in run.agents.by_id.values()]
     if run.failure is not None:
         assert isinstance(run.failure, PlanError)
         assert any(share.count(total) == 0 for share in Share().split(weights))
@@ -173,7 +173,7 @@ def test_every_number_of_the_plan_belongs_to_exactly_one_agent(weights, total):
     numbers = [number for share in shares for number in share.numbers(total)]
 
     assert sorted(numbers) == list(range(total))
-    assert sum(member.planned for member in run.members.values()) == total
+    assert sum(member.planned for member in run.agents.by_id.values()) == total
 
 
 def test_clients_of_the_plan_get_shares_by_their_weights():
@@ -190,7 +190,7 @@ def test_clients_of_the_plan_get_shares_by_their_weights():
 
     run.tick(0.0)
 
-    assert {member.name: member.planned for member in run.members.values()} == {
+    assert {member.name: member.planned for member in run.agents.by_id.values()} == {
         "big": 400, "small": 50, "small-2": 50, "other": 200,
     }  # fmt: skip
 
@@ -206,7 +206,7 @@ def test_what_an_agent_holds_by_the_plans_word_goes_before_its_hello():
 
     run.tick(0.0)
 
-    assert [member.planned for member in run.members.values()] == [100, 200]
+    assert [member.planned for member in run.agents.by_id.values()] == [100, 200]
     assert warnings(run) == []
 
 
@@ -339,13 +339,13 @@ def test_of_each_reason_the_first_traceback_comes_out_and_no_more_than_a_hundred
     run.post(a, ready(tracebacks={"error_KeyError": "one"}), run.start)
     run.post(b, ready(tracebacks={"error_KeyError": "two", "error\nOther": "three"}), run.start)
 
-    assert [(news.agent, news.reason, news.text) for news in run.take_notices() if news.reason] == [
+    assert [(news.agent, news.reason, news.text) for news in run.notices.take() if news.reason] == [
         ("a", "error_KeyError", "one"),
         ("b", "error Other", "three"),
     ]
 
     run.post(a, ready(tracebacks={f"error_{number}": "" for number in range(500)}), run.start)
-    assert len(run.take_notices()) == 98
+    assert len(run.notices.take()) == 98
 
 
 def test_notes_come_out_once_with_their_agent():
@@ -353,10 +353,10 @@ def test_notes_come_out_once_with_their_agent():
     agent = run.join(hello(), 0.0).id
     run.post(agent, ready(notes=("worker 0\nis gone",)), 0.0)
 
-    assert [(news.agent, news.text) for news in run.take_notices()] == [
+    assert [(news.agent, news.text) for news in run.notices.take()] == [
         ("host", "worker 0 is gone")
     ]
-    assert run.take_notices() == []
+    assert run.notices.take() == []
 
 
 # The end.
@@ -407,14 +407,14 @@ def test_a_drain_that_takes_too_long_is_stopped_and_then_given_up():
     (a,) = started(run, ["a"])
     begin = run.start + 1.0
     run.drain(begin)
-    alive(run, [a], begin, begin + DRAIN_BOUND)
-    beat(run, [a], begin + DRAIN_BOUND)
-    assert run.post(a, ready(), begin + DRAIN_BOUND).do == "stop"
+    alive(run, [a], begin, begin + DRAIN_TIMEOUT)
+    beat(run, [a], begin + DRAIN_TIMEOUT)
+    assert run.post(a, ready(), begin + DRAIN_TIMEOUT).do == "stop"
 
-    alive(run, [a], begin + DRAIN_BOUND + 1, begin + DRAIN_BOUND + STOP_BOUND + 2)
+    alive(run, [a], begin + DRAIN_TIMEOUT + 1, begin + DRAIN_TIMEOUT + STOP_TIMEOUT + 2)
 
     assert run.state == "done"
-    assert run.members[a].lost
+    assert run.agents.by_id[a].lost
 
 
 def test_the_operator_drains_first_and_stops_second():
@@ -426,7 +426,7 @@ def test_the_operator_drains_first_and_stops_second():
     assert run.post(a, ready(), begin).do == "drain"
     run.stop(begin + 1.0)
     assert run.post(a, ready(), begin + 1.0).do == "stop"
-    run.tick(begin + 1.0 + HAND_BOUND)
+    run.tick(begin + 1.0 + STOP_BY_HAND_TIMEOUT)
 
     assert run.state == "done"
     assert run.by_hand

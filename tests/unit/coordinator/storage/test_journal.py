@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from coordinator.report.summary import summary_of
-from coordinator.run.recorded import kinds_of
+from coordinator.run.recorded import argument_types
 from coordinator.run.run import RefusedError, Run
 from coordinator.storage import journal
 from coordinator.storage.journal import FILE, Head, Journal, read_head, replay
@@ -69,11 +69,11 @@ def eventful(run):
         tick(run.start + number + 1.2)
     with pytest.raises(RefusedError):
         run.join(hello(wire=99), run.start + 4.0)
-    run.hang_up(c, run.start + 4.0)
+    run.connection_broke(c, run.start + 4.0)
     for step in range(12):
         run.post(a, ready(), run.start + 4.0 + step / 4)
         tick(run.start + 4.0 + step / 4)
-    run.bury("b", "was killed")
+    run.lose_agent("b", "was killed")
     late = run.join(hello("late"), run.start + 7.0).id
     run.post(late, ready(notes=("here",)), run.start + 7.0)
     run.drain(run.start + 7.5)
@@ -92,7 +92,7 @@ def stands(run, now):
         run.state,
         run.start,
         run.progress.gates,
-        [m.planned for m in run.members.values()],
+        [m.planned for m in run.agents.by_id.values()],
     )
 
 
@@ -110,7 +110,7 @@ def test_a_run_to_which_all_is_said_again_stands_where_the_first_one_does(begin,
     orders = [
         one.post(agent, ready(), run.start + 9.0)
         for one in (run, again)
-        for agent in list(run.members)
+        for agent in list(run.agents.by_id)
     ]
     assert orders[: len(orders) // 2] == orders[len(orders) // 2 :]
 
@@ -139,15 +139,15 @@ def test_a_run_whose_coordinator_lives_is_left_alone(begin, tmp_path):
 
 
 def test_every_word_that_changes_a_run_is_heard():
-    assert kinds_of(Run).keys() >= {
+    assert argument_types(Run).keys() >= {
         "join",
         "post",
         "tick",
         "drain",
         "stop",
-        "hang_up",
-        "bury",
-        "give_up_gathering",
+        "connection_broke",
+        "lose_agent",
+        "fail_gathering",
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from coordinator.run.run import State
 from loadgen.version import VERSION
 from loadgen.wire import WIRE, Hello, Orders, Post, Welcome
 
@@ -47,7 +48,7 @@ class Seconds(msgspec.Struct):
 class RunState(msgspec.Struct):
     """How a run stands."""
 
-    state: Literal["gathering", "running", "draining", "done"]
+    state: State
     paused: bool
 
 
@@ -55,7 +56,7 @@ class Health(msgspec.Struct):
     """The coordinator is there."""
 
     status: Literal["ok"]
-    state: Literal["gathering", "running", "draining", "done"]
+    state: State
 
 
 class Operation(msgspec.Struct, frozen=True):

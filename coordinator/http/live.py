@@ -18,7 +18,7 @@ from coordinator.report.samples import (
     verified_within,
 )
 from coordinator.run.notices import Notice
-from coordinator.run.run import Run, State
+from coordinator.run.run import Run
 from coordinator.run.timeline import Row
 from coordinator.scrape import Scrape
 from loadgen.version import VERSION
@@ -32,7 +32,7 @@ OF_STATUS: dict[str, tuple[Level, str]] = {
     "finished": ("good", "has finished"),
     "lost": ("bad", "is lost"),
 }
-OF_STATE: dict[State, str] = {
+OF_STATE: dict[str, str] = {
     "gathering": "waiting for agents",
     "running": "the fleet has gathered; the run starts",
     "draining": "the hold is over; connections are closed in good order",

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from coordinator.run.run import State
 from loadgen.version import VERSION
 from loadgen.wire import WIRE, Hello, Orders, Post, Welcome
 
@@ -48,7 +47,7 @@ class Seconds(msgspec.Struct):
 class RunState(msgspec.Struct):
     """How a run stands."""
 
-    state: State
+    state: Literal["gathering", "running", "draining", "done"]
     paused: bool
 
 
@@ -56,7 +55,7 @@ class Health(msgspec.Struct):
     """The coordinator is there."""
 
     status: Literal["ok"]
-    state: State
+    state: Literal["gathering", "running", "draining", "done"]
 
 
 class Operation(msgspec.Struct, frozen=True):

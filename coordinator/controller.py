@@ -12,7 +12,7 @@ import msgspec
 from coordinator.clock import Clock
 from coordinator.display import display_on
 from coordinator.http.server import Server
-from coordinator.local import MAX_CONNECTIONS, LocalAgents, LocalProcesses, names_of
+from coordinator.local import LocalAgents, LocalProcesses, names_of
 from coordinator.report.html import html_report
 from coordinator.report.summary import EXIT_CODES, summary_of
 from coordinator.report.text import text_report
@@ -29,7 +29,7 @@ from coordinator.tsung.log import TsungLog
 from loadgen.errors import FleetError, OperatorError
 from loadgen.http.token import exposure
 from loadgen.plan.sessions import Script
-from loadgen.values import Endpoint
+from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
 
 TICK = 0.2
 """Seconds between two ticks of the run."""
@@ -159,7 +159,7 @@ class Controller:
         With phases or sessions users come back, perhaps before the target knows that they left.
         """
         plan = self._settings.plan
-        return MAX_CONNECTIONS if plan.phases or plan.sessions else plan.total
+        return REFERENCE_CONNECTIONS if plan.phases or plan.sessions else plan.total
 
     def _announce(self, local_agents: LocalAgents) -> None:
         urls = [target.url for target in self._settings.plan.servers]

@@ -52,7 +52,7 @@ async def coordinate(settings: RunSettings) -> int:
         else:
             controller = await Controller.resumed(settings, clock, run, server, journal)
         server.awaits_journal = False
-        stack.push_async_callback(controller.local_processes.end)
+        stack.push_async_callback(controller.local_processes.terminate)
         notify("READY=1")
         fingerprint = certificate.fingerprint if certificate else ""
         local_agents = LocalAgents(

@@ -264,15 +264,15 @@ class Controller:
     def _check_local_processes(self, now: float) -> None:
         """Takes note of local processes that have ended: a dead agent can't come back."""
         for child in self.local_processes.agents:
-            if child.gone and self._run.state == "gathering":
-                self._run.fail(FleetError(f"local agent {child.name} {child.last_words()}"), now)
-            elif child.gone and child.name not in self._ended:
+            if child.ended and self._run.state == "gathering":
+                self._run.fail(FleetError(f"local agent {child.name} {child.describe_end()}"), now)
+            elif child.ended and child.name not in self._ended:
                 self._ended.add(child.name)
-                self._run.lose_agent(child.name, child.last_words())
+                self._run.lose_agent(child.name, child.describe_end())
         target = self.local_processes.target
-        if target is not None and target.gone and target.name not in self._ended:
+        if target is not None and target.ended and target.name not in self._ended:
             self._ended.add(target.name)
-            self._warn(f"the embedded target {target.last_words()}")
+            self._warn(f"the embedded target {target.describe_end()}")
 
     # When it is over.
 
@@ -287,7 +287,7 @@ class Controller:
             await asyncio.sleep(TICK / 4)
             now = self._clock.now()
         if self._run.failure is None and not self._run.by_hand:
-            await self.local_processes.leave()
+            await self.local_processes.wait_for_agents()
 
     async def _write_last_files(self) -> None:
         self._folder.write_run(self._run)

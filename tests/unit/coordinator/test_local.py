@@ -73,7 +73,7 @@ def test_workers_follow_the_cores_and_the_descriptor_limit():
 
 @pytest.mark.parametrize("stubborn", [False, True])
 async def test_children_are_ended_also_when_they_do_not_listen(tmp_path, monkeypatch, stubborn):
-    monkeypatch.setattr("coordinator.local.ENDS_TIMEOUT", 0.5)
+    monkeypatch.setattr("coordinator.local.SIGTERM_TIMEOUT", 0.5)
     ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN);" if stubborn else ""
     code = f"import signal, time; {ignore} print('up', flush=True); time.sleep(60)"
     local_processes, log = LocalProcesses(), tmp_path / "log"
@@ -82,7 +82,7 @@ async def test_children_are_ended_also_when_they_do_not_listen(tmp_path, monkeyp
     while not child.log_lines():
         assert not await child.wait(0.05)
 
-    await local_processes.end()
+    await local_processes.terminate()
 
-    assert child.gone
-    assert child.last_words() == f"was killed by {'SIGKILL' if stubborn else 'SIGTERM'}: up"
+    assert child.ended
+    assert child.describe_end() == f"was killed by {'SIGKILL' if stubborn else 'SIGTERM'}: up"

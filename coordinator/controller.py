@@ -12,7 +12,7 @@ import msgspec
 from coordinator.clock import Clock
 from coordinator.display import display_on
 from coordinator.http.server import Server
-from coordinator.local import LocalAgents, LocalProcesses, names_of
+from coordinator.local import LocalAgents, LocalProcesses, local_names
 from coordinator.report.html import html_report
 from coordinator.report.summary import EXIT_CODES, summary_of
 from coordinator.report.text import text_report
@@ -89,7 +89,7 @@ class Controller:
             listen=listen,
             expectations=tuple(expectation.expr for expectation in settings.expectations),
             tsung_log=settings.tsung_log,
-            local=names_of(settings.local),
+            local=local_names(settings.local),
         )
         journal = Journal.begin(folder.path, head)
         run.record = journal.record

@@ -27,7 +27,7 @@ SIGTERM_TIMEOUT = 5.0
 """Seconds that a process has to end after SIGTERM; then it gets SIGKILL."""
 
 
-def names_of(count: int) -> tuple[str, ...]:
+def local_names(count: int) -> tuple[str, ...]:
     """Returns the names under which `count` local agents join."""
     return tuple(f"local-{number}" for number in range(1, count + 1))
 
@@ -177,7 +177,7 @@ class LocalProcesses:
 
     async def start_agents(self, local_agents: LocalAgents, log_of: Callable[[str], Path]) -> None:
         """Starts the local agents."""
-        for number, name in enumerate(names_of(local_agents.count), 1):
+        for number, name in enumerate(local_names(local_agents.count), 1):
             self.agents.append(await _start(name, local_agents.arguments(number), log_of(name)))
 
     async def wait_for_agents(self) -> None:

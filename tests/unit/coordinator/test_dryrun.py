@@ -2,7 +2,7 @@
 
 import pytest
 
-from coordinator.dryrun import dry_run, outline, parts_of_sessions, shares_of
+from coordinator.dryrun import describe_plan, dry_run, expected_shares, session_parts
 from coordinator.settings import RunSettings
 from loadgen.errors import PlanError
 from loadgen.plan.clients import AgentSpec
@@ -15,7 +15,7 @@ USERS, GUESTS = Loop(name="users", weight=3.0), Loop(name="guests")
 
 
 def told(plan):
-    return "\n\n".join(outline(plan)).splitlines()
+    return "\n\n".join(describe_plan(plan)).splitlines()
 
 
 def test_a_plan_without_phases_is_one_line_and_its_end():
@@ -46,7 +46,7 @@ def test_phases_sessions_and_targets_are_tables():
     assert [" ".join(line.split()) for line in told(plan)] == [
         "phase from to arrivals rate besides",
         "ramp 0 s 1:30 min 2,250 0/s to 50/s waits for all sessions",
-        "mixed gate 1 + 0 s gate 1 + 8 s 750 100/s sessions guests 1; who leaves comes back",
+        "mixed gate 1 + 0 s gate 1 + 8 s 750 100/s sessions guests 1; ended users come back",
         (
             "phase 3 gate 1 + 8 s gate 1 + 28 s 0 – 7.5/s are replaced; 25 % are cut and back"
             " within 0.5 s"
@@ -64,17 +64,17 @@ def test_phases_sessions_and_targets_are_tables():
     ]
 
 
-def test_the_parts_of_sessions_are_those_of_the_plan_where_a_phase_has_no_mix():
-    assert parts_of_sessions(Plan(sessions=(USERS, GUESTS))) == {"users": 0.75, "guests": 0.25}
+def test_the_session_parts_are_those_of_the_plan_where_a_phase_has_no_mix():
+    assert session_parts(Plan(sessions=(USERS, GUESTS))) == {"users": 0.75, "guests": 0.25}
     plan = Plan(
         phases=(Phase(rate=1, max=10), Phase(rate=1, max=30, sessions={"users": 9.0})),
         sessions=(USERS, GUESTS),
     )
-    assert parts_of_sessions(plan) == pytest.approx({"users": 0.9375, "guests": 0.0625})
+    assert session_parts(plan) == pytest.approx({"users": 0.9375, "guests": 0.0625})
 
 
 def test_shares_add_up():
-    assert sum(share for _, share in shares_of(Plan(max=1_000_003), 16)) == 1_000_003
+    assert sum(share for _, share in expected_shares(Plan(max=1_000_003), 16)) == 1_000_003
 
 
 def test_clients_get_shares_by_their_weights_and_others_as_of_weight_one():
@@ -82,9 +82,9 @@ def test_clients_get_shares_by_their_weights_and_others_as_of_weight_one():
         max=1000, clients=(AgentSpec(name="big", weight=2.0), AgentSpec(name="small", weight=0.5))
     )
 
-    assert shares_of(plan, 3) == [("big", 571), ("small", 143), ("agent 3", 286)]
-    assert shares_of(plan, 1) == [("big", 1000)]
-    assert [name for name, _ in shares_of(plan, 3, local=2)] == ["local-1", "local-2", "big"]
+    assert expected_shares(plan, 3) == [("big", 571), ("small", 143), ("agent 3", 286)]
+    assert expected_shares(plan, 1) == [("big", 1000)]
+    assert [name for name, _ in expected_shares(plan, 3, local=2)] == ["local-1", "local-2", "big"]
 
 
 def test_an_agent_that_would_get_nothing_is_named():
@@ -94,7 +94,7 @@ def test_an_agent_that_would_get_nothing_is_named():
         PlanError,
         match=r"--max 9 over 2 agents leaves nothing for small: .* its weight in the plan",
     ):
-        shares_of(plan, 2)
+        expected_shares(plan, 2)
 
 
 def test_plan_schedule_shares_and_preflight_are_told():

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from coordinator.local import LocalAgents, LocalProcesses, _start, names_of
+from coordinator.local import LocalAgents, LocalProcesses, _start, local_names
 from coordinator.preflight import TargetAddress
 from loadgen.plan.plan import Plan
 from loadgen.process import SPARE_DESCRIPTORS
@@ -28,7 +28,7 @@ def test_each_agent_has_a_name_and_a_loopback_address_of_its_own():
     assert value(lines[0], "--coordinator") == "http://127.0.0.1:8091"
     assert value(lines[0], "--source") == "127.0.1.1"
     assert len({value(line, "--source") for line in lines}) == 300
-    assert [value(line, "--name") for line in lines] == list(names_of(300))
+    assert [value(line, "--name") for line in lines] == list(local_names(300))
     assert "--allow-target" not in lines[0]
 
 

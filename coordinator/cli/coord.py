@@ -1,4 +1,4 @@
-"""`loadgen-coord`: options in, one frozen plan, one call."""
+"""The command `loadgen-coord`: turns its options into settings, and runs them."""
 
 from pathlib import Path
 from typing import Any, get_args
@@ -7,7 +7,7 @@ import click
 import uvloop
 
 from coordinator.app import coordinate
-from coordinator.cli.plans import from_tsung, is_given, planned
+from coordinator.cli.plans import is_given, plan_from_options, plan_from_tsung
 from coordinator.dryrun import dry_run
 from coordinator.report.expect import parse
 from coordinator.run.agents import MAX_AGENTS
@@ -24,9 +24,17 @@ from loadgen.planfile import to_toml
 from loadgen.values import base_of
 
 BESIDE_RESUME = {
-    "resume", "wait", "listen", "token_file", "public_view", "tls_cert", "tls_key", "watch", "json",
-}  # fmt: skip
-"""What may be said beside --resume; all else is in the run directory."""
+    "resume",
+    "wait",
+    "listen",
+    "token_file",
+    "public_view",
+    "tls_cert",
+    "tls_key",
+    "watch",
+    "json",
+}
+"""The options that may be given beside --resume; the run directory has the others."""
 
 
 class WatchedType(click.ParamType[Watched]):
@@ -37,7 +45,7 @@ class WatchedType(click.ParamType[Watched]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Watched:
-        """Both parts, neither of them empty."""
+        """Returns the name and the URL; fails when the name is empty or the URL is none."""
         name, _, url = str(value).partition("=")
         if not name or base_of(url) is None:
             self.fail(
@@ -72,7 +80,7 @@ REFERENCE = Plan()
     default=REFERENCE.arrival,
     help="Staggering of arrivals.",
 )
-@click.option("--seed", type=int, default=REFERENCE.seed, help="Of everything random.")
+@click.option("--seed", type=int, default=REFERENCE.seed, help="Seed of everything random.")
 @click.option(
     "--hold",
     type=HOLD,
@@ -90,9 +98,11 @@ REFERENCE = Plan()
     help="Turns of the think-time loop.",
 )
 @click.option(
-    "--ping", type=click.Choice(["protocol", "app", "none"]), default=REFERENCE.ping,
-    help="A PING frame, the text {\"type\":\"ping\"}, or silence.",
-)  # fmt: skip
+    "--ping",
+    type=click.Choice(["protocol", "app", "none"]),
+    default=REFERENCE.ping,
+    help='A PING frame, the text {"type":"ping"}, or silence.',
+)
 @click.option(
     "--agents",
     type=click.IntRange(1, MAX_AGENTS),
@@ -120,7 +130,7 @@ REFERENCE = Plan()
     "--token-file", type=click.Path(path_type=Path), help="Shared secret; required off loopback."
 )
 @click.option(
-    "--public-view", is_flag=True, help="Let everybody view the run; to control it needs the token."
+    "--public-view", is_flag=True, help="Everybody may view the run; to control it needs the token."
 )
 @click.option(
     "--tls-cert",
@@ -147,8 +157,12 @@ REFERENCE = Plan()
     metavar="NAME=URL",
     help="Scrape an exporter each second: node_exporter, loadgen-agent --monitor; repeatable.",
 )
-@click.option("--plan", type=click.Path(path_type=Path), metavar="FILE.toml",
-              help="Take the plan from a file; options given besides it win.")  # fmt: skip
+@click.option(
+    "--plan",
+    type=click.Path(path_type=Path),
+    metavar="FILE.toml",
+    help="Take the plan from a file; options given besides it win.",
+)
 @click.option(
     "--write-plan",
     type=click.Path(path_type=Path),
@@ -162,13 +176,17 @@ REFERENCE = Plan()
     help="Pass or fail: 'open_peak>=1000000', 'handshake_p99<500ms', 'failed<0.1%'; repeatable.",
 )
 @click.option(
-    "--tsung-log", type=click.Choice(["text", "json", "none"]), default="text",
-    help="Form of tsung.log in the run directory: for what reads Tsung's.",
-)  # fmt: skip
+    "--tsung-log",
+    type=click.Choice(["text", "json", "none"]),
+    default="text",
+    help="Form of tsung.log in the run directory, for programs that read Tsung's.",
+)
 @click.option(
-    "--on-loss", type=click.Choice(get_args(OnLoss)), default="redistribute",
-    help="What becomes of a lost agent's share: nothing, others launch it, or the run ends.",
-)  # fmt: skip
+    "--on-loss",
+    type=click.Choice(get_args(OnLoss)),
+    default="redistribute",
+    help="What happens to a lost agent's share: nothing, others launch it, or the run ends.",
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), default="runs", help="Where the run directory goes."
 )
@@ -176,7 +194,7 @@ REFERENCE = Plan()
     "--resume",
     type=click.Path(path_type=Path),
     metavar="RUN",
-    help="Take up the run of a coordinator that died, from its run directory.",
+    help="Resume the run of a coordinator that died, from its run directory.",
 )
 @click.option("--dry-run", is_flag=True, help="Print plan, shares and preflight; open nothing.")
 @click.option("--json", is_flag=True, help="The last line of stdout is summary.json on one line.")
@@ -185,7 +203,11 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
     """Gathers agents, shards the load over them, shows it live, and writes the run directory."""
     if options["resume"] is not None:
         return uvloop.run(coordinate(_resumed(ctx, options)))
-    plan = planned(ctx, options) if options["tsung"] is None else from_tsung(ctx, options)
+    plan = (
+        plan_from_options(ctx, options)
+        if options["tsung"] is None
+        else plan_from_tsung(ctx, options)
+    )
     if options["write_plan"] is not None:
         _write_plan(options["write_plan"], plan)
         return 0
@@ -214,15 +236,15 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
 
 
 def _resumed(ctx: click.Context, options: dict[str, Any]) -> RunSettings:
-    """The settings of the run in a directory; raises PlanError for an option that would say
-    nothing."""
+    """Returns the settings of the run in a directory.
+
+    Raises PlanError for an option that the run directory has already.
+    """
     path = options["resume"]
     for name in options.keys() - BESIDE_RESUME:
         if is_given(ctx, name):
             option = "TARGET" if name == "target" else f"--{name.replace('_', '-')}"
-            raise PlanError(
-                f"--resume {path} goes on with what was asked for then; leave {option} out"
-            )
+            raise PlanError(f"--resume {path} takes all options from that run; leave {option} out")
     head = read_head(path)
     return RunSettings(
         plan=head.plan,
@@ -254,7 +276,7 @@ def _write_plan(path: Path, plan: Plan) -> None:
 
 
 def main() -> None:
-    """Entry of `loadgen-coord`."""
+    """Runs the command."""
     run_command(coord, "loadgen-coord")
 
 

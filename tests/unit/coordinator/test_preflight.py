@@ -18,10 +18,18 @@ def test_a_target_is_known_by_its_address():
 @pytest.mark.parametrize(
     "url",
     [
-        "http://a/", "ws://", "ws://:1/", "ws://a:b/", "ws://a:70000/", "", "ws://127.0.0.1:0/",
-        "ws://127.0.0.1/a b", "ws://127.0.0.1/\r\nX: y", "ws://127.0.0.1/\0",
+        "http://a/",
+        "ws://",
+        "ws://:1/",
+        "ws://a:b/",
+        "ws://a:70000/",
+        "",
+        "ws://127.0.0.1:0/",
+        "ws://127.0.0.1/a b",
+        "ws://127.0.0.1/\r\nX: y",
+        "ws://127.0.0.1/\0",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_target_is_one_line_with_the_mend(url):
     with pytest.raises(PlanError, match=r"write .*ws://HOST:PORT/PATH"):
         check_target(url)

@@ -192,8 +192,11 @@ def test_clients_of_the_plan_get_shares_by_their_weights():
     run.tick(0.0)
 
     assert {member.name: member.planned for member in run.agents.by_id.values()} == {
-        "big": 400, "small": 50, "small-2": 50, "other": 200,
-    }  # fmt: skip
+        "big": 400,
+        "small": 50,
+        "small-2": 50,
+        "other": 200,
+    }
 
 
 def test_what_an_agent_holds_by_the_plans_word_goes_before_its_hello():

@@ -1,4 +1,4 @@
-"""Whose silence means that an agent is lost."""
+"""Which agents are lost, and which are only silent."""
 
 import pytest
 
@@ -17,7 +17,11 @@ from tests.unit.coordinator.fleet import (
 )
 
 
-def test_a_silent_agent_is_lost_with_what_it_held_and_told_to_stop_if_it_returns():
+def names(agents):
+    return [agent.name for agent in agents]
+
+
+def test_a_silent_agent_is_lost_with_what_it_held_and_ordered_to_stop_if_it_returns():
     run = Run(PLAN, 2)
     a, b = started(run)
     beat(run, [a, b], run.start + 1.0, opened(0, 50))
@@ -43,10 +47,10 @@ def test_when_all_agents_are_lost_the_run_is_done():
         run.tick(now)
 
     assert run.agents.by_id
-    assert not any(member.finished for member in run.fleet())
+    assert not any(agent.finished for agent in run.fleet())
 
 
-def test_a_dead_agent_is_buried_without_waiting():
+def test_a_dead_agent_is_lost_at_once():
     run = Run(PLAN, 2)
     a, b = started(run)
     beat(run, [a, b], run.start + 1.0, opened(0, 50))
@@ -54,24 +58,24 @@ def test_a_dead_agent_is_buried_without_waiting():
     run.lose_agent("b", "was killed by SIGKILL")
 
     assert run.ledger.lost == 50
-    assert [member.name for member in run.agents.active()] == ["a"]
+    assert names(run.agents.active()) == ["a"]
 
 
-def test_a_coordinator_that_was_stopped_itself_blames_no_agent():
+def test_a_coordinator_that_stood_still_itself_loses_no_agent():
     run = Run(PLAN, 1)
     started(run, ["a"])
 
     run.tick(run.start + 3600.0)
 
-    assert [member.name for member in run.agents.active()] == ["a"]
+    assert names(run.agents.active()) == ["a"]
 
 
-def silence(run, begin, seconds, *speaking):
-    """Lets time pass in which only some agents speak."""
+def silence(run, begin, seconds, *posting):
+    """Ticks for so many seconds, in which only some agents post; returns when they are over."""
     for tick in range(seconds * 5):
         now = begin + tick / 5
         run.tick(now)
-        for agent in speaking:
+        for agent in posting:
             run.post(agent, Post(), now)
     return begin + seconds
 
@@ -82,24 +86,22 @@ def test_a_coordinator_that_hears_none_of_its_agents_takes_the_silence_for_its_o
 
     now = silence(run, run.start, 5, first, second)
     now = silence(run, now, 40)
-    assert [member.status_at(now) for member in run.agents.active()] == ["silent", "silent"]
+    assert [agent.status_at(now) for agent in run.agents.active()] == ["silent", "silent"]
 
     now = silence(run, now, 5, first)
-    assert [member.name for member in run.agents.active()] == ["a", "b"], (
-        "b has as long to come back as ever"
-    )
+    assert names(run.agents.active()) == ["a", "b"], "b has as long to come back as ever"
     silence(run, now, 5, first)
-    assert [member.name for member in run.agents.active()] == ["a"]
+    assert names(run.agents.active()) == ["a"]
 
 
-def test_a_fleet_that_never_speaks_again_is_lost():
+def test_a_fleet_that_never_posts_again_is_lost():
     run = Run(PLAN, 2)
     first, second = started(run, ["a", "b"])
 
     silence(run, silence(run, run.start, 5, first, second), 80)
 
     assert run.state == "done"
-    assert [member.status for member in run.agents.by_id.values()] == ["lost", "lost"]
+    assert [agent.status for agent in run.agents.by_id.values()] == ["lost", "lost"]
 
 
 def test_an_agent_whose_connection_broke_is_lost_unless_it_comes_back_at_once():
@@ -117,7 +119,7 @@ def test_an_agent_whose_connection_broke_is_lost_unless_it_comes_back_at_once():
     assert "agent b is lost (its connection broke" in warnings(run)[0]
 
 
-def test_one_that_left_its_reserve_may_hang_up():
+def test_the_connection_of_an_agent_that_left_the_reserve_may_break():
     run = Run(PLAN, 1)
     started(run, ["a"])
     late = run.join(hello("late"), run.start).id
@@ -128,13 +130,13 @@ def test_one_that_left_its_reserve_may_hang_up():
     assert late not in run.agents.by_id
 
 
-def test_an_agent_that_says_nothing_is_silent_before_it_is_lost():
+def test_an_agent_that_does_not_post_is_silent_before_it_is_lost():
     run = Run(PLAN, 1)
     (a,) = started(run, ["a"])
-    member = run.agents.by_id[a]
+    agent = run.agents.by_id[a]
 
     states = [
-        member.status_at(member.seen + after) for after in (0.0, SILENT_AFTER, SILENT_AFTER + 1.0)
+        agent.status_at(agent.seen + after) for after in (0.0, SILENT_AFTER, SILENT_AFTER + 1.0)
     ]
 
     assert states == ["running", "running", "silent"]

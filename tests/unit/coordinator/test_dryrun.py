@@ -1,4 +1,4 @@
-"""A plan in words, as --dry-run tells it."""
+"""The text of --dry-run."""
 
 import pytest
 
@@ -14,19 +14,19 @@ from loadgen.values import Endpoint
 USERS, GUESTS = Loop(name="users", weight=3.0), Loop(name="guests")
 
 
-def told(plan):
+def described(plan):
     return "\n\n".join(describe_plan(plan)).splitlines()
 
 
-def test_a_plan_without_phases_is_one_line_and_its_end():
-    assert told(Plan(rate=100.0, max=1001, hold=60.0)) == [
+def test_a_plan_without_phases_is_one_row_and_its_end():
+    assert described(Plan(rate=100.0, max=1001, hold=60.0)) == [
         "phase     from    to  arrivals   rate  besides",
         "arrivals   0 s  10 s     1,001  100/s",
         "",
         "last arrival after 10 s, drained after 1:10 min",
     ]
     assert (
-        told(Plan(max=1, hold="sessions"))[-1]
+        described(Plan(max=1, hold="sessions"))[-1]
         == "last arrival after 0 s, over with the last session"
     )
 
@@ -43,7 +43,7 @@ def test_phases_sessions_and_targets_are_tables():
         hold=5.0,
     )
 
-    assert [" ".join(line.split()) for line in told(plan)] == [
+    assert [" ".join(line.split()) for line in described(plan)] == [
         "phase from to arrivals rate besides",
         "ramp 0 s 1:30 min 2,250 0/s to 50/s waits for all sessions",
         "mixed gate 1 + 0 s gate 1 + 8 s 750 100/s sessions guests 1; ended users come back",
@@ -77,7 +77,7 @@ def test_shares_add_up():
     assert sum(share for _, share in expected_shares(Plan(max=1_000_003), 16)) == 1_000_003
 
 
-def test_clients_get_shares_by_their_weights_and_others_as_of_weight_one():
+def test_clients_get_shares_by_their_weights_and_others_by_a_weight_of_one():
     plan = Plan(
         max=1000, clients=(AgentSpec(name="big", weight=2.0), AgentSpec(name="small", weight=0.5))
     )
@@ -87,7 +87,7 @@ def test_clients_get_shares_by_their_weights_and_others_as_of_weight_one():
     assert [name for name, _ in expected_shares(plan, 3, local=2)] == ["local-1", "local-2", "big"]
 
 
-def test_an_agent_that_would_get_nothing_is_named():
+def test_an_agent_whose_share_would_be_empty_is_named():
     plan = Plan(max=9, clients=(AgentSpec(name="big", weight=100.0), AgentSpec(name="small")))
 
     with pytest.raises(
@@ -97,7 +97,7 @@ def test_an_agent_that_would_get_nothing_is_named():
         expected_shares(plan, 2)
 
 
-def test_plan_schedule_shares_and_preflight_are_told():
+def test_the_text_has_plan_schedule_shares_and_preflight():
     plan = Plan(max=1001, rate=100.0, hold=60.0)
 
     text = dry_run(RunSettings(plan=plan, agents=2, local=2, listen=Endpoint("127.0.0.1", 0)))

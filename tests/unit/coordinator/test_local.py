@@ -1,4 +1,4 @@
-"""Local processes: their command lines, and that none is left behind."""
+"""Local processes: their command lines, and their end."""
 
 import os
 import resource
@@ -21,7 +21,7 @@ def value(arguments, option):
     return arguments[arguments.index(option) + 1]
 
 
-def test_each_agent_has_a_name_and_a_loopback_address_of_its_own():
+def test_each_agent_has_its_own_name_and_loopback_address():
     local_agents = LocalAgents(300, Plan(), [LOOPBACK], LISTEN)
     lines = [local_agents.arguments(number) for number in range(1, 301)]
 
@@ -32,7 +32,7 @@ def test_each_agent_has_a_name_and_a_loopback_address_of_its_own():
     assert "--allow-target" not in lines[0]
 
 
-def test_a_target_elsewhere_is_allowed_to_the_agents_and_met_from_any_address(tmp_path):
+def test_agents_may_load_a_target_elsewhere_and_connect_from_any_address(tmp_path):
     local_agents = LocalAgents(
         1,
         Plan(),
@@ -72,7 +72,7 @@ def test_workers_follow_the_cores_and_the_descriptor_limit():
 
 
 @pytest.mark.parametrize("stubborn", [False, True])
-async def test_children_are_ended_also_when_they_do_not_listen(tmp_path, monkeypatch, stubborn):
+async def test_processes_are_ended_also_when_they_ignore_sigterm(tmp_path, monkeypatch, stubborn):
     monkeypatch.setattr("coordinator.local.SIGTERM_TIMEOUT", 0.5)
     ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN);" if stubborn else ""
     code = f"import signal, time; {ignore} print('up', flush=True); time.sleep(60)"

@@ -37,7 +37,7 @@ def test_the_histogram_log_holds_every_value_at_its_second(folder):
     assert found[3][3] == pytest.approx(60_000_000, rel=0.01)
 
 
-def test_what_sessions_time_themselves_is_in_the_histogram_log_by_its_name(folder):
+def test_the_timings_of_sessions_are_in_the_histogram_log_by_their_names(folder):
     second = opened(0, 1)
     for name in ("tr_login", "a, b\nc", "handshake"):
         second.tally.time(name, 5000)

@@ -1,5 +1,4 @@
-"""The journal of a run: whatever was said, said again, brings another run where the first one
-stands."""
+"""The journal of a run: its calls, replayed on a new run, bring it to the same state."""
 
 from datetime import UTC, datetime
 from time import monotonic
@@ -23,35 +22,34 @@ PLAN = Plan(max=999, rate=100.0)
 
 
 def head(**changes):
-    made = {
+    fields = {
         "key": "k",
         "plan": PLAN,
         "wanted": 3,
         "on_loss": "redistribute",
         "listen": Endpoint("127.0.0.1", 8091),
     }
-    return Head(**made | {"started": datetime.now(UTC)} | changes)
+    return Head(**fields | {"started": datetime.now(UTC)} | changes)
 
 
 @pytest.fixture
 def begin(tmp_path):
-    """Begins the journal of a run."""
-    made = []
+    """Returns a function that opens the journal of a run; closes all of them."""
+    journals = []
 
-    def beginning(run=None, how=lambda path: Journal.begin(path, head())):
-        made.append(how(tmp_path))
+    def open_journal(run=None, how=lambda path: Journal.begin(path, head())):
+        journals.append(how(tmp_path))
         if run is not None:
-            run.record = made[-1].record
-        return made[-1]
+            run.record = journals[-1].record
+        return journals[-1]
 
-    yield beginning
-    for one in made:
-        one.close()
+    yield open_journal
+    for opened_journal in journals:
+        opened_journal.close()
 
 
 def eventful(run):
-    """A run in which something of everything happens: losses, repeats, refusals, a late agent,
-    an end by hand."""
+    """Plays losses, repeats, refusals, a late agent and an end by hand; returns the rows."""
     rows = []
 
     def tick(now):
@@ -86,17 +84,17 @@ def eventful(run):
     return rows
 
 
-def stands(run, now):
+def state_of(run, now):
     return (
         summary_of(run, (), now),
         run.state,
         run.start,
         run.progress.gates,
-        [m.planned for m in run.agents.by_id.values()],
+        [agent.planned for agent in run.agents.by_id.values()],
     )
 
 
-def test_a_run_to_which_all_is_said_again_stands_where_the_first_one_does(begin, tmp_path):
+def test_a_replayed_run_has_the_state_of_the_first_one(begin, tmp_path):
     run = Run(PLAN, 3, key="k")
     begin(run)
     rows = eventful(run)
@@ -105,17 +103,17 @@ def test_a_run_to_which_all_is_said_again_stands_where_the_first_one_does(begin,
     repeated = [entry.row for entry in replay(tmp_path, again)]
 
     assert repeated == rows
-    assert stands(again, run.start + 9.0) == stands(run, run.start + 9.0)
+    assert state_of(again, run.start + 9.0) == state_of(run, run.start + 9.0)
     assert again.total == run.total
     orders = [
-        one.post(agent, ready(), run.start + 9.0)
-        for one in (run, again)
+        each.post(agent, ready(), run.start + 9.0)
+        for each in (run, again)
         for agent in list(run.agents.by_id)
     ]
     assert orders[: len(orders) // 2] == orders[len(orders) // 2 :]
 
 
-def test_a_word_that_was_torn_is_none_and_what_comes_after_it_counts(begin, tmp_path):
+def test_a_torn_line_is_left_out_and_the_lines_after_it_count(begin, tmp_path):
     run = Run(PLAN, 3, key="k")
     written = begin(run)
     agents = started(run, ["a", "b", "c"])
@@ -131,18 +129,20 @@ def test_a_word_that_was_torn_is_none_and_what_comes_after_it_counts(begin, tmp_
     assert again.ledger.opened == 5
 
 
-def test_a_run_whose_coordinator_lives_is_left_alone(begin, tmp_path):
+def test_the_journal_of_a_run_whose_coordinator_lives_is_not_opened(begin, tmp_path):
     begin()
 
     with pytest.raises(OperatorError, match="coordinator lives"):
         Journal.reopen(tmp_path)
 
 
-def test_every_word_that_changes_a_run_is_heard():
+def test_every_call_that_changes_a_run_is_recorded():
     assert argument_types(Run).keys() >= {
         "join",
         "post",
         "tick",
+        "pause",
+        "resume",
         "drain",
         "stop",
         "connection_broke",
@@ -151,14 +151,14 @@ def test_every_word_that_changes_a_run_is_heard():
     }
 
 
-def test_the_head_says_again_what_was_asked_for(begin, tmp_path):
+def test_the_head_has_what_was_asked_for(begin, tmp_path):
     asked = head(expectations=("failed<1%",), tsung_log="json", on_loss="abort")
     begin(how=lambda path: Journal.begin(path, asked))
 
     assert read_head(tmp_path) == asked
 
 
-def test_on_the_same_boot_the_clock_goes_on_and_on_another_the_wall_clock_tells():
+def test_the_clock_needs_an_offset_only_after_a_reboot():
     assert head().clock_offset() == 0.0
     assert head(boot="another", clock=monotonic() + 500.0).clock_offset() == pytest.approx(
         500.0, abs=1.0
@@ -174,7 +174,7 @@ def test_on_the_same_boot_the_clock_goes_on_and_on_another_the_wall_clock_tells(
         (b'{"version":"%s"}\n' % journal.VERSION.encode(), "damaged"),
     ],
 )
-def test_what_can_not_be_taken_up_says_why(tmp_path, content, complaint):
+def test_a_run_that_can_not_be_resumed_is_an_error_with_the_reason(tmp_path, content, complaint):
     if content is not None:
         (tmp_path / FILE).write_bytes(content)
 
@@ -182,7 +182,7 @@ def test_what_can_not_be_taken_up_says_why(tmp_path, content, complaint):
         read_head(tmp_path)
 
 
-def test_a_run_that_is_over_has_no_journal_and_says_so(begin, tmp_path):
+def test_a_run_that_is_over_has_no_journal_and_is_not_resumed(begin, tmp_path):
     begin().end()
     (tmp_path / "summary.json").write_bytes(msgspec.json.encode({}))
 
@@ -190,9 +190,7 @@ def test_a_run_that_is_over_has_no_journal_and_says_so(begin, tmp_path):
         read_head(tmp_path)
 
 
-def test_a_journal_that_can_not_be_written_is_removed_since_half_of_it_would_lie(
-    begin, tmp_path, monkeypatch
-):
+def test_a_journal_that_can_not_be_written_is_removed(begin, tmp_path, monkeypatch):
     written = begin()
 
     def full(_):

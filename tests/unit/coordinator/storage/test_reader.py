@@ -28,7 +28,7 @@ def test_seconds_and_summary_come_back_as_they_were_written(folder):
     assert record.name == folder.path.name
 
 
-def test_seconds_may_be_compressed_and_a_cut_off_file_is_one_line(folder):
+def test_seconds_may_be_compressed_and_a_cut_off_file_is_an_error(folder):
     run = Run(PLAN, 1)
     for entry in entries(run, seconds(opened(0, 10))):
         folder.write_entry(entry)
@@ -65,7 +65,7 @@ def test_a_correction_is_a_further_line_and_readers_take_the_last(folder):
     assert intervals(folder.path / "histograms.hlog")["handshake"] == 80
 
 
-def test_a_torn_last_line_does_not_spoil_the_others(folder):
+def test_a_torn_last_line_is_left_out(folder):
     run = Run(PLAN, 1)
     for entry in entries(run, seconds(opened(0, 10)), seconds(drained(1, 10))):
         folder.write_entry(entry)
@@ -80,7 +80,7 @@ def test_a_torn_last_line_does_not_spoil_the_others(folder):
     ("content", "why"),
     [(None, "not a run directory"), ("{", "damaged"), ('{"schema":2}', "schema 2")],
 )
-def test_what_is_no_run_directory_is_one_line(tmp_path, content, why):
+def test_a_directory_that_is_no_run_directory_is_an_error_of_one_line(tmp_path, content, why):
     if content is not None:
         (tmp_path / "summary.json").write_text(content)
         (tmp_path / "seconds.ndjson").write_text("")

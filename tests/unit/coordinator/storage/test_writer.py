@@ -44,7 +44,7 @@ def test_run_json_names_every_agents_machine_limits_share_and_preflight(folder):
     assert "max_connections gives out first" in facts["agents"][0]["preflight"]
 
 
-def test_a_row_tells_what_sessions_counted_so_far_and_timed_in_that_second(folder):
+def test_a_row_has_the_counters_of_sessions_so_far_and_the_timings_of_that_second(folder):
     posts = []
     for number in range(2):
         second = opened(number, 1, held=number + 1)
@@ -84,7 +84,7 @@ def test_a_traceback_can_not_leave_the_run_directory(folder):
     assert folder.complaint == ""
 
 
-def test_a_full_disk_is_said_once_and_the_files_go_on_when_there_is_room(folder):
+def test_a_full_disk_is_one_complaint_and_writing_goes_on_when_there_is_room(folder):
     run = Run(PLAN, 1)
     rows = list(
         entries(
@@ -109,7 +109,7 @@ def test_a_full_disk_is_said_once_and_the_files_go_on_when_there_is_room(folder)
     assert [row["second"] for row in read_run(folder.path).seconds] == [0, 2]
 
 
-def test_a_place_that_can_not_be_written_is_one_line(tmp_path):
+def test_a_place_that_can_not_be_written_is_an_error_of_one_line(tmp_path):
     (tmp_path / "file").write_text("")
 
     with pytest.raises(OperatorError, match=r"--out .*file can't be written"):

@@ -137,7 +137,7 @@ def _p99(figures: Figures, name: str) -> str:
 
 
 def _waiting(run: Run, now: float) -> str:
-    ready = run.ready(now)
+    ready = run.agents.ready(now)
     names = f": {', '.join(member.name for member in ready)}" if ready else ""
     return f"waiting for agents, {len(ready)} of {run.wanted} ready{names}"
 

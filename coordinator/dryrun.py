@@ -1,5 +1,5 @@
-"""What a run would do, without doing it: the plan, the schedule, each agent's share, and what
-this machine can hold."""
+"""The text of `--dry-run`: the plan, its schedule, each agent's share, and what this machine can
+hold."""
 
 import subprocess
 import sys
@@ -8,26 +8,49 @@ from math import inf
 
 import msgspec
 
-from coordinator.app import RunSettings, check_shares
-from coordinator.local import names_of
-from coordinator.preflight import check_target
-from coordinator.run.run import nothing_for
+from coordinator.local import local_names
+from coordinator.preflight import check_shares, check_target
+from coordinator.run.run import empty_share_error
+from coordinator.settings import RunSettings
 from coordinator.text import columns, count, one_line, seconds
 from loadgen.machine.limits import Limit, first_to_give_out
-from loadgen.plan.clients import USUAL, weights_of
+from loadgen.plan.clients import weights_of
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.plan.shares import Share
 from loadgen.planfile import to_toml
+from loadgen.values import DEFAULT_MAX_CONNECTIONS
+
+TUNE_TIMEOUT = 60.0
+"""Seconds that `loadgen-tune check` may take."""
 
 
-def outline(plan: Plan) -> Iterator[str]:
-    """One text for each of them."""
+def dry_run(settings: RunSettings) -> str:
+    """Returns the text of `--dry-run`; raises OperatorError where a run would."""
+    plan = settings.plan
+    check_shares(plan, settings.agents)
+    targets = [check_target(url) for url in plan.urls]
+    shares = expected_shares(plan, settings.agents, settings.local)
+    parts = [
+        to_toml(plan).decode().rstrip(),
+        "\n".join(
+            f"target {target.host} is {target.address}, port {target.port}" for target in targets
+        ),
+        *describe_plan(plan),
+        _table(["agent", "connections"], [[name, count(share)] for name, share in shares]),
+    ]
+    if settings.local:
+        parts.append(_preflight(max(share for _, share in shares)))
+    return "\n\n".join(parts)
+
+
+def describe_plan(plan: Plan) -> Iterator[str]:
+    """Yields the tables of phases, sessions and targets, and a line on the end of the plan."""
     yield _table(["phase", "from", "to", "arrivals", "rate", "besides"], _phases(plan))
     if plan.sessions:
         yield _table(
             ["session", "users"],
-            [[name, f"{part:.2%}"] for name, part in parts_of_sessions(plan).items()],
+            [[name, f"{part:.2%}"] for name, part in session_parts(plan).items()],
         )
     if plan.targets:
         whole = sum(target.weight for target in plan.targets)
@@ -38,12 +61,14 @@ def outline(plan: Plan) -> Iterator[str]:
     yield f"{_arrived(plan)}, {_drained(plan)}"
 
 
-def parts_of_sessions(plan: Plan) -> dict[str, float]:
-    """The part of all users that each session may expect, by name; phases may have mixes of
-    their own."""
+def session_parts(plan: Plan) -> dict[str, float]:
+    """Returns the expected part of all users of each session, by its name.
+
+    A phase without a mix of sessions has the plan's.
+    """
     parts = dict.fromkeys((spec.name for spec in plan.session_specs), 0.0)
-    usual = {spec.name: spec.weight for spec in plan.session_specs}
-    mixes = [phase.sessions or usual for phase in plan.phases] or [usual]
+    default = {spec.name: spec.weight for spec in plan.session_specs}
+    mixes = [phase.sessions or default for phase in plan.phases] or [default]
     for mix, span in zip(mixes, plan.schedule.spans, strict=True):
         for name, weight in mix.items():
             parts[name] += weight / sum(mix.values()) * span.planned / plan.total
@@ -55,7 +80,7 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def _phases(plan: Plan) -> list[list[str]]:
-    """When each phase runs, who comes in it, and what else happens."""
+    """Returns a row for each phase: when it runs, its arrivals, and what else happens in it."""
     phases = plan.phases or (Phase(rate=plan.rate, max=plan.max),)
     return [
         [
@@ -70,7 +95,8 @@ def _phases(plan: Plan) -> list[list[str]]:
 
 
 def _time(gate: int, after: float) -> str:
-    """When a gate opens nobody knows before all sessions ahead of it are over."""
+    """Returns a time `after` seconds from the start, or from a gate, which opens at an unknown
+    time."""
     return f"gate {gate} + {seconds(after)}" if gate else seconds(after)
 
 
@@ -87,14 +113,14 @@ def _rate(phase: Phase) -> str:
 
 def _other(phase: Phase) -> str:
     mix = ", ".join(f"{name} {weight:g}" for name, weight in phase.sessions.items())
-    words = {
+    texts = {
         f"sessions {mix}": phase.sessions,
-        "who leaves comes back": phase.keep,
+        "ended users come back": phase.keep,
         f"{phase.churn:,.6g}/s are replaced": phase.churn,
         f"{100 * phase.storm:.6g} % are cut and back within {phase.jitter:g} s": phase.storm,
         "waits for all sessions": phase.wait,
     }
-    return "; ".join(text for text, applies in words.items() if applies)
+    return "; ".join(text for text, applies in texts.items() if applies)
 
 
 def _arrived(plan: Plan) -> str:
@@ -118,55 +144,32 @@ def _drained(plan: Plan) -> str:
     )
 
 
-TUNE_TIMEOUT = 60.0
-"""Seconds that `loadgen-tune check` may take."""
+def expected_shares(plan: Plan, agents: int, local: int = 0) -> list[tuple[str, int]]:
+    """Returns the name and the connections of each agent.
 
-
-def dry_run(settings: RunSettings) -> str:
-    """The text of `--dry-run`; raises OperatorError as a run would."""
-    plan = settings.plan
-    check_shares(plan, settings.agents)
-    targets = [check_target(url) for url in plan.urls]
-    shares = shares_of(plan, settings.agents, settings.local)
-    parts = [
-        to_toml(plan).decode().rstrip(),
-        "\n".join(
-            f"target {target.host} is {target.address}, port {target.port}" for target in targets
-        ),
-        *outline(plan),
-        "\n".join(
-            columns([["agent", "connections"], *([name, count(share)] for name, share in shares)])
-        ),
-    ]
-    if settings.local:
-        parts.append(_preflight(max(share for _, share in shares)))
-    return "\n\n".join(parts)
-
-
-def shares_of(plan: Plan, agents: int, local: int = 0) -> list[tuple[str, int]]:
-    """How many connections each of so many agents would get, were they those that the plan names,
-    the others equal.
-
-    Raises PlanError when that is nothing for one of them.
+    The agents are taken to be those that the plan names, and equal ones besides. Raises PlanError
+    when the share of one would be empty.
     """
     names = _names(plan, agents, local)
-    shares = Share().split(weights_of(plan.clients, [(name, USUAL) for name in names]))
+    shares = Share().split(
+        weights_of(plan.clients, [(name, DEFAULT_MAX_CONNECTIONS) for name in names])
+    )
     counts = [share.count(plan.total) for share in shares]
     found = list(zip(names, counts, strict=True))
     idle = [name for name, number in found if number == 0]
     if idle:
-        raise nothing_for(idle, plan, agents)
+        raise empty_share_error(idle, plan, agents)
     return found
 
 
 def _names(plan: Plan, agents: int, local: int) -> list[str]:
-    named = [*names_of(local), *(client.name for client in plan.clients)]
+    named = [*local_names(local), *(client.name for client in plan.clients)]
     known = list(dict.fromkeys(named if plan.clients else []))[:agents]
     return known + [f"agent {number}" for number in range(len(known) + 1, agents + 1)]
 
 
 class PreflightResult(msgspec.Struct):
-    """What is read of the JSON that `loadgen-tune check` prints."""
+    """The fields of what `loadgen-tune check --json` prints that are read."""
 
     holds: int
     ok: bool
@@ -174,16 +177,10 @@ class PreflightResult(msgspec.Struct):
 
 
 def _preflight(share: int) -> str:
-    """This machine's verdict on the largest share of a local agent."""
-    command = [
-        sys.executable,
-        "-m",
-        "loadgen.cli.tune",
-        "check",
-        "--json",
-        "--connections",
-        str(share),
-    ]
+    """Returns whether this machine holds the largest share of a local agent, and what limits
+    it."""
+    command = [sys.executable, "-m", "loadgen.cli.tune", "check", "--json"]
+    command += ["--connections", str(share)]
     try:
         checked = subprocess.run(command, capture_output=True, timeout=TUNE_TIMEOUT, check=False)  # noqa: S603 -- ours
         finding = msgspec.json.decode(checked.stdout, type=PreflightResult)

@@ -1,5 +1,4 @@
-"""Agents and the embedded target as processes of this machine: started, watched, and never left
-behind."""
+"""Agents and the embedded target as processes of this machine, which end with the coordinator."""
 
 import asyncio
 import contextlib
@@ -17,60 +16,43 @@ from coordinator.preflight import TargetAddress
 from coordinator.text import one_line
 from loadgen.errors import OperatorError
 from loadgen.plan.plan import Plan
-from loadgen.process import end_with_parent, how_it_ended
-from loadgen.values import Endpoint
+from loadgen.process import SPARE_DESCRIPTORS, end_with_parent, how_it_ended
+from loadgen.values import DEFAULT_MAX_CONNECTIONS, REFERENCE_CONNECTIONS, Endpoint
 
-AGENT_HOLDS = 64_000
-"""An agent's own default of --max-connections."""
-SPARE_DESCRIPTORS = 64
-"""What a worker needs besides its connections."""
-MAX_CONNECTIONS = 1_000_000
-"""The limit of the embedded target, as of the reference run's server."""
-LISTENS_TIMEOUT = 30.0
-"""Seconds that the embedded target has to come up."""
-LEAVES_TIMEOUT = 10.0
-"""Seconds that a process has to end by itself."""
-ENDS_TIMEOUT = 5.0
-"""Seconds that it has after SIGTERM; then it is killed."""
+LISTEN_TIMEOUT = 30.0
+"""Seconds that the embedded target has until it listens."""
+END_TIMEOUT = 10.0
+"""Seconds that an agent has to end by itself after a run."""
+SIGTERM_TIMEOUT = 5.0
+"""Seconds that a process has to end after SIGTERM; then it gets SIGKILL."""
 
 
-def names_of(count: int) -> tuple[str, ...]:
-    """The names that so many local agents join under."""
+def local_names(count: int) -> tuple[str, ...]:
+    """Returns the names under which `count` local agents join."""
     return tuple(f"local-{number}" for number in range(1, count + 1))
 
 
 class LocalAgents(msgspec.Struct, frozen=True):
-    """The local agents that are wanted: all in all, each one's options follow from its number."""
+    """The local agents of a run; the options of each follow from its number."""
 
     count: int
     plan: Plan
     targets: Sequence[TargetAddress]
-    """The first one is what may be embedded."""
+    """The first one is where an embedded target listens."""
     coordinator: Endpoint
     token_file: Path | None = None
     fingerprint: str = ""
-    """Of the coordinator's certificate; empty where it speaks plain HTTP."""
+    """The fingerprint of the coordinator's certificate; empty without TLS."""
 
     def url(self, endpoint: Endpoint) -> str:
-        """The URL of a coordinator that listens there."""
+        """Returns the URL of a coordinator that listens at `endpoint`."""
         return f"{'https' if self.fingerprint else 'http'}://{endpoint}"
 
     def arguments(self, number: int) -> list[str]:
-        """The command line of agent `number` of 1, 2, 3…"""
-        options = [
-            "--coordinator",
-            self.url(_reachable(self.coordinator)),
-            "--name",
-            f"local-{number}",
-        ]
-        options += [
-            "--metrics",
-            "127.0.0.1:0",
-            "--once",
-            "--allow-sessions",
-            "--workers",
-            str(self.workers()),
-        ]
+        """Returns the command line of agent `number` of 1, 2, 3…"""
+        options = ["--coordinator", self.url(_reachable(self.coordinator))]
+        options += ["--name", f"local-{number}", "--metrics", "127.0.0.1:0"]
+        options += ["--once", "--allow-sessions", "--workers", str(self.workers())]
         if all(target.loopback and ":" not in target.address for target in self.targets):
             options += ["--source", f"127.0.{1 + (number - 1) // 254}.{1 + (number - 1) % 254}"]
         for host in dict.fromkeys(target.host for target in self.targets if not target.loopback):
@@ -82,23 +64,26 @@ class LocalAgents(msgspec.Struct, frozen=True):
         return [sys.executable, "-m", "loadgen.cli.agent", *options]
 
     def workers(self) -> int:
-        """Worker processes of each agent: its part of the cores, more where the descriptor limit
-        demands it."""
+        """Returns how many worker processes each agent has.
+
+        They are its part of the cores, or more where the limit of open files demands it.
+        """
         cores = len(os.sched_getaffinity(0))
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         if descriptors == resource.RLIM_INFINITY:
             return max(1, cores // self.count)
-        share = min(AGENT_HOLDS, -(-self.plan.total // self.count))
+        share = min(DEFAULT_MAX_CONNECTIONS, -(-self.plan.total // self.count))
         return max(1, cores // self.count, -(-share // max(1, descriptors - SPARE_DESCRIPTORS)))
 
 
 def _reachable(listen: Endpoint) -> Endpoint:
+    """Returns the endpoint at which this machine reaches one that may be a wildcard address."""
     anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- it is compared, not listened on
     return Endpoint(anywhere.get(listen.host, listen.host), listen.port)
 
 
 class Child:
-    """One process that was started here. Its output goes to its log."""
+    """A process that the coordinator started. Its output goes to its log."""
 
     def __init__(self, name: str, process: Process, log: Path) -> None:
         self.name = name
@@ -106,19 +91,19 @@ class Child:
         self._log = log
 
     @property
-    def gone(self) -> bool:
-        """Whether it has ended."""
+    def ended(self) -> bool:
+        """True once it has ended."""
         return self.process.returncode is not None
 
-    def last_words(self) -> str:
-        """How it ended, and the last line of its log."""
+    def describe_end(self) -> str:
+        """Returns how it ended, with the last line of its log."""
         assert self.process.returncode is not None
         how = how_it_ended(self.process.returncode)
         lines = self.log_lines()
         return f"{how}: {lines[-1]}" if lines else how
 
     def log_lines(self) -> list[str]:
-        """What it wrote to its log, without empty lines."""
+        """Returns the lines of its log that are not empty."""
         with contextlib.suppress(OSError):
             return [
                 one_line(line)
@@ -127,60 +112,63 @@ class Child:
             ]
         return []
 
-    async def wait(self, within: float) -> bool:
-        """Waits for its end; False when it lives on."""
+    async def wait(self, seconds: float) -> bool:
+        """Waits at most so many seconds for its end; returns False when it still lives."""
         try:
-            await asyncio.wait_for(self.process.wait(), within)
+            await asyncio.wait_for(self.process.wait(), seconds)
         except TimeoutError:
             return False
         return True
 
-    async def end(self) -> None:
-        """Ends it: SIGTERM, and SIGKILL when that did not do."""
-        if self.gone:
+    async def terminate(self) -> None:
+        """Ends it by SIGTERM, or by SIGKILL when it still lives after that."""
+        if self.ended:
             return
         self._signal(signal.SIGTERM)
-        if not await self.wait(ENDS_TIMEOUT):
+        if not await self.wait(SIGTERM_TIMEOUT):
             self._signal(signal.SIGKILL)
             await self.process.wait()
 
     def _signal(self, number: signal.Signals) -> None:
-        # It may end between the look and the signal.
+        # It may have ended since it was looked at.
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
 
 
 class LocalProcesses:
-    """All processes that this coordinator started; `end` leaves none behind."""
+    """All processes that the coordinator started; after `terminate` none is left."""
 
     def __init__(self) -> None:
         self.agents: list[Child] = []
         self.target: Child | None = None
-        self._pump: asyncio.Task[None] | None = None
+        self._discarding: asyncio.Task[None] | None = None
+        """Reads what the target prints."""
 
-    async def start_target(self, target: TargetAddress, most: int, log: Path) -> None:
-        """Starts the embedded target and waits until it listens; raises OperatorError with its
-        own line if not."""
+    async def start_target(self, target: TargetAddress, connections: int, log: Path) -> None:
+        """Starts the embedded target for so many connections, and waits until it listens.
+
+        Raises OperatorError, with the last line of its log, when it does not.
+        """
         endpoint = Endpoint(target.host, target.port)
-        limit = str(min(most, MAX_CONNECTIONS))
+        limit = str(min(connections, REFERENCE_CONNECTIONS))
         options = ["--listen", str(endpoint), "--mode", "appwrite", "--limit", limit]
         self.target = await _start(
             "target", [sys.executable, "-m", "loadgen.cli.target", *options], log, stdout=PIPE
         )
-        listening = asyncio.create_task(self._listening(self.target))
         try:
-            recorded = await asyncio.wait_for(listening, LISTENS_TIMEOUT)
+            listens = await asyncio.wait_for(self._wait_for_listening(self.target), LISTEN_TIMEOUT)
         except TimeoutError:
             raise OperatorError(
                 f"the embedded target did not listen on {endpoint} in time; see {log}"
             ) from None
-        if not recorded:
-            await self.target.wait(ENDS_TIMEOUT)
-            raise OperatorError(f"the embedded target did not start: {self.target.last_words()}")
-        self._pump = asyncio.create_task(_discard_output(self.target))
+        if not listens:
+            await self.target.wait(SIGTERM_TIMEOUT)
+            raise OperatorError(f"the embedded target did not start: {self.target.describe_end()}")
+        self._discarding = asyncio.create_task(_discard_output(self.target))
 
     @staticmethod
-    async def _listening(target: Child) -> bool:
+    async def _wait_for_listening(target: Child) -> bool:
+        """Returns True once the target prints that it listens, False when its output ends."""
         assert target.process.stdout is not None
         async for line in target.process.stdout:
             if b"listening" in line:
@@ -189,25 +177,24 @@ class LocalProcesses:
 
     async def start_agents(self, local_agents: LocalAgents, log_of: Callable[[str], Path]) -> None:
         """Starts the local agents."""
-        for number, name in enumerate(names_of(local_agents.count), 1):
+        for number, name in enumerate(local_names(local_agents.count), 1):
             self.agents.append(await _start(name, local_agents.arguments(number), log_of(name)))
 
-    async def leave(self) -> None:
-        """Waits, within a bound, for the agents to leave by themselves."""
-        await asyncio.gather(*(child.wait(LEAVES_TIMEOUT) for child in self.agents))
+    async def wait_for_agents(self) -> None:
+        """Waits until all agents have ended by themselves, for at most END_TIMEOUT seconds."""
+        await asyncio.gather(*(child.wait(END_TIMEOUT) for child in self.agents))
 
-    async def end(self) -> None:
-        """Ends the agents, then the target they load."""
-        await asyncio.gather(*(child.end() for child in self.agents))
+    async def terminate(self) -> None:
+        """Ends the agents, then the target that they load."""
+        await asyncio.gather(*(child.terminate() for child in self.agents))
         if self.target is not None:
-            await self.target.end()
-        if self._pump is not None:
-            await self._pump
+            await self.target.terminate()
+        if self._discarding is not None:
+            await self._discarding
 
 
 async def _start(name: str, command: Sequence[str], log: Path, stdout: int | None = None) -> Child:
-    """Starts a process in a session of its own: Ctrl-C in the terminal is for the coordinator
-    alone."""
+    """Starts a process in its own session, so that Ctrl-C in the terminal does not reach it."""
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -221,12 +208,12 @@ async def _start(name: str, command: Sequence[str], log: Path, stdout: int | Non
 
 
 def _end_with_coordinator() -> None:
-    # Even a coordinator killed with SIGKILL leaves no load behind: the kernel tells its children.
+    # No load is left even after SIGKILL: the kernel sends the coordinator's children SIGTERM.
     end_with_parent(signal.SIGTERM)
 
 
 async def _discard_output(child: Child) -> None:
-    # A full pipe would stop the target.
+    """Reads the output of a process: once its pipe is full, the process would stand still."""
     assert child.process.stdout is not None
     async for _ in child.process.stdout:
         pass

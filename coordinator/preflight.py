@@ -1,4 +1,5 @@
-"""What is looked at before anything is opened: the target's URL, the port to listen on."""
+"""The checks before anything is opened: the plan's size, the target's URL, the port to listen on,
+the certificate."""
 
 import hashlib
 import ipaddress
@@ -12,22 +13,25 @@ import msgspec
 from loadgen.errors import OperatorError, PlanError
 from loadgen.http.token import Token
 from loadgen.net.url import TargetUrl
+from loadgen.plan.plan import Plan
 from loadgen.values import Endpoint
 
-_FIRST = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 class Certificate(msgspec.Struct, frozen=True):
-    """A certificate with its key, ready to be served."""
+    """A certificate with its key, as the port serves it."""
 
     context: ssl.SSLContext
     fingerprint: str
-    """The SHA-256 of the certificate's own bytes (DER), in hexadecimal digits."""
+    """The SHA-256 of the certificate in DER, in hexadecimal digits."""
 
     @classmethod
     def load(cls, certificate: Path | None, key: Path | None) -> "Certificate | None":
-        """From two PEM files; None where there are none. Raises OperatorError where they can't
-        be served."""
+        """Loads two PEM files; returns None where none are given.
+
+        Raises OperatorError when they can't be served.
+        """
         if certificate is None and key is None:
             return None
         if certificate is None or key is None:
@@ -35,24 +39,24 @@ class Certificate(msgspec.Struct, frozen=True):
                 ("--tls-cert", "--tls-key") if certificate is None else ("--tls-key", "--tls-cert")
             )
             raise OperatorError(f"{given} needs {missing} beside it; give both, or neither")
-        chain = _first_of(_text("--tls-cert", certificate), certificate)
+        first = _first_of(_text("--tls-cert", certificate), certificate)
         _text("--tls-key", key)
-        return cls(
-            _context(certificate, key), hashlib.sha256(ssl.PEM_cert_to_DER_cert(chain)).hexdigest()
-        )
+        fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(first)).hexdigest()
+        return cls(_context(certificate, key), fingerprint)
 
 
 def _text(option: str, path: Path) -> str:
+    """Returns the text of a PEM file; raises OperatorError when it can't be read."""
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise OperatorError(f"{option} {path} can't be read: {why}; give a PEM file") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise OperatorError(f"{option} {path} can't be read: {reason}; give a PEM file") from error
 
 
 def _first_of(text: str, path: Path) -> str:
-    """The certificate of the port itself: those of its authorities may stand behind it."""
-    found = _FIRST.search(text)
+    """Returns the certificate of the port itself; those of its authorities may follow it."""
+    found = _CERTIFICATE.search(text)
     if found is None:
         raise OperatorError(f"--tls-cert {path} holds no certificate; give a PEM file")
     return found[0]
@@ -62,20 +66,19 @@ def _context(certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        # Nobody is there to type a passphrase: without the empty one OpenSSL would ask the
-        # terminal.
+        # Without a passphrase OpenSSL would ask for one in the terminal.
         context.load_cert_chain(certificate, key, password=lambda: "")
     except (ssl.SSLError, ValueError) as error:
-        why = getattr(error, "reason", None) or str(error)
+        reason = getattr(error, "reason", None) or str(error)
         raise OperatorError(
-            f"--tls-cert {certificate} with --tls-key {key} can't be served ({why});"
+            f"--tls-cert {certificate} with --tls-key {key} can't be served ({reason});"
             " give PEM files that belong together, the key without a passphrase"
         ) from error
     return context
 
 
 class TargetAddress(msgspec.Struct, frozen=True):
-    """Where the target is."""
+    """The address of a target."""
 
     host: str
     port: int
@@ -85,33 +88,44 @@ class TargetAddress(msgspec.Struct, frozen=True):
 
     @property
     def loopback(self) -> bool:
-        """Whether it is on this machine by its address."""
+        """True when its address is on this machine."""
         return ipaddress.ip_address(self.address.partition("%")[0]).is_loopback
 
 
+def check_shares(plan: Plan, agents: int) -> None:
+    """Raises PlanError when the plan has fewer connections than agents."""
+    if plan.total < agents:
+        raise PlanError(
+            f"{plan.asked} over {agents} agents is a share that rounds to nothing;"
+            f" ask for at least {agents} connections, or for fewer agents"
+        )
+
+
 def check_target(url: str) -> TargetAddress:
-    """The place that a ws:// or wss:// URL names; raises PlanError when it names none, or its
-    host doesn't resolve."""
+    """Returns the address that a ws:// or wss:// URL names.
+
+    Raises PlanError when it names none, or its host does not resolve.
+    """
     target = TargetUrl.parse(url)
     return TargetAddress(target.host, target.port, target.secure, target.resolve())
 
 
 def check_embedded(targets: Sequence[TargetAddress]) -> None:
-    """Raises PlanError when the embedded target can't stand in for these."""
-    target = targets[0]
-    if len({(one.address, one.port) for one in targets}) > 1:
-        ports = ", ".join(f"{one.host}:{one.port}" for one in targets)
+    """Raises PlanError when the embedded target can't listen where these targets are."""
+    first = targets[0]
+    if len({(target.address, target.port) for target in targets}) > 1:
+        ports = ", ".join(f"{target.host}:{target.port}" for target in targets)
         raise PlanError(
             f"--with-target starts one target, and the plan has several: {ports}; start"
             " loadgen-target there"
         )
-    if target.secure:
+    if first.secure:
         raise PlanError(
             "--with-target speaks ws:// only; give a ws:// TARGET, or leave --with-target out"
         )
-    if not target.loopback:
+    if not first.loopback:
         raise PlanError(
-            f"--with-target listens on loopback only, and TARGET is {target.host}; start"
+            f"--with-target listens on loopback only, and TARGET is {first.host}; start"
             " loadgen-target there"
         )
 
@@ -120,5 +134,5 @@ def check_listen(listen: Endpoint, token: Token | None) -> None:
     """Raises OperatorError when agents from elsewhere could join without a token."""
     if not listen.loopback and token is None:
         raise OperatorError(
-            f"--listen {listen} is not loopback: anybody could join; give --token-file FILE"
+            f"--listen {listen} is not loopback: any machine could join; give --token-file FILE"
         )

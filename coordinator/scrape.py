@@ -1,5 +1,5 @@
-"""Scrapes the exporters that `--watch NAME=URL` names: the server's own figures, on the run's
-time axis."""
+"""Scrapes the exporters that `--watch NAME=URL` names: the server's own figures, in the seconds of
+the run."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -10,17 +10,24 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 IDLE = ("idle", "iowait")
+"""The modes in which node_exporter counts a core as unused."""
+EVERY = 1.0
+"""Seconds between two scrapes."""
+SCRAPE_TIMEOUT = 2.0
+"""Seconds that an exporter may take."""
+MAX_BYTES = 8 << 20
+"""Bytes of an answer that are read."""
 
 
 class Scrape(msgspec.Struct, omit_defaults=True):
-    """One scrape of a watched server; None is what its exporter does not tell."""
+    """One scrape of a watched server; None is a figure that its exporter does not have."""
 
     second: int
-    """Of the run."""
+    """The second of the run."""
     name: str
-    """What the operator calls it."""
+    """The operator's name for the server."""
     cpu_s: float | None = None
-    """CPU seconds used so far, of all cores."""
+    """CPU seconds used since boot, or since the start of the process, on all cores."""
     memory: float | None = None
     """Bytes in use."""
     files: float | None = None
@@ -30,17 +37,18 @@ class Scrape(msgspec.Struct, omit_defaults=True):
 
 
 def scrape_of(name: str, second: int, text: str) -> Scrape:
-    """What a scrape says: of the machine (node_exporter's names), else of the process;
-    ValueError when it is none."""
+    """Returns the figures of an exporter's answer: of the machine, else of the process.
+
+    The names are node_exporter's, and those of the Prometheus client libraries for a process.
+    Raises ValueError when the text is no exposition.
+    """
     found: dict[str, float] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.labels.get("mode") not in IDLE:
                 found[sample.name] = found.get(sample.name, 0.0) + sample.value
-    total, available = (
-        found.get("node_memory_MemTotal_bytes"),
-        found.get("node_memory_MemAvailable_bytes"),
-    )
+    total = found.get("node_memory_MemTotal_bytes")
+    available = found.get("node_memory_MemAvailable_bytes")
     used = total - available if total is not None and available is not None else None
     return Scrape(
         second,
@@ -52,58 +60,63 @@ def scrape_of(name: str, second: int, text: str) -> Scrape:
     )
 
 
-EVERY = 1.0
-WITHIN = 2.0
-"""Seconds that an exporter may take."""
-MAX_BYTES = 8 << 20
-
-
 class Watched(NamedTuple):
-    """An exporter, and what its server is called."""
+    """An exporter, and the operator's name for its server."""
 
     name: str
     url: str
 
 
 class Scraper:
-    """All scrapes of a run. `age` tells how old it is, below 0 before it starts; `tell` takes
-    each reading."""
+    """Scrapes all watched servers of a run.
+
+    `age` returns the seconds from the start of the run, on its clock, below 0 before the start.
+    `take` is called with each scrape, `warn` with a line for the operator.
+    """
 
     def __init__(
-        self, watched: Sequence[Watched], age: Callable[[], float], tell: Callable[[Scrape], None],
+        self,
+        watched: Sequence[Watched],
+        age: Callable[[], float],
+        take: Callable[[Scrape], None],
         warn: Callable[[str], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._watched = watched
         self._age = age
-        self._tell = tell
+        self._take = take
         self._warn = warn
 
     async def run(self) -> None:
-        """Scrapes until it is cancelled; what can't be scraped is said once, and tried again."""
-        timeout = aiohttp.ClientTimeout(total=WITHIN)
-        async with aiohttp.ClientSession(timeout=timeout) as http:
-            await asyncio.gather(*(self._follow(http, one) for one in self._watched))
+        """Scrapes every server once a second until it is cancelled.
 
-    async def _follow(self, http: aiohttp.ClientSession, one: Watched) -> None:
-        complained, last = False, -1
+        A server that can't be scraped is reported once, and tried again.
+        """
+        timeout = aiohttp.ClientTimeout(total=SCRAPE_TIMEOUT)
+        async with aiohttp.ClientSession(timeout=timeout) as http:
+            await asyncio.gather(*(self._follow(http, watched) for watched in self._watched))
+
+    async def _follow(self, http: aiohttp.ClientSession, watched: Watched) -> None:
+        failing = False
+        last = -1
         while True:
-            second = int(self._age()) if self._age() >= 0 else -1
+            age = self._age()
+            second = int(age) if age >= 0 else -1
             if second > last:
                 last = second
                 try:
-                    self._tell(scrape_of(one.name, second, await _scrape(http, one.url)))
-                    complained = False
+                    self._take(scrape_of(watched.name, second, await _fetch(http, watched.url)))
+                    failing = False
                 except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-                    if not complained:
+                    if not failing:
                         self._warn(
-                            f"--watch {one.name}: {one.url} can't be scraped"
+                            f"--watch {watched.name}: {watched.url} can't be scraped"
                             f" ({error or type(error).__name__})"
                         )
-                    complained = True
+                    failing = True
             await asyncio.sleep(EVERY / 4)
 
 
-async def _scrape(http: aiohttp.ClientSession, url: str) -> str:
+async def _fetch(http: aiohttp.ClientSession, url: str) -> str:
     async with http.get(url, raise_for_status=True) as reply:
         body = await reply.content.read(MAX_BYTES)
         return body.decode()

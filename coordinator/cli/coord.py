@@ -1,4 +1,4 @@
-"""`loadgen-coord`: options in, one frozen plan, one call."""
+"""The command `loadgen-coord`: turns its options into settings, and runs them."""
 
 from pathlib import Path
 from typing import Any, get_args
@@ -6,26 +6,35 @@ from typing import Any, get_args
 import click
 import uvloop
 
-from coordinator.app import RunSettings, conduct
-from coordinator.cli.plans import from_tsung, is_given, planned
+from coordinator.app import coordinate
+from coordinator.cli.plans import is_given, plan_from_options, plan_from_tsung
 from coordinator.dryrun import dry_run
 from coordinator.report.expect import parse
 from coordinator.run.agents import MAX_AGENTS
 from coordinator.run.run import OnLoss
 from coordinator.scrape import Watched
+from coordinator.settings import RunSettings
 from coordinator.storage.journal import read_head
 from coordinator.text import one_line
 from loadgen.cli.options import DURATION, ENDPOINT, HOLD, RATE, run_command
 from loadgen.errors import OperatorError, PlanError
 from loadgen.net.url import TargetUrl
-from loadgen.plan.plan import TARGET, Plan
+from loadgen.plan.plan import Plan
 from loadgen.planfile import to_toml
 from loadgen.values import base_of
 
 BESIDE_RESUME = {
-    "resume", "wait", "listen", "token_file", "public_view", "tls_cert", "tls_key", "watch", "json",
-}  # fmt: skip
-"""What may be said beside --resume; all else is in the run directory."""
+    "resume",
+    "wait",
+    "listen",
+    "token_file",
+    "public_view",
+    "tls_cert",
+    "tls_key",
+    "watch",
+    "json",
+}
+"""The options that may be given beside --resume; the run directory has the others."""
 
 
 class WatchedType(click.ParamType[Watched]):
@@ -36,7 +45,7 @@ class WatchedType(click.ParamType[Watched]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Watched:
-        """Both parts, neither of them empty."""
+        """Returns the name and the URL; fails when the name is empty or the URL is none."""
         name, _, url = str(value).partition("=")
         if not name or base_of(url) is None:
             self.fail(
@@ -49,26 +58,29 @@ class WatchedType(click.ParamType[Watched]):
 
 WATCHED = WatchedType()
 
+REFERENCE = Plan()
+"""The reference run, which the options ask for by default."""
+
 
 @click.command(context_settings={"show_default": True})
-@click.argument("target", default=TARGET)
+@click.argument("target", default=REFERENCE.target)
 @click.option(
     "--rate", type=RATE, default=2000, metavar="R", help="Arrivals per second over the whole fleet."
 )
 @click.option(
     "--max",
     type=click.IntRange(min=1),
-    default=1_000_000,
+    default=REFERENCE.max,
     metavar="N",
     help="Connections started in all.",
 )
 @click.option(
     "--arrival",
     type=click.Choice(["uniform", "poisson"]),
-    default="uniform",
+    default=REFERENCE.arrival,
     help="Staggering of arrivals.",
 )
-@click.option("--seed", type=int, default=0, help="Of everything random.")
+@click.option("--seed", type=int, default=REFERENCE.seed, help="Seed of everything random.")
 @click.option(
     "--hold",
     type=HOLD,
@@ -81,14 +93,16 @@ WATCHED = WatchedType()
 @click.option(
     "--loops",
     type=click.IntRange(min=0),
-    default=1000,
+    default=REFERENCE.loops,
     metavar="N",
     help="Turns of the think-time loop.",
 )
 @click.option(
-    "--ping", type=click.Choice(["protocol", "app", "none"]), default="protocol",
-    help="A PING frame, the text {\"type\":\"ping\"}, or silence.",
-)  # fmt: skip
+    "--ping",
+    type=click.Choice(["protocol", "app", "none"]),
+    default=REFERENCE.ping,
+    help='A PING frame, the text {"type":"ping"}, or silence.',
+)
 @click.option(
     "--agents",
     type=click.IntRange(1, MAX_AGENTS),
@@ -116,7 +130,7 @@ WATCHED = WatchedType()
     "--token-file", type=click.Path(path_type=Path), help="Shared secret; required off loopback."
 )
 @click.option(
-    "--public-view", is_flag=True, help="Let everybody view the run; to control it needs the token."
+    "--public-view", is_flag=True, help="Everybody may view the run; to control it needs the token."
 )
 @click.option(
     "--tls-cert",
@@ -143,8 +157,12 @@ WATCHED = WatchedType()
     metavar="NAME=URL",
     help="Scrape an exporter each second: node_exporter, loadgen-agent --monitor; repeatable.",
 )
-@click.option("--plan", type=click.Path(path_type=Path), metavar="FILE.toml",
-              help="Take the plan from a file; options given besides it win.")  # fmt: skip
+@click.option(
+    "--plan",
+    type=click.Path(path_type=Path),
+    metavar="FILE.toml",
+    help="Take the plan from a file; options given besides it win.",
+)
 @click.option(
     "--write-plan",
     type=click.Path(path_type=Path),
@@ -158,13 +176,17 @@ WATCHED = WatchedType()
     help="Pass or fail: 'open_peak>=1000000', 'handshake_p99<500ms', 'failed<0.1%'; repeatable.",
 )
 @click.option(
-    "--tsung-log", type=click.Choice(["text", "json", "none"]), default="text",
-    help="Form of tsung.log in the run directory: for what reads Tsung's.",
-)  # fmt: skip
+    "--tsung-log",
+    type=click.Choice(["text", "json", "none"]),
+    default="text",
+    help="Form of tsung.log in the run directory, for programs that read Tsung's.",
+)
 @click.option(
-    "--on-loss", type=click.Choice(get_args(OnLoss)), default="redistribute",
-    help="What becomes of a lost agent's share: nothing, others launch it, or the run ends.",
-)  # fmt: skip
+    "--on-loss",
+    type=click.Choice(get_args(OnLoss)),
+    default="redistribute",
+    help="What happens to a lost agent's share: nothing, others launch it, or the run ends.",
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), default="runs", help="Where the run directory goes."
 )
@@ -172,7 +194,7 @@ WATCHED = WatchedType()
     "--resume",
     type=click.Path(path_type=Path),
     metavar="RUN",
-    help="Take up the run of a coordinator that died, from its run directory.",
+    help="Resume the run of a coordinator that died, from its run directory.",
 )
 @click.option("--dry-run", is_flag=True, help="Print plan, shares and preflight; open nothing.")
 @click.option("--json", is_flag=True, help="The last line of stdout is summary.json on one line.")
@@ -180,8 +202,12 @@ WATCHED = WatchedType()
 def coord(ctx: click.Context, /, **options: Any) -> int:
     """Gathers agents, shards the load over them, shows it live, and writes the run directory."""
     if options["resume"] is not None:
-        return uvloop.run(conduct(_resumed(ctx, options)))
-    plan = planned(ctx, options) if options["tsung"] is None else from_tsung(ctx, options)
+        return uvloop.run(coordinate(_resumed(ctx, options)))
+    plan = (
+        plan_from_options(ctx, options)
+        if options["tsung"] is None
+        else plan_from_tsung(ctx, options)
+    )
     if options["write_plan"] is not None:
         _write_plan(options["write_plan"], plan)
         return 0
@@ -206,19 +232,19 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
     if options["dry_run"]:
         click.echo(dry_run(settings))
         return 0
-    return uvloop.run(conduct(settings))
+    return uvloop.run(coordinate(settings))
 
 
 def _resumed(ctx: click.Context, options: dict[str, Any]) -> RunSettings:
-    """The settings of the run in a directory; raises PlanError for an option that would say
-    nothing."""
+    """Returns the settings of the run in a directory.
+
+    Raises PlanError for an option that the run directory has already.
+    """
     path = options["resume"]
     for name in options.keys() - BESIDE_RESUME:
         if is_given(ctx, name):
             option = "TARGET" if name == "target" else f"--{name.replace('_', '-')}"
-            raise PlanError(
-                f"--resume {path} goes on with what was asked for then; leave {option} out"
-            )
+            raise PlanError(f"--resume {path} takes all options from that run; leave {option} out")
     head = read_head(path)
     return RunSettings(
         plan=head.plan,
@@ -250,7 +276,7 @@ def _write_plan(path: Path, plan: Plan) -> None:
 
 
 def main() -> None:
-    """Entry of `loadgen-coord`."""
+    """Runs the command."""
     run_command(coord, "loadgen-coord")
 
 

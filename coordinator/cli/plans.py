@@ -1,5 +1,5 @@
-"""The plan that a command line of `loadgen-coord` asks for: by options, a file, a session, or a
-Tsung configuration."""
+"""The plan that a command line of `loadgen-coord` asks for, by options, a plan file, a session file
+or a Tsung configuration."""
 
 from pathlib import Path
 from typing import Any
@@ -16,42 +16,44 @@ from loadgen.plan.session_file import read_session
 from loadgen.plan.sessions import PythonSession
 from loadgen.planfile import read_plan
 
-PLANNED = ("target", "rate", "max", "arrival", "seed", "hold", "think", "loops", "ping")
-"""The options that are keys of the plan; the other keys are said in a plan file alone."""
+PLAN_OPTIONS = ("target", "rate", "max", "arrival", "seed", "hold", "think", "loops", "ping")
+"""The options that are keys of the plan; the other keys are in plan files only."""
 NOT_BESIDE_TSUNG = ("session", "plan", "rate", "arrival", "seed", "think", "loops", "ping")
-"""What says in another way than --tsung who arrives and what users do."""
+"""The options that set arrivals or sessions, which --tsung takes from its file."""
 NOT_BESIDE_SESSION = ("plan", "tsung", "ping", "loops", "think")
-"""What says in another way than --session what users do."""
+"""The options that set what users do, which --session takes from its file."""
 
 
-def planned(ctx: click.Context, options: dict[str, Any]) -> Plan:
-    """The plan of the file, if any, with what was given explicitly put over it; the other way round
-    it is defaults.
+def plan_from_options(ctx: click.Context, options: dict[str, Any]) -> Plan:
+    """Returns the plan of the options, or that of --plan with the options that are given on top.
 
-    Raises PlanError for an option that would say nothing.
+    Raises PlanError for an option without effect.
     """
-    given = {name: options[name] for name in PLANNED}
+    values = {name: options[name] for name in PLAN_OPTIONS}
     if options["session"] is not None:
-        return plan_of(given | {"sessions": (_session(ctx, options["session"]),)})
+        return plan_of(values | {"sessions": (_session(ctx, options["session"]),)})
     if options["plan"] is None:
-        return plan_of(given)
-    explicit = {name: value for name, value in given.items() if is_given(ctx, name)}
+        return plan_of(values)
+    explicit = {name: value for name, value in values.items() if is_given(ctx, name)}
     plan = read_plan(options["plan"])
     for name in sorted(plan.overruled & explicit.keys()):
         option = "TARGET" if name == "target" else f"--{name}"
         raise PlanError(
-            f"{option} says nothing beside what {options['plan']} has instead; change it there"
+            f"{option} has no effect beside what {options['plan']} has instead; change it there"
         )
     return plan_of(msgspec.structs.asdict(plan) | explicit)
 
 
-def from_tsung(ctx: click.Context, options: dict[str, Any]) -> Plan:
-    """The plan of a Tsung configuration; says what of it is left out, and awaits an agent for
-    each of its hosts."""
-    path, explicit = options["tsung"], {name for name in ctx.params if is_given(ctx, name)}
+def plan_from_tsung(ctx: click.Context, options: dict[str, Any]) -> Plan:
+    """Returns the plan of a Tsung configuration, and prints what of it is left out.
+
+    Sets the options `agents` (one for each of its hosts) and `tsung_log` where they are not given.
+    """
+    path = options["tsung"]
+    explicit = {name for name in ctx.params if is_given(ctx, name)}
     for name in NOT_BESIDE_TSUNG:
         if name in explicit:
-            raise PlanError(f"--tsung {path} says what --{name} says; leave one of them out")
+            raise PlanError(f"--tsung {path} sets what --{name} sets; leave one of them out")
     imported = read_tsung(
         path,
         base=base_of_url(options["target"]) if "target" in explicit else "",
@@ -70,15 +72,16 @@ def from_tsung(ctx: click.Context, options: dict[str, Any]) -> Plan:
 
 
 def is_given(ctx: click.Context, name: str) -> bool:
+    """Returns True when an option is on the command line or in the environment."""
     return ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
 def _session(ctx: click.Context, text: str) -> PythonSession:
-    """The session of FILE.py[:NAME]."""
+    """Returns the session of FILE.py[:NAME]."""
     for name in NOT_BESIDE_SESSION:
         if is_given(ctx, name):
             raise PlanError(
-                f"--session {text} says what users do, and so does --{name}; leave one of them out"
+                f"--session {text} sets what users do, and so does --{name}; leave one of them out"
             )
     path, _, function = text.rpartition(":")
     return (

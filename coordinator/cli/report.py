@@ -11,7 +11,7 @@ from coordinator.report.compare import TOLERANCE, RegressionLimit, limits_of, re
 from coordinator.report.export import comparison_report, csv_report, markdown_report
 from coordinator.report.html import html_report
 from coordinator.report.text import text_report
-from coordinator.storage.rundir import RunRecord, read_run
+from coordinator.storage.reader import RunRecord, read_run
 from loadgen.cli.options import run_command
 from loadgen.errors import OperatorError
 

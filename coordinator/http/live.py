@@ -61,7 +61,7 @@ class EventLog:
     def look(self, run: Run, now: float) -> Iterator[LogEvent]:
         """What is new in the run as it stands."""
         at = round(run.age(now), 1)
-        for member in run.members.values():
+        for member in run.agents.by_id.values():
             if self._statuses.get(member.name) != member.status:
                 self._statuses[member.name] = member.status
                 level, text = OF_STATUS[member.status]

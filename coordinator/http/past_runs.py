@@ -16,7 +16,7 @@ from coordinator.http.static import HEADERS
 from coordinator.report.html import html_report
 from coordinator.report.markup import Html, join, table, tag
 from coordinator.report.text import outcome
-from coordinator.storage.rundir import read_run
+from coordinator.storage.reader import read_run
 from coordinator.text import count, seconds
 from loadgen.errors import OperatorError
 from loadgen.wire import from_wire

@@ -77,8 +77,9 @@ class Server:
         self._work = deque([(clock(), process_time())], maxlen=WORK_OF)
         """The time and the CPU seconds of this process by then, at each of the last settled
         seconds."""
-        self.resuming = False
-        """Whether the run is being taken up from its journal, and may be told nothing yet."""
+        self.awaits_journal = False
+        """True while nothing that changes the run is accepted: its journal is not ready yet, or
+        is being replayed."""
         self.live = Live(run, describe, token_hex(3))
         self._viewers = Viewers(self.live.feed)
         self._registry = registry_of(self._readings)
@@ -139,10 +140,8 @@ class Server:
         refusal = self._gate.refusal(request)
         if refusal is not None:
             raise refusal
-        if self.resuming and request.method == "POST":
-            raise web.HTTPConflict(
-                text="the run is being taken up from its journal; ask again in a second"
-            )
+        if self.awaits_journal and request.method == "POST":
+            raise web.HTTPConflict(text="the coordinator is not ready yet; ask again in a second")
         return await handler(request)
 
     def _said(self, action: str) -> None:
@@ -168,7 +167,7 @@ class Server:
 
     async def _post(self, request: web.Request) -> web.Response:
         agent = request.match_info["id"]
-        if agent in self._run.members and not self._posts.setdefault(
+        if agent in self._run.agents.by_id and not self._posts.setdefault(
             agent, TokenBucket(MAX_POSTS)
         ).take(self._clock()):
             return too_many("too many posts of this agent; post again in a second")
@@ -202,7 +201,7 @@ class Server:
         return web.json_response(tsung_status(self._run, now, cpu))
 
     async def _show_agents(self, _: web.Request) -> web.Response:
-        return _reply(msgspec.json.encode(scraped(self._run.members.values())))
+        return _reply(msgspec.json.encode(scraped(self._run.agents.by_id.values())))
 
     async def _show_metrics(self, _: web.Request) -> web.Response:
         body, content_type = render(self._registry)
@@ -234,7 +233,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
             "cpu_s": round(member.cpu_s, 3),
             "ledger": Ledger.of(member.planned, run.total_of(member)),
         }
-        for member in run.members.values()
+        for member in run.agents.by_id.values()
     ]
     return {
         "key": run.key,

@@ -9,7 +9,7 @@ import msgspec
 
 from coordinator.report.expect import value_of
 from coordinator.report.machines import machines_of
-from coordinator.storage.rundir import RunRecord
+from coordinator.storage.reader import RunRecord
 from loadgen.errors import PlanError
 
 Judgement = Literal["same", "better", "worse", "differs"]

@@ -10,7 +10,7 @@ from coordinator.report.compare import Difference, differences, warnings
 from coordinator.report.html import samples_of
 from coordinator.report.samples import STATISTICS
 from coordinator.report.text import comparison, laws, outcome
-from coordinator.storage.rundir import RunRecord
+from coordinator.storage.reader import RunRecord
 from coordinator.text import columns, count, ms, seconds
 from loadgen.stats.histogram import QUANTILES
 from loadgen.stats.reasons import fault_of

@@ -17,7 +17,7 @@ from coordinator.report.text import laws, outcome
 from coordinator.run.progress import Pauses
 from coordinator.run.timeline import Row
 from coordinator.scrape import Scrape
-from coordinator.storage.rundir import RunRecord
+from coordinator.storage.reader import RunRecord
 from coordinator.text import count, ms, reasons, seconds
 from loadgen.stats.histogram import QUANTILES
 from loadgen.stats.reasons import LOST, fault_of

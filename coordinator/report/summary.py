@@ -84,7 +84,11 @@ def rate_achieved(timeline: Timeline) -> float:
 def _verdict(run: Run, expectations: list[dict[str, Any]]) -> str:
     if run.by_hand:
         return "stopped"
-    if run.given_up or run.state != "done" or not any(member.finished for member in run.fleet()):
+    if (
+        run.ended_by_loss
+        or run.state != "done"
+        or not any(member.finished for member in run.fleet())
+    ):
         return "lost"
     held = all(expectation["held"] for expectation in expectations)
     return "pass" if held and not run.aborted else "fail"

@@ -1,4 +1,4 @@
-"""One agent of the fleet, as the coordinator knows it."""
+"""The agents of a run as the coordinator knows them, and which of them are lost."""
 
 import math
 from collections.abc import Iterator
@@ -14,90 +14,91 @@ from loadgen.plan.shares import Share
 from loadgen.stats.tally import WorkerVitals
 from loadgen.wire import Hello
 
-BROKEN_FOR = 2.0
-"""Seconds that an agent whose connection broke has to come back; a killed one never does."""
-STALLED = 1.0
-"""Seconds without a look after which the coordinator itself was stopped; it looks five times a
-second."""
-DEAF_AFTER, DEAF_FOR = 5.0, 60.0
-"""From when and up to how many seconds the silence of all agents is taken for the coordinator's
-own network's."""
-
-LOST_AFTER = 10.0
-"""Seconds of silence after which an agent is given up."""
 MAX_AGENTS = 1000
-"""How many may join a run."""
-
+"""How many agents may join a run."""
 SILENT_AFTER = 3.0
-"""Seconds without a word after which an agent is shown as silent; one that works speaks every
+"""Seconds without a post after which an agent is shown as silent; a running one posts every
 second."""
+LOST_AFTER = 10.0
+"""Seconds without a post after which an agent is lost."""
+RECONNECT_TIMEOUT = 2.0
+"""Seconds that an agent whose connection broke has to come back; a killed one never does."""
+STALL = 1.0
+"""Seconds between two checks from which on the coordinator itself stood still; it checks five times
+a second."""
+ALL_SILENT_AFTER = 5.0
+"""Seconds of silence of all agents from which on the coordinator's own network is taken to be
+down."""
+ALL_SILENT_UNTIL = 60.0
+"""Seconds of silence of all agents after which they are taken to be gone."""
 
 
 class AgentState(msgspec.Struct):
-    """An agent that joined. `share` is None until the run starts, and stays so while it is held
-    in reserve."""
+    """An agent that joined."""
 
     id: str
     name: str
     """Unique in the fleet and safe to print; often the host's name."""
     hello: Hello
     seen: float
-    """When it last spoke, on the coordinator's clock."""
+    """When it last posted, on the clock of the run."""
     ready: bool = False
     refusal: str = ""
     """Why it will not load the target; empty when it will."""
     share: Share | None = None
+    """None until the run starts; it stays None while the agent is held in reserve."""
     first: int = 0
     """The first second that it reports."""
     planned: int = 0
-    """How many connections its share has, and what it took up of others' for the first time."""
-    held: list[Unfinished] = []
+    """The connections of its share, plus those of others that it launches for the first time."""
+    assigned: list[Unfinished] = []
     """All that it was given to launch."""
     reassignments: list[Reassignment] = []
-    """What it was given of the lost."""
+    """What it was given of the shares of others that are lost."""
     reassigned: int = 0
-    """How many of those its seconds tell of."""
-    short: Limit | None = None
-    """The resource that gives out first under its share."""
+    """How many of the reassignments its seconds include."""
+    limiting: Limit | None = None
+    """The limiting resource, where its machine can't hold its share."""
     gate: int = 0
     """The gate at which its workers wait; 0: they do not."""
-    cut: float = inf
-    """When its connection broke that it has not spoken on again; infinite as long as it stands."""
+    disconnected: float = inf
+    """When its connection broke, on the clock of the run; infinite while it stands."""
     finished: bool = False
     lost: bool = False
-    dismissed: bool = False
-    """Whether it was told to leave."""
+    stop_ordered: bool = False
+    """True once a reply ordered it to stop."""
     workers: tuple[WorkerVitals, ...] = ()
     agent_cpu_s: float = 0.0
+    """CPU seconds of the agent process, without its workers."""
 
     @property
     def active(self) -> bool:
-        """Whether it takes part and more is to come from it."""
+        """True while it has a share and more seconds are to come from it."""
         return self.share is not None and not self.finished and not self.lost
 
     @property
     def status(self) -> str:
-        """One word for people: joined, ready, refused, running, finished, lost."""
+        """One word for people: joined, ready, refused, running, finished or lost."""
         if self.share is not None:
             return "lost" if self.lost else "finished" if self.finished else "running"
         return "refused" if self.refusal else "ready" if self.ready else "joined"
 
     def status_at(self, now: float) -> str:
-        """The same, or `silent` when nothing was heard of it for too long."""
+        """Returns the status, or `silent` for an active agent that has not posted for too long."""
         silent = self.active and now - self.seen > SILENT_AFTER
         return "silent" if silent else self.status
 
     @property
     def capacity(self) -> int:
-        """How many connections its machine can hold, and its owner allows."""
+        """How many connections its machine can hold and its owner allows."""
         limit = first_to_give_out(self.hello.limits)
         return min(
             self.hello.max_connections, limit.connections if limit else self.hello.max_connections
         )
 
     @property
-    def unaccounted(self) -> int:
-        """Launches that it was asked for again, and of which it has not told yet."""
+    def unconfirmed(self) -> int:
+        """How many connections it has to launch again that its seconds do not include yet."""
         return sum(
             reassignment.unfinished.again()
             for reassignment in self.reassignments[self.reassigned :]
@@ -105,115 +106,128 @@ class AgentState(msgspec.Struct):
 
     @property
     def cpu_s(self) -> float:
-        """CPU seconds that its workers and itself have used."""
+        """CPU seconds that the agent and its workers have used."""
         return sum(vitals.cpu_s for vitals in self.workers) + self.agent_cpu_s
 
     @property
     def warning(self) -> str:
-        """What its machine can't carry of its share, in one line; empty when it carries all."""
-        if self.short is None:
+        """One line on what its machine can't hold of its share; empty when it holds all."""
+        limit = self.limiting
+        if limit is None:
             return ""
         return (
-            f"agent {self.name}: share {self.planned:,}, holds {self.short.connections:,}:"
-            f" {self.short.resource} gives out first ({self.short.detail}); {self.short.fix}"
+            f"agent {self.name}: share {self.planned:,}, holds {limit.connections:,}:"
+            f" {limit.resource} gives out first ({limit.detail}); {limit.fix}"
         )
 
 
 class Agents:
-    """The agents by their ids."""
+    """The agents that joined a run."""
 
     def __init__(self) -> None:
-        self.members: dict[str, AgentState] = {}
+        self.by_id: dict[str, AgentState] = {}
+        """In the order in which they joined."""
 
-    def name_for(self, text: str) -> str:
-        """A name that is safe to print and that no other agent has, also none that is lost."""
-        name, taken = clean_name(text), {member.name for member in self.members.values()}
+    def unique_name(self, text: str) -> str:
+        """Returns a name that is safe to print and that no agent has, the lost ones included."""
+        name = clean_name(text)
+        taken = {agent.name for agent in self.by_id.values()}
         candidates = (
             name if number == 1 else f"{name}-{number}" for number in range(1, len(taken) + 2)
         )
         return next(candidate for candidate in candidates if candidate not in taken)
 
     def ready(self, now: float) -> list[AgentState]:
-        """The agents that looked at the target, will load it, and still speak."""
+        """Returns the agents that have checked the target, will load it, and still post."""
         return [
-            member
-            for member in self.members.values()
-            if member.ready and not member.refusal and now - member.seen <= LOST_AFTER
+            agent
+            for agent in self.by_id.values()
+            if agent.ready and not agent.refusal and now - agent.seen <= LOST_AFTER
         ]
 
     def active(self) -> list[AgentState]:
-        """The agents of which more is to come."""
-        return [member for member in self.members.values() if member.active]
+        """Returns the agents that have a share and from which more seconds are to come."""
+        return [agent for agent in self.by_id.values() if agent.active]
 
-    def sharers(self) -> list[AgentState]:
-        """The agents that were given something to launch."""
-        return [member for member in self.members.values() if member.share is not None]
+    def with_share(self) -> list[AgentState]:
+        """Returns the agents that were given something to launch."""
+        return [agent for agent in self.by_id.values() if agent.share is not None]
 
-    def not_gathered(self, wanted: int, wait: float, now: float) -> FleetError:
-        """So many were wanted within `wait` seconds: who is missing, and why."""
+    def gathering_error(self, wanted: int, wait: float, now: float) -> FleetError:
+        """Returns the error that names the agents which `wait` seconds have not made ready."""
         ready = self.ready(now)
-        here = f" ({', '.join(member.name for member in ready)})" if ready else ""
-        away = [member for member in self.members.values() if member not in ready]
-        missing = max(0, wanted - len(self.members))
-        others = [*_whys(away), *([f"{missing} never joined"] if missing else [])]
-        refused = not missing and all(member.refusal for member in away)
-        fix = "mend that" if refused else "start the missing agents, or ask for fewer with --agents"
+        names = f" ({', '.join(agent.name for agent in ready)})" if ready else ""
+        others = [agent for agent in self.by_id.values() if agent not in ready]
+        missing = max(0, wanted - len(self.by_id))
+        reasons = [*_reasons(others), *([f"{missing} never joined"] if missing else [])]
+        refused = not missing and all(agent.refusal for agent in others)
+        fix = "fix that" if refused else "start the missing agents, or ask for fewer with --agents"
         return FleetError(
-            f"{len(ready)} of {wanted} agents were ready after {wait:.0f} s{here};"
-            f" {'; '.join(others)}; {fix}"
+            f"{len(ready)} of {wanted} agents were ready after {wait:.0f} s{names};"
+            f" {'; '.join(reasons)}; {fix}"
         )
 
 
-def _whys(members: list[AgentState]) -> list[str]:
-    """Why these are not ready, those together that have the same to say."""
-    alike: dict[str, list[str]] = {}
-    for member in members:
-        alike.setdefault(member.refusal, []).append(member.name)
+def _reasons(agents: list[AgentState]) -> list[str]:
+    """Returns why these agents are not ready, those with the same reason together."""
+    names_by_refusal: dict[str, list[str]] = {}
+    for agent in agents:
+        names_by_refusal.setdefault(agent.refusal, []).append(agent.name)
     return [
         (
             f"{', '.join(names)} {'refuses' if len(names) == 1 else 'refuse'}: {refusal}"
             if refusal
             else f"{', '.join(names)} fell silent or did not get ready"
         )
-        for refusal, names in alike.items()
+        for refusal, names in names_by_refusal.items()
     ]
 
 
 class FailureDetector:
-    """Over one roster."""
+    """Finds the agents that are lost, by their silence and by their broken connections."""
 
     def __init__(self, agents: Agents) -> None:
         self._agents = agents
-        self._looked = math.nan
+        self._checked = math.nan
+        """When the silence was last checked."""
         self._heard = math.nan
-        """When any agent last spoke."""
+        """When any agent last posted."""
 
-    def hear(self, member: AgentState, now: float) -> None:
-        """An agent spoke."""
-        member.seen, member.cut, self._heard = now, math.inf, now
+    def posted(self, agent: AgentState, now: float) -> None:
+        """Takes note that an agent has posted."""
+        agent.seen = now
+        agent.disconnected = math.inf
+        self._heard = now
 
-    def hang_up(self, member: AgentState, now: float) -> None:
-        """The connection of an agent is broken; it may come on another one, or has left."""
-        member.cut = min(member.cut, now)
+    def disconnected(self, agent: AgentState, now: float) -> None:
+        """Takes note that the connection of an agent broke; it may come back on another one."""
+        agent.disconnected = min(agent.disconnected, now)
 
-    def look(self, now: float) -> None:
-        """Forgives the silence that is the coordinator's own: it was stopped, or is cut off from
-        all."""
-        passed = now - self._looked
-        deaf = DEAF_AFTER < now - self._heard <= DEAF_FOR and len(self._agents.active()) > 1
-        if passed > STALLED or deaf:
-            for member in self._agents.members.values():
-                member.seen += passed
-                member.cut += passed
-        self._looked = now
+    def excuse_own_silence(self, now: float) -> None:
+        """Does not count the time in which the coordinator itself could not hear its agents.
 
-    def fallen(self, now: float) -> Iterator[tuple[AgentState, str]]:
-        """The agents to be given up, each with the reason."""
-        for member in self._agents.active():
-            if now - member.cut > BROKEN_FOR:
+        Subtle: the coordinator was stopped when much time has passed since the last check. Its own
+        network is down when all of several agents fall silent at once. In both cases the time that
+        has passed is added to every agent's `seen`, so each has as long as ever to come back. When
+        all stay silent for longer, they are gone after all, and the time counts again.
+        """
+        passed = now - self._checked
+        silence = now - self._heard
+        all_silent = ALL_SILENT_AFTER < silence <= ALL_SILENT_UNTIL
+        if passed > STALL or (all_silent and len(self._agents.active()) > 1):
+            for agent in self._agents.by_id.values():
+                agent.seen += passed
+                agent.disconnected += passed
+        self._checked = now
+
+    def lost(self, now: float) -> Iterator[tuple[AgentState, str]]:
+        """Yields the active agents that are lost, each with the reason."""
+        for agent in self._agents.active():
+            if now - agent.disconnected > RECONNECT_TIMEOUT:
                 yield (
-                    member,
-                    f"its connection broke, and it did not come back within {BROKEN_FOR:.0f} s",
+                    agent,
+                    f"its connection broke, and it did not come back within"
+                    f" {RECONNECT_TIMEOUT:.0f} s",
                 )
-            elif now - member.seen > LOST_AFTER:
-                yield member, f"silent for {now - member.seen:.0f} s"
+            elif now - agent.seen > LOST_AFTER:
+                yield agent, f"silent for {now - agent.seen:.0f} s"

@@ -1,48 +1,48 @@
-"""What happens in a run and is worth telling, until somebody asks for it."""
+"""What happens in a run and has to be reported, until the controller takes it."""
 
 import msgspec
 
 from coordinator.text import one_line, plain_lines
 
 MAX_TRACEBACKS = 100
-"""Reasons of which a sample traceback is kept."""
+"""The number of reasons of which a sample traceback is kept."""
 
 
 class Notice(msgspec.Struct):
-    """Something worth telling: a warning for the operator, a note for the log of its agent, a
-    sample traceback."""
+    """A warning for the operator, a note for the log of an agent, or a sample traceback."""
 
     text: str
     agent: str = ""
     """The agent whose log it belongs to; empty for a warning."""
     reason: str = ""
-    """The reason that the text is the first traceback of; empty for anything else."""
+    """The reason that the text is the first traceback of; empty for a warning or a note."""
 
 
 class Notices:
-    """Collects the news of a run."""
+    """Collects the notices of a run."""
 
     def __init__(self) -> None:
         self.sampled: set[str] = set()
-        """Reasons of which a sample traceback was told."""
-        self._news: list[Notice] = []
+        """The reasons of which a sample traceback was taken."""
+        self._notices: list[Notice] = []
 
     def warn(self, text: str) -> None:
-        """Something that the operator should know."""
-        self._news.append(Notice(text))
+        """Adds a warning for the operator."""
+        self._notices.append(Notice(text))
 
     def note(self, agent: str, text: str) -> None:
-        """A line for the log of an agent."""
-        self._news.append(Notice(one_line(text, 1000), agent))
+        """Adds a line for the log of an agent."""
+        self._notices.append(Notice(one_line(text, 1000), agent))
 
     def sample(self, agent: str, reason: str, text: str) -> None:
-        """A traceback; only the first of each reason is news."""
+        """Adds a traceback, if it is the first of its reason."""
         name = one_line(reason, 100)
         if name not in self.sampled and len(self.sampled) < MAX_TRACEBACKS:
             self.sampled.add(name)
-            self._news.append(Notice(plain_lines(text), agent, name))
+            self._notices.append(Notice(plain_lines(text), agent, name))
 
     def take(self) -> list[Notice]:
-        """What happened since it was last asked."""
-        news, self._news = self._news, []
-        return news
+        """Returns what was added since the last call."""
+        notices = self._notices
+        self._notices = []
+        return notices

@@ -1,8 +1,8 @@
-"""The course of one run: when the phases of its plan begin and end, by the gates that opened and
-the pauses it had.
+"""The progress of one run: when the phases of its plan begin and end, by the gates that opened and
+by its pauses.
 
-Ages are seconds from the start of the run. The plan's own time, `paced`, stands still while
-arrivals are paused.
+Ages are in seconds from the start of the run. Paced times are in seconds of the plan's own time,
+which stands still while arrivals are paused.
 """
 
 import math
@@ -30,57 +30,54 @@ class Pauses:
 
     @property
     def open(self) -> bool:
-        """Whether arrivals are paused and nobody has said until when."""
+        """True while arrivals are paused and it is not known until when."""
         return bool(self._spans) and self._spans[-1][1] == inf
 
     @property
     def total(self) -> float:
-        """Seconds in all pauses that are over, or of which the end is known."""
+        """Seconds in all pauses whose end is known."""
         return round(sum(end - begin for begin, end in self._spans if end < inf), 3)
 
     def begin(self, age: float) -> None:
-        """Arrivals are paused from this age on, or from the end of the pause that is known
-        already."""
+        """Opens a pause at this age, or right after the last pause where that ends later."""
         if not self.open:
             self._spans.append((max(age, self._spans[-1][1]) if self._spans else age, inf))
 
     def end(self, age: float) -> None:
-        """Arrivals go on from this age."""
+        """Ends the open pause, if any, at this age."""
         if self.open:
             self._spans[-1] = (self._spans[-1][0], max(age, self._spans[-1][0]))
 
     def cover(self, age: float) -> bool:
-        """Whether arrivals are paused at an age."""
+        """Returns True when arrivals are paused at this age."""
         return any(begin <= age < end for begin, end in self._spans)
 
     def paced(self, age: float) -> float:
-        """The plan's own time at an age of the run."""
+        """Returns the paced time at an age."""
         return age - sum(min(age, end) - begin for begin, end in self._spans if begin < age)
 
     def real(self, paced: float) -> float:
-        """The age of the run at which the plan's own time comes to so much; infinite when a
-        pause has no end."""
+        """Returns the age at a paced time; infinite after a pause that is open."""
         age = paced
         for begin, end in self._spans:
             age += end - begin if begin <= age else 0.0
         return age
 
     def spans(self) -> list[tuple[float, float | None]]:
-        """Begin and end of each, as JSON has them."""
+        """Returns the age at which each begins and ends, as JSON has them."""
         return [
             (round(begin, 3), None if end == inf else round(end, 3)) for begin, end in self._spans
         ]
 
 
 HOLD = "hold"
-"""What comes after the last phase."""
+"""The name of the time after the last phase."""
 WAITING = "waiting for sessions to end"
-"""What comes before a gate opens."""
+"""The name of the time before a gate opens."""
 
 
 class PhaseProgress(msgspec.Struct):
-    """One phase as far as it is known; seconds from the start of the run, None while nobody
-    knows."""
+    """One phase; begin and end are in seconds from the start of the run, None until known."""
 
     name: str
     begin: float | None
@@ -89,15 +86,17 @@ class PhaseProgress(msgspec.Struct):
     planned: int
     """How many connections arrive in it, by the plan."""
     launched: int = 0
-    """How many of the plan's connections were launched in its time; in what comes after it, they
-    were late."""
+    """How many of the plan's connections were launched in its time, late ones of earlier phases
+    included."""
 
 
 def phase_progress_of(
     plan: Plan, spans: Sequence[Span], gates: Sequence[float], launched: Mapping[int, int]
 ) -> list[PhaseProgress]:
-    """The stages of a run whose gates 1, 2, 3… opened at these times, with its launches by
-    second."""
+    """Returns the progress of each phase of a plan.
+
+    `gates` has the times at which gates 1, 2, 3… opened, `launched` the launches of each second.
+    """
     opened = (0.0, *gates)
     phases = [
         PhaseProgress(
@@ -118,27 +117,31 @@ def phase_progress_of(
 def _count_launches(
     progress: Sequence[PhaseProgress], phases: Sequence[Phase], launched: Mapping[int, int]
 ) -> None:
-    """Adds each second's launches to its phase; several in one second share them by how many
-    were due in each."""
+    """Adds the launches of each second to its phase.
+
+    Subtle: several phases may lie in one second. They share its launches in proportion to the
+    connections that are due in each. Where none are due, launches are late, and count for the phase
+    that was there first.
+    """
     begins = [inf if phase.begin is None else phase.begin for phase in progress]
     for second, count in launched.items():
         there = range(max(0, bisect_right(begins, second) - 1), bisect_left(begins, second + 1))
         due = [_due(phases[place], second - begins[place]) for place in there]
-        for place, part in zip(
-            there, _parts(count, due if any(due) else [1.0, *due[1:]]), strict=True
-        ):
+        weights = due if any(due) else [1.0, *due[1:]]
+        for place, part in zip(there, _parts(count, weights), strict=True):
             progress[place].launched += part
 
 
 def _due(phase: Phase, since: float) -> float:
-    """How many are due in the second that begins so long after the phase."""
+    """Returns how many connections are due in the second that begins `since` seconds after the
+    phase."""
     return phase.brought(since + 1.0) - phase.brought(since)
 
 
 def _parts(count: int, weights: Sequence[float]) -> list[int]:
-    """A count in whole parts, in proportion to weights that are not all 0."""
-    whole = [round(count * upto / sum(weights)) for upto in accumulate(weights)]
-    return [after - before for before, after in pairwise([0, *whole])]
+    """Splits a count into whole parts, in proportion to weights that are not all 0."""
+    sums = [round(count * upto / sum(weights)) for upto in accumulate(weights)]
+    return [after - before for before, after in pairwise([0, *sums])]
 
 
 def _after(opened: Sequence[float], gate: int, seconds: float) -> float | None:
@@ -146,7 +149,7 @@ def _after(opened: Sequence[float], gate: int, seconds: float) -> float | None:
 
 
 def phase_at(plan: Plan, spans: Sequence[Span], gates: Sequence[float], age: float) -> str:
-    """The name of the phase that runs at an age of the run, or what does between and after them."""
+    """Returns the name of the phase that runs at an age, or of the time between or after them."""
     place, since = _phase_at(spans, gates, age)
     if since < spans[place].end - spans[place].begin:
         return plan.phase_names[place]
@@ -154,7 +157,7 @@ def phase_at(plan: Plan, spans: Sequence[Span], gates: Sequence[float], age: flo
 
 
 def _phase_at(spans: Sequence[Span], gates: Sequence[float], age: float) -> tuple[int, float]:
-    """The place of the last phase that has begun, and how many seconds ago."""
+    """Returns the place of the last phase that has begun, and how many seconds ago that was."""
     opened = (0.0, *gates)
     begins = [opened[span.gate] + span.begin for span in spans if span.gate < len(opened)]
     place = max(0, bisect_right(begins, age) - 1)
@@ -162,7 +165,7 @@ def _phase_at(spans: Sequence[Span], gates: Sequence[float], age: float) -> tupl
 
 
 def rate_at(plan: Plan, spans: Sequence[Span], gates: Sequence[float], age: float) -> float:
-    """Arrivals per second that the plan asks for at an age of the run."""
+    """Returns the arrivals per second that the plan asks for at an age."""
     if not plan.phases:
         return plan.rate
     place, since = _phase_at(spans, gates, age)
@@ -173,8 +176,10 @@ def rate_at(plan: Plan, spans: Sequence[Span], gates: Sequence[float], age: floa
 
 
 def mean_rate(plan: Plan, spans: Sequence[Span]) -> float:
-    """Arrivals per second from the first to the last phase with any, behind each gate, over all
-    of them."""
+    """Returns the arrivals per second that the plan asks for, on average.
+
+    After each gate the time counts from the first phase with arrivals to the end of the last one.
+    """
     if not plan.phases:
         return plan.rate
     arriving = [span for span in spans if span.planned]
@@ -185,74 +190,75 @@ def mean_rate(plan: Plan, spans: Sequence[Span]) -> float:
 
 
 class Progress:
-    """Where a plan's time has come to in a run of it."""
+    """How far a plan has come in a run of it."""
 
     def __init__(self, plan: Plan) -> None:
         self.gates: tuple[float, ...] = ()
-        """At which ages gates 1, 2, 3… opened, or will open."""
+        """The ages at which gates 1, 2, 3… opened, or will open."""
         self.drain_after = plan.drain_at()
-        """The age at which the hold is over; infinite as long as nobody knows."""
+        """The age at which the hold is over; infinite until it is known."""
         self.pauses = Pauses()
-        """When the operator paused its arrivals."""
+        """The pauses of arrivals that the operator made."""
         self._plan = plan
         self._spans = plan.schedule.spans
 
     # What changes it.
 
     def pause(self, age: float) -> None:
-        """No arrivals from now on; the plan's own time stands still."""
+        """Pauses arrivals, and with them the plan's own time."""
         self.pauses.begin(age)
 
     def resume(self, age: float) -> None:
-        """Arrivals go on at this age, where the plan was."""
+        """Continues arrivals at this age, where the plan was."""
         before = self.pauses.total
         self.pauses.end(age)
         self.drain_after += self.pauses.total - before
 
     @property
     def next_gate(self) -> int | None:
-        """The number of the gate that has to open next; None when there is none."""
+        """The number of the gate that opens next; None after the last one."""
         gate = len(self.gates) + 1
         return gate if gate <= self._spans[-1].gate else None
 
     def open_gate(self, earliest: float) -> None:
-        """Opens the next gate, but not before the phases ahead of it are over."""
-        ahead = max(span.end for span in self._spans if span.gate == len(self.gates))
-        over = self.pauses.real(self.pauses.paced(self.gates[-1] if self.gates else 0.0) + ahead)
+        """Opens the next gate at this age, or later, when the phases before it are over."""
+        length = max(span.end for span in self._spans if span.gate == len(self.gates))
+        over = self.pauses.real(self.pauses.paced(self.gates[-1] if self.gates else 0.0) + length)
         self.gates += (max(over, earliest),)
         self.drain_after = self._plan.drain_at(self.gates)
 
     # What may be known.
 
     def phases(self, launched: Mapping[int, int]) -> list[PhaseProgress]:
-        """The plan's phases, and what is known of them, given the launches of each second."""
+        """Returns the progress of each phase, given the launches of each second of the run.
+
+        Subtle: the phases are computed in paced time, since a pause moves all that comes after it.
+        A second is counted where its middle lies, and begins and ends are turned into ages again.
+        """
         paced = Counter[int]()
         for second, number in launched.items():
             paced[math.floor(self.pauses.paced(second + 0.5))] += number
         phases = phase_progress_of(self._plan, self._spans, self._paced_gates, paced)
         for phase in phases:
-            phase.begin, phase.end = self._real(phase.begin), self._real(phase.end)
+            phase.begin = self._real(phase.begin)
+            phase.end = self._real(phase.end)
         return phases
 
     def phase(self, age: float) -> str:
-        """The phase that runs, or what does between and after them."""
+        """Returns the name of the phase that runs, or of the time between or after them."""
         return phase_at(self._plan, self._spans, self._paced_gates, self.pauses.paced(age))
 
     def place(self, age: float) -> tuple[int, int]:
-        """The number of the phase that runs, or of the last one that did, from 1; and how many
-        there are."""
-        return _phase_at(self._spans, self._paced_gates, self.pauses.paced(age))[0] + 1, len(
-            self._spans
-        )
+        """Returns the number, from 1, of the last phase that has begun, and how many phases there
+        are."""
+        place, _ = _phase_at(self._spans, self._paced_gates, self.pauses.paced(age))
+        return place + 1, len(self._spans)
 
     def rate_asked(self, age: float) -> float:
-        """Arrivals per second that the plan asks for; none while they are paused."""
-        paused = self.pauses.cover(age)
-        return (
-            0.0
-            if paused
-            else rate_at(self._plan, self._spans, self._paced_gates, self.pauses.paced(age))
-        )
+        """Returns the arrivals per second that the plan asks for; 0 while they are paused."""
+        if self.pauses.cover(age):
+            return 0.0
+        return rate_at(self._plan, self._spans, self._paced_gates, self.pauses.paced(age))
 
     @property
     def mean_rate(self) -> float:

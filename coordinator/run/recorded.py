@@ -1,45 +1,46 @@
-"""What is said to a run from outside can be written down before it takes effect, and be said
-again to another run."""
+"""Methods whose calls are recorded before they take effect, so that they can be replayed on another
+object."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
 
 Record = Callable[[str, tuple[Any, ...]], None]
-"""Takes a word, the name of a method, and its arguments."""
-Words = ParamSpec("Words")
-Answer = TypeVar("Answer")
-Listener = TypeVar("Listener", bound="Recorded")
+"""Takes the name of a method and the arguments of a call."""
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+Owner = TypeVar("Owner", bound="Recorded")
 
 
 class Recorded:
-    """Has methods that are `recorded`; `record` is told of each call before it takes effect."""
+    """A class with `recorded` methods. Each of their calls is passed to `record` first."""
 
     record: Record | None = None
 
 
 def recorded(
-    method: Callable[Concatenate[Listener, Words], Answer],
-) -> Callable[Concatenate[Listener, Words], Answer]:
-    """A method by which the world outside changes something. Its arguments are given by place,
-    not by name."""
+    method: Callable[Concatenate[Owner, Arguments], Result],
+) -> Callable[Concatenate[Owner, Arguments], Result]:
+    """Makes the calls of a method recorded. Its arguments are given by position, not by name."""
 
     @wraps(method)
-    def hear(self: Listener, /, *arguments: Words.args, **options: Words.kwargs) -> Answer:
+    def record_and_call(
+        self: Owner, /, *arguments: Arguments.args, **options: Arguments.kwargs
+    ) -> Result:
         assert not options
         if self.record is not None:
             self.record(method.__name__, arguments)
         return method(self, *arguments, **options)
 
-    hear.is_heard = True  # type: ignore[attr-defined]  # a mark for `kinds_of`
-    return hear
+    record_and_call.is_recorded = True  # type: ignore[attr-defined]  # a mark for `argument_types`
+    return record_and_call
 
 
-def kinds_of(listener: type[Recorded]) -> dict[str, tuple[Any, ...]]:
-    """The words that a class hears, each with the types of its arguments."""
+def argument_types(owner: type[Recorded]) -> dict[str, tuple[Any, ...]]:
+    """Returns the recorded methods of a class by name, each with the types of its arguments."""
     found = {}
-    for name, method in vars(listener).items():
-        if getattr(method, "is_heard", False):
+    for name, method in vars(owner).items():
+        if getattr(method, "is_recorded", False):
             hints = get_type_hints(method)
             hints.pop("return", None)
             found[name] = tuple(hints.values())

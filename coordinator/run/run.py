@@ -1,18 +1,18 @@
-"""The state of one run: gathering → running → draining → done. Events and the time go in, orders
-come out.
+"""The state of one run: events and the time go in, orders and settled seconds come out.
 
-It holds no clock and no socket: `now` is a number of seconds on whatever clock the caller has.
+It has no clock and no socket: `now` is always in seconds on the clock of the run, which the caller
+has.
 """
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from msgspec.structs import replace
 
 from coordinator.run.agents import MAX_AGENTS, Agents, AgentState, FailureDetector
-from coordinator.run.notices import Notice, Notices
+from coordinator.run.notices import Notices
 from coordinator.run.progress import PhaseProgress, Progress
 from coordinator.run.recorded import Recorded, recorded
 from coordinator.run.shares import ShareTable, shares_of
@@ -27,31 +27,45 @@ from loadgen.version import VERSION
 from loadgen.wire import WIRE, Hello, Orders, Post, Start, Welcome
 
 START_IN = 1.5
-"""Seconds from the gathering of the fleet to its common start: every agent polls once in that
+"""Seconds from the gathering of the fleet to its common start: every agent posts once in that
 time."""
 GATE_IN = START_IN
-"""Seconds from the end of the last session to the opening of the gate behind it, for the same
+"""Seconds from the end of the last session to the opening of the gate after it, for the same
 reason."""
 PATIENCE = 3
-"""Seconds a settled second may lag behind, waiting for a report."""
-DRAIN_BOUND = 150.0
-"""Seconds the fleet may take to close its connections in good order."""
-STOP_BOUND = 15.0
-"""Seconds more that it may take to let go of them."""
-HAND_BOUND = 5.0
-"""The same, after the operator said stop."""
-AHEAD = 5
-"""How many seconds a report may be ahead of the coordinator's clock before it can't be true."""
+"""Seconds that a second waits for reports before it settles without them."""
+DRAIN_TIMEOUT = 150.0
+"""Seconds that the fleet has to close its connections in good order."""
+STOP_TIMEOUT = 15.0
+"""Seconds more that it has to abort them."""
+STOP_BY_HAND_TIMEOUT = 5.0
+"""Seconds that it has to abort them after the operator's stop."""
+MAX_AHEAD = 5
+"""Seconds that a report may be ahead of the clock of the run; more can't be true."""
 
 MEETING = re.compile(rf"{MEET}\d{{1,9}}", re.ASCII)
 
 State = Literal["gathering", "running", "draining", "done"]
+TRANSITIONS: Mapping[State, frozenset[State]] = {
+    "gathering": frozenset({"running", "done"}),
+    "running": frozenset({"draining", "done"}),
+    "draining": frozenset({"done"}),
+    "done": frozenset(),
+}
+"""The states that may follow each state of a run.
+
+gathering → running: as many agents as wanted are ready. gathering → done: they were not ready in
+time, a share would be empty, or the operator drained or stopped. running → draining: the hold is
+over, the operator or a session ended the run, or something was lost and --on-loss is abort.
+running → done: every agent finished, or was lost, before that. draining → done: the same after it.
+"""
+
 OnLoss = Literal["continue", "redistribute", "abort"]
-"""What becomes of a lost agent's share: nothing, others launch it, or the run ends."""
+"""What happens to a lost agent's share: nothing, other agents launch it, or the run ends."""
 
 
 class RefusedError(OperatorError):
-    """An agent that can't take part; it is told why in one line."""
+    """An agent that can't take part; the text is the one line that it is sent."""
 
 
 class UnknownAgentError(KeyError):
@@ -63,8 +77,10 @@ class BadPostError(ValueError):
 
 
 class Run(Recorded):
-    """One run of a plan by a fleet of at least `wanted` agents. `key` tells its agents from
-    those of an earlier run."""
+    """One run of a plan by a fleet of at least `wanted` agents.
+
+    `key` is the beginning of its agents' ids: agents of another run are unknown.
+    """
 
     def __init__(
         self, plan: Plan, wanted: int, key: str = "run", on_loss: OnLoss = "redistribute"
@@ -73,22 +89,22 @@ class Run(Recorded):
         self.wanted = wanted
         self.key = key
         self.on_loss = on_loss
-        self.state: State = "gathering"
+        self._state: State = "gathering"
         self.agents = Agents()
         self.notices = Notices()
         self.fanin = FanIn(PATIENCE)
         self.timeline = Timeline(plan.total)
         self.start = math.inf
-        """When second 0 began, or will begin."""
+        """When second 0 began, or will begin, on the clock of the run."""
         self.end = math.inf
-        """When the run was done."""
+        """When the run was done, on the clock of the run."""
         self.progress = Progress(plan)
         self.by_hand = False
-        """Whether the operator ended it."""
+        """True when the operator ended it."""
         self.aborted = ""
-        """Why a session ended it, if one did."""
-        self.given_up = ""
-        """Why it was ended when something was lost, where that was asked for."""
+        """Why a session ended it; empty when none did."""
+        self.ended_by_loss = False
+        """True when it ended since something was lost and --on-loss is abort."""
         self.failure: OperatorError | None = None
         """Why it never started."""
         self._share_table = ShareTable(
@@ -102,135 +118,140 @@ class Run(Recorded):
         self._detector = FailureDetector(self.agents)
         self._joined = 0
         self._stopping = False
+        """True once the agents are ordered to abort their connections."""
         self._deadline = math.inf
+        """When draining, or then stopping, has taken too long."""
 
-    # What agents say.
+    @property
+    def state(self) -> State:
+        """The state; see TRANSITIONS."""
+        return self._state
+
+    def _enter(self, state: State) -> None:
+        assert state in TRANSITIONS[self._state], f"{self._state} → {state}"
+        self._state = state
+
+    # What agents send.
 
     @recorded
     def join(self, hello: Hello, now: float) -> Welcome:
-        """Takes an agent in under a name of its own; raises RefusedError when it can't take
-        part."""
+        """Adds an agent under a unique name; raises RefusedError when it can't take part."""
         if hello.wire != WIRE:
             raise RefusedError(
                 f"the agent speaks wire version {hello.wire} (loadgen"
                 f" {one_line(hello.version, 40)}), the coordinator {WIRE} (loadgen {VERSION});"
                 " install the same loadgen version on both"
             )
-        if self.state != "gathering" and not self._takes_reserves:
-            going = (
+        if self.state != "gathering" and not self._uses_reserves:
+            reason = (
                 "is over"
                 if self.state == "done"
                 else f"has started without agent {one_line(hello.name, 80)}"
             )
-            raise RefusedError(f"the run {going}; it can join the next one")
-        if len(self.members) >= MAX_AGENTS:
-            raise RefusedError(
-                f"{MAX_AGENTS:,} agents have joined, and that is the most there may be"
-            )
-        name = self.agents.name_for(hello.name)
-        member = AgentState(f"{self.key}-{self._joined}", name, hello, seen=now)
-        self.members[member.id] = member
+            raise RefusedError(f"the run {reason}; it can join the next one")
+        if len(self.agents.by_id) >= MAX_AGENTS:
+            raise RefusedError(f"{MAX_AGENTS:,} agents have joined, which is the limit of a run")
+        name = self.agents.unique_name(hello.name)
+        agent = AgentState(f"{self.key}-{self._joined}", name, hello, seen=now)
+        self.agents.by_id[agent.id] = agent
         self._joined += 1
-        return Welcome(member.id, name, self._joined - 1, self.plan, self.wanted)
+        return Welcome(agent.id, name, self._joined - 1, self.plan, self.wanted)
 
     @property
-    def _takes_reserves(self) -> bool:
-        """Whether agents without a share are of use: they get what is lost."""
+    def _uses_reserves(self) -> bool:
+        """True while agents without a share are of use: they get what is lost."""
         return self.state == "running" and self.on_loss == "redistribute"
 
     @recorded
-    def post(self, agent: str, post: Post, now: float) -> Orders:
-        """Takes an agent's seconds and news; repeats are harmless. Raises UnknownAgentError or
-        BadPostError."""
-        member = self.members.get(agent)
-        if member is None:
-            raise UnknownAgentError(agent)
-        if member.active:
-            self._take(member, post.seconds, now)
-        elif self.state == "gathering" or member.share is None:
-            self._listen(member, post)
-        self._detector.hear(member, now)
+    def post(self, agent_id: str, post: Post, now: float) -> Orders:
+        """Takes an agent's post and returns its orders. Repeating a post does no harm.
+
+        Raises UnknownAgentError or BadPostError.
+        """
+        agent = self.agents.by_id.get(agent_id)
+        if agent is None:
+            raise UnknownAgentError(agent_id)
+        if agent.active:
+            self._add_seconds(agent, post.seconds, now)
+        elif self.state == "gathering" or agent.share is None:
+            self._update_readiness(agent, post)
+        self._detector.posted(agent, now)
         if post.workers:
-            member.workers = post.workers
-        member.gate = post.gate
-        member.agent_cpu_s = max(member.agent_cpu_s, post.agent_cpu_s)
-        member.reassigned = max(member.reassigned, min(post.reassigned, len(member.reassignments)))
-        self._read(member.name, post, now)
-        if post.finished and member.active:
-            self._release(member, member.unaccounted)
-            self.fanin.finish(member.name)
-            member.finished = True
-        return self._orders(
-            member, max((second.number for second in post.seconds), default=-1), now
-        )
+            agent.workers = post.workers
+        agent.gate = post.gate
+        agent.agent_cpu_s = max(agent.agent_cpu_s, post.agent_cpu_s)
+        agent.reassigned = max(agent.reassigned, min(post.reassigned, len(agent.reassignments)))
+        self._add_notices(agent.name, post)
+        self._drain_for_session(agent.name, one_line(post.abort), now)
+        if post.finished and agent.active:
+            self._release(agent, agent.unconfirmed)
+            self.fanin.finish(agent.name)
+            agent.finished = True
+        return self._orders(agent, max((second.number for second in post.seconds), default=-1), now)
 
-    def _read(self, agent: str, post: Post, now: float) -> None:
-        for note in post.notes:
-            self.notices.note(agent, note)
-        for reason, text in post.tracebacks.items():
-            self.notices.sample(agent, reason, text)
-        self._abort(agent, one_line(post.abort), now)
-
-    def _abort(self, agent: str, why: str, now: float) -> None:
-        """A session wants the whole run to end, which it does in good order."""
-        if why and not self.aborted:
-            self.aborted = why
-            self._warn(f"a session on {agent} ended the run: {why}")
-            if self.state == "running":
-                self._drain(now)
-
-    def _take(self, member: AgentState, seconds: tuple[Second, ...], now: float) -> None:
+    def _add_seconds(self, agent: AgentState, seconds: tuple[Second, ...], now: float) -> None:
         newest = max((second.number for second in seconds), default=-1)
-        if newest > now - self.start + AHEAD:
+        if newest > now - self.start + MAX_AHEAD:
             raise BadPostError(
                 f"second {newest} is not over: the run is {now - self.start:.1f} s old"
             )
         for second in sorted(seconds, key=lambda second: second.number):
-            self.fanin.add(member.name, second)
+            self.fanin.add(agent.name, second)
 
-    def _listen(self, member: AgentState, post: Post) -> None:
+    def _update_readiness(self, agent: AgentState, post: Post) -> None:
         if post.finished:
-            del self.members[member.id]
+            del self.agents.by_id[agent.id]
         if post.limits:
-            member.hello = replace(
-                member.hello, max_connections=post.max_connections, limits=post.limits
+            agent.hello = replace(
+                agent.hello, max_connections=post.max_connections, limits=post.limits
             )
         refusal = one_line(post.refusal)
-        if refusal and refusal not in {one.refusal for one in self.members.values()}:
-            self._warn(f"agent {member.name} refuses: {refusal}")
-        if post.ready and not member.ready:
-            self._share_table.reconsider()
-        member.ready, member.refusal = post.ready, refusal
+        if refusal and refusal not in {other.refusal for other in self.agents.by_id.values()}:
+            self.notices.warn(f"agent {agent.name} refuses: {refusal}")
+        if post.ready and not agent.ready:
+            self._share_table.agent_became_ready()
+        agent.ready = post.ready
+        agent.refusal = refusal
 
-    def _orders(self, member: AgentState, newest: int, now: float) -> Orders:
-        acknowledged = self.fanin.sources[member.name].last.number if member.share else -1
-        if member.lost:
-            acknowledged = newest  # nobody wants them any more, and the agent is to be rid of them
-        if self.state == "gathering" or (self._takes_reserves and member.share is None):
+    def _add_notices(self, agent: str, post: Post) -> None:
+        for note in post.notes:
+            self.notices.note(agent, note)
+        for reason, text in post.tracebacks.items():
+            self.notices.sample(agent, reason, text)
+
+    def _drain_for_session(self, agent: str, reason: str, now: float) -> None:
+        """Ends the run in good order when a session on an agent asks for its end."""
+        if reason and not self.aborted:
+            self.aborted = reason
+            self.notices.warn(f"a session on {agent} ended the run: {reason}")
+            if self.state == "running":
+                self._drain(now)
+
+    def _orders(self, agent: AgentState, newest: int, now: float) -> Orders:
+        acknowledged = self.fanin.sources[agent.name].last.number if agent.share else -1
+        if agent.lost:
+            acknowledged = newest  # its seconds count no more, and it must not keep them for ever
+        if self.state == "gathering" or (self._uses_reserves and agent.share is None):
             return Orders(acknowledged)
-        if self.state == "done" or self._stopping or not member.active or member.share is None:
-            member.dismissed = True
+        if self.state == "done" or self._stopping or not agent.active or agent.share is None:
+            agent.stop_ordered = True
             return Orders(acknowledged, "stop")
         if self.state == "draining":
             return Orders(acknowledged, "drain")
-        do: Literal["pause", "run"] = "pause" if self.paused else "run"
         again = self._share_table.rate if self.on_loss == "redistribute" else 0.0
-        start = Start(member.share, self.start - now, member.first, again)
-        reassignments = tuple(member.reassignments[member.reassigned :])
-        met, delay = self._met(), self.progress.pauses.total
         return Orders(
             acknowledged,
-            do,
-            start,
+            "pause" if self.paused else "run",
+            Start(agent.share, self.start - now, agent.first, again),
             self.progress.gates,
-            met,
-            delay,
-            reassignments,
-            member.reassigned,
+            self._met(),
+            self.progress.pauses.total,
+            tuple(agent.reassignments[agent.reassigned :]),
+            agent.reassigned,
         )
 
     def _met(self) -> tuple[int, ...]:
-        """The meetings to which as many users of the whole fleet came as they wait for."""
+        """Returns the meetings to which as many users of the fleet came as each waits for."""
         counters = self.total.counters
         waits = {name: int(name.removeprefix(MEET)) for name in counters if MEETING.fullmatch(name)}
         return tuple(users for name, users in waits.items() if counters[name] >= users)
@@ -239,72 +260,74 @@ class Run(Recorded):
 
     @recorded
     def tick(self, now: float) -> list[Entry]:
-        """Lets time pass: starts, loses, drains and ends what is due, and hands over the seconds
-        that settled."""
-        self._detector.look(now)
+        """Does what is due by now, and returns the seconds that settled."""
+        self._detector.excuse_own_silence(now)
         if self.state == "gathering":
             self._start_when_gathered(now)
             return []
         if self.state == "done":
             return []
-        for member, why in self._detector.fallen(now):
-            self._lose(member, why)
-        self._mind_losses(now)
+        for agent, reason in self._detector.lost(now):
+            self._lose(agent, reason)
+        self._respond_to_losses(now)
         self._advance(now)
         entries = self._settle(now)
-        if not self.active():
+        if not self.agents.active():
             self._finish(now)
         return entries
 
     def _start_when_gathered(self, now: float) -> None:
-        ready = self.ready(now)
+        ready = self.agents.ready(now)
         if len(ready) < self.wanted:
             return
         weights = weights_of(
-            self.plan.clients, [(member.name, member.hello.max_connections) for member in ready]
+            self.plan.clients, [(agent.name, agent.hello.max_connections) for agent in ready]
         )
         shares = shares_of(weights, self.plan.total)
         counts = [share.count(self.plan.total) for share in shares]
-        idle = [member.name for member, count in zip(ready, counts, strict=True) if count == 0]
+        idle = [agent.name for agent, count in zip(ready, counts, strict=True) if count == 0]
         if idle:
-            self.fail(nothing_for(idle, self.plan, self.wanted), now)
+            self.fail(empty_share_error(idle, self.plan, self.wanted), now)
             return
-        for member, share, count in zip(ready, shares, counts, strict=True):
-            self._share_table.give(member, share, count, now)
-        self.state, self.start = "running", now + START_IN
-        for member in self.members.values():
-            if member.share is None:
-                self._warn(f"agent {member.name} was not ready in time; the run started without it")
+        for agent, share, count in zip(ready, shares, counts, strict=True):
+            self._share_table.assign(agent, share, count, now)
+        self._enter("running")
+        self.start = now + START_IN
+        for agent in self.agents.by_id.values():
+            if agent.share is None:
+                self.notices.warn(
+                    f"agent {agent.name} was not ready in time; the run started without it"
+                )
 
     # What is lost.
 
-    def _lose(self, member: AgentState, why: str) -> None:
-        self._release(member, self._share_table.living(member))
-        gone = self.fanin.lose(member.name)
-        self.timeline.lose(member.name)
-        member.lost = True
-        self._warn(
-            f"agent {member.name} is lost ({why}): {gone.lost:,} open connections count as lost"
+    def _lose(self, agent: AgentState, reason: str) -> None:
+        self._release(agent, self._share_table.users_of(agent))
+        last = self.fanin.lose(agent.name)
+        self.timeline.lose(agent.name)
+        agent.lost = True
+        self.notices.warn(
+            f"agent {agent.name} is lost ({reason}): {last.lost:,} open connections count as lost"
         )
 
-    def _release(self, member: AgentState, living: int) -> None:
-        """What an agent leaves behind that ends, with so many users, is for others."""
-        if self._takes_reserves:
-            self._share_table.release(member, living)
+    def _release(self, agent: AgentState, users: int) -> None:
+        """Has others launch what an agent leaves unfinished that ends with so many users."""
+        if self._uses_reserves:
+            self._share_table.release(agent, users)
 
-    def _mind_losses(self, now: float) -> None:
-        """Does what was asked for when something is lost."""
+    def _respond_to_losses(self, now: float) -> None:
+        """Does what --on-loss asks for when something is lost."""
         lost = (
             self.total.lost
             or self.total.failed.get("lost")
-            or any(one.lost for one in self.agents.sharers())
+            or any(agent.lost for agent in self.agents.with_share())
         )
         if lost and self.on_loss == "abort" and self.state == "running":
-            self.given_up = "something was lost, and --on-loss is abort"
-            self._warn(f"{self.given_up}: the run ends")
+            self.ended_by_loss = True
+            self.notices.warn("something was lost, and --on-loss is abort: the run ends")
             self._drain(now)
-        elif self._takes_reserves:
-            self._share_table.rehome(now - self.start, now)
+        elif self._uses_reserves:
+            self._share_table.deal_orphans(now - self.start, now)
 
     # The phases of a run.
 
@@ -317,38 +340,45 @@ class Run(Recorded):
         if now < self._deadline:
             return
         if self._stopping:
-            for member in self.active():
-                self._lose(member, "did not stop in time")
+            for agent in self.agents.active():
+                self._lose(agent, "did not stop in time")
         else:
-            self._warn(f"not drained after {DRAIN_BOUND:.0f} s; the rest is stopped")
-            self._stopping, self._deadline = True, now + STOP_BOUND
+            self.notices.warn(f"not drained after {DRAIN_TIMEOUT:.0f} s; the rest is stopped")
+            self._stopping = True
+            self._deadline = now + STOP_TIMEOUT
 
     def _open_gate(self, now: float) -> None:
         """Opens the next gate once every agent waits at it."""
-        gate, active = self.progress.next_gate, self.active()
-        all_wait = gate is not None and active and all(member.gate >= gate for member in active)
-        if all_wait and self._share_table.settled:
+        gate = self.progress.next_gate
+        active = self.agents.active()
+        all_wait = gate is not None and active and all(agent.gate >= gate for agent in active)
+        if all_wait and self._share_table.all_confirmed:
             self.progress.open_gate(now - self.start + GATE_IN)
 
     def _drain(self, now: float) -> None:
         self.progress.pauses.end(now - self.start)
-        self.state, self._deadline = "draining", now + DRAIN_BOUND
+        self._enter("draining")
+        self._deadline = now + DRAIN_TIMEOUT
 
     def _settle(self, now: float) -> list[Entry]:
-        over = math.floor(now - self.start) - 1 if self.active() else -1
-        # Corrections come after what they correct was settled, yet count first: later seconds stand
-        # upon them.
+        """Returns the seconds that are complete or have waited long enough, in order.
+
+        Subtle: a correction is handed out together with later seconds. It goes first, by its
+        number, since the totals of those later seconds include it.
+        """
+        over = math.floor(now - self.start) - 1 if self.agents.active() else -1
         settled = sorted(self.fanin.settle(over), key=lambda settled: settled.second.number)
-        return [self.timeline.add(one) for one in settled]
+        return [self.timeline.add(second) for second in settled]
 
     def _finish(self, now: float) -> None:
-        self.state, self.end = "done", now
+        self._enter("done")
+        self.end = now
 
-    # What the operator says.
+    # What the operator does.
 
     @recorded
     def drain(self, now: float) -> None:
-        """Ends the run in good order; one that has not started is over."""
+        """Ends the run in good order; a run that has not started is done at once."""
         self._end_by_hand(now)
 
     def _end_by_hand(self, now: float) -> None:
@@ -360,117 +390,99 @@ class Run(Recorded):
 
     @recorded
     def pause(self, now: float) -> None:
-        """No agent launches anything from now on; what is open stays open, and the plan's own
-        time stands still."""
+        """Pauses arrivals: what is open stays open, and the plan's own time stands still."""
         if self.state == "running":
             self.progress.pause(max(0.0, now - self.start))
 
     @recorded
     def resume(self, now: float) -> None:
-        """Arrivals go on where the plan was, once every agent has heard of it."""
+        """Continues arrivals where the plan was, once every agent has the order."""
         if self.paused:
             self.progress.resume(now - self.start + START_IN)
 
     @recorded
     def stop(self, now: float) -> None:
-        """Ends the run at once: agents let go of their connections, and have a few seconds to
-        say so; twice: none."""
+        """Ends the run at once: agents abort their connections, and have a few seconds to report.
+
+        The second stop does not wait for reports.
+        """
         self._end_by_hand(now)
         if self.state == "draining":
-            self._deadline = now if self._stopping else now + HAND_BOUND
+            self._deadline = now if self._stopping else now + STOP_BY_HAND_TIMEOUT
             self._stopping = True
 
     @recorded
-    def give_up_gathering(self, wait: float, now: float) -> None:
-        """The fleet did not gather within `wait` seconds: the run is over, its failure names who
-        is missing."""
-        self.fail(self.agents.not_gathered(self.wanted, wait, now), now)
+    def fail_gathering(self, wait: float, now: float) -> None:
+        """Ends a run whose agents were not ready within `wait` seconds."""
+        self.fail(self.agents.gathering_error(self.wanted, wait, now), now)
 
     def fail(self, failure: OperatorError, now: float) -> None:
-        """The run can't start: it is over."""
+        """Ends a run that can't start."""
         self.failure = failure
         self._finish(now)
 
     # What else is seen of agents.
 
     @recorded
-    def hang_up(self, agent: str, now: float) -> None:
-        """The connection of an agent is broken; it may come on another one, or has left."""
-        if agent in self.members:
-            self._detector.hang_up(self.members[agent], now)
+    def connection_broke(self, agent_id: str, now: float) -> None:
+        """Takes note that an agent's connection broke; it may come back on another one."""
+        if agent_id in self.agents.by_id:
+            self._detector.disconnected(self.agents.by_id[agent_id], now)
 
     @recorded
-    def bury(self, name: str, why: str) -> None:
-        """An agent is known to be dead: it is lost without waiting for its silence."""
-        for member in self.active():
-            if member.name == name:
-                self._lose(member, why)
+    def lose_agent(self, name: str, reason: str) -> None:
+        """Loses the agent of this name at once: it is known to be dead."""
+        for agent in self.agents.active():
+            if agent.name == name:
+                self._lose(agent, reason)
 
     # What may be known.
 
-    @property
-    def members(self) -> dict[str, AgentState]:
-        """The agents that joined, by their ids."""
-        return self.agents.members
-
-    def ready(self, now: float) -> list[AgentState]:
-        """The agents that looked at the target, will load it, and still speak."""
-        return self.agents.ready(now)
-
-    def active(self) -> list[AgentState]:
-        """The agents of which more is to come."""
-        return self.agents.active()
-
     def fleet(self) -> list[AgentState]:
-        """The agents that were given something to launch; before the start, all that joined."""
-        return list(self.members.values()) if self.state == "gathering" else self.agents.sharers()
+        """Returns the agents that were given something to launch; before the start, all."""
+        if self.state == "gathering":
+            return list(self.agents.by_id.values())
+        return self.agents.with_share()
 
     @property
     def paused(self) -> bool:
-        """Whether the operator paused its arrivals."""
+        """True while the operator has paused arrivals."""
         return self.state == "running" and self.progress.pauses.open
 
     @property
     def started(self) -> bool:
-        """Whether the fleet gathered and was given its shares."""
+        """True once the fleet has gathered and has its shares."""
         return self.start < math.inf
 
     def phase_progress(self) -> list[PhaseProgress]:
-        """The plan's phases, and what is known of them."""
+        """Returns the plan's phases, with what is known of each."""
         return self.progress.phases(self.timeline.launched)
 
     def phase(self, now: float) -> str:
-        """The phase that runs, or what does after the last one; empty when the run does not."""
+        """Returns the name of the current phase, or what follows the last; empty unless running."""
         return self.progress.phase(now - self.start) if self.state == "running" else ""
 
     @property
     def total(self) -> Tally:
-        """Everything the fleet reported."""
+        """Everything that the fleet reported."""
         return self.fanin.total
 
     @property
     def ledger(self) -> Ledger:
-        """Where all planned connections stand, by everything the fleet reported."""
+        """Where all planned connections stand, by everything that the fleet reported."""
         return Ledger.of(self.plan.total, self.fanin.total)
 
-    def total_of(self, member: AgentState) -> Tally:
-        """Everything one agent reported."""
-        return self.fanin.sources[member.name].total if member.share else Tally()
+    def total_of(self, agent: AgentState) -> Tally:
+        """Returns everything that one agent reported."""
+        return self.fanin.sources[agent.name].total if agent.share else Tally()
 
     def age(self, now: float) -> float:
-        """Seconds since the common start, up to the end; 0 before it."""
+        """Returns the seconds since the common start, up to the end; 0 before it."""
         return max(0.0, min(now, self.end) - self.start)
 
-    def take_notices(self) -> list[Notice]:
-        """What happened since it was last asked."""
-        return self.notices.take()
 
-    def _warn(self, text: str) -> None:
-        self.notices.warn(text)
-
-
-def nothing_for(idle: Sequence[str], plan: Plan, agents: int) -> PlanError:
-    """These agents would get no connection at all."""
+def empty_share_error(idle: Sequence[str], plan: Plan, agents: int) -> PlanError:
+    """Returns the error that names the agents whose share would be empty."""
     fix = "its weight in the plan" if plan.clients else "the agent's --max-connections"
     return PlanError(
         f"{plan.asked} over {agents} agents leaves nothing for {', '.join(idle)}: a share that"

@@ -1,5 +1,5 @@
-"""Who launches what: the shares that agents are given at the start, and what lost ones leave
-behind for others."""
+"""Which agent launches which connections: the shares at the start, and what lost agents leave
+unfinished."""
 
 from collections.abc import Mapping
 from math import ceil, inf
@@ -15,21 +15,22 @@ from loadgen.plan.reassign import Unfinished, deal, reassign, unfinished_of
 from loadgen.plan.shares import NOBODY, Share, run_that_fits
 from loadgen.stats.fanin import FanIn
 
-TAKEN_UP_IN = 1.0
-"""Seconds from the loss of a share until others launch it: each polls once in that time."""
+REASSIGNED_IN = 1.0
+"""Seconds from the loss of a share until other agents launch it: each posts once in that time."""
 
 
 class Orphan(msgspec.Struct):
-    """Numbers that nobody launches any more, and whose they were."""
+    """Numbers that belong to no agent any more, and the agent that they belonged to."""
 
     owner: AgentState
     unfinished: Unfinished
 
 
 class ShareTable:
-    """All numbers of a plan, with so many in all: each belongs to one agent, or is an orphan's.
+    """Who has which numbers of a plan: each belongs to one agent, or to an orphan.
 
-    What is launched again comes at `rate` a second, over the whole fleet.
+    The plan has `total` numbers. What is launched again comes at `rate` launches a second over the
+    whole fleet.
     """
 
     def __init__(
@@ -39,126 +40,131 @@ class ShareTable:
         agents: Agents,
         fanin: FanIn,
         timeline: Timeline,
-        news: Notices,
+        notices: Notices,
     ) -> None:
         self.rate = rate
         self._total = total
         self._agents = agents
         self._fanin = fanin
         self._timeline = timeline
-        self._news = news
+        self._notices = notices
         self._orphans: list[Orphan] = []
         self._changed = False
-        """Whether somebody was lost or came since orphans were last dealt out."""
+        """True when agents were lost or became ready since orphans were last dealt."""
 
-    def give(self, member: AgentState, share: Share, count: int, now: float) -> None:
-        """Gives an agent a share of so many connections."""
-        member.share, member.planned, member.seen = share, count, now
-        member.held = [Unfinished(share)]
-        self._fanin.expect(member.name, member.first)
-        self._timeline.expect(member.name, count)
-        self._warn_of(member, count)
+    def assign(self, agent: AgentState, share: Share, count: int, now: float) -> None:
+        """Gives an agent its share, of `count` connections."""
+        agent.share = share
+        agent.planned = count
+        agent.seen = now
+        agent.assigned = [Unfinished(share)]
+        self._fanin.expect(agent.name, agent.first)
+        self._timeline.expect(agent.name, count)
+        self._warn_if_too_much(agent, count)
 
-    def _warn_of(self, member: AgentState, count: int) -> None:
-        member.short = shortfall(member.hello.limits, count)
-        if member.short:
-            self._news.warn(one_line(member.warning, 500))
+    def _warn_if_too_much(self, agent: AgentState, count: int) -> None:
+        agent.limiting = shortfall(agent.hello.limits, count)
+        if agent.limiting:
+            self._notices.warn(one_line(agent.warning, 500))
 
-    def release(self, member: AgentState, living: int) -> None:
-        """What an agent leaves behind that is at its end, with so many users, is for others."""
-        launched = self._fanin.sources[member.name].launched
-        left = unfinished_of(member.held, launched, living, self._total)
-        self._orphans += [Orphan(member, unfinished) for unfinished in left]
+    def release(self, agent: AgentState, users: int) -> None:
+        """Makes orphans of what an agent leaves unfinished that ends with so many users."""
+        launched = self._fanin.sources[agent.name].launched
+        left = unfinished_of(agent.assigned, launched, users, self._total)
+        self._orphans += [Orphan(agent, unfinished) for unfinished in left]
         self._changed = True
 
-    def reconsider(self) -> None:
-        """Somebody came who may take orphans."""
+    def agent_became_ready(self) -> None:
+        """Takes note that one more agent may have room for orphans."""
         self._changed = True
 
-    def living(self, member: AgentState) -> int:
-        """The users of an agent, those included that it was asked to launch again and has not
-        told of."""
-        return self._fanin.sources[member.name].users + member.unaccounted
+    def users_of(self, agent: AgentState) -> int:
+        """Returns the users of an agent, with those that it has to launch again and has not
+        reported yet."""
+        return self._fanin.sources[agent.name].users + agent.unconfirmed
 
     @property
-    def settled(self) -> bool:
-        """Whether nobody was given anything of which it has not told yet."""
-        return all(one.reassigned == len(one.reassignments) for one in self._agents.active())
+    def all_confirmed(self) -> bool:
+        """True when the seconds of all active agents include all their reassignments."""
+        return all(agent.reassigned == len(agent.reassignments) for agent in self._agents.active())
 
-    def rehome(self, age: float, now: float) -> None:
-        """Gives orphans to who has room for them, when the run is so old: at a change, or when
-        all of them fit."""
+    def deal_orphans(self, age: float, now: float) -> None:
+        """Gives orphans to agents with room for them, after a change, or when all of them fit.
+
+        `age` is in seconds from the start of the run, `now` on the clock of the run.
+        """
         wanted = sum(orphan.unfinished.wanted(self._total) for orphan in self._orphans)
         if wanted:
-            places = self._places(now)
-            if self._changed or sum(places.values()) >= wanted:
-                self._deal(places, age, now)
+            room = self._room(now)
+            if self._changed or sum(room.values()) >= wanted:
+                self._deal(room, age, now)
         self._changed = False
 
-    def _places(self, now: float) -> dict[str, int]:
-        """How many connections more each agent can hold, by its id; those that are silent are
-        left out."""
-        reserves = [member for member in self._agents.ready(now) if member.share is None]
+    def _room(self, now: float) -> dict[str, int]:
+        """Returns how many more connections each agent can hold, by its id; silent agents have
+        none."""
+        reserves = [agent for agent in self._agents.ready(now) if agent.share is None]
         working = [
-            member
-            for member in self._agents.active()
-            if now - member.seen <= SILENT_AFTER and member.cut == inf
+            agent
+            for agent in self._agents.active()
+            if now - agent.seen <= SILENT_AFTER and agent.disconnected == inf
         ]
-        return {member.id: member.capacity for member in reserves} | {
-            member.id: max(0, member.capacity - self._taken(member)) for member in working
+        return {agent.id: agent.capacity for agent in reserves} | {
+            agent.id: max(0, agent.capacity - self._taken(agent)) for agent in working
         }
 
-    def _taken(self, member: AgentState) -> int:
-        """How many of an agent's places are taken, or will be."""
-        return member.planned - self._fanin.sources[member.name].launched + self.living(member)
+    def _taken(self, agent: AgentState) -> int:
+        """Returns how much of an agent's capacity is taken, or will be."""
+        return agent.planned - self._fanin.sources[agent.name].launched + self.users_of(agent)
 
-    def _deal(self, places: Mapping[str, int], age: float, now: float) -> None:
-        """Deals everything out; what is too much stays here. All together are launched at the
-        one rate."""
+    def _deal(self, room: Mapping[str, int], age: float, now: float) -> None:
+        """Deals all orphans; those without room stay. All agents together launch at the one
+        rate."""
         orphans = self._orphans
         *dealt, staying = deal(
-            [orphan.unfinished for orphan in orphans], list(places.values()), self._total
+            [orphan.unfinished for orphan in orphans], list(room.values()), self._total
         )
         self._orphans = [Orphan(orphans[place].owner, unfinished) for place, unfinished in staying]
         whole = sum(unfinished.share.part for pieces in dealt for _, unfinished in pieces)
-        for agent, pieces in zip(places, dealt, strict=True):
+        for agent_id, pieces in zip(room, dealt, strict=True):
             if pieces:
                 own = [Orphan(orphans[place].owner, unfinished) for place, unfinished in pieces]
                 part = sum(orphan.unfinished.share.part for orphan in own)
-                self._reassign(self._agents.members[agent], own, self.rate * part / whole, age, now)
+                agent = self._agents.by_id[agent_id]
+                self._reassign(agent, own, self.rate * part / whole, age, now)
 
     def _reassign(
-        self, member: AgentState, orphans: list[Orphan], rate: float, age: float, now: float
+        self, agent: AgentState, orphans: list[Orphan], rate: float, age: float, now: float
     ) -> None:
-        if member.share is None:
-            member.first = max(0, ceil(age) + 1)
-            self.give(member, NOBODY, 0, now)
+        if agent.share is None:
+            agent.first = max(0, ceil(age) + 1)
+            self.assign(agent, NOBODY, 0, now)
         unfinished = [orphan.unfinished for orphan in orphans]
         for orphan in orphans:
             fresh = orphan.unfinished.fresh(self._total)
-            self._plan_for(orphan.owner, -fresh)
-            self._plan_for(member, fresh)
-        member.held += unfinished
-        member.reassignments += reassign(unfinished, max(0.0, age + TAKEN_UP_IN), rate)
-        self._tell(member, orphans)
+            self._add_planned(orphan.owner, -fresh)
+            self._add_planned(agent, fresh)
+        agent.assigned += unfinished
+        agent.reassignments += reassign(unfinished, max(0.0, age + REASSIGNED_IN), rate)
+        self._warn_of_reassignment(agent, orphans)
 
-    def _plan_for(self, member: AgentState, more: int) -> None:
-        member.planned += more
-        self._timeline.give(member.name, member.planned)
+    def _add_planned(self, agent: AgentState, more: int) -> None:
+        agent.planned += more
+        self._timeline.set_share(agent.name, agent.planned)
 
-    def _tell(self, member: AgentState, orphans: list[Orphan]) -> None:
+    def _warn_of_reassignment(self, agent: AgentState, orphans: list[Orphan]) -> None:
         again = sum(orphan.unfinished.again() for orphan in orphans)
         fresh = sum(orphan.unfinished.fresh(self._total) for orphan in orphans)
         owners = ", ".join(dict.fromkeys(orphan.owner.name for orphan in orphans))
-        self._news.warn(
-            f"agent {member.name} takes up for {owners}: {again:,} to launch again, {fresh:,} yet"
-            " to come"
+        self._notices.warn(
+            f"agent {agent.name} gets what {owners} left unfinished: {again:,} to launch again,"
+            f" {fresh:,} for the first time"
         )
-        self._warn_of(member, self._taken(member))
+        self._warn_if_too_much(agent, self._taken(agent))
 
 
 def shares_of(weights: list[int], total: int) -> list[Share]:
-    """A share for each agent by its weight; nothing for anyone where that makes no sense."""
+    """Returns a share for each agent by its weight; empty ones where the weights make no sense."""
     if not any(weights) or min(weights) < 0:
         return [NOBODY] * len(weights)
     return Share().split(weights, run_that_fits(total, weights))

@@ -1,8 +1,7 @@
-"""The settled seconds of a run one after the other: each as a row, with what the run stood at by
-its end.
+"""The timeline of a run: a row for each settled second, with the counts of the run at its end.
 
-A second may settle twice: without the agents that kept silent, and again, corrected, when they have
-spoken.
+A second may settle twice: without the agents that had not reported, and again, corrected, when they
+have.
 """
 
 from typing import TypeVar
@@ -14,38 +13,39 @@ from loadgen.stats.histogram import Histogram
 from loadgen.stats.tally import Ledger, Tally
 
 STALL_US = 100_000
-"""A p99 of the event loop's lag above this means that the generator, not the server, was slow."""
+"""Microseconds; a higher p99 of the event loop's lag means that the generator was slow, not the
+server."""
 STANDSTILL_US = 1_000_000
-"""Longer than this no single worker may have stood still, among however many."""
+"""Microseconds that a single worker of the generator may stand still."""
 
 Named = TypeVar("Named")
 
 
 class Figures(msgspec.Struct, omit_defaults=True):
-    """One second of the fleet or of one agent."""
+    """One second of the fleet, or of one agent."""
 
     ledger: Ledger
-    """As it stood at the end of the second."""
+    """At the end of the second."""
     rates: dict[str, int]
-    """What happened in this second alone."""
+    """Counts of this second alone."""
     counts: dict[str, int]
-    """Everything so far."""
+    """Counts of the run up to the end of this second."""
     histograms: dict[str, dict[str, float]]
     """Of this second alone: count, and p50 p90 p99 p999 max in milliseconds; empty ones are
     absent."""
     cpu_s: float
-    """CPU seconds used so far."""
+    """CPU seconds used since the start of the processes."""
     rss: int
     """Resident bytes."""
     counters: dict[str, int] = {}
-    """What sessions counted so far, by names of their own."""
+    """Counts that sessions keep, by their names, up to the end of this second."""
     failed: dict[str, int] = {}
     """Why connections failed in this second alone."""
     closed: dict[str, int] = {}
     """Why connections were closed in this second alone."""
     timings: dict[str, dict[str, float]] = {}
-    """What sessions timed in this second alone, by names of their own; in the form of the
-    histograms."""
+    """Timings that sessions keep, by their names, of this second alone; in the form of
+    `histograms`."""
 
 
 class Row(msgspec.Struct):
@@ -55,73 +55,88 @@ class Row(msgspec.Struct):
     fleet: Figures
     agents: dict[str, Figures]
     missing: list[str]
-    """Agents that had not reported when it was settled."""
+    """Agents that had not reported when it settled."""
     invalid: list[str]
-    """Why its numbers prove nothing; empty when they do."""
+    """Why its numbers prove nothing; empty when they count."""
     corrects: bool = False
-    """Whether it replaces an earlier row of the same second."""
+    """True when it replaces an earlier row of the same second."""
 
 
 class Entry(msgspec.Struct):
-    """A row, and the part of its tally that no earlier row had: the sum over all entries is the
-    whole run."""
+    """A row, and the part of its tally that no earlier row had.
+
+    The sum of `fresh` over all entries is the whole run.
+    """
 
     row: Row
     fresh: Tally
 
 
 class Partial(msgspec.Struct):
-    """A second that was settled without everybody, as far as it is known."""
+    """A second that settled without some agents."""
 
     total: Tally
     """The counts of the whole run up to its end; no histograms."""
     agents: dict[str, Figures]
+    """The figures of the agents that have reported."""
     missing: set[str]
+    """The agents that have not."""
 
 
 class Timeline:
-    """Makes rows of settled seconds, and remembers of each what the summary needs: two numbers
-    and what was wrong."""
+    """Makes rows of settled seconds, and keeps of each what the summary needs: two numbers and
+    what was wrong.
+
+    Subtle: a row has the totals of the run up to its second, and a correction comes when the totals
+    have grown beyond it. So a `Partial` keeps the totals of every second that settled without some
+    agents. When their reports come, these are added to the totals of their own second and of all
+    later partial ones. No complete row has to change: the seconds of one agent come in order, so
+    while one of them is missing, all later ones are missing too.
+    """
 
     def __init__(self, planned: int) -> None:
         self.planned = planned
         self.total = Tally()
-        """Everything in the seconds that have settled."""
+        """The counts of all seconds that have settled."""
         self.last: Row | None = None
         self.latest: dict[str, Figures] = {}
         """The newest figures of each agent."""
         self.open: dict[int, int] = {}
         """Connections open at the end of each second."""
         self.launched: dict[int, int] = {}
-        """Connections of the plan launched in each second in which any was; who came back is not
-        counted."""
+        """Connections of the plan launched in each second with any; relaunches do not count."""
         self.invalid: dict[int, list[str]] = {}
+        """Why the numbers of a second prove nothing; only of seconds that do not."""
         self.rss_peak: dict[str, int] = {}
+        """The most resident bytes that each agent had at the end of a second."""
         self._shares: dict[str, int] = {}
         self._agents: dict[str, Tally] = {}
         self._partial: dict[int, Partial] = {}
 
     def expect(self, name: str, share: int) -> None:
-        """Declares an agent and how many connections it was given."""
+        """Adds an agent with `share` connections."""
         self._shares[name] = share
         self._agents[name] = Tally()
         self.rss_peak[name] = 0
 
-    def give(self, name: str, share: int) -> None:
-        """An agent has another number of connections from now on."""
+    def set_share(self, name: str, share: int) -> None:
+        """Changes how many connections an agent has."""
         self._shares[name] = share
 
     def lose(self, name: str) -> None:
-        """The seconds this agent still owed will never come."""
+        """Waits no longer for the seconds of an agent that have not come."""
         for number, partial in list(self._partial.items()):
             partial.missing.discard(name)
             if not partial.missing:
                 del self._partial[number]
 
     def add(self, settled: Settled) -> Entry:
-        """Takes a settled second; seconds come in ascending order, except that corrections may
-        come at any time."""
-        number, earlier = settled.second.number, self._partial.pop(settled.second.number, None)
+        """Adds a settled second and returns its entry.
+
+        Seconds come in ascending order; corrections come at any time.
+        """
+        number = settled.second.number
+        earlier = self._partial.pop(number, None)
         known = earlier.agents if earlier else {}
         parts = {name: part for name, part in settled.parts.items() if name not in known}
         fresh = self._count(number, parts)
@@ -146,6 +161,7 @@ class Timeline:
         return Entry(row, fresh)
 
     def _count(self, number: int, parts: dict[str, Second]) -> Tally:
+        """Adds new parts of a second to all totals, and returns their sum."""
         fresh = Tally()
         for name, part in parts.items():
             fresh.merge(part.tally)
@@ -163,11 +179,11 @@ class Timeline:
 
     def _wrong(self, settled: Settled, ledger: Ledger, *, corrects: bool) -> list[str]:
         wrong = [f"no report from {', '.join(settled.missing)}"] if settled.missing else []
-        # What is held can only be compared while every second up to this one is complete.
+        # What agents hold can be compared with the counts only while every second is complete.
         exact = not self._partial and not corrects
         merged = [name for name, part in settled.parts.items() if part.span != 1]
         if merged:
-            wrong.append(f"{', '.join(merged)} told the counts of several seconds as one")
+            wrong.append(f"{', '.join(merged)} reported the counts of several seconds as one")
         wrong += [
             f"the ledger does not add up: {law}"
             for law in ledger.breaches(settled.second.held if exact else None)
@@ -202,12 +218,12 @@ class Timeline:
 
 
 def summaries(histograms: dict[str, Histogram]) -> dict[str, dict[str, float]]:
-    """Count and percentiles in milliseconds of every histogram that is not empty."""
+    """Returns count and percentiles, in milliseconds, of every histogram that is not empty."""
     return {name: histogram.summary() for name, histogram in histograms.items() if histogram.counts}
 
 
 def in_order(named: dict[str, Named]) -> dict[str, Named]:
-    """The same by ascending name."""
+    """Returns the same items in the order of their names."""
     return dict(sorted(named.items()))
 
 

@@ -1,4 +1,4 @@
-"""A file that is written line by line while something goes on."""
+"""Files that grow line by line while a run goes on."""
 
 import fcntl
 import os
@@ -7,23 +7,25 @@ from pathlib import Path
 
 
 class SecondsFile:
-    """The file, and where in it the newest line of each second is."""
+    """A file with a line for each second, of which the newest can be read back."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._appender = Appender(path)
         self._places: dict[int, int] = {}
+        """Where in the file the newest line of each second begins."""
 
     def append(self, second: int, line: bytes) -> None:
-        """Appends the line of a second, which replaces an earlier one; raises OSError when the
-        disk is full."""
+        """Appends the line of a second, which replaces an earlier one.
+
+        Raises OSError when the disk is full.
+        """
         self._places[second] = self._appender.append(line)
 
     def since(self, second: int) -> Iterator[bytes]:
-        """The lines of all seconds from this one on, in order, without their ends."""
-        places = list(
-            self._places.items()
-        )  # at once: lines are appended meanwhile, and by another thread
+        """Yields the lines of all seconds from this one on, in order, without line ends."""
+        # One call makes the copy: lines are appended meanwhile, by another thread.
+        places = list(self._places.items())
         wanted = sorted(place for place in places if place[0] >= second)
         with self._path.open("rb") as file:
             for _, place in wanted:
@@ -31,21 +33,23 @@ class SecondsFile:
                 yield file.readline().rstrip()
 
     def close(self) -> None:
-        """Writes no more; what there is can still be read."""
+        """Closes the file for writing; its lines can still be read."""
         self._appender.close()
 
 
 class Appender:
-    """A file that lines are appended to; each is in the kernel's hands when `append` returns."""
+    """A file that lines are appended to; `append` returns when the kernel has them."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab", buffering=0)
         self._torn = False
+        """True when the last line may be written in part."""
 
     def append(self, data: bytes) -> int:
-        """Appends whole lines, and returns where the first begins.
+        """Appends whole lines, and returns where in the file the first one begins.
 
-        Raises OSError when the disk is full, and may be called again all the same.
+        Raises OSError when the disk is full. It may be called again after that: a torn line gets
+        its line end first.
         """
         size = len(data)
         if self._torn:
@@ -57,8 +61,10 @@ class Appender:
         return self._file.tell() - size
 
     def lock(self) -> None:
-        """Keeps it for this process alone, as long as that lives; raises BlockingIOError when
-        another one has it."""
+        """Locks the file for this process, as long as that lives: flock(2).
+
+        Raises BlockingIOError when another process has the lock.
+        """
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def close(self) -> None:

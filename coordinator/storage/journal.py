@@ -1,10 +1,9 @@
-"""journal.ndjson in the directory of an unfinished run: every word that was said to the run, in
-order.
+"""journal.ndjson in the directory of an unfinished run: every recorded call to the run, in order.
 
-A line is written before the word takes effect, and so before anyone is answered. Said again to a
-new run, with the same times, the words bring it where the old one stood: a run has no clock and no
-chance of its own. That is how a run whose coordinator died is taken up again, to the last count
-that any agent was told to forget.
+A line is written before its call takes effect, and so before any agent gets its answer. The same
+calls with the same times bring a new run to the state of the old one, since a run has no clock and
+no randomness. In this way the run of a coordinator that died is resumed, up to the last second that
+any agent was allowed to forget.
 """
 
 import contextlib
@@ -16,7 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from coordinator.run.recorded import kinds_of
+from coordinator.run.recorded import argument_types
 from coordinator.run.run import BadPostError, OnLoss, RefusedError, Run, UnknownAgentError
 from coordinator.run.timeline import Entry
 from coordinator.storage.files import Appender
@@ -28,11 +27,11 @@ from loadgen.wire import WIRE
 
 FILE = "journal.ndjson"
 BOOT = Path("/proc/sys/kernel/random/boot_id")
+"""Another id after each boot: random(4)."""
 
 
 class Head(msgspec.Struct, kw_only=True):
-    """The first line: what a run is made of before anything is said to it, and what its
-    coordinator was asked for."""
+    """The first line: what a run is made of, and what else its coordinator was asked for."""
 
     schema: int = 1
     version: str = VERSION
@@ -46,58 +45,66 @@ class Head(msgspec.Struct, kw_only=True):
     expectations: tuple[str, ...] = ()
     tsung_log: Literal["text", "json", "none"] = "text"
     local: tuple[str, ...] = ()
-    """The names of the agents that it started itself; they end with it."""
+    """The names of the agents that the coordinator started itself; they end with it."""
     boot: str = msgspec.field(default_factory=lambda: BOOT.read_text().strip())
     wall: float = msgspec.field(default_factory=time)
+    """When this line was made, by the wall clock."""
     clock: float = msgspec.field(default_factory=monotonic)
-    """The monotonic clock at the same moment; its times are those of the words."""
+    """The same moment on the clock of the run, which the times of all calls are on."""
 
-    def ahead(self) -> float:
-        """How far the clock of the run is ahead of this machine's monotonic clock: 0 unless it
-        was started anew."""
+    def clock_offset(self) -> float:
+        """Returns the seconds to add to this machine's monotonic clock to get the clock of the run.
+
+        0 unless the machine was rebooted since; then the wall clock measures the time between.
+        """
         if self.boot == BOOT.read_text().strip():
             return 0.0
         return (time() - self.wall) - (monotonic() - self.clock)
 
 
 class Journal:
-    """The journal, being written. When it can't be, it is removed: a run is taken up again exactly,
-    or not at all.
+    """The journal, being written. When a line can't be written, the file is removed.
 
-    Raises OperatorError when another process writes it: that run's coordinator lives.
+    A run is resumed exactly or not at all. Raises OperatorError when another process writes it:
+    then the coordinator of that run lives.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, folder: Path, head: Head) -> None:
+        self.folder = folder
+        """The run directory."""
+        self.head = head
         self.complaint = ""
         """Why it could not be written; empty as long as it was."""
-        self._path = path
-        self._file: Appender | None = Appender(path)
+        self._path = folder / FILE
+        self._file: Appender | None = Appender(self._path)
         try:
             self._file.lock()
         except BlockingIOError as error:
             self.close()
             raise OperatorError(
-                f"{path} is being written: that run's coordinator lives; stop it first"
+                f"{self._path} is being written: that run's coordinator lives; stop it first"
             ) from error
 
     @classmethod
     def begin(cls, folder: Path, head: Head) -> "Journal":
-        """A new one, in a run directory."""
-        journal = cls(folder / FILE)
+        """Begins the journal of a new run."""
+        journal = cls(folder, head)
         journal._append(msgspec.json.encode(head))
         return journal
 
     @classmethod
-    def go_on(cls, folder: Path) -> "Journal":
-        """The one that is there, after its last line, which may be torn; not while another
-        coordinator writes it."""
-        journal = cls(folder / FILE)
-        journal._append(b"")
+    def reopen(cls, folder: Path) -> "Journal":
+        """Opens the journal of a run whose coordinator died, to append to it.
+
+        Raises OperatorError when that run can't be resumed.
+        """
+        journal = cls(folder, read_head(folder))
+        journal._append(b"")  # the last line may be torn
         return journal
 
-    def record(self, word: str, arguments: tuple[Any, ...]) -> None:
-        """Writes down what is said to the run."""
-        self._append(msgspec.json.encode((word, *arguments)))
+    def record(self, method: str, arguments: tuple[Any, ...]) -> None:
+        """Writes down a call to the run."""
+        self._append(msgspec.json.encode((method, *arguments)))
 
     def _append(self, line: bytes) -> None:
         if self._file is None:
@@ -112,40 +119,39 @@ class Journal:
             self.end()
 
     def close(self) -> None:
-        """Writes no more; what there is stays."""
+        """Closes the file, and keeps it."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def end(self) -> None:
-        """The run is over, or can't be taken up again: nobody needs it any more."""
+        """Removes the file: the run is over, or can't be resumed."""
         if self._file is not None:
             self.close()
-            with contextlib.suppress(
-                OSError
-            ):  # its directory is gone, or may not be written any more
+            # The directory may be gone, or not be writable any more.
+            with contextlib.suppress(OSError):
                 self._path.unlink()
 
 
 def read_head(folder: Path) -> Head:
-    """What the run in a directory was made of; raises OperatorError when it can't be taken up
-    again."""
+    """Reads the first line of a run's journal; raises OperatorError when it can't be resumed."""
     try:
         with (folder / FILE).open("rb") as file:
             line = file.readline()
     except FileNotFoundError as error:
-        done = (folder / "summary.json").exists()
-        why = "that run is over" if done else "it is no run directory"
-        raise OperatorError(f"--resume {folder}: there is no {FILE}: {why}") from error
+        over = (folder / "summary.json").exists()
+        reason = "that run is over" if over else "it is no run directory"
+        raise OperatorError(f"--resume {folder}: it has no {FILE}: {reason}") from error
     except OSError as error:
         raise OperatorError(
             f"--resume {folder}: {FILE} can't be read ({error.strerror})"
         ) from error
     try:
-        made = msgspec.json.decode(line, type=dict[str, Any])
-        if made.get("version") != VERSION:
+        fields = msgspec.json.decode(line, type=dict[str, Any])
+        if fields.get("version") != VERSION:
             raise OperatorError(
-                f"--resume {folder}: the run is of loadgen {made.get('version')}, this is {VERSION}"
+                f"--resume {folder}: the run is of loadgen {fields.get('version')}, this is"
+                f" {VERSION}"
             )
         return msgspec.json.decode(line, type=Head)
     except msgspec.DecodeError as error:
@@ -155,21 +161,25 @@ def read_head(folder: Path) -> Head:
 
 
 def replay(folder: Path, run: Run) -> Iterator[Entry]:
-    """Says everything again to a new run; hands over the seconds that settle again. A line that
-    was torn is no word."""
-    kinds = kinds_of(Run)
+    """Repeats all calls of a journal on a new run, and yields the seconds that settle again.
+
+    Subtle: a torn line is no call: it was never answered, so the agent sends its post again. Calls
+    that raised when they were recorded raise again; their agents have their answers. A coordinator
+    that was killed may have settled less than the replay does, never more, since a tick is recorded
+    before its seconds are written.
+    """
+    types = argument_types(Run)
     with (folder / FILE).open("rb") as file:
         file.readline()
         for line in file:
             with contextlib.suppress(msgspec.DecodeError):
-                word, *raw = msgspec.json.decode(line, type=list[msgspec.Raw])
-                name = msgspec.json.decode(word, type=str)
+                first, *others = msgspec.json.decode(line, type=list[msgspec.Raw])
+                method = msgspec.json.decode(first, type=str)
                 arguments = [
-                    msgspec.json.decode(one, type=kind)
-                    for one, kind in zip(raw, kinds[name], strict=True)
+                    msgspec.json.decode(argument, type=kind)
+                    for argument, kind in zip(others, types[method], strict=True)
                 ]
-                # They were refused the first time as well, and the agent was told.
                 with contextlib.suppress(RefusedError, UnknownAgentError, BadPostError):
-                    answer = getattr(run, name)(*arguments)
-                    if name == "tick":
-                        yield from answer
+                    result = getattr(run, method)(*arguments)
+                    if method == "tick":
+                        yield from result

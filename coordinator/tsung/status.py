@@ -21,6 +21,6 @@ def tsung_status(run: Run, now: float, cpu: float) -> dict[str, Any]:
         "users": total.sessions_started - total.sessions_done,
         "connected_users": run.ledger.open,
         "request_rate": float(requests["count"]),
-        "active_beams": len(run.active()),
+        "active_beams": len(run.agents.active()),
         "cpu_controller": round(cpu, 2),
     }

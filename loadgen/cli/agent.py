@@ -28,7 +28,7 @@ from loadgen.machine.exporter import machine_registry
 from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.prometheus import registry_of, render
 from loadgen.systemd import notify
-from loadgen.values import Endpoint, base_of
+from loadgen.values import DEFAULT_MAX_CONNECTIONS, Endpoint, base_of
 
 log = logging.getLogger("loadgen.agent")
 MAX_WORKERS = 1000
@@ -64,8 +64,8 @@ MAX_SCRAPES = 50.0
 @click.option(
     "--max-connections",
     type=click.IntRange(1, MAX_VALUE),
-    show_default="what the plan says, or 64000",
-    help="Most connections open at once.",
+    show_default=f"what the plan says, or {DEFAULT_MAX_CONNECTIONS}",
+    help="Connections open at once at most.",
 )
 @click.option(
     "--source", multiple=True, metavar="IP", help="Addresses or ranges to connect from; repeatable."

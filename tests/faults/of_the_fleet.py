@@ -53,7 +53,7 @@ def agent_restarted(stage: Stage) -> Found:
     fleet[0].send(signal.SIGKILL)
     noticed = stage.says("agent a1 is lost")
     stage.agent("a1")
-    stage.says("agent a1-2 takes up for a1")
+    stage.says("agent a1-2 gets what a1 left unfinished")
     return replaced(stage, noticed, COUNT // 2)
 
 

@@ -106,7 +106,7 @@ def test_what_is_lost_in_the_midst_of_the_arrivals_arrives_all_the_same(tmp_path
         agents = fleet(stack, coord, 2, "--workers", "2")
         eventually(lambda: coord.state()["ledger"]["open"] > 200, "it is under way")
         agents[0].send(signal.SIGKILL)
-        coord.says("agent a2 takes up for a1")
+        coord.says("agent a2 gets what a1 left unfinished")
         eventually(lambda: coord.state()["ledger"]["not_started"] == 0, "all are launched")
         lost = coord.state()["ledger"]["lost"]
         assert lost > 0
@@ -129,7 +129,7 @@ def test_the_only_agent_that_is_left_may_be_one_that_joins_anew(tmp_path, server
         coord.says("agent a1 is lost")
         open_in(coord, 200, lost=200)
         stack.enter_context(agent(coord.url, "--name", "a1", "--once"))
-        coord.says("agent a1-2 takes up for a1: 200 to launch again")
+        coord.says("agent a1-2 gets what a1 left unfinished: 200 to launch again")
         state = open_in(coord, 400, lost=200)
         adds_up(state)
         ends_well(coord, 400, 200)

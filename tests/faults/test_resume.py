@@ -1,5 +1,4 @@
-"""A coordinator is killed in the midst of a run, and another one takes the run up from its
-directory."""
+"""A coordinator is killed during a run, and another one resumes the run from its directory."""
 
 import asyncio
 import signal
@@ -28,16 +27,16 @@ from tests.processes import (
 
 
 class Resumed(Coordinator):
-    """A coordinator that takes up the run of another one."""
+    """A coordinator that resumes the run of another one."""
 
     def __init__(self, before: Coordinator, *arguments: str) -> None:
-        self._taken_up = before.folder
+        self._resumed_folder = before.folder
         Command.__init__(self, command("loadgen-coord", "--resume", str(before.folder), *arguments))
 
     @property
     def folder(self):
-        """Its run directory: that of the run before."""
-        return self._taken_up
+        """The run directory, which is that of the run before."""
+        return self._resumed_folder
 
 
 def killed(coord: Coordinator) -> None:
@@ -45,9 +44,9 @@ def killed(coord: Coordinator) -> None:
     coord.process.wait()
 
 
-def test_a_killed_coordinator_is_started_again_and_not_a_count_is_missing(tmp_path, server):
-    """In the midst of the arrivals; the agents go on by themselves, hold what they have, and
-    tell all of it later."""
+def test_a_resumed_run_misses_no_count(tmp_path, server):
+    """It is killed during the arrivals; the agents go on, keep their seconds, and post all of them
+    later."""
     options = (
         "--agents",
         "2",
@@ -99,7 +98,7 @@ def test_a_killed_coordinator_is_started_again_and_not_a_count_is_missing(tmp_pa
     assert "journal.ndjson" not in {path.name for path in again.folder.iterdir()}
 
 
-def test_what_is_lost_while_there_is_no_coordinator_is_taken_up_once_there_is_one(tmp_path, server):
+def test_what_is_lost_without_a_coordinator_is_reassigned_once_the_run_is_resumed(tmp_path, server):
     options = ("--agents", "2", "--max", "200", "--rate", "500", "--think", "1", "--hold", "600")
     with ExitStack() as stack:
         coord = stack.enter_context(coordinator(tmp_path, *options, server.ws))
@@ -111,7 +110,7 @@ def test_what_is_lost_while_there_is_no_coordinator_is_taken_up_once_there_is_on
         agents[0].send(signal.SIGKILL)
         again = Resumed(coord)
         stack.callback(again.close)
-        again.says("agent b takes up for a: 100 to launch again")
+        again.says("agent b gets what a left unfinished: 100 to launch again")
         eventually(lambda: again.state()["ledger"]["open"] == 200, "all are open again")
         again.send(signal.SIGINT)
         assert again.end() == 130
@@ -123,22 +122,24 @@ def test_what_is_lost_while_there_is_no_coordinator_is_taken_up_once_there_is_on
     )
 
 
-async def test_agents_hold_on_for_as_long_as_the_journal_is_read():
-    """That of a long run takes longer to read than they wait for a coordinator that is silent."""
-    run, patience = Run(Plan(target="ws://127.0.0.1:9/"), 2), 1.0
+async def test_agents_wait_while_the_journal_is_replayed():
+    """The replay of a long run takes longer than agents wait for a silent coordinator."""
+    run = Run(Plan(target="ws://127.0.0.1:9/"), 2)
+    patience = 1.0
     serving = Server(run, monotonic)
     listen = await serving.start(Endpoint("127.0.0.1", 0))
     try:
         with agent(f"http://{listen}", "--orphan-after", f"{patience:g}") as patient:
             async with asyncio.timeout(PATIENCE):
-                while not run.ready(monotonic()):  # noqa: ASYNC110 -- no event
+                while not run.agents.ready(monotonic()):  # noqa: ASYNC110 -- no event
                     await asyncio.sleep(0.05)
-            (member,) = run.ready(monotonic())
-            serving.resuming = True
+            (joined,) = run.agents.ready(monotonic())
+            serving.awaits_journal = True
             await asyncio.sleep(3 * patience)
-            serving.resuming, begin = False, monotonic()
+            serving.awaits_journal = False
+            begin = monotonic()
             async with asyncio.timeout(PATIENCE):
-                while member.seen < begin:  # noqa: ASYNC110 -- no event
+                while joined.seen < begin:  # noqa: ASYNC110 -- no event
                     await asyncio.sleep(0.05)
             assert "no word from the coordinator" not in patient.err
     finally:
@@ -167,7 +168,7 @@ def test_local_agents_end_with_their_coordinator_and_the_resumed_run_counts_them
     assert (summary["verdict"], summary["opened"], summary["lost"]) == ("lost", 200, 200)
 
 
-def test_a_run_that_is_over_is_not_taken_up_and_neither_is_anything_else(tmp_path, server):
+def test_only_the_directory_of_an_unfinished_run_can_be_resumed(tmp_path, server):
     options = ("--local", "1", "--max", "10", "--rate", "500", "--hold", "1")
     with coordinator(tmp_path, *options, server.ws) as coord:
         assert coord.end() == 0

@@ -19,7 +19,7 @@ from websockets.uri import parse_uri
 
 from coordinator.cli.report import FORMATS, rendered
 from coordinator.run.run import BadPostError, RefusedError, Run
-from coordinator.storage.rundir import read_run
+from coordinator.storage.reader import read_run
 from coordinator.tsung.configuration import read_tsung
 from loadgen.errors import OperatorError, PlanError
 from loadgen.net.appwrite import read
@@ -176,11 +176,11 @@ def run(data: bytes) -> None:
             state.join(from_wire(line, Hello), float(now))
         with contextlib.suppress(msgspec.DecodeError, BadPostError):
             state.post(agent, from_wire(line, Post), float(now))
-    state.take_notices()
+    state.notices.take()
     state.stop(100.0)
     for now in (101.0, 200.0):
         state.tick(now)
-    assert not state.active()
+    assert not state.agents.active()
 
 
 def run_directory(data: bytes) -> None:

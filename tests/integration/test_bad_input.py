@@ -99,7 +99,7 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int, program: str, *
             "--plan {files}/endless.toml",
             ["endless.toml, line 3: ", "`phases[0]` needs a `duration`"],
         ),
-        (COORD, "--plan {files}/phases.toml --rate 5", ["--rate says nothing", "phases.toml"]),
+        (COORD, "--plan {files}/phases.toml --rate 5", ["--rate has no effect", "phases.toml"]),
         (
             COORD,
             "--plan {files}/phases.toml",

@@ -1,5 +1,5 @@
-"""The coordinator as a process of its own, with agents that are nothing but the wire: HTTP in, a
-run directory out."""
+"""The coordinator as a process, with agents that only speak the wire: HTTP in, a run directory
+out."""
 
 import asyncio
 import contextlib
@@ -26,8 +26,8 @@ HOLDS = Limit("max_connections", 64_000, "--max-connections", "raise --max-conne
 
 
 class WireAgent:
-    """An agent without workers: every connection of its share opens the moment it is due, and
-    pings once."""
+    """An agent without workers: every connection of its share opens when it is due, and pings
+    once."""
 
     def __init__(self, url, name="host", holds=HOLDS, token=None, weight=64_000):
         self.url = url
@@ -69,7 +69,7 @@ class WireAgent:
         return orders
 
     async def serve(self, http):
-        """Joins, runs its share, drains when told; returns once it has been told to stop."""
+        """Joins, runs its share, drains on order; returns once it is ordered to stop."""
         await self.join(http)
         while (orders := await self.post(http)).start is None:
             if orders.do == "stop":
@@ -91,7 +91,8 @@ class WireAgent:
     def second(self, number, due, *, draining):
         tally = Tally()
         if draining:
-            tally.closed, self.closed = {"drained": self.opened}, True
+            tally.closed = {"drained": self.opened}
+            self.closed = True
             return Second(number, tally, Held(), 0.5, 1 << 20)
         tally.launched = tally.opened = tally.pings = tally.pongs = due[number]
         self.opened += due[number]
@@ -102,13 +103,13 @@ class WireAgent:
 
 
 class Coordinator:
-    """`loadgen-coord` as a process; its lines are read until it says where it listens."""
+    """`loadgen-coord` as a process; entering it waits for the line with its URL."""
 
     def __init__(self, tmp_path, *options):
         self.out = tmp_path / "runs"
         self.options = options
         self.lines = []
-        self.news = asyncio.Event()
+        self.changed = asyncio.Event()
 
     async def __aenter__(self):
         self.process = await asyncio.create_subprocess_exec(
@@ -138,13 +139,13 @@ class Coordinator:
     async def read(self):
         async for line in self.process.stdout:
             self.lines.append(line.decode())
-            self.news.set()
+            self.changed.set()
 
     async def shown(self, pattern):
         """Waits until a line matches."""
         while not any(re.search(pattern, line) for line in self.lines):
-            self.news.clear()
-            await self.news.wait()
+            self.changed.clear()
+            await self.changed.wait()
 
     async def end(self):
         code = await self.process.wait()
@@ -256,7 +257,8 @@ def check_histograms(folder):
 async def test_paths_that_change_something_need_the_token_and_mistakes_are_one_line(tmp_path, http):
     (tmp_path / "token").write_text("s3cret\n")
     async with Coordinator(tmp_path, "--token-file", str(tmp_path / "token")) as coord:
-        agents, bearer = f"{coord.url}/v1/agents", {"Authorization": "Bearer s3cret"}
+        agents = f"{coord.url}/v1/agents"
+        bearer = {"Authorization": "Bearer s3cret"}
         body = to_wire(WireAgent(coord.url).hello)
         assert (await post(http, agents, body))[0] == 401
         assert (await post(http, agents, body, Authorization="Bearer s3cret2"))[0] == 401
@@ -291,7 +293,7 @@ async def test_the_end_of_the_terminal_stops_as_ctrl_c_does(tmp_path):
         assert json.loads((coord.folder / "summary.json").read_text())["verdict"] == "stopped"
 
 
-async def test_ctrl_c_drains_and_what_stood_before_could_be_asked_for(tmp_path, http):
+async def test_a_run_can_be_queried_until_ctrl_c_drains_it(tmp_path, http):
     async with Coordinator(tmp_path, "--max", "400", "--rate", "200", "--agents", "2") as coord:
         agents = [WireAgent(coord.url, name) for name in ("a", "b")]
         running = asyncio.gather(*(agent.serve(http) for agent in agents))
@@ -332,7 +334,7 @@ async def check_surface(http, url):
 
 
 async def test_a_failed_expectation_is_exit_code_1_and_json_ends_stdout(tmp_path, http):
-    """With --json the lines for people go to stderr, where the port is found as well."""
+    """With --json the lines for people go to stderr, and the port with them."""
     options = (
         "--max",
         "10",
@@ -373,9 +375,14 @@ async def started(tmp_path, *options):
 
 async def start(*options, **environment):
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "coordinator.cli.coord", *options, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE, env={**os.environ, **environment},
-    )  # fmt: skip
+        sys.executable,
+        "-m",
+        "coordinator.cli.coord",
+        *options,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **environment},
+    )
 
 
 @pytest.mark.parametrize(
@@ -394,7 +401,7 @@ async def start(*options, **environment):
         (["--local", "1"], {"LOADGEN_AGENT_ORPHAN_AFTER": "soon"}, 3, "not a duration"),
     ],
 )
-async def test_what_can_not_be_run_is_one_line_and_an_exit_code(
+async def test_an_unusable_command_is_an_error_of_one_line_and_an_exit_code(
     tmp_path, options, environment, code, words
 ):
     listen = [] if "--listen" in options else ["--listen", "127.0.0.1:0"]

@@ -1,5 +1,5 @@
-"""A fleet and its target as children of the coordinator: one command starts all of them and
-leaves none behind."""
+"""A fleet and its target as children of the coordinator: one command starts and ends all of
+them."""
 
 import os
 import signal
@@ -31,12 +31,12 @@ HELD = (
     "--hold",
     "600",
 )
-"""A load that lasts until something ends it."""
+"""Options of a load that lasts until something ends it."""
 
 
 @pytest.fixture
 def port() -> int:
-    """Where the embedded target is to listen."""
+    """The port on which the embedded target will listen."""
     return free_port()
 
 
@@ -45,29 +45,29 @@ def url(port: int) -> str:
 
 
 def opens(coord: Coordinator, port: int, count: int) -> None:
-    """Waits until so many connections are open on the target, which listens once agents are told
-    where to join."""
+    """Waits until `count` connections are open on the target, which listens before the URL is
+    printed."""
     assert coord.url
     stats = f"http://127.0.0.1:{port}/stats"
     eventually(lambda: get_json(stats)["open"] == count, lambda: f"{count} open: {get_json(stats)}")
 
 
 def reported(coord: Coordinator, count: int) -> None:
-    """Waits until the coordinator knows of so many: what an agent did not report dies with it."""
+    """Waits until `count` open connections are reported: the rest would end with an agent."""
     eventually(
         lambda: coord.state()["ledger"]["open"] == count, lambda: f"{count} open: {coord.state()}"
     )
 
 
 def descendants(pid: int) -> Iterator[int]:
-    """Its children, their children and so on."""
+    """Yields the children of a process, their children and so on."""
     for child in children(pid):
         yield child
         yield from descendants(child)
 
 
 def agent(coord: Coordinator, name: str) -> int:
-    """The process id of a local agent."""
+    """Returns the process id of a local agent."""
     (found,) = (
         pid for pid in children(coord.pid) if name in Path(f"/proc/{pid}/cmdline").read_text()
     )
@@ -85,9 +85,8 @@ def test_one_command_starts_a_fleet_and_its_target_and_ends_them(tmp_path, port)
     with coordinator(tmp_path, *HELD, url(port)) as coord:
         opens(coord, port, 100)
         family = list(descendants(coord.pid))
-        assert (
-            len(family) >= 3 + 2 + 1
-        )  # two agents and the target, and a worker of each at the least
+        # Two agents and the target, each with at least one worker.
+        assert len(family) >= 3 + 2 + 1
         coord.send(signal.SIGINT)
         assert coord.end() == 130
         all_gone(family)
@@ -102,8 +101,8 @@ def test_one_command_starts_a_fleet_and_its_target_and_ends_them(tmp_path, port)
 
 
 def test_the_fleet_goes_on_without_an_agent_that_is_killed(tmp_path, port):
-    """What it held is lost and the operator is told; the run ends well once the other one has
-    drained and left."""
+    """Its connections are lost and a warning is printed; the run passes once the other agent has
+    drained and ended."""
     with coordinator(tmp_path, *HELD, "--on-loss", "continue", url(port)) as coord:
         opens(coord, port, 100)
         reported(coord, 100)
@@ -123,7 +122,7 @@ def test_the_fleet_goes_on_without_an_agent_that_is_killed(tmp_path, port):
         assert "50 open connections count as lost" in coord.err
 
 
-def test_a_coordinator_that_is_killed_takes_all_of_them_with_it(tmp_path, port):
+def test_all_of_them_end_with_a_coordinator_that_is_killed(tmp_path, port):
     with coordinator(tmp_path, *HELD, url(port)) as coord:
         opens(coord, port, 100)
         family = list(descendants(coord.pid))
@@ -131,9 +130,8 @@ def test_a_coordinator_that_is_killed_takes_all_of_them_with_it(tmp_path, port):
         all_gone(family)
 
 
-def test_an_agent_that_can_not_start_ends_the_run_with_its_own_words(tmp_path, port):
-    """The agents read their options from the environment too: a bad one there is theirs, not the
-    coordinator's."""
+def test_an_agent_that_can_not_start_ends_the_run_with_its_last_line(tmp_path, port):
+    """The agents read their options from the environment too: a bad one there is their error."""
     environment = os.environ | {"LOADGEN_AGENT_PORTS": "5"}
     with coordinator(tmp_path, *HELD, url(port), env=environment) as coord:
         assert coord.end() == 3

@@ -129,10 +129,10 @@ async def test_what_came_over_altered_is_not_run(tmp_path, chat, server):
         with agent(f"http://{listen}", "--allow-sessions"):
             async with asyncio.timeout(PATIENCE):
                 while not any(  # noqa: ASYNC110 -- the coordinator's state sets no event
-                    member.ready or member.refusal for member in altered.members.values()
+                    member.ready or member.refusal for member in altered.agents.by_id.values()
                 ):
                     await asyncio.sleep(0.05)
-            (refusal,) = (member.refusal for member in altered.members.values())
+            (refusal,) = (member.refusal for member in altered.agents.by_id.values())
     finally:
         await serving.stop()
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from coordinator.storage.rundir import RunRecord, read_run
+from coordinator.storage.reader import RunRecord, read_run
 from loadgen.machine.facts import Machine, facts
 from loadgen.plan.plan import Plan
 from loadgen.planfile import read_plan

@@ -20,15 +20,15 @@ LAYERS = (
     "loadgen.sessions.script",
     "loadgen.worker loadgen.agent loadgen.target",
     "loadgen.cli",
-    "coordinator.text coordinator.scrape",
+    "coordinator.text coordinator.clock coordinator.scrape",
     "coordinator.run",
     "coordinator.storage coordinator.tsung",
     "coordinator.report",
     "coordinator.http",
     "coordinator.preflight coordinator.display",
-    "coordinator.local",
+    "coordinator.local coordinator.settings",
+    "coordinator.controller coordinator.dryrun",
     "coordinator.app",
-    "coordinator.dryrun",
     "coordinator.cli",
 )
 """Folders, and modules outside of them, from the bottom up. Those of one row do not know each

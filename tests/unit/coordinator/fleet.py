@@ -1,4 +1,4 @@
-"""A fleet made of plain values: agents that join, speak and fall silent when a test says so."""
+"""A fleet made of plain values: its agents join, post and fall silent when a test says so."""
 
 from loadgen.machine.limits import Limit
 from loadgen.plan.plan import Plan
@@ -7,20 +7,25 @@ from loadgen.stats.tally import Held, Tally, WorkerVitals
 from loadgen.wire import WIRE, Hello, Post
 
 PLAN = Plan(max=1000, rate=100.0, hold=5.0)
-MEND = "raise --max-connections"
+FIX = "raise --max-connections"
 
 
 def hello(name="host", holds=64_000, wire=WIRE):
-    limit = Limit("max_connections", holds, f"--max-connections {holds}", MEND)
+    """Returns the hello of an agent whose machine holds so many connections."""
+    limit = Limit("max_connections", holds, f"--max-connections {holds}", FIX)
     return Hello(name, wire, "0.1.0", holds, (limit,), {"cpus": 2})
 
 
 def ready(**fields):
+    """Returns a post of an agent that is ready."""
     return Post(ready=True, **fields)
 
 
 def opened(number, count, *, held=None, rtt=4000):
-    """A second in which so many connections opened; `held` is how many its agent then holds."""
+    """Returns a second in which `count` connections opened.
+
+    At its end the agent holds `held` connections, by default the same number.
+    """
     tally = Tally(launched=count, opened=count, pings=count, pongs=count, sessions_started=count)
     for _ in range(count):
         tally.handshake.record(3000)
@@ -31,7 +36,7 @@ def opened(number, count, *, held=None, rtt=4000):
 
 
 def drained(number, count):
-    """A second in which all of so many connections were closed."""
+    """Returns a second in which all `count` connections of an agent were closed."""
     return Second(
         number,
         Tally(closed={"drained": count}, sessions_done=count),
@@ -42,14 +47,14 @@ def drained(number, count):
 
 
 def seconds(*items, finished=False):
+    """Returns a post with seconds."""
     return ready(
         seconds=items, finished=finished, workers=(WorkerVitals(0, 0.5, 1 << 20),), agent_cpu_s=0.25
     )
 
 
 def started(run, names=("a", "b"), now=0.0, **fields):
-    """Lets agents join and the run start; returns their ids, with second 0 to begin at
-    `run.start`."""
+    """Joins agents and starts the run, whose second 0 begins at `run.start`; returns their ids."""
     ids = [run.join(hello(name, **fields), now).id for name in names]
     for agent in ids:
         run.post(agent, ready(), now)
@@ -59,19 +64,28 @@ def started(run, names=("a", "b"), now=0.0, **fields):
 
 
 def warnings(run):
-    """What the operator is told, since it was last asked."""
-    return [news.text for news in run.take_notices() if not news.agent]
+    """Returns the warnings for the operator since the last call."""
+    return [notice.text for notice in run.notices.take() if not notice.agent]
 
 
 def beat(run, agents, now, *items, **fields):
-    """Each of the agents posts the same seconds; then time passes."""
+    """Posts the same seconds from each agent, then ticks; returns the orders and the entries."""
     orders = [run.post(agent, seconds(*items, **fields), now) for agent in agents]
     return orders, run.tick(now)
 
 
 def alive(run, agents, start, end):
-    """Agents that say nothing new every second from start to end."""
+    """Posts nothing new from each agent every second from `start` to `end`."""
     now = start
     while now < end:
         beat(run, agents, now)
         now += 1.0
+
+
+def entries(run, *posts):
+    """Posts from the one agent of a run, each in its time; yields what settles."""
+    (agent,) = started(run, ["a"])
+    for post in posts:
+        now = run.start + max((second.number for second in post.seconds), default=0) + 1.0
+        run.post(agent, post, now)
+        yield from run.tick(now)

@@ -1,9 +1,9 @@
-"""A plan in words, as --dry-run tells it."""
+"""The text of --dry-run."""
 
 import pytest
 
-from coordinator.app import RunSettings
-from coordinator.dryrun import dry_run, outline, parts_of_sessions, shares_of
+from coordinator.dryrun import describe_plan, dry_run, expected_shares, session_parts
+from coordinator.settings import RunSettings
 from loadgen.errors import PlanError
 from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import Phase
@@ -14,19 +14,19 @@ from loadgen.values import Endpoint
 USERS, GUESTS = Loop(name="users", weight=3.0), Loop(name="guests")
 
 
-def told(plan):
-    return "\n\n".join(outline(plan)).splitlines()
+def described(plan):
+    return "\n\n".join(describe_plan(plan)).splitlines()
 
 
-def test_a_plan_without_phases_is_one_line_and_its_end():
-    assert told(Plan(rate=100.0, max=1001, hold=60.0)) == [
+def test_a_plan_without_phases_is_one_row_and_its_end():
+    assert described(Plan(rate=100.0, max=1001, hold=60.0)) == [
         "phase     from    to  arrivals   rate  besides",
         "arrivals   0 s  10 s     1,001  100/s",
         "",
         "last arrival after 10 s, drained after 1:10 min",
     ]
     assert (
-        told(Plan(max=1, hold="sessions"))[-1]
+        described(Plan(max=1, hold="sessions"))[-1]
         == "last arrival after 0 s, over with the last session"
     )
 
@@ -43,10 +43,10 @@ def test_phases_sessions_and_targets_are_tables():
         hold=5.0,
     )
 
-    assert [" ".join(line.split()) for line in told(plan)] == [
+    assert [" ".join(line.split()) for line in described(plan)] == [
         "phase from to arrivals rate besides",
         "ramp 0 s 1:30 min 2,250 0/s to 50/s waits for all sessions",
-        "mixed gate 1 + 0 s gate 1 + 8 s 750 100/s sessions guests 1; who leaves comes back",
+        "mixed gate 1 + 0 s gate 1 + 8 s 750 100/s sessions guests 1; ended users come back",
         (
             "phase 3 gate 1 + 8 s gate 1 + 28 s 0 – 7.5/s are replaced; 25 % are cut and back"
             " within 0.5 s"
@@ -64,40 +64,40 @@ def test_phases_sessions_and_targets_are_tables():
     ]
 
 
-def test_the_parts_of_sessions_are_those_of_the_plan_where_a_phase_has_no_mix():
-    assert parts_of_sessions(Plan(sessions=(USERS, GUESTS))) == {"users": 0.75, "guests": 0.25}
+def test_the_session_parts_are_those_of_the_plan_where_a_phase_has_no_mix():
+    assert session_parts(Plan(sessions=(USERS, GUESTS))) == {"users": 0.75, "guests": 0.25}
     plan = Plan(
         phases=(Phase(rate=1, max=10), Phase(rate=1, max=30, sessions={"users": 9.0})),
         sessions=(USERS, GUESTS),
     )
-    assert parts_of_sessions(plan) == pytest.approx({"users": 0.9375, "guests": 0.0625})
+    assert session_parts(plan) == pytest.approx({"users": 0.9375, "guests": 0.0625})
 
 
 def test_shares_add_up():
-    assert sum(share for _, share in shares_of(Plan(max=1_000_003), 16)) == 1_000_003
+    assert sum(share for _, share in expected_shares(Plan(max=1_000_003), 16)) == 1_000_003
 
 
-def test_clients_get_shares_by_their_weights_and_others_as_of_weight_one():
+def test_clients_get_shares_by_their_weights_and_others_by_a_weight_of_one():
     plan = Plan(
         max=1000, clients=(AgentSpec(name="big", weight=2.0), AgentSpec(name="small", weight=0.5))
     )
 
-    assert shares_of(plan, 3) == [("big", 571), ("small", 143), ("agent 3", 286)]
-    assert shares_of(plan, 1) == [("big", 1000)]
-    assert [name for name, _ in shares_of(plan, 3, local=2)] == ["local-1", "local-2", "big"]
+    assert expected_shares(plan, 3) == [("big", 571), ("small", 143), ("agent 3", 286)]
+    assert expected_shares(plan, 1) == [("big", 1000)]
+    assert [name for name, _ in expected_shares(plan, 3, local=2)] == ["local-1", "local-2", "big"]
 
 
-def test_an_agent_that_would_get_nothing_is_named():
+def test_an_agent_whose_share_would_be_empty_is_named():
     plan = Plan(max=9, clients=(AgentSpec(name="big", weight=100.0), AgentSpec(name="small")))
 
     with pytest.raises(
         PlanError,
         match=r"--max 9 over 2 agents leaves nothing for small: .* its weight in the plan",
     ):
-        shares_of(plan, 2)
+        expected_shares(plan, 2)
 
 
-def test_plan_schedule_shares_and_preflight_are_told():
+def test_the_text_has_plan_schedule_shares_and_preflight():
     plan = Plan(max=1001, rate=100.0, hold=60.0)
 
     text = dry_run(RunSettings(plan=plan, agents=2, local=2, listen=Endpoint("127.0.0.1", 0)))

@@ -1,4 +1,4 @@
-"""Local processes: their command lines, and that none is left behind."""
+"""Local processes: their command lines, and their end."""
 
 import os
 import resource
@@ -7,9 +7,10 @@ from itertools import pairwise
 
 import pytest
 
-from coordinator.local import SPARE_DESCRIPTORS, LocalAgents, LocalProcesses, _start, names_of
+from coordinator.local import LocalAgents, LocalProcesses, _start, local_names
 from coordinator.preflight import TargetAddress
 from loadgen.plan.plan import Plan
+from loadgen.process import SPARE_DESCRIPTORS
 from loadgen.values import Endpoint
 
 LOOPBACK = TargetAddress("localhost", 9505, False, "127.0.0.1")
@@ -20,18 +21,18 @@ def value(arguments, option):
     return arguments[arguments.index(option) + 1]
 
 
-def test_each_agent_has_a_name_and_a_loopback_address_of_its_own():
+def test_each_agent_has_its_own_name_and_loopback_address():
     local_agents = LocalAgents(300, Plan(), [LOOPBACK], LISTEN)
     lines = [local_agents.arguments(number) for number in range(1, 301)]
 
     assert value(lines[0], "--coordinator") == "http://127.0.0.1:8091"
     assert value(lines[0], "--source") == "127.0.1.1"
     assert len({value(line, "--source") for line in lines}) == 300
-    assert [value(line, "--name") for line in lines] == list(names_of(300))
+    assert [value(line, "--name") for line in lines] == list(local_names(300))
     assert "--allow-target" not in lines[0]
 
 
-def test_a_target_elsewhere_is_allowed_to_the_agents_and_met_from_any_address(tmp_path):
+def test_agents_may_load_a_target_elsewhere_and_connect_from_any_address(tmp_path):
     local_agents = LocalAgents(
         1,
         Plan(),
@@ -71,8 +72,8 @@ def test_workers_follow_the_cores_and_the_descriptor_limit():
 
 
 @pytest.mark.parametrize("stubborn", [False, True])
-async def test_children_are_ended_also_when_they_do_not_listen(tmp_path, monkeypatch, stubborn):
-    monkeypatch.setattr("coordinator.local.ENDS_TIMEOUT", 0.5)
+async def test_processes_are_ended_also_when_they_ignore_sigterm(tmp_path, monkeypatch, stubborn):
+    monkeypatch.setattr("coordinator.local.SIGTERM_TIMEOUT", 0.5)
     ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN);" if stubborn else ""
     code = f"import signal, time; {ignore} print('up', flush=True); time.sleep(60)"
     local_processes, log = LocalProcesses(), tmp_path / "log"
@@ -81,7 +82,7 @@ async def test_children_are_ended_also_when_they_do_not_listen(tmp_path, monkeyp
     while not child.log_lines():
         assert not await child.wait(0.05)
 
-    await local_processes.end()
+    await local_processes.terminate()
 
-    assert child.gone
-    assert child.last_words() == f"was killed by {'SIGKILL' if stubborn else 'SIGTERM'}: up"
+    assert child.ended
+    assert child.describe_end() == f"was killed by {'SIGKILL' if stubborn else 'SIGTERM'}: up"

@@ -1,4 +1,4 @@
-"""What is looked at before anything is opened."""
+"""The checks before anything is opened."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from loadgen.errors import OperatorError, PlanError
 from loadgen.values import Endpoint
 
 
-def test_a_target_is_known_by_its_address():
+def test_a_target_has_the_address_that_its_url_names():
     assert check_target("ws://127.0.0.1:9505/x") == TargetAddress(
         "127.0.0.1", 9505, False, "127.0.0.1"
     )
@@ -18,16 +18,24 @@ def test_a_target_is_known_by_its_address():
 @pytest.mark.parametrize(
     "url",
     [
-        "http://a/", "ws://", "ws://:1/", "ws://a:b/", "ws://a:70000/", "", "ws://127.0.0.1:0/",
-        "ws://127.0.0.1/a b", "ws://127.0.0.1/\r\nX: y", "ws://127.0.0.1/\0",
+        "http://a/",
+        "ws://",
+        "ws://:1/",
+        "ws://a:b/",
+        "ws://a:70000/",
+        "",
+        "ws://127.0.0.1:0/",
+        "ws://127.0.0.1/a b",
+        "ws://127.0.0.1/\r\nX: y",
+        "ws://127.0.0.1/\0",
     ],
-)  # fmt: skip
-def test_what_is_no_target_is_one_line_with_the_mend(url):
+)
+def test_a_url_that_names_no_target_is_an_error_with_the_fix(url):
     with pytest.raises(PlanError, match=r"write .*ws://HOST:PORT/PATH"):
         check_target(url)
 
 
-def test_the_embedded_target_stands_on_loopback_without_tls():
+def test_the_embedded_target_listens_on_loopback_without_tls():
     near = TargetAddress("localhost", 80, False, "127.0.0.1")
     check_embedded([near, TargetAddress("127.0.0.1", 80, False, "127.0.0.1")])
     with pytest.raises(PlanError, match="localhost:80, localhost:81; start loadgen-target there"):
@@ -41,7 +49,7 @@ def test_the_embedded_target_stands_on_loopback_without_tls():
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "somewhere.example"])
-def test_a_port_for_everybody_needs_a_token(host):
+def test_a_port_that_is_not_on_loopback_needs_a_token(host):
     with pytest.raises(OperatorError, match="--token-file"):
         check_listen(Endpoint(host, 1), None)
     check_listen(Endpoint(host, 1), "secret")

@@ -1,4 +1,4 @@
-"""What exporters say of a server."""
+"""The figures of a server that its exporter has."""
 
 import pytest
 from prometheus_client import generate_latest
@@ -18,19 +18,19 @@ node_sockstat_TCP_inuse 3
 PROCESS = "process_cpu_seconds_total 2.5\nprocess_resident_memory_bytes 100\nprocess_open_fds 9\n"
 
 
-def test_node_exporter_tells_of_the_machine_and_others_of_their_process():
+def test_node_exporter_has_figures_of_the_machine_and_others_of_their_process():
     assert scrape_of("s", 3, NODE) == Scrape(3, "s", 15.0, 600.0, 7.0, 3.0)
     assert scrape_of("s", 3, PROCESS) == Scrape(3, "s", 2.5, 100.0, 9.0, None)
     assert scrape_of("s", 3, "") == Scrape(3, "s")
 
 
-def test_what_is_no_exposition_is_a_value_error():
+def test_a_text_that_is_no_exposition_is_a_value_error():
     with pytest.raises(ValueError, match="<html>"):
         scrape_of("s", 3, "<html>no metrics</html>")
 
 
-def test_our_own_monitor_tells_all_of_it():
-    reading = scrape_of("s", 3, generate_latest(machine_registry()).decode())
+def test_our_own_exporter_has_all_figures():
+    scrape = scrape_of("s", 3, generate_latest(machine_registry()).decode())
 
-    assert min(reading.cpu_s, reading.memory, reading.files) > 0
-    assert reading.sockets is not None
+    assert min(scrape.cpu_s, scrape.memory, scrape.files) > 0
+    assert scrape.sockets is not None

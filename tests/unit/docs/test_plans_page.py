@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from coordinator.dryrun import outline
+from coordinator.dryrun import describe_plan
 from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan, Target, Transport
@@ -53,7 +53,7 @@ def test_an_example_is_a_plan_and_reads_back_the_same_when_written(read, example
     plan = read(example)
 
     assert read(to_toml(plan).decode()) == plan
-    assert "".join(outline(plan))
+    assert "".join(describe_plan(plan))
 
 
 def test_the_examples_are_what_the_page_says(read):

@@ -10,7 +10,7 @@ from coordinator.report.compare import (
     regressions,
     warnings,
 )
-from coordinator.storage.rundir import RunRecord
+from coordinator.storage.reader import RunRecord
 from loadgen.errors import PlanError
 from loadgen.plan.plan import Plan
 

@@ -14,7 +14,8 @@ from coordinator.report.export import csv_report, markdown_report, plain
 from coordinator.report.html import MAX_POINTS, html_report
 from coordinator.report.summary import summary_of
 from coordinator.run.run import Run
-from coordinator.storage.rundir import RunDir, read_run
+from coordinator.storage.reader import read_run
+from coordinator.storage.writer import RunDir
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally

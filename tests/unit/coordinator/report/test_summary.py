@@ -165,7 +165,7 @@ def test_what_sessions_count_and_time_and_fail_by_is_summed_up():
     assert summary["timings"]["tr_logins"]["p50"] == pytest.approx(20, rel=0.01)
     assert summary["tracebacks"] == {"error_KeyError": "errors/error_KeyError.txt"}
     assert summary["verdict"] == "pass"
-    assert [news.text for news in run.take_notices() if news.reason] == ["Traceback: 'name'"]
+    assert [news.text for news in run.notices.take() if news.reason] == ["Traceback: 'name'"]
 
 
 def test_who_came_back_is_planned_too_but_no_arrival():
@@ -192,7 +192,7 @@ def test_a_run_is_lost_until_it_is_over_and_when_nobody_is_left():
     run.post(agent, seconds(opened(0, 3)), run.start + 1.0)
     assert summary_of(run, [], run.start + 1.0)["verdict"] == "lost"
 
-    run.bury("a", "died")
+    run.lose_agent("a", "died")
     run.tick(run.start + 1.0)
 
     summary = summary_of(run, [], run.start + 1.0)
@@ -207,7 +207,7 @@ def test_a_run_is_lost_until_it_is_over_and_when_nobody_is_left():
 def test_a_fleet_that_never_gathered_is_summed_up_all_the_same():
     run = Run(Plan(max=10), 2)
     run.post(run.join(hello(), 0.0).id, ready(), 0.0)
-    run.give_up_gathering(1.0, 1.0)
+    run.fail_gathering(1.0, 1.0)
 
     summary = summary_of(run, [parse("failed<1%")], 1.0)
 

@@ -29,7 +29,7 @@ GATED = Plan(phases=(Phase(rate=10, max=20, wait=True), Phase(rate=10, max=20)),
 
 
 def waits(run, agents, now, gate=1):
-    """Each of the agents says that it waits at a gate; then time passes."""
+    """Posts from each agent that it waits at a gate, then ticks."""
     for agent in agents:
         run.post(agent, ready(gate=gate), now)
     run.tick(now)
@@ -89,22 +89,22 @@ def test_a_phase_that_waits_lasts_its_time_though_its_sessions_are_over():
     assert run.progress.gates == (30.0,)
 
 
-def test_a_gate_waits_for_no_one_who_is_lost():
+def test_a_gate_does_not_wait_for_a_lost_agent():
     run = Run(GATED, 2, on_loss="continue")
     a, _ = started(run)
     waits(run, [a], run.start + 8.0)
 
-    run.bury("b", "was killed by SIGKILL")
+    run.lose_agent("b", "was killed by SIGKILL")
     run.tick(run.start + 8.0)
 
     assert len(run.progress.gates) == 1
 
 
-def test_a_gate_waits_for_what_others_take_up_of_the_lost():
+def test_a_gate_waits_for_what_is_reassigned():
     run = Run(GATED, 2)
     a, _ = started(run)
     waits(run, [a], run.start + 8.0)
-    run.bury("b", "was killed by SIGKILL")
+    run.lose_agent("b", "was killed by SIGKILL")
     waits(run, [a], run.start + 8.0)
     assert run.progress.gates == ()
 
@@ -114,7 +114,7 @@ def test_a_gate_waits_for_what_others_take_up_of_the_lost():
     assert len(run.progress.gates) == 1
 
 
-def test_a_meeting_is_over_once_the_whole_fleet_has_as_many_users_there():
+def test_a_meeting_is_over_once_as_many_users_of_the_fleet_came_as_it_waits_for():
     run = Run(PLAN, 2)
     ids = started(run)
     now = run.start + 1.5
@@ -131,13 +131,13 @@ def test_a_meeting_is_over_once_the_whole_fleet_has_as_many_users_there():
 # Pauses.
 
 
-def test_a_pause_is_told_with_every_reply_and_puts_off_what_is_still_to_come():
+def test_a_pause_is_in_every_reply_and_puts_off_what_is_still_to_come():
     run = Run(PLAN, 2)  # arrivals for 10 s, held for 5
     agents = started(run)
     run.pause(run.start + 2.0)
 
     orders, _ = beat(run, agents, run.start + 2.5)
-    assert [(one.do, one.delay) for one in orders] == [("pause", 0.0)] * 2
+    assert [(order.do, order.delay) for order in orders] == [("pause", 0.0)] * 2
     assert run.progress.rate_asked(3.0) == 0.0
 
     alive(run, agents, run.start + 3.0, run.start + 30.0)
@@ -146,7 +146,7 @@ def test_a_pause_is_told_with_every_reply_and_puts_off_what_is_still_to_come():
 
     orders, _ = beat(run, agents, run.start + 30.1)
     delay = 28.0 + START_IN
-    assert [(one.do, one.delay) for one in orders] == [("run", delay)] * 2
+    assert [(order.do, order.delay) for order in orders] == [("run", delay)] * 2
     assert run.progress.rate_asked(32.0) == PLAN.rate
     assert run.progress.drain_after == pytest.approx(PLAN.drain_at() + delay)
 
@@ -197,7 +197,7 @@ PHASED = Plan(
 SPANS = PHASED.schedule.spans
 
 
-def test_what_is_behind_a_shut_gate_has_no_times_yet():
+def test_a_phase_after_a_closed_gate_has_no_times_yet():
     assert phase_progress_of(PHASED, SPANS, (), {}) == [
         PhaseProgress("ramp", 0.0, 10.0, 50),
         PhaseProgress("phase 2", 10.0, None, 0),
@@ -213,7 +213,7 @@ def test_a_phase_that_waits_lasts_until_the_gate_opens():
     ]
 
 
-def test_each_seconds_launches_belong_to_the_phase_that_it_lies_in():
+def test_the_launches_of_a_second_belong_to_its_phase():
     launched = {0: 1, 9: 2, 10: 4, 99: 8, 100: 16, 101: 32, 102: 64}
 
     assert [phase.launched for phase in phase_progress_of(PHASED, SPANS, (100.0,), launched)] == [
@@ -223,8 +223,8 @@ def test_each_seconds_launches_belong_to_the_phase_that_it_lies_in():
     ]
 
 
-def test_phases_share_a_second_in_proportion_to_who_is_due_in_each():
-    """In the last half second of the first 100 are due, in the first half of the second 300."""
+def test_phases_share_a_second_in_proportion_to_what_is_due_in_each():
+    """100 are due in the last half second of the first phase, 300 in the first of the second."""
     plan = Plan(
         phases=(Phase(rate=200, duration=1.5), Phase(rate=600, duration=1.0), Phase(duration=9.0))
     )
@@ -271,7 +271,7 @@ def test_the_phase_and_its_rate_follow_from_the_age(age, name, rate):
     assert rate_at(PHASED, SPANS, (100.0,), age) == pytest.approx(rate)
 
 
-def test_the_rate_asked_for_is_that_of_the_time_in_which_there_are_arrivals():
+def test_the_mean_rate_is_that_of_the_time_with_arrivals():
     assert mean_rate(PHASED, SPANS) == pytest.approx(58 / 12, abs=0.05)
     assert mean_rate(Plan(rate=7.0), Plan(rate=7.0).schedule.spans) == 7.0
 

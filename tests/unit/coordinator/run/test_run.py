@@ -1,14 +1,15 @@
-"""One run, with the time and the agents' words put in by hand."""
+"""One run, with the time and the posts of its agents made by hand."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.run.run import (
-    DRAIN_BOUND,
-    HAND_BOUND,
+    DRAIN_TIMEOUT,
     START_IN,
-    STOP_BOUND,
+    STOP_BY_HAND_TIMEOUT,
+    STOP_TIMEOUT,
+    TRANSITIONS,
     BadPostError,
     RefusedError,
     Run,
@@ -21,7 +22,7 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.shares import Share
 from loadgen.version import VERSION
 from tests.unit.coordinator.fleet import (
-    MEND,
+    FIX,
     PLAN,
     alive,
     beat,
@@ -37,7 +38,7 @@ from tests.unit.coordinator.fleet import (
 # Gathering.
 
 
-def test_the_welcome_tells_an_agent_who_it_is_and_what_is_planned():
+def test_the_welcome_has_the_name_of_an_agent_and_the_plan():
     run = Run(PLAN, 2, key="k")
 
     first, second = run.join(hello("host"), 0.0), run.join(hello("host"), 0.0)
@@ -53,7 +54,7 @@ def test_a_name_from_elsewhere_can_not_reach_a_path_or_the_terminal():
     assert Run(PLAN, 1).join(hello("../\x1b[31mx"), 0.0).name == "31mx"
 
 
-def test_another_wire_version_is_refused_with_both_versions_and_the_mend():
+def test_another_wire_version_is_refused_with_both_versions_and_the_fix():
     with pytest.raises(RefusedError) as refusal:
         Run(PLAN, 1).join(hello(wire=99), 0.0)
 
@@ -84,7 +85,7 @@ def test_agents_wait_until_the_fleet_is_complete_and_then_start_at_one_moment():
     assert orders[0].start.share == orders[2].start.share
 
 
-def test_joining_is_not_enough_an_agent_must_have_looked_at_the_target():
+def test_an_agent_that_has_not_checked_the_target_does_not_count():
     run = Run(PLAN, 1)
     run.join(hello(), 0.0)
 
@@ -93,7 +94,7 @@ def test_joining_is_not_enough_an_agent_must_have_looked_at_the_target():
     assert run.state == "gathering"
 
 
-def test_an_agent_that_refuses_is_told_of_once_and_does_not_count():
+def test_an_agent_that_refuses_is_reported_once_and_does_not_count():
     run = Run(PLAN, 1)
     agent = run.join(hello(), 0.0).id
     for now in (0.0, 1.0):
@@ -115,15 +116,15 @@ def test_a_ready_agent_that_fell_silent_does_not_start_a_run():
     run.tick(15.0)
 
     assert run.state == "gathering"
-    assert [member.name for member in run.ready(15.0)] == ["b"]
+    assert [agent.name for agent in run.agents.ready(15.0)] == ["b"]
 
 
-def test_who_is_missing_or_refuses_is_named_when_the_wait_is_over():
+def test_agents_that_are_missing_or_refuse_are_named_when_the_wait_is_over():
     run = Run(PLAN, 4)
     run.post(run.join(hello("a"), 0.0).id, ready(), 0.0)
     run.post(run.join(hello("b"), 0.0).id, ready(refusal="no such host"), 0.0)
 
-    run.give_up_gathering(60.0, 1.0)
+    run.fail_gathering(60.0, 1.0)
 
     assert run.state == "done"
     assert isinstance(run.failure, FleetError)
@@ -135,7 +136,7 @@ def test_who_is_missing_or_refuses_is_named_when_the_wait_is_over():
 
 
 @pytest.mark.parametrize("on_loss", ["continue", "abort"])
-def test_an_agent_that_comes_too_late_is_refused_where_nothing_lost_is_taken_up(on_loss):
+def test_an_agent_that_joins_too_late_is_refused_where_nothing_is_reassigned(on_loss):
     run = Run(PLAN, 1, on_loss=on_loss)
     started(run, ["a"])
 
@@ -143,7 +144,7 @@ def test_an_agent_that_comes_too_late_is_refused_where_nothing_lost_is_taken_up(
         run.join(hello("late"), 1.0)
 
 
-def test_an_agent_that_was_not_ready_at_the_start_is_told_to_leave_where_nothing_lost_is_taken_up():
+def test_an_agent_that_was_not_ready_at_the_start_is_stopped_where_nothing_is_reassigned():
     run = Run(PLAN, 1, on_loss="continue")
     slow = run.join(hello("slow"), 0.0).id
     started(run, ["a"])
@@ -164,7 +165,7 @@ def test_every_number_of_the_plan_belongs_to_exactly_one_agent(weights, total):
     for number, weight in enumerate(weights):
         run.post(run.join(hello(f"h{number}", holds=weight), 0.0).id, ready(), 0.0)
     run.tick(0.0)
-    shares = [member.share for member in run.members.values()]
+    shares = [agent.share for agent in run.agents.by_id.values()]
     if run.failure is not None:
         assert isinstance(run.failure, PlanError)
         assert any(share.count(total) == 0 for share in Share().split(weights))
@@ -173,11 +174,11 @@ def test_every_number_of_the_plan_belongs_to_exactly_one_agent(weights, total):
     numbers = [number for share in shares for number in share.numbers(total)]
 
     assert sorted(numbers) == list(range(total))
-    assert sum(member.planned for member in run.members.values()) == total
+    assert sum(agent.planned for agent in run.agents.by_id.values()) == total
 
 
 def test_clients_of_the_plan_get_shares_by_their_weights():
-    """Others count by what they hold: 64,000 connections like a weight of 1."""
+    """An agent that the plan does not name has a weight of 1 for 64,000 connections it holds."""
     run = Run(
         Plan(
             max=700,
@@ -190,12 +191,15 @@ def test_clients_of_the_plan_get_shares_by_their_weights():
 
     run.tick(0.0)
 
-    assert {member.name: member.planned for member in run.members.values()} == {
-        "big": 400, "small": 50, "small-2": 50, "other": 200,
-    }  # fmt: skip
+    assert {agent.name: agent.planned for agent in run.agents.by_id.values()} == {
+        "big": 400,
+        "small": 50,
+        "small-2": 50,
+        "other": 200,
+    }
 
 
-def test_what_an_agent_holds_by_the_plans_word_goes_before_its_hello():
+def test_the_connections_that_an_agent_posts_replace_those_of_its_hello():
     run = Run(Plan(max=300), 2)
     raised = Limit("max_connections", 200, "", "")
     for name in ("a", "b"):
@@ -206,7 +210,7 @@ def test_what_an_agent_holds_by_the_plans_word_goes_before_its_hello():
 
     run.tick(0.0)
 
-    assert [member.planned for member in run.members.values()] == [100, 200]
+    assert [agent.planned for agent in run.agents.by_id.values()] == [100, 200]
     assert warnings(run) == []
 
 
@@ -238,7 +242,7 @@ def test_a_share_above_what_an_agent_holds_warns_and_runs():
     text = warnings(run)[0]
 
     assert text.startswith("agent a: share 500, holds 400: max_connections gives out first")
-    assert text.endswith(MEND)
+    assert text.endswith(FIX)
 
 
 # Seconds.
@@ -272,7 +276,7 @@ def test_repeating_a_post_counts_nothing_twice():
     assert run.ledger.opened == 15
 
 
-def test_a_silent_agent_is_named_and_corrected_when_it_speaks():
+def test_a_second_without_a_silent_agent_names_it_and_is_corrected_when_it_posts():
     run = Run(PLAN, 2)
     a, b = started(run)
     rows = []
@@ -308,12 +312,12 @@ def test_a_second_from_the_future_is_refused():
     assert run.ledger.opened == 0
 
 
-def test_an_unknown_agent_is_told_so():
+def test_an_unknown_agent_is_refused():
     with pytest.raises(UnknownAgentError):
         Run(PLAN, 1).post("other-0", ready(), 0.0)
 
 
-def test_a_ledger_that_disagrees_with_what_is_held_makes_the_second_invalid():
+def test_a_ledger_that_differs_from_what_is_held_makes_the_second_invalid():
     run = Run(PLAN, 1)
     (a,) = started(run, ["a"])
 
@@ -333,30 +337,32 @@ def test_a_stalled_generator_makes_the_second_invalid():
     assert "event loop stalled" in entry.row.invalid[0]
 
 
-def test_of_each_reason_the_first_traceback_comes_out_and_no_more_than_a_hundred():
+def test_the_first_traceback_of_each_reason_is_a_notice_up_to_a_hundred_reasons():
     run = Run(PLAN, 2)
     a, b = started(run)
     run.post(a, ready(tracebacks={"error_KeyError": "one"}), run.start)
     run.post(b, ready(tracebacks={"error_KeyError": "two", "error\nOther": "three"}), run.start)
 
-    assert [(news.agent, news.reason, news.text) for news in run.take_notices() if news.reason] == [
+    assert [
+        (notice.agent, notice.reason, notice.text) for notice in run.notices.take() if notice.reason
+    ] == [
         ("a", "error_KeyError", "one"),
         ("b", "error Other", "three"),
     ]
 
     run.post(a, ready(tracebacks={f"error_{number}": "" for number in range(500)}), run.start)
-    assert len(run.take_notices()) == 98
+    assert len(run.notices.take()) == 98
 
 
-def test_notes_come_out_once_with_their_agent():
+def test_a_note_is_a_notice_of_its_agent_once():
     run = Run(PLAN, 1)
     agent = run.join(hello(), 0.0).id
     run.post(agent, ready(notes=("worker 0\nis gone",)), 0.0)
 
-    assert [(news.agent, news.text) for news in run.take_notices()] == [
+    assert [(notice.agent, notice.text) for notice in run.notices.take()] == [
         ("host", "worker 0 is gone")
     ]
-    assert run.take_notices() == []
+    assert run.notices.take() == []
 
 
 # The end.
@@ -402,19 +408,19 @@ def test_a_repeated_last_post_is_answered_like_the_first():
     assert run.ledger.closed == {"drained": 5}
 
 
-def test_a_drain_that_takes_too_long_is_stopped_and_then_given_up():
+def test_a_drain_that_takes_too_long_is_stopped_and_the_agent_is_lost():
     run = Run(PLAN, 1)
     (a,) = started(run, ["a"])
     begin = run.start + 1.0
     run.drain(begin)
-    alive(run, [a], begin, begin + DRAIN_BOUND)
-    beat(run, [a], begin + DRAIN_BOUND)
-    assert run.post(a, ready(), begin + DRAIN_BOUND).do == "stop"
+    alive(run, [a], begin, begin + DRAIN_TIMEOUT)
+    beat(run, [a], begin + DRAIN_TIMEOUT)
+    assert run.post(a, ready(), begin + DRAIN_TIMEOUT).do == "stop"
 
-    alive(run, [a], begin + DRAIN_BOUND + 1, begin + DRAIN_BOUND + STOP_BOUND + 2)
+    alive(run, [a], begin + DRAIN_TIMEOUT + 1, begin + DRAIN_TIMEOUT + STOP_TIMEOUT + 2)
 
     assert run.state == "done"
-    assert run.members[a].lost
+    assert run.agents.by_id[a].lost
 
 
 def test_the_operator_drains_first_and_stops_second():
@@ -426,24 +432,24 @@ def test_the_operator_drains_first_and_stops_second():
     assert run.post(a, ready(), begin).do == "drain"
     run.stop(begin + 1.0)
     assert run.post(a, ready(), begin + 1.0).do == "stop"
-    run.tick(begin + 1.0 + HAND_BOUND)
+    run.tick(begin + 1.0 + STOP_BY_HAND_TIMEOUT)
 
     assert run.state == "done"
     assert run.by_hand
 
 
-def test_the_third_word_of_the_operator_waits_for_nobody():
+def test_the_second_stop_does_not_wait_for_agents():
     run = Run(PLAN, 1)
     started(run, ["a"])
-    for say in (run.drain, run.stop, run.stop):
-        say(run.start)
+    for end in (run.drain, run.stop, run.stop):
+        end(run.start)
 
     run.tick(run.start)
 
     assert run.state == "done"
 
 
-def test_draining_before_the_start_ends_the_run_and_dismisses_the_agents():
+def test_draining_before_the_start_ends_the_run_and_stops_the_agents():
     run = Run(PLAN, 2)
     agent = run.join(hello(), 0.0).id
 
@@ -454,7 +460,7 @@ def test_draining_before_the_start_ends_the_run_and_dismisses_the_agents():
     assert not run.started
 
 
-def test_who_knocks_at_a_run_that_is_over_is_told_that():
+def test_an_agent_that_joins_a_run_that_is_over_is_refused():
     run = Run(PLAN, 1)
     (a,) = started(run, ["a"])
     beat(run, [a], run.start + 1.0, opened(0, 1000), drained(1, 1000), finished=True)
@@ -462,3 +468,62 @@ def test_who_knocks_at_a_run_that_is_over_is_told_that():
 
     with pytest.raises(RefusedError, match="the run is over; it can join the next one"):
         run.join(hello("a"), run.start + 2.0)
+
+
+# The states.
+
+TABLE = {(before, after) for before, states in TRANSITIONS.items() for after in states}
+
+
+def test_a_run_makes_every_transition_of_the_table_and_no_other():
+    made = set()
+
+    class Observed(Run):
+        def _enter(self, state):
+            made.add((self.state, state))
+            super()._enter(state)
+
+    Observed(PLAN, 1).drain(0.0)
+    finished_early = Observed(PLAN, 1)
+    beat(finished_early, started(finished_early, ["a"]), finished_early.start, finished=True)
+    drained_first = Observed(PLAN, 1)
+    agents = started(drained_first, ["a"])
+    drained_first.drain(drained_first.start)
+    beat(drained_first, agents, drained_first.start, finished=True)
+
+    assert made == TABLE
+
+
+ACTIONS = {
+    "tick": lambda run, now: run.tick(now),
+    "pause": lambda run, now: run.pause(now),
+    "resume": lambda run, now: run.resume(now),
+    "drain": lambda run, now: run.drain(now),
+    "stop": lambda run, now: run.stop(now),
+    "lose": lambda run, now: run.lose_agent("a", "it was killed"),
+    "post": lambda run, now: run.post(next(iter(run.agents.by_id)), ready(), now),
+    "finish": lambda run, now: run.post(next(iter(run.agents.by_id)), seconds(finished=True), now),
+}
+
+
+@given(
+    on_loss=st.sampled_from(["continue", "redistribute", "abort"]),
+    actions=st.lists(st.tuples(st.sampled_from(sorted(ACTIONS)), st.floats(0.0, 60.0))),
+)
+def test_no_order_of_events_makes_another_transition(on_loss, actions):
+    run = Run(PLAN, 1, on_loss=on_loss)
+    started(run, ["a"])
+    now = run.start
+    for action, passed in actions:
+        now += passed
+        before = run.state
+        ACTIONS[action](run, now)
+        assert before == run.state or (before, run.state) in TABLE
+
+
+def test_a_run_that_is_done_enters_no_other_state():
+    run = Run(PLAN, 1)
+    run.drain(0.0)
+
+    with pytest.raises(AssertionError, match="done → running"):
+        run._enter("running")

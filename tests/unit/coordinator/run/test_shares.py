@@ -1,9 +1,9 @@
-"""What is lost of a run is taken up by others, or not."""
+"""What lost agents leave unfinished is given to others, or not."""
 
 import pytest
 
 from coordinator.run.run import Run
-from coordinator.run.shares import TAKEN_UP_IN
+from coordinator.run.shares import REASSIGNED_IN
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
@@ -22,11 +22,10 @@ from tests.unit.coordinator.fleet import (
 
 
 def fleet_of(run, names, **fields):
-    """A fleet that has launched 100 connections each, 10 of which have ended, by its second
-    second."""
+    """Starts agents that launch 100 connections each, of which 10 end in the next second."""
     agents = started(run, names, **fields)
     beat(run, agents, run.start + 2.0, opened(0, 100, held=100), ended(1, 10, held=90))
-    run.take_notices()
+    run.notices.take()
     return agents
 
 
@@ -34,8 +33,8 @@ def ended(number, count, *, held):
     return Second(number, Tally(closed={"done": count}, sessions_done=count), Held(0, held))
 
 
-def taken_up(run, agent, now):
-    """What an agent is told to take up: launched again, and for the first time."""
+def reassigned(run, agent, now):
+    """Returns how many connections an agent has to launch again, and for the first time."""
     reassignments = run.post(agent, ready(), now).reassignments
     total = run.plan.total
     return (
@@ -49,12 +48,12 @@ def test_what_an_agent_held_is_launched_again_by_the_others_and_the_rest_of_its_
     a, b, c = fleet_of(run, ["a", "b", "c"])
     now = run.start + 3.0
 
-    run.bury("c", "was killed by SIGKILL")
+    run.lose_agent("c", "was killed by SIGKILL")
     beat(run, [a, b], now)
 
-    assert [taken_up(run, one, now) for one in (a, b)] == [(45, 117), (45, 116)]
-    assert [member.planned for member in run.members.values()] == [450, 449, 100]
-    assert run.members[c].lost
+    assert [reassigned(run, agent, now) for agent in (a, b)] == [(45, 117), (45, 116)]
+    assert [agent.planned for agent in run.agents.by_id.values()] == [450, 449, 100]
+    assert run.agents.by_id[c].lost
     assert run.ledger.lost == 90
     assert (
         warnings(run)[0]
@@ -65,25 +64,25 @@ def test_what_an_agent_held_is_launched_again_by_the_others_and_the_rest_of_its_
 def test_what_is_launched_again_comes_at_the_plans_rate():
     run = Run(Plan(max=999, rate=100.0), 3)
     a, b, _ = fleet_of(run, ["a", "b", "c"])
-    run.bury("c", "was killed by SIGKILL")
+    run.lose_agent("c", "was killed by SIGKILL")
     now = run.start + 3.0
     beat(run, [a, b], now)
 
     times = [
         at
         for agent in (a, b)
-        for one in run.post(agent, ready(), now).reassignments
-        for at, _ in one.again()
+        for reassignment in run.post(agent, ready(), now).reassignments
+        for at, _ in reassignment.again()
     ]
 
     assert max(times) - min(times) == pytest.approx(90 / 100.0, rel=0.05)
-    assert min(times) == pytest.approx(3.0 + TAKEN_UP_IN, abs=0.1)
+    assert min(times) == pytest.approx(3.0 + REASSIGNED_IN, abs=0.1)
 
 
-def test_an_adoption_is_repeated_until_the_agent_says_that_it_has_it():
+def test_a_reassignment_is_repeated_until_the_agent_confirms_it():
     run = Run(Plan(max=999, rate=100.0), 3)
     a, b, _ = fleet_of(run, ["a", "b", "c"])
-    run.bury("c", "was killed by SIGKILL")
+    run.lose_agent("c", "was killed by SIGKILL")
     beat(run, [a, b], run.start + 3.0)
 
     first, again = (run.post(a, ready(), run.start + 3.0) for _ in range(2))
@@ -93,28 +92,28 @@ def test_an_adoption_is_repeated_until_the_agent_says_that_it_has_it():
     assert (first.reassigned, after.reassigned, after.reassignments) == (0, 1, ())
 
 
-def test_who_is_lost_in_its_turn_hands_on_what_it_took_up():
+def test_what_was_reassigned_to_an_agent_that_is_lost_is_reassigned_again():
     run = Run(Plan(max=999, rate=100.0), 3)
     a, _, _ = fleet_of(run, ["a", "b", "c"])
-    run.bury("c", "was killed by SIGKILL")
+    run.lose_agent("c", "was killed by SIGKILL")
     beat(run, [a], run.start + 3.0)
 
-    run.bury("b", "was killed by SIGKILL")
+    run.lose_agent("b", "was killed by SIGKILL")
     beat(run, [a], run.start + 3.5)
 
-    assert taken_up(run, a, run.start + 3.5) == (180, 466)
-    assert [member.planned for member in run.members.values()] == [799, 100, 100]
+    assert reassigned(run, a, run.start + 3.5) == (180, 466)
+    assert [agent.planned for agent in run.agents.by_id.values()] == [799, 100, 100]
 
 
-def test_what_nobody_has_room_for_waits_for_an_agent_that_joins():
+def test_what_no_agent_has_room_for_waits_for_an_agent_that_joins():
     run = Run(Plan(max=600, rate=100.0), 2)
     a, b = fleet_of(run, ["a", "b"], holds=350)
-    run.bury("b", "was killed by SIGKILL")
+    run.lose_agent("b", "was killed by SIGKILL")
     now = run.start + 3.0
     beat(run, [a], now)
-    again, fresh = taken_up(run, a, now)
+    again, fresh = reassigned(run, a, now)
     assert 50 <= again + fresh <= 60, "the room it has: its share is 300, and 10 have ended"
-    assert sum(member.planned for member in run.members.values()) == 600
+    assert sum(agent.planned for agent in run.agents.by_id.values()) == 600
 
     late = run.join(hello("b", holds=350), now + 5.0)
     assert late.name == "b-2"
@@ -130,8 +129,8 @@ def test_what_nobody_has_room_for_waits_for_an_agent_that_joins():
         sum(reassignment.unfinished.wanted(600) for reassignment in orders.reassignments)
         == 290 - again - fresh
     )
-    assert sum(member.planned for member in run.members.values()) == 600
-    assert run.members[b].planned == 100
+    assert sum(agent.planned for agent in run.agents.by_id.values()) == 600
+    assert run.agents.by_id[b].planned == 100
 
 
 def test_an_agent_that_joins_late_is_held_in_reserve_and_ends_with_the_run():
@@ -143,15 +142,15 @@ def test_an_agent_that_joins_late_is_held_in_reserve_and_ends_with_the_run():
 
     assert run.state == "done"
     assert run.post(late, ready(), run.start + 1.0).do == "stop"
-    assert [member.name for member in run.fleet()] == ["a"]
+    assert [agent.name for agent in run.fleet()] == ["a"]
 
 
-def test_the_seconds_of_who_came_late_count_from_its_first_one():
+def test_the_seconds_of_an_agent_that_joined_late_count_from_its_first_one():
     run = Run(Plan(max=999, rate=100.0), 2)
     a, _ = fleet_of(run, ["a", "b"], holds=500)
     late = run.join(hello("late"), run.start + 2.0).id
     run.post(late, ready(), run.start + 2.0)
-    run.bury("b", "was killed by SIGKILL")
+    run.lose_agent("b", "was killed by SIGKILL")
     beat(run, [a], run.start + 3.0)
     first = run.post(late, ready(), run.start + 3.0).start.first
 
@@ -168,47 +167,47 @@ def test_the_seconds_of_who_came_late_count_from_its_first_one():
     assert entries[0].row.fleet.ledger.open == 110
 
 
-def test_an_agent_that_leaves_of_its_own_hands_on_what_it_has_not_launched():
+def test_what_an_agent_that_finishes_early_has_not_launched_is_reassigned():
     run = Run(PLAN, 2)
     a, b = fleet_of(run, ["a", "b"])
     run.post(b, seconds(drained(2, 90), finished=True), run.start + 3.0)
     beat(run, [a], run.start + 3.0)
 
-    assert taken_up(run, a, run.start + 3.0) == (0, 400)
+    assert reassigned(run, a, run.start + 3.0) == (0, 400)
     assert run.ledger.lost == 0
 
 
-def test_continue_leaves_what_is_lost_as_it_is():
+def test_on_loss_continue_reassigns_nothing():
     run = Run(PLAN, 2, on_loss="continue")
     a, _ = fleet_of(run, ["a", "b"])
-    run.bury("b", "was killed by SIGKILL")
+    run.lose_agent("b", "was killed by SIGKILL")
     beat(run, [a], run.start + 3.0)
 
     orders = run.post(a, ready(), run.start + 3.0)
     assert (orders.do, orders.reassignments, orders.start.again) == ("run", (), 0.0)
-    assert [member.planned for member in run.members.values()] == [500, 500]
+    assert [agent.planned for agent in run.agents.by_id.values()] == [500, 500]
 
 
 @pytest.mark.parametrize(
     "tally", [Tally(lost=1, sessions_done=1), Tally(failed={"lost": 1}, sessions_done=1)]
 )
-def test_abort_ends_the_run_when_a_worker_is_lost(tally):
+def test_on_loss_abort_ends_the_run_when_a_worker_is_lost(tally):
     run = Run(PLAN, 2, on_loss="abort")
     a, b = fleet_of(run, ["a", "b"])
     run.post(b, seconds(Second(2, tally, Held(0, 89))), run.start + 3.0)
     beat(run, [a], run.start + 3.0)
 
     assert run.state == "draining"
-    assert run.given_up
+    assert run.ended_by_loss
     assert "--on-loss is abort" in warnings(run)[0]
 
 
-def test_abort_ends_the_run_when_an_agent_is_lost():
+def test_on_loss_abort_ends_the_run_when_an_agent_is_lost():
     run = Run(PLAN, 2, on_loss="abort")
     a, _ = fleet_of(run, ["a", "b"])
-    run.bury("b", "was killed by SIGKILL")
+    run.lose_agent("b", "was killed by SIGKILL")
     orders, _ = beat(run, [a], run.start + 3.0)
     orders, _ = beat(run, [a], run.start + 3.5)
 
     assert orders[0].do == "drain"
-    assert run.given_up
+    assert run.ended_by_loss

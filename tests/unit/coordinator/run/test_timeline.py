@@ -1,4 +1,4 @@
-"""Settled seconds as rows: what each stood at by its end, also when it comes a second time."""
+"""The rows of settled seconds, also of those that settle twice."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,16 +18,18 @@ def timeline():
 
 
 @given(st.permutations([(name, number) for name in NAMES for number in range(5)]))
-def test_whatever_order_reports_come_in_the_last_row_of_every_second_is_the_same(order):
-    """Each agent's own seconds come in order, as the wire promises; how agents interleave is
-    chance."""
-    fanin, seen = FanIn(patience=2), timeline()
+def test_the_last_row_of_every_second_is_the_same_in_any_order_of_reports(order):
+    """The seconds of each agent come in order; those of several interleave in any way."""
+    fanin = FanIn(patience=2)
+    seen = timeline()
     for name in NAMES:
         fanin.expect(name)
-    rows, fresh, said = {}, 0, dict.fromkeys(NAMES, 0)
+    rows = {}
+    fresh = 0
+    reported = dict.fromkeys(NAMES, 0)
     for name, _ in order:
-        number = said[name]
-        said[name] += 1
+        number = reported[name]
+        reported[name] += 1
         fanin.add(name, opened(number, 10, held=10 * (number + 1)))
         for settled in sorted(fanin.settle(), key=lambda settled: settled.second.number):
             entry = seen.add(settled)
@@ -42,8 +44,9 @@ def test_whatever_order_reports_come_in_the_last_row_of_every_second_is_the_same
     assert seen.open == {number: 30 * (number + 1) for number in range(5)}
 
 
-def test_a_lost_agents_seconds_are_waited_for_no_longer():
-    fanin, seen = FanIn(patience=1), timeline()
+def test_the_seconds_of_a_lost_agent_are_not_waited_for():
+    fanin = FanIn(patience=1)
+    seen = timeline()
     for name in NAMES:
         fanin.expect(name)
     for number in range(3):

@@ -1,4 +1,4 @@
-"""The seconds of the run that goes on, read again from where they were written."""
+"""The seconds of a run that goes on, read back from their file."""
 
 import resource
 
@@ -7,7 +7,7 @@ import pytest
 from coordinator.storage.files import SecondsFile
 
 
-def test_the_newest_line_of_each_second_is_read_again_in_order(tmp_path):
+def test_the_newest_line_of_each_second_is_read_back_in_order(tmp_path):
     file = SecondsFile(tmp_path / "seconds.ndjson")
     for second, line in ((0, b"zero\n"), (2, b"two\n"), (1, b"one\n"), (2, b"two, corrected\n")):
         file.append(second, line)

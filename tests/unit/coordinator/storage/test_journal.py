@@ -1,5 +1,4 @@
-"""The journal of a run: whatever was said, said again, brings another run where the first one
-stands."""
+"""The journal of a run: its calls, replayed on a new run, bring it to the same state."""
 
 from datetime import UTC, datetime
 from time import monotonic
@@ -8,7 +7,7 @@ import msgspec
 import pytest
 
 from coordinator.report.summary import summary_of
-from coordinator.run.recorded import kinds_of
+from coordinator.run.recorded import argument_types
 from coordinator.run.run import RefusedError, Run
 from coordinator.storage import journal
 from coordinator.storage.journal import FILE, Head, Journal, read_head, replay
@@ -23,35 +22,34 @@ PLAN = Plan(max=999, rate=100.0)
 
 
 def head(**changes):
-    made = {
+    fields = {
         "key": "k",
         "plan": PLAN,
         "wanted": 3,
         "on_loss": "redistribute",
         "listen": Endpoint("127.0.0.1", 8091),
     }
-    return Head(**made | {"started": datetime.now(UTC)} | changes)
+    return Head(**fields | {"started": datetime.now(UTC)} | changes)
 
 
 @pytest.fixture
 def begin(tmp_path):
-    """Begins the journal of a run."""
-    made = []
+    """Returns a function that opens the journal of a run; closes all of them."""
+    journals = []
 
-    def beginning(run=None, how=lambda path: Journal.begin(path, head())):
-        made.append(how(tmp_path))
+    def open_journal(run=None, how=lambda path: Journal.begin(path, head())):
+        journals.append(how(tmp_path))
         if run is not None:
-            run.record = made[-1].record
-        return made[-1]
+            run.record = journals[-1].record
+        return journals[-1]
 
-    yield beginning
-    for one in made:
-        one.close()
+    yield open_journal
+    for opened_journal in journals:
+        opened_journal.close()
 
 
 def eventful(run):
-    """A run in which something of everything happens: losses, repeats, refusals, a late agent,
-    an end by hand."""
+    """Plays losses, repeats, refusals, a late agent and an end by hand; returns the rows."""
     rows = []
 
     def tick(now):
@@ -69,11 +67,11 @@ def eventful(run):
         tick(run.start + number + 1.2)
     with pytest.raises(RefusedError):
         run.join(hello(wire=99), run.start + 4.0)
-    run.hang_up(c, run.start + 4.0)
+    run.connection_broke(c, run.start + 4.0)
     for step in range(12):
         run.post(a, ready(), run.start + 4.0 + step / 4)
         tick(run.start + 4.0 + step / 4)
-    run.bury("b", "was killed")
+    run.lose_agent("b", "was killed")
     late = run.join(hello("late"), run.start + 7.0).id
     run.post(late, ready(notes=("here",)), run.start + 7.0)
     run.drain(run.start + 7.5)
@@ -86,17 +84,17 @@ def eventful(run):
     return rows
 
 
-def stands(run, now):
+def state_of(run, now):
     return (
         summary_of(run, (), now),
         run.state,
         run.start,
         run.progress.gates,
-        [m.planned for m in run.members.values()],
+        [agent.planned for agent in run.agents.by_id.values()],
     )
 
 
-def test_a_run_to_which_all_is_said_again_stands_where_the_first_one_does(begin, tmp_path):
+def test_a_replayed_run_has_the_state_of_the_first_one(begin, tmp_path):
     run = Run(PLAN, 3, key="k")
     begin(run)
     rows = eventful(run)
@@ -105,24 +103,24 @@ def test_a_run_to_which_all_is_said_again_stands_where_the_first_one_does(begin,
     repeated = [entry.row for entry in replay(tmp_path, again)]
 
     assert repeated == rows
-    assert stands(again, run.start + 9.0) == stands(run, run.start + 9.0)
+    assert state_of(again, run.start + 9.0) == state_of(run, run.start + 9.0)
     assert again.total == run.total
     orders = [
-        one.post(agent, ready(), run.start + 9.0)
-        for one in (run, again)
-        for agent in list(run.members)
+        each.post(agent, ready(), run.start + 9.0)
+        for each in (run, again)
+        for agent in list(run.agents.by_id)
     ]
     assert orders[: len(orders) // 2] == orders[len(orders) // 2 :]
 
 
-def test_a_word_that_was_torn_is_none_and_what_comes_after_it_counts(begin, tmp_path):
+def test_a_torn_line_is_left_out_and_the_lines_after_it_count(begin, tmp_path):
     run = Run(PLAN, 3, key="k")
     written = begin(run)
     agents = started(run, ["a", "b", "c"])
     with (tmp_path / FILE).open("ab") as file:
         file.write(b'["post","k-0",{"seconds":[{"num')
     written.close()
-    begin(run, how=Journal.go_on)
+    begin(run, how=Journal.reopen)
     run.post(agents[0], seconds(opened(0, 5)), run.start + 1.0)
 
     again = Run(PLAN, 3, key="k")
@@ -131,36 +129,40 @@ def test_a_word_that_was_torn_is_none_and_what_comes_after_it_counts(begin, tmp_
     assert again.ledger.opened == 5
 
 
-def test_a_run_whose_coordinator_lives_is_left_alone(begin, tmp_path):
+def test_the_journal_of_a_run_whose_coordinator_lives_is_not_opened(begin, tmp_path):
     begin()
 
     with pytest.raises(OperatorError, match="coordinator lives"):
-        Journal.go_on(tmp_path)
+        Journal.reopen(tmp_path)
 
 
-def test_every_word_that_changes_a_run_is_heard():
-    assert kinds_of(Run).keys() >= {
+def test_every_call_that_changes_a_run_is_recorded():
+    assert argument_types(Run).keys() >= {
         "join",
         "post",
         "tick",
+        "pause",
+        "resume",
         "drain",
         "stop",
-        "hang_up",
-        "bury",
-        "give_up_gathering",
+        "connection_broke",
+        "lose_agent",
+        "fail_gathering",
     }
 
 
-def test_the_head_says_again_what_was_asked_for(begin, tmp_path):
+def test_the_head_has_what_was_asked_for(begin, tmp_path):
     asked = head(expectations=("failed<1%",), tsung_log="json", on_loss="abort")
     begin(how=lambda path: Journal.begin(path, asked))
 
     assert read_head(tmp_path) == asked
 
 
-def test_on_the_same_boot_the_clock_goes_on_and_on_another_the_wall_clock_tells():
-    assert head().ahead() == 0.0
-    assert head(boot="another", clock=monotonic() + 500.0).ahead() == pytest.approx(500.0, abs=1.0)
+def test_the_clock_needs_an_offset_only_after_a_reboot():
+    assert head().clock_offset() == 0.0
+    assert head(boot="another", clock=monotonic() + 500.0).clock_offset() == pytest.approx(
+        500.0, abs=1.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ def test_on_the_same_boot_the_clock_goes_on_and_on_another_the_wall_clock_tells(
         (b'{"version":"%s"}\n' % journal.VERSION.encode(), "damaged"),
     ],
 )
-def test_what_can_not_be_taken_up_says_why(tmp_path, content, complaint):
+def test_a_run_that_can_not_be_resumed_is_an_error_with_the_reason(tmp_path, content, complaint):
     if content is not None:
         (tmp_path / FILE).write_bytes(content)
 
@@ -180,7 +182,7 @@ def test_what_can_not_be_taken_up_says_why(tmp_path, content, complaint):
         read_head(tmp_path)
 
 
-def test_a_run_that_is_over_has_no_journal_and_says_so(begin, tmp_path):
+def test_a_run_that_is_over_has_no_journal_and_is_not_resumed(begin, tmp_path):
     begin().end()
     (tmp_path / "summary.json").write_bytes(msgspec.json.encode({}))
 
@@ -188,9 +190,7 @@ def test_a_run_that_is_over_has_no_journal_and_says_so(begin, tmp_path):
         read_head(tmp_path)
 
 
-def test_a_journal_that_can_not_be_written_is_removed_since_half_of_it_would_lie(
-    begin, tmp_path, monkeypatch
-):
+def test_a_journal_that_can_not_be_written_is_removed(begin, tmp_path, monkeypatch):
     written = begin()
 
     def full(_):

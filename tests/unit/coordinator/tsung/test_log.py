@@ -168,7 +168,7 @@ def test_sessions_of_a_dead_agent_are_over():
             run.start + 1,
         )
     text = b"".join(log.add(entry) for entry in run.tick(run.start + 1))
-    run.bury("b", "died")
+    run.lose_agent("b", "died")
     run.post(ids[0], seconds(Second(1, Tally(), Held(open=3))), run.start + 2)
     text += b"".join(log.add(entry) for entry in run.tick(run.start + 2))
 

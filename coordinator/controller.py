@@ -1,0 +1,319 @@
+"""Drives one run: passes it the time, and carries what comes of it to the run directory, the port
+and the terminal."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+from time import time
+from typing import Any
+
+import msgspec
+
+from coordinator.clock import Clock
+from coordinator.display import display_on
+from coordinator.http.server import Server
+from coordinator.local import LocalAgents, LocalProcesses, local_names
+from coordinator.report.html import html_report
+from coordinator.report.summary import EXIT_CODES, summary_of
+from coordinator.report.text import text_report
+from coordinator.run.agents import LOST_AFTER
+from coordinator.run.notices import Notice
+from coordinator.run.run import Run
+from coordinator.run.timeline import Entry
+from coordinator.scrape import Scrape, Scraper
+from coordinator.settings import RunSettings
+from coordinator.storage.journal import Head, Journal, replay
+from coordinator.storage.reader import read_run
+from coordinator.storage.writer import RunDir
+from coordinator.tsung.log import TsungLog
+from loadgen.errors import FleetError, OperatorError
+from loadgen.http.token import exposure
+from loadgen.plan.sessions import Script
+from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
+
+TICK = 0.2
+"""Seconds between two ticks of the run."""
+SAVE_EVERY = 5.0
+"""Seconds between two versions of summary.json while the run goes on."""
+LAST_ORDERS_TIMEOUT = 2.0
+"""Seconds that the port stays open at the end for agents that were not ordered to stop yet."""
+
+
+class Controller:
+    """The shell around one `Run`: it has the clock, the files, the port and the processes."""
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        clock: Clock,
+        run: Run,
+        server: Server,
+        folder: RunDir,
+        journal: Journal,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._run = run
+        self._server = server
+        self._folder = folder
+        self._journal = journal
+        self.local_processes = LocalProcesses()
+        self._display = display_on(sys.stderr if settings.json else sys.stdout)
+        self._shown: tuple[str, int] = ("", 0)
+        """The state and the second that the display shows."""
+        self._saved = clock.now()
+        """When summary.json was last written."""
+        self._warned: set[str] = set()
+        """The complaints of the files that the operator was warned of."""
+        self._ended: set[str] = set()
+        """The names of the local processes that were found to have ended."""
+        self._tsung_log: TsungLog | None = None
+        server.seconds = folder.seconds.since
+
+    @classmethod
+    def new(
+        cls, settings: RunSettings, clock: Clock, run: Run, server: Server, listen: Endpoint
+    ) -> "Controller":
+        """Returns the controller of a new run, with its run directory and its journal.
+
+        Raises OperatorError when they can't be written.
+        """
+        started = datetime.now(UTC)
+        folder = RunDir.create(settings.out, settings.plan, started)
+        head = Head(
+            key=run.key,
+            plan=settings.plan,
+            wanted=settings.agents,
+            on_loss=settings.on_loss,
+            started=started,
+            listen=listen,
+            expectations=tuple(expectation.expr for expectation in settings.expectations),
+            tsung_log=settings.tsung_log,
+            local=local_names(settings.local),
+        )
+        journal = Journal.begin(folder.path, head)
+        run.record = journal.record
+        return cls(settings, clock, run, server, folder, journal)
+
+    @classmethod
+    async def resumed(
+        cls, settings: RunSettings, clock: Clock, run: Run, server: Server, journal: Journal
+    ) -> "Controller":
+        """Returns the controller of a run whose coordinator died, once its journal is replayed.
+
+        Raises OperatorError when its run directory can't be written.
+        """
+        folder = RunDir.reopen(journal.folder, settings.plan, journal.head.started)
+        controller = cls(settings, clock, run, server, folder, journal)
+        for entry in replay(journal.folder, run):
+            controller._write(entry, clock.now())
+            # The port answers meanwhile: agents learn that their coordinator lives.
+            await asyncio.sleep(0)
+        run.notices.take()  # the coordinator that died has shown them
+        run.record = journal.record
+        for name in journal.head.local:
+            run.lose_agent(name, "it ended with its coordinator")
+        return controller
+
+    async def run_to_end(self, local_agents: LocalAgents) -> int:
+        """Starts the local processes, drives the run to its end, and reports.
+
+        Returns the exit code; raises OperatorError when the run could not start.
+        """
+        try:
+            await self._start(local_agents)
+            self._announce(local_agents)
+            scraping = asyncio.create_task(self._scraper().run())
+            try:
+                await self._drive()
+            finally:
+                scraping.cancel()
+            await self._wait_for_agents()
+            await self._write_last_files()
+            self._journal.end()
+        except OperatorError:
+            self._journal.end()  # a run that never began can't be resumed
+            raise
+        finally:
+            self._display.close()
+            self._folder.close()
+            self._journal.close()
+        if self._run.failure is not None:
+            raise self._run.failure
+        return self._report()
+
+    async def _start(self, local_agents: LocalAgents) -> None:
+        secrets = {"--token-file": self._settings.token_file, "--tls-key": self._settings.tls_key}
+        for exposed in filter(None, map(exposure, secrets, secrets.values())):
+            self._warn(exposed)
+        if self._settings.with_target:
+            log = self._folder.path / "agents" / "target.log"
+            await self.local_processes.start_target(
+                local_agents.targets[0], self._target_limit(), log
+            )
+        await self.local_processes.start_agents(local_agents, self._folder.log_of)
+
+    def _target_limit(self) -> int:
+        """Returns how many connections the embedded target has to hold.
+
+        With phases or sessions users come back, perhaps before the target knows that they left.
+        """
+        plan = self._settings.plan
+        return REFERENCE_CONNECTIONS if plan.phases or plan.sessions else plan.total
+
+    def _announce(self, local_agents: LocalAgents) -> None:
+        urls = [target.url for target in self._settings.plan.servers]
+        targets = f"target is {urls[0]}" if len(urls) == 1 else f"targets are {', '.join(urls)}"
+        coordinator = local_agents.url(local_agents.coordinator)
+        self._display.say(f"agents join at {coordinator}; the {targets}")
+        if local_agents.fingerprint:
+            self._display.say(f"they trust it by --tls-fingerprint {local_agents.fingerprint}")
+
+    def _scraper(self) -> Scraper:
+        return Scraper(
+            self._settings.watch,
+            lambda: self._clock.now() - self._run.start,
+            self._take_scrape,
+            self._warn,
+        )
+
+    def _take_scrape(self, scrape: Scrape) -> None:
+        self._folder.write_scrape(scrape)
+        self._server.live.watched(scrape)
+
+    # While the run goes on.
+
+    async def _drive(self) -> None:
+        begin = self._clock.now()
+        while self._run.state != "done":
+            now = self._clock.now()
+            self._tick(now)
+            self._check_local_processes(now)
+            if self._run.state == "gathering" and (
+                now - begin >= self._settings.wait or self._can_not_gather()
+            ):
+                self._run.fail_gathering(now - begin, now)
+            await asyncio.sleep(TICK)
+        self._tick(self._clock.now())
+
+    def _can_not_gather(self) -> bool:
+        """True when all awaited agents are local, each is ready or refuses, and some refuse."""
+        agents = self._run.agents.by_id.values()
+        return (
+            self._settings.local >= self._settings.agents == len(agents)
+            and all(agent.ready or agent.refusal for agent in agents)
+            and any(agent.refusal for agent in agents)
+        )
+
+    def _tick(self, now: float) -> None:
+        for agent in self._server.broken():
+            self._run.connection_broke(agent, now)
+        for entry in self._run.tick(now):
+            self._write(entry, now)
+            self._display.second(entry.row)
+        for notice in self._run.notices.take():
+            self._write_notice(notice)
+            self._server.live.tell(notice, now)
+        self._server.look(now)
+        if self._shown != (self._run.state, int(now)):
+            self._show(now)
+
+    def _write(self, entry: Entry, now: float) -> None:
+        self._folder.write_entry(entry)
+        self._server.add_row(entry.row)
+        self._log_for_tsung(entry, now)
+
+    def _log_for_tsung(self, entry: Entry, now: float) -> None:
+        form = self._settings.tsung_log
+        if form == "none":
+            return
+        if self._tsung_log is None:
+            scripted = any(isinstance(spec, Script) for spec in self._settings.plan.session_specs)
+            self._tsung_log = TsungLog(form, time() - (now - self._run.start), scripted=scripted)
+        self._folder.write_tsung(self._tsung_log.add(entry))
+
+    def _write_notice(self, notice: Notice) -> None:
+        """Writes a notice where it belongs; local agents write their notes to their log already."""
+        if notice.reason:
+            self._folder.write_traceback(notice.reason, notice.text)
+        elif not notice.agent:
+            self._warn(notice.text)
+        elif notice.agent not in {child.name for child in self.local_processes.agents}:
+            self._folder.write_note(notice.agent, notice.text)
+
+    def _show(self, now: float) -> None:
+        if self._shown[0] != self._run.state:
+            self._folder.write_run(self._run)
+        self._shown = (self._run.state, int(now))
+        self._display.show(self._run, now)
+        if now - self._saved >= SAVE_EVERY:
+            self._saved = now
+            self._folder.write_summary(self._summary(now))
+        for complaint in (self._folder.complaint, self._journal.complaint):
+            if complaint and complaint not in self._warned:
+                self._warned.add(complaint)
+                self._warn(complaint)
+
+    def _summary(self, now: float) -> dict[str, Any]:
+        return summary_of(self._run, self._settings.expectations, now)
+
+    @staticmethod
+    def _warn(text: str) -> None:
+        print(f"loadgen-coord: {text}", file=sys.stderr, flush=True)
+
+    def _check_local_processes(self, now: float) -> None:
+        """Takes note of local processes that have ended: a dead agent can't come back."""
+        for child in self.local_processes.agents:
+            if child.ended and self._run.state == "gathering":
+                self._run.fail(FleetError(f"local agent {child.name} {child.describe_end()}"), now)
+            elif child.ended and child.name not in self._ended:
+                self._ended.add(child.name)
+                self._run.lose_agent(child.name, child.describe_end())
+        target = self.local_processes.target
+        if target is not None and target.ended and target.name not in self._ended:
+            self._ended.add(target.name)
+            self._warn(f"the embedded target {target.describe_end()}")
+
+    # When it is over.
+
+    async def _wait_for_agents(self) -> None:
+        """Waits, within bounds, until all agents have their order to stop and the local ones have
+        ended."""
+        begin = now = self._clock.now()
+        while now - begin < LAST_ORDERS_TIMEOUT and any(
+            not agent.stop_ordered and now - agent.seen < LOST_AFTER
+            for agent in self._run.agents.by_id.values()
+        ):
+            await asyncio.sleep(TICK / 4)
+            now = self._clock.now()
+        if self._run.failure is None and not self._run.by_hand:
+            await self.local_processes.wait_for_agents()
+
+    async def _write_last_files(self) -> None:
+        self._folder.write_run(self._run)
+        self._folder.write_summary(self._summary(self._clock.now()))
+        if self._tsung_log is not None:
+            self._folder.write_tsung(self._tsung_log.end(time()))
+        if self._run.started:
+            await asyncio.to_thread(self._write_report)
+
+    def _write_report(self) -> None:
+        """Writes report.html from the files of the run directory.
+
+        What it shows can then be shown again by loadgen-report.
+        """
+        try:
+            self._folder.write_report(html_report(read_run(self._folder.path)))
+        except OperatorError as error:  # a full disk has kept a file from being written
+            self._warn(f"no report.html: {error}")
+
+    def _report(self) -> int:
+        summary = self._summary(self._clock.now())
+        if self._run.started:
+            self._display.say(f"\n{text_report(summary, self._folder.path.name)}\n")
+        else:
+            self._display.say("stopped before the run started")
+        self._display.say(f"run directory: {self._folder.path}")
+        if self._settings.json:
+            print(msgspec.json.encode(summary).decode(), flush=True)
+        return EXIT_CODES[summary["verdict"]]

@@ -1,0 +1,41 @@
+"""What the operator asks of one run of the coordinator."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from coordinator.report.expect import Expectation
+from coordinator.run.run import OnLoss
+from coordinator.scrape import Watched
+from loadgen.plan.plan import Plan
+from loadgen.values import Endpoint
+
+
+class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The plan of a run, and every option besides it."""
+
+    plan: Plan
+    agents: int = 16
+    """How many agents the run waits for before it starts."""
+    local: int = 0
+    """How many of them the coordinator starts itself, on this machine."""
+    with_target: bool = False
+    wait: float = 60.0
+    """Seconds to wait for the agents."""
+    listen: Endpoint
+    token_file: Path | None = None
+    public_view: bool = False
+    watch: tuple[Watched, ...] = ()
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    expectations: tuple[Expectation, ...] = ()
+    on_loss: OnLoss = "redistribute"
+    out: Path = Path("runs")
+    """The directory in which the run directory is made."""
+    resume: Path | None = None
+    """The directory of the run to resume; plan and options are that run's."""
+    tsung_log: Literal["text", "json", "none"] = "text"
+    """The form of tsung.log in the run directory."""
+    json: bool = False
+    """Print summary.json as the last line of stdout."""

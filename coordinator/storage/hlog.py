@@ -1,0 +1,83 @@
+"""histograms.hlog: the histograms of every settled second, in HdrHistogram's log format.
+
+Each interval is one histogram of one second, in microseconds, tagged with the histogram's name.
+"""
+
+import contextlib
+import io
+import zlib
+from datetime import datetime
+from pathlib import Path
+
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader, HistogramLogWriter
+
+from coordinator.text import clean_name
+from loadgen.stats.histogram import HIGHEST, Histogram
+from loadgen.stats.tally import Tally
+
+
+def header(started: datetime) -> bytes:
+    """Returns the first lines of the log of a run that started then, by the wall clock."""
+    # The library's own output_start_time calls a method that datetime does not have.
+    buffer = io.StringIO()
+    writer = HistogramLogWriter(buffer)
+    writer.output_log_format_version()
+    writer.output_comment(
+        f"[StartTime: {started.timestamp():f} (seconds since epoch), {started.isoformat(' ')}]"
+    )
+    writer.output_base_time(started.timestamp() * 1000)
+    writer.output_comment(
+        "Microseconds inside, one interval a settled second and a histogram, tagged with its name."
+    )
+    writer.output_legend()
+    return buffer.getvalue().encode()
+
+
+def lines(second: int, tally: Tally) -> bytes:
+    """Returns the lines of one second: its histograms and the timings of sessions, unless empty."""
+    buffer = io.StringIO()
+    writer = HistogramLogWriter(buffer)
+    timings = {
+        f"timing.{clean_name(name, 'unnamed')}": histogram
+        for name, histogram in tally.timings.items()
+    }
+    for name, histogram in (tally.histograms() | timings).items():
+        if histogram.counts:
+            buffer.write(f"Tag={name},")
+            _write_interval(writer, second, histogram)
+    return buffer.getvalue().encode()
+
+
+def _write_interval(writer: HistogramLogWriter, second: int, histogram: Histogram) -> None:
+    # Stamps instead of arguments: the writer takes an argument of 0 for none.
+    hdr = histogram.to_hdr()
+    hdr.set_start_time_stamp(second * 1000)
+    hdr.set_end_time_stamp((second + 1) * 1000)
+    writer.output_interval_histogram(hdr, max_value_unit_ratio=1000.0)
+
+
+def read_buckets(log: Path) -> dict[str, list[tuple[int, int]]]:
+    """Returns the sum of all intervals of each tag: every filled bucket's value and count.
+
+    A torn last line is left out. Without a log the result is empty.
+    """
+    if not log.exists():
+        return {}
+    reader = HistogramLogReader(str(log), HdrHistogram(1, HIGHEST, 2))
+    sums: dict[str, HdrHistogram] = {}
+    try:
+        # On a torn line the library raises what it stumbles over: an index, a value, zlib's or
+        # base64's own error.
+        with contextlib.suppress(ValueError, IndexError, zlib.error):
+            while (interval := reader.get_next_interval_histogram()) is not None:
+                sums.setdefault(interval.get_tag(), HdrHistogram(1, HIGHEST, 2)).add(interval)
+    finally:
+        reader.input_file.close()
+    return {
+        tag: [
+            (step.value_iterated_to, step.count_added_in_this_iter_step)
+            for step in histogram.get_recorded_iterator()
+        ]
+        for tag, histogram in sums.items()
+    }

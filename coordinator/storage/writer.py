@@ -1,0 +1,188 @@
+"""Writes the run directory while the run goes on: a line a second, and a few whole files."""
+
+import contextlib
+from collections.abc import Iterator
+from datetime import datetime
+from math import inf
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from coordinator.run.run import Run
+from coordinator.run.timeline import Entry
+from coordinator.scrape import Scrape
+from coordinator.storage import hlog
+from coordinator.storage.files import Appender, SecondsFile
+from coordinator.text import clean_name, traceback_file
+from loadgen.errors import OperatorError
+from loadgen.plan.plan import Plan
+from loadgen.planfile import to_toml
+from loadgen.version import VERSION
+from loadgen.wire import WIRE
+
+REPLAYED_FILES = ("seconds.ndjson", "histograms.hlog", "tsung.log")
+"""The files that a replay of the journal writes again from their beginning."""
+
+
+class RunDir:
+    """One run directory, being written. A file that can't be written never stops the run."""
+
+    def __init__(self, path: Path, plan: Plan, started: datetime) -> None:
+        self.path = path
+        self.complaint = ""
+        """Why a file could not be written, the first time; empty as long as all were."""
+        self._started = started
+        self._appenders: dict[str, Appender] = {}
+        (path / "agents").mkdir(exist_ok=True)
+        (path / "plan.toml").write_bytes(to_toml(plan))
+        self.seconds = SecondsFile(path / "seconds.ndjson")
+        """The settled seconds."""
+        self._histograms = Appender(path / "histograms.hlog")
+        self._histograms.append(hlog.header(started))
+
+    @classmethod
+    def create(cls, out: Path, plan: Plan, started: datetime) -> "RunDir":
+        """Makes `<out>/<start-time>-<name>/`, under a name that is not taken.
+
+        Raises OperatorError when it can't be written.
+        """
+        stem = f"{started:%Y%m%dT%H%M%SZ}-{_slug(plan.servers[0].url)}"
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            return cls(_make_unique(out, stem), plan, started)
+        except OSError as error:
+            raise OperatorError(
+                f"--out {out} can't be written ({error.strerror}); give another directory"
+            ) from error
+
+    @classmethod
+    def reopen(cls, path: Path, plan: Plan, started: datetime) -> "RunDir":
+        """Opens the directory of a run that is resumed, without the files that a replay of its
+        journal writes again.
+
+        Raises OperatorError when it can't be written.
+        """
+        try:
+            for name in REPLAYED_FILES:
+                (path / name).unlink(missing_ok=True)
+            return cls(path, plan, started)
+        except OSError as error:
+            raise OperatorError(f"--resume {path} can't be written ({error.strerror})") from error
+
+    def log_of(self, agent: str) -> Path:
+        """Returns the path of an agent's log."""
+        return self.path / "agents" / f"{clean_name(agent)}.log"
+
+    def write_run(self, run: Run) -> None:
+        """Writes run.json: versions, and each agent's machine, limits, share and preflight."""
+        agents = [
+            {
+                "name": agent.name,
+                "version": agent.hello.version,
+                "wire": agent.hello.wire,
+                "max_connections": agent.hello.max_connections,
+                "limits": agent.hello.limits,
+                "machine": agent.hello.machine,
+                "status": agent.status,
+                "refusal": agent.refusal,
+                "share": agent.share,
+                "connections": agent.planned,
+                "preflight": agent.warning,
+            }
+            for agent in run.agents.by_id.values()
+        ]
+        facts = {
+            "schema": 1,
+            "version": VERSION,
+            "wire": WIRE,
+            "started": f"{self._started:%Y-%m-%dT%H:%M:%SZ}",
+            "targets": run.plan.urls,
+            "wanted": run.wanted,
+            "drain_after_s": run.progress.drain_after if run.progress.drain_after < inf else None,
+            "agents": agents,
+        }
+        self._replace("run.json", msgspec.json.format(msgspec.json.encode(facts), indent=2))
+
+    def write_entry(self, entry: Entry) -> None:
+        """Appends a settled second and its histograms."""
+        with self._tolerating("seconds.ndjson"):
+            self.seconds.append(entry.row.second, msgspec.json.encode(entry.row) + b"\n")
+        with self._tolerating("histograms.hlog"):
+            self._histograms.append(hlog.lines(entry.row.second, entry.fresh))
+
+    def write_tsung(self, data: bytes) -> None:
+        """Appends to tsung.log."""
+        if data:
+            with self._tolerating("tsung.log"):
+                self._appender("tsung.log").append(data)
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Writes summary.json in one piece."""
+        self._replace("summary.json", msgspec.json.format(msgspec.json.encode(summary), indent=2))
+
+    def write_traceback(self, reason: str, text: str) -> None:
+        """Appends the sample traceback of a reason to its file, which several reasons may share."""
+        path = self.path / traceback_file(reason)
+        with self._tolerating(traceback_file(reason)):
+            path.parent.mkdir(exist_ok=True)
+            with path.open("a", encoding="utf-8", errors="replace") as file:
+                file.write(f"{reason}\n\n{text}\n")
+
+    def write_scrape(self, scrape: Scrape) -> None:
+        """Appends a scrape of a watched server to watched.ndjson."""
+        with self._tolerating("watched.ndjson"):
+            self._appender("watched.ndjson").append(msgspec.json.encode(scrape) + b"\n")
+
+    def write_report(self, text: str) -> None:
+        """Writes report.html in one piece."""
+        self._replace("report.html", text.encode())
+
+    def write_note(self, agent: str, text: str) -> None:
+        """Appends a line to an agent's log."""
+        name = f"agents/{self.log_of(agent).name}"
+        with self._tolerating(name):
+            self._appender(name).append(f"{text}\n".encode())
+
+    def _appender(self, name: str) -> Appender:
+        if name not in self._appenders:
+            self._appenders[name] = Appender(self.path / name)
+        return self._appenders[name]
+
+    def _replace(self, name: str, data: bytes) -> None:
+        with self._tolerating(name):
+            half = self.path / f".{name}.new"
+            half.write_bytes(data + b"\n")
+            half.replace(self.path / name)
+
+    @contextlib.contextmanager
+    def _tolerating(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.complaint = self.complaint or (
+                f"{self.path / name} can't be written ({error.strerror}); the run goes on"
+                " without it"
+            )
+
+    def close(self) -> None:
+        """Closes all files."""
+        self.seconds.close()
+        for appender in (self._histograms, *self._appenders.values()):
+            appender.close()
+
+
+def _slug(target: str) -> str:
+    """Returns host and port of a URL as a part of a file name."""
+    return clean_name(urlsplit(target).netloc).replace(".", "-").replace("_", "-")
+
+
+def _make_unique(out: Path, stem: str) -> Path:
+    """Makes the directory `stem`, or `stem-2`, `stem-3`… where that exists; returns its path."""
+    for number in range(1, 1000):
+        path = out / (stem if number == 1 else f"{stem}-{number}")
+        with contextlib.suppress(FileExistsError):
+            path.mkdir()
+            return path
+    raise AssertionError("a thousand runs in one second")

@@ -1,0 +1,89 @@
+"""A run directory, read back."""
+
+import gzip
+
+import msgspec
+import pytest
+
+from coordinator.report.summary import summary_of
+from coordinator.run.run import Run
+from coordinator.storage.reader import read_run
+from loadgen.errors import OperatorError
+from tests.unit.coordinator.fleet import PLAN, drained, entries, opened, seconds, started
+from tests.unit.coordinator.storage.conftest import intervals
+
+
+def test_seconds_and_summary_come_back_as_they_were_written(folder):
+    run = Run(PLAN, 1)
+    rows = list(entries(run, seconds(opened(0, 10)), seconds(opened(1, 5, held=15))))
+    for entry in rows:
+        folder.write_entry(entry)
+    summary = summary_of(run, [], run.start + 2.0)
+    folder.write_summary(summary)
+
+    record = read_run(folder.path)
+
+    assert record.summary == msgspec.to_builtins(summary)
+    assert record.seconds == [msgspec.to_builtins(entry.row) for entry in rows]
+    assert record.name == folder.path.name
+
+
+def test_seconds_may_be_compressed_and_a_cut_off_file_is_an_error(folder):
+    run = Run(PLAN, 1)
+    for entry in entries(run, seconds(opened(0, 10))):
+        folder.write_entry(entry)
+    folder.write_summary(summary_of(run, [], run.start + 1.0))
+    plain = read_run(folder.path).seconds
+    rows = folder.path / "seconds.ndjson"
+    packed = gzip.compress(rows.read_bytes())
+    rows.unlink()
+
+    rows.with_suffix(".ndjson.gz").write_bytes(packed)
+    assert read_run(folder.path).seconds == plain != []
+    rows.with_suffix(".ndjson.gz").write_bytes(packed[:-9])
+    with pytest.raises(OperatorError, match=r"seconds\.ndjson\.gz is damaged"):
+        read_run(folder.path)
+
+
+def test_a_correction_is_a_further_line_and_readers_take_the_last(folder):
+    run = Run(PLAN, 2)
+    a, b = started(run)
+    for agent, count in ((a, 4), (b, 1)):
+        for number in range(count):
+            run.post(agent, seconds(opened(number, 10, held=10 * (number + 1))), run.start + 4.0)
+    for entry in run.tick(run.start + 4.0):
+        folder.write_entry(entry)
+    late = [opened(number, 10, held=10 * (number + 1)) for number in range(4)]
+    run.post(b, seconds(*late), run.start + 4.5)
+    for entry in run.tick(run.start + 4.5):
+        folder.write_entry(entry)
+    folder.write_summary(summary_of(run, [], run.start + 5.0))
+
+    record = read_run(folder.path)
+
+    assert [row["fleet"]["ledger"]["open"] for row in record.seconds] == [20, 40, 60, 80]
+    assert intervals(folder.path / "histograms.hlog")["handshake"] == 80
+
+
+def test_a_torn_last_line_is_left_out(folder):
+    run = Run(PLAN, 1)
+    for entry in entries(run, seconds(opened(0, 10)), seconds(drained(1, 10))):
+        folder.write_entry(entry)
+    folder.write_summary(summary_of(run, [], run.start))
+    with (folder.path / "seconds.ndjson").open("ab") as file:
+        file.write(b'{"second":2,"fl')
+
+    assert [row["second"] for row in read_run(folder.path).seconds] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(None, "not a run directory"), ("{", "damaged"), ('{"schema":2}', "schema 2")],
+)
+def test_a_directory_that_is_no_run_directory_is_an_error_of_one_line(tmp_path, content, why):
+    if content is not None:
+        (tmp_path / "summary.json").write_text(content)
+        (tmp_path / "seconds.ndjson").write_text("")
+
+    with pytest.raises(OperatorError, match=why):
+        read_run(tmp_path)

@@ -1,0 +1,116 @@
+"""The run directory, written on a real disk."""
+
+import resource
+
+import msgspec
+import pytest
+
+from coordinator.report.summary import summary_of
+from coordinator.run.run import Run
+from coordinator.storage.reader import read_run
+from coordinator.storage.writer import RunDir
+from loadgen.errors import OperatorError
+from loadgen.plan.plan import Plan
+from loadgen.planfile import read_plan
+from tests.unit.coordinator.fleet import PLAN, entries, opened, seconds, started
+from tests.unit.coordinator.storage.conftest import START
+
+
+def test_a_run_directory_is_named_after_its_start_and_its_target_and_never_reused(tmp_path):
+    plan = Plan(target="wss://Example.com:443/x")
+    paths = []
+    for _ in range(3):
+        folder = RunDir.create(tmp_path, plan, START)
+        folder.close()
+        paths.append(folder.path.name)
+
+    assert paths[0] == "20261124T040000Z-Example-com-443"
+    assert paths[1:] == [f"{paths[0]}-2", f"{paths[0]}-3"]
+    assert read_plan(tmp_path / paths[0] / "plan.toml") == plan
+
+
+def test_run_json_names_every_agents_machine_limits_share_and_preflight(folder):
+    run = Run(PLAN, 2)
+    started(run, holds=400)
+
+    folder.write_run(run)
+
+    facts = msgspec.json.decode((folder.path / "run.json").read_bytes())
+    assert facts["started"] == "2026-11-24T04:00:00Z"
+    assert [agent["name"] for agent in facts["agents"]] == ["a", "b"]
+    assert facts["agents"][0]["machine"] == {"cpus": 2}
+    assert facts["agents"][0]["limits"][0]["connections"] == 400
+    assert facts["agents"][0]["connections"] == 500
+    assert "max_connections gives out first" in facts["agents"][0]["preflight"]
+
+
+def test_a_row_has_the_counters_of_sessions_so_far_and_the_timings_of_that_second(folder):
+    posts = []
+    for number in range(2):
+        second = opened(number, 1, held=number + 1)
+        second.tally.count("logins", 2)
+        second.tally.time("tr_login", 5000)
+        posts.append(seconds(second))
+    for entry in entries(Run(PLAN, 1), *posts):
+        folder.write_entry(entry)
+
+    rows = [
+        msgspec.json.decode(line)
+        for line in (folder.path / "seconds.ndjson").read_bytes().splitlines()
+    ]
+
+    assert [row["fleet"]["counters"] for row in rows] == [{"logins": 2}, {"logins": 4}]
+    assert [row["agents"]["a"]["timings"]["tr_login"]["count"] for row in rows] == [1, 1]
+
+
+def test_notes_go_to_the_agents_log_and_nowhere_else(folder):
+    folder.write_note("../../evil", "one")
+    folder.write_note("../../evil", "two")
+
+    assert [path.name for path in (folder.path / "agents").iterdir()] == ["evil.log"]
+    assert folder.log_of("../../evil").read_text() == "one\ntwo\n"
+
+
+def test_a_traceback_can_not_leave_the_run_directory(folder):
+    folder.write_traceback("../../error_Evil", "one")
+    folder.write_traceback("error_Évil", "two")
+    folder.write_traceback("error_-vil", "three")
+
+    files = {path.name: path.read_text() for path in (folder.path / "errors").iterdir()}
+    assert files == {
+        "error_Evil.txt": "../../error_Evil\n\none\n",
+        "error_-vil.txt": "error_Évil\n\ntwo\nerror_-vil\n\nthree\n",
+    }
+    assert folder.complaint == ""
+
+
+def test_a_full_disk_is_one_complaint_and_writing_goes_on_when_there_is_room(folder):
+    run = Run(PLAN, 1)
+    rows = list(
+        entries(
+            run,
+            seconds(opened(0, 10)),
+            seconds(opened(1, 5, held=15)),
+            seconds(opened(2, 5, held=20)),
+        )
+    )
+    folder.write_entry(rows[0])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    room = (folder.path / "seconds.ndjson").stat().st_size + 100
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        folder.write_entry(rows[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    folder.write_entry(rows[2])
+    folder.write_summary(summary_of(run, [], run.start))
+
+    assert "seconds.ndjson can't be written" in folder.complaint
+    assert [row["second"] for row in read_run(folder.path).seconds] == [0, 2]
+
+
+def test_a_place_that_can_not_be_written_is_an_error_of_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(OperatorError, match=r"--out .*file can't be written"):
+        RunDir.create(tmp_path / "file", PLAN, START)

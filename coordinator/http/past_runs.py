@@ -19,6 +19,7 @@ from coordinator.report.text import outcome
 from coordinator.storage.rundir import read_run
 from coordinator.text import count, seconds
 from loadgen.errors import OperatorError
+from loadgen.http.server import Handler
 from loadgen.wire import from_wire
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
@@ -44,13 +45,10 @@ class PastRuns:
         self._out = out
         self._packing = asyncio.Semaphore(AT_ONCE)
 
-    def routes(self) -> list[web.RouteDef]:
-        """The list, and of each run the report and the archive."""
-        return [
-            web.get("/runs", self._list),
-            web.get("/runs/{name}/report.html", self._report),
-            web.get("/runs/{name}.tar.gz", self._pack),
-        ]
+    def handlers(self) -> dict[str, Handler]:
+        """Returns the handlers of the list, the reports and the archives, by the names of their
+        routes."""
+        return {"past_runs": self._list, "report": self._report, "archive": self._pack}
 
     def names(self) -> list[str]:
         """The runs there are, the newest first."""

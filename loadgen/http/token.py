@@ -44,14 +44,14 @@ class Token:
         """Whether an Authorization header shows it."""
         return hmac.compare_digest(header.encode(errors="replace"), self._header.encode())
 
-    def seal(self, purpose: str) -> str:
+    def sign(self, purpose: str) -> str:
         """A word for one purpose that only who has the secret can make, and from which it does
         not follow."""
         return hmac.new(self._secret, purpose.encode(), "sha256").hexdigest()
 
-    def sealed(self, purpose: str, word: str) -> bool:
+    def verify(self, purpose: str, word: str) -> bool:
         """Whether a word is the one for this purpose."""
-        return hmac.compare_digest(word.encode(errors="replace"), self.seal(purpose).encode())
+        return hmac.compare_digest(word.encode(errors="replace"), self.sign(purpose).encode())
 
     def __repr__(self) -> str:
         return "Token(…)"

@@ -55,6 +55,7 @@ PURE_MODULES = {
     "coordinator.http.discovery",
     "coordinator.http.live",
     "coordinator.http.openapi",
+    "coordinator.http.routes",
     *(
         f"coordinator.report.{name}"
         for name in ("blame", "claims", "expect", "machines", "samples", "summary", "text")

@@ -293,18 +293,18 @@ class Controller:
 
     def _take(self, reading: Scrape) -> None:
         self._folder.write_reading(reading)
-        self._server.live.watched(reading)
+        self._server.live.add_scrape(reading)
 
     def _look(self, now: float) -> None:
-        for agent in self._server.broken():
+        for agent in self._server.take_disconnected():
             self._run.hang_up(agent, now)
         for entry in self._run.tick(now):
             self._write(entry, now)
             self._display.second(entry.row)
         for news in self._run.take_notices():
             self._tell(news)
-            self._server.live.tell(news, now)
-        self._server.look(now)
+            self._server.live.add_notice(news, now)
+        self._server.update(now)
         if self._shown != (self._run.state, int(now)):
             self._show(now)
 

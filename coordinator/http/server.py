@@ -134,12 +134,12 @@ class Server:
         self._viewers.close()
         await self._http.close()
 
-    def look(self, now: float) -> None:
+    def update(self, now: float) -> None:
         """Sends the viewers what has changed; `now` is in seconds on the run's clock."""
-        if self.live.look(now):
+        if self.live.update(now):
             self._viewers.wake()
 
-    def broken(self) -> list[str]:
+    def take_disconnected(self) -> list[str]:
         """Returns the ids of the agents whose connections ended since the last call."""
         ended = [agent for agent, line in self._transports.items() if line.is_closing()]
         for agent in ended:
@@ -148,7 +148,7 @@ class Server:
 
     def add_row(self, row: Row) -> None:
         """Adds a settled second."""
-        self.live.second(row)
+        self.live.add_second(row)
         self._cpu.append((self._clock(), process_time()))
 
     @web.middleware
@@ -161,8 +161,8 @@ class Server:
         return await handler(request)
 
     def _log_action(self, action: str) -> None:
-        self.live.said(action, self._clock())
-        self.look(self._clock())
+        self.live.add_action(action, self._clock())
+        self.update(self._clock())
 
     async def _join(self, request: web.Request) -> web.Response:
         if not self._joins.take(self._clock()):

@@ -1,4 +1,4 @@
-"""Which address of an agent's metrics others are told, and the form in which Prometheus wants
+"""The address of an agent's metrics that others reach, and the form in which Prometheus wants
 it."""
 
 import msgspec
@@ -10,7 +10,7 @@ from tests.unit.coordinator.fleet import hello
 
 
 @pytest.mark.parametrize(
-    ("metrics", "peer", "told"),
+    ("metrics", "peer", "reached"),
     [
         ("0.0.0.0:9646", "10.0.0.5", "10.0.0.5:9646"),
         ("[::]:9646", "fd00::5", "[fd00::5]:9646"),
@@ -24,8 +24,8 @@ from tests.unit.coordinator.fleet import hello
         ("0.0.0.0:9646", "", "0.0.0.0:9646"),
     ],
 )
-def test_the_address_that_others_reach(metrics, peer, told):
-    assert reachable(metrics, peer) == told
+def test_the_address_that_others_reach(metrics, peer, reached):
+    assert reachable(metrics, peer) == reached
 
 
 def member(name, metrics, **fields):
@@ -34,7 +34,7 @@ def member(name, metrics, **fields):
     )
 
 
-def test_every_agent_that_can_be_scraped_is_told_once_by_its_last_name():
+def test_an_address_that_can_be_scraped_is_listed_once_with_its_last_agent():
     members = [
         member("a", "10.0.0.5:9646", lost=True),
         member("b", "10.0.0.6:9646", ready=True),

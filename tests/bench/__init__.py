@@ -1,1 +1,2 @@
-"""Speed and memory, as ratios measured in one run; outside the gate. `make bench`."""
+"""Benches of speed and memory, as ratios measured in one run; not part of `make test`. Run by
+`make bench`."""

@@ -1,5 +1,4 @@
-"""Who may view and change a run over HTTP, and the operator's controls: `POST
-/v1/run/pause|resume|drain|stop`.
+"""Access to a run over HTTP, and the operator's controls.
 
 With a token, only a client that has it may view or control a run. A browser exchanges it for a
 cookie, since its event streams and links carry no header; the cookie allows viewing alone. Without
@@ -24,7 +23,7 @@ COOKIE = "loadgen_view"
 
 
 class Authorizer:
-    """Decides who may ask for what. `public` allows everybody to view."""
+    """Decides which requests are allowed. `public` allows everybody to view."""
 
     def __init__(self, token: Token | None, *, public: bool = False) -> None:
         self._token = token
@@ -32,7 +31,10 @@ class Authorizer:
 
     @property
     def cookie(self) -> str:
-        """The value of a viewer's cookie: derived from the token, which does not follow from it."""
+        """The value of a viewer's cookie, derived from the token.
+
+        The token does not follow from it.
+        """
         return self._token.sign(COOKIE) if self._token else ""
 
     def refusal(self, request: web.Request) -> web.HTTPException | None:
@@ -72,8 +74,10 @@ class Authorizer:
 
 
 def _access_of(request: web.Request) -> Access:
-    """Returns who may ask for what a request asks for; for a path that is not in the table, by its
-    method."""
+    """Returns the access that a request needs.
+
+    For a path that is not in the table of routes, it follows from the method.
+    """
     if request.method not in ("GET", "HEAD"):
         return "change"
     route = NAMED.get(request.match_info.route.name or "")
@@ -91,11 +95,12 @@ def _not_by_address() -> web.HTTPException:
 
 
 def _is_foreign(request: web.Request, *, rebindable: bool) -> bool:
-    """True when a browser sends this request for a page of another site; a client that is not a
-    browser sends neither of the two headers.
+    """True when a browser sends this request for a page of another site.
 
-    Subtle: a name that a stranger's DNS resolves to an address of this machine is a site to the
-    browser, the same one that the page came from. Where no token keeps such a page out
+    A client that is not a browser sends neither of the two headers.
+
+    Subtle: when a stranger's DNS resolves the name of their page to this machine, the browser takes
+    the page and this server for the same site. Where no token keeps such a page out
     (`rebindable`), a post must name this machine by its address, or as localhost.
     """
     origin = request.headers.get("Origin")
@@ -120,7 +125,10 @@ def _is_address(host: str) -> bool:
 
 
 class Controls:
-    """The operator's actions on a run. `on_action` is called with each that was carried out."""
+    """The operator's actions on a run: pause, resume, drain and stop.
+
+    `on_action` is called with each action after it.
+    """
 
     def __init__(
         self,
@@ -135,7 +143,7 @@ class Controls:
         self._on_action = on_action
 
     def handlers(self) -> dict[str, Handler]:
-        """Returns the handlers of the actions and of the login, by the names of their routes."""
+        """Returns the handlers of actions and login, by the names of their routes."""
         return {action: partial(self._act, action) for action in ACTIONS} | {"view": self._view}
 
     async def _act(self, action: str, request: web.Request) -> web.Response:

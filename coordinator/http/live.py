@@ -1,5 +1,7 @@
-"""The run as viewers follow it: its settled seconds, a log of what happens in it, and once a second
-an overview of how it stands."""
+"""The run as viewers follow it.
+
+They get its settled seconds, a log of its events and, once a second, an overview.
+"""
 
 import math
 from collections.abc import Callable, Iterator
@@ -63,14 +65,16 @@ class EventLog:
         self._statuses: dict[str, str] = {}
 
     def changes(self, now: float) -> Iterator[LogEvent]:
-        """Yields an event for each change since the last call; `now` is in seconds on the run's
-        clock."""
+        """Yields an event for each change since the last call.
+
+        `now` is in seconds on the run's clock.
+        """
         run = self._run
-        for member in run.members.values():
-            if self._statuses.get(member.name) != member.status:
-                self._statuses[member.name] = member.status
-                level, text = STATUS_EVENTS[member.status]
-                yield self.event(level, f"{member.name} {text}", now, member.name)
+        for agent in run.members.values():
+            if self._statuses.get(agent.name) != agent.status:
+                self._statuses[agent.name] = agent.status
+                level, text = STATUS_EVENTS[agent.status]
+                yield self.event(level, f"{agent.name} {text}", now, agent.name)
         if self._paused != run.paused:
             self._paused = run.paused
             yield self.event(
@@ -92,8 +96,8 @@ class EventLog:
 class Live:
     """Turns a run into a feed. `describe` returns the run as /v1/run shows it.
 
-    `edition` tells this coordinator's feed from that of an earlier coordinator of the same run:
-    their events differ.
+    `edition` differs between this coordinator and an earlier one of the same run, since the events
+    of their feeds differ.
     """
 
     def __init__(
@@ -151,8 +155,11 @@ def preamble(run: Run) -> dict[str, Any]:
 
 
 def overview(run: Run, described: dict[str, Any], now: float) -> dict[str, Any]:
-    """Returns the run as it stands, with what a page shows besides: the time left, bars of the
-    histograms, and whose fault each failure and close is."""
+    """Returns the run as it stands, with what only the page shows.
+
+    That is the time left in seconds, bars of the histograms, and whose fault each failure and close
+    is.
+    """
     ledger = described["ledger"]
     return described | {
         "left_s": _seconds_left(run, now),

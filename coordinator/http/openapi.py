@@ -1,5 +1,6 @@
-"""The OpenAPI document of the coordinator's port, made from the table of routes and the types of
-the wire format.
+"""The OpenAPI document of the coordinator's port.
+
+It is made from the table of routes and the types of the wire format.
 
 https://spec.openapis.org/oas/v3.1.0
 """

@@ -1,7 +1,6 @@
 """The table of the coordinator's HTTP routes.
 
-The server takes its paths from it, the authorizer who may ask for them, and the OpenAPI document
-what they take and answer.
+The server, the authorizer of requests and the OpenAPI document read it.
 """
 
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from coordinator.run.run import Run, State
 from loadgen.wire import Hello, Orders, Post, Welcome
 
 Access = Literal["open", "view", "archive", "change"]
-"""Who may ask for a path.
+"""The access that a route needs.
 
 `open`: everybody. These paths show counts and the addresses of the agents' metrics to a monitor
 that has no token, and the page to a browser that is yet to send it.

@@ -1,5 +1,7 @@
-"""The coordinator's one HTTP port: the agents' paths, the page, JSON and metrics. It moves bytes
-and decides nothing."""
+"""The coordinator's one HTTP port: the agents' paths, the page, JSON and metrics.
+
+It moves bytes and decides nothing.
+"""
 
 import asyncio
 import json
@@ -198,8 +200,10 @@ class Server:
             return _error(400, str(error))
 
     def _may_post(self, agent: str) -> bool:
-        """True while an agent keeps to its rate; an unknown id has none, for its post is refused
-        anyway."""
+        """True while an agent keeps to its rate.
+
+        An unknown id has no rate: its post is refused anyway.
+        """
         if agent not in self._run.members:
             return True
         return self._posts.setdefault(agent, TokenBucket(MAX_POSTS)).take(self._clock())
@@ -235,9 +239,9 @@ class Server:
         return web.json_response({"status": "ok", "state": self._run.state})
 
     def _snapshots(self) -> Iterator[Snapshot]:
-        for member in self._run.fleet():
-            total = self._run.total_of(member)
-            yield Snapshot(member.name, Ledger.of(member.planned, total), total, member.workers)
+        for agent in self._run.fleet():
+            total = self._run.total_of(agent)
+            yield Snapshot(agent.name, Ledger.of(agent.planned, total), total, agent.workers)
 
 
 def describe(run: Run, now: float) -> dict[str, Any]:
@@ -247,16 +251,16 @@ def describe(run: Run, now: float) -> dict[str, Any]:
     """
     agents = [
         {
-            "name": member.name,
-            "status": member.status_at(now),
-            "refusal": member.refusal,
-            "preflight": member.warning,
-            "silent_s": round(now - member.seen, 1),
-            "workers": len(member.workers),
-            "cpu_s": round(member.cpu_s, 3),
-            "ledger": Ledger.of(member.planned, run.total_of(member)),
+            "name": agent.name,
+            "status": agent.status_at(now),
+            "refusal": agent.refusal,
+            "preflight": agent.warning,
+            "silent_s": round(now - agent.seen, 1),
+            "workers": len(agent.workers),
+            "cpu_s": round(agent.cpu_s, 3),
+            "ledger": Ledger.of(agent.planned, run.total_of(agent)),
         }
-        for member in run.members.values()
+        for agent in run.members.values()
     ]
     return {
         "key": run.key,
@@ -298,7 +302,7 @@ def _error(status: int, text: str) -> web.Response:
 
 @web.middleware
 async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turns aiohttp's own refusals (unknown path, body too large) into our JSON form of errors."""
+    """Turns aiohttp's own refusals into JSON: unknown path, body too large."""
     try:
         return await handler(request)
     except web.HTTPException as error:

@@ -47,14 +47,14 @@ class CompressedLog:
 
     def __init__(self, max_items: int) -> None:
         self.last = 0
-        """The number of the newest item; 0 when there is none."""
+        """The number of the newest item; 0 without one."""
         self._blocks: deque[tuple[bytes, array[int]]] = deque(maxlen=-(-max_items // BLOCK_ITEMS))
         """The full blocks: their items compressed together, and the size of each item."""
         self._newest: list[bytes] = []
 
     @property
     def first(self) -> int:
-        """The number of the oldest item that is kept; one more than the last when there is none."""
+        """The number of the oldest item that is kept; `last + 1` without one."""
         return self.last - len(self._newest) - BLOCK_ITEMS * len(self._blocks) + 1
 
     def append(self, item: bytes) -> None:
@@ -95,7 +95,7 @@ class CompressedLog:
 
 
 class Position(NamedTuple):
-    """How much of a feed a viewer has read."""
+    """The part of a feed that a viewer has read."""
 
     event: int = -1
     """The number of the last event that it has; -1 when it has none."""
@@ -106,8 +106,8 @@ class Position(NamedTuple):
 class Feed:
     """The events and the overview of one run.
 
-    `key` tells this feed's event ids from another feed's; `preamble` is the JSON that a new viewer
-    gets first.
+    `key` distinguishes this feed's event ids from another feed's; `preamble` is the JSON that a new
+    viewer gets first.
     """
 
     def __init__(self, key: str, preamble: bytes) -> None:
@@ -128,15 +128,19 @@ class Feed:
         self._events.append(encode(kind, msgspec.json.encode(content), event_id))
 
     def set_overview(self, make: Callable[[], object]) -> None:
-        """Replaces the overview. `make` returns its content; it is called once, when the first
-        viewer needs it."""
+        """Replaces the overview.
+
+        `make` returns its content; it is called once, when the first viewer needs it.
+        """
         self._version += 1
         self._make_overview = make
         self._overview = None
 
     def position_of(self, event_id: str) -> Position:
-        """Returns the position of a viewer whose last event had this id; the start for an id of
-        another feed."""
+        """Returns the position of a viewer whose last event had this id.
+
+        It is the start for an id of another feed.
+        """
         key, _, number = event_id.rpartition(".")
         known = (
             key == self.key
@@ -147,10 +151,10 @@ class Feed:
         return Position(int(number)) if known else Position()
 
     def after(self, position: Position) -> tuple[bytes, Position]:
-        """Returns the next chunk of events after a position, and the position after it; an empty
-        chunk when nothing is new.
+        """Returns the next chunk of events after a position, and the position after it.
 
-        A viewer that lags behind the oldest event kept starts again from the preamble.
+        The chunk is empty when nothing is new. A viewer that lags behind the oldest event kept
+        starts again from the preamble.
         """
         oldest = self._events.first
         if position.event < 0 or position.event + 1 < oldest:
@@ -170,8 +174,10 @@ class Feed:
 
 
 def encode(kind: str, content: bytes, event_id: str = "") -> bytes:
-    """Returns a server-sent event; `content` is JSON, which has no line ends, so its data is one
-    line."""
+    """Returns a server-sent event.
+
+    `content` is JSON, which has no line ends, so its data is one line.
+    """
     head = f"event: {kind}\n" + (f"id: {event_id}\n" if event_id else "")
     return b"%sdata: %s\n\n" % (head.encode(), content)
 

@@ -1,4 +1,4 @@
-"""The live page's files, read once and served from memory; the page needs nothing from outside."""
+"""The live page's files, read once and served from memory."""
 
 from pathlib import Path
 
@@ -53,5 +53,5 @@ class Page:
 
 
 async def no_icon(_: web.Request) -> web.Response:
-    """Answers that there is no icon: browsers ask for one, and log a 404 as an error."""
+    """Answers without an icon: browsers ask for one, and log a 404 as an error."""
     return web.Response(status=204)

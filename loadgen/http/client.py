@@ -1,5 +1,8 @@
-"""The client of the coordinator's port: it sends the agent's token, uses TLS where the URL says so,
-and bounds every answer in time and size."""
+"""The client of the coordinator's port.
+
+It sends the agent's token, uses TLS where the URL says so, and bounds every answer in time and
+size.
+"""
 
 import re
 import ssl
@@ -13,8 +16,8 @@ from loadgen.errors import OperatorError
 from loadgen.http.token import Token
 
 Trust = ssl.SSLContext | aiohttp.Fingerprint | bool
-"""Which certificates are trusted: those of a context's authorities, the one with a fingerprint, or
-those of the system's authorities (True)."""
+"""The certificates that are trusted: those of a context's authorities, the certificate with a
+fingerprint, or those of the system's authorities (True)."""
 
 
 class TooLongError(aiohttp.ClientError):
@@ -75,8 +78,10 @@ class CoordinatorClient:
 
 
 def trust_in(ca: Path | None, fingerprint: str) -> Trust:
-    """Returns which certificates of a coordinator the options trust; raises OperatorError when they
-    are unusable."""
+    """Returns the certificates of a coordinator that the options trust.
+
+    Raises OperatorError when the options are unusable.
+    """
     if ca is not None and fingerprint:
         raise OperatorError(
             "--tls-ca and --tls-fingerprint both say whom to trust; give one of them"
@@ -108,8 +113,7 @@ def _digest(fingerprint: str) -> bytes:
 
 
 def distrust(error: Exception, url: str) -> str:
-    """Returns why TLS with a coordinator fails, where another attempt would fail as well; else an
-    empty text."""
+    """Returns why TLS with a coordinator fails; empty where another attempt may succeed."""
     match error:
         case aiohttp.ServerFingerprintMismatch():
             return (

@@ -4,7 +4,7 @@ from math import inf
 
 
 class TokenBucket:
-    """A bucket that fills at `rate` tokens per second and holds as many as one second's."""
+    """A bucket that gets `rate` tokens per second and holds those of one second."""
 
     __slots__ = ("_at", "_rate", "_tokens")
 
@@ -14,7 +14,10 @@ class TokenBucket:
         self._at = -inf
 
     def take(self, now: float) -> bool:
-        """Takes a token; returns False when there is none. `now` is in seconds, on any clock."""
+        """Takes a token; returns False when the bucket is empty.
+
+        `now` is in seconds, on any clock.
+        """
         self._tokens = min(self._rate, self._tokens + max(0.0, now - self._at) * self._rate)
         self._at = now
         if self._tokens < 1.0:

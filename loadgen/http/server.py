@@ -1,5 +1,7 @@
-"""A guarded HTTP port: strangers can neither fill it, nor hold its connections, nor keep it busy
-with requests."""
+"""A guarded HTTP port.
+
+Strangers can neither fill it, nor hold its connections, nor keep it busy with requests.
+"""
 
 import asyncio
 import json
@@ -31,8 +33,10 @@ log = logging.getLogger("loadgen.http")
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """True when an error that aiohttp would log is our own: strangers' broken requests must not
-    fill an operator's screen."""
+    """True when an error that aiohttp would log is our own.
+
+    Broken requests of strangers must not fill an operator's screen.
+    """
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, HttpProcessingError | web.RequestPayloadError | ConnectionError)
 
@@ -62,8 +66,8 @@ DEFAULT_LIMITS = HttpLimits()
 class HttpServer:
     """One listening port of an aiohttp application.
 
-    When the port has as many connections as it may, a new one replaces the one that has been idle
-    for longest. Agents, which send a request every second, keep theirs.
+    When the port has as many connections as it may, a new connection replaces the longest idle.
+    Agents, which send a request every second, keep theirs.
     """
 
     def __init__(self, app: web.Application, limits: HttpLimits = DEFAULT_LIMITS) -> None:
@@ -86,7 +90,7 @@ class HttpServer:
         self._requests = TokenBucket(limits.requests)
         self._idle: dict[asyncio.BaseProtocol, float] = {}
         """The connections without a request, and when each became idle in seconds on the monotonic
-        clock; the one that has been idle for longest comes first."""
+        clock; the longest idle comes first."""
         self._busy: set[asyncio.BaseProtocol] = set()
         """The connections whose request is being handled."""
         self._server: asyncio.Server | None = None
@@ -161,7 +165,7 @@ class HttpServer:
         return connection
 
     async def _evict_idle(self) -> None:
-        """Aborts connections that have been idle for too long, and forgets those that ended."""
+        """Aborts connections that are idle for too long, and forgets those that ended."""
         while True:
             await asyncio.sleep(min(MAX_EVICT_INTERVAL, self._limits.idle_s / 4))
             now = monotonic()
@@ -206,7 +210,7 @@ class _Refused(asyncio.Protocol):
     """A connection that is aborted as soon as it is made."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.abort()  # type: ignore[attr-defined]  # uvloop's has it, whatever its base class
+        transport.abort()  # type: ignore[attr-defined]  # uvloop's transports have it
 
 
 def _transport(connection: asyncio.BaseProtocol) -> asyncio.Transport | None:

@@ -1,4 +1,4 @@
-"""The shared secret of a fleet: one line in a file that only its owner should be able to read."""
+"""The shared secret of a fleet: one line in a file that only its owner can read."""
 
 import hmac
 import re
@@ -17,7 +17,7 @@ class Token:
 
     @classmethod
     def read(cls, path: Path | None) -> "Token | None":
-        """Returns the secret in a file, without the white space around it; None without a file.
+        """Returns the secret in a file, without white space around it; None without a file.
 
         Raises OperatorError when the file holds no usable secret.
         """
@@ -46,8 +46,10 @@ class Token:
         return hmac.compare_digest(header.encode(errors="replace"), self._header.encode())
 
     def sign(self, purpose: str) -> str:
-        """Returns the signature of a purpose: only a holder of the token can make it, and the token
-        does not follow from it."""
+        """Returns the signature of a purpose.
+
+        Only a holder of the token can make it, and the token does not follow from it.
+        """
         return hmac.new(self._secret, purpose.encode(), "sha256").hexdigest()
 
     def verify(self, purpose: str, signature: str) -> bool:
@@ -59,8 +61,7 @@ class Token:
 
 
 def exposure(option: str, path: Path | None) -> str:
-    """Returns a warning when other users of this machine can read a secret file; else an empty
-    text."""
+    """Returns a warning when other users of this machine can read a secret file; else ""."""
     if path is None:
         return ""
     mode = stat.S_IMODE(path.stat().st_mode)

@@ -1,2 +1,1 @@
-"""Benches of speed and memory, as ratios measured in one run; not part of `make test`. Run by
-`make bench`."""
+"""Benches of speed and memory, as ratios measured in one run: `make bench`."""

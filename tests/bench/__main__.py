@@ -25,7 +25,7 @@ BENCHES = {
 
 
 def main(names: list[str]) -> int:
-    """Runs the named benches, or all of them; returns the exit code, 1 when a goal is missed."""
+    """Runs the named benches, or all; returns the exit code, 1 when a goal is missed."""
     goals: list[Goal] = []
     for name in names or BENCHES:
         goals += BENCHES[name]()

@@ -28,8 +28,10 @@ descriptors."""
 
 
 def run() -> list[Goal]:
-    """Returns ratios between the clients, each the median of three rounds in which every client
-    runs once."""
+    """Returns ratios between the clients.
+
+    Each is of medians of three rounds, in which every client runs once.
+    """
     rounds: dict[str, list[dict[str, float]]] = {"websockets": [], "lean": [], "worker": []}
     with target("--workers", "1", "--limit", "15000") as url:
         for _ in range(ROUNDS):
@@ -63,8 +65,10 @@ def _medians(figures: list[dict[str, float]]) -> dict[str, float]:
 
 
 def yardstick(mode: str, port: int) -> dict[str, float]:
-    """Returns the figures of one run of a yardstick; raises RuntimeError with what it printed when
-    it fails."""
+    """Returns the figures of one run of a yardstick.
+
+    Raises RuntimeError with what it printed when it fails.
+    """
     if mode == "websockets":
         await_ports(CONNECTIONS)  # it does not choose its ports; lean and the worker do
     arguments = [mode, str(CONNECTIONS), str(RATE), str(THINK), str(SECONDS), str(port)]
@@ -79,7 +83,7 @@ def yardstick(mode: str, port: int) -> dict[str, float]:
 
 
 def worker(port: int) -> dict[str, float]:
-    """Returns the figures of one run of a real worker process, from the seconds that it reports."""
+    """Returns the figures of one run of a worker, from the seconds that it reports."""
     ramp = CONNECTIONS / RATE
     plan = Plan(rate=RATE, max=CONNECTIONS, think=THINK, hold=SECONDS)
     with working(port, plan, [Sources(("127.0.2.2",), 20_000, 60_000)]) as (process,):
@@ -89,8 +93,7 @@ def worker(port: int) -> dict[str, float]:
 
 
 def flat_out(port: int) -> float:
-    """Returns the connections opened in the first second by a worker whose connections are all due
-    at its start."""
+    """Returns the connections that a worker opens in its first second, when all are due."""
     plan = Plan(rate=1e6, max=FLAT_OUT, think=60.0, ping="none")
     with working(port, plan, [Sources(("127.0.2.3",), 20_000, 60_000)]) as (process,):
         (first,) = seconds_of(process, 0)
@@ -98,8 +101,7 @@ def flat_out(port: int) -> float:
 
 
 def idle_worker() -> float:
-    """Returns the MiB of an agent's worker that it does not share with other processes, while it
-    waits for its job."""
+    """Returns the private MiB of an agent's worker that waits for its job."""
     with (
         TemporaryDirectory() as out,
         coordinator(Path(out), "--agents", "2", "ws://127.0.0.1:9/") as waiting,

@@ -1,4 +1,4 @@
-"""A whole fleet on this machine: 16 agents with 100,000 connections, then one agent with 64,000."""
+"""A fleet on this machine: 16 agents with 100,000 connections, then one with 64,000."""
 
 import json
 import re
@@ -76,8 +76,10 @@ def coordinator_of(out: str, url: Address, *arguments: str) -> Iterator[Popen[st
 
 
 def cpu_seconds(pid: int, before: float) -> float:
-    """Returns the user and system time of a process without its children; `before` once the process
-    has ended."""
+    """Returns the user and system time of a process without its children, in seconds.
+
+    It is `before` once the process has ended.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""Worker processes that load a target for a bench, and the CPU and memory of any process."""
+"""Worker processes that load a target, and the CPU and memory of any process."""
 
 import subprocess
 import sys
@@ -21,8 +21,10 @@ PAGE = 4096
 def working(
     port: int, plan: Plan, sources: list[Sources]
 ) -> "Iterator[list[subprocess.Popen[bytes]]]":
-    """Starts a worker process for each of the sources, with its share of the plan; they end with
-    the block."""
+    """Starts a worker process for each of the sources, with its share of the plan.
+
+    They end with the block.
+    """
     with ExitStack() as stack:
         processes = [stack.enter_context(_ready()) for _ in sources]
         start = monotonic() + START_IN

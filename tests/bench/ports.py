@@ -1,5 +1,7 @@
-"""CPU per open at the first and at the last ports of one source address, and the cost of ports that
-the kernel chooses."""
+"""CPU per open at the first and at the last ports of one source address.
+
+Also the CPU per connect from ports that the kernel chooses.
+"""
 
 import socket
 from time import monotonic, process_time, sleep
@@ -99,8 +101,10 @@ def _kernels_choice() -> list[Goal]:
 
 
 def _bare_connects(address: tuple[str, int]) -> list[float]:
-    """Returns the CPU microseconds per connect of each sample, until all connections are open or
-    the time is over."""
+    """Returns the CPU microseconds per connect of each sample.
+
+    It ends when all connections are open or the time is over.
+    """
     sockets: list[socket.socket] = []
     costs: list[float] = []
     end = monotonic() + TIMEOUT

@@ -49,7 +49,7 @@ def run() -> list[Goal]:
 
 
 def kib(port: int, spec: SessionSpec) -> float:
-    """Returns the KiB that a worker grows by for each user, while all are in their sessions."""
+    """Returns the KiB that a worker grows by for each user in its session."""
     plan = Plan(rate=RATE, max=USERS, hold=HELD, sessions=(spec,))
     last = ceil(USERS / RATE + HELD) - 1
     with working(port, plan, [Sources(("127.0.2.4",), 20_000, 60_000)]) as (process,):

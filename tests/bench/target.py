@@ -1,5 +1,7 @@
-"""The embedded target under one worker's load: CPU per accept and per answered ping, and memory per
-connection."""
+"""The embedded target under one worker's load.
+
+It measures CPU per accept and per answered ping, and memory per connection.
+"""
 
 import re
 

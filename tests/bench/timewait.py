@@ -2,8 +2,8 @@
 
 A connection that a bench closed stays in TIME_WAIT for 60 s (TCP_TIMEWAIT_LEN, include/net/tcp.h).
 Meanwhile the kernel passes over its port when it chooses one, on every source address, because a
-worker bound it explicitly. So many such ports leave a client that does not choose its own with
-EADDRNOTAVAIL.
+worker bound it explicitly. When such ports use up the kernel's range, a client that does not choose
+its ports fails with EADDRNOTAVAIL.
 """
 
 import re
@@ -14,8 +14,10 @@ TIMEOUT = 90.0
 
 
 def await_ports(needed: int) -> None:
-    """Waits until the kernel has `needed` ports to choose from, even if all sockets in TIME_WAIT
-    are within its range; for 90 s at most."""
+    """Waits until the kernel has `needed` ports to choose from, for 90 s at most.
+
+    It assumes that all sockets in TIME_WAIT are within the kernel's range.
+    """
     low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
     end = monotonic() + TIMEOUT
     while high - low - _in_time_wait() < needed and monotonic() < end:

@@ -1,4 +1,4 @@
-"""The CPU that viewers of the live page cost the coordinator, in a run of 16 agents."""
+"""The CPU that viewers of the page cost the coordinator, in a run of 16 agents."""
 
 import asyncio
 import time
@@ -57,8 +57,10 @@ def _busy(pid: int) -> float:
 
 
 async def _watched(url: str, pid: int) -> tuple[float, list[int]]:
-    """Returns the same with viewers, and the number of new seconds that each received meanwhile;
-    one more viewer does not read."""
+    """Returns the same with viewers, and the new seconds that each received meanwhile.
+
+    One more viewer does not read.
+    """
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         idle = await http.get(f"{url}/events")
         recorded = [0] * VIEWERS

@@ -63,7 +63,7 @@ class Lean(asyncio.Protocol):
 
 
 async def dial_lean(number: int, port: int, opened: list[Callable[[], None]]) -> None:
-    """Opens a connection from a source port of its own, counted up from 20,000."""
+    """Opens a connection from the source port 20,000 + `number`."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind(("127.0.2.1", 20_000 + number))
@@ -111,8 +111,10 @@ async def open_all(
 
 
 async def ping_all(opened: list[Callable[[], None]], think: float, seconds: float) -> int:
-    """Sends a ping on each connection every `think` seconds, in steps of 10 ms; returns their
-    number."""
+    """Sends a ping on each connection every `think` seconds; returns their number.
+
+    They go out in steps of 10 ms.
+    """
     steps = max(1, int(think / 0.01))
     slots = [opened[first::steps] for first in range(steps)]
     begin, step, pings = perf_counter(), 0, 0

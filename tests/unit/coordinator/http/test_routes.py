@@ -1,4 +1,4 @@
-"""The table of routes: the server and the OpenAPI document hold all of it and nothing else."""
+"""The table of routes: server and OpenAPI document have its routes and no others."""
 
 import asyncio
 import json

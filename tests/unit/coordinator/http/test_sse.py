@@ -1,4 +1,4 @@
-"""The feed: what a viewer is sent, from whatever position it reads on."""
+"""The feed: what a viewer gets from each position."""
 
 import json
 

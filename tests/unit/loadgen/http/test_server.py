@@ -1,5 +1,4 @@
-"""A port among strangers: slow ones, crowds, and floods; clients that keep to the limits are
-served."""
+"""A port among slow clients, crowds and floods: it serves those within the limits."""
 
 import asyncio
 import re

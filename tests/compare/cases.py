@@ -50,7 +50,7 @@ EVERYWHERE = (
     Known(
         ("size_sent", "size_rcv"),
         "Tsung sends an Origin, and in close frames the text `close`, which comes back; "
-        "loadgen sends the port in WorkerState",
+        "loadgen sends the port in Host",
     ),
     Known(
         ("error_connect_eaddrinuse",),

@@ -1,5 +1,4 @@
-"""A coordinator is killed in the midst of a run, and another one takes the run up from its
-directory."""
+"""A coordinator is killed during a run, and another one resumes the run."""
 
 import asyncio
 import signal
@@ -28,26 +27,25 @@ from tests.processes import (
 
 
 class Resumed(Coordinator):
-    """A coordinator that takes up the run of another one."""
+    """A coordinator that resumes the run of another one."""
 
     def __init__(self, before: Coordinator, *arguments: str) -> None:
-        self._taken_up = before.folder
+        self._resumed = before.folder
         Command.__init__(self, command("loadgen-coord", "--resume", str(before.folder), *arguments))
 
     @property
     def folder(self):
-        """Its run directory: that of the run before."""
-        return self._taken_up
+        """The run directory of the other coordinator."""
+        return self._resumed
 
 
-def killed(coord: Coordinator) -> None:
+def kill(coord: Coordinator) -> None:
     coord.send(signal.SIGKILL)
     coord.process.wait()
 
 
-def test_a_killed_coordinator_is_started_again_and_not_a_count_is_missing(tmp_path, server):
-    """In the midst of the arrivals; the agents go on by themselves, hold what they have, and
-    tell all of it later."""
+def test_a_resumed_run_misses_no_count(tmp_path, server):
+    """The coordinator is killed during the arrivals; the agents continue and report later."""
     options = (
         "--agents",
         "2",
@@ -70,11 +68,11 @@ def test_a_killed_coordinator_is_started_again_and_not_a_count_is_missing(tmp_pa
         agents = [
             stack.enter_context(agent(coord.url, "--once", "--name", name)) for name in ("a", "b")
         ]
-        eventually(lambda: server.stats()["open"] > 100, "it is under way")
+        eventually(lambda: server.stats()["open"] > 100, "100 are open")
         eventually(lambda: len(coord.rows()) > 1, "some seconds are settled")
-        killed(coord)
+        kill(coord)
         before = server.stats()["opened"]
-        eventually(lambda: server.stats()["opened"] > before + 50, "the agents go on by themselves")
+        eventually(lambda: server.stats()["opened"] > before + 50, "the agents continue")
 
         again = Resumed(coord)
         stack.callback(again.close)
@@ -99,7 +97,7 @@ def test_a_killed_coordinator_is_started_again_and_not_a_count_is_missing(tmp_pa
     assert "journal.ndjson" not in {path.name for path in again.folder.iterdir()}
 
 
-def test_what_is_lost_while_there_is_no_coordinator_is_taken_up_once_there_is_one(tmp_path, server):
+def test_a_share_lost_without_a_coordinator_is_reassigned_after_the_resume(tmp_path, server):
     options = ("--agents", "2", "--max", "200", "--rate", "500", "--think", "1", "--hold", "600")
     with ExitStack() as stack:
         coord = stack.enter_context(coordinator(tmp_path, *options, server.ws))
@@ -107,7 +105,7 @@ def test_what_is_lost_while_there_is_no_coordinator_is_taken_up_once_there_is_on
             stack.enter_context(agent(coord.url, "--once", "--name", name)) for name in ("a", "b")
         ]
         eventually(lambda: coord.state()["ledger"]["open"] == 200, "all are open")
-        killed(coord)
+        kill(coord)
         agents[0].send(signal.SIGKILL)
         again = Resumed(coord)
         stack.callback(again.close)
@@ -123,9 +121,10 @@ def test_what_is_lost_while_there_is_no_coordinator_is_taken_up_once_there_is_on
     )
 
 
-async def test_agents_hold_on_for_as_long_as_the_journal_is_read():
-    """That of a long run takes longer to read than they wait for a coordinator that is silent."""
-    run, patience = Run(Plan(target="ws://127.0.0.1:9/"), 2), 1.0
+async def test_agents_wait_while_the_journal_is_replayed():
+    """A long run's journal takes longer than they wait for a silent coordinator."""
+    run = Run(Plan(target="ws://127.0.0.1:9/"), 2)
+    patience = 1.0
     serving = Server(run, monotonic)
     listen = await serving.start(Endpoint("127.0.0.1", 0))
     try:
@@ -136,7 +135,8 @@ async def test_agents_hold_on_for_as_long_as_the_journal_is_read():
             (member,) = run.ready(monotonic())
             serving.resuming = True
             await asyncio.sleep(3 * patience)
-            serving.resuming, begin = False, monotonic()
+            serving.resuming = False
+            begin = monotonic()
             async with asyncio.timeout(PATIENCE):
                 while member.seen < begin:  # noqa: ASYNC110 -- no event
                     await asyncio.sleep(0.05)
@@ -155,8 +155,8 @@ def test_local_agents_end_with_their_coordinator_and_the_resumed_run_counts_them
             lambda: f"all are open: {coord.state()} {coord.err}",
         )
         local = children(coord.pid)
-        killed(coord)
-        eventually(lambda: all(map(is_gone, local)), "its agents are gone")
+        kill(coord)
+        eventually(lambda: all(map(is_gone, local)), "its agents have ended")
         opens(server, 0)
         again = Resumed(coord, "--json")
         try:
@@ -167,7 +167,7 @@ def test_local_agents_end_with_their_coordinator_and_the_resumed_run_counts_them
     assert (summary["verdict"], summary["opened"], summary["lost"]) == ("lost", 200, 200)
 
 
-def test_a_run_that_is_over_is_not_taken_up_and_neither_is_anything_else(tmp_path, server):
+def test_a_finished_run_and_another_directory_are_not_resumed(tmp_path, server):
     options = ("--local", "1", "--max", "10", "--rate", "500", "--hold", "1")
     with coordinator(tmp_path, *options, server.ws) as coord:
         assert coord.end() == 0

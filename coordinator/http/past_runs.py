@@ -64,7 +64,7 @@ class PastRuns:
         )
 
     def _folder(self, request: web.Request) -> Path:
-        """Returns the directory of the run that a request names; it can name nothing else.
+        """Returns the directory of the run that a request names, and no other directory.
 
         Raises HTTPNotFound when there is no such run.
         """
@@ -141,7 +141,7 @@ class _Download:
         self._loop = loop
 
     def write(self, data: bytes) -> int:
-        """Writes to the client; raises when the client no longer reads, which ends the packing."""
+        """Writes to the client; raises when it no longer reads, which ends the packing."""
         writing = asyncio.run_coroutine_threadsafe(self._response.write(bytes(data)), self._loop)
         writing.result(WRITE_TIMEOUT)
         return len(data)

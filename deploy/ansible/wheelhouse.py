@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds one archive of loadgen's wheel and the wheels of all that it needs, pip included.
+"""Builds one archive of the wheels of loadgen and its dependencies, pip included.
 
 Machines of the fleet install from it, so they need no compiler and no package registry. The script
 prints the archive's path; it reuses an archive of the same sources, Python and processor. Versions
@@ -59,7 +59,7 @@ def fingerprint() -> str:
 
 
 def build(archive: Path, python: str, machine: str) -> None:
-    """Builds an archive in a new folder, so that no file of an earlier build gets into it."""
+    """Builds an archive in a new folder, without files of an earlier build."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         tree = folder / "tree"

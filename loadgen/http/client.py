@@ -113,7 +113,7 @@ def _digest(fingerprint: str) -> bytes:
 
 
 def distrust(error: Exception, url: str) -> str:
-    """Returns why TLS with a coordinator fails; empty where another attempt may succeed."""
+    """Returns why TLS with a coordinator fails; "" where a retry may succeed."""
     match error:
         case aiohttp.ServerFingerprintMismatch():
             return (

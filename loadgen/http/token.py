@@ -17,7 +17,7 @@ class Token:
 
     @classmethod
     def read(cls, path: Path | None) -> "Token | None":
-        """Returns the secret in a file, without white space around it; None without a file.
+        """Returns the secret in a file, stripped of white space; None without a file.
 
         Raises OperatorError when the file holds no usable secret.
         """
@@ -61,7 +61,7 @@ class Token:
 
 
 def exposure(option: str, path: Path | None) -> str:
-    """Returns a warning when other users of this machine can read a secret file; else ""."""
+    """Returns a warning when other users can read a secret file; else ""."""
     if path is None:
         return ""
     mode = stat.S_IMODE(path.stat().st_mode)

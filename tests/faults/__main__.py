@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.faults import fleet, machines, target  # noqa: F401 -- they fill the table
-from tests.faults.fault import FAULTS, Outcome
+from tests.faults.fault import FAULTS, FaultOutcome
 from tests.faults.lan import Lan, enter
 from tests.faults.stage import Stage
 
@@ -67,10 +67,10 @@ def _row(lan: Lan, name: str) -> tuple[str, ...]:
             outcome = inject(stage)
         # An outcome that is not the promised one, or a process that did not do its part.
         except (AssertionError, OSError, subprocess.SubprocessError) as error:
-            outcome = Outcome(f"FAILED: {error}", "")
+            outcome = FaultOutcome(f"FAILED: {error}", "")
         left = stage.close()
         if left:
-            outcome = Outcome(f"FAILED: processes {left} are left", "")
+            outcome = FaultOutcome(f"FAILED: processes {left} are left", "")
         return (
             name,
             injected,

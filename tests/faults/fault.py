@@ -14,7 +14,7 @@ COUNT = 400
 EACH = COUNT // AGENTS
 
 
-class Outcome(NamedTuple):
+class FaultOutcome(NamedTuple):
     """The outcome of a fault, from our ledger and the target's."""
 
     ledger: str
@@ -27,7 +27,7 @@ class Outcome(NamedTuple):
     """Connections that the target counted and our ledger did not."""
 
 
-Fault = Callable[[Stage], Outcome]
+Fault = Callable[[Stage], FaultOutcome]
 FAULTS: dict[str, tuple[str, Fault]] = {}
 """By name, a description and the function that injects the fault."""
 
@@ -87,13 +87,13 @@ def outcome_of(
     summary: dict[str, Any],
     noticed: float | None = None,
     recovered: float | None = None,
-) -> Outcome:
+) -> FaultOutcome:
     """Returns the outcome after the end of the run."""
     lost = missed_by_ledger(stage, summary)
-    return Outcome(ledger_text(summary), target_text(stage), noticed, recovered, lost)
+    return FaultOutcome(ledger_text(summary), target_text(stage), noticed, recovered, lost)
 
 
-def replaced(stage: Stage, noticed: float, lost: int, count: int = COUNT) -> Outcome:
+def replaced(stage: Stage, noticed: float, lost: int, count: int = COUNT) -> FaultOutcome:
     """Returns the outcome of a fault after which all lost connections are opened again."""
     recovered = stage.opens(count, lost=lost)
     summary = stage.drains()

@@ -7,7 +7,7 @@ import time
 from tests.faults.fault import (
     COUNT,
     EACH,
-    Outcome,
+    FaultOutcome,
     all_open,
     fault,
     ledger_text,
@@ -20,7 +20,7 @@ from tests.processes import children, eventually
 
 
 @fault("SIGKILL to one of an agent's 2 workers")
-def worker_killed(stage: Stage) -> Outcome:
+def worker_killed(stage: Stage) -> FaultOutcome:
     """Another worker launches its connections again."""
     fleet = all_open(stage, workers=2)
     (parent,) = children(fleet[0].pid)
@@ -31,7 +31,7 @@ def worker_killed(stage: Stage) -> Outcome:
 
 
 @fault("SIGKILL to 1 of 4 agents")
-def agent_killed(stage: Stage) -> Outcome:
+def agent_killed(stage: Stage) -> FaultOutcome:
     """The others launch its connections again."""
     fleet = all_open(stage)
     stage.mark_fault()
@@ -42,7 +42,7 @@ def agent_killed(stage: Stage) -> Outcome:
 
 
 @fault("SIGKILL to 1 of 16 agents")
-def one_of_sixteen_killed(stage: Stage) -> Outcome:
+def one_of_sixteen_killed(stage: Stage) -> FaultOutcome:
     """The same happens in a fleet of the reference run's size."""
     fleet = all_open(stage, count=800, agents=16)
     stage.mark_fault()
@@ -53,7 +53,7 @@ def one_of_sixteen_killed(stage: Stage) -> Outcome:
 
 
 @fault("SIGKILL to 1 of 2 full agents, which is started again")
-def agent_restarted(stage: Stage) -> Outcome:
+def agent_restarted(stage: Stage) -> FaultOutcome:
     """Only the restarted agent has room for its share."""
     stage.target()
     stage.coordinator(agents=2)
@@ -68,7 +68,7 @@ def agent_restarted(stage: Stage) -> Outcome:
 
 
 @fault("SIGSTOP to 1 of 4 agents, SIGCONT after it is lost")
-def agent_hung(stage: Stage) -> Outcome:
+def agent_hung(stage: Stage) -> FaultOutcome:
     """It is silent, then lost; when it continues it is ordered to stop."""
     fleet = all_open(stage)
     stage.mark_fault()
@@ -83,7 +83,7 @@ def agent_hung(stage: Stage) -> Outcome:
 
 
 @fault("an agent's link to the coordinator is cut for 5 s")
-def cut_off_for_a_moment(stage: Stage) -> Outcome:
+def cut_off_for_a_moment(stage: Stage) -> FaultOutcome:
     """It continues by itself, and nothing is lost: its seconds come late."""
     all_open(stage)
     stage.mark_fault()
@@ -102,7 +102,7 @@ def cut_off_for_a_moment(stage: Stage) -> Outcome:
 
 
 @fault("the links of all agents to the coordinator are cut for 15 s")
-def coordinator_cut_off(stage: Stage) -> Outcome:
+def coordinator_cut_off(stage: Stage) -> FaultOutcome:
     """The coordinator takes it for a fault of its own network; no agent is lost."""
     all_open(stage)
     stage.mark_fault()
@@ -124,7 +124,7 @@ def coordinator_cut_off(stage: Stage) -> Outcome:
 
 
 @fault("an agent's link to the coordinator is cut for longer than --orphan-after 14")
-def cut_off_for_long(stage: Stage) -> Outcome:
+def cut_off_for_long(stage: Stage) -> FaultOutcome:
     """It is lost, and others launch its share again; it drains by itself."""
     stage.target()
     stage.coordinator()
@@ -143,7 +143,7 @@ def cut_off_for_long(stage: Stage) -> Outcome:
 
 
 @fault("an agent's link to the target is cut")
-def cut_off_from_the_target(stage: Stage) -> Outcome:
+def cut_off_from_the_target(stage: Stage) -> FaultOutcome:
     """Missing pongs end its half-open connections, which are not counted as open."""
     all_open(stage)
     stage.mark_fault()
@@ -162,7 +162,7 @@ def cut_off_from_the_target(stage: Stage) -> Outcome:
 
 
 @fault("SIGKILL to the coordinator during the arrivals, --resume after 5 s")
-def coordinator_killed(stage: Stage) -> Outcome:
+def coordinator_killed(stage: Stage) -> FaultOutcome:
     """The agents continue and hold; the ledger is exact at the end."""
     stage.target()
     stage.coordinator("--rate", "60", hold=3)

@@ -11,7 +11,7 @@ from subprocess import DEVNULL, Popen
 
 from tests.faults.fault import (
     COUNT,
-    Outcome,
+    FaultOutcome,
     all_open,
     fault,
     ledger_text,
@@ -27,7 +27,7 @@ STEPPED = Path(__file__).parent / "stepped"
 
 
 @fault("the disk under the run directory is full")
-def disk_full(stage: Stage) -> Outcome:
+def disk_full(stage: Stage) -> FaultOutcome:
     """A warning says so, the run continues, and its ledger is in the terminal."""
     stage.target()
     stage.runs.mkdir()
@@ -45,7 +45,7 @@ def disk_full(stage: Stage) -> Outcome:
     assert f"drained {COUNT}" in stage.coord.out, stage.coord.out
     eventually(lambda: stage.stats()["open"] == 0, "the target is empty")
     lost = int(stage.stats()["opened"]) - COUNT
-    return Outcome(
+    return FaultOutcome(
         f"opened {COUNT}, drained {COUNT} (in the terminal)",
         target_text(stage),
         noticed,
@@ -65,7 +65,7 @@ def until_full() -> Iterator[None]:
 
 
 @fault("a second agent joins under the name of another")
-def the_same_name_twice(stage: Stage) -> Outcome:
+def the_same_name_twice(stage: Stage) -> FaultOutcome:
     """It gets another name, and a share."""
     stage.target()
     stage.coordinator(agents=2)
@@ -78,7 +78,7 @@ def the_same_name_twice(stage: Stage) -> Outcome:
 
 
 @fault("an agent joins when all connections are open")
-def agent_joins_late(stage: Stage) -> Outcome:
+def agent_joins_late(stage: Stage) -> FaultOutcome:
     """It is a reserve, and disturbs no other agent."""
     all_open(stage)
     stage.agent("late")
@@ -89,7 +89,7 @@ def agent_joins_late(stage: Stage) -> Outcome:
 
 
 @fault("the agent may open 70 files, for 100 connections")
-def descriptors_used_up(stage: Stage) -> Outcome:
+def descriptors_used_up(stage: Stage) -> FaultOutcome:
     """The rest fails as no_fd, as the preflight warned."""
     stage.target()
     stage.coordinator(agents=1, hold=2, count=100)
@@ -101,7 +101,7 @@ def descriptors_used_up(stage: Stage) -> Outcome:
 
 
 @fault("the agent has 60 source ports, for 100 connections")
-def ports_used_up(stage: Stage) -> Outcome:
+def ports_used_up(stage: Stage) -> FaultOutcome:
     """The rest fails as no_local_port, as the preflight warned."""
     stage.target()
     stage.coordinator(agents=1, hold=2, count=100)
@@ -112,7 +112,7 @@ def ports_used_up(stage: Stage) -> Outcome:
 
 
 @fault("the wall clock of one host goes an hour ahead, during the arrivals")
-def clock_stepped(stage: Stage) -> Outcome:
+def clock_stepped(stage: Stage) -> FaultOutcome:
     """It changes nothing: seconds count from the start of the run on monotonic clocks."""
     stage.target()
     stage.coordinator("--rate", "60", hold=2)
@@ -128,7 +128,7 @@ def clock_stepped(stage: Stage) -> Outcome:
 
 
 @fault("8 busy processes a core, the agents at the lowest priority, for 6 s")
-def starved_of_cpu(stage: Stage) -> Outcome:
+def starved_of_cpu(stage: Stage) -> FaultOutcome:
     """The seconds are marked as invalid: their numbers prove nothing."""
     stage.target()
     stage.coordinator()

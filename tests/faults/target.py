@@ -3,7 +3,7 @@
 import signal
 import time
 
-from tests.faults.fault import COUNT, Outcome, fault, ledger_text, outcome_of
+from tests.faults.fault import COUNT, FaultOutcome, fault, ledger_text, outcome_of
 from tests.faults.stage import Stage
 from tests.processes import eventually
 
@@ -22,7 +22,7 @@ keep = true
 
 
 @fault("SIGKILL to the target, started again after 3 s, by users that come back")
-def target_killed_and_restarted(stage: Stage) -> Outcome:
+def target_killed_and_restarted(stage: Stage) -> FaultOutcome:
     """Connections end as reset or server_eof; users that come back meanwhile are refused."""
     stage.target()
     plan = stage.folder / "plan.toml"
@@ -44,7 +44,7 @@ def target_killed_and_restarted(stage: Stage) -> Outcome:
     return found._replace(target=f"{opened} before, then {found.target}", lost=found.lost + opened)
 
 
-def against(stage: Stage, *options: str, expected: str, code: int = 0) -> Outcome:
+def against(stage: Stage, *options: str, expected: str, code: int = 0) -> FaultOutcome:
     """Returns the outcome of a short run; all connections have the `expected` reason."""
     stage.target(*options)
     stage.coordinator(agents=1, hold=2, count=100)
@@ -56,7 +56,7 @@ def against(stage: Stage, *options: str, expected: str, code: int = 0) -> Outcom
 
 
 @fault("no target listens")
-def target_refuses_connections(stage: Stage) -> Outcome:
+def target_refuses_connections(stage: Stage) -> FaultOutcome:
     """Every connection fails as refused."""
     stage.target(port=9506)
     stage.server = stage.server._replace(port=9505)
@@ -64,17 +64,17 @@ def target_refuses_connections(stage: Stage) -> Outcome:
     stage.fleet(1)
     summary = stage.ends(0)
     assert summary["failed"] == {"refused": 100}, ledger_text(summary)
-    return Outcome(ledger_text(summary), "nothing")
+    return FaultOutcome(ledger_text(summary), "nothing")
 
 
 @fault("the target answers 503")
-def target_refuses_upgrades(stage: Stage) -> Outcome:
+def target_refuses_upgrades(stage: Stage) -> FaultOutcome:
     """Every connection fails as http_503."""
     return against(stage, "--vice", "refuse", expected="http_503")
 
 
 @fault("the target's limit is 60 of 100")
-def target_at_its_limit(stage: Stage) -> Outcome:
+def target_at_its_limit(stage: Stage) -> FaultOutcome:
     """The connections within the limit open, the rest fails as http_503."""
     found = against(stage, "--limit", "60", expected="http_503")
     assert "http_503 40" in found.ledger, found
@@ -82,13 +82,13 @@ def target_at_its_limit(stage: Stage) -> Outcome:
 
 
 @fault("the target resets each connection after 1 s")
-def target_resets(stage: Stage) -> Outcome:
+def target_resets(stage: Stage) -> FaultOutcome:
     """Every connection opens, and closes as reset."""
     return against(stage, "--vice", "reset=1", expected="reset")
 
 
 @fault("the target reads the request and never answers")
-def target_stalls(stage: Stage) -> Outcome:
+def target_stalls(stage: Stage) -> FaultOutcome:
     """The connections are drained before their timeout: none opens."""
     found = against(stage, "--vice", "stall", expected="timeout")
     assert found.ledger.startswith("opened 0"), found
@@ -96,7 +96,7 @@ def target_stalls(stage: Stage) -> Outcome:
 
 
 @fault("the target accepts, and never answers a ping")
-def target_never_answers(stage: Stage) -> Outcome:
+def target_never_answers(stage: Stage) -> FaultOutcome:
     """Missing pongs end the connections as ping_timeout."""
     stage.target("--vice", "no-pong")
     stage.coordinator(agents=1, count=100)

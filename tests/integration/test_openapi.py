@@ -20,7 +20,7 @@ BOUNDED = settings(max_examples=20, derandomize=True)
 
 @pytest.fixture(scope="module")
 def coord(tmp_path_factory) -> Iterator[Coordinator]:
-    """One that waits for agents throughout, and wants a token."""
+    """A coordinator that waits for agents throughout, with a token."""
     folder: Path = tmp_path_factory.mktemp("openapi")
     token = folder / "token"
     token.write_text(SECRET)
@@ -35,25 +35,25 @@ def test_the_document_is_served(coord):
 
 
 schema = schemathesis.openapi.from_dict(json.loads(document()))
-asked = schema.exclude(path=["/events", "/v1/run/drain", "/v1/run/stop"])
-"""Without what has no end, and what would be the coordinator's."""
+operations = schema.exclude(path=["/events", "/v1/run/drain", "/v1/run/stop"])
+"""All operations but the one without an end and those that end the coordinator."""
 
 
-@asked.parametrize()
+@operations.parametrize()
 @BOUNDED
-def test_whatever_is_asked_the_answer_is_one_of_the_document(coord, case):
-    """Any body and any parameters, fitting or not: never a 500, never an answer of another form."""
+def test_every_answer_is_one_of_the_document(coord, case):
+    """No body and no parameters, valid or not, cause a 500 or an answer of another form."""
     case.call_and_validate(
         base_url=coord.url,
         headers={"Authorization": f"Bearer {SECRET}"},
         excluded_checks=[
             schemathesis.checks.CHECKS.get_one(
                 "positive_data_acceptance"
-            ),  # a run may say: not now
+            ),  # a run may refuse for now
             schemathesis.checks.CHECKS.get_one(
                 "negative_data_rejection"
-            ),  # a newer version's fields are passed over
-            schemathesis.checks.CHECKS.get_one("ignored_auth"),  # everybody may view this one
+            ),  # a newer version's fields are ignored
+            schemathesis.checks.CHECKS.get_one("ignored_auth"),  # --public-view
             schemathesis.checks.CHECKS.get_one("unsupported_method"),
         ],
     )

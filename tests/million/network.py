@@ -1,4 +1,4 @@
-"""A network namespace whose table of connections is large enough for a million with both ends.
+"""A network namespace whose table of connections is large enough for the run.
 
 The kernel finds the socket of each packet in a hash table whose size is fixed at boot, 262,144
 entries on a machine of 24 GiB. Two million sockets in it make chains of eight, each link a cache

@@ -1,4 +1,4 @@
-"""The manifests: the API accepts them, overlays are complete, only node-tuning is privileged."""
+"""The manifests: valid, complete, and privileged only for node-tuning."""
 
 import re
 import shutil

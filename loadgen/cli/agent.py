@@ -234,7 +234,7 @@ async def _metrics_page(
 
     app = web.Application(client_max_size=1)
     app.add_routes([web.get("/metrics", show_metrics), web.get("/healthz", show_health)])
-    server = HttpServer(app, HttpLimits(connections=200, questions=MAX_SCRAPES))
+    server = HttpServer(app, HttpLimits(connections=200, requests=MAX_SCRAPES))
     try:
         at = await server.open("--metrics", endpoint, other=None if fixed else 0)
         log.info("metrics at http://%s/metrics", at)

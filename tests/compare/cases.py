@@ -1,5 +1,4 @@
-"""The files that both tools run: what each shows, what is expected of it, and in what the tools
-are known to differ."""
+"""The files that both tools run, with expectations and known differences."""
 
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,36 +12,35 @@ FILES = Path(__file__).with_name("files")
 
 
 class Known(NamedTuple):
-    """A difference that is known, and why it is one."""
+    """A known difference, with its reason."""
 
     names: tuple[str, ...]
-    """Of the counts that differ; `*` stands for anything."""
+    """Patterns of the names of counts that differ (fnmatch)."""
     why: str
 
     def explains(self, name: str) -> bool:
-        """Whether a count may differ for this reason."""
+        """True when a count may differ for this reason."""
         return any(fnmatchcase(name, pattern) for pattern in self.names)
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One file."""
+    """One file that both tools run."""
 
     name: str
     shows: str
     rates: tuple[tuple[int, float], ...]
-    """How many users arrive at which rate, phase by phase."""
+    """The users and their arrivals per second, phase by phase."""
     spread: int = 0
-    """Users come faster than either tool can tell moments apart; so many of them take long
-    enough for that."""
+    """The arrivals that are taken together, where users come faster than a tool can resolve."""
     thinks: dict[str, Distribution] = {}
-    """What the times after messages of a text are like."""
+    """The distributions of the times after messages, by their text."""
     chances: dict[str, float] = {}
-    """The probability with which a user is counted under a name."""
+    """The probability that a user is counted, by the name of the count."""
     known: tuple[Known, ...] = ()
 
     @property
     def file(self) -> Path:
-        """Its file."""
+        """The path of the file."""
         return FILES / f"{self.name}.xml"
 
 

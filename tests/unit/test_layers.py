@@ -57,6 +57,7 @@ PURE_MODULES = {
     "coordinator.http.discovery",
     "coordinator.http.live",
     "coordinator.http.openapi",
+    "coordinator.http.routes",
     *(
         f"coordinator.report.{name}"
         for name in ("claims", "expect", "machines", "samples", "summary", "text")

@@ -29,6 +29,7 @@ from loadgen.timers import TICK, Deadlines
 from loadgen.worker.arrivals import Arrivals
 from loadgen.worker.engine import LATE, MAX_IDLE_TURNS, Engine
 from tests.unit.loads import Load
+from tests.unit.timing import MS
 from tests.unit.wire_ends import until
 
 SOURCE = "127.0.9.2"
@@ -153,7 +154,7 @@ async def test_a_drain_closes_everything_and_launches_nothing_more():
 async def test_no_more_are_open_than_there_are_places_and_the_rest_waits():
     async with load(plan(max=30, think=30.0), max_open=10) as running:
         await until(lambda: running.tally.opened == 10)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(100 * MS)
         assert running.tally.launched == 10
         assert running.ledger.not_started == 20
 
@@ -212,11 +213,13 @@ async def test_what_is_over_leaves_nothing_behind_although_the_collector_is_off(
             await until(lambda: running.engine.finished)
             assert running.tally.failed == {"http_404": 30}
         running = None
-        await asyncio.sleep(0.05)
-        left = [thing for thing in gc.get_objects() if type(thing) in (LoopUser, Connection)]
-        assert left == []
+        await until(lambda: not left_behind())
     finally:
         gc.enable()
+
+
+def left_behind():
+    return [thing for thing in gc.get_objects() if type(thing) in (LoopUser, Connection)]
 
 
 @asynccontextmanager
@@ -290,7 +293,7 @@ async def test_who_takes_up_a_share_launches_again_who_had_been_and_the_others_f
 async def test_what_comes_again_waits_for_its_time_and_is_told_of_until_then():
     async with load(plan(max=20), nobody=True) as running:
         running.engine.reassign(Reassignment(Unfinished(Share(), 0, 20), at=3600.0, pace=500.0))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(100 * MS)
         assert running.engine.held() == Held(coming=20)
         assert not running.engine.finished
 
@@ -325,10 +328,10 @@ async def test_a_pause_puts_off_what_was_taken_up_as_well():
     async with load(plan(max=20), nobody=True) as running:
         running.engine.pause()
         running.engine.reassign(Reassignment(Unfinished(Share(), 0, 10), at=0.0, pace=10_000.0))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(100 * MS)
         assert running.tally.launched == 0
         running.engine.resume(3600.0)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(100 * MS)
         assert (running.tally.launched, running.engine.held().coming) == (0, 10)
         running.engine.resume(0.0)
         await until(lambda: running.tally.opened == 20)

@@ -25,6 +25,7 @@ from coordinator.report.text import text_report
 from coordinator.run.agents import LOST_AFTER
 from coordinator.run.notices import Notice
 from coordinator.run.run import OnLoss, Run
+from coordinator.run.summary import Summary
 from coordinator.run.timeline import Entry
 from coordinator.scrape import Scrape, Scraper, Watched
 from coordinator.storage.journal import Head, Journal, read_head, replay
@@ -335,7 +336,7 @@ class Controller:
                 self._complained.add(complaint)
                 self._warn(complaint)
 
-    def _summary(self, now: float) -> dict[str, Any]:
+    def _summary(self, now: float) -> Summary:
         return summary_of(self._run, self._settings.expectations, now)
 
     def _tell(self, news: Notice) -> None:
@@ -398,5 +399,5 @@ class Controller:
             self._display.say("stopped before the run started")
         self._display.say(f"run directory: {self._folder.path}")
         if self._settings.json:
-            print(msgspec.json.encode(summary).decode(), flush=True)
-        return EXIT_CODES[summary["verdict"]]
+            print(summary.to_json().decode(), flush=True)
+        return EXIT_CODES[summary.verdict]

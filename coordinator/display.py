@@ -115,7 +115,7 @@ def line_of(row: Row) -> str:
     parts = [
         f"{row.second:>4}s",
         f"open {count(fleet.ledger.open)}/{count(fleet.ledger.planned)}",
-        f"opened +{count(fleet.rates['opened'])}/s",
+        f"opened +{count(fleet.rates.opened)}/s",
         f"connecting {count(fleet.ledger.connecting)}",
         _failed(fleet),
         f"late {count(fleet.ledger.late)}",
@@ -133,7 +133,7 @@ def _failed(figures: Figures) -> str:
 
 def _p99(figures: Figures, name: str) -> str:
     histogram = figures.histograms.get(name)
-    return f"{ms(histogram['p99'])} ms" if histogram else BLANK
+    return f"{ms(histogram.p99)} ms" if histogram else BLANK
 
 
 def _waiting(run: Run, now: float) -> str:
@@ -165,8 +165,7 @@ def _facts(run: Run, row: Row, now: float) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_row(
         "arrivals",
-        f"{count(rates['launched'])}/s achieved, {run.progress.rate_asked(run.age(now)):,.6g}/s"
-        " asked",
+        f"{count(rates.launched)}/s achieved, {run.progress.rate_asked(run.age(now)):,.6g}/s asked",
     )
     table.add_row("connecting", count(ledger.connecting))
     table.add_row("failed", Text(f"{count(sum(ledger.failed.values()))}  {reasons(ledger.failed)}"))
@@ -184,8 +183,8 @@ def _latencies(run: Run, row: Row) -> Table:
     )
     for name, figures in whole.items():
         now = row.fleet.histograms.get(name)
-        latest = (ms(now["p50"]), ms(now["p99"])) if now else (BLANK, BLANK)
-        table.add_row(name, *latest, ms(figures["p50"]), ms(figures["p99"]))
+        latest = (ms(now.p50), ms(now.p99)) if now else (BLANK, BLANK)
+        table.add_row(name, *latest, ms(figures.p50), ms(figures.p99))
     return table
 
 
@@ -196,7 +195,7 @@ def _agents(run: Run, row: Row) -> Table:
     cells: list[Callable[[Figures], str]] = [
         lambda figures: count(figures.ledger.open),
         lambda figures: count(figures.ledger.planned),
-        lambda figures: count(figures.rates["opened"]),
+        lambda figures: count(figures.rates.opened),
         lambda figures: count(figures.ledger.connecting),
         lambda figures: count(sum(figures.ledger.failed.values())),
         lambda figures: count(figures.ledger.late),

@@ -9,17 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from coordinator.http.static import HEADERS
 from coordinator.report.html import html_report
 from coordinator.report.markup import Html, join, table, tag
 from coordinator.report.text import outcome
-from coordinator.storage.rundir import read_run
+from coordinator.storage.rundir import read_run, read_summary
 from coordinator.text import count, seconds
 from loadgen.errors import OperatorError
-from loadgen.wire import from_wire
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
 AT_ONCE = 2
@@ -189,15 +187,15 @@ def _row(folder: Path) -> tuple[Html | str, ...]:
         "a", "tar.gz", href=f"/runs/{folder.name}.tar.gz", aria_label=f"tar.gz of {folder.name}"
     )
     try:
-        found = from_wire((folder / "summary.json").read_bytes(), dict[str, Any])
-        figures = (
-            outcome(found),
-            *(count(found[name]) for name in ("open_peak", "planned")),
-            count(sum(found["failed"].values())),
-            count(found["lost"]),
-            seconds(found["duration_s"]),
-        )
-    except (OSError, msgspec.DecodeError, LookupError, TypeError, ValueError, AttributeError):
-        # It was killed before its first summary, or goes on; or somebody wrote another one.
+        summary = read_summary(folder)
+    except (OSError, OperatorError):  # killed before its first summary, or damaged
         return folder.name, "no summary", *["–"] * 5, archive
+    figures = (
+        outcome(summary),
+        count(summary.open_peak),
+        count(summary.planned),
+        count(summary.total_failed),
+        count(summary.lost),
+        seconds(summary.duration_s),
+    )
     return join([tag("a", folder.name, href=f"/runs/{folder.name}/report.html")]), *figures, archive

@@ -9,18 +9,23 @@ from typing import Any
 
 import msgspec
 
-from coordinator.report.blame import culprit
-from coordinator.report.claims import Claims, asked_in, claims_of
-from coordinator.report.machines import machines_of, plain
+from coordinator.report.claims import Claims, claims_of
+from coordinator.report.machines import machines_of, setting_text
 from coordinator.report.markup import Html, join, table, tag
-from coordinator.report.samples import AGENT_SERIES, STATISTICS, Sample, Sampler, bars
-from coordinator.report.text import laws, outcome
-from coordinator.run.progress import Pauses
-from coordinator.run.timeline import Row
+from coordinator.report.samples import AGENT_SERIES, STATISTICS, Sample, bars, samples_of
+from coordinator.report.tables import (
+    end_table,
+    expectation_table,
+    ledger_table,
+    percentile_table,
+    phase_table,
+)
+from coordinator.report.text import outcome
+from coordinator.run.summary import AgentSummary, Summary
+from coordinator.run.timeline import Percentiles
 from coordinator.scrape import Scrape
 from coordinator.storage.rundir import RunRecord
-from coordinator.text import count, ms, reasons, seconds
-from loadgen.stats.histogram import QUANTILES
+from coordinator.text import count, reasons, seconds
 from loadgen.version import VERSION
 
 PAGE = Path(__file__).parents[1] / "page"
@@ -28,8 +33,6 @@ MODULES = ("words.js", "model.js", "charts.js", "report.js")
 """The page's modules that a report needs, each behind those it imports."""
 MAX_POINTS = 3600
 """Seconds on a chart; of a longer run every second, third, fourth… is drawn."""
-FIGURES = ("count", *QUANTILES, "max")
-
 WATCHED_SERIES = ("cpu_s", "memory", "files", "sockets")
 
 Columns = dict[str, list[float | None]]
@@ -61,27 +64,6 @@ def html_report(record: RunRecord) -> str:
     return (
         f"<!doctype html>\n{tag('html', tag('head', *head), tag('body', body, *tail), lang='en')}"
     )
-
-
-def samples_of(record: RunRecord) -> list[Sample]:
-    """The samples of a run's rows."""
-    sampler, gates = Sampler(record.plan), _gates(record)
-    pauses = Pauses(record.summary.get("pauses", []))  # an older run directory lacks them
-    return [sampler.take(msgspec.convert(row, Row), gates, pauses) for row in record.seconds]
-
-
-def _gates(record: RunRecord) -> list[float]:
-    """When the gates opened that phases waited at, as far as they did."""
-    spans = record.plan.schedule.spans
-    begun = zip(
-        spans, record.summary.get("phases", []), strict=False
-    )  # an older run directory lacks them
-    opened = {
-        span.gate: phase["begin"] - span.begin
-        for span, phase in begun
-        if phase["begin"] is not None
-    }
-    return [opened[gate] for gate in sorted(opened) if gate]
 
 
 def _source(name: str) -> str:
@@ -158,14 +140,16 @@ def _body(record: RunRecord, samples: Sequence[Sample], proof: Claims) -> Html:
     summary = record.summary
     sections = [
         _hero(record, proof),
-        _section("Expectations", _expectations(summary)) if summary["expectations"] else "",
-        _section("ScriptEnd time", *_charts(len(samples))),
+        _section("Expectations", _expectations(summary)) if summary.expectations else "",
+        _section("Over time", *_charts(len(samples))),
         _section("Servers", tag("div", id="servers")) if record.watched else "",
-        _section("Phases", _phases(summary)) if len(summary.get("phases", [])) > 1 else "",
+        _section("Phases", _phases(summary)) if len(summary.phases) > 1 else "",
         _section(
             "Latencies of the whole run", tag("div", id="bars", class_="bars"), _latencies(summary)
         ),
-        _section("Counted and timed by sessions", *_own(summary)) if _has_own(summary) else "",
+        _section("Counted and timed by sessions", *_own(summary))
+        if summary.counters or summary.timings
+        else "",
         _section("Ledger", _ledger(summary), *_rates(summary)),
         _section("Failures and closes", _ends(summary)),
         _section("Agents", _agents(summary), *_agent_charts(summary)),
@@ -179,9 +163,7 @@ def _body(record: RunRecord, samples: Sequence[Sample], proof: Claims) -> Html:
     ]
     foot = tag(
         "footer",
-        tag(
-            "p", f"Made by loadgen {VERSION}; the run by {record.facts.get('version', 'unknown')}."
-        ),
+        tag("p", f"Made by loadgen {VERSION}; the run by {record.facts.version}."),
     )
     return join([_top(record), tag("main", *sections, id="main"), foot])
 
@@ -195,7 +177,7 @@ def _section(title: str, *children: object) -> Html:
 
 def _top(record: RunRecord) -> Html:
     verdict = outcome(record.summary)
-    started = record.facts.get("started", "")
+    started = record.facts.started
     name = tag(
         "div", tag("h1", record.name), tag("p", record.plan.target, class_="target"), class_="name"
     )
@@ -210,12 +192,12 @@ def _hero(record: RunRecord, proof: Claims) -> Html:
     summary = record.summary
     big = tag(
         "p",
-        count(summary["open_peak"]),
+        count(summary.open_peak),
         " ",
         tag("span", "open at the peak", class_="unit"),
         class_="big",
     )
-    under = f"of {count(asked_in(summary))} planned, held for {seconds(summary['plateau_s'])}"
+    under = f"of {count(summary.arrivals)} planned, held for {seconds(summary.plateau_s)}"
     limits = [
         tag("p", "It does not prove"),
         tag("ul", *(tag("li", text) for text in proof.does_not), class_="limits"),
@@ -232,20 +214,10 @@ def _hero(record: RunRecord, proof: Claims) -> Html:
     )
 
 
-def _expectations(summary: dict[str, Any]) -> Html:
-    rows = [
-        (
-            row["expr"],
-            "not measured" if row["value"] is None else f"{row['value']:,.6g}",
-            tag(
-                "span",
-                "held" if row["held"] else "FAILED",
-                class_="held" if row["held"] else "failed",
-            ),
-        )
-        for row in summary["expectations"]
-    ]
-    return table("Expectations", ("expected", "measured", "verdict"), rows)
+def _expectations(summary: Summary) -> Html:
+    head, *rows = expectation_table(summary)
+    marked = [(*cells, tag("span", word, class_=word.lower())) for *cells, word in rows]
+    return table("Expectations", head, marked)
 
 
 def _charts(points: int) -> Iterator[Html]:
@@ -261,108 +233,67 @@ def _charts(points: int) -> Iterator[Html]:
     yield tag("div", id="charts", class_="charts")
 
 
-def _phases(summary: dict[str, Any]) -> Html:
-    rows = [
-        (
-            phase["name"],
-            *(_since(phase[name]) for name in ("begin", "end")),
-            count(phase["planned"]),
-            count(phase["launched"]),
-        )
-        for phase in summary["phases"]
-    ]
-    return table("Phases", ("phase", "from", "to", "planned", "launched"), rows)
+def _phases(summary: Summary) -> Html:
+    head, *rows = phase_table(summary)
+    return table("Phases", head, rows)
 
 
-def _since(at: float | None) -> str:
-    return "–" if at is None else seconds(at)
-
-
-def _has_own(summary: dict[str, Any]) -> bool:
-    # An older run directory lacks them.
-    return bool(summary.get("counters") or summary.get("timings"))
-
-
-def _own(summary: dict[str, Any]) -> Iterator[Html]:
-    if summary["timings"]:
-        yield _percentiles("Timed by sessions, in milliseconds", summary["timings"])
-    if summary["counters"]:
-        rows = [(name, count(number)) for name, number in summary["counters"].items()]
+def _own(summary: Summary) -> Iterator[Html]:
+    if summary.timings:
+        yield _percentiles("Timed by sessions, in milliseconds", summary.timings)
+    if summary.counters:
+        rows = [(name, count(number)) for name, number in summary.counters.items()]
         yield table("Counted by sessions", ("counted by sessions", "count"), rows)
 
 
-def _latencies(summary: dict[str, Any]) -> Html:
-    return _percentiles("Percentiles in milliseconds", summary["histograms"])
+def _latencies(summary: Summary) -> Html:
+    return _percentiles("Percentiles in milliseconds", summary.histograms)
 
 
-def _percentiles(caption: str, histograms: dict[str, dict[str, float]]) -> Html:
-    rows = [
-        (name, count(figures["count"]), *(ms(figures[statistic]) for statistic in FIGURES[1:]))
-        for name, figures in histograms.items()
-    ]
-    return table(caption, ("milliseconds", "count", "p50", "p90", "p99", "p99.9", "max"), rows)
+def _percentiles(caption: str, histograms: dict[str, Percentiles]) -> Html:
+    head, *rows = percentile_table("milliseconds", histograms)
+    return table(caption, head, rows)
 
 
-def _ledger(summary: dict[str, Any]) -> Html:
-    rows = [
-        (name, count(total), " + ".join(f"{count(number)} {part}" for part, number in parts))
-        for name, total, parts in laws(summary)
-    ]
-    return table(
-        "The ledger: each sum is the number before it", ("", "connections", "of which"), rows
-    )
+def _ledger(summary: Summary) -> Html:
+    head, *rows = ledger_table(summary)
+    return table("The ledger: each sum is the number before it", head, rows)
 
 
-def _rates(summary: dict[str, Any]) -> Iterator[Html]:
-    late = 100 * summary["late"] / summary["launched"] if summary["launched"] else 0.0
+def _rates(summary: Summary) -> Iterator[Html]:
     yield tag(
         "p",
-        f"Arrivals: {summary['rate_achieved']:,.1f}/s achieved, {summary['rate_asked']:,.1f}/s"
-        f" asked; late {count(summary['late'])} ({late:.2f} %). The run took"
-        f" {seconds(summary['duration_s'])}.",
+        f"Arrivals: {summary.rate_achieved:,.1f}/s achieved, {summary.rate_asked:,.1f}/s"
+        f" asked; late {count(summary.late)} ({summary.late_percent:.2f} %). The run took"
+        f" {seconds(summary.duration_s)}.",
     )
     yield tag(
         "p",
-        f"Traffic: {count(summary['pings'])} pings, {count(summary['pongs'])} pongs,"
-        f" {count(summary['messages_received'])} messages received, {count(summary['bytes_sent'])}"
-        f" bytes out, {count(summary['bytes_received'])} bytes in. Accepted by the session:"
-        f" {count(summary['accepted'])}.",
+        f"Traffic: {count(summary.pings)} pings, {count(summary.pongs)} pongs,"
+        f" {count(summary.messages_received)} messages received, {count(summary.bytes_sent)}"
+        f" bytes out, {count(summary.bytes_received)} bytes in. Accepted by the session:"
+        f" {count(summary.accepted)}.",
     )
 
 
-def _ends(summary: dict[str, Any]) -> Html:
-    ends = [
-        (reason, kind, number, culprit(reason))
-        for kind in ("failed", "closed")
-        for reason, number in sorted(summary[kind].items(), key=lambda item: -item[1])
-    ]
-    ends += (
-        [("agent or worker died", "lost", summary["lost"], "generator")] if summary["lost"] else []
-    )
-    rows = [
-        (reason, kind, count(number), tag("span", who, class_="fault", data_who=who))
-        for reason, kind, number, who in ends
-    ]
-    return table(
-        "Failures and closes by reason",
-        ("reason", "kind", "connections", "at fault"),
-        rows,
-        id="ends",
-    )
+def _ends(summary: Summary) -> Html:
+    head, *rows = end_table(summary)
+    marked = [(*cells, tag("span", who, class_="fault", data_who=who)) for *cells, who in rows]
+    return table("Failures and closes by reason", head, marked, id="ends")
 
 
-def _agents(summary: dict[str, Any]) -> Html:
+def _agents(summary: Summary) -> Html:
     rows = [
         (
-            agent["name"],
-            agent["status"],
-            agent["workers"],
-            *(count(agent[name]) for name in ("share", "launched", "opened")),
-            reasons(agent["failed"]) or "0",
-            *(count(agent[name]) for name in ("lost", "late")),
-            f"{agent['cpu_s']:.1f}",
-            f"{agent['rss_peak_mb']:.0f}",
-            agent["preflight"],
+            agent.name,
+            agent.status,
+            agent.workers,
+            *(count(number) for number in (agent.share, agent.launched, agent.opened)),
+            reasons(agent.failed) or "0",
+            *(count(number) for number in (agent.lost, agent.late)),
+            f"{agent.cpu_s:.1f}",
+            f"{agent.rss_peak_mb:.0f}",
+            agent.preflight,
         )
         for agent in _by_name(summary)
     ]
@@ -382,24 +313,22 @@ def _agents(summary: dict[str, Any]) -> Html:
     return table("Agents", (*head, "preflight"), rows)
 
 
-def _by_name(summary: dict[str, Any]) -> list[dict[str, Any]]:
+def _by_name(summary: Summary) -> list[AgentSummary]:
     """The agents as people look for them: local-2 before local-10."""
     parts = re.compile(r"(\d+)").split
-    return sorted(
-        summary["agents"], key=lambda one: [(part.zfill(20)) for part in parts(one["name"])]
-    )
+    return sorted(summary.agents, key=lambda one: [(part.zfill(20)) for part in parts(one.name)])
 
 
-def _agent_charts(summary: dict[str, Any]) -> Iterator[Html]:
+def _agent_charts(summary: Summary) -> Iterator[Html]:
     for agent in _by_name(summary):
-        heading = tag("summary", f"Charts of {agent['name']}")
-        yield tag("details", heading, tag("div", class_="charts"), data_agent=agent["name"])
+        heading = tag("summary", f"Charts of {agent.name}")
+        yield tag("details", heading, tag("div", class_="charts"), data_agent=agent.name)
 
 
-def _invalid(summary: dict[str, Any]) -> Html:
-    if not summary["invalid_seconds"]:
+def _invalid(summary: Summary) -> Html:
+    if not summary.invalid_seconds:
         return tag("p", "None: all agents reported, no generator stalled, the ledger added up.")
-    rows = [(row["second"], "; ".join(row["why"])) for row in summary["invalid_seconds"]]
+    rows = [(row.second, "; ".join(row.why)) for row in summary.invalid_seconds]
     return table("Seconds that prove nothing, and why", ("second", "why"), rows)
 
 
@@ -408,7 +337,7 @@ def _machines(record: RunRecord) -> Iterator[Html]:
     left out."""
     machines = machines_of(record.facts)
     for facts, names in machines:
-        rows = [(name, plain(value)) for name, value in facts.items()]
+        rows = [(name, setting_text(value)) for name, value in facts.items()]
         yield tag("h3", ", ".join(names))
         yield table(f"Versions and kernel settings of {names[0]}", ("", "value"), rows)
     if not machines:

@@ -11,29 +11,31 @@ import msgspec
 
 from loadgen.stats.fanin import Second, Settled
 from loadgen.stats.histogram import Histogram
-from loadgen.stats.tally import Ledger, Tally
+from loadgen.stats.tally import Counts, Ledger, Tally
 
 STALL_US = 100_000
 """A p99 of the event loop's lag above this means that the generator, not the server, was slow."""
 STANDSTILL_US = 1_000_000
 """Longer than this no single worker may have stood still, among however many."""
-RATES = (
-    "launched",
-    "relaunched",
-    "opened",
-    "late",
-    "lost",
-    "pings",
-    "pongs",
-    "messages_sent",
-    "messages_received",
-    "bytes_sent",
-    "bytes_received",
-    "sessions_started",
-    "sessions_done",
-)
-
 Named = TypeVar("Named")
+
+
+class Percentiles(msgspec.Struct):
+    """The summary of a histogram: how many values it holds, and percentiles in milliseconds."""
+
+    count: int
+    p50: float
+    p90: float
+    p99: float
+    p999: float
+    max: float
+
+
+class Rates(Counts, kw_only=True, omit_defaults=False):
+    """What happened in one second alone."""
+
+    failed: int = 0
+    closed: int = 0
 
 
 class Figures(msgspec.Struct, omit_defaults=True):
@@ -41,13 +43,11 @@ class Figures(msgspec.Struct, omit_defaults=True):
 
     ledger: Ledger
     """As it stood at the end of the second."""
-    rates: dict[str, int]
-    """What happened in this second alone."""
+    rates: Rates
     counts: dict[str, int]
     """Everything so far."""
-    histograms: dict[str, dict[str, float]]
-    """Of this second alone: count, and p50 p90 p99 p999 max in milliseconds; empty ones are
-    absent."""
+    histograms: dict[str, Percentiles]
+    """Of this second alone; empty ones are absent."""
     cpu_s: float
     """CPU seconds used so far."""
     rss: int
@@ -58,9 +58,8 @@ class Figures(msgspec.Struct, omit_defaults=True):
     """Why connections failed in this second alone."""
     closed: dict[str, int] = {}
     """Why connections were closed in this second alone."""
-    timings: dict[str, dict[str, float]] = {}
-    """What sessions timed in this second alone, by names of their own; in the form of the
-    histograms."""
+    timings: dict[str, Percentiles] = {}
+    """What sessions timed in this second alone, by names of their own."""
 
 
 class Row(msgspec.Struct):
@@ -207,7 +206,7 @@ class Timeline:
             self.last = row
             self.latest |= row.agents
         self.open[row.second] = row.fleet.ledger.open
-        arrived = row.fleet.rates["launched"] - row.fleet.rates["relaunched"]
+        arrived = row.fleet.rates.launched - row.fleet.rates.relaunched
         if arrived:
             self.launched[row.second] = arrived
         if row.invalid:
@@ -216,9 +215,13 @@ class Timeline:
             self.invalid.pop(row.second, None)
 
 
-def summaries(histograms: dict[str, Histogram]) -> dict[str, dict[str, float]]:
-    """Count and percentiles in milliseconds of every histogram that is not empty."""
-    return {name: histogram.summary() for name, histogram in histograms.items() if histogram.counts}
+def summaries(histograms: dict[str, Histogram]) -> dict[str, Percentiles]:
+    """Returns the percentiles of every histogram that is not empty."""
+    return {
+        name: msgspec.convert(histogram.summary(), Percentiles)
+        for name, histogram in histograms.items()
+        if histogram.counts
+    }
 
 
 def in_order(named: dict[str, Named]) -> dict[str, Named]:
@@ -228,11 +231,10 @@ def in_order(named: dict[str, Named]) -> dict[str, Named]:
 
 def _figures(ledger: Ledger, total: Tally, second: Second) -> Figures:
     tally = second.tally
-    rates = {name: getattr(tally, name) for name in RATES}
-    rates |= {"failed": sum(tally.failed.values()), "closed": sum(tally.closed.values())}
+    failed, closed = sum(tally.failed.values()), sum(tally.closed.values())
     return Figures(
         ledger,
-        rates,
+        Rates(**tally.counts(), failed=failed, closed=closed),
         total.counts(),
         summaries(tally.histograms()),
         round(second.cpu_s, 3),

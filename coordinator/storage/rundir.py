@@ -4,7 +4,7 @@ import contextlib
 import gzip
 import io
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from math import inf
 from pathlib import Path
@@ -16,7 +16,8 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader, HistogramLogWriter
 
 from coordinator.run.run import Run
-from coordinator.run.timeline import Entry
+from coordinator.run.summary import SCHEMA, Summary
+from coordinator.run.timeline import Entry, Row
 from coordinator.scrape import Scrape
 from coordinator.storage.files import Appender, SecondsFile
 from coordinator.text import clean_name, traceback_file
@@ -26,7 +27,7 @@ from loadgen.planfile import read_plan, to_toml
 from loadgen.stats.histogram import HIGHEST, Histogram
 from loadgen.stats.tally import Tally
 from loadgen.version import VERSION
-from loadgen.wire import WIRE, from_wire
+from loadgen.wire import WIRE, Message, from_wire
 
 FOLLOWS = ("seconds.ndjson", "histograms.hlog", "tsung.log")
 """What follows line by line from what was said to a run."""
@@ -120,9 +121,9 @@ class RunDir:
             with self._tolerating("tsung.log"):
                 self._appender("tsung.log").append(data)
 
-    def write_summary(self, summary: dict[str, Any]) -> None:
+    def write_summary(self, summary: Summary) -> None:
         """Writes summary.json in one piece."""
-        self._replace("summary.json", msgspec.json.format(msgspec.json.encode(summary), indent=2))
+        self._replace("summary.json", msgspec.json.format(summary.to_json(), indent=2))
 
     def write_traceback(self, reason: str, text: str) -> None:
         """Writes the sample traceback of a reason; where another reason has the same file, it is
@@ -227,43 +228,54 @@ def _log_interval(writer: HistogramLogWriter, second: int, histogram: Histogram)
     writer.output_interval_histogram(hdr, max_value_unit_ratio=1000.0)
 
 
-class RunRecord(msgspec.Struct):
-    """A run directory, read: its name, summary.json, and the rows of seconds.ndjson by second,
-    corrections applied."""
+class AgentFacts(msgspec.Struct):
+    """An agent in run.json."""
 
     name: str
-    summary: dict[str, Any]
-    seconds: list[dict[str, Any]]
+    machine: dict[str, Any]
+    """Versions and kernel settings, by name."""
+
+
+class RunFacts(msgspec.Struct):
+    """The part of run.json that reports show; a published run may lack the file."""
+
+    version: str = "unknown"
+    """The version of loadgen that made the run."""
+    started: str = ""
+    agents: list[AgentFacts] = []
+
+
+class RunRecord(msgspec.Struct):
+    """A run directory, read."""
+
+    name: str
+    summary: Summary
+    seconds: list[Row]
+    """The rows of seconds.ndjson in ascending order, corrections applied."""
     plan: Plan
     plan_text: str
     """plan.toml, without the texts of sessions and data files."""
-    facts: dict[str, Any]
-    """run.json; empty where it is missing."""
+    facts: RunFacts
     histograms: dict[str, list[tuple[int, int]]]
-    """Of the whole run, from histograms.hlog: how many values in microseconds fell into each
-    bucket that is filled."""
+    """The (microseconds, count) pairs of each histogram of the whole run, from histograms.hlog."""
     watched: list[Scrape] = []
-    """Scrapes of watched servers; none where nothing was watched."""
+    """Scrapes of watched servers; empty where none was watched."""
+
+
+class _Versioned(msgspec.Struct):
+    schema: Any = None
 
 
 def read_run(path: Path) -> RunRecord:
-    """Reads a run directory; raises OperatorError when it is none, or holds no summary."""
+    """Returns the contents of a run directory; raises OperatorError when a file is missing or
+    damaged."""
     try:
-        summary = from_wire((path / "summary.json").read_bytes(), dict[str, Any])
-        rows = _rows(_seconds(path).splitlines())
+        summary = read_summary(path)
+        rows = _rows(path)
     except OSError as error:
         raise OperatorError(
             f"{path} is not a run directory ({error.filename}: {error.strerror})"
         ) from error
-    except (EOFError, zlib.error) as error:
-        raise OperatorError(f"{path / 'seconds.ndjson.gz'} is damaged: {error}") from error
-    except msgspec.DecodeError as error:
-        raise OperatorError(f"{path / 'summary.json'} is damaged: {error}") from error
-    if summary.get("schema") != 1:
-        raise OperatorError(
-            f"{path / 'summary.json'} has schema {summary.get('schema')!r}; this loadgen reads"
-            " schema 1"
-        )
     plan = read_plan(path / "plan.toml")
     return RunRecord(
         path.resolve().name,
@@ -277,6 +289,28 @@ def read_run(path: Path) -> RunRecord:
     )
 
 
+def read_summary(path: Path) -> Summary:
+    """Returns the summary of a run directory.
+
+    Raises OSError when summary.json can't be read, OperatorError when it is damaged or has the
+    schema of another version.
+    """
+    file = path / "summary.json"
+    data = file.read_bytes()
+    schema = _decode(data, _Versioned, file).schema
+    if schema != SCHEMA:
+        raise OperatorError(f"{file} has schema {schema!r}; this loadgen reads schema {SCHEMA}")
+    return _decode(data, Summary, file)
+
+
+def _decode(data: bytes, kind: type[Message], file: Path, line: int | None = None) -> Message:
+    try:
+        return from_wire(data, kind)
+    except msgspec.DecodeError as error:
+        where = file if line is None else f"line {line} of {file}"
+        raise OperatorError(f"{where} is damaged: {error}") from error
+
+
 def _watched(path: Path) -> list[Scrape]:
     file, readings = path / "watched.ndjson", []
     for line in file.read_bytes().splitlines() if file.exists() else ():
@@ -285,14 +319,12 @@ def _watched(path: Path) -> list[Scrape]:
     return readings
 
 
-def _facts(path: Path) -> dict[str, Any]:
-    # Whoever publishes a run may leave out what its machines are.
-    with contextlib.suppress(FileNotFoundError):
-        try:
-            return from_wire((path / "run.json").read_bytes(), dict[str, Any])
-        except msgspec.DecodeError as error:
-            raise OperatorError(f"{path / 'run.json'} is damaged: {error}") from error
-    return {}
+def _facts(path: Path) -> RunFacts:
+    file = path / "run.json"
+    try:
+        return _decode(file.read_bytes(), RunFacts, file)
+    except FileNotFoundError:  # a published run may leave out what its machines are
+        return RunFacts()
 
 
 def _histograms(path: Path) -> dict[str, list[tuple[int, int]]]:
@@ -320,22 +352,35 @@ def _histograms(path: Path) -> dict[str, list[tuple[int, int]]]:
     }
 
 
-def _seconds(path: Path) -> bytes:
-    """seconds.ndjson; whoever keeps or publishes a run may have compressed it, to a tenth."""
+def _rows(path: Path) -> list[Row]:
+    """The rows of seconds.ndjson, or of seconds.ndjson.gz: a published run may be compressed."""
+    file = path / "seconds.ndjson"
     compressed = path / "seconds.ndjson.gz"
-    return (
-        gzip.decompress(compressed.read_bytes())
-        if compressed.exists()
-        else (path / "seconds.ndjson").read_bytes()
-    )
+    if compressed.exists():
+        file = compressed
+        data = _decompress(file)
+    else:
+        data = file.read_bytes()
+    rows: dict[int, Row] = {}
+    for number, line in enumerate(data.splitlines(), 1):
+        if _is_json(line):
+            row = _decode(line, Row, file, number)
+            rows[row.second] = row
+    return [rows[second] for second in sorted(rows)]
 
 
-def _rows(lines: Iterable[bytes]) -> list[dict[str, Any]]:
-    rows: dict[int, dict[str, Any]] = {}
-    for line in lines:
-        # A full disk or a killed coordinator leaves a line torn; the others stand.
-        with contextlib.suppress(msgspec.DecodeError):
-            row = from_wire(line, dict[str, Any])
-            if isinstance(row.get("second"), int):
-                rows[row["second"]] = row
-    return [rows[number] for number in sorted(rows)]
+def _decompress(file: Path) -> bytes:
+    try:
+        return gzip.decompress(file.read_bytes())
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise OperatorError(f"{file} is damaged: {error}") from error
+
+
+def _is_json(line: bytes) -> bool:
+    """False for a torn line, as a full disk or a killed coordinator leaves it; the other lines
+    stand."""
+    try:
+        from_wire(line, msgspec.Raw)
+    except msgspec.DecodeError:
+        return False
+    return True

@@ -42,24 +42,24 @@ def claims_of(record: Record, phases: dict[str, Phase]) -> list[Claim]:
 
 def _counts(record: Record) -> Iterator[Claim]:
     summary, planned = record.summary, record.plan.total
-    failed, closed = sum(summary["failed"].values()), summary["closed"]
-    peak = summary["open_peak"]
+    failed, closed = summary.total_failed, summary.closed
+    peak = summary.open_peak
     yield Claim("all open at once", count(planned), count(peak), peak == planned)
-    yield Claim("none failed", "0", reasons(summary["failed"]) or "0", failed == 0)
-    yield Claim("none lost", "0", count(summary["lost"]), summary["lost"] == 0)
+    yield Claim("none failed", "0", reasons(summary.failed) or "0", failed == 0)
+    yield Claim("none lost", "0", count(summary.lost), summary.lost == 0)
     # A run stopped by hand drains as well, but before its time.
-    to_the_end = closed == {"drained": planned} and summary["verdict"] == "pass"
-    measured = f"{reasons(closed) or 'none'}; run: {summary['verdict']}"
+    to_the_end = closed == {"drained": planned} and summary.verdict == "pass"
+    measured = f"{reasons(closed) or 'none'}; run: {summary.verdict}"
     yield Claim("all held to the end", f"drained {count(planned)}", measured, to_the_end)
 
 
 def _ledgers(record: Record) -> Claim:
     summary, target = record.summary, record.findings.target
     ours = {
-        "opened": summary["opened"],
-        "closed": sum(summary["closed"].values()),
-        "pings": summary["pings"],
-        "messages": summary["messages_received"],
+        "opened": summary.opened,
+        "closed": summary.total_closed,
+        "pings": summary.pings,
+        "messages": summary.messages_received,
     }
     differ = [
         f"{name} {count(mine)} ≠ {count(target[name])}"
@@ -77,10 +77,8 @@ def _alive(record: Record) -> Claim:
     Both together leave no connection without a round trip.
     """
     summary, pinged, planned = record.summary, record.findings.target["pinged"], record.plan.total
-    measured = (
-        f"{count(pinged)}; {count(summary['pongs'])} of {count(summary['pings'])} pings answered"
-    )
-    held = pinged == planned and summary["pings"] == summary["pongs"]
+    measured = f"{count(pinged)}; {count(summary.pongs)} of {count(summary.pings)} pings answered"
+    held = pinged == planned and summary.pings == summary.pongs
     return Claim("verified alive by ping and pong", count(planned), measured, held)
 
 
@@ -94,7 +92,7 @@ def _round_trip(phases: dict[str, Phase]) -> Claim:
 
 def _generator(record: Record, phases: dict[str, Phase]) -> Iterator[Claim]:
     summary, lag = record.summary, phases["ramp"].p99("lag")
-    late = 100 * summary["late"] / max(1, summary["launched"])
+    late = 100 * summary.late / max(1, summary.launched)
     yield Claim("launched late", f"< {LATE:g} %", f"{late:.3f} %", late < LATE, timing=True)
     yield Claim(
         "launch lag p99, ramp",

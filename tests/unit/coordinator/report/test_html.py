@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from coordinator.report.expect import parse
 from coordinator.report.export import csv_report, markdown_report, plain
 from coordinator.report.html import MAX_POINTS, html_report
 from coordinator.report.summary import summary_of
 from coordinator.run.run import Run
+from coordinator.run.summary import InvalidSecond
 from coordinator.storage.rundir import RunDir, read_run
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
@@ -87,18 +89,16 @@ def test_the_charts_have_every_second_of_the_run(report, record):
         re.search(r'<script type="application/json" id="run">(.*?)</script>', report)[1]
     )
 
-    assert data["seconds"] == [row["second"] for row in record.seconds]
-    assert data["fleet"]["open"] == [row["fleet"]["ledger"]["open"] for row in record.seconds]
+    assert data["seconds"] == [row.second for row in record.seconds]
+    assert data["fleet"]["open"] == [row.fleet.ledger.open for row in record.seconds]
     assert set(data["agents"]) == {"a", "b"}
     assert sum(number for _, number in data["bars"]["handshake"]) == 400
 
 
 def test_a_run_longer_than_an_hour_is_thinned(record):
-    rows = [dict(record.seconds[0], second=number) for number in range(2 * MAX_POINTS)]
-    record = type(record)(
-        **{name: getattr(record, name) for name in record.__struct_fields__} | {"seconds": rows}
-    )
-    report = html_report(record)
+    rows = [replace(record.seconds[0], second=number) for number in range(2 * MAX_POINTS)]
+
+    report = html_report(replace(record, seconds=rows))
 
     data = json.loads(
         re.search(r'<script type="application/json" id="run">(.*?)</script>', report)[1]
@@ -109,13 +109,9 @@ def test_a_run_longer_than_an_hour_is_thinned(record):
 
 def test_names_from_elsewhere_stay_text(record):
     evil = "</script><img src=x onerror=alert(1)>"
-    summary = record.summary | {
-        "failed": {evil: 1},
-        "invalid_seconds": [{"second": 3, "why": [evil]}],
-    }
-    rows = [dict(record.seconds[0], invalid=[evil])]
-    changed = {name: getattr(record, name) for name in record.__struct_fields__}
-    record = type(record)(**changed | {"summary": summary, "seconds": rows, "name": evil})
+    summary = replace(record.summary, failed={evil: 1}, invalid_seconds=[InvalidSecond(3, [evil])])
+    rows = [replace(record.seconds[0], invalid=[evil])]
+    record = replace(record, summary=summary, seconds=rows, name=evil)
 
     assert "<img" not in html_report(record)
     assert re.findall(r"(?<!\\)<img", markdown_report(record)) == []
@@ -133,11 +129,8 @@ def test_csv_has_a_line_a_second(record):
     rows = list(csv.DictReader(csv_report(record).splitlines()))
 
     assert len(rows) == len(record.seconds)
-    assert rows[2]["open"] == str(record.seconds[2]["fleet"]["ledger"]["open"])
-    assert (
-        float(rows[2]["handshake_p99_ms"])
-        == record.seconds[2]["fleet"]["histograms"]["handshake"]["p99"]
-    )
+    assert rows[2]["open"] == str(record.seconds[2].fleet.ledger.open)
+    assert float(rows[2]["handshake_p99_ms"]) == record.seconds[2].fleet.histograms["handshake"].p99
 
 
 @pytest.mark.parametrize(
@@ -148,5 +141,5 @@ def test_csv_has_a_line_a_second(record):
 def test_the_published_runs_can_be_rendered(folder):
     record = read_run(folder)
 
-    assert f"{record.summary['open_peak']:,} connections" in markdown_report(record)
+    assert f"{record.summary.open_peak:,} connections" in markdown_report(record)
     assert record.name in html_report(record)

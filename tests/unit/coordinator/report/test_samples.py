@@ -6,7 +6,7 @@ from hypothesis import given
 from coordinator.report.samples import (
     AGENT_SERIES,
     Sampler,
-    asked,
+    arrivals_asked,
     bars,
     values_of,
     verified_within,
@@ -90,7 +90,7 @@ def test_of_several_loops_the_shortest_think_time_counts():
 def test_what_is_asked_in_all_seconds_is_the_plan():
     plan = Plan(max=1001, rate=300.0)
 
-    found = [asked(plan, plan.schedule.spans, (), Pauses(), second) for second in range(6)]
+    found = [arrivals_asked(plan, plan.schedule.spans, (), Pauses(), second) for second in range(6)]
 
     assert found == [300, 300, 300, pytest.approx(101), 0, 0]
 
@@ -103,8 +103,13 @@ def test_what_is_asked_follows_the_phases_and_waits_at_gates():
     plan = Plan(phases=phases)
     spans = plan.schedule.spans
 
-    assert [asked(plan, spans, (), Pauses(), second) for second in range(4)] == [10, 10, 0, 0]
-    assert [asked(plan, spans, (5.0,), Pauses(), second) for second in range(4, 8)] == [
+    assert [arrivals_asked(plan, spans, (), Pauses(), second) for second in range(4)] == [
+        10,
+        10,
+        0,
+        0,
+    ]
+    assert [arrivals_asked(plan, spans, (5.0,), Pauses(), second) for second in range(4, 8)] == [
         0,
         125,
         175,
@@ -116,7 +121,7 @@ def test_nothing_is_asked_for_in_a_pause_and_everything_after_it():
     plan = Plan(max=300, rate=100.0)
     pauses = Pauses([(1.5, 4.5)])
 
-    found = [asked(plan, plan.schedule.spans, (), pauses, second) for second in range(7)]
+    found = [arrivals_asked(plan, plan.schedule.spans, (), pauses, second) for second in range(7)]
 
     assert found == [100, 50, 0, 0, 50, 100, 0]
 

@@ -1,9 +1,12 @@
 """summary.json, from a run that is over."""
 
+import msgspec
 import pytest
+from msgspec.structs import astuple
 
 from coordinator.report.expect import parse
 from coordinator.report.summary import EXIT_CODES, summary_of
+from coordinator.run.progress import PhaseProgress
 from coordinator.run.run import Run
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
@@ -69,7 +72,8 @@ def finished(expectations=(), plan=None):
 def test_a_summary_has_the_keys_of_the_contract_in_their_order():
     _, summary = finished()
 
-    assert list(summary) == KEYS
+    written = msgspec.json.decode(summary.to_json())
+    assert list(written) == KEYS
     assert {
         "name",
         "workers",
@@ -79,30 +83,28 @@ def test_a_summary_has_the_keys_of_the_contract_in_their_order():
         "lost",
         "cpu_s",
         "rss_peak_mb",
-    } <= set(summary["agents"][0])
+    } <= set(written["agents"][0])
 
 
 def test_the_figures_of_a_whole_run():
     _, summary = finished()
 
-    assert (summary["planned"], summary["launched"], summary["opened"]) == (1000, 42, 42)
-    assert (summary["open_peak"], summary["open_end"], summary["closed"]) == (
+    assert (summary.planned, summary.launched, summary.opened) == (1000, 42, 42)
+    assert (summary.open_peak, summary.open_end, summary.closed) == (
         42,
         0,
         {"drained": 42},
     )
-    assert summary["duration_s"] == 4.0
-    assert summary["plateau_s"] == 1
-    assert summary["histograms"]["ping_rtt"]["count"] == 42
-    assert summary["agents"][0]["cpu_s"] == 0.75
-    assert summary["agents"][0]["rss_peak_mb"] == pytest.approx(1.0, abs=0.1)
+    assert summary.duration_s == 4.0
+    assert summary.plateau_s == 1
+    assert summary.histograms["ping_rtt"].count == 42
+    assert summary.agents[0].cpu_s == 0.75
+    assert summary.agents[0].rss_peak_mb == pytest.approx(1.0, abs=0.1)
 
 
 def test_each_phase_is_told_with_when_it_ran_and_who_came():
     _, plain = finished()
-    assert plain["phases"] == [
-        {"name": "arrivals", "begin": 0.0, "end": 99.9, "planned": 1000, "launched": 42}
-    ]
+    assert plain.phases == [PhaseProgress("arrivals", 0.0, 99.9, planned=1000, launched=42)]
 
     phases = (
         Phase(name="in", rate=40, duration=1.0),
@@ -110,18 +112,18 @@ def test_each_phase_is_told_with_when_it_ran_and_who_came():
         Phase(name="late", rate=2, max=2),
     )
     _, summary = finished(plan=Plan(phases=phases))
-    assert [tuple(phase.values()) for phase in summary["phases"]] == [
+    assert [astuple(phase) for phase in summary.phases] == [
         ("in", 0.0, 1.0, 40, 20),
         ("phase 2", 1.0, 2.0, 0, 20),
         ("late", 2.0, 3.0, 2, 2),
     ]
-    assert summary["rate_asked"] == 14.0
+    assert summary.rate_asked == 14.0
 
 
 def test_the_last_arrival_does_not_spoil_the_rate():
     _, summary = finished()
 
-    assert summary["rate_achieved"] == 20.0
+    assert summary.rate_achieved == 20.0
 
 
 @pytest.mark.parametrize(
@@ -131,8 +133,8 @@ def test_the_last_arrival_does_not_spoil_the_rate():
 def test_a_run_passes_when_every_expectation_held(expectations, verdict):
     _, summary = finished(expectations)
 
-    assert summary["verdict"] == verdict
-    assert [row["expr"] for row in summary["expectations"]] == list(expectations)
+    assert summary.verdict == verdict
+    assert [result.expr for result in summary.expectations] == list(expectations)
 
 
 def with_own_names(*names):
@@ -160,20 +162,20 @@ def with_own_names(*names):
 def test_what_sessions_count_and_time_and_fail_by_is_summed_up():
     run, summary = with_own_names("logouts", "logins")
 
-    assert list(summary["counters"].items()) == [("logins", 3), ("logouts", 3)]
-    assert list(summary["timings"]) == ["tr_logins", "tr_logouts"]
-    assert summary["timings"]["tr_logins"]["p50"] == pytest.approx(20, rel=0.01)
-    assert summary["tracebacks"] == {"error_KeyError": "errors/error_KeyError.txt"}
-    assert summary["verdict"] == "pass"
+    assert list(summary.counters.items()) == [("logins", 3), ("logouts", 3)]
+    assert list(summary.timings) == ["tr_logins", "tr_logouts"]
+    assert summary.timings["tr_logins"].p50 == pytest.approx(20, rel=0.01)
+    assert summary.tracebacks == {"error_KeyError": "errors/error_KeyError.txt"}
+    assert summary.verdict == "pass"
     assert [news.text for news in run.take_notices() if news.reason] == ["Traceback: 'name'"]
 
 
 def test_who_came_back_is_planned_too_but_no_arrival():
     _, summary = with_own_names()
 
-    assert (summary["planned"], summary["launched"], summary["relaunched"]) == (1004, 14, 4)
-    assert summary["rate_achieved"] == 10.0
-    assert summary["invalid_seconds"] == []
+    assert (summary.planned, summary.launched, summary.relaunched) == (1004, 14, 4)
+    assert summary.rate_achieved == 10.0
+    assert summary.invalid_seconds == []
 
 
 def test_a_run_that_the_operator_ended_is_stopped_whatever_it_showed():
@@ -183,21 +185,21 @@ def test_a_run_that_the_operator_ended_is_stopped_whatever_it_showed():
     run.post(agent, seconds(finished=True), run.start)
     run.tick(run.start)
 
-    assert summary_of(run, [], run.start)["verdict"] == "stopped"
+    assert summary_of(run, [], run.start).verdict == "stopped"
 
 
 def test_a_run_is_lost_until_it_is_over_and_when_nobody_is_left():
     run = Run(Plan(max=10), 1)
     (agent,) = started(run, ["a"])
     run.post(agent, seconds(opened(0, 3)), run.start + 1.0)
-    assert summary_of(run, [], run.start + 1.0)["verdict"] == "lost"
+    assert summary_of(run, [], run.start + 1.0).verdict == "lost"
 
     run.bury("a", "died")
     run.tick(run.start + 1.0)
 
     summary = summary_of(run, [], run.start + 1.0)
     assert run.state == "done"
-    assert (summary["verdict"], summary["lost"], summary["agents"][0]["status"]) == (
+    assert (summary.verdict, summary.lost, summary.agents[0].status) == (
         "lost",
         3,
         "lost",
@@ -211,7 +213,7 @@ def test_a_fleet_that_never_gathered_is_summed_up_all_the_same():
 
     summary = summary_of(run, [parse("failed<1%")], 1.0)
 
-    assert (summary["verdict"], summary["launched"], summary["duration_s"]) == ("lost", 0, 0.0)
+    assert (summary.verdict, summary.launched, summary.duration_s) == ("lost", 0, 0.0)
 
 
 def test_exit_codes_are_those_of_the_contract():

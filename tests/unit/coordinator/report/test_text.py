@@ -2,12 +2,18 @@
 
 import re
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from coordinator.report.text import comparison, outcome, text_report
+from coordinator.run.summary import ExpectationResult, InvalidSecond, Summary
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
+from tests.unit.coordinator.report import summaries
 from tests.unit.coordinator.report.test_summary import finished, with_own_names
+
+HELD = ExpectationResult("opened==42", 42, held=True)
 
 
 def numbers(line):
@@ -30,14 +36,14 @@ def test_the_ledger_visibly_adds_up():
 def test_a_ledger_that_does_not_add_up_says_so():
     _, summary = finished()
 
-    text = text_report(summary | {"open_end": 7})
+    text = text_report(replace(summary, open_end=7))
 
     assert "opened does not add up: 49 counted, 42 expected" in text
 
 
 def test_reasons_latencies_agents_and_expectations_are_told():
     _, summary = finished(("opened==42", "ping_rtt_p50<1us"))
-    summary["failed"] = {"timeout": 2, "refused": 1200}
+    summary.failed = {"timeout": 2, "refused": 1200}
     text = text_report(summary, "a-run")
 
     assert text.startswith("a-run: FAIL; 1,202 failed; 42 open at the peak")
@@ -61,8 +67,9 @@ def test_what_sessions_count_time_and_fail_by_is_told_in_tables():
     assert "does not add up" not in text
 
 
-def test_a_run_directory_that_knows_no_sessions_is_shown_all_the_same():
+def test_a_run_directory_without_sessions_is_shown_all_the_same():
     _, summary = finished()
+    written = msgspec.json.decode(summary.to_json())
     for name in (
         "relaunched",
         "messages_sent",
@@ -72,10 +79,11 @@ def test_a_run_directory_that_knows_no_sessions_is_shown_all_the_same():
         "timings",
         "tracebacks",
     ):
-        del summary[name]
+        del written[name]
+    old = msgspec.convert(written, Summary)
 
-    assert "pings, 42 pongs" in text_report(summary)
-    assert comparison([("old", summary)])
+    assert "pings, 42 pongs" in text_report(old)
+    assert comparison([("old", old)])
 
 
 def test_what_sessions_count_and_time_stands_side_by_side():
@@ -90,15 +98,13 @@ def test_what_sessions_count_and_time_stands_side_by_side():
         "p99",
         "ms",
         "–",
-        f"{own['timings']['tr_logins']['p99']:.1f}",
+        f"{own.timings['tr_logins'].p99:.1f}",
     ] in rows
 
 
 def test_invalid_seconds_are_named_and_many_are_counted():
     _, summary = finished()
-    summary["invalid_seconds"] = [
-        {"second": number, "why": ["no report from b"]} for number in range(30)
-    ]
+    summary.invalid_seconds = [InvalidSecond(number, ["no report from b"]) for number in range(30)]
 
     text = text_report(summary)
 
@@ -109,7 +115,7 @@ def test_invalid_seconds_are_named_and_many_are_counted():
 
 def test_several_runs_stand_side_by_side():
     _, summary = finished()
-    slow = summary | {"histograms": {}, "verdict": "fail"}
+    slow = replace(summary, histograms={}, verdict="fail")
 
     lines = comparison([("first", summary), ("second", slow)]).splitlines()
 
@@ -132,21 +138,23 @@ def test_several_phases_are_told_and_one_is_not():
 @pytest.mark.parametrize(
     ("verdict", "expected", "opened", "word"),
     [
-        ("pass", [{"expr": "opened==42"}], 42, "pass"),
+        ("pass", [HELD], 42, "pass"),
         ("pass", [], 42, "done"),
         ("pass", [], 0, "nothing opened"),
-        ("fail", [{"expr": "opened==42"}], 0, "fail"),
+        ("fail", [HELD], 0, "fail"),
         ("lost", [], 0, "lost"),
         ("stopped", [], 7, "stopped"),
     ],
 )
 def test_nothing_passes_where_nothing_was_expected(verdict, expected, opened, word):
-    assert outcome({"verdict": verdict, "expectations": expected, "opened": opened}) == word
+    figures = summaries.summary(verdict=verdict, expectations=expected, opened=opened)
+
+    assert outcome(figures) == word
 
 
 def test_a_run_that_failed_by_nobodys_measure_says_so_at_both_ends():
     _, summary = finished()
-    summary |= {"failed": {"refused": 42}, "launched": 42, "opened": 0, "open_peak": 0, "lost": 1}
+    summary = replace(summary, failed={"refused": 42}, launched=42, opened=0, open_peak=0, lost=1)
     lines = text_report(summary, "a-run").splitlines()
 
     assert lines[0].startswith("a-run: NOTHING OPENED; 42 failed; 1 lost; 0 open at the peak")
@@ -157,4 +165,4 @@ def test_a_run_that_never_started_has_no_valid_seconds():
     _, summary = finished()
 
     assert "every second is valid" in text_report(summary)
-    assert "every second is valid" not in text_report(summary | {"duration_s": 0.0})
+    assert "every second is valid" not in text_report(replace(summary, duration_s=0.0))

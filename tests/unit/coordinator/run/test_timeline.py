@@ -35,7 +35,7 @@ def test_whatever_order_reports_come_in_the_last_row_of_every_second_is_the_same
             fresh += entry.fresh.launched
 
     assert [rows[number].fleet.ledger.open for number in range(5)] == [30, 60, 90, 120, 150]
-    assert [rows[number].fleet.rates["opened"] for number in range(5)] == [30] * 5
+    assert [rows[number].fleet.rates.opened for number in range(5)] == [30] * 5
     assert [rows[number].agents["b"].ledger.open for number in range(5)] == [10, 20, 30, 40, 50]
     assert fresh == 150
     assert seen.invalid == {}

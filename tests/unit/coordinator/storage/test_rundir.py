@@ -59,8 +59,8 @@ def test_seconds_and_summary_come_back_as_they_were_written(folder):
 
     record = read_run(folder.path)
 
-    assert record.summary == msgspec.to_builtins(summary)
-    assert record.seconds == [msgspec.to_builtins(entry.row) for entry in rows]
+    assert record.summary == summary
+    assert record.seconds == [entry.row for entry in rows]
     assert record.name == folder.path.name
 
 
@@ -97,7 +97,7 @@ def test_a_correction_is_a_further_line_and_readers_take_the_last(folder):
 
     record = read_run(folder.path)
 
-    assert [row["fleet"]["ledger"]["open"] for row in record.seconds] == [20, 40, 60, 80]
+    assert [row.fleet.ledger.open for row in record.seconds] == [20, 40, 60, 80]
     assert intervals(folder.path / "histograms.hlog")["handshake"] == 80
 
 
@@ -181,7 +181,7 @@ def test_a_torn_last_line_does_not_spoil_the_others(folder):
     with (folder.path / "seconds.ndjson").open("ab") as file:
         file.write(b'{"second":2,"fl')
 
-    assert [row["second"] for row in read_run(folder.path).seconds] == [0, 1]
+    assert [row.second for row in read_run(folder.path).seconds] == [0, 1]
 
 
 def test_run_json_names_every_agents_machine_limits_share_and_preflight(folder):
@@ -242,7 +242,7 @@ def test_a_full_disk_is_said_once_and_the_files_go_on_when_there_is_room(folder)
     folder.write_summary(summary_of(run, [], run.start))
 
     assert "seconds.ndjson can't be written" in folder.complaint
-    assert [row["second"] for row in read_run(folder.path).seconds] == [0, 2]
+    assert [row.second for row in read_run(folder.path).seconds] == [0, 2]
 
 
 def test_a_place_that_can_not_be_written_is_one_line(tmp_path):
@@ -263,3 +263,30 @@ def test_what_is_no_run_directory_is_one_line(tmp_path, content, why):
 
     with pytest.raises(OperatorError, match=why):
         read_run(tmp_path)
+
+
+def test_a_row_in_another_form_is_named_with_its_line_and_a_torn_one_is_left_out(folder):
+    run = Run(PLAN, 1)
+    (entry,) = entries(run, seconds(opened(0, 10)))
+    folder.write_entry(entry)
+    folder.write_summary(summary_of(run, [], run.start + 1.0))
+    rows = folder.path / "seconds.ndjson"
+    whole = rows.read_bytes()
+
+    rows.write_bytes(whole + whole[:50])
+    assert read_run(folder.path).seconds == [entry.row]
+    rows.write_bytes(whole + b'{"second":1}\n')
+    with pytest.raises(OperatorError, match=r"line 2 of .*seconds\.ndjson is damaged: .*`fleet`"):
+        read_run(folder.path)
+
+
+def test_a_summary_that_lacks_a_figure_is_damaged(folder):
+    run = Run(PLAN, 1)
+    folder.write_summary(summary_of(run, [], 0.0))
+    file = folder.path / "summary.json"
+    figures = msgspec.json.decode(file.read_bytes())
+    del figures["open_peak"]
+    file.write_bytes(msgspec.json.encode(figures))
+
+    with pytest.raises(OperatorError, match=r"summary\.json is damaged: .*`open_peak`"):
+        read_run(folder.path)

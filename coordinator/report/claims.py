@@ -11,6 +11,7 @@ from coordinator.report.samples import Sample, verified_within
 from coordinator.run.summary import Summary
 from coordinator.text import count, ms, reasons, seconds
 from loadgen.plan.plan import Plan
+from loadgen.values import Endpoint
 
 FLOORS = (1.0, 0.9999, 0.999, 0.99)
 """The parts of the peak that may be claimed, the highest first."""
@@ -161,5 +162,8 @@ def _invalid_seconds(summary: Summary) -> Iterator[str]:
 
 
 def _unproved_network(plan: Plan) -> Iterator[str]:
-    if (urlsplit(plan.target).hostname or "").startswith(("127.", "localhost", "::1")):
-        yield "anything about a network: agents and server shared one machine, and its CPU"
+    urls = [server.url for server in plan.servers]
+    local = [url for url in urls if Endpoint(urlsplit(url).hostname or "", 0).loopback]
+    if local:
+        network = "a network" if local == urls else f"the network to {', '.join(local)}"
+        yield f"anything about {network}: agents and server shared one machine, and its CPU"

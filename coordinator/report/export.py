@@ -46,12 +46,16 @@ def _markdown(record: RunRecord) -> Iterator[str]:
     ):
         if len(table) > 1:
             yield from markdown_table(table)
-    target = record.plan.target.replace("`", "")
     yield (
-        f"Target `{target}`; {len(summary.agents)} agents; {summary.rate_achieved:,.1f} arrivals a"
+        f"{_targets(record)}; {len(summary.agents)} agents; {summary.rate_achieved:,.1f} arrivals a"
         f" second of {summary.rate_asked:,.1f} asked; {seconds(summary.duration_s)} in all;"
         f" {len(summary.invalid_seconds)} invalid seconds."
     )
+
+
+def _targets(record: RunRecord) -> str:
+    urls = [f"`{server.url.replace('`', '')}`" for server in record.plan.servers]
+    return f"{'Target' if len(urls) == 1 else 'Targets'} {', '.join(urls)}"
 
 
 def markdown_table(rows: Table) -> Iterator[str]:

@@ -179,7 +179,10 @@ def _top(record: RunRecord) -> Html:
     verdict = outcome(record.summary)
     started = record.facts.started
     name = tag(
-        "div", tag("h1", record.name), tag("p", record.plan.target, class_="target"), class_="name"
+        "div",
+        tag("h1", record.name),
+        tag("p", ", ".join(server.url for server in record.plan.servers), class_="target"),
+        class_="name",
     )
     status = [
         tag("p", verdict, class_="badge", data_state=verdict),

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from coordinator.report.claims import SteadySpan, claims_of, longest_span, plateau
 from coordinator.report.samples import Sample
 from coordinator.run.summary import InvalidSecond
-from loadgen.plan.plan import Plan
+from loadgen.plan.plan import Plan, Target
 from tests.unit.coordinator.report.summaries import percentiles, summary
 
 SUMMARY = summary(
@@ -88,6 +88,25 @@ def test_whatever_went_wrong_is_not_proved():
         "anything in seconds 3 to 5: a stalled for 3 ms (and the like)",
         "anything in second 9: a stalled for 9 ms",
         f"anything about a network: {ONE_MACHINE}",
+    ]
+
+
+def unproved(*urls):
+    """What a run against these targets does not prove; their default would be loopback."""
+    plan = Plan(targets=tuple(Target(url=url) for url in urls), think=30.0)
+    return claims_of(SUMMARY, samples([1000] * 5, [1000] * 5), plan).does_not
+
+
+def test_a_plan_with_targets_is_judged_by_them_and_not_by_the_default_target():
+    assert unproved("ws://10.213.7.2:21130/hold", "ws://10.213.7.2:21130/echo") == []
+
+
+def test_only_targets_on_loopback_share_a_machine_with_the_agents():
+    local = ("ws://127.0.0.1:1/", "ws://localhost/", "ws://[::1]:1/")
+
+    assert unproved(*local) == [f"anything about a network: {ONE_MACHINE}"]
+    assert unproved("ws://localhost.example.com/", *local[:2]) == [
+        f"anything about the network to {local[0]}, {local[1]}: {ONE_MACHINE}"
     ]
 
 

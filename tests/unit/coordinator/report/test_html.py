@@ -17,7 +17,7 @@ from coordinator.report.summary import summary_of
 from coordinator.run.run import Run
 from coordinator.run.summary import InvalidSecond
 from coordinator.storage.rundir import RunDir, read_run
-from loadgen.plan.plan import Plan
+from loadgen.plan.plan import Plan, Target
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
 from tests.unit.coordinator.fleet import drained, opened, seconds, started
@@ -74,6 +74,20 @@ def test_the_report_says_what_the_run_proves_and_holds_its_numbers(report):
     assert "anything about a network: agents and server shared one machine" in text
     for figure in ("1,600 pings", "open_peak>=400", "drained", "rate = 100.0", "127.0.0.1"):
         assert figure in text
+
+
+def test_a_plan_with_targets_is_reported_against_them_and_not_the_default(record):
+    urls = ("ws://10.213.7.2:21130/hold", "ws://10.213.7.2:21130/echo")
+    several = replace(record, plan=Plan(targets=tuple(Target(url=url) for url in urls)))
+
+    page = html_report(several)
+    text = markdown_report(several)
+
+    assert f'<p class="target">{", ".join(urls)}</p>' in page
+    assert f"Targets `{urls[0]}`, `{urls[1]}`;" in text
+    for form in (page, text):
+        assert "one machine" not in form
+        assert "127.0.0.1:9505" not in form
 
 
 def test_the_report_asks_for_nothing_and_runs_only_its_own_scripts(report):

@@ -7,16 +7,16 @@ import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
 from coordinator.http.static import HEADERS
 from coordinator.report.html import html_report
-from coordinator.report.markup import Html, join, table, tag
+from coordinator.report.template import render
 from coordinator.report.text import outcome
+from coordinator.run.summary import Summary
 from coordinator.storage.rundir import read_run, read_summary
-from coordinator.text import count, seconds
 from loadgen.errors import OperatorError
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
@@ -33,6 +33,14 @@ REPORT_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+
+
+class PastRun(NamedTuple):
+    """A run directory in the list."""
+
+    name: str
+    summary: Summary | None
+    """None where summary.json is missing or damaged."""
 
 
 class PastRuns:
@@ -81,36 +89,8 @@ class PastRuns:
         return web.Response(text=body, content_type="text/html", headers=HEADERS)
 
     def _page(self) -> str:
-        rows = [_row(self._out / name) for name in self.names()]
-        head = [
-            tag("meta", charset="utf-8"),
-            tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            tag("title", "Runs – loadgen"),
-            tag("link", rel="stylesheet", href="/page/page.css"),
-        ]
-        columns = (
-            "run",
-            "verdict",
-            "open at the peak",
-            "planned",
-            "failed",
-            "lost",
-            "took",
-            "archive",
-        )
-        shown = (
-            table("Runs, the newest first", columns, rows)
-            if rows
-            else tag("p", "There are none yet.")
-        )
-        top = tag(
-            "header",
-            tag("h1", "Runs"),
-            tag("p", tag("a", "the run that goes on", href="/")),
-            class_="top",
-        )
-        body = tag("body", top, tag("main", tag("section", tag("h2", "Past runs"), shown)))
-        return f"<!doctype html>\n{tag('html', tag('head', *head), body, lang='en')}"
+        runs = [PastRun(name, _summary_of(self._out / name)) for name in self.names()]
+        return render("http/runs.html.j2", runs=runs, outcome=outcome)
 
     async def _report(self, request: web.Request) -> web.Response:
         folder = self._folder(request)
@@ -182,20 +162,8 @@ def _report_of(folder: Path) -> str:
     )
 
 
-def _row(folder: Path) -> tuple[Html | str, ...]:
-    archive = tag(
-        "a", "tar.gz", href=f"/runs/{folder.name}.tar.gz", aria_label=f"tar.gz of {folder.name}"
-    )
+def _summary_of(folder: Path) -> Summary | None:
     try:
-        summary = read_summary(folder)
-    except (OSError, OperatorError):  # killed before its first summary, or damaged
-        return folder.name, "no summary", *["–"] * 5, archive
-    figures = (
-        outcome(summary),
-        count(summary.open_peak),
-        count(summary.planned),
-        count(summary.total_failed),
-        count(summary.lost),
-        seconds(summary.duration_s),
-    )
-    return join([tag("a", folder.name, href=f"/runs/{folder.name}/report.html")]), *figures, archive
+        return read_summary(folder)
+    except (OSError, OperatorError):  # the coordinator died before the first one; or it is damaged
+        return None

@@ -1,9 +1,12 @@
-"""The tables that several forms of a report share: rows of text, the first row being the head."""
+"""The tables of a report, as rows of text; the first row is the head."""
+
+from collections.abc import Sequence
 
 from coordinator.report.blame import culprit
-from coordinator.run.summary import ExpectationResult, Summary
+from coordinator.report.machines import Machine, setting_text
+from coordinator.run.summary import AgentSummary, ExpectationResult, Summary
 from coordinator.run.timeline import Percentiles
-from coordinator.text import count, ms, seconds
+from coordinator.text import count, ms, reasons, seconds
 
 Table = list[list[str]]
 
@@ -55,8 +58,8 @@ def word_of(result: ExpectationResult) -> str:
 def end_table(summary: Summary) -> Table:
     """Returns why connections failed, were closed or were lost, and whose fault it was."""
     rows = [["reason", "kind", "connections", "at fault"]]
-    for kind, reasons in (("failed", summary.failed), ("closed", summary.closed)):
-        for reason, number in sorted(reasons.items(), key=lambda item: -item[1]):
+    for kind, ends in (("failed", summary.failed), ("closed", summary.closed)):
+        for reason, number in sorted(ends.items(), key=lambda item: -item[1]):
             rows.append([reason, kind, count(number), culprit(reason)])
     if summary.lost:
         rows.append(["agent or worker died", "lost", count(summary.lost), culprit("lost")])
@@ -95,3 +98,39 @@ def ledger_table(summary: Summary, title: str = "") -> Table:
         sums = " + ".join(f"{count(number)} {part}" for part, number in parts)
         rows.append([name, count(total), sums])
     return rows
+
+
+def agent_table(agents: Sequence[AgentSummary]) -> Table:
+    """Returns a row for each agent."""
+    states = ("agent", "status", "workers", "share", "launched", "opened", "failed", "lost", "late")
+    rows = [[*states, "CPU s", "peak MB", "preflight"]]
+    for agent in agents:
+        rows.append(
+            [
+                agent.name,
+                agent.status,
+                str(agent.workers),
+                count(agent.share),
+                count(agent.launched),
+                count(agent.opened),
+                reasons(agent.failed) or "0",
+                count(agent.lost),
+                count(agent.late),
+                f"{agent.cpu_s:.1f}",
+                f"{agent.rss_peak_mb:.0f}",
+                agent.preflight,
+            ]
+        )
+    return rows
+
+
+def invalid_table(summary: Summary) -> Table:
+    """Returns why seconds prove nothing, a row for each of them."""
+    rows = [["second", "why"]]
+    rows += [[str(row.second), "; ".join(row.why)] for row in summary.invalid_seconds]
+    return rows
+
+
+def machine_table(machine: Machine) -> Table:
+    """Returns the versions and kernel settings of a machine, a row for each."""
+    return [["", "value"], *([name, setting_text(value)] for name, value in machine.items())]

@@ -31,27 +31,27 @@ FORMATS: dict[str, Callable[[RunRecord], str]] = {
     "form",
     type=click.Choice(list(FORMATS)),
     default="text",
-    help="html is one file with charts, markdown for a pull request, csv a line a second.",
+    help="html is one file with charts, markdown is for a pull request, csv has a line a second.",
 )
 @click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="As --format json: summary.json of each run, one a line.",
+    help="The same as --format json: summary.json of each run, one run on a line.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
     show_default="standard output",
-    help="Where the report goes.",
+    help="The file that the report is written to.",
 )
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
     default=TOLERANCE,
     metavar="PERCENT",
-    help="How much a figure may differ from the first run's and count as the same.",
+    help="The difference from the first run up to which a figure counts as the same.",
 )
 @click.option(
     "--fail-on",
@@ -82,7 +82,7 @@ def _rendered(records: list[RunRecord], form: str, tolerance: float) -> str:
         return "\n".join(FORMATS[form](record).rstrip("\n") for record in records)
     if form == "html":
         raise OperatorError(
-            "--format html is of one run; give one, or compare them as text, markdown, csv or json"
+            "--format html shows one run; give one run, or compare as text, markdown, csv or json"
         )
     return comparison_report(records, tolerance, form).rstrip("\n")
 

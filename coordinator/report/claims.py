@@ -158,7 +158,7 @@ def _invalid_seconds(summary: Summary) -> Iterator[str]:
         first, why = found[0]
         last, last_why = found[-1]
         where = f"second {first}" if first == last else f"seconds {first} to {last}"
-        yield f"anything in {where}: {why}{'' if last_why == why else ' (and the like)'}"
+        yield f"anything in {where}: {why}{'' if last_why == why else ' (and similar)'}"
 
 
 def _unproved_network(plan: Plan) -> Iterator[str]:

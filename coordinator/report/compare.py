@@ -63,8 +63,8 @@ def limits_of(texts: Sequence[str], tolerance: float) -> list[RegressionLimit]:
         match = re.fullmatch(r"(\w+)(?::(\d+(?:\.\d+)?)%)?", text.strip())
         if match is None or match[1] not in (*names, ANY):
             raise PlanError(
-                f"--fail-on {text!r} is no limit; write {ANY}, or one of {', '.join(names)}, and"
-                " after it a percentage such as :10%"
+                f"--fail-on {text!r} is not a limit; write {ANY} or one of {', '.join(names)}, and"
+                " after it, if wanted, a percentage such as :10%"
             )
         percent = float(match[2]) if match[2] else tolerance
         limited = names if match[1] == ANY else (match[1],)

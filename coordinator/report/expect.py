@@ -84,16 +84,16 @@ def _scale(text: str, name: str, unit: str) -> float:
     if name in COUNTS or name.startswith(COUNTER):
         if unit not in ("", "%"):
             raise PlanError(
-                f"--expect {text!r}: {name} is a count; write a number or a percentage of the"
-                " launched"
+                f"--expect {text!r}: {name} is a count; write a number, or a percentage of the"
+                " launched connections"
             )
         return 1.0
     if name not in DURATIONS and _percentile_of(name) is None:
         raise PlanError(
-            f"--expect {text!r}: there is no {name!r}; there are"
-            f" {', '.join((*COUNTS, *DURATIONS))}, and HISTOGRAM_STATISTIC such as handshake_p99"
-            f" ({', '.join(HISTOGRAMS)}; {', '.join(STATISTICS)}), and of sessions' own"
-            " counter.NAME and timing.NAME_STATISTIC"
+            f"--expect {text!r}: {name!r} is not a figure; write one of"
+            f" {', '.join((*COUNTS, *DURATIONS))}, or HISTOGRAM_STATISTIC such as handshake_p99"
+            f" ({', '.join(HISTOGRAMS)}; {', '.join(STATISTICS)}), or for what sessions count and"
+            " time counter.NAME and timing.NAME_STATISTIC"
         )
     if unit == "%":
         raise PlanError(f"--expect {text!r}: {name} is a time; write us, ms or s")

@@ -1,4 +1,7 @@
-"""A run as Markdown, for a pull request, and as CSV, for a spreadsheet; several runs compared."""
+"""A run as Markdown or CSV, and several runs compared.
+
+Markdown is for a pull request, CSV for a spreadsheet.
+"""
 
 import csv
 import io
@@ -73,8 +76,11 @@ def plain(text: str) -> str:
 
 
 def csv_report(record: RunRecord) -> str:
-    """Returns a line for each second: the fleet's figures, percentiles in milliseconds, the number
-    of agents, and why the second is invalid."""
+    """Returns the seconds of a run as CSV, a line for each.
+
+    A line has the fleet's figures, percentiles in milliseconds, the number of agents that reported,
+    and why the second is invalid.
+    """
     samples = samples_of(record)
     figures = list(samples[0].fleet) if samples else []
     percentiles = [(name, at) for name in HISTOGRAMS for at in range(len(STATISTICS))]

@@ -73,10 +73,10 @@ class Sampler:
         self._pongs: dict[int, int] = {}
 
     def take(self, row: Row, gates: Sequence[float] = (), pauses: Pauses | None = None) -> Sample:
-        """Returns the sample of a row; that of a corrected row replaces the earlier one of its
-        second.
+        """Returns the sample of a row.
 
-        `gates` are the openings so far of the gates that phases wait at, in seconds from the start
+        The sample of a corrected row replaces the earlier one of its second. `gates` are the
+        openings so far of the gates that phases wait at, in seconds from the start
         of the run.
         """
         asked = arrivals_asked(self._plan, self._spans, gates, pauses or Pauses(), row.second)
@@ -97,8 +97,10 @@ class Sampler:
         return Sample(row.second, fleet, latencies, agents, row.invalid, _ends(row.fleet))
 
     def _verified(self, row: Row) -> int | None:
-        """How many open connections answered a ping in the last window; None where sessions need
-        not ping."""
+        """The open connections that answered a ping in the last window.
+
+        None where sessions need not ping.
+        """
         if self._window is None:
             return None
         self._pongs[row.second] = row.fleet.rates.pongs

@@ -1,4 +1,7 @@
-"""Renders the templates of HTML pages, in which every value is escaped unless marked as safe."""
+"""Renders the templates of HTML pages.
+
+Every value is escaped, unless the template marks it as safe; an undefined one is an error.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -43,9 +43,10 @@ def text_report(summary: Summary, title: str = "") -> str:
 
 
 def outcome(summary: Summary) -> str:
-    """Returns the verdict as people read it: a run without expectations does not pass, it is done.
+    """Returns the verdict as people read it.
 
-    The verdict of such a run is `nothing opened` where no connection was opened.
+    A run without expectations does not pass: it is `done`, or `nothing opened` where no connection
+    was opened.
     """
     if summary.verdict != "pass" or summary.expectations:
         return summary.verdict
@@ -171,8 +172,8 @@ def _expectations(summary: Summary) -> list[str]:
     passed = summary.verdict == "pass" and not summary.expectations
     if passed and (summary.failed or summary.lost):
         return [
-            "nothing was expected of this run, so it ends with 0: with --expect 'failed==0'"
-            " failures count"
+            "nothing was expected of this run, so its exit code is 0; give --expect 'failed==0' to"
+            " make failures count"
         ]
     return [
         f"{word_of(result):<6}  {result.expr}  ({_measured(result.value)})"

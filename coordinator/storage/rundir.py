@@ -267,8 +267,10 @@ class _Versioned(msgspec.Struct):
 
 
 def read_run(path: Path) -> RunRecord:
-    """Returns the contents of a run directory; raises OperatorError when a file is missing or
-    damaged."""
+    """Returns the contents of a run directory.
+
+    Raises OperatorError when a file is missing, damaged or of another version.
+    """
     try:
         summary = read_summary(path)
         rows = _rows(path)
@@ -377,8 +379,10 @@ def _decompress(file: Path) -> bytes:
 
 
 def _is_json(line: bytes) -> bool:
-    """False for a torn line, as a full disk or a killed coordinator leaves it; the other lines
-    stand."""
+    """False for a torn line.
+
+    A full disk or a killed coordinator leaves such a line; the other lines are whole.
+    """
     try:
         from_wire(line, msgspec.Raw)
     except msgspec.DecodeError:

@@ -85,7 +85,7 @@ def test_whatever_went_wrong_is_not_proved():
         "that 2,000 connections can be open at once: 1,000 were",
         "that every connection opens: refused 3",
         "that arrivals kept to the plan: 7 were launched more than 100 ms late",
-        "anything in seconds 3 to 5: a stalled for 3 ms (and the like)",
+        "anything in seconds 3 to 5: a stalled for 3 ms (and similar)",
         "anything in second 9: a stalled for 9 ms",
         f"anything about a network: {ONE_MACHINE}",
     ]

@@ -1,4 +1,4 @@
-"""The text report, from a summary."""
+"""The report as text."""
 
 import re
 
@@ -11,7 +11,7 @@ from coordinator.run.summary import ExpectationResult, InvalidSecond, Summary
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from tests.unit.coordinator.report import summaries
-from tests.unit.coordinator.report.test_summary import finished, with_own_names
+from tests.unit.coordinator.report.runs import finished, with_session_figures
 
 HELD = ExpectationResult("opened==42", 42, held=True)
 
@@ -41,7 +41,7 @@ def test_a_ledger_that_does_not_add_up_says_so():
     assert "opened does not add up: 49 counted, 42 expected" in text
 
 
-def test_reasons_latencies_agents_and_expectations_are_told():
+def test_reasons_latencies_agents_and_expectations_are_shown():
     _, summary = finished(("opened==42", "ping_rtt_p50<1us"))
     summary.failed = {"timeout": 2, "refused": 1200}
     text = text_report(summary, "a-run")
@@ -54,8 +54,8 @@ def test_reasons_latencies_agents_and_expectations_are_told():
     assert re.search(r"^FAILED\s+ping_rtt_p50<1us", text, re.M)
 
 
-def test_what_sessions_count_time_and_fail_by_is_told_in_tables():
-    _, summary = with_own_names("logins", "logouts")
+def test_counters_timings_and_errors_of_sessions_are_shown():
+    _, summary = with_session_figures("logins", "logouts")
 
     text = text_report(summary, "a-run")
 
@@ -67,7 +67,7 @@ def test_what_sessions_count_time_and_fail_by_is_told_in_tables():
     assert "does not add up" not in text
 
 
-def test_a_run_directory_without_sessions_is_shown_all_the_same():
+def test_an_older_run_directory_is_shown_all_the_same():
     _, summary = finished()
     written = msgspec.json.decode(summary.to_json())
     for name in (
@@ -86,9 +86,9 @@ def test_a_run_directory_without_sessions_is_shown_all_the_same():
     assert comparison([("old", old)])
 
 
-def test_what_sessions_count_and_time_stands_side_by_side():
+def test_counters_and_timings_of_sessions_stand_side_by_side():
     _, plain = finished()
-    _, own = with_own_names("logins")
+    _, own = with_session_figures("logins")
 
     rows = [line.split() for line in comparison([("plain", plain), ("own", own)]).splitlines()]
 
@@ -124,7 +124,7 @@ def test_several_runs_stand_side_by_side():
     assert ["handshake", "p99", "ms", "3.0", "–"] in [line.split() for line in lines]
 
 
-def test_several_phases_are_told_and_one_is_not():
+def test_several_phases_are_shown_and_a_single_one_is_not():
     phases = (Phase(name="in", rate=42, duration=1.0, wait=True), Phase(name="out", rate=2, max=2))
     _, several = finished(plan=Plan(phases=phases))
     _, one = finished()
@@ -146,19 +146,19 @@ def test_several_phases_are_told_and_one_is_not():
         ("stopped", [], 7, "stopped"),
     ],
 )
-def test_nothing_passes_where_nothing_was_expected(verdict, expected, opened, word):
+def test_a_run_without_expectations_does_not_pass(verdict, expected, opened, word):
     figures = summaries.summary(verdict=verdict, expectations=expected, opened=opened)
 
     assert outcome(figures) == word
 
 
-def test_a_run_that_failed_by_nobodys_measure_says_so_at_both_ends():
+def test_failures_that_no_expectation_counts_are_in_the_first_and_the_last_line():
     _, summary = finished()
     summary = replace(summary, failed={"refused": 42}, launched=42, opened=0, open_peak=0, lost=1)
     lines = text_report(summary, "a-run").splitlines()
 
     assert lines[0].startswith("a-run: NOTHING OPENED; 42 failed; 1 lost; 0 open at the peak")
-    assert lines[-1].startswith("nothing was expected of this run, so it ends with 0")
+    assert lines[-1].startswith("nothing was expected of this run, so its exit code is 0")
 
 
 def test_a_run_that_never_started_has_no_valid_seconds():

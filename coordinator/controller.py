@@ -5,9 +5,6 @@ import asyncio
 import sys
 from datetime import UTC, datetime
 from time import time
-from typing import Any
-
-import msgspec
 
 from coordinator.clock import Clock
 from coordinator.display import display_on
@@ -19,6 +16,7 @@ from coordinator.report.text import text_report
 from coordinator.run.agents import LOST_AFTER
 from coordinator.run.notices import Notice
 from coordinator.run.run import Run
+from coordinator.run.summary import Summary
 from coordinator.run.timeline import Entry
 from coordinator.scrape import Scrape, Scraper
 from coordinator.settings import RunSettings
@@ -254,7 +252,7 @@ class Controller:
                 self._warned.add(complaint)
                 self._warn(complaint)
 
-    def _summary(self, now: float) -> dict[str, Any]:
+    def _summary(self, now: float) -> Summary:
         return summary_of(self._run, self._settings.expectations, now)
 
     @staticmethod
@@ -315,5 +313,5 @@ class Controller:
             self._display.say("stopped before the run started")
         self._display.say(f"run directory: {self._folder.path}")
         if self._settings.json:
-            print(msgspec.json.encode(summary).decode(), flush=True)
-        return EXIT_CODES[summary["verdict"]]
+            print(summary.to_json().decode(), flush=True)
+        return EXIT_CODES[summary.verdict]

@@ -1,4 +1,4 @@
-"""Progress in the terminal: a live table where there is one, a plain line a second where not."""
+"""Progress of a run: a live table on a terminal, elsewhere a plain line for each second."""
 
 import os
 import sys
@@ -16,29 +16,30 @@ from coordinator.run.run import Run
 from coordinator.run.timeline import Figures, Row, summaries
 from coordinator.text import and_more, count, ms, reasons, seconds
 
-AGENTS_SHOWN = 20
-"""Agents that have a line of their own in the live table."""
+MAX_AGENT_ROWS = 20
+"""Agents with a row in the live table; of the others it shows the number."""
 BLANK = "–"
+"""The text of a percentile where nothing was measured."""
 
 
 class Display(Protocol):
-    """Something that shows the run as it goes on."""
+    """Shows a run while it goes on; `now` is in seconds on the run's clock."""
 
     def show(self, run: Run, now: float) -> None:
-        """The run as it stands; called about once a second."""
+        """Shows the state of the run; called about once a second."""
 
     def second(self, row: Row) -> None:
-        """A second has settled."""
+        """Shows a second that has settled."""
 
     def say(self, text: str) -> None:
-        """A line for the operator."""
+        """Shows a line to the operator."""
 
     def close(self) -> None:
-        """Nothing more is shown."""
+        """Ends the display; nothing more is shown."""
 
 
 def display_on(stream: TextIO) -> Display:
-    """The live table on a terminal, else plain lines."""
+    """Returns the live table for a terminal, plain lines for any other stream."""
     return Screen(stream) if stream.isatty() else Lines(stream)
 
 
@@ -47,44 +48,40 @@ class Lines:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._said = ""
+        self._state = ""
 
     def show(self, run: Run, now: float) -> None:
-        """Says what changed in the state of the run; seconds speak for themselves."""
-        phase = run.phase(now)
-        text = (
-            _waiting(run, now)
-            if run.state == "gathering"
-            else f"running: {phase}"
-            if phase
-            else run.state
-        )
-        if text != self._said:
-            self._said = text
+        """Writes a line when the state of the run or its phase has changed."""
+        text = _state(run, now)
+        if text != self._state:
+            self._state = text
             self.say(text)
 
     def second(self, row: Row) -> None:
-        """The line of a settled second; corrections are for the files."""
+        """Writes the line of a settled second; a correction is in the files only."""
         if not row.corrects:
             self.say(line_of(row))
 
     def say(self, text: str) -> None:
-        """Writes a line at once; when nobody reads any more (`| head`), the run goes on unseen."""
+        """Writes a line at once.
+
+        When the reader has closed the pipe (`| head`), the run goes on and the lines are dropped.
+        """
         try:
             print(text, file=self._stream, flush=True)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
     def close(self) -> None:
-        """Every line is written already."""
+        """Does nothing: every line is already written."""
 
 
 class Screen:
-    """A live table: redrawn once a second, warnings scroll by above it."""
+    """A live table, drawn again once a second; warnings are lines above it."""
 
     def __init__(self, stream: TextIO) -> None:
         console = Console(file=stream)
-        # Only what goes to the same screen may be caught: a file behind stderr keeps its lines.
+        # rich may capture stderr only where it is this terminal: lines for a file go to the file.
         self._live = Live(
             console=console,
             auto_refresh=False,
@@ -94,28 +91,28 @@ class Screen:
         self._live.start()
 
     def show(self, run: Run, now: float) -> None:
-        """Redraws."""
+        """Draws the table again."""
         self._live.update(_screen(run, now), refresh=True)
 
     def second(self, row: Row) -> None:
-        """The next redrawing has it."""
+        """Does nothing: the next drawing shows the second."""
 
     def say(self, text: str) -> None:
-        """A line above the table."""
+        """Writes a line above the table."""
         self._live.console.print(text, markup=False, highlight=False)
 
     def close(self) -> None:
-        """Leaves the last state standing."""
+        """Ends the drawing; the last table stays on the screen."""
         self._live.stop()
 
 
 def line_of(row: Row) -> str:
-    """One settled second on one line."""
+    """Returns a settled second as one line."""
     fleet = row.fleet
     parts = [
         f"{row.second:>4}s",
         f"open {count(fleet.ledger.open)}/{count(fleet.ledger.planned)}",
-        f"opened +{count(fleet.rates['opened'])}/s",
+        f"opened +{count(fleet.rates.opened)}/s",
         f"connecting {count(fleet.ledger.connecting)}",
         _failed(fleet),
         f"late {count(fleet.ledger.late)}",
@@ -133,7 +130,14 @@ def _failed(figures: Figures) -> str:
 
 def _p99(figures: Figures, name: str) -> str:
     histogram = figures.histograms.get(name)
-    return f"{ms(histogram['p99'])} ms" if histogram else BLANK
+    return f"{ms(histogram.p99)} ms" if histogram else BLANK
+
+
+def _state(run: Run, now: float) -> str:
+    if run.state == "gathering":
+        return _waiting(run, now)
+    phase = run.phase(now)
+    return f"running: {phase}" if phase else run.state
 
 
 def _waiting(run: Run, now: float) -> str:
@@ -143,31 +147,43 @@ def _waiting(run: Run, now: float) -> str:
 
 
 def _screen(run: Run, now: float) -> Group:
-    if run.state == "gathering" or run.timeline.last is None:
-        return Group(Text(_waiting(run, now) if run.state == "gathering" else "starting"))
+    if run.state == "gathering":
+        return Group(Text(_waiting(run, now)))
+    if run.timeline.last is None:
+        return Group(Text("starting"))
     last = run.timeline.last
-    ledger = last.fleet.ledger
-    whole = f" of {seconds(run.progress.drain_after)}" if run.progress.drain_after < inf else ""
-    phase, targets = run.phase(now), and_more([target.url for target in run.plan.servers])
-    head = Text.assemble(
-        (phase or run.state, "bold"), f"  {seconds(run.age(now))}{whole}  {targets}"
+    return Group(
+        _headline(run, now),
+        _open_bar(last),
+        _facts(run, last, now),
+        _latencies(run, last),
+        _agents(run, last),
     )
+
+
+def _headline(run: Run, now: float) -> Text:
+    whole = f" of {seconds(run.progress.drain_after)}" if run.progress.drain_after < inf else ""
+    targets = and_more([target.url for target in run.plan.servers])
+    state = run.phase(now) or run.state
+    return Text.assemble((state, "bold"), f"  {seconds(run.age(now))}{whole}  {targets}")
+
+
+def _open_bar(row: Row) -> Table:
+    ledger = row.fleet.ledger
     bar = Table.grid(padding=(0, 1))
     bar.add_row(
         ProgressBar(total=ledger.planned, completed=ledger.open, width=50),
         f"{count(ledger.open)} open of {count(ledger.planned)} planned",
     )
-    return Group(head, bar, _facts(run, last, now), _latencies(run, last), _agents(run, last))
+    return bar
 
 
 def _facts(run: Run, row: Row, now: float) -> Table:
-    ledger, rates = row.fleet.ledger, row.fleet.rates
+    ledger = row.fleet.ledger
+    achieved = count(row.fleet.rates.launched)
+    asked = run.progress.rate_asked(run.age(now))
     table = Table.grid(padding=(0, 2))
-    table.add_row(
-        "arrivals",
-        f"{count(rates['launched'])}/s achieved, {run.progress.rate_asked(run.age(now)):,.6g}/s"
-        " asked",
-    )
+    table.add_row("arrivals", f"{achieved}/s achieved, {asked:,.6g}/s asked")
     table.add_row("connecting", count(ledger.connecting))
     table.add_row("failed", Text(f"{count(sum(ledger.failed.values()))}  {reasons(ledger.failed)}"))
     table.add_row("closed", Text(f"{count(sum(ledger.closed.values()))}  {reasons(ledger.closed)}"))
@@ -179,35 +195,37 @@ def _facts(run: Run, row: Row, now: float) -> Table:
 
 def _latencies(run: Run, row: Row) -> Table:
     table = _table("milliseconds", "p50", "p99", "p50 so far", "p99 so far")
-    whole = summaries(
+    so_far = summaries(
         {name: getattr(run.timeline.total, name) for name in ("handshake", "ping_rtt", "lag")}
     )
-    for name, figures in whole.items():
-        now = row.fleet.histograms.get(name)
-        latest = (ms(now["p50"]), ms(now["p99"])) if now else (BLANK, BLANK)
-        table.add_row(name, *latest, ms(figures["p50"]), ms(figures["p99"]))
+    for name, whole in so_far.items():
+        latest = row.fleet.histograms.get(name)
+        cells = (ms(latest.p50), ms(latest.p99)) if latest else (BLANK, BLANK)
+        table.add_row(name, *cells, ms(whole.p50), ms(whole.p99))
     return table
 
 
+AGENT_COLUMNS: dict[str, Callable[[Figures], str]] = {
+    "open": lambda figures: count(figures.ledger.open),
+    "share": lambda figures: count(figures.ledger.planned),
+    "opened/s": lambda figures: count(figures.rates.opened),
+    "connecting": lambda figures: count(figures.ledger.connecting),
+    "failed": lambda figures: count(sum(figures.ledger.failed.values())),
+    "late": lambda figures: count(figures.ledger.late),
+    "cpu s": lambda figures: f"{figures.cpu_s:.1f}",
+    "MB": lambda figures: f"{figures.rss / 1e6:.0f}",
+}
+"""The columns of the table of agents, and the text of their cells."""
+
+
 def _agents(run: Run, row: Row) -> Table:
-    table = _table(
-        "agent", "open", "share", "opened/s", "connecting", "failed", "late", "cpu s", "MB"
-    )
-    cells: list[Callable[[Figures], str]] = [
-        lambda figures: count(figures.ledger.open),
-        lambda figures: count(figures.ledger.planned),
-        lambda figures: count(figures.rates["opened"]),
-        lambda figures: count(figures.ledger.connecting),
-        lambda figures: count(sum(figures.ledger.failed.values())),
-        lambda figures: count(figures.ledger.late),
-        lambda figures: f"{figures.cpu_s:.1f}",
-        lambda figures: f"{figures.rss / 1e6:.0f}",
-    ]
-    for name, figures in list(run.timeline.latest.items())[:AGENTS_SHOWN]:
+    table = _table("agent", *AGENT_COLUMNS)
+    latest = list(run.timeline.latest.items())
+    for name, figures in latest[:MAX_AGENT_ROWS]:
         style = "yellow" if name in row.missing else ""
-        table.add_row(name, *(cell(figures) for cell in cells), style=style)
-    if len(run.timeline.latest) > AGENTS_SHOWN:
-        table.add_row(f"and {len(run.timeline.latest) - AGENTS_SHOWN} more")
+        table.add_row(name, *(cell(figures) for cell in AGENT_COLUMNS.values()), style=style)
+    if len(latest) > MAX_AGENT_ROWS:
+        table.add_row(f"and {len(latest) - MAX_AGENT_ROWS} more")
     return table
 
 

@@ -1,49 +1,63 @@
-"""Text for people: numbers with separators, and words from elsewhere made safe for a terminal
-and a file name."""
+"""Text for people: numbers, durations and lists.
+
+Foreign text is made safe for a terminal and for a path.
+"""
 
 import re
 from collections.abc import Sequence
 
 
-def one_line(text: str, most: int = 300) -> str:
-    """The text on one line, without control characters, at most so many characters long."""
+def one_line(text: str, max_length: int = 300) -> str:
+    """Returns the text on one line of at most `max_length` characters.
+
+    Each control character becomes a space.
+    """
     line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
-    return line if len(line) <= most else f"{line[: most - 1]}…"
+    return line if len(line) <= max_length else f"{line[: max_length - 1]}…"
 
 
-def plain_lines(text: str, most: int = 8192) -> str:
-    """The text with its lines and tabs, without other control characters, at most so many
-    characters of its end."""
+def plain_lines(text: str, max_length: int = 8192) -> str:
+    """Returns the last `max_length` characters of the text.
+
+    Each control character but line ends and tabs becomes a replacement character.
+    """
     return "".join(
         sign if sign.isprintable() or sign in "\n\t" else "\N{REPLACEMENT CHARACTER}"
-        for sign in text[-most:]
+        for sign in text[-max_length:]
     )
 
 
-def clean_name(text: str, otherwise: str = "agent") -> str:
-    """A name that is safe in a path, a label and a terminal: letters, digits, dots, dashes and
-    underscores."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:80].lstrip(".-") or otherwise
+def clean_name(text: str, default: str = "agent") -> str:
+    """Returns a name that is safe in a path, a label and a terminal.
+
+    It has at most 80 letters, digits, dots, dashes and underscores. The default stands for a text
+    of which nothing is left.
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:80].lstrip(".-") or default
 
 
 def traceback_file(reason: str) -> str:
-    """Where in the run directory the sample traceback of a reason is; two reasons may share a
-    file."""
+    """Returns the path, below the run directory, of the sample traceback of a reason.
+
+    Two reasons may share a file.
+    """
     return f"errors/{clean_name(reason, 'error')}.txt"
 
 
 def count(number: float) -> str:
-    """A whole number with thousands separators."""
+    """Returns a whole number with thousands separators."""
     return f"{number:,.0f}"
 
 
 def ms(value: float) -> str:
-    """Milliseconds in three figures or so: `0.42`, `3.1`, `250`, `12,345`."""
-    return f"{value:.2f}" if value < 1 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+    """Returns milliseconds with about three figures: `0.42`, `3.1`, `250`, `12,345`."""
+    if value < 1:
+        return f"{value:.2f}"
+    return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 
 
 def seconds(value: float) -> str:
-    """A duration: `12 s`, `3:05 min`, `1:02:03 h`."""
+    """Returns a duration in seconds as text: `12 s`, `3:05 min`, `1:02:03 h`."""
     minutes, rest = divmod(round(value), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -52,28 +66,31 @@ def seconds(value: float) -> str:
 
 
 def reasons(counts: dict[str, int], files: dict[str, str] | None = None) -> str:
-    """Counts by reason, the most frequent first: `refused 12, error_KeyError 3
-    (errors/error_KeyError.txt)`."""
+    """Returns counts by reason, the highest first.
+
+    A reason with a file names it: `refused 12, error_KeyError 3 (errors/error_KeyError.txt)`.
+    """
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    beside = {reason: f" ({file})" for reason, file in (files or {}).items()}
+    suffixes = {reason: f" ({file})" for reason, file in (files or {}).items()}
     return ", ".join(
-        f"{reason} {count(number)}{beside.get(reason, '')}" for reason, number in ordered
+        f"{reason} {count(number)}{suffixes.get(reason, '')}" for reason, number in ordered
     )
 
 
 def and_more(texts: Sequence[str]) -> str:
-    """The first of several, and how many more there are."""
+    """Returns the first of several texts, and the number of the others."""
     return texts[0] if len(texts) == 1 else f"{texts[0]} and {len(texts) - 1} more"
 
 
 def columns(rows: list[list[str]], gap: str = "  ") -> list[str]:
-    """Rows of cells as aligned lines: the first column to the left, the others to the right."""
+    """Returns rows of cells as aligned lines.
+
+    The first column is aligned to the left, the others to the right.
+    """
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
-        cells = [
-            row[0].ljust(widths[0]),
-            *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
-        ]
-        lines.append(gap.join(cells).rstrip())
+        first = row[0].ljust(widths[0])
+        others = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append(gap.join([first, *others]).rstrip())
     return lines

@@ -1,11 +1,9 @@
 """`loadgen-report`: renders a run directory again, or compares several."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import click
-import msgspec
 
 from coordinator.report.compare import TOLERANCE, RegressionLimit, limits_of, regressions
 from coordinator.report.export import comparison_report, csv_report, markdown_report
@@ -20,7 +18,7 @@ FORMATS: dict[str, Callable[[RunRecord], str]] = {
     "html": html_report,
     "markdown": markdown_report,
     "csv": csv_report,
-    "json": lambda record: msgspec.json.encode(record.summary).decode(),
+    "json": lambda record: record.summary.to_json().decode(),
 }
 
 
@@ -33,27 +31,27 @@ FORMATS: dict[str, Callable[[RunRecord], str]] = {
     "form",
     type=click.Choice(list(FORMATS)),
     default="text",
-    help="html is one file with charts, markdown for a pull request, csv a line a second.",
+    help="html is one file with charts, markdown is for a pull request, csv has a line a second.",
 )
 @click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="As --format json: summary.json of each run, one a line.",
+    help="The same as --format json: summary.json of each run, one run on a line.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
     show_default="standard output",
-    help="Where the report goes.",
+    help="The file that the report is written to.",
 )
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
     default=TOLERANCE,
     metavar="PERCENT",
-    help="How much a figure may differ from the first run's and count as the same.",
+    help="The difference from the first run up to which a figure counts as the same.",
 )
 @click.option(
     "--fail-on",
@@ -70,53 +68,38 @@ def report(
     fail_on: tuple[str, ...],
 ) -> int:
     """Renders a run directory again, or compares several with the first."""
-    limits, form = limits_of(fail_on, tolerance), "json" if as_json else form
+    limits = limits_of(fail_on, tolerance)
+    form = "json" if as_json else form
     records = [read_run(path) for path in runs]
     if limits and len(records) == 1:
         raise OperatorError("--fail-on compares runs; give a run to compare with before this one")
+    _write(_rendered(records, form, tolerance), output)
+    return _exit_code(records, limits)
+
+
+def _rendered(records: list[RunRecord], form: str, tolerance: float) -> str:
     if len(records) == 1 or form == "json":
-        text = "\n".join(rendered(form, record).rstrip("\n") for record in records)
-    elif form == "html":
+        return "\n".join(FORMATS[form](record).rstrip("\n") for record in records)
+    if form == "html":
         raise OperatorError(
-            "--format html is of one run; give one, or compare them as text, markdown, csv or json"
+            "--format html shows one run; give one run, or compare as text, markdown, csv or json"
         )
-    else:
-        with _undamaged(", ".join(map(str, runs))):
-            text = comparison_report(records, tolerance, form).rstrip("\n")
-    _put(text, output)
-    with _undamaged(", ".join(map(str, runs))):
-        return _fail(records, limits)
+    return comparison_report(records, tolerance, form).rstrip("\n")
 
 
-def _fail(records: list[RunRecord], limits: list[RegressionLimit]) -> int:
-    """Says what got worse than a limit allows; the exit code."""
+def _exit_code(records: list[RunRecord], limits: list[RegressionLimit]) -> int:
+    """Returns 1 when a run got worse than a limit allows, and says so; else 0."""
     broken = [
-        f"{other.name}: {what}"
+        f"{other.name}: {regression}"
         for other in records[1:]
-        for what in regressions(records[0].summary, other.summary, limits)
+        for regression in regressions(records[0].summary, other.summary, limits)
     ]
     for line in broken:
         click.echo(f"loadgen-report: regression: {line}", err=True)
     return 1 if broken else 0
 
 
-def rendered(form: str, record: RunRecord) -> str:
-    """A report of a run; raises OperatorError where its files are not what any run wrote."""
-    with _undamaged(record.name):
-        return FORMATS[form](record)
-
-
-@contextmanager
-def _undamaged(name: str) -> Iterator[None]:
-    try:
-        yield
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        # What a report stumbles over in a summary or a row that lacks something, or has it in
-        # another form.
-        raise OperatorError(f"{name} is damaged, no report can be made of it: {error!r}") from error
-
-
-def _put(text: str, output: Path | None) -> None:
+def _write(text: str, output: Path | None) -> None:
     if output is None:
         click.echo(text)
         return

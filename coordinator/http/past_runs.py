@@ -6,20 +6,18 @@ import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import msgspec
 from aiohttp import web
 
 from coordinator.http.static import HEADERS
 from coordinator.report.html import html_report
-from coordinator.report.markup import Html, join, table, tag
+from coordinator.report.template import render
 from coordinator.report.text import outcome
-from coordinator.storage.reader import read_run
-from coordinator.text import count, seconds
+from coordinator.run.summary import Summary
+from coordinator.storage.reader import read_run, read_summary
 from loadgen.errors import OperatorError
 from loadgen.http.server import Handler
-from loadgen.wire import from_wire
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
 MAX_PACKING = 2
@@ -34,6 +32,14 @@ REPORT_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+
+
+class PastRun(NamedTuple):
+    """A run directory in the list."""
+
+    name: str
+    summary: Summary | None
+    """None where summary.json is missing or damaged."""
 
 
 class PastRuns:
@@ -79,36 +85,8 @@ class PastRuns:
         return web.Response(text=body, content_type="text/html", headers=HEADERS)
 
     def _page(self) -> str:
-        rows = [_row(self._out / name) for name in self.names()]
-        head = [
-            tag("meta", charset="utf-8"),
-            tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            tag("title", "Runs – loadgen"),
-            tag("link", rel="stylesheet", href="/page/page.css"),
-        ]
-        columns = (
-            "run",
-            "verdict",
-            "open at the peak",
-            "planned",
-            "failed",
-            "lost",
-            "took",
-            "archive",
-        )
-        shown = (
-            table("Runs, the newest first", columns, rows)
-            if rows
-            else tag("p", "There are none yet.")
-        )
-        top = tag(
-            "header",
-            tag("h1", "Runs"),
-            tag("p", tag("a", "the run that goes on", href="/")),
-            class_="top",
-        )
-        body = tag("body", top, tag("main", tag("section", tag("h2", "Past runs"), shown)))
-        return f"<!doctype html>\n{tag('html', tag('head', *head), body, lang='en')}"
+        runs = [PastRun(name, _summary_of(self._out / name)) for name in self.names()]
+        return render("http/runs.html.j2", runs=runs, outcome=outcome)
 
     async def _report(self, request: web.Request) -> web.Response:
         folder = self._folder(request)
@@ -181,20 +159,8 @@ def _report_of(folder: Path) -> str:
     )
 
 
-def _row(folder: Path) -> tuple[Html | str, ...]:
-    archive = tag(
-        "a", "tar.gz", href=f"/runs/{folder.name}.tar.gz", aria_label=f"tar.gz of {folder.name}"
-    )
+def _summary_of(folder: Path) -> Summary | None:
     try:
-        found = from_wire((folder / "summary.json").read_bytes(), dict[str, Any])
-        figures = (
-            outcome(found),
-            *(count(found[name]) for name in ("open_peak", "planned")),
-            count(sum(found["failed"].values())),
-            count(found["lost"]),
-            seconds(found["duration_s"]),
-        )
-    except (OSError, msgspec.DecodeError, LookupError, TypeError, ValueError, AttributeError):
-        # It was killed before its first summary, or goes on; or somebody wrote another one.
-        return folder.name, "no summary", *["–"] * 5, archive
-    return join([tag("a", folder.name, href=f"/runs/{folder.name}/report.html")]), *figures, archive
+        return read_summary(folder)
+    except (OSError, OperatorError):  # the coordinator died before the first one; or it is damaged
+        return None

@@ -1,61 +1,60 @@
-"""What a run proves, in one sentence, and what it does not."""
+"""What a run proves, in one sentence, and what it does not prove."""
 
 import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from coordinator.report.samples import Sample, verified_within
+from coordinator.run.summary import Summary
 from coordinator.text import count, ms, reasons, seconds
 from loadgen.plan.plan import Plan
+from loadgen.values import Endpoint
 
-Summary = dict[str, Any]
 FLOORS = (1.0, 0.9999, 0.999, 0.99)
-"""The parts of the peak that may be claimed: the highest that was held nearly as long as the
-lowest."""
-NEARLY = 0.8
+"""The parts of the peak that may be claimed, the highest first."""
+LONG_ENOUGH = 0.8
+"""The part of the longest span for which a floor must be held to be claimed."""
 NUMBERS = re.compile(r"[\d.,]+")
+LATENCIES = {"handshake": "handshakes", "ping_rtt": "pings", "delivery": "deliveries"}
+"""The histograms that a claim names, with their noun."""
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What may be claimed of a run, and what may not."""
+    """What a run proves, and what it does not prove."""
 
     proves: str
     does_not: list[str]
 
 
 class SteadySpan(msgspec.Struct, frozen=True):
-    """Seconds in a row in which something never fell below `least`."""
+    """Consecutive valid seconds in which a figure never fell below `least`."""
 
     length: int = 0
+    """In seconds."""
     least: int = 0
 
 
 def claims_of(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Claims:
-    """The claims that a run's seconds carry; seconds that are marked invalid carry none."""
+    """Returns the claims that the valid seconds of a run support."""
     return Claims(_proves(summary, samples, plan), list(_does_not(summary, samples, plan)))
 
 
-def asked_in(summary: Summary) -> int:
-    """How many connections the plan asked for; the ledger counts as planned, too, who was
-    launched again."""
-    return int(summary["planned"] - summary.get("relaunched", 0))  # an older run directory lacks it
-
-
-def longest(samples: Sequence[Sample], name: str, floor: float) -> SteadySpan:
-    """The longest stretch of valid seconds in a row in which a figure did not fall below the
-    floor."""
-    best, length, least, last = SteadySpan(), 0, 0, -2
+def longest_span(samples: Sequence[Sample], name: str, floor: float) -> SteadySpan:
+    """Returns the longest span in which a figure of the fleet did not fall below the floor."""
+    best = SteadySpan()
+    length = least = 0
+    last = -2
     for sample in samples:
         value = sample.fleet.get(name)
         if sample.invalid or value is None or value < floor:
             length = 0
             continue
         follows = length > 0 and sample.second == last + 1
-        length, least = (length + 1, min(least, int(value))) if follows else (1, int(value))
+        least = min(least, int(value)) if follows else int(value)
+        length = length + 1 if follows else 1
         last = sample.second
         if length > best.length:
             best = SteadySpan(length, least)
@@ -63,20 +62,22 @@ def longest(samples: Sequence[Sample], name: str, floor: float) -> SteadySpan:
 
 
 def plateau(samples: Sequence[Sample], name: str, peak: int) -> SteadySpan:
-    """The stretch of seconds that is claimed of a figure: few more connections are worth more
-    than a few seconds."""
-    whole = longest(samples, name, FLOORS[-1] * peak)
-    stretches = (longest(samples, name, floor * peak) for floor in FLOORS)
-    return next(
-        (stretch for stretch in stretches if stretch.length >= NEARLY * whole.length), whole
-    )
+    """Returns the span that is claimed of a figure.
+
+    Subtle: a lower floor gives a longer span. The claim is the highest floor whose span is nearly
+    as long as that of the lowest: more connections are worth more than a few seconds.
+    """
+    whole = longest_span(samples, name, FLOORS[-1] * peak)
+    spans = (longest_span(samples, name, floor * peak) for floor in FLOORS)
+    return next((span for span in spans if span.length >= LONG_ENOUGH * whole.length), whole)
 
 
 def _proves(summary: Summary, samples: Sequence[Sample], plan: Plan) -> str:
-    peak = summary["open_peak"]
+    peak = summary.open_peak
     if not peak:
         return "Nothing: no connection was open at the end of any second."
-    held, verified = plateau(samples, "open", peak), plateau(samples, "verified", peak)
+    held = plateau(samples, "open", peak)
+    verified = plateau(samples, "verified", peak)
     if verified.length:
         claim = (
             f"{count(verified.least)} connections verified open for {seconds(verified.length)}:"
@@ -89,74 +90,80 @@ def _proves(summary: Summary, samples: Sequence[Sample], plan: Plan) -> str:
         )
     else:
         return f"Nothing: in no valid second were {count(FLOORS[-1] * peak)} connections open."
-    return "; ".join([claim, *_beside(summary)]) + "."
+    return "; ".join([claim, *_further_claims(summary)]) + "."
 
 
-def _beside(summary: Summary) -> Iterator[str]:
-    failed = sum(summary["failed"].values())
-    yield f"{count(failed)} of {count(summary['launched'])} failed" if failed else "none failed"
-    yield f"{count(summary['lost'])} lost" if summary["lost"] else "none lost"
-    yield f"{summary['rate_achieved']:,.0f} arrivals a second"
-    for name, noun in (
-        ("handshake", "handshakes"),
-        ("ping_rtt", "pings"),
-        ("delivery", "deliveries"),
-    ):
-        if name in summary["histograms"]:
-            yield f"99 % of the {noun} within {ms(summary['histograms'][name]['p99'])} ms"
+def _further_claims(summary: Summary) -> Iterator[str]:
+    failed = summary.total_failed
+    yield f"{count(failed)} of {count(summary.launched)} failed" if failed else "none failed"
+    yield f"{count(summary.lost)} lost" if summary.lost else "none lost"
+    yield f"{summary.rate_achieved:,.0f} arrivals a second"
+    for name, noun in LATENCIES.items():
+        if name in summary.histograms:
+            yield f"99 % of the {noun} within {ms(summary.histograms[name].p99)} ms"
 
 
 def _does_not(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Iterator[str]:
-    yield from _incomplete(summary)
-    peak, planned = summary["open_peak"], asked_in(summary)
-    if peak < planned:
-        yield f"that {count(planned)} connections can be open at once: {count(peak)} were"
+    yield from _unproved_end(summary)
+    peak = summary.open_peak
+    if peak < summary.arrivals:
+        yield f"that {count(summary.arrivals)} connections can be open at once: {count(peak)} were"
     if peak and not plateau(samples, "verified", peak).length:
-        within = verified_within(plan)
-        why = (
-            "its sessions need not ping"
-            if within is None
-            else f"too few answered a ping within {within} s"
+        yield f"that the open connections were alive at the server: {_why_unverified(plan)}"
+    if summary.failed:
+        yield f"that every connection opens: {reasons(summary.failed)}"
+    yield from _unproved_arrivals(summary)
+    yield from _invalid_seconds(summary)
+    yield from _unproved_network(plan)
+
+
+def _unproved_end(summary: Summary) -> Iterator[str]:
+    if summary.verdict == "stopped":
+        yield "that the plan can be carried out to its end: it was stopped by hand"
+    if summary.verdict == "lost":
+        yield (
+            "that the plan can be carried out to its end: the fleet or the coordinator was lost, or"
+            " the run still goes on"
         )
-        yield f"that the open connections were alive at the server: {why}"
-    if summary["failed"]:
-        yield f"that every connection opens: {reasons(summary['failed'])}"
-    for begin, end in summary.get("pauses", []):  # an older run directory lacks them
+
+
+def _why_unverified(plan: Plan) -> str:
+    window = verified_within(plan)
+    if window is None:
+        return "its sessions need not ping"
+    return f"too few answered a ping within {window} s"
+
+
+def _unproved_arrivals(summary: Summary) -> Iterator[str]:
+    for begin, end in summary.pauses:
         until = "its end" if end is None else f"second {end:.0f}"
         yield (
             f"that arrivals kept to the plan: they were paused by hand from second {begin:.0f} to"
             f" {until}"
         )
-    if summary["late"]:
+    if summary.late:
         yield (
-            f"that arrivals kept to the plan: {count(summary['late'])} were launched more than 100"
+            f"that arrivals kept to the plan: {count(summary.late)} were launched more than 100"
             " ms late"
         )
-    yield from _invalid(summary)
-    if (urlsplit(plan.target).hostname or "").startswith(("127.", "localhost", "::1")):
-        yield "anything about a network: agents and server shared one machine, and its CPU"
 
 
-def _incomplete(summary: Summary) -> Iterator[str]:
-    if summary["verdict"] == "stopped":
-        yield "that the plan can be carried out to its end: it was stopped by hand"
-    if summary["verdict"] == "lost":
-        yield (
-            "that the plan can be carried out to its end: the fleet or the coordinator was lost, or"
-            " it goes on still"
-        )
-
-
-def _invalid(summary: Summary) -> Iterator[str]:
-    """The seconds that prove nothing; those in a row for the same reason, but for its numbers,
-    as one."""
-    numbered = enumerate(
-        (row["second"], "; ".join(row["why"])) for row in summary["invalid_seconds"]
-    )
+def _invalid_seconds(summary: Summary) -> Iterator[str]:
+    """One text for consecutive seconds whose reasons are the same, except for their numbers."""
+    numbered = enumerate((row.second, "; ".join(row.why)) for row in summary.invalid_seconds)
     for _, group in groupby(
         numbered, key=lambda item: (NUMBERS.sub("", item[1][1]), item[1][0] - item[0])
     ):
         found = [row for _, row in group]
-        (first, why), (last, other) = found[0], found[-1]
+        first, why = found[0]
+        last, last_why = found[-1]
         where = f"second {first}" if first == last else f"seconds {first} to {last}"
-        yield f"anything in {where}: {why}{'' if other == why else ' (and the like)'}"
+        yield f"anything in {where}: {why}{'' if last_why == why else ' (and similar)'}"
+
+
+def _unproved_network(plan: Plan) -> Iterator[str]:
+    urls = [server.url for server in plan.servers]
+    local = [url for url in urls if Endpoint(urlsplit(url).hostname or "", 0).loopback]
+    if local:
+        network = "a network" if local == urls else f"the network to {', '.join(local)}"
+        yield f"anything about {network}: agents and server shared one machine, and its CPU"

@@ -1,5 +1,4 @@
-"""Runs against a baseline: what got better, what got worse beyond a tolerance, and whether they
-may be compared."""
+"""Runs against a baseline: better, worse beyond a tolerance, or not comparable."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,6 +8,7 @@ import msgspec
 
 from coordinator.report.expect import value_of
 from coordinator.report.machines import machines_of
+from coordinator.run.summary import Summary
 from coordinator.storage.reader import RunRecord
 from loadgen.errors import PlanError
 
@@ -25,68 +25,67 @@ LESS_IS_BETTER = (
     ),
 )
 NEITHER = ("launched", "pings", "messages_received", "lag_p99", "loop_lag_p99")
-"""What tells how comparable two runs are, not how good the server is."""
+"""The figures that say how comparable two runs are, not how good the server is."""
 FIGURES = (*MORE_IS_BETTER, *LESS_IS_BETTER, *NEITHER)
 TOLERANCE = 5.0
-"""Percent that a figure may be worse, unless told otherwise: two runs of the same are never the
-same."""
+"""The default of `--tolerance` in percent: two runs of the same plan are never the same."""
 ANY = "any"
+MAX_VALUE_LENGTH = 60
+"""Characters of a plan's value in a warning."""
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """A figure of a run beside the baseline's; None where it was not measured."""
+    """A figure of a run beside that of the baseline; None where a run did not measure it."""
 
     name: str
     before: float | None
     after: float | None
     change: float | None
-    """In percent of the baseline; None where that is 0 or either is missing."""
+    """In percent of the baseline; None where the baseline is 0 or a run did not measure it."""
     judgement: Judgement
 
 
 class RegressionLimit(msgspec.Struct, frozen=True):
-    """What is held to be a regression: a figure that got worse by more than so many percent."""
+    """The percentage by which a figure may get worse before that is a regression."""
 
     name: str
     percent: float
 
 
 def limits_of(texts: Sequence[str], tolerance: float) -> list[RegressionLimit]:
-    """The limits that `FIGURE`, `FIGURE:10%` and `any` mean; raises PlanError for what is no
-    figure."""
+    """Returns the limits in texts such as `FIGURE`, `FIGURE:10%` and `any`.
+
+    Without a percentage the tolerance is the limit. Raises PlanError for a name that is no figure.
+    """
     limits = []
+    names = (*MORE_IS_BETTER, *LESS_IS_BETTER)
     for text in texts:
         match = re.fullmatch(r"(\w+)(?::(\d+(?:\.\d+)?)%)?", text.strip())
-        names = (*MORE_IS_BETTER, *LESS_IS_BETTER)
         if match is None or match[1] not in (*names, ANY):
             raise PlanError(
-                f"--fail-on {text!r}: write {ANY}, or one of {', '.join(names)}, with :10%"
-                " behind it"
+                f"--fail-on {text!r} is not a limit; write {ANY} or one of {', '.join(names)}, and"
+                " after it, if wanted, a percentage such as :10%"
             )
         percent = float(match[2]) if match[2] else tolerance
-        limits += [
-            RegressionLimit(name, percent) for name in (names if match[1] == ANY else (match[1],))
-        ]
+        limited = names if match[1] == ANY else (match[1],)
+        limits += [RegressionLimit(name, percent) for name in limited]
     return limits
 
 
 def differences(
-    baseline: dict[str, Any], other: dict[str, Any], tolerance: float = TOLERANCE
+    baseline: Summary, other: Summary, tolerance: float = TOLERANCE
 ) -> list[Difference]:
-    """Every figure that either run measured."""
+    """Returns every figure that either run measured; the tolerance is in percent."""
     found = (_difference(name, baseline, other, tolerance) for name in FIGURES)
     return [one for one in found if one.before is not None or one.after is not None]
 
 
-def _difference(
-    name: str, baseline: dict[str, Any], other: dict[str, Any], tolerance: float
-) -> Difference:
-    before, after = value_of(name, baseline), value_of(name, other)
-    change = (
-        None
-        if before is None or after is None or not before
-        else round(100 * (after - before) / before, 1)
-    )
+def _difference(name: str, baseline: Summary, other: Summary, tolerance: float) -> Difference:
+    before = value_of(name, baseline)
+    after = value_of(name, other)
+    change = None
+    if before and after is not None:
+        change = round(100 * (after - before) / before, 1)
     return Difference(name, before, after, change, _judge(name, before, after, tolerance))
 
 
@@ -100,11 +99,11 @@ def _judge(name: str, before: float | None, after: float | None, tolerance: floa
     return "better" if (after > before) == (name in MORE_IS_BETTER) else "worse"
 
 
-def regressions(
-    baseline: dict[str, Any], other: dict[str, Any], limits: Sequence[RegressionLimit]
-) -> list[str]:
-    """Each limit that a run breaks, in words; a figure that it no longer measures breaks its
-    limit."""
+def regressions(baseline: Summary, other: Summary, limits: Sequence[RegressionLimit]) -> list[str]:
+    """Returns a line for each limit that a run breaks.
+
+    A figure that only the baseline measured breaks its limit too.
+    """
     broken = []
     for limit in limits:
         one = _difference(limit.name, baseline, other, limit.percent)
@@ -119,43 +118,41 @@ def regressions(
 
 
 def warnings(baseline: RunRecord, other: RunRecord) -> Iterator[str]:
-    """Why the two runs can't simply be compared."""
+    """Yields why two runs are not quite comparable."""
     for record in (baseline, other):
-        if record.summary["verdict"] in ("lost", "stopped"):
-            yield f"{record.name} did not come to its end ({record.summary['verdict']})"
-        invalid = len(record.summary["invalid_seconds"])
+        if record.summary.verdict in ("lost", "stopped"):
+            yield f"{record.name} did not run to its end ({record.summary.verdict})"
+        invalid = len(record.summary.invalid_seconds)
         if invalid:
             yield f"{record.name} has {invalid} invalid seconds"
-    yield from _plans(baseline, other)
-    yield from _machines(baseline, other)
+    yield from _differing_plans(baseline, other)
+    yield from _differing_machines(baseline, other)
 
 
-def _plans(baseline: RunRecord, other: RunRecord) -> Iterator[str]:
-    before, after = (msgspec.to_builtins(record.plan.redacted()) for record in (baseline, other))
-    differing = [name for name in before if before[name] != after[name]]
-    if differing:
-        pairs = (f"{name} {_short(before[name])} / {_short(after[name])}" for name in differing)
+def _differing_plans(baseline: RunRecord, other: RunRecord) -> Iterator[str]:
+    before = msgspec.to_builtins(baseline.plan.redacted())
+    after = msgspec.to_builtins(other.plan.redacted())
+    pairs = [
+        f"{name} {_shorten(before[name])} / {_shorten(after[name])}"
+        for name in before
+        if before[name] != after[name]
+    ]
+    if pairs:
         yield f"the plans differ: {'; '.join(pairs)}"
 
 
-def _short(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = str(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[: MAX_VALUE_LENGTH - 1]}…"
 
 
-def _machines(baseline: RunRecord, other: RunRecord) -> Iterator[str]:
-    agents = [len(record.summary["agents"]) for record in (baseline, other)]
+def _differing_machines(baseline: RunRecord, other: RunRecord) -> Iterator[str]:
+    agents = [len(record.summary.agents) for record in (baseline, other)]
     if agents[0] != agents[1]:
         yield f"the fleets differ: {agents[0]} / {agents[1]} agents"
-    before, after = (
-        [facts for facts, _ in machines_of(record.facts)] for record in (baseline, other)
-    )
+    before = [machine for machine, _ in machines_of(baseline.facts)]
+    after = [machine for machine, _ in machines_of(other.facts)]
     if before and after and before != after:
-        names = sorted(
-            {
-                name
-                for name in {**before[0], **after[0]}
-                if before[0].get(name) != after[0].get(name)
-            }
-        )
-        yield f"the machines differ: {', '.join(names) or 'how many kinds there are'}"
+        settings = sorted({*before[0], *after[0]})
+        names = [name for name in settings if before[0].get(name) != after[0].get(name)]
+        yield f"the machines differ: {', '.join(names) or 'the number of kinds'}"

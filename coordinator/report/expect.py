@@ -1,48 +1,35 @@
-"""What a run is expected to show: `open_peak>=1000000`, `handshake_p99<500ms`, `failed<0.1%`.
+"""Expectations of a run: `open_peak>=1000000`, `handshake_p99<500ms`, `failed<0.1%`.
 
-What sessions count and time themselves goes by `counter.NAME` and `timing.NAME_STATISTIC`; a
-counter that nobody ever touched is 0.
+The figures are the fields of the summary. What sessions count and time themselves is
+`counter.NAME` and `timing.NAME_STATISTIC`; a counter that no session touched is 0.
 """
 
 import operator
 import re
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
+from coordinator.run.summary import ByReason, Derived, ExpectationResult, Summary
+from coordinator.run.timeline import Percentiles
 from loadgen.errors import PlanError
-from loadgen.stats.histogram import QUANTILES
-from loadgen.stats.tally import HISTOGRAMS
+from loadgen.stats.tally import COUNTS as COUNTERS
+from loadgen.stats.tally import HISTOGRAMS, Count
 
-COUNTS = (
-    "planned",
-    "launched",
-    "relaunched",
-    "opened",
-    "accepted",
-    "open_peak",
-    "open_end",
-    "failed",
-    "closed",
-    "lost",
-    "late",
-    "pings",
-    "pongs",
-    "messages_sent",
-    "messages_received",
-    "bytes_sent",
-    "bytes_received",
-    "ports_skipped",
-    "sessions_started",
-    "sessions_done",
-    "rate_asked",
-    "rate_achieved",
+FIGURES = tuple(
+    field.name
+    for field in msgspec.structs.fields(Summary)
+    if field.name in COUNTERS or field.type in (Count, Derived, float, ByReason)
 )
-DURATIONS = ("duration_s", "plateau_s")
-COUNTER, TIMING = "counter.", "timing."
-"""Before the name of a session's own."""
-STATISTICS = (*QUANTILES, "max")
+"""The numbers of a run, without percentiles and what sessions count and time themselves."""
+DURATIONS = tuple(name for name in FIGURES if name.endswith("_s"))
+COUNTS = tuple(name for name in FIGURES if name not in DURATIONS)
+"""The figures that count connections, messages and the like, or arrivals per second."""
+STATISTICS = Percentiles.__struct_fields__[1:]
+COUNTER = "counter."
+"""The prefix of a counter of sessions."""
+TIMING = "timing."
+"""The prefix of a timing of sessions."""
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -52,6 +39,7 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
 }
 TIMES_MS = {"us": 0.001, "µs": 0.001, "ms": 1.0, "s": 1000.0}
+"""The units of time in milliseconds."""
 NAME = r"\w+|(?:counter|timing)\.[^<>=!]*[^<>=!\s]"
 GRAMMAR = re.compile(
     rf"\s*({NAME})\s*(>=|<=|==|!=|>|<)\s*(\d+(?:_\d+)*(?:\.\d+)?)\s*(%|us|µs|ms|s|)\s*"
@@ -68,42 +56,45 @@ class Expectation(msgspec.Struct, frozen=True):
     bound: float
     """In milliseconds for percentiles, in seconds for durations, else a count or a percentage."""
     percent: bool = False
-    """Whether the figure is taken in percent of the launched connections."""
+    """True when the figure is taken in percent of the launched connections."""
 
-    def evaluate(self, summary: dict[str, Any]) -> dict[str, Any]:
-        """`{expr, value, held}`; what was not measured has no value and does not hold."""
+    def evaluate(self, summary: Summary) -> ExpectationResult:
+        """Returns the value of the figure, and whether the expectation holds.
+
+        A figure that was not measured has no value, and its expectation does not hold.
+        """
         value = value_of(self.name, summary)
         if self.percent and value is not None:
-            value = 100 * value / summary["launched"] if summary["launched"] else None
+            value = 100 * value / summary.launched if summary.launched else None
         held = value is not None and COMPARISONS[self.comparison](value, self.bound)
-        return {"expr": self.expr, "value": value, "held": held}
+        return ExpectationResult(self.expr, value, held)
 
 
 def parse(text: str) -> Expectation:
-    """The expectation in a text; raises PlanError saying what is wrong with it."""
+    """Returns the expectation in a text; raises PlanError with the fault and its fix."""
     match = GRAMMAR.fullmatch(text)
     if match is None:
         raise PlanError(f"--expect {text!r} is not an expectation; write for example 'failed<0.1%'")
     name, comparison, number, unit = match.groups()
-    return Expectation(
-        text.strip(), name, comparison, float(number) * _scale(text, name, unit), unit == "%"
-    )
+    bound = float(number) * _scale(text, name, unit)
+    return Expectation(text.strip(), name, comparison, bound, unit == "%")
 
 
 def _scale(text: str, name: str, unit: str) -> float:
+    """Returns the factor from a unit to the unit of a figure."""
     if name in COUNTS or name.startswith(COUNTER):
         if unit not in ("", "%"):
             raise PlanError(
-                f"--expect {text!r}: {name} is a count; write a number or a percentage of the"
-                " launched"
+                f"--expect {text!r}: {name} is a count; write a number, or a percentage of the"
+                " launched connections"
             )
         return 1.0
-    if name not in DURATIONS and _percentile(name) is None:
+    if name not in DURATIONS and _percentile_of(name) is None:
         raise PlanError(
-            f"--expect {text!r}: there is no {name!r}; there are"
-            f" {', '.join((*COUNTS, *DURATIONS))}, and HISTOGRAM_STATISTIC such as handshake_p99"
-            f" ({', '.join(HISTOGRAMS)}; {', '.join(STATISTICS)}), and of sessions' own"
-            " counter.NAME and timing.NAME_STATISTIC"
+            f"--expect {text!r}: {name!r} is not a figure; write one of"
+            f" {', '.join((*COUNTS, *DURATIONS))}, or HISTOGRAM_STATISTIC such as handshake_p99"
+            f" ({', '.join(HISTOGRAMS)}; {', '.join(STATISTICS)}), or for what sessions count and"
+            " time counter.NAME and timing.NAME_STATISTIC"
         )
     if unit == "%":
         raise PlanError(f"--expect {text!r}: {name} is a time; write us, ms or s")
@@ -112,9 +103,11 @@ def _scale(text: str, name: str, unit: str) -> float:
     return TIMES_MS[unit or "ms"]
 
 
-def _percentile(name: str) -> tuple[str, str, str] | None:
-    """Which histogram's which statistic a name means: the key of the summary, the histogram's
-    name, the statistic's."""
+def _percentile_of(name: str) -> tuple[str, str, str] | None:
+    """Returns the field of the summary, the name of the histogram in it, and the statistic.
+
+    None when the name is not that of a percentile.
+    """
     histogram, _, statistic = name.rpartition("_")
     if statistic not in STATISTICS:
         return None
@@ -123,14 +116,17 @@ def _percentile(name: str) -> tuple[str, str, str] | None:
     return ("histograms", histogram, statistic) if histogram in HISTOGRAMS else None
 
 
-def value_of(name: str, summary: dict[str, Any]) -> float | None:
-    """The figure of a summary that a name means; None when it was not measured."""
-    percentile = _percentile(name)
+def value_of(name: str, summary: Summary) -> float | None:
+    """Returns the figure of a name: milliseconds for percentiles, seconds for durations.
+
+    None when it was not measured.
+    """
+    percentile = _percentile_of(name)
     if percentile is not None:
-        key, histogram, statistic = percentile
-        figures = summary[key].get(histogram, {"count": 0})
-        return float(figures[statistic]) if figures["count"] else None
+        field, histogram, statistic = percentile
+        percentiles = getattr(summary, field).get(histogram)
+        return getattr(percentiles, statistic) if percentiles and percentiles.count else None
     if name.startswith(COUNTER):
-        return float(summary["counters"].get(name.removeprefix(COUNTER), 0))
-    value = summary[name]
+        return float(summary.counters.get(name.removeprefix(COUNTER), 0))
+    value = getattr(summary, name)
     return float(sum(value.values())) if isinstance(value, dict) else value

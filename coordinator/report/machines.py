@@ -1,35 +1,33 @@
-"""The machines of a run, from its run.json: each different one once."""
+"""The machines of a run, from its run.json."""
 
 from typing import Any
 
-PASSING = {
+from coordinator.storage.reader import RunFacts
+
+MOMENTARY = {
     "memory_available",
     "cgroup_headroom",
     "tcp_pages",
     "fs.file-nr",
     "net.netfilter.nf_conntrack_count",
 }
-"""Readings of a moment, which say nothing about what a machine is; run.json has them."""
+"""Readings that change from moment to moment, and say nothing about what a machine is."""
 
-Facts = dict[str, Any]
+Machine = dict[str, Any]
+"""Versions and kernel settings, by name."""
 
 
-def machines_of(run: Facts) -> list[tuple[Facts, list[str]]]:
-    """Versions and kernel settings of each different machine, with the names of the agents on
-    it."""
-    machines: dict[str, tuple[Facts, list[str]]] = {}
-    for agent in run.get("agents", []):
-        facts = {name: value for name, value in agent["machine"].items() if name not in PASSING}
-        machines.setdefault(str(sorted(facts.items())), (facts, []))[1].append(agent["name"])
+def machines_of(facts: RunFacts) -> list[tuple[Machine, list[str]]]:
+    """Returns each different machine once, with the names of the agents on it."""
+    machines: dict[str, tuple[Machine, list[str]]] = {}
+    for agent in facts.agents:
+        machine = {name: value for name, value in agent.machine.items() if name not in MOMENTARY}
+        machines.setdefault(str(sorted(machine.items())), (machine, []))[1].append(agent.name)
     return list(machines.values())
 
 
-def plain(value: Any) -> str:
-    """A setting as text."""
-    return (
-        " ".join(str(part) for part in value)
-        if isinstance(value, list)
-        else "–"
-        if value in (None, "")
-        else str(value)
-    )
+def setting_text(value: Any) -> str:
+    """Returns a setting as text."""
+    if isinstance(value, list):
+        return " ".join(str(part) for part in value)
+    return "–" if value in (None, "") else str(value)

@@ -1,4 +1,4 @@
-"""One settled second as charts show it: what page and report draw, a tenth the size of its row."""
+"""One settled second as charts show it: a tenth of the size of its row."""
 
 import math
 from bisect import bisect_left
@@ -8,54 +8,42 @@ import msgspec
 
 from coordinator.run.progress import Pauses, rate_at
 from coordinator.run.timeline import Figures, Row
+from coordinator.storage.reader import RunRecord
 from loadgen.plan.plan import Plan
 from loadgen.plan.schedule import Span
 from loadgen.plan.sessions import Loop
 from loadgen.stats.histogram import Histogram, highest_in
-from loadgen.stats.reasons import LOST, fault_of
-from loadgen.stats.tally import COUNTS
+from loadgen.stats.reasons import fault_of
 
 BOUNDS_US = tuple(round(step * 10**power) for power in range(1, 8) for step in (1, 1.5, 2, 3, 5, 7))
 """The upper bounds of the bars in microseconds: 10 µs to 70 s."""
 Bar = tuple[float, int]
-"""The upper bound in milliseconds, and how many values are not above it but above the bar's
-before."""
+"""The upper bound in milliseconds, and how many values are between it and the bound before."""
 
 
 def bars(values: Iterable[tuple[int, int]]) -> list[Bar]:
-    """The bars of (microseconds, count) pairs, from the first that is filled to the last; the
-    last holds all above."""
+    """Returns the bars of (microseconds, count) pairs, from the first filled bar to the last.
+
+    The last bar also holds every value above its bound.
+    """
     counts = [0] * len(BOUNDS_US)
     for value, count in values:
         counts[min(bisect_left(BOUNDS_US, value), len(counts) - 1)] += count
     filled = [at for at, count in enumerate(counts) if count]
-    return (
-        [(BOUNDS_US[at] / 1000, counts[at]) for at in range(filled[0], filled[-1] + 1)]
-        if filled
-        else []
-    )
+    if not filled:
+        return []
+    return [(BOUNDS_US[at] / 1000, counts[at]) for at in range(filled[0], filled[-1] + 1)]
 
 
 def values_of(histogram: Histogram) -> Iterable[tuple[int, int]]:
-    """What a histogram holds, as (microseconds, count)."""
+    """Returns the contents of a histogram as (microseconds, count) pairs."""
     return ((highest_in(index), count) for index, count in histogram.counts.items())
 
 
 STATISTICS = ("p50", "p90", "p99", "max")
-AGENT_SERIES = (
-    "open",
-    "launched",
-    "opened",
-    "failed",
-    "cpu_s",
-    "rss",
-    "handshake",
-    "ping_rtt",
-    "lag",
-    "loop_lag",
-)
-"""What a sample tells of each agent, in this order; the last four are p99s in milliseconds."""
-AGENT_P99S = AGENT_SERIES[6:]
+AGENT_P99S = ("handshake", "ping_rtt", "lag", "loop_lag")
+AGENT_SERIES = ("open", "launched", "opened", "failed", "cpu_s", "rss", *AGENT_P99S)
+"""The figures of each agent in a sample, in this order; the last four are p99s in milliseconds."""
 
 
 class Sample(msgspec.Struct):
@@ -69,7 +57,7 @@ class Sample(msgspec.Struct):
     agents: dict[str, list[float | None]]
     """AGENT_SERIES of each agent that reported."""
     invalid: list[str]
-    """Why the second proves nothing; empty when it does."""
+    """Why the second proves nothing; empty when it is valid."""
     ends: dict[str, int] = {}
     """How many connections failed, were closed or lost in it, by whose fault and why: `server:
     failed http_503`."""
@@ -85,36 +73,37 @@ class Sampler:
         self._pongs: dict[int, int] = {}
 
     def take(self, row: Row, gates: Sequence[float] = (), pauses: Pauses | None = None) -> Sample:
-        """The sample of a row; a corrected row gives a sample that replaces the earlier one of its
-        second.
+        """Returns the sample of a row.
 
-        `gates` are the openings so far of the gates that phases wait at, in seconds from the start
+        The sample of a corrected row replaces the earlier one of its second. `gates` are the
+        openings so far of the gates that phases wait at, in seconds from the start
         of the run.
         """
-        ledger, rates = row.fleet.ledger, row.fleet.rates
+        asked = arrivals_asked(self._plan, self._spans, gates, pauses or Pauses(), row.second)
         fleet: dict[str, float | None] = {
-            "open": ledger.open,
-            "connecting": ledger.connecting,
+            "open": row.fleet.ledger.open,
+            "connecting": row.fleet.ledger.connecting,
             "verified": self._verified(row),
-            "asked": asked(self._plan, self._spans, gates, pauses or Pauses(), row.second),
-            "failed": rates["failed"],
-            "closed": rates["closed"],
-            **{name: rates.get(name, 0) for name in COUNTS},  # an older run directory lacks some
+            "asked": asked,
+            **msgspec.structs.asdict(row.fleet.rates),
             "cpu_s": row.fleet.cpu_s,
             "rss": row.fleet.rss,
         }
         latencies = {
-            name: [figures[statistic] for statistic in STATISTICS]
-            for name, figures in row.fleet.histograms.items()
+            name: [getattr(percentiles, statistic) for statistic in STATISTICS]
+            for name, percentiles in row.fleet.histograms.items()
         }
         agents = {name: _agent(figures) for name, figures in row.agents.items()}
         return Sample(row.second, fleet, latencies, agents, row.invalid, _ends(row.fleet))
 
     def _verified(self, row: Row) -> int | None:
-        """How many of the open connections answered a ping of late; None where nobody can tell."""
+        """The open connections that answered a ping in the last window.
+
+        None where sessions need not ping.
+        """
         if self._window is None:
             return None
-        self._pongs[row.second] = row.fleet.rates["pongs"]
+        self._pongs[row.second] = row.fleet.rates.pongs
         for old in [second for second in self._pongs if second <= row.second - 2 * self._window]:
             del self._pongs[old]
         answered = sum(
@@ -125,61 +114,78 @@ class Sampler:
 
 
 def _ends(figures: Figures) -> dict[str, int]:
-    kinds = {"failed": figures.failed, "closed": figures.closed}
-    ends = {
-        f"{fault_of(why)}: {kind} {why}": number
-        for kind, of in kinds.items()
-        for why, number in of.items()
-    }
-    for kind, of in kinds.items():
-        if figures.rates[kind] and not of:  # an older run directory does not say why
-            ends[f"unknown: {kind}"] = figures.rates[kind]
-    return ends | (
-        {f"{fault_of(LOST)}: lost": figures.rates["lost"]} if figures.rates["lost"] else {}
+    kinds = (
+        ("failed", figures.failed, figures.rates.failed),
+        ("closed", figures.closed, figures.rates.closed),
     )
+    ends: dict[str, int] = {}
+    for kind, reasons, total in kinds:
+        for reason, number in reasons.items():
+            ends[f"{fault_of(reason)}: {kind} {reason}"] = number
+        if total and not reasons:  # the rows of an older run directory have no reasons
+            ends[f"unknown: {kind}"] = total
+    if figures.rates.lost:
+        ends[f"{fault_of('lost')}: lost"] = figures.rates.lost
+    return ends
 
 
 def _agent(figures: Figures) -> list[float | None]:
-    rates = figures.rates
-    p99s = (figures.histograms.get(name) for name in AGENT_P99S)
+    histograms = (figures.histograms.get(name) for name in AGENT_P99S)
     return [
         figures.ledger.open,
-        rates["launched"],
-        rates["opened"],
-        rates["failed"],
+        figures.rates.launched,
+        figures.rates.opened,
+        figures.rates.failed,
         figures.cpu_s,
         figures.rss,
-        *(p99["p99"] if p99 else None for p99 in p99s),
+        *(histogram.p99 if histogram else None for histogram in histograms),
     ]
 
 
+def samples_of(record: RunRecord) -> list[Sample]:
+    """Returns the samples of all rows of a run."""
+    sampler = Sampler(record.plan)
+    gates = _gates_of(record)
+    pauses = Pauses(record.summary.pauses)
+    return [sampler.take(row, gates, pauses) for row in record.seconds]
+
+
+def _gates_of(record: RunRecord) -> list[float]:
+    """The seconds at which the gates that phases wait at opened; without those that never did."""
+    # An older run directory has no phases, and a run without phases has no gates.
+    begun = zip(record.plan.schedule.spans, record.summary.phases, strict=False)
+    opened = {
+        span.gate: phase.begin - span.begin for span, phase in begun if phase.begin is not None
+    }
+    return [opened[gate] for gate in sorted(opened) if gate]
+
+
 def verified_within(plan: Plan) -> int | None:
-    """In how many whole seconds no connection answers more than one ping, so that as many as answer
-    are alive.
+    """Returns the whole seconds in which no connection answers more than one ping.
 
-    The loop pings once a think time. Of other sessions nobody knows, and a silent one never pings:
-    None.
+    The pongs of a window are then the connections that are alive in it. The loop pings once a
+    think time. Other sessions need not ping, and a silent loop never does: None.
     """
-    loops = [one for one in plan.session_specs if isinstance(one, Loop) and one.ping != "none"]
-    return (
-        max(1, math.floor(min(loop.think for loop in loops)))
-        if len(loops) == len(plan.session_specs)
-        else None
-    )
+    loops = [spec for spec in plan.session_specs if isinstance(spec, Loop) and spec.ping != "none"]
+    if len(loops) < len(plan.session_specs):
+        return None
+    return max(1, math.floor(min(loop.think for loop in loops)))
 
 
-def asked(
+def arrivals_asked(
     plan: Plan, spans: Sequence[Span], gates: Sequence[float], pauses: Pauses, second: int
 ) -> float:
-    """How many arrivals the plan has in a second of the run; of random arrivals, how many it has
-    on average."""
+    """Returns the arrivals that the plan has in a second of the run; the mean of random ones.
+
+    `gates` are in seconds from the start of the run.
+    """
     if plan.phases:
-        middle, paced = second + 0.5, [pauses.paced(gate) for gate in gates]
-        return (
-            0.0
-            if pauses.cover(middle)
-            else round(rate_at(plan, spans, paced, pauses.paced(middle)), 3)
-        )
+        middle = second + 0.5
+        if pauses.cover(middle):
+            return 0.0
+        paced = [pauses.paced(gate) for gate in gates]
+        return round(rate_at(plan, spans, paced, pauses.paced(middle)), 3)
     end = plan.max / plan.rate
-    begins, ends = (min(end, pauses.paced(age)) for age in (second, second + 1.0))
-    return round(plan.rate * (ends - begins), 3)
+    begin_paced = min(end, pauses.paced(second))
+    end_paced = min(end, pauses.paced(second + 1.0))
+    return round(plan.rate * (end_paced - begin_paced), 3)

@@ -1,302 +1,233 @@
-"""The report of a run as text, from its summary; and several runs side by side."""
+"""The report of a run as text, and several runs side by side."""
 
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
+from coordinator.report.tables import (
+    ABSENT,
+    NOT_MEASURED,
+    Law,
+    counter_table,
+    laws,
+    percentile_table,
+    phase_table,
+    word_of,
+)
+from coordinator.run.summary import AgentSummary, Summary
+from coordinator.run.timeline import Percentiles
 from coordinator.text import columns, count, ms, reasons, seconds
 
-Summary = dict[str, Any]
-INVALID_SHOWN = 10
+MAX_INVALID_LINES = 10
 """Lines of invalid seconds in the text; summary.json has them all."""
+SPREAD = ("p50", "p99", "max")
+"""The statistics of each histogram in a comparison."""
 
 
 def text_report(summary: Summary, title: str = "") -> str:
-    """The whole report of one run, for people."""
+    """Returns the whole report of one run."""
     parts = [
-        _head(summary, title),
-        ledger_table(summary),
-        _reasons(summary),
+        _headline(summary, title),
+        _ledger(summary),
+        _ends(summary),
         _rates(summary),
-        _histograms("milliseconds", summary["histograms"]),
-        _histograms(
-            "timed by sessions, ms", summary.get("timings", {})
-        ),  # an older run directory lacks it
-        _counters(summary),
-        _phases(summary),
+        _histograms("milliseconds", summary.histograms),
+        _histograms("timed by sessions, ms", summary.timings),
+        columns(counter_table(summary)) if summary.counters else [],
+        columns(phase_table(summary)) if len(summary.phases) > 1 else [],
         _agents(summary),
-        _invalid(summary),
+        _invalid_seconds(summary),
         _expectations(summary),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
 def outcome(summary: Summary) -> str:
-    """The verdict in a word for people: nothing passes where nothing was expected."""
-    if summary["verdict"] != "pass" or summary["expectations"]:
-        return str(summary["verdict"])
-    return "done" if summary["opened"] else "nothing opened"
+    """Returns the verdict as people read it.
+
+    A run without expectations does not pass: it is `done`, or `nothing opened` where no connection
+    was opened.
+    """
+    if summary.verdict != "pass" or summary.expectations:
+        return summary.verdict
+    return "done" if summary.opened else "nothing opened"
 
 
-def _head(summary: Summary, title: str) -> list[str]:
-    failed, lost = sum(summary["failed"].values()), summary["lost"]
-    told = [f"{count(failed)} failed"] * bool(failed) + [f"{count(lost)} lost"] * bool(lost)
-    peak = (
-        f"{count(summary['open_peak'])} open at the peak, held for {seconds(summary['plateau_s'])}"
+def _headline(summary: Summary, title: str) -> list[str]:
+    parts = [f"{title or 'run'}: {outcome(summary).upper()}"]
+    if summary.failed:
+        parts.append(f"{count(summary.total_failed)} failed")
+    if summary.lost:
+        parts.append(f"{count(summary.lost)} lost")
+    parts.append(
+        f"{count(summary.open_peak)} open at the peak, held for {seconds(summary.plateau_s)},"
+        f" of {count(summary.planned)} planned"
     )
-    planned = f"{peak}, of {count(summary['planned'])} planned"
-    return ["; ".join([f"{title or 'run'}: {outcome(summary).upper()}", *told, planned])]
+    return ["; ".join(parts)]
 
 
-def ledger_table(summary: Summary) -> list[str]:
-    """The three laws, each with its sum; a line that does not add up says so."""
+def _ledger(summary: Summary) -> list[str]:
+    """The three laws, each with its sum; a law that does not hold has a line more."""
     three = laws(summary)
     width = max(len(count(total)) for _, total, _ in three)
     lines = [
         f"  {name:<8}  {count(total):>{width}}  =  {_sum(parts, width)}"
         for name, total, parts in three
     ]
-    return ["ledger", *lines, *(f"  {wrong}" for law in three for wrong in _breach(*law))]
-
-
-def laws(summary: Summary) -> list[tuple[str, int, list[tuple[str, int]]]]:
-    """The laws of the ledger: a name, its number, and the named parts that it is the sum of."""
-    failed, closed = sum(summary["failed"].values()), sum(summary["closed"].values())
-    launched, opened, lost = summary["launched"], summary["opened"], summary["lost"]
-    return [
-        (
-            "planned",
-            summary["planned"],
-            [("not started", summary["planned"] - launched), ("launched", launched)],
-        ),
-        (
-            "launched",
-            launched,
-            [("connecting", launched - failed - opened), ("failed", failed), ("opened", opened)],
-        ),
-        ("opened", opened, [("open", summary["open_end"]), ("closed", closed), ("lost", lost)]),
-    ]
+    return ["ledger", *lines, *(f"  {breach}" for law in three for breach in _breaches(law))]
 
 
 def _sum(parts: list[tuple[str, int]], width: int) -> str:
     return "  +  ".join(f"{count(number):>{width}} {name:<11}" for name, number in parts).rstrip()
 
 
-def _breach(name: str, total: int, parts: list[tuple[str, int]]) -> list[str]:
+def _breaches(law: Law) -> list[str]:
+    name, total, parts = law
     counted = sum(number for _, number in parts)
     if counted == total and min(number for _, number in parts) >= 0:
         return []
     return [f"{name} does not add up: {count(counted)} counted, {count(total)} expected"]
 
 
-def _reasons(summary: Summary) -> list[str]:
-    files = summary.get("tracebacks", {})  # an older run directory lacks it
+def _ends(summary: Summary) -> list[str]:
     lines = [
-        f"{kind}: {reasons(summary[kind], files)}" for kind in ("failed", "closed") if summary[kind]
+        f"{kind}: {reasons(ends, summary.tracebacks)}"
+        for kind, ends in (("failed", summary.failed), ("closed", summary.closed))
+        if ends
     ]
-    if summary.get("relaunched"):
+    if summary.relaunched:
         lines.append(
             "launched beyond the plan's numbers, and counted as planned:"
-            f" {count(summary['relaunched'])}"
+            f" {count(summary.relaunched)}"
         )
-    if summary["accepted"]:
+    if summary.accepted:
         lines.append(
-            f"accepted by the session: {count(summary['accepted'])} of {count(summary['opened'])}"
-            " opened"
+            f"accepted by the session: {count(summary.accepted)} of {count(summary.opened)} opened"
         )
-    if summary.get("ports_skipped"):  # an older run directory lacks it
+    if summary.ports_skipped:
         lines.append(
-            f"source ports held by others and stepped over: {count(summary['ports_skipped'])}"
+            f"source ports held by others and stepped over: {count(summary.ports_skipped)}"
         )
     return lines
 
 
 def _rates(summary: Summary) -> list[str]:
-    late = 100 * summary["late"] / summary["launched"] if summary["launched"] else 0.0
-    sent = (
-        f" {count(summary['messages_sent'])} messages sent," if summary.get("messages_sent") else ""
-    )
+    sent = f" {count(summary.messages_sent)} messages sent," if summary.messages_sent else ""
     return [
         (
-            f"arrivals: {summary['rate_achieved']:,.1f}/s achieved, {summary['rate_asked']:,.1f}/s"
-            f" asked; late {count(summary['late'])} ({late:.2f} %); the run took"
-            f" {seconds(summary['duration_s'])}"
+            f"arrivals: {summary.rate_achieved:,.1f}/s achieved, {summary.rate_asked:,.1f}/s"
+            f" asked; late {count(summary.late)} ({summary.late_percent:.2f} %); the run took"
+            f" {seconds(summary.duration_s)}"
         ),
         (
-            f"traffic: {count(summary['pings'])} pings, {count(summary['pongs'])} pongs,{sent}"
-            f" {count(summary['messages_received'])} messages received;"
-            f" {count(summary['bytes_sent'])} bytes out, {count(summary['bytes_received'])}"
-            " bytes in"
+            f"traffic: {count(summary.pings)} pings, {count(summary.pongs)} pongs,{sent}"
+            f" {count(summary.messages_received)} messages received;"
+            f" {count(summary.bytes_sent)} bytes out, {count(summary.bytes_received)} bytes in"
         ),
     ]
 
 
-def _histograms(title: str, histograms: dict[str, dict[str, float]]) -> list[str]:
-    if not histograms:
-        return []
-    rows = [[title, "count", "p50", "p90", "p99", "p99.9", "max"]]
-    for name, figures in histograms.items():
-        statistics = (figures[statistic] for statistic in ("p50", "p90", "p99", "p999", "max"))
-        rows.append([name, count(figures["count"]), *(ms(value) for value in statistics)])
-    return columns(rows)
-
-
-def _counters(summary: Summary) -> list[str]:
-    counters = summary.get("counters")  # an older run directory lacks it
-    if not counters:
-        return []
-    return columns(
-        [
-            ["counted by sessions", "count"],
-            *([name, count(number)] for name, number in counters.items()),
-        ]
-    )
-
-
-def _phases(summary: Summary) -> list[str]:
-    phases = summary.get("phases", [])  # an older run directory lacks them
-    if len(phases) < 2:
-        return []
-    rows = [["phase", "from", "to", "planned", "launched"]]
-    for phase in phases:
-        times = ["–" if phase[end] is None else seconds(phase[end]) for end in ("begin", "end")]
-        rows.append([phase["name"], *times, count(phase["planned"]), count(phase["launched"])])
-    return columns(rows)
+def _histograms(title: str, histograms: dict[str, Percentiles]) -> list[str]:
+    return columns(percentile_table(title, histograms)) if histograms else []
 
 
 def _agents(summary: Summary) -> list[str]:
-    if not summary["agents"]:
+    if not summary.agents:
         return []
-    rows = [
-        [
-            "agent",
-            "status",
-            "workers",
-            "share",
-            "launched",
-            "opened",
-            "failed",
-            "lost",
-            "cpu s",
-            "peak MB",
-        ]
-    ]
-    for agent in summary["agents"]:
-        counts = (
-            agent["share"],
-            agent["launched"],
-            agent["opened"],
-            sum(agent["failed"].values()),
-            agent["lost"],
-        )
-        usage = (f"{agent['cpu_s']:.1f}", f"{agent['rss_peak_mb']:.0f}")
-        rows.append(
-            [
-                agent["name"],
-                agent["status"],
-                str(agent["workers"]),
-                *(count(number) for number in counts),
-                *usage,
-            ]
-        )
-    return columns(rows) + [
-        f"preflight: {agent['preflight']}" for agent in summary["agents"] if agent["preflight"]
+    counted = ("share", "launched", "opened", "failed", "lost")
+    rows = [["agent", "status", "workers", *counted, "cpu s", "peak MB"]]
+    rows += [_agent(agent) for agent in summary.agents]
+    warnings = [f"preflight: {agent.preflight}" for agent in summary.agents if agent.preflight]
+    return columns(rows) + warnings
+
+
+def _agent(agent: AgentSummary) -> list[str]:
+    failed = sum(agent.failed.values())
+    counts = (agent.share, agent.launched, agent.opened, failed, agent.lost)
+    return [
+        agent.name,
+        agent.status,
+        str(agent.workers),
+        *(count(number) for number in counts),
+        f"{agent.cpu_s:.1f}",
+        f"{agent.rss_peak_mb:.0f}",
     ]
 
 
-def _invalid(summary: Summary) -> list[str]:
-    invalid = summary["invalid_seconds"]
-    if not invalid and not summary["duration_s"]:
-        return ["there is no second: the run never started"]
+def _invalid_seconds(summary: Summary) -> list[str]:
+    invalid = summary.invalid_seconds
+    if not invalid and not summary.duration_s:
+        return ["no second was measured: the run never started"]
     if not invalid:
         return [
             "every second is valid: all agents reported, no generator stalled, the ledger added up"
         ]
     lines = [f"{len(invalid)} seconds prove nothing:"]
-    lines += [f"  {row['second']:>5}s  {'; '.join(row['why'])}" for row in invalid[:INVALID_SHOWN]]
-    more = len(invalid) - INVALID_SHOWN
+    lines += [f"  {row.second:>5}s  {'; '.join(row.why)}" for row in invalid[:MAX_INVALID_LINES]]
+    more = len(invalid) - MAX_INVALID_LINES
     return lines + ([f"  … and {more} more in summary.json"] if more > 0 else [])
 
 
 def _expectations(summary: Summary) -> list[str]:
-    if (
-        summary["verdict"] == "pass"
-        and not summary["expectations"]
-        and (summary["failed"] or summary["lost"])
-    ):
+    passed = summary.verdict == "pass" and not summary.expectations
+    if passed and (summary.failed or summary.lost):
         return [
-            "nothing was expected of this run, so it ends with 0: with --expect 'failed==0'"
-            " failures count"
+            "nothing was expected of this run, so its exit code is 0; give --expect 'failed==0' to"
+            " make failures count"
         ]
     return [
-        f"{'held' if row['held'] else 'FAILED':<6}  {row['expr']}  ({_value(row['value'])})"
-        for row in summary["expectations"]
+        f"{word_of(result):<6}  {result.expr}  ({_measured(result.value)})"
+        for result in summary.expectations
     ]
 
 
-def _value(value: float | None) -> str:
-    return (
-        "not measured"
-        if value is None
-        else f"it was {value:,.6g}"
-        if value < 1e6
-        else f"it was {value:,.0f}"
-    )
+def _measured(value: float | None) -> str:
+    if value is None:
+        return NOT_MEASURED
+    return f"it was {value:,.6g}" if value < 1e6 else f"it was {value:,.0f}"
 
 
-def comparison(summaries: Sequence[tuple[str, Summary]]) -> str:
-    """The main figures of several named runs, one column each."""
-    rows = [["", *(name for name, _ in summaries)]]
-    rows.append(["verdict", *(outcome(summary) for _, summary in summaries)])
+def comparison(runs: Sequence[tuple[str, Summary]]) -> str:
+    """Returns the main figures of several named runs, one column each."""
+    summaries = [summary for _, summary in runs]
+    rows = [["", *(name for name, _ in runs)]]
+    rows.append(["verdict", *(outcome(summary) for summary in summaries)])
     for name in ("planned", "launched", "opened", "open_peak", "failed", "closed", "lost", "late"):
-        rows.append([name, *(_cell(summary[name]) for _, summary in summaries)])
+        rows.append([name, *(_cell(getattr(summary, name)) for summary in summaries)])
     for name in ("pings", "pongs", "rate_asked", "rate_achieved", "plateau_s", "duration_s"):
-        rows.append([name, *(_cell(summary[name]) for _, summary in summaries)])
-    for histogram in ("handshake", "open", "ping_rtt", "lag", "loop_lag"):
-        for statistic in ("p50", "p99", "max"):
-            cells = [
-                summary["histograms"].get(histogram, {}).get(statistic) for _, summary in summaries
-            ]
-            rows.append(
-                [
-                    f"{histogram} {statistic} ms",
-                    *("–" if cell is None else ms(cell) for cell in cells),
-                ]
-            )
-    rows += _own_side_by_side([summary for _, summary in summaries])
-    rows.append(
-        ["invalid seconds", *(str(len(summary["invalid_seconds"])) for _, summary in summaries)]
-    )
+        rows.append([name, *(_cell(getattr(summary, name)) for summary in summaries)])
+    for name in ("handshake", "open", "ping_rtt", "lag", "loop_lag"):
+        rows += _spread(name, [summary.histograms.get(name) for summary in summaries])
+    rows += _session_rows(summaries)
+    rows.append(["invalid seconds", *(str(len(summary.invalid_seconds)) for summary in summaries)])
     return "\n".join(columns(rows))
 
 
-def _own_side_by_side(summaries: Sequence[Summary]) -> list[list[str]]:
-    """What sessions counted and timed themselves, in any of the runs."""
-    counters = [summary.get("counters", {}) for summary in summaries]
-    timings = [summary.get("timings", {}) for summary in summaries]
+def _session_rows(summaries: Sequence[Summary]) -> list[list[str]]:
+    """What sessions counted and timed in any of the runs."""
+    counters = [summary.counters for summary in summaries]
+    timings = [summary.timings for summary in summaries]
     rows = [
         [f"counter.{name}", *(count(one.get(name, 0)) for one in counters)]
         for name in sorted({*chain(*counters)})
     ]
     for name in sorted({*chain(*timings)}):
-        for statistic in ("p50", "p99", "max"):
-            cells = [one.get(name, {}).get(statistic) for one in timings]
-            rows.append(
-                [
-                    f"timing.{name} {statistic} ms",
-                    *("–" if cell is None else ms(cell) for cell in cells),
-                ]
-            )
+        rows += _spread(f"timing.{name}", [one.get(name) for one in timings])
     return rows
+
+
+def _spread(name: str, histograms: Sequence[Percentiles | None]) -> list[list[str]]:
+    """The rows of a histogram in several runs."""
+    return [
+        [
+            f"{name} {statistic} ms",
+            *(ms(getattr(one, statistic)) if one else ABSENT for one in histograms),
+        ]
+        for statistic in SPREAD
+    ]
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, dict):
         return count(sum(value.values()))
-    return (
-        value
-        if isinstance(value, str)
-        else f"{value:,.1f}"
-        if isinstance(value, float)
-        else count(value)
-    )
+    return f"{value:,.1f}" if isinstance(value, float) else count(value)

@@ -10,7 +10,7 @@ import msgspec
 
 from loadgen.stats.fanin import Second, Settled
 from loadgen.stats.histogram import Histogram
-from loadgen.stats.tally import Ledger, Tally
+from loadgen.stats.tally import Counts, Ledger, Tally
 
 STALL_US = 100_000
 """Microseconds; a higher p99 of the event loop's lag means that the generator was slow, not the
@@ -21,18 +21,35 @@ STANDSTILL_US = 1_000_000
 Named = TypeVar("Named")
 
 
+class Percentiles(msgspec.Struct):
+    """The summary of a histogram: how many values it holds, and percentiles in milliseconds."""
+
+    count: int
+    p50: float
+    p90: float
+    p99: float
+    p999: float
+    max: float
+
+
+class Rates(Counts, kw_only=True, omit_defaults=False):
+    """What happened in one second alone."""
+
+    failed: int = 0
+    closed: int = 0
+
+
 class Figures(msgspec.Struct, omit_defaults=True):
     """One second of the fleet, or of one agent."""
 
     ledger: Ledger
     """At the end of the second."""
-    rates: dict[str, int]
+    rates: Rates
     """Counts of this second alone."""
     counts: dict[str, int]
     """Counts of the run up to the end of this second."""
-    histograms: dict[str, dict[str, float]]
-    """Of this second alone: count, and p50 p90 p99 p999 max in milliseconds; empty ones are
-    absent."""
+    histograms: dict[str, Percentiles]
+    """Of this second alone; empty ones are absent."""
     cpu_s: float
     """CPU seconds used since the start of the processes."""
     rss: int
@@ -43,9 +60,8 @@ class Figures(msgspec.Struct, omit_defaults=True):
     """Why connections failed in this second alone."""
     closed: dict[str, int] = {}
     """Why connections were closed in this second alone."""
-    timings: dict[str, dict[str, float]] = {}
-    """Timings that sessions keep, by their names, of this second alone; in the form of
-    `histograms`."""
+    timings: dict[str, Percentiles] = {}
+    """Timings that sessions keep, by their names, of this second alone."""
 
 
 class Row(msgspec.Struct):
@@ -208,7 +224,7 @@ class Timeline:
             self.last = row
             self.latest |= row.agents
         self.open[row.second] = row.fleet.ledger.open
-        arrived = row.fleet.rates["launched"] - row.fleet.rates["relaunched"]
+        arrived = row.fleet.rates.launched - row.fleet.rates.relaunched
         if arrived:
             self.launched[row.second] = arrived
         if row.invalid:
@@ -217,9 +233,13 @@ class Timeline:
             self.invalid.pop(row.second, None)
 
 
-def summaries(histograms: dict[str, Histogram]) -> dict[str, dict[str, float]]:
-    """Returns count and percentiles, in milliseconds, of every histogram that is not empty."""
-    return {name: histogram.summary() for name, histogram in histograms.items() if histogram.counts}
+def summaries(histograms: dict[str, Histogram]) -> dict[str, Percentiles]:
+    """Returns the percentiles, in milliseconds, of every histogram that is not empty."""
+    return {
+        name: msgspec.convert(histogram.summary(), Percentiles)
+        for name, histogram in histograms.items()
+        if histogram.counts
+    }
 
 
 def in_order(named: dict[str, Named]) -> dict[str, Named]:
@@ -229,11 +249,11 @@ def in_order(named: dict[str, Named]) -> dict[str, Named]:
 
 def _figures(ledger: Ledger, total: Tally, second: Second) -> Figures:
     tally = second.tally
-    rates = tally.counts()
-    rates |= {"failed": sum(tally.failed.values()), "closed": sum(tally.closed.values())}
+    failed = sum(tally.failed.values())
+    closed = sum(tally.closed.values())
     return Figures(
         ledger,
-        rates,
+        Rates(**tally.counts(), failed=failed, closed=closed),
         total.counts(),
         summaries(tally.histograms()),
         round(second.cpu_s, 3),

@@ -3,57 +3,71 @@
 import contextlib
 import gzip
 import zlib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from coordinator.run.summary import SCHEMA, Summary
+from coordinator.run.timeline import Row
 from coordinator.scrape import Scrape
 from coordinator.storage import hlog
 from loadgen.errors import OperatorError
 from loadgen.plan.plan import Plan
 from loadgen.planfile import read_plan, to_toml
-from loadgen.wire import from_wire
+from loadgen.wire import Message, from_wire
+
+
+class AgentFacts(msgspec.Struct):
+    """An agent in run.json."""
+
+    name: str
+    machine: dict[str, Any]
+    """Versions and kernel settings, by name."""
+
+
+class RunFacts(msgspec.Struct):
+    """The part of run.json that reports show; a published run may lack the file."""
+
+    version: str = "unknown"
+    """The version of loadgen that made the run."""
+    started: str = ""
+    agents: list[AgentFacts] = []
 
 
 class RunRecord(msgspec.Struct):
-    """A run directory, read: its name, summary.json, and the rows of seconds.ndjson by second,
-    corrections applied."""
+    """A run directory, read."""
 
     name: str
-    summary: dict[str, Any]
-    seconds: list[dict[str, Any]]
+    summary: Summary
+    seconds: list[Row]
+    """The rows of seconds.ndjson in ascending order, corrections applied."""
     plan: Plan
     plan_text: str
     """plan.toml, without the texts of sessions and data files."""
-    facts: dict[str, Any]
-    """run.json; empty where it is missing."""
+    facts: RunFacts
     histograms: dict[str, list[tuple[int, int]]]
-    """Of the whole run, from histograms.hlog: each filled bucket's value in microseconds, and how
-    many values fell into it."""
+    """The (microseconds, count) pairs of each histogram of the whole run, from histograms.hlog."""
     watched: list[Scrape] = []
-    """Scrapes of watched servers; empty where nothing was watched."""
+    """Scrapes of watched servers; empty where none was watched."""
+
+
+class _Versioned(msgspec.Struct):
+    schema: Any = None
 
 
 def read_run(path: Path) -> RunRecord:
-    """Reads a run directory; raises OperatorError when it is none, or holds no summary."""
+    """Returns the contents of a run directory.
+
+    Raises OperatorError when a file is missing, damaged or of another version.
+    """
     try:
-        summary = from_wire((path / "summary.json").read_bytes(), dict[str, Any])
-        rows = _rows(_seconds(path).splitlines())
+        summary = read_summary(path)
+        rows = _rows(path)
     except OSError as error:
         raise OperatorError(
             f"{path} is not a run directory ({error.filename}: {error.strerror})"
         ) from error
-    except (EOFError, zlib.error) as error:
-        raise OperatorError(f"{path / 'seconds.ndjson.gz'} is damaged: {error}") from error
-    except msgspec.DecodeError as error:
-        raise OperatorError(f"{path / 'summary.json'} is damaged: {error}") from error
-    if summary.get("schema") != 1:
-        raise OperatorError(
-            f"{path / 'summary.json'} has schema {summary.get('schema')!r}; this loadgen reads"
-            " schema 1"
-        )
     plan = read_plan(path / "plan.toml")
     return RunRecord(
         path.resolve().name,
@@ -63,46 +77,79 @@ def read_run(path: Path) -> RunRecord:
         to_toml(plan.redacted()).decode(),
         _facts(path),
         hlog.read_buckets(path / "histograms.hlog"),
-        _scrapes(path / "watched.ndjson"),
+        _watched(path),
     )
 
 
-def _scrapes(file: Path) -> list[Scrape]:
-    scrapes = []
+def read_summary(path: Path) -> Summary:
+    """Returns the summary of a run directory.
+
+    Raises OSError when summary.json can't be read, OperatorError when it is damaged or has the
+    schema of another version.
+    """
+    file = path / "summary.json"
+    data = file.read_bytes()
+    schema = _decode(data, _Versioned, file).schema
+    if schema != SCHEMA:
+        raise OperatorError(f"{file} has schema {schema!r}; this loadgen reads schema {SCHEMA}")
+    return _decode(data, Summary, file)
+
+
+def _decode(data: bytes, kind: type[Message], file: Path, line: int | None = None) -> Message:
+    try:
+        return from_wire(data, kind)
+    except msgspec.DecodeError as error:
+        where = file if line is None else f"line {line} of {file}"
+        raise OperatorError(f"{where} is damaged: {error}") from error
+
+
+def _watched(path: Path) -> list[Scrape]:
+    file, readings = path / "watched.ndjson", []
     for line in file.read_bytes().splitlines() if file.exists() else ():
         with contextlib.suppress(msgspec.DecodeError):  # torn, as a line of seconds.ndjson may be
-            scrapes.append(msgspec.json.decode(line, type=Scrape))
-    return scrapes
+            readings.append(msgspec.json.decode(line, type=Scrape))
+    return readings
 
 
-def _facts(path: Path) -> dict[str, Any]:
-    # A published run may leave out what its machines are.
-    with contextlib.suppress(FileNotFoundError):
-        try:
-            return from_wire((path / "run.json").read_bytes(), dict[str, Any])
-        except msgspec.DecodeError as error:
-            raise OperatorError(f"{path / 'run.json'} is damaged: {error}") from error
-    return {}
+def _facts(path: Path) -> RunFacts:
+    file = path / "run.json"
+    try:
+        return _decode(file.read_bytes(), RunFacts, file)
+    except FileNotFoundError:  # a published run may leave out what its machines are
+        return RunFacts()
 
 
-def _seconds(path: Path) -> bytes:
-    """Returns seconds.ndjson; in a run that is kept or published it may be compressed, to a
-    tenth."""
+def _rows(path: Path) -> list[Row]:
+    """The rows of seconds.ndjson, or of seconds.ndjson.gz: a published run may be compressed."""
+    file = path / "seconds.ndjson"
     compressed = path / "seconds.ndjson.gz"
-    return (
-        gzip.decompress(compressed.read_bytes())
-        if compressed.exists()
-        else (path / "seconds.ndjson").read_bytes()
-    )
+    if compressed.exists():
+        file = compressed
+        data = _decompress(file)
+    else:
+        data = file.read_bytes()
+    rows: dict[int, Row] = {}
+    for number, line in enumerate(data.splitlines(), 1):
+        if _is_json(line):
+            row = _decode(line, Row, file, number)
+            rows[row.second] = row
+    return [rows[second] for second in sorted(rows)]
 
 
-def _rows(lines: Iterable[bytes]) -> list[dict[str, Any]]:
-    """Returns the newest row of each second, in order."""
-    rows: dict[int, dict[str, Any]] = {}
-    for line in lines:
-        # A full disk or a killed coordinator leaves one line torn; the others stand.
-        with contextlib.suppress(msgspec.DecodeError):
-            row = from_wire(line, dict[str, Any])
-            if isinstance(row.get("second"), int):
-                rows[row["second"]] = row
-    return [rows[number] for number in sorted(rows)]
+def _decompress(file: Path) -> bytes:
+    try:
+        return gzip.decompress(file.read_bytes())
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise OperatorError(f"{file} is damaged: {error}") from error
+
+
+def _is_json(line: bytes) -> bool:
+    """False for a torn line.
+
+    A full disk or a killed coordinator leaves such a line; the other lines are whole.
+    """
+    try:
+        from_wire(line, msgspec.Raw)
+    except msgspec.DecodeError:
+        return False
+    return True

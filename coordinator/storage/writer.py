@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from math import inf
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from coordinator.run.run import Run
+from coordinator.run.summary import Summary
 from coordinator.run.timeline import Entry
 from coordinator.scrape import Scrape
 from coordinator.storage import hlog
@@ -118,9 +118,9 @@ class RunDir:
             with self._tolerating("tsung.log"):
                 self._appender("tsung.log").append(data)
 
-    def write_summary(self, summary: dict[str, Any]) -> None:
+    def write_summary(self, summary: Summary) -> None:
         """Writes summary.json in one piece."""
-        self._replace("summary.json", msgspec.json.format(msgspec.json.encode(summary), indent=2))
+        self._replace("summary.json", msgspec.json.format(summary.to_json(), indent=2))
 
     def write_traceback(self, reason: str, text: str) -> None:
         """Appends the sample traceback of a reason to its file, which several reasons may share."""

@@ -14,13 +14,13 @@ def tsung_status(run: Run, now: float, cpu: float) -> dict[str, Any]:
     phase, phases = run.progress.place(run.age(now))
     total, last = run.total, run.timeline.last
     histograms = {**last.fleet.histograms, **last.fleet.timings} if last is not None else {}
-    requests = histograms.get("request") or histograms.get("handshake") or {"count": 0}
+    requests = histograms.get("request") or histograms.get("handshake")
     return {
         "phase": phase,
         "phase_total": phases,
         "users": total.sessions_started - total.sessions_done,
         "connected_users": run.ledger.open,
-        "request_rate": float(requests["count"]),
+        "request_rate": float(requests.count if requests else 0),
         "active_beams": len(run.agents.active()),
         "cpu_controller": round(cpu, 2),
     }

@@ -65,7 +65,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     seconds."""
 
     target: str = TARGET
-    """A ws:// or wss:// URL."""
+    """A ws:// or wss:// URL. The key of a plan file, and no more: `servers` are the targets."""
     rate: Positive = 2000.0
     """Arrivals per second over the whole fleet."""
     max: Annotated[int, msgspec.Meta(ge=1, le=MAX_ARRIVALS)] = REFERENCE_CONNECTIONS

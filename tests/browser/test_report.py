@@ -1,4 +1,4 @@
-"""report.html as people open it: a file, without any server."""
+"""report.html and the list of past runs in a browser; the report needs no server."""
 
 import re
 import shutil
@@ -9,24 +9,12 @@ from tests.browser.watching import accessibility_violations, followed
 from tests.processes import coordinator, run, target
 
 PUBLISHED = next((Path(__file__).parents[2] / "docs" / "million").glob("ping-*/plan.toml")).parent
-RUN = (
-    "--local",
-    "2",
-    "--rate",
-    "200",
-    "--max",
-    "400",
-    "--think",
-    "2",
-    "--hold",
-    "6",
-    "--expect",
-    "open_peak>=400",
-)
+LOAD = ("--rate", "200", "--max", "400", "--think", "2", "--hold", "6")
+OPTIONS = ("--local", "2", *LOAD, "--expect", "open_peak>=400")
 
 
 def test_the_report_of_a_run_is_one_file_with_charts(tmp_path, page, shots):
-    with target("--workers", "1") as server, coordinator(tmp_path, *RUN, server.ws) as coord:
+    with target("--workers", "1") as server, coordinator(tmp_path, *OPTIONS, server.ws) as coord:
         assert coord.end() == 0
         folder = coord.folder
     page.goto((folder / "report.html").as_uri())
@@ -54,7 +42,7 @@ def test_the_report_of_a_run_is_one_file_with_charts(tmp_path, page, shots):
     printed = page.pdf(path=shots / "report.pdf", format="A4")
     assert 2 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 12
 
-    # The same again, from the run directory.
+    # loadgen-report makes the same file from the run directory.
     again = tmp_path / "again.html"
     assert (
         run("loadgen-report", str(folder), "--format", "html", "--output", str(again)).returncode
@@ -63,7 +51,7 @@ def test_the_report_of_a_run_is_one_file_with_charts(tmp_path, page, shots):
     assert again.read_text() == (folder / "report.html").read_text()
 
 
-def test_past_runs_are_found_and_their_reports_opened(tmp_path, page):
+def test_past_runs_are_listed_and_their_reports_open(tmp_path, page):
     shutil.copytree(PUBLISHED, tmp_path / "published")
     with followed(tmp_path, "--agents", "1") as coord:
         page.goto(f"{coord.url}/runs")

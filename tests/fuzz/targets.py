@@ -16,7 +16,7 @@ from websockets.frames import Frame
 from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
-from coordinator.cli.report import FORMATS, rendered
+from coordinator.cli.report import FORMATS
 from coordinator.run.run import BadPostError, RefusedError, Run
 from coordinator.storage.reader import read_run
 from coordinator.tsung.configuration import read_tsung
@@ -191,8 +191,8 @@ def run_directory(data: bytes) -> None:
             (path.parent / "run.json").write_bytes(facts)
         try:
             record = read_run(path.parent)
-            for form in FORMATS:
-                rendered(form, record)
+            for render in FORMATS.values():
+                render(record)
         except OperatorError as error:
             _one_line(error)
 

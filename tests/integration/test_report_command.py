@@ -4,14 +4,14 @@ from pathlib import Path
 
 from tests.processes import coordinator, run, target
 
-RUN = ("--local", "1", "--rate", "100", "--think", "1", "--hold", "1")
+OPTIONS = ("--local", "1", "--rate", "100", "--think", "1", "--hold", "1")
 
 
 def test_runs_are_rendered_and_compared(tmp_path):
     folders: list[Path] = []
     with target("--workers", "1") as server:
         for count in ("100", "50"):
-            with coordinator(tmp_path / count, *RUN, "--max", count, server.ws) as coord:
+            with coordinator(tmp_path / count, *OPTIONS, "--max", count, server.ws) as coord:
                 assert coord.end() == 0
                 folders.append(coord.folder)
     one, other = map(str, folders)

@@ -45,24 +45,24 @@ def claims_of(record: Record, phases: dict[str, Phase]) -> list[Claim]:
 
 def _counts(record: Record) -> Iterator[Claim]:
     summary, planned = record.summary, record.plan.total
-    failed, closed = sum(summary["failed"].values()), summary["closed"]
-    peak = summary["open_peak"]
+    failed, closed = summary.total_failed, summary.closed
+    peak = summary.open_peak
     yield Claim("all open at once", count(planned), count(peak), peak == planned)
-    yield Claim("none failed", "0", reasons(summary["failed"]) or "0", failed == 0)
-    yield Claim("none lost", "0", count(summary["lost"]), summary["lost"] == 0)
-    # A run that is stopped by hand drains, too, but before its end.
-    to_the_end = closed == {"drained": planned} and summary["verdict"] == "pass"
-    measured = f"{reasons(closed) or 'none'}; run: {summary['verdict']}"
+    yield Claim("none failed", "0", reasons(summary.failed) or "0", failed == 0)
+    yield Claim("none lost", "0", count(summary.lost), summary.lost == 0)
+    # A run stopped by hand drains as well, but before its time.
+    to_the_end = closed == {"drained": planned} and summary.verdict == "pass"
+    measured = f"{reasons(closed) or 'none'}; run: {summary.verdict}"
     yield Claim("all held to the end", f"drained {count(planned)}", measured, to_the_end)
 
 
 def _ledgers(record: Record) -> Claim:
     summary, target = record.summary, record.findings.target
     ours = {
-        "opened": summary["opened"],
-        "closed": sum(summary["closed"].values()),
-        "pings": summary["pings"],
-        "messages": summary["messages_received"],
+        "opened": summary.opened,
+        "closed": summary.total_closed,
+        "pings": summary.pings,
+        "messages": summary.messages_received,
     }
     differ = [
         f"{name} {count(mine)} ≠ {count(target[name])}"
@@ -79,10 +79,8 @@ def _alive(record: Record) -> Claim:
     The target knows that each sent a ping, and the fleet that each ping was answered.
     """
     summary, pinged, planned = record.summary, record.findings.target["pinged"], record.plan.total
-    measured = (
-        f"{count(pinged)}; {count(summary['pongs'])} of {count(summary['pings'])} pings answered"
-    )
-    held = pinged == planned and summary["pings"] == summary["pongs"]
+    measured = f"{count(pinged)}; {count(summary.pongs)} of {count(summary.pings)} pings answered"
+    held = pinged == planned and summary.pings == summary.pongs
     return Claim("verified alive by ping and pong", count(planned), measured, held)
 
 
@@ -96,7 +94,7 @@ def _round_trip(phases: dict[str, Phase]) -> Claim:
 
 def _generator(record: Record, phases: dict[str, Phase]) -> Iterator[Claim]:
     summary, lag = record.summary, phases["ramp"].p99("lag")
-    late = 100 * summary["late"] / max(1, summary["launched"])
+    late = 100 * summary.late / max(1, summary.launched)
     yield Claim("launched late", f"< {MAX_LATE:g} %", f"{late:.3f} %", late < MAX_LATE, timing=True)
     yield Claim(
         "launch lag p99, ramp",

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from hdrh.histogram import HdrHistogram
 
+from coordinator.run.timeline import Row
 from loadgen.plan.plan import Plan
 from tests.million.record import Record
 
@@ -18,14 +19,14 @@ class Phase(NamedTuple):
     """Some consecutive seconds of a run."""
 
     name: str
-    rows: list[dict[str, Any]]
+    rows: list[Row]
     """Their lines of seconds.ndjson."""
     histograms: dict[str, Any]
     """HdrHistogram's, in microseconds, by name; empty ones are absent."""
 
     def total(self, name: str) -> int:
-        """Returns the sum of a counter."""
-        return sum(row["fleet"]["rates"][name] for row in self.rows)
+        """How often something happened."""
+        return sum(getattr(row.fleet.rates, name) for row in self.rows)
 
     def percentile(self, name: str, percent: float) -> float | None:
         """Returns a percentile in milliseconds; None when nothing was measured."""
@@ -41,7 +42,7 @@ def phases_of(record: Record) -> dict[str, Phase]:
     """Returns the three phases by name."""
     phases = {name: Phase(name, [], {}) for name in ("ramp", "plateau", "drain")}
     for row in record.run.seconds:
-        phases[_phase(record.plan, row["second"])].rows.append(row)
+        phases[_phase(record.plan, row.second)].rows.append(row)
     for second, name, payload in _intervals(record.folder / "histograms.hlog"):
         merged = phases[_phase(record.plan, second)].histograms
         if name in merged:

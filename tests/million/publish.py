@@ -96,7 +96,7 @@ def _word(claim: Claim) -> str:
 
 def _run(record: Record, phases: dict[str, Phase]) -> str:
     driver, *started = (f"    {command}\n" for command in record.findings.commands)
-    invalid = len(record.summary["invalid_seconds"])
+    invalid = len(record.summary.invalid_seconds)
     parts = [
         f"## {record.folder.name}\n",
         f"{_machine(record)}\n",

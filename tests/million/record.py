@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from coordinator.run.summary import Summary
 from coordinator.storage.reader import RunRecord, read_run
 from loadgen.machine.facts import Machine, facts
 from loadgen.plan.plan import Plan
@@ -36,8 +37,8 @@ class Record(msgspec.Struct, frozen=True):
     machine: dict[str, Any]
 
     @property
-    def summary(self) -> dict[str, Any]:
-        """The content of summary.json."""
+    def summary(self) -> Summary:
+        """summary.json."""
         return self.run.summary
 
 

@@ -20,7 +20,7 @@ def test_a_tenth_of_the_million(tmp_path):
 
     claims = claims_of(record, phases_of(record))
     assert [claim for claim in claims if not claim.held and not claim.timing] == []
-    assert len(record.summary["agents"]) == 16
+    assert len(record.summary.agents) == 16
     assert {
         kind: found.count for kind, found in record.findings.processes.items() if kind != "target"
     } == {

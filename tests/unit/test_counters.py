@@ -8,7 +8,8 @@ import pytest
 from coordinator.report.export import csv_report
 from coordinator.report.summary import summary_of
 from coordinator.run.run import Run
-from coordinator.storage.rundir import RunDir, read_run
+from coordinator.storage.reader import read_run
+from coordinator.storage.writer import RunDir
 from coordinator.tsung.log import TsungLog
 from coordinator.tsung.names import COUNTERS
 from loadgen.plan.plan import Plan

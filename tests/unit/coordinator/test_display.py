@@ -1,4 +1,4 @@
-"""Progress: plain lines in a file, a live table on a terminal."""
+"""Progress of a run: plain lines in a file, a live table on a terminal."""
 
 import io
 import os
@@ -35,7 +35,7 @@ def test_a_settled_second_is_one_line():
     )
 
 
-def test_plain_lines_say_what_changes_and_say_it_once():
+def test_a_change_of_state_is_one_line():
     stream = io.StringIO()
     display, run = display_on(stream), Run(PLAN, 2)
     assert isinstance(display, Lines)
@@ -50,7 +50,7 @@ def test_plain_lines_say_what_changes_and_say_it_once():
     ]
 
 
-def test_plain_lines_say_which_phase_runs():
+def test_a_change_of_phase_is_one_line():
     stream = io.StringIO()
     display, run = display_on(stream), Run(PLAN, 1)
     started(run, ["a"])
@@ -60,7 +60,7 @@ def test_plain_lines_say_which_phase_runs():
     assert stream.getvalue().splitlines() == ["running: arrivals", "running: hold"]
 
 
-def test_corrections_are_not_shown_as_seconds_of_their_own():
+def test_a_correction_is_no_line():
     stream = io.StringIO()
     _, row = running()
     row.corrects = True
@@ -70,7 +70,7 @@ def test_corrections_are_not_shown_as_seconds_of_their_own():
     assert stream.getvalue() == ""
 
 
-def test_a_reader_that_went_away_does_not_end_the_run():
+def test_a_reader_that_closes_the_pipe_does_not_end_the_run():
     read, write = os.pipe()
     os.close(read)
     with open(write, "w") as stream:

@@ -1,26 +1,36 @@
-"""Text for people, and words from elsewhere made harmless."""
+"""Text for people, and foreign text made safe."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator import text as words
+from coordinator.text import (
+    and_more,
+    clean_name,
+    columns,
+    ms,
+    one_line,
+    plain_lines,
+    reasons,
+    seconds,
+    traceback_file,
+)
 
 
 @given(st.text())
-def test_any_name_becomes_one_that_is_safe_in_a_path(text):
-    name = words.clean_name(text)
+def test_any_text_becomes_a_name_that_is_safe_in_a_path(text):
+    name = clean_name(text)
 
     assert name
     assert name[0] not in ".-"
     assert "/" not in name
     assert name.isascii()
-    assert words.clean_name(name) == name
+    assert clean_name(name) == name
 
 
 @given(st.text())
 def test_any_text_becomes_one_printable_line(text):
-    line = words.one_line(text, 50)
+    line = one_line(text, 50)
 
     assert line.isprintable()
     assert len(line) <= 50
@@ -30,33 +40,38 @@ def test_any_text_becomes_one_printable_line(text):
     ("value", "text"), [(0.4, "0 s"), (12, "12 s"), (185, "3:05 min"), (3723, "1:02:03 h")]
 )
 def test_durations(value, text):
-    assert words.seconds(value) == text
+    assert seconds(value) == text
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(0.423, "0.42"), (3.14, "3.1"), (250.4, "250"), (12_345.0, "12,345")]
 )
 def test_milliseconds(value, text):
-    assert words.ms(value) == text
+    assert ms(value) == text
 
 
-def test_reasons_come_with_the_most_frequent_first():
-    assert words.reasons({"a": 1, "timeout": 3, "refused": 1200}) == "refused 1,200, timeout 3, a 1"
+def test_the_most_frequent_reason_comes_first():
+    assert reasons({"a": 1, "timeout": 3, "refused": 1200}) == "refused 1,200, timeout 3, a 1"
 
 
 def test_a_reason_with_a_traceback_names_its_file():
-    files = {"error_KeyError": words.traceback_file("error_KeyError")}
+    files = {"error_KeyError": traceback_file("error_KeyError")}
 
-    assert words.reasons({"error_KeyError": 2, "done": 1}, files) == (
+    assert reasons({"error_KeyError": 2, "done": 1}, files) == (
         "error_KeyError 2 (errors/error_KeyError.txt), done 1"
     )
 
 
-def test_text_of_several_lines_keeps_nothing_that_moves_a_terminal():
-    assert words.plain_lines("a\tb\n\x1b[2Jé\ud800") == "a\tb\n�[2Jé�"
-    assert words.plain_lines("x" * 9000 + "the end").endswith("x" * 8185 + "the end")
-    assert len(words.plain_lines("x" * 9000)) == 8192
+def test_text_of_several_lines_has_no_control_sequences_for_a_terminal():
+    assert plain_lines("a\tb\n\x1b[2Jé\ud800") == "a\tb\n�[2Jé�"
+    assert plain_lines("x" * 9000 + "the end").endswith("x" * 8185 + "the end")
+    assert len(plain_lines("x" * 9000)) == 8192
 
 
 def test_columns_line_up():
-    assert words.columns([["a", "1"], ["long", "23"]]) == ["a      1", "long  23"]
+    assert columns([["a", "1"], ["long", "23"]]) == ["a      1", "long  23"]
+
+
+def test_only_the_first_of_several_is_named():
+    assert and_more(["a"]) == "a"
+    assert and_more(["a", "b", "c"]) == "a and 2 more"

@@ -1,28 +1,34 @@
-"""Expectations: what may be written, and what it is compared with."""
+"""Expectations: their grammar, and the figures that they are compared with."""
 
 import contextlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from coordinator.report.expect import COUNTS, parse
+from coordinator.report.expect import COUNTS, DURATIONS, parse
+from coordinator.run.summary import ExpectationResult
 from loadgen.errors import PlanError
+from loadgen.stats.tally import COUNTS as COUNTERS
+from tests.unit.coordinator.report.summaries import percentiles, summary
 
-SUMMARY = {
-    **dict.fromkeys(COUNTS, 0),
-    "launched": 2000,
-    "open_peak": 1500,
-    "failed": {"refused": 3, "timeout": 1},
-    "plateau_s": 90,
-    "counters": {"logins": 12, "bad replies": 20},
-    "timings": {
-        "tr_login": {"count": 10, "p50": 1.0, "p90": 2.0, "p99": 12.5, "p999": 40.0, "max": 41.0}
-    },
-    "histograms": {
-        "handshake": {"count": 10, "p50": 1.0, "p90": 2.0, "p99": 12.5, "p999": 40.0, "max": 41.0}
-    },
-}
+LATENCIES = percentiles(p50=1.0, p90=2.0, p99=12.5, p999=40.0, max=41.0)
+SUMMARY = summary(
+    launched=2000,
+    open_peak=1500,
+    failed={"refused": 3, "timeout": 1},
+    plateau_s=90,
+    counters={"logins": 12, "bad replies": 20},
+    timings={"tr_login": LATENCIES},
+    histograms={"handshake": LATENCIES},
+)
+
+
+def test_the_figures_are_the_fields_of_the_summary():
+    assert {*COUNTERS, "planned", "open_peak", "failed", "closed", "rate_achieved"} <= {*COUNTS}
+    assert DURATIONS == ("duration_s", "plateau_s")
+    assert not {"schema", "verdict", "histograms", "counters", "agents"} & {*COUNTS}
 
 
 @pytest.mark.parametrize(
@@ -50,11 +56,13 @@ SUMMARY = {
     ],
 )
 def test_an_expectation_is_compared_in_its_own_unit(text, value, held):
-    assert parse(text).evaluate(SUMMARY) == {"expr": text, "value": value, "held": held}
+    assert parse(text).evaluate(SUMMARY) == ExpectationResult(text, value, held)
 
 
-def test_a_share_of_nothing_is_not_measured():
-    assert not parse("failed<1%").evaluate(SUMMARY | {"launched": 0})["held"]
+def test_a_percentage_of_nothing_is_not_measured():
+    result = parse("failed<1%").evaluate(replace(SUMMARY, launched=0))
+
+    assert (result.value, result.held) == (None, False)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +89,7 @@ def test_a_share_of_nothing_is_not_measured():
         "bad replies>1",
     ],
 )
-def test_what_is_no_expectation_is_named_in_one_line(text):
+def test_a_text_that_is_no_expectation_is_refused_in_one_line(text):
     with pytest.raises(PlanError) as mistake:
         parse(text)
 
@@ -90,6 +98,6 @@ def test_what_is_no_expectation_is_named_in_one_line(text):
 
 
 @given(st.text())
-def test_any_text_is_an_expectation_or_a_clear_mistake(text):
+def test_any_text_is_an_expectation_or_is_refused(text):
     with contextlib.suppress(PlanError):
-        assert parse(text).evaluate(SUMMARY)["held"] in (True, False)
+        assert parse(text).evaluate(SUMMARY).held in (True, False)

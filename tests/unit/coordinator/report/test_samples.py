@@ -1,4 +1,4 @@
-"""What charts show of a settled second."""
+"""Samples: a settled second as charts show it."""
 
 import pytest
 from hypothesis import given
@@ -6,7 +6,7 @@ from hypothesis import given
 from coordinator.report.samples import (
     AGENT_SERIES,
     Sampler,
-    asked,
+    arrivals_asked,
     bars,
     values_of,
     verified_within,
@@ -23,8 +23,9 @@ from tests.unit.strategies import histogram_of, histograms
 
 
 def samples(plan, *items):
-    """Samples of a run of one agent, a second after the other."""
-    run, sampler = Run(plan, 1), Sampler(plan)
+    """Yields the samples of a run of one agent, a second after the other."""
+    run = Run(plan, 1)
+    sampler = Sampler(plan)
     (agent,) = started(run, ["a"])
     for item in items:
         now = run.start + item.number + 1.0
@@ -32,7 +33,7 @@ def samples(plan, *items):
         yield from (sampler.take(entry.row) for entry in run.tick(now))
 
 
-def test_a_sample_tells_of_the_fleet_and_of_each_agent():
+def test_a_sample_has_the_figures_of_the_fleet_and_of_each_agent():
     (sample,) = samples(Plan(max=1000, rate=10.0, think=1.0), opened(0, 10))
 
     assert (
@@ -48,7 +49,7 @@ def test_a_sample_tells_of_the_fleet_and_of_each_agent():
     assert agent["ping_rtt"] == pytest.approx(4.0, rel=0.01)
 
 
-def test_who_answered_a_ping_within_the_think_time_is_verified_alive():
+def test_connections_that_answered_a_ping_within_the_think_time_are_verified():
     items = [opened(number, 10, held=10 * (number + 1)) for number in range(4)]
 
     found = [
@@ -69,33 +70,33 @@ def test_who_answered_a_ping_within_the_think_time_is_verified_alive():
         ),
     ],
 )
-def test_what_need_not_ping_is_not_called_verified(plan):
+def test_sessions_that_need_not_ping_are_not_verified(plan):
     (sample,) = samples(plan, opened(0, 10))
 
     assert sample.fleet["verified"] is None
 
 
-def test_no_second_before_the_first_is_looked_at_however_long_the_think_time():
+def test_a_think_time_longer_than_the_run_looks_at_no_second_before_the_first():
     (sample,) = samples(Plan(max=1000, rate=10.0, think=1e9), opened(0, 10, held=10))
 
     assert sample.fleet["verified"] == 10
 
 
-def test_of_several_loops_the_shortest_think_time_counts():
+def test_the_shortest_think_time_of_several_loops_counts():
     loops = (Loop(name="a", think=30.0), Loop(name="b", think=4.5))
 
     assert verified_within(Plan(sessions=loops)) == 4
 
 
-def test_what_is_asked_in_all_seconds_is_the_plan():
+def test_the_arrivals_of_all_seconds_are_those_of_the_plan():
     plan = Plan(max=1001, rate=300.0)
 
-    found = [asked(plan, plan.schedule.spans, (), Pauses(), second) for second in range(6)]
+    found = [arrivals_asked(plan, plan.schedule.spans, (), Pauses(), second) for second in range(6)]
 
     assert found == [300, 300, 300, pytest.approx(101), 0, 0]
 
 
-def test_what_is_asked_follows_the_phases_and_waits_at_gates():
+def test_arrivals_follow_the_phases_and_wait_at_gates():
     phases = (
         Phase(rate=10.0, duration=2.0, wait=True),
         Phase(rate=100.0, rate_to=200.0, duration=2.0),
@@ -103,25 +104,23 @@ def test_what_is_asked_follows_the_phases_and_waits_at_gates():
     plan = Plan(phases=phases)
     spans = plan.schedule.spans
 
-    assert [asked(plan, spans, (), Pauses(), second) for second in range(4)] == [10, 10, 0, 0]
-    assert [asked(plan, spans, (5.0,), Pauses(), second) for second in range(4, 8)] == [
-        0,
-        125,
-        175,
-        0,
-    ]
+    before = [arrivals_asked(plan, spans, (), Pauses(), second) for second in range(4)]
+    after = [arrivals_asked(plan, spans, (5.0,), Pauses(), second) for second in range(4, 8)]
+
+    assert before == [10, 10, 0, 0]
+    assert after == [0, 125, 175, 0]
 
 
-def test_nothing_is_asked_for_in_a_pause_and_everything_after_it():
+def test_no_arrivals_are_asked_for_in_a_pause_and_all_of_them_after_it():
     plan = Plan(max=300, rate=100.0)
     pauses = Pauses([(1.5, 4.5)])
 
-    found = [asked(plan, plan.schedule.spans, (), pauses, second) for second in range(7)]
+    found = [arrivals_asked(plan, plan.schedule.spans, (), pauses, second) for second in range(7)]
 
     assert found == [100, 50, 0, 0, 50, 100, 0]
 
 
-def test_what_ended_in_a_second_is_told_with_its_reason_and_whose_fault_it_is():
+def test_the_ends_of_a_second_have_their_reason_and_whose_fault_it_was():
     tally = Tally(
         launched=9,
         opened=5,
@@ -133,12 +132,15 @@ def test_what_ended_in_a_second_is_told_with_its_reason_and_whose_fault_it_is():
     (sample,) = samples(Plan(max=1000), Second(0, tally, Held(0, 1)))
 
     assert sample.ends == {
-        "server: failed reset": 3, "generator: failed no_fd": 1,
-        "server: closed reset": 2, "nobody: closed drained": 1, "generator: lost": 1,
-    }  # fmt: skip
+        "server: failed reset": 3,
+        "generator: failed no_fd": 1,
+        "server: closed reset": 2,
+        "nobody: closed drained": 1,
+        "generator: lost": 1,
+    }
 
 
-def test_an_older_run_directory_does_not_say_why_connections_ended():
+def test_an_older_run_directory_has_no_reasons():
     run = Run(Plan(max=1000), 1)
     (agent,) = started(run, ["a"])
     run.post(
@@ -150,7 +152,7 @@ def test_an_older_run_directory_does_not_say_why_connections_ended():
     assert Sampler(run.plan).take(entry.row).ends == {"unknown: failed": 3}
 
 
-def test_bars_go_from_the_first_that_is_filled_to_the_last():
+def test_bars_go_from_the_first_filled_bar_to_the_last():
     heights = bars(values_of(histogram_of([12, 1400, 1600, 1600, 10**9])))
 
     assert (heights[0], heights[-1]) == ((0.015, 1), (70_000.0, 1))

@@ -1,13 +1,17 @@
-"""summary.json, from a run that is over."""
+"""The summary of a run: its figures and its verdict."""
 
+import msgspec
 import pytest
+from msgspec.structs import astuple
 
 from coordinator.report.expect import parse
 from coordinator.report.summary import EXIT_CODES, summary_of
+from coordinator.run.progress import PhaseProgress
 from coordinator.run.run import Run
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
-from tests.unit.coordinator.fleet import drained, hello, opened, ready, seconds, started
+from tests.unit.coordinator.fleet import hello, opened, ready, seconds, started
+from tests.unit.coordinator.report.runs import finished, with_session_figures
 
 KEYS = [
     "schema",
@@ -46,63 +50,33 @@ KEYS = [
     "invalid_seconds",
     "expectations",
 ]
-
-
-def finished(expectations=(), plan=None):
-    run = Run(plan or Plan(max=1000, rate=10.0, hold=5.0), 2)
-    for agent in started(run):
-        run.post(
-            agent,
-            seconds(
-                opened(0, 10),
-                opened(1, 10, held=20),
-                opened(2, 1, held=21),
-                drained(3, 21),
-                finished=True,
-            ),
-            run.start + 4.0,
-        )
-    run.tick(run.start + 4.0)
-    return run, summary_of(run, [parse(text) for text in expectations], run.start + 4.0)
+AGENT_KEYS = {"name", "workers", "launched", "opened", "failed", "lost", "cpu_s", "rss_peak_mb"}
 
 
 def test_a_summary_has_the_keys_of_the_contract_in_their_order():
     _, summary = finished()
 
-    assert list(summary) == KEYS
-    assert {
-        "name",
-        "workers",
-        "launched",
-        "opened",
-        "failed",
-        "lost",
-        "cpu_s",
-        "rss_peak_mb",
-    } <= set(summary["agents"][0])
+    written = msgspec.json.decode(summary.to_json())
+    assert list(written) == KEYS
+    assert set(written["agents"][0]) >= AGENT_KEYS
 
 
 def test_the_figures_of_a_whole_run():
     _, summary = finished()
 
-    assert (summary["planned"], summary["launched"], summary["opened"]) == (1000, 42, 42)
-    assert (summary["open_peak"], summary["open_end"], summary["closed"]) == (
-        42,
-        0,
-        {"drained": 42},
-    )
-    assert summary["duration_s"] == 4.0
-    assert summary["plateau_s"] == 1
-    assert summary["histograms"]["ping_rtt"]["count"] == 42
-    assert summary["agents"][0]["cpu_s"] == 0.75
-    assert summary["agents"][0]["rss_peak_mb"] == pytest.approx(1.0, abs=0.1)
+    assert (summary.planned, summary.launched, summary.opened) == (1000, 42, 42)
+    assert (summary.open_peak, summary.open_end) == (42, 0)
+    assert summary.closed == {"drained": 42}
+    assert summary.duration_s == 4.0
+    assert summary.plateau_s == 1
+    assert summary.histograms["ping_rtt"].count == 42
+    assert summary.agents[0].cpu_s == 0.75
+    assert summary.agents[0].rss_peak_mb == pytest.approx(1.0, abs=0.1)
 
 
-def test_each_phase_is_told_with_when_it_ran_and_who_came():
+def test_each_phase_has_its_times_and_its_arrivals():
     _, plain = finished()
-    assert plain["phases"] == [
-        {"name": "arrivals", "begin": 0.0, "end": 99.9, "planned": 1000, "launched": 42}
-    ]
+    assert plain.phases == [PhaseProgress("arrivals", 0.0, 99.9, planned=1000, launched=42)]
 
     phases = (
         Phase(name="in", rate=40, duration=1.0),
@@ -110,18 +84,18 @@ def test_each_phase_is_told_with_when_it_ran_and_who_came():
         Phase(name="late", rate=2, max=2),
     )
     _, summary = finished(plan=Plan(phases=phases))
-    assert [tuple(phase.values()) for phase in summary["phases"]] == [
+    assert [astuple(phase) for phase in summary.phases] == [
         ("in", 0.0, 1.0, 40, 20),
         ("phase 2", 1.0, 2.0, 0, 20),
         ("late", 2.0, 3.0, 2, 2),
     ]
-    assert summary["rate_asked"] == 14.0
+    assert summary.rate_asked == 14.0
 
 
-def test_the_last_arrival_does_not_spoil_the_rate():
+def test_the_last_second_with_arrivals_does_not_lower_the_rate():
     _, summary = finished()
 
-    assert summary["rate_achieved"] == 20.0
+    assert summary.rate_achieved == 20.0
 
 
 @pytest.mark.parametrize(
@@ -131,77 +105,52 @@ def test_the_last_arrival_does_not_spoil_the_rate():
 def test_a_run_passes_when_every_expectation_held(expectations, verdict):
     _, summary = finished(expectations)
 
-    assert summary["verdict"] == verdict
-    assert [row["expr"] for row in summary["expectations"]] == list(expectations)
+    assert summary.verdict == verdict
+    assert [result.expr for result in summary.expectations] == list(expectations)
 
 
-def with_own_names(*names):
-    """A run in which sessions counted and timed under their own names, and failed; over and
-    summed up."""
-    run = Run(Plan(max=1000, rate=10.0, hold=5.0), 1)
-    (agent,) = started(run, ["a"])
-    second = opened(0, 10)
-    second.tally.launched, second.tally.relaunched, second.tally.opened = 14, 4, 14
-    second.held.open = 14
-    for name in names or ("logins",):
-        second.tally.count(name, 3)
-        second.tally.time(f"tr_{name}", 20_000)
-    last = drained(1, 12)
-    last.tally.closed["error_KeyError"] = 2
-    post = seconds(second, last, finished=True)
-    post.tracebacks = {"error_KeyError": "Traceback: 'name'"}
-    run.post(agent, post, run.start + 2.0)
-    run.tick(run.start + 2.0)
-    return run, summary_of(
-        run, [parse("counter.logins>=3"), parse("timing.tr_logins_p99<50ms")], run.start + 2.0
-    )
+def test_counters_timings_and_errors_of_sessions_are_summed_up():
+    run, summary = with_session_figures("logouts", "logins")
 
-
-def test_what_sessions_count_and_time_and_fail_by_is_summed_up():
-    run, summary = with_own_names("logouts", "logins")
-
-    assert list(summary["counters"].items()) == [("logins", 3), ("logouts", 3)]
-    assert list(summary["timings"]) == ["tr_logins", "tr_logouts"]
-    assert summary["timings"]["tr_logins"]["p50"] == pytest.approx(20, rel=0.01)
-    assert summary["tracebacks"] == {"error_KeyError": "errors/error_KeyError.txt"}
-    assert summary["verdict"] == "pass"
+    assert list(summary.counters.items()) == [("logins", 3), ("logouts", 3)]
+    assert list(summary.timings) == ["tr_logins", "tr_logouts"]
+    assert summary.timings["tr_logins"].p50 == pytest.approx(20, rel=0.01)
+    assert summary.tracebacks == {"error_KeyError": "errors/error_KeyError.txt"}
+    assert summary.verdict == "pass"
     assert [news.text for news in run.notices.take() if news.reason] == ["Traceback: 'name'"]
 
 
-def test_who_came_back_is_planned_too_but_no_arrival():
-    _, summary = with_own_names()
+def test_a_connection_that_is_launched_again_is_planned_too_but_is_no_arrival():
+    _, summary = with_session_figures()
 
-    assert (summary["planned"], summary["launched"], summary["relaunched"]) == (1004, 14, 4)
-    assert summary["rate_achieved"] == 10.0
-    assert summary["invalid_seconds"] == []
+    assert (summary.planned, summary.launched, summary.relaunched) == (1004, 14, 4)
+    assert summary.rate_achieved == 10.0
+    assert summary.invalid_seconds == []
 
 
-def test_a_run_that_the_operator_ended_is_stopped_whatever_it_showed():
+def test_a_run_that_the_operator_stopped_is_stopped_whatever_it_showed():
     run = Run(Plan(max=10), 1)
     (agent,) = started(run, ["a"])
     run.drain(run.start)
     run.post(agent, seconds(finished=True), run.start)
     run.tick(run.start)
 
-    assert summary_of(run, [], run.start)["verdict"] == "stopped"
+    assert summary_of(run, [], run.start).verdict == "stopped"
 
 
-def test_a_run_is_lost_until_it_is_over_and_when_nobody_is_left():
+def test_a_run_is_lost_until_it_is_over_and_when_no_agent_is_left():
     run = Run(Plan(max=10), 1)
     (agent,) = started(run, ["a"])
     run.post(agent, seconds(opened(0, 3)), run.start + 1.0)
-    assert summary_of(run, [], run.start + 1.0)["verdict"] == "lost"
+    assert summary_of(run, [], run.start + 1.0).verdict == "lost"
 
     run.lose_agent("a", "died")
     run.tick(run.start + 1.0)
 
     summary = summary_of(run, [], run.start + 1.0)
     assert run.state == "done"
-    assert (summary["verdict"], summary["lost"], summary["agents"][0]["status"]) == (
-        "lost",
-        3,
-        "lost",
-    )
+    assert (summary.verdict, summary.lost) == ("lost", 3)
+    assert summary.agents[0].status == "lost"
 
 
 def test_a_fleet_that_never_gathered_is_summed_up_all_the_same():
@@ -211,7 +160,7 @@ def test_a_fleet_that_never_gathered_is_summed_up_all_the_same():
 
     summary = summary_of(run, [parse("failed<1%")], 1.0)
 
-    assert (summary["verdict"], summary["launched"], summary["duration_s"]) == ("lost", 0, 0.0)
+    assert (summary.verdict, summary.launched, summary.duration_s) == ("lost", 0, 0.0)
 
 
 def test_exit_codes_are_those_of_the_contract():

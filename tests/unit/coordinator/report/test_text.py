@@ -1,13 +1,19 @@
-"""The text report, from a summary."""
+"""The report as text."""
 
 import re
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from coordinator.report.text import comparison, outcome, text_report
+from coordinator.run.summary import ExpectationResult, InvalidSecond, Summary
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
-from tests.unit.coordinator.report.test_summary import finished, with_own_names
+from tests.unit.coordinator.report import summaries
+from tests.unit.coordinator.report.runs import finished, with_session_figures
+
+HELD = ExpectationResult("opened==42", 42, held=True)
 
 
 def numbers(line):
@@ -30,14 +36,14 @@ def test_the_ledger_visibly_adds_up():
 def test_a_ledger_that_does_not_add_up_says_so():
     _, summary = finished()
 
-    text = text_report(summary | {"open_end": 7})
+    text = text_report(replace(summary, open_end=7))
 
     assert "opened does not add up: 49 counted, 42 expected" in text
 
 
-def test_reasons_latencies_agents_and_expectations_are_told():
+def test_reasons_latencies_agents_and_expectations_are_shown():
     _, summary = finished(("opened==42", "ping_rtt_p50<1us"))
-    summary["failed"] = {"timeout": 2, "refused": 1200}
+    summary.failed = {"timeout": 2, "refused": 1200}
     text = text_report(summary, "a-run")
 
     assert text.startswith("a-run: FAIL; 1,202 failed; 42 open at the peak")
@@ -48,8 +54,8 @@ def test_reasons_latencies_agents_and_expectations_are_told():
     assert re.search(r"^FAILED\s+ping_rtt_p50<1us", text, re.M)
 
 
-def test_what_sessions_count_time_and_fail_by_is_told_in_tables():
-    _, summary = with_own_names("logins", "logouts")
+def test_counters_timings_and_errors_of_sessions_are_shown():
+    _, summary = with_session_figures("logins", "logouts")
 
     text = text_report(summary, "a-run")
 
@@ -61,8 +67,9 @@ def test_what_sessions_count_time_and_fail_by_is_told_in_tables():
     assert "does not add up" not in text
 
 
-def test_a_run_directory_that_knows_no_sessions_is_shown_all_the_same():
+def test_an_older_run_directory_is_shown_all_the_same():
     _, summary = finished()
+    written = msgspec.json.decode(summary.to_json())
     for name in (
         "relaunched",
         "messages_sent",
@@ -72,15 +79,16 @@ def test_a_run_directory_that_knows_no_sessions_is_shown_all_the_same():
         "timings",
         "tracebacks",
     ):
-        del summary[name]
+        del written[name]
+    old = msgspec.convert(written, Summary)
 
-    assert "pings, 42 pongs" in text_report(summary)
-    assert comparison([("old", summary)])
+    assert "pings, 42 pongs" in text_report(old)
+    assert comparison([("old", old)])
 
 
-def test_what_sessions_count_and_time_stands_side_by_side():
+def test_counters_and_timings_of_sessions_stand_side_by_side():
     _, plain = finished()
-    _, own = with_own_names("logins")
+    _, own = with_session_figures("logins")
 
     rows = [line.split() for line in comparison([("plain", plain), ("own", own)]).splitlines()]
 
@@ -90,15 +98,13 @@ def test_what_sessions_count_and_time_stands_side_by_side():
         "p99",
         "ms",
         "–",
-        f"{own['timings']['tr_logins']['p99']:.1f}",
+        f"{own.timings['tr_logins'].p99:.1f}",
     ] in rows
 
 
 def test_invalid_seconds_are_named_and_many_are_counted():
     _, summary = finished()
-    summary["invalid_seconds"] = [
-        {"second": number, "why": ["no report from b"]} for number in range(30)
-    ]
+    summary.invalid_seconds = [InvalidSecond(number, ["no report from b"]) for number in range(30)]
 
     text = text_report(summary)
 
@@ -109,7 +115,7 @@ def test_invalid_seconds_are_named_and_many_are_counted():
 
 def test_several_runs_stand_side_by_side():
     _, summary = finished()
-    slow = summary | {"histograms": {}, "verdict": "fail"}
+    slow = replace(summary, histograms={}, verdict="fail")
 
     lines = comparison([("first", summary), ("second", slow)]).splitlines()
 
@@ -118,7 +124,7 @@ def test_several_runs_stand_side_by_side():
     assert ["handshake", "p99", "ms", "3.0", "–"] in [line.split() for line in lines]
 
 
-def test_several_phases_are_told_and_one_is_not():
+def test_several_phases_are_shown_and_a_single_one_is_not():
     phases = (Phase(name="in", rate=42, duration=1.0, wait=True), Phase(name="out", rate=2, max=2))
     _, several = finished(plan=Plan(phases=phases))
     _, one = finished()
@@ -132,29 +138,31 @@ def test_several_phases_are_told_and_one_is_not():
 @pytest.mark.parametrize(
     ("verdict", "expected", "opened", "word"),
     [
-        ("pass", [{"expr": "opened==42"}], 42, "pass"),
+        ("pass", [HELD], 42, "pass"),
         ("pass", [], 42, "done"),
         ("pass", [], 0, "nothing opened"),
-        ("fail", [{"expr": "opened==42"}], 0, "fail"),
+        ("fail", [HELD], 0, "fail"),
         ("lost", [], 0, "lost"),
         ("stopped", [], 7, "stopped"),
     ],
 )
-def test_nothing_passes_where_nothing_was_expected(verdict, expected, opened, word):
-    assert outcome({"verdict": verdict, "expectations": expected, "opened": opened}) == word
+def test_a_run_without_expectations_does_not_pass(verdict, expected, opened, word):
+    figures = summaries.summary(verdict=verdict, expectations=expected, opened=opened)
+
+    assert outcome(figures) == word
 
 
-def test_a_run_that_failed_by_nobodys_measure_says_so_at_both_ends():
+def test_failures_that_no_expectation_counts_are_in_the_first_and_the_last_line():
     _, summary = finished()
-    summary |= {"failed": {"refused": 42}, "launched": 42, "opened": 0, "open_peak": 0, "lost": 1}
+    summary = replace(summary, failed={"refused": 42}, launched=42, opened=0, open_peak=0, lost=1)
     lines = text_report(summary, "a-run").splitlines()
 
     assert lines[0].startswith("a-run: NOTHING OPENED; 42 failed; 1 lost; 0 open at the peak")
-    assert lines[-1].startswith("nothing was expected of this run, so it ends with 0")
+    assert lines[-1].startswith("nothing was expected of this run, so its exit code is 0")
 
 
 def test_a_run_that_never_started_has_no_valid_seconds():
     _, summary = finished()
 
     assert "every second is valid" in text_report(summary)
-    assert "every second is valid" not in text_report(summary | {"duration_s": 0.0})
+    assert "every second is valid" not in text_report(replace(summary, duration_s=0.0))

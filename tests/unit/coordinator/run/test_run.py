@@ -261,7 +261,7 @@ def test_a_second_settles_when_every_agent_has_reported_and_is_acknowledged():
     assert entry.row.fleet.ledger.open == 100
     assert entry.row.agents["a"].ledger.open == 50
     assert entry.row.invalid == []
-    assert entry.row.fleet.histograms["handshake"]["count"] == 100
+    assert entry.row.fleet.histograms["handshake"].count == 100
 
 
 def test_repeating_a_post_counts_nothing_twice():

@@ -37,7 +37,7 @@ def test_the_last_row_of_every_second_is_the_same_in_any_order_of_reports(order)
             fresh += entry.fresh.launched
 
     assert [rows[number].fleet.ledger.open for number in range(5)] == [30, 60, 90, 120, 150]
-    assert [rows[number].fleet.rates["opened"] for number in range(5)] == [30] * 5
+    assert [rows[number].fleet.rates.opened for number in range(5)] == [30] * 5
     assert [rows[number].agents["b"].ledger.open for number in range(5)] == [10, 20, 30, 40, 50]
     assert fresh == 150
     assert seen.invalid == {}

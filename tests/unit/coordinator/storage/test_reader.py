@@ -23,8 +23,8 @@ def test_seconds_and_summary_come_back_as_they_were_written(folder):
 
     record = read_run(folder.path)
 
-    assert record.summary == msgspec.to_builtins(summary)
-    assert record.seconds == [msgspec.to_builtins(entry.row) for entry in rows]
+    assert record.summary == summary
+    assert record.seconds == [entry.row for entry in rows]
     assert record.name == folder.path.name
 
 
@@ -61,7 +61,7 @@ def test_a_correction_is_a_further_line_and_readers_take_the_last(folder):
 
     record = read_run(folder.path)
 
-    assert [row["fleet"]["ledger"]["open"] for row in record.seconds] == [20, 40, 60, 80]
+    assert [row.fleet.ledger.open for row in record.seconds] == [20, 40, 60, 80]
     assert intervals(folder.path / "histograms.hlog")["handshake"] == 80
 
 
@@ -73,7 +73,7 @@ def test_a_torn_last_line_is_left_out(folder):
     with (folder.path / "seconds.ndjson").open("ab") as file:
         file.write(b'{"second":2,"fl')
 
-    assert [row["second"] for row in read_run(folder.path).seconds] == [0, 1]
+    assert [row.second for row in read_run(folder.path).seconds] == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,30 @@ def test_a_directory_that_is_no_run_directory_is_an_error_of_one_line(tmp_path, 
 
     with pytest.raises(OperatorError, match=why):
         read_run(tmp_path)
+
+
+def test_a_row_in_another_form_is_named_with_its_line_and_a_torn_one_is_left_out(folder):
+    run = Run(PLAN, 1)
+    (entry,) = entries(run, seconds(opened(0, 10)))
+    folder.write_entry(entry)
+    folder.write_summary(summary_of(run, [], run.start + 1.0))
+    rows = folder.path / "seconds.ndjson"
+    whole = rows.read_bytes()
+
+    rows.write_bytes(whole + whole[:50])
+    assert read_run(folder.path).seconds == [entry.row]
+    rows.write_bytes(whole + b'{"second":1}\n')
+    with pytest.raises(OperatorError, match=r"line 2 of .*seconds\.ndjson is damaged: .*`fleet`"):
+        read_run(folder.path)
+
+
+def test_a_summary_that_lacks_a_figure_is_damaged(folder):
+    run = Run(PLAN, 1)
+    folder.write_summary(summary_of(run, [], 0.0))
+    file = folder.path / "summary.json"
+    figures = msgspec.json.decode(file.read_bytes())
+    del figures["open_peak"]
+    file.write_bytes(msgspec.json.encode(figures))
+
+    with pytest.raises(OperatorError, match=r"summary\.json is damaged: .*`open_peak`"):
+        read_run(folder.path)

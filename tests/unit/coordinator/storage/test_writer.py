@@ -106,7 +106,7 @@ def test_a_full_disk_is_one_complaint_and_writing_goes_on_when_there_is_room(fol
     folder.write_summary(summary_of(run, [], run.start))
 
     assert "seconds.ndjson can't be written" in folder.complaint
-    assert [row["second"] for row in read_run(folder.path).seconds] == [0, 2]
+    assert [row.second for row in read_run(folder.path).seconds] == [0, 2]
 
 
 def test_a_place_that_can_not_be_written_is_an_error_of_one_line(tmp_path):

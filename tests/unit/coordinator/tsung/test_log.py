@@ -80,18 +80,18 @@ def test_the_counts_are_the_summarys():
     text, summary = logged("text", *(seconds(second(number)) for number in range(13)))
     counted = totals(read_text(text))
 
-    assert counted["websocket_succ"] == summary["opened"] == 13 * 15
-    assert counted["users_count"] == summary["sessions_started"] == counted["finish_users_count"]
+    assert counted["websocket_succ"] == summary.opened == 13 * 15
+    assert counted["users_count"] == summary.sessions_started == counted["finish_users_count"]
     assert (counted["size_rcv"], counted["size_sent"]) == (
-        summary["bytes_received"],
-        summary["bytes_sent"],
+        summary.bytes_received,
+        summary.bytes_sent,
     )
     assert (counted["websocket_ping"], counted["websocket_pong"]) == (
-        summary["pings"],
-        summary["pongs"],
+        summary.pings,
+        summary.pongs,
     )
-    assert counted["connect"] == summary["histograms"]["connect"]["count"]
-    assert counted["request"] == summary["histograms"]["handshake"]["count"]
+    assert counted["connect"] == summary.histograms["connect"].count
+    assert counted["request"] == summary.histograms["handshake"].count
     assert (counted["request_noack"], counted["async_unknown_data_rcv"]) == (13 * 7, 13 * 6)
     errors = {
         name: count / 13
@@ -109,8 +109,8 @@ def test_the_counts_are_the_summarys():
         "error_rejected_1008": 1,
     }
     wanted = ("done", "drained")
-    ended = sum(count for reason, count in summary["closed"].items() if reason not in wanted)
-    assert sum(errors.values()) * 13 == sum(summary["failed"].values()) + ended
+    ended = sum(count for reason, count in summary.closed.items() if reason not in wanted)
+    assert sum(errors.values()) * 13 == summary.total_failed + ended
 
 
 def test_a_sample_has_its_interval_its_extremes_and_everything_before():

@@ -1,4 +1,6 @@
+import re
 from math import inf
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,6 +16,8 @@ from loadgen.plan.shares import Share
 from loadgen.planfile import to_toml
 from loadgen.wire import from_wire, to_wire
 from tests.unit.plans import plans
+
+ROOT = Path(__file__).parents[4]
 
 
 @given(plans)
@@ -33,6 +37,20 @@ def test_the_defaults_are_the_reference_run():
     )
     assert (plan.arrival, plan.ping) == ("uniform", "protocol")
     assert plan.target == "ws://127.0.0.1:9505/v1/realtime?project=console&channels[]=files"
+
+
+def test_the_targets_are_read_from_servers_only():
+    """A plan with `targets` has the default `target`, which it never connects to."""
+    home = {"loadgen/plan/plan.py", "loadgen/planfile.py"}
+
+    readers = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("loadgen", "coordinator")
+        for path in (ROOT / package).rglob("*.py")
+        if re.search(r"\bplan\.target\b", path.read_text())
+    }
+
+    assert readers - home == set()
 
 
 def test_a_plan_of_options():

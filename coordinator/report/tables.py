@@ -1,0 +1,136 @@
+"""The tables of a report, as rows of text; the first row is the head."""
+
+from collections.abc import Sequence
+
+from coordinator.report.machines import Machine, setting_text
+from coordinator.run.summary import AgentSummary, ExpectationResult, Summary
+from coordinator.run.timeline import Percentiles
+from coordinator.text import count, ms, reasons, seconds
+from loadgen.stats.reasons import fault_of
+
+Table = list[list[str]]
+
+ABSENT = "–"
+"""The text of a figure that a run does not have."""
+NOT_MEASURED = "not measured"
+"""The text of an expected figure that a run does not have."""
+
+
+def percentile_table(title: str, histograms: dict[str, Percentiles]) -> Table:
+    """Returns count and percentiles in milliseconds, a row for each histogram."""
+    rows = [[title, "count", "p50", "p90", "p99", "p99.9", "max"]]
+    for name, one in histograms.items():
+        latencies = (one.p50, one.p90, one.p99, one.p999, one.max)
+        rows.append([name, count(one.count), *(ms(value) for value in latencies)])
+    return rows
+
+
+def counter_table(summary: Summary) -> Table:
+    """Returns what sessions counted, a row for each counter."""
+    rows = [["counted by sessions", "count"]]
+    rows += [[name, count(number)] for name, number in summary.counters.items()]
+    return rows
+
+
+def phase_table(summary: Summary) -> Table:
+    """Returns when each phase began and ended, and how many connections arrived in it."""
+    rows = [["phase", "from", "to", "planned", "launched"]]
+    for phase in summary.phases:
+        times = [ABSENT if at is None else seconds(at) for at in (phase.begin, phase.end)]
+        rows.append([phase.name, *times, count(phase.planned), count(phase.launched)])
+    return rows
+
+
+def expectation_table(summary: Summary) -> Table:
+    """Returns each expectation with the measured value and the verdict, `held` or `FAILED`."""
+    rows = [["expected", "measured", "verdict"]]
+    for result in summary.expectations:
+        value = NOT_MEASURED if result.value is None else f"{result.value:,.6g}"
+        rows.append([result.expr, value, word_of(result)])
+    return rows
+
+
+def word_of(result: ExpectationResult) -> str:
+    """Returns the verdict on an expectation in one word."""
+    return "held" if result.held else "FAILED"
+
+
+def end_table(summary: Summary) -> Table:
+    """Returns why connections failed, were closed or were lost, and whose fault it was."""
+    rows = [["reason", "kind", "connections", "at fault"]]
+    for kind, ends in (("failed", summary.failed), ("closed", summary.closed)):
+        for reason, number in sorted(ends.items(), key=lambda item: -item[1]):
+            rows.append([reason, kind, count(number), fault_of(reason)])
+    if summary.lost:
+        rows.append(["agent or worker died", "lost", count(summary.lost), fault_of("lost")])
+    return rows
+
+
+Law = tuple[str, int, list[tuple[str, int]]]
+"""A name, its number, and the named parts whose sum the number is."""
+
+
+def laws(summary: Summary) -> list[Law]:
+    """Returns the three laws of the ledger."""
+    launched, opened = summary.launched, summary.opened
+    failed, closed = summary.total_failed, summary.total_closed
+    not_started = summary.planned - launched
+    connecting = launched - failed - opened
+    return [
+        ("planned", summary.planned, [("not started", not_started), ("launched", launched)]),
+        (
+            "launched",
+            launched,
+            [("connecting", connecting), ("failed", failed), ("opened", opened)],
+        ),
+        (
+            "opened",
+            opened,
+            [("open", summary.open_end), ("closed", closed), ("lost", summary.lost)],
+        ),
+    ]
+
+
+def ledger_table(summary: Summary, title: str = "") -> Table:
+    """Returns the laws of the ledger, a row for each."""
+    rows = [[title, "connections", "of which"]]
+    for name, total, parts in laws(summary):
+        sums = " + ".join(f"{count(number)} {part}" for part, number in parts)
+        rows.append([name, count(total), sums])
+    return rows
+
+
+def agent_table(agents: Sequence[AgentSummary]) -> Table:
+    """Returns a row for each agent."""
+    states = ("agent", "status", "workers", "share", "launched", "opened", "failed", "lost", "late")
+    rows = [[*states, "CPU s", "peak MB", "preflight"]]
+    for agent in agents:
+        rows.append(
+            [
+                agent.name,
+                agent.status,
+                str(agent.workers),
+                count(agent.share),
+                count(agent.launched),
+                count(agent.opened),
+                reasons(agent.failed) or "0",
+                count(agent.lost),
+                count(agent.late),
+                f"{agent.cpu_s:.1f}",
+                f"{agent.rss_peak_mb:.0f}",
+                agent.preflight,
+            ]
+        )
+    return rows
+
+
+def invalid_table(summary: Summary) -> Table:
+    """Returns why seconds prove nothing, a row for each of them."""
+    rows = [["second", "why"]]
+    rows += [[str(row.second), "; ".join(row.why)] for row in summary.invalid_seconds]
+    return rows
+
+
+def machine_table(machine: Machine) -> Table:
+    """Returns the versions and kernel settings of a machine, a row for each."""
+    return [["", "value"], *([name, setting_text(value)] for name, value in machine.items())]

@@ -1,0 +1,136 @@
+"""The figures of a whole run, in the form of summary.json."""
+
+from typing import Annotated, Final, Literal, TypeAlias
+
+import msgspec
+
+from coordinator.run.progress import PhaseProgress
+from coordinator.run.timeline import Percentiles
+from loadgen.stats.histogram import MAX_VALUE
+from loadgen.stats.tally import Count, Counts
+
+SCHEMA: Final = 1
+"""The version of summary.json's form."""
+Verdict = Literal["pass", "fail", "stopped", "lost"]
+ByReason: TypeAlias = Annotated[dict[str, Count], msgspec.Meta(description="connections by reason")]
+Derived: TypeAlias = Annotated[int, msgspec.Meta(ge=-MAX_VALUE, le=MAX_VALUE)]
+"""A difference of counters: below 0 where the ledger does not add up."""
+
+LEADING_KEYS = (
+    "schema",
+    "verdict",
+    "planned",
+    "launched",
+    "relaunched",
+    "opened",
+    "accepted",
+    "open_peak",
+    "open_end",
+    "failed",
+    "closed",
+    "lost",
+    "late",
+)
+"""The first keys of summary.json; the others follow in the order of the fields."""
+
+
+class AgentSummary(msgspec.Struct):
+    """The part of one agent in a run."""
+
+    name: str
+    status: str
+    workers: Count
+    share: Count
+    """The connections that the agent was given."""
+    launched: Count
+    opened: Count
+    failed: ByReason
+    closed: ByReason
+    lost: Count
+    late: Count
+    cpu_s: float
+    """CPU seconds of all its processes."""
+    rss_peak_mb: float
+    """Megabytes that its processes held at most."""
+    preflight: str
+    """The warning that the agent's machine gave before the run; empty when it gave none."""
+
+
+class InvalidSecond(msgspec.Struct):
+    """A second whose numbers prove nothing."""
+
+    second: int
+    why: list[str]
+
+
+class ExpectationResult(msgspec.Struct):
+    """An expectation beside the value that the run showed."""
+
+    expr: str
+    value: int | float | None
+    """None: the figure was not measured, and the expectation does not hold."""
+    held: bool
+
+
+class Summary(Counts, kw_only=True, omit_defaults=False):
+    """The figures of a whole run; fields with a default are missing in older run directories.
+
+    The counters are those of `Counts`. Durations are in seconds, times in seconds from the start
+    of the run, percentiles in milliseconds.
+    """
+
+    schema: Literal[1]
+    verdict: Verdict
+    planned: Count
+    """Connections that the plan asks for, and those that were launched again."""
+    open_peak: Count
+    """The most connections that were open at the end of a second."""
+    open_end: Derived
+    """Connections that were open at the end of the run."""
+    failed: ByReason
+    closed: ByReason
+    rate_asked: float
+    """Arrivals a second, by the plan."""
+    rate_achieved: float
+    """Launches of the plan's connections a second."""
+    duration_s: float
+    plateau_s: Count
+    """Seconds at whose end nearly as many connections were open as at the peak."""
+    histograms: dict[str, Percentiles]
+    counters: dict[str, Count] = msgspec.field(default_factory=dict)
+    """The counters of sessions, by their own names."""
+    timings: dict[str, Percentiles] = msgspec.field(default_factory=dict)
+    """The timings of sessions, by their own names."""
+    tracebacks: dict[str, str] = msgspec.field(default_factory=dict)
+    """The file with a sample traceback, by reason; below the run directory."""
+    phases: list[PhaseProgress] = msgspec.field(default_factory=list)
+    pauses: list[tuple[float, float | None]] = msgspec.field(default_factory=list)
+    """Begin and end of each pause; no end: the pause lasted until the run was over."""
+    agents: list[AgentSummary]
+    invalid_seconds: list[InvalidSecond]
+    expectations: list[ExpectationResult]
+
+    @property
+    def arrivals(self) -> int:
+        """The connections that the plan asks for, without those that were launched again."""
+        return self.planned - self.relaunched
+
+    @property
+    def total_failed(self) -> int:
+        """The connections that failed, for all reasons."""
+        return sum(self.failed.values())
+
+    @property
+    def total_closed(self) -> int:
+        """The connections that were closed, for all reasons."""
+        return sum(self.closed.values())
+
+    @property
+    def late_percent(self) -> float:
+        """The late launches in percent of all launches."""
+        return 100 * self.late / self.launched if self.launched else 0.0
+
+    def to_json(self) -> bytes:
+        """Returns the JSON text of summary.json: the verdict and the ledger come first."""
+        values = msgspec.structs.asdict(self)
+        return msgspec.json.encode({name: values[name] for name in LEADING_KEYS} | values)

@@ -1,0 +1,94 @@
+"""The tables of a report."""
+
+from coordinator.report.tables import (
+    agent_table,
+    counter_table,
+    end_table,
+    expectation_table,
+    invalid_table,
+    laws,
+    ledger_table,
+    machine_table,
+    percentile_table,
+    phase_table,
+)
+from coordinator.run.progress import PhaseProgress
+from coordinator.run.summary import ExpectationResult, InvalidSecond
+from tests.unit.coordinator.report.summaries import agent, percentiles, summary
+
+FIGURES = summary(
+    planned=2000,
+    launched=1500,
+    opened=1400,
+    open_end=1300,
+    failed={"refused": 10, "timeout": 60},
+    closed={"done": 97},
+    lost=3,
+)
+
+
+def test_each_law_is_a_number_and_its_parts():
+    assert laws(FIGURES) == [
+        ("planned", 2000, [("not started", 500), ("launched", 1500)]),
+        ("launched", 1500, [("connecting", 30), ("failed", 70), ("opened", 1400)]),
+        ("opened", 1400, [("open", 1300), ("closed", 97), ("lost", 3)]),
+    ]
+    assert ledger_table(FIGURES, "ledger")[:2] == [
+        ["ledger", "connections", "of which"],
+        ["planned", "2,000", "500 not started + 1,500 launched"],
+    ]
+
+
+def test_the_most_frequent_reason_of_each_kind_comes_first():
+    assert end_table(FIGURES)[1:] == [
+        ["timeout", "failed", "60", "network"],
+        ["refused", "failed", "10", "server"],
+        ["done", "closed", "97", "nobody"],
+        ["agent or worker died", "lost", "3", "generator"],
+    ]
+    assert len(end_table(summary())) == 1
+
+
+def test_an_expectation_is_held_or_failed():
+    figures = summary(
+        expectations=[
+            ExpectationResult("opened>1", 1400, held=True),
+            ExpectationResult("ping_rtt_p99<1s", None, held=False),
+        ]
+    )
+
+    assert expectation_table(figures)[1:] == [
+        ["opened>1", "1,400", "held"],
+        ["ping_rtt_p99<1s", "not measured", "FAILED"],
+    ]
+
+
+def test_a_phase_that_has_not_begun_has_no_times():
+    figures = summary(
+        phases=[PhaseProgress("in", 0.0, 75.0, 40, 20), PhaseProgress("out", None, None, 2)]
+    )
+
+    assert phase_table(figures)[1:] == [
+        ["in", "0 s", "1:15 min", "40", "20"],
+        ["out", "–", "–", "2", "0"],
+    ]
+
+
+def test_percentiles_are_in_milliseconds():
+    one = percentiles(count=1000, p50=0.5, p90=1.0, p99=2.0, p999=3.0, max=1234.0)
+
+    assert percentile_table("ms", {"lag": one}) == [
+        ["ms", "count", "p50", "p90", "p99", "p99.9", "max"],
+        ["lag", "1,000", "0.50", "1.0", "2.0", "3.0", "1,234"],
+    ]
+
+
+def test_counters_agents_invalid_seconds_and_settings_are_rows():
+    figures = summary(counters={"logins": 1200}, invalid_seconds=[InvalidSecond(3, ["a", "b"])])
+    agents = agent_table([agent("local-1")])
+
+    assert counter_table(figures)[1:] == [["logins", "1,200"]]
+    assert invalid_table(figures)[1:] == [["3", "a; b"]]
+    assert len(agents[0]) == len(agents[1])
+    assert agents[1][:3] == ["local-1", "finished", "1"]
+    assert machine_table({"cpus": 2})[1:] == [["cpus", "2"]]

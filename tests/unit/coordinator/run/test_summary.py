@@ -1,0 +1,59 @@
+"""The form of summary.json, whatever version wrote it."""
+
+import msgspec
+import pytest
+
+from coordinator.run.summary import Summary
+from coordinator.run.timeline import Percentiles
+from loadgen.stats.histogram import QUANTILES
+from loadgen.stats.tally import COUNTS
+from tests.unit.coordinator.report.summaries import summary
+
+OPTIONAL = ("relaunched", "messages_sent", "ports_skipped", "sessions_started", "sessions_done")
+OPTIONAL_PARTS = ("counters", "timings", "tracebacks", "phases", "pauses")
+
+
+def test_a_summary_is_read_as_it_was_written():
+    written = summary(planned=10, launched=10, failed={"refused": 3}, pauses=[(1.0, None)])
+
+    assert msgspec.json.decode(written.to_json(), type=Summary) == written
+
+
+def test_every_counter_is_a_key():
+    assert {*COUNTS} <= msgspec.json.decode(summary().to_json()).keys()
+
+
+def test_what_an_older_run_directory_lacks_has_a_default():
+    old = msgspec.json.decode(summary().to_json())
+    for name in (*OPTIONAL, *OPTIONAL_PARTS):
+        del old[name]
+
+    assert msgspec.convert(old, Summary) == summary()
+
+
+@pytest.mark.parametrize("name", ["verdict", "planned", "failed", "histograms", "agents"])
+def test_a_summary_without_its_main_figures_is_none(name):
+    figures = msgspec.json.decode(summary().to_json())
+    del figures[name]
+
+    with pytest.raises(msgspec.ValidationError, match=name):
+        msgspec.convert(figures, Summary)
+
+
+def test_the_statistics_are_the_quantiles_of_a_histogram():
+    assert Percentiles.__struct_fields__ == ("count", *QUANTILES, "max")
+
+
+def test_totals_are_over_all_reasons():
+    figures = summary(
+        planned=12,
+        launched=10,
+        relaunched=2,
+        late=1,
+        failed={"refused": 3, "timeout": 1},
+        closed={"done": 5, "reset": 1},
+    )
+
+    assert (figures.arrivals, figures.total_failed, figures.total_closed) == (10, 4, 6)
+    assert figures.late_percent == 10.0
+    assert summary().late_percent == 0.0

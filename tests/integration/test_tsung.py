@@ -119,7 +119,7 @@ def test_what_is_left_out_is_said_and_the_plan_can_be_written(tmp_path, talk):
 
     assert (ended.returncode, ended.stdout) == (0, f"plan written: {written}\n")
     assert ended.stderr.splitlines() == [
-        f"loadgen-coord: {talk}:11: no Origin header is sent, where Tsung sends the bare host name;"
+        f"loadgen-coord: {talk}:14: no Origin header is sent, where Tsung sends the bare host name;"
         ' origin="…" sends one'
     ]
     plan = read_plan(written)
@@ -180,6 +180,6 @@ def test_a_mistake_in_the_configuration_is_one_line(talk):
     assert (ended.returncode, ended.stdout) == (2, "")
     assert (
         ended.stderr
-        == f"loadgen-coord: {talk}:12: value='soon' of <thinktime> is not a number above 0; write"
+        == f"loadgen-coord: {talk}:16: value='soon' of <thinktime> is not a number above 0; write"
         " one\n"
     )

@@ -16,7 +16,7 @@ import msgspec
 
 from coordinator.display import display_on
 from coordinator.http.server import Server
-from coordinator.local import MAX_CONNECTIONS, LocalAgents, LocalProcesses, names_of
+from coordinator.local import LocalAgents, LocalProcesses, names_of
 from coordinator.preflight import Certificate, check_embedded, check_listen, check_target
 from coordinator.report.expect import Expectation
 from coordinator.report.html import html_report
@@ -35,7 +35,7 @@ from loadgen.http.token import Token, exposure
 from loadgen.plan.plan import Plan
 from loadgen.plan.sessions import Script
 from loadgen.systemd import notify
-from loadgen.values import Endpoint
+from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
 
 TICK = 0.2
 """Seconds between two looks at the run."""
@@ -250,7 +250,7 @@ class Controller:
         """What the embedded target has to hold; who comes back may be there before the server
         knows it has left."""
         plan = self._settings.plan
-        return MAX_CONNECTIONS if plan.phases or plan.sessions else plan.total
+        return REFERENCE_CONNECTIONS if plan.phases or plan.sessions else plan.total
 
     async def _start(self, local_agents: LocalAgents) -> None:
         secrets = {"--token-file": self._settings.token_file, "--tls-key": self._settings.tls_key}

@@ -14,11 +14,12 @@ from coordinator.preflight import check_target
 from coordinator.run.run import nothing_for
 from coordinator.text import columns, count, one_line, seconds
 from loadgen.machine.limits import Limit, first_to_give_out
-from loadgen.plan.clients import USUAL, weights_of
+from loadgen.plan.clients import weights_of
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.plan.shares import Share
 from loadgen.planfile import to_toml
+from loadgen.values import DEFAULT_MAX_CONNECTIONS
 
 
 def outline(plan: Plan) -> Iterator[str]:
@@ -150,7 +151,9 @@ def shares_of(plan: Plan, agents: int, local: int = 0) -> list[tuple[str, int]]:
     Raises PlanError when that is nothing for one of them.
     """
     names = _names(plan, agents, local)
-    shares = Share().split(weights_of(plan.clients, [(name, USUAL) for name in names]))
+    shares = Share().split(
+        weights_of(plan.clients, [(name, DEFAULT_MAX_CONNECTIONS) for name in names])
+    )
     counts = [share.count(plan.total) for share in shares]
     found = list(zip(names, counts, strict=True))
     idle = [name for name, number in found if number == 0]

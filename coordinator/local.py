@@ -17,15 +17,9 @@ from coordinator.preflight import TargetAddress
 from coordinator.text import one_line
 from loadgen.errors import OperatorError
 from loadgen.plan.plan import Plan
-from loadgen.process import end_with_parent, how_it_ended
-from loadgen.values import Endpoint
+from loadgen.process import SPARE_DESCRIPTORS, end_with_parent, how_it_ended
+from loadgen.values import DEFAULT_MAX_CONNECTIONS, REFERENCE_CONNECTIONS, Endpoint
 
-AGENT_HOLDS = 64_000
-"""An agent's own default of --max-connections."""
-SPARE_DESCRIPTORS = 64
-"""What a worker needs besides its connections."""
-MAX_CONNECTIONS = 1_000_000
-"""The limit of the embedded target, as of the reference run's server."""
 LISTENS_TIMEOUT = 30.0
 """Seconds that the embedded target has to come up."""
 LEAVES_TIMEOUT = 10.0
@@ -88,7 +82,7 @@ class LocalAgents(msgspec.Struct, frozen=True):
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         if descriptors == resource.RLIM_INFINITY:
             return max(1, cores // self.count)
-        share = min(AGENT_HOLDS, -(-self.plan.total // self.count))
+        share = min(DEFAULT_MAX_CONNECTIONS, -(-self.plan.total // self.count))
         return max(1, cores // self.count, -(-share // max(1, descriptors - SPARE_DESCRIPTORS)))
 
 
@@ -162,7 +156,7 @@ class LocalProcesses:
         """Starts the embedded target and waits until it listens; raises OperatorError with its
         own line if not."""
         endpoint = Endpoint(target.host, target.port)
-        limit = str(min(most, MAX_CONNECTIONS))
+        limit = str(min(most, REFERENCE_CONNECTIONS))
         options = ["--listen", str(endpoint), "--mode", "appwrite", "--limit", limit]
         self.target = await _start(
             "target", [sys.executable, "-m", "loadgen.cli.target", *options], log, stdout=PIPE

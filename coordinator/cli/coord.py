@@ -18,7 +18,7 @@ from coordinator.text import one_line
 from loadgen.cli.options import DURATION, ENDPOINT, HOLD, RATE, run_command
 from loadgen.errors import OperatorError, PlanError
 from loadgen.net.url import TargetUrl
-from loadgen.plan.plan import TARGET, Plan
+from loadgen.plan.plan import Plan
 from loadgen.planfile import to_toml
 from loadgen.values import base_of
 
@@ -49,26 +49,29 @@ class WatchedType(click.ParamType[Watched]):
 
 WATCHED = WatchedType()
 
+REFERENCE = Plan()
+"""The reference run, which the options ask for by default."""
+
 
 @click.command(context_settings={"show_default": True})
-@click.argument("target", default=TARGET)
+@click.argument("target", default=REFERENCE.target)
 @click.option(
     "--rate", type=RATE, default=2000, metavar="R", help="Arrivals per second over the whole fleet."
 )
 @click.option(
     "--max",
     type=click.IntRange(min=1),
-    default=1_000_000,
+    default=REFERENCE.max,
     metavar="N",
     help="Connections started in all.",
 )
 @click.option(
     "--arrival",
     type=click.Choice(["uniform", "poisson"]),
-    default="uniform",
+    default=REFERENCE.arrival,
     help="Staggering of arrivals.",
 )
-@click.option("--seed", type=int, default=0, help="Of everything random.")
+@click.option("--seed", type=int, default=REFERENCE.seed, help="Of everything random.")
 @click.option(
     "--hold",
     type=HOLD,
@@ -81,12 +84,12 @@ WATCHED = WatchedType()
 @click.option(
     "--loops",
     type=click.IntRange(min=0),
-    default=1000,
+    default=REFERENCE.loops,
     metavar="N",
     help="Turns of the think-time loop.",
 )
 @click.option(
-    "--ping", type=click.Choice(["protocol", "app", "none"]), default="protocol",
+    "--ping", type=click.Choice(["protocol", "app", "none"]), default=REFERENCE.ping,
     help="A PING frame, the text {\"type\":\"ping\"}, or silence.",
 )  # fmt: skip
 @click.option(

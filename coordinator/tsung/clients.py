@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from coordinator.tsung.element import Element
 from loadgen.plan.clients import AgentSpec
+from loadgen.values import DEFAULT_MAX_CONNECTIONS
 
-AGENT_HOLDS = 64_000
-"""An agent's own default of --max-connections."""
 HERE = ("localhost", "127.0.0.1", "::1")
 MAX_RANGES = 65_536
 
@@ -90,7 +89,7 @@ def _client(machine: TsungClient) -> AgentSpec:
         workers=machine.workers,
         # No cap in Tsung either: where a node is full it starts another one. So it only ever raises
         # an agent's own.
-        max_connections=machine.most if machine.most > AGENT_HOLDS else None,
+        max_connections=machine.most if machine.most > DEFAULT_MAX_CONNECTIONS else None,
         sources=machine.sources,
     )
 

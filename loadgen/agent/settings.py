@@ -15,8 +15,9 @@ from loadgen.machine.addresses import (
 )
 from loadgen.machine.facts import Machine
 from loadgen.machine.limits import Limit, client_limits, workers_needed
-from loadgen.plan.clients import USUAL, AgentSpec, client_named
+from loadgen.plan.clients import AgentSpec, client_named
 from loadgen.plan.plan import Plan
+from loadgen.values import DEFAULT_MAX_CONNECTIONS
 
 MAX_WORKERS = 256
 """So many workers, and no more, a plan may have an agent start."""
@@ -41,7 +42,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def most(self) -> int:
         """How many connections it opens at most."""
-        return self.max_connections or USUAL
+        return self.max_connections or DEFAULT_MAX_CONNECTIONS
 
     @property
     def port_range(self) -> range:

@@ -28,7 +28,7 @@ from loadgen.machine.exporter import machine_registry
 from loadgen.stats.histogram import MAX
 from loadgen.stats.prometheus import registry_of, render
 from loadgen.systemd import notify
-from loadgen.values import Endpoint, base_of
+from loadgen.values import DEFAULT_MAX_CONNECTIONS, Endpoint, base_of
 
 log = logging.getLogger("loadgen.agent")
 MAX_WORKERS = 1000
@@ -62,9 +62,11 @@ MAX_SCRAPES = 50.0
     help="Worker processes.",
 )
 @click.option(
-    "--max-connections", type=click.IntRange(1, MAX), show_default="what the plan says, or 64000",
-    help="Most connections open at once.",
-)  # fmt: skip
+    "--max-connections",
+    type=click.IntRange(1, MAX),
+    show_default=f"what the plan says, or {DEFAULT_MAX_CONNECTIONS}",
+    help="Connections open at once at most.",
+)
 @click.option(
     "--source", multiple=True, metavar="IP", help="Addresses or ranges to connect from; repeatable."
 )

@@ -6,7 +6,7 @@ from loadgen.cli.options import ENDPOINT, run_command
 from loadgen.target.modes import MODES
 from loadgen.target.settings import LEGAL, Faults, TargetSettings
 from loadgen.target.supervisor import serve
-from loadgen.values import Endpoint
+from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
 
 
 @click.command()
@@ -28,7 +28,7 @@ from loadgen.values import Endpoint
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
-    default=1_000_000,
+    default=REFERENCE_CONNECTIONS,
     show_default=True,
     help="WebSocket connections open at once, over all workers; the next one is answered 503.",
 )

@@ -30,8 +30,9 @@ from loadgen.machine.limits import (
 from loadgen.machine.sizing import Sizing, demand
 from loadgen.machine.sysctl import Step, Sysctls
 from loadgen.machine.tuning import CONNECTIONS, Role, Setting, wanted
+from loadgen.values import DEFAULT_MAX_CONNECTIONS, REFERENCE_CONNECTIONS
 
-SIZES = (1_000, 10_000, 64_000, 128_000, 250_000, 500_000, 1_000_000)
+SIZES = (1_000, 10_000, DEFAULT_MAX_CONNECTIONS, 128_000, 250_000, 500_000, REFERENCE_CONNECTIONS)
 """The numbers of connections that a capacity table has a row for, unless it is told others."""
 PLAIN_WIDTH = 1_000
 """Columns where nobody looks through a window: no line is cut or folded."""
@@ -126,7 +127,7 @@ def role_and_connections(function: Any) -> Any:
     connections = click.option(
         "--connections",
         type=click.IntRange(min=1),
-        show_default="64000 as client, 1000000 as target",
+        show_default=f"{CONNECTIONS['client']} as client, {CONNECTIONS['target']} as target",
         help="How many this machine is to hold.",
     )
     return role(connections(function))

@@ -13,6 +13,8 @@ import msgspec
 
 from loadgen.machine.addresses import parse_reserved, ports_left_out
 from loadgen.machine.facts import UNBOUNDED, Machine
+from loadgen.process import SPARE_DESCRIPTORS
+from loadgen.values import REFERENCE_CONNECTIONS
 
 
 class Limit(msgspec.Struct, frozen=True):
@@ -46,8 +48,6 @@ def shortfall(limits: Sequence[Limit], share: int) -> Limit | None:
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
-SPARE_DESCRIPTORS = 64
-"""What a worker opens besides its connections: epoll, pipes, listeners, libraries."""
 WORKER_BYTES = 14 * MIB
 """One worker process before its first connection: 8.5 MiB measured (docs/cost-model.md), and
 room for its seconds."""
@@ -108,7 +108,9 @@ def client_limits(
     ]
 
 
-def target_limits(machine: Machine, *, workers: int, connections: int = 1_000_000) -> list[Limit]:
+def target_limits(
+    machine: Machine, *, workers: int, connections: int = REFERENCE_CONNECTIONS
+) -> list[Limit]:
     """How many accepted connections each resource of a machine carries, and how to raise it to
     so many."""
     return [

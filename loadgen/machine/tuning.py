@@ -12,9 +12,13 @@ from typing import Literal
 import msgspec
 
 from loadgen.machine.facts import UNBOUNDED, Machine
+from loadgen.values import DEFAULT_MAX_CONNECTIONS, REFERENCE_CONNECTIONS
 
 Role = Literal["client", "target"]
-CONNECTIONS: dict[Role, int] = {"client": 64_000, "target": 1_000_000}
+CONNECTIONS: dict[Role, int] = {
+    "client": DEFAULT_MAX_CONNECTIONS,
+    "target": REFERENCE_CONNECTIONS,
+}
 """What a machine of each role is asked to hold in a run of a million connections over sixteen
 agents."""
 NO_BOUND = (1 << 63) - 1

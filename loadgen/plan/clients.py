@@ -9,11 +9,10 @@ from typing import Annotated
 import msgspec
 
 from loadgen.plan.phases import Weight
+from loadgen.values import DEFAULT_MAX_CONNECTIONS
 
-USUAL = 64_000
-"""So many connections of an agent that the plan does not name count like a weight of 1."""
-LAUNCH_INTERVAL = 2**20
-"""Weights are told apart down to such a part of the largest."""
+WEIGHT_RESOLUTION = 2**20
+"""The largest weight as a whole number; smaller ones are rounded up to a part of it."""
 
 
 class AgentSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -44,6 +43,6 @@ def weights_of(clients: Sequence[AgentSpec], agents: Sequence[tuple[str, int]]) 
     parts = []
     for name, holds in agents:
         client = client_named(clients, name)
-        parts.append(holds / USUAL if client is None else client.weight)
+        parts.append(holds / DEFAULT_MAX_CONNECTIONS if client is None else client.weight)
     most = max(parts, default=0.0) or 1.0
-    return [ceil(part / most * LAUNCH_INTERVAL) for part in parts]
+    return [ceil(part / most * WEIGHT_RESOLUTION) for part in parts]

@@ -13,6 +13,7 @@ from loadgen.plan.phases import MAX_ARRIVALS, NotNegative, Phase, Positive
 from loadgen.plan.schedule import PhasedSchedule, Schedule, phase_arrivals_of
 from loadgen.plan.seeded import Pick, weighted_choice, weighted_choice_by_phase
 from loadgen.plan.sessions import Loop, PythonSession, SessionSpec, urls_of
+from loadgen.values import REFERENCE_CONNECTIONS
 
 TARGET = "ws://127.0.0.1:9505/v1/realtime?project=console&channels[]=files"
 
@@ -67,7 +68,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """A ws:// or wss:// URL."""
     rate: Positive = 2000.0
     """Arrivals per second over the whole fleet."""
-    max: Annotated[int, msgspec.Meta(ge=1, le=MAX_ARRIVALS)] = 1_000_000
+    max: Annotated[int, msgspec.Meta(ge=1, le=MAX_ARRIVALS)] = REFERENCE_CONNECTIONS
     """Connections started in all; more than fleet or target can hold is legal."""
     arrival: Literal["uniform", "poisson"] = "uniform"
     seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] = 0

@@ -10,7 +10,7 @@ import traceback
 import click
 
 from loadgen.errors import OperatorError
-from loadgen.process import how_it_ended, raise_nofile
+from loadgen.process import SPARE_DESCRIPTORS, how_it_ended, raise_nofile
 from loadgen.target import worker
 from loadgen.target.bus import mailboxes
 from loadgen.target.counters import Counters
@@ -24,8 +24,6 @@ FILL = 0.95
 
 SO_REUSEPORT deals connections out by hash, so that some workers get more than the average.
 """
-_LIVING = 64
-"""Descriptors that a worker needs for itself and for HTTP, beside one for each other worker."""
 
 
 def workers_for(limit: int, cores: int, descriptors: int) -> int:
@@ -35,7 +33,7 @@ def workers_for(limit: int, cores: int, descriptors: int) -> int:
 
 def most_connections(workers: int, descriptors: int) -> int:
     """How many connections one of so many workers can hold."""
-    return max(0, descriptors - workers - _LIVING)
+    return max(0, descriptors - workers - SPARE_DESCRIPTORS)
 
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)

@@ -4,11 +4,11 @@ import shlex
 
 import msgspec
 
-from coordinator.local import AGENT_HOLDS
 from loadgen.errors import OperatorError
 from loadgen.machine.facts import Machine
 from loadgen.machine.limits import TARGET_FILL, shortfall, target_limits, workers_needed
 from loadgen.plan.plan import Plan
+from loadgen.values import DEFAULT_MAX_CONNECTIONS
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,9 +56,9 @@ def name_of(plan: Plan) -> str:
 def check_room(asked: Asked, machine: Machine) -> None:
     """Raises OperatorError when the agents or the machine can't hold so many connections, both
     ends of each."""
-    needed = -(-asked.count // AGENT_HOLDS)
+    needed = -(-asked.count // DEFAULT_MAX_CONNECTIONS)
     if asked.agents < needed:
-        most = asked.agents * AGENT_HOLDS
+        most = asked.agents * DEFAULT_MAX_CONNECTIONS
         raise OperatorError(
             f"--agents {asked.agents} hold {most:,} connections at most; ask for --agents {needed}"
         )

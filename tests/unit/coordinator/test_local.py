@@ -7,9 +7,10 @@ from itertools import pairwise
 
 import pytest
 
-from coordinator.local import SPARE_DESCRIPTORS, LocalAgents, LocalProcesses, _start, names_of
+from coordinator.local import LocalAgents, LocalProcesses, _start, names_of
 from coordinator.preflight import TargetAddress
 from loadgen.plan.plan import Plan
+from loadgen.process import SPARE_DESCRIPTORS
 from loadgen.values import Endpoint
 
 LOOPBACK = TargetAddress("localhost", 9505, False, "127.0.0.1")

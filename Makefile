@@ -58,9 +58,20 @@ cost-model: $(READY) ## what a connection costs, measured up to a million: docs/
 compare-tsung: $(READY) ## the same files with Debian's Tsung (installed if missing) and here: docs/compare-tsung.md, in about 5 minutes
 	$(BIN)/python -m tests.compare
 
-lock: $(READY) ## writes requirements.lock anew from pyproject.toml
-	$(BIN)/pip-compile -q --upgrade --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
-	  --no-emit-trusted-host --no-emit-find-links --extra dev -o requirements.lock pyproject.toml
+.PHONY: docs  # a folder of this name exists
+docs: $(VENV)/.docs ## the docs site, into build/docs; a warning, such as a broken link, fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+$(VENV)/.docs: $(READY) requirements-docs.lock
+	$(BIN)/pip install -q --require-hashes -r requirements-docs.lock
+	touch $@
+
+COMPILE = $(BIN)/pip-compile -q --upgrade --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
+  --no-emit-trusted-host --no-emit-find-links
+
+lock: $(READY) ## writes requirements.lock and requirements-docs.lock anew from pyproject.toml
+	$(COMPILE) --extra dev -o requirements.lock pyproject.toml
+	$(COMPILE) --extra docs -c requirements.lock -o requirements-docs.lock pyproject.toml
 
 $(READY): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV) || { echo "make: $(PYTHON) has no venv module; on Debian: apt-get install python3-venv"; exit 1; }

@@ -179,7 +179,7 @@ class Controller:
 
     def _take_scrape(self, scrape: Scrape) -> None:
         self._folder.write_scrape(scrape)
-        self._server.live.watched(scrape)
+        self._server.live.add_scrape(scrape)
 
     # While the run goes on.
 
@@ -206,15 +206,15 @@ class Controller:
         )
 
     def _tick(self, now: float) -> None:
-        for agent in self._server.broken():
+        for agent in self._server.take_disconnected():
             self._run.connection_broke(agent, now)
         for entry in self._run.tick(now):
             self._write(entry, now)
             self._display.second(entry.row)
         for notice in self._run.notices.take():
             self._write_notice(notice)
-            self._server.live.tell(notice, now)
-        self._server.look(now)
+            self._server.live.add_notice(notice, now)
+        self._server.update(now)
         if self._shown != (self._run.state, int(now)):
             self._show(now)
 

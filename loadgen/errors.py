@@ -1,4 +1,4 @@
-"""What an operator can mend: one root, one line each.
+"""The errors that an operator can fix, all of one root.
 
 OperatorError           exit 2
 +-- PlanError           the plan can't be run as it stands
@@ -7,11 +7,10 @@ OperatorError           exit 2
 
 
 class OperatorError(Exception):
-    """A mistake or a condition that a person can mend; its text is one line: what is wrong, where,
-    and the mend.
+    """An error that a person can fix.
 
-    What it quotes comes from files and from other machines: line breaks and control characters
-    become blanks.
+    Its text is one line: what is wrong, where, and the fix. It may quote files and other machines:
+    line breaks and control characters become blanks.
     """
 
     exit_code = 2
@@ -22,10 +21,13 @@ class OperatorError(Exception):
 
 
 class PlanError(OperatorError, ValueError):
-    """A plan that can't be run; as a ValueError, so that whoever decodes one adds where in it."""
+    """A plan that can't be run.
+
+    It is a ValueError so that a decoder adds the place in the plan.
+    """
 
 
 class FleetError(OperatorError):
-    """A fleet that did not gather in time, or of which nothing is left."""
+    """A fleet that did not gather in time, or lost all its agents."""
 
     exit_code = 3

@@ -1,4 +1,4 @@
-"""What a process asks of the kernel for itself, and how a process ended."""
+"""Settings of the current process in the kernel, and the ends of other processes."""
 
 import contextlib
 import ctypes
@@ -20,23 +20,22 @@ def raise_nofile() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    except (OSError, ValueError):  # fs.nr_open was lowered under the hard limit since
+    except (OSError, ValueError):  # fs.nr_open has been lowered below the hard limit
         return soft
     return hard
 
 
 def run_in_batches() -> None:
-    """Keeps this process's wake-ups from taking the core from another one: SCHED_BATCH, sched(7).
+    """Sets SCHED_BATCH (sched(7)): this process does not preempt others on wake-up.
 
-    Where dozens of workers share a few cores, changing places costs a sixth of the cores without
-    it.
+    Where dozens of workers share a few cores, preemption costs a sixth of those cores.
     """
-    with contextlib.suppress(OSError):  # a sandbox may know no policies
+    with contextlib.suppress(OSError):  # a sandbox may not have scheduling policies
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def end_with_parent(number: signal.Signals) -> None:
-    """Has the kernel send this process a signal when its parent ends, also by SIGKILL."""
+    """Makes the kernel send this process a signal when its parent ends, even by SIGKILL."""
     _prctl(_SET_DEATH_SIGNAL, number)
 
 
@@ -46,8 +45,7 @@ def set_process_name(name: bytes) -> None:
 
 
 def how_it_ended(code: int) -> str:
-    """Returns how a process ended, from its exit code; a negative one is the signal that killed
-    it."""
+    """Returns a text for an exit code of `subprocess`: a negative one is a signal."""
     return (
         f"was killed by {signal.Signals(-code).name}"
         if code < 0

@@ -1,5 +1,4 @@
-"""The words that all five commands share: durations, addresses, and how a command ends on a
-mistake."""
+"""Values that several commands take: durations, and addresses to listen on or dial."""
 
 import re
 from ipaddress import ip_address
@@ -15,17 +14,17 @@ SECONDS_PER = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class Endpoint(NamedTuple):
-    """A host and a port to listen on or to dial; IPv6 hosts stand in brackets in text."""
+    """A host and a port to listen on or to dial; as text, an IPv6 host has brackets."""
 
     host: str
     port: int
 
     @property
     def loopback(self) -> bool:
-        """Whether it is on this machine by its name."""
+        """True when the host is a loopback address, or `localhost`."""
         try:
             return self.host == "localhost" or ip_address(self.host.partition("%")[0]).is_loopback
-        except ValueError:  # a name: wherever it leads
+        except ValueError:  # a name, which may resolve to any address
             return False
 
     def __str__(self) -> str:
@@ -33,7 +32,10 @@ class Endpoint(NamedTuple):
 
 
 def seconds_of(text: str) -> float:
-    """The duration that a text says; a ValueError when it says none."""
+    """Returns the seconds of a duration such as `30s` or `5m`.
+
+    Raises ValueError for any other text.
+    """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)", text.strip())
     if match is None:
         raise ValueError(f"{text!r} is not a duration; write 30, 30s, 5m or 1h")
@@ -41,18 +43,18 @@ def seconds_of(text: str) -> float:
 
 
 def base_of(url: str) -> SplitResult | None:
-    """The parts of an http:// or https:// URL whose host can be dialed; None when it is none."""
+    """Returns the parts of an http:// or https:// URL; None if it can't be dialed."""
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").encode(
             "idna"
-        )  # a ValueError where a label is too long or empty
+        )  # raises ValueError for a label that is too long or empty
         dialable = (
             parts.scheme in ("http", "https")
             and host
             and parts.port != 0
             and not re.search(r"\s", url)
         )
-    except ValueError:  # a port over 65535, a bracket without its other
+    except ValueError:  # a port above 65535, or an unpaired bracket
         return None
     return parts if dialable else None

@@ -1,7 +1,7 @@
-"""The messages between worker, agent and coordinator, and their one JSON form.
+"""The messages between worker, agent and coordinator, and their JSON form.
 
-Between agent and worker they are lines on pipes, between coordinator and agent bodies of HTTP
-requests. Numbers of seconds count from the run's own start on each process's monotonic clock, so
+Between agent and worker they are lines on pipes, between agent and coordinator bodies of HTTP
+requests. Seconds are numbered from the start of the run on each process's monotonic clock, so that
 wall clocks need not agree.
 """
 
@@ -16,23 +16,23 @@ from loadgen.plan.reassign import Reassignment
 from loadgen.plan.sessions import PythonSession
 from loadgen.plan.shares import Share
 from loadgen.stats.fanin import Second
-from loadgen.stats.histogram import MAX
+from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
 
 WIRE = 3
-"""The version of these messages; a coordinator and an agent of different ones do not work
-together."""
-
+"""The version of these messages; coordinator and agent must have the same one."""
 MAX_AHEAD = 3600.0
-"""Seconds that a start may be ahead."""
+"""The most seconds from an order to start until the start."""
 
-Capacity = Annotated[int, msgspec.Meta(ge=0, le=MAX)]
+Capacity = Annotated[int, msgspec.Meta(ge=0, le=MAX_VALUE)]
 Message = TypeVar("Message")
 
 
 class Sources(msgspec.Struct, frozen=True):
-    """The local (address, port) pairs of one worker: every `workers`-th pair of its agent's; see
-    SourcePorts."""
+    """The local (address, port) pairs of one worker: every `workers`-th of its agent.
+
+    SourcePorts says how the pairs are numbered.
+    """
 
     addresses: tuple[str, ...]
     low: int
@@ -41,17 +41,16 @@ class Sources(msgspec.Struct, frozen=True):
     worker: int = 0
     workers: int = 1
     start: int = 0
-    """The number of the pair of the agent's first connection, so that several agents on one host
-    do not meet."""
+    """The number of the agent's first pair; several agents on one host begin at different ones."""
     left_out: tuple[int, ...] = ()
-    """Ports that no worker binds: reserved, privileged, and a few that the machine itself needs."""
+    """Ports that no worker binds: reserved, privileged, and some that the machine itself needs."""
 
 
 class Destination(msgspec.Struct, frozen=True):
-    """One of the URLs that a plan connects to, as an agent found it."""
+    """One of the URLs that a plan connects to, as an agent resolved it."""
 
     url: str
-    """As the plan says it."""
+    """As the plan has it."""
     address: str
     """Its IP address: names are resolved once, by the agent."""
     port: int
@@ -63,63 +62,62 @@ class Destination(msgspec.Struct, frozen=True):
     """Path and query."""
     secure: bool
     sources: Sources
-    """From where this worker connects to it; its destinations may share pairs, different workers
-    never do."""
+    """The pairs to connect from; a worker's destinations may share pairs, workers do not."""
 
 
 class Rehearsal(msgspec.Struct, tag=True):
-    """Agent → worker, before its job: the files of sessions that it will run."""
+    """Agent → worker, before its job: the session files that it will run."""
 
     sessions: tuple[PythonSession, ...]
 
 
 class Rehearsed(msgspec.Struct):
-    """Worker → agent: whether all of them can be imported."""
+    """Worker → agent: the result of importing the session files."""
 
     problem: str = ""
-    """Why one can't; empty when all can."""
+    """Why one can't be imported; empty when all can."""
     traceback: str = ""
     notes: tuple[str, ...] = ()
 
 
 class Job(msgspec.Struct, tag=True):
-    """Agent → worker: everything it has to know."""
+    """Agent → worker: its part of the run."""
 
     plan: Plan
     share: Share
     start: float
-    """When the run starts, on this host's monotonic clock, in seconds."""
+    """The start of the run, in seconds on this host's monotonic clock."""
     destinations: tuple[Destination, ...]
-    """The plan's servers, in their order, and then whatever else its sessions may connect to."""
+    """The plan's servers in their order, and then the other URLs that its sessions may use."""
     most_open: int
-    """How many connections this worker may hold at once; numbers that are due wait for a place."""
+    """The most connections that this worker holds at once; users that are due wait for a place."""
     agent: str = ""
-    """The name that its agent goes by."""
+    """The name of its agent in this run."""
     reassignments: tuple[Reassignment, ...] = ()
-    """What it takes up of the lost."""
+    """The parts of lost workers' shares that it continues."""
     first: int = 0
     """The first second that it reports."""
     delay: float = 0.0
-    """Seconds that all pauses have taken before it got this job."""
+    """Seconds that the run had been paused in all before this job."""
 
 
 class Report(msgspec.Struct):
-    """Worker → agent, a line a second."""
+    """Worker → agent, one line a second."""
 
     second: Second
     finished: bool = False
-    """Its last line: nothing is open and nothing is to come."""
+    """True in its last line: it has no connection, and will not launch another."""
     gate: int = 0
-    """All its sessions are over, and more come only behind this gate; 0: it does not wait."""
+    """The gate that it waits at, all its sessions being over; 0: it does not wait."""
     notes: tuple[str, ...] = ()
     abort: str = ""
-    """Why a session asks for the end of the whole run, if any does."""
+    """Why a session asks for the end of the whole run; empty when none does."""
     tracebacks: dict[str, str] = {}
-    """A sample of each reason that an exception in a session made, the first time it occurs."""
+    """A traceback for each reason that is an exception of a session, when it first occurs."""
 
 
 class Hello(msgspec.Struct):
-    """Agent → coordinator: it joins."""
+    """Agent → coordinator: the agent joins."""
 
     name: str
     wire: int
@@ -127,62 +125,62 @@ class Hello(msgspec.Struct):
     max_connections: Capacity
     limits: tuple[Limit, ...]
     machine: dict[str, Any]
-    """Facts and kernel settings of its host, for run.json."""
+    """Facts and kernel settings of its machine, for run.json."""
     metrics: Annotated[str, msgspec.Meta(pattern=r"^([^\s/@?#]{1,253}:[0-9]{1,5})?$")] = ""
-    """Where it serves /metrics, HOST:PORT; empty when it does not."""
+    """The HOST:PORT at which it serves /metrics; empty when it does not."""
 
 
 class Welcome(msgspec.Struct):
-    """Coordinator → agent: its id and the name it goes by, and the target it will be asked to
-    load."""
+    """Coordinator → agent: its id, its name in this run, and the plan."""
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
-    index: Annotated[int, msgspec.Meta(ge=0, le=MAX)]
-    """How many agents joined before it."""
+    index: Annotated[int, msgspec.Meta(ge=0, le=MAX_VALUE)]
+    """The number of agents that joined before it."""
     plan: Plan
-    agents: Annotated[int, msgspec.Meta(ge=1, le=MAX)] = 1
-    """How many agents are awaited."""
+    agents: Annotated[int, msgspec.Meta(ge=1, le=MAX_VALUE)] = 1
+    """The number of agents that the run waits for."""
 
 
 class Post(msgspec.Struct):
-    """Agent → coordinator, every second and sooner when there is news: all seconds that are not
-    acknowledged yet."""
+    """Agent → coordinator, every second or sooner: all seconds not yet acknowledged."""
 
     seconds: tuple[Second, ...] = ()
     ready: bool = False
-    """It looked at the target and will load it."""
+    """True once it has resolved the target and will load it."""
     refusal: str = ""
-    """Why it will not: outside its --allow-target, or the name does not resolve."""
+    """Why it refuses the target: it is not in --allow-target, or the name does not resolve."""
     max_connections: Capacity = 0
-    """How many it opens at most, and what gives out when, by the plan's word; until it has its
-    share."""
+    """The most connections it opens under this plan; 0 once it has its share.
+
+    `limits` are the limits that this follows from.
+    """
     limits: tuple[Limit, ...] = ()
     finished: bool = False
-    """Its workers are gone and these are its last seconds."""
+    """True when its workers have ended, and these are its last seconds."""
     gate: Count = 0
-    """All its workers that live wait at this gate, or at a later one; 0: they do not."""
+    """The gate that all its living workers wait at, or are past; 0: they do not wait."""
     workers: Annotated[tuple[WorkerVitals, ...], msgspec.Meta(max_length=10_000)] = ()
     agent_cpu_s: CpuSeconds = 0.0
     reassigned: Count = 0
-    """How many adoptions its workers have, and these seconds tell of."""
+    """The number of reassignments that its workers have, and that these seconds include."""
     notes: tuple[str, ...] = ()
     abort: str = ""
-    """Why a session asks for the end of the whole run, if any does."""
+    """Why a session asks for the end of the whole run; empty when none does."""
     tracebacks: dict[str, str] = {}
-    """A sample of each reason that an exception in a session made, the first time a worker tells
-    it."""
+    """A traceback for each reason that is an exception of a session, when it is first reported."""
 
 
 class Start(msgspec.Struct):
-    """The order to start: a share of the plan, so many seconds from now."""
+    """The order to start a share of the plan."""
 
     share: Share
     after: Annotated[float, msgspec.Meta(ge=-1e9, le=MAX_AHEAD)]
+    """Seconds from now until the start of the run; negative when it has started."""
     first: Count = 0
     """The first second that it reports."""
     again: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    """Launches a second by which it brings back what a worker held that died; 0: not at all."""
+    """Launches per second to replace the connections of a worker that died; 0: none is replaced."""
 
     def __post_init__(self) -> None:
         positions = self.share.positions
@@ -190,39 +188,40 @@ class Start(msgspec.Struct):
         if not ascending or (
             positions and not 0 <= positions[0] <= positions[-1] < self.share.length
         ):
-            raise ValueError("`share` is none: its positions do not ascend below its length")
+            raise ValueError("the positions of `share` must ascend, and be below its length")
 
 
 class Orders(msgspec.Struct):
-    """Coordinator → agent, the reply to a post: the acknowledgement, and what to do."""
+    """Coordinator → agent, the reply to a post: the acknowledgement and the orders."""
 
     acknowledged: int
-    """Every second up to this number may be forgotten."""
+    """The agent may forget every second up to this number."""
     do: Literal["wait", "run", "pause", "drain", "stop"] = "wait"
-    """`pause`: as `run`, but nothing is launched."""
+    """`pause` is `run` without launches."""
     start: Start | None = None
     """Repeated with every `run` and `pause`, so that a lost reply does no harm."""
     gates: tuple[float, ...] = ()
-    """When gates 1, 2, 3… open, as far as that is known, in seconds from the start of the run;
-    repeated too."""
+    """The openings so far of gates 1, 2, 3…, in seconds from the start of the run; repeated too."""
     met: tuple[int, ...] = ()
-    """The meetings that are over, by how many users they waited for; repeated too."""
+    """The meetings that are over, by the number of users that they waited for; repeated too."""
     delay: float = 0.0
-    """Seconds by which pauses have put off what is still to come; repeated too."""
+    """Seconds that the run has been paused in all, which put off everything later; repeated too."""
     reassignments: tuple[Reassignment, ...] = ()
-    """What it takes up of the lost; repeated until it says by their number that it has them."""
+    """The parts of lost shares that it continues; repeated until `Post.reassigned` counts them."""
     reassigned: int = 0
-    """How many came before those."""
+    """The number of reassignments before these."""
 
 
 def to_wire(message: Any) -> bytes:
-    """The JSON form of a message."""
+    """Returns the JSON form of a message."""
     return msgspec.json.encode(message)
 
 
 def from_wire(data: bytes | str, kind: type[Message]) -> Message:
-    """A message from its JSON form; raises msgspec.DecodeError, whose text says which field is
-    wrong and how."""
+    """Returns a message from its JSON form.
+
+    Raises msgspec.DecodeError, which names the field that is wrong and says what is wrong with it.
+    """
     try:
         return msgspec.json.decode(data, type=kind)
     except (UnicodeError, RecursionError) as error:  # not UTF-8; nested without end

@@ -1,5 +1,7 @@
-"""Debian's packages for tests that need a tool: installed by whoever needs one first, services
-not started."""
+"""Debian packages of the tools that tests need.
+
+The first test that needs a tool installs it; services are not started.
+"""
 
 import fcntl
 import shutil
@@ -8,12 +10,14 @@ import tempfile
 from pathlib import Path
 
 LOCK = "loadgen-tests-apt.lock"
-"""Held, among temporary files, by the one who installs."""
+"""The file, in the directory of temporary files, that the installing process locks."""
 
 
 def installed(tool: str, package: str = "") -> str:
-    """The path of a command, from this package (or the one of its name) where it is not there
-    yet."""
+    """Returns the path of a command; installs its package first where it is missing.
+
+    The package has the command's name unless `package` names another.
+    """
     with (Path(tempfile.gettempdir()) / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if shutil.which(tool) is None:
@@ -24,7 +28,7 @@ def installed(tool: str, package: str = "") -> str:
 
 
 def _install(package: str) -> None:
-    """RUNLEVEL=1 tells a package's scripts that this is no time to start services."""
+    """Installs a package; with RUNLEVEL=1 its scripts start no services."""
     environment = {
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         "DEBIAN_FRONTEND": "noninteractive",

@@ -1,10 +1,9 @@
-"""A machine of our own: namespaces over a copy of this one's files, with systemd as its first
-process.
+"""A machine made of namespaces, with systemd as its first process.
 
-Its root is an overlay on `/`, so it has all that is installed here, and what it changes is gone
-with it. Its network is that of a host in a `Lan`, and it may set what belongs to that; of the
-settings of the whole kernel it has a copy, or may only read them. It is what
-systemd.io/CONTAINER_INTERFACE describes, without a container manager.
+Its root is an overlay on `/`, so it has all software of this machine, and its changes end with it.
+Its network is that of a host in a `Lan`, and it may change the settings of that network. Of the
+settings of the whole kernel it has a copy, or may only read them. It follows
+https://systemd.io/CONTAINER_INTERFACE, without a container manager.
 """
 
 import os
@@ -13,11 +12,11 @@ import signal
 import subprocess
 from pathlib import Path
 
-from tests.faults.lan import WorkerState
+from tests.faults.lan import Host
 from tests.processes import PATIENCE, Command, children, end_with_parent, eventually
 
 NOT_STARTED = ("postgresql.service", "prometheus.service", "ssh.service", "cron.service")
-"""Services of packages that may be installed here; a test that wants one has its own."""
+"""Services of packages that may be installed here; a test that needs one starts its own."""
 SCRIPT = """
 set -e
 mount --make-rprivate /
@@ -47,9 +46,9 @@ exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
 
 
 class Machine(Command):
-    """A machine that has started, alive until closed or until who made it ends."""
+    """A machine that has started; it ends when it is closed, or with its parent process."""
 
-    def __init__(self, folder: Path, host: WorkerState) -> None:
+    def __init__(self, folder: Path, host: Host) -> None:
         self._group = _control_groups() / f"{_prefix(os.getpid())}{host.name}"
         self._group.mkdir()
         top = folder / host.name
@@ -61,7 +60,7 @@ class Machine(Command):
         super().__init__(host.at(line), env=os.environ | words, preexec_fn=end_with_parent)
         try:
             eventually(self._is_up, lambda: self.out + self.err)
-        except BaseException:  # it does not come up, or who makes it is to end
+        except BaseException:  # it does not start, or the test is interrupted
             self.close()
             raise
 
@@ -82,10 +81,9 @@ class Machine(Command):
         )
 
     def close(self) -> None:
-        """Ends every process of it."""
-        self.send(
-            signal.SIGKILL
-        )  # its first process dies with its parent, and all others with that
+        """Ends all of its processes."""
+        # The kernel kills its first process with its parent, and all others with the first one.
+        self.send(signal.SIGKILL)
         self.process.wait()
         eventually(lambda: _gone(self._group), "its control groups are empty")
 
@@ -102,7 +100,7 @@ class Machine(Command):
 
 
 def why_no_machine() -> str:
-    """Why this user can make no machine; empty where it can."""
+    """Returns why this user can't make a machine; empty where it can."""
     tools = ("unshare", "nsenter", "pivot_root", "ip")
     if (
         os.geteuid()
@@ -116,7 +114,7 @@ def why_no_machine() -> str:
 
 
 def left_groups(pid: int) -> list[str]:
-    """The control groups that the machines which this process made have left, or still have."""
+    """Returns the control groups of the machines that a process made."""
     return [str(group) for group in _control_groups().glob(f"{_prefix(pid)}*")]
 
 
@@ -125,13 +123,13 @@ def _prefix(pid: int) -> str:
 
 
 def _control_groups() -> Path:
-    """Where control groups of version 2 are mounted."""
+    """Returns the mount point of control groups of version 2."""
     rows = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
     return Path(next(where for _, where, kind, *_ in rows if kind == "cgroup2"))
 
 
 def _gone(group: Path) -> bool:
-    """Removes a control group with all below it; False while one of them still has a process."""
+    """Removes a control group and all below it; returns False while one has a process."""
     try:
         for folder, _, _ in os.walk(group, topdown=False):
             os.rmdir(folder)

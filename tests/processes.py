@@ -1,5 +1,7 @@
-"""Real processes for tests: each is started by its command, waited for by what it says, and
-ended by its id."""
+"""Real processes for tests.
+
+Each is started by its command, waited for by its output, and ended by its id.
+"""
 
 import ctypes
 import json
@@ -22,11 +24,11 @@ SET_DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG of linux/prctl.h."""
 _prctl: Callable[[int, int], int] = ctypes.CDLL(None).prctl
 PATIENCE = 30.0
-"""Seconds that anything may take to happen; nothing waits so long unless it fails."""
+"""Seconds that an event may take; a test waits this long only when it fails."""
 
 
 class Address(NamedTuple):
-    """Where a target listens."""
+    """The address that a target listens on."""
 
     host: str
     port: int
@@ -37,29 +39,29 @@ class Address(NamedTuple):
         return f"ws://{self.host}:{self.port}/v1/realtime?project=console&channels[]=files"
 
     def stats(self) -> dict[str, Any]:
-        """The target's own ledger."""
+        """Returns the target's own ledger."""
         return get_json(f"http://{self.host}:{self.port}/stats")  # type: ignore[no-any-return]  # an object
 
 
 def get(url: str) -> str:
-    """The body of a GET."""
+    """Returns the body of a GET."""
     with urllib.request.urlopen(url, timeout=PATIENCE) as reply:
         return str(reply.read().decode())
 
 
 def get_json(url: str) -> Any:
-    """The JSON body of a GET."""
+    """Returns the JSON body of a GET."""
     return json.loads(get(url))
 
 
 def command(name: str, *arguments: str) -> list[str]:
-    """The command line of one of the five commands."""
+    """Returns the command line of one of the five commands."""
     return [str(BIN / name), *arguments]
 
 
 @contextmanager
 def process(name: str, *arguments: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """A running command, which is ended afterwards if it has not ended by itself."""
+    """A running command, which ends with the block if it has not ended by itself."""
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     running = subprocess.Popen(command(name, *arguments), text=True, **pipes)
     try:
@@ -75,8 +77,7 @@ def process(name: str, *arguments: str, **options: Any) -> Iterator[subprocess.P
 
 
 def end_with_parent() -> None:
-    """As preexec_fn: the process is killed when the one that started it ends, however that comes
-    about."""
+    """As preexec_fn: the kernel kills the process when its parent ends for any reason."""
     _prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
 
 
@@ -100,7 +101,7 @@ def serving(*arguments: str, **options: Any) -> Iterator[Target]:
 
 @contextmanager
 def target(*arguments: str) -> Iterator[Address]:
-    """Where a running embedded target listens, on a free port."""
+    """The address of a running embedded target, on a free port."""
     with serving(*arguments) as running:
         yield running.address
 
@@ -108,7 +109,7 @@ def target(*arguments: str) -> Iterator[Address]:
 def run(
     name: str, *arguments: str, timeout: float = PATIENCE, **options: Any
 ) -> subprocess.CompletedProcess[str]:
-    """A command run to its end."""
+    """Runs a command to its end."""
     return subprocess.run(
         command(name, *arguments),
         capture_output=True,
@@ -120,7 +121,7 @@ def run(
 
 
 def eventually(condition: Any, what: str | Callable[[], str], seconds: float = PATIENCE) -> Any:
-    """The first true value of the condition; fails with `what` when there is none in time."""
+    """Returns the first true value of the condition; fails with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         value = condition()
@@ -132,21 +133,20 @@ def eventually(condition: Any, what: str | Callable[[], str], seconds: float = P
     )
 
 
-# --- Commands that are looked at while they run
-# -----------------------------------------------------------------------
-
-
 def opens(server: Address, count: int) -> None:
-    """Waits until so many connections are open on the target."""
+    """Waits until `count` connections are open on the target."""
     eventually(lambda: server.stats()["open"] == count, lambda: f"{count} open: {server.stats()}")
 
 
 class Command:
-    """A running command. Its output goes to memory files: they can be read at any time and are
-    never full."""
+    """A running command.
+
+    Its output goes to memory files, which can be read at any time and are never full.
+    """
 
     def __init__(self, arguments: list[str], **options: Any) -> None:
-        self._out, self._err = os.memfd_create("stdout"), os.memfd_create("stderr")
+        self._out = os.memfd_create("stdout")
+        self._err = os.memfd_create("stderr")
         pipes: dict[str, Any] = {
             "stdin": subprocess.DEVNULL,
             "stdout": self._out,
@@ -161,17 +161,19 @@ class Command:
 
     @property
     def out(self) -> str:
-        """What it has written to standard output."""
+        """Its standard output so far."""
         return os.pread(self._out, 1 << 24, 0).decode()
 
     @property
     def err(self) -> str:
-        """What it has written to standard error."""
+        """Its standard error so far."""
         return os.pread(self._err, 1 << 24, 0).decode()
 
     def says(self, pattern: str) -> "re.Match[str]":
-        """Waits until it has written what the pattern describes, to whichever of the two, or has
-        ended without it."""
+        """Waits until its output has a match of the pattern, on either stream; returns the match.
+
+        It fails when the command ends without it.
+        """
 
         def look() -> "re.Match[str] | None":
             ended = self.process.poll() is not None
@@ -181,7 +183,7 @@ class Command:
             )
             return found
 
-        return eventually(  # type: ignore[no-any-return]  # whatever the condition gave
+        return eventually(  # type: ignore[no-any-return]  # the condition's value
             look, lambda: f"{pattern!r} in {self.out + self.err!r}"
         )
 
@@ -190,15 +192,17 @@ class Command:
         self.process.send_signal(number)
 
     def end(self, seconds: float = PATIENCE) -> int:
-        """Waits for its end; the exit code."""
+        """Waits for its end; returns the exit code."""
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"did not end within {seconds} s: {self.out}{self.err}") from None
 
     def close(self) -> None:
-        """Ends it if it has not ended by itself: two signals, since the first one only drains,
-        then SIGKILL."""
+        """Ends it if it has not ended by itself.
+
+        It sends SIGTERM twice, since the first one only drains, then SIGKILL.
+        """
         for patience in (0.2, 5.0):
             with suppress(subprocess.TimeoutExpired):
                 self.process.send_signal(signal.SIGTERM)
@@ -222,7 +226,7 @@ class Coordinator(Command):
 
     @property
     def url(self) -> str:
-        """Where agents join it."""
+        """The URL at which agents join it."""
         return self.says(r"agents join at (https?://\S+);")[1]
 
     @property
@@ -232,23 +236,25 @@ class Coordinator(Command):
         return folder
 
     def summary(self) -> dict[str, Any]:
-        """summary.json."""
+        """Returns the content of summary.json."""
         return json.loads((self.folder / "summary.json").read_text())  # type: ignore[no-any-return]  # an object
 
     def rows(self) -> list[dict[str, Any]]:
-        """The lines of seconds.ndjson."""
+        """Returns the lines of seconds.ndjson."""
         return [
             json.loads(line) for line in (self.folder / "seconds.ndjson").read_text().splitlines()
         ]
 
     def state(self) -> dict[str, Any]:
-        """The run as /v1/run tells it."""
+        """Returns the run as /v1/run shows it."""
         return get_json(f"{self.url}/v1/run")  # type: ignore[no-any-return]  # an object
 
 
 class Agent(Command):
-    """A running `loadgen-agent` with its metrics on a free port; without a --source it has an
-    address of its own."""
+    """A running `loadgen-agent` with its metrics on a free port.
+
+    Without a --source it connects from a loopback address that no other agent uses.
+    """
 
     def __init__(self, coordinator: str, *arguments: str, **options: Any) -> None:
         source = [] if "--source" in arguments else ["--source", own_source()]
@@ -259,28 +265,28 @@ class Agent(Command):
 
     @property
     def page(self) -> str:
-        """Where it serves /metrics and /healthz."""
+        """The URL below which it serves /metrics and /healthz."""
         return self.says(r"metrics at (http://\S+)/metrics")[1]
 
     def metric(self, name: str) -> float:
-        """The value of one sample, 0 when it is not there."""
+        """Returns the value of one sample, 0 without it."""
         found = re.search(rf"^{re.escape(name)} (\S+)$", get(f"{self.page}/metrics"), re.MULTILINE)
         return float(found[1]) if found else 0.0
 
     def workers(self) -> list[int]:
-        """The process ids of its workers, which a warmed parent forked."""
-        return [worker for parent in children(self.pid) for worker in children(parent)]
+        """Returns the process ids of its workers, which its fork server started."""
+        return [worker for server in children(self.pid) for worker in children(server)]
 
 
 @contextmanager
 def coordinator(out: Path, *arguments: str, **options: Any) -> Iterator[Coordinator]:
-    """A coordinator, ended afterwards."""
+    """A coordinator, which ends with the block."""
     yield from _closing(Coordinator(out, *arguments, **options))
 
 
 @contextmanager
 def agent(coordinator: str, *arguments: str, **options: Any) -> Iterator[Agent]:
-    """An agent, ended afterwards."""
+    """An agent, which ends with the block."""
     yield from _closing(Agent(coordinator, *arguments, **options))
 
 
@@ -293,12 +299,12 @@ def _closing(running: Any) -> Iterator[Any]:
 
 
 def children(pid: int) -> list[int]:
-    """The process ids of a process's children."""
+    """Returns the process ids of a process's children."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def is_gone(pid: int) -> bool:
-    """Whether a process has ended, be it reaped or not."""
+    """True when a process has ended, whether reaped or not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -306,12 +312,12 @@ def is_gone(pid: int) -> bool:
 
 
 def own_source() -> str:
-    """A loopback address that nothing else on this machine is likely to connect from."""
+    """Returns a loopback address that is unlikely to be in use on this machine."""
     return f"127.{random.randrange(64, 128)}.{random.randrange(1, 255)}.{random.randrange(1, 255)}"
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that was free a moment ago."""
+    """Returns a port that was free a moment ago."""
     with socket.socket() as sock:
         sock.bind((host, 0))
         return int(sock.getsockname()[1])

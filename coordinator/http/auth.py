@@ -1,35 +1,29 @@
-"""The operator's words by HTTP, and who may say them: `POST /v1/run/pause|resume|drain|stop`.
+"""Access to a run over HTTP, and the operator's controls.
 
-With a token, only who has it may view or control a run; a browser trades it for a cookie, since its
-event streams and links carry no header. The cookie is for viewing alone. Without a token the port
-is loopback's, where any web page that the operator's browser shows could post: so a control must
-come from this page, or from no page at all.
+With a token, only a client that has it may view or control a run. A browser exchanges it for a
+cookie, since its event streams and links carry no header; the cookie allows viewing alone. Without
+a token the port is on loopback, where any web page in the operator's browser could post: so a
+control must come from this page, or from no page at all.
 """
 
 import ipaddress
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from coordinator.http.routes import ACTIONS, NAMED, Access
 from coordinator.run.run import Run
+from loadgen.http.server import Handler
 from loadgen.http.token import Token
 
-ACTIONS: dict[str, Callable[[Run, float], None]] = {
-    "pause": Run.pause,
-    "resume": Run.resume,
-    "drain": Run.drain,
-    "stop": Run.stop,
-}
 COOKIE = "loadgen_view"
-OPEN_TO_ALL = ("/healthz", "/metrics", "/v1/sd", "/favicon.ico")
-"""What a monitor asks for, which is not to have the token; it tells counts, and where the agents
-tell theirs."""
 
 
 class Authorizer:
-    """Who may ask for what. `public` lets everybody view."""
+    """Decides which requests are allowed. `public` allows everybody to view."""
 
     def __init__(self, token: Token | None, *, public: bool = False) -> None:
         self._token = token
@@ -37,32 +31,23 @@ class Authorizer:
 
     @property
     def cookie(self) -> str:
-        """What a viewer's cookie holds: made of the token, which does not follow from it."""
-        return self._token.seal(COOKIE) if self._token else ""
+        """The value of a viewer's cookie, derived from the token.
+
+        The token does not follow from it.
+        """
+        return self._token.sign(COOKIE) if self._token else ""
 
     def refusal(self, request: web.Request) -> web.HTTPException | None:
-        """Why a request is refused, if it is."""
-        if request.method not in ("GET", "HEAD"):
+        """Returns the reason why a request is refused; None where it is not."""
+        access = _access_of(request)
+        if access == "change":
             return self._refusal_to_change(request)
-        shown = (
-            request.path in OPEN_TO_ALL or request.path == "/" or request.path.startswith("/page/")
-        )
-        if not shown and self._token is None and not _is_address(request.host):
-            # By a name that leads here (DNS rebinding) a page of another site could read what its
-            # browser may.
-            return web.HTTPForbidden(
-                text="without a token, name this machine by its address, or as localhost"
-            )
-        public = self._public and not request.path.endswith(
-            ".tar.gz"
-        )  # a plan in it may hold passwords
-        if (
-            shown
-            or self._token is None
-            or public
-            or self._has_token(request)
-            or self._has_cookie(request)
-        ):
+        if access == "open":
+            return None
+        if self._token is None:
+            return None if _is_address(request.host) else _not_by_address()
+        public = self._public and access != "archive"
+        if public or self._has_token(request) or self._has_cookie(request):
             return None
         return web.HTTPUnauthorized(
             text="viewing needs the token; send Authorization: Bearer TOKEN, or open / and log in"
@@ -83,20 +68,43 @@ class Authorizer:
         )
 
     def _has_cookie(self, request: web.Request) -> bool:
-        return self._token is not None and self._token.sealed(
+        return self._token is not None and self._token.verify(
             COOKIE, request.cookies.get(COOKIE, "")
         )
 
 
-def _is_foreign(request: web.Request, *, rebindable: bool) -> bool:
-    """Whether a browser sends this for a page of another site; who is no browser says nothing of
-    the kind.
+def _access_of(request: web.Request) -> Access:
+    """Returns the access that a request needs.
 
-    A name that a stranger's DNS makes an address of this machine is a site of its own to the
-    browser. Where no token keeps such a page out (`rebindable`), a post must name this machine by
-    its address, or as localhost.
+    For a path that is not in the table of routes, it follows from the method.
     """
-    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
+    if request.method not in ("GET", "HEAD"):
+        return "change"
+    route = NAMED.get(request.match_info.route.name or "")
+    return route.access if route is not None else "view"
+
+
+def _not_by_address() -> web.HTTPException:
+    """Returns the refusal of a name that leads here.
+
+    By DNS rebinding, a page of another site could read what its browser may.
+    """
+    return web.HTTPForbidden(
+        text="without a token, name this machine by its address, or as localhost"
+    )
+
+
+def _is_foreign(request: web.Request, *, rebindable: bool) -> bool:
+    """True when a browser sends this request for a page of another site.
+
+    A client that is not a browser sends neither of the two headers.
+
+    Subtle: when a stranger's DNS resolves the name of their page to this machine, the browser takes
+    the page and this server for the same site. Where no token keeps such a page out
+    (`rebindable`), a post must name this machine by its address, or as localhost.
+    """
+    origin = request.headers.get("Origin")
+    site = request.headers.get("Sec-Fetch-Site")
     if origin is None and site is None:
         return False
     same = origin is None or urlsplit(origin).netloc == request.host
@@ -117,25 +125,28 @@ def _is_address(host: str) -> bool:
 
 
 class Controls:
-    """The paths that change a run. `said` is called with each word that was obeyed."""
+    """The operator's actions on a run: pause, resume, drain and stop.
+
+    `on_action` is called with each action after it.
+    """
 
     def __init__(
-        self, run: Run, clock: Callable[[], float], gate: Authorizer, said: Callable[[str], None]
+        self,
+        run: Run,
+        clock: Callable[[], float],
+        authorizer: Authorizer,
+        on_action: Callable[[str], None],
     ) -> None:
         self._run = run
         self._clock = clock
-        self._gate = gate
-        self._said = said
+        self._authorizer = authorizer
+        self._on_action = on_action
 
-    def routes(self) -> list[web.RouteDef]:
-        """What the page's buttons post to."""
-        return [
-            web.post("/v1/run/{action:pause|resume|drain|stop}", self._act),
-            web.post("/v1/view", self._view),
-        ]
+    def handlers(self) -> dict[str, Handler]:
+        """Returns the handlers of actions and login, by the names of their routes."""
+        return {action: partial(self._act, action) for action in ACTIONS} | {"view": self._view}
 
-    async def _act(self, request: web.Request) -> web.Response:
-        action = request.match_info["action"]
+    async def _act(self, action: str, request: web.Request) -> web.Response:
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType(
                 text="send Content-Type: application/json; an empty object will do"
@@ -144,18 +155,18 @@ class Controls:
             raise web.HTTPConflict(text="the run is over")
         if action in ("pause", "resume") and self._run.state != "running":
             raise web.HTTPConflict(
-                text=f"the run is {self._run.state}; only one that runs can {action}"
+                text=f"the run is {self._run.state}; only a running run can {action}"
             )
         ACTIONS[action](self._run, self._clock())
-        self._said(action)
+        self._on_action(action)
         return web.json_response(self._state())
 
     async def _view(self, request: web.Request) -> web.Response:
-        """Trades the token, which the request was let in by, for a cookie to view with."""
+        """Answers a request that carries the token with a cookie to view with."""
         reply = web.json_response(self._state())
         reply.set_cookie(
             COOKIE,
-            self._gate.cookie,
+            self._authorizer.cookie,
             httponly=True,
             samesite="Strict",
             path="/",

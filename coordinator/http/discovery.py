@@ -1,4 +1,4 @@
-"""Where Prometheus finds the agents that joined: the form of its HTTP service discovery.
+"""The addresses of the agents' metrics, for Prometheus' HTTP service discovery.
 
 https://prometheus.io/docs/prometheus/latest/http_sd/
 """
@@ -12,30 +12,32 @@ from loadgen.values import Endpoint
 
 
 def reachable(metrics: str, peer: str) -> str:
-    """The address of an agent's metrics as others see it, or nothing where only the agent's own
-    host can reach them.
+    """Returns the address of an agent's metrics as other machines reach it.
 
-    `metrics` is where the agent listens, HOST:PORT, and `peer` the address that it joined from: an
-    agent that listens on all of its addresses is reached at that one.
+    It is empty when only the agent's own machine can. `metrics` is the HOST:PORT that the agent
+    listens on, and `peer` the address that it joined from. An agent that listens on all of its
+    addresses is reached at that one.
     """
     host, _, port = metrics.rpartition(":")
     try:
         listens, joined = ip_address(host.strip("[]")), ip_address(peer)
-    except ValueError:  # no metrics, or a host name, which is as good for others as for itself
+    except ValueError:  # no metrics, or a host name, which others can use as well
         return metrics
     if listens.is_unspecified:
         return str(Endpoint(peer, int(port)))
     return "" if listens.is_loopback and not joined.is_loopback else metrics
 
 
-def scraped(members: Iterable[AgentState]) -> list[dict[str, Any]]:
-    """The agents that can be scraped, also those that were lost since: an entry each, the last
-    for an address."""
-    found = {member.hello.metrics: member for member in members if member.hello.metrics}
+def scraped(agents: Iterable[AgentState]) -> list[dict[str, Any]]:
+    """Returns an entry for each agent that can be scraped, lost agents included.
+
+    Of several agents with the same address, it is the last to join.
+    """
+    scrapable = {agent.hello.metrics: agent for agent in agents if agent.hello.metrics}
     return [
         {
             "targets": [address],
-            "labels": {"__meta_loadgen_agent": member.name, "__meta_loadgen_status": member.status},
+            "labels": {"__meta_loadgen_agent": agent.name, "__meta_loadgen_status": agent.status},
         }
-        for address, member in found.items()
+        for address, agent in scrapable.items()
     ]

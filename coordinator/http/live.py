@@ -1,5 +1,7 @@
-"""The run as viewers follow it: its settled seconds, what happens in it, and once a second how
-it stands."""
+"""The run as viewers follow it.
+
+They get its settled seconds, a log of its events and, once a second, an overview.
+"""
 
 import math
 from collections.abc import Callable, Iterator
@@ -8,7 +10,6 @@ from typing import Any, Literal
 import msgspec
 
 from coordinator.http.sse import Feed
-from coordinator.report.blame import culprit
 from coordinator.report.samples import (
     AGENT_SERIES,
     STATISTICS,
@@ -21,10 +22,11 @@ from coordinator.run.notices import Notice
 from coordinator.run.run import Run
 from coordinator.run.timeline import Row
 from coordinator.scrape import Scrape
+from loadgen.stats.reasons import fault_of
 from loadgen.version import VERSION
 
 Level = Literal["info", "good", "warning", "bad"]
-OF_STATUS: dict[str, tuple[Level, str]] = {
+STATUS_EVENTS: dict[str, tuple[Level, str]] = {
     "joined": ("info", "joined"),
     "ready": ("good", "is ready"),
     "refused": ("bad", "refuses to load the target"),
@@ -32,62 +34,70 @@ OF_STATUS: dict[str, tuple[Level, str]] = {
     "finished": ("good", "has finished"),
     "lost": ("bad", "is lost"),
 }
-OF_STATE: dict[str, str] = {
+"""The level and the text of the event when an agent reaches a status."""
+STATE_TEXTS: dict[str, str] = {
     "gathering": "waiting for agents",
     "running": "the fleet has gathered; the run starts",
     "draining": "the hold is over; connections are closed in good order",
     "done": "the run is over",
 }
+"""The text of the event when the run reaches a state."""
 
 
 class LogEvent(msgspec.Struct):
-    """One line of the log of events."""
+    """One line of a run's log."""
 
     at: float
-    """Seconds since the common start; 0 before it."""
+    """Seconds from the start of the run; 0 before it."""
     level: Level
     text: str
     agent: str = ""
 
 
 class EventLog:
-    """Notices what changed since it last looked at a run."""
+    """Turns the changes of a run into the events of its log."""
 
-    def __init__(self) -> None:
-        self._state = self._phase = ""
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._state = ""
+        self._phase = ""
         self._paused = False
         self._statuses: dict[str, str] = {}
 
-    def look(self, run: Run, now: float) -> Iterator[LogEvent]:
-        """What is new in the run as it stands."""
-        at = round(run.age(now), 1)
-        for member in run.agents.by_id.values():
-            if self._statuses.get(member.name) != member.status:
-                self._statuses[member.name] = member.status
-                level, text = OF_STATUS[member.status]
-                yield LogEvent(at, level, f"{member.name} {text}", member.name)
+    def changes(self, now: float) -> Iterator[LogEvent]:
+        """Yields an event for each change since the last call.
+
+        `now` is in seconds on the run's clock.
+        """
+        run = self._run
+        for agent in run.agents.by_id.values():
+            if self._statuses.get(agent.name) != agent.status:
+                self._statuses[agent.name] = agent.status
+                level, text = STATUS_EVENTS[agent.status]
+                yield self.event(level, f"{agent.name} {text}", now, agent.name)
         if self._paused != run.paused:
             self._paused = run.paused
-            yield LogEvent(at, "warning", "arrivals are paused" if run.paused else "arrivals go on")
+            yield self.event(
+                "warning", "arrivals are paused" if run.paused else "arrivals go on", now
+            )
         phase = run.phase(now)
         if run.plan.phases and phase and self._phase != phase:
             self._phase = phase
-            yield LogEvent(at, "info", f"phase: {phase}")
+            yield self.event("info", f"phase: {phase}", now)
         if self._state != run.state:
             self._state = run.state
-            yield LogEvent(at, "info", OF_STATE[run.state])
+            yield self.event("info", STATE_TEXTS[run.state], now)
 
-    @staticmethod
-    def note(run: Run, news: Notice, now: float) -> LogEvent:
-        """A warning of the coordinator or a note of an agent."""
-        return LogEvent(round(run.age(now), 1), "warning", news.text, news.agent)
+    def event(self, level: Level, text: str, now: float, agent: str = "") -> LogEvent:
+        """Returns an event at `now`, in seconds on the run's clock."""
+        return LogEvent(round(self._run.age(now), 1), level, text, agent)
 
 
 class Live:
-    """Turns a run into a feed. `describe` gives the run as it stands, as /v1/run has it.
+    """Turns a run into a feed. `describe` returns the run as /v1/run shows it.
 
-    `edition` tells this coordinator's feed from that of one before it, whose run it took up: their
-    events differ.
+    `edition` differs between this coordinator and an earlier one of the same run, since the events
+    of their feeds differ.
     """
 
     def __init__(
@@ -96,45 +106,44 @@ class Live:
         self._run = run
         self._describe = describe
         self._sampler = Sampler(run.plan)
-        self._chronicle = EventLog()
+        self._log = EventLog(run)
         self._shown: tuple[str, int] = ("", 0)
-        self.feed = Feed(f"{run.key}-{edition}", msgspec.json.encode(head(run)))
+        """The state and the second of the last overview."""
+        self.feed = Feed(f"{run.key}-{edition}", msgspec.json.encode(preamble(run)))
 
-    def look(self, now: float) -> bool:
-        """Tells what changed; whether there is anything new to tell."""
-        news = False
-        for happening in self._chronicle.look(self._run, now):
-            self.feed.add("log", happening)
-            news = True
-        if news or self._shown != (self._run.state, int(now)):
+    def update(self, now: float) -> bool:
+        """Adds what has changed to the feed; returns True when anything has."""
+        changed = False
+        for event in self._log.changes(now):
+            self.feed.add("log", event)
+            changed = True
+        if changed or self._shown != (self._run.state, int(now)):
             self._shown = (self._run.state, int(now))
-            self.feed.stand(lambda: standing(self._run, self._describe(self._run, now), now))
-            news = True
-        return news
+            self.feed.set_overview(lambda: overview(self._run, self._describe(self._run, now), now))
+            changed = True
+        return changed
 
-    def second(self, row: Row) -> None:
-        """Tells of a settled second."""
+    def add_second(self, row: Row) -> None:
+        """Adds a settled second."""
         self.feed.add(
             "second", self._sampler.take(row, self._run.progress.gates, self._run.progress.pauses)
         )
 
-    def watched(self, reading: Scrape) -> None:
-        """Tells of a scrape of a watched server."""
-        self.feed.add("watch", reading)
+    def add_scrape(self, scrape: Scrape) -> None:
+        """Adds a scrape of a watched server."""
+        self.feed.add("watch", scrape)
 
-    def said(self, action: str, now: float) -> None:
-        """Tells that an operator said something by HTTP."""
-        self.feed.add(
-            "log", LogEvent(round(self._run.age(now), 1), "warning", f"the operator said {action}")
-        )
+    def add_action(self, action: str, now: float) -> None:
+        """Adds an operator's action to the log."""
+        self.feed.add("log", self._log.event("warning", f"the operator said {action}", now))
 
-    def tell(self, news: Notice, now: float) -> None:
-        """Tells of a warning or an agent's note."""
-        self.feed.add("log", self._chronicle.note(self._run, news, now))
+    def add_notice(self, notice: Notice, now: float) -> None:
+        """Adds a warning of the coordinator or a note of an agent to the log."""
+        self.feed.add("log", self._log.event("warning", notice.text, now, notice.agent))
 
 
-def head(run: Run) -> dict[str, Any]:
-    """What never changes in a run, and how its samples are to be read."""
+def preamble(run: Run) -> dict[str, Any]:
+    """Returns what never changes in a run, and how its samples are to be read."""
     return {
         "key": run.key,
         "version": VERSION,
@@ -145,20 +154,23 @@ def head(run: Run) -> dict[str, Any]:
     }
 
 
-def standing(run: Run, described: dict[str, Any], now: float) -> dict[str, Any]:
-    """The run as it stands, with what a page shows besides: time left, bars, and who is at fault
-    for what."""
+def overview(run: Run, described: dict[str, Any], now: float) -> dict[str, Any]:
+    """Returns the run as it stands, with what only the page shows.
+
+    That is the time left in seconds, bars of the histograms, and whose fault each failure and close
+    is.
+    """
     ledger = described["ledger"]
     return described | {
-        "left_s": _left(run, now),
+        "left_s": _seconds_left(run, now),
         "bars": {
             name: bars(values_of(one)) for name, one in run.total.histograms().items() if one.counts
         },
-        "culprits": {reason: culprit(reason) for reason in (*ledger.failed, *ledger.closed)},
+        "culprits": {reason: fault_of(reason) for reason in (*ledger.failed, *ledger.closed)},
     }
 
 
-def _left(run: Run, now: float) -> float | None:
-    """Seconds until the fleet is drained; None where nobody knows."""
+def _seconds_left(run: Run, now: float) -> float | None:
+    """Returns the seconds until the drain; None where they are unknown."""
     known = run.state == "running" and not run.paused and run.progress.drain_after < math.inf
     return round(max(0.0, run.progress.drain_after - run.age(now)), 1) if known else None

@@ -1,157 +1,53 @@
-"""What the control port speaks, as an OpenAPI document: made of the wire's own types, so that it
-can't say otherwise.
+"""The OpenAPI document of the coordinator's port.
+
+It is made from the table of routes and the types of the wire format.
 
 https://spec.openapis.org/oas/v3.1.0
 """
 
 import re
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
+from coordinator.http.routes import JSON, ROUTES, Access, Error, Route
 from loadgen.version import VERSION
-from loadgen.wire import WIRE, Hello, Orders, Post, Welcome
+from loadgen.wire import WIRE
 
-JSON, TEXT, HTML, EVENTS = "application/json", "text/plain", "text/html", "text/event-stream"
 REFS = "#/components/schemas/{name}"
-ALWAYS = {
-    400: "it is not what its head says",
-    408: "it did not come in time",
-    429: "too many a second; Retry-After",
+ERRORS = {
+    400: "the request is malformed",
+    408: "the request did not come in time",
+    429: "too many requests a second; Retry-After",
 }
-NONE = {404: "there is no such run"}
-VIEW = {
+"""The refusals that every route knows."""
+VIEW_ERRORS = {
     401: "viewing needs the token",
-    403: "without a token, this machine has to be named by its address",
+    403: "without a token, a request has to name this machine by its address",
 }
-CHANGE = {
+CHANGE_ERRORS = {
     401: "the token is missing or wrong",
     403: "another site's page may change nothing",
-    413: "too large",
+    413: "the body is too large",
 }
-NOT_YET = {409: "not yet: the run is being taken up again"}
-
-
-class Error(msgspec.Struct):
-    """Why something was refused."""
-
-    error: str
-
-
-class Seconds(msgspec.Struct):
-    """Settled seconds, as they stand in seconds.ndjson."""
-
-    seconds: tuple[dict[str, Any], ...]
-
-
-class RunState(msgspec.Struct):
-    """How a run stands."""
-
-    state: Literal["gathering", "running", "draining", "done"]
-    paused: bool
-
-
-class Health(msgspec.Struct):
-    """The coordinator is there."""
-
-    status: Literal["ok"]
-    state: Literal["gathering", "running", "draining", "done"]
-
-
-class Operation(msgspec.Struct, frozen=True):
-    """One method of one path: what it takes, what it gives, and why it may refuse."""
-
-    method: Literal["get", "post"]
-    path: str
-    summary: str
-    takes: Any = None
-    gives: Any = None
-    media: str = JSON
-    refuses: dict[int, str] = {}
-    query: tuple[str, ...] = ()
-
-
-OPERATIONS = (
-    Operation(
-        "post",
-        "/v1/agents",
-        "An agent joins",
-        Hello,
-        Welcome,
-        refuses=CHANGE
-        | {409: "not now: it may knock again", 426: "it speaks another version of the wire"},
-    ),
-    Operation(
-        "post",
-        "/v1/agents/{id}/seconds",
-        "An agent's seconds and news; acknowledged, with orders",
-        Post,
-        Orders,
-        refuses=CHANGE | {404: "no agent of this run has that id"} | NOT_YET,
-    ),
-    *(
-        Operation(
-            "post",
-            f"/v1/run/{action}",
-            f"The operator says {action}",
-            dict[str, Any],
-            RunState,
-            refuses=CHANGE | {409: "not in this state", 415: "it is no application/json"},
-        )
-        for action in ("pause", "resume", "drain", "stop")
-    ),
-    Operation(
-        "post",
-        "/v1/view",
-        "Trades the token for a cookie to view with",
-        gives=RunState,
-        refuses=CHANGE | NOT_YET,
-    ),
-    Operation("get", "/v1/run", "The run as it stands", gives=dict[str, Any], refuses=VIEW),
-    Operation(
-        "get",
-        "/v1/run/seconds",
-        "Settled seconds from one on",
-        gives=Seconds,
-        refuses=VIEW,
-        query=("since",),
-    ),
-    Operation(
-        "get",
-        "/events",
-        "The run as it goes",
-        media=EVENTS,
-        refuses=VIEW | {503: "too many viewers"},
-    ),
-    Operation("get", "/runs", "Past runs", media=HTML, refuses=VIEW),
-    Operation(
-        "get", "/runs/{name}/report.html", "The report of one", media=HTML, refuses=VIEW | NONE
-    ),
-    Operation(
-        "get", "/runs/{name}.tar.gz", "All its files", media="application/gzip", refuses=VIEW | NONE
-    ),
-    Operation(
-        "get", "/v1/sd", "The agents, for Prometheus to find", gives=tuple[dict[str, Any], ...]
-    ),
-    Operation(
-        "get", "/es/ts_api:status", "What Tsung's own page says", gives=dict[str, Any], refuses=VIEW
-    ),
-    Operation("get", "/metrics", "The fleet's totals, for Prometheus", media=TEXT),
-    Operation("get", "/healthz", "Whether the coordinator is there", gives=Health),
-    Operation("get", "/openapi.json", "This document", gives=dict[str, Any], refuses=VIEW),
-)
+ACCESS_ERRORS: dict[Access, dict[int, str]] = {
+    "open": {},
+    "view": VIEW_ERRORS,
+    "archive": VIEW_ERRORS,
+    "change": CHANGE_ERRORS,
+}
 
 
 def document() -> bytes:
-    """The document as JSON."""
-    kinds = [kind for one in OPERATIONS for kind in (one.takes, one.gives) if kind is not None]
-    schemas, components = msgspec.json.schema_components([*kinds, Error], ref_template=REFS)
-    said = iter(schemas)
+    """Returns the document as JSON."""
+    types = [kind for route in ROUTES for kind in (route.body, route.reply) if kind is not None]
+    schemas, components = msgspec.json.schema_components([*types, Error], ref_template=REFS)
+    remaining = iter(schemas)
     paths: dict[str, Any] = {}
-    for one in OPERATIONS:
-        takes = next(said) if one.takes is not None else None
-        gives = next(said) if one.gives is not None else {"type": "string"}
-        paths.setdefault(one.path, {})[one.method] = _operation(one, takes, gives)
+    for route in ROUTES:
+        body = next(remaining) if route.body is not None else None
+        reply = next(remaining) if route.reply is not None else {"type": "string"}
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, body, reply)
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
@@ -166,29 +62,34 @@ def document() -> bytes:
     )
 
 
-def _operation(one: Operation, takes: Any, gives: Any) -> dict[str, Any]:
-    said: dict[str, Any] = {
-        "operationId": f"{one.method} {one.path}",
-        "summary": one.summary,
-        "parameters": _parameters(one),
-        "responses": {
-            "200": {"description": "it is so", "content": {one.media: {"schema": gives}}}
-        },
+def _operation(route: Route, body: Any, reply: Any) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "parameters": _parameters(route),
+        "responses": _responses(route, reply),
     }
+    if body is not None:
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
+    return operation
+
+
+def _responses(route: Route, reply: Any) -> dict[str, Any]:
     error = {JSON: {"schema": {"$ref": REFS.format(name="Error")}}}
-    for status, why in sorted((ALWAYS | one.refuses).items()):
-        said["responses"][str(status)] = {"description": why, "content": error}
-    if takes is not None:
-        said["requestBody"] = {"required": True, "content": {JSON: {"schema": takes}}}
-    return said
+    errors = ERRORS | ACCESS_ERRORS[route.access] | route.errors
+    success: dict[str, Any] = {"description": "success"}
+    if route.status != 204:  # RFC 9110, section 15.3.5: a 204 has no content
+        success["content"] = {route.media: {"schema": reply}}
+    return {str(route.status): success} | {
+        str(status): {"description": reason, "content": error}
+        for status, reason in sorted(errors.items())
+    }
 
 
-def _parameters(one: Operation) -> list[dict[str, Any]]:
-    named = re.findall(r"\{(\w+)\}", one.path)
+def _parameters(route: Route) -> list[dict[str, Any]]:
     path = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in named
+        for name in re.findall(r"\{(\w+)\}", route.path)
     ]
-    return path + [
-        {"name": name, "in": "query", "schema": {"type": "integer"}} for name in one.query
-    ]
+    query = [{"name": name, "in": "query", "schema": {"type": "integer"}} for name in route.query]
+    return path + query

@@ -1,5 +1,4 @@
-"""Past runs by HTTP: `/runs` lists those of the output directory, opens their reports, and hands
-out archives."""
+"""The past runs of an output directory by HTTP: their list, reports and archives."""
 
 import asyncio
 import gzip
@@ -19,17 +18,17 @@ from coordinator.report.text import outcome
 from coordinator.storage.reader import read_run
 from coordinator.text import count, seconds
 from loadgen.errors import OperatorError
+from loadgen.http.server import Handler
 from loadgen.wire import from_wire
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
-AT_ONCE = 2
+MAX_PACKING = 2
 """Archives that are packed at the same time: packing takes a core, and the run needs it more."""
-WITHIN = 30.0
-"""Seconds that whoever downloads may take over a piece."""
-PIECE = 1 << 18
+WRITE_TIMEOUT = 30.0
+"""Seconds that a client may take to read a chunk of an archive."""
+CHUNK_BYTES = 1 << 18
 REPORT_HEADERS = {
-    # A report has its own policy; in a sandbox, whatever it were to hold could not speak for this
-    # page.
+    # A report has its own policy; in a sandbox, no script in it can act as this page.
     "Content-Security-Policy": "sandbox allow-scripts",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -42,18 +41,14 @@ class PastRuns:
 
     def __init__(self, out: Path) -> None:
         self._out = out
-        self._packing = asyncio.Semaphore(AT_ONCE)
+        self._packing = asyncio.Semaphore(MAX_PACKING)
 
-    def routes(self) -> list[web.RouteDef]:
-        """The list, and of each run the report and the archive."""
-        return [
-            web.get("/runs", self._list),
-            web.get("/runs/{name}/report.html", self._report),
-            web.get("/runs/{name}.tar.gz", self._pack),
-        ]
+    def handlers(self) -> dict[str, Handler]:
+        """Returns the handlers by the names of their routes."""
+        return {"past_runs": self._list, "report": self._report, "archive": self._pack}
 
     def names(self) -> list[str]:
-        """The runs there are, the newest first."""
+        """Returns the names of the runs, the newest first."""
         if not self._out.is_dir():
             return []
         return sorted(
@@ -69,13 +64,14 @@ class PastRuns:
         )
 
     def _folder(self, request: web.Request) -> Path:
-        """The directory of the run that a request names; nothing else can be reached by a name."""
+        """Returns the directory of the run that a request names, and no other directory.
+
+        Raises HTTPNotFound when there is no such run.
+        """
         name = request.match_info["name"]
         path = self._out / name
         if not NAME.fullmatch(name) or not self._is_run(path):
-            raise web.HTTPNotFound(
-                text=f"there is no run {name!r} here; /runs lists those there are"
-            )
+            raise web.HTTPNotFound(text=f"no run has the name {name!r}; /runs lists the runs")
         return path
 
     async def _list(self, _: web.Request) -> web.Response:
@@ -138,26 +134,27 @@ class PastRuns:
 
 
 class _Download:
-    """A file for the packing thread to write to: each piece waits until whoever downloads has
-    taken it."""
+    """A file for the packing thread: a write returns when the client has read it."""
 
     def __init__(self, response: web.StreamResponse, loop: asyncio.AbstractEventLoop) -> None:
         self._response = response
         self._loop = loop
 
     def write(self, data: bytes) -> int:
-        """Hands a piece on; raises when nobody takes it any more, which ends the packing."""
+        """Writes to the client; raises when it no longer reads, which ends the packing."""
         writing = asyncio.run_coroutine_threadsafe(self._response.write(bytes(data)), self._loop)
-        writing.result(WITHIN)
+        writing.result(WRITE_TIMEOUT)
         return len(data)
 
 
 def pack(folder: Path, sink: Any) -> None:
-    """Writes a directory's regular files to a gzipped tar: those of the run that goes on as long
-    as they are now."""
+    """Writes a directory's regular files to a gzipped tar.
+
+    Of a file that grows meanwhile, it writes what is in it now.
+    """
     with (
         gzip.GzipFile(fileobj=sink, mode="wb", compresslevel=1) as packed,
-        tarfile.open(mode="w|", fileobj=packed, bufsize=PIECE) as archive,
+        tarfile.open(mode="w|", fileobj=packed, bufsize=CHUNK_BYTES) as archive,
     ):
         for path in _files(folder):
             with path.open("rb") as file:
@@ -175,7 +172,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _report_of(folder: Path) -> str:
-    """The run's own report, or, where there is none, one that is made now."""
+    """Returns the run's report, or renders it when the run directory has none."""
     path = folder / "report.html"
     return (
         path.read_text()

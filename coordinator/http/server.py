@@ -1,5 +1,7 @@
-"""The coordinator's one HTTP port: agents' paths, JSON and metrics. It moves bytes and decides
-nothing."""
+"""The coordinator's one HTTP port: the agents' paths, the page, JSON and metrics.
+
+It moves bytes and decides nothing.
+"""
 
 import asyncio
 import json
@@ -20,8 +22,9 @@ from coordinator.http.discovery import reachable, scraped
 from coordinator.http.live import Live
 from coordinator.http.openapi import document
 from coordinator.http.past_runs import PastRuns
+from coordinator.http.routes import ROUTES
 from coordinator.http.sse import Viewers
-from coordinator.http.static import page_routes
+from coordinator.http.static import Page, no_icon
 from coordinator.run.run import BadPostError, RefusedError, Run, UnknownAgentError
 from coordinator.run.timeline import Row, in_order, summaries
 from coordinator.tsung.status import tsung_status
@@ -33,29 +36,34 @@ from loadgen.stats.tally import Ledger
 from loadgen.values import Endpoint
 from loadgen.wire import WIRE, Hello, Post, from_wire, to_wire
 
-MAX_HELLO = 256 << 10
+MAX_HELLO_BYTES = 256 << 10
 """The largest body of an agent that joins: its machine in a few facts and limits."""
-MAX_JOINS, MAX_POSTS = 50.0, 100.0
-"""How many agents may join a second, and how often each may post: ten times what a fleet does."""
-MAX_BYTES = 64 << 20
-"""The largest body that is read: some hundred unacknowledged seconds, each with timings of
-sessions' own."""
-WORK_OF = 10
-"""Seconds over which the coordinator's own CPU is told."""
+MAX_JOINS = 50.0
+"""Agents that may join per second: ten times what a fleet does."""
+MAX_POSTS = 100.0
+"""Posts per second of one agent: ten times what it does."""
+MAX_BODY_BYTES = 64 << 20
+"""The largest body that is read: some hundred unacknowledged seconds, each with the timings of
+sessions."""
+CPU_WINDOW = 10
+"""Seconds over which the coordinator's own CPU is averaged."""
 
 Message = TypeVar("Message")
 
 
 class Versions(msgspec.Struct):
-    """The part of a Hello that every version of the wire has."""
+    """The part of a Hello that every version of the wire format has."""
 
     wire: int
     version: str = "unknown"
 
 
 class Server:
-    """The HTTP side of one run. `clock` is the one that the run's times are on; `token` may be
-    absent on loopback."""
+    """The HTTP side of one run.
+
+    `clock` returns seconds on the clock of the run's times; `token` may be None on loopback;
+    `public` allows everybody to view; `out` is the directory of past runs.
+    """
 
     def __init__(
         self,
@@ -68,95 +76,107 @@ class Server:
     ) -> None:
         self._run = run
         self._clock = clock
-        self._gate = Authorizer(token, public=public)
+        self._authorizer = Authorizer(token, public=public)
         self.seconds: Callable[[int], Iterable[bytes]] = lambda _: ()
-        """Reads again the settled seconds from a number on, as lines of JSON; there are none
-        before the run starts."""
-        self._lines: dict[str, asyncio.BaseTransport] = {}
-        """The connection on which each agent last spoke."""
-        self._work = deque([(clock(), process_time())], maxlen=WORK_OF)
-        """The time and the CPU seconds of this process by then, at each of the last settled
+        """Reads the settled seconds from a number on, each as a line of JSON; none before the run
+        starts."""
+        self._transports: dict[str, asyncio.BaseTransport] = {}
+        """The connection on which each agent posted last, by the agent's id."""
+        self._cpu = deque([(clock(), process_time())], maxlen=CPU_WINDOW)
+        """The time and this process's CPU seconds until then, at each of the last settled
         seconds."""
         self.awaits_journal = False
-        """True while nothing that changes the run is accepted: its journal is not ready yet, or
-        is being replayed."""
+        """True while nothing that changes the run is accepted: its journal is not ready yet, or is
+        replayed."""
         self.live = Live(run, describe, token_hex(3))
         self._viewers = Viewers(self.live.feed)
-        self._registry = registry_of(self._readings)
+        self._registry = registry_of(self._snapshots)
         self._joins = TokenBucket(MAX_JOINS)
         self._posts: dict[str, TokenBucket] = {}
-        """By the ids of agents that joined."""
+        """The rate limits of the agents that joined, by their ids."""
         self.app = web.Application(
-            client_max_size=MAX_BYTES, middlewares=[_plain_errors, self._guard]
+            client_max_size=MAX_BODY_BYTES, middlewares=[_plain_errors, self._guard]
         )
-        self.app.add_routes(
-            [
-                web.post("/v1/agents", self._join),
-                web.post("/v1/agents/{id}/seconds", self._post),
-                *page_routes(),
-                *PastRuns(out).routes(),
-                *Controls(run, clock, self._gate, self._said).routes(),
-                web.get("/events", self._viewers.serve),
-                web.get("/v1/run", self._show_run),
-                web.get("/v1/run/seconds", self._show_seconds),
-                web.get("/es/ts_api:status", self._show_tsung_status),
-                web.get("/v1/sd", self._show_agents),
-                web.get("/metrics", self._show_metrics),
-                web.get("/healthz", self._show_health),
-                web.get("/openapi.json", self._show_document),
-            ]
-        )
-        self._door = HttpServer(self.app)
+        handlers = self._handlers(PastRuns(out), Page())
+        for route in ROUTES:
+            define = web.get if route.method == "GET" else web.post  # get answers HEAD as well
+            self.app.add_routes([define(route.path, handlers[route.name], name=route.name)])
+        self._http = HttpServer(self.app)
+
+    def _handlers(self, past_runs: PastRuns, page: Page) -> dict[str, Handler]:
+        """Returns the handlers by the names of their routes."""
+        controls = Controls(self._run, self._clock, self._authorizer, self._log_action)
+        return {
+            "join": self._join,
+            "post_seconds": self._post,
+            "run": self._show_run,
+            "seconds": self._show_seconds,
+            "events": self._viewers.serve,
+            "discovery": self._show_agents,
+            "tsung_status": self._show_tsung_status,
+            "metrics": self._show_metrics,
+            "health": self._show_health,
+            "openapi": self._show_document,
+            "page": page.index,
+            "page_file": page.file,
+            "page_vendor_file": page.vendor_file,
+            "favicon": no_icon,
+            **controls.handlers(),
+            **past_runs.handlers(),
+        }
 
     async def start(self, listen: Endpoint, tls: ssl.SSLContext | None = None) -> Endpoint:
-        """Listens, over TLS with a context; returns where. Raises OperatorError when the port
-        can't be had."""
-        return await self._door.open("--listen", listen, tls)
+        """Listens, over TLS with a context; returns the address that it listens on.
+
+        Raises OperatorError when it can't listen there.
+        """
+        return await self._http.open("--listen", listen, tls)
 
     async def stop(self) -> None:
         """Closes the port and its connections."""
         self._viewers.close()
-        await self._door.close()
+        await self._http.close()
 
-    def look(self, now: float) -> None:
-        """Tells the viewers what is new."""
-        if self.live.look(now):
+    def update(self, now: float) -> None:
+        """Sends the viewers what has changed; `now` is in seconds on the run's clock."""
+        if self.live.update(now):
             self._viewers.wake()
 
-    def broken(self) -> list[str]:
-        """The ids of the agents whose connections ended since it was last asked."""
-        ended = [agent for agent, line in self._lines.items() if line.is_closing()]
+    def take_disconnected(self) -> list[str]:
+        """Returns the ids of the agents whose connections ended since the last call."""
+        ended = [agent for agent, line in self._transports.items() if line.is_closing()]
         for agent in ended:
-            del self._lines[agent]
+            del self._transports[agent]
         return ended
 
     def add_row(self, row: Row) -> None:
-        """Takes a settled second."""
-        self.live.second(row)
-        self._work.append((self._clock(), process_time()))
+        """Adds a settled second."""
+        self.live.add_second(row)
+        self._cpu.append((self._clock(), process_time()))
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        refusal = self._gate.refusal(request)
+        refusal = self._authorizer.refusal(request)
         if refusal is not None:
             raise refusal
         if self.awaits_journal and request.method == "POST":
             raise web.HTTPConflict(text="the coordinator is not ready yet; ask again in a second")
         return await handler(request)
 
-    def _said(self, action: str) -> None:
-        self.live.said(action, self._clock())
-        self.look(self._clock())
+    def _log_action(self, action: str) -> None:
+        self.live.add_action(action, self._clock())
+        self.update(self._clock())
 
     async def _join(self, request: web.Request) -> web.Response:
         if not self._joins.take(self._clock()):
-            return too_many("too many agents join at once; knock again in a second")
-        body = await request.clone(client_max_size=MAX_HELLO).read()
-        # Of another version's Hello only the version may be relied on, and that is what its refusal
-        # has to name.
-        spoken = _decode(body, Versions)
-        same = spoken.wire == WIRE
-        hello = _decode(body, Hello) if same else Hello("", spoken.wire, spoken.version, 0, (), {})
+            return too_many("too many agents join at once; join again in a second")
+        body = await request.clone(client_max_size=MAX_HELLO_BYTES).read()
+        # Only the version of another version's Hello can be relied on; the refusal has to name it.
+        versions = _decode(body, Versions)
+        same = versions.wire == WIRE
+        hello = (
+            _decode(body, Hello) if same else Hello("", versions.wire, versions.version, 0, (), {})
+        )
         hello = msgspec.structs.replace(
             hello, metrics=reachable(hello.metrics, request.remote or "")
         )
@@ -167,20 +187,27 @@ class Server:
 
     async def _post(self, request: web.Request) -> web.Response:
         agent = request.match_info["id"]
-        if agent in self._run.agents.by_id and not self._posts.setdefault(
-            agent, TokenBucket(MAX_POSTS)
-        ).take(self._clock()):
+        if not self._may_post(agent):
             return too_many("too many posts of this agent; post again in a second")
         post = _decode(await request.read(), Post)
         try:
             orders = self._run.post(agent, post, self._clock())
             if request.transport is not None:
-                self._lines[agent] = request.transport
+                self._transports[agent] = request.transport
             return _reply(to_wire(orders))
         except UnknownAgentError:
             return _error(404, "no agent of this run has that id; join anew at /v1/agents")
-        except BadPostError as mistake:
-            return _error(400, str(mistake))
+        except BadPostError as error:
+            return _error(400, str(error))
+
+    def _may_post(self, agent: str) -> bool:
+        """True while an agent keeps to its rate.
+
+        An unknown id has no rate: its post is refused anyway.
+        """
+        if agent not in self._run.agents.by_id:
+            return True
+        return self._posts.setdefault(agent, TokenBucket(MAX_POSTS)).take(self._clock())
 
     async def _show_run(self, _: web.Request) -> web.Response:
         return _reply(msgspec.json.encode(describe(self._run, self._clock())))
@@ -188,16 +215,15 @@ class Server:
     async def _show_seconds(self, request: web.Request) -> web.Response:
         since = request.query.get("since", "0")
         if not since.lstrip("-").isdecimal():
-            return _error(400, f"since={since!r} is not a number of a second")
-        return _reply(
-            b'{"seconds":['
-            + await asyncio.to_thread(lambda: b",".join(self.seconds(int(since))))
-            + b"]}"
-        )
+            return _error(400, f"since={since!r} is not the number of a second")
+        # In a thread, since a long run's file takes a while to read.
+        lines = await asyncio.to_thread(lambda: b",".join(self.seconds(int(since))))
+        return _reply(b'{"seconds":[%s]}' % lines)
 
     async def _show_tsung_status(self, _: web.Request) -> web.Response:
-        now, (then, worked) = self._clock(), self._work[0]
-        cpu = 100 * (process_time() - worked) / (now - then) if now > then else 0.0
+        now = self._clock()
+        then, cpu_then = self._cpu[0]
+        cpu = 100 * (process_time() - cpu_then) / (now - then) if now > then else 0.0
         return web.json_response(tsung_status(self._run, now, cpu))
 
     async def _show_agents(self, _: web.Request) -> web.Response:
@@ -213,27 +239,29 @@ class Server:
     async def _show_health(self, _: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "state": self._run.state})
 
-    def _readings(self) -> Iterator[Snapshot]:
-        for member in self._run.fleet():
-            total = self._run.total_of(member)
-            yield Snapshot(member.name, Ledger.of(member.planned, total), total, member.workers)
+    def _snapshots(self) -> Iterator[Snapshot]:
+        for agent in self._run.fleet():
+            total = self._run.total_of(agent)
+            yield Snapshot(agent.name, Ledger.of(agent.planned, total), total, agent.workers)
 
 
 def describe(run: Run, now: float) -> dict[str, Any]:
-    """The run as it stands: plan, state, agents, totals and ledger; plain values, percentiles in
-    milliseconds."""
+    """Returns the run as it stands: plan, state, agents, totals and ledger.
+
+    `now` is in seconds on the run's clock; percentiles are in milliseconds.
+    """
     agents = [
         {
-            "name": member.name,
-            "status": member.status_at(now),
-            "refusal": member.refusal,
-            "preflight": member.warning,
-            "silent_s": round(now - member.seen, 1),
-            "workers": len(member.workers),
-            "cpu_s": round(member.cpu_s, 3),
-            "ledger": Ledger.of(member.planned, run.total_of(member)),
+            "name": agent.name,
+            "status": agent.status_at(now),
+            "refusal": agent.refusal,
+            "preflight": agent.warning,
+            "silent_s": round(now - agent.seen, 1),
+            "workers": len(agent.workers),
+            "cpu_s": round(agent.cpu_s, 3),
+            "ledger": Ledger.of(agent.planned, run.total_of(agent)),
         }
-        for member in run.agents.by_id.values()
+        for agent in run.agents.by_id.values()
     ]
     return {
         "key": run.key,
@@ -256,9 +284,9 @@ def describe(run: Run, now: float) -> dict[str, Any]:
     }
 
 
-def _decode(body: bytes, kind: type[Message]) -> Message:
+def _decode(body: bytes, message: type[Message]) -> Message:
     try:
-        return from_wire(body, kind)
+        return from_wire(body, message)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise web.HTTPBadRequest(text=str(error)) from error
 
@@ -275,8 +303,7 @@ def _error(status: int, text: str) -> web.Response:
 
 @web.middleware
 async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turns aiohttp's own refusals (unknown path, body too large) into the one JSON form of
-    errors."""
+    """Turns aiohttp's own refusals into JSON: unknown path, body too large."""
     try:
         return await handler(request)
     except web.HTTPException as error:

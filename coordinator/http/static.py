@@ -1,6 +1,5 @@
-"""The live page's files, read once and served from memory; nothing from outside is ever needed."""
+"""The live page's files, read once and served from memory."""
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
@@ -23,25 +22,36 @@ TYPES = {
 }
 
 
-def page_routes() -> list[web.RouteDef]:
-    """`/` and what it is made of, below `/page/`."""
-    routes = [web.get("/", _serving(FOLDER / "index.html")), web.get("/favicon.ico", _no_icon)]
-    for path in sorted(FOLDER.rglob("*.*")):
-        if path.suffix in TYPES or path.name.startswith("LICENSE"):
-            routes.append(web.get(f"/page/{path.relative_to(FOLDER).as_posix()}", _serving(path)))
-    return routes
+class Page:
+    """The files of the page, by their names below its folder."""
+
+    def __init__(self) -> None:
+        self._files = {
+            path.relative_to(FOLDER).as_posix(): path.read_bytes()
+            for path in FOLDER.rglob("*.*")
+            if path.suffix in TYPES or path.name.startswith("LICENSE")
+        }
+
+    async def index(self, _: web.Request) -> web.Response:
+        """Answers with the page."""
+        return self._file("index.html")
+
+    async def file(self, request: web.Request) -> web.Response:
+        """Answers with a file that the page loads."""
+        return self._file(request.match_info["file"])
+
+    async def vendor_file(self, request: web.Request) -> web.Response:
+        """Answers with a file of a library that the page uses."""
+        return self._file(f"vendor/{request.match_info['file']}")
+
+    def _file(self, name: str) -> web.Response:
+        body = self._files.get(name)
+        if body is None:
+            raise web.HTTPNotFound
+        media = TYPES.get(Path(name).suffix, "text/plain")
+        return web.Response(body=body, content_type=media, charset="utf-8", headers=HEADERS)
 
 
-async def _no_icon(_: web.Request) -> web.Response:
-    # Browsers ask for one wherever a page names none, and complain of a 404.
+async def no_icon(_: web.Request) -> web.Response:
+    """Answers without an icon: browsers ask for one, and log a 404 as an error."""
     return web.Response(status=204)
-
-
-def _serving(path: Path) -> Callable[[web.Request], Awaitable[web.Response]]:
-    body = path.read_bytes()
-    kind = TYPES.get(path.suffix, "text/plain")
-
-    async def serve(_: web.Request) -> web.Response:
-        return web.Response(body=body, content_type=kind, charset="utf-8", headers=HEADERS)
-
-    return serve

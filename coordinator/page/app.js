@@ -1,4 +1,4 @@
-// The live page: follows /events, keeps the model, and draws it. A lost connection is taken up where it broke.
+// The live page: follows /events, keeps the model and draws it. After a lost connection it continues with the next event.
 
 import { AGENT, Charts, FLEET, drawBars, put, serverCharts } from "./charts.js";
 import { controls, logIn } from "./controls.js";
@@ -7,8 +7,8 @@ import { addLog, showAgents, showEnds, showHero, showLatencies, showState } from
 import { clock } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-const QUIET = 3500; // milliseconds without an event after which the link counts as broken
-const GIVE_UP = 10000; // and after which it is opened anew
+const QUIET_AFTER = 3500; // milliseconds without an event after which the connection counts as lost
+const REOPEN_AFTER = 10000; // milliseconds without an event after which it is opened again
 
 let model = null;
 let now = null;
@@ -18,53 +18,53 @@ let chosen = null;
 const servers = new Map();
 let source = null;
 let lastId = "";
-let heard = performance.now();
-let received = heard;
+let lastEventAt = performance.now();
+let overviewAt = lastEventAt;
 let dirty = false;
 const buttons = controls($("controls"));
 
-/** Another run, or the first: nothing of the one before may stay. */
-function begin(head) {
-  model = new Model(head);
+/** Begins with the first run or with another one: nothing of the run before it stays. */
+function begin(preamble) {
+  model = new Model(preamble);
   now = null;
   choose(null);
   charts?.remove();
   charts = new Charts($("charts"), FLEET, model.invalid);
   servers.clear();
   for (const id of ["log", "agents", "bars", "servers"]) $(id).replaceChildren();
-  put($("foot"), `loadgen ${head.version}, run ${head.key}`);
+  put($("foot"), `loadgen ${preamble.version}, run ${preamble.key}`);
 }
 
 function open() {
   source?.close();
   source = new EventSource(`/events${lastId ? `?after=${encodeURIComponent(lastId)}` : ""}`);
   const on = (kind, take) => source.addEventListener(kind, (event) => {
-    heard = performance.now();
+    lastEventAt = performance.now();
     if (event.lastEventId) lastId = event.lastEventId;
     take(JSON.parse(event.data));
     dirty = true;
   });
   on("run", begin);
   on("second", (sample) => model.take(sample));
-  on("watch", (reading) => model.watch(reading));
+  on("watch", (scrape) => model.takeScrape(scrape));
   on("log", addLog);
-  on("now", (standing) => {
-    now = standing;
-    received = performance.now();
+  on("now", (overview) => {
+    now = overview;
+    overviewAt = performance.now();
   });
   source.addEventListener("error", () => {
     if (source.readyState === EventSource.CLOSED) refused();
   });
 }
 
-/** The stream was refused, or the coordinator is gone: the token is asked for, or it is tried again. */
+/** After a refused stream, asks for the token; otherwise the coordinator is down, and it tries again. */
 async function refused() {
   const status = await fetch("/v1/run", { method: "HEAD" }).then((reply) => reply.status, () => 0);
   if (status === 401) logIn(open);
   else setTimeout(open, 1000);
 }
 
-/** Draws what changed, at most once a frame; a page that nobody sees draws nothing. */
+/** Draws what has changed, at most once a frame; a hidden page draws nothing. */
 function draw() {
   if (!dirty || !model || document.hidden) return;
   dirty = false;
@@ -81,15 +81,15 @@ function draw() {
   showLatencies(now);
   showEnds(now);
   drawBars($("bars"), now.bars);
-  grid();
+  drawAgents();
   if (chosen && agentCharts) agentCharts.show(model.agent(chosen));
 }
 
-function grid() {
-  if (now && model) showAgents(now, model, (performance.now() - received) / 1000, chosen, choose);
+function drawAgents() {
+  if (now && model) showAgents(now, model, (performance.now() - overviewAt) / 1000, chosen, choose);
 }
 
-/** Shows an agent's own series; the same again, or none, closes them. */
+/** Shows an agent's own charts; the same agent again, or null, closes them. */
 function choose(name) {
   const before = chosen;
   chosen = name === chosen ? null : name;
@@ -105,21 +105,21 @@ function choose(name) {
   } else if (before !== null) {
     for (const button of $("agents").querySelectorAll("button")) if (button.dataset.agent === before) button.focus();
   }
-  grid();
+  drawAgents();
 }
 
-/** Says whether the numbers are alive; agents are not accused of a silence that is the coordinator's. */
-function mind() {
-  const quiet = performance.now() - heard;
+/** Shows whether the numbers are live. While the coordinator is silent, no agent is shown as silent. */
+function checkConnection() {
+  const quiet = performance.now() - lastEventAt;
   const over = now?.state === "done";
-  const live = quiet < QUIET;
+  const live = quiet < QUIET_AFTER;
   $("link").dataset.live = String(live);
   put($("link"), live ? "live" : over ? "the run is over" : "no connection");
   $("banner").hidden = live || over || now === null;
-  if (!live && !over) put($("banner"), `The coordinator has not been heard for ${clock(quiet / 1000)}; the numbers below stand still. Trying again…`);
-  if (live) grid();
-  if (quiet > GIVE_UP && !over && now !== null) {
-    heard = performance.now() - QUIET;
+  if (!live && !over) put($("banner"), `No event from the coordinator for ${clock(quiet / 1000)}; the numbers below stand still. Trying again…`);
+  if (live) drawAgents();
+  if (quiet > REOPEN_AFTER && !over && now !== null) {
+    lastEventAt = performance.now() - QUIET_AFTER;
     open();
   }
 }
@@ -135,5 +135,5 @@ document.addEventListener("visibilitychange", () => {
   draw();
   requestAnimationFrame(frame);
 })();
-setInterval(mind, 250);
+setInterval(checkConnection, 250);
 open();

@@ -11,32 +11,32 @@ const latency = (name, title) => ({
   series: PERCENTILES.map(([statistic, color]) => ({ column: `${name} ${statistic}`, label: statistic, color, thin: statistic === "max" })),
 });
 
-const FAULTS = { server: 2, network: 4, generator: 6, session: 3, nobody: 1 }; // whose fault it is tells the colour
-const DASHES = [null, [6, 4], [2, 3], [10, 3, 2, 3]]; // and the line tells which of the reasons it is
-const MOST_ENDS = 8;
+const FAULTS = { server: 2, network: 4, generator: 6, session: 3, nobody: 1 }; // the colour of each fault
+const DASHES = [null, [6, 4], [2, 3], [10, 3, 2, 3]]; // the lines of the reasons with the same fault
+const MAX_ENDS = 8;
 
-/** A line for each reason for which connections failed or ended: the most frequent ones, and one for all others. */
+/** The series of the most frequent reasons of failures and closes, and one of all others. */
 function endsOf(columns) {
   const total = new Map([...columns.series].filter(([name]) => name.startsWith("end "))
     .map(([name, values]) => [name, values.reduce((sum, value) => sum + (value ?? 0), 0)]));
   const names = [...total.keys()].sort((one, other) => total.get(other) - total.get(one));
   const seen = {};
-  const series = names.slice(0, MOST_ENDS).map((name) => {
-    const [who, what] = name.slice("end ".length).split(/: (.*)/s);
-    seen[who] = (seen[who] ?? -1) + 1;
-    return { of: [name], label: `${what} (${who})`, color: FAULTS[who] ?? 5, dash: DASHES[seen[who] % DASHES.length] };
+  const series = names.slice(0, MAX_ENDS).map((name) => {
+    const [fault, reason] = name.slice("end ".length).split(/: (.*)/s);
+    seen[fault] = (seen[fault] ?? -1) + 1;
+    return { of: [name], label: `${reason} (${fault})`, color: FAULTS[fault] ?? 5, dash: DASHES[seen[fault] % DASHES.length] };
   });
-  const others = names.slice(MOST_ENDS);
+  const others = names.slice(MAX_ENDS);
   return others.length ? [...series, { of: others, label: `${others.length} other reasons`, color: 5, dash: DASHES[2] }] : series;
 }
 
-/** The values of a series: a column, or the sum of those that count something. */
+/** The values of a series: a column, or the sum of several. */
 function valuesOf(columns, series) {
   if (!series.of) return columns.column(series.column);
   return columns.seconds.map((_, at) => series.of.reduce((sum, name) => sum + (columns.column(name)[at] ?? 0), 0));
 }
 
-/** The fleet's charts: which columns, in which colours, and how values are written. */
+/** The fleet's charts: their columns and colours, and the format of their values. */
 export const FLEET = [
   { name: "connections", title: "Connections", show: count, series: [
     { column: "open", label: "open", color: 1, fill: true },
@@ -100,7 +100,7 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** One chart of some columns. `invalid` maps the seconds that prove nothing to why; `over` is a run that is over. */
+/** One chart. `invalid` maps the seconds that prove nothing to the reasons; `over` is true for a finished run. */
 export class Chart {
   constructor(parent, definition, invalid, prefix = "chart", over = false) {
     this.definition = definition;
@@ -116,19 +116,19 @@ export class Chart {
     this.title = element("span", { class: "title", id }, definition.title + (definition.unit ? `, ${definition.unit}` : ""));
     this.where = element("span", { class: "key" });
     this.plot = element("div", { class: "plot", "aria-hidden": "true" });
-    this.said = element("span", { class: "sr", "aria-live": "polite" });
+    this.spoken = element("span", { class: "sr", "aria-live": "polite" });
     this.figure = element("figure", { class: "chart", tabindex: "0", "aria-labelledby": id, "data-chart": definition.name },
-      element("figcaption", {}, this.title, this.where, this.legend), this.plot, this.said);
+      element("figcaption", {}, this.title, this.where, this.legend), this.plot, this.spoken);
     parent.append(this.figure);
-    this.figure.addEventListener("keydown", (event) => this.steer(event));
+    this.figure.addEventListener("keydown", (event) => this.moveCursor(event));
     new ResizeObserver(() => this.resize()).observe(this.plot);
   }
 
-  /** Shows the columns as they stand; a chart that has nothing to show is hidden. */
+  /** Draws the columns; a chart without values is hidden. */
   show(columns) {
     this.columns = columns;
     const { series } = this.definition;
-    this.tells(typeof series === "function" ? series(columns) : series);
+    this.setSeries(typeof series === "function" ? series(columns) : series);
     const data = [columns.seconds, ...this.series.map((one) => valuesOf(columns, one))];
     this.data = data;
     const filled = data.slice(1).some((column) => column.some((value) => value !== null && value !== undefined));
@@ -136,12 +136,12 @@ export class Chart {
     this.figure.dataset.points = String(columns.seconds.length);
     if (!filled) return;
     if (this.u) this.u.setData(data);
-    else if (this.plot.clientWidth) this.make(data);
-    this.tell();
+    else if (this.plot.clientWidth) this.makePlot(data);
+    this.showValues();
   }
 
-  /** Takes the series that are to be drawn; other ones than before need another legend and another plot. */
-  tells(series) {
+  /** Sets the series to draw; when they differ from the last ones, it makes a new legend and a new plot. */
+  setSeries(series) {
     const same = series.length === this.series.length && series.every((one, at) => one.label === this.series[at].label);
     if (same && series.every((one, at) => String(one.of) === String(this.series[at].of))) return;
     this.series = series;
@@ -153,7 +153,7 @@ export class Chart {
     this.u = null;
   }
 
-  make(data) {
+  makePlot(data) {
     const axis = { stroke: () => css("--ink-2"), grid: { stroke: () => css("--grid"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     const values = this.definition.show === bytes ? bytes : short;
     const rising = { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] };
@@ -167,12 +167,12 @@ export class Chart {
       series: [{}, ...this.series.map((series) => ({
         stroke: () => colorOf(series), width: series.thin ? 1 : 2, dash: series.dash ?? undefined,
         fill: series.fill ? () => css("--soft") : undefined, points: { show: false }, spanGaps: false }))],
-      hooks: { drawClear: [(u) => this.mark(u)], setCursor: [(u) => this.point(u.cursor.idx)] },
+      hooks: { drawClear: [(u) => this.shadeInvalid(u)], setCursor: [(u) => this.point(u.cursor.idx)] },
     }, data, this.plot);
   }
 
   /** Shades the seconds that prove nothing. */
-  mark(u) {
+  shadeInvalid(u) {
     const seconds = this.columns.seconds;
     if (!seconds.length) return;
     u.ctx.save();
@@ -187,16 +187,16 @@ export class Chart {
 
   point(index) {
     this.index = index ?? null;
-    this.tell();
+    this.showValues();
   }
 
-  /** Writes the values at the cursor, or the newest; of a run that is over, where newest means little, the highest. */
-  tell() {
+  /** Shows the values at the cursor; without a cursor the newest, or of a finished run the highest. */
+  showValues() {
     const seconds = this.columns.seconds;
     const at = this.index !== null && this.index < seconds.length ? this.index : seconds.length - 1;
     const pointed = this.index !== null;
-    const why = pointed ? this.invalid.get(seconds[at]) : undefined;
-    put(this.where, pointed ? `at ${clock(seconds[at])}${why ? `: ${why.join("; ")}` : ""}` : "");
+    const reasons = pointed ? this.invalid.get(seconds[at]) : undefined;
+    put(this.where, pointed ? `at ${clock(seconds[at])}${reasons ? `: ${reasons.join("; ")}` : ""}` : "");
     const { show } = this.definition;
     this.series.forEach((_, place) => {
       const values = this.data[place + 1];
@@ -204,8 +204,8 @@ export class Chart {
     });
   }
 
-  /** Arrow keys, Home and End move the cursor along the seconds; Escape lets go of it. */
-  steer(event) {
+  /** Moves the cursor along the seconds with the arrow keys, Home and End; Escape removes it. */
+  moveCursor(event) {
     const last = this.columns ? this.columns.seconds.length - 1 : -1;
     const from = this.index ?? last;
     const to = { ArrowLeft: from - 1, ArrowRight: from + 1, PageUp: from - 10, PageDown: from + 10, Home: 0, End: last, Escape: -1 }[event.key];
@@ -218,7 +218,7 @@ export class Chart {
     const at = Math.min(last, Math.max(0, to));
     this.u.setCursor({ left: this.u.valToPos(this.columns.seconds[at], "x"), top: HEIGHT / 3 });
     const values = this.series.map((series, place) => `${series.label} ${this.definition.show(this.data[place + 1][at])}`);
-    put(this.said, `${clock(this.columns.seconds[at])}: ${values.join(", ")}`);
+    put(this.spoken, `${clock(this.columns.seconds[at])}: ${values.join(", ")}`);
   }
 
   resize() {
@@ -252,14 +252,14 @@ export class Charts {
   }
 }
 
-/** A heading and charts for a watched server. */
+/** Adds a heading and the charts of a watched server. */
 export function serverCharts(parent, name, invalid, over = false) {
   const grid = element("div", { class: "charts" });
   parent.append(element("h3", {}, name), grid);
   return new Charts(grid, SERVER, invalid, `server-${name}`, over);
 }
 
-/** Sets a text only where it changed: whoever reads along is not disturbed. */
+/** Sets a text only where it changes, so that a screen reader does not read it again. */
 export function put(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
@@ -267,7 +267,7 @@ export function put(target, text) {
 const SVG = "http://www.w3.org/2000/svg";
 const NAMES = { connect: "Connect", handshake: "Handshake", open: "Open, from when it was due", ping_rtt: "Ping", delivery: "Delivery", lag: "Launch lag", loop_lag: "Event loop lag" };
 
-/** Histograms of the whole run as bars; each is `[upper bound in ms, count]…`. */
+/** Draws histograms of the whole run as bars; each is a list of `[upper bound in ms, count]`. */
 export function drawBars(parent, bars, names = ["handshake", "ping_rtt", "delivery"]) {
   parent.replaceChildren(...names.filter((name) => bars[name]).map((name) => histogram(NAMES[name], bars[name])));
 }

@@ -1,14 +1,14 @@
-// What an operator can say to the run, each with a confirmation; and the token, which is kept in this page's memory alone.
+// The operator's controls, each with a confirmation. The token is kept in this page's memory only.
 
 const ACTIONS = {
   pause: { label: "Pause arrivals", when: (now) => now.state === "running" && !now.paused,
-    what: "No agent launches anything new until you resume. Connections that are open stay open, and the plan is put off." },
+    what: "Agents launch no new connections until you resume. Open connections stay open, and the rest of the plan is put off." },
   resume: { label: "Resume arrivals", when: (now) => now.paused,
-    what: "Arrivals go on where the plan was when they were paused." },
+    what: "Arrivals continue where the plan was paused." },
   drain: { label: "Drain", danger: true, when: (now) => now.state === "gathering" || now.state === "running",
     what: "Every connection is closed in good order, and the run ends. This can't be undone." },
   stop: { label: "Stop now", danger: true, when: (now) => now.state !== "done",
-    what: "Every connection is cut at once, and the run ends. This can't be undone." },
+    what: "Every connection is aborted at once, and the run ends. This can't be undone." },
 };
 
 let token = "";
@@ -22,7 +22,7 @@ function element(tag, text, attributes = {}) {
   return made;
 }
 
-/** Asks until `send` was let through or the operator gives up; the token is asked for where it is needed. */
+/** Asks the operator until `send` succeeds or they cancel; it asks for the token where the reply wants it. */
 function ask({ title, what, label, danger, needsToken, send }) {
   const dialog = element("dialog", "", { "aria-labelledby": "ask-title" });
   const form = element("form", "", { method: "dialog" });
@@ -60,7 +60,7 @@ function ask({ title, what, label, danger, needsToken, send }) {
   dialog.showModal();
 }
 
-/** Makes the buttons; `show` enables those that mean something as the run stands. */
+/** Makes the buttons; `show` enables those that fit the state of the run. */
 export function controls(parent) {
   const buttons = Object.entries(ACTIONS).map(([action, of]) => {
     const button = element("button", of.label, { type: "button", "data-action": action, ...(of.danger ? { class: "danger" } : {}) });
@@ -72,7 +72,7 @@ export function controls(parent) {
   return { show: (now) => buttons.forEach((button) => { button.disabled = !ACTIONS[button.dataset.action].when(now); }) };
 }
 
-/** Asks for the token to view with, where one is needed. */
+/** Asks for the token that viewing needs. */
 export async function logIn(again) {
   if (document.querySelector("dialog[open]")) return;
   const send = async () => {
@@ -80,5 +80,5 @@ export async function logIn(again) {
     if (reply.ok) again();
     return reply;
   };
-  ask({ title: "This run is for those who have its token", what: "It is the secret in the coordinator's --token-file.", label: "View", needsToken: true, send });
+  ask({ title: "Viewing this run needs its token", what: "It is the secret in the coordinator's --token-file.", label: "View", needsToken: true, send });
 }

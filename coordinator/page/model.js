@@ -1,8 +1,8 @@
-// The run as columns over time: what charts draw. It knows neither the page nor the network.
+// The run as columns over time, for the charts. It imports neither the page nor the network.
 
-const KEPT = 3600; // seconds on a chart, as many as the coordinator can hand out again
+const MAX_SECONDS = 3600; // seconds on a chart: as many as the coordinator can send again
 
-/** Columns of equal length by name, over the ascending seconds of the run; what was not measured is null. */
+/** Columns of equal length by name, over the ascending seconds of the run; a value that was not measured is null. */
 export class Columns {
   constructor() {
     this.seconds = [];
@@ -14,13 +14,13 @@ export class Columns {
     return this.series.get(name);
   }
 
-  /** Puts the values of one second; a second that is there already is replaced. */
+  /** Puts the values of one second; it replaces those that it had. */
   put(second, values) {
-    const at = this.place(second);
+    const at = this.indexFor(second);
     for (const [name, value] of values) this.column(name)[at] = value;
   }
 
-  place(second) {
+  indexFor(second) {
     let at = this.seconds.length;
     while (at > 0 && this.seconds[at - 1] >= second) at -= 1;
     if (this.seconds[at] === second) {
@@ -29,7 +29,7 @@ export class Columns {
     }
     this.seconds.splice(at, 0, second);
     for (const column of this.series.values()) column.splice(at, 0, null);
-    if (this.seconds.length > KEPT) {
+    if (this.seconds.length > MAX_SECONDS) {
       this.seconds.shift();
       for (const column of this.series.values()) column.shift();
       at -= 1;
@@ -38,26 +38,26 @@ export class Columns {
   }
 }
 
-/** What is drawn of one run: the fleet's columns, each agent's, and the seconds that prove nothing. */
+/** One run: the fleet's columns, those of each agent and watched server, and the seconds that prove nothing. */
 export class Model {
-  constructor(head) {
-    this.head = head;
+  constructor(preamble) {
+    this.preamble = preamble;
     this.fleet = new Columns();
     this.agents = new Map();
     this.watched = new Map();
     this.invalid = new Map();
   }
 
-  /** Takes one settled second. */
+  /** Adds a settled second. */
   take(sample) {
     const values = Object.entries(sample.fleet);
     for (const [end, number] of Object.entries(sample.ends)) values.push([`end ${end}`, number]);
     for (const [name, figures] of Object.entries(sample.latencies)) {
-      this.head.statistics.forEach((statistic, at) => values.push([`${name} ${statistic}`, figures[at]]));
+      this.preamble.statistics.forEach((statistic, at) => values.push([`${name} ${statistic}`, figures[at]]));
     }
     this.fleet.put(sample.second, values);
     for (const [name, figures] of Object.entries(sample.agents)) {
-      this.agent(name).put(sample.second, this.head.agent_series.map((series, at) => [series, figures[at]]));
+      this.agent(name).put(sample.second, this.preamble.agent_series.map((series, at) => [series, figures[at]]));
     }
     if (sample.invalid.length) this.invalid.set(sample.second, sample.invalid);
     else this.invalid.delete(sample.second);
@@ -65,11 +65,11 @@ export class Model {
     for (const columns of this.agents.values()) derive(columns);
   }
 
-  /** Takes a scrape of a watched server. */
-  watch(reading) {
-    if (!this.watched.has(reading.name)) this.watched.set(reading.name, new Columns());
-    const columns = this.watched.get(reading.name);
-    columns.put(reading.second, ["cpu_s", "memory", "files", "sockets"].map((series) => [series, reading[series] ?? null]));
+  /** Adds a scrape of a watched server. */
+  takeScrape(scrape) {
+    if (!this.watched.has(scrape.name)) this.watched.set(scrape.name, new Columns());
+    const columns = this.watched.get(scrape.name);
+    columns.put(scrape.second, ["cpu_s", "memory", "files", "sockets"].map((series) => [series, scrape[series] ?? null]));
     derive(columns);
   }
 
@@ -79,7 +79,7 @@ export class Model {
   }
 }
 
-/** CPU seconds used so far become cores kept busy; only the end of the column can be new. */
+/** Computes the busy cores from the CPU seconds used so far; only the end of the column can be new. */
 function derive(columns) {
   const used = columns.column("cpu_s");
   const cores = columns.column("cores");
@@ -90,7 +90,7 @@ function derive(columns) {
   }
 }
 
-/** Columns that a report carries whole. */
+/** Makes columns of a report's series, which are complete. */
 export function columnsOf(seconds, series) {
   const columns = new Columns();
   columns.seconds = seconds;

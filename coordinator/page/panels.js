@@ -1,10 +1,12 @@
-// The parts of the page that show the run as it stands. All text is set as text: names and reasons come from elsewhere.
+// The parts of the page that show the run as it stands. All text is set as text, never as HTML: agents and servers write names and reasons.
 
 import { put } from "./charts.js";
 import { bytes, clock, count, ms } from "./words.js";
 
 const FIGURES = ["opening", "CPU", "memory", "lag", "late", "heard"];
-const SILENT = 2.2; // seconds without a word from an agent that posts every second
+const PLACED = new Set(["launched", "relaunched", "opened", "accepted", "lost", "late",
+  "pings", "pongs", "messages_received", "bytes_sent", "bytes_received"]); // counters with a place of their own; the others follow
+const SILENT_AFTER = 2.2; // seconds without a post of an agent, which posts every second
 const $ = (id) => document.getElementById(id);
 
 function cell(text, attributes = {}) {
@@ -14,7 +16,7 @@ function cell(text, attributes = {}) {
   return made;
 }
 
-/** The rows of a table, rewritten only where something changed. */
+/** Writes the rows of a table, if they have changed. */
 function rows(table, lines, row) {
   const text = JSON.stringify(lines);
   if (table.dataset.shown === text) return;
@@ -46,11 +48,11 @@ export function showState(now) {
 export function showHero(now, model) {
   const { ledger, totals } = now;
   put($("open"), count(ledger.open));
-  const asked = ledger.planned - totals.relaunched; // the ledger counts who comes back as planned, too
+  const asked = ledger.planned - totals.relaunched; // the ledger counts users that come back as planned, too
   put($("planned"), count(asked));
   const verified = model.fleet.column("verified").at(-1);
-  const within = model.head.verified_within_s;
-  put($("verified"), within === null ? "not verified: its sessions need not ping"
+  const within = model.preamble.verified_within_s;
+  put($("verified"), within === null ? "not verified: these sessions need not ping"
     : `${count(verified ?? 0)} verified alive: answered a ping within ${within} s`);
   const part = asked ? Math.min(1, ledger.open / asked) : 0;
   $("progress-bar").style.transform = `scaleX(${part})`;
@@ -63,6 +65,8 @@ export function showHero(now, model) {
     ...(totals.relaunched ? [["launched again", count(totals.relaunched)]] : []),
     ["pings / pongs", `${count(totals.pings)} / ${count(totals.pongs)}`], ["messages received", count(totals.messages_received)],
     ["sent", bytes(totals.bytes_sent)], ["received", bytes(totals.bytes_received)], ["invalid seconds", count(model.invalid.size)],
+    ...Object.entries(totals).filter(([name, number]) => number && !PLACED.has(name))
+      .map(([name, number]) => [name.replaceAll("_", " "), count(number)]),
     ...Object.entries(now.counters).map(([name, number]) => [name, count(number)])]);
 }
 
@@ -90,29 +94,29 @@ export function showEnds(now) {
   const lines = [...of("failed"), ...of("closed")];
   if (now.ledger.lost) lines.push(["agent or worker died", "lost", now.ledger.lost, "generator"]);
   put($("ends-none"), lines.length ? "" : "None so far.");
-  rows($("ends"), lines, ([reason, kind, number, who]) => {
+  rows($("ends"), lines, ([reason, kind, number, whose]) => {
     const fault = document.createElement("span");
     fault.className = "fault";
-    fault.dataset.who = who;
-    fault.textContent = who;
+    fault.dataset.who = whose;
+    fault.textContent = whose;
     const last = cell("");
     last.append(fault);
     return [heading(reason), cell(kind), cell(count(number)), last];
   });
 }
 
-/** How an agent is, in one word and a colour: red when it is lost, refuses, or has been silent for too long. */
+/** An agent's health as a colour and a word: red when it is lost, refuses, or is silent for too long. */
 export function healthOf(agent, silent, state) {
   if (agent.status === "lost" || agent.status === "refused") return ["bad", agent.status];
   if (agent.status === "finished") return ["good", "finished"];
-  if (silent >= SILENT && state !== "done") return ["bad", `silent for ${silent.toFixed(0)} s`];
+  if (silent >= SILENT_AFTER && state !== "done") return ["bad", `silent for ${silent.toFixed(0)} s`];
   if (agent.preflight) return ["warn", agent.status];
   return ["good", agent.status];
 }
 
 const byName = new Intl.Collator("en", { numeric: true });
 
-/** The grid of agents. `since` is how long ago the numbers came; `chosen` the agent that is looked at. */
+/** Draws the agents. `since` is the age of the numbers in seconds; `chosen` is the agent whose charts are open. */
 export function showAgents(now, model, since, chosen, choose) {
   const list = $("agents");
   put($("agents-count"), `${now.agents.length} of ${now.wanted}`);
@@ -123,17 +127,17 @@ export function showAgents(now, model, since, chosen, choose) {
     const last = (series) => columns?.column(series).at(-1) ?? null;
     const silent = agent.silent_s + since;
     const [health, word] = healthOf(agent, silent, now.state);
-    const [who, number, figures, preflight] = button.children;
+    const [title, number, figures, preflight] = button.children;
     button.dataset.agent = agent.name;
     button.dataset.health = health;
     button.setAttribute("aria-expanded", String(agent.name === chosen));
-    put(who.firstChild, agent.name);
-    put(who.lastChild, word);
+    put(title.firstChild, agent.name);
+    put(title.lastChild, word);
     put(number, `${count(agent.ledger.open)} open`);
-    const gone = agent.status === "lost";
-    const [cores, lag] = gone ? [null, null] : [last("cores"), last("loop_lag")];
-    const values = [gone ? "–" : `${count(last("opened"))}/s`, cores === null ? "–" : `${(100 * cores).toFixed(0)} %`,
-      gone ? "–" : bytes(last("rss")), lag === null ? "–" : `${ms(lag)} ms`, count(agent.ledger.late),
+    const lost = agent.status === "lost";
+    const [cores, lag] = lost ? [null, null] : [last("cores"), last("loop_lag")];
+    const values = [lost ? "–" : `${count(last("opened"))}/s`, cores === null ? "–" : `${(100 * cores).toFixed(0)} %`,
+      lost ? "–" : bytes(last("rss")), lag === null ? "–" : `${ms(lag)} ms`, count(agent.ledger.late),
       silent < 1 ? "now" : silent < 100 ? `${silent.toFixed(0)} s ago` : `${clock(silent)} ago`];
     values.forEach((value, place) => put(figures.children[place].lastChild, value));
     put(preflight, agent.refusal || agent.preflight || (agent.status === "joined" ? "preflight under way" : "preflight passed"));
@@ -161,16 +165,16 @@ function newAgent(list, choose) {
   return button;
 }
 
-const LINES = 300;
+const MAX_LINES = 300;
 
-export function addLog(happening) {
+export function addLog(event) {
   const line = document.createElement("li");
   const [time, text] = [document.createElement("time"), document.createElement("span")];
-  time.textContent = clock(happening.at);
-  text.textContent = happening.agent && !happening.text.includes(happening.agent) ? `${happening.agent}: ${happening.text}` : happening.text;
-  text.dataset.level = happening.level;
+  time.textContent = clock(event.at);
+  text.textContent = event.agent && !event.text.includes(event.agent) ? `${event.agent}: ${event.text}` : event.text;
+  text.dataset.level = event.level;
   line.append(time, text);
   const log = $("log");
   log.prepend(line);
-  if (log.childElementCount > LINES) log.lastChild.remove();
+  if (log.childElementCount > MAX_LINES) log.lastChild.remove();
 }

@@ -1,4 +1,4 @@
-// The charts of a finished run, in a report that carries its own numbers.
+// The charts of a finished run, in a report that contains its numbers.
 
 import { AGENT, Charts, FLEET, drawBars, serverCharts } from "./charts.js";
 import { columnsOf } from "./model.js";
@@ -7,13 +7,13 @@ const run = JSON.parse(document.getElementById("run").textContent);
 const invalid = new Map(run.invalid);
 const all = [];
 
-function drawn(parent, definitions, series, prefix) {
+function draw(parent, definitions, series, prefix) {
   const charts = new Charts(parent, definitions, invalid, prefix, true);
   charts.show(columnsOf(run.seconds, series));
   all.push(charts);
 }
 
-drawn(document.getElementById("charts"), FLEET, run.fleet, "chart");
+draw(document.getElementById("charts"), FLEET, run.fleet, "chart");
 drawBars(document.getElementById("bars"), run.bars);
 for (const [name, of] of Object.entries(run.watched)) {
   const charts = serverCharts(document.getElementById("servers"), name, invalid, true);
@@ -24,7 +24,7 @@ for (const details of document.querySelectorAll("details[data-agent]")) {
   details.addEventListener("toggle", () => {
     const parent = details.querySelector(".charts");
     const name = details.dataset.agent;
-    if (details.open && !parent.childElementCount) drawn(parent, AGENT, run.agents[name], `agent-${name}`);
+    if (details.open && !parent.childElementCount) draw(parent, AGENT, run.agents[name], `agent-${name}`);
   });
 }
 matchMedia("print").addEventListener("change", () => all.forEach((charts) => charts.charts.forEach((chart) => chart.redraw())));

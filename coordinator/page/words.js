@@ -1,4 +1,4 @@
-// Numbers as people read them.
+// Numbers as text for people.
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const NONE = "–";
@@ -8,7 +8,7 @@ export function count(value) {
   return value === null || value === undefined || Number.isNaN(value) ? NONE : whole.format(value);
 }
 
-/** Three figures or so with a suffix, for an axis: 1.5k, 2M. */
+/** About three digits with a suffix, for an axis: 1.5k, 2M. */
 export function short(value) {
   const size = Math.abs(value);
   const [divisor, suffix] = size >= 1e9 ? [1e9, "G"] : size >= 1e6 ? [1e6, "M"] : size >= 1e4 ? [1e3, "k"] : [1, ""];
@@ -22,13 +22,13 @@ export function bytes(value) {
   return `${Number((value / 1024 ** power).toPrecision(3))} ${["B", "KiB", "MiB", "GiB", "TiB"][power]}`;
 }
 
-/** Milliseconds in three figures or so. */
+/** Milliseconds with about three digits. */
 export function ms(value) {
   if (value === null || value === undefined) return NONE;
   return value < 1 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : whole.format(value);
 }
 
-/** A duration as a clock shows it: 0:07, 12:30, 1:02:03. */
+/** A duration in seconds as a clock shows it: 0:07, 12:30, 1:02:03. */
 export function clock(seconds) {
   const all = Math.max(0, Math.round(seconds));
   const [h, m, s] = [Math.floor(all / 3600), Math.floor(all / 60) % 60, all % 60];
@@ -36,7 +36,7 @@ export function clock(seconds) {
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
-/** A number to two places at most. */
+/** A number with at most two decimals. */
 export function plain(value) {
   return value === null || value === undefined ? NONE : `${Number(value.toFixed(value < 10 ? 2 : 0))}`;
 }

@@ -5,7 +5,6 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from coordinator.report.blame import culprit
 from coordinator.report.claims import claims_of
 from coordinator.report.compare import Difference, differences, warnings
 from coordinator.report.html import samples_of
@@ -14,6 +13,7 @@ from coordinator.report.text import comparison, laws, outcome
 from coordinator.storage.reader import RunRecord
 from coordinator.text import columns, count, ms, seconds
 from loadgen.stats.histogram import QUANTILES
+from loadgen.stats.reasons import fault_of
 from loadgen.stats.tally import HISTOGRAMS
 
 
@@ -79,7 +79,7 @@ def _ends(summary: dict[str, Any]) -> Iterator[str]:
     rows = [("reason", "kind", "connections", "at fault")]
     for kind in ("failed", "closed"):
         for reason, number in sorted(summary[kind].items(), key=lambda item: -item[1]):
-            rows.append((reason, kind, count(number), culprit(reason)))
+            rows.append((reason, kind, count(number), fault_of(reason)))
     if len(rows) > 1:
         yield from markdown_table(rows)
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from coordinator.report.blame import culprit
 from coordinator.report.claims import Claims, asked_in, claims_of
 from coordinator.report.machines import machines_of, plain
 from coordinator.report.markup import Html, join, table, tag
@@ -21,6 +20,7 @@ from coordinator.scrape import Scrape
 from coordinator.storage.reader import RunRecord
 from coordinator.text import count, ms, reasons, seconds
 from loadgen.stats.histogram import QUANTILES
+from loadgen.stats.reasons import LOST, fault_of
 from loadgen.version import VERSION
 
 PAGE = Path(__file__).parents[1] / "page"
@@ -332,13 +332,12 @@ def _rates(summary: dict[str, Any]) -> Iterator[Html]:
 
 def _ends(summary: dict[str, Any]) -> Html:
     ends = [
-        (reason, kind, number, culprit(reason))
+        (reason, kind, number, fault_of(reason))
         for kind in ("failed", "closed")
         for reason, number in sorted(summary[kind].items(), key=lambda item: -item[1])
     ]
-    ends += (
-        [("agent or worker died", "lost", summary["lost"], "generator")] if summary["lost"] else []
-    )
+    if summary["lost"]:
+        ends.append(("agent or worker died", "lost", summary["lost"], fault_of(LOST)))
     rows = [
         (reason, kind, count(number), tag("span", who, class_="fault", data_who=who))
         for reason, kind, number, who in ends

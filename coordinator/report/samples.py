@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from coordinator.report.blame import culprit
 from coordinator.run.progress import Pauses, rate_at
 from coordinator.run.timeline import Figures, Row
 from loadgen.plan.plan import Plan
 from loadgen.plan.schedule import Span
 from loadgen.plan.sessions import Loop
 from loadgen.stats.histogram import Histogram, highest_in
+from loadgen.stats.reasons import LOST, fault_of
+from loadgen.stats.tally import COUNTS
 
 BOUNDS_US = tuple(round(step * 10**power) for power in range(1, 8) for step in (1, 1.5, 2, 3, 5, 7))
 """The upper bounds of the bars in microseconds: 10 µs to 70 s."""
@@ -96,18 +97,9 @@ class Sampler:
             "connecting": ledger.connecting,
             "verified": self._verified(row),
             "asked": asked(self._plan, self._spans, gates, pauses or Pauses(), row.second),
-            "launched": rates["launched"],
-            "opened": rates["opened"],
             "failed": rates["failed"],
             "closed": rates["closed"],
-            "lost": rates["lost"],
-            "late": rates["late"],
-            "pings": rates["pings"],
-            "pongs": rates["pongs"],
-            "messages_received": rates["messages_received"],
-            "messages_sent": rates.get("messages_sent", 0),  # an older run directory lacks it
-            "bytes_sent": rates["bytes_sent"],
-            "bytes_received": rates["bytes_received"],
+            **{name: rates.get(name, 0) for name in COUNTS},  # an older run directory lacks some
             "cpu_s": row.fleet.cpu_s,
             "rss": row.fleet.rss,
         }
@@ -135,7 +127,7 @@ class Sampler:
 def _ends(figures: Figures) -> dict[str, int]:
     kinds = {"failed": figures.failed, "closed": figures.closed}
     ends = {
-        f"{culprit(why)}: {kind} {why}": number
+        f"{fault_of(why)}: {kind} {why}": number
         for kind, of in kinds.items()
         for why, number in of.items()
     }
@@ -143,7 +135,7 @@ def _ends(figures: Figures) -> dict[str, int]:
         if figures.rates[kind] and not of:  # an older run directory does not say why
             ends[f"unknown: {kind}"] = figures.rates[kind]
     return ends | (
-        {f"{culprit('lost')}: lost": figures.rates["lost"]} if figures.rates["lost"] else {}
+        {f"{fault_of(LOST)}: lost": figures.rates["lost"]} if figures.rates["lost"] else {}
     )
 
 

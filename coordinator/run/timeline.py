@@ -17,21 +17,6 @@ STALL_US = 100_000
 server."""
 STANDSTILL_US = 1_000_000
 """Microseconds that a single worker of the generator may stand still."""
-RATES = (
-    "launched",
-    "relaunched",
-    "opened",
-    "late",
-    "lost",
-    "pings",
-    "pongs",
-    "messages_sent",
-    "messages_received",
-    "bytes_sent",
-    "bytes_received",
-    "sessions_started",
-    "sessions_done",
-)
 
 Named = TypeVar("Named")
 
@@ -244,7 +229,7 @@ def in_order(named: dict[str, Named]) -> dict[str, Named]:
 
 def _figures(ledger: Ledger, total: Tally, second: Second) -> Figures:
     tally = second.tally
-    rates = {name: getattr(tally, name) for name in RATES}
+    rates = tally.counts()
     rates |= {"failed": sum(tally.failed.values()), "closed": sum(tally.closed.values())}
     return Figures(
         ledger,

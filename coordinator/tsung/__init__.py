@@ -1,2 +1,1 @@
-"""Tsung's XML taken as it is: a configuration in, a Plan and a list of notes out
-(docs/from-tsung.md)."""
+"""The importer of Tsung's XML, and tsung.log and status in Tsung's forms."""

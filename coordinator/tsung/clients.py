@@ -1,4 +1,4 @@
-"""<clients>: the machines that the load comes from."""
+"""Reads <clients>: the machines that the load comes from."""
 
 import ipaddress
 import itertools
@@ -14,7 +14,7 @@ MAX_RANGES = 65_536
 
 
 class TsungClient(NamedTuple):
-    """A client machine; several elements may be about the same."""
+    """One client machine; several <client> elements may name it."""
 
     host: str
     weight: float
@@ -25,22 +25,22 @@ class TsungClient(NamedTuple):
 
 
 class Fleet(NamedTuple):
-    """The agents that a configuration is for."""
+    """The agents that a configuration names."""
 
     clients: tuple[AgentSpec, ...]
     hosts: tuple[str, ...]
-    """Their machines; empty when all of it runs on this one."""
+    """The names of their machines; empty when all of them are this machine."""
 
 
 def read_clients(element: Element) -> Fleet:
-    """The agents, one a host."""
+    """Returns the agents of <clients>, one for each host; raises TsungError."""
     machines: dict[str, TsungClient] = {}
     for client in element.children:
         if client.name != "client":
             raise client.error(f"<{client.name}> is unknown in <clients>; write <client>")
         machine = _machine(client)
         machines[machine.host] = (
-            _together(machines[machine.host], machine) if machine.host in machines else machine
+            _merge(machines[machine.host], machine) if machine.host in machines else machine
         )
     if not machines:
         raise element.error("there is no <client>; name the machines that the load comes from")
@@ -72,7 +72,7 @@ def _machine(client: Element) -> TsungClient:
     )
 
 
-def _together(one: TsungClient, other: TsungClient) -> TsungClient:
+def _merge(one: TsungClient, other: TsungClient) -> TsungClient:
     return one._replace(
         weight=one.weight + other.weight,
         workers=one.workers + other.workers,
@@ -87,16 +87,15 @@ def _client(machine: TsungClient) -> AgentSpec:
         name=machine.host,
         weight=machine.weight,
         workers=machine.workers,
-        # No cap in Tsung either: where a node is full it starts another one. So it only ever raises
-        # an agent's own.
+        # Subtle: maxusers is no cap in Tsung, which starts another node where one is full. So it
+        # can raise the default of an agent, and never lower it.
         max_connections=machine.most if machine.most > DEFAULT_MAX_CONNECTIONS else None,
         sources=machine.sources,
     )
 
 
 def _sources(child: Element) -> list[str]:
-    """The source addresses that an <ip> or an <iprange> names, as `loadgen-agent --source` takes
-    them."""
+    """Returns the addresses of an <ip> or <iprange>, in the form of `--source`."""
     if child.name not in ("ip", "iprange"):
         raise child.error(f"<{child.name}> is unknown in <client>; write <ip> or <iprange>")
     child.only("value", "scan", "version")
@@ -121,7 +120,7 @@ def _sources(child: Element) -> list[str]:
 
 
 def _range(child: Element, value: str) -> list[str]:
-    """`172.28.1-20.0-254` as ranges of the last octet."""
+    """Returns the ranges of the last octet that `172.28.1-20.0-254` stands for."""
     octets = [re.fullmatch(r"(\d{1,3})(?:-(\d{1,3}))?", part) for part in value.split(".")]
     ends = [(int(part[1]), int(part[2] or part[1])) for part in octets if part]
     if len(octets) != 4 or len(ends) != 4 or any(low > high or high > 255 for low, high in ends):

@@ -1,4 +1,4 @@
-"""A whole configuration: read, put together as a plan, and told what of it is left out."""
+"""Reads a whole Tsung configuration into a plan, with notes on what is left out."""
 
 import sys
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from loadgen.plan.sessions import Script, SessionSpec
 
 
 class Cast(NamedTuple):
-    """The phases of a plan, and the weights of the sessions that run in any of them."""
+    """The phases of a plan, and the weights of the sessions that run in them."""
 
     phases: list[Phase]
     weights: dict[str, float]
@@ -32,7 +32,7 @@ class Cast(NamedTuple):
     def session_specs(
         self, sessions: Sequence[TsungSession], read_rate: float
     ) -> tuple[SessionSpec, ...]:
-        """These sessions, the silent ones as the built-in loop."""
+        """Returns the sessions that run, the silent ones as the built-in loop."""
         return tuple(
             simplified(
                 Script(
@@ -48,7 +48,7 @@ class Cast(NamedTuple):
 
 
 def cast_of(load: Load, sessions: Sequence[TsungSession]) -> Cast:
-    """Puts phases and sessions together; notes sessions that never run."""
+    """Combines phases and sessions, and notes the sessions that never run."""
     mixed = mixes(sessions, load.arrivals)
     singles = _singles(load, sessions)
     running = {name for mix in mixed for name in mix} | {
@@ -66,13 +66,13 @@ def cast_of(load: Load, sessions: Sequence[TsungSession]) -> Cast:
     ]
     if not any(phase.rate for phase in phases) and not singles:
         raise load.arrivals[0].element.error(
-            "nobody ever arrives; give a phase a higher rate or a longer duration"
+            "no user ever arrives; give a phase a higher rate or a longer duration"
         )
     return Cast(with_singles(phases, singles) if singles else phases, weights)
 
 
 def _singles(load: Load, sessions: Sequence[TsungSession]) -> list[tuple[float, Phase]]:
-    """A phase for each user that has a time of its own, with that time."""
+    """Returns the start time and the phase of each user with a `start_time`."""
     found = []
     for user in load.statics:
         if any(one.phase.wait for one in load.arrivals):
@@ -94,28 +94,28 @@ NEEDED = ("clients", "servers", "load", "sessions")
 
 
 class Imported(NamedTuple):
-    """What became of a configuration."""
+    """The plan of a configuration, and what the operator should know of it."""
 
     file: str
     plan: Plan
     notes: tuple[Note, ...]
-    """What is left out or means something else here, in the order of the file."""
+    """Notes on what is left out or means something else, in the order of the file."""
     hosts: tuple[str, ...]
-    """The machines that the load is to come from; empty when it is this one alone."""
+    """The machines that the load comes from; empty when it is this machine alone."""
     log: Literal["text", "json"]
-    """The form of tsung.log that its backend writes."""
+    """The form of tsung.log that the configuration's backend writes."""
 
 
 def read_tsung(path: Path, *, base: str = "", most: int | None = None) -> Imported:
-    """The plan in a Tsung configuration; `-` is standard input. Raises TsungError.
+    """Returns the plan in a Tsung configuration; `-` is standard input.
 
-    With `base`, a URL without a path, all servers are replaced by that one; with `most` no more
-    users arrive in all.
+    A `base`, which is a URL without a path, replaces all servers; at most `most` users arrive in
+    all. Raises TsungError.
     """
     name = "standard input" if str(path) == "-" else str(path)
     root, notes = read_document(_bytes_of(path), name)
     parts = _parts(root)
-    _say_what_is_left_out(root, parts)
+    _note_omissions(root, parts)
     try:
         plan, fleet = _plan(parts, Path() if str(path) == "-" else path.parent, base, most)
         plan = msgspec.convert(msgspec.to_builtins(plan), Plan)
@@ -137,8 +137,10 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def _parts(root: Element) -> dict[str, Element]:
-    """The parts of the file by name; each at most once, and the options before what they are
-    for."""
+    """Returns the parts of the file by name.
+
+    Raises TsungError where a part is there twice, missing, or behind one that depends on it.
+    """
     if root.name != "tsung":
         raise root.error(f"<{root.name}> is no Tsung configuration; its root is <tsung>")
     parts: dict[str, Element] = {}
@@ -158,13 +160,13 @@ def _parts(root: Element) -> dict[str, Element]:
     return parts
 
 
-def _say_what_is_left_out(root: Element, parts: dict[str, Element]) -> None:
+def _note_omissions(root: Element, parts: dict[str, Element]) -> None:
     root.only("loglevel", "dumptraffic", "backend", "version")
     if root.get("dumptraffic", "false") != "false":
         root.note("dumptraffic writes nothing here; a run directory has every second's counts")
     if "monitoring" in parts:
         parts["monitoring"].note(
-            "servers are not monitored from here; let Prometheus scrape them, and the agents"
+            "servers are not monitored from here; scrape them with Prometheus, and the agents too"
         )
 
 
@@ -198,13 +200,13 @@ def _plan(
         clients=fleet.clients,
         files=_used(options.files, sessions),
         transport=Transport(**options.transport),
-        **_arriving(cast.phases if most is None else at_most(cast.phases, most)),
+        **_arrival_fields(cast.phases if most is None else at_most(cast.phases, most)),
     )
     return plan, fleet
 
 
 def _shared_path(sessions: Element, default: str) -> str:
-    """The path that the targets have: the first one that a connect asks for as it stands."""
+    """Returns the path of the targets: the first of a connect without variables."""
     for element in sessions.walk():
         if element.name == "websocket" and element.get("type") == "connect":
             path = element.get("path") or default
@@ -216,7 +218,7 @@ def _shared_path(sessions: Element, default: str) -> str:
 def _targets(
     servers: list[TsungServer], sessions: list[TsungSession], path: str
 ) -> tuple[Target, ...]:
-    """The servers, and those that sessions change to, which no user begins with."""
+    """Returns the servers, and with weight 0 those that sessions change to."""
     targets = {server.base + path: server.weight for server in servers}
     changes = (
         step for session in sessions for step in steps_in(session.steps) if isinstance(step, Change)
@@ -227,14 +229,17 @@ def _targets(
 
 
 def _used(files: dict[str, str], sessions: list[TsungSession]) -> dict[str, str]:
-    """The files that sessions take lines from: the others need not travel."""
+    """Returns the files that sessions take lines from; the plan needs no others."""
     steps = (step for session in sessions for step in steps_in(session.steps))
     names = {step.file for step in steps if isinstance(step, SetVars)}
     return {name: text for name, text in files.items() if name in names}
 
 
-def _arriving(phases: list[Phase]) -> dict[str, Any]:
-    """Who arrives when: plain where one phase lasts as long as its users take to arrive."""
+def _arrival_fields(phases: list[Phase]) -> dict[str, Any]:
+    """Returns the arrivals as fields of a plan.
+
+    They are `rate` and `max` where the only phase lasts until its users have arrived.
+    """
     phase = phases[0]
     if len(phases) == 1 and phase.max is not None and phase.max < phase.area and not phase.sessions:
         return {"rate": phase.rate, "max": phase.max}

@@ -1,5 +1,4 @@
-"""XML read with the standard library's expat: elements keep their lines, and nothing outside the
-file is ever read."""
+"""Reads XML with expat: elements keep their lines, and no other file is ever read."""
 
 import re
 from xml.parsers import expat
@@ -7,8 +6,8 @@ from xml.parsers import expat
 from coordinator.tsung.element import Element, Note, TsungError
 
 MAX_BYTES = 16 * 1024 * 1024
-MAX_DEEP = 64
-"""Levels of elements in one another; Tsung's own files have a handful."""
+MAX_DEPTH = 64
+"""Levels of nested elements; Tsung's own files have a handful."""
 MAX_ENTITY = 65_536
 """Characters of an entity's text."""
 _OUTSIDE = re.compile(
@@ -17,17 +16,19 @@ _OUTSIDE = re.compile(
 
 
 def read_document(data: bytes, file: str) -> tuple[Element, list[Note]]:
-    """The root element, and the list into which its elements put their notes; raises TsungError."""
+    """Returns the root element, and the list that its elements add notes to.
+
+    Raises TsungError for a document that is not well-formed, too large, or not self-contained.
+    """
     if len(data) > MAX_BYTES:
         raise TsungError(f"{file}:1: more than {MAX_BYTES >> 20} MiB; a configuration is smaller")
     return _Reader(file).read(_without_dtd(data))
 
 
 def _without_dtd(data: bytes) -> bytes:
-    # Where a DTD is named, expat takes every unknown entity for one that stands there, and leaves
-    # it out in silence.
-    # The DTD is never read; so the document is parsed as one that has none, and an unknown entity
-    # is an error.
+    # Subtle: where a DTD is named, expat takes every unknown entity for one of the DTD, and leaves
+    # it out in silence. The DTD is never read, so the document is parsed without naming one, and an
+    # unknown entity is an error.
     head, root, rest = data.partition(b"<tsung")
     return (
         _OUTSIDE.sub(
@@ -54,7 +55,7 @@ class _Reader:
         parser.SkippedEntityHandler = self._skipped
         parser.SetParamEntityParsing(
             expat.XML_PARAM_ENTITY_PARSING_ALWAYS
-        )  # so that `%name;` is skipped aloud
+        )  # so that `%name;` is reported
 
     def read(self, data: bytes) -> tuple[Element, list[Note]]:
         try:
@@ -62,14 +63,11 @@ class _Reader:
         except expat.ExpatError as error:
             what = expat.errors.messages[error.code]
             raise TsungError(
-                f"{self._file}:{error.lineno}: not well-formed XML ({what}); mend the markup"
+                f"{self._file}:{error.lineno}: not well-formed XML ({what}); fix the markup"
             ) from error
         except TsungError:
             raise
-        except (
-            LookupError,
-            ValueError,
-        ) as error:  # an encoding that nobody knows, or that expat can't be taught
+        except (LookupError, ValueError) as error:  # an encoding that Python or expat does not know
             raise self._error(
                 f"its encoding can't be read ({error}); save the file as UTF-8"
             ) from error
@@ -80,8 +78,8 @@ class _Reader:
         return TsungError(f"{self._file}:{self._parser.CurrentLineNumber}: {text}")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        if len(self._open) >= MAX_DEEP:
-            raise self._error(f"more than {MAX_DEEP} elements in one another; take some apart")
+        if len(self._open) >= MAX_DEPTH:
+            raise self._error(f"more than {MAX_DEPTH} elements in one another; take some apart")
         self._grow(sum(map(len, attributes.values())))
         element = Element(self._file, self._parser.CurrentLineNumber, name, attributes, self._notes)
         if self._open:
@@ -98,7 +96,7 @@ class _Reader:
         self._open[-1].text += data
 
     def _grow(self, size: int) -> None:
-        """A small file may grow by its entities, many times over."""
+        """Bounds the size of the text, since entities can make a small file large."""
         self._size += size
         if self._size > MAX_BYTES:
             raise self._error(f"its entities make it more than {MAX_BYTES >> 20} MiB; write less")
@@ -115,8 +113,7 @@ class _Reader:
     ) -> None:
         if value is None:
             raise self._error(
-                f"entity {name!r} stands in another file, and none is ever fetched; put its text"
-                " here"
+                f"entity {name!r} is in another file, and none is ever read; put its text here"
             )
         if parameter or "&" in value or "%" in value or len(value) > MAX_ENTITY:
             raise self._error(

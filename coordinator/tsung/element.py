@@ -1,5 +1,4 @@
-"""An element of a Tsung configuration: it knows its line, and says in one clear line what is
-wrong with it."""
+"""The elements of a Tsung configuration, with their lines and their errors."""
 
 import math
 import re
@@ -14,20 +13,24 @@ SECONDS_PER = {"millisecond": 0.001, "second": 1.0, "minute": 60.0, "hour": 3600
 
 
 class TsungError(PlanError):
-    """A Tsung configuration that can't be taken over; its line begins with `file:line:` and ends
-    with the mend."""
+    """A Tsung configuration that can't be imported.
+
+    Its text begins with `file:line:` and ends with the fix.
+    """
 
 
 class Note(NamedTuple):
-    """Something in a configuration that has no meaning here, or another one, and does not change
-    the load."""
+    """A remark on a part of a configuration that is left out, or means something else.
+
+    That part does not change the load.
+    """
 
     line: int
     text: str
 
 
 class Element:
-    """A tag with its attributes, its children, and the text that stands directly in it."""
+    """An element with its attributes, its children, and its own text."""
 
     def __init__(
         self, file: str, line: int, name: str, attributes: dict[str, str], notes: list[Note]
@@ -41,42 +44,42 @@ class Element:
         self._notes = notes
 
     def error(self, text: str) -> TsungError:
-        """What is wrong with it and the mend, with file and line."""
+        """Returns the error with this text at the element's file and line."""
         return TsungError(f"{self.file}:{self.line}: {text}")
 
     def note(self, text: str) -> None:
-        """Remembers for the operator what becomes of it, in the order of the file."""
+        """Adds a note for the operator at the element's line."""
         self._notes.append(Note(self.line, text))
 
     def only(self, *names: str) -> None:
-        """Notes attributes that are none of these: Tsung reads over them too."""
+        """Adds a note for each attribute that is not one of these; Tsung ignores them too."""
         for name in self.attributes:
             if name not in names:
                 self.note(f"<{self.name}> has no attribute {name!r} in Tsung; it is left out")
 
     def all(self, name: str) -> list["Element"]:
-        """Its children of a name."""
+        """Returns the children with this name."""
         return [child for child in self.children if child.name == name]
 
     def walk(self) -> Iterator["Element"]:
-        """Itself and everything in it, in the order of the file."""
+        """Yields the element and all elements in it, in the order of the file."""
         yield self
         for child in self.children:
             yield from child.walk()
 
     def get(self, name: str, default: str = "") -> str:
-        """An attribute as it stands."""
+        """Returns an attribute as it is in the file."""
         return self.attributes.get(name, default)
 
     def need(self, name: str) -> str:
-        """An attribute that has to be there."""
+        """Returns an attribute; raises TsungError if it is missing or empty."""
         value = self.attributes.get(name, "")
         if not value:
             raise self.error(f'<{self.name}> needs {name}="…"; write it')
         return value
 
     def number(self, name: str, default: float | None = None, *, above: float = -math.inf) -> float:
-        """An attribute as a finite number, greater than `above`."""
+        """Returns an attribute as a finite number greater than `above`; raises TsungError."""
         text = self.get(name).strip()
         if not text and default is not None:
             return default
@@ -87,7 +90,7 @@ class Element:
         return value
 
     def integer(self, name: str, default: int | None = None, *, least: int | None = 0) -> int:
-        """An attribute as a whole number, at least `least`."""
+        """Returns an attribute as a whole number from `least` on; raises TsungError."""
         text = self.get(name).strip()
         if not text and default is not None:
             return default
@@ -99,7 +102,7 @@ class Element:
         return int(text)
 
     def choice(self, name: str, choices: tuple[str, ...], default: str = "") -> str:
-        """An attribute that is one of a few words."""
+        """Returns an attribute that is one of these words; raises TsungError."""
         value = self.get(name, default)
         if value not in choices:
             raise self.error(
@@ -109,10 +112,10 @@ class Element:
         return value
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """An attribute that is true or false."""
+        """Returns an attribute that is `true` or `false`; raises TsungError."""
         return self.choice(name, ("true", "false"), "true" if default else "false") == "true"
 
     def seconds(self, name: str, default_unit: str = "second") -> float:
-        """An attribute in the element's `unit`, as seconds."""
+        """Returns an attribute in the element's `unit` as seconds; raises TsungError."""
         unit = self.choice("unit", tuple(SECONDS_PER), default_unit)
         return self.number(name) * SECONDS_PER[unit]

@@ -1,4 +1,4 @@
-"""<load>: who arrives when, as the plan's phases."""
+"""Reads <load>: the arrivals of users, as the plan's phases."""
 
 import re
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ MAX_PHASES = 10_000
 
 
 class Setup(NamedTuple):
-    """A session's popularity in one phase; the name may hold `*` and `?`."""
+    """The popularity of sessions in one phase; the name may have `*` and `?`."""
 
     element: Element
     name: str
     popularity: float
     weighs: bool
-    """By weight, and not by probability."""
+    """True for a weight, false for a probability."""
 
 
 class Arrivals(NamedTuple):
@@ -35,24 +35,29 @@ class Arrivals(NamedTuple):
 
 
 class Static(NamedTuple):
-    """One <user>: it starts at its own time."""
+    """One <user>, which starts at the time that it says."""
 
     element: Element
     session: str
     at: float
+    """In seconds from the start of the run."""
 
 
 class Load(NamedTuple):
-    """What the element says."""
+    """The phases and users of <load>."""
 
     arrivals: tuple[Arrivals, ...]
-    """In the order in which they come, repeated as `loop` says."""
+    """In the order in which they take place, repeated as `loop` says."""
     statics: tuple[Static, ...]
     stop_after: float
+    """Seconds after which the run is cut off; 0: never."""
 
 
 def read_load(element: Element) -> Load:
-    """The phases by their numbers, the users with times of their own, and when all is cut off."""
+    """Returns the phases in the order of their numbers, and the single users.
+
+    Raises TsungError.
+    """
     element.only("duration", "unit", "loop")
     arrivals, statics = [], []
     for child in element.children:
@@ -65,7 +70,7 @@ def read_load(element: Element) -> Load:
                 f"<{child.name}> is unknown in <load>; write <arrivalphase> or <user>"
             )
     if not arrivals and not statics:
-        raise element.error("nobody ever arrives; write an <arrivalphase>")
+        raise element.error("no user ever arrives; write an <arrivalphase>")
     ordered = sorted(arrivals, key=lambda one: one.number)
     for before, after in pairwise(ordered):
         if before.number == after.number:
@@ -125,7 +130,7 @@ def _phase(users: Element, duration: float, *, wait: bool) -> Phase:
 
 
 def _rate(users: Element) -> float:
-    """Arrivals a second."""
+    """Returns the arrivals per second."""
     if bool(users.get("arrivalrate")) == bool(users.get("interarrival")):
         raise users.error(
             "<users> needs one of arrivalrate and interarrival, and not both; write one"
@@ -158,19 +163,20 @@ def _static(element: Element) -> Static:
 
 
 def fits(wildcard: str, name: str) -> bool:
-    """Whether a name is what a wildcard with `*` and `?` stands for."""
+    """True when a name matches a wildcard with `*` and `?`."""
     pattern = re.escape(wildcard).replace(r"\*", ".*").replace(r"\?", ".")
     return re.fullmatch(pattern, name, re.DOTALL) is not None
 
 
 def with_singles(phases: Sequence[Phase], singles: Sequence[tuple[float, Phase]]) -> list[Phase]:
-    """The phases with those put between that begin at their own times, in seconds, ascending.
+    """Returns the phases with single ones put in at their times.
 
-    A phase that is under way then is cut in two, its arrivals in proportion: what is left of a
-    Poisson process is one.
+    The times are in seconds from the start of the run, and ascend. A phase that is under way then
+    is cut in two with its arrivals in proportion: each part of a Poisson process is one too.
     """
     found: list[Phase] = []
-    rest, now = list(phases), 0.0
+    rest = list(phases)
+    now = 0.0
     for at, single in singles:
         while rest and now + rest[0].length <= at:
             found.append(rest.pop(0))
@@ -187,7 +193,7 @@ def with_singles(phases: Sequence[Phase], singles: Sequence[tuple[float, Phase]]
 
 
 def _cut(phase: Phase, after: float) -> tuple[Phase, Phase]:
-    """A phase in two parts, the first of so many seconds."""
+    """Cuts a phase in two parts, the first one `after` seconds long."""
     lengths = after, phase.length - after
     first = (
         round(phase.arrivals * min(1.0, after * phase.rate / phase.arrivals))
@@ -206,8 +212,9 @@ def _part(phase: Phase, arrivals: int, length: float) -> Phase:
 
 
 def at_most(phases: Sequence[Phase], most: int) -> list[Phase]:
-    """The phases up to the one in which that many have arrived; nobody arrives after that."""
-    found, left = [], most
+    """Returns the phases up to the arrival of user number `most`."""
+    found = []
+    left = most
     for phase in phases:
         if left <= 0:
             break

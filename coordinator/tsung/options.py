@@ -1,4 +1,4 @@
-"""<options>: what holds for all sessions."""
+"""Reads <options>: what holds for all sessions."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,8 +8,8 @@ import msgspec
 
 from coordinator.tsung.element import Element
 
-MAX_FILE = 16 * 1024 * 1024
-"""Bytes of a file of values: it travels inside the plan."""
+MAX_FILE_SIZE = 16 * 1024 * 1024
+"""The most bytes of a file of values, which travels inside the plan."""
 TLS_VERSIONS = ("tlsv1.2", "tlsv1.3")
 NOT_HERE = {
     "hibernate": "concerns the memory of Erlang processes",
@@ -32,11 +32,11 @@ NOT_HERE = {
         " ends"
     ),
 }
-"""Options that change nothing of the load, and why."""
+"""Options that do not change the load, and why."""
 
 
 class ThinkDefault(msgspec.Struct, frozen=True):
-    """What a think time is that does not say it itself; `override`: all of them are that."""
+    """The default of think times; with `override` it is every think time."""
 
     seconds: float = 5.0
     random: bool = False
@@ -45,7 +45,7 @@ class ThinkDefault(msgspec.Struct, frozen=True):
 
 
 class Options:
-    """What the options say, in the plan's own words."""
+    """The options, in the terms of the plan."""
 
     def __init__(self, directory: Path) -> None:
         self.think = ThinkDefault()
@@ -53,21 +53,22 @@ class Options:
         """Fields of the plan's Transport."""
         self.seed = 0
         self.together = 100
-        """How many users a think time of `wait_global` waits for."""
+        """The number of users that a think time of `wait_global` waits for."""
         self.read_rate = 0.0
+        """Bytes that a connection reads per second; 0: without a limit."""
         self.files: dict[str, str] = {}
-        """Texts of files by the name that they have in the plan."""
+        """The texts of files by their names in the plan."""
         self.file_ids: dict[tuple[str, str], str] = {}
-        """These names by the kind of file and its id in the configuration."""
+        """Those names by the kind of file and its id in the configuration."""
         self.path = "/"
-        """Of a connect that does not say any."""
+        """The path of a connect that has none."""
         self.frame = "binary"
         self.subprotocols = ""
         self.origin = ""
         self._directory = directory
 
     def read(self, element: Element, *, over_websocket: bool) -> None:
-        """Takes every option over; `over_websocket`: there are servers of the types `websocket`."""
+        """Reads every option; `over_websocket` is true with servers of type `websocket`."""
         for option in element.children:
             if option.name != "option":
                 raise option.error(f"<{option.name}> is unknown in <options>; write <option>")
@@ -92,7 +93,7 @@ class Options:
             option.note(f"option {name!r} is unknown, to Tsung too; it is left out")
 
     def think_time(self, option: Element) -> None:
-        """The default of think times."""
+        """Reads the default of think times."""
         bounds = None
         if option.get("min") or option.get("max"):
             bounds = float(option.integer("min")), float(option.integer("max", least=1))
@@ -106,7 +107,7 @@ class Options:
         )
 
     def ports_range(self, option: Element) -> None:
-        """The source ports of agents that were not given any."""
+        """Reads the source ports of agents without `--ports`."""
         if option.choice("value", ("on", "off"), "on") == "off":
             return
         low, high = option.integer("min", 1025), option.integer("max", 65534)
@@ -117,17 +118,17 @@ class Options:
         self.transport["ports"] = f"{low}-{high}"
 
     def rate_limit(self, option: Element) -> None:
-        """How fast every connection reads."""
+        """Reads the bytes per second that every connection reads."""
         self.read_rate = read_rate_of(option, default=512)
 
     def ciphers(self, option: Element) -> None:
-        """The TLS ciphers, as OpenSSL names them."""
+        """Reads the TLS ciphers, by their names in OpenSSL."""
         text = option.get("value", "negotiate")
         if text != "negotiate":
             self.transport["tls_ciphers"] = text.replace(",", ":")
 
     def versions(self, option: Element) -> None:
-        """The version of TLS."""
+        """Reads the version of TLS."""
         text = option.get("value", "negotiate").strip("'\"")
         if text == "negotiate":
             return
@@ -139,7 +140,7 @@ class Options:
         self.transport["tls_versions"] = (text,)
 
     def ip_transparent(self, option: Element) -> None:
-        """Addresses that are not the machine's own can't be taken over."""
+        """Refuses source addresses that are not the machine's own."""
         if option.flag("value"):
             raise option.error(
                 "ip_transparent is not possible here; give the machine the addresses, and take"
@@ -147,7 +148,7 @@ class Options:
             )
 
     def file(self, option: Element) -> None:
-        """A file of values; its text goes into the plan."""
+        """Reads a file of values, the text of which goes into the plan."""
         kind, id_, path = (
             option.need("name"),
             option.get("id", "default"),
@@ -165,8 +166,10 @@ class Options:
             raise option.error(
                 f"file {path} is not UTF-8 ({error.reason}); save it as UTF-8"
             ) from error
-        if len(data) > MAX_FILE or not text.strip("\n"):
-            what = "empty" if len(data) <= MAX_FILE else f"larger than {MAX_FILE >> 20} MiB"
+        if len(data) > MAX_FILE_SIZE or not text.strip("\n"):
+            what = (
+                "empty" if len(data) <= MAX_FILE_SIZE else f"larger than {MAX_FILE_SIZE >> 20} MiB"
+            )
             raise option.error(
                 f"file {path} is {what}; give one with lines in it, and not too many"
             )
@@ -175,7 +178,7 @@ class Options:
 
 
 def read_rate_of(option: Element, default: int | None = None) -> float:
-    """Bytes a second of a rate limit in KB a second."""
+    """Returns the bytes per second of a rate limit in KB per second."""
     rate = option.integer("value", default, least=1)
     if option.integer("max", rate) != rate:
         option.note("the burst of rate_limit is left out: connections read evenly")

@@ -1,4 +1,4 @@
-"""<request>: what is sent, what is taken from the reply, and what follows from it."""
+"""Reads <request>: what is sent, and what is done with the reply."""
 
 import base64
 import re
@@ -30,23 +30,22 @@ OURS = (
     "sec-websocket-version",
     "sec-websocket-protocol",
 )
-"""Headers of the upgrade that no <http_header> can set, in Tsung either."""
+"""Headers of the upgrade that an <http_header> can't set, in Tsung either."""
 FORM_FIELD = "name=[\"']{name}[\"'] (?:[^>]* )?value=[\"']([^\"']*)[\"']"
-"""Where Tsung looks for a dyn_variable that does not say: the value of an HTML form's field of
-that name."""
+"""The default of a dyn_variable, as in Tsung: the value of the HTML form field of that name."""
 
 
 class Requests:
-    """Reads requests, with the options that hold for all of them."""
+    """Reads requests under the options of the configuration."""
 
     def __init__(self, options: Options, path: str) -> None:
         self._options = options
         self._path = path
-        """Of the plan's targets: a connect need not say it."""
-        self._said: set[str] = set()
+        """The path of the plan's targets, which a connect need not repeat."""
+        self._noted: set[str] = set()
 
     def read(self, request: Element) -> Step:
-        """The step of one request."""
+        """Returns the step of one request; raises TsungError."""
         request.only("subst", "tag")
         subst = self._subst(request)
         asked = [child for child in request.children if child.name not in ("match", "dyn_variable")]
@@ -63,9 +62,9 @@ class Requests:
         return make(websocket, {"subst": subst, "match": match, "extract": extract})
 
     def _once(self, element: Element, text: str) -> None:
-        """A note that need not come again."""
-        if text not in self._said:
-            self._said.add(text)
+        """Adds a note unless it was added before."""
+        if text not in self._noted:
+            self._noted.add(text)
             element.note(text)
 
     @staticmethod
@@ -155,7 +154,7 @@ class Requests:
         if do in ("log", "dump"):
             self._once(
                 match,
-                f"do={do} is told in the agents' logs, a few a second, instead of a file of"
+                f"do={do} is written to the agents' logs, a few a second, instead of a file of"
                 " its own",
             )
         text = match.text.strip(" \n")
@@ -254,7 +253,10 @@ def _one_line(element: Element, text: str) -> str:
 
 
 def _check_text(element: Element, text: str, *, subst: bool) -> None:
-    """Refuses what would not be put in as it seems, and notes what is not put in at all."""
+    """Refuses variables that would not be replaced as they seem to be.
+
+    Adds a note for those that are not replaced at all.
+    """
     variables = re.sub(r"%%_.+?%%", "", text, flags=re.DOTALL)
     if not subst and variables != text:
         element.note('subst is not "true": variables are sent as they stand, in Tsung too')

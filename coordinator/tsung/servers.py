@@ -1,4 +1,4 @@
-"""<servers>: where the load goes."""
+"""Reads <servers>: the targets of the load."""
 
 import re
 from typing import NamedTuple
@@ -17,22 +17,24 @@ SCHEMES = {
     "websocket_ssl": "wss",
     "wss": "wss",
 }
-"""By Tsung's types of servers; those that are missing speak something else than TCP."""
+"""The URL's scheme by Tsung's type of server; types that do not speak TCP are missing."""
 OVER_WEBSOCKET = ("websocket", "websocket_ssl", "ws", "wss")
-"""Types with which Tsung carries other protocols over WebSocket."""
+"""The types with which Tsung carries other protocols over WebSocket."""
 
 
 class TsungServer(NamedTuple):
     """One server."""
 
     base: str
-    """Its URL without a path."""
+    """The URL without a path."""
     weight: float
 
 
 def read_servers(element: Element) -> list[TsungServer]:
-    """The servers, each URL once, with the weights of those that stand there several times
-    added."""
+    """Returns the servers, each URL once; the weights of equal URLs are added.
+
+    Raises TsungError.
+    """
     weights: dict[str, float] = {}
     for server in element.children:
         if server.name != "server":
@@ -46,8 +48,10 @@ def read_servers(element: Element) -> list[TsungServer]:
 
 
 def base_of_url(url: str) -> str:
-    """A URL without its path; raises PlanError for one that has a path, since the paths are the
-    configuration's."""
+    """Returns a URL in the form of a server's, without a path.
+
+    Raises PlanError for a URL with a path: the paths come from the configuration.
+    """
     parts = TargetUrl.parse(url)
     if parts.resource != "/":
         raise PlanError(
@@ -58,7 +62,7 @@ def base_of_url(url: str) -> str:
 
 
 def base_of(element: Element, kind: str) -> str:
-    """The URL, without a path, of the host and port that an element names."""
+    """Returns the URL, without a path, of the host and port of an element."""
     host, port = element.need("host"), element.integer("port", least=1)
     if not re.fullmatch(r"[\w.:-]+", host):
         raise element.error(f"{host!r} is no host; write a name or an address")

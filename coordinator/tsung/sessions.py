@@ -1,4 +1,4 @@
-"""<sessions>: what users do, and how many of them do which."""
+"""Reads <sessions>: what users do, and the part of them that does it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,25 +10,29 @@ from loadgen.plan.script import Close, Connect, For, Option, Step, Think, steps_
 from loadgen.plan.script_check import ScriptError, check, unset_in
 from loadgen.plan.sessions import Loop, Script
 
-SHORTEST = 1.0
-"""Think times shorter than this would add up what the wheel's ticks round them by."""
+MIN_THINK = 1.0
+"""In seconds: with shorter think times the rounding to ticks of the wheel would add up."""
 
 
 def simplified(script: Script) -> Loop | Script:
-    """The silent loop where the script is exactly that: a connect to the target as it is, then
-    fixed think times."""
+    """Returns the built-in silent loop for a script that does the same, else the script.
+
+    Such a script connects to the plan's target, and then has fixed think times only.
+    """
     steps = script.steps[:-1] if script.steps and script.steps[-1] == Close() else script.steps
     if not steps or steps[0] != Connect():
         return script
     rest = steps[1:]
-    seconds, loops = quiet(rest), 1
+    seconds = quiet(rest)
+    loops = 1
     if (
         len(rest) == 1
         and isinstance(rest[0], For)
         and (turn := quiet(rest[0].steps))
-        and turn >= SHORTEST
+        and turn >= MIN_THINK
     ):
-        seconds, loops = turn, turns_of(rest[0]) or 0
+        seconds = turn
+        loops = turns_of(rest[0]) or 0
     if seconds is None or not (seconds and loops):
         return script
     return Loop(
@@ -42,8 +46,10 @@ def simplified(script: Script) -> Loop | Script:
 
 
 def quiet(steps: Sequence[Step]) -> float | None:
-    """The seconds that steps take which only wait; None when they do more, or nobody knows how
-    long."""
+    """Returns the seconds that the steps wait in all.
+
+    It is None where they do something else, or where the time is not fixed.
+    """
     total = 0.0
     for step in steps:
         if (
@@ -65,8 +71,10 @@ def quiet(steps: Sequence[Step]) -> float | None:
 
 
 def turns_of(loop: For) -> int | None:
-    """How often a `for` does its steps, at least once; None when that depends on variables, or
-    never ends."""
+    """Returns the number of turns of a `for`, at least one.
+
+    It is None where the number depends on variables, or the loop never ends.
+    """
     if isinstance(loop.first, str) or isinstance(loop.last, str):
         return None
     if loop.first >= loop.last:
@@ -74,8 +82,8 @@ def turns_of(loop: For) -> int | None:
     return 1 - (loop.first - loop.last) // loop.step if loop.step > 0 else None
 
 
-OFF_BY = 0.05
-"""By how much probabilities may miss 100."""
+TOLERANCE = 0.05
+"""The most by which the sum of probabilities may miss 100."""
 
 
 class TsungSession(NamedTuple):
@@ -83,16 +91,17 @@ class TsungSession(NamedTuple):
 
     element: Element
     name: str
-    """Unique; sessions of the same name are told apart by a number."""
+    """Unique: a number follows a name that an earlier session has."""
     own_name: str
+    """The name in the configuration."""
     popularity: float
     weighs: bool
-    """By weight, and not by probability."""
+    """True for a weight, false for a probability."""
     steps: tuple[Step, ...]
 
 
 def read_sessions(element: Element, steps: Steps, files: dict[str, str]) -> list[TsungSession]:
-    """The sessions, each of them one that can be played."""
+    """Returns the sessions; raises TsungError for one that can't be played."""
     sessions: list[TsungSession] = []
     for child in element.children:
         if child.name != "session":
@@ -140,7 +149,7 @@ def _session(element: Element, steps: Steps, names: Sequence[str]) -> TsungSessi
 
 
 def _check(session: TsungSession, steps: Steps, files: dict[str, str]) -> None:
-    """Refuses what can't be played, at its own line; notes variables without a value."""
+    """Refuses a step that can't be played, at its line; notes unset variables."""
     try:
         check(session.steps, files)
     except ScriptError as error:
@@ -162,8 +171,10 @@ def _check(session: TsungSession, steps: Steps, files: dict[str, str]) -> None:
 
 
 def mixes(sessions: Sequence[TsungSession], arrivals: Sequence[Arrivals]) -> list[dict[str, float]]:
-    """For each phase, the popularity of the sessions in it that have any; raises where they do
-    not add up to 100."""
+    """Returns for each phase the popularity of its sessions, without those at 0.
+
+    Raises TsungError where probabilities do not add up to 100.
+    """
     setups = [setup for one in arrivals for setup in one.setups]
     kinds = [(each.element, each.weighs) for each in sessions] + [
         (each.element, each.weighs) for each in setups
@@ -190,7 +201,7 @@ def _mix(sessions: Sequence[TsungSession], arrivals: Arrivals) -> dict[str, floa
         }
     total = sum(found.values())
     where = arrivals.element if arrivals.setups else sessions[0].element
-    if not sessions[0].weighs and abs(total - 100) >= OFF_BY:
+    if not sessions[0].weighs and abs(total - 100) >= TOLERANCE:
         raise where.error(f"the probabilities of all sessions add up to {total:g}; make them 100")
     if not total:
         raise where.error("no session has a weight above 0; give one to those that are to run")

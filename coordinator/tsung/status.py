@@ -1,4 +1,4 @@
-"""What Tsung's `GET /es/ts_api:status` tells, of a run of ours."""
+"""The status of a run in the form of Tsung's `GET /es/ts_api:status`."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from coordinator.run.run import Run
 
 
 def tsung_status(run: Run, now: float, cpu: float) -> dict[str, Any]:
-    """Tsung's fields with Tsung's meaning; `cpu` is the coordinator's own, in percent of one core.
+    """Returns Tsung's fields with Tsung's meaning.
 
-    The request rate is that of the last settled second: upgrades, and what scripts await replies
-    to.
+    `now` is in seconds on the run's clock; `cpu` is the coordinator's, in percent of one core. The
+    request rate is that of the last settled second: upgrades, or the requests of scripts.
     """
     phase, phases = run.progress.place(run.age(now))
     total, last = run.total, run.timeline.last

@@ -1,4 +1,4 @@
-"""What stands in a session, a transaction or a loop, as steps of a script."""
+"""Reads the contents of a session, a transaction or a loop as steps of a script."""
 
 import re
 from collections.abc import Callable
@@ -31,24 +31,24 @@ OPS: tuple[Op, ...] = ("eq", "neq", "gt", "gte", "lt", "lte")
 
 
 class Steps:
-    """Reads steps, and remembers which element each of them comes from."""
+    """Reads steps, and remembers the element of each."""
 
     def __init__(self, options: Options, path: str, base: str = "") -> None:
         self._options = options
         self._path = path
-        """Of the plan's targets."""
+        """The path of the plan's targets."""
         self._base = base
-        """The one server that all others are replaced by, if any."""
+        """The server that replaces all others; empty: none does."""
         self._requests = Requests(options, path)
         self._origin: dict[int, Element] = {}
         self._kept: list[Step] = []
 
     def origin(self, step: Step) -> Element:
-        """The element of a step that was read here."""
+        """Returns the element that a step was read from."""
         return self._origin[id(step)]
 
     def read(self, parent: Element, leave: Element | None = None) -> tuple[Step, ...]:
-        """The steps of all children but one."""
+        """Returns the steps of all children except `leave`."""
         return tuple(self._read_one(child) for child in parent.children if child is not leave)
 
     def _read_one(self, element: Element) -> Step:
@@ -57,15 +57,15 @@ class Steps:
             raise element.error(f"<{element.name}> is no step of a session; write one of {known}")
         step = _READERS[element.name](self, element)
         self._origin[id(step)] = element
-        self._kept.append(step)  # as long as it lives, no other step has its id
+        self._kept.append(step)  # while it is kept, no other step has its id
         return step
 
     def request(self, element: Element) -> Step:
-        """A request."""
+        """Reads a request."""
         return self._requests.read(element)
 
     def think(self, element: Element) -> Step:
-        """A think time, in all its forms; the defaults of the options go before or behind."""
+        """Reads a think time; the defaults of the options fill in, or override it."""
         element.only("value", "random", "min", "max")
         value, default = element.get("value"), self._options.think
         if value == "wait_bidi":
@@ -95,12 +95,12 @@ class Steps:
         return Think(seconds=float(low), upto=float(high))
 
     def transaction(self, element: Element) -> Step:
-        """Steps that are timed together."""
+        """Reads steps that are timed together."""
         element.only("name")
         return Transaction(name=element.need("name"), steps=self.read(element))
 
     def for_(self, element: Element) -> Step:
-        """A counting loop."""
+        """Reads a counting loop."""
         element.only("var", "from", "to", "incr")
         first, last, by = (
             _bound(element, "from"),
@@ -108,13 +108,13 @@ class Steps:
             element.integer("incr", 1, least=None),
         )
         if by <= 0 and isinstance(first, int) and isinstance(last, int) and first < last:
-            raise element.error(f'incr="{by}" never comes to {last}; write a number above 0')
+            raise element.error(f'incr="{by}" never reaches {last}; write a number above 0')
         return For(
             var=element.need("var"), first=first, last=last, step=by, steps=self.read(element)
         )
 
     def repeat(self, element: Element) -> Step:
-        """A loop whose condition is its last child."""
+        """Reads a loop with its condition, which is its last child."""
         element.only("name", "max_repeat")
         ends = [child for child in element.children if child.name in ("while", "until")]
         if len(ends) != 1 or element.children[-1] is not ends[0]:
@@ -136,11 +136,11 @@ class Steps:
         )
 
     def if_(self, element: Element) -> Step:
-        """Steps under a condition."""
+        """Reads steps under a condition."""
         return If(condition=_condition(element), steps=self.read(element))
 
     def foreach(self, element: Element) -> Step:
-        """A loop over a list."""
+        """Reads a loop over a list."""
         element.only("name", "in", "include", "exclude")
         include, exclude = element.get("include"), element.get("exclude")
         if include and exclude:
@@ -154,7 +154,7 @@ class Steps:
         )
 
     def set_vars(self, element: Element) -> Step:
-        """Variables from a source."""
+        """Reads variables from a source."""
         element.only(
             "sourcetype",
             "callback",
@@ -183,7 +183,7 @@ class Steps:
         return _SOURCES[kind](self, element, names)
 
     def set_from_file(self, element: Element, names: tuple[str, ...]) -> Step:
-        """Variables from the next line, or a random one, of a file."""
+        """Reads variables from the next line of a file, or from a random one."""
         local = element.get("sourcetype") == "local_file"
         option, id_ = (
             "local_file_server" if local else "file_server",
@@ -203,7 +203,7 @@ class Steps:
         )
 
     def change(self, element: Element) -> Step:
-        """Another server."""
+        """Reads a change to another server."""
         element.only("new_type", "host", "port", "server_type", "store", "restore", "bidi")
         if element.get("new_type") != SESSION_TYPE:
             raise element.error(
@@ -223,13 +223,13 @@ class Steps:
 
     @staticmethod
     def option(element: Element) -> Step:
-        """An option for the rest of the session."""
+        """Reads an option for the rest of the session."""
         element.only("name", "type", "value", "max")
         name = element.choice("name", ("connect_timeout", "rate_limit", "certificate"))
         if name == "certificate":
             raise element.error(
-                "a client certificate can't be shown; take it out, and let the server not ask"
-                " for one"
+                "a client certificate can't be sent; take it out, and configure the server not to"
+                " ask for one"
             )
         if name == "rate_limit":
             return Option(name="read_rate", value=read_rate_of(element))
@@ -237,7 +237,7 @@ class Steps:
 
     @staticmethod
     def interaction(element: Element) -> Step:
-        """One end of a time between users."""
+        """Reads one end of a time that is measured between users."""
         element.only("action", "id")
         action = element.choice("action", ("send", "receive"), "send")
         element.note(
@@ -250,7 +250,7 @@ class Steps:
 
     @staticmethod
     def abort(element: Element) -> Step:
-        """The end of the session, or of the run."""
+        """Reads the end of the session, or of the run."""
         element.only("type")
         return Abort(all=element.choice("type", ("session", "all"), "session") == "all")
 

@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
-"""Builds loadgen's wheel once and lays it with the wheels of all it needs, pip included, into one
-archive.
+"""Builds one archive of the wheels of loadgen and its dependencies, pip included.
 
-Machines of the fleet install from that, so they need no compiler and no package registry. Prints
-the archive's path; one that was built from the same sources for the same Python and processor is
-taken as it is. Versions are those of requirements.lock.
+Machines of the fleet install from it, so they need no compiler and no package registry. The script
+prints the archive's path; it reuses an archive of the same sources, Python and processor. Versions
+are those of requirements.lock.
 """
 
 import argparse
@@ -24,16 +23,16 @@ LIBCS = ("manylinux2014", "manylinux_2_17", "manylinux_2_28")
 
 
 def main() -> None:
-    """The script."""
+    """Runs the script."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument(
-        "--out", type=Path, default=ROOT / "build" / "wheelhouse", help="where archives are kept"
+        "--out", type=Path, default=ROOT / "build" / "wheelhouse", help="the directory of archives"
     )
     options.add_argument(
-        "--python", default="3.11", help="Python of the fleet's machines, as in 3.11"
+        "--python", default="3.11", help="the Python of the fleet's machines, as in 3.11"
     )
     options.add_argument(
-        "--machine", default="x86_64", help="their processor, as `uname -m` tells it"
+        "--machine", default="x86_64", help="their processor, as `uname -m` prints it"
     )
     given = options.parse_args()
     archive = given.out / f"loadgen-{fingerprint()}-py{given.python}-{given.machine}.tar"
@@ -43,14 +42,14 @@ def main() -> None:
 
 
 def sources() -> list[Path]:
-    """The files from which the wheel is built, and the versions that go with it."""
+    """Returns the files that the archive is built from."""
     found = (path for package in PACKAGES for path in (ROOT / package).rglob("*"))
     code = [path for path in found if path.is_file() and path.suffix != ".pyc"]
     return sorted([*code, *(ROOT / name for name in BESIDE)])
 
 
 def fingerprint() -> str:
-    """A short name for these very sources."""
+    """Returns a short hash of the sources."""
     digest = hashlib.sha256()
     for path in sources():
         digest.update(
@@ -60,11 +59,12 @@ def fingerprint() -> str:
 
 
 def build(archive: Path, python: str, machine: str) -> None:
-    """Builds and gathers in a folder of its own: what an earlier build left behind must not get
-    in."""
+    """Builds an archive in a new folder, without files of an earlier build."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        tree, wheels, versions = folder / "tree", folder / "wheels", folder / "versions.txt"
+        tree = folder / "tree"
+        wheels = folder / "wheels"
+        versions = folder / "versions.txt"
         for path in sources():
             copy = tree / path.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
@@ -93,14 +93,14 @@ def build(archive: Path, python: str, machine: str) -> None:
 
 
 def locked() -> list[str]:
-    """`name==version` of everything in requirements.lock."""
+    """Returns `name==version` of every package in requirements.lock."""
     return re.findall(
         r"^[\w.-]+==[\w.+!-]+", (ROOT / "requirements.lock").read_text(), re.MULTILINE
     )
 
 
 def pip(*words: str) -> None:
-    """Runs pip; where it fails, says what it said and ends."""
+    """Runs pip; when it fails, exits with its error output."""
     done = subprocess.run(
         [sys.executable, "-m", "pip", "-q", *words], capture_output=True, text=True, check=False
     )

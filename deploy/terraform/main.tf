@@ -8,7 +8,7 @@ locals {
   tag  = "${var.name}-loadgen"
 }
 
-# No traffic of a run leaves it.
+# The traffic of a run stays inside it.
 resource "digitalocean_vpc" "fleet" {
   name     = "${var.name}-fleet"
   region   = var.region
@@ -51,7 +51,7 @@ resource "digitalocean_droplet" "manager" {
   tags     = [digitalocean_tag.fleet.id]
 }
 
-# In front of the machines, so that no rule of theirs tracks a million connections.
+# Outside the machines, so that no firewall rule on them tracks a million connections.
 resource "digitalocean_firewall" "fleet" {
   name = "${var.name}-fleet"
   tags = [digitalocean_tag.fleet.id]

@@ -1,10 +1,10 @@
 output "inventory" {
-  description = "What to give ansible-playbook with -i."
+  description = "The inventory for ansible-playbook -i."
   value       = local_file.inventory.filename
 }
 
 output "manager" {
-  description = "Where to watch a run: ssh -L 8091:localhost:8091 -L 9090:localhost:9090 root@ADDRESS."
+  description = "The manager, to watch a run: ssh -L 8091:localhost:8091 -L 9090:localhost:9090 root@ADDRESS."
   value       = digitalocean_droplet.manager.ipv4_address
 }
 

@@ -5,7 +5,7 @@ variable "name" {
 }
 
 variable "region" {
-  description = "Data center: all machines are in one."
+  description = "Data center of all machines."
   type        = string
   default     = "fra1"
 }
@@ -22,12 +22,12 @@ variable "ssh_keys" {
 
   validation {
     condition     = length(var.ssh_keys) > 0
-    error_message = "Name at least one key, or nobody can log in: doctl compute ssh-key list."
+    error_message = "Name at least one key to log in with: doctl compute ssh-key list."
   }
 }
 
 variable "admin_cidrs" {
-  description = "From where ssh is allowed, as in [\"203.0.113.7/32\"]."
+  description = "Networks from which ssh is allowed, as in [\"203.0.113.7/32\"]."
   type        = list(string)
 }
 
@@ -38,7 +38,7 @@ variable "network" {
 }
 
 variable "clients" {
-  description = "How many client machines; the reference run had 16, with 64,000 connections each."
+  description = "Client machines; the reference run had 16, with 64,000 connections each."
   type        = number
   default     = 16
 }
@@ -56,7 +56,7 @@ variable "target_size" {
 }
 
 variable "manager_size" {
-  description = "The coordinator uses little; Prometheus is beside it."
+  description = "Enough for the coordinator, which uses little, and Prometheus."
   type        = string
   default     = "s-2vcpu-4gb"
 }

@@ -4,7 +4,7 @@ from loadgen.stats.fanin import Second
 
 BATCH = 60
 """Seconds in one post at most: what bounds its body."""
-MAX = 600
+MAX_SECONDS = 600
 """Seconds that are kept one by one; of what is beyond that the oldest are merged, two into one."""
 
 
@@ -15,7 +15,7 @@ class Outbox:
     so that a repeat of it is known as one; only what was never posted is ever merged.
     """
 
-    def __init__(self, most: int = MAX) -> None:
+    def __init__(self, most: int = MAX_SECONDS) -> None:
         self._most = most
         self._seconds: list[Second] = []
         """Ascending."""

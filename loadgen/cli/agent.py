@@ -25,7 +25,7 @@ from loadgen.http.server import HttpLimits, HttpServer
 from loadgen.http.token import Token, exposure
 from loadgen.machine.addresses import local_addresses_exist, parse_ports, parse_sources
 from loadgen.machine.exporter import machine_registry
-from loadgen.stats.histogram import MAX
+from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.prometheus import registry_of, render
 from loadgen.systemd import notify
 from loadgen.values import DEFAULT_MAX_CONNECTIONS, Endpoint, base_of
@@ -63,7 +63,7 @@ MAX_SCRAPES = 50.0
 )
 @click.option(
     "--max-connections",
-    type=click.IntRange(1, MAX),
+    type=click.IntRange(1, MAX_VALUE),
     show_default=f"what the plan says, or {DEFAULT_MAX_CONNECTIONS}",
     help="Connections open at once at most.",
 )
@@ -234,7 +234,7 @@ async def _metrics_page(
 
     app = web.Application(client_max_size=1)
     app.add_routes([web.get("/metrics", show_metrics), web.get("/healthz", show_health)])
-    server = HttpServer(app, HttpLimits(connections=200, questions=MAX_SCRAPES))
+    server = HttpServer(app, HttpLimits(connections=200, requests=MAX_SCRAPES))
     try:
         at = await server.open("--metrics", endpoint, other=None if fixed else 0)
         log.info("metrics at http://%s/metrics", at)

@@ -1,5 +1,8 @@
-"""The coordinator's port as an agent dials it: with its token, over TLS where the URL says so,
-and within bounds."""
+"""The client of the coordinator's port.
+
+It sends the agent's token, uses TLS where the URL says so, and bounds every answer in time and
+size.
+"""
 
 import re
 import ssl
@@ -13,31 +16,33 @@ from loadgen.errors import OperatorError
 from loadgen.http.token import Token
 
 Trust = ssl.SSLContext | aiohttp.Fingerprint | bool
-"""Whom to believe: who a context's authorities vouch for, one certificate, or whom the system's
-authorities know."""
+"""The certificates that are trusted: those of a context's authorities, the certificate with a
+fingerprint, or those of the system's authorities (True)."""
 
 
 class TooLongError(aiohttp.ClientError):
-    """An answer that is longer than any coordinator's."""
+    """An answer is longer than any coordinator's."""
 
 
 class Response(NamedTuple):
-    """What came back for a post."""
+    """The answer to a post."""
 
     status: int
     body: bytes
 
 
 class CoordinatorClient:
-    """One HTTP session with a coordinator. It follows no redirect, keeps no cookie, and unpacks
-    nothing."""
+    """An HTTP session with a coordinator.
+
+    It follows no redirect, keeps no cookie and decompresses nothing. Each answer must come within
+    `within` seconds.
+    """
 
     def __init__(self, url: str, token: Token | None, trust: Trust, within: float) -> None:
-        """A session that waits for each answer so many seconds at most."""
         self._url = url
-        headers = {"Accept-Encoding": "identity"} | (
-            {"Authorization": token.header} if token else {}
-        )
+        headers = {"Accept-Encoding": "identity"}
+        if token is not None:
+            headers["Authorization"] = token.header
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=trust),
             timeout=aiohttp.ClientTimeout(total=within),
@@ -46,16 +51,18 @@ class CoordinatorClient:
             auto_decompress=False,
         )
 
-    async def post(self, path: str, body: bytes, most: int) -> Response:
-        """Posts a body; its answer may have so many bytes. Raises aiohttp.ClientError or
-        TimeoutError without one."""
+    async def post(self, path: str, body: bytes, max_bytes: int) -> Response:
+        """Posts a body; returns the answer, which may have at most `max_bytes`.
+
+        Raises aiohttp.ClientError or TimeoutError when no such answer comes.
+        """
         async with self._http.post(self._url + path, data=body, allow_redirects=False) as reply:
             answer = bytearray()
             async for part in reply.content.iter_any():
                 answer += part
-                if len(answer) > most:
+                if len(answer) > max_bytes:
                     reply.close()
-                    raise TooLongError(f"an answer of more than {most:,} bytes")
+                    raise TooLongError(f"an answer of more than {max_bytes:,} bytes")
             return Response(reply.status, bytes(answer))
 
     async def __aenter__(self) -> "CoordinatorClient":
@@ -71,8 +78,10 @@ class CoordinatorClient:
 
 
 def trust_in(ca: Path | None, fingerprint: str) -> Trust:
-    """Whom to believe to be the coordinator, by the options; raises OperatorError where they
-    can't be followed."""
+    """Returns the certificates of a coordinator that the options trust.
+
+    Raises OperatorError when the options are unusable.
+    """
     if ca is not None and fingerprint:
         raise OperatorError(
             "--tls-ca and --tls-fingerprint both say whom to trust; give one of them"
@@ -97,15 +106,14 @@ def _digest(fingerprint: str) -> bytes:
     digits = fingerprint.replace(":", "").lower()
     if not re.fullmatch(r"[0-9a-f]{64}", digits):
         raise OperatorError(
-            f"--tls-fingerprint {fingerprint!r} is no SHA-256: 64 hexadecimal digits, as"
+            f"--tls-fingerprint {fingerprint!r} is no SHA-256: give 64 hexadecimal digits, as"
             " loadgen-coord shows them"
         )
     return bytes.fromhex(digits)
 
 
 def distrust(error: Exception, url: str) -> str:
-    """Why TLS with a coordinator can't come about, where dialing again would not mend it; empty
-    where it might."""
+    """Returns why TLS with a coordinator fails; "" where a retry may succeed."""
     match error:
         case aiohttp.ServerFingerprintMismatch():
             return (
@@ -113,12 +121,12 @@ def distrust(error: Exception, url: str) -> str:
                 f" has {error.got.hex()}; ask its operator which is right"
             )
         case aiohttp.ClientConnectorCertificateError():
-            why = getattr(error.certificate_error, "verify_message", "") or str(
+            reason = getattr(error.certificate_error, "verify_message", "") or str(
                 error.certificate_error
             )
             return (
-                f"the certificate of the coordinator at {url} is not trusted ({why}); give --tls-ca"
-                " FILE or --tls-fingerprint SHA256"
+                f"the certificate of the coordinator at {url} is not trusted ({reason}); give"
+                " --tls-ca FILE or --tls-fingerprint SHA256"
             )
         case aiohttp.ClientConnectorSSLError():
             return f"the coordinator at {url} speaks no TLS that this agent knows; is it http://?"

@@ -1,5 +1,4 @@
-"""The shared secret of a fleet: one line in a file, which none but its owner should be able to
-read."""
+"""The shared secret of a fleet: one line in a file that only its owner can read."""
 
 import hmac
 import re
@@ -10,7 +9,7 @@ from loadgen.errors import OperatorError
 
 
 class Token:
-    """A secret that never shows itself and is compared in constant time."""
+    """A secret that does not show itself in a repr and is compared in constant time."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret.encode()
@@ -18,8 +17,10 @@ class Token:
 
     @classmethod
     def read(cls, path: Path | None) -> "Token | None":
-        """The secret in a file, without the white space around it; raises OperatorError when
-        there is none."""
+        """Returns the secret in a file, stripped of white space; None without a file.
+
+        Raises OperatorError when the file holds no usable secret.
+        """
         if path is None:
             return None
         try:
@@ -30,36 +31,37 @@ class Token:
             raise OperatorError(f"--token-file {path} is empty; put the shared secret into it")
         if not re.fullmatch(r"[\x21-\x7e]{1,1024}", secret):
             raise OperatorError(
-                f"--token-file {path} has more in it than one word: blanks, lines, or signs beyond"
+                f"--token-file {path} holds more than one word: blanks, lines, or characters beyond"
                 " ASCII; write one line of at most 1,024 letters and digits"
             )
         return cls(secret)
 
     @property
     def header(self) -> str:
-        """The Authorization header that shows that one has it."""
+        """The Authorization header that a client with the token sends (RFC 6750)."""
         return self._header
 
     def matches(self, header: str) -> bool:
-        """Whether an Authorization header shows it."""
+        """True when an Authorization header holds the token."""
         return hmac.compare_digest(header.encode(errors="replace"), self._header.encode())
 
-    def seal(self, purpose: str) -> str:
-        """A word for one purpose that only who has the secret can make, and from which it does
-        not follow."""
+    def sign(self, purpose: str) -> str:
+        """Returns the signature of a purpose.
+
+        Only a holder of the token can make it, and the token does not follow from it.
+        """
         return hmac.new(self._secret, purpose.encode(), "sha256").hexdigest()
 
-    def sealed(self, purpose: str, word: str) -> bool:
-        """Whether a word is the one for this purpose."""
-        return hmac.compare_digest(word.encode(errors="replace"), self.seal(purpose).encode())
+    def verify(self, purpose: str, signature: str) -> bool:
+        """True when a signature is this purpose's."""
+        return hmac.compare_digest(signature.encode(errors="replace"), self.sign(purpose).encode())
 
     def __repr__(self) -> str:
         return "Token(…)"
 
 
 def exposure(option: str, path: Path | None) -> str:
-    """What to warn of where a secret file can be read by others on this machine; empty where it
-    can't."""
+    """Returns a warning when other users can read a secret file; else ""."""
     if path is None:
         return ""
     mode = stat.S_IMODE(path.stat().st_mode)

@@ -33,9 +33,7 @@ def parse_sources(texts: Iterable[str]) -> tuple[str, ...]:
         first, last = _ends(text)
         count = int(last) - int(first) + 1
         if count <= MAX_ADDRESSES:
-            found |= dict.fromkeys(
-                _as_the_kernel_writes_it(str(first + step)) for step in range(count)
-            )
+            found |= dict.fromkeys(canonical(str(first + step)) for step in range(count))
         if max(count, len(found)) > MAX_ADDRESSES:
             raise PlanError(
                 f"source {text!r}: more than {MAX_ADDRESSES:,} addresses in all; name fewer"
@@ -178,7 +176,7 @@ def _range_ends(text: str) -> tuple[_Address, _Address]:
     return first, last
 
 
-def _as_the_kernel_writes_it(address: str) -> str:
+def canonical(address: str) -> str:
     """An address in the spelling of `getsockname`, by which pairs come back."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     return socket.inet_ntop(family, socket.inet_pton(family, address))

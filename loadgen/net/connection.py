@@ -1,15 +1,14 @@
-"""One WebSocket connection: upgrading → open → closing → closed, with one mark in the tally per
-transition.
+"""One WebSocket connection: upgrading → open → closing → closed.
 
 The hot path: a pong costs one pass through `data_received`, and a connection between two messages
 holds no parser.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from struct import Struct
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 from loadgen.net import appwrite
 from loadgen.net.frames import (
@@ -29,57 +28,80 @@ from loadgen.net.frames import (
 from loadgen.net.handshake import Handshake, Reply, key_of
 from loadgen.net.throttle import Throttle
 from loadgen.net.transport import PlainTransport
-from loadgen.stats.recorder import ONE_SECOND_IN_US, Recorder
+from loadgen.stats.reasons import PING_TIMEOUT, PROTOCOL_ERROR, REJECTED, RESET, SERVER, SERVER_EOF
+from loadgen.stats.recorder import MICROSECONDS, Recorder
+from loadgen.timers import Deadlines
 
 PING_SIZE = len(ping_frame(0, 0))
-PONG_START, PONG_SIZE = bytes((PONG_BYTE, 4)), 6
-"""How the answer to one of our pings looks: a whole frame, its payload a number."""
+PONG_START = bytes((PONG_BYTE, 4))
+"""How the answer to one of our pings begins: a whole frame, its payload a number."""
+PONG_SIZE = 6
 _number = Struct(">I").unpack_from
-UPGRADING, OPEN, CLOSING, CLOSED, FAILED = range(5)
-"""FAILED is the end of what never was OPEN."""
 PONG_TIMEOUT = 30.0
 """Seconds after which a ping without an answer proves the connection dead."""
 
+UPGRADING, OPEN, CLOSING, CLOSED, FAILED = range(5)
+"""FAILED is the end of a connection that never was OPEN."""
+TRANSITIONS: Mapping[int, frozenset[int]] = {
+    UPGRADING: frozenset({OPEN, FAILED}),
+    OPEN: frozenset({CLOSING, CLOSED}),
+    CLOSING: frozenset({CLOSED}),
+    CLOSED: frozenset(),
+    FAILED: frozenset(),
+}
+"""The states that may follow each state; tests hold every connection to it."""
+
 
 class Owner(Protocol):
-    """Whoever asked for a connection: is told when it is open, and when and why it is over."""
+    """The user of a connection: hears when the connection opens, and when and why it ends."""
 
     number: int
     """Of the user."""
 
     def opened(self, connection: "Connection", now: float) -> None:
-        """The 101 was valid."""
+        """The 101 is valid."""
 
     def ended(self, connection: "Connection", reason: str) -> None:
-        """It is gone: FAILED if it never opened, else CLOSED."""
+        """The connection is over: FAILED if it never opened, else CLOSED."""
 
-    def leave(self, reason: str, *, abruptly: bool = False) -> None:
-        """It is to close what it has, in good order or at once, for this reason."""
+    def close_all(self, reason: str) -> None:
+        """Closes every connection of the user in good order."""
+
+    def abort_all(self, reason: str) -> None:
+        """Aborts every connection of the user."""
 
 
 class Terms:
-    """What connections of one kind share: their upgrade, and the rhythm of their pings."""
+    """What connections of one kind share: upgrade, rhythm of pings, deadlines."""
 
-    __slots__ = ("handshake", "think", "wrap")
+    __slots__ = ("closing", "handshake", "think", "wrap")
 
-    def __init__(self, handshake: Handshake, think: float, wrap: "Wrap | None" = None) -> None:
+    def __init__(
+        self,
+        handshake: Handshake,
+        think: float,
+        closing: Deadlines[Any],
+        wrap: "Wrap | None" = None,
+    ) -> None:
         self.handshake = handshake
-        self.wrap = wrap
-        """What stands between a stream and its connection, if anything."""
         self.think = think
-        """Seconds between two pings of one connection: ping n is due n times this after the
-        first."""
+        """Seconds between two pings of a connection: ping n is due n times this after the first."""
+        self.closing = closing
+        """The connections that wait for the server to end them."""
+        self.wrap = wrap
+        """What stands between a transport and its connection, if anything."""
 
 
 Wrap = Callable[["Connection"], Throttle]
 
 
 class Connection(asyncio.Protocol):
-    """The client's end of one WebSocket, from the connected socket to its end. Times in seconds,
-    monotonic."""
+    """The client's end of one WebSocket. Times are seconds on the monotonic clock."""
 
     __slots__ = (
-        "beat",
+        "dialed_at",
+        "first_ping_due",
+        "head",
         "key",
         "owner",
         "parser",
@@ -101,25 +123,28 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | PlainTransport | None = None
         self.key: bytes | None = None
         """The Sec-WebSocket-Key while the reply is awaited."""
-        self.parser: Parser | bytes | None = None
-        """What is needed only in the middle of something: of a reply (bytes), of a frame or a
-        message (a parser)."""
+        self.head: bytes | None = None
+        """The part of a reply that came before the rest."""
+        self.parser: Parser | None = None
+        """Kept only in the middle of a frame or a message."""
         self.reason: str | None = None
-        """Why it ends, when that is known before the transport is gone."""
+        """Why it ends, where that is known before the transport is gone."""
         self.rejected = 0
-        """The code when Appwrite's last frame was an error: the reason of the close that follows
-        it."""
-        self.beat = 0.0
-        """When it was dialed; once it is open, when its first ping was due."""
-        self.pinged = self.ponged = 0
-        """How many pings went out, and up to which of them an answer came."""
+        """The code when Appwrite's last frame was an error: the reason of the close after it."""
+        self.dialed_at: float | None = None
+        """Forgotten once the connection is open: a float is 24 bytes of a million connections."""
+        self.first_ping_due = 0.0
+        self.pinged = 0
+        """How many pings went out."""
+        self.ponged = 0
+        """The number of the last ping, from 1, that an answer came to."""
 
     def connection_made(self, transport: asyncio.BaseTransport | PlainTransport) -> None:
-        """Asks for the upgrade: the TCP or TLS connection stands."""
-        if self.state >= CLOSED:  # given up while TLS was still being agreed on
+        """Sends the upgrade request: the TCP or TLS connection stands."""
+        if self.state >= CLOSED:  # aborted during the TLS handshake
             transport.abort()  # type: ignore[union-attr]
             return
-        self.transport = transport  # type: ignore[assignment]  # uvloop's transport is one for reading and writing
+        self.transport = transport  # type: ignore[assignment]  # uvloop's transport reads and writes
         self.key = key_of(self.recorder.bits(128))
         self._write(self.terms.handshake.request(self.key))
 
@@ -134,57 +159,61 @@ class Connection(asyncio.Protocol):
             self._receive(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Gives the one reason for which it ended."""
+        """Ends the connection, for the reason that is known or the one that TCP gives."""
         if self.state >= CLOSED:
             return
         if self.state == CLOSING:
-            self.recorder.closing.remove(self)
-        reason = self.reason or ("server_eof" if exc is None else "reset")
-        if self.state == UPGRADING and reason == "server_eof":
-            reason = "reset"  # it hung up on the request
-        if self.rejected and reason.startswith("server_"):
-            reason = f"rejected_{self.rejected}"
-        self.give_up(reason)
+            self.terms.closing.remove(self)
+        reason = self.reason or (SERVER_EOF if exc is None else RESET)
+        if self.state == UPGRADING and reason == SERVER_EOF:
+            reason = RESET  # the server hung up on the request
+        if self.rejected and reason.startswith(SERVER):
+            reason = f"{REJECTED}{self.rejected}"
+        self.end(reason)
 
-    def give_up(self, reason: str) -> None:
-        """Nothing is left of it, or nothing ever came of it; told once."""
+    def end(self, reason: str) -> None:
+        """Enters the last state and reports it to the owner, once."""
         if self.state >= CLOSED:
             return
         self.state = FAILED if self.state == UPGRADING else CLOSED
         self.reason = reason
         self.owner.ended(self, reason)
-        self.transport = self.parser = None
+        self.transport = None
+        self.head = None
+        self.parser = None
 
     def send_ping(self, due: float) -> None:
-        """Sends a PING that was due at this time; its number is its payload, so that a late pong
-        is told apart."""
-        if self._beat(due):
+        """Sends a PING that was due at a time.
+
+        Its payload is its number, by which a late pong is told from the next one.
+        """
+        if self._count_ping(due):
             recorder = self.recorder
             recorder.tally.bytes_sent += PING_SIZE
-            self.transport.write(ping_frame(self.pinged, recorder.bits(32)))  # type: ignore[union-attr]  # it is OPEN
+            self.transport.write(ping_frame(self.pinged, recorder.bits(32)))  # type: ignore[union-attr]  # OPEN
 
     def send_app_ping(self, due: float) -> None:
         """Sends Appwrite's ping, a text message; the answers come in the same order."""
-        if self._beat(due):
+        if self._count_ping(due):
             self.recorder.tally.messages_sent += 1
             self._write(frame(TEXT, appwrite.PING, self.recorder.bits(32)))
 
     @property
     def owed(self) -> bool:
-        """Whether a ping has no answer yet."""
+        """True while a ping has no answer."""
         return self.pinged > self.ponged
 
     def begin_close(self, reason: str, code: int = 1000) -> None:
-        """Begins the closing handshake (RFC 6455 section 7.1.2); the server has a bounded time
-        to end it."""
+        """Begins the closing handshake (RFC 6455 section 7.1.2); its time is bounded."""
         if self.state != OPEN:
             return
         self.reason = self.reason or reason
         self._write(close_frame(code, self.recorder.bits(32)))
-        self._closing()
+        self.state = CLOSING
+        self.terms.closing.add(self, monotonic())
 
     def abort(self, reason: str | None = None) -> None:
-        """Ends it at once, for this reason unless another is known already."""
+        """Ends the transport at once; a reason that is known already stays."""
         self.reason = self.reason or reason
         if self.transport is not None:
             self.transport.abort()
@@ -194,43 +223,44 @@ class Connection(asyncio.Protocol):
         self.recorder.tally.bytes_sent += len(data)
         self.transport.write(data)
 
-    def _beat(self, due: float) -> bool:
-        """Counts a ping; False when none may be sent. An old one without an answer proves that
-        nobody is there."""
+    def _count_ping(self, due: float) -> bool:
+        """Counts a ping; False when none may be sent.
+
+        A ping that is PONG_TIMEOUT old without an answer proves the connection dead.
+        """
         if self.state != OPEN:
             return False
         if not self.pinged:
-            self.beat = due
+            self.first_ping_due = due
         elif (
             self.pinged > self.ponged
-            and due - self.beat - self.ponged * self.terms.think >= PONG_TIMEOUT
+            and due - self.first_ping_due - self.ponged * self.terms.think >= PONG_TIMEOUT
         ):
-            self.abort("ping_timeout")
+            self.abort(PING_TIMEOUT)
             return False
         self.pinged += 1
         self.recorder.tally.pings += 1
         return True
 
     def _pong(self, number: int) -> None:
-        """The answer to ping `number` (from 1), measured from when that ping was due; an unasked
-        one is nothing."""
+        """Counts the answer to a ping, timed from when that ping was due."""
         if self.ponged < number <= self.pinged:
-            due = self.beat + (number - 1) * self.terms.think
+            due = self.first_ping_due + (number - 1) * self.terms.think
             self.ponged = number
             tally = self.recorder.tally
             tally.pongs += 1
-            tally.ping_rtt.record(int((monotonic() - due) * ONE_SECOND_IN_US))
+            tally.ping_rtt.record(int((monotonic() - due) * MICROSECONDS))
 
     def _upgrade(self, data: bytes) -> None:
         assert self.key is not None
-        if self.parser is not None:
-            assert isinstance(self.parser, bytes)
-            data = self.parser + data
+        if self.head is not None:
+            data = self.head + data
         reply = self.terms.handshake.judge(data, self.key)
         if reply is None:
-            self.parser = data
+            self.head = data
             return
-        self.key = self.parser = None
+        self.key = None
+        self.head = None
         if reply.failure is not None:
             self.abort(reply.failure)
             return
@@ -241,14 +271,13 @@ class Connection(asyncio.Protocol):
             self._receive(reply.rest)
 
     def _upgraded(self, data: bytes, reply: Reply) -> None:
-        """For who wants to keep something of the reply."""
+        """Overridden where something of the reply is kept."""
 
     def _new_parser(self) -> Parser:
         return Parser()
 
     def _receive(self, data: bytes) -> None:
         parser = self.parser or self._new_parser()
-        assert isinstance(parser, Parser)
         for event in parser.feed(data):
             self._take(event)
         self.parser = None if parser.clean else parser
@@ -260,28 +289,23 @@ class Connection(asyncio.Protocol):
             if self.state == OPEN:
                 self._write(frame(PONG, event.payload, self.recorder.bits(32)))
         elif event.opcode == CLOSE:
-            self._closed_by_server(close_code(event.payload))
+            self._answer_close(close_code(event.payload))
         elif event.opcode == FAULT:
-            self.begin_close("protocol_error", event.size)
+            self.begin_close(PROTOCOL_ERROR, event.size)
         else:
             self._message(event)
 
     def _message(self, event: Event) -> None:
         tally = self.recorder.tally
         tally.messages_received += 1
-        said = appwrite.read(event.payload) if event.opcode == TEXT else appwrite.NOTHING
-        if said.type == "pong":
+        message = appwrite.read(event.payload) if event.opcode == TEXT else appwrite.NOTHING
+        if message.type == "pong":
             self._pong(self.ponged + 1)
-        elif said.type == "connected":
+        elif message.type == "connected":
             tally.accepted += 1
-        if said.type:
-            self.rejected = said.code
+        if message.type:
+            self.rejected = message.code
 
-    def _closed_by_server(self, code: int) -> None:
-        """Answers the server's CLOSE, or has its answer to ours; either way the server ends TCP
-        first."""
-        self.begin_close(f"server_{code}", code if code != 1005 else 1000)
-
-    def _closing(self) -> None:
-        self.state = CLOSING
-        self.recorder.closing.add(self, monotonic())
+    def _answer_close(self, code: int) -> None:
+        """Answers the server's CLOSE unless it is the answer to ours; the server ends TCP first."""
+        self.begin_close(f"{SERVER}{code}", code if code != 1005 else 1000)

@@ -1,10 +1,9 @@
-"""Opens sockets towards the target: own source address and port, never blocking, one errno for
-every failure.
+"""Opens sockets towards a target, from source ports that it chooses itself.
 
-`bind` with explicit ports counted up, since the kernel's own choice costs 150 times more past half
-the range. A second `connect` on the same socket asks how the first went: on loopback it has
-succeeded by then, and no poll is needed. A plain connection comes alive as a Stream, one with TLS
-on uvloop's transport.
+`bind` gets explicit ports, counted up: the kernel's own choice costs 150 times more past half its
+range. A second `connect` on the same socket returns how the first went: on loopback it has
+succeeded by then, and no poll is needed. A plain connection gets a PlainTransport, one with TLS
+uvloop's.
 """
 
 import asyncio
@@ -19,31 +18,32 @@ from typing import Any
 from loadgen.net.connection import Connection
 from loadgen.net.ports import SourcePorts
 from loadgen.net.transport import Transports
+from loadgen.stats.reasons import NO_FD, NO_LOCAL_PORT, REFUSED, RESET, TIMEOUT, TLS, UNREACHABLE
 from loadgen.stats.recorder import Recorder, microseconds
 
 MAX_RETRIES = 128
-"""How many ports that somebody else held before may be tried again for one connection: then it
-is `no_local_port`."""
+"""Ports, held by another process before, that are tried again for one connection at most; then it
+fails as `no_local_port`."""
 _TAKEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
 _UNDER_WAY = (errno.EINPROGRESS, errno.EALREADY)
 _REASONS = {
-    errno.ECONNREFUSED: "refused",
-    errno.ETIMEDOUT: "timeout",
-    errno.ECONNRESET: "reset",
-    errno.EPIPE: "reset",
-    errno.ECONNABORTED: "reset",
-    errno.EHOSTUNREACH: "unreachable",
-    errno.ENETUNREACH: "unreachable",
-    errno.EHOSTDOWN: "unreachable",
-    errno.EADDRINUSE: "no_local_port",
-    errno.EADDRNOTAVAIL: "no_local_port",
-    errno.EMFILE: "no_fd",
-    errno.ENFILE: "no_fd",
+    errno.ECONNREFUSED: REFUSED,
+    errno.ETIMEDOUT: TIMEOUT,
+    errno.ECONNRESET: RESET,
+    errno.EPIPE: RESET,
+    errno.ECONNABORTED: RESET,
+    errno.EHOSTUNREACH: UNREACHABLE,
+    errno.ENETUNREACH: UNREACHABLE,
+    errno.EHOSTDOWN: UNREACHABLE,
+    errno.EADDRINUSE: NO_LOCAL_PORT,
+    errno.EADDRNOTAVAIL: NO_LOCAL_PORT,
+    errno.EMFILE: NO_FD,
+    errno.ENFILE: NO_FD,
 }
 
 
 def reason_of(code: int) -> str:
-    """The ledger's reason for an errno; an unforeseen one keeps its own name, as `eperm`."""
+    """Returns the ledger's reason for an errno; an unforeseen one keeps its name."""
     return _REASONS.get(code) or errno.errorcode.get(code, f"errno_{code}").lower()
 
 
@@ -53,7 +53,7 @@ def _receiver(connection: Connection) -> Any:
 
 
 class Dialer:
-    """Connects to one address from the worker's own ports."""
+    """Connects to one address from the worker's own ports. Times are seconds, monotonic."""
 
     def __init__(
         self,
@@ -74,37 +74,37 @@ class Dialer:
         self._host = host if tls else None
         sizes = zip((socket.SO_RCVBUF, socket.SO_SNDBUF), buffers, strict=True)
         self._buffers = [(option, size) for option, size in sizes if size]
-        self._streams = Transports(loop, self._family, ports.give_back)
+        self._transports = Transports(loop, self._family, ports.give_back)
         self._secured: dict[Connection, tuple[str, int]] = {}
-        """The local ends of connections with TLS: their transports forget them when they close."""
-        self._agreeing: dict[Connection, asyncio.Task[None]] = {}
+        """Local ends of connections with TLS: their transports forget them when they close."""
+        self._handshaking: dict[Connection, asyncio.Task[None]] = {}
         """TLS handshakes under way."""
         self._pending: dict[int, tuple[socket.socket, Connection]] = {}
+        """Connects under way, by descriptor."""
         self._poll = select.epoll()
-        loop.add_reader(self._poll.fileno(), self._poll_ready)
+        loop.add_reader(self._poll.fileno(), self._attach_ready)
 
     def dial(self, connection: Connection, now: float) -> None:
-        """Sends the SYN; where not even that is possible, the connection hears of it in the
-        loop's next turn."""
-        connection.beat = now
+        """Sends the SYN; a failure to do so ends the connection in the loop's next turn."""
+        connection.dialed_at = now
         try:
             dialed = self._dial(connection)
         except OSError as error:
-            self._loop.call_soon(connection.give_up, reason_of(error.errno or 0))
+            self._loop.call_soon(connection.end, reason_of(error.errno or 0))
         else:
             if not dialed:
-                self._loop.call_soon(connection.give_up, "no_local_port")
+                self._loop.call_soon(connection.end, NO_LOCAL_PORT)
 
     def ended(self, connection: Connection) -> None:
-        """Takes back the port of a connection with TLS; a stream gives its own back."""
+        """Takes back the port of a connection with TLS; a plain transport returns its own."""
         name = self._secured.pop(connection, None)
         if name is not None:
             self._ports.give_back(name)
 
     def cancel(self, connection: Connection) -> None:
-        """Gives up an attempt that is still under way."""
-        if connection in self._agreeing:
-            self._agreeing[connection].cancel()
+        """Cancels an attempt that is under way; harmless for any other connection."""
+        if connection in self._handshaking:
+            self._handshaking[connection].cancel()
         for fd, (sock, waiting) in self._pending.items():
             if waiting is connection:
                 self._forget(fd)
@@ -112,8 +112,8 @@ class Dialer:
                 return
 
     def close(self) -> None:
-        """Stops watching; attempts under way are given up, and streams closed."""
-        self._streams.close()
+        """Closes every socket, of attempts under way too; no connection hears of it."""
+        self._transports.close()
         self._loop.remove_reader(self._poll.fileno())
         self._poll.close()
         for sock, _ in self._pending.values():
@@ -121,7 +121,7 @@ class Dialer:
         self._pending.clear()
 
     def _dial(self, connection: Connection) -> bool:
-        """Tries pair after pair; False when there is none left to try."""
+        """Tries pair after pair of address and port; False when none is left to try."""
         for _ in range(self._ports.offers(MAX_RETRIES)):
             pair = self._ports.take()
             assert pair is not None
@@ -133,7 +133,7 @@ class Dialer:
         return False
 
     def _bound(self, pair: tuple[str, int]) -> socket.socket | None:
-        """A socket bound to the pair; None when someone else holds it."""
+        """Returns a socket bound to the pair; None when another process holds the pair."""
         try:
             sock = socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError:
@@ -155,7 +155,7 @@ class Dialer:
         return sock
 
     def _connect(self, sock: socket.socket, connection: Connection, pair: tuple[str, int]) -> bool:
-        """Starts connecting; False when the kernel has this very pair of ends in use."""
+        """Starts connecting; False when the kernel has this pair of ends in use."""
         code = sock.connect_ex(self._target)
         if code in _UNDER_WAY:
             code = sock.connect_ex(self._target)
@@ -172,7 +172,7 @@ class Dialer:
             raise OSError(code, os.strerror(code))
         return True
 
-    def _poll_ready(self) -> None:
+    def _attach_ready(self) -> None:
         for fd, _ in self._poll.poll(0):
             sock, connection = self._forget(fd)
             code = sock.connect_ex(self._target)
@@ -180,7 +180,7 @@ class Dialer:
                 self._attach(sock, connection)
             else:
                 self._drop(sock)
-                connection.give_up(reason_of(code))
+                connection.end(reason_of(code))
 
     def _forget(self, fd: int) -> tuple[socket.socket, Connection]:
         self._poll.unregister(fd)
@@ -193,16 +193,17 @@ class Dialer:
 
     def _attach(self, sock: socket.socket, connection: Connection) -> None:
         if self._tls:
-            self._agreeing[connection] = self._loop.create_task(self._agree(sock, connection))
+            self._handshaking[connection] = self._loop.create_task(self._secure(sock, connection))
         else:
             self._connected(connection)
-            self._streams.open(sock, _receiver(connection))
+            self._transports.open(sock, _receiver(connection))
 
     def _connected(self, connection: Connection) -> None:
-        self._recorder.tally.connect.record(microseconds(monotonic() - connection.beat))
+        assert connection.dialed_at is not None
+        self._recorder.tally.connect.record(microseconds(monotonic() - connection.dialed_at))
 
-    async def _agree(self, sock: socket.socket, connection: Connection) -> None:
-        """The TLS handshake, which belongs to the time that connecting takes."""
+    async def _secure(self, sock: socket.socket, connection: Connection) -> None:
+        """Runs the TLS handshake, which belongs to the time that connecting takes."""
         name = sock.getsockname()
         self._secured[connection] = name[0], name[1]
         receiver = _receiver(connection)
@@ -214,12 +215,12 @@ class Dialer:
         except OSError as error:  # includes ssl.SSLError
             sock.detach()  # the transport closes the descriptor; the socket must not close it again
             reason = (
-                "tls"
+                TLS
                 if isinstance(error, ssl.SSLError)
                 else reason_of(error.errno or errno.ECONNRESET)
             )
-            connection.give_up(reason)
+            connection.end(reason)
         else:
             self._connected(connection)
         finally:
-            del self._agreeing[connection]
+            del self._handshaking[connection]

@@ -10,8 +10,10 @@ from base64 import b64encode
 from hashlib import sha1
 from typing import NamedTuple
 
+from loadgen.stats.reasons import BAD_HANDSHAKE, HTTP
+
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-MAX = 16_384
+MAX_HEAD_SIZE = 16_384
 """The longest head of a reply that is waited for, in bytes."""
 _HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 _SWITCHING = re.compile(rb"HTTP/1\.1 101 [\t\x20-\x7e\x80-\xff]*")
@@ -69,7 +71,7 @@ class Handshake:
     def judge(self, data: bytes, key: bytes) -> Reply | None:
         """The judgement of all bytes received so far in answer to a key; None while the head is
         not whole."""
-        end = data.find(b"\r\n\r\n", 0, MAX) + 4
+        end = data.find(b"\r\n\r\n", 0, MAX_HEAD_SIZE) + 4
         if end < 4:
             return _unfinished(data)
         head = data[:end]
@@ -84,8 +86,10 @@ class Handshake:
 
 def _unfinished(data: bytes) -> Reply | None:
     """Waits for more, unless what is there can't become an HTTP reply."""
-    if len(data) > MAX or not (data.startswith(b"HTTP/1.") or b"HTTP/1.".startswith(data)):
-        return Reply("bad_handshake", b"")
+    if len(data) > MAX_HEAD_SIZE or not (
+        data.startswith(b"HTTP/1.") or b"HTTP/1.".startswith(data)
+    ):
+        return Reply(BAD_HANDSHAKE, b"")
     return None
 
 
@@ -93,13 +97,13 @@ def failure_of(head: bytes, key: bytes, offered: tuple[str, ...] = ()) -> str | 
     """Why a whole head is not a valid 101 in answer to this key; None when it is."""
     status = _STATUS.match(head)
     if status is None:
-        return "bad_handshake"
+        return BAD_HANDSHAKE
     if status[1] != b"101":
-        return f"http_{int(status[1])}"
+        return f"{HTTP}{int(status[1])}"
     return (
         None
         if _ordinary(head, accept_of(key)) or _library_accepts(head, key, offered)
-        else "bad_handshake"
+        else BAD_HANDSHAKE
     )
 
 

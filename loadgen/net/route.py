@@ -1,20 +1,21 @@
-"""One of the plan's targets as a worker reaches it: who dials it, and what connections to it ask
-for."""
+"""One of the plan's targets as a worker reaches it: dialer, and terms of connections."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from loadgen.net.connection import Terms, Wrap
 from loadgen.net.dialer import Dialer
 from loadgen.net.handshake import Handshake
+from loadgen.timers import Deadlines
 
 MAX_KEPT = 256
-"""Prepared requests kept; sessions that ask for more different ones pay for each anew."""
+"""Prepared requests kept; sessions with more different ones pay for each request anew."""
 
 
 def headers_of(
     headers: Iterable[tuple[str, str]], origin: str, subprotocols: Sequence[str]
 ) -> tuple[tuple[str, str], ...]:
-    """Headers of a request, with those two that have a name of their own."""
+    """Returns the headers of a request, with Origin and Sec-WebSocket-Protocol where given."""
     found = tuple(headers)
     if origin:
         found += (("Origin", origin),)
@@ -24,8 +25,7 @@ def headers_of(
 
 
 class Route:
-    """A dialer, and the terms of connections to its target, prepared once for each kind of
-    request."""
+    """A dialer, and the terms of connections to its target, prepared once per kind of request."""
 
     def __init__(
         self,
@@ -33,12 +33,15 @@ class Route:
         host: str,
         resource: str,
         dialer: Dialer,
+        closing: Deadlines[Any],
         headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
+        """`closing` holds the worker's connections that wait for the server to end them."""
         self.url = url
         self.dialer = dialer
         self._host = host
         self._resource = resource
+        self._closing = closing
         self._headers = headers
         self._terms: dict[tuple[object, ...], Terms] = {}
 
@@ -49,8 +52,11 @@ class Route:
         headers: tuple[tuple[str, str], ...] = (),
         wrap: Wrap | None = None,
     ) -> Terms:
-        """For connections with this think time, this path and query (empty: the target's), these
-        headers besides."""
+        """Returns the terms of connections with this think time, in seconds, and these headers.
+
+        `resource` is the path and query; empty: the target's own. A header of the target gives way
+        to one of the same name.
+        """
         key = think, resource, headers, wrap
         found = self._terms.get(key)
         if found is None:
@@ -59,5 +65,5 @@ class Route:
             own = {name.lower() for name, _ in headers}
             kept = tuple(pair for pair in self._headers if pair[0].lower() not in own)
             handshake = Handshake(self._host, resource or self._resource, kept + headers)
-            found = self._terms[key] = Terms(handshake, think, wrap)
+            found = self._terms[key] = Terms(handshake, think, self._closing, wrap)
         return found

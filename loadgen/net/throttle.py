@@ -1,29 +1,17 @@
-"""A slow reader: takes no more bytes a second than it should, so that TCP makes the server wait."""
+"""A slow reader: takes at most so many bytes a second, so that TCP makes the server wait."""
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
-
-class Receiver(Protocol):
-    """Whoever the bytes are for."""
-
-    def connection_made(self, transport: Any) -> None:
-        """The stream is there."""
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes came."""
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The stream is gone."""
+from loadgen.net.transport import Receiver
 
 
 class Throttle:
-    """Stands between a stream and its connection, and pauses the stream after each read for as long
-    as that was worth.
+    """Stands between a transport and its connection, and pauses the transport after each read.
 
-    What was read at once is handed on at once: bytes wait in the kernel, as with a client that is
-    slow.
+    The pause is as long as the bytes of the read are worth. Bytes that were read are passed on at
+    once: the others wait in the kernel, as with a slow client.
     """
 
     __slots__ = ("_rate", "_receiver", "_transport", "_wake")
@@ -35,27 +23,27 @@ class Throttle:
         self._rate = rate
         """Bytes a second."""
         self._wake = wake
-        """Has `resume` called at the first tick after a time."""
+        """Calls `resume` at the first tick after a time on the monotonic clock."""
         self._transport: Any = None
 
     def connection_made(self, transport: Any) -> None:
-        """Hands it on."""
+        """Passes the transport on."""
         self._transport = transport
         self._receiver.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Hands the bytes on, and reads nothing more for a while."""
+        """Passes the bytes on, and reads nothing more for as long as they are worth."""
         self._transport.pause_reading()
         self._wake(self, monotonic() + len(data) / self._rate)
         self._receiver.data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Hands it on."""
+        """Passes the end on."""
         self._transport = None
         self._receiver.connection_lost(exc)
 
     def resume(self, _: float) -> bool:
-        """Reads again; the pause is over."""
+        """Reads again after a pause."""
         if self._transport is not None:
             self._transport.resume_reading()
         return False

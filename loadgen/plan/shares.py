@@ -13,7 +13,7 @@ from typing import Annotated
 
 import msgspec
 
-LONGEST_RUN = 8
+MAX_RUN_LENGTH = 8
 """Consecutive numbers that go to the same worker at most.
 
 Whoever is woken for each connection by itself pays as much for the waking: at 31 arrivals a second
@@ -88,7 +88,7 @@ NOBODY = Share(1, ())
 """No numbers at all."""
 
 
-def run_that_fits(total: int, weights: Sequence[int], most: int = LONGEST_RUN) -> int:
+def run_that_fits(total: int, weights: Sequence[int], most: int = MAX_RUN_LENGTH) -> int:
     """The longest run, up to `most`, with which a split of so many numbers gives parts as even
     as single turns do."""
     turns = sum(_reduce(weights))

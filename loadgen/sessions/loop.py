@@ -1,201 +1,190 @@
-"""A visit to the target, the trampoline that drives its session, and the built-in sessions.
+"""The built-in think-time loop: its sessions, its users, and their scenario.
 
-A session is a coroutine. One suspended on the trampoline costs 0.6 KiB, a third of an asyncio task
-that sleeps, and the built-in ping loop is driven by the same few lines as a session written in
-Python.
+The sessions are generators: they yield what an `async def` would await, which saves a fifth of a
+microsecond and 112 bytes for each turn and user.
 """
 
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Generator
 from enum import Enum, auto
-from typing import Any, Protocol
+from time import monotonic
+from typing import Any
 
-from loadgen.net.connection import Connection
+from loadgen.net.connection import FAILED, Connection
+from loadgen.net.route import Route
 from loadgen.sessions.errors import ConnectionEnded
-
-Running = Generator[Any, Any, None] | Coroutine[Any, Any, None]
-
-
-class BaseUser:
-    """One user's visit: its number, and the trampoline that resumes its session."""
-
-    __slots__ = ("coroutine", "due", "number")
-
-    def __init__(self, number: int, due: float) -> None:
-        self.number = number
-        self.due: float | None = due
-        """When it was due to arrive; forgotten once that is settled: opened, or failed."""
-        self.coroutine: Running | None = None
-
-    def send(self, value: Any) -> Any:
-        """Gives the session what it awaited and lets it run to its next await: the result is what
-        that is for.
-
-        None once it is over. A session may end by any exception, also by SystemExit: that is
-        counted, never raised.
-        """
-        if self.coroutine is None:
-            return None
-        try:
-            return self.coroutine.send(value)
-        except BaseException as end:  # StopIteration, or whatever the session did not catch
-            self.coroutine = None
-            self.over(end)
-
-    def throw(self, kind: type[BaseException], *about: str) -> Any:
-        """Raises an exception where the session waits; the result is what it awaits then, None
-        once it is over."""
-        if self.coroutine is None:
-            return None
-        try:
-            # No name is given to the exception: its traceback would hold this frame, the frame
-            # would hold it, and
-            # with the collector off nobody would ever undo that.
-            return self.coroutine.throw(kind(*about))
-        except BaseException as end:  # most often the very one that was raised
-            self.coroutine = None
-            self.over(end)
-
-    def over(self, end: BaseException) -> None:
-        """The session returned (StopIteration), or did not catch this exception."""
-        raise NotImplementedError
-
-    def leave(self, reason: str, *, abruptly: bool = False) -> None:
-        """Is to go: closes what it has, in good order or at once, for this reason."""
-        raise NotImplementedError
-
-
-class Scenario(Protocol):
-    """What a loop's visit needs of the part of a worker that it belongs to."""
-
-    loops: int
-    """Turns of the loop."""
-
-    def dial(self, user: "LoopUser") -> Connection:
-        """A connection on its way to the target."""
-
-    def think(self, user: "LoopUser", turns: int) -> None:
-        """Resumes the visit with the due time when so many think times in a row are over."""
-
-    def opened(self, connection: Connection, due: float, now: float) -> None:
-        """The 101 was valid."""
-
-    def ended(self, connection: Connection, reason: str) -> None:
-        """The connection is over, or never was."""
+from loadgen.sessions.population import Population
+from loadgen.sessions.scenario import Scenario
+from loadgen.sessions.trampoline import BaseUser
+from loadgen.stats.reasons import DONE
+from loadgen.timers import TICK, ticks
 
 
 class Await(Enum):
     """What a built-in session may yield."""
 
-    THOUGHT = auto()
+    THINK_TIME = auto()
     """The end of the think time; the answer is when that was due."""
-    SILENCE = auto()
-    """The end of all the loop's think times in a row; nobody is woken in between."""
-    UPGRADED = auto()
+    ALL_THINK_TIMES = auto()
+    """The end of all the loop's think times in a row; no user is woken in between."""
+    UPGRADE = auto()
     """The server's answer to the upgrade; the connection resumes the session."""
 
 
-THOUGHT, SILENCE, UPGRADED = Await.THOUGHT, Await.SILENCE, Await.UPGRADED
+THINK_TIME = Await.THINK_TIME
+ALL_THINK_TIMES = Await.ALL_THINK_TIMES
+UPGRADE = Await.UPGRADE
 
 
 class LoopUser(BaseUser):
-    """A visit of the built-in loop: one connection, and a place on the wheel."""
+    """A user of the built-in loop: one connection, and a place on the wheel."""
 
     __slots__ = ("connection", "scenario")
 
-    def __init__(self, scenario: Scenario, number: int, due: float) -> None:
+    def __init__(self, scenario: "LoopScenario", number: int, due: float) -> None:
         super().__init__(number, due)
         self.scenario = scenario
         self.connection: Connection | None = None
 
     def start(self, session: "LoopSession") -> None:
-        """Begins."""
+        """Starts the session."""
         self.coroutine = session(self)
         self._go_on(None)
 
+    def connect(self) -> Connection:
+        """Dials the user's target; returns the connection, which is not open yet."""
+        scenario = self.scenario
+        route = scenario.route_of(self.number)
+        terms = route.terms(scenario.think, wrap=scenario.wrap())
+        self.connection = connection = Connection(scenario.recorder, terms, self)
+        scenario.connections.dial(connection, route.dialer, monotonic(), planned=True)
+        return connection
+
     def resume(self, value: Any) -> bool:
-        """Goes on; True when what it wants now is to think: the caller puts it on the wheel, a
-        whole slot at a time."""
+        """Resumes the session; True when it thinks next: the caller sleeps whole slots."""
         if self.coroutine is None:
             return False
-        try:  # as `send` does it, without the call: this is once for every ping
-            wish = self.coroutine.send(value)
-        except (
-            BaseException
-        ) as end:  # StopIteration; anything else is a bug, which `over` raises again
+        try:  # as `send` does it, without the call: this runs once for every ping
+            awaits = self.coroutine.send(value)
+        except BaseException as end:  # StopIteration; `session_ended` raises anything else again
             self.coroutine = None
-            self.over(end)
+            self.session_ended(end)
             return False
-        return wish is THOUGHT or self._grant(wish)
+        if awaits is ALL_THINK_TIMES:
+            self.scenario.sleep(self, self.scenario.loops)
+        return awaits is THINK_TIME
 
     def _go_on(self, value: Any) -> None:
         if self.resume(value):
-            self.scenario.think(self, 1)
+            self.scenario.sleep(self, 1)
 
-    def _grant(self, wish: Any) -> bool:
-        if wish is SILENCE:
-            self.scenario.think(self, self.scenario.loops)
-        return False
-
-    def over(self, end: BaseException) -> None:
-        """Its connection is closed, when that is still there; what was not foreseen is a bug,
-        and told."""
+    def session_ended(self, end: BaseException) -> None:
+        """Closes the connection of a session that is done; raises any exception that is a bug."""
         if isinstance(end, StopIteration) and self.connection is not None:
-            self.connection.begin_close("done")
+            self.connection.begin_close(DONE)
         elif not isinstance(end, StopIteration | ConnectionEnded):
             raise end
 
     def opened(self, connection: Connection, now: float) -> None:
-        """Its 101 was valid: the session goes on."""
+        """Resumes the session: the 101 is valid. `now` is monotonic."""
         assert self.due is not None
-        self.scenario.opened(connection, self.due, now)
+        self.scenario.connections.opened(connection, self.due, now)
         self.due = None
         self._go_on(None)
 
     def ended(self, connection: Connection, reason: str) -> None:
-        """Its connection is over: the session hears of it, wherever it waits."""
-        self.scenario.ended(connection, reason)
+        """Ends the session, wherever it waits: its connection is over."""
+        scenario = self.scenario
+        scenario.connections.ended(connection, reason)
+        scenario.population.ended(self, reason, failed=connection.state == FAILED)
         self.throw(ConnectionEnded, reason)
         self.connection = None
 
-    def leave(self, reason: str, *, abruptly: bool = False) -> None:
-        """Closes the connection."""
+    def close_all(self, reason: str) -> None:
+        """Closes the connection in good order."""
         if self.connection is not None:
-            (self.connection.abort if abruptly else self.connection.begin_close)(reason)
+            self.connection.begin_close(reason)
+
+    def abort_all(self, reason: str) -> None:
+        """Aborts the connection."""
+        if self.connection is not None:
+            self.connection.abort(reason)
 
 
 LoopSession = Callable[[LoopUser], Generator[Await, Any, None]]
 
 
-def _connected(user: LoopUser) -> Generator[Await, Any, Connection]:
-    user.connection = connection = user.scenario.dial(user)
-    yield UPGRADED
-    return connection
+class LoopScenario(Scenario):
+    """Users of the built-in loop.
+
+    They all think equally long, so whole slots of the wheel move on together.
+    """
+
+    sleeps = True
+
+    def __init__(
+        self,
+        population: Population,
+        start: float,
+        route_of: Callable[[int], Route],
+        session: LoopSession,
+        think: float,
+        loops: int,
+        read_rate: float = 0.0,
+    ) -> None:
+        """`start` is monotonic, `think` in seconds, `read_rate` in bytes a second (0: no limit)."""
+        super().__init__(population, start, route_of, read_rate)
+        self.loops = loops
+        """Turns of the loop."""
+        self._session = session
+        self._ticks = ticks(think)
+        self.think = self._ticks * TICK
+        """Seconds, in whole ticks of the wheel."""
+
+    def start_user(self, number: int, due: float) -> None:
+        """Starts the session of a user that has arrived; `due` is monotonic."""
+        LoopUser(self, number, due).start(self._session)
+
+    def turn(self, tick: int) -> None:
+        """Resumes every user whose think time is over; users that think again stay one slot."""
+        for now, users in self.wheel.turn(tick):
+            due = self.wheel.due(now)
+            thinking = [user for user in users if user.resume(due)]
+            self.wheel.put_all(thinking, now + self._ticks)
+
+    def sleep(self, user: LoopUser, turns: int) -> None:
+        """Wakes the user after a number of think times in a row."""
+        self.wheel.put(user, self.wheel.tick_at(monotonic()) + turns * self._ticks)
 
 
-# They yield what an `async def` would await: a fifth of a microsecond and 112 bytes less for each
-# turn and user.
 def protocol_pings(user: LoopUser) -> Generator[Await, Any, None]:
     """The think-time loop with one PING frame a turn."""
-    connection = yield from _connected(user)
+    connection = user.connect()
+    yield UPGRADE
     loops = user.scenario.loops
     while connection.pinged < loops:
-        connection.send_ping((yield THOUGHT))
+        connection.send_ping((yield THINK_TIME))
 
 
 def app_pings(user: LoopUser) -> Generator[Await, Any, None]:
     """The think-time loop with Appwrite's ping a turn."""
-    connection = yield from _connected(user)
+    connection = user.connect()
+    yield UPGRADE
     loops = user.scenario.loops
     while connection.pinged < loops:
-        connection.send_app_ping((yield THOUGHT))
+        connection.send_app_ping((yield THINK_TIME))
 
 
 def silence(user: LoopUser) -> Generator[Await, Any, None]:
-    """The think-time loop of the reference run: it sends nothing, and the connection is held."""
-    yield from _connected(user)
+    """The think-time loop of the reference run: it sends nothing and holds the connection."""
+    user.connect()
+    yield UPGRADE
     if user.scenario.loops:
-        yield SILENCE
+        yield ALL_THINK_TIMES
 
 
-BUILT_IN: dict[str, LoopSession] = {"protocol": protocol_pings, "app": app_pings, "none": silence}
+BUILT_IN: dict[str, LoopSession] = {
+    "protocol": protocol_pings,
+    "app": app_pings,
+    "none": silence,
+}
 """The built-in sessions by a loop's `ping`."""

@@ -1,9 +1,8 @@
-"""A user, as a session written in Python sees it: what it may await, what it may count, and the
-trampoline under it.
+"""A user as a session written in Python sees it, and its scenario.
 
 A session awaits the clock (think), a connection (connect, receive, ping, close) or any awaitable of
-asyncio. It is driven by hand and no Task stands behind it; for libraries that ask for the current
-task, such as asyncio.timeout, the user stands in for one
+asyncio. It is driven by hand, without a Task; for libraries that ask for the current task, such as
+asyncio.timeout, the user stands in for one
 (https://docs.python.org/3/library/asyncio-extending.html).
 """
 
@@ -11,102 +10,60 @@ import asyncio
 import traceback
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import Enum, auto
 from math import inf
 from time import monotonic
 from types import coroutine
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from loadgen.net.connection import Connection
+from loadgen.net.route import Route, headers_of
 from loadgen.plan.seeded import SeededRandom
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
-from loadgen.sessions.loop import BaseUser
+from loadgen.sessions.population import Population
+from loadgen.sessions.scenario import Scenario
+from loadgen.sessions.trampoline import BaseUser
 from loadgen.sessions.websocket import Awaited, WebSocket
-from loadgen.stats.recorder import microseconds
-from loadgen.stats.tally import LONGEST_NAME, MEET, Tally
+from loadgen.stats.reasons import DONE, DRAINED, ERROR, NOT_CONNECTED, TIMEOUT
+from loadgen.stats.recorder import Recorder, microseconds
+from loadgen.stats.tally import MAX_NAME_LENGTH, MEET
 
-BLOCKS = 0.5
-"""Seconds that a session may compute, or sleep without await, before it is told that it blocks
-its whole worker."""
-SAMPLE = 8192
+BLOCKED_AFTER = 0.5
+"""Seconds that a session may run without an await before it counts as blocking its whole worker."""
+MAX_SAMPLE = 8192
 """The longest traceback kept as a sample, in characters; its end says most."""
 
-
-class Scenario(Protocol):
-    """What a user needs of the part of a worker that it belongs to."""
-
-    agent: str
-    """The name of its agent."""
-    seed: int
-
-    @property
-    def tally(self) -> Tally:
-        """Of the current second."""
-
-    def dial(self, user: "User", call: "Call", due: float) -> WebSocket:
-        """A connection on its way; raises ValueError for a url that is not one of the plan's."""
-
-    @property
-    def draining(self) -> bool:
-        """Whether all are to go."""
-
-    def give_up(self, socket: WebSocket, reason: str) -> None:
-        """An attempt is to end."""
-
-    def wake(self, user: "User", at: float) -> float:
-        """Resumes the user at the first tick that is not before a time; the result is when that
-        tick is due."""
-
-    def opened(self, connection: Connection, due: float, now: float) -> None:
-        """The 101 was valid."""
-
-    def ended(self, connection: Connection, reason: str) -> None:
-        """The connection is over, or never was."""
-
-    def target_of(self, user: "User") -> str:
-        """The URL of its target."""
-
-    def sample(self, reason: str, traceback: str) -> None:
-        """How a session failed."""
-
-    def remark(self, text: str) -> None:
-        """Something for the agent's log."""
-
-    def meeting(self, users: int) -> "asyncio.Future[None]":
-        """Done once so many users have come."""
-
-    def abort(self, why: str) -> None:
-        """The whole run is to end."""
-
-    def blocked(self, number: int, seconds: float) -> None:
-        """This user's session kept everybody on its worker waiting."""
-
-    def idle(self, user: "User", *, idle: bool) -> None:
-        """Whether the user holds no connection now."""
-
-    def over(self, user: "User", reason: str, *, failed: bool) -> None:
-        """The session is over and holds nothing any more; the reason is for who never connected."""
-
-
-class Call(NamedTuple):
-    """Where a connection goes and what it asks for, beyond what the plan says."""
-
-    resource: str
-    headers: tuple[tuple[str, str], ...]
-    subprotocols: tuple[str, ...]
-    origin: str
-    url: str
-    read_rate: float
-    """Bytes a second; 0: as its role has it."""
-
-
-class Clock:
-    """What a session waits for when it thinks."""
-
-
-THINKING = Clock()
-YIELDED = Clock()
-"""It lets others go first: asyncio.sleep(0)."""
 Session = Callable[["User"], Coroutine[Any, Any, None]]
+
+
+class Pause(Enum):
+    """What a session awaits besides connections and futures."""
+
+    THINKING = auto()
+    """The wheel."""
+    YIELDED = auto()
+    """The other callbacks of the loop: asyncio.sleep(0)."""
+
+
+class UserState(Enum):
+    """What a user's session does."""
+
+    RUNNING = auto()
+    THINKING = auto()
+    YIELDED = auto()
+    ON_CONNECTION = auto()
+    """It waits for one of its connections: for the 101, a message, a pong or the end."""
+    ON_FUTURE = auto()
+    OVER = auto()
+
+
+_WAITING = frozenset(UserState) - {UserState.RUNNING, UserState.OVER}
+TRANSITIONS: Mapping[UserState, frozenset[UserState]] = {
+    UserState.RUNNING: _WAITING | {UserState.OVER},
+    **dict.fromkeys(_WAITING, frozenset({UserState.RUNNING, UserState.OVER})),
+    UserState.OVER: frozenset(),
+}
+"""The states that may follow each state; tests hold every user to it."""
 
 
 class ThinkTimes:
@@ -118,25 +75,25 @@ class ThinkTimes:
         self._user = user
 
     def __call__(self, seconds: float) -> Generator[Any, Any, None]:
-        """Waits; raises ConnectionEnded when the last connection ends meanwhile."""
+        """Waits; raises ConnectionEnded when the user's last connection ends meanwhile."""
         return self._user.pause(seconds)
 
     def uniform(self, low: float, high: float) -> Generator[Any, Any, None]:
-        """Waits for a time between both."""
+        """Waits for a random time between both, in seconds."""
         return self._user.pause(self._user.random.uniform(low, high))
 
     def exponential(self, mean: float) -> Generator[Any, Any, None]:
-        """Waits for an exponentially distributed time, Tsung's random think time."""
+        """Waits for an exponentially distributed time with this mean, Tsung's random think time."""
         return self._user.pause(self._user.random.expovariate(1 / mean) if mean > 0 else 0.0)
 
 
 @contextmanager
 def _current(loop: asyncio.AbstractEventLoop, user: "User") -> Iterator[None]:
-    """Makes the user the current task, as asyncio documents it for whatever is driven like one."""
+    """Makes the user the loop's current task, as asyncio documents it for task-like objects."""
     outer = asyncio.current_task(loop)
     if outer is not None:
         asyncio.tasks._leave_task(loop, outer)
-    asyncio.tasks._enter_task(loop, user)  # type: ignore[arg-type]  # as much of a task as libraries ask for
+    asyncio.tasks._enter_task(loop, user)  # type: ignore[arg-type]  # has what libraries ask for
     try:
         yield
     finally:
@@ -155,22 +112,24 @@ class User(BaseUser):
         "_random",
         "_vars",
         "_waiting",
+        "recorder",
         "scenario",
         "sockets",
     )
 
-    def __init__(self, scenario: Scenario, number: int, due: float) -> None:
+    def __init__(self, scenario: "SessionScenario", number: int, due: float) -> None:
         super().__init__(number, due)
         self.scenario = scenario
+        self.recorder: Recorder = scenario.recorder
         self.sockets: tuple[WebSocket, ...] = ()
         """Its connections that have not ended."""
         self._waiting: object = None
-        """What the session waits for: THINKING, a WebSocket, a future."""
+        """What the session awaits: a Pause, a WebSocket, a future; None while it runs."""
         self._deadline = inf
-        """Until when."""
+        """When the wait is over at the latest."""
         self._alarm = inf
-        """When its place on the wheel comes round; the time of any other place of its own is
-        overtaken."""
+        """When its place on the wheel is due. Subtle: a user may have older places there, which
+        nobody takes off the wheel; they are due at other times and so are ignored."""
         self._cancelling = 0
         self._random: SeededRandom | None = None
         self._vars: dict[str, Any] | None = None
@@ -185,19 +144,18 @@ class User(BaseUser):
     @property
     def target(self) -> str:
         """The URL of its target."""
-        return self.scenario.target_of(self)
+        return self.scenario.route_of(self.number).url
 
     @property
     def random(self) -> SeededRandom:
-        """A generator of its own, as random.Random; the same plan gives the same numbers to the
-        same user."""
+        """A generator as random.Random; the same plan gives the same user the same numbers."""
         if self._random is None:
             self._random = SeededRandom(self.scenario.seed, self.number)
         return self._random
 
     @property
     def vars(self) -> dict[str, Any]:
-        """Whatever the session wants to keep by name."""
+        """Values that the session keeps by name."""
         if self._vars is None:
             self._vars = {}
         return self._vars
@@ -219,39 +177,44 @@ class User(BaseUser):
         timeout: float | None = None,
         read_rate: float = 0.0,
     ) -> Generator[Any, Any, WebSocket]:
-        """Opens a connection to the target; raises ConnectFailed, counted by its reason.
+        """Opens a connection to the target.
 
-        `resource` is another path and query, `url` another of the plan's targets, `timeout` in
-        seconds, `read_rate` the most that it reads in bytes a second.
+        `resource` is another path and query, `url` another of the plan's targets, `timeout` is in
+        seconds, `read_rate` the most that the connection reads, in bytes a second.
+
+        Raises ConnectFailed, counted by its reason; ValueError for a URL that is not in the plan.
         """
-        call = Call(
-            resource, tuple((headers or {}).items()), tuple(subprotocols), origin, url, read_rate
-        )
-        socket = self.scenario.dial(self, call, monotonic() if self.due is None else self.due)
+        scenario = self.scenario
+        route = scenario.route(url) if url else scenario.route_of(self.number)
+        own = headers_of((headers or {}).items(), origin, subprotocols)
+        terms = route.terms(0.0, resource, own, scenario.wrap(read_rate))
+        now = monotonic()
+        due = now if self.due is None else self.due
+        socket = WebSocket(self.recorder, terms, self, due)
+        scenario.connections.dial(socket, route.dialer, now, planned=self.due is not None)
         self._hold((*self.sockets, socket))
         try:
             yield from self.wait_for(socket, timeout)
         except TimeoutError:
-            self.scenario.give_up(socket, "timeout")
-            raise ConnectFailed("timeout") from None
+            scenario.connections.abort(socket, TIMEOUT)
+            raise ConnectFailed(TIMEOUT) from None
         socket.awaited = None
         return socket
 
     def count(self, name: str, by: int = 1) -> None:
-        """Adds to a counter of the session's own."""
-        self.scenario.tally.count(name, by)
+        """Adds to a counter that the session names."""
+        self.recorder.tally.count(name, by)
 
     @contextmanager
     def time(self, name: str) -> Iterator[None]:
-        """Times what is done inside, under a name of the session's own; what raises is not
-        timed."""
+        """Times a block under a name; a block that raises is not timed."""
         begin = monotonic()
         yield
         self.took(name, monotonic() - begin)
 
     @contextmanager
     def transaction(self, name: str) -> Iterator[None]:
-        """Times what belongs together as `tr_NAME`; what raises is counted as `tr_NAME_failed`."""
+        """Times a block as `tr_NAME`; a block that raises is counted as `tr_NAME_failed`."""
         begin = monotonic()
         try:
             yield
@@ -261,43 +224,54 @@ class User(BaseUser):
         self.took(f"tr_{name}", monotonic() - begin)
 
     async def meet(self, users: int) -> None:
-        """Waits until so many users of the whole fleet have come here; who comes later goes on
-        at once."""
+        """Waits until a number of users of the whole fleet have come to this call."""
         self.count(f"{MEET}{users}")
-        await self.scenario.meeting(users)
+        await self.scenario.population.meeting(users)
 
     def remark(self, text: str) -> None:
-        """Has something said in the agent's log: the first few of each second on each worker."""
-        self.scenario.remark(f"user {self.number}: {text}")
+        """Writes a line into the agent's log: the first few of each second on each worker."""
+        self.recorder.remark(f"user {self.number}: {text}")
 
     def abort_run(self, why: str) -> None:
-        """Ends the whole run in good order: it has failed."""
-        self.scenario.abort(why)
+        """Ends the whole run in good order, as failed."""
+        self.recorder.abort = self.recorder.abort or why
 
     def took(self, name: str, seconds: float) -> None:
-        """Records a duration under a name of the session's own."""
-        self.scenario.tally.time(name, microseconds(seconds))
+        """Records a duration in seconds under a name."""
+        self.recorder.tally.time(name, microseconds(seconds))
 
     # The trampoline.
 
+    @property
+    def state(self) -> UserState:
+        """What its session does."""
+        if self.coroutine is None:
+            return UserState.OVER
+        if self._waiting is None:
+            return UserState.RUNNING
+        if isinstance(self._waiting, Pause):
+            return UserState[self._waiting.name]
+        on_connection = isinstance(self._waiting, WebSocket)
+        return UserState.ON_CONNECTION if on_connection else UserState.ON_FUTURE
+
     def start(self, session: Session) -> None:
-        """Begins the session."""
-        self.scenario.idle(self, idle=True)
+        """Starts the session."""
+        self.scenario.population.idle[self] = None
         try:
             self.coroutine = session(self)
         except Exception as error:  # a TypeError, most likely: it does not take one user
-            self.over(error)
+            self.session_ended(error)
             return
         self._go_on(None)
 
     def resume(self, due: float) -> bool:
-        """Its place on the wheel has come round."""
+        """Goes on when its place on the wheel is due; False: the wheel keeps no place for it."""
         if due == self._alarm:
             self._alarm = inf
             if self._deadline > due:
                 if self._deadline < inf:
-                    self._alarm = self.scenario.wake(self, self._deadline)
-            elif self._waiting is THINKING:
+                    self._alarm = self.scenario.wheel.put_at(self, self._deadline)
+            elif self._waiting is Pause.THINKING:
                 self._go_on(None)
             elif self._waiting is not None:
                 self._go_on(TimeoutError)
@@ -307,133 +281,157 @@ class User(BaseUser):
     def pause(self, seconds: float) -> Generator[Any, Any, None]:
         """Waits on the wheel."""
         self._set_deadline(seconds)
-        yield THINKING
+        yield Pause.THINKING
 
     def wait_for(self, what: WebSocket, seconds: float | None) -> Generator[Any, Any, Any]:
-        """Suspends the session until `happened` is told of this connection; raises TimeoutError
-        after so long."""
+        """Suspends the session until `happened` reports this connection.
+
+        Raises TimeoutError after a number of seconds; None: it waits without a bound.
+        """
         if seconds is not None:
             self._set_deadline(seconds)
         return (yield what)
 
     def happened(self, what: WebSocket, value: Any) -> None:
-        """Resumes the session, if this is what it waits for."""
+        """Resumes the session with a value, if it waits for this connection."""
         if self._waiting is what:
             self._go_on(value)
 
     def _set_deadline(self, seconds: float) -> None:
         self._deadline = monotonic() + seconds
         if self._deadline < self._alarm:
-            self._alarm = self.scenario.wake(self, self._deadline)
+            self._alarm = self.scenario.wheel.put_at(self, self._deadline)
 
     def _go_on(self, value: Any, *about: str) -> None:
-        """Lets the session run to its next await; a kind of exception as the value is raised
-        inside."""
-        self._waiting, self._deadline = None, inf
+        """Runs the session to its next await; a value that is an exception is raised."""
+        self._waiting = None
+        self._deadline = inf
         loop = asyncio.get_running_loop()
         began = monotonic()
         with _current(loop, self):
-            wish = self.throw(value, *about) if isinstance(value, type) else self.send(value)
-        if monotonic() - began > BLOCKS:
-            self.scenario.blocked(self.number, monotonic() - began)
+            awaits = self.throw(value, *about) if isinstance(value, type) else self.send(value)
+        took = monotonic() - began
+        if took > BLOCKED_AFTER:
+            self.scenario.count_blocked(self.number, took)
         if self.coroutine is not None:
-            self._grant(wish, loop)
+            self._wait(awaits, loop)
 
-    def _grant(self, wish: Any, loop: asyncio.AbstractEventLoop) -> None:
-        if self.scenario.draining and not any(socket.open for socket in self.sockets):
-            self.leave("drained")  # a session that always tries again would never come to an end
-        elif wish is THINKING or isinstance(wish, WebSocket):
-            self._waiting = wish
-        elif asyncio.isfuture(wish):
-            wish._asyncio_future_blocking = (
-                False  # seen: the next one may await it, as asyncio's tasks do it
-            )
-            self._waiting = wish
-            wish.add_done_callback(self._done)
-        elif wish is None:
-            self._waiting = YIELDED
-            loop.call_soon(self._done, YIELDED)
+    def _wait(self, awaits: Any, loop: asyncio.AbstractEventLoop) -> None:
+        draining = self.scenario.population.draining
+        if draining and not any(socket.open for socket in self.sockets):
+            self.close_all(DRAINED)  # a session that always connects again would never end
+        elif isinstance(awaits, Pause | WebSocket):
+            self._waiting = awaits
+        elif asyncio.isfuture(awaits):
+            # Taken note of, as asyncio's tasks do it: another coroutine may await it next.
+            awaits._asyncio_future_blocking = False
+            self._waiting = awaits
+            awaits.add_done_callback(self._done)
+        elif awaits is None:
+            self._waiting = Pause.YIELDED
+            loop.call_soon(self._done, Pause.YIELDED)
         else:
-            self._go_on(TypeError, f"a session can't await {wish!r}")
+            self._go_on(TypeError, f"a session can't await {awaits!r}")
 
     def _done(self, what: object) -> None:
-        """Goes on, when that is still what it waits for; a future gives its result, or raises,
-        inside the session."""
+        """Goes on if it still waits for this; a future returns its result, or raises, inside."""
         if self._waiting is what:
             self._go_on(None)
 
     def opened(self, connection: Connection, now: float) -> None:
-        """A 101 was valid: the session goes on with its connection."""
+        """Resumes the session with its connection: the 101 is valid. `now` is monotonic."""
         assert isinstance(connection, WebSocket)
         self.due = None
-        self.scenario.opened(connection, connection.due, now)
+        self.scenario.connections.opened(connection, connection.due, now)
         self.happened(connection, None)
 
     def ended(self, connection: Connection, reason: str) -> None:
-        """A connection is over: the session hears of it where it waits for that, or where it
-        thinks without any."""
+        """Tells the session of an end where it waits for it, or thinks without a connection."""
         assert isinstance(connection, WebSocket)
         self.due = None
-        self.scenario.ended(connection, reason)
+        self.scenario.connections.ended(connection, reason)
         self._hold(tuple(socket for socket in self.sockets if socket is not connection))
         if self.coroutine is None:
-            self._part(reason)
+            self._leave(reason)
         elif self._waiting is connection:
-            self._end_of(connection, reason)
-        elif self._waiting is THINKING and not self.sockets:
+            self._resume_at_end(connection, reason)
+        elif self._waiting is Pause.THINKING and not self.sockets:
             self._go_on(ConnectionEnded, reason)
 
-    def _end_of(self, socket: WebSocket, reason: str) -> None:
+    def _resume_at_end(self, socket: WebSocket, reason: str) -> None:
         if socket.awaited is Awaited.END:
             self._go_on(None)
+        elif socket.awaited is Awaited.OPENING:
+            self._go_on(ConnectFailed, reason)
         else:
-            self._go_on(
-                ConnectFailed if socket.awaited is Awaited.OPENING else ConnectionEnded, reason
-            )
+            self._go_on(ConnectionEnded, reason)
 
-    def leave(self, reason: str, *, abruptly: bool = False) -> None:
-        """Ends the session where it waits (its `finally` blocks are done), and closes what it
-        has."""
-        if self.coroutine is not None:
-            running, self.coroutine = self.coroutine, None
-            try:
-                running.close()
-            except (
-                Exception
-            ) as error:  # a session may fail while it is being ended, or await something even then
-                self.over(error)
-                return
-            self._close_all(reason, abruptly=abruptly)
+    def close_all(self, reason: str) -> None:
+        """Ends the session where it waits, and closes its connections in good order."""
+        if self._stop_session():
+            self._close_sockets(reason)
 
-    def over(self, end: BaseException) -> None:
-        """The session is over: what it left open is closed, as done or as what it failed by."""
+    def abort_all(self, reason: str) -> None:
+        """Ends the session where it waits, and aborts its connections."""
+        if self._stop_session():
+            sockets = self.sockets
+            for socket in sockets:
+                self.scenario.connections.abort(socket, reason)
+            if not sockets:
+                self._leave(reason, failed=self.due is not None)
+
+    def _stop_session(self) -> bool:
+        """Closes the coroutine, its `finally` blocks done; False when it was over or fails."""
+        running = self.coroutine
+        self.coroutine = None
+        if running is None:
+            return False
+        try:
+            running.close()
+        except Exception as error:  # what it raises in a `finally` block, or an await in one
+            self.session_ended(error)
+            return False
+        return True
+
+    def session_ended(self, end: BaseException) -> None:
+        """Closes what the session left open: as done, or for its exception."""
         if isinstance(end, StopIteration | ConnectFailed | ConnectionEnded):
-            self._close_all("done", failed=isinstance(end, ConnectFailed))
+            self._close_sockets(DONE, failed=isinstance(end, ConnectFailed))
         else:
-            reason = f"error_{type(end).__name__[:LONGEST_NAME]}"
-            self.scenario.sample(reason, "".join(traceback.format_exception(end))[-SAMPLE:])
-            self._close_all(reason)
+            reason = f"{ERROR}{type(end).__name__[:MAX_NAME_LENGTH]}"
+            self.recorder.sample(reason, "".join(traceback.format_exception(end))[-MAX_SAMPLE:])
+            self._close_sockets(reason)
 
-    def _close_all(self, reason: str, *, failed: bool = False, abruptly: bool = False) -> None:
-        for socket in self.sockets:
-            if abruptly or socket.awaited is Awaited.OPENING:
-                self.scenario.give_up(socket, reason)
+    def _close_sockets(self, reason: str, *, failed: bool = False) -> None:
+        sockets = self.sockets
+        for socket in sockets:
+            if socket.awaited is Awaited.OPENING:
+                self.scenario.connections.abort(socket, reason)
             else:
                 socket.begin_close(reason)
-        self._part(reason, failed=failed or self.due is not None)
+        if not sockets:  # else the end of the last connection calls `_leave`, perhaps just now
+            self._leave(reason, failed=failed or self.due is not None)
 
-    def _part(self, reason: str, *, failed: bool = False) -> None:
-        """Is gone, once nothing of it is left."""
-        if not self.sockets:
-            self.scenario.idle(self, idle=False)
-            self.scenario.over(self, reason, failed=failed)
+    def _leave(self, reason: str, *, failed: bool = False) -> None:
+        """Leaves the population; a user that never dialed has failed."""
+        if self.sockets:
+            return
+        population = self.scenario.population
+        population.idle.pop(self, None)
+        if self.due is not None:
+            reason = NOT_CONNECTED if reason == DONE else reason
+            ends = self.recorder.tally.failed
+            ends[reason] = ends.get(reason, 0) + 1
+        population.ended(self, reason, failed=failed)
 
     def _hold(self, sockets: tuple[WebSocket, ...]) -> None:
-        if bool(sockets) != bool(self.sockets):
-            self.scenario.idle(self, idle=not sockets)
+        if sockets:
+            self.scenario.population.idle.pop(self, None)
+        elif self.sockets:
+            self.scenario.population.idle[self] = None
         self.sockets = sockets
 
-    # As libraries see it, which ask for the current task.
+    # As libraries see it that ask for the current task.
 
     def cancel(self, msg: object = None) -> bool:
         """Raises CancelledError where the session waits, in the loop's next turn."""
@@ -441,26 +439,77 @@ class User(BaseUser):
         if isinstance(self._waiting, asyncio.Future):
             self._waiting.cancel(msg)
         else:
-            asyncio.get_running_loop().call_soon(self._go_on_cancelled)
+            asyncio.get_running_loop().call_soon(self._raise_cancelled)
         return self.coroutine is not None
 
-    def _go_on_cancelled(self) -> None:
+    def _raise_cancelled(self) -> None:
         if self.coroutine is not None and self._waiting is not None:
             self._go_on(asyncio.CancelledError)
 
     def cancelling(self) -> int:
-        """How often it was asked to cancel."""
+        """Returns how many requests to cancel are pending."""
         return self._cancelling
 
     def uncancel(self) -> int:
-        """Takes one of them back."""
+        """Takes back one request to cancel; returns how many are left."""
         self._cancelling = max(0, self._cancelling - 1)
         return self._cancelling
 
     def done(self) -> bool:
-        """Whether the session is over."""
+        """True when the session is over."""
         return self.coroutine is None
 
     def get_name(self) -> str:
-        """A name, as tasks have one."""
+        """Returns a name, as tasks have one."""
         return f"user-{self.number}"
+
+
+class SessionScenario(Scenario):
+    """Users of a session in Python, or of a script; the wheel wakes each by itself."""
+
+    def __init__(
+        self,
+        population: Population,
+        start: float,
+        route_of: Callable[[int], Route],
+        session: Session,
+        *,
+        name: str,
+        seed: int,
+        agent: str,
+        routes: Sequence[Route],
+        read_rate: float = 0.0,
+    ) -> None:
+        """`start` is monotonic, `routes` all targets of the plan, `read_rate` bytes a second."""
+        super().__init__(population, start, route_of, read_rate)
+        self.name = name
+        self.seed = seed
+        self.agent = agent
+        """The name of the agent."""
+        self._session = session
+        self._routes = {route.url: route for route in routes}
+
+    def start_user(self, number: int, due: float) -> None:
+        """Starts the session of a user that has arrived; `due` is monotonic."""
+        User(self, number, due).start(self._session)
+
+    def turn(self, tick: int) -> None:
+        """Resumes every user that is due up to a tick."""
+        for now, users in self.wheel.turn(tick):
+            due = self.wheel.due(now)
+            for user in users:
+                user.resume(due)
+
+    def route(self, url: str) -> Route:
+        """Returns the route to one of the plan's targets; raises ValueError for any other URL."""
+        route = self._routes.get(url)
+        if route is None:
+            raise ValueError(f"{url} is not one of the plan's targets: {', '.join(self._routes)}")
+        return route
+
+    def count_blocked(self, number: int, seconds: float) -> None:
+        """Counts and reports a session that kept all others of its worker waiting."""
+        self.recorder.tally.count(f"{self.name}_blocked_its_worker")
+        self.recorder.remark(
+            f"session {self.name} of user {number} blocked its worker for {seconds:.1f} s"
+        )

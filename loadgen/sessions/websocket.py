@@ -1,8 +1,6 @@
-"""A connection as a session holds it: messages to send and to await, one ping at a time, a close
-that is awaited.
+"""A connection as a session holds it: to send, receive, ping and close.
 
-What may be awaited here suspends the session on its user (see user.py); no asyncio task or future
-is needed for it.
+Each of these suspends the session on its user (see user.py), without an asyncio task or future.
 """
 
 from collections import deque
@@ -18,19 +16,20 @@ from loadgen.net.connection import CLOSING, OPEN, Connection, Owner, Terms
 from loadgen.net.frames import BINARY, TEXT, Event, Parser, frame, ping_frame
 from loadgen.net.handshake import Reply
 from loadgen.sessions.errors import ConnectionEnded
+from loadgen.stats.reasons import DONE, MESSAGE_TOO_BIG
 from loadgen.stats.recorder import Recorder, microseconds
 
 MAX_BYTES = 16 * 2**20
-"""The longest message that is kept for a session; a longer one ends the connection (RFC 6455,
-code 1009)."""
+"""The longest message, in bytes, kept for a session; a longer one closes the connection (RFC 6455
+section 7.4.1, code 1009)."""
 MAX_UNREAD = 1024
-"""Messages kept for a session that does not receive them; older ones give way, and are counted."""
+"""Messages kept for a session that does not receive them; older ones are dropped and counted."""
 UNREAD = "messages_unread"
-"""The counter of messages that gave way."""
+"""The counter of dropped messages."""
 
 
 class Awaited(Enum):
-    """What of a connection its session waits for."""
+    """What a session waits for on a connection."""
 
     OPENING = auto()
     MESSAGE = auto()
@@ -39,54 +38,57 @@ class Awaited(Enum):
 
 
 class Holder(Owner, Protocol):
-    """The session's user, who waits for what happens on a connection."""
+    """The user of a session, which waits for what happens on a connection."""
 
     def wait_for(self, what: "WebSocket", seconds: float | None) -> Generator[Any, Any, Any]:
-        """Suspends the session until `happened` is told of this connection; raises TimeoutError
-        after so long."""
+        """Suspends the session until `happened` reports this connection.
+
+        Raises TimeoutError after a number of seconds.
+        """
 
     def happened(self, what: "WebSocket", value: Any) -> None:
-        """Resumes the session, if this is what it waits for."""
+        """Resumes the session with a value, if it waits for this connection."""
 
 
 class WebSocket(Connection):
-    """One WebSocket of a session; also when it has ended, what had come before can still be
-    received."""
+    """One WebSocket of a session; its messages can be received after its end too."""
 
-    __slots__ = ("_head", "_pinged_at", "awaited", "due", "inbox")
+    __slots__ = ("_pinged_at", "_reply", "awaited", "due", "inbox")
 
     owner: Holder
 
     def __init__(self, recorder: Recorder, terms: Terms, owner: Holder, due: float) -> None:
         super().__init__(recorder, terms, owner)
         self.due = due
-        """When it was due to be dialed."""
+        """When it was due to be dialed, monotonic."""
         self.awaited: Awaited | None = Awaited.OPENING
         self.inbox: deque[str | bytes] | None = None
-        """Messages nobody awaited yet."""
-        self._head = b""
+        """Messages that came before the session awaited them."""
+        self._reply = b""
         self._pinged_at = 0.0
 
     @property
     def open(self) -> bool:
-        """Whether messages may be sent."""
+        """True while messages may be sent."""
         return self.state == OPEN
 
     @property
     def headers(self) -> dict[str, str]:
         """The headers of the server's 101, names in lower case."""
-        lines = self._head.decode("latin-1").split("\r\n")[1:]
+        lines = self._reply.decode("latin-1").split("\r\n")[1:]
         pairs = (line.partition(":") for line in lines if line)
         return {name.strip().lower(): value.strip() for name, _, value in pairs}
 
     @property
     def subprotocol(self) -> str | None:
-        """The one that the server chose, if any."""
+        """The subprotocol that the server chose, if any."""
         return self.headers.get("sec-websocket-protocol")
 
     async def send(self, message: str | bytes) -> None:
-        """Sends text (str) or a binary message (bytes); raises ConnectionEnded when it is no
-        longer open."""
+        """Sends text (str) or a binary message (bytes).
+
+        Raises ConnectionEnded when the connection is not open.
+        """
         if self.state != OPEN:
             raise ConnectionEnded(self.reason or "closed")
         self.recorder.tally.messages_sent += 1
@@ -101,8 +103,10 @@ class WebSocket(Connection):
 
     @coroutine
     def receive(self, timeout: float | None = None) -> Generator[Any, Any, str | bytes]:
-        """The next message, str or bytes; raises TimeoutError, or ConnectionEnded once none is
-        left."""
+        """Returns the next message, str or bytes.
+
+        Raises TimeoutError after `timeout` seconds, ConnectionEnded when it is over and empty.
+        """
         if self.inbox:
             message = self.inbox.popleft()
             if not self.inbox:
@@ -115,8 +119,10 @@ class WebSocket(Connection):
         fits: Callable[[str | bytes], object],
         timeout: float | None = None,  # noqa: ASYNC109 -- as in receive
     ) -> str | bytes:
-        """The next message that fits; those before it are dropped. The time counts for all of
-        them together."""
+        """Returns the next message that fits, and drops those before it.
+
+        Raises TimeoutError when none fits within `timeout` seconds, and ConnectionEnded.
+        """
         until = None if timeout is None else monotonic() + timeout
         while True:
             message = await self.receive(None if until is None else max(0.0, until - monotonic()))
@@ -125,7 +131,10 @@ class WebSocket(Connection):
 
     @coroutine
     def ping(self, timeout: float | None = None) -> Generator[Any, Any, float]:
-        """Sends a PING and awaits its PONG: the seconds in between."""
+        """Sends a PING and returns the seconds until its PONG.
+
+        Raises TimeoutError after `timeout` seconds, and ConnectionEnded.
+        """
         if self.state != OPEN:
             raise ConnectionEnded(self.reason or "closed")
         recorder = self.recorder
@@ -136,9 +145,11 @@ class WebSocket(Connection):
         return (yield from self._await(Awaited.PONG, timeout))  # type: ignore[no-any-return]
 
     @coroutine
-    def close(self, code: int = 1000, reason: str = "done") -> Generator[Any, Any, None]:
-        """Closes in good order and awaits the server's end, which has a bounded time; `reason`
-        is for the ledger."""
+    def close(self, code: int = 1000, reason: str = DONE) -> Generator[Any, Any, None]:
+        """Closes in good order and awaits the server's end; its time is bounded.
+
+        `code` is for the server (RFC 6455 section 7.4), `reason` for the ledger.
+        """
         self.begin_close(reason, code)
         if self.state == CLOSING:
             yield from self._await(Awaited.END, None)
@@ -153,7 +164,7 @@ class WebSocket(Connection):
             self.awaited = None
 
     def _upgraded(self, data: bytes, reply: Reply) -> None:
-        self._head = data[: len(data) - len(reply.rest)]
+        self._reply = data[: len(data) - len(reply.rest)]
 
     def _new_parser(self) -> Parser:
         return Parser(MAX_BYTES)
@@ -172,7 +183,7 @@ class WebSocket(Connection):
     def _message(self, event: Event) -> None:
         super()._message(event)
         if event.size > MAX_BYTES:
-            self.begin_close("message_too_big", 1009)
+            self.begin_close(MESSAGE_TOO_BIG, 1009)
             return
         message = event.payload.decode() if event.opcode == TEXT else event.payload
         if not self._happened(Awaited.MESSAGE, message):

@@ -1,8 +1,7 @@
-"""Merges one tally per source per second, ignores repeats, releases a second when every living
-source has reported.
+"""Merges one tally per source per second, and releases complete seconds.
 
-The same merge point stands in the agent (over its workers) and in the coordinator (over its
-agents).
+A second is complete once every living source reported it; repeats are ignored. The agent merges
+its workers here, the coordinator its agents.
 """
 
 from collections.abc import Iterator
@@ -10,14 +9,15 @@ from typing import Annotated
 
 import msgspec
 
+from loadgen.stats.reasons import LOST
 from loadgen.stats.tally import Count, Held, Ledger, Tally
 
 
 class Second(msgspec.Struct):
-    """What one source did in one second of the run, and what it was at its end."""
+    """The counts of one second at one source, and the state of the source at its end."""
 
     number: Annotated[int, msgspec.Meta(ge=-1, le=2**31)]
-    """Second n covers n to n+1 seconds after the start, on the source's own monotonic clock."""
+    """Second n is from n to n+1 seconds after the start, on the source's own monotonic clock."""
     tally: Tally = msgspec.field(default_factory=Tally)
     held: Held = msgspec.field(default_factory=Held)
     cpu_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
@@ -25,18 +25,20 @@ class Second(msgspec.Struct):
     rss: Count = 0
     """Resident memory in bytes."""
     span: int = 1
-    """How many seconds are counted in this one: more after a long outage; 0: its counts are in a
-    later one."""
+    """The number of seconds whose counts are in this one.
+
+    It is more than 1 after a long outage, and 0 where a later second has the counts.
+    """
 
     def absorb(self, earlier: "Second") -> "Second":
-        """This second with the counts of the one before it in it."""
+        """Returns a second that holds the counts of this one and of the one before it."""
         tally = Tally()
         tally.merge(earlier.tally)
         tally.merge(self.tally)
         return Second(self.number, tally, self.held, self.cpu_s, self.rss, earlier.span + self.span)
 
     def merge(self, other: "Second") -> None:
-        """Adds another source's same second to this one."""
+        """Adds the same second of another source to this one."""
         self.tally.merge(other.tally)
         self.held.merge(other.held)
         self.cpu_s += other.cpu_s
@@ -44,7 +46,7 @@ class Second(msgspec.Struct):
 
 
 class Settled(msgspec.Struct):
-    """A second that was released: complete, or without the sources named in `missing`."""
+    """A released second: complete, or without the sources named in `missing`."""
 
     second: Second
     parts: dict[str, Second]
@@ -52,86 +54,88 @@ class Settled(msgspec.Struct):
 
 
 class Source(msgspec.Struct):
-    """One reporter: the sum of all it said, and where it stands."""
+    """A worker or agent that reports: the sum of its reports, and the newest one."""
 
     total: Tally = msgspec.field(default_factory=Tally)
     last: Second = msgspec.field(default_factory=lambda: Second(-1))
-    """The newest second it reported."""
+    """The newest second that it reported."""
     first: int = 0
-    """The first second it owes."""
+    """The first second that it has to report."""
     living: bool = True
-    """Whether seconds are still to come from it."""
+    """True while it has more seconds to report."""
 
     @property
     def launched(self) -> int:
-        """How many of its numbers it launched for the first time."""
+        """The number of the plan's connections that it launched, each counted once."""
         return self.total.launched - self.total.relaunched
 
     @property
     def users(self) -> int:
-        """How many users it has, those included that are about to come back."""
+        """The number of its users, including those that will be launched again."""
         return self.total.sessions_started - self.total.sessions_done + self.last.held.coming
 
 
 class FanIn:
-    """Seconds by source. `patience` is how many seconds a released one may lag behind the newest: 0
-    waits for ever.
+    """The merge point of several sources, by second.
 
-    Sources are declared with `expect`, and end with `finish` (all is said) or `lose` (it died).
-    `first` is the first second that there is.
+    A source begins with `expect`, and ends with `finish` (it reported everything) or `lose` (it
+    died). A second waits for its missing sources until it is `patience` seconds older than the
+    newest one; with 0 it waits without a limit. `first` is the first second of the run.
     """
 
     def __init__(self, patience: int = 0, first: int = 0) -> None:
         self.sources: dict[str, Source] = {}
         self.total = Tally()
-        """Everything every source ever reported."""
+        """The sum of everything that every source reported."""
         self._patience = patience
         self._parts: dict[int, dict[str, Second]] = {}
         self._partial: dict[int, dict[str, Second]] = {}
-        """Seconds released incomplete: what they had, until the rest comes."""
+        """The parts of seconds that were released incomplete, until the other parts come."""
         self._next = first
         self._newest = first - 1
 
     @property
     def next(self) -> int:
-        """The next second to be released."""
+        """The next second to release."""
         return self._next
 
     def expect(self, name: str, first: int = 0) -> None:
-        """Declares a source that reports every second from `first` on."""
+        """Adds a source that reports every second from `first` on."""
         self.sources[name] = Source(first=first)
 
     def add(self, name: str, second: Second) -> bool:
-        """Takes a source's second; False when it was there already (or its source was given up)."""
+        """Adds a second; returns False for a repeat and for a source that ended."""
         source = self.sources[name]
         if second.number <= source.last.number or not source.living:
             return False
         for number in range(
             max(source.last.number + 1, second.number - second.span + 1), second.number
         ):
-            last = source.last  # what was counted then is in the later one
+            # Subtle: a second that covers several holds the counts of all of them. Those before it
+            # are empty, so that none is missing.
+            last = source.last
             self._count(name, Second(number, Tally(), last.held, last.cpu_s, last.rss, span=0))
         self._count(name, second)
         return True
 
     def finish(self, name: str) -> None:
-        """Nothing more comes from this source: its last second was delivered."""
+        """Ends a source that has delivered its last second."""
         self.sources[name].living = False
 
     def lose(self, name: str) -> Tally:
-        """The source died: what it held open becomes `lost`, what was connecting becomes failed, in
-        its next second.
+        """Ends a source that died; returns the counts that its next second gets for it.
 
-        Its sessions are over.
+        Its open connections count as `lost`, its connecting ones as failed, and its sessions as
+        done.
         """
         source = self.sources[name]
         if not source.living:
             return Tally()
         source.living = False
-        gone = Ledger.of(None, source.total)
+        ledger = Ledger.of(None, source.total)
         tally = Tally(
-            lost=gone.open,
-            failed={"lost": gone.connecting} if gone.connecting else {},
+            lost=ledger.open,
+            failed={LOST: ledger.connecting} if ledger.connecting else {},
             sessions_done=source.total.sessions_started - source.total.sessions_done,
         )
         self._count(
@@ -148,11 +152,11 @@ class FanIn:
         self._newest = max(self._newest, second.number)
 
     def settle(self, over: int = -1) -> Iterator[Settled]:
-        """Releases, in order, what is complete or has waited long enough; then corrections of what
-        was not.
+        """Yields the seconds to release, in order, and then corrections of earlier ones.
 
-        `over` is the newest second that is over by the caller's clock. A second that was released
-        incomplete comes again, more complete, whenever a late report arrives.
+        A second is released when it is complete or has waited for `patience`. One that was released
+        incomplete is yielded again whenever a late report makes it more complete. `over` is the
+        newest second that is over by the caller's clock.
         """
         newest = max(self._newest, over)
         while self._next <= newest:

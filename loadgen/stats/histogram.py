@@ -1,10 +1,9 @@
-"""One latency histogram in HdrHistogram's own buckets: record, merge, percentiles, and its standard
-encoding.
+"""A histogram of durations in the buckets of HdrHistogram, in microseconds.
 
-Buckets are HdrHistogram's for two significant digits, counted in microseconds from 1 to one hour:
-128 buckets to each power of two, so a value is at most 1/128 (0.8 %) off. The counts are kept
-sparse, since one second of one worker fills a few dozen of the 3,456 buckets. The library of the
-same name is 30 times slower to record into; it does the encoding.
+The buckets are those of HdrHistogram for two significant digits, from 1 microsecond to one hour:
+128 buckets to each power of two, so that a value is at most 1/128 (0.8 %) off. Only buckets with a
+count are kept, since one second of one worker fills a few dozen of 3,287. The hdrhistogram library
+takes 30 times as long to record a value; it is used for the standard encoding alone.
 """
 
 from collections.abc import Iterable
@@ -13,32 +12,30 @@ from typing import Annotated, Any
 import msgspec
 
 HALF = 128
-"""Buckets to each power of two; values below 2 × HALF have a bucket each."""
+"""The buckets to each power of two; every value below 2 × HALF has a bucket to itself."""
 HALF_BITS = 7
 HIGHEST = 3_600_000_000
-"""One hour in microseconds; what took longer is recorded as one hour."""
+"""One hour in microseconds; a longer duration is recorded as one hour."""
 QUANTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
-"""The percentiles shown everywhere, by their name in JSON."""
-
-
+"""The percentiles that every view shows, by their names in JSON."""
 MAX_INDEX = 3286
-"""The index of HIGHEST's bucket."""
-MAX = 2**53
-"""More of anything nobody counts, nor does every reader of JSON."""
+"""The index of the bucket that HIGHEST falls into."""
+MAX_VALUE = 2**53
+"""The highest count, and the highest whole number that every reader of JSON takes exactly."""
 
 Index = Annotated[int, msgspec.Meta(ge=0, le=MAX_INDEX)]
 
 
 class Histogram(msgspec.Struct, array_like=True):
-    """Counts of durations by bucket; merging two is adding their counts."""
+    """Counts of durations by bucket; merging two histograms adds their counts."""
 
-    counts: dict[Index, Annotated[int, msgspec.Meta(ge=1, le=MAX)]] = msgspec.field(
+    counts: dict[Index, Annotated[int, msgspec.Meta(ge=1, le=MAX_VALUE)]] = msgspec.field(
         default_factory=dict
     )
-    """How many values fell into the bucket of an index; empty buckets are absent."""
+    """The number of values in the bucket of each index; empty buckets are absent."""
 
     def record(self, microseconds: int) -> None:
-        """Adds one value in whole microseconds; below 0 counts as 0, above HIGHEST as HIGHEST."""
+        """Adds one value in microseconds, bounded by 0 and HIGHEST."""
         counts = self.counts
         if microseconds > 255:
             microseconds = min(microseconds, HIGHEST)
@@ -52,25 +49,30 @@ class Histogram(msgspec.Struct, array_like=True):
             counts[index] = 1
 
     def merge(self, other: "Histogram") -> None:
-        """Adds the other's counts to this one's."""
+        """Adds the counts of another histogram to this one."""
         counts = self.counts
         for index, count in other.counts.items():
             counts[index] = counts.get(index, 0) + count
 
     @property
     def total(self) -> int:
-        """How many values were recorded."""
+        """The number of recorded values."""
         return sum(self.counts.values())
 
     def percentile(self, percent: float) -> int:
-        """The value in microseconds that so many percent of the values do not exceed; 0 when
-        there is none."""
+        """Returns the value in microseconds that `percent` of all values do not exceed.
+
+        It is 0 in an empty histogram.
+        """
         return self.percentiles((percent,))[0]
 
     def percentiles(self, percents: Iterable[float]) -> list[int]:
-        """Several percentiles in one walk; the percents must ascend."""
+        """Returns several percentiles in microseconds; the percents must ascend."""
         indexes = sorted(self.counts)
-        total, seen, position, found = self.total, 0, -1, []
+        total = self.total
+        seen = 0
+        position = -1
+        found = []
         for percent in percents:
             rank = max(1, -int(-total * percent // 100))
             while seen < rank and position + 1 < len(indexes):
@@ -80,8 +82,10 @@ class Histogram(msgspec.Struct, array_like=True):
         return found
 
     def summary(self) -> dict[str, float]:
-        """Count, p50, p90, p99, p99.9 and max, in milliseconds: the form people and summary.json
-        read."""
+        """Returns the count, the QUANTILES and the maximum, as summary.json has them.
+
+        All but the count are in milliseconds.
+        """
         values = self.percentiles([*QUANTILES.values(), 100.0])
         names = [*QUANTILES, "max"]
         return {
@@ -90,13 +94,15 @@ class Histogram(msgspec.Struct, array_like=True):
         }
 
     def at_most(self, bounds: Iterable[int]) -> list[int]:
-        """How many values do not exceed each of the ascending bounds, in microseconds (Prometheus's
-        `le`).
+        """Returns how many values do not exceed each bound, as Prometheus counts them.
 
-        A bucket belongs to a bound when all of it does, so a count is never overstated.
+        The bounds are in microseconds, and must ascend. A bucket counts when all of it is within
+        the bound, so that a count is never too high.
         """
         ordered = sorted(self.counts.items())
-        cumulative, position, found = 0, 0, []
+        cumulative = 0
+        position = 0
+        found = []
         for bound in bounds:
             while position < len(ordered) and highest_in(ordered[position][0]) <= bound:
                 cumulative += ordered[position][1]
@@ -106,14 +112,14 @@ class Histogram(msgspec.Struct, array_like=True):
 
     @property
     def sum(self) -> int:
-        """The sum of all values in microseconds, each taken at the middle of its bucket."""
+        """The sum of all values in microseconds, each at the middle of its bucket."""
         return sum(
             count * (lowest_in(index) + highest_in(index)) // 2
             for index, count in self.counts.items()
         )
 
     def to_hdr(self) -> Any:
-        """The same histogram as the hdrhistogram library's, for its encodings and its log."""
+        """Returns a copy of the hdrhistogram library's type, for its encoding and its log."""
         from hdrh.histogram import HdrHistogram  # noqa: PLC0415 -- workers never encode, so they never load it
 
         hdr = HdrHistogram(1, HIGHEST, 2)
@@ -123,11 +129,11 @@ class Histogram(msgspec.Struct, array_like=True):
 
 
 def lowest_in(index: int) -> int:
-    """The lowest value, in microseconds, that falls into the bucket of this index."""
+    """Returns the lowest value in microseconds of the bucket with this index."""
     shift = max(0, (index >> HALF_BITS) - 1)
     return (index - (shift << HALF_BITS)) << shift
 
 
 def highest_in(index: int) -> int:
-    """The highest value, in microseconds, that falls into the bucket of this index."""
+    """Returns the highest value in microseconds of the bucket with this index."""
     return lowest_in(index + 1) - 1

@@ -1,5 +1,6 @@
-"""One second's ledger counts, reasons and histograms; merging is adding, so the order and the
-grouping never matter.
+"""The counts, reasons and histograms of one second, or of a whole run.
+
+Merging adds, so that neither the order nor the grouping of merges matters.
 
 The ledger (every connection is counted in exactly one state or end):
 
@@ -9,90 +10,143 @@ The ledger (every connection is counted in exactly one state or end):
 """
 
 from operator import index
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import msgspec
 
-from loadgen.stats.histogram import MAX, Histogram
+from loadgen.stats.histogram import MAX_VALUE, Histogram
 
 CpuSeconds = Annotated[float, msgspec.Meta(ge=0)]
 
 MAX_NAMES = 200
-"""Counters, and timings, that a tally keeps by their names."""
-LONGEST_NAME = 80
+"""The most counters, and the most timings, that a tally keeps by name for sessions."""
+MAX_NAME_LENGTH = 80
+"""In characters."""
 MEET = "meet_"
-"""How the counters begin of users who came to a meeting; how many it waits for follows."""
+"""Before the size of a meeting, in the name of the counter of the users that came to it."""
 OTHER = "other"
-"""Where everything beyond MAX_NAMES is counted."""
+"""The name under which everything beyond MAX_NAMES is counted."""
+MAX_REASONS = 20_000
+"""The most different reasons in a tally; most of them have a number that a server chose."""
+MAX_REASON_LENGTH = 200
+"""In characters."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_VALUE)]
+Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME_LENGTH)]
+CountsByReason = Annotated[
+    dict[Annotated[str, msgspec.Meta(max_length=MAX_REASON_LENGTH)], Count],
+    msgspec.Meta(max_length=MAX_REASONS),
+]
 
 
-MAX_REASONS, LONGEST_REASON = 20_000, 200
-"""Reasons of ends, most of them with a number that a server chose, and their letters."""
+class Metric(NamedTuple):
+    """The Prometheus metric that a field is exported as."""
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=MAX)]
-Name = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
-Reason = Annotated[str, msgspec.Meta(max_length=LONGEST_REASON)]
-Reasons = Annotated[dict[Reason, Count], msgspec.Meta(max_length=MAX_REASONS)]
+    name: str
+    """Without the `_total` of a counter."""
+    help: str
 
 
 class Counts(msgspec.Struct, omit_defaults=True):
-    """The plain counters of a second or of a run: a new counter is one more field here.
+    """The plain counters of a second or of a run: a new counter is a new field.
 
     Metrics, summary.json, CSV, --expect, page and Tsung log take them from these fields.
     """
 
-    launched: Count = 0
-    relaunched: Count = 0
-    """Of the launched, those beyond the plan's numbers: who came back, and a session's further
-    connections."""
-    late: Count = 0
-    """Launched more than 100 ms after it was due: beside the ledger, never a reason to skip."""
-    opened: Count = 0
-    accepted: Count = 0
-    """The server also said yes after the 101 (Appwrite's `connected` frame)."""
-    lost: Count = 0
-    """Was open on an agent or worker that died."""
-    pings: Count = 0
-    pongs: Count = 0
-    messages_sent: Count = 0
-    messages_received: Count = 0
-    bytes_sent: Count = 0
-    bytes_received: Count = 0
-    ports_skipped: Count = 0
-    """Source ports stepped over because somebody else held them."""
-    sessions_started: Count = 0
-    sessions_done: Count = 0
-    """Sessions that are over, however they ended."""
+    launched: Annotated[
+        Count, Metric("loadgen_connections_launched", "Connections that were started.")
+    ] = 0
+    relaunched: Annotated[
+        Count,
+        Metric(
+            "loadgen_connections_relaunched", "Of the launched: those beyond the plan's numbers."
+        ),
+    ] = 0
+    """Users that came back, and a session's further connections."""
+    late: Annotated[
+        Count,
+        Metric("loadgen_connections_late", "Of the launched: those launched over 100 ms late."),
+    ] = 0
+    """Beside the ledger: no connection is left out because it is late."""
+    opened: Annotated[
+        Count, Metric("loadgen_connections_opened", "Connections whose 101 was valid.")
+    ] = 0
+    accepted: Annotated[
+        Count,
+        Metric(
+            "loadgen_connections_accepted", "Of the opened: those the server said yes to as well."
+        ),
+    ] = 0
+    """Appwrite's `connected` frame after the 101 says yes."""
+    lost: Annotated[
+        Count,
+        Metric("loadgen_connections_lost", "Connections open on an agent or worker that died."),
+    ] = 0
+    pings: Annotated[Count, Metric("loadgen_pings", "Pings sent.")] = 0
+    pongs: Annotated[Count, Metric("loadgen_pongs", "Pongs received.")] = 0
+    messages_sent: Annotated[Count, Metric("loadgen_messages_sent", "Messages sent.")] = 0
+    messages_received: Annotated[
+        Count, Metric("loadgen_messages_received", "Messages received.")
+    ] = 0
+    bytes_sent: Annotated[Count, Metric("loadgen_sent_bytes", "Bytes written to connections.")] = 0
+    bytes_received: Annotated[
+        Count, Metric("loadgen_received_bytes", "Bytes read from connections.")
+    ] = 0
+    ports_skipped: Annotated[
+        Count,
+        Metric(
+            "loadgen_ports_skipped", "Source ports stepped over because somebody else held them."
+        ),
+    ] = 0
+    sessions_started: Annotated[
+        Count, Metric("loadgen_sessions_started", "Sessions that began.")
+    ] = 0
+    sessions_done: Annotated[
+        Count, Metric("loadgen_sessions_done", "Sessions that are over, however they ended.")
+    ] = 0
 
 
 class Tally(Counts, omit_defaults=True):
-    """What happened in one second somewhere, or, merged over seconds, in a whole run.
+    """The counts and histograms of one second or, merged, of a whole run.
 
-    Counts; histograms in microseconds.
+    Histograms are in microseconds.
     """
 
-    failed: Reasons = msgspec.field(default_factory=dict)
-    """Never opened, by reason: refused, timeout, reset, no_local_port, no_fd, http_503…"""
-    closed: Reasons = msgspec.field(default_factory=dict)
-    """Opened and ended, by reason: done, drained, server_1000, server_eof, reset, ping_timeout…"""
+    failed: Annotated[
+        CountsByReason,
+        Metric("loadgen_connections_failed", "Connections that never opened, by reason."),
+    ] = msgspec.field(default_factory=dict)
+    closed: Annotated[
+        CountsByReason,
+        Metric("loadgen_connections_closed", "Connections that opened and ended, by reason."),
+    ] = msgspec.field(default_factory=dict)
     connect: Histogram = msgspec.field(default_factory=Histogram)
-    handshake: Histogram = msgspec.field(default_factory=Histogram)
+    handshake: Annotated[
+        Histogram, Metric("loadgen_handshake_seconds", "From dialing to a valid 101.")
+    ] = msgspec.field(default_factory=Histogram)
     open: Histogram = msgspec.field(default_factory=Histogram)
-    ping_rtt: Histogram = msgspec.field(default_factory=Histogram)
+    ping_rtt: Annotated[
+        Histogram, Metric("loadgen_ping_rtt_seconds", "From when a ping was due to its pong.")
+    ] = msgspec.field(default_factory=Histogram)
     delivery: Histogram = msgspec.field(default_factory=Histogram)
-    lag: Histogram = msgspec.field(default_factory=Histogram)
-    loop_lag: Histogram = msgspec.field(default_factory=Histogram)
+    lag: Annotated[
+        Histogram,
+        Metric("loadgen_launch_lag_seconds", "From when a connection was due to its launch."),
+    ] = msgspec.field(default_factory=Histogram)
+    loop_lag: Annotated[
+        Histogram, Metric("loadgen_event_loop_lag_seconds", "How late the event loop ran a timer.")
+    ] = msgspec.field(default_factory=Histogram)
     counters: Annotated[dict[Name, Count], msgspec.Meta(max_length=MAX_NAMES + 1)] = msgspec.field(
         default_factory=dict
     )
-    """What sessions count themselves, by name."""
+    """The counters of sessions' own, by name."""
     timings: Annotated[dict[Name, Histogram], msgspec.Meta(max_length=MAX_NAMES + 1)] = (
         msgspec.field(default_factory=dict)
     )
-    """What sessions time themselves, by name; transactions begin with `tr_`."""
+    """The timings of sessions' own, by name; those of transactions begin with `tr_`."""
 
     def count(self, name: str, by: int = 1) -> None:
-        """Adds to a session's own counter; raises TypeError for what is no whole number."""
+        """Adds to a session's own counter; raises TypeError if `by` is not a whole number."""
         counters = self.counters
         if name not in counters:
             name = _room_for(name, counters)
@@ -106,7 +160,7 @@ class Tally(Counts, omit_defaults=True):
         timings.setdefault(name, Histogram()).record(microseconds)
 
     def merge(self, other: "Tally") -> None:
-        """Adds what the other counted to this one."""
+        """Adds the counts and histograms of another tally to this one."""
         for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for mine, theirs in ((self.failed, other.failed), (self.closed, other.closed)):
@@ -118,25 +172,37 @@ class Tally(Counts, omit_defaults=True):
         _merge_timings(self.timings, other.timings)
 
     def histograms(self) -> dict[str, Histogram]:
-        """The histograms by name, in the order of the contract."""
+        """Returns the histograms by name, in the order of the contract."""
         return {name: getattr(self, name) for name in HISTOGRAMS}
 
     def counts(self) -> dict[str, int]:
-        """The plain counts by name."""
+        """Returns the plain counts by name."""
         return {name: getattr(self, name) for name in COUNTS}
 
 
 COUNTS = Counts.__struct_fields__
 """The names of the plain counters."""
-HISTOGRAMS = tuple(field.name for field in msgspec.structs.fields(Tally) if field.type is Histogram)
+HISTOGRAMS = tuple(
+    field.name for field in msgspec.structs.fields(Tally) if field.default_factory is Histogram
+)
 """The names of the histograms, in the order of the contract."""
+METRICS = {
+    name: part
+    for name, hint in get_type_hints(Tally, include_extras=True).items()
+    for part in getattr(hint, "__metadata__", ())
+    if isinstance(part, Metric)
+}
+"""The metric of each field that Prometheus gets."""
 
 
 def _room_for(name: str, own: dict[str, Any]) -> str:
-    """The name under which something new is counted: printable, not endless, and OTHER when
-    there are too many."""
+    """Returns the name to count something new under, made printable and short.
+
+    It is OTHER where `own` has no room for another name.
+    """
     name = (
-        "".join(sign if sign.isprintable() else "_" for sign in str(name)[:LONGEST_NAME]) or OTHER
+        "".join(sign if sign.isprintable() else "_" for sign in str(name)[:MAX_NAME_LENGTH])
+        or OTHER
     )
     return name if name in own or len(own) < MAX_NAMES else OTHER
 
@@ -156,29 +222,34 @@ def _merge_timings(mine: dict[str, Histogram], theirs: dict[str, Histogram]) -> 
 
 
 def _surplus(own: dict[str, Any]) -> list[str]:
-    """The names too many. Those that sort first are kept, whatever came first: the order of
-    merges never matters."""
+    """Returns the names beyond MAX_NAMES.
+
+    Subtle: the names that sort first are kept, not those that came first. Otherwise the order of
+    merges would matter.
+    """
     return sorted(own.keys() - {OTHER})[MAX_NAMES:] if len(own) > MAX_NAMES else []
 
 
 class Held(msgspec.Struct):
-    """How many connections a worker holds, counted on its own objects: what its tallies have to
-    add up to."""
+    """The connections that a worker holds, counted on its objects.
+
+    Its tallies must add up to them.
+    """
 
     connecting: Count = 0
     open: Count = 0
     coming: Count = 0
-    """Users that are gone and will be launched again."""
+    """Users that are over and will be launched again."""
 
     def merge(self, other: "Held") -> None:
-        """Adds the other's connections to these."""
+        """Adds the connections of another worker to these."""
         self.connecting += other.connecting
         self.open += other.open
         self.coming += other.coming
 
 
 class Ledger(msgspec.Struct, frozen=True):
-    """Where all planned connections stand, derived from the merged tally of everything so far."""
+    """The states and ends of all planned connections, derived from a tally."""
 
     planned: int
     not_started: int
@@ -194,10 +265,10 @@ class Ledger(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, numbers: int | None, total: Tally) -> "Ledger":
-        """The ledger of so many of the plan's numbers after everything in `total` happened; None:
-        nobody knows them.
+        """Returns the ledger of a part of the plan after everything in `total` happened.
 
-        What was launched beyond the plan's numbers counts as planned too.
+        `numbers` is how many connections the part has; None where that is unknown. Connections
+        beyond the plan's (`relaunched`) count as planned too.
         """
         planned = 0 if numbers is None else numbers + total.relaunched
         return cls(
@@ -215,8 +286,10 @@ class Ledger(msgspec.Struct, frozen=True):
         )
 
     def breaches(self, held: Held | None = None) -> list[str]:
-        """Which laws do not hold, in words; empty when the ledger adds up (and agrees with what
-        is really held)."""
+        """Returns a text for each law that does not hold.
+
+        With `held` the ledger must agree with it too.
+        """
         wrong = [f"{name} is {value}" for name, value in self._derived().items() if value < 0]
         if held is not None and self.connecting != held.connecting:
             wrong.append(f"connecting is {self.connecting} but {held.connecting} are held")
@@ -228,12 +301,12 @@ class Ledger(msgspec.Struct, frozen=True):
         return {"not_started": self.not_started, "connecting": self.connecting, "open": self.open}
 
     def to_json(self) -> dict[str, Any]:
-        """The ledger as plain JSON values."""
+        """Returns the ledger as plain JSON values."""
         return msgspec.to_builtins(self)  # type: ignore[no-any-return]  # a struct becomes a dict
 
 
 class WorkerVitals(msgspec.Struct):
-    """One worker process as it stands: CPU seconds used, resident bytes."""
+    """The CPU seconds and the resident bytes of one worker process."""
 
     worker: Count
     cpu_s: CpuSeconds

@@ -10,9 +10,9 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 """Opcodes, RFC 6455 section 5.2."""
 FAULT = -1
 """The opcode of the event that says the client broke the protocol."""
-MAX = 64_000
+MAX_MESSAGE_SIZE = 64_000
 """The longest message taken, in bytes: that of Appwrite's server."""
-SHORTEST_PING, LONGEST_PING = 6, 131
+MIN_PING_SIZE, MAX_PING_SIZE = 6, 131
 """The sizes of a whole masked PING frame in bytes: header and mask, and at most 125 of payload."""
 PING_BYTE = 0x80 | PING
 SIZE_TO_LENGTH_BYTE = 0x80 - 6
@@ -58,7 +58,7 @@ def is_whole_ping(data: bytes) -> bool:
     """Whether a segment is exactly one masked PING frame, the commonest thing a client sends."""
     size = len(data)
     return (
-        SHORTEST_PING <= size <= LONGEST_PING
+        MIN_PING_SIZE <= size <= MAX_PING_SIZE
         and data[0] == PING_BYTE
         and data[1] == size + SIZE_TO_LENGTH_BYTE
     )
@@ -121,8 +121,8 @@ class Reader:
             return at
         length = int.from_bytes(data[at + 2 : at + 2 + extra], "big") if extra else second & 0x7F
         opcode = first & 0x0F
-        if opcode < CLOSE and length + len(self._message) > MAX:
-            return self._fault(f"a message of more than {MAX} bytes", 1009, events)
+        if opcode < CLOSE and length + len(self._message) > MAX_MESSAGE_SIZE:
+            return self._fault(f"a message of more than {MAX_MESSAGE_SIZE} bytes", 1009, events)
         end = begin + length
         if len(data) >= end:
             payload = unmasked(bytes(data[begin:end]), bytes(data[begin - 4 : begin]))

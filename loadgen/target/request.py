@@ -14,7 +14,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-MAX = 16_384
+MAX_HEAD_SIZE = 16_384
 """The longest head of a request that is taken, in bytes."""
 PATH = "/v1/realtime"
 """The one path that is upgraded."""
@@ -72,8 +72,8 @@ class Verdict(Enum):
 def judge(data: bytes) -> Upgrade | Refusal | Verdict:
     """The judgement of all bytes received so far on a new connection."""
     end = data.find(b"\r\n\r\n")
-    if end > MAX or (end < 0 and len(data) > MAX):
-        return Refusal(431, f"a request head of more than {MAX} bytes")
+    if end > MAX_HEAD_SIZE or (end < 0 and len(data) > MAX_HEAD_SIZE):
+        return Refusal(431, f"a request head of more than {MAX_HEAD_SIZE} bytes")
     if end < 0:
         # A TLS hello never holds the empty line that would end a head: better told now than waited
         # for.

@@ -6,7 +6,7 @@ from typing import cast
 
 from loadgen.target.connection import ServerConnection, SplitServerConnection
 from loadgen.target.counters import REFUSED
-from loadgen.target.request import MAX, SWITCHING, Refusal, Upgrade, Verdict, judge
+from loadgen.target.request import MAX_HEAD_SIZE, SWITCHING, Refusal, Upgrade, Verdict, judge
 from loadgen.target.state import WorkerState
 
 _WRONG_ACCEPT = b"AAAAAAAAAAAAAAAAAAAAAAAAAAA="
@@ -37,7 +37,7 @@ class UpgradeProtocol(asyncio.Protocol):
         """Takes the request, in however many pieces."""
         self._head += data
         if self._waiting:
-            if len(self._head) > MAX:
+            if len(self._head) > MAX_HEAD_SIZE:
                 self._transport.abort()
             return
         verdict = judge(self._head)

@@ -1,67 +1,98 @@
-"""What a job means for one worker: its routes to the targets, its roles by the plan's sessions,
-and their engine."""
+"""What a job means for one worker: its routes to the targets, its scenarios, and their engine."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 
+from loadgen.net.connection import Connection
+from loadgen.net.connections import Connections
 from loadgen.net.dialer import Dialer
 from loadgen.net.ports import SourcePorts
 from loadgen.net.route import Route, headers_of
 from loadgen.net.tls import context_of
 from loadgen.plan.plan import Plan
 from loadgen.plan.session_file import load
-from loadgen.plan.sessions import Loop, PythonSession, SessionSpec
-from loadgen.sessions.loop import BUILT_IN
-from loadgen.sessions.scenario import LoopScenario, Scenario, SessionScenario
+from loadgen.plan.sessions import Loop, PythonSession, Script, SessionSpec
+from loadgen.sessions.churn import Churn
+from loadgen.sessions.loop import BUILT_IN, LoopScenario
+from loadgen.sessions.population import Population
+from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.script.compile import player_of
+from loadgen.sessions.user import Session, SessionScenario
 from loadgen.stats.recorder import Recorder
+from loadgen.timers import Deadlines
 from loadgen.wire import Job, Sources
-from loadgen.worker.churn import Churn
-from loadgen.worker.engine import Assignment, Engine
+from loadgen.worker.arrivals import Arrivals
+from loadgen.worker.engine import CLOSE_TIMEOUT, Engine
 
 
 def engine_for(job: Job, recorder: Recorder, loop: asyncio.AbstractEventLoop) -> Engine:
-    """The engine of a job; raises LoadError when a session's file can't be imported."""
+    """Returns the engine of a job; raises LoadError when a session's file can't be imported."""
     plan = job.plan
-    routes = _routes(job, recorder, loop)
     schedule = plan.schedule
-    assignment = Assignment(
-        schedule.dues,
-        job.share,
-        scenario=plan.session_of,
-        target=plan.target_of,
-        gates=schedule.gates,
-    )
-    churn = Churn(tuple(zip(plan.phases, schedule.spans, strict=False)), job.share.part, plan.seed)
+    closing: Deadlines[Connection] = Deadlines(CLOSE_TIMEOUT)
+    routes = _routes(job, recorder, loop, closing)
+    dialers = tuple(dict.fromkeys(route.dialer for route in routes))
+    connections = Connections(recorder, dialers, closing, plan.transport.connect_timeout)
+    phases = tuple(zip(plan.phases, schedule.spans, strict=False))
+    churn = Churn(phases, job.share.part, plan.seed, job.start + job.delay)
+    population = Population(recorder, connections, churn)
+    arrivals = Arrivals(schedule.dues, job.share, schedule.gates)
+    scenarios = _scenarios(job, population, routes)
     engine = Engine(
-        job.start,
-        job.most_open,
-        recorder,
-        routes,
-        assignment,
-        churn,
-        plan.transport.connect_timeout,
-        job.delay,
+        job.start, population, scenarios, arrivals, plan.session_of, job.most_open, job.delay
     )
-    engine.scenarios = [_scenario(engine, spec, plan, job.agent) for spec in plan.session_specs]
     for reassignment in job.reassignments:
         engine.reassign(reassignment)
     return engine
 
 
-def _scenario(engine: Engine, spec: SessionSpec, plan: Plan, agent: str) -> Scenario:
+def _scenarios(job: Job, population: Population, routes: Sequence[Route]) -> list[Scenario]:
+    target_of = job.plan.target_of
+
+    def route_of(number: int) -> Route:
+        return routes[target_of(number)]
+
+    return [_scenario(spec, job, population, route_of, routes) for spec in job.plan.session_specs]
+
+
+def _scenario(
+    spec: SessionSpec,
+    job: Job,
+    population: Population,
+    route_of: Callable[[int], Route],
+    routes: Sequence[Route],
+) -> Scenario:
+    plan = job.plan
     if isinstance(spec, Loop):
-        return LoopScenario(engine, BUILT_IN[spec.ping], spec.think, spec.loops, spec.read_rate)
+        session = BUILT_IN[spec.ping]
+        return LoopScenario(
+            population, job.start, route_of, session, spec.think, spec.loops, spec.read_rate
+        )
+    return SessionScenario(
+        population,
+        job.start,
+        route_of,
+        _session(spec, plan),
+        name=spec.name,
+        seed=plan.seed,
+        agent=job.agent,
+        routes=routes,
+        read_rate=spec.read_rate,
+    )
+
+
+def _session(spec: PythonSession | Script, plan: Plan) -> Session:
     if isinstance(spec, PythonSession):
-        session = load(spec)
-    else:
-        session = player_of(spec, plan.files, plan.transport.receive_timeout)
-    return SessionScenario(engine, spec.name, session, plan.seed, agent, spec.read_rate)
+        return load(spec)
+    return player_of(spec, plan.files, plan.transport.receive_timeout)
 
 
-def _routes(job: Job, recorder: Recorder, loop: asyncio.AbstractEventLoop) -> list[Route]:
-    """One for each destination; those on one server share its dialer, and with it the source
-    ports."""
-    transport, dialers = job.plan.transport, dict[tuple[str, int, str], Dialer]()
+def _routes(
+    job: Job, recorder: Recorder, loop: asyncio.AbstractEventLoop, closing: Deadlines[Connection]
+) -> list[Route]:
+    """Returns one route per destination; those to one server share its dialer and so its ports."""
+    transport = job.plan.transport
+    dialers: dict[tuple[str, int, str], Dialer] = {}
     headers = headers_of(transport.headers.items(), transport.origin, transport.subprotocols)
     buffers = transport.receive_buffer, transport.send_buffer
     routes = []
@@ -70,8 +101,9 @@ def _routes(job: Job, recorder: Recorder, loop: asyncio.AbstractEventLoop) -> li
         if key not in dialers:
             tls = context_of(transport) if to.secure else None
             name = to.name if transport.tls_server_name else ""
-            dialers[key] = Dialer(loop, key[:2], _ports(to.sources), recorder, tls, name, buffers)
-        routes.append(Route(to.url, to.host, to.resource, dialers[key], headers))
+            ports = _ports(to.sources)
+            dialers[key] = Dialer(loop, key[:2], ports, recorder, tls, name, buffers)
+        routes.append(Route(to.url, to.host, to.resource, dialers[key], closing, headers))
     return routes
 
 

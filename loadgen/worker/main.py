@@ -27,20 +27,19 @@ from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.timers import TICK
 from loadgen.wire import Job, Rehearsal, Rehearsed, Report, from_wire, to_wire
 from loadgen.worker.build import engine_for
-from loadgen.worker.engine import CLOSE_TIMEOUT
 
-MAX = 100
+MAX_LINES = 100
 """Lines of one worker that are told; what is printed beyond is dropped, and that is told too."""
 LONGEST = 500
 
 
 class CapturedOutput(io.TextIOBase):
-    """A stream whose lines become notes, the first MAX of them."""
+    """A stream whose lines become notes, the first MAX_LINES of them."""
 
     def __init__(self) -> None:
         self._open = ""
         self._lines: list[str] = []
-        self._room = MAX
+        self._room = MAX_LINES
 
     def writable(self) -> bool:
         """It is."""
@@ -58,7 +57,7 @@ class CapturedOutput(io.TextIOBase):
         self._lines += [f"printed: {line[:LONGEST]}" for line in lines[: self._room]]
         self._room -= min(self._room, len(lines))
         if not self._room:
-            self._lines.append(f"printed {MAX} lines; what it prints from now on is dropped")
+            self._lines.append(f"printed {MAX_LINES} lines; what it prints from now on is dropped")
 
     def take(self) -> tuple[str, ...]:
         """The lines that are new."""
@@ -83,7 +82,7 @@ class Worker(asyncio.Protocol):
         self._printed = printed
         self._start = job.start
         self._second = job.first
-        self._recorder = Recorder(hash((job.plan.seed, job.share.positions[:1])), CLOSE_TIMEOUT)
+        self._recorder = Recorder(hash((job.plan.seed, job.share.positions[:1])))
         self._engine = engine_for(job, self._recorder, loop)
         self._out: asyncio.WriteTransport | None = None
         self._heard = b""
@@ -118,7 +117,7 @@ class Worker(asyncio.Protocol):
         elif word == b"adopt":
             self._engine.reassign(from_wire(about[0], Reassignment))
         elif word == b"met":
-            self._engine.met(int(about[0]))
+            self._engine.population.met(int(about[0]))
         elif word == b"pause":
             self._engine.pause()
         elif word == b"resume":

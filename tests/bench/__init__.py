@@ -1,1 +1,1 @@
-"""Speed and memory, as ratios measured in one run; outside the gate. `make bench`."""
+"""Benches of speed and memory, as ratios measured in one run: `make bench`."""

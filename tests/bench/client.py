@@ -1,7 +1,7 @@
-"""One worker beside the websockets library's client and the lean yardstick: CPU per open and per
-ping, memory.
+"""One worker compared with the websockets library and a lean client.
 
-Besides: how many connections a worker opens flat out, and what one costs that has nothing to do.
+It measures CPU per open and per ping, and memory; also the connections that a worker opens in a
+second at full speed, and the memory of an idle worker.
 """
 
 import json
@@ -17,17 +17,21 @@ from loadgen.stats.fanin import Second
 from loadgen.wire import Sources
 from tests.bench.goal import Goal
 from tests.bench.job import cpu_seconds, resident_bytes, seconds_of, working
+from tests.bench.timewait import await_ports
 from tests.processes import agent, coordinator, eventually, target
 
 CONNECTIONS, RATE, THINK, SECONDS = 10_000, 2000.0, 4.0, 8.0
 ROUNDS = 3
 FLAT_OUT = 18_000
-"""Connections that are due at once: more than one second's work, and fewer than a worker has
+"""Connections that are due at once: more than a worker opens in a second, and fewer than it has
 descriptors."""
 
 
 def run() -> list[Goal]:
-    """The medians of three rounds, in which every client has its turn, as ratios to the others."""
+    """Returns ratios between the clients.
+
+    Each is of medians of three rounds, in which every client runs once.
+    """
     rounds: dict[str, list[dict[str, float]]] = {"websockets": [], "lean": [], "worker": []}
     with target("--workers", "1", "--limit", "15000") as url:
         for _ in range(ROUNDS):
@@ -36,12 +40,14 @@ def run() -> list[Goal]:
             rounds["worker"].append(worker(url.port))
     with target("--workers", "1", "--limit", str(FLAT_OUT + 1)) as url:
         opens = flat_out(url.port)
-    middle = {mode: _medians(figures) for mode, figures in rounds.items()}
-    ours, library, lean = middle["worker"], middle["websockets"], middle["lean"]
+    medians = {mode: _medians(figures) for mode, figures in rounds.items()}
+    ours = medians["worker"]
+    library = medians["websockets"]
+    lean = medians["lean"]
     return [
         *(
             Goal(f"{mode}: {key}", value, "", None)
-            for mode, figures in middle.items()
+            for mode, figures in medians.items()
             for key, value in figures.items()
         ),
         Goal("CPU per open ÷ websockets", ours["open_us"] / library["open_us"], "×", 0.30),
@@ -59,16 +65,25 @@ def _medians(figures: list[dict[str, float]]) -> dict[str, float]:
 
 
 def yardstick(mode: str, port: int) -> dict[str, float]:
-    """Figures of one run of a yardstick."""
+    """Returns the figures of one run of a yardstick.
+
+    Raises RuntimeError with what it printed when it fails.
+    """
+    if mode == "websockets":
+        await_ports(CONNECTIONS)  # it does not choose its ports; lean and the worker do
     arguments = [mode, str(CONNECTIONS), str(RATE), str(THINK), str(SECONDS), str(port)]
     command = [sys.executable, "-m", "tests.bench.yardsticks", *arguments]
-    return json.loads(
-        subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=120).stdout
-    )  # type: ignore[no-any-return]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    if ended.returncode:
+        raise RuntimeError(
+            f"the yardstick {mode} ended with exit code {ended.returncode}; it printed:\n"
+            f"{ended.stdout}{ended.stderr}"
+        )
+    return json.loads(ended.stdout)  # type: ignore[no-any-return]
 
 
 def worker(port: int) -> dict[str, float]:
-    """Figures of one run of a real worker process, from the seconds it reports."""
+    """Returns the figures of one run of a worker, from the seconds that it reports."""
     ramp = CONNECTIONS / RATE
     plan = Plan(rate=RATE, max=CONNECTIONS, think=THINK, hold=SECONDS)
     with working(port, plan, [Sources(("127.0.2.2",), 20_000, 60_000)]) as (process,):
@@ -78,8 +93,7 @@ def worker(port: int) -> dict[str, float]:
 
 
 def flat_out(port: int) -> float:
-    """Connections opened in the first second by a worker whose connections are all due at its
-    start."""
+    """Returns the connections that a worker opens in its first second, when all are due."""
     plan = Plan(rate=1e6, max=FLAT_OUT, think=60.0, ping="none")
     with working(port, plan, [Sources(("127.0.2.3",), 20_000, 60_000)]) as (process,):
         (first,) = seconds_of(process, 0)
@@ -87,7 +101,7 @@ def flat_out(port: int) -> float:
 
 
 def idle_worker() -> float:
-    """MiB that a worker of an agent shares with nobody while it waits for its job."""
+    """Returns the private MiB of an agent's worker that waits for its job."""
     with (
         TemporaryDirectory() as out,
         coordinator(Path(out), "--agents", "2", "ws://127.0.0.1:9/") as waiting,
@@ -106,9 +120,13 @@ def _private_mib(pid: int) -> float:
 
 
 def _figures(seconds: list[Second], before: tuple[float, int], ramp: int) -> dict[str, float]:
-    """CPU per open includes the pings of connections already open, at most one each; they are
-    taken off again."""
-    up, end = seconds[ramp], seconds[-1]
+    """Returns CPU per open and per ping, and memory per connection.
+
+    The CPU of the ramp includes pings of connections already open, at most one each; it is
+    subtracted.
+    """
+    up = seconds[ramp]
+    end = seconds[-1]
     assert up.held.open == CONNECTIONS, f"{up.held.open} of {CONNECTIONS} were open after {ramp} s"
     pings_up = sum(second.tally.pings for second in seconds[: ramp + 1])
     pings = sum(second.tally.pings for second in seconds[ramp + 1 :])

@@ -1,8 +1,8 @@
-"""A session of a dozen lines, as people write them."""
+"""A session of a dozen lines, of the kind that users write."""
 
 
 async def session(user):
-    """Talks every few seconds, with numbers and variables of its own."""
+    """Sends a message every few seconds, with random pauses and a variable."""
     ws = await user.connect()
     hello = await ws.receive(timeout=10)
     user.vars["hello"] = hello

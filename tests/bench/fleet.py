@@ -1,4 +1,4 @@
-"""A whole fleet on this machine: 100,000 connections by 16 agents, and one agent with 64,000."""
+"""A fleet on this machine: 16 agents with 100,000 connections, then one with 64,000."""
 
 import json
 import re
@@ -15,11 +15,11 @@ from tests.bench.goal import Goal
 from tests.processes import Address, eventually, free_port, get, process, target
 
 TICKS = 100
-"""Of CPU time in one second, as /proc counts (USER_HZ)."""
+"""The ticks of a second of CPU time in /proc (USER_HZ)."""
 
 
 def run() -> list[Goal]:
-    """Sixteen agents first, then one."""
+    """Returns the figures of sixteen agents, then those of one."""
     return [*_sixteen_agents(), *_one_agent()]
 
 
@@ -68,17 +68,18 @@ def _one_agent() -> list[Goal]:
 def coordinator_of(out: str, url: Address, *arguments: str) -> Iterator[Popen[str]]:
     listen = ("--listen", f"127.0.0.1:{free_port()}", "--out", out)
     with (
-        open(
-            f"{out}/coordinator.log", "w"
-        ) as log,  # a pipe that nobody reads would fill up and stop it
+        # A file: a pipe that is not read fills up, and the coordinator would block.
+        open(f"{out}/coordinator.log", "w") as log,
         process("loadgen-coord", *listen, *arguments, url.ws, stdout=log, stderr=log) as running,
     ):
         yield running
 
 
 def cpu_seconds(pid: int, before: float) -> float:
-    """User and system time of one process without its children; what it was before, once it is
-    gone."""
+    """Returns the user and system time of a process without its children, in seconds.
+
+    It is `before` once the process has ended.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""Worker processes that a bench loads a target with, and the CPU and memory of any process."""
+"""Worker processes that load a target, and the CPU and memory of any process."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from loadgen.stats.fanin import Second
 from loadgen.wire import Destination, Job, Report, Sources, from_wire, to_wire
 
 START_IN = 1.0
-"""Seconds between the jobs and the first connection."""
+"""Seconds from the jobs to the first connection."""
 PAGE = 4096
 
 
@@ -21,8 +21,10 @@ PAGE = 4096
 def working(
     port: int, plan: Plan, sources: list[Sources]
 ) -> "Iterator[list[subprocess.Popen[bytes]]]":
-    """One worker process for each of the sources, all with their part of the plan; they end with
-    the block."""
+    """Starts a worker process for each of the sources, with its share of the plan.
+
+    They end with the block.
+    """
     with ExitStack() as stack:
         processes = [stack.enter_context(_ready()) for _ in sources]
         start = monotonic() + START_IN
@@ -71,7 +73,7 @@ def _job(port: int, plan: Plan, share: Share, sources: Sources, start: float) ->
 
 
 def seconds_of(process: "subprocess.Popen[bytes]", last: int) -> Iterator[Second]:
-    """What a worker reports, second by second as they come, up to number `last`."""
+    """Yields the seconds of a worker as it reports them, up to number `last`."""
     assert process.stdout is not None
     for line in process.stdout:
         second = from_wire(line, Report).second
@@ -81,11 +83,13 @@ def seconds_of(process: "subprocess.Popen[bytes]", last: int) -> Iterator[Second
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of a process with one thread, to the nanosecond: /proc/<pid>/stat knows only
-    hundredths of a second."""
+    """Returns the CPU time of a process with one thread.
+
+    /proc/<pid>/schedstat counts nanoseconds, /proc/<pid>/stat only hundredths of a second.
+    """
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 def resident_bytes(pid: int) -> int:
-    """Resident memory of a process."""
+    """Returns the resident memory of a process."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE

@@ -1,5 +1,7 @@
-"""CPU per open at the first and at the last ports of one source address; and what the kernel's
-own choice costs."""
+"""CPU per open at the first and at the last ports of one source address.
+
+Also the CPU per connect from ports that the kernel chooses.
+"""
 
 import socket
 from time import monotonic, process_time, sleep
@@ -11,26 +13,36 @@ from loadgen.stats.fanin import Second
 from loadgen.wire import Sources
 from tests.bench.goal import Goal
 from tests.bench.job import START_IN, cpu_seconds, seconds_of, working
+from tests.bench.timewait import await_ports
 from tests.processes import target
 
-CONNECTIONS, RATE, WORKERS = 62_000, 4_000, 4
+CONNECTIONS = 62_000
+RATE = 4_000
+WORKERS = 4
 LAST = 60_000 // RATE - 1
-"""The second in which the 60,000th is opened."""
+"""The second in which the 60,000th connection is opened."""
 DONE = CONNECTIONS // RATE + 2
-"""The second by which all are open."""
+"""The second by which all connections are open."""
 PLAN = Plan(rate=float(RATE), max=CONNECTIONS, think=3600.0, hold=600.0, ping="none")
-"""Nobody's think time ends while it is measured: what a second costs beside its opens is the
-same in all of them."""
-KERNELS, SAMPLE, BOUND = 15_000, 200, 20.0
-"""Connections from ports of the kernel's choice, past half of its usual range; a sample of them;
-seconds at most."""
+"""No think time ends during the measurement, so that all seconds cost the same beside their
+opens."""
+KERNEL_CONNECTIONS = 15_000
+"""Connections from ports that the kernel chooses: more than half of its usual range, which it
+searches in two passes."""
+SAMPLE = 200
+"""Connections whose CPU is measured together."""
+TIMEOUT = 20.0
+"""The most seconds for the connections from the kernel's ports."""
 IP_BIND_ADDRESS_NO_PORT = 24
 """linux/in.h; Python's socket module has no name for it before 3.12."""
 
 
 def run() -> list[Goal]:
-    """The kernel's choice first: it passes over every port that workers bound, until their
-    TIME_WAIT is over."""
+    """Returns the costs of the kernel's ports, then those of explicit ports.
+
+    In this order, because the kernel passes over every port that a worker bound, until its
+    TIME_WAIT is over.
+    """
     return [*_kernels_choice(), *_explicit()]
 
 
@@ -48,7 +60,7 @@ def _explicit() -> list[Goal]:
         reports = [list(seconds_of(worker, DONE)) for worker in workers]
     total = [
         sum(idle),
-        *(sum(second.cpu_s for second in moment) for moment in zip(*reports, strict=True)),
+        *(sum(worker.cpu_s for worker in second) for second in zip(*reports, strict=True)),
     ]
     costs = [
         (total[number + 1] - total[number]) / _opened(reports, number) * 1e6
@@ -61,7 +73,7 @@ def _explicit() -> list[Goal]:
         Goal(f"ports: CPU per open, {RATE:,} to {2 * RATE:,}", costs[1], "µs"),
         Goal("ports: CPU per open, the dearest second between", max(costs[1:-1]), "µs"),
         Goal(f"ports: CPU per open, {60_000 - RATE:,} to 60,000", costs[-1], "µs"),
-        # The cheaper of the first two: a worker's very first opens also pay for what is done once.
+        # The cheaper of the first two: a worker's first opens include what it does only once.
         Goal("ports: CPU per open at 60,000 ÷ at the first", costs[-1] / min(costs[:2]), "×", 1.3),
         Goal(f"ports: not open of {CONNECTIONS:,}", missing, "", 0),
         Goal("ports: stepped over", skipped, ""),
@@ -74,6 +86,7 @@ def _opened(reports: list[list[Second]], number: int) -> int:
 
 def _kernels_choice() -> list[Goal]:
     raise_nofile()
+    await_ports(KERNEL_CONNECTIONS)
     with target("--workers", "2", "--limit", "70000") as url:
         costs = _bare_connects((url.host, url.port))
     return [
@@ -88,17 +101,20 @@ def _kernels_choice() -> list[Goal]:
 
 
 def _bare_connects(address: tuple[str, int]) -> list[float]:
-    """CPU microseconds per connect of each sample, until all are open or the time is over."""
+    """Returns the CPU microseconds per connect of each sample.
+
+    It ends when all connections are open or the time is over.
+    """
     sockets: list[socket.socket] = []
     costs: list[float] = []
-    end = monotonic() + BOUND
+    end = monotonic() + TIMEOUT
     try:
-        while len(sockets) < KERNELS and monotonic() < end:
+        while len(sockets) < KERNEL_CONNECTIONS and monotonic() < end:
             before = process_time()
             sockets += [_bare_connect(address) for _ in range(SAMPLE)]
             costs.append((process_time() - before) / SAMPLE * 1e6)
     except OSError:
-        pass  # a bench just before bound so many ports that the kernel has none left to choose
+        pass  # the kernel has no port left to choose
     finally:
         for sock in sockets:
             sock.close()

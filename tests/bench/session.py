@@ -1,5 +1,4 @@
-"""One worker whose users run a session in Python, or a script: memory per user, CPU per turn of
-a dozen lines."""
+"""One worker whose users run a session in Python, or a script: memory per user."""
 
 from math import ceil
 from pathlib import Path
@@ -36,7 +35,7 @@ SCRIPT = Script(
 
 
 def run() -> list[Goal]:
-    """Memory per user, in Python and as a script."""
+    """Returns the memory per user, in Python and as a script."""
     with target("--workers", "1", "--limit", "25000", "--mode", "appwrite") as url:
         return [
             Goal(
@@ -50,7 +49,7 @@ def run() -> list[Goal]:
 
 
 def kib(port: int, spec: SessionSpec) -> float:
-    """What a worker grew by for each user, all of them in the middle of their sessions."""
+    """Returns the KiB that a worker grows by for each user in its session."""
     plan = Plan(rate=RATE, max=USERS, hold=HELD, sessions=(spec,))
     last = ceil(USERS / RATE + HELD) - 1
     with working(port, plan, [Sources(("127.0.2.4",), 20_000, 60_000)]) as (process,):

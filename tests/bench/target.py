@@ -1,5 +1,7 @@
-"""The embedded target under one worker's load: CPU per accept and per ping answered, memory per
-connection."""
+"""The embedded target under one worker's load.
+
+It measures CPU per accept and per answered ping, and memory per connection.
+"""
 
 import re
 
@@ -12,12 +14,12 @@ from tests.processes import children, process
 
 CONNECTIONS, RATE, THINK, SECONDS = 10_000, 2_000.0, 7.0, 14
 RAMP = int(CONNECTIONS / RATE)
-"""Seconds until all are open: fewer than the think time, so that no ping falls among the
-accepts."""
+"""Seconds until all connections are open: fewer than the think time, so that no ping comes during
+the accepts."""
 
 
 def run() -> list[Goal]:
-    """One run: a ramp without pings, then two rounds of pings."""
+    """Returns the figures of one run: a ramp without pings, then two rounds of pings."""
     plan = Plan(rate=RATE, max=CONNECTIONS, think=THINK, hold=600.0)
     with process(
         "loadgen-target", "--listen", "127.0.0.1:0", "--workers", "1", "--limit", "15000"

@@ -1,4 +1,4 @@
-"""What the live page costs the coordinator, and whether 100 viewers disturb a run of 16 agents."""
+"""The CPU that viewers of the page cost the coordinator, in a run of 16 agents."""
 
 import asyncio
 import time
@@ -12,15 +12,15 @@ from tests.processes import eventually, get, target
 
 VIEWERS = 100
 SECONDS = 10.0
-"""How long the CPU is counted, without viewers and with them."""
+"""Seconds over which the CPU is measured, without viewers and with them."""
 ARGUMENTS = ("--local", "16", "--rate", "1000", "--max", "40000", "--think", "10", "--hold", "5")
 
 
 def run() -> list[Goal]:
-    """The same run: first nobody looks on, then a hundred do."""
+    """Returns the figures of one run, first without viewers, then with a hundred."""
     with TemporaryDirectory() as out, target("--workers", "4", "--limit", "50000") as url:
         with coordinator_of(out, url, *ARGUMENTS) as coordinator:
-            eventually(lambda: url.stats()["open"] >= 5000, "the run goes on", 60.0)
+            eventually(lambda: url.stats()["open"] >= 5000, "5,000 open", 60.0)
             page = _page(out)
             alone = _busy(coordinator.pid)
             watched, recorded = asyncio.run(_watched(page, coordinator.pid))
@@ -50,29 +50,31 @@ def _page(out: str) -> str:
 
 
 def _busy(pid: int) -> float:
-    """The part of a core that a process takes."""
+    """Returns the share of a core that a process uses."""
     before, began = cpu_seconds(pid, 0.0), time.monotonic()
     time.sleep(SECONDS)
     return (cpu_seconds(pid, 0.0) - before) / (time.monotonic() - began)
 
 
 async def _watched(url: str, pid: int) -> tuple[float, list[int]]:
-    """The same while many look on, and how many new seconds each was told of meanwhile; one more
-    takes nothing."""
+    """Returns the same with viewers, and the new seconds that each received meanwhile.
+
+    One more viewer does not read.
+    """
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         idle = await http.get(f"{url}/events")
         recorded = [0] * VIEWERS
         viewers = [
             asyncio.create_task(_view(http, url, recorded, viewer)) for viewer in range(VIEWERS)
         ]
-        await asyncio.sleep(3)  # what went before is told first
+        await asyncio.sleep(3)  # the earlier seconds come first
         before = list(recorded)
         busy = await asyncio.to_thread(_busy, pid)
-        told = [now - then for now, then in zip(recorded, before, strict=True)]
+        received = [now - then for now, then in zip(recorded, before, strict=True)]
         for viewer in viewers:
             viewer.cancel()
         idle.close()
-    return busy, told
+    return busy, received
 
 
 async def _view(http: aiohttp.ClientSession, url: str, recorded: list[int], viewer: int) -> None:

@@ -1,10 +1,11 @@
-"""What loadgen is measured against: `python -m tests.bench.yardsticks MODE CONNECTIONS RATE THINK
-SECONDS PORT`.
+"""The clients that loadgen is compared with.
 
-MODE `websockets` is the library's asyncio client under uvloop. MODE `lean` is the least that Python
-can do: a slotted protocol with no ledger, no histograms and no session. Prints one JSON object: CPU
-microseconds per open and per ping (user + system, this process), KiB of resident memory per
-connection.
+`python -m tests.bench.yardsticks MODE CONNECTIONS RATE THINK SECONDS PORT`
+
+MODE `websockets` is the library's asyncio client under uvloop. MODE `lean` is the least that a
+client in Python can do: a slotted protocol without ledger, histograms and session. It prints one
+JSON object: CPU microseconds per open and per ping (user + system, this process), KiB of resident
+memory per connection.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ PINGS = [b"\x89\x80" + random.getrandbits(32).to_bytes(4, "big") for _ in range(
 
 
 class Lean(asyncio.Protocol):
-    """A connection that knows only whether its accept key came."""
+    """A connection that checks only its accept key."""
 
     __slots__ = ("accept", "opened", "sent", "write")
     handshake: Handshake
@@ -62,7 +63,7 @@ class Lean(asyncio.Protocol):
 
 
 async def dial_lean(number: int, port: int, opened: list[Callable[[], None]]) -> None:
-    """One connection from its own source port, counted up."""
+    """Opens a connection from the source port 20,000 + `number`."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind(("127.0.2.1", 20_000 + number))
@@ -71,7 +72,7 @@ async def dial_lean(number: int, port: int, opened: list[Callable[[], None]]) ->
 
 
 async def dial_library(number: int, port: int, opened: list[Callable[[], None]]) -> None:
-    """One connection of the library's, leanest settings."""
+    """Opens a connection of the library's with its leanest settings."""
     url = f"ws://127.0.0.1:{port}{RESOURCE}"
     client = await connect(url, compression=None, ping_interval=None, max_queue=None)
 
@@ -93,7 +94,7 @@ async def dial_library(number: int, port: int, opened: list[Callable[[], None]])
 async def open_all(
     dial: Callable[..., Awaitable[None]], count: int, rate: float, port: int
 ) -> list[Callable[[], None]]:
-    """Opens `count` connections at `rate` per second."""
+    """Opens `count` connections at `rate` per second; returns their ping functions."""
     opened: list[Callable[[], None]] = []
     begin, tasks, number = perf_counter(), set(), 0
     while number < count:
@@ -110,7 +111,10 @@ async def open_all(
 
 
 async def ping_all(opened: list[Callable[[], None]], think: float, seconds: float) -> int:
-    """One ping per connection every `think` seconds, in steps of 10 ms; the result is how many."""
+    """Sends a ping on each connection every `think` seconds; returns their number.
+
+    They go out in steps of 10 ms.
+    """
     steps = max(1, int(think / 0.01))
     slots = [opened[first::steps] for first in range(steps)]
     begin, step, pings = perf_counter(), 0, 0
@@ -128,7 +132,7 @@ async def ping_all(opened: list[Callable[[], None]], think: float, seconds: floa
 
 
 async def main(mode: str, count: int, rate: float, think: float, seconds: float, port: int) -> None:
-    """Opens, pings, prints."""
+    """Opens the connections, pings on them and prints the figures."""
     Lean.handshake = Handshake(f"127.0.0.1:{port}", RESOURCE)
     gc.collect()
     gc.freeze()

@@ -1,5 +1,7 @@
-"""One headless Chromium for all tests, and a fresh page for each, which fails its test when its
-script fails."""
+"""A headless Chromium for all tests, and a new page for each test.
+
+A page fails its test when its script fails.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.debian import installed
 
 SHOTS = Path(__file__).parents[2] / "build" / "browser"
-"""Where screenshots are kept."""
+"""The directory of screenshots."""
 OPTIONS = [
     "--no-sandbox",  # Chromium refuses to run as root with it, as in a container
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -23,12 +25,15 @@ EXPECTED = (
     "401",
     "403",
 )
-"""What the console says when a coordinator is gone, or refuses: tests do that on purpose."""
+"""Console errors that tests cause on purpose: the coordinator has ended, or refuses a request."""
 
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium; gone before the next package, since its driver occupies the event loop."""
+    """Debian's Chromium.
+
+    It ends before the next package's tests, since its driver occupies the event loop.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=installed("chromium"), args=OPTIONS)
         yield browser
@@ -37,21 +42,22 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    """A page of a desk's size."""
+    """A page of the size of a desktop window."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(20_000)
-    opened, wrong = context.new_page(), []
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened = context.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.on(
-        "console", lambda message: wrong.append(message.text) if message.type == "error" else None
+        "console", lambda message: errors.append(message.text) if message.type == "error" else None
     )
     yield opened
     context.close()
-    assert [text for text in wrong if not any(expected in text for expected in EXPECTED)] == []
+    assert [text for text in errors if not any(expected in text for expected in EXPECTED)] == []
 
 
 @pytest.fixture(scope="session")
 def shots() -> Path:
-    """Where screenshots go."""
+    """The directory of screenshots, which exists."""
     SHOTS.mkdir(parents=True, exist_ok=True)
     return SHOTS

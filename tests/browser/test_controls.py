@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser.watching import faults, followed, shows
+from tests.browser.watching import accessibility_violations, followed, shows
 from tests.processes import eventually, target
 
 RUN = ("--local", "1", "--rate", "100", "--max", "600", "--think", "1", "--hold", "600")
@@ -14,8 +14,8 @@ def server():
         yield running
 
 
-def say(page, action):
-    """Clicks a button and says yes."""
+def act(page, action):
+    """Clicks the button of an action and confirms it."""
     page.locator(f'[data-action="{action}"]:enabled').click()
     page.locator("dialog").wait_for()
     page.locator("dialog form button:not([type=button])").click()
@@ -27,30 +27,30 @@ def test_a_run_is_paused_resumed_and_drained_from_the_page(tmp_path, page, shots
         page.goto(coord.url)
         eventually(lambda: server.stats()["opened"] >= 100, "arrivals have begun")
 
-        # Nothing happens before the operator has said yes.
+        # Nothing happens before the operator confirms.
         page.locator('[data-action="drain"]:enabled').click()
         page.locator("dialog", has_text="can't be undone").wait_for()
-        assert faults(page) == []
+        assert accessibility_violations(page) == []
         page.screenshot(path=shots / "confirmation.png")
         page.keyboard.press("Escape")
         assert coord.state()["state"] == "running"
 
-        say(page, "pause")
+        act(page, "pause")
         page.locator("#state", has_text="paused").wait_for()
         assert coord.state()["paused"]
-        say(page, "resume")
+        act(page, "resume")
         page.locator("#state", has_text="running").wait_for()
         shows(page, 600)
         page.locator("#log", has_text="the operator said pause").wait_for()
 
-        say(page, "drain")
+        act(page, "drain")
         page.locator("#state", has_text="done").wait_for()
         assert page.locator("#open").inner_text() == "0"
         page.locator("#ends", has_text="drained").wait_for()
         assert coord.end() == 130
 
 
-def test_the_token_is_asked_for_to_view_and_never_kept(tmp_path, page, server):
+def test_viewing_asks_for_the_token_and_stores_it_nowhere(tmp_path, page, server):
     (tmp_path / "token").write_text("s3cret")
     with followed(
         tmp_path / "runs", *RUN, "--token-file", str(tmp_path / "token"), server.ws
@@ -66,7 +66,7 @@ def test_the_token_is_asked_for_to_view_and_never_kept(tmp_path, page, server):
             page.evaluate("document.cookie + JSON.stringify({...localStorage, ...sessionStorage})")
             == "{}"
         )
-        say(page, "stop")
+        act(page, "stop")
         page.locator("#state", has_text="done").wait_for()
 
         assert coord.end() == 130

@@ -7,7 +7,7 @@ import urllib.request
 from contextlib import closing
 
 from loadgen.wire import WIRE, Hello, Post, to_wire
-from tests.browser.watching import fact, faults, followed, number, points, shows
+from tests.browser.watching import accessibility_violations, fact, followed, number, points, shows
 from tests.processes import Command, agent, command, eventually, free_port, get_json
 
 OPEN = 400
@@ -21,7 +21,7 @@ def test_the_page_follows_a_run(tmp_path, page, shots, server):
         with agent(coord.url, "--name", "a"), agent(coord.url, "--name", "b") as b:
             shows(page, OPEN)
 
-            # The numbers are the coordinator's own.
+            # The numbers are those of the coordinator.
             ledger = coord.state()["ledger"]
             for name in (
                 "launched",
@@ -49,41 +49,41 @@ def test_the_page_follows_a_run(tmp_path, page, shots, server):
                 lambda: page.locator("#verified").inner_text(),
             )
 
-            # It grows by itself.
+            # The charts grow.
             seen = points(page)
             eventually(lambda: points(page) > seen + 1, "the chart grows")
             assert page.locator("#charts canvas").count() >= 9
             assert page.locator("#agents button").count() == 2
             for figures in page.locator("#agents button").all():
                 assert figures.evaluate("card => card.scrollWidth - card.clientWidth") == 0, (
-                    "nothing hangs over"
+                    "no figure overflows its card"
                 )
 
-            # An agent's own series are one click, or one key, away.
+            # A click or a key opens an agent's own charts.
             page.locator('#agents button[data-agent="a"]').focus()
             page.keyboard.press("Enter")
             page.locator("#agent-title", has_text="Agent a").wait_for()
             assert page.locator("#agent-charts canvas").count() >= 5
-            assert faults(page) == []
+            assert accessibility_violations(page) == []
             page.screenshot(path=shots / "running-light.png", full_page=True)
             page.emulate_media(color_scheme="dark", reduced_motion="reduce")
-            assert faults(page) == []
+            assert accessibility_violations(page) == []
             page.screenshot(path=shots / "running-dark.png", full_page=True)
             page.set_viewport_size({"width": 390, "height": 844})
             page.emulate_media(color_scheme="light")
             assert page.evaluate("document.documentElement.scrollWidth") <= 390
-            assert faults(page) == []
+            assert accessibility_violations(page) == []
             page.screenshot(path=shots / "running-phone.png", full_page=True)
             page.keyboard.press("Escape")
             page.locator("#agent").wait_for(state="hidden")
             assert page.evaluate("document.activeElement.dataset.agent") == "a"
 
-            # An agent that dies is red within three seconds.
+            # A lost agent is red within three seconds.
             b.send(signal.SIGKILL)
             page.locator('#agents button[data-agent="b"][data-health="bad"]').wait_for(timeout=3000)
             page.locator('#agents button[data-agent="a"][data-health="good"]').wait_for()
             page.locator("#log", has_text="b is lost").wait_for()
-            eventually(lambda: fact(page, "lost") == OPEN // 2, "half of them are lost")
+            eventually(lambda: fact(page, "lost") == OPEN // 2, "half of the connections are lost")
             page.locator("#ends", has_text="generator").wait_for()
             page.locator(
                 '#charts [data-chart="ends"] .legend', has_text="lost (generator)"
@@ -96,7 +96,7 @@ def test_a_chart_is_read_with_the_keyboard(tmp_path, page, server):
     with followed(tmp_path, "--local", "1", *RUN, server.ws) as coord:
         page.goto(coord.url)
         eventually(
-            lambda: page.locator("#charts canvas").count() and points(page) > 3, "a chart is there"
+            lambda: page.locator("#charts canvas").count() and points(page) > 3, "a chart is drawn"
         )
         chart = page.locator('#charts [data-chart="connections"]')
         chart.focus()
@@ -109,46 +109,41 @@ def test_a_chart_is_read_with_the_keyboard(tmp_path, page, server):
         assert chart.locator(".key").inner_text() == "at 0:01"
 
 
-def test_a_lost_connection_is_said_and_taken_up_where_it_broke(tmp_path, page, server):
+def test_a_silent_coordinator_is_shown_and_no_second_is_missed(tmp_path, page, server):
     with followed(tmp_path, "--agents", "1", *RUN, server.ws) as coord, agent(coord.url):
         page.goto(coord.url)
         shows(page, OPEN)
         coord.send(signal.SIGSTOP)
         try:
-            page.locator("#banner", has_text="has not been heard").wait_for()
+            page.locator("#banner", has_text="No event from the coordinator").wait_for()
             before = points(page)
         finally:
             coord.send(signal.SIGCONT)
         page.locator("#banner").wait_for(state="hidden")
-        eventually(lambda: points(page) > before + 3, "it goes on")
+        eventually(lambda: points(page) > before + 3, "the chart grows again")
         second = get_json(f"{coord.url}/v1/run/seconds")["seconds"][-1]["second"]
         eventually(lambda: points(page) > second, "no second is missing")
 
 
-def test_a_coordinator_that_takes_up_the_run_of_one_that_died_is_followed_on(
-    tmp_path, page, server
-):
-    """Whatever was settled before, in between and after stands in the charts, though another
-    process tells of it."""
+def test_the_page_follows_a_run_that_another_coordinator_resumes(tmp_path, page, server):
+    """The charts have every second, those before the end of the first coordinator too."""
     listen = f"127.0.0.1:{free_port()}"
-    watch = (
-        "--watch",
-        f"itself=http://{listen}/metrics",
-    )  # events that the second one does not tell again
+    # The second coordinator does not send the first one's scrapes again.
+    watch = ("--watch", f"itself=http://{listen}/metrics")
     with (
         followed(tmp_path, "--agents", "1", *watch, *RUN, server.ws, listen=listen) as coord,
         agent(coord.url),
     ):
         page.goto(coord.url)
         shows(page, OPEN)
-        eventually(lambda: points(page) > 8, "some seconds are told")
+        eventually(lambda: points(page) > 8, "some seconds are drawn")
         coord.send(signal.SIGKILL)
         coord.end()
-        page.locator("#banner", has_text="has not been heard").wait_for()
+        page.locator("#banner", has_text="No event from the coordinator").wait_for()
         with closing(Command(command("loadgen-coord", "--resume", str(coord.folder)))) as again:
             page.locator("#banner").wait_for(state="hidden")
             before = points(page)
-            eventually(lambda: points(page) > before + 3, "it goes on")
+            eventually(lambda: points(page) > before + 3, "the chart grows again")
             seconds = [row["second"] for row in get_json(f"{coord.url}/v1/run/seconds")["seconds"]]
             assert seconds == list(range(len(seconds)))
             eventually(
@@ -165,7 +160,7 @@ def test_another_run_on_the_same_port_starts_anew(tmp_path, page, server):
         shows(page, OPEN)
         first.send(signal.SIGKILL)
         first.end()
-    page.locator("#banner", has_text="has not been heard").wait_for()
+    page.locator("#banner", has_text="No event from the coordinator").wait_for()
     with followed(tmp_path / "two", "--agents", "1", *RUN, server.ws, listen=listen) as second:
         key = second.state()["key"]
         page.locator("#foot", has_text=f"run {key}").wait_for()
@@ -176,7 +171,7 @@ def test_another_run_on_the_same_port_starts_anew(tmp_path, page, server):
             shows(page, OPEN)
 
 
-def test_what_agents_say_is_text_and_nothing_else(tmp_path, page, server):
+def test_texts_of_agents_are_shown_as_text(tmp_path, page, server):
     evil = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
     with followed(tmp_path, "--agents", "2", *RUN, server.ws) as coord:
         page.goto(coord.url)
@@ -193,7 +188,7 @@ def test_what_agents_say_is_text_and_nothing_else(tmp_path, page, server):
 
 
 def test_an_hour_of_seconds_is_drawn(tmp_path, page, server):
-    """3,600 points on every chart: what the page shows at most."""
+    """Every chart has at most 3,600 points."""
     with followed(tmp_path, "--agents", "1", *RUN, server.ws) as coord:
         page.goto(coord.url)
         drawn = page.evaluate("""async () => {
@@ -233,6 +228,4 @@ def test_an_hour_of_seconds_is_drawn(tmp_path, page, server):
             *(f"failed why_{at} (server) {at}" for at in range(11, 3, -1)),
             "4 other reasons 6",
         ]
-        assert drawn["each"] < 250, (
-            "a second's worth of drawing takes a quarter of it at most, on a slow machine"
-        )
+        assert drawn["each"] < 250, "a second is drawn in a quarter of a second, on a slow machine"

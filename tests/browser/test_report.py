@@ -5,7 +5,7 @@ import shutil
 import tarfile
 from pathlib import Path
 
-from tests.browser.watching import faults, followed
+from tests.browser.watching import accessibility_violations, followed
 from tests.processes import coordinator, run, target
 
 PUBLISHED = next((Path(__file__).parents[2] / "docs" / "million").glob("ping-*/plan.toml")).parent
@@ -42,10 +42,10 @@ def test_the_report_of_a_run_is_one_file_with_charts(tmp_path, page, shots):
     assert "–" not in page.locator('[data-chart="connections"] .legend').inner_text()
     page.locator("summary", has_text="Charts of local-2").click()
     page.locator('[data-agent="local-2"] canvas').first.wait_for()
-    assert faults(page) == []
+    assert accessibility_violations(page) == []
     page.screenshot(path=shots / "report-light.png", full_page=True)
     page.emulate_media(color_scheme="dark")
-    assert faults(page) == []
+    assert accessibility_violations(page) == []
     page.screenshot(path=shots / "report-dark.png", full_page=True)
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -69,7 +69,7 @@ def test_past_runs_are_found_and_their_reports_opened(tmp_path, page):
         page.goto(f"{coord.url}/runs")
         for scheme in ("dark", "light"):
             page.emulate_media(color_scheme=scheme)
-            assert faults(page) == []
+            assert accessibility_violations(page) == []
         with page.expect_download() as download:
             page.locator("a", has_text="tar.gz").first.click()
         with tarfile.open(download.value.path()) as archive:

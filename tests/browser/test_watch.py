@@ -1,14 +1,14 @@
-"""The server's own figures beside the run's, live and in the report."""
+"""The figures of watched servers on the page and in the report."""
 
 import json
 
-from tests.browser.watching import faults
+from tests.browser.watching import accessibility_violations
 from tests.processes import Command, command, coordinator, target
 
 RUN = ("--local", "1", "--rate", "100", "--max", "100", "--think", "1", "--hold", "5")
 
 
-def test_a_watched_server_stands_on_the_same_time_axis(tmp_path, page):
+def test_a_watched_server_has_charts_on_the_time_axis_of_the_run(tmp_path, page):
     monitor = Command(command("loadgen-agent", "--monitor", "--metrics", "127.0.0.1:0"))
     url = monitor.says(r"metrics at (http://\S+)")[1]
     watch = ("--watch", f"box={url}", "--watch", "gone=http://127.0.0.1:1/metrics")
@@ -20,19 +20,19 @@ def test_a_watched_server_stands_on_the_same_time_axis(tmp_path, page):
             page.goto(coord.url)
             page.locator("#servers h3", has_text="box").wait_for()
             page.locator('#servers [data-chart="memory"] canvas').wait_for()
-            assert faults(page) == []
+            assert accessibility_violations(page) == []
             assert coord.end() == 0
             folder = coord.folder
             assert "--watch gone: http://127.0.0.1:1/metrics can't be scraped" in coord.err
             assert coord.err.count("--watch gone") == 1
     finally:
         monitor.close()
-    readings = [json.loads(line) for line in (folder / "watched.ndjson").read_text().splitlines()]
-    assert {reading["name"] for reading in readings} == {"box"}
-    assert [reading["second"] for reading in readings] == sorted(
-        {reading["second"] for reading in readings}
+    scrapes = [json.loads(line) for line in (folder / "watched.ndjson").read_text().splitlines()]
+    assert {scrape["name"] for scrape in scrapes} == {"box"}
+    assert [scrape["second"] for scrape in scrapes] == sorted(
+        {scrape["second"] for scrape in scrapes}
     )
-    assert min(reading["memory"] for reading in readings) > 0
+    assert min(scrape["memory"] for scrape in scrapes) > 0
 
     page.goto((folder / "report.html").as_uri())
     page.locator("#servers h3", has_text="box").wait_for()

@@ -1,4 +1,4 @@
-"""What tests read off the page."""
+"""Readers of the page that tests share."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ SERIOUS = ("serious", "critical")
 
 @contextmanager
 def followed(out: Path, *arguments: str, **options: Any) -> Iterator[Coordinator]:
-    """A coordinator that is killed in the end: nobody waits for its fleet to say goodbye."""
+    """A coordinator that is killed at the end of the block, without waiting for its fleet."""
     with coordinator(out, *arguments, **options) as running:
         try:
             yield running
@@ -24,34 +24,34 @@ def followed(out: Path, *arguments: str, **options: Any) -> Iterator[Coordinator
 
 
 def number(text: str) -> int:
-    """A number as people read it."""
+    """Returns the number in a text with thousands separators."""
     return int(text.replace(",", ""))
 
 
 def fact(page: Page, name: str) -> int:
-    """One of the figures below the big number."""
+    """Returns one of the figures below the big number."""
     return number(page.locator(f'[data-fact="{name}"]').inner_text())
 
 
 def points(page: Page, chart: str = "connections") -> int:
-    """How many seconds a chart shows."""
+    """Returns the number of seconds on a chart."""
     return int(page.locator(f'#charts [data-chart="{chart}"]').get_attribute("data-points") or 0)
 
 
 def shows(page: Page, open_: int) -> None:
-    """Waits until the big number is so many."""
+    """Waits until the big number is `open_`."""
     eventually(
         lambda: page.locator("#open").inner_text() == f"{open_:,}",
         lambda: page.locator("#open").inner_text(),
     )
 
 
-def faults(page: Page) -> list[Any]:
-    """What axe-core holds to be serious faults of accessibility."""
+def accessibility_violations(page: Page) -> list[Any]:
+    """Returns the serious violations of accessibility that axe-core finds."""
     page.evaluate(AXE)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
-        (fault["id"], [node["html"][:200] for node in fault["nodes"]])
-        for fault in found["violations"]
-        if fault["impact"] in SERIOUS
+        (violation["id"], [node["html"][:200] for node in violation["nodes"]])
+        for violation in found["violations"]
+        if violation["impact"] in SERIOUS
     ]

@@ -1,2 +1,4 @@
-"""Debian's Tsung and loadgen beside each other: the same files against the same target, outside
-the gate."""
+"""Debian's Tsung and loadgen compared: the same files against the same target.
+
+Run by `make compare-tsung`, not by `make test`.
+"""

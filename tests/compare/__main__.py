@@ -1,5 +1,7 @@
-"""`python -m tests.compare`: runs each file with Debian's Tsung and with loadgen, and writes
-docs/compare-tsung.md."""
+"""`python -m tests.compare`: runs each file with Debian's Tsung and with loadgen.
+
+It writes docs/compare-tsung.md.
+"""
 
 import sys
 import time
@@ -20,15 +22,16 @@ NAMES = [case.name for case in CASES]
     "names",
     type=click.Choice(NAMES),
     multiple=True,
-    help="This file only; nothing is written.",
+    help="Only this file; writes no document.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), default="docs", help="Where compare-tsung.md goes."
+    "--out", type=click.Path(path_type=Path), default="docs", help="Directory of compare-tsung.md."
 )
 def main(names: tuple[str, ...], out: Path) -> None:
-    """Compares; exit code 1 when the tools differ without a known reason."""
-    began, tsung = time.monotonic(), debian.tsung()
-    comparisons = [_compared(tsung, case) for case in CASES if case.name in (names or NAMES)]
+    """Compare the tools; the exit code is 1 when they differ without a known reason."""
+    began = time.monotonic()
+    tsung = debian.tsung()
+    comparisons = [_compare(tsung, case) for case in CASES if case.name in (names or NAMES)]
     if not names:
         text = document.render(comparisons, f"Tsung {debian.version()}", time.monotonic() - began)
         (out / "compare-tsung.md").write_text(text)
@@ -36,7 +39,7 @@ def main(names: tuple[str, ...], out: Path) -> None:
     sys.exit(0 if all(comparison.held for comparison in comparisons) else 1)
 
 
-def _compared(tsung: str, case: Case) -> Comparison:
+def _compare(tsung: str, case: Case) -> Comparison:
     click.echo(f"{case.name}: {case.shows}")
     comparison = compare(case, tools.with_tsung(tsung, case.file), tools.with_loadgen(case.file))
     for finding in comparison.findings:

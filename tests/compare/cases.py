@@ -1,5 +1,4 @@
-"""The files that both tools run: what each shows, what is expected of it, and in what the tools
-are known to differ."""
+"""The files that both tools run, with expectations and known differences."""
 
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,36 +12,35 @@ FILES = Path(__file__).with_name("files")
 
 
 class Known(NamedTuple):
-    """A difference that is known, and why it is one."""
+    """A known difference, with its reason."""
 
     names: tuple[str, ...]
-    """Of the counts that differ; `*` stands for anything."""
+    """Patterns of the names of counts that differ (fnmatch)."""
     why: str
 
     def explains(self, name: str) -> bool:
-        """Whether a count may differ for this reason."""
+        """True when a count may differ for this reason."""
         return any(fnmatchcase(name, pattern) for pattern in self.names)
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One file."""
+    """One file that both tools run."""
 
     name: str
     shows: str
     rates: tuple[tuple[int, float], ...]
-    """How many users arrive at which rate, phase by phase."""
+    """The users and their arrivals per second, phase by phase."""
     spread: int = 0
-    """Users come faster than either tool can tell moments apart; so many of them take long
-    enough for that."""
+    """The arrivals that are taken together, where users come faster than a tool can resolve."""
     thinks: dict[str, Distribution] = {}
-    """What the times after messages of a text are like."""
+    """The distributions of the times after messages, by their text."""
     chances: dict[str, float] = {}
-    """The probability with which a user is counted under a name."""
+    """The probability that a user is counted, by the name of the count."""
     known: tuple[Known, ...] = ()
 
     @property
     def file(self) -> Path:
-        """Its file."""
+        """The path of the file."""
         return FILES / f"{self.name}.xml"
 
 
@@ -50,7 +48,7 @@ EVERYWHERE = (
     Known(
         ("size_sent", "size_rcv"),
         "Tsung sends an Origin, and in close frames the text `close`, which comes back; "
-        "loadgen sends the port in WorkerState",
+        "loadgen sends the port in Host",
     ),
     Known(
         ("error_connect_eaddrinuse",),
@@ -68,17 +66,17 @@ CASES = (
         known=(
             Known(
                 ("ends with *", "users", "connected", "finish_users_count"),
-                "when the time of the run is over Tsung drops its connections and leaves its users"
-                " uncounted; loadgen says goodbye with 1000",
+                "when the time of the run is over Tsung drops its connections and does not count"
+                " their users; loadgen closes with 1000",
             ),
             Known(("error_abort",), "Tsung counts the end of its time as an error"),
             Known(
                 ("arrivals",),
-                "users come every 3.3 ms, loadgen looks every 5 ms for who is due, and Tsung waits"
+                "users arrive every 3.3 ms, loadgen looks every 5 ms for due users, and Tsung waits"
                 " whole milliseconds; over 20 users loadgen's evens out. The reference run had 31 a"
                 " second and worker, this one has 150",
             ),
-            Known(("page",), "the silent loop is built in and no script, and counts no pages"),
+            Known(("page",), "the silent loop is built in, not a script, and counts no pages"),
         ),
     ),
     Case("ack", "answered messages, text and binary", ((180, 30),)),
@@ -133,8 +131,8 @@ CASES = (
                     "page",
                     "websocket_succ",
                 ),
-                "Tsung drops the users that are left when the time of the phase is over; loadgen"
-                " launches all whom the configuration reckons with",
+                "Tsung drops the users that remain when the time of the phase is over; loadgen"
+                " launches all users that the configuration expects",
             ),
         ),
     ),
@@ -145,12 +143,13 @@ CASES = (
         known=(
             Known(("pongs",), "Tsung answers no ping"),
             Known(
-                ("match", "nomatch"), "Tsung takes the ping that comes while it waits for the reply"
+                ("match", "nomatch"),
+                "Tsung takes the ping that arrives while it waits for the reply",
             ),
             Known(
                 ("async_unknown_data_rcv",),
-                "Tsung counts what comes during a think time, pings and all, without "
-                "reading it; for loadgen a ping is no message",
+                "Tsung counts everything that arrives during a think time, including pings, without"
+                " reading it; for loadgen a ping is not a message",
             ),
         ),
     ),
@@ -173,7 +172,7 @@ CASES = (
                     "ends with *",
                     "async_unknown_data_rcv",
                 ),
-                "Tsung does not read the goodbye, and later sends its message on a new TCP"
+                "Tsung does not read the close frame, and later sends its message on a new TCP"
                 " connection without an upgrade; for loadgen the session is over",
             ),
         ),
@@ -194,7 +193,7 @@ CASES = (
                     "error_unknown",
                     "size_*",
                 ),
-                "Tsung has to get the 101 in one piece, and fails",
+                "Tsung needs the 101 in one piece, and fails",
             ),
         ),
     ),

@@ -1,4 +1,4 @@
-"""Debian's package of Tsung, installed by whoever needs it first."""
+"""Debian's package of Tsung, installed where it is missing."""
 
 import os
 import shutil
@@ -9,24 +9,24 @@ import click
 ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
     "DEBIAN_FRONTEND": "noninteractive",
-    "RUNLEVEL": "1",  # tells the packages' scripts that this is no time to start services
+    "RUNLEVEL": "1",  # the packages' scripts start no services
 }
 
 
 def tsung() -> str:
-    """The path of Tsung, which is installed if it is missing."""
+    """Returns the path of Tsung; installs it if it is missing."""
     if not (found := shutil.which("tsung")):
         install()
         found = shutil.which("tsung")
     if not found:
         raise click.ClickException(
-            "apt-get installed tsung, but there is no such command; look at dpkg -L tsung"
+            "apt-get installed tsung, but no command tsung is on the path; see dpkg -L tsung"
         )
     return found
 
 
 def version() -> str:
-    """The package's version."""
+    """Returns the version of the package."""
     done = subprocess.run(
         ["dpkg-query", "-W", "-f=${Version}", "tsung"], capture_output=True, text=True, check=False
     )
@@ -34,7 +34,7 @@ def version() -> str:
 
 
 def install() -> None:
-    """Installs the package with what it needs: Erlang, gnuplot, 250 MB."""
+    """Installs the package and its dependencies, Erlang and gnuplot: 250 MB."""
     if os.geteuid() or not shutil.which("apt-get"):
         raise click.ClickException(
             "Tsung is missing, and only root can install it: apt-get install tsung"

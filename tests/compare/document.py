@@ -1,4 +1,4 @@
-"""compare-tsung.md: its template filled with what was compared."""
+"""compare-tsung.md: the template, filled with the comparisons."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ COMMAND = "make compare-tsung"
 
 
 def render(comparisons: Sequence[Comparison], tsung: str, seconds: float) -> str:
-    """The whole document; `tsung` is the version of Tsung, `seconds` what all of it took."""
+    """Returns the document; `tsung` is Tsung's version, `seconds` the time of all runs."""
     verdicts = Counter(
         finding.verdict for comparison in comparisons for finding in comparison.findings
     )
@@ -83,14 +83,14 @@ def _summary(comparisons: Iterable[Comparison]) -> str:
 
 
 def verdict(comparison: Comparison) -> str:
-    """The file in one word."""
+    """Returns the verdict on a file."""
     if not comparison.held:
         return "**DIFFERENT**"
     return "differ as known" if any(True for _ in _known(comparison)) else "same"
 
 
 def p_value(fit: Fit) -> str:
-    """The probability, with two digits that count."""
+    """Returns a probability with two significant digits."""
     return f"{fit.p:.2f}" if fit.p >= 0.095 else f"{fit.p:.2g}" if fit.p >= 1e-4 else "< 0.0001"
 
 
@@ -155,18 +155,19 @@ def _differences(comparisons: Iterable[Comparison]) -> Iterator[str]:
             yield f"- `{comparison.case.name}`: not seen this time: {unseen.why}."
         for finding in comparison.seen:
             if finding.verdict == "DIFFERENT":
-                yield f"- **`{comparison.case.name}`: {_told(finding)}, and no reason is known.**"
+                text = _text_of(finding)
+                yield f"- **`{comparison.case.name}`: {text}, and no reason is known.**"
 
 
 def _known(comparison: Comparison) -> Iterator[tuple[Known, list[str]]]:
-    """The known differences of a file that showed, each with the counts in which it did."""
+    """Yields the known differences of a file that occurred, each with its counts."""
     for known in (*comparison.case.known, NOT_AS_ASKED):
-        seen = [_told(seen) for seen in comparison.seen if seen.known is known]
+        seen = [_text_of(seen) for seen in comparison.seen if seen.known is known]
         if seen:
             yield known, seen
 
 
-def _told(seen: Finding | Shape) -> str:
+def _text_of(seen: Finding | Shape) -> str:
     if isinstance(seen, Shape):
         return f"{seen.name}: D {seen.between.distance:.2f}"
     return f"{seen.name}: {seen.tsung:,.0f} / {seen.loadgen:,.0f}"

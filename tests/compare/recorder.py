@@ -1,18 +1,17 @@
-"""`python -m tests.compare.recorder PORT FILE`: the target of both tools, which writes down when
-what arrived.
+"""The target of both tools, which records what arrives.
 
-The path tells what it does:
+`python -m tests.compare.recorder PORT FILE`. The path selects what it does:
 
 - `/echo…` sends each message back, `/silent…` and any other path nothing.
-- `/token…` answers each message with JSON: a token of this connection, some words, and what is
-  `left` of 3 polls.
+- `/token…` answers each message with JSON: a token of this connection, some words, and how many of
+  3 polls are `left`.
 - `/ping` is an echo that sends a ping every 0.3 s, and one more just before each answer.
-- `/bye` says goodbye (1001) after 0.3 s. `/burst` sends three messages after 0.3 s, and is an echo
-  then.
+- `/bye` closes with 1001 after 0.3 s. `/burst` sends three messages after 0.3 s, and then is an
+  echo.
 - `/pieces` is an echo whose 101 comes in two pieces.
 
-It says where it listens; when its standard input ends it writes its `Recording` as JSON into the
-file, and is gone.
+It prints its port. When its standard input ends, it writes its `Recording` as JSON to the file and
+ends.
 """
 
 import asyncio
@@ -33,9 +32,9 @@ from websockets.http11 import Request
 from tests.compare.recording import Connection, Message, Recording
 
 SOON = 0.3
-"""Seconds until the server does by itself what a path is for."""
-UPGRADE = 2.0
-"""Seconds that a connection may take to ask for its upgrade; then it is dropped."""
+"""Seconds until the server does what a path selects."""
+UPGRADE_TIMEOUT = 2.0
+"""Seconds that a connection may take to send its upgrade; then it is closed."""
 BETWEEN_PIECES = 0.05
 WORDS = ["alpha", "beta", "gamma"]
 BACKLOG = 4096
@@ -43,7 +42,7 @@ quiet = logging.getLogger("recorder")
 
 
 class Pieces:
-    """A transport whose first write goes out in two pieces; the rest is the transport's own."""
+    """A transport that sends its first write in two pieces."""
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
@@ -56,9 +55,7 @@ class Pieces:
         self.write = self._transport.write
 
     def _rest(self, data: bytes) -> None:
-        with suppress(
-            RuntimeError
-        ):  # the client left after the first piece, and this side was shut down
+        with suppress(RuntimeError):  # the client closed after the first piece
             self._transport.write(data)
 
     def __getattr__(self, name: str) -> Any:
@@ -66,19 +63,18 @@ class Pieces:
 
 
 class Recorded(ServerConnection):
-    """A connection with its record, which begins with the TCP connection: whether an upgrade
-    follows or not."""
+    """A connection with its record, which begins before the upgrade."""
 
-    book: list[Connection]
+    connections: list[Connection]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Writes the arrival down."""
-        self.record = Connection(len(self.book), monotonic())
-        self.book.append(self.record)
+        """Records the arrival."""
+        self.record = Connection(len(self.connections), monotonic())
+        self.connections.append(self.record)
         super().connection_made(transport)
 
     async def received(self) -> AsyncIterator[str | bytes]:
-        """The client's messages, each written down."""
+        """Yields the client's messages and records each."""
         async for message in self:
             text = message if isinstance(message, str) else message.decode(errors="replace")
             self.record.messages.append(
@@ -87,7 +83,7 @@ class Recorded(ServerConnection):
             yield message
 
     def ping_and_count(self) -> Awaitable[None]:
-        """Sends a ping; its pong counts whenever it comes."""
+        """Sends a ping; its pong counts at any time."""
         return asyncio.ensure_future(self._ping())
 
     async def _ping(self) -> None:
@@ -103,13 +99,13 @@ async def echo(client: Recorded) -> None:
 
 
 async def silent(client: Recorded) -> None:
-    """Only listens."""
+    """Sends nothing."""
     async for _ in client.received():
         pass
 
 
 async def token(client: Recorded) -> None:
-    """Answers with a token and a countdown of the polls, both the client's own."""
+    """Answers with the client's token and the countdown of its polls."""
     left = 3
     async for message in client.received():
         left -= message == "poll"
@@ -118,7 +114,7 @@ async def token(client: Recorded) -> None:
 
 
 async def ping(client: Recorded) -> None:
-    """Pings all the time, and just before it answers."""
+    """Sends pings throughout, and one just before each answer."""
     pings: list[Awaitable[None]] = []
 
     async def regularly() -> None:
@@ -129,45 +125,43 @@ async def ping(client: Recorded) -> None:
     regular = asyncio.create_task(regularly())
     async for message in client.received():
         pings.append(client.ping_and_count())
-        await asyncio.sleep(
-            BETWEEN_PIECES
-        )  # so that the ping is a chunk of its own, and what comes next another one
+        await asyncio.sleep(BETWEEN_PIECES)  # so that ping and answer arrive as two chunks
         await client.send(message)
     regular.cancel()
     await asyncio.gather(*pings)
 
 
 async def bye(client: Recorded) -> None:
-    """Ends the connection from its side."""
+    """Closes the connection."""
     asyncio.get_running_loop().call_later(SOON, lambda: asyncio.ensure_future(client.close(1001)))
     await silent(client)
 
 
 async def burst(client: Recorded) -> None:
-    """Sends what nobody asked for, and then what is."""
+    """Sends unrequested messages, and then is an echo."""
     await asyncio.sleep(SOON)
     for word in WORDS:
         await client.send(word)
     await echo(client)
 
 
-ROLES: dict[str, Callable[[Recorded], Awaitable[None]]] = {
+PATHS: dict[str, Callable[[Recorded], Awaitable[None]]] = {
     "echo": echo, "token": token, "ping": ping, "bye": bye, "burst": burst, "pieces": echo,
 }  # fmt: skip
 
 
-async def play(client: ServerConnection) -> None:
-    """One client from its upgrade to its end."""
+async def handle(client: ServerConnection) -> None:
+    """Serves one client from its upgrade to its end."""
     assert isinstance(client, Recorded)
     with suppress(ConnectionClosed):
-        await ROLES.get(client.record.path.split("/")[1], silent)(client)
+        await PATHS.get(client.record.path.split("/")[1], silent)(client)
     await client.wait_closed()
     close = client.protocol.close_rcvd
     client.record.code = close.code if close else 0
 
 
 def upgrade(client: ServerConnection, request: Request) -> None:
-    """Writes down what is asked for."""
+    """Records the path of the upgrade."""
     assert isinstance(client, Recorded)
     client.record.path = request.path.partition("?")[0]
     if client.record.path == "/pieces":
@@ -175,13 +169,13 @@ def upgrade(client: ServerConnection, request: Request) -> None:
 
 
 async def record(port: int) -> Recording:
-    """What arrives until standard input ends."""
-    book: list[Connection] = []
-    kind = type("Recorded", (Recorded,), {"book": book})
+    """Returns the recording of what arrives until standard input ends."""
+    connections: list[Connection] = []
+    kind = type("Recorded", (Recorded,), {"connections": connections})
     quiet.addHandler(logging.NullHandler())
-    quiet.propagate = False  # what fails is in the record
+    quiet.propagate = False  # failures are in the record
     async with serve(
-        play,
+        handle,
         "127.0.0.1",
         port,
         create_connection=kind,
@@ -190,13 +184,13 @@ async def record(port: int) -> Recording:
         compression=None,
         logger=quiet,
         backlog=BACKLOG,
-        open_timeout=UPGRADE,
+        open_timeout=UPGRADE_TIMEOUT,
         close_timeout=SOON,
         server_header=None,
     ) as server:
         print(f"listening at {server.sockets[0].getsockname()[1]}", flush=True)
         await asyncio.to_thread(sys.stdin.read)
-    return Recording(book)
+    return Recording(connections)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,4 @@
-"""What the target saw of one run: a record of each TCP connection, and what can be counted over
-all of them."""
+"""The target's recording of one run: a record of each TCP connection, and counts of all."""
 
 import re
 from collections import Counter
@@ -13,10 +12,10 @@ PER_PATH = re.compile(r"\d+")
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One message of the client."""
+    """One message of a client."""
 
     at: float
-    """Seconds on the monotonic clock, as all times here."""
+    """Seconds on the monotonic clock, as are all times here."""
     kind: Literal["text", "binary"]
     body: str
 
@@ -28,16 +27,15 @@ class Connection(msgspec.Struct):
     """0, 1, 2… in the order of arrival."""
     arrived: float
     path: str = ""
-    """What the upgrade asked for, without the query; empty when no upgrade was asked for, or
-    none that is valid."""
+    """The path of the upgrade, without the query; empty without a valid upgrade."""
     messages: list[Message] = []
     pongs: int = 0
     code: int = 0
-    """Of the client's close frame; 1005 for one without a code, 0 when none came."""
+    """The code of the client's close frame; 1005 for a frame without a code, 0 without a frame."""
 
     @property
     def token(self) -> str:
-        """What /token gives to this client, and to no other."""
+        """The token of this client at /token."""
         return f"t{self.number}"
 
 
@@ -48,16 +46,16 @@ class Recording(msgspec.Struct, frozen=True):
 
     @property
     def upgraded(self) -> list[Connection]:
-        """Those with a valid upgrade."""
+        """The connections with a valid upgrade."""
         return [connection for connection in self.connections if connection.path]
 
     @property
     def messages(self) -> int:
-        """Of all connections together."""
+        """The number of messages of all connections."""
         return sum(len(connection.messages) for connection in self.connections)
 
     def counts(self) -> dict[str, int]:
-        """Each thing that both tools should do equally often, by its name."""
+        """Returns the counts that should be the same for both tools, by name."""
         counted = Counter(
             {"TCP connections": len(self.connections), "upgrades": len(self.upgraded)}
         )
@@ -73,21 +71,22 @@ class Recording(msgspec.Struct, frozen=True):
         return {name: times for name, times in counted.items() if times}
 
     def arrival_gaps(self, every: int = 1) -> list[float]:
-        """Seconds between the arrivals of users so many apart; connections without an upgrade
-        are nobody's arrival."""
+        """Returns the seconds between the arrivals of every `every`-th user.
+
+        Connections without an upgrade are no arrivals.
+        """
         return [
             after.arrived - before.arrived for before, after in pairwise(self.upgraded[::every])
         ]
 
     def think_times(self, after: str) -> list[float]:
-        """Seconds from each message with this text to the next message of the same connection."""
+        """Returns the seconds from each message with this text to its client's next message."""
         pairs = (pair for connection in self.connections for pair in pairwise(connection.messages))
         return [later.at - earlier.at for earlier, later in pairs if earlier.body == after]
 
 
 def shape(body: str, connection: Connection) -> str:
-    """A text without what differs from user to user by design: its own token, numbers, what was
-    drawn for it."""
+    """Returns a text without its token, numbers and random words."""
     words = _words(body, connection.token)
     return " ".join(words)
 

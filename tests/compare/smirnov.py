@@ -1,9 +1,9 @@
 """The Kolmogorov–Smirnov test, of two samples or of one and a distribution.
 
 W. H. Press et al., Numerical Recipes, 3rd edition, 14.3.3: the statistic is the largest distance of
-the distribution functions; its significance the limit's series, with Stephens' correction for few
-values. Values that have a grain, as times in whole milliseconds, make the p-value too small or,
-where both samples have the same one, too large.
+the distribution functions; its significance is the series of the limit, with Stephens' correction
+for few values. Rounded values, as times in whole milliseconds, make the p-value too small or, where
+both samples are rounded alike, too large.
 """
 
 from bisect import bisect_left, bisect_right
@@ -13,20 +13,20 @@ from math import exp, sqrt
 from typing import NamedTuple
 
 Distribution = Callable[[float], float]
-"""The probability that a value is at most so large."""
+"""The probability that a value is at most the argument."""
 
 
 class Fit(NamedTuple):
-    """How far apart two distributions are, and how likely samples of the same one are as far
-    apart."""
+    """The distance of two distributions, and the probability of such a distance by chance."""
 
     distance: float
     p: float
 
 
 def two_samples(one: Sequence[float], other: Sequence[float]) -> Fit:
-    """Whether two samples, not empty, come from the same distribution."""
-    first, second = sorted(one), sorted(other)
+    """Returns the fit of two samples, which must not be empty."""
+    first = sorted(one)
+    second = sorted(other)
     distance = max(
         abs(bisect_right(first, value) / len(first) - bisect_right(second, value) / len(second))
         for value in (*first, *second)
@@ -37,7 +37,7 @@ def two_samples(one: Sequence[float], other: Sequence[float]) -> Fit:
 
 
 def one_sample(sample: Sequence[float], distribution: Distribution) -> Fit:
-    """Whether a sample, not empty, comes from a continuous distribution."""
+    """Returns the fit of a sample, which must not be empty, to a continuous distribution."""
     values = sorted(sample)
     size = len(values)
     distance = max(
@@ -52,8 +52,10 @@ def one_sample(sample: Sequence[float], distribution: Distribution) -> Fit:
 
 
 def significance(distance: float, size: float) -> float:
-    """The probability of a distance at least so large; `size` is that of the sample, or
-    n·m/(n+m) of two."""
+    """Returns the probability of at least this distance.
+
+    `size` is that of the sample, or n·m/(n+m) for two samples.
+    """
     x = (sqrt(size) + 0.12 + 0.11 / sqrt(size)) * distance
     if x < 0.3:  # the series converges slowly there, and the sum is 1 to five digits
         return 1.0
@@ -62,8 +64,7 @@ def significance(distance: float, size: float) -> float:
 
 
 def exponential(rate: float, events: int = 1) -> Distribution:
-    """Of the gaps of a Poisson process; of the times that so many events take, which is Erlang's
-    distribution."""
+    """Returns the distribution of the time of `events` events of a Poisson process (Erlang's)."""
 
     def at(value: float) -> float:
         terms = accumulate(range(1, events), lambda term, k: term * rate * value / k, initial=1.0)
@@ -73,11 +74,11 @@ def exponential(rate: float, events: int = 1) -> Distribution:
 
 
 def even(low: float, high: float) -> Distribution:
-    """Of values between two bounds, all equally likely."""
+    """Returns the uniform distribution between two bounds."""
     return lambda value: min(1.0, max(0.0, (value - low) / (high - low)))
 
 
 def mixture(parts: Sequence[tuple[int, Distribution]]) -> Distribution:
-    """Of so many values of each of several distributions."""
+    """Returns the distribution of values drawn from several, each with its weight."""
     total = sum(weight for weight, _ in parts)
     return lambda value: sum(weight * part(value) for weight, part in parts) / total

@@ -1,5 +1,4 @@
-"""The two tools: how each runs a file against the recorder, and what it wrote into its
-tsung.log."""
+"""The two tools: each runs a file against the recorder and writes a tsung.log."""
 
 import os
 import re
@@ -20,33 +19,33 @@ from tests.processes import command, eventually, free_port
 from tests.unit.tsung_reader import read_text, totals
 
 PORT = 9595
-"""The one that all files name."""
-PATIENCE = 60.0
-"""Seconds after which a run is ended."""
+"""The port in all files."""
+RUN_TIMEOUT = 60.0
+"""Seconds after which a run is killed."""
 TIMES = re.compile(r"^stats: (\w+)\s+\S+ (\S+)", re.MULTILINE)
 
 Tool = Literal["Tsung", "loadgen"]
 
 
 class Outcome(NamedTuple):
-    """One file run by one tool."""
+    """The outcome of one file with one tool."""
 
     recording: Recording
     usage: Usage
     statistics: dict[str, float]
-    """How often each thing was counted in its tsung.log."""
+    """The totals of its tsung.log."""
 
     @property
     def first(self) -> float:
-        """When its first connection arrived."""
+        """The arrival of its first connection, in seconds on the monotonic clock."""
         return self.recording.connections[0].arrived
 
 
 def with_tsung(tsung: str, file: Path) -> Outcome:
-    """What becomes of a file with Tsung, its controller and its one Erlang VM in one process.
+    """Runs a file with Tsung, its controller and one Erlang VM in one process.
 
-    A home (for Erlang's cookie), an epmd (Erlang's port mapper) and an id of its own keep it from
-    any other Tsung.
+    Its own home (for Erlang's cookie), epmd (Erlang's port mapper) and id separate it from any
+    other Tsung.
     """
     with tempfile.TemporaryDirectory() as home, _epmd() as epmd:
         environment = {**os.environ, "HOME": home, "ERL_EPMD_PORT": epmd}
@@ -65,7 +64,7 @@ def with_tsung(tsung: str, file: Path) -> Outcome:
 
 
 def with_loadgen(file: Path) -> Outcome:
-    """What becomes of a file with loadgen: coordinator and one agent."""
+    """Runs a file with loadgen: a coordinator and one agent."""
     with tempfile.TemporaryDirectory() as folder:
         words = command(
             "loadgen-coord",
@@ -84,7 +83,7 @@ def _outcome(
 ) -> Outcome:
     file = folder / "recording.json"
     with _recorder(file):
-        ended = run(words, folder, PATIENCE, environment)
+        ended = run(words, folder, RUN_TIMEOUT, environment)
     recording = msgspec.json.decode(file.read_bytes(), type=Recording)
     logs = list(folder.rglob("tsung.log"))
     if ended.code or not logs or not recording.connections:
@@ -93,7 +92,7 @@ def _outcome(
 
 
 def _statistics(text: str) -> dict[str, float]:
-    """The sums over all dumps, without what Tsung tells of the host (`{cpu,…}`)."""
+    """Returns the totals of a tsung.log, without Tsung's figures of the host (`{cpu,…}`)."""
     return {
         name: value for name, value in totals(read_text(text)).items() if not name.startswith("{")
     }
@@ -104,23 +103,24 @@ def _why(ended: Ended, folder: Path) -> str:
         log.read_text(errors="replace")[-2000:] for log in folder.rglob("tsung_controller*.log")
     ]
     return "\n".join(
-        [f"exit code {ended.code} after {ended.usage.seconds:.0f} s", ended.said, *logs]
+        [f"exit code {ended.code} after {ended.usage.seconds:.0f} s", ended.output, *logs]
     )
 
 
 @contextmanager
 def _recorder(file: Path) -> Iterator[None]:
-    """The target; the file is there afterwards."""
+    """Runs the target, which writes the file at the end of the block."""
     words = [sys.executable, "-m", "tests.compare.recorder", str(PORT), str(file)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         if not server.stdout.readline():
             raise click.ClickException(
-                f"no target: port {PORT} is taken, or see above; the files name this port"
+                f"the target did not start, see above; the files name port {PORT}, which may be in"
+                " use"
             )
         try:
             yield
-            server.communicate(timeout=PATIENCE)
+            server.communicate(timeout=RUN_TIMEOUT)
         finally:
             server.kill()
     if server.returncode:
@@ -131,7 +131,7 @@ def _recorder(file: Path) -> Iterator[None]:
 
 @contextmanager
 def _epmd() -> Iterator[str]:
-    """The port of an epmd of our own. Erlang would start one that stays for ever."""
+    """Yields the port of a new epmd; Erlang would start one that never ends."""
     port = free_port()
     with subprocess.Popen(["epmd", "-port", str(port), "-address", "127.0.0.1"]) as mapper:
         try:

@@ -1,4 +1,4 @@
-"""A command run to its end, with the CPU time and the memory of all its processes."""
+"""The CPU time and memory of a command with all its processes, run to its end."""
 
 import os
 import subprocess
@@ -12,67 +12,65 @@ import msgspec
 from tests.costs.proc import cpu_seconds, descendants, footprint
 
 EVERY = 0.25
-"""Seconds between two looks at /proc."""
+"""Seconds between two samples of /proc."""
 MIB = 1 << 20
 
 
-class Look(msgspec.Struct, frozen=True):
+class ProcSample(msgspec.Struct, frozen=True):
     """All processes of a command at one moment."""
 
     at: float
     cpu_s: float
-    """Of those that are running."""
+    """CPU seconds of the running processes."""
     bytes: float
-    """Their PSS: a page that several processes share counts once."""
+    """The sum of their PSS: a page that several processes share counts once."""
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """What a command took."""
+    """The time, CPU and memory of a command."""
 
     seconds: float
     cpu_s: float
-    """User and kernel time of all its processes, as the kernel sums it up at their ends."""
-    looks: list[Look]
+    """User and kernel time of all its processes, summed by the kernel at their ends."""
+    samples: list[ProcSample]
 
     def cpu_s_after(self, moment: float) -> float:
-        """CPU seconds of the part after a moment, to the next look at /proc."""
+        """Returns the CPU seconds after a moment, to within one sample."""
         return self.cpu_s - max(
-            (look.cpu_s for look in self.looks if look.at <= moment), default=0.0
+            (sample.cpu_s for sample in self.samples if sample.at <= moment), default=0.0
         )
 
     def mib_at(self, moment: float) -> float:
-        """Its memory at the last look before a moment."""
-        return (
-            max((look for look in self.looks if look.at <= moment), key=lambda look: look.at).bytes
-            / MIB
-        )
+        """Returns its MiB at the last sample before a moment."""
+        before = [sample for sample in self.samples if sample.at <= moment]
+        return max(before, key=lambda sample: sample.at).bytes / MIB
 
     @property
     def mib_peak(self) -> float:
-        """The most memory that it had at any look."""
-        return max(look.bytes for look in self.looks) / MIB
+        """The largest memory of any sample, in MiB."""
+        return max(sample.bytes for sample in self.samples) / MIB
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """How a command ended."""
+    """The end of a command."""
 
     code: int
-    said: str
-    """The end of what it wrote, to whichever of the two."""
+    output: str
+    """The end of its output and error output."""
     usage: Usage
 
 
 def run(
     words: Sequence[str],
     folder: Path,
-    patience: float,
+    timeout: float,
     environment: Mapping[str, str] | None = None,
 ) -> Ended:
-    """Runs a command in a folder; one that takes longer than `patience` seconds is ended, with
-    all its processes."""
-    began, looks = time.monotonic(), []
-    said = folder / "said.txt"
-    with said.open("wb") as output:
+    """Runs a command in a folder; kills it with all its processes after `timeout` seconds."""
+    began = time.monotonic()
+    samples = []
+    output_file = folder / "output.txt"
+    with output_file.open("wb") as output:
         running = subprocess.Popen(
             words,
             cwd=folder,
@@ -85,22 +83,22 @@ def run(
         pid, status, used = os.wait4(running.pid, os.WNOHANG)
         if pid:
             break
-        with suppress(
-            FileNotFoundError, ProcessLookupError
-        ):  # a process ended while it was looked at
-            looks.append(_look(running.pid))
-        if time.monotonic() > began + patience:
+        with suppress(FileNotFoundError, ProcessLookupError):  # a process ended meanwhile
+            samples.append(_sample(running.pid))
+        if time.monotonic() > began + timeout:
             _kill(running.pid)
         time.sleep(EVERY)
     running.returncode = os.waitstatus_to_exitcode(status)
-    usage = Usage(time.monotonic() - began, used.ru_utime + used.ru_stime, looks)
-    return Ended(running.returncode, said.read_text(errors="replace")[-2000:], usage)
+    usage = Usage(time.monotonic() - began, used.ru_utime + used.ru_stime, samples)
+    return Ended(running.returncode, output_file.read_text(errors="replace")[-2000:], usage)
 
 
-def _look(pid: int) -> Look:
+def _sample(pid: int) -> ProcSample:
     processes = [pid, *descendants(pid)]
     cpu = sum(map(cpu_seconds, processes))
-    return Look(time.monotonic(), cpu, footprint(dict.fromkeys(processes, "tool")).pss["tool"])
+    return ProcSample(
+        time.monotonic(), cpu, footprint(dict.fromkeys(processes, "tool")).pss["tool"]
+    )
 
 
 def _kill(pid: int) -> None:

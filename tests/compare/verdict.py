@@ -1,5 +1,4 @@
-"""The two outcomes of one file compared: each count, and the distributions of arrivals and think
-times."""
+"""The comparison of one file's two outcomes: counts, arrivals and think times."""
 
 from collections.abc import Iterator, Sequence
 from math import sqrt
@@ -10,43 +9,43 @@ from tests.compare.smirnov import Distribution, Fit, exponential, mixture, one_s
 from tests.compare.tools import Outcome
 
 Verdict = Literal["same", "by chance", "explained", "DIFFERENT"]
-SIGMAS = 3.5
-"""How far apart counts by chance may be: equal tools are further apart once in 2,000
+MAX_SIGMAS = 3.5
+"""Standard deviations by which counts may differ by chance: equal tools exceed it once in 2,000
 comparisons."""
 SIGNIFICANT = 0.001
-"""The probability below which a fit is rejected; there are about fifty in one comparison."""
+"""The probability below which a fit is rejected; one comparison has about fifty fits."""
 
 NOT_AS_ASKED = Known(("*",), "loadgen's times are as asked for, Tsung's are not")
 
 
 class Finding(NamedTuple):
-    """One count of both."""
+    """One count of both tools."""
 
     name: str
     tsung: float
     loadgen: float
     verdict: Verdict
     known: Known | None = None
-    """Why they differ."""
+    """The reason of the difference."""
 
 
 class Shape(NamedTuple):
-    """The distribution of some times of both."""
+    """The distribution of some times of both tools."""
 
     name: str
     means: tuple[float, float]
     """Tsung's and loadgen's, in seconds."""
     between: Fit
     tsung: Fit
-    """Against what the configuration asks for, as the next."""
+    """The fit of Tsung's times to the configured distribution; the next one is loadgen's."""
     loadgen: Fit
     verdict: Verdict
-    """`same`: loadgen's are as asked for, and of Tsung's distribution."""
+    """`same`: loadgen's times fit the configured distribution and Tsung's."""
     known: Known | None = None
 
 
 class Comparison(NamedTuple):
-    """All about one file."""
+    """The comparison of one file."""
 
     case: Case
     tsung: Outcome
@@ -56,23 +55,23 @@ class Comparison(NamedTuple):
 
     @property
     def seen(self) -> list[Finding | Shape]:
-        """All that was compared."""
+        """All comparisons of the file."""
         return [*self.findings, *self.shapes]
 
     @property
     def held(self) -> bool:
-        """Whether nothing differs without a known reason."""
+        """True when nothing differs without a known reason."""
         return all(seen.verdict != "DIFFERENT" for seen in self.seen)
 
     @property
     def unseen(self) -> list[Known]:
-        """Known differences of this file that did not show."""
+        """The known differences of this file that did not occur."""
         seen = [seen.known for seen in self.seen]
         return [known for known in self.case.known if known not in seen]
 
 
 def compare(case: Case, tsung: Outcome, loadgen: Outcome) -> Comparison:
-    """The comparison of a file's outcomes."""
+    """Returns the comparison of a file's outcomes."""
     return Comparison(
         case,
         tsung,
@@ -93,12 +92,12 @@ def _findings(case: Case, tsung: Outcome, loadgen: Outcome) -> Iterator[Finding]
 
 
 def finding(case: Case, name: str, tsung: float, loadgen: float) -> Finding:
-    """What is to be said of a count."""
+    """Returns the verdict on a count."""
     if tsung == loadgen:
         return Finding(name, tsung, loadgen, "same")
     if (chance := case.chances.get(name)) is not None:
         users = sum(users for users, _ in case.rates)
-        near = abs(tsung - loadgen) <= SIGMAS * sqrt(2 * users * chance * (1 - chance))
+        near = abs(tsung - loadgen) <= MAX_SIGMAS * sqrt(2 * users * chance * (1 - chance))
         return Finding(name, tsung, loadgen, "by chance" if near else "DIFFERENT")
     return Finding(name, tsung, loadgen, *_differs(case, name))
 
@@ -125,16 +124,14 @@ def _shapes(case: Case, tsung: Outcome, loadgen: Outcome) -> Iterator[Shape]:
 def shape(
     case: Case, name: str, tsung: Sequence[float], loadgen: Sequence[float], asked: Distribution
 ) -> Shape:
-    """Two samples against each other, and each against what was asked for.
+    """Returns the fits of two samples to each other and to the configured distribution.
 
-    Where they differ since Tsung's are not as asked for and loadgen's are, that is the reason.
+    Where they differ because only Tsung's do not fit the configuration, that is the reason.
     """
     means = sum(tsung) / len(tsung), sum(loadgen) / len(loadgen)
-    between, theirs, ours = (
-        two_samples(tsung, loadgen),
-        one_sample(tsung, asked),
-        one_sample(loadgen, asked),
-    )
+    between = two_samples(tsung, loadgen)
+    theirs = one_sample(tsung, asked)
+    ours = one_sample(loadgen, asked)
     verdict: tuple[Verdict, Known | None] = ("same", None)
     if ours.p < SIGNIFICANT or (between.p < SIGNIFICANT <= theirs.p):
         verdict = _differs(case, name)

@@ -1,2 +1,1 @@
-"""The cost model: what a connection costs in memory and CPU, measured on real fleets and fitted.
-`make cost-model`."""
+"""The measured memory and CPU of a connection: `make cost-model`."""

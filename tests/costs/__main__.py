@@ -1,5 +1,7 @@
-"""`python -m tests.costs`: measures fleets of several sizes, and writes the document, its plots
-and the samples."""
+"""`python -m tests.costs`: measures fleets of several sizes.
+
+It writes the document, its plots and the samples.
+"""
 
 from pathlib import Path
 
@@ -15,7 +17,7 @@ SIZES = "1000,3000,10000,30000,100000,300000,1000000"
 
 
 def parse_sizes(_: click.Context, __: click.Parameter, text: str) -> list[int]:
-    """The sizes in `1000,3000`, smallest first; a line needs two."""
+    """Returns the sizes in `1000,3000`, the smallest first; a line needs two."""
     words = text.replace("_", "").split(",")
     if not all(word.strip().isdecimal() for word in words) or len(set(map(int, words))) < 2:
         raise click.BadParameter("at least two numbers of connections, with commas between them")
@@ -27,42 +29,44 @@ def parse_sizes(_: click.Context, __: click.Parameter, text: str) -> list[int]:
     "--sizes",
     default=SIZES,
     callback=parse_sizes,
-    help="Connections of each fleet; at least as its agents.",
+    help="Connections of each fleet; at least as many as its agents.",
 )
-@click.option("--rate", default=2000.0, help="Arrivals, pings and messages a second.")
+@click.option("--rate", default=2000.0, help="Arrivals, pings and messages per second.")
 @click.option(
     "--hold",
     default=10.0,
-    help="Seconds of idleness, of messages and of pings; 5 while developing.",
+    help="Seconds of the idle, message and ping phases; 5 for development.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default="docs",
-    help="Where cost-model.md and cost-model/ go.",
+    help="Directory of cost-model.md and cost-model/.",
 )
 @click.option(
     "--from",
     "source",
     type=click.Path(path_type=Path, exists=True),
     metavar="samples.json",
-    help="Measure nothing: write the document anew from samples.",
+    help="Measure nothing; write the document from samples.",
 )
 def main(sizes: list[int], rate: float, hold: float, out: Path, source: Path | None) -> None:
-    """Writes the cost model."""
+    """Write the cost model."""
     folder = out / "cost-model"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "samples.json"
-    series = samples.read(source) if source else _measured(sizes, rate, hold, file)
+    series = samples.read(source) if source else _measure(sizes, rate, hold, file)
     samples.write(series, file)
     plots.draw(quantities(series), folder)
     (out / "cost-model.md").write_text(document.render(series, document.notes(folder)))
     click.echo(f"written: {out / 'cost-model.md'}")
 
 
-def _measured(sizes: list[int], rate: float, hold: float, file: Path) -> Series:
-    """Measures one size after another, and writes what there is after each: the largest takes
-    long, and may fail."""
+def _measure(sizes: list[int], rate: float, hold: float, file: Path) -> Series:
+    """Measures one size after another, and writes the samples after each.
+
+    The largest size takes long, and may fail.
+    """
     machine = facts(read_machine()) | {"cpu": proc.cpu_model()}
     series = Series(machine, rate, hold, fleet.AGENTS, ())
     for size in sizes:

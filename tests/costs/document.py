@@ -1,4 +1,4 @@
-"""cost-model.md: its template filled with tables of figures."""
+"""cost-model.md: the template, filled with tables of figures."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,18 +16,18 @@ MIB = 1 << 20
 REDRAW = "python -m tests.costs --from docs/cost-model/samples.json"
 BASES = ("worker", "workers' parent", "agent", "coordinator", "target", "target's parent")
 AGENT_HOLDS, THINK, FLEET, RATE = 64_000, 30, 16, 2_000
-"""The reference run: connections of an agent, seconds between pings, agents, arrivals a second
-over all of them."""
+"""The reference run: connections of an agent, seconds between pings, agents, and arrivals per
+second of all agents."""
 
 
 def notes(folder: Path) -> str:
-    """The hand-written section; a heading to write under when there is none yet."""
+    """Returns the hand-written section; its heading alone while it does not exist."""
     path = folder / "notes.md"
     return path.read_text() if path.exists() else "## Where it is not linear, and why\n"
 
 
 def render(series: Series, notes: str) -> str:
-    """The whole document."""
+    """Returns the document."""
     quantities = model.quantities(series)
     machine = msgspec.convert(series.machine, Machine)
     workers = limits.workers_needed(AGENT_HOLDS, machine, cores=1)
@@ -53,7 +53,7 @@ def render(series: Series, notes: str) -> str:
 
 
 def figure(value: float) -> str:
-    """A number with three digits that count, never as a power of ten."""
+    """Returns a number with three significant digits, never as a power of ten."""
     for bound, digits in ((0.0995, 3), (9.95, 2), (99.5, 1)):
         if abs(value) < bound:
             return f"{value:.{digits}f}"
@@ -61,7 +61,7 @@ def figure(value: float) -> str:
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table in Markdown, its first column to the left and the others to the right."""
+    """Returns a Markdown table, its first column aligned left and the others right."""
     head = list(head)
     rule = ["---", *("---:" for _ in head[1:])]
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
@@ -185,7 +185,7 @@ def _forecast(series: Series, workers: int) -> str:
     }
     rows = [[what, f"{figure(size / MIB)} MiB"] for what, size in memory.items()]
     rows += [[what, f"{figure(100 * busy)} % of a core"] for what, busy in cost.cpu.items()]
-    return table(["of what", "how much"], rows)
+    return table(["of", "amount"], rows)
 
 
 def _constants(series: Series, quantities: Iterable[Quantity]) -> str:
@@ -201,4 +201,4 @@ def _constants(series: Series, quantities: Iterable[Quantity]) -> str:
         for name, value in measured.items()
         for constant in (int(getattr(limits, name)),)
     )
-    return table(["constant", "measured, KiB", "reckoned with, KiB", "reckoned ÷ measured"], rows)
+    return table(["constant", "measured, KiB", "preflight, KiB", "preflight ÷ measured"], rows)

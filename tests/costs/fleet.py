@@ -16,13 +16,13 @@ from tests.costs.samples import Footprint, Moment, Sample, Span
 from tests.processes import Address, Command, Coordinator, command, is_gone
 
 AGENTS = 16
-"""As many at every size, so that base costs compare."""
+"""The same number at every size, so that base costs compare."""
 SETTLE = 3.0
-"""Seconds until a phase's last seconds are reported and added up."""
+"""Seconds until the last seconds of a phase are reported and settled."""
 START_TIMEOUT = 300.0
-"""Seconds that the fleet may take to gather: its processes start on whatever cores there are."""
+"""Seconds that the fleet may take to gather: all its processes start on this machine's cores."""
 PATIENCE = 300.0
-"""Seconds beyond the expected that a phase may take."""
+"""Seconds beyond the expected time that a phase may take."""
 MESSAGE_S = 100e-6
 """Seconds to allow for a message, on all cores together."""
 HELLO = json.dumps(
@@ -31,12 +31,12 @@ HELLO = json.dumps(
 
 
 def measure(size: int, rate: float, hold: float) -> Sample:
-    """Everything about one size.
+    """Measures one size.
 
-    The think time keeps pings apart from the rest: the first ping of a connection comes when ramp,
-    idleness and messages are over, and then at the pace of the ramp. A ramp too short to fill a
-    phase with its pings is run once more, with a think time that makes pings come at that pace for
-    as long as one likes.
+    The think time separates pings from the rest: the first ping of a connection comes after ramp,
+    idle phase and messages, and then at the pace of the ramp. A ramp that is too short to fill a
+    phase with its pings is run once more, with a think time that makes pings come at that pace
+    without an end.
     """
     ramp = size / rate
     once = ramp > hold
@@ -59,12 +59,12 @@ def measure(size: int, rate: float, hold: float) -> Sample:
 
 
 def _quiet(size: int, hold: float) -> float:
-    """Seconds between the last open and the first ping."""
+    """Returns the seconds between the last open and the first ping."""
     return SETTLE + hold + (hold + SETTLE + size * MESSAGE_S) + SETTLE
 
 
 class Fleet:
-    """A target, and a coordinator with its local agents and their workers; all real processes."""
+    """A target and a coordinator with local agents, as real processes."""
 
     def __init__(
         self, size: int, rate: float, target: int, address: Address, coordinator: Coordinator
@@ -77,7 +77,10 @@ class Fleet:
         self._seen: set[int] = set()
 
     def base(self) -> Footprint:
-        """Waits until everything has started; nothing is open for another second and a half."""
+        """Waits until all processes have started; returns their memory.
+
+        No connection opens for another second and a half.
+        """
         until(
             lambda: self._coordinator.state()["state"] == "running",
             "the start of the run",
@@ -89,8 +92,7 @@ class Fleet:
         return footprint
 
     def wait_until_open(self) -> None:
-        """Waits until all connections are open; it asks rarely, since asking costs the target
-        CPU."""
+        """Waits until all connections are open; it asks rarely, to save the target's CPU."""
         time.sleep(self._size / self._rate)
         until(
             lambda: self._address.stats()["open"] == self._size,
@@ -100,8 +102,7 @@ class Fleet:
         )
 
     def publish(self, hold: float) -> None:
-        """Sends every connection a message as often as `hold` seconds at the rate allow, at
-        least once."""
+        """Sends every connection messages for `hold` seconds at the rate, at least one."""
         every = self._size / self._rate
         times = max(1, round(hold / every))
         expected = self._received() + times * self._size
@@ -115,7 +116,7 @@ class Fleet:
         return int(self._coordinator.state()["totals"]["messages_received"])
 
     def pings(self, hold: float) -> Span:
-        """So many seconds of pings, from when they come."""
+        """Returns the span of `hold` seconds, from the first ping on."""
         until(lambda: self._address.stats()["pings"], "the first ping", PATIENCE, 0.25)
         return self.span(lambda: time.sleep(hold))
 
@@ -126,7 +127,7 @@ class Fleet:
         return Span(begin, self._moment())
 
     def footprint(self) -> Footprint:
-        """Its memory now."""
+        """Returns the memory of the fleet and the machine."""
         return proc.footprint(self._kinds())
 
     def _moment(self) -> Moment:
@@ -147,8 +148,10 @@ class Fleet:
 
 @contextmanager
 def _fleet(size: int, rate: float, think: float) -> Iterator[Fleet]:
-    """A fleet that opens so many connections; it is killed afterwards, since a drain costs as
-    much as a ramp."""
+    """A fleet that opens `size` connections.
+
+    It is killed at the end of the block, since a drain takes as long as a ramp.
+    """
     options = [
         "--local",
         AGENTS,
@@ -173,8 +176,7 @@ def _fleet(size: int, rate: float, think: float) -> Iterator[Fleet]:
 
 @contextmanager
 def _target(size: int) -> Iterator[tuple[int, Address]]:
-    """A target of its own, with as many workers as descriptors demand; it speaks Appwrite, as in
-    the reference run."""
+    """A target in Appwrite's mode, as in the reference run: its process id and address."""
     running = Command(
         command(
             "loadgen-target", "--listen", "127.0.0.1:0", "--mode", "appwrite", "--limit", str(size)
@@ -188,7 +190,7 @@ def _target(size: int) -> Iterator[tuple[int, Address]]:
 
 
 def _end(running: Command) -> None:
-    """Kills a process and all below it, each by its id, and waits until none is left."""
+    """Kills a process and all below it, each by its id, and waits for their ends."""
     pids = [running.pid, *proc.descendants(running.pid)]
     for pid in pids:
         with suppress(ProcessLookupError):
@@ -198,7 +200,7 @@ def _end(running: Command) -> None:
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float, every: float) -> None:
-    """Waits until a condition is true, and looks no more often than told."""
+    """Waits until a condition is true; checks it every `every` seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what}: did not happen within {seconds:g} s"

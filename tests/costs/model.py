@@ -1,5 +1,4 @@
-"""From samples to costs: totals by size, a line through them by least squares, and what the line
-predicts.
+"""From samples to costs: totals by size, a line fitted to them, and its forecast.
 
 Pure: values in, values out.
 """
@@ -17,7 +16,7 @@ BOTH_ENDS = "kernel, both ends"
 
 
 class Point(NamedTuple):
-    """A total at one size of the fleet, and how many processes share in it."""
+    """A total at one size of the fleet, and the number of processes that it sums."""
 
     size: int
     processes: int
@@ -28,33 +27,33 @@ class Line(NamedTuple):
     """total = base × processes + slope × connections."""
 
     base: float
-    """What a process costs without connections."""
+    """The cost of a process without connections."""
     slope: float
-    """What a connection adds."""
+    """The cost of a connection."""
     r2: float
     """The square of the correlation of the totals with the line."""
     deviation: float
-    """The largest, as a share of the line; above it is positive."""
+    """The largest deviation, as a share of the line; positive above it."""
     deviation_at: int
-    """The size at which it deviates so far."""
+    """The size with the largest deviation."""
 
     def at(self, size: float, processes: float) -> float:
-        """What the line says."""
+        """Returns the value of the line."""
         return self.base * processes + self.slope * size
 
 
 class Quantity(NamedTuple):
-    """Something that grows with the fleet, measured at several sizes."""
+    """A cost that grows with the fleet, measured at several sizes."""
 
     name: str
     kind: str
-    """The processes that it is about."""
+    """The kind of processes that have the cost."""
     group: str
     """`memory`, `open`, `message`, `ping` or `idle`."""
     unit: str
-    """What its slope is shown in."""
+    """The unit that the slope is shown in."""
     scale: float
-    """How many of that unit are one byte or one second."""
+    """The number of that unit in one byte or one second."""
     points: tuple[Point, ...]
 
     @property
@@ -64,10 +63,10 @@ class Quantity(NamedTuple):
 
 
 def fit(points: Iterable[Point]) -> Line:
-    """Least squares per process, every residual as a share of its total.
+    """Returns the line of least squares per process, with residuals relative to their totals.
 
-    Of plain residuals those at 1,000,000 would decide alone. A total that the noise of an idle
-    fleet has turned negative has no scale, and counts for nothing.
+    With absolute residuals the size of 1,000,000 would decide alone. A total that noise of an idle
+    fleet has made negative has no scale, and is ignored.
     """
     points = tuple(points)
     held = np.array([point.size / point.processes for point in points])
@@ -87,12 +86,12 @@ def fit(points: Iterable[Point]) -> Line:
 def _r2(totals: Sequence[float], fitted: Sequence[float]) -> float:
     try:
         return correlation(totals, fitted) ** 2
-    except StatisticsError:  # nothing grows, so there is nothing that a line could explain
+    except StatisticsError:  # the totals are constant: a line explains nothing
         return 0.0
 
 
 def quantities(series: Series) -> list[Quantity]:
-    """All costs of a measurement."""
+    """Returns all costs of a measurement."""
     return [*_memory(series.samples), *_events(series.samples), *_idle(series.samples)]
 
 
@@ -109,7 +108,7 @@ def _memory(samples: Sequence[Sample]) -> list[Quantity]:
 
 
 def _events(samples: Sequence[Sample]) -> list[Quantity]:
-    """CPU for one event on every connection, what the same processes use when idle taken off."""
+    """Returns the CPU of one event on every connection, less that of idle processes."""
     sources: dict[str, Callable[[Sample], tuple[Span, str]]] = {
         "open": lambda sample: (sample.ramp, "opened"),
         "message": lambda sample: (sample.messages, "messages_sent"),
@@ -126,13 +125,12 @@ def _events(samples: Sequence[Sample]) -> list[Quantity]:
 
 
 def per_event(sample: Sample, kind: str, span: Span, count: str) -> float:
-    """CPU seconds that an event costs processes of a kind, beyond what they use when nothing
-    happens."""
+    """Returns the CPU seconds of an event, beyond those of the idle processes."""
     return (span.cpu_s(kind) - share(sample.idle, kind) * span.seconds) / span.count(count)
 
 
 def _idle(samples: Sequence[Sample]) -> list[Quantity]:
-    """CPU seconds a second while all connections are silent."""
+    """Returns the CPU seconds per second while all connections are silent."""
 
     def of(kind: str) -> Quantity:
         totals = (share(sample.idle, kind) for sample in samples)
@@ -142,7 +140,7 @@ def _idle(samples: Sequence[Sample]) -> list[Quantity]:
 
 
 def share(span: Span, kind: str) -> float:
-    """The cores that all processes of a kind kept busy."""
+    """Returns the cores that all processes of a kind kept busy."""
     return span.cpu_s(kind) / span.seconds
 
 
@@ -154,13 +152,12 @@ def _points(samples: Sequence[Sample], kind: str, totals: Iterable[float]) -> tu
 
 
 def base_bytes(sample: Sample, kind: str) -> float:
-    """The memory of one process of a kind before the first connection."""
+    """Returns the bytes of one process of a kind before the first connection."""
     return sample.base.pss.get(kind, 0) / sample.base.processes.get(kind, 1)
 
 
 def machine_growth(sample: Sample) -> float:
-    """What the machine's memory lost to the connections beyond its processes and file caches, in
-    bytes: a check."""
+    """Returns the bytes of the connections beyond processes and file caches, as a check."""
 
     def used(meminfo: dict[str, int]) -> int:
         return meminfo["MemTotal"] - sum(
@@ -171,23 +168,23 @@ def machine_growth(sample: Sample) -> float:
 
 
 class Forecast(NamedTuple):
-    """What an agent with so many connections costs, from the lines."""
+    """The cost of an agent, computed from the lines."""
 
     connections: int
     workers: int
     user_bytes: float
-    """Its workers, before and with connections."""
+    """The bytes of its workers with their connections."""
     agent_bytes: float
     kernel_bytes: float
-    """The client's ends alone: half of both."""
+    """The bytes of the client's ends: half of both ends."""
     cpu: dict[str, float]
-    """CPU seconds a second, by what for."""
+    """CPU seconds per second, by their cause."""
 
 
 def forecast(
     series: Series, *, connections: int, workers: int, opens: float, pings: float
 ) -> Forecast:
-    """What the lines say of an agent that opens, or pings, so many connections a second."""
+    """Returns the cost of an agent with `opens` and `pings` per second."""
     lines = {quantity.name: quantity.line for quantity in quantities(series)}
     last = series.samples[-1]
     worker = lines["worker"].at(connections, workers) + workers * base_bytes(last, "worker")
@@ -198,8 +195,7 @@ def forecast(
         base_bytes(last, "agent"),
         lines[BOTH_ENDS].slope * connections / 2,
         {
-            # A slope below nothing is noise, and would grow with the distance from what was
-            # measured.
+            # A negative slope is noise, and would grow with the distance from the measured sizes.
             "workers, idle": workers * lines["worker, idle"].base
             + connections * max(0.0, lines["worker, idle"].slope),
             "agent, idle": lines["agent, idle"].base,

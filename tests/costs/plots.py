@@ -1,5 +1,4 @@
-"""The plots: measured points and fitted lines, on logarithmic axes, as SVG files that come out
-the same each time."""
+"""The plots, as reproducible SVG files: measured points and fitted lines."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +14,7 @@ def draw(quantities: Iterable[Quantity], folder: Path) -> None:
     """Writes memory.svg, cpu.svg and idle.svg."""
     quantities = list(quantities)
     events = [one for one in quantities if one.group in ("open", "message", "ping")]
-    # The salt makes ids, and so the files, the same each time; text stays text.
+    # The salt makes the ids, and so the files, reproducible; text stays text.
     with mpl.rc_context({"svg.hashsalt": "loadgen", "svg.fonttype": "none", "font.size": 9.0}):
         _save(_memory([one for one in quantities if one.group == "memory"]), folder / "memory.svg")
         _save(_cpu(events), folder / "cpu.svg")
@@ -58,8 +57,10 @@ def _figure(panels: int) -> tuple[Figure, tuple[Axes, ...]]:
 
 
 def _plot(axes: Axes, quantity: Quantity, scale: float, *, per_connection: bool) -> None:
-    """Points as they were measured, and the line through them at the same sizes: between two it
-    may change workers."""
+    """Plots measured points, and the line at the same sizes.
+
+    Between two sizes the number of workers may change.
+    """
     line = quantity.line
     sizes = [point.size for point in quantity.points]
     by = [scale / size if per_connection else scale for size in sizes]
@@ -74,9 +75,8 @@ def _plot(axes: Axes, quantity: Quantity, scale: float, *, per_connection: bool)
 def _label(axes: Axes, title: str, unit: str) -> None:
     axes.set(xscale="log", yscale="log", title=title, xlabel="connections", ylabel=unit)
     axes.yaxis.set_major_formatter("{x:,g}")
-    axes.yaxis.set_minor_formatter(
-        "{x:,g}"
-    )  # of a scale that spans less than a decade, matplotlib's are powers
+    # On a scale of less than a decade, matplotlib's minor labels would be powers of ten.
+    axes.yaxis.set_minor_formatter("{x:,g}")
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)

@@ -1,4 +1,4 @@
-"""Readings of /proc: which process is what, its memory, its CPU time, and the whole machine's."""
+"""Readings of /proc: the kind, memory and CPU time of processes, and of the machine."""
 
 import ctypes
 import time
@@ -11,18 +11,18 @@ from tests.processes import children
 
 KIB = 1024
 TICKS = 100
-"""Of CPU time in one second, as /proc/stat counts (USER_HZ)."""
+"""The ticks of a second of CPU time in /proc/stat (USER_HZ)."""
 IDLE = (3, 4, 7)
-"""The columns of /proc/stat in which no CPU time of this machine goes by: idle, iowait, steal
+"""The columns of /proc/stat that are no CPU time of this machine: idle, iowait, steal
 (proc_stat(5))."""
 
 _clock_of = ctypes.CDLL(None).clock_getcpuclockid
 
 
 def kinds(coordinator: int, target: int) -> dict[int, str]:
-    """The kind of each process of a fleet, by its id.
+    """Returns the kind of each process of a fleet, by its id.
 
-    Parentage tells, not the command line: workers forked from one warmed parent are named as it is.
+    It follows from the parent, not from the command line: workers have that of their fork server.
     """
     found = {coordinator: "coordinator", target: "target's parent"}
     found |= dict.fromkeys(descendants(target), "target")
@@ -35,17 +35,16 @@ def kinds(coordinator: int, target: int) -> dict[int, str]:
 
 
 def descendants(pid: int) -> Iterator[int]:
-    """The children of a process, theirs, and so on."""
+    """Yields all processes below a process."""
     for child in children(pid):
         yield child
         yield from descendants(child)
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of a process with all its threads, to the nanosecond.
+    """Returns the CPU seconds of a process with all its threads, to the nanosecond.
 
-    /proc/PID/stat holds the same sum, but in ticks of 10 ms: a fifth of what the smallest fleet
-    uses to open.
+    /proc/PID/stat has the same sum in ticks of 10 ms: a fifth of the smallest fleet's opening.
     """
     clock = ctypes.c_int()
     if _clock_of(pid, ctypes.byref(clock)):
@@ -54,7 +53,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def cpu_by_kind(fleet: dict[int, str]) -> dict[str, float]:
-    """CPU seconds summed over each kind."""
+    """Returns the CPU seconds of each kind."""
     total = dict.fromkeys(sorted(fleet.values()), 0.0)
     for pid, kind in fleet.items():
         total[kind] += cpu_seconds(pid)
@@ -62,13 +61,13 @@ def cpu_by_kind(fleet: dict[int, str]) -> dict[str, float]:
 
 
 def machine_seconds() -> float:
-    """CPU seconds in which this machine was not idle, interrupts included."""
+    """Returns the CPU seconds in which this machine was not idle, interrupts included."""
     first = Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]
     return sum(int(ticks) for column, ticks in enumerate(first) if column not in IDLE) / TICKS
 
 
 def footprint(fleet: dict[int, str]) -> Footprint:
-    """The memory of a fleet and of the machine."""
+    """Returns the memory of a fleet and of the machine."""
     pss, anon = Counter[str](), Counter[str]()
     for pid, kind in fleet.items():
         rollup = _kib_fields(Path(f"/proc/{pid}/smaps_rollup"))
@@ -79,13 +78,13 @@ def footprint(fleet: dict[int, str]) -> Footprint:
 
 
 def _kib_fields(path: Path) -> dict[str, int]:
-    """The `Name: 123 kB` lines of a file, in bytes."""
+    """Returns the `Name: 123 kB` lines of a file, in bytes."""
     rows = (line.split() for line in path.read_text().splitlines())
     return {row[0].rstrip(":"): int(row[1]) * KIB for row in rows if row[-1] == "kB"}
 
 
 def cpu_model() -> str:
-    """What the processor calls itself."""
+    """Returns the name of the processor."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next(
         (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),

@@ -1,5 +1,4 @@
-"""What was measured, as it was read: the only thing that passes from measuring to arithmetic,
-and its JSON file."""
+"""The measured values, unprocessed, and their JSON file."""
 
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,11 @@ class Footprint(msgspec.Struct, frozen=True):
     """Memory at one moment, in bytes."""
 
     processes: dict[str, int]
-    """How many processes there are of each kind."""
+    """The number of processes of each kind."""
     pss: dict[str, int]
-    """Proportional set size summed over each kind: a page that n processes share counts a n-th
-    in each."""
+    """The proportional set size of each kind: each of n processes has an n-th of a shared page."""
     anon: dict[str, int]
-    """The part of that which is no file: what grows with connections."""
+    """The part of it that belongs to no file, which grows with connections."""
     meminfo: dict[str, int]
     """The whole machine, as /proc/meminfo names it."""
 
@@ -29,7 +27,7 @@ class Moment(msgspec.Struct, frozen=True):
     cpu_s: dict[str, float]
     """CPU seconds used so far, user and kernel, by kind of process."""
     machine_s: float
-    """CPU seconds that were not idle, of the whole machine, in ticks of 10 ms."""
+    """CPU seconds of the whole machine that were not idle, in ticks of 10 ms."""
     counts: dict[str, int]
     """The target's own ledger."""
 
@@ -42,27 +40,27 @@ class Span(msgspec.Struct, frozen=True):
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Its length in seconds."""
         return self.end.at - self.begin.at
 
     def cpu_s(self, kind: str) -> float:
-        """CPU seconds that processes of a kind used in it."""
+        """Returns the CPU seconds that processes of a kind used in it."""
         return self.end.cpu_s[kind] - self.begin.cpu_s.get(kind, 0.0)
 
     def count(self, name: str) -> int:
-        """How often something happened in it."""
+        """Returns the difference of a count."""
         return self.end.counts[name] - self.begin.counts[name]
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """Everything measured at one size of the fleet."""
+    """The measurement of one size of the fleet."""
 
     size: int
     """Connections."""
     base: Footprint
-    """All processes have started and nothing is open."""
+    """The memory when all processes have started and nothing is open."""
     held: Footprint
-    """All connections are open and silent."""
+    """The memory when all connections are open and silent."""
     ramp: Span
     idle: Span
     messages: Span
@@ -70,20 +68,19 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Series(msgspec.Struct, frozen=True):
-    """One whole measurement: samples in order of size, and what they were taken on and how."""
+    """One measurement: samples in order of size, with machine and settings."""
 
     machine: dict[str, Any]
     rate: float
-    """Arrivals, pings and, on the average, messages a second."""
+    """Arrivals, pings and, on average, messages per second."""
     hold: float
-    """Seconds of a phase without an end of its own."""
+    """Seconds of each phase that has no natural end."""
     agents: int
     samples: tuple[Sample, ...]
 
 
 def write(series: Series, path: Path) -> None:
-    """Writes samples.json, a sample a line, so that a repeated measurement shows as a difference
-    of lines."""
+    """Writes samples.json with a sample per line, so that a diff shows what changed."""
     head = msgspec.json.encode(msgspec.structs.replace(series, samples=()))
     lines = b",\n".join(msgspec.json.encode(sample) for sample in series.samples)
     path.write_bytes(head.removesuffix(b"[]}") + b"[\n" + lines + b"\n]}\n")

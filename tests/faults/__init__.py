@@ -1,1 +1,1 @@
-"""Breaks real fleets on purpose, and tells what became of it: `python -m tests.faults`."""
+"""Faults injected into real fleets, and their outcomes: `python -m tests.faults`."""

@@ -1,5 +1,7 @@
-"""`python -m tests.faults`: each fault on a fleet of its own, and a table of what came of it;
-exits 1 if one fails."""
+"""`python -m tests.faults`: injects each fault into a new fleet and prints the outcomes.
+
+It exits with 1 if the outcome of one is not the promised one.
+"""
 
 import os
 import subprocess
@@ -10,16 +12,16 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults import of_the_fleet, of_the_machines, of_the_target  # noqa: F401 -- they fill the list
-from tests.faults.fault import FAULTS, Found
+from tests.faults import fleet, machines, target  # noqa: F401 -- they fill the table
+from tests.faults.fault import FAULTS, FaultOutcome
 from tests.faults.lan import Lan, enter
 from tests.faults.stage import Stage
 
 HEAD = (
     "fault",
     "injected",
-    "what the ledger said",
-    "what the target said",
+    "our ledger",
+    "the target's ledger",
     "noticed",
     "recovered",
     "counts lost",
@@ -29,17 +31,22 @@ HEAD = (
 @click.command()
 @click.argument("names", nargs=-1, metavar="[FAULT…]")
 @click.option(
-    "--markdown", type=click.Path(path_type=Path), metavar="FILE", help="Write the table there too."
+    "--markdown",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write the table to FILE.",
 )
 def command(names: tuple[str, ...], markdown: Path | None) -> None:
-    """Breaks real fleets, on hosts in network namespaces. Without a FAULT: all of them."""
+    """Inject faults into fleets on hosts in network namespaces; without a FAULT, all of them."""
     enter("tests.faults")
     unknown = set(names) - FAULTS.keys()
     if unknown:
         raise click.UsageError(
-            f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(FAULTS)}"
+            f"unknown: {', '.join(sorted(unknown))}; name some of: {', '.join(FAULTS)}"
         )
-    lan, rows, failed = Lan(), [], 0
+    lan = Lan()
+    rows = []
+    failed = 0
     for name in names or FAULTS:
         row = _row(lan, name)
         failed += row[2].startswith("FAILED")
@@ -53,28 +60,25 @@ def command(names: tuple[str, ...], markdown: Path | None) -> None:
 
 
 def _row(lan: Lan, name: str) -> tuple[str, ...]:
-    injected, strike = FAULTS[name]
+    injected, inject = FAULTS[name]
     with tempfile.TemporaryDirectory() as folder:
         stage = Stage(lan, Path(folder))
         try:
-            found = strike(stage)
-        except (
-            AssertionError,
-            OSError,
-            subprocess.SubprocessError,
-        ) as error:  # what did not happen, or ended
-            found = Found(f"FAILED: {error}", "")
+            outcome = inject(stage)
+        # An outcome that is not the promised one, or a process that did not do its part.
+        except (AssertionError, OSError, subprocess.SubprocessError) as error:
+            outcome = FaultOutcome(f"FAILED: {error}", "")
         left = stage.close()
         if left:
-            found = Found(f"FAILED: processes {left} are left over", "")
+            outcome = FaultOutcome(f"FAILED: processes {left} are left", "")
         return (
             name,
             injected,
-            found.ledger,
-            found.target,
-            _seconds(found.noticed),
-            _seconds(found.recovered),
-            str(found.lost),
+            outcome.ledger,
+            outcome.target,
+            _seconds(outcome.noticed),
+            _seconds(outcome.recovered),
+            str(outcome.lost),
         )
 
 

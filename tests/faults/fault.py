@@ -1,6 +1,7 @@
-"""A fault breaks a part of a fleet on a stage of its own, and tells what the two ledgers say of it.
+"""The table of faults.
 
-One whose outcome is not what was promised raises AssertionError.
+A fault breaks a part of the fleet on a stage and returns the outcome. It raises AssertionError when
+the outcome is not the promised one.
 """
 
 from collections.abc import Callable
@@ -13,26 +14,26 @@ COUNT = 400
 EACH = COUNT // AGENTS
 
 
-class Found(NamedTuple):
-    """What a fault showed."""
+class FaultOutcome(NamedTuple):
+    """The outcome of a fault, from our ledger and the target's."""
 
     ledger: str
     target: str
     noticed: float | None = None
-    """Seconds from the fault until the coordinator, or the agent, told of it."""
+    """Seconds from the fault until the coordinator or the agent reports it."""
     recovered: float | None = None
-    """Seconds until everything was open again that the plan asks for."""
+    """Seconds from the fault until all planned connections are open again."""
     lost: int = 0
-    """Connections that the target counted and the ledger did not."""
+    """Connections that the target counted and our ledger did not."""
 
 
-Fault = Callable[[Stage], Found]
+Fault = Callable[[Stage], FaultOutcome]
 FAULTS: dict[str, tuple[str, Fault]] = {}
-"""By name: what is injected, and who does it."""
+"""By name, a description and the function that injects the fault."""
 
 
 def fault(injected: str) -> Callable[[Fault], Fault]:
-    """Puts a fault into the list, under the name of its function."""
+    """Puts a fault into the table, under the name of its function."""
 
     def put(of: Fault) -> Fault:
         FAULTS[of.__name__.replace("_", " ")] = injected, of
@@ -44,7 +45,7 @@ def fault(injected: str) -> Callable[[Fault], Fault]:
 def all_open(
     stage: Stage, *options: str, count: int = COUNT, agents: int = AGENTS, workers: int = 1
 ) -> list[Command]:
-    """A fleet with all its connections open."""
+    """Returns the agents of a fleet whose connections are all open."""
     stage.target()
     stage.coordinator(*options, count=count, agents=agents)
     fleet = stage.fleet(agents, "--workers", str(workers))
@@ -52,16 +53,19 @@ def all_open(
     return fleet
 
 
-def agrees(stage: Stage, summary: dict[str, Any]) -> int:
-    """How many connections the target counted that the ledger did not: none, after all is over."""
+def missed_by_ledger(stage: Stage, summary: dict[str, Any]) -> int:
+    """Returns how many connections the target counted and our ledger did not.
+
+    It waits until the target has no connections.
+    """
     eventually(lambda: stage.stats()["open"] == 0, "the target is empty")
     ends = summary["lost"] + sum(summary["closed"].values())
-    assert (summary["opened"], summary["open_end"]) == (ends, 0), said(summary)
+    assert (summary["opened"], summary["open_end"]) == (ends, 0), ledger_text(summary)
     return int(stage.stats()["opened"]) - int(summary["opened"])
 
 
-def said(summary: dict[str, Any]) -> str:
-    """The ledger in a few words."""
+def ledger_text(summary: dict[str, Any]) -> str:
+    """Returns a summary's ledger as one line."""
     parts = [
         f"opened {summary['opened']}",
         *(f"{reason} {count}" for reason, count in summary["closed"].items()),
@@ -72,36 +76,35 @@ def said(summary: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def counted(stage: Stage) -> str:
-    """The target's ledger in a few words."""
+def target_text(stage: Stage) -> str:
+    """Returns the target's ledger as one line."""
     stats = stage.stats()
     return f"opened {stats['opened']}, closed {stats['closed']}"
 
 
-def told(
+def outcome_of(
     stage: Stage,
     summary: dict[str, Any],
     noticed: float | None = None,
     recovered: float | None = None,
-) -> Found:
-    """What both ledgers say once all is over."""
-    lost = agrees(stage, summary)
-    return Found(said(summary), counted(stage), noticed, recovered, lost)
+) -> FaultOutcome:
+    """Returns the outcome after the end of the run."""
+    lost = missed_by_ledger(stage, summary)
+    return FaultOutcome(ledger_text(summary), target_text(stage), noticed, recovered, lost)
 
 
-def replaced(stage: Stage, noticed: float, lost: int, count: int = COUNT) -> Found:
-    """Whatever was lost is open again, the ledger complete, and the target agrees to the last
-    one."""
+def replaced(stage: Stage, noticed: float, lost: int, count: int = COUNT) -> FaultOutcome:
+    """Returns the outcome of a fault after which all lost connections are opened again."""
     recovered = stage.opens(count, lost=lost)
     summary = stage.drains()
     assert (summary["lost"], summary["relaunched"], summary["opened"]) == (
         lost,
         lost,
         count + lost,
-    ), said(summary)
-    return told(stage, summary, noticed, recovered)
+    ), ledger_text(summary)
+    return outcome_of(stage, summary, noticed, recovered)
 
 
 def statuses(stage: Stage) -> list[str]:
-    """What the coordinator says of each agent."""
+    """Returns the status of each agent, as the coordinator reports it."""
     return [one["status"] for one in stage.state()["agents"]]

@@ -1,10 +1,9 @@
-"""A network of hosts that exist for the run alone: namespaces, two bridges, and links that can be
-cut.
+"""A network of hosts made of namespaces, two bridges, and links that can be cut.
 
 Every host has a link to the `load` network, where the target is, and one to the `control` network,
-where the coordinator is. All of it is inside namespaces of the run's own (user, network, mount):
-nothing of the machine changes, no privilege is needed where user namespaces are allowed, and no
-packet can leave. The addresses are those of RFC 2544.
+where the coordinator is. All of it is inside new namespaces (user, network, mount): nothing of the
+machine changes, no privilege is needed where user namespaces are allowed, and no packet can get
+out. The addresses are those of RFC 2544.
 """
 
 import os
@@ -12,7 +11,7 @@ import subprocess
 import sys
 
 INSIDE = "LOADGEN_FAULTS_INSIDE"
-"""Set in the environment of whoever is inside already."""
+"""Set in the environment of a process that is inside the namespaces."""
 _USER = ["--user", "--map-root-user"]
 _SPACES = ["--net", "--mount", "sh", "-c"]
 _SCRIPT = 'mount -t tmpfs tmpfs /run && mkdir /run/netns && ip link set lo up && exec "$@"'
@@ -20,11 +19,10 @@ NETWORKS = {"load": "198.18.0", "control": "198.18.1"}
 
 
 def enter(module: str, *, as_root: bool = False) -> None:
-    """Starts this very command line again inside; where that can't be, ends with a line that says
-    why.
+    """Starts this command line again inside new namespaces.
 
-    As root, where a host is to have users, control groups and the like, it goes without a user
-    namespace.
+    It exits with a reason where that is impossible. With `as_root` it makes no user namespace, so
+    that a host can have users and control groups.
     """
     if INSIDE in os.environ:
         return
@@ -38,10 +36,10 @@ def enter(module: str, *, as_root: bool = False) -> None:
             check=True,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        why = getattr(error, "stderr", None) or error
+        reason = getattr(error, "stderr", None) or error
         sys.exit(
             f"{module.rpartition('.')[2]}: no network of its own can be made here"
-            f" ({str(why).strip()})"
+            f" ({str(reason).strip()})"
         )
     os.environ[INSIDE] = "1"
     os.execvp(inside[0], [*inside, sys.executable, "-m", module, *sys.argv[1:]])
@@ -51,8 +49,8 @@ def _ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, timeout=10)
 
 
-class WorkerState:
-    """One host: `at` runs a command on it."""
+class Host:
+    """One host of the network."""
 
     def __init__(self, name: str, number: int) -> None:
         self.name = name
@@ -80,44 +78,44 @@ class WorkerState:
         return f"{self.name}-{network}"
 
     def address(self, network: str) -> str:
-        """Its address on a network."""
+        """Returns its address on a network."""
         return f"{NETWORKS[network]}.{self._number}"
 
     def at(self, command: list[str]) -> list[str]:
-        """The command line that runs a command on this host."""
+        """Returns the command line that runs a command on this host."""
         return ["nsenter", f"--net=/run/netns/{self.name}", *command]
 
     def cut(self, network: str) -> None:
-        """Cuts its link to a network: packets vanish, nobody is told."""
+        """Cuts its link to a network: packets are dropped silently."""
         _ip("link", "set", self._port(network), "down")
 
     def fix(self, network: str) -> None:
-        """Joins the link again."""
+        """Restores its link to a network."""
         _ip("link", "set", self._port(network), "up")
 
     def remove(self) -> None:
-        """Takes the host away, and its links with it."""
+        """Removes the host and its links."""
         _ip("netns", "del", self.name)
 
 
 class Lan:
-    """The two networks, and hosts on demand."""
+    """The two networks, and their hosts."""
 
     def __init__(self) -> None:
-        self.hosts: dict[str, WorkerState] = {}
+        self.hosts: dict[str, Host] = {}
         for network, prefix in NETWORKS.items():
             _ip("link", "add", network, "type", "bridge")
             _ip("link", "set", network, "up")
             _ip("addr", "add", f"{prefix}.1/24", "dev", network)
 
-    def host(self, name: str) -> WorkerState:
-        """The host of this name."""
+    def host(self, name: str) -> Host:
+        """Returns the host of a name, which it makes at first."""
         if name not in self.hosts:
-            self.hosts[name] = WorkerState(name, len(self.hosts) + 2)
+            self.hosts[name] = Host(name, len(self.hosts) + 2)
         return self.hosts[name]
 
     def remove(self) -> None:
-        """Takes all of it away."""
+        """Removes the hosts and the networks."""
         for host in self.hosts.values():
             host.remove()
         for network in NETWORKS:

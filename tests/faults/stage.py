@@ -1,5 +1,4 @@
-"""A fleet on hosts of its own, for one fault: a target, a coordinator, agents; and a clock that
-runs from the fault."""
+"""A fleet on separate hosts for one fault: a target, a coordinator and agents."""
 
 import json
 import os
@@ -11,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.faults.lan import NETWORKS, Lan, WorkerState
+from tests.faults.lan import NETWORKS, Host, Lan
 from tests.processes import PATIENCE, Address, Command, children, command, eventually, get_json
 
 PORT = 8091
@@ -19,21 +18,21 @@ AGENTS = 4
 
 
 class Stage:
-    """Everything that is started for one fault; `close` leaves nothing behind."""
+    """All processes of one fault; `close` ends them."""
 
     def __init__(self, lan: Lan, folder: Path) -> None:
         self.lan = lan
         self.folder = folder
-        self.struck = 0.0
-        """When the fault struck."""
+        self.fault_at = 0.0
+        """The time of the fault, in seconds on the monotonic clock."""
         self._commands: list[Command] = []
         self._mounted: list[Path] = []
         self._token = folder / "token"
         self._token.write_text("not-a-secret-in-a-network-of-its-own\n")
 
-    # Who plays.
+    # The processes.
 
-    def start(self, host: WorkerState, line: list[str], **options: Any) -> Command:
+    def start(self, host: Host, line: list[str], **options: Any) -> Command:
         """Runs a command on a host."""
         started = Command(host.at(line), **options)
         self._commands.append(started)
@@ -58,8 +57,7 @@ class Stage:
         hold: float = 600,
         planned: bool = False,
     ) -> Command:
-        """Starts a coordinator on the host `coord`, for a load of so many connections, unless a
-        plan says that."""
+        """Starts a coordinator on the host `coord`, with `count` connections unless `planned`."""
         host = self.lan.host("coord")
         load = (
             []
@@ -82,7 +80,7 @@ class Stage:
         return self.coord
 
     def resume(self) -> Command:
-        """Starts another coordinator that takes the run up."""
+        """Starts another coordinator that resumes the run."""
         host = self.lan.host("coord")
         line = command(
             "loadgen-coord",
@@ -97,7 +95,7 @@ class Stage:
         return self.coord
 
     def agent(self, name: str, *options: str, wrap: tuple[str, ...] = (), **others: Any) -> Command:
-        """Starts an agent on a host of its name."""
+        """Starts an agent on the host of its name."""
         host = self.lan.host(name)
         own = [
             "--coordinator",
@@ -115,17 +113,17 @@ class Stage:
         )
 
     def fleet(self, count: int = AGENTS, *options: str) -> list[Command]:
-        """So many agents, a1, a2…"""
+        """Starts the agents a1, a2…"""
         return [self.agent(f"a{number}", *options) for number in range(1, count + 1)]
 
     @property
     def url(self) -> str:
-        """Where agents join."""
+        """The URL at which agents join."""
         return f"http://{self.lan.host('coord').address('control')}:{PORT}"
 
     @property
     def runs(self) -> Path:
-        """Where run directories go."""
+        """The directory of run directories."""
         return self.folder / "runs"
 
     @property
@@ -134,23 +132,25 @@ class Stage:
         (run,) = self.runs.iterdir()
         return run
 
-    # What is seen.
+    # Their state.
 
     def state(self) -> dict[str, Any]:
-        """The run, as the coordinator tells it."""
+        """Returns the run as the coordinator shows it."""
         return get_json(f"{self.url}/v1/run")  # type: ignore[no-any-return]  # an object
 
     def ledger(self) -> dict[str, Any]:
-        """The fleet's ledger."""
+        """Returns the fleet's ledger."""
         return self.state()["ledger"]  # type: ignore[no-any-return]  # an object
 
     def stats(self) -> dict[str, Any]:
-        """The target's own ledger."""
+        """Returns the target's own ledger."""
         return self.server.stats()
 
     def opens(self, count: int, lost: int | None = None) -> float:
-        """Waits until the ledger has so many open (and lost), and the target as many; seconds
-        from the fault."""
+        """Waits until our ledger has `count` open (and `lost`), and the target as many.
+
+        Returns the seconds from the fault.
+        """
 
         def look() -> bool:
             ledger = self.ledger()
@@ -163,37 +163,39 @@ class Stage:
             look, lambda: f"{count} open: {self.ledger()} {self.stats()} {self.coord.err}"
         )
 
-    def strikes(self) -> None:
-        """The fault strikes now."""
-        self.struck = time.monotonic()
+    def mark_fault(self) -> None:
+        """Marks now as the time of the fault."""
+        self.fault_at = time.monotonic()
 
     def within(
         self, condition: Callable[[], Any], what: Callable[[], str], seconds: float = 3 * PATIENCE
     ) -> float:
-        """Waits for something; seconds from the fault to it."""
+        """Waits until a condition holds; returns the seconds from the fault."""
         eventually(condition, what, seconds)
-        return time.monotonic() - self.struck
+        return time.monotonic() - self.fault_at
 
-    def says(self, pattern: str, who: Command | None = None) -> float:
-        """Waits until the coordinator, or another one, has said something; seconds from the
-        fault to it."""
-        (who or self.coord).says(pattern)
-        return time.monotonic() - self.struck
+    def says(self, pattern: str, command: Command | None = None) -> float:
+        """Waits for output of the coordinator or another command.
+
+        Returns the seconds from the fault.
+        """
+        (command or self.coord).says(pattern)
+        return time.monotonic() - self.fault_at
 
     def drains(self) -> dict[str, Any]:
-        """Ends the run by hand; summary.json."""
+        """Drains the run with Ctrl-C; returns its summary.json."""
         self.coord.send(signal.SIGINT)
         return self.ends(130)
 
     def ends(self, code: int) -> dict[str, Any]:
-        """Waits for the end of the run; summary.json."""
+        """Waits for the end of the run; returns its summary.json."""
         found = self.coord.end(5 * PATIENCE)
         assert found == code, f"exit code {found}: {self.coord.out[-3000:]}{self.coord.err}"
         assert "Traceback" not in self.coord.err, self.coord.err
         return json.loads((self.run / "summary.json").read_text())  # type: ignore[no-any-return]  # an object
 
     def mount(self, path: Path, size: str) -> None:
-        """Puts a small disk of its own at a path."""
+        """Mounts a small disk at a path."""
         subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)],
             check=True,
@@ -202,7 +204,7 @@ class Stage:
         self._mounted.append(path)
 
     def close(self) -> list[int]:
-        """Ends everything; the processes that are left over after that: there should be none."""
+        """Ends everything; returns the processes that are still alive."""
         family = [pid for started in self._commands for pid in _descendants(started.pid)]
         for started in reversed(self._commands):
             with suppress(ProcessLookupError):
@@ -214,7 +216,7 @@ class Stage:
             for network in NETWORKS:
                 host.fix(network)
         with suppress(AssertionError):
-            eventually(lambda: not _alive(family), "all are gone", PATIENCE / 2)
+            eventually(lambda: not _alive(family), "all have ended", PATIENCE / 2)
         return _alive(family)
 
 

@@ -1,5 +1,4 @@
-"""The faults that need hosts of their own, of which the rest is in `make faults`: one by one, in
-network namespaces."""
+"""Two faults that need separate hosts, in network namespaces; `make faults` has all."""
 
 import subprocess
 import sys

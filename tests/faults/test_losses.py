@@ -1,5 +1,7 @@
-"""Parts of a real fleet are killed and stopped while it runs: what they held is lost in the
-ledger, and comes again."""
+"""Agents and workers are killed and stopped during a run.
+
+Their connections are lost in the ledger, and launched again.
+"""
 
 import os
 import signal
@@ -16,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 def open_in(coord: Coordinator, count: int, lost: int = 0) -> dict:
-    """The run once its own ledger has so many connections open, and so many lost."""
+    """Waits until the run's ledger has `count` open and `lost`; returns the run."""
 
     def look():
         state = coord.state()
@@ -29,22 +31,22 @@ def open_in(coord: Coordinator, count: int, lost: int = 0) -> dict:
 
 
 def fleet(stack: ExitStack, coord: Coordinator, count: int, *options: str) -> list[Agent]:
-    """So many agents, named a1, a2…"""
+    """Starts agents named a1, a2…"""
     return [
         stack.enter_context(agent(coord.url, "--name", f"a{number}", "--once", *options))
         for number in range(1, count + 1)
     ]
 
 
-def adds_up(state: dict) -> None:
-    """The agents' ledgers together are the fleet's."""
+def check_sum(state: dict) -> None:
+    """The sum of the agents' ledgers is the fleet's."""
     ledger = state["ledger"]
     for name in ("planned", "not_started", "launched", "opened", "open", "lost"):
         assert sum(one["ledger"][name] for one in state["agents"]) == ledger[name], name
 
 
-def ends_well(coord: Coordinator, planned: int, lost: int) -> dict:
-    """Drained by hand, with the ledger complete: what was lost was launched again."""
+def drain(coord: Coordinator, planned: int, lost: int) -> dict:
+    """Drains by hand; checks that the ledger is complete and all lost were launched again."""
     coord.send(signal.SIGINT)
     assert coord.end() == 130, coord.err
     summary = coord.summary()
@@ -54,7 +56,7 @@ def ends_well(coord: Coordinator, planned: int, lost: int) -> dict:
     return summary
 
 
-def test_what_a_killed_agent_held_is_opened_again_by_the_others(tmp_path, server):
+def test_the_others_open_the_connections_of_a_killed_agent_again(tmp_path, server):
     with ExitStack() as stack:
         coord = stack.enter_context(
             coordinator(tmp_path, *LOAD, "--max", "400", "--agents", "4", server.ws)
@@ -67,11 +69,11 @@ def test_what_a_killed_agent_held_is_opened_again_by_the_others(tmp_path, server
         state = open_in(coord, 400, lost=100)
         assert state["totals"]["relaunched"] == 100
         assert server.stats()["opened"] - before == 100
-        adds_up(state)
-        ends_well(coord, 400, 100)
+        check_sum(state)
+        drain(coord, 400, 100)
 
 
-def test_what_a_killed_worker_held_is_opened_again_by_another(tmp_path, server):
+def test_another_worker_opens_the_connections_of_a_killed_worker_again(tmp_path, server):
     with ExitStack() as stack:
         coord = stack.enter_context(
             coordinator(tmp_path, *LOAD, "--max", "400", "--agents", "1", server.ws)
@@ -82,13 +84,12 @@ def test_what_a_killed_worker_held_is_opened_again_by_another(tmp_path, server):
         one.says("takes up what worker 0 left behind")
         state = open_in(coord, 400, lost=200)
         assert state["totals"]["relaunched"] == 200
-        adds_up(state)
-        ends_well(coord, 400, 200)
+        check_sum(state)
+        drain(coord, 400, 200)
 
 
-def test_what_is_lost_in_the_midst_of_the_arrivals_arrives_all_the_same(tmp_path, server):
-    """Of the lost share some had come, and some not yet: each number is launched, those that had
-    been once more."""
+def test_a_share_lost_during_the_arrivals_is_launched_to_its_end(tmp_path, server):
+    """Each user of the lost share is launched; those that had been launched, once more."""
     with ExitStack() as stack:
         options = (
             "--rate",
@@ -104,7 +105,7 @@ def test_what_is_lost_in_the_midst_of_the_arrivals_arrives_all_the_same(tmp_path
         )
         coord = stack.enter_context(coordinator(tmp_path, *options, server.ws))
         agents = fleet(stack, coord, 2, "--workers", "2")
-        eventually(lambda: coord.state()["ledger"]["open"] > 200, "it is under way")
+        eventually(lambda: coord.state()["ledger"]["open"] > 200, "200 are open")
         agents[0].send(signal.SIGKILL)
         coord.says("agent a2 gets what a1 left unfinished")
         eventually(lambda: coord.state()["ledger"]["not_started"] == 0, "all are launched")
@@ -113,12 +114,12 @@ def test_what_is_lost_in_the_midst_of_the_arrivals_arrives_all_the_same(tmp_path
         state = open_in(coord, 800, lost=lost)
         connecting = state["ledger"]["failed"].get("lost", 0)
         assert state["totals"]["relaunched"] == lost + connecting
-        adds_up(state)
-        ends_well(coord, 800, lost)
+        check_sum(state)
+        drain(coord, 800, lost)
 
 
-def test_the_only_agent_that_is_left_may_be_one_that_joins_anew(tmp_path, server):
-    """Nobody has room for what is lost, until the killed agent is started again."""
+def test_a_restarted_agent_may_be_the_only_one_with_room(tmp_path, server):
+    """No agent has room for the lost share, until the killed agent is started again."""
     with ExitStack() as stack:
         coord = stack.enter_context(
             coordinator(tmp_path, *LOAD, "--max", "400", "--agents", "2", server.ws)
@@ -131,11 +132,11 @@ def test_the_only_agent_that_is_left_may_be_one_that_joins_anew(tmp_path, server
         stack.enter_context(agent(coord.url, "--name", "a1", "--once"))
         coord.says("agent a1-2 gets what a1 left unfinished: 200 to launch again")
         state = open_in(coord, 400, lost=200)
-        adds_up(state)
-        ends_well(coord, 400, 200)
+        check_sum(state)
+        drain(coord, 400, 200)
 
 
-def test_a_hung_agent_is_silent_then_lost_and_told_to_stop_when_it_comes_back(tmp_path, server):
+def test_a_hung_agent_is_silent_then_lost_and_stops_when_it_continues(tmp_path, server):
     with ExitStack() as stack:
         coord = stack.enter_context(
             coordinator(tmp_path, *LOAD, "--max", "400", "--agents", "2", server.ws)
@@ -152,12 +153,12 @@ def test_a_hung_agent_is_silent_then_lost_and_told_to_stop_when_it_comes_back(tm
         assert agents[0].end() == 0
         state = open_in(coord, 400, lost=200)
         opens(server, 400)
-        adds_up(state)
-        ends_well(coord, 400, 200)
+        check_sum(state)
+        drain(coord, 400, 200)
 
 
 @pytest.mark.parametrize("on_loss", ["continue", "abort"])
-def test_what_else_may_become_of_what_is_lost(tmp_path, server, on_loss):
+def test_on_loss_continue_and_abort_launch_nothing_again(tmp_path, server, on_loss):
     options = (*LOAD, "--max", "400", "--agents", "2", "--on-loss", on_loss)
     with ExitStack() as stack:
         coord = stack.enter_context(coordinator(tmp_path, *options, server.ws))

@@ -39,7 +39,7 @@ class Resumed(Coordinator):
         return self._resumed_folder
 
 
-def killed(coord: Coordinator) -> None:
+def kill(coord: Coordinator) -> None:
     coord.send(signal.SIGKILL)
     coord.process.wait()
 
@@ -69,11 +69,11 @@ def test_a_resumed_run_misses_no_count(tmp_path, server):
         agents = [
             stack.enter_context(agent(coord.url, "--once", "--name", name)) for name in ("a", "b")
         ]
-        eventually(lambda: server.stats()["open"] > 100, "it is under way")
+        eventually(lambda: server.stats()["open"] > 100, "100 are open")
         eventually(lambda: len(coord.rows()) > 1, "some seconds are settled")
-        killed(coord)
+        kill(coord)
         before = server.stats()["opened"]
-        eventually(lambda: server.stats()["opened"] > before + 50, "the agents go on by themselves")
+        eventually(lambda: server.stats()["opened"] > before + 50, "the agents continue")
 
         again = Resumed(coord)
         stack.callback(again.close)
@@ -106,7 +106,7 @@ def test_what_is_lost_without_a_coordinator_is_reassigned_once_the_run_is_resume
             stack.enter_context(agent(coord.url, "--once", "--name", name)) for name in ("a", "b")
         ]
         eventually(lambda: coord.state()["ledger"]["open"] == 200, "all are open")
-        killed(coord)
+        kill(coord)
         agents[0].send(signal.SIGKILL)
         again = Resumed(coord)
         stack.callback(again.close)
@@ -156,8 +156,8 @@ def test_local_agents_end_with_their_coordinator_and_the_resumed_run_counts_them
             lambda: f"all are open: {coord.state()} {coord.err}",
         )
         local = children(coord.pid)
-        killed(coord)
-        eventually(lambda: all(map(is_gone, local)), "its agents are gone")
+        kill(coord)
+        eventually(lambda: all(map(is_gone, local)), "its agents have ended")
         opens(server, 0)
         again = Resumed(coord, "--json")
         try:

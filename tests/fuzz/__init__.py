@@ -1,1 +1,1 @@
-"""Whatever reads bytes from elsewhere, under bytes that nobody would write: see `targets.py`."""
+"""Fuzz tests of every reader of foreign bytes: see `targets.py`."""

@@ -1,9 +1,9 @@
-"""Coverage-guided fuzzing of each reader: `make fuzz`, or `python -m tests.fuzz --seconds 600 plan
-tsung`.
+"""Coverage-guided fuzzing of each reader: `make fuzz`.
 
-Each target runs in a process of its own and starts from the corpus beside this file. What it
-discovers on the way stays below build/fuzz; what breaks it is printed, and belongs into the corpus
-together with its mend.
+`python -m tests.fuzz --seconds 600 plan tsung` fuzzes two of them for ten minutes each. Each target
+runs in its own process and starts from the corpus in this directory. Inputs that reach new code are
+kept in build/fuzz. An input that breaks the target is printed; it belongs into the corpus, together
+with the fix.
 """
 
 import subprocess
@@ -15,15 +15,15 @@ import click
 CORPUS = Path(__file__).parent / "corpus"
 NAMES = sorted(path.name for path in CORPUS.iterdir())
 FOUND = Path("build/fuzz")
-LONGEST = 4096
-"""Bytes of an input at most."""
+MAX_INPUT = 4096
+"""Bytes."""
 
 
 @click.command()
-@click.option("--seconds", default=60, show_default=True, help="For each target.")
+@click.option("--seconds", default=60, show_default=True, help="Seconds for each target.")
 @click.argument("names", nargs=-1, type=click.Choice(NAMES))
 def command(seconds: int, names: tuple[str, ...]) -> int:
-    """Fuzzes the named readers, or all of them; exit code 1 when one of them broke."""
+    """Fuzz the named readers, or all of them; the exit code is 1 when one broke."""
     broken = [name for name in names or NAMES if not _holds(name, seconds)]
     click.echo(f"broken: {', '.join(broken)}" if broken else "nothing broke")
     return bool(broken)
@@ -35,7 +35,7 @@ def _holds(name: str, seconds: int) -> bool:
     click.echo(f"{name}: {seconds} s")
     options = [
         f"-max_total_time={seconds}",
-        f"-max_len={LONGEST}",
+        f"-max_len={MAX_INPUT}",
         f"-artifact_prefix={found.parent}/{name}-",
     ]
     log = found.parent / f"{name}.log"

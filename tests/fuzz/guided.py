@@ -1,5 +1,4 @@
-"""One target under atheris, in a process of its own: `python -m tests.fuzz.guided NAME
-[libFuzzer's arguments]`."""
+"""One target under atheris: `python -m tests.fuzz.guided NAME [libFuzzer's arguments]`."""
 
 import sys
 

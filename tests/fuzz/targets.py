@@ -1,8 +1,7 @@
-"""One function for each reader: it takes any bytes, and returns unless the reader does what it must
-not.
+"""One function for each reader of foreign bytes.
 
-A reader may refuse, in the one way that its callers expect. Anything else that it raises is a
-crash.
+It takes any bytes, and raises when the reader does what it must not. A reader may refuse in the way
+that its callers expect; any other exception is a crash.
 """
 
 import contextlib
@@ -33,36 +32,35 @@ from loadgen.wire import WIRE, Hello, Orders, Post, Rehearsal, Report, Welcome, 
 KEY = key_of(0x1234)
 KINDS: tuple[Any, ...] = (Hello, Welcome, Post, Orders, Report, Rehearsal)
 PARTS = b"\n--- next file\n"
-"""Between the files of one run directory."""
+"""The separator of the files of one run directory."""
 
 
 def frames(data: bytes) -> None:
-    """The same events however the bytes are cut, and the same messages as the websockets library
-    makes of them."""
+    """Any split of the bytes gives the same events, and the library the same messages."""
     keep = len(data) + 1
-    whole, parser = Parser(keep).feed(data), Parser(keep)
+    whole = Parser(keep).feed(data)
+    parser = Parser(keep)
     cut = [event for at in range(len(data)) for event in parser.feed(data[at : at + 1])]
     assert whole == cut, (whole, cut)
     assert len(Parser(3).feed(data)) == len(whole)
-    # The library leaves it to its callers to look at text.
+    # The library does not check that text is UTF-8; its callers do.
     if not any(event.opcode == FAULT and event.size == 1007 for event in whole):
         ours, (theirs, between) = _to_the_end(whole), _library_events(data)
-        # a close between fragments: the library's fault, a control frame to section 5.4 of RFC 6455
+        # To the library a close between fragments is a fault; section 5.4 of RFC 6455 allows it.
         if between:
             assert ours.pop()[0] == CLOSE
-        if _overlong(whole):  # the library takes a short length that is written long
+        if _overlong(whole):  # the library accepts a short length in a long form
             theirs = theirs[: len(ours)]
         assert ours == theirs, (ours, theirs)
 
 
 def _overlong(events: list[Event]) -> bool:
-    """Whether they end at a control frame with more than the seven bits of length that section
-    5.5 grants it."""
+    """True when a control frame has more than seven bits of length (RFC 6455, section 5.5)."""
     return any(event.opcode == FAULT and b"overlong" in event.payload for event in events)
 
 
 def _to_the_end(events: list[Event]) -> list[tuple[int, bytes]]:
-    """What was heard up to the close, or the fault."""
+    """Returns the messages up to the close, or the fault."""
     recorded: list[tuple[int, bytes]] = []
     for event in events:
         if event.opcode == FAULT:
@@ -74,7 +72,7 @@ def _to_the_end(events: list[Event]) -> list[tuple[int, bytes]]:
 
 
 def _library_events(data: bytes) -> tuple[list[tuple[int, bytes]], bool]:
-    """What it heard, and whether it was a close that it took offence at."""
+    """Returns the library's messages, and whether it refused a close between fragments."""
     protocol = ClientProtocol(parse_uri("ws://target/"), state=OPEN, max_size=None)
     protocol.receive_data(data)
     recorded: list[tuple[int, bytes]] = []
@@ -94,8 +92,7 @@ def _library_events(data: bytes) -> tuple[list[tuple[int, bytes]], bool]:
 
 
 def handshake(data: bytes) -> None:
-    """What is found valid at a glance is valid for the websockets library, too; and a judgement
-    is final."""
+    """A valid answer is valid for the websockets library, too, and a judgement is final."""
     data = data.replace(b"{accept}", accept_of(KEY))
     ours = Handshake("target", "/")
     judged = ours.judge(data, KEY)
@@ -123,14 +120,14 @@ def _within_the_librarys_bounds(head: bytes) -> bool:
 
 
 def appwrite(data: bytes) -> None:
-    """Whatever a server says in a text frame, it says something or nothing."""
-    said = read(data)
-    assert isinstance(said.type, str)
-    assert 0 <= said.code <= 10_000
+    """Any text frame of a server has a type and a code."""
+    message = read(data)
+    assert isinstance(message.type, str)
+    assert 0 <= message.code <= 10_000
 
 
 def plan(data: bytes) -> None:
-    """A plan, or one line that says why it is none; and a plan comes back from its own file."""
+    """A file is a plan, or refused in one line; a plan reads back from its own file."""
     with _file("plan.toml", data) as path:
         try:
             found = read_plan(path)
@@ -142,7 +139,7 @@ def plan(data: bytes) -> None:
 
 
 def tsung(data: bytes) -> None:
-    """A plan, or one line that says why there is none; and the plan can be written and read."""
+    """A file is imported, or refused in one line; the plan can be written and read."""
     with _file("tsung.xml", data) as path:
         try:
             imported = read_tsung(path)
@@ -153,11 +150,11 @@ def tsung(data: bytes) -> None:
         try:
             assert read_plan(path) == imported.plan
         except PlanError as error:
-            raise AssertionError(f"what was imported can't be read: {error}") from error
+            raise AssertionError(f"an imported plan can't be read: {error}") from error
 
 
 def wire(data: bytes) -> None:
-    """A message or a DecodeError; and what was understood is said again in the same words."""
+    """Bytes are a message or raise DecodeError; a message encodes and decodes to itself."""
     for kind in KINDS:
         with contextlib.suppress(msgspec.DecodeError):
             message = from_wire(data, kind)
@@ -165,7 +162,7 @@ def wire(data: bytes) -> None:
 
 
 def run(data: bytes) -> None:
-    """A run takes what an agent says in any state, or refuses it; and it can still be shown."""
+    """A run accepts or refuses any message in any state, and still ends."""
     lines = data.split(b"\n")[:20]
     state = Run(Plan(max=100), 1)
     agent = state.join(Hello("first", WIRE, "1", 10, (), {}), 0.0).id
@@ -184,7 +181,7 @@ def run(data: bytes) -> None:
 
 
 def run_directory(data: bytes) -> None:
-    """A report in every form, or one line that says what is damaged."""
+    """A run directory gives a report in every form, or one line that names the damage."""
     summary, _, rest = data.partition(PARTS)
     seconds, _, facts = rest.partition(PARTS)
     with _file("summary.json", summary) as path:
@@ -201,7 +198,7 @@ def run_directory(data: bytes) -> None:
 
 
 def url(data: bytes) -> None:
-    """The parts of a URL that fit into a request line, or one line that says why it is none."""
+    """A URL gives parts that fit into a request line, or is refused in one line."""
     try:
         found = TargetUrl.parse(data.decode(errors="replace"))
     except PlanError as error:
@@ -213,7 +210,7 @@ def url(data: bytes) -> None:
 
 
 def _one_line(error: Exception) -> None:
-    assert str(error), "an error that says nothing"
+    assert str(error), "an error without a message"
     assert "\n" not in str(error), "an error of several lines"
 
 

@@ -1,5 +1,4 @@
-"""The readers of foreign bytes under the corpus, and what hypothesis makes of it; `make fuzz`
-goes on for longer."""
+"""The readers of foreign bytes, with the corpus and hypothesis; `make fuzz` runs longer."""
 
 from pathlib import Path
 
@@ -14,12 +13,12 @@ BOUNDED = settings(max_examples=60)
 
 
 def corpus(name: str) -> list[bytes]:
-    """The seeds of a target, and what once broke it."""
+    """Returns the seeds of a target, and inputs that once broke it."""
     return [path.read_bytes() for path in sorted((CORPUS / name).iterdir())]
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_the_corpus_breaks_nothing(name):
+def test_the_corpus_breaks_no_reader(name):
     assert corpus(name), "a target without a corpus"
     for data in corpus(name):
         TARGETS[name](data)
@@ -27,7 +26,7 @@ def test_the_corpus_breaks_nothing(name):
 
 @st.composite
 def altered(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
-    """One of the seeds with a few cuts, doublings, and foreign bytes or pieces of other seeds."""
+    """Draws a seed with a few replacements by foreign bytes or pieces of other seeds."""
     data = draw(st.sampled_from(seeds))
     for _ in range(draw(st.integers(0, 4))):
         begin = draw(st.integers(0, len(data)))
@@ -59,7 +58,7 @@ WORDS = (
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_nothing_breaks_it(name):
+def test_altered_seeds_break_no_reader(name):
     seeds = corpus(name)
 
     @BOUNDED

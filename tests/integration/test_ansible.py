@@ -1,4 +1,4 @@
-"""The playbooks read well, and say the reference run; `tests/rehearsal` plays them."""
+"""The playbooks are valid and set the reference run; `tests/rehearsal` plays them."""
 
 import json
 import os
@@ -17,7 +17,7 @@ COORDINATOR = FOLDER / "roles" / "coordinator"
 PLAYBOOKS = ("site.yml", "verify.yml", "run.yml", "teardown.yml")
 
 
-def test_the_linter_has_nothing_to_say():
+def test_the_linter_accepts_the_playbooks():
     done = subprocess.run(
         [str(BIN / "ansible-lint"), "--offline", "--nocolor", "--profile", "production"],
         cwd=FOLDER,
@@ -31,7 +31,7 @@ def test_the_linter_has_nothing_to_say():
 
 
 @pytest.mark.parametrize("name", PLAYBOOKS)
-def test_a_playbook_reads_well_with_the_example_inventory(name):
+def test_a_playbook_is_valid_with_the_example_inventory(name):
     words = [str(BIN / "ansible-playbook"), "-i", "inventory/example.yml", "--syntax-check", name]
     done = subprocess.run(
         words, cwd=FOLDER, capture_output=True, text=True, timeout=PATIENCE, check=False
@@ -55,8 +55,10 @@ def test_the_reference_run_is_the_example():
 
 
 def play(host: str, module: str, arguments: str, *options: str, **variables: object) -> str:
-    """What Ansible says of one module, played on this machine as a host of the example, and its
-    exit code."""
+    """Returns Ansible's output and exit code for a module, played on this machine.
+
+    The machine takes the part of a host of the example.
+    """
     words = [
         "-i",
         "inventory/example.yml",
@@ -105,13 +107,13 @@ def test_agents_may_load_the_network_of_the_inventory_or_the_target_alone(
     tmp_path, inventory, allowed
 ):
     (tmp_path / "fleet.yml").write_text(inventory)
-    said = play("realtime", "debug", "var=agent_allow_target", "-i", str(tmp_path / "fleet.yml"))
+    output = play("realtime", "debug", "var=agent_allow_target", "-i", str(tmp_path / "fleet.yml"))
 
-    assert said.count("- ") == 1
-    assert f"- {allowed}\n" in said
+    assert output.count("- ") == 1
+    assert f"- {allowed}\n" in output
 
 
-def test_a_plan_with_tables_in_it_is_laid_down_as_it_was_said(tmp_path):
+def test_a_plan_with_tables_is_written_unchanged(tmp_path):
     plan = {
         "target": "ws://127.0.0.1:9505/v1/realtime?project=console&channels[]=files",
         "hold": "5m",
@@ -126,8 +128,8 @@ def test_a_plan_with_tables_in_it_is_laid_down_as_it_was_said(tmp_path):
         "sessions": [{"kind": "loop", "name": "reader", "think": "1m", "loops": 60}],
     }
     arguments = f"src={COORDINATOR}/templates/plan.toml.j2 dest={tmp_path}/plan.toml"
-    said = play("manager", "template", arguments, coordinator_plan=plan)
-    assert said.endswith("\n0"), said
+    output = play("manager", "template", arguments, coordinator_plan=plan)
+    assert output.endswith("\n0"), output
 
     read = read_plan(tmp_path / "plan.toml")
     assert (read.target, read.hold) == (plan["target"], 300)
@@ -143,7 +145,7 @@ def test_a_plan_with_tables_in_it_is_laid_down_as_it_was_said(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("host", "role", "variables", "told"),
+    ("host", "role", "variables", "message"),
     [
         ("realtime-worker-1", "agent", {}, "'vault_loadgen_token' is undefined"),
         (
@@ -178,12 +180,10 @@ def test_a_plan_with_tables_in_it_is_laid_down_as_it_was_said(tmp_path):
         ),
     ],
 )
-def test_a_role_tells_what_is_wrong_with_its_arguments_before_it_does_anything(
-    host, role, variables, told
-):
+def test_a_role_checks_its_arguments_before_it_does_anything(host, role, variables, message):
     secret = {"vault_loadgen_token": "a-secret-of-this-test"} if variables else {}
-    said = play(host, "include_role", f"name={role}", "--check", **secret | variables)
+    output = play(host, "include_role", f"name={role}", "--check", **secret | variables)
 
-    assert told in said
-    assert "CHANGED" not in said
-    assert not said.endswith("\n0")
+    assert message in output
+    assert "CHANGED" not in output
+    assert not output.endswith("\n0")

@@ -1,4 +1,4 @@
-"""Past runs, from the port of the run that goes on."""
+"""Past runs, from the port of the current run."""
 
 import io
 import shutil
@@ -15,7 +15,7 @@ PUBLISHED = next((Path(__file__).parents[2] / "docs" / "million").glob("*/plan.t
 
 
 def fetch(url):
-    """Status, headers and body."""
+    """Returns status, headers and body of an answer."""
     try:
         with urllib.request.urlopen(url, timeout=PATIENCE) as reply:
             return reply.status, reply.headers, reply.read()
@@ -25,8 +25,10 @@ def fetch(url):
 
 @pytest.fixture
 def coord(tmp_path):
-    """A coordinator that waits for its agents, with a published run in its output directory, and
-    traps beside it."""
+    """A coordinator that waits, with a published run in its output directory.
+
+    Beside the run are links that lead out of the directory.
+    """
     runs = tmp_path / "runs"
     shutil.copytree(PUBLISHED, runs / "published")
     (tmp_path / "secret").mkdir()
@@ -39,12 +41,12 @@ def coord(tmp_path):
         running.process.kill()
 
 
-def test_runs_are_listed_and_their_reports_open(coord):
+def test_runs_are_listed_with_their_reports(coord):
     status, headers, body = fetch(f"{coord.url}/runs")
     assert status == 200
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert b'href="/runs/published/report.html"' in body
-    assert b"no summary" in body, "the run that goes on has none yet"
+    assert b"no summary" in body, "the current run has none yet"
     assert b"link" not in body.replace(b"<link", b"")
 
     status, headers, body = fetch(f"{coord.url}/runs/published/report.html")
@@ -52,7 +54,7 @@ def test_runs_are_listed_and_their_reports_open(coord):
     assert b"What this run proves" in body
 
 
-def test_a_run_directory_comes_as_one_archive(coord):
+def test_a_run_directory_is_served_as_one_archive(coord):
     status, headers, body = fetch(f"{coord.url}/runs/published.tar.gz")
 
     assert (status, headers["Content-Type"]) == (200, "application/gzip")
@@ -79,6 +81,6 @@ def test_a_run_directory_comes_as_one_archive(coord):
         "a" * 256,
     ],
 )
-def test_a_name_leads_nowhere_else(coord, name):
+def test_a_name_leads_to_no_other_directory(coord, name):
     assert fetch(f"{coord.url}/runs/{name}.tar.gz")[0] == 404
     assert fetch(f"{coord.url}/runs/{name}/report.html")[0] == 404

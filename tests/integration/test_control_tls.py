@@ -1,5 +1,7 @@
-"""TLS on the control port: agents join who they trust, and nobody else gets as much as a byte of
-the token."""
+"""TLS on the control port: agents join a coordinator that they trust, and no other.
+
+No other machine gets a byte of the token.
+"""
 
 import hashlib
 import os
@@ -44,7 +46,7 @@ class Files(NamedTuple):
 
     @property
     def serve(self) -> tuple[str, ...]:
-        """What makes a coordinator speak TLS, and want a token."""
+        """The options of a coordinator with TLS and a token."""
         return (
             "--tls-cert",
             str(self.cert),
@@ -57,7 +59,7 @@ class Files(NamedTuple):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> Files:
-    """Made anew for each run of the tests."""
+    """The files, made for each run of the tests."""
     folder = tmp_path_factory.mktemp("tls")
     authority = trustme.CA()
     issued, other = (
@@ -86,15 +88,15 @@ def files(tmp_path_factory) -> Files:
     return Files(**paths, fingerprint=hashlib.sha256(der).hexdigest())
 
 
-def healthy(coord: Coordinator, files: Files) -> None:
-    """Who trusts the authority can look at the port."""
+def check_health(coord: Coordinator, files: Files) -> None:
+    """A client that trusts the authority gets an answer."""
     context = ssl.create_default_context(cafile=str(files.ca))
     with urllib.request.urlopen(f"{coord.url}/healthz", context=context) as reply:
         assert reply.status == 200
 
 
 @pytest.mark.parametrize("way", ["ca", "fingerprint", "colons"])
-def test_an_agent_joins_over_tls_whom_it_trusts(tmp_path, server, files, way):
+def test_an_agent_joins_a_coordinator_that_it_trusts(tmp_path, server, files, way):
     pinned = ":".join(files.fingerprint.upper()[at : at + 2] for at in range(0, 64, 2))
     trust = {
         "ca": {"LOADGEN_AGENT_TLS_CA": str(files.ca)},
@@ -104,14 +106,14 @@ def test_an_agent_joins_over_tls_whom_it_trusts(tmp_path, server, files, way):
     with coordinator(tmp_path, *LOAD, *files.serve, server.ws) as coord:
         assert coord.url.startswith("https://127.0.0.1:")
         coord.says(f"they trust it by --tls-fingerprint {files.fingerprint}")
-        healthy(coord, files)
+        check_health(coord, files)
         options = ("--token-file", str(files.token), "--once")
         with agent(coord.url, *options, env={**os.environ, **trust}) as joining:
             assert (coord.end(), joining.end()) == (0, 0), joining.err
         assert coord.summary()["opened"] == 100
 
 
-def test_a_run_over_tls_is_taken_up_over_tls(tmp_path, server, files):
+def test_a_run_over_tls_is_resumed_over_tls(tmp_path, server, files):
     options = ("--token-file", str(files.token), "--once", "--tls-ca", str(files.ca))
     with (
         coordinator(tmp_path, *LOAD, "--hold", "3", *files.serve, server.ws) as coord,
@@ -143,11 +145,10 @@ def test_local_agents_of_a_coordinator_with_tls_join_it(tmp_path, files):
         ((), ["is not trusted", "--tls-ca", "--tls-fingerprint"]),
     ],
 )
-def test_a_coordinator_that_is_not_trusted_is_left_before_anything_is_said(
+def test_an_agent_sends_nothing_to_a_coordinator_that_it_does_not_trust(
     tmp_path, files, trust, words
 ):
-    """A coordinator of somebody else's gets neither the token nor the machine's facts: only
-    TLS's own bytes."""
+    """Such a coordinator gets neither the token nor the machine's facts: only TLS's own bytes."""
     recorded: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=listen, args=(listener, files, recorded))
@@ -171,7 +172,7 @@ def test_a_coordinator_that_is_not_trusted_is_left_before_anything_is_said(
 
 
 def listen(listener: socket.socket, files: Files, recorded: list[bytes]) -> None:
-    """Takes one connection and keeps what is said on it after TLS's handshake."""
+    """Accepts one connection and records what it sends after the TLS handshake."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files.cert, files.key)
     connection, _ = listener.accept()
@@ -182,7 +183,7 @@ def listen(listener: socket.socket, files: Files, recorded: list[bytes]) -> None
         return
 
 
-def test_the_other_of_http_and_https_is_told(tmp_path, files):
+def test_http_for_https_and_https_for_http_are_reported(tmp_path, files):
     with coordinator(tmp_path / "tls", *files.serve) as coord:
         with agent(coord.url.replace("https", "http"), "--token-file", str(files.token)) as plain:
             plain.says("hangs up without a word; is it the other of http and https")
@@ -231,7 +232,7 @@ def test_a_certificate_that_can_not_be_served_is_one_line(tmp_path, files, optio
         ),
     ],
 )
-def test_trust_that_can_not_be_followed_is_one_line(files, options, words):
+def test_unusable_options_of_trust_are_one_line(files, options, words):
     names = files._asdict()
     ended = run(
         "loadgen-agent", "--coordinator", "https://127.0.0.1:1", *options.format(**names).split()
@@ -241,7 +242,7 @@ def test_trust_that_can_not_be_followed_is_one_line(files, options, words):
     assert [word for word in words if word.format(**names) not in line] == []
 
 
-def test_nothing_below_tls_1_2_is_spoken(tmp_path, files):
+def test_no_version_below_tls_1_2_is_accepted(tmp_path, files):
     with coordinator(tmp_path, *files.serve) as coord:
         context = ssl.create_default_context(cafile=str(files.ca))
         context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED

@@ -1,4 +1,4 @@
-"""The paths that control a run, and who may use them."""
+"""The paths that control a run, and the clients that may use them."""
 
 import json
 import urllib.error
@@ -19,7 +19,7 @@ def server():
 
 
 def ask(url, method="GET", **headers):
-    """Status and JSON of a request."""
+    """Returns status, headers and JSON of a request's answer."""
     body = b"{}" if method == "POST" else None
     request = urllib.request.Request(
         url, body, {"Content-Type": "application/json"} | headers, method=method
@@ -31,7 +31,7 @@ def ask(url, method="GET", **headers):
         return error.code, dict(error.headers), json.loads(error.read() or b"{}")
 
 
-def test_a_paused_run_launches_nothing_and_goes_on_where_it_was(tmp_path, server):
+def test_a_paused_run_launches_nothing_and_continues_where_it_was(tmp_path, server):
     with coordinator(tmp_path, *RUN, server.ws) as coord:
         run = f"{coord.url}/v1/run"
         eventually(lambda: server.stats()["opened"] >= RATE, "arrivals have begun")
@@ -53,13 +53,13 @@ def test_a_paused_run_launches_nothing_and_goes_on_where_it_was(tmp_path, server
     assert 0 < begin < end
     assert summary["duration_s"] >= 6 + (end - begin) + 2
     assert max(row["fleet"]["rates"]["launched"] for row in coord.rows()) <= 1.5 * RATE, (
-        "nothing was made up for"
+        "the pause is not made up for"
     )
     assert "they were paused by hand" in (coord.folder / "report.html").read_text()
 
 
 def quiet(run):
-    """The settled seconds, once the last two have no arrivals."""
+    """Returns the settled seconds, once the last two have no arrivals."""
     rows = ask(f"{run}/seconds")[2]["seconds"]
     return (
         rows
@@ -69,7 +69,7 @@ def quiet(run):
 
 
 @pytest.mark.parametrize(("action", "code"), [("drain", 130), ("stop", 130)])
-def test_a_run_is_ended_by_hand(tmp_path, server, action, code):
+def test_the_operator_ends_a_run(tmp_path, server, action, code):
     with coordinator(tmp_path, *RUN, server.ws) as coord:
         eventually(lambda: server.stats()["opened"] >= RATE, "arrivals have begun")
         assert ask(f"{coord.url}/v1/run/{action}", "POST")[0] == 200
@@ -78,12 +78,13 @@ def test_a_run_is_ended_by_hand(tmp_path, server, action, code):
 
     assert summary["verdict"] == "stopped"
     assert summary["opened"] == sum(summary["closed"].values()) > 0
-    eventually(lambda: server.stats()["open"] == 0, "nothing is left open")
+    eventually(lambda: server.stats()["open"] == 0, "the target is empty")
 
 
 def test_only_this_page_and_programs_may_control_a_run_without_a_token(tmp_path):
     with coordinator(tmp_path, "--agents", "1") as coord:
-        drain, host = f"{coord.url}/v1/run/drain", coord.url.removeprefix("http://")
+        drain = f"{coord.url}/v1/run/drain"
+        host = coord.url.removeprefix("http://")
         for headers, status in [
             ({"Origin": "http://evil.example"}, 403),
             ({"Sec-Fetch-Site": "cross-site"}, 403),
@@ -97,7 +98,7 @@ def test_only_this_page_and_programs_may_control_a_run_without_a_token(tmp_path)
             assert ask(f"{coord.url}/v1/run/{action}", "POST")[0] == 409
         for path in ("/v1/run", "/v1/run/seconds", "/events", "/runs"):
             assert ask(coord.url + path, Host="evil.example")[0] == 403, (
-                "a name that was made to lead here"
+                "a name that resolves to this machine"
             )
         urllib.request.urlopen(
             urllib.request.Request(f"{coord.url}/metrics", headers={"Host": "manager"})
@@ -132,7 +133,7 @@ def test_with_a_token_viewing_and_controlling_need_it(tmp_path):
         assert ask(f"{coord.url}/v1/run", **cookie)[0] == 200
         assert ask(f"{coord.url}/v1/run", Cookie="loadgen_view=x")[0] == 401
         assert ask(f"{coord.url}/v1/run/drain", "POST", **cookie)[0] == 401, (
-            "the cookie is for viewing alone"
+            "the cookie only allows viewing"
         )
         # A name is as good as an address here: no page of another site has the token.
         named = {
@@ -153,7 +154,7 @@ def test_with_a_token_viewing_and_controlling_need_it(tmp_path):
         assert ask(f"{coord.url}/v1/run/drain", "POST", **bearer)[0] == 200
 
 
-def test_everybody_may_view_where_that_was_said(tmp_path):
+def test_with_public_view_everybody_may_view(tmp_path):
     (tmp_path / "token").write_text("s3cret")
     options = ("--agents", "1", "--public-view", "--token-file", str(tmp_path / "token"))
     with coordinator(tmp_path / "runs", *options) as coord:

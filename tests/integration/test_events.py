@@ -1,5 +1,4 @@
-"""The live page's port: the page itself, and its events for many viewers at once, quick and
-slow."""
+"""The live page's port: the page, and its events for many viewers, fast and slow."""
 
 import asyncio
 import json
@@ -23,7 +22,7 @@ def coord(tmp_path):
 
 
 async def events(reply):
-    """The events of a stream: (kind, id, content)."""
+    """Yields the events of a stream: (kind, id, content)."""
     fields = {}
     async for line in reply.content:
         name, _, value = line.decode().rstrip("\n").partition(": ")
@@ -33,7 +32,7 @@ async def events(reply):
 
 
 async def seconds(http, url, count, **headers):
-    """The first so many settled seconds that a viewer is told of, with the ids of their events."""
+    """Returns the first `count` settled seconds that a viewer gets, with their event ids."""
     found = []
     async with http.get(f"{url}/events", headers=headers) as reply:
         assert reply.headers["Content-Type"] == "text/event-stream"
@@ -45,14 +44,14 @@ async def seconds(http, url, count, **headers):
     raise AssertionError(f"the stream ended after {found}")
 
 
-async def test_a_hundred_viewers_hear_every_second_while_one_takes_nothing(coord):
+async def test_a_hundred_viewers_get_every_second_while_another_does_not_read(coord):
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         async with http.get(f"{coord.url}/events"):  # it never reads
             found = await asyncio.gather(*(seconds(http, coord.url, 4) for _ in range(VIEWERS)))
 
             assert [[second for second, _ in each] for each in found] == [[0, 1, 2, 3]] * VIEWERS
 
-            # Who lost the connection after second 1 goes on with second 2.
+            # A viewer that reconnects after second 1 continues with second 2.
             _, after = found[0][1]
             again = await seconds(http, coord.url, 2, **{"Last-Event-ID": after})
             assert [second for second, _ in again] == [2, 3]
@@ -68,9 +67,10 @@ async def test_a_viewer_too_many_is_asked_to_come_again(coord):
             reply.close()
 
 
-def test_the_page_needs_nothing_from_outside_and_says_so(coord):
+def test_the_page_loads_nothing_from_outside_and_its_policy_says_so(coord):
     with urllib.request.urlopen(coord.url) as reply:
-        policy, page = reply.headers["Content-Security-Policy"], reply.read().decode()
+        policy = reply.headers["Content-Security-Policy"]
+        page = reply.read().decode()
 
     assert policy.startswith("default-src 'none'")
     assert "unsafe" not in policy
@@ -79,16 +79,18 @@ def test_the_page_needs_nothing_from_outside_and_says_so(coord):
         urllib.request.urlopen(coord.url + path).close()
 
 
-async def test_viewers_are_told_the_end_before_the_coordinator_goes(tmp_path):
+async def test_viewers_get_the_end_of_the_run_before_the_coordinator_ends(tmp_path):
     run = ("--local", "1", "--rate", "100", "--max", "100", "--think", "1", "--hold", "1")
     with target("--workers", "1") as server, coordinator(tmp_path, *run, server.ws) as coord:
         async with aiohttp.ClientSession() as http, http.get(f"{coord.url}/events") as reply:
-            told = [event async for event in events(reply)]
+            received = [event async for event in events(reply)]
 
-        assert told[0][0] == "run"
-        assert told[-1][0] == "now"
-        assert told[-1][2]["state"] == "done"
-        assert told[-1][2]["ledger"] == {
-            name: coord.summary()[name] for name in told[-1][2]["ledger"] if name in coord.summary()
+        assert received[0][0] == "run"
+        assert received[-1][0] == "now"
+        assert received[-1][2]["state"] == "done"
+        assert received[-1][2]["ledger"] == {
+            name: coord.summary()[name]
+            for name in received[-1][2]["ledger"]
+            if name in coord.summary()
         } | {"not_started": 0, "connecting": 0, "open": 0}
         assert coord.end() == 0

@@ -1,5 +1,4 @@
-"""An agent whose coordinator means it no good: it loads nothing that its owner did not allow,
-and never breaks down."""
+"""An agent with a hostile coordinator: it loads only allowed targets, and goes on."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -19,7 +18,7 @@ WELCOME = Welcome("x-0", "x", 0, Plan(target=NOWHERE, max=10))
 
 
 class Hostile:
-    """A coordinator that answers what it was told to, and keeps what it heard."""
+    """A coordinator with given answers, which records the agent's posts."""
 
     def __init__(
         self,
@@ -30,12 +29,10 @@ class Hostile:
     ):
         self.posts: list[Post] = []
         self.elsewhere = 0
-        self._welcome, self._orders, self._status, self._headers = (
-            welcome,
-            orders,
-            status,
-            headers or {},
-        )
+        self._welcome = welcome
+        self._orders = orders
+        self._status = status
+        self._headers = headers or {}
         self._news = asyncio.Event()
 
     async def join(self, request: web.Request) -> web.Response:
@@ -53,7 +50,7 @@ class Hostile:
         return web.Response(body=to_wire(WELCOME))
 
     async def hears(self, condition) -> None:
-        """Waits for a post like that."""
+        """Waits for a post that meets a condition."""
         async with asyncio.timeout(PATIENCE):
             while not any(map(condition, self.posts)):
                 self._news.clear()
@@ -79,12 +76,12 @@ class Hostile:
 
 
 def changed(**fields: object) -> bytes:
-    """A welcome with some fields as no coordinator of ours would say them."""
+    """Returns a welcome with some fields that our own coordinator never sends."""
     return msgspec.json.encode(msgspec.to_builtins(WELCOME) | fields)
 
 
 async def last_words(running: Agent) -> str:
-    """How an agent ended: exit code 2, and one line beside where it serves its metrics."""
+    """Waits for an agent's end with exit code 2; returns its one line of error."""
     assert await asyncio.to_thread(running.end) == 2
     (line,) = [line for line in running.err.splitlines() if "metrics at" not in line]
     return line
@@ -104,20 +101,20 @@ async def last_words(running: Agent) -> str:
         (changed(plan={"phases": [{"rate": 1e12, "duration": 1e12}]}), "$.plan"),
     ],
 )
-async def test_a_welcome_that_is_none_ends_the_agent_in_one_line(welcome, words):
+async def test_an_invalid_welcome_ends_the_agent_in_one_line(welcome, words):
     async with Hostile(welcome).met_by() as running:
         assert words in await last_words(running)
 
 
 async def test_a_redirect_is_not_followed():
-    """It could lead to a machine that only the agent reaches."""
+    """A redirect could lead to a machine that only the agent reaches."""
     hostile = Hostile(b"", status=307, headers={"Location": "/elsewhere"})
     async with hostile.met_by() as running:
         assert "refused this agent: HTTP 307" in await last_words(running)
     assert hostile.elsewhere == 0
 
 
-async def test_what_it_refuses_with_is_one_line_without_tricks():
+async def test_its_refusal_is_one_line_without_control_characters():
     hostile = Hostile(
         msgspec.json.encode({"error": "no\n\x1b[2Jloadgen-agent: fine" + "x" * 10_000}), status=400
     )
@@ -129,7 +126,7 @@ async def test_what_it_refuses_with_is_one_line_without_tricks():
 
 
 def begin(length: int, positions: list[int], after: float) -> bytes:
-    """Orders to begin with a share that our own coordinator could not even think of."""
+    """Returns orders to begin with a share that our own coordinator never sends."""
     start = {"share": {"length": length, "positions": positions}, "after": after}
     return msgspec.json.encode({"acknowledged": -1, "do": "run", "start": start})
 
@@ -146,8 +143,8 @@ BROKEN_ORDERS = [
 ]
 
 
-async def test_orders_that_are_none_are_as_good_as_silence():
-    """The agent says what is wrong with them, and turns away once that has gone on for too long."""
+async def test_invalid_orders_count_as_silence():
+    """The agent reports what is wrong with them, and drains after --orphan-after."""
     hostile = Hostile(to_wire(WELCOME), *BROKEN_ORDERS)
     async with hostile.met_by("--orphan-after", "10", "--once") as running:
         assert await asyncio.to_thread(running.end) == 0
@@ -155,16 +152,15 @@ async def test_orders_that_are_none_are_as_good_as_silence():
         assert "no word from the coordinator for 10 s" in running.err
 
 
-async def test_a_drain_before_the_start_is_the_end():
-    """Whoever has nothing to drain says at once that it is finished; the fleet does not wait for
-    it."""
+async def test_a_drain_before_the_start_ends_the_agent():
+    """An agent without connections reports at once that it is finished; no fleet waits for it."""
     hostile = Hostile(to_wire(WELCOME), to_wire(Orders(-1)), to_wire(Orders(-1, "drain")))
     async with hostile.met_by("--once") as running:
         await hostile.hears(lambda post: post.finished)
         assert await asyncio.to_thread(running.end) == 0
 
 
-async def test_orders_without_end_are_not_read_to_it():
+async def test_endless_orders_are_not_read_to_the_end():
     hostile = Hostile(to_wire(WELCOME), b" " * (MAX_ORDERS + 1))
     async with hostile.met_by("--orphan-after", "1", "--once") as running:
         assert await asyncio.to_thread(running.end) == 0
@@ -176,13 +172,13 @@ async def test_orders_without_end_are_not_read_to_it():
     [
         Plan(target="ws://192.0.2.1/"),
         Plan(targets=(Target(url=NOWHERE), Target(url="ws://192.0.2.1/", weight=0))),
-        Plan(target="ws://3221225985/"),  # 192.0.2.1 in the resolver's other words
+        Plan(target="ws://3221225985/"),  # 192.0.2.1 in another form that the resolver knows
         Plan(target="ws://0.0.0.0:9505/"),
     ],
     ids=["target", "second", "number", "any"],
 )
-async def test_what_its_owner_did_not_allow_is_refused(plan):
-    """Any one of the plan's URLs is enough, in whatever words."""
+async def test_a_target_that_its_owner_did_not_allow_is_refused(plan):
+    """Any of the plan's URLs is enough, in any form."""
     hostile = Hostile(to_wire(msgspec.structs.replace(WELCOME, plan=plan)))
     async with hostile.met_by("--allow-target", "198.51.100.0/24"):
         await hostile.hears(
@@ -191,7 +187,7 @@ async def test_what_its_owner_did_not_allow_is_refused(plan):
     assert not any(post.ready for post in hostile.posts)
 
 
-async def test_code_is_not_taken_from_it():
+async def test_the_agent_runs_no_code_of_it():
     session = PythonSession(
         name="evil", file="evil.py", source="import os\nos._exit(7)\nasync def session(user): ..."
     )

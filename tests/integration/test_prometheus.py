@@ -1,5 +1,4 @@
-"""Debian's own Prometheus, with the deployed configuration, finds and scrapes a real agent and a
-real coordinator."""
+"""Debian's Prometheus with the deployed configuration scrapes a real fleet."""
 
 import shutil
 import subprocess
@@ -30,13 +29,12 @@ RUN = ("--agents", "1", "--max", str(OPEN), "--rate", "1000", "--think", "0.5", 
 
 @pytest.fixture(scope="module")
 def prometheus() -> Path:
-    """The package's binary, without the service that it would start."""
+    """The package's binary, without its service."""
     return Path(installed("prometheus", "prometheus"))
 
 
 class Prometheus(Command):
-    """A Prometheus of our own with the deployed configuration, which scrapes a coordinator's
-    fleet each second."""
+    """A Prometheus with the deployed configuration, which scrapes a fleet each second."""
 
     def __init__(self, binary: Path, folder: Path, coordinator: str) -> None:
         text = (
@@ -73,7 +71,7 @@ class Prometheus(Command):
 
 
 def check_metrics(text: str) -> None:
-    """Promtool has nothing to say against it."""
+    """Checks that promtool accepts the metrics."""
     promtool = shutil.which("promtool")
     assert promtool is not None
     done = subprocess.run(
@@ -90,7 +88,7 @@ def check_metrics(text: str) -> None:
 @pytest.mark.parametrize(
     "words", [("check", "config", "prometheus.yml"), ("test", "rules", "rules_test.yml")]
 )
-def test_promtool_takes_what_is_deployed(prometheus, words):
+def test_promtool_accepts_the_deployed_files(prometheus, words):
     promtool = installed("promtool", "prometheus")
     done = subprocess.run(
         [promtool, *words],
@@ -110,8 +108,8 @@ def server() -> Iterator:
         yield running
 
 
-@pytest.mark.timeout(240)  # the first time it is installed
-def test_promtool_reads_what_sessions_count_and_time_themselves(tmp_path, prometheus, server):
+@pytest.mark.timeout(240)  # the first run installs it
+def test_promtool_accepts_the_counters_and_timings_of_sessions(tmp_path, prometheus, server):
     path = tmp_path / "named.py"
     path.write_text(
         "async def session(user):\n"
@@ -147,9 +145,9 @@ def test_promtool_reads_what_sessions_count_and_time_themselves(tmp_path, promet
     assert 'loadgen_session_timing_seconds_count{agent="' in of_coordinator
 
 
-@pytest.mark.timeout(240)  # the first time it is installed
+@pytest.mark.timeout(240)  # the first run installs it
 def test_prometheus_scrapes_agent_and_coordinator(tmp_path, prometheus, server):
-    """It is not given the token: who watches may not control."""
+    """It does not get the token: monitoring may not control."""
     (tmp_path / "prometheus").mkdir()
     (tmp_path / "token").write_text("a-secret-that-Prometheus-does-not-have")
     token = ("--token-file", str(tmp_path / "token"))
@@ -168,7 +166,7 @@ def test_prometheus_scrapes_agent_and_coordinator(tmp_path, prometheus, server):
                     lambda labels=labels: (
                         monitor.value(f'loadgen_connections{{state="open",{labels}}}') == OPEN
                     ),
-                    "all are seen open",
+                    "Prometheus has all open",
                 )
                 assert monitor.value(f"loadgen_connections_opened_total{{{labels}}}") == OPEN
                 assert monitor.value(f"loadgen_connections_launched_total{{{labels}}}") == OPEN
@@ -180,7 +178,7 @@ def test_prometheus_scrapes_agent_and_coordinator(tmp_path, prometheus, server):
                 assert monitor.value(f'up{{job="{labels.split(chr(34))[1]}"}}') == 1
             eventually(
                 lambda: monitor.value("loadgen:connections_open:sum") == OPEN,
-                "the rules are reckoned",
+                "the rules are evaluated",
             )
         for page in (scraped.page, coord.url):
             check_metrics(get(f"{page}/metrics"))

@@ -1,5 +1,4 @@
-"""A coordinator among strangers: garbage on its port, agents that lie, names that lead out of
-its run directory."""
+"""A coordinator among strangers: garbage, false posts, and names that lead elsewhere."""
 
 import json
 import re
@@ -47,7 +46,7 @@ HOSTILE = (
 
 @pytest.fixture(scope="module")
 def coord(tmp_path_factory) -> Iterator[Coordinator]:
-    """One that waits for agents throughout."""
+    """A coordinator that waits for agents throughout."""
     with coordinator(
         tmp_path_factory.mktemp("runs"), "--agents", "999", "--wait", "600"
     ) as running:
@@ -55,7 +54,7 @@ def coord(tmp_path_factory) -> Iterator[Coordinator]:
 
 
 def post(url: str, body: bytes) -> tuple[int, Any]:
-    """Status and JSON of a POST."""
+    """Returns status and JSON of a POST's answer."""
     try:
         with urllib.request.urlopen(urllib.request.Request(url, body), timeout=PATIENCE) as reply:
             return reply.status, json.loads(reply.read())
@@ -64,7 +63,7 @@ def post(url: str, body: bytes) -> tuple[int, Any]:
 
 
 def joined(coord: Coordinator, name: str) -> str:
-    """The id of an agent that joins; others may just have come in crowds."""
+    """Returns the id of an agent that joins, once the limit on joins allows it."""
 
     def join() -> str:
         _, welcome = post(f"{coord.url}/v1/agents", to_wire(Hello(name, WIRE, "1", 10, (), {})))
@@ -73,19 +72,19 @@ def joined(coord: Coordinator, name: str) -> str:
     return str(eventually(join, "an agent joins"))
 
 
-def knock(coord: Coordinator, hello: Hello) -> tuple[int, Any]:
-    """The answer to who joins, once those before it leave room for it."""
+def try_to_join(coord: Coordinator, hello: Hello) -> tuple[int, Any]:
+    """Returns the answer to an agent that joins, once the limit on joins allows it."""
     return eventually(
         lambda: (got := post(f"{coord.url}/v1/agents", to_wire(hello)))[0] != 429 and got,
         "an answer",
     )
 
 
-def exchange(coord: Coordinator, said: bytes) -> bytes:
-    """All that comes back for some bytes, after which nothing more is sent."""
+def exchange(coord: Coordinator, sent: bytes) -> bytes:
+    """Sends some bytes and then the end; returns all that comes back."""
     host, port = coord.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), PATIENCE) as sock:
-        sock.sendall(said)
+        sock.sendall(sent)
         sock.shutdown(socket.SHUT_WR)
         parts = []
         try:
@@ -163,7 +162,7 @@ def test_garbage_on_the_port_is_refused_or_dropped(coord, lines):
         max_leaves=12,
     ).map(lambda value: json.dumps(value).encode())
 )
-def test_whatever_joins_or_posts_is_taken_or_refused_in_one_line(coord, body):
+def test_any_body_is_accepted_or_refused_in_one_line(coord, body):
     for path in ("/v1/agents", "/v1/agents/x/seconds", "/v1/agents/%2e%2e/seconds"):
         status, answer = post(coord.url + path, body)
         assert status in {200, 400, 404, 409, 426, 429}
@@ -171,9 +170,8 @@ def test_whatever_joins_or_posts_is_taken_or_refused_in_one_line(coord, body):
     healthy(coord)
 
 
-def test_a_number_that_can_not_be_is_refused(coord):
-    """Before it is counted: the bucket of an index beyond all would take as many bits as it
-    says."""
+def test_an_impossible_number_is_refused(coord):
+    """It is refused before it is counted: a huge index of a bucket would take as many bits."""
     agent = joined(coord, "liar")
     lies = [
         Tally(handshake=Histogram({10**15: 1})),
@@ -193,7 +191,7 @@ def test_a_number_that_can_not_be_is_refused(coord):
     healthy(coord)
 
 
-def test_an_agent_that_posts_without_end_is_put_off(coord):
+def test_an_agent_that_posts_too_often_is_refused(coord):
     agent = joined(coord, "hasty")
     head = (
         b"POST /v1/agents/%b/seconds HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
@@ -208,23 +206,22 @@ def test_an_agent_that_posts_without_end_is_put_off(coord):
 
 
 @pytest.mark.parametrize("metrics", ["0.0.0.0:abc", "0.0.0.0:", "nowhere", "a b:1", "http://x:1/?"])
-def test_where_metrics_can_not_be_is_refused(coord, metrics):
+def test_an_impossible_address_of_metrics_is_refused(coord, metrics):
     hello = Hello("odd", WIRE, "1", 10, (), {}, metrics=metrics)
-    status, answer = knock(coord, hello)
+    status, answer = try_to_join(coord, hello)
 
     assert (status, "$.metrics" in answer["error"]) == (400, True)
     healthy(coord)
 
 
-def test_a_hello_without_measure_is_refused(coord):
-    status, answer = knock(coord, Hello("big", WIRE, "1", 10, (), {"fact": "x" * 300_000}))
+def test_a_hello_that_is_too_large_is_refused(coord):
+    status, answer = try_to_join(coord, Hello("big", WIRE, "1", 10, (), {"fact": "x" * 300_000}))
 
     assert (status, "exceeded" in answer["error"]) == (413, True)
 
 
 def test_no_name_leads_out_of_the_run_directory(tmp_path):
-    """Names of agents, reasons of tracebacks, notes: whatever they say, files are where they
-    belong."""
+    """Names of agents, reasons of tracebacks and notes lead to no file elsewhere."""
     with coordinator(tmp_path / "runs", "--agents", str(len(HOSTILE)), "--max", "1000") as coord:
         ids = []
         for name in HOSTILE:
@@ -234,10 +231,10 @@ def test_no_name_leads_out_of_the_run_directory(tmp_path):
             assert status == 200, welcome
             ids.append(welcome["id"])
         for name, agent in zip(HOSTILE, ids, strict=True):
-            said = Post(
+            first = Post(
                 ready=True, notes=(f"note of {name}",), tracebacks={name: f"traceback of {name}"}
             )
-            assert post(f"{coord.url}/v1/agents/{agent}/seconds", to_wire(said))[0] == 200
+            assert post(f"{coord.url}/v1/agents/{agent}/seconds", to_wire(first))[0] == 200
         eventually(lambda: coord.state()["state"] == "running", "the run")
         coord.send(signal.SIGINT)
         coord.send(signal.SIGINT)

@@ -1,5 +1,4 @@
-"""The units are ones that systemd takes, as closed as they claim, and the commands tell it when
-they are ready."""
+"""The units are valid and expose little, and the commands notify systemd."""
 
 import os
 import re
@@ -22,26 +21,26 @@ FOLDER = Path(__file__).parents[2] / "deploy" / "systemd"
 COMMANDS = {"agent": agent_command, "coord": coord, "target": target_command}
 UNITS = [f"loadgen-{name}" for name in COMMANDS]
 MAX_EXPOSED = 20
-"""Tenths of a point on systemd's scale of 0 to 10; below 2 it says OK. A service that is only
-started has 9.6."""
+"""Tenths of a point on systemd's scale of 0 to 10; below 2 it says OK. A service without any
+restriction has 9.6."""
 
 
 @pytest.fixture(scope="module")
 def analyze() -> str:
-    """systemd's own checker of units."""
+    """systemd's checker of units."""
     return installed("systemd-analyze", "systemd")
 
 
-def checked(folder: Path, unit: str) -> Path:
-    """A unit as it would be installed, with its command where it is here."""
+def write_unit(folder: Path, unit: str) -> Path:
+    """Writes a unit with the path of the command on this machine; returns its path."""
     path = folder / f"{unit}.service"
     path.write_text((FOLDER / f"{unit}.service").read_text().replace("/opt/loadgen/bin", str(BIN)))
     return path
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_systemd_has_nothing_to_say_against_a_unit(tmp_path, analyze, unit):
-    path = checked(tmp_path, unit)
+def test_systemd_accepts_a_unit(tmp_path, analyze, unit):
+    path = write_unit(tmp_path, unit)
     done = subprocess.run(
         [analyze, "verify", "--man=no", str(path)],
         capture_output=True,
@@ -56,7 +55,7 @@ def test_systemd_has_nothing_to_say_against_a_unit(tmp_path, analyze, unit):
 def test_a_unit_exposes_little(tmp_path, analyze, unit):
     words = [analyze, "security", "--no-pager", "--offline=yes", f"--threshold={MAX_EXPOSED}"]
     done = subprocess.run(
-        [*words, str(checked(tmp_path, unit))],
+        [*words, str(write_unit(tmp_path, unit))],
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -82,7 +81,7 @@ def _is_option(parameter: click.Parameter) -> bool:
 
 
 class Manager:
-    """The end of $NOTIFY_SOCKET that a service manager has."""
+    """A service manager's end of $NOTIFY_SOCKET."""
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -90,8 +89,8 @@ class Manager:
         self._socket.bind(str(path))
         self.environment = os.environ | {"NOTIFY_SOCKET": str(path)}
 
-    def hears(self) -> str:
-        """The next message."""
+    def receive(self) -> str:
+        """Returns the next message."""
         return self._socket.recv(4096).decode()
 
     def close(self) -> None:
@@ -101,26 +100,26 @@ class Manager:
 
 @contextmanager
 def manager(folder: Path) -> Iterator[Manager]:
-    """A manager that listens."""
+    """A service manager that listens."""
     with closing(Manager(folder / "notify")) as listening:
         yield listening
 
 
-def test_an_agent_tells_when_it_is_ready_and_when_it_leaves(tmp_path):
+def test_an_agent_notifies_when_it_is_ready_and_when_it_ends(tmp_path):
     with manager(tmp_path) as systemd:
         nobody = f"http://127.0.0.1:{free_port()}"
         with closing(Agent(nobody, env=systemd.environment)) as agent:
-            assert systemd.hears() == "READY=1"
+            assert systemd.receive() == "READY=1"
             assert agent.page
             agent.process.terminate()
-            assert systemd.hears() == "STOPPING=1"
+            assert systemd.receive() == "STOPPING=1"
             assert agent.end() == 0
 
 
-def test_a_coordinator_tells_when_agents_may_join(tmp_path):
+def test_a_coordinator_notifies_when_agents_may_join(tmp_path):
     with manager(tmp_path) as systemd:
         with closing(
             Coordinator(tmp_path / "runs", "--agents", "1", env=systemd.environment)
         ) as coordinator:
-            assert systemd.hears() == "READY=1"
+            assert systemd.receive() == "READY=1"
             assert coordinator.state()["state"] == "gathering"

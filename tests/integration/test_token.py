@@ -1,4 +1,4 @@
-"""The token of a fleet: it opens the port to who has it, and stands nowhere but in its file."""
+"""The token of a fleet: it is in no process, no file but its own, and no output."""
 
 import os
 import signal
@@ -43,14 +43,14 @@ def token(tmp_path) -> Path:
 
 
 def family(pid: int) -> Iterator[int]:
-    """A process, its children, and theirs."""
+    """Yields a process and all below it."""
     yield pid
     for child in children(pid):
         yield from family(child)
 
 
-def shown(pid: int) -> bytes:
-    """All that others, or its own user's other programs, see of a process."""
+def visible(pid: int) -> bytes:
+    """Returns all that other programs see of a process."""
     names = b"".join(
         os.readlink(link).encode()
         for link in Path(f"/proc/{pid}/fd").iterdir()
@@ -65,15 +65,14 @@ def shown(pid: int) -> bytes:
 
 
 def written(coord: Coordinator) -> bytes:
-    """Every file of the run directory, and what was said."""
+    """Returns every file of the run directory, and the output."""
     files = [path for path in coord.folder.rglob("*") if path.is_file()]
     assert {"plan.toml", "run.json"} <= {path.name for path in files}
     return b"".join(path.read_bytes() for path in files) + (coord.out + coord.err).encode()
 
 
-def test_it_stands_in_no_process_and_no_file(tmp_path, token):
-    """Neither in the coordinator's family, with the agents and their workers, nor in what the
-    run leaves behind."""
+def test_the_token_is_in_no_process_and_no_file(tmp_path, token):
+    """It is neither in coordinator, agents and workers, nor in the run directory."""
     server = f"ws://127.0.0.1:{free_port()}/v1/realtime?project=console"
     with coordinator(
         tmp_path / "runs", *HELD, server, "--token-file", str(token), "--public-view"
@@ -83,7 +82,7 @@ def test_it_stands_in_no_process_and_no_file(tmp_path, token):
         commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in pids]
         assert any("loadgen.cli.agent" in command for command in commands)
         assert any("loadgen.worker.forkserver" in command for command in commands)
-        assert [pid for pid in pids if SECRET.encode() in shown(pid)] == []
+        assert [pid for pid in pids if SECRET.encode() in visible(pid)] == []
         pages = [f"{coord.url}{path}" for path in ("/v1/run", "/v1/run/seconds")]
         assert SECRET not in str([get_json(page) for page in pages])
         coord.send(signal.SIGINT)
@@ -91,7 +90,7 @@ def test_it_stands_in_no_process_and_no_file(tmp_path, token):
         assert SECRET.encode() not in written(coord)
 
 
-def test_files_that_others_can_read_are_warned_of(tmp_path, token):
+def test_a_token_file_that_others_can_read_is_a_warning(tmp_path, token):
     token.chmod(0o644)
     listen = f"127.0.0.1:{free_port()}"
     with coordinator(
@@ -100,7 +99,7 @@ def test_files_that_others_can_read_are_warned_of(tmp_path, token):
         coord.says(rf"loadgen-coord: --token-file {token} can be read by others .* chmod 600")
         with agent(coord.url, "--token-file", str(token)) as joining:
             joining.says(rf"loadgen-agent: --token-file {token} can be read by others .* chmod 600")
-            eventually(lambda: coord.state()["agents"], "it joined all the same")
+            eventually(lambda: coord.state()["agents"], "the agent has joined")
 
 
 @pytest.mark.parametrize(
@@ -113,15 +112,15 @@ def test_files_that_others_can_read_are_warned_of(tmp_path, token):
         ("http://localhost:1", False),
     ],
 )
-def test_one_that_sends_it_in_the_clear_says_so_once(token, url, clear):
+def test_an_agent_that_sends_the_token_in_the_clear_warns_once(token, url, clear):
     with agent(url, "--token-file", str(token), "--orphan-after", "1") as sending:
         sending.says("waiting for a coordinator")
-        said = sending.err.count(f"the token goes to {url} in the clear")
-        assert said == clear
+        warnings = sending.err.count(f"the token goes to {url} in the clear")
+        assert warnings == clear
         assert SECRET not in sending.err + sending.out
 
 
-def test_without_a_token_nothing_is_said_of_it():
+def test_without_a_token_no_warning_mentions_it():
     with agent("http://192.0.2.1:8091", "--orphan-after", "1") as sending:
         sending.says("waiting for a coordinator")
         assert "token" not in sending.err

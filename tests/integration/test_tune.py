@@ -31,7 +31,7 @@ SYSCTL = Path(__file__).parents[2] / "sysctl"
 DROP_IN = "/etc/sysctl.d/90-loadgen.conf"
 
 
-class WorkerState(Command):
+class Host(Command):
     """Namespaces of network and mounts, alive as long as this process."""
 
     def __init__(self) -> None:
@@ -81,11 +81,11 @@ class WorkerState(Command):
 
 
 @pytest.fixture
-def host() -> Iterator[WorkerState]:
+def host() -> Iterator[Host]:
     """A host of our own; skips the test where this user can make none."""
     if os.geteuid() or not (shutil.which("unshare") and shutil.which("nsenter")):
         pytest.skip("needs root and util-linux: it makes namespaces")
-    with closing(WorkerState()) as made:
+    with closing(Host()) as made:
         yield made
 
 

@@ -1,2 +1,1 @@
-"""The headline run, both ends on this machine: driven, watched, judged by its claims, published.
-`make million`."""
+"""The headline run with both ends on this machine, and its claims: `make million`."""

@@ -1,5 +1,7 @@
-"""`python -m tests.million`: the run, then its claims as a table; exits 1 when one fails, 2 when
-it can't be run."""
+"""`python -m tests.million`: makes the run and prints its claims.
+
+It exits with 1 when a claim fails, and with 2 when the run can't be made.
+"""
 
 from pathlib import Path
 
@@ -8,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from loadgen.cli.options import DURATION, RATE, run_command
-from tests.million.asked import Asked
 from tests.million.claims import Claim, claims_of
 from tests.million.drive import drive
 from tests.million.network import enter
+from tests.million.options import MillionOptions
 from tests.million.phases import phases_of
 from tests.million.publish import publish
 from tests.million.record import read_record
@@ -23,10 +25,10 @@ from tests.million.record import read_record
     type=click.IntRange(min=1),
     default=1_000_000,
     metavar="N",
-    help="Connections in all.",
+    help="Connections.",
 )
 @click.option("--rate", type=RATE, default=2000, metavar="R", help="Arrivals per second.")
-@click.option("--hold", type=DURATION, default="120", help="How long all are held.")
+@click.option("--hold", type=DURATION, default="120", help="Seconds that all are held.")
 @click.option(
     "--think", type=DURATION, default="30", help="Seconds between two pings of a connection."
 )
@@ -34,24 +36,23 @@ from tests.million.record import read_record
     "--ping",
     type=click.Choice(["protocol", "app", "none"]),
     default="protocol",
-    help="As of loadgen-coord.",
+    help="As for loadgen-coord.",
 )
 @click.option("--agents", type=click.IntRange(min=1), default=16, metavar="N", help="Local agents.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), default="runs", help="Where the run directory goes."
+    "--out", type=click.Path(path_type=Path), default="runs", help="Directory of run directories."
 )
 @click.option(
     "--publish",
     "into",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Copy it there too, in place of an earlier one like it; write DIR/README.md.",
+    help="Copy the run to DIR, in place of an earlier one of its kind; write DIR/README.md.",
 )
 def command(out: Path, into: Path | None, **asked: int | float | str) -> int:
-    """Holds many connections between local agents and a target of their own, and judges what
-    came of it."""
+    """Hold many connections between local agents and a target, and check what the run claims."""
     enter()
-    folder = drive(Asked(**asked), out)  # type: ignore[arg-type]  # click gave each option its type
+    folder = drive(MillionOptions(**asked), out)  # type: ignore[arg-type]  # click gave each option its type
     record = read_record(folder)
     claims = claims_of(record, phases_of(record))
     Console(width=120).print(_table(claims))

@@ -1,5 +1,4 @@
-"""What is claimed of a run, each beside what was measured; all of it read from its run
-directory."""
+"""The claims of a run and their measured values, all read from its run directory."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -9,27 +8,31 @@ from tests.million.phases import Phase
 from tests.million.record import Record
 
 GIB = 1 << 30
-PROCESSES = 2 * GIB
-"""What all processes of a run may take before their first connection."""
-PER_MILLION = 16 * GIB
-"""What a million connections may take, both ends of each, kernel and processes together."""
-LATE, LAG, ROUND_TRIP = 1.0, 100.0, 1000.0
-"""Percent of the launches; milliseconds."""
+MAX_PROCESSES = 2 * GIB
+"""Bytes that all processes of a run may take before their first connection."""
+MAX_PER_MILLION = 16 * GIB
+"""Bytes that a million connections with both ends may take, in kernel and processes."""
+MAX_LATE = 1.0
+"""Percent of the launches."""
+MAX_LAG = 100.0
+"""Milliseconds."""
+MAX_ROUND_TRIP = 1000.0
+"""Milliseconds."""
 
 
 class Claim(NamedTuple):
-    """One claim, and whether it held."""
+    """One claim of a run."""
 
     name: str
     asked: str
     measured: str
     held: bool
     timing: bool = False
-    """It depends on how busy the machine is with other things."""
+    """True when it depends on the other load of the machine."""
 
 
 def claims_of(record: Record, phases: dict[str, Phase]) -> list[Claim]:
-    """Every claim that this run can make."""
+    """Returns every claim that this run can make."""
     pinging = [_alive(record), _round_trip(phases)] if record.plan.ping != "none" else []
     return [
         *_counts(record),
@@ -47,7 +50,7 @@ def _counts(record: Record) -> Iterator[Claim]:
     yield Claim("all open at once", count(planned), count(peak), peak == planned)
     yield Claim("none failed", "0", reasons(summary["failed"]) or "0", failed == 0)
     yield Claim("none lost", "0", count(summary["lost"]), summary["lost"] == 0)
-    # A run stopped by hand drains as well, but before its time.
+    # A run that is stopped by hand drains, too, but before its end.
     to_the_end = closed == {"drained": planned} and summary["verdict"] == "pass"
     measured = f"{reasons(closed) or 'none'}; run: {summary['verdict']}"
     yield Claim("all held to the end", f"drained {count(planned)}", measured, to_the_end)
@@ -71,10 +74,9 @@ def _ledgers(record: Record) -> Claim:
 
 
 def _alive(record: Record) -> Claim:
-    """That each of so many connections sent a ping the target knows; that each ping was answered,
-    the fleet does.
+    """Returns the claim that every connection had a round trip.
 
-    Both together leave no connection without a round trip.
+    The target knows that each sent a ping, and the fleet that each ping was answered.
     """
     summary, pinged, planned = record.summary, record.findings.target["pinged"], record.plan.total
     measured = (
@@ -86,27 +88,27 @@ def _alive(record: Record) -> Claim:
 
 def _round_trip(phases: dict[str, Phase]) -> Claim:
     p99 = phases["plateau"].p99("ping_rtt")
-    held = p99 is not None and p99 < ROUND_TRIP
+    held = p99 is not None and p99 < MAX_ROUND_TRIP
     return Claim(
-        "ping round trip p99, plateau", f"< {ROUND_TRIP:g} ms", _ms(p99), held, timing=True
+        "ping round trip p99, plateau", f"< {MAX_ROUND_TRIP:g} ms", _ms(p99), held, timing=True
     )
 
 
 def _generator(record: Record, phases: dict[str, Phase]) -> Iterator[Claim]:
     summary, lag = record.summary, phases["ramp"].p99("lag")
     late = 100 * summary["late"] / max(1, summary["launched"])
-    yield Claim("launched late", f"< {LATE:g} %", f"{late:.3f} %", late < LATE, timing=True)
+    yield Claim("launched late", f"< {MAX_LATE:g} %", f"{late:.3f} %", late < MAX_LATE, timing=True)
     yield Claim(
         "launch lag p99, ramp",
-        f"< {LAG:g} ms",
+        f"< {MAX_LAG:g} ms",
         _ms(lag),
-        lag is not None and lag < LAG,
+        lag is not None and lag < MAX_LAG,
         timing=True,
     )
 
 
 def _memory(record: Record) -> Claim:
-    allowed = PROCESSES + PER_MILLION * record.plan.total / 1_000_000
+    allowed = MAX_PROCESSES + MAX_PER_MILLION * record.plan.total / 1_000_000
     used = peak_memory(record)
     return Claim(
         "memory over the idle machine",
@@ -117,7 +119,7 @@ def _memory(record: Record) -> Claim:
 
 
 def peak_memory(record: Record) -> int:
-    """Bytes that the whole machine used at most, less what it used before anything was started."""
+    """Returns the most bytes that the machine used, less those that it used before the run."""
     return max(sample.used for sample in record.samples) - record.samples[0].used
 
 

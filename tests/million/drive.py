@@ -1,5 +1,4 @@
-"""Drives one run: a target and a coordinator with its agents as processes, watched until the
-last one has ended."""
+"""Drives one run: a target and a coordinator with its agents, sampled until they end."""
 
 import signal
 import subprocess
@@ -11,29 +10,30 @@ from typing import Any, TextIO
 
 from loadgen.errors import OperatorError
 from loadgen.machine.facts import read_machine
-from tests.million.asked import Asked, check_room
+from tests.million.options import MillionOptions, check_room
 from tests.million.record import Findings, write_record
-from tests.million.watch import Processes, Scraper, processes
+from tests.million.watch import MachineSampler, Processes, processes
 from tests.processes import Address, Target, end_with_parent, opens, process, serving
 
 EVERY = 1.0
 """Seconds between two samples."""
-SETTLED = 3
-"""Samples in a row with all connections open, after which nothing of the ramp is left and pages
-may be counted."""
+FULL_SAMPLES = 3
+"""Samples in a row with all connections open; then the ramp is over, and pages can be counted."""
 
 
-def drive(asked: Asked, out: Path, log: TextIO | None = None) -> Path:
-    """Runs it to its end; the result is its run directory, below `out`. The coordinator speaks
-    to log or terminal."""
+def drive(asked: MillionOptions, out: Path, log: TextIO | None = None) -> Path:
+    """Makes a run to its end; returns its run directory, below `out`.
+
+    The coordinator writes to `log`, or to the terminal without one.
+    """
     machine = read_machine()
     check_room(asked, machine)
     out.mkdir(parents=True, exist_ok=True)
     before = set(out.iterdir())
-    watch = Scraper()
+    watch = MachineSampler()
     watch.sample(0)
-    # In a session of its own: Ctrl-C in the terminal is for the coordinator, which drains; its
-    # target must outlive it.
+    # In its own session: Ctrl-C in the terminal is for the coordinator, which drains, and the
+    # target must end after it.
     with serving(
         *asked.target_options(), start_new_session=True, preexec_fn=end_with_parent
     ) as target:
@@ -49,8 +49,8 @@ def drive(asked: Asked, out: Path, log: TextIO | None = None) -> Path:
         folders = set(out.iterdir()) - before
         if len(folders) != 1:
             raise OperatorError(
-                f"loadgen-coord ended with exit code {coordinator.returncode} and left no run"
-                " behind"
+                f"loadgen-coord ended with exit code {coordinator.returncode} and made no run"
+                " directory"
             )
         stats = _last_stats(target.address)
     (folder,) = folders
@@ -59,17 +59,19 @@ def drive(asked: Asked, out: Path, log: TextIO | None = None) -> Path:
 
 
 def _watch(
-    watch: Scraper, count: int, coordinator: "subprocess.Popen[str]", target: Target
+    watch: MachineSampler, count: int, coordinator: "subprocess.Popen[str]", target: Target
 ) -> dict[str, Processes]:
-    """Samples until the coordinator has ended; the memory by kind of process, once all were
-    open."""
+    """Takes samples until the coordinator ends.
+
+    Returns the memory by kind of process while all connections are open.
+    """
     held: dict[str, Processes] = {}
     full, due = 0, time.monotonic()
     while coordinator.poll() is None:
         watch.sample(open_now := _open(target.address))
         full = full + 1 if open_now == count else 0
-        if full >= SETTLED and not held:
-            with suppress(OSError):  # one of them has just ended, and the run with it
+        if full >= FULL_SAMPLES and not held:
+            with suppress(OSError):  # a process has just ended, and the run with it
                 held = processes(coordinator.pid, target.pid)
         due = max(due + EVERY, time.monotonic())
         with suppress(subprocess.TimeoutExpired):
@@ -78,9 +80,9 @@ def _watch(
 
 
 def _last_stats(target: Address) -> dict[str, Any]:
-    """The target's own ledger, once nothing is open any more."""
+    """Returns the target's own ledger after the last connection."""
     try:
-        with suppress(AssertionError):  # then some are left over, which the ledger tells
+        with suppress(AssertionError):  # then some are still open, as the ledger shows
             opens(target, 0)
         return target.stats()
     except OSError as error:
@@ -90,7 +92,7 @@ def _last_stats(target: Address) -> dict[str, Any]:
 
 
 def _open(target: Address) -> int | None:
-    """How many are open on the target, if it answers."""
+    """Returns the connections open on the target; None when it does not answer."""
     try:
         return int(target.stats()["open"])
     except OSError:
@@ -99,8 +101,10 @@ def _open(target: Address) -> int | None:
 
 @contextmanager
 def _passing_on(coordinator: "subprocess.Popen[str]") -> Iterator[None]:
-    """A terminal's Ctrl-C reaches the coordinator by itself, a SIGTERM is passed on; the driver
-    ends with the run."""
+    """Passes SIGTERM on to the coordinator; the driver ends with the run.
+
+    Ctrl-C in a terminal reaches the coordinator by itself.
+    """
     before = {
         signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
         signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: coordinator.terminate()),

@@ -1,11 +1,10 @@
-"""A network of the run's own: a namespace whose table of connections is large enough for a million
-with both ends.
+"""A network namespace whose table of connections is large enough for the run.
 
 The kernel finds the socket of each packet in a hash table whose size is fixed at boot, 262,144
 entries on a machine of 24 GiB. Two million sockets in it make chains of eight, each link a cache
 miss: a tenth of the CPU at that size. A new network namespace takes the size that
-`tcp_child_ehash_entries` of its parent says (Linux 6.1; ip-sysctl.rst). Nothing of the machine's
-own settings changes, and no privilege is needed where user namespaces are allowed.
+`tcp_child_ehash_entries` of its parent says (Linux 6.1; ip-sysctl.rst). No setting of the
+machine changes, and no privilege is needed where user namespaces are allowed.
 """
 
 import os
@@ -14,7 +13,7 @@ import sys
 
 ENTRIES = 1 << 22
 INSIDE = "LOADGEN_OWN_NETWORK"
-"""Set in the environment of whoever is inside already."""
+"""Set in the environment of a process that is inside the namespace."""
 _OUTER = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c"]
 _SCRIPT = (
     f"echo {ENTRIES} > /proc/sys/net/ipv4/tcp_child_ehash_entries &&"
@@ -23,17 +22,20 @@ _SCRIPT = (
 
 
 def enter() -> None:
-    """Starts this very command line again inside; where that can't be, says why in one line, and
-    goes on."""
+    """Starts this command line again inside the namespace.
+
+    Where that is impossible, it prints the reason and returns.
+    """
     if INSIDE in os.environ:
         return
     inside = [*_OUTER, _SCRIPT, "sh"]
     try:
         subprocess.run([*inside, "true"], capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError) as error:
-        why = getattr(error, "stderr", None) or error
+        reason = getattr(error, "stderr", None) or error
         print(
-            f"million: no network of its own ({str(why).strip()}); the run shares this machine's",
+            f"million: no network of its own ({str(reason).strip()});"
+            " the run shares this machine's",
             file=sys.stderr,
         )
     else:

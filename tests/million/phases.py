@@ -1,5 +1,4 @@
-"""The phases of a run: ramp, plateau and drain, each with what happened in its seconds and its
-merged histograms."""
+"""The phases of a run, ramp, plateau and drain, with their seconds and histograms."""
 
 from collections.abc import Iterator
 from math import ceil, floor
@@ -12,7 +11,7 @@ from loadgen.plan.plan import Plan
 from tests.million.record import Record
 
 MERGED = ("lag", "handshake", "ping_rtt")
-"""The histograms that are told by phase."""
+"""The histograms that are merged for each phase."""
 
 
 class Phase(NamedTuple):
@@ -25,21 +24,21 @@ class Phase(NamedTuple):
     """HdrHistogram's, in microseconds, by name; empty ones are absent."""
 
     def total(self, name: str) -> int:
-        """How often something happened."""
+        """Returns the sum of a counter."""
         return sum(row["fleet"]["rates"][name] for row in self.rows)
 
     def percentile(self, name: str, percent: float) -> float | None:
-        """A percentile in milliseconds; None when nothing was measured."""
+        """Returns a percentile in milliseconds; None when nothing was measured."""
         histogram = self.histograms.get(name)
         return None if histogram is None else histogram.get_value_at_percentile(percent) / 1000
 
     def p99(self, name: str) -> float | None:
-        """The 99th percentile in milliseconds; None when nothing was measured."""
+        """Returns the 99th percentile in milliseconds; None when nothing was measured."""
         return self.percentile(name, 99.0)
 
 
 def phases_of(record: Record) -> dict[str, Phase]:
-    """The three phases by name."""
+    """Returns the three phases by name."""
     phases = {name: Phase(name, [], {}) for name in ("ramp", "plateau", "drain")}
     for row in record.run.seconds:
         phases[_phase(record.plan, row["second"])].rows.append(row)
@@ -53,16 +52,17 @@ def phases_of(record: Record) -> dict[str, Phase]:
 
 
 def _phase(plan: Plan, second: int) -> str:
-    """A second belongs to the plateau if all of it comes after the last arrival and before the
-    drain."""
+    """Returns the name of a second's phase.
+
+    A second of the plateau is wholly after the last arrival and before the drain.
+    """
     if second < ceil(plan.schedule.end()):
         return "ramp"
     return "plateau" if second < floor(plan.drain_at() + 1 / plan.rate) else "drain"
 
 
 def _intervals(log: Path) -> Iterator[tuple[int, str, str]]:
-    """Second, name and encoded histogram of each line of an HdrHistogram log that is of interest
-    here."""
+    """Yields second, name and encoded histogram of the lines of an HdrHistogram log."""
     for line in log.read_text().splitlines():
         tag, *fields = line.split(",")
         name = tag.removeprefix("Tag=")

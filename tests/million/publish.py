@@ -1,5 +1,4 @@
-"""Published runs: whole run directories beside each other, and one README.md made of all that
-are found there."""
+"""Published runs: run directories in one directory, and a README.md made of them."""
 
 import gzip
 import re
@@ -9,29 +8,31 @@ from pathlib import Path
 
 from coordinator.text import count, ms, seconds
 from loadgen.errors import OperatorError
-from tests.million.asked import name_of
 from tests.million.claims import GIB, Claim, claims_of, peak_memory
+from tests.million.options import name_of
 from tests.million.phases import MERGED, Phase, phases_of
 from tests.million.record import MILLION, Record, read_record
 
 HEAD = """\
 # One machine, both ends
 
-Written by `make million` from the run directories beside this file: each came out of one command,
+Written by `make million` from the run directories beside this file. One command made each of them,
 with the agents and the target on the same machine, over loopback. `loadgen-report` reads them.
-What they hold besides a run's own files: `machine.json`, `memory.jsonl` (the whole machine each
-second) and `million.json` (the target's own ledger at the end).
+Beside the files of a run they have `machine.json`, `memory.jsonl` (the whole machine each second)
+and `million.json` (the target's own ledger at the end).
 """
 ENCODED = re.compile(r"[A-Za-z0-9+/=]{64,}")
-"""Histograms in base64, in which any short word turns up some time."""
+"""Histograms in base64, in which any short word can occur."""
 NOTE = "NOTE.md"
-"""What a person has to add to a published run."""
+"""A file of remarks that a person adds to a published run."""
 TITLES = {"lag": "launch lag", "handshake": "handshake", "ping_rtt": "ping round trip"}
 
 
 def publish(folder: Path, into: Path) -> Path:
-    """Copies a run directory below `into`, in place of an earlier one of its name, and writes
-    README.md anew."""
+    """Copies a run directory below `into` and writes README.md; returns the copy.
+
+    It replaces an earlier run of the same name.
+    """
     check_private(folder)
     published = into / name_of(read_record(folder).plan)
     shutil.rmtree(published, ignore_errors=True)
@@ -44,8 +45,7 @@ def publish(folder: Path, into: Path) -> Path:
 
 
 def check_private(folder: Path) -> None:
-    """Raises OperatorError when a file of a run directory tells this machine's name, or where on
-    it things lie."""
+    """Raises OperatorError when a file of a run directory has this machine's name or paths."""
     private = {
         socket.gethostname(): "this machine's name",
         str(Path.cwd()): "a path",
@@ -63,7 +63,7 @@ def check_private(folder: Path) -> None:
 
 
 def page(into: Path) -> str:
-    """README.md of all runs that are found there."""
+    """Returns the README.md of all runs in a directory."""
     records = [read_record(found.parent) for found in sorted(into.glob(f"*/{MILLION}"))]
     phases = [phases_of(record) for record in records]
     judged = [claims_of(record, its) for record, its in zip(records, phases, strict=True)]
@@ -74,8 +74,7 @@ def page(into: Path) -> str:
 
 
 def _claims(names: list[str], judged: list[list[Claim]]) -> str:
-    """One row for each claim, one column for each run; a run that was asked for something else
-    says so itself."""
+    """Returns a table with a row for each claim and a column for each run."""
     claims = {claim.name: claim.asked for run in reversed(judged) for claim in run}
     found = [
         {
@@ -150,7 +149,7 @@ def _setting(value: object) -> str:
 
 
 def _memory(record: Record) -> str:
-    """Where the memory went."""
+    """Returns the memory by its use."""
     samples = record.samples
     slab, sockets = (
         max(getattr(sample, name) for sample in samples) for name in ("slab", "tcp_inuse")

@@ -1,4 +1,4 @@
-"""A run directory with what the driver adds to it: machine.json, memory.jsonl, million.json."""
+"""A run directory with the driver's files: machine.json, memory.jsonl, million.json."""
 
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,18 @@ MACHINE, MEMORY, MILLION = "machine.json", "memory.jsonl", "million.json"
 
 
 class Findings(msgspec.Struct, frozen=True):
-    """What the driver saw besides its samples: million.json."""
+    """The driver's observations beside its samples: million.json."""
 
     commands: tuple[str, ...]
-    """The driver's command line, and what it started."""
+    """The command lines of the driver and of what it started."""
     target: dict[str, Any]
     """The target's own ledger after the last connection."""
     processes: dict[str, Processes]
-    """Memory by kind of process, on the plateau; empty when not all were ever open."""
+    """Memory by kind of process on the plateau; empty when never all were open."""
 
 
 class Record(msgspec.Struct, frozen=True):
-    """Everything that is known of one run."""
+    """All records of one run."""
 
     folder: Path
     plan: Plan
@@ -37,12 +37,12 @@ class Record(msgspec.Struct, frozen=True):
 
     @property
     def summary(self) -> dict[str, Any]:
-        """summary.json."""
+        """The content of summary.json."""
         return self.run.summary
 
 
 def write_record(folder: Path, machine: Machine, samples: list[Sample], findings: Findings) -> None:
-    """Writes the three files."""
+    """Writes the driver's three files."""
     whole = facts(machine) | {"cpu_model": _cpu_model(), "memory_total": meminfo()["MemTotal"]}
     (folder / MACHINE).write_bytes(_pretty(whole))
     (folder / MEMORY).write_bytes(

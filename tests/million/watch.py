@@ -1,5 +1,4 @@
-"""The whole machine once a second, from four files of /proc, and once the memory of each kind of
-process."""
+"""Samples of the whole machine from /proc, and the memory of each kind of process."""
 
 import time
 from collections.abc import Iterable
@@ -12,19 +11,19 @@ import msgspec
 from tests.processes import children
 
 USER_HZ = 100
-"""Of CPU time in one second, as /proc counts."""
-BREATH = 0.02
-"""Seconds between two processes whose pages are counted, so that the run never waits for long."""
+"""The ticks of a second of CPU time in /proc."""
+PAUSE = 0.02
+"""Seconds between two processes whose pages are counted, so that the run does not wait long."""
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """The whole machine at one moment. Bytes, except where it is said."""
+    """The whole machine at one moment, in bytes except where noted."""
 
     t: float
-    """Seconds since the first sample, at which nothing had been started yet."""
+    """Seconds from the first sample, which comes before any process starts."""
     used: int
-    """What is neither free nor a cache of files. MemAvailable would leave out the dentries and
-    inodes of open sockets: the kernel calls them reclaimable, but as long as a socket is open they
+    """Memory that is neither free nor a cache of files. MemAvailable would leave out the dentries
+    and inodes of open sockets: the kernel calls them reclaimable, but while a socket is open they
     are not."""
     slab: int
     tcp_inuse: int
@@ -44,10 +43,10 @@ class Processes(msgspec.Struct, frozen=True):
 
     count: int
     pss: int
-    """Bytes, each page shared out among those who use it."""
+    """Bytes; each page is divided among the processes that map it."""
 
 
-class Scraper:
+class MachineSampler:
     """Samples of one machine, the newest last."""
 
     def __init__(self) -> None:
@@ -56,9 +55,12 @@ class Scraper:
         self.samples: list[Sample] = []
 
     def sample(self, open_now: int | None) -> None:
-        """Takes one more."""
-        memory, now, busy = meminfo(), time.monotonic(), _busy()
-        elapsed, cpu = now - self._before[0], busy - self._before[1]
+        """Takes a sample."""
+        memory = meminfo()
+        now = time.monotonic()
+        busy = _busy()
+        elapsed = now - self._before[0]
+        cpu = busy - self._before[1]
         self._before = (now, busy)
         inuse, pages = _sockets()
         sample = Sample(
@@ -79,7 +81,7 @@ class Scraper:
 
 
 def meminfo() -> dict[str, int]:
-    """/proc/meminfo in bytes."""
+    """Returns /proc/meminfo in bytes."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     return {
         name: int(value.split()[0]) * 1024 for name, value in (line.split(":") for line in lines)
@@ -87,7 +89,7 @@ def meminfo() -> dict[str, int]:
 
 
 def processes(coordinator: int, target: int) -> dict[str, Processes]:
-    """What the processes below these two ids hold, by kind."""
+    """Returns the memory of the coordinator's and the target's processes, by kind."""
     agents = children(coordinator)
     parents = [parent for agent in agents for parent in children(agent)]
     kinds = {
@@ -105,12 +107,11 @@ def _pss(pids: Iterable[int]) -> Iterable[int]:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
                 yield int(line.split()[1]) * 1024
-        time.sleep(BREATH)
+        time.sleep(PAUSE)
 
 
 def _busy() -> float:
-    """CPU seconds that all cores were busy since the machine started; waiting for a disk is not
-    being busy."""
+    """Returns the busy CPU seconds of all cores since the boot, without waits for a disk."""
     user, nice, system, _, _, irq, softirq = map(
         int, Path("/proc/stat").read_text().split(maxsplit=8)[1:8]
     )
@@ -118,7 +119,7 @@ def _busy() -> float:
 
 
 def _sockets() -> tuple[int, int]:
-    """TCP sockets in use, and the pages that their buffers take."""
+    """Returns the TCP sockets in use, and the pages of their buffers."""
     (line,) = (
         line
         for line in Path("/proc/net/sockstat").read_text().splitlines()

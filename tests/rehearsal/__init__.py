@@ -1,1 +1,1 @@
-"""Rehearses the reference run from bare machines to bare machines: `python -m tests.rehearsal`."""
+"""A rehearsal of the reference run on bare machines: `python -m tests.rehearsal`."""

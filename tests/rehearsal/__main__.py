@@ -1,5 +1,7 @@
-"""`python -m tests.rehearsal`: the steps, then a table of what each showed; exits 1 if one does
-not hold."""
+"""`python -m tests.rehearsal`: takes the steps of a rehearsal and prints their results.
+
+It exits with 1 if a step does not hold.
+"""
 
 import os
 import shutil
@@ -24,22 +26,20 @@ from tests.debian import installed
 from tests.faults.lan import INSIDE, Lan, enter
 from tests.machines import why_no_machine
 from tests.processes import BIN, eventually
-from tests.rehearsal.asked import Asked
 from tests.rehearsal.fleet import PLAYBOOKS, Fleet
-from tests.rehearsal.remains import remains
+from tests.rehearsal.leftovers import leftovers
+from tests.rehearsal.size import Size
 from tests.rehearsal.steps import STEPS, Rehearsal
 
-MAX = 20_000
-"""Connections: a network namespace can't raise conntrack's bound, and 2,000 closed a second need
-most of it."""
-
-
+MAX_CONNECTIONS = 20_000
+"""The most connections: a network namespace can't raise conntrack's bound, and 2,000 closed per
+second need most of it."""
 NOTHING_IS_LEFT = "nothing is left"
 T = TypeVar("T")
 
 
 class Shown(NamedTuple):
-    """One step, and what it showed."""
+    """The result of one step."""
 
     step: str
     showed: str
@@ -49,53 +49,56 @@ class Shown(NamedTuple):
 
 @click.command(context_settings={"show_default": True})
 @click.option(
-    "--agents", type=click.IntRange(1, 100), default=16, metavar="N", help="AgentSpec machines."
+    "--agents", type=click.IntRange(1, 100), default=16, metavar="N", help="Client machines."
 )
 @click.option(
     "--connections",
-    type=click.IntRange(1, MAX),
-    default=MAX,
+    type=click.IntRange(1, MAX_CONNECTIONS),
+    default=MAX_CONNECTIONS,
     metavar="N",
-    help="ScriptEnd all of them.",
+    help="Connections of all machines.",
 )
 @click.option(
-    "--rate", type=RATE, default=2000, metavar="R", help="Arrivals per second over all of them."
+    "--rate", type=RATE, default=2000, metavar="R", help="Arrivals per second of all machines."
 )
 @click.option(
     "--think", type=DURATION, default="30", help="Seconds between two pings of a connection."
 )
 @click.option(
-    "--hold", type=DURATION, default="40", help="How long all are held; Prometheus wants 15."
+    "--hold", type=DURATION, default="40", help="Seconds that all are held; Prometheus needs 15."
 )
 def command(agents: int, connections: int, rate: float, think: float, hold: float) -> int:
-    """Rehearses the reference run on machines made of namespaces: Ansible, systemd, a run,
-    Prometheus, and back."""
+    """Rehearse the reference run on machines made of namespaces.
+
+    It sets them up with Ansible and systemd, makes a run, asks Prometheus, and tears them down.
+    """
     if INSIDE not in os.environ:
         prepare()
     enter("tests.rehearsal", as_root=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    asked, rows = Asked(agents, connections, rate, think, hold), []
-    for row in rehearse(asked):
+    size = Size(agents, connections, rate, think, hold)
+    rows = []
+    for row in rehearse(size):
         rows.append(row)
         click.echo(
             f"{row.step}: {row.showed} ({row.seconds:.1f} s){'' if row.held else ' DOES NOT HOLD'}"
         )
-    Console(width=max(120, Console().width)).print(_table(asked, rows))
+    Console(width=max(120, Console().width)).print(_table(size, rows))
     return 0 if all(row.held for row in rows) else 1
 
 
 def why_not() -> str:
-    """Why there can be no rehearsal on this machine; empty where it can be."""
+    """Returns why this machine can't rehearse; empty where it can."""
     if shutil.which("sshd") is None and Path("/run/systemd/system").exists():
         return (
-            "sshd is missing, and as a package it would start here: apt-get install openssh-server"
-            " if that may be"
+            "sshd is missing, and its package would start it on this machine; if that is fine,"
+            " apt-get install openssh-server"
         )
     return why_no_machine()
 
 
 def prepare() -> None:
-    """Whatever needs the network of this machine: Debian's packages, and the archive of wheels."""
+    """Gets what needs the network of this machine: Debian's packages and the wheels."""
     if why := why_not():
         raise OperatorError(why)
     for tool, package in {
@@ -114,12 +117,14 @@ def prepare() -> None:
         raise OperatorError(f"wheelhouse.py built no archive of wheels: {done.stderr}")
 
 
-def rehearse(asked: Asked) -> Iterator[Shown]:
-    """One step after the other, up to the first that does not hold; nothing is left of it in any
-    case."""
+def rehearse(size: Size) -> Iterator[Shown]:
+    """Yields the result of each step, up to the first that does not hold.
+
+    It removes everything in any case.
+    """
     lan = Lan()
     with tempfile.TemporaryDirectory(prefix="loadgen-rehearsal-") as folder:
-        fleet = Fleet(lan, asked, Path(folder))
+        fleet = Fleet(lan, size, Path(folder))
         try:
             yield from in_turn(STEPS, Rehearsal(fleet))
         finally:
@@ -130,38 +135,37 @@ def rehearse(asked: Asked) -> Iterator[Shown]:
 
 
 def in_turn(steps: Mapping[str, Callable[[T], str]], subject: T) -> Iterator[Shown]:
-    """Takes steps until one does not hold."""
+    """Takes steps until one does not hold; yields their results."""
     for name, step in steps.items():
-        began, held = time.monotonic(), True
+        began = time.monotonic()
+        held = True
         try:
             showed = step(subject)
-        except (
-            AssertionError,
-            OSError,
-            subprocess.SubprocessError,
-        ) as error:  # what did not happen, or ended
-            showed, held = str(error), False
+        # A step that does not hold, or a command that fails.
+        except (AssertionError, OSError, subprocess.SubprocessError) as error:
+            showed = str(error)
+            held = False
         yield Shown(name, showed, time.monotonic() - began, held)
         if not held:
             return
 
 
 def _nothing_is_left(folder: Path, began: float) -> Shown:
-    """What a machine held for itself goes with it, in a moment."""
+    """Waits until everything is removed, as the kernel ends a machine's parts in a moment."""
     with suppress(AssertionError):
-        eventually(lambda: not remains(folder), "nothing is left")
-    found = remains(folder)
+        eventually(lambda: not leftovers(folder), "nothing is left")
+    found = leftovers(folder)
     showed = (
-        f"left over: {', '.join(found)}"
+        f"left: {', '.join(found)}"
         if found
         else "no namespace, link, process, control group or file"
     )
     return Shown(NOTHING_IS_LEFT, showed, time.monotonic() - began, not found)
 
 
-def _table(asked: Asked, rows: list[Shown]) -> Table:
+def _table(size: Size, rows: list[Shown]) -> Table:
     title = (
-        f"{asked.connections:,} connections at {asked.rate:g}/s from {asked.agents} client machines"
+        f"{size.connections:,} connections at {size.rate:g}/s from {size.agents} client machines"
     )
     table = Table("step", "what it showed", "took", "held", title=title)
     for row in rows:

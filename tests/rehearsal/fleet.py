@@ -1,9 +1,8 @@
-"""The machines of a rehearsal, with systemd and sshd, and the playbooks of deploy/ansible, played
-on them from outside.
+"""The machines of a rehearsal, and the playbooks of deploy/ansible played on them.
 
-They are the hosts `a1`, `a2`… for the agents, `manager` for the coordinator and Prometheus, and
-`server` to be loaded. Whoever plays is at the other end of the two bridges, as an operator's own
-machine is.
+The machines have systemd and sshd. They are the hosts `a1`, `a2`… for the agents, `manager` for the
+coordinator and Prometheus, and `server` for the target. Ansible runs at the other end of the two
+bridges, as on an operator's own machine.
 """
 
 import json
@@ -17,7 +16,7 @@ from typing import Any
 from tests.faults.lan import NETWORKS, Lan
 from tests.machines import Machine
 from tests.processes import BIN, PATIENCE, Address, Command
-from tests.rehearsal.asked import Asked
+from tests.rehearsal.size import Size
 
 PLAYBOOKS = Path(__file__).parents[2] / "deploy" / "ansible"
 TOKEN = "a-secret-of-this-rehearsal"
@@ -30,23 +29,23 @@ ssh-keygen -A
 rm /etc/systemd/system/ssh.service
 systemctl daemon-reload && systemctl start ssh
 """
-"""Lets root in by the key, without what the root of this machine has its shells do."""
+"""Allows root to log in by the key, without the shell settings of this machine's root."""
 STATE = """
 find /etc /opt /usr/local /var/lib -xdev -not -path '/var/lib/systemd/*' | sort
 find /root -maxdepth 1 -not -path '/root/.ansible' | sort
 systemctl list-unit-files --no-legend --no-pager
 find /proc/sys/net -perm -200 -type f -exec grep -H '' {} + | sort
 """
-"""What a tear-down has to leave as it was: files by name, units, and the settings of the
-machine's network."""
+"""Prints what a tear-down has to restore: names of files, units, and the settings of the machine's
+network."""
 RECAP = re.compile(r"^(\w+) +: ok=\d+ +changed=(\d+) +unreachable=0 +failed=0", re.MULTILINE)
 
 
 class Fleet:
-    """All machines of a rehearsal, up and reached by ssh; `close` ends every process of them."""
+    """All machines of a rehearsal, reached by ssh; `close` ends their processes."""
 
-    def __init__(self, lan: Lan, asked: Asked, folder: Path) -> None:
-        self.asked = asked
+    def __init__(self, lan: Lan, size: Size, folder: Path) -> None:
+        self.size = size
         self.folder = folder
         self._lan = lan
         self.machines: dict[str, Machine] = {}
@@ -60,36 +59,36 @@ class Fleet:
         (folder / "variables.json").write_text(json.dumps(self._variables()))
 
     def start(self) -> None:
-        """Starts one machine after the other, each with sshd."""
+        """Starts one machine after another, each with sshd."""
         key = self._key.with_suffix(".pub").read_text()
-        for name in (*self.asked.names, "manager", "server"):
+        for name in (*self.size.names, "manager", "server"):
             self.machines[name] = machine = Machine(self.folder, self._lan.host(name))
             done = machine.run("sh", "-c", SSHD, KEY=key)
             assert done.returncode == 0, done.stdout + done.stderr
 
-    # Where things are.
+    # Addresses.
 
     def address(self, name: str, network: str) -> str:
-        """The address of a machine on a network."""
+        """Returns the address of a machine on a network."""
         return self._lan.host(name).address(network)
 
     @property
     def target(self) -> Address:
-        """Where the target serves."""
+        """The address of the target."""
         return Address(self.address("server", "load"), 9505)
 
     @property
     def coordinator(self) -> str:
-        """Where the coordinator serves, once it runs."""
+        """The URL of the coordinator."""
         return f"http://{self.address('manager', 'control')}:8091"
 
     @property
     def prometheus(self) -> str:
-        """Where Prometheus serves."""
+        """The address of Prometheus."""
         return f"{self.address('manager', 'control')}:9090"
 
     def _inventory(self) -> dict[str, Any]:
-        """The example's groups; what differs from machine to machine is a variable of the host."""
+        """Returns an inventory with the groups of the example."""
         groups: dict[str, Any] = {
             group: {"hosts": {name: {"ansible_host": self.address(name, "control")}}}
             for group, name in {
@@ -98,17 +97,17 @@ class Fleet:
                 "target": "server",
             }.items()
         }
-        agents = {name: self._host(name) for name in self.asked.names}
+        agents = {name: self._host(name) for name in self.size.names}
         return {"all": {"children": groups | {"agents": {"hosts": agents}}}}
 
     def _host(self, name: str) -> dict[str, Any]:
-        ports = self.asked.ports(name)
+        ports = self.size.ports(name)
         environment = {"LOADGEN_AGENT_PORTS": f"{ports.start}-{ports.stop - 1}"}
         return {"ansible_host": self.address(name, "control"), "agent_environment": environment}
 
     def _variables(self) -> dict[str, Any]:
-        """What an operator would write into group_vars."""
-        asked = self.asked
+        """Returns the variables that an operator would write into group_vars."""
+        size = self.size
         return {
             "ansible_user": "root",
             "ansible_ssh_private_key_file": str(self._key),
@@ -116,42 +115,41 @@ class Fleet:
             "vault_loadgen_token": TOKEN,
             "fleet_coordinator": self.address("manager", "control"),
             "fleet_network": f"{NETWORKS['load']}.0/24",
-            "agent_max_connections": asked.share,
+            "agent_max_connections": size.share,
             "coordinator_plan": {
                 "target": self.target.ws,
-                "rate": asked.rate,
-                "max": asked.connections,
-                "think": asked.think,
+                "rate": size.rate,
+                "max": size.connections,
+                "think": size.think,
                 "loops": 1000,
-                "hold": asked.hold,
+                "hold": size.hold,
                 "transport": {"headers": {"X-Rehearsal": "yes"}},
             },
             "coordinator_environment": {
-                "LOADGEN_COORD_EXPECT": f"open_peak>={asked.connections} failed<=0"
+                "LOADGEN_COORD_EXPECT": f"open_peak>={size.connections} failed<=0"
             },
-            "target_tuning_connections": asked.connections,
+            "target_tuning_connections": size.connections,
             "target_tuning_embedded": True,
             "target_tuning_environment": {
                 "LOADGEN_TARGET_MODE": "appwrite",
-                "LOADGEN_TARGET_LIMIT": asked.connections,
+                "LOADGEN_TARGET_LIMIT": size.connections,
             },
             "monitoring_listen": self.prometheus,
             "verify_open_files": min(
                 1 << 20, resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-            ),  # a machine can't go beyond
+            ),  # the limit of a machine
             "run_delay": 0.5,
             "run_out": str(self.folder / "runs"),
         }
 
-    # What is done with them.
+    # Playbooks.
 
     def play(self, name: str, *options: str) -> dict[str, int]:
-        """Plays a playbook to its end, which has to be a good one; how many tasks changed
-        something, by machine."""
+        """Plays a playbook, which must succeed; returns the number of changes by machine."""
         return self.ends(self.begin(name, *options))
 
     def begin(self, name: str, *options: str) -> Command:
-        """Begins to play a playbook."""
+        """Starts a playbook."""
         words = [
             "-i",
             self.folder / "fleet.json",
@@ -173,26 +171,26 @@ class Fleet:
         return self._runs[-1]
 
     def ends(self, playing: Command) -> dict[str, int]:
-        """Waits for the good end of a playbook."""
+        """Waits until a playbook succeeds; returns the number of changes by machine."""
         code = playing.end(2 * PATIENCE * len(self.machines))
-        said = playing.out + playing.err
-        assert code == 0, said[said.find("fatal:") :][:2000] + self.journal()
-        assert TOKEN not in said, "the secret is in what Ansible says"
-        return {name: int(changed) for name, changed in RECAP.findall(said)}
+        output = playing.out + playing.err
+        assert code == 0, output[output.find("fatal:") :][:2000] + self.journal()
+        assert TOKEN not in output, "the secret is in Ansible's output"
+        return {name: int(changed) for name, changed in RECAP.findall(output)}
 
     def journal(self) -> str:
-        """What the units on the manager, the server and the first client machine said last."""
+        """Returns the last log lines of the units on manager, server and first client machine."""
         words = ("journalctl", "--no-pager", "-n", "15", "-u", "loadgen-*")
         return "".join(
             self.machines[name].run(*words).stdout for name in ("manager", "server", "a1")
         )
 
     def state(self, name: str) -> str:
-        """What a tear-down has to leave as it was on a machine."""
+        """Returns the state of a machine that a tear-down has to restore."""
         return self.machines[name].run("sh", "-c", STATE).stdout
 
     def close(self) -> None:
-        """Ends everything."""
+        """Ends all processes."""
         for running in self._runs:
             running.close()
         for machine in self.machines.values():

@@ -1,9 +1,8 @@
-"""`python -m tests.rehearsal.guide FOLDER`: types the commands of docs/operate.md and keeps what
-each prints.
+"""`python -m tests.rehearsal.guide FOLDER`: types the commands of docs/operate.md.
 
-The machines are those of a rehearsal, the keyboard is a terminal's, and the place is a copy of the
-checkout. Without a provider of machines, Terraform's two commands are left out; the inventory has
-the form in which it would write it.
+It keeps what each command prints. The machines are those of a rehearsal, the commands run in a
+terminal, in a copy of the checkout. Without a provider of machines, it omits Terraform's two
+commands; the inventory has the form in which Terraform writes it.
 """
 
 import fcntl
@@ -28,8 +27,8 @@ from loadgen.cli.options import run_command
 from tests.faults.lan import INSIDE, NETWORKS, Lan, enter
 from tests.processes import BIN, PATIENCE, eventually, get_json
 from tests.rehearsal.__main__ import prepare
-from tests.rehearsal.asked import Asked
 from tests.rehearsal.fleet import Fleet
+from tests.rehearsal.size import Size
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "a password of this rehearsal"
@@ -45,21 +44,24 @@ VAULT = """openssl rand -hex 24 | tr -d '\\n' |
     type=click.IntRange(1, 100),
     default=16,
     show_default=True,
-    help="AgentSpec machines.",
+    help="Client machines.",
 )
 @click.option(
-    "--connections", type=int, default=20_000, show_default=True, help="ScriptEnd all of them."
+    "--connections",
+    type=int,
+    default=20_000,
+    show_default=True,
+    help="Connections of all machines.",
 )
 def command(folder: Path, agents: int, connections: int) -> int:
-    """Types the commands of docs/operate.md at a fleet made of namespaces; FOLDER gets a file
-    for each."""
+    """Type the commands of docs/operate.md; FOLDER gets a file with the output of each."""
     if INSIDE not in os.environ:
         prepare()
     enter("tests.rehearsal.guide", as_root=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     lan = Lan()
     with tempfile.TemporaryDirectory(prefix="loadgen-rehearsal-") as name:
-        fleet = Fleet(lan, Asked(agents, connections), Path(name))
+        fleet = Fleet(lan, Size(agents, connections), Path(name))
         try:
             fleet.start()
             folder.mkdir(parents=True, exist_ok=True)
@@ -71,25 +73,28 @@ def command(folder: Path, agents: int, connections: int) -> int:
 
 
 def follow(fleet: Fleet, operator: "Operator") -> None:
-    """The guide, from its third command to its eighth, with a look at the fleet before and
-    during the run."""
-    worker, manager = (f"ssh root@{fleet.address(name, 'control')}" for name in ("a1", "manager"))
+    """Types the guide's commands from the third to the eighth.
+
+    Before and during the run it also types commands that show the fleet.
+    """
+    worker = f"ssh root@{fleet.address('a1', 'control')}"
+    manager = f"ssh root@{fleet.address('manager', 'control')}"
     operator.types("vault", VAULT)
     operator.types("site", f"ansible-playbook {FLEET} site.yml --ask-vault-pass")
     operator.types("site-again", f"ansible-playbook {FLEET} site.yml --ask-vault-pass")
     operator.types("verify", f"ansible-playbook {FLEET} verify.yml --ask-vault-pass")
     operator.types(
-        "check", f"{worker} /opt/loadgen/bin/loadgen-tune check --connections {fleet.asked.share}"
+        "check", f"{worker} /opt/loadgen/bin/loadgen-tune check --connections {fleet.size.share}"
     )
     operator.types("status", f"{worker} systemctl status loadgen-agent")
     with ThreadPoolExecutor() as other_terminal:
         run = other_terminal.submit(
             operator.types, "run", f"ansible-playbook {FLEET} run.yml --ask-vault-pass"
         )
-        eventually(lambda: _joined(fleet) == fleet.asked.agents, "all have joined", 2 * PATIENCE)
+        eventually(lambda: _joined(fleet) == fleet.size.agents, "all have joined", 2 * PATIENCE)
         operator.types("sd", f"{manager} curl -s localhost:8091/v1/sd")
         eventually(
-            lambda: fleet.target.stats()["open"] == fleet.asked.connections,
+            lambda: fleet.target.stats()["open"] == fleet.size.connections,
             "all are open",
             2 * PATIENCE,
         )
@@ -107,7 +112,7 @@ def _joined(fleet: Fleet) -> int:
 
 
 class Operator:
-    """Somebody at a terminal, in deploy/ansible of a checkout."""
+    """An operator at a terminal, in deploy/ansible of a checkout."""
 
     def __init__(self, fleet: Fleet, out: Path) -> None:
         self._out = out
@@ -121,7 +126,7 @@ class Operator:
         self._place = checkout / "deploy" / "ansible"
         (self._place / "inventory" / "fleet.yml").write_text(yaml.safe_dump(_inventory(fleet)))
         (self._place / "group_vars" / "all" / "rehearsal.yml").write_text(
-            yaml.safe_dump(_variables(fleet.asked))
+            yaml.safe_dump(_variables(fleet.size))
         )
         self._environment = os.environ | {
             "HOME": str(fleet.folder),
@@ -129,17 +134,16 @@ class Operator:
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_SSH_CONTROL_PATH_DIR": "/run/ssh",  # a socket's path must be short
         }
-        _tell_ssh(fleet.folder)
+        _configure_ssh(fleet.folder)
 
     @property
     def archive(self) -> str:
-        """The run directory that run.yml has fetched."""
+        """The path of the run directory that run.yml fetched."""
         (found,) = (self._place / "runs").iterdir()
         return f"runs/{found.name}"
 
     def types(self, name: str, line: str) -> None:
-        """Types a command, and the password where it is asked for; keeps what the terminal
-        shows."""
+        """Types a command, and the password at its prompt; keeps the output of the terminal."""
         pid, terminal = pty.fork()
         if not pid:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
@@ -159,8 +163,8 @@ class Operator:
         click.echo(name)
 
 
-def _tell_ssh(folder: Path) -> None:
-    """What an operator has in ~/.ssh, in a folder that is mounted for this run alone."""
+def _configure_ssh(folder: Path) -> None:
+    """Writes what an operator has in ~/.ssh to a directory mounted for this rehearsal alone."""
     place = Path("/etc/ssh/ssh_config.d")
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(place)], check=True)
     words = {
@@ -175,7 +179,7 @@ def _tell_ssh(folder: Path) -> None:
 
 
 def _inventory(fleet: Fleet) -> dict[str, Any]:
-    """The fleet as Terraform would write it."""
+    """Returns the inventory as Terraform writes it."""
 
     def host(name: str, network: str) -> dict[str, str]:
         return {
@@ -183,7 +187,7 @@ def _inventory(fleet: Fleet) -> dict[str, Any]:
             "private_address": fleet.address(name, network),
         }
 
-    agents = {f"realtime-worker-{name[1:]}": host(name, "load") for name in fleet.asked.names}
+    agents = {f"realtime-worker-{name[1:]}": host(name, "load") for name in fleet.size.names}
     groups = {
         "coordinator": {"manager": host("manager", "control")},
         "monitoring": {"manager": {}},
@@ -199,25 +203,24 @@ def _inventory(fleet: Fleet) -> dict[str, Any]:
     }
 
 
-def _variables(asked: Asked) -> dict[str, Any]:
-    """What differs from the reference run: the size, the embedded target, and what one machine's
-    limits are."""
+def _variables(size: Size) -> dict[str, Any]:
+    """Returns the differences from the reference run: size, embedded target and limits."""
     return {
-        "agent_max_connections": asked.share,
+        "agent_max_connections": size.share,
         "coordinator_plan": {
             "target": "ws://{{ fleet_target }}:9505/v1/realtime?project=console&channels[]=files",
-            "rate": asked.rate,
-            "max": asked.connections,
-            "think": asked.think,
+            "rate": size.rate,
+            "max": size.connections,
+            "think": size.think,
             "loops": 1000,
-            "hold": asked.hold,
+            "hold": size.hold,
         },
-        "coordinator_environment": {"LOADGEN_COORD_EXPECT": f"open_peak>={asked.connections}"},
-        "target_tuning_connections": asked.connections,
+        "coordinator_environment": {"LOADGEN_COORD_EXPECT": f"open_peak>={size.connections}"},
+        "target_tuning_connections": size.connections,
         "target_tuning_embedded": True,
         "target_tuning_environment": {
             "LOADGEN_TARGET_MODE": "appwrite",
-            "LOADGEN_TARGET_LIMIT": asked.connections,
+            "LOADGEN_TARGET_LIMIT": size.connections,
         },
         "verify_open_files": 20000,
     }

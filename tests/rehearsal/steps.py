@@ -1,6 +1,6 @@
-"""The steps of a rehearsal, from bare machines to bare machines: each returns what it showed.
+"""The steps of a rehearsal, from bare machines to bare machines.
 
-A step that shows something else than was promised raises AssertionError.
+Each returns its result as text, or raises AssertionError when it is not the promised one.
 """
 
 import json
@@ -16,27 +16,27 @@ from tests.rehearsal.fleet import TOKEN, Fleet
 
 AGENTS = '{job="loadgen-agents"}'
 ESTABLISHED = "01"
-"""A state of sockets in /proc/net/tcp."""
+"""A state of sockets in /proc/net/tcp (include/net/tcp_states.h)."""
 
 
 class Rehearsal:
-    """A fleet on its way through the steps."""
+    """A fleet that goes through the steps."""
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
-        self.asked = fleet.asked
+        self.size = fleet.size
         self._bare: dict[str, str] = {}
         self._run: Command | None = None
         self._summary: dict[str, Any] = {}
 
     def machines(self) -> str:
-        """They are up, and how they are is kept for later."""
+        """Starts the machines, and keeps their state for the tear-down."""
         self.fleet.start()
         self._bare = {name: self.fleet.state(name) for name in self.fleet.machines}
         return f"{len(self._bare)} up, each with systemd, sshd and two addresses of its own"
 
     def check_mode(self) -> str:
-        """On one machine of each kind."""
+        """Plays site.yml in check mode on one machine of each kind."""
         some = ("a1", "manager", "server")
         changed = self.fleet.play("site.yml", "--check", "--limit", ",".join(some))
         assert all(changed.values()), f"nothing would change: {changed}"
@@ -47,38 +47,38 @@ class Rehearsal:
         return f"would change {spread(changed)} on {', '.join(some)}, and changed nothing"
 
     def site(self) -> str:
-        """From bare machines to a fleet that waits."""
+        """Turns the bare machines into a fleet that waits."""
         changed = self.fleet.play("site.yml")
         assert changed.keys() == self._bare.keys(), changed
         assert all(changed.values()), changed
         return f"changed {spread(changed)} on each of {len(changed)} machines"
 
     def site_again(self) -> str:
-        """A second time it has nothing to do."""
+        """Plays site.yml again, which changes nothing."""
         changed = self.fleet.play("site.yml")
         assert set(changed.values()) == {0}, f"a second time it changed {changed}"
         return f"changed nothing on {len(changed)} machines"
 
     def verify(self) -> str:
-        """From the effects, by the play that does that."""
+        """Plays verify.yml, which checks the effects."""
         changed = self.fleet.play("verify.yml")
         assert set(changed.values()) == {0}, changed
-        for name in (*self.asked.names, "manager"):
-            assert self._said(name, "stat", "-c", "%a %U", "/etc/loadgen/token") == "600 root", (
+        for name in (*self.size.names, "manager"):
+            assert self._output(name, "stat", "-c", "%a %U", "/etc/loadgen/token") == "600 root", (
                 f"{name}: the secret"
             )
         return "settings, limits, rights, health and rules are as they should be"
 
-    def _said(self, name: str, *words: str) -> str:
+    def _output(self, name: str, *words: str) -> str:
         return self.fleet.machines[name].run(*words).stdout.strip()
 
     def tune_check(self) -> str:
-        """Each machine holds what it is given."""
-        holds = {name: self._check(name, "client", self.asked.share) for name in self.asked.names}
-        at_target = self._check("server", "target", self.asked.connections)
+        """Checks that each machine holds its share."""
+        holds = {name: self._check(name, "client", self.size.share) for name in self.size.names}
+        at_target = self._check("server", "target", self.size.connections)
         least = min(holds, key=holds.__getitem__)
         return (
-            f"agents hold {holds[least]:,} or more, asked {self.asked.share:,}; the server"
+            f"agents hold {holds[least]:,} or more, asked {self.size.share:,}; the server"
             f" {at_target:,}"
         )
 
@@ -89,27 +89,29 @@ class Rehearsal:
         return int(json.loads(done.stdout)["holds"])
 
     def gather(self) -> str:
-        """The coordinator's unit starts, and every agent's has been waiting for it."""
+        """Starts the coordinator's unit; the agents' units wait for it."""
         self._run = self.fleet.begin("run.yml")
         found = eventually(
-            self._told, lambda: f"joined: {self._told()}; {self.fleet.journal()}", 2 * PATIENCE
+            self._discovered,
+            lambda: f"joined: {self._discovered()}; {self.fleet.journal()}",
+            2 * PATIENCE,
         )
-        assert set(found) == set(self.asked.names), found
-        return f"{len(found)} joined, each told by /v1/sd at an address of its own"
+        assert set(found) == set(self.size.names), found
+        return f"{len(found)} joined, each listed by /v1/sd at its own address"
 
-    def _told(self) -> dict[str, str]:
-        """The agents by what tells Prometheus of them, once all are told."""
+    def _discovered(self) -> dict[str, str]:
+        """Returns the agents' addresses in /v1/sd, once it lists all."""
         try:
             found = get_json(f"{self.fleet.coordinator}/v1/sd")
         except OSError:  # it does not listen yet
             return {}
-        told = {one["labels"]["__meta_loadgen_agent"]: one["targets"][0] for one in found}
-        return told if len(set(told.values())) == self.asked.agents else {}
+        found_at = {one["labels"]["__meta_loadgen_agent"]: one["targets"][0] for one in found}
+        return found_at if len(set(found_at.values())) == self.size.agents else {}
 
     def plateau(self) -> str:
-        """All open at once, by both ledgers, and from where the plan says."""
-        count = self.asked.connections
-        arrivals = count / self.asked.rate
+        """Waits until both ledgers have all open, and checks the source addresses."""
+        count = self.size.connections
+        arrivals = count / self.size.rate
         eventually(
             lambda: self._open() == (count, count),
             lambda: f"open: {self._open()}",
@@ -122,16 +124,18 @@ class Rehearsal:
         )
 
     def _open(self) -> tuple[int, int]:
-        """By the ledger and by the target."""
-        asked = Request(
+        """Returns the connections open by the ledger and by the target."""
+        request = Request(
             f"{self.fleet.coordinator}/v1/run", headers={"Authorization": f"Bearer {TOKEN}"}
         )
-        with urlopen(asked, timeout=PATIENCE) as reply:
+        with urlopen(request, timeout=PATIENCE) as reply:
             return json.loads(reply.read())["ledger"]["open"], self.fleet.target.stats()["open"]
 
     def _sources(self) -> None:
-        """The addresses and ports that the target's kernel sees."""
-        rows = [line.split() for line in self._said("server", "cat", "/proc/net/tcp").splitlines()]
+        """Checks the addresses and ports that the target's kernel sees."""
+        rows = [
+            line.split() for line in self._output("server", "cat", "/proc/net/tcp").splitlines()
+        ]
         port = f"{self.fleet.target.port:04X}"
         peers = [
             row[2].split(":")
@@ -139,36 +143,38 @@ class Rehearsal:
             if row[3] == ESTABLISHED and row[1].endswith(f":{port}")
         ]
         seen = Counter(address for address, _ in peers)
-        names = {_hexadecimal(self.fleet.address(name, "load")): name for name in self.asked.names}
+        names = {_hexadecimal(self.fleet.address(name, "load")): name for name in self.size.names}
         assert seen.keys() <= names.keys() | {_hexadecimal("198.18.0.1")}, seen
         for address, name in names.items():
             ports = {int(number, 16) for peer, number in peers if peer == address}
-            assert self.asked.share - 1 <= len(ports) <= self.asked.share, (
+            assert self.size.share - 1 <= len(ports) <= self.size.share, (
                 f"{name}: {len(ports)} connections"
             )
-            assert ports <= set(self.asked.ports(name)), f"{name} has {min(ports)} to {max(ports)}"
+            assert ports <= set(self.size.ports(name)), f"{name} has {min(ports)} to {max(ports)}"
 
     def drain(self) -> str:
-        """The hold is over: run.yml ends with the verdict and has fetched the run directory."""
+        """Waits until run.yml ends with the verdict and has fetched the run directory."""
         assert self._run is not None
         self.fleet.ends(self._run)
         (packed,) = (self.fleet.folder / "runs").iterdir()
         with tarfile.open(packed) as tar:
             (name,) = (name for name in tar.getnames() if name.endswith("/summary.json"))
             self._summary = json.load(tar.extractfile(name))  # type: ignore[arg-type]  # it is a file
-        count, found = self.asked.connections, self._summary
+        count = self.size.connections
+        found = self._summary
         ends = found["opened"], found["accepted"], found["closed"], found["failed"], found["lost"]
         assert (found["verdict"], *ends) == ("pass", count, count, {"drained": count}, {}, 0), found
-        for name in self.asked.names:
-            assert self._said(name, "systemctl", "is-active", "loadgen-agent") == "active", (
-                f"{name} does not wait on"
+        for name in self.size.names:
+            assert self._output(name, "systemctl", "is-active", "loadgen-agent") == "active", (
+                f"the agent of {name} no longer waits"
             )
         return f"pass: opened {count:,}, accepted {count:,}, drained {count:,}; failed 0, lost 0"
 
     def ledger(self) -> str:
-        """The target counted the same."""
+        """Checks that the target counted the same."""
         eventually(lambda: self.fleet.target.stats()["open"] == 0, "the target is empty")
-        theirs, ours = self.fleet.target.stats(), self._totals()
+        theirs = self.fleet.target.stats()
+        ours = self._totals()
         ours["messages"] = self._summary["messages_received"]
         assert {name: theirs[name] for name in ours} == ours, (
             f"the target says {theirs}, the ledger {ours}"
@@ -184,34 +190,34 @@ class Rehearsal:
         }
 
     def prometheus(self) -> str:
-        """What it saw while they were open, and what it has at the end."""
-        up, count = f"count(up{AGENTS} == 1)", self.asked.connections
+        """Checks Prometheus' peak of open connections and its totals at the end."""
+        up, count = f"count(up{AGENTS} == 1)", self.size.connections
         peak = 'max_over_time(sum(loadgen_connections{job="loadgen-agents", state="open"})[30m:1s])'
         names = {"opened": "connections_opened", "closed": "connections_closed", "pings": "pings"}
         sums = {
             f"sum(loadgen_{names[name]}_total{AGENTS})": total
             for name, total in self._totals().items()
         }
-        for query, wanted in {up: self.asked.agents, peak: count, **sums}.items():
+        for query, wanted in {up: self.size.agents, peak: count, **sums}.items():
             seen = eventually(
                 lambda query=query, wanted=wanted: self._value(query) == wanted,
                 lambda query=query, wanted=wanted: f"{query} is {self._value(query)}, not {wanted}",
             )
             assert seen
         return (
-            f"{self.asked.agents} targets up; open {count:,} at the peak; opened, closed and pings"
+            f"{self.size.agents} targets up; open {count:,} at the peak; opened, closed and pings"
             " sum to the ledger's"
         )
 
     def _value(self, query: str) -> float | None:
-        """The one sample that a query finds."""
+        """Returns the one sample that a query finds."""
         found = get_json(
             f"http://{self.fleet.prometheus}/api/v1/query?{urlencode({'query': query})}"
         )["data"]["result"]
         return float(found[0]["value"][1]) if len(found) == 1 else None
 
     def teardown(self) -> str:
-        """Every machine is as bare as it was."""
+        """Checks that every machine is as bare as it was."""
         changed = self.fleet.play("teardown.yml")
         assert changed.keys() == self._bare.keys(), changed
         _same(self._bare, {name: self.fleet.state(name) for name in self._bare})
@@ -233,11 +239,11 @@ STEPS: dict[str, Callable[[Rehearsal], str]] = {
     "Prometheus": Rehearsal.prometheus,
     "teardown.yml": Rehearsal.teardown,
 }
-"""In their order; each needs those before it."""
+"""In order; each needs those before it."""
 
 
 def spread(changed: dict[str, int]) -> str:
-    """The least and the most of it."""
+    """Returns the least and the most number of changes."""
     low, high = min(changed.values()), max(changed.values())
     return f"{low}" if low == high else f"{low} to {high}"
 
@@ -250,5 +256,5 @@ def _same(before: dict[str, str], after: dict[str, str]) -> None:
 
 
 def _hexadecimal(address: str) -> str:
-    """An IPv4 address as /proc/net/tcp of a little-endian machine has it."""
+    """Returns an IPv4 address as /proc/net/tcp of a little-endian machine shows it."""
     return bytes(reversed([int(part) for part in address.split(".")])).hex().upper()

@@ -3,13 +3,13 @@ target as the judge."""
 
 import pytest
 
-from tests.million.asked import Asked
 from tests.million.claims import claims_of
 from tests.million.drive import drive
+from tests.million.options import MillionOptions
 from tests.million.phases import phases_of
 from tests.million.record import read_record
 
-TENTH = Asked(count=100_000, rate=2000, hold=12, think=9)
+TENTH = MillionOptions(count=100_000, rate=2000, hold=12, think=9)
 """The hold is longer than the think time, so that the last one to open is pinged too."""
 
 

@@ -1,1 +1,1 @@
-"""`make soak`: a fleet under churn for half an hour, and whether any process of it grows."""
+"""A fleet under churn for half an hour, in which no process may grow: `make soak`."""

@@ -1,9 +1,8 @@
-"""`python -m tests.soak`: churn between a fleet and a target on loopback; exits 1 when something
-grew or got lost.
+"""`python -m tests.soak`: churn between a fleet and a target on loopback.
 
-The plan opens its connections, then closes and reopens so many a second until the end, with pings
-all the while. Every process of the fleet is sampled; at the end the ledger of the fleet is held
-against the target's own.
+The plan opens its connections, then closes and reopens some each second until the end, with pings
+throughout. Every process of the fleet is sampled; at the end the fleet's ledger is compared with
+the target's. It exits with 1 when a process grew or the ledgers differ.
 """
 
 import time
@@ -22,7 +21,7 @@ from tests.processes import Address, Coordinator, Target, coordinator, eventuall
 from tests.soak.growth import HISTORY, Growth, Sample, sample
 
 WARM_UP = 0.25
-"""The part of the time in which memory may still grow: caches fill, the allocator finds its
+"""The part of the time in which memory may still grow: caches fill, and the allocator reaches its
 size."""
 EVERY = 2.0
 """Seconds between two samples."""
@@ -30,7 +29,7 @@ PLAN = """
 target = "{target}"
 think = 2
 hold = 0
-# all ports have served once by the end of the warm-up: a used one takes 40 bytes
+# each port is used by the end of the warm-up: a used port takes 40 bytes
 transport.ports = "20000-27999"
 
 [[phases]]
@@ -46,13 +45,12 @@ churn = {churn}
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--minutes", default=30.0, help="How long it churns.")
-@click.option("--connections", default=2000, help="Held all the while.")
-@click.option("--churn", default=100.0, help="Closed and opened again a second.")
+@click.option("--minutes", default=30.0, help="Minutes of churn.")
+@click.option("--connections", default=2000, help="Connections held throughout.")
+@click.option("--churn", default=100.0, help="Connections closed and opened again per second.")
 @click.option("--agents", default=2, help="Local agents.")
 def command(minutes: float, connections: int, churn: float, agents: int) -> int:
-    """Lets a fleet churn, and tells whether memory and descriptors stay flat and the ledgers
-    agree."""
+    """Check that memory and descriptors of a fleet under churn stay flat and ledgers agree."""
     with TemporaryDirectory() as folder, serving("--workers", "1") as target:
         plan = Path(folder) / "plan.toml"
         words = {"target": target.address.ws, "rate": connections / 5, "connections": connections}
@@ -60,18 +58,16 @@ def command(minutes: float, connections: int, churn: float, agents: int) -> int:
         with coordinator(
             Path(folder) / "runs", "--local", str(agents), "--plan", str(plan)
         ) as coord:
-            eventually(lambda: _churns(coord), "it churns", seconds=120)
+            eventually(lambda: _churns(coord), "the churn begins", seconds=120)
             growths = _growths(coord, target, minutes * 60)
             code = coord.end(120)
-        wrong = list(_disagreements(coord, target.address, code))
+        failures = list(_disagreements(coord, target.address, code))
     Console(width=110).print(_table(growths))
-    click.echo(
-        f"the coordinator may keep {HISTORY:,} bytes of each second of the last hour, for the page"
-    )
-    for line in wrong:
+    click.echo(f"the coordinator keeps up to {HISTORY:,} bytes of each second of the last hour")
+    for line in failures:
         click.echo(line)
-    click.echo("the ledgers agree" if not wrong else "the ledgers do not agree")
-    return 1 if wrong or not all(growth.flat for growth in growths) else 0
+    click.echo("the ledgers agree" if not failures else "the ledgers do not agree")
+    return 1 if failures or not all(growth.flat for growth in growths) else 0
 
 
 def _churns(coord: Coordinator) -> bool:
@@ -79,7 +75,7 @@ def _churns(coord: Coordinator) -> bool:
 
 
 def _growths(coord: Coordinator, target: Target, seconds: float) -> list[Growth]:
-    """Samples every process until shortly before the churn ends."""
+    """Returns the growth of every process, sampled until shortly before the churn ends."""
     fleet = kinds(coord.pid, target.pid)
     begin, samples = time.monotonic(), defaultdict[int, list[Sample]](list)
     while (age := time.monotonic() - begin) < seconds - 2 * EVERY:
@@ -87,9 +83,8 @@ def _growths(coord: Coordinator, target: Target, seconds: float) -> list[Growth]
             for pid in fleet:
                 samples[pid].append(sample(pid))
         time.sleep(EVERY)
-    between = (
-        0.75 * (1 - WARM_UP) * seconds
-    )  # from the middle of the first quarter to that of the last
+    # From the middle of the first quarter to the middle of the last.
+    between = 0.75 * (1 - WARM_UP) * seconds
     history = {"coordinator": HISTORY * min(between, 3600)}
     return [
         Growth.of(f"{kind} {pid}", samples[pid], history.get(kind, 0.0))
@@ -98,8 +93,9 @@ def _growths(coord: Coordinator, target: Target, seconds: float) -> list[Growth]
 
 
 def _disagreements(coord: Coordinator, target: Address, code: int) -> Iterator[str]:
-    """Where the run did not end well, or its ledger and the target's differ."""
-    summary, stats = coord.summary(), target.stats()
+    """Yields a line for each failure of the run, and for each count that the target differs in."""
+    summary = coord.summary()
+    stats = target.stats()
     if code or summary["failed"] or summary["lost"]:
         yield f"exit code {code}, failed {summary['failed']}, lost {summary['lost']}: {coord.err}"
     closed = sum(summary["closed"].values())

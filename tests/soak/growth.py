@@ -1,4 +1,4 @@
-"""Samples of processes over time, and by how much the last of them are above the first."""
+"""Samples of processes over time, and the growth from the first to the last."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,13 +6,12 @@ from statistics import fmean
 from typing import NamedTuple
 
 TOLERATED = 0.02
-"""How much more memory a process may have at the end than after the warm-up."""
+"""The part by which the memory of a process may grow after the warm-up."""
 HISTORY = 6 << 10
-"""What the coordinator may keep of each second, for the page and /v1/run/seconds; of the last
-hour's, never more."""
+"""Bytes that the coordinator may keep of each second of the last hour, for the page and
+/v1/run/seconds."""
 FEW = 8
-"""How many descriptors more may be open by chance: connections come and go while they are
-counted."""
+"""Descriptors by which the count may grow by chance, since connections open and close meanwhile."""
 
 
 class Sample(NamedTuple):
@@ -24,19 +23,20 @@ class Sample(NamedTuple):
 
 
 class Growth(NamedTuple):
-    """One process from the warm-up to the end; the means of the first and of the last quarter."""
+    """The growth of one process after the warm-up, from its first quarter to its last."""
 
     name: str
     rss: tuple[float, float]
     descriptors: tuple[float, float]
     kept: float = 0.0
-    """How much of the growth is what it is there to keep."""
+    """The bytes of the growth that the process has to keep."""
 
     @classmethod
     def of(cls, name: str, samples: Sequence[Sample], kept: float = 0.0) -> "Growth":
-        """From at least four samples after the warm-up."""
+        """Returns the growth over at least four samples after the warm-up."""
         quarter = len(samples) // 4
-        first, last = samples[:quarter], samples[-quarter:]
+        first = samples[:quarter]
+        last = samples[-quarter:]
         return cls(
             name,
             (fmean(sample.rss for sample in first), fmean(sample.rss for sample in last)),
@@ -49,12 +49,12 @@ class Growth(NamedTuple):
 
     @property
     def part(self) -> float:
-        """By which part of itself the memory grew; negative where it shrank."""
+        """The growth of the memory as a part of itself; negative where it shrank."""
         return self.rss[1] / self.rss[0] - 1
 
     @property
     def flat(self) -> bool:
-        """Whether neither memory nor descriptors grew."""
+        """True when neither memory nor descriptors grew."""
         return (
             self.rss[1] - self.kept <= self.rss[0] * (1 + TOLERATED)
             and self.descriptors[1] - self.descriptors[0] <= FEW
@@ -62,7 +62,7 @@ class Growth(NamedTuple):
 
 
 def sample(pid: int) -> Sample:
-    """A process as it stands."""
+    """Returns a sample of a process."""
     fields = Path(f"/proc/{pid}/status").read_text().split()
     return Sample(
         int(fields[fields.index("VmRSS:") + 1]) * 1024, len(list(Path(f"/proc/{pid}/fd").iterdir()))

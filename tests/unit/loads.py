@@ -1,26 +1,47 @@
-"""An engine under way against a real server, ticking in the background as a worker would let it."""
+"""An engine under way against a real server, ticking in the background as on a worker."""
 
 import asyncio
 from time import monotonic
 
+from loadgen.net.connections import Connections
 from loadgen.net.dialer import Dialer
 from loadgen.net.ports import SourcePorts
 from loadgen.net.route import Route
 from loadgen.plan.plan import Plan
 from loadgen.plan.sessions import Loop
 from loadgen.plan.shares import NOBODY, Share
-from loadgen.sessions.loop import BUILT_IN
-from loadgen.sessions.scenario import LoopScenario, SessionScenario
+from loadgen.sessions.churn import Churn
+from loadgen.sessions.loop import BUILT_IN, LoopScenario
+from loadgen.sessions.population import Population
+from loadgen.sessions.user import TRANSITIONS, SessionScenario, User, UserState
 from loadgen.stats.recorder import Recorder
 from loadgen.stats.tally import Held, Ledger, Tally
-from loadgen.worker.churn import Churn
-from loadgen.worker.engine import TICK, Assignment, Engine
+from loadgen.timers import TICK, Deadlines
+from loadgen.worker.arrivals import Arrivals
+from loadgen.worker.engine import Engine
 from tests.unit.wire_ends import until
 
 
-def only(dues):
-    """One role, one target, one gate."""
-    return Assignment(lambda _, __: iter(dues), Share(), scenario=lambda _: 0, target=lambda _: 0)
+class CheckedUser(User):
+    """A user that holds its every transition to the table."""
+
+    __slots__ = ()
+
+    def __setattr__(self, name, value):
+        before = (
+            self.state if name in ("coroutine", "_waiting") and hasattr(self, "_vars") else None
+        )
+        super().__setattr__(name, value)
+        started = before is not None and not (before is UserState.OVER and name == "coroutine")
+        if started and self.state is not before:
+            assert self.state in TRANSITIONS[before]
+
+
+class CheckedScenario(SessionScenario):
+    """Users of a session, each of them checked."""
+
+    def start_user(self, number, due):
+        CheckedUser(self, number, due).start(self._session)
 
 
 class Load:
@@ -35,41 +56,46 @@ class Load:
         ports: range,
         session=None,
         late=0.0,
-        most_open=1000,
+        max_open=1000,
         tls=None,
         phases=(),
         nobody=False,
     ) -> None:
         self.plan = plan
-        self.recorder = Recorder(seed=1, close_within=1.0)
+        self.recorder = Recorder(seed=1)
         loop = asyncio.get_running_loop()
-        self.dialer = Dialer(
-            loop,
-            ("127.0.0.1", port),
-            SourcePorts((source,), ports),
-            self.recorder,
-            tls,
-            "localhost",
+        address = ("127.0.0.1", port)
+        pairs = SourcePorts((source,), ports)
+        self.dialer = Dialer(loop, address, pairs, self.recorder, tls, "localhost")
+        closing = Deadlines(1.0)
+        self.route = Route(plan.target, f"127.0.0.1:{port}", "/", self.dialer, closing)
+        self.start = monotonic() - late
+        connections = Connections(self.recorder, (self.dialer,), closing)
+        churn = Churn(phases, 1.0, plan.seed, self.start)
+        self.population = Population(self.recorder, connections, churn)
+        share = NOBODY if nobody else Share()
+        schedule = plan.schedule
+        arrivals = Arrivals(schedule.dues, share, schedule.gates)
+        self.scenario = self._scenario(session)
+        self.engine = Engine(
+            self.start, self.population, [self.scenario], arrivals, lambda _: 0, max_open
         )
-        route = Route(plan.target, f"127.0.0.1:{port}", "/", self.dialer)
-        start = monotonic() - late
-        churn = Churn(phases, 1.0, plan.seed)
-        assignment = Assignment(
-            plan.schedule.dues,
-            NOBODY if nobody else Share(),
-            scenario=lambda _: 0,
-            target=lambda _: 0,
-        )
-        self.engine = Engine(start, most_open, self.recorder, (route,), assignment, churn, 30.0)
-        self.engine.scenarios = [self._scenario(session)]
         self.ticking = asyncio.create_task(self._tick())
 
     def _scenario(self, session):
+        shared = self.population, self.start, lambda _: self.route
         if session is not None:
-            return SessionScenario(self.engine, "mine", session, self.plan.seed, "the agent")
+            return CheckedScenario(
+                *shared,
+                session,
+                name="mine",
+                seed=self.plan.seed,
+                agent="the agent",
+                routes=[self.route],
+            )
         (loop,) = self.plan.session_specs
         assert isinstance(loop, Loop)
-        return LoopScenario(self.engine, BUILT_IN[loop.ping], loop.think, loop.loops)
+        return LoopScenario(*shared, BUILT_IN[loop.ping], loop.think, loop.loops)
 
     async def _tick(self) -> None:
         while not self.engine.finished:
@@ -85,19 +111,19 @@ class Load:
         return Ledger.of(self.plan.max, self.recorder.tally)
 
     async def over(self) -> Ledger:
-        """Waits for the end of everything, by itself; the ledger then."""
+        """Waits until everything has ended by itself; returns the ledger."""
         await until(lambda: self.engine.finished)
         breaches = self.ledger.breaches(Held())
         assert breaches == []
         return self.ledger
 
     async def end(self) -> None:
-        """Drains what is left."""
+        """Drains the users that are left."""
         self.engine.drain(monotonic())
         await asyncio.wait_for(self.ticking, 10)
         self.dialer.close()
         await self.settled()
 
     async def settled(self) -> None:
-        """Lets the engine's last ends be told."""
+        """Waits until the loop has reported the last ends."""
         await asyncio.sleep(2 * TICK)

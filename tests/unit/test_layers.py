@@ -51,17 +51,30 @@ PURE_MODULES = {
     "loadgen.http.token",
     "loadgen.machine.limits",
     "loadgen.sessions.script.jsonpath",
-    "loadgen.worker.drain",
+    "loadgen.net.drain",
+    "loadgen.sessions.churn",
+    "loadgen.worker.arrivals",
     "coordinator.http.discovery",
     "coordinator.http.live",
     "coordinator.http.openapi",
+    "coordinator.http.routes",
     *(
         f"coordinator.report.{name}"
-        for name in ("blame", "claims", "expect", "machines", "samples", "summary", "text")
+        for name in ("claims", "expect", "machines", "samples", "summary", "text")
     ),
     *(
         f"coordinator.tsung.{name}"
-        for name in ("element", "load", "log", "request", "sessions", "status", "steps")
+        for name in (
+            "dump",
+            "element",
+            "load",
+            "log",
+            "names",
+            "request",
+            "sessions",
+            "status",
+            "steps",
+        )
     ),
 }
 """Pure modules in folders that are not."""

@@ -1,5 +1,4 @@
-"""tsung.log by the rules of its readers: Tsung's own tsung_stats.pl for the text, any parser for
-the JSON form."""
+"""Reads tsung.log by the rules of tsung_stats.pl, and its JSON form with a JSON parser."""
 
 import json
 import re
@@ -12,16 +11,14 @@ END = re.compile(r"^EndMonitor:\{(\d+),(\d+),(\d+)\}$")
 
 
 class Dump(NamedTuple):
-    """One dump: its time in seconds since 1970, and the numbers behind each name, two or seven
-    of them."""
+    """One dump: its time in seconds since 1970, and the two or seven numbers of each name."""
 
     at: int
     values: dict[str, list[float]]
 
 
 def read_text(text: str) -> list[Dump]:
-    """The dumps; every line has to be one that the readers know, the last one the mark of the
-    end."""
+    """Returns the dumps, and asserts that every line is one that the readers know."""
     dumps: list[Dump] = []
     *lines, last = text.splitlines()
     assert END.match(last), last
@@ -39,7 +36,7 @@ def read_text(text: str) -> list[Dump]:
 
 
 def read_json(text: str) -> list[Dump]:
-    """The same of the JSON form, whose first entry is empty and says when the run began."""
+    """Returns the dumps of the JSON form, of which the first entry is empty."""
     head, *entries = json.loads(text)["stats"]
     assert head["samples"] == []
     return [Dump(entry["timestamp"], dict(map(_named, entry["samples"]))) for entry in entries]
@@ -52,10 +49,10 @@ def _named(sample: dict[str, float | str]) -> tuple[str, list[float]]:
 
 
 def totals(dumps: list[Dump]) -> dict[str, float]:
-    """How often each thing was counted in all, as the sum over the dumps; users and connected: as
-    it is at the end.
+    """Returns the count of each name, as the sum over all dumps.
 
-    What a dump calls the total has to be the sum so far, or before it for durations.
+    It is the last value for `users` and `connected`. Asserts that the total in each dump is the sum
+    so far, or for durations the sum before it.
     """
     sums: dict[str, float] = {}
     for dump in dumps:

@@ -10,13 +10,14 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from loadgen.net.connection import Connection, Terms
+from loadgen.net.connection import TRANSITIONS, Connection, Terms
 from loadgen.net.handshake import Handshake
 from loadgen.net.transport import Transports
 from loadgen.stats.recorder import Recorder
+from loadgen.timers import Deadlines
 
 THINK = 2.0
-TERMS = Terms(Handshake("target:9505", "/v1/realtime"), THINK)
+TERMS = Terms(Handshake("target:9505", "/v1/realtime"), THINK, Deadlines(5.0))
 
 
 class Diary:
@@ -37,8 +38,20 @@ class Diary:
         self.entries.append(reason)
         self.over.set()
 
-    def leave(self, reason: str, *, abruptly: bool = False) -> None:
-        """Nobody asks it to."""
+    def close_all(self, reason: str) -> None:
+        """Not called."""
+
+    def abort_all(self, reason: str) -> None:
+        """Not called."""
+
+
+class Checked(Connection):
+    """A connection that holds its every transition to the table."""
+
+    def __setattr__(self, name, value):
+        if name == "state" and hasattr(self, "state"):
+            assert value in TRANSITIONS[self.state]
+        super().__setattr__(name, value)
 
 
 class FarSide:
@@ -106,10 +119,10 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
 async def connected() -> AsyncIterator[tuple[Connection, Diary, FarSide, Recorder]]:
     """A connection that has asked for its upgrade, its owner, the far side, and the book it
     writes into."""
-    recorder = Recorder(seed=1, close_within=5.0)
+    recorder = Recorder(seed=1)
     near, far = tcp_pair()
     diary = Diary()
-    connection = Connection(recorder, TERMS, diary)
+    connection = Checked(recorder, TERMS, diary)
     streams = Transports(asyncio.get_running_loop(), near.family, lambda name: None)
     streams.open(near, connection)
     try:

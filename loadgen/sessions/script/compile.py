@@ -50,6 +50,7 @@ from loadgen.sessions.script.requests import (
 )
 from loadgen.sessions.script.variables import sets
 from loadgen.sessions.user import Session, User
+from loadgen.stats.reasons import DONE, ERROR_UNKNOWN
 
 PATIENCE = 256
 """Acts in a row, after which others get their turn: a loop without think times must not stall
@@ -207,7 +208,7 @@ def _(step: Abort, at: int, stage: CompileContext) -> Act:
             context.user.abort_run("a session came to an abort of all")
         else:
             context.user.count("abort_session")
-        raise ScriptEnd("done")
+        raise ScriptEnd(DONE)
 
     return act
 
@@ -389,5 +390,5 @@ def _number(context: ScriptContext, text: str) -> float:
     except ValueError:
         number = nan
     if not isfinite(number):
-        raise context.failed("error_unknown")
+        raise context.failed(ERROR_UNKNOWN)
     return number

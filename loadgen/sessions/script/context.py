@@ -12,6 +12,7 @@ from typing import Any
 
 from loadgen.sessions.user import User
 from loadgen.sessions.websocket import WebSocket
+from loadgen.stats.reasons import ERROR_UNKNOWN
 
 UNASKED = "async_unknown_data_rcv"
 """The counter of messages that came when none was awaited."""
@@ -28,11 +29,11 @@ class Unasked(deque[str | bytes]):
 
     def __init__(self, user: User) -> None:
         super().__init__(maxlen=0)
-        self._scenario = user.scenario
+        self._recorder = user.recorder
 
     def append(self, message: str | bytes) -> None:
         """Counts it."""
-        self._scenario.tally.count(UNASKED)
+        self._recorder.tally.count(UNASKED)
 
 
 class ScriptContext:
@@ -78,7 +79,7 @@ class ScriptContext:
     def socket(self) -> WebSocket:
         """Its connection; without any the session is over."""
         if self.ws is None:
-            raise self.failed("error_unknown")
+            raise self.failed(ERROR_UNKNOWN)
         return self.ws
 
     def failed(self, reason: str) -> ScriptEnd:

@@ -12,6 +12,7 @@ from loadgen.plan.script import Connect, Extract, Match, Receive, Send
 from loadgen.plan.template import Template, pattern_of
 from loadgen.sessions.script.context import Act, ScriptContext, ScriptEnd, Unasked
 from loadgen.sessions.script.jsonpath import NOTHING, find_in, path_by
+from loadgen.stats.reasons import DONE, ERROR_JSON_UNPARSABLE, ERROR_TIMEOUT
 
 DUMPED = 200
 """How much of a reply is shown, in characters."""
@@ -46,7 +47,7 @@ class Reception:
         try:
             message = await context.socket.receive(self.timeout)
         except TimeoutError:
-            raise context.failed("error_timeout") from None
+            raise context.failed(ERROR_TIMEOUT) from None
         return message if isinstance(message, str) else message.decode(errors="replace")
 
 
@@ -179,7 +180,7 @@ def _by_path(extract: Extract, subst: bool) -> Finder:
         try:
             value = msgspec.json.decode(reply)
         except (msgspec.DecodeError, RecursionError):
-            context.user.count("error_json_unparsable")
+            context.user.count(ERROR_JSON_UNPARSABLE)
             return NOTHING
         found = find_in(path(context.values), value)
         return "" if found is NOTHING else found
@@ -256,13 +257,13 @@ def _abort(context: ScriptContext, match: Match) -> NoReturn:
         context.user.abort_run(f"a reply, when {match.when}, of {match.pattern!r}")
     else:
         context.user.count("match_stop")
-    raise ScriptEnd("done")
+    raise ScriptEnd(DONE)
 
 
 def _restart(context: ScriptContext, match: Match) -> Verdict:
     if context.restarts >= match.max_restart:
         context.user.count("match_restart_abort")
-        raise ScriptEnd("done")
+        raise ScriptEnd(DONE)
     context.restarts += 1
     context.user.count("match_restart")
     return 0

@@ -11,6 +11,7 @@ from loadgen.plan.script import SetVars
 from loadgen.plan.template import Template, pattern_of, text_of
 from loadgen.sessions.script.context import Act, ScriptContext
 from loadgen.sessions.script.jsonpath import NOTHING, find_in, path_by
+from loadgen.stats.reasons import ERROR_JSON_UNPARSABLE, ERROR_UNKNOWN
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 Values = Callable[[ScriptContext], Sequence[Any]]
@@ -86,7 +87,7 @@ def _path(step: SetVars, files: Mapping[str, str]) -> Values:
         try:
             value = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError):
-            raise context.failed("error_json_unparsable") from None
+            raise context.failed(ERROR_JSON_UNPARSABLE) from None
         found = find_in(path(context.values), value)
         return ("" if found is NOTHING else found,)
 
@@ -105,7 +106,7 @@ def _expression(step: SetVars, files: Mapping[str, str]) -> Values:
 
 def _known(context: ScriptContext, name: str) -> Any:
     if name not in context.values:
-        raise context.failed("error_unknown")
+        raise context.failed(ERROR_UNKNOWN)
     return context.values[name]
 
 

@@ -1,13 +1,15 @@
-"""On PYTHONPATH, this steps the wall clock of a Python process by an hour, some seconds after its
-start.
+"""Steps the wall clock of a Python process by an hour, 4 s after its start.
 
-The kernel has no wall clock of a namespace's own; so the step is where Python reads it.
+It takes effect on PYTHONPATH. The step is where Python reads the clock, since the kernel has no
+namespace of the wall clock.
 """
 
 import time
 
-AFTER, STEP = 4.0, 3600.0
-_read, _began = time.time, time.monotonic()
+AFTER = 4.0
+STEP = 3600.0
+_read = time.time
+_began = time.monotonic()
 
 
 def _stepped() -> float:

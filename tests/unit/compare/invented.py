@@ -3,12 +3,16 @@ choosing."""
 
 from tests.compare.recording import Connection, Message, Recording
 from tests.compare.tools import Outcome
-from tests.compare.usage import MIB, Look, Usage
+from tests.compare.usage import MIB, ProcSample, Usage
 
 USAGE = Usage(
     seconds=10.0,
     cpu_s=3.0,
-    looks=[Look(99.0, 1.0, 40 * MIB), Look(101.0, 1.5, 60 * MIB), Look(103.0, 2.5, 50 * MIB)],
+    samples=[
+        ProcSample(99.0, 1.0, 40 * MIB),
+        ProcSample(101.0, 1.5, 60 * MIB),
+        ProcSample(103.0, 2.5, 50 * MIB),
+    ],
 )
 
 

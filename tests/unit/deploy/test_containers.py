@@ -1,5 +1,4 @@
-"""The image's recipe and the compose file, as far as they can be looked at without an engine
-that runs them."""
+"""The Dockerfile and the compose file, checked without an engine that runs them."""
 
 import re
 import subprocess
@@ -25,7 +24,7 @@ def run(*words, **options):
     )
 
 
-def test_the_linter_has_nothing_to_say_against_the_dockerfile():
+def test_the_linter_accepts_the_dockerfile():
     done = run(str(BIN / "hadolint"), str(FOLDER / "Dockerfile"))
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
@@ -41,7 +40,7 @@ def test_the_image_has_the_versions_of_the_lock():
     assert all(re.fullmatch(r"[\w.-]+==[\w.+!]+", version) for version in versions)
 
 
-def test_the_image_runs_as_nobody_in_particular():
+def test_the_image_runs_as_an_unprivileged_user():
     assert DOCKERFILE.index("USER 10001:10001") > DOCKERFILE.rindex("RUN ")
 
 
@@ -56,7 +55,7 @@ def test_every_option_that_is_set_exists():
     assert set(re.findall(r"LOADGEN_(?:COORD|AGENT|TARGET)_\w+", text)) <= known
 
 
-def test_the_compose_file_is_one():
+def test_the_compose_file_is_valid():
     words = [
         str(BIN / "check-jsonschema"),
         "--builtin-schema",
@@ -67,7 +66,7 @@ def test_the_compose_file_is_one():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_fleet_is_complete_and_what_it_mounts_is_there():
+def test_the_fleet_is_complete_and_its_mounts_exist():
     services = COMPOSE["services"]
 
     assert services.keys() == {"target", "coordinator", "agent", "prometheus", "grafana"}
@@ -90,7 +89,7 @@ def test_nothing_is_open_to_other_machines():
     )
 
 
-def test_prometheus_has_the_deployed_configuration_but_for_the_coordinators_name():
+def test_prometheus_has_the_deployed_configuration_with_the_coordinators_name():
     there, here = (
         yaml.safe_load(path.read_text().replace("127.0.0.1:8091", "coordinator:8091"))
         for path in (ROOT / "deploy/prometheus/prometheus.yml", FOLDER / "prometheus.yml")

@@ -1,5 +1,4 @@
-"""Every manifest is one the API takes, every overlay fits together, and nothing but node-tuning
-asks for rights."""
+"""The manifests: valid, complete, and privileged only for node-tuning."""
 
 import re
 import shutil
@@ -28,7 +27,7 @@ def manifests(text):
 
 
 def whole_files():
-    """The files that are resources by themselves: no patches, no kustomizations."""
+    """Returns the files that are whole resources: no patches, no kustomizations."""
     found = [
         *FOLDER.glob("base/*.yaml"),
         *FOLDER.glob("components/*/*.yaml"),
@@ -47,7 +46,7 @@ def validate(manifest):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """What each overlay comes to, with a secret laid down."""
+    """The resources of each overlay, built with a secret."""
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         pytest.skip("needs kubectl, which has kustomize in it")
@@ -85,19 +84,19 @@ def environment(resource):
 
 
 @pytest.mark.parametrize("name", whole_files())
-def test_a_manifest_is_one_that_the_api_takes(name):
+def test_the_api_accepts_a_manifest(name):
     for manifest in manifests(whole_files()[name].read_text()):
         validate(manifest)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_what_an_overlay_comes_to_is_taken_too(built, overlay):
+def test_the_api_accepts_the_resources_of_an_overlay(built, overlay):
     for manifest in built[overlay]:
         validate(manifest)
 
 
 @pytest.mark.parametrize("overlay", FLEETS)
-def test_the_coordinator_awaits_as_many_agents_as_there_are(built, overlay):
+def test_the_coordinator_waits_for_every_agent(built, overlay):
     job = of_kind(built[overlay], "Job")["loadgen-coordinator"]
     agents = of_kind(built[overlay], "StatefulSet")["loadgen-agent"]
 
@@ -115,7 +114,7 @@ def test_every_option_that_a_pod_sets_exists(built, overlay):
 
 
 @pytest.mark.parametrize("overlay", FLEETS)
-def test_every_volume_is_one_that_the_overlay_makes(built, overlay):
+def test_the_overlay_makes_every_volume(built, overlay):
     made = {(resource["kind"], resource["metadata"]["name"]) for resource in built[overlay]}
     for resource in of_kind(built[overlay], *PODS).values():
         for volume in resource["spec"]["template"]["spec"].get("volumes", []):
@@ -128,7 +127,7 @@ def test_every_volume_is_one_that_the_overlay_makes(built, overlay):
 
 
 @pytest.mark.parametrize("overlay", FLEETS)
-def test_the_plan_is_one(overlay):
+def test_the_plan_is_valid(overlay):
     plan = read_plan(FOLDER / overlay / "plan.toml")
 
     assert plan.rate == 2000
@@ -136,7 +135,7 @@ def test_the_plan_is_one(overlay):
 
 
 @pytest.mark.parametrize("overlay", FLEETS)
-def test_no_pod_of_a_fleet_asks_for_more_than_the_restricted_standard_allows(built, overlay):
+def test_no_pod_of_a_fleet_exceeds_the_restricted_standard(built, overlay):
     """https://kubernetes.io/docs/concepts/security/pod-security-standards/"""
     (namespace,) = of_kind(built[overlay], "Namespace").values()
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
@@ -155,7 +154,7 @@ def test_no_pod_of_a_fleet_asks_for_more_than_the_restricted_standard_allows(bui
         }
 
 
-def test_a_coordinator_waits_for_the_name_of_a_target_that_starts_beside_it(built):
+def test_a_coordinator_waits_for_the_name_of_an_embedded_target(built):
     resources = built["overlays/rehearsal"]
     (first,) = of_kind(resources, "Job")["loadgen-coordinator"]["spec"]["template"]["spec"][
         "initContainers"
@@ -173,7 +172,7 @@ def test_a_coordinator_waits_for_the_name_of_a_target_that_starts_beside_it(buil
     )
 
 
-def test_node_tuning_alone_is_privileged_and_puts_back_what_it_set(built):
+def test_only_node_tuning_is_privileged_and_it_restores_the_settings(built):
     tuning = of_kind(built["node-tuning"], "DaemonSet")
 
     assert tuning.keys() == {"loadgen-tune-client", "loadgen-tune-target"}
@@ -183,7 +182,7 @@ def test_node_tuning_alone_is_privileged_and_puts_back_what_it_set(built):
         assert re.search(r"trap 'loadgen-tune undo; exit' TERM", script)
 
 
-def test_prometheus_calls_the_jobs_as_the_rules_do():
+def test_the_jobs_have_the_names_of_the_rules():
     (monitors,) = FOLDER.glob("components/monitoring/monitors.yaml")
     names = {manifest["metadata"]["name"] for manifest in manifests(monitors.read_text())}
     services = of_kind(manifests((FOLDER / "base/agents.yaml").read_text()), "Service")

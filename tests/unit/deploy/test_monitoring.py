@@ -1,5 +1,4 @@
-"""Dashboard and rules ask for what is exported, under its names and labels, and for nothing
-else."""
+"""Dashboard and rules use only exported names and labels."""
 
 import json
 import re
@@ -24,7 +23,7 @@ LABELS = {"agent", "alertname", "alertstate", "job", "le", "reason", "state", "w
 
 
 def exported():
-    """Every name under which an agent or a coordinator serves a sample."""
+    """Returns every name of a sample that an agent or a coordinator serves."""
     total = Tally(failed={"refused": 1}, closed={"done": 1})
     reading = Snapshot("a", Ledger.of(1, total), total, (WorkerVitals(0, 1.0, 1),))
     families = registry_of(lambda: [reading]).collect()
@@ -42,7 +41,7 @@ def expressions():
 
 
 @pytest.mark.parametrize("place", expressions())
-def test_an_expression_asks_for_what_is_there(place):
+def test_an_expression_uses_exported_names(place):
     text = re.sub(r'"[^"]*"', "", expressions()[place])
     names = set(re.findall(r"\b(?:loadgen[_:][\w:]+|up|ALERTS)\b", text))
 
@@ -51,14 +50,14 @@ def test_an_expression_asks_for_what_is_there(place):
     assert set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", text.replace("==", ""))) <= LABELS
 
 
-def test_every_recorded_series_is_looked_at():
+def test_every_recorded_series_is_used():
     used = " ".join(expressions().values())
 
     assert [name for name in RECORDED if name not in used] == []
 
 
 def test_every_rule_has_its_test():
-    """promtool plays them in tests/integration/test_prometheus.py."""
+    """promtool runs them in tests/integration/test_prometheus.py."""
     tests = yaml.safe_load((DEPLOY / "prometheus/rules_test.yml").read_text())["tests"]
     tried = {one["expr"] for test in tests for one in test.get("promql_expr_test", [])}
     woken = {
@@ -72,14 +71,14 @@ def test_every_rule_has_its_test():
     assert woken == {rule["alert"] for rule in RULES if "alert" in rule}
 
 
-def test_every_alert_says_what_is_wrong_and_what_mends_it():
+def test_every_alert_has_a_summary_and_a_fix():
     for rule in RULES:
         if "alert" in rule:
             assert rule["labels"]["severity"] in {"warning", "critical"}
-            assert rule["annotations"].keys() == {"summary", "mend"}
+            assert rule["annotations"].keys() == {"summary", "fix"}
 
 
-def test_the_panels_are_of_one_source_and_do_not_overlap():
+def test_the_panels_have_one_source_and_do_not_overlap():
     cells = [
         (x, y)
         for panel in DASHBOARD["panels"]

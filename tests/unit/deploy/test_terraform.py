@@ -1,4 +1,4 @@
-"""The machines of the reference run, and the inventory that Ansible gets of them.
+"""The machines of the reference run, and the inventory of them for Ansible.
 
 No provider can be had where there is no network, so no plan is made here. What needs Terraform
 itself is skipped where it is not installed.
@@ -26,7 +26,7 @@ def terraform(*words, **options):
 
 
 def blocks(kind):
-    """Every block of a kind, by its last name."""
+    """Returns every block of a kind, by its last name."""
     found = {}
     for path in FILES:
         for block in hcl2.loads(path.read_text()).get(kind, []):
@@ -48,7 +48,7 @@ def test_the_machines_are_those_of_the_reference_run():
     assert {"client", "target", "manager"} <= blocks("resource").keys()
 
 
-def test_every_variable_and_output_says_what_it_is():
+def test_every_variable_and_output_has_a_description():
     for body in [*blocks("variable").values(), *blocks("output").values()]:
         assert body["description"]
 

@@ -1,4 +1,4 @@
-"""What the Ansible role writes as TOML reads back as it was."""
+"""TOML that the Ansible role writes reads back unchanged."""
 
 import importlib.util
 import tomllib
@@ -23,20 +23,20 @@ values = st.recursive(
 
 
 @given(st.dictionaries(texts, values))
-def test_a_document_reads_back_as_it_was(document):
+def test_a_document_reads_back_unchanged(document):
     assert tomllib.loads(to_toml(document)) == document
 
 
 @pytest.mark.parametrize(
-    ("document", "told"),
+    ("document", "message"),
     [
         (
             {"phases": [{"rate": 1}, {"rate": None}]},
-            r"`phases\[1\]\.rate` is None, which TOML has no word for",
+            r"`phases\[1\]\.rate` is None, which TOML can't express",
         ),
         (["rate"], "is no table"),
     ],
 )
-def test_what_toml_cannot_say_is_told_with_its_key(document, told):
-    with pytest.raises(AnsibleFilterError, match=told):
+def test_a_value_that_toml_cannot_express_is_refused_with_its_key(document, message):
+    with pytest.raises(AnsibleFilterError, match=message):
         to_toml(document)

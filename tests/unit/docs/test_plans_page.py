@@ -1,4 +1,4 @@
-"""The page about plan files: its examples are plans, and it has every key."""
+"""docs/plans.md: its examples are plans, and it names every key and every step."""
 
 import re
 import shutil
@@ -37,7 +37,7 @@ VALUES = (
 
 @pytest.fixture
 def read(tmp_path):
-    """Reads an example as if it stood beside the page."""
+    """Returns a function that reads an example as a plan file beside the page's sessions."""
     shutil.copytree(DOCS / "sessions", tmp_path / "sessions")
 
     def plan_of(text: str) -> Plan:
@@ -49,7 +49,7 @@ def read(tmp_path):
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_an_example_is_a_plan_and_stays_one_when_it_is_written(read, example):
+def test_an_example_is_a_plan_and_reads_back_the_same_when_written(read, example):
     plan = read(example)
 
     assert read(to_toml(plan).decode()) == plan

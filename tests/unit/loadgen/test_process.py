@@ -1,4 +1,4 @@
-"""What a process asks of the kernel for itself, and how its end is told."""
+"""Settings of a process in the kernel, and the text for its end."""
 
 import os
 import resource
@@ -28,7 +28,7 @@ def test_raises_the_soft_limit_to_the_hard_one(limits):
 
 
 def in_a_child(program: str) -> str:
-    """What a Python process of its own prints."""
+    """Returns what this program prints in a Python process."""
     return subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     ).stdout.strip()

@@ -1,7 +1,10 @@
+"""Wheel and deadlines: when items are due, and in which order."""
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.timers import Wheel
+from loadgen.timers import Deadlines, Wheel
 
 ticks = st.integers(1, 60)
 
@@ -21,18 +24,18 @@ def test_an_item_is_due_at_its_tick_not_before_and_not_again():
     assert list(wheel.turn(4)) == []
 
 
-def test_a_late_turn_hands_out_everything_missed_oldest_first_under_its_own_tick():
+def test_a_late_turn_yields_all_items_oldest_first_with_their_own_ticks():
     wheel = wheel_of(("c", 7), ("a", 2), ("b", 5), ("later", 11))
 
     assert list(wheel.turn(10)) == [(2, ["a"]), (5, ["b"]), (7, ["c"])]
     assert list(wheel.turn(11)) == [(11, ["later"])]
 
 
-def test_items_of_one_tick_come_in_the_order_they_were_put():
+def test_items_of_one_tick_keep_their_order():
     assert list(wheel_of(("a", 4), ("b", 4), ("c", 4)).turn(4)) == [(4, ["a", "b", "c"])]
 
 
-def test_what_is_put_at_a_tick_that_has_passed_is_due_at_the_next_turn():
+def test_an_item_put_at_a_past_tick_is_due_at_the_next_turn():
     wheel = Wheel()
     list(wheel.turn(10))
     wheel.put("past", 3)
@@ -41,7 +44,7 @@ def test_what_is_put_at_a_tick_that_has_passed_is_due_at_the_next_turn():
     assert list(wheel.turn(11)) == [(11, ["past", "present"])]
 
 
-def test_turning_back_hands_out_nothing_and_loses_nothing():
+def test_a_turn_back_yields_nothing_and_loses_nothing():
     wheel = Wheel()
     list(wheel.turn(10))
     wheel.put("item", 12)
@@ -51,7 +54,7 @@ def test_turning_back_hands_out_nothing_and_loses_nothing():
     assert list(wheel.turn(12)) == [(12, ["item"])]
 
 
-def test_an_item_put_while_turning_is_due_in_the_same_turn_when_its_tick_is():
+def test_an_item_put_during_a_turn_is_due_in_it_if_its_tick_is():
     wheel = wheel_of(("first", 1))
     seen = []
     for tick, items in wheel.turn(10):
@@ -63,7 +66,7 @@ def test_an_item_put_while_turning_is_due_in_the_same_turn_when_its_tick_is():
     assert list(wheel.turn(13)) == [(13, ["again"])]
 
 
-def test_turning_ends_though_every_item_asks_for_the_past():
+def test_a_turn_ends_though_every_item_is_put_in_the_past():
     wheel = wheel_of(("item", 1))
     seen = []
     for tick, items in wheel.turn(5):
@@ -75,7 +78,7 @@ def test_turning_ends_though_every_item_asks_for_the_past():
     assert len(wheel) == 1
 
 
-def test_the_length_is_what_is_still_to_come():
+def test_the_length_is_the_number_of_items_to_come():
     wheel = wheel_of(("a", 1), ("b", 1), ("c", 2))
     assert len(wheel) == 3
 
@@ -96,7 +99,7 @@ def test_every_item_comes_out_once_and_at_its_tick(due, turns):
     assert len(wheel) == 0
 
 
-def test_the_next_tick_with_something_on_it_is_known_up_to_a_limit():
+def test_the_next_tick_with_an_item_is_known_up_to_a_limit():
     wheel: Wheel[str] = Wheel()
     assert wheel.next(5) == 5
     wheel.put("a", 3)
@@ -104,3 +107,59 @@ def test_the_next_tick_with_something_on_it_is_known_up_to_a_limit():
     assert list(wheel.turn(3)) == [(3, ["a"])]
     wheel.put("b", 9)
     assert (wheel.next(8), wheel.next(20)) == (8, 9)
+
+
+@pytest.fixture
+def deadlines():
+    """Three items, begun a second apart, with ten seconds each."""
+    filled = Deadlines(10.0)
+    for number, item in enumerate("abc"):
+        filled.add(item, 100.0 + number)
+    return filled
+
+
+def test_nothing_expires_before_its_time(deadlines):
+    assert list(deadlines.expired(109.9)) == []
+    assert len(deadlines) == 3
+
+
+def test_what_is_over_its_time_is_handed_over_oldest_first_and_once(deadlines):
+    assert list(deadlines.expired(111.0)) == ["a", "b"]
+    assert list(deadlines.expired(111.0)) == []
+    assert ("a" in deadlines, "c" in deadlines, len(deadlines)) == (False, True, 1)
+    assert list(deadlines.expired(112.0)) == ["c"]
+
+
+def test_who_finished_does_not_expire(deadlines):
+    deadlines.remove("a")
+    deadlines.remove("a")
+    deadlines.remove("nobody")
+    assert list(deadlines.expired(200.0)) == ["b", "c"]
+
+
+def test_who_is_told_of_its_expiry_may_take_others_out_and_put_them_in(deadlines):
+    handed = []
+    for item in deadlines.expired(111.5):
+        handed.append(item)
+        deadlines.remove("b")
+        deadlines.add("d", 111.5)
+    assert handed == ["a"]
+    assert list(deadlines.expired(200.0)) == ["c", "d"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.booleans())), st.integers(0, 40))
+def test_each_item_expires_once_or_is_taken_out(steps, until):
+    """Whatever is added and removed: expired are those that began early enough, in that order;
+    the rest remains."""
+    deadlines, expected = Deadlines(5.0), {}
+    begun = sorted(begin for begin, _ in steps)
+    for item, (begin, (_, stays)) in enumerate(zip(begun, steps, strict=True)):
+        deadlines.add(item, float(begin))
+        if stays:
+            expected[item] = begin + 5
+        else:
+            deadlines.remove(item)
+    assert list(deadlines.expired(float(until))) == [
+        item for item, deadline in expected.items() if deadline <= until
+    ]
+    assert len(deadlines) == sum(deadline > until for deadline in expected.values())

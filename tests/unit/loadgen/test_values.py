@@ -1,3 +1,5 @@
+"""Values of the command line, and how a command ends."""
+
 import sys
 
 import click
@@ -46,7 +48,7 @@ def test_a_hold_is_a_duration_or_the_sessions():
     "text",
     ["", "s", "-1", "-1s", "abc", "30x", "30 sec", "5m30s", "1,5", "inf", "nan", "1e3", "0x10"],
 )
-def test_what_is_no_duration_is_refused_in_its_own_words(text):
+def test_other_text_is_no_duration_and_is_quoted(text):
     with pytest.raises(click.BadParameter) as caught:
         DURATION.convert(text, None, None)
 
@@ -89,7 +91,7 @@ def test_an_endpoint_that_is_one_already_stays():
         "[]:80",
     ],
 )
-def test_what_is_no_endpoint_is_refused_in_its_own_words(text):
+def test_other_text_is_no_endpoint_and_is_quoted(text):
     with pytest.raises(click.BadParameter) as caught:
         ENDPOINT.convert(text, None, None)
 
@@ -113,7 +115,7 @@ def test_a_rate_is_arrivals_per_second(text, rate):
 @pytest.mark.parametrize(
     "text", ["0", "-1", "-0.0", "nan", "inf", "-inf", "1e999", "abc", "", "10/s"]
 )
-def test_what_is_no_rate_is_refused_in_its_own_words(text):
+def test_other_text_is_no_rate_and_is_quoted(text):
     with pytest.raises(click.BadParameter) as caught:
         RATE.convert(text, None, None)
 
@@ -124,7 +126,7 @@ def test_what_is_no_rate_is_refused_in_its_own_words(text):
 
 
 def command(outcome: object = None) -> click.Command:
-    """A command that prints the rate it was asked for, then raises or returns."""
+    """Returns a command that prints its rate, and then raises or returns the outcome."""
 
     @click.command()
     @click.option("--rate", type=RATE, default=2000.0)
@@ -141,7 +143,7 @@ def command(outcome: object = None) -> click.Command:
 
 @pytest.fixture
 def ran(monkeypatch, capsys):
-    """Runs a command with these arguments: its exit code, standard output and standard error."""
+    """Runs a command; returns its exit code, standard output and standard error."""
 
     def run(tried: click.Command, *arguments: str) -> tuple[object, str, str]:
         monkeypatch.setattr(sys, "argv", [PROGRAM, *arguments])
@@ -185,14 +187,14 @@ def test_a_mistake_is_one_line_and_exit_code_2(ran, arguments, words):
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (OperatorError("wrong here; mend it so"), 2),
+        (OperatorError("wrong here; fix it so"), 2),
         (PlanError("the plan:\n  has\tlines"), 2),
         (FleetError("client3 is missing"), 3),
         (click.ClickException("no such thing"), 2),
         (click.UsageError("not so"), 2),
     ],
 )
-def test_what_an_operator_can_mend_is_one_line_and_its_own_exit_code(ran, error, code):
+def test_an_operators_error_is_one_line_with_its_own_exit_code(ran, error, code):
     ended, _, err = ran(command(error))
 
     assert ended == code

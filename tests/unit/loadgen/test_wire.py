@@ -1,3 +1,5 @@
+"""Every message, to its JSON form and back, and what is refused."""
+
 import json
 
 import msgspec
@@ -36,7 +38,7 @@ DESTINATION = wire.Destination(
     secure=True,
     sources=SOURCES,
 )
-ADOPTION = Reassignment(Unfinished(SHARE, 64, 1000), at=12.5, pace=250.0)
+REASSIGNMENT = Reassignment(Unfinished(SHARE, 64, 1000), at=12.5, pace=250.0)
 START = wire.Start(SHARE, after=1.5)
 MESSAGES = [
     SOURCES,
@@ -71,8 +73,10 @@ MESSAGES = [
     ),
     wire.Post(refusal="10.0.0.9 is not in --allow-target"),
     START,
-    wire.Orders(8, "run", START, reassignments=(ADOPTION,), reassigned=2),
-    wire.Job(Plan(), SHARE, 1.5, (DESTINATION,), 16, reassignments=(ADOPTION,), first=7, delay=2.5),
+    wire.Orders(8, "run", START, reassignments=(REASSIGNMENT,), reassigned=2),
+    wire.Job(
+        Plan(), SHARE, 1.5, (DESTINATION,), 16, reassignments=(REASSIGNMENT,), first=7, delay=2.5
+    ),
     wire.Post(seconds=(Second(9, span=4),), reassigned=3),
     wire.Orders(acknowledged=7, do="run", start=START),
     wire.Orders(acknowledged=9, do="run", start=START, gates=(12.5, 99.0)),
@@ -86,7 +90,7 @@ def test_a_message_comes_back_as_it_was_sent(message):
     assert from_wire(to_wire(message).decode(), type(message)) == message
 
 
-def test_every_message_is_among_those_tried_here():
+def test_every_message_is_tried_here():
     messages = {
         value
         for value in vars(wire).values()
@@ -154,10 +158,10 @@ def test_a_wrong_field_is_named(data, kind, field):
         b'{"acknowledged":7,"do":"\xff"}',
     ],
 )
-def test_what_is_no_message_is_a_decode_error(data):
+def test_other_bytes_are_a_decode_error(data):
     with pytest.raises(msgspec.DecodeError):
         from_wire(data, wire.Orders)
 
 
-def test_a_field_of_a_newer_version_is_passed_over():
+def test_a_field_of_a_newer_version_is_ignored():
     assert from_wire(b'{"acknowledged":7,"mood":"good"}', wire.Orders) == wire.Orders(7)

@@ -8,7 +8,7 @@ import pytest
 from loadgen.errors import OperatorError
 from loadgen.machine.facts import Machine
 from loadgen.plan.plan import Plan
-from tests.million.asked import Asked, check_room, name_of
+from tests.million.options import MillionOptions, check_room, name_of
 from tests.million.publish import check_private
 
 GIB = 1 << 30
@@ -16,28 +16,32 @@ AMPLE = Machine(cpus=2, memory_available=24 * GIB, nofile_hard=20_000)
 
 
 def test_a_million_fits_into_what_a_million_needs():
-    check_room(Asked(), AMPLE)
+    check_room(MillionOptions(), AMPLE)
 
 
 @pytest.mark.parametrize(
     ("asked", "machine", "words"),
     [
         (
-            Asked(),
+            MillionOptions(),
             {"memory_available": 12 * GIB},
             r"can't hold 1,000,000 .* memory gives out at 8\d\d,\d{3} .* by 1",
         ),
         (
-            Asked(),
+            MillionOptions(),
             {"cgroup_headroom": 12 * GIB},
             r"memory gives out at .*raise the container's memory limit",
         ),
         (
-            Asked(),
+            MillionOptions(),
             {"file_max": 1_500_000},
             r"file_max gives out at 750,000 .*sysctl -w fs.file-max=",
         ),
-        (Asked(agents=15), {}, "--agents 15 hold 960,000 connections at most; ask for --agents 16"),
+        (
+            MillionOptions(agents=15),
+            {},
+            "--agents 15 hold 960,000 connections at most; ask for --agents 16",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(asked, machine, words):

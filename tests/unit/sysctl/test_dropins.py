@@ -1,5 +1,4 @@
-"""The drop-ins: keys that exist, each with its reason, and numbers that serve what they are said
-to serve."""
+"""The drop-ins: their keys exist and have reasons, and their numbers are sufficient."""
 
 from pathlib import Path
 
@@ -15,14 +14,14 @@ from tests.unit.loadgen.machine.test_tuning import BARE
 FOLDER = Path(__file__).parents[3] / "sysctl"
 DROP_INS = {name: FOLDER / f"90-loadgen-{name}.conf" for name in ("client", "target")}
 OF_MODULES = {"net.netfilter.nf_conntrack_max"}
-"""Keys that are there only while a module is loaded; their lines begin with a minus sign
-(sysctl.d(5))."""
+"""Keys that exist only while a module is loaded; their lines begin with a minus sign (sysctl.d(5)).
+"""
 OF_THE_FIRST_NAMESPACE = {"net.ipv4.tcp_mem", "net.core.somaxconn", "net.core.netdev_max_backlog"}
 """Keys that older or contained kernels show only outside containers."""
 
 
 BY_MEMORY = {"client": {"net.ipv4.tcp_mem"}, "target": set()}
-"""What only loadgen-tune can reckon: a fixed number would lower the kernel's own on larger
+"""Keys that only loadgen-tune can compute: a fixed number would lower the kernel's own on larger
 machines."""
 OF_THE_REFERENCE_RUN = (
     "fs.file-max fs.nr_open net.ipv4.tcp_mem net.ipv4.tcp_rmem net.ipv4.tcp_wmem"
@@ -31,7 +30,7 @@ OF_THE_REFERENCE_RUN = (
 
 
 def settings(name):
-    """Key to value of a drop-in."""
+    """Returns the values of a drop-in by their keys."""
     lines = [
         line
         for line in DROP_INS[name].read_text().splitlines()
@@ -59,7 +58,7 @@ def test_every_key_exists_on_this_kernel(name):
 
 
 @pytest.mark.parametrize("name", DROP_INS)
-def test_every_key_has_its_reason_above_it_with_the_number_it_serves(name):
+def test_every_key_has_its_reason_above_it_with_its_number_of_connections(name):
     head, *keys = paragraphs(name)
 
     assert all(line.startswith("#") for line in head)
@@ -79,7 +78,7 @@ def test_a_key_of_a_module_may_fail_to_be_set_and_no_other(name):
 
 
 @pytest.mark.parametrize("name", DROP_INS)
-def test_the_readme_tells_every_key_with_its_value(name):
+def test_the_readme_has_every_key_with_its_value(name):
     readme = (FOLDER / "README.md").read_text()
 
     for key, value in settings(name).items():
@@ -88,7 +87,7 @@ def test_the_readme_tells_every_key_with_its_value(name):
         assert [cell.strip() != "" for cell in row.split("|")[1:-1]] == 7 * [True]
 
 
-def test_the_clients_port_range_is_one_that_kernels_take_and_leaves_ports_free():
+def test_kernels_accept_the_clients_port_range_and_it_leaves_ports_free():
     low, high = numbers("client", "net.ipv4.ip_local_port_range")
 
     assert 1024 <= low <= 1025
@@ -98,7 +97,7 @@ def test_the_clients_port_range_is_one_that_kernels_take_and_leaves_ports_free()
     assert len(DEFAULT_PORTS) - len(free) >= 64_000
 
 
-def test_socket_memory_is_in_pages_and_within_what_a_target_has():
+def test_socket_memory_is_in_pages_and_fits_into_a_target():
     low, pressure, ceiling = numbers("target", "net.ipv4.tcp_mem")
 
     assert low < pressure < ceiling
@@ -106,7 +105,7 @@ def test_socket_memory_is_in_pages_and_within_what_a_target_has():
     assert ceiling * 4096 <= 8 << 30
 
 
-def test_a_client_set_up_so_holds_64_000():
+def test_a_client_with_the_drop_in_holds_64_000():
     (entries,) = numbers("client", "net.netfilter.nf_conntrack_max")
     machine = Machine(conntrack_max=entries, conntrack_count=128_000, nofile_hard=1 << 20)
     limits = client_limits(
@@ -116,7 +115,7 @@ def test_a_client_set_up_so_holds_64_000():
     assert min(limit.connections for limit in limits) == 64_000
 
 
-def test_a_target_set_up_so_holds_a_million():
+def test_a_target_with_the_drop_in_holds_a_million():
     values = {key: numbers("target", key) for key in settings("target")}
     machine = msgspec.convert(
         {key: value[0] if len(value) == 1 else value for key, value in values.items()}
@@ -136,7 +135,7 @@ def test_the_drop_in_sets_what_loadgen_tune_sets(name):
     )
 
 
-def test_every_setting_of_the_reference_run_is_judged():
+def test_the_readme_covers_every_setting_of_the_reference_run():
     readme = (FOLDER / "README.md").read_text()
     rows = [line for line in readme.splitlines() if line.startswith("| `")]
 
@@ -145,7 +144,7 @@ def test_every_setting_of_the_reference_run_is_judged():
     ] == []
 
 
-def test_open_files_serve_a_million_in_one_process_and_lock_nobody_out():
+def test_open_files_serve_a_million_in_one_process_and_prevent_no_login():
     lines = (FOLDER / "limits.d" / "90-loadgen.conf").read_text().splitlines()
     rows = [line.split() for line in lines if not line.startswith("#")]
 

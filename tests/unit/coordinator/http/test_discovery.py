@@ -1,5 +1,4 @@
-"""Which address of an agent's metrics others are told, and the form in which Prometheus wants
-it."""
+"""The addresses of the agents' metrics, as Prometheus reaches and reads them."""
 
 import msgspec
 import pytest
@@ -10,7 +9,7 @@ from tests.unit.coordinator.fleet import hello
 
 
 @pytest.mark.parametrize(
-    ("metrics", "peer", "told"),
+    ("metrics", "peer", "reached"),
     [
         ("0.0.0.0:9646", "10.0.0.5", "10.0.0.5:9646"),
         ("[::]:9646", "fd00::5", "[fd00::5]:9646"),
@@ -24,25 +23,25 @@ from tests.unit.coordinator.fleet import hello
         ("0.0.0.0:9646", "", "0.0.0.0:9646"),
     ],
 )
-def test_the_address_that_others_reach(metrics, peer, told):
-    assert reachable(metrics, peer) == told
+def test_the_address_that_others_reach(metrics, peer, reached):
+    assert reachable(metrics, peer) == reached
 
 
-def member(name, metrics, **fields):
+def agent(name, metrics, **fields):
     return AgentState(
         f"id-{name}", name, msgspec.structs.replace(hello(name), metrics=metrics), 0.0, **fields
     )
 
 
-def test_every_agent_that_can_be_scraped_is_told_once_by_its_last_name():
-    members = [
-        member("a", "10.0.0.5:9646", lost=True),
-        member("b", "10.0.0.6:9646", ready=True),
-        member("hidden", ""),
-        member("a-2", "10.0.0.5:9646"),
+def test_an_address_that_can_be_scraped_is_listed_once_with_its_last_agent():
+    agents = [
+        agent("a", "10.0.0.5:9646", lost=True),
+        agent("b", "10.0.0.6:9646", ready=True),
+        agent("hidden", ""),
+        agent("a-2", "10.0.0.5:9646"),
     ]
 
-    assert scraped(members) == [
+    assert scraped(agents) == [
         {
             "targets": ["10.0.0.5:9646"],
             "labels": {"__meta_loadgen_agent": "a-2", "__meta_loadgen_status": "joined"},

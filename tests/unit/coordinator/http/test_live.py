@@ -1,4 +1,4 @@
-"""The log of events of a run."""
+"""The log of a run: an event for each change."""
 
 from coordinator.http.live import EventLog
 from coordinator.run.agents import LOST_AFTER
@@ -6,28 +6,30 @@ from coordinator.run.run import Run
 from tests.unit.coordinator.fleet import PLAN, hello, opened, ready, seconds
 
 
-def test_joining_starting_and_losing_are_each_told_once():
-    run, chronicle, told = Run(PLAN, 2), EventLog(), []
+def test_joining_starting_and_losing_an_agent_are_each_logged_once():
+    run = Run(PLAN, 2)
+    log = EventLog(run)
+    logged = []
 
-    def look(now):
-        told.extend((happening.text, happening.level) for happening in chronicle.look(run, now))
+    def update(now):
+        logged.extend((event.text, event.level) for event in log.changes(now))
 
-    look(0.0)
+    update(0.0)
     a, b = (run.join(hello(name), 0.0).id for name in ("a", "b"))
-    look(0.0)
+    update(0.0)
     for agent in (a, b):
         run.post(agent, ready(), 0.0)
     run.tick(0.0)
-    look(0.1)
-    look(0.2)
+    update(0.1)
+    update(0.2)
     run.post(a, seconds(opened(0, 10)), run.start + 1.0)
     for now in range(2, int(LOST_AFTER) + 7):
         run.post(a, seconds(), run.start + now)
         run.tick(run.start + now)
-        look(run.start + now)
-    look(run.start + LOST_AFTER + 7)
+        update(run.start + now)
+    update(run.start + LOST_AFTER + 7)
 
-    assert told == [
+    assert logged == [
         ("waiting for agents", "info"),
         ("a joined", "info"),
         ("b joined", "info"),
@@ -39,8 +41,9 @@ def test_joining_starting_and_losing_are_each_told_once():
     ]
 
 
-def test_a_run_that_is_drained_by_hand_says_so():
-    run, chronicle = Run(PLAN, 1), EventLog()
+def test_a_drain_by_hand_before_the_start_logs_the_end():
+    run = Run(PLAN, 1)
+    log = EventLog(run)
     run.drain(0.0)
 
-    assert [happening.text for happening in chronicle.look(run, 0.0)] == ["the run is over"]
+    assert [event.text for event in log.changes(0.0)] == ["the run is over"]

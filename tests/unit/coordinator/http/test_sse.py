@@ -1,11 +1,18 @@
-"""The feed that viewers read: what each gets, from wherever it stands."""
+"""The feed: what a viewer gets from each position."""
 
 import json
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.http.sse import BLOCK, KEPT, MAX_BYTES, CompressedLog, Feed, Position
+from coordinator.http.sse import (
+    BLOCK_ITEMS,
+    MAX_CHUNK_BYTES,
+    MAX_EVENTS,
+    CompressedLog,
+    Feed,
+    Position,
+)
 
 
 def events(chunk):
@@ -17,13 +24,13 @@ def events(chunk):
     return found
 
 
-def read(feed, place):
-    """Everything that comes after a place, and the place after that."""
+def read(feed, position):
+    """All events after a position, and the position after them."""
     found = []
     while True:
-        chunk, place = feed.after(place)
+        chunk, position = feed.after(position)
         if not chunk:
-            return found, place
+            return found, position
         found += events(chunk)
 
 
@@ -34,11 +41,11 @@ def feed_of(count, key="k"):
     return feed
 
 
-def test_who_is_new_is_told_the_head_then_all_seconds_then_how_the_run_stands():
+def test_a_new_viewer_gets_the_preamble_then_all_seconds_then_the_overview():
     feed = feed_of(2)
-    feed.stand(lambda: {"state": "running"})
+    feed.set_overview(lambda: {"state": "running"})
 
-    found, place = read(feed, feed.place_of(""))
+    found, position = read(feed, feed.position_of(""))
 
     assert found == [
         ("run", "k.0", {"head": 1}),
@@ -46,94 +53,97 @@ def test_who_is_new_is_told_the_head_then_all_seconds_then_how_the_run_stands():
         ("second", "k.2", {"second": 2}),
         ("now", None, {"state": "running"}),
     ]
-    assert feed.after(place) == (b"", place)
+    assert feed.after(position) == (b"", position)
 
 
 @given(st.integers(0, 20), st.integers(0, 20))
-def test_who_lost_the_connection_misses_nothing_and_hears_nothing_twice(before, after):
+def test_a_viewer_that_reconnects_gets_every_event_once(before, after):
     feed = feed_of(before)
-    found, _ = read(feed, feed.place_of(""))
+    found, _ = read(feed, feed.position_of(""))
     last = found[-1][1]
     for number in range(before + 1, before + after + 1):
         feed.add("second", {"second": number})
 
-    again, _ = read(feed, feed.place_of(last))
+    again, _ = read(feed, feed.position_of(last))
 
     assert [event[2]["second"] for event in again] == list(range(before + 1, before + after + 1))
 
 
-def test_another_runs_id_and_nonsense_start_anew():
+def test_an_id_of_another_run_and_a_malformed_id_start_anew():
     feed = feed_of(3)
 
-    assert {feed.place_of(text) for text in ("other.2", "k.4", "k.-1", "k.x", "k", ".", "k.²")} == {
-        Position()
-    }
+    assert {
+        feed.position_of(text) for text in ("other.2", "k.4", "k.-1", "k.x", "k", ".", "k.²")
+    } == {Position()}
 
 
-def test_who_is_left_behind_by_the_log_starts_anew_with_what_is_kept():
+def test_a_viewer_behind_the_oldest_event_starts_anew_with_what_is_kept():
     feed = feed_of(1)
-    _, place = read(feed, feed.place_of(""))
-    for number in range(2, KEPT + 2 * BLOCK):
+    _, position = read(feed, feed.position_of(""))
+    for number in range(2, MAX_EVENTS + 2 * BLOCK_ITEMS):
         feed.add("second", {"second": number})
 
-    found, _ = read(feed, place)
+    found, _ = read(feed, position)
 
     assert found[0][0] == "run"
-    told = [event[2]["second"] for event in found[1:]]
-    assert told == list(range(told[0], KEPT + 2 * BLOCK))
-    assert told[0] > 1
-    assert KEPT - BLOCK < len(told) <= KEPT + BLOCK
+    numbers = [event[2]["second"] for event in found[1:]]
+    assert numbers == list(range(numbers[0], MAX_EVENTS + 2 * BLOCK_ITEMS))
+    assert numbers[0] > 1
+    assert MAX_EVENTS - BLOCK_ITEMS < len(numbers) <= MAX_EVENTS + BLOCK_ITEMS
 
 
-def test_a_viewer_is_handed_a_bounded_amount_at_a_time():
+def test_a_chunk_is_bounded():
     feed = feed_of(0)
     for _ in range(100):
         feed.add("second", "x" * 10_000)
 
-    place, sizes = feed.place_of("k.0"), []
-    while (step := feed.after(place))[0]:
+    position = feed.position_of("k.0")
+    sizes = []
+    while (step := feed.after(position))[0]:
         sizes.append(len(step[0]))
-        place = step[1]
+        position = step[1]
 
-    assert max(sizes) < MAX_BYTES + 11_000
+    assert max(sizes) < MAX_CHUNK_BYTES + 11_000
     assert len(sizes) > 10
 
 
-def test_the_standing_is_worked_out_once_and_only_for_readers():
-    feed, worked = feed_of(0), []
-    feed.stand(lambda: worked.append("first") or "first")
-    feed.stand(lambda: worked.append("second") or "second")
+def test_the_overview_is_made_once_and_only_for_viewers():
+    feed = feed_of(0)
+    made = []
+    feed.set_overview(lambda: made.append("first") or "first")
+    feed.set_overview(lambda: made.append("second") or "second")
 
     for _ in range(2):
-        read(feed, feed.place_of(""))
+        read(feed, feed.position_of(""))
 
-    assert worked == ["second"]
+    assert made == ["second"]
 
 
 @given(
-    st.lists(st.binary(min_size=1, max_size=20), max_size=4 * BLOCK),
-    st.integers(0, 4 * BLOCK),
+    st.lists(st.binary(min_size=1, max_size=20), max_size=4 * BLOCK_ITEMS),
+    st.integers(0, 4 * BLOCK_ITEMS),
     st.integers(1, 400),
 )
-def test_what_comes_after_an_item_is_handed_out_piece_by_piece(items, after, most_bytes):
-    packed = CompressedLog(1000)
+def test_a_log_returns_the_items_after_a_number_in_chunks(items, after, max_bytes):
+    log = CompressedLog(1000)
     for item in items:
-        packed.append(item)
-    number, pieces = min(after, len(items)), []
-    begin = number
-    while number < packed.last:
-        piece, number = packed.after(number, most_bytes)
-        pieces.append(piece)
+        log.append(item)
+    begin = min(after, len(items))
+    number = begin
+    chunks = []
+    while number < log.last:
+        chunk, number = log.after(number, max_bytes)
+        chunks.append(chunk)
 
-    assert b"".join(pieces) == b"".join(items[begin:])
-    assert all(len(piece) < most_bytes + 20 for piece in pieces)
-    assert (packed.first, packed.last) == (1, len(items))
+    assert b"".join(chunks) == b"".join(items[begin:])
+    assert all(len(chunk) < max_bytes + 20 for chunk in chunks)
+    assert (log.first, log.last) == (1, len(items))
 
 
-def test_the_oldest_are_forgotten_as_whole_blocks():
-    packed = CompressedLog(2 * BLOCK)
-    for number in range(1, 5 * BLOCK):
-        packed.append(b"%d," % number)
+def test_a_log_drops_its_oldest_items_in_whole_blocks():
+    log = CompressedLog(2 * BLOCK_ITEMS)
+    for number in range(1, 5 * BLOCK_ITEMS):
+        log.append(b"%d," % number)
 
-    assert (packed.first, packed.last) == (2 * BLOCK + 1, 5 * BLOCK - 1)
-    assert packed.after(2 * BLOCK, 1)[0] == b"%d," % packed.first
+    assert (log.first, log.last) == (2 * BLOCK_ITEMS + 1, 5 * BLOCK_ITEMS - 1)
+    assert log.after(2 * BLOCK_ITEMS, 1)[0] == b"%d," % log.first

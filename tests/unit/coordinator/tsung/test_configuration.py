@@ -1,5 +1,4 @@
-"""Tsung's XML taken as it is: configurations with the plans they become, or with the line that
-refuses them."""
+"""Tsung's configurations: the plan that each becomes, or the error that refuses it."""
 
 import io
 import re
@@ -27,8 +26,7 @@ APPWRITE = CORPUS / "taken" / "appwrite.xml"
 
 @pytest.mark.parametrize("path", TAKEN, ids=lambda path: path.stem)
 def test_a_configuration_becomes_its_plan(path):
-    """The plan stands beside each file, what is not a default of it; so do the notes, with their
-    lines."""
+    """The plan is beside each file, without its defaults; so are the notes with their lines."""
     imported = read_tsung(path)
 
     assert imported.plan == read_plan(path.with_suffix(".toml"))
@@ -47,8 +45,8 @@ def test_the_plan_can_be_written_to_a_file(path, tmp_path):
 
 
 @pytest.mark.parametrize("path", REFUSED, ids=lambda path: path.stem)
-def test_what_cannot_be_taken_over_is_refused_at_its_line(path):
-    """Each file says in a comment at which line it is wrong, and how its line of error begins."""
+def test_a_configuration_that_cannot_be_imported_is_refused_at_its_line(path):
+    """A comment in each file has the line of the error and a part of its text."""
     expected = re.search(r"<!-- (\d+): (.*?) -->", path.read_text())
     with pytest.raises(TsungError) as caught:
         read_tsung(path)
@@ -56,13 +54,12 @@ def test_what_cannot_be_taken_over_is_refused_at_its_line(path):
     message = str(caught.value)
     assert message.startswith(f"{path}:{expected[1]}: ")
     assert expected[2] in message
-    assert message.count(str(path)) == 1, "one mistake is told inside another"
+    assert message.count(str(path)) == 1, "an error quotes another error"
     assert "\n" not in message
 
 
 def test_the_reference_run_is_the_load_that_it_was():
-    """2,000 arrivals a second, 2,000,000 at most, on 16 hosts of four processes; and it pings
-    nobody."""
+    """2,000 arrivals per second, at most 2,000,000, on 16 hosts of four processes, no pings."""
     imported = read_tsung(APPWRITE)
     plan = imported.plan
 
@@ -92,7 +89,7 @@ def test_all_servers_are_replaced_by_another():
     assert "two" not in str(changing)
 
 
-def test_fewer_users_arrive_when_less_are_wanted():
+def test_the_number_of_users_can_be_bounded():
     assert read_tsung(APPWRITE, most=500).plan.max == 500
 
     phases = read_tsung(CORPUS / "taken" / "users.xml", most=33).plan
@@ -108,12 +105,12 @@ def test_standard_input_is_read_as_tsung_does(monkeypatch):
         read_tsung(Path("-"))
 
 
-def test_a_file_that_is_not_there_is_one_line(tmp_path):
+def test_a_missing_file_is_one_line(tmp_path):
     with pytest.raises(TsungError, match="No such file or directory; give the path"):
         read_tsung(tmp_path / "nowhere.xml")
 
 
-def test_hosts_that_are_all_this_machine_are_none():
+def test_no_hosts_are_named_when_all_are_this_machine():
     assert read_tsung(CORPUS / "taken" / "example.xml").hosts == ()
     assert read_tsung(CORPUS / "taken" / "clients.xml").hosts == ("one", "two", "three")
 
@@ -126,13 +123,13 @@ HUGE = {
     % (b"a" * 60_000, b"&a;" * 400),
     "a long entity": b'<!DOCTYPE tsung [<!ENTITY a "%s">]><tsung/>' % (b"a" * 70_000),
     "elements without end": b"<tsung>" * 100,
-    "an encoding that nobody knows": b'<?xml version="1.0" encoding="klingon"?><tsung/>',
+    "an unknown encoding": b'<?xml version="1.0" encoding="klingon"?><tsung/>',
     "not XML at all": bytes(range(256)),
 }
 
 
 @pytest.mark.parametrize("data", HUGE.values(), ids=HUGE)
-def test_a_document_that_asks_for_too_much_is_refused(data):
+def test_a_document_beyond_the_limits_is_refused(data):
     with pytest.raises(TsungError, match=r"^f\.xml:\d+: "):
         read_document(data, "f.xml")
 
@@ -149,7 +146,7 @@ def test_a_document_keeps_the_lines_and_the_text_of_its_elements():
 
 
 @given(data=st.data())
-def test_no_damage_to_a_configuration_gives_anything_but_a_plan_or_one_line(data, tmp_path_factory):
+def test_a_damaged_configuration_gives_a_plan_or_an_error_of_one_line(data, tmp_path_factory):
     source = data.draw(st.sampled_from(TAKEN)).read_bytes()
     at = data.draw(st.integers(0, len(source) - 1))
     cut = data.draw(st.integers(0, 12))
@@ -164,8 +161,8 @@ def test_no_damage_to_a_configuration_gives_anything_but_a_plan_or_one_line(data
     try:
         plan = read_tsung(path).plan
     except TsungError as error:
-        said = str(error)
-        assert re.match(rf"{re.escape(str(path))}:\d+: [^\n]+$", said)
+        text = str(error)
+        assert re.match(rf"{re.escape(str(path))}:\d+: [^\n]+$", text)
     else:
         path.write_bytes(to_toml(plan))
         assert read_plan(path) == plan
@@ -180,7 +177,7 @@ phases = st.builds(
 
 
 @given(st.lists(phases, max_size=5), st.lists(st.floats(0, 600), max_size=5))
-def test_users_with_times_of_their_own_arrive_then_and_take_nobody_elses_place(others, times):
+def test_single_users_arrive_at_their_times_and_all_others_arrive_too(others, times):
     single = Phase(rate=1000.0, max=1)
     found = with_singles(others, [(at, single) for at in sorted(times)])
 
@@ -195,7 +192,7 @@ def test_users_with_times_of_their_own_arrive_then_and_take_nobody_elses_place(o
 
 
 @given(st.lists(phases, min_size=1, max_size=5), st.integers(1, 20_000))
-def test_no_more_arrive_than_are_wanted(several, most):
+def test_no_more_users_arrive_than_the_bound(several, most):
     assert sum(phase.arrivals for phase in at_most(several, most)) == min(
         most, sum(phase.arrivals for phase in several)
     )

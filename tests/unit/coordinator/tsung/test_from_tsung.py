@@ -1,5 +1,4 @@
-"""The migration page says what the importer does: its examples are taken over, and it leaves
-nothing out."""
+"""The migration page is complete, and the importer reads its examples."""
 
 import re
 from pathlib import Path
@@ -24,8 +23,8 @@ PARTS_OF_A_FILE = {
 }
 
 
-def whole(text: str) -> str:
-    """A configuration with this part in it, or the text itself where it is one."""
+def configuration_with(text: str) -> str:
+    """Returns a configuration with this part in it; a whole one as it is."""
     root = ElementTree.fromstring(text).tag
     if root == "tsung":
         return text
@@ -36,8 +35,8 @@ def whole(text: str) -> str:
 
 
 @pytest.mark.parametrize("text", XML, ids=lambda text: text[:40])
-def test_every_example_is_taken_over(tmp_path, text):
-    (tmp_path / "example.xml").write_text(whole(text))
+def test_every_example_is_imported(tmp_path, text):
+    (tmp_path / "example.xml").write_text(configuration_with(text))
 
     assert read_tsung(tmp_path / "example.xml").plan.total > 0
 

@@ -26,7 +26,7 @@ ENDS = {
 
 
 def second(number, *, sessions=20, timings=(), **fields):
-    """A second in which all that comes about is over at once."""
+    """Returns a second in which every session ends as soon as it began."""
     tally = Tally(
         launched=18,
         opened=15,
@@ -51,7 +51,7 @@ def second(number, *, sessions=20, timings=(), **fields):
 
 
 def logged(form, *posts, plan=None, scripted=False):
-    """The log of a run in which these posts came one after the other, and the run's summary."""
+    """Returns the log of a run with these posts, and the summary of the run."""
     run = Run(plan or Plan(max=1000, hold=600.0), 1)
     (agent,) = started(run, ["a"])
     log, text, now = TsungLog(form, BEGAN, scripted=scripted), b"", run.start
@@ -113,7 +113,7 @@ def test_the_counts_are_the_summarys():
     assert sum(errors.values()) * 13 == sum(summary["failed"].values()) + ended
 
 
-def test_a_sample_has_its_interval_its_extremes_and_what_came_before():
+def test_a_sample_has_its_interval_its_extremes_and_everything_before():
     values = [[(10 * number + one) * 1000 for one in (1, 5, 9)] for number in range(12)]
     posts = [
         seconds(second(n, timings=[("tr_login", value) for value in values[n]])) for n in range(12)
@@ -134,7 +134,7 @@ def test_a_sample_has_its_interval_its_extremes_and_what_came_before():
     assert first.values["tr_login"][5:] == [0, 0]
 
 
-def test_what_was_seen_once_stays_with_nothing_new():
+def test_a_statistic_stays_in_later_dumps_with_nothing_new():
     quiet = [seconds(Second(number, Tally(), Held())) for number in range(1, 12)]
     first, last = read_text(logged("text", seconds(second(0)), *quiet)[0])
 
@@ -145,7 +145,7 @@ def test_what_was_seen_once_stays_with_nothing_new():
     assert "page" not in first.values
 
 
-def test_users_and_connected_are_what_there_is_now():
+def test_users_and_connected_are_the_present_numbers():
     up = Second(0, Tally(launched=9, opened=8, sessions_started=9), Held(connecting=1, open=8))
     down = Second(
         11, Tally(closed={"drained": 5}, sessions_done=6, failed={"timeout": 1}), Held(open=3)
@@ -180,7 +180,7 @@ def test_sessions_of_a_dead_agent_are_over():
     )
 
 
-def test_names_of_sessions_own_are_words_and_take_nobodys_place():
+def test_names_of_sessions_own_are_one_word_and_do_not_replace_others():
     own = {"bad reply": 2, "bad-reply": 1, "users_count": 5, "match": 4}
     posts = [
         seconds(
@@ -253,8 +253,8 @@ def test_the_json_form_says_the_same_as_the_text():
     ]
     (text, _), (json, _) = logged("text", *posts), logged("json", *posts)
 
-    told = [(dump.at, dump.values) for dump in read_json(json)]
-    assert told == [
+    written = [(dump.at, dump.values) for dump in read_json(json)]
+    assert written == [
         (
             dump.at,
             {"http_200" if name == "200" else name: values for name, values in dump.values.items()},

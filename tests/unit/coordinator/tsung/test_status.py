@@ -1,4 +1,4 @@
-"""What Tsung's status page would tell of a run."""
+"""The status of a run in Tsung's form."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_users_connections_agents_and_the_rate_of_the_last_second():
     assert list(status.values()) == [1, 1, 14, 14, 14.0, 2, 12.35]
 
 
-def test_requests_are_what_scripts_count_as_such():
+def test_the_request_rate_of_scripts_counts_their_requests():
     run = Run(Plan(max=10), 1)
     (agent,) = started(run, ["a"])
     one = Second(0, Tally(launched=2, opened=2), Held(open=2))
@@ -67,7 +67,7 @@ def test_requests_are_what_scripts_count_as_such():
         ((20.0,), 40.0, 4),
     ],
 )
-def test_the_phase_is_the_last_that_began_and_none_begins_behind_a_shut_gate(gates, age, phase):
+def test_the_phase_is_the_last_that_began_and_none_begins_behind_a_closed_gate(gates, age, phase):
     phases = (Phase(rate=1.0, duration=5.0), Phase(rate=2.0, duration=5.0, wait=True),
               Phase(rate=1.0, duration=5.0), Phase(rate=1.0, duration=5.0))  # fmt: skip
     run = Run(Plan(phases=phases, hold="sessions"), 1)

@@ -1,10 +1,12 @@
+"""The rate limit: one second's tokens at once, and never more than the rate."""
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.http.ratelimit import TokenBucket
 
 
-def test_a_seconds_worth_at_once_and_then_as_time_passes():
+def test_a_bucket_holds_one_second_and_fills_as_time_passes():
     bucket = TokenBucket(3)
 
     assert [bucket.take(100.0) for _ in range(4)] == [True, True, True, False]
@@ -13,8 +15,10 @@ def test_a_seconds_worth_at_once_and_then_as_time_passes():
 
 
 @given(st.integers(1, 50), st.lists(st.floats(0, 10), max_size=200))
-def test_never_more_than_the_rate_and_one_second_saved(rate, gaps):
-    bucket, now, taken = TokenBucket(rate), 0.0, 0
+def test_a_bucket_never_gives_more_than_the_rate_and_one_second(rate, gaps):
+    bucket = TokenBucket(rate)
+    now = 0.0
+    taken = 0
     for gap in gaps:
         now += gap
         taken += bucket.take(now)

@@ -1,3 +1,5 @@
+"""The shared secret: read from its file, compared, and never shown."""
+
 import pytest
 
 from loadgen.agent.settings import AgentSettings
@@ -15,7 +17,7 @@ def file(tmp_path):
     return path
 
 
-def test_it_is_the_word_in_a_file_and_comes_as_a_bearers(file):
+def test_the_token_is_the_word_in_a_file_and_is_sent_as_a_bearer_token(file):
     token = Token.read(file)
 
     assert token is not None
@@ -28,7 +30,7 @@ def test_it_is_the_word_in_a_file_and_comes_as_a_bearers(file):
     "header",
     ["", "Bearer", "Bearer ", "s3cret", "Bearer s3cret2", "bearer s3cret", "Bearer \udcff"],
 )
-def test_nothing_else_matches(file, header):
+def test_no_other_header_matches(file, header):
     token = Token.read(file)
 
     assert token is not None
@@ -46,19 +48,19 @@ def test_nothing_else_matches(file, header):
         (b"a" * 1025, "1,024"),
     ],
 )
-def test_what_could_not_be_a_header_is_refused(file, content, words):
+def test_a_secret_that_can_not_be_a_header_is_refused(file, content, words):
     file.write_bytes(content)
 
     with pytest.raises(OperatorError, match=words):
         Token.read(file)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(OperatorError, match=r"none can't be read: .*No such file"):
         Token.read(tmp_path / "none")
 
 
-def test_it_does_not_show_itself(file):
+def test_a_repr_does_not_show_the_token(file):
     token = Token.read(file)
 
     assert (
@@ -70,10 +72,10 @@ def test_it_does_not_show_itself(file):
 @pytest.mark.parametrize(
     ("mode", "exposed"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True)]
 )
-def test_a_file_that_others_can_read_is_told_with_the_mend(file, mode, exposed):
+def test_a_file_that_others_can_read_is_a_warning_with_its_fix(file, mode, exposed):
     file.chmod(mode)
-    told = exposure("--token-file", file)
+    warning = exposure("--token-file", file)
 
-    assert bool(told) == exposed
-    assert not exposed or f"chmod 600 {file}" in told
+    assert bool(warning) == exposed
+    assert not exposed or f"chmod 600 {file}" in warning
     assert exposure("--token-file", None) == ""

@@ -7,8 +7,8 @@ from time import monotonic
 import pytest
 from websockets.frames import Opcode
 
-from loadgen.net.connection import PONG_TIMEOUT
-from tests.unit.wire_ends import THINK, connected, opened, until
+from loadgen.net.connection import FAILED, PONG_TIMEOUT, TRANSITIONS
+from tests.unit.wire_ends import TERMS, THINK, connected, opened, until
 
 
 async def test_a_valid_101_opens_it():
@@ -130,14 +130,14 @@ async def test_a_server_close_is_answered_with_its_code_and_named_by_it():
 
 
 async def test_our_close_keeps_its_reason_and_waits_for_the_server_to_hang_up():
-    async with opened() as (connection, diary, far, recorder):
+    async with opened() as (connection, diary, far, _):
         connection.begin_close("done")
         assert (await far.frame()).data[:2] == b"\x03\xe8"
-        assert connection in recorder.closing
+        assert connection in TERMS.closing
         await far.flush()
         far.sock.close()
         await until(lambda: diary.entries == ["opened", "done"])
-        assert connection not in recorder.closing
+        assert connection not in TERMS.closing
 
 
 async def test_nothing_is_sent_after_a_close():
@@ -184,3 +184,11 @@ async def test_a_ping_without_an_answer_for_too_long_ends_it():
         connection.send_ping(100.0 + PONG_TIMEOUT)
         await until(lambda: diary.entries == ["opened", "ping_timeout"])
         assert recorder.tally.pings == 2
+
+
+async def test_the_table_of_states_holds_and_is_used():
+    """Every connection of these tests checks its transitions; this one is forbidden."""
+    assert {state for after in TRANSITIONS.values() for state in after} <= TRANSITIONS.keys()
+    async with opened() as (connection, *_):
+        with pytest.raises(AssertionError):
+            connection.state = FAILED

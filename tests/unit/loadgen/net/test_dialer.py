@@ -40,7 +40,7 @@ def dialer_to(
     address: tuple[str, int], ports: range, tls: ssl.SSLContext | None = None
 ) -> Iterator[tuple[Dialer, Recorder]]:
     """A dialer from the given ports of SOURCE."""
-    recorder = Recorder(seed=1, close_within=1.0)
+    recorder = Recorder(seed=1)
     loop = asyncio.get_running_loop()
     dialer = Dialer(loop, address, SourcePorts((SOURCE,), ports), recorder, tls, "target")
     try:

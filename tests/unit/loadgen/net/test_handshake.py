@@ -8,7 +8,7 @@ from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from loadgen.net.handshake import MAX, Handshake, Reply, accept_of, key_of
+from loadgen.net.handshake import MAX_HEAD_SIZE, Handshake, Reply, accept_of, key_of
 from tests.unit.strategies import cuts, pieces
 
 RESOURCE = "/v1/realtime?project=console&channels[]=files"
@@ -240,15 +240,15 @@ def test_what_comes_after_the_head_is_handed_back(rest, learnt):
 
 def test_a_head_that_does_not_end_is_given_up():
     ours = handshake()
-    endless = b"HTTP/1.1 101 Switching Protocols\r\nX: ".ljust(MAX + 1, b"x")
+    endless = b"HTTP/1.1 101 Switching Protocols\r\nX: ".ljust(MAX_HEAD_SIZE + 1, b"x")
 
-    assert ours.judge(endless[:MAX], KEY) is None
+    assert ours.judge(endless[:MAX_HEAD_SIZE], KEY) is None
     assert ours.judge(endless, KEY) == Reply("bad_handshake", b"")
 
 
 def test_an_overlong_head_is_refused_however_it_arrives():
     """In one piece as in two."""
-    overlong = head(UPGRADE, CONNECTION, ACCEPT, b"X: " + b"x" * MAX)
+    overlong = head(UPGRADE, CONNECTION, ACCEPT, b"X: " + b"x" * MAX_HEAD_SIZE)
 
     assert handshake().judge(overlong[:-1], KEY) == Reply("bad_handshake", b"")
     assert handshake().judge(overlong, KEY).failure == "bad_handshake"

@@ -5,7 +5,7 @@ import asyncio
 import gc
 import socket
 import time
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from http import HTTPStatus
 from time import monotonic
 
@@ -14,7 +14,7 @@ from websockets.asyncio.server import serve
 
 from loadgen.plan.plan import Plan
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
-from loadgen.sessions.user import BLOCKS, User
+from loadgen.sessions.user import BLOCKED_AFTER, TRANSITIONS, User, UserState
 from loadgen.sessions.websocket import MAX_UNREAD, UNREAD, WebSocket
 from loadgen.timers import Wheel
 from loadgen.worker.engine import TICK
@@ -206,7 +206,7 @@ async def test_messages_nobody_awaits_are_kept_the_oldest_give_way_and_are_count
         ws = await user.connect()
         for number in range(MAX_UNREAD + 10):
             await ws.send(str(number))
-        while user.scenario.tally.messages_received < MAX_UNREAD + 10:
+        while user.recorder.tally.messages_received < MAX_UNREAD + 10:
             await user.think(TICK)
         got.append(await ws.receive())
 
@@ -570,14 +570,14 @@ async def test_sessions_that_are_over_leave_nothing_behind_although_the_collecto
     try:
         async with load(session, max=20) as (running, _):
             await running.over()
-            running.engine.scenarios[
-                0
-            ].wheel = Wheel()  # places for deadlines that were met: they pass with their time
+            running.scenario.wheel = (
+                Wheel()
+            )  # places for deadlines that were met: they pass with their time
         async with load(session, max=20, port=nobody()) as (running, _):
             await running.over()
         running = None
         await asyncio.sleep(0.05)
-        assert [thing for thing in gc.get_objects() if type(thing) in (User, WebSocket)] == []
+        assert [thing for thing in gc.get_objects() if isinstance(thing, User | WebSocket)] == []
     finally:
         gc.enable()
 
@@ -606,7 +606,7 @@ async def test_a_slow_reader_makes_its_server_wait():
 async def test_a_session_that_blocks_its_worker_is_counted_and_named():
     async def session(user):
         await user.connect()
-        time.sleep(BLOCKS + 0.1)  # noqa: ASYNC251 -- that is what it does wrong
+        time.sleep(BLOCKED_AFTER + 0.1)  # noqa: ASYNC251 -- that is what it does wrong
 
     async with load(session) as (running, _):
         await running.over()
@@ -625,6 +625,39 @@ async def test_users_wait_for_each_other_until_the_fleet_says_that_enough_have_c
     async with load(session, max=3) as (running, _):
         await until(lambda: running.tally.counters.get("meet_10") == 3)
         assert running.ledger.open == 3
-        running.engine.met(10)
-        running.engine.met(10)
+        running.population.met(10)
+        running.population.met(10)
         assert (await running.over()).closed == {"done": 3}
+
+
+def test_every_state_of_a_user_stands_in_the_table():
+    """CheckedUser of tests/unit/loads.py holds every user of these tests to it."""
+    assert TRANSITIONS.keys() == set(UserState)
+    assert all(UserState.OVER in after for before, after in TRANSITIONS.items() if after)
+
+
+@contextmanager
+def full_backlog():
+    """A port whose SYNs the kernel drops: connects to it stay under way."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        port = listener.getsockname()[1]
+        with ExitStack() as stack:
+            for _ in range(4):
+                waiting = stack.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex(("127.0.0.1", port))
+            yield port
+
+
+async def test_a_user_that_is_drained_while_it_connects_has_one_session_that_is_done():
+    async def session(user):
+        await user.connect()
+
+    with full_backlog() as port:
+        async with load(session, port=port) as (running, _):
+            await until(lambda: len(running.engine.connections) == 1)
+            running.engine.stop(monotonic())
+            ledger = await running.over()
+
+            assert ledger.failed == {"timeout": 1} or ledger.failed == {"drained": 1}
+            assert running.tally.sessions_done == running.tally.sessions_started == 1

@@ -1,3 +1,5 @@
+"""The merge point: what it releases, when, and what it counts."""
+
 from copy import deepcopy
 
 import msgspec
@@ -24,18 +26,18 @@ def fan_of(*names: str, patience: int = 0) -> FanIn:
 
 
 def settled(fan: FanIn, over: int = -1) -> list[tuple[int, list[str], list[str]]]:
-    """What is released: number, whose parts are in it, who is missing."""
+    """Returns the released seconds: number, sources of its parts, missing sources."""
     return [(row.second.number, sorted(row.parts), row.missing) for row in fan.settle(over)]
 
 
 @st.composite
 def deliveries(draw):
-    """Each source's seconds, and the posts in which they arrive: sources in any order, anything
-    said before repeated.
+    """Draws the seconds of each source, and the posts in which they arrive.
 
-    A source says again what was not acknowledged, then what is new: its new seconds come in order.
+    Sources post in any order, and repeat earlier seconds at any time; the new seconds of a source
+    come in order, behind those that it repeats.
     """
-    said = {
+    reported = {
         name: [msgspec.structs.replace(tick, number=number) for number, tick in enumerate(ticks)]
         for name, ticks in zip(
             NAMES,
@@ -43,65 +45,67 @@ def deliveries(draw):
             strict=False,
         )
     }
-    turns = draw(st.permutations([name for name, ticks in said.items() for _ in ticks]))
-    done = dict.fromkeys(said, 0)
+    turns = draw(st.permutations([name for name, ticks in reported.items() for _ in ticks]))
+    done = dict.fromkeys(reported, 0)
     posts = []
     for name in turns:
         again = draw(st.integers(0, done[name]))
         done[name] += 1
-        posts.append((name, said[name][again : done[name]]))
+        posts.append((name, reported[name][again : done[name]]))
         if draw(st.booleans()):
             repeated = draw(st.sampled_from(sorted(done)))
-            posts.append((repeated, said[repeated][: done[repeated]]))
-    return said, posts
+            posts.append((repeated, reported[repeated][: done[repeated]]))
+    return reported, posts
 
 
 @given(deliveries(), st.integers(0, 3), st.sets(st.integers(0, 40)))
 def test_any_order_and_any_repeats_give_the_same_totals(delivery, patience, pauses):
-    """Totals over the run, totals by source, and the rows: each second is in its last released
-    row exactly once."""
-    said, posts = delivery
-    fan = fan_of(*said, patience=patience)
+    """The totals of the run and of each source, and the rows.
+
+    Each second is in its last released row exactly once.
+    """
+    reported, posts = delivery
+    fan = fan_of(*reported, patience=patience)
     rows: dict[int, Settled] = {}
     for turn, (name, ticks) in enumerate(posts):
         for tick in ticks:
             fan.add(name, deepcopy(tick))
         if turn in pauses:
             rows |= {row.second.number: row for row in fan.settle()}
-    for name in said:
+    for name in reported:
         fan.finish(name)
     rows |= {row.second.number: row for row in fan.settle()}
 
-    assert fan.total == merged(tick.tally for ticks in said.values() for tick in ticks)
-    for name, ticks in said.items():
+    assert fan.total == merged(tick.tally for ticks in reported.values() for tick in ticks)
+    for name, ticks in reported.items():
         assert fan.sources[name].total == merged(tick.tally for tick in ticks)
-    assert sorted(rows) == list(range(max(map(len, said.values()), default=0)))
+    assert sorted(rows) == list(range(max(map(len, reported.values()), default=0)))
     for number, row in rows.items():
         whole = Second(number)
-        for ticks in said.values():
+        for ticks in reported.values():
             if number < len(ticks):
                 whole.merge(ticks[number])
         assert row.second == whole
         assert row.parts == {
-            name: ticks[number] for name, ticks in said.items() if number < len(ticks)
+            name: ticks[number] for name, ticks in reported.items() if number < len(ticks)
         }
 
 
 @given(deliveries())
 def test_each_second_is_taken_once(delivery):
-    said, posts = delivery
-    fan = fan_of(*said)
+    reported, posts = delivery
+    fan = fan_of(*reported)
     taken = [(name, tick.number) for name, ticks in posts for tick in ticks if fan.add(name, tick)]
 
     assert sorted(taken) == sorted(
-        (name, tick.number) for name, ticks in said.items() for tick in ticks
+        (name, tick.number) for name, ticks in reported.items() for tick in ticks
     )
 
 
 @given(deliveries(), st.sets(st.integers(0, 40)))
 def test_without_patience_seconds_are_released_complete_in_order_and_once(delivery, pauses):
-    said, posts = delivery
-    fan = fan_of(*said)
+    reported, posts = delivery
+    fan = fan_of(*reported)
     rows = []
     for turn, (name, ticks) in enumerate(posts):
         for tick in ticks:
@@ -110,8 +114,8 @@ def test_without_patience_seconds_are_released_complete_in_order_and_once(delive
             rows += settled(fan)
     rows += settled(fan)
 
-    complete = min(map(len, said.values()))
-    assert rows == [(number, sorted(said), []) for number in range(complete)]
+    complete = min(map(len, reported.values()))
+    assert rows == [(number, sorted(reported), []) for number in range(complete)]
 
 
 def test_a_second_is_released_when_all_living_sources_have_reported():
@@ -148,7 +152,7 @@ def test_a_source_owes_nothing_before_its_first_second():
     assert settled(fan) == [(2, ["a1", "a2"], [])]
 
 
-def test_without_patience_a_silent_source_is_waited_for_for_ever():
+def test_without_patience_a_silent_source_is_waited_for_without_a_limit():
     fan = fan_of("a1", "a2")
     for number in range(100):
         fan.add("a1", second(number))
@@ -156,7 +160,7 @@ def test_without_patience_a_silent_source_is_waited_for_for_ever():
     assert settled(fan, over=1000) == []
 
 
-def test_with_patience_a_second_is_released_without_the_silent_ones_by_name():
+def test_with_patience_a_second_is_released_and_names_its_silent_sources():
     fan = fan_of("a1", "a2", "a3", patience=3)
     for number in range(4):
         fan.add("a1", second(number))
@@ -166,7 +170,7 @@ def test_with_patience_a_second_is_released_without_the_silent_ones_by_name():
     assert settled(fan, over=4) == [(1, ["a1"], ["a2", "a3"])]
 
 
-def test_by_the_callers_clock_even_a_second_of_which_nobody_spoke_is_released():
+def test_a_second_without_any_report_is_released_by_the_callers_clock():
     fan = fan_of("a1", patience=3)
 
     assert settled(fan, over=2) == []
@@ -186,7 +190,7 @@ def test_a_late_arrival_corrects_its_row_and_the_corrected_row_is_whole():
     assert settled(fan) == []
 
 
-def test_a_row_is_corrected_as_often_as_somebody_is_late():
+def test_a_row_is_corrected_for_every_late_source():
     fan = fan_of("a1", "a2", "a3", patience=1)
     for number in range(2):
         fan.add("a1", second(number))
@@ -198,7 +202,7 @@ def test_a_row_is_corrected_as_often_as_somebody_is_late():
     assert settled(fan) == [(0, ["a1", "a2", "a3"], [])]
 
 
-def test_what_a_lost_source_held_is_lost_and_the_ledger_adds_up():
+def test_connections_of_a_lost_source_are_lost_and_the_ledger_adds_up():
     fan = fan_of("a1", "a2")
     for name in ("a1", "a2"):
         fan.add(
@@ -220,7 +224,7 @@ def test_what_a_lost_source_held_is_lost_and_the_ledger_adds_up():
     )
 )
 def test_nothing_is_open_or_connecting_when_all_sources_are_lost(history):
-    """Whatever they said before: so many connecting, failed, open and closed in each second."""
+    """Holds for any history of connecting, failed, open and closed connections."""
     fan = fan_of("a1", "a2")
     for number, (connecting, failed, open_, closed) in enumerate(history):
         tally = Tally(
@@ -252,7 +256,7 @@ def test_the_loss_is_in_the_second_after_the_last_one_reported():
     assert second_.parts["a1"] == Second(1, Tally(lost=5), Held(), cpu_s=2.5, rss=0)
 
 
-def test_a_loss_found_out_late_is_in_a_row_that_is_still_to_come():
+def test_a_loss_that_is_noticed_late_is_in_a_later_row():
     fan = fan_of("a1", "a2", patience=1)
     fan.add("a1", second(0, launched=5, opened=5))
     for number in range(5):
@@ -264,7 +268,7 @@ def test_a_loss_found_out_late_is_in_a_row_that_is_still_to_come():
 
 
 def test_reports_after_the_loss_are_ignored():
-    """They would be counted twice: what was open is lost already."""
+    """They would count twice: the open connections are lost already."""
     fan = fan_of("a1")
     fan.add("a1", second(0, launched=3, opened=3))
     fan.lose("a1")
@@ -276,7 +280,7 @@ def test_reports_after_the_loss_are_ignored():
     assert fan.total == total
 
 
-def test_a_source_that_never_spoke_is_lost_without_a_trace_in_the_ledger():
+def test_the_loss_of_a_source_without_reports_does_not_change_the_ledger():
     fan = fan_of("a1")
 
     assert fan.lose("a1") == Tally()

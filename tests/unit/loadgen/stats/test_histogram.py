@@ -1,3 +1,5 @@
+"""The histogram, against brute force and against the hdrhistogram library."""
+
 from fractions import Fraction
 from math import ceil
 
@@ -43,8 +45,7 @@ def test_percentiles_ascend_to_the_maximum(values):
 
 
 def test_a_bucket_holds_its_own_bounds_and_nothing_else():
-    """Every bucket: its lowest and highest value are recorded into it, and the next value goes
-    to the next bucket."""
+    """The bounds of every bucket fall into it, and the next value into the next bucket."""
     indexes = list(histogram_of([HIGHEST]).counts)
 
     for index in range(indexes[0]):
@@ -57,11 +58,11 @@ def test_small_values_are_exact(value):
     assert histogram_of([value]).percentile(50) == value
 
 
-def test_what_is_below_zero_counts_as_zero():
+def test_values_below_zero_count_as_zero():
     assert histogram_of([-1, -(10**12)]) == histogram_of([0, 0])
 
 
-def test_what_is_above_one_hour_counts_as_one_hour():
+def test_values_above_one_hour_count_as_one_hour():
     assert histogram_of([HIGHEST + 1, 10**15]) == histogram_of([HIGHEST, HIGHEST])
 
 
@@ -97,8 +98,8 @@ def test_merging_leaves_the_other_as_it_was(values):
 
 
 @given(some_values, st.lists(st.integers(-200, 200), min_size=1, max_size=8))
-def test_at_most_never_overstates_and_misses_only_what_shares_the_bounds_bucket(values, offsets):
-    """At bounds in the neighbourhood of the values, where it is hardest."""
+def test_at_most_is_never_too_high_and_misses_only_the_bounds_own_bucket(values, offsets):
+    """The bounds are close to the values, where it is hardest."""
     bounds = sorted(max(0, value + offset) for value in values for offset in offsets)
     for bound, count in zip(bounds, histogram_of(values).at_most(bounds), strict=True):
         assert count <= sum(value <= bound for value in values)

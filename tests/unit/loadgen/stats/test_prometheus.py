@@ -1,4 +1,4 @@
-"""What Prometheus reads, parsed by prometheus-client's own parser."""
+"""The exported metrics, as the parser of prometheus-client reads them."""
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -11,7 +11,10 @@ NAMES = {
     "loadgen_connections",
     "loadgen_connections_launched",
     "loadgen_connections_relaunched",
+    "loadgen_connections_late",
     "loadgen_connections_opened",
+    "loadgen_connections_accepted",
+    "loadgen_connections_lost",
     "loadgen_connections_failed",
     "loadgen_connections_closed",
     "loadgen_pings",
@@ -35,7 +38,7 @@ NAMES = {
 }
 
 
-def reading(agent=None, planned=0):
+def snapshot_of(agent=None, planned=0):
     total = Tally(
         launched=10,
         opened=7,
@@ -57,8 +60,8 @@ def reading(agent=None, planned=0):
     )
 
 
-def scrape(*readings):
-    body, content_type = render(registry_of(lambda: readings))
+def scrape(*snapshots):
+    body, content_type = render(registry_of(lambda: snapshots))
     assert content_type.startswith("text/plain")
     families = {family.name: family for family in text_string_to_metric_families(body.decode())}
     samples = {
@@ -70,7 +73,7 @@ def scrape(*readings):
 
 
 def test_the_names_are_those_of_the_contract():
-    families, samples = scrape(reading())
+    families, samples = scrape(snapshot_of())
 
     assert set(families) == NAMES
     assert samples["loadgen_build_info", ("version", VERSION)] == 1
@@ -80,8 +83,8 @@ def test_the_names_are_those_of_the_contract():
     assert samples["loadgen_worker_resident_memory_bytes", ("worker", "0")] == 4096
 
 
-def test_an_agent_does_not_know_what_has_not_started():
-    _, samples = scrape(reading())
+def test_an_agent_does_not_export_not_started():
+    _, samples = scrape(snapshot_of())
 
     assert samples["loadgen_connections", ("state", "open")] == 6
     assert samples["loadgen_connections", ("state", "connecting")] == 1
@@ -106,7 +109,7 @@ def test_the_laws_of_the_ledger_can_be_checked_by_a_monitor():
 
 
 def test_the_coordinator_labels_each_sample_with_its_agent():
-    _, samples = scrape(reading("a", planned=100), reading("b", planned=50))
+    _, samples = scrape(snapshot_of("a", planned=100), snapshot_of("b", planned=50))
 
     assert samples["loadgen_connections", ("agent", "a"), ("state", "not_started")] == 90
     assert samples["loadgen_connections", ("agent", "b"), ("state", "not_started")] == 40
@@ -114,7 +117,7 @@ def test_the_coordinator_labels_each_sample_with_its_agent():
 
 
 def test_histograms_are_cumulative_in_seconds():
-    _, samples = scrape(reading())
+    _, samples = scrape(snapshot_of())
     buckets = {
         dict(key[1:])["le"]: value
         for key, value in samples.items()
@@ -130,8 +133,8 @@ def test_histograms_are_cumulative_in_seconds():
     assert samples["loadgen_handshake_seconds_sum",] == pytest.approx(70.0064, rel=0.01)
 
 
-def test_what_sessions_count_and_time_themselves_goes_by_its_name():
-    _, samples = scrape(reading("a"), reading("b"))
+def test_counters_and_timings_of_sessions_have_their_names_as_a_label():
+    _, samples = scrape(snapshot_of("a"), snapshot_of("b"))
 
     assert samples["loadgen_session_count_total", ("agent", "b"), ("name", 'say "hi"')] == 3
     assert (
@@ -146,7 +149,7 @@ def test_what_sessions_count_and_time_themselves_goes_by_its_name():
     assert samples[bucket] == 1
 
 
-def test_reconnects_make_no_agent_know_what_has_not_started():
+def test_relaunched_connections_do_not_make_an_agent_export_not_started():
     total = Tally(launched=10, relaunched=4, opened=10)
 
     _, samples = scrape(Snapshot(None, Ledger.of(None, total), total))

@@ -1,88 +1,26 @@
-"""Deadlines, and the pages of a worker's book."""
-
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+"""The tally of a second, and the masks of a worker."""
 
 from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.stats.tally import Tally
-from loadgen.timers import Deadlines
 
 
-@pytest.fixture
-def deadlines():
-    """Three items, begun a second apart, with ten seconds each."""
-    filled = Deadlines(10.0)
-    for number, item in enumerate("abc"):
-        filled.add(item, 100.0 + number)
-    return filled
-
-
-def test_nothing_expires_before_its_time(deadlines):
-    assert list(deadlines.expired(109.9)) == []
-    assert len(deadlines) == 3
-
-
-def test_what_is_over_its_time_is_handed_over_oldest_first_and_once(deadlines):
-    assert list(deadlines.expired(111.0)) == ["a", "b"]
-    assert list(deadlines.expired(111.0)) == []
-    assert ("a" in deadlines, "c" in deadlines, len(deadlines)) == (False, True, 1)
-    assert list(deadlines.expired(112.0)) == ["c"]
-
-
-def test_who_finished_does_not_expire(deadlines):
-    deadlines.remove("a")
-    deadlines.remove("a")
-    deadlines.remove("nobody")
-    assert list(deadlines.expired(200.0)) == ["b", "c"]
-
-
-def test_who_is_told_of_its_expiry_may_take_others_out_and_put_them_in(deadlines):
-    handed = []
-    for item in deadlines.expired(111.5):
-        handed.append(item)
-        deadlines.remove("b")
-        deadlines.add("d", 111.5)
-    assert handed == ["a"]
-    assert list(deadlines.expired(200.0)) == ["c", "d"]
-
-
-@given(st.lists(st.tuples(st.integers(0, 20), st.booleans())), st.integers(0, 40))
-def test_each_item_expires_once_or_is_taken_out(steps, until):
-    """Whatever is added and removed: expired are those that began early enough, in that order;
-    the rest remains."""
-    deadlines, expected = Deadlines(5.0), {}
-    begun = sorted(begin for begin, _ in steps)
-    for item, (begin, (_, stays)) in enumerate(zip(begun, steps, strict=True)):
-        deadlines.add(item, float(begin))
-        if stays:
-            expected[item] = begin + 5
-        else:
-            deadlines.remove(item)
-    assert list(deadlines.expired(float(until))) == [
-        item for item, deadline in expected.items() if deadline <= until
-    ]
-    assert len(deadlines) == sum(deadline > until for deadline in expected.values())
-
-
-def test_a_turned_page_is_whole_and_the_next_one_empty():
-    recorder = Recorder(seed=1, close_within=5.0)
+def test_a_swapped_tally_is_whole_and_the_next_one_empty():
+    recorder = Recorder(seed=1)
     recorder.tally.launched += 3
     recorder.tally.failed["refused"] = 1
     recorder.tally.handshake.record(1500)
-    page = recorder.swap()
-    assert (page.launched, page.failed, page.handshake.total) == (3, {"refused": 1}, 1)
+    tally = recorder.swap()
+    assert (tally.launched, tally.failed, tally.handshake.total) == (3, {"refused": 1}, 1)
     assert recorder.tally == Tally()
     recorder.tally.failed["reset"] = 1
     recorder.tally.handshake.record(2500)
-    assert (page.failed, page.handshake.total) == ({"refused": 1}, 1)
+    assert (tally.failed, tally.handshake.total) == ({"refused": 1}, 1)
     assert recorder.swap().failed == {"reset": 1}
 
 
 def test_masks_repeat_with_their_seed_and_differ_without():
     first, again, other = (
-        [recorder.bits(32) for _ in range(8)]
-        for recorder in (Recorder(seed, 5.0) for seed in (1, 1, 2))
+        [recorder.bits(32) for _ in range(8)] for recorder in (Recorder(seed) for seed in (1, 1, 2))
     )
     assert first == again != other
     assert len(set(first)) == 8

@@ -1,3 +1,5 @@
+"""Tallies and their merges, and the ledger that follows from them."""
+
 from collections import Counter
 from copy import deepcopy
 
@@ -20,12 +22,14 @@ STATES = (
     "lost",
 )
 histories = st.lists(st.sampled_from(STATES), max_size=60)
-"""The state in which each planned connection stands in the end."""
+"""The last state of each planned connection."""
 
 
 def seconds_of(history: list[str], length: int) -> list[Tally]:
-    """What the connections did, told in so many seconds: connection k is launched in second k,
-    and ends two later."""
+    """Returns the tallies of the connections, in this number of seconds.
+
+    Connection k is launched in second k, opens one later, and ends two later.
+    """
     seconds = [Tally() for _ in range(length)]
     for number, state in enumerate(history):
         launch, opening, ending = (seconds[(number + later) % length] for later in range(3))
@@ -40,7 +44,7 @@ def seconds_of(history: list[str], length: int) -> list[Tally]:
 
 
 def ends(history: list[str], kind: str) -> dict[str, int]:
-    """How many connections came to each end of this kind, by reason."""
+    """Returns how many connections ended for each reason of a kind."""
     return dict(Counter(state.split()[1] for state in history if state.startswith(f"{kind} ")))
 
 
@@ -65,7 +69,7 @@ def test_merging_leaves_the_other_as_it_was(tally):
 
 
 def test_merging_adds_every_field():
-    """Whatever field is added to a tally has to be among those that are merged."""
+    """A new field of a tally must be merged too."""
     one = Tally(
         **dict.fromkeys(COUNTS, 1),
         failed={"refused": 1},
@@ -89,7 +93,7 @@ def test_merging_adds_every_field():
     assert merged([one, one]) == two
 
 
-def test_counts_and_histograms_go_by_their_names():
+def test_counts_and_histograms_have_their_names():
     tally = Tally(launched=3, pongs=2, lag=histogram_of([5]))
 
     assert tally.counts() == {**dict.fromkeys(COUNTS, 0), "launched": 3, "pongs": 2}
@@ -97,7 +101,7 @@ def test_counts_and_histograms_go_by_their_names():
     assert tally.histograms()["lag"] is tally.lag
 
 
-def test_a_session_counts_and_times_by_names_of_its_own():
+def test_sessions_count_and_time_by_name():
     tally = Tally()
     tally.count("logins")
     tally.count("logins", 2)
@@ -119,7 +123,7 @@ def test_a_session_counts_and_times_by_names_of_its_own():
         (7, "7"),
     ],
 )
-def test_a_name_is_fit_to_be_shown_and_sent(given, counted):
+def test_a_name_is_made_printable_and_short(given, counted):
     tally = Tally()
     tally.count(given)
     tally.count(given)
@@ -130,7 +134,7 @@ def test_a_name_is_fit_to_be_shown_and_sent(given, counted):
     assert msgspec.json.decode(msgspec.json.encode(tally), type=Tally) == tally
 
 
-def test_a_counter_takes_whole_numbers_alone():
+def test_a_counter_takes_only_whole_numbers():
     tally = Tally()
     with pytest.raises(TypeError):
         tally.count("logins", 0.5)
@@ -138,7 +142,7 @@ def test_a_counter_takes_whole_numbers_alone():
     assert tally == Tally()
 
 
-def test_names_beyond_the_most_are_counted_together():
+def test_names_beyond_the_limit_are_counted_together():
     tally = Tally()
     for number in range(1000):
         tally.count(f"n{number}")
@@ -171,8 +175,8 @@ def test_json_gives_back_the_same_tally(tally):
     assert msgspec.json.decode(msgspec.json.encode(tally), type=Tally) == tally
 
 
-def test_counts_and_reasons_of_what_did_not_happen_are_not_on_the_wire():
-    """Empty histograms are, as `[{}]`: msgspec omits only what a list, a dict or a set makes."""
+def test_counts_and_reasons_of_zero_are_not_on_the_wire():
+    """Empty histograms are, as `[{}]`: msgspec omits only a list, a dict or a set."""
     sent = msgspec.to_builtins(Tally(launched=2, failed={"refused": 1}))
 
     assert {name: value for name, value in sent.items() if name not in HISTOGRAMS} == {
@@ -182,7 +186,7 @@ def test_counts_and_reasons_of_what_did_not_happen_are_not_on_the_wire():
 
 
 @given(histories, st.integers(1, 9))
-def test_the_ledger_tells_where_every_connection_stands(history, length):
+def test_the_ledger_has_every_connection_in_its_state(history, length):
     ledger = Ledger.of(len(history), merged(seconds_of(history, length)))
 
     assert ledger.not_started == history.count("not_started")
@@ -203,13 +207,13 @@ def test_the_laws_of_the_ledger_hold(history, length):
     assert ledger.opened == ledger.open + sum(ledger.closed.values()) + ledger.lost
 
 
-def test_what_is_launched_beyond_the_plan_is_planned_too():
+def test_connections_launched_beyond_the_plan_count_as_planned():
     ledger = Ledger.of(10, Tally(launched=13, relaunched=4, opened=13))
 
     assert (ledger.planned, ledger.not_started, ledger.breaches()) == (14, 1, [])
 
 
-def test_where_nobody_knows_what_is_planned_reconnects_change_nothing():
+def test_where_the_plan_is_unknown_relaunched_connections_change_nothing():
     assert Ledger.of(None, Tally(launched=13, relaunched=4)).planned == 0
 
 
@@ -226,7 +230,7 @@ def test_a_law_that_does_not_hold_is_named(total, breach):
     assert Ledger.of(10, total).breaches() == [breach]
 
 
-def test_what_is_held_must_agree_with_what_was_counted():
+def test_held_connections_must_agree_with_the_counts():
     ledger = Ledger.of(10, Tally(launched=5, opened=3))
 
     assert ledger.breaches(Held(connecting=2, open=3)) == []

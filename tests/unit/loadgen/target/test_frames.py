@@ -10,7 +10,7 @@ from loadgen.target.frames import (
     BINARY,
     CLOSE,
     FAULT,
-    MAX,
+    MAX_MESSAGE_SIZE,
     PING,
     PONG,
     TEXT,
@@ -151,10 +151,16 @@ def test_fragments_become_one_message_and_controls_come_between():
             1007,
             id="text that stops in a character",
         ),
-        pytest.param(header(0x82, 0xFE, (MAX + 1).to_bytes(2, "big")), 1009, id="a byte too many"),
+        pytest.param(
+            header(0x82, 0xFE, (MAX_MESSAGE_SIZE + 1).to_bytes(2, "big")),
+            1009,
+            id="a byte too many",
+        ),
         pytest.param(header(0x82, 0xFF, b"\xff" * 8), 1009, id="far too many"),
         pytest.param(
-            sent(BINARY, b"x" * MAX, fin=False) + sent(0, b"x"), 1009, id="too many in fragments"
+            sent(BINARY, b"x" * MAX_MESSAGE_SIZE, fin=False) + sent(0, b"x"),
+            1009,
+            id="too many in fragments",
         ),
     ],
 )
@@ -169,9 +175,11 @@ def test_a_fault_has_its_code_and_ends_the_reading(data, code):
 
 
 def test_takes_the_longest_message_and_a_ping_inside_it():
-    events = read(sent(BINARY, b"x" * MAX, fin=False) + sent(PING, b"p") + sent(0, b""))
+    events = read(
+        sent(BINARY, b"x" * MAX_MESSAGE_SIZE, fin=False) + sent(PING, b"p") + sent(0, b"")
+    )
 
-    assert events == [ClientFrame(PING, b"p"), ClientFrame(BINARY, b"x" * MAX)]
+    assert events == [ClientFrame(PING, b"p"), ClientFrame(BINARY, b"x" * MAX_MESSAGE_SIZE)]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from loadgen.net.frames import PING
 from loadgen.net.frames import frame as masked_frame
-from loadgen.target.request import MAX
+from loadgen.target.request import MAX_HEAD_SIZE
 
 PING_FRAME = masked_frame(PING, b"abc", 0x12345678)
 PONG_FRAME = b"\x8a\x03abc"
@@ -49,7 +49,7 @@ async def test_refuses_what_is_not_to_be_upgraded(serve):
         for request, status in [
             (server.request("/elsewhere"), 404),
             (server.request().replace(b"13", b"12"), 426),
-            (b"GET / HTTP/1.1\r\nX:" + b" " * MAX, 431),
+            (b"GET / HTTP/1.1\r\nX:" + b" " * MAX_HEAD_SIZE, 431),
         ]:
             async with server.dial(request) as line:
                 assert (await line.rest()).startswith(b"HTTP/1.1 %d " % status)
@@ -131,7 +131,7 @@ async def test_vice_stall_never_answers(serve):
             b"GET /stats HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         ) as http:
             assert b'"opened": 0' in await http.rest()
-        line.writer.write(b"x" * 2 * MAX)  # more than anyone would keep for it
+        line.writer.write(b"x" * 2 * MAX_HEAD_SIZE)  # more than anyone would keep for it
 
         with contextlib.suppress(ConnectionError):
             assert await line.rest() == b""

@@ -14,18 +14,22 @@ from websockets.datastructures import Headers
 from websockets.http11 import Response
 
 from loadgen.net.connection import Connection
+from loadgen.net.connections import Connections
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.schedule import Span
 from loadgen.plan.shares import Share
-from loadgen.sessions.loop import BUILT_IN, LoopUser
-from loadgen.sessions.scenario import LoopScenario
+from loadgen.sessions.churn import Churn
+from loadgen.sessions.loop import BUILT_IN, LoopScenario, LoopUser
+from loadgen.sessions.population import Population
 from loadgen.stats.recorder import Recorder
 from loadgen.stats.tally import Held
-from loadgen.worker.churn import Churn
-from loadgen.worker.engine import LATE, MAX_IDLE_TURNS, TICK, Engine
-from tests.unit.loads import Load, only
+from loadgen.timers import TICK, Deadlines
+from loadgen.worker.arrivals import Arrivals
+from loadgen.worker.engine import LATE, MAX_IDLE_TURNS, Engine
+from tests.unit.loads import Load
+from tests.unit.timing import MS
 from tests.unit.wire_ends import until
 
 SOURCE = "127.0.9.2"
@@ -148,15 +152,15 @@ async def test_a_drain_closes_everything_and_launches_nothing_more():
 
 
 async def test_no_more_are_open_than_there_are_places_and_the_rest_waits():
-    async with load(plan(max=30, think=30.0), most_open=10) as running:
+    async with load(plan(max=30, think=30.0), max_open=10) as running:
         await until(lambda: running.tally.opened == 10)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(100 * MS)
         assert running.tally.launched == 10
         assert running.ledger.not_started == 20
 
 
 async def test_a_free_place_is_taken_by_who_waited():
-    async with load(plan(max=30, loops=1), most_open=10) as running:
+    async with load(plan(max=30, loops=1), max_open=10) as running:
         await until(lambda: running.engine.finished)
         await running.settled()
         assert running.tally.closed == {"done": 30}
@@ -209,11 +213,13 @@ async def test_what_is_over_leaves_nothing_behind_although_the_collector_is_off(
             await until(lambda: running.engine.finished)
             assert running.tally.failed == {"http_404": 30}
         running = None
-        await asyncio.sleep(0.05)
-        left = [thing for thing in gc.get_objects() if type(thing) in (LoopUser, Connection)]
-        assert left == []
+        await until(lambda: not left_behind())
     finally:
         gc.enable()
+
+
+def left_behind():
+    return [thing for thing in gc.get_objects() if type(thing) in (LoopUser, Connection)]
 
 
 @asynccontextmanager
@@ -234,7 +240,7 @@ async def test_wss_is_opened_pinged_and_drained_and_its_ports_serve_again():
     five_ports = {"ports": range(24_200, 24_205), "tls": client_side}
     async with (
         _server(server_side) as port,
-        load(plan(max=10, loops=1), most_open=5, port=port, **five_ports) as running,
+        load(plan(max=10, loops=1), max_open=5, port=port, **five_ports) as running,
     ):
         await until(lambda: running.engine.finished)
         await running.settled()
@@ -252,10 +258,12 @@ async def test_a_certificate_nobody_vouches_for_is_a_tls_failure():
 
 
 async def test_who_has_nothing_to_do_sleeps_through_whole_turns():
-    idle = Engine(
-        100.0, 10, Recorder(seed=1, close_within=1.0), (), only(()), Churn((), 1.0, 0), 30.0
-    )
-    idle.scenarios = [LoopScenario(idle, BUILT_IN["none"], 30.0, 1)]
+    recorder = Recorder(seed=1)
+    connections = Connections(recorder, (), Deadlines(1.0))
+    population = Population(recorder, connections, Churn((), 1.0, 0))
+    scenario = LoopScenario(population, 100.0, pytest.fail, BUILT_IN["none"], 30.0, 1)
+    arrivals = Arrivals(lambda _, __: iter(()), Share(), 1)
+    idle = Engine(100.0, population, [scenario], arrivals, lambda _: 0, 10)
     assert idle.tick(100.0) == pytest.approx(100.0 + MAX_IDLE_TURNS * TICK)
     assert idle.tick(100.0 + 7 * TICK) == pytest.approx(100.0 + (7 + MAX_IDLE_TURNS) * TICK)
 
@@ -285,7 +293,7 @@ async def test_who_takes_up_a_share_launches_again_who_had_been_and_the_others_f
 async def test_what_comes_again_waits_for_its_time_and_is_told_of_until_then():
     async with load(plan(max=20), nobody=True) as running:
         running.engine.reassign(Reassignment(Unfinished(Share(), 0, 20), at=3600.0, pace=500.0))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(100 * MS)
         assert running.engine.held() == Held(coming=20)
         assert not running.engine.finished
 
@@ -320,10 +328,10 @@ async def test_a_pause_puts_off_what_was_taken_up_as_well():
     async with load(plan(max=20), nobody=True) as running:
         running.engine.pause()
         running.engine.reassign(Reassignment(Unfinished(Share(), 0, 10), at=0.0, pace=10_000.0))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(100 * MS)
         assert running.tally.launched == 0
         running.engine.resume(3600.0)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(100 * MS)
         assert (running.tally.launched, running.engine.held().coming) == (0, 10)
         running.engine.resume(0.0)
         await until(lambda: running.tally.opened == 20)

@@ -1,4 +1,4 @@
-from loadgen.worker.main import MAX, CapturedOutput
+from loadgen.worker.main import MAX_LINES, CapturedOutput
 
 
 def test_lines_come_out_once_and_whole():
@@ -18,7 +18,7 @@ def test_what_is_too_much_is_told():
         print(number, "x" * 1000, file=printed)
 
     *lines, last = printed.take()
-    assert len(lines) == MAX
+    assert len(lines) == MAX_LINES
     assert max(map(len, lines)) < 600
     assert last == "printed 100 lines; what it prints from now on is dropped"
     print("more", file=printed)

@@ -1,7 +1,7 @@
-"""The filter `to_toml`, which ansible-core does not bring: a dictionary as a TOML document.
+"""The filter `to_toml`, which ansible-core lacks: it writes a dictionary as TOML.
 
-Tables inside it are written inline, so that a plan with phases, sessions or headers is one line for
-each of its keys.
+It writes inner tables inline, so that a plan with phases, sessions or headers has one line for each
+of its keys.
 """
 
 import json
@@ -16,15 +16,18 @@ BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class FilterModule:
-    """What Ansible looks for in a file of filters."""
+    """The class that Ansible looks for in a file of filters."""
 
     def filters(self) -> dict[str, Callable[[Any], str]]:
-        """The filters by their names."""
+        """Returns the filters by their names."""
         return {"to_toml": to_toml}
 
 
 def to_toml(document: Any) -> str:
-    """The document's text; what TOML can't say raises an AnsibleFilterError that names its key."""
+    """Returns a dictionary as TOML.
+
+    Raises AnsibleFilterError with the key of a value that TOML can't express.
+    """
     if not isinstance(document, Mapping):
         raise AnsibleFilterError(f"{document!r} is no table of keys and values")
     return "".join(f"{_key(key)} = {_value(value, str(key))}\n" for key, value in document.items())
@@ -45,7 +48,7 @@ def _value(value: Any, at: str) -> str:
     if isinstance(value, str):
         return _text(value)
     raise AnsibleFilterError(
-        f"`{at}` is {value!r}, which TOML has no word for; give it a value or leave it out"
+        f"`{at}` is {value!r}, which TOML can't express; give it a value or leave it out"
     )
 
 
@@ -54,5 +57,5 @@ def _key(key: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """A basic string, which JSON's is but for DEL."""
+    """Returns a basic string, which is a JSON string with DEL escaped."""
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""Faults of the machines that a fleet runs on, and what comes of names and places taken."""
+"""Faults of a fleet's machines, and of agents' names, files and ports."""
 
 import os
 import sys
@@ -9,7 +9,16 @@ from errno import ENOSPC
 from pathlib import Path
 from subprocess import DEVNULL, Popen
 
-from tests.faults.fault import COUNT, Found, all_open, counted, fault, said, statuses, told
+from tests.faults.fault import (
+    COUNT,
+    FaultOutcome,
+    all_open,
+    fault,
+    ledger_text,
+    outcome_of,
+    statuses,
+    target_text,
+)
 from tests.faults.stage import AGENTS, Stage
 from tests.processes import eventually
 
@@ -18,17 +27,17 @@ STEPPED = Path(__file__).parent / "stepped"
 
 
 @fault("the disk under the run directory is full")
-def disk_full(stage: Stage) -> Found:
-    """The operator is told, the run goes on, its ledger is in the terminal."""
+def disk_full(stage: Stage) -> FaultOutcome:
+    """A warning says so, the run continues, and its ledger is in the terminal."""
     stage.target()
     stage.runs.mkdir()
     stage.mount(stage.runs, "400k")
     stage.coordinator("--expect", f"opened>={COUNT}", hold=4)
     stage.fleet()
     stage.opens(COUNT, lost=0)
-    stage.strikes()
+    stage.mark_fault()
     filler = stage.runs / "filler"
-    with filler.open("wb", buffering=0) as file, suppress_full():
+    with filler.open("wb", buffering=0) as file, until_full():
         while True:
             file.write(bytes(4096))
     noticed = stage.says("can't be written .No space left on device")
@@ -36,14 +45,18 @@ def disk_full(stage: Stage) -> Found:
     assert f"drained {COUNT}" in stage.coord.out, stage.coord.out
     eventually(lambda: stage.stats()["open"] == 0, "the target is empty")
     lost = int(stage.stats()["opened"]) - COUNT
-    return Found(
-        f"opened {COUNT}, drained {COUNT} (in the terminal)", counted(stage), noticed, None, lost
+    return FaultOutcome(
+        f"opened {COUNT}, drained {COUNT} (in the terminal)",
+        target_text(stage),
+        noticed,
+        None,
+        lost,
     )
 
 
 @contextmanager
-def suppress_full() -> Iterator[None]:
-    """The disk is full, as it was to be."""
+def until_full() -> Iterator[None]:
+    """Ends the block, without an error, when the disk is full."""
     try:
         yield
     except OSError as error:
@@ -52,8 +65,8 @@ def suppress_full() -> Iterator[None]:
 
 
 @fault("a second agent joins under the name of another")
-def the_same_name_twice(stage: Stage) -> Found:
-    """It gets a name of its own, and a share."""
+def the_same_name_twice(stage: Stage) -> FaultOutcome:
+    """It gets another name, and a share."""
     stage.target()
     stage.coordinator(agents=2)
     for host in ("a1", "a2"):
@@ -61,46 +74,46 @@ def the_same_name_twice(stage: Stage) -> Found:
     stage.opens(COUNT, lost=0)
     assert [one["name"] for one in stage.state()["agents"]] == ["twin", "twin-2"]
     summary = stage.drains()
-    return told(stage, summary)
+    return outcome_of(stage, summary)
 
 
 @fault("an agent joins when all connections are open")
-def agent_joins_late(stage: Stage) -> Found:
-    """It is held in reserve, and stops nobody."""
+def agent_joins_late(stage: Stage) -> FaultOutcome:
+    """It is a reserve, and disturbs no other agent."""
     all_open(stage)
     stage.agent("late")
     eventually(lambda: "ready" in statuses(stage), "it is ready")
     summary = stage.drains()
-    assert summary["opened"] == COUNT, said(summary)
-    return told(stage, summary)
+    assert summary["opened"] == COUNT, ledger_text(summary)
+    return outcome_of(stage, summary)
 
 
 @fault("the agent may open 70 files, for 100 connections")
-def descriptors_used_up(stage: Stage) -> Found:
-    """The rest failed as no_fd, and the preflight had said so."""
+def descriptors_used_up(stage: Stage) -> FaultOutcome:
+    """The rest fails as no_fd, as the preflight warned."""
     stage.target()
     stage.coordinator(agents=1, hold=2, count=100)
     stage.agent("a1", wrap=("prlimit", "--nofile=70:70"))
     summary = stage.ends(0)
-    assert summary["failed"].get("no_fd", 0) > 0, said(summary)
+    assert summary["failed"].get("no_fd", 0) > 0, ledger_text(summary)
     assert "file_descriptors gives out first" in stage.coord.err
-    return told(stage, summary)
+    return outcome_of(stage, summary)
 
 
 @fault("the agent has 60 source ports, for 100 connections")
-def ports_used_up(stage: Stage) -> Found:
-    """The rest failed as no_local_port, and the preflight had said so."""
+def ports_used_up(stage: Stage) -> FaultOutcome:
+    """The rest fails as no_local_port, as the preflight warned."""
     stage.target()
     stage.coordinator(agents=1, hold=2, count=100)
     stage.agent("a1", "--ports", "20000-20059")
     summary = stage.ends(0)
-    assert summary["failed"].get("no_local_port", 0) > 0, said(summary)
-    return told(stage, summary)
+    assert summary["failed"].get("no_local_port", 0) > 0, ledger_text(summary)
+    return outcome_of(stage, summary)
 
 
-@fault("the wall clock of one host goes an hour ahead, in the midst of the arrivals")
-def clock_stepped(stage: Stage) -> Found:
-    """Nothing: seconds count on monotonic clocks, from the run's own start."""
+@fault("the wall clock of one host goes an hour ahead, during the arrivals")
+def clock_stepped(stage: Stage) -> FaultOutcome:
+    """It changes nothing: seconds count from the start of the run on monotonic clocks."""
     stage.target()
     stage.coordinator("--rate", "60", hold=2)
     environment = os.environ | {"PYTHONPATH": f"{STEPPED}:{os.environ.get('PYTHONPATH', '')}"}
@@ -108,19 +121,21 @@ def clock_stepped(stage: Stage) -> Found:
     for number in range(2, AGENTS + 1):
         stage.agent(f"a{number}")
     summary = stage.ends(0)
-    assert (summary["opened"], summary["closed"]) == (COUNT, {"drained": COUNT}), said(summary)
-    return told(stage, summary)
+    assert (summary["opened"], summary["closed"]) == (COUNT, {"drained": COUNT}), ledger_text(
+        summary
+    )
+    return outcome_of(stage, summary)
 
 
 @fault("8 busy processes a core, the agents at the lowest priority, for 6 s")
-def starved_of_cpu(stage: Stage) -> Found:
-    """The seconds are marked: their numbers prove nothing."""
+def starved_of_cpu(stage: Stage) -> FaultOutcome:
+    """The seconds are marked as invalid: their numbers prove nothing."""
     stage.target()
     stage.coordinator()
     for number in range(1, AGENTS + 1):
         stage.agent(f"a{number}", wrap=("nice", "-n", "19"))
     stage.opens(COUNT, lost=0)
-    stage.strikes()
+    stage.mark_fault()
     busy = [
         Popen([sys.executable, "-c", "while True: pass"], stdout=DEVNULL)
         for _ in range(8 * (os.cpu_count() or 1))
@@ -135,5 +150,5 @@ def starved_of_cpu(stage: Stage) -> Found:
     assert any("stalled" in text or "stood still" in text or "no report" in text for text in why), (
         why
     )
-    marked = f"{said(summary)}; {len(summary['invalid_seconds'])} seconds marked invalid"
-    return told(stage, summary)._replace(ledger=marked)
+    marked = f"{ledger_text(summary)}; {len(summary['invalid_seconds'])} seconds marked invalid"
+    return outcome_of(stage, summary)._replace(ledger=marked)

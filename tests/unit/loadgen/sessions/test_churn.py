@@ -11,7 +11,7 @@ from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.plan.schedule import Span
 from loadgen.plan.seeded import chance
-from loadgen.worker.churn import Churn
+from loadgen.sessions.churn import Churn
 from tests.unit.loads import Load
 from tests.unit.wire_ends import until
 
@@ -57,7 +57,7 @@ def test_sessions_are_kept_in_their_phase_only():
 
 def test_a_storm_breaks_out_once_hits_its_part_and_everybody_is_back_within_the_jitter():
     stormy = churn(storm=0.25, jitter=4.0)
-    storms = [stormy.storm(age - 0.5, age) for age in (9.5, 10.0, 10.5, 11.0)]
+    storms = [stormy.storm(age) for age in (9.0, 9.5, 10.0, 10.5, 11.0)]
     (storm,) = [storm for storm in storms if storm is not None]
     hit = [number for number in range(10_000) if storm.hits(number)]
     back = [storm.back_at(number) for number in hit]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.worker.drain import MAX_AT_ONCE, Drain
+from loadgen.net.drain import MAX_AT_ONCE, Drain
 
 TURN, WITHIN = 0.02, 10.0
 

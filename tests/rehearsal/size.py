@@ -1,11 +1,11 @@
-"""What a rehearsal is asked for, and what follows from it for each machine."""
+"""The size of a rehearsal, and its share for each machine."""
 
 from typing import NamedTuple
 
 from loadgen.machine.addresses import DEFAULT_PORTS
 
 
-class Asked(NamedTuple):
+class Size(NamedTuple):
     """The reference run, scaled down; durations in seconds."""
 
     agents: int = 16
@@ -16,16 +16,16 @@ class Asked(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """The client machines."""
+        """The names of the client machines."""
         return [f"a{number}" for number in range(1, self.agents + 1)]
 
     @property
     def share(self) -> int:
-        """The most connections that one agent is given."""
+        """The most connections of one agent."""
         return -(-self.connections // self.agents)
 
     def ports(self, name: str) -> range:
-        """The source ports of a client machine, which no other one has."""
+        """Returns the source ports of a client machine, which no other machine has."""
         each = len(DEFAULT_PORTS) // self.agents
         first = DEFAULT_PORTS.start + self.names.index(name) * each
         return range(first, first + each)

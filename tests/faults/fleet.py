@@ -4,27 +4,37 @@ import os
 import signal
 import time
 
-from tests.faults.fault import COUNT, EACH, Found, all_open, fault, replaced, said, statuses, told
+from tests.faults.fault import (
+    COUNT,
+    EACH,
+    FaultOutcome,
+    all_open,
+    fault,
+    ledger_text,
+    outcome_of,
+    replaced,
+    statuses,
+)
 from tests.faults.stage import AGENTS, Stage
 from tests.processes import children, eventually
 
 
 @fault("SIGKILL to one of an agent's 2 workers")
-def worker_killed(stage: Stage) -> Found:
-    """Another one takes its place."""
+def worker_killed(stage: Stage) -> FaultOutcome:
+    """Another worker launches its connections again."""
     fleet = all_open(stage, workers=2)
     (parent,) = children(fleet[0].pid)
-    stage.strikes()
+    stage.mark_fault()
     os.kill(children(parent)[0], signal.SIGKILL)
     noticed = stage.says("worker 0 is gone", fleet[0])
     return replaced(stage, noticed, EACH // 2)
 
 
 @fault("SIGKILL to 1 of 4 agents")
-def agent_killed(stage: Stage) -> Found:
-    """The others launch what it held."""
+def agent_killed(stage: Stage) -> FaultOutcome:
+    """The others launch its connections again."""
     fleet = all_open(stage)
-    stage.strikes()
+    stage.mark_fault()
     fleet[0].send(signal.SIGKILL)
     noticed = stage.says("agent a1 is lost")
     assert noticed < 3.0, noticed
@@ -32,24 +42,24 @@ def agent_killed(stage: Stage) -> Found:
 
 
 @fault("SIGKILL to 1 of 16 agents")
-def one_of_sixteen_killed(stage: Stage) -> Found:
-    """The same in a fleet of the reference run's size."""
+def one_of_sixteen_killed(stage: Stage) -> FaultOutcome:
+    """The same happens in a fleet of the reference run's size."""
     fleet = all_open(stage, count=800, agents=16)
-    stage.strikes()
+    stage.mark_fault()
     fleet[3].send(signal.SIGKILL)
     noticed = stage.says("agent a4 is lost")
     assert noticed < 3.0, noticed
     return replaced(stage, noticed, 50, count=800)
 
 
-@fault("SIGKILL to 1 of 2 agents that are full, and it is started again")
-def agent_restarted(stage: Stage) -> Found:
-    """Nobody has room for its share but itself."""
+@fault("SIGKILL to 1 of 2 full agents, which is started again")
+def agent_restarted(stage: Stage) -> FaultOutcome:
+    """Only the restarted agent has room for its share."""
     stage.target()
     stage.coordinator(agents=2)
     fleet = stage.fleet(2, "--max-connections", str(COUNT // 2))
     stage.opens(COUNT, lost=0)
-    stage.strikes()
+    stage.mark_fault()
     fleet[0].send(signal.SIGKILL)
     noticed = stage.says("agent a1 is lost")
     stage.agent("a1")
@@ -57,11 +67,11 @@ def agent_restarted(stage: Stage) -> Found:
     return replaced(stage, noticed, COUNT // 2)
 
 
-@fault("SIGSTOP to 1 of 4 agents, SIGCONT once it was given up")
-def agent_hung(stage: Stage) -> Found:
-    """It is silent, then lost; when it comes back it is told to stop."""
+@fault("SIGSTOP to 1 of 4 agents, SIGCONT after it is lost")
+def agent_hung(stage: Stage) -> FaultOutcome:
+    """It is silent, then lost; when it continues it is ordered to stop."""
     fleet = all_open(stage)
-    stage.strikes()
+    stage.mark_fault()
     fleet[0].send(signal.SIGSTOP)
     noticed = stage.within(
         lambda: "silent" in statuses(stage), lambda: f"silent: {statuses(stage)}"
@@ -72,55 +82,55 @@ def agent_hung(stage: Stage) -> Found:
     return replaced(stage, noticed, EACH)
 
 
-@fault("its link to the coordinator is cut for 5 s")
-def cut_off_for_a_moment(stage: Stage) -> Found:
-    """It goes on by itself, and nothing is lost: its seconds come late."""
+@fault("an agent's link to the coordinator is cut for 5 s")
+def cut_off_for_a_moment(stage: Stage) -> FaultOutcome:
+    """It continues by itself, and nothing is lost: its seconds come late."""
     all_open(stage)
-    stage.strikes()
+    stage.mark_fault()
     stage.lan.host("a1").cut("control")
     noticed = stage.within(
         lambda: "silent" in statuses(stage), lambda: f"silent: {statuses(stage)}"
     )
-    time.sleep(max(0.0, stage.struck + 5.0 - time.monotonic()))
+    time.sleep(max(0.0, stage.fault_at + 5.0 - time.monotonic()))
     stage.lan.host("a1").fix("control")
     recovered = stage.within(
         lambda: statuses(stage) == ["running"] * AGENTS, lambda: f"back: {statuses(stage)}"
     )
     summary = stage.drains()
-    assert (summary["lost"], summary["opened"]) == (0, COUNT), said(summary)
-    return told(stage, summary, noticed, recovered)
+    assert (summary["lost"], summary["opened"]) == (0, COUNT), ledger_text(summary)
+    return outcome_of(stage, summary, noticed, recovered)
 
 
 @fault("the links of all agents to the coordinator are cut for 15 s")
-def coordinator_cut_off(stage: Stage) -> Found:
-    """It takes that for a fault of its own network, and gives nobody up."""
+def coordinator_cut_off(stage: Stage) -> FaultOutcome:
+    """The coordinator takes it for a fault of its own network; no agent is lost."""
     all_open(stage)
-    stage.strikes()
+    stage.mark_fault()
     hosts = [stage.lan.host(f"a{number}") for number in range(1, AGENTS + 1)]
     for host in hosts:
         host.cut("control")
     noticed = stage.within(
         lambda: statuses(stage) == ["silent"] * AGENTS, lambda: f"silent: {statuses(stage)}"
     )
-    time.sleep(max(0.0, stage.struck + 15.0 - time.monotonic()))
+    time.sleep(max(0.0, stage.fault_at + 15.0 - time.monotonic()))
     for host in hosts:
         host.fix("control")
     recovered = stage.within(
         lambda: statuses(stage) == ["running"] * AGENTS, lambda: f"back: {statuses(stage)}"
     )
     summary = stage.drains()
-    assert (summary["lost"], summary["opened"]) == (0, COUNT), said(summary)
-    return told(stage, summary, noticed, recovered)
+    assert (summary["lost"], summary["opened"]) == (0, COUNT), ledger_text(summary)
+    return outcome_of(stage, summary, noticed, recovered)
 
 
-@fault("its link to the coordinator is cut for longer than its --orphan-after of 14 s")
-def cut_off_for_long(stage: Stage) -> Found:
-    """Given up, its share is launched again by others; it drains by itself."""
+@fault("an agent's link to the coordinator is cut for longer than --orphan-after 14")
+def cut_off_for_long(stage: Stage) -> FaultOutcome:
+    """It is lost, and others launch its share again; it drains by itself."""
     stage.target()
     stage.coordinator()
     fleet = stage.fleet(AGENTS, "--orphan-after", "14")
     stage.opens(COUNT, lost=0)
-    stage.strikes()
+    stage.mark_fault()
     stage.lan.host("a1").cut("control")
     noticed = stage.within(
         lambda: "silent" in statuses(stage), lambda: f"silent: {statuses(stage)}"
@@ -132,11 +142,11 @@ def cut_off_for_long(stage: Stage) -> Found:
     return replaced(stage, noticed, EACH)
 
 
-@fault("its link to the target is cut")
-def cut_off_from_the_target(stage: Stage) -> Found:
-    """Half-open connections are found by missing pongs, and are not counted as open."""
+@fault("an agent's link to the target is cut")
+def cut_off_from_the_target(stage: Stage) -> FaultOutcome:
+    """Missing pongs end its half-open connections, which are not counted as open."""
     all_open(stage)
-    stage.strikes()
+    stage.mark_fault()
     stage.lan.host("a1").cut("load")
     noticed = stage.within(
         lambda: stage.ledger()["closed"].get("ping_timeout") == EACH,
@@ -145,18 +155,20 @@ def cut_off_from_the_target(stage: Stage) -> Found:
     assert stage.ledger()["open"] == COUNT - EACH
     stage.lan.host("a1").fix("load")
     summary = stage.drains()
-    assert summary["closed"] == {"drained": COUNT - EACH, "ping_timeout": EACH}, said(summary)
-    return told(stage, summary, noticed)
+    assert summary["closed"] == {"drained": COUNT - EACH, "ping_timeout": EACH}, ledger_text(
+        summary
+    )
+    return outcome_of(stage, summary, noticed)
 
 
-@fault("SIGKILL to the coordinator in the midst of the arrivals, --resume after 5 s")
-def coordinator_killed(stage: Stage) -> Found:
-    """The agents go on and hold; the ledger is exact in the end."""
+@fault("SIGKILL to the coordinator during the arrivals, --resume after 5 s")
+def coordinator_killed(stage: Stage) -> FaultOutcome:
+    """The agents continue and hold; the ledger is exact at the end."""
     stage.target()
     stage.coordinator("--rate", "60", hold=3)
     stage.fleet()
-    eventually(lambda: stage.stats()["open"] > COUNT // 4, "it is under way")
-    stage.strikes()
+    eventually(lambda: stage.stats()["open"] > COUNT // 4, "a quarter is open")
+    stage.mark_fault()
     stage.coord.send(signal.SIGKILL)
     stage.coord.process.wait()
     time.sleep(5.0)
@@ -169,5 +181,5 @@ def coordinator_killed(stage: Stage) -> Found:
         COUNT,
         {"drained": COUNT},
         0,
-    ), said(summary)
-    return told(stage, summary, None, recovered)
+    ), ledger_text(summary)
+    return outcome_of(stage, summary, None, recovered)

@@ -1,5 +1,4 @@
-"""The pace at which a worker closes what it holds: as fast as the machine keeps up, and within a
-bound in any case."""
+"""The pace at which a worker closes its connections: as fast as the machine allows."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -9,20 +8,20 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 MAX_AT_ONCE = 8
 """Connections closed in one turn at the highest pace."""
-KEEPS_UP = 1.5
-"""A turn that comes after so many times its due distance says that the machine does not keep up."""
+LATE_TURN = 1.5
+"""A turn after this many times its due distance shows that the machine does not keep up."""
 
 
 class Drain(Generic[Item]):
-    """Who is still to be closed, first in line first, and how many of them each turn. Times in
-    seconds, monotonic.
+    """The items still to be closed, in order, and how many of them each turn.
 
     Additive increase, multiplicative decrease, as TCP finds its rate: one more each turn while
     turns come on time, half as many when one comes late. Dozens of workers that share two cores
-    find their pace without knowing of each other.
+    find their pace without knowing of each other. Times are seconds on the monotonic clock.
     """
 
     def __init__(self, items: Iterable[Item], now: float, *, turn: float, within: float) -> None:
+        """`turn` is the due distance of two turns, `within` bounds the whole drain; seconds."""
         self.began = now
         self._waiting = deque(items)
         self._turn = turn
@@ -31,8 +30,8 @@ class Drain(Generic[Item]):
         self._last = now
 
     def take(self, now: float) -> list[Item]:
-        """Who is to be closed in this turn."""
-        late = now - self._last > KEEPS_UP * self._turn
+        """Returns the items to be closed in this turn."""
+        late = now - self._last > LATE_TURN * self._turn
         self._last = now
         self._pace = max(1, self._pace // 2) if late else min(MAX_AT_ONCE, self._pace + 1)
         turns_left = max(1.0, (self._end - now) / self._turn)
@@ -40,5 +39,5 @@ class Drain(Generic[Item]):
         return [self._waiting.popleft() for _ in range(count)]
 
     def put_off(self, item: Item) -> None:
-        """Not yet: to the end of the line."""
+        """Puts an item at the end of the line."""
         self._waiting.append(item)

@@ -1,4 +1,4 @@
-"""What a run of the driver is asked for, and whether this machine has room for it."""
+"""The options of a run of the driver, and a check of this machine's room for it."""
 
 import shlex
 
@@ -11,9 +11,8 @@ from loadgen.plan.plan import Plan
 from loadgen.values import DEFAULT_MAX_CONNECTIONS
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A number of connections between local agents and a target of their own, all on loopback;
-    durations in seconds."""
+class MillionOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Connections between local agents and a target, all on loopback; durations in seconds."""
 
     count: int = 1_000_000
     rate: float = 2000.0
@@ -23,8 +22,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     agents: int = 16
 
     def commands(self) -> tuple[str, ...]:
-        """The driver's own command line, and those of what it starts, without ports and places
-        of this machine."""
+        """Returns the command lines of the driver and of what it starts.
+
+        They name no ports and paths of this machine.
+        """
         options = [f"--{name}={value}" for name, value in msgspec.structs.asdict(self).items()]
         return (
             shlex.join(["python", "-m", "tests.million", *options]),
@@ -33,37 +34,36 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def target_options(self) -> list[str]:
-        """The options of loadgen-target; it takes as many workers as descriptors demand."""
+        """Returns the options of loadgen-target, which chooses its number of workers."""
         return ["--mode", "appwrite", "--limit", str(self.count)]
 
     def run_options(self) -> list[str]:
-        """The options of loadgen-coord that make up the run."""
+        """Returns the options of loadgen-coord that describe the run."""
         options = {"--local": self.agents, "--rate": f"{self.rate:g}", "--max": self.count}
         options |= {"--hold": f"{self.hold:g}", "--think": f"{self.think:g}", "--ping": self.ping}
         return [str(word) for option in options.items() for word in option]
 
 
 def name_of(plan: Plan) -> str:
-    """What a run of this plan is published as: `ping-30s`, `silent`, `silent-1600000`."""
+    """Returns the name of a published run: `ping-30s`, `silent`, `silent-1600000`."""
     kind = {
         "protocol": f"ping-{plan.think:g}s",
         "app": f"app-ping-{plan.think:g}s",
         "none": "silent",
     }[plan.ping]
-    return kind if plan.max == Asked().count else f"{kind}-{plan.max}"
+    return kind if plan.max == MillionOptions().count else f"{kind}-{plan.max}"
 
 
-def check_room(asked: Asked, machine: Machine) -> None:
-    """Raises OperatorError when the agents or the machine can't hold so many connections, both
-    ends of each."""
+def check_room(asked: MillionOptions, machine: Machine) -> None:
+    """Raises OperatorError when the agents or the machine can't hold both ends of `count`."""
     needed = -(-asked.count // DEFAULT_MAX_CONNECTIONS)
     if asked.agents < needed:
         most = asked.agents * DEFAULT_MAX_CONNECTIONS
         raise OperatorError(
             f"--agents {asked.agents} hold {most:,} connections at most; ask for --agents {needed}"
         )
-    # The target's end costs a little more than a client's, so twice as many of those are on the
-    # safe side.
+    # The target's end costs a little more than a client's: the limits of a target with twice the
+    # connections are on the safe side.
     ends = 2 * asked.count
     limits = target_limits(
         machine, workers=workers_needed(ends, machine, machine.cpus, TARGET_FILL), connections=ends

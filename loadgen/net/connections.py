@@ -1,0 +1,100 @@
+"""The connections of one worker between their dial and their end.
+
+Every transition of a connection is counted here: dialed, opened, failed or closed. Times are
+seconds on the monotonic clock.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from loadgen.net.connection import FAILED, Connection
+from loadgen.net.dialer import Dialer
+from loadgen.net.drain import Drain
+from loadgen.stats.reasons import TIMEOUT
+from loadgen.stats.recorder import Recorder, microseconds
+from loadgen.timers import Deadlines
+
+CONNECT_TIMEOUT = 30.0
+"""Seconds that a connection has from its dial to a valid 101, where the plan does not say."""
+
+
+class Connections:
+    """All connections of one worker that were dialed and have not ended, oldest first."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        dialers: Sequence[Dialer],
+        closing: Deadlines[Connection],
+        connect_timeout: float = CONNECT_TIMEOUT,
+    ) -> None:
+        self.connecting: Deadlines[Connection] = Deadlines(connect_timeout)
+        """Those that wait for their 101."""
+        self.closing = closing
+        """Those that wait for the server to end them; its seconds bound the closing handshake."""
+        self.drain: Drain[Connection] | None = None
+        """The order in which they are closed, once all are to be."""
+        self._recorder = recorder
+        self._dialers = dialers
+        self._all: dict[Connection, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(self._all)
+
+    def __contains__(self, connection: Connection) -> bool:
+        return connection in self._all
+
+    def dial(self, connection: Connection, dialer: Dialer, now: float, *, planned: bool) -> None:
+        """Sends the SYN; a connection that is not `planned` counts as launched again."""
+        if not planned:
+            tally = self._recorder.tally
+            tally.launched += 1
+            tally.relaunched += 1
+        if self.drain is not None:
+            self.drain.put_off(connection)
+        self._all[connection] = None
+        self.connecting.add(connection, now)
+        dialer.dial(connection, now)
+
+    def opened(self, connection: Connection, due: float, now: float) -> None:
+        """Counts a valid 101, and times it from when it was due and from its dial."""
+        self.connecting.remove(connection)
+        assert connection.dialed_at is not None
+        tally = self._recorder.tally
+        tally.opened += 1
+        tally.handshake.record(microseconds(now - connection.dialed_at))
+        tally.open.record(microseconds(now - due))
+        connection.dialed_at = None
+
+    def ended(self, connection: Connection, reason: str) -> None:
+        """Counts the end: a failure of a connection that never opened, else a close."""
+        self.connecting.remove(connection)
+        self._all.pop(connection, None)
+        for dialer in self._dialers:
+            dialer.ended(connection)
+        tally = self._recorder.tally
+        ends = tally.failed if connection.state == FAILED else tally.closed
+        ends[reason] = ends.get(reason, 0) + 1
+
+    def abort(self, connection: Connection, reason: str) -> None:
+        """Ends a connection at once, in whichever state it is."""
+        if connection.transport is None:
+            for dialer in self._dialers:
+                dialer.cancel(connection)
+            connection.end(reason)
+        else:
+            connection.abort(reason)
+
+    def expire(self, now: float) -> None:
+        """Aborts the connections whose time is over."""
+        for connection in self.connecting.expired(now):
+            self.abort(connection, TIMEOUT)
+        for connection in self.closing.expired(now):
+            connection.abort()
+
+    @property
+    def waiting(self) -> bool:
+        """True while a connection has a deadline, for its 101 or for its end."""
+        return len(self.connecting) > 0 or len(self.closing) > 0

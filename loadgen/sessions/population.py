@@ -1,0 +1,45 @@
+"""The users of one worker: who has arrived and left, who waits for others, who comes back."""
+
+from asyncio import Future, get_running_loop
+from time import monotonic
+
+from loadgen.net.connections import Connections
+from loadgen.sessions.churn import Churn
+from loadgen.sessions.trampoline import BaseUser
+from loadgen.stats.recorder import Recorder
+
+
+class Population:
+    """All users of one worker, with what they share: recorder, connections and churn."""
+
+    def __init__(self, recorder: Recorder, connections: Connections, churn: Churn) -> None:
+        self.recorder = recorder
+        self.connections = connections
+        self.churn = churn
+        self.idle: dict[BaseUser, None] = {}
+        """Users that hold no connection now."""
+        self._meetings: dict[int, Future[None]] = {}
+        """By the number of users that they wait for."""
+
+    @property
+    def draining(self) -> bool:
+        """True when all users are to leave."""
+        return self.connections.drain is not None
+
+    def ended(self, user: BaseUser, reason: str, *, failed: bool) -> None:
+        """Counts a session that is over and holds nothing; `failed`: it could not connect."""
+        self.recorder.tally.sessions_done += 1
+        if self.churn and not self.draining:
+            self.churn.user_left(user.number, reason, monotonic(), failed=failed)
+
+    def meeting(self, users: int) -> Future[None]:
+        """Returns a future that is done once a number of users of the whole fleet have come."""
+        if users not in self._meetings:
+            self._meetings[users] = get_running_loop().create_future()
+        return self._meetings[users]
+
+    def met(self, users: int) -> None:
+        """Ends the meeting of a number of users: all of them have come."""
+        meeting = self.meeting(users)
+        if not meeting.done():
+            meeting.set_result(None)

@@ -1,0 +1,280 @@
+"""The table of the ledger's reasons: why connections fail and close, and the fixes.
+
+Code that ends a connection takes the name from here. The page, the report, tsung.log and the tables
+of docs/operate.md and docs/tsung-log.md read the other columns.
+"""
+
+from typing import Literal, NamedTuple, get_args
+
+Kind = Literal["failed", "closed"]
+"""Failed: the connection never opened. Closed: it opened and ended."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+Fault = Literal["nobody", "generator", "network", "server", "session", "unknown"]
+"""The part that is at fault; `nobody` where the plan or the operator asked for the end."""
+
+DONE = "done"
+DRAINED = "drained"
+CHURN = "churn"
+STORM = "storm"
+LOST = "lost"
+REFUSED = "refused"
+TIMEOUT = "timeout"
+RESET = "reset"
+UNREACHABLE = "unreachable"
+NO_LOCAL_PORT = "no_local_port"
+NO_FD = "no_fd"
+DNS = "dns"
+TLS = "tls"
+BAD_HANDSHAKE = "bad_handshake"
+NOT_CONNECTED = "not_connected"
+SERVER_EOF = "server_eof"
+PING_TIMEOUT = "ping_timeout"
+PROTOCOL_ERROR = "protocol_error"
+MESSAGE_TOO_BIG = "message_too_big"
+ERROR_TIMEOUT = "error_timeout"
+ERROR_UNKNOWN = "error_unknown"
+ERROR_JSON_UNPARSABLE = "error_json_unparsable"
+
+HTTP = "http_"
+"""Before the status of a reply that is not 101."""
+SERVER = "server_"
+"""Before the code of the server's close frame."""
+REJECTED = "rejected_"
+"""Before the code of Appwrite's error frame."""
+ERROR = "error_"
+"""Before the name of an exception, or of a script's error."""
+
+
+class Reason(NamedTuple):
+    """One reason, or one family of reasons."""
+
+    name: str
+    """As in the ledger; the name of a family ends with a placeholder: `http_<status>`."""
+    kind: Kind
+    fault: Fault
+    tsung: str | None
+    """The counter of tsung.log, `<reason>` in it being the reason; None where it is no error."""
+    meaning: str
+    fix: str
+
+    @property
+    def prefix(self) -> str:
+        """The text that every reason of this family begins with."""
+        return self.name.partition("<")[0]
+
+    @property
+    def is_family(self) -> bool:
+        """True where the name has a placeholder."""
+        return "<" in self.name
+
+    @property
+    def is_expected(self) -> bool:
+        """True where the plan or the operator asked for the end."""
+        return self.fault == "nobody"
+
+
+_NOTHING_TO_FIX = "Nothing: the plan or the operator asked for it."
+_FIND_THE_CRASH = "Read `journalctl -u loadgen-agent` on that machine; most often memory ran out."
+_READ_THE_TRACEBACK = "Read its traceback in `errors/` of the run directory."
+
+REASONS = (
+    Reason(
+        REFUSED, "failed", "server", "error_connect_econnrefused",
+        "nothing listens on this address and port, or a firewall rejects the connection",
+        "Start the server, or correct the port of the URL.",
+    ),
+    # From here, a full listen queue and a path that drops packets look the same.
+    Reason(
+        TIMEOUT, "failed", "network", "error_connect_timeout",
+        "the connection did not open within `connect_timeout` (30 s): no TCP connection, or no"
+        " reply to the upgrade",
+        "Look for dropped packets, a full conntrack table, a full listen queue, or a server out of"
+        " CPU.",
+    ),
+    Reason(
+        RESET, "failed", "server", "error_connect_econnreset",
+        "the server or a proxy closed TCP before the 101, often at a limit of its own",
+        "Read the log of the server or the proxy.",
+    ),
+    Reason(
+        UNREACHABLE, "failed", "network", "error_connect_ehostunreach",
+        "no route leads to the server, or its machine is down",
+        "Run `ip route get ADDRESS` on the agent.",
+    ),
+    Reason(
+        NO_LOCAL_PORT, "failed", "generator", "error_connect_eaddrinuse",
+        "every source port of the agent's addresses is in use towards this target",
+        "Give the agent another address (`--source`) or fewer connections (`--max-connections`).",
+    ),
+    Reason(
+        NO_FD, "failed", "generator", "error_connect_emfile",
+        "the worker process (EMFILE) or the machine (ENFILE) has no file descriptor left",
+        "Set `LimitNOFILE=1048576` in the unit, and run `loadgen-tune apply` for `fs.file-max`.",
+    ),
+    Reason(
+        DNS, "failed", "network", "error_connect_nxdomain",
+        "the name does not resolve on the agents; they look it up once before the run, and refuse"
+        " the run in one line",
+        "Repair the agents' resolver, or write an address in the plan.",
+    ),
+    Reason(
+        TLS, "failed", "server", "error_connect_<reason>",
+        "the agents do not trust the certificate, it has another name, or the port speaks no TLS",
+        "Correct the certificate, or set `tls_verify = false` in the plan's `transport`.",
+    ),
+    Reason(
+        f"{HTTP}<status>", "failed", "server", "websocket_fail",
+        "the server answered the upgrade with this status, not with 101",
+        "Correct what the status names: URL, headers, or a limit of the server.",
+    ),
+    Reason(
+        BAD_HANDSHAKE, "failed", "server", "websocket_fail",
+        "the 101 has a wrong accept key or subprotocol, or the reply is not HTTP: a proxy that"
+        " imitates WebSocket, or the port of another service",
+        "Remove the proxy, or correct the port.",
+    ),
+    Reason(
+        NOT_CONNECTED, "failed", "session", "error_connect_<reason>",
+        "a Python session ended without a connection",
+        "Connect in the session; if it catches `ConnectFailed`, see the reason in the exception.",
+    ),
+    Reason(
+        DRAINED, "failed", "nobody", "error_connect_<reason>",
+        "the run was drained before the connection opened",
+        _NOTHING_TO_FIX,
+    ),
+    Reason(
+        CHURN, "failed", "nobody", "error_connect_<reason>",
+        "a phase of the plan ended the user before the connection opened",
+        _NOTHING_TO_FIX,
+    ),
+    Reason(
+        STORM, "failed", "nobody", "error_connect_<reason>",
+        "a storm of the plan cut the user off before the connection opened",
+        _NOTHING_TO_FIX,
+    ),
+    Reason(
+        LOST, "failed", "generator", "error_connect_<reason>",
+        "an agent or worker died while the connection was opening",
+        _FIND_THE_CRASH,
+    ),
+    Reason(
+        f"{ERROR}<name>", "failed", "session", "<reason>",
+        "a Python session raised this exception, or a script met this error, before it connected",
+        _READ_THE_TRACEBACK,
+    ),
+    Reason(
+        "<errno>", "failed", "unknown", "error_connect_<reason>",
+        "the kernel reported another error of errno(3), such as `eperm` or `enobufs`",
+        "Read `man errno`; `eperm` comes from a firewall on the agent, most others from too little"
+        " memory.",
+    ),
+    Reason(
+        DONE, "closed", "nobody", None,
+        "the session was over",
+        _NOTHING_TO_FIX,
+    ),
+    Reason(
+        DRAINED, "closed", "nobody", None,
+        "the hold was over, or the operator drained the run",
+        _NOTHING_TO_FIX,
+    ),
+    Reason(
+        CHURN, "closed", "nobody", None,
+        "a phase of the plan ended the user, who comes back",
+        _NOTHING_TO_FIX,
+    ),
+    Reason(
+        STORM, "closed", "nobody", None,
+        "a storm of the plan cut the user off, who comes back",
+        _NOTHING_TO_FIX,
+    ),
+    Reason(
+        f"{SERVER}<code>", "closed", "server", "error_closed",
+        "the server closed the connection with this code of RFC 6455",
+        "Read the server's log at that second, and check its timeouts and limits.",
+    ),
+    Reason(
+        SERVER_EOF, "closed", "server", "error_closed",
+        "TCP ended without a close frame: the server restarted, or the idle time of a proxy was"
+        " over",
+        "Set `--think` below the proxy's idle time, and read its log.",
+    ),
+    Reason(
+        RESET, "closed", "server", "error_inet_econnreset",
+        "TCP was cut off: the server or something between died, or forgot the connection",
+        "Use a shorter `--think`: NAT and firewalls forget idle connections.",
+    ),
+    Reason(
+        PING_TIMEOUT, "closed", "server", "error_timeout",
+        "no pong came within 30 s",
+        "Give the target more CPU; if it does not answer PING at all, use `--ping app` or `none`.",
+    ),
+    Reason(
+        PROTOCOL_ERROR, "closed", "server", "error_unknown_data",
+        "the server sent what RFC 6455 forbids",
+        "Read the server's log, and look for a proxy that changes frames.",
+    ),
+    Reason(
+        MESSAGE_TOO_BIG, "closed", "server", "error_unknown_data",
+        "the server sent a message of more than 16 MiB",
+        "Send smaller messages from the server.",
+    ),
+    Reason(
+        f"{REJECTED}<code>", "closed", "server", "error_<reason>",
+        "Appwrite sent an error frame with this code after the 101: project, channel or platform is"
+        " not allowed",
+        "Correct the query of the URL, or the project in Appwrite's console.",
+    ),
+    Reason(
+        ERROR_TIMEOUT, "closed", "session", "<reason>",
+        "a script waited longer than `receive_timeout` for a reply",
+        'Set `ack="no_ack"` if the server sends no reply.',
+    ),
+    Reason(
+        ERROR_UNKNOWN, "closed", "session", "<reason>",
+        "a script had text where it needs a number, used an unknown variable, or had no connection",
+        "Correct the script.",
+    ),
+    Reason(
+        ERROR_JSON_UNPARSABLE, "closed", "session", "<reason>",
+        "a script received a reply that is not JSON",
+        "Correct the script, or what the server sends.",
+    ),
+    Reason(
+        f"{ERROR}<name>", "closed", "session", "<reason>",
+        "a Python session raised this exception",
+        _READ_THE_TRACEBACK,
+    ),
+    Reason(
+        LOST, "closed", "generator", "error_<reason>",
+        "an agent or worker died with the connection open; the ledger counts it as `lost`, not as"
+        " closed",
+        _FIND_THE_CRASH,
+    ),
+    Reason(
+        "<reason>", "closed", "unknown", "error_<reason>",
+        "a Python session gave this reason to `ws.close(reason=…)`",
+        "Look for the reason in the session.",
+    ),
+)  # fmt: skip
+"""Every reason and every family, by kind; the last family of a kind holds all other reasons."""
+
+_NAMED = {(row.kind, row.name): row for row in REASONS if not row.is_family}
+_FAMILIES = [row for row in REASONS if row.is_family]
+_FAULTS = {row.name: row.fault for row in REASONS if not row.is_family}
+
+
+def row_of(kind: Kind, reason: str) -> Reason:
+    """Returns the row of a reason, or the row of its family."""
+    return _NAMED.get((kind, reason)) or next(
+        row for row in _FAMILIES if row.kind == kind and reason.startswith(row.prefix)
+    )
+
+
+def fault_of(reason: str) -> Fault:
+    """Returns the part that is at fault when a connection ends for this reason."""
+    if reason in _FAULTS:
+        return _FAULTS[reason]
+    families = (row for row in _FAMILIES if row.prefix and reason.startswith(row.prefix))
+    return next((row.fault for row in families), "unknown")

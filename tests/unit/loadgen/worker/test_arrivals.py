@@ -1,0 +1,76 @@
+"""The order in which users arrive on one worker: gates, and shares reassigned to it."""
+
+from math import inf
+
+import pytest
+
+from loadgen.plan.reassign import Reassignment, Unfinished
+from loadgen.plan.shares import NOBODY, Share
+from loadgen.worker.arrivals import Arrivals
+
+TOTAL = 12
+
+
+def dues(share, gate):
+    """Six users behind each of two gates, one a second."""
+    first = 6 * gate
+    return ((number, float(number - first)) for number in share.numbers(first + 6, first))
+
+
+def taken(arrivals):
+    """The users that may arrive now, each with the age of its launch and when it was due."""
+    found = []
+    while arrivals.next_launch < inf:
+        launch = arrivals.next_launch
+        number, due = arrivals.take()
+        found.append((number, launch, due))
+    return found
+
+
+def test_users_arrive_in_order_until_the_gate():
+    arrivals = Arrivals(dues, Share(), 2)
+
+    assert taken(arrivals) == [(number, number, number) for number in range(6)]
+    assert (arrivals.next_gate, arrivals.over) == (1, False)
+
+
+def test_a_gate_opens_once_and_shifts_what_is_due_behind_it():
+    arrivals = Arrivals(dues, Share(), 2)
+    taken(arrivals)
+
+    assert not arrivals.open_gate(2, 50.0)
+    assert arrivals.open_gate(1, 100.0)
+    assert not arrivals.open_gate(1, 200.0)
+    assert taken(arrivals) == [(number, 94.0 + number, 94.0 + number) for number in range(6, 12)]
+    assert (arrivals.next_gate, arrivals.over) == (0, True)
+
+
+def test_a_stop_lets_no_user_arrive_behind_any_gate():
+    arrivals = Arrivals(dues, Share(), 2)
+    arrivals.stop()
+
+    assert arrivals.over
+    assert not arrivals.open_gate(1, 100.0)
+    assert arrivals.next_launch == inf
+
+
+def test_reassigned_users_come_at_their_pace_and_keep_their_due_times():
+    arrivals = Arrivals(dues, NOBODY, 2)
+    arrivals.reassign(Reassignment(Unfinished(Share(), 0, 3), at=10.0, pace=2.0), delay=4.0)
+
+    assert taken(arrivals) == [(3, 7.5, 3.0), (4, 8.0, 4.0), (5, 8.5, 5.0)]
+    assert arrivals.open_gate(1, 100.0)
+    assert taken(arrivals)[0] == (6, 100.0, 100.0)
+
+
+@pytest.mark.parametrize("reassigned_first", [True, False])
+def test_own_and_reassigned_users_are_merged_by_launch(reassigned_first):
+    even, odd = Share().split([1, 1])
+    arrivals = Arrivals(dues, even, 1)
+    if not reassigned_first:
+        arrivals.take()
+    arrivals.reassign(Reassignment(Unfinished(odd, 0, 0), at=0.0, pace=1000.0), delay=0.0)
+
+    ages = [launch for _, launch, _ in taken(arrivals)]
+    assert ages == sorted(ages)
+    assert len(ages) == 6 - (not reassigned_first)

@@ -60,7 +60,7 @@ class Controller:
         self._shown: tuple[str, int] = ("", 0)
         """The state and the second that the display shows."""
         self._saved = clock.now()
-        """When summary.json was last written."""
+        """The time of the last version of summary.json, on the clock of the run."""
         self._warned: set[str] = set()
         """The complaints of the files that the operator was warned of."""
         self._ended: set[str] = set()

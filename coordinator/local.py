@@ -113,7 +113,7 @@ class Child:
         return []
 
     async def wait(self, seconds: float) -> bool:
-        """Waits at most so many seconds for its end; returns False when it still lives."""
+        """Waits for its end; returns False when it still lives after `seconds`."""
         try:
             await asyncio.wait_for(self.process.wait(), seconds)
         except TimeoutError:
@@ -145,7 +145,7 @@ class LocalProcesses:
         """Reads what the target prints."""
 
     async def start_target(self, target: TargetAddress, connections: int, log: Path) -> None:
-        """Starts the embedded target for so many connections, and waits until it listens.
+        """Starts the embedded target with a limit of connections, and waits until it listens.
 
         Raises OperatorError, with the last line of its log, when it does not.
         """

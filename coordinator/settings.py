@@ -17,12 +17,12 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     plan: Plan
     agents: int = 16
-    """How many agents the run waits for before it starts."""
+    """The number of agents that the run waits for before it starts."""
     local: int = 0
-    """How many of them the coordinator starts itself, on this machine."""
+    """The number of agents that the coordinator starts itself, on this machine."""
     with_target: bool = False
     wait: float = 60.0
-    """Seconds to wait for the agents."""
+    """The seconds to wait for the agents."""
     listen: Endpoint
     token_file: Path | None = None
     public_view: bool = False

@@ -136,7 +136,7 @@ REFERENCE = Plan()
     "--tls-cert",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Speak https:// with this certificate (PEM); agents pin it, or trust who signed it.",
+    help="Speak https:// with this certificate (PEM); agents pin it, or trust its CA.",
 )
 @click.option(
     "--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="The key of --tls-cert."

@@ -15,7 +15,7 @@ from loadgen.stats.tally import WorkerVitals
 from loadgen.wire import Hello
 
 MAX_AGENTS = 1000
-"""How many agents may join a run."""
+"""The number of agents that may join a run."""
 SILENT_AFTER = 3.0
 """Seconds without a post after which an agent is shown as silent; a running one posts every
 second."""
@@ -41,10 +41,10 @@ class AgentState(msgspec.Struct):
     """Unique in the fleet and safe to print; often the host's name."""
     hello: Hello
     seen: float
-    """When it last posted, on the clock of the run."""
+    """The time of its last post, on the clock of the run."""
     ready: bool = False
     refusal: str = ""
-    """Why it will not load the target; empty when it will."""
+    """The reason that it will not load the target; empty when it will."""
     share: Share | None = None
     """None until the run starts; it stays None while the agent is held in reserve."""
     first: int = 0
@@ -52,17 +52,17 @@ class AgentState(msgspec.Struct):
     planned: int = 0
     """The connections of its share, plus those of others that it launches for the first time."""
     assigned: list[Unfinished] = []
-    """All that it was given to launch."""
+    """Everything that it was given to launch."""
     reassignments: list[Reassignment] = []
-    """What it was given of the shares of others that are lost."""
+    """The parts of lost shares that it was given."""
     reassigned: int = 0
-    """How many of the reassignments its seconds include."""
+    """The number of reassignments that its seconds include."""
     limiting: Limit | None = None
     """The limiting resource, where its machine can't hold its share."""
     gate: int = 0
     """The gate at which its workers wait; 0: they do not."""
     disconnected: float = inf
-    """When its connection broke, on the clock of the run; infinite while it stands."""
+    """The time at which its connection broke, on the clock of the run; infinite while it stands."""
     finished: bool = False
     lost: bool = False
     stop_ordered: bool = False
@@ -90,7 +90,7 @@ class AgentState(msgspec.Struct):
 
     @property
     def capacity(self) -> int:
-        """How many connections its machine can hold and its owner allows."""
+        """The number of connections that its machine can hold and its owner allows."""
         limit = first_to_give_out(self.hello.limits)
         return min(
             self.hello.max_connections, limit.connections if limit else self.hello.max_connections
@@ -98,7 +98,7 @@ class AgentState(msgspec.Struct):
 
     @property
     def unconfirmed(self) -> int:
-        """How many connections it has to launch again that its seconds do not include yet."""
+        """The number of connections to launch again that its seconds do not include yet."""
         return sum(
             reassignment.unfinished.again()
             for reassignment in self.reassignments[self.reassigned :]
@@ -189,9 +189,9 @@ class FailureDetector:
     def __init__(self, agents: Agents) -> None:
         self._agents = agents
         self._checked = math.nan
-        """When the silence was last checked."""
+        """The time of the last check, on the clock of the run."""
         self._heard = math.nan
-        """When any agent last posted."""
+        """The time of the last post of any agent, on the clock of the run."""
 
     def posted(self, agent: AgentState, now: float) -> None:
         """Takes note that an agent has posted."""

@@ -84,9 +84,9 @@ class PhaseProgress(msgspec.Struct):
     end: float | None
     """A phase that waits lasts until the gate after it opens."""
     planned: int
-    """How many connections arrive in it, by the plan."""
+    """The number of connections that arrive in it, by the plan."""
     launched: int = 0
-    """How many of the plan's connections were launched in its time, late ones of earlier phases
+    """The number of the plan's connections launched in its time, late ones of earlier phases
     included."""
 
 
@@ -190,7 +190,7 @@ def mean_rate(plan: Plan, spans: Sequence[Span]) -> float:
 
 
 class Progress:
-    """How far a plan has come in a run of it."""
+    """The progress of a plan in a run of it."""
 
     def __init__(self, plan: Plan) -> None:
         self.gates: tuple[float, ...] = ()

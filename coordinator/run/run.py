@@ -95,18 +95,18 @@ class Run(Recorded):
         self.fanin = FanIn(PATIENCE)
         self.timeline = Timeline(plan.total)
         self.start = math.inf
-        """When second 0 began, or will begin, on the clock of the run."""
+        """The time at which second 0 begins, on the clock of the run."""
         self.end = math.inf
-        """When the run was done, on the clock of the run."""
+        """The time at which the run was done, on the clock of the run."""
         self.progress = Progress(plan)
         self.by_hand = False
         """True when the operator ended it."""
         self.aborted = ""
-        """Why a session ended it; empty when none did."""
+        """The reason that a session gave for ending it; empty when none did."""
         self.ended_by_loss = False
         """True when it ended since something was lost and --on-loss is abort."""
         self.failure: OperatorError | None = None
-        """Why it never started."""
+        """The reason that it never started."""
         self._share_table = ShareTable(
             plan.total,
             self.progress.mean_rate,
@@ -120,7 +120,7 @@ class Run(Recorded):
         self._stopping = False
         """True once the agents are ordered to abort their connections."""
         self._deadline = math.inf
-        """When draining, or then stopping, has taken too long."""
+        """The time at which draining, or stopping, has taken too long."""
 
     @property
     def state(self) -> State:
@@ -311,7 +311,7 @@ class Run(Recorded):
         )
 
     def _release(self, agent: AgentState, users: int) -> None:
-        """Has others launch what an agent leaves unfinished that ends with so many users."""
+        """Leaves to others what an agent has not finished that ends with `users` users."""
         if self._uses_reserves:
             self._share_table.release(agent, users)
 

@@ -1,4 +1,4 @@
-"""Which agent launches which connections: the shares at the start, and what lost agents leave
+"""The connections that each agent launches: its share at the start, and what lost agents leave
 unfinished."""
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ class Orphan(msgspec.Struct):
 
 
 class ShareTable:
-    """Who has which numbers of a plan: each belongs to one agent, or to an orphan.
+    """The numbers of a plan and their owners: each belongs to one agent, or to an orphan.
 
     The plan has `total` numbers. What is launched again comes at `rate` launches a second over the
     whole fleet.
@@ -68,7 +68,7 @@ class ShareTable:
             self._notices.warn(one_line(agent.warning, 500))
 
     def release(self, agent: AgentState, users: int) -> None:
-        """Makes orphans of what an agent leaves unfinished that ends with so many users."""
+        """Makes orphans of what an agent has not finished that ends with `users` users."""
         launched = self._fanin.sources[agent.name].launched
         left = unfinished_of(agent.assigned, launched, users, self._total)
         self._orphans += [Orphan(agent, unfinished) for unfinished in left]

@@ -57,9 +57,9 @@ class Figures(msgspec.Struct, omit_defaults=True):
     counters: dict[str, int] = {}
     """Counts that sessions keep, by their names, up to the end of this second."""
     failed: dict[str, int] = {}
-    """Why connections failed in this second alone."""
+    """The connections that failed in this second alone, by reason."""
     closed: dict[str, int] = {}
-    """Why connections were closed in this second alone."""
+    """The connections that were closed in this second alone, by reason."""
     timings: dict[str, Percentiles] = {}
     """Timings that sessions keep, by their names, of this second alone."""
 
@@ -73,7 +73,7 @@ class Row(msgspec.Struct):
     missing: list[str]
     """Agents that had not reported when it settled."""
     invalid: list[str]
-    """Why its numbers prove nothing; empty when they count."""
+    """The reasons that its numbers prove nothing; empty when they count."""
     corrects: bool = False
     """True when it replaces an earlier row of the same second."""
 
@@ -122,7 +122,7 @@ class Timeline:
         self.launched: dict[int, int] = {}
         """Connections of the plan launched in each second with any; relaunches do not count."""
         self.invalid: dict[int, list[str]] = {}
-        """Why the numbers of a second prove nothing; only of seconds that do not."""
+        """The reasons that the numbers of a second prove nothing, of each such second."""
         self.rss_peak: dict[str, int] = {}
         """The most resident bytes that each agent had at the end of a second."""
         self._shares: dict[str, int] = {}

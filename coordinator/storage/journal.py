@@ -48,7 +48,7 @@ class Head(msgspec.Struct, kw_only=True):
     """The names of the agents that the coordinator started itself; they end with it."""
     boot: str = msgspec.field(default_factory=lambda: BOOT.read_text().strip())
     wall: float = msgspec.field(default_factory=time)
-    """When this line was made, by the wall clock."""
+    """The time at which this line was made, on the wall clock."""
     clock: float = msgspec.field(default_factory=monotonic)
     """The same moment on the clock of the run, which the times of all calls are on."""
 
@@ -74,7 +74,7 @@ class Journal:
         """The run directory."""
         self.head = head
         self.complaint = ""
-        """Why it could not be written; empty as long as it was."""
+        """The reason that it could not be written; empty as long as it was."""
         self._path = folder / FILE
         self._file: Appender | None = Appender(self._path)
         try:

@@ -32,7 +32,7 @@ class RunDir:
     def __init__(self, path: Path, plan: Plan, started: datetime) -> None:
         self.path = path
         self.complaint = ""
-        """Why a file could not be written, the first time; empty as long as all were."""
+        """The first reason that a file could not be written; empty as long as all were."""
         self._started = started
         self._appenders: dict[str, Appender] = {}
         (path / "agents").mkdir(exist_ok=True)

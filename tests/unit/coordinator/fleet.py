@@ -11,7 +11,7 @@ FIX = "raise --max-connections"
 
 
 def hello(name="host", holds=64_000, wire=WIRE):
-    """Returns the hello of an agent whose machine holds so many connections."""
+    """Returns the hello of an agent whose machine holds `holds` connections."""
     limit = Limit("max_connections", holds, f"--max-connections {holds}", FIX)
     return Hello(name, wire, "0.1.0", holds, (limit,), {"cpus": 2})
 

@@ -71,7 +71,7 @@ def test_a_coordinator_that_stood_still_itself_loses_no_agent():
 
 
 def silence(run, begin, seconds, *posting):
-    """Ticks for so many seconds, in which only some agents post; returns when they are over."""
+    """Ticks for some seconds, in which only some agents post; returns the time at their end."""
     for tick in range(seconds * 5):
         now = begin + tick / 5
         run.tick(now)

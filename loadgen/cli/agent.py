@@ -193,9 +193,9 @@ async def _serve(settings: AgentSettings, metrics: Endpoint, *, fixed: bool) -> 
     """Runs the agent beside its metrics page; the first signal drains, the second ends it at
     once."""
     agent = Agent(settings)
-    registry = registry_of(lambda: [agent.reading()])
+    registry = registry_of(lambda: [agent.snapshot()])
     async with _metrics_page(
-        registry, lambda: agent.engagement is not None, metrics, fixed=fixed
+        registry, lambda: agent.current is not None, metrics, fixed=fixed
     ) as place:
         agent.metrics = place
         running = asyncio.create_task(agent.run())
@@ -210,11 +210,11 @@ async def _serve(settings: AgentSettings, metrics: Endpoint, *, fixed: bool) -> 
 
 
 def _leave(agent: Agent, running: "asyncio.Task[None]") -> None:
-    if agent.leaving or agent.engagement is None:
+    if agent.stopping or agent.current is None:
         running.cancel()
     else:
-        agent.engagement.leave()
-    agent.leaving = True
+        agent.current.stop()
+    agent.stopping = True
     notify("STOPPING=1")
 
 

@@ -79,7 +79,7 @@ def test_what_a_killed_worker_held_is_opened_again_by_another(tmp_path, server):
         (one,) = fleet(stack, coord, 1, "--workers", "2")
         open_in(coord, 400)
         os.kill(one.workers()[0], signal.SIGKILL)
-        one.says("takes up what worker 0 left behind")
+        one.says("takes over what worker 0 did not finish")
         state = open_in(coord, 400, lost=200)
         assert state["totals"]["relaunched"] == 200
         adds_up(state)

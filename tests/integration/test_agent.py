@@ -160,7 +160,7 @@ def test_an_agent_waits_for_its_coordinator_and_says_so_once(tmp_path, server):
             assert waiting.end() == 0, "--once leaves after the run"
             lines = [line for line in waiting.err.splitlines() if "waiting" in line]
             assert lines[0].startswith(
-                f"loadgen-agent: waiting: the coordinator at http://127.0.0.1:{port} hangs up"
+                f"loadgen-agent: waiting: the coordinator at http://127.0.0.1:{port} closes"
             )
             # Between the two nobody may be there.
             assert lines[1:] in (

@@ -185,7 +185,9 @@ def listen(listener: socket.socket, files: Files, recorded: list[bytes]) -> None
 def test_the_other_of_http_and_https_is_told(tmp_path, files):
     with coordinator(tmp_path / "tls", *files.serve) as coord:
         with agent(coord.url.replace("https", "http"), "--token-file", str(files.token)) as plain:
-            plain.says("hangs up without a word; is it the other of http and https")
+            plain.says(
+                "closes the connection without an answer; if it is an https:// one, write that"
+            )
     with coordinator(tmp_path / "plain") as coord:
         with agent(coord.url.replace("http", "https")) as secure:
             assert secure.end() == 2

@@ -46,6 +46,8 @@ PURE_MODULES = {
     "loadgen.net.appwrite",
     "loadgen.net.frames",
     "loadgen.net.handshake",
+    "loadgen.agent.jobs",
+    "loadgen.agent.orders",
     "loadgen.agent.outbox",
     "loadgen.http.ratelimit",
     "loadgen.http.token",

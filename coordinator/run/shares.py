@@ -12,7 +12,7 @@ from coordinator.run.timeline import Timeline
 from coordinator.text import one_line
 from loadgen.machine.limits import shortfall
 from loadgen.plan.reassign import Unfinished, deal, reassign, unfinished_of
-from loadgen.plan.shares import NOBODY, Share, run_that_fits
+from loadgen.plan.shares import NO_SHARE, Share, run_that_fits
 from loadgen.stats.fanin import FanIn
 
 TAKEN_UP_IN = 1.0
@@ -132,7 +132,7 @@ class ShareTable:
     ) -> None:
         if member.share is None:
             member.first = max(0, ceil(age) + 1)
-            self.give(member, NOBODY, 0, now)
+            self.give(member, NO_SHARE, 0, now)
         unfinished = [orphan.unfinished for orphan in orphans]
         for orphan in orphans:
             fresh = orphan.unfinished.fresh(self._total)
@@ -160,5 +160,5 @@ class ShareTable:
 def shares_of(weights: list[int], total: int) -> list[Share]:
     """A share for each agent by its weight; nothing for anyone where that makes no sense."""
     if not any(weights) or min(weights) < 0:
-        return [NOBODY] * len(weights)
+        return [NO_SHARE] * len(weights)
     return Share().split(weights, run_that_fits(total, weights))

@@ -12,7 +12,7 @@ from loadgen.agent.process import ForkServer, WorkerProcess
 from loadgen.errors import FleetError
 from loadgen.plan.reassign import Reassignment, Unfinished, reassign, unfinished_of
 from loadgen.plan.sessions import PythonSession
-from loadgen.plan.shares import NOBODY
+from loadgen.plan.shares import NO_SHARE
 from loadgen.stats.fanin import FanIn, Second
 from loadgen.stats.tally import WorkerVitals
 from loadgen.wire import Job, Rehearsal, Report, from_wire
@@ -195,7 +195,7 @@ class WorkerPool:
         age = max(0.0, monotonic() - job.start)
         return replace(
             job,
-            share=NOBODY,
+            share=NO_SHARE,
             reassignments=reassign(unfinished, age, self._relaunch_rate),
             first=max(self.fanin.next, ceil(age)),
             delay=self._delay,

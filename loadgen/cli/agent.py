@@ -150,7 +150,8 @@ def _trust(coordinator: str, ca: Path | None, fingerprint: str) -> Trust:
     option = "--tls-fingerprint" if fingerprint else "--tls-ca"
     if (ca or fingerprint) and urlsplit(coordinator).scheme != "https":
         raise OperatorError(
-            f"{option} says nothing to --coordinator {coordinator}; write https://, or leave it out"
+            f"{option} has no effect with --coordinator {coordinator}; write https://, or leave"
+            f" {option} out"
         )
     return trust_in(ca, fingerprint)
 

@@ -229,7 +229,7 @@ def test_a_certificate_that_can_not_be_served_is_one_line(tmp_path, files, optio
         ("--tls-ca {token}", ["{token}", "no certificate"]),
         (
             "--tls-ca {ca} --coordinator http://127.0.0.1:1",
-            ["--tls-ca says nothing to", "https://"],
+            ["--tls-ca has no effect with", "https://"],
         ),
     ],
 )

@@ -8,7 +8,7 @@ from loadgen.net.ports import SourcePorts
 from loadgen.net.route import Route
 from loadgen.plan.plan import Plan
 from loadgen.plan.sessions import Loop
-from loadgen.plan.shares import NOBODY, Share
+from loadgen.plan.shares import NO_SHARE, Share
 from loadgen.sessions.loop import BUILT_IN
 from loadgen.sessions.scenario import LoopScenario, SessionScenario
 from loadgen.stats.recorder import Recorder
@@ -56,7 +56,7 @@ class Load:
         churn = Churn(phases, 1.0, plan.seed)
         assignment = Assignment(
             plan.schedule.dues,
-            NOBODY if nobody else Share(),
+            NO_SHARE if nobody else Share(),
             scenario=lambda _: 0,
             target=lambda _: 0,
         )

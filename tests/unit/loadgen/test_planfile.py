@@ -266,13 +266,13 @@ def test_a_mistake_is_told_with_its_line_and_its_key(plan_file, lines, words):
     [
         (
             "rate = 5",
-            ", line 1: `rate` says nothing in a plan with `phases`; leave one of them out",
+            ", line 1: `rate` has no effect in a plan with `phases`; leave one of them out",
         ),
-        ("max = 5", ", line 1: `max` says nothing in a plan with `phases`"),
-        ("think = 5", ", line 1: `think` says nothing in a plan with `sessions`"),
-        ("loops = 5", ", line 1: `loops` says nothing in a plan with `sessions`"),
-        ('ping = "app"', ", line 1: `ping` says nothing in a plan with `sessions`"),
-        ('target = "ws://b.test/"', ", line 1: `target` says nothing in a plan with `targets`"),
+        ("max = 5", ", line 1: `max` has no effect in a plan with `phases`"),
+        ("think = 5", ", line 1: `think` has no effect in a plan with `sessions`"),
+        ("loops = 5", ", line 1: `loops` has no effect in a plan with `sessions`"),
+        ('ping = "app"', ", line 1: `ping` has no effect in a plan with `sessions`"),
+        ('target = "ws://b.test/"', ", line 1: `target` has no effect in a plan with `targets`"),
         (
             'stop_after = "never"',
             ", line 1: `stop_after`: 'never' is not a duration; write 30, 30s, 5m or 1h",
@@ -335,16 +335,16 @@ def test_a_runs_own_plan_needs_no_file(plan_file, code, tmp_path):
             CODE,
             'sha256 = "abc"',
             (
-                ", line 5: `sessions[0]`: `sha256` does not fit the source of sessions/mine.py:"
-                f" that has {DIGEST}"
+                ", line 5: `sessions[0]`: `sha256` does not match sessions/mine.py, whose"
+                f" SHA-256 is {DIGEST}"
             ),
         ),
         (
             CODE,
             'function = "main"',
             (
-                ", line 1: `sessions[0]`: sessions/mine.py: no function 'main'; there is session;"
-                " write"
+                ", line 1: `sessions[0]`: sessions/mine.py: no function 'main'; the file has"
+                " session; write"
             ),
         ),
         (
@@ -371,7 +371,7 @@ def test_a_source_that_was_changed_by_hand_is_refused(plan_file, code):
     code()
     changed = to_toml(read_plan(plan_file(PYTHON))).replace(b"user.connect()", b"user.konnect()")
 
-    assert "`sha256` does not fit the source" in refusal(plan_file(changed))
+    assert "`sha256` does not match" in refusal(plan_file(changed))
 
 
 def test_a_session_may_be_imported_or_assigned(plan_file, code):
@@ -386,17 +386,17 @@ def test_a_session_may_be_imported_or_assigned(plan_file, code):
 @pytest.mark.parametrize(
     ("steps", "words"),
     [
-        ('{do = "think"}', ", line 1: `sessions[0]`: it never connects"),
+        ('{do = "think"}', ", line 1: `sessions[0]`: the script never connects"),
         (
             '{do = "send", text = "x"}, {do = "connect"}',
-            ", line 4: `sessions[0].steps[0]`: there is no connection",
+            ", line 4: `sessions[0].steps[0]`: the session has no connection",
         ),
         (
             (
                 '{do = "connect"}, {do = "transaction", name = "t", steps = [{do = "close"}, {do ='
                 ' "ping"}]}'
             ),
-            ", line 4: `sessions[0].steps[1].steps[1]`: there is no connection",
+            ", line 4: `sessions[0].steps[1].steps[1]`: the session has no connection",
         ),
         (
             '{do = "connect"}, {do = "set", names = ["a"], source = "file", file = "b"}',

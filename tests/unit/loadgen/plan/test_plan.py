@@ -122,11 +122,11 @@ UNUSABLE = {
     ),
     "jitter of nothing": (
         {"phases": (Phase(rate=5, duration=5, jitter=1),)},
-        "`phases[0].jitter` says nothing",
+        "`phases[0].jitter` has no effect",
     ),
     "a bound of nothing": (
         {"phases": (Phase(duration=5, max=1),)},
-        "`phases[0].max` says nothing without a `rate`",
+        "`phases[0].max` has no effect without a `rate`",
     ),
     "too many": (
         {"phases": (Phase(rate=1e300, duration=1e300),)},

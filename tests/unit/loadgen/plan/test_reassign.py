@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.plan.reassign import Reassignment, Unfinished, deal, reassign, unfinished_of
-from loadgen.plan.shares import NOBODY, Share
+from loadgen.plan.shares import NO_SHARE, Share
 
 TOTAL = 2000
 WEIGHTS = st.lists(st.integers(0, 70_000), min_size=1, max_size=5)
@@ -33,7 +33,7 @@ def test_those_that_had_been_launched_come_again_and_the_others_when_they_are_du
 
 def test_of_a_share_that_is_through_nothing_is_left():
     assert (
-        unfinished_of([Unfinished(Share()), Unfinished(NOBODY)], launched=20, living=0, total=20)
+        unfinished_of([Unfinished(Share()), Unfinished(NO_SHARE)], launched=20, living=0, total=20)
         == []
     )
 
@@ -87,7 +87,7 @@ def test_what_is_taken_up_comes_at_the_rate_that_was_asked_for_whoever_takes_it(
     assert min(times) == 10.0
     assert max(times) == 10.0 + 199 / 100.0
     assert len(times) == 200
-    assert reassign([Unfinished(NOBODY)], 10.0, 100.0) == ()
+    assert reassign([Unfinished(NO_SHARE)], 10.0, 100.0) == ()
 
 
 def test_an_adoption_in_parts_keeps_its_times():

@@ -68,13 +68,13 @@ def test_what_may_be_a_session(written, source):
         (
             "",
             (
-                "chat.py: no function 'session'; there is no async def in it; write FILE.py:NAME,"
+                "chat.py: no function 'session'; the file has no async def; write FILE.py:NAME,"
                 " or async def"
             ),
         ),
         (
             "async def login(user): ...\nasync def logout(user): ...\n",
-            "no function 'session'; there is login, logout;",
+            "no function 'session'; the file has login, logout;",
         ),
         (
             "\ndef session(user): ...\n",

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.plan.schedule import Schedule
-from loadgen.plan.shares import LONGEST_RUN, MAX_TURNS, Share, interleave, run_that_fits
+from loadgen.plan.shares import MAX_RUN, MAX_TURNS, Share, interleave, run_that_fits
 
 WHOLE = Share()
 weights = st.lists(st.integers(0, 40), min_size=1, max_size=8).filter(any)
@@ -36,7 +36,7 @@ def test_runs_change_nothing_of_that(weights, total, run):
 def test_a_run_that_fits_leaves_every_count_as_it_is(weights, total):
     run = run_that_fits(total, weights)
 
-    assert 1 <= run <= LONGEST_RUN
+    assert 1 <= run <= MAX_RUN
     assert [part.count(total) for part in WHOLE.split(weights, run)] == [
         part.count(total) for part in WHOLE.split(weights)
     ]

@@ -8,7 +8,7 @@ import msgspec
 
 from coordinator.text import clean_name
 from loadgen.errors import FleetError
-from loadgen.machine.limits import Limit, first_to_give_out
+from loadgen.machine.limits import Limit, limiting_resource
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.shares import Share
 from loadgen.stats.tally import WorkerVitals
@@ -58,7 +58,7 @@ class AgentState(msgspec.Struct):
     reassigned: int = 0
     """How many of those its seconds tell of."""
     short: Limit | None = None
-    """The resource that gives out first under its share."""
+    """The limit that its share is above."""
     gate: int = 0
     """The gate at which its workers wait; 0: they do not."""
     cut: float = inf
@@ -90,7 +90,7 @@ class AgentState(msgspec.Struct):
     @property
     def capacity(self) -> int:
         """How many connections its machine can hold, and its owner allows."""
-        limit = first_to_give_out(self.hello.limits)
+        limit = limiting_resource(self.hello.limits)
         return min(
             self.hello.max_connections, limit.connections if limit else self.hello.max_connections
         )
@@ -114,8 +114,8 @@ class AgentState(msgspec.Struct):
         if self.short is None:
             return ""
         return (
-            f"agent {self.name}: share {self.planned:,}, holds {self.short.connections:,}:"
-            f" {self.short.resource} gives out first ({self.short.detail}); {self.short.fix}"
+            f"agent {self.name}: share {self.planned:,}, holds {self.short.connections:,},"
+            f" limited by {self.short.resource} ({self.short.detail}); {self.short.fix}"
         )
 
 

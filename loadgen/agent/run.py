@@ -280,8 +280,8 @@ class AgentRun:
         short = shortfall(self._limits, share)
         if short is not None:
             self._note(
-                f"{self._welcome.name}: share {share:,}, but {short.resource} gives out first at "
-                f"{short.connections:,} ({short.detail}); {short.fix}"
+                f"{self._welcome.name}: share {share:,}, holds {short.connections:,},"
+                f" limited by {short.resource} ({short.detail}); {short.fix}"
             )
 
     def _drain(self) -> None:

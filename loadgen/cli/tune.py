@@ -23,7 +23,7 @@ from loadgen.machine.limits import (
     Limit,
     advice,
     client_limits,
-    first_to_give_out,
+    limiting_resource,
     target_limits,
     workers_needed,
 )
@@ -58,7 +58,7 @@ class Finding(msgspec.Struct, frozen=True):
 def examine(machine: Machine, role: Role, connections: int) -> Finding:
     """What a machine holds in a role, with as many workers as so many connections need."""
     limits = _limits(machine, role, connections)
-    first = first_to_give_out(limits)
+    first = limiting_resource(limits)
     assert first is not None, "descriptors always have a limit"
     return Finding(
         role=role,
@@ -94,7 +94,7 @@ def table(finding: Finding) -> Table:
     rows.add_column(f"needed for {finding.connections:,}", overflow="fold")
     rows.add_column("holds", justify="right")
     rows.add_column("verdict")
-    rows.add_column("mend", overflow="fold")
+    rows.add_column("fix", overflow="fold")
     for limit in finding.limits:
         short = limit.connections < finding.connections
         verdict, fix = ("[red]short[/]", limit.fix) if short else ("[green]ok[/]", "")
@@ -110,8 +110,8 @@ def last_line(finding: Finding) -> str:
     """The finding in one sentence."""
     fix = next(limit.fix for limit in finding.limits if limit.resource == finding.first)
     return (
-        f"this machine can hold {finding.holds:,} connections as {finding.role}; {finding.first}"
-        f" gives out first: {fix}"
+        f"this machine can hold {finding.holds:,} connections as {finding.role}, limited by"
+        f" {finding.first}: {fix}"
     )
 
 

@@ -34,7 +34,7 @@ class Limit(msgspec.Struct, frozen=True):
     process`."""
 
 
-def first_to_give_out(limits: Sequence[Limit]) -> Limit | None:
+def limiting_resource(limits: Sequence[Limit]) -> Limit | None:
     """The resource that carries the fewest connections; None when nothing was measured."""
     return min(limits, key=lambda limit: limit.connections, default=None)
 
@@ -42,7 +42,7 @@ def first_to_give_out(limits: Sequence[Limit]) -> Limit | None:
 def shortfall(limits: Sequence[Limit], share: int) -> Limit | None:
     """The resource that gives out first under a share of so many connections; None when all of
     them carry it."""
-    first = first_to_give_out(limits)
+    first = limiting_resource(limits)
     return first if first is not None and first.connections < share else None
 
 

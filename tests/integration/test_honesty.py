@@ -70,9 +70,9 @@ def adds_up(coord, **expected) -> dict:
 
 
 def warned(coord, agent, resource: str, holds: int, fix: str) -> None:
-    """Agent and coordinator both named, in a line each, what gives out first, where, and what
-    mends it."""
-    said = f"{resource} gives out first at {holds}"
+    """Agent and coordinator both named, in a line each, the limiting resource, its number of
+    connections, and the fix."""
+    warning_text = f"holds {holds}, limited by {resource}"
     assert "Traceback" not in agent.err
     (log,) = (coord.folder / "agents").iterdir()
     for where, text in (
@@ -85,7 +85,7 @@ def warned(coord, agent, resource: str, holds: int, fix: str) -> None:
         assert str(holds) in lines[0], where
         assert fix in lines[0], where
     lines = agent.err.splitlines()
-    (warning,) = (number for number, line in enumerate(lines) if said in line)
+    (warning,) = (number for number, line in enumerate(lines) if warning_text in line)
     (opens,) = (
         number
         for number, line in enumerate(lines)

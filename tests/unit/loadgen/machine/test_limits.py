@@ -13,7 +13,7 @@ from loadgen.machine.limits import (
     Limit,
     advice,
     client_limits,
-    first_to_give_out,
+    limiting_resource,
     shortfall,
     target_limits,
     unusable_ports,
@@ -73,7 +73,7 @@ def test_a_client_machine_of_the_reference_run_carries_64_000():
         "tcp_mem",
         "conntrack",
     }
-    assert first_to_give_out(list(limits.values())) == limits["max_connections"]
+    assert limiting_resource(list(limits.values())) == limits["max_connections"]
     assert limits["max_connections"].connections == 64_000
 
 
@@ -329,15 +329,15 @@ FILES, PORTS, MEMORY = (
 
 
 def test_the_resource_that_carries_fewest_gives_out_first():
-    assert first_to_give_out([MEMORY, FILES, PORTS]) is FILES
+    assert limiting_resource([MEMORY, FILES, PORTS]) is FILES
 
 
 def test_of_two_equals_the_first_is_named():
-    assert first_to_give_out([FILES, limit("conntrack", 20_000)]) is FILES
+    assert limiting_resource([FILES, limit("conntrack", 20_000)]) is FILES
 
 
 def test_nothing_gives_out_where_nothing_was_measured():
-    assert first_to_give_out([]) is None
+    assert limiting_resource([]) is None
     assert shortfall([], 10**9) is None
 
 

@@ -27,8 +27,8 @@ from loadgen.machine.limits import (
     target_limits,
     workers_needed,
 )
-from loadgen.machine.sizing import Sizing, demand
-from loadgen.machine.sysctl import Step, Sysctls
+from loadgen.machine.sizing import Sizing, sizing_of
+from loadgen.machine.sysctl import Outcome, Sysctls
 from loadgen.machine.tuning import CONNECTIONS, Role, Setting, wanted
 from loadgen.values import DEFAULT_MAX_CONNECTIONS, REFERENCE_CONNECTIONS
 
@@ -210,7 +210,7 @@ def capacity(connections: tuple[int, ...], rate: float, think: float) -> int:
         raise OperatorError(
             "--think 0: pings without a pause between them take all there is; give seconds above 0"
         )
-    _print(capacity_table([demand(number, rate, think) for number in connections or SIZES]))
+    _print(capacity_table([sizing_of(number, rate, think) for number in connections or SIZES]))
     click.echo(
         f"at {rate:,g} arrivals a second and a ping every {think:g} s, on measured figures"
         " (docs/cost-model.md);"
@@ -259,7 +259,7 @@ def _print(rows: Table) -> None:
     console.print(rows)
 
 
-def _told(steps: Sequence[Step]) -> int:
+def _told(steps: Sequence[Outcome]) -> int:
     """Says every step; 1 when one of them was not done."""
     for step in steps:
         click.echo(step.text)

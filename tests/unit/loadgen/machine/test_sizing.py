@@ -15,7 +15,7 @@ from loadgen.machine.sizing import (
     CLIENT_PING,
     TARGET_OPEN,
     TARGET_PING,
-    demand,
+    sizing_of,
 )
 from tests.costs import samples
 from tests.costs.model import per_event
@@ -52,7 +52,7 @@ def test_an_agent_takes_no_more_than_is_reckoned():
 
 
 def test_the_reference_run_takes_sixteen_addresses_and_fits_its_machines():
-    found = demand(1_000_000, 2_000, 30)
+    found = sizing_of(1_000_000, 2_000, 30)
 
     assert found.addresses == 16
     assert found.client_bytes < 16 * 16 * GIB
@@ -65,7 +65,7 @@ def test_the_reference_run_takes_sixteen_addresses_and_fits_its_machines():
 def test_an_address_and_the_memory_that_are_asked_for_are_enough_for_the_preflight(
     connections, rate, think
 ):
-    found = demand(connections, rate, think)
+    found = sizing_of(connections, rate, think)
     machine = Machine(memory_available=found.client_bytes, nofile_hard=1 << 30)
     limits = client_limits(
         machine,
@@ -79,7 +79,9 @@ def test_an_address_and_the_memory_that_are_asked_for_are_enough_for_the_preflig
 
 
 def test_more_connections_take_more_and_a_longer_think_time_less():
-    small, large, calm = demand(10_000, 100, 30), demand(500_000, 100, 30), demand(500_000, 100, 60)
+    small = sizing_of(10_000, 100, 30)
+    large = sizing_of(500_000, 100, 30)
+    calm = sizing_of(500_000, 100, 60)
 
     assert small.client_bytes < large.client_bytes == calm.client_bytes
     assert small.target_cores < calm.target_cores < large.target_cores

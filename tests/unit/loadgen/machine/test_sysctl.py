@@ -152,7 +152,7 @@ def test_what_is_set_already_can_be_made_to_persist(laid):
 def test_a_drop_in_of_others_is_never_written_over_nor_removed(laid):
     (laid.root / DROP_IN).parent.mkdir(parents=True)
     (laid.root / DROP_IN).write_text("theirs\n")
-    with pytest.raises(OperatorError, match="not of loadgen-tune's making"):
+    with pytest.raises(OperatorError, match="loadgen-tune did not write it"):
         laid.sysctls.apply([BACKLOG], persist=True)
     assert laid.now()[0] == "4096"
 

@@ -129,7 +129,7 @@ def test_a_dry_run_shows_and_sets_nothing(host):
 
     assert done.returncode == 0
     assert all(key in done.stdout for key in KEYS)
-    assert done.stdout.endswith("nothing was set: that takes --yes\n")
+    assert done.stdout.endswith("nothing was set: give --yes to set them\n")
     assert host.settings() == before
 
 

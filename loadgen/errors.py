@@ -1,17 +1,15 @@
-"""What an operator can mend: one root, one line each.
+"""The errors that an operator can fix, under one root.
 
 OperatorError           exit 2
 +-- PlanError           the plan can't be run as it stands
-+-- FleetError          exit 3: the fleet did not gather, or was lost
++-- FleetError          exit 3: the agents did not join, or were lost
 """
 
 
 class OperatorError(Exception):
-    """A mistake or a condition that a person can mend; its text is one line: what is wrong, where,
-    and the mend.
+    """An error that a person can fix; its text is one line: what is wrong, where, and the fix.
 
-    What it quotes comes from files and from other machines: line breaks and control characters
-    become blanks.
+    Line breaks and control characters become blanks, since it may quote files and other machines.
     """
 
     exit_code = 2
@@ -22,10 +20,10 @@ class OperatorError(Exception):
 
 
 class PlanError(OperatorError, ValueError):
-    """A plan that can't be run; as a ValueError, so that whoever decodes one adds where in it."""
+    """A plan can't be run; a ValueError, so that msgspec adds the place while it decodes."""
 
 
 class FleetError(OperatorError):
-    """A fleet that did not gather in time, or of which nothing is left."""
+    """The agents did not join in time, or all of them are lost."""
 
     exit_code = 3

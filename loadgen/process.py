@@ -1,4 +1,4 @@
-"""What a process asks of the kernel for itself, and how a process ended."""
+"""Requests of a process to the kernel for itself, and how a process ended."""
 
 import contextlib
 import ctypes
@@ -10,8 +10,10 @@ from collections.abc import Callable
 SPARE_DESCRIPTORS = 64
 """File descriptors that a worker opens besides its connections: epoll, pipes, listeners,
 libraries."""
-_SET_DEATH_SIGNAL, _SET_NAME = 1, 15
-"""PR_SET_PDEATHSIG and PR_SET_NAME of linux/prctl.h; prctl(2)."""
+_SET_DEATH_SIGNAL = 1
+"""PR_SET_PDEATHSIG of linux/prctl.h; prctl(2)."""
+_SET_NAME = 15
+"""PR_SET_NAME of linux/prctl.h; prctl(2)."""
 _prctl: Callable[..., int] = ctypes.CDLL(None).prctl
 
 
@@ -20,23 +22,22 @@ def raise_nofile() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    except (OSError, ValueError):  # fs.nr_open was lowered under the hard limit since
+    except (OSError, ValueError):  # fs.nr_open has been lowered below the hard limit
         return soft
     return hard
 
 
 def run_in_batches() -> None:
-    """Keeps this process's wake-ups from taking the core from another one: SCHED_BATCH, sched(7).
+    """Sets SCHED_BATCH (sched(7)): waking up, this process takes no core from another one.
 
-    Where dozens of workers share a few cores, changing places costs a sixth of the cores without
-    it.
+    Without it, switching between dozens of workers costs a sixth of a few cores.
     """
-    with contextlib.suppress(OSError):  # a sandbox may know no policies
+    with contextlib.suppress(OSError):  # a sandbox may not allow policies
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def end_with_parent(number: signal.Signals) -> None:
-    """Has the kernel send this process a signal when its parent ends, also by SIGKILL."""
+    """Makes the kernel send this process a signal when its parent ends, even by SIGKILL."""
     _prctl(_SET_DEATH_SIGNAL, number)
 
 
@@ -46,8 +47,7 @@ def set_process_name(name: bytes) -> None:
 
 
 def how_it_ended(code: int) -> str:
-    """Returns how a process ended, from its exit code; a negative one is the signal that killed
-    it."""
+    """Returns how a process ended in words, from its exit code, which is negative for a signal."""
     return (
         f"was killed by {signal.Signals(-code).name}"
         if code < 0

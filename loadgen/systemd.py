@@ -1,4 +1,4 @@
-"""What a service tells the manager that started it: `READY=1`, `STOPPING=1` (sd_notify(3))."""
+"""Notifications of a service to systemd: `READY=1`, `STOPPING=1` (sd_notify(3))."""
 
 import contextlib
 import os
@@ -6,8 +6,7 @@ import socket
 
 
 def notify(message: str) -> None:
-    """Sends a message to $NOTIFY_SOCKET; nothing where no manager asked for it or listens any
-    more."""
+    """Sends a message to $NOTIFY_SOCKET; does nothing where that is not set or not open."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError):

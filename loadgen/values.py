@@ -1,5 +1,4 @@
-"""The words that all five commands share: durations, addresses, and how a command ends on a
-mistake."""
+"""The values that all commands share: durations, endpoints, and the size of the reference run."""
 
 import re
 from ipaddress import ip_address
@@ -9,23 +8,22 @@ from urllib.parse import SplitResult, urlsplit
 REFERENCE_CONNECTIONS = 1_000_000
 """Connections of the reference run over the whole fleet, which its target holds at once."""
 DEFAULT_MAX_CONNECTIONS = 64_000
-"""Connections that an agent opens at most unless it is asked for another number; Tsung's usual
-`maxusers`."""
+"""Connections that an agent opens at most by default, as in Tsung's `maxusers`."""
 SECONDS_PER = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class Endpoint(NamedTuple):
-    """A host and a port to listen on or to dial; IPv6 hosts stand in brackets in text."""
+    """A host and a port to listen on or to dial; in text an IPv6 host has brackets."""
 
     host: str
     port: int
 
     @property
     def loopback(self) -> bool:
-        """Whether it is on this machine by its name."""
+        """True when the host itself says that it is on this machine; a name is not resolved."""
         try:
             return self.host == "localhost" or ip_address(self.host.partition("%")[0]).is_loopback
-        except ValueError:  # a name: wherever it leads
+        except ValueError:  # a name
             return False
 
     def __str__(self) -> str:
@@ -33,7 +31,7 @@ class Endpoint(NamedTuple):
 
 
 def seconds_of(text: str) -> float:
-    """The duration that a text says; a ValueError when it says none."""
+    """Returns the seconds of a duration such as `30`, `500ms`, `5m`; raises ValueError."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)", text.strip())
     if match is None:
         raise ValueError(f"{text!r} is not a duration; write 30, 30s, 5m or 1h")
@@ -41,18 +39,17 @@ def seconds_of(text: str) -> float:
 
 
 def base_of(url: str) -> SplitResult | None:
-    """The parts of an http:// or https:// URL whose host can be dialed; None when it is none."""
+    """Returns the parts of an http:// or https:// URL with a valid host, None for another text."""
     try:
         parts = urlsplit(url)
-        host = (parts.hostname or "").encode(
-            "idna"
-        )  # a ValueError where a label is too long or empty
+        # Raises ValueError where a label is too long or empty.
+        host = (parts.hostname or "").encode("idna")
         dialable = (
             parts.scheme in ("http", "https")
             and host
             and parts.port != 0
             and not re.search(r"\s", url)
         )
-    except ValueError:  # a port over 65535, a bracket without its other
+    except ValueError:  # also: a port over 65535, an unbalanced bracket
         return None
     return parts if dialable else None

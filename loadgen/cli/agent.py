@@ -158,10 +158,9 @@ def agent(
         orphan_after=orphan_after,
         once=once,
     )
-    for warning in filter(
-        None, (exposure("--token-file", token_file), _plain_token_warning(settings))
-    ):
-        log.warning("%s", warning)
+    for warning in (exposure("--token-file", token_file), _plain_token_warning(settings)):
+        if warning:
+            log.warning("%s", warning)
     uvloop.run(_serve(settings, metrics, fixed=fixed))
 
 

@@ -1,4 +1,4 @@
-"""Plans of all kinds, for hypothesis."""
+"""Hypothesis strategies for plans of all kinds."""
 
 from hashlib import sha256
 
@@ -65,7 +65,7 @@ _free = st.builds(
     clients=st.lists(
         st.builds(AgentSpec, name=_names, weight=weights),
         max_size=2,
-        unique_by=lambda one: one.name,
+        unique_by=lambda client: client.name,
     ).map(tuple),
     files=st.dictionaries(_names, words, max_size=2),
     transport=st.builds(

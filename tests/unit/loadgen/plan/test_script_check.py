@@ -1,4 +1,4 @@
-"""What is wrong with a script is known before it is played."""
+"""A script is checked before it is played."""
 
 import re
 
@@ -111,11 +111,11 @@ SOUND = {
 
 
 @pytest.mark.parametrize("steps", SOUND.values(), ids=SOUND)
-def test_a_script_that_can_be_played_is_not(steps):
+def test_a_script_that_can_be_played_is_accepted(steps):
     check(steps, {"users": "1"})
 
 
-def test_variables_that_are_read_and_never_set_are_known():
+def test_variables_that_are_read_and_never_set_are_found():
     steps = (
         Connect(path="/%%_a%%/%%_a%%", subst=True, headers={"X": "%%_b%%"}),
         Send(text="%%_not put in%%", extract=(Extract(var="c", by="jsonpath", expr="x"),)),

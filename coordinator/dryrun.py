@@ -13,7 +13,7 @@ from coordinator.preflight import check_shares, check_target
 from coordinator.run.run import empty_share_error
 from coordinator.settings import RunSettings
 from coordinator.text import columns, count, one_line, seconds
-from loadgen.machine.limits import Limit, first_to_give_out
+from loadgen.machine.limits import Limit, limiting_resource
 from loadgen.plan.clients import weights_of
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
@@ -191,10 +191,10 @@ def _preflight(share: int) -> str:
             "preflight: loadgen-tune check failed:"
             f" {one_line(checked.stderr.decode(errors='replace'))}"
         )
-    first = first_to_give_out(finding.limits)
+    first = limiting_resource(finding.limits)
     assert first is not None, "a check that succeeds has measured something"
-    verdict = "holds" if finding.ok else f"gives out at {count(finding.holds)} of"
+    verdict = "holds" if finding.ok else f"holds {count(finding.holds)} of"
     return (
-        f"preflight: this machine {verdict} a local agent's share of {count(share)};"
-        f" {first.resource} gives out first ({first.detail}); {first.fix}"
+        f"preflight: this machine {verdict} a local agent's share of {count(share)}, limited by"
+        f" {first.resource} ({first.detail}); {first.fix}"
     )

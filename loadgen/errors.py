@@ -2,7 +2,7 @@
 
 OperatorError           exit 2
 +-- PlanError           the plan can't be run as it stands
-+-- FleetError          exit 3: the fleet did not gather, or was lost
++-- FleetError          exit 3: the agents did not join, or were lost
 """
 
 

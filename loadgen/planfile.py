@@ -1,5 +1,4 @@
-"""Plan files: TOML in, a plan out that can be run, and back again. A mistake is told with its
-line and its key."""
+"""Plan files: TOML to a plan and back; a mistake is reported with its line and its key."""
 
 import re
 import tomllib
@@ -16,20 +15,20 @@ from loadgen.errors import PlanError
 from loadgen.machine.addresses import parse_ports, parse_sources
 from loadgen.net.tls import context_of
 from loadgen.net.url import TargetUrl
-from loadgen.plan.plan import INSTEAD, Plan
+from loadgen.plan.plan import OVERRULES, Plan
 from loadgen.plan.script import Step
 from loadgen.plan.script_check import ScriptError, check
-from loadgen.plan.session_file import embedded
+from loadgen.plan.session_file import with_source
 from loadgen.plan.sessions import PythonSession, Script, urls_of
 from loadgen.values import seconds_of
 
 Keys = tuple[str | int, ...]
-"""The way to a value: keys of tables, places in arrays."""
+"""The path to a value: keys of tables, places in arrays."""
 _STEP = re.compile(r"\.?([A-Za-z0-9_-]+)|\[(\d+)\]")
 
 
 def keys_of(path: str) -> Keys:
-    """The way that a path like `phases[0].rate` tells, as far as it can be read."""
+    """Returns the keys of a path like `phases[0].rate`, up to where it is malformed."""
     keys: list[str | int] = []
     at = 0
     while (step := _STEP.match(path, at)) is not None:
@@ -39,10 +38,9 @@ def keys_of(path: str) -> Keys:
 
 
 def line_of(text: str, keys: Keys) -> int | None:
-    """The line, from 1 on, that ends the first text in which a value is there; of what it is in,
-    where it is missing.
+    """Returns the line of a value, from 1 on, or of the table around it when it is missing.
 
-    None where not even that is there. A value of several lines stands in its last one.
+    Returns None when that is missing as well. The line of a value of several lines is its last.
     """
     while keys and not _holds(tomllib.loads(text), keys):
         keys = keys[:-1]
@@ -50,8 +48,14 @@ def line_of(text: str, keys: Keys) -> int | None:
 
 
 def _first_line(lines: Sequence[str], keys: Keys) -> int:
-    """By halving: the value is not there in the first `low` lines, it is in the first `high`."""
-    low, high = 0, len(lines)
+    """Returns the number of the first line up to which the document holds the value.
+
+    Subtle: a bisection over the lines. The first `low` lines do not hold the value, the first
+    `high` do. A beginning that is no TOML by itself (it ends inside a text or an array) is cut
+    back to the longest one that is; none above `low` means that the value is beyond the middle.
+    """
+    low = 0
+    high = len(lines)
     while high - low > 1:
         middle = (low + high) // 2
         found = _readable(lines, middle, low)
@@ -62,13 +66,12 @@ def _first_line(lines: Sequence[str], keys: Keys) -> int:
     return high
 
 
-def _readable(lines: Sequence[str], most: int, least: int) -> tuple[int, dict[str, Any]] | None:
-    """The longest beginning of at most so many lines, and more than the least, that is TOML by
-    itself; its length too.
+def _readable(lines: Sequence[str], high: int, low: int) -> tuple[int, dict[str, Any]] | None:
+    """Returns the length and the document of the longest beginning that is TOML by itself.
 
-    Inside a text or an array of several lines none is.
+    It has at most `high` and more than `low` lines; None when no such beginning is TOML.
     """
-    for count in range(most, least, -1):
+    for count in range(high, low, -1):
         try:
             return count, tomllib.loads("\n".join(lines[:count]) + "\n")
         except tomllib.TOMLDecodeError:
@@ -94,20 +97,20 @@ DURATIONS = {
     "sessions": ("think",),
     "transport": ("connect_timeout", "receive_timeout"),
 }
-"""The keys of a plan's tables that are durations: they may be written as text, `5m`."""
+"""The durations in a plan's tables: a text such as `5m` is legal there."""
 _PLACED = re.compile(r"(.*) - at (?:`key` in )?`\$\.?([^`]*)`", re.DOTALL)
-"""How msgspec ends its messages."""
+"""The end of msgspec's messages, which names the place."""
 OWN_DURATIONS = ("hold", "stop_after", "think")
-"""Those of the plan itself."""
+"""The durations of the plan itself."""
 STEP_DURATIONS = ("seconds", "upto")
-"""Those of a script's steps."""
+"""The durations of a script's steps."""
 
 
 def read_plan(path: Path) -> Plan:
-    """The plan in a TOML file, with the sources of its sessions in Python.
+    """Returns the plan in a TOML file, with the sources of its sessions in Python.
 
-    An unreadable or unusable one raises a PlanError: one line that names the file, the line and the
-    key.
+    Raises PlanError, in one line that names the file, the line and the key, when the file can't be
+    read or the plan can't be run.
     """
     try:
         text = path.read_bytes().decode()
@@ -117,16 +120,18 @@ def read_plan(path: Path) -> Plan:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PlanError(f"{path}: {error}") from error
     except RecursionError as error:
-        raise PlanError(f"{path}: nests too deeply; no plan has more than a few levels") from error
+        raise PlanError(f"{path}: nests too deeply; a plan needs a few levels only") from error
     try:
         return _plan_of(document, path.parent)
     except (msgspec.ValidationError, PlanError) as error:
-        raise PlanError(_where(path, text, str(error))) from error
+        raise PlanError(_message(path, text, str(error))) from error
 
 
 def to_toml(plan: Plan) -> bytes:
-    """The plan as TOML: every value that says something, also the defaults; reading it back
-    gives the same plan."""
+    """Returns the plan as TOML, with the defaults, from which `read_plan` makes the same plan.
+
+    Values that others overrule are left out.
+    """
     values = msgspec.to_builtins(plan)
     for key in plan.overruled:
         del values[key]
@@ -134,28 +139,27 @@ def to_toml(plan: Plan) -> bytes:
 
 
 def _without_none(value: Any) -> Any:
-    """TOML has no null: what is None is not said."""
+    """Returns a value without what is None in it, since TOML has no null."""
     if isinstance(value, dict):
         return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
     return [_without_none(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _plan_of(document: dict[str, Any], folder: Path) -> Plan:
-    for other, keys in INSTEAD.items():
+    for other, keys in OVERRULES.items():
         for key in keys:
             if document.get(other) and key in document:
                 raise PlanError(
-                    f"`{key}` says nothing in a plan with `{other}`; leave one of them out"
+                    f"`{key}` has no effect in a plan with `{other}`; leave one of them out"
                 )
     _read_durations(document)
-    plan = _complete(msgspec.convert(document, Plan), folder)
+    plan = _with_sources(msgspec.convert(document, Plan), folder)
     _check(plan)
     return plan
 
 
 def _read_durations(document: dict[str, Any]) -> None:
-    """Puts numbers of seconds in the place of durations written as text; variables of a script
-    stay as they are."""
+    """Replaces durations written as text by seconds; variables of a script stay as they are."""
     for table, key, at in _durations_in(document):
         value = table.get(key)
         if isinstance(value, str) and "%%" not in value and (at, value) != ("hold", "sessions"):
@@ -166,7 +170,7 @@ def _read_durations(document: dict[str, Any]) -> None:
 
 
 def _durations_in(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
-    """Each place of a duration: its table, its key, its path."""
+    """Yields the table, the key and the path of each place of a duration."""
     yield from ((document, key, key) for key in OWN_DURATIONS)
     for name, keys in DURATIONS.items():
         for table, at in _tables(document.get(name), name):
@@ -181,8 +185,10 @@ def _durations_of_steps(steps: Any, at: str) -> Iterator[tuple[dict[str, Any], s
 
 
 def _tables(value: Any, at: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """A table, or those of an array, each with its path; whatever else stands there is judged
-    later."""
+    """Yields a table, or the tables of an array, with their paths.
+
+    Anything else there is a mistake, which the conversion to a Plan reports.
+    """
     if isinstance(value, dict):
         yield value, at
     elif isinstance(value, list):
@@ -193,18 +199,18 @@ def _tables(value: Any, at: str) -> Iterator[tuple[dict[str, Any], str]]:
         )
 
 
-def _complete(plan: Plan, folder: Path) -> Plan:
-    """With the sources of its sessions in Python."""
+def _with_sources(plan: Plan, folder: Path) -> Plan:
+    """Returns the plan with the sources of its sessions in Python."""
     sessions = list(plan.sessions)
     for place, session in enumerate(sessions):
         if isinstance(session, PythonSession):
-            with _at(f"sessions[{place}]"):
-                sessions[place] = embedded(session, folder)
+            with _located(f"sessions[{place}]"):
+                sessions[place] = with_source(session, folder)
     return replace(plan, sessions=tuple(sessions))
 
 
 def _check(plan: Plan) -> None:
-    """What can be looked at before anyone resolves a name or binds an address."""
+    """Raises PlanError for what is wrong without resolving a name or binding an address."""
     urls = [(f"targets[{place}].url", target.url) for place, target in enumerate(plan.targets)]
     urls = urls or [("target", plan.target)]
     urls += [
@@ -213,19 +219,19 @@ def _check(plan: Plan) -> None:
         for url in urls_of(session)
     ]
     for at, url in urls:
-        with _at(at):
+        with _located(at):
             TargetUrl.parse(url)
     for place, session in enumerate(plan.sessions):
         if isinstance(session, Script):
             _check_script(session, plan.files, f"sessions[{place}]")
     for place, client in enumerate(plan.clients):
-        with _at(f"clients[{place}].sources"):
+        with _located(f"clients[{place}].sources"):
             parse_sources(client.sources)
-    with _at("transport"):
+    with _located("transport"):
         if plan.transport.tls_versions or plan.transport.tls_ciphers:
             context_of(plan.transport)
     if plan.transport.ports:
-        with _at("transport.ports"):
+        with _located("transport.ports"):
             parse_ports(plan.transport.ports)
 
 
@@ -238,7 +244,7 @@ def _check_script(script: Script, files: dict[str, str], at: str) -> None:
 
 
 def _place(steps: Sequence[Step], wanted: Step, at: str) -> str:
-    """Where in a script a step stands; empty when it is none of these, nor inside one of them."""
+    """Returns the path of a step in a script; "" when it is not among these, nor inside one."""
     for place, step in enumerate(steps):
         here = f"{at}.steps[{place}]"
         inner = here if step is wanted else _place(getattr(step, "steps", ()), wanted, here)
@@ -248,16 +254,16 @@ def _place(steps: Sequence[Step], wanted: Step, at: str) -> str:
 
 
 @contextmanager
-def _at(path: str) -> Iterator[None]:
-    """Adds where in the plan it was to a mistake."""
+def _located(path: str) -> Iterator[None]:
+    """Adds the place in the plan to a mistake."""
     try:
         yield
     except PlanError as error:
         raise PlanError(f"{error} - at `$.{path}`") from error
 
 
-def _where(path: Path, text: str, message: str) -> str:
-    """A message with file and line; where it names a key itself, it is that key's line."""
+def _message(path: Path, text: str, message: str) -> str:
+    """Returns a message with file and line; a key that it names has precedence over its place."""
     found = _PLACED.fullmatch(message)
     what, at = (found[1], found[2]) if found else (message, "")
     named = re.search(r"`([^`]+)`", what)

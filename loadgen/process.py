@@ -10,8 +10,10 @@ from collections.abc import Callable
 SPARE_DESCRIPTORS = 64
 """File descriptors that a worker opens besides its connections: epoll, pipes, listeners,
 libraries."""
-_SET_DEATH_SIGNAL, _SET_NAME = 1, 15
-"""PR_SET_PDEATHSIG and PR_SET_NAME of linux/prctl.h; prctl(2)."""
+_SET_DEATH_SIGNAL = 1
+"""PR_SET_PDEATHSIG of linux/prctl.h; prctl(2)."""
+_SET_NAME = 15
+"""PR_SET_NAME of linux/prctl.h; prctl(2)."""
 _prctl: Callable[..., int] = ctypes.CDLL(None).prctl
 
 

@@ -8,8 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 REFERENCE_CONNECTIONS = 1_000_000
 """Connections of the reference run over the whole fleet, which its target holds at once."""
 DEFAULT_MAX_CONNECTIONS = 64_000
-"""Connections that an agent opens at most unless it is asked for another number; Tsung's usual
-`maxusers`."""
+"""Connections that an agent opens at most by default, as in Tsung's `maxusers`."""
 SECONDS_PER = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 

@@ -52,7 +52,7 @@ class Destination(msgspec.Struct, frozen=True):
     url: str
     """As the plan has it."""
     address: str
-    """Its IP address: names are resolved once, by the agent."""
+    """Its IP address: a name is resolved once, by the agent."""
     port: int
     name: str
     """Its host name, for TLS."""
@@ -96,7 +96,7 @@ class Job(msgspec.Struct, tag=True):
     reassignments: tuple[Reassignment, ...] = ()
     """The parts of lost workers' shares that it continues."""
     first: int = 0
-    """The first second that it reports."""
+    """The number of the first second that it reports."""
     delay: float = 0.0
     """Seconds that the run had been paused in all before this job."""
 
@@ -156,6 +156,7 @@ class Post(msgspec.Struct):
     `limits` are the limits that this follows from.
     """
     limits: tuple[Limit, ...] = ()
+    """The limits of its machine by the plan's settings; empty once it has its share."""
     finished: bool = False
     """True when its workers have ended, and these are its last seconds."""
     gate: Count = 0
@@ -178,13 +179,13 @@ class Start(msgspec.Struct):
     after: Annotated[float, msgspec.Meta(ge=-1e9, le=MAX_AHEAD)]
     """Seconds from now until the start of the run; negative when it has started."""
     first: Count = 0
-    """The first second that it reports."""
+    """The number of the first second that it reports."""
     again: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """Launches per second to replace the connections of a worker that died; 0: none is replaced."""
 
     def __post_init__(self) -> None:
         positions = self.share.positions
-        ascending = all(one < next_ for one, next_ in pairwise(positions))
+        ascending = all(position < next_ for position, next_ in pairwise(positions))
         if not ascending or (
             positions and not 0 <= positions[0] <= positions[-1] < self.share.length
         ):
@@ -199,7 +200,7 @@ class Orders(msgspec.Struct):
     do: Literal["wait", "run", "pause", "drain", "stop"] = "wait"
     """`pause` is `run` without launches."""
     start: Start | None = None
-    """Repeated with every `run` and `pause`, so that a lost reply does no harm."""
+    """When to start; repeated with every `run` and `pause`, so that a lost reply does no harm."""
     gates: tuple[float, ...] = ()
     """The openings so far of gates 1, 2, 3…, in seconds from the start of the run; repeated too."""
     met: tuple[int, ...] = ()
@@ -224,5 +225,5 @@ def from_wire(data: bytes | str, kind: type[Message]) -> Message:
     """
     try:
         return msgspec.json.decode(data, type=kind)
-    except (UnicodeError, RecursionError) as error:  # not UTF-8; nested without end
+    except (UnicodeError, RecursionError) as error:  # not UTF-8; nested too deeply
         raise msgspec.DecodeError(str(error)) from error

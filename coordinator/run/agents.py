@@ -8,7 +8,7 @@ import msgspec
 
 from coordinator.text import clean_name
 from loadgen.errors import FleetError
-from loadgen.machine.limits import Limit, first_to_give_out
+from loadgen.machine.limits import Limit, limiting_resource
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.shares import Share
 from loadgen.stats.tally import WorkerVitals
@@ -91,7 +91,7 @@ class AgentState(msgspec.Struct):
     @property
     def capacity(self) -> int:
         """The number of connections that its machine can hold and its owner allows."""
-        limit = first_to_give_out(self.hello.limits)
+        limit = limiting_resource(self.hello.limits)
         return min(
             self.hello.max_connections, limit.connections if limit else self.hello.max_connections
         )
@@ -116,8 +116,8 @@ class AgentState(msgspec.Struct):
         if limit is None:
             return ""
         return (
-            f"agent {self.name}: share {self.planned:,}, holds {limit.connections:,}:"
-            f" {limit.resource} gives out first ({limit.detail}); {limit.fix}"
+            f"agent {self.name}: share {self.planned:,}, holds {limit.connections:,},"
+            f" limited by {limit.resource} ({limit.detail}); {limit.fix}"
         )
 
 

@@ -12,7 +12,7 @@ from coordinator.run.timeline import Timeline
 from coordinator.text import one_line
 from loadgen.machine.limits import shortfall
 from loadgen.plan.reassign import Unfinished, deal, reassign, unfinished_of
-from loadgen.plan.shares import NOBODY, Share, run_that_fits
+from loadgen.plan.shares import NO_SHARE, Share, run_that_fits
 from loadgen.stats.fanin import FanIn
 
 REASSIGNED_IN = 1.0
@@ -138,7 +138,7 @@ class ShareTable:
     ) -> None:
         if agent.share is None:
             agent.first = max(0, ceil(age) + 1)
-            self.assign(agent, NOBODY, 0, now)
+            self.assign(agent, NO_SHARE, 0, now)
         unfinished = [orphan.unfinished for orphan in orphans]
         for orphan in orphans:
             fresh = orphan.unfinished.fresh(self._total)
@@ -166,5 +166,5 @@ class ShareTable:
 def shares_of(weights: list[int], total: int) -> list[Share]:
     """Returns a share for each agent by its weight; empty ones where the weights make no sense."""
     if not any(weights) or min(weights) < 0:
-        return [NOBODY] * len(weights)
+        return [NO_SHARE] * len(weights)
     return Share().split(weights, run_that_fits(total, weights))

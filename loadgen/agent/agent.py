@@ -1,4 +1,4 @@
-"""Joins one coordinator after another, and knows what all runs together counted."""
+"""An agent over all its runs: joins one coordinator after another and adds up their counts."""
 
 import logging
 import socket
@@ -7,7 +7,7 @@ import aiohttp
 import msgspec
 import tenacity
 
-from loadgen.agent.run import SILENCE, AgentRun
+from loadgen.agent.run import POST_INTERVAL, AgentRun
 from loadgen.agent.settings import AgentSettings
 from loadgen.errors import OperatorError
 from loadgen.http.client import CoordinatorClient, distrust
@@ -25,71 +25,71 @@ MAX_WELCOME = 64 << 20
 
 
 class Refused(OperatorError):
-    """The coordinator will not have this agent, and asking again will not change that."""
+    """The coordinator does not accept this agent, and will not accept it later."""
 
 
 class Busy(Exception):
-    """The coordinator will not have this agent now; it may later."""
+    """The coordinator does not accept this agent now, but may accept it later."""
 
 
 class Agent:
-    """One client machine's agent, over one run after another."""
+    """The agent of one client machine, over one run after another."""
 
     def __init__(self, settings: AgentSettings) -> None:
         self.settings = settings
-        self.leaving = False
-        """No further run after this one."""
-        self.engagement: AgentRun | None = None
+        self.stopping = False
+        """True when no further run follows."""
+        self.current: AgentRun | None = None
+        """The run that it serves now."""
         self.metrics = ""
         """Where it serves /metrics, HOST:PORT."""
         self._past = Tally()
-        """What earlier runs counted: Prometheus's counters never go back."""
+        """The counts of earlier runs: counters of Prometheus never decrease."""
 
     async def run(self) -> None:
-        """Joins and serves coordinators until told to leave."""
-        settings, within = (
-            self.settings,
-            min(REPLY_TIMEOUT, max(SILENCE, self.settings.orphan_after)),
-        )
+        """Joins and serves coordinators until the agent is to stop."""
+        settings = self.settings
+        timeout = min(REPLY_TIMEOUT, max(POST_INTERVAL, settings.orphan_after))
         async with CoordinatorClient(
-            settings.coordinator, settings.token, settings.trust, within
+            settings.coordinator, settings.token, settings.trust, timeout
         ) as client:
-            while not self.leaving:
+            while not self.stopping:
                 welcome = await self._join(client)
-                self.engagement = AgentRun(settings, client, welcome)
-                try:
-                    await self.engagement.serve()
-                finally:
-                    await self.engagement.pool.stop()
-                    self._past.merge(self.engagement.pool.fanin.total)
-                    self.engagement = None
-                self.leaving = self.leaving or settings.once
+                await self._serve(AgentRun(settings, client, welcome))
+                self.stopping = self.stopping or settings.once
+
+    async def _serve(self, run: AgentRun) -> None:
+        self.current = run
+        try:
+            await run.serve()
+        finally:
+            await run.pool.stop()
+            self._past.merge(run.pool.fanin.total)
+            self.current = None
 
     async def _join(self, client: CoordinatorClient) -> Welcome:
-        """Waits for a coordinator that takes it; says once what it waits for."""
+        """Waits for a coordinator that accepts the agent; logs once what it waits for."""
         hello = msgspec.structs.replace(_hello(self.settings), metrics=self.metrics)
-        said: set[str] = set()
+        logged: set[str] = set()
         async for attempt in tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type((Busy, aiohttp.ClientError, TimeoutError)),
             wait=tenacity.wait_fixed(0.5) + tenacity.wait_random(0, 0.5),
-            before_sleep=lambda state: _say_once(said, self.settings.coordinator, state),
+            before_sleep=lambda state: _log_once(logged, self.settings.coordinator, state),
         ):
             with attempt:
-                return await _knock(client, self.settings.coordinator, hello)
+                return await _say_hello(client, self.settings.coordinator, hello)
         raise AssertionError("retrying ends only with an answer")
 
-    def reading(self) -> Snapshot:
-        """Its totals over all runs, for Prometheus."""
+    def snapshot(self) -> Snapshot:
+        """Returns the counts over all runs, for Prometheus."""
         total = Tally()
         total.merge(self._past)
-        if self.engagement is None:
+        if self.current is None:
             return Snapshot(agent=None, ledger=Ledger.of(None, total), total=total, workers=())
-        total.merge(self.engagement.pool.fanin.total)
+        pool = self.current.pool
+        total.merge(pool.fanin.total)
         return Snapshot(
-            agent=None,
-            ledger=Ledger.of(None, total),
-            total=total,
-            workers=self.engagement.pool.vitals(),
+            agent=None, ledger=Ledger.of(None, total), total=total, workers=pool.vitals()
         )
 
 
@@ -99,19 +99,21 @@ def _hello(settings: AgentSettings) -> Hello:
         name=settings.name or socket.gethostname(),
         wire=WIRE,
         version=VERSION,
-        max_connections=settings.most,
+        max_connections=settings.capacity,
         limits=settings.limits(machine),
         machine=facts(machine),
     )
 
 
-async def _knock(client: CoordinatorClient, coordinator: str, hello: Hello) -> Welcome:
+async def _say_hello(client: CoordinatorClient, coordinator: str, hello: Hello) -> Welcome:
+    """Asks a coordinator to accept the agent; raises Refused or Busy when it does not."""
     try:
         status, body = await client.post("/v1/agents", to_wire(hello), MAX_WELCOME)
     except aiohttp.ServerDisconnectedError as error:
+        other = "http" if coordinator.startswith("https:") else "https"
         raise Busy(
-            f"the coordinator at {coordinator} hangs up without a word; is it the other of http and"
-            " https?"
+            f"the coordinator at {coordinator} closes the connection without an answer; if it is"
+            f" an {other}:// one, write that"
         ) from error
     except aiohttp.ClientError as error:
         if why := distrust(error, coordinator):
@@ -139,7 +141,7 @@ def _welcome(body: bytes, coordinator: str) -> Welcome:
 
 
 def _error_in(body: bytes) -> str:
-    """What a refusal says, safe to print."""
+    """Returns the text of a refusal, safe to print; "" when the body has none."""
     try:
         text = str(msgspec.json.decode(body, type=dict[str, str]).get("error", ""))[:500]
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -147,13 +149,13 @@ def _error_in(body: bytes) -> str:
     return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
-def _say_once(said: set[str], coordinator: str, state: tenacity.RetryCallState) -> None:
+def _log_once(logged: set[str], coordinator: str, state: tenacity.RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     text = (
         f"waiting: {error}"
         if isinstance(error, Busy)
         else f"waiting for a coordinator at {coordinator}"
     )
-    if text not in said:
-        said.add(text)
+    if text not in logged:
+        logged.add(text)
         log.info("%s", text)

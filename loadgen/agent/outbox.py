@@ -3,46 +3,52 @@
 from loadgen.stats.fanin import Second
 
 BATCH = 60
-"""Seconds in one post at most: what bounds its body."""
+"""Seconds in one post at most, which bounds its body."""
 MAX_SECONDS = 600
-"""Seconds that are kept one by one; of what is beyond that the oldest are merged, two into one."""
+"""Seconds that are kept one by one; beyond that the oldest are merged, two into one."""
 
 
 class Outbox:
-    """Keeps seconds until they are acknowledged, in bounded memory however long that takes.
+    """Keeps seconds until they are acknowledged, in bounded memory however long that takes."""
 
-    A second that was posted may have arrived although no answer did. It is kept as it was posted,
-    so that a repeat of it is known as one; only what was never posted is ever merged.
-    """
-
-    def __init__(self, most: int = MAX_SECONDS) -> None:
-        self._most = most
+    def __init__(self, max_seconds: int = MAX_SECONDS) -> None:
+        self._max_seconds = max_seconds
         self._seconds: list[Second] = []
         """Ascending."""
         self._posted = 0
-        """How many of them may have arrived."""
+        """How many of the oldest seconds were posted and may have arrived."""
 
     def add(self, second: Second) -> bool:
-        """Takes the next second; whether older ones had to be merged for it."""
+        """Adds the next second; returns True when older ones had to be merged for it.
+
+        Subtle: a second that was posted may have arrived although its acknowledgement did not.
+        The coordinator knows a repeat by its number and drops it, so a posted second must stay as
+        it was posted: merged with a neighbour, it would be counted twice or not at all. Only
+        seconds that were never posted are merged, each of the older half of them with its
+        neighbour, so that the newest stay the finest.
+        """
         self._seconds.append(second)
-        if len(self._seconds) <= self._most:
+        if len(self._seconds) <= self._max_seconds:
             return False
-        kept = self._posted + (len(self._seconds) - self._posted) // 2
-        first = self._seconds[self._posted : kept]
-        pairs = zip(first[::2], first[1::2], strict=False)
-        merged = [later.absorb(earlier) for earlier, later in pairs] + first[len(first) // 2 * 2 :]
-        self._seconds[self._posted : kept] = merged
+        end = self._posted + (len(self._seconds) - self._posted) // 2
+        older = self._seconds[self._posted : end]
+        pairs = zip(older[::2], older[1::2], strict=False)
+        single = older[len(older) // 2 * 2 :]
+        merged = [later.absorb(earlier) for earlier, later in pairs]
+        self._seconds[self._posted : end] = merged + single
         return True
 
     def batch(self) -> tuple[Second, ...]:
-        """What is to be posted now: the oldest ones; the same again, and more of them, until
-        they are acknowledged."""
+        """Returns the seconds to post now: the oldest ones, at most BATCH.
+
+        Until they are acknowledged, the next batch begins with the same seconds.
+        """
         batch = tuple(self._seconds[:BATCH])
         self._posted = max(self._posted, len(batch))
         return batch
 
     def acknowledge(self, number: int) -> None:
-        """Forgets every second up to this one."""
+        """Forgets every second up to this number."""
         known = sum(second.number <= number for second in self._seconds)
         del self._seconds[:known]
         self._posted = max(0, self._posted - known)

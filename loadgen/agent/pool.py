@@ -1,5 +1,4 @@
-"""Starts worker processes, reads their lines into a FanIn, notices death, stops all within a
-bound."""
+"""The worker processes of one agent: started, read into a FanIn, replaced, ended within a bound."""
 
 import asyncio
 from math import ceil, inf
@@ -8,30 +7,30 @@ from time import monotonic
 import msgspec
 from msgspec.structs import replace
 
+from loadgen.agent.orders import Gate
 from loadgen.agent.process import ForkServer, WorkerProcess
 from loadgen.errors import FleetError
 from loadgen.plan.reassign import Reassignment, Unfinished, reassign, unfinished_of
 from loadgen.plan.sessions import PythonSession
-from loadgen.plan.shares import NOBODY
+from loadgen.plan.shares import NO_SHARE
 from loadgen.stats.fanin import FanIn, Second
 from loadgen.stats.tally import WorkerVitals
 from loadgen.wire import Job, Rehearsal, Report, from_wire
 
 WARM_TIMEOUT = 60.0
 """Seconds that a worker may take to start."""
-REHEARSED_TIMEOUT = 60.0
-"""Seconds that the files of sessions may take to be imported."""
+REHEARSAL_TIMEOUT = 60.0
+"""Seconds that the session files may take to be imported."""
 SESSION_FILE = "session_file"
-"""The reason by which the traceback of a session's file goes that can't be imported."""
-HUNG_AFTER = 10.0
-"""Seconds of silence after which a running worker is killed, and what it held counted as lost."""
-STALLED = 1.0
-"""Seconds between two looks at the workers after which the agent itself was stopped, or starved."""
+"""The reason under which the traceback of a session file that can't be imported is reported."""
+HANG_TIMEOUT = 10.0
+"""Seconds of silence after which a running worker is killed; its open connections are lost."""
+STALL = 1.0
+"""Seconds between two looks at the workers after which the agent itself was stopped or starved."""
 MAX_REPLACED = 8
-"""Workers that are replaced in one run; where more die, something is wrong that another one
-would not mend."""
-LEAVE_TIMEOUT = 5.0
-"""Seconds that workers have to leave once their standard input has ended; then they are killed."""
+"""Workers that are replaced in one run; where more die, a further one would die as well."""
+EXIT_TIMEOUT = 5.0
+"""Seconds that workers have to exit once their standard input has ended; then they are killed."""
 
 
 class WorkerPool:
@@ -41,129 +40,135 @@ class WorkerPool:
         self.fanin = FanIn()
         self.notes: list[str] = []
         self.tracebacks: dict[str, str] = {}
-        """A sample of each reason that an exception in a session made, the first that a worker
-        told."""
-        self._crews: list[WorkerProcess] = []
-        self._parents: list[ForkServer] = []
-        self._readers: list[asyncio.Task[None]] = []
-        self.abort = ""
+        """The first traceback that a worker reported, by the reason that its exception made."""
+        self.abort_reason = ""
         """Why a session asks for the end of the whole run, if any does."""
-        self._again = 0.0
+        self._workers: list[WorkerProcess] = []
+        self._fork_servers: list[ForkServer] = []
+        self._readers: list[asyncio.Task[None]] = []
+        self._relaunch_rate = 0.0
+        """Launches a second at which a dead worker's users come back; 0: they do not."""
         self._replaced = 0
-        self._looked = inf
-        self._warming = asyncio.Lock()
-        self._leaving = False
-        self._told: list[bytes] = []
-        """What all workers were told, for those to come."""
-        self._paused, self._delay = False, 0.0
+        self._last_look = inf
+        self._starting = asyncio.Lock()
+        self._ending = False
+        self._orders: list[bytes] = []
+        """The lines that all workers got and that later workers need as well."""
+        self._paused = False
+        self._delay = 0.0
+        """Seconds that all pauses so far have put off what is still to come."""
 
     async def warm(self, count: int) -> None:
-        """Makes sure that so many workers have started and wait for a job."""
-        missing = count - len(self._crews)
+        """Starts workers until at least so many wait for a job."""
+        missing = count - len(self._workers)
         if missing > 0:
             await self._start(missing)
 
     async def _start(self, count: int) -> list[WorkerProcess]:
-        """Starts so many workers more."""
-        async with self._warming:
-            parent = await ForkServer.start(len(self._crews), count)
-            self._parents.append(parent)
-            self._crews += parent.workers
+        """Starts so many further workers and returns them once they are warm."""
+        async with self._starting:
+            server = await ForkServer.start(len(self._workers), count)
+            self._fork_servers.append(server)
+            self._workers += server.workers
         async with asyncio.timeout(WARM_TIMEOUT):
-            await asyncio.gather(*(worker.warm() for worker in parent.workers))
-        return parent.workers
+            await asyncio.gather(*(worker.warm() for worker in server.workers))
+        return server.workers
 
     async def rehearse(self, sessions: tuple[PythonSession, ...]) -> str:
-        """Lets every warm worker import the files of these sessions; why that can't be done,
-        empty when it was."""
+        """Imports the session files in every warm worker; returns why that fails, "" if not."""
         rehearsal = Rehearsal(sessions)
         try:
-            async with asyncio.timeout(REHEARSED_TIMEOUT):
-                done = await asyncio.gather(*(worker.rehearse(rehearsal) for worker in self._crews))
+            async with asyncio.timeout(REHEARSAL_TIMEOUT):
+                done = await asyncio.gather(
+                    *(worker.rehearse(rehearsal) for worker in self._workers)
+                )
         except TimeoutError:
             files = ", ".join(sorted({session.file for session in sessions}))
-            return (
-                f"{files} did not come to its end within {REHEARSED_TIMEOUT:.0f} s of being"
-                " imported"
-            )
+            return f"{files} took longer than {REHEARSAL_TIMEOUT:.0f} s to import"
         worst = next((rehearsed for rehearsed in done if rehearsed.problem), done[0])
-        self.notes += worst.notes  # one speaks for all: they ran the same
+        self.notes += worst.notes  # those of one worker: they all ran the same
         if worst.traceback:
             self.tracebacks[SESSION_FILE] = worst.traceback
         return worst.problem
 
-    async def run(self, jobs: list[Job], again: float = 0.0) -> None:
-        """Hands out the jobs, one a worker; workers without one leave.
+    async def run(self, jobs: list[Job], relaunch_rate: float = 0.0) -> None:
+        """Hands out the jobs, one to each worker; workers without a job exit.
 
-        What a worker held that died is launched again by another one, so many a second; 0: it is
-        not.
+        Another worker launches again what a dead one held, at `relaunch_rate` launches a second;
+        with 0 it is not launched again.
         """
         await self.warm(len(jobs))
-        self._again, self._delay = again, jobs[0].delay
+        self._relaunch_rate = relaunch_rate
+        self._delay = jobs[0].delay
         self.fanin = FanIn(first=min(job.first for job in jobs))
-        for worker, job in zip(self._crews, jobs, strict=False):
+        for worker, job in zip(self._workers, jobs, strict=False):
             self._employ(worker, job)
-        for worker in self._crews[len(jobs) :]:
-            worker.dismiss()
+        for worker in self._workers[len(jobs) :]:
+            worker.end_input()
 
     def _employ(self, worker: WorkerProcess, job: Job) -> None:
         self.fanin.expect(worker.name, job.first)
-        worker.employ(job)
-        for line in self._told:
-            worker.say(line)
+        worker.start(job)
+        for line in self._orders:
+            worker.send(line)
         if self._paused:
-            worker.say(b"pause\n")
+            worker.send(b"pause\n")
         self._readers.append(asyncio.create_task(self._read(worker)))
 
     def reassign(self, reassignment: Reassignment) -> bool:
-        """Gives the workers more to launch; False when none is there any more."""
-        workers = [worker for worker in self.at_work if self.fanin.sources[worker.name].living]
-        if not workers or self._leaving:
+        """Gives the workers more to launch; returns False when none lives that could."""
+        workers = self._living()
+        if not workers or self._ending:
             return False
         total = _job_of(workers[0]).plan.total
-        for worker, part in zip(
-            workers, reassignment.split([1] * len(workers), total), strict=True
-        ):
+        parts = reassignment.split([1] * len(workers), total)
+        for worker, part in zip(workers, parts, strict=True):
             worker.reassign(part)
         return True
 
     async def _read(self, worker: WorkerProcess) -> None:
+        """Takes in the lines of a worker until its output ends."""
         async for line in worker.reader:
-            worker.recorded = monotonic()
+            worker.last_report = monotonic()
             try:
                 report = from_wire(line, Report)
             except msgspec.DecodeError as error:
                 self.notes.append(
-                    f"worker {worker.number} wrote what is no report ({error}); it is stopped"
+                    f"worker {worker.number} wrote a line that is no report ({error}); it is killed"
                 )
                 break
-            self.fanin.add(worker.name, report.second)
-            worker.gate = report.gate
-            self.notes += report.notes
-            self.abort = self.abort or report.abort
-            self.tracebacks = report.tracebacks | self.tracebacks
-            if report.finished:
-                worker.finished = True
-                self.fanin.finish(worker.name)
-        await self._gone(worker)
+            self._take(worker, report)
+        await self._handle_end(worker)
 
-    async def _gone(self, worker: WorkerProcess) -> None:
+    def _take(self, worker: WorkerProcess, report: Report) -> None:
+        self.fanin.add(worker.name, report.second)
+        worker.gate = report.gate
+        self.notes += report.notes
+        self.abort_reason = self.abort_reason or report.abort
+        self.tracebacks = report.tracebacks | self.tracebacks
+        if report.finished:
+            worker.finished = True
+            self.fanin.finish(worker.name)
+
+    async def _handle_end(self, worker: WorkerProcess) -> None:
+        """Counts the connections of a worker that died as lost, and replaces the worker."""
         if worker.finished:
             return
-        source, total = self.fanin.sources[worker.name], _job_of(worker).plan.total
-        left = unfinished_of(worker.held, source.launched, source.users, total)
+        source = self.fanin.sources[worker.name]
+        total = _job_of(worker).plan.total
+        unfinished = unfinished_of(worker.held, source.launched, source.users, total)
         tally = self.fanin.lose(worker.name)
         if not worker.reader.at_eof():
             worker.kill()
         self.notes.append(
-            f"worker {worker.number} is gone (it {await worker.last_words()}): {tally.lost} open"
+            f"worker {worker.number} is gone (it {await worker.how_it_ended()}): {tally.lost} open"
             " connections are lost"
         )
-        if left and self._again and not self._leaving:
-            await self._replace(worker, left)
+        if unfinished and self._relaunch_rate and not self._ending:
+            await self._replace(worker, unfinished)
 
-    async def _replace(self, worker: WorkerProcess, left: list[Unfinished]) -> None:
-        """Lets another worker take up what one left behind."""
+    async def _replace(self, worker: WorkerProcess, unfinished: list[Unfinished]) -> None:
+        """Starts another worker for what a dead one did not finish."""
         if self._replaced == MAX_REPLACED:
             self.notes.append(
                 f"worker {worker.number} is the {MAX_REPLACED + 1}th that is gone; it is not"
@@ -172,128 +177,140 @@ class WorkerPool:
             return
         self._replaced += 1
         try:
-            (heir,) = await self._start(1)
+            (successor,) = await self._start(1)
         except (FleetError, OSError, TimeoutError) as error:
             self.notes.append(f"worker {worker.number} can't be replaced ({error})")
             return
-        if self._leaving:
-            heir.dismiss()
+        if self._ending:
+            successor.end_input()
             return
+        self._employ(successor, self._job_after(worker, unfinished))
+        self.notes.append(
+            f"worker {successor.number} takes over what worker {worker.number} did not finish"
+        )
+
+    def _job_after(self, worker: WorkerProcess, unfinished: list[Unfinished]) -> Job:
+        """Returns the job of a dead worker's successor: no share, only what is unfinished."""
         job = _job_of(worker)
         age = max(0.0, monotonic() - job.start)
-        taken, first = reassign(left, age, self._again), max(self.fanin.next, ceil(age))
-        self._employ(
-            heir, replace(job, share=NOBODY, reassignments=taken, first=first, delay=self._delay)
+        return replace(
+            job,
+            share=NO_SHARE,
+            reassignments=reassign(unfinished, age, self._relaunch_rate),
+            first=max(self.fanin.next, ceil(age)),
+            delay=self._delay,
         )
-        self.notes.append(f"worker {heir.number} takes up what worker {worker.number} left behind")
 
     def kill_hung(self, now: float) -> None:
-        """Kills workers that said nothing for too long; their end then counts as any death."""
-        stalled, self._looked = now - self._looked, now
-        if stalled > STALLED:  # then it heard nobody: that silence is its own
+        """Kills workers that reported nothing for HANG_TIMEOUT; it then counts as any death.
+
+        `now` is in seconds on the monotonic clock.
+        """
+        stalled = now - self._last_look
+        self._last_look = now
+        if stalled > STALL:  # the agent read nothing meanwhile, so the silence is its own
             self.expect_silence_until(now)
-        for worker in self._crews:
-            silent = now - worker.recorded > HUNG_AFTER
-            if (
-                silent
-                and not worker.finished
-                and not worker.ended.done()
-                and worker.name in self.fanin.sources
-            ):
+        for worker in self.employed:
+            silent = now - worker.last_report > HANG_TIMEOUT
+            if silent and not worker.finished and not worker.ended.done():
                 self.notes.append(
-                    f"worker {worker.number} said nothing for {HUNG_AFTER:.0f} s; it is killed"
+                    f"worker {worker.number} reported nothing for {HANG_TIMEOUT:.0f} s; it is"
+                    " killed"
                 )
-                worker.recorded = now
+                worker.last_report = now
                 worker.kill()
 
     def expect_silence_until(self, when: float) -> None:
-        """Tells that no worker has anything to say before this moment."""
-        for worker in self._crews:
-            worker.recorded = when
+        """Counts no worker's silence before this moment, in seconds on the monotonic clock."""
+        for worker in self._workers:
+            worker.last_report = when
 
     def settled(self) -> list[Second]:
-        """The seconds that every worker has reported since the last call."""
+        """Returns the seconds that every worker has reported since the last call."""
         return [settled.second for settled in self.fanin.settle()]
 
     @property
     def finished(self) -> bool:
-        """Whether every worker that had a job is gone."""
+        """True when every worker that had a job is gone."""
         return bool(self._readers) and all(reader.done() for reader in self._readers)
 
     @property
     def gate(self) -> int:
-        """The first gate at which a worker waits, when all do that are still at work; else 0."""
-        return min(
-            (worker.gate for worker in self.at_work if self.fanin.sources[worker.name].living),
-            default=0,
-        )
+        """The first gate at which a worker waits, when all living ones wait at a gate; else 0."""
+        return min((worker.gate for worker in self._living()), default=0)
 
     def vitals(self) -> tuple[WorkerVitals, ...]:
-        """CPU and memory of each worker as last reported."""
+        """Returns the CPU seconds and the memory of each worker as last reported."""
         return tuple(
             WorkerVitals(int(name), source.last.cpu_s, source.last.rss if source.living else 0)
             for name, source in self.fanin.sources.items()
         )
 
-    def open_gate(self, gate: int, at: float) -> None:
-        """Tells every worker that has a job when a gate opens, in seconds from the start of the
-        run."""
-        self._tell(b"gate %d %r\n" % (gate, at))
+    def open_gate(self, gate: Gate) -> None:
+        """Opens a gate in every worker that has a job."""
+        self._send_for_good(b"gate %d %r\n" % (gate.number, gate.at))
 
-    def met(self, users: int) -> None:
-        """Tells every worker that has a job that so many users came to their meeting."""
-        self._tell(b"met %d\n" % users)
+    def end_meeting(self, users: int) -> None:
+        """Ends the meeting of so many users in every worker that has a job."""
+        self._send_for_good(b"met %d\n" % users)
 
-    def _tell(self, line: bytes) -> None:
-        self._told.append(line)
-        for worker in self.at_work:
-            worker.say(line)
+    def _send_for_good(self, line: bytes) -> None:
+        """Sends a line to every worker that has a job, and keeps it for those to come."""
+        self._orders.append(line)
+        self._send(line)
+
+    def _send(self, line: bytes) -> None:
+        for worker in self.employed:
+            worker.send(line)
 
     def pause(self) -> None:
-        """Asks every worker that has a job to launch nothing more."""
+        """Stops launches in every worker that has a job."""
         self._paused = True
-        for worker in self.at_work:
-            worker.say(b"pause\n")
+        self._send(b"pause\n")
 
     def resume(self, delay: float) -> None:
-        """Asks every worker that has a job to go on, so many seconds later than planned."""
-        self._paused, self._delay = False, delay
-        for worker in self.at_work:
-            worker.say(b"resume %r\n" % delay)
+        """Resumes launches in every worker that has a job.
+
+        `delay` is how many seconds all pauses so far have taken.
+        """
+        self._paused = False
+        self._delay = delay
+        self._send(b"resume %r\n" % delay)
 
     def drain(self) -> None:
-        """Asks every worker that has a job to close what it holds in good order."""
-        self._leaving = True
-        for worker in self.at_work:
-            worker.say(b"drain\n")
+        """Closes all connections in good order."""
+        self._ending = True
+        self._send(b"drain\n")
 
-    def cut(self) -> None:
-        """Asks every worker that has a job to cut what it holds, and to give its last account."""
-        self._leaving = True
-        for worker in self.at_work:
-            worker.say(b"stop\n")
+    def abort(self) -> None:
+        """Aborts all connections at once; the workers still report their last second."""
+        self._ending = True
+        self._send(b"stop\n")
 
     @property
-    def at_work(self) -> list[WorkerProcess]:
-        """Who has a job: anyone else would take an order for one."""
-        return [worker for worker in self._crews if worker.name in self.fanin.sources]
+    def employed(self) -> list[WorkerProcess]:
+        """The workers that have a job: another one would take an order for a job."""
+        return [worker for worker in self._workers if worker.name in self.fanin.sources]
+
+    def _living(self) -> list[WorkerProcess]:
+        sources = self.fanin.sources
+        return [worker for worker in self.employed if sources[worker.name].living]
 
     async def stop(self) -> None:
-        """Ends all workers at once, and leaves none behind: pipes first, SIGKILL for who does
-        not hear."""
-        self._leaving = True
-        for worker in self._crews:
-            worker.dismiss()
-        parents = [parent.done for parent in self._parents]
-        if parents:
-            _, late = await asyncio.wait(parents, timeout=LEAVE_TIMEOUT)
-            for worker in self._crews:
+        """Ends all workers: their input first, SIGKILL for those that have not exited by then."""
+        self._ending = True
+        for worker in self._workers:
+            worker.end_input()
+        servers = [server.done for server in self._fork_servers]
+        if servers:
+            _, late = await asyncio.wait(servers, timeout=EXIT_TIMEOUT)
+            for worker in self._workers:
                 worker.kill()
             if late:
                 await asyncio.wait(late)
         await asyncio.gather(*self._readers)
-        await asyncio.gather(*(parent.done for parent in self._parents))
-        for worker in self._crews:
+        await asyncio.gather(*(server.done for server in self._fork_servers))
+        for worker in self._workers:
             worker.close()
 
 

@@ -1,5 +1,4 @@
-"""One worker process as its agent sees it: forked from a warmed parent, owned through pipes,
-killed by its pidfd."""
+"""One worker process as its agent sees it: forked from a warm parent, driven through pipes."""
 
 import asyncio
 import os
@@ -14,14 +13,14 @@ from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.process import how_it_ended
 from loadgen.wire import Job, Rehearsal, Rehearsed, from_wire, to_wire
 
-LINE = 16 << 20
-"""The longest line a worker may write, in bytes."""
-LAST_WORDS = 65_536
+MAX_LINE = 16 << 20
+"""The longest line that a worker may write, in bytes."""
+MAX_STDERR = 65_536
 """Bytes of a worker's standard error that are looked at."""
 
 
 class WorkerProcess:
-    """One worker process. The agent's end of its standard input is all that keeps it alive."""
+    """One worker process, which lives as long as its standard input is open."""
 
     def __init__(
         self, number: int, reader: StreamReader, writer: WriteTransport, errors: int
@@ -29,10 +28,12 @@ class WorkerProcess:
         self.number = number
         self.name = str(number)
         self.reader = reader
-        self.recorded = monotonic()
+        self.last_report = monotonic()
+        """When it reported last, in seconds on the monotonic clock."""
         self.finished = False
+        """True once it has written its last line."""
         self.gate = 0
-        """The gate at which it waits; 0: it does not."""
+        """The gate at which it waits; 0: none."""
         self.job: Job | None = None
         self.held: list[Unfinished] = []
         """All that it was given to launch."""
@@ -46,60 +47,60 @@ class WorkerProcess:
         """Waits until it has started; raises FleetError when it dies instead."""
         line = await self.reader.readline()
         if not line:
-            raise FleetError(f"worker {self.number} did not start; it {await self.last_words()}")
+            raise FleetError(f"worker {self.number} did not start; it {await self.how_it_ended()}")
         self._pidfd = os.pidfd_open(int(line))
 
     async def rehearse(self, rehearsal: Rehearsal) -> Rehearsed:
-        """Lets it import the files of sessions; a worker that dies of one tells so by its last
-        words."""
-        self.say(to_wire(rehearsal) + b"\n")
+        """Imports session files in it; the death of the worker is a result as well."""
+        self.send(to_wire(rehearsal) + b"\n")
         line = await self.reader.readline()
         if not line:
             return Rehearsed(
-                f"a worker ended while it imported the session (it {await self.last_words()})"
+                f"a worker ended while it imported the session (it {await self.how_it_ended()})"
             )
         return from_wire(line, Rehearsed)
 
-    def employ(self, job: Job) -> None:
+    def start(self, job: Job) -> None:
         """Gives it its job."""
-        self.job, self.recorded = job, monotonic()
+        self.job = job
+        self.last_report = monotonic()
         self.held = [
             Unfinished(job.share),
             *(reassignment.unfinished for reassignment in job.reassignments),
         ]
-        self.say(to_wire(job) + b"\n")
+        self.send(to_wire(job) + b"\n")
 
     def reassign(self, reassignment: Reassignment) -> None:
         """Gives it more to launch."""
         self.held.append(reassignment.unfinished)
-        self.say(b"adopt %s\n" % to_wire(reassignment))
+        self.send(b"reassign %s\n" % to_wire(reassignment))
 
-    def say(self, line: bytes) -> None:
-        """Writes to its standard input; it may be dead already, which its output tells."""
+    def send(self, line: bytes) -> None:
+        """Writes a line to its standard input; that it is dead shows in its output."""
         if not self._writer.is_closing():
             self._writer.write(line)
 
-    def dismiss(self) -> None:
-        """Ends its standard input."""
+    def end_input(self) -> None:
+        """Ends its standard input, upon which it exits."""
         self._writer.close()
 
     def kill(self) -> None:
-        """Ends it at once; by a descriptor, since its number may belong to another process by
-        now."""
+        """Kills it through a descriptor: another process may have its number by now."""
         if self._pidfd is not None and not self.ended.done():
             try:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
             except ProcessLookupError:  # it has ended just now
                 return
 
-    async def last_words(self) -> str:
-        """How it ended: exit code or signal, and the last line it wrote to standard error."""
+    async def how_it_ended(self) -> str:
+        """Returns its exit code or signal, and the last line that it wrote to standard error."""
         how = how_it_ended(await self.ended)
-        lines = os.pread(self._errors, LAST_WORDS, 0).decode(errors="replace").strip().splitlines()
+        text = os.pread(self._errors, MAX_STDERR, 0).decode(errors="replace")
+        lines = text.strip().splitlines()
         return f"{how}: {lines[-1]}" if lines else how
 
     def close(self) -> None:
-        """Gives its descriptors back, once it has ended."""
+        """Closes the agent's descriptors of it, once it has ended."""
         self._writer.close()
         os.close(self._errors)
         if self._pidfd is not None:
@@ -107,24 +108,26 @@ class WorkerProcess:
 
 
 class ForkServer:
-    """The warmed parent of some workers."""
+    """The warm parent process of some workers."""
 
     def __init__(self, process: Process, workers: list[WorkerProcess]) -> None:
         self.workers = workers
         """Its workers, in the order of their numbers."""
         self._process = process
-        self.done = asyncio.create_task(self._listen())
-        """Is over when all its workers have ended, and so has it."""
+        self.done = asyncio.create_task(self._watch())
+        """Is over when all its workers and the process itself have ended."""
 
     @classmethod
     async def start(cls, first: int, count: int) -> "ForkServer":
-        """Starts a parent that forks so many workers, numbered from `first`."""
-        theirs, pipes, workers = [], [], []
+        """Starts a process that forks so many workers, numbered from `first`."""
+        theirs: list[int] = []
+        pipes: list[int] = []
+        workers: list[WorkerProcess] = []
         for number in range(first, first + count):
-            (input_end, writer), (reader, output_end) = await _write_pipe(), await _read_pipe()
-            errors = os.memfd_create(
-                f"worker {number}", os.MFD_CLOEXEC
-            )  # it never fills up, as a pipe would
+            input_end, writer = await _write_pipe()
+            reader, output_end = await _read_pipe()
+            # A file in memory, since it never fills up as a pipe would.
+            errors = os.memfd_create(f"worker {number}", os.MFD_CLOEXEC)
             theirs += [input_end, output_end, errors]
             pipes += [input_end, output_end]
             workers.append(WorkerProcess(number, reader, writer, errors))
@@ -137,12 +140,12 @@ class ForkServer:
             stdout=PIPE,
             pass_fds=theirs,
         )
-        for descriptor in pipes:  # what they write as errors is read here too
+        for descriptor in pipes:  # the agent reads the files of errors too, and keeps those
             os.close(descriptor)
         return cls(process, workers)
 
-    async def _listen(self) -> None:
-        """Passes on how each worker ended; with the parent they all end."""
+    async def _watch(self) -> None:
+        """Sets how each worker ended; when this process dies, they all die."""
         assert self._process.stdout is not None
         async for line in self._process.stdout:
             place, code = map(int, line.split())
@@ -154,7 +157,7 @@ class ForkServer:
 
 
 async def _write_pipe() -> tuple[int, WriteTransport]:
-    """The end of a pipe that a child reads, and ours."""
+    """Returns the end of a new pipe that a child reads, and the agent's end."""
     theirs, mine = os.pipe()
     writer, _ = await asyncio.get_running_loop().connect_write_pipe(
         asyncio.Protocol, os.fdopen(mine, "wb", 0)
@@ -163,9 +166,9 @@ async def _write_pipe() -> tuple[int, WriteTransport]:
 
 
 async def _read_pipe() -> tuple[StreamReader, int]:
-    """Our end of a pipe, and the one that a child writes."""
+    """Returns the agent's end of a new pipe, and the end that a child writes."""
     mine, theirs = os.pipe()
-    reader = StreamReader(limit=LINE)
+    reader = StreamReader(limit=MAX_LINE)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: StreamReaderProtocol(reader), os.fdopen(mine, "rb", 0))
     return reader, theirs

@@ -1,15 +1,14 @@
-"""One run as an agent serves it: its share to the workers, their seconds to the coordinator,
-orders obeyed."""
+"""One run as an agent serves it: jobs to the workers, their seconds to the coordinator."""
 
 import asyncio
 import logging
-from itertools import repeat
 from time import monotonic, process_time
 
 import aiohttp
 import msgspec
-from msgspec.structs import replace
 
+from loadgen.agent.jobs import AgentPart, connections_in, jobs_of, worker_count
+from loadgen.agent.orders import Pace, WorkerOrders
 from loadgen.agent.outbox import Outbox
 from loadgen.agent.pool import WorkerPool
 from loadgen.agent.settings import AgentSettings
@@ -17,26 +16,24 @@ from loadgen.agent.targets import ResolvedTarget
 from loadgen.errors import PlanError
 from loadgen.http.client import CoordinatorClient
 from loadgen.machine.facts import read_machine
-from loadgen.machine.limits import Limit, shortfall, unusable_ports, workers_needed
-from loadgen.net.ports import pairs_before
+from loadgen.machine.limits import Limit, shortfall
 from loadgen.plan.session_file import digest
 from loadgen.plan.sessions import PythonSession
-from loadgen.plan.shares import run_that_fits
-from loadgen.wire import Job, Orders, Post, Sources, Start, Welcome, from_wire, to_wire
+from loadgen.wire import Orders, Post, Start, Welcome, from_wire, to_wire
 
 log = logging.getLogger("loadgen.agent")
-BEAT = 0.25
+POLL_INTERVAL = 0.25
 """Seconds between two looks at the workers."""
-SILENCE = 1.0
-"""Seconds without news after which the agent posts all the same: the sign of life."""
+POST_INTERVAL = 1.0
+"""Seconds without news after which the agent posts all the same, as a sign of life."""
 MAX_ORDERS = 4 << 20
 """Bytes that orders may have."""
-LEAVE_TIMEOUT = 5.0
-"""Seconds that an agent which is told to leave goes on trying to deliver its last seconds."""
+STOP_TIMEOUT = 5.0
+"""Seconds that an agent which has to stop goes on trying to deliver its last seconds."""
 
 
 class AgentRun:
-    """One run, from the welcome to the coordinator's leave: the seconds out, the orders in."""
+    """One run, from the coordinator's welcome to the acknowledgement of the last second."""
 
     def __init__(
         self, settings: AgentSettings, client: CoordinatorClient, welcome: Welcome
@@ -46,84 +43,76 @@ class AgentRun:
         self._client = client
         self._welcome = welcome
         self._limits: tuple[Limit, ...] = ()
-        """What it can hold by the plan's word, where that says something of it."""
-        self._path = f"/v1/agents/{welcome.id}/seconds"
+        """The limits of this machine by the plan's settings for it."""
         self._outbox = Outbox()
         self._coarse = False
-        """Whether it told that seconds were merged."""
+        """True once the coordinator was informed that seconds were merged."""
         self._notes: list[str] = []
-        self._told: set[str] = set()
+        self._sent_tracebacks: set[str] = set()
         """Reasons whose sample traceback the coordinator has."""
         self._ready = False
         self._refusal = ""
         self._targets: list[ResolvedTarget] = []
-        """The plan's URLs, resolved."""
+        """The URLs of the plan, resolved."""
         self._running: asyncio.Task[None] | None = None
-        self._met: set[int] = set()
-        """Meetings that the workers know to be over."""
-        self._pauses = False, 0.0
-        """Whether the workers were told of a pause, and how long all pauses so far have taken."""
-        self._reassigned = 0
-        """How many adoptions the workers were given."""
-        self._reassigned_in = 0
-        """The second in which they got the last one."""
-        self._accounted = 0
-        """How many of them the seconds told so far tell of."""
-        self._gates = 0
-        """How many gates the workers were told of."""
-        self._draining = False
+        """Starts the workers on their jobs; None until the order to start has come."""
+        self._sent = WorkerOrders()
         self._over = False
         self._patience = settings.orphan_after
+        """Seconds of the coordinator's silence after which the run is drained and forgotten."""
         self._heard = self._spoke = self._begin = monotonic()
 
     async def serve(self) -> None:
-        """Serves this run to its end: the coordinator's word, or its silence."""
+        """Serves this run until the coordinator ends it or is silent for too long."""
         log.info("joined %s as %s", self._settings.coordinator, self._welcome.name)
-        await self._get_ready()
+        await self._prepare()
         while not self._over:
             self._collect()
-            if (
-                self._outbox
-                or self._notes
-                or self.pool.finished
-                or monotonic() - self._spoke >= SILENCE
-            ):
-                await self._speak()
-            self._mind_silence()
-            await asyncio.sleep(BEAT)
+            if self._has_news() or monotonic() - self._spoke >= POST_INTERVAL:
+                await self._exchange()
+            self._check_silence()
+            await asyncio.sleep(POLL_INTERVAL)
         if self._running is None and monotonic() - self._heard < self._patience:
-            await self._speak()  # that it is gone: the fleet need not wait for its silence
+            await self._exchange()  # says that it is gone, so that the fleet need not wait for it
 
-    async def _get_ready(self) -> None:
-        """Looks at the targets and warms the workers; a target it may not load is refused."""
-        plan = self._welcome.plan
-        try:
-            self._settings = self._settings.under(plan, self._welcome.name)
-            sources = self._settings.sources
-            self._targets = [
-                await asyncio.to_thread(ResolvedTarget.find, url, sources) for url in plan.urls
-            ]
-        except PlanError as error:
-            self._refusal = str(error)
-        refusals = (target.refusal(self._settings.allowed_targets) for target in self._targets)
+    async def _prepare(self) -> None:
+        """Resolves the targets and warms the workers, or finds out why this agent refuses."""
+        self._refusal = await self._resolve()
         self._limits = self._settings.limits(read_machine())
-        self._refusal = (
-            self._refusal or next(filter(None, refusals), "") or self._sessions_refusal()
-        )
+        self._refusal = self._refusal or self._targets_refusal() or self._sessions_refusal()
         if not self._refusal:
-            await self.pool.warm(self._workers_for(-(-plan.total // self._welcome.agents)))
+            plan, agents = self._welcome.plan, self._welcome.agents
+            share = -(-plan.total // agents)
+            await self.pool.warm(worker_count(self._settings, read_machine(), share))
             self._refusal = await self.pool.rehearse(self._sessions) if self._sessions else ""
         if self._refusal:
             self._note(f"{self._welcome.name} {self._refusal}")
         self._ready = not self._refusal
 
+    async def _resolve(self) -> str:
+        """Applies the plan's settings and resolves its URLs; returns why that fails, or ""."""
+        plan = self._welcome.plan
+        try:
+            self._settings = self._settings.with_plan(plan, self._welcome.name)
+            sources = self._settings.sources
+            self._targets = [
+                await asyncio.to_thread(ResolvedTarget.find, url, sources) for url in plan.urls
+            ]
+        except PlanError as error:
+            return str(error)
+        return ""
+
+    def _targets_refusal(self) -> str:
+        refusals = (target.refusal(self._settings.allowed_targets) for target in self._targets)
+        return next(filter(None, refusals), "")
+
     @property
     def _sessions(self) -> tuple[PythonSession, ...]:
-        return tuple(one for one in self._welcome.plan.sessions if isinstance(one, PythonSession))
+        sessions = self._welcome.plan.sessions
+        return tuple(session for session in sessions if isinstance(session, PythonSession))
 
     def _sessions_refusal(self) -> str:
-        """Why the plan's sessions in Python may not be run here; empty when they may, or there
-        are none."""
+        """Returns why this agent does not run the plan's Python sessions, "" when it does."""
         for session in self._sessions:
             if not self._settings.allow_sessions:
                 return (
@@ -137,17 +126,12 @@ class AgentRun:
                 )
         return ""
 
-    def _workers_for(self, share: int) -> int:
-        if self._settings.workers is not None:
-            return self._settings.workers
-        machine = read_machine()
-        return workers_needed(min(share, self._settings.most), machine, machine.cpus)
-
     def _note(self, text: str) -> None:
         log.warning("%s", text)
         self._notes.append(text)
 
     def _collect(self) -> None:
+        """Takes over what the workers have reported, and kills those that hang."""
         if self._running is not None and self._running.done():
             self._running.result()
         self.pool.kill_hung(monotonic())
@@ -158,34 +142,39 @@ class AgentRun:
             if self._outbox.add(second) and not self._coarse:
                 self._coarse = True
                 self._note(
-                    f"{self._welcome.name} was cut off for long: it tells some seconds two or more"
-                    " at a time"
+                    f"{self._welcome.name} could not reach the coordinator for long: it reports"
+                    " some seconds merged, two or more into one"
                 )
-            if second.number > self._reassigned_in:
-                self._accounted = self._reassigned
+            self._sent.account_for(second.number)
 
-    async def _speak(self) -> None:
-        """Posts what is not acknowledged; a failure changes nothing, the next beat posts it
-        again."""
+    def _has_news(self) -> bool:
+        return bool(self._outbox or self._notes or self.pool.finished)
+
+    async def _exchange(self) -> None:
+        """Posts what is not acknowledged and follows the orders in the reply.
+
+        A failure changes nothing: the next exchange posts the same again.
+        """
         post = self._post()
+        path = f"/v1/agents/{self._welcome.id}/seconds"
         try:
-            status, body = await self._client.post(self._path, to_wire(post), MAX_ORDERS)
+            status, body = await self._client.post(path, to_wire(post), MAX_ORDERS)
         except (aiohttp.ClientError, TimeoutError) as error:
             log.debug("not delivered: %r", error)
             return
         self._spoke = monotonic()
         if status == 200:
-            self._delivered(body, post)
-        elif status == 409:
-            self._heard = (
-                monotonic()
-            )  # a coordinator that reads its journal: it is there, and will take the post soon
+            self._take_reply(body, post)
+        elif status == 409:  # it still reads its journal, and will take the post soon
+            self._heard = monotonic()
         elif status in (401, 404):
-            self._forgotten(status)
+            self._disown(status)
 
-    def _delivered(self, body: bytes, post: Post) -> None:
-        """The coordinator answered; what is no order is no answer, and by and by it counts as
-        silent."""
+    def _take_reply(self, body: bytes, post: Post) -> None:
+        """Follows the orders in a reply to a post.
+
+        A reply without orders counts as silence.
+        """
         try:
             orders = from_wire(body, Orders)
         except msgspec.DecodeError as error:
@@ -193,202 +182,136 @@ class AgentRun:
             return
         self._heard = monotonic()
         del self._notes[: len(post.notes)]
-        self._told |= post.tracebacks.keys()
-        self._obey(orders, post)
+        self._sent_tracebacks |= post.tracebacks.keys()
+        self._follow(orders, post)
 
-    def _forgotten(self, status: int) -> None:
-        """The coordinator is not the one that gave this share: nobody wants the seconds any
-        more."""
-        if not self._draining:
+    def _disown(self, status: int) -> None:
+        """Drains a run whose coordinator is gone: its successor does not want the seconds."""
+        if not self._sent.draining:
             log.warning("the coordinator does not know this agent any more (HTTP %d)", status)
         self.drain()
         self._over = self._over or self.pool.finished
 
     def _post(self) -> Post:
+        pool, sent, idle = self.pool, self._sent, self._running is None
         return Post(
             seconds=self._outbox.batch(),
             ready=self._ready,
             refusal=self._refusal,
-            max_connections=self._settings.most,
-            limits=self._limits if self._running is None else (),
-            finished=self.pool.finished
-            or (self._running is None and (self._over or self._draining)),
-            gate=self.pool.gate,
-            workers=self.pool.vitals(),
+            max_connections=self._settings.capacity,
+            limits=self._limits if idle else (),
+            finished=pool.finished or (idle and (self._over or sent.draining)),
+            gate=pool.gate,
+            workers=pool.vitals(),
             agent_cpu_s=process_time(),
-            reassigned=self._reassigned if self.pool.finished else self._accounted,
+            reassigned=sent.reassigned if pool.finished else sent.accounted,
             notes=tuple(self._notes),
-            abort=self.pool.abort,
+            abort=pool.abort_reason,
             tracebacks={
                 reason: text
-                for reason, text in self.pool.tracebacks.items()
-                if reason not in self._told
+                for reason, text in pool.tracebacks.items()
+                if reason not in self._sent_tracebacks
             },
         )
 
-    def _obey(self, orders: Orders, post: Post) -> None:
+    def _follow(self, orders: Orders, post: Post) -> None:
         self._outbox.acknowledge(orders.acknowledged)
         if orders.do in ("run", "pause") and orders.start is not None and self._running is None:
-            self._running = asyncio.create_task(self._run(orders, orders.start))
+            self._running = asyncio.create_task(self._start(orders, orders.start))
         elif orders.do in ("run", "pause"):
-            self._pace(orders)
-            self._reassign(orders)
-            self._open(orders.gates)
-            self._meet(orders.met)
+            self._send_pace(orders)
+            self._send_reassignments(orders)
+            for gate in self._sent.new_gates(orders):
+                self.pool.open_gate(gate)
+            for users in self._sent.new_meetings(orders):
+                self.pool.end_meeting(users)
         elif orders.do == "drain":
             self._drain()
         elif orders.do == "stop":
-            self._stop()
+            self._abort()
         self._over = self._over or (post.finished and not self._outbox)
 
-    def _pace(self, orders: Orders) -> None:
-        """Tells the workers that arrivals are paused, or that they go on, when they have not
-        heard of it."""
-        paused = orders.do == "pause"
-        if (paused, orders.delay) == self._pauses or self._running is None or not self.pool.at_work:
+    def _send_pace(self, orders: Orders) -> None:
+        """Pauses or resumes the workers, unless they have no jobs yet or have that pace."""
+        pace = self._sent.new_pace(orders)
+        if pace is None or self._running is None or not self.pool.employed:
             return
-        if not paused or orders.delay != self._pauses[1]:
-            self.pool.resume(orders.delay)
-        if paused:
+        if not pace.paused or pace.delay != self._sent.pace.delay:
+            self.pool.resume(pace.delay)
+        if pace.paused:
             self.pool.pause()
-        log.info("arrivals are paused" if paused else "arrivals go on")
-        self._pauses = paused, orders.delay
+        log.info("arrivals are paused" if pace.paused else "arrivals go on")
+        self._sent.pace = pace
 
-    def _open(self, gates: tuple[float, ...]) -> None:
-        """Tells the workers of gates that they have not heard of; none is opened before they all
-        wait at it."""
-        for gate, at in enumerate(gates[self._gates :], self._gates + 1):
-            self.pool.open_gate(gate, at)
-        self._gates = len(gates)
-
-    def _reassign(self, orders: Orders) -> None:
-        """Hands adoptions to the workers, once those have their jobs."""
+    def _send_reassignments(self, orders: Orders) -> None:
+        """Gives the workers what is reassigned to them, once they have their jobs."""
         if self._running is None or not self._running.done():
             return
-        for reassignment in orders.reassignments[max(0, self._reassigned - orders.reassigned) :]:
+        for reassignment in self._sent.new_reassignments(orders):
             if not self.pool.reassign(reassignment):
                 return
-            again, fresh = (
+            log.info(
+                "takes a part of what was lost: %d to launch again, %d for the first time",
                 reassignment.unfinished.again(),
                 reassignment.unfinished.fresh(self._welcome.plan.total),
-            )
-            log.info(
-                "takes up a part of what was lost: %d to be launched again, %d for the first time",
-                again,
-                fresh,
             )
             self._count_reassigned(1)
 
     def _count_reassigned(self, count: int) -> None:
-        self._reassigned += count
-        self._reassigned_in = int(monotonic() - self._begin)
+        self._sent.count_reassigned(count, int(monotonic() - self._begin))
 
-    def _meet(self, met: tuple[int, ...]) -> None:
-        """Tells the workers of meetings that are over, as far as they have not heard of them."""
-        for users in met:
-            if users not in self._met:
-                self._met.add(users)
-                self.pool.met(users)
-
-    async def _run(self, orders: Orders, start: Start) -> None:
-        reassignments, self._pauses = orders.reassignments, (False, orders.delay)
+    async def _start(self, orders: Orders, start: Start) -> None:
+        """Gives the workers their jobs."""
+        self._sent.pace = Pace(paused=False, delay=orders.delay)
         self._begin = begin = monotonic() + start.after
-        total = self._welcome.plan.total
-        share = start.share.count(total) + sum(
-            reassignment.unfinished.wanted(total) for reassignment in reassignments
-        )
-        short = shortfall(self._limits, share)
-        if short is not None:
-            self._note(
-                f"{self._welcome.name}: share {share:,}, but {short.resource} gives out first at "
-                f"{short.connections:,} ({short.detail}); {short.fix}"
-            )
-        jobs = self._jobs(orders, start, share)
+        share = connections_in(start.share, orders.reassignments, self._welcome.plan.total)
+        self._note_shortfall(share)
+        part = AgentPart(self._welcome, self._settings, read_machine(), self._targets)
+        jobs = jobs_of(part, orders, start, begin)
         log.info("opens %d connections with %d workers", share, len(jobs))
         self.pool.expect_silence_until(begin)
         await self.pool.run(jobs, start.again)
-        self._count_reassigned(len(reassignments))
+        self._count_reassigned(len(orders.reassignments))
         self.pool.expect_silence_until(max(begin, monotonic()))
-        if self._draining:
+        if self._sent.draining:
             self.pool.drain()
 
-    def _jobs(self, orders: Orders, start: Start, share: int) -> list[Job]:
-        """One job a worker: its part of the share, its own ports, its part of the capacity."""
-        plan = self._welcome.plan
-        count = min(self._workers_for(share), share)
-        even = [1] * count
-        parts = start.share.split(even, run_that_fits(share, even, start.share.run))
-        taken = zip(
-            *(reassignment.split(even, plan.total) for reassignment in orders.reassignments),
-            strict=True,
-        )
-        most, extra = divmod(self._settings.most, count)
-        ends = self._ends()
-        return [
-            Job(
-                plan=plan,
-                share=part,
-                start=self._begin,
-                destinations=tuple(
-                    target.destination(replace(end, worker=number, workers=count))
-                    for target, end in zip(self._targets, ends, strict=True)
-                ),
-                most_open=most + (number < extra),
-                agent=self._welcome.name,
-                reassignments=own,
-                first=start.first,
-                delay=orders.delay,
+    def _note_shortfall(self, share: int) -> None:
+        short = shortfall(self._limits, share)
+        if short is not None:
+            self._note(
+                f"{self._welcome.name}: share {share:,}, holds {short.connections:,},"
+                f" limited by {short.resource} ({short.detail}); {short.fix}"
             )
-            for number, (part, own) in enumerate(
-                zip(parts, taken if orders.reassignments else repeat(()), strict=False)
-            )
-        ]
-
-    def _ends(self) -> list[Sources]:
-        """The local ends of connections to each place, over all workers."""
-        ports = self._settings.port_range
-        left_out = tuple(sorted(unusable_ports(read_machine(), ports)))
-        ends = []
-        for target in self._targets:
-            pairs = len(target.sources) * (len(ports) - len(left_out))
-            first = pairs_before(
-                self._welcome.index % self._welcome.agents, self._welcome.agents, pairs
-            )
-            ends.append(
-                Sources(target.sources, ports.start, ports.stop - 1, start=first, left_out=left_out)
-            )
-        return ends
 
     def _drain(self) -> None:
-        if not self._draining:
-            self._draining = True
+        if not self._sent.draining:
+            self._sent.draining = True
             log.info("drains")
             self.pool.drain()
 
-    def _stop(self) -> None:
-        """Everything is cut at once; the last seconds are still delivered."""
-        self._draining = True
-        self.pool.cut()
-        self.leave()
+    def _abort(self) -> None:
+        """Aborts all connections at once; the last seconds are still delivered."""
+        self._sent.draining = True
+        self.pool.abort()
+        self.stop()
 
     def drain(self) -> None:
-        """Closes everything in good order; without a share there is nothing to close."""
+        """Closes everything in good order; without a share the run is over at once."""
         self._drain()
         self._over = self._over or self._running is None
 
-    def leave(self) -> None:
-        """Its owner, or its coordinator, wants it gone: it drains, and does not wait long for
-        who does not answer."""
-        self._patience = min(self._patience, LEAVE_TIMEOUT)
+    def stop(self) -> None:
+        """Drains, and does not wait for a silent coordinator longer than STOP_TIMEOUT."""
+        self._patience = min(self._patience, STOP_TIMEOUT)
         self.drain()
 
-    def _mind_silence(self) -> None:
-        """Without a coordinator for too long: closes everything in good order and forgets the
-        run."""
+    def _check_silence(self) -> None:
+        """Drains and forgets the run when the coordinator is silent for too long."""
         silent = monotonic() - self._heard
         if silent <= self._patience:
             return
-        if not self._draining:
+        if not self._sent.draining:
             log.warning("no word from the coordinator for %.0f s", silent)
             self.drain()
         self._over = self._over or self.pool.finished

@@ -1,4 +1,4 @@
-"""An agent's options, and what it can hold by them."""
+"""The options of an agent, and what its machine can hold by them."""
 
 import msgspec
 from msgspec.structs import replace
@@ -19,12 +19,12 @@ from loadgen.plan.clients import AgentSpec, client_named
 from loadgen.plan.plan import Plan
 from loadgen.values import DEFAULT_MAX_CONNECTIONS
 
-MAX_WORKERS = 256
-"""So many workers, and no more, a plan may have an agent start."""
+MAX_PLAN_WORKERS = 256
+"""Workers that a plan may have an agent start; its own --workers may be more."""
 
 
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent's own command line says; None, or nothing, where it does not."""
+    """The options of an agent's command line; None, or nothing, where one was not given."""
 
     coordinator: str = "http://127.0.0.1:8091"
     token: Token | None = None
@@ -37,32 +37,30 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_targets: AllowedTargets
     allow_sessions: bool = False
     orphan_after: float = 30.0
+    """Seconds of the coordinator's silence after which the agent drains."""
     once: bool = False
 
     @property
-    def most(self) -> int:
-        """How many connections it opens at most."""
+    def capacity(self) -> int:
+        """The number of connections that the agent opens at most."""
         return self.max_connections or DEFAULT_MAX_CONNECTIONS
 
     @property
     def port_range(self) -> range:
-        """The ports of each source address that it connects from."""
+        """The ports of each source address that the agent connects from."""
         return self.ports or DEFAULT_PORTS
 
-    def under(self, plan: Plan, name: str) -> "AgentSettings":
-        """With what a plan says of the agent that goes by this name, where its command line says
-        nothing.
+    def with_plan(self, plan: Plan, name: str) -> "AgentSettings":
+        """Returns the settings with the plan's where the command line gives none.
 
-        Raises PlanError where this machine can't do what the plan says.
+        `name` is the agent's. Raises PlanError where this machine can't do what the plan says.
         """
-        client, ports = (
-            client_named(plan.clients, name) or AgentSpec(name="any"),
-            plan.transport.ports,
-        )
-        if not self.workers and (client.workers or 0) > MAX_WORKERS:
+        client = client_named(plan.clients, name) or AgentSpec(name="any")
+        ports = plan.transport.ports
+        if not self.workers and (client.workers or 0) > MAX_PLAN_WORKERS:
             raise PlanError(
-                f"the plan asks for {client.workers:,} workers of {name}, which starts"
-                f" {MAX_WORKERS} at most by a plan's word; say it by its own --workers"
+                f"the plan asks for {client.workers:,} workers on {name}, and a plan may ask for"
+                f" {MAX_PLAN_WORKERS} at most; start that agent with --workers"
             )
         sources = self.sources or parse_sources(client.sources)
         local_addresses_exist(sources)
@@ -75,12 +73,12 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def limits(self, machine: Machine) -> tuple[Limit, ...]:
-        """What gives out when on this machine."""
+        """Returns how many connections each resource of a machine carries."""
         found = client_limits(
             machine,
             addresses=max(1, len(self.sources)),
             ports=self.port_range,
-            workers=self.workers or workers_needed(self.most, machine, machine.cpus),
-            max_connections=self.most,
+            workers=self.workers or workers_needed(self.capacity, machine, machine.cpus),
+            max_connections=self.capacity,
         )
         return tuple(found)

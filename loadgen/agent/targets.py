@@ -1,4 +1,4 @@
-"""Where a URL of the plan leads from this machine."""
+"""The targets of a plan as this machine resolves them, and which of them an agent may load."""
 
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -11,16 +11,11 @@ from loadgen.net.url import TargetUrl
 from loadgen.wire import Destination, Sources
 
 
-def _plain(address: str) -> IPv4Address | IPv6Address:
-    """The address; an IPv4 one where it is dressed up as IPv6 (::ffff:10.0.0.1), since that is
-    where it leads."""
-    ip = ip_address(address)
-    return (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
-
-
 class AllowedTargets:
-    """Networks and host names from `--allow-target`; names are compared as they are written in
-    the target's URL."""
+    """The networks and host names of `--allow-target`.
+
+    A name is compared with the host as the target's URL writes it.
+    """
 
     def __init__(self, allowed: Iterable[str] = ()) -> None:
         self._networks: list[IPv4Network | IPv6Network] = []
@@ -34,12 +29,13 @@ class AllowedTargets:
         except ValueError:
             if "/" in text or not text:
                 raise PlanError(
-                    f"--allow-target {text!r} is neither a network (10.0.0.0/8) nor a host name"
+                    f"--allow-target {text!r} is neither a network nor a host name; write for"
+                    " example 10.0.0.0/8"
                 ) from None
             self._hosts.add(text.lower())
 
     def refusal(self, host: str, address: str) -> str:
-        """Why this target may not be loaded, with the mend; empty when it may."""
+        """Returns why this target may not be loaded, with the fix; "" when it may."""
         ip = _plain(address)
         if (
             ip.is_loopback
@@ -51,21 +47,28 @@ class AllowedTargets:
         return f"refuses target {shown}: start the agent with --allow-target {host}"
 
 
+def _plain(address: str) -> IPv4Address | IPv6Address:
+    """Returns an address, as IPv4 where IPv6 only wraps it: ::ffff:10.0.0.1 is 10.0.0.1."""
+    ip = ip_address(address)
+    return (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
+
+
 class ResolvedTarget(msgspec.Struct, frozen=True):
-    """A URL with its parts, the address that its host has, and those of this machine to come
-    from."""
+    """A URL of the plan with the addresses at both ends of its connections."""
 
     url: str
     parts: TargetUrl
     address: str
+    """The IP address of its host."""
     sources: tuple[str, ...]
+    """The addresses of this machine that connections come from."""
 
     @classmethod
     def find(cls, url: str, sources: Sequence[str]) -> "ResolvedTarget":
-        """Asks the resolver, and the kernel where no sources are given.
+        """Resolves the host of a URL; without sources the kernel chooses one.
 
-        Raises PlanError when the URL is none, its host has no address, or there is no way from here
-        to it.
+        Raises PlanError when the URL is malformed, when its host has no address, and when no route
+        leads there.
         """
         parts = TargetUrl.parse(url)
         address = parts.resolve()
@@ -73,16 +76,16 @@ class ResolvedTarget(msgspec.Struct, frozen=True):
         if sources and not fitting:
             raise PlanError(
                 f"target {url} is {address}: none of the agent's --source addresses is of that"
-                " family"
+                " family; add one"
             )
         return cls(url, parts, address, fitting or (source_for(address),))
 
     def refusal(self, allowed_targets: AllowedTargets) -> str:
-        """Why this agent will not load it; empty when it will."""
+        """Returns why this agent does not load it, with the fix; "" when it does."""
         return allowed_targets.refusal(self.parts.host, self.address)
 
     def destination(self, sources: Sources) -> Destination:
-        """What a worker has to know of it."""
+        """Returns what a worker has to know of it."""
         parts = self.parts
         return Destination(
             url=self.url,

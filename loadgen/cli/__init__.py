@@ -1,1 +1,1 @@
-"""Command lines: each parses its options into one value and makes one call."""
+"""The commands: each parses its options into one value and makes one call."""

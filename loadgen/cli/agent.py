@@ -32,28 +32,41 @@ from loadgen.values import DEFAULT_MAX_CONNECTIONS, Endpoint, base_of
 
 log = logging.getLogger("loadgen.agent")
 MAX_WORKERS = 1000
-"""Each takes a few descriptors of the agent's."""
+"""Workers of one agent; each takes a few of its descriptors."""
 MAX_SCRAPES = 50.0
-"""How often a second its metrics may be asked for."""
+"""Requests a second that the metrics page answers."""
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--coordinator", default="http://127.0.0.1:8091", metavar="URL", help="Whom to dial.")
+@click.option(
+    "--coordinator",
+    default="http://127.0.0.1:8091",
+    metavar="URL",
+    help="The coordinator to join.",
+)
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path),
-    help="Shared secret, where the coordinator wants one.",
+    help="Shared secret, where the coordinator requires one.",
 )
 @click.option(
-    "--tls-ca", type=click.Path(path_type=Path), metavar="FILE", show_default="the system's",
-    help="Who may vouch for an https:// coordinator (PEM).",
-)  # fmt: skip
+    "--tls-ca",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    show_default="the system's",
+    help="CAs that may sign the certificate of an https:// coordinator (PEM).",
+)
 @click.option(
-    "--tls-fingerprint", default="", metavar="SHA256",
-    help="The certificate of an https:// coordinator, as that shows it.",
-)  # fmt: skip
+    "--tls-fingerprint",
+    default="",
+    metavar="SHA256",
+    help="Fingerprint of an https:// coordinator's certificate, as the coordinator shows it.",
+)
 @click.option(
-    "--name", default="", show_default="host name", help="What reports and metrics call this agent."
+    "--name",
+    default="",
+    show_default="host name",
+    help="Name of this agent in reports and metrics.",
 )
 @click.option(
     "--workers",
@@ -71,19 +84,23 @@ MAX_SCRAPES = 50.0
     "--source", multiple=True, metavar="IP", help="Addresses or ranges to connect from; repeatable."
 )
 @click.option(
-    "--ports", metavar="MIN-MAX", show_default="what the plan says, or 1025-65535",
+    "--ports",
+    metavar="MIN-MAX",
+    show_default="what the plan says, or 1025-65535",
     help="Source ports of each address.",
-)  # fmt: skip
+)
 @click.option(
     "--metrics",
     type=ENDPOINT,
     default="127.0.0.1:9646",
-    help="Where Prometheus scrapes; port 0 is any.",
+    help="Where Prometheus scrapes; port 0: any free one.",
 )
 @click.option(
-    "--allow-target", multiple=True, metavar="CIDR|HOST",
-    help="What it may load besides loopback; repeatable. It refuses anything else.",
-)  # fmt: skip
+    "--allow-target",
+    multiple=True,
+    metavar="CIDR|HOST",
+    help="A target that it may load besides loopback; repeatable. It refuses any other.",
+)
 @click.option(
     "--allow-sessions", is_flag=True, help="Run the Python sessions that the coordinator sends."
 )
@@ -91,13 +108,13 @@ MAX_SCRAPES = 50.0
     "--orphan-after",
     type=DURATION,
     default="30",
-    help="Coordinator silent that long: drain, await a new one.",
+    help="Coordinator silent for that long: drain, and wait for a new one.",
 )
-@click.option("--once", is_flag=True, help="Leave after one run.")
+@click.option("--once", is_flag=True, help="Exit after one run.")
 @click.option(
     "--monitor",
     is_flag=True,
-    help="Open nothing: tell CPU, memory, files and sockets at --metrics, for --watch.",
+    help="Open nothing: serve CPU, memory, files and sockets at --metrics, for --watch.",
 )
 @click.pass_context
 def agent(
@@ -141,8 +158,9 @@ def agent(
         orphan_after=orphan_after,
         once=once,
     )
-    for warning in filter(None, (exposure("--token-file", token_file), _in_the_clear(settings))):
-        log.warning("%s", warning)
+    for warning in (exposure("--token-file", token_file), _plain_token_warning(settings)):
+        if warning:
+            log.warning("%s", warning)
     uvloop.run(_serve(settings, metrics, fixed=fixed))
 
 
@@ -150,7 +168,8 @@ def _trust(coordinator: str, ca: Path | None, fingerprint: str) -> Trust:
     option = "--tls-fingerprint" if fingerprint else "--tls-ca"
     if (ca or fingerprint) and urlsplit(coordinator).scheme != "https":
         raise OperatorError(
-            f"{option} says nothing to --coordinator {coordinator}; write https://, or leave it out"
+            f"{option} has no effect with --coordinator {coordinator}; write https://, or leave"
+            f" {option} out"
         )
     return trust_in(ca, fingerprint)
 
@@ -166,17 +185,17 @@ def _base_url(text: str) -> str:
 
 
 async def _monitor(metrics: Endpoint, *, fixed: bool) -> None:
-    """Serves this machine's readings until a signal comes."""
-    leave, loop = asyncio.Event(), asyncio.get_running_loop()
+    """Serves the metrics of this machine until a signal."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, leave.set)
+        loop.add_signal_handler(number, stop.set)
     async with _metrics_page(machine_registry(), lambda: False, metrics, fixed=fixed):
-        await leave.wait()
+        await stop.wait()
 
 
-def _in_the_clear(settings: AgentSettings) -> str:
-    """What to warn of where the token can be read on its way; empty where it can't, or there is
-    none."""
+def _plain_token_warning(settings: AgentSettings) -> str:
+    """Returns a warning where the token is sent unencrypted off this machine, "" elsewhere."""
     parts = urlsplit(settings.coordinator)
     if (
         settings.token is None
@@ -185,23 +204,23 @@ def _in_the_clear(settings: AgentSettings) -> str:
     ):
         return ""
     return (
-        f"the token goes to {settings.coordinator} in the clear: whoever is on the way can read it"
+        f"the token goes to {settings.coordinator} in the clear: anyone on the way can read it; use"
+        " https://"
     )
 
 
 async def _serve(settings: AgentSettings, metrics: Endpoint, *, fixed: bool) -> None:
-    """Runs the agent beside its metrics page; the first signal drains, the second ends it at
-    once."""
+    """Runs the agent and its metrics page; the first signal drains, the second stops at once."""
     agent = Agent(settings)
-    registry = registry_of(lambda: [agent.reading()])
+    registry = registry_of(lambda: [agent.snapshot()])
     async with _metrics_page(
-        registry, lambda: agent.engagement is not None, metrics, fixed=fixed
-    ) as place:
-        agent.metrics = place
+        registry, lambda: agent.current is not None, metrics, fixed=fixed
+    ) as address:
+        agent.metrics = address
         running = asyncio.create_task(agent.run())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, _leave, agent, running)
+            loop.add_signal_handler(number, _stop, agent, running)
         notify("READY=1")
         try:
             await running
@@ -209,12 +228,12 @@ async def _serve(settings: AgentSettings, metrics: Endpoint, *, fixed: bool) -> 
             log.info("stopped")
 
 
-def _leave(agent: Agent, running: "asyncio.Task[None]") -> None:
-    if agent.leaving or agent.engagement is None:
+def _stop(agent: Agent, running: "asyncio.Task[None]") -> None:
+    if agent.stopping or agent.current is None:
         running.cancel()
     else:
-        agent.engagement.leave()
-    agent.leaving = True
+        agent.current.stop()
+    agent.stopping = True
     notify("STOPPING=1")
 
 
@@ -222,8 +241,10 @@ def _leave(agent: Agent, running: "asyncio.Task[None]") -> None:
 async def _metrics_page(
     registry: CollectorRegistry, running: Callable[[], bool], endpoint: Endpoint, *, fixed: bool
 ) -> AsyncIterator[str]:
-    """Serves /metrics and /healthz, and says where. Where another agent of this host has the
-    default port, any does."""
+    """Serves /metrics and /healthz; yields the address, HOST:PORT.
+
+    Where another agent of this host has the default port, the kernel chooses a free one.
+    """
 
     async def show_metrics(_: web.Request) -> web.Response:
         body, content_type = render(registry)
@@ -244,7 +265,7 @@ async def _metrics_page(
 
 
 def main() -> None:
-    """Entry of `loadgen-agent`."""
+    """The console script."""
     run_command(agent, "loadgen-agent")
 
 

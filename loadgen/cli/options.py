@@ -1,4 +1,4 @@
-"""What the commands share: option types, and how a command ends on a mistake."""
+"""The option types of all commands, and how a command ends on a mistake."""
 
 import math
 import re
@@ -21,7 +21,7 @@ class DurationType(click.ParamType[float]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """The duration in seconds; zero is legal, a negative or unknown one is not."""
+        """Returns the duration in seconds; 0 is legal, a negative or malformed one is not."""
         try:
             return seconds_of(str(value))
         except ValueError as error:
@@ -36,7 +36,7 @@ class HoldType(click.ParamType[float | str]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float | str:
-        """The duration in seconds, or the word."""
+        """Returns the duration in seconds, or the word."""
         return "sessions" if value == "sessions" else DURATION.convert(value, param, ctx)
 
 
@@ -48,7 +48,7 @@ class EndpointType(click.ParamType[Endpoint]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Endpoint:
-        """The endpoint; port 0 asks the kernel for a free one."""
+        """Returns the endpoint; port 0 stands for any free one."""
         if isinstance(value, Endpoint):
             return value
         match = re.fullmatch(
@@ -67,7 +67,7 @@ class RateType(click.ParamType[float]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """The rate; zero, negative, infinite and non-numeric ones are refused."""
+        """Returns the rate; 0, negative, infinite and malformed ones are refused."""
         try:
             rate = float(str(value))
         except ValueError:
@@ -88,8 +88,7 @@ RATE = RateType()
 
 
 def run_command(command: click.Command, program: str) -> NoReturn:
-    """Runs a command to its exit code; a mistake prints one line and exits with its own code, never
-    a traceback.
+    """Runs a command and exits with its code; a mistake is one line with a code, no traceback.
 
     Every option also reads `LOADGEN_<COMMAND>_<OPTION>` from the environment.
     """
@@ -103,27 +102,27 @@ def run_command(command: click.Command, program: str) -> NoReturn:
         sys.exit(2)
     except click.ClickException as mistake:
         sys.exit(
-            _say(
+            _report(
                 program, mistake.format_message(), mistake.exit_code if mistake.exit_code > 1 else 2
             )
         )
     except OperatorError as mistake:
-        sys.exit(_say(program, str(mistake), mistake.exit_code))
+        sys.exit(_report(program, str(mistake), mistake.exit_code))
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    sys.exit(_flushed(program, outlet, code if isinstance(code, int) else 0))
+    sys.exit(_flush(program, outlet, code if isinstance(code, int) else 0))
 
 
-def _flushed(program: str, outlet: Outlet | None, code: int) -> int:
-    """The exit code once all output is out; that some of it could not be written is no success."""
+def _flush(program: str, outlet: Outlet | None, code: int) -> int:
+    """Writes all output; returns the exit code, which is not 0 when some could not be written."""
     sys.stdout.flush()
     if outlet is None or outlet.failure is None:
         return code
-    return code or _say(
+    return code or _report(
         program, f"standard output: {outlet.failure.strerror}; not all of it was written", 2
     )
 
 
-def _say(program: str, text: str, code: int) -> int:
+def _report(program: str, text: str, code: int) -> int:
     click.echo(f"{program}: {' '.join(text.split())}", err=True)
     return code

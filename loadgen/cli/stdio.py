@@ -1,5 +1,7 @@
-"""Standard input, output and error as a command may rely on: always there, and no end of it
-where nobody reads them."""
+"""Standard input, output and error that a command can rely on.
+
+They are always open, and writing to them never fails, not even when no process reads them.
+"""
 
 import errno
 import io
@@ -9,17 +11,16 @@ from typing import Any
 
 
 class Outlet(io.FileIO):
-    """A descriptor that others may close or fill: from its first failure on, what is written to
-    it goes nowhere."""
+    """A descriptor whose reader may close it; after its first failure, output is discarded."""
 
     failure: OSError | None = None
-    """Why not all of it was written; that nobody reads any more (`| head`) is no failure."""
+    """Why some output was not written; a reader that has closed (`| head`) is no failure."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "w", closefd=False)
 
     def write(self, data: Any) -> int:
-        """Writes, or takes it for written."""
+        """Writes data, or discards it and counts it as written."""
         try:
             return super().write(data)
         except BlockingIOError:
@@ -34,22 +35,22 @@ class Outlet(io.FileIO):
 
 
 def settle() -> Outlet | None:
-    """Opens what was closed, and puts outlets behind output and error; gives that of the output, if
-    it is a descriptor.
+    """Opens closed descriptors and replaces output and error; returns the Outlet of the output.
 
-    Signs that an encoding lacks become question marks: a table with a dash is better than none.
+    Returns None when the output is no descriptor, as in a test. Characters that an encoding lacks
+    become question marks: a table with one of them is better than none.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
-        # closed (`>&-`): else the next socket gets its number, and libuv ends a program for that
+        # closed (`>&-`): the next socket would get its number, and libuv aborts on that
         except OSError:
             os.open(os.devnull, os.O_RDWR)
     if sys.stdin is None:
-        sys.stdin = open(0, closefd=False)  # noqa: SIM115  # for as long as the program lives
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115  # open as long as the program runs
     if sys.stderr is sys.__stderr__:
         sys.stderr = _text(Outlet(2), sys.stderr)
-    if sys.stdout is not sys.__stdout__:  # a test's
+    if sys.stdout is not sys.__stdout__:  # in a test
         return None
     outlet = Outlet(1)
     sys.stdout = _text(outlet, sys.stdout)

@@ -1,4 +1,4 @@
-"""`loadgen-target`: the embedded target on the command line."""
+"""`loadgen-target`: serves WebSocket, for the demo, rehearsals and tests."""
 
 import click
 
@@ -15,13 +15,13 @@ from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
     type=ENDPOINT,
     default="127.0.0.1:9505",
     show_default=True,
-    help="Port 0: any free one.",
+    help="Where to listen; port 0: any free one.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
     help=(
-        "Processes on the one port; by default one per core, more where the descriptor limit"
+        "Worker processes on the port; by default one per core, more where the descriptor limit"
         " demands it."
     ),
 )
@@ -30,20 +30,20 @@ from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
     type=click.IntRange(min=0),
     default=REFERENCE_CONNECTIONS,
     show_default=True,
-    help="WebSocket connections open at once, over all workers; the next one is answered 503.",
+    help="WebSocket connections open at once, over all workers; a further one gets a 503.",
 )
 @click.option(
     "--mode",
     type=click.Choice(MODES),
     default="echo",
     show_default=True,
-    help="Messages come back, or what Appwrite would say.",
+    help="Send messages back, or answer as Appwrite does.",
 )
 @click.option(
     "--vice",
     multiple=True,
     metavar="NAME[=SECONDS]",
-    help=f"A fault to have, for tests and rehearsals; repeatable. One of {', '.join(LEGAL)}.",
+    help=f"A fault for tests and rehearsals; repeatable. One of {', '.join(LEGAL)}.",
 )
 def command(
     listen: Endpoint, workers: int | None, limit: int, mode: str, vice: tuple[str, ...]

@@ -1,5 +1,4 @@
-"""`loadgen-tune`: what this machine can hold, which limit gives out first, and the settings that
-raise it."""
+"""`loadgen-tune`: what this machine can hold, its limiting resource, and settings to raise it."""
 
 import sys
 from collections.abc import Sequence
@@ -23,42 +22,42 @@ from loadgen.machine.limits import (
     Limit,
     advice,
     client_limits,
-    first_to_give_out,
+    limiting_resource,
     target_limits,
     workers_needed,
 )
-from loadgen.machine.sizing import Sizing, demand
-from loadgen.machine.sysctl import Step, Sysctls
+from loadgen.machine.sizing import Sizing, sizing_of
+from loadgen.machine.sysctl import Outcome, Sysctls
 from loadgen.machine.tuning import CONNECTIONS, Role, Setting, wanted
 from loadgen.values import DEFAULT_MAX_CONNECTIONS, REFERENCE_CONNECTIONS
 
 SIZES = (1_000, 10_000, DEFAULT_MAX_CONNECTIONS, 128_000, 250_000, 500_000, REFERENCE_CONNECTIONS)
-"""The numbers of connections that a capacity table has a row for, unless it is told others."""
+"""The numbers of connections in a capacity table, unless others are given."""
 PLAIN_WIDTH = 1_000
-"""Columns where nobody looks through a window: no line is cut or folded."""
+"""Columns of a table that is not shown on a terminal, so that no line is cut or folded."""
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What a check found; its JSON form is what `--json` prints."""
+    """The result of a check; `--json` prints its JSON form."""
 
     role: Role
     connections: int
-    """How many were asked for."""
+    """The number that was asked for."""
     holds: int
     first: str
-    """The resource that gives out first."""
+    """The limiting resource."""
     ok: bool
     limits: list[Limit]
     advice: list[Advice]
     settings: list[Setting]
-    """What `apply` would set."""
+    """The settings that `apply` sets."""
     machine: dict[str, Any]
 
 
 def examine(machine: Machine, role: Role, connections: int) -> Finding:
-    """What a machine holds in a role, with as many workers as so many connections need."""
+    """Returns what a machine holds in a role, with the workers that so many connections need."""
     limits = _limits(machine, role, connections)
-    first = first_to_give_out(limits)
+    first = limiting_resource(limits)
     assert first is not None, "descriptors always have a limit"
     return Finding(
         role=role,
@@ -81,25 +80,27 @@ def _limits(machine: Machine, role: Role, connections: int) -> list[Limit]:
     limits = client_limits(
         machine, addresses=1, ports=DEFAULT_PORTS, workers=workers, max_connections=connections
     )
-    return [
-        limit for limit in limits if limit.resource != "max_connections"
-    ]  # the agent's option, not the machine's
+    # max_connections is an option of the agent, no resource of the machine.
+    return [limit for limit in limits if limit.resource != "max_connections"]
 
 
 def table(finding: Finding) -> Table:
-    """The finding for people: a row for each limit, with the mend where it falls short, then one
-    for each advice."""
+    """Returns a row for each limit, with the fix of one that falls short, and for each advice."""
     rows = Table("limit", box=box.SIMPLE_HEAD, pad_edge=False)
     rows.add_column("now", overflow="fold")
     rows.add_column(f"needed for {finding.connections:,}", overflow="fold")
     rows.add_column("holds", justify="right")
     rows.add_column("verdict")
-    rows.add_column("mend", overflow="fold")
+    rows.add_column("fix", overflow="fold")
     for limit in finding.limits:
         short = limit.connections < finding.connections
-        verdict, fix = ("[red]short[/]", limit.fix) if short else ("[green]ok[/]", "")
         rows.add_row(
-            limit.resource, limit.detail, limit.needed, f"{limit.connections:,}", verdict, fix
+            limit.resource,
+            limit.detail,
+            limit.needed,
+            f"{limit.connections:,}",
+            "[red]short[/]" if short else "[green]ok[/]",
+            limit.fix if short else "",
         )
     for item in finding.advice:
         rows.add_row(item.resource, item.detail, "", "–", "[yellow]advice[/]", item.fix)
@@ -107,45 +108,47 @@ def table(finding: Finding) -> Table:
 
 
 def last_line(finding: Finding) -> str:
-    """The finding in one sentence."""
+    """Returns the finding in one sentence."""
     fix = next(limit.fix for limit in finding.limits if limit.resource == finding.first)
     return (
-        f"this machine can hold {finding.holds:,} connections as {finding.role}; {finding.first}"
-        f" gives out first: {fix}"
+        f"this machine can hold {finding.holds:,} connections as {finding.role}, limited by"
+        f" {finding.first}: {fix}"
     )
 
 
 def role_and_connections(function: Any) -> Any:
-    """The two options that say what a machine is to hold."""
+    """Adds the options `--role` and `--connections` to a command."""
     role = click.option(
         "--role",
         type=click.Choice(list(CONNECTIONS)),
         default="client",
         show_default=True,
-        help="What the machine is in a run.",
+        help="Role of the machine in a run.",
     )
     connections = click.option(
         "--connections",
         type=click.IntRange(min=1),
         show_default=f"{CONNECTIONS['client']} as client, {CONNECTIONS['target']} as target",
-        help="How many this machine is to hold.",
+        help="Connections that this machine is to hold.",
     )
     return role(connections(function))
 
 
 @click.group(no_args_is_help=False)
 def command() -> None:
-    """Says what this machine can hold, raises it, and puts it back exactly."""
+    """Shows what this machine can hold, raises it, and puts it back exactly."""
 
 
 @command.command()
 @role_and_connections
 @click.option(
-    "--json", "as_json", is_flag=True, help="One JSON object on one line instead of the table."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object on one line, not the table.",
 )
 def check(role: Role, connections: int | None, as_json: bool) -> int:
-    """Shows how many connections each resource carries; exits 1 when one of them carries too
-    few."""
+    """Shows how many connections each resource carries; exits 1 when one carries too few."""
     finding = examine(read_machine(), role, connections or CONNECTIONS[role])
     if as_json:
         click.echo(msgspec.json.encode(finding))
@@ -161,10 +164,12 @@ def check(role: Role, connections: int | None, as_json: bool) -> int:
 @command.command()
 @role_and_connections
 @click.option("--yes", is_flag=True, help="Set them without asking.")
-@click.option("--persist", is_flag=True, help="Write a drop-in too, so that they outlive a reboot.")
+@click.option("--persist", is_flag=True, help="Write a drop-in too, so that they survive a reboot.")
 def apply(role: Role, connections: int | None, yes: bool, persist: bool) -> int:
-    """Shows the kernel settings that fall short; sets them with --yes or after a yes, and
-    remembers the old values."""
+    """Shows the kernel settings that fall short, and sets them with --yes or after a yes.
+
+    It remembers the old values for undo.
+    """
     sysctls = Sysctls()
     asked = connections or CONNECTIONS[role]
     machine = read_machine()
@@ -177,20 +182,20 @@ def apply(role: Role, connections: int | None, yes: bool, persist: bool) -> int:
     if obstacle and yes:
         raise OperatorError(obstacle)
     if obstacle or not (yes or (sys.stdin.isatty() and click.confirm("set them?"))):
-        click.echo(f"nothing was set: {obstacle or 'that takes --yes'}")
+        click.echo(f"nothing was set: {obstacle or 'give --yes to set them'}")
         return 0
-    return _told(sysctls.apply(settings, persist=persist))
+    return _print_outcomes(sysctls.apply(settings, persist=persist))
 
 
 @command.command()
-@click.option("--force", is_flag=True, help="Put back also what others changed since.")
+@click.option("--force", is_flag=True, help="Also put back what others have changed since.")
 def undo(force: bool) -> int:
-    """Puts back exactly what `apply` found; what others changed since is said and left as it is."""
+    """Puts back exactly what apply found; reports and keeps what others have changed since."""
     sysctls = Sysctls()
     obstacle = sysctls.obstacle(change.key for change in sysctls.state().changes)
     if obstacle:
         raise OperatorError(obstacle)
-    return _told(sysctls.undo(force=force))
+    return _print_outcomes(sysctls.undo(force=force))
 
 
 @command.command()
@@ -201,29 +206,28 @@ def undo(force: bool) -> int:
     type=DURATION,
     default=30.0,
     show_default="30",
-    help="Seconds between two pings of each.",
+    help="Seconds between two pings of a connection.",
 )
 def capacity(connections: tuple[int, ...], rate: float, think: float) -> int:
-    """Shows what so many CONNECTIONS take of the client machines together, and of the machine
-    under load."""
+    """Shows what CONNECTIONS take of all client machines, and of the machine under load."""
     if not think:
         raise OperatorError(
-            "--think 0: pings without a pause between them take all there is; give seconds above 0"
+            "--think 0: pings without a pause take any number of cores; give seconds above 0"
         )
-    _print(capacity_table([demand(number, rate, think) for number in connections or SIZES]))
+    _print(capacity_table([sizing_of(number, rate, think) for number in connections or SIZES]))
     click.echo(
         f"at {rate:,g} arrivals a second and a ping every {think:g} s, on measured figures"
         " (docs/cost-model.md);"
     )
     click.echo(
-        "memory with the kernel's; the machine under load with the embedded target, your server's"
-        " own on top"
+        "memory includes the kernel's; the machine under load runs the embedded target, your own"
+        " server takes more"
     )
     return 0
 
 
-def capacity_table(demands: Sequence[Sizing]) -> Table:
-    """A row for each number of connections."""
+def capacity_table(sizings: Sequence[Sizing]) -> Table:
+    """Returns a row for each number of connections."""
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in (
         "connections",
@@ -234,10 +238,15 @@ def capacity_table(demands: Sequence[Sizing]) -> Table:
         "cores",
     ):
         rows.add_column(name, justify="right")
-    for one in demands:
-        client = _memory(one.client_bytes), f"{one.client_cores:.1f}"
-        target = _memory(one.target_bytes), f"{one.target_cores:.1f}"
-        rows.add_row(f"{one.connections:,}", f"{one.addresses:,}", *client, *target)
+    for sizing in sizings:
+        rows.add_row(
+            f"{sizing.connections:,}",
+            f"{sizing.addresses:,}",
+            _memory(sizing.client_bytes),
+            f"{sizing.client_cores:.1f}",
+            _memory(sizing.target_bytes),
+            f"{sizing.target_cores:.1f}",
+        )
     return rows
 
 
@@ -246,7 +255,7 @@ def _memory(size: int) -> str:
 
 
 def settings_table(sysctls: Sysctls, settings: Sequence[Setting]) -> Table:
-    """Each setting as it is and as it would be, with its reason."""
+    """Returns each setting as it is and as it would be, with its reason."""
     rows = Table("setting", "now", "to be", "reason", box=box.SIMPLE_HEAD, pad_edge=False)
     for setting in settings:
         rows.add_row(setting.key, sysctls.now(setting.key), setting.value, setting.reason)
@@ -259,11 +268,11 @@ def _print(rows: Table) -> None:
     console.print(rows)
 
 
-def _told(steps: Sequence[Step]) -> int:
-    """Says every step; 1 when one of them was not done."""
-    for step in steps:
-        click.echo(step.text)
-    return 0 if all(step.done for step in steps) else 1
+def _print_outcomes(outcomes: Sequence[Outcome]) -> int:
+    """Prints every outcome; returns 1 when one of them was not done."""
+    for outcome in outcomes:
+        click.echo(outcome.text)
+    return 0 if all(outcome.done for outcome in outcomes) else 1
 
 
 def main() -> None:

@@ -1,5 +1,4 @@
-"""Addresses and ports of this machine: how people write them, and which of them a connection may
-come from."""
+"""Addresses and ports of this machine: their text forms, and those that connections come from."""
 
 import errno
 import ipaddress
@@ -11,29 +10,29 @@ from pathlib import Path
 from loadgen.errors import PlanError
 
 DEFAULT_PORTS = range(1025, 65536)
-"""Every port that needs no privilege but the first: 64,511 of them."""
+"""The ports that need no privilege, without the first of them: 64,511."""
 MAX_ADDRESSES = 65_536
+"""Addresses that source texts may name in all."""
 SPARE_PORTS = 256
-"""How many ports of the kernel's own range stay free for the machine's other outgoing
-connections."""
+"""Ports of the kernel's own range that stay free for the machine's other outgoing connections."""
 RESERVED_PORTS = Path("proc/sys/net/ipv4/ip_local_reserved_ports")
 _PRIVILEGED = 1024
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def parse_sources(texts: Iterable[str]) -> tuple[str, ...]:
-    """The addresses that texts name, in their order, each once, as `getsockname` writes them.
+    """Returns the addresses that texts name, in their order, each once, as `getsockname` does.
 
     `10.0.0.5`, `10.0.0.1-10.0.0.4`, `127.0.1.1-20` (last octet), `10.0.0.0/28` (its hosts), IPv6
-    alike; several in one text are separated by commas or spaces. Raises PlanError, also for more
-    than 65,536 of them.
+    alike; commas or spaces separate several in one text. Raises PlanError for a malformed text, and
+    for more than MAX_ADDRESSES.
     """
     found: dict[str, None] = {}
     for text in re.findall(r"[^,\s]+", " ".join(texts)):
         first, last = _ends(text)
         count = int(last) - int(first) + 1
         if count <= MAX_ADDRESSES:
-            found |= dict.fromkeys(canonical(str(first + step)) for step in range(count))
+            found |= dict.fromkeys(as_getsockname(str(first + step)) for step in range(count))
         if max(count, len(found)) > MAX_ADDRESSES:
             raise PlanError(
                 f"source {text!r}: more than {MAX_ADDRESSES:,} addresses in all; name fewer"
@@ -42,7 +41,7 @@ def parse_sources(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def parse_ports(text: str) -> range:
-    """The ports of `MIN-MAX`, both inclusive; raises PlanError."""
+    """Returns the ports of `MIN-MAX`, both inclusive; raises PlanError."""
     match = re.fullmatch(r"\s*([0-9]{1,5})\s*-\s*([0-9]{1,5})\s*", text)
     low, high = (int(match[1]), int(match[2])) if match else (0, 0)
     if match is None or high > 65535:
@@ -58,7 +57,7 @@ def parse_ports(text: str) -> range:
 
 
 def parse_reserved(text: str) -> frozenset[int]:
-    """The ports of the kernel's own list form, `8080,9000-9010`; a garbled part is no port.
+    """Returns the ports of the kernel's list form, `8080,9000-9010`, without malformed parts.
 
     https://docs.kernel.org/networking/ip-sysctl.html, ip_local_reserved_ports
     """
@@ -74,13 +73,13 @@ def parse_reserved(text: str) -> frozenset[int]:
 def ports_left_out(
     ports: range, *, reserved: frozenset[int], own: range, bindable_from: int
 ) -> frozenset[int]:
-    """Those of our ports that no worker should bind: reserved, privileged, and a few that the
-    machine itself needs.
+    """Returns the ports that no worker should bind: reserved, privileged, or spared.
 
-    A port that anyone bound, on whichever address, is one the kernel no longer chooses for a
-    connection of its own (`__inet_hash_connect` passes over every bucket that a bind made). So once
-    workers hold all of its range `own`, every other outgoing connection of the machine fails with
-    EADDRNOTAVAIL, an agent's to its coordinator included.
+    Subtle: the kernel does not choose a port for a connection of its own once a process has bound
+    it, on any address (`__inet_hash_connect` skips every bucket that a bind made). So once workers
+    hold all of the kernel's range `own`, every other outgoing connection of the machine fails with
+    EADDRNOTAVAIL, an agent's to its coordinator included. Therefore SPARE_PORTS of that range,
+    counting those outside of `ports`, stay free.
     """
     privileged = range(ports.start, min(bindable_from, ports.stop))
     free_for_the_kernel = [port for port in own if port not in reserved]
@@ -95,8 +94,7 @@ def ports_left_out(
 
 
 def reserved_ports(root: Path = Path("/")) -> frozenset[int]:
-    """The ports this machine reserves for services (ip_local_reserved_ports); empty where that
-    cannot be read."""
+    """Returns the ports that ip_local_reserved_ports reserves; none where it can't be read."""
     try:
         return parse_reserved((root / RESERVED_PORTS).read_text())
     except OSError:
@@ -104,8 +102,10 @@ def reserved_ports(root: Path = Path("/")) -> frozenset[int]:
 
 
 def source_for(target_ip: str) -> str:
-    """The local address the kernel would use towards a target's IP address; no packet is sent.
-    Raises PlanError."""
+    """Returns the local address that the kernel uses towards a target's IP address.
+
+    No packet is sent. Raises PlanError when no route leads there.
+    """
     family = socket.AF_INET6 if ":" in target_ip else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as sock:
@@ -113,22 +113,22 @@ def source_for(target_ip: str) -> str:
             return str(sock.getsockname()[0])
     except OSError as error:
         raise PlanError(
-            f"no way from here to {target_ip}: {error.strerror}; see `ip route get {target_ip}`"
+            f"no route from here to {target_ip}: {error.strerror}; see `ip route get {target_ip}`"
         ) from error
 
 
 def local_addresses_exist(addresses: Iterable[str]) -> None:
-    """Raises PlanError with the first address that this machine does not have; all of
-    127.0.0.0/8 it always has."""
+    """Raises PlanError with the first address that this machine does not have.
+
+    A machine has all of 127.0.0.0/8.
+    """
     for address in addresses:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         try:
             with socket.socket(family, socket.SOCK_STREAM) as sock:
                 sock.bind((address, 0))
         except OSError as error:
-            if (
-                error.errno != errno.EADDRINUSE
-            ):  # which only says that no port is free there just now
+            if error.errno != errno.EADDRINUSE:  # in use: the address exists, without a free port
                 fix = (
                     f"ip addr add {address}/{128 if family == socket.AF_INET6 else 32} dev"
                     " INTERFACE"
@@ -139,7 +139,7 @@ def local_addresses_exist(addresses: Iterable[str]) -> None:
 
 
 def _ends(text: str) -> tuple[_Address, _Address]:
-    """First and last address of one text; raises PlanError."""
+    """Returns the first and the last address of one text; raises PlanError."""
     try:
         first, last = _network_ends(text) if "/" in text else _range_ends(text)
     except ValueError as error:
@@ -168,15 +168,15 @@ def _range_ends(text: str) -> tuple[_Address, _Address]:
         tail = f"{head.rpartition('.')[0]}.{tail}"
     first, last = ipaddress.ip_address(head), ipaddress.ip_address(tail if dash else head)
     if "%" in text:
-        raise ValueError("an address with a scope is of no use as a source")
+        raise ValueError("an address with a scope can't be a source")
     if first.version != last.version:
-        raise ValueError("one end is IPv4 and the other IPv6")
+        raise ValueError("one end is IPv4, the other IPv6")
     if int(first) > int(last):
         raise ValueError("the range runs backwards")
     return first, last
 
 
-def canonical(address: str) -> str:
-    """An address in the spelling of `getsockname`, by which pairs come back."""
+def as_getsockname(address: str) -> str:
+    """Returns an address as `getsockname` writes it, since pairs are given back by that."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     return socket.inet_ntop(family, socket.inet_pton(family, address))

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+CPU_MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 """The columns of a line of /proc/stat, proc(5)."""
 
 
@@ -20,7 +20,7 @@ class MachineCollector(Collector):
         self._ticks = os.sysconf("SC_CLK_TCK")
 
     def collect(self) -> Iterator[Metric]:
-        """CPU seconds by mode, memory, open files, TCP sockets."""
+        """Yields CPU seconds by mode, memory, open files and TCP sockets."""
         yield self._cpu()
         memory = {
             line.split(":")[0]: int(line.split()[1]) * 1024 for line in self._lines("meminfo")
@@ -42,7 +42,7 @@ class MachineCollector(Collector):
         for line in self._lines("stat"):
             name, *ticks = line.split()
             if name.startswith("cpu") and name != "cpu":
-                for mode, number in zip(MODES, ticks, strict=False):
+                for mode, number in zip(CPU_MODES, ticks, strict=False):
                     family.add_metric([name[3:], mode], int(number) / self._ticks)
         return family
 
@@ -51,7 +51,7 @@ class MachineCollector(Collector):
 
 
 def machine_registry() -> CollectorRegistry:
-    """A registry that holds this machine's readings and nothing else."""
+    """Returns a registry with this machine's metrics only."""
     registry = CollectorRegistry()
     registry.register(MachineCollector())
     return registry

@@ -1,4 +1,4 @@
-"""This machine as it can be read: one look at /proc and /sys, and its facts as JSON values."""
+"""The facts of this machine, read once from /proc and /sys, also as JSON values."""
 
 import os
 import platform
@@ -15,10 +15,10 @@ from loadgen.machine.addresses import parse_reserved
 from loadgen.version import VERSION
 
 UNBOUNDED = 1 << 60
-"""From here on a number means "no bound": systemd sets fs.file-max to 2^63 - 1, cgroup v1 its
+"""The smallest number that means "no bound": systemd sets fs.file-max to 2^63 - 1, cgroup v1 its
 limit to nearly that."""
 UNLIMITED_FILES = 1 << 20
-"""What "unlimited" open files come to: the kernel's default of fs.nr_open."""
+"""The number for "unlimited" open files: the kernel's default of fs.nr_open."""
 _CAP_NET_BIND_SERVICE = 1 << 10
 _FIRST_PIDS = "pid:[4026531836]"
 """The first namespace of process ids (PROC_PID_INIT_INO of the kernel's proc_ns.h); a container
@@ -31,31 +31,31 @@ _CONTAINERS = {
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """What was read of one machine; None is what this kernel does not have or does not show.
+    """The facts of one machine; None where this kernel does not have or does not show one.
 
-    A sysctl is encoded under its own name and holds what /proc/sys shows. The kernel documents them
+    A sysctl is encoded under its own name, with the value of /proc/sys. The kernel documents them
     at https://docs.kernel.org: networking/ip-sysctl, networking/nf_conntrack-sysctl,
     admin-guide/sysctl/fs and net.
     """
 
     kernel: str = "unknown"
     container: str = ""
-    """What kind of container this is; empty on a machine of its own, virtual or not."""
+    """The kind of container that this is; empty on a physical or virtual machine."""
     python: str = platform.python_version()
     cpus: int = 1
-    """Those this process may run on, no more than its cgroup's quota."""
+    """The CPUs that this process may run on, at most its cgroup's quota."""
     page: int = 4096
     """Bytes per page, the unit of tcp_mem."""
     memory_available: int | None = None
     """MemAvailable, in bytes."""
     cgroup_headroom: int | None = None
-    """Bytes until the tightest memory limit of a cgroup around this process; None when there is
-    none."""
+    """Bytes until the tightest memory limit of the cgroups around this process; None without a
+    limit."""
     nofile_soft: int = 1024
     nofile_hard: int = 4096
     """RLIMIT_NOFILE of this process; the defaults are the kernel's."""
     privileged: bool = False
-    """It may bind ports under ip_unprivileged_port_start."""
+    """True when it may bind ports under ip_unprivileged_port_start."""
     tcp_pages: int = 0
     """Pages of socket buffers in use (/proc/net/sockstat)."""
     nr_open: int | None = msgspec.field(default=None, name="fs.nr_open")
@@ -71,14 +71,14 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
         default=None, name="net.ipv4.ip_unprivileged_port_start"
     )
     packet_backlog: int | None = msgspec.field(default=None, name="net.core.netdev_max_backlog")
-    """Packets that may wait for a core of those handed over to it: on loopback, veth, and with
+    """Packets that may wait for a core when they are handed to it: on loopback, veth, and with
     RPS."""
     ehash_entries: int | None = msgspec.field(default=None, name="net.ipv4.tcp_ehash_entries")
-    """Chains of the table in which the kernel finds a packet's socket; negative where it is
-    another namespace's."""
+    """Chains of the table in which the kernel finds a packet's socket; negative where the table is
+    that of another namespace."""
     syn_backlog: int | None = msgspec.field(default=None, name="net.ipv4.tcp_max_syn_backlog")
     tcp_mem: tuple[int, int, int] | None = msgspec.field(default=None, name="net.ipv4.tcp_mem")
-    """Pages: no pressure below the first, pressure from the second, nothing beyond the third."""
+    """Pages: no pressure below the first, pressure from the second, no more than the third."""
     tcp_rmem: tuple[int, int, int] | None = msgspec.field(default=None, name="net.ipv4.tcp_rmem")
     tcp_wmem: tuple[int, int, int] | None = msgspec.field(default=None, name="net.ipv4.tcp_wmem")
     tcp_tw_reuse: int | None = msgspec.field(default=None, name="net.ipv4.tcp_tw_reuse")
@@ -89,8 +89,10 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_machine(root: Path = Path("/")) -> Machine:
-    """This machine as this process sees it, from /proc and /sys below root; never raises for
-    what is not there."""
+    """Returns the machine as this process sees it, from /proc and /sys below root.
+
+    What is missing there is None in the result; it raises nothing for that.
+    """
     status = _fields(root / "proc/self/status")
     soft, hard = _nofile(root)
     return Machine(
@@ -109,14 +111,13 @@ def read_machine(root: Path = Path("/")) -> Machine:
 
 
 def facts(machine: Machine) -> dict[str, Any]:
-    """The machine as JSON values for run.json: versions, readings, and each sysctl under its own
-    name."""
+    """Returns versions, facts and sysctls as JSON values for run.json."""
     readings: dict[str, Any] = msgspec.to_builtins(machine)
     return {"loadgen": VERSION, "uvloop": version("uvloop"), **readings}
 
 
 def _sysctls(root: Path) -> dict[str, Any]:
-    """Every sysctl that Machine names, by its field."""
+    """Returns every sysctl of a Machine, by its field."""
     found: dict[str, Any] = {}
     for field in msgspec.structs.fields(Machine):
         if "." in field.encode_name:
@@ -126,9 +127,7 @@ def _sysctls(root: Path) -> dict[str, Any]:
                 found[field.name] = msgspec.convert(
                     words if len(words) > 1 else text, field.type, strict=False
                 )
-            except (
-                msgspec.ValidationError
-            ):  # the file is not there, or holds what no kernel we know writes
+            except msgspec.ValidationError:  # no such file, or a text that no known kernel writes
                 continue
     return found
 
@@ -149,8 +148,11 @@ def _tcp_pages(root: Path) -> int:
 
 
 def _container(root: Path) -> str:
-    """An image made for containers leaves its marks on virtual machines too, so the process ids
-    have the first word."""
+    """Returns the kind of container around this process, "" without one.
+
+    Subtle: an image that was made for containers has the files of one on a virtual machine too. So
+    the namespace of process ids decides whether this is a container, the files only its kind.
+    """
     try:
         own = os.readlink(root / "proc/self/ns/pid")
     except OSError:
@@ -162,9 +164,8 @@ def _container(root: Path) -> str:
 
 def _cpus(root: Path, status: dict[str, str]) -> int:
     allowed = status.get("Cpus_allowed_list", "")
-    mine = (
-        len(parse_reserved(allowed)) or os.cpu_count() or 1
-    )  # a list of CPUs is written as a list of ports is
+    # A list of CPUs has the form of a list of ports.
+    mine = len(parse_reserved(allowed)) or os.cpu_count() or 1
     quotas = [
         quota for folder in _cgroups(root, "cpu") if (quota := _cpu_quota(folder)) is not None
     ]
@@ -172,8 +173,10 @@ def _cpus(root: Path, status: dict[str, str]) -> int:
 
 
 def _cpu_quota(folder: Path) -> float | None:
-    """Cores that a cgroup may keep busy; https://docs.kernel.org/admin-guide/cgroup-v2.html,
-    cpu.max."""
+    """Returns the cores that a cgroup may use, None without a quota.
+
+    https://docs.kernel.org/admin-guide/cgroup-v2.html, cpu.max
+    """
     words = _text(folder / "cpu.max").split()
     words = words or [_text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")]
     quota, period = (int(word) if word.isdecimal() else 0 for word in words)
@@ -188,8 +191,10 @@ def _cgroup_headroom(root: Path) -> int | None:
 
 
 def _memory_room(folder: Path) -> int | None:
-    """Bytes until a cgroup's limit; its inactive page cache counts as free, since the kernel
-    takes that back first."""
+    """Returns the bytes until a cgroup's limit, None without a limit.
+
+    Its inactive page cache counts as free, since the kernel reclaims that first.
+    """
     limit = _text(folder / "memory.max") or _text(folder / "memory.limit_in_bytes")
     if not limit.isdecimal() or int(limit) >= UNBOUNDED:
         return None
@@ -200,11 +205,10 @@ def _memory_room(folder: Path) -> int | None:
 
 
 def _cgroups(root: Path, controller: str) -> Iterator[Path]:
-    """The folders of the cgroups around this process, both versions, innermost first; some may not
-    exist.
+    """Yields the folders of the cgroups around this process, both versions, innermost first.
 
-    In a container the path may be the host's while only its own part is mounted, so the mount's top
-    always comes too.
+    Some may not exist: in a container the path may be the host's while only a part of it is
+    mounted. So the top of the mount is always among them.
     """
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
@@ -219,18 +223,18 @@ def _upwards(path: str) -> Iterable[str]:
 
 
 def _fields(path: Path) -> dict[str, str]:
-    """The `name: value` lines of a file."""
+    """Returns the `name: value` lines of a file."""
     pairs = (line.partition(":") for line in _text(path).splitlines())
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _kib(text: str | None) -> int | None:
-    """Bytes from `24382280 kB`."""
+    """Returns the bytes of a text like `24382280 kB`."""
     return int(text.split()[0]) * 1024 if text else None
 
 
 def _text(path: Path) -> str:
-    """What a file holds; nothing when it is not there or may not be read."""
+    """Returns the text of a file, "" when it is missing or may not be read."""
     try:
         return path.read_text(errors="replace").strip()
     except OSError:

@@ -1,8 +1,8 @@
 """How many connections each resource of a machine carries, and what raises it.
 
-All of it is arithmetic on a Machine's readings, so a preflight, `loadgen-tune` and a test with
-invented readings go the same way. What does not bound a machine, or could not be read there, yields
-no Limit.
+All of it is arithmetic on the facts of a Machine, so that a preflight, `loadgen-tune` and a test
+with invented facts go the same way. A resource that does not bound a machine, or could not be read
+there, yields no Limit.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,28 +21,26 @@ class Limit(msgspec.Struct, frozen=True):
     """One resource of one machine: how many connections it can carry, and how to raise it."""
 
     resource: str
-    """What would give out: `file_descriptors`, `source_ports`, `memory`, `max_connections`,
-    `conntrack`…"""
+    """Its name: `file_descriptors`, `source_ports`, `memory`, `max_connections`, `conntrack`…"""
     connections: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-    """How many connections it carries."""
+    """The number of connections that it carries."""
     detail: str
-    """The reading behind the number, for people: `20,000 per process × 2 workers`."""
+    """The facts that the number follows from, for people: `20,000 per process × 2 workers`."""
     fix: str
-    """What raises it, one line."""
+    """The command or option that raises it, in one line."""
     needed: str = ""
-    """What the asked number of connections takes of it, in the units of `detail`: `16,064 per
+    """The amount that the asked number of connections takes, in the units of `detail`: `16,064 per
     process`."""
 
 
-def first_to_give_out(limits: Sequence[Limit]) -> Limit | None:
-    """The resource that carries the fewest connections; None when nothing was measured."""
+def limiting_resource(limits: Sequence[Limit]) -> Limit | None:
+    """Returns the limit of the fewest connections, None without any limit."""
     return min(limits, key=lambda limit: limit.connections, default=None)
 
 
 def shortfall(limits: Sequence[Limit], share: int) -> Limit | None:
-    """The resource that gives out first under a share of so many connections; None when all of
-    them carry it."""
-    first = first_to_give_out(limits)
+    """Returns the limiting resource of a share of connections, None when all carry the share."""
+    first = limiting_resource(limits)
     return first if first is not None and first.connections < share else None
 
 
@@ -61,22 +59,21 @@ TARGET_BYTES = 1_536
 """The user side of a connection in the embedded target: 1.4 KiB measured (docs/cost-model.md),
 rounded up."""
 TARGET_FILL = 0.95
-"""The share of its descriptors that a worker of the target gets to use: connections are dealt
+"""The part of its descriptors that a worker of the target can use, since connections are dealt
 unevenly."""
 FULL_CHAIN = 2
-"""Sockets on each chain of the kernel's table, on average, from where it is worth enlarging."""
+"""Sockets on each chain of the kernel's table, on average, above which it is worth enlarging."""
 BUFFER_BYTES = 256
 """Socket buffers per connection, averaged over all of them.
 
 An idle connection holds no page: 4,000 pairs took 0 pages when connected, 3,721 with 200 bytes
-unread at one end of each, 137 after these were read (Linux 6.18). So 256 bytes is one connection in
-sixteen with a frame under way, which at a ping every 30 s is a target two seconds behind.
+unread at one end of each, 137 after these were read (Linux 6.18). So 256 bytes mean one connection
+in sixteen with a frame under way, as with a target that is two seconds late at a ping every 30 s.
 """
 
 
 class Advice(msgspec.Struct, frozen=True):
-    """Something that bounds no number of connections but may spoil a run, and what mends it, one
-    line."""
+    """Something that bounds no number of connections but may spoil a run, and its fix."""
 
     resource: str
     detail: str
@@ -86,10 +83,10 @@ class Advice(msgspec.Struct, frozen=True):
 def client_limits(
     machine: Machine, *, addresses: int, ports: range | int, workers: int, max_connections: int
 ) -> list[Limit]:
-    """How many client connections each resource of a machine carries, and how to raise it to
-    max_connections.
+    """Returns how many client connections each resource of a machine carries.
 
-    `ports` are those that each source address offers; a number means so many up to 65535.
+    The fixes raise a resource to `max_connections`. `ports` are those of each source address; a
+    number means so many up to 65535.
     """
     ports = ports if isinstance(ports, range) else range(65536 - ports, 65536)
     option = f"--max-connections {max_connections:,}"
@@ -111,8 +108,10 @@ def client_limits(
 def target_limits(
     machine: Machine, *, workers: int, connections: int = REFERENCE_CONNECTIONS
 ) -> list[Limit]:
-    """How many accepted connections each resource of a machine carries, and how to raise it to
-    so many."""
+    """Returns how many accepted connections each resource of a machine carries.
+
+    The fixes raise a resource to `connections`.
+    """
     return [
         _file_descriptors(machine, workers, connections, TARGET_FILL),
         *_common_limits(machine, workers, connections, TARGET_BYTES),
@@ -120,11 +119,10 @@ def target_limits(
 
 
 def workers_needed(connections: int, machine: Machine, cores: int, fill: float = 1.0) -> int:
-    """One worker per core, more where the descriptor limit of a process is too low for its part of
-    the connections.
+    """Returns one worker per core, or more where the descriptor limit of a process demands it.
 
-    `fill` is the share of its descriptors that a worker can count on using: all on a client,
-    TARGET_FILL on a target.
+    `fill` is the part of its descriptors that a worker can use: all on a client, TARGET_FILL on a
+    target.
     """
     return max(1, cores, ceil(connections / max(1, _connections_per_process(machine, fill))))
 
@@ -132,7 +130,7 @@ def workers_needed(connections: int, machine: Machine, cores: int, fill: float =
 def advice(
     machine: Machine, role: Literal["client", "target"], connections: int = 0
 ) -> list[Advice]:
-    """What to look at besides the limits, where so many connections are to be held."""
+    """Returns what may spoil a run of so many connections besides the limits."""
     return [
         *_idle_conntrack(machine),
         *(_backlog(machine) if role == "target" else ()),
@@ -142,8 +140,10 @@ def advice(
 
 
 def unusable_ports(machine: Machine, ports: range) -> frozenset[int]:
-    """The ports of a range that the workers of a machine should leave out; what SourcePorts
-    takes as `reserved`."""
+    """Returns the ports of a range that the workers of a machine leave out.
+
+    SourcePorts takes them as `reserved`.
+    """
     low, high = machine.local_range or (0, -1)
     return ports_left_out(
         ports,
@@ -262,8 +262,10 @@ def _conntrack(machine: Machine, wanted: int) -> Iterator[Limit]:
 
 
 def _idle_conntrack(machine: Machine) -> Iterator[Advice]:
-    """The module is there but its hooks are not: a network namespace gets those with its first
-    rule that needs them."""
+    """Yields an advice where the module is loaded without its hooks.
+
+    A network namespace gets the hooks with its first rule that needs them.
+    """
     if machine.conntrack_max is not None and machine.conntrack_count == 0:
         yield Advice(
             "conntrack",
@@ -285,8 +287,10 @@ def _backlog(machine: Machine) -> Iterator[Advice]:
 
 
 def _socket_table(machine: Machine, connections: int) -> Iterator[Advice]:
-    """Two million sockets over 262,144 chains took a tenth of two busy cores for looking them
-    up."""
+    """Yields an advice where the chains of the socket table are long.
+
+    Two million sockets on 262,144 chains took a tenth of two busy cores for the lookups.
+    """
     chains = abs(machine.ehash_entries or 0)
     if chains and connections > FULL_CHAIN * chains:
         goal = 1 << (connections - 1).bit_length()
@@ -303,8 +307,8 @@ def _container(machine: Machine) -> Iterator[Advice]:
     if machine.container:
         yield Advice(
             "container",
-            f"{machine.container}: most of the kernel's settings are its host's, and what the host"
-            " lets nobody see bounds it all the same",
+            f"{machine.container}: most of the kernel's settings are its host's, and limits of the"
+            " host that can't be seen here bound it as well",
             "loadgen-tune check and apply on the host",
         )
 
@@ -314,14 +318,15 @@ def _connections_per_process(machine: Machine, fill: float) -> int:
 
 
 def _goal(wanted: int, holds: int) -> int:
-    """What a mend aims at: the wanted number, or twice as many where that much is carried
-    already."""
+    """Returns the goal of a fix: the wanted number, or twice what is held where it suffices."""
     return wanted if wanted > holds else 2 * holds
 
 
 def _with_room(used: int, goal: int) -> int:
-    """A setting for so many more than are used now, and a quarter: closed connections linger for
-    two minutes."""
+    """Returns a setting for what is used and the goal, and a quarter of that.
+
+    The quarter is for closed connections, which linger for two minutes.
+    """
     return used + goal + goal // 4
 
 

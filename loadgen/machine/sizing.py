@@ -1,8 +1,7 @@
-"""What so many connections take of a fleet of client machines and of the machine under load, before
-there are any.
+"""The memory and cores that connections take of client machines and of the machine under load.
 
-All of it is arithmetic on measured figures: docs/cost-model.md has them, and a test holds these to
-them.
+All of it is arithmetic on measured figures. docs/cost-model.md has them, and a test compares them
+with these.
 """
 
 from math import ceil
@@ -13,32 +12,37 @@ from loadgen.machine.addresses import DEFAULT_PORTS
 from loadgen.machine.limits import CLIENT_BYTES, KERNEL_BYTES, MIB, TARGET_BYTES, WORKER_BYTES
 
 AGENT_BYTES = 40 * MIB
-"""An agent and the parent of its workers: 38.8 MiB measured."""
+"""An agent and the fork server of its workers: 38.8 MiB measured."""
 MACHINE_WORKERS = 4
 """Workers of a client machine of the reference run: one a core."""
-CLIENT_OPEN, CLIENT_PING = 135e-6, 38e-6
-"""Seconds of CPU of a client machine, for an arrival, and for a ping with its pong; measured at
-a million."""
-TARGET_OPEN, TARGET_PING = 62e-6, 24e-6
-"""The same of the machine under load, with the embedded target."""
+CLIENT_OPEN = 135e-6
+"""Seconds of CPU of a client machine for an arrival, measured at a million."""
+CLIENT_PING = 38e-6
+"""Seconds of CPU of a client machine for a ping with its pong, measured at a million."""
+TARGET_OPEN = 62e-6
+"""Seconds of CPU of the embedded target for an arrival, measured at a million."""
+TARGET_PING = 24e-6
+"""Seconds of CPU of the embedded target for a ping with its pong, measured at a million."""
 
 
 class Sizing(msgspec.Struct, frozen=True):
-    """What is needed at the least; bytes, and cores that are busy in the mean."""
+    """The least that is needed; memory in bytes, cores that are busy on average."""
 
     connections: int
     addresses: int
-    """Source addresses, all ports of each; with one each also the client machines."""
+    """The source addresses, all ports of each; also the client machines, with an address each."""
     client_bytes: int
-    """Of all client machines together."""
+    """The memory of all client machines together."""
     client_cores: float
     target_bytes: int
     target_cores: float
 
 
-def demand(connections: int, rate: float, think: float) -> Sizing:
-    """What is needed while connections arrive at a rate and those that are open ping once each
-    think time, seconds."""
+def sizing_of(connections: int, rate: float, think: float) -> Sizing:
+    """Returns what is needed while connections arrive and open ones ping once each think time.
+
+    `rate` is in arrivals a second, `think` in seconds.
+    """
     addresses = ceil(connections / len(DEFAULT_PORTS))
     pings = connections / think
     target_cores = rate * TARGET_OPEN + pings * TARGET_PING

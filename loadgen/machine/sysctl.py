@@ -1,8 +1,8 @@
-"""Sets kernel settings, remembers what they were, and puts exactly that back.
+"""Sets kernel settings, remembers the old values, and puts exactly those back.
 
-What was set is kept in a state file, which is there before the first value is written and survives
-a reboot. With `persist` a drop-in lets the settings survive as well (sysctl.d(5)). Every path is
-below a root, so a test has its own.
+A state file has the changes; it is written before the first value is set, and survives a reboot.
+With `persist` a drop-in makes the settings survive too (sysctl.d(5)). Every path is below a root,
+so that a test has its own.
 """
 
 import os
@@ -27,16 +27,18 @@ class SysctlChange(msgspec.Struct, frozen=True):
 
 
 class SysctlState(msgspec.Struct, frozen=True):
-    """What `apply` did and `undo` has to put back."""
+    """The changes of `apply` that `undo` has to put back."""
 
     changes: tuple[SysctlChange, ...] = ()
     drop_in: str | None = None
-    """The text of the drop-in that was written; None when there is none."""
+    """The text of the drop-in that was written; None without one."""
 
 
-class Step(msgspec.Struct, frozen=True):
-    """What became of one key or file, as one line for people; `done` is False where it was not
-    set or not put back."""
+class Outcome(msgspec.Struct, frozen=True):
+    """What was done with one key or file, as one line for people.
+
+    `done` is False where it was not set or not put back.
+    """
 
     text: str
     done: bool = True
@@ -49,25 +51,27 @@ class Sysctls:
         self._root = root
 
     def now(self, key: str) -> str:
-        """A key's value as words with one space between them; raises OSError."""
+        """Returns a key's value, its words separated by one space; raises OSError."""
         return _words(self._path(key).read_text())
 
     def obstacle(self, keys: Iterable[str]) -> str:
-        """Why none of these keys can be set here, in one line; empty where some can."""
+        """Returns why none of these keys can be set here, in one line; "" where some can."""
         paths = [self._path(key) for key in keys]
         if not paths or any(os.access(path, os.W_OK) for path in paths):
             return ""
         if os.statvfs(paths[0]).f_flag & os.ST_RDONLY:
-            return "/proc/sys is read-only here, as in a container: run this on its host"
-        return "no right to write /proc/sys: run this as root, with sudo"
+            return "/proc/sys is read-only here, as in a container: run this on the host"
+        return "this user may not write /proc/sys: run this as root, with sudo"
 
-    def apply(self, settings: Sequence[Setting], *, persist: bool = False) -> list[Step]:
-        """Sets the settings in their order, and the drop-in with all that was set so far when
-        asked to persist."""
+    def apply(self, settings: Sequence[Setting], *, persist: bool = False) -> list[Outcome]:
+        """Sets the settings in their order; with `persist` writes all set so far to a drop-in.
+
+        Returns what was done. Raises OperatorError when it may not write the state or the drop-in.
+        """
         before = self.state()
         if persist and before.drop_in is None and (self._root / DROP_IN).exists():
             raise OperatorError(
-                f"/{DROP_IN} is there and not of loadgen-tune's making; move it away"
+                f"/{DROP_IN} exists, and loadgen-tune did not write it; move it away"
             )
         known = {change.key: change for change in before.changes}
         planned = {
@@ -76,21 +80,25 @@ class Sysctls:
         self._save(SysctlState(tuple((known | planned).values()), before.drop_in))
         steps = {key: self._set(key, change.new) for key, change in planned.items()}
         done = known | {
-            key: self._taken(change) for key, change in planned.items() if steps[key].done
+            key: self._as_set(change) for key, change in planned.items() if steps[key].done
         }
         text = _drop_in(done.values()) if persist and done else before.drop_in
         self._save(SysctlState(tuple(done.values()), text))
         return [*steps.values(), *self._write_drop_in(before.drop_in, text)]
 
-    def undo(self, *, force: bool = False) -> list[Step]:
-        """Puts back what `apply` found, last first; what others changed since is left as it is,
-        unless forced."""
+    def undo(self, *, force: bool = False) -> list[Outcome]:
+        """Puts back what `apply` found, last first; returns what was done.
+
+        A value that others changed since stays, unless `force`. Raises OperatorError when `apply`
+        has set nothing.
+        """
         state = self.state()
         if state == SysctlState():
             raise OperatorError(
-                f"nothing to undo: /{STATE} knows of nothing that loadgen-tune apply has set"
+                f"nothing to undo: /{STATE} has nothing that loadgen-tune apply has set"
             )
-        left, steps = [], []
+        left: list[SysctlChange] = []
+        steps: list[Outcome] = []
         for change in reversed(state.changes):
             step = self._put_back(change, force=force)
             steps.append(step)
@@ -105,13 +113,15 @@ class Sysctls:
 
     @property
     def unwritten(self) -> bool:
-        """Whether something is set that no drop-in would set again after a reboot."""
+        """True when a setting is in force that no drop-in sets again after a reboot."""
         state = self.state()
         return bool(state.changes) and state.drop_in != _drop_in(state.changes)
 
     def state(self) -> SysctlState:
-        """What is remembered; an empty state where there is nothing. Raises OperatorError where
-        it can't be read."""
+        """Returns what is remembered, an empty state where that is nothing.
+
+        Raises OperatorError when the state file can't be read.
+        """
         path = self._root / STATE
         try:
             return msgspec.json.decode(path.read_bytes(), type=SysctlState)
@@ -119,49 +129,51 @@ class Sysctls:
             return SysctlState()
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             raise OperatorError(
-                f"/{STATE} can't be read ({error}); it tells what to put back, so mend it first"
+                f"/{STATE} can't be read ({error}); it says what to put back, so repair it first"
             ) from error
 
     def _change(self, known: SysctlChange | None, setting: Setting) -> SysctlChange:
-        """The oldest value that was ours to replace is the one to put back, unless others
-        changed the key since."""
+        """Returns the change from the value to put back to the new one.
+
+        That is the value before the first `apply`, unless others have changed the key since.
+        """
         now = self.now(setting.key)
         return SysctlChange(
             setting.key, known.old if known is not None and known.new == now else now, setting.value
         )
 
-    def _put_back(self, change: SysctlChange, *, force: bool) -> Step:
+    def _put_back(self, change: SysctlChange, *, force: bool) -> Outcome:
         try:
             now = self.now(change.key)
         except FileNotFoundError:  # its module was unloaded
-            return Step(f"{change.key}: gone from this kernel, nothing to put back")
+            return Outcome(f"{change.key}: gone from this kernel, nothing to put back")
         if now == change.old:
-            return Step(f"{change.key} is {now} again already")
+            return Outcome(f"{change.key} is {now} again already")
         if now != change.new and not force:
             mine = f"loadgen-tune had set {change.new} where {change.old} was"
-            return Step(
+            return Outcome(
                 f"{change.key} is {now}, changed by others meanwhile and left so: {mine} (--force)",
                 done=False,
             )
         return self._set(change.key, change.old)
 
-    def _set(self, key: str, value: str) -> Step:
+    def _set(self, key: str, value: str) -> Outcome:
         try:
             was = self.now(key)
             self._path(key).write_text(f"{value}\n")
             now = self.now(key)
         except OSError as error:
-            return Step(f"{key}: can't be set to {value} here ({error.strerror})", done=False)
-        return Step(
+            return Outcome(f"{key}: can't be set to {value} here ({error.strerror})", done=False)
+        return Outcome(
             f"{key} = {now} (was {was})"
             + ("" if now == value else f"; this kernel made that of {value}")
         )
 
-    def _taken(self, change: SysctlChange) -> SysctlChange:
-        """The change as the kernel took it, which may have rounded the value."""
+    def _as_set(self, change: SysctlChange) -> SysctlChange:
+        """Returns the change with the value in force, since the kernel may have rounded it."""
         return msgspec.structs.replace(change, new=self.now(change.key))
 
-    def _write_drop_in(self, before: str | None, text: str | None) -> list[Step]:
+    def _write_drop_in(self, before: str | None, text: str | None) -> list[Outcome]:
         if text is None or text == before:
             return []
         path = self._root / DROP_IN
@@ -169,22 +181,22 @@ class Sysctls:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         except OSError as error:
-            return [Step(f"/{DROP_IN} can't be written ({error.strerror})", done=False)]
-        return [Step(f"wrote /{DROP_IN}")]
+            return [Outcome(f"/{DROP_IN} can't be written ({error.strerror})", done=False)]
+        return [Outcome(f"wrote /{DROP_IN}")]
 
-    def _remove_drop_in(self, text: str, *, force: bool) -> Step:
+    def _remove_drop_in(self, text: str, *, force: bool) -> Outcome:
         path = self._root / DROP_IN
         try:
             if path.read_text() != text and not force:
-                return Step(
+                return Outcome(
                     f"/{DROP_IN} was changed by others meanwhile and is left (--force)", done=False
                 )
             path.unlink()
         except FileNotFoundError:
-            return Step(f"/{DROP_IN} is gone already")
+            return Outcome(f"/{DROP_IN} is gone already")
         except OSError as error:
-            return Step(f"/{DROP_IN} can't be removed ({error.strerror})", done=False)
-        return Step(f"removed /{DROP_IN}")
+            return Outcome(f"/{DROP_IN} can't be removed ({error.strerror})", done=False)
+        return Outcome(f"removed /{DROP_IN}")
 
     def _save(self, state: SysctlState) -> None:
         path = self._root / STATE

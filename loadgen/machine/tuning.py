@@ -1,9 +1,8 @@
-"""Which kernel settings a machine needs for so many connections in a role: a client's or the
-target's.
+"""The kernel settings that a machine needs for its connections as a client or as the target.
 
-All of it is arithmetic on a Machine's readings. A setting that is high enough is left as it is:
-nothing is lowered. sysctl/README.md tells the same for people, key by key, and a test holds the two
-together.
+All of it is arithmetic on the facts of a Machine. A setting that is high enough stays as it is:
+nothing is lowered. sysctl/README.md says the same for people, key by key, and a test compares the
+two.
 """
 
 from collections.abc import Iterator
@@ -19,25 +18,22 @@ CONNECTIONS: dict[Role, int] = {
     "client": DEFAULT_MAX_CONNECTIONS,
     "target": REFERENCE_CONNECTIONS,
 }
-"""What a machine of each role is asked to hold in a run of a million connections over sixteen
-agents."""
+"""The connections that a machine of each role holds in the reference run over sixteen agents."""
 NO_BOUND = (1 << 63) - 1
-"""What systemd sets fs.file-max to."""
+"""The value to which systemd sets fs.file-max."""
 PORTS = (1024, 65535)
 BACKLOG = 16_384
 """Handshakes or packets that may wait: 8 s of arrivals, half a second of pings of the reference
 run."""
 CLOSED_LATELY = 2_000 * 120
-"""Connections that a target's conntrack still knows: 2,000 a second ended within the last two
-minutes."""
+"""Closed connections that a target's conntrack still knows: 2,000 a second over two minutes."""
 CONNTRACK_STEP = 1 << 18
 OTHER_FILES = 10_000
 """Open files of everything else on a machine."""
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """One kernel setting as it should be: the key's dotted name, the words that /proc/sys takes,
-    and why."""
+    """One kernel setting as it should be: its dotted name, the text for /proc/sys, the reason."""
 
     key: str
     value: str
@@ -45,8 +41,10 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 def wanted(machine: Machine, role: Role, connections: int) -> tuple[Setting, ...]:
-    """The settings that fall short of so many connections; none for a key that this kernel does
-    not have or show."""
+    """Returns the settings that are too low for so many connections.
+
+    A key that this kernel does not have or does not show is left out.
+    """
     of_role = _of_client if role == "client" else _of_target
     return (
         *of_role(machine, connections),
@@ -58,7 +56,7 @@ def wanted(machine: Machine, role: Role, connections: int) -> tuple[Setting, ...
 
 def _of_client(machine: Machine, _: int) -> Iterator[Setting]:
     low = max(PORTS[0], machine.unprivileged_start or 0)
-    low += low % 2  # an even and an odd end spare a warning in the kernel's log
+    low += low % 2  # with an even and an odd end the kernel logs no warning
     if machine.local_range is not None and (
         machine.local_range[0] > low or machine.local_range[1] < PORTS[1]
     ):
@@ -106,8 +104,7 @@ def _file_max(machine: Machine, connections: int) -> Iterator[Setting]:
 
 
 def _tcp_mem(machine: Machine, connections: int) -> Iterator[Setting]:
-    """A page for each connection both ways, as when all of them send and receive at once; half
-    the memory at most."""
+    """Yields tcp_mem for a page each way on every connection at once, at most half the memory."""
     if machine.tcp_mem is None:
         return
     ceiling = _power_of_two(2 * connections)
@@ -138,5 +135,5 @@ def _at_least(key: str, now: int | None, goal: int, reason: str) -> Iterator[Set
 
 
 def _power_of_two(number: int) -> int:
-    """The smallest power of two that is no less."""
+    """Returns the smallest power of two that is not less than a number."""
     return 1 << (number - 1).bit_length()

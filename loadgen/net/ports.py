@@ -9,7 +9,7 @@ from array import array
 from collections import deque
 from collections.abc import Sequence
 
-from loadgen.machine.addresses import canonical
+from loadgen.machine.addresses import as_getsockname
 
 
 class SourcePorts:
@@ -49,7 +49,7 @@ class SourcePorts:
         start: int = 0,
         reserved: frozenset[int] = frozenset(),
     ) -> None:
-        self._addresses = tuple(dict.fromkeys(map(canonical, addresses)))
+        self._addresses = tuple(dict.fromkeys(map(as_getsockname, addresses)))
         self._number = {address: number for number, address in enumerate(self._addresses)}
         kept = array("H", (port for port in ports if port not in reserved))
         self._ports: Sequence[int] = ports if len(kept) == len(ports) else kept

@@ -1,5 +1,4 @@
-"""What a plan says of single agents: of the machines, in Tsung's word clients, that the load
-comes from."""
+"""What a plan says of single agents, under the TOML key `clients` (Tsung's word for machines)."""
 
 import re
 from collections.abc import Sequence
@@ -12,11 +11,11 @@ from loadgen.plan.phases import Weight
 from loadgen.values import DEFAULT_MAX_CONNECTIONS
 
 WEIGHT_RESOLUTION = 2**20
-"""The largest weight as a whole number; smaller ones are rounded up to a part of it."""
+"""The largest weight as a whole number; the others are in proportion, rounded up."""
 
 
 class AgentSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the agent of this name is asked for, where its own command line does not say."""
+    """What the plan asks of the agent of this name; options of its command line overrule it."""
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     weight: Weight = 1.0
@@ -27,22 +26,25 @@ class AgentSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 def client_named(clients: Sequence[AgentSpec], name: str) -> AgentSpec | None:
-    """What is said of the agent of this name; further agents of one host are told apart by a
-    `-2` behind it."""
+    """Returns the client of an agent's name, None when the plan does not name it.
+
+    Further agents of one host have the names `NAME-2`, `NAME-3`…; they have its client too.
+    """
     known = {client.name: client for client in clients}
     return known.get(name) or known.get(re.sub(r"-\d+$", "", name))
 
 
 def weights_of(clients: Sequence[AgentSpec], agents: Sequence[tuple[str, int]]) -> list[int]:
-    """The weights of agents, each with its name and how many connections it holds; whole numbers.
+    """Returns the weights of agents, given as name and capacity, as whole numbers.
 
-    Where no clients are named, it is just what they hold.
+    Without clients the weights are the capacities. Otherwise an agent that no client names has
+    the weight 1 for each DEFAULT_MAX_CONNECTIONS of its capacity.
     """
     if not clients:
-        return [holds for _, holds in agents]
+        return [capacity for _, capacity in agents]
     parts = []
-    for name, holds in agents:
+    for name, capacity in agents:
         client = client_named(clients, name)
-        parts.append(holds / DEFAULT_MAX_CONNECTIONS if client is None else client.weight)
-    most = max(parts, default=0.0) or 1.0
-    return [ceil(part / most * WEIGHT_RESOLUTION) for part in parts]
+        parts.append(capacity / DEFAULT_MAX_CONNECTIONS if client is None else client.weight)
+    largest = max(parts, default=0.0) or 1.0
+    return [ceil(part / largest * WEIGHT_RESOLUTION) for part in parts]

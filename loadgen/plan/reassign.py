@@ -1,7 +1,6 @@
-"""What became of the numbers of an agent or worker that is lost: who had been launched comes again,
-the rest comes yet.
+"""What a lost agent or worker leaves unfinished, and its reassignment to others.
 
-Numbers of a share are launched in ascending order, so two of them say where a share stands: the
+Numbers of a share are launched in ascending order, so two numbers say where a share stands: the
 first that is still wanted, and the first that had not been launched. Which users had ended is not
 known one by one; those launched first are taken for them. So the ledger is exact by count, though
 not by name.
@@ -14,34 +13,38 @@ import msgspec
 
 from loadgen.plan.shares import Share
 
-MAX_TURNS = 256
-"""Turns of the pattern by which a lost share is dealt out; more would make shares of shares
+MAX_DEAL = 256
+"""Turns of the pattern by which an unfinished share is dealt; more would make shares of shares
 long."""
 
 
 class Unfinished(msgspec.Struct, frozen=True):
-    """The numbers of a share from `first` on: those below `below` were launched and are wanted
-    again, others yet."""
+    """The numbers of a share from `first` on that are still wanted.
+
+    Those below `below` were launched and are launched again, the others for the first time.
+    """
 
     share: Share
     first: int = 0
     below: int = 0
 
     def again(self) -> int:
-        """How many are to be launched again."""
+        """Returns how many numbers are launched again."""
         return max(0, self.share.count(self.below) - self.share.count(self.first))
 
     def fresh(self, total: int) -> int:
-        """How many, of so many numbers in all, are to be launched for the first time."""
+        """Returns how many, of `total` numbers in all, are launched for the first time."""
         return self.share.count(total) - self.share.count(self.below)
 
     def wanted(self, total: int) -> int:
-        """How many launches are to come of it."""
+        """Returns how many launches it takes, of `total` numbers in all."""
         return self.again() + self.fresh(total)
 
     def split(self, weights: Sequence[int], total: int) -> list["Unfinished"]:
-        """Parts in proportion to the weights (not negative, not all 0); together they are the
-        whole."""
+        """Returns parts in proportion to the weights; together they are the whole.
+
+        The weights are not negative and not all 0.
+        """
         return [
             Unfinished(share, self.first, self.below)
             for share in self.share.split(weights, total=total)
@@ -49,19 +52,21 @@ class Unfinished(msgspec.Struct, frozen=True):
 
 
 class Reassignment(msgspec.Struct, frozen=True):
-    """Remains that somebody takes up: from `at` on, in seconds from the start of the run, `pace`
-    numbers a second."""
+    """What another agent or worker launches of an unfinished share, and when.
+
+    It begins at `at`, in seconds from the start of the run, with `pace` numbers a second.
+    """
 
     unfinished: Unfinished
     at: float
     pace: float
 
     def not_before(self, number: int) -> float:
-        """When a number comes at the earliest, in seconds from the start of the run."""
+        """Returns when a number is launched at the earliest, in seconds from the run's start."""
         return self.at + (number - self.unfinished.first) / self.pace
 
     def again(self) -> Iterator[tuple[float, int]]:
-        """When each of those comes that had been launched, ascending, and its number."""
+        """Yields the time (see `not_before`) and the number of each relaunch, ascending."""
         unfinished = self.unfinished
         return (
             (self.not_before(number), number)
@@ -69,72 +74,95 @@ class Reassignment(msgspec.Struct, frozen=True):
         )
 
     def split(self, weights: Sequence[int], total: int) -> list["Reassignment"]:
-        """The same for several who share it; all together launch as fast."""
+        """Returns parts in proportion to the weights, which together launch as fast."""
         return [
             Reassignment(part, self.at, self.pace) for part in self.unfinished.split(weights, total)
         ]
 
 
 def reassign(unfinished: Iterable[Unfinished], at: float, rate: float) -> tuple[Reassignment, ...]:
-    """Takes remains up at so many launches a second, all of them together."""
+    """Returns reassignments that together launch `rate` numbers a second.
+
+    They begin at `at`, in seconds from the start of the run.
+    """
     taken = tuple(unfinished)
-    parts = sum(one.share.part for one in taken)
-    return tuple(Reassignment(one, at, rate / parts) for one in taken if parts)
+    parts = sum(piece.share.part for piece in taken)
+    return tuple(Reassignment(piece, at, rate / parts) for piece in taken if parts)
 
 
 def unfinished_of(
     held: Sequence[Unfinished], launched: int, living: int, total: int
 ) -> list[Unfinished]:
-    """What is left of all that somebody was given, who launched so many of it for the first time.
+    """Returns what a lost agent or worker leaves unfinished of all that it held.
 
-    `living` is how many users it had, or was about to have again, when it was lost. `total` is the
-    plan's.
+    It had launched `launched` of its numbers for the first time. When it was lost, `living` users
+    were alive or about to come back. `total` is the plan's.
+
+    Subtle: it reports counts, not numbers, so both bounds of what it leaves are found by bisection
+    over the numbers of the whole plan.
+
+    - `reached` is the smallest number below which it had launched that many for the first time.
+      All its pieces have been launched up to there, since it launches in ascending order over all
+      of them.
+    - `oldest` is the largest number from which on at least `living` of the launched numbers lie.
+      The launched numbers below it are taken for the users that had ended. Which users those were
+      is not known, but so many ended.
+
+    Several numbers may satisfy either condition, since pieces have gaps between their numbers;
+    each count is the same for all of them.
     """
 
-    def had_launched(number: int) -> int:
-        return sum(max(0, one.share.count(number) - one.share.count(one.below)) for one in held)
-
-    reached = bisect_left(range(total + 1), launched, key=had_launched)
-    stands = [Unfinished(one.share, one.first, max(one.below, min(reached, total))) for one in held]
-
-    def ended(number: int) -> int:
-        return -sum(
-            Unfinished(one.share, max(one.first, number), one.below).again() for one in stands
+    def launched_below(number: int) -> int:
+        return sum(
+            max(0, piece.share.count(number) - piece.share.count(piece.below)) for piece in held
         )
 
-    oldest = max(0, bisect_right(range(total + 1), -living, key=ended) - 1)
+    reached = min(bisect_left(range(total + 1), launched, key=launched_below), total)
+    pieces = [Unfinished(piece.share, piece.first, max(piece.below, reached)) for piece in held]
+
+    def minus_living_from(number: int) -> int:
+        """The negative count, since bisection needs an ascending one."""
+        return -sum(
+            Unfinished(piece.share, max(piece.first, number), piece.below).again()
+            for piece in pieces
+        )
+
+    oldest = max(0, bisect_right(range(total + 1), -living, key=minus_living_from) - 1)
     left = [
-        Unfinished(one.share, min(max(one.first, oldest), one.below), one.below) for one in stands
+        Unfinished(piece.share, min(max(piece.first, oldest), piece.below), piece.below)
+        for piece in pieces
     ]
-    return [one for one in left if one.wanted(total)]
+    return [piece for piece in left if piece.wanted(total)]
 
 
 def deal(
     unfinished: Sequence[Unfinished], places: Sequence[int], total: int
 ) -> list[list[tuple[int, Unfinished]]]:
-    """Deals remains out to who has so many places free each; the last part is what nobody has a
-    place for.
+    """Deals what is unfinished to agents or workers that have so many places free each.
 
-    Each piece comes with the place of what it is a piece of.
+    Returns one list for each of them, and a last one for what finds no place. Each piece comes
+    with its index in `unfinished`.
     """
-    wanted = sum(one.wanted(total) for one in unfinished)
+    wanted = sum(piece.wanted(total) for piece in unfinished)
     weights = _turns([*places, max(0, wanted - sum(places))])
     parts: list[list[tuple[int, Unfinished]]] = [[] for _ in weights]
-    for place, one in enumerate(unfinished):
-        for part, piece in zip(parts, one.split(weights, total), strict=True):
+    for index, whole in enumerate(unfinished):
+        for part, piece in zip(parts, whole.split(weights, total), strict=True):
             if piece.wanted(total):
-                part.append((place, piece))
+                part.append((index, piece))
     return parts
 
 
 def _turns(weights: Sequence[int]) -> list[int]:
-    """Turns in proportion to the weights, never more than that; what is over goes to the last
-    with any at all."""
+    """Returns turns in proportion to the weights, at most MAX_DEAL and none more than its due.
+
+    The turns that rounding leaves over go to the last weight, or to the largest when that is 0.
+    """
     whole = sum(weights)
-    if whole <= MAX_TURNS:
+    if whole <= MAX_DEAL:
         return list(weights)
-    turns = [weight * MAX_TURNS // whole for weight in weights]
-    spare = MAX_TURNS - sum(turns)
+    turns = [weight * MAX_DEAL // whole for weight in weights]
+    spare = MAX_DEAL - sum(turns)
     place = len(weights) - 1 if weights[-1] else max(range(len(weights)), key=weights.__getitem__)
     turns[place] += spare
     return turns

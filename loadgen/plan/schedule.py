@@ -1,5 +1,7 @@
-"""The schedule of a plan with phases: when each connection is due, over phases that follow each
-other or wait."""
+"""The schedule of a plan: when each connection is due, with phases and without.
+
+All times are seconds, from the start of the run or from the opening of a gate.
+"""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -15,49 +17,48 @@ from loadgen.plan.shares import Share
 
 
 class Span(NamedTuple):
-    """When one phase of a run runs, in seconds from the opening of its gate."""
+    """The time of one phase, in seconds from the opening of its gate."""
 
     gate: int
-    """Gate 0 is open from the start of the run; another opens when all sessions before it are
+    """Gate 0 is open from the start of the run; any other opens when all sessions before it are
     over."""
     begin: float
     end: float
     planned: int
-    """How many connections arrive in it."""
+    """The number of connections that arrive in it."""
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """When each connection of a plan without phases is due, in seconds from the start of the
-    run."""
+    """When each connection of a plan without phases is due, in seconds from the run's start."""
 
     rate: float
     """Arrivals per second over the whole fleet, above 0."""
     total: int
-    """How many connections arrive in all."""
+    """The number of connections that arrive in all."""
     poisson: bool = False
-    """Exponential gaps, as in Tsung, instead of even ones."""
+    """True for exponential gaps, as in Tsung; else the gaps are even."""
     seed: int = 0
 
     @property
     def gates(self) -> int:
-        """How many gates there are: all arrive behind gate 0, which is open from the start."""
+        """The number of gates: all connections arrive behind gate 0, open from the start."""
         return 1
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """The one phase there is."""
+        """The only phase."""
         return (Span(0, 0.0, self.end(), self.total),)
 
     def phase_of(self, number: int) -> int:
-        """The place of a number's phase among the spans."""
+        """Returns the place of a number's phase among the spans."""
         assert 0 <= number < self.total
         return 0
 
     def dues(self, share: Share, gate: int = 0) -> Iterator[tuple[int, float]]:
-        """The numbers of a share with their due times, ascending.
+        """Yields the numbers of a share with their due times, both ascending.
 
-        Poisson gaps are drawn for every number, also for those of other shares: a third of a
-        microsecond each, and the price of a schedule that does not depend on who carries it out.
+        Poisson gaps are drawn for every number, also for those of other shares, so that the
+        schedule does not depend on the split. A gap takes a third of a microsecond.
         """
         assert gate == 0
         if not self.poisson:
@@ -66,7 +67,10 @@ class Schedule(msgspec.Struct, frozen=True):
         return self._poisson_dues(share)
 
     def _poisson_dues(self, share: Share) -> Iterator[tuple[int, float]]:
-        uniform, scale, due, passed = Random(self.seed).random, -1.0 / self.rate, 0.0, 0
+        uniform = Random(self.seed).random
+        scale = -1.0 / self.rate
+        due = 0.0
+        passed = 0
         for number in share.numbers(self.total):
             while passed <= number:
                 due += scale * log(1.0 - uniform())
@@ -74,7 +78,7 @@ class Schedule(msgspec.Struct, frozen=True):
             yield number, due
 
     def end(self, gate: int = 0) -> float:
-        """When the last connection is due, in seconds."""
+        """Returns when the last connection is due."""
         assert gate == 0
         if self.total == 0:
             return 0.0
@@ -84,10 +88,10 @@ class Schedule(msgspec.Struct, frozen=True):
 
 
 class PhaseArrivals(msgspec.Struct, frozen=True):
-    """Numbers in a row that arrive in one phase. Times are seconds from the opening of its gate.
+    """The consecutive numbers that arrive in one phase; times count from the opening of its gate.
 
-    What has arrived after t seconds is the rate's integral up to t; its inverse says when number k
-    is due.
+    The integral of the rate up to t seconds is what has arrived by then; its inverse says when
+    number k is due.
     """
 
     gate: int
@@ -98,7 +102,7 @@ class PhaseArrivals(msgspec.Struct, frozen=True):
 
     @property
     def span(self) -> Span:
-        """When it begins and ends, and how many arrive in it."""
+        """Its beginning, its end, and the number of its arrivals."""
         return Span(self.gate, self.begin, self.begin + self.phase.length, self.phase.arrivals)
 
     @property
@@ -107,39 +111,48 @@ class PhaseArrivals(msgspec.Struct, frozen=True):
         return self.first + self.phase.arrivals
 
     def uniform(self, share: Share) -> Iterator[tuple[int, float]]:
-        """The numbers of a share with their due times, evenly one after the other."""
-        first, due, numbers = self.first, self._due(), share.numbers(self.stop, self.first)
+        """Yields the numbers of a share with their due times, at even distances."""
+        first = self.first
+        due = self._due()
+        numbers = share.numbers(self.stop, first)
         if self.phase.is_steady:
-            begin, rate = self.begin, self.phase.rate
+            begin = self.begin
+            rate = self.phase.rate
             return ((number, begin + (number - first) / rate) for number in numbers)
         return ((number, due(number - first)) for number in numbers)
 
     def poisson(self, share: Share, seed: str) -> Iterator[tuple[int, float]]:
-        """The same at random times, of which there are exactly as many as connections.
+        """Yields the numbers of a share at random times, exactly as many as connections.
 
-        A Poisson process of which the number of events is known has them at independent random
-        times, so these are drawn in ascending order: of n that are left in a rest of the time, the
-        first leaves a part V^(1/n) of it.
+        Given the number of its events, a Poisson process has them at independent random times.
+        They are drawn in ascending order: of n events in what is left of the time, the first leaves
+        a part V^(1/n) of it, with V uniform over [0, 1).
         """
-        uniform, due, rest, passed = Random(seed).random, self._due(), 1.0, self.first
-        stop, most = self.stop, min(self.phase.arrivals, self.phase.area)
+        uniform = Random(seed).random
+        due = self._due()
+        rest = 1.0
+        passed = self.first
+        stop = self.stop
+        arrivals = min(self.phase.arrivals, self.phase.area)
         for number in share.numbers(stop, self.first):
             while passed <= number:
                 rest *= (1.0 - uniform()) ** (1.0 / (stop - passed))
                 passed += 1
-            yield number, due(most * (1.0 - rest))
+            yield number, due(arrivals * (1.0 - rest))
 
     def _due(self) -> Callable[[float], float]:
-        """When so many have arrived."""
-        begin, length, rate = self.begin, self.phase.length, self.phase.rate
+        """Returns the function from a number of arrivals to the time by which they have come."""
+        begin = self.begin
+        length = self.phase.length
+        rate = self.phase.rate
         if self.phase.is_steady:
             return lambda arrived: begin + arrived / rate
         low = rate * length
         slope = 2.0 * (self.phase.last_rate * length - low)
 
         def due(arrived: float) -> float:
-            # The root of low·x + slope·x²/4 = arrived in a form that loses no digits, whichever way
-            # the rate goes.
+            # The root of low·x + slope·x²/4 = arrived, in the form that loses no digits whether the
+            # rate rises or falls.
             root = sqrt(max(0.0, low * low + slope * arrived))
             return begin + length * (2.0 * arrived / (low + root)) if arrived else begin
 
@@ -147,75 +160,76 @@ class PhaseArrivals(msgspec.Struct, frozen=True):
 
 
 def phase_arrivals_of(phases: tuple[Phase, ...]) -> tuple[PhaseArrivals, ...]:
-    """The arrivals of phases that follow each other; after one that waits the time begins anew,
-    behind a gate."""
+    """Returns the arrivals of phases that follow each other.
+
+    After a phase that waits comes a gate, at which the time begins anew.
+    """
     found: list[PhaseArrivals] = []
-    gate, begin, first = 0, 0.0, 0
+    gate = 0
+    begin = 0.0
+    first = 0
     for phase in phases:
-        stretch = PhaseArrivals(gate, begin, first, phase)
-        found.append(stretch)
-        gate, begin = (gate + 1, 0.0) if phase.wait else (gate, stretch.span.end)
-        first = stretch.stop
+        arrivals = PhaseArrivals(gate, begin, first, phase)
+        found.append(arrivals)
+        gate, begin = (gate + 1, 0.0) if phase.wait else (gate, arrivals.span.end)
+        first = arrivals.stop
     return tuple(found)
 
 
 class PhasedSchedule(msgspec.Struct, frozen=True):
-    """When each connection of a plan with phases is due, in seconds from the opening of the gate
-    before its phase.
+    """When each connection of a plan with phases is due, in seconds from its gate's opening.
 
-    Numbers go on from phase to phase. Gate 0 is open from the start of the run. A phase that waits
-    is followed by a gate, which the coordinator opens once every session is over: whoever carries
-    the schedule out takes `dues(share, gate)` when that gate opens, and adds the time of its
-    opening.
+    Numbers go on from phase to phase. Gate 0 is open from the start of the run. After a phase that
+    waits comes a gate, which the coordinator opens once every session is over: a worker then takes
+    `dues(share, gate)` and adds the time of the opening.
     """
 
     phases: tuple[Phase, ...]
     """At least one."""
     poisson: bool = False
-    """Random times instead of even ones; every phase has exactly its number of arrivals all the
-    same."""
+    """True for random times; a phase still has exactly its number of arrivals."""
     seed: int = 0
 
     @property
-    def stretches(self) -> tuple[PhaseArrivals, ...]:
+    def arrivals(self) -> tuple[PhaseArrivals, ...]:
         """The arrivals of each phase."""
         return phase_arrivals_of(self.phases)
 
     @property
     def total(self) -> int:
-        """How many connections arrive in all."""
+        """The number of connections that arrive in all."""
         return sum(phase.arrivals for phase in self.phases)
 
     @property
     def gates(self) -> int:
-        """How many gates there are, the one that is open from the start included."""
+        """The number of gates, including the one that is open from the start."""
         return 1 + sum(phase.wait for phase in self.phases[:-1])
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """When each phase runs."""
-        return tuple(stretch.span for stretch in self.stretches)
+        """The time of each phase."""
+        return tuple(arrivals.span for arrivals in self.arrivals)
 
     def phase_of(self, number: int) -> int:
-        """The place of a number's phase among the phases."""
+        """Returns the place of a number's phase among the phases."""
         assert 0 <= number < self.total
-        return bisect_right([stretch.first for stretch in self.stretches], number) - 1
+        return bisect_right([arrivals.first for arrivals in self.arrivals], number) - 1
 
     def dues(self, share: Share, gate: int = 0) -> Iterator[tuple[int, float]]:
-        """The numbers of a share that arrive behind a gate, with their due times, both ascending.
+        """Yields the numbers of a share that arrive behind a gate, with their due times.
 
-        Random times are drawn for every number of a phase, also for those of other shares, so that
-        the schedule does not depend on who carries it out.
+        Both ascend. Random times are drawn for every number of a phase, also for those of other
+        shares, so that the schedule does not depend on the split.
         """
         return chain.from_iterable(
-            stretch.poisson(share, f"{self.seed}/phase {place}")
+            arrivals.poisson(share, f"{self.seed}/phase {place}")
             if self.poisson
-            else stretch.uniform(share)
-            for place, stretch in enumerate(self.stretches)
-            if stretch.gate == gate
+            else arrivals.uniform(share)
+            for place, arrivals in enumerate(self.arrivals)
+            if arrivals.gate == gate
         )
 
     def end(self, gate: int | None = None) -> float:
-        """When the last phase behind a gate is over; without one, behind the last gate."""
+        """Returns when the last phase behind a gate is over; None stands for the last gate."""
         wanted = self.gates - 1 if gate is None else gate
         return max(span.end for span in self.spans if span.gate == wanted)

@@ -1,8 +1,8 @@
-"""The steps of a script, as values: what a plan file's `steps` and an imported Tsung session are
-made of.
+"""The steps of a script, from a plan file's `steps` or an imported Tsung session.
 
-Text may name variables as `%%_name%%`, as in Tsung. In requests and matches they are put in where a
-step says `subst`, everywhere else always. One that was never set gives the text `undefined`.
+Text may name variables as `%%_name%%`, as in Tsung. In requests and matches their values are put in
+where a step says `subst`, everywhere else always. A variable that was never set gives the text
+`undefined`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ Whole = int | str
 class _Value(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
 ):
-    """What all parts of a script have in common."""
+    """The base of all parts of a script."""
 
 
 class Condition(_Value, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ class Condition(_Value, frozen=True, kw_only=True):
 
 
 class Match(_Value, frozen=True, kw_only=True):
-    """What follows when a reply matches a regular expression, or does not.
+    """What the session does when a reply matches a regular expression, or does not.
 
     Of several that apply, the first that does more than count decides: it sends the request again
     (`loop`), begins the session anew (`restart`), ends it (`abort`), or ends the whole run
@@ -48,29 +48,32 @@ class Match(_Value, frozen=True, kw_only=True):
     name: str = "-"
     subst: bool = False
     max_loop: Count = 20
-    """So often the request is sent again, then the session goes on."""
+    """Times that the request is sent again; then the session goes on."""
     loop_back: Count = 0
-    """How many steps before the request it begins again; beginning and end of a block count as
+    """Steps before the request at which it begins again; beginning and end of a block count as
     steps."""
     max_restart: Count = 3
-    """So often the session begins anew, then it is aborted."""
+    """Times that the session begins anew; then it is aborted."""
     sleep_loop: NotNegative = 5.0
     """Seconds before the request is sent again."""
 
 
 class Extract(_Value, frozen=True, kw_only=True):
-    """A variable set from a reply: to the first group of a regular expression, to what a JSONPath
-    finds, or to a header of the 101; empty when nothing is found."""
+    """A variable set from a reply; empty when nothing is found.
+
+    Its value is the first group of a regular expression, what a JSONPath finds, or a header of the
+    101.
+    """
 
     var: str
     by: Literal["re", "jsonpath", "header"] = "re"
     expr: str
     decode: bool = False
-    """HTML entities are resolved."""
+    """True when HTML entities are decoded."""
 
 
 class _Request(_Value, frozen=True, kw_only=True):
-    """What all steps have that may await a reply."""
+    """The fields of all steps that may await a reply."""
 
     subst: bool = False
     match: tuple[Match, ...] = ()
@@ -78,8 +81,7 @@ class _Request(_Value, frozen=True, kw_only=True):
 
 
 class Connect(_Request, frozen=True, kw_only=True, tag_field="do", tag="connect"):
-    """Opens a connection to the target, or to `url`; with a path of its own, with further
-    headers."""
+    """Opens a connection to the target or to `url`, with another path and further headers."""
 
     path: str = ""
     url: str = ""
@@ -92,8 +94,8 @@ class Connect(_Request, frozen=True, kw_only=True, tag_field="do", tag="connect"
 class Send(_Request, frozen=True, kw_only=True, tag_field="do", tag="send"):
     """Sends a message; with `ack` the next message from the server is awaited as the reply.
 
-    What had come before is not taken for it. Without a reply within the plan's `receive_timeout`
-    the session ends.
+    A message that had come before is not the reply. Without a reply within the plan's
+    `receive_timeout` the session ends.
     """
 
     text: str
@@ -102,8 +104,10 @@ class Send(_Request, frozen=True, kw_only=True, tag_field="do", tag="send"):
 
 
 class Receive(_Request, frozen=True, kw_only=True, tag_field="do", tag="receive"):
-    """Takes the next message, also one that came before; without any within the
-    `receive_timeout` the session ends."""
+    """Takes the next message, also one that came before.
+
+    Without a message within the plan's `receive_timeout` the session ends.
+    """
 
 
 class Ping(_Value, frozen=True, kw_only=True, tag_field="do", tag="ping"):
@@ -115,8 +119,11 @@ class Close(_Value, frozen=True, kw_only=True, tag_field="do", tag="close"):
 
 
 class Think(_Value, frozen=True, kw_only=True, tag_field="do", tag="think"):
-    """Waits: `seconds`; with `random` exponentially distributed around that; with `upto` evenly
-    between both."""
+    """Waits for `seconds`.
+
+    With `random` the time is exponentially distributed around that, with `upto` evenly between
+    both.
+    """
 
     seconds: Seconds = 5.0
     random: bool = False
@@ -126,8 +133,8 @@ class Think(_Value, frozen=True, kw_only=True, tag_field="do", tag="think"):
 class SetVars(_Value, frozen=True, kw_only=True, tag_field="do", tag="set"):
     """Sets variables from a source.
 
-    `file` and `server` (host, port) give one value to each name, a missing one is empty; the random
-    sources draw one for each; the others give theirs to the first.
+    `file` and `server` (host, port) give one value to each name, empty where they have too few; the
+    random sources draw one value for each; the others give their value to the first.
     """
 
     names: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
@@ -142,20 +149,20 @@ class SetVars(_Value, frozen=True, kw_only=True, tag_field="do", tag="set"):
         "re",
     ]
     value: str = ""
-    """The value; or the JSONPath, or the regular expression, whose first group is taken."""
+    """The value, or the JSONPath, or the regular expression, of which the first group is taken."""
     start: int = 1
     end: int = 10
-    """Of a random number, both inclusive."""
+    """The end of a random number's range; `start` and `end` are inclusive."""
     length: Annotated[int, msgspec.Meta(ge=0, le=65536)] = 20
-    """Of a random string (`urandom_string`: always the same letters, which costs less)."""
+    """The length of a random string; `urandom_string` has always the same letters, at less cost."""
     file: str = ""
     """The id of one of the plan's `files`."""
     order: Literal["iter", "random"] = "iter"
-    """`iter`: user k begins with line k, each further draw takes the next line; after the last
-    comes the first."""
+    """With `iter` user k begins with line k, and each further draw takes the next line; the first
+    line follows the last."""
     delimiter: str = ";"
     var: str = ""
-    """The variable that a jsonpath or a regular expression looks through."""
+    """The variable that a JSONPath or a regular expression searches."""
 
 
 class Transaction(_Value, frozen=True, kw_only=True, tag_field="do", tag="transaction"):
@@ -166,8 +173,10 @@ class Transaction(_Value, frozen=True, kw_only=True, tag_field="do", tag="transa
 
 
 class For(_Value, frozen=True, kw_only=True, tag_field="do", tag="for"):
-    """Counts a variable from `first` to `last`, both inclusive; as in Tsung the steps are done
-    at least once."""
+    """Does its steps for each value of a variable from `first` to `last`, both inclusive.
+
+    As in Tsung the steps are done at least once.
+    """
 
     var: str
     first: Whole
@@ -177,23 +186,22 @@ class For(_Value, frozen=True, kw_only=True, tag_field="do", tag="for"):
 
 
 class Repeat(_Value, frozen=True, kw_only=True, tag_field="do", tag="repeat"):
-    """Does its steps, and again while (or until) the condition holds, `most` times more at most.
+    """Does its steps, and again while (or until) the condition holds, at most `most` times more.
 
-    The variable `name` counts the turns, in Tsung's way: over the whole session, also when the loop
-    is come to again.
+    The variable `name` counts the turns as Tsung does: over the whole session, also when the
+    session reaches the loop again.
     """
 
     name: str
     most: Count = 20
     until: bool = False
-    """The condition ends it; otherwise the condition keeps it going."""
+    """True when the condition ends the loop; otherwise the condition continues it."""
     condition: Condition
     steps: tuple["Step", ...]
 
 
 class If(_Value, frozen=True, kw_only=True, tag_field="do", tag="if"):
-    """Does its steps when the condition holds, and, as in Tsung, when its variable was never
-    set."""
+    """Does its steps when the condition holds; as in Tsung, also when its variable is not set."""
 
     condition: Condition
     steps: tuple["Step", ...]
@@ -215,8 +223,7 @@ class Foreach(_Value, frozen=True, kw_only=True, tag_field="do", tag="foreach"):
 
 
 class Meet(_Value, frozen=True, kw_only=True, tag_field="do", tag="meet"):
-    """Waits until so many users of the whole fleet have come here; who comes later goes on at
-    once."""
+    """Waits until `users` users of the whole fleet are here; a later user goes on at once."""
 
     users: Annotated[int, msgspec.Meta(ge=1)] = 100
 
@@ -228,7 +235,7 @@ class Abort(_Value, frozen=True, kw_only=True, tag_field="do", tag="abort"):
 
 
 class Option(_Value, frozen=True, kw_only=True, tag_field="do", tag="option"):
-    """Changes an option of the connections that the session opens from then on."""
+    """Changes an option of the connections that the session opens after it."""
 
     name: Literal["connect_timeout", "read_rate"]
     value: NotNegative
@@ -236,10 +243,9 @@ class Option(_Value, frozen=True, kw_only=True, tag_field="do", tag="option"):
 
 
 class Change(_Value, frozen=True, kw_only=True, tag_field="do", tag="change"):
-    """Goes on with another target of the plan; the connection so far is closed, or kept aside
-    (`store`).
+    """Goes on with another target of the plan; the connection so far is closed, or kept (`store`).
 
-    With `restore` the connection that was kept aside before is taken up again.
+    With `restore` the session goes on with the connection that it kept before.
     """
 
     url: str
@@ -248,8 +254,7 @@ class Change(_Value, frozen=True, kw_only=True, tag_field="do", tag="change"):
 
 
 class Interaction(_Value, frozen=True, kw_only=True, tag_field="do", tag="interaction"):
-    """Times the way from a user's `send` to any later `receive` of the same id on the same
-    worker, as `tr_ID`."""
+    """Times, as `tr_ID`, from a user's `send` to any later `receive` of that id on its worker."""
 
     id: str
     action: Literal["send", "receive"]
@@ -280,7 +285,7 @@ Step = Annotated[
 
 
 def steps_in(steps: Sequence[Step]) -> Iterator[Step]:
-    """The steps and all that stand in their blocks, in the order in which they are written."""
+    """Yields the steps and those in their blocks, in the order in which they are written."""
     for step in steps:
         yield step
         if isinstance(step, Transaction | For | Repeat | If | Foreach):

@@ -1,5 +1,4 @@
-"""What can be known to be wrong with a script before it is played: by its steps alone, without a
-connection."""
+"""Checks a script by its steps alone, before a user plays it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -27,19 +26,19 @@ from loadgen.plan.script import (
 from loadgen.plan.template import Template, pattern_of
 
 Connected = frozenset[bool]
-"""Whether there is a connection: yes, no, or either."""
+"""The possible answers to whether the session has a connection: yes, no, or either."""
 MAYBE: Connected = frozenset((True, False))
 GIVEN = "tsung_userid"
 """The variable that every user has."""
 
 
 class ScriptError(PlanError):
-    """A step that can't be played as it stands."""
+    """A mistake in a step of a script."""
 
     def __init__(self, step: Step | None, text: str) -> None:
         super().__init__(text)
         self.step = step
-        """None: the script as a whole."""
+        """The step; None for the script as a whole."""
 
 
 class Unset(NamedTuple):
@@ -48,18 +47,18 @@ class Unset(NamedTuple):
     step: Step
     name: str
     fatal: bool
-    """The step can do nothing without a value; otherwise the text is `undefined`."""
+    """True when the step needs a value; otherwise it takes the text `undefined`."""
 
 
 def check(steps: Sequence[Step], files: Mapping[str, str]) -> None:
-    """Raises Unsound for the first step that can't be played."""
+    """Raises ScriptError for the first step that can't be played."""
     for step in steps_in(steps):
         try:
             _check_step(step, files)
         except PlanError as error:
             raise ScriptError(step, str(error)) from error
     if not any(isinstance(step, Connect) for step in steps_in(steps)):
-        raise ScriptError(None, "it never connects; give it a connect request")
+        raise ScriptError(None, "the script never connects; give it a connect request")
     _follow(steps, frozenset((False,)))
     for unset in unset_in(steps):
         if unset.fatal:
@@ -101,17 +100,19 @@ def _check_source(step: SetVars, files: Mapping[str, str]) -> None:
 def _with_a_group(text: str) -> None:
     if not pattern_of(text).groups:
         raise PlanError(
-            f"{text!r} has no group to take; put parentheses round what the variable is to hold"
+            f"{text!r} has no group; put parentheses round what the variable is to hold"
         )
 
 
 def _follow(steps: Sequence[Step], connected: Connected) -> Connected:
-    """Whether there is a connection after the steps; raises Unsound where one is needed and
-    there can't be any."""
+    """Returns whether the session is connected after the steps.
+
+    Raises ScriptError where a step needs a connection and the session can't have one.
+    """
     for step in steps:
         if isinstance(step, Send | Receive | Ping | Close) and True not in connected:
             raise ScriptError(
-                step, "there is no connection at this point; put a connect request before it"
+                step, "the session has no connection here; put a connect request before it"
             )
         if isinstance(step, Connect | Close):
             connected = frozenset((isinstance(step, Connect),))
@@ -127,7 +128,7 @@ def _follow(steps: Sequence[Step], connected: Connected) -> Connected:
 
 
 def unset_in(steps: Sequence[Step]) -> Iterator[Unset]:
-    """The variables that steps read and none sets, in the order of the steps."""
+    """Yields the variables that steps read and no step sets, in the order of the steps."""
     known = {GIVEN} | {name for step in steps_in(steps) for name in _set_by(step)}
     for step in steps_in(steps):
         for name in dict.fromkeys(_needed_by(step)):
@@ -152,7 +153,7 @@ def _set_by(step: Step) -> Iterator[str]:
 
 
 def _needed_by(step: Step) -> Iterator[str]:
-    """What has to be a number, or is looked through."""
+    """Yields the variables that have to be numbers, or that are searched."""
     if isinstance(step, Think):
         yield from _names(step.seconds)
     elif isinstance(step, For):
@@ -162,7 +163,7 @@ def _needed_by(step: Step) -> Iterator[str]:
 
 
 def _named_by(step: Step) -> Iterator[str]:
-    """What is put into text, or compared."""
+    """Yields the variables that are put into text, or compared."""
     if isinstance(step, If | Repeat):
         yield from _compared(step.condition)
     elif isinstance(step, Foreach):

@@ -1,5 +1,4 @@
-"""Random numbers that follow from a user's number: the same for the same user in every run, on
-whichever worker it is.
+"""Random numbers that follow from a user's number: the same in every run and on any worker.
 
 SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014): 8 bytes of
 state, where the standard library's Mersenne Twister keeps 2.5 KiB for each generator.
@@ -12,14 +11,14 @@ from random import Random
 from typing import Any
 
 Pick = Callable[[int], int]
-"""From a user's number to the place of what it drew."""
+"""A function from a user's number to the place of what it drew."""
 
 
 def weighted_choice(weights: Sequence[float], seed: int, salt: int) -> Pick:
-    """Draws places in proportion to their weights (not negative, not all 0); lots of another salt
-    are independent.
+    """Returns the function that draws a place for each user, in proportion to the weights.
 
-    Half a microsecond a number; a single one costs nothing.
+    The weights are not negative and not all 0. Draws with another salt are independent. A draw
+    takes half a microsecond; with one weight above 0 nothing is drawn.
     """
     places = [place for place, weight in enumerate(weights) if weight > 0]
     if len(places) == 1:
@@ -30,8 +29,10 @@ def weighted_choice(weights: Sequence[float], seed: int, salt: int) -> Pick:
 
 
 def weighted_choice_by_phase(firsts: Sequence[int], picks: Sequence[Pick]) -> Pick:
-    """Draws by other weights in each of several stretches of numbers, which begin at these
-    ascending first ones."""
+    """Returns the function that draws by the pick of each user's phase.
+
+    `firsts` are the first numbers of the phases, ascending.
+    """
     return lambda number: picks[bisect_right(firsts, number) - 1](number)
 
 
@@ -50,32 +51,33 @@ def _start(seed: int, number: int, salt: int) -> int:
 
 
 def chance(seed: int, number: int, salt: int = 0) -> float:
-    """Evenly distributed over [0, 1) for numbers in a row; another salt gives others,
-    independent of them."""
+    """Returns a number's value, evenly distributed over [0, 1) for consecutive numbers.
+
+    Values with another salt are independent.
+    """
     return (_mix(_start(seed, number, salt)) >> 11) * 2.0**-53
 
 
 class SeededRandom:
-    """A generator with the methods of random.Random, which are the standard library's own upon
-    these bits."""
+    """A generator with the methods of random.Random: the standard library's, on its own bits."""
 
     __slots__ = ("_state", "gauss_next")
 
     def __init__(self, seed: int, number: int) -> None:
         self._state = _mix(_start(seed, number, 1))
         self.gauss_next: float | None = None
-        """As random.Random's own gauss keeps it."""
+        """The value that random.Random.gauss keeps for the next call."""
 
     def _next(self) -> int:
         self._state = (self._state + _GOLDEN) & _MASK
         return _mix(self._state)
 
     def random(self) -> float:
-        """Evenly distributed over [0, 1)."""
+        """Returns a value evenly distributed over [0, 1)."""
         return (self._next() >> 11) * 2.0**-53
 
     def getrandbits(self, count: int) -> int:
-        """So many random bits as a number."""
+        """Returns a number of `count` random bits."""
         words = -(-count // 64)
         bits = 0
         for _ in range(words):
@@ -83,10 +85,10 @@ class SeededRandom:
         return bits >> (64 * words - count)
 
     def randbytes(self, count: int) -> bytes:
-        """So many random bytes."""
+        """Returns `count` random bytes."""
         return self.getrandbits(8 * count).to_bytes(count, "little")
 
-    _randbelow: Any = Random._randbelow_with_getrandbits  # type: ignore[attr-defined]  # what the methods below draw with
+    _randbelow: Any = Random._randbelow_with_getrandbits  # type: ignore[attr-defined]  # the source of the methods below
     randrange: Any = Random.randrange
     randint: Any = Random.randint
     choice: Any = Random.choice

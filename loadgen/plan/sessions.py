@@ -1,5 +1,4 @@
-"""What a connection's user may do: the built-in loop, a session written in Python, or a script
-of steps."""
+"""The kinds of sessions: the built-in loop, a session in Python, a script of steps."""
 
 from typing import Annotated, Literal
 
@@ -12,19 +11,19 @@ from loadgen.plan.script import Change, Connect, Step, steps_in
 class _SessionSpec(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind"
 ):
-    """What all kinds of sessions have."""
+    """The fields of all kinds of sessions."""
 
     name: str
-    """What it is called in reports and in a phase's `sessions`; each name once."""
+    """Its name in reports and in a phase's `sessions`; each name once."""
     weight: Weight = 1.0
-    """Its part of all sessions, in proportion to the others' weights."""
+    """Its part of all users, in proportion to the others' weights."""
     read_rate: NotNegative = 0.0
-    """Bytes a second that a connection reads at most: the server has to wait for it; 0: as fast
-    as they come."""
+    """Bytes a second that a connection reads at most, so that the server has to wait for it;
+    0: no limit."""
 
 
 class Loop(_SessionSpec, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="loop"):
-    """The built-in think-time loop."""
+    """The built-in loop: ping, then think for `think` seconds, `loops` times."""
 
     ping: Literal["protocol", "app", "none"] = "protocol"
     think: Positive = 30.0
@@ -34,8 +33,7 @@ class Loop(_SessionSpec, frozen=True, forbid_unknown_fields=True, kw_only=True, 
 class PythonSession(
     _SessionSpec, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="python"
 ):
-    """An `async def` in a Python file; the file travels inside the plan, so that agents need no
-    copy."""
+    """An `async def` in a Python file; the plan holds the file's text, so agents need no copy."""
 
     file: str
     """Its path, for people; relative to the plan file."""
@@ -43,23 +41,24 @@ class PythonSession(
     source: str = ""
     """The file's text."""
     sha256: str = ""
-    """Of the text in UTF-8, in hexadecimal digits."""
+    """The SHA-256 of the text in UTF-8, in hexadecimal digits."""
 
 
 class Script(_SessionSpec, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="script"):
-    """Steps one after another, as a plan file or a Tsung configuration tells them."""
+    """Steps one after another, from a plan file or from a Tsung configuration."""
 
     steps: tuple[Step, ...]
 
 
 SessionSpec = Loop | PythonSession | Script
+"""One kind of session, as a plan describes it."""
 
 
 def urls_of(spec: SessionSpec) -> list[str]:
-    """The URLs that a session connects to besides its target's, in the order of its steps; those
-    made of variables not.
+    """Returns the URLs that a session names besides its target's, in the order of its steps.
 
-    What a session written in Python asks for is not known before it asks.
+    URLs with variables in them are left out, and so are those of a session in Python: they are
+    known only when it connects.
     """
     steps = steps_in(spec.steps) if isinstance(spec, Script) else ()
     urls = (step.url for step in steps if isinstance(step, Connect | Change))

@@ -1,8 +1,7 @@
-"""Pure arithmetic of the schedule: when connection k is due, and which shares of all the numbers
-add up exactly.
+"""Shares of the numbers of a run: disjoint, interleaved, and adding up to the whole exactly.
 
-A connection is a number k. It is due at its place in the schedule, whatever the size of the fleet:
-the same seed gives the same arrivals with one agent or with sixteen.
+A user is a number k. It is due at its place in the schedule, whatever the size of the fleet: the
+same seed gives the same arrivals with one agent or with sixteen.
 """
 
 from bisect import bisect_left
@@ -13,21 +12,20 @@ from typing import Annotated
 
 import msgspec
 
-MAX_RUN_LENGTH = 8
+MAX_RUN = 8
 """Consecutive numbers that go to the same worker at most.
 
-Whoever is woken for each connection by itself pays as much for the waking: at 31 arrivals a second
-and worker, runs of eight halved the CPU of 64 workers and their target, and at the reference rate
-the eight are due within 4 ms.
+A worker that wakes up for each connection singly pays as much for waking up: at 31 arrivals a
+second and worker, runs of eight halved the CPU of 64 workers and their target, and at the
+reference rate the eight are due within 4 ms.
 """
 MAX_TURNS = 1024
-"""The longest pattern a split may have; weights that do not reduce to so few are rounded, never
-their total."""
+"""The longest pattern of a split; weights that do not reduce to so few turns are rounded, but the
+parts still add up to the whole."""
 
 
 class Share(msgspec.Struct, frozen=True):
-    """Some of the numbers 0, 1, 2…: those whose remainder by `length` is one of the ascending
-    `positions`.
+    """The numbers among 0, 1, 2… whose remainder by `length` is one of the ascending `positions`.
 
     A share splits into shares again; the parts are disjoint and together are the whole, to the last
     number.
@@ -37,7 +35,7 @@ class Share(msgspec.Struct, frozen=True):
     positions: tuple[int, ...] = (0,)
 
     def numbers(self, total: int, first: int = 0) -> Iterator[int]:
-        """This share of the numbers from `first` on and below `total`, ascending."""
+        """Yields the numbers of this share from `first` on and below `total`, ascending."""
         for base in range(first - first % self.length, total, self.length):
             for position in self.positions:
                 number = base + position
@@ -47,18 +45,18 @@ class Share(msgspec.Struct, frozen=True):
                     yield number
 
     def count(self, total: int) -> int:
-        """How many of the numbers below `total` belong to this share."""
+        """Returns how many of the numbers below `total` belong to this share."""
         rounds, rest = divmod(total, self.length)
         return rounds * len(self.positions) + bisect_left(self.positions, rest)
 
     @property
     def part(self) -> float:
-        """What fraction of all numbers belongs to this share."""
+        """The fraction of all numbers that belongs to this share."""
         return len(self.positions) / self.length
 
     @property
     def run(self) -> int:
-        """How many consecutive numbers it begins with."""
+        """The number of consecutive numbers that it begins with."""
         return next(
             (run for run, (at, next_) in enumerate(pairwise(self.positions), 1) if next_ > at + 1),
             len(self.positions),
@@ -67,43 +65,53 @@ class Share(msgspec.Struct, frozen=True):
     def split(
         self, weights: Sequence[int], run: int = 1, total: int | None = None
     ) -> list["Share"]:
-        """Parts in proportion to the weights (not negative, not all 0), interleaved as evenly as
-        they go.
+        """Returns parts in proportion to the weights, interleaved as evenly as possible.
 
-        Each turn takes `run` numbers of this share in a row. With a `total` no numbers from that on
-        are looked at: shares of shares of shares then never have more positions than numbers.
+        The weights are not negative and not all 0. Each turn takes `run` numbers of this share in a
+        row. With a `total`, numbers from that on are left out: shares of shares of shares then
+        never have more positions than numbers.
         """
         pattern = [index for index in interleave(weights) for _ in range(run)]
         turns = len(pattern) if total is None else min(len(pattern), -(-total // self.length))
-        mine: list[list[int]] = [[] for _ in weights]
+        parts: list[list[int]] = [[] for _ in weights]
         for turn in range(turns):
             for place, position in enumerate(self.positions):
-                number, index = turn * self.length + position, turn * len(self.positions) + place
+                number = turn * self.length + position
+                index = turn * len(self.positions) + place
                 if total is None or number < total:
-                    mine[pattern[index % len(pattern)]].append(number)
-        return [Share(self.length * len(pattern), tuple(positions)) for positions in mine]
+                    parts[pattern[index % len(pattern)]].append(number)
+        return [Share(self.length * len(pattern), tuple(positions)) for positions in parts]
 
 
-NOBODY = Share(1, ())
-"""No numbers at all."""
+NO_SHARE = Share(1, ())
+"""The share without numbers."""
 
 
-def run_that_fits(total: int, weights: Sequence[int], most: int = MAX_RUN_LENGTH) -> int:
-    """The longest run, up to `most`, with which a split of so many numbers gives parts as even
-    as single turns do."""
+def run_that_fits(total: int, weights: Sequence[int], max_run: int = MAX_RUN) -> int:
+    """Returns the longest run with which a split of so many numbers is as even as with runs of 1.
+
+    Subtle: a pattern of runs is `run` times as long as the pattern of single turns. The parts of
+    a split differ by whole runs wherever the total ends inside of a pattern, so a longer run is
+    taken only when the total is a multiple of the longer pattern.
+    """
     turns = sum(_reduce(weights))
-    return max((run for run in range(1, most + 1) if total % (run * turns) == 0), default=1)
+    fitting = (run for run in range(1, max_run + 1) if total % (run * turns) == 0)
+    return max(fitting, default=1)
 
 
 def interleave(weights: Sequence[int]) -> list[int]:
-    """A repeating order of turns in which index i comes up in proportion to weights[i], never
-    bunched.
+    """Returns a repeating order of turns in which index i occurs in proportion to weights[i].
 
-    Smooth weighted round robin: at each turn everyone gains its weight, the richest goes and pays
-    the total.
+    Subtle: taking the indexes one after another would give each part its turns in a bunch, and its
+    worker its arrivals in bursts. Smooth weighted round robin (as nginx balances servers) spreads
+    them: at each turn every index gains its weight as credit, and the index with the most credit
+    takes the turn and pays the sum of all weights. The credits add up to 0 after each turn, and
+    all of them are 0 again after a whole pattern, so that it repeats.
     """
     turns = _reduce(weights)
-    total, credit, order = sum(turns), [0] * len(turns), []
+    total = sum(turns)
+    credit = [0] * len(turns)
+    order = []
     for _ in range(total):
         credit = [have + gain for have, gain in zip(credit, turns, strict=True)]
         richest = max(range(len(turns)), key=credit.__getitem__)
@@ -113,8 +121,9 @@ def interleave(weights: Sequence[int]) -> list[int]:
 
 
 def _reduce(weights: Sequence[int]) -> list[int]:
+    """Returns the smallest turns in proportion to the weights, rounded to at most MAX_TURNS."""
     if not weights or min(weights) < 0 or not any(weights):
-        raise ValueError(f"weights must be positive whole numbers: {weights!r}")
+        raise ValueError(f"weights must be whole numbers, none negative, not all 0: {weights!r}")
     divisor = gcd(*weights)
     turns = [weight // divisor for weight in weights]
     if sum(turns) > MAX_TURNS:

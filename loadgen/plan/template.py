@@ -1,5 +1,4 @@
-"""Text with variables in it, as `%%_name%%`: taken apart once, so that text without any costs
-nothing at run time."""
+"""Text with variables, as `%%_name%%`: parsed once, so that plain text costs nothing later."""
 
 import re
 import warnings
@@ -12,13 +11,14 @@ from loadgen.errors import PlanError
 
 
 def pattern_of(text: str) -> re.Pattern[str]:
-    """The compiled expression; raises PlanError. As in PCRE, classes such as `\\d` and `\\w` are
-    those of ASCII."""
+    """Returns the compiled regular expression; raises PlanError.
+
+    As in PCRE, classes such as `\\d` and `\\w` are those of ASCII.
+    """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "error"
-            )  # what Python would read in another way than PCRE, as `[[:alpha:]]`
+            # Python warns where it reads an expression in another way than PCRE: `[[:alpha:]]`.
+            warnings.simplefilter("error")
             return re.compile(text, re.ASCII)
     except (re.error, Warning, OverflowError, RecursionError) as error:
         raise PlanError(
@@ -28,11 +28,11 @@ def pattern_of(text: str) -> re.Pattern[str]:
 
 _VARIABLE = re.compile(r"%%_(.+?)%%", re.DOTALL)
 UNDEFINED = "undefined"
-"""What a variable gives that was never set, as in Tsung."""
+"""The text of a variable that was never set, as in Tsung."""
 
 
 class Template:
-    """A text, and what it becomes with the variables of a user."""
+    """A text with variables, which are replaced by a user's values."""
 
     __slots__ = ("_between", "names", "text")
 
@@ -40,11 +40,11 @@ class Template:
         pieces = _VARIABLE.split(text) if subst else [text]
         self.text = text
         self.names = tuple(pieces[1::2])
-        """The variables in it, in their order."""
+        """The names of the variables in it, in their order."""
         self._between = tuple(pieces[::2])
 
     def fill(self, values: Mapping[Any, Any]) -> str:
-        """The text with the values put in."""
+        """Returns the text with the values in it."""
         if not self.names:
             return self.text
         filled = [text_of(values.get(name, UNDEFINED)) for name in self.names]
@@ -52,8 +52,7 @@ class Template:
 
 
 def text_of(value: Any) -> str:
-    """A value as the text that a variable gives: lists one after another, numbers and JSON as
-    they are written."""
+    """Returns a variable's value as text: the items of a list joined, other values as JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):

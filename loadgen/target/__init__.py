@@ -1,2 +1,1 @@
-"""The embedded target: a light multi-process WebSocket server on /v1/realtime, with its own
-exact ledger."""
+"""The embedded target: a light multi-process WebSocket server with exact counters of its own."""

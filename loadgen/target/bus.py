@@ -1,5 +1,7 @@
-"""How the workers tell each other what was published: one datagram socket pair per worker, made
-before the fork."""
+"""The bus between workers for publications: one datagram socket pair per worker.
+
+The pairs are made before the fork.
+"""
 
 import asyncio
 import contextlib
@@ -9,22 +11,22 @@ from typing import NamedTuple
 
 import msgspec
 
-BOUND = 5.0
-"""Seconds that another worker has to take a publication and to say whom it reached."""
-LARGEST = 131_072
-"""The largest body of a publication in bytes; a letter is at most twice that, if it is all
-channels, and its frame."""
+DELIVERY_TIMEOUT = 5.0
+"""Seconds that another worker has to take a publication and to answer with a receipt."""
+MAX_BODY = 131_072
+"""The largest body of a publication in bytes; a letter is at most twice that (a body of nothing
+but channels) and its frame."""
 _ROOM = 1 << 19
-"""Bytes that hold the largest letter."""
+"""Bytes in which the largest letter fits."""
 
 
 class Mailbox(NamedTuple):
-    """The two ends of the way to one worker."""
+    """The two ends of the socket pair to one worker."""
 
     inward: socket.socket
-    """Where its letters come in; of use to that worker alone."""
+    """The end where that worker receives letters."""
     outward: socket.socket
-    """Where all the others put theirs."""
+    """The end where all other workers send letters."""
 
 
 class Delivery(msgspec.Struct, frozen=True, array_like=True, tag="delivery"):
@@ -38,22 +40,22 @@ class Delivery(msgspec.Struct, frozen=True, array_like=True, tag="delivery"):
 
 
 class Receipt(msgspec.Struct, frozen=True, array_like=True, tag="receipt"):
-    """How many connections a delivery reached at one worker."""
+    """The answer to a delivery: how many connections it reached at one worker."""
 
     number: int
     count: int
 
 
 class Reached(NamedTuple):
-    """Whom a publication reached."""
+    """The connections that a publication reached."""
 
     connections: int
     silent_workers: int
-    """Workers that did not say in time; their connections are not in the count."""
+    """Workers that sent no receipt in time; their connections are not in the count."""
 
 
 def mailboxes(workers: int) -> list[Mailbox]:
-    """One mailbox per worker."""
+    """Returns one mailbox per worker."""
     boxes = []
     for _ in range(workers):
         inward, outward = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -78,7 +80,7 @@ class Bus:
         self._published = 0
         self._receipts: dict[int, asyncio.Queue[int]] = {}
         self._turns = [asyncio.Lock() for _ in boxes]
-        """One sender at a time to each: the loop waits for one writer per socket."""
+        """One sender at a time for each mailbox: the loop waits for one writer per socket."""
         self._posted: set[asyncio.Task[None]] = set()
 
     def listen(self) -> None:
@@ -86,29 +88,28 @@ class Bus:
         asyncio.get_running_loop().add_reader(self._boxes[self._number].inward, self._receive)
 
     async def publish(self, channels: list[str], frame: bytes) -> Reached:
-        """Delivers a frame to every subscriber of every worker; says how many connections it
-        went to."""
+        """Delivers a frame to the subscribers of all workers; returns how many it reached."""
         others = [number for number in range(len(self._boxes)) if number != self._number]
         self._published += 1
-        publication = self._published  # others may be published while this one waits
+        publication = self._published  # the count goes on while this one waits
         receipts = self._receipts[publication] = asyncio.Queue[int]()
         letter = msgspec.msgpack.encode(Delivery(self._number, publication, channels, frame))
         for number in others:
             self._post(number, letter)
         count, awaited = self._deliver(channels, frame), len(others)
         try:
-            async with asyncio.timeout(BOUND):
+            async with asyncio.timeout(DELIVERY_TIMEOUT):
                 while awaited:
                     count += await receipts.get()
                     awaited -= 1
         except TimeoutError:
-            pass  # whoever is still awaited is told of as silent
+            pass  # workers that are still awaited are reported as silent
         finally:
             del self._receipts[publication]
         return Reached(count, awaited)
 
     def _receive(self) -> None:
-        """Takes one letter in."""
+        """Handles one letter."""
         try:
             data = self._boxes[self._number].inward.recv(_ROOM)
         except BlockingIOError:
@@ -121,13 +122,12 @@ class Bus:
             self._receipts[letter.number].put_nowait(letter.count)
 
     def _post(self, number: int, letter: bytes) -> None:
-        """Sends a letter as soon as the mailbox has room, which is that of its socket's send
-        buffer."""
+        """Sends a letter as soon as the mailbox's send buffer has room for it."""
         task = asyncio.get_running_loop().create_task(self._send(number, letter))
         self._posted.add(task)
         task.add_done_callback(self._posted.discard)
 
     async def _send(self, number: int, letter: bytes) -> None:
-        with contextlib.suppress(TimeoutError):  # nobody waits for it any longer
-            async with asyncio.timeout(BOUND), self._turns[number]:
+        with contextlib.suppress(TimeoutError):  # its receipt is no longer awaited
+            async with asyncio.timeout(DELIVERY_TIMEOUT), self._turns[number]:
                 await asyncio.get_running_loop().sock_sendall(self._boxes[number].outward, letter)

@@ -1,4 +1,4 @@
-"""Who is to hear what is published."""
+"""The subscribers of a worker's channels."""
 
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Protocol
@@ -14,8 +14,8 @@ class Subscriber(Hashable, Protocol):
 class Subscribers:
     """One worker's connections, grouped by the channels they subscribed to.
 
-    One entry per connection however many channels it hears, and so one copy of what goes to several
-    of them.
+    A connection has one entry for all of its channels, so it gets one copy of what is published to
+    several of them.
     """
 
     __slots__ = ("_groups",)
@@ -24,12 +24,12 @@ class Subscribers:
         self._groups: dict[tuple[str, ...], set[Subscriber]] = {}
 
     def add(self, channels: tuple[str, ...], subscriber: Subscriber) -> None:
-        """Takes a connection in; one without channels hears nothing and is not kept."""
+        """Adds a connection; one without channels receives nothing and is not kept."""
         if channels:
             self._groups.setdefault(channels, set()).add(subscriber)
 
     def remove(self, channels: tuple[str, ...], subscriber: Subscriber) -> None:
-        """Lets a connection go; harmless when it is not there."""
+        """Removes a connection; harmless when it is not there."""
         group = self._groups.get(channels)
         if group is not None:
             group.discard(subscriber)
@@ -37,7 +37,7 @@ class Subscribers:
                 del self._groups[channels]
 
     def of(self, channels: Iterable[str]) -> Iterator[Subscriber]:
-        """Everyone who hears one of these channels, each once."""
+        """Yields the subscribers of any of these channels, each once."""
         wanted = set(channels)
         for recorded, group in list(self._groups.items()):
             if not wanted.isdisjoint(recorded):

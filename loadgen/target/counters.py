@@ -1,7 +1,7 @@
-"""The target's own count of what happened to its connections: one row of shared cells per worker.
+"""The target's own counters of its connections: one row of shared cells per worker.
 
-Made before the fork, in memory that all workers share, so that any of them can tell the whole at
-once.
+They are made before the fork, in memory that all workers share, so that any worker can add up all
+of them.
 """
 
 import mmap
@@ -15,9 +15,9 @@ _CELLS = 8
 
 
 class WorkerCounters:
-    """One worker's own row of the ledger, and its gate to the limit that all workers share."""
+    """One worker's row of counters, and its access to the limit that all workers share."""
 
-    __slots__ = ("_held", "_limit", "_lock", "_most", "cells")
+    __slots__ = ("_held", "_limit", "_lock", "_max_per_worker", "cells")
 
     def __init__(self, counters: "Counters", number: int) -> None:
         self.cells = counters.row(number)
@@ -25,12 +25,12 @@ class WorkerCounters:
         self._held = counters.held
         self._limit = counters.limit
         self._lock = counters.lock
-        self._most = counters.most_per_worker
+        self._max_per_worker = counters.max_per_worker
 
     def admit(self) -> bool:
-        """Takes a place for one more connection; False, and counted as refused, when there is
-        none."""
-        if self.cells[OPENED] - self.cells[CLOSED] < self._most:
+        """Takes a place for one more connection; without one, counts it as refused and returns
+        False."""
+        if self.cells[OPENED] - self.cells[CLOSED] < self._max_per_worker:
             with self._lock:
                 if self._held[0] < self._limit:
                     self._held[0] += 1
@@ -40,7 +40,7 @@ class WorkerCounters:
         return False
 
     def release(self) -> None:
-        """Gives the place of a connection that ended back."""
+        """Gives back the place of a connection that ended."""
         with self._lock:
             self._held[0] -= 1
         self.cells[CLOSED] += 1
@@ -49,30 +49,30 @@ class WorkerCounters:
 class Counters:
     """The rows of all workers, and how many connections they hold together."""
 
-    def __init__(self, workers: int, limit: int, most_per_worker: int) -> None:
+    def __init__(self, workers: int, limit: int, max_per_worker: int) -> None:
         self.limit = limit
-        """How many connections may be open over all workers."""
-        self.most_per_worker = most_per_worker
-        """How many one worker can hold, for want of file descriptors."""
-        # The fork context leaves the semaphore without a name, and so with nothing to tidy up.
+        """The connections that may be open over all workers."""
+        self.max_per_worker = max_per_worker
+        """The connections that the file descriptors of one worker allow."""
+        # A lock of the fork context has no name, so that nothing has to be removed in the end.
         self.lock = multiprocessing.get_context("fork").Lock()
         cells = memoryview(mmap.mmap(-1, _CELLS * 8 * (workers + 1))).cast("q")
         self.held = cells[:1]
-        """The count that the limit is held against; written under the lock alone."""
+        """The count that is compared with the limit; written under the lock only."""
         self._rows = [cells[_CELLS * n : _CELLS * (n + 1)] for n in range(1, workers + 1)]
 
     def row(self, number: int) -> "memoryview[int]":
-        """One worker's cells."""
+        """Returns the cells of one worker."""
         return self._rows[number]
 
     def total(self, cell: int) -> int:
-        """One cell summed over all workers."""
+        """Returns one cell summed over all workers."""
         return sum(row[cell] for row in self._rows)
 
     def stats(self) -> dict[str, int]:
-        """What has happened so far over all workers, by the names of GET /stats."""
-        # Read in this order, since the others count on meanwhile: a connection never seems closed
-        # before it was opened.
+        """Returns the counts so far over all workers, by the names of GET /stats."""
+        # Subtle: other workers go on counting meanwhile. In this order a connection is never seen
+        # as closed before it is seen as opened.
         closed = self.total(CLOSED)
         opened = self.total(OPENED)
         sent = self.total(SENT)

@@ -1,6 +1,6 @@
-"""Server-side RFC 6455 bytes: unmasked frames out, a reader for masked frames in.
+"""The server side of RFC 6455: unmasked frames out, a reader for masked frames in.
 
-Pure: bytes in, values out. The reader never raises: a client's fault is an event. It shares nothing
+Pure: bytes in, values out. The reader never raises: a client's fault is an event. It shares no code
 with the load generator's own frames, so that each is a check on the other.
 """
 
@@ -9,11 +9,13 @@ from typing import NamedTuple
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 """Opcodes, RFC 6455 section 5.2."""
 FAULT = -1
-"""The opcode of the event that says the client broke the protocol."""
-MAX_MESSAGE_SIZE = 64_000
-"""The longest message taken, in bytes: that of Appwrite's server."""
-MIN_PING_SIZE, MAX_PING_SIZE = 6, 131
-"""The sizes of a whole masked PING frame in bytes: header and mask, and at most 125 of payload."""
+"""The opcode of the event that the client broke the protocol."""
+MAX_MESSAGE = 64_000
+"""The longest message that is accepted, in bytes, as in Appwrite's server."""
+MIN_PING = 6
+"""The size of an empty masked PING frame in bytes: header and mask."""
+MAX_PING = 131
+"""The size of a masked PING frame with 125 bytes of payload."""
 PING_BYTE = 0x80 | PING
 SIZE_TO_LENGTH_BYTE = 0x80 - 6
 """A whole masked control frame's second byte is its size plus this."""
@@ -23,17 +25,17 @@ _SENDABLE_CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015), *range(
 
 
 class ClientFrame(NamedTuple):
-    """A message or a control frame that arrived whole, or the client's fault."""
+    """A whole message or control frame of a client, or the client's fault."""
 
     opcode: int
     payload: bytes
-    """For a FAULT what was wrong, for a CLOSE its reason."""
+    """What was wrong for a FAULT, the reason for a CLOSE."""
     code: int = 0
-    """For a FAULT or a CLOSE the code to answer with (RFC 6455 section 7.4.1)."""
+    """The code to answer a FAULT or a CLOSE with (RFC 6455 section 7.4.1)."""
 
 
 def frame(opcode: int, payload: bytes) -> bytes:
-    """One whole server frame, FIN set, unmasked (RFC 6455 section 5.2)."""
+    """Returns one whole server frame, FIN set, unmasked (RFC 6455 section 5.2)."""
     size = len(payload)
     if size < 126:
         return bytes((0x80 | opcode, size)) + payload
@@ -43,39 +45,38 @@ def frame(opcode: int, payload: bytes) -> bytes:
 
 
 def close_frame(code: int) -> bytes:
-    """A CLOSE frame with its code (RFC 6455 section 5.5.1)."""
+    """Returns a CLOSE frame with its code (RFC 6455 section 5.5.1)."""
     return frame(CLOSE, code.to_bytes(2, "big"))
 
 
 def unmasked(payload: bytes, mask: bytes) -> bytes:
-    """The payload XORed with the four mask bytes repeated over it (RFC 6455 section 5.3)."""
+    """Returns the payload XORed with the mask repeated over it (RFC 6455 section 5.3)."""
     size = len(payload)
     pattern = (mask * (size // 4 + 1))[:size]
     return (int.from_bytes(payload, "big") ^ int.from_bytes(pattern, "big")).to_bytes(size, "big")
 
 
 def is_whole_ping(data: bytes) -> bool:
-    """Whether a segment is exactly one masked PING frame, the commonest thing a client sends."""
+    """Returns whether a segment is exactly one masked PING frame, as most segments are."""
     size = len(data)
     return (
-        MIN_PING_SIZE <= size <= MAX_PING_SIZE
+        MIN_PING <= size <= MAX_PING
         and data[0] == PING_BYTE
         and data[1] == size + SIZE_TO_LENGTH_BYTE
     )
 
 
 def pong_to(ping: bytes) -> bytes:
-    """The PONG frame that answers one whole masked PING frame."""
+    """Returns the PONG frame that answers one whole masked PING frame."""
     size = len(ping) - 6
     return bytes((0x80 | PONG, size)) + unmasked(ping[6:], ping[2:6]) if size else _EMPTY_PONG
 
 
-class Reader:
-    """Client frames in, from any split of the bytes; needed only while a frame or a message is
-    under way.
+class FrameReader:
+    """Reads client frames from any split of the bytes.
 
-    Fragments are joined, control frames between them handed out at once. After a CLOSE or a FAULT
-    nothing comes out.
+    A connection needs it only while a frame or a message is incomplete. It joins fragments and
+    returns control frames between them at once. After a CLOSE or a FAULT it returns nothing.
     """
 
     __slots__ = ("_message", "_opcode", "_rest", "ended")
@@ -83,23 +84,24 @@ class Reader:
     def __init__(self) -> None:
         self.ended = False
         self._rest = bytearray()
-        """Bytes of a frame that is not whole yet."""
+        """The bytes of an incomplete frame."""
         self._message = bytearray()
         self._opcode = CONTINUATION
-        """TEXT or BINARY while a message is under way."""
+        """TEXT or BINARY while a message is incomplete."""
 
     @property
     def clean(self) -> bool:
-        """Whether it stands between two messages with nothing left over: it may be dropped."""
+        """True between two messages, with no bytes left over: it may be dropped."""
         return not self._rest and not self._opcode and not self.ended
 
     def feed(self, data: bytes) -> list[ClientFrame]:
-        """What the bytes complete, in order."""
+        """Returns the frames and messages that the bytes complete, in order."""
         events: list[ClientFrame] = []
         if self.ended:
             return events
         self._rest += data
-        at, before = 0, -1
+        at = 0
+        before = -1
         while at > before and not self.ended:
             before = at
             at = self._frame(at, events)
@@ -107,22 +109,22 @@ class Reader:
         return events
 
     def _frame(self, at: int, events: list[ClientFrame]) -> int:
-        """Takes the frame at `at` if it is whole; says where the next one begins."""
+        """Takes the frame at `at` if it is whole; returns where the next one begins."""
         data = self._rest
         if len(data) < at + 2:
             return at
         first, second = data[at], data[at + 1]
-        wrong = self._wrong(first, second)
-        if wrong:
-            return self._fault(wrong, 1002, events)
+        mistake = self._mistake_in(first, second)
+        if mistake:
+            return self._fault(mistake, 1002, events)
         extra = _EXTRA.get(second & 0x7F, 0)
         begin = at + 6 + extra
         if len(data) < begin:
             return at
         length = int.from_bytes(data[at + 2 : at + 2 + extra], "big") if extra else second & 0x7F
         opcode = first & 0x0F
-        if opcode < CLOSE and length + len(self._message) > MAX_MESSAGE_SIZE:
-            return self._fault(f"a message of more than {MAX_MESSAGE_SIZE} bytes", 1009, events)
+        if opcode < CLOSE and length + len(self._message) > MAX_MESSAGE:
+            return self._fault(f"a message of more than {MAX_MESSAGE} bytes", 1009, events)
         end = begin + length
         if len(data) >= end:
             payload = unmasked(bytes(data[begin:end]), bytes(data[begin - 4 : begin]))
@@ -130,9 +132,11 @@ class Reader:
             return end
         return at
 
-    def _wrong(self, first: int, second: int) -> str | None:
-        """Why these two header bytes may not come from a client now (RFC 6455 sections 5.1, 5.2,
-        5.4, 5.5)."""
+    def _mistake_in(self, first: int, second: int) -> str | None:
+        """Returns why a client may not send these two header bytes now, None when it may.
+
+        RFC 6455 sections 5.1, 5.2, 5.4 and 5.5.
+        """
         opcode = first & 0x0F
         if first & 0x70:
             return "reserved bits set"
@@ -151,7 +155,7 @@ class Reader:
         return None
 
     def _take(self, opcode: int, final: bool, payload: bytes, events: list[ClientFrame]) -> None:
-        """Takes one whole valid frame's payload."""
+        """Takes the payload of one whole valid frame."""
         if opcode == CLOSE:
             self._close(payload, events)
         elif opcode > CLOSE:
@@ -163,8 +167,7 @@ class Reader:
                 self._finish(events)
 
     def _close(self, payload: bytes, events: list[ClientFrame]) -> None:
-        """Ends the reading with the client's code (RFC 6455 sections 5.5.1 and 7.4); 1000 stands
-        for none."""
+        """Ends the reading with the client's code, 1000 when it has none (RFC 6455, 5.5.1, 7.4)."""
         code = int.from_bytes(payload[:2], "big") if payload else 1000
         if len(payload) == 1 or code not in _SENDABLE_CODES:
             self._fault("a close code that may not be sent", 1002, events)
@@ -175,9 +178,10 @@ class Reader:
             events.append(ClientFrame(CLOSE, payload[2:], code))
 
     def _finish(self, events: list[ClientFrame]) -> None:
-        """Hands the message out, text only if it is UTF-8 (RFC 6455 section 8.1)."""
+        """Returns the message in `events`, a text only if it is UTF-8 (RFC 6455 section 8.1)."""
         message = bytes(self._message)
-        opcode, self._opcode = self._opcode, CONTINUATION
+        opcode = self._opcode
+        self._opcode = CONTINUATION
         self._message.clear()
         if opcode == TEXT and not _is_utf8(message):
             self._fault("text that is not UTF-8", 1007, events)
@@ -185,7 +189,7 @@ class Reader:
             events.append(ClientFrame(opcode, message))
 
     def _fault(self, why: str, code: int, events: list[ClientFrame]) -> int:
-        """Ends the reading; all bytes count as taken."""
+        """Ends the reading with a fault; all bytes count as taken."""
         self.ended = True
         events.append(ClientFrame(FAULT, why.encode(), code))
         return len(self._rest)

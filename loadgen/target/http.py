@@ -7,14 +7,14 @@ import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from loadgen.target.bus import LARGEST, Bus
+from loadgen.target.bus import MAX_BODY, Bus
 from loadgen.target.modes import Publication, event_frame
 from loadgen.target.request import PATH
 from loadgen.target.state import WorkerState
 
 
 def application(state: WorkerState, bus: Bus) -> web.Application:
-    """The aiohttp application of one worker; any worker answers for all of them."""
+    """Returns the aiohttp application of one worker, which answers for all of them."""
 
     async def stats(_: web.Request) -> web.Response:
         return web.json_response(state.stats())
@@ -22,10 +22,8 @@ def application(state: WorkerState, bus: Bus) -> web.Application:
     async def publish(request: web.Request) -> web.Response:
         try:
             publication = msgspec.json.decode(await request.read(), type=Publication)
-        except (
-            msgspec.DecodeError,
-            ConnectionResetError,
-        ) as mistake:  # the latter: it left before the body's end
+        except (msgspec.DecodeError, ConnectionResetError) as mistake:
+            # The latter: the client closed before the end of the body.
             return web.json_response({"error": str(mistake)}, status=400)
         reached = await bus.publish(
             publication.channels, event_frame(publication, datetime.now(UTC))
@@ -36,11 +34,11 @@ def application(state: WorkerState, bus: Bus) -> web.Application:
         return web.json_response(answer)
 
     async def upgrade_required(_: web.Request) -> web.Response:
-        ways = {"Upgrade": "websocket", "Connection": "Upgrade"}
-        return web.Response(status=426, headers=ways, text="this path speaks WebSocket\n")
+        headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
+        return web.Response(status=426, headers=headers, text="this path speaks WebSocket\n")
 
     logging.getLogger("aiohttp.server").addFilter(_is_ours)
-    app = web.Application(client_max_size=LARGEST)
+    app = web.Application(client_max_size=MAX_BODY)
     app.router.add_get("/stats", stats)
     app.router.add_post("/publish", publish)
     app.router.add_get(PATH, upgrade_required)
@@ -48,5 +46,5 @@ def application(state: WorkerState, bus: Bus) -> web.Application:
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether what went wrong is no mere client's bad HTTP, which has been answered with a 400."""
+    """Returns whether an error is ours, not a client's bad HTTP, which gets a 400 as its answer."""
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))

@@ -1,7 +1,6 @@
-"""What a target says of its own accord and in answer to messages: an echo, or Appwrite's realtime
-protocol.
+"""The modes of a target: an echo, or Appwrite's realtime protocol.
 
-Pure: values in, frames' bytes out.
+Pure: values in, bytes of frames out.
 """
 
 from datetime import datetime
@@ -19,58 +18,56 @@ PONG = frame(TEXT, b'{"type":"pong"}')
 
 
 class Greeting(NamedTuple):
-    """What goes out with the 101."""
+    """The frames that are sent with the 101."""
 
     frames: bytes = b""
     messages: int = 0
-    """How many data messages those bytes are."""
+    """The number of data messages in those bytes."""
     code: int | None = None
-    """The close code to leave with at once; None to stay."""
+    """The code to close with at once; None to stay open."""
 
 
 class Reply(NamedTuple):
-    """What a client's message is answered with."""
+    """The answer to a client's message."""
 
     frames: bytes
     is_pong: bool = False
-    """Whether the message was an application's ping."""
+    """True when the message was an application's ping."""
 
 
 class Mode(Protocol):
-    """How a mode behaves."""
+    """What a target sends by itself, and in answer to messages."""
 
     def greeting(self, resource: Resource) -> Greeting:
-        """What is said right after the 101."""
+        """Returns what is sent with the 101."""
 
     def answer(self, opcode: int, payload: bytes) -> Reply:
-        """What a whole message is answered with."""
+        """Returns the answer to a whole message."""
 
 
 class Echo:
-    """Every message comes back unchanged, in one frame."""
+    """Sends every message back unchanged, in one frame."""
 
     def greeting(self, resource: Resource) -> Greeting:
-        """Nothing: an echo speaks second."""
+        """Returns an empty greeting."""
         return Greeting()
 
     def answer(self, opcode: int, payload: bytes) -> Reply:
-        """The message itself."""
+        """Returns the message itself."""
         return Reply(frame(opcode, payload))
 
 
 class Appwrite:
-    """Appwrite's realtime protocol (app/realtime.php), as far as a guest who subscribes by URL
-    sees it."""
+    """Appwrite's realtime protocol (app/realtime.php), for guests that subscribe by URL."""
 
     def greeting(self, resource: Resource) -> Greeting:
-        """The `connected` frame; without a project the error that follows a valid 101, and the
-        close."""
+        """Returns the `connected` frame; without a project an error frame, and the close."""
         if not resource.project:
             return Greeting(error_frame(1008, "Missing or unknown project ID"), 1, 1008)
         return Greeting(connected_frame(resource.channels), 1)
 
     def answer(self, opcode: int, payload: bytes) -> Reply:
-        """A pong to a ping; anything else is an error that leaves the connection open."""
+        """Returns a pong to a ping, an error to any other message; the connection stays open."""
         if payload == PING:
             return Reply(PONG, is_pong=True)
         try:
@@ -86,24 +83,24 @@ class _Message(msgspec.Struct):
     type: str
 
 
-def mode_of(mode: str) -> Mode:
-    """The dialect of a mode."""
-    return Appwrite() if mode == "appwrite" else Echo()
+def mode_of(name: str) -> Mode:
+    """Returns the mode of a name, one of MODES."""
+    return Appwrite() if name == "appwrite" else Echo()
 
 
 @lru_cache(maxsize=256)
 def connected_frame(channels: tuple[str, ...]) -> bytes:
-    """Appwrite's first frame to a guest."""
+    """Returns Appwrite's first frame to a guest."""
     return _text({"type": "connected", "data": {"channels": channels, "user": None}})
 
 
 def error_frame(code: int, message: str) -> bytes:
-    """Appwrite's error frame."""
+    """Returns Appwrite's error frame."""
     return _text({"type": "error", "data": {"code": code, "message": message}})
 
 
 class Publication(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of POST /publish: what to send to whom."""
+    """The body of POST /publish: a payload for the subscribers of channels."""
 
     channels: Annotated[list[str], msgspec.Meta(min_length=1)]
     payload: msgspec.Raw = msgspec.Raw(b"null")
@@ -112,7 +109,7 @@ class Publication(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def event_frame(publication: Publication, at: datetime) -> bytes:
-    """Appwrite's event frame of 1.0 and later; the timestamp is ISO 8601 with milliseconds."""
+    """Returns Appwrite's event frame (1.0 and later), with `at` in ISO 8601 with milliseconds."""
     return _text(
         {
             "type": "event",

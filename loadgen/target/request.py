@@ -1,7 +1,6 @@
-"""The opening request's bytes, server side (RFC 6455 section 4.2): is it an upgrade to serve, to
-refuse, or plain HTTP?
+"""The judgement of an opening request, server side (RFC 6455 section 4.2).
 
-Pure: bytes in, a verdict out.
+Pure: bytes in; an upgrade, a refusal, or the verdict that it is plain HTTP out.
 """
 
 import binascii
@@ -14,20 +13,20 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-MAX_HEAD_SIZE = 16_384
-"""The longest head of a request that is taken, in bytes."""
+MAX_HEAD = 16_384
+"""The longest head of a request that is accepted, in bytes."""
 PATH = "/v1/realtime"
-"""The one path that is upgraded."""
+"""The only path that is upgraded."""
 SWITCHING = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection:"
     b" Upgrade\r\nSec-WebSocket-Accept: "
 )
-"""The 101 up to its accept key; an empty line ends it."""
-_WAYS_ON = {426: "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"}
+"""The 101 up to the accept key; the key and an empty line follow."""
+_EXTRA_HEADERS = {426: "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"}
 
 
 class Resource(NamedTuple):
-    """What the request's target and headers ask for."""
+    """What the target and the headers of a request ask for."""
 
     path: str
     project: str
@@ -42,7 +41,7 @@ class Upgrade(NamedTuple):
     accept: bytes
     resource: Resource
     rest: bytes
-    """What came after the head: the first frame's bytes."""
+    """The bytes after the head, which belong to the first frame."""
 
 
 class Refusal(NamedTuple):
@@ -53,41 +52,42 @@ class Refusal(NamedTuple):
 
     @property
     def reply(self) -> bytes:
-        """The whole answer's bytes."""
+        """The bytes of the whole answer."""
         return (
             f"HTTP/1.1 {self.status}"
-            f" {HTTPStatus(self.status).phrase}\r\n{_WAYS_ON.get(self.status, '')}Connection:"
+            f" {HTTPStatus(self.status).phrase}\r\n{_EXTRA_HEADERS.get(self.status, '')}Connection:"
             " close\r\nContent-Type: text/plain\r\nContent-Length:"
             f" {len(self.why) + 1}\r\n\r\n{self.why}\n"
         ).encode()
 
 
 class Verdict(Enum):
-    """The two judgements that carry nothing."""
+    """The judgements without a value."""
 
     INCOMPLETE = "the head is not whole yet"
     PLAIN = "HTTP that asks for no WebSocket"
 
 
 def judge(data: bytes) -> Upgrade | Refusal | Verdict:
-    """The judgement of all bytes received so far on a new connection."""
+    """Returns the judgement of all bytes that a new connection has received so far."""
     end = data.find(b"\r\n\r\n")
-    if end > MAX_HEAD_SIZE or (end < 0 and len(data) > MAX_HEAD_SIZE):
-        return Refusal(431, f"a request head of more than {MAX_HEAD_SIZE} bytes")
+    if end > MAX_HEAD or (end < 0 and len(data) > MAX_HEAD):
+        return Refusal(431, f"a request head of more than {MAX_HEAD} bytes")
     if end < 0:
-        # A TLS hello never holds the empty line that would end a head: better told now than waited
-        # for.
+        # A TLS hello never has the empty line that ends a head: refused now, instead of waiting.
         return Refusal(400, "not HTTP") if data[:1] == b"\x16" else Verdict.INCOMPLETE
     line, *fields = data[:end].split(b"\r\n")
     headers = _headers(fields)
-    if not _names(headers, b"upgrade", b"websocket"):
+    if not _has_token(headers, b"upgrade", b"websocket"):
         return Verdict.PLAIN
     return _upgrade(line, headers, data[end + 4 :])
 
 
 def _headers(fields: list[bytes]) -> dict[bytes, bytes]:
-    """Header values by lower-case name; repeated ones are joined with commas (RFC 9110 section
-    5.3)."""
+    """Returns header values by lower-case name; repeated ones are joined with commas.
+
+    RFC 9110 section 5.3.
+    """
     headers: dict[bytes, bytes] = {}
     for field in fields:
         name, _, value = field.partition(b":")
@@ -97,21 +97,21 @@ def _headers(fields: list[bytes]) -> dict[bytes, bytes]:
     return headers
 
 
-def _names(headers: dict[bytes, bytes], name: bytes, token: bytes) -> bool:
-    """Whether a comma-separated header names the token, in any case."""
+def _has_token(headers: dict[bytes, bytes], name: bytes, token: bytes) -> bool:
+    """Returns whether a comma-separated header has the token, in upper or lower case."""
     value = headers.get(name, b"").lower()
     return value == token or token in [part.strip() for part in value.split(b",")]
 
 
 def _upgrade(line: bytes, headers: dict[bytes, bytes], rest: bytes) -> Upgrade | Refusal:
-    """The judgement of a request that asks for a WebSocket (RFC 6455 section 4.2.1)."""
+    """Returns the judgement of a request for a WebSocket (RFC 6455 section 4.2.1)."""
     words = line.split(b" ")
     if len(words) != 3 or words[0] != b"GET" or words[2] != b"HTTP/1.1":
         return Refusal(400, "an upgrade is asked for with GET and HTTP/1.1")
     resource = resource_of(words[1])
     if resource.path != PATH:
         return Refusal(404, f"WebSocket is served on {PATH}")
-    if not _names(headers, b"connection", b"upgrade"):
+    if not _has_token(headers, b"connection", b"upgrade"):
         return Refusal(400, "the Connection header does not name Upgrade")
     if headers.get(b"sec-websocket-version") != b"13":
         return Refusal(426, "the Sec-WebSocket-Version served is 13")
@@ -125,7 +125,7 @@ def _upgrade(line: bytes, headers: dict[bytes, bytes], rest: bytes) -> Upgrade |
 
 
 def accept_of(key: bytes) -> bytes:
-    """The Sec-WebSocket-Accept that answers a key (RFC 6455 section 4.2.2)."""
+    """Returns the Sec-WebSocket-Accept for a key (RFC 6455 section 4.2.2)."""
     return b64encode(sha1(key + GUID, usedforsecurity=False).digest())
 
 
@@ -138,8 +138,10 @@ def _is_key(key: bytes) -> bool:
 
 @lru_cache(maxsize=256)
 def resource_of(target: bytes) -> Resource:
-    """What a request target asks for; nearly all connections ask for the same, and so share one
-    answer."""
+    """Returns what a request target asks for.
+
+    Nearly all connections ask for the same, and so share one Resource.
+    """
     path, _, query = target.partition(b"?")
     fields = parse_qsl(query.decode("utf-8", "replace"), keep_blank_values=True)
     channels = tuple(dict.fromkeys(value for name, value in fields if name == "channels[]"))

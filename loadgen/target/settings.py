@@ -1,4 +1,4 @@
-"""What a target is told to be."""
+"""The settings of a target, and its faults for tests and rehearsals."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -7,64 +7,71 @@ from loadgen.errors import OperatorError
 from loadgen.values import Endpoint, seconds_of
 
 DEFAULT_SECONDS = 1.0
+"""The time of a fault that takes one, where none is given."""
 _TIMED = ("slow-accept", "reset", "close")
 
 
 @dataclass(frozen=True)
 class Faults:
-    """Which faults are switched on; None or False is off, times are in seconds."""
+    """The faults that are switched on; None or False is off, times are in seconds."""
 
     refuse: bool = False
     """Every upgrade is answered 503."""
     slow_accept: float | None = None
-    """The 101 is sent that much later."""
+    """The 101 is sent that many seconds later."""
     wrong_key: bool = False
-    """The 101 bears a wrong accept key; such a connection is never counted as opened."""
+    """The 101 has a wrong accept key; such a connection is never counted as opened."""
     no_pong: bool = False
-    """Pings are counted, never answered."""
+    """Pings are counted and not answered."""
     split_frames: bool = False
-    """Every byte is written by its own write."""
+    """Every byte is sent by a write of its own."""
     reset: float | None = None
-    """That long after the 101 the connection is reset."""
+    """The connection is reset that many seconds after the 101."""
     stall: bool = False
-    """The request is read and never answered."""
+    """The request is read and not answered."""
     close: float | None = None
-    """That long after the 101 the connection is closed with 1001."""
+    """The connection is closed with 1001 that many seconds after the 101."""
 
     @classmethod
     def parse(cls, words: Iterable[str]) -> "Faults":
-        """The vices from words `NAME` or, where it takes a time, `NAME=SECONDS`."""
+        """Returns the faults of words `NAME` or, for a fault with a time, `NAME=SECONDS`.
+
+        Raises OperatorError for any other word.
+        """
         on: dict[str, bool | float] = {}
         for word in words:
             name, given, value = word.partition("=")
             if name not in LEGAL:
-                raise OperatorError(f"unknown vice {name!r}; the legal ones are {', '.join(LEGAL)}")
+                raise OperatorError(
+                    f"--vice {name!r} is unknown; the legal ones are {', '.join(LEGAL)}"
+                )
             if given and name not in _TIMED:
                 raise OperatorError(
-                    f"vice {name!r} takes no value; those that take seconds are {', '.join(_TIMED)}"
+                    f"--vice {name!r} takes no value; those that take seconds are"
+                    f" {', '.join(_TIMED)}"
                 )
             try:
                 seconds = seconds_of(value) if given else DEFAULT_SECONDS
             except ValueError as error:
-                raise OperatorError(f"vice {name!r}: {error}") from None
+                raise OperatorError(f"--vice {name!r}: {error}") from None
             on[name.replace("-", "_")] = seconds if name in _TIMED else True
         return cls(**on)  # type: ignore[arg-type]  # the loop above has matched value to field
 
 
 LEGAL = tuple(field.name.replace("_", "-") for field in fields(Faults))
-"""The vices' names as options spell them."""
+"""The names of the faults as `--vice` spells them."""
 
 
 @dataclass(frozen=True)
 class TargetSettings:
-    """One target: where it listens, how many workers it has, and how they behave."""
+    """The settings of one target."""
 
     listen: Endpoint
-    """Port 0 asks the kernel for a free one."""
+    """The address to listen on; with port 0 the kernel chooses a free one."""
     workers: int | None
-    """None: as many as the cores and the descriptor limit call for."""
+    """The number of workers; None: as many as the cores and the descriptor limit require."""
     limit: int
-    """How many WebSocket connections may be open at once, over all workers."""
+    """The WebSocket connections that may be open at once, over all workers."""
     mode: str
     """`echo` or `appwrite`."""
     faults: Faults

@@ -9,7 +9,7 @@ from loadgen.target.settings import TargetSettings
 
 
 class WorkerState:
-    """One worker's behaviour, its row of the ledger and its subscribers."""
+    """The behaviour, the counters and the subscribers of one worker."""
 
     __slots__ = (
         "_counters",
@@ -29,7 +29,7 @@ class WorkerState:
         self.settings = settings
         self.faults = settings.faults
         self.pongs = not settings.faults.no_pong
-        """Whether pings are answered."""
+        """True when pings are answered."""
         self.mode = mode_of(settings.mode)
         self.counters = WorkerCounters(counters, number)
         self.cells = self.counters.cells
@@ -38,7 +38,7 @@ class WorkerState:
         self._workers = workers
 
     def stats(self) -> dict[str, int | str]:
-        """The body of GET /stats: the same from whichever worker answers."""
+        """Returns the body of GET /stats, the same from every worker."""
         settings = self.settings
         return {
             **self._counters.stats(),
@@ -48,8 +48,7 @@ class WorkerState:
         }
 
     def deliver(self, channels: Iterable[str], frame: bytes) -> int:
-        """Writes a frame to this worker's subscribers of the channels; says to how many
-        connections."""
+        """Writes a frame to this worker's subscribers of the channels; returns their number."""
         count = 0
         for subscriber in self.subscribers.of(channels):
             count += 1

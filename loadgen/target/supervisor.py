@@ -1,5 +1,7 @@
-"""The parent of a target's workers: forks them, says when they accept, ends them, and fails when
-one of them does."""
+"""The parent of a target's workers: forks them, waits for signals, and ends them.
+
+A target without one of its workers would count wrong, so that the death of one ends them all.
+"""
 
 import gc
 import math
@@ -20,33 +22,34 @@ from loadgen.target.settings import TargetSettings
 from loadgen.values import Endpoint
 
 FILL = 0.95
-"""The share of its descriptors that a worker is meant to give to connections.
+"""The part of its descriptors that a worker is meant to use for connections.
 
-SO_REUSEPORT deals connections out by hash, so that some workers get more than the average.
+SO_REUSEPORT deals connections by hash, so that some workers get more than the average.
 """
-
-
-def workers_for(limit: int, cores: int, descriptors: int) -> int:
-    """One worker per core, or more where so many connections need them."""
-    return max(cores, 1, math.ceil(limit / (FILL * descriptors)))
-
-
-def most_connections(workers: int, descriptors: int) -> int:
-    """How many connections one of so many workers can hold."""
-    return max(0, descriptors - workers - SPARE_DESCRIPTORS)
-
-
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 
 class WorkerDiedError(OperatorError):
-    """A worker ended that should not have: the ledger is no longer whole."""
+    """A worker ended unexpectedly, and its connections are missing in the counters."""
 
     exit_code = 1
 
 
+def workers_for(limit: int, cores: int, descriptors: int) -> int:
+    """Returns one worker per core, or more where so many connections need them."""
+    return max(cores, 1, math.ceil(limit / (FILL * descriptors)))
+
+
+def max_connections(workers: int, descriptors: int) -> int:
+    """Returns how many connections one of so many workers can hold.
+
+    Beside its spare descriptors a worker has one open for each worker's mailbox.
+    """
+    return max(0, descriptors - workers - SPARE_DESCRIPTORS)
+
+
 def serve(settings: TargetSettings) -> None:
-    """Runs a target until SIGTERM or SIGINT."""
+    """Runs a target until SIGTERM or SIGINT; raises OperatorError when it can't."""
     descriptors = raise_nofile()
     count = settings.workers or workers_for(
         settings.limit, len(os.sched_getaffinity(0)), descriptors
@@ -72,8 +75,10 @@ def serve(settings: TargetSettings) -> None:
 
 
 class Workers:
-    """The workers of one target, and the pipe on which their parent hears of signals and of
-    their being ready."""
+    """The workers of one target.
+
+    Their parent reads signals, and that workers are ready, from one pipe.
+    """
 
     def __init__(self, settings: TargetSettings, count: int, descriptors: int) -> None:
         listeners = open_listeners(settings.listen, count)
@@ -82,18 +87,18 @@ class Workers:
             f"loadgen-target: listening on ws://{endpoint}{PATH} "
             f"({count} workers, limit {settings.limit}, mode {settings.mode})"
         )
-        counters = Counters(count, settings.limit, most_connections(count, descriptors))
+        counters = Counters(count, settings.limit, max_connections(count, descriptors))
         inbox = os.pipe()
         os.set_blocking(inbox[1], False)  # as signal.set_wakeup_fd demands
         self._shared = worker.Shared(
             settings, counters, listeners, mailboxes(count), os.pipe(), inbox
         )
         self._pids: dict[int, int] = {}
-        """The workers' numbers by process id."""
+        """The numbers of the workers by process id."""
 
     def start(self) -> None:
-        """Forks the workers from this warmed process, so that they share its pages."""
-        # Blocked until the parent's handlers stand, so that no worker is ever born with them.
+        """Forks the workers from this warm process, so that they share its pages."""
+        # Blocked until the parent's handlers are set, so that no worker inherits them.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         gc.disable()
         gc.collect()
@@ -101,42 +106,44 @@ class Workers:
         for number in range(len(self._shared.listeners)):
             pid = os.fork()
             if not pid:
-                _work(self._shared, number)
+                _run_worker(self._shared, number)
             self._pids[pid] = number
         for listener, mailbox in zip(self._shared.listeners, self._shared.mailboxes, strict=True):
             listener.close()
             mailbox.inward.close()
             mailbox.outward.close()
         for number in _SIGNALS:
-            signal.signal(number, _heard)
+            signal.signal(number, _ignore)
         signal.set_wakeup_fd(self._shared.inbox[1])
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
     def watch(self) -> None:
-        """Waits for a signal to stop; says once when all workers accept, and raises when one
-        ends."""
+        """Waits for a signal to stop, and prints once that all workers accept.
+
+        Raises WorkerDiedError when a worker ends.
+        """
         awaited = len(self._pids)
         while True:
-            for word in os.read(self._shared.inbox[0], 4096):
-                if word == worker.READY:
+            for byte in os.read(self._shared.inbox[0], 4096):
+                if byte == worker.READY:
                     awaited -= 1
                     if not awaited:
                         click.echo(self._welcome)
-                elif word == signal.SIGCHLD:
-                    self._worker_died()
+                elif byte == signal.SIGCHLD:
+                    self._check_children()
                 else:
                     return
 
     def end(self) -> None:
-        """Ends the workers; they have nothing to tidy up, and SIGKILL reaches a stopped one as
-        well."""
+        """Kills the workers: they have nothing to clean up, and SIGKILL ends a stopped one too."""
         for pid in self._pids:
             os.kill(pid, signal.SIGKILL)
         for pid in self._pids:
             os.waitpid(pid, 0)
         self._pids.clear()
 
-    def _worker_died(self) -> None:
+    def _check_children(self) -> None:
+        """Raises WorkerDiedError if a worker has ended."""
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid:
             number = self._pids.pop(pid)
@@ -146,17 +153,16 @@ class Workers:
             )
 
 
-def _heard(*_: object) -> None:
-    """A handler must stand for the wakeup pipe to hear of the signal."""
+def _ignore(*_: object) -> None:
+    """Does nothing: a signal reaches the wakeup pipe only if it has a handler."""
 
 
-def _work(shared: worker.Shared, number: int) -> None:
-    """A forked child's whole life: it must not return into what its parent was doing."""
+def _run_worker(shared: worker.Shared, number: int) -> None:
+    """Runs a worker in a forked child, which must never return into its parent's code."""
     try:
         worker.run(shared, number)
-    except (
-        BaseException
-    ):  # a bug, or no descriptors or memory left for a worker: its parent is told by the exit code
+    except BaseException:
+        # A bug, or no descriptors or memory left: the exit code reports it to the parent.
         traceback.print_exc()
     finally:
         os._exit(1)

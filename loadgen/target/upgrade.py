@@ -1,4 +1,4 @@
-"""The first protocol of every connection: reads the request's head and decides who takes over."""
+"""The first protocol of every connection: reads the request's head and hands the connection on."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,38 +6,36 @@ from typing import cast
 
 from loadgen.target.connection import ServerConnection, SplitServerConnection
 from loadgen.target.counters import REFUSED
-from loadgen.target.request import MAX_HEAD_SIZE, SWITCHING, Refusal, Upgrade, Verdict, judge
+from loadgen.target.request import MAX_HEAD, SWITCHING, Refusal, Upgrade, Verdict, judge
 from loadgen.target.state import WorkerState
 
 _WRONG_ACCEPT = b"AAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 
 class UpgradeProtocol(asyncio.Protocol):
-    """A connection that has not said yet what it wants: upgrades go to a Peer, all other HTTP to
-    aiohttp."""
+    """A new connection: an upgrade goes to a ServerConnection, any other HTTP to aiohttp."""
 
-    __slots__ = ("_head", "_host", "_http", "_transport", "_waiting")
+    __slots__ = ("_head", "_http", "_state", "_transport", "_waiting")
     _transport: asyncio.Transport
 
     def __init__(self, state: WorkerState, http: Callable[[], asyncio.Protocol]) -> None:
-        self._host = state
+        self._state = state
         self._http = http
         self._head = b""
-        """What has been received and not been dealt with."""
+        """The bytes received and not handled yet."""
         self._waiting = False
-        """Whether the request is read and its answer, by a vice, not given yet or never."""
+        """True when the request is read, and a fault delays its answer or leaves it out."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keeps the way to answer."""
-        self._transport = cast(
-            asyncio.Transport, transport
-        )  # uvloop's is one in all but its base class
+        """Keeps the transport."""
+        # uvloop's is an asyncio.Transport in all but its base class.
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        """Takes the request, in however many pieces."""
+        """Takes the request, in any number of pieces."""
         self._head += data
         if self._waiting:
-            if len(self._head) > MAX_HEAD_SIZE:
+            if len(self._head) > MAX_HEAD:
                 self._transport.abort()
             return
         verdict = judge(self._head)
@@ -45,24 +43,24 @@ class UpgradeProtocol(asyncio.Protocol):
             self._head = verdict.rest
             self._upgrade(verdict)
         elif isinstance(verdict, Refusal):
-            self._turn_away(verdict)
+            self._refuse(verdict)
         elif verdict is Verdict.PLAIN:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        """Lets aiohttp have the connection from its first byte."""
+        """Hands the connection to aiohttp, from its first byte on."""
         handler = self._http()
         self._transport.set_protocol(handler)
         handler.connection_made(self._transport)
         handler.data_received(self._head)
 
-    def _turn_away(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: Refusal) -> None:
         self._waiting = True
         self._transport.write(refusal.reply)
         self._transport.close()
 
     def _upgrade(self, upgrade: Upgrade) -> None:
-        faults = self._host.faults
+        faults = self._state.faults
         self._waiting = faults.stall or faults.slow_accept is not None
         if not self._waiting:
             self._answer(upgrade)
@@ -71,27 +69,26 @@ class UpgradeProtocol(asyncio.Protocol):
 
     def _answer(self, upgrade: Upgrade) -> None:
         if self._transport.is_closing():
-            return  # it left while the vice let it wait
-        if self._host.faults.wrong_key:
-            self._mislead(upgrade)
-        elif self._host.faults.refuse:
-            self._host.cells[REFUSED] += 1
-            self._turn_away(Refusal(503, "refused by the vice of that name"))
-        elif self._host.counters.admit():
-            self._welcome(upgrade)
+            return  # the client closed while a fault delayed the answer
+        if self._state.faults.wrong_key:
+            self._send_wrong_accept()
+        elif self._state.faults.refuse:
+            self._state.cells[REFUSED] += 1
+            self._refuse(Refusal(503, "refused by the vice of that name"))
+        elif self._state.counters.admit():
+            self._accept(upgrade)
         else:
-            self._turn_away(Refusal(503, "the target is full"))
+            self._refuse(Refusal(503, "the target is full"))
 
-    def _mislead(self, upgrade: Upgrade) -> None:
-        """Answers with a 101 that no client may believe; what it sends then goes unheard."""
-        self._host.cells[REFUSED] += 1
+    def _send_wrong_accept(self) -> None:
+        """Sends a 101 that every client must reject; what the client then sends is ignored."""
+        self._state.cells[REFUSED] += 1
         self._waiting = True
         self._transport.write(SWITCHING + _WRONG_ACCEPT + b"\r\n\r\n")
 
-    def _welcome(self, upgrade: Upgrade) -> None:
-        """Sends the 101, with the dialect's greeting in the same write, and leaves the rest to a
-        Peer."""
-        state = self._host
+    def _accept(self, upgrade: Upgrade) -> None:
+        """Sends the 101 and the mode's greeting in one write, and hands the connection on."""
+        state = self._state
         kind = SplitServerConnection if state.faults.split_frames else ServerConnection
         connection = kind(state, self._transport, upgrade.resource.channels)
         self._transport.set_protocol(connection)
@@ -99,13 +96,13 @@ class UpgradeProtocol(asyncio.Protocol):
         connection.greet(SWITCHING + upgrade.accept + b"\r\n\r\n", greeting)
         if self._head:
             connection.data_received(self._head)
-        _tempt(state, connection)
+        _schedule_faults(state, connection)
 
 
-def _tempt(state: WorkerState, connection: ServerConnection) -> None:
-    """Sets the clock of the vices that end an open connection."""
+def _schedule_faults(state: WorkerState, connection: ServerConnection) -> None:
+    """Starts the timers of the faults that end an open connection."""
     faults = state.faults
     if faults.reset is not None:
         asyncio.get_running_loop().call_later(faults.reset, connection.reset)
     if faults.close is not None:
-        asyncio.get_running_loop().call_later(faults.close, connection.leave, 1001)
+        asyncio.get_running_loop().call_later(faults.close, connection.close, 1001)

@@ -1,5 +1,4 @@
-"""One process of a target: a uvloop that accepts, on its own socket of the common port, until
-its parent is gone."""
+"""One process of a target: accepts on its own socket of the common port until its parent ends."""
 
 import asyncio
 import gc
@@ -22,14 +21,14 @@ from loadgen.target.state import WorkerState
 from loadgen.target.upgrade import UpgradeProtocol
 
 READY = 0
-"""The byte that a worker tells its parent once it accepts; a signal's number can't be 0."""
+"""The byte that a worker sends its parent once it accepts; no signal has the number 0."""
 _YOUNG = 50_000
-"""Containers that must pile up before the collector looks at the young ones; with 64,000
-connections a pass stalls."""
+"""New containers before the collector looks at the young generation: with 64,000 connections a
+pass stalls the worker."""
 
 
 class Shared(NamedTuple):
-    """What the parent made for all workers before the fork."""
+    """What the parent creates for all workers before the fork."""
 
     settings: TargetSettings
     counters: Counters
@@ -38,34 +37,36 @@ class Shared(NamedTuple):
     mailboxes: Sequence[Mailbox]
     """One per worker."""
     parent_lives: tuple[int, int]
-    """A pipe that no one writes to: it ends when the parent, who alone keeps its write end, is
-    gone."""
+    """A pipe without data: only the parent keeps its write end, so it ends with the parent."""
     inbox: tuple[int, int]
-    """The pipe on which the parent is told READY, and of its signals."""
+    """The pipe to the parent, for READY and for signals."""
 
 
 def run(shared: Shared, number: int) -> None:
-    """Serves until killed, or until the parent is gone; for a process just forked, with its
-    signals still blocked."""
-    _leave_parents_signals()
-    _drop_what_is_others(shared, number)
+    """Serves until it is killed or the parent ends.
+
+    It is called in a process just forked, with the signals still blocked.
+    """
+    _reset_signals()
+    _close_others(shared, number)
     run_in_batches()
     gc.set_threshold(_YOUNG, 100, 100)
     gc.enable()
     uvloop.run(_serve(shared, number))
 
 
-def _leave_parents_signals() -> None:
-    """A Ctrl-C reaches the whole group: the parent sees to it, and ends the workers with a
-    signal of its own."""
+def _reset_signals() -> None:
+    """Ignores Ctrl-C, which reaches the whole group: the parent ends the workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _drop_what_is_others(shared: Shared, number: int) -> None:
-    """Closes the parent's and the other workers' ends: a listener kept by two would outlive its
-    worker."""
+def _close_others(shared: Shared, number: int) -> None:
+    """Closes the ends of the parent and of other workers.
+
+    A listener that two processes have open would outlive its worker.
+    """
     os.close(shared.parent_lives[1])
     os.close(shared.inbox[0])
     for other, (listener, mailbox) in enumerate(

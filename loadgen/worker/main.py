@@ -108,13 +108,13 @@ class Worker(asyncio.Protocol):
     def _obey(self, word: bytes, *about: bytes) -> None:
         """What the agent asks for.
 
-        `drain`, `stop`, `reassign ADOPTION`, `pause`, `resume SECONDS` (all pauses so far have
+        `drain`, `stop`, `reassign REASSIGNMENT`, `pause`, `resume SECONDS` (all pauses so far have
         taken so long), `gate N SECONDS` (when after the start of the run gate N opens), `met N` (so
         many users came).
         """
         if word == b"gate":
             self._engine.open_gate(int(about[0]), self._start + float(about[1]))
-        elif word == b"adopt":
+        elif word == b"reassign":
             self._engine.reassign(from_wire(about[0], Reassignment))
         elif word == b"met":
             self._engine.population.met(int(about[0]))

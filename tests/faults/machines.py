@@ -96,7 +96,7 @@ def descriptors_used_up(stage: Stage) -> FaultOutcome:
     stage.agent("a1", wrap=("prlimit", "--nofile=70:70"))
     summary = stage.ends(0)
     assert summary["failed"].get("no_fd", 0) > 0, ledger_text(summary)
-    assert "file_descriptors gives out first" in stage.coord.err
+    assert "limited by file_descriptors" in stage.coord.err
     return outcome_of(stage, summary)
 
 

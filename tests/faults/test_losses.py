@@ -81,7 +81,7 @@ def test_another_worker_opens_the_connections_of_a_killed_worker_again(tmp_path,
         (one,) = fleet(stack, coord, 1, "--workers", "2")
         open_in(coord, 400)
         os.kill(one.workers()[0], signal.SIGKILL)
-        one.says("takes up what worker 0 left behind")
+        one.says("takes over what worker 0 did not finish")
         state = open_in(coord, 400, lost=200)
         assert state["totals"]["relaunched"] == 200
         check_sum(state)

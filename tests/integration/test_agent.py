@@ -1,5 +1,4 @@
-"""`loadgen-agent` as a process of its own, between a real coordinator and a real target:
-joining, loading, dying."""
+"""`loadgen-agent` between a real coordinator and a real target: joining, loading, dying."""
 
 import os
 import signal
@@ -34,14 +33,14 @@ pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 def reported(coord: Coordinator, count: int) -> None:
-    """Waits until the coordinator knows of so many: what a worker did not report dies with it."""
+    """Waits until the coordinator has counted these: a dead worker reports nothing any more."""
     eventually(
         lambda: coord.state()["ledger"]["open"] == count, lambda: f"{count} open: {coord.state()}"
     )
 
 
 def adds_up(coord: Coordinator, **expected: object) -> None:
-    """The laws of the ledger in the summary, and the figures that are known."""
+    """The ledger of the summary adds up, and has the expected figures."""
     summary = coord.summary()
     failed, closed = sum(summary["failed"].values()), sum(summary["closed"].values())
     assert summary["launched"] == failed + summary["opened"]
@@ -50,7 +49,7 @@ def adds_up(coord: Coordinator, **expected: object) -> None:
 
 
 def log_of(coord: Coordinator) -> str:
-    """What the only agent told its coordinator."""
+    """Returns the coordinator's log of its only agent."""
     (log,) = (coord.folder / "agents").iterdir()
     return log.read_text()
 
@@ -72,7 +71,7 @@ def test_an_agent_that_is_killed_takes_its_load_with_it(tmp_path, server):
         eventually(lambda: all(map(is_gone, workers)), "its workers are gone")
 
 
-def test_an_agent_that_is_killed_takes_even_a_worker_with_it_that_hangs(tmp_path, server):
+def test_an_agent_that_is_killed_takes_even_a_hanging_worker_with_it(tmp_path, server):
     with (
         coordinator(tmp_path, server.ws, *HELD) as coord,
         agent(coord.url, "--workers", "2") as killed,
@@ -86,7 +85,7 @@ def test_an_agent_that_is_killed_takes_even_a_worker_with_it_that_hangs(tmp_path
 
 
 def test_a_killed_workers_connections_are_lost_and_the_run_goes_on(tmp_path, server):
-    """The run is ended only once the death is in the coordinator's books: no race with the hold."""
+    """The run ends only once the coordinator has counted the death: no race with the hold."""
     options = (*HELD, "--on-loss", "continue")
     with (
         coordinator(tmp_path, server.ws, *options) as coord,
@@ -135,9 +134,8 @@ def test_an_orphan_drains_and_waits_for_a_new_coordinator(tmp_path, server):
 # ----------------------------------------------------------------------------------------------
 
 
-def hang_up(guest):
-    """Ends a connection in order, without a word: closing it with something unread would be a
-    reset."""
+def close_silently(guest):
+    """Closes a connection without an answer; with unread bytes a close would be a reset."""
     with guest:
         guest.shutdown(socket.SHUT_WR)
         while guest.recv(1 << 16):
@@ -145,24 +143,23 @@ def hang_up(guest):
 
 
 def test_an_agent_waits_for_its_coordinator_and_says_so_once(tmp_path, server):
-    """Three knocks are heard by a socket that is no coordinator; then there is one at the same
-    port."""
+    """A socket that is no coordinator accepts three requests; then one has the same port."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         listener.settimeout(PATIENCE)
         port = listener.getsockname()[1]
         with agent(f"http://127.0.0.1:{port}", "--once") as waiting:
             for _ in range(3):
-                hang_up(listener.accept()[0])
+                close_silently(listener.accept()[0])
             listener.close()
             with coordinator(tmp_path, server.ws, *BRIEF, listen=f"127.0.0.1:{port}") as coord:
                 waiting.says(f"joined http://127.0.0.1:{port} as ")
                 assert coord.end() == 0
-            assert waiting.end() == 0, "--once leaves after the run"
+            assert waiting.end() == 0, "--once exits after the run"
             lines = [line for line in waiting.err.splitlines() if "waiting" in line]
             assert lines[0].startswith(
-                f"loadgen-agent: waiting: the coordinator at http://127.0.0.1:{port} hangs up"
+                f"loadgen-agent: waiting: the coordinator at http://127.0.0.1:{port} closes"
             )
-            # Between the two nobody may be there.
+            # Between the two, nothing may listen there.
             assert lines[1:] in (
                 [],
                 [f"loadgen-agent: waiting for a coordinator at http://127.0.0.1:{port}"],
@@ -170,7 +167,7 @@ def test_an_agent_waits_for_its_coordinator_and_says_so_once(tmp_path, server):
 
 
 def test_one_agent_serves_one_run_after_another(tmp_path, server):
-    """Its counters never go back."""
+    """Its counters never decrease."""
     listen = f"127.0.0.1:{free_port()}"
     with agent(f"http://{listen}") as serving:
         for number in (1, 2):
@@ -184,7 +181,7 @@ def test_one_agent_serves_one_run_after_another(tmp_path, server):
             )
 
 
-def test_two_agents_of_one_name_are_two_and_each_tells_its_health(tmp_path, server):
+def test_two_agents_of_one_name_are_two_and_each_reports_its_health(tmp_path, server):
     with (
         coordinator(tmp_path, server.ws, *HELD, "--agents", "2") as coord,
         agent(coord.url, "--name", "twin", "--once") as one,
@@ -224,8 +221,7 @@ def test_an_agent_refuses_a_target_that_it_was_not_allowed(tmp_path):
 
 
 def test_the_default_metrics_port_gives_way_and_a_chosen_one_does_not():
-    """Whoever holds the default port, this test or another process, the agent takes another one
-    and says which."""
+    """When another process has the default port, the agent takes a free one and logs it."""
     nobody = f"http://127.0.0.1:{free_port()}"
     with closing(socket.socket()) as sock:
         with suppress(OSError):

@@ -1,8 +1,7 @@
-"""Each mistake of an operator is one line that names it, and the contract's exit code; never a
-traceback, never a wait.
+"""Each mistake of an operator is one line and its exit code, without a traceback or a wait.
 
-What else `loadgen-coord` refuses stands in test_coordinator.py; who waits for a coordinator that is
-not there, and says so, in test_agent.py.
+test_coordinator.py has what else `loadgen-coord` refuses, test_agent.py the agent that waits for a
+coordinator.
 """
 
 import asyncio
@@ -24,7 +23,7 @@ COORD, AGENT, TARGET, TUNE, REPORT = (
 
 @pytest.fixture
 def busy():
-    """A port on which somebody listens."""
+    """A port on which this process listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
@@ -48,7 +47,7 @@ def files(tmp_path):
 
 
 def one_line(ended: subprocess.CompletedProcess[str], code: int, program: str, *words: str) -> None:
-    """It ended with this code and said one line, which holds these words."""
+    """The command ended with this code and one line with these words."""
     assert "Traceback" not in ended.stderr
     lines = ended.stderr.splitlines()
     assert len(lines) == 1, ended.stderr
@@ -146,13 +145,13 @@ def test_a_mistake_is_one_line_and_exit_code_2(files: Path, busy: int, program, 
     assert not (files / "runs").exists()
 
 
-def test_a_mistake_in_the_environment_is_told_like_one_on_the_command_line():
+def test_a_mistake_in_the_environment_is_reported_as_on_the_command_line():
     ended = run(COORD, env={**os.environ, "LOADGEN_COORD_RATE": "fast"})
     one_line(ended, 2, COORD, "--rate", "'fast'")
 
 
 CARELESS = {
-    "nobody reads": ("| true", 0),
+    "a closed pipe": ("| true", 0),
     "all closed": ("<&- >&- 2>&-", 0),
     "a full disk": (">/dev/full", 2),
     "an encoding without dashes": (">/dev/null", 0),
@@ -163,10 +162,8 @@ CARELESS = {
 @pytest.mark.parametrize(
     "program", [f"{COORD} --dry-run", f"{TUNE} check --connections 1", "a run"]
 )
-def test_whoever_reads_the_output_or_not_the_exit_code_is_of_what_was_done(
-    tmp_path, program, streams, code
-):
-    """Nor does a run end, or a socket take the place of standard output, since nobody reads it."""
+def test_the_exit_code_does_not_depend_on_a_reader_of_the_output(tmp_path, program, streams, code):
+    """Without a reader, a run goes on, and no socket gets the number of standard output."""
     if program == "a run":
         program = (
             f"{COORD} --local 1 --with-target --max 5 --hold 0 --json --listen 127.0.0.1:0 --out"
@@ -185,8 +182,8 @@ def test_whoever_reads_the_output_or_not_the_exit_code_is_of_what_was_done(
     assert len(list(tmp_path.glob("*/summary.json"))) == (COORD in program and "--local" in program)
 
 
-def test_a_fleet_that_nobody_joins_is_exit_code_3(tmp_path):
-    """The coordinator says on stdout where agents join; the one line on stderr says who did not."""
+def test_a_run_that_no_agent_joins_is_exit_code_3(tmp_path):
+    """Stdout says where agents join; the only line on stderr says which have not joined."""
     ended = run(
         COORD, "--listen", "127.0.0.1:0", "--out", str(tmp_path), "--agents", "2", "--wait", "1"
     )
@@ -196,8 +193,7 @@ def test_a_fleet_that_nobody_joins_is_exit_code_3(tmp_path):
 
 
 def ended_agent(running: Command) -> subprocess.CompletedProcess[str]:
-    """An agent run to its end, without the lines that are no mistake: where it serves its
-    metrics, whom it awaits."""
+    """Returns an agent that has ended, without its lines on metrics and on waiting."""
     code = running.end()
     said = [line for line in running.err.splitlines(keepends=True) if "metrics at http" not in line]
     return subprocess.CompletedProcess([], code, running.out, "".join(said))
@@ -219,11 +215,11 @@ def test_a_wrong_token_ends_the_agent(tmp_path):
 
 
 async def test_a_coordinator_of_another_wire_version_ends_the_agent():
-    """A fake coordinator, since a real one of another version is not at hand."""
-    knocks = []
+    """The coordinator is a fake: the package has none of another version."""
+    requests = []
 
     async def refuse(request: web.Request) -> web.Response:
-        knocks.append(await request.json())
+        requests.append(await request.json())
         return web.json_response(
             {"error": "the agent speaks wire version 1, the coordinator 99"}, status=426
         )
@@ -242,4 +238,4 @@ async def test_a_coordinator_of_another_wire_version_ends_the_agent():
             one_line(ended, 2, AGENT, url, "wire version 1, the coordinator 99")
     finally:
         await runner.cleanup()
-    assert len(knocks) == 1
+    assert len(requests) == 1

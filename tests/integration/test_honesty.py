@@ -1,5 +1,4 @@
-"""What gives out is named before the first connection, and what fails is counted by its true
-reason: nothing hides."""
+"""A limit is named before the first connection, and each failure has its true reason."""
 
 import json
 import os
@@ -24,18 +23,16 @@ from tests.processes import (
 )
 
 HELD = ("--agents", "1", "--rate", "500", "--think", "0.5", "--hold", "600")
-"""A load that lasts until nothing is left of it, or its agent leaves: however slow the machine,
-no hold cuts it off."""
+"""A load that lasts until every connection is closed or its agent stops, on any slow machine."""
 
 
 def url_of(port: int) -> str:
-    """A TARGET of our own."""
+    """Returns the URL of a target of the test's own."""
     return f"ws://127.0.0.1:{port}/v1/realtime"
 
 
-def leave(coord, loading: Command, launched: int) -> None:
-    """Lets the agent drain and leave, which ends the run, once the coordinator knows what became
-    of so many."""
+def stop_agent(coord, loading: Command, launched: int) -> None:
+    """Stops the agent, which ends the run, once the coordinator has counted these launches."""
 
     def known() -> bool:
         ledger = coord.state()["ledger"]
@@ -46,8 +43,7 @@ def leave(coord, loading: Command, launched: int) -> None:
 
 
 def adds_up(coord, **expected) -> dict:
-    """The summary of a run that ended by itself without a breach: its ledger, and the figures
-    that are known."""
+    """Returns the summary of a run that ended by itself, after checking its ledger and figures."""
     assert coord.end() == 0, coord.err
     assert "Traceback" not in coord.out + coord.err
     summary, last = coord.summary(), coord.rows()[-1]["fleet"]["ledger"]
@@ -55,9 +51,8 @@ def adds_up(coord, **expected) -> dict:
     assert summary["launched"] == failed + summary["opened"]
     assert summary["opened"] == summary["open_end"] + closed + summary["lost"]
     wrong = [why for second in summary["invalid_seconds"] for why in second["why"]]
-    assert [
-        why for why in wrong if "event loop stalled" not in why
-    ] == []  # which a busy machine makes it do
+    # A busy machine may stall the event loop.
+    assert [why for why in wrong if "event loop stalled" not in why] == []
     assert last["planned"] == last["not_started"] + last["launched"]
     assert {name: last[name] for name in ("launched", "opened", "failed", "closed", "lost")} == {
         name: summary[name] for name in ("launched", "opened", "failed", "closed", "lost")
@@ -70,9 +65,9 @@ def adds_up(coord, **expected) -> dict:
 
 
 def warned(coord, agent, resource: str, holds: int, fix: str) -> None:
-    """Agent and coordinator both named, in a line each, what gives out first, where, and what
-    mends it."""
-    said = f"{resource} gives out first at {holds}"
+    """Agent and coordinator both named, in a line each, the limiting resource, its number of
+    connections, and the fix."""
+    warning_text = f"holds {holds}, limited by {resource}"
     assert "Traceback" not in agent.err
     (log,) = (coord.folder / "agents").iterdir()
     for where, text in (
@@ -85,7 +80,7 @@ def warned(coord, agent, resource: str, holds: int, fix: str) -> None:
         assert str(holds) in lines[0], where
         assert fix in lines[0], where
     lines = agent.err.splitlines()
-    (warning,) = (number for number, line in enumerate(lines) if said in line)
+    (warning,) = (number for number, line in enumerate(lines) if warning_text in line)
     (opens,) = (
         number
         for number, line in enumerate(lines)
@@ -100,7 +95,7 @@ def warned(coord, agent, resource: str, holds: int, fix: str) -> None:
 # -------------------------------------------------------------------
 
 
-def test_descriptors_that_give_out_are_named_before_and_counted_after(tmp_path):
+def test_too_few_descriptors_are_named_before_and_counted_after(tmp_path):
     with (
         target("--workers", "1") as server,
         coordinator(tmp_path, server.ws, *HELD, "--max", "300") as coord,
@@ -117,7 +112,7 @@ def test_descriptors_that_give_out_are_named_before_and_counted_after(tmp_path):
         )
         loading = Command(["prlimit", "--nofile=200:200", *command("loadgen-agent", *options)])
         with closing(loading):
-            leave(coord, loading, 300)
+            stop_agent(coord, loading, 300)
             summary = adds_up(coord, planned=300, launched=300)
             opened = summary["opened"]
             assert 136 <= opened < 200
@@ -130,13 +125,13 @@ def test_descriptors_that_give_out_are_named_before_and_counted_after(tmp_path):
             assert server.stats()["opened"] == opened
 
 
-def test_source_ports_that_give_out_are_named_before_and_counted_after(tmp_path):
+def test_too_few_source_ports_are_named_before_and_counted_after(tmp_path):
     with (
         target("--workers", "1") as server,
         coordinator(tmp_path, server.ws, *HELD, "--max", "100") as coord,
         agent(coord.url, "--ports", "30000-30049") as loading,
     ):
-        leave(coord, loading, 100)
+        stop_agent(coord, loading, 100)
         adds_up(
             coord, planned=100, launched=100, opened=50, open_peak=50,
             failed={"no_local_port": 50}, closed={"drained": 50},
@@ -145,13 +140,13 @@ def test_source_ports_that_give_out_are_named_before_and_counted_after(tmp_path)
         assert server.stats()["opened"] == 50
 
 
-def test_who_finds_no_place_on_an_agent_was_not_started(tmp_path):
+def test_users_without_a_place_on_an_agent_were_not_started(tmp_path):
     with (
         target("--workers", "1") as server,
         coordinator(tmp_path, server.ws, *HELD, "--max", "200") as coord,
         agent(coord.url, "--max-connections", "100") as loading,
     ):
-        leave(coord, loading, 100)
+        stop_agent(coord, loading, 100)
         summary = adds_up(
             coord,
             planned=200,
@@ -179,7 +174,7 @@ def test_a_full_target_refuses_the_rest(tmp_path):
         coordinator(tmp_path, server.ws, *HELD, "--max", "600") as coord,
         agent(coord.url) as loading,
     ):
-        leave(coord, loading, 600)
+        stop_agent(coord, loading, 600)
         adds_up(
             coord, planned=600, launched=600, opened=300, open_peak=300,
             failed={"http_503": 300}, closed={"drained": 300},
@@ -208,7 +203,7 @@ def test_a_target_that_is_killed_ends_what_was_open_and_refuses_the_rest(tmp_pat
 
 
 def test_where_nothing_listens_all_are_refused_and_nothing_is_waited_for(tmp_path):
-    """The hold is ten minutes: only a run that ends when nothing is left passes."""
+    """The hold is ten minutes: only a run that ends with its last connection passes."""
     with (
         coordinator(tmp_path, url_of(free_port()), *HELD, "--max", "100") as coord,
         agent(coord.url),
@@ -227,10 +222,9 @@ def test_where_nothing_listens_all_are_refused_and_nothing_is_waited_for(tmp_pat
 def reasons(
     out, targets: dict[str, str], lasting: Collection[str] = ()
 ) -> dict[str, tuple[dict, dict]]:
-    """Runs 60 connections against each of the targets, all at once; how they failed and how they
-    were closed.
+    """Runs 60 connections against each target, all at once; returns the failed and closed counts.
 
-    Against the lasting ones something stays open until the agent leaves.
+    Against the lasting targets connections stay open until the agent stops.
     """
     with ExitStack() as stack:
         runs = {}
@@ -238,12 +232,12 @@ def reasons(
             runs[name] = stack.enter_context(coordinator(out / name, url, *HELD, "--max", "60"))
         agents = {name: stack.enter_context(agent(coord.url)) for name, coord in runs.items()}
         for name in lasting:
-            leave(runs[name], agents[name], 60)
+            stop_agent(runs[name], agents[name], 60)
         found = {name: adds_up(coord, planned=60, launched=60) for name, coord in runs.items()}
         return {name: (summary["failed"], summary["closed"]) for name, summary in found.items()}
 
 
-VICES = {
+FAULTS = {
     "wrong-key": ({"bad_handshake": 60}, {}),
     "refuse": ({"http_503": 60}, {}),
     "reset=0.1": ({}, {"reset": 60}),
@@ -253,24 +247,25 @@ VICES = {
 }
 
 
-def test_each_vice_of_a_target_has_its_reason(tmp_path):
+def test_each_fault_of_a_target_has_its_reason(tmp_path):
     with ExitStack() as stack:
         servers = {
-            vice: stack.enter_context(target("--workers", "1", "--vice", vice)) for vice in VICES
+            fault: stack.enter_context(target("--workers", "1", "--vice", fault))
+            for fault in FAULTS
         }
-        lasting = [vice for vice, (_, closed) in VICES.items() if "drained" in closed]
+        lasting = [fault for fault, (_, closed) in FAULTS.items() if "drained" in closed]
         assert (
-            reasons(tmp_path, {vice: server.ws for vice, server in servers.items()}, lasting)
-            == VICES
+            reasons(tmp_path, {fault: server.ws for fault, server in servers.items()}, lasting)
+            == FAULTS
         )
-        assert {vice: server.stats()["opened"] for vice, server in servers.items()} == {
-            vice: sum(closed.values()) for vice, (_, closed) in VICES.items()
+        assert {fault: server.stats()["opened"] for fault, server in servers.items()} == {
+            fault: sum(closed.values()) for fault, (_, closed) in FAULTS.items()
         }
 
 
 @contextmanager
 def answering(data: bytes) -> Iterator[int]:
-    """A server that answers every connection with these bytes and hangs up; its port."""
+    """Runs a server that answers every connection with these bytes and closes; yields its port."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
 
         def serve() -> None:
@@ -287,7 +282,7 @@ def answering(data: bytes) -> Iterator[int]:
             yield listener.getsockname()[1]
         finally:
             with socket.create_connection(listener.getsockname()):
-                pass  # says nothing: the server's sign to end
+                pass  # a connection without data ends the server
             thread.join()
 
 

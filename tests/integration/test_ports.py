@@ -1,5 +1,4 @@
-"""Source ports that are scarce, held by others, in TIME_WAIT or reserved: stepped over and
-counted, never fatal."""
+"""Source ports that are scarce, held by others, in TIME_WAIT or reserved never end a run."""
 
 import json
 import os
@@ -30,23 +29,22 @@ BRIEF = ("--agents", "1", "--rate", "1000", "--ping", "none", "--hold", "1")
 HELD = ("--agents", "1", "--rate", "1000", "--ping", "none", "--hold", "600")
 ESTABLISHED, TIME_WAIT = "01", "06"
 LOCAL = "127.0.1.1"
-"""From where the first agent that a coordinator starts by itself connects."""
+"""The source address of the first agent that a coordinator starts by itself."""
 
 
 def some_ports(count: int) -> range:
-    """So many ports in a row, outside the range from which the kernel serves others."""
+    """Returns consecutive ports outside of the range from which the kernel chooses."""
     low = random.randrange(10_000, 30_000)
     return range(low, low + count)
 
 
 def option(ports: range) -> tuple[str, str]:
-    """The agent's option that confines it to these ports."""
+    """Returns the option that confines an agent to these ports."""
     return "--ports", f"{ports.start}-{ports.stop - 1}"
 
 
 def local_ends(state: str, addresses: list[str], pid: int | str = "self") -> list[tuple[str, int]]:
-    """The local (address, port) pairs of the TCP sockets in a state, of the network that a process
-    sees.
+    """Returns the local (address, port) pairs of TCP sockets in a state, in a process's network.
 
     https://docs.kernel.org/networking/proc_net_tcp.html
     """
@@ -61,8 +59,7 @@ def local_ends(state: str, addresses: list[str], pid: int | str = "self") -> lis
 
 
 def ended_well(coord: Coordinator, opened: int, **failed: int) -> dict:
-    """The summary of a run that ended by itself: so many opened and were drained, and how the
-    others failed."""
+    """Returns the summary of a run that ended by itself, after checking its figures."""
     assert coord.end() == 0, coord.err
     summary = coord.summary()
     assert (summary["opened"], summary["failed"], summary["closed"]) == (
@@ -77,7 +74,7 @@ def ended_well(coord: Coordinator, opened: int, **failed: int) -> dict:
 # --------------------
 
 
-def test_the_last_free_port_is_used_and_who_comes_after_it_fails_at_once(tmp_path):
+def test_the_last_free_port_is_used_and_a_further_connection_fails_at_once(tmp_path):
     """51 ports over two workers: the 52nd connection is the second worker's 26th, which has 25."""
     source, ports = own_source(), some_ports(51)
     with (
@@ -110,7 +107,7 @@ def test_sixty_addresses_of_one_host_are_all_used_to_their_last_port(tmp_path):
 
 
 def test_three_agents_on_one_address_do_not_meet(tmp_path):
-    """Each has a third of the ports, to the last one, however many workers it has."""
+    """Each has a third of the ports, to the last one, with any number of workers."""
     source, ports = own_source(), some_ports(100)
     options = ("--agents", "3", "--rate", "1000", "--ping", "none", "--hold", "1", "--max", "99")
     with (
@@ -131,11 +128,7 @@ def test_three_agents_on_one_address_do_not_meet(tmp_path):
 
 @contextmanager
 def held(address: str, ports: range) -> Iterator[int]:
-    """Five of the ports are held by a process that is no agent: bound, listening, listening on all
-    addresses.
-
-    The result is how many.
-    """
+    """Binds five of the ports, some of them listening or on all addresses; yields their number."""
     with ExitStack() as stack:
         for place, host in ((10, address), (11, address), (40, address), (41, address), (70, "")):
             sock = stack.enter_context(socket.socket())
@@ -146,7 +139,7 @@ def held(address: str, ports: range) -> Iterator[int]:
 
 
 def bound(sock: socket.socket, host: str, ports: range) -> None:
-    """Binds the first of some ports that no other test holds, on whichever address."""
+    """Binds the first of some ports that no other process holds, on any address."""
     for port in ports:
         with suppress(OSError):
             sock.bind((host, port))
@@ -154,9 +147,8 @@ def bound(sock: socket.socket, host: str, ports: range) -> None:
     raise AssertionError(f"none of {ports} is free on {host or 'all addresses'}")
 
 
-def test_ports_held_by_others_are_stepped_over_and_counted(tmp_path):
-    """One more is the target's own, on the very address from which it is loaded; all others
-    serve."""
+def test_ports_held_by_others_are_skipped_and_counted(tmp_path):
+    """One more port is the target's, on the address that it is loaded from; the rest is used."""
     source, ports = own_source(), some_ports(100)
     with (
         held(source, ports) as count,
@@ -178,7 +170,7 @@ def test_ports_held_by_others_are_stepped_over_and_counted(tmp_path):
 
 
 def test_a_second_run_finds_the_ports_of_the_first_one(tmp_path):
-    """Both need every port there is. The target closed first, so that TIME_WAIT is on its side."""
+    """Both need every port. The target closed first, so that TIME_WAIT is on its side."""
     source, ports = own_source(), some_ports(50)
     with target("--workers", "1") as server:
         for name in ("first", "second"):
@@ -194,21 +186,21 @@ def test_a_second_run_finds_the_ports_of_the_first_one(tmp_path):
 
 
 class Network(Command):
-    """A network namespace with nothing but loopback, alive as long as this process."""
+    """A network namespace with loopback only, which lasts as long as this process."""
 
     def __init__(self, **settings: str) -> None:
-        wishes = [f"echo {value} > /proc/sys/net/ipv4/{name}" for name, value in settings.items()]
-        script = " && ".join(["ip link set lo up", *wishes, "echo ready", "exec sleep infinity"])
+        commands = [f"echo {value} > /proc/sys/net/ipv4/{name}" for name, value in settings.items()]
+        script = " && ".join(["ip link set lo up", *commands, "echo ready", "exec sleep infinity"])
         super().__init__(["unshare", "--net", "sh", "-c", script])
         self.says("ready")
 
     def coordinator(self, out: Path, *arguments: str, **environment: str) -> "Local":
-        """A coordinator in this network, with one agent and a target of its own."""
+        """Starts a coordinator in this network, with one agent and a target."""
         return Local(["nsenter", f"--net=/proc/{self.pid}/ns/net"], out, arguments, environment)
 
 
 class Local(Coordinator):
-    """A coordinator that nobody outside of its network can ask."""
+    """A coordinator that can't be asked from outside of its network."""
 
     def __init__(
         self, before: list[str], out: Path, arguments: tuple[str, ...], environment: dict[str, str]
@@ -233,8 +225,7 @@ class Local(Coordinator):
 
 @contextmanager
 def network(**settings: str) -> Iterator[Network]:
-    """A network with these settings under net.ipv4; skips the test where this user can make
-    none."""
+    """Runs a network with settings under net.ipv4; skips the test where this user may not."""
     if os.geteuid() or not (
         shutil.which("unshare") and shutil.which("nsenter") and shutil.which("ip")
     ):
@@ -243,7 +234,7 @@ def network(**settings: str) -> Iterator[Network]:
         yield made
 
 
-def test_reserved_ports_are_left_to_those_they_are_reserved_for(tmp_path):
+def test_reserved_ports_are_not_used(tmp_path):
     """The 91st connection finds none of a hundred ports, since ten of them are reserved."""
     with network(ip_local_reserved_ports="20010-20019") as made:
         options = ("--max", "91", "--hold", "1")
@@ -258,7 +249,7 @@ def test_reserved_ports_are_left_to_those_they_are_reserved_for(tmp_path):
 
 
 @pytest.mark.parametrize(("timestamps", "skipped"), [("1", 0), ("0", 50)])
-def test_ports_in_time_wait_are_used_or_stepped_over_and_counted(tmp_path, timestamps, skipped):
+def test_ports_in_time_wait_are_used_or_skipped_and_counted(tmp_path, timestamps, skipped):
     """The agent is killed, so the client's side closes first and waits.
 
     With timestamps the kernel takes such a pair back for a socket that is bound to its port,

@@ -1,4 +1,4 @@
-"""loadgen-target as its users see it: real processes on real sockets."""
+"""loadgen-target from outside: real processes on real sockets."""
 
 import json
 import os
@@ -57,12 +57,12 @@ class Target:
             return json.load(reply)
 
     def until(self, **expected: int) -> None:
-        """Waits until the stats are so."""
+        """Waits until GET /stats has these values."""
         eventually(lambda: expected.items() <= self.stats().items(), f"stats of {expected}")
 
     @contextmanager
     def dial(self, data: bytes = b"") -> Iterator[socket.socket]:
-        """A raw connection on which a request, and what is given, has been sent."""
+        """Opens a raw connection and sends a request and the given bytes on it."""
         request = (
             f"GET {RESOURCE} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -73,7 +73,7 @@ class Target:
 
 
 def take(line: socket.socket, size: int) -> bytes:
-    """So many bytes."""
+    """Receives exactly this number of bytes."""
     data = b""
     while len(data) < size:
         more = line.recv(size - len(data))
@@ -83,7 +83,7 @@ def take(line: socket.socket, size: int) -> bytes:
 
 
 def head(line: socket.socket) -> bytes:
-    """An HTTP head, byte by byte so as to leave what follows."""
+    """Receives an HTTP head byte by byte, so that the bytes after it stay in the socket."""
     data = b""
     while not data.endswith(b"\r\n\r\n"):
         data += take(line, 1)
@@ -97,7 +97,7 @@ def readable(line: socket.socket) -> bool:
 
 
 def is_gone(pid: int) -> bool:
-    """Whether a process has ended, be it reaped or not."""
+    """Returns whether a process has ended, reaped or not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
@@ -106,14 +106,14 @@ def is_gone(pid: int) -> bool:
 
 @contextmanager
 def started(*options: str) -> Iterator[Target]:
-    """A target that accepts."""
+    """Starts a target and waits until it accepts."""
     with start("--listen", "127.0.0.1:0", *options) as running:
         yield Target(running, running.stdout.readline())
 
 
 @contextmanager
 def running(*options: str) -> Iterator[Target]:
-    """A target that must end well, and without a word, when told to."""
+    """Starts a target, which must end with exit code 0 and without output on SIGTERM."""
     with started(*options) as target:
         yield target
         target.process.terminate()
@@ -121,7 +121,7 @@ def running(*options: str) -> Iterator[Target]:
         assert (target.process.returncode, out, err) == (0, "", "")
 
 
-def test_says_where_it_listens_and_leaves_on_sigterm():
+def test_prints_where_it_listens_and_ends_on_sigterm():
     with running("--workers", "3", "--limit", "7", "--mode", "appwrite") as target:
         workers = target.workers()
         expected = f"ws://127.0.0.1:{target.port}/v1/realtime (3 workers, limit 7, mode appwrite)"
@@ -137,7 +137,7 @@ def test_by_default_a_worker_per_core_or_more():
         assert target.stats()["workers"] == len(target.workers()) == len(os.sched_getaffinity(0))
 
 
-def test_leaves_on_a_ctrl_c_with_connections_open():
+def test_ends_on_a_ctrl_c_with_connections_open():
     """A terminal's Ctrl-C goes to the workers as well."""
     with started("--workers", "2") as target, target.connect() as client:
         everyone = [target.process.pid, *target.workers()]
@@ -154,8 +154,8 @@ def test_leaves_on_a_ctrl_c_with_connections_open():
 
 
 def warning(workers: int) -> str:
-    """What is said when so few workers have too few descriptors for the default limit; nothing
-    on a roomy machine."""
+    """Returns the warning of a target whose workers have too few descriptors for the default
+    limit; "" on a machine where they have enough."""
     descriptors = int(
         subprocess.check_output(["/bin/sh", "-c", "ulimit -Hn"], text=True).replace(
             "unlimited", "999999999"
@@ -178,7 +178,7 @@ def test_workers_do_not_outlive_a_killed_parent():
             eventually(lambda: all(map(is_gone, workers)), "no worker is left")
 
 
-def test_a_dead_worker_is_the_end():
+def test_a_dead_worker_ends_the_target():
     with started("--workers", "3", "--limit", "9") as target:
         workers = target.workers()
         os.kill(workers[1], signal.SIGKILL)
@@ -226,7 +226,7 @@ def test_runs_as_a_module():
     assert "loadgen-target" in subprocess.check_output(words, text=True, timeout=PATIENCE)
 
 
-def test_echo_and_the_ledger_add_up():
+def test_echo_and_the_counters_add_up():
     with running("--workers", "2", "--limit", "100") as target, ExitStack() as stack:
         clients = [stack.enter_context(target.connect()) for _ in range(20)]
         for number, client in enumerate(clients):
@@ -303,8 +303,10 @@ def test_the_limit_is_exact_over_all_workers():
 
 
 def gather(lines: Iterator[socket.socket]) -> tuple[list[socket.socket], list[socket.socket]]:
-    """Which of some connections, all dialed before any answer is read, were accepted, and which
-    refused."""
+    """Returns the connections that were accepted and those that were refused.
+
+    All are dialed before any answer is read.
+    """
     opened, refused = [], []
     for line in list(lines):
         status = head(line).split(b" ")[1]
@@ -346,21 +348,21 @@ def test_publish_reaches_the_subscribers_of_all_workers():
         target.until(messages=90 + 36)
 
 
-def test_vice_refuse():
+def test_fault_refuse():
     with running("--limit", "9", "--vice", "refuse") as target:
         with pytest.raises(InvalidStatus, match="503"):
             target.connect()
         target.until(opened=0, refused=1)
 
 
-def test_vice_wrong_key():
+def test_fault_wrong_key():
     with running("--limit", "9", "--vice", "wrong-key") as target:
         with pytest.raises(InvalidHandshake, match="Accept"):
             target.connect()
         target.until(opened=0, refused=1)
 
 
-def test_vice_slow_accept():
+def test_fault_slow_accept():
     with (
         running("--workers", "1", "--limit", "9", "--vice", "slow-accept=1h") as target,
         target.dial() as line,
@@ -371,7 +373,7 @@ def test_vice_slow_accept():
         target.until(open=1)
 
 
-def test_vice_stall():
+def test_fault_stall():
     with (
         running("--workers", "1", "--limit", "9", "--vice", "stall") as target,
         target.dial() as line,
@@ -382,7 +384,7 @@ def test_vice_stall():
         assert not readable(line)
 
 
-def test_vice_no_pong():
+def test_fault_no_pong():
     pings = frame(PING, b"", 1) + frame(PING, b"abc", 2) + frame(TEXT, b'{"type":"ping"}', 3)
     with (
         running("--mode", "appwrite", "--vice", "no-pong", "--limit", "9") as target,
@@ -397,9 +399,8 @@ def test_vice_no_pong():
         assert not readable(line)
 
 
-def test_vice_split_frames():
-    """Each byte is a segment of its own, as the kernel counts them (struct tcp_info,
-    linux/tcp.h)."""
+def test_fault_split_frames():
+    """The kernel counts one segment for each byte (struct tcp_info, linux/tcp.h)."""
     with (
         running("--mode", "appwrite", "--vice", "split-frames", "--limit", "9") as target,
         target.dial() as line,
@@ -415,7 +416,7 @@ def test_vice_split_frames():
         assert received == segments == size
 
 
-def test_vice_reset():
+def test_fault_reset():
     with running("--limit", "9", "--vice", "reset=50ms") as target, target.dial() as line:
         head(line)
         with pytest.raises(ConnectionResetError):
@@ -423,7 +424,7 @@ def test_vice_reset():
         target.until(opened=1, closed=1)
 
 
-def test_vice_close():
+def test_fault_close():
     with running("--limit", "9", "--vice", "close=50ms") as target, target.connect() as client:
         with pytest.raises(ConnectionClosed, match="1001"):
             client.recv(PATIENCE)

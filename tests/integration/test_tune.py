@@ -1,5 +1,7 @@
-"""Real kernel settings, of a network namespace of the test's own; what is the whole machine's is
-a copy on a tmpfs."""
+"""loadgen-tune on real kernel settings, in a network namespace of the test's own.
+
+The settings of the whole machine are copies on a tmpfs.
+"""
 
 import os
 import re
@@ -24,22 +26,22 @@ echo ready && exec sleep infinity
 COUNTERS = re.compile(
     r"(fs\.(dentry-state|file-nr|inode-|aio-nr)|kernel\.(random\.|ns_last_pid|perf_)|net.*_count =)"
 )
-"""What `sysctl -a` shows beside settings: figures that move by themselves."""
+"""Figures that `sysctl -a` shows beside settings, which change by themselves."""
 ROLE = ("--role", "target", "--connections", "10000")
 KEYS = ("net.core.somaxconn", "net.ipv4.tcp_max_syn_backlog", "fs.file-max")
 SYSCTL = Path(__file__).parents[2] / "sysctl"
 DROP_IN = "/etc/sysctl.d/90-loadgen.conf"
 
 
-class Host(Command):
-    """Namespaces of network and mounts, alive as long as this process."""
+class Namespaces(Command):
+    """A process with its own namespaces of network and mounts, which last as long as it."""
 
     def __init__(self) -> None:
         super().__init__(["unshare", "--net", "--mount", "sh", "-c", SCRIPT])
         self.says("ready")
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """A command run in there to its end."""
+        """Runs a command in the namespaces to its end."""
         inside = [
             "nsenter",
             f"--net=/proc/{self.pid}/ns/net",
@@ -56,11 +58,11 @@ class Host(Command):
         )
 
     def tune(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """`loadgen-tune` in there."""
+        """Runs `loadgen-tune` in the namespaces."""
         return self.run(*command("loadgen-tune", *arguments))
 
     def settings(self) -> dict[str, str]:
-        """Every setting under net and fs that is there and can be set, as bytes would show it."""
+        """Returns the text of every setting under net and fs that can be set."""
         found = self.run(
             "sh", "-c", "find /proc/sys/net /proc/sys/fs -perm -200 -type f -exec grep -H '' {} +"
         )
@@ -71,21 +73,21 @@ class Host(Command):
         return values
 
     def sysctl(self) -> str:
-        """What `sysctl -a` says, without what moves by itself."""
+        """Returns the output of `sysctl -a`, without what changes by itself."""
         lines = self.run("sysctl", "-a").stdout.splitlines(keepends=True)
         return "".join(line for line in lines if not COUNTERS.match(line))
 
     def value(self, key: str) -> str:
-        """One setting."""
+        """Returns the text of one setting."""
         return self.run("cat", f"/proc/sys/{key.replace('.', '/')}").stdout
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
-    """A host of our own; skips the test where this user can make none."""
+def host() -> Iterator[Namespaces]:
+    """Namespaces of the test's own; skips the test where this user may not create them."""
     if os.geteuid() or not (shutil.which("unshare") and shutil.which("nsenter")):
         pytest.skip("needs root and util-linux: it makes namespaces")
-    with closing(Host()) as made:
+    with closing(Namespaces()) as made:
         yield made
 
 
@@ -129,11 +131,11 @@ def test_a_dry_run_shows_and_sets_nothing(host):
 
     assert done.returncode == 0
     assert all(key in done.stdout for key in KEYS)
-    assert done.stdout.endswith("nothing was set: that takes --yes\n")
+    assert done.stdout.endswith("nothing was set: give --yes to set them\n")
     assert host.settings() == before
 
 
-def test_a_yes_at_the_prompt_will_do(host):
+def test_a_yes_at_the_prompt_sets_them(host):
     words = " ".join(command("loadgen-tune", "apply", *ROLE))
     done = host.run("script", "-qec", words, "/dev/null")  # standard input ends: no answer
     assert "set them? [y/N]" in done.stdout
@@ -142,7 +144,7 @@ def test_a_yes_at_the_prompt_will_do(host):
     assert host.value("net.core.somaxconn") == "16384\n"
 
 
-def test_a_drop_in_can_be_had_is_one_that_sysctl_reads_and_goes_with_undo(host):
+def test_a_drop_in_is_one_that_sysctl_reads_and_goes_with_undo(host):
     host.tune("apply", *ROLE, "--yes", "--persist")
     host.run("sh", "-c", "echo 600 > /proc/sys/net/core/somaxconn")
     assert host.run("sysctl", "-p", DROP_IN).returncode == 0
@@ -153,7 +155,7 @@ def test_a_drop_in_can_be_had_is_one_that_sysctl_reads_and_goes_with_undo(host):
     assert host.value("net.core.somaxconn") == "512\n"
 
 
-def test_what_others_set_meanwhile_is_said_and_left(host):
+def test_a_value_that_others_set_meanwhile_is_reported_and_kept(host):
     host.tune("apply", *ROLE, "--yes")
     host.run("sh", "-c", "echo 600 > /proc/sys/net/core/somaxconn")
     done = host.tune("undo")
@@ -166,8 +168,8 @@ def test_what_others_set_meanwhile_is_said_and_left(host):
 
 
 @pytest.mark.parametrize("name", ["client", "target"])
-def test_this_kernel_takes_every_setting_of_a_drop_in_that_is_a_networks_own(host, name):
-    """The others are the whole machine's, and this network does not show them or shows a copy."""
+def test_this_kernel_accepts_every_setting_of_a_drop_in_that_a_network_has(host, name):
+    """The other settings belong to the whole machine: a namespace has a copy of them, or none."""
     lines = [
         line
         for line in (SYSCTL / f"90-loadgen-{name}.conf").read_text().splitlines()
@@ -186,7 +188,7 @@ def test_this_kernel_takes_every_setting_of_a_drop_in_that_is_a_networks_own(hos
         assert host.value(key).split() == value.split()
 
 
-def test_a_read_only_proc_as_of_a_container_is_said_in_one_line(host):
+def test_a_read_only_proc_as_in_a_container_is_reported_in_one_line(host):
     host.run("sh", "-c", "mount --bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys")
     done = host.tune("apply", *ROLE, "--yes")
 
@@ -194,7 +196,7 @@ def test_a_read_only_proc_as_of_a_container_is_said_in_one_line(host):
     assert "/proc/sys is read-only here, as in a container" in done.stderr
 
 
-def test_missing_rights_are_said_in_one_line(host):
+def test_missing_rights_are_reported_in_one_line(host):
     done = host.run(
         "setpriv",
         "--reuid=65534",

@@ -9,7 +9,7 @@ from loadgen.net.ports import SourcePorts
 from loadgen.net.route import Route
 from loadgen.plan.plan import Plan
 from loadgen.plan.sessions import Loop
-from loadgen.plan.shares import NOBODY, Share
+from loadgen.plan.shares import NO_SHARE, Share
 from loadgen.sessions.churn import Churn
 from loadgen.sessions.loop import BUILT_IN, LoopScenario
 from loadgen.sessions.population import Population
@@ -73,7 +73,7 @@ class Load:
         connections = Connections(self.recorder, (self.dialer,), closing)
         churn = Churn(phases, 1.0, plan.seed, self.start)
         self.population = Population(self.recorder, connections, churn)
-        share = NOBODY if nobody else Share()
+        share = NO_SHARE if nobody else Share()
         schedule = plan.schedule
         arrivals = Arrivals(schedule.dues, share, schedule.gates)
         self.scenario = self._scenario(session)

@@ -1,18 +1,18 @@
-"""Plans of all kinds, for hypothesis."""
+"""Hypothesis strategies for plans of all kinds."""
 
 from hashlib import sha256
 
 from hypothesis import strategies as st
 
 from loadgen.plan.clients import AgentSpec
-from loadgen.plan.phases import HIGHEST, MAX_ARRIVALS, Phase
+from loadgen.plan.phases import MAX_ARRIVALS, MAX_NUMBER, Phase
 from loadgen.plan.plan import Plan, Target, Transport
 from loadgen.plan.script import Connect, Foreach, Send, Think
 from loadgen.plan.sessions import Loop, PythonSession, Script
 
 SOURCE = 'async def session(user):\n    await user.think(1)  # \u2026 "quoted"\n'
 SHA256 = sha256(SOURCE.encode()).hexdigest()
-positive = st.floats(min_value=0, exclude_min=True, max_value=HIGHEST)
+positive = st.floats(min_value=0, exclude_min=True, max_value=MAX_NUMBER)
 weights = st.floats(0.1, 100)
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 urls = st.integers(1, 65_535).map("ws://127.0.0.1:{}/v1/realtime?channels[]=files".format)
@@ -57,15 +57,15 @@ _free = st.builds(
     max=st.integers(1, MAX_ARRIVALS),
     arrival=st.sampled_from(("uniform", "poisson")),
     seed=st.integers(-(2**63), 2**63 - 1),
-    hold=st.floats(min_value=0, max_value=HIGHEST) | st.just("sessions"),
-    stop_after=st.floats(min_value=0, max_value=HIGHEST),
+    hold=st.floats(min_value=0, max_value=MAX_NUMBER) | st.just("sessions"),
+    stop_after=st.floats(min_value=0, max_value=MAX_NUMBER),
     think=positive,
     loops=st.integers(0, MAX_ARRIVALS),
     ping=st.sampled_from(("protocol", "app", "none")),
     clients=st.lists(
         st.builds(AgentSpec, name=_names, weight=weights),
         max_size=2,
-        unique_by=lambda one: one.name,
+        unique_by=lambda client: client.name,
     ).map(tuple),
     files=st.dictionaries(_names, words, max_size=2),
     transport=st.builds(

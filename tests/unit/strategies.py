@@ -1,5 +1,4 @@
-"""Hypothesis strategies for the values that travel, and the settings that every property test
-runs under."""
+"""Hypothesis strategies for seconds, tallies and histograms."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -12,7 +11,7 @@ from loadgen.stats.tally import COUNTS, HISTOGRAMS, Held, Tally
 
 microseconds = st.integers(0, 1000) | st.integers(0, HIGHEST)
 cuts = st.lists(st.integers(0, 100_000), max_size=12)
-"""Where to cut a stream of bytes; see `pieces`."""
+"""Places at which `pieces` cuts a stream of bytes."""
 
 
 def histogram_of(values: Iterable[int]) -> Histogram:
@@ -30,7 +29,7 @@ def merged(tallies: Iterable[Tally]) -> Tally:
 
 
 def pieces(data: bytes, cuts: Sequence[int]) -> list[bytes]:
-    """The bytes cut into parts that join to the whole, none of them empty."""
+    """Returns the bytes in parts that join to the whole, none of them empty."""
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     return [data[begin:end] for begin, end in pairwise(edges)]
 
@@ -61,5 +60,4 @@ seconds = st.builds(
     cpu_s=st.integers(0, 1000).map(float),
     rss=_counts,
 )
-"""Seconds numbered 0; whole CPU seconds, so that adding them up in any order gives the very same
-number."""
+"""Seconds with the number 0, and whole CPU seconds, so that their sum is the same in any order."""

@@ -46,6 +46,8 @@ PURE_MODULES = {
     "loadgen.net.appwrite",
     "loadgen.net.frames",
     "loadgen.net.handshake",
+    "loadgen.agent.jobs",
+    "loadgen.agent.orders",
     "loadgen.agent.outbox",
     "loadgen.http.ratelimit",
     "loadgen.http.token",
@@ -83,6 +85,8 @@ IMPURE = {"asyncio", "time", "socket", "threading", "subprocess", "uvloop", "aio
 TARGET = "loadgen.target"
 FOR_TARGET = {"loadgen.version", "loadgen.errors", "loadgen.values", "loadgen.process"}
 """The target stands alone: what it imports beside itself. Only its command imports it."""
+PUBLIC = "loadgen.sessions"
+"""The package itself names the session API: for type checkers, and when a name is asked for."""
 FOR_COORDINATOR = {
     "loadgen.errors",
     "loadgen.http",
@@ -128,6 +132,8 @@ def within(module: str, places: set[str]) -> bool:
 
 
 def may_import(importer: str, imported: str) -> bool:
+    if importer == "loadgen":
+        return within(imported, {PUBLIC})
     if within(importer, {TARGET}):
         return within(imported, {TARGET} | FOR_TARGET)
     if within(imported, {TARGET}):

@@ -1,5 +1,4 @@
-"""Plan files: what is written is read back, and each mistake is told with its file, its line and
-its key."""
+"""Plan files are written and read back; a mistake has its file, its line and its key."""
 
 import tomllib
 from hashlib import sha256
@@ -20,7 +19,7 @@ from tests.unit.plans import plans
 
 @pytest.fixture
 def plan_file(tmp_path):
-    """Writes a plan file and gives its path."""
+    """Writes a plan file and returns its path."""
 
     def write(content: str | bytes) -> Path:
         path = tmp_path / "plan.toml"
@@ -42,8 +41,8 @@ def test_a_plan_written_as_toml_is_read_back_the_same(plan, path):
     assert read_plan(path) == plan
 
 
-def test_the_file_says_every_value_even_the_defaults():
-    """A plan.toml reproduces its run with a later version, whose defaults may be others."""
+def test_the_file_has_every_value_even_the_defaults():
+    """A plan.toml reproduces its run with a later version, which may have other defaults."""
     assert set(tomllib.loads(to_toml(Plan()).decode())) == set(Plan.__struct_fields__)
 
 
@@ -51,7 +50,7 @@ def test_an_empty_file_is_the_reference_run(plan_file):
     assert read_plan(plan_file("")) == Plan()
 
 
-def test_whole_numbers_do_for_fractions(plan_file):
+def test_whole_numbers_are_legal_for_fractions(plan_file):
     assert read_plan(plan_file("rate = 500\nhold = 0\n")) == Plan(rate=500.0, hold=0.0)
 
 
@@ -110,7 +109,7 @@ def test_a_file_that_is_not_there_is_a_plan_error(tmp_path):
 
 
 def refusal(path: Path) -> str:
-    """The one line that says why a file is no plan, without the file's name."""
+    """Returns the one line that says why a file is refused, without the file's name."""
     with pytest.raises(PlanError) as caught:
         read_plan(path)
     line = str(caught.value)
@@ -152,7 +151,7 @@ connect_timeout = "10s"
 
 
 def several(**lines: str) -> str:
-    """A plan of many parts, with lines put in here and there."""
+    """Returns a plan of many parts, with further lines in some of them."""
     return SEVERAL.format(**{"phase": "", "session": "", "target": "", "transport": ""} | lines)
 
 
@@ -257,7 +256,7 @@ PLACED = {
 
 
 @pytest.mark.parametrize(("lines", "words"), PLACED.values(), ids=PLACED)
-def test_a_mistake_is_told_with_its_line_and_its_key(plan_file, lines, words):
+def test_a_mistake_has_its_line_and_its_key(plan_file, lines, words):
     assert refusal(plan_file(several(**lines))).startswith(words)
 
 
@@ -266,30 +265,30 @@ def test_a_mistake_is_told_with_its_line_and_its_key(plan_file, lines, words):
     [
         (
             "rate = 5",
-            ", line 1: `rate` says nothing in a plan with `phases`; leave one of them out",
+            ", line 1: `rate` has no effect in a plan with `phases`; leave one of them out",
         ),
-        ("max = 5", ", line 1: `max` says nothing in a plan with `phases`"),
-        ("think = 5", ", line 1: `think` says nothing in a plan with `sessions`"),
-        ("loops = 5", ", line 1: `loops` says nothing in a plan with `sessions`"),
-        ('ping = "app"', ", line 1: `ping` says nothing in a plan with `sessions`"),
-        ('target = "ws://b.test/"', ", line 1: `target` says nothing in a plan with `targets`"),
+        ("max = 5", ", line 1: `max` has no effect in a plan with `phases`"),
+        ("think = 5", ", line 1: `think` has no effect in a plan with `sessions`"),
+        ("loops = 5", ", line 1: `loops` has no effect in a plan with `sessions`"),
+        ('ping = "app"', ", line 1: `ping` has no effect in a plan with `sessions`"),
+        ('target = "ws://b.test/"', ", line 1: `target` has no effect in a plan with `targets`"),
         (
             'stop_after = "never"',
             ", line 1: `stop_after`: 'never' is not a duration; write 30, 30s, 5m or 1h",
         ),
     ],
 )
-def test_a_key_that_would_say_nothing_is_refused(plan_file, line, words):
+def test_a_key_without_effect_is_refused(plan_file, line, words):
     assert refusal(plan_file(f"{line}\n{several()}")).startswith(words)
 
 
-def test_a_plan_that_says_a_target_that_is_none_is_refused(plan_file):
+def test_a_plan_with_a_malformed_target_is_refused(plan_file):
     assert refusal(plan_file('seed = 1\ntarget = "127.0.0.1:9505"')).startswith(
         ", line 2: `target`: target '127.0.0.1"
     )
 
 
-def test_broken_toml_is_told_with_its_line(plan_file):
+def test_broken_toml_has_its_line(plan_file):
     assert "(at line 2, column 8)" in refusal(plan_file("seed = 1\nrate = \n"))
 
 
@@ -311,7 +310,7 @@ def code(tmp_path):
     return write
 
 
-def test_a_session_in_python_travels_inside_the_plan(plan_file, code):
+def test_a_plan_holds_the_source_of_a_session_in_python(plan_file, code):
     code()
     plan = read_plan(plan_file(PYTHON))
 
@@ -335,16 +334,16 @@ def test_a_runs_own_plan_needs_no_file(plan_file, code, tmp_path):
             CODE,
             'sha256 = "abc"',
             (
-                ", line 5: `sessions[0]`: `sha256` does not fit the source of sessions/mine.py:"
-                f" that has {DIGEST}"
+                ", line 5: `sessions[0]`: `sha256` does not match sessions/mine.py, whose"
+                f" SHA-256 is {DIGEST}"
             ),
         ),
         (
             CODE,
             'function = "main"',
             (
-                ", line 1: `sessions[0]`: sessions/mine.py: no function 'main'; there is session;"
-                " write"
+                ", line 1: `sessions[0]`: sessions/mine.py: no function 'main'; the file has"
+                " session; write"
             ),
         ),
         (
@@ -360,7 +359,7 @@ def test_a_runs_own_plan_needs_no_file(plan_file, code, tmp_path):
         (None, "", ", line 1: `sessions[0]`: "),
     ],
 )
-def test_a_session_that_can_not_be_used_is_refused(plan_file, code, text, line, words):
+def test_a_session_that_cannot_be_used_is_refused(plan_file, code, text, line, words):
     if text is not None:
         code(text)
 
@@ -371,7 +370,7 @@ def test_a_source_that_was_changed_by_hand_is_refused(plan_file, code):
     code()
     changed = to_toml(read_plan(plan_file(PYTHON))).replace(b"user.connect()", b"user.konnect()")
 
-    assert "`sha256` does not fit the source" in refusal(plan_file(changed))
+    assert "`sha256` does not match" in refusal(plan_file(changed))
 
 
 def test_a_session_may_be_imported_or_assigned(plan_file, code):
@@ -386,17 +385,17 @@ def test_a_session_may_be_imported_or_assigned(plan_file, code):
 @pytest.mark.parametrize(
     ("steps", "words"),
     [
-        ('{do = "think"}', ", line 1: `sessions[0]`: it never connects"),
+        ('{do = "think"}', ", line 1: `sessions[0]`: the script never connects"),
         (
             '{do = "send", text = "x"}, {do = "connect"}',
-            ", line 4: `sessions[0].steps[0]`: there is no connection",
+            ", line 4: `sessions[0].steps[0]`: the session has no connection",
         ),
         (
             (
                 '{do = "connect"}, {do = "transaction", name = "t", steps = [{do = "close"}, {do ='
                 ' "ping"}]}'
             ),
-            ", line 4: `sessions[0].steps[1].steps[1]`: there is no connection",
+            ", line 4: `sessions[0].steps[1].steps[1]`: the session has no connection",
         ),
         (
             '{do = "connect"}, {do = "set", names = ["a"], source = "file", file = "b"}',
@@ -408,7 +407,7 @@ def test_a_session_may_be_imported_or_assigned(plan_file, code):
         ),
     ],
 )
-def test_a_script_that_can_not_be_played_is_refused_with_its_step(plan_file, steps, words):
+def test_a_script_that_cannot_be_played_is_refused_with_its_step(plan_file, steps, words):
     assert refusal(
         plan_file(f'[[sessions]]\nkind = "script"\nname = "s"\nsteps = [{steps}]\n')
     ).startswith(words)
@@ -459,12 +458,12 @@ x = 1
         ("", None),
     ],
 )
-def test_the_line_of_a_value_or_of_what_it_would_be_in(path, line):
+def test_the_line_of_a_value_or_of_the_table_around_it(path, line):
     assert line_of(TEXT, keys_of(path)) == line
     assert line_of(TEXT.replace("\n", "\r\n"), keys_of(path)) == line
 
 
-def test_a_path_is_read_as_far_as_it_can_be():
+def test_a_path_is_read_up_to_where_it_is_malformed():
     assert keys_of("phases[10].sessions.a-b") == ("phases", 10, "sessions", "a-b")
     assert keys_of("phases[0].sessions[...]") == ("phases", 0, "sessions")
 

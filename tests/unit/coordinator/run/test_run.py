@@ -241,7 +241,7 @@ def test_a_share_above_what_an_agent_holds_warns_and_runs():
 
     text = warnings(run)[0]
 
-    assert text.startswith("agent a: share 500, holds 400: max_connections gives out first")
+    assert text.startswith("agent a: share 500, holds 400, limited by max_connections (")
     assert text.endswith(FIX)
 
 

@@ -41,7 +41,7 @@ def test_run_json_names_every_agents_machine_limits_share_and_preflight(folder):
     assert facts["agents"][0]["machine"] == {"cpus": 2}
     assert facts["agents"][0]["limits"][0]["connections"] == 400
     assert facts["agents"][0]["connections"] == 500
-    assert "max_connections gives out first" in facts["agents"][0]["preflight"]
+    assert "limited by max_connections" in facts["agents"][0]["preflight"]
 
 
 def test_a_row_has_the_counters_of_sessions_so_far_and_the_timings_of_that_second(folder):

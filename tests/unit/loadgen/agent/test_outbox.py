@@ -1,5 +1,4 @@
-"""Seconds that wait for their acknowledgement, through any pattern of lost posts and lost
-answers."""
+"""Seconds wait for their acknowledgement, through any pattern of lost posts and lost answers."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,13 +18,13 @@ def second(number):
     )
 
 
-def full(count, most=FEW):
-    outbox = Outbox(most)
+def full(count, max_seconds=FEW):
+    outbox = Outbox(max_seconds)
     merged = [outbox.add(second(number)) for number in range(count)]
     return outbox, any(merged)
 
 
-def test_what_is_acknowledged_is_forgotten_and_all_else_comes_again():
+def test_acknowledged_seconds_are_forgotten_and_all_others_posted_again():
     outbox, _ = full(5)
     assert [one.number for one in outbox.batch()] == [0, 1, 2, 3, 4]
 
@@ -36,7 +35,7 @@ def test_what_is_acknowledged_is_forgotten_and_all_else_comes_again():
 
 
 def test_a_post_never_has_more_than_a_batch():
-    outbox, merged = full(200, most=500)
+    outbox, merged = full(200, max_seconds=500)
     assert not merged
     assert [one.number for one in outbox.batch()] == list(range(BATCH))
 
@@ -60,8 +59,10 @@ def test_a_long_outage_takes_bounded_memory_and_loses_no_count():
 
 
 @given(st.lists(st.sampled_from(["second", "lost post", "lost answer", "answer"]), max_size=400))
-def test_whatever_gets_lost_on_the_way_every_second_is_counted_once(story):
-    outbox, fan, told = Outbox(FEW), FanIn(3), 0
+def test_every_second_is_counted_once_whatever_is_lost_on_the_way(story):
+    outbox = Outbox(FEW)
+    fan = FanIn(3)
+    produced = 0
     fan.expect("a")
 
     def arrive():
@@ -70,8 +71,8 @@ def test_whatever_gets_lost_on_the_way_every_second_is_counted_once(story):
 
     for event in [*story, *["answer"] * 10]:
         if event == "second":
-            outbox.add(second(told))
-            told += 1
+            outbox.add(second(produced))
+            produced += 1
         elif event == "lost post":
             outbox.batch()
         else:
@@ -80,9 +81,9 @@ def test_whatever_gets_lost_on_the_way_every_second_is_counted_once(story):
                 outbox.acknowledge(fan.sources["a"].last.number)
 
     assert len(outbox) == 0
-    assert fan.total.launched == sum(range(1, told + 1))
+    assert fan.total.launched == sum(range(1, produced + 1))
     settled = [one.second for one in fan.settle()]
-    assert [one.number for one in settled] == list(range(told))
+    assert [one.number for one in settled] == list(range(produced))
     opened = 0
     for one in settled:
         opened += one.tally.opened

@@ -1,4 +1,4 @@
-"""An agent's options: its command line goes before the plan, the plan before what is usual."""
+"""An agent's settings: the command line first, then the plan, then the defaults."""
 
 import pytest
 
@@ -16,27 +16,31 @@ PLAN = Plan(
 NOTHING = AgentSettings(allowed_targets=AllowedTargets())
 
 
-def test_what_nobody_says_is_what_is_usual():
-    assert NOTHING.under(Plan(), "one") == NOTHING
-    assert (NOTHING.most, NOTHING.port_range) == (64_000, range(1025, 65_536))
+def test_without_options_and_plan_the_defaults_hold():
+    assert NOTHING.with_plan(Plan(), "one") == NOTHING
+    assert (NOTHING.capacity, NOTHING.port_range) == (64_000, range(1025, 65_536))
 
 
-def test_the_plan_says_what_the_command_line_does_not():
-    settings = NOTHING.under(PLAN, "one-2")
+def test_the_plan_fills_in_what_the_command_line_leaves_out():
+    settings = NOTHING.with_plan(PLAN, "one-2")
 
-    assert (settings.workers, settings.most, settings.port_range) == (3, 100_000, range(2000, 3000))
+    assert (settings.workers, settings.capacity, settings.port_range) == (
+        3,
+        100_000,
+        range(2000, 3000),
+    )
     assert settings.sources == ("127.0.0.2", "127.0.0.3", "127.0.0.4")
 
 
-def test_of_an_agent_that_it_does_not_name_it_says_the_ports_alone():
-    settings = NOTHING.under(PLAN, "other")
+def test_an_agent_that_the_plan_does_not_name_gets_its_ports_alone():
+    settings = NOTHING.with_plan(PLAN, "other")
 
-    assert (settings.workers, settings.most, settings.sources) == (None, 64_000, ())
+    assert (settings.workers, settings.capacity, settings.sources) == (None, 64_000, ())
     assert settings.port_range == range(2000, 3000)
 
 
-def test_the_command_line_goes_before_the_plan():
-    said = AgentSettings(
+def test_the_command_line_overrules_the_plan():
+    given = AgentSettings(
         allowed_targets=AllowedTargets(),
         workers=1,
         max_connections=5,
@@ -44,31 +48,35 @@ def test_the_command_line_goes_before_the_plan():
         ports=range(3000, 4000),
     )
 
-    assert said.under(PLAN, "one") == said
+    assert given.with_plan(PLAN, "one") == given
 
 
-def test_a_source_that_this_machine_does_not_have_is_named():
+def test_a_source_that_this_machine_lacks_is_named():
     with pytest.raises(PlanError, match=r"source 192\.0\.2\.7 is no address of this machine"):
-        NOTHING.under(Plan(clients=(AgentSpec(name="one", sources=("192.0.2.7",)),)), "one")
+        NOTHING.with_plan(Plan(clients=(AgentSpec(name="one", sources=("192.0.2.7",)),)), "one")
 
 
-def test_limits_are_those_of_what_it_is_asked_for():
+def test_the_limits_follow_from_the_settings():
     holds = {
         limit.resource: limit.connections
-        for limit in NOTHING.under(PLAN, "one").limits(Machine(cpus=2))
+        for limit in NOTHING.with_plan(PLAN, "one").limits(Machine(cpus=2))
     }
 
     assert holds["max_connections"] == 100_000
     assert holds["source_ports"] == 3 * 1000
 
 
-def test_a_plan_does_not_start_processes_without_end():
-    """Its owner may have as many as it likes."""
+def test_a_plan_may_not_ask_for_any_number_of_workers():
+    """The command line of the agent may."""
     plan = Plan(clients=(AgentSpec(name="here", workers=100_000),))
 
-    with pytest.raises(PlanError, match="100,000 workers of here, which starts 256 at most"):
-        AgentSettings(allowed_targets=AllowedTargets()).under(plan, "here")
+    with pytest.raises(
+        PlanError, match="100,000 workers on here, and a plan may ask for 256 at most"
+    ):
+        AgentSettings(allowed_targets=AllowedTargets()).with_plan(plan, "here")
     assert (
-        AgentSettings(allowed_targets=AllowedTargets(), workers=1000).under(plan, "here").workers
+        AgentSettings(allowed_targets=AllowedTargets(), workers=1000)
+        .with_plan(plan, "here")
+        .workers
         == 1000
     )

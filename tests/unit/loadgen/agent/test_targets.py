@@ -1,4 +1,4 @@
-"""Which targets may be loaded."""
+"""The targets that an agent may load, and how it resolves them."""
 
 import socket
 
@@ -17,17 +17,17 @@ from loadgen.wire import Destination, Sources
         ((), "::1", "::1"),
         (("10.0.0.0/8",), "target", "10.1.2.3"),
         (("10.1.2.3",), "10.1.2.3", "10.1.2.3"),
-        (("10.1.2.3/8",), "target", "10.200.0.1"),  # host bits are no reason to quarrel
+        (("10.1.2.3/8",), "target", "10.200.0.1"),  # host bits are ignored
         (("2001:db8::/32",), "target", "2001:db8::7"),
         (("target.example",), "target.example", "192.0.2.1"),
         (("Target.Example",), "tARGET.eXAMPLE", "192.0.2.1"),
         (("10.0.0.0/8", " other "), "other", "192.0.2.1"),
         (("0.0.0.0/0",), "anything", "192.0.2.1"),
-        ((), "::ffff:127.0.0.1", "::ffff:127.0.0.1"),  # IPv4 dressed up as IPv6
+        ((), "::ffff:127.0.0.1", "::ffff:127.0.0.1"),  # IPv4 wrapped in IPv6
         (("10.0.0.0/8",), "::ffff:10.0.0.1", "::ffff:10.0.0.1"),
     ],
 )
-def test_loopback_and_what_the_owner_named_may_be_loaded(allowed, host, address):
+def test_loopback_and_allowed_targets_may_be_loaded(allowed, host, address):
     assert AllowedTargets(allowed).refusal(host, address) == ""
 
 
@@ -37,13 +37,13 @@ def test_loopback_and_what_the_owner_named_may_be_loaded(allowed, host, address)
         ((), "192.0.2.1", "192.0.2.1"),
         ((), "0.0.0.0", "0.0.0.0"),
         (("10.0.0.0/8",), "target", "11.0.0.1"),
-        (("example",), "target.example", "192.0.2.1"),  # a name is a name, no suffix
+        (("example",), "target.example", "192.0.2.1"),  # a name is compared as a whole
         (("localhost",), "evil", "192.0.2.1"),
         (("0.0.0.0/0",), "target", "2001:db8::7"),
         (("::/0",), "target", "::ffff:192.0.2.1"),
     ],
 )
-def test_anything_else_is_refused_with_the_mend(allowed, host, address):
+def test_any_other_target_is_refused_with_the_fix(allowed, host, address):
     refusal = AllowedTargets(allowed).refusal(host, address)
     assert refusal.endswith(f"--allow-target {host}")
     assert host in refusal
@@ -51,12 +51,12 @@ def test_anything_else_is_refused_with_the_mend(allowed, host, address):
     assert "\n" not in refusal
 
 
-def test_a_name_that_resolves_elsewhere_shows_where():
+def test_a_refused_name_is_shown_with_its_address():
     assert "target (192.0.2.1)" in AllowedTargets().refusal("target", "192.0.2.1")
     assert "192.0.2.1 (" not in AllowedTargets().refusal("192.0.2.1", "192.0.2.1")
 
 
-def test_what_a_refusal_proposes_is_enough():
+def test_the_fix_of_a_refusal_is_enough():
     (proposed,) = (
         AllowedTargets().refusal("target.example", "192.0.2.1").partition("--allow-target ")[2:]
     )
@@ -66,7 +66,7 @@ def test_what_a_refusal_proposes_is_enough():
 @pytest.mark.parametrize(
     "text", ["", "  ", "10.0.0.0/33", "10.0.0.0/", "target/24", "http://target"]
 )
-def test_what_is_neither_network_nor_name_is_one_line(text):
+def test_a_malformed_allowed_target_is_a_mistake_of_one_line(text):
     with pytest.raises(PlanError, match="neither a network") as caught:
         AllowedTargets((text,))
     assert "\n" not in str(caught.value)
@@ -75,7 +75,7 @@ def test_what_is_neither_network_nor_name_is_one_line(text):
 SOURCES = Sources(("127.0.0.1",), 1025, 65_535)
 
 
-def test_a_place_has_all_that_a_worker_has_to_know():
+def test_a_destination_has_all_that_a_worker_has_to_know():
     target = ResolvedTarget.find("wss://127.0.0.1:9505/v1?a=b", ())
 
     assert target.sources == ("127.0.0.1",)
@@ -91,7 +91,7 @@ def test_a_place_has_all_that_a_worker_has_to_know():
     )
 
 
-def test_of_the_sources_those_of_its_family_are_taken():
+def test_only_sources_of_the_address_family_of_the_target_are_used():
     assert ResolvedTarget.find("ws://[::1]:9505/", ("127.0.0.2", "::1", "127.0.0.3")).sources == (
         "::1",
     )
@@ -109,12 +109,12 @@ def test_of_the_sources_those_of_its_family_are_taken():
         ("ws://[::1]/", "none of the agent's --source addresses"),
     ],
 )
-def test_a_place_that_can_not_be_reached_is_none(url, words):
+def test_a_target_that_cannot_be_reached_is_a_mistake(url, words):
     with pytest.raises(PlanError, match=words):
         ResolvedTarget.find(url, ("127.0.0.2",))
 
 
-def test_a_place_elsewhere_has_to_be_permitted():
+def test_a_target_off_loopback_has_to_be_allowed():
     target = ResolvedTarget(
         "ws://far.test/",
         ResolvedTarget.find("ws://127.0.0.1/", ()).parts,
@@ -129,9 +129,9 @@ def test_a_place_elsewhere_has_to_be_permitted():
 @pytest.mark.parametrize(
     ("answers", "allowed"), [(["10.0.0.5", "127.0.0.1"], False), (["127.0.0.1", "10.0.0.5"], True)]
 )
-def test_a_name_that_leads_elsewhere_the_next_time_is_asked_once(monkeypatch, answers, allowed):
-    """What is permitted is the address, and it is the address that workers get: a resolver that
-    changes its mind between the look and the dial (DNS rebinding) gains nothing."""
+def test_a_name_is_resolved_once(monkeypatch, answers, allowed):
+    """The address that was allowed is the address that workers get, so that a resolver which
+    changes its answer between the check and the dial (DNS rebinding) gains nothing."""
     waiting = list(answers)
 
     def answer(*_: object, **__: object) -> list[tuple[object, ...]]:

@@ -37,7 +37,7 @@ PROC = {
 }
 
 
-def test_readings_are_taken_from_proc(tmp_path):
+def test_facts_are_read_from_proc(tmp_path):
     machine = read_machine(lay_out(tmp_path, PROC))
 
     assert machine.kernel == "6.1.0-test"
@@ -96,7 +96,7 @@ UNLIMITED = {
 
 
 @pytest.mark.parametrize(("tree", "room"), [(V2, 400_000), (V1, 400_000), (UNLIMITED, None)])
-def test_the_tightest_cgroup_says_how_much_memory_is_left(tmp_path, tree, room):
+def test_the_tightest_cgroup_bounds_the_memory(tmp_path, tree, room):
     assert read_machine(lay_out(tmp_path, tree)).cgroup_headroom == room
 
 
@@ -132,7 +132,7 @@ def test_facts_are_json_with_each_sysctl_under_its_own_name():
         ("pid:[4026532999]", "nothing", "unnamed"),
     ],
 )
-def test_a_container_is_told_by_its_process_ids_and_named_by_its_marks(
+def test_a_container_is_known_by_its_process_ids_and_named_by_its_files(
     tmp_path, pids, mark, container
 ):
     lay_out(tmp_path, PROC | {mark: ""})

@@ -13,7 +13,7 @@ from loadgen.machine.limits import (
     Limit,
     advice,
     client_limits,
-    first_to_give_out,
+    limiting_resource,
     shortfall,
     target_limits,
     unusable_ports,
@@ -73,18 +73,18 @@ def test_a_client_machine_of_the_reference_run_carries_64_000():
         "tcp_mem",
         "conntrack",
     }
-    assert first_to_give_out(list(limits.values())) == limits["max_connections"]
+    assert limiting_resource(list(limits.values())) == limits["max_connections"]
     assert limits["max_connections"].connections == 64_000
 
 
-def test_every_limit_has_its_reading_and_a_mend_on_one_line():
+def test_every_limit_has_its_detail_and_a_fix_on_one_line():
     for limit in [*client(AMPLE).values(), *target(AMPLE).values()]:
         assert limit.detail
         assert limit.fix
         assert "\n" not in limit.detail + limit.fix
 
 
-def test_what_is_needed_is_told_in_the_units_of_what_is_there():
+def test_the_needed_amount_has_the_units_of_the_detail():
     needed = {name: limit.needed for name, limit in client(AMPLE, max_connections=130_000).items()}
 
     assert needed == {
@@ -106,7 +106,7 @@ def test_descriptors_bound_each_worker():
     assert "ulimit -n 32064 (LimitNOFILE=32064 in the unit)" in limit.fix
 
 
-def test_following_the_mend_of_the_descriptors_is_enough():
+def test_the_fix_of_the_descriptors_is_enough():
     machine = but(nofile_hard=20_000)
 
     assert client(machine, workers=4)["file_descriptors"].connections >= 64_000
@@ -138,14 +138,14 @@ def test_source_ports_are_ports_of_each_address_less_those_left_out():
     )
 
 
-def test_more_source_addresses_are_the_mend_of_too_few_ports():
+def test_more_source_addresses_are_the_fix_of_too_few_ports():
     limit = client(AMPLE, max_connections=200_000)["source_ports"]
 
     assert limit.fix.startswith("--source FIRST-LAST with 4 addresses;")
     assert client(AMPLE, addresses=4)["source_ports"].connections >= 200_000
 
 
-def test_ports_that_need_a_privilege_count_only_for_those_who_have_it():
+def test_privileged_ports_count_only_with_the_privilege():
     machine = but(unprivileged_start=2000, local_range=None)
 
     assert client(machine)["source_ports"].connections == 65536 - 2000
@@ -170,7 +170,7 @@ def test_memory_carries_what_is_available_less_the_workers():
     )
 
 
-def test_a_cgroup_with_less_memory_than_the_machine_is_what_counts():
+def test_a_cgroup_with_less_memory_than_the_machine_counts():
     limit = client(but(cgroup_headroom=GIB // 4))["memory"]
 
     assert limit.connections < 64_000
@@ -201,7 +201,7 @@ def test_a_full_conntrack_table_carries_nothing_rather_than_less():
     assert client(but(conntrack_max=100, conntrack_count=120))["conntrack"].connections == 0
 
 
-def test_conntrack_that_tracks_nothing_is_no_limit_but_is_mentioned():
+def test_conntrack_that_tracks_nothing_is_advice_and_no_limit():
     idle = but(conntrack_count=0)
 
     assert "conntrack" not in client(idle)
@@ -210,7 +210,7 @@ def test_conntrack_that_tracks_nothing_is_no_limit_but_is_mentioned():
     assert advice(but(conntrack_max=None, conntrack_count=None), "client") == []
 
 
-def test_what_does_not_bound_a_machine_yields_no_limit():
+def test_a_resource_that_does_not_bound_a_machine_yields_no_limit():
     limits = client(Machine(file_max=2**63 - 1))
 
     assert set(limits) == {"max_connections", "source_ports", "file_descriptors"}
@@ -230,7 +230,7 @@ def test_what_does_not_bound_a_machine_yields_no_limit():
     st.integers(1, 200),
     st.integers(1, 10_000_000),
 )
-def test_no_reading_gives_a_negative_number_or_an_error(machine, workers, connections):
+def test_no_fact_gives_a_negative_number_or_an_error(machine, workers, connections):
     limits = [
         *client(machine, workers=workers, max_connections=connections).values(),
         *target(machine, workers=workers, connections=connections).values(),
@@ -299,7 +299,7 @@ def test_this_machine_carries_something():
     assert min(limit.connections for limit in client(read_machine()).values()) > 0
 
 
-def test_a_table_of_sockets_that_makes_long_chains_is_advised_on():
+def test_a_socket_table_with_long_chains_is_advice():
     short = but(ehash_entries=262_144)
 
     assert advice(short, "client", 64_000) == []
@@ -310,7 +310,7 @@ def test_a_table_of_sockets_that_makes_long_chains_is_advised_on():
     assert advice(but(ehash_entries=-262_144), "target", 1_000_000) == [item]
 
 
-def test_a_container_is_told_that_its_host_bounds_it():
+def test_in_a_container_the_limits_of_the_host_are_advice():
     (item,) = advice(but(container="docker"), "client", 64_000)
 
     assert "docker" in item.detail
@@ -328,21 +328,21 @@ FILES, PORTS, MEMORY = (
 )
 
 
-def test_the_resource_that_carries_fewest_gives_out_first():
-    assert first_to_give_out([MEMORY, FILES, PORTS]) is FILES
+def test_the_limiting_resource_carries_the_fewest():
+    assert limiting_resource([MEMORY, FILES, PORTS]) is FILES
 
 
 def test_of_two_equals_the_first_is_named():
-    assert first_to_give_out([FILES, limit("conntrack", 20_000)]) is FILES
+    assert limiting_resource([FILES, limit("conntrack", 20_000)]) is FILES
 
 
-def test_nothing_gives_out_where_nothing_was_measured():
-    assert first_to_give_out([]) is None
+def test_without_limits_no_resource_is_limiting():
+    assert limiting_resource([]) is None
     assert shortfall([], 10**9) is None
 
 
 @pytest.mark.parametrize(
     ("share", "short"), [(0, None), (20_000, None), (20_001, FILES), (500_000, FILES)]
 )
-def test_a_share_is_carried_up_to_the_last_connection(share, short):
+def test_a_share_falls_short_by_a_single_connection(share, short):
     assert shortfall([MEMORY, FILES, PORTS], share) is short

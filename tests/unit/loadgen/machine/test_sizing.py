@@ -1,4 +1,4 @@
-"""What so many connections take: no less than what was measured, and not much more."""
+"""The sizing of connections: no less than what was measured, and not much more."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from loadgen.machine.sizing import (
     CLIENT_PING,
     TARGET_OPEN,
     TARGET_PING,
-    demand,
+    sizing_of,
 )
 from tests.costs import samples
 from tests.costs.model import per_event
@@ -36,13 +36,13 @@ by."""
         (TARGET_PING, "target", "pings", "pings"),
     ],
 )
-def test_cores_are_reckoned_by_the_dearest_that_was_measured(reckoned, kind, span, event):
+def test_cores_are_those_of_the_dearest_measurement(reckoned, kind, span, event):
     dearest = max(per_event(sample, kind, getattr(sample, span), event) for sample in LARGE)
 
     assert 0.8 * dearest <= reckoned <= 1.5 * dearest
 
 
-def test_an_agent_takes_no_more_than_is_reckoned():
+def test_an_agent_takes_no_more_than_its_figure():
     for sample in MEASURED:
         shares = (
             sample.base.pss[kind] / sample.base.processes[kind]
@@ -52,7 +52,7 @@ def test_an_agent_takes_no_more_than_is_reckoned():
 
 
 def test_the_reference_run_takes_sixteen_addresses_and_fits_its_machines():
-    found = demand(1_000_000, 2_000, 30)
+    found = sizing_of(1_000_000, 2_000, 30)
 
     assert found.addresses == 16
     assert found.client_bytes < 16 * 16 * GIB
@@ -62,10 +62,8 @@ def test_the_reference_run_takes_sixteen_addresses_and_fits_its_machines():
 
 
 @given(st.integers(1, 10_000_000), st.floats(1, 1e5), st.floats(1, 1e4))
-def test_an_address_and_the_memory_that_are_asked_for_are_enough_for_the_preflight(
-    connections, rate, think
-):
-    found = demand(connections, rate, think)
+def test_the_addresses_and_the_memory_are_enough_for_the_preflight(connections, rate, think):
+    found = sizing_of(connections, rate, think)
     machine = Machine(memory_available=found.client_bytes, nofile_hard=1 << 30)
     limits = client_limits(
         machine,
@@ -79,7 +77,9 @@ def test_an_address_and_the_memory_that_are_asked_for_are_enough_for_the_preflig
 
 
 def test_more_connections_take_more_and_a_longer_think_time_less():
-    small, large, calm = demand(10_000, 100, 30), demand(500_000, 100, 30), demand(500_000, 100, 60)
+    small = sizing_of(10_000, 100, 30)
+    large = sizing_of(500_000, 100, 30)
+    calm = sizing_of(500_000, 100, 60)
 
     assert small.client_bytes < large.client_bytes == calm.client_bytes
     assert small.target_cores < calm.target_cores < large.target_cores

@@ -1,4 +1,4 @@
-"""Settings are set, remembered and put back, on files laid out as /proc/sys is."""
+"""Settings are set, remembered and put back, in a copy of /proc/sys."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def texts(steps):
     return [step.text for step in steps]
 
 
-def test_what_is_set_is_said_and_put_back(laid):
+def test_settings_are_reported_and_put_back(laid):
     assert texts(laid.sysctls.apply([BACKLOG, PORTS])) == [
         "net.core.somaxconn = 16384 (was 4096)",
         "net.ipv4.ip_local_port_range = 1024 65535 (was 32768 60999)",
@@ -55,7 +55,7 @@ def test_what_is_set_is_said_and_put_back(laid):
     assert not (laid.root / STATE).exists()
 
 
-def test_where_nothing_was_set_there_is_nothing_to_undo(laid):
+def test_without_settings_undo_is_refused(laid):
     with pytest.raises(OperatorError, match="nothing to undo"):
         laid.sysctls.undo()
 
@@ -68,7 +68,7 @@ def test_after_two_applies_the_first_values_come_back(laid):
     assert laid.now() == ["4096", "32768 60999"]
 
 
-def test_what_others_changed_meanwhile_is_left_said_and_kept_for_force(laid):
+def test_a_value_that_others_changed_is_reported_and_kept_for_force(laid):
     laid.sysctls.apply([BACKLOG, PORTS])
     laid.write(BACKLOG.key, "8192\n")
 
@@ -91,14 +91,14 @@ def test_a_value_that_others_set_between_two_applies_is_the_one_to_put_back(laid
     assert laid.now()[0] == "8192"
 
 
-def test_after_a_reboot_what_is_back_already_is_only_said(laid):
+def test_after_a_reboot_old_values_are_only_reported(laid):
     laid.sysctls.apply([BACKLOG])
     laid.write(BACKLOG.key, "4096\n")
 
     assert texts(laid.sysctls.undo()) == ["net.core.somaxconn is 4096 again already"]
 
 
-def test_a_key_that_went_with_its_module_is_only_said(laid):
+def test_a_key_that_went_with_its_module_is_only_reported(laid):
     laid.sysctls.apply([BACKLOG])
     laid.path(BACKLOG.key).unlink()
 
@@ -107,7 +107,7 @@ def test_a_key_that_went_with_its_module_is_only_said(laid):
     ]
 
 
-def test_a_key_that_cannot_be_set_does_not_keep_the_others_from_it(laid, monkeypatch):
+def test_a_key_that_cannot_be_set_does_not_stop_the_others(laid, monkeypatch):
     laid.path(PORTS.key).chmod(0o444)
     monkeypatch.setattr(
         laid.sysctls, "_path", lambda key: _Full() if key == PORTS.key else laid.path(key)
@@ -119,7 +119,7 @@ def test_a_key_that_cannot_be_set_does_not_keep_the_others_from_it(laid, monkeyp
 
 
 class _Full:
-    """A file that the kernel lets nobody write, not even root."""
+    """The kernel lets not even root write the file."""
 
     def read_text(self):
         return "32768\t60999\n"
@@ -140,7 +140,7 @@ def test_a_drop_in_is_written_and_removed(laid):
     assert not (laid.root / DROP_IN).exists()
 
 
-def test_what_is_set_already_can_be_made_to_persist(laid):
+def test_settings_in_force_can_be_made_to_persist(laid):
     assert not laid.sysctls.unwritten
     laid.sysctls.apply([BACKLOG])
 
@@ -152,7 +152,7 @@ def test_what_is_set_already_can_be_made_to_persist(laid):
 def test_a_drop_in_of_others_is_never_written_over_nor_removed(laid):
     (laid.root / DROP_IN).parent.mkdir(parents=True)
     (laid.root / DROP_IN).write_text("theirs\n")
-    with pytest.raises(OperatorError, match="not of loadgen-tune's making"):
+    with pytest.raises(OperatorError, match="loadgen-tune did not write it"):
         laid.sysctls.apply([BACKLOG], persist=True)
     assert laid.now()[0] == "4096"
 
@@ -163,7 +163,7 @@ def test_a_drop_in_of_others_is_never_written_over_nor_removed(laid):
     assert (laid.root / DROP_IN).read_text() == "theirs\n"
 
 
-def test_a_garbled_state_is_said_and_nothing_is_set(laid):
+def test_a_malformed_state_is_reported_and_nothing_is_set(laid):
     (laid.root / STATE).parent.mkdir(parents=True)
     (laid.root / STATE).write_text("{")
 

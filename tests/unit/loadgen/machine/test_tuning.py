@@ -1,4 +1,4 @@
-"""The settings that fall short of so many connections, on invented machines."""
+"""The settings that invented machines need for their connections."""
 
 import msgspec
 import pytest
@@ -20,7 +20,7 @@ BARE = Machine(
     tcp_mem=(1_000, 2_000, 3_000),
     conntrack_max=65_536,
 )
-"""All that can be too low is too low."""
+"""A machine on which every setting is too low."""
 
 
 def values(machine, role, connections):
@@ -53,12 +53,12 @@ def test_a_target_of_a_million():
 
 
 @pytest.mark.parametrize("role", ["client", "target"])
-def test_what_a_machine_does_not_show_is_not_asked_of_it(role):
+def test_a_key_that_a_machine_does_not_show_is_left_out(role):
     assert wanted(Machine(), role, 1_000_000) == ()
 
 
 @pytest.mark.parametrize("role", ["client", "target"])
-def test_a_machine_set_so_is_asked_for_nothing_more_and_nothing_is_lowered(role):
+def test_high_settings_are_left_as_they_are(role):
     ample = but(
         nr_open=1 << 30,
         file_max=NO_BOUND,
@@ -73,7 +73,7 @@ def test_a_machine_set_so_is_asked_for_nothing_more_and_nothing_is_lowered(role)
     assert wanted(ample, role, 1_000_000) == ()
 
 
-def test_socket_memory_takes_no_more_than_half_of_the_machines():
+def test_socket_memory_takes_at_most_half_of_the_memory():
     assert (
         values(but(memory_available=4 * GIB), "target", 1_000_000)["net.ipv4.tcp_mem"]
         == "262144 393216 524288"
@@ -84,7 +84,7 @@ def test_socket_memory_takes_no_more_than_half_of_the_machines():
     )
 
 
-def test_the_port_range_begins_where_the_machine_lets_it_and_its_ends_differ_in_parity():
+def test_the_port_range_begins_above_privileged_ports_at_an_even_one():
     assert (
         values(but(unprivileged_start=5001), "client", 1)["net.ipv4.ip_local_port_range"]
         == "5002 65535"

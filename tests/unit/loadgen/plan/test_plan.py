@@ -74,20 +74,20 @@ def test_a_wrong_option_is_named(options, named):
     assert named in str(caught.value)
 
 
-def test_the_schedule_is_the_plans():
+def test_the_schedule_has_the_values_of_the_plan():
     assert Plan(rate=7.0, max=11, arrival="poisson", seed=3).schedule == Schedule(
         7.0, 11, poisson=True, seed=3
     )
     assert Plan(rate=7.0, max=11).schedule == Schedule(7.0, 11, poisson=False, seed=0)
 
 
-def test_the_plateau_is_held_from_the_last_arrival_on():
+def test_the_plateau_is_held_from_the_last_arrival():
     """1,000 connections at 100/s: the last one is due at 9.99 s."""
     assert Plan(rate=100.0, max=1000, hold=60.0).drain_at() == pytest.approx(69.99)
     assert Plan(max=1, hold=0.0).drain_at() == 0
 
 
-def test_a_plan_with_phases_is_held_from_the_end_of_the_last_one_on():
+def test_a_plan_with_phases_is_held_from_the_end_of_the_last_one():
     plan = Plan(phases=(Phase(rate=10, max=20), Phase(duration=5.0)), hold=60.0)
 
     assert plan.total == 20
@@ -95,7 +95,7 @@ def test_a_plan_with_phases_is_held_from_the_end_of_the_last_one_on():
     assert plan.drain_at() == 67.0
 
 
-def test_nobody_knows_the_end_before_the_last_gate_has_opened():
+def test_the_end_is_unknown_before_the_last_gate_has_opened():
     plan = Plan(phases=(Phase(rate=10, max=20, wait=True), Phase(rate=10, max=20)), hold=60.0)
 
     assert plan.drain_at() == inf
@@ -103,13 +103,13 @@ def test_nobody_knows_the_end_before_the_last_gate_has_opened():
     assert replace(plan, stop_after=50.0).drain_at() == 50.0
 
 
-def test_a_run_may_last_as_long_as_its_sessions_but_not_longer_than_said():
+def test_a_run_may_last_as_long_as_its_sessions_but_at_most_stop_after():
     assert Plan(hold="sessions").drain_at() == inf
     assert Plan(hold="sessions", stop_after=90.0).drain_at() == 90.0
     assert Plan(rate=100.0, max=1000, stop_after=3600.0).drain_at() == pytest.approx(69.99)
 
 
-def test_with_poisson_arrivals_too():
+def test_the_plateau_is_held_from_the_last_poisson_arrival():
     plan = Plan(rate=100.0, max=1000, hold=60.0, arrival="poisson", seed=5)
     *_, (_, last) = plan.schedule.dues(Share())
 
@@ -140,11 +140,11 @@ UNUSABLE = {
     ),
     "jitter of nothing": (
         {"phases": (Phase(rate=5, duration=5, jitter=1),)},
-        "`phases[0].jitter` says nothing",
+        "`phases[0].jitter` has no effect",
     ),
     "a bound of nothing": (
         {"phases": (Phase(duration=5, max=1),)},
-        "`phases[0].max` says nothing without a `rate`",
+        "`phases[0].max` has no effect without a `rate`",
     ),
     "too many": (
         {"phases": (Phase(rate=1e300, duration=1e300),)},
@@ -178,14 +178,14 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize(("values", "words"), UNUSABLE.values(), ids=UNUSABLE)
-def test_a_plan_that_cannot_be_run_is_none(values, words):
+def test_a_plan_that_cannot_be_run_is_refused(values, words):
     with pytest.raises(PlanError) as caught:
         Plan(**values)
 
     assert str(caught.value).startswith(words)
 
 
-def test_what_others_say_instead_says_nothing():
+def test_overruled_keys_are_known():
     assert Plan().overruled == set()
     assert Plan(phases=(Phase(rate=1, max=1),), sessions=(USERS,)).overruled == {
         "rate",
@@ -203,7 +203,7 @@ def test_the_built_in_loop_may_be_named_in_a_phase():
     assert plan.session_specs == (Loop(name="loop", think=5.0),)
 
 
-def test_a_redacted_plan_names_headers_and_files_and_tells_nothing_of_them():
+def test_a_redacted_plan_has_the_names_of_headers_and_files_without_their_texts():
     plan = Plan(
         transport=Transport(headers={"Authorization": "Basic c2VjcmV0"}),
         files={"users": "me;secret\n"},

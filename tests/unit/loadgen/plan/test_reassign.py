@@ -1,5 +1,4 @@
-"""What is left of lost shares: by count it adds up, whoever had them and however often they are
-lost again."""
+"""What lost shares leave unfinished adds up by count, however often they are lost again."""
 
 from math import inf
 
@@ -7,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.plan.reassign import Reassignment, Unfinished, deal, reassign, unfinished_of
-from loadgen.plan.shares import NOBODY, Share
+from loadgen.plan.shares import NO_SHARE, Share
 
 TOTAL = 2000
 WEIGHTS = st.lists(st.integers(0, 70_000), min_size=1, max_size=5)
@@ -21,7 +20,7 @@ def fresh(unfinished, total=TOTAL):
     return [number for one in unfinished for number in one.share.numbers(total, one.below)]
 
 
-def test_those_that_had_been_launched_come_again_and_the_others_when_they_are_due():
+def test_launched_users_come_again_and_the_others_when_they_are_due():
     half, _ = Share().split([1, 1])
 
     (left,) = unfinished_of([Unfinished(half)], launched=5, living=3, total=20)
@@ -31,16 +30,16 @@ def test_those_that_had_been_launched_come_again_and_the_others_when_they_are_du
     assert (left.again(), left.fresh(20), left.wanted(20)) == (3, 5, 8)
 
 
-def test_of_a_share_that_is_through_nothing_is_left():
+def test_a_share_that_was_launched_and_has_ended_leaves_nothing():
     assert (
-        unfinished_of([Unfinished(Share()), Unfinished(NOBODY)], launched=20, living=0, total=20)
+        unfinished_of([Unfinished(Share()), Unfinished(NO_SHARE)], launched=20, living=0, total=20)
         == []
     )
 
 
 @given(st.integers(0, TOTAL), st.data())
 def test_a_fleet_that_loses_one_agent_after_the_other_launches_every_number_once(launched, data):
-    """Whatever is left goes to the next one, who launches some of it and is lost as well."""
+    """What is unfinished goes to the next agent, which launches some of it and is lost as well."""
     held, once = [Unfinished(Share())], []
     for _ in range(4):
         living = data.draw(st.integers(0, launched + sum(one.again() for one in held)))
@@ -49,8 +48,8 @@ def test_a_fleet_that_loses_one_agent_after_the_other_launches_every_number_once
         assert len(fresh(left)) == len(fresh(held)) - launched
         once += set(fresh(held)) - set(fresh(left))
         assert len(once) == len(set(once)) == TOTAL - len(fresh(left))
-        *parts, nobody = deal(left, data.draw(WEIGHTS), TOTAL)
-        pieces = [unfinished for part in [*parts, nobody] for _, unfinished in part]
+        *parts, unplaced = deal(left, data.draw(WEIGHTS), TOTAL)
+        pieces = [unfinished for part in [*parts, unplaced] for _, unfinished in part]
         assert sorted(again(pieces)) == sorted(again(left))
         assert sorted(fresh(pieces)) == sorted(fresh(left))
         held = pieces
@@ -58,16 +57,16 @@ def test_a_fleet_that_loses_one_agent_after_the_other_launches_every_number_once
 
 
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=6), st.integers(1, TOTAL))
-def test_nobody_gets_much_more_than_it_has_room_for(places, living):
+def test_no_agent_gets_much_more_than_it_has_places_for(places, living):
     (left,) = unfinished_of([Unfinished(Share())], TOTAL, living, TOTAL)
 
-    *parts, nobody = deal([left], places, TOTAL)
+    *parts, unplaced = deal([left], places, TOTAL)
 
     for room, part in zip(places, parts, strict=True):
         assert len(again(one for _, one in part)) <= room + living / 100 + 1
-    unplaced = len(again(one for _, one in nobody))
-    assert unplaced >= living - sum(places) - living / 100 - 1
-    assert unplaced == 0 or sum(places) < living
+    without_place = len(again(piece for _, piece in unplaced))
+    assert without_place >= living - sum(places) - living / 100 - 1
+    assert without_place == 0 or sum(places) < living
 
 
 def test_shares_of_shares_of_shares_do_not_grow_without_end():
@@ -78,7 +77,7 @@ def test_shares_of_shares_of_shares_do_not_grow_without_end():
     assert len(unfinished.share.positions) <= max(1, unfinished.share.count(1_000_000))
 
 
-def test_what_is_taken_up_comes_at_the_rate_that_was_asked_for_whoever_takes_it():
+def test_reassignments_launch_at_the_asked_rate_however_they_are_split():
     (left,) = unfinished_of([Unfinished(Share().split([1, 1, 1, 1])[1])], 250, 200, 1000)
 
     (reassignment,) = reassign([left], at=10.0, rate=100.0)
@@ -87,10 +86,10 @@ def test_what_is_taken_up_comes_at_the_rate_that_was_asked_for_whoever_takes_it(
     assert min(times) == 10.0
     assert max(times) == 10.0 + 199 / 100.0
     assert len(times) == 200
-    assert reassign([Unfinished(NOBODY)], 10.0, 100.0) == ()
+    assert reassign([Unfinished(NO_SHARE)], 10.0, 100.0) == ()
 
 
-def test_an_adoption_in_parts_keeps_its_times():
+def test_a_reassignment_in_parts_keeps_its_times():
     whole = Reassignment(Unfinished(Share(), 0, 100), at=1.0, pace=10.0)
 
     parts = whole.split([1, 2], 100)

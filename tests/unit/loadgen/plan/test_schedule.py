@@ -1,5 +1,4 @@
-"""The schedule of a plan with phases: pure arithmetic, checked against the integral of the rate
-and against chance."""
+"""The schedule of a plan with phases, checked against the integral of the rate and statistics."""
 
 from itertools import pairwise
 from math import sqrt
@@ -36,18 +35,20 @@ def schedule(*phases, **options):
 
 
 def dues(schedule, share=WHOLE):
-    """All dues, gate by gate."""
+    """Returns all dues, gate by gate."""
     return [list(schedule.dues(share, gate)) for gate in range(schedule.gates)]
 
 
 def at(schedule):
-    """When each connection of a schedule without further gates is due."""
+    """Returns the due times of a schedule with gate 0 only."""
     return [due for _, due in schedule.dues(WHOLE)]
 
 
 def distance(sample, expected):
-    """Kolmogorov–Smirnov: the largest distance between a sample's distribution and the expected
-    one."""
+    """Returns the largest distance between a sample's distribution and the expected one.
+
+    This is the statistic of Kolmogorov and Smirnov.
+    """
     shares = [expected(value) for value in sorted(sample)]
     return max(
         max((rank + 1) / len(shares) - share, share - rank / len(shares))
@@ -92,20 +93,20 @@ def test_each_phase_has_the_arrivals_of_its_span(schedule):
 
 
 @given(st.floats(0.1, 1e6), st.integers(1, 500))
-def test_one_phase_of_so_many_at_a_rate_is_the_plan_without_phases(rate, total):
+def test_one_phase_with_max_and_rate_is_the_plan_without_phases(rate, total):
     one = schedule(Phase(rate=rate, max=total))
 
     assert list(one.dues(WHOLE)) == list(Schedule(rate, total).dues(WHOLE))
     assert one.end() == total / rate
 
 
-def test_a_phase_of_a_duration_has_so_many_arrivals_as_its_rate_brings():
+def test_a_phase_with_a_duration_has_the_arrivals_of_its_rate():
     assert at(schedule(Phase(rate=2, duration=2.0))) == [0.0, 0.5, 1.0, 1.5]
     assert schedule(Phase(rate=2, duration=2.0)).end() == 2.0
     assert [Phase(rate=rate, duration=1.0).arrivals for rate in (0.4, 0.6, 9.7)] == [0, 1, 10]
 
 
-def test_no_more_than_max_arrive_and_the_phase_lasts_all_the_same():
+def test_at_most_max_arrive_and_the_phase_still_lasts_its_duration():
     capped = schedule(Phase(rate=10, duration=5.0, max=3), Phase(rate=1, max=2))
 
     assert at(capped) == [0.0, 0.1, 0.2, 5.0, 6.0]
@@ -133,7 +134,7 @@ def test_on_a_ramp_connection_k_is_due_when_k_have_arrived(rate, rate_to):
         assert arrived == pytest.approx(number, abs=1e-6)
 
 
-def test_after_a_phase_that_waits_time_begins_anew_behind_a_gate():
+def test_after_a_phase_that_waits_time_begins_anew_at_a_gate():
     waiting = schedule(
         Phase(rate=1, max=2, wait=True),
         Phase(duration=5.0),
@@ -172,7 +173,7 @@ def test_random_arrivals_on_a_ramp_follow_its_rate():
     assert distance(times, lambda due: (due / 10) ** 2) < 1.63 / sqrt(10_000)
 
 
-def test_random_arrivals_of_so_many_come_in_the_time_that_so_many_take():
+def test_random_arrivals_with_max_come_in_the_time_of_even_ones():
     times = at(schedule(Phase(rate=1000, duration=60.0, max=5000), poisson=True, seed=2))
 
     assert len(times) == 5000

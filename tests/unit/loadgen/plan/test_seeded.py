@@ -1,4 +1,4 @@
-"""What users draw by their numbers."""
+"""The random values of users, which follow from their numbers."""
 
 from collections import Counter
 from itertools import pairwise
@@ -18,7 +18,7 @@ MANY = 20_000
 
 
 def shares(pick, numbers=range(MANY)):
-    """Which part of the numbers drew each place."""
+    """Returns the part of the numbers that drew each place."""
     return {place: count / len(numbers) for place, count in Counter(map(pick, numbers)).items()}
 
 
@@ -41,7 +41,7 @@ def test_only_what_has_a_weight_is_drawn_and_always_the_same(weights, seed, numb
     assert weighted_choice(weights, seed, 1)(number) == pick(number)
 
 
-def test_lots_of_other_salts_and_seeds_are_independent():
+def test_draws_with_other_salts_and_seeds_are_independent():
     one = weighted_choice([1, 1], 0, 1)
     for other in (weighted_choice([1, 1], 0, 2), weighted_choice([1, 1], 1, 1)):
         assert sum(one(number) == other(number) for number in range(MANY)) / MANY == pytest.approx(
@@ -49,7 +49,7 @@ def test_lots_of_other_salts_and_seeds_are_independent():
         )
 
 
-def test_numbers_in_a_row_do_not_draw_alike():
+def test_consecutive_numbers_draw_independently():
     pick = weighted_choice([1, 1], 3, 1)
 
     assert sum(pick(number) == pick(number + 1) for number in range(MANY)) / MANY == pytest.approx(
@@ -57,7 +57,7 @@ def test_numbers_in_a_row_do_not_draw_alike():
     )
 
 
-def test_each_stretch_has_lots_of_its_own():
+def test_each_phase_draws_by_its_own_weights():
     pick = weighted_choice_by_phase(
         [0, 10, 10, 30], [lambda _: 0, lambda _: 1, lambda _: 2, lambda _: 3]
     )
@@ -91,7 +91,7 @@ def test_users_have_the_plans_sessions_and_targets_by_weight():
     assert both[2, 1] / 2000 == pytest.approx(0.375, abs=0.05)
 
 
-def test_a_phase_may_have_a_mix_of_its_own():
+def test_a_phase_may_have_its_own_mix_of_sessions():
     phases = (
         Phase(rate=1, max=MANY, sessions={"bots": 1.0}),
         Phase(duration=5.0, sessions={"users": 1.0}),
@@ -136,7 +136,7 @@ def test_it_has_all_methods_of_the_standard_librarys_generator():
     assert public <= set(dir(SeededRandom))
 
 
-def test_numbers_are_even_and_nothing_of_one_follows_from_its_neighbours():
+def test_values_are_even_and_independent_of_those_of_the_next_number():
     generator = SeededRandom(7, 3)
     drawn = [generator.random() for _ in range(COUNT)]
 

@@ -1,5 +1,4 @@
-"""A session's file: what is found out about it without running it, and what happens when it is
-run."""
+"""A session file: the checks without running it, and what happens when it runs."""
 
 import sys
 import traceback
@@ -17,7 +16,7 @@ GOOD = "async def session(user):\n    await user.connect()\n"
 
 @pytest.fixture
 def written(tmp_path, monkeypatch):
-    """Writes chat.py into the current folder, as text or as bytes; its path."""
+    """Writes chat.py, from text or bytes, into the current folder; returns its path."""
     monkeypatch.chdir(tmp_path)
 
     def write(source: str | bytes, name: str = "chat.py") -> Path:
@@ -58,7 +57,7 @@ def test_another_function_gives_the_session_its_name(written):
         "import no_such_module\nasync def session(user): ...\n",
     ],
 )
-def test_what_may_be_a_session(written, source):
+def test_a_file_with_a_session_is_accepted(written, source):
     check_session(read_session(written(source)))
 
 
@@ -68,13 +67,13 @@ def test_what_may_be_a_session(written, source):
         (
             "",
             (
-                "chat.py: no function 'session'; there is no async def in it; write FILE.py:NAME,"
+                "chat.py: no function 'session'; the file has no async def; write FILE.py:NAME,"
                 " or async def"
             ),
         ),
         (
             "async def login(user): ...\nasync def logout(user): ...\n",
-            "no function 'session'; there is login, logout;",
+            "no function 'session'; the file has login, logout;",
         ),
         (
             "\ndef session(user): ...\n",
@@ -104,7 +103,7 @@ def test_what_may_be_a_session(written, source):
         ("x = " + "-" * 100_000 + "1\n", "chat.py"),
     ],
 )
-def test_what_is_no_session_is_one_line_with_file_and_line(written, source, words):
+def test_a_file_without_a_session_is_a_mistake_with_file_and_line(written, source, words):
     with pytest.raises(PlanError) as mistake:
         read_session(written(source))
 
@@ -112,7 +111,7 @@ def test_what_is_no_session_is_one_line_with_file_and_line(written, source, word
     assert "\n" not in str(mistake.value)
 
 
-def test_a_file_that_can_not_be_read_is_one_line(written, tmp_path):
+def test_a_file_that_cannot_be_read_is_one_line(written, tmp_path):
     written(GOOD)
     with pytest.raises(
         PlanError, match=r"none\.py: No such file or directory; give the path of a Python file"
@@ -193,7 +192,7 @@ async def test_tracebacks_show_the_lines_of_a_file_that_is_not_here(written):
         ("session = 3\n", "chat.py: session is not a function once the file has run"),
     ],
 )
-def test_a_file_that_fails_as_it_is_imported_is_one_line_and_a_traceback(written, source, words):
+def test_a_file_that_fails_while_it_is_imported_is_one_line_and_a_traceback(written, source, words):
     session = msgspec.structs.replace(
         read_session(written(GOOD)), source=source if "session" not in source else GOOD + source
     )

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.plan.schedule import Schedule
-from loadgen.plan.shares import MAX_RUN_LENGTH, MAX_TURNS, Share, interleave, run_that_fits
+from loadgen.plan.shares import MAX_RUN, MAX_TURNS, Share, interleave, run_that_fits
 
 WHOLE = Share()
 weights = st.lists(st.integers(0, 40), min_size=1, max_size=8).filter(any)
@@ -23,7 +23,7 @@ def test_the_parts_of_a_share_are_disjoint_and_together_the_whole(weights, total
 
 
 @given(weights, totals, st.integers(1, 12))
-def test_runs_change_nothing_of_that(weights, total, run):
+def test_the_parts_in_runs_are_disjoint_and_together_the_whole(weights, total, run):
     parts = WHOLE.split(weights, run)
 
     assert sorted(number for part in parts for number in part.numbers(total)) == list(range(total))
@@ -36,7 +36,7 @@ def test_runs_change_nothing_of_that(weights, total, run):
 def test_a_run_that_fits_leaves_every_count_as_it_is(weights, total):
     run = run_that_fits(total, weights)
 
-    assert 1 <= run <= MAX_RUN_LENGTH
+    assert 1 <= run <= MAX_RUN
     assert [part.count(total) for part in WHOLE.split(weights, run)] == [
         part.count(total) for part in WHOLE.split(weights)
     ]
@@ -64,7 +64,7 @@ def test_a_shares_numbers_ascend(weights, total):
 
 @given(st.integers(1, 64), st.integers(1, 2**40), st.integers(0, 2_000_000), weights)
 def test_equal_weights_get_shares_that_differ_by_at_most_one(parts, weight, total, outer):
-    """Of the whole, and of any part of it."""
+    """This holds for the whole and for any part of it."""
     for share in [WHOLE, *WHOLE.split(outer)]:
         counts = [part.count(total) for part in share.split([weight] * parts)]
         assert sum(counts) == share.count(total)
@@ -73,7 +73,7 @@ def test_equal_weights_get_shares_that_differ_by_at_most_one(parts, weight, tota
 
 @given(weights, st.integers(0, 10**7))
 def test_parts_are_proportional_to_their_weights_at_every_total(weights, total):
-    """No part is ever a whole number ahead of its due; so none is further behind than the others
+    """No part is ever a whole number ahead of its due; so no part is further behind than the others
     together are ahead."""
     for weight, part in zip(weights, WHOLE.split(weights), strict=True):
         fair = total * weight / sum(weights)
@@ -82,8 +82,7 @@ def test_parts_are_proportional_to_their_weights_at_every_total(weights, total):
 
 @given(big_weights)
 def test_weights_too_fine_for_a_pattern_are_rounded(weights):
-    """Each by half a turn at most, or up to one turn: the reason why nobody with a weight goes
-    without."""
+    """Each is rounded by half a turn at most, or up to one turn, so that every weight gets one."""
     total = 2_000_000
     slack = total * (len(weights) + 2) / MAX_TURNS
     for weight, part in zip(weights, WHOLE.split(weights), strict=True):
@@ -102,7 +101,7 @@ def test_a_weight_of_zero_gets_nothing():
 
 
 @pytest.mark.parametrize("weights", [[], [0, 0], [3, -1]])
-def test_weights_that_are_none_are_refused(weights):
+def test_malformed_weights_are_refused(weights):
     with pytest.raises(ValueError, match="weights"):
         WHOLE.split(weights)
 
@@ -113,7 +112,7 @@ def test_turns_are_never_bunched():
 
 
 def test_the_reference_fleet_shares_a_million_over_sixteen_agents_of_four_workers():
-    """And a worker's connections arrive in runs of five, which it opens in one go."""
+    """A worker's connections arrive in runs of five, which it opens at once."""
     agents = WHOLE.split([64_000] * 16, run_that_fits(1_000_000, [64_000] * 16))
     workers = [
         worker
@@ -127,7 +126,7 @@ def test_the_reference_fleet_shares_a_million_over_sixteen_agents_of_four_worker
     assert list(workers[0].numbers(330)) == [0, 1, 2, 3, 4, 320, 321, 322, 323, 324]
 
 
-def test_a_shares_run_is_what_it_begins_with():
+def test_the_run_of_a_share_is_how_many_numbers_it_begins_with():
     assert [Share(9, (0, 1, 2, 4)).run, Share(9, (3,)).run, Share().run, Share(1, ()).run] == [
         3,
         1,
@@ -167,7 +166,7 @@ def test_uniform_arrivals_are_evenly_spaced_from_zero_on():
 
 
 def test_poisson_gaps_are_exponential():
-    """Kolmogorov–Smirnov: the largest distance between the gaps' distribution and 1 − exp(−rate·t).
+    """The gaps' distribution is close to 1 − exp(−rate·t), by the test of Kolmogorov and Smirnov.
 
     A sample this large from the true distribution stays below 1.36/√n in 95 % of the cases; the
     seed is fixed.
@@ -186,7 +185,7 @@ def test_poisson_gaps_are_exponential():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_poisson_arrivals_keep_the_rate(seed):
-    """The sum of n gaps has a standard deviation of √n gaps; four of them are plenty."""
+    """The sum of n gaps has a standard deviation of √n gaps; four of them are enough."""
     rate, total = 2000.0, 10_000
     schedule = Schedule(rate, total, poisson=True, seed=seed)
 
@@ -201,7 +200,7 @@ def test_the_end_is_the_last_due(poisson, total, rate):
 
 
 @pytest.mark.parametrize("poisson", [False, True])
-def test_nobody_arrives_when_nobody_is_planned(poisson):
+def test_a_schedule_of_0_connections_is_empty(poisson):
     schedule = Schedule(10, 0, poisson)
 
     assert list(schedule.dues(WHOLE)) == []

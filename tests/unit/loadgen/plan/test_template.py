@@ -1,4 +1,4 @@
-"""Text with variables in it, and what values become as text."""
+"""Text with variables, and the text of values."""
 
 import pytest
 from hypothesis import given
@@ -44,7 +44,7 @@ def test_text_without_substitution_stays_as_it_is(text):
 @given(
     st.text(st.characters(exclude_characters="%")), st.text(st.characters(exclude_characters="%"))
 )
-def test_what_stands_around_a_variable_is_kept(before, after):
+def test_the_text_around_a_variable_is_kept(before, after):
     assert Template(f"{before}%%_name%%{after}").fill(VALUES) == f"{before}ann{after}"
 
 

@@ -39,7 +39,7 @@ class Line(NamedTuple):
 
 
 class Served(NamedTuple):
-    """A server and its inside."""
+    """A running server with its state."""
 
     state: WorkerState
     port: int
@@ -53,7 +53,7 @@ class Served(NamedTuple):
 
     @asynccontextmanager
     async def dial(self, data: bytes = b"") -> AsyncIterator[Line]:
-        """A connection on which some bytes have been sent."""
+        """Opens a connection and sends some bytes on it."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             writer.write(data)
@@ -63,7 +63,7 @@ class Served(NamedTuple):
             await asyncio.gather(writer.wait_closed(), return_exceptions=True)
 
     async def until(self, **expected: int) -> None:
-        """Waits until the stats are so."""
+        """Waits until GET /stats has these values."""
         end = asyncio.get_running_loop().time() + PATIENCE
         while {name: self.state.stats()[name] for name in expected} != expected:
             assert asyncio.get_running_loop().time() < end, (self.state.stats(), expected)
@@ -72,9 +72,9 @@ class Served(NamedTuple):
 
 @asynccontextmanager
 async def served(
-    mode: str = "echo", vices: tuple[str, ...] = (), limit: int = 100
+    mode: str = "echo", faults: tuple[str, ...] = (), limit: int = 100
 ) -> AsyncIterator[Served]:
-    settings = TargetSettings(Endpoint("127.0.0.1", 0), 1, limit, mode, Faults.parse(vices))
+    settings = TargetSettings(Endpoint("127.0.0.1", 0), 1, limit, mode, Faults.parse(faults))
     state = WorkerState(settings, Counters(1, limit, 1000), 1, 0)
     boxes = mailboxes(1)
     runner = web.AppRunner(application(state, Bus(0, boxes, state.deliver)), access_log=None)
@@ -94,13 +94,13 @@ async def served(
 
 @pytest.fixture
 def serve() -> Callable[..., AbstractAsyncContextManager[Served]]:
-    """Starts a server: `serve(mode, vices, limit)`."""
+    """Starts a server: `serve(mode, faults, limit)`."""
     return served
 
 
 @pytest.fixture
 def accept() -> bytes:
-    """What answers the key of every `request()`."""
+    """The accept key that answers every `request()`."""
     return ACCEPT
 
 

@@ -1,4 +1,4 @@
-"""What one worker publishes reaches all of them, and they say whom."""
+"""A publication of one worker reaches all of them, and their receipts are added up."""
 
 import asyncio
 from contextlib import ExitStack, asynccontextmanager, suppress
@@ -8,13 +8,13 @@ from functools import partial
 import pytest
 
 from loadgen.target import bus as bus_module
-from loadgen.target.bus import LARGEST, Bus, Mailbox, Reached, mailboxes
+from loadgen.target.bus import MAX_BODY, Bus, Mailbox, Reached, mailboxes
 from loadgen.target.modes import Publication, event_frame
 
 
 @asynccontextmanager
 async def buses(reach):
-    """One bus per number in `reach`: how many connections it says it reached; all in this loop."""
+    """One bus per number in `reach`, which is how many connections its deliveries reach."""
     recorded = []
 
     def deliver(at, channels, frame):
@@ -58,7 +58,7 @@ async def test_many_at_once_wait_for_room():
     async with buses([1] * 4) as (made, recorded):
         for bus in made:
             bus.listen()
-        frame = bytes(LARGEST)
+        frame = bytes(MAX_BODY)
         reached = await asyncio.gather(
             *(made[turn % 4].publish(["files"], frame) for turn in range(40))
         )
@@ -67,8 +67,8 @@ async def test_many_at_once_wait_for_room():
         assert len(recorded) == 160
 
 
-async def test_a_silent_worker_is_told_of(monkeypatch):
-    monkeypatch.setattr(bus_module, "BOUND", 0.05)
+async def test_a_silent_worker_is_reported(monkeypatch):
+    monkeypatch.setattr(bus_module, "DELIVERY_TIMEOUT", 0.05)
     async with buses([1, 20, 300]) as (made, _):
         made[0].listen()
         made[2].listen()
@@ -79,8 +79,8 @@ async def test_a_silent_worker_is_told_of(monkeypatch):
         assert await made[0].publish(["files"], b"frame") == Reached(321, 0)
 
 
-async def test_a_worker_whose_mailbox_is_full_keeps_no_other_s_receipt_back(monkeypatch):
-    monkeypatch.setattr(bus_module, "BOUND", 0.2)
+async def test_a_full_mailbox_does_not_hold_back_the_receipts_of_others(monkeypatch):
+    monkeypatch.setattr(bus_module, "DELIVERY_TIMEOUT", 0.2)
     async with buses([1, 20, 300]) as (made, _):
         made[0].listen()
         made[2].listen()
@@ -91,7 +91,7 @@ async def test_a_worker_whose_mailbox_is_full_keeps_no_other_s_receipt_back(monk
         assert await made[0].publish(["files"], b"frame") == Reached(301, 1)
 
 
-@pytest.mark.parametrize("channels", [["x" * LARGEST], ["x"] * (LARGEST // 4)])
+@pytest.mark.parametrize("channels", [["x" * MAX_BODY], ["x"] * (MAX_BODY // 4)])
 async def test_the_largest_publication_fits_into_a_letter(channels):
     async with buses([1, 2]) as (made, _):
         for bus in made:

@@ -1,4 +1,4 @@
-"""Whoever hears a channel is found once; whoever left is not."""
+"""A subscriber of a channel is found once; a removed one is not found."""
 
 from loadgen.target.channels import Subscribers
 
@@ -8,7 +8,7 @@ class Listener:
         raise AssertionError("nothing is published here")
 
 
-def test_finds_each_once():
+def test_each_subscriber_is_found_once():
     subscribers = Subscribers()
     files, both, teams = Listener(), Listener(), Listener()
     subscribers.add(("files",), files)
@@ -23,7 +23,7 @@ def test_finds_each_once():
     assert list(subscribers.of([])) == []
 
 
-def test_forgets():
+def test_a_removed_subscriber_is_forgotten():
     subscribers = Subscribers()
     one, other = Listener(), Listener()
     for listener in (one, other):
@@ -35,7 +35,7 @@ def test_forgets():
     assert list(subscribers.of(["files"])) == [other]
 
 
-def test_may_lose_someone_while_it_is_walked():
+def test_a_subscriber_may_be_removed_while_others_are_iterated():
     subscribers = Subscribers()
     listeners = [Listener() for _ in range(3)]
     for listener in listeners:
@@ -50,7 +50,7 @@ def test_may_lose_someone_while_it_is_walked():
     assert list(subscribers.of(["files"])) == []
 
 
-def test_does_not_keep_those_who_hear_nothing():
+def test_a_connection_without_channels_is_not_kept():
     subscribers = Subscribers()
     listener = Listener()
     subscribers.add((), listener)

@@ -1,4 +1,4 @@
-"""An open connection: pings, messages, faults, farewells."""
+"""An open connection: pings, messages, faults, the close."""
 
 import asyncio
 
@@ -52,7 +52,7 @@ async def test_echoes(serve, message):
         (frame(BINARY, b"x" * 1_000_000, MASK), 1009),
     ],
 )
-async def test_a_fault_is_told_before_the_end(serve, open_line, data, code):
+async def test_a_client_fault_is_answered_with_a_close(serve, open_line, data, code):
     """Even while the client is still sending: a RST would overtake the CLOSE."""
     async with serve() as server, open_line(server) as line:
         line.writer.write(data)
@@ -64,8 +64,8 @@ async def test_a_fault_is_told_before_the_end(serve, open_line, data, code):
         await server.until(open=0, closed=1)
 
 
-async def test_a_client_that_stays_after_its_fault_is_cut_off(serve, open_line, monkeypatch):
-    monkeypatch.setattr(peer, "LINGER", 0.05)
+async def test_a_client_that_stays_after_its_fault_is_aborted(serve, open_line, monkeypatch):
+    monkeypatch.setattr(peer, "CLOSE_TIMEOUT", 0.05)
     async with serve() as server, open_line(server) as line:
         line.writer.write(b"\xff\xff")
 
@@ -88,15 +88,15 @@ async def test_a_close_is_answered_with_its_code(serve, open_line, sent, echoed)
         await server.until(open=0, closed=1)
 
 
-async def test_a_client_that_vanishes_is_booked(serve, open_line):
+async def test_a_client_that_vanishes_is_counted_as_closed(serve, open_line):
     async with serve() as server:
         async with open_line(server) as line:
             line.writer.write(b"\x81")  # in the middle of a frame
         await server.until(opened=1, closed=1)
 
 
-async def test_a_client_that_does_not_read_is_not_read_either(serve, open_line):
-    """Else its echoes would pile up here."""
+async def test_a_client_that_does_not_read_is_not_read_from(serve, open_line):
+    """Otherwise its echoes would fill the target's memory."""
     async with serve() as server, open_line(server) as line:
         message, count = frame(BINARY, b"x" * 64_000, MASK), 0
         while True:
@@ -133,7 +133,7 @@ async def test_appwrite_s_conversation(serve):
         await server.until(open=1, pings=1, messages_received=3, messages=4)
 
 
-async def test_appwrite_turns_away_after_the_handshake(serve):
+async def test_appwrite_closes_after_the_handshake_without_a_project(serve):
     async with serve(mode="appwrite") as server:
         async with connect(f"ws://127.0.0.1:{server.port}/v1/realtime?channels[]=files") as client:
             assert (
@@ -146,8 +146,8 @@ async def test_appwrite_turns_away_after_the_handshake(serve):
 
 
 @pytest.mark.parametrize("mode", ["echo", "appwrite"])
-async def test_vice_no_pong(serve, open_line, mode):
-    async with serve(mode=mode, vices=("no-pong",)) as server, open_line(server) as line:
+async def test_fault_no_pong(serve, open_line, mode):
+    async with serve(mode=mode, faults=("no-pong",)) as server, open_line(server) as line:
         pings = frame(PING_OPCODE, b"whole", MASK), frame(PING_OPCODE, b"a", MASK) * 2
         for data in pings:
             line.writer.write(data)
@@ -160,24 +160,24 @@ async def test_vice_no_pong(serve, open_line, mode):
         assert server.state.stats()["pinged"] == 1
 
 
-async def test_vice_split_frames_is_still_understood(serve):
+async def test_fault_split_frames_is_still_understood(serve):
     async with (
-        serve(mode="appwrite", vices=("split-frames",)) as server,
+        serve(mode="appwrite", faults=("split-frames",)) as server,
         connect(server.url) as client,
     ):
         assert '"connected"' in await client.recv()
         await asyncio.wait_for(await client.ping(), 10)
 
 
-async def test_vice_reset(serve, open_line):
-    async with serve(vices=("reset=50ms",)) as server, open_line(server) as line:
+async def test_fault_reset(serve, open_line):
+    async with serve(faults=("reset=50ms",)) as server, open_line(server) as line:
         with pytest.raises(ConnectionResetError):
             await line.rest()
         await server.until(opened=1, closed=1)
 
 
-async def test_vices_that_come_late_find_the_client_gone(serve, open_line):
-    async with serve(vices=("reset=20ms", "close=10ms")) as server:
+async def test_faults_after_the_client_has_closed_do_nothing(serve, open_line):
+    async with serve(faults=("reset=20ms", "close=10ms")) as server:
         async with open_line(server):
             pass
         await server.until(closed=1)
@@ -188,8 +188,8 @@ async def test_vices_that_come_late_find_the_client_gone(serve, open_line):
             await server.until(closed=2)
 
 
-async def test_vice_close(serve):
-    async with serve(vices=("close=50ms",)) as server, connect(server.url) as client:
+async def test_fault_close(serve):
+    async with serve(faults=("close=50ms",)) as server, connect(server.url) as client:
         with pytest.raises(ConnectionClosed, match="1001"):
             await client.recv()
         await server.until(opened=1, closed=1)

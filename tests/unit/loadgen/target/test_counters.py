@@ -1,4 +1,4 @@
-"""The ledger adds up over its rows, and its gate is exact."""
+"""The counters add up over their rows, and the limit is exact."""
 
 import subprocess
 import sys
@@ -16,17 +16,17 @@ from loadgen.target.counters import (
 )
 
 
-def books(workers: int, limit: int, most: int = 100) -> tuple[Counters, list[WorkerCounters]]:
+def counters_of(workers: int, limit: int, most: int = 100) -> tuple[Counters, list[WorkerCounters]]:
     counters = Counters(workers, limit, most)
     return counters, [WorkerCounters(counters, number) for number in range(workers)]
 
 
-def test_begins_with_nothing():
+def test_all_counters_begin_at_0():
     assert set(Counters(3, 10, 10).stats().values()) == {0}
 
 
 def test_sums_its_rows():
-    counters, (one, other) = books(2, 10)
+    counters, (one, other) = counters_of(2, 10)
     for cell in (PINGS, RECEIVED, SENT, REFUSED, PINGED):
         one.cells[cell] += cell
         other.cells[cell] += 10 * cell
@@ -47,8 +47,8 @@ def test_sums_its_rows():
     }
 
 
-def test_the_limit_holds_over_all_books():
-    counters, (one, other) = books(2, 3)
+def test_the_limit_holds_over_all_workers():
+    counters, (one, other) = counters_of(2, 3)
 
     assert [worker.admit() for worker in (one, other, one, other, one)] == [
         True,
@@ -65,7 +65,7 @@ def test_the_limit_holds_over_all_books():
 
 
 def test_a_worker_without_descriptors_refuses_while_another_admits():
-    counters, (one, other) = books(2, 10, most=1)
+    counters, (one, other) = counters_of(2, 10, most=1)
 
     assert one.admit()
     assert not one.admit()
@@ -73,14 +73,14 @@ def test_a_worker_without_descriptors_refuses_while_another_admits():
     assert (counters.held[0], one.cells[REFUSED]) == (2, 1)
 
 
-def test_a_limit_of_none_admits_no_one():
-    _, (counters,) = books(1, 0)
+def test_a_limit_of_0_admits_nothing():
+    _, (counters,) = counters_of(1, 0)
 
     assert not counters.admit()
 
 
 def test_rows_do_not_touch():
-    counters, _ = books(3, 10)
+    counters, _ = counters_of(3, 10)
     for number in range(3):
         for cell in range(len(counters.row(number))):
             counters.row(number)[cell] = number + 1

@@ -10,12 +10,12 @@ from loadgen.target.frames import (
     BINARY,
     CLOSE,
     FAULT,
-    MAX_MESSAGE_SIZE,
+    MAX_MESSAGE,
     PING,
     PONG,
     TEXT,
     ClientFrame,
-    Reader,
+    FrameReader,
     close_frame,
     frame,
     is_whole_ping,
@@ -36,11 +36,11 @@ def header(first: int, second: int, length: bytes = b"") -> bytes:
 
 
 def read(data: bytes) -> list[ClientFrame]:
-    return Reader().feed(data)
+    return FrameReader().feed(data)
 
 
 def received(data: bytes) -> list[Frame]:
-    """What the library's client makes of a server's bytes."""
+    """The frames that the library's client reads from a server's bytes."""
     client = Protocol(CLIENT)
     client.receive_data(data)
     assert client.parser_exc is None
@@ -95,7 +95,7 @@ MESSAGES = st.one_of(
 def test_any_split_of_the_bytes_reads_the_same(messages, data):
     stream = b"".join(sent(opcode, payload) for opcode, payload in messages)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
-    reader, events = Reader(), []
+    reader, events = FrameReader(), []
     for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         events += reader.feed(stream[begin:end])
 
@@ -103,8 +103,8 @@ def test_any_split_of_the_bytes_reads_the_same(messages, data):
     assert reader.clean
 
 
-def test_byte_by_byte_it_is_dirty_until_the_last_one():
-    reader = Reader()
+def test_a_reader_is_not_clean_until_the_last_byte():
+    reader = FrameReader()
     stream = sent(TEXT, "é".encode())
     for byte in stream[:-1]:
         assert reader.feed(bytes((byte,))) == []
@@ -116,7 +116,7 @@ def test_byte_by_byte_it_is_dirty_until_the_last_one():
 
 def test_fragments_become_one_message_and_controls_come_between():
     """A character may be cut by fragments: text is judged whole (RFC 6455 section 5.6)."""
-    reader = Reader()
+    reader = FrameReader()
     first, second = b"\xc3", b"\xa9!"
 
     assert reader.feed(sent(TEXT, first, fin=False)) == []
@@ -152,20 +152,18 @@ def test_fragments_become_one_message_and_controls_come_between():
             id="text that stops in a character",
         ),
         pytest.param(
-            header(0x82, 0xFE, (MAX_MESSAGE_SIZE + 1).to_bytes(2, "big")),
-            1009,
-            id="a byte too many",
+            header(0x82, 0xFE, (MAX_MESSAGE + 1).to_bytes(2, "big")), 1009, id="a byte too many"
         ),
         pytest.param(header(0x82, 0xFF, b"\xff" * 8), 1009, id="far too many"),
         pytest.param(
-            sent(BINARY, b"x" * MAX_MESSAGE_SIZE, fin=False) + sent(0, b"x"),
+            sent(BINARY, b"x" * MAX_MESSAGE, fin=False) + sent(0, b"x"),
             1009,
             id="too many in fragments",
         ),
     ],
 )
 def test_a_fault_has_its_code_and_ends_the_reading(data, code):
-    reader = Reader()
+    reader = FrameReader()
     *before, fault = reader.feed(data)
 
     assert before == []
@@ -175,11 +173,9 @@ def test_a_fault_has_its_code_and_ends_the_reading(data, code):
 
 
 def test_takes_the_longest_message_and_a_ping_inside_it():
-    events = read(
-        sent(BINARY, b"x" * MAX_MESSAGE_SIZE, fin=False) + sent(PING, b"p") + sent(0, b"")
-    )
+    events = read(sent(BINARY, b"x" * MAX_MESSAGE, fin=False) + sent(PING, b"p") + sent(0, b""))
 
-    assert events == [ClientFrame(PING, b"p"), ClientFrame(BINARY, b"x" * MAX_MESSAGE_SIZE)]
+    assert events == [ClientFrame(PING, b"p"), ClientFrame(BINARY, b"x" * MAX_MESSAGE)]
 
 
 @pytest.mark.parametrize(
@@ -196,6 +192,6 @@ def test_nothing_counts_after_a_close(payload, event):
 
 @given(st.binary(max_size=200), st.integers(0, 200))
 def test_it_never_raises_and_the_split_never_matters(data, cut):
-    parts = Reader()
+    parts = FrameReader()
 
     assert parts.feed(data[:cut]) + parts.feed(data[cut:]) == read(data)

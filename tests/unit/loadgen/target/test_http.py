@@ -84,7 +84,7 @@ async def test_nothing_else(serve, http, method, path, status):
         ),
     ],
 )
-async def test_a_client_s_bad_http_is_not_our_news(serve, caplog, data):
+async def test_a_client_s_bad_http_is_not_logged(serve, caplog, data):
     async with serve() as server:
         async with server.dial(data) as line:
             line.writer.write_eof()

@@ -59,7 +59,7 @@ def test_a_port_is_free_again_though_an_old_connection_lingers_on_it(opened):
 
 
 @pytest.mark.parametrize("host", ["192.0.2.99", "no such host"])
-def test_an_address_that_is_not_ours(opened, host):
+def test_an_address_that_this_machine_lacks(opened, host):
     with pytest.raises(OperatorError, match="can't listen on"):
         opened(host, 9505)
 

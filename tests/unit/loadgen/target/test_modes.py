@@ -1,4 +1,4 @@
-"""What goes out of its own accord, byte for byte, and what comes back to a message."""
+"""The frames of a greeting and of answers, byte for byte."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -18,7 +18,7 @@ def resource(project: str = "console", channels: tuple[str, ...] = ("files",)) -
     return Resource("/v1/realtime", project, channels)
 
 
-def test_a_mode_is_a_dialect():
+def test_every_mode_has_a_class():
     assert isinstance(mode_of("echo"), Echo)
     assert isinstance(mode_of("appwrite"), Appwrite)
 
@@ -42,7 +42,7 @@ def test_appwrite_greets_with_all_channels():
     assert Appwrite().greeting(resource(channels=('a"', "é"))).frames == expected
 
 
-def test_appwrite_turns_away_without_a_project():
+def test_appwrite_closes_without_a_project():
     expected = text(
         '{"type":"error","data":{"code":1008,"message":"Missing or unknown project ID"}}'
     )
@@ -56,7 +56,7 @@ def test_appwrite_answers_a_ping(ping):
 
 
 @pytest.mark.parametrize("payload", [b"", b"hello", b"[]", b"{}", b'{"type":1}', b"\xff"])
-def test_appwrite_complains_of_the_format(payload):
+def test_appwrite_answers_a_bad_format_with_an_error(payload):
     expected = text(
         '{"type":"error","data":{"code":1003,"message":"Message format is not valid."}}'
     )
@@ -64,7 +64,7 @@ def test_appwrite_complains_of_the_format(payload):
     assert Appwrite().answer(TEXT, payload) == Reply(expected)
 
 
-def test_appwrite_complains_of_the_type():
+def test_appwrite_answers_an_unknown_type_with_an_error():
     expected = text('{"type":"error","data":{"code":1003,"message":"Message type is not valid."}}')
 
     assert Appwrite().answer(TEXT, b'{"type":"subscribe","data":[]}') == Reply(expected)

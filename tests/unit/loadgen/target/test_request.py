@@ -8,7 +8,7 @@ from websockets.uri import parse_uri
 
 from loadgen.net.handshake import Handshake
 from loadgen.target.request import (
-    MAX_HEAD_SIZE,
+    MAX_HEAD,
     Refusal,
     Resource,
     Upgrade,
@@ -33,7 +33,7 @@ def test_judges_the_rfc_s_own_example():
 
 
 def test_judges_the_library_s_request():
-    """The websockets library asks with other header names' case and more headers."""
+    """The websockets library writes header names in another case, and sends more headers."""
     client = ClientProtocol(
         parse_uri("ws://127.0.0.1:9505/v1/realtime?channels%5B%5D=a&channels[]=b%20c&channels[]=a")
     )
@@ -76,9 +76,9 @@ def replaced(old: bytes, new: bytes) -> bytes:
             400,
             id="two keys (RFC 6455 section 11.3.1)",
         ),
-        pytest.param(b"GET / HTTP/1.1\r\nX: " + b"x" * MAX_HEAD_SIZE, 431, id="a head without end"),
+        pytest.param(b"GET / HTTP/1.1\r\nX: " + b"x" * MAX_HEAD, 431, id="a head without end"),
         pytest.param(
-            b"GET / HTTP/1.1\r\nX: " + b"x" * MAX_HEAD_SIZE + b"\r\n\r\n",
+            b"GET / HTTP/1.1\r\nX: " + b"x" * MAX_HEAD + b"\r\n\r\n",
             431,
             id="a long head in one piece",
         ),

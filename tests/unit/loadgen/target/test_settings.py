@@ -1,4 +1,4 @@
-"""Vices are read from the words of the command line."""
+"""Faults are parsed from the words of the command line."""
 
 import pytest
 
@@ -6,12 +6,12 @@ from loadgen.errors import OperatorError
 from loadgen.target.settings import LEGAL, Faults
 
 
-def test_none_by_default():
+def test_no_fault_by_default():
     assert Faults.parse([]) == Faults()
 
 
 @pytest.mark.parametrize(
-    ("words", "vices"),
+    ("words", "faults"),
     [
         (["refuse", "no-pong", "no-pong"], Faults(refuse=True, no_pong=True)),
         (["stall"], Faults(stall=True)),
@@ -22,12 +22,12 @@ def test_none_by_default():
         (["reset=0"], Faults(reset=0.0)),
     ],
 )
-def test_reads(words, vices):
-    assert Faults.parse(words) == vices
+def test_words_become_faults(words, faults):
+    assert Faults.parse(words) == faults
 
 
 @pytest.mark.parametrize("word", ["", "sloth", "no_pong", "=1"])
-def test_a_bad_name_brings_the_legal_ones(word):
+def test_an_unknown_name_is_answered_with_the_legal_ones(word):
     with pytest.raises(OperatorError) as mistake:
         Faults.parse([word])
 
@@ -35,7 +35,7 @@ def test_a_bad_name_brings_the_legal_ones(word):
 
 
 @pytest.mark.parametrize("word", ["refuse=1", "stall=", "no-pong=0"])
-def test_a_value_where_none_makes_sense(word):
+def test_a_value_is_refused_where_a_fault_takes_none(word):
     with pytest.raises(OperatorError, match="takes no value"):
         Faults.parse([word])
 

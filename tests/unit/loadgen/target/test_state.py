@@ -1,4 +1,4 @@
-"""What one worker's connections share."""
+"""The state that the connections of one worker share."""
 
 from loadgen.target.counters import Counters
 from loadgen.target.settings import Faults, TargetSettings
@@ -14,12 +14,12 @@ class Listener:
         self.recorded += data
 
 
-def state(*vices: str) -> WorkerState:
-    settings = TargetSettings(Endpoint("127.0.0.1", 0), 2, 7, "appwrite", Faults.parse(vices))
+def state(*faults: str) -> WorkerState:
+    settings = TargetSettings(Endpoint("127.0.0.1", 0), 2, 7, "appwrite", Faults.parse(faults))
     return WorkerState(settings, Counters(2, 7, 100), 2, 1)
 
 
-def test_delivers_to_those_who_subscribed():
+def test_a_frame_is_delivered_to_the_subscribers():
     here = state()
     listeners = [Listener() for _ in range(3)]
     for listener in listeners[:2]:
@@ -31,7 +31,7 @@ def test_delivers_to_those_who_subscribed():
     assert here.stats()["messages_sent"] == 2
 
 
-def test_tells_the_whole_ledger_and_what_it_is():
+def test_stats_have_all_counters_and_the_settings():
     assert state().stats() == {
         "open": 0,
         "opened": 0,
@@ -48,6 +48,6 @@ def test_tells_the_whole_ledger_and_what_it_is():
     }
 
 
-def test_answers_pings_unless_a_vice_forbids():
+def test_pings_are_answered_without_the_no_pong_fault():
     assert state().pongs
     assert not state("no-pong").pongs

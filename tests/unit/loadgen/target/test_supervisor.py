@@ -1,8 +1,8 @@
-"""How many workers a limit takes."""
+"""The number of workers that a limit needs."""
 
 import pytest
 
-from loadgen.target.supervisor import most_connections, workers_for
+from loadgen.target.supervisor import max_connections, workers_for
 
 
 @pytest.mark.parametrize(
@@ -17,8 +17,8 @@ from loadgen.target.supervisor import most_connections, workers_for
 )
 def test_workers(limit, cores, descriptors, workers):
     assert workers_for(limit, cores, descriptors) == workers
-    assert workers * most_connections(workers, descriptors) >= limit
+    assert workers * max_connections(workers, descriptors) >= limit
 
 
-def test_no_worker_holds_less_than_nothing():
-    assert most_connections(60, 100) == 0
+def test_a_worker_holds_no_negative_number():
+    assert max_connections(60, 100) == 0

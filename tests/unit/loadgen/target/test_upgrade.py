@@ -1,4 +1,4 @@
-"""Whoever comes is led to the right place, in however many pieces the request arrives."""
+"""A new connection gets the right protocol, in however many pieces its request arrives."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from loadgen.net.frames import PING
 from loadgen.net.frames import frame as masked_frame
-from loadgen.target.request import MAX_HEAD_SIZE
+from loadgen.target.request import MAX_HEAD
 
 PING_FRAME = masked_frame(PING, b"abc", 0x12345678)
 PONG_FRAME = b"\x8a\x03abc"
@@ -44,12 +44,12 @@ async def test_takes_request_and_frames_in_one_piece(serve, accept):
         await server.until(pings=2)
 
 
-async def test_refuses_what_is_not_to_be_upgraded(serve):
+async def test_a_bad_upgrade_is_refused(serve):
     async with serve() as server:
         for request, status in [
             (server.request("/elsewhere"), 404),
             (server.request().replace(b"13", b"12"), 426),
-            (b"GET / HTTP/1.1\r\nX:" + b" " * MAX_HEAD_SIZE, 431),
+            (b"GET / HTTP/1.1\r\nX:" + b" " * MAX_HEAD, 431),
         ]:
             async with server.dial(request) as line:
                 assert (await line.rest()).startswith(b"HTTP/1.1 %d " % status)
@@ -84,7 +84,7 @@ async def test_past_the_limit_it_answers_503(serve):
 
 
 async def test_greets_in_the_same_write_as_the_101(serve, accept):
-    """Nothing has run between the two, so that what follows the 101 is in the same read."""
+    """Nothing runs between the two, so that the bytes after the 101 are in the same read."""
     async with serve(mode="appwrite") as server, server.dial(server.request()) as line:
         data = await asyncio.wait_for(line.reader.read(4096), 10)
 
@@ -92,22 +92,22 @@ async def test_greets_in_the_same_write_as_the_101(serve, accept):
         await server.until(messages_sent=1)
 
 
-async def test_vice_refuse(serve):
-    async with serve(vices=("refuse",)) as server:
+async def test_fault_refuse(serve):
+    async with serve(faults=("refuse",)) as server:
         with pytest.raises(InvalidStatus, match="503"):
             await connect(server.url)
         await server.until(opened=0, refused=1)
 
 
-async def test_vice_wrong_key(serve):
-    async with serve(vices=("wrong-key",)) as server:
+async def test_fault_wrong_key(serve):
+    async with serve(faults=("wrong-key",)) as server:
         with pytest.raises(InvalidHandshake, match="Sec-WebSocket-Accept"):
             await connect(server.url)
         await server.until(opened=0, refused=1)
 
 
-async def test_vice_slow_accept_answers_later(serve):
-    async with serve(vices=("slow-accept=50ms",)) as server:
+async def test_fault_slow_accept_answers_later(serve):
+    async with serve(faults=("slow-accept=50ms",)) as server:
         async with server.dial(server.request()) as line:
             line.writer.write(PING_FRAME)
             assert (await line.head()).startswith(b"HTTP/1.1 101 ")
@@ -115,8 +115,8 @@ async def test_vice_slow_accept_answers_later(serve):
         await server.until(opened=1, closed=1)
 
 
-async def test_vice_slow_accept_does_not_count_who_left_meanwhile(serve):
-    async with serve(vices=("slow-accept=50ms",)) as server:
+async def test_fault_slow_accept_does_not_count_a_client_that_closed_meanwhile(serve):
+    async with serve(faults=("slow-accept=50ms",)) as server:
         async with server.dial(server.request()):
             pass
         async with server.dial(server.request()) as line:
@@ -124,14 +124,14 @@ async def test_vice_slow_accept_does_not_count_who_left_meanwhile(serve):
             await server.until(opened=1)
 
 
-async def test_vice_stall_never_answers(serve):
-    async with serve(vices=("stall",)) as server, server.dial(server.request()) as line:
+async def test_fault_stall_never_answers(serve):
+    async with serve(faults=("stall",)) as server, server.dial(server.request()) as line:
         line.writer.write(PING_FRAME)
         async with server.dial(
             b"GET /stats HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         ) as http:
             assert b'"opened": 0' in await http.rest()
-        line.writer.write(b"x" * 2 * MAX_HEAD_SIZE)  # more than anyone would keep for it
+        line.writer.write(b"x" * 2 * MAX_HEAD)  # more than a head may have
 
         with contextlib.suppress(ConnectionError):
             assert await line.rest() == b""

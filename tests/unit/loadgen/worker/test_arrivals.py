@@ -5,7 +5,7 @@ from math import inf
 import pytest
 
 from loadgen.plan.reassign import Reassignment, Unfinished
-from loadgen.plan.shares import NOBODY, Share
+from loadgen.plan.shares import NO_SHARE, Share
 from loadgen.worker.arrivals import Arrivals
 
 TOTAL = 12
@@ -55,7 +55,7 @@ def test_a_stop_lets_no_user_arrive_behind_any_gate():
 
 
 def test_reassigned_users_come_at_their_pace_and_keep_their_due_times():
-    arrivals = Arrivals(dues, NOBODY, 2)
+    arrivals = Arrivals(dues, NO_SHARE, 2)
     arrivals.reassign(Reassignment(Unfinished(Share(), 0, 3), at=10.0, pace=2.0), delay=4.0)
 
     assert taken(arrivals) == [(3, 7.5, 3.0), (4, 8.0, 4.0), (5, 8.5, 5.0)]

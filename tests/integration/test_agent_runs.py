@@ -1,5 +1,4 @@
-"""An agent between coordinators: it serves one after the other, and leaves each of them in good
-order."""
+"""An agent serves one coordinator after the other, and ends each run in good order."""
 
 import signal
 
@@ -17,14 +16,14 @@ pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 def runs_well(coord: Coordinator) -> None:
-    """The coordinator gets what it asked for, to the last connection."""
+    """The coordinator's run ends with every connection opened and drained."""
     assert coord.end() == 0, coord.err
     summary = coord.summary()
     assert (summary["opened"], summary["closed"], summary["failed"]) == (100, {"drained": 100}, {})
 
 
-def test_a_coordinator_that_hangs_is_as_good_as_gone(tmp_path, server):
-    """Its agent ends the load by itself, and serves whoever comes next."""
+def test_a_coordinator_that_hangs_counts_as_gone(tmp_path, server):
+    """Its agent ends the load by itself, and serves the next coordinator."""
     listen = f"127.0.0.1:{free_port()}"
     with agent(f"http://{listen}", "--orphan-after", "1") as orphan:
         with coordinator(tmp_path / "first", *HELD, server.ws, listen=listen) as coord:
@@ -39,9 +38,11 @@ def test_a_coordinator_that_hangs_is_as_good_as_gone(tmp_path, server):
             runs_well(coord)
 
 
-def test_a_coordinator_that_came_anew_wants_nothing_of_the_run_before(tmp_path, server):
-    """It does not know the agent, which ends the old load at once and joins then. The counters
-    never go back."""
+def test_a_new_coordinator_does_not_continue_the_run_before(tmp_path, server):
+    """It does not know the agent, which ends the old load at once and then joins.
+
+    The counters never decrease.
+    """
     listen = f"127.0.0.1:{free_port()}"
     with agent(f"http://{listen}", "--orphan-after", "600") as working:
         with coordinator(tmp_path / "first", *HELD, server.ws, listen=listen) as coord:
@@ -58,8 +59,8 @@ def test_a_coordinator_that_came_anew_wants_nothing_of_the_run_before(tmp_path, 
         assert working.metric("loadgen_handshake_seconds_count") == 200
 
 
-def test_one_that_leaves_before_the_start_says_so(tmp_path, server):
-    """The fleet need not wait for its silence, and gives it no share."""
+def test_an_agent_that_stops_before_the_start_reports_it(tmp_path, server):
+    """The run does not wait for its silence, and gives it no share."""
     with coordinator(tmp_path, *BRIEF, "--agents", "2", server.ws) as coord:
         with agent(coord.url, "--name", "early") as leaving:
             eventually(
@@ -74,7 +75,7 @@ def test_one_that_leaves_before_the_start_says_so(tmp_path, server):
             assert (one.end(), other.end()) == (0, 0)
 
 
-def test_one_that_waits_for_a_coordinator_leaves_at_once_when_told_to():
+def test_an_agent_that_waits_for_a_coordinator_stops_at_once():
     with agent(f"http://127.0.0.1:{free_port()}") as waiting:
         waiting.says("waiting for a coordinator")
         waiting.send(signal.SIGINT)

@@ -1,0 +1,91 @@
+"""The jobs of an agent's workers: the arithmetic that follows from orders, settings and targets."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from loadgen.agent.settings import AgentSettings
+from loadgen.agent.targets import ResolvedTarget
+from loadgen.machine.facts import Machine
+from loadgen.machine.limits import unusable_ports, workers_needed
+from loadgen.net.ports import pairs_before
+from loadgen.plan.reassign import Reassignment
+from loadgen.plan.shares import Share, run_that_fits
+from loadgen.wire import Job, Orders, Sources, Start, Welcome
+
+
+class AgentPart(NamedTuple):
+    """What an agent knows of itself when it makes jobs."""
+
+    welcome: Welcome
+    settings: AgentSettings
+    machine: Machine
+    targets: Sequence[ResolvedTarget]
+    """The URLs of the plan, in their order."""
+
+
+def connections_in(share: Share, reassignments: Iterable[Reassignment], total: int) -> int:
+    """Returns how many connections a share and reassignments launch, of so many numbers in all."""
+    return share.count(total) + sum(
+        reassignment.unfinished.wanted(total) for reassignment in reassignments
+    )
+
+
+def worker_count(settings: AgentSettings, machine: Machine, connections: int) -> int:
+    """Returns how many workers an agent starts for so many connections."""
+    if settings.workers is not None:
+        return settings.workers
+    return workers_needed(min(connections, settings.capacity), machine, machine.cpus)
+
+
+def jobs_of(part: AgentPart, orders: Orders, start: Start, begin: float) -> list[Job]:
+    """Returns one job for each worker: its part of the share, of the ports and of the capacity.
+
+    The run starts at `begin`, in seconds on this host's monotonic clock.
+    """
+    welcome, settings = part.welcome, part.settings
+    plan = welcome.plan
+    connections = connections_in(start.share, orders.reassignments, plan.total)
+    count = min(worker_count(settings, part.machine, connections), connections)
+    even = [1] * count
+    shares = start.share.split(even, run_that_fits(connections, even, start.share.run))
+    reassigned = [reassignment.split(even, plan.total) for reassignment in orders.reassignments]
+    capacity, extra = divmod(settings.capacity, count)
+    sources = _sources_of(part)
+    return [
+        Job(
+            plan=plan,
+            share=share,
+            start=begin,
+            destinations=tuple(
+                target.destination(replace(pairs, worker=number, workers=count))
+                for target, pairs in zip(part.targets, sources, strict=True)
+            ),
+            most_open=capacity + (number < extra),
+            agent=welcome.name,
+            reassignments=tuple(pieces[number] for pieces in reassigned),
+            first=start.first,
+            delay=orders.delay,
+        )
+        for number, share in enumerate(shares)
+    ]
+
+
+def _sources_of(part: AgentPart) -> list[Sources]:
+    """Returns the (address, port) pairs for connections to each target, over all workers.
+
+    Agents on one host begin at different pairs, so that they do not meet.
+    """
+    welcome = part.welcome
+    ports = part.settings.port_range
+    left_out = tuple(sorted(unusable_ports(part.machine, ports)))
+    index = welcome.index % welcome.agents
+    found = []
+    for target in part.targets:
+        pairs = len(target.sources) * (len(ports) - len(left_out))
+        first = pairs_before(index, welcome.agents, pairs)
+        found.append(
+            Sources(target.sources, ports.start, ports.stop - 1, start=first, left_out=left_out)
+        )
+    return found

@@ -1,0 +1,78 @@
+"""What the workers of a run were sent, and what of the coordinator's orders is new to them.
+
+The coordinator repeats its orders with every reply, so that a lost reply does no harm. The workers
+get each of them once.
+"""
+
+from typing import NamedTuple
+
+from loadgen.plan.reassign import Reassignment
+from loadgen.wire import Orders
+
+
+class Pace(NamedTuple):
+    """Whether arrivals are paused, and by how much they are late."""
+
+    paused: bool = False
+    delay: float = 0.0
+    """Seconds that all pauses so far have put off what is still to come."""
+
+
+class Gate(NamedTuple):
+    """The opening of a gate that phases wait at."""
+
+    number: int
+    at: float
+    """Seconds from the start of the run."""
+
+
+class WorkerOrders:
+    """The orders that the workers of one run have, compared with those that come in."""
+
+    def __init__(self) -> None:
+        self.draining = False
+        """True once the workers were asked to close all that they hold."""
+        self.pace = Pace()
+        """The pace that the workers were sent last."""
+        self.reassigned = 0
+        """The number of reassignments that the workers were given."""
+        self.accounted = 0
+        """The number of reassignments that the seconds reported so far account for."""
+        self._reassigned_at = 0
+        """The second in which the workers got the last reassignment."""
+        self._gates = 0
+        self._meetings: set[int] = set()
+
+    def new_pace(self, orders: Orders) -> Pace | None:
+        """Returns the pace of the orders, None when the workers have it."""
+        pace = Pace(orders.do == "pause", orders.delay)
+        return None if pace == self.pace else pace
+
+    def new_gates(self, orders: Orders) -> list[Gate]:
+        """Returns the gates that the workers do not know to be open, and counts them as sent."""
+        new = [Gate(number, at) for number, at in enumerate(orders.gates, 1)][self._gates :]
+        self._gates = len(orders.gates)
+        return new
+
+    def new_meetings(self, orders: Orders) -> list[int]:
+        """Returns the meetings that the workers do not know to be over, and counts them as sent."""
+        new = [users for users in dict.fromkeys(orders.met) if users not in self._meetings]
+        self._meetings.update(new)
+        return new
+
+    def new_reassignments(self, orders: Orders) -> tuple[Reassignment, ...]:
+        """Returns the reassignments that the workers were not given yet."""
+        return orders.reassignments[max(0, self.reassigned - orders.reassigned) :]
+
+    def count_reassigned(self, count: int, second: int) -> None:
+        """Counts reassignments as given to the workers in a second of the run."""
+        self.reassigned += count
+        self._reassigned_at = second
+
+    def account_for(self, second: int) -> None:
+        """Takes note that this second of the run is complete.
+
+        A second after that of the last reassignment accounts for all that the workers were given.
+        """
+        if second > self._reassigned_at:
+            self.accounted = self.reassigned

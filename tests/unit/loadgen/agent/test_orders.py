@@ -1,0 +1,61 @@
+"""What of the coordinator's orders, which repeat, is new to the workers."""
+
+from loadgen.agent.orders import Gate, Pace, WorkerOrders
+from loadgen.plan.reassign import Reassignment, Unfinished
+from loadgen.plan.shares import Share
+from loadgen.wire import Orders
+
+FIRST, SECOND = (Reassignment(Unfinished(Share()), at=at, pace=1.0) for at in (1.0, 2.0))
+
+
+def test_a_pace_is_new_until_it_is_kept():
+    sent = WorkerOrders()
+    paused = Orders(0, "pause", delay=2.0)
+
+    assert sent.new_pace(Orders(0, "run")) is None
+    assert sent.new_pace(paused) == Pace(paused=True, delay=2.0)
+    assert sent.new_pace(paused) == Pace(paused=True, delay=2.0)
+    sent.pace = Pace(paused=True, delay=2.0)
+
+    assert sent.new_pace(paused) is None
+    assert sent.new_pace(Orders(0, "run", delay=3.0)) == Pace(paused=False, delay=3.0)
+
+
+def test_each_gate_is_new_once_and_has_its_number():
+    sent = WorkerOrders()
+
+    assert sent.new_gates(Orders(0, gates=(5.0,))) == [Gate(1, 5.0)]
+    assert sent.new_gates(Orders(0, gates=(5.0, 6.5))) == [Gate(2, 6.5)]
+    assert sent.new_gates(Orders(0, gates=(5.0, 6.5))) == []
+
+
+def test_each_meeting_is_new_once():
+    sent = WorkerOrders()
+
+    assert sent.new_meetings(Orders(0, met=(10, 3))) == [10, 3]
+    assert sent.new_meetings(Orders(0, met=(10, 3, 7))) == [7]
+
+
+def test_reassignments_are_new_until_the_workers_were_given_them():
+    sent = WorkerOrders()
+    both = Orders(0, reassignments=(FIRST, SECOND))
+
+    assert sent.new_reassignments(both) == (FIRST, SECOND)
+    sent.count_reassigned(1, second=4)
+
+    assert sent.new_reassignments(both) == (SECOND,)
+    assert sent.new_reassignments(Orders(0, reassignments=(SECOND,), reassigned=1)) == (SECOND,)
+    sent.count_reassigned(1, second=5)
+
+    assert sent.new_reassignments(both) == ()
+    assert sent.new_reassignments(Orders(0, reassigned=2)) == ()
+
+
+def test_reassignments_are_accounted_for_by_a_second_after_them():
+    sent = WorkerOrders()
+    sent.count_reassigned(2, second=4)
+
+    sent.account_for(4)
+    assert (sent.reassigned, sent.accounted) == (2, 0)
+    sent.account_for(5)
+    assert (sent.reassigned, sent.accounted) == (2, 2)

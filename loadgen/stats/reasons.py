@@ -135,7 +135,7 @@ REASONS = (
     ),
     Reason(
         NOT_CONNECTED, "failed", "session", "error_connect_<reason>",
-        "a Python session ended without a connection",
+        "a session ended without a connection",
         "Connect in the session; if it catches `ConnectFailed`, see the reason in the exception.",
     ),
     Reason(
@@ -160,7 +160,7 @@ REASONS = (
     ),
     Reason(
         f"{ERROR}<name>", "failed", "session", "<reason>",
-        "a Python session raised this exception, or a script met this error, before it connected",
+        "a Python session raised this exception before it connected",
         _READ_THE_TRACEBACK,
     ),
     Reason(
@@ -181,12 +181,12 @@ REASONS = (
     ),
     Reason(
         CHURN, "closed", "nobody", None,
-        "a phase of the plan ended the user, who comes back",
+        "a phase of the plan ended the user; it comes back",
         _NOTHING_TO_FIX,
     ),
     Reason(
         STORM, "closed", "nobody", None,
-        "a storm of the plan cut the user off, who comes back",
+        "a storm of the plan cut the user off; it comes back",
         _NOTHING_TO_FIX,
     ),
     Reason(

@@ -57,7 +57,16 @@ PURE_MODULES = {
     "coordinator.http.openapi",
     *(
         f"coordinator.report.{name}"
-        for name in ("blame", "claims", "expect", "machines", "samples", "summary", "text")
+        for name in (
+            "blame",
+            "claims",
+            "expect",
+            "machines",
+            "samples",
+            "summary",
+            "tables",
+            "text",
+        )
     ),
     *(
         f"coordinator.tsung.{name}"

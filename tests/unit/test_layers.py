@@ -62,7 +62,7 @@ PURE_MODULES = {
     "coordinator.http.routes",
     *(
         f"coordinator.report.{name}"
-        for name in ("claims", "expect", "machines", "samples", "summary", "text")
+        for name in ("claims", "expect", "machines", "samples", "summary", "tables", "text")
     ),
     *(
         f"coordinator.tsung.{name}"

@@ -61,7 +61,7 @@ class Health(msgspec.Struct):
     state: State
 
 
-class Route(msgspec.Struct, frozen=True):
+class HttpRoute(msgspec.Struct, frozen=True):
     """One method of one path."""
 
     method: Literal["GET", "POST"]
@@ -83,12 +83,12 @@ class Route(msgspec.Struct, frozen=True):
     """The names of the query's parameters, all of them integers."""
 
 
-def _get(path: str, name: str, access: Access, summary: str, **fields: Any) -> Route:
-    return Route("GET", path, name, access, summary, **fields)
+def _get(path: str, name: str, access: Access, summary: str, **fields: Any) -> HttpRoute:
+    return HttpRoute("GET", path, name, access, summary, **fields)
 
 
-def _post(path: str, name: str, summary: str, **fields: Any) -> Route:
-    return Route("POST", path, name, "change", summary, **fields)
+def _post(path: str, name: str, summary: str, **fields: Any) -> HttpRoute:
+    return HttpRoute("POST", path, name, "change", summary, **fields)
 
 
 ROUTES = (

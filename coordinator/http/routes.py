@@ -21,7 +21,10 @@ that has no token, and the page to a browser that is yet to send it.
 `change`: a client with the token that is not another site's page.
 """
 
-JSON, TEXT, HTML, EVENTS = "application/json", "text/plain", "text/html", "text/event-stream"
+JSON = "application/json"
+TEXT = "text/plain"
+HTML = "text/html"
+EVENTS = "text/event-stream"
 ACTIONS: dict[str, Callable[[Run, float], None]] = {
     "pause": Run.pause,
     "resume": Run.resume,

@@ -20,7 +20,8 @@ def reachable(metrics: str, peer: str) -> str:
     """
     host, _, port = metrics.rpartition(":")
     try:
-        listens, joined = ip_address(host.strip("[]")), ip_address(peer)
+        listens = ip_address(host.strip("[]"))
+        joined = ip_address(peer)
     except ValueError:  # no metrics, or a host name, which others can use as well
         return metrics
     if listens.is_unspecified:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from coordinator.http.routes import JSON, ROUTES, Access, Error, Route
+from coordinator.http.routes import JSON, ROUTES, Access, Error, HttpRoute
 from loadgen.version import VERSION
 from loadgen.wire import WIRE
 
@@ -62,7 +62,7 @@ def document() -> bytes:
     )
 
 
-def _operation(route: Route, body: Any, reply: Any) -> dict[str, Any]:
+def _operation(route: HttpRoute, body: Any, reply: Any) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.summary,
@@ -74,7 +74,7 @@ def _operation(route: Route, body: Any, reply: Any) -> dict[str, Any]:
     return operation
 
 
-def _responses(route: Route, reply: Any) -> dict[str, Any]:
+def _responses(route: HttpRoute, reply: Any) -> dict[str, Any]:
     error = {JSON: {"schema": {"$ref": REFS.format(name="Error")}}}
     errors = ERRORS | ACCESS_ERRORS[route.access] | route.errors
     success: dict[str, Any] = {"description": "success"}
@@ -86,7 +86,7 @@ def _responses(route: Route, reply: Any) -> dict[str, Any]:
     }
 
 
-def _parameters(route: Route) -> list[dict[str, Any]]:
+def _parameters(route: HttpRoute) -> list[dict[str, Any]]:
     path = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in re.findall(r"\{(\w+)\}", route.path)

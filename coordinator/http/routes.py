@@ -21,7 +21,10 @@ that has no token, and the page to a browser that is yet to send it.
 `change`: a client with the token that is not another site's page.
 """
 
-JSON, TEXT, HTML, EVENTS = "application/json", "text/plain", "text/html", "text/event-stream"
+JSON = "application/json"
+TEXT = "text/plain"
+HTML = "text/html"
+EVENTS = "text/event-stream"
 ACTIONS: dict[str, Callable[[Run, float], None]] = {
     "pause": Run.pause,
     "resume": Run.resume,
@@ -61,7 +64,7 @@ class Health(msgspec.Struct):
     state: State
 
 
-class Route(msgspec.Struct, frozen=True):
+class HttpRoute(msgspec.Struct, frozen=True):
     """One method of one path."""
 
     method: Literal["GET", "POST"]
@@ -83,12 +86,12 @@ class Route(msgspec.Struct, frozen=True):
     """The names of the query's parameters, all of them integers."""
 
 
-def _get(path: str, name: str, access: Access, summary: str, **fields: Any) -> Route:
-    return Route("GET", path, name, access, summary, **fields)
+def _get(path: str, name: str, access: Access, summary: str, **fields: Any) -> HttpRoute:
+    return HttpRoute("GET", path, name, access, summary, **fields)
 
 
-def _post(path: str, name: str, summary: str, **fields: Any) -> Route:
-    return Route("POST", path, name, "change", summary, **fields)
+def _post(path: str, name: str, summary: str, **fields: Any) -> HttpRoute:
+    return HttpRoute("POST", path, name, "change", summary, **fields)
 
 
 ROUTES = (

@@ -20,7 +20,10 @@ from tests.bench.job import cpu_seconds, resident_bytes, seconds_of, working
 from tests.bench.timewait import await_ports
 from tests.processes import agent, coordinator, eventually, target
 
-CONNECTIONS, RATE, THINK, SECONDS = 10_000, 2000.0, 4.0, 8.0
+CONNECTIONS = 10_000
+RATE = 2000.0
+THINK = 4.0
+SECONDS = 8.0
 ROUNDS = 3
 FLAT_OUT = 18_000
 """Connections that are due at once: more than a worker opens in a second, and fewer than it has

@@ -27,12 +27,14 @@ def _sixteen_agents() -> list[Goal]:
     with TemporaryDirectory() as out, target("--workers", "8", "--limit", "110000") as url:
         arguments = ["--local", "16", "--rate", "2000", "--max", "100000", "--hold", "20"]
         with coordinator_of(out, url, *arguments) as coordinator:
-            cpu, began = 0.0, time.monotonic()
+            cpu = 0.0
+            began = time.monotonic()
             while coordinator.poll() is None:
                 cpu = cpu_seconds(coordinator.pid, cpu)
                 time.sleep(0.2)
             elapsed = time.monotonic() - began
-        summary, stats = summary_in(out), url.stats()
+        summary = summary_in(out)
+        stats = url.stats()
         closed = sum(summary["closed"].values())
         theirs = (stats["opened"], stats["closed"], stats["pings"], stats["messages"])
         ours = (summary["opened"], closed, summary["pings"], summary["messages_received"])

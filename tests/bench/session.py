@@ -12,7 +12,9 @@ from tests.bench.goal import Goal
 from tests.bench.job import resident_bytes, seconds_of, working
 from tests.processes import target
 
-USERS, RATE, HELD = 10_000, 2000.0, 8.0
+USERS = 10_000
+RATE = 2000.0
+HELD = 8.0
 DOZEN = Path(__file__).with_name("dozen_lines.py")
 SCRIPT = Script(
     name="dozen",

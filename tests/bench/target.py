@@ -12,7 +12,10 @@ from tests.bench.goal import Goal
 from tests.bench.job import cpu_seconds, resident_bytes, seconds_of, working
 from tests.processes import children, process
 
-CONNECTIONS, RATE, THINK, SECONDS = 10_000, 2_000.0, 7.0, 14
+CONNECTIONS = 10_000
+RATE = 2_000.0
+THINK = 7.0
+SECONDS = 14
 RAMP = int(CONNECTIONS / RATE)
 """Seconds until all connections are open: fewer than the think time, so that no ping comes during
 the accepts."""
@@ -28,7 +31,9 @@ def run() -> list[Goal]:
         found = re.search(r":(\d+)/", server.stdout.readline())
         assert found
         (pid,) = children(server.pid)
-        cpu, memory, seconds = [cpu_seconds(pid)], [resident_bytes(pid)], list[Second]()
+        cpu = [cpu_seconds(pid)]
+        memory = [resident_bytes(pid)]
+        seconds = list[Second]()
         with working(int(found[1]), plan, [Sources(("127.0.2.5",), 20_000, 60_000)]) as (worker,):
             for second in seconds_of(worker, RAMP + SECONDS):
                 seconds.append(second)

@@ -51,7 +51,8 @@ def _page(out: str) -> str:
 
 def _busy(pid: int) -> float:
     """Returns the share of a core that a process uses."""
-    before, began = cpu_seconds(pid, 0.0), time.monotonic()
+    before = cpu_seconds(pid, 0.0)
+    began = time.monotonic()
     time.sleep(SECONDS)
     return (cpu_seconds(pid, 0.0) - before) / (time.monotonic() - began)
 

@@ -96,7 +96,9 @@ async def open_all(
 ) -> list[Callable[[], None]]:
     """Opens `count` connections at `rate` per second; returns their ping functions."""
     opened: list[Callable[[], None]] = []
-    begin, tasks, number = perf_counter(), set(), 0
+    begin = perf_counter()
+    tasks = set()
+    number = 0
     while number < count:
         while number < min(count, (perf_counter() - begin) * rate):
             task = asyncio.ensure_future(dial(number, port, opened))
@@ -117,7 +119,9 @@ async def ping_all(opened: list[Callable[[], None]], think: float, seconds: floa
     """
     steps = max(1, int(think / 0.01))
     slots = [opened[first::steps] for first in range(steps)]
-    begin, step, pings = perf_counter(), 0, 0
+    begin = perf_counter()
+    step = 0
+    pings = 0
     while perf_counter() - begin < seconds:
         while step < (perf_counter() - begin) / 0.01:
             for ping in slots[step % steps]:
@@ -138,7 +142,8 @@ async def main(mode: str, count: int, rate: float, think: float, seconds: float,
     gc.freeze()
     gc.disable()
     residence = Residence()
-    memory, cpu = residence.bytes(), process_time()
+    memory = residence.bytes()
+    cpu = process_time()
     opened = await open_all(dial_lean if mode == "lean" else dial_library, count, rate, port)
     per_open = (process_time() - cpu) / count
     await asyncio.sleep(0.5)

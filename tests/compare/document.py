@@ -140,7 +140,8 @@ def _per_user(comparison: Comparison) -> str:
             1e6 * outcome.usage.cpu_s_after(outcome.first) / len(outcome.recording.upgraded)
         )
 
-    tsung, loadgen = comparison.tsung, comparison.loadgen
+    tsung = comparison.tsung
+    loadgen = comparison.loadgen
     return (
         f"{kib(tsung)} KiB and {cpu(tsung)} µs with Tsung, {kib(loadgen)} KiB and {cpu(loadgen)} µs"
         " with loadgen"

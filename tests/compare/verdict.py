@@ -108,7 +108,8 @@ def _differs(case: Case, name: str) -> tuple[Verdict, Known | None]:
 
 
 def _shapes(case: Case, tsung: Outcome, loadgen: Outcome) -> Iterator[Shape]:
-    one, other = tsung.recording, loadgen.recording
+    one = tsung.recording
+    other = loadgen.recording
     arrivals = mixture([(users, exponential(rate)) for users, rate in case.rates])
     yield shape(case, "arrivals", one.arrival_gaps(), other.arrival_gaps(), arrivals)
     if case.spread:

@@ -15,9 +15,15 @@ from tests.costs.samples import Sample, Series
 MIB = 1 << 20
 REDRAW = "python -m tests.costs --from docs/cost-model/samples.json"
 BASES = ("worker", "workers' parent", "agent", "coordinator", "target", "target's parent")
-AGENT_HOLDS, THINK, FLEET, RATE = 64_000, 30, 16, 2_000
-"""The reference run: connections of an agent, seconds between pings, agents, and arrivals per
-second of all agents."""
+# The reference run.
+AGENT_HOLDS = 64_000
+"""Connections of an agent."""
+THINK = 30
+"""Seconds between the pings of a connection."""
+FLEET = 16
+"""Agents."""
+RATE = 2_000
+"""Arrivals per second of all agents."""
 
 
 def notes(folder: Path) -> str:

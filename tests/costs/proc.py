@@ -68,7 +68,8 @@ def machine_seconds() -> float:
 
 def footprint(fleet: dict[int, str]) -> Footprint:
     """Returns the memory of a fleet and of the machine."""
-    pss, anon = Counter[str](), Counter[str]()
+    pss = Counter[str]()
+    anon = Counter[str]()
     for pid, kind in fleet.items():
         rollup = _kib_fields(Path(f"/proc/{pid}/smaps_rollup"))
         pss[kind] += rollup["Pss"]

@@ -80,7 +80,8 @@ def test_a_resumed_run_misses_no_count(tmp_path, server):
         assert again.end() == 0, again.err
         assert [one.end() for one in agents] == [0, 0]
         opens(server, 0)
-        stats, summary = server.stats(), again.summary()
+        stats = server.stats()
+        summary = again.summary()
         assert "Traceback" not in again.err
     assert (summary["verdict"], summary["planned"], summary["opened"], summary["lost"]) == (
         "pass",

@@ -62,10 +62,8 @@ def files(tmp_path_factory) -> Files:
     """The files, made for each run of the tests."""
     folder = tmp_path_factory.mktemp("tls")
     authority = trustme.CA()
-    issued, other = (
-        authority.issue_cert("127.0.0.1", "localhost"),
-        authority.issue_cert("localhost"),
-    )
+    issued = authority.issue_cert("127.0.0.1", "localhost")
+    other = authority.issue_cert("localhost")
     pem = issued.private_key_pem.bytes()
     locked = serialization.load_pem_private_key(pem, None).private_bytes(
         serialization.Encoding.PEM,

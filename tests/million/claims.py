@@ -44,8 +44,10 @@ def claims_of(record: Record, phases: dict[str, Phase]) -> list[Claim]:
 
 
 def _counts(record: Record) -> Iterator[Claim]:
-    summary, planned = record.summary, record.plan.total
-    failed, closed = summary.total_failed, summary.closed
+    summary = record.summary
+    planned = record.plan.total
+    failed = summary.total_failed
+    closed = summary.closed
     peak = summary.open_peak
     yield Claim("all open at once", count(planned), count(peak), peak == planned)
     yield Claim("none failed", "0", reasons(summary.failed) or "0", failed == 0)
@@ -57,7 +59,8 @@ def _counts(record: Record) -> Iterator[Claim]:
 
 
 def _ledgers(record: Record) -> Claim:
-    summary, target = record.summary, record.findings.target
+    summary = record.summary
+    target = record.findings.target
     ours = {
         "opened": summary.opened,
         "closed": summary.total_closed,
@@ -78,7 +81,9 @@ def _alive(record: Record) -> Claim:
 
     The target knows that each sent a ping, and the fleet that each ping was answered.
     """
-    summary, pinged, planned = record.summary, record.findings.target["pinged"], record.plan.total
+    summary = record.summary
+    pinged = record.findings.target["pinged"]
+    planned = record.plan.total
     measured = f"{count(pinged)}; {count(summary.pongs)} of {count(summary.pings)} pings answered"
     held = pinged == planned and summary.pings == summary.pongs
     return Claim("verified alive by ping and pong", count(planned), measured, held)
@@ -93,7 +98,8 @@ def _round_trip(phases: dict[str, Phase]) -> Claim:
 
 
 def _generator(record: Record, phases: dict[str, Phase]) -> Iterator[Claim]:
-    summary, lag = record.summary, phases["ramp"].p99("lag")
+    summary = record.summary
+    lag = phases["ramp"].p99("lag")
     late = 100 * summary.late / max(1, summary.launched)
     yield Claim("launched late", f"< {MAX_LATE:g} %", f"{late:.3f} %", late < MAX_LATE, timing=True)
     yield Claim(

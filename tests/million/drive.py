@@ -66,7 +66,8 @@ def _watch(
     Returns the memory by kind of process while all connections are open.
     """
     held: dict[str, Processes] = {}
-    full, due = 0, time.monotonic()
+    full = 0
+    due = time.monotonic()
     while coordinator.poll() is None:
         watch.sample(open_now := _open(target.address))
         full = full + 1 if open_now == count else 0

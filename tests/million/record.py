@@ -12,7 +12,9 @@ from loadgen.plan.plan import Plan
 from loadgen.planfile import read_plan
 from tests.million.watch import Processes, Sample, meminfo
 
-MACHINE, MEMORY, MILLION = "machine.json", "memory.jsonl", "million.json"
+MACHINE = "machine.json"
+MEMORY = "memory.jsonl"
+MILLION = "million.json"
 
 
 class Findings(msgspec.Struct, frozen=True):

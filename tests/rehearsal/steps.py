@@ -191,7 +191,8 @@ class Rehearsal:
 
     def prometheus(self) -> str:
         """Checks Prometheus' peak of open connections and its totals at the end."""
-        up, count = f"count(up{AGENTS} == 1)", self.size.connections
+        up = f"count(up{AGENTS} == 1)"
+        count = self.size.connections
         peak = 'max_over_time(sum(loadgen_connections{job="loadgen-agents", state="open"})[30m:1s])'
         names = {"opened": "connections_opened", "closed": "connections_closed", "pings": "pings"}
         sums = {
@@ -244,7 +245,8 @@ STEPS: dict[str, Callable[[Rehearsal], str]] = {
 
 def spread(changed: dict[str, int]) -> str:
     """Returns the least and the most number of changes."""
-    low, high = min(changed.values()), max(changed.values())
+    low = min(changed.values())
+    high = max(changed.values())
     return f"{low}" if low == high else f"{low} to {high}"
 
 

@@ -77,7 +77,8 @@ def _churns(coord: Coordinator) -> bool:
 def _growths(coord: Coordinator, target: Target, seconds: float) -> list[Growth]:
     """Returns the growth of every process, sampled until shortly before the churn ends."""
     fleet = kinds(coord.pid, target.pid)
-    begin, samples = time.monotonic(), defaultdict[int, list[Sample]](list)
+    begin = time.monotonic()
+    samples = defaultdict[int, list[Sample]](list)
     while (age := time.monotonic() - begin) < seconds - 2 * EVERY:
         if age >= WARM_UP * seconds:
             for pid in fleet:

@@ -1,7 +1,7 @@
 """The machines of the reference run, and the inventory of them for Ansible.
 
-No provider can be had where there is no network, so no plan is made here. What needs Terraform
-itself is skipped where it is not installed.
+Without a network there is no provider, so no plan is made here. Tests that need Terraform are
+skipped where it is not installed.
 """
 
 import json

@@ -16,7 +16,7 @@ from loadgen.sessions.churn import Churn
 from loadgen.sessions.loop import BUILT_IN, LoopScenario
 from loadgen.sessions.population import Population
 from loadgen.sessions.scenario import Scenario
-from loadgen.sessions.script.compile import player_of
+from loadgen.sessions.script.compile import compile_session
 from loadgen.sessions.user import Session, SessionScenario
 from loadgen.stats.recorder import Recorder
 from loadgen.timers import Deadlines
@@ -84,7 +84,7 @@ def _scenario(
 def _session(spec: PythonSession | Script, plan: Plan) -> Session:
     if isinstance(spec, PythonSession):
         return load(spec)
-    return player_of(spec, plan.files, plan.transport.receive_timeout)
+    return compile_session(spec, plan.files, plan.transport.receive_timeout)
 
 
 def _routes(

@@ -44,6 +44,29 @@ class CheckedScenario(SessionScenario):
         CheckedUser(self, number, due).start(self._session)
 
 
+def idle_population(seed: int = 1) -> Population:
+    """Returns the users of a worker on which no user has arrived; it dials nothing."""
+    recorder = Recorder(seed)
+    connections = Connections(recorder, (), Deadlines(1.0))
+    return Population(recorder, connections, Churn((), 1.0, seed))
+
+
+def idle_user(number: int = 0) -> User:
+    """Returns a user of a Python session that has not started."""
+    scenario = SessionScenario(
+        idle_population(), 0.0, _no_route, _no_session, name="mine", seed=1, agent="", routes=()
+    )
+    return User(scenario, number, due=0.0)
+
+
+def _no_route(number: int) -> Route:
+    raise AssertionError(f"user {number} of an idle population connects")
+
+
+async def _no_session(user: User) -> None:
+    raise AssertionError("the session of an idle user starts")
+
+
 class Load:
     """All users of a plan on one worker: of its loop, or of a session in Python."""
 

@@ -7,6 +7,7 @@ import tracemalloc
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from time import monotonic
+from typing import get_args
 
 import pytest
 from websockets.asyncio.server import serve
@@ -31,11 +32,17 @@ from loadgen.plan.script import (
     Repeat,
     Send,
     SetVars,
+    Step,
     Think,
     Transaction,
 )
 from loadgen.plan.sessions import Script
-from loadgen.sessions.script.compile import player_of
+from loadgen.sessions.script.compile import (
+    BOUNDARY_ACTIONS,
+    STEP_ACTIONS,
+    Block,
+    compile_session,
+)
 from loadgen.sessions.script.context import UNASKED
 from loadgen.worker.engine import TICK
 from tests.unit.loads import Load
@@ -80,7 +87,7 @@ async def playing(*steps, files=None, patience=5.0, port=None, own=0, **changes)
         plan = Plan(
             **{"rate": 500.0, "max": 1, "hold": 0.0, "target": f"ws://127.0.0.1:{port}/"} | changes
         )
-        session = player_of(Script(name="script", steps=steps), files or {}, patience)
+        session = compile_session(Script(name="script", steps=steps), files or {}, patience)
         running = Load(plan, port, source=SOURCE, ports=PORTS, session=session)
         try:
             yield running, server
@@ -118,6 +125,15 @@ def said(server):
 
 
 CONNECT = Connect()
+
+
+def test_every_type_of_step_has_a_function():
+    """A type of loadgen/plan/script.py that neither table knows can't be played."""
+    union, _ = get_args(Step)
+
+    assert STEP_ACTIONS.keys() | BOUNDARY_ACTIONS.keys() == set(get_args(union))
+    assert not STEP_ACTIONS.keys() & BOUNDARY_ACTIONS.keys()
+    assert set(get_args(Block)) == BOUNDARY_ACTIONS.keys()
 
 
 async def test_a_session_connects_asks_tells_and_closes():
@@ -597,7 +613,7 @@ async def test_a_user_drained_while_it_thinks_ends_no_session():
 )
 def test_a_step_that_cannot_be_done_is_refused_before_the_run(step, what):
     with pytest.raises(PlanError, match=re.escape(what)) as caught:
-        player_of(Script(name="mine", steps=(CONNECT, step)), {}, 5.0)
+        compile_session(Script(name="mine", steps=(CONNECT, step)), {}, 5.0)
 
     assert str(caught.value).startswith("session 'mine': ")
 
@@ -640,7 +656,11 @@ async def test_an_idle_user_of_a_dozen_steps_takes_less_than_five_kib():
             await until(lambda: running.tally.counters.get("request_noack", 0) == users + 50, 30)
             gc.collect()
             mine = tracemalloc.take_snapshot().filter_traces(
-                [tracemalloc.Filter(True, str(Path(player_of.__code__.co_filename).parent / "*"))]
+                [
+                    tracemalloc.Filter(
+                        True, str(Path(compile_session.__code__.co_filename).parent / "*")
+                    )
+                ]
             )
         finally:
             tracemalloc.stop()

@@ -72,7 +72,7 @@ class WorkerProcess:
     def reassign(self, reassignment: Reassignment) -> None:
         """Gives it more to launch."""
         self.held.append(reassignment.unfinished)
-        self.say(b"adopt %s\n" % to_wire(reassignment))
+        self.say(b"reassign %s\n" % to_wire(reassignment))
 
     def say(self, line: bytes) -> None:
         """Writes to its standard input; it may be dead already, which its output tells."""

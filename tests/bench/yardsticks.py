@@ -22,7 +22,7 @@ import uvloop
 from websockets.asyncio.client import connect
 
 from loadgen.net.handshake import Handshake, accept_of, key_of
-from loadgen.worker.main import Residence
+from loadgen.worker.main import ResidentMemory
 
 RESOURCE = "/v1/realtime?project=console&channels[]=files"
 PINGS = [b"\x89\x80" + random.getrandbits(32).to_bytes(4, "big") for _ in range(1024)]
@@ -133,12 +133,12 @@ async def main(mode: str, count: int, rate: float, think: float, seconds: float,
     gc.collect()
     gc.freeze()
     gc.disable()
-    residence = Residence()
-    memory, cpu = residence.bytes(), process_time()
+    resident = ResidentMemory()
+    memory, cpu = resident.bytes(), process_time()
     opened = await open_all(dial_lean if mode == "lean" else dial_library, count, rate, port)
     per_open = (process_time() - cpu) / count
     await asyncio.sleep(0.5)
-    per_connection = (residence.bytes() - memory) / count
+    per_connection = (resident.bytes() - memory) / count
     cpu = process_time()
     pings = await ping_all(opened, think, seconds)
     per_ping = (process_time() - cpu) / pings

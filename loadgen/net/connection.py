@@ -254,7 +254,7 @@ class Connection(asyncio.Protocol):
         assert self.key is not None
         if self.head is not None:
             data = self.head + data
-        reply = self.terms.handshake.judge(data, self.key)
+        reply = self.terms.handshake.check(data, self.key)
         if reply is None:
             self.head = data
             return
@@ -297,7 +297,7 @@ class Connection(asyncio.Protocol):
     def _message(self, event: Event) -> None:
         tally = self.recorder.tally
         tally.messages_received += 1
-        message = appwrite.read(event.payload) if event.opcode == TEXT else appwrite.NOTHING
+        message = appwrite.read(event.payload) if event.opcode == TEXT else appwrite.NOT_APPWRITE
         if message.type == "pong":
             self._pong(self.ponged + 1)
         elif message.type == "connected":

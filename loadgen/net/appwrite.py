@@ -1,4 +1,4 @@
-"""The text frames of Appwrite's realtime server, and the ping that a client may send it.
+"""The text frames of Appwrite's realtime server, and its application ping.
 
 A 101 is not yet a yes: the server refuses after it, by an `error` frame. The close that follows has
 no code, so the last error frame names the reason of the connection's end (appwrite/appwrite
@@ -39,7 +39,7 @@ NOT_APPWRITE = AppwriteMessage("")
 
 
 def read(payload: bytes) -> AppwriteMessage:
-    """Returns the message of a text frame; NOT_APPWRITE for a payload of another shape."""
+    """Returns the message of a text frame; NOT_APPWRITE for any other payload."""
     if not payload.startswith(b'{"type":"'):
         return NOT_APPWRITE
     try:

@@ -33,7 +33,7 @@ from loadgen.timers import Deadlines
 
 PING_SIZE = len(ping_frame(0, 0))
 PONG_START = bytes((PONG_BYTE, 4))
-"""How the answer to one of our pings begins: a whole frame, its payload a number."""
+"""The first bytes of the answer to a ping: a whole frame, its payload a number."""
 PONG_SIZE = 6
 _number = Struct(">I").unpack_from
 PONG_TIMEOUT = 30.0
@@ -52,7 +52,7 @@ TRANSITIONS: Mapping[int, frozenset[int]] = {
 
 
 class Owner(Protocol):
-    """The user of a connection: hears when the connection opens, and when and why it ends."""
+    """The user of a connection; the connection calls it when it opens and ends."""
 
     number: int
     """Of the user."""
@@ -71,7 +71,7 @@ class Owner(Protocol):
 
 
 class Terms:
-    """What connections of one kind share: upgrade, rhythm of pings, deadlines."""
+    """The upgrade, the rhythm of pings and the deadlines of one kind of connections."""
 
     __slots__ = ("closing", "handshake", "think", "wrap")
 
@@ -88,7 +88,7 @@ class Terms:
         self.closing = closing
         """The connections that wait for the server to end them."""
         self.wrap = wrap
-        """What stands between a transport and its connection, if anything."""
+        """Makes the protocol between a transport and a connection; None: there is none."""
 
 
 Wrap = Callable[["Connection"], Throttle]
@@ -127,16 +127,16 @@ class Connection(asyncio.Protocol):
         self.parser: Parser | None = None
         """Kept only in the middle of a frame or a message."""
         self.reason: str | None = None
-        """Why it ends, where that is known before the transport is gone."""
+        """The reason of its end, where it is known before the transport has ended."""
         self.rejected = 0
         """The code when Appwrite's last frame was an error: the reason of the close after it."""
         self.dialed_at: float | None = None
         """Forgotten once the connection is open: a float is 24 bytes of a million connections."""
         self.first_ping_due = 0.0
         self.pinged = 0
-        """How many pings went out."""
+        """The number of pings sent."""
         self.ponged = 0
-        """The number of the last ping, from 1, that an answer came to."""
+        """The number of the last ping that has an answer, from 1."""
 
     def connection_made(self, transport: asyncio.BaseTransport | PlainTransport) -> None:
         """Sends the upgrade request: the TCP or TLS connection stands."""
@@ -148,7 +148,7 @@ class Connection(asyncio.Protocol):
         self._write(self.terms.handshake.request(self.key))
 
     def data_received(self, data: bytes) -> None:
-        """Takes bytes from the server: most often one whole pong."""
+        """Takes bytes from the server, most often one whole pong."""
         self.recorder.tally.bytes_received += len(data)
         if self.key is not None:
             self._upgrade(data)
@@ -165,7 +165,7 @@ class Connection(asyncio.Protocol):
             self.terms.closing.remove(self)
         reason = self.reason or ("server_eof" if exc is None else "reset")
         if self.state == UPGRADING and reason == "server_eof":
-            reason = "reset"  # the server hung up on the request
+            reason = "reset"  # the server closed instead of an answer
         if self.rejected and reason.startswith("server_"):
             reason = f"rejected_{self.rejected}"
         self.end(reason)
@@ -184,7 +184,7 @@ class Connection(asyncio.Protocol):
     def send_ping(self, due: float) -> None:
         """Sends a PING that was due at a time.
 
-        Its payload is its number, by which a late pong is told from the next one.
+        Its payload is its number, so that a late pong is not taken for the next one.
         """
         if self._count_ping(due):
             recorder = self.recorder
@@ -270,7 +270,7 @@ class Connection(asyncio.Protocol):
             self._receive(reply.rest)
 
     def _upgraded(self, data: bytes, reply: Reply) -> None:
-        """Overridden where something of the reply is kept."""
+        """Does nothing; a subclass may keep the reply's head."""
 
     def _new_parser(self) -> Parser:
         return Parser()
@@ -306,5 +306,8 @@ class Connection(asyncio.Protocol):
             self.rejected = message.code
 
     def _answer_close(self, code: int) -> None:
-        """Answers the server's CLOSE unless it is the answer to ours; the server ends TCP first."""
+        """Answers the server's CLOSE, unless it is an answer itself.
+
+        The server ends the TCP connection (RFC 6455 section 7.1.1).
+        """
         self.begin_close(f"server_{code}", code if code != 1005 else 1000)

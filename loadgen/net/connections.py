@@ -17,7 +17,7 @@ CONNECT_TIMEOUT = 30.0
 
 
 class Connections:
-    """All connections of one worker that were dialed and have not ended, oldest first."""
+    """The connections of a worker between their dial and their end, oldest first."""
 
     def __init__(
         self,

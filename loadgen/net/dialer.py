@@ -1,4 +1,4 @@
-"""Opens sockets towards a target, from source ports that it chooses itself.
+"""Opens sockets to a target, from source ports that loadgen chooses.
 
 `bind` gets explicit ports, counted up: the kernel's own choice costs 150 times more past half its
 range. A second `connect` on the same socket returns how the first went: on loopback it has
@@ -21,7 +21,7 @@ from loadgen.net.transport import Transports
 from loadgen.stats.recorder import Recorder, microseconds
 
 MAX_RETRIES = 128
-"""Ports, held by another process before, that are tried again for one connection at most; then it
+"""Ports that another process held before and that one connection tries again; after that many it
 fails as `no_local_port`."""
 _TAKEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
 _UNDER_WAY = (errno.EINPROGRESS, errno.EALREADY)
@@ -52,7 +52,10 @@ def _receiver(connection: Connection) -> Any:
 
 
 class Dialer:
-    """Connects to one address from the worker's own ports. Times are seconds, monotonic."""
+    """Connects to one address from the worker's own ports.
+
+    Times are seconds on the monotonic clock.
+    """
 
     def __init__(
         self,
@@ -75,7 +78,7 @@ class Dialer:
         self._buffers = [(option, size) for option, size in sizes if size]
         self._transports = Transports(loop, self._family, ports.give_back)
         self._secured: dict[Connection, tuple[str, int]] = {}
-        """Local ends of connections with TLS: their transports forget them when they close."""
+        """Local ends of connections with TLS, whose transports forget them when they close."""
         self._handshaking: dict[Connection, asyncio.Task[None]] = {}
         """TLS handshakes under way."""
         self._pending: dict[int, tuple[socket.socket, Connection]] = {}
@@ -95,7 +98,7 @@ class Dialer:
                 self._loop.call_soon(connection.end, "no_local_port")
 
     def ended(self, connection: Connection) -> None:
-        """Takes back the port of a connection with TLS; a plain transport returns its own."""
+        """Takes back the port of a connection with TLS; plain transports return theirs."""
         name = self._secured.pop(connection, None)
         if name is not None:
             self._ports.give_back(name)
@@ -111,7 +114,7 @@ class Dialer:
                 return
 
     def close(self) -> None:
-        """Closes every socket, of attempts under way too; no connection hears of it."""
+        """Closes every socket, also of attempts under way; no connection is called."""
         self._transports.close()
         self._loop.remove_reader(self._poll.fileno())
         self._poll.close()
@@ -120,7 +123,7 @@ class Dialer:
         self._pending.clear()
 
     def _dial(self, connection: Connection) -> bool:
-        """Tries pair after pair of address and port; False when none is left to try."""
+        """Tries pairs of address and port in turn; returns False when none is left."""
         for _ in range(self._ports.offers(MAX_RETRIES)):
             pair = self._ports.take()
             assert pair is not None
@@ -138,9 +141,8 @@ class Dialer:
         except OSError:
             self._ports.give_back(pair)
             raise
-        sock.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # TIME_WAIT after a run is no obstacle
+        # Ports that an earlier run left in TIME_WAIT can be bound.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         for option, size in self._buffers:
             sock.setsockopt(socket.SOL_SOCKET, option, size)
         try:
@@ -154,7 +156,7 @@ class Dialer:
         return sock
 
     def _connect(self, sock: socket.socket, connection: Connection, pair: tuple[str, int]) -> bool:
-        """Starts connecting; False when the kernel has this pair of ends in use."""
+        """Starts to connect; returns False when the kernel has both ends in use."""
         code = sock.connect_ex(self._target)
         if code in _UNDER_WAY:
             code = sock.connect_ex(self._target)
@@ -202,7 +204,7 @@ class Dialer:
         self._recorder.tally.connect.record(microseconds(monotonic() - connection.dialed_at))
 
     async def _secure(self, sock: socket.socket, connection: Connection) -> None:
-        """Runs the TLS handshake, which belongs to the time that connecting takes."""
+        """Runs the TLS handshake; its time counts into the `connect` time."""
         name = sock.getsockname()
         self._secured[connection] = name[0], name[1]
         receiver = _receiver(connection)

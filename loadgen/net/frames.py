@@ -248,7 +248,7 @@ class Parser:
 
 
 def wrong_close(payload: bytes) -> tuple[str, int] | None:
-    """Returns why a CLOSE payload is invalid, with the code to answer; None when it is valid.
+    """Returns why a CLOSE payload is invalid, with the code to answer; else None.
 
     RFC 6455 sections 5.5.1 and 7.4.
     """

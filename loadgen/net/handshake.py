@@ -1,4 +1,4 @@
-"""The bytes of the opening handshake: the request and the reply (RFC 6455 section 4.1).
+"""The opening handshake: its request and its reply (RFC 6455 section 4.1).
 
 A server's usual reply is checked here at the cost of one comparison; the websockets library checks
 replies out of the ordinary.
@@ -68,9 +68,9 @@ class Handshake:
         return self._before + key + self._after
 
     def check(self, data: bytes, key: bytes) -> Reply | None:
-        """Returns the result of the bytes received so far; None while the head is not whole.
+        """Returns the result of a reply; None while its head is not whole.
 
-        `key` is the one that was sent.
+        `data` is all bytes received so far, `key` the one that was sent.
         """
         end = data.find(b"\r\n\r\n", 0, MAX_HEAD_SIZE) + 4
         if end < 4:

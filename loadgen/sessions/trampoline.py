@@ -23,7 +23,7 @@ class BaseUser:
         """The session; None once it is over."""
 
     def send(self, value: Any) -> Any:
-        """Resumes the session with a value; returns what it awaits next, None once it is over.
+        """Resumes the session with a value; returns what it awaits, None at its end.
 
         A session may end by any exception, also by SystemExit: it is counted, never raised.
         """
@@ -31,7 +31,7 @@ class BaseUser:
             return None
         try:
             return self.coroutine.send(value)
-        except BaseException as end:  # StopIteration, or whatever the session did not catch
+        except BaseException as end:  # StopIteration, or what the session did not catch
             self.coroutine = None
             self.session_ended(end)
 

@@ -38,7 +38,7 @@ Session = Callable[["User"], Coroutine[Any, Any, None]]
 
 
 class Pause(Enum):
-    """What a session awaits besides connections and futures."""
+    """The pauses of a session, besides waits for connections and futures."""
 
     THINKING = auto()
     """The wheel."""
@@ -47,7 +47,7 @@ class Pause(Enum):
 
 
 class UserState(Enum):
-    """What a user's session does."""
+    """The state of a user's session."""
 
     RUNNING = auto()
     THINKING = auto()
@@ -84,13 +84,16 @@ class ThinkTimes:
         return self._user.pause(self._user.random.uniform(low, high))
 
     def exponential(self, mean: float) -> Generator[Any, Any, None]:
-        """Waits for an exponentially distributed time with this mean, Tsung's random think time."""
+        """Waits for an exponentially distributed time with this mean, in seconds.
+
+        This is Tsung's random think time.
+        """
         return self._user.pause(self._user.random.expovariate(1 / mean) if mean > 0 else 0.0)
 
 
 @contextmanager
 def _current(loop: asyncio.AbstractEventLoop, user: "User") -> Iterator[None]:
-    """Makes the user the loop's current task, as asyncio documents it for task-like objects."""
+    """Makes the user the loop's current task, as asyncio documents it."""
     outer = asyncio.current_task(loop)
     if outer is not None:
         asyncio.tasks._leave_task(loop, outer)
@@ -129,8 +132,10 @@ class User(BaseUser):
         self._deadline = inf
         """When the wait is over at the latest."""
         self._alarm = inf
-        """When its place on the wheel is due. Subtle: a user may have older places there, which
-        nobody takes off the wheel; they are due at other times and so are ignored."""
+        """When its place on the wheel is due.
+
+        Subtle: a user may have older places on the wheel, which stay there; they are due at other
+        times, and so `resume` ignores them."""
         self._cancelling = 0
         self._random: SeededRandom | None = None
         self._vars: dict[str, Any] | None = None
@@ -149,7 +154,7 @@ class User(BaseUser):
 
     @property
     def random(self) -> SeededRandom:
-        """A generator as random.Random; the same plan gives the same user the same numbers."""
+        """A generator like random.Random; one plan gives a user the same numbers."""
         if self._random is None:
             self._random = SeededRandom(self.scenario.seed, self.number)
         return self._random
@@ -163,7 +168,7 @@ class User(BaseUser):
 
     @property
     def think(self) -> ThinkTimes:
-        """Think times: `think(30)`, `think.uniform(1, 5)`, `think.exponential(30)`; seconds."""
+        """Think times in seconds: `think(30)`, `think.uniform(1, 5)` and others."""
         return ThinkTimes(self)
 
     @coroutine
@@ -230,11 +235,11 @@ class User(BaseUser):
         await self.scenario.population.meeting(users)
 
     def remark(self, text: str) -> None:
-        """Writes a line into the agent's log: the first few of each second on each worker."""
+        """Writes a line into the agent's log; a worker writes the first few each second."""
         self.recorder.remark(f"user {self.number}: {text}")
 
     def abort_run(self, why: str) -> None:
-        """Ends the whole run in good order, as failed."""
+        """Drains the whole run, which has failed; `why` is for the report."""
         self.recorder.abort = self.recorder.abort or why
 
     def took(self, name: str, seconds: float) -> None:
@@ -245,7 +250,7 @@ class User(BaseUser):
 
     @property
     def state(self) -> UserState:
-        """What its session does."""
+        """The state of its session."""
         if self.coroutine is None:
             return UserState.OVER
         if self._waiting is None:
@@ -266,7 +271,10 @@ class User(BaseUser):
         self._go_on(None)
 
     def resume(self, due: float) -> bool:
-        """Goes on when its place on the wheel is due; False: the wheel keeps no place for it."""
+        """Goes on when its place on the wheel is due.
+
+        `due` is seconds on the monotonic clock. Returns False: the wheel keeps no place for it.
+        """
         if due == self._alarm:
             self._alarm = inf
             if self._deadline > due:
@@ -280,7 +288,7 @@ class User(BaseUser):
 
     @coroutine
     def pause(self, seconds: float) -> Generator[Any, Any, None]:
-        """Waits on the wheel."""
+        """Waits on the wheel for a number of seconds."""
         self._set_deadline(seconds)
         yield Pause.THINKING
 
@@ -324,7 +332,7 @@ class User(BaseUser):
         elif isinstance(awaits, Pause | WebSocket):
             self._waiting = awaits
         elif asyncio.isfuture(awaits):
-            # Taken note of, as asyncio's tasks do it: another coroutine may await it next.
+            # Reset, as asyncio's tasks do it: another coroutine may await it next.
             awaits._asyncio_future_blocking = False
             self._waiting = awaits
             awaits.add_done_callback(self._done)
@@ -335,7 +343,10 @@ class User(BaseUser):
             self._go_on(TypeError, f"a session can't await {awaits!r}")
 
     def _done(self, what: object) -> None:
-        """Goes on if it still waits for this; a future returns its result, or raises, inside."""
+        """Goes on if it still waits for this.
+
+        A future returns its result, or raises, inside of the session.
+        """
         if self._waiting is what:
             self._go_on(None)
 
@@ -347,13 +358,16 @@ class User(BaseUser):
         self.happened(connection, None)
 
     def ended(self, connection: Connection, reason: str) -> None:
-        """Tells the session of an end where it waits for it, or thinks without a connection."""
+        """Ends the wait of a session for this connection.
+
+        A session that thinks goes on when its last connection has ended.
+        """
         assert isinstance(connection, WebSocket)
         self.due = None
         self.scenario.connections.ended(connection, reason)
         self._hold(tuple(socket for socket in self.sockets if socket is not connection))
         if self.coroutine is None:
-            self._leave(reason)
+            self._end_user(reason)
         elif self._waiting is connection:
             self._resume_at_end(connection, reason)
         elif self._waiting is Pause.THINKING and not self.sockets:
@@ -379,10 +393,10 @@ class User(BaseUser):
             for socket in sockets:
                 self.scenario.connections.abort(socket, reason)
             if not sockets:
-                self._leave(reason, failed=self.due is not None)
+                self._end_user(reason, failed=self.due is not None)
 
     def _stop_session(self) -> bool:
-        """Closes the coroutine, its `finally` blocks done; False when it was over or fails."""
+        """Closes the coroutine; returns False when it was over or fails."""
         running = self.coroutine
         self.coroutine = None
         if running is None:
@@ -410,11 +424,11 @@ class User(BaseUser):
                 self.scenario.connections.abort(socket, reason)
             else:
                 socket.begin_close(reason)
-        if not sockets:  # else the end of the last connection calls `_leave`, perhaps just now
-            self._leave(reason, failed=failed or self.due is not None)
+        if not sockets:  # else the end of the last connection calls `_end_user`, perhaps just now
+            self._end_user(reason, failed=failed or self.due is not None)
 
-    def _leave(self, reason: str, *, failed: bool = False) -> None:
-        """Leaves the population; a user that never dialed has failed."""
+    def _end_user(self, reason: str, *, failed: bool = False) -> None:
+        """Ends the user; one that never dialed has failed."""
         if self.sockets:
             return
         population = self.scenario.population
@@ -432,7 +446,7 @@ class User(BaseUser):
             self.scenario.population.idle[self] = None
         self.sockets = sockets
 
-    # As libraries see it that ask for the current task.
+    # The part of asyncio.Task that libraries use of the current task.
 
     def cancel(self, msg: object = None) -> bool:
         """Raises CancelledError where the session waits, in the loop's next turn."""
@@ -481,7 +495,10 @@ class SessionScenario(Scenario):
         routes: Sequence[Route],
         read_rate: float = 0.0,
     ) -> None:
-        """`start` is monotonic, `routes` all targets of the plan, `read_rate` bytes a second."""
+        """`start` is seconds on the monotonic clock; `routes` are the plan's targets.
+
+        `read_rate` is in bytes a second; 0: no limit.
+        """
         super().__init__(population, start, route_of, read_rate)
         self.name = name
         self.seed = seed
@@ -502,7 +519,7 @@ class SessionScenario(Scenario):
                 user.resume(due)
 
     def route(self, url: str) -> Route:
-        """Returns the route to one of the plan's targets; raises ValueError for any other URL."""
+        """Returns the route to a target of the plan; raises ValueError for other URLs."""
         route = self._routes.get(url)
         if route is None:
             raise ValueError(f"{url} is not one of the plan's targets: {', '.join(self._routes)}")

@@ -28,7 +28,7 @@ UNREAD = "messages_unread"
 
 
 class Awaited(Enum):
-    """What a session waits for on a connection."""
+    """The events that a session awaits on a connection."""
 
     OPENING = auto()
     MESSAGE = auto()

@@ -1,4 +1,4 @@
-"""What a job means for one worker: its routes to the targets, its scenarios, and their engine."""
+"""Builds the engine of a job, with its routes to the targets and its scenarios."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -26,7 +26,11 @@ from loadgen.worker.engine import CLOSE_TIMEOUT, Engine
 
 
 def engine_for(job: Job, recorder: Recorder, loop: asyncio.AbstractEventLoop) -> Engine:
-    """Returns the engine of a job; raises LoadError when a session's file can't be imported."""
+    """Returns the engine of a job.
+
+    Raises LoadError when a session's file can't be imported, PlanError for a script that can't be
+    played or TLS settings that OpenSSL does not have.
+    """
     plan = job.plan
     schedule = plan.schedule
     closing: Deadlines[Connection] = Deadlines(CLOSE_TIMEOUT)
@@ -90,7 +94,10 @@ def _session(spec: PythonSession | Script, plan: Plan) -> Session:
 def _routes(
     job: Job, recorder: Recorder, loop: asyncio.AbstractEventLoop, closing: Deadlines[Connection]
 ) -> list[Route]:
-    """Returns one route per destination; those to one server share its dialer and so its ports."""
+    """Returns one route per destination.
+
+    Routes to one server share its dialer, and so its ports.
+    """
     transport = job.plan.transport
     dialers: dict[tuple[str, int, str], Dialer] = {}
     headers = headers_of(transport.headers.items(), transport.origin, transport.subprotocols)

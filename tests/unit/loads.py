@@ -1,4 +1,4 @@
-"""An engine under way against a real server, ticking in the background as on a worker."""
+"""An engine under way against a real server; it ticks as on a worker."""
 
 import asyncio
 from time import monotonic
@@ -23,7 +23,7 @@ from tests.unit.wire_ends import until
 
 
 class CheckedUser(User):
-    """A user that holds its every transition to the table."""
+    """A user that checks each of its transitions against the table."""
 
     __slots__ = ()
 
@@ -38,7 +38,7 @@ class CheckedUser(User):
 
 
 class CheckedScenario(SessionScenario):
-    """Users of a session, each of them checked."""
+    """A scenario of checked users."""
 
     def start_user(self, number, due):
         CheckedUser(self, number, due).start(self._session)
@@ -68,7 +68,7 @@ async def _no_session(user: User) -> None:
 
 
 class Load:
-    """All users of a plan on one worker: of its loop, or of a session in Python."""
+    """All users of a plan on one worker, of its loop or of a session in Python."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Load:
         max_open=1000,
         tls=None,
         phases=(),
-        nobody=False,
+        empty_share=False,
     ) -> None:
         self.plan = plan
         self.recorder = Recorder(seed=1)
@@ -96,7 +96,7 @@ class Load:
         connections = Connections(self.recorder, (self.dialer,), closing)
         churn = Churn(phases, 1.0, plan.seed, self.start)
         self.population = Population(self.recorder, connections, churn)
-        share = NOBODY if nobody else Share()
+        share = NOBODY if empty_share else Share()
         schedule = plan.schedule
         arrivals = Arrivals(schedule.dues, share, schedule.gates)
         self.scenario = self._scenario(session)
@@ -134,7 +134,7 @@ class Load:
         return Ledger.of(self.plan.max, self.recorder.tally)
 
     async def over(self) -> Ledger:
-        """Waits until everything has ended by itself; returns the ledger."""
+        """Waits until all sessions have ended without a drain; returns the ledger."""
         await until(lambda: self.engine.finished)
         breaches = self.ledger.breaches(Held())
         assert breaches == []

@@ -1,4 +1,4 @@
-"""The counts of a worker's connections, from a dial to an end, on a real listener."""
+"""The counts of a worker's connections, from dial to end, on a real listener."""
 
 import asyncio
 import socket

@@ -35,7 +35,7 @@ PING_FROM_SERVER = b"\x89\x02hi"
 
 
 def by_a_server(data: bytes) -> list[Frame]:
-    """Returns the frames that the websockets library's server reads; it raises on a fault."""
+    """Returns the frames that the websockets library reads; raises on a fault."""
     server = Protocol(SERVER, state=OPEN, max_size=None)
     server.receive_data(data)
     if server.parser_exc is not None:
@@ -66,20 +66,22 @@ def control_frames(draw):
 
 @st.composite
 def messages(draw):
-    """A message in fragments, with control frames between them: its bytes and its events."""
+    """A message in fragments, control frames between them: its bytes and events."""
     text = draw(st.booleans())
     opcode = TEXT if text else BINARY
     payload = draw(st.text(max_size=80)).encode() if text else draw(st.binary(max_size=300))
     fragments = pieces(payload, draw(st.lists(st.integers(0, 300), max_size=4))) or [b""]
     if draw(st.booleans()):
         fragments.append(b"")
-    data, events = b"", []
+    data = b""
+    events = []
     for turn, fragment in enumerate(fragments):
         last = turn == len(fragments) - 1
         data += from_a_server(CONTINUATION if turn else opcode, fragment, last)
         if not last and draw(st.booleans()):
             control, event = draw(control_frames())
-            data, events = data + control, events + event
+            data += control
+            events += event
     return data, [*events, Event(opcode, payload, len(payload))]
 
 
@@ -209,8 +211,10 @@ def test_a_message_does_not_inherit_from_the_one_before():
 
 @given(streams)
 def test_clean_exactly_between_messages(stream):
-    """It is clean where a message or a control frame outside of one has ended."""
-    parser, boundaries, end = Parser(), {0}, 0
+    """This is after a message, or after a control frame outside of one."""
+    parser = Parser()
+    boundaries = {0}
+    end = 0
     for data, _ in stream:
         end += len(data)
         boundaries.add(end)
@@ -271,7 +275,7 @@ FAULTS = {
 
 @pytest.mark.parametrize(("data", "code"), FAULTS.values(), ids=FAULTS)
 def test_a_fault_is_the_last_event_and_has_the_code_to_answer(data, code):
-    """It is so in one piece, byte by byte, after good frames, and before good frames."""
+    """In one piece, byte by byte, after good frames, and before good frames."""
     for events in (
         parsed(data),
         bytewise(Parser(), data),

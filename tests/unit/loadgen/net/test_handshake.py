@@ -1,4 +1,4 @@
-"""Handshakes against the server of the websockets library, and replies made by hand."""
+"""Handshakes with the websockets library's server, and replies made by hand."""
 
 from base64 import b64decode
 from http import HTTPStatus
@@ -14,7 +14,8 @@ from loadgen.net.handshake import MAX_HEAD_SIZE, Handshake, Reply, accept_of, ke
 from tests.unit.strategies import cuts, pieces
 
 RESOURCE = "/v1/realtime?project=console&channels[]=files"
-KEY, OTHER = key_of(0x1234), key_of(0x5678)
+KEY = key_of(0x1234)
+OTHER = key_of(0x5678)
 keys = st.integers(0, 2**128 - 1).map(key_of)
 
 
@@ -25,7 +26,7 @@ def handshake(*headers: tuple[str, str]) -> Handshake:
 def answered(
     request: bytes, status: int = 101, **options: object
 ) -> tuple[ServerProtocol, Request, bytes]:
-    """Returns the websockets library's server, the request that it read, and its reply."""
+    """Returns the library's server, the request that it read, and its reply."""
     server = ServerProtocol(**options)
     server.receive_data(request)
     (understood,) = server.events_received()
@@ -40,7 +41,8 @@ def head(*lines: bytes, status: bytes = b"HTTP/1.1 101 Switching Protocols") -> 
     return b"\r\n".join((status, *lines)) + b"\r\n\r\n"
 
 
-UPGRADE, CONNECTION = b"Upgrade: websocket", b"Connection: Upgrade"
+UPGRADE = b"Upgrade: websocket"
+CONNECTION = b"Connection: Upgrade"
 ACCEPT = b"Sec-WebSocket-Accept: " + accept_of(KEY)
 VALID = head(UPGRADE, CONNECTION, ACCEPT)
 

@@ -1,4 +1,4 @@
-"""The built-in loop: its users on the wheel, and their ends, against a real server."""
+"""The built-in loop: its think times and ends, against a real server."""
 
 from contextlib import asynccontextmanager
 from time import monotonic

@@ -1,4 +1,4 @@
-"""What a worker reports of its prints and of its memory."""
+"""The printed lines and the memory that a worker reports."""
 
 from loadgen.worker.main import MAX_LINES, CapturedOutput, ResidentMemory
 

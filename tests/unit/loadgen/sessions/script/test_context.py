@@ -1,4 +1,4 @@
-"""The times that a user's run of a script measures, and the messages that it did not ask for."""
+"""The times of a user's run of a script, and messages that it did not ask for."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def user():
 
 
 def timed(user):
-    """How often each name was timed."""
+    """Returns the number of timings by name."""
     return {name: timing.total for name, timing in user.recorder.tally.timings.items()}
 
 

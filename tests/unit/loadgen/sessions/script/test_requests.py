@@ -1,4 +1,4 @@
-"""The requests of a script, one action at a time, on a real connection to an echo server."""
+"""The requests of a script, one at a time, on a connection to an echo server."""
 
 from contextlib import asynccontextmanager
 
@@ -23,7 +23,7 @@ REPLIES = ReplyReader(5.0, keeps_messages=False)
 
 @asynccontextmanager
 async def under_way(session):
-    """A user that does what a function says, on a server that sends every message back."""
+    """A load with this session, on a server that sends every message back."""
 
     async def echo(connection):
         async for message in connection:
@@ -40,7 +40,7 @@ async def under_way(session):
 
 
 async def played(step, **changes):
-    """Sends one message and returns what the action says, with its context."""
+    """Sends one message; returns the action's result, its context and the load."""
     found = []
 
     async def session(user):

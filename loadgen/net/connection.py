@@ -55,7 +55,7 @@ class Owner(Protocol):
     """The user of a connection; the connection calls it when it opens and ends."""
 
     number: int
-    """Of the user."""
+    """The user's number."""
 
     def opened(self, connection: "Connection", now: float) -> None:
         """The 101 is valid."""

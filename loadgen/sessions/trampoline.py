@@ -18,7 +18,9 @@ class BaseUser:
     def __init__(self, number: int, due: float) -> None:
         self.number = number
         self.due: float | None = due
-        """When it was due to arrive, monotonic; None once that is settled: opened, or failed."""
+        """The time at which it was due to arrive, in seconds on the monotonic clock.
+
+        None once its first connection has opened or failed."""
         self.coroutine: Running | None = None
         """The session; None once it is over."""
 

@@ -29,8 +29,8 @@ from loadgen.stats.tally import LONGEST_NAME, MEET
 
 BLOCKED_AFTER = 0.5
 """Seconds that a session may run without an await before it counts as blocking its whole worker."""
-MAX_SAMPLE = 8192
-"""The longest traceback kept as a sample, in characters; its end says most."""
+MAX_SAMPLE_LENGTH = 8192
+"""Characters of a traceback that a sample keeps: the last ones, which say most."""
 NOT_CONNECTED = "not_connected"
 """The reason of a session that returned without ever connecting."""
 
@@ -41,9 +41,9 @@ class Pause(Enum):
     """The pauses of a session, besides waits for connections and futures."""
 
     THINKING = auto()
-    """The wheel."""
+    """A wait on the wheel."""
     YIELDED = auto()
-    """The other callbacks of the loop: asyncio.sleep(0)."""
+    """A turn for the other callbacks of the loop: asyncio.sleep(0)."""
 
 
 class UserState(Enum):
@@ -53,7 +53,7 @@ class UserState(Enum):
     THINKING = auto()
     YIELDED = auto()
     ON_CONNECTION = auto()
-    """It waits for one of its connections: for the 101, a message, a pong or the end."""
+    """A wait for one of its connections: for the 101, a message, a pong or the end."""
     ON_FUTURE = auto()
     OVER = auto()
 
@@ -128,11 +128,11 @@ class User(BaseUser):
         self.sockets: tuple[WebSocket, ...] = ()
         """Its connections that have not ended."""
         self._waiting: object = None
-        """What the session awaits: a Pause, a WebSocket, a future; None while it runs."""
+        """The Pause, WebSocket or future that the session awaits; None while it runs."""
         self._deadline = inf
-        """When the wait is over at the latest."""
+        """The time at which the wait ends at the latest; seconds on the monotonic clock."""
         self._alarm = inf
-        """When its place on the wheel is due.
+        """The time at which its place on the wheel is due.
 
         Subtle: a user may have older places on the wheel, which stay there; they are due at other
         times, and so `resume` ignores them."""
@@ -403,7 +403,7 @@ class User(BaseUser):
             return False
         try:
             running.close()
-        except Exception as error:  # what it raises in a `finally` block, or an await in one
+        except Exception as error:  # an exception of a `finally` block, or an await in one
             self.session_ended(error)
             return False
         return True
@@ -414,7 +414,8 @@ class User(BaseUser):
             self._close_sockets("done", failed=isinstance(end, ConnectFailed))
         else:
             reason = f"error_{type(end).__name__[:LONGEST_NAME]}"
-            self.recorder.sample(reason, "".join(traceback.format_exception(end))[-MAX_SAMPLE:])
+            text = "".join(traceback.format_exception(end))
+            self.recorder.sample(reason, text[-MAX_SAMPLE_LENGTH:])
             self._close_sockets(reason)
 
     def _close_sockets(self, reason: str, *, failed: bool = False) -> None:

@@ -73,7 +73,7 @@ class Engine:
         self._turned = 0
         """The last tick that the wheels were turned to."""
         self._abort_at = inf
-        """When a drain aborts what is left."""
+        """The time at which a drain aborts the connections that are left."""
 
     @property
     def finished(self) -> bool:

@@ -103,7 +103,7 @@ class Worker(asyncio.Protocol):
             b"met": self._met,
             b"reassign": self._reassign,
         }
-        """What the agent may order, by the first word of a line."""
+        """The orders of the agent, by the first word of a line."""
 
     async def run(self) -> None:
         """Runs until the load is over, or standard input is."""

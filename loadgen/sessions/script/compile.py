@@ -114,7 +114,7 @@ class Compilation(NamedTuple):
     files: Mapping[str, str]
     replies: ReplyReader
     sent_at: dict[str, float]
-    """When each interaction was last sent on this worker, by its id; monotonic."""
+    """The times at which interactions were last sent on this worker, by their ids; monotonic."""
 
     def ends_page(self, at: int) -> bool:
         """True when no request follows this entry of the script at once.

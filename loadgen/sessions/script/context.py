@@ -71,13 +71,13 @@ class ScriptContext:
         self.read_rate = 0.0
         """Bytes a second that connections read; 0: as the script has it."""
         self.page_began = 0.0
-        """When the first request of this page was sent; 0 between pages."""
+        """The time at which the first request of this page was sent; 0 between pages."""
         self.transactions: tuple[tuple[str, float], ...] = ()
-        """Those under way, with their beginnings."""
+        """The transactions under way, each with the time of its beginning."""
         self.loops = 0
-        """How often matches sent a request again."""
+        """The number of times that matches sent a request again."""
         self.restarts = 0
-        """How often matches began the session anew."""
+        """The number of times that matches began the session anew."""
 
     @property
     def socket(self) -> WebSocket:

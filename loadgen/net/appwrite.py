@@ -1,7 +1,7 @@
-"""What Appwrite's realtime server says in text frames, and the ping a client may send it.
+"""The text frames of Appwrite's realtime server, and its application ping.
 
-Refusals come after a valid 101, as an `error` frame: a 101 is not yet a yes. The close that follows
-carries no code of its own, so a connection's end is told by the last error frame (appwrite/appwrite
+A 101 is not yet a yes: the server refuses after it, by an `error` frame. The close that follows has
+no code, so the last error frame names the reason of the connection's end (appwrite/appwrite
 app/realtime.php).
 """
 
@@ -11,19 +11,17 @@ import msgspec
 
 PING = b'{"type":"ping"}'
 PONG = b'{"type":"pong"}'
+MAX_CODE = 10_000
+"""The code in place of every larger one: a server must not fill the ledger with reasons."""
 
 
-MAX_CODES = 10_000
-"""As which every larger code of an error counts: a server's whims must not fill the ledger with
-reasons."""
-
-
-class Said(NamedTuple):
-    """A frame's type (`connected`, `pong`, `error`, `event`…; empty for what is not Appwrite's),
-    an error's code."""
+class AppwriteMessage(NamedTuple):
+    """One text frame of Appwrite's."""
 
     type: str
+    """`connected`, `pong`, `error`, `event`…; empty for a frame that is not Appwrite's."""
     code: int = 0
+    """The code of an `error`."""
 
 
 class _Data(msgspec.Struct):
@@ -37,18 +35,18 @@ class _Frame(msgspec.Struct):
 
 _frame = msgspec.json.Decoder(_Frame)
 _data = msgspec.json.Decoder(_Data)
-NOTHING = Said("")
+NOT_APPWRITE = AppwriteMessage("")
 
 
-def read(payload: bytes) -> Said:
-    """What a text frame says; a payload that is not one of Appwrite's frames says nothing."""
+def read(payload: bytes) -> AppwriteMessage:
+    """Returns the message of a text frame; NOT_APPWRITE for any other payload."""
     if not payload.startswith(b'{"type":"'):
-        return NOTHING
+        return NOT_APPWRITE
     try:
         frame = _frame.decode(payload)
         if frame.type != "error":
-            return Said(frame.type)
+            return AppwriteMessage(frame.type)
         code = _data.decode(frame.data).code
-        return Said(frame.type, code if 0 <= code < MAX_CODES else MAX_CODES)
+        return AppwriteMessage(frame.type, code if 0 <= code < MAX_CODE else MAX_CODE)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return NOTHING
+        return NOT_APPWRITE

@@ -34,7 +34,7 @@ from loadgen.timers import Deadlines
 
 PING_SIZE = len(ping_frame(0, 0))
 PONG_START = bytes((PONG_BYTE, 4))
-"""How the answer to one of our pings begins: a whole frame, its payload a number."""
+"""The first bytes of the answer to a ping: a whole frame, its payload a number."""
 PONG_SIZE = 6
 _number = Struct(">I").unpack_from
 PONG_TIMEOUT = 30.0
@@ -53,10 +53,10 @@ TRANSITIONS: Mapping[int, frozenset[int]] = {
 
 
 class Owner(Protocol):
-    """The user of a connection: hears when the connection opens, and when and why it ends."""
+    """The user of a connection; the connection calls it when it opens and ends."""
 
     number: int
-    """Of the user."""
+    """The user's number."""
 
     def opened(self, connection: "Connection", now: float) -> None:
         """The 101 is valid."""
@@ -72,7 +72,7 @@ class Owner(Protocol):
 
 
 class Terms:
-    """What connections of one kind share: upgrade, rhythm of pings, deadlines."""
+    """The upgrade, the rhythm of pings and the deadlines of one kind of connections."""
 
     __slots__ = ("closing", "handshake", "think", "wrap")
 
@@ -89,7 +89,7 @@ class Terms:
         self.closing = closing
         """The connections that wait for the server to end them."""
         self.wrap = wrap
-        """What stands between a transport and its connection, if anything."""
+        """Makes the protocol between a transport and a connection; None: there is none."""
 
 
 Wrap = Callable[["Connection"], Throttle]
@@ -128,16 +128,16 @@ class Connection(asyncio.Protocol):
         self.parser: Parser | None = None
         """Kept only in the middle of a frame or a message."""
         self.reason: str | None = None
-        """Why it ends, where that is known before the transport is gone."""
+        """The reason of its end, where it is known before the transport has ended."""
         self.rejected = 0
         """The code when Appwrite's last frame was an error: the reason of the close after it."""
         self.dialed_at: float | None = None
         """Forgotten once the connection is open: a float is 24 bytes of a million connections."""
         self.first_ping_due = 0.0
         self.pinged = 0
-        """How many pings went out."""
+        """The number of pings sent."""
         self.ponged = 0
-        """The number of the last ping, from 1, that an answer came to."""
+        """The number of the last ping that has an answer, from 1."""
 
     def connection_made(self, transport: asyncio.BaseTransport | PlainTransport) -> None:
         """Sends the upgrade request: the TCP or TLS connection stands."""
@@ -149,7 +149,7 @@ class Connection(asyncio.Protocol):
         self._write(self.terms.handshake.request(self.key))
 
     def data_received(self, data: bytes) -> None:
-        """Takes bytes from the server: most often one whole pong."""
+        """Takes bytes from the server, most often one whole pong."""
         self.recorder.tally.bytes_received += len(data)
         if self.key is not None:
             self._upgrade(data)
@@ -166,7 +166,7 @@ class Connection(asyncio.Protocol):
             self.terms.closing.remove(self)
         reason = self.reason or (SERVER_EOF if exc is None else RESET)
         if self.state == UPGRADING and reason == SERVER_EOF:
-            reason = RESET  # the server hung up on the request
+            reason = RESET  # the server closed instead of an answer
         if self.rejected and reason.startswith(SERVER):
             reason = f"{REJECTED}{self.rejected}"
         self.end(reason)
@@ -185,7 +185,7 @@ class Connection(asyncio.Protocol):
     def send_ping(self, due: float) -> None:
         """Sends a PING that was due at a time.
 
-        Its payload is its number, by which a late pong is told from the next one.
+        Its payload is its number, so that a late pong is not taken for the next one.
         """
         if self._count_ping(due):
             recorder = self.recorder
@@ -255,7 +255,7 @@ class Connection(asyncio.Protocol):
         assert self.key is not None
         if self.head is not None:
             data = self.head + data
-        reply = self.terms.handshake.judge(data, self.key)
+        reply = self.terms.handshake.check(data, self.key)
         if reply is None:
             self.head = data
             return
@@ -271,7 +271,7 @@ class Connection(asyncio.Protocol):
             self._receive(reply.rest)
 
     def _upgraded(self, data: bytes, reply: Reply) -> None:
-        """Overridden where something of the reply is kept."""
+        """Does nothing; a subclass may keep the reply's head."""
 
     def _new_parser(self) -> Parser:
         return Parser()
@@ -298,7 +298,7 @@ class Connection(asyncio.Protocol):
     def _message(self, event: Event) -> None:
         tally = self.recorder.tally
         tally.messages_received += 1
-        message = appwrite.read(event.payload) if event.opcode == TEXT else appwrite.NOTHING
+        message = appwrite.read(event.payload) if event.opcode == TEXT else appwrite.NOT_APPWRITE
         if message.type == "pong":
             self._pong(self.ponged + 1)
         elif message.type == "connected":
@@ -307,5 +307,8 @@ class Connection(asyncio.Protocol):
             self.rejected = message.code
 
     def _answer_close(self, code: int) -> None:
-        """Answers the server's CLOSE unless it is the answer to ours; the server ends TCP first."""
+        """Answers the server's CLOSE, unless it is an answer itself.
+
+        The server ends the TCP connection (RFC 6455 section 7.1.1).
+        """
         self.begin_close(f"{SERVER}{code}", code if code != 1005 else 1000)

@@ -18,7 +18,7 @@ CONNECT_TIMEOUT = 30.0
 
 
 class Connections:
-    """All connections of one worker that were dialed and have not ended, oldest first."""
+    """The connections of a worker between their dial and their end, oldest first."""
 
     def __init__(
         self,
@@ -28,9 +28,9 @@ class Connections:
         connect_timeout: float = CONNECT_TIMEOUT,
     ) -> None:
         self.connecting: Deadlines[Connection] = Deadlines(connect_timeout)
-        """Those that wait for their 101."""
+        """The connections that wait for their 101."""
         self.closing = closing
-        """Those that wait for the server to end them; its seconds bound the closing handshake."""
+        """The connections that wait for the server to end them, within a bound."""
         self.drain: Drain[Connection] | None = None
         """The order in which they are closed, once all are to be."""
         self._recorder = recorder

@@ -1,4 +1,4 @@
-"""Opens sockets towards a target, from source ports that it chooses itself.
+"""Opens sockets to a target, from source ports that loadgen chooses.
 
 `bind` gets explicit ports, counted up: the kernel's own choice costs 150 times more past half its
 range. A second `connect` on the same socket returns how the first went: on loopback it has
@@ -22,7 +22,7 @@ from loadgen.stats.reasons import NO_FD, NO_LOCAL_PORT, REFUSED, RESET, TIMEOUT,
 from loadgen.stats.recorder import Recorder, microseconds
 
 MAX_RETRIES = 128
-"""Ports, held by another process before, that are tried again for one connection at most; then it
+"""Ports that another process held before and that one connection tries again; after that many it
 fails as `no_local_port`."""
 _TAKEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
 _UNDER_WAY = (errno.EINPROGRESS, errno.EALREADY)
@@ -53,7 +53,10 @@ def _receiver(connection: Connection) -> Any:
 
 
 class Dialer:
-    """Connects to one address from the worker's own ports. Times are seconds, monotonic."""
+    """Connects to one address from the worker's own ports.
+
+    Times are seconds on the monotonic clock.
+    """
 
     def __init__(
         self,
@@ -76,7 +79,7 @@ class Dialer:
         self._buffers = [(option, size) for option, size in sizes if size]
         self._transports = Transports(loop, self._family, ports.give_back)
         self._secured: dict[Connection, tuple[str, int]] = {}
-        """Local ends of connections with TLS: their transports forget them when they close."""
+        """Local ends of connections with TLS, whose transports forget them when they close."""
         self._handshaking: dict[Connection, asyncio.Task[None]] = {}
         """TLS handshakes under way."""
         self._pending: dict[int, tuple[socket.socket, Connection]] = {}
@@ -96,7 +99,7 @@ class Dialer:
                 self._loop.call_soon(connection.end, NO_LOCAL_PORT)
 
     def ended(self, connection: Connection) -> None:
-        """Takes back the port of a connection with TLS; a plain transport returns its own."""
+        """Takes back the port of a connection with TLS; plain transports return theirs."""
         name = self._secured.pop(connection, None)
         if name is not None:
             self._ports.give_back(name)
@@ -112,7 +115,7 @@ class Dialer:
                 return
 
     def close(self) -> None:
-        """Closes every socket, of attempts under way too; no connection hears of it."""
+        """Closes every socket, also of attempts under way; no connection is called."""
         self._transports.close()
         self._loop.remove_reader(self._poll.fileno())
         self._poll.close()
@@ -121,7 +124,7 @@ class Dialer:
         self._pending.clear()
 
     def _dial(self, connection: Connection) -> bool:
-        """Tries pair after pair of address and port; False when none is left to try."""
+        """Tries pairs of address and port in turn; returns False when none is left."""
         for _ in range(self._ports.offers(MAX_RETRIES)):
             pair = self._ports.take()
             assert pair is not None
@@ -139,9 +142,8 @@ class Dialer:
         except OSError:
             self._ports.give_back(pair)
             raise
-        sock.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # TIME_WAIT after a run is no obstacle
+        # Ports that an earlier run left in TIME_WAIT can be bound.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         for option, size in self._buffers:
             sock.setsockopt(socket.SOL_SOCKET, option, size)
         try:
@@ -155,7 +157,7 @@ class Dialer:
         return sock
 
     def _connect(self, sock: socket.socket, connection: Connection, pair: tuple[str, int]) -> bool:
-        """Starts connecting; False when the kernel has this pair of ends in use."""
+        """Starts to connect; returns False when the kernel has both ends in use."""
         code = sock.connect_ex(self._target)
         if code in _UNDER_WAY:
             code = sock.connect_ex(self._target)
@@ -203,7 +205,7 @@ class Dialer:
         self._recorder.tally.connect.record(microseconds(monotonic() - connection.dialed_at))
 
     async def _secure(self, sock: socket.socket, connection: Connection) -> None:
-        """Runs the TLS handshake, which belongs to the time that connecting takes."""
+        """Runs the TLS handshake; its time counts into the `connect` time."""
         name = sock.getsockname()
         self._secured[connection] = name[0], name[1]
         receiver = _receiver(connection)

@@ -1,4 +1,4 @@
-"""The pace at which a worker closes its connections: as fast as the machine allows."""
+"""The pace of a drain: a worker closes as fast as the machine allows."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 MAX_AT_ONCE = 8
 """Connections closed in one turn at the highest pace."""
 LATE_TURN = 1.5
-"""A turn after this many times its due distance shows that the machine does not keep up."""
+"""A turn that comes this many times later than due shows that the machine does not keep up."""
 
 
 class Drain(Generic[Item]):
@@ -21,7 +21,7 @@ class Drain(Generic[Item]):
     """
 
     def __init__(self, items: Iterable[Item], now: float, *, turn: float, within: float) -> None:
-        """`turn` is the due distance of two turns, `within` bounds the whole drain; seconds."""
+        """`turn` is the seconds between two turns, `within` those of the whole drain."""
         self.began = now
         self._waiting = deque(items)
         self._turn = turn

@@ -1,7 +1,7 @@
-"""Client-side RFC 6455 bytes: masked frames out, a parser for frames in.
+"""A client's frames of RFC 6455: masked frames out, a parser for frames in.
 
-Pure: masks come in as numbers, bytes come in as bytes, and the parser never raises: a server's
-fault is an event.
+Nothing here does I/O: masks come in as numbers, and the parser never raises. A server's fault is an
+event.
 """
 
 import codecs
@@ -9,42 +9,47 @@ from collections.abc import Callable
 from struct import Struct
 from typing import NamedTuple
 
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+CONTINUATION = 0x0
+TEXT = 0x1
+BINARY = 0x2
+CLOSE = 0x8
+PING = 0x9
+PONG = 0xA
 """Opcodes, RFC 6455 section 5.2."""
 FAULT = -1
-"""The opcode of the event that says the server broke the protocol."""
+"""The opcode of an event that reports a broken protocol."""
 PONG_BYTE = 0x80 | PONG
-KEEP = 4096
-"""How many bytes of a message the parser keeps unless told otherwise; the rest is counted, not
-buffered."""
+MAX_KEPT_BYTES = 4096
+"""Bytes of a message that a parser keeps by default; further bytes are counted, not buffered."""
 _ping = Struct(">HII").pack
-_HEADERS = {126: 2, 127: 8}
+_LENGTH_SIZES = {126: 2, 127: 8}
+"""Bytes of the extended length, by the 7-bit length; RFC 6455 section 5.2."""
 _RECEIVABLE_CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015)))
 
 
 class Event(NamedTuple):
     """A message or a control frame that arrived whole, or the server's fault.
 
-    For a FAULT, `payload` says what was wrong and `size` is the close code to answer with (RFC 6455
+    For a FAULT, `payload` says what is wrong and `size` is the close code to answer (RFC 6455
     section 7.4.1).
     """
 
     opcode: int
     payload: bytes
-    """At most as many bytes as the parser keeps."""
+    """The bytes that the parser keeps."""
     size: int
-    """The whole payload's length in bytes."""
+    """Bytes of the whole payload."""
 
 
 def masked(payload: bytes, mask: int) -> bytes:
-    """The payload XORed with a 32-bit mask repeated over it (RFC 6455 section 5.3)."""
+    """Returns the payload XORed with a 32-bit mask (RFC 6455 section 5.3)."""
     size = len(payload)
     pattern = (mask.to_bytes(4, "big") * (size // 4 + 1))[:size]
     return (int.from_bytes(payload, "big") ^ int.from_bytes(pattern, "big")).to_bytes(size, "big")
 
 
 def frame(opcode: int, payload: bytes, mask: int) -> bytes:
-    """One whole client frame, FIN set (RFC 6455 section 5.2)."""
+    """Returns a whole client frame, FIN set (RFC 6455 section 5.2)."""
     size = len(payload)
     if size < 126:
         header = bytes((0x80 | opcode, 0x80 | size))
@@ -55,27 +60,30 @@ def frame(opcode: int, payload: bytes, mask: int) -> bytes:
     return header + mask.to_bytes(4, "big") + masked(payload, mask)
 
 
-def ping_frame(turn: int, mask: int) -> bytes:
-    """A PING whose payload is a 32-bit number, so that its PONG says which ping it answers."""
-    return _ping(0x8984, mask, mask ^ turn)
+def ping_frame(number: int, mask: int) -> bytes:
+    """Returns a PING whose payload is its number, 32 bits.
+
+    Its PONG repeats the number, and so names the ping that it answers.
+    """
+    return _ping(0x8984, mask, mask ^ number)
 
 
 def close_frame(code: int, mask: int, reason: bytes = b"") -> bytes:
-    """A CLOSE frame with its code (RFC 6455 section 5.5.1)."""
+    """Returns a CLOSE frame with a code (RFC 6455 section 5.5.1)."""
     return frame(CLOSE, code.to_bytes(2, "big") + reason, mask)
 
 
 def close_code(payload: bytes) -> int:
-    """The code in a CLOSE payload; 1005 when the server gave none (RFC 6455 section 7.1.5)."""
+    """Returns the code in a CLOSE payload; 1005 without one (RFC 6455 section 7.1.5)."""
     return int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
 
 
 class Parser:
-    """Frames in, from any split of the bytes; needed only while a frame or a message is under way.
+    """Parses a server's frames, however their bytes are split.
 
-    Fragments are joined, control frames between them handed out at once. A message's first `keep`
-    bytes are kept, the rest is counted; text is checked as UTF-8 on the way. After a FAULT nothing
-    more comes out.
+    It joins fragments and returns control frames between them at once. It keeps a message's first
+    `keep` bytes, counts the rest, and checks text as UTF-8 on the way. After a FAULT it returns
+    nothing more. A connection between two messages needs no parser.
     """
 
     __slots__ = (
@@ -90,13 +98,13 @@ class Parser:
         "keep",
     )
 
-    def __init__(self, keep: int = KEEP) -> None:
+    def __init__(self, keep: int = MAX_KEPT_BYTES) -> None:
         self.keep = keep
         self.failed = False
         self._rest = b""
-        """Bytes of a header, or of a control frame, that is not whole yet."""
+        """The beginning of a header, or of a control frame, that is not whole yet."""
         self._need = 0
-        """Payload bytes of the current data frame still to come."""
+        """Payload bytes of the current data frame that are still to come."""
         self._final = True
         self._opcode = CONTINUATION
         """TEXT or BINARY while a message is under way."""
@@ -106,16 +114,17 @@ class Parser:
 
     @property
     def clean(self) -> bool:
-        """Whether it stands between two messages with nothing left over: it may be dropped."""
+        """True between two messages, with no byte left over: the parser may be dropped."""
         return not self._opcode and not self._rest and not self.failed
 
     def feed(self, data: bytes) -> list[Event]:
-        """What the bytes complete, in order."""
+        """Returns the events that the bytes complete, in order."""
         events: list[Event] = []
         if self.failed:
             return events
         if self._rest:
-            data, self._rest = self._rest + data, b""
+            data = self._rest + data
+            self._rest = b""
         at = 0
         while not self.failed:
             after = (
@@ -128,12 +137,17 @@ class Parser:
         return events
 
     def _header(self, data: bytes, at: int, events: list[Event]) -> int | None:
-        """Reads one frame's header at `at`; a control frame is taken whole. None: more bytes are
-        needed."""
+        """Reads a frame's header at `at`, and the whole frame if it is a control frame.
+
+        Returns where to go on; None when more bytes are needed.
+        """
         if len(data) < at + 2:
             return None
-        first, second = data[at], data[at + 1]
-        opcode, length, extra = first & 0x0F, second & 0x7F, _HEADERS.get(second & 0x7F, 0)
+        first = data[at]
+        second = data[at + 1]
+        opcode = first & 0x0F
+        length = second & 0x7F
+        extra = _LENGTH_SIZES.get(length, 0)
         wrong = self._wrong(first, second)
         if wrong:
             return self._fail(events, wrong)
@@ -150,8 +164,10 @@ class Parser:
         return begin if length else self._end(begin, events)
 
     def _wrong(self, first: int, second: int) -> str | None:
-        """Why these two header bytes may not come from a server now (RFC 6455 sections 5.1, 5.2,
-        5.4, 5.5)."""
+        """Returns why a server may not send these two header bytes now; None when it may.
+
+        RFC 6455 sections 5.1, 5.2, 5.4, 5.5.
+        """
         opcode = first & 0x0F
         if first & 0x70:
             return "reserved bits set"
@@ -191,7 +207,7 @@ class Parser:
         self._need = length
 
     def _payload(self, data: bytes, at: int, events: list[Event]) -> int | None:
-        """Takes what there is of the current data frame's payload."""
+        """Takes the bytes of the current data frame's payload that have come."""
         chunk = data[at : at + self._need]
         if not chunk:
             return None
@@ -206,12 +222,14 @@ class Parser:
         return at if self._need else self._end(at, events)
 
     def _end(self, at: int, events: list[Event]) -> int | None:
-        """Ends a data frame, and with a final one the message."""
+        """Ends a data frame; a final one ends the message too."""
         if self._final:
             if self._decode is not None and not self._valid(b"", final=True):
                 return self._fail(events, "text that is not UTF-8", 1007)
             events.append(Event(self._opcode, bytes(self._kept), self._size))
-            self._opcode, self._size, self._decode = CONTINUATION, 0, None
+            self._opcode = CONTINUATION
+            self._size = 0
+            self._decode = None
             self._kept.clear()
         return at
 
@@ -230,8 +248,10 @@ class Parser:
 
 
 def wrong_close(payload: bytes) -> tuple[str, int] | None:
-    """Why a CLOSE payload is not one, with the code to answer it (RFC 6455 sections 5.5.1 and
-    7.4)."""
+    """Returns why a CLOSE payload is invalid, with the code to answer; else None.
+
+    RFC 6455 sections 5.5.1 and 7.4.
+    """
     if not payload:
         return None
     code = close_code(payload)

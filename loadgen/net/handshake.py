@@ -1,8 +1,7 @@
-"""The opening handshake's bytes (RFC 6455 section 4.1): the upgrade request, and the judging of the
-reply.
+"""The opening handshake: its request and its reply (RFC 6455 section 4.1).
 
-The common reply is checked here at the cost of one comparison; anything unusual is judged by the
-websockets library.
+A server's usual reply is checked here at the cost of one comparison; the websockets library checks
+replies out of the ordinary.
 """
 
 import re
@@ -14,34 +13,36 @@ from loadgen.stats.reasons import BAD_HANDSHAKE, HTTP
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 MAX_HEAD_SIZE = 16_384
-"""The longest head of a reply that is waited for, in bytes."""
+"""Bytes that the head of a reply may have."""
 _HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 _SWITCHING = re.compile(rb"HTTP/1\.1 101 [\t\x20-\x7e\x80-\xff]*")
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: |\r\n)")
 
 
 class Reply(NamedTuple):
-    """The judgement of a complete reply."""
+    """The result of a whole reply."""
 
     failure: str | None
     """None for a valid 101, else the ledger's reason: `http_503`, `bad_handshake`."""
     rest: bytes
-    """What came after the head: the first frame's bytes."""
+    """The bytes after the head: they belong to the first frame."""
 
 
 def key_of(number: int) -> bytes:
-    """A Sec-WebSocket-Key from a 128-bit random number."""
+    """Returns the Sec-WebSocket-Key for a random number of 128 bits."""
     return b64encode(number.to_bytes(16, "big"))
 
 
 def accept_of(key: bytes) -> bytes:
-    """The Sec-WebSocket-Accept that answers a key."""
+    """Returns the Sec-WebSocket-Accept that answers a key."""
     return b64encode(sha1(key + GUID, usedforsecurity=False).digest())
 
 
 class Handshake:
-    """The upgrade of every connection to one resource: its request is prepared once, its common
-    reply learnt once."""
+    """The upgrade of every connection to one resource.
+
+    The request is prepared once, and the server's usual reply is learnt once.
+    """
 
     __slots__ = ("_after", "_before", "_offered", "_vetted")
 
@@ -62,18 +63,20 @@ class Handshake:
         )
         self._offered = tuple(subprotocol.strip() for offer in offers for subprotocol in offer)
         self._vetted: tuple[bytes, bytes] | None = None
-        """What stood around the accept key in a reply that was found valid."""
+        """The bytes before and after the accept key in a reply that was valid."""
 
     def request(self, key: bytes) -> bytes:
-        """The request with its key."""
+        """Returns the request with a key."""
         return self._before + key + self._after
 
-    def judge(self, data: bytes, key: bytes) -> Reply | None:
-        """The judgement of all bytes received so far in answer to a key; None while the head is
-        not whole."""
+    def check(self, data: bytes, key: bytes) -> Reply | None:
+        """Returns the result of a reply; None while its head is not whole.
+
+        `data` is all bytes received so far, `key` the one that was sent.
+        """
         end = data.find(b"\r\n\r\n", 0, MAX_HEAD_SIZE) + 4
         if end < 4:
-            return _unfinished(data)
+            return _check_unended(data)
         head = data[:end]
         before, found, after = head.partition(accept_of(key))
         if found and (before, after) == self._vetted:
@@ -84,8 +87,8 @@ class Handshake:
         return Reply(failure, data[end:])
 
 
-def _unfinished(data: bytes) -> Reply | None:
-    """Waits for more, unless what is there can't become an HTTP reply."""
+def _check_unended(data: bytes) -> Reply | None:
+    """Returns a failure when no further bytes can make this the head of a reply."""
     if len(data) > MAX_HEAD_SIZE or not (
         data.startswith(b"HTTP/1.") or b"HTTP/1.".startswith(data)
     ):
@@ -94,7 +97,7 @@ def _unfinished(data: bytes) -> Reply | None:
 
 
 def failure_of(head: bytes, key: bytes, offered: tuple[str, ...] = ()) -> str | None:
-    """Why a whole head is not a valid 101 in answer to this key; None when it is."""
+    """Returns why a whole head is no valid answer to this key; None when it is one."""
     status = _STATUS.match(head)
     if status is None:
         return BAD_HANDSHAKE
@@ -108,8 +111,7 @@ def failure_of(head: bytes, key: bytes, offered: tuple[str, ...] = ()) -> str | 
 
 
 def _ordinary(head: bytes, accept: bytes) -> bool:
-    """Whether the head is a valid 101 of the plainest kind: nothing repeated, nothing
-    negotiated."""
+    """Returns True for a valid 101 that repeats no header and negotiates nothing."""
     first, *lines = head[:-4].split(b"\r\n")
     if _SWITCHING.fullmatch(first) is None:
         return False
@@ -132,8 +134,8 @@ def _ordinary(head: bytes, accept: bytes) -> bool:
 
 
 def _library_accepts(head: bytes, key: bytes, offered: tuple[str, ...]) -> bool:
-    """The websockets library's judgement of a head that is out of the ordinary."""
-    from websockets.client import ClientProtocol  # noqa: PLC0415 -- who never needs it does not pay for it
+    """Returns True when the websockets library finds the head valid."""
+    from websockets.client import ClientProtocol  # noqa: PLC0415 -- few workers need it
     from websockets.protocol import OPEN  # noqa: PLC0415
     from websockets.typing import Subprotocol  # noqa: PLC0415
     from websockets.uri import parse_uri  # noqa: PLC0415

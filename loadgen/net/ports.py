@@ -1,5 +1,4 @@
-"""Source addresses and ports: which local ends a worker's connections may have, counted up and
-never searched for.
+"""The local addresses and ports of a worker's connections, counted up.
 
 A worker binds every port itself. The kernel's own choice looks through the ports of one parity
 first, and past half of its range every connect scans them all: 6 ms instead of 45 µs.
@@ -13,16 +12,15 @@ from loadgen.machine.addresses import as_getsockname
 
 
 class SourcePorts:
-    """The (address, port) pairs one worker may use: never-used ones counted up, then those given
-    back, oldest first.
+    """The (address, port) pairs of one worker: unused ones first, then the oldest.
 
-    The pairs of an agent have numbers: address by address, on each its m ports in ascending order,
-    those in `reserved` left out. Connection k of the agent, of T pairs, has pair number (start + k)
-    mod T, so address number // m and port number mod m; it is the connection number k // workers of
-    worker k mod workers. So a connect searches for nothing, no pair serves twice before all have
-    served, and workers never meet. Nor do agents on one host that begin where `pairs_before` says,
-    as long as none opens more than its part. Every method takes constant time, and a pair takes
-    memory only after its first use.
+    Subtle: the pairs of an agent have numbers: address by address, on each its m ports in ascending
+    order, without those in `reserved`. Connection k of an agent with T pairs has the pair number
+    (start + k) mod T, so address number // m and port number mod m; it is connection k // workers
+    of worker k mod workers. So a connect searches for nothing, no pair serves twice before all have
+    served, and two workers never choose the same pair. Nor do two agents on one host that begin
+    where `pairs_before` says, if none opens more than its part. Every method takes constant time,
+    and a pair takes memory only after its first use.
     """
 
     __slots__ = (
@@ -58,18 +56,18 @@ class SourcePorts:
         self._worker = worker
         self._workers = workers
         self._fresh = worker
-        # A pair in a queue is one small integer: a tuple with its own address text would cost four
-        # times as much.
+        # A pair in a queue is one small integer: a tuple with an address text would take four times
+        # the memory.
         self._free: deque[int] = deque()
         self._aside: deque[int] = deque()
         self.in_use = 0
-        """How many pairs are handed out now."""
+        """The number of pairs in use."""
 
     def take(self) -> tuple[str, int] | None:
-        """The next pair; None when all of them are in use.
+        """Returns the next pair; None when all of them are in use.
 
-        Never-used ones come first, since the kernel may hold a closed one in TIME_WAIT; skipped
-        ones come last.
+        Unused pairs come first, since the kernel may hold a closed one in TIME_WAIT; skipped pairs
+        come last.
         """
         if self._fresh < self._total:
             number, place = divmod((self._start + self._fresh) % self._total, len(self._ports))
@@ -84,29 +82,32 @@ class SourcePorts:
         return self._addresses[packed >> 16], packed & 0xFFFF
 
     def give_back(self, pair: tuple[str, int]) -> None:
-        """Takes back a pair whose connection ended; each pair once, with the address as
-        `getsockname` tells it."""
+        """Takes back a pair whose connection has ended; each pair once.
+
+        The address is in the spelling of `getsockname`.
+        """
         self._free.append(self._pack(pair))
         self.in_use -= 1
 
     def skip(self, pair: tuple[str, int]) -> None:
-        """Lays a pair aside that somebody else holds; it is offered again when nothing else is
-        left."""
+        """Sets aside a pair that another process holds; it is offered again last."""
         self._aside.append(self._pack(pair))
         self.in_use -= 1
 
     def offers(self, retries: int) -> int:
-        """How many pairs are worth trying for one connection: all that are free, of those laid
-        aside only so many."""
+        """Returns how many pairs one connection may try.
+
+        These are all free pairs, and at most `retries` of those set aside.
+        """
         return len(self) - self.in_use - self.skipped + min(retries, self.skipped)
 
     @property
     def skipped(self) -> int:
-        """How many pairs lie aside now."""
+        """The number of pairs that are set aside."""
         return len(self._aside)
 
     def __len__(self) -> int:
-        """How many pairs it owns, in use or not."""
+        """Returns the number of pairs of this worker, in use or not."""
         return len(range(self._worker, self._total, self._workers))
 
     def _pack(self, pair: tuple[str, int]) -> int:
@@ -114,6 +115,5 @@ class SourcePorts:
 
 
 def pairs_before(agent: int, agents: int, pairs: int) -> int:
-    """The `start` of one of several agents that share all their pairs, each a part of them as
-    large as the others'."""
+    """Returns the `start` of an agent; the agents share their pairs in equal parts."""
     return agent * pairs // agents

@@ -1,4 +1,4 @@
-"""One of the plan's targets as a worker reaches it: dialer, and terms of connections."""
+"""The way from a worker to one of the plan's targets."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ MAX_KEPT = 256
 def headers_of(
     headers: Iterable[tuple[str, str]], origin: str, subprotocols: Sequence[str]
 ) -> tuple[tuple[str, str], ...]:
-    """Returns the headers of a request, with Origin and Sec-WebSocket-Protocol where given."""
+    """Returns the headers with Origin and Sec-WebSocket-Protocol, where given."""
     found = tuple(headers)
     if origin:
         found += (("Origin", origin),)
@@ -25,7 +25,7 @@ def headers_of(
 
 
 class Route:
-    """A dialer, and the terms of connections to its target, prepared once per kind of request."""
+    """A dialer, and the terms of connections, prepared once per kind of request."""
 
     def __init__(
         self,
@@ -52,10 +52,10 @@ class Route:
         headers: tuple[tuple[str, str], ...] = (),
         wrap: Wrap | None = None,
     ) -> Terms:
-        """Returns the terms of connections with this think time, in seconds, and these headers.
+        """Returns the terms of connections of one kind.
 
-        `resource` is the path and query; empty: the target's own. A header of the target gives way
-        to one of the same name.
+        `think` is the seconds between two pings; `resource` is the path and query, empty for the
+        target's own. A header replaces the target's own of the same name.
         """
         key = think, resource, headers, wrap
         found = self._terms.get(key)

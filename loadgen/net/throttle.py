@@ -1,4 +1,4 @@
-"""A slow reader: takes at most so many bytes a second, so that TCP makes the server wait."""
+"""A slow reader: TCP makes the server wait until its bytes are read."""
 
 from collections.abc import Callable
 from time import monotonic
@@ -8,10 +8,10 @@ from loadgen.net.transport import Receiver
 
 
 class Throttle:
-    """Stands between a transport and its connection, and pauses the transport after each read.
+    """A protocol between a transport and its connection that pauses each read.
 
-    The pause is as long as the bytes of the read are worth. Bytes that were read are passed on at
-    once: the others wait in the kernel, as with a slow client.
+    The pause is as long as the bytes of the last read take at the rate. Those bytes are passed on
+    at once; further bytes wait in the kernel, as with a slow client.
     """
 
     __slots__ = ("_rate", "_receiver", "_transport", "_wake")
@@ -32,7 +32,7 @@ class Throttle:
         self._receiver.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Passes the bytes on, and reads nothing more for as long as they are worth."""
+        """Passes the bytes on, and pauses for the time that they take at the rate."""
         self._transport.pause_reading()
         self._wake(self, monotonic() + len(data) / self._rate)
         self._receiver.data_received(data)
@@ -43,7 +43,7 @@ class Throttle:
         self._receiver.connection_lost(exc)
 
     def resume(self, _: float) -> bool:
-        """Reads again after a pause."""
+        """Reads again after a pause; returns False: the wheel keeps no place for it."""
         if self._transport is not None:
             self._transport.resume_reading()
         return False

@@ -1,4 +1,4 @@
-"""How connections to wss:// targets are secured, as the plan's transport says it."""
+"""TLS for connections to wss:// targets, from the plan's transport."""
 
 import ssl
 
@@ -11,12 +11,14 @@ VERSIONS = {
     "tlsv1.2": ssl.TLSVersion.TLSv1_2,
     "tlsv1.3": ssl.TLSVersion.TLSv1_3,
 }
-"""By the names that Tsung's ssl_versions uses, too."""
+"""The versions by their names in a plan, which are those of Tsung's ssl_versions."""
 
 
 def context_of(transport: Transport) -> ssl.SSLContext:
-    """One context for all connections of a worker; raises PlanError for versions or ciphers that
-    OpenSSL has not."""
+    """Returns one context for all connections of a worker.
+
+    Raises PlanError for versions or ciphers that OpenSSL does not have.
+    """
     context = ssl.create_default_context()
     context.check_hostname = transport.tls_verify and transport.tls_server_name
     if not transport.tls_verify:
@@ -26,7 +28,8 @@ def context_of(transport: Transport) -> ssl.SSLContext:
         raise PlanError(f"`tls_versions`: {', '.join(unknown)} is none of {', '.join(VERSIONS)}")
     if transport.tls_versions:
         wanted = sorted(VERSIONS[name] for name in transport.tls_versions)
-        context.minimum_version, context.maximum_version = wanted[0], wanted[-1]
+        context.minimum_version = wanted[0]
+        context.maximum_version = wanted[-1]
     if transport.tls_ciphers:
         try:
             context.set_ciphers(transport.tls_ciphers)

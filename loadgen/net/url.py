@@ -12,7 +12,7 @@ from loadgen.errors import PlanError
 
 
 class TargetUrl(msgspec.Struct, frozen=True):
-    """Where to dial and what to ask for."""
+    """The server to dial, and the resource to ask for."""
 
     host: str
     port: int
@@ -22,16 +22,18 @@ class TargetUrl(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, url: str) -> "TargetUrl":
-        """The parts of a URL; raises PlanError with one line, and no password in it, when it is
-        none."""
-        shown = re.sub(".*@", "…@", url, flags=re.DOTALL)  # what is before may be a password
+        """Returns the parts of a URL.
+
+        Raises PlanError for any other text; its message is one line and shows no password.
+        """
+        shown = re.sub(".*@", "…@", url, flags=re.DOTALL)  # the text before may be a password
         if "@" in re.split("[/?#]", url.partition("//")[2] or url)[0]:
             raise PlanError(
                 f"target {shown!r} names a user, and plan and report would show the password; leave"
                 " it out and send the header Authorization, by a session or by `transport.headers`"
                 " of a plan file"
             )
-        if " " in url or not url.isprintable():  # it would end up in the request line as it is
+        if " " in url or not url.isprintable():  # it would stand in the request line unchanged
             raise PlanError(
                 f"target {shown!r} has a blank or control character; write %20 in"
                 " ws://HOST:PORT/PATH"
@@ -44,7 +46,7 @@ class TargetUrl(msgspec.Struct, frozen=True):
                 f"target {shown!r} is not a WebSocket URL{why}; write ws://HOST:PORT/PATH"
             ) from None
         if urlsplit(url).port == 0:
-            # The library takes port 0 for the scheme's own, and would load whatever listens there.
+            # The library reads port 0 as the scheme's own, and would load another server.
             raise PlanError(
                 f"target {shown!r} has port 0, which can't be dialed; write ws://HOST:PORT/PATH"
             )
@@ -52,13 +54,15 @@ class TargetUrl(msgspec.Struct, frozen=True):
 
     @property
     def host_header(self) -> str:
-        """The Host header: without the port where it is the scheme's own (RFC 6455 section 4.1)."""
+        """The Host header; a scheme's own port is left out (RFC 6455 section 4.1)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
     def resolve(self) -> str:
-        """The first IP address of the host; raises PlanError when it has none. Asks the
-        resolver."""
+        """Returns the first IP address that the resolver has for the host.
+
+        Raises PlanError when it has none.
+        """
         try:
             found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:

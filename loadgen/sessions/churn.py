@@ -1,4 +1,4 @@
-"""How phases change who is connected: the users they send away, and those who come back.
+"""Churn and storms: the users that a phase sends away, and those that come back.
 
 Ages are seconds of the plan's own time: from the start of the run, less the pauses since.
 """
@@ -14,11 +14,11 @@ from loadgen.plan.seeded import chance
 from loadgen.stats.reasons import CHURN, STORM
 
 RETRY_AFTER = 1.0
-"""Seconds after which a user comes back who could not connect."""
+"""Seconds after which a user that could not connect comes back."""
 
 
 class Storm(NamedTuple):
-    """A part of all connections is aborted at once and comes back within `jitter` seconds."""
+    """A part of all users is aborted at once and comes back within `jitter` seconds."""
 
     begin: float
     part: float
@@ -41,7 +41,10 @@ class Churn:
     def __init__(
         self, phases: Sequence[tuple[Phase, Span]], fraction: float, seed: int, origin: float = 0.0
     ) -> None:
-        """`fraction` is the worker's part of the fleet, `origin` age 0 on the monotonic clock."""
+        """`fraction` is the worker's part of the fleet.
+
+        `origin` is when age 0 is, in seconds on the monotonic clock.
+        """
         self.origin = origin
         self._phases = [
             (phase, span) for phase, span in phases if phase.keep or phase.churn or phase.storm
@@ -64,7 +67,7 @@ class Churn:
 
     @property
     def returning(self) -> int:
-        """The number of users who are gone and will come back."""
+        """The number of users that have left and will come back."""
         return len(self._returns)
 
     @property
@@ -73,19 +76,22 @@ class Churn:
         return self._returns[0][0] if self._returns else inf
 
     def take_return(self) -> int:
-        """Returns the number of the user who comes back next; takes it out."""
+        """Takes out the user that comes back next; returns its number."""
         return heappop(self._returns)[1]
 
     def bring_back(self, age: float, number: int) -> None:
-        """Has a user come back at an age."""
+        """Adds a user that comes back at an age."""
         heappush(self._returns, (age, number))
 
     def forget_returns(self) -> None:
-        """Brings no user back any more."""
+        """Takes out all users that would come back."""
         self._returns.clear()
 
-    def user_left(self, number: int, reason: str, now: float, *, failed: bool) -> None:
-        """Brings back a user who has just left, where a phase wants that; `now` is monotonic."""
+    def user_ended(self, number: int, reason: str, now: float, *, failed: bool) -> None:
+        """Brings back a user that has just left, where a phase wants that.
+
+        `now` is seconds on the monotonic clock; `failed`: the user could not connect.
+        """
         age = now - self.origin
         if reason == STORM and self._storm is not None:
             self.bring_back(self._storm.back_at(number), number)
@@ -93,7 +99,7 @@ class Churn:
             self.bring_back(age + RETRY_AFTER if failed else age, number)
 
     def open_gate(self, gate: int, age: float) -> None:
-        """Begins the phases that wait at this gate."""
+        """Begins the phases that wait at this gate, at an age."""
         self._gates[gate] = age
 
     def take(self, fraction: float) -> None:

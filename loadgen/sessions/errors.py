@@ -1,4 +1,4 @@
-"""What a session's connection raises."""
+"""The exceptions that a session's connections raise."""
 
 
 class ConnectFailed(Exception):

@@ -20,7 +20,7 @@ from loadgen.timers import TICK, ticks
 
 
 class Await(Enum):
-    """What a built-in session may yield."""
+    """The events that a built-in session may await."""
 
     THINK_TIME = auto()
     """The end of the think time; the answer is when that was due."""
@@ -78,7 +78,7 @@ class LoopUser(BaseUser):
             self.scenario.sleep(self, 1)
 
     def session_ended(self, end: BaseException) -> None:
-        """Closes the connection of a session that is done; raises any exception that is a bug."""
+        """Closes the connection of a session that is done; raises what is a bug."""
         if isinstance(end, StopIteration) and self.connection is not None:
             self.connection.begin_close(DONE)
         elif not isinstance(end, StopIteration | ConnectionEnded):
@@ -131,7 +131,10 @@ class LoopScenario(Scenario):
         loops: int,
         read_rate: float = 0.0,
     ) -> None:
-        """`start` is monotonic, `think` in seconds, `read_rate` in bytes a second (0: no limit)."""
+        """`start` is seconds on the monotonic clock, `think` in seconds.
+
+        `read_rate` is in bytes a second (0: no limit).
+        """
         super().__init__(population, start, route_of, read_rate)
         self.loops = loops
         """Turns of the loop."""
@@ -145,7 +148,10 @@ class LoopScenario(Scenario):
         LoopUser(self, number, due).start(self._session)
 
     def turn(self, tick: int) -> None:
-        """Resumes every user whose think time is over; users that think again stay one slot."""
+        """Resumes every user whose think time is over.
+
+        Users that think again stay together in one slot.
+        """
         for now, users in self.wheel.turn(tick):
             due = self.wheel.due(now)
             thinking = [user for user in users if user.resume(due)]
@@ -175,7 +181,7 @@ def app_pings(user: LoopUser) -> Generator[Await, Any, None]:
 
 
 def silence(user: LoopUser) -> Generator[Await, Any, None]:
-    """The think-time loop of the reference run: it sends nothing and holds the connection."""
+    """The loop of the reference run: it sends nothing and holds the connection."""
     user.connect()
     yield UPGRADE
     if user.scenario.loops:

@@ -1,4 +1,4 @@
-"""The users of one worker: who has arrived and left, who waits for others, who comes back."""
+"""The users of one worker, from their arrivals to their ends."""
 
 from asyncio import Future, get_running_loop
 from time import monotonic
@@ -10,7 +10,7 @@ from loadgen.stats.recorder import Recorder
 
 
 class Population:
-    """All users of one worker, with what they share: recorder, connections and churn."""
+    """All users of one worker, and their recorder, connections and churn."""
 
     def __init__(self, recorder: Recorder, connections: Connections, churn: Churn) -> None:
         self.recorder = recorder
@@ -19,7 +19,7 @@ class Population:
         self.idle: dict[BaseUser, None] = {}
         """Users that hold no connection now."""
         self._meetings: dict[int, Future[None]] = {}
-        """By the number of users that they wait for."""
+        """Futures by the number of users that they wait for."""
 
     @property
     def draining(self) -> bool:
@@ -27,13 +27,13 @@ class Population:
         return self.connections.drain is not None
 
     def ended(self, user: BaseUser, reason: str, *, failed: bool) -> None:
-        """Counts a session that is over and holds nothing; `failed`: it could not connect."""
+        """Counts a session that is over; `failed`: it could not connect."""
         self.recorder.tally.sessions_done += 1
         if self.churn and not self.draining:
-            self.churn.user_left(user.number, reason, monotonic(), failed=failed)
+            self.churn.user_ended(user.number, reason, monotonic(), failed=failed)
 
     def meeting(self, users: int) -> Future[None]:
-        """Returns a future that is done once a number of users of the whole fleet have come."""
+        """Returns a future that is done once this many users of the fleet have come."""
         if users not in self._meetings:
             self._meetings[users] = get_running_loop().create_future()
         return self._meetings[users]

@@ -1,4 +1,4 @@
-"""What users of one kind share on one worker: their targets, the wheel that wakes them."""
+"""The scenario of one kind of users on a worker: their targets and their wheel."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,10 @@ class Scenario:
         route_of: Callable[[int], Route],
         read_rate: float = 0.0,
     ) -> None:
-        """`route_of` gives a user's target by its number, `read_rate` is in bytes a second."""
+        """`route_of` gives the target for a user's number.
+
+        `read_rate` is in bytes a second; 0: no limit.
+        """
         self.population = population
         self.recorder = population.recorder
         self.connections = population.connections
@@ -41,7 +44,10 @@ class Scenario:
         raise NotImplementedError
 
     def wrap(self, read_rate: float = 0.0) -> Wrap | None:
-        """Returns what slows a connection's reading; None when nothing does. Bytes a second."""
+        """Returns the throttle of connections; None without a limit.
+
+        `read_rate` is in bytes a second; 0: the scenario's own.
+        """
         rate = read_rate or self._read_rate
         if not rate:
             return None

@@ -18,12 +18,14 @@ class BaseUser:
     def __init__(self, number: int, due: float) -> None:
         self.number = number
         self.due: float | None = due
-        """When it was due to arrive, monotonic; None once that is settled: opened, or failed."""
+        """The time at which it was due to arrive, in seconds on the monotonic clock.
+
+        None once its first connection has opened or failed."""
         self.coroutine: Running | None = None
         """The session; None once it is over."""
 
     def send(self, value: Any) -> Any:
-        """Resumes the session with a value; returns what it awaits next, None once it is over.
+        """Resumes the session with a value; returns what it awaits, None at its end.
 
         A session may end by any exception, also by SystemExit: it is counted, never raised.
         """
@@ -31,7 +33,7 @@ class BaseUser:
             return None
         try:
             return self.coroutine.send(value)
-        except BaseException as end:  # StopIteration, or whatever the session did not catch
+        except BaseException as end:  # StopIteration, or what the session did not catch
             self.coroutine = None
             self.session_ended(end)
 

@@ -30,29 +30,29 @@ from loadgen.stats.tally import MAX_NAME_LENGTH, MEET
 
 BLOCKED_AFTER = 0.5
 """Seconds that a session may run without an await before it counts as blocking its whole worker."""
-MAX_SAMPLE = 8192
-"""The longest traceback kept as a sample, in characters; its end says most."""
+MAX_SAMPLE_LENGTH = 8192
+"""Characters of a traceback that a sample keeps: the last ones, which say most."""
 
 Session = Callable[["User"], Coroutine[Any, Any, None]]
 
 
 class Pause(Enum):
-    """What a session awaits besides connections and futures."""
+    """The pauses of a session, besides waits for connections and futures."""
 
     THINKING = auto()
-    """The wheel."""
+    """A wait on the wheel."""
     YIELDED = auto()
-    """The other callbacks of the loop: asyncio.sleep(0)."""
+    """A turn for the other callbacks of the loop: asyncio.sleep(0)."""
 
 
 class UserState(Enum):
-    """What a user's session does."""
+    """The state of a user's session."""
 
     RUNNING = auto()
     THINKING = auto()
     YIELDED = auto()
     ON_CONNECTION = auto()
-    """It waits for one of its connections: for the 101, a message, a pong or the end."""
+    """A wait for one of its connections: for the 101, a message, a pong or the end."""
     ON_FUTURE = auto()
     OVER = auto()
 
@@ -83,13 +83,16 @@ class ThinkTimes:
         return self._user.pause(self._user.random.uniform(low, high))
 
     def exponential(self, mean: float) -> Generator[Any, Any, None]:
-        """Waits for an exponentially distributed time with this mean, Tsung's random think time."""
+        """Waits for an exponentially distributed time with this mean, in seconds.
+
+        This is Tsung's random think time.
+        """
         return self._user.pause(self._user.random.expovariate(1 / mean) if mean > 0 else 0.0)
 
 
 @contextmanager
 def _current(loop: asyncio.AbstractEventLoop, user: "User") -> Iterator[None]:
-    """Makes the user the loop's current task, as asyncio documents it for task-like objects."""
+    """Makes the user the loop's current task, as asyncio documents it."""
     outer = asyncio.current_task(loop)
     if outer is not None:
         asyncio.tasks._leave_task(loop, outer)
@@ -124,12 +127,14 @@ class User(BaseUser):
         self.sockets: tuple[WebSocket, ...] = ()
         """Its connections that have not ended."""
         self._waiting: object = None
-        """What the session awaits: a Pause, a WebSocket, a future; None while it runs."""
+        """The Pause, WebSocket or future that the session awaits; None while it runs."""
         self._deadline = inf
-        """When the wait is over at the latest."""
+        """The time at which the wait ends at the latest; seconds on the monotonic clock."""
         self._alarm = inf
-        """When its place on the wheel is due. Subtle: a user may have older places there, which
-        nobody takes off the wheel; they are due at other times and so are ignored."""
+        """The time at which its place on the wheel is due.
+
+        Subtle: a user may have older places on the wheel, which stay there; they are due at other
+        times, and so `resume` ignores them."""
         self._cancelling = 0
         self._random: SeededRandom | None = None
         self._vars: dict[str, Any] | None = None
@@ -148,7 +153,7 @@ class User(BaseUser):
 
     @property
     def random(self) -> SeededRandom:
-        """A generator as random.Random; the same plan gives the same user the same numbers."""
+        """A generator like random.Random; one plan gives a user the same numbers."""
         if self._random is None:
             self._random = SeededRandom(self.scenario.seed, self.number)
         return self._random
@@ -162,7 +167,7 @@ class User(BaseUser):
 
     @property
     def think(self) -> ThinkTimes:
-        """Think times: `think(30)`, `think.uniform(1, 5)`, `think.exponential(30)`; seconds."""
+        """Think times in seconds: `think(30)`, `think.uniform(1, 5)` and others."""
         return ThinkTimes(self)
 
     @coroutine
@@ -229,11 +234,11 @@ class User(BaseUser):
         await self.scenario.population.meeting(users)
 
     def remark(self, text: str) -> None:
-        """Writes a line into the agent's log: the first few of each second on each worker."""
+        """Writes a line into the agent's log; a worker writes the first few each second."""
         self.recorder.remark(f"user {self.number}: {text}")
 
     def abort_run(self, why: str) -> None:
-        """Ends the whole run in good order, as failed."""
+        """Drains the whole run, which has failed; `why` is for the report."""
         self.recorder.abort = self.recorder.abort or why
 
     def took(self, name: str, seconds: float) -> None:
@@ -244,7 +249,7 @@ class User(BaseUser):
 
     @property
     def state(self) -> UserState:
-        """What its session does."""
+        """The state of its session."""
         if self.coroutine is None:
             return UserState.OVER
         if self._waiting is None:
@@ -265,7 +270,10 @@ class User(BaseUser):
         self._go_on(None)
 
     def resume(self, due: float) -> bool:
-        """Goes on when its place on the wheel is due; False: the wheel keeps no place for it."""
+        """Goes on when its place on the wheel is due.
+
+        `due` is seconds on the monotonic clock. Returns False: the wheel keeps no place for it.
+        """
         if due == self._alarm:
             self._alarm = inf
             if self._deadline > due:
@@ -279,7 +287,7 @@ class User(BaseUser):
 
     @coroutine
     def pause(self, seconds: float) -> Generator[Any, Any, None]:
-        """Waits on the wheel."""
+        """Waits on the wheel for a number of seconds."""
         self._set_deadline(seconds)
         yield Pause.THINKING
 
@@ -323,7 +331,7 @@ class User(BaseUser):
         elif isinstance(awaits, Pause | WebSocket):
             self._waiting = awaits
         elif asyncio.isfuture(awaits):
-            # Taken note of, as asyncio's tasks do it: another coroutine may await it next.
+            # Reset, as asyncio's tasks do it: another coroutine may await it next.
             awaits._asyncio_future_blocking = False
             self._waiting = awaits
             awaits.add_done_callback(self._done)
@@ -334,7 +342,10 @@ class User(BaseUser):
             self._go_on(TypeError, f"a session can't await {awaits!r}")
 
     def _done(self, what: object) -> None:
-        """Goes on if it still waits for this; a future returns its result, or raises, inside."""
+        """Goes on if it still waits for this.
+
+        A future returns its result, or raises, inside of the session.
+        """
         if self._waiting is what:
             self._go_on(None)
 
@@ -346,13 +357,16 @@ class User(BaseUser):
         self.happened(connection, None)
 
     def ended(self, connection: Connection, reason: str) -> None:
-        """Tells the session of an end where it waits for it, or thinks without a connection."""
+        """Ends the wait of a session for this connection.
+
+        A session that thinks goes on when its last connection has ended.
+        """
         assert isinstance(connection, WebSocket)
         self.due = None
         self.scenario.connections.ended(connection, reason)
         self._hold(tuple(socket for socket in self.sockets if socket is not connection))
         if self.coroutine is None:
-            self._leave(reason)
+            self._end_user(reason)
         elif self._waiting is connection:
             self._resume_at_end(connection, reason)
         elif self._waiting is Pause.THINKING and not self.sockets:
@@ -378,17 +392,17 @@ class User(BaseUser):
             for socket in sockets:
                 self.scenario.connections.abort(socket, reason)
             if not sockets:
-                self._leave(reason, failed=self.due is not None)
+                self._end_user(reason, failed=self.due is not None)
 
     def _stop_session(self) -> bool:
-        """Closes the coroutine, its `finally` blocks done; False when it was over or fails."""
+        """Closes the coroutine; returns False when it was over or fails."""
         running = self.coroutine
         self.coroutine = None
         if running is None:
             return False
         try:
             running.close()
-        except Exception as error:  # what it raises in a `finally` block, or an await in one
+        except Exception as error:  # an exception of a `finally` block, or an await in one
             self.session_ended(error)
             return False
         return True
@@ -399,7 +413,8 @@ class User(BaseUser):
             self._close_sockets(DONE, failed=isinstance(end, ConnectFailed))
         else:
             reason = f"{ERROR}{type(end).__name__[:MAX_NAME_LENGTH]}"
-            self.recorder.sample(reason, "".join(traceback.format_exception(end))[-MAX_SAMPLE:])
+            text = "".join(traceback.format_exception(end))
+            self.recorder.sample(reason, text[-MAX_SAMPLE_LENGTH:])
             self._close_sockets(reason)
 
     def _close_sockets(self, reason: str, *, failed: bool = False) -> None:
@@ -409,11 +424,11 @@ class User(BaseUser):
                 self.scenario.connections.abort(socket, reason)
             else:
                 socket.begin_close(reason)
-        if not sockets:  # else the end of the last connection calls `_leave`, perhaps just now
-            self._leave(reason, failed=failed or self.due is not None)
+        if not sockets:  # else the end of the last connection calls `_end_user`, perhaps just now
+            self._end_user(reason, failed=failed or self.due is not None)
 
-    def _leave(self, reason: str, *, failed: bool = False) -> None:
-        """Leaves the population; a user that never dialed has failed."""
+    def _end_user(self, reason: str, *, failed: bool = False) -> None:
+        """Ends the user; one that never dialed has failed."""
         if self.sockets:
             return
         population = self.scenario.population
@@ -431,7 +446,7 @@ class User(BaseUser):
             self.scenario.population.idle[self] = None
         self.sockets = sockets
 
-    # As libraries see it that ask for the current task.
+    # The part of asyncio.Task that libraries use of the current task.
 
     def cancel(self, msg: object = None) -> bool:
         """Raises CancelledError where the session waits, in the loop's next turn."""
@@ -480,7 +495,10 @@ class SessionScenario(Scenario):
         routes: Sequence[Route],
         read_rate: float = 0.0,
     ) -> None:
-        """`start` is monotonic, `routes` all targets of the plan, `read_rate` bytes a second."""
+        """`start` is seconds on the monotonic clock; `routes` are the plan's targets.
+
+        `read_rate` is in bytes a second; 0: no limit.
+        """
         super().__init__(population, start, route_of, read_rate)
         self.name = name
         self.seed = seed
@@ -501,7 +519,7 @@ class SessionScenario(Scenario):
                 user.resume(due)
 
     def route(self, url: str) -> Route:
-        """Returns the route to one of the plan's targets; raises ValueError for any other URL."""
+        """Returns the route to a target of the plan; raises ValueError for other URLs."""
         route = self._routes.get(url)
         if route is None:
             raise ValueError(f"{url} is not one of the plan's targets: {', '.join(self._routes)}")

@@ -29,7 +29,7 @@ UNREAD = "messages_unread"
 
 
 class Awaited(Enum):
-    """What a session waits for on a connection."""
+    """The events that a session awaits on a connection."""
 
     OPENING = auto()
     MESSAGE = auto()
@@ -60,7 +60,7 @@ class WebSocket(Connection):
     def __init__(self, recorder: Recorder, terms: Terms, owner: Holder, due: float) -> None:
         super().__init__(recorder, terms, owner)
         self.due = due
-        """When it was due to be dialed, monotonic."""
+        """The time at which it was due to be dialed; seconds on the monotonic clock."""
         self.awaited: Awaited | None = Awaited.OPENING
         self.inbox: deque[str | bytes] | None = None
         """Messages that came before the session awaited them."""

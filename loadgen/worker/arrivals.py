@@ -1,4 +1,4 @@
-"""The users that are still to arrive on one worker: its share, and reassigned ones.
+"""The users that are still to arrive on one worker, reassigned ones included.
 
 Ages are seconds of the plan's own time: from the start of the run, less the pauses since.
 """
@@ -23,7 +23,10 @@ class Arrivals:
     def __init__(
         self, dues: Callable[[Share, int], Iterator[tuple[int, float]]], share: Share, gates: int
     ) -> None:
-        """`dues` gives the numbers of a share behind a gate, with the seconds after its opening."""
+        """`dues` gives the numbers of a share behind a gate, and when they are due.
+
+        These times are seconds after the gate opens.
+        """
         self._dues = dues
         self._share = share
         self._gates = gates
@@ -46,7 +49,7 @@ class Arrivals:
 
     @property
     def over(self) -> bool:
-        """True when no user is to come, behind a gate that is shut neither."""
+        """True when no user is to come, also behind a gate that is shut."""
         return self._next is None and not self.next_gate
 
     def take(self) -> tuple[int, float]:
@@ -57,7 +60,7 @@ class Arrivals:
         return number, due
 
     def stop(self) -> None:
-        """Lets no user arrive any more."""
+        """Ends the arrivals, behind gates too."""
         self._next = None
         self._gates = 0
 

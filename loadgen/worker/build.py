@@ -1,4 +1,4 @@
-"""What a job means for one worker: its routes to the targets, its scenarios, and their engine."""
+"""Builds the engine of a job, with its routes to the targets and its scenarios."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from loadgen.sessions.churn import Churn
 from loadgen.sessions.loop import BUILT_IN, LoopScenario
 from loadgen.sessions.population import Population
 from loadgen.sessions.scenario import Scenario
-from loadgen.sessions.script.compile import player_of
+from loadgen.sessions.script.compile import compile_session
 from loadgen.sessions.user import Session, SessionScenario
 from loadgen.stats.recorder import Recorder
 from loadgen.timers import Deadlines
@@ -26,7 +26,11 @@ from loadgen.worker.engine import CLOSE_TIMEOUT, Engine
 
 
 def engine_for(job: Job, recorder: Recorder, loop: asyncio.AbstractEventLoop) -> Engine:
-    """Returns the engine of a job; raises LoadError when a session's file can't be imported."""
+    """Returns the engine of a job.
+
+    Raises LoadError when a session's file can't be imported, PlanError for a script that can't be
+    played or TLS settings that OpenSSL does not have.
+    """
     plan = job.plan
     schedule = plan.schedule
     closing: Deadlines[Connection] = Deadlines(CLOSE_TIMEOUT)
@@ -84,13 +88,16 @@ def _scenario(
 def _session(spec: PythonSession | Script, plan: Plan) -> Session:
     if isinstance(spec, PythonSession):
         return load(spec)
-    return player_of(spec, plan.files, plan.transport.receive_timeout)
+    return compile_session(spec, plan.files, plan.transport.receive_timeout)
 
 
 def _routes(
     job: Job, recorder: Recorder, loop: asyncio.AbstractEventLoop, closing: Deadlines[Connection]
 ) -> list[Route]:
-    """Returns one route per destination; those to one server share its dialer and so its ports."""
+    """Returns one route per destination.
+
+    Routes to one server share its dialer, and so its ports.
+    """
     transport = job.plan.transport
     dialers: dict[tuple[str, int, str], Dialer] = {}
     headers = headers_of(transport.headers.items(), transport.origin, transport.subprotocols)

@@ -1,4 +1,4 @@
-"""One worker's load: launches users when due, turns the wheels, drains connections.
+"""The engine of one worker: launches users, turns wheels, drains connections.
 
 Everything periodic happens in ticks of twenty milliseconds; launches happen when they are due.
 """
@@ -54,7 +54,10 @@ class Engine:
         max_open: int,
         delay: float = 0.0,
     ) -> None:
-        """`scenario_of` gives the place of a user's scenario, `delay` the seconds of all pauses."""
+        """`scenario_of` gives the place of a user's scenario.
+
+        `delay` is the seconds of all pauses so far.
+        """
         self.start = start
         self.scenarios = scenarios
         self.population = population
@@ -70,7 +73,7 @@ class Engine:
         self._turned = 0
         """The last tick that the wheels were turned to."""
         self._abort_at = inf
-        """When a drain aborts what is left."""
+        """The time at which a drain aborts the connections that are left."""
 
     @property
     def finished(self) -> bool:
@@ -98,7 +101,7 @@ class Engine:
     # Orders of the agent.
 
     def drain(self, now: float) -> None:
-        """Launches nothing more and closes every connection in good order, within DRAIN_TIMEOUT."""
+        """Launches nothing more and closes every connection, within DRAIN_TIMEOUT."""
         if self.connections.drain is None:
             self._arrivals.stop()
             self._churn.forget_returns()
@@ -122,7 +125,7 @@ class Engine:
         self._paused = False
 
     def open_gate(self, gate: int, at: float) -> None:
-        """Lets the users behind a gate arrive from a time on; harmless when it is open already."""
+        """Opens a gate at a time on the monotonic clock; harmless for an open gate."""
         age = at - self._delay - self.start
         if self._arrivals.open_gate(gate, age):
             self._churn.open_gate(gate, age)

@@ -1,16 +1,16 @@
-"""The warmed parent of an agent's workers: loads every module once, forks, and tells how each child
-ended.
+"""The parent of an agent's workers: loads every module once, and forks.
 
 `python -m loadgen.worker.forkserver INPUT OUTPUT ERRORS…` forks one worker for every three
-inherited descriptors, which become its standard ones. Forked workers share the pages of interpreter
-and modules, and start in a moment. One line on standard output for each end: the worker's place,
-and its exit code, negative for a signal.
+inherited descriptors, which become the worker's standard ones. Forked workers share the pages of
+interpreter and modules, and start in a moment. For each end it writes one line to standard output:
+the worker's place, and its exit code, negative for a signal.
 """
 
 import gc
 import os
 import signal
 import sys
+from typing import NoReturn
 
 from loadgen.process import end_with_parent, set_process_name
 from loadgen.worker.main import main as serve
@@ -19,12 +19,11 @@ BEYOND_ANY_DESCRIPTOR = 1 << 30
 
 
 def main() -> None:
-    """Forks, and waits until every child has ended, or nobody wants to know any more."""
+    """Forks the workers; returns when all have ended, or when the agent has."""
     descriptors = [int(argument) for argument in sys.argv[1:]]
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole terminal; the agent decides
-    end_with_parent(signal.SIGKILL)  # a worker that hangs would not see that its agent is gone
+    # Ctrl-C reaches every process of the terminal; the agent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent(signal.SIGKILL)  # a worker that hangs would not see that its agent is dead
     gc.collect()
     gc.freeze()
     children = {
@@ -35,28 +34,31 @@ def main() -> None:
         pid, status = os.wait()
         try:
             os.write(1, b"%d %d\n" % (children.pop(pid), os.waitstatus_to_exitcode(status)))
-        except BrokenPipeError:  # the agent is gone; the workers see it too
+        except BrokenPipeError:  # the agent is dead; the workers see it too
             return
 
 
 def _fork(*standard: int) -> int:
-    """One worker with these standard descriptors, of which its parent keeps none."""
+    """Forks a worker with these standard descriptors; returns its process id."""
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        for number, descriptor in enumerate(standard):
-            os.dup2(descriptor, number)
-        os.closerange(
-            3, BEYOND_ANY_DESCRIPTOR
-        )  # the others' ends: a pipe must end when its owner does
-        set_process_name(b"loadgen-worker")
-        end_with_parent(signal.SIGKILL)  # no worker outlives who would tell of its end
-        if os.getppid() == parent:
-            serve()
-        os._exit(0)
+        _become_worker(parent, standard)
     for descriptor in standard:
         os.close(descriptor)
     return pid
+
+
+def _become_worker(parent: int, standard: tuple[int, ...]) -> NoReturn:
+    for number, descriptor in enumerate(standard):
+        os.dup2(descriptor, number)
+    # The other workers' ends too: a pipe ends only when every copy of its end is closed.
+    os.closerange(3, BEYOND_ANY_DESCRIPTOR)
+    set_process_name(b"loadgen-worker")
+    end_with_parent(signal.SIGKILL)  # the parent reports each end, so no worker may outlive it
+    if os.getppid() == parent:
+        serve()
+    os._exit(0)
 
 
 if __name__ == "__main__":

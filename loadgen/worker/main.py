@@ -1,9 +1,8 @@
-"""One process: takes a job from standard input, drives an engine, writes one line a second; end of
-input means stop.
+"""One worker process: takes a job from standard input, writes one line a second.
 
-A plain subprocess that speaks JSON lines: whoever holds the pipe owns the load. When the pipe ends,
-for whatever reason, also SIGKILL of its owner, the process leaves and the kernel closes its
-connections.
+It is a plain subprocess that speaks JSON lines. The owner of its standard input owns the load: when
+that pipe ends, for any reason, also SIGKILL of the owner, the process ends and the kernel closes
+its connections.
 """
 
 import asyncio
@@ -13,6 +12,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from time import monotonic, process_time
 from typing import NoReturn
 
@@ -29,54 +29,59 @@ from loadgen.wire import Job, Rehearsal, Rehearsed, Report, from_wire, to_wire
 from loadgen.worker.build import engine_for
 
 MAX_LINES = 100
-"""Lines of one worker that are told; what is printed beyond is dropped, and that is told too."""
-LONGEST = 500
+"""Printed lines that a worker reports; further lines are dropped, and a note reports that."""
+MAX_LINE_LENGTH = 500
+"""Characters that a worker reports of a printed line."""
+HALF_A_MILLISECOND = 0.0005
+"""The event loop rounds to whole milliseconds; rounded down, it would wake early, find nothing
+due, and spin."""
+PAGE_SIZE = resource.getpagesize()
 
 
 class CapturedOutput(io.TextIOBase):
     """A stream whose lines become notes, the first MAX_LINES of them."""
 
     def __init__(self) -> None:
-        self._open = ""
+        self._unended = ""
+        """The end of a line that has not ended yet."""
         self._lines: list[str] = []
         self._room = MAX_LINES
 
     def writable(self) -> bool:
-        """It is."""
+        """Returns True."""
         return True
 
     def write(self, text: str) -> int:
-        """Takes a part of a line, or several lines."""
+        """Takes a part of a line, or several lines; returns the number of characters."""
         if self._room:
-            *lines, rest = (self._open + text).split("\n")
-            self._open = rest[-LONGEST:]
+            *lines, rest = (self._unended + text).split("\n")
+            self._unended = rest[-MAX_LINE_LENGTH:]
             self._add([line for line in lines if line])
         return len(text)
 
     def _add(self, lines: list[str]) -> None:
-        self._lines += [f"printed: {line[:LONGEST]}" for line in lines[: self._room]]
+        self._lines += [f"printed: {line[:MAX_LINE_LENGTH]}" for line in lines[: self._room]]
         self._room -= min(self._room, len(lines))
         if not self._room:
             self._lines.append(f"printed {MAX_LINES} lines; what it prints from now on is dropped")
 
     def take(self) -> tuple[str, ...]:
-        """The lines that are new."""
-        lines, self._lines = self._lines, []
-        return tuple(lines)
-
-
-HALF_A_MILLISECOND = 0.0005
-"""The event loop rounds to whole milliseconds; rounded down, it would wake early, find nothing
-due, and spin."""
-PAGE = resource.getpagesize()
+        """Returns the notes since the last call."""
+        lines = tuple(self._lines)
+        self._lines.clear()
+        return lines
 
 
 class Worker(asyncio.Protocol):
-    """The engine's shell: its clock, its pipes, its seconds."""
+    """The shell around an engine: its clock, its pipes, its seconds."""
 
     def __init__(
         self, job: Job, loop: asyncio.AbstractEventLoop, pipe: int, printed: CapturedOutput
     ) -> None:
+        """`pipe` is the descriptor for reports.
+
+        Raises LoadError when a session's file can't be imported.
+        """
         self._loop = loop
         self._pipe = pipe
         self._printed = printed
@@ -85,9 +90,20 @@ class Worker(asyncio.Protocol):
         self._recorder = Recorder(hash((job.plan.seed, job.share.positions[:1])))
         self._engine = engine_for(job, self._recorder, loop)
         self._out: asyncio.WriteTransport | None = None
-        self._heard = b""
-        self._residence = Residence()
+        self._unread = b""
+        """The beginning of an order that has not come whole yet."""
+        self._memory = ResidentMemory()
         self._done: asyncio.Future[None] = loop.create_future()
+        self._orders: dict[bytes, Callable[..., None]] = {
+            b"drain": self._drain,
+            b"stop": self._stop,
+            b"pause": self._engine.pause,
+            b"resume": self._resume,
+            b"gate": self._open_gate,
+            b"met": self._met,
+            b"reassign": self._reassign,
+        }
+        """The orders of the agent, by the first word of a line."""
 
     async def run(self) -> None:
         """Runs until the load is over, or standard input is."""
@@ -100,37 +116,41 @@ class Worker(asyncio.Protocol):
         await self._done
 
     def data_received(self, data: bytes) -> None:
-        """The orders that a worker knows once it has its job, a line each."""
-        *lines, self._heard = (self._heard + data).split(b"\n")
+        """Obeys orders, one on each line: a word and its arguments."""
+        *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
-            self._obey(*line.split())
-
-    def _obey(self, word: bytes, *about: bytes) -> None:
-        """What the agent asks for.
-
-        `drain`, `stop`, `reassign REASSIGNMENT`, `pause`, `resume SECONDS` (all pauses so far have
-        taken so long), `gate N SECONDS` (when after the start of the run gate N opens), `met N` (so
-        many users came).
-        """
-        if word == b"gate":
-            self._engine.open_gate(int(about[0]), self._start + float(about[1]))
-        elif word == b"reassign":
-            self._engine.reassign(from_wire(about[0], Reassignment))
-        elif word == b"met":
-            self._engine.population.met(int(about[0]))
-        elif word == b"pause":
-            self._engine.pause()
-        elif word == b"resume":
-            self._engine.resume(float(about[0]))
-        elif word == b"stop":
-            self._engine.stop(monotonic())
-        else:
-            self._engine.drain(monotonic())
+            word, *arguments = line.split()
+            self._orders[word](*arguments)
 
     def eof_received(self) -> None:
-        """Its owner is gone: it leaves at once."""
+        """Ends the process at once: its owner has closed the pipe, or is dead."""
         if not self._done.done():
             self._done.set_result(None)
+
+    # Orders of the agent. Numbers come as text.
+
+    def _drain(self) -> None:
+        self._engine.drain(monotonic())
+
+    def _stop(self) -> None:
+        self._engine.stop(monotonic())
+
+    def _resume(self, delay: bytes) -> None:
+        """Goes on with arrivals; `delay` is the seconds of all pauses so far."""
+        self._engine.resume(float(delay))
+
+    def _open_gate(self, gate: bytes, at: bytes) -> None:
+        """Opens a gate; `at` is seconds from the start of the run."""
+        self._engine.open_gate(int(gate), self._start + float(at))
+
+    def _met(self, users: bytes) -> None:
+        """Ends a meeting of a number of users: all of them have come."""
+        self._engine.population.met(int(users))
+
+    def _reassign(self, reassignment: bytes) -> None:
+        self._engine.reassign(from_wire(reassignment, Reassignment))
+
+    # Time.
 
     def _tick(self, planned: float) -> None:
         now = monotonic()
@@ -147,8 +167,9 @@ class Worker(asyncio.Protocol):
             self._loop.call_later(again - now + HALF_A_MILLISECOND, self._tick, again)
 
     def _report(self, *, finished: bool = False) -> None:
-        page, held, memory = self._recorder.swap(), self._engine.held(), self._residence.bytes()
-        second = Second(self._second, page, held, process_time(), memory)
+        tally = self._recorder.swap()
+        held = self._engine.held()
+        second = Second(self._second, tally, held, process_time(), self._memory.bytes())
         self._second += 1
         assert self._out is not None
         notes = self._printed.take() + self._recorder.take_remarks()
@@ -163,7 +184,7 @@ class Worker(asyncio.Protocol):
         self._out.write(to_wire(report) + b"\n")
 
     def _finish(self) -> None:
-        """Leaves once the last line is written."""
+        """Ends `run` once the last line is written."""
         assert self._out is not None
         if self._out.get_write_buffer_size():
             self._loop.call_later(TICK, self._finish)
@@ -171,26 +192,31 @@ class Worker(asyncio.Protocol):
             self._done.set_result(None)
 
 
-class Residence:
-    """How much of this process is in memory; needs no new descriptor when there is none left."""
+class ResidentMemory:
+    """The resident memory of this process, read from a file that stays open.
+
+    A worker that has used up its descriptors can still read it.
+    """
 
     def __init__(self) -> None:
         self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
 
     def bytes(self) -> int:
-        """The resident set in bytes, pages shared with other processes included."""
-        return int(os.pread(self._statm, 128, 0).split()[1]) * PAGE
+        """Returns the resident set in bytes, shared pages included; proc_pid_statm(5)."""
+        return int(os.pread(self._statm, 128, 0).split()[1]) * PAGE_SIZE
 
 
 def main() -> NoReturn:
-    """Entry of a worker process: it may rehearse, then it is given its job; the next line would
-    be `drain`."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole terminal; the owner decides
+    """Runs a worker process: rehearsals if it is asked for any, then one job.
+
+    Each line of standard input is a rehearsal or the job; the lines after the job are orders.
+    """
+    # Ctrl-C reaches every process of the terminal; the owner decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise_nofile()
     run_in_batches()
-    pipe, printed = _keep_pipes()
+    printed = CapturedOutput()
+    pipe = _take_pipe(printed)
     os.write(pipe, b"%d\n" % os.getpid())  # all modules are loaded: it is ready for its job
     order, rest = _read_order(b"")
     while isinstance(order, Rehearsal):
@@ -198,28 +224,33 @@ def main() -> NoReturn:
         order, rest = _read_order(rest)
     gc.collect()
     gc.freeze()
-    # a full collection over 64,000 live connections stalls the loop; the hot path makes no cycles
+    # A full collection over 64,000 live connections stalls the loop; the hot path makes no cycles.
     gc.disable()
     sys.stderr = printed
     try:
-        uvloop.run(_main(order, rest, pipe, printed))
+        uvloop.run(_run_job(order, rest, pipe, printed))
     finally:
         sys.stderr = sys.__stderr__
-    os._exit(0)  # the kernel closes what is left; its own pipe is closed already
+    os._exit(0)  # the kernel closes what is left; the pipe to the agent is closed already
 
 
-def _keep_pipes() -> tuple[int, CapturedOutput]:
-    """Its pipe to the agent, out of the reach of sessions: what they print and read is no line
-    of that."""
-    pipe, printed = os.dup(1), CapturedOutput()
+def _take_pipe(printed: CapturedOutput) -> int:
+    """Returns the pipe to the agent, as a descriptor that sessions do not know.
+
+    Sessions print to `printed`, write to standard error, and read an empty standard input.
+    """
+    pipe = os.dup(1)
     os.dup2(2, 1)
-    sys.stdin, sys.stdout = io.StringIO(), printed
-    return pipe, printed
+    sys.stdin = io.StringIO()
+    sys.stdout = printed
+    return pipe
 
 
 def _read_order(line: bytes) -> tuple[Job | Rehearsal, bytes]:
-    """The next line of standard input, which may have begun, and what came after it; leaves when
-    there is none."""
+    """Returns the next line of standard input, decoded, and the bytes after it.
+
+    `line` is what was read of it before. Exits when standard input ends, or for any other line.
+    """
     line, ended, rest = line.partition(b"\n")
     while not ended:
         chunk = os.read(0, 65536)
@@ -241,7 +272,7 @@ def _rehearse(rehearsal: Rehearsal, printed: CapturedOutput) -> Rehearsed:
     return Rehearsed(notes=printed.take())
 
 
-async def _main(job: Job, rest: bytes, pipe: int, printed: CapturedOutput) -> None:
+async def _run_job(job: Job, rest: bytes, pipe: int, printed: CapturedOutput) -> None:
     try:
         worker = Worker(job, asyncio.get_running_loop(), pipe, printed)
     except LoadError as error:  # it was not among those that rehearsed

@@ -23,7 +23,7 @@ import uvloop
 from websockets.asyncio.client import connect
 
 from loadgen.net.handshake import Handshake, accept_of, key_of
-from loadgen.worker.main import Residence
+from loadgen.worker.main import ResidentMemory
 
 RESOURCE = "/v1/realtime?project=console&channels[]=files"
 PINGS = [b"\x89\x80" + random.getrandbits(32).to_bytes(4, "big") for _ in range(1024)]
@@ -141,13 +141,13 @@ async def main(mode: str, count: int, rate: float, think: float, seconds: float,
     gc.collect()
     gc.freeze()
     gc.disable()
-    residence = Residence()
-    memory = residence.bytes()
+    resident = ResidentMemory()
+    memory = resident.bytes()
     cpu = process_time()
     opened = await open_all(dial_lean if mode == "lean" else dial_library, count, rate, port)
     per_open = (process_time() - cpu) / count
     await asyncio.sleep(0.5)
-    per_connection = (residence.bytes() - memory) / count
+    per_connection = (resident.bytes() - memory) / count
     cpu = process_time()
     pings = await ping_all(opened, think, seconds)
     per_ping = (process_time() - cpu) / pings

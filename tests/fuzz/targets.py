@@ -92,22 +92,22 @@ def _library_events(data: bytes) -> tuple[list[tuple[int, bytes]], bool]:
 
 
 def handshake(data: bytes) -> None:
-    """A valid answer is valid for the websockets library, too, and a judgement is final."""
+    """A head that is valid at a glance is valid for the websockets library; a result is final."""
     data = data.replace(b"{accept}", accept_of(KEY))
     ours = Handshake("target", "/")
-    judged = ours.judge(data, KEY)
-    assert ours.judge(data, KEY) == judged
+    checked = ours.check(data, KEY)
+    assert ours.check(data, KEY) == checked
     end = data.find(b"\r\n\r\n") + 4
-    if judged is None or end < 4:
+    if checked is None or end < 4:
         return
     assert (
-        judged.failure is None
-        or judged.failure == "bad_handshake"
-        or judged.failure.startswith("http_")
+        checked.failure is None
+        or checked.failure == "bad_handshake"
+        or checked.failure.startswith("http_")
     )
     head = data[:end]
     if (
-        judged.failure is None
+        checked.failure is None
         and _ordinary(head, accept_of(KEY))
         and _within_the_librarys_bounds(head)
     ):

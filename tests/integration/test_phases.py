@@ -1,5 +1,4 @@
-"""Whole runs of plans with phases, by their commands, against a target whose own ledger is the
-judge."""
+"""Whole runs of plans with phases, compared with the ledger of a target."""
 
 import json
 
@@ -92,7 +91,7 @@ ports = "20000-29999"
 
 
 def test_agents_are_asked_for_what_the_plan_says_of_them(tmp_path, server):
-    """Unless their command lines say otherwise, as these ones do of their workers."""
+    """A command line decides over the plan, as here for the number of workers."""
     plan = tmp_path / "plan.toml"
     plan.write_text(FLEET.format(target=server.ws))
     with (
@@ -117,7 +116,7 @@ def test_agents_are_asked_for_what_the_plan_says_of_them(tmp_path, server):
     assert {facts[name]["max_connections"] for name in ("small", "small-2")} == {
         9000,
         64_000,
-    }  # whoever came first
+    }  # in the order in which the agents joined
     ports = {
         name: limit
         for name in facts

@@ -1,5 +1,4 @@
-"""Sessions in Python, from the file on the coordinator's machine to users on agents that have no
-copy of it."""
+"""Sessions in Python: agents run a file of which they have no copy."""
 
 import asyncio
 from contextlib import contextmanager
@@ -34,21 +33,21 @@ async def session(user):
 
 @pytest.fixture(scope="module")
 def server():
-    """One target for all these tests; who connects is greeted, as Appwrite does it."""
+    """One target for all these tests; it greets each connection, as Appwrite does."""
     with target("--workers", "1", "--mode", "appwrite") as running:
         yield running
 
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(server):
-    """Whatever a test did, nothing is open once its processes are gone."""
+    """After every test nothing is open once its processes have ended."""
     yield
     opens(server, 0)
 
 
 @pytest.fixture
 def chat(tmp_path):
-    """A session's file."""
+    """The file of a session."""
     path = tmp_path / "chat.py"
     path.write_text(CHAT)
     return path
@@ -106,7 +105,7 @@ def test_the_run_directorys_plan_runs_the_same_session_again(tmp_path, chat, ser
     assert again.summary()["closed"] == coord.summary()["closed"]
 
 
-def test_an_agent_runs_no_session_unless_its_owner_said_so(tmp_path, chat, server):
+def test_an_agent_runs_no_session_without_allow_sessions(tmp_path, chat, server):
     with (
         conducted(tmp_path, chat, server, "--agents", "1", "--wait", "600") as coord,
         agent(coord.url) as careful,
@@ -119,7 +118,7 @@ def test_an_agent_runs_no_session_unless_its_owner_said_so(tmp_path, chat, serve
         assert coord.state()["ledger"]["launched"] == 0
 
 
-async def test_what_came_over_altered_is_not_run(tmp_path, chat, server):
+async def test_a_file_that_was_altered_on_the_way_is_not_run(tmp_path, chat, server):
     chat.write_text(f"import os\nos.mkdir({str(tmp_path / 'it-ran')!r})\n{CHAT}")
     session = msgspec.structs.replace(read_session(chat), sha256="0" * 64)
     altered = Run(Plan(target=server.ws, sessions=(session,)), 1)
@@ -190,7 +189,7 @@ def test_a_session_can_not_disturb_the_pipes_of_its_worker(tmp_path, chat, serve
     assert log.count("printed: WARNING:root:a warning") == 40
 
 
-def test_nobody_who_asks_is_shown_the_file(tmp_path, chat, server):
+def test_the_state_of_the_run_does_not_show_the_file(tmp_path, chat, server):
     with conducted(tmp_path, chat, server, "--agents", "1") as coord:
         (session,) = coord.state()["plan"]["sessions"]
 

@@ -1,4 +1,4 @@
-"""One worker process, driven over its pipes as an agent drives it, against a real target."""
+"""One worker process, driven over its pipes, against a real target."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ CONNECTIONS = 200
 
 
 def job(server: Address, **changes) -> bytes:
-    """A line that asks for a small load."""
+    """Returns a line with the job of a small load."""
     plan = {"rate": 1000.0, "max": CONNECTIONS, "think": 0.3, "hold": 600.0}
     return to_wire(
         Job(
@@ -46,11 +46,14 @@ def job(server: Address, **changes) -> bytes:
 
 @contextmanager
 def worker() -> Iterator["subprocess.Popen[bytes]"]:
-    """A worker that has said it is ready; killed afterwards if it has not left."""
+    """A worker that is ready for its job; killed afterwards if it still runs."""
     with subprocess.Popen(
         [sys.executable, "-m", "loadgen.worker.main"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
-    ) as running:  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+    ) as running:
         try:
             assert int(running.stdout.readline()) == running.pid
             yield running
@@ -59,13 +62,13 @@ def worker() -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def reports(running) -> Iterator[Report]:
-    """Its lines as they come, to the end of its output."""
+    """Yields its lines as they come, to the end of its output."""
     for line in running.stdout:
         yield from_wire(line, Report)
 
 
 def total_of(found: list[Report]) -> Tally:
-    """All its seconds, merged."""
+    """Returns the tally of all its seconds, merged."""
     total = Tally()
     for report in found:
         total.merge(report.second.tally)
@@ -73,14 +76,16 @@ def total_of(found: list[Report]) -> Tally:
 
 
 def empty(server: Address) -> dict:
-    """The target's ledger once nothing is open."""
+    """Returns the target's ledger once nothing is open."""
     return eventually(
         lambda: (stats := server.stats())["open"] == 0 and stats, lambda: f"empty: {server.stats()}"
     )
 
 
 def test_a_drain_line_ends_it_in_good_order_and_every_second_adds_up(server):
-    before, found, asked = empty(server), [], False
+    before = empty(server)
+    found = []
+    asked = False
     with worker() as running:
         running.stdin.write(job(server) + b"\n")
         for report in reports(running):
@@ -98,7 +103,8 @@ def test_a_drain_line_ends_it_in_good_order_and_every_second_adds_up(server):
                 running.stdin.write(b"drain\n")
         assert running.wait(PATIENCE) == 0
         assert running.stderr.read() == b""
-    after, total = empty(server), total_of(found)
+    after = empty(server)
+    total = total_of(found)
 
     assert [report.second.number for report in found] == list(range(len(found)))
     assert [report.finished for report in found] == [False] * (len(found) - 1) + [True]
@@ -123,23 +129,25 @@ def test_a_drain_line_ends_it_in_good_order_and_every_second_adds_up(server):
     assert all(report.second.rss > 1 << 20 for report in found)
 
 
-def test_sessions_that_are_done_end_it_by_themselves(server):
+def test_a_worker_ends_once_all_sessions_are_done(server):
     before = empty(server)
     with worker() as running:
         running.stdin.write(job(server, loops=2, think=0.1) + b"\n")
         found = list(reports(running))
         assert running.wait(PATIENCE) == 0
-    after, total = empty(server), total_of(found)
+    after = empty(server)
+    total = total_of(found)
     assert found[-1].finished
     assert total.closed == {"done": CONNECTIONS}
     assert total.pings == after["pings"] - before["pings"] == 2 * CONNECTIONS
 
 
-def test_those_behind_a_gate_come_when_it_opens(server):
-    """It says that it waits, second by second, until its owner says when; an order may come in
-    pieces, or again."""
+def test_users_behind_a_gate_arrive_when_it_opens(server):
+    """It reports each second that it waits; an order may come in pieces, or again."""
     half = Phase(rate=1000.0, max=CONNECTIONS // 2, wait=True)
-    before, found, opening = empty(server), [], 0
+    before = empty(server)
+    found = []
+    opening = 0
     with worker() as running:
         running.stdin.write(job(server, phases=(half, half), loops=1, think=0.1) + b"\n")
         for report in reports(running):
@@ -170,8 +178,8 @@ def test_a_drain_waits_at_no_gate(server):
         assert report.finished
 
 
-def test_the_end_of_its_input_is_its_own_end(server):
-    """Whoever holds the pipe owns the load: also without a word, everything is closed."""
+def test_a_worker_ends_with_its_input(server):
+    """The owner of the pipe owns the load; everything is closed without an order."""
     empty(server)
     with worker() as running:
         running.stdin.write(job(server) + b"\n")
@@ -182,7 +190,7 @@ def test_the_end_of_its_input_is_its_own_end(server):
         assert running.stderr.read() == b""
 
 
-def test_a_worker_without_a_job_leaves_quietly():
+def test_a_worker_without_a_job_ends_quietly():
     with worker() as running:
         running.stdin.close()
         assert (running.wait(PATIENCE), running.stdout.read(), running.stderr.read()) == (
@@ -195,7 +203,7 @@ def test_a_worker_without_a_job_leaves_quietly():
 @pytest.mark.parametrize(
     "line", [b"garbage", b"{}", b'{"plan": {"rate": -1}}', b"\xff\xfe", b"[" * 100_000]
 )
-def test_what_is_no_job_is_one_line_and_a_failure(line):
+def test_a_line_that_is_no_job_is_one_message_and_a_failure(line):
     with worker() as running:
         running.stdin.write(line + b"\n")
         code = running.wait(PATIENCE)

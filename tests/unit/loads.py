@@ -1,4 +1,4 @@
-"""An engine under way against a real server, ticking in the background as on a worker."""
+"""An engine under way against a real server; it ticks as on a worker."""
 
 import asyncio
 from time import monotonic
@@ -23,7 +23,7 @@ from tests.unit.wire_ends import until
 
 
 class CheckedUser(User):
-    """A user that holds its every transition to the table."""
+    """A user that checks each of its transitions against the table."""
 
     __slots__ = ()
 
@@ -38,14 +38,37 @@ class CheckedUser(User):
 
 
 class CheckedScenario(SessionScenario):
-    """Users of a session, each of them checked."""
+    """A scenario of checked users."""
 
     def start_user(self, number, due):
         CheckedUser(self, number, due).start(self._session)
 
 
+def idle_population(seed: int = 1) -> Population:
+    """Returns the users of a worker on which no user has arrived; it dials nothing."""
+    recorder = Recorder(seed)
+    connections = Connections(recorder, (), Deadlines(1.0))
+    return Population(recorder, connections, Churn((), 1.0, seed))
+
+
+def idle_user(number: int = 0) -> User:
+    """Returns a user of a Python session that has not started."""
+    scenario = SessionScenario(
+        idle_population(), 0.0, _no_route, _no_session, name="mine", seed=1, agent="", routes=()
+    )
+    return User(scenario, number, due=0.0)
+
+
+def _no_route(number: int) -> Route:
+    raise AssertionError(f"user {number} of an idle population connects")
+
+
+async def _no_session(user: User) -> None:
+    raise AssertionError("the session of an idle user starts")
+
+
 class Load:
-    """All users of a plan on one worker: of its loop, or of a session in Python."""
+    """All users of a plan on one worker, of its loop or of a session in Python."""
 
     def __init__(
         self,
@@ -59,7 +82,7 @@ class Load:
         max_open=1000,
         tls=None,
         phases=(),
-        nobody=False,
+        empty_share=False,
     ) -> None:
         self.plan = plan
         self.recorder = Recorder(seed=1)
@@ -73,7 +96,7 @@ class Load:
         connections = Connections(self.recorder, (self.dialer,), closing)
         churn = Churn(phases, 1.0, plan.seed, self.start)
         self.population = Population(self.recorder, connections, churn)
-        share = NO_SHARE if nobody else Share()
+        share = NO_SHARE if empty_share else Share()
         schedule = plan.schedule
         arrivals = Arrivals(schedule.dues, share, schedule.gates)
         self.scenario = self._scenario(session)
@@ -111,7 +134,7 @@ class Load:
         return Ledger.of(self.plan.max, self.recorder.tally)
 
     async def over(self) -> Ledger:
-        """Waits until everything has ended by itself; returns the ledger."""
+        """Waits until all sessions have ended without a drain; returns the ledger."""
         await until(lambda: self.engine.finished)
         breaches = self.ledger.breaches(Held())
         assert breaches == []

@@ -1,5 +1,4 @@
-"""A connection on a real socket pair, whose far side is the `websockets` library's server
-protocol, driven by hand."""
+"""A connection on a real socket pair; the `websockets` library is the far end."""
 
 import asyncio
 import socket
@@ -21,7 +20,7 @@ TERMS = Terms(Handshake("target:9505", "/v1/realtime"), THINK, Deadlines(5.0))
 
 
 class Diary:
-    """The owner of a connection, who writes down what it is told."""
+    """The owner of a connection; it records the calls of the connection."""
 
     number = 0
 
@@ -30,11 +29,11 @@ class Diary:
         self.over = asyncio.Event()
 
     def opened(self, connection: Connection, now: float) -> None:
-        """The 101 was valid."""
+        """Records a valid 101."""
         self.entries.append("opened")
 
     def ended(self, connection: Connection, reason: str) -> None:
-        """It is gone."""
+        """Records the end."""
         self.entries.append(reason)
         self.over.set()
 
@@ -46,7 +45,7 @@ class Diary:
 
 
 class Checked(Connection):
-    """A connection that holds its every transition to the table."""
+    """A connection that checks each of its transitions against the table."""
 
     def __setattr__(self, name, value):
         if name == "state" and hasattr(self, "state"):
@@ -55,8 +54,7 @@ class Checked(Connection):
 
 
 class FarSide:
-    """The server's end of the pair: bytes go through the library's protocol, which judges every
-    frame it gets."""
+    """The server's end of the pair; the library checks every frame that it gets."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -64,7 +62,7 @@ class FarSide:
         self.frames: list[Frame] = []
 
     async def upgrade(self, *, pieces: bool = False) -> None:
-        """Answers the request with the library's own response, in one piece or byte by byte."""
+        """Answers the request with the library's response, whole or byte by byte."""
         while True:
             for event in await self._events():
                 if isinstance(event, Request):
@@ -78,7 +76,7 @@ class FarSide:
                     return
 
     async def frame(self) -> Frame:
-        """The next frame from the client, whatever it is."""
+        """Returns the next frame from the client."""
         while not self.frames:
             self.frames += [event for event in await self._events() if isinstance(event, Frame)]
         return self.frames.pop(0)
@@ -88,11 +86,11 @@ class FarSide:
         await asyncio.get_running_loop().sock_sendall(self.sock, data)
 
     async def send_frame(self, opcode: Opcode, payload: bytes) -> None:
-        """Writes a frame as the library serialises it."""
+        """Writes a frame that the library serialises."""
         await self.send(Frame(opcode, payload).serialize(mask=False))
 
     async def flush(self) -> None:
-        """Writes what the protocol wants to say."""
+        """Writes the bytes that the protocol has for the client."""
         for data in self.protocol.data_to_send():
             if data:
                 await self.send(data)
@@ -106,7 +104,7 @@ class FarSide:
 
 
 def tcp_pair() -> tuple[socket.socket, socket.socket]:
-    """The two ends of one connection over loopback, neither of them blocking."""
+    """Returns the two ends of one connection over loopback, both non-blocking."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         near = socket.create_connection(server.getsockname())
         far, _ = server.accept()
@@ -117,24 +115,23 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
 
 @asynccontextmanager
 async def connected() -> AsyncIterator[tuple[Connection, Diary, FarSide, Recorder]]:
-    """A connection that has asked for its upgrade, its owner, the far side, and the book it
-    writes into."""
+    """A connection that has sent its request, with owner, far side and recorder."""
     recorder = Recorder(seed=1)
     near, far = tcp_pair()
     diary = Diary()
     connection = Checked(recorder, TERMS, diary)
-    streams = Transports(asyncio.get_running_loop(), near.family, lambda name: None)
-    streams.open(near, connection)
+    transports = Transports(asyncio.get_running_loop(), near.family, lambda name: None)
+    transports.open(near, connection)
     try:
         yield connection, diary, FarSide(far), recorder
     finally:
-        streams.close()
+        transports.close()
         far.close()
 
 
 @asynccontextmanager
 async def opened() -> AsyncIterator[tuple[Connection, Diary, FarSide, Recorder]]:
-    """The same after a valid 101."""
+    """A connection after a valid 101, with owner, far side and recorder."""
     async with connected() as (connection, diary, far, recorder):
         await far.upgrade()
         await until(lambda: bool(diary.entries))
@@ -142,7 +139,7 @@ async def opened() -> AsyncIterator[tuple[Connection, Diary, FarSide, Recorder]]
 
 
 async def until(condition, seconds: float = 5.0) -> None:
-    """Lets the loop run until the condition holds; fails when it never does."""
+    """Waits until the condition holds; raises TimeoutError after a number of seconds."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 -- conditions are about real sockets, which set no event
             await asyncio.sleep(0.001)

@@ -1,13 +1,13 @@
-"""A script as a flat program that all its users share: one act a step, jumps instead of nesting.
+"""Compiles a script into a flat program that all its users share.
 
-The acts are numbered as Tsung numbers its own, so that a match's `loop_back` counts the same: the
-beginning and the end of a transaction, a `for` and a `foreach`, the beginning of an `if` and the
-end of a `repeat` are acts of their own.
+A program is a row of actions, with jumps instead of nested blocks.
+The actions are numbered as Tsung numbers its own, so that a match's `loop_back` counts the same:
+the beginning and the end of a transaction, a `for` and a `foreach`, the beginning of an `if` and
+the end of a `repeat` are actions of their own.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from functools import singledispatch
 from math import isfinite, nan
 from time import monotonic
 from typing import Any, NamedTuple
@@ -38,48 +38,52 @@ from loadgen.plan.script_check import check
 from loadgen.plan.sessions import Script
 from loadgen.plan.template import Template, pattern_of, text_of
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
-from loadgen.sessions.script.context import Act, ScriptContext, ScriptEnd
+from loadgen.sessions.script.context import Action, ScriptContext, ScriptEnd
 from loadgen.sessions.script.requests import (
-    Reception,
-    closes,
-    connects,
-    pings,
-    request,
-    sends,
-    tells,
+    ReplyReader,
+    close_exchange,
+    connect_exchange,
+    ping_action,
+    request_action,
+    send_action,
+    send_exchange,
 )
-from loadgen.sessions.script.variables import sets
+from loadgen.sessions.script.variables import set_action
 from loadgen.sessions.user import Session, User
 from loadgen.stats.reasons import DONE, ERROR_UNKNOWN
 
-PATIENCE = 256
-"""Acts in a row, after which others get their turn: a loop without think times must not stall
-the worker."""
+MAX_ACTIONS_IN_A_ROW = 256
+"""Actions after which other users get their turn: a loop without think times must not stall the
+worker."""
 
 
-def player_of(script: Script, files: Mapping[str, str], receive_timeout: float) -> Session:
-    """The session that plays this script; raises PlanError, naming the script, where it can't be
-    played."""
+def compile_session(script: Script, files: Mapping[str, str], receive_timeout: float) -> Session:
+    """Returns the session that a script describes.
+
+    `files` are texts by their ids; `receive_timeout` is in seconds. Raises PlanError, which names
+    the script, for a step that can't be played.
+    """
     try:
-        program = program_of(script.steps, files, receive_timeout)
+        program = compile_steps(script.steps, files, receive_timeout)
     except PlanError as error:
         raise PlanError(f"session {script.name!r}: {error}") from error
     size = len(program)
 
     async def play(user: User) -> None:
         context = ScriptContext(user)
-        at = acts = 0
+        at = 0
+        done = 0
         try:
             while at < size:
-                went: Any = program[at](context)
-                if went is not None and not isinstance(went, int):
-                    went = await went
-                at = at + 1 if went is None else went
-                acts += 1
-                if acts % PATIENCE == 0:
+                following: Any = program[at](context)
+                if following is not None and not isinstance(following, int):
+                    following = await following
+                at = at + 1 if following is None else following
+                done += 1
+                if done % MAX_ACTIONS_IN_A_ROW == 0:
                     await asyncio.sleep(0)
-        except ScriptEnd as over:
-            context.close(str(over))
+        except ScriptEnd as end:
+            context.close_connections(str(end))
         except (ConnectFailed, ConnectionEnded):
             pass  # the ledger has the reason
         context.finish()
@@ -87,103 +91,117 @@ def player_of(script: Script, files: Mapping[str, str], receive_timeout: float) 
     return play
 
 
-class Edge(NamedTuple):
+Block = Transaction | For | Foreach | If | Repeat
+
+
+class Boundary(NamedTuple):
     """The beginning or the end of a block of steps."""
 
-    block: Transaction | For | Foreach | If | Repeat
+    block: Block
     begins: bool
-    other: int
-    """The number of the first act inside (for an end), or of the first one behind it (for a
-    beginning)."""
+    jump: int
+    """The number of the first action inside the block (for an end), or of the first one after it
+    (for a beginning)."""
 
 
-class CompileContext(NamedTuple):
-    """What acts are made from, besides their steps."""
+Entry = Step | Boundary
 
-    flat: Sequence[Step | Edge]
+
+class Compilation(NamedTuple):
+    """The parts of one script that its actions share."""
+
+    entries: Sequence[Entry]
+    """The steps and the boundaries of blocks, one for each action."""
     files: Mapping[str, str]
-    reception: Reception
-    sent: dict[str, float]
-    """When the sides of interactions were last sent, on this worker."""
+    replies: ReplyReader
+    sent_at: dict[str, float]
+    """The times at which interactions were last sent on this worker, by their ids; monotonic."""
+
+    def ends_page(self, at: int) -> bool:
+        """True when no request follows this entry of the script at once.
+
+        The boundaries of transactions do not count.
+        """
+        for entry in self.entries[at + 1 :]:
+            if not (isinstance(entry, Boundary) and isinstance(entry.block, Transaction)):
+                return not isinstance(entry, Connect | Send | Receive | Close)
+        return True
 
 
-def program_of(
+def compile_steps(
     steps: Sequence[Step], files: Mapping[str, str], receive_timeout: float
-) -> tuple[Act, ...]:
-    """The acts of these steps; raises Unsound for one that can't be played."""
+) -> tuple[Action, ...]:
+    """Returns the actions of a script's steps.
+
+    Raises ScriptError for a step that can't be played.
+    """
     check(steps, files)
-    flat: list[Step | Edge] = []
-    _flatten(steps, flat)
-    keeps = any(isinstance(step, Receive) for step in flat)
-    stage = CompileContext(flat, files, Reception(receive_timeout, keeps=keeps), {})
-    return tuple(act_of(step, at, stage) for at, step in enumerate(flat))
+    entries: list[Entry] = []
+    _flatten(steps, entries)
+    keeps_messages = any(isinstance(entry, Receive) for entry in entries)
+    replies = ReplyReader(receive_timeout, keeps_messages=keeps_messages)
+    compilation = Compilation(entries, files, replies, {})
+    return tuple(_action_of(entry, at, compilation) for at, entry in enumerate(entries))
 
 
-def _flatten(steps: Sequence[Step], flat: list[Step | Edge]) -> None:
+def _flatten(steps: Sequence[Step], entries: list[Entry]) -> None:
     for step in steps:
-        if not isinstance(step, Transaction | For | Foreach | If | Repeat):
-            flat.append(step)
+        if not isinstance(step, Block):
+            entries.append(step)
             continue
-        first = len(flat)
+        first = len(entries)
         if not isinstance(step, Repeat):
-            flat.append(Edge(step, begins=True, other=0))
-        _flatten(step.steps, flat)
+            entries.append(Boundary(step, begins=True, jump=0))
+        inside = len(entries)
+        _flatten(step.steps, entries)
         if not isinstance(step, If):
-            flat.append(Edge(step, begins=False, other=first + (not isinstance(step, Repeat))))
+            entries.append(Boundary(step, begins=False, jump=inside))
         if not isinstance(step, Repeat):
-            flat[first] = Edge(step, begins=True, other=len(flat))
+            entries[first] = Boundary(step, begins=True, jump=len(entries))
 
 
-def _ends_page(at: int, flat: Sequence[Step | Edge]) -> bool:
-    """Whether no request follows at once, as the steps are written; transactions do not count."""
-    for step in flat[at + 1 :]:
-        if not (isinstance(step, Edge) and isinstance(step.block, Transaction)):
-            return not isinstance(step, Connect | Send | Receive | Close)
-    return True
+def _action_of(entry: Entry, at: int, compilation: Compilation) -> Action:
+    if isinstance(entry, Boundary):
+        return BOUNDARY_ACTIONS[type(entry.block)](entry.block, entry)
+    return STEP_ACTIONS[type(entry)](entry, at, compilation)
 
 
-@singledispatch
-def act_of(step: Any, at: int, stage: CompileContext) -> Act:
-    """The act of one step."""
-    raise AssertionError(step)
+# One function for each type of step: it returns the step's action.
 
 
-@act_of.register
-def _(step: Connect, at: int, stage: CompileContext) -> Act:
-    return request(connects(step, stage.reception), at, step, ends_page=_ends_page(at, stage.flat))
+def _connect(step: Connect, at: int, compilation: Compilation) -> Action:
+    exchange = connect_exchange(step, compilation.replies)
+    return request_action(exchange, at, step, ends_page=compilation.ends_page(at))
 
 
-@act_of.register
-def _(step: Send, at: int, stage: CompileContext) -> Act:
-    ends_page = _ends_page(at, stage.flat)
+def _send(step: Send, at: int, compilation: Compilation) -> Action:
+    ends_page = compilation.ends_page(at)
     if not step.ack:
-        return tells(step, ends_page=ends_page)
-    return request(sends(step, stage.reception), at, step, ends_page=ends_page)
+        return send_action(step, ends_page=ends_page)
+    return request_action(send_exchange(step, compilation.replies), at, step, ends_page=ends_page)
 
 
-@act_of.register
-def _(step: Receive, at: int, stage: CompileContext) -> Act:
-    return request(stage.reception.reply, at, step, ends_page=_ends_page(at, stage.flat))
+def _receive(step: Receive, at: int, compilation: Compilation) -> Action:
+    ends_page = compilation.ends_page(at)
+    return request_action(compilation.replies.read, at, step, ends_page=ends_page)
 
 
-@act_of.register
-def _(step: Close, at: int, stage: CompileContext) -> Act:
-    return request(closes, at, ends_page=_ends_page(at, stage.flat))
+def _close(step: Close, at: int, compilation: Compilation) -> Action:
+    return request_action(close_exchange, at, ends_page=compilation.ends_page(at))
 
 
-@act_of.register
-def _(step: Ping, at: int, stage: CompileContext) -> Act:
-    return pings
+def _ping(step: Ping, at: int, compilation: Compilation) -> Action:
+    return ping_action
 
 
-@act_of.register
-def _(step: Think, at: int, stage: CompileContext) -> Act:
+def _think(step: Think, at: int, compilation: Compilation) -> Action:
     if isinstance(step.seconds, str):
         text = Template(step.seconds)
         return lambda context: context.user.think(
             max(0.0, _number(context, text.fill(context.values)))
         )
-    seconds, upto = step.seconds, step.upto
+    seconds = step.seconds
+    upto = step.upto
     if upto is not None:
         return lambda context: context.user.think.uniform(seconds, upto)
     if step.random:
@@ -191,30 +209,26 @@ def _(step: Think, at: int, stage: CompileContext) -> Act:
     return lambda context: context.user.think(seconds)
 
 
-@act_of.register
-def _(step: SetVars, at: int, stage: CompileContext) -> Act:
-    return sets(step, stage.files)
+def _set(step: SetVars, at: int, compilation: Compilation) -> Action:
+    return set_action(step, compilation.files)
 
 
-@act_of.register
-def _(step: Meet, at: int, stage: CompileContext) -> Act:
+def _meet(step: Meet, at: int, compilation: Compilation) -> Action:
     return lambda context: context.user.meet(step.users)
 
 
-@act_of.register
-def _(step: Abort, at: int, stage: CompileContext) -> Act:
-    def act(context: ScriptContext) -> None:
+def _abort(step: Abort, at: int, compilation: Compilation) -> Action:
+    def abort(context: ScriptContext) -> None:
         if step.all:
             context.user.abort_run("a session came to an abort of all")
         else:
             context.user.count("abort_session")
         raise ScriptEnd(DONE)
 
-    return act
+    return abort
 
 
-@act_of.register
-def _(step: Option, at: int, stage: CompileContext) -> Act:
+def _option(step: Option, at: int, compilation: Compilation) -> Action:
     def set_timeout(context: ScriptContext) -> None:
         context.timeout = step.value
 
@@ -224,52 +238,63 @@ def _(step: Option, at: int, stage: CompileContext) -> Act:
     return set_timeout if step.name == "connect_timeout" else set_read_rate
 
 
-@act_of.register
-def _(step: Change, at: int, stage: CompileContext) -> Act:
-    async def act(context: ScriptContext) -> None:
-        before, kept = context.ws, context.aside
-        context.url, context.ws = step.url, kept if step.restore else None
-        context.aside = before if step.store else None if step.restore else kept
+def _change(step: Change, at: int, compilation: Compilation) -> Action:
+    async def change(context: ScriptContext) -> None:
+        before = context.ws
+        stored = context.stored
+        context.url = step.url
+        context.ws = stored if step.restore else None
+        context.stored = before if step.store else None if step.restore else stored
         if before is not None and not step.store:
             await before.close()
 
-    return act
+    return change
 
 
-@act_of.register
-def _(step: Interaction, at: int, stage: CompileContext) -> Act:
-    sent = stage.sent
+def _interaction(step: Interaction, at: int, compilation: Compilation) -> Action:
+    sent_at = compilation.sent_at
 
     def send(_: ScriptContext) -> None:
-        sent[step.id] = monotonic()
+        sent_at[step.id] = monotonic()
 
     def receive(context: ScriptContext) -> None:
-        if step.id in sent:
-            context.user.took(f"tr_{step.id}", monotonic() - sent[step.id])
+        if step.id in sent_at:
+            context.user.took(f"tr_{step.id}", monotonic() - sent_at[step.id])
 
     return send if step.action == "send" else receive
 
 
-@act_of.register
-def _(edge: Edge, at: int, stage: CompileContext) -> Act:
-    return edge_of(edge.block, edge)
+STEP_ACTIONS: dict[type, Callable[[Any, int, Compilation], Action]] = {
+    Connect: _connect,
+    Send: _send,
+    Receive: _receive,
+    Close: _close,
+    Ping: _ping,
+    Think: _think,
+    SetVars: _set,
+    Meet: _meet,
+    Abort: _abort,
+    Option: _option,
+    Change: _change,
+    Interaction: _interaction,
+}
+"""The functions that return the action of a step, by its type."""
 
 
-@singledispatch
-def edge_of(block: Any, edge: Edge) -> Act:
-    """The act at the beginning or the end of a block."""
-    raise AssertionError(block)
+# One function for each type of block: it returns the action at the block's beginning or end.
 
 
-@edge_of.register
-def _(block: Transaction, edge: Edge) -> Act:
+def _transaction(block: Transaction, boundary: Boundary) -> Action:
     name = block.name
-    return (lambda p: p.enter(name)) if edge.begins else (lambda p: p.quit(name))
+    if boundary.begins:
+        return lambda context: context.begin_transaction(name)
+    return lambda context: context.end_transaction(name)
 
 
-@edge_of.register
-def _(block: For, edge: Edge) -> Act:
-    first, last, var, back = _whole(block.first), _whole(block.last), block.var, edge.other
+def _for(block: For, boundary: Boundary) -> Action:
+    first = _whole(block.first)
+    last = _whole(block.last)
+    var = block.var
 
     def begin(context: ScriptContext) -> None:
         context.values[var] = first(context)
@@ -279,29 +304,30 @@ def _(block: For, edge: Edge) -> Act:
         if value >= last(context):
             return None
         context.values[var] = int(value) + block.step
-        return back
+        return boundary.jump
 
-    return begin if edge.begins else end
+    return begin if boundary.begins else end
 
 
-@edge_of.register
-def _(block: If, edge: Edge) -> Act:
-    holds, name = _holds(block.condition), block.condition.var
+def _if(block: If, boundary: Boundary) -> Action:
+    holds = _test_of(block.condition)
+    var = block.condition.var
 
-    def act(context: ScriptContext) -> int | None:
-        if name not in context.values:
+    def begin(context: ScriptContext) -> int | None:
+        if var not in context.values:
             context.user.count("error_if_undef")
             return None
-        return None if holds(context) else edge.other
+        return None if holds(context) else boundary.jump
 
-    return act
+    return begin
 
 
-@edge_of.register
-def _(block: Repeat, edge: Edge) -> Act:
-    holds, name, var = _holds(block.condition), block.name, block.condition.var
+def _repeat(block: Repeat, boundary: Boundary) -> Action:
+    holds = _test_of(block.condition)
+    name = block.name
+    var = block.condition.var
 
-    def act(context: ScriptContext) -> int | None:
+    def end(context: ScriptContext) -> int | None:
         values = context.values
         turn = values.get(name, 1)
         if turn > block.most:
@@ -312,36 +338,50 @@ def _(block: Repeat, edge: Edge) -> Act:
             return None
         again = holds(context) is not block.until
         values[name] = turn + 1
-        return edge.other if again else None
+        return boundary.jump if again else None
 
-    return act
+    return end
 
 
-@edge_of.register
-def _(block: Foreach, edge: Edge) -> Act:
-    chosen, place = _chosen(block), f"{block.var}_iter"
+def _foreach(block: Foreach, boundary: Boundary) -> Action:
+    choose = _choice_of(block)
+    place = f"{block.var}_iter"
 
     def begin(context: ScriptContext) -> None:
-        found = chosen(context)
-        if found is None:
+        chosen = choose(context)
+        if chosen is None:
             context.user.count(f"error_foreach_{block.values}undef")
-        elif found:
-            context.values[block.var] = found[0]
-        context.values[place] = 2 if found else 1
+        elif chosen:
+            context.values[block.var] = chosen[0]
+        context.values[place] = 2 if chosen else 1
 
     def end(context: ScriptContext) -> int | None:
-        found, number = chosen(context) or (), context.values[place]
-        if number > len(found):
+        chosen = choose(context) or ()
+        number = context.values[place]
+        if number > len(chosen):
             return None
-        context.values[block.var] = found[number - 1]
+        context.values[block.var] = chosen[number - 1]
         context.values[place] = number + 1
-        return edge.other
+        return boundary.jump
 
-    return begin if edge.begins else end
+    return begin if boundary.begins else end
 
 
-def _chosen(block: Foreach) -> Callable[[ScriptContext], Sequence[Any] | None]:
-    """The values that a foreach goes through; a variable that is no list has one."""
+BOUNDARY_ACTIONS: dict[type, Callable[[Any, Boundary], Action]] = {
+    Transaction: _transaction,
+    For: _for,
+    If: _if,
+    Repeat: _repeat,
+    Foreach: _foreach,
+}
+"""The functions that return the action of a block's boundary, by the block's type."""
+
+
+def _choice_of(block: Foreach) -> Callable[[ScriptContext], Sequence[Any] | None]:
+    """Returns a function that gives the values of a foreach.
+
+    A variable that is no list is one value.
+    """
     include = pattern_of(block.include) if block.include else None
     exclude = pattern_of(block.exclude) if block.exclude else None
 
@@ -349,13 +389,13 @@ def _chosen(block: Foreach) -> Callable[[ScriptContext], Sequence[Any] | None]:
         text = text_of(value)
         return not (include and not include.search(text)) and not (exclude and exclude.search(text))
 
-    def chosen(context: ScriptContext) -> Sequence[Any] | None:
+    def choose(context: ScriptContext) -> Sequence[Any] | None:
         value = context.values.get(block.values)
         if value is None:
             return None
         return [item for item in (value if isinstance(value, list) else [value]) if fits(item)]
 
-    return chosen
+    return choose
 
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -366,15 +406,21 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 }
 
 
-def _holds(condition: Condition) -> Callable[[ScriptContext], bool]:
-    """Whether a condition holds whose variable is set; what should be a number and is none ends
-    the session."""
-    value, var = Template(condition.value), condition.var
+def _test_of(condition: Condition) -> Callable[[ScriptContext], bool]:
+    """Returns a function that tests a condition whose variable is set.
+
+    A text that should be a number and is not ends the session.
+    """
+    value = Template(condition.value)
+    var = condition.var
     if condition.op in ("eq", "neq"):
         equal = condition.op == "eq"
-        return lambda p: (text_of(p.values[var]) == value.fill(p.values)) is equal
+        return lambda context: (text_of(context.values[var]) == value.fill(context.values)) is equal
     compare = _COMPARE[condition.op]
-    return lambda p: compare(_number(p, text_of(p.values[var])), _number(p, value.fill(p.values)))
+    return lambda context: compare(
+        _number(context, text_of(context.values[var])),
+        _number(context, value.fill(context.values)),
+    )
 
 
 def _whole(number: int | str) -> Callable[[ScriptContext], int]:

@@ -1,5 +1,4 @@
-"""One user's run of a script: its variables, its connections, and since when a request, a page, a
-transaction lasts.
+"""One user's run of a script: its variables, connections and times.
 
 Times go under Tsung's names: `request`, `page`, `session`, `tr_NAME`; so do counts
 (docs/from-tsung.md).
@@ -15,37 +14,41 @@ from loadgen.sessions.websocket import WebSocket
 from loadgen.stats.reasons import ERROR_UNKNOWN
 
 UNASKED = "async_unknown_data_rcv"
-"""The counter of messages that came when none was awaited."""
+"""The counter of messages that came when none was awaited; Tsung's name."""
 
 
 class ScriptEnd(Exception):
-    """The session is over; the text is the ledger's reason for the connections that it leaves
-    open."""
+    """The session is over.
+
+    The text is the ledger's reason for connections that are still open.
+    """
 
 
-class Unasked(deque[str | bytes]):
-    """The inbox of a script that only takes replies: counts what comes unasked, and keeps
-    nothing of it."""
+class UnaskedInbox(deque[str | bytes]):
+    """The inbox of a script that only takes replies: it counts, and keeps nothing."""
 
     def __init__(self, user: User) -> None:
         super().__init__(maxlen=0)
         self._recorder = user.recorder
 
     def append(self, message: str | bytes) -> None:
-        """Counts it."""
+        """Counts a message."""
         self._recorder.tally.count(UNASKED)
 
 
 class ScriptContext:
-    """What one user's run of a script keeps; everything else is the program's, shared by all."""
+    """The state of one user's run of a script; the program is shared by all users.
+
+    Times are seconds on the monotonic clock.
+    """
 
     __slots__ = (
-        "aside",
         "began",
         "loops",
-        "page",
+        "page_began",
         "read_rate",
         "restarts",
+        "stored",
         "timeout",
         "transactions",
         "url",
@@ -60,73 +63,77 @@ class ScriptContext:
         self.values: dict[Any, Any] = {"tsung_userid": user.number + 1}
         """The variables by name."""
         self.ws: WebSocket | None = None
-        self.aside: WebSocket | None = None
-        """A connection kept for later."""
+        self.stored: WebSocket | None = None
+        """A connection that a `change` stored for later."""
         self.url = ""
         """The target that connections go to; empty: the user's own."""
         self.timeout: float | None = None
         """Seconds that a connection has to open; None: the plan's."""
         self.read_rate = 0.0
         """Bytes a second that connections read; 0: as the script has it."""
-        self.page = 0.0
-        """When the first request of this page was sent; 0 between pages."""
+        self.page_began = 0.0
+        """The time at which the first request of this page was sent; 0 between pages."""
         self.transactions: tuple[tuple[str, float], ...] = ()
-        """Those under way, with their beginnings."""
-        self.loops = self.restarts = 0
-        """How often matches sent it back."""
+        """The transactions under way, each with the time of its beginning."""
+        self.loops = 0
+        """The number of times that matches sent a request again."""
+        self.restarts = 0
+        """The number of times that matches began the session anew."""
 
     @property
     def socket(self) -> WebSocket:
-        """Its connection; without any the session is over."""
+        """The user's connection; raises ScriptEnd when it has none."""
         if self.ws is None:
             raise self.failed(ERROR_UNKNOWN)
         return self.ws
 
     def failed(self, reason: str) -> ScriptEnd:
-        """Counts why the session can't go on."""
+        """Counts why the session can't go on; returns the exception to raise."""
         self.user.count(reason)
         return ScriptEnd(reason)
 
-    def answered(self, began: float, *, ends_page: bool) -> None:
-        """A request that began then has its reply."""
+    def reply_received(self, began: float, *, ends_page: bool) -> None:
+        """Times a request that began then and has its reply now."""
         self.user.took("request", monotonic() - began)
-        self.turned(began, ends_page=ends_page)
+        self.request_done(began, ends_page=ends_page)
 
-    def turned(self, began: float, *, ends_page: bool) -> None:
-        """A request that began then is done; requests without a think time between them make a
-        page."""
-        self.page = self.page or began
+    def request_done(self, began: float, *, ends_page: bool) -> None:
+        """Times the page when its last request is done.
+
+        Requests without a think time between them make a page.
+        """
+        self.page_began = self.page_began or began
         if ends_page:
-            self.user.took("page", monotonic() - self.page)
-            self.page = 0.0
+            self.user.took("page", monotonic() - self.page_began)
+            self.page_began = 0.0
 
-    def enter(self, transaction: str) -> None:
-        """A transaction begins."""
-        self.transactions = ((transaction, monotonic()), *self.transactions)
+    def begin_transaction(self, name: str) -> None:
+        """Begins to time a transaction."""
+        self.transactions = ((name, monotonic()), *self.transactions)
 
-    def quit(self, transaction: str) -> None:
-        """A transaction ends; one that a jump went round has not begun."""
+    def end_transaction(self, name: str) -> None:
+        """Records a transaction's time; nothing when a jump passed over its beginning."""
         for entry in self.transactions:
-            if entry[0] == transaction:
-                self.user.took(f"tr_{transaction}", monotonic() - entry[1])
+            if entry[0] == name:
+                self.user.took(f"tr_{name}", monotonic() - entry[1])
                 self.transactions = tuple(
                     other for other in self.transactions if other is not entry
                 )
                 return
 
-    def close(self, reason: str) -> None:
-        """Closes every connection, for a reason that is not `done`."""
+    def close_connections(self, reason: str) -> None:
+        """Closes every connection in good order, for a reason of the ledger."""
         for socket in self.user.sockets:
             socket.begin_close(reason)
 
     def finish(self) -> None:
-        """The session is over; what is under way ends with it."""
+        """Records the session's time; transactions under way end with it."""
         now = monotonic()
         for name, began in self.transactions:
             self.user.took(f"tr_{name}", now - began)
         self.user.took("session", now - self.began)
 
 
-Act = Callable[[ScriptContext], Any]
-"""One step of a program: gives None, or the number of the step to go on with, or an awaitable of
+Action = Callable[[ScriptContext], Any]
+"""One step of a program: returns None, the number of the action to go on with, or an awaitable of
 either."""

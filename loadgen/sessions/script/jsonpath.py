@@ -1,7 +1,8 @@
 """Tsung's own small dialect of JSONPath: `a.b[0].c`, `[*]`, `[?key=value]`.
 
-No library speaks it: theirs are the dialects with `[?(@.key=="value")]`, where results are lists of
-matches. Here a path gives the one value it leads to, and a list only where it forks.
+No library speaks it: libraries speak dialects with `[?(@.key=="value")]`, and their results are
+lists of matches. Here the result is the one value that a path leads to, or a list where the path
+forks.
 """
 
 import re
@@ -13,22 +14,23 @@ import msgspec
 from loadgen.plan.template import UNDEFINED, Template, text_of
 
 NOTHING: Any = object()
-"""What a path gives that leads nowhere."""
+"""The result of a path that leads nowhere."""
 _INDEX = re.compile(r"-?\d+")
-
-
 Path = tuple[str | int, ...]
 """A path's steps: a name, an index, `*`, `?key=value`."""
 
 
 def path_of(text: str) -> Path:
-    """The steps of a path's text."""
+    """Returns the steps of a path's text."""
     parts = re.sub(r"\[(.*?)\]", r".\1", text.removeprefix("$.")).split(".")
     return tuple(int(part) if _INDEX.fullmatch(part) else part for part in parts if part)
 
 
 def path_by(template: Template) -> Callable[[Mapping[Any, Any]], Path]:
-    """The path that a text gives with a user's variables; taken apart once where it names none."""
+    """Returns a function that gives the path for a user's variables.
+
+    A text without variables is parsed once.
+    """
     if template.names:
         return lambda values: path_of(template.fill(values))
     fixed = path_of(template.text)
@@ -36,7 +38,7 @@ def path_by(template: Template) -> Callable[[Mapping[Any, Any]], Path]:
 
 
 def find_in(path: Path, value: Any) -> Any:
-    """What the path leads to from here; an object as JSON text, NOTHING where it leads nowhere."""
+    """Returns what a path leads to in a value, or NOTHING; an object as JSON text."""
     found = _follow(path, value)
     return msgspec.json.encode(found).decode() if isinstance(found, dict) else found
 
@@ -44,7 +46,8 @@ def find_in(path: Path, value: Any) -> Any:
 def _follow(path: Path, value: Any) -> Any:
     if not path or value is NOTHING:
         return value
-    step, rest = path[0], path[1:]
+    step = path[0]
+    rest = path[1:]
     if step == "*":
         return _each(rest, value) if isinstance(value, list) else _follow(rest, value)
     if isinstance(step, str) and step.startswith("?") and isinstance(value, list):
@@ -64,7 +67,7 @@ def _each(rest: Path, items: list[Any]) -> list[Any]:
 
 
 def _fork(wanted: str, rest: Path, items: list[Any]) -> Any:
-    """Those of a list whose key has the value: one alone gives itself, several a list."""
+    """Follows the items whose key has the value; several items give a list."""
     key, _, value = wanted.partition("=")
     fitting = [item for item in items if _has(item, key, value)]
     if len(fitting) > 1:

@@ -1,5 +1,7 @@
-"""What a script does on connections: connect, send, receive, ping and close, and what follows
-from a reply."""
+"""The requests of a script: connect, send, receive, ping and close.
+
+A reply gives values to variables, and its matches decide where the script goes on.
+"""
 
 import html
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,49 +12,53 @@ import msgspec
 
 from loadgen.plan.script import Connect, Extract, Match, Receive, Send
 from loadgen.plan.template import Template, pattern_of
-from loadgen.sessions.script.context import Act, ScriptContext, ScriptEnd, Unasked
+from loadgen.sessions.script.context import Action, ScriptContext, ScriptEnd, UnaskedInbox
 from loadgen.sessions.script.jsonpath import NOTHING, find_in, path_by
 from loadgen.stats.reasons import DONE, ERROR_JSON_UNPARSABLE, ERROR_TIMEOUT
 
-DUMPED = 200
-"""How much of a reply is shown, in characters."""
+MAX_DUMP_LENGTH = 200
+"""Characters of a reply that a `dump` shows."""
 Exchange = Callable[[ScriptContext], Awaitable[str]]
-"""Sends a request and awaits its reply, as text."""
-Asking = Connect | Send | Receive
+"""Sends a request and returns its reply, as text."""
+RequestStep = Connect | Send | Receive
 """The steps whose reply is looked at."""
-Verdict = int | None
-"""The step to go on with; None: the next one."""
+NextAction = int | None
+"""The number of the action to go on with; None: the next one."""
 
 
-class Reception:
-    """How replies are received on one worker: how long they are awaited, and whether messages
-    wait to be received."""
+class ReplyReader:
+    """Receives the replies of one script on one worker."""
 
-    def __init__(self, timeout: float, *, keeps: bool) -> None:
-        self.timeout = timeout
-        self.keeps = keeps
-        self._unasked: Unasked | None = None
+    def __init__(self, timeout: float, *, keeps_messages: bool) -> None:
+        """`timeout` is in seconds.
 
-    def begin(self, context: ScriptContext) -> None:
-        """A connection has opened."""
-        if not self.keeps:
-            if (
-                self._unasked is None
-            ):  # an empty one is false, and one for each user would be a quarter of its memory
-                self._unasked = Unasked(context.user)
-            context.socket.inbox = self._unasked
+        `keeps_messages`: a step of the script may receive messages that came before it.
+        """
+        self._timeout = timeout
+        self._keeps_messages = keeps_messages
+        self._unasked: UnaskedInbox | None = None
 
-    async def reply(self, context: ScriptContext) -> str:
-        """The next message, as text."""
+    def opened(self, context: ScriptContext) -> None:
+        """Gives a new connection its inbox."""
+        if self._keeps_messages:
+            return
+        # Subtle: all users share one inbox, which is empty and so false: one for each user would
+        # take a quarter of a user's memory.
+        if self._unasked is None:
+            self._unasked = UnaskedInbox(context.user)
+        context.socket.inbox = self._unasked
+
+    async def read(self, context: ScriptContext) -> str:
+        """Returns the next message, as text; without one in time the session ends."""
         try:
-            message = await context.socket.receive(self.timeout)
+            message = await context.socket.receive(self._timeout)
         except TimeoutError:
             raise context.failed(ERROR_TIMEOUT) from None
         return message if isinstance(message, str) else message.decode(errors="replace")
 
 
-def connects(step: Connect, reception: Reception) -> Exchange:
-    """Opens a connection; one that is open already is closed before."""
+def connect_exchange(step: Connect, replies: ReplyReader) -> Exchange:
+    """Returns an exchange that opens a connection, after it closed the last one."""
     path = Template(step.path, subst=step.subst)
     headers = {name: Template(value, subst=step.subst) for name, value in step.headers.items()}
 
@@ -69,7 +75,7 @@ def connects(step: Connect, reception: Reception) -> Exchange:
             timeout=context.timeout,
             read_rate=context.read_rate,
         )
-        reception.begin(context)
+        replies.opened(context)
         return ""
 
     return exchange
@@ -86,8 +92,8 @@ def _message_of(step: Send) -> Callable[[ScriptContext], str | bytes]:
     return lambda context: text.fill(context.values)
 
 
-def sends(step: Send, reception: Reception) -> Exchange:
-    """Sends a message and awaits the next one from the server."""
+def send_exchange(step: Send, replies: ReplyReader) -> Exchange:
+    """Returns an exchange that sends a message and takes the next one as its reply."""
     message = _message_of(step)
 
     async def exchange(context: ScriptContext) -> str:
@@ -95,71 +101,77 @@ def sends(step: Send, reception: Reception) -> Exchange:
         if socket.inbox:
             socket.inbox.clear()
         await socket.send(message(context))
-        return await reception.reply(context)
+        return await replies.read(context)
 
     return exchange
 
 
-def tells(step: Send, *, ends_page: bool) -> Act:
-    """Sends a message that has no reply."""
+def send_action(step: Send, *, ends_page: bool) -> Action:
+    """Returns an action that sends a message without a reply."""
     message = _message_of(step)
 
-    async def act(context: ScriptContext) -> None:
+    async def send(context: ScriptContext) -> None:
         began = monotonic()
         await context.socket.send(message(context))
         context.user.count("request_noack")
-        context.turned(began, ends_page=ends_page)
+        context.request_done(began, ends_page=ends_page)
 
-    return act
+    return send
 
 
-async def closes(context: ScriptContext) -> str:
+async def close_exchange(context: ScriptContext) -> str:
     """Closes the connection and awaits the server's end."""
-    socket, context.ws = context.socket, None
+    socket = context.socket
+    context.ws = None
     await socket.close()
     return ""
 
 
-async def pings(context: ScriptContext) -> None:
+async def ping_action(context: ScriptContext) -> None:
     """Sends a PING and awaits its PONG."""
     await context.socket.ping()
 
 
-def request(exchange: Exchange, at: int, step: Asking | None = None, *, ends_page: bool) -> Act:
-    """A request with its reply: what is taken from that, and where it goes on."""
-    extract = _extracts(step.extract, subst=step.subst) if step is not None else None
-    judge = _judge(step.match, at) if step is not None and step.match else None
+def request_action(
+    exchange: Exchange, at: int, step: RequestStep | None = None, *, ends_page: bool
+) -> Action:
+    """Returns the action of a request and its reply.
 
-    async def act(context: ScriptContext) -> Verdict:
+    It takes values from the reply and applies the matches. `at` is the action's number.
+    """
+    extract = _extraction_of(step.extract, subst=step.subst) if step is not None else None
+    match = _matching_of(step.match, at) if step is not None and step.match else None
+
+    async def request(context: ScriptContext) -> NextAction:
         began = monotonic()
         reply = await exchange(context)
-        context.answered(began, ends_page=ends_page)
+        context.reply_received(began, ends_page=ends_page)
         if extract is not None:
             extract(context, reply)
-        return await judge(context, reply) if judge is not None else None
+        return await match(context, reply) if match is not None else None
 
-    return act
+    return request
 
 
-def _extracts(
+def _extraction_of(
     extracts: Sequence[Extract], *, subst: bool
 ) -> Callable[[ScriptContext, str], None] | None:
     if not extracts:
         return None
     by = {"re": _by_expression, "jsonpath": _by_path, "header": _by_header}
-    found = [(extract.var, by[extract.by](extract, subst)) for extract in extracts]
+    finders = [(extract.var, by[extract.by](extract, subst)) for extract in extracts]
 
-    def take(context: ScriptContext, reply: str) -> None:
-        for name, find in found:
+    def extract_all(context: ScriptContext, reply: str) -> None:
+        for name, find in finders:
             value = find(context, reply)
             if value is not NOTHING:
                 context.values[name] = value
 
-    return take
+    return extract_all
 
 
 Finder = Callable[[ScriptContext, str], Any]
-"""What it finds; NOTHING: the variable stays as it is."""
+"""Returns what it finds in a reply; NOTHING: the variable stays as it is."""
 
 
 def _by_expression(extract: Extract, subst: bool) -> Finder:
@@ -193,18 +205,20 @@ def _by_header(extract: Extract, subst: bool) -> Finder:
     return lambda context, _: context.socket.headers.get(name, "")
 
 
-def _judge(matches: Sequence[Match], at: int) -> Callable[[ScriptContext, str], Awaitable[Verdict]]:
-    """Goes through the matches."""
-    rules = [(match, _finds(match)) for match in matches]
+def _matching_of(
+    matches: Sequence[Match], at: int
+) -> Callable[[ScriptContext, str], Awaitable[NextAction]]:
+    """Returns a function that applies the matches, up to the first that decides."""
+    rules = [(match, _test_of(match)) for match in matches]
 
-    async def judge(context: ScriptContext, reply: str) -> Verdict:
-        for match, finds in rules:
-            found = finds(context, reply)
+    async def apply(context: ScriptContext, reply: str) -> NextAction:
+        for match, test in rules:
+            found = test(context, reply)
             context.user.count("match" if found else "nomatch")
             if found is not (match.when == "match"):
-                _forget(context, match)
+                _reset_count(context, match)
             elif match.do in ("log", "dump"):
-                context.user.remark(_told(match, reply))
+                context.user.remark(_remark_of(match, reply))
             elif match.do == "loop":
                 return await _loop(context, match, at)
             elif match.do == "restart":
@@ -213,17 +227,16 @@ def _judge(matches: Sequence[Match], at: int) -> Callable[[ScriptContext, str], 
                 _abort(context, match)
         return None
 
-    return judge
+    return apply
 
 
-def _told(match: Match, reply: str) -> str:
-    """What an agent's log says of a match that is to be logged; a dumped one shows the reply, or
-    its beginning."""
+def _remark_of(match: Match, reply: str) -> str:
+    """Returns the log's line for a match; a `dump` shows the beginning of the reply."""
     what = f"{match.when} of {match.pattern!r}" + (f" ({match.name})" if match.name != "-" else "")
-    return f"{what}: {reply[:DUMPED]!r}" if match.do == "dump" else what
+    return f"{what}: {reply[:MAX_DUMP_LENGTH]!r}" if match.do == "dump" else what
 
 
-def _finds(match: Match) -> Callable[[ScriptContext, str], bool]:
+def _test_of(match: Match) -> Callable[[ScriptContext, str], bool]:
     template = Template(match.pattern, subst=match.subst)
     if not template.names:
         pattern = pattern_of(match.pattern)
@@ -233,14 +246,14 @@ def _finds(match: Match) -> Callable[[ScriptContext, str], bool]:
     )
 
 
-def _forget(context: ScriptContext, match: Match) -> None:
+def _reset_count(context: ScriptContext, match: Match) -> None:
     if match.do == "loop":
         context.loops = 0
     elif match.do == "restart":
         context.restarts = 0
 
 
-async def _loop(context: ScriptContext, match: Match, at: int) -> Verdict:
+async def _loop(context: ScriptContext, match: Match, at: int) -> NextAction:
     context.user.count("match_loop")
     if context.loops >= match.max_loop:
         context.loops = 0
@@ -260,7 +273,7 @@ def _abort(context: ScriptContext, match: Match) -> NoReturn:
     raise ScriptEnd(DONE)
 
 
-def _restart(context: ScriptContext, match: Match) -> Verdict:
+def _restart(context: ScriptContext, match: Match) -> NextAction:
     if context.restarts >= match.max_restart:
         context.user.count("match_restart_abort")
         raise ScriptEnd(DONE)

@@ -1,5 +1,4 @@
-"""Where the variables of a script get their values: drawn, counted through files, or taken from
-other variables."""
+"""The sources of a script's variables: random values, files and other variables."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,29 +8,30 @@ import msgspec
 from loadgen.net.url import TargetUrl
 from loadgen.plan.script import SetVars
 from loadgen.plan.template import Template, pattern_of, text_of
-from loadgen.sessions.script.context import Act, ScriptContext
+from loadgen.sessions.script.context import Action, ScriptContext
 from loadgen.sessions.script.jsonpath import NOTHING, find_in, path_by
 from loadgen.stats.reasons import ERROR_JSON_UNPARSABLE, ERROR_UNKNOWN
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 Values = Callable[[ScriptContext], Sequence[Any]]
+"""Returns the values for a step's names, in their order."""
 
 
-def sets(step: SetVars, files: Mapping[str, str]) -> Act:
-    """Gives variables their values; names without one become empty."""
-    values = _SOURCES[step.source](step, files)
+def set_action(step: SetVars, files: Mapping[str, str]) -> Action:
+    """Returns an action that sets variables; names without a value become empty."""
+    values_of = SOURCES[step.source](step, files)
     names = step.names
 
-    def act(context: ScriptContext) -> None:
-        found = values(context)
+    def set_all(context: ScriptContext) -> None:
+        values = values_of(context)
         for place, name in enumerate(names):
-            context.values[name] = found[place] if place < len(found) else ""
+            context.values[name] = values[place] if place < len(values) else ""
 
-    return act
+    return set_all
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of a file, without the empty ones at its end."""
+    """Returns the lines of a file, without the empty ones at its end."""
     return text.rstrip("\n").split("\n")
 
 
@@ -61,7 +61,7 @@ def _file(step: SetVars, files: Mapping[str, str]) -> Values:
     rows = [tuple(line.split(step.delimiter)) if step.delimiter else (line,) for line in lines]
     if step.order == "random":
         return lambda context: context.user.random.choice(rows)
-    key = ("line", step.file)  # no name of a variable can be the same
+    key = ("line", step.file)  # a tuple, unlike the name of any variable
 
     def next_row(context: ScriptContext) -> Sequence[str]:
         drawn: int = context.values.get(key, 0)
@@ -110,7 +110,7 @@ def _known(context: ScriptContext, name: str) -> Any:
     return context.values[name]
 
 
-_SOURCES: dict[str, Callable[[SetVars, Mapping[str, str]], Values]] = {
+SOURCES: dict[str, Callable[[SetVars, Mapping[str, str]], Values]] = {
     "random_number": _number,
     "random_string": _string,
     "urandom_string": _constant_string,
@@ -120,3 +120,4 @@ _SOURCES: dict[str, Callable[[SetVars, Mapping[str, str]], Values]] = {
     "jsonpath": _path,
     "re": _expression,
 }
+"""The functions that return a step's values, by its source."""

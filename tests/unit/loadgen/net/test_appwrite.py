@@ -1,4 +1,4 @@
-"""The frames are those of Appwrite's realtime server, from 0.10 to the present one."""
+"""Frames of Appwrite's realtime server, from 0.10 to the present one."""
 
 import json
 
@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.net.appwrite import NOTHING, PING, PONG, Said, read
-from loadgen.net.frames import KEEP
+from loadgen.net.appwrite import MAX_CODE, NOT_APPWRITE, PING, PONG, AppwriteMessage, read
+from loadgen.net.frames import MAX_KEPT_BYTES
 
 FRAMES = {
     "connected 0.10": (
@@ -44,20 +44,27 @@ FRAMES = {
 
 
 @pytest.mark.parametrize(("text", "type_"), FRAMES.values(), ids=FRAMES)
-def test_a_frame_says_its_type_and_no_code(text, type_):
-    assert read(text.encode()) == Said(type_, 0)
+def test_a_frame_has_its_type_and_no_code(text, type_):
+    assert read(text.encode()) == AppwriteMessage(type_, 0)
 
 
 @pytest.mark.parametrize("code", [0, 401, 500, 1003, 1008, 1013])
-def test_an_error_says_its_code(code):
+def test_an_error_has_its_code(code):
     text = f'{{"type":"error","data":{{"code":{code},"message":"Missing channels"}}}}'
 
-    assert read(text.encode()) == Said("error", code)
+    assert read(text.encode()) == AppwriteMessage("error", code)
+
+
+@pytest.mark.parametrize("code", [-1, MAX_CODE, 10**12])
+def test_codes_out_of_range_are_one_code(code):
+    text = f'{{"type":"error","data":{{"code":{code}}}}}'
+
+    assert read(text.encode()) == AppwriteMessage("error", MAX_CODE)
 
 
 def test_our_ping_is_appwrites():
     assert json.loads(PING) == {"type": "ping"}
-    assert read(PONG) == Said("pong")
+    assert read(PONG) == AppwriteMessage("pong")
 
 
 @pytest.mark.parametrize(
@@ -76,19 +83,19 @@ def test_our_ping_is_appwrites():
         b'{"type":"\xff"}',
     ],
 )
-def test_what_is_not_one_of_its_frames_says_nothing(payload):
-    assert read(payload) == NOTHING
+def test_a_payload_of_another_shape_is_no_message(payload):
+    assert read(payload) == NOT_APPWRITE
 
 
 @given(st.binary(max_size=60), st.sampled_from((b"", b'{"type":"', b'{"type":"error","data":')))
 def test_no_payload_raises(rubbish, begin):
-    assert isinstance(read(begin + rubbish), Said)
+    assert isinstance(read(begin + rubbish), AppwriteMessage)
 
 
 @pytest.mark.parametrize("type_", ["event", "error"])
 def test_a_payload_nested_deeper_than_python_goes_does_not_raise(type_):
-    """It fits into what the parser keeps of a message, so a server can send it."""
+    """The parser keeps messages of this length, so a server can send one."""
     payload = f'{{"type":"{type_}","data":{"[" * 2000}{"]" * 2000}}}'.encode()
 
-    assert len(payload) < KEEP
-    assert read(payload) in (NOTHING, Said(type_))
+    assert len(payload) < MAX_KEPT_BYTES
+    assert read(payload) in (NOT_APPWRITE, AppwriteMessage(type_))

@@ -1,4 +1,4 @@
-"""One connection's life against the websockets library at the other end of a real socket pair."""
+"""A connection's life, against the websockets library on a real socket pair."""
 
 import socket
 import struct
@@ -39,7 +39,7 @@ async def test_any_other_reply_is_a_failure_with_its_reason(reply, reason):
         await until(lambda: diary.entries == [reason])
 
 
-async def test_hanging_up_on_the_request_is_a_reset():
+async def test_a_close_instead_of_an_answer_is_a_reset():
     async with connected() as (_, diary, far, _):
         far.sock.close()
         await until(lambda: diary.entries == ["reset"])
@@ -69,7 +69,7 @@ async def test_a_late_pong_is_measured_against_its_own_ping():
         assert connection.owed
 
 
-async def test_a_pong_nobody_asked_for_is_not_counted():
+async def test_a_pong_without_a_ping_is_not_counted():
     async with opened() as (_, _, far, recorder):
         await far.send_frame(Opcode.PONG, b"\0\0\0\1")
         await far.send_frame(Opcode.TEXT, b"after it")
@@ -129,7 +129,7 @@ async def test_a_server_close_is_answered_with_its_code_and_named_by_it():
         await until(lambda: diary.entries == ["opened", "server_1001"])
 
 
-async def test_our_close_keeps_its_reason_and_waits_for_the_server_to_hang_up():
+async def test_our_close_keeps_its_reason_and_waits_for_the_server_to_end_tcp():
     async with opened() as (connection, diary, far, _):
         connection.begin_close("done")
         assert (await far.frame()).data[:2] == b"\x03\xe8"
@@ -158,7 +158,7 @@ async def test_a_broken_frame_ends_it_as_a_protocol_error_with_code_1002():
         await until(lambda: diary.entries == ["opened", "protocol_error"])
 
 
-async def test_a_reset_is_told_from_an_end():
+async def test_a_reset_is_another_reason_than_an_end():
     async with opened() as (connection, diary, far, _):
         assert diary.entries == ["opened"]
         connection.connection_lost(ConnectionResetError())
@@ -176,7 +176,7 @@ async def test_a_connection_between_two_messages_holds_no_parser():
         assert connection.parser is None
 
 
-async def test_a_ping_without_an_answer_for_too_long_ends_it():
+async def test_a_ping_without_an_answer_in_time_ends_it():
     async with opened() as (connection, diary, _, recorder):
         connection.send_ping(100.0)
         connection.send_ping(100.0 + PONG_TIMEOUT - 0.1)

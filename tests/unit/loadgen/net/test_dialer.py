@@ -1,4 +1,4 @@
-"""Sockets towards a target, from ports of our own: real listeners, real refusals."""
+"""Sockets to a target from chosen ports: real listeners, real refusals."""
 
 import asyncio
 import errno
@@ -21,7 +21,7 @@ SOURCE = "127.0.9.1"
 
 @contextmanager
 def listener(backlog: int = 128) -> Iterator[socket.socket]:
-    """A socket that listens and accepts nothing by itself."""
+    """A socket that listens; the test accepts."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         sock.listen(backlog)
@@ -29,7 +29,7 @@ def listener(backlog: int = 128) -> Iterator[socket.socket]:
 
 
 def caller(server: socket.socket) -> tuple[str, int]:
-    """Where the next connection in the backlog comes from."""
+    """Returns the address and port of the oldest connection in the backlog."""
     sock, address = server.accept()
     sock.close()
     return address
@@ -39,7 +39,7 @@ def caller(server: socket.socket) -> tuple[str, int]:
 def dialer_to(
     address: tuple[str, int], ports: range, tls: ssl.SSLContext | None = None
 ) -> Iterator[tuple[Dialer, Recorder]]:
-    """A dialer from the given ports of SOURCE."""
+    """A dialer from the given ports of SOURCE, and its recorder."""
     recorder = Recorder(seed=1)
     loop = asyncio.get_running_loop()
     dialer = Dialer(loop, address, SourcePorts((SOURCE,), ports), recorder, tls, "target")
@@ -49,13 +49,11 @@ def dialer_to(
         dialer.close()
 
 
-async def test_a_connection_leaves_from_the_next_port():
+async def test_a_connection_comes_from_the_next_port():
     with listener() as server:
         with dialer_to(server.getsockname(), range(21_000, 21_010)) as (dialer, recorder):
-            first, second = (
-                Connection(recorder, TERMS, Diary()),
-                Connection(recorder, TERMS, Diary()),
-            )
+            first = Connection(recorder, TERMS, Diary())
+            second = Connection(recorder, TERMS, Diary())
             dialer.dial(first, monotonic())
             dialer.dial(second, monotonic())
             await until(lambda: first.transport is not None and second.transport is not None)
@@ -65,7 +63,7 @@ async def test_a_connection_leaves_from_the_next_port():
             second.abort()
 
 
-async def test_a_port_held_by_somebody_else_is_stepped_over_and_counted():
+async def test_a_port_that_another_process_holds_is_skipped_and_counted():
     with listener() as server, socket.socket() as other:
         other.bind((SOURCE, 21_020))
         other.listen()
@@ -78,7 +76,7 @@ async def test_a_port_held_by_somebody_else_is_stepped_over_and_counted():
             connection.abort()
 
 
-async def test_a_long_run_of_held_ports_is_no_reason_to_give_up():
+async def test_a_long_run_of_held_ports_does_not_fail_a_connection():
     with listener() as server, ExitStack() as stack:
         for port in range(21_200, 21_500):
             stack.enter_context(socket.create_server((SOURCE, port)))
@@ -95,8 +93,8 @@ async def test_a_long_run_of_held_ports_is_no_reason_to_give_up():
             connection.abort()
 
 
-async def test_the_same_two_ends_already_connected_are_stepped_over():
-    """With SO_REUSEADDR the bind succeeds; only the connect finds out (EADDRNOTAVAIL)."""
+async def test_a_port_that_is_connected_to_the_target_already_is_skipped():
+    """With SO_REUSEADDR the bind succeeds; only the connect fails (EADDRNOTAVAIL)."""
     with listener() as server, socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind((SOURCE, 21_040))
@@ -111,7 +109,7 @@ async def test_the_same_two_ends_already_connected_are_stepped_over():
 
 
 async def test_no_port_left_is_a_failure_and_a_returned_one_serves_again():
-    async with await asyncio.start_server(_hang_up, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(_close_at_end, "127.0.0.1", 0) as server:
         with dialer_to(server.sockets[0].getsockname(), range(21_060, 21_061)) as (
             dialer,
             recorder,
@@ -129,16 +127,16 @@ async def test_no_port_left_is_a_failure_and_a_returned_one_serves_again():
 
 async def _speak_ssh(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(b"SSH-2.0\r\n" * 10)
-    await _hang_up(reader, writer)
+    await _close_at_end(reader, writer)
 
 
-async def _hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _close_at_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read()
     writer.close()
 
 
 async def _dialed(dialer: Dialer, recorder: Recorder) -> None:
-    """Dials until the port is free again: the kernel needs a moment after the end."""
+    """Dials until the port is free: the kernel needs a moment after the end."""
     while True:
         connection = Connection(recorder, TERMS, diary := Diary())
         dialer.dial(connection, monotonic())
@@ -148,7 +146,7 @@ async def _dialed(dialer: Dialer, recorder: Recorder) -> None:
             return
 
 
-async def test_a_refusal_is_told_at_once():
+async def test_a_refusal_is_reported_at_once():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         with dialer_to(sock.getsockname(), range(21_080, 21_090)) as (dialer, recorder):
@@ -157,8 +155,8 @@ async def test_a_refusal_is_told_at_once():
             assert diary.entries == ["refused"]
 
 
-async def test_a_connect_that_takes_its_time_is_awaited_and_can_be_given_up():
-    """A full backlog leaves the SYN unanswered: the attempt is under way until it is cancelled."""
+async def test_a_connect_under_way_is_awaited_and_can_be_cancelled():
+    """A full backlog does not answer the SYN: the attempt stays under way."""
     with listener(backlog=0) as server, socket.socket() as one, socket.socket() as two:
         for filler in (one, two):
             filler.setblocking(False)

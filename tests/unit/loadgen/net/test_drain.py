@@ -1,5 +1,4 @@
-"""The pace of a drain: everyone once, in order, slower on a machine that does not keep up, and
-always in time."""
+"""The pace of a drain: every item once, in order and in time."""
 
 import pytest
 from hypothesis import given
@@ -7,23 +6,26 @@ from hypothesis import strategies as st
 
 from loadgen.net.drain import MAX_AT_ONCE, Drain
 
-TURN, WITHIN = 0.02, 10.0
+TURN = 0.02
+WITHIN = 10.0
 
 
 def taken(count: int, distances: list[float]) -> list[list[int]]:
-    """What a drain of so many hands out in turns that come at these distances."""
-    drain, now, found = Drain(range(count), 0.0, turn=TURN, within=WITHIN), 0.0, []
+    """Returns the items of each turn, for turns at these distances in seconds."""
+    drain = Drain(range(count), 0.0, turn=TURN, within=WITHIN)
+    now = 0.0
+    found = []
     for distance in distances:
         now += distance
         found.append(drain.take(now))
     return found
 
 
-def test_everyone_is_taken_once_and_in_order():
+def test_every_item_is_taken_once_and_in_order():
     assert [item for turn in taken(1000, [TURN] * 200) for item in turn] == list(range(1000))
 
 
-def test_a_machine_that_keeps_up_comes_to_the_highest_pace():
+def test_a_machine_that_keeps_up_reaches_the_highest_pace():
     assert len(taken(500, [TURN] * 40)[-1]) == MAX_AT_ONCE
 
 
@@ -34,9 +36,9 @@ def test_turns_that_come_late_halve_the_pace():
 
 @given(st.integers(0, 50_000), st.lists(st.floats(TURN / 2, 1.0), min_size=1))
 def test_it_always_ends_in_time(count, distances):
-    """However late its turns come, the last one before the end finds nobody who was not asked
-    for."""
-    total, pattern = 0.0, []
+    """However late its turns come, all items are taken before the end."""
+    total = 0.0
+    pattern = []
     while total < WITHIN:
         pattern.append(distances[len(pattern) % len(distances)])
         total += pattern[-1]
@@ -44,7 +46,7 @@ def test_it_always_ends_in_time(count, distances):
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_who_is_put_off_comes_again_at_the_end(count):
+def test_an_item_that_is_put_off_comes_again_at_the_end(count):
     drain = Drain(range(count + 1), 0.0, turn=TURN, within=WITHIN)
     (first, *_) = drain.take(TURN)
     drain.put_off(first)

@@ -1,3 +1,5 @@
+"""Frames out and in, against the protocol of the websockets library."""
+
 from itertools import pairwise
 
 import pytest
@@ -12,7 +14,7 @@ from loadgen.net.frames import (
     CLOSE,
     CONTINUATION,
     FAULT,
-    KEEP,
+    MAX_KEPT_BYTES,
     PING,
     PONG,
     TEXT,
@@ -33,7 +35,7 @@ PING_FROM_SERVER = b"\x89\x02hi"
 
 
 def by_a_server(data: bytes) -> list[Frame]:
-    """What the websockets library's server makes of our bytes; it raises on a fault."""
+    """Returns the frames that the websockets library reads; raises on a fault."""
     server = Protocol(SERVER, state=OPEN, max_size=None)
     server.receive_data(data)
     if server.parser_exc is not None:
@@ -42,7 +44,7 @@ def by_a_server(data: bytes) -> list[Frame]:
 
 
 def from_a_server(opcode: int, payload: bytes = b"", fin: bool = True) -> bytes:
-    """A frame in the websockets library's own bytes."""
+    """Returns a frame as the websockets library writes it."""
     return Frame(Opcode(opcode), payload, fin).serialize(mask=False)
 
 
@@ -64,21 +66,22 @@ def control_frames(draw):
 
 @st.composite
 def messages(draw):
-    """A message in one or more fragments, control frames in between; its bytes and the events
-    they make."""
+    """A message in fragments, control frames between them: its bytes and events."""
     text = draw(st.booleans())
     opcode = TEXT if text else BINARY
     payload = draw(st.text(max_size=80)).encode() if text else draw(st.binary(max_size=300))
     fragments = pieces(payload, draw(st.lists(st.integers(0, 300), max_size=4))) or [b""]
     if draw(st.booleans()):
         fragments.append(b"")
-    data, events = b"", []
+    data = b""
+    events = []
     for turn, fragment in enumerate(fragments):
         last = turn == len(fragments) - 1
         data += from_a_server(CONTINUATION if turn else opcode, fragment, last)
         if not last and draw(st.booleans()):
             control, event = draw(control_frames())
-            data, events = data + control, events + event
+            data += control
+            events += event
     return data, [*events, Event(opcode, payload, len(payload))]
 
 
@@ -102,7 +105,7 @@ def test_a_server_reads_frames_of_every_size(size):
 
 @pytest.mark.parametrize("size", EDGES)
 def test_the_length_is_written_in_as_few_bytes_as_it_goes(size):
-    """RFC 6455 section 5.2 demands it; beside the length, a header has 2 bytes and a mask 4."""
+    """RFC 6455 section 5.2; beside the length, a header has 2 bytes and a mask 4."""
     header = len(frame(BINARY, bytes(size), 1)) - size
 
     assert header == 6 + (0 if size <= 125 else 2 if size <= 65535 else 8)
@@ -188,11 +191,11 @@ def test_what_is_not_kept_is_counted_in_a_message_larger_than_any_buffer():
         events += parser.feed(from_a_server(CONTINUATION, fragment, fin=False))
     events += parser.feed(from_a_server(CONTINUATION, b"end"))
 
-    assert events == [Event(TEXT, b"x" * KEEP, 4_000_003)]
+    assert events == [Event(TEXT, b"x" * MAX_KEPT_BYTES, 4_000_003)]
 
 
 def test_a_message_does_not_inherit_from_the_one_before():
-    """Neither its kept bytes, nor its size, nor its being text."""
+    """Neither its kept bytes nor its size nor its type."""
     data = (
         from_a_server(TEXT, b"abc")
         + from_a_server(BINARY, b"\xff\xfe")
@@ -208,9 +211,10 @@ def test_a_message_does_not_inherit_from_the_one_before():
 
 @given(streams)
 def test_clean_exactly_between_messages(stream):
-    """After each byte: clean where a message or a control frame outside one has ended, and
-    nowhere else."""
-    parser, boundaries, end = Parser(), {0}, 0
+    """This is after a message, or after a control frame outside of one."""
+    parser = Parser()
+    boundaries = {0}
+    end = 0
     for data, _ in stream:
         end += len(data)
         boundaries.add(end)
@@ -226,7 +230,7 @@ def test_clean_exactly_between_messages(stream):
 
 
 def text(*fragments: bytes) -> bytes:
-    """A text message in these fragments."""
+    """Returns a text message in these fragments."""
     last = len(fragments) - 1
     return b"".join(
         from_a_server(CONTINUATION if turn else TEXT, fragment, turn == last)
@@ -270,8 +274,8 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("data", "code"), FAULTS.values(), ids=FAULTS)
-def test_a_fault_is_an_event_with_the_code_to_answer_and_the_last_thing_that_comes_out(data, code):
-    """In one piece, byte by byte, after good frames, before good frames."""
+def test_a_fault_is_the_last_event_and_has_the_code_to_answer(data, code):
+    """In one piece, byte by byte, after good frames, and before good frames."""
     for events in (
         parsed(data),
         bytewise(Parser(), data),
@@ -286,7 +290,7 @@ def test_a_fault_is_an_event_with_the_code_to_answer_and_the_last_thing_that_com
 
 
 @pytest.mark.parametrize(("data", "_code"), FAULTS.values(), ids=FAULTS)
-def test_after_a_fault_nothing_comes_out_and_the_parser_stays(data, _code):
+def test_after_a_fault_there_is_no_event_and_the_parser_stays(data, _code):
     parser = Parser()
     parser.feed(data)
 
@@ -303,8 +307,8 @@ def test_a_continuation_after_a_messages_end_is_a_fault():
     assert (fault.opcode, fault.size) == (FAULT, 1002)
 
 
-def test_a_wrong_byte_is_told_before_its_message_ends():
-    """A server that floods with what is not UTF-8 is not listened to until the end."""
+def test_a_wrong_byte_is_a_fault_before_its_message_ends():
+    """A long message that is not UTF-8 is not read to its end."""
     assert parsed(b"\x81\x7e\xff\xff" + b"\xff")[-1].opcode == FAULT
 
 
@@ -344,13 +348,13 @@ def test_a_close_code_is_a_fault_exactly_when_the_library_refuses_it():
 
 
 @given(st.binary(max_size=60), cuts)
-def test_no_bytes_whatever_raise_or_depend_on_how_they_are_cut(data, cuts):
+def test_no_bytes_raise_and_cuts_make_no_difference(data, cuts):
     assert parsed(data, cuts) == parsed(data)
 
 
 @given(streams, st.binary(max_size=8), cuts)
-def test_good_frames_come_out_whatever_rubbish_follows(stream, rubbish, cuts):
-    """Good frames first, rubbish behind them: the good ones always come out."""
+def test_good_frames_are_events_also_when_rubbish_follows(stream, rubbish, cuts):
+    """The rubbish after them may add events, and one fault at most."""
     data = b"".join(data for data, _ in stream)
     good = [event for _, events in stream for event in events]
     events = parsed(data + rubbish, cuts)

@@ -1,3 +1,5 @@
+"""Handshakes with the websockets library's server, and replies made by hand."""
+
 from base64 import b64decode
 from http import HTTPStatus
 
@@ -12,7 +14,8 @@ from loadgen.net.handshake import MAX_HEAD_SIZE, Handshake, Reply, accept_of, ke
 from tests.unit.strategies import cuts, pieces
 
 RESOURCE = "/v1/realtime?project=console&channels[]=files"
-KEY, OTHER = key_of(0x1234), key_of(0x5678)
+KEY = key_of(0x1234)
+OTHER = key_of(0x5678)
 keys = st.integers(0, 2**128 - 1).map(key_of)
 
 
@@ -23,8 +26,7 @@ def handshake(*headers: tuple[str, str]) -> Handshake:
 def answered(
     request: bytes, status: int = 101, **options: object
 ) -> tuple[ServerProtocol, Request, bytes]:
-    """The websockets library's server, the request as it understood it, and the bytes it
-    replied."""
+    """Returns the library's server, the request that it read, and its reply."""
     server = ServerProtocol(**options)
     server.receive_data(request)
     (understood,) = server.events_received()
@@ -39,7 +41,8 @@ def head(*lines: bytes, status: bytes = b"HTTP/1.1 101 Switching Protocols") -> 
     return b"\r\n".join((status, *lines)) + b"\r\n\r\n"
 
 
-UPGRADE, CONNECTION = b"Upgrade: websocket", b"Connection: Upgrade"
+UPGRADE = b"Upgrade: websocket"
+CONNECTION = b"Connection: Upgrade"
 ACCEPT = b"Sec-WebSocket-Accept: " + accept_of(KEY)
 VALID = head(UPGRADE, CONNECTION, ACCEPT)
 
@@ -64,16 +67,16 @@ def test_a_server_accepts_our_request_and_we_its_reply(key):
     assert request.headers["Host"] == "server.test:9505"
     assert request.headers["X-Appwrite-Project"] == "console"
     assert request.headers["Origin"] == "http://server.test"
-    assert ours.judge(reply, key) == Reply(None, b"")
+    assert ours.check(reply, key) == Reply(None, b"")
 
 
 def test_one_handshake_serves_many_connections():
-    """The second reply takes the vetted path, and comes to the same judgement."""
+    """The second reply is compared with the learnt one, with the same result."""
     ours = handshake()
     replies = [answered(ours.request(key))[2] for key in (KEY, OTHER, KEY)]
 
     assert [
-        ours.judge(reply, key) for reply, key in zip(replies, (KEY, OTHER, KEY), strict=True)
+        ours.check(reply, key) for reply, key in zip(replies, (KEY, OTHER, KEY), strict=True)
     ] == [Reply(None, b"")] * 3
 
 
@@ -101,7 +104,7 @@ def test_one_handshake_serves_many_connections():
 def test_replies_of_other_servers_are_valid(lines):
     ours = handshake()
 
-    assert [ours.judge(head(*lines), KEY) for _ in range(2)] == [Reply(None, b"")] * 2
+    assert [ours.check(head(*lines), KEY) for _ in range(2)] == [Reply(None, b"")] * 2
 
 
 WRONG = {
@@ -117,7 +120,7 @@ WRONG = {
         b"Sec-WebSocket-Accept: " + accept_of(OTHER),
     ),
     "the key itself": (UPGRADE, CONNECTION, b"Sec-WebSocket-Accept: " + KEY),
-    "an accept with something behind it": (UPGRADE, CONNECTION, ACCEPT + b"x"),
+    "an accept with a byte after it": (UPGRADE, CONNECTION, ACCEPT + b"x"),
     "an accept in lower case": (
         UPGRADE,
         CONNECTION,
@@ -138,29 +141,29 @@ WRONG = {
 
 @pytest.mark.parametrize("lines", WRONG.values(), ids=WRONG)
 def test_a_101_that_does_not_answer_our_request_is_a_bad_handshake(lines):
-    assert handshake().judge(head(*lines), KEY) == Reply("bad_handshake", b"")
+    assert handshake().check(head(*lines), KEY) == Reply("bad_handshake", b"")
 
 
 @pytest.mark.parametrize("lines", WRONG.values(), ids=WRONG)
-def test_it_still_is_after_a_valid_reply_was_learnt(lines):
+def test_it_is_one_too_after_a_valid_reply_was_learnt(lines):
     ours = handshake()
-    ours.judge(VALID, KEY)
+    ours.check(VALID, KEY)
 
-    assert ours.judge(head(*lines), KEY) == Reply("bad_handshake", b"")
+    assert ours.check(head(*lines), KEY) == Reply("bad_handshake", b"")
 
 
 def test_a_valid_reply_is_valid_only_for_its_own_key():
     ours = handshake()
-    ours.judge(VALID, KEY)
+    ours.check(VALID, KEY)
 
-    assert ours.judge(VALID, OTHER) == Reply("bad_handshake", b"")
+    assert ours.check(VALID, OTHER) == Reply("bad_handshake", b"")
 
 
-def test_a_bad_reply_teaches_nothing():
+def test_a_bad_reply_is_not_learnt():
     ours = handshake()
     bad = head(CONNECTION, ACCEPT)
 
-    assert [ours.judge(bad, KEY) for _ in range(2)] == [Reply("bad_handshake", b"")] * 2
+    assert [ours.check(bad, KEY) for _ in range(2)] == [Reply("bad_handshake", b"")] * 2
 
 
 def test_a_subprotocol_that_was_offered_may_be_chosen():
@@ -168,7 +171,7 @@ def test_a_subprotocol_that_was_offered_may_be_chosen():
     server, _, reply = answered(ours.request(KEY), subprotocols=["superchat"])
 
     assert server.subprotocol == "superchat"
-    assert ours.judge(reply, KEY) == Reply(None, b"")
+    assert ours.check(reply, KEY) == Reply(None, b"")
 
 
 @pytest.mark.parametrize("status", [301, 302, 401, 403, 404, 429, 500, 503])
@@ -176,11 +179,11 @@ def test_another_status_is_named(status):
     ours = handshake()
     _, _, reply = answered(ours.request(KEY), status)
 
-    assert ours.judge(reply, KEY) == Reply(f"http_{status}", b"no\n")
+    assert ours.check(reply, KEY) == Reply(f"http_{status}", b"no\n")
 
 
 def test_a_status_without_a_phrase_is_named():
-    assert handshake().judge(head(status=b"HTTP/1.0 503"), KEY).failure == "http_503"
+    assert handshake().check(head(status=b"HTTP/1.0 503"), KEY).failure == "http_503"
 
 
 @pytest.mark.parametrize(
@@ -193,9 +196,9 @@ def test_a_status_without_a_phrase_is_named():
         b"HTTP/1.7 101 X",
     ],
 )
-def test_a_status_line_that_is_none_is_a_bad_handshake(status):
+def test_a_malformed_status_line_is_a_bad_handshake(status):
     assert (
-        handshake().judge(head(UPGRADE, CONNECTION, ACCEPT, status=status), KEY).failure
+        handshake().check(head(UPGRADE, CONNECTION, ACCEPT, status=status), KEY).failure
         == "bad_handshake"
     )
 
@@ -214,49 +217,48 @@ def test_a_status_line_that_is_none_is_a_bad_handshake(status):
     ],
 )
 def test_what_cannot_become_a_reply_is_a_bad_handshake_at_once(garbage):
-    assert handshake().judge(garbage, KEY).failure == "bad_handshake"
+    assert handshake().check(garbage, KEY).failure == "bad_handshake"
 
 
 @pytest.mark.parametrize("status", [101, 404])
 def test_a_reply_is_waited_for_until_its_last_byte(status):
-    """Cut at every byte: nothing is said before the head is whole, and then the same as in one
-    piece."""
+    """There is no result before the head is whole, wherever it is cut."""
     ours = handshake()
     _, _, reply = answered(ours.request(KEY), status)
     end = reply.index(b"\r\n\r\n") + 4
 
-    assert [ours.judge(reply[:at], KEY) for at in range(end)] == [None] * end
-    assert ours.judge(reply[:end], KEY) == handshake().judge(reply, KEY)._replace(rest=b"")
+    assert [ours.check(reply[:at], KEY) for at in range(end)] == [None] * end
+    assert ours.check(reply[:end], KEY) == handshake().check(reply, KEY)._replace(rest=b"")
 
 
 @given(st.binary(max_size=40), st.booleans())
-def test_what_comes_after_the_head_is_handed_back(rest, learnt):
+def test_the_bytes_after_the_head_are_returned(rest, learnt):
     ours = handshake()
     if learnt:
-        ours.judge(VALID, KEY)
+        ours.check(VALID, KEY)
 
-    assert ours.judge(VALID + rest, KEY) == Reply(None, rest)
+    assert ours.check(VALID + rest, KEY) == Reply(None, rest)
 
 
-def test_a_head_that_does_not_end_is_given_up():
+def test_a_head_that_does_not_end_is_a_bad_handshake():
     ours = handshake()
     endless = b"HTTP/1.1 101 Switching Protocols\r\nX: ".ljust(MAX_HEAD_SIZE + 1, b"x")
 
-    assert ours.judge(endless[:MAX_HEAD_SIZE], KEY) is None
-    assert ours.judge(endless, KEY) == Reply("bad_handshake", b"")
+    assert ours.check(endless[:MAX_HEAD_SIZE], KEY) is None
+    assert ours.check(endless, KEY) == Reply("bad_handshake", b"")
 
 
 def test_an_overlong_head_is_refused_however_it_arrives():
-    """In one piece as in two."""
+    """Both in one piece and in two."""
     overlong = head(UPGRADE, CONNECTION, ACCEPT, b"X: " + b"x" * MAX_HEAD_SIZE)
 
-    assert handshake().judge(overlong[:-1], KEY) == Reply("bad_handshake", b"")
-    assert handshake().judge(overlong, KEY).failure == "bad_handshake"
+    assert handshake().check(overlong[:-1], KEY) == Reply("bad_handshake", b"")
+    assert handshake().check(overlong, KEY).failure == "bad_handshake"
 
 
 @given(st.binary(max_size=80), cuts)
-def test_no_bytes_whatever_raise(data, cuts):
-    """Neither alone, nor inside an otherwise valid reply."""
+def test_no_bytes_raise(data, cuts):
+    """Neither alone nor within a reply that is valid but for them."""
     for reply in (
         data,
         b"HTTP/1.1 " + data,
@@ -266,5 +268,5 @@ def test_no_bytes_whatever_raise(data, cuts):
         so_far = b""
         for piece in pieces(reply, cuts):
             so_far += piece
-            judgement = handshake().judge(so_far, KEY)
-            assert judgement is None or isinstance(judgement, Reply)
+            result = handshake().check(so_far, KEY)
+            assert result is None or isinstance(result, Reply)

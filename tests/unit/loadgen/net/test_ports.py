@@ -1,3 +1,5 @@
+"""The pairs of a worker's ports, and the texts that describe addresses and ports."""
+
 import socket
 from itertools import pairwise
 
@@ -23,12 +25,11 @@ ADDRESSES = ("10.0.0.1", "10.0.0.2", "fd00::3")
 
 
 def everything(ports):
-    """All pairs up to the first None, none of them given back."""
+    """Returns all pairs that are left, without giving one back."""
     return list(iter(ports.take, None))
 
 
-# --- Addresses as text
-# ------------------------------------------------------------------------------------------------
+# Addresses as text.
 
 
 @pytest.mark.parametrize(
@@ -93,8 +94,7 @@ def test_65_536_addresses_are_the_most():
         parse_sources(["10.0.0.0-10.0.255.255", "10.1.0.0"])
 
 
-# --- Ports as text --------------------------------------------------------------------------------
-# --------------------
+# Ports as text.
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,7 @@ def test_bad_ports_are_refused_with_the_reason(text, reason):
     assert repr(text) in str(caught.value)
 
 
-# --- Ports that are left out
-# ------------------------------------------------------------------------------------------
+# Ports that are left out.
 
 
 @pytest.mark.parametrize(
@@ -159,7 +158,7 @@ def left_out(ports, *, reserved=frozenset(), own=range(32768, 61000), bindable_f
     return ports_left_out(ports, reserved=reserved, own=own, bindable_from=bindable_from)
 
 
-def test_where_workers_would_take_all_of_the_kernels_own_ports_a_few_stay_free():
+def test_a_few_of_the_kernels_own_ports_stay_free_where_workers_would_take_all():
     assert left_out(DEFAULT_PORTS) == frozenset(range(61000 - SPARE_PORTS, 61000))
 
 
@@ -176,7 +175,7 @@ def test_where_the_kernel_has_enough_ports_elsewhere_all_of_ours_are_used():
     assert left_out(range(1025, 60900)) == frozenset(range(60900 - (SPARE_PORTS - 100), 60900))
 
 
-def test_a_kernel_with_few_ports_of_its_own_keeps_what_it_has():
+def test_a_kernel_with_few_own_ports_keeps_them_all():
     assert left_out(DEFAULT_PORTS, own=range(40000, 40010)) == frozenset(range(40000, 40010))
 
 
@@ -185,8 +184,7 @@ def test_privileged_ports_are_left_out():
     assert left_out(range(1025, 2000), bindable_from=5000) == frozenset(range(1025, 2000))
 
 
-# --- Pairs ----------------------------------------------------------------------------------------
-# --------------------
+# Pairs.
 
 
 def test_pairs_are_counted_up_through_each_address_in_turn():
@@ -264,15 +262,14 @@ fleets = st.fixed_dictionaries(
 
 
 def pairs_of(fleet):
-    """All pairs of an agent, in the order of their numbers."""
+    """Returns all pairs of an agent, in the order of their numbers."""
     usable = [port for port in fleet["ports"] if port not in fleet["reserved"]]
     return [(address, port) for address in fleet["addresses"] for port in usable]
 
 
 @given(fleets, st.integers(1, 7))
 def test_the_pair_of_a_connection_follows_from_its_number(fleet, workers):
-    """Also the last one of each address: which pair it is depends on no other connection, only
-    on k."""
+    """The pair depends on no other connection, also at the end of an address."""
     pairs = pairs_of(fleet)
     ports = [SourcePorts(**fleet, worker=number, workers=workers) for number in range(workers)]
     taken = [ports[k % workers].take() for k in range(len(pairs))]
@@ -283,13 +280,14 @@ def test_the_pair_of_a_connection_follows_from_its_number(fleet, workers):
 
 
 @given(fleets, st.lists(st.integers(1, 7), min_size=1, max_size=6))
-def test_agents_on_one_host_never_meet_and_together_use_every_pair(fleet, crews):
-    """Each with its own number of workers; the agents' parts differ by one pair at most."""
-    pairs, agents = pairs_of(fleet), len(crews)
+def test_agents_on_one_host_share_no_pair_and_together_use_every_pair(fleet, numbers):
+    """Agents may have any number of workers; their parts differ by one pair at most."""
+    pairs = pairs_of(fleet)
+    agents = len(numbers)
     starts = [pairs_before(agent, agents, len(pairs)) for agent in range(agents + 1)]
     parts = [last - first for first, last in pairwise(starts)]
     taken = []
-    for start, part, workers in zip(starts, parts, crews, strict=False):
+    for start, part, workers in zip(starts, parts, numbers, strict=False):
         share = fleet | {"start": start}
         ports = [SourcePorts(**share, worker=number, workers=workers) for number in range(workers)]
         taken += [ports[k % workers].take() for k in range(part)]
@@ -306,7 +304,8 @@ def test_agents_on_one_host_never_meet_and_together_use_every_pair(fleet, crews)
 )
 def test_no_pair_is_handed_out_twice_while_it_is_in_use_and_none_is_lost(fleet, moves):
     ports = SourcePorts(**fleet)
-    held, used = [], set()
+    held = []
+    used = set()
     for move, which in moves:
         if move == "take":
             pair = ports.take()
@@ -323,26 +322,24 @@ def test_no_pair_is_handed_out_twice_while_it_is_in_use_and_none_is_lost(fleet, 
     assert len(held + rest) == len(set(held + rest)) == len(ports)
 
 
-# --- This machine ---------------------------------------------------------------------------------
-# --------------------
+# This machine.
 
 
 def test_the_source_towards_loopback_is_loopback():
     assert source_for("127.0.0.1") == "127.0.0.1"
 
 
-def test_no_way_to_a_target_is_the_operators_to_mend():
+def test_a_target_without_a_route_is_a_plan_error():
     with pytest.raises(PlanError, match=r"no route from here to 255\.255\.255\.255"):
-        source_for(
-            "255.255.255.255"
-        )  # a datagram socket without SO_BROADCAST may not connect there
+        # A datagram socket without SO_BROADCAST may not connect there.
+        source_for("255.255.255.255")
 
 
 def test_all_of_127_belongs_to_every_machine():
     local_addresses_exist(parse_sources(["127.0.0.1", "127.9.8.1-3"]))
 
 
-def test_an_address_that_this_machine_does_not_have_is_named_with_the_mend():
+def test_an_address_that_this_machine_does_not_have_is_named_with_the_fix():
     with pytest.raises(
         PlanError, match=r"source 192\.0\.2\.7 .*ip addr add 192\.0\.2\.7/32 dev INTERFACE"
     ):

@@ -1,5 +1,4 @@
-"""Plain streams on real TCP pairs: bytes in order, ends told once, a slow reader, a descriptor
-used again."""
+"""Plain transports on real TCP pairs: order, ends and reused descriptors."""
 
 import asyncio
 import socket
@@ -12,14 +11,14 @@ from tests.unit.wire_ends import tcp_pair, until
 
 
 class Listener:
-    """A protocol that keeps what it is told."""
+    """A protocol that keeps its bytes and its ends."""
 
     def __init__(self) -> None:
         self.received = b""
         self.ends: list[Exception | None] = []
 
     def connection_made(self, transport: PlainTransport) -> None:
-        self.stream = transport
+        self.transport = transport
 
     def data_received(self, data: bytes) -> None:
         self.received += data
@@ -30,13 +29,13 @@ class Listener:
 
 @contextmanager
 def watching() -> Iterator[tuple[Transports, list[tuple[str, int]]]]:
-    """A worker's streams, and the local names of those that have ended."""
+    """A worker's transports, and the local addresses of those that have ended."""
     names: list[tuple[str, int]] = []
-    streams = Transports(asyncio.get_running_loop(), socket.AF_INET, names.append)
+    transports = Transports(asyncio.get_running_loop(), socket.AF_INET, names.append)
     try:
-        yield streams, names
+        yield transports, names
     finally:
-        streams.close()
+        transports.close()
 
 
 def reset(sock: socket.socket) -> None:
@@ -46,24 +45,24 @@ def reset(sock: socket.socket) -> None:
 
 
 async def test_bytes_go_both_ways():
-    with watching() as (streams, _):
+    with watching() as (transports, _):
         near, far = tcp_pair()
         with far:
-            streams.open(near, listener := Listener())
-            listener.stream.write(b"over")
+            transports.open(near, listener := Listener())
+            listener.transport.write(b"over")
             assert await asyncio.get_running_loop().sock_recv(far, 10) == b"over"
             far.send(b"and out")
             await until(lambda: listener.received == b"and out")
 
 
-async def test_what_the_kernel_has_no_room_for_is_sent_in_order_when_there_is():
-    with watching() as (streams, _):
+async def test_bytes_that_the_kernel_has_no_room_for_are_sent_in_order_later():
+    with watching() as (transports, _):
         near, far = tcp_pair()
         with far:
-            streams.open(near, listener := Listener())
+            transports.open(near, listener := Listener())
             said = bytes(range(256)) * 64 * 1024  # 16 MiB: more than both socket buffers hold
-            listener.stream.write(said)
-            listener.stream.write(b"last")
+            listener.transport.write(said)
+            listener.transport.write(b"last")
             recorded = bytearray()
             while len(recorded) < len(said) + 4:
                 recorded += await asyncio.wait_for(
@@ -74,11 +73,11 @@ async def test_what_the_kernel_has_no_room_for_is_sent_in_order_when_there_is():
             await until(lambda: listener.received == b"still here")
 
 
-async def test_the_far_end_hanging_up_is_an_end_without_an_error():
-    with watching() as (streams, names):
+async def test_a_close_of_the_far_end_is_an_end_without_an_error():
+    with watching() as (transports, names):
         near, far = tcp_pair()
         name = near.getsockname()
-        streams.open(near, listener := Listener())
+        transports.open(near, listener := Listener())
         far.close()
         await until(lambda: listener.ends)
         assert listener.ends == [None]
@@ -86,61 +85,65 @@ async def test_the_far_end_hanging_up_is_an_end_without_an_error():
 
 
 async def test_a_reset_is_an_end_with_its_error():
-    with watching() as (streams, _):
+    with watching() as (transports, _):
         near, far = tcp_pair()
-        streams.open(near, listener := Listener())
+        transports.open(near, listener := Listener())
         reset(far)
         await until(lambda: listener.ends)
         assert [type(error) for error in listener.ends] == [ConnectionResetError]
 
 
-async def test_a_write_to_who_is_gone_is_the_end_of_the_stream():
-    with watching() as (streams, _):
+async def test_a_write_after_a_reset_is_the_end_of_the_transport():
+    with watching() as (transports, _):
         near, far = tcp_pair()
-        streams.open(near, listener := Listener())
+        transports.open(near, listener := Listener())
         reset(far)
-        listener.stream.write(b"anybody?")
-        listener.stream.write(b"hello?")
+        listener.transport.write(b"anybody?")
+        listener.transport.write(b"hello?")
         await until(lambda: listener.ends)
         assert len(listener.ends) == 1
 
 
-async def test_an_abort_is_told_in_the_next_turn_and_once():
-    with watching() as (streams, names):
+async def test_an_abort_is_reported_in_the_next_turn_and_once():
+    with watching() as (transports, names):
         near, far = tcp_pair()
         with far:
-            streams.open(near, listener := Listener())
-            listener.stream.abort()
-            listener.stream.abort()
+            transports.open(near, listener := Listener())
+            listener.transport.abort()
+            listener.transport.abort()
             assert listener.ends == []
             await until(lambda: listener.ends)
             await asyncio.sleep(0)
             assert listener.ends == [None]
             assert len(names) == 1
-            listener.stream.write(b"nobody hears this")
+            listener.transport.write(b"too late")
             assert await asyncio.get_running_loop().sock_recv(far, 10) == b""
 
 
-async def test_an_event_meant_for_the_former_owner_of_a_descriptor_does_no_harm():
-    """Two streams have something to say in one batch; the first ends the second, whose
-    descriptor is used again."""
-    with watching() as (streams, _):
-        (near, far), (near_too, far_too) = tcp_pair(), tcp_pair()
+async def test_an_event_for_the_former_owner_of_a_descriptor_does_no_harm():
+    """Two transports are readable in one batch; the first ends the second.
+
+    The descriptor of the second is used again.
+    """
+    with watching() as (transports, _):
+        near, far = tcp_pair()
+        near_too, far_too = tcp_pair()
         newcomer = Listener()
 
         class Jealous(Listener):
             def data_received(self, data: bytes) -> None:
                 other = victims[self]
                 if not hasattr(other, "far"):
-                    other.stream.abort()
+                    other.transport.abort()
                     fresh, self.far = tcp_pair()
-                    streams.open(fresh, newcomer)
+                    transports.open(fresh, newcomer)
 
-        one, two = Jealous(), Jealous()
+        one = Jealous()
+        two = Jealous()
         victims = {one: two, two: one}
         with far, far_too:
-            streams.open(near, one)
-            streams.open(near_too, two)
+            transports.open(near, one)
+            transports.open(near_too, two)
             far.send(b"x")
             far_too.send(b"x")
             await until(lambda: one.ends or two.ends)

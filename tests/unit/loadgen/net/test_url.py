@@ -1,4 +1,4 @@
-"""The parts of a target's URL, and what is none."""
+"""The parts of a target's URL, and texts that are no such URL."""
 
 import pytest
 from websockets.client import ClientProtocol
@@ -46,7 +46,7 @@ def test_a_url_has_its_parts(url, parts):
         "ws://target/#fragment",
     ],
 )
-def test_what_is_no_websocket_url_is_one_line_with_the_mend(url):
+def test_a_text_that_is_no_websocket_url_is_one_line_with_the_fix(url):
     with pytest.raises(PlanError, match="write ws://HOST:PORT/PATH") as caught:
         TargetUrl.parse(url)
     assert repr(url) in str(caught.value)
@@ -56,10 +56,17 @@ def test_what_is_no_websocket_url_is_one_line_with_the_mend(url):
 @pytest.mark.parametrize(
     "url",
     [
-        "ws://target/", "ws://target:80/", "ws://target:443/", "ws://target:9505/", "wss://target/",
-        "wss://target:443/", "wss://target:80/", "ws://[::1]/", "ws://[::1]:9505/",
+        "ws://target/",
+        "ws://target:80/",
+        "ws://target:443/",
+        "ws://target:9505/",
+        "wss://target/",
+        "wss://target:443/",
+        "wss://target:80/",
+        "ws://[::1]/",
+        "ws://[::1]:9505/",
     ],
-)  # fmt: skip
+)
 def test_the_host_header_is_the_one_that_websockets_would_send(url):
     assert (
         TargetUrl.parse(url).host_header == ClientProtocol(parse_uri(url)).connect().headers["Host"]
@@ -91,10 +98,14 @@ def test_a_url_that_would_break_the_request_line_is_refused(url):
 @pytest.mark.parametrize(
     "url",
     [
-        "ws://user:secret@target:9505/v1", "wss://user:se:cret@target/", "ws://secret@target/", "ws://:secret@target/",
-        "ws://user:sec@ret@target/", "user:secret@target",
+        "ws://user:secret@target:9505/v1",
+        "wss://user:se:cret@target/",
+        "ws://secret@target/",
+        "ws://:secret@target/",
+        "ws://user:sec@ret@target/",
+        "user:secret@target",
     ],
-)  # fmt: skip
+)
 def test_a_url_with_a_user_is_refused_rather_than_stripped_of_it(url):
     with pytest.raises(PlanError) as caught:
         TargetUrl.parse(url)
@@ -111,12 +122,12 @@ def test_a_url_with_a_user_is_refused_rather_than_stripped_of_it(url):
         "ws://u:sec ret@t/",
     ],
 )
-def test_no_password_is_told_by_what_refuses_it(url):
+def test_no_message_shows_a_password(url):
     with pytest.raises(PlanError) as caught:
         TargetUrl.parse(url)
     assert "sec" not in str(caught.value)
     assert "ret" not in str(caught.value)
 
 
-def test_an_at_sign_after_the_host_is_a_sign_like_others():
+def test_an_at_sign_after_the_host_is_part_of_the_resource():
     assert TargetUrl.parse("ws://target/@me?mail=a@b").resource == "/@me?mail=a@b"

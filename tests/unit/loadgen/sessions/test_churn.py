@@ -1,5 +1,4 @@
-"""Who is sent away when, and who comes back: on invented ages, and on a real engine with real
-connections."""
+"""Churn, storms and returns, on invented ages and on a real engine."""
 
 from contextlib import asynccontextmanager
 from time import monotonic
@@ -27,17 +26,17 @@ def test_chances_are_even_repeatable_and_of_each_salt_their_own():
     drawn = [chance(1, number) for number in range(10_000)]
 
     assert drawn == [chance(1, number) for number in range(10_000)]
-    assert all(0 <= one < 1 for one in drawn)
-    assert [sum(one < part for one in drawn) / 10_000 for part in (0.1, 0.5, 0.9)] == pytest.approx(
-        [0.1, 0.5, 0.9], abs=0.02
-    )
+    assert all(0 <= value < 1 for value in drawn)
+    assert [
+        sum(value < part for value in drawn) / 10_000 for part in (0.1, 0.5, 0.9)
+    ] == pytest.approx([0.1, 0.5, 0.9], abs=0.02)
     both = sum(
         chance(1, number, 1) < 0.5 and chance(1, number, 2) < 0.5 for number in range(10_000)
     )
     assert both / 10_000 == pytest.approx(0.25, abs=0.02)
 
 
-def test_churn_sends_away_its_rate_in_its_phase_and_nobody_is_lost_to_rounding():
+def test_churn_sends_away_its_rate_in_its_phase_and_rounding_loses_no_user():
     churning = churn(fraction=0.25, churn=30.0)
 
     assert sum(churning.churned(tenth / 10) for tenth in range(300)) == 10 * 30 * 0.25
@@ -55,7 +54,7 @@ def test_sessions_are_kept_in_their_phase_only():
     ]
 
 
-def test_a_storm_breaks_out_once_hits_its_part_and_everybody_is_back_within_the_jitter():
+def test_a_storm_begins_once_hits_its_part_and_all_are_back_within_the_jitter():
     stormy = churn(storm=0.25, jitter=4.0)
     storms = [stormy.storm(age) for age in (9.0, 9.5, 10.0, 10.5, 11.0)]
     (storm,) = [storm for storm in storms if storm is not None]
@@ -98,7 +97,7 @@ async def load(session=None, *, phase, span=ALWAYS, **changes):
             await running.end()
 
 
-async def test_who_ends_in_a_phase_that_keeps_comes_back_and_is_planned_anew():
+async def test_a_user_that_ends_in_a_phase_that_keeps_comes_back_and_is_planned_anew():
     async with load(phase=Phase(keep=True), think=0.02, loops=2) as running:
         await until(lambda: running.tally.closed.get("done", 0) >= 60)
         assert running.engine.held().open + running.engine.held().connecting <= 20

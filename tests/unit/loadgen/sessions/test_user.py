@@ -1,5 +1,4 @@
-"""Users and their sessions, driven by the engine against the websockets library's server in the
-same event loop."""
+"""Users and their sessions, against the websockets library's server."""
 
 import asyncio
 import gc
@@ -26,8 +25,7 @@ PORTS = range(24_500, 24_900)
 
 
 class Server:
-    """The far side: echoes, holds every connection, and remembers each with the code of its
-    close."""
+    """The far side: echoes, and remembers every connection and the code of its close."""
 
     def __init__(self):
         self.connections = []
@@ -42,16 +40,21 @@ class Server:
 
 @asynccontextmanager
 async def load(session, *, port=None, ports=PORTS, refuse=False, subprotocols=None, **changes):
-    """A session under way against a fresh server; whatever is left is drained at the end."""
+    """A session under way against a fresh server; the end drains users that are left."""
     server = Server()
 
     def answer(connection, _):
         return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "no") if refuse else None
 
     async with serve(
-        server.hold, "127.0.0.1", 0, compression=None, ping_interval=None, process_request=answer,
+        server.hold,
+        "127.0.0.1",
+        0,
+        compression=None,
+        ping_interval=None,
+        process_request=answer,
         subprotocols=subprotocols,
-    ) as listening:  # fmt: skip
+    ) as listening:
         own = listening.sockets[0].getsockname()[1]
         plan = Plan(**{"rate": 500.0, "max": 1, "think": 30.0, "hold": 0.0} | changes)
         running = Load(plan, port or own, source=SOURCE, ports=ports, session=session)
@@ -93,7 +96,7 @@ async def test_a_future_that_fails_raises_in_the_session():
         assert got == ["not here"]
 
 
-async def test_one_future_resumes_everybody_who_awaits_it():
+async def test_one_future_resumes_all_users_that_await_it():
     future, got = asyncio.get_running_loop().create_future(), []
 
     async def session(user):
@@ -136,7 +139,7 @@ async def test_a_session_talks_to_its_server():
         await until(lambda: server.codes == [1000])
 
 
-async def test_a_connection_asks_for_a_path_with_headers_and_subprotocols_of_its_own():
+async def test_a_connection_asks_for_a_path_with_own_headers_and_subprotocols():
     async def session(user):
         ws = await user.connect(
             "/else?a=1", headers={"X-Own": "7"}, subprotocols=["chat"], origin="http://here"
@@ -168,7 +171,7 @@ async def test_thinking_takes_its_time_whichever_way_it_is_drawn():
         assert took[1] >= 0.1
 
 
-async def test_what_does_not_come_in_time_is_a_timeout_and_the_session_goes_on():
+async def test_a_message_that_does_not_come_in_time_is_a_timeout_and_the_session_goes_on():
     late = []
 
     async def session(user):
@@ -199,7 +202,7 @@ async def test_a_deadline_that_was_met_interrupts_nothing_later():
         assert (await running.over()).closed == {"done": 5}
 
 
-async def test_messages_nobody_awaits_are_kept_the_oldest_give_way_and_are_counted():
+async def test_unread_messages_are_kept_and_the_oldest_are_dropped_and_counted():
     got = []
 
     async def session(user):
@@ -216,7 +219,7 @@ async def test_messages_nobody_awaits_are_kept_the_oldest_give_way_and_are_count
         assert running.tally.counters == {UNREAD: 10}
 
 
-async def test_until_a_message_fits():
+async def test_messages_are_dropped_until_one_fits():
     async def session(user):
         ws = await user.connect()
         for text in ("a", "b", "the one", "c"):
@@ -231,7 +234,7 @@ async def test_until_a_message_fits():
         assert (await running.over()).closed == {"done": 1}
 
 
-async def test_counters_timings_and_transactions_are_told():
+async def test_counters_timings_and_transactions_are_recorded():
     async def session(user):
         ws = await user.connect()
         user.count("logins")
@@ -267,7 +270,7 @@ async def test_the_same_user_draws_the_same_numbers_in_every_run():
     assert len(set(drawn)) == 3
 
 
-async def test_an_exception_ends_its_session_alone_and_leaves_a_sample():
+async def test_an_exception_ends_its_session_alone_and_a_sample_is_kept():
     async def session(user):
         await user.connect()
         if user.number % 2:
@@ -289,7 +292,7 @@ async def test_no_exception_reaches_the_worker(end):
         assert (await running.over()).closed == {f"error_{end.__name__}": 2}
 
 
-async def test_who_fails_before_connecting_or_never_connects_is_a_failure():
+async def test_a_user_that_never_connects_is_a_failure():
     async def session(user):
         if user.number:
             return
@@ -299,7 +302,7 @@ async def test_who_fails_before_connecting_or_never_connects_is_a_failure():
         assert (await running.over()).failed == {"error_ValueError": 1, "not_connected": 2}
 
 
-async def test_who_waits_before_connecting_counts_as_connecting():
+async def test_a_user_that_waits_before_it_connects_counts_as_connecting():
     async def session(user):
         await user.think(30)
 
@@ -348,7 +351,7 @@ async def test_a_failed_connect_may_be_tried_again():
             with pytest.raises(ConnectFailed, match="refused"):
                 await user.connect()
 
-    async with load(session, port=nobody()) as (running, _):
+    async with load(session, port=unused_port()) as (running, _):
         ledger = await running.over()
         assert (ledger.planned, ledger.failed) == (3, {"refused": 3})
 
@@ -362,7 +365,7 @@ async def test_a_session_that_tries_for_ever_can_still_be_drained():
             except (ConnectFailed, ConnectionEnded):
                 user.count("again")
 
-    async with load(session, max=5, port=nobody()) as (running, _):
+    async with load(session, max=5, port=unused_port()) as (running, _):
         await until(lambda: running.tally.counters.get("again", 0) > 20)
         running.engine.drain(monotonic())
         await running.over()
@@ -413,7 +416,7 @@ async def test_any_awaitable_of_asyncio_works():
         assert done == ["result", "timeout", "timeout", ["result", "result"], "result", "thread"]
 
 
-async def test_what_is_no_awaitable_of_asyncio_fails_its_session():
+async def test_an_object_that_asyncio_can_not_await_fails_its_session():
     class Strange:
         def __await__(self):
             yield "something"
@@ -447,7 +450,7 @@ async def test_the_end_of_its_connection_interrupts_a_session_that_waits_for_it_
         assert recorded == ["server_1001"] * 3
 
 
-async def test_the_end_of_its_connection_leaves_a_foreign_await_alone_and_is_told_afterwards():
+async def test_the_end_of_its_connection_does_not_end_a_foreign_await_and_is_raised_afterwards():
     future, recorded = asyncio.get_running_loop().create_future(), []
 
     async def session(user):
@@ -470,8 +473,7 @@ async def test_the_end_of_its_connection_leaves_a_foreign_await_alone_and_is_tol
 
 
 async def test_a_session_may_outlive_its_connection():
-    """It catches the end and finishes what it has to do: the connection is counted once, as what
-    ended it."""
+    """The session catches the end and goes on; the connection is counted once."""
     afterwards = []
 
     async def session(user):
@@ -498,8 +500,8 @@ async def test_a_session_that_returns_closes_its_connection_in_good_order():
         await until(lambda: server.codes == [1000] * 3)
 
 
-def nobody() -> int:
-    """A port on which nothing listens."""
+def unused_port() -> int:
+    """Returns a port on which no server listens."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]
@@ -508,7 +510,7 @@ def nobody() -> int:
 @pytest.mark.parametrize(
     ("circumstances", "reason"),
     [
-        ({"port": nobody}, "refused"),
+        ({"port": unused_port}, "refused"),
         ({"ports": range(24_600, 24_600)}, "no_local_port"),
         ({"refuse": True}, "http_503"),
     ],
@@ -570,10 +572,9 @@ async def test_sessions_that_are_over_leave_nothing_behind_although_the_collecto
     try:
         async with load(session, max=20) as (running, _):
             await running.over()
-            running.scenario.wheel = (
-                Wheel()
-            )  # places for deadlines that were met: they pass with their time
-        async with load(session, max=20, port=nobody()) as (running, _):
+            # The wheel still holds places for deadlines that were met; they pass with time.
+            running.scenario.wheel = Wheel()
+        async with load(session, max=20, port=unused_port()) as (running, _):
             await running.over()
         running = None
         await asyncio.sleep(0.05)
@@ -583,8 +584,7 @@ async def test_sessions_that_are_over_leave_nothing_behind_although_the_collecto
 
 
 async def test_a_slow_reader_makes_its_server_wait():
-    """What comes is read at 400,000 bytes a second, but for the last chunk, of which nobody has
-    to wait."""
+    """Bytes are read at 400,000 a second; after the last chunk there is no wait."""
     size, pieces = 8192, 40
 
     async def session(user):
@@ -606,7 +606,7 @@ async def test_a_slow_reader_makes_its_server_wait():
 async def test_a_session_that_blocks_its_worker_is_counted_and_named():
     async def session(user):
         await user.connect()
-        time.sleep(BLOCKED_AFTER + 0.1)  # noqa: ASYNC251 -- that is what it does wrong
+        time.sleep(BLOCKED_AFTER + 0.1)  # noqa: ASYNC251 -- the fault that is tested
 
     async with load(session) as (running, _):
         await running.over()
@@ -616,7 +616,7 @@ async def test_a_session_that_blocks_its_worker_is_counted_and_named():
         )
 
 
-async def test_users_wait_for_each_other_until_the_fleet_says_that_enough_have_come():
+async def test_users_wait_for_each_other_until_the_fleet_reports_that_enough_have_come():
     async def session(user):
         ws = await user.connect()
         await user.meet(10)
@@ -631,14 +631,14 @@ async def test_users_wait_for_each_other_until_the_fleet_says_that_enough_have_c
 
 
 def test_every_state_of_a_user_stands_in_the_table():
-    """CheckedUser of tests/unit/loads.py holds every user of these tests to it."""
+    """CheckedUser of tests/unit/loads.py checks every user of these tests against it."""
     assert TRANSITIONS.keys() == set(UserState)
     assert all(UserState.OVER in after for before, after in TRANSITIONS.items() if after)
 
 
 @contextmanager
 def full_backlog():
-    """A port whose SYNs the kernel drops: connects to it stay under way."""
+    """A port to which connects stay under way: the kernel drops their SYNs."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         port = listener.getsockname()[1]
         with ExitStack() as stack:

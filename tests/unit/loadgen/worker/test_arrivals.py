@@ -1,4 +1,4 @@
-"""The order in which users arrive on one worker: gates, and shares reassigned to it."""
+"""The order in which users arrive on one worker: gates and reassigned shares."""
 
 from math import inf
 
@@ -12,13 +12,13 @@ TOTAL = 12
 
 
 def dues(share, gate):
-    """Six users behind each of two gates, one a second."""
+    """Returns six users behind each of two gates, one a second."""
     first = 6 * gate
     return ((number, float(number - first)) for number in share.numbers(first + 6, first))
 
 
 def taken(arrivals):
-    """The users that may arrive now, each with the age of its launch and when it was due."""
+    """Takes the users that may arrive now: number, age of the launch, age when due."""
     found = []
     while arrivals.next_launch < inf:
         launch = arrivals.next_launch
@@ -34,7 +34,7 @@ def test_users_arrive_in_order_until_the_gate():
     assert (arrivals.next_gate, arrivals.over) == (1, False)
 
 
-def test_a_gate_opens_once_and_shifts_what_is_due_behind_it():
+def test_a_gate_opens_once_and_shifts_its_arrivals():
     arrivals = Arrivals(dues, Share(), 2)
     taken(arrivals)
 
@@ -45,7 +45,7 @@ def test_a_gate_opens_once_and_shifts_what_is_due_behind_it():
     assert (arrivals.next_gate, arrivals.over) == (0, True)
 
 
-def test_a_stop_lets_no_user_arrive_behind_any_gate():
+def test_after_a_stop_no_user_arrives_behind_any_gate():
     arrivals = Arrivals(dues, Share(), 2)
     arrivals.stop()
 

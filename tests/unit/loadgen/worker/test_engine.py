@@ -1,4 +1,4 @@
-"""The engine against a real WebSocket server (the websockets library's) in the same event loop."""
+"""The engine against the websockets library's server in one event loop."""
 
 import asyncio
 import gc
@@ -37,7 +37,7 @@ SOURCE = "127.0.9.2"
 
 @asynccontextmanager
 async def load(plan: Plan, *, port=None, ports: range = range(22_000, 24_000), **circumstances):
-    """A plan under way against a fresh server; whatever is left is drained at the end."""
+    """A plan under way against a fresh server; the end drains users that are left."""
     async with _server() as own:
         running = Load(plan, port or own, source=SOURCE, ports=ports, **circumstances)
         try:
@@ -57,7 +57,7 @@ async def _server(tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
 
 
 def plan(**changes) -> Plan:
-    """A small quick plan."""
+    """Returns a small quick plan."""
     return Plan(**{"rate": 500.0, "max": 20, "think": 0.05, "hold": 0.0} | changes)
 
 
@@ -81,7 +81,7 @@ async def test_arrivals_wait_for_their_time():
 
 
 async def test_late_launches_go_at_once_and_are_counted():
-    """The engine starts a second after the schedule did: nothing is skipped."""
+    """The engine starts a second after the schedule did, and skips no user."""
     async with load(plan(), late=1.0) as running:
         await until(lambda: running.tally.opened == 20)
         assert running.tally.late == 20
@@ -109,7 +109,7 @@ async def test_a_silent_session_sends_nothing_after_its_request():
         assert running.tally.closed == {"done": 3}
 
 
-async def test_a_pause_puts_off_what_is_due_and_sessions_go_on():
+async def test_a_pause_puts_off_arrivals_and_sessions_go_on():
     async with load(plan(rate=100.0, max=40)) as running:
         await until(lambda: running.tally.opened >= 10)
         began = monotonic()
@@ -125,7 +125,7 @@ async def test_a_pause_puts_off_what_is_due_and_sessions_go_on():
         assert running.tally.late == 0
 
 
-async def test_who_comes_back_is_put_off_too():
+async def test_a_pause_puts_off_returns_too():
     keep = (Phase(duration=600.0, keep=True), Span(0, 0.0, 600.0, 0))
     async with load(plan(loops=3), phases=(keep,)) as running:
         await until(lambda: running.tally.relaunched >= 10)
@@ -159,7 +159,7 @@ async def test_no_more_are_open_than_there_are_places_and_the_rest_waits():
         assert running.ledger.not_started == 20
 
 
-async def test_a_free_place_is_taken_by_who_waited():
+async def test_a_user_that_waited_takes_a_free_place():
     async with load(plan(max=30, loops=1), max_open=10) as running:
         await until(lambda: running.engine.finished)
         await running.settled()
@@ -190,7 +190,7 @@ async def test_every_built_in_session_holds_its_connection(ping):
         await until(lambda: running.engine.held() == Held(connecting=0, open=2))
 
 
-async def test_a_stop_cuts_everything_at_once_and_still_accounts_for_it():
+async def test_a_stop_aborts_every_connection_at_once_and_counts_each():
     async with load(plan(rate=100.0, max=1000)) as running:
         await until(lambda: running.tally.opened >= 10)
         running.engine.stop(monotonic())
@@ -200,8 +200,8 @@ async def test_a_stop_cuts_everything_at_once_and_still_accounts_for_it():
         assert set(running.ledger.closed) == {"drained"}
 
 
-async def test_what_is_over_leaves_nothing_behind_although_the_collector_is_off():
-    """Workers run without the cycle collector: every end must free its objects by itself."""
+async def test_ended_users_are_freed_although_the_collector_is_off():
+    """Workers run without the cycle collector, so every end must free its objects."""
     gc.collect()
     gc.disable()
     try:
@@ -209,7 +209,7 @@ async def test_what_is_over_leaves_nothing_behind_although_the_collector_is_off(
             await until(lambda: running.engine.finished)
         async with load(plan(max=30), port=1) as running:
             await until(lambda: running.engine.finished)
-        async with _server_that_says_no() as port, load(plan(max=30), port=port) as running:
+        async with _server_that_refuses() as port, load(plan(max=30), port=port) as running:
             await until(lambda: running.engine.finished)
             assert running.tally.failed == {"http_404": 30}
         running = None
@@ -223,7 +223,7 @@ def left_behind():
 
 
 @asynccontextmanager
-async def _server_that_says_no() -> AsyncIterator[int]:
+async def _server_that_refuses() -> AsyncIterator[int]:
     async def refuse(_: ServerConnection, __: object) -> Response:
         return Response(404, "Not Found", Headers())
 
@@ -248,7 +248,7 @@ async def test_wss_is_opened_pinged_and_drained_and_its_ports_serve_again():
         assert running.tally.pongs == running.tally.connect.total == 10
 
 
-async def test_a_certificate_nobody_vouches_for_is_a_tls_failure():
+async def test_a_certificate_of_an_unknown_authority_is_a_tls_failure():
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("localhost").configure_cert(server_side)
     own = ssl.create_default_context()
@@ -257,7 +257,7 @@ async def test_a_certificate_nobody_vouches_for_is_a_tls_failure():
         assert running.tally.failed == {"tls": 3}
 
 
-async def test_who_has_nothing_to_do_sleeps_through_whole_turns():
+async def test_an_idle_engine_sleeps_through_whole_turns():
     recorder = Recorder(seed=1)
     connections = Connections(recorder, (), Deadlines(1.0))
     population = Population(recorder, connections, Churn((), 1.0, 0))
@@ -277,11 +277,11 @@ async def test_the_built_in_sessions_take_as_many_turns_as_the_plan_says(ping, p
         assert (running.tally.pings, running.tally.messages_sent) == (pings, messages)
 
 
-# What is taken up of the lost.
+# Reassigned users.
 
 
-async def test_who_takes_up_a_share_launches_again_who_had_been_and_the_others_for_the_first_time():
-    async with load(plan(max=20), nobody=True) as running:
+async def test_reassigned_users_are_launched_again_or_for_the_first_time():
+    async with load(plan(max=20), empty_share=True) as running:
         running.engine.reassign(Reassignment(Unfinished(Share(), 4, 10), at=0.0, pace=500.0))
         await until(lambda: running.tally.opened == 16)
         assert running.tally.launched == 16
@@ -290,16 +290,16 @@ async def test_who_takes_up_a_share_launches_again_who_had_been_and_the_others_f
         assert running.ledger.breaches(running.engine.held()) == []
 
 
-async def test_what_comes_again_waits_for_its_time_and_is_told_of_until_then():
-    async with load(plan(max=20), nobody=True) as running:
+async def test_users_that_come_again_wait_for_their_time_and_are_held_as_coming():
+    async with load(plan(max=20), empty_share=True) as running:
         running.engine.reassign(Reassignment(Unfinished(Share(), 0, 20), at=3600.0, pace=500.0))
         await asyncio.sleep(100 * MS)
         assert running.engine.held() == Held(coming=20)
         assert not running.engine.finished
 
 
-async def test_what_should_have_come_long_ago_comes_no_faster_than_asked_and_is_late():
-    async with load(plan(max=20, rate=10_000.0), late=2.0, nobody=True) as running:
+async def test_reassigned_users_whose_time_has_passed_come_at_the_pace_and_are_late():
+    async with load(plan(max=20, rate=10_000.0), late=2.0, empty_share=True) as running:
         running.engine.reassign(Reassignment(Unfinished(Share(), 0, 0), at=2.0, pace=50.0))
         await until(lambda: running.tally.launched >= 5)
         assert running.tally.launched < 20
@@ -308,15 +308,15 @@ async def test_what_should_have_come_long_ago_comes_no_faster_than_asked_and_is_
         assert running.tally.lag.summary()["p50"] >= 1900
 
 
-async def test_what_is_taken_up_comes_beside_the_own_share():
+async def test_reassigned_users_come_beside_those_of_the_share():
     async with load(plan(max=20)) as running:
         running.engine.reassign(Reassignment(Unfinished(Share(), 0, 20), at=0.0, pace=500.0))
         await until(lambda: running.tally.opened == 40)
         assert running.tally.relaunched == 20
 
 
-async def test_a_drain_launches_nothing_of_what_was_taken_up():
-    async with load(plan(max=20), nobody=True) as running:
+async def test_a_drain_launches_no_reassigned_user():
+    async with load(plan(max=20), empty_share=True) as running:
         running.engine.reassign(Reassignment(Unfinished(Share(), 0, 10), at=3600.0, pace=500.0))
         running.engine.drain(monotonic())
         running.engine.reassign(Reassignment(Unfinished(Share(), 0, 10), at=0.0, pace=500.0))
@@ -324,8 +324,8 @@ async def test_a_drain_launches_nothing_of_what_was_taken_up():
         assert running.tally.launched == 0
 
 
-async def test_a_pause_puts_off_what_was_taken_up_as_well():
-    async with load(plan(max=20), nobody=True) as running:
+async def test_a_pause_puts_off_reassigned_users_too():
+    async with load(plan(max=20), empty_share=True) as running:
         running.engine.pause()
         running.engine.reassign(Reassignment(Unfinished(Share(), 0, 10), at=0.0, pace=10_000.0))
         await asyncio.sleep(100 * MS)

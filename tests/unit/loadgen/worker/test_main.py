@@ -1,4 +1,6 @@
-from loadgen.worker.main import MAX_LINES, CapturedOutput
+"""The printed lines and the memory that a worker reports."""
+
+from loadgen.worker.main import MAX_LINES, CapturedOutput, ResidentMemory
 
 
 def test_lines_come_out_once_and_whole():
@@ -12,7 +14,7 @@ def test_lines_come_out_once_and_whole():
     assert printed.take() == ()
 
 
-def test_what_is_too_much_is_told():
+def test_lines_after_the_last_that_is_reported_are_dropped():
     printed = CapturedOutput()
     for number in range(10_000):
         print(number, "x" * 1000, file=printed)
@@ -25,10 +27,18 @@ def test_what_is_too_much_is_told():
     assert printed.take() == ()
 
 
-def test_a_line_without_end_takes_no_memory():
+def test_a_line_without_an_end_takes_no_memory():
     printed = CapturedOutput()
     for _ in range(1000):
         printed.write("x" * 1000)
 
     printed.write("\n")
     assert len(printed.take()[0]) < 600
+
+
+def test_resident_memory_grows_with_what_the_process_holds():
+    memory = ResidentMemory()
+    before = memory.bytes()
+    held = bytearray(b"x" * (64 << 20))
+
+    assert memory.bytes() - before > len(held) // 2

@@ -1,4 +1,4 @@
-"""Scripts, played by the engine against the websockets library's server in the same event loop."""
+"""Scripts, played against the websockets library's server in one event loop."""
 
 import gc
 import re
@@ -7,6 +7,7 @@ import tracemalloc
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from time import monotonic
+from typing import get_args
 
 import pytest
 from websockets.asyncio.server import serve
@@ -31,11 +32,17 @@ from loadgen.plan.script import (
     Repeat,
     Send,
     SetVars,
+    Step,
     Think,
     Transaction,
 )
 from loadgen.plan.sessions import Script
-from loadgen.sessions.script.compile import player_of
+from loadgen.sessions.script.compile import (
+    BOUNDARY_ACTIONS,
+    STEP_ACTIONS,
+    Block,
+    compile_session,
+)
 from loadgen.sessions.script.context import UNASKED
 from loadgen.worker.engine import TICK
 from tests.unit.loads import Load
@@ -44,12 +51,12 @@ from tests.unit.wire_ends import until
 SOURCE = "127.0.9.5"
 PORTS = range(24_500, 24_900)
 HUSH = "hush"
-"""What the server does not answer."""
+"""A part of messages that the server does not answer."""
 USER = '{"user":{"id":41,"roles":["a","b","admin"]}}'
 
 
 class Server:
-    """The far side: writes down what it gets and echoes it, answers `json`, sends news unasked."""
+    """The far side: records and echoes messages, answers `json`, sends news unasked."""
 
     def __init__(self):
         self.got = []
@@ -71,7 +78,7 @@ class Server:
 
 @asynccontextmanager
 async def playing(*steps, files=None, patience=5.0, port=None, own=0, **changes):
-    """A script under way against a fresh server; whatever is left is drained at the end."""
+    """A script under way against a fresh server; the end drains users that are left."""
     server = Server()
     async with serve(
         server.hold, "127.0.0.1", own, compression=None, ping_interval=None
@@ -80,7 +87,7 @@ async def playing(*steps, files=None, patience=5.0, port=None, own=0, **changes)
         plan = Plan(
             **{"rate": 500.0, "max": 1, "hold": 0.0, "target": f"ws://127.0.0.1:{port}/"} | changes
         )
-        session = player_of(Script(name="script", steps=steps), files or {}, patience)
+        session = compile_session(Script(name="script", steps=steps), files or {}, patience)
         running = Load(plan, port, source=SOURCE, ports=PORTS, session=session)
         try:
             yield running, server
@@ -89,8 +96,7 @@ async def playing(*steps, files=None, patience=5.0, port=None, own=0, **changes)
 
 
 async def played(*steps, **changes):
-    """Plays a script to its end: the ledger, what was counted, how often what was timed, what
-    the server got."""
+    """Plays a script; returns ledger, counters, how often names are timed, server."""
     async with playing(*steps, **changes) as (running, server):
         ledger = await running.over()
         tally = running.tally
@@ -101,26 +107,35 @@ async def played(*steps, **changes):
 
 @contextmanager
 def free_port():
-    """A port on which nothing listens yet."""
+    """A port on which no server listens yet."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         yield sock.getsockname()[1]
 
 
 def say(text, **more):
-    """A message without a reply."""
+    """Returns a step that sends a message without a reply."""
     return Send(text=f"{text} {HUSH}", **more)
 
 
 def said(server):
-    """What the server got of `say`."""
+    """Returns the texts of `say` that the server got."""
     return [message.removesuffix(f" {HUSH}") for message in server.got]
 
 
 CONNECT = Connect()
 
 
-async def test_a_session_connects_asks_tells_and_closes():
+def test_every_type_of_step_has_a_function():
+    """A type of loadgen/plan/script.py that neither table knows can't be played."""
+    union, _ = get_args(Step)
+
+    assert STEP_ACTIONS.keys() | BOUNDARY_ACTIONS.keys() == set(get_args(union))
+    assert not STEP_ACTIONS.keys() & BOUNDARY_ACTIONS.keys()
+    assert set(get_args(Block)) == BOUNDARY_ACTIONS.keys()
+
+
+async def test_a_session_connects_sends_and_closes():
     ledger, counters, timed, server = await played(
         CONNECT, Send(text="ask", ack=True), say("tell", frame="binary"), Ping(), Close()
     )
@@ -189,7 +204,7 @@ async def test_a_for_counts_up_to_its_end_inclusive_and_at_least_once(bounds, tu
     assert said(server) == turns
 
 
-async def test_a_number_that_is_none_ends_the_session_as_tsung_counts_it():
+async def test_a_text_that_is_no_number_ends_the_session_as_tsung_counts_it():
     ledger, counters, _, server = await played(
         SetVars(names=("many",), source="value", value="many"),
         CONNECT,
@@ -201,7 +216,7 @@ async def test_a_number_that_is_none_ends_the_session_as_tsung_counts_it():
     assert (ledger.closed, counters["error_unknown"]) == ({"error_unknown": 1}, 1)
 
 
-async def test_a_repeat_goes_on_while_its_condition_holds_and_stops_at_its_most():
+async def test_a_repeat_goes_on_while_its_condition_holds_up_to_its_most():
     condition = Condition(var="x", op="eq", value="1")
     _, counters, _, server = await played(
         CONNECT,
@@ -453,7 +468,7 @@ async def test_a_connection_that_fails_ends_the_session():
             assert running.tally.timings["session"].total == 3
 
 
-async def test_what_came_unasked_is_no_reply_and_is_counted():
+async def test_a_message_that_came_unasked_is_no_reply_and_is_counted():
     _, counters, _, server = await played(
         CONNECT,
         Send(text="unasked"),
@@ -465,7 +480,7 @@ async def test_what_came_unasked_is_no_reply_and_is_counted():
     assert (counters["match"], counters[UNASKED]) == (1, 2)
 
 
-async def test_a_script_that_receives_gets_what_came_before():
+async def test_a_script_that_receives_gets_messages_that_came_before():
     _, counters, _, _ = await played(
         CONNECT,
         Send(text="unasked"),
@@ -478,7 +493,7 @@ async def test_a_script_that_receives_gets_what_came_before():
     assert UNASKED not in counters
 
 
-async def test_a_session_aborts_where_it_is_told_to():
+async def test_an_abort_step_ends_the_session():
     ledger, counters, _, server = await played(CONNECT, say("before"), Abort(), say("not reached"))
 
     assert said(server) == ["before"]
@@ -500,9 +515,9 @@ async def test_a_session_may_end_the_whole_run(step, counter):
         assert "not reached" not in said(server)
 
 
-async def test_a_connection_kept_aside_is_taken_up_again():
+async def test_a_stored_connection_is_restored():
     with free_port() as port:
-        # both targets are one here: what counts is which connection is used
+        # Both targets are one server: the test is which connection is used.
         url = f"ws://127.0.0.1:{port}/"
     ledger, _, _, server = await played(
         Connect(path="/a"),
@@ -552,7 +567,7 @@ async def test_an_option_gives_later_connections_less_time():
             assert (await running.over()).failed == {"timeout": 1}
 
 
-async def test_a_loop_without_think_times_leaves_others_their_turn():
+async def test_a_loop_without_think_times_gives_others_their_turn():
     async with playing(
         CONNECT,
         For(
@@ -597,13 +612,13 @@ async def test_a_user_drained_while_it_thinks_ends_no_session():
 )
 def test_a_step_that_cannot_be_done_is_refused_before_the_run(step, what):
     with pytest.raises(PlanError, match=re.escape(what)) as caught:
-        player_of(Script(name="mine", steps=(CONNECT, step)), {}, 5.0)
+        compile_session(Script(name="mine", steps=(CONNECT, step)), {}, 5.0)
 
     assert str(caught.value).startswith("session 'mine': ")
 
 
 async def test_an_idle_user_of_a_dozen_steps_takes_less_than_five_kib():
-    """All of it: the user, its coroutine, its variables, its connection, its place on the wheel."""
+    """The user, its coroutine, its variables, its connection, its place on the wheel."""
     steps = (
         SetVars(names=("a", "b"), source="file", file="users"),
         Connect(path="/%%_a%%", subst=True),
@@ -640,7 +655,11 @@ async def test_an_idle_user_of_a_dozen_steps_takes_less_than_five_kib():
             await until(lambda: running.tally.counters.get("request_noack", 0) == users + 50, 30)
             gc.collect()
             mine = tracemalloc.take_snapshot().filter_traces(
-                [tracemalloc.Filter(True, str(Path(player_of.__code__.co_filename).parent / "*"))]
+                [
+                    tracemalloc.Filter(
+                        True, str(Path(compile_session.__code__.co_filename).parent / "*")
+                    )
+                ]
             )
         finally:
             tracemalloc.stop()
@@ -650,7 +669,7 @@ async def test_an_idle_user_of_a_dozen_steps_takes_less_than_five_kib():
         assert taken < 5 * 1024, taken
 
 
-async def test_a_match_to_be_logged_is_told_and_a_dumped_one_shows_its_reply():
+async def test_a_logged_match_is_a_line_and_a_dumped_one_shows_its_reply():
     matches = Match(pattern="x", do="log", name="first"), Match(pattern="x", do="dump")
     async with playing(CONNECT, Send(text="x", ack=True, match=matches)) as (running, _):
         await running.over()

@@ -1,0 +1,128 @@
+"""The counts of a worker's connections, from dial to end, on a real listener."""
+
+import asyncio
+import socket
+from contextlib import contextmanager
+from time import monotonic
+
+from loadgen.net.connection import FAILED, Connection, Terms
+from loadgen.net.connections import Connections
+from loadgen.net.dialer import Dialer
+from loadgen.net.drain import Drain
+from loadgen.net.handshake import Handshake
+from loadgen.net.ports import SourcePorts
+from loadgen.stats.recorder import Recorder
+from loadgen.timers import Deadlines
+from tests.unit.wire_ends import FarSide, until
+
+TIMEOUT = 5.0
+
+
+class Owner:
+    """A user that reports its connection's transitions to the worker's connections."""
+
+    number = 0
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self.due = monotonic()
+
+    def opened(self, connection: Connection, now: float) -> None:
+        """Counts the opening."""
+        self._connections.opened(connection, self.due, now)
+
+    def ended(self, connection: Connection, reason: str) -> None:
+        """Counts the end."""
+        self._connections.ended(connection, reason)
+
+    def close_all(self, reason: str) -> None:
+        """Not called."""
+
+    def abort_all(self, reason: str) -> None:
+        """Not called."""
+
+
+class Worker:
+    """A dialer, its connections, and the listener that they go to."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.listener = listener
+        self.recorder = Recorder(seed=1)
+        pairs = SourcePorts(("127.0.9.8",), range(24_410, 24_420))
+        loop = asyncio.get_running_loop()
+        self.dialer = Dialer(loop, listener.getsockname(), pairs, self.recorder)
+        closing: Deadlines[Connection] = Deadlines(TIMEOUT)
+        self.terms = Terms(Handshake("target", "/"), 1.0, closing)
+        self.all = Connections(self.recorder, (self.dialer,), closing, TIMEOUT)
+
+    def dial(self, *, planned: bool = True) -> Connection:
+        """Returns a connection that was dialed just now."""
+        connection = Connection(self.recorder, self.terms, Owner(self.all))
+        self.all.dial(connection, self.dialer, monotonic(), planned=planned)
+        return connection
+
+    def accept(self) -> FarSide:
+        """Returns the server's end of the oldest connection."""
+        sock, _ = self.listener.accept()
+        sock.setblocking(False)
+        return FarSide(sock)
+
+
+@contextmanager
+def worker():
+    """A worker that dials a listener."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        found = Worker(listener)
+        try:
+            yield found
+        finally:
+            found.dialer.close()
+
+
+async def test_a_connection_is_counted_once_in_each_state():
+    with worker() as load:
+        connection = load.dial()
+        assert connection in load.all
+        assert load.all.waiting
+        far = load.accept()
+        await far.upgrade()
+        await until(lambda: load.recorder.tally.opened == 1)
+        assert not load.all.waiting
+        assert connection.dialed_at is None
+
+        far.sock.close()
+        await until(lambda: not load.all)
+        tally = load.recorder.tally
+        assert (tally.closed, tally.failed) == ({"server_eof": 1}, {})
+        assert tally.handshake.total == tally.open.total == 1
+
+
+async def test_only_a_dial_that_was_not_planned_counts_as_another_launch():
+    with worker() as load:
+        load.dial()
+        load.dial(planned=False)
+        assert (load.recorder.tally.launched, load.recorder.tally.relaunched) == (1, 1)
+        for connection in list(load.all):
+            load.all.abort(connection, "timeout")
+        await until(lambda: not load.all)
+
+
+async def test_a_connection_without_an_answer_times_out():
+    with worker() as load:
+        connection = load.dial()
+        await until(lambda: connection.transport is not None)
+        load.all.expire(monotonic())
+        assert connection.reason is None
+        load.all.expire(monotonic() + TIMEOUT)
+        await until(lambda: not load.all)
+        assert load.recorder.tally.failed == {"timeout": 1}
+        assert connection.state == FAILED
+
+
+async def test_a_connection_that_is_dialed_during_a_drain_joins_it():
+    with worker() as load:
+        load.all.drain = Drain((), monotonic(), turn=0.02, within=10.0)
+        connection = load.dial()
+        assert load.all.drain.take(monotonic()) == [connection]
+        load.all.abort(connection, "drained")
+        await until(lambda: not load.all)

@@ -1,0 +1,70 @@
+"""The requests that connections of one target send, prepared once for each kind."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from loadgen.net.dialer import Dialer
+from loadgen.net.handshake import key_of
+from loadgen.net.ports import SourcePorts
+from loadgen.net.route import MAX_KEPT, Route, headers_of
+from loadgen.stats.recorder import Recorder
+from loadgen.timers import Deadlines
+
+KEY = key_of(7)
+
+
+@contextmanager
+def route(*headers: tuple[str, str]) -> Iterator[Route]:
+    """A route to a target that no test dials."""
+    ports = SourcePorts(("127.0.9.8",), range(24_400, 24_401))
+    dialer = Dialer(asyncio.get_running_loop(), ("127.0.0.1", 9), ports, Recorder(seed=1))
+    try:
+        yield Route("ws://target/", "target", "/own", dialer, Deadlines(5.0), headers)
+    finally:
+        dialer.close()
+
+
+def request(*arguments, **changes) -> list[str]:
+    """The lines of the request that connections with these terms send."""
+    with route(*arguments) as found:
+        return found.terms(**changes).handshake.request(KEY).decode().split("\r\n")
+
+
+def test_origin_and_subprotocols_are_headers_where_they_are_given():
+    assert headers_of([("A", "1")], "", ()) == (("A", "1"),)
+    assert headers_of([], "http://here", ("a", "b")) == (
+        ("Origin", "http://here"),
+        ("Sec-WebSocket-Protocol", "a, b"),
+    )
+
+
+async def test_a_request_asks_for_the_targets_resource_unless_it_names_another():
+    assert request()[:2] == ["GET /own HTTP/1.1", "Host: target"]
+    assert request(resource="/else?a=1")[0] == "GET /else?a=1 HTTP/1.1"
+
+
+async def test_a_header_replaces_the_targets_own_of_the_same_name():
+    lines = request(("X-Kept", "1"), ("X-Own", "2"), headers=(("x-own", "3"),))
+
+    assert "X-Kept: 1" in lines
+    assert "x-own: 3" in lines
+    assert "X-Own: 2" not in lines
+
+
+async def test_connections_of_one_kind_share_their_terms():
+    with route() as found:
+        assert found.terms(2.0) is found.terms(2.0)
+        assert found.terms(2.0) is not found.terms(3.0)
+        assert found.terms(2.0).think == 2.0
+        assert found.terms(2.0).closing is found.terms(3.0).closing
+
+
+async def test_kinds_beyond_the_most_that_are_kept_are_prepared_anew():
+    with route() as found:
+        first = found.terms(resource="/0")
+        for number in range(1, MAX_KEPT):
+            found.terms(resource=f"/{number}")
+        assert found.terms(resource="/0") is first
+        found.terms(resource="/one-more")
+        assert found.terms(resource="/0") is not first

@@ -1,0 +1,106 @@
+"""The requests of a script, one at a time, on a connection to an echo server."""
+
+from contextlib import asynccontextmanager
+
+import pytest
+from websockets.asyncio.server import serve
+
+from loadgen.plan.plan import Plan
+from loadgen.plan.script import Connect, Extract, Match, Send
+from loadgen.sessions.script.context import ScriptContext, ScriptEnd
+from loadgen.sessions.script.requests import (
+    MAX_DUMP_LENGTH,
+    ReplyReader,
+    close_exchange,
+    connect_exchange,
+    request_action,
+    send_exchange,
+)
+from tests.unit.loads import Load
+
+REPLIES = ReplyReader(5.0, keeps_messages=False)
+
+
+@asynccontextmanager
+async def under_way(session):
+    """A load with this session, on a server that sends every message back."""
+
+    async def echo(connection):
+        async for message in connection:
+            await connection.send(message)
+
+    async with serve(echo, "127.0.0.1", 0, compression=None, ping_interval=None) as server:
+        plan = Plan(rate=500.0, max=1, hold=0.0)
+        port = server.sockets[0].getsockname()[1]
+        running = Load(plan, port, source="127.0.9.6", ports=range(25_200, 25_300), session=session)
+        try:
+            yield running
+        finally:
+            await running.end()
+
+
+async def played(step, **changes):
+    """Sends one message; returns the action's result, its context and the load."""
+    found = []
+
+    async def session(user):
+        context = ScriptContext(user)
+        for name, value in changes.items():
+            setattr(context, name, value)
+        await connect_exchange(Connect(), REPLIES)(context)
+        action = request_action(send_exchange(step, REPLIES), 7, step, ends_page=True)
+        try:
+            found.append(await action(context))
+        except ScriptEnd as end:
+            found.append(str(end))
+        found.append(context)
+        await close_exchange(context)
+
+    async with under_way(session) as running:
+        assert (await running.over()).closed == {"done": 1}
+        return found[0], found[1], running
+
+
+@pytest.mark.parametrize(
+    ("match", "following"),
+    [
+        (Match(pattern="x"), None),
+        (Match(pattern="x", do="loop", loop_back=3, sleep_loop=0.0), 4),
+        (Match(pattern="x", do="loop", loop_back=30, sleep_loop=0.0), 0),
+        (Match(pattern="x", do="restart"), 0),
+        (Match(pattern="x", do="abort"), "done"),
+        (Match(pattern="y", when="nomatch", do="restart"), 0),
+        (Match(pattern="y", do="restart"), None),
+    ],
+)
+async def test_a_match_says_which_action_is_next(match, following):
+    assert (await played(Send(text="x", ack=True, match=(match,))))[0] == following
+
+
+async def test_a_match_that_does_not_apply_resets_its_count():
+    match = Match(pattern="y", do="loop")
+    _, context, _ = await played(Send(text="x", ack=True, match=(match,)), loops=5, restarts=2)
+
+    assert (context.loops, context.restarts) == (0, 2)
+
+
+async def test_a_dump_shows_the_beginning_of_a_long_reply():
+    text = "x" * 1000
+    match = Match(pattern="x", do="dump")
+    _, _, running = await played(Send(text=text, ack=True, match=(match,)))
+
+    (line,) = running.recorder.take_remarks()
+    assert line.endswith(f": {text[:MAX_DUMP_LENGTH]!r}")
+
+
+async def test_values_are_taken_from_a_reply_before_its_matches_are_applied():
+    step = Send(
+        text="id=7",
+        ack=True,
+        extract=(Extract(var="id", expr=r"id=(\d)"), Extract(var="miss", expr="no(.)")),
+        match=(Match(pattern="=%%_id%%", subst=True, do="restart"),),
+    )
+    following, context, _ = await played(step)
+
+    assert following == 0
+    assert (context.values["id"], context.values["miss"]) == ("7", "")

@@ -1,0 +1,85 @@
+"""The built-in loop: its think times and ends, against a real server."""
+
+from contextlib import asynccontextmanager
+from time import monotonic
+
+import pytest
+from websockets.asyncio.server import serve
+
+from loadgen.plan.plan import Plan
+from loadgen.sessions.loop import BUILT_IN, LoopScenario, LoopUser
+from loadgen.timers import TICK
+from tests.unit.loads import Load, idle_population
+from tests.unit.wire_ends import until
+
+
+class Server:
+    """A server that remembers its connections."""
+
+    def __init__(self) -> None:
+        self.connections = []
+
+    async def hold(self, connection):
+        self.connections.append(connection)
+        async for _ in connection:
+            pass
+
+
+@asynccontextmanager
+async def load(**changes):
+    """A loop under way against a fresh server."""
+    far = Server()
+    async with serve(far.hold, "127.0.0.1", 0, compression=None, ping_interval=None) as server:
+        plan = Plan(**{"rate": 500.0, "max": 5, "hold": 0.0} | changes)
+        port = server.sockets[0].getsockname()[1]
+        running = Load(plan, port, source="127.0.9.9", ports=range(24_430, 24_480))
+        try:
+            yield running, far
+        finally:
+            await running.end()
+
+
+@pytest.mark.parametrize(("think", "ticks"), [(TICK, 1), (2.6 * TICK, 3), (30.0, 1500)])
+def test_a_think_time_is_a_number_of_whole_ticks(think, ticks):
+    scenario = LoopScenario(idle_population(), 0.0, pytest.fail, BUILT_IN["none"], think, 1)
+
+    assert scenario.think == pytest.approx(ticks * TICK)
+
+
+async def test_a_loop_sends_its_pings_and_is_done():
+    async with load(think=0.06, loops=4) as (running, _):
+        assert (await running.over()).closed == {"done": 5}
+        assert running.tally.pings == 20
+        assert len(running.scenario.wheel) == 0
+
+
+async def test_the_end_of_its_connection_ends_a_user_while_it_thinks():
+    async with load(think=30.0) as (running, far):
+        await until(lambda: running.ledger.open == 5)
+        for connection in far.connections:
+            await connection.close(1001)
+        assert (await running.over()).closed == {"server_1001": 5}
+        assert running.tally.sessions_done == 5
+
+
+async def test_users_close_in_good_order_or_abort_when_they_are_asked_to():
+    async with load(max=2, think=30.0) as (running, far):
+        await until(lambda: running.ledger.open == 2)
+        first, second = (connection.owner for connection in list(running.population.connections))
+        assert isinstance(first, LoopUser)
+        first.close_all("churn")
+        second.abort_all("storm")
+        assert (await running.over()).closed == {"churn": 1, "storm": 1}
+        first.close_all("churn")
+        second.abort_all("storm")  # both harmless after the end
+        await until(lambda: {far.close_code for far in far.connections} == {1000, 1006})
+
+
+async def test_a_session_that_raises_is_a_bug_and_is_raised():
+    def session(user):
+        yield from ()
+        raise LookupError
+
+    scenario = LoopScenario(idle_population(), monotonic(), pytest.fail, session, 1.0, 1)
+    with pytest.raises(LookupError):
+        scenario.start_user(0, monotonic())

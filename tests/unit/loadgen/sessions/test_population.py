@@ -1,0 +1,55 @@
+"""The users of one worker: ends, returns and meetings."""
+
+from time import monotonic
+
+import pytest
+
+from loadgen.net.drain import Drain
+from loadgen.plan.phases import Phase
+from loadgen.plan.schedule import Span
+from loadgen.sessions.churn import Churn
+from loadgen.sessions.trampoline import BaseUser
+from tests.unit.loads import idle_population
+
+KEEP = (Phase(duration=600.0, keep=True), Span(0, 0.0, 600.0, 0))
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_user_that_ended_comes_back_where_a_phase_keeps_users(failed):
+    population = idle_population()
+    population.churn = Churn([KEEP], 1.0, 1, origin=monotonic())
+    population.ended(BaseUser(3, 0.0), "done", failed=failed)
+
+    assert population.recorder.tally.sessions_done == 1
+    assert (population.churn.next_return >= 1.0) is failed
+    assert population.churn.take_return() == 3
+
+
+def test_no_user_comes_back_during_a_drain():
+    population = idle_population()
+    population.churn = Churn([KEEP], 1.0, 1, origin=monotonic())
+    population.connections.drain = Drain((), monotonic(), turn=0.02, within=10.0)
+    population.ended(BaseUser(3, 0.0), "drained", failed=False)
+
+    assert population.draining
+    assert population.churn.returning == 0
+
+
+async def test_a_meeting_is_one_future_for_all_and_ends_once():
+    population = idle_population()
+    meeting = population.meeting(10)
+    assert population.meeting(10) is meeting
+    assert population.meeting(11) is not meeting
+
+    population.met(10)
+    population.met(10)
+    assert meeting.done()
+    assert population.meeting(10) is meeting
+    assert not population.meeting(11).done()
+
+
+async def test_a_meeting_may_end_before_a_user_of_this_worker_comes():
+    population = idle_population()
+    population.met(10)
+
+    assert population.meeting(10).done()

@@ -1,0 +1,37 @@
+"""The parts that all users of a scenario share."""
+
+import pytest
+
+from loadgen.net.connection import Connection
+from loadgen.net.throttle import Throttle
+from loadgen.sessions.scenario import Scenario
+from tests.unit.loads import idle_population
+from tests.unit.wire_ends import TERMS, Diary
+
+
+def scenario(**changes):
+    """A scenario whose users connect to nothing."""
+    return Scenario(idle_population(), 100.0, pytest.fail, **changes)
+
+
+def test_connections_without_a_limit_have_no_throttle():
+    assert scenario().wrap() is None
+    assert scenario(read_rate=5.0).wrap() is not None
+
+
+def test_connections_of_one_rate_share_what_wraps_them():
+    """So a route prepares their terms once."""
+    shared = scenario(read_rate=1000.0)
+
+    assert shared.wrap() is shared.wrap(1000.0)
+    assert shared.wrap(2000.0) is not shared.wrap()
+
+
+def test_a_throttle_waits_on_the_scenarios_wheel():
+    shared = scenario()
+    connection = Connection(shared.recorder, TERMS, Diary())
+    throttle = shared.wrap(1000.0)(connection)
+    assert isinstance(throttle, Throttle)
+
+    shared.wheel.put_at(throttle, 100.1)
+    assert [item for _, items in shared.wheel.turn(100) for item in items] == [throttle]

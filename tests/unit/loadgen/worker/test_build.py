@@ -1,0 +1,122 @@
+"""The engine that a worker builds from its job."""
+
+import asyncio
+from time import monotonic
+
+import pytest
+
+from loadgen.errors import PlanError
+from loadgen.plan.plan import Plan, Transport
+from loadgen.plan.reassign import Reassignment, Unfinished
+from loadgen.plan.script import Connect, Match, Send
+from loadgen.plan.sessions import Loop, Script
+from loadgen.plan.shares import NOBODY, Share
+from loadgen.sessions.loop import LoopScenario
+from loadgen.sessions.user import SessionScenario
+from loadgen.stats.recorder import Recorder
+from loadgen.wire import Destination, Job, Sources
+from loadgen.worker.build import engine_for
+from loadgen.worker.engine import Engine
+
+SCRIPT = Script(name="script", steps=(Connect(),))
+LOOP = Loop(name="loop")
+
+
+def destination(url: str, port: int, *, secure: bool = False) -> Destination:
+    """A server of the plan, as an agent resolved it."""
+    sources = Sources(("127.0.9.8",), 24_500, 24_510)
+    return Destination(
+        url=url,
+        address="127.0.0.1",
+        port=port,
+        name="target",
+        host=f"target:{port}",
+        resource="/",
+        secure=secure,
+        sources=sources,
+    )
+
+
+ONE = destination("ws://target:1/", 1)
+
+
+def built(*destinations: Destination, share: Share | None = None, again=(), **plan) -> Engine:
+    """The engine of a job that starts in an hour."""
+    job = Job(
+        plan=Plan(**{"rate": 10.0, "max": 100} | plan),
+        share=share or Share(),
+        start=monotonic() + 3600,
+        destinations=destinations or (ONE,),
+        most_open=100,
+        reassignments=again,
+    )
+    return engine_for(job, Recorder(seed=1), asyncio.get_running_loop())
+
+
+def routes_of(engine: Engine, count: int) -> list:
+    """The routes of the first users."""
+    return [engine.scenarios[0].route_of(number) for number in range(count)]
+
+
+async def test_each_kind_of_session_has_its_scenario_in_the_plans_order():
+    loop, script = built(sessions=(LOOP, SCRIPT)).scenarios
+
+    assert isinstance(loop, LoopScenario)
+    assert isinstance(script, SessionScenario)
+    assert (script.name, script.route(ONE.url).url) == ("script", ONE.url)
+    assert loop.population is script.population
+    with pytest.raises(ValueError, match="not one of the plan's targets"):
+        script.route("ws://else/")
+
+
+async def test_routes_to_one_server_share_its_dialer_and_so_its_ports():
+    same = destination("ws://target:1/else", 1)
+    other = destination("ws://target:2/", 2)
+    engine = built(ONE, same, other, sessions=(SCRIPT,))
+    first, second, third = (engine.scenarios[0].route(to.url) for to in (ONE, same, other))
+
+    assert first.dialer is second.dialer
+    assert first.dialer is not third.dialer
+
+
+async def test_the_plans_headers_are_in_every_request():
+    transport = Transport(headers={"X-Project": "console"}, origin="http://here")
+    (route,) = routes_of(built(transport=transport), 1)
+    request = route.terms().handshake.request(b"key")
+
+    assert b"\r\nX-Project: console\r\nOrigin: http://here\r\n" in request
+
+
+async def test_reassigned_users_arrive_beside_those_of_the_share():
+    lost = Reassignment(Unfinished(Share(), 4, 10), at=0.0, pace=500.0)
+    engine = built(share=NOBODY, again=(lost,))
+
+    assert engine.held().coming == 6
+    assert not engine.finished
+
+
+@pytest.mark.parametrize(
+    ("plan", "to", "message"),
+    [
+        (
+            {"transport": Transport(tls_ciphers="none")},
+            destination("wss://t/", 1, secure=True),
+            "tls_ciphers",
+        ),
+        (
+            {
+                "sessions": (
+                    Script(
+                        name="bad",
+                        steps=(Connect(), Send(text="x", ack=True, match=(Match(pattern="("),))),
+                    ),
+                )
+            },
+            ONE,
+            "session 'bad'",
+        ),
+    ],
+)
+async def test_a_plan_that_can_not_be_played_raises(plan, to, message):
+    with pytest.raises(PlanError, match=message):
+        built(to, **plan)

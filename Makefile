@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo million rehearse test bench cost-model compare-tsung lint types unit integration losses faults browser scale wheel-test fuzz soak lock clean
+.PHONY: demo million rehearse test bench cost-model compare-tsung lint types unit integration losses faults browser scale wheel-test coverage fuzz soak lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 25 --think 5
@@ -44,6 +44,9 @@ scale: $(READY) ## a tenth of the million; alone, since it needs both cores
 
 wheel-test: $(READY) ## the built wheel, installed outside of the checkout, plays a small run
 	$(BIN)/pytest -q tests/wheel
+
+coverage: $(READY) ## each module of the pure layers by its own test file alone, as a table; ARGS: MODULE...
+	$(BIN)/python -m tests.coverage $(ARGS)
 
 fuzz: $(READY) ## a minute of coverage-guided fuzzing of each reader of foreign bytes; ARGS: --seconds N NAME...; outside the gate
 	$(BIN)/pip install -q 'atheris>=3'

@@ -60,3 +60,8 @@ def test_text_of_several_lines_keeps_nothing_that_moves_a_terminal():
 
 def test_columns_line_up():
     assert words.columns([["a", "1"], ["long", "23"]]) == ["a      1", "long  23"]
+
+
+def test_of_several_texts_the_first_is_shown_and_the_others_are_counted():
+    assert words.and_more(["one"]) == "one"
+    assert words.and_more(["one", "two", "three"]) == "one and 2 more"

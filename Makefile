@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo million rehearse test bench cost-model compare-tsung lint types unit integration losses faults browser scale fuzz soak lock clean
+.PHONY: demo million rehearse test bench cost-model compare-tsung lint types unit integration losses faults browser scale wheel-test coverage fuzz soak lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 25 --think 5
@@ -15,7 +15,7 @@ million: $(READY) ## a million connections with pings on this machine, a quarter
 rehearse: $(READY) ## the reference run, scaled down, on 18 machines made of namespaces, by Ansible: as root, in about 5 minutes
 	$(BIN)/python -m tests.rehearsal $(ARGS)
 
-test: lint types unit integration losses browser scale ## the gate: what CI runs
+test: lint types unit integration losses browser scale wheel-test ## the gate: what CI runs
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -41,6 +41,12 @@ browser: $(READY) ## the live page and the report in headless Chromium (Debian's
 
 scale: $(READY) ## a tenth of the million; alone, since it needs both cores
 	$(BIN)/pytest -q tests/scale
+
+wheel-test: $(READY) ## the built wheel, installed outside of the checkout, plays a small run
+	$(BIN)/pytest -q tests/wheel
+
+coverage: $(READY) ## each module of the pure layers by its own test file alone, as a table; ARGS: MODULE...
+	$(BIN)/python -m tests.coverage $(ARGS)
 
 fuzz: $(READY) ## a minute of coverage-guided fuzzing of each reader of foreign bytes; ARGS: --seconds N NAME...; outside the gate
 	$(BIN)/pip install -q 'atheris>=3'

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.timers import Deadlines, Wheel
+from loadgen.timers import TICK, Deadlines, Wheel
+from loadgen.timers import ticks as turns_of
 
 ticks = st.integers(1, 60)
 
@@ -163,3 +164,19 @@ def test_each_item_expires_once_or_is_taken_out(steps, until):
         item for item, deadline in expected.items() if deadline <= until
     ]
     assert len(deadlines) == sum(deadline > until for deadline in expected.values())
+
+
+def test_a_duration_is_at_least_one_turn_of_the_wheel():
+    assert [turns_of(seconds) for seconds in (0, TICK, 1.0)] == [1, 1, 50]
+
+
+def test_items_of_one_tick_are_placed_together():
+    wheel = wheel_of(("a", 4))
+    list(wheel.turn(3))
+    wheel.put_all(["b", "c"], 4)
+    wheel.put_all(["late", "later"], 2)
+    wheel.put_all(["d"], 6)
+    wheel.put_all([], 5)
+
+    assert len(wheel) == 6
+    assert list(wheel.turn(6)) == [(4, ["a", "b", "c", "late", "later"]), (6, ["d"])]

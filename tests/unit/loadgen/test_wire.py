@@ -165,3 +165,13 @@ def test_other_bytes_are_a_decode_error(data):
 
 def test_a_field_of_a_newer_version_is_ignored():
     assert from_wire(b'{"acknowledged":7,"mood":"good"}', wire.Orders) == wire.Orders(7)
+
+
+@pytest.mark.parametrize("positions", [(2, 1), (1, 1), (0, 64), (-1, 3)])
+def test_a_share_whose_positions_are_none_is_refused(positions):
+    with pytest.raises(ValueError, match="positions do not ascend below its length"):
+        wire.Start(Share(64, positions), after=0.0)
+
+
+def test_a_share_of_nothing_may_be_started():
+    assert wire.Start(Share(1, ()), after=0.0).share.positions == ()

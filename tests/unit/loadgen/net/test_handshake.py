@@ -270,3 +270,10 @@ def test_no_bytes_raise(data, cuts):
             so_far += piece
             result = handshake().check(so_far, KEY)
             assert result is None or isinstance(result, Reply)
+
+
+def test_a_reply_in_an_older_http_is_no_upgrade():
+    """RFC 6455 section 4.1 wants HTTP/1.1 or later."""
+    reply = head(UPGRADE, CONNECTION, ACCEPT, status=b"HTTP/1.0 101 Switching Protocols")
+
+    assert handshake().check(reply, KEY) == Reply("bad_handshake", b"")

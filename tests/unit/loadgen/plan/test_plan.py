@@ -11,7 +11,8 @@ from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan, Target, Transport, plan_of
 from loadgen.plan.schedule import PhasedSchedule, Schedule
-from loadgen.plan.sessions import Loop
+from loadgen.plan.script import Change, Connect
+from loadgen.plan.sessions import Loop, PythonSession, Script
 from loadgen.plan.shares import Share
 from loadgen.planfile import to_toml
 from loadgen.wire import from_wire, to_wire
@@ -214,3 +215,54 @@ def test_a_redacted_plan_has_the_names_of_headers_and_files_without_their_texts(
     assert "users" in shown
     assert "c2VjcmV0" not in shown
     assert "secret" not in shown
+
+
+CHAT = PythonSession(name="chat", file="chat.py", source="async def session(user): ...\n")
+
+
+def test_a_redacted_plan_has_no_source_of_sessions():
+    plan = Plan(sessions=(CHAT, USERS))
+
+    assert plan.redacted().sessions == (replace(CHAT, source=""), USERS)
+
+
+def test_all_servers_are_known_each_once():
+    moved = Script(name="moved", steps=(Connect(), Change(url="ws://b/"), Connect(url="ws://c/")))
+    plan = Plan(targets=(Target(url="ws://a/"), Target(url="ws://b/")), sessions=(moved,))
+
+    assert Plan(target="ws://x/").servers == (Target(url="ws://x/"),)
+    assert plan.servers == plan.targets
+    assert plan.urls == ("ws://a/", "ws://b/", "ws://c/")
+
+
+def test_a_user_has_the_same_target_and_session_whenever_it_is_asked():
+    plan = Plan(
+        targets=(Target(url="ws://a/"), Target(url="ws://b/", weight=0.0)),
+        sessions=(USERS, replace(CHAT, weight=9.0)),
+    )
+    numbers = range(1000)
+
+    assert {plan.target_of(number) for number in numbers} == {0}
+    assert [plan.session_of(number) for number in numbers] == [
+        plan.session_of(number) for number in numbers
+    ]
+    assert 800 < sum(plan.session_of(number) for number in numbers) < 990
+
+
+def test_a_phase_may_have_a_mix_of_its_own():
+    phases = (
+        Phase(rate=10, max=10, sessions={"chat": 1.0}),
+        Phase(rate=10, max=10, sessions={"users": 1.0}),
+        Phase(rate=10, max=10),
+    )
+    plan = Plan(phases=phases, sessions=(USERS, replace(CHAT, weight=1e12)))
+
+    assert [plan.session_of(number) for number in range(30)] == [1] * 10 + [0] * 10 + [1] * 10
+
+
+def test_what_is_asked_has_names():
+    plan = Plan(phases=(Phase(rate=10, max=2000, name="up"), Phase(duration=1)))
+
+    assert (Plan(max=5).asked, plan.asked) == ("--max 5", "2,000 arrivals in all phases")
+    assert Plan().phase_names == ("arrivals",)
+    assert plan.phase_names == ("up", "phase 2")

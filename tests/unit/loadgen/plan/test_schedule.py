@@ -189,3 +189,29 @@ def test_phases_and_seeds_have_random_times_of_their_own():
 
     assert first != pytest.approx(second)
     assert first != at(schedule(Phase(rate=10, duration=1.0), poisson=True, seed=2))
+
+
+@pytest.mark.parametrize("poisson", [False, True])
+def test_a_plan_without_phases_is_one_phase_behind_the_first_gate(poisson):
+    plain = Schedule(100.0, 50, poisson=poisson, seed=3)
+    dues = list(plain.dues(WHOLE))
+
+    assert plain.gates == 1
+    assert plain.spans == (Span(0, 0.0, plain.end(), 50),)
+    assert (plain.phase_of(0), plain.phase_of(49)) == (0, 0)
+    assert [number for number, _ in dues] == list(range(50))
+    assert dues[-1][1] == plain.end()
+
+
+def test_arrivals_without_chance_are_evenly_spaced():
+    assert [due for _, due in Schedule(4.0, 3).dues(WHOLE)] == [0.0, 0.25, 0.5]
+
+
+def test_a_share_of_random_times_has_the_dues_of_the_whole():
+    plain = Schedule(100.0, 50, poisson=True, seed=3)
+
+    assert list(plain.dues(Share(2, (1,)))) == list(plain.dues(WHOLE))[1::2]
+
+
+def test_a_schedule_of_nothing_ends_at_once():
+    assert Schedule(10.0, 0, poisson=True).end() == 0

@@ -132,3 +132,29 @@ def test_variables_that_are_read_and_never_set_are_found():
     assert [(unset.name, unset.fatal) for unset in unset_in(steps)] == [
         (name, False) for name in "abdefg"
     ]
+
+
+def test_a_source_that_names_variables_needs_them_too():
+    """The JSONPath's own variables, and the variable that it looks through."""
+    steps = (CONNECT, SetVars(names=("a",), source="jsonpath", var="b", value="x[%%_c%%]"))
+
+    assert [(unset.name, unset.fatal) for unset in unset_in(steps)] == [("b", True), ("c", False)]
+
+
+def test_a_header_that_is_extracted_is_no_pattern():
+    header = Extract(var="a", by="header", expr="X-(")
+
+    check((Connect(extract=(header, Extract(var="b", expr="(.)"))), TELL), {})
+
+
+def test_numbers_that_run_forward_are_sound():
+    check((SetVars(names=("a",), source="random_number", start=1, end=1), CONNECT), {})
+    check((SetVars(names=("a",), source="value", value="1"), CONNECT), {})
+
+
+def test_a_variable_that_is_only_put_into_text_may_be_unset():
+    each = Foreach(var="v", values="nowhere", include="^a", exclude="z$", steps=(TELL,))
+
+    check((CONNECT, each), {})
+    with pytest.raises(ScriptError, match=r"'\(' is no regular expression"):
+        check((CONNECT, Foreach(var="v", values="a", exclude="(", steps=())), {})

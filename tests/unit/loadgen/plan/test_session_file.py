@@ -9,7 +9,14 @@ import msgspec
 import pytest
 
 from loadgen.errors import PlanError
-from loadgen.plan.session_file import LoadError, check_session, digest, load, read_session
+from loadgen.plan.session_file import (
+    LoadError,
+    check_session,
+    digest,
+    embedded,
+    load,
+    read_session,
+)
 
 GOOD = "async def session(user):\n    await user.connect()\n"
 
@@ -205,3 +212,19 @@ def test_a_file_that_fails_while_it_is_imported_is_one_line_and_a_traceback(writ
         assert "\n" not in str(failure.value)
         assert "sessionfile.py" not in failure.value.traceback
         assert failure.value.traceback.count("Traceback") <= 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["from chat import session\n", "import session\n", "session = make()\n", "session = other\n"],
+)
+def test_what_only_running_the_file_shows_is_taken_as_it_is(written, source):
+    assert read_session(written(source)).source == source
+
+
+def test_a_source_that_does_not_fit_its_hash_is_refused(written):
+    session = read_session(written(GOOD))
+
+    assert embedded(session, Path()) == session
+    with pytest.raises(PlanError, match=r"`sha256` does not fit the source of chat\.py"):
+        embedded(msgspec.structs.replace(session, source=GOOD + "\n"), Path())

@@ -205,3 +205,25 @@ def test_a_schedule_of_0_connections_is_empty(poisson):
 
     assert list(schedule.dues(WHOLE)) == []
     assert schedule.end() == 0
+
+
+@given(weights, st.integers(0, 50), totals)
+def test_numbers_may_begin_in_the_middle(weights, first, total):
+    for part in WHOLE.split(weights):
+        numbers = part.numbers(total, first)
+
+        assert list(numbers) == [number for number in part.numbers(total) if number >= first]
+
+
+def test_a_share_that_ends_with_its_positions_ends_there():
+    """No number below the total is left over behind the last position."""
+    assert list(Share(4, (0, 1)).numbers(7, 1)) == [1, 4, 5]
+    assert list(Share(4, (0, 1)).numbers(4)) == [0, 1]
+    assert Share(4, (0, 1)).part == 0.5
+
+
+def test_a_split_looks_at_no_number_beyond_the_total():
+    parts = Share(4, (0, 3)).split([1, 1], total=7)
+
+    assert [part.positions for part in parts] == [(0, 4), (3,)]
+    assert [list(part.numbers(7)) for part in parts] == [[0, 4], [3]]

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.plan.template import Template, text_of
+from loadgen.errors import PlanError
+from loadgen.plan.template import Template, pattern_of, text_of
 
 VALUES = {
     "name": "ann",
@@ -50,3 +51,15 @@ def test_the_text_around_a_variable_is_kept(before, after):
 
 def test_an_object_is_its_json():
     assert text_of([{"a": [1]}, "x"]) == '{"a":[1]}x'
+
+
+def test_classes_of_a_pattern_are_those_of_ascii():
+    """As in PCRE."""
+    assert pattern_of(r"\d+\w").fullmatch("12a")
+    assert pattern_of(r"\d").fullmatch("٣") is None
+
+
+@pytest.mark.parametrize("text", ["*", "(", "[[:alpha:]]", "a{99999999999}"])
+def test_a_pattern_that_python_reads_in_another_way_is_refused(text):
+    with pytest.raises(PlanError, match="is no regular expression"):
+        pattern_of(text)

@@ -305,3 +305,50 @@ def test_a_finished_source_loses_nothing():
 
     assert fan.lose("a1") == Tally()
     assert fan.total.lost == 0
+
+
+def test_a_second_that_counts_for_several_leaves_the_others_empty():
+    """After a long outage; what was held stays as it was last known."""
+    fan = fan_of("a1")
+    fan.add("a1", Second(0, Tally(launched=2), Held(1, 1)))
+    fan.add("a1", second(1, launched=1).absorb(second(1, launched=1)))
+    long = second(3, launched=5).absorb(second(2, launched=4))
+    fan.add("a1", long)
+    rows = {row.second.number: row.second for row in fan.settle()}
+
+    assert (long.span, long.tally.launched) == (2, 9)
+    assert [rows[number].tally.launched for number in range(4)] == [2, 2, 0, 9]
+    assert fan.total.launched == 13
+
+
+def test_a_source_knows_its_users():
+    fan = fan_of("a1")
+    fan.add(
+        "a1",
+        Second(
+            0,
+            Tally(launched=5, relaunched=2, sessions_started=5, sessions_done=1),
+            Held(coming=3),
+        ),
+    )
+
+    assert (fan.sources["a1"].launched, fan.sources["a1"].users) == (3, 7)
+
+
+def test_the_next_second_is_the_one_after_those_released():
+    fan = FanIn(first=7)
+    fan.expect("a1", 7)
+    assert fan.next == 7
+
+    fan.add("a1", second(7))
+    assert [number for number, _, _ in settled(fan)] == [7]
+    assert fan.next == 8
+
+
+def test_a_source_dies_once():
+    fan = fan_of("a1")
+    fan.add("a1", second(0, launched=3, opened=2, sessions_started=3))
+
+    assert fan.lose("a1") == Tally(lost=2, failed={"lost": 1}, sessions_done=3)
+    assert fan.lose("a1") == Tally()
+    assert fan.total.lost == 2

@@ -33,3 +33,25 @@ def test_durations_are_recorded_in_whole_microseconds():
         250_000,
         30_000_000,
     ]
+
+
+def test_only_the_first_traceback_of_a_reason_is_kept():
+    recorder = Recorder(1)
+    recorder.sample("error_KeyError", "first")
+    recorder.sample("error_KeyError", "second")
+
+    assert recorder.take_samples() == {"error_KeyError": "first"}
+    recorder.sample("error_KeyError", "third")
+    assert recorder.take_samples() == {}
+
+
+def test_remarks_are_bounded_until_they_are_taken():
+    recorder = Recorder(1)
+    for number in range(100):
+        recorder.remark(str(number))
+    taken = recorder.take_remarks()
+    recorder.remark("again")
+
+    assert taken == tuple(str(number) for number in range(len(taken)))
+    assert 0 < len(taken) < 100
+    assert recorder.take_remarks() == ("again",)

@@ -271,3 +271,16 @@ def test_the_ledger_as_json_has_the_names_of_the_contract():
         "lost": 1,
         "late": 2,
     }
+
+
+@pytest.mark.parametrize("names", [("b", "a"), ("a", "b")])
+def test_surplus_names_are_merged_into_one_whatever_came_first(names):
+    """Of two that are one too many together, the one that sorts last is counted as another."""
+    full = {f"0{number:04}": 1 for number in range(MAX_NAMES - 1)}
+    timings = {name: histogram_of([1]) for name in full}
+    whole = Tally(counters={**full}, timings=timings)
+    for name in names:
+        whole.merge(Tally(counters={name: 3}, timings={name: histogram_of([7])}))
+
+    assert (whole.counters["a"], whole.counters["other"], "b" in whole.counters) == (3, 3, False)
+    assert whole.timings["a"] == whole.timings["other"] == histogram_of([7])

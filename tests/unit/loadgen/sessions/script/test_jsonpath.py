@@ -62,3 +62,10 @@ def test_a_path_may_name_variables():
 @given(st.text("ab.[]*?=0-", max_size=20), json)
 def test_no_path_fails_on_any_document(path, document):
     find_in(path_of(path), document)
+
+
+def test_a_path_without_variables_is_the_same_for_each_user():
+    path = path_by(Template("menu.popup.name"))
+
+    assert path({}) is path({"name": "foo"})
+    assert find_in(path({}), MENU) == "glop"

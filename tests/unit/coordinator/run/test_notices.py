@@ -1,0 +1,31 @@
+"""Notices wait until they are taken, on one line or in plain lines, and never without bound."""
+
+from coordinator.run.notices import MAX_TRACEBACKS, Notice, Notices
+
+
+def test_notices_come_in_their_order_and_once():
+    notices = Notices()
+    notices.warn("careful")
+    notices.note("a", "two\nlines\x1b[2J")
+
+    assert notices.take() == [Notice("careful"), Notice("two lines [2J", "a")]
+    assert notices.take() == []
+
+
+def test_only_the_first_traceback_of_a_reason_is_a_notice():
+    notices = Notices()
+    notices.sample("a", "error_KeyError", "Traceback:\n  \x1b[2J")
+    notices.sample("b", "error_KeyError", "Traceback")
+    (notice,) = notices.take()
+
+    assert (notice.agent, notice.reason) == ("a", "error_KeyError")
+    assert notice.text == "Traceback:\n  �[2J"
+    assert notices.sampled == {"error_KeyError"}
+
+
+def test_reasons_without_end_are_not_all_kept():
+    notices = Notices()
+    for number in range(MAX_TRACEBACKS + 1):
+        notices.sample("a", f"error_{number}", "Traceback")
+
+    assert len(notices.take()) == MAX_TRACEBACKS

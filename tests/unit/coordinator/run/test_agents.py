@@ -2,8 +2,10 @@
 
 import pytest
 
-from coordinator.run.agents import LOST_AFTER, SILENT_AFTER
+from coordinator.run.agents import LOST_AFTER, SILENT_AFTER, Agents, AgentState
 from coordinator.run.run import Run
+from loadgen.machine.limits import Limit
+from loadgen.stats.tally import WorkerVitals
 from loadgen.wire import Post
 from tests.unit.coordinator.fleet import (
     PLAN,
@@ -140,3 +142,57 @@ def test_an_agent_that_does_not_post_is_silent_before_it_is_lost():
     ]
 
     assert states == ["running", "running", "silent"]
+
+
+def joined(*states):
+    """Returns agents of which each is a name and the fields of its state."""
+    agents = Agents()
+    for name, fields in states:
+        agents.by_id[name] = AgentState(name, name, hello(name), seen=0.0, **fields)
+    return agents
+
+
+def test_an_agent_without_a_share_is_joined_ready_or_refused():
+    agents = joined(
+        ("a", {}), ("b", {"ready": True}), ("c", {"ready": True, "refusal": "no such host"})
+    )
+
+    assert [agent.status for agent in agents.by_id.values()] == ["joined", "ready", "refused"]
+
+
+def test_the_cpu_of_an_agent_includes_its_workers():
+    workers = (WorkerVitals(0, 0.5, 1 << 20), WorkerVitals(1, 1.5, 1 << 20))
+    (agent,) = joined(("a", {"workers": workers, "agent_cpu_s": 0.25})).by_id.values()
+
+    assert agent.cpu_s == 2.25
+
+
+def test_an_agent_warns_of_the_resource_that_can_not_hold_its_share():
+    limit = Limit("source_ports", 28_000, "28,000 ports", "give --source a range")
+    fits, short = joined(
+        ("a", {"planned": 10}), ("b", {"planned": 40_000, "limiting": limit})
+    ).by_id.values()
+
+    assert fits.warning == ""
+    assert short.warning.startswith("agent b: share 40,000, holds 28,000: ")
+    assert short.warning.endswith("give --source a range")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "states", "text"),
+    [
+        (
+            3,
+            [("a", {"ready": True}), ("b", {})],
+            "1 of 3 agents were ready after 60 s (a); b fell silent or did not get ready;"
+            " 1 never joined; start the missing agents, or ask for fewer with --agents",
+        ),
+        (
+            2,
+            [("a", {"refusal": "no such host"}), ("b", {"refusal": "no such host"})],
+            "0 of 2 agents were ready after 60 s; a, b refuse: no such host; fix that",
+        ),
+    ],
+)
+def test_the_gathering_error_names_each_agent_that_is_not_ready(wanted, states, text):
+    assert str(joined(*states).gathering_error(wanted, 60.0, 1.0)) == text

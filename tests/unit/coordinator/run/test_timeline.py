@@ -1,10 +1,12 @@
 """The rows of settled seconds, also of those that settle twice."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.run.timeline import Timeline
-from loadgen.stats.fanin import FanIn
+from loadgen.stats.fanin import FanIn, Second, Settled
+from loadgen.stats.tally import Held, Tally
 from tests.unit.coordinator.fleet import opened
 
 NAMES = ("a", "b", "c")
@@ -61,3 +63,55 @@ def test_the_seconds_of_a_lost_agent_are_not_waited_for():
 
     assert [row.invalid for row in rows] == [[]]
     assert rows[0].fleet.ledger.open == 60
+
+
+def second(tally, span=1):
+    return Second(0, tally, Held(), span=span)
+
+
+def lag(microseconds):
+    tally = Tally()
+    tally.loop_lag.record(microseconds)
+    return tally
+
+
+@pytest.mark.parametrize(
+    ("settled", "reasons"),
+    [
+        (second(Tally(), span=3), ["a reported the counts of several seconds as one"]),
+        (
+            second(Tally(launched=2, opened=2, lost=2)),
+            ["2 open connections were lost with their agent or worker"],
+        ),
+        (
+            second(lag(250_000)),
+            [
+                "the generator's event loop stalled: its lag's p99 was 251 ms"
+            ],  # the end of its bucket
+        ),
+        (
+            second(lag(2_000_000)),
+            [
+                "the generator's event loop stalled: its lag's p99 was 2007 ms",
+                "a worker of the generator stood still for 2.0 s",
+            ],
+        ),
+    ],
+)
+def test_a_second_whose_numbers_prove_nothing_has_the_reasons(settled, reasons):
+    seen = timeline()
+
+    row = seen.add(Settled(settled, {"a": settled}, [])).row
+
+    assert row.invalid == reasons
+    assert seen.invalid == {0: reasons}
+
+
+def test_an_agent_whose_share_changes_has_another_plan_from_then_on():
+    seen = timeline()
+    settled = second(Tally())
+    seen.set_share("a", 150)
+
+    row = seen.add(Settled(settled, {"a": settled}, [])).row
+
+    assert row.agents["a"].ledger.planned == 150

@@ -26,14 +26,14 @@ class AgentPart(NamedTuple):
 
 
 def connections_in(share: Share, reassignments: Iterable[Reassignment], total: int) -> int:
-    """Returns how many connections a share and reassignments launch, of so many numbers in all."""
+    """Returns how many connections a share and reassignments launch, of `total` numbers in all."""
     return share.count(total) + sum(
         reassignment.unfinished.wanted(total) for reassignment in reassignments
     )
 
 
 def worker_count(settings: AgentSettings, machine: Machine, connections: int) -> int:
-    """Returns how many workers an agent starts for so many connections."""
+    """Returns how many workers an agent starts for its connections."""
     if settings.workers is not None:
         return settings.workers
     return workers_needed(min(connections, settings.capacity), machine, machine.cpus)

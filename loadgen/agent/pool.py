@@ -59,13 +59,13 @@ class WorkerPool:
         """Seconds that all pauses so far have put off what is still to come."""
 
     async def warm(self, count: int) -> None:
-        """Starts workers until at least so many wait for a job."""
+        """Starts workers until at least `count` wait for a job."""
         missing = count - len(self._workers)
         if missing > 0:
             await self._start(missing)
 
     async def _start(self, count: int) -> list[WorkerProcess]:
-        """Starts so many further workers and returns them once they are warm."""
+        """Starts further workers and returns them once they are warm."""
         async with self._starting:
             server = await ForkServer.start(len(self._workers), count)
             self._fork_servers.append(server)
@@ -251,7 +251,7 @@ class WorkerPool:
         self._send_for_good(b"gate %d %r\n" % (gate.number, gate.at))
 
     def end_meeting(self, users: int) -> None:
-        """Ends the meeting of so many users in every worker that has a job."""
+        """Ends the meeting of this number of users in every worker that has a job."""
         self._send_for_good(b"met %d\n" % users)
 
     def _send_for_good(self, line: bytes) -> None:

@@ -119,7 +119,7 @@ class ForkServer:
 
     @classmethod
     async def start(cls, first: int, count: int) -> "ForkServer":
-        """Starts a process that forks so many workers, numbered from `first`."""
+        """Starts a process that forks `count` workers, numbered from `first`."""
         theirs: list[int] = []
         pipes: list[int] = []
         workers: list[WorkerProcess] = []

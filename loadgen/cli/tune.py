@@ -55,7 +55,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def examine(machine: Machine, role: Role, connections: int) -> Finding:
-    """Returns what a machine holds in a role, with the workers that so many connections need."""
+    """Returns what a machine holds in a role, with the workers that the connections need."""
     limits = _limits(machine, role, connections)
     first = limiting_resource(limits)
     assert first is not None, "descriptors always have a limit"

@@ -86,7 +86,7 @@ def client_limits(
     """Returns how many client connections each resource of a machine carries.
 
     The fixes raise a resource to `max_connections`. `ports` are those of each source address; a
-    number means so many up to 65535.
+    number stands for that many ports up to 65535.
     """
     ports = ports if isinstance(ports, range) else range(65536 - ports, 65536)
     option = f"--max-connections {max_connections:,}"
@@ -130,7 +130,7 @@ def workers_needed(connections: int, machine: Machine, cores: int, fill: float =
 def advice(
     machine: Machine, role: Literal["client", "target"], connections: int = 0
 ) -> list[Advice]:
-    """Returns what may spoil a run of so many connections besides the limits."""
+    """Returns what else may spoil a run of these connections, besides the limits."""
     return [
         *_idle_conntrack(machine),
         *(_backlog(machine) if role == "target" else ()),

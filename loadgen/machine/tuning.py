@@ -41,7 +41,7 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 def wanted(machine: Machine, role: Role, connections: int) -> tuple[Setting, ...]:
-    """Returns the settings that are too low for so many connections.
+    """Returns the settings that are too low for these connections.
 
     A key that this kernel does not have or does not show is left out.
     """

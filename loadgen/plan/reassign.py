@@ -106,7 +106,7 @@ def unfinished_of(
       of them.
     - `oldest` is the largest number from which on at least `living` of the launched numbers lie.
       The launched numbers below it are taken for the users that had ended. Which users those were
-      is not known, but so many ended.
+      is not known, only their number.
 
     Several numbers may satisfy either condition, since pieces have gaps between their numbers;
     each count is the same for all of them.
@@ -138,7 +138,7 @@ def unfinished_of(
 def deal(
     unfinished: Sequence[Unfinished], places: Sequence[int], total: int
 ) -> list[list[tuple[int, Unfinished]]]:
-    """Deals what is unfinished to agents or workers that have so many places free each.
+    """Deals what is unfinished to agents or workers by the free places that each has.
 
     Returns one list for each of them, and a last one for what finds no place. Each piece comes
     with its index in `unfinished`.

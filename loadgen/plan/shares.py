@@ -88,7 +88,7 @@ NO_SHARE = Share(1, ())
 
 
 def run_that_fits(total: int, weights: Sequence[int], max_run: int = MAX_RUN) -> int:
-    """Returns the longest run with which a split of so many numbers is as even as with runs of 1.
+    """Returns the longest run with which a split of `total` numbers is as even as with runs of 1.
 
     Subtle: a pattern of runs is `run` times as long as the pattern of single turns. The parts of
     a split differ by whole runs wherever the total ends inside of a pattern, so a longer run is

@@ -24,7 +24,7 @@ class Faults:
     no_pong: bool = False
     """Pings are counted and not answered."""
     split_frames: bool = False
-    """Every byte is sent by a write of its own."""
+    """Every byte is sent by a separate write."""
     reset: float | None = None
     """The connection is reset that many seconds after the 101."""
     stall: bool = False

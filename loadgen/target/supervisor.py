@@ -36,12 +36,12 @@ class WorkerDiedError(OperatorError):
 
 
 def workers_for(limit: int, cores: int, descriptors: int) -> int:
-    """Returns one worker per core, or more where so many connections need them."""
+    """Returns one worker per core, or more where the limit needs them."""
     return max(cores, 1, math.ceil(limit / (FILL * descriptors)))
 
 
 def max_connections(workers: int, descriptors: int) -> int:
-    """Returns how many connections one of so many workers can hold.
+    """Returns how many connections each of the workers can hold.
 
     Beside its spare descriptors a worker has one open for each worker's mailbox.
     """

@@ -131,7 +131,7 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int, program: str, *
         (TARGET, "--vice reset=x", ["'x'", "not a duration"]),
         (TARGET, "--vice refuse=1", ["'refuse'", "takes no value"]),
         (TARGET, "--listen 127.0.0.1:{busy}", ["127.0.0.1:{busy}", "in use"]),
-        (TARGET, "--listen 192.0.2.7:0", ["192.0.2.7:0", "no such address"]),
+        (TARGET, "--listen 192.0.2.7:0", ["192.0.2.7:0", "does not have that address"]),
         (TUNE, "check --connections many", ["--connections", "'many'"]),
         (TUNE, "check --connections 0", ["--connections", "x>=1"]),
         (REPORT, "{files}/none", ["{files}/none", "not a run directory"]),

@@ -83,7 +83,7 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     verdict: Verdict
     planned: Count
     """Connections that the plan asks for, and those that were launched again."""
-    open_peak: Count
+    open_peak: Derived
     """The most connections that were open at the end of a second."""
     open_end: Derived
     """Connections that were open at the end of the run."""

@@ -180,3 +180,16 @@ def test_items_of_one_tick_are_placed_together():
 
     assert len(wheel) == 6
     assert list(wheel.turn(6)) == [(4, ["a", "b", "c", "late", "later"]), (6, ["d"])]
+
+
+@given(st.floats(0, 1000), st.floats(0, 1000), st.integers(0, 20_000))
+def test_an_item_put_at_a_time_is_due_at_the_first_tick_not_before_it(start, after, turned):
+    wheel = Wheel(start)
+    list(wheel.turn(turned))
+    due = wheel.put_at("item", start + after)
+
+    tick = wheel.tick_at(due + TICK / 2)
+    assert due == wheel.due(tick)
+    assert due >= start + after - 1e-9
+    assert tick == turned + 1 or due - TICK < start + after + 1e-9
+    assert list(wheel.turn(tick))[-1] == (tick, ["item"])

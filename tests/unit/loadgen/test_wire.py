@@ -169,7 +169,7 @@ def test_a_field_of_a_newer_version_is_ignored():
 
 @pytest.mark.parametrize("positions", [(2, 1), (1, 1), (0, 64), (-1, 3)])
 def test_a_share_whose_positions_are_none_is_refused(positions):
-    with pytest.raises(ValueError, match="positions do not ascend below its length"):
+    with pytest.raises(ValueError, match="positions of `share` must ascend"):
         wire.Start(Share(64, positions), after=0.0)
 
 

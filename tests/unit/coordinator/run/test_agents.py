@@ -174,7 +174,9 @@ def test_an_agent_warns_of_the_resource_that_can_not_hold_its_share():
     ).by_id.values()
 
     assert fits.warning == ""
-    assert short.warning.startswith("agent b: share 40,000, holds 28,000: ")
+    assert short.warning.startswith(
+        "agent b: share 40,000, holds 28,000, limited by source_ports ("
+    )
     assert short.warning.endswith("give --source a range")
 
 

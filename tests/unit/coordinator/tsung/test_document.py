@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.tsung.document import MAX_BYTES, MAX_DEEP, MAX_ENTITY, read_document
+from coordinator.tsung.document import MAX_BYTES, MAX_DEPTH, MAX_ENTITY, read_document
 from coordinator.tsung.element import TsungError
 from tests.unit.coordinator.tsung.elements import read, refused
 
@@ -42,7 +42,7 @@ def test_a_plain_entity_is_put_in():
         ('<!DOCTYPE tsung SYSTEM "x.dtd">\n<tsung>&who;</tsung>', 2),
         ("<!DOCTYPE tsung [\n%who;]><tsung/>", 2),
         (f'<!DOCTYPE tsung [\n<!ENTITY a "{"x" * (MAX_ENTITY + 1)}">]><tsung/>', 2),
-        ("<tsung>\n" + "<a>" * MAX_DEEP, 2),
+        ("<tsung>\n" + "<a>" * MAX_DEPTH, 2),
         ('<?xml version="1.0" encoding="klingon"?><tsung/>', 1),
     ],
 )

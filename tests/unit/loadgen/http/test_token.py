@@ -83,10 +83,10 @@ def test_a_file_that_others_can_read_is_a_warning_with_its_fix(file, mode, expos
 
 def test_a_sealed_word_is_good_for_its_purpose_and_secret_alone():
     token, other = Token("s3cret"), Token("other")
-    word = token.seal("logs")
+    word = token.sign("logs")
 
-    assert token.sealed("logs", word)
-    assert not token.sealed("metrics", word)
-    assert not token.sealed("logs", other.seal("logs"))
-    assert not token.sealed("logs", "\udcff")
+    assert token.verify("logs", word)
+    assert not token.verify("metrics", word)
+    assert not token.verify("logs", other.sign("logs"))
+    assert not token.verify("logs", "\udcff")
     assert "s3cret" not in word

@@ -167,8 +167,8 @@ def test_the_source_towards_loopback_is_loopback():
     assert source_for("127.0.0.1") == "127.0.0.1"
 
 
-def test_no_way_to_a_target_is_the_operators_to_mend():
-    with pytest.raises(PlanError, match=r"no way from here to 255\.255\.255\.255"):
+def test_a_target_without_a_route_is_a_plan_error():
+    with pytest.raises(PlanError, match=r"no route from here to 255\.255\.255\.255"):
         source_for(
             "255.255.255.255"
         )  # a datagram socket without SO_BROADCAST may not connect there

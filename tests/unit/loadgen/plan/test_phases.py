@@ -66,4 +66,4 @@ def test_a_bound_ends_the_arrivals_before_the_phase():
     ],
 )
 def test_what_keeps_a_phase_from_being_run_is_named_by_its_key(phase, keys):
-    assert [key for key, _ in phase.faults()] == keys
+    assert [key for key, _ in phase.mistakes()] == keys

@@ -13,9 +13,9 @@ from loadgen.plan.session_file import (
     LoadError,
     check_session,
     digest,
-    embedded,
     load,
     read_session,
+    with_source,
 )
 
 GOOD = "async def session(user):\n    await user.connect()\n"
@@ -225,6 +225,6 @@ def test_what_only_running_the_file_shows_is_taken_as_it_is(written, source):
 def test_a_source_that_does_not_fit_its_hash_is_refused(written):
     session = read_session(written(GOOD))
 
-    assert embedded(session, Path()) == session
+    assert with_source(session, Path()) == session
     with pytest.raises(PlanError, match=r"`sha256` does not fit the source of chat\.py"):
-        embedded(msgspec.structs.replace(session, source=GOOD + "\n"), Path())
+        with_source(msgspec.structs.replace(session, source=GOOD + "\n"), Path())

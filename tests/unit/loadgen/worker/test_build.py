@@ -10,7 +10,7 @@ from loadgen.plan.plan import Plan, Transport
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.script import Connect, Match, Send
 from loadgen.plan.sessions import Loop, Script
-from loadgen.plan.shares import NOBODY, Share
+from loadgen.plan.shares import NO_SHARE, Share
 from loadgen.sessions.loop import LoopScenario
 from loadgen.sessions.user import SessionScenario
 from loadgen.stats.recorder import Recorder
@@ -89,7 +89,7 @@ async def test_the_plans_headers_are_in_every_request():
 
 async def test_reassigned_users_arrive_beside_those_of_the_share():
     lost = Reassignment(Unfinished(Share(), 4, 10), at=0.0, pace=500.0)
-    engine = built(share=NOBODY, again=(lost,))
+    engine = built(share=NO_SHARE, again=(lost,))
 
     assert engine.held().coming == 6
     assert not engine.finished

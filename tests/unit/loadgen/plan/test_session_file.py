@@ -226,5 +226,5 @@ def test_a_source_that_does_not_fit_its_hash_is_refused(written):
     session = read_session(written(GOOD))
 
     assert with_source(session, Path()) == session
-    with pytest.raises(PlanError, match=r"`sha256` does not fit the source of chat\.py"):
+    with pytest.raises(PlanError, match=r"`sha256` does not match chat\.py"):
         with_source(msgspec.structs.replace(session, source=GOOD + "\n"), Path())

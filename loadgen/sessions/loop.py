@@ -129,13 +129,15 @@ class LoopScenario(Scenario):
         session: LoopSession,
         think: float,
         loops: int,
+        *,
+        name: str = "loop",
         read_rate: float = 0.0,
     ) -> None:
         """`start` is seconds on the monotonic clock, `think` in seconds.
 
         `read_rate` is in bytes a second (0: no limit).
         """
-        super().__init__(population, start, route_of, read_rate)
+        super().__init__(population, start, route_of, name=name, read_rate=read_rate)
         self.loops = loops
         """Turns of the loop."""
         self._session = session

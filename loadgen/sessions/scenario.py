@@ -1,6 +1,6 @@
 """The scenario of one kind of users on a worker: their targets and their wheel."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from loadgen.net.connection import Wrap
@@ -21,17 +21,27 @@ class Scenario:
         population: Population,
         start: float,
         route_of: Callable[[int], Route],
+        *,
+        name: str = "loop",
+        seed: int = 0,
+        agent: str = "",
+        routes: Sequence[Route] = (),
         read_rate: float = 0.0,
     ) -> None:
-        """`route_of` gives the target for a user's number.
+        """`route_of` gives the target of a user's number, `routes` are all targets of the plan.
 
         `read_rate` is in bytes a second; 0: no limit.
         """
+        self.name = name
+        self.seed = seed
+        self.agent = agent
+        """The name of the agent."""
         self.population = population
         self.recorder = population.recorder
         self.connections = population.connections
         self.wheel: Wheel[Any] = Wheel(start)
         self.route_of = route_of
+        self._routes = {route.url: route for route in routes}
         self._read_rate = read_rate
         self._wraps: dict[float, Wrap] = {}
 
@@ -53,4 +63,18 @@ class Scenario:
             return None
         return self._wraps.setdefault(
             rate, lambda connection: Throttle(connection, rate, self.wheel.put_at)
+        )
+
+    def route(self, url: str) -> Route:
+        """Returns the route to a target of the plan; raises ValueError for other URLs."""
+        route = self._routes.get(url)
+        if route is None:
+            raise ValueError(f"{url} is not one of the plan's targets: {', '.join(self._routes)}")
+        return route
+
+    def count_blocked(self, number: int, seconds: float) -> None:
+        """Counts and reports a session that kept all others of its worker waiting."""
+        self.recorder.tally.count(f"{self.name}_blocked_its_worker")
+        self.recorder.remark(
+            f"session {self.name} of user {number} blocked its worker for {seconds:.1f} s"
         )

@@ -1,4 +1,4 @@
-"""A user as a session written in Python sees it, and its scenario.
+"""A user as a session written in Python sees it: what it may await and count.
 
 A session awaits the clock (think), a connection (connect, receive, ping, close) or any awaitable of
 asyncio. It is driven by hand, without a Task; for libraries that ask for the current task, such as
@@ -10,19 +10,18 @@ import asyncio
 import traceback
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from enum import Enum, auto
 from math import inf
 from time import monotonic
 from types import coroutine
 from typing import Any
 
 from loadgen.net.connection import Connection
-from loadgen.net.route import Route, headers_of
+from loadgen.net.route import headers_of
 from loadgen.plan.seeded import SeededRandom
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
-from loadgen.sessions.population import Population
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.trampoline import BaseUser
+from loadgen.sessions.user_state import Pause, UserState
 from loadgen.sessions.websocket import Awaited, WebSocket
 from loadgen.stats.reasons import DONE, DRAINED, ERROR, NOT_CONNECTED, TIMEOUT
 from loadgen.stats.recorder import Recorder, microseconds
@@ -34,36 +33,6 @@ MAX_SAMPLE_LENGTH = 8192
 """Characters of a traceback that a sample keeps: the last ones, which say most."""
 
 Session = Callable[["User"], Coroutine[Any, Any, None]]
-
-
-class Pause(Enum):
-    """The pauses of a session, besides waits for connections and futures."""
-
-    THINKING = auto()
-    """A wait on the wheel."""
-    YIELDED = auto()
-    """A turn for the other callbacks of the loop: asyncio.sleep(0)."""
-
-
-class UserState(Enum):
-    """The state of a user's session."""
-
-    RUNNING = auto()
-    THINKING = auto()
-    YIELDED = auto()
-    ON_CONNECTION = auto()
-    """A wait for one of its connections: for the 101, a message, a pong or the end."""
-    ON_FUTURE = auto()
-    OVER = auto()
-
-
-_WAITING = frozenset(UserState) - {UserState.RUNNING, UserState.OVER}
-TRANSITIONS: Mapping[UserState, frozenset[UserState]] = {
-    UserState.RUNNING: _WAITING | {UserState.OVER},
-    **dict.fromkeys(_WAITING, frozenset({UserState.RUNNING, UserState.OVER})),
-    UserState.OVER: frozenset(),
-}
-"""The states that may follow each state; tests hold every user to it."""
 
 
 class ThinkTimes:
@@ -120,7 +89,7 @@ class User(BaseUser):
         "sockets",
     )
 
-    def __init__(self, scenario: "SessionScenario", number: int, due: float) -> None:
+    def __init__(self, scenario: Scenario, number: int, due: float) -> None:
         super().__init__(number, due)
         self.scenario = scenario
         self.recorder: Recorder = scenario.recorder
@@ -477,57 +446,3 @@ class User(BaseUser):
     def get_name(self) -> str:
         """Returns a name, as tasks have one."""
         return f"user-{self.number}"
-
-
-class SessionScenario(Scenario):
-    """Users of a session in Python, or of a script; the wheel wakes each by itself."""
-
-    def __init__(
-        self,
-        population: Population,
-        start: float,
-        route_of: Callable[[int], Route],
-        session: Session,
-        *,
-        name: str,
-        seed: int,
-        agent: str,
-        routes: Sequence[Route],
-        read_rate: float = 0.0,
-    ) -> None:
-        """`start` is seconds on the monotonic clock; `routes` are the plan's targets.
-
-        `read_rate` is in bytes a second; 0: no limit.
-        """
-        super().__init__(population, start, route_of, read_rate)
-        self.name = name
-        self.seed = seed
-        self.agent = agent
-        """The name of the agent."""
-        self._session = session
-        self._routes = {route.url: route for route in routes}
-
-    def start_user(self, number: int, due: float) -> None:
-        """Starts the session of a user that has arrived; `due` is monotonic."""
-        User(self, number, due).start(self._session)
-
-    def turn(self, tick: int) -> None:
-        """Resumes every user that is due up to a tick."""
-        for now, users in self.wheel.turn(tick):
-            due = self.wheel.due(now)
-            for user in users:
-                user.resume(due)
-
-    def route(self, url: str) -> Route:
-        """Returns the route to a target of the plan; raises ValueError for other URLs."""
-        route = self._routes.get(url)
-        if route is None:
-            raise ValueError(f"{url} is not one of the plan's targets: {', '.join(self._routes)}")
-        return route
-
-    def count_blocked(self, number: int, seconds: float) -> None:
-        """Counts and reports a session that kept all others of its worker waiting."""
-        self.recorder.tally.count(f"{self.name}_blocked_its_worker")
-        self.recorder.remark(
-            f"session {self.name} of user {number} blocked its worker for {seconds:.1f} s"
-        )

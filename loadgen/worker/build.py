@@ -17,7 +17,8 @@ from loadgen.sessions.loop import BUILT_IN, LoopScenario
 from loadgen.sessions.population import Population
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.script.compile import compile_session
-from loadgen.sessions.user import Session, SessionScenario
+from loadgen.sessions.session_scenario import SessionScenario
+from loadgen.sessions.user import Session
 from loadgen.stats.recorder import Recorder
 from loadgen.timers import Deadlines
 from loadgen.wire import Job, Sources
@@ -70,7 +71,14 @@ def _scenario(
     if isinstance(spec, Loop):
         session = BUILT_IN[spec.ping]
         return LoopScenario(
-            population, job.start, route_of, session, spec.think, spec.loops, spec.read_rate
+            population,
+            job.start,
+            route_of,
+            session,
+            spec.think,
+            spec.loops,
+            name=spec.name,
+            read_rate=spec.read_rate,
         )
     return SessionScenario(
         population,

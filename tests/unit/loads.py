@@ -13,7 +13,9 @@ from loadgen.plan.shares import NO_SHARE, Share
 from loadgen.sessions.churn import Churn
 from loadgen.sessions.loop import BUILT_IN, LoopScenario
 from loadgen.sessions.population import Population
-from loadgen.sessions.user import TRANSITIONS, SessionScenario, User, UserState
+from loadgen.sessions.session_scenario import SessionScenario
+from loadgen.sessions.user import User
+from loadgen.sessions.user_state import TRANSITIONS, UserState
 from loadgen.stats.recorder import Recorder
 from loadgen.stats.tally import Held, Ledger, Tally
 from loadgen.timers import TICK, Deadlines

@@ -1,5 +1,7 @@
 """The parts that all users of a scenario share."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from loadgen.net.connection import Connection
@@ -35,3 +37,21 @@ def test_a_throttle_waits_on_the_scenarios_wheel():
 
     shared.wheel.put_at(throttle, 100.1)
     assert [item for _, items in shared.wheel.turn(100) for item in items] == [throttle]
+
+
+def test_a_url_that_is_not_in_the_plan_is_named_with_those_that_are():
+    route = SimpleNamespace(url="ws://a/")
+
+    assert scenario(routes=(route,)).route("ws://a/") is route
+    with pytest.raises(ValueError, match=r"ws://b/ is not one of the plan's targets: ws://a/"):
+        scenario(routes=(route,)).route("ws://b/")
+
+
+def test_a_session_that_blocks_its_worker_is_counted_and_named():
+    shared = scenario(name="greedy")
+    shared.count_blocked(7, 1.25)
+
+    assert shared.recorder.tally.counters == {"greedy_blocked_its_worker": 1}
+    assert shared.recorder.take_remarks() == (
+        "session greedy of user 7 blocked its worker for 1.2 s",
+    )

@@ -13,7 +13,7 @@ from websockets.asyncio.server import serve
 
 from loadgen.plan.plan import Plan
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
-from loadgen.sessions.user import BLOCKED_AFTER, TRANSITIONS, User, UserState
+from loadgen.sessions.user import BLOCKED_AFTER, User
 from loadgen.sessions.websocket import MAX_UNREAD, UNREAD, WebSocket
 from loadgen.timers import Wheel
 from loadgen.worker.engine import TICK
@@ -628,12 +628,6 @@ async def test_users_wait_for_each_other_until_the_fleet_reports_that_enough_hav
         running.population.met(10)
         running.population.met(10)
         assert (await running.over()).closed == {"done": 3}
-
-
-def test_every_state_of_a_user_stands_in_the_table():
-    """CheckedUser of tests/unit/loads.py checks every user of these tests against it."""
-    assert TRANSITIONS.keys() == set(UserState)
-    assert all(UserState.OVER in after for before, after in TRANSITIONS.items() if after)
 
 
 @contextmanager

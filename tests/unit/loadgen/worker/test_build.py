@@ -12,7 +12,7 @@ from loadgen.plan.script import Connect, Match, Send
 from loadgen.plan.sessions import Loop, Script
 from loadgen.plan.shares import NO_SHARE, Share
 from loadgen.sessions.loop import LoopScenario
-from loadgen.sessions.user import SessionScenario
+from loadgen.sessions.session_scenario import SessionScenario
 from loadgen.stats.recorder import Recorder
 from loadgen.wire import Destination, Job, Sources
 from loadgen.worker.build import engine_for

@@ -1,0 +1,56 @@
+"""Users of a session in Python on one worker's wheel."""
+
+from time import monotonic
+
+import pytest
+
+from loadgen.sessions.session_scenario import SessionScenario
+from loadgen.sessions.user_state import UserState
+from loadgen.timers import TICK
+from tests.unit.loads import idle_population
+
+
+def scenario(session, start):
+    """A scenario of users that connect to nothing."""
+    return SessionScenario(
+        idle_population(), start, pytest.fail, session, name="mine", seed=7, agent="a", routes=()
+    )
+
+
+async def test_each_user_is_woken_by_itself_when_its_think_time_is_over():
+    woken = []
+
+    async def session(user):
+        await user.think(TICK * (1 + user.number))
+        woken.append(user.number)
+
+    start = monotonic()
+    shared = scenario(session, start)
+    for number in (2, 0, 1):
+        shared.start_user(number, start)
+    (*thinking,) = shared.population.idle
+    assert {user.state for user in thinking} == {UserState.THINKING}
+
+    shared.turn(shared.wheel.tick_at(monotonic()) + 10)
+
+    assert woken == [0, 1, 2]
+    assert not shared.population.idle
+    assert shared.recorder.tally.sessions_done == 3
+
+
+async def test_users_of_a_scenario_have_its_agent_and_numbers_of_their_own_from_its_seed():
+    drawn = {}
+
+    async def session(user):
+        drawn[user.number] = user.agent, user.random.random()
+
+    for _ in range(2):
+        shared = scenario(session, monotonic())
+        shared.start_user(1, 0.0)
+        shared.start_user(2, 0.0)
+        first = drawn.setdefault("first", {1: drawn[1], 2: drawn[2]})
+
+        assert {number: drawn[number] for number in (1, 2)} == first
+
+    assert drawn[1][0] == "a"
+    assert drawn[1][1] != drawn[2][1]

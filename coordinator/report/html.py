@@ -30,7 +30,7 @@ WATCHED_SERIES = ("cpu_s", "memory", "files", "sockets")
 Columns = dict[str, list[float | None]]
 
 
-class Script(msgspec.Struct, frozen=True):
+class EmbeddedScript(msgspec.Struct, frozen=True):
     """A script inside the report."""
 
     text: str
@@ -48,8 +48,8 @@ def html_report(record: RunRecord) -> str:
     step = -(-len(samples) // MAX_POINTS) or 1
     data = msgspec.json.encode(_data(record, samples, step)).decode()
     scripts = [
-        Script(_read("vendor/uPlot.iife.min.js")),
-        Script(_bundle(), module=True),
+        EmbeddedScript(_read("vendor/uPlot.iife.min.js")),
+        EmbeddedScript(_bundle(), module=True),
     ]
     return render(
         "report/report.html.j2",
@@ -79,7 +79,7 @@ def _bundle() -> str:
     return re.sub(r"^export ", "", without_imports, flags=re.MULTILINE)
 
 
-def _policy(scripts: Sequence[Script]) -> str:
+def _policy(scripts: Sequence[EmbeddedScript]) -> str:
     """The Content-Security-Policy: nothing is loaded, and only these scripts run."""
     digests = " ".join(f"'sha256-{script.digest}'" for script in scripts)
     return f"default-src 'none'; style-src 'unsafe-inline'; script-src {digests}"

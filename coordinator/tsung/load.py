@@ -25,7 +25,7 @@ class Setup(NamedTuple):
     """True for a weight, false for a probability."""
 
 
-class Arrivals(NamedTuple):
+class ArrivalPhase(NamedTuple):
     """One <arrivalphase>."""
 
     element: Element
@@ -46,7 +46,7 @@ class Static(NamedTuple):
 class Load(NamedTuple):
     """The phases and users of <load>."""
 
-    arrivals: tuple[Arrivals, ...]
+    arrivals: tuple[ArrivalPhase, ...]
     """In the order in which they take place, repeated as `loop` says."""
     statics: tuple[Static, ...]
     stop_after: float
@@ -85,12 +85,12 @@ def read_load(element: Element) -> Load:
     return Load(tuple(repeated), tuple(sorted(statics, key=lambda one: one.at)), stop_after)
 
 
-def _named(arrivals: Arrivals, turn: int) -> Arrivals:
+def _named(arrivals: ArrivalPhase, turn: int) -> ArrivalPhase:
     name = f"{arrivals.number}" if not turn else f"{arrivals.number}, turn {turn + 1}"
     return arrivals._replace(phase=replace(arrivals.phase, name=name))
 
 
-def _arrivals(element: Element) -> Arrivals:
+def _arrivals(element: Element) -> ArrivalPhase:
     element.only("phase", "duration", "unit", "wait_all_sessions_end")
     users, setups = element.all("users"), element.all("session_setup")
     for child in element.children:
@@ -106,7 +106,7 @@ def _arrivals(element: Element) -> Arrivals:
     if duration <= 0:
         raise element.error("a phase needs a duration above 0; write it")
     wait = element.flag("wait_all_sessions_end")
-    return Arrivals(
+    return ArrivalPhase(
         element,
         element.integer("phase"),
         _phase(users[-1], duration, wait=wait),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from coordinator.tsung.element import Element
-from coordinator.tsung.load import Arrivals, fits
+from coordinator.tsung.load import ArrivalPhase, fits
 from coordinator.tsung.steps import SESSION_TYPE, Steps
 from loadgen.plan.script import Close, Connect, For, Option, Step, Think, steps_in
 from loadgen.plan.script_check import ScriptError, check, unset_in
@@ -170,7 +170,9 @@ def _check(session: TsungSession, steps: Steps, files: dict[str, str]) -> None:
             )
 
 
-def mixes(sessions: Sequence[TsungSession], arrivals: Sequence[Arrivals]) -> list[dict[str, float]]:
+def mixes(
+    sessions: Sequence[TsungSession], arrivals: Sequence[ArrivalPhase]
+) -> list[dict[str, float]]:
     """Returns for each phase the popularity of its sessions, without those at 0.
 
     Raises TsungError where probabilities do not add up to 100.
@@ -191,7 +193,7 @@ def mixes(sessions: Sequence[TsungSession], arrivals: Sequence[Arrivals]) -> lis
     return [_mix(sessions, one) for one in arrivals]
 
 
-def _mix(sessions: Sequence[TsungSession], arrivals: Arrivals) -> dict[str, float]:
+def _mix(sessions: Sequence[TsungSession], arrivals: ArrivalPhase) -> dict[str, float]:
     found = {session.name: session.popularity for session in sessions}
     for setup in arrivals.setups:
         found |= {

@@ -27,7 +27,7 @@ class Greeting(NamedTuple):
     """The code to close with at once; None to stay open."""
 
 
-class Reply(NamedTuple):
+class Answer(NamedTuple):
     """The answer to a client's message."""
 
     frames: bytes
@@ -41,7 +41,7 @@ class Mode(Protocol):
     def greeting(self, resource: Resource) -> Greeting:
         """Returns what is sent with the 101."""
 
-    def answer(self, opcode: int, payload: bytes) -> Reply:
+    def answer(self, opcode: int, payload: bytes) -> Answer:
         """Returns the answer to a whole message."""
 
 
@@ -52,9 +52,9 @@ class Echo:
         """Returns an empty greeting."""
         return Greeting()
 
-    def answer(self, opcode: int, payload: bytes) -> Reply:
+    def answer(self, opcode: int, payload: bytes) -> Answer:
         """Returns the message itself."""
-        return Reply(frame(opcode, payload))
+        return Answer(frame(opcode, payload))
 
 
 class Appwrite:
@@ -66,17 +66,17 @@ class Appwrite:
             return Greeting(error_frame(1008, "Missing or unknown project ID"), 1, 1008)
         return Greeting(connected_frame(resource.channels), 1)
 
-    def answer(self, opcode: int, payload: bytes) -> Reply:
+    def answer(self, opcode: int, payload: bytes) -> Answer:
         """Returns a pong to a ping, an error to any other message; the connection stays open."""
         if payload == PING:
-            return Reply(PONG, is_pong=True)
+            return Answer(PONG, is_pong=True)
         try:
             message = msgspec.json.decode(payload, type=_Message)
         except msgspec.DecodeError:
-            return Reply(error_frame(1003, "Message format is not valid."))
+            return Answer(error_frame(1003, "Message format is not valid."))
         if message.type == "ping":
-            return Reply(PONG, is_pong=True)
-        return Reply(error_frame(1003, "Message type is not valid."))
+            return Answer(PONG, is_pong=True)
+        return Answer(error_frame(1003, "Message type is not valid."))
 
 
 class _Message(msgspec.Struct):

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from loadgen.target.frames import BINARY, TEXT, frame
-from loadgen.target.modes import Appwrite, Echo, Greeting, Publication, Reply, event_frame, mode_of
+from loadgen.target.modes import Answer, Appwrite, Echo, Greeting, Publication, event_frame, mode_of
 from loadgen.target.request import Resource
 
 
@@ -26,7 +26,7 @@ def test_every_mode_has_a_class():
 @pytest.mark.parametrize(("opcode", "payload"), [(TEXT, b"hi"), (BINARY, b"\xff"), (TEXT, b"")])
 def test_echo_repeats(opcode, payload):
     assert Echo().greeting(resource()) == Greeting(b"", 0, None)
-    assert Echo().answer(opcode, payload) == Reply(frame(opcode, payload))
+    assert Echo().answer(opcode, payload) == Answer(frame(opcode, payload))
 
 
 def test_appwrite_greets_with_the_exact_string_its_benchmark_asserts():
@@ -52,7 +52,7 @@ def test_appwrite_closes_without_a_project():
 
 @pytest.mark.parametrize("ping", [b'{"type":"ping"}', b' { "type" : "ping", "data": 1 } '])
 def test_appwrite_answers_a_ping(ping):
-    assert Appwrite().answer(TEXT, ping) == Reply(text('{"type":"pong"}'), is_pong=True)
+    assert Appwrite().answer(TEXT, ping) == Answer(text('{"type":"pong"}'), is_pong=True)
 
 
 @pytest.mark.parametrize("payload", [b"", b"hello", b"[]", b"{}", b'{"type":1}', b"\xff"])
@@ -61,13 +61,13 @@ def test_appwrite_answers_a_bad_format_with_an_error(payload):
         '{"type":"error","data":{"code":1003,"message":"Message format is not valid."}}'
     )
 
-    assert Appwrite().answer(TEXT, payload) == Reply(expected)
+    assert Appwrite().answer(TEXT, payload) == Answer(expected)
 
 
 def test_appwrite_answers_an_unknown_type_with_an_error():
     expected = text('{"type":"error","data":{"code":1003,"message":"Message type is not valid."}}')
 
-    assert Appwrite().answer(TEXT, b'{"type":"subscribe","data":[]}') == Reply(expected)
+    assert Appwrite().answer(TEXT, b'{"type":"subscribe","data":[]}') == Answer(expected)
 
 
 def test_an_event_passes_the_payload_on():

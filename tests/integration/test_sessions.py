@@ -163,7 +163,7 @@ def test_a_file_that_fails_on_the_agents_ends_the_run_at_once(
         last = coord.err.splitlines()[-1]
         assert last.startswith("loadgen-coord: 0 of 2 agents were ready after ")
         assert words in last
-        assert last.endswith("; mend that")
+        assert last.endswith("; fix that")
         if "chat.py:" in words:
             shown = (coord.folder / "errors" / "session_file.txt").read_text()
             assert source.splitlines()[-1] in shown

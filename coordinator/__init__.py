@@ -1,2 +1,4 @@
-"""The coordinator: gathers agents, shards the load over them, settles every second, writes the
-run directory."""
+"""The coordinator: gathers agents, shards the load over them, records the run.
+
+It settles every second and writes the run directory.
+"""

@@ -64,7 +64,10 @@ async def coordinate(settings: RunSettings) -> int:
 
 @contextmanager
 def _signals(run: Run, clock: Clock) -> Iterator[None]:
-    """Drains the run on the first SIGINT, SIGTERM or SIGHUP, and stops it on every further one."""
+    """Drains the run on the first signal to end, and stops it on every further one.
+
+    The signals are SIGINT, SIGTERM and SIGHUP.
+    """
     loop = asyncio.get_running_loop()
     received = 0
 

@@ -4,7 +4,7 @@ from time import monotonic
 
 
 class Clock:
-    """The clock that every time of a run is read from: the monotonic clock plus an offset.
+    """The clock of a run: the monotonic clock plus an offset.
 
     A run that is resumed after a reboot goes on with the times of its journal. They were read from
     a monotonic clock that ended with the machine, so the offset is what the new one lacks.

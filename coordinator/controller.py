@@ -1,5 +1,7 @@
-"""Drives one run: passes it the time, and carries what comes of it to the run directory, the port
-and the terminal."""
+"""Drives one run: passes it the time, and carries out what follows.
+
+That goes to the run directory, the port and the terminal.
+"""
 
 import asyncio
 import sys
@@ -38,7 +40,7 @@ LAST_ORDERS_TIMEOUT = 2.0
 
 
 class Controller:
-    """The shell around one `Run`: it has the clock, the files, the port and the processes."""
+    """The shell around one `Run`: clock, files, port and processes."""
 
     def __init__(
         self,
@@ -97,7 +99,7 @@ class Controller:
     async def resumed(
         cls, settings: RunSettings, clock: Clock, run: Run, server: Server, journal: Journal
     ) -> "Controller":
-        """Returns the controller of a run whose coordinator died, once its journal is replayed.
+        """Returns the controller of a run whose coordinator died, after the replay.
 
         Raises OperatorError when its run directory can't be written.
         """
@@ -195,7 +197,7 @@ class Controller:
         self._tick(self._clock.now())
 
     def _can_not_gather(self) -> bool:
-        """True when all awaited agents are local, each is ready or refuses, and some refuse."""
+        """True when all awaited agents are local and have answered, and some refuse."""
         agents = self._run.agents.by_id.values()
         return (
             self._settings.local >= self._settings.agents == len(agents)
@@ -231,7 +233,10 @@ class Controller:
         self._folder.write_tsung(self._tsung_log.add(entry))
 
     def _write_notice(self, notice: Notice) -> None:
-        """Writes a notice where it belongs; local agents write their notes to their log already."""
+        """Writes a notice where it belongs.
+
+        Local agents write their notes to their log already.
+        """
         if notice.reason:
             self._folder.write_traceback(notice.reason, notice.text)
         elif not notice.agent:
@@ -275,8 +280,10 @@ class Controller:
     # When it is over.
 
     async def _wait_for_agents(self) -> None:
-        """Waits, within bounds, until all agents have their order to stop and the local ones have
-        ended."""
+        """Waits until all agents have their order to stop and the local ones have ended.
+
+        Both waits are bounded.
+        """
         begin = now = self._clock.now()
         while now - begin < LAST_ORDERS_TIMEOUT and any(
             not agent.stop_ordered and now - agent.seen < LOST_AFTER

@@ -1,4 +1,4 @@
-"""Progress of a run: a live table on a terminal, elsewhere a plain line for each second."""
+"""Progress of a run: a live table on a terminal, elsewhere a line per second."""
 
 import os
 import sys

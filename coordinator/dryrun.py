@@ -1,5 +1,7 @@
-"""The text of `--dry-run`: the plan, its schedule, each agent's share, and what this machine can
-hold."""
+"""The text of `--dry-run`.
+
+It has the plan, its schedule, each agent's share, and what this machine can hold.
+"""
 
 import subprocess
 import sys
@@ -45,7 +47,7 @@ def dry_run(settings: RunSettings) -> str:
 
 
 def describe_plan(plan: Plan) -> Iterator[str]:
-    """Yields the tables of phases, sessions and targets, and a line on the end of the plan."""
+    """Yields the tables of phases, sessions and targets, and the end of the plan."""
     yield _table(["phase", "from", "to", "arrivals", "rate", "besides"], _phases(plan))
     if plan.sessions:
         yield _table(
@@ -80,7 +82,7 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def _phases(plan: Plan) -> list[list[str]]:
-    """Returns a row for each phase: when it runs, its arrivals, and what else happens in it."""
+    """Returns a row for each phase: its time, its arrivals, and its further effects."""
     phases = plan.phases or (Phase(rate=plan.rate, max=plan.max),)
     return [
         [
@@ -95,8 +97,10 @@ def _phases(plan: Plan) -> list[list[str]]:
 
 
 def _time(gate: int, after: float) -> str:
-    """Returns a time `after` seconds from the start, or from a gate, which opens at an unknown
-    time."""
+    """Returns a time `after` seconds from the start, or from a gate.
+
+    A gate opens at an unknown time.
+    """
     return f"gate {gate} + {seconds(after)}" if gate else seconds(after)
 
 
@@ -177,8 +181,7 @@ class PreflightResult(msgspec.Struct):
 
 
 def _preflight(share: int) -> str:
-    """Returns whether this machine holds the largest share of a local agent, and what limits
-    it."""
+    """Returns the preflight of this machine for the largest share of a local agent."""
     command = [sys.executable, "-m", "loadgen.cli.tune", "check", "--json"]
     command += ["--connections", str(share)]
     try:

@@ -1,4 +1,7 @@
-"""Agents and the embedded target as processes of this machine, which end with the coordinator."""
+"""Agents and the embedded target as processes of this machine.
+
+They end with the coordinator.
+"""
 
 import asyncio
 import contextlib
@@ -77,7 +80,7 @@ class LocalAgents(msgspec.Struct, frozen=True):
 
 
 def _reachable(listen: Endpoint) -> Endpoint:
-    """Returns the endpoint at which this machine reaches one that may be a wildcard address."""
+    """Returns the endpoint by which this machine reaches a wildcard address."""
     anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- it is compared, not listened on
     return Endpoint(anywhere.get(listen.host, listen.host), listen.port)
 
@@ -145,7 +148,7 @@ class LocalProcesses:
         """Reads what the target prints."""
 
     async def start_target(self, target: TargetAddress, connections: int, log: Path) -> None:
-        """Starts the embedded target with a limit of connections, and waits until it listens.
+        """Starts the embedded target and waits until it listens.
 
         Raises OperatorError, with the last line of its log, when it does not.
         """
@@ -168,7 +171,7 @@ class LocalProcesses:
 
     @staticmethod
     async def _wait_for_listening(target: Child) -> bool:
-        """Returns True once the target prints that it listens, False when its output ends."""
+        """Returns True once the target prints that it listens, False at its end."""
         assert target.process.stdout is not None
         async for line in target.process.stdout:
             if b"listening" in line:
@@ -181,7 +184,7 @@ class LocalProcesses:
             self.agents.append(await _start(name, local_agents.arguments(number), log_of(name)))
 
     async def wait_for_agents(self) -> None:
-        """Waits until all agents have ended by themselves, for at most END_TIMEOUT seconds."""
+        """Waits until all agents have ended by themselves, at most END_TIMEOUT seconds."""
         await asyncio.gather(*(child.wait(END_TIMEOUT) for child in self.agents))
 
     async def terminate(self) -> None:
@@ -194,7 +197,7 @@ class LocalProcesses:
 
 
 async def _start(name: str, command: Sequence[str], log: Path, stdout: int | None = None) -> Child:
-    """Starts a process in its own session, so that Ctrl-C in the terminal does not reach it."""
+    """Starts a process in its own session: Ctrl-C in the terminal does not reach it."""
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -213,7 +216,7 @@ def _end_with_coordinator() -> None:
 
 
 async def _discard_output(child: Child) -> None:
-    """Reads the output of a process: once its pipe is full, the process would stand still."""
+    """Reads the output of a process, which would stand still once its pipe is full."""
     assert child.process.stdout is not None
     async for _ in child.process.stdout:
         pass

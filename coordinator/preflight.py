@@ -1,5 +1,7 @@
-"""The checks before anything is opened: the plan's size, the target's URL, the port to listen on,
-the certificate."""
+"""The checks before anything is opened.
+
+They look at the plan's size, the target's URL, the port to listen on and the certificate.
+"""
 
 import hashlib
 import ipaddress
@@ -55,7 +57,10 @@ def _text(option: str, path: Path) -> str:
 
 
 def _first_of(text: str, path: Path) -> str:
-    """Returns the certificate of the port itself; those of its authorities may follow it."""
+    """Returns the certificate of the port itself.
+
+    Those of its authorities may follow it.
+    """
     found = _CERTIFICATE.search(text)
     if found is None:
         raise OperatorError(f"--tls-cert {path} holds no certificate; give a PEM file")

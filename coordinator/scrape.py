@@ -1,5 +1,7 @@
-"""Scrapes the exporters that `--watch NAME=URL` names: the server's own figures, in the seconds of
-the run."""
+"""Scrapes the exporters that `--watch NAME=URL` names.
+
+It keeps the servers' own figures, in the seconds of the run.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -20,7 +22,10 @@ MAX_BYTES = 8 << 20
 
 
 class Scrape(msgspec.Struct, omit_defaults=True):
-    """One scrape of a watched server; None is a figure that its exporter does not have."""
+    """One scrape of a watched server.
+
+    None is a figure that its exporter does not have.
+    """
 
     second: int
     """The second of the run."""
@@ -37,7 +42,7 @@ class Scrape(msgspec.Struct, omit_defaults=True):
 
 
 def scrape_of(name: str, second: int, text: str) -> Scrape:
-    """Returns the figures of an exporter's answer: of the machine, else of the process.
+    """Returns the figures of an exporter's answer: the machine's, else the process's.
 
     The names are node_exporter's, and those of the Prometheus client libraries for a process.
     Raises ValueError when the text is no exposition.

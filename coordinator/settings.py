@@ -1,4 +1,4 @@
-"""What the operator asks of one run of the coordinator."""
+"""The settings that an operator gives one run of the coordinator."""
 
 from pathlib import Path
 from typing import Literal

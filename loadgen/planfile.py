@@ -1,4 +1,7 @@
-"""Plan files: TOML to a plan and back; a mistake is reported with its line and its key."""
+"""Plan files: TOML to a plan and back.
+
+A mistake is reported with its line and its key.
+"""
 
 import re
 import tomllib
@@ -38,7 +41,7 @@ def keys_of(path: str) -> Keys:
 
 
 def line_of(text: str, keys: Keys) -> int | None:
-    """Returns the line of a value, from 1 on, or of the table around it when it is missing.
+    """Returns the line of a value, from 1 on, or of the table around it.
 
     Returns None when that is missing as well. The line of a value of several lines is its last.
     """
@@ -67,7 +70,7 @@ def _first_line(lines: Sequence[str], keys: Keys) -> int:
 
 
 def _readable(lines: Sequence[str], high: int, low: int) -> tuple[int, dict[str, Any]] | None:
-    """Returns the length and the document of the longest beginning that is TOML by itself.
+    """Returns the length and the document of the longest prefix that is TOML.
 
     It has at most `high` and more than `low` lines; None when no such beginning is TOML.
     """
@@ -128,7 +131,9 @@ def read_plan(path: Path) -> Plan:
 
 
 def to_toml(plan: Plan) -> bytes:
-    """Returns the plan as TOML, with the defaults, from which `read_plan` makes the same plan.
+    """Returns the plan as TOML, with its defaults.
+
+    `read_plan` makes the same plan of it.
 
     Values that others overrule are left out.
     """
@@ -159,7 +164,10 @@ def _plan_of(document: dict[str, Any], folder: Path) -> Plan:
 
 
 def _read_durations(document: dict[str, Any]) -> None:
-    """Replaces durations written as text by seconds; variables of a script stay as they are."""
+    """Replaces durations written as text by seconds.
+
+    Variables of a script stay as they are.
+    """
     for table, key, at in _durations_in(document):
         value = table.get(key)
         if isinstance(value, str) and "%%" not in value and (at, value) != ("hold", "sessions"):
@@ -210,7 +218,7 @@ def _with_sources(plan: Plan, folder: Path) -> Plan:
 
 
 def _check(plan: Plan) -> None:
-    """Raises PlanError for what is wrong without resolving a name or binding an address."""
+    """Raises PlanError for a mistake that shows without resolver and sockets."""
     urls = [(f"targets[{place}].url", target.url) for place, target in enumerate(plan.targets)]
     urls = urls or [("target", plan.target)]
     urls += [
@@ -244,7 +252,10 @@ def _check_script(script: Script, files: dict[str, str], at: str) -> None:
 
 
 def _place(steps: Sequence[Step], wanted: Step, at: str) -> str:
-    """Returns the path of a step in a script; "" when it is not among these, nor inside one."""
+    """Returns the path of a step in a script.
+
+    "" when it is not among these, nor inside one.
+    """
     for place, step in enumerate(steps):
         here = f"{at}.steps[{place}]"
         inner = here if step is wanted else _place(getattr(step, "steps", ()), wanted, here)
@@ -263,7 +274,10 @@ def _located(path: str) -> Iterator[None]:
 
 
 def _message(path: Path, text: str, message: str) -> str:
-    """Returns a message with file and line; a key that it names has precedence over its place."""
+    """Returns a message with file and line.
+
+    A key that it names has precedence over its place.
+    """
     found = _PLACED.fullmatch(message)
     what, at = (found[1], found[2]) if found else (message, "")
     named = re.search(r"`([^`]+)`", what)

@@ -18,7 +18,10 @@ _prctl: Callable[..., int] = ctypes.CDLL(None).prctl
 
 
 def raise_nofile() -> int:
-    """Raises the soft limit of open files to the hard one; returns the limit in force."""
+    """Raises the soft limit of open files to the hard one.
+
+    Returns the limit in force.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -37,7 +40,10 @@ def run_in_batches() -> None:
 
 
 def end_with_parent(number: signal.Signals) -> None:
-    """Makes the kernel send this process a signal when its parent ends, even by SIGKILL."""
+    """Has the kernel send this process a signal when its parent ends.
+
+    The parent may end by SIGKILL too.
+    """
     _prctl(_SET_DEATH_SIGNAL, number)
 
 

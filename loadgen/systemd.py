@@ -6,7 +6,7 @@ import socket
 
 
 def notify(message: str) -> None:
-    """Sends a message to $NOTIFY_SOCKET, if a service manager set it and still listens."""
+    """Sends a message to $NOTIFY_SOCKET, if a service manager listens there."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError):

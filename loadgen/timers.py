@@ -76,7 +76,10 @@ class Wheel(Generic[Item]):
         return self._start + tick * TICK
 
     def put_at(self, item: Item, time: float) -> float:
-        """Places an item at the first tick that is not before a time; returns when that is due."""
+        """Places an item at the first tick that is not before a time.
+
+        Returns when that is due.
+        """
         tick = max(ceil((time - self._start) / TICK), self.now + 1)
         self.put(item, tick)
         return self.due(tick)
@@ -101,7 +104,9 @@ class Wheel(Generic[Item]):
             self._slots[tick] = items
 
     def turn(self, tick: int) -> Iterator[tuple[int, list[Item]]]:
-        """Removes and yields the items due up to this tick, with their ticks, oldest first.
+        """Removes and yields the items due up to this tick, oldest first.
+
+        Each slot comes with its tick.
 
         Subtle: an item put during the turn goes to a later tick than the one just yielded, so that
         every turn ends.

@@ -1,4 +1,4 @@
-"""Values that several commands take: durations, and addresses to listen on or dial."""
+"""The values of several commands: durations, and addresses to listen on or dial."""
 
 import re
 from ipaddress import ip_address

@@ -1,3 +1,6 @@
-"""The version of the distribution; the changelog's top entry is checked against it."""
+"""The version of the distribution.
+
+The changelog's top entry is checked against it.
+"""
 
 VERSION = "0.1.0"

@@ -200,7 +200,7 @@ REFERENCE = Plan()
 @click.option("--json", is_flag=True, help="The last line of stdout is summary.json on one line.")
 @click.pass_context
 def coord(ctx: click.Context, /, **options: Any) -> int:
-    """Gathers agents, shards the load over them, shows it live, and writes the run directory."""
+    """Gathers agents, shards the load over them, shows it, and records the run."""
     if options["resume"] is not None:
         return uvloop.run(coordinate(_resumed(ctx, options)))
     plan = (

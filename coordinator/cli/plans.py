@@ -1,5 +1,7 @@
-"""The plan that a command line of `loadgen-coord` asks for, by options, a plan file, a session file
-or a Tsung configuration."""
+"""The plan that a command line of `loadgen-coord` asks for.
+
+It comes from options, a plan file, a session file or a Tsung configuration.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ NOT_BESIDE_SESSION = ("plan", "tsung", "ping", "loops", "think")
 
 
 def plan_from_options(ctx: click.Context, options: dict[str, Any]) -> Plan:
-    """Returns the plan of the options, or that of --plan with the options that are given on top.
+    """Returns the plan of the options, or that of --plan under the given options.
 
     Raises PlanError for an option without effect.
     """

@@ -1,4 +1,4 @@
-"""What a run proves, in one sentence, and what it does not prove."""
+"""The claims that a run proves, in one sentence, and those it does not prove."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ LATENCIES = {"handshake": "handshakes", "ping_rtt": "pings", "delivery": "delive
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What a run proves, and what it does not prove."""
+    """The claims that a run proves, and those it does not prove."""
 
     proves: str
     does_not: list[str]
@@ -43,7 +43,7 @@ def claims_of(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Claims
 
 
 def longest_span(samples: Sequence[Sample], name: str, floor: float) -> SteadySpan:
-    """Returns the longest span in which a figure of the fleet did not fall below the floor."""
+    """Returns the longest span in which a figure did not fall below the floor."""
     best = SteadySpan()
     length = least = 0
     last = -2
@@ -149,7 +149,7 @@ def _unproved_arrivals(summary: Summary) -> Iterator[str]:
 
 
 def _invalid_seconds(summary: Summary) -> Iterator[str]:
-    """One text for consecutive seconds whose reasons are the same, except for their numbers."""
+    """One text for consecutive seconds with the same reasons but for their numbers."""
     numbered = enumerate((row.second, "; ".join(row.why)) for row in summary.invalid_seconds)
     for _, group in groupby(
         numbered, key=lambda item: (NUMBERS.sub("", item[1][1]), item[1][0] - item[0])

@@ -35,7 +35,10 @@ MAX_VALUE_LENGTH = 60
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """A figure of a run beside that of the baseline; None where a run did not measure it."""
+    """A figure of a run beside that of the baseline.
+
+    None where a run did not measure it.
+    """
 
     name: str
     before: float | None

@@ -1,4 +1,6 @@
-"""Expectations of a run: `open_peak>=1000000`, `handshake_p99<500ms`, `failed<0.1%`.
+"""Expectations of a run.
+
+Examples: `open_peak>=1000000`, `handshake_p99<500ms`, `failed<0.1%`.
 
 The figures are the fields of the summary. What sessions count and time themselves is
 `counter.NAME` and `timing.NAME_STATISTIC`; a counter that no session touched is 0.
@@ -104,7 +106,7 @@ def _scale(text: str, name: str, unit: str) -> float:
 
 
 def _percentile_of(name: str) -> tuple[str, str, str] | None:
-    """Returns the field of the summary, the name of the histogram in it, and the statistic.
+    """Returns the field of the summary, the histogram in it, and the statistic.
 
     None when the name is not that of a percentile.
     """
@@ -117,7 +119,9 @@ def _percentile_of(name: str) -> tuple[str, str, str] | None:
 
 
 def value_of(name: str, summary: Summary) -> float | None:
-    """Returns the figure of a name: milliseconds for percentiles, seconds for durations.
+    """Returns the figure of a name.
+
+    Percentiles are in milliseconds, durations in seconds.
 
     None when it was not measured.
     """

@@ -62,7 +62,10 @@ def _targets(record: RunRecord) -> str:
 
 
 def markdown_table(rows: Table) -> Iterator[str]:
-    """Yields the lines of a table; all columns but the first are aligned to the right."""
+    """Yields the lines of a table.
+
+    All columns but the first are aligned to the right.
+    """
     head, *others = rows
     yield f"| {' | '.join(plain(cell) for cell in head)} |"
     yield f"|{'|'.join(['---', *['---:'] * (len(head) - 1)])}|"

@@ -1,4 +1,4 @@
-"""report.html: a finished run as one self-contained file, with the live page's own charts."""
+"""report.html: a finished run as one self-contained file, with the page's charts."""
 
 import base64
 import hashlib

@@ -22,7 +22,9 @@ Bar = tuple[float, int]
 
 
 def bars(values: Iterable[tuple[int, int]]) -> list[Bar]:
-    """Returns the bars of (microseconds, count) pairs, from the first filled bar to the last.
+    """Returns the bars of (microseconds, count) pairs.
+
+    They reach from the first filled bar to the last.
 
     The last bar also holds every value above its bound.
     """
@@ -151,7 +153,10 @@ def samples_of(record: RunRecord) -> list[Sample]:
 
 
 def _gates_of(record: RunRecord) -> list[float]:
-    """The seconds at which the gates that phases wait at opened; without those that never did."""
+    """The seconds at which the gates that phases wait at opened.
+
+    Without those that never did.
+    """
     # An older run directory has no phases, and a run without phases has no gates.
     begun = zip(record.plan.schedule.spans, record.summary.phases, strict=False)
     opened = {
@@ -175,7 +180,9 @@ def verified_within(plan: Plan) -> int | None:
 def arrivals_asked(
     plan: Plan, spans: Sequence[Span], gates: Sequence[float], pauses: Pauses, second: int
 ) -> float:
-    """Returns the arrivals that the plan has in a second of the run; the mean of random ones.
+    """Returns the arrivals that the plan has in a second of the run.
+
+    The mean of random ones.
 
     `gates` are in seconds from the start of the run.
     """

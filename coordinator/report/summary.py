@@ -17,7 +17,9 @@ EXIT_CODES: dict[Verdict, int] = {"pass": 0, "fail": 1, "lost": 3, "stopped": 13
 
 
 def summary_of(run: Run, expectations: Sequence[Expectation], now: float) -> Summary:
-    """Returns the summary of a run as it stands at `now`, in seconds on the run's clock.
+    """Returns the summary of a run as it stands at `now`.
+
+    `now` is in seconds on the run's clock.
 
     A run that is not over yet has the verdict `lost`: so summary.json is right, too, when the
     coordinator dies.
@@ -55,7 +57,9 @@ def summary_of(run: Run, expectations: Sequence[Expectation], now: float) -> Sum
 
 
 def rate_achieved(timeline: Timeline) -> float:
-    """Returns the launches per second, from the first second with a launch to the last.
+    """Returns the launches per second.
+
+    They count from the first second with a launch to the last.
 
     Subtle: the last second counts only where it is the only one. The last arrival falls anywhere
     into it, so a division by the whole second would understate the rate.

@@ -33,7 +33,7 @@ def counter_table(summary: Summary) -> Table:
 
 
 def phase_table(summary: Summary) -> Table:
-    """Returns when each phase began and ended, and how many connections arrived in it."""
+    """Returns the begin, the end and the arrivals of each phase."""
     rows = [["phase", "from", "to", "planned", "launched"]]
     for phase in summary.phases:
         times = [ABSENT if at is None else seconds(at) for at in (phase.begin, phase.end)]
@@ -42,7 +42,7 @@ def phase_table(summary: Summary) -> Table:
 
 
 def expectation_table(summary: Summary) -> Table:
-    """Returns each expectation with the measured value and the verdict, `held` or `FAILED`."""
+    """Returns each expectation with the measured value, and `held` or `FAILED`."""
     rows = [["expected", "measured", "verdict"]]
     for result in summary.expectations:
         value = NOT_MEASURED if result.value is None else f"{result.value:,.6g}"
@@ -56,7 +56,7 @@ def word_of(result: ExpectationResult) -> str:
 
 
 def end_table(summary: Summary) -> Table:
-    """Returns why connections failed, were closed or were lost, and whose fault it was."""
+    """Returns the reasons of failed, closed and lost connections, with their fault."""
     rows = [["reason", "kind", "connections", "at fault"]]
     for kind, ends in (("failed", summary.failed), ("closed", summary.closed)):
         for reason, number in sorted(ends.items(), key=lambda item: -item[1]):

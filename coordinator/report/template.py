@@ -21,5 +21,8 @@ ENVIRONMENT.filters |= {"count": count, "seconds": seconds}
 
 
 def render(template: str, **values: Any) -> str:
-    """Returns the text of a template; `template` is its path below the coordinator's folder."""
+    """Returns the text of a template.
+
+    `template` is its path below the coordinator's folder.
+    """
     return ENVIRONMENT.get_template(template).render(values)

@@ -204,7 +204,7 @@ def comparison(runs: Sequence[tuple[str, Summary]]) -> str:
 
 
 def _session_rows(summaries: Sequence[Summary]) -> list[list[str]]:
-    """What sessions counted and timed in any of the runs."""
+    """The counters and timings that sessions of any of the runs kept."""
     counters = [summary.counters for summary in summaries]
     timings = [summary.timings for summary in summaries]
     rows = [

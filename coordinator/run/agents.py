@@ -84,7 +84,7 @@ class AgentState(msgspec.Struct):
         return "refused" if self.refusal else "ready" if self.ready else "joined"
 
     def status_at(self, now: float) -> str:
-        """Returns the status, or `silent` for an active agent that has not posted for too long."""
+        """Returns the status, or `silent` for an active agent without a recent post."""
         silent = self.active and now - self.seen > SILENT_AFTER
         return "silent" if silent else self.status
 
@@ -129,7 +129,7 @@ class Agents:
         """In the order in which they joined."""
 
     def unique_name(self, text: str) -> str:
-        """Returns a name that is safe to print and that no agent has, the lost ones included."""
+        """Returns a name that is safe to print and that no agent has, lost or not."""
         name = clean_name(text)
         taken = {agent.name for agent in self.by_id.values()}
         candidates = (
@@ -154,7 +154,7 @@ class Agents:
         return [agent for agent in self.by_id.values() if agent.share is not None]
 
     def gathering_error(self, wanted: int, wait: float, now: float) -> FleetError:
-        """Returns the error that names the agents which `wait` seconds have not made ready."""
+        """Returns the error that names the agents not ready after `wait` seconds."""
         ready = self.ready(now)
         names = f" ({', '.join(agent.name for agent in ready)})" if ready else ""
         others = [agent for agent in self.by_id.values() if agent not in ready]
@@ -184,7 +184,7 @@ def _reasons(agents: list[AgentState]) -> list[str]:
 
 
 class FailureDetector:
-    """Finds the agents that are lost, by their silence and by their broken connections."""
+    """Finds the lost agents by their silence and by their broken connections."""
 
     def __init__(self, agents: Agents) -> None:
         self._agents = agents
@@ -200,11 +200,14 @@ class FailureDetector:
         self._heard = now
 
     def disconnected(self, agent: AgentState, now: float) -> None:
-        """Takes note that the connection of an agent broke; it may come back on another one."""
+        """Takes note that the connection of an agent broke.
+
+        It may come back on another one.
+        """
         agent.disconnected = min(agent.disconnected, now)
 
     def excuse_own_silence(self, now: float) -> None:
-        """Does not count the time in which the coordinator itself could not hear its agents.
+        """Leaves out the time in which the coordinator could not hear its agents.
 
         Subtle: the coordinator was stopped when much time has passed since the last check. Its own
         network is down when all of several agents fall silent at once. In both cases the time that

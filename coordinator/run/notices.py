@@ -1,4 +1,4 @@
-"""What happens in a run and has to be reported, until the controller takes it."""
+"""The notices of a run, which wait until the controller takes them."""
 
 import msgspec
 
@@ -9,7 +9,7 @@ MAX_TRACEBACKS = 100
 
 
 class Notice(msgspec.Struct):
-    """A warning for the operator, a note for the log of an agent, or a sample traceback."""
+    """A warning for the operator, a note for an agent's log, or a traceback."""
 
     text: str
     agent: str = ""

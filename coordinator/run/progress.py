@@ -1,5 +1,6 @@
-"""The progress of one run: when the phases of its plan begin and end, by the gates that opened and
-by its pauses.
+"""The progress of one run: the begin and end of its phases.
+
+They follow from the gates that opened and from the pauses.
 
 Ages are in seconds from the start of the run. Paced times are in seconds of the plan's own time,
 which stands still while arrivals are paused.
@@ -77,7 +78,10 @@ WAITING = "waiting for sessions to end"
 
 
 class PhaseProgress(msgspec.Struct):
-    """One phase; begin and end are in seconds from the start of the run, None until known."""
+    """One phase.
+
+    Begin and end are in seconds from the start of the run, None until known.
+    """
 
     name: str
     begin: float | None
@@ -133,8 +137,10 @@ def _count_launches(
 
 
 def _due(phase: Phase, since: float) -> float:
-    """Returns how many connections are due in the second that begins `since` seconds after the
-    phase."""
+    """Returns how many connections are due in one second of a phase.
+
+    The second begins `since` seconds after the phase.
+    """
     return phase.brought(since + 1.0) - phase.brought(since)
 
 
@@ -149,7 +155,7 @@ def _after(opened: Sequence[float], gate: int, seconds: float) -> float | None:
 
 
 def phase_at(plan: Plan, spans: Sequence[Span], gates: Sequence[float], age: float) -> str:
-    """Returns the name of the phase that runs at an age, or of the time between or after them."""
+    """Returns the name of the phase at an age, or of the time between phases."""
     place, since = _phase_at(spans, gates, age)
     if since < spans[place].end - spans[place].begin:
         return plan.phase_names[place]
@@ -157,7 +163,7 @@ def phase_at(plan: Plan, spans: Sequence[Span], gates: Sequence[float], age: flo
 
 
 def _phase_at(spans: Sequence[Span], gates: Sequence[float], age: float) -> tuple[int, float]:
-    """Returns the place of the last phase that has begun, and how many seconds ago that was."""
+    """Returns the place of the last phase that has begun, and the seconds since."""
     opened = (0.0, *gates)
     begins = [opened[span.gate] + span.begin for span in spans if span.gate < len(opened)]
     place = max(0, bisect_right(begins, age) - 1)
@@ -230,7 +236,7 @@ class Progress:
     # What may be known.
 
     def phases(self, launched: Mapping[int, int]) -> list[PhaseProgress]:
-        """Returns the progress of each phase, given the launches of each second of the run.
+        """Returns the progress of each phase, given the launches of each second.
 
         Subtle: the phases are computed in paced time, since a pause moves all that comes after it.
         A second is counted where its middle lies, and begins and ends are turned into ages again.
@@ -249,13 +255,15 @@ class Progress:
         return phase_at(self._plan, self._spans, self._paced_gates, self.pauses.paced(age))
 
     def place(self, age: float) -> tuple[int, int]:
-        """Returns the number, from 1, of the last phase that has begun, and how many phases there
-        are."""
+        """Returns the number of the last begun phase, from 1, and that of all phases."""
         place, _ = _phase_at(self._spans, self._paced_gates, self.pauses.paced(age))
         return place + 1, len(self._spans)
 
     def rate_asked(self, age: float) -> float:
-        """Returns the arrivals per second that the plan asks for; 0 while they are paused."""
+        """Returns the arrivals per second that the plan asks for.
+
+        0 while they are paused.
+        """
         if self.pauses.cover(age):
             return 0.0
         return rate_at(self._plan, self._spans, self._paced_gates, self.pauses.paced(age))

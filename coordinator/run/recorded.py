@@ -1,5 +1,7 @@
-"""Methods whose calls are recorded before they take effect, so that they can be replayed on another
-object."""
+"""Methods whose calls are recorded before they take effect.
+
+So they can be replayed on another object.
+"""
 
 from collections.abc import Callable
 from functools import wraps
@@ -13,7 +15,10 @@ Owner = TypeVar("Owner", bound="Recorded")
 
 
 class Recorded:
-    """A class with `recorded` methods. Each of their calls is passed to `record` first."""
+    """A class with `recorded` methods.
+
+    Each of their calls is passed to `record` first.
+    """
 
     record: Record | None = None
 
@@ -21,7 +26,10 @@ class Recorded:
 def recorded(
     method: Callable[Concatenate[Owner, Arguments], Result],
 ) -> Callable[Concatenate[Owner, Arguments], Result]:
-    """Makes the calls of a method recorded. Its arguments are given by position, not by name."""
+    """Makes the calls of a method recorded.
+
+    Its arguments are given by position, not by name.
+    """
 
     @wraps(method)
     def record_and_call(
@@ -37,7 +45,7 @@ def recorded(
 
 
 def argument_types(owner: type[Recorded]) -> dict[str, tuple[Any, ...]]:
-    """Returns the recorded methods of a class by name, each with the types of its arguments."""
+    """Returns the recorded methods of a class by name, with their argument types."""
     found = {}
     for name, method in vars(owner).items():
         if getattr(method, "is_recorded", False):

@@ -1,4 +1,4 @@
-"""The state of one run: events and the time go in, orders and settled seconds come out.
+"""The state of one run: events and time in, orders and settled seconds out.
 
 It has no clock and no socket: `now` is always in seconds on the clock of the run, which the caller
 has.
@@ -251,7 +251,7 @@ class Run(Recorded):
         )
 
     def _met(self) -> tuple[int, ...]:
-        """Returns the meetings to which as many users of the fleet came as each waits for."""
+        """Returns the meetings to which all users came that each of them waits for."""
         counters = self.total.counters
         waits = {name: int(name.removeprefix(MEET)) for name in counters if MEETING.fullmatch(name)}
         return tuple(users for name, users in waits.items() if counters[name] >= users)
@@ -402,7 +402,9 @@ class Run(Recorded):
 
     @recorded
     def stop(self, now: float) -> None:
-        """Ends the run at once: agents abort their connections, and have a few seconds to report.
+        """Ends the run at once.
+
+        Agents abort their connections, and have a few seconds to report.
 
         The second stop does not wait for reports.
         """
@@ -459,7 +461,10 @@ class Run(Recorded):
         return self.progress.phases(self.timeline.launched)
 
     def phase(self, now: float) -> str:
-        """Returns the name of the current phase, or what follows the last; empty unless running."""
+        """Returns the name of the current phase, or what follows the last.
+
+        Empty unless running.
+        """
         return self.progress.phase(now - self.start) if self.state == "running" else ""
 
     @property

@@ -1,5 +1,7 @@
-"""The connections that each agent launches: its share at the start, and what lost agents leave
-unfinished."""
+"""The connections that each agent launches.
+
+They are its share at the start, and what lost agents leave unfinished.
+"""
 
 from collections.abc import Mapping
 from math import ceil, inf
@@ -27,7 +29,7 @@ class Orphan(msgspec.Struct):
 
 
 class ShareTable:
-    """The numbers of a plan and their owners: each belongs to one agent, or to an orphan.
+    """The numbers of a plan, each with its owner: an agent, or an orphan.
 
     The plan has `total` numbers. What is launched again comes at `rate` launches a second over the
     whole fleet.
@@ -79,8 +81,10 @@ class ShareTable:
         self._changed = True
 
     def users_of(self, agent: AgentState) -> int:
-        """Returns the users of an agent, with those that it has to launch again and has not
-        reported yet."""
+        """Returns the users of an agent.
+
+        They include those that it has to launch again and has not reported yet.
+        """
         return self._fanin.sources[agent.name].users + agent.unconfirmed
 
     @property
@@ -89,7 +93,7 @@ class ShareTable:
         return all(agent.reassigned == len(agent.reassignments) for agent in self._agents.active())
 
     def deal_orphans(self, age: float, now: float) -> None:
-        """Gives orphans to agents with room for them, after a change, or when all of them fit.
+        """Gives orphans to agents with room, after a change or when all of them fit.
 
         `age` is in seconds from the start of the run, `now` on the clock of the run.
         """
@@ -101,8 +105,10 @@ class ShareTable:
         self._changed = False
 
     def _room(self, now: float) -> dict[str, int]:
-        """Returns how many more connections each agent can hold, by its id; silent agents have
-        none."""
+        """Returns how many more connections each agent can hold, by its id.
+
+        Silent agents have none.
+        """
         reserves = [agent for agent in self._agents.ready(now) if agent.share is None]
         working = [
             agent
@@ -118,8 +124,10 @@ class ShareTable:
         return agent.planned - self._fanin.sources[agent.name].launched + self.users_of(agent)
 
     def _deal(self, room: Mapping[str, int], age: float, now: float) -> None:
-        """Deals all orphans; those without room stay. All agents together launch at the one
-        rate."""
+        """Deals all orphans; those without room stay.
+
+        All agents together launch at the one rate.
+        """
         orphans = self._orphans
         *dealt, staying = deal(
             [orphan.unfinished for orphan in orphans], list(room.values()), self._total
@@ -164,7 +172,10 @@ class ShareTable:
 
 
 def shares_of(weights: list[int], total: int) -> list[Share]:
-    """Returns a share for each agent by its weight; empty ones where the weights make no sense."""
+    """Returns a share for each agent by its weight.
+
+    Empty ones where the weights make no sense.
+    """
     if not any(weights) or min(weights) < 0:
         return [NO_SHARE] * len(weights)
     return Share().split(weights, run_that_fits(total, weights))

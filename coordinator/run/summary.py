@@ -73,7 +73,9 @@ class ExpectationResult(msgspec.Struct):
 
 
 class Summary(Counts, kw_only=True, omit_defaults=False):
-    """The figures of a whole run; fields with a default are missing in older run directories.
+    """The figures of a whole run.
+
+    Fields with a default are missing in older run directories.
 
     The counters are those of `Counts`. Durations are in seconds, times in seconds from the start
     of the run, percentiles in milliseconds.

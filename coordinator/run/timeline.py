@@ -1,4 +1,6 @@
-"""The timeline of a run: a row for each settled second, with the counts of the run at its end.
+"""The timeline of a run: a row for each settled second.
+
+Each has the counts of the run at its end.
 
 A second may settle twice: without the agents that had not reported, and again, corrected, when they
 have.
@@ -22,7 +24,7 @@ Named = TypeVar("Named")
 
 
 class Percentiles(msgspec.Struct):
-    """The summary of a histogram: how many values it holds, and percentiles in milliseconds."""
+    """The summary of a histogram: its count, and its percentiles in milliseconds."""
 
     count: int
     p50: float
@@ -33,7 +35,7 @@ class Percentiles(msgspec.Struct):
 
 
 class Rates(Counts, kw_only=True, omit_defaults=False):
-    """What happened in one second alone."""
+    """The events of one second alone."""
 
     failed: int = 0
     closed: int = 0
@@ -100,8 +102,9 @@ class Partial(msgspec.Struct):
 
 
 class Timeline:
-    """Makes rows of settled seconds, and keeps of each what the summary needs: two numbers and
-    what was wrong.
+    """Makes rows of settled seconds, and keeps of each what the summary needs.
+
+    That is two numbers and what was wrong.
 
     Subtle: a row has the totals of the run up to its second, and a correction comes when the totals
     have grown beyond it. So a `Partial` keeps the totals of every second that settled without some

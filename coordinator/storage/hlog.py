@@ -1,4 +1,4 @@
-"""histograms.hlog: the histograms of every settled second, in HdrHistogram's log format.
+"""histograms.hlog: the histograms of every second in HdrHistogram's log format.
 
 Each interval is one histogram of one second, in microseconds, tagged with the histogram's name.
 """
@@ -18,7 +18,7 @@ from loadgen.stats.tally import Tally
 
 
 def header(started: datetime) -> bytes:
-    """Returns the first lines of the log of a run that started then, by the wall clock."""
+    """Returns the first lines of the log; the run started then by the wall clock."""
     # The library's own output_start_time calls a method that datetime does not have.
     buffer = io.StringIO()
     writer = HistogramLogWriter(buffer)
@@ -35,7 +35,7 @@ def header(started: datetime) -> bytes:
 
 
 def lines(second: int, tally: Tally) -> bytes:
-    """Returns the lines of one second: its histograms and the timings of sessions, unless empty."""
+    """Returns the lines of one second: its histograms and timings that are not empty."""
     buffer = io.StringIO()
     writer = HistogramLogWriter(buffer)
     timings = {
@@ -58,7 +58,9 @@ def _write_interval(writer: HistogramLogWriter, second: int, histogram: Histogra
 
 
 def read_buckets(log: Path) -> dict[str, list[tuple[int, int]]]:
-    """Returns the sum of all intervals of each tag: every filled bucket's value and count.
+    """Returns the sum of all intervals of each tag, as filled buckets.
+
+    A bucket is its value and its count.
 
     A torn last line is left out. Without a log the result is empty.
     """

@@ -1,4 +1,4 @@
-"""journal.ndjson in the directory of an unfinished run: every recorded call to the run, in order.
+"""journal.ndjson: every recorded call to an unfinished run, in order.
 
 A line is written before its call takes effect, and so before any agent gets its answer. The same
 calls with the same times bring a new run to the state of the old one, since a run has no clock and
@@ -31,7 +31,7 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Head(msgspec.Struct, kw_only=True):
-    """The first line: what a run is made of, and what else its coordinator was asked for."""
+    """The first line: the parts of the run, and the options of its coordinator."""
 
     schema: int = 1
     version: str = VERSION
@@ -53,7 +53,7 @@ class Head(msgspec.Struct, kw_only=True):
     """The same moment on the clock of the run, which the times of all calls are on."""
 
     def clock_offset(self) -> float:
-        """Returns the seconds to add to this machine's monotonic clock to get the clock of the run.
+        """Returns the seconds from this machine's monotonic clock to the run's clock.
 
         0 unless the machine was rebooted since; then the wall clock measures the time between.
         """
@@ -134,7 +134,10 @@ class Journal:
 
 
 def read_head(folder: Path) -> Head:
-    """Reads the first line of a run's journal; raises OperatorError when it can't be resumed."""
+    """Reads the first line of a run's journal.
+
+    Raises OperatorError when it can't be resumed.
+    """
     try:
         with (folder / FILE).open("rb") as file:
             line = file.readline()
@@ -161,7 +164,7 @@ def read_head(folder: Path) -> Head:
 
 
 def replay(folder: Path, run: Run) -> Iterator[Entry]:
-    """Repeats all calls of a journal on a new run, and yields the seconds that settle again.
+    """Repeats all calls of a journal on a new run; yields the seconds that settle.
 
     Subtle: a torn line is no call: it was never answered, so the agent sends its post again. Calls
     that raised when they were recorded raise again; their agents have their answers. A coordinator

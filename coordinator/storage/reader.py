@@ -120,7 +120,10 @@ def _facts(path: Path) -> RunFacts:
 
 
 def _rows(path: Path) -> list[Row]:
-    """The rows of seconds.ndjson, or of seconds.ndjson.gz: a published run may be compressed."""
+    """Returns the rows of seconds.ndjson, or of seconds.ndjson.gz.
+
+    A published run may be compressed.
+    """
     file = path / "seconds.ndjson"
     compressed = path / "seconds.ndjson.gz"
     if compressed.exists():

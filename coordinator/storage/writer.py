@@ -1,4 +1,4 @@
-"""Writes the run directory while the run goes on: a line a second, and a few whole files."""
+"""Writes the run directory during the run: a line a second, and whole files."""
 
 import contextlib
 from collections.abc import Iterator
@@ -27,7 +27,10 @@ REPLAYED_FILES = ("seconds.ndjson", "histograms.hlog", "tsung.log")
 
 
 class RunDir:
-    """One run directory, being written. A file that can't be written never stops the run."""
+    """One run directory, being written.
+
+    A file that can't be written never stops the run.
+    """
 
     def __init__(self, path: Path, plan: Plan, started: datetime) -> None:
         self.path = path
@@ -59,8 +62,9 @@ class RunDir:
 
     @classmethod
     def reopen(cls, path: Path, plan: Plan, started: datetime) -> "RunDir":
-        """Opens the directory of a run that is resumed, without the files that a replay of its
-        journal writes again.
+        """Opens the directory of a run that is resumed.
+
+        Files that a replay of its journal writes again are emptied.
 
         Raises OperatorError when it can't be written.
         """
@@ -76,7 +80,10 @@ class RunDir:
         return self.path / "agents" / f"{clean_name(agent)}.log"
 
     def write_run(self, run: Run) -> None:
-        """Writes run.json: versions, and each agent's machine, limits, share and preflight."""
+        """Writes run.json: versions, and the machine, limits and share of each agent.
+
+        Their preflight is in it too.
+        """
         agents = [
             {
                 "name": agent.name,
@@ -123,7 +130,10 @@ class RunDir:
         self._replace("summary.json", msgspec.json.format(summary.to_json(), indent=2))
 
     def write_traceback(self, reason: str, text: str) -> None:
-        """Appends the sample traceback of a reason to its file, which several reasons may share."""
+        """Appends a sample traceback to the file of its reason.
+
+        Several reasons may share a file.
+        """
         path = self.path / traceback_file(reason)
         with self._tolerating(traceback_file(reason)):
             path.parent.mkdir(exist_ok=True)
@@ -179,7 +189,10 @@ def _slug(target: str) -> str:
 
 
 def _make_unique(out: Path, stem: str) -> Path:
-    """Makes the directory `stem`, or `stem-2`, `stem-3`… where that exists; returns its path."""
+    """Makes the directory `stem`, or `stem-2`, `stem-3`… where that exists.
+
+    Returns its path.
+    """
     for number in range(1, 1000):
         path = out / (stem if number == 1 else f"{stem}-{number}")
         with contextlib.suppress(FileExistsError):

@@ -1,4 +1,4 @@
-"""Reads XML with expat: elements keep their lines, and no other file is ever read."""
+"""Reads XML with expat; elements keep their lines, and no other file is read."""
 
 import re
 from xml.parsers import expat

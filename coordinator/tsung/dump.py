@@ -1,4 +1,4 @@
-"""One dump of tsung.log, and the two forms in which Tsung writes it: text and JSON."""
+"""One dump of tsung.log, in Tsung's two forms: text and JSON."""
 
 from collections.abc import Callable, Iterable
 from math import sqrt

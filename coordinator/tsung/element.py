@@ -20,7 +20,7 @@ class TsungError(PlanError):
 
 
 class Note(NamedTuple):
-    """A remark on a part of a configuration that is left out, or means something else.
+    """A remark on a part of a configuration that is left out or changes its meaning.
 
     That part does not change the load.
     """
@@ -52,7 +52,10 @@ class Element:
         self._notes.append(Note(self.line, text))
 
     def only(self, *names: str) -> None:
-        """Adds a note for each attribute that is not one of these; Tsung ignores them too."""
+        """Adds a note for each attribute that is not one of these.
+
+        Tsung ignores them too.
+        """
         for name in self.attributes:
             if name not in names:
                 self.note(f"<{self.name}> has no attribute {name!r} in Tsung; it is left out")
@@ -79,7 +82,10 @@ class Element:
         return value
 
     def number(self, name: str, default: float | None = None, *, above: float = -math.inf) -> float:
-        """Returns an attribute as a finite number greater than `above`; raises TsungError."""
+        """Returns an attribute as a finite number greater than `above`.
+
+        Raises TsungError.
+        """
         text = self.get(name).strip()
         if not text and default is not None:
             return default

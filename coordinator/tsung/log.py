@@ -1,4 +1,4 @@
-"""tsung.log: all statistics of a run every ten seconds, for the readers of Tsung's.
+"""tsung.log: all statistics of a run every ten seconds, as Tsung writes them.
 
 docs/tsung-log.md describes it. Counts are exactly the ledger's. Means and deviations come from the
 buckets of our histograms, and are at most 1 % off.

@@ -13,12 +13,15 @@ SCRIPT_TIMINGS = ("request", "page", "session")
 
 
 def atom(name: str) -> str:
-    """Returns the name as one word, with `_` for characters that Tsung's readers refuse."""
+    """Returns the name as one word, with `_` for what Tsung's readers refuse."""
     return re.sub(r"\W", "_", name, flags=re.ASCII)
 
 
 def error_name(kind: Kind, reason: str) -> str:
-    """Returns Tsung's counter of the ends for a reason; empty where they were asked for."""
+    """Returns Tsung's counter of the ends for a reason.
+
+    Empty where they were asked for.
+    """
     return (row_of(kind, reason).tsung or "").replace("<reason>", atom(reason))
 
 

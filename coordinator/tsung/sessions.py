@@ -15,7 +15,9 @@ MIN_THINK = 1.0
 
 
 def simplified(script: Script) -> Loop | Script:
-    """Returns the built-in silent loop for a script that does the same, else the script.
+    """Returns the built-in silent loop for a script that does the same.
+
+    Any other script is returned as it is.
 
     Such a script connects to the plan's target, and then has fixed think times only.
     """

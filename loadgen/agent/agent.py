@@ -1,4 +1,7 @@
-"""An agent over all its runs: joins one coordinator after another and adds up their counts."""
+"""An agent over all its runs.
+
+It joins one coordinator after another and adds up their counts.
+"""
 
 import logging
 import socket
@@ -106,7 +109,10 @@ def _hello(settings: AgentSettings) -> Hello:
 
 
 async def _say_hello(client: CoordinatorClient, coordinator: str, hello: Hello) -> Welcome:
-    """Asks a coordinator to accept the agent; raises Refused or Busy when it does not."""
+    """Asks a coordinator to accept the agent.
+
+    Raises Refused or Busy when it does not.
+    """
     try:
         status, body = await client.post("/v1/agents", to_wire(hello), MAX_WELCOME)
     except aiohttp.ServerDisconnectedError as error:

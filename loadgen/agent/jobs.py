@@ -1,4 +1,4 @@
-"""The jobs of an agent's workers: the arithmetic that follows from orders, settings and targets."""
+"""The jobs of an agent's workers, from orders, settings and targets."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from loadgen.wire import Job, Orders, Sources, Start, Welcome
 
 
 class AgentPart(NamedTuple):
-    """What an agent knows of itself when it makes jobs."""
+    """The facts about an agent from which its jobs are made."""
 
     welcome: Welcome
     settings: AgentSettings
@@ -26,7 +26,10 @@ class AgentPart(NamedTuple):
 
 
 def connections_in(share: Share, reassignments: Iterable[Reassignment], total: int) -> int:
-    """Returns how many connections a share and reassignments launch, of `total` numbers in all."""
+    """Returns how many connections a share and its reassignments launch.
+
+    `total` is the count of numbers in all.
+    """
     return share.count(total) + sum(
         reassignment.unfinished.wanted(total) for reassignment in reassignments
     )
@@ -40,7 +43,7 @@ def worker_count(settings: AgentSettings, machine: Machine, connections: int) ->
 
 
 def jobs_of(part: AgentPart, orders: Orders, start: Start, begin: float) -> list[Job]:
-    """Returns one job for each worker: its part of the share, of the ports and of the capacity.
+    """Returns one job for each worker: its part of share, ports and capacity.
 
     The run starts at `begin`, in seconds on this host's monotonic clock.
     """
@@ -73,7 +76,7 @@ def jobs_of(part: AgentPart, orders: Orders, start: Start, begin: float) -> list
 
 
 def _sources_of(part: AgentPart) -> list[Sources]:
-    """Returns the (address, port) pairs for connections to each target, over all workers.
+    """Returns the (address, port) pairs of all workers towards each target.
 
     Agents on one host begin at different pairs, so that they do not meet.
     """

@@ -1,4 +1,4 @@
-"""What the workers of a run were sent, and what of the coordinator's orders is new to them.
+"""The orders that the workers of a run have, and those that are new to them.
 
 The coordinator repeats its orders with every reply, so that a lost reply does no harm. The workers
 get each of them once.
@@ -11,7 +11,7 @@ from loadgen.wire import Orders
 
 
 class Pace(NamedTuple):
-    """Whether arrivals are paused, and by how much they are late."""
+    """The pace of arrivals: paused or not, and late by a number of seconds."""
 
     paused: bool = False
     delay: float = 0.0
@@ -49,13 +49,13 @@ class WorkerOrders:
         return None if pace == self.pace else pace
 
     def new_gates(self, orders: Orders) -> list[Gate]:
-        """Returns the gates that the workers do not know to be open, and counts them as sent."""
+        """Returns the gates that the workers do not know to be open, and marks them sent."""
         new = [Gate(number, at) for number, at in enumerate(orders.gates, 1)][self._gates :]
         self._gates = len(orders.gates)
         return new
 
     def new_meetings(self, orders: Orders) -> list[int]:
-        """Returns the meetings that the workers do not know to be over, and counts them as sent."""
+        """Returns the meetings that the workers do not know to be over; marks them sent."""
         new = [users for users in dict.fromkeys(orders.met) if users not in self._meetings]
         self._meetings.update(new)
         return new

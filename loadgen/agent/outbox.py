@@ -9,7 +9,7 @@ MAX_SECONDS = 600
 
 
 class Outbox:
-    """Keeps seconds until they are acknowledged, in bounded memory however long that takes."""
+    """Keeps seconds until they are acknowledged, in bounded memory."""
 
     def __init__(self, max_seconds: int = MAX_SECONDS) -> None:
         self._max_seconds = max_seconds

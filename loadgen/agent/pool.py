@@ -1,4 +1,7 @@
-"""The worker processes of one agent: started, read into a FanIn, replaced, ended within a bound."""
+"""The worker processes of one agent.
+
+It starts them, reads them into a FanIn, replaces them, and ends them within a bound.
+"""
 
 import asyncio
 from math import ceil, inf
@@ -75,7 +78,10 @@ class WorkerPool:
         return server.workers
 
     async def rehearse(self, sessions: tuple[PythonSession, ...]) -> str:
-        """Imports the session files in every warm worker; returns why that fails, "" if not."""
+        """Imports the session files in every warm worker.
+
+        Returns why that fails, "" if not.
+        """
         rehearsal = Rehearsal(sessions)
         try:
             async with asyncio.timeout(REHEARSAL_TIMEOUT):
@@ -190,7 +196,7 @@ class WorkerPool:
         )
 
     def _job_after(self, worker: WorkerProcess, unfinished: list[Unfinished]) -> Job:
-        """Returns the job of a dead worker's successor: no share, only what is unfinished."""
+        """Returns the job of a dead worker's successor: unfinished numbers, no share."""
         job = _job_of(worker)
         age = max(0.0, monotonic() - job.start)
         return replace(
@@ -202,7 +208,9 @@ class WorkerPool:
         )
 
     def kill_hung(self, now: float) -> None:
-        """Kills workers that reported nothing for HANG_TIMEOUT; it then counts as any death.
+        """Kills workers that reported nothing for HANG_TIMEOUT.
+
+        It then counts as any death.
 
         `now` is in seconds on the monotonic clock.
         """
@@ -221,7 +229,7 @@ class WorkerPool:
                 worker.kill()
 
     def expect_silence_until(self, when: float) -> None:
-        """Counts no worker's silence before this moment, in seconds on the monotonic clock."""
+        """Counts no worker's silence before this moment, monotonic in seconds."""
         for worker in self._workers:
             worker.last_report = when
 
@@ -236,7 +244,10 @@ class WorkerPool:
 
     @property
     def gate(self) -> int:
-        """The first gate at which a worker waits, when all living ones wait at a gate; else 0."""
+        """The first gate at which a worker waits, when all living ones wait at a gate.
+
+        Else 0.
+        """
         return min((worker.gate for worker in self._living()), default=0)
 
     def vitals(self) -> tuple[WorkerVitals, ...]:
@@ -297,7 +308,7 @@ class WorkerPool:
         return [worker for worker in self.employed if sources[worker.name].living]
 
     async def stop(self) -> None:
-        """Ends all workers: their input first, SIGKILL for those that have not exited by then."""
+        """Ends all workers: their input first, SIGKILL for those that still run."""
         self._ending = True
         for worker in self._workers:
             worker.end_input()

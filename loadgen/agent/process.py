@@ -1,4 +1,4 @@
-"""One worker process as its agent sees it: forked from a warm parent, driven through pipes."""
+"""One worker process of an agent: forked from a warm parent, driven by pipes."""
 
 import asyncio
 import os
@@ -93,7 +93,7 @@ class WorkerProcess:
                 return
 
     async def how_it_ended(self) -> str:
-        """Returns its exit code or signal, and the last line that it wrote to standard error."""
+        """Returns its exit code or signal, and its last line on standard error."""
         how = how_it_ended(await self.ended)
         text = os.pread(self._errors, MAX_STDERR, 0).decode(errors="replace")
         lines = text.strip().splitlines()

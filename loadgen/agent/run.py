@@ -1,4 +1,4 @@
-"""One run as an agent serves it: jobs to the workers, their seconds to the coordinator."""
+"""One run of an agent: jobs go to workers, their seconds to the coordinator."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ STOP_TIMEOUT = 5.0
 
 
 class AgentRun:
-    """One run, from the coordinator's welcome to the acknowledgement of the last second."""
+    """One run, from the coordinator's welcome to the last acknowledgement."""
 
     def __init__(
         self, settings: AgentSettings, client: CoordinatorClient, welcome: Welcome
@@ -76,7 +76,7 @@ class AgentRun:
             await self._exchange()  # says that it is gone, so that the fleet need not wait for it
 
     async def _prepare(self) -> None:
-        """Resolves the targets and warms the workers, or finds out why this agent refuses."""
+        """Resolves the targets and warms the workers, or finds why this agent refuses."""
         self._refusal = await self._resolve()
         self._limits = self._settings.limits(read_machine())
         self._refusal = self._refusal or self._targets_refusal() or self._sessions_refusal()
@@ -90,7 +90,10 @@ class AgentRun:
         self._ready = not self._refusal
 
     async def _resolve(self) -> str:
-        """Applies the plan's settings and resolves its URLs; returns why that fails, or ""."""
+        """Applies the plan's settings and resolves its URLs.
+
+        Returns why that fails, or "".
+        """
         plan = self._welcome.plan
         try:
             self._settings = self._settings.with_plan(plan, self._welcome.name)
@@ -112,7 +115,7 @@ class AgentRun:
         return tuple(session for session in sessions if isinstance(session, PythonSession))
 
     def _sessions_refusal(self) -> str:
-        """Returns why this agent does not run the plan's Python sessions, "" when it does."""
+        """Returns why this agent does not run the plan's Python sessions, or ""."""
         for session in self._sessions:
             if not self._settings.allow_sessions:
                 return (
@@ -186,7 +189,7 @@ class AgentRun:
         self._follow(orders, post)
 
     def _disown(self, status: int) -> None:
-        """Drains a run whose coordinator is gone: its successor does not want the seconds."""
+        """Drains a run whose coordinator is gone; the next does not want its seconds."""
         if not self._sent.draining:
             log.warning("the coordinator does not know this agent any more (HTTP %d)", status)
         self.drain()

@@ -24,7 +24,10 @@ MAX_PLAN_WORKERS = 256
 
 
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of an agent's command line; None, or nothing, where one was not given."""
+    """The options of an agent's command line.
+
+    None, or nothing, where one was not given.
+    """
 
     coordinator: str = "http://127.0.0.1:8091"
     token: Token | None = None

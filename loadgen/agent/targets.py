@@ -1,4 +1,4 @@
-"""The targets of a plan as this machine resolves them, and which of them an agent may load."""
+"""The targets of a plan as this machine resolves them, and the allowed ones."""
 
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -48,7 +48,10 @@ class AllowedTargets:
 
 
 def _plain(address: str) -> IPv4Address | IPv6Address:
-    """Returns an address, as IPv4 where IPv6 only wraps it: ::ffff:10.0.0.1 is 10.0.0.1."""
+    """Returns an address, as IPv4 where IPv6 only wraps it.
+
+    ::ffff:10.0.0.1 is 10.0.0.1.
+    """
     ip = ip_address(address)
     return (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
 

@@ -135,7 +135,7 @@ def agent(
     once: bool,
     monitor: bool,
 ) -> None:
-    """Opens its share of the coordinator's connections from one worker process per core."""
+    """Opens its share of a run's connections, with one worker process per core."""
     fixed = ctx.get_parameter_source("metrics") is not ParameterSource.DEFAULT
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="loadgen-agent: %(message)s")
     logging.getLogger("aiohttp").setLevel(logging.ERROR)
@@ -195,7 +195,7 @@ async def _monitor(metrics: Endpoint, *, fixed: bool) -> None:
 
 
 def _plain_token_warning(settings: AgentSettings) -> str:
-    """Returns a warning where the token is sent unencrypted off this machine, "" elsewhere."""
+    """Returns a warning where the token leaves this machine unencrypted, or ""."""
     parts = urlsplit(settings.coordinator)
     if (
         settings.token is None
@@ -210,7 +210,10 @@ def _plain_token_warning(settings: AgentSettings) -> str:
 
 
 async def _serve(settings: AgentSettings, metrics: Endpoint, *, fixed: bool) -> None:
-    """Runs the agent and its metrics page; the first signal drains, the second stops at once."""
+    """Runs the agent and its metrics page.
+
+    The first signal drains, the second stops at once.
+    """
     agent = Agent(settings)
     registry = registry_of(lambda: [agent.snapshot()])
     async with _metrics_page(

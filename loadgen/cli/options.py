@@ -21,7 +21,10 @@ class DurationType(click.ParamType[float]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Returns the duration in seconds; 0 is legal, a negative or malformed one is not."""
+        """Returns the duration in seconds.
+
+        0 is legal, a negative or malformed one is not.
+        """
         try:
             return seconds_of(str(value))
         except ValueError as error:
@@ -88,7 +91,9 @@ RATE = RateType()
 
 
 def run_command(command: click.Command, program: str) -> NoReturn:
-    """Runs a command and exits with its code; a mistake is one line with a code, no traceback.
+    """Runs a command and exits with its code.
+
+    A mistake is one line with a code, no traceback.
 
     Every option also reads `LOADGEN_<COMMAND>_<OPTION>` from the environment.
     """
@@ -114,7 +119,10 @@ def run_command(command: click.Command, program: str) -> NoReturn:
 
 
 def _flush(program: str, outlet: Outlet | None, code: int) -> int:
-    """Writes all output; returns the exit code, which is not 0 when some could not be written."""
+    """Writes all output.
+
+    Returns the exit code, which is not 0 when some could not be written.
+    """
     sys.stdout.flush()
     if outlet is None or outlet.failure is None:
         return code

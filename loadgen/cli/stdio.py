@@ -11,7 +11,10 @@ from typing import Any
 
 
 class Outlet(io.FileIO):
-    """A descriptor whose reader may close it; after its first failure, output is discarded."""
+    """A descriptor whose reader may close it.
+
+    After its first failure, output is discarded.
+    """
 
     failure: OSError | None = None
     """Why some output was not written; a reader that has closed (`| head`) is no failure."""
@@ -35,7 +38,9 @@ class Outlet(io.FileIO):
 
 
 def settle() -> Outlet | None:
-    """Opens closed descriptors and replaces output and error; returns the Outlet of the output.
+    """Opens closed descriptors and replaces output and error.
+
+    Returns the Outlet of the output.
 
     Returns None when the output is no descriptor, as in a test. Characters that an encoding lacks
     become question marks: a table with one of them is better than none.

@@ -1,4 +1,4 @@
-"""`loadgen-tune`: what this machine can hold, its limiting resource, and settings to raise it."""
+"""`loadgen-tune`: the capacity of this machine, and the settings that raise it."""
 
 import sys
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def examine(machine: Machine, role: Role, connections: int) -> Finding:
-    """Returns what a machine holds in a role, with the workers that the connections need."""
+    """Returns the capacity of a machine in a role, with the workers that it takes."""
     limits = _limits(machine, role, connections)
     first = limiting_resource(limits)
     assert first is not None, "descriptors always have a limit"
@@ -85,7 +85,7 @@ def _limits(machine: Machine, role: Role, connections: int) -> list[Limit]:
 
 
 def table(finding: Finding) -> Table:
-    """Returns a row for each limit, with the fix of one that falls short, and for each advice."""
+    """Returns a row for each limit, with a fix where it falls short, and the advice."""
     rows = Table("limit", box=box.SIMPLE_HEAD, pad_edge=False)
     rows.add_column("now", overflow="fold")
     rows.add_column(f"needed for {finding.connections:,}", overflow="fold")
@@ -148,7 +148,10 @@ def command() -> None:
     help="Print one JSON object on one line, not the table.",
 )
 def check(role: Role, connections: int | None, as_json: bool) -> int:
-    """Shows how many connections each resource carries; exits 1 when one carries too few."""
+    """Shows how many connections each resource carries.
+
+    Exits 1 when one carries too few.
+    """
     finding = examine(read_machine(), role, connections or CONNECTIONS[role])
     if as_json:
         click.echo(msgspec.json.encode(finding))
@@ -166,7 +169,7 @@ def check(role: Role, connections: int | None, as_json: bool) -> int:
 @click.option("--yes", is_flag=True, help="Set them without asking.")
 @click.option("--persist", is_flag=True, help="Write a drop-in too, so that they survive a reboot.")
 def apply(role: Role, connections: int | None, yes: bool, persist: bool) -> int:
-    """Shows the kernel settings that fall short, and sets them with --yes or after a yes.
+    """Shows the settings that fall short, and sets them with --yes or after a yes.
 
     It remembers the old values for undo.
     """
@@ -190,7 +193,10 @@ def apply(role: Role, connections: int | None, yes: bool, persist: bool) -> int:
 @command.command()
 @click.option("--force", is_flag=True, help="Also put back what others have changed since.")
 def undo(force: bool) -> int:
-    """Puts back exactly what apply found; reports and keeps what others have changed since."""
+    """Puts back exactly what apply found.
+
+    Reports and keeps what others have changed since.
+    """
     sysctls = Sysctls()
     obstacle = sysctls.obstacle(change.key for change in sysctls.state().changes)
     if obstacle:
@@ -209,7 +215,7 @@ def undo(force: bool) -> int:
     help="Seconds between two pings of a connection.",
 )
 def capacity(connections: tuple[int, ...], rate: float, think: float) -> int:
-    """Shows what CONNECTIONS take of all client machines, and of the machine under load."""
+    """Shows the needs of CONNECTIONS on all clients, and on the machine under load."""
     if not think:
         raise OperatorError(
             "--think 0: pings without a pause take any number of cores; give seconds above 0"

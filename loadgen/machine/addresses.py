@@ -1,4 +1,4 @@
-"""Addresses and ports of this machine: their text forms, and those that connections come from."""
+"""Addresses and ports of this machine: text forms, and those to connect from."""
 
 import errno
 import ipaddress
@@ -21,7 +21,9 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def parse_sources(texts: Iterable[str]) -> tuple[str, ...]:
-    """Returns the addresses that texts name, in their order, each once, as `getsockname` does.
+    """Returns the addresses that texts name, in their order, each once.
+
+    They are written as `getsockname` writes them.
 
     `10.0.0.5`, `10.0.0.1-10.0.0.4`, `127.0.1.1-20` (last octet), `10.0.0.0/28` (its hosts), IPv6
     alike; commas or spaces separate several in one text. Raises PlanError for a malformed text, and
@@ -57,7 +59,9 @@ def parse_ports(text: str) -> range:
 
 
 def parse_reserved(text: str) -> frozenset[int]:
-    """Returns the ports of the kernel's list form, `8080,9000-9010`, without malformed parts.
+    """Returns the ports of the kernel's list form, `8080,9000-9010`.
+
+    Malformed parts are left out.
 
     https://docs.kernel.org/networking/ip-sysctl.html, ip_local_reserved_ports
     """
@@ -94,7 +98,10 @@ def ports_left_out(
 
 
 def reserved_ports(root: Path = Path("/")) -> frozenset[int]:
-    """Returns the ports that ip_local_reserved_ports reserves; none where it can't be read."""
+    """Returns the ports that ip_local_reserved_ports reserves.
+
+    None where it can't be read.
+    """
     try:
         return parse_reserved((root / RESERVED_PORTS).read_text())
     except OSError:
@@ -177,6 +184,6 @@ def _range_ends(text: str) -> tuple[_Address, _Address]:
 
 
 def as_getsockname(address: str) -> str:
-    """Returns an address as `getsockname` writes it, since pairs are given back by that."""
+    """Returns an address as `getsockname` writes it; pairs are given back by that."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     return socket.inet_ntop(family, socket.inet_pton(family, address))

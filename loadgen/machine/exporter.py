@@ -1,4 +1,7 @@
-"""A machine's CPU, memory, open files and sockets for Prometheus, under node_exporter's names."""
+"""CPU, memory, open files and sockets of a machine for Prometheus.
+
+The names are node_exporter's.
+"""
 
 import os
 from collections.abc import Iterator

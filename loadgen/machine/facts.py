@@ -31,7 +31,9 @@ _CONTAINERS = {
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """The facts of one machine; None where this kernel does not have or does not show one.
+    """The facts of one machine.
+
+    None where this kernel does not have or does not show one.
 
     A sysctl is encoded under its own name, with the value of /proc/sys. The kernel documents them
     at https://docs.kernel.org: networking/ip-sysctl, networking/nf_conntrack-sysctl,
@@ -205,7 +207,9 @@ def _memory_room(folder: Path) -> int | None:
 
 
 def _cgroups(root: Path, controller: str) -> Iterator[Path]:
-    """Yields the folders of the cgroups around this process, both versions, innermost first.
+    """Yields the folders of the cgroups around this process, innermost first.
+
+    They are those of both versions.
 
     Some may not exist: in a container the path may be the host's while only a part of it is
     mounted. So the top of the mount is always among them.

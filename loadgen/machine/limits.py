@@ -1,4 +1,4 @@
-"""How many connections each resource of a machine carries, and what raises it.
+"""The connections that each resource of a machine carries, and their fixes.
 
 All of it is arithmetic on the facts of a Machine, so that a preflight, `loadgen-tune` and a test
 with invented facts go the same way. A resource that does not bound a machine, or could not be read
@@ -18,7 +18,7 @@ from loadgen.values import REFERENCE_CONNECTIONS
 
 
 class Limit(msgspec.Struct, frozen=True):
-    """One resource of one machine: how many connections it can carry, and how to raise it."""
+    """One resource of a machine: the connections it can carry, and how to raise it."""
 
     resource: str
     """Its name: `file_descriptors`, `source_ports`, `memory`, `max_connections`, `conntrack`…"""
@@ -39,7 +39,7 @@ def limiting_resource(limits: Sequence[Limit]) -> Limit | None:
 
 
 def shortfall(limits: Sequence[Limit], share: int) -> Limit | None:
-    """Returns the limiting resource of a share of connections, None when all carry the share."""
+    """Returns the limiting resource of a share; None when all carry the share."""
     first = limiting_resource(limits)
     return first if first is not None and first.connections < share else None
 
@@ -73,7 +73,7 @@ in sixteen with a frame under way, as with a target that is two seconds late at 
 
 
 class Advice(msgspec.Struct, frozen=True):
-    """Something that bounds no number of connections but may spoil a run, and its fix."""
+    """A setting that bounds no connections but may spoil a run, and its fix."""
 
     resource: str
     detail: str
@@ -119,7 +119,7 @@ def target_limits(
 
 
 def workers_needed(connections: int, machine: Machine, cores: int, fill: float = 1.0) -> int:
-    """Returns one worker per core, or more where the descriptor limit of a process demands it.
+    """Returns one worker per core, or more where the descriptor limit demands it.
 
     `fill` is the part of its descriptors that a worker can use: all on a client, TARGET_FILL on a
     target.
@@ -318,7 +318,7 @@ def _connections_per_process(machine: Machine, fill: float) -> int:
 
 
 def _goal(wanted: int, holds: int) -> int:
-    """Returns the goal of a fix: the wanted number, or twice what is held where it suffices."""
+    """Returns the goal of a fix: the wanted number, or twice what suffices."""
     return wanted if wanted > holds else 2 * holds
 
 

@@ -1,4 +1,4 @@
-"""The memory and cores that connections take of client machines and of the machine under load.
+"""The memory and cores that connections take, of clients and of the target.
 
 All of it is arithmetic on measured figures. docs/cost-model.md has them, and a test compares them
 with these.
@@ -39,7 +39,9 @@ class Sizing(msgspec.Struct, frozen=True):
 
 
 def sizing_of(connections: int, rate: float, think: float) -> Sizing:
-    """Returns what is needed while connections arrive and open ones ping once each think time.
+    """Returns the needs while connections arrive and open ones ping.
+
+    Each open one pings once a think time.
 
     `rate` is in arrivals a second, `think` in seconds.
     """

@@ -35,7 +35,7 @@ class SysctlState(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What was done with one key or file, as one line for people.
+    """The outcome for one key or file, as one line for people.
 
     `done` is False where it was not set or not put back.
     """
@@ -64,7 +64,9 @@ class Sysctls:
         return "this user may not write /proc/sys: run this as root, with sudo"
 
     def apply(self, settings: Sequence[Setting], *, persist: bool = False) -> list[Outcome]:
-        """Sets the settings in their order; with `persist` writes all set so far to a drop-in.
+        """Sets the settings in their order.
+
+        With `persist` writes all set so far to a drop-in.
 
         Returns what was done. Raises OperatorError when it may not write the state or the drop-in.
         """
@@ -170,7 +172,7 @@ class Sysctls:
         )
 
     def _as_set(self, change: SysctlChange) -> SysctlChange:
-        """Returns the change with the value in force, since the kernel may have rounded it."""
+        """Returns the change with the value in force; the kernel may have rounded it."""
         return msgspec.structs.replace(change, new=self.now(change.key))
 
     def _write_drop_in(self, before: str | None, text: str | None) -> list[Outcome]:

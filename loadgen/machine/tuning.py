@@ -1,4 +1,4 @@
-"""The kernel settings that a machine needs for its connections as a client or as the target.
+"""The kernel settings that a machine needs as a client or as the target.
 
 All of it is arithmetic on the facts of a Machine. A setting that is high enough stays as it is:
 nothing is lowered. sysctl/README.md says the same for people, key by key, and a test compares the
@@ -33,7 +33,7 @@ OTHER_FILES = 10_000
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """One kernel setting as it should be: its dotted name, the text for /proc/sys, the reason."""
+    """One kernel setting as it should be: name, text for /proc/sys, reason."""
 
     key: str
     value: str
@@ -104,7 +104,10 @@ def _file_max(machine: Machine, connections: int) -> Iterator[Setting]:
 
 
 def _tcp_mem(machine: Machine, connections: int) -> Iterator[Setting]:
-    """Yields tcp_mem for a page each way on every connection at once, at most half the memory."""
+    """Yields tcp_mem for a page each way on every connection.
+
+    It is at most half of the memory.
+    """
     if machine.tcp_mem is None:
         return
     ceiling = _power_of_two(2 * connections)

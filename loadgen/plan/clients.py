@@ -1,4 +1,7 @@
-"""What a plan says of single agents, under the TOML key `clients` (Tsung's word for machines)."""
+"""The part of a plan about single agents, under the TOML key `clients`.
+
+Clients is Tsung's word for machines.
+"""
 
 import re
 from collections.abc import Sequence
@@ -15,7 +18,7 @@ WEIGHT_RESOLUTION = 2**20
 
 
 class AgentSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the plan asks of the agent of this name; options of its command line overrule it."""
+    """The wishes of a plan for one agent; options of its command line overrule them."""
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     weight: Weight = 1.0

@@ -1,4 +1,4 @@
-"""The phases of a run, one after another: which users arrive, are closed, and come back."""
+"""The phases of a run: the users that arrive, are closed, and come back."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -17,7 +17,9 @@ Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One phase of a run; durations in seconds, rates per second over the whole fleet.
+    """One phase of a run.
+
+    Durations in seconds, rates per second over the whole fleet.
 
     Users arrive while it has a rate; without a rate it holds the open connections. It lasts
     `duration`, or as long as `max` arrivals take at its rate; with both it ends with `duration`,
@@ -49,7 +51,7 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     plan's own."""
 
     def mistakes(self) -> Iterator[tuple[str, str]]:
-        """Yields each mistake in it: the key, empty for the phase as a whole, and what is wrong."""
+        """Yields each mistake: its key, empty for the whole phase, and what is wrong."""
         if self.duration is None:
             yield from self._mistakes_without_duration()
         elif self.jitter > self.duration:
@@ -90,7 +92,7 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return self.max / self.rate
 
     def brought(self, seconds: float) -> float:
-        """Returns how many users arrive in the first seconds of it, as a fraction of users too."""
+        """Returns how many users arrive in its first seconds; fractions count too."""
         passed = min(max(0.0, seconds), self.length)
         return min(
             self.arrivals,
@@ -99,7 +101,7 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     @property
     def area(self) -> float:
-        """The integral of the rate over its length: arrivals, not rounded to a whole number."""
+        """The integral of the rate over its length: arrivals that are not rounded."""
         return (self.rate + self.last_rate) / 2 * self.length
 
     @property

@@ -1,4 +1,4 @@
-"""The plan of a run: what options, a TOML file or a Tsung configuration ask of the fleet."""
+"""The plan of a run, from options, a TOML file or a Tsung configuration."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from math import inf
@@ -37,7 +37,7 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How connections are made; durations in seconds, sizes in bytes."""
+    """The settings of connections; durations in seconds, sizes in bytes."""
 
     connect_timeout: Positive = 30.0
     """From the dial to a valid 101."""
@@ -60,7 +60,10 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the fleet is asked for; the defaults are the reference run. Durations in seconds."""
+    """The whole request to the fleet; the defaults are the reference run.
+
+    Durations are in seconds.
+    """
 
     target: str = TARGET
     """A ws:// or wss:// URL. The key of a plan file, and no more: `servers` are the targets."""
@@ -207,7 +210,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     @property
     def session_of(self) -> Pick:
-        """The function from a user's number to the place of its session among `session_specs`.
+        """The function from a user's number to its place among `session_specs`.
 
         It is made anew each time, so take it once.
         """
@@ -254,7 +257,10 @@ def _duplicates(table: str, key: str, values: Sequence[str]) -> Iterator[tuple[s
 
 
 def plan_of(options: dict[str, Any]) -> Plan:
-    """Returns the plan that options ask for; raises PlanError, which names the option."""
+    """Returns the plan that options ask for.
+
+    Raises PlanError, which names the option.
+    """
     try:
         return msgspec.convert(options, Plan)
     except msgspec.ValidationError as error:

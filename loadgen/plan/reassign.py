@@ -1,4 +1,4 @@
-"""What a lost agent or worker leaves unfinished, and its reassignment to others.
+"""The unfinished numbers of a lost agent or worker, and their reassignment.
 
 Numbers of a share are launched in ascending order, so two numbers say where a share stands: the
 first that is still wanted, and the first that had not been launched. Which users had ended is not
@@ -52,7 +52,7 @@ class Unfinished(msgspec.Struct, frozen=True):
 
 
 class Reassignment(msgspec.Struct, frozen=True):
-    """What another agent or worker launches of an unfinished share, and when.
+    """An unfinished share that another agent or worker launches, and when.
 
     It begins at `at`, in seconds from the start of the run, with `pace` numbers a second.
     """
@@ -62,7 +62,7 @@ class Reassignment(msgspec.Struct, frozen=True):
     pace: float
 
     def not_before(self, number: int) -> float:
-        """Returns when a number is launched at the earliest, in seconds from the run's start."""
+        """Returns the earliest launch of a number, in seconds from the run's start."""
         return self.at + (number - self.unfinished.first) / self.pace
 
     def again(self) -> Iterator[tuple[float, int]]:
@@ -154,7 +154,9 @@ def deal(
 
 
 def _turns(weights: Sequence[int]) -> list[int]:
-    """Returns turns in proportion to the weights, at most MAX_DEAL and none more than its due.
+    """Returns turns in proportion to the weights.
+
+    They are at most MAX_DEAL, and none is more than its due.
 
     The turns that rounding leaves over go to the last weight, or to the largest when that is 0.
     """

@@ -29,7 +29,7 @@ class Span(NamedTuple):
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """When each connection of a plan without phases is due, in seconds from the run's start."""
+    """The due times of a plan without phases, in seconds from the run's start."""
 
     rate: float
     """Arrivals per second over the whole fleet, above 0."""
@@ -88,7 +88,9 @@ class Schedule(msgspec.Struct, frozen=True):
 
 
 class PhaseArrivals(msgspec.Struct, frozen=True):
-    """The consecutive numbers that arrive in one phase; times count from the opening of its gate.
+    """The consecutive numbers that arrive in one phase.
+
+    Times count from the opening of its gate.
 
     The integral of the rate up to t seconds is what has arrived by then; its inverse says when
     number k is due.
@@ -141,7 +143,7 @@ class PhaseArrivals(msgspec.Struct, frozen=True):
             yield number, due(arrivals * (1.0 - rest))
 
     def _due(self) -> Callable[[float], float]:
-        """Returns the function from a number of arrivals to the time by which they have come."""
+        """Returns the function from a number of arrivals to the time when they are in."""
         begin = self.begin
         length = self.phase.length
         rate = self.phase.rate
@@ -177,7 +179,7 @@ def phase_arrivals_of(phases: tuple[Phase, ...]) -> tuple[PhaseArrivals, ...]:
 
 
 class PhasedSchedule(msgspec.Struct, frozen=True):
-    """When each connection of a plan with phases is due, in seconds from its gate's opening.
+    """The due times of a plan with phases, in seconds from a gate's opening.
 
     Numbers go on from phase to phase. Gate 0 is open from the start of the run. After a phase that
     waits comes a gate, which the coordinator opens once every session is over: a worker then takes
@@ -230,6 +232,9 @@ class PhasedSchedule(msgspec.Struct, frozen=True):
         )
 
     def end(self, gate: int | None = None) -> float:
-        """Returns when the last phase behind a gate is over; None stands for the last gate."""
+        """Returns when the last phase behind a gate is over.
+
+        None stands for the last gate.
+        """
         wanted = self.gates - 1 if gate is None else gate
         return max(span.end for span in self.spans if span.gate == wanted)

@@ -27,7 +27,10 @@ class _Value(
 
 
 class Condition(_Value, frozen=True, kw_only=True):
-    """A variable compared with a value: `eq` and `neq` as text, the others as numbers."""
+    """A variable compared with a value.
+
+    `eq` and `neq` compare texts, the others numbers.
+    """
 
     var: str
     op: Op = "eq"
@@ -35,7 +38,7 @@ class Condition(_Value, frozen=True, kw_only=True):
 
 
 class Match(_Value, frozen=True, kw_only=True):
-    """What the session does when a reply matches a regular expression, or does not.
+    """An action on a reply that matches a regular expression, or does not.
 
     Of several that apply, the first that does more than count decides: it sends the request again
     (`loop`), begins the session anew (`restart`), ends it (`abort`), or ends the whole run
@@ -81,7 +84,7 @@ class _Request(_Value, frozen=True, kw_only=True):
 
 
 class Connect(_Request, frozen=True, kw_only=True, tag_field="do", tag="connect"):
-    """Opens a connection to the target or to `url`, with another path and further headers."""
+    """Opens a connection to the target or `url`, with another path or headers."""
 
     path: str = ""
     url: str = ""
@@ -92,7 +95,9 @@ class Connect(_Request, frozen=True, kw_only=True, tag_field="do", tag="connect"
 
 
 class Send(_Request, frozen=True, kw_only=True, tag_field="do", tag="send"):
-    """Sends a message; with `ack` the next message from the server is awaited as the reply.
+    """Sends a message.
+
+    With `ack` the next message from the server is awaited as the reply.
 
     A message that had come before is not the reply. Without a reply within the plan's
     `receive_timeout` the session ends.
@@ -173,7 +178,7 @@ class Transaction(_Value, frozen=True, kw_only=True, tag_field="do", tag="transa
 
 
 class For(_Value, frozen=True, kw_only=True, tag_field="do", tag="for"):
-    """Does its steps for each value of a variable from `first` to `last`, both inclusive.
+    """Does its steps for each value of a variable, from `first` through `last`.
 
     As in Tsung the steps are done at least once.
     """
@@ -186,7 +191,9 @@ class For(_Value, frozen=True, kw_only=True, tag_field="do", tag="for"):
 
 
 class Repeat(_Value, frozen=True, kw_only=True, tag_field="do", tag="repeat"):
-    """Does its steps, and again while (or until) the condition holds, at most `most` times more.
+    """Does its steps, and again while (or until) a condition holds.
+
+    It repeats them at most `most` times more.
 
     The variable `name` counts the turns as Tsung does: over the whole session, also when the
     session reaches the loop again.
@@ -201,15 +208,19 @@ class Repeat(_Value, frozen=True, kw_only=True, tag_field="do", tag="repeat"):
 
 
 class If(_Value, frozen=True, kw_only=True, tag_field="do", tag="if"):
-    """Does its steps when the condition holds; as in Tsung, also when its variable is not set."""
+    """Does its steps when the condition holds.
+
+    As in Tsung, also when its variable is not set.
+    """
 
     condition: Condition
     steps: tuple["Step", ...]
 
 
 class Foreach(_Value, frozen=True, kw_only=True, tag_field="do", tag="foreach"):
-    """Does its steps for each value of a list variable that matches `include` and does not match
-    `exclude`.
+    """Does its steps for each value of a list variable.
+
+    A value has to match `include` and must not match `exclude`.
 
     As in Tsung they are done once when no value is left.
     """
@@ -223,7 +234,10 @@ class Foreach(_Value, frozen=True, kw_only=True, tag_field="do", tag="foreach"):
 
 
 class Meet(_Value, frozen=True, kw_only=True, tag_field="do", tag="meet"):
-    """Waits until `users` users of the whole fleet are here; a later user goes on at once."""
+    """Waits until `users` users of the whole fleet are here.
+
+    A later user goes on at once.
+    """
 
     users: Annotated[int, msgspec.Meta(ge=1)] = 100
 
@@ -243,7 +257,9 @@ class Option(_Value, frozen=True, kw_only=True, tag_field="do", tag="option"):
 
 
 class Change(_Value, frozen=True, kw_only=True, tag_field="do", tag="change"):
-    """Goes on with another target of the plan; the connection so far is closed, or kept (`store`).
+    """Goes on with another target of the plan.
+
+    The connection so far is closed, or kept (`store`).
 
     With `restore` the session goes on with the connection that it kept before.
     """
@@ -254,7 +270,10 @@ class Change(_Value, frozen=True, kw_only=True, tag_field="do", tag="change"):
 
 
 class Interaction(_Value, frozen=True, kw_only=True, tag_field="do", tag="interaction"):
-    """Times, as `tr_ID`, from a user's `send` to any later `receive` of that id on its worker."""
+    """Times, as `tr_ID`, from a `send` to any later `receive` of that id.
+
+    Both are on one worker.
+    """
 
     id: str
     action: Literal["send", "receive"]
@@ -285,7 +304,7 @@ Step = Annotated[
 
 
 def steps_in(steps: Sequence[Step]) -> Iterator[Step]:
-    """Yields the steps and those in their blocks, in the order in which they are written."""
+    """Yields the steps and those in their blocks, in the order of their text."""
     for step in steps:
         yield step
         if isinstance(step, Transaction | For | Repeat | If | Foreach):

@@ -128,7 +128,7 @@ def _follow(steps: Sequence[Step], connected: Connected) -> Connected:
 
 
 def unset_in(steps: Sequence[Step]) -> Iterator[Unset]:
-    """Yields the variables that steps read and no step sets, in the order of the steps."""
+    """Yields the variables that steps read and no step sets, in their order."""
     known = {GIVEN} | {name for step in steps_in(steps) for name in _set_by(step)}
     for step in steps_in(steps):
         for name in dict.fromkeys(_needed_by(step)):

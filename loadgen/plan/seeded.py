@@ -1,4 +1,6 @@
-"""Random numbers that follow from a user's number: the same in every run and on any worker.
+"""Random numbers that follow from a user's number.
+
+They are the same in every run and on any worker.
 
 SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014): 8 bytes of
 state, where the standard library's Mersenne Twister keeps 2.5 KiB for each generator.
@@ -15,7 +17,7 @@ Pick = Callable[[int], int]
 
 
 def weighted_choice(weights: Sequence[float], seed: int, salt: int) -> Pick:
-    """Returns the function that draws a place for each user, in proportion to the weights.
+    """Returns the function that draws a place for each user, by the weights.
 
     The weights are not negative and not all 0. Draws with another salt are independent. A draw
     takes half a microsecond; with one weight above 0 nothing is drawn.
@@ -51,7 +53,7 @@ def _start(seed: int, number: int, salt: int) -> int:
 
 
 def chance(seed: int, number: int, salt: int = 0) -> float:
-    """Returns a number's value, evenly distributed over [0, 1) for consecutive numbers.
+    """Returns the value of a number, evenly distributed over [0, 1).
 
     Values with another salt are independent.
     """
@@ -59,7 +61,10 @@ def chance(seed: int, number: int, salt: int = 0) -> float:
 
 
 class SeededRandom:
-    """A generator with the methods of random.Random: the standard library's, on its own bits."""
+    """A generator with the methods of random.Random, on bits of its own.
+
+    The methods are the standard library's.
+    """
 
     __slots__ = ("_state", "gauss_next")
 

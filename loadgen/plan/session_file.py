@@ -1,4 +1,4 @@
-"""The Python file of a session: checked without running it, and imported by each worker."""
+"""The Python file of a session: checked without a run, imported by each worker."""
 
 import ast
 import hashlib
@@ -29,7 +29,10 @@ class LoadError(PlanError):
 
 
 def read_session(path: Path, function: str = "", name: str = "") -> PythonSession:
-    """Returns the session in a file; raises PlanError, with file and line, when it can't be run."""
+    """Returns the session in a file.
+
+    Raises PlanError, with file and line, when it can't be run.
+    """
     function = function or DEFAULT
     name = name or (function if function != DEFAULT else path.stem)
     return with_source(PythonSession(name=name, file=str(path), function=function), Path())
@@ -68,7 +71,10 @@ def digest(source: str) -> str:
 
 
 def check_session(session: PythonSession) -> None:
-    """Raises PlanError, with file and line, unless the text has that session; does not run it."""
+    """Raises PlanError, with file and line, unless the text has that session.
+
+    Does not run it.
+    """
     file, function = session.file, session.function
     tree = _parse(session)
     named = [node for node in tree.body if _names(node, function)]
@@ -137,7 +143,10 @@ def _takes_one(arguments: ast.arguments) -> bool:
 
 
 def load(session: PythonSession) -> Callable[[Any], Any]:
-    """Returns the session's function; imports its file once in a process. Raises LoadError."""
+    """Returns the session's function; imports its file once in a process.
+
+    Raises LoadError.
+    """
     module = _import(session)
     function = getattr(module, session.function, None)
     if not callable(function):
@@ -167,7 +176,10 @@ def _import(session: PythonSession) -> ModuleType:
 
 
 def _traceback(error: BaseException) -> str:
-    """Returns the traceback as Python shows it, from the file on, without the frame of this one."""
+    """Returns the traceback as Python shows it, from the file on.
+
+    The frame of this module is left out.
+    """
     frames = error.__traceback__
     return "".join(traceback.format_exception(type(error), error, frames and frames.tb_next))
 

@@ -1,4 +1,4 @@
-"""The kinds of sessions: the built-in loop, a session in Python, a script of steps."""
+"""The kinds of sessions: built-in loop, session in Python, script of steps."""
 
 from typing import Annotated, Literal
 
@@ -33,7 +33,10 @@ class Loop(_SessionSpec, frozen=True, forbid_unknown_fields=True, kw_only=True, 
 class PythonSession(
     _SessionSpec, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="python"
 ):
-    """An `async def` in a Python file; the plan holds the file's text, so agents need no copy."""
+    """An `async def` in a Python file.
+
+    The plan holds the file's text, so agents need no copy.
+    """
 
     file: str
     """Its path, for people; relative to the plan file."""
@@ -55,7 +58,7 @@ SessionSpec = Loop | PythonSession | Script
 
 
 def urls_of(spec: SessionSpec) -> list[str]:
-    """Returns the URLs that a session names besides its target's, in the order of its steps.
+    """Returns the URLs that a session names besides its target's, in their order.
 
     URLs with variables in them are left out, and so are those of a session in Python: they are
     known only when it connects.

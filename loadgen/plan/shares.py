@@ -1,4 +1,4 @@
-"""Shares of the numbers of a run: disjoint, interleaved, and adding up to the whole exactly.
+"""Shares of the numbers of a run: disjoint, interleaved, and exact in sum.
 
 A user is a number k. It is due at its place in the schedule, whatever the size of the fleet: the
 same seed gives the same arrivals with one agent or with sixteen.
@@ -25,7 +25,7 @@ parts still add up to the whole."""
 
 
 class Share(msgspec.Struct, frozen=True):
-    """The numbers among 0, 1, 2… whose remainder by `length` is one of the ascending `positions`.
+    """The numbers whose remainder by `length` is one of the ascending `positions`.
 
     A share splits into shares again; the parts are disjoint and together are the whole, to the last
     number.
@@ -88,7 +88,9 @@ NO_SHARE = Share(1, ())
 
 
 def run_that_fits(total: int, weights: Sequence[int], max_run: int = MAX_RUN) -> int:
-    """Returns the longest run with which a split of `total` numbers is as even as with runs of 1.
+    """Returns the longest run with which a split is as even as with runs of 1.
+
+    `total` is the count of numbers.
 
     Subtle: a pattern of runs is `run` times as long as the pattern of single turns. The parts of
     a split differ by whole runs wherever the total ends inside of a pattern, so a longer run is
@@ -100,7 +102,7 @@ def run_that_fits(total: int, weights: Sequence[int], max_run: int = MAX_RUN) ->
 
 
 def interleave(weights: Sequence[int]) -> list[int]:
-    """Returns a repeating order of turns in which index i occurs in proportion to weights[i].
+    """Returns a repeating order in which index i occurs in proportion to weights[i].
 
     Subtle: taking the indexes one after another would give each part its turns in a bunch, and its
     worker its arrivals in bursts. Smooth weighted round robin (as nginx balances servers) spreads
@@ -121,7 +123,7 @@ def interleave(weights: Sequence[int]) -> list[int]:
 
 
 def _reduce(weights: Sequence[int]) -> list[int]:
-    """Returns the smallest turns in proportion to the weights, rounded to at most MAX_TURNS."""
+    """Returns the smallest turns by the weights, rounded to at most MAX_TURNS."""
     if not weights or min(weights) < 0 or not any(weights):
         raise ValueError(f"weights must be whole numbers, none negative, not all 0: {weights!r}")
     divisor = gcd(*weights)

@@ -1,4 +1,7 @@
-"""Text with variables, as `%%_name%%`: parsed once, so that plain text costs nothing later."""
+"""Text with variables, as `%%_name%%`, parsed once.
+
+Plain text costs nothing later.
+"""
 
 import re
 import warnings
@@ -52,7 +55,7 @@ class Template:
 
 
 def text_of(value: Any) -> str:
-    """Returns a variable's value as text: the items of a list joined, other values as JSON."""
+    """Returns a variable's value as text: a list's items joined, others as JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):

@@ -28,7 +28,9 @@ class Scenario:
         routes: Sequence[Route] = (),
         read_rate: float = 0.0,
     ) -> None:
-        """`route_of` gives the target of a user's number, `routes` are all targets of the plan.
+        """Sets up the parts that all users share.
+
+        `route_of` gives the target of a user's number, `routes` are all targets of the plan.
 
         `read_rate` is in bytes a second; 0: no limit.
         """

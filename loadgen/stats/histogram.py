@@ -119,7 +119,7 @@ class Histogram(msgspec.Struct, array_like=True):
         )
 
     def to_hdr(self) -> Any:
-        """Returns a copy of the hdrhistogram library's type, for its encoding and its log."""
+        """Returns a copy in the hdrhistogram library's type, for encoding and log."""
         from hdrh.histogram import HdrHistogram  # noqa: PLC0415 -- workers never encode, so they never load it
 
         hdr = HdrHistogram(1, HIGHEST, 2)

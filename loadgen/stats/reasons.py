@@ -1,4 +1,4 @@
-"""The table of the ledger's reasons: why connections fail and close, and the fixes.
+"""The table of the ledger's reasons: the causes of ends, and the fixes.
 
 Code that ends a connection takes the name from here. The page, the report, tsung.log and the tables
 of docs/operate.md and docs/tsung-log.md read the other columns.

@@ -1,4 +1,4 @@
-"""What happens on one worker, as it happens: tally of the second, samples, remarks."""
+"""The events of one worker as they happen: tally of the second, samples, remarks."""
 
 from random import Random
 
@@ -11,7 +11,10 @@ MAX_REMARKS = 10
 
 
 class Recorder:
-    """The tally that connections and users of one worker write into; it is swapped every second."""
+    """The tally that connections and users of one worker write into.
+
+    It is swapped every second.
+    """
 
     __slots__ = ("_remarks", "_sampled", "abort", "bits", "samples", "tally")
 
@@ -35,7 +38,10 @@ class Recorder:
             self.samples[reason] = traceback
 
     def remark(self, text: str) -> None:
-        """Keeps a line for the agent's log; drops it when the second has MAX_REMARKS already."""
+        """Keeps a line for the agent's log.
+
+        Drops it when the second has MAX_REMARKS already.
+        """
         if len(self._remarks) < MAX_REMARKS:
             self._remarks.append(text)
 

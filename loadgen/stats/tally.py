@@ -146,7 +146,10 @@ class Tally(Counts, omit_defaults=True):
     """The timings of sessions' own, by name; those of transactions begin with `tr_`."""
 
     def count(self, name: str, by: int = 1) -> None:
-        """Adds to a session's own counter; raises TypeError if `by` is not a whole number."""
+        """Adds to a session's own counter.
+
+        Raises TypeError if `by` is not a whole number.
+        """
         counters = self.counters
         if name not in counters:
             name = _room_for(name, counters)

@@ -1,1 +1,4 @@
-"""The embedded target: a light multi-process WebSocket server with exact counters of its own."""
+"""The embedded target: a light WebSocket server with exact counters of its own.
+
+It has several processes.
+"""

@@ -88,7 +88,10 @@ class Bus:
         asyncio.get_running_loop().add_reader(self._boxes[self._number].inward, self._receive)
 
     async def publish(self, channels: list[str], frame: bytes) -> Reached:
-        """Delivers a frame to the subscribers of all workers; returns how many it reached."""
+        """Delivers a frame to the subscribers of all workers.
+
+        Returns how many it reached.
+        """
         others = [number for number in range(len(self._boxes)) if number != self._number]
         self._published += 1
         publication = self._published  # the count goes on while this one waits

@@ -28,7 +28,7 @@ _ENDED.ended = True
 
 
 class ServerConnection(asyncio.Protocol):
-    """A client after its 101: answers pings and a CLOSE, and passes messages to the mode.
+    """A client after its 101: answers pings and a CLOSE, passes messages to the mode.
 
     It has a reader only in the middle of a frame or a message, and no timer or task while the
     client keeps to the protocol.
@@ -47,7 +47,10 @@ class ServerConnection(asyncio.Protocol):
         state.subscribers.add(channels, self)
 
     def greet(self, head: bytes, greeting: Greeting) -> None:
-        """Sends the 101 and the mode's greeting in one write; closes if the greeting says so."""
+        """Sends the 101 and the mode's greeting in one write.
+
+        Closes if the greeting says so.
+        """
         self._state.cells[SENT] += greeting.messages
         self.write(head + greeting.frames)
         if greeting.code is not None:
@@ -67,7 +70,10 @@ class ServerConnection(asyncio.Protocol):
         self._transport.write(data)
 
     def close(self, code: int) -> None:
-        """Sends a CLOSE and ends the target's side; the client has CLOSE_TIMEOUT to end its own."""
+        """Sends a CLOSE and ends the target's side.
+
+        The client has CLOSE_TIMEOUT to end its own.
+        """
         if self._retire():
             self.write(close_frame(code))
             # Closing at once would answer what is still under way with a RST, which overtakes the
@@ -141,7 +147,10 @@ class ServerConnection(asyncio.Protocol):
             self.write(answer.frames)
 
     def _answer_close(self, code: int) -> None:
-        """Answers a CLOSE with its own code and ends the connection (RFC 6455, 5.5.1, 7.1.1)."""
+        """Answers a CLOSE with its own code and ends the connection.
+
+        RFC 6455 sections 5.5.1 and 7.1.1.
+        """
         if self._retire():
             self.write(close_frame(code))
             self._transport.close()
@@ -153,7 +162,10 @@ class SplitServerConnection(ServerConnection):
     __slots__ = ()
 
     def write(self, data: bytes) -> None:
-        """Sends whole frames, a byte a write; what the kernel has no room for goes as usual."""
+        """Sends whole frames, a byte a write.
+
+        What the kernel has no room for goes as usual.
+        """
         line = socket.socket(fileno=self._transport.get_extra_info("socket").fileno())
         sent = 0
         try:

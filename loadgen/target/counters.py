@@ -1,4 +1,4 @@
-"""The target's own counters of its connections: one row of shared cells per worker.
+"""The target's own counters: one row of shared cells per worker.
 
 They are made before the fork, in memory that all workers share, so that any worker can add up all
 of them.
@@ -15,7 +15,7 @@ _CELLS = 8
 
 
 class WorkerCounters:
-    """One worker's row of counters, and its access to the limit that all workers share."""
+    """One worker's row of counters, and its access to the common limit."""
 
     __slots__ = ("_held", "_limit", "_lock", "_max_per_worker", "cells")
 
@@ -28,8 +28,10 @@ class WorkerCounters:
         self._max_per_worker = counters.max_per_worker
 
     def admit(self) -> bool:
-        """Takes a place for one more connection; without one, counts it as refused and returns
-        False."""
+        """Takes a place for one more connection.
+
+        Without one, counts it as refused and returns False.
+        """
         if self.cells[OPENED] - self.cells[CLOSED] < self._max_per_worker:
             with self._lock:
                 if self._held[0] < self._limit:

@@ -1,4 +1,4 @@
-"""The server side of RFC 6455: unmasked frames out, a reader for masked frames in.
+"""The server side of RFC 6455: unmasked frames out, masked frames in.
 
 Pure: bytes in, values out. The reader never raises: a client's fault is an event. It shares no code
 with the load generator's own frames, so that each is a check on the other.
@@ -50,14 +50,14 @@ def close_frame(code: int) -> bytes:
 
 
 def unmasked(payload: bytes, mask: bytes) -> bytes:
-    """Returns the payload XORed with the mask repeated over it (RFC 6455 section 5.3)."""
+    """Returns the payload XORed with the repeated mask (RFC 6455 section 5.3)."""
     size = len(payload)
     pattern = (mask * (size // 4 + 1))[:size]
     return (int.from_bytes(payload, "big") ^ int.from_bytes(pattern, "big")).to_bytes(size, "big")
 
 
 def is_whole_ping(data: bytes) -> bool:
-    """Returns whether a segment is exactly one masked PING frame, as most segments are."""
+    """True when a segment is exactly one masked PING frame, as most segments are."""
     size = len(data)
     return (
         MIN_PING <= size <= MAX_PING
@@ -167,7 +167,10 @@ class FrameReader:
                 self._finish(events)
 
     def _close(self, payload: bytes, events: list[ClientFrame]) -> None:
-        """Ends the reading with the client's code, 1000 when it has none (RFC 6455, 5.5.1, 7.4)."""
+        """Ends the reading with the client's code, 1000 when it has none.
+
+        RFC 6455 sections 5.5.1 and 7.4.
+        """
         code = int.from_bytes(payload[:2], "big") if payload else 1000
         if len(payload) == 1 or code not in _SENDABLE_CODES:
             self._fault("a close code that may not be sent", 1002, events)
@@ -178,7 +181,10 @@ class FrameReader:
             events.append(ClientFrame(CLOSE, payload[2:], code))
 
     def _finish(self, events: list[ClientFrame]) -> None:
-        """Returns the message in `events`, a text only if it is UTF-8 (RFC 6455 section 8.1)."""
+        """Returns the message in `events`, a text only if it is UTF-8.
+
+        RFC 6455 section 8.1.
+        """
         message = bytes(self._message)
         opcode = self._opcode
         self._opcode = CONTINUATION

@@ -1,4 +1,4 @@
-"""The target's plain HTTP: GET /stats and POST /publish, on the port of the WebSockets."""
+"""The target's plain HTTP: GET /stats and POST /publish, on the same port."""
 
 import logging
 from datetime import UTC, datetime
@@ -46,5 +46,5 @@ def application(state: WorkerState, bus: Bus) -> web.Application:
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Returns whether an error is ours, not a client's bad HTTP, which gets a 400 as its answer."""
+    """True for an error of ours; a client's bad HTTP gets a 400 as its answer."""
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))

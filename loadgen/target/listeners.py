@@ -80,7 +80,7 @@ def _listener(family: int, address: tuple[object, ...]) -> socket.socket:
 
 
 def steer(listener: socket.socket, count: int) -> None:
-    """Sets the rule by which a listener's whole group, of `count`, is dealt connections.
+    """Sets the rule by which a group of `count` listeners is dealt connections.
 
     The rule is classic BPF and needs no privilege (SO_ATTACH_REUSEPORT_CBPF, socket(7)): (a hash of
     the address + port / 32) modulo the number of listeners. Raises OSError.

@@ -36,7 +36,7 @@ class Answer(NamedTuple):
 
 
 class Mode(Protocol):
-    """What a target sends by itself, and in answer to messages."""
+    """The messages that a target sends by itself, and in answer to others."""
 
     def greeting(self, resource: Resource) -> Greeting:
         """Returns what is sent with the 101."""
@@ -58,7 +58,10 @@ class Echo:
 
 
 class Appwrite:
-    """Appwrite's realtime protocol (app/realtime.php), for guests that subscribe by URL."""
+    """Appwrite's realtime protocol for guests that subscribe by URL.
+
+    Source: app/realtime.php.
+    """
 
     def greeting(self, resource: Resource) -> Greeting:
         """Returns the `connected` frame; without a project an error frame, and the close."""
@@ -67,7 +70,10 @@ class Appwrite:
         return Greeting(connected_frame(resource.channels), 1)
 
     def answer(self, opcode: int, payload: bytes) -> Answer:
-        """Returns a pong to a ping, an error to any other message; the connection stays open."""
+        """Returns a pong to a ping, an error to any other message.
+
+        The connection stays open.
+        """
         if payload == PING:
             return Answer(PONG, is_pong=True)
         try:
@@ -109,7 +115,10 @@ class Publication(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def event_frame(publication: Publication, at: datetime) -> bytes:
-    """Returns Appwrite's event frame (1.0 and later), with `at` in ISO 8601 with milliseconds."""
+    """Returns Appwrite's event frame (1.0 and later).
+
+    `at` is in ISO 8601 with milliseconds.
+    """
     return _text(
         {
             "type": "event",

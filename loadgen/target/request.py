@@ -26,7 +26,7 @@ _EXTRA_HEADERS = {426: "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"}
 
 
 class Resource(NamedTuple):
-    """What the target and the headers of a request ask for."""
+    """The wishes of a request: those of its target and of its headers."""
 
     path: str
     project: str

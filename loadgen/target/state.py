@@ -1,4 +1,4 @@
-"""What all connections of one worker share."""
+"""The state that all connections of one worker share."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from loadgen.target.settings import TargetSettings
 
 
 class WorkerState:
-    """The behaviour, the counters and the subscribers of one worker."""
+    """The mode, the counters and the subscribers of one worker."""
 
     __slots__ = (
         "_counters",
@@ -48,7 +48,10 @@ class WorkerState:
         }
 
     def deliver(self, channels: Iterable[str], frame: bytes) -> int:
-        """Writes a frame to this worker's subscribers of the channels; returns their number."""
+        """Writes a frame to this worker's subscribers of the channels.
+
+        Returns their number.
+        """
         count = 0
         for subscriber in self.subscribers.of(channels):
             count += 1

@@ -135,7 +135,10 @@ class Workers:
                     return
 
     def end(self) -> None:
-        """Kills the workers: they have nothing to clean up, and SIGKILL ends a stopped one too."""
+        """Kills the workers; SIGKILL ends a stopped one too.
+
+        They have nothing to clean up.
+        """
         for pid in self._pids:
             os.kill(pid, signal.SIGKILL)
         for pid in self._pids:
@@ -158,7 +161,7 @@ def _ignore(*_: object) -> None:
 
 
 def _run_worker(shared: worker.Shared, number: int) -> None:
-    """Runs a worker in a forked child, which must never return into its parent's code."""
+    """Runs a worker in a forked child; it must never return into its parent's code."""
     try:
         worker.run(shared, number)
     except BaseException:

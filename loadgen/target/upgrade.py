@@ -1,4 +1,4 @@
-"""The first protocol of every connection: reads the request's head and hands the connection on."""
+"""The first protocol of every connection: reads a request's head, hands it on."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _WRONG_ACCEPT = b"AAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 
 class UpgradeProtocol(asyncio.Protocol):
-    """A new connection: an upgrade goes to a ServerConnection, any other HTTP to aiohttp."""
+    """A new connection: an upgrade gets a ServerConnection, other HTTP aiohttp."""
 
     __slots__ = ("_head", "_http", "_state", "_transport", "_waiting")
     _transport: asyncio.Transport
@@ -81,13 +81,16 @@ class UpgradeProtocol(asyncio.Protocol):
             self._refuse(Refusal(503, "the target is full"))
 
     def _send_wrong_accept(self) -> None:
-        """Sends a 101 that every client must reject; what the client then sends is ignored."""
+        """Sends a 101 that every client must reject.
+
+        What the client then sends is ignored.
+        """
         self._state.cells[REFUSED] += 1
         self._waiting = True
         self._transport.write(SWITCHING + _WRONG_ACCEPT + b"\r\n\r\n")
 
     def _accept(self, upgrade: Upgrade) -> None:
-        """Sends the 101 and the mode's greeting in one write, and hands the connection on."""
+        """Sends the 101 and the greeting in one write, and hands the connection on."""
         state = self._state
         kind = SplitServerConnection if state.faults.split_frames else ServerConnection
         connection = kind(state, self._transport, upgrade.resource.channels)

@@ -1,4 +1,7 @@
-"""One process of a target: accepts on its own socket of the common port until its parent ends."""
+"""One process of a target: accepts on its own socket until its parent ends.
+
+All sockets have the same port.
+"""
 
 import asyncio
 import gc
@@ -28,7 +31,7 @@ pass stalls the worker."""
 
 
 class Shared(NamedTuple):
-    """What the parent creates for all workers before the fork."""
+    """The things that the parent creates for all workers before the fork."""
 
     settings: TargetSettings
     counters: Counters

@@ -126,3 +126,23 @@ def test_a_run_in_which_nothing_opened_proves_nothing():
     claims = claims_of(replace(SUMMARY, open_peak=0), [], PLAN)
 
     assert claims.proves.startswith("Nothing")
+
+
+def test_seconds_that_never_held_the_peak_prove_nothing():
+    claims = claims_of(SUMMARY, samples([1000, 400, 300], invalid={0}), PLAN)
+
+    assert claims.proves == "Nothing: in no valid second were 990 connections open."
+
+
+def test_a_run_that_is_stopped_or_lost_does_not_prove_its_end():
+    stopped = claims_of(replace(SUMMARY, verdict="stopped"), samples([1000]), PLAN).does_not
+    lost = claims_of(replace(SUMMARY, verdict="lost"), samples([1000]), PLAN).does_not
+
+    assert "it was stopped by hand" in stopped[0]
+    assert "the fleet or the coordinator was lost" in lost[0]
+
+
+def test_too_few_answers_to_pings_do_not_prove_that_connections_were_alive():
+    claims = claims_of(SUMMARY, samples([1000] * 5, [10] * 5), PLAN)
+
+    assert "too few answered a ping within 30 s" in claims.does_not[0]

@@ -1,5 +1,8 @@
 """Samples: a settled second as charts show it."""
 
+from types import SimpleNamespace
+
+import msgspec
 import pytest
 from hypothesis import given
 
@@ -8,10 +11,11 @@ from coordinator.report.samples import (
     Sampler,
     arrivals_asked,
     bars,
+    samples_of,
     values_of,
     verified_within,
 )
-from coordinator.run.progress import Pauses
+from coordinator.run.progress import Pauses, PhaseProgress
 from coordinator.run.run import Run
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
@@ -162,3 +166,56 @@ def test_bars_go_from_the_first_filled_bar_to_the_last():
 @given(histograms)
 def test_every_value_is_in_one_bar(histogram):
     assert sum(number for _, number in bars(values_of(histogram))) == histogram.total
+
+
+def test_ends_are_named_by_their_fault_and_kind():
+    ends = Tally(launched=3, opened=2, failed={"refused": 1}, closed={"done": 1}, lost=1)
+
+    (sample,) = samples(Plan(max=1000, rate=10.0), Second(0, ends, Held()))
+
+    assert sample.ends == {
+        "server: failed refused": 1,
+        "nobody: closed done": 1,
+        "generator: lost": 1,
+    }
+
+
+def test_the_rows_of_an_older_run_have_ends_without_reasons():
+    (entry,) = list(rows_of(Second(0, Tally(launched=2, failed={"refused": 2}), Held())))
+    row = msgspec.structs.replace(entry, fleet=msgspec.structs.replace(entry.fleet, failed={}))
+
+    assert Sampler(Plan()).take(row).ends == {"unknown: failed": 2}
+
+
+def rows_of(*items):
+    """The rows of a run of one agent."""
+    run = Run(Plan(max=1000, rate=10.0), 1)
+    (agent,) = started(run, ["a"])
+    for item in items:
+        now = run.start + item.number + 1.0
+        run.post(agent, seconds(item), now)
+        yield from (entry.row for entry in run.tick(now))
+
+
+def test_a_record_has_the_sample_of_each_row_by_the_gates_that_opened():
+    plan = Plan(
+        phases=(Phase(rate=10, duration=2.0, wait=True), Phase(name="late", rate=5, duration=2.0))
+    )
+    rows = list(rows_of(opened(0, 10), opened(1, 10)))
+    phases = [PhaseProgress("phase 1", 0.0, 7.0, 20), PhaseProgress("late", 7.0, None, 10)]
+    record = SimpleNamespace(
+        plan=plan, summary=SimpleNamespace(phases=phases, pauses=[(9.0, 10.0)]), seconds=rows
+    )
+
+    found = samples_of(record)
+
+    assert [sample.second for sample in found] == [0, 1]
+    assert [sample.fleet["asked"] for sample in found] == [10.0, 10.0]
+
+
+def test_a_paused_second_of_phases_asks_for_no_arrivals():
+    plan = Plan(phases=(Phase(rate=10, duration=5.0),))
+
+    asked = arrivals_asked(plan, plan.schedule.spans, (), Pauses([(1.0, 3.0)]), 1)
+
+    assert asked == 0.0

@@ -166,3 +166,28 @@ def test_a_run_that_never_started_has_no_valid_seconds():
 
     assert "every second is valid" in text_report(summary)
     assert "every second is valid" not in text_report(replace(summary, duration_s=0.0))
+
+
+def test_launches_beyond_the_plan_and_ports_of_others_are_shown():
+    _, summary = finished()
+
+    text = text_report(replace(summary, relaunched=3, ports_skipped=7, messages_sent=9), "a-run")
+
+    assert "launched beyond the plan's numbers, and counted as planned: 3" in text
+    assert "source ports held by others and stepped over: 7" in text
+    assert " 9 messages sent," in text
+
+
+def test_a_run_without_agents_or_measures_says_so():
+    _, summary = finished(("counter.logins>=1", "handshake_p99<1ms"))
+    summary.agents = []
+    summary.expectations = [
+        ExpectationResult("handshake_p99<1ms", None, held=False),
+        ExpectationResult("bytes_sent>=1", 2_500_000, held=True),
+    ]
+
+    text = text_report(summary, "a-run")
+
+    assert "agent      " not in text
+    assert "not measured" in text
+    assert "it was 2,500,000" in text

@@ -311,3 +311,21 @@ def test_a_pause_right_after_another_begins_where_that_one_ends():
     pauses.end(6.0)
 
     assert pauses.total == 5.0
+
+
+def test_pauses_are_truthy_once_there_is_one():
+    assert not Pauses()
+    assert Pauses([(1.0, None)])
+
+
+def test_launches_are_counted_in_the_phase_of_their_paced_second():
+    progress = Progress(Plan(phases=(Phase(rate=2, duration=2.0), Phase(rate=4, duration=2.0))))
+    progress.pause(1.0)
+    progress.resume(5.0)
+
+    first, second = progress.phases({0: 2, 5: 2, 6: 4})
+
+    assert (first.begin, first.end, first.launched) == (0.0, 6.0, 4)
+    assert (second.begin, second.launched) == (6.0, 4)
+    assert progress.place(0.5) == (1, 2)
+    assert progress.place(6.5) == (2, 2)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from coordinator.run.run import (
     DRAIN_TIMEOUT,
+    MAX_AGENTS,
     START_IN,
     STOP_BY_HAND_TIMEOUT,
     STOP_TIMEOUT,
@@ -527,3 +528,88 @@ def test_a_run_that_is_done_enters_no_other_state():
 
     with pytest.raises(AssertionError, match="done → running"):
         run._enter("running")
+
+
+# What else agents report.
+
+
+def test_a_full_run_refuses_another_agent():
+    run = Run(PLAN, 1)
+    for _ in range(MAX_AGENTS):
+        run.join(hello(), 0.0)
+
+    with pytest.raises(RefusedError, match=r"1,000 agents have joined, which is the limit"):
+        run.join(hello(), 0.0)
+
+
+def test_an_agent_that_is_gone_before_the_start_is_forgotten():
+    run = Run(PLAN, 2)
+    agent = run.join(hello("a"), 0.0).id
+
+    run.post(agent, ready(finished=True), 1.0)
+
+    assert run.agents.by_id == {}
+
+
+def test_tracebacks_and_notes_of_agents_become_notices():
+    run = Run(PLAN, 1)
+    (agent,) = started(run, ["a"])
+
+    run.post(agent, ready(notes=("hot",), tracebacks={"error_KeyError": "Traceback"}), 1.0)
+
+    told = [(notice.agent, notice.reason, notice.text) for notice in run.notices.take()]
+    assert told == [("a", "", "hot"), ("a", "error_KeyError", "Traceback")]
+
+
+def test_a_session_that_aborts_the_run_drains_it_once():
+    run = Run(PLAN, 2)
+    a, b = started(run)
+
+    run.post(a, ready(abort="the shop is closed"), run.start + 1.0)
+    run.post(b, ready(abort="so is mine"), run.start + 1.0)
+
+    assert warnings(run) == ["a session on a ended the run: the shop is closed"]
+    assert (run.state, run.aborted) == ("draining", "the shop is closed")
+
+
+def test_a_run_that_is_done_has_nothing_to_do_and_no_phase():
+    run = Run(PLAN, 1)
+    run.drain(0.0)
+
+    assert run.tick(1.0) == []
+    assert run.phase(1.0) == ""
+    assert (run.state, run.started, run.fleet()) == ("done", False, [])
+
+
+def test_a_run_whose_loss_aborts_it_drains_and_says_so():
+    run = Run(PLAN, 2, on_loss="abort")
+    a, b = started(run)
+    beat(run, [a, b], run.start + 1.0, opened(0, 10))
+
+    run.lose_agent("b", "was killed by SIGKILL")
+    run.tick(run.start + 1.2)
+
+    assert (run.state, run.ended_by_loss) == ("draining", True)
+    assert "something was lost, and --on-loss is abort: the run ends" in warnings(run)
+
+
+def test_a_broken_connection_of_an_agent_that_is_unknown_changes_nothing():
+    run = Run(PLAN, 1)
+
+    run.connection_broke("nowhere", 1.0)
+
+    assert warnings(run) == []
+
+
+def test_the_fleet_is_all_agents_before_the_start_and_those_with_a_share_after_it():
+    run = Run(PLAN, 1)
+    run.join(hello("early"), 0.0)
+    assert [agent.name for agent in run.fleet()] == ["early"]
+
+    started(run, ["a"])
+
+    assert [agent.name for agent in run.fleet()] == ["a"]
+    early, _ = run.agents.by_id.values()
+    assert run.total_of(early).launched == 0
+    assert (run.age(run.start - 1.0), run.phase(run.start + 1.0)) == (0.0, "arrivals")
+    assert [phase.name for phase in run.phase_progress()] == ["arrivals"]

@@ -3,8 +3,9 @@
 import pytest
 
 from coordinator.run.run import Run
-from coordinator.run.shares import REASSIGNED_IN
+from coordinator.run.shares import REASSIGNED_IN, shares_of
 from loadgen.plan.plan import Plan
+from loadgen.plan.shares import NO_SHARE
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
 from loadgen.wire import Post
@@ -211,3 +212,30 @@ def test_on_loss_abort_ends_the_run_when_an_agent_is_lost():
 
     assert orders[0].do == "drain"
     assert run.ended_by_loss
+
+
+def test_a_share_above_what_its_machine_holds_is_a_warning():
+    run = Run(Plan(max=1000, rate=100.0), 2)
+
+    started(run, ["a", "b"], holds=400)
+
+    first, second = warnings(run)
+    assert first.startswith("agent a: share 500, holds 400, limited by max_connections")
+    assert second.startswith("agent b: ")
+
+
+def test_weights_that_make_no_sense_give_empty_shares():
+    assert shares_of([0, 0], 100) == [NO_SHARE, NO_SHARE]
+    assert shares_of([5, -1], 100) == [NO_SHARE, NO_SHARE]
+
+
+def test_orphans_wait_while_nobody_has_room_for_them():
+    run = Run(Plan(max=200, rate=100.0), 2)
+    a, _ = fleet_of(run, ["a", "b"], holds=100)
+
+    run.lose_agent("b", "was killed by SIGKILL")
+    run.tick(run.start + 3.0)
+    run.post(a, ready(), run.start + 3.5)
+    run.tick(run.start + 3.6)
+
+    assert reassigned(run, a, run.start + 4.0)[0] <= 10

@@ -115,3 +115,15 @@ def test_an_agent_whose_share_changes_has_another_plan_from_then_on():
     row = seen.add(Settled(settled, {"a": settled}, [])).row
 
     assert row.agents["a"].ledger.planned == 150
+
+
+def test_a_lost_agent_is_waited_for_no_longer_where_others_are_still_missing():
+    seen = timeline()
+    partial = Settled(Second(0), {"a": opened(0, 10)}, ["b", "c"])
+    seen.add(partial)
+
+    seen.lose("b")
+    seen.lose("c")
+    seen.lose("c")
+
+    assert 0 in seen.invalid

@@ -1,6 +1,7 @@
 """Churn, storms and returns, on invented ages and on a real engine."""
 
 from contextlib import asynccontextmanager
+from math import inf
 from time import monotonic
 
 import pytest
@@ -11,6 +12,7 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.schedule import Span
 from loadgen.plan.seeded import chance
 from loadgen.sessions.churn import Churn
+from loadgen.stats.reasons import CHURN, STORM
 from tests.unit.loads import Load
 from tests.unit.wire_ends import until
 
@@ -138,3 +140,29 @@ async def test_a_storm_cuts_its_part_and_all_are_back_afterwards(python):
         cut = running.tally.closed["storm"]
         assert 0 < cut < 20
         assert running.ledger.planned == running.ledger.opened == 20 + cut
+
+
+def test_users_who_leave_come_back_as_their_reason_and_phase_ask():
+    stormy = churn(storm=1.0, jitter=0.0)
+    stormy.storm(9.0)
+    stormy.storm(10.0)
+    stormy.user_ended(3, STORM, 11.0, failed=False)
+    stormy.user_ended(4, CHURN, 12.0, failed=False)
+    stormy.user_ended(5, CHURN, 12.0, failed=True)
+    stormy.user_ended(6, "done", 12.0, failed=False)
+
+    assert stormy.returning == 3
+    assert stormy.next_return == 10.0
+    assert [stormy.take_return() for _ in range(3)] == [3, 4, 5]
+    assert stormy.next_return == inf
+
+    stormy.bring_back(1.0, 7)
+    stormy.forget_returns()
+    assert stormy.returning == 0
+
+
+def test_another_workers_part_adds_to_the_rate():
+    churning = churn(fraction=0.25, churn=30.0)
+    churning.take(0.25)
+
+    assert sum(churning.churned(tenth / 10) for tenth in range(300)) == 10 * 30 * 0.5

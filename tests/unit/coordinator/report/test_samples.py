@@ -219,3 +219,18 @@ def test_a_paused_second_of_phases_asks_for_no_arrivals():
     asked = arrivals_asked(plan, plan.schedule.spans, (), Pauses([(1.0, 3.0)]), 1)
 
     assert asked == 0.0
+
+
+def test_nothing_is_verified_where_sessions_need_not_ping():
+    (sample,) = samples(Plan(max=1000, rate=10.0, ping="none"), opened(0, 10))
+
+    assert sample.fleet["verified"] is None
+
+
+def test_pongs_of_long_ago_are_forgotten():
+    """And an earlier second may be corrected as long as it counts."""
+    items = [opened(number, 10, held=10 * (number + 1)) for number in range(6)]
+
+    *_, last = samples(Plan(max=1000, rate=10.0, think=1.0), *items)
+
+    assert last.fleet["verified"] == 10

@@ -191,3 +191,11 @@ def test_a_run_without_agents_or_measures_says_so():
     assert "agent      " not in text
     assert "not measured" in text
     assert "it was 2,500,000" in text
+
+
+def test_connections_that_the_session_accepted_are_shown():
+    _, summary = finished()
+
+    text = text_report(replace(summary, accepted=40), "a-run")
+
+    assert "accepted by the session: 40 of 42 opened" in text

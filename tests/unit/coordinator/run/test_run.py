@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coordinator.run.agents import LOST_AFTER
 from coordinator.run.run import (
     DRAIN_TIMEOUT,
     MAX_AGENTS,
@@ -19,6 +20,7 @@ from coordinator.run.run import (
 from loadgen.errors import FleetError, PlanError
 from loadgen.machine.limits import Limit
 from loadgen.plan.clients import AgentSpec
+from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.plan.shares import Share
 from loadgen.version import VERSION
@@ -613,3 +615,49 @@ def test_the_fleet_is_all_agents_before_the_start_and_those_with_a_share_after_i
     assert run.total_of(early).launched == 0
     assert (run.age(run.start - 1.0), run.phase(run.start + 1.0)) == (0.0, "arrivals")
     assert [phase.name for phase in run.phase_progress()] == ["arrivals"]
+
+
+def test_an_agent_that_falls_silent_is_lost():
+    run = Run(PLAN, 2)
+    a, _ = started(run)
+
+    alive(run, [a], run.start + 1.0, run.start + 1.0 + LOST_AFTER + 2.0)
+
+    assert any(text.startswith("agent b is lost (") for text in warnings(run))
+
+
+def test_an_agent_whose_connection_breaks_is_lost_sooner_than_a_silent_one():
+    run = Run(PLAN, 2)
+    a, b = started(run)
+    beat(run, [a, b], run.start + 1.0)
+
+    run.connection_broke(b, run.start + 1.0)
+    alive(run, [a], run.start + 1.5, run.start + LOST_AFTER)
+
+    assert any(text.startswith("agent b is lost (") for text in warnings(run))
+
+
+def test_a_gate_opens_when_all_agents_wait_at_it():
+    plan = Plan(
+        phases=(Phase(rate=10, duration=1.0, wait=True), Phase(rate=10, duration=1.0)), hold=1.0
+    )
+    run = Run(plan, 2)
+    a, b = started(run)
+
+    run.post(a, ready(gate=1), run.start + 2.0)
+    run.tick(run.start + 2.0)
+    assert run.progress.gates == ()
+
+    run.post(b, ready(gate=1), run.start + 3.0)
+    run.tick(run.start + 3.0)
+    assert len(run.progress.gates) == 1
+
+
+def test_a_second_session_that_aborts_a_drained_run_changes_nothing():
+    run = Run(PLAN, 1)
+    (a,) = started(run, ["a"])
+    run.drain(run.start + 1.0)
+
+    run.post(a, ready(abort="too late"), run.start + 2.0)
+
+    assert (run.state, run.aborted) == ("draining", "too late")

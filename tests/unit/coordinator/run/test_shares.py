@@ -4,6 +4,7 @@ import pytest
 
 from coordinator.run.run import Run
 from coordinator.run.shares import REASSIGNED_IN, shares_of
+from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.plan.shares import NO_SHARE
 from loadgen.stats.fanin import Second
@@ -239,3 +240,21 @@ def test_orphans_wait_while_nobody_has_room_for_them():
     run.tick(run.start + 3.6)
 
     assert reassigned(run, a, run.start + 4.0)[0] <= 10
+
+
+def test_a_gate_waits_until_reassigned_users_are_reported():
+    plan = Plan(
+        phases=(Phase(rate=100, duration=3.0, wait=True), Phase(rate=10, duration=1.0)), hold=1.0
+    )
+    run = Run(plan, 2)
+    a, _ = fleet_of(run, ["a", "b"])
+    run.lose_agent("b", "was killed by SIGKILL")
+    run.tick(run.start + 3.0)
+
+    run.post(a, ready(gate=1), run.start + 5.0)
+    run.tick(run.start + 5.0)
+    assert run.progress.gates == ()
+
+    run.post(a, ready(gate=1, reassigned=1), run.start + 6.0)
+    run.tick(run.start + 6.0)
+    assert len(run.progress.gates) == 1

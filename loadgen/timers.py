@@ -1,7 +1,7 @@
 """Timers for many items at once: a wheel, and deadlines of equal length.
 
 A timer of the event loop costs 550 bytes and 8 µs; a place on the wheel costs 8 bytes and a third
-of a microsecond.
+of a microsecond. Times are in seconds, on any one clock.
 """
 
 from collections.abc import Iterator

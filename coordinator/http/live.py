@@ -1,6 +1,7 @@
 """The run as viewers follow it.
 
-They get its settled seconds, a log of its events and, once a second, an overview.
+They get its settled seconds, a log of its events and, once a second, an overview. `now` is always
+in seconds on the clock of the run.
 """
 
 import math

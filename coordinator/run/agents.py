@@ -1,4 +1,7 @@
-"""The agents of a run as the coordinator knows them, and which of them are lost."""
+"""The agents of a run as the coordinator knows them, and which of them are lost.
+
+`now` is always in seconds on the clock of the run.
+"""
 
 import math
 from collections.abc import Iterator

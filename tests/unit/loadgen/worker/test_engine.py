@@ -115,14 +115,15 @@ async def test_a_pause_puts_off_arrivals_and_sessions_go_on():
         began = monotonic()
         running.engine.pause()
         launched, pings = running.tally.launched, running.tally.pings
-        await until(lambda: running.tally.pings >= pings + 30)
+        await until(lambda: running.tally.pings >= pings + 200)
         assert running.tally.launched == launched
         assert not running.engine.finished
 
-        running.engine.resume(monotonic() - began)
+        paused = monotonic() - began
+        running.engine.resume(paused)
         running.engine.resume(monotonic() - began)  # again, and a little later: the sum counts
         await until(lambda: running.tally.opened == 40)
-        assert running.tally.late == 0
+        assert running.tally.lag.summary()["p50"] < 1000 * paused / 2
 
 
 async def test_a_pause_puts_off_returns_too():

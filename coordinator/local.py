@@ -80,7 +80,7 @@ class LocalAgents(msgspec.Struct, frozen=True):
 
 
 def _reachable(listen: Endpoint) -> Endpoint:
-    """Returns the endpoint by which this machine reaches a wildcard address."""
+    """Returns the endpoint by which this machine reaches one, wildcard or not."""
     anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- it is compared, not listened on
     return Endpoint(anywhere.get(listen.host, listen.host), listen.port)
 

@@ -41,7 +41,7 @@ def keys_of(path: str) -> Keys:
 
 
 def line_of(text: str, keys: Keys) -> int | None:
-    """Returns the line of a value, from 1 on, or of the table around it.
+    """Returns the line of a value, from 1 on; of its table when it is missing.
 
     Returns None when that is missing as well. The line of a value of several lines is its last.
     """

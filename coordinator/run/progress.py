@@ -155,7 +155,7 @@ def _after(opened: Sequence[float], gate: int, seconds: float) -> float | None:
 
 
 def phase_at(plan: Plan, spans: Sequence[Span], gates: Sequence[float], age: float) -> str:
-    """Returns the name of the phase at an age, or of the time between phases."""
+    """Returns the name of the phase at an age, or of the time between or after them."""
     place, since = _phase_at(spans, gates, age)
     if since < spans[place].end - spans[place].begin:
         return plan.phase_names[place]

@@ -64,7 +64,7 @@ class RunDir:
     def reopen(cls, path: Path, plan: Plan, started: datetime) -> "RunDir":
         """Opens the directory of a run that is resumed.
 
-        Files that a replay of its journal writes again are emptied.
+        Files that a replay of its journal writes again are removed.
 
         Raises OperatorError when it can't be written.
         """

@@ -318,7 +318,7 @@ def _connections_per_process(machine: Machine, fill: float) -> int:
 
 
 def _goal(wanted: int, holds: int) -> int:
-    """Returns the goal of a fix: the wanted number, or twice what suffices."""
+    """Returns the goal of a fix: the wanted number, or twice what is held."""
     return wanted if wanted > holds else 2 * holds
 
 

@@ -210,7 +210,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     @property
     def session_of(self) -> Pick:
-        """The function from a user's number to its place among `session_specs`.
+        """The function from a user's number to the place of its session.
 
         It is made anew each time, so take it once.
         """

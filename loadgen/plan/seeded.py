@@ -53,7 +53,7 @@ def _start(seed: int, number: int, salt: int) -> int:
 
 
 def chance(seed: int, number: int, salt: int = 0) -> float:
-    """Returns the value of a number, evenly distributed over [0, 1).
+    """Returns a value in [0, 1), evenly distributed for consecutive numbers.
 
     Values with another salt are independent.
     """

@@ -1,4 +1,4 @@
-"""The target's plain HTTP: GET /stats and POST /publish, on the same port."""
+"""The target's plain HTTP on the WebSockets' port: GET /stats, POST /publish."""
 
 import logging
 from datetime import UTC, datetime

@@ -1,0 +1,254 @@
+"""The coordinator's port: what agents, scripts and monitors get from it."""
+
+import asyncio
+import socket
+
+import msgspec
+import pytest
+from aiohttp import ClientSession
+from aiohttp.test_utils import TestClient, TestServer
+
+from coordinator.http.server import MAX_HELLO_BYTES, MAX_JOINS, MAX_POSTS, Server, describe
+from coordinator.run.run import Run
+from loadgen.errors import OperatorError
+from loadgen.stats.fanin import Second
+from loadgen.stats.tally import Held, Tally
+from loadgen.values import Endpoint
+from loadgen.wire import WIRE, Orders, Welcome, from_wire, to_wire
+from tests.unit.coordinator.fleet import PLAN, hello, opened, ready, seconds, started
+from tests.unit.wire_ends import until
+
+LOOPBACK = Endpoint("127.0.0.1", 0)
+
+
+@pytest.fixture
+def run():
+    return Run(PLAN, 2)
+
+
+@pytest.fixture
+def server(run, tmp_path):
+    """A server whose clock stands still two seconds after the start of the run."""
+    return Server(run, lambda: run.start + 2.0 if run.started else 0.0, out=tmp_path)
+
+
+@pytest.fixture
+async def client(server):
+    async with TestClient(TestServer(server.app)) as client:
+        yield client
+
+
+async def error_of(reply):
+    """Returns the status and the text of a refusal."""
+    return reply.status, (await reply.json())["error"]
+
+
+def with_a_second(run):
+    """Starts the run and settles its first second; returns the ids of its agents and the entry."""
+    agents = started(run)
+    for agent in agents:
+        run.post(agent, seconds(opened(0, 10)), run.start + 1.0)
+    (entry,) = run.tick(run.start + 1.5)
+    return agents, entry
+
+
+async def test_the_port_answers_where_it_says_until_it_is_stopped(server):
+    listen = await server.start(LOOPBACK)
+    async with ClientSession() as session:
+        async with session.get(f"http://{listen}/healthz") as reply:
+            health = await reply.json()
+    await server.stop()
+
+    assert health == {"status": "ok", "state": "gathering"}
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(listen, timeout=5)
+
+
+async def test_a_port_that_is_taken_is_refused_with_the_option(server):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = Endpoint(*taken.getsockname())
+        with pytest.raises(OperatorError, match=f"--listen {listen} can't be had"):
+            await server.start(listen)
+
+
+async def test_an_agent_joins_with_its_hello_and_gets_the_plan(client, run):
+    reply = await client.post("/v1/agents", data=to_wire(hello("a")))
+    welcome = from_wire(await reply.read(), Welcome)
+
+    assert reply.status == 200
+    assert (welcome.name, welcome.index, welcome.plan) == ("a", 0, PLAN)
+    assert list(run.agents.by_id) == [welcome.id]
+
+
+async def test_an_agent_of_another_version_is_refused_whatever_else_it_sends(client):
+    body = msgspec.json.encode({"wire": WIRE + 1, "version": "9.9", "name": ["unknown"]})
+    status, text = await error_of(await client.post("/v1/agents", data=body))
+
+    assert status == 426
+    assert "9.9" in text
+
+
+async def test_an_agent_that_the_run_does_not_take_is_refused(client, run):
+    run.stop(0.0)
+    status, _ = await error_of(await client.post("/v1/agents", data=to_wire(hello("late"))))
+
+    assert status == 409
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"wire":"three"}'])
+async def test_a_hello_that_is_none_is_a_bad_request(client, run, body):
+    status, _ = await error_of(await client.post("/v1/agents", data=body))
+
+    assert status == 400
+    assert not run.agents.by_id
+
+
+async def test_a_hello_that_is_too_large_is_not_read(client, run):
+    reply = await client.post("/v1/agents", data=bytes(MAX_HELLO_BYTES + 1))
+
+    assert reply.status == 413
+    assert not run.agents.by_id
+
+
+async def test_agents_that_join_faster_than_a_fleet_does_have_to_wait(client):
+    replies = [await client.post("/v1/agents", data=b"{") for _ in range(int(MAX_JOINS) + 1)]
+
+    assert {reply.status for reply in replies[:-1]} == {400}
+    assert (replies[-1].status, replies[-1].headers["Retry-After"]) == (429, "1")
+
+
+async def test_a_post_brings_seconds_and_gets_orders(client, run):
+    agents = started(run)
+    body = to_wire(seconds(opened(0, 10)))
+    reply = await client.post(f"/v1/agents/{agents[0]}/seconds", data=body)
+    orders = from_wire(await reply.read(), Orders)
+
+    assert (orders.acknowledged, orders.do) == (0, "run")
+    assert run.total.opened == 10
+
+
+async def test_the_post_of_an_unknown_agent_says_to_join_anew(client):
+    reply = await client.post("/v1/agents/nobody/seconds", data=to_wire(ready()))
+
+    assert await error_of(reply) == (
+        404,
+        "no agent of this run has that id; join anew at /v1/agents",
+    )
+
+
+async def test_a_post_that_cannot_be_true_is_a_bad_request(client, run):
+    agents = started(run)
+    post = seconds(Second(3600, Tally(), Held()))
+    status, _ = await error_of(
+        await client.post(f"/v1/agents/{agents[0]}/seconds", data=to_wire(post))
+    )
+
+    assert status == 400
+
+
+async def test_one_agent_that_posts_too_often_does_not_slow_the_others(client, run):
+    fast, other = started(run)
+    path = "/v1/agents/{}/seconds"
+    body = to_wire(ready())
+    statuses = [
+        (await client.post(path.format(fast), data=body)).status for _ in range(int(MAX_POSTS) + 1)
+    ]
+
+    assert set(statuses[:-1]) == {200}
+    assert statuses[-1] == 429
+    assert (await client.post(path.format(other), data=body)).status == 200
+
+
+async def test_an_agent_whose_connection_ends_is_reported_once(client, server, run):
+    agents = started(run)
+    await client.post(f"/v1/agents/{agents[0]}/seconds", data=to_wire(ready()))
+    while_connected = server.take_disconnected()
+    await client.session.close()
+    ended = []
+    await until(lambda: ended.extend(server.take_disconnected()) or ended)
+
+    assert while_connected == []
+    assert ended == [agents[0]]
+    assert server.take_disconnected() == []
+
+
+async def test_nothing_changes_the_run_before_the_journal_is_ready(client, server, run):
+    server.awaits_journal = True
+    status, text = await error_of(await client.post("/v1/agents", data=to_wire(hello())))
+
+    assert (status, text) == (409, "the coordinator is not ready yet; ask again in a second")
+    assert not run.agents.by_id
+    assert (await client.get("/v1/run")).status == 200
+
+
+async def test_the_run_is_described_as_it_stands(client, run):
+    with_a_second(run)
+    shown = await (await client.get("/v1/run")).json()
+
+    assert (shown["state"], shown["paused"], shown["age_s"]) == ("running", False, 2.0)
+    assert shown["totals"]["opened"] == 20
+    assert [agent["name"] for agent in shown["agents"]] == ["a", "b"]
+    assert shown["drain_after_s"] == run.progress.drain_after
+
+
+def test_a_run_that_ends_with_its_sessions_has_no_time_to_drain():
+    run = Run(msgspec.structs.replace(PLAN, hold="sessions"), 1)
+
+    assert describe(run, 0.0)["drain_after_s"] is None
+
+
+async def test_settled_seconds_are_read_from_a_number_on(client, server):
+    lines = [b'{"second":0}', b'{"second":1}', b'{"second":2}']
+    server.seconds = lambda since: lines[since:]
+
+    assert await (await client.get("/v1/run/seconds")).json() == {
+        "seconds": [{"second": 0}, {"second": 1}, {"second": 2}]
+    }
+    assert await (await client.get("/v1/run/seconds?since=2")).json() == {
+        "seconds": [{"second": 2}]
+    }
+
+
+async def test_a_number_of_a_second_that_is_none_is_a_bad_request(client):
+    reply = await client.get("/v1/run/seconds?since=now")
+
+    assert await error_of(reply) == (400, "since='now' is not the number of a second")
+
+
+async def test_monitors_get_the_totals_of_each_agent(client, run):
+    with_a_second(run)
+    text = await (await client.get("/metrics")).text()
+
+    opened_by = [
+        line for line in text.splitlines() if line.startswith("loadgen_connections_opened_total")
+    ]
+    assert sorted(opened_by) == [
+        'loadgen_connections_opened_total{agent="a"} 10.0',
+        'loadgen_connections_opened_total{agent="b"} 10.0',
+    ]
+
+
+async def test_viewers_get_the_settled_seconds_and_the_actions_of_the_operator(client, server, run):
+    _, entry = with_a_second(run)
+    server.add_row(entry.row)
+    stream = b""
+    async with asyncio.timeout(10), client.get("/events") as events:
+        await client.post("/v1/run/pause", json={})
+        while b"the operator said pause" not in stream:
+            stream += await events.content.readany()
+    await server.stop()
+
+    assert run.paused
+    assert b"event: second\n" in stream
+    assert b"event: log\n" in stream
+
+
+async def test_programs_for_tsung_get_its_status(client, run):
+    with_a_second(run)
+    status = await (await client.get("/es/ts_api:status")).json()
+
+    assert (status["users"], status["connected_users"], status["request_rate"]) == (20, 20, 20.0)
+
+
+async def test_a_path_that_the_port_does_not_have_is_refused_in_json(client):
+    assert await error_of(await client.get("/nothing")) == (404, "404: Not Found")

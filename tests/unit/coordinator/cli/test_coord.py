@@ -1,0 +1,147 @@
+"""The command `loadgen-coord`: what it prints, writes and refuses without a run."""
+
+from datetime import UTC, datetime
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from coordinator.cli.coord import WATCHED, coord
+from coordinator.scrape import Watched
+from coordinator.storage.journal import Head, Journal
+from loadgen.errors import FleetError, OperatorError, PlanError
+from loadgen.plan.plan import Plan
+from loadgen.planfile import read_plan
+from loadgen.values import Endpoint
+
+LISTEN = Endpoint("127.0.0.1", 0)
+
+
+def invoke(*arguments):
+    """Runs the command in this process; an error of it is in the result."""
+    return CliRunner().invoke(coord, list(map(str, arguments)), standalone_mode=False)
+
+
+def interrupted(folder):
+    """Writes the journal of a run that waited for three agents when its coordinator died."""
+    head = Head(
+        key="k",
+        plan=Plan(target="ws://127.0.0.1:9/", max=10),
+        wanted=3,
+        on_loss="abort",
+        listen=LISTEN,
+        started=datetime.now(UTC),
+    )
+    Journal.begin(folder, head).close()
+
+
+def test_the_help_shows_every_option_with_its_default():
+    text = CliRunner().invoke(coord, ["--help"]).output
+
+    assert all(option in text for param in coord.params for option in param.opts if "-" in option)
+    assert "[default: 127.0.0.1:8091]" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--speed", "1"], "No such option"),
+        (["--rate", "0"], "'0' is not a rate"),
+        (["--max", "0"], "0 is not in the range"),
+        (["--listen", "here"], "'here' is not HOST:PORT"),
+        (["--on-loss", "panic"], "'panic' is not one of"),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error(arguments, complaint):
+    result = CliRunner().invoke(coord, arguments)
+
+    assert result.exit_code == 2
+    assert complaint in result.output
+
+
+def test_a_watched_exporter_has_a_name_and_a_url():
+    url = "http://10.0.0.2:9100/metrics"
+
+    assert WATCHED.convert(f"server={url}", None, None) == Watched("server", url)
+
+
+@pytest.mark.parametrize("text", ["server", "=http://10.0.0.2/", "server=", "server=10.0.0.2:9100"])
+def test_other_text_is_no_watched_exporter_and_is_quoted(text):
+    with pytest.raises(click.BadParameter) as caught:
+        WATCHED.convert(text, None, None)
+
+    assert f"{text!r} is not NAME=URL" in caught.value.message
+
+
+def test_a_dry_run_prints_the_plan_and_the_share_of_each_agent(tmp_path):
+    out = tmp_path / "runs"
+    result = invoke("--dry-run", "--local", 2, "--max", 1000, "--rate", 100, "--out", out)
+
+    assert result.return_value == 0
+    assert "1,000" in result.output
+    assert "500" in result.output
+    assert not out.exists()
+
+
+def test_a_written_plan_is_the_plan_of_the_options(tmp_path):
+    path = tmp_path / "plan.toml"
+    result = invoke("ws://127.0.0.1:9/", "--max", 7, "--hold", "sessions", "--write-plan", path)
+
+    assert (result.return_value, result.output) == (0, f"plan written: {path}\n")
+    assert read_plan(path) == Plan(target="ws://127.0.0.1:9/", max=7, hold="sessions")
+
+
+def test_a_plan_that_could_not_be_run_is_not_written(tmp_path):
+    path = tmp_path / "plan.toml"
+    result = invoke("ftp://10.0.0.1/", "--write-plan", path)
+
+    assert isinstance(result.exception, OperatorError)
+    assert not path.exists()
+
+
+def test_a_plan_that_cannot_be_written_is_an_error_with_its_option(tmp_path):
+    path = tmp_path / "none" / "plan.toml"
+    result = invoke("--write-plan", path)
+
+    assert isinstance(result.exception, OperatorError)
+    assert str(result.exception) == f"--write-plan {path}: No such file or directory"
+
+
+def test_an_expectation_that_is_none_is_refused_before_the_run():
+    result = invoke("--expect", "speed>1")
+
+    assert isinstance(result.exception, OperatorError)
+    assert "speed" in str(result.exception)
+
+
+def test_a_run_whose_agents_do_not_join_in_time_ends_with_the_reason(tmp_path):
+    result = invoke("--agents", 2, "--wait", 0, "--listen", LISTEN, "--out", tmp_path)
+
+    assert isinstance(result.exception, FleetError)
+    assert "0 of 2 agents" in str(result.exception)
+
+
+def test_a_resumed_run_has_the_options_of_its_journal(tmp_path):
+    interrupted(tmp_path)
+    result = invoke("--resume", tmp_path, "--wait", 0)
+
+    assert isinstance(result.exception, FleetError)
+    assert "0 of 3 agents" in str(result.exception)
+    assert read_plan(tmp_path / "plan.toml").max == 10
+
+
+@pytest.mark.parametrize(
+    ("option", "named"), [(["--on-loss", "abort"], "--on-loss"), (["ws://127.0.0.1:9/"], "TARGET")]
+)
+def test_an_option_that_the_resumed_run_has_already_is_refused(tmp_path, option, named):
+    result = invoke("--resume", tmp_path, *option)
+
+    assert isinstance(result.exception, PlanError)
+    assert str(result.exception).endswith(f"leave {named} out")
+
+
+def test_a_directory_without_a_run_cannot_be_resumed(tmp_path):
+    result = invoke("--resume", tmp_path)
+
+    assert isinstance(result.exception, OperatorError)
+    assert "it is no run directory" in str(result.exception)

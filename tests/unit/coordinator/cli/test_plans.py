@@ -1,0 +1,152 @@
+"""The plan that a command line asks for: options, files, and the two together."""
+
+from pathlib import Path
+
+import pytest
+
+from coordinator.cli.coord import coord
+from coordinator.cli.plans import is_given, plan_from_options, plan_from_tsung
+from loadgen.errors import PlanError
+from loadgen.plan.plan import Plan
+from loadgen.planfile import to_toml
+
+TSUNG = Path(__file__).parents[1] / "tsung" / "taken"
+SESSION = "async def session(user):\n    await user.think(1)\n\nasync def guest(user):\n    pass\n"
+
+
+def parsed(*arguments):
+    """Returns the context of a command line, which holds its options."""
+    return coord.make_context("loadgen-coord", list(map(str, arguments)))
+
+
+def plan_of_options(*arguments):
+    context = parsed(*arguments)
+    return plan_from_options(context, context.params)
+
+
+def import_of(*arguments):
+    """Returns the plan of a command line with --tsung, and its options after the import."""
+    context = parsed(*arguments)
+    plan = plan_from_tsung(context, context.params)
+    return plan, context.params
+
+
+@pytest.fixture
+def plan_file(tmp_path):
+    path = tmp_path / "plan.toml"
+    path.write_bytes(to_toml(Plan(target="ws://10.0.0.1:80/", max=7, rate=3.0, hold=9.0)))
+    return path
+
+
+@pytest.fixture
+def session_file(tmp_path):
+    path = tmp_path / "login.py"
+    path.write_text(SESSION)
+    return path
+
+
+def test_without_options_the_plan_is_the_reference_run():
+    assert plan_of_options() == Plan()
+
+
+def test_each_option_is_a_key_of_the_plan():
+    plan = plan_of_options(
+        *("ws://10.0.0.1:80/", "--rate", 5, "--max", 10, "--arrival", "poisson", "--seed", 3),
+        *("--hold", "1m", "--think", "500ms", "--loops", 2, "--ping", "app"),
+    )
+
+    assert plan == Plan(
+        target="ws://10.0.0.1:80/",
+        rate=5.0,
+        max=10,
+        arrival="poisson",
+        seed=3,
+        hold=60.0,
+        think=0.5,
+        loops=2,
+        ping="app",
+    )
+
+
+def test_a_given_option_wins_over_the_plan_file_and_a_default_does_not(plan_file):
+    plan = plan_of_options("--plan", plan_file, "--max", 8)
+
+    assert plan == Plan(target="ws://10.0.0.1:80/", max=8, rate=3.0, hold=9.0)
+
+
+def test_an_option_that_the_plan_file_overrules_is_refused(tmp_path):
+    path = tmp_path / "phases.toml"
+    path.write_text("phases = [{ rate = 1.0, max = 5 }]\n")
+
+    with pytest.raises(PlanError, match=f"--rate has no effect beside what {path} has instead"):
+        plan_of_options("--plan", path, "--rate", 5)
+
+
+def test_an_option_in_the_environment_counts_as_given(monkeypatch):
+    monkeypatch.setenv("LOADGEN_COORD_RATE", "5")
+    context = coord.make_context("loadgen-coord", [], auto_envvar_prefix="LOADGEN_COORD")
+
+    assert context.params["rate"] == 5.0
+    assert is_given(context, "rate")
+    assert not is_given(context, "max")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "name", "function"), [("", "login", "session"), (":guest", "guest", "guest")]
+)
+def test_a_session_file_replaces_the_loop(session_file, suffix, name, function):
+    plan = plan_of_options("--session", f"{session_file}{suffix}", "--max", 5)
+    (session,) = plan.sessions
+
+    assert plan.max == 5
+    assert (session.name, session.function, session.source) == (name, function, SESSION)
+
+
+@pytest.mark.parametrize("option", ["--ping app", "--loops 1", "--think 1"])
+def test_an_option_of_the_loop_is_refused_beside_a_session(session_file, option):
+    name = option.split()[0]
+
+    with pytest.raises(PlanError, match=f"so does {name}; leave one of them out"):
+        plan_of_options("--session", session_file, *option.split())
+
+
+def test_a_tsung_configuration_brings_its_clients_and_notes(capsys):
+    path = TSUNG / "clients.xml"
+    plan, options = import_of("--tsung", path)
+
+    assert [client.name for client in plan.clients] == ["one", "two", "three"]
+    assert (options["agents"], options["local"]) == (3, None)
+    assert f"loadgen-coord: {path}:8: <ip value=" in capsys.readouterr().err
+
+
+def test_local_agents_take_the_place_of_the_clients_of_tsung():
+    plan, options = import_of("--tsung", TSUNG / "clients.xml", "--local", 2)
+
+    assert plan.clients == ()
+    assert (options["agents"], options["local"]) == (None, 2)
+
+
+def test_target_maximum_and_hold_win_over_the_tsung_configuration():
+    plan, _ = import_of(
+        "wss://10.0.0.9:443", "--tsung", TSUNG / "clients.xml", "--max", 4, "--hold", "5"
+    )
+
+    assert plan.servers[0].url.startswith("wss://10.0.0.9")
+    assert (plan.total, plan.hold) == (4, 5.0)
+
+
+def test_the_form_of_the_log_is_that_of_tsung_unless_it_is_given():
+    path = TSUNG / "options.xml"
+    _, options = import_of("--tsung", path)
+    _, given = import_of("--tsung", path, "--tsung-log", "none")
+
+    assert options["tsung_log"] == "json"
+    assert given["tsung_log"] == "none"
+
+
+@pytest.mark.parametrize("option", ["--rate 1", "--seed 1", "--think 1", "--ping app"])
+def test_an_option_that_the_tsung_configuration_sets_is_refused(option):
+    name = option.split()[0]
+
+    with pytest.raises(PlanError, match=f"sets what {name} sets; leave one of them out"):
+        import_of("--tsung", TSUNG / "clients.xml", *option.split())

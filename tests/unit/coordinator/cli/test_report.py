@@ -1,0 +1,106 @@
+"""The command `loadgen-report` on run directories of a disk."""
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from coordinator.cli.report import report
+from loadgen.errors import OperatorError
+from tests.unit.coordinator.folders import finished_folder
+
+
+def invoke(*arguments):
+    """Runs the command in this process; an error of it is in the result."""
+    return CliRunner().invoke(report, list(map(str, arguments)), standalone_mode=False)
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """The directory of a run that opened all of its 20 connections."""
+    return finished_folder(tmp_path / "whole", count=20)
+
+
+@pytest.fixture
+def half(tmp_path):
+    """The directory of a run that opened 10 of its 20 connections."""
+    return finished_folder(tmp_path / "half", count=10)
+
+
+@pytest.mark.parametrize(
+    ("form", "start"),
+    [("text", "{}: DONE"), ("html", "<!doctype html>"), ("markdown", "## "), ("csv", "second,")],
+)
+def test_a_run_is_rendered_in_each_form(whole, form, start):
+    result = invoke(whole, "--format", form)
+
+    assert result.return_value == 0
+    assert result.output.startswith(start.format(whole.name))
+
+
+def test_json_is_one_summary_a_line(whole, half):
+    result = invoke(whole, half, "--json")
+    peaks = [msgspec.json.decode(line)["open_peak"] for line in result.output.splitlines()]
+
+    assert peaks == [20, 10]
+
+
+def test_several_runs_are_compared_with_the_first(whole, half):
+    result = invoke(whole, half)
+
+    assert result.return_value == 0
+    assert "-50.0 %" in result.output
+
+
+def test_a_report_is_written_to_a_file(whole, tmp_path):
+    path = tmp_path / "report.csv"
+    result = invoke(whole, "--format", "csv", "--output", path)
+
+    assert result.output == f"report written: {path}\n"
+    assert path.read_text().startswith("second,")
+
+
+def test_a_figure_that_got_worse_than_its_limit_is_a_failure(whole, half):
+    result = invoke(whole, half, "--fail-on", "open_peak:10%")
+
+    assert result.return_value == 1
+    assert f"loadgen-report: regression: {half.name}: open_peak: 20 before, now 10" in result.stderr
+
+
+def test_a_figure_within_its_limit_is_none(whole, half):
+    result = invoke(whole, half, "--fail-on", "open_peak:60%")
+
+    assert (result.return_value, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("runs", "options", "complaint"),
+    [
+        (1, ["--fail-on", "any"], "--fail-on compares runs"),
+        (2, ["--fail-on", "speed"], "speed"),
+        (2, ["--format", "html"], "--format html shows one run"),
+        (1, ["--output", "/dev/null/report"], "--output /dev/null/report can't be written"),
+    ],
+)
+def test_options_that_cannot_be_had_are_an_error(whole, half, runs, options, complaint):
+    result = invoke(*[whole, half][:runs], *options)
+
+    assert isinstance(result.exception, OperatorError)
+    assert complaint in str(result.exception)
+
+
+def test_a_directory_that_is_no_run_is_an_error(tmp_path):
+    result = invoke(tmp_path)
+
+    assert isinstance(result.exception, OperatorError)
+    assert f"{tmp_path} is not a run directory" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["run", "--format", "pdf"], ["run", "--tolerance", "-1"]]
+)
+def test_a_wrong_option_is_a_usage_error(arguments):
+    assert CliRunner().invoke(report, arguments).exit_code == 2
+
+
+def test_the_help_names_the_formats():
+    assert "[text|html|markdown|csv|json]" in CliRunner().invoke(report, ["--help"]).output

@@ -104,6 +104,12 @@ REFERENCE = Plan()
     help='A PING frame, the text {"type":"ping"}, or silence.',
 )
 @click.option(
+    "--grain",
+    type=click.Choice(["auto", "1ms", "5ms"]),
+    default=REFERENCE.grain,
+    help="How exact launches and think times are; auto: 1ms below 5,000 launches/s of a worker.",
+)
+@click.option(
     "--agents",
     type=click.IntRange(1, MAX_AGENTS),
     metavar="N",

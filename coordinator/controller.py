@@ -17,7 +17,7 @@ from coordinator.report.summary import EXIT_CODES, summary_of
 from coordinator.report.text import text_report
 from coordinator.run.agents import LOST_AFTER
 from coordinator.run.notices import Notice
-from coordinator.run.run import Run
+from coordinator.run.run import WALL_STEP, Run
 from coordinator.run.summary import Summary
 from coordinator.run.timeline import Entry
 from coordinator.scrape import Scrape, Scraper
@@ -67,6 +67,10 @@ class Controller:
         """The complaints of the files that the operator was warned of."""
         self._ended: set[str] = set()
         """The names of the local processes that were found to have ended."""
+        self._wall = time() - clock.now()
+        """The wall clock when the clock of the run shows 0, in seconds since 1970."""
+        self._second_0: float | None = None
+        """The start of second 0 by the wall clock, in seconds since 1970; None until it is set."""
         self._tsung_log: TsungLog | None = None
         server.seconds = folder.seconds.since
 
@@ -106,7 +110,7 @@ class Controller:
         folder = RunDir.reopen(journal.folder, settings.plan, journal.head.started)
         controller = cls(settings, clock, run, server, folder, journal)
         for entry in replay(journal.folder, run):
-            controller._write(entry, clock.now())
+            controller._write(entry)
             # The port answers meanwhile: agents learn that their coordinator lives.
             await asyncio.sleep(0)
         run.notices.take()  # the coordinator that died has shown them
@@ -208,8 +212,9 @@ class Controller:
     def _tick(self, now: float) -> None:
         for agent in self._server.take_disconnected():
             self._run.connection_broke(agent, now)
+        self._check_wall_clock(now)
         for entry in self._run.tick(now):
-            self._write(entry, now)
+            self._write(entry)
             self._display.second(entry.row)
         for notice in self._run.notices.take():
             self._write_notice(notice)
@@ -218,19 +223,32 @@ class Controller:
         if self._shown != (self._run.state, int(now)):
             self._show(now)
 
-    def _write(self, entry: Entry, now: float) -> None:
+    def _write(self, entry: Entry) -> None:
+        if self._second_0 is None:
+            self._second_0 = self._wall + self._run.start
+            self._folder.begin(datetime.fromtimestamp(self._second_0, UTC))
         self._folder.write_entry(entry)
         self._server.add_row(entry.row)
-        self._log_for_tsung(entry, now)
+        self._log_for_tsung(entry, self._second_0)
 
-    def _log_for_tsung(self, entry: Entry, now: float) -> None:
+    def _log_for_tsung(self, entry: Entry, second_0: float) -> None:
         form = self._settings.tsung_log
         if form == "none":
             return
         if self._tsung_log is None:
             scripted = any(isinstance(spec, Script) for spec in self._settings.plan.session_specs)
-            self._tsung_log = TsungLog(form, time() - (now - self._run.start), scripted=scripted)
+            self._tsung_log = TsungLog(form, second_0, scripted=scripted)
         self._folder.write_tsung(self._tsung_log.add(entry))
+
+    def _check_wall_clock(self, now: float) -> None:
+        """Reports a wall clock that was set; second 0 stays where it was."""
+        moved = time() - now - self._wall
+        if abs(moved) > WALL_STEP:
+            self._wall += moved
+            self._run.notices.warn(
+                f"the wall clock of this machine was set by {moved:+.1f} s; the run goes by the"
+                " monotonic clock"
+            )
 
     def _write_notice(self, notice: Notice) -> None:
         """Writes a notice where it belongs.

@@ -64,6 +64,7 @@ def test_a_counter_is_in_tsung_log(name):
 def test_every_counter_is_in_the_summary_and_a_column_of_the_csv(tmp_path):
     run, entry = counted()
     folder = RunDir.create(tmp_path, PLAN, datetime(2026, 11, 24, tzinfo=UTC))
+    folder.begin(datetime(2026, 11, 24, tzinfo=UTC))
     folder.write_entry(entry)
     folder.write_run(run)
     folder.write_summary(summary_of(run, [], run.start + 1.0))

@@ -16,6 +16,7 @@ def finished_folder(out, count=20, started=START):
     """Writes the directory of a run that opened `count` of 20 connections; returns its path."""
     run = Run(PLAN, 1)
     folder = RunDir.create(out, PLAN, started)
+    folder.begin(started)
     posts = [
         seconds(opened(0, count // 2)),
         seconds(opened(1, count - count // 2, held=count)),

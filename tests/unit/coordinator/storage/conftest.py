@@ -15,6 +15,7 @@ START = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 @pytest.fixture
 def folder(tmp_path):
     folder = RunDir.create(tmp_path / "runs", PLAN, START)
+    folder.begin(START)
     yield folder
     folder.close()
 

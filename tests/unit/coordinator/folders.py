@@ -13,7 +13,10 @@ PLAN = Plan(target="ws://127.0.0.1:1/", max=20, rate=10.0, hold=1.0)
 
 
 def finished_folder(out, count=20, started=START):
-    """Writes the directory of a run that opened `count` of 20 connections; returns its path."""
+    """Writes the directory of a run of 20 connections; returns its path.
+
+    `count` of them opened.
+    """
     run = Run(PLAN, 1)
     folder = RunDir.create(out, PLAN, started)
     posts = [

@@ -1,4 +1,7 @@
-"""A run from its settings to its files, with all parts of the coordinator in this process."""
+"""A run from its settings to its files.
+
+All parts of the coordinator are in this process.
+"""
 
 import asyncio
 from datetime import UTC, datetime
@@ -41,7 +44,10 @@ async def exporter():
 
 
 def interrupted(folder, age):
-    """Writes the journal of a run that began `age` seconds ago, on the clock of another boot."""
+    """Writes the journal of a run that began `age` seconds ago.
+
+    Its times are on the clock of another boot.
+    """
     now = monotonic() + OF_EARLIER_BOOT
     head = Head(
         key="k",

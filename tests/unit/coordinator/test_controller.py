@@ -40,7 +40,10 @@ class Shell:
         return await self.controller.run_to_end(LocalAgents(0, PLAN, (), LISTEN))
 
     async def carry_out(self):
-        """Takes part as the one agent of the run, which opens 10 connections in one second."""
+        """Takes part as the one agent of the run.
+
+        It opens 10 connections in one second.
+        """
         agent = self.run.join(hello("a"), self.clock.now()).id
         orders = self.run.post(agent, ready(), self.clock.now())
         while orders.do == "wait":
@@ -117,7 +120,10 @@ def test_a_directory_that_cannot_be_written_is_an_error(tmp_path):
 
 
 def interrupted(folder, now):
-    """Writes the journal of a run of two agents, of which one was local, after its first second."""
+    """Writes the journal of a run of two agents, of which one was local.
+
+    It ends after the run's first second.
+    """
     head = Head(
         key="k",
         plan=LONG,

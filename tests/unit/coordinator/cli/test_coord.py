@@ -23,7 +23,10 @@ def invoke(*arguments):
 
 
 def interrupted(folder):
-    """Writes the journal of a run that waited for three agents when its coordinator died."""
+    """Writes the journal of a run that waited for three agents.
+
+    Its coordinator died then.
+    """
     head = Head(
         key="k",
         plan=Plan(target="ws://127.0.0.1:9/", max=10),

@@ -224,7 +224,10 @@ def test_the_launches_of_a_second_belong_to_its_phase():
 
 
 def test_phases_share_a_second_in_proportion_to_what_is_due_in_each():
-    """100 are due in the last half second of the first phase, 300 in the first of the second."""
+    """100 are due in the last half second of the first phase.
+
+    300 are due in the first half second of the second phase.
+    """
     plan = Plan(
         phases=(Phase(rate=200, duration=1.5), Phase(rate=600, duration=1.0), Phase(duration=9.0))
     )

@@ -1,4 +1,7 @@
-"""The journal of a run: its calls, replayed on a new run, bring it to the same state."""
+"""The journal of a run brings a new run to the same state.
+
+The new run replays its calls.
+"""
 
 from datetime import UTC, datetime
 from time import monotonic
@@ -49,7 +52,10 @@ def begin(tmp_path):
 
 
 def eventful(run):
-    """Plays losses, repeats, refusals, a late agent and an end by hand; returns the rows."""
+    """Plays losses, repeats, refusals and a late agent; returns the rows.
+
+    The run ends by hand.
+    """
     rows = []
 
     def tick(now):

@@ -1,4 +1,7 @@
-"""A coordinator's run on its own port, inside the test's loop, for agents that join it."""
+"""A coordinator's run on its own port, for agents that join it.
+
+It is inside the test's loop.
+"""
 
 import asyncio
 from contextlib import asynccontextmanager

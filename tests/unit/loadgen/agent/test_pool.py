@@ -47,7 +47,10 @@ async def opened(pool, count):
 
 
 async def over(pool):
-    """Waits until every worker that had a job is gone; returns the sum of what they counted."""
+    """Waits until every worker that had a job is gone.
+
+    Returns the sum of their counts.
+    """
     await until(lambda: pool.finished, PATIENCE)
     return pool.fanin.total
 

@@ -57,7 +57,10 @@ def rehearsal_of(source):
 
 
 async def total_of(worker):
-    """Reads the lines of a worker to the end of its output; returns the sum of its seconds."""
+    """Returns the sum of a worker's seconds.
+
+    Reads its lines to the end of its output.
+    """
     total = Tally()
     async for line in worker.reader:
         total.merge(from_wire(line, Report).second.tally)
@@ -140,7 +143,10 @@ async def test_a_worker_does_its_job_and_reports_until_it_is_drained(server):
 
 
 async def test_a_worker_launches_what_it_is_given_later(server):
-    """It holds what it was given with its job and afterwards, so that it can be given again."""
+    """A worker holds what it was given with its job and afterwards.
+
+    All of it can be given again.
+    """
     lost = Unfinished(Share(2, (0,)), 0, 10)
     later = Unfinished(Share(2, (1,)), 0, 10)
     async with forked() as (worker,):

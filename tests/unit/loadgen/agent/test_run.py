@@ -1,4 +1,7 @@
-"""One run of an agent, with a real coordinator's port, real workers and a real target."""
+"""One run of an agent, with real workers and a real target.
+
+The coordinator's port is real too.
+"""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -59,7 +62,10 @@ async def test_a_run_opens_its_share_and_delivers_every_second(server, tmp_path)
 
 
 async def refusal_of(found, running):
-    """Serves a run that the agent refuses until the coordinator knows why; returns the reason."""
+    """Serves a run that the agent refuses; returns the reason.
+
+    The coordinator has it from the agent's post.
+    """
     agent = found.agent
     serving = asyncio.create_task(served(running))
     await until(lambda: agent.refusal != "", PATIENCE)

@@ -1,4 +1,7 @@
-"""The command `loadgen-agent`: its options, its metrics page and its end, without a run."""
+"""The command `loadgen-agent` without a run.
+
+The tests are about its options, its metrics page and its end.
+"""
 
 import signal
 import socket

@@ -1,4 +1,7 @@
-"""The client of the coordinator's port, against a real one: trust, token, bounded answers."""
+"""The client of the coordinator's port, against a real one.
+
+The tests are about trust, token and bounded answers.
+"""
 
 import gzip
 import hashlib
@@ -125,7 +128,10 @@ async def test_an_answer_that_does_not_end_in_time_is_an_error():
 
 
 class Tls(NamedTuple):
-    """A certificate of a coordinator: its context, its authority's file, its fingerprint."""
+    """A coordinator's certificate as a context, a file and a fingerprint.
+
+    The file is its authority's.
+    """
 
     context: ssl.SSLContext
     ca: Path

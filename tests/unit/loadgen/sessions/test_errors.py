@@ -1,4 +1,7 @@
-"""The exceptions of a session's connections: their text is the reason in the ledger."""
+"""The exceptions of a session's connections: their text is the reason.
+
+The ledger counts the connection under it.
+"""
 
 from contextlib import asynccontextmanager
 
@@ -13,7 +16,7 @@ ONE = Plan(max=1, rate=500.0, hold=0.0)
 
 
 class Caught:
-    """A session that connects, waits for the end of its connection, and keeps the exception."""
+    """A session that waits for its connection's end and keeps the exception."""
 
     def __init__(self):
         self.errors = []

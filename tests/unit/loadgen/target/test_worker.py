@@ -1,4 +1,7 @@
-"""The worker processes of a real target: one socket each, and no life without their parent."""
+"""The worker processes of a real target.
+
+They have one socket each, and do not live without their parent.
+"""
 
 import os
 import signal

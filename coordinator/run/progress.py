@@ -78,9 +78,9 @@ WAITING = "waiting for sessions to end"
 
 
 class PhaseProgress(msgspec.Struct):
-    """One phase.
+    """The progress of one phase.
 
-    Begin and end are in seconds from the start of the run, None until known.
+    Begin and end are in seconds from the start of the run, and None until they are known.
     """
 
     name: str
@@ -262,7 +262,7 @@ class Progress:
     def rate_asked(self, age: float) -> float:
         """Returns the arrivals per second that the plan asks for.
 
-        0 while they are paused.
+        They are 0 while arrivals are paused.
         """
         if self.pauses.cover(age):
             return 0.0

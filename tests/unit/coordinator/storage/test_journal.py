@@ -3,7 +3,6 @@
 The new run replays its calls.
 """
 
-from datetime import UTC, datetime
 from time import monotonic
 
 import msgspec
@@ -13,26 +12,19 @@ from coordinator.report.summary import summary_of
 from coordinator.run.recorded import argument_types
 from coordinator.run.run import RefusedError, Run
 from coordinator.storage import journal
-from coordinator.storage.journal import FILE, Head, Journal, read_head, replay
+from coordinator.storage.journal import FILE, Journal, read_head, replay
 from loadgen.errors import OperatorError
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
-from loadgen.values import Endpoint
 from tests.unit.coordinator.fleet import hello, opened, ready, seconds, started
+from tests.unit.coordinator.folders import journal_head
 
 PLAN = Plan(max=999, rate=100.0)
 
 
 def head(**changes):
-    fields = {
-        "key": "k",
-        "plan": PLAN,
-        "wanted": 3,
-        "on_loss": "redistribute",
-        "listen": Endpoint("127.0.0.1", 8091),
-    }
-    return Head(**fields | {"started": datetime.now(UTC)} | changes)
+    return journal_head(PLAN, wanted=3, **changes)
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ HELD = Plan(rate=1000.0, max=20, think=0.1, hold=600.0)
 """A load that lasts until something ends it."""
 BRIEF = Plan(rate=1000.0, max=20, think=0.05, loops=1, hold=600.0)
 """A load of sessions that end by themselves."""
+UNDER_WAY = 0.6
+"""Seconds that a run is old when its jobs begin: the report of its first second comes soon."""
 
 
 @asynccontextmanager
@@ -37,7 +39,7 @@ async def pool_of(*jobs, relaunch_rate=0.0):
 
 def jobs_on(port, plan, count=1):
     """Returns the jobs of workers that together have the whole plan."""
-    start = monotonic() + 0.2
+    start = monotonic() - UNDER_WAY
     return [job_on(port, plan, share=share, start=start) for share in Share().split([1] * count)]
 
 
@@ -129,7 +131,7 @@ async def test_another_worker_launches_again_what_a_dead_one_held(server):
 
 async def test_workers_get_more_to_launch_until_they_are_drained(server):
     half = Reassignment(Unfinished(Share(2, (1,)), 0, 0), at=0.0, pace=1000.0)
-    job = job_on(server.port, HELD, share=Share(2, (0,)), start=monotonic() + 0.2)
+    job = job_on(server.port, HELD, share=Share(2, (0,)), start=monotonic() - UNDER_WAY)
     async with pool_of(job) as pool:
         assert pool.reassign(half)
         await opened(pool, 20)

@@ -192,7 +192,7 @@ def mean_rate(plan: Plan, spans: Sequence[Span]) -> float:
     gates = {span.gate for span in arriving}
     firsts = [min(span.begin for span in arriving if span.gate == gate) for gate in gates]
     lasts = [max(span.end for span in arriving if span.gate == gate) for gate in gates]
-    return round(plan.total / (sum(lasts) - sum(firsts)), 1)
+    return plan.total / (sum(lasts) - sum(firsts))
 
 
 class Progress:

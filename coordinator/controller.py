@@ -103,9 +103,10 @@ class Controller:
     async def resumed(
         cls, settings: RunSettings, clock: Clock, run: Run, server: Server, journal: Journal
     ) -> "Controller":
-        """Returns the controller of a run whose coordinator died, after the replay.
+        """Returns the controller of a run whose coordinator died.
 
-        Raises OperatorError when its run directory can't be written.
+        It has replayed the run's journal on `run`, and written the seconds anew. Raises
+        OperatorError when its run directory can't be written.
         """
         folder = RunDir.reopen(journal.folder, settings.plan, journal.head.started)
         controller = cls(settings, clock, run, server, folder, journal)

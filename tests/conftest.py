@@ -1,5 +1,4 @@
-"""What tests of several folders share: their event loop, a target, and the look at it after each
-test."""
+"""The event loop of all tests, a target, and the look at it after a test."""
 
 from collections.abc import Callable, Mapping
 

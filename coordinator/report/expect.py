@@ -108,7 +108,7 @@ def _scale(text: str, name: str, unit: str) -> float:
 def _percentile_of(name: str) -> tuple[str, str, str] | None:
     """Returns the field of the summary, the histogram in it, and the statistic.
 
-    None when the name is not that of a percentile.
+    Returns None when the name is not that of a percentile.
     """
     histogram, _, statistic = name.rpartition("_")
     if statistic not in STATISTICS:
@@ -121,9 +121,8 @@ def _percentile_of(name: str) -> tuple[str, str, str] | None:
 def value_of(name: str, summary: Summary) -> float | None:
     """Returns the figure of a name.
 
-    Percentiles are in milliseconds, durations in seconds.
-
-    None when it was not measured.
+    Percentiles are in milliseconds, durations in seconds. The figure is None when it was not
+    measured.
     """
     percentile = _percentile_of(name)
     if percentile is not None:

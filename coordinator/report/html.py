@@ -1,4 +1,7 @@
-"""report.html: a finished run as one self-contained file, with the page's charts."""
+"""report.html: a finished run as one file that needs no other.
+
+Its charts are those of the live page: the page's own modules draw them.
+"""
 
 import base64
 import hashlib

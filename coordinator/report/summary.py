@@ -35,7 +35,7 @@ def summary_of(run: Run, expectations: Sequence[Expectation], now: float) -> Sum
         open_end=ledger.open,
         failed=ledger.failed,
         closed=ledger.closed,
-        rate_asked=run.progress.mean_rate,
+        rate_asked=round(run.progress.mean_rate, 3),
         rate_achieved=rate_achieved(timeline),
         duration_s=round(run.age(now), 3),
         plateau_s=sum(1 for count in timeline.open.values() if peak and count >= PLATEAU * peak),

@@ -478,7 +478,7 @@ class Run(Recorded):
     def phase(self, now: float) -> str:
         """Returns the name of the current phase, or what follows the last.
 
-        Empty unless running.
+        It is empty in every state but running.
         """
         return self.progress.phase(now - self.start) if self.state == "running" else ""
 

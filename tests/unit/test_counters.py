@@ -24,7 +24,10 @@ PLAN = Plan(max=10_000)
 
 
 def counted():
-    """Returns a run and the entry of its one second, with a different value in each counter."""
+    """Returns a run and the entry of its one second.
+
+    Each counter has a different value.
+    """
     run = Run(PLAN, 1)
     (agent,) = started(run, ["a"])
     run.post(agent, seconds(Second(0, Tally(**VALUES), Held())), run.start + 1.0)

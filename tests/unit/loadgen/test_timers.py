@@ -229,8 +229,10 @@ def test_who_is_told_of_its_expiry_may_take_others_out_and_put_them_in(deadlines
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.booleans())), st.integers(0, 40))
 def test_each_item_expires_once_or_is_taken_out(steps, until):
-    """Whatever is added and removed: expired are those that began early enough, in that order;
-    the rest remains."""
+    """Those that began early enough expire, in that order; the rest remains.
+
+    This holds for any items that are added and removed.
+    """
     deadlines, expected = Deadlines(5.0), {}
     begun = sorted(begin for begin, _ in steps)
     for item, (begin, (_, stays)) in enumerate(zip(begun, steps, strict=True)):

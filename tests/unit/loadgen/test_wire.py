@@ -139,6 +139,12 @@ def test_any_second_comes_back_as_it_was_sent(second):
         ),
         (b'{"second":{"number":1,"tally":{"lag":[{"20":0.5}]}}}', wire.Report, "tally.lag"),
         (b'{"id":"x","name":"y","index":0,"plan":{"rate":-1}}', wire.Welcome, "$.plan.rate"),
+        (
+            b'{"acknowledged":7,"reassignments":[{"unfinished":{"share":{}},"at":0,"pace":0}]}',
+            wire.Orders,
+            "$.reassignments[0].pace",
+        ),
+        (b'{"unfinished":{"share":{},"below":-1},"at":0,"pace":1}', Reassignment, "below"),
     ],
 )
 def test_a_wrong_field_is_named(data, kind, field):

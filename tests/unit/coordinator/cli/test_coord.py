@@ -1,18 +1,17 @@
 """The command `loadgen-coord`: what it prints, writes and refuses without a run."""
 
-from datetime import UTC, datetime
-
 import click
 import pytest
 from click.testing import CliRunner
 
 from coordinator.cli.coord import WATCHED, coord
 from coordinator.scrape import Watched
-from coordinator.storage.journal import Head, Journal
+from coordinator.storage.journal import Journal
 from loadgen.errors import FleetError, OperatorError, PlanError
 from loadgen.plan.plan import Plan
 from loadgen.planfile import read_plan
 from loadgen.values import Endpoint
+from tests.unit.coordinator.folders import journal_head
 
 LISTEN = Endpoint("127.0.0.1", 0)
 
@@ -23,16 +22,12 @@ def invoke(*arguments):
 
 
 def interrupted(folder):
-    """Writes the journal of a run that waited for three agents when its coordinator died."""
-    head = Head(
-        key="k",
-        plan=Plan(target="ws://127.0.0.1:9/", max=10),
-        wanted=3,
-        on_loss="abort",
-        listen=LISTEN,
-        started=datetime.now(UTC),
-    )
-    Journal.begin(folder, head).close()
+    """Writes the journal of a run that waited for three agents.
+
+    Its coordinator died then.
+    """
+    plan = Plan(target="ws://127.0.0.1:9/", max=10)
+    Journal.begin(folder, journal_head(plan, wanted=3, on_loss="abort")).close()
 
 
 def test_the_help_shows_every_option_with_its_default():

@@ -1,4 +1,7 @@
-"""A run directory on a real disk, and what HdrHistogram's own reader finds in its log."""
+"""A run directory on a real disk.
+
+HdrHistogram's own reader reads its log.
+"""
 
 from datetime import UTC, datetime
 

@@ -18,7 +18,7 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], uvloop.Loop]]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the longest tests first: started last, one would run when all others are over."""
+    """Puts the longest tests first: started last, one would run alone at the end."""
     items.sort(key=lambda item: item.get_closest_marker("longest") is None)
 
 

@@ -1,5 +1,4 @@
-"""Clocks of a fleet: an agent on another clock is compared with the coordinator, and starts with
-the others."""
+"""An agent on another clock: its offset is known, and it starts with the others."""
 
 import json
 import re
@@ -20,7 +19,7 @@ OTHER_CLOCK = ["unshare", "--time", "--fork", "--monotonic", str(AHEAD)]
 
 @pytest.fixture(scope="module")
 def run_on_two_clocks(server, tmp_path_factory):
-    """A run of two agents, of which one is in a time namespace; its coordinator is over."""
+    """A run of two agents that is over; one of them was in a time namespace."""
     if subprocess.run([*OTHER_CLOCK, "true"], capture_output=True, check=False).returncode:
         pytest.skip("a time namespace needs root")
     out = tmp_path_factory.mktemp("runs")

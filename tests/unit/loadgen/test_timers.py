@@ -157,7 +157,7 @@ def test_a_queue_yields_what_is_due_first_one_first_and_skips_what_has_gone():
     st.lists(st.sampled_from(["turn", "late turn", "put", "go"]), max_size=60),
 )
 def test_a_queue_stays_in_order_however_late_its_turns_are(dues, steps):
-    """Whatever is put, has its turn or goes meanwhile: the next one is always the earliest."""
+    """Whatever is put, taken or gone meanwhile: the next one is the earliest."""
     think = 50.0
     queue, items = queue_of(*sorted(dues))
     now = 50.0

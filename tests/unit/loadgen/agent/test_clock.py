@@ -1,4 +1,4 @@
-"""The filter of clock offsets: how well it knows an offset, its drift and its steps."""
+"""The filter of clock offsets: offset and drift with their bounds, and steps."""
 
 import random
 
@@ -20,7 +20,7 @@ def exchange(
     offset: float = OFFSET,
     work: float = 0.0,
 ) -> Exchange:
-    """An exchange that begins at a time of the agent's clock, with the delays of both ways."""
+    """An exchange that begins at a time, with the delays of both ways."""
     received = at + there + offset
     return Exchange(at, received, received + work, at + there + work + back)
 

@@ -50,7 +50,7 @@ async def test_a_think_time_is_kept_on_average_however_short_it_is(think):
 
 
 async def test_a_turn_that_comes_late_keeps_users_in_the_order_of_their_pings():
-    """Those that arrive while turns are late think until after the next turn of the others."""
+    """Users that arrive while turns are late think longer than the others."""
     async with load(max=3, rate=100.0, think=0.2, loops=10**6) as (running, _):
         await until(lambda: running.ledger.open == 3)
         for _ in range(4):

@@ -8,18 +8,25 @@ import click
 from coordinator.report.compare import TOLERANCE, RegressionLimit, limits_of, regressions
 from coordinator.report.export import comparison_report, csv_report, markdown_report
 from coordinator.report.html import html_report
+from coordinator.report.junit import junit_report
+from coordinator.report.parquet import parquet_report
 from coordinator.report.text import text_report
 from coordinator.storage.reader import RunRecord, read_run
 from loadgen.cli.options import run_command
 from loadgen.errors import OperatorError
 
-FORMATS: dict[str, Callable[[RunRecord], str]] = {
+FORMATS: dict[str, Callable[[RunRecord], str | bytes]] = {
     "text": lambda record: text_report(record.summary, record.name),
     "html": html_report,
     "markdown": markdown_report,
     "csv": csv_report,
+    "parquet": parquet_report,
     "json": lambda record: record.summary.to_json().decode(),
+    "junit": lambda record: junit_report([record]),
 }
+"""The forms of the report of one run."""
+ONE_RUN = ("html", "parquet")
+"""The forms that show one run."""
 
 
 @click.command(context_settings={"show_default": True})
@@ -31,7 +38,8 @@ FORMATS: dict[str, Callable[[RunRecord], str]] = {
     "form",
     type=click.Choice(list(FORMATS)),
     default="text",
-    help="html is one file with charts, markdown is for a pull request, csv has a line a second.",
+    help="html is one file with charts, markdown is for a pull request or a CI summary, csv and"
+    " parquet have a row a second, junit a test for each expectation.",
 )
 @click.option(
     "--json",
@@ -70,6 +78,8 @@ def report(
     """Renders a run directory again, or compares several with the first."""
     limits = limits_of(fail_on, tolerance)
     form = "json" if as_json else form
+    if form == "parquet" and output is None:
+        raise OperatorError("--format parquet is binary; give the file for it: --output FILE")
     records = [read_run(path) for path in runs]
     if limits and len(records) == 1:
         raise OperatorError("--fail-on compares runs; give a run to compare with before this one")
@@ -77,14 +87,19 @@ def report(
     return _exit_code(records, limits)
 
 
-def _rendered(records: list[RunRecord], form: str, tolerance: float) -> str:
-    if len(records) == 1 or form == "json":
-        return "\n".join(FORMATS[form](record).rstrip("\n") for record in records)
-    if form == "html":
+def _rendered(records: list[RunRecord], form: str, tolerance: float) -> str | bytes:
+    if len(records) == 1:
+        return FORMATS[form](records[0])
+    if form == "json":
+        return "\n".join(record.summary.to_json().decode() for record in records)
+    if form == "junit":
+        return junit_report(records)
+    if form in ONE_RUN:
         raise OperatorError(
-            "--format html shows one run; give one run, or compare as text, markdown, csv or json"
+            f"--format {form} shows one run; give one run, or another format:"
+            f" {', '.join(name for name in FORMATS if name not in ONE_RUN)}"
         )
-    return comparison_report(records, tolerance, form).rstrip("\n")
+    return comparison_report(records, tolerance, form)
 
 
 def _exit_code(records: list[RunRecord], limits: list[RegressionLimit]) -> int:
@@ -99,12 +114,13 @@ def _exit_code(records: list[RunRecord], limits: list[RegressionLimit]) -> int:
     return 1 if broken else 0
 
 
-def _write(text: str, output: Path | None) -> None:
+def _write(report: str | bytes, output: Path | None) -> None:
+    data = report if isinstance(report, bytes) else f"{report.rstrip()}\n".encode(errors="replace")
     if output is None:
-        click.echo(text)
+        click.echo(data, nl=False)
         return
     try:
-        output.write_text(f"{text}\n")
+        output.write_bytes(data)
     except OSError as error:
         raise OperatorError(
             f"--output {output} can't be written ({error.strerror}); give another file"

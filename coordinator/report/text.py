@@ -176,12 +176,13 @@ def _expectations(summary: Summary) -> list[str]:
             " make failures count"
         ]
     return [
-        f"{word_of(result):<6}  {result.expr}  ({_measured(result.value)})"
+        f"{word_of(result):<6}  {result.expr}  ({measured(result.value)})"
         for result in summary.expectations
     ]
 
 
-def _measured(value: float | None) -> str:
+def measured(value: float | None) -> str:
+    """Returns the measured value of an expectation as people read it."""
     if value is None:
         return NOT_MEASURED
     return f"it was {value:,.6g}" if value < 1e6 else f"it was {value:,.0f}"

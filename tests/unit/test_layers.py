@@ -62,7 +62,17 @@ PURE_MODULES = {
     "coordinator.http.routes",
     *(
         f"coordinator.report.{name}"
-        for name in ("claims", "expect", "machines", "samples", "summary", "tables", "text")
+        for name in (
+            "claims",
+            "expect",
+            "junit",
+            "machines",
+            "samples",
+            "seconds",
+            "summary",
+            "tables",
+            "text",
+        )
     ),
     *(
         f"coordinator.tsung.{name}"

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 from click.testing import CliRunner
+from pyarrow import parquet
 
 from coordinator.cli.report import report
 from loadgen.errors import OperatorError
@@ -28,7 +29,13 @@ def half(tmp_path):
 
 @pytest.mark.parametrize(
     ("form", "start"),
-    [("text", "{}: DONE"), ("html", "<!doctype html>"), ("markdown", "## "), ("csv", "second,")],
+    [
+        ("text", "{}: DONE"),
+        ("html", "<!doctype html>"),
+        ("markdown", "## "),
+        ("csv", "second,"),
+        ("junit", "<?xml version='1.0' encoding='utf-8'?>\n<testsuites "),
+    ],
 )
 def test_a_run_is_rendered_in_each_form(whole, form, start):
     result = invoke(whole, "--format", form)
@@ -42,6 +49,17 @@ def test_json_is_one_summary_a_line(whole, half):
     peaks = [msgspec.json.decode(line)["open_peak"] for line in result.output.splitlines()]
 
     assert peaks == [20, 10]
+
+
+def test_junit_has_a_suite_for_each_run(whole, half):
+    assert invoke(whole, half, "--format", "junit").output.count("<testsuite ") == 2
+
+
+def test_parquet_is_written_to_a_file(whole, tmp_path):
+    path = tmp_path / "seconds.parquet"
+
+    assert invoke(whole, "--format", "parquet", "--output", path).return_value == 0
+    assert parquet.read_table(path).column("open").to_pylist() == [10, 20, 0]
 
 
 def test_several_runs_are_compared_with_the_first(whole, half):
@@ -77,7 +95,14 @@ def test_a_figure_within_its_limit_is_none(whole, half):
     [
         (1, ["--fail-on", "any"], "--fail-on compares runs"),
         (2, ["--fail-on", "speed"], "speed"),
-        (2, ["--format", "html"], "--format html shows one run"),
+        (
+            2,
+            ["--format", "html"],
+            "--format html shows one run; give one run, or another format: text, markdown, csv,"
+            " json, junit",
+        ),
+        (2, ["--format", "parquet", "--output", "/dev/null"], "--format parquet shows one run"),
+        (1, ["--format", "parquet"], "give the file for it: --output FILE"),
         (1, ["--output", "/dev/null/report"], "--output /dev/null/report can't be written"),
     ],
 )
@@ -103,4 +128,7 @@ def test_a_wrong_option_is_a_usage_error(arguments):
 
 
 def test_the_help_names_the_formats():
-    assert "[text|html|markdown|csv|json]" in CliRunner().invoke(report, ["--help"]).output
+    assert (
+        "[text|html|markdown|csv|parquet|json|junit]"
+        in CliRunner().invoke(report, ["--help"]).output
+    )

@@ -11,15 +11,17 @@ from time import time
 from coordinator.clock import Clock
 from coordinator.display import display_on
 from coordinator.http.server import Server
+from coordinator.influx.exporter import Exporter, finish
 from coordinator.local import LocalAgents, LocalProcesses, local_names
 from coordinator.report.html import html_report
+from coordinator.report.samples import Sampler
 from coordinator.report.summary import EXIT_CODES, summary_of
 from coordinator.report.text import text_report
 from coordinator.run.agents import LOST_AFTER
 from coordinator.run.notices import Notice
 from coordinator.run.run import Run
 from coordinator.run.summary import Summary
-from coordinator.run.timeline import Entry
+from coordinator.run.timeline import Entry, Row
 from coordinator.scrape import Scrape, Scraper
 from coordinator.settings import RunSettings
 from coordinator.storage.journal import Head, Journal, replay
@@ -68,6 +70,14 @@ class Controller:
         self._ended: set[str] = set()
         """The names of the local processes that were found to have ended."""
         self._tsung_log: TsungLog | None = None
+        self._sampler = Sampler(settings.plan)
+        """Makes the samples of the exporters."""
+        self._exporters = [
+            Exporter(
+                receiver, folder.path.name, lambda: journal.head.wall_time(run.start), self._warn
+            )
+            for receiver in settings.export
+        ]
         server.seconds = folder.seconds.since
 
     @classmethod
@@ -124,11 +134,14 @@ class Controller:
             await self._start(local_agents)
             self._announce(local_agents)
             scraping = asyncio.create_task(self._scraper().run())
+            exporting = [asyncio.create_task(exporter.run()) for exporter in self._exporters]
             try:
                 await self._drive()
+                scraping.cancel()
+                await self._wait_for_agents()
             finally:
                 scraping.cancel()
-            await self._wait_for_agents()
+                await finish(self._exporters, exporting)
             await self._write_last_files()
             self._journal.end()
         except OperatorError:
@@ -222,6 +235,14 @@ class Controller:
         self._folder.write_entry(entry)
         self._server.add_row(entry.row)
         self._log_for_tsung(entry, now)
+        self._export(entry.row)
+
+    def _export(self, row: Row) -> None:
+        if self._exporters:
+            progress = self._run.progress
+            sample = self._sampler.take(row, progress.gates, progress.pauses)
+            for exporter in self._exporters:
+                exporter.add(sample)
 
     def _log_for_tsung(self, entry: Entry, now: float) -> None:
         form = self._settings.tsung_log
@@ -258,7 +279,8 @@ class Controller:
                 self._warn(complaint)
 
     def _summary(self, now: float) -> Summary:
-        return summary_of(self._run, self._settings.expectations, now)
+        exports = [exporter.summary() for exporter in self._exporters]
+        return summary_of(self._run, self._settings.expectations, now, exports)
 
     @staticmethod
     def _warn(text: str) -> None:

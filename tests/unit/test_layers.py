@@ -24,7 +24,7 @@ LAYERS = (
     "coordinator.run",
     "coordinator.storage coordinator.tsung",
     "coordinator.report",
-    "coordinator.http",
+    "coordinator.http coordinator.influx",
     "coordinator.preflight coordinator.display",
     "coordinator.local coordinator.settings",
     "coordinator.controller coordinator.dryrun",
@@ -60,6 +60,8 @@ PURE_MODULES = {
     "coordinator.http.live",
     "coordinator.http.openapi",
     "coordinator.http.routes",
+    "coordinator.influx.lines",
+    "coordinator.influx.pending",
     *(
         f"coordinator.report.{name}"
         for name in (

@@ -7,10 +7,18 @@ import click
 
 from coordinator.report.compare import TOLERANCE, RegressionLimit, limits_of, regressions
 from coordinator.report.export import comparison_report, csv_report, markdown_report
-from coordinator.report.html import html_report
+from coordinator.report.html import html_report, trend_html
 from coordinator.report.junit import junit_report
 from coordinator.report.parquet import parquet_report
 from coordinator.report.text import text_report
+from coordinator.report.trend import (
+    Trend,
+    in_order_of_start,
+    trend_json,
+    trend_markdown,
+    trend_of,
+    trend_text,
+)
 from coordinator.storage.reader import RunRecord, read_run
 from loadgen.cli.options import run_command
 from loadgen.errors import OperatorError
@@ -27,6 +35,13 @@ FORMATS: dict[str, Callable[[RunRecord], str | bytes]] = {
 """The forms of the report of one run."""
 ONE_RUN = ("html", "parquet")
 """The forms that show one run."""
+TRENDS: dict[str, Callable[[Trend], str]] = {
+    "text": trend_text,
+    "html": trend_html,
+    "markdown": trend_markdown,
+    "json": trend_json,
+}
+"""The forms of a trend."""
 
 
 @click.command(context_settings={"show_default": True})
@@ -59,13 +74,19 @@ ONE_RUN = ("html", "parquet")
     type=click.FloatRange(min=0),
     default=TOLERANCE,
     metavar="PERCENT",
-    help="The difference from the first run up to which a figure counts as the same.",
+    help="The difference up to which a figure counts as the same.",
 )
 @click.option(
     "--fail-on",
     multiple=True,
     metavar="FIGURE[:PERCENT%]",
     help="Exit 1 when a figure got worse: ping_rtt_p99:10%, failed, any; repeatable.",
+)
+@click.option(
+    "--trend",
+    is_flag=True,
+    help="The runs in the order of their start, each beside the run before it; --fail-on judges"
+    " the last one.",
 )
 def report(
     runs: tuple[Path, ...],
@@ -74,15 +95,21 @@ def report(
     output: Path | None,
     tolerance: float,
     fail_on: tuple[str, ...],
+    trend: bool,
 ) -> int:
-    """Renders a run directory again, or compares several with the first."""
+    """Renders a run directory again, or compares several."""
     limits = limits_of(fail_on, tolerance)
     form = "json" if as_json else form
     if form == "parquet" and output is None:
         raise OperatorError("--format parquet is binary; give the file for it: --output FILE")
+    if trend and form not in TRENDS:
+        raise OperatorError(f"--trend has no {form}; give --format {', '.join(TRENDS)}")
     records = [read_run(path) for path in runs]
     if limits and len(records) == 1:
         raise OperatorError("--fail-on compares runs; give a run to compare with before this one")
+    if trend:
+        _write(TRENDS[form](trend_of(records, tolerance)), output)
+        return _exit_code(in_order_of_start(records)[-2:], limits)
     _write(_rendered(records, form, tolerance), output)
     return _exit_code(records, limits)
 

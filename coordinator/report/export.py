@@ -156,7 +156,7 @@ def _comparison_table(records: Sequence[RunRecord], tolerance: float) -> Table:
         found = [one.get(name) for one in compared]
         before = next(one.before for one in found if one)
         figures = [before, *(one.after if one else None for one in found)]
-        rows.append([name, *map(_figure, figures), *map(_judgement, found)])
+        rows.append([name, *map(figure_text, figures), *map(_judgement, found)])
     return rows
 
 
@@ -167,7 +167,8 @@ def _judgement(difference: Difference | None) -> str:
     return f"{difference.judgement}{change}"
 
 
-def _figure(value: float | None) -> str:
+def figure_text(value: float | None) -> str:
+    """Returns a figure of a comparison as people read it."""
     if value is None:
         return ABSENT
     return f"{value:,.0f}" if value >= 1000 else f"{value:,.6g}"

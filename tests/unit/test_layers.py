@@ -74,6 +74,7 @@ PURE_MODULES = {
             "summary",
             "tables",
             "text",
+            "trend",
         )
     ),
     *(

@@ -186,8 +186,9 @@ class Exporter:
     def summary(self) -> ExportSummary:
         """Returns what the receiver has by now; what still waits counts as missing."""
         missing = self._pending.missing + self._pending.waiting
+        error = self._error or "has not taken them yet"
         return ExportSummary(
-            self._receiver.name, self._pending.taken, missing, self._error if missing else ""
+            self._receiver.name, self._pending.taken, missing, error if missing else ""
         )
 
 
@@ -195,8 +196,9 @@ async def finish(exporters: Sequence[Exporter], tasks: Sequence[asyncio.Task[Non
     """Ends the exporters that run as these tasks, within END_TIMEOUT."""
     for exporter in exporters:
         exporter.end()
-    if tasks:
-        await asyncio.wait(tasks, timeout=END_TIMEOUT)
-    for task in tasks:
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=END_TIMEOUT)
+    for task in late:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.wait(tasks)

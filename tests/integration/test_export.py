@@ -1,6 +1,7 @@
 """Settled seconds leave for a real InfluxDB, Debian's, while the run goes on."""
 
 import asyncio
+import signal
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +13,17 @@ import pytest
 from coordinator.influx.exporter import Exporter, finish, receiver_of
 from coordinator.report.samples import Sample
 from tests.debian import installed
-from tests.processes import PATIENCE, Command, coordinator, eventually, free_port, get_json, target
+from tests.processes import (
+    PATIENCE,
+    Command,
+    agent,
+    command,
+    coordinator,
+    eventually,
+    free_port,
+    get_json,
+    target,
+)
 
 RUN = ("--local", "2", "--rate", "100", "--max", "200", "--think", "0.5", "--hold", "6")
 NOWHERE = "http://127.0.0.1:1/write?db=load&p=secret"
@@ -113,6 +124,36 @@ def test_a_receiver_that_starts_late_gets_every_second_of_the_run(tmp_path, infl
             f"exported to http://127.0.0.1:1/write: 0 seconds; {len(rows)} are MISSING" in coord.out
         )
         assert "secret" not in coord.out + coord.err
+
+
+@pytest.mark.timeout(240)
+def test_a_resumed_run_has_each_second_at_the_time_that_it_had_before(tmp_path, influx):
+    options = ("--agents", "1", "--rate", "100", "--max", "100", "--think", "0.5", "--hold", "600")
+    exported = ("--export", influx.write)
+    with (
+        target("--workers", "1") as server,
+        coordinator(tmp_path / "runs", *options, *exported, server.ws) as coord,
+        agent(coord.url, "--once"),
+    ):
+        before = eventually(
+            lambda: influx.rows("select open from loadgen where open = 100"), "a second with all"
+        )
+        coord.send(signal.SIGKILL)
+        coord.end()
+        arguments = ("--resume", str(coord.folder), *exported)
+        with closing(Command(command("loadgen-coord", *arguments))) as again:
+            eventually(
+                lambda: len(influx.rows("select open from loadgen where open = 100")) > len(before),
+                lambda: again.out + again.err,
+            )
+            again.send(signal.SIGINT)
+            assert again.end() == 130, again.err
+
+        times = [int(row["time"]) for row in influx.rows("select open from loadgen")]
+        assert times == list(range(times[0], times[0] + len(times)))
+        assert len(times) == len({row["second"] for row in coord.rows()})
+        (receiver,) = coord.summary()["exports"]
+        assert (receiver["seconds"], receiver["missing"]) == (len(times), 0)
 
 
 async def export(url: str, sample: Sample, began: float = 0.0) -> tuple[Exporter, list[str]]:

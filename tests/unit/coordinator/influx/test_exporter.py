@@ -160,6 +160,7 @@ async def test_a_receiver_that_never_answers_is_left_at_the_end(monkeypatch):
 
         assert await export.end() == (0, 1)
         assert export.task.cancelled()
+        assert export.exporter.summary().error == "has not taken them yet"
 
 
 async def test_refused_seconds_are_not_sent_again(quick):
@@ -188,6 +189,10 @@ async def test_more_seconds_than_may_wait_are_dropped_with_one_warning():
     assert [text for text in export.warnings if "dropped" in text] == [
         "--export http://127.0.0.1:1/write: more than 2 seconds wait; the oldest are dropped"
     ]
+
+
+async def test_a_run_without_exports_has_nothing_to_finish():
+    await finish([], [])
 
 
 async def test_an_export_without_seconds_ends_at_once():

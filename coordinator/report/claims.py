@@ -100,7 +100,14 @@ def _further_claims(summary: Summary) -> Iterator[str]:
     yield f"{summary.rate_achieved:,.0f} arrivals a second"
     for name, noun in LATENCIES.items():
         if name in summary.histograms:
-            yield f"99 % of the {noun} within {ms(summary.histograms[name].p99)} ms"
+            p99 = ms(summary.histograms[name].p99)
+            if name == "ping_rtt" and summary.pings_unanswered:
+                yield (
+                    f"p99 of {count(summary.pings)} pings at least {p99} ms,"
+                    f" {count(summary.pings_unanswered)} unanswered"
+                )
+            else:
+                yield f"99 % of the {noun} within {p99} ms"
 
 
 def _does_not(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Iterator[str]:
@@ -110,6 +117,7 @@ def _does_not(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Iterat
         yield f"that {count(summary.arrivals)} connections can be open at once: {count(peak)} were"
     if peak and not plateau(samples, "verified", peak).length:
         yield f"that the open connections were alive at the server: {_why_unverified(plan)}"
+    yield from _unanswered(summary)
     if summary.failed:
         yield f"that every connection opens: {reasons(summary.failed)}"
     yield from _unproved_arrivals(summary)
@@ -132,6 +140,19 @@ def _why_unverified(plan: Plan) -> str:
     if window is None:
         return "its sessions need not ping"
     return f"too few answered a ping within {window} s"
+
+
+def _unanswered(summary: Summary) -> Iterator[str]:
+    if summary.pongs_missing:
+        yield (
+            f"that the server answers every ping: {count(summary.pongs_missing)} of"
+            f" {count(summary.pings)} had no answer when their connection ended"
+        )
+    if summary.drained_unanswered:
+        yield (
+            "that connections close in good order: the server did not answer the CLOSE of"
+            f" {count(summary.drained_unanswered)}"
+        )
 
 
 def _unproved_arrivals(summary: Summary) -> Iterator[str]:

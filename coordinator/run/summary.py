@@ -128,6 +128,11 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
         return sum(self.closed.values())
 
     @property
+    def pings_unanswered(self) -> int:
+        """The pings that neither their own pong nor that of a newer one answered."""
+        return self.pongs_missing + self.pings_cut
+
+    @property
     def late_percent(self) -> float:
         """The late launches in percent of all launches."""
         return 100 * self.late / self.launched if self.launched else 0.0

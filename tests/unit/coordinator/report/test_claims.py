@@ -52,6 +52,26 @@ def test_without_pings_only_the_generators_own_count_is_claimed():
     ]
 
 
+def test_unanswered_pings_and_closes_are_not_proved():
+    figures = replace(
+        SUMMARY,
+        pings=20_000,
+        pongs=500,
+        pongs_missing=19_400,
+        pings_cut=100,
+        drained_unanswered=9,
+    )
+
+    claims = claims_of(figures, samples([1000] * 5, [1000] * 5), PLAN)
+
+    assert claims.proves.endswith("; p99 of 20,000 pings at least 4.0 ms, 19,500 unanswered.")
+    assert claims.does_not == [
+        "that the server answers every ping: 19,400 of 20,000 had no answer when their connection"
+        " ended",
+        "that connections close in good order: the server did not answer the CLOSE of 9",
+    ]
+
+
 def test_more_connections_are_worth_more_than_a_few_seconds():
     seconds = samples([991, *[1000] * 9, 995])
 

@@ -49,7 +49,8 @@ def test_a_think_time_is_a_number_of_whole_ticks(think, ticks):
 async def test_a_loop_sends_its_pings_and_is_done():
     async with load(think=0.06, loops=4) as (running, _):
         assert (await running.over()).closed == {"done": 5}
-        assert running.tally.pings == 20
+        assert running.tally.pings == running.tally.pongs == 20
+        assert running.tally.drained_unanswered == 0
         assert len(running.scenario.wheel) == 0
 
 

@@ -63,6 +63,8 @@ def _headline(summary: Summary, title: str) -> list[str]:
         f"{count(summary.open_peak)} open at the peak, held for {seconds(summary.plateau_s)},"
         f" of {count(summary.planned)} planned"
     )
+    if summary.open_peak and summary.alive_within_s is None:
+        parts.append("life not verified")
     if summary.pongs_missing:
         parts.append(f"{count(summary.pongs_missing)} of {count(summary.pings)} pings unanswered")
     return ["; ".join(parts)]

@@ -37,6 +37,7 @@ from loadgen.net.frames import (
 from loadgen.net.handshake import Handshake, Reply, key_of
 from loadgen.net.throttle import Throttle
 from loadgen.net.transport import PlainTransport
+from loadgen.plan.life import PONG_TIMEOUT
 from loadgen.stats.reasons import PING_TIMEOUT, PROTOCOL_ERROR, REJECTED, RESET, SERVER, SERVER_EOF
 from loadgen.stats.recorder import MICROSECONDS, Recorder
 from loadgen.timers import Deadlines
@@ -46,10 +47,10 @@ PONG_START = bytes((PONG_BYTE, 4))
 """The first bytes of the answer to a ping: a whole frame, its payload a number."""
 PONG_SIZE = 6
 _number = Struct(">I").unpack_from
-PONG_TIMEOUT = 30.0
-"""Seconds after which a ping without an answer proves the connection dead."""
 MAX_OVERTAKEN = 64
 """Overtaken pings of one connection that may still get their own pong; the oldest are settled."""
+NOT_HEARD = [0]
+"""Takes the place of a second for connections whose 101 has not come; its count means nothing."""
 
 UPGRADING, OPEN, CLOSING, SHUT, CUT, CLOSED, FAILED = range(7)
 """CLOSING: our CLOSE waits for the server's. SHUT: the server's CLOSE has come, or has no meaning
@@ -117,6 +118,7 @@ class Connection(asyncio.Protocol):
         "dialed_at",
         "first_ping_due",
         "head",
+        "heard",
         "key",
         "overtaken",
         "owner",
@@ -150,6 +152,8 @@ class Connection(asyncio.Protocol):
         self.dialed_at: float | None = None
         """Forgotten once the connection is open: a float is 24 bytes of a million connections."""
         self.first_ping_due = 0.0
+        self.heard = NOT_HEARD
+        """How many connections were last heard in the same second as this one; see Recorder."""
         self.pinged = 0
         """The number of pings sent."""
         self.ponged = 0
@@ -193,6 +197,7 @@ class Connection(asyncio.Protocol):
         """Enters the last state and reports it to the owner, once."""
         if self.state >= CLOSED:
             return
+        self.heard[0] -= 1
         if self.pinged > self.ponged or self.overtaken is not None:
             self._settle_pings()
         if self.state == CLOSING:
@@ -277,6 +282,12 @@ class Connection(asyncio.Protocol):
         self.recorder.tally.pings += 1
         return True
 
+    def _hear(self) -> None:
+        """Counts a sign of life: the 101 or a pong has come in the current second."""
+        self.heard[0] -= 1
+        self.heard = self.recorder.heard
+        self.heard[0] += 1
+
     def _due(self, number: int) -> float:
         """Returns when a ping was due."""
         return self.first_ping_due + (number - 1) * self.terms.think
@@ -291,10 +302,16 @@ class Connection(asyncio.Protocol):
             self.ponged = number
         elif self.overtaken is None or self.overtaken.pop(number, None) is None:
             return  # it answers no ping, or one that had its pong
-        tally = self.recorder.tally
+        recorder = self.recorder
+        tally = recorder.tally
         tally.pongs += 1
         due = self.first_ping_due + (number - 1) * self.terms.think
         tally.ping_rtt.record(int((now - due) * MICROSECONDS))
+        last, heard = self.heard, recorder.heard  # from here as `_hear` does it, without the call
+        if last is not heard:
+            last[0] -= 1
+            heard[0] += 1
+            self.heard = heard
 
     def _record(self, number: int, now: float) -> None:
         """Records the time from when a ping was due until `now`, its answer or end."""
@@ -356,6 +373,7 @@ class Connection(asyncio.Protocol):
             self.abort(reply.failure)
             return
         self.state = OPEN
+        self._hear()
         self._upgraded(data, reply)
         self.owner.opened(self, monotonic())
         if reply.rest:

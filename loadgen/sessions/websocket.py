@@ -12,17 +12,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from loadgen.net.connection import (
-    CLOSED,
-    CLOSING,
-    OPEN,
-    PONG_TIMEOUT,
-    Connection,
-    Owner,
-    Terms,
-)
+from loadgen.net.connection import CLOSED, CLOSING, OPEN, Connection, Owner, Terms
 from loadgen.net.frames import BINARY, TEXT, Event, Parser, frame, ping_frame
 from loadgen.net.handshake import Reply
+from loadgen.plan.life import PONG_TIMEOUT
 from loadgen.sessions.errors import ConnectionEnded
 from loadgen.stats.reasons import DONE, MESSAGE_TOO_BIG
 from loadgen.stats.recorder import Recorder, microseconds
@@ -211,6 +204,7 @@ class WebSocket(Connection):
             del self.overtaken[number]
         self.recorder.tally.pongs += 1
         self._record(number, now)
+        self._hear()
         if number == self.pinged:
             self._happened(Awaited.PONG, now - sent)
 

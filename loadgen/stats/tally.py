@@ -272,12 +272,17 @@ class Held(msgspec.Struct):
     open: Count = 0
     coming: Count = 0
     """Users that are over and will be launched again."""
+    alive: Count | None = None
+    """Of the open connections: those whose 101 or pong came within the plan's window, as
+    loadgen.plan.life has it. None where no session can ping."""
 
     def merge(self, other: "Held") -> None:
         """Adds the connections of another worker to these."""
         self.connecting += other.connecting
         self.open += other.open
         self.coming += other.coming
+        if other.alive is not None:
+            self.alive = (self.alive or 0) + other.alive
 
 
 class Ledger(msgspec.Struct, frozen=True):
@@ -327,6 +332,8 @@ class Ledger(msgspec.Struct, frozen=True):
             wrong.append(f"connecting is {self.connecting} but {held.connecting} are held")
         if held is not None and self.open != held.open:
             wrong.append(f"open is {self.open} but {held.open} are held")
+        if held is not None and (held.alive or 0) > held.open:
+            wrong.append(f"{held.alive} are alive but {held.open} are held")
         return wrong
 
     def _derived(self) -> dict[str, int]:

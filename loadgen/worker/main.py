@@ -19,6 +19,7 @@ from typing import NoReturn
 import msgspec
 import uvloop
 
+from loadgen.plan.life import alive_within
 from loadgen.plan.reassign import Reassignment
 from loadgen.plan.session_file import LoadError, load
 from loadgen.process import raise_nofile, run_in_batches
@@ -87,7 +88,8 @@ class Worker(asyncio.Protocol):
         self._printed = printed
         self._start = job.start
         self._second = job.first
-        self._recorder = Recorder(hash((job.plan.seed, job.share.positions[:1])))
+        window = alive_within(job.plan.session_specs)
+        self._recorder = Recorder(hash((job.plan.seed, job.share.positions[:1])), window)
         self._engine = engine_for(job, self._recorder, loop)
         self._out: asyncio.WriteTransport | None = None
         self._unread = b""

@@ -122,7 +122,7 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
 @asynccontextmanager
 async def connected() -> AsyncIterator[tuple[Connection, Diary, FarSide, Recorder]]:
     """A connection that has sent its request, with owner, far side and recorder."""
-    recorder = Recorder(seed=1)
+    recorder = Recorder(seed=1, window=2)
     near, far = tcp_pair()
     diary = Diary()
     connection = Checked(recorder, TERMS, diary)

@@ -54,9 +54,12 @@ def test_reasons_latencies_agents_and_expectations_are_shown():
     assert re.search(r"^FAILED\s+ping_rtt_p50<1us", text, re.M)
 
 
-def test_the_first_line_says_how_many_pings_had_no_answer():
-    mute = summaries.summary(open_peak=9, pings=20, pongs=11, pongs_missing=7, pings_cut=1)
+def test_the_first_line_says_whether_life_was_verified_and_pings_were_answered():
+    figures = {"open_peak": 9, "pings": 20, "pongs": 11}
+    silent = summaries.summary(**figures)
+    mute = summaries.summary(**figures, alive_within_s=2, pongs_missing=7, pings_cut=1)
 
+    assert text_report(silent).splitlines()[0].endswith("; life not verified")
     assert text_report(mute).splitlines()[0].endswith("; 7 of 20 pings unanswered")
 
 

@@ -7,7 +7,8 @@ from time import monotonic
 import pytest
 from websockets.frames import Opcode
 
-from loadgen.net.connection import FAILED, MAX_OVERTAKEN, PONG_TIMEOUT, SHUT, TRANSITIONS
+from loadgen.net.connection import FAILED, MAX_OVERTAKEN, SHUT, TRANSITIONS
+from loadgen.plan.life import PONG_TIMEOUT
 from tests.unit.wire_ends import TERMS, THINK, connected, opened, until
 
 
@@ -339,3 +340,31 @@ async def test_the_table_of_states_holds_and_is_used():
     async with opened() as (connection, *_):
         with pytest.raises(AssertionError):
             connection.state = FAILED
+
+
+async def test_the_101_and_pongs_prove_life_within_the_window_and_messages_do_not():
+    async with opened() as (connection, diary, far, recorder):
+        assert recorder.alive == 1
+        recorder.swap()
+        recorder.swap()
+        assert recorder.alive == 1
+        connection.send_ping(monotonic())
+        await far.frame()
+        await far.send_frame(Opcode.TEXT, b"hello")
+        await until(lambda: recorder.tally.messages_received == 1)
+        recorder.swap()
+        assert recorder.alive == 0
+        await far.flush()
+        await until(lambda: recorder.alive == 1)
+        recorder.swap()
+        assert recorder.alive == 1
+        far.sock.close()
+        await until(diary.over.is_set)
+        assert recorder.alive == 0
+
+
+async def test_a_connection_that_never_opened_is_not_alive():
+    async with connected() as (_, diary, far, recorder):
+        far.sock.close()
+        await until(lambda: diary.entries == ["reset"])
+        assert recorder.alive == 0

@@ -193,6 +193,15 @@ async def test_every_built_in_session_holds_its_connection(ping):
         await until(lambda: running.engine.held() == Held(connecting=0, open=2))
 
 
+async def test_connections_that_answered_lately_are_alive():
+    async with load(plan(max=5, ping="none"), window=1) as running:
+        await until(lambda: running.engine.held() == Held(connecting=0, open=5, alive=5))
+        running.recorder.swap()
+        assert running.engine.held().alive == 5
+        running.recorder.swap()
+        assert running.engine.held().alive == 0
+
+
 async def test_a_stop_aborts_every_connection_at_once_and_counts_each():
     async with load(plan(rate=100.0, max=1000)) as running:
         await until(lambda: running.tally.opened >= 10)

@@ -160,7 +160,8 @@ def _invalid_seconds(summary: Summary) -> list[str]:
         return ["no second was measured: the run never started"]
     if not invalid:
         return [
-            "every second is valid: all agents reported, no generator stalled, the ledger added up"
+            "every second is valid: all agents reported, no worker stood still, no launch was late,"
+            " the ledger added up"
         ]
     lines = [f"{len(invalid)} seconds prove nothing:"]
     lines += [f"  {row.second:>5}s  {'; '.join(row.why)}" for row in invalid[:MAX_INVALID_LINES]]

@@ -14,12 +14,6 @@ from loadgen.stats.fanin import Second, Settled
 from loadgen.stats.histogram import Histogram
 from loadgen.stats.tally import Counts, Ledger, Tally
 
-STALL_US = 100_000
-"""Microseconds; a higher p99 of the event loop's lag means that the generator was slow, not the
-server."""
-STANDSTILL_US = 1_000_000
-"""Microseconds that a single worker of the generator may stand still."""
-
 Named = TypeVar("Named")
 
 
@@ -212,14 +206,17 @@ class Timeline:
                 f"{settled.second.tally.lost:,} open connections were lost with their agent or"
                 " worker"
             )
-        stall = settled.second.tally.loop_lag.percentile(99.0)
-        if stall > STALL_US:
+        wrong += [
+            _standstill(name, part.delays.stalls)
+            for name, part in settled.parts.items()
+            if part.delays.stalls
+        ]
+        delays = settled.second.delays
+        if delays.late:
             wrong.append(
-                f"the generator's event loop stalled: its lag's p99 was {stall / 1000:.0f} ms"
+                f"{delays.late:,} {'launch was' if delays.late == 1 else 'launches were'} late by"
+                f" up to {delays.late_by:.2g} s"
             )
-        longest = settled.second.tally.loop_lag.percentile(100.0)
-        if longest > STANDSTILL_US:
-            wrong.append(f"a worker of the generator stood still for {longest / 1e6:.1f} s")
         return wrong
 
     def _remember(self, row: Row) -> None:
@@ -265,6 +262,17 @@ def _figures(ledger: Ledger, total: Tally, second: Second) -> Figures:
         failed=dict(tally.failed),
         closed=dict(tally.closed),
         timings=summaries(in_order(tally.timings)),
+    )
+
+
+def _standstill(agent: str, stalls: dict[int, float]) -> str:
+    """Returns which workers of an agent stood still, and for how long."""
+    workers = sorted(stalls)
+    if len(workers) == 1:
+        return f"worker {workers[0]} of agent {agent} stood still for {stalls[workers[0]]:.2g} s"
+    return (
+        f"workers {', '.join(map(str, workers))} of agent {agent} stood still, for up to"
+        f" {max(stalls.values()):.2g} s"
     )
 
 

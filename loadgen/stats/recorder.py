@@ -2,6 +2,7 @@
 
 from random import Random
 
+from loadgen.stats.delays import Delays
 from loadgen.stats.tally import Tally
 
 MICROSECONDS = 1_000_000
@@ -16,11 +17,13 @@ class Recorder:
     It is swapped every second.
     """
 
-    __slots__ = ("_remarks", "_sampled", "abort", "bits", "samples", "tally")
+    __slots__ = ("_remarks", "_sampled", "abort", "bits", "delays", "samples", "tally")
 
     def __init__(self, seed: int) -> None:
         self.tally = Tally()
         """Of the current second."""
+        self.delays = Delays()
+        """The worker's own, in the current second."""
         self.bits = Random(seed).getrandbits
         """Masks and keys. RFC 6455 section 10.3 wants masks unpredictable against attackers in a
         browser; a load generator has none, so a fast generator does."""
@@ -56,6 +59,12 @@ class Recorder:
         samples = self.samples
         self.samples = {}
         return samples
+
+    def take_delays(self) -> Delays:
+        """Returns the worker's own delays since the last call."""
+        delays = self.delays
+        self.delays = Delays()
+        return delays
 
     def swap(self) -> Tally:
         """Returns the tally so far and begins an empty one."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 from loadgen.net.connection import Connection
 from loadgen.net.connections import Connections
@@ -43,8 +44,17 @@ def engine_for(job: Job, recorder: Recorder, loop: asyncio.AbstractEventLoop) ->
     population = Population(recorder, connections, churn)
     arrivals = Arrivals(schedule.dues, job.share, schedule.gates)
     scenarios = _scenarios(job, population, routes)
+    # A worker that joins later takes over what others left: that is late, but not by its fault.
+    free_since = monotonic() if job.first else job.start
     engine = Engine(
-        job.start, population, scenarios, arrivals, plan.session_of, job.most_open, job.delay
+        job.start,
+        population,
+        scenarios,
+        arrivals,
+        plan.session_of,
+        job.most_open,
+        job.delay,
+        free_since,
     )
     for reassignment in job.reassignments:
         engine.reassign(reassignment)

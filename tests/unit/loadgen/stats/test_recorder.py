@@ -1,5 +1,6 @@
 """The tally of a second, and the masks of a worker."""
 
+from loadgen.stats.delays import Delays
 from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.stats.tally import Tally
 
@@ -16,6 +17,14 @@ def test_a_swapped_tally_is_whole_and_the_next_one_empty():
     recorder.tally.handshake.record(2500)
     assert (tally.failed, tally.handshake.total) == ({"refused": 1}, 1)
     assert recorder.swap().failed == {"reset": 1}
+
+
+def test_delays_are_taken_once():
+    recorder = Recorder(seed=1)
+    recorder.delays.launched_late(0.5)
+
+    assert recorder.take_delays() == Delays(late=1, late_by=0.5)
+    assert recorder.take_delays() == Delays()
 
 
 def test_masks_repeat_with_their_seed_and_differ_without():

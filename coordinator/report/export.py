@@ -52,7 +52,8 @@ def _markdown(record: RunRecord) -> Iterator[str]:
     yield (
         f"{_targets(record)}; {len(summary.agents)} agents; {summary.rate_achieved:,.1f} arrivals a"
         f" second of {summary.rate_asked:,.1f} asked; {seconds(summary.duration_s)} in all;"
-        f" {len(summary.invalid_seconds)} invalid seconds."
+        f" {len(summary.invalid_seconds)} invalid seconds,"
+        f" {len(summary.saturated_seconds)} saturated."
     )
 
 
@@ -82,21 +83,21 @@ def csv_report(record: RunRecord) -> str:
     """Returns the seconds of a run as CSV, a line for each.
 
     A line has the fleet's figures, percentiles in milliseconds, the number of agents that reported,
-    and why the second is invalid.
+    why the second is invalid, and how machines bounded it.
     """
     samples = samples_of(record)
     figures = list(samples[0].fleet) if samples else []
     percentiles = [(name, at) for name in HISTOGRAMS for at in range(len(STATISTICS))]
     titles = [f"{name}_{STATISTICS[at]}_ms" for name, at in percentiles]
-    rows: list[list[object]] = [["second", *figures, *titles, "agents", "invalid"]]
+    rows: list[list[object]] = [["second", *figures, *titles, "agents", "invalid", "saturated"]]
     for sample in samples:
         values = [sample.fleet[name] for name in figures]
         latencies = [
             sample.latencies[name][at] if name in sample.latencies else None
             for name, at in percentiles
         ]
-        invalid = "; ".join(sample.invalid)
-        rows.append([sample.second, *values, *latencies, len(sample.agents), invalid])
+        marks = ("; ".join(sample.invalid), "; ".join(sample.saturated))
+        rows.append([sample.second, *values, *latencies, len(sample.agents), *marks])
     return _csv(rows)
 
 

@@ -10,6 +10,8 @@ from typing import TypeVar
 
 import msgspec
 
+from coordinator.run.hosts import Hosts
+from loadgen.machine.host import HostState
 from loadgen.stats.fanin import Second, Settled
 from loadgen.stats.histogram import Histogram
 from loadgen.stats.tally import Counts, Ledger, Tally
@@ -58,6 +60,8 @@ class Figures(msgspec.Struct, omit_defaults=True):
     """The connections that were closed in this second alone, by reason."""
     timings: dict[str, Percentiles] = {}
     """Timings that sessions keep, by their names, of this second alone."""
+    host: HostState | None = None
+    """The state of the agent's host in this second; None where unknown, and for the fleet."""
 
 
 class Row(msgspec.Struct):
@@ -72,6 +76,8 @@ class Row(msgspec.Struct):
     """The reasons that its numbers prove nothing; empty when they count."""
     corrects: bool = False
     """True when it replaces an earlier row of the same second."""
+    saturated: list[str] = []
+    """The ways in which machines bounded what was measured; its latencies are theirs, too."""
 
 
 class Entry(msgspec.Struct):
@@ -120,14 +126,18 @@ class Timeline:
         """Connections of the plan launched in each second with any; relaunches do not count."""
         self.invalid: dict[int, list[str]] = {}
         """The reasons that the numbers of a second prove nothing, of each such second."""
+        self.saturated: dict[int, list[str]] = {}
+        """The ways in which machines bounded what was measured, of each such second."""
+        self.hosts = Hosts()
         self.rss_peak: dict[str, int] = {}
         """The most resident bytes that each agent had at the end of a second."""
         self._shares: dict[str, int] = {}
         self._agents: dict[str, Tally] = {}
         self._partial: dict[int, Partial] = {}
 
-    def expect(self, name: str, share: int) -> None:
-        """Adds an agent with `share` connections."""
+    def expect(self, name: str, share: int, host: str = "") -> None:
+        """Adds an agent with `share` connections, on a host that others may be on too."""
+        self.hosts.expect(name, host or name)
         self._shares[name] = share
         self._agents[name] = Tally()
         self.rss_peak[name] = 0
@@ -169,6 +179,7 @@ class Timeline:
             settled.missing,
             wrong,
             earlier is not None,
+            self._saturated(settled),
         )
         self._remember(row)
         return Entry(row, fresh)
@@ -219,6 +230,15 @@ class Timeline:
             )
         return wrong
 
+    def _saturated(self, settled: Settled) -> list[str]:
+        waited = (
+            ["launches waited for a place among the handshakes in flight"]
+            if settled.second.delays.waited
+            else []
+        )
+        states = {name: part.host for name, part in settled.parts.items() if part.host is not None}
+        return waited + self.hosts.add(states)
+
     def _remember(self, row: Row) -> None:
         if self.last is None or row.second >= self.last.second:
             self.last = row
@@ -231,6 +251,8 @@ class Timeline:
             self.invalid[row.second] = row.invalid
         else:
             self.invalid.pop(row.second, None)
+        if row.saturated:  # a correction has all that the earlier row had
+            self.saturated[row.second] = row.saturated
 
 
 def summaries(histograms: dict[str, Histogram]) -> dict[str, Percentiles]:
@@ -262,6 +284,7 @@ def _figures(ledger: Ledger, total: Tally, second: Second) -> Figures:
         failed=dict(tally.failed),
         closed=dict(tally.closed),
         timings=summaries(in_order(tally.timings)),
+        host=second.host,
     )
 
 

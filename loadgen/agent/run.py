@@ -7,6 +7,7 @@ from time import monotonic, process_time
 import aiohttp
 import msgspec
 
+from loadgen.agent.host import HostSeconds
 from loadgen.agent.jobs import AgentPart, connections_in, jobs_of, worker_count
 from loadgen.agent.orders import Pace, WorkerOrders
 from loadgen.agent.outbox import Outbox
@@ -17,6 +18,7 @@ from loadgen.errors import PlanError
 from loadgen.http.client import CoordinatorClient
 from loadgen.machine.facts import read_machine
 from loadgen.machine.limits import Limit, shortfall
+from loadgen.machine.proc import read_host
 from loadgen.plan.session_file import digest
 from loadgen.plan.sessions import PythonSession
 from loadgen.wire import Orders, Post, Start, Welcome, from_wire, to_wire
@@ -56,6 +58,9 @@ class AgentRun:
         """The URLs of the plan, resolved."""
         self._running: asyncio.Task[None] | None = None
         """Starts the workers on their jobs; None until the order to start has come."""
+        self._host: HostSeconds | None = None
+        """The state of this host by second; None until the order to start has come."""
+        self._watching: asyncio.Task[None] | None = None
         self._sent = WorkerOrders()
         self._over = False
         self._patience = settings.orphan_after
@@ -64,6 +69,13 @@ class AgentRun:
 
     async def serve(self) -> None:
         """Serves this run until the coordinator ends it or is silent for too long."""
+        try:
+            await self._serve()
+        finally:
+            if self._watching is not None:
+                self._watching.cancel()
+
+    async def _serve(self) -> None:
         log.info("joined %s as %s", self._settings.coordinator, self._welcome.name)
         await self._prepare()
         while not self._over:
@@ -142,6 +154,8 @@ class AgentRun:
             self._note(note)
         self.pool.notes.clear()
         for second in self.pool.settled():
+            if self._host is not None:
+                second.host = self._host.take(second.number, monotonic())
             if self._outbox.add(second) and not self._coarse:
                 self._coarse = True
                 self._note(
@@ -267,6 +281,8 @@ class AgentRun:
         """Gives the workers their jobs."""
         self._sent.pace = Pace(paused=False, delay=orders.delay)
         self._begin = begin = monotonic() + start.after
+        self._host = HostSeconds(read_host, begin, monotonic())
+        self._watching = asyncio.create_task(_watch(self._host))
         share = connections_in(start.share, orders.reassignments, self._welcome.plan.total)
         self._note_shortfall(share)
         part = AgentPart(self._welcome, self._settings, read_machine(), self._targets)
@@ -318,3 +334,10 @@ class AgentRun:
             log.warning("no word from the coordinator for %.0f s", silent)
             self.drain()
         self._over = self._over or self.pool.finished
+
+
+async def _watch(host: HostSeconds) -> None:
+    """Looks at the host at the end of each second of the run."""
+    while True:
+        host.look(now := monotonic())
+        await asyncio.sleep(max(0.0, host.next_look - now))

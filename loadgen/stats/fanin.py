@@ -9,6 +9,7 @@ from typing import Annotated
 
 import msgspec
 
+from loadgen.machine.host import HostState
 from loadgen.stats.delays import Delays
 from loadgen.stats.reasons import LOST
 from loadgen.stats.tally import Count, Held, Ledger, Tally
@@ -32,6 +33,8 @@ class Second(msgspec.Struct):
     """
     delays: Delays = msgspec.field(default_factory=Delays)
     """The source's own: a second with any proves less, or nothing."""
+    host: HostState | None = None
+    """The state of its host meanwhile; None where unknown, and for a worker or a fleet."""
 
     def absorb(self, earlier: "Second") -> "Second":
         """Returns a second that holds the counts of this one and of the one before it."""
@@ -42,7 +45,8 @@ class Second(msgspec.Struct):
         delays.merge(earlier.delays)
         delays.merge(self.delays)
         span = earlier.span + self.span
-        return Second(self.number, tally, self.held, self.cpu_s, self.rss, span, delays)
+        host = self.host or earlier.host
+        return Second(self.number, tally, self.held, self.cpu_s, self.rss, span, delays, host)
 
     def merge(self, other: "Second") -> None:
         """Adds the same second of another source to this one."""

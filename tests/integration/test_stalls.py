@@ -2,9 +2,11 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from time import monotonic
 
 from tests.processes import Coordinator, agent, coordinator, eventually, target
@@ -69,6 +71,42 @@ def test_exactly_the_seconds_in_which_one_worker_of_four_was_stopped_are_marked(
     assert abs(still - length) < 0.5
     marked = {second["second"] for second in summary["invalid_seconds"]}
     assert marked >= charged.keys()
+
+
+@contextmanager
+def every_core_busy() -> Iterator[None]:
+    """Runs two busy loops for each core as long as the block lasts."""
+    with ExitStack() as stack:
+        for _ in range(2 * len(os.sched_getaffinity(0))):
+            busy = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+            stack.callback(busy.kill)
+        yield
+
+
+def test_seconds_in_which_no_core_was_idle_are_saturated(tmp_path):
+    load = ("--max", "40", "--rate", "200", "--think", "0.5", "--hold", "8", "--agents", "2")
+    with (
+        target("--workers", "1") as server,
+        coordinator(tmp_path, server.ws, *load) as coord,
+        agent(coord.url, "--name", "a1"),
+        agent(coord.url, "--name", "a2"),
+    ):
+        eventually(lambda: len(coord.rows()) >= 2, "all are open")
+        with every_core_busy():
+            eventually(lambda: len(coord.rows()) >= 6, "four seconds more")
+        assert coord.end() == 0, coord.err
+        rows, summary = coord.rows(), coord.summary()
+        assert "prove no latency of the server" in coord.out
+
+    why = "no core was idle on the host of a1 and 1 more"
+    saturated = {row["second"] for row in rows if why in row["saturated"]}
+    assert saturated & {3, 4}
+    assert saturated <= {second["second"] for second in summary["saturated_seconds"]}
+    assert all(min(rows[second]["agents"]["a1"]["host"]["busy"]) >= 97 for second in saturated)
+    (host,) = summary["hosts"]
+    assert sorted(host["agents"]) == ["a1", "a2"]
+    assert (host["cores"], host["idlest"] >= 97) == (len(os.sched_getaffinity(0)), True)
+    assert host["switches"] > 0
 
 
 def test_a_session_that_blocks_marks_its_second(tmp_path):

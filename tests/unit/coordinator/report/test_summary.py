@@ -48,6 +48,8 @@ KEYS = [
     "pauses",
     "agents",
     "invalid_seconds",
+    "saturated_seconds",
+    "hosts",
     "expectations",
 ]
 AGENT_KEYS = {"name", "workers", "launched", "opened", "failed", "lost", "cpu_s", "rss_peak_mb"}

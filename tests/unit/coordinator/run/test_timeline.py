@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.run.timeline import Timeline
+from loadgen.machine.host import HostState
 from loadgen.stats.delays import Delays
 from loadgen.stats.fanin import FanIn, Second, Settled
 from loadgen.stats.tally import Held, Tally
@@ -116,6 +117,24 @@ def test_only_the_workers_that_stood_still_are_named():
         "worker 1 of agent a stood still for 0.5 s",
         "worker 1 of agent c stood still for 0.75 s",
     ]
+
+
+def test_a_second_that_machines_bounded_is_saturated_and_stays_valid():
+    seen = timeline()
+    full = HostState(busy=(100, 99), retransmits=3)
+    part = Second(0, delays=Delays(waited=True), host=full)
+
+    row = seen.add(Settled(part, {"a": part}, [])).row
+
+    expected = [
+        "launches waited for a place among the handshakes in flight",
+        "no core was idle on the host of a",
+    ]
+    assert (row.invalid, row.saturated) == ([], expected)
+    assert (seen.invalid, seen.saturated) == ({}, {0: expected})
+    assert row.agents["a"].host == full
+    (host,) = seen.hosts.summaries()
+    assert (host.agents, host.idlest, host.retransmits) == (["a"], 99, 3)
 
 
 def test_an_agent_whose_share_changes_has_another_plan_from_then_on():

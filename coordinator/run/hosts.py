@@ -59,14 +59,15 @@ class Hosts:
 
         Returns the ways in which they bounded what was measured, each host once.
         """
-        bounded: dict[tuple[str, str], list[str]] = {}
+        bounded: dict[str, dict[str, None]] = {}
         for agent, state in states.items():
             host = self._keys[agent]
             _raise(self._summaries[host], state)
-            for limit in state.limits:
-                bounded.setdefault((limit, host), []).append(agent)
+            bounded.setdefault(host, {}).update(dict.fromkeys(state.limits))
         return [
-            f"{limit} on the host of {and_more(names)}" for (limit, _), names in bounded.items()
+            f"{limit} on the host of {and_more(self._summaries[host].agents)}"
+            for host, limits in bounded.items()
+            for limit in limits
         ]
 
     def summaries(self) -> list[HostSummary]:

@@ -8,13 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    UnknownMetricFamily,
+)
 from prometheus_client.registry import Collector
 
 from loadgen.machine.proc import read_host
 
-COUNTERS = {
-    "switches": ("node_context_switches", "Context switches."),
+NETSTAT = {
     "retransmits": ("node_netstat_Tcp_RetransSegs", "TCP segments sent again."),
     "syn_retransmits": ("node_netstat_TcpExt_TCPSynRetrans", "Of them: SYNs."),
     "listen_overflows": (
@@ -26,7 +30,7 @@ COUNTERS = {
         "Connections that a listening socket dropped.",
     ),
 }
-"""The metrics of a reading's counters."""
+"""The metrics of a reading's counters of the network, which have no type and no `_total` there."""
 GAUGES = {
     "running": ("node_procs_running", "Threads that run or wait for a core."),
     "socket_pages": ("node_sockstat_TCP_mem", "Pages of memory in TCP's buffers."),
@@ -60,7 +64,10 @@ class MachineCollector(Collector):
         yield GaugeMetricFamily("node_sockstat_TCP_inuse", "TCP sockets in use.", in_use)
         reading = read_host(self._proc)
         for name, count in reading.counters.items():
-            yield CounterMetricFamily(*COUNTERS[name], count)
+            if name == "switches":
+                yield CounterMetricFamily("node_context_switches", "Context switches.", count)
+            else:
+                yield UnknownMetricFamily(*NETSTAT[name], count)
         for name, number in reading.gauges.items():
             yield GaugeMetricFamily(*GAUGES[name], number)
 

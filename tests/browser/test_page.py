@@ -106,7 +106,8 @@ def test_a_chart_is_read_with_the_keyboard(tmp_path, page, server):
         assert re.match(
             r"0:01: open \d+, verified alive", chart.locator("[aria-live]").inner_text()
         )
-        assert chart.locator(".key").inner_text() == "at 0:01"
+        # The reasons of a mark follow: on a busy machine no core is idle.
+        assert chart.locator(".key").inner_text().startswith("at 0:01")
 
 
 def test_a_silent_coordinator_is_shown_and_no_second_is_missed(tmp_path, page, server):

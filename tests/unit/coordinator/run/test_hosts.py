@@ -14,14 +14,15 @@ def hosts() -> Hosts:
     return found
 
 
-def test_a_host_that_was_the_limit_is_named_once_by_its_agents():
+def test_a_host_that_was_the_limit_is_named_once_by_all_its_agents():
     overflowing = HostState(busy=(99, 100), listen_overflows=4)
 
     assert hosts().add({"a": FULL, "b": overflowing, "c": FULL}) == [
         "no core was idle on the host of a and 1 more",
-        "the accept queue of a server overflowed on the host of b",
+        "the accept queue of a server overflowed on the host of a and 1 more",
         "no core was idle on the host of c",
     ]
+    assert hosts().add({"b": FULL}) == ["no core was idle on the host of a and 1 more"]
 
 
 def test_a_host_with_an_idle_core_was_not_the_limit():

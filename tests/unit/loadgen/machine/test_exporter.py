@@ -38,10 +38,10 @@ def test_the_readings_are_those_of_the_files(tmp_path):
     assert registry.get_sample_value("node_sockstat_TCP_inuse") == 42
     assert registry.get_sample_value("node_context_switches_total") == 77
     assert registry.get_sample_value("node_procs_running") == 3
-    assert registry.get_sample_value("node_netstat_Tcp_RetransSegs_total") == 12
-    assert registry.get_sample_value("node_netstat_TcpExt_ListenOverflows_total") == 5
-    assert registry.get_sample_value("node_netstat_TcpExt_ListenDrops_total") == 6
-    assert registry.get_sample_value("node_netstat_TcpExt_TCPSynRetrans_total") == 7
+    assert registry.get_sample_value("node_netstat_Tcp_RetransSegs") == 12
+    assert registry.get_sample_value("node_netstat_TcpExt_ListenOverflows") == 5
+    assert registry.get_sample_value("node_netstat_TcpExt_ListenDrops") == 6
+    assert registry.get_sample_value("node_netstat_TcpExt_TCPSynRetrans") == 7
     assert registry.get_sample_value("node_sockstat_TCP_mem") == 7
 
 

@@ -174,7 +174,8 @@ def _invalid_seconds(summary: Summary) -> list[str]:
 
 def _saturated_seconds(summary: Summary) -> list[str]:
     if not summary.saturated_seconds:
-        return []
+        unknown = bool(summary.duration_s and not summary.hosts)
+        return ["whether a machine of the agents was saturated is not known"] if unknown else []
     spans = list(spans_of(summary.saturated_seconds))
     lines = [
         f"{len(summary.saturated_seconds)} seconds prove no latency of the server, since machines"

@@ -93,18 +93,22 @@ def reading_of(
     """Returns the reading that the texts of four files give.
 
     The files are /proc/stat, and snmp, netstat and sockstat of /proc/net. An empty text gives
-    nothing. Only the given cores count.
+    nothing, nor does what is no number. Only the given cores count.
     """
-    words = [line.split() for line in stat.splitlines() if line]
+    words = [words for line in stat.splitlines() if (words := line.split())]
     wanted = {f"cpu{core}" for core in cores}
     found = {
-        **{line[0]: int(line[1]) for line in words if len(line) == 2},
+        **{line[0]: int(line[1]) for line in words if len(line) == 2 and line[1].isdecimal()},
         **_pairs(snmp),
         **_pairs(netstat),
         **_sockets(sockstat),
     }
     return Reading(
-        {line[0]: tuple(map(int, line[1 : 1 + _MODES])) for line in words if line[0] in wanted},
+        {
+            line[0]: tuple(int(ticks) for ticks in line[1 : 1 + _MODES] if ticks.isdecimal())
+            for line in words
+            if line[0] in wanted
+        },
         {field: found[name] for field, name in _COUNTERS.items() if name in found},
         {field: found[name] for field, name in _GAUGES.items() if name in found},
     )
@@ -117,6 +121,7 @@ def _pairs(text: str) -> dict[str, int]:
         f"{names[0]}{name}": int(value)
         for names, values in zip(lines[::2], lines[1::2], strict=False)
         for name, value in zip(names[1:], values[1:], strict=False)
+        if value.isdecimal()
     }
 
 
@@ -127,6 +132,7 @@ def _sockets(text: str) -> dict[str, int]:
         f"{line[0]}{name}": int(value)
         for line in lines
         for name, value in zip(line[1::2], line[2::2], strict=False)
+        if value.isdecimal()
     }
 
 

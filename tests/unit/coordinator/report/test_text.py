@@ -114,6 +114,14 @@ def test_invalid_seconds_are_named_and_many_are_counted():
     assert "and 20 more" in text
 
 
+def test_machines_that_do_not_say_what_they_did_may_have_been_saturated():
+    _, summary = finished()
+    unknown = "whether a machine of the agents was saturated is not known"
+
+    assert unknown in text_report(summary)
+    assert unknown not in text_report(replace(summary, hosts=[HostSummary(agents=["a"], busy=1)]))
+
+
 def test_saturated_seconds_are_spans_with_the_figures_of_the_hosts():
     _, summary = finished()
     summary.hosts = [HostSummary(agents=["a", "b"], cores=2, busy=99)]

@@ -1,6 +1,8 @@
 """The state of a host between two readings of its /proc."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from loadgen.machine.host import HostState, reading_of, state_between
 
@@ -102,6 +104,25 @@ def test_what_a_kernel_does_not_show_is_unknown():
     assert state_between(nothing, nothing) == HostState()
     assert state_between(nothing, reading()) == HostState(running=3, socket_pages=252)
     assert HostState().limits == []
+
+
+@given(st.text(), st.text(), st.text(), st.text())
+def test_any_text_is_read(stat, snmp, netstat, sockstat):
+    found = reading(stat, snmp, netstat, sockstat)
+
+    assert state_between(found, found) == HostState(
+        **found.gauges, **dict.fromkeys(found.counters, 0)
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["cpu0 x 1 - 3\n\n \nctxt many\n", "cpu0\n", "Tcp: a b\nTcp: 1 x\n", "TCP: mem -1\n"]
+)
+def test_what_is_no_number_is_left_out(text):
+    found = reading(text, text, text, text)
+
+    assert (found.counters, found.gauges) == ({}, {})
+    assert state_between(found, found) == HostState()
 
 
 def test_counters_that_fall_and_cores_that_come_or_go_are_no_error():

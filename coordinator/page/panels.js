@@ -85,7 +85,7 @@ function facts(pairs) {
 }
 
 export function showLatencies(now) {
-  const lines = Object.entries({ ...now.histograms, ...now.timings }).map(([name, of]) => [name, count(of.count), ...["p50", "p90", "p99", "p999", "max"].map((statistic) => ms(of[statistic]))]);
+  const lines = Object.entries({ ...now.histograms, ...now.timings }).map(([name, of]) => [name, count(of.count), ...["p50", "p90", "p95", "p99", "p999", "max"].map((statistic) => ms(of[statistic]))]);
   rows($("latencies"), lines, ([name, ...values]) => [heading(name), ...values.map((value) => cell(value))]);
 }
 

@@ -18,10 +18,11 @@ NOT_MEASURED = "not measured"
 
 def percentile_table(title: str, histograms: dict[str, Percentiles]) -> Table:
     """Returns count and percentiles in milliseconds, a row for each histogram."""
-    rows = [[title, "count", "p50", "p90", "p99", "p99.9", "max"]]
+    rows = [[title, "count", "p50", "p90", "p95", "p99", "p99.9", "max"]]
     for name, one in histograms.items():
-        latencies = (one.p50, one.p90, one.p99, one.p999, one.max)
-        rows.append([name, count(one.count), *(ms(value) for value in latencies)])
+        latencies = (one.p50, one.p90, one.p95, one.p99, one.p999, one.max)
+        cells = (ABSENT if value is None else ms(value) for value in latencies)
+        rows.append([name, count(one.count), *cells])
     return rows
 
 

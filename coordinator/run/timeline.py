@@ -23,12 +23,17 @@ STANDSTILL_US = 1_000_000
 Named = TypeVar("Named")
 
 
-class Percentiles(msgspec.Struct):
-    """The summary of a histogram: its count, and its percentiles in milliseconds."""
+class Percentiles(msgspec.Struct, kw_only=True):
+    """The summary of a histogram: its count, and its percentiles in milliseconds.
+
+    Older run directories have no mean and no p95.
+    """
 
     count: int
+    mean: float | None = None
     p50: float
     p90: float
+    p95: float | None = None
     p99: float
     p999: float
     max: float

@@ -195,7 +195,7 @@ def test_an_hour_of_seconds_is_drawn(tmp_path, page, server):
             const { Model } = await import("/page/model.js");
             const { Charts, FLEET } = await import("/page/charts.js");
             const model = new Model({
-                statistics: ["p50", "p90", "p99", "max"], agent_series: ["open", "cpu_s"] });
+                statistics: ["p50", "p90", "p95", "p99", "max"], agent_series: ["open", "cpu_s"] });
             const parent = document.createElement("div");
             document.querySelector("main").append(parent);
             const charts = new Charts(parent, FLEET, model.invalid, "test");

@@ -75,12 +75,16 @@ def test_a_phase_that_has_not_begun_has_no_times():
 
 
 def test_percentiles_are_in_milliseconds():
-    one = percentiles(count=1000, p50=0.5, p90=1.0, p99=2.0, p999=3.0, max=1234.0)
+    one = percentiles(count=1000, p50=0.5, p90=1.0, p95=1.5, p99=2.0, p999=3.0, max=1234.0)
 
     assert percentile_table("ms", {"lag": one}) == [
-        ["ms", "count", "p50", "p90", "p99", "p99.9", "max"],
-        ["lag", "1,000", "0.50", "1.0", "2.0", "3.0", "1,234"],
+        ["ms", "count", "p50", "p90", "p95", "p99", "p99.9", "max"],
+        ["lag", "1,000", "0.50", "1.0", "1.5", "2.0", "3.0", "1,234"],
     ]
+
+
+def test_an_older_run_directory_has_no_p95():
+    assert percentile_table("ms", {"lag": percentiles(p95=None)})[1][4] == "–"
 
 
 def test_counters_agents_invalid_seconds_and_settings_are_rows():

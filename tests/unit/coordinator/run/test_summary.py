@@ -41,7 +41,7 @@ def test_a_summary_without_its_main_figures_is_none(name):
 
 
 def test_the_statistics_are_the_quantiles_of_a_histogram():
-    assert Percentiles.__struct_fields__ == ("count", *QUANTILES, "max")
+    assert Percentiles.__struct_fields__ == ("count", "mean", *QUANTILES, "max")
 
 
 def test_totals_are_over_all_reasons():

@@ -100,11 +100,11 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** One chart. `invalid` maps the seconds that prove nothing to the reasons; `over` is true for a finished run. */
+/** One chart. `run.invalid` maps the seconds that prove nothing to the reasons, `run.marks` moments to their text; `over` is true for a finished run. */
 export class Chart {
-  constructor(parent, definition, invalid, prefix = "chart", over = false) {
+  constructor(parent, definition, run, prefix = "chart", over = false) {
     this.definition = definition;
-    this.invalid = invalid;
+    this.run = run;
     this.over = over;
     this.columns = null;
     this.index = null;
@@ -167,7 +167,7 @@ export class Chart {
       series: [{}, ...this.series.map((series) => ({
         stroke: () => colorOf(series), width: series.thin ? 1 : 2, dash: series.dash ?? undefined,
         fill: series.fill ? () => css("--soft") : undefined, points: { show: false }, spanGaps: false }))],
-      hooks: { drawClear: [(u) => this.shadeInvalid(u)], setCursor: [(u) => this.point(u.cursor.idx)] },
+      hooks: { drawClear: [(u) => this.shadeInvalid(u)], draw: [(u) => this.drawMarks(u)], setCursor: [(u) => this.point(u.cursor.idx)] },
     }, data, this.plot);
   }
 
@@ -177,12 +177,35 @@ export class Chart {
     if (!seconds.length) return;
     u.ctx.save();
     u.ctx.fillStyle = css("--invalid");
-    for (const second of this.invalid.keys()) {
+    for (const second of this.run.invalid.keys()) {
       if (second < seconds[0] || second > seconds[seconds.length - 1]) continue;
       const [left, right] = [u.valToPos(second - 0.5, "x", true), u.valToPos(second + 0.5, "x", true)];
       u.ctx.fillRect(left, u.bbox.top, Math.max(1, right - left), u.bbox.height);
     }
     u.ctx.restore();
+  }
+
+  /** Draws a line at each moment that is marked. */
+  drawMarks(u) {
+    u.ctx.save();
+    u.ctx.strokeStyle = css("--bad");
+    u.ctx.lineWidth = 2 * devicePixelRatio;
+    u.ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
+    for (const second of this.run.marks.keys()) {
+      const x = u.valToPos(second, "x", true);
+      if (x < u.bbox.left || x > u.bbox.left + u.bbox.width) continue;
+      u.ctx.beginPath();
+      u.ctx.moveTo(x, u.bbox.top);
+      u.ctx.lineTo(x, u.bbox.top + u.bbox.height);
+      u.ctx.stroke();
+    }
+    u.ctx.restore();
+  }
+
+  /** Why a second proves nothing, and what is marked in it. */
+  remarksAt(second) {
+    const marked = [...this.run.marks].filter(([at]) => Math.floor(at) === second).map(([, text]) => text);
+    return [...marked, ...(this.run.invalid.get(second) ?? [])];
   }
 
   point(index) {
@@ -195,8 +218,8 @@ export class Chart {
     const seconds = this.columns.seconds;
     const at = this.index !== null && this.index < seconds.length ? this.index : seconds.length - 1;
     const pointed = this.index !== null;
-    const reasons = pointed ? this.invalid.get(seconds[at]) : undefined;
-    put(this.where, pointed ? `at ${clock(seconds[at])}${reasons ? `: ${reasons.join("; ")}` : ""}` : "");
+    const remarks = pointed ? this.remarksAt(seconds[at]) : [];
+    put(this.where, pointed ? `at ${clock(seconds[at])}${remarks.length ? `: ${remarks.join("; ")}` : ""}` : "");
     const { show } = this.definition;
     this.series.forEach((_, place) => {
       const values = this.data[place + 1];
@@ -238,8 +261,8 @@ export class Chart {
 
 /** A group of charts over the same columns. */
 export class Charts {
-  constructor(parent, definitions, invalid, prefix, over = false) {
-    this.charts = definitions.map((definition) => new Chart(parent, definition, invalid, prefix, over));
+  constructor(parent, definitions, run, prefix, over = false) {
+    this.charts = definitions.map((definition) => new Chart(parent, definition, run, prefix, over));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.charts.forEach((chart) => chart.redraw()));
   }
 
@@ -253,10 +276,10 @@ export class Charts {
 }
 
 /** Adds a heading and the charts of a watched server. */
-export function serverCharts(parent, name, invalid, over = false) {
+export function serverCharts(parent, name, run, over = false) {
   const grid = element("div", { class: "charts" });
   parent.append(element("h3", {}, name), grid);
-  return new Charts(grid, SERVER, invalid, `server-${name}`, over);
+  return new Charts(grid, SERVER, run, `server-${name}`, over);
 }
 
 /** Sets a text only where it changes, so that a screen reader does not read it again. */

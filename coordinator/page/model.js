@@ -38,7 +38,7 @@ export class Columns {
   }
 }
 
-/** One run: the fleet's columns, those of each agent and watched server, and the seconds that prove nothing. */
+/** One run: the fleet's columns, those of each agent and watched server, the seconds that prove nothing, and the moments that are marked. */
 export class Model {
   constructor(preamble) {
     this.preamble = preamble;
@@ -46,6 +46,7 @@ export class Model {
     this.agents = new Map();
     this.watched = new Map();
     this.invalid = new Map();
+    this.marks = new Map();
   }
 
   /** Adds a settled second. */

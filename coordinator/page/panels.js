@@ -61,7 +61,8 @@ export function showHero(now, model) {
   facts([
     ["launched", count(ledger.launched)], ["not started", count(ledger.not_started)], ["connecting", count(ledger.connecting)],
     ["opened", count(ledger.opened)], ["accepted", count(ledger.accepted)], ["failed", count(sum(ledger.failed))],
-    ["closed", count(sum(ledger.closed))], ["lost", count(ledger.lost)], ["late", count(ledger.late)],
+    ["closed", count(sum(ledger.closed))], ["ended unexpectedly", count(sum(now.unexpected))],
+    ["lost", count(ledger.lost)], ["late", count(ledger.late)],
     ...(totals.relaunched ? [["launched again", count(totals.relaunched)]] : []),
     ["pings / pongs", `${count(totals.pings)} / ${count(totals.pongs)}`], ["messages received", count(totals.messages_received)],
     ["sent", bytes(totals.bytes_sent)], ["received", bytes(totals.bytes_received)], ["invalid seconds", count(model.invalid.size)],

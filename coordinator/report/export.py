@@ -16,6 +16,7 @@ from coordinator.report.tables import (
     end_table,
     expectation_table,
     ledger_table,
+    part_table,
     percentile_table,
 )
 from coordinator.report.text import comparison, outcome
@@ -46,6 +47,7 @@ def _markdown(record: RunRecord) -> Iterator[str]:
         ledger_table(summary, "ledger"),
         end_table(summary),
         percentile_table("milliseconds", summary.histograms),
+        part_table(summary),
     ):
         if len(table) > 1:
             yield from markdown_table(table)

@@ -1,11 +1,11 @@
 """Makes the summary of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from coordinator.report.expect import Expectation
 from coordinator.run.agents import AgentState
 from coordinator.run.run import Run
-from coordinator.run.summary import SCHEMA, AgentSummary, InvalidSecond, Summary, Verdict
+from coordinator.run.summary import SCHEMA, AgentSummary, EarlyEnd, InvalidSecond, Summary, Verdict
 from coordinator.run.timeline import Timeline, in_order, summaries
 from coordinator.text import traceback_file
 from loadgen.stats.tally import Ledger
@@ -16,10 +16,15 @@ EXIT_CODES: dict[Verdict, int] = {"pass": 0, "fail": 1, "lost": 3, "stopped": 13
 """The exit code of loadgen-coord, by verdict."""
 
 
-def summary_of(run: Run, expectations: Sequence[Expectation], now: float) -> Summary:
+def summary_of(
+    run: Run,
+    expectations: Sequence[Expectation],
+    now: float,
+    parts: Container[str] | None = None,
+) -> Summary:
     """Returns the summary of a run as it stands at `now`.
 
-    `now` is in seconds on the run's clock.
+    `now` is in seconds on the run's clock. With `parts`, it has these parts of the run alone.
 
     A run that is not over yet has the verdict `lost`: so summary.json is right, too, when the
     coordinator dies.
@@ -44,7 +49,9 @@ def summary_of(run: Run, expectations: Sequence[Expectation], now: float) -> Sum
         timings=summaries(in_order(total.timings)),
         tracebacks={reason: traceback_file(reason) for reason in sorted(run.notices.sampled)},
         phases=run.phase_progress(),
+        parts=run.parts.figures(parts),
         pauses=run.progress.pauses.spans(),
+        aborted=EarlyEnd(run.aborted, round(run.aborted_at, 1)) if run.aborted else None,
         agents=[_agent(run, member) for member in run.fleet()],
         invalid_seconds=[
             InvalidSecond(number, why) for number, why in sorted(timeline.invalid.items())

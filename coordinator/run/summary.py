@@ -4,9 +4,11 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
+from coordinator.run.parts import Part
 from coordinator.run.progress import PhaseProgress
 from coordinator.run.timeline import Percentiles
 from loadgen.stats.histogram import MAX_VALUE
+from loadgen.stats.reasons import unexpected
 from loadgen.stats.tally import Count, Counts
 
 SCHEMA: Final = 1
@@ -30,6 +32,7 @@ LEADING_KEYS = (
     "closed",
     "lost",
     "late",
+    "unexpected",
 )
 """The first keys of summary.json; the others follow in the order of the fields."""
 
@@ -63,6 +66,14 @@ class InvalidSecond(msgspec.Struct):
     why: list[str]
 
 
+class EarlyEnd(msgspec.Struct):
+    """The early end of a run that could not pass any more."""
+
+    why: str
+    second: float
+    """Seconds from the start of the run."""
+
+
 class ExpectationResult(msgspec.Struct):
     """An expectation beside the value that the run showed."""
 
@@ -70,6 +81,8 @@ class ExpectationResult(msgspec.Struct):
     value: int | float | None
     """None: the figure was not measured, and the expectation does not hold."""
     held: bool
+    samples: int | None = None
+    """The number of values that a percentile or a mean is of."""
 
 
 class Summary(Counts, kw_only=True, omit_defaults=False):
@@ -91,6 +104,8 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     """Connections that were open at the end of the run."""
     failed: ByReason
     closed: ByReason
+    unexpected: Count = 0
+    """Of the closed: those that plan, operator and session did not ask for."""
     rate_asked: float
     """Arrivals a second, by the plan."""
     rate_achieved: float
@@ -106,11 +121,24 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     tracebacks: dict[str, str] = msgspec.field(default_factory=dict)
     """The file with a sample traceback, by reason; below the run directory."""
     phases: list[PhaseProgress] = msgspec.field(default_factory=list)
+    parts: dict[str, Part] = msgspec.field(default_factory=dict)
+    """The whole run, its plateau and its phases, with the percentiles of their valid seconds."""
     pauses: list[tuple[float, float | None]] = msgspec.field(default_factory=list)
     """Begin and end of each pause; no end: the pause lasted until the run was over."""
+    aborted: EarlyEnd | None = None
+    """None: nothing ended the run early but, perhaps, the operator."""
     agents: list[AgentSummary]
     invalid_seconds: list[InvalidSecond]
     expectations: list[ExpectationResult]
+
+    def __post_init__(self) -> None:
+        """Derives `unexpected`, which older run directories lack."""
+        self.unexpected = sum(self.unexpected_ends.values())
+
+    @property
+    def unexpected_ends(self) -> dict[str, int]:
+        """The closes that plan, operator and session did not ask for, by reason."""
+        return unexpected(self.closed)
 
     @property
     def arrivals(self) -> int:

@@ -167,10 +167,10 @@ class Timeline:
         total = self.total
         if earlier:
             total = earlier.total
-            total.merge(_counts_only(fresh))
+            total.merge(counts_only(fresh))
         agents = known | {name: self._figures_of(name, part) for name, part in parts.items()}
         if settled.missing:
-            self._partial[number] = Partial(_counts_only(total), agents, set(settled.missing))
+            self._partial[number] = Partial(counts_only(total), agents, set(settled.missing))
         ledger = Ledger.of(self.planned, total)
         wrong = self._wrong(settled, ledger, corrects=earlier is not None)
         row = Row(
@@ -194,7 +194,7 @@ class Timeline:
         self.total.merge(fresh)
         for later, partial in self._partial.items():
             if later > number:
-                partial.total.merge(_counts_only(fresh))
+                partial.total.merge(counts_only(fresh))
         return fresh
 
     def _figures_of(self, name: str, part: Second) -> Figures:
@@ -273,7 +273,8 @@ def _figures(ledger: Ledger, total: Tally, second: Second) -> Figures:
     )
 
 
-def _counts_only(tally: Tally) -> Tally:
+def counts_only(tally: Tally) -> Tally:
+    """Returns a tally with the same counts and no histogram."""
     counts = Tally(
         failed=dict(tally.failed), closed=dict(tally.closed), counters=dict(tally.counters)
     )

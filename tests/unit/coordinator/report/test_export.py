@@ -15,7 +15,7 @@ def test_markdown_has_the_claim_and_tables(record):
     text = markdown_report(record)
 
     assert text.startswith("## 20261124T040000Z-127-0-0-1-1: pass\n\n400 connections verified open")
-    assert "| drained | closed | 400 | nobody |" in text
+    assert "| drained | closed | 400 | yes | nobody |" in text
     assert plain("a|b*") == r"a\|b\*"
 
 

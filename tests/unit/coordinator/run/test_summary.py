@@ -9,8 +9,15 @@ from loadgen.stats.histogram import QUANTILES
 from loadgen.stats.tally import COUNTS
 from tests.unit.coordinator.report.summaries import summary
 
-OPTIONAL = ("relaunched", "messages_sent", "ports_skipped", "sessions_started", "sessions_done")
-OPTIONAL_PARTS = ("counters", "timings", "tracebacks", "phases", "pauses")
+OPTIONAL = (
+    "relaunched",
+    "messages_sent",
+    "ports_skipped",
+    "sessions_started",
+    "sessions_done",
+    "unexpected",
+)
+OPTIONAL_PARTS = ("counters", "timings", "tracebacks", "phases", "parts", "pauses", "aborted")
 
 
 def test_a_summary_is_read_as_it_was_written():
@@ -57,3 +64,10 @@ def test_totals_are_over_all_reasons():
     assert (figures.arrivals, figures.total_failed, figures.total_closed) == (10, 4, 6)
     assert figures.late_percent == 10.0
     assert summary().late_percent == 0.0
+
+
+def test_unexpected_ends_are_those_that_were_not_asked_for():
+    figures = summary(closed={"drained": 200, "server_1001": 74, "reset": 1})
+
+    assert figures.unexpected == 75
+    assert figures.unexpected_ends == {"server_1001": 74, "reset": 1}

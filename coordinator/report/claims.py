@@ -54,7 +54,8 @@ def _flaws(summary: Summary) -> Iterator[str]:
     if summary.unexpected:
         yield f"{count(summary.unexpected)} of {count(summary.opened)} ended unexpectedly"
     if summary.invalid_seconds:
-        yield f"{count(len(summary.invalid_seconds))} seconds are invalid"
+        number = len(summary.invalid_seconds)
+        yield f"{count(number)} {'second is' if number == 1 else 'seconds are'} invalid"
 
 
 def longest_span(samples: Sequence[Sample], name: str, floor: float) -> SteadySpan:
@@ -119,8 +120,8 @@ def _further_claims(summary: Summary) -> Iterator[str]:
     yield f"{count(summary.lost)} lost" if summary.lost else "none lost"
     yield f"{summary.rate_achieved:,.0f} arrivals a second"
     for name, noun in LATENCIES.items():
-        if name in summary.histograms:
-            yield f"99 % of the {noun} within {ms(summary.histograms[name].p99)} ms"
+        if name in summary.judged:
+            yield f"99 % of the {noun} within {ms(summary.judged[name].p99)} ms"
 
 
 def _does_not(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Iterator[str]:

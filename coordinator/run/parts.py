@@ -203,10 +203,8 @@ class Parts:
         With `wanted`, of these parts alone.
         """
         recent = [self._recent[number] for number in sorted(self._recent)]
-        portions: dict[str, list[Portion]] = {
-            name: [portion] for name, portion in self._named.items()
-        }
-        portions[PLATEAU] = list(self._plateau)
+        portions = {WHOLE: [], PLATEAU: list(self._plateau)}
+        portions |= {name: [portion] for name, portion in self._named.items()}
         for second in recent:
             own = Portion.of(second)
             for name in (WHOLE, f"{PHASE}{second.phase}"):

@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
-from coordinator.run.parts import Part
+from coordinator.run.parts import WHOLE, Part
 from coordinator.run.progress import PhaseProgress
 from coordinator.run.timeline import Percentiles
 from loadgen.stats.histogram import MAX_VALUE
@@ -139,6 +139,11 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     def unexpected_ends(self) -> dict[str, int]:
         """The closes that plan, operator and session did not ask for, by reason."""
         return unexpected(self.closed)
+
+    @property
+    def judged(self) -> dict[str, Percentiles]:
+        """The percentiles of the valid seconds; older run directories have those of all."""
+        return self.parts[WHOLE].histograms if WHOLE in self.parts else self.histograms
 
     @property
     def arrivals(self) -> int:

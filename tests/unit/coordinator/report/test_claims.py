@@ -88,8 +88,8 @@ def test_a_run_with_invalid_seconds_is_no_proof_unless_something_was_expected_of
     marked = replace(DROPPED, invalid_seconds=[InvalidSecond(3, ["why"])])
 
     assert claims_of(marked, samples([1000] * 9, invalid={3}), PLAN).proves.startswith(
-        "No proof, since nothing was expected and 200 of 1,000 ended unexpectedly and 1 seconds"
-        " are invalid. "
+        "No proof, since nothing was expected and 200 of 1,000 ended unexpectedly and 1 second"
+        " is invalid. "
     )
     assert claims_of(
         replace(marked, verdict="fail"), samples([1000] * 9, invalid={3}), PLAN

@@ -202,6 +202,15 @@ def test_a_misspelt_name_is_refused_with_the_nearest_one(text, message):
     assert f"--expect {text!r}" in str(mistake.value)
 
 
+@pytest.mark.parametrize("phase", ["ramp", "a.b", "hold", "drain"])
+def test_a_phase_of_the_plan_may_be_named(phase):
+    expectation = parse(f"phase.{phase}.failed.timeout < 1%", PLAN)
+
+    assert expectation.name == f"phase.{phase}.failed.timeout"
+    assert expectation.base == "launched"
+    assert parse("failed<1").name == "failed"
+
+
 def test_sessions_in_python_may_name_reasons_themselves():
     python = Plan(sessions=(PythonSession(name="s", file="s.py"),))
 

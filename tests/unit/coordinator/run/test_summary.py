@@ -7,7 +7,7 @@ from coordinator.run.summary import Summary
 from coordinator.run.timeline import Percentiles
 from loadgen.stats.histogram import QUANTILES
 from loadgen.stats.tally import COUNTS
-from tests.unit.coordinator.report.summaries import summary
+from tests.unit.coordinator.report.summaries import part, percentiles, summary
 
 OPTIONAL = (
     "relaunched",
@@ -64,6 +64,13 @@ def test_totals_are_over_all_reasons():
     assert (figures.arrivals, figures.total_failed, figures.total_closed) == (10, 4, 6)
     assert figures.late_percent == 10.0
     assert summary().late_percent == 0.0
+
+
+def test_the_judged_percentiles_are_those_of_the_valid_seconds_where_they_are_known():
+    every, valid = {"lag": percentiles(p99=9.0)}, {"lag": percentiles(p99=1.0)}
+
+    assert summary(histograms=every).judged == every
+    assert summary(histograms=every, parts={"run": part(histograms=valid)}).judged == valid
 
 
 def test_unexpected_ends_are_those_that_were_not_asked_for():

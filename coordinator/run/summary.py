@@ -74,7 +74,7 @@ class EarlyEnd(msgspec.Struct):
     """Seconds from the start of the run."""
 
 
-class ExpectationResult(msgspec.Struct):
+class ExpectationResult(msgspec.Struct, omit_defaults=True):
     """An expectation beside the value that the run showed."""
 
     expr: str

@@ -52,7 +52,7 @@ SUMMARY = summary(
         "phase.a.b": part(timings={"tr_login": JUDGED}),
     },
     plateau_s=90,
-    counters={"logins": 12, "bad replies": 20},
+    counters={"logins": 12, "bad replies": 20, "looked at": 0},
     timings={"tr_login": LATENCIES},
     histograms={"handshake": LATENCIES, "open": LATENCIES, "lag": LATENCIES},
 )
@@ -83,6 +83,7 @@ def test_the_figures_are_the_fields_of_the_summary():
         ("plateau_s>=90s", 90, True),
         ("counter.logins>=12", 12, True),
         ("counter.bad replies < 1%", 1, False),
+        ("counter.looked at==0", 0, True),
         ("counter.never==0", None, False),
         ("counter.never<1%", None, False),
         ("plateau_s<=2m", 90, True),

@@ -14,7 +14,7 @@ from loadgen.plan.plan import Plan
 from loadgen.values import seconds_of
 
 OPTION = "--abort-on"
-GRAMMAR = re.compile(r"(.+?)\s*:\s*for\s+(.*)", re.DOTALL)
+GRAMMAR = re.compile(r"(.+?)\s*:\s*for\s*(.+)", re.DOTALL)
 KNOWN_AT_END = frozenset({"alive_min", "duration_s", "open_end", "plateau_s"})
 """The figures that say nothing before the run is over."""
 

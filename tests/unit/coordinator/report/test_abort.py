@@ -33,6 +33,7 @@ def ends(text, *failures):
         ("failed>10", [0, 11], 1),
         ("failed>10", [10, 10, 10], None),
         ("failed > 1% :for 2s", [0, 11, 12, 13, 14], 3),
+        ("failed>1%:for2s", [11, 11, 11, 11], 2),
         ("failed>1%:for 0.05m", [11, 11, 11, 11], 3),
         ("failed>10:for 3", [11, 11, 11, 0, 11, 11, 11, 11], 7),
         ("failed.refused>=1", [0, 0, 1], 2),
@@ -82,6 +83,7 @@ def test_a_watch_names_the_parts_that_it_needs():
         ("phase.rmap.failed>1", "the plan has no phase 'rmap'"),
         ("failed>1:for ever", "'ever' is not a duration"),
         ("failed>1:", "is not an expectation"),
+        ("failed>1:for", "is not an expectation"),
         ("", "is not an expectation"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A run that a server cut short does not pass, whatever its failures and its peak."""
+"""A run that a server cut short does not pass, though nothing failed."""
 
 import asyncio
 import json
@@ -86,7 +86,7 @@ def dropping_server() -> Iterator[DroppingServer]:
 
 
 def plan_of(path: Path, server: DroppingServer, hold: str) -> str:
-    """Writes a plan in which three tenths of the users get a server that lets them go."""
+    """Writes a plan in which the server lets three tenths of the users go."""
     url = f"ws://127.0.0.1:{server.port}"
     plan = path / "plan.toml"
     plan.write_text(

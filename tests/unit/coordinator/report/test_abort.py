@@ -13,7 +13,7 @@ from tests.unit.coordinator.report.summaries import part, percentiles, summary
 
 
 def failing(number, launched=1000):
-    """The summary of a run in which so many connections have failed so far."""
+    """The summary of a run in which this number of connections has failed."""
     return summary(launched=launched, failed={"refused": number})
 
 

@@ -24,7 +24,7 @@ class Story:
             self.timeline.expect(name, 10**6)
 
     def post(self, name, number, *, opened=0, phase="ramp", draining=False, lag=1000, **closed):
-        """Adds a second of an agent, in which each pong took as many milliseconds as its number."""
+        """Adds a second of an agent, with one pong that took its number in milliseconds."""
         tally = Tally(launched=opened, opened=opened, closed=closed, pings=1, pongs=1)
         tally.ping_rtt.record(1000 * (number + 1))
         tally.loop_lag.record(lag)
@@ -159,7 +159,7 @@ changes = st.tuples(st.integers(0, 50), st.integers(0, 50), st.sampled_from([100
 
 @given(st.lists(changes, max_size=RECENT + 20), st.integers(0, 5))
 def test_the_parts_are_what_their_seconds_add_up_to(story_of, drain):
-    """The oracle keeps every second; `drain` is how many of the last ones are of the drain."""
+    """The oracle keeps every second; the last `drain` ones are of the drain."""
     story = Story()
     levels, valid = [], []
     last = len(story_of) - drain

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo million rehearse test bench cost-model compare-tsung lint types unit integration losses faults browser scale wheel-test coverage fuzz soak lock clean
+.PHONY: demo million rehearse test bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 25 --think 5
@@ -15,7 +15,7 @@ million: $(READY) ## a million connections with pings on this machine, a quarter
 rehearse: $(READY) ## the reference run, scaled down, on 18 machines made of namespaces, by Ansible: as root, in about 5 minutes
 	$(BIN)/python -m tests.rehearsal $(ARGS)
 
-test: lint types unit integration losses browser scale wheel-test ## the gate: what CI runs
+test: lint types unit integration browser scale ## the gate: what CI runs
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -27,23 +27,17 @@ types: $(READY)
 unit: $(READY)
 	$(BIN)/pytest -q -n 2 tests/unit tests/fuzz
 
-integration: $(READY)
-	$(BIN)/pytest -q -n 3 --dist worksteal tests/integration
-
-losses: $(READY) ## parts of a fleet are killed while it runs; they mostly wait
-	$(BIN)/pytest -q -n 4 tests/faults
+integration: $(READY) ## whole commands, parts of a fleet killed while it runs, and the built wheel; they often wait
+	$(BIN)/pytest -q -n 6 --dist worksteal tests/integration tests/faults tests/wheel
 
 faults: $(READY) ## every fault on a fleet of its own, as a table: docs/faults.md, in about 10 minutes
 	$(BIN)/python -m tests.faults --markdown build/faults.md
 
 browser: $(READY) ## the live page and the report in headless Chromium (Debian's package); screenshots in build/browser
-	$(BIN)/pytest -q -n 2 --timeout 400 tests/browser
+	$(BIN)/pytest -q -n 3 --timeout 400 tests/browser
 
 scale: $(READY) ## a tenth of the million; alone, since it needs both cores
 	$(BIN)/pytest -q tests/scale
-
-wheel-test: $(READY) ## the built wheel, installed outside of the checkout, plays a small run
-	$(BIN)/pytest -q tests/wheel
 
 coverage: $(READY) ## each module of the pure layers by its own test file alone, as a table; ARGS: MODULE...
 	$(BIN)/python -m tests.coverage $(ARGS)

@@ -11,16 +11,18 @@ from time import time
 from coordinator.clock import Clock
 from coordinator.display import display_on
 from coordinator.http.server import Server
+from coordinator.influx.exporter import Exporter, finish
 from coordinator.local import LocalAgents, LocalProcesses, local_names
 from coordinator.report.abort import AbortWatch
 from coordinator.report.html import html_report
+from coordinator.report.samples import Sampler
 from coordinator.report.summary import EXIT_CODES, summary_of
 from coordinator.report.text import text_report
 from coordinator.run.agents import LOST_AFTER
 from coordinator.run.notices import Notice
-from coordinator.run.run import Run
+from coordinator.run.run import WALL_STEP, Run
 from coordinator.run.summary import Summary
-from coordinator.run.timeline import Entry
+from coordinator.run.timeline import Entry, Row
 from coordinator.scrape import Scrape, Scraper
 from coordinator.settings import RunSettings
 from coordinator.storage.journal import Head, Journal, replay
@@ -69,7 +71,19 @@ class Controller:
         self._ended: set[str] = set()
         """The names of the local processes that were found to have ended."""
         self._abort_watch = AbortWatch(settings.abort_on)
+        self._wall = time() - clock.now()
+        """The wall clock when the clock of the run shows 0, in seconds since 1970."""
+        self._second_0: float | None = None
+        """The start of second 0 by the wall clock, in seconds since 1970; None until it is set."""
         self._tsung_log: TsungLog | None = None
+        self._sampler = Sampler(settings.plan)
+        """Makes the samples of the exporters."""
+        self._exporters = [
+            Exporter(
+                receiver, folder.path.name, lambda: journal.head.wall_time(run.start), self._warn
+            )
+            for receiver in settings.export
+        ]
         server.seconds = folder.seconds.since
 
     @classmethod
@@ -102,14 +116,15 @@ class Controller:
     async def resumed(
         cls, settings: RunSettings, clock: Clock, run: Run, server: Server, journal: Journal
     ) -> "Controller":
-        """Returns the controller of a run whose coordinator died, after the replay.
+        """Returns the controller of a run whose coordinator died.
 
-        Raises OperatorError when its run directory can't be written.
+        It has replayed the run's journal on `run`, and written the seconds anew. Raises
+        OperatorError when its run directory can't be written.
         """
         folder = RunDir.reopen(journal.folder, settings.plan, journal.head.started)
         controller = cls(settings, clock, run, server, folder, journal)
         for entry in replay(journal.folder, run):
-            controller._write(entry, clock.now())
+            controller._write(entry)
             # The port answers meanwhile: agents learn that their coordinator lives.
             await asyncio.sleep(0)
         run.notices.take()  # the coordinator that died has shown them
@@ -127,11 +142,14 @@ class Controller:
             await self._start(local_agents)
             self._announce(local_agents)
             scraping = asyncio.create_task(self._scraper().run())
+            exporting = [asyncio.create_task(exporter.run()) for exporter in self._exporters]
             try:
                 await self._drive()
+                scraping.cancel()
+                await self._wait_for_agents()
             finally:
                 scraping.cancel()
-            await self._wait_for_agents()
+                await finish(self._exporters, exporting)
             await self._write_last_files()
             self._journal.end()
         except OperatorError:
@@ -211,9 +229,10 @@ class Controller:
     def _tick(self, now: float) -> None:
         for agent in self._server.take_disconnected():
             self._run.connection_broke(agent, now)
+        self._check_wall_clock(now)
         entries = self._run.tick(now)
         for entry in entries:
-            self._write(entry, now)
+            self._write(entry)
             self._display.second(entry.row)
         if entries and self._abort_watch:
             self._watch_for_abort(entries[-1].row.second, now)
@@ -227,24 +246,45 @@ class Controller:
     def _watch_for_abort(self, second: int, now: float) -> None:
         """Ends the run if a condition has held for its time, at the end of a second."""
         if self._run.state == "running":
-            summary = summary_of(self._run, (), now, self._abort_watch.parts)
+            summary = summary_of(self._run, (), now, parts=self._abort_watch.parts)
             why = self._abort_watch.take(second, summary)
             if why:
                 self._run.abort(why, now)
 
-    def _write(self, entry: Entry, now: float) -> None:
+    def _write(self, entry: Entry) -> None:
+        if self._second_0 is None:
+            self._second_0 = self._journal.head.wall_time(self._run.start)
+            self._folder.begin(datetime.fromtimestamp(self._second_0, UTC))
         self._folder.write_entry(entry)
         self._server.add_row(entry.row)
-        self._log_for_tsung(entry, now)
+        self._log_for_tsung(entry, self._second_0)
+        self._export(entry.row)
 
-    def _log_for_tsung(self, entry: Entry, now: float) -> None:
+    def _export(self, row: Row) -> None:
+        if self._exporters:
+            progress = self._run.progress
+            sample = self._sampler.take(row, progress.gates, progress.pauses)
+            for exporter in self._exporters:
+                exporter.add(sample)
+
+    def _log_for_tsung(self, entry: Entry, second_0: float) -> None:
         form = self._settings.tsung_log
         if form == "none":
             return
         if self._tsung_log is None:
             scripted = any(isinstance(spec, Script) for spec in self._settings.plan.session_specs)
-            self._tsung_log = TsungLog(form, time() - (now - self._run.start), scripted=scripted)
+            self._tsung_log = TsungLog(form, second_0, scripted=scripted)
         self._folder.write_tsung(self._tsung_log.add(entry))
+
+    def _check_wall_clock(self, now: float) -> None:
+        """Reports a wall clock that was set; second 0 stays where it was."""
+        moved = time() - now - self._wall
+        if abs(moved) > WALL_STEP:
+            self._wall += moved
+            self._run.notices.warn(
+                f"the wall clock of this machine was set by {moved:+.1f} s; the run goes by the"
+                " monotonic clock"
+            )
 
     def _write_notice(self, notice: Notice) -> None:
         """Writes a notice where it belongs.
@@ -272,7 +312,8 @@ class Controller:
                 self._warn(complaint)
 
     def _summary(self, now: float) -> Summary:
-        return summary_of(self._run, self._settings.expectations, now)
+        exports = [exporter.summary() for exporter in self._exporters]
+        return summary_of(self._run, self._settings.expectations, now, exports)
 
     @staticmethod
     def _warn(text: str) -> None:

@@ -150,7 +150,8 @@ class LocalProcesses:
     async def start_target(self, target: TargetAddress, connections: int, log: Path) -> None:
         """Starts the embedded target and waits until it listens.
 
-        Raises OperatorError, with the last line of its log, when it does not.
+        Its limit is `connections`, and REFERENCE_CONNECTIONS at most. Raises OperatorError, with
+        the last line of its log, when it does not.
         """
         endpoint = Endpoint(target.host, target.port)
         limit = str(min(connections, REFERENCE_CONNECTIONS))

@@ -254,7 +254,7 @@ def _check_script(script: Script, files: dict[str, str], at: str) -> None:
 def _place(steps: Sequence[Step], wanted: Step, at: str) -> str:
     """Returns the path of a step in a script.
 
-    "" when it is not among these, nor inside one.
+    Returns "" when it is not among these, nor inside one.
     """
     for place, step in enumerate(steps):
         here = f"{at}.steps[{place}]"

@@ -6,7 +6,10 @@ import socket
 
 
 def notify(message: str) -> None:
-    """Sends a message to $NOTIFY_SOCKET, if a service manager listens there."""
+    """Sends a message to the service manager that set $NOTIFY_SOCKET, if one did.
+
+    It does nothing when the variable is not set, or when no socket listens there.
+    """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError):

@@ -1,21 +1,93 @@
-"""Timers for many items at once: a wheel, and deadlines of equal length.
+"""Timers for many items at once: a wheel, a queue, and equal deadlines.
 
-A timer of the event loop costs 550 bytes and 8 µs; a place on the wheel costs 8 bytes and a third
+A timer of the event loop costs 550 bytes and 8 µs; a place in the queue costs 8 bytes and a third
 of a microsecond. Times are in seconds, on any one clock.
 """
 
-from collections.abc import Iterator
-from math import ceil
+from collections import deque
+from collections.abc import Callable, Iterator
+from math import ceil, inf
 from typing import Generic, TypeVar
 
-TICK = 0.02
-"""Seconds between two turns of the wheel."""
+TICK = 0.001
+"""Seconds between two slots of the wheel."""
 Item = TypeVar("Item")
 
 
-def ticks(seconds: float) -> int:
-    """Returns a duration in turns of the wheel, at least one."""
-    return max(1, round(seconds / TICK))
+class Alarm:
+    """The time at which a sleeping loop wakes up; anything due earlier moves it."""
+
+    __slots__ = ("_at", "_move")
+
+    def __init__(self, move: Callable[[float], object]) -> None:
+        """`move` sets the loop's own timer to a time."""
+        self._move = move
+        self._at = -inf
+
+    def set(self, time: float) -> None:
+        """Takes note that the loop wakes up at a time; -inf while it is awake."""
+        self._at = time
+
+    def no_later_than(self, time: float) -> None:
+        """Makes the loop wake up at a time, unless it does so earlier."""
+        if time < self._at:
+            self._at = time
+            self._move(time)
+
+
+class TurnQueue(Generic[Item]):
+    """Items that wait equally long each turn; any of them may have gone.
+
+    `due` gives the time at which an item's turn is due, None for an item that has gone.
+    """
+
+    __slots__ = ("_due", "_items")
+
+    def __init__(self, due: Callable[[Item], float | None]) -> None:
+        self._due = due
+        self._items: deque[Item] = deque()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def next(self) -> float:
+        """Returns the time at which the next turn is due; infinite without one."""
+        items = self._items
+        while items:
+            due = self._due(items[0])
+            if due is not None:
+                return due
+            items.popleft()
+        return inf
+
+    def put(self, item: Item) -> None:
+        """Adds an item whose turn is due after those of all others."""
+        self._items.append(item)
+
+    def take(self, now: float) -> Iterator[tuple[Item, float]]:
+        """Removes and yields the items that are due by now, with their due times."""
+        items = self._items
+        while (due := self.next()) <= now:
+            yield items.popleft(), due
+
+    def put_back(self, again: list[Item]) -> None:
+        """Adds items that had their turn, in the order of their next turns.
+
+        Subtle: while turns come late, others may have been put behind whose turn is due later. They
+        are few, and at the end.
+        """
+        items = self._items
+        first = inf if not again else self._time(again[0])
+        later: list[Item] = []
+        while items and self._time(items[-1]) > first:
+            later.append(items.pop())
+        if later:
+            again = sorted([*reversed(later), *again], key=self._time)
+        items += again
+
+    def _time(self, item: Item) -> float:
+        due = self._due(item)
+        return inf if due is None else due
 
 
 class Deadlines(Generic[Item]):
@@ -67,10 +139,6 @@ class Wheel(Generic[Item]):
         self.now = 0
         """The tick of the last turn."""
 
-    def tick_at(self, time: float) -> int:
-        """Returns the tick that a time falls into."""
-        return int((time - self._start) / TICK)
-
     def due(self, tick: int) -> float:
         """Returns the time at which a tick begins."""
         return self._start + tick * TICK
@@ -94,35 +162,31 @@ class Wheel(Generic[Item]):
         else:
             slot.append(item)
 
-    def put_all(self, items: list[Item], tick: int) -> None:
-        """Puts several items at one tick; the wheel keeps the list."""
-        tick = max(tick, self.now + 1)
-        slot = self._slots.get(tick)
-        if slot is not None:
-            slot += items
-        elif items:
-            self._slots[tick] = items
+    def turn(self, time: float) -> Iterator[tuple[float, list[Item]]]:
+        """Removes and yields the items due up to a time, oldest first.
 
-    def turn(self, tick: int) -> Iterator[tuple[int, list[Item]]]:
-        """Removes and yields the items due up to this tick, oldest first.
-
-        Each slot comes with its tick.
+        They come by ticks, each with the time at which it was due.
 
         Subtle: an item put during the turn goes to a later tick than the one just yielded, so that
         every turn ends.
         """
-        while self.now < tick:
+        tick = int((time - self._start) / TICK)
+        while self._slots and self.now < tick:
             self.now += 1
             slot = self._slots.pop(self.now, None)
             if slot is not None:
-                yield self.now, slot
+                yield self.due(self.now), slot
+        self.now = max(self.now, tick)
 
-    def next(self, limit: int) -> int:
-        """Returns the next tick with an item, or the limit if no tick before it has one."""
-        tick = self.now + 1
-        while tick < limit and tick not in self._slots:
-            tick += 1
-        return tick
+    def next(self, limit: float) -> float:
+        """Returns when the next item is due, or the limit if none is due before it."""
+        if self._slots:
+            tick = self.now + 1
+            while (due := self.due(tick)) < limit:
+                if tick in self._slots:
+                    return due
+                tick += 1
+        return limit
 
     def __len__(self) -> int:
         return sum(map(len, self._slots.values()))

@@ -19,7 +19,7 @@ from loadgen.stats.fanin import Second
 from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
 
-WIRE = 3
+WIRE = 4
 """The version of these messages; coordinator and agent must have the same one."""
 MAX_AHEAD = 3600.0
 """The most seconds from an order to start until the start."""
@@ -142,6 +142,23 @@ class Welcome(msgspec.Struct):
     """The number of agents that the run waits for."""
 
 
+class ClockOffset(msgspec.Struct, frozen=True):
+    """An agent's clocks beside the clock of the run, by repeated exchanges."""
+
+    offset: float
+    """Seconds to add to the agent's monotonic clock."""
+    bound: Annotated[float, msgspec.Meta(ge=0)]
+    """Seconds by which the offset is wrong at most."""
+    drift_ppm: float | None = None
+    """Parts per million by which the offset grows; None in the first seconds."""
+    drift_bound_ppm: float | None = None
+    """Parts per million by which the drift is wrong at most."""
+    wall: float = 0.0
+    """The agent's wall clock when the clock of the run shows 0, in seconds since 1970."""
+    steps: Count = 0
+    """How often the monotonic clock has stepped, as after a suspension of the machine."""
+
+
 class Post(msgspec.Struct):
     """Agent → coordinator, every second or sooner: all seconds not yet acknowledged."""
 
@@ -163,6 +180,8 @@ class Post(msgspec.Struct):
     """The gate that all its living workers wait at, or are past; 0: they do not wait."""
     workers: Annotated[tuple[WorkerVitals, ...], msgspec.Meta(max_length=10_000)] = ()
     agent_cpu_s: CpuSeconds = 0.0
+    clock: ClockOffset | None = None
+    """None before the first reply."""
     reassigned: Count = 0
     """The number of reassignments that its workers have, and that these seconds include."""
     notes: tuple[str, ...] = ()
@@ -177,7 +196,7 @@ class Start(msgspec.Struct):
 
     share: Share
     after: Annotated[float, msgspec.Meta(ge=-1e9, le=MAX_AHEAD)]
-    """Seconds from now until the start of the run; negative when it has started."""
+    """Seconds from the reply until the start of the run; negative when it has started."""
     first: Count = 0
     """The number of the first second that it reports."""
     again: Annotated[float, msgspec.Meta(ge=0)] = 0.0
@@ -211,6 +230,10 @@ class Orders(msgspec.Struct):
     """The parts of lost shares that it continues; repeated until `Post.reassigned` counts them."""
     reassigned: int = 0
     """The number of reassignments before these."""
+    received: float = 0.0
+    """The time at which the coordinator received the post, on the clock of the run."""
+    replied: float = 0.0
+    """The time at which it replied, on the clock of the run."""
 
 
 def to_wire(message: Any) -> bytes:

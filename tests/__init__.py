@@ -1,1 +1,4 @@
-"""Tests: unit mirrors the code, integration runs real processes, bench stands outside the gate."""
+"""The tests: `unit` mirrors the code, `integration` runs real processes.
+
+`bench` stands outside the gate.
+"""

@@ -1,5 +1,4 @@
-"""What tests of several folders share: their event loop, a target, and the look at it after each
-test."""
+"""The event loop of all tests, a target, and the look at it after a test."""
 
 from collections.abc import Callable, Mapping
 
@@ -16,6 +15,11 @@ settings.load_profile("unhurried")  # on a busy machine an example takes as long
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], uvloop.Loop]]:
     """Asynchronous tests run on uvloop, as the product does."""
     return {"uvloop": uvloop.new_event_loop}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest tests first: started last, one would run alone at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("longest") is None)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Measures each module of the pure layers by its own test file alone: `make coverage`.
+"""Measures each pure module by its own test file alone: `make coverage`.
 
 A module is understood by itself only if its own tests say all that it does, so what other tests
 happen to run does not count. Every line and every branch is asked for.
@@ -31,7 +31,7 @@ OPTIONS = [
 
 
 class Coverage(NamedTuple):
-    """What the own test file of a module runs of it."""
+    """The part of a module that its own test file runs."""
 
     module: str
     percent: float

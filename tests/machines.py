@@ -46,7 +46,10 @@ exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
 
 
 class Machine(Command):
-    """A machine that has started; it ends when it is closed, or with its parent process."""
+    """A machine that has started.
+
+    It ends when it is closed, or with its parent process.
+    """
 
     def __init__(self, folder: Path, host: Host) -> None:
         self._group = _control_groups() / f"{_prefix(os.getpid())}{host.name}"
@@ -129,7 +132,10 @@ def _control_groups() -> Path:
 
 
 def _gone(group: Path) -> bool:
-    """Removes a control group and all below it; returns False while one has a process."""
+    """Removes a control group and all below it.
+
+    Returns False while one of them has a process.
+    """
     try:
         for folder, _, _ in os.walk(group, topdown=False):
             os.rmdir(folder)

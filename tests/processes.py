@@ -77,7 +77,10 @@ def process(name: str, *arguments: str, **options: Any) -> Iterator[subprocess.P
 
 
 def end_with_parent() -> None:
-    """As preexec_fn: the kernel kills the process when its parent ends for any reason."""
+    """Has the kernel kill this process when its parent ends for any reason.
+
+    It is meant as preexec_fn.
+    """
     _prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
 
 
@@ -121,7 +124,10 @@ def run(
 
 
 def eventually(condition: Any, what: str | Callable[[], str], seconds: float = PATIENCE) -> Any:
-    """Returns the first true value of the condition; fails with `what` after `seconds`."""
+    """Returns the first true value of the condition.
+
+    Fails with `what` after `seconds`.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         value = condition()
@@ -170,9 +176,9 @@ class Command:
         return os.pread(self._err, 1 << 24, 0).decode()
 
     def says(self, pattern: str) -> "re.Match[str]":
-        """Waits until its output has a match of the pattern, on either stream; returns the match.
+        """Waits until its output has a match of the pattern; returns the match.
 
-        It fails when the command ends without it.
+        Either stream counts. It fails when the command ends without it.
         """
 
         def look() -> "re.Match[str] | None":

@@ -9,6 +9,7 @@ import uvloop
 from coordinator.app import coordinate
 from coordinator.cli.plans import is_given, plan_from_options, plan_from_tsung
 from coordinator.dryrun import dry_run
+from coordinator.influx.exporter import LineReceiver, receiver_of
 from coordinator.report.abort import parse_abort
 from coordinator.report.expect import parse
 from coordinator.run.agents import MAX_AGENTS
@@ -33,6 +34,7 @@ BESIDE_RESUME = {
     "tls_cert",
     "tls_key",
     "watch",
+    "export",
     "json",
 }
 """The options that may be given beside --resume; the run directory has the others."""
@@ -57,7 +59,23 @@ class WatchedType(click.ParamType[Watched]):
         return Watched(one_line(name, 40), url)
 
 
+class ReceiverType(click.ParamType[LineReceiver]):
+    """A receiver of line protocol, from its URL."""
+
+    name = "url"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> LineReceiver:
+        """Returns the receiver; fails when the URL has no path, or can't be dialed."""
+        try:
+            return receiver_of(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+
+
 WATCHED = WatchedType()
+RECEIVER = ReceiverType()
 
 REFERENCE = Plan()
 """The reference run, which the options ask for by default."""
@@ -103,6 +121,12 @@ REFERENCE = Plan()
     type=click.Choice(["protocol", "app", "none"]),
     default=REFERENCE.ping,
     help='A PING frame, the text {"type":"ping"}, or silence.',
+)
+@click.option(
+    "--grain",
+    type=click.Choice(["auto", "1ms", "5ms"]),
+    default=REFERENCE.grain,
+    help="How exact launches and think times are; auto: 1ms below 5,000 launches/s of a worker.",
 )
 @click.option(
     "--agents",
@@ -157,6 +181,14 @@ REFERENCE = Plan()
     type=WATCHED,
     metavar="NAME=URL",
     help="Scrape an exporter each second: node_exporter, loadgen-agent --monitor; repeatable.",
+)
+@click.option(
+    "--export",
+    multiple=True,
+    type=RECEIVER,
+    metavar="URL",
+    help="Send each settled second as InfluxDB line protocol: http://HOST:8086/write?db=NAME;"
+    " repeatable.",
 )
 @click.option(
     "--plan",
@@ -228,6 +260,7 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
         token_file=options["token_file"],
         public_view=options["public_view"],
         watch=options["watch"],
+        export=options["export"],
         tls_cert=options["tls_cert"],
         tls_key=options["tls_key"],
         expectations=tuple(parse(text, plan) for text in options["expect"]),
@@ -262,6 +295,7 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> RunSettings:
         token_file=options["token_file"],
         public_view=options["public_view"],
         watch=options["watch"],
+        export=options["export"],
         tls_cert=options["tls_cert"],
         tls_key=options["tls_key"],
         expectations=tuple(parse(text, head.plan) for text in head.expectations),

@@ -18,7 +18,18 @@ from loadgen.plan.session_file import read_session
 from loadgen.plan.sessions import PythonSession
 from loadgen.planfile import read_plan
 
-PLAN_OPTIONS = ("target", "rate", "max", "arrival", "seed", "hold", "think", "loops", "ping")
+PLAN_OPTIONS = (
+    "target",
+    "rate",
+    "max",
+    "arrival",
+    "seed",
+    "hold",
+    "think",
+    "loops",
+    "ping",
+    "grain",
+)
 """The options that are keys of the plan; the other keys are in plan files only."""
 NOT_BESIDE_TSUNG = ("session", "plan", "rate", "arrival", "seed", "think", "loops", "ping")
 """The options that set arrivals or sessions, which --tsung takes from its file."""

@@ -187,12 +187,15 @@ class Server:
             return _error(409 if same else 426, str(refusal))
 
     async def _post(self, request: web.Request) -> web.Response:
+        received = self._clock()
         agent = request.match_info["id"]
         if not self._may_post(agent):
             return too_many("too many posts of this agent; post again in a second")
         post = _decode(await request.read(), Post)
         try:
-            orders = self._run.post(agent, post, self._clock())
+            now = self._clock()
+            orders = self._run.post(agent, post, now)
+            orders.received, orders.replied = received, now
             if request.transport is not None:
                 self._transports[agent] = request.transport
             return _reply(to_wire(orders))
@@ -260,6 +263,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
             "silent_s": round(now - agent.seen, 1),
             "workers": len(agent.workers),
             "cpu_s": round(agent.cpu_s, 3),
+            "clock": agent.clock,
             "ledger": Ledger.of(agent.planned, run.total_of(agent)),
         }
         for agent in run.agents.by_id.values()

@@ -39,7 +39,7 @@ MAX_VALUE_LENGTH = 60
 class Difference(msgspec.Struct, frozen=True):
     """A figure of a run beside that of the baseline.
 
-    None where a run did not measure it.
+    The figure is None where a run did not measure it.
     """
 
     name: str

@@ -226,7 +226,7 @@ def _scale(figure: str, unit: str) -> float:
 def _percentile_of(figure: str) -> tuple[str, str, str] | None:
     """Returns the field of the summary, the histogram in it, and the statistic.
 
-    None when the name is not that of a percentile or a mean.
+    Returns None when the name is not that of a percentile or a mean.
     """
     histogram, _, statistic = figure.rpartition("_")
     if statistic not in STATISTICS:
@@ -239,9 +239,8 @@ def _percentile_of(figure: str) -> tuple[str, str, str] | None:
 def value_of(figure: str, summary: Summary, part: str = WHOLE) -> float | None:
     """Returns a figure of a part of the run.
 
-    Percentiles are in milliseconds, durations in seconds.
-
-    None when it was not measured.
+    Percentiles are in milliseconds, durations in seconds. The figure is None when it was not
+    measured.
     """
     of = _part_of(summary, part)
     if of is None:

@@ -101,7 +101,7 @@ class Sampler:
     def _verified(self, row: Row) -> int | None:
         """The open connections that answered a ping in the last window.
 
-        None where sessions need not ping.
+        It is None where sessions need not ping.
         """
         if self._window is None:
             return None
@@ -155,7 +155,7 @@ def samples_of(record: RunRecord) -> list[Sample]:
 def _gates_of(record: RunRecord) -> list[float]:
     """The seconds at which the gates that phases wait at opened.
 
-    Without those that never did.
+    Gates that never opened are left out.
     """
     # An older run directory has no phases, and a run without phases has no gates.
     begun = zip(record.plan.schedule.spans, record.summary.phases, strict=False)
@@ -182,9 +182,7 @@ def arrivals_asked(
 ) -> float:
     """Returns the arrivals that the plan has in a second of the run.
 
-    The mean of random ones.
-
-    `gates` are in seconds from the start of the run.
+    Of random arrivals it is the mean. `gates` are in seconds from the start of the run.
     """
     if plan.phases:
         middle = second + 0.5

@@ -5,7 +5,15 @@ from collections.abc import Container, Sequence
 from coordinator.report.expect import Expectation
 from coordinator.run.agents import AgentState
 from coordinator.run.run import Run
-from coordinator.run.summary import SCHEMA, AgentSummary, EarlyEnd, InvalidSecond, Summary, Verdict
+from coordinator.run.summary import (
+    SCHEMA,
+    AgentSummary,
+    EarlyEnd,
+    ExportSummary,
+    InvalidSecond,
+    Summary,
+    Verdict,
+)
 from coordinator.run.timeline import Timeline, in_order, summaries
 from coordinator.text import traceback_file
 from loadgen.stats.tally import Ledger
@@ -20,11 +28,13 @@ def summary_of(
     run: Run,
     expectations: Sequence[Expectation],
     now: float,
+    exports: Sequence[ExportSummary] = (),
     parts: Container[str] | None = None,
 ) -> Summary:
     """Returns the summary of a run as it stands at `now`.
 
-    `now` is in seconds on the run's clock. With `parts`, it has these parts of the run alone.
+    `now` is in seconds on the run's clock; `exports` says what the receivers of --export have.
+    With `parts`, it has these parts of the run alone.
 
     A run that is not over yet has the verdict `lost`: so summary.json is right, too, when the
     coordinator dies.
@@ -40,7 +50,7 @@ def summary_of(
         open_end=ledger.open,
         failed=ledger.failed,
         closed=ledger.closed,
-        rate_asked=run.progress.mean_rate,
+        rate_asked=round(run.progress.mean_rate, 3),
         rate_achieved=rate_achieved(timeline),
         duration_s=round(run.age(now), 3),
         plateau_s=sum(1 for count in timeline.open.values() if peak and count >= PLATEAU * peak),
@@ -57,6 +67,7 @@ def summary_of(
             InvalidSecond(number, why) for number, why in sorted(timeline.invalid.items())
         ],
         expectations=[],
+        exports=list(exports),
     )
     summary.expectations = [expectation.evaluate(summary) for expectation in expectations]
     summary.verdict = _verdict(run, all(result.held for result in summary.expectations))

@@ -44,6 +44,7 @@ def text_report(summary: Summary, title: str = "") -> str:
         _agents(summary),
         _invalid_seconds(summary),
         _expectations(summary),
+        _exports(summary),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
@@ -194,6 +195,14 @@ def _expectations(summary: Summary) -> list[str]:
     return [
         f"{word_of(result):<6}  {result.expr}  ({measured(result)})"
         for result in summary.expectations
+    ]
+
+
+def _exports(summary: Summary) -> list[str]:
+    return [
+        f"exported to {one.url}: {count(one.seconds)} seconds"
+        + (f"; {count(one.missing)} are MISSING there: it {one.error}" if one.missing else "")
+        for one in summary.exports
     ]
 
 

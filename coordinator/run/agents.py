@@ -15,7 +15,7 @@ from loadgen.machine.limits import Limit, limiting_resource
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.shares import Share
 from loadgen.stats.tally import WorkerVitals
-from loadgen.wire import Hello
+from loadgen.wire import ClockOffset, Hello
 
 MAX_AGENTS = 1000
 """The number of agents that may join a run."""
@@ -73,6 +73,8 @@ class AgentState(msgspec.Struct):
     workers: tuple[WorkerVitals, ...] = ()
     agent_cpu_s: float = 0.0
     """CPU seconds of the agent process, without its workers."""
+    clock: ClockOffset | None = None
+    """The offset of its clock to the clock of the run."""
 
     @property
     def active(self) -> bool:

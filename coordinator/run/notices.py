@@ -9,7 +9,10 @@ MAX_TRACEBACKS = 100
 
 
 class Notice(msgspec.Struct):
-    """A warning for the operator, a note for an agent's log, or a traceback."""
+    """A warning for the operator, a note for an agent's log, or a traceback.
+
+    A traceback is the sample for a reason: the first of it in the run.
+    """
 
     text: str
     agent: str = ""

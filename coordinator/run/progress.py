@@ -78,9 +78,9 @@ WAITING = "waiting for sessions to end"
 
 
 class PhaseProgress(msgspec.Struct):
-    """One phase.
+    """The progress of one phase.
 
-    Begin and end are in seconds from the start of the run, None until known.
+    Begin and end are in seconds from the start of the run, and None until they are known.
     """
 
     name: str
@@ -192,7 +192,7 @@ def mean_rate(plan: Plan, spans: Sequence[Span]) -> float:
     gates = {span.gate for span in arriving}
     firsts = [min(span.begin for span in arriving if span.gate == gate) for gate in gates]
     lasts = [max(span.end for span in arriving if span.gate == gate) for gate in gates]
-    return round(plan.total / (sum(lasts) - sum(firsts)), 1)
+    return plan.total / (sum(lasts) - sum(firsts))
 
 
 class Progress:
@@ -262,7 +262,7 @@ class Progress:
     def rate_asked(self, age: float) -> float:
         """Returns the arrivals per second that the plan asks for.
 
-        0 while they are paused.
+        They are 0 while arrivals are paused.
         """
         if self.pauses.cover(age):
             return 0.0

@@ -25,7 +25,7 @@ from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import FanIn, Second
 from loadgen.stats.tally import MEET, Ledger, Tally
 from loadgen.version import VERSION
-from loadgen.wire import WIRE, Hello, Orders, Post, Start, Welcome
+from loadgen.wire import WIRE, ClockOffset, Hello, Orders, Post, Start, Welcome
 
 START_IN = 1.5
 """Seconds from the gathering of the fleet to its common start: every agent posts once in that
@@ -43,6 +43,8 @@ STOP_BY_HAND_TIMEOUT = 5.0
 """Seconds that it has to abort them after the operator's stop."""
 ROUNDING = 0.001
 """Seconds by which the begin of a phase may be computed too late."""
+WALL_STEP = 0.1
+"""Seconds by which a wall clock moves against the monotonic one when somebody sets it."""
 MAX_AHEAD = 5
 """Seconds that a report may be ahead of the clock of the run; more can't be true."""
 
@@ -188,6 +190,7 @@ class Run(Recorded):
             agent.workers = post.workers
         agent.gate = post.gate
         agent.agent_cpu_s = max(agent.agent_cpu_s, post.agent_cpu_s)
+        self._compare_clocks(agent, post.clock)
         agent.reassigned = max(agent.reassigned, min(post.reassigned, len(agent.reassignments)))
         self._add_notices(agent.name, post)
         self._drain_for_session(agent.name, one_line(post.abort), now)
@@ -196,6 +199,18 @@ class Run(Recorded):
             self.fanin.finish(agent.name)
             agent.finished = True
         return self._orders(agent, max((second.number for second in post.seconds), default=-1), now)
+
+    def _compare_clocks(self, agent: AgentState, clock: ClockOffset | None) -> None:
+        """Takes note of an agent's clocks, and of a wall clock that was set meanwhile."""
+        before, agent.clock = agent.clock, clock or agent.clock
+        if before is None or clock is None:
+            return
+        moved = clock.wall - before.wall
+        if abs(moved) > WALL_STEP + before.bound + clock.bound:
+            self.notices.warn(
+                f"the wall clock of agent {agent.name} was set by {moved:+.1f} s; the run goes by"
+                " the monotonic clock"
+            )
 
     def _add_seconds(self, agent: AgentState, seconds: tuple[Second, ...], now: float) -> None:
         newest = max((second.number for second in seconds), default=-1)
@@ -495,7 +510,7 @@ class Run(Recorded):
     def phase(self, now: float) -> str:
         """Returns the name of the current phase, or what follows the last.
 
-        Empty unless running.
+        It is empty in every state but running.
         """
         return self.progress.phase(now - self.start) if self.state == "running" else ""
 

@@ -174,7 +174,7 @@ class ShareTable:
 def shares_of(weights: list[int], total: int) -> list[Share]:
     """Returns a share for each agent by its weight.
 
-    Empty ones where the weights make no sense.
+    The shares are empty when all weights are 0 or one is negative.
     """
     if not any(weights) or min(weights) < 0:
         return [NO_SHARE] * len(weights)

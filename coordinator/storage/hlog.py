@@ -17,16 +17,16 @@ from loadgen.stats.histogram import HIGHEST, Histogram
 from loadgen.stats.tally import Tally
 
 
-def header(started: datetime) -> bytes:
-    """Returns the first lines of the log; the run started then by the wall clock."""
+def header(second_0: datetime) -> bytes:
+    """Returns the first lines of the log; second 0 began then by the wall clock."""
     # The library's own output_start_time calls a method that datetime does not have.
     buffer = io.StringIO()
     writer = HistogramLogWriter(buffer)
     writer.output_log_format_version()
     writer.output_comment(
-        f"[StartTime: {started.timestamp():f} (seconds since epoch), {started.isoformat(' ')}]"
+        f"[StartTime: {second_0.timestamp():f} (seconds since epoch), {second_0.isoformat(' ')}]"
     )
-    writer.output_base_time(started.timestamp() * 1000)
+    writer.output_base_time(second_0.timestamp() * 1000)
     writer.output_comment(
         "Microseconds inside, one interval a settled second and a histogram, tagged with its name."
     )

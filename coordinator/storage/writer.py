@@ -2,13 +2,15 @@
 
 import contextlib
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from coordinator.run.agents import AgentState
 from coordinator.run.run import Run
 from coordinator.run.summary import Summary
 from coordinator.run.timeline import Entry
@@ -37,13 +39,13 @@ class RunDir:
         self.complaint = ""
         """The first reason that a file could not be written; empty as long as all were."""
         self._started = started
+        self._second_0: datetime | None = None
         self._appenders: dict[str, Appender] = {}
         (path / "agents").mkdir(exist_ok=True)
         (path / "plan.toml").write_bytes(to_toml(plan))
         self.seconds = SecondsFile(path / "seconds.ndjson")
         """The settled seconds."""
         self._histograms = Appender(path / "histograms.hlog")
-        self._histograms.append(hlog.header(started))
 
     @classmethod
     def create(cls, out: Path, plan: Plan, started: datetime) -> "RunDir":
@@ -75,6 +77,12 @@ class RunDir:
         except OSError as error:
             raise OperatorError(f"--resume {path} can't be written ({error.strerror})") from error
 
+    def begin(self, second_0: datetime) -> None:
+        """Takes note of when second 0 begins by the wall clock, before the first entry."""
+        self._second_0 = second_0
+        with self._tolerating("histograms.hlog"):
+            self._histograms.append(hlog.header(second_0))
+
     def log_of(self, agent: str) -> Path:
         """Returns the path of an agent's log."""
         return self.path / "agents" / f"{clean_name(agent)}.log"
@@ -82,7 +90,7 @@ class RunDir:
     def write_run(self, run: Run) -> None:
         """Writes run.json: versions, and the machine, limits and share of each agent.
 
-        Their preflight is in it too.
+        Their preflight and their clocks are in it too.
         """
         agents = [
             {
@@ -97,6 +105,7 @@ class RunDir:
                 "share": agent.share,
                 "connections": agent.planned,
                 "preflight": agent.warning,
+                "clock": self._clock_of(agent, run.start),
             }
             for agent in run.agents.by_id.values()
         ]
@@ -105,12 +114,27 @@ class RunDir:
             "version": VERSION,
             "wire": WIRE,
             "started": f"{self._started:%Y-%m-%dT%H:%M:%SZ}",
+            "second_0": _in_milliseconds(self._second_0) if self._second_0 else None,
             "targets": run.plan.urls,
             "wanted": run.wanted,
             "drain_after_s": run.progress.drain_after if run.progress.drain_after < inf else None,
             "agents": agents,
         }
         self._replace("run.json", msgspec.json.format(msgspec.json.encode(facts), indent=2))
+
+    def _clock_of(self, agent: AgentState, start: float) -> dict[str, Any] | None:
+        """Returns an agent's clocks; None before they were compared with its own."""
+        clock = agent.clock
+        if clock is None or self._second_0 is None:
+            return None
+        return {
+            "offset_s": round(clock.offset, 6),
+            "bound_s": round(clock.bound, 6),
+            "drift_ppm": clock.drift_ppm,
+            "drift_bound_ppm": clock.drift_bound_ppm,
+            "steps": clock.steps,
+            "wall_ahead_s": round(clock.wall + start - self._second_0.timestamp(), 3),
+        }
 
     def write_entry(self, entry: Entry) -> None:
         """Appends a settled second and its histograms."""
@@ -181,6 +205,10 @@ class RunDir:
         self.seconds.close()
         for appender in (self._histograms, *self._appenders.values()):
             appender.close()
+
+
+def _in_milliseconds(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _slug(target: str) -> str:

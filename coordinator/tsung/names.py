@@ -20,7 +20,7 @@ def atom(name: str) -> str:
 def error_name(kind: Kind, reason: str) -> str:
     """Returns Tsung's counter of the ends for a reason.
 
-    Empty where they were asked for.
+    It is empty where the ends were asked for.
     """
     return (row_of(kind, reason).tsung or "").replace("<reason>", atom(reason))
 

@@ -8,10 +8,7 @@ from coordinator.tsung.load import ArrivalPhase, fits
 from coordinator.tsung.steps import SESSION_TYPE, Steps
 from loadgen.plan.script import Close, Connect, For, Option, Step, Think, steps_in
 from loadgen.plan.script_check import ScriptError, check, unset_in
-from loadgen.plan.sessions import Loop, Script
-
-MIN_THINK = 1.0
-"""In seconds: with shorter think times the rounding to ticks of the wheel would add up."""
+from loadgen.plan.sessions import MIN_THINK, Loop, Script
 
 
 def simplified(script: Script) -> Loop | Script:
@@ -35,7 +32,7 @@ def simplified(script: Script) -> Loop | Script:
     ):
         seconds = turn
         loops = turns_of(rest[0]) or 0
-    if seconds is None or not (seconds and loops):
+    if seconds is None or seconds < MIN_THINK or not loops:
         return script
     return Loop(
         name=script.name,

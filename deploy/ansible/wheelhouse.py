@@ -8,6 +8,7 @@ are those of requirements.lock.
 
 import argparse
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -84,7 +85,7 @@ def build(archive: Path, python: str, machine: str) -> None:
             str(wheel),
             "pip",
         )
-        fresh = archive.with_suffix(".new")
+        fresh = archive.with_suffix(f".{os.getpid()}")  # another process may build the same
         archive.parent.mkdir(parents=True, exist_ok=True)
         with tarfile.open(fresh, "w") as tar:
             for path in sorted(wheels.iterdir()):

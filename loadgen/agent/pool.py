@@ -210,9 +210,7 @@ class WorkerPool:
     def kill_hung(self, now: float) -> None:
         """Kills workers that reported nothing for HANG_TIMEOUT.
 
-        It then counts as any death.
-
-        `now` is in seconds on the monotonic clock.
+        Each of them then counts as dead. `now` is in seconds on the monotonic clock.
         """
         stalled = now - self._last_look
         self._last_look = now
@@ -246,7 +244,7 @@ class WorkerPool:
     def gate(self) -> int:
         """The first gate at which a worker waits, when all living ones wait at a gate.
 
-        Else 0.
+        It is 0 when one of them does not wait, or when none lives.
         """
         return min((worker.gate for worker in self._living()), default=0)
 

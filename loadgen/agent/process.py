@@ -4,9 +4,10 @@ import asyncio
 import os
 import signal
 import sys
-from asyncio import StreamReader, StreamReaderProtocol, WriteTransport
+from asyncio import ReadTransport, StreamReader, StreamReaderProtocol, WriteTransport
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from time import monotonic
+from typing import NamedTuple
 
 from loadgen.errors import FleetError
 from loadgen.plan.reassign import Reassignment, Unfinished
@@ -19,12 +20,18 @@ MAX_STDERR = 65_536
 """Bytes of a worker's standard error that are looked at."""
 
 
+class Pipes(NamedTuple):
+    """The agent's ends of a worker's pipes, and the file of its errors."""
+
+    input: WriteTransport
+    output: ReadTransport
+    errors: int
+
+
 class WorkerProcess:
     """One worker process, which lives as long as its standard input is open."""
 
-    def __init__(
-        self, number: int, reader: StreamReader, writer: WriteTransport, errors: int
-    ) -> None:
+    def __init__(self, number: int, reader: StreamReader, pipes: Pipes) -> None:
         self.number = number
         self.name = str(number)
         self.reader = reader
@@ -39,8 +46,7 @@ class WorkerProcess:
         """All that it was given to launch."""
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         """Its exit code, negative for a signal."""
-        self._writer = writer
-        self._errors = errors
+        self._pipes = pipes
         self._pidfd: int | None = None
 
     async def warm(self) -> None:
@@ -77,12 +83,12 @@ class WorkerProcess:
 
     def send(self, line: bytes) -> None:
         """Writes a line to its standard input; that it is dead shows in its output."""
-        if not self._writer.is_closing():
-            self._writer.write(line)
+        if not self._pipes.input.is_closing():
+            self._pipes.input.write(line)
 
     def end_input(self) -> None:
         """Ends its standard input, upon which it exits."""
-        self._writer.close()
+        self._pipes.input.close()
 
     def kill(self) -> None:
         """Kills it through a descriptor: another process may have its number by now."""
@@ -95,14 +101,15 @@ class WorkerProcess:
     async def how_it_ended(self) -> str:
         """Returns its exit code or signal, and its last line on standard error."""
         how = how_it_ended(await self.ended)
-        text = os.pread(self._errors, MAX_STDERR, 0).decode(errors="replace")
+        text = os.pread(self._pipes.errors, MAX_STDERR, 0).decode(errors="replace")
         lines = text.strip().splitlines()
         return f"{how}: {lines[-1]}" if lines else how
 
     def close(self) -> None:
         """Closes the agent's descriptors of it, once it has ended."""
-        self._writer.close()
-        os.close(self._errors)
+        self._pipes.input.close()
+        self._pipes.output.close()  # a StreamReader keeps it open beyond its end
+        os.close(self._pipes.errors)
         if self._pidfd is not None:
             os.close(self._pidfd)
 
@@ -125,12 +132,12 @@ class ForkServer:
         workers: list[WorkerProcess] = []
         for number in range(first, first + count):
             input_end, writer = await _write_pipe()
-            reader, output_end = await _read_pipe()
+            reader, output, output_end = await _read_pipe()
             # A file in memory, since it never fills up as a pipe would.
             errors = os.memfd_create(f"worker {number}", os.MFD_CLOEXEC)
             theirs += [input_end, output_end, errors]
             pipes += [input_end, output_end]
-            workers.append(WorkerProcess(number, reader, writer, errors))
+            workers.append(WorkerProcess(number, reader, Pipes(writer, output, errors)))
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -165,10 +172,11 @@ async def _write_pipe() -> tuple[int, WriteTransport]:
     return theirs, writer
 
 
-async def _read_pipe() -> tuple[StreamReader, int]:
-    """Returns the agent's end of a new pipe, and the end that a child writes."""
+async def _read_pipe() -> tuple[StreamReader, ReadTransport, int]:
+    """Returns a new pipe's reader, its transport, and the end that a child writes."""
     mine, theirs = os.pipe()
     reader = StreamReader(limit=MAX_LINE)
-    loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: StreamReaderProtocol(reader), os.fdopen(mine, "rb", 0))
-    return reader, theirs
+    output, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: StreamReaderProtocol(reader), os.fdopen(mine, "rb", 0)
+    )
+    return reader, output, theirs

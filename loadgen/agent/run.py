@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from time import monotonic, process_time
+from time import monotonic, process_time, time
 
 import aiohttp
 import msgspec
 
+from loadgen.agent.clock import ClockFilter, Exchange
 from loadgen.agent.jobs import AgentPart, connections_in, jobs_of, worker_count
 from loadgen.agent.orders import Pace, WorkerOrders
 from loadgen.agent.outbox import Outbox
@@ -57,6 +58,7 @@ class AgentRun:
         self._running: asyncio.Task[None] | None = None
         """Starts the workers on their jobs; None until the order to start has come."""
         self._sent = WorkerOrders()
+        self._clock = ClockFilter()
         self._over = False
         self._patience = settings.orphan_after
         """Seconds of the coordinator's silence after which the run is drained and forgotten."""
@@ -158,6 +160,7 @@ class AgentRun:
 
         A failure changes nothing: the next exchange posts the same again.
         """
+        sent = monotonic()
         post = self._post()
         path = f"/v1/agents/{self._welcome.id}/seconds"
         try:
@@ -167,13 +170,13 @@ class AgentRun:
             return
         self._spoke = monotonic()
         if status == 200:
-            self._take_reply(body, post)
+            self._take_reply(body, post, sent)
         elif status == 409:  # it still reads its journal, and will take the post soon
             self._heard = monotonic()
         elif status in (401, 404):
             self._disown(status)
 
-    def _take_reply(self, body: bytes, post: Post) -> None:
+    def _take_reply(self, body: bytes, post: Post, sent: float) -> None:
         """Follows the orders in a reply to a post.
 
         A reply without orders counts as silence.
@@ -184,6 +187,12 @@ class AgentRun:
             log.warning("the coordinator sent no orders that this agent understands: %s", error)
             return
         self._heard = monotonic()
+        step = self._clock.add(Exchange(sent, orders.received, orders.replied, self._heard))
+        if step:
+            self._note(
+                f"the clocks of {self._welcome.name} and of the coordinator went apart by"
+                f" {abs(step):.3f} s: a machine stood still, or its clock was set"
+            )
         del self._notes[: len(post.notes)]
         self._sent_tracebacks |= post.tracebacks.keys()
         self._follow(orders, post)
@@ -207,6 +216,7 @@ class AgentRun:
             gate=pool.gate,
             workers=pool.vitals(),
             agent_cpu_s=process_time(),
+            clock=self._clock.reading(monotonic(), time()),
             reassigned=sent.reassigned if pool.finished else sent.accounted,
             notes=tuple(self._notes),
             abort=pool.abort_reason,
@@ -266,7 +276,9 @@ class AgentRun:
     async def _start(self, orders: Orders, start: Start) -> None:
         """Gives the workers their jobs."""
         self._sent.pace = Pace(paused=False, delay=orders.delay)
-        self._begin = begin = monotonic() + start.after
+        now = monotonic()
+        begin = self._clock.to_own(orders.replied + start.after, now)
+        self._begin = begin = now + start.after if begin is None else begin
         share = connections_in(start.share, orders.reassignments, self._welcome.plan.total)
         self._note_shortfall(share)
         part = AgentPart(self._welcome, self._settings, read_machine(), self._targets)

@@ -26,7 +26,7 @@ MAX_PLAN_WORKERS = 256
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The options of an agent's command line.
 
-    None, or nothing, where one was not given.
+    An option that was not given is None or empty.
     """
 
     coordinator: str = "http://127.0.0.1:8091"

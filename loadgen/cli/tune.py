@@ -1,4 +1,7 @@
-"""`loadgen-tune`: the capacity of this machine, and the settings that raise it."""
+"""`loadgen-tune`: the capacity of this machine, and the settings that raise it.
+
+The capacity is that of the limiting resource, which is shown with its fix.
+"""
 
 import sys
 from collections.abc import Sequence

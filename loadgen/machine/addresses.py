@@ -100,7 +100,7 @@ def ports_left_out(
 def reserved_ports(root: Path = Path("/")) -> frozenset[int]:
     """Returns the ports that ip_local_reserved_ports reserves.
 
-    None where it can't be read.
+    Returns None where it can't be read.
     """
     try:
         return parse_reserved((root / RESERVED_PORTS).read_text())

@@ -33,7 +33,7 @@ _CONTAINERS = {
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """The facts of one machine.
 
-    None where this kernel does not have or does not show one.
+    A fact is None where this kernel does not have it or does not show it.
 
     A sysctl is encoded under its own name, with the value of /proc/sys. The kernel documents them
     at https://docs.kernel.org: networking/ip-sysctl, networking/nf_conntrack-sysctl,

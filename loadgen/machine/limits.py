@@ -121,8 +121,8 @@ def target_limits(
 def workers_needed(connections: int, machine: Machine, cores: int, fill: float = 1.0) -> int:
     """Returns one worker per core, or more where the descriptor limit demands it.
 
-    `fill` is the part of its descriptors that a worker can use: all on a client, TARGET_FILL on a
-    target.
+    The limit is that of one process, RLIMIT_NOFILE. `fill` is the part of its descriptors that a
+    worker can use: all on a client, TARGET_FILL on a target.
     """
     return max(1, cores, ceil(connections / max(1, _connections_per_process(machine, fill))))
 

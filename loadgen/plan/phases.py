@@ -19,7 +19,7 @@ Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One phase of a run.
 
-    Durations in seconds, rates per second over the whole fleet.
+    Durations are in seconds, rates are per second over the whole fleet.
 
     Users arrive while it has a rate; without a rate it holds the open connections. It lasts
     `duration`, or as long as `max` arrivals take at its rate; with both it ends with `duration`,

@@ -11,7 +11,7 @@ from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import MAX_ARRIVALS, NotNegative, Phase, Positive
 from loadgen.plan.schedule import PhasedSchedule, Schedule, phase_arrivals_of
 from loadgen.plan.seeded import Pick, weighted_choice, weighted_choice_by_phase
-from loadgen.plan.sessions import Loop, PythonSession, SessionSpec, urls_of
+from loadgen.plan.sessions import Loop, PythonSession, SessionSpec, ThinkTime, urls_of
 from loadgen.values import REFERENCE_CONNECTIONS
 
 TARGET = "ws://127.0.0.1:9505/v1/realtime?project=console&channels[]=files"
@@ -80,7 +80,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     over."""
     stop_after: NotNegative = 0.0
     """Seconds after which the run is drained, whatever is still to come; 0: never."""
-    think: Positive = 30.0
+    think: ThinkTime = 30.0
     """The think time of the loop in seconds; one ping a turn."""
     loops: Annotated[int, msgspec.Meta(ge=0, le=MAX_ARRIVALS)] = 1000
     """Turns of the loop; then the connection closes normally."""
@@ -99,6 +99,9 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     files: dict[str, str] = {}
     """The texts of the files that scripts read lines from, by id."""
     transport: Transport = Transport()
+    grain: Literal["auto", "1ms", "5ms"] = "auto"
+    """How exact launches and pings are; `auto`: 1 ms, and 5 ms on a worker that launches 5,000
+    users or sends 2,000 pings a second."""
 
     def __post_init__(self) -> None:
         for at, what in self._mistakes():
@@ -171,6 +174,19 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         if self.phases:
             return PhasedSchedule(self.phases, poisson=poisson, seed=self.seed)
         return Schedule(rate=self.rate, total=self.max, poisson=poisson, seed=self.seed)
+
+    @property
+    def peak_rate(self) -> float:
+        """The most arrivals per second that it asks for."""
+        return max((max(phase.rate, phase.last_rate) for phase in self.phases), default=self.rate)
+
+    @property
+    def peak_pings(self) -> float:
+        """The pings per second of its built-in loops while all of its users are there."""
+        specs = self.session_specs
+        weight = sum(spec.weight for spec in specs)
+        loops = (spec for spec in specs if isinstance(spec, Loop) and spec.ping != "none")
+        return sum(self.total * loop.weight / weight / loop.think for loop in loops)
 
     @property
     def total(self) -> int:

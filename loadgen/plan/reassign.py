@@ -8,6 +8,7 @@ not by name.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -25,8 +26,8 @@ class Unfinished(msgspec.Struct, frozen=True):
     """
 
     share: Share
-    first: int = 0
-    below: int = 0
+    first: Annotated[int, msgspec.Meta(ge=0)] = 0
+    below: Annotated[int, msgspec.Meta(ge=0)] = 0
 
     def again(self) -> int:
         """Returns how many numbers are launched again."""
@@ -59,7 +60,7 @@ class Reassignment(msgspec.Struct, frozen=True):
 
     unfinished: Unfinished
     at: float
-    pace: float
+    pace: Annotated[float, msgspec.Meta(gt=0)]
 
     def not_before(self, number: int) -> float:
         """Returns the earliest launch of a number, in seconds from the run's start."""

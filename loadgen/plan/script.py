@@ -210,7 +210,7 @@ class Repeat(_Value, frozen=True, kw_only=True, tag_field="do", tag="repeat"):
 class If(_Value, frozen=True, kw_only=True, tag_field="do", tag="if"):
     """Does its steps when the condition holds.
 
-    As in Tsung, also when its variable is not set.
+    As in Tsung they are also done when its variable is not set.
     """
 
     condition: Condition

@@ -4,8 +4,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from loadgen.plan.phases import NotNegative, Positive, Weight
+from loadgen.plan.phases import MAX_NUMBER, NotNegative, Weight
 from loadgen.plan.script import Change, Connect, Step, steps_in
+
+MIN_THINK = 0.001
+"""Seconds; the timers of the event loop count milliseconds."""
+ThinkTime = Annotated[float, msgspec.Meta(ge=MIN_THINK, le=MAX_NUMBER)]
 
 
 class _SessionSpec(
@@ -26,7 +30,7 @@ class Loop(_SessionSpec, frozen=True, forbid_unknown_fields=True, kw_only=True, 
     """The built-in loop: ping, then think for `think` seconds, `loops` times."""
 
     ping: Literal["protocol", "app", "none"] = "protocol"
-    think: Positive = 30.0
+    think: ThinkTime = 30.0
     loops: Annotated[int, msgspec.Meta(ge=0, le=10**12)] = 1000
 
 

@@ -27,8 +27,8 @@ parts still add up to the whole."""
 class Share(msgspec.Struct, frozen=True):
     """The numbers whose remainder by `length` is one of the ascending `positions`.
 
-    A share splits into shares again; the parts are disjoint and together are the whole, to the last
-    number.
+    The numbers are those of users: 0, 1, 2… A share splits into shares again; the parts are
+    disjoint and together are the whole, to the last number.
     """
 
     length: Annotated[int, msgspec.Meta(ge=1)] = 1

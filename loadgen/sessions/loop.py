@@ -6,6 +6,7 @@ microsecond and 112 bytes for each turn and user.
 
 from collections.abc import Callable, Generator
 from enum import Enum, auto
+from math import ceil
 from time import monotonic
 from typing import Any
 
@@ -16,7 +17,7 @@ from loadgen.sessions.population import Population
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.trampoline import BaseUser
 from loadgen.stats.reasons import DONE
-from loadgen.timers import TICK, ticks
+from loadgen.timers import TICK, TurnQueue
 
 
 class Await(Enum):
@@ -25,7 +26,7 @@ class Await(Enum):
     THINK_TIME = auto()
     """The end of the think time; the answer is when that was due."""
     ALL_THINK_TIMES = auto()
-    """The end of all the loop's think times in a row; no user is woken in between."""
+    """The end of all the loop's think times in a row; the user sleeps all the while."""
     UPGRADE = auto()
     """The server's answer to the upgrade; the connection resumes the session."""
 
@@ -36,7 +37,7 @@ UPGRADE = Await.UPGRADE
 
 
 class LoopUser(BaseUser):
-    """A user of the built-in loop: one connection, and a place on the wheel."""
+    """A user of the built-in loop: one connection, and a place in the queue."""
 
     __slots__ = ("connection", "scenario")
 
@@ -60,7 +61,7 @@ class LoopUser(BaseUser):
         return connection
 
     def resume(self, value: Any) -> bool:
-        """Resumes the session; True when it thinks next: the caller sleeps whole slots."""
+        """Resumes the session; True when it thinks next: the caller puts it to sleep."""
         if self.coroutine is None:
             return False
         try:  # as `send` does it, without the call: this runs once for every ping
@@ -116,10 +117,9 @@ LoopSession = Callable[[LoopUser], Generator[Await, Any, None]]
 class LoopScenario(Scenario):
     """Users of the built-in loop.
 
-    They all think equally long, so whole slots of the wheel move on together.
+    They all think equally long, so the one that thought first is the next one. Ping n of a user is
+    due exactly n think times after its connection opened, however late the pings before it were.
     """
-
-    sleeps = True
 
     def __init__(
         self,
@@ -130,38 +130,71 @@ class LoopScenario(Scenario):
         think: float,
         loops: int,
         *,
+        grain: float = TICK,
         name: str = "loop",
         read_rate: float = 0.0,
     ) -> None:
-        """`start` is seconds on the monotonic clock, `think` in seconds.
+        """`start` is seconds on the monotonic clock; `think` and `grain` are in seconds.
 
-        `read_rate` is in bytes a second (0: no limit).
+        First pings are due at multiples of the grain. `read_rate` is in bytes a second (0: no
+        limit).
         """
         super().__init__(population, start, route_of, name=name, read_rate=read_rate)
         self.loops = loops
         """Turns of the loop."""
         self._session = session
-        self._ticks = ticks(think)
-        self.think = self._ticks * TICK
-        """Seconds, in whole ticks of the wheel."""
+        self.think = think
+        """Seconds."""
+        self._grain = grain
+        self._first_due = 0.0
+        """The time at which the last user to open is due. Users that are due together share the
+        number: it takes 24 bytes."""
+        self._thinking: TurnQueue[LoopUser] = TurnQueue(self._due)
 
     def start_user(self, number: int, due: float) -> None:
         """Starts the session of a user that has arrived; `due` is monotonic."""
         LoopUser(self, number, due).start(self._session)
 
-    def turn(self, tick: int) -> None:
-        """Resumes every user whose think time is over.
+    def turn(self, now: float) -> None:
+        """Resumes every user whose think time is over."""
+        super().turn(now)
+        thinking = self._thinking
+        while thinking.next() <= now:
+            thinking.put_back(
+                [user for user, due in thinking.take(now) if self._thinks_again(user, due)]
+            )
 
-        Users that think again stay together in one slot.
-        """
-        for now, users in self.wheel.turn(tick):
-            due = self.wheel.due(now)
-            thinking = [user for user in users if user.resume(due)]
-            self.wheel.put_all(thinking, now + self._ticks)
+    def next_due(self, limit: float) -> float:
+        """Returns when a user is due next, or the limit if none is due before it."""
+        return min(self._thinking.next(), super().next_due(limit))
 
     def sleep(self, user: LoopUser, turns: int) -> None:
         """Wakes the user after a number of think times in a row."""
-        self.wheel.put(user, self.wheel.tick_at(monotonic()) + turns * self._ticks)
+        connection = user.connection
+        assert connection is not None
+        due = ceil((monotonic() + turns * self.think) / self._grain) * self._grain
+        self._first_due = max(self._first_due, due)
+        connection.first_ping_due = self._first_due
+        self._thinking.put(user)
+        self.population.alarm.no_later_than(due)
+
+    def _due(self, user: LoopUser) -> float | None:
+        connection = user.connection
+        return (
+            None
+            if connection is None
+            else connection.first_ping_due + connection.pinged * self.think
+        )
+
+    def _thinks_again(self, user: LoopUser, due: float) -> bool:
+        """Resumes a user; True when it pinged and thinks again.
+
+        One that could not ping is about to end: its connection is closing.
+        """
+        connection = user.connection
+        assert connection is not None
+        pinged = connection.pinged
+        return user.resume(due) and connection.pinged > pinged
 
 
 def protocol_pings(user: LoopUser) -> Generator[Await, Any, None]:

@@ -7,15 +7,20 @@ from loadgen.net.connections import Connections
 from loadgen.sessions.churn import Churn
 from loadgen.sessions.trampoline import BaseUser
 from loadgen.stats.recorder import Recorder
+from loadgen.timers import Alarm
 
 
 class Population:
     """All users of one worker, and their recorder, connections and churn."""
 
-    def __init__(self, recorder: Recorder, connections: Connections, churn: Churn) -> None:
+    def __init__(
+        self, recorder: Recorder, connections: Connections, churn: Churn, alarm: Alarm
+    ) -> None:
         self.recorder = recorder
         self.connections = connections
         self.churn = churn
+        self.alarm = alarm
+        """The time at which the worker wakes up to look for users that are due."""
         self.idle: dict[BaseUser, None] = {}
         """Users that hold no connection now."""
         self._meetings: dict[int, Future[None]] = {}

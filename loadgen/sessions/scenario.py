@@ -13,9 +13,6 @@ from loadgen.timers import Wheel
 class Scenario:
     """One kind of users on one worker. Times are seconds on the monotonic clock."""
 
-    sleeps = False
-    """True when only the wheel wakes its users: the worker may sleep through empty turns."""
-
     def __init__(
         self,
         population: Population,
@@ -51,9 +48,24 @@ class Scenario:
         """Starts the session of a user that has arrived."""
         raise NotImplementedError
 
-    def turn(self, tick: int) -> None:
-        """Resumes every user that is due up to a tick."""
-        raise NotImplementedError
+    def turn(self, now: float) -> None:
+        """Resumes everything on the wheel that is due by now."""
+        for due, items in self.wheel.turn(now):
+            for item in items:
+                item.resume(due)
+
+    def next_due(self, limit: float) -> float:
+        """Returns when a user is due next, or the limit if none is due before it."""
+        return self.wheel.next(limit)
+
+    def wake_at(self, item: Any, time: float) -> float:
+        """Resumes an item at the first tick of the wheel that is not before a time.
+
+        Returns when that is due.
+        """
+        due = self.wheel.put_at(item, time)
+        self.population.alarm.no_later_than(due)
+        return due
 
     def wrap(self, read_rate: float = 0.0) -> Wrap | None:
         """Returns the throttle of connections; None without a limit.
@@ -64,7 +76,7 @@ class Scenario:
         if not rate:
             return None
         return self._wraps.setdefault(
-            rate, lambda connection: Throttle(connection, rate, self.wheel.put_at)
+            rate, lambda connection: Throttle(connection, rate, self.wake_at)
         )
 
     def route(self, url: str) -> Route:

@@ -43,10 +43,3 @@ class SessionScenario(Scenario):
     def start_user(self, number: int, due: float) -> None:
         """Starts the session of a user that has arrived; `due` is monotonic."""
         User(self, number, due).start(self._session)
-
-    def turn(self, tick: int) -> None:
-        """Resumes every user that is due up to a tick."""
-        for now, users in self.wheel.turn(tick):
-            due = self.wheel.due(now)
-            for user in users:
-                user.resume(due)

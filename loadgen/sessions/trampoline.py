@@ -20,7 +20,7 @@ class BaseUser:
         self.due: float | None = due
         """The time at which it was due to arrive, in seconds on the monotonic clock.
 
-        None once its first connection has opened or failed."""
+        It is None once the user's first connection has opened or failed."""
         self.coroutine: Running | None = None
         """The session; None once it is over."""
 

@@ -247,7 +247,7 @@ class User(BaseUser):
             self._alarm = inf
             if self._deadline > due:
                 if self._deadline < inf:
-                    self._alarm = self.scenario.wheel.put_at(self, self._deadline)
+                    self._alarm = self.scenario.wake_at(self, self._deadline)
             elif self._waiting is Pause.THINKING:
                 self._go_on(None)
             elif self._waiting is not None:
@@ -277,7 +277,7 @@ class User(BaseUser):
     def _set_deadline(self, seconds: float) -> None:
         self._deadline = monotonic() + seconds
         if self._deadline < self._alarm:
-            self._alarm = self.scenario.wheel.put_at(self, self._deadline)
+            self._alarm = self.scenario.wake_at(self, self._deadline)
 
     def _go_on(self, value: Any, *about: str) -> None:
         """Runs the session to its next await; a value that is an exception is raised."""

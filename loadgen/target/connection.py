@@ -49,7 +49,7 @@ class ServerConnection(asyncio.Protocol):
     def greet(self, head: bytes, greeting: Greeting) -> None:
         """Sends the 101 and the mode's greeting in one write.
 
-        Closes if the greeting says so.
+        Closes the connection if the greeting says so.
         """
         self._state.cells[SENT] += greeting.messages
         self.write(head + greeting.frames)

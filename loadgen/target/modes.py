@@ -1,6 +1,6 @@
 """The modes of a target: an echo, or Appwrite's realtime protocol.
 
-Pure: values in, bytes of frames out.
+A mode is pure: it takes values and returns the bytes of frames.
 """
 
 from datetime import datetime

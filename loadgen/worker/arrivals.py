@@ -66,7 +66,7 @@ class Arrivals:
 
     def open_gate(self, gate: int, age: float) -> bool:
         """Opens the next gate; False, and harmless, when it is not the next one."""
-        if gate != len(self._opened) or not self._gates:
+        if not 0 < gate == self.next_gate:
             return False
         self._opened.append(age)
         reassigned = (self._reassigned(*entry, gate) for entry in self._reassignments)

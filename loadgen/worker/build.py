@@ -20,14 +20,16 @@ from loadgen.sessions.script.compile import compile_session
 from loadgen.sessions.session_scenario import SessionScenario
 from loadgen.sessions.user import Session
 from loadgen.stats.recorder import Recorder
-from loadgen.timers import Deadlines
+from loadgen.timers import Alarm, Deadlines
 from loadgen.wire import Job, Sources
 from loadgen.worker.arrivals import Arrivals
-from loadgen.worker.engine import CLOSE_TIMEOUT, Engine
+from loadgen.worker.engine import CLOSE_TIMEOUT, Engine, grain_of
 
 
-def engine_for(job: Job, recorder: Recorder, loop: asyncio.AbstractEventLoop) -> Engine:
-    """Returns the engine of a job.
+def engine_for(
+    job: Job, recorder: Recorder, loop: asyncio.AbstractEventLoop, alarm: Alarm
+) -> Engine:
+    """Returns the engine of a job; `alarm` wakes the worker.
 
     Raises LoadError when a session's file can't be imported, PlanError for a script that can't be
     played or TLS settings that OpenSSL does not have.
@@ -40,11 +42,18 @@ def engine_for(job: Job, recorder: Recorder, loop: asyncio.AbstractEventLoop) ->
     connections = Connections(recorder, dialers, closing, plan.transport.connect_timeout)
     phases = tuple(zip(plan.phases, schedule.spans, strict=False))
     churn = Churn(phases, job.share.part, plan.seed, job.start + job.delay)
-    population = Population(recorder, connections, churn)
+    population = Population(recorder, connections, churn, alarm)
     arrivals = Arrivals(schedule.dues, job.share, schedule.gates)
     scenarios = _scenarios(job, population, routes)
     engine = Engine(
-        job.start, population, scenarios, arrivals, plan.session_of, job.most_open, job.delay
+        job.start,
+        population,
+        scenarios,
+        arrivals,
+        plan.session_of,
+        job.most_open,
+        job.delay,
+        grain_of(plan, job.share.part),
     )
     for reassignment in job.reassignments:
         engine.reassign(reassignment)
@@ -77,6 +86,7 @@ def _scenario(
             session,
             spec.think,
             spec.loops,
+            grain=grain_of(plan, job.share.part),
             name=spec.name,
             read_rate=spec.read_rate,
         )

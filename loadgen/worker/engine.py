@@ -1,6 +1,7 @@
-"""The engine of one worker: launches users, turns wheels, drains connections.
+"""The engine of one worker: launches users, wakes them, drains connections.
 
-Everything periodic happens in ticks of twenty milliseconds; launches happen when they are due.
+Launches and turns happen when they are due, to the grain; deadlines are looked at every twenty
+milliseconds.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,21 +11,30 @@ from time import monotonic
 
 from loadgen.net.connection import OPEN, UPGRADING, Connection
 from loadgen.net.drain import Drain
+from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment
 from loadgen.sessions.population import Population
 from loadgen.sessions.scenario import Scenario
 from loadgen.stats.reasons import CHURN, DRAINED, STORM, TIMEOUT
 from loadgen.stats.recorder import microseconds
 from loadgen.stats.tally import Held
-from loadgen.timers import TICK
 from loadgen.worker.arrivals import Arrivals
 
-LAUNCH_INTERVAL = TICK / 4
-"""Seconds between two batches: a launch in a batch costs a third less CPU than one alone."""
+TURN = 0.02
+"""Seconds between two looks at deadlines and churn, and between two steps of a drain."""
+EXACT = 0.001
+"""The finest grain: seconds between two wakes of a worker. Its event loop counts milliseconds."""
+COARSE = 0.005
+"""The grain that saves CPU: a wake costs as much as a ping, and a batch needs one for all."""
+EXACT_LAUNCHES = 5000.0
+"""Launches a second of a worker from which its grain is coarse, where the plan does not say."""
+EXACT_PINGS = 2000.0
+"""Pings a second of a worker from which its grain is coarse, where the plan does not say."""
+GRAINS = {"1ms": EXACT, "5ms": COARSE}
 MAX_BATCH = 32
 """Launches in one go, before connections get their turn again."""
-MAX_IDLE_TURNS = 5
-"""Turns of the wheel that the worker sleeps through when they hold nothing."""
+MAX_SLEEP = 0.1
+"""Seconds that the worker sleeps at most: it has seconds to report."""
 LATE = 0.1
 """Seconds after its due time from which a launch counts as late."""
 MAX_CONNECTING = 1024
@@ -35,6 +45,14 @@ PONGS_TIMEOUT = 5.0
 """Seconds that a drain waits for pongs still owed."""
 DRAIN_TIMEOUT = 120.0
 """Seconds after which a drain aborts what is left; a million on two cores take a minute."""
+
+
+def grain_of(plan: Plan, part: float) -> float:
+    """Returns the seconds between two wakes of a worker with a part of a plan."""
+    if plan.grain != "auto":
+        return GRAINS[plan.grain]
+    busy = plan.peak_rate * part >= EXACT_LAUNCHES or plan.peak_pings * part >= EXACT_PINGS
+    return COARSE if busy else EXACT
 
 
 class Engine:
@@ -53,10 +71,12 @@ class Engine:
         scenario_of: Callable[[int], int],
         max_open: int,
         delay: float = 0.0,
+        grain: float = EXACT,
     ) -> None:
         """`scenario_of` gives the place of a user's scenario.
 
-        `delay` is the seconds of all pauses so far.
+        `delay` is the seconds of all pauses so far, `grain` the least seconds between two wakes
+        from sleep.
         """
         self.start = start
         self.scenarios = scenarios
@@ -69,9 +89,10 @@ class Engine:
         self._max_open = max_open
         self._delay = delay
         """Seconds of all pauses so far."""
+        self._grain = grain
         self._paused = False
-        self._turned = 0
-        """The last tick that the wheels were turned to."""
+        self._next_turn = 0.0
+        """The time of the next look at deadlines and churn."""
         self._abort_at = inf
         """The time at which a drain aborts the connections that are left."""
 
@@ -106,7 +127,7 @@ class Engine:
             self._arrivals.stop()
             self._churn.forget_returns()
             bound = DRAIN_TIMEOUT - 2 * CLOSE_TIMEOUT
-            self.connections.drain = Drain(self.connections, now, turn=TICK, within=bound)
+            self.connections.drain = Drain(self.connections, now, turn=TURN, within=bound)
             self._abort_at = now + DRAIN_TIMEOUT
 
     def stop(self, now: float) -> None:
@@ -145,36 +166,24 @@ class Engine:
 
     def tick(self, now: float) -> float:
         """Does everything that is due by now; returns when it wants to be called again."""
-        tick = int((now - self.start) / TICK)
         drain = self.connections.drain
         if drain is not None:
             self._close_some(drain, now)
             self.connections.expire(now)
-            return self.start + (tick + 1) * TICK
+            return now + TURN
         launch = self._launch_due(now)
-        if tick > self._turned:
-            self._turned = tick
+        for scenario in self.scenarios:
+            scenario.turn(now)
+        if now >= self._next_turn:
+            self._next_turn = now + TURN
             self.connections.expire(now)
-            for scenario in self.scenarios:
-                scenario.turn(tick)
             if self._churn and not self._paused:
                 self._apply_churn(now - self.start - self._delay)
         if launch <= now:
             return launch
-        return min(max(launch, now + LAUNCH_INTERVAL), self.start + self._next_turn(tick) * TICK)
-
-    def _next_turn(self, tick: int) -> int:
-        """Returns the next tick worth waking for.
-
-        Every tick is while a connection has a deadline: it may also resume a user at any moment.
-        """
-        if self.connections.waiting:
-            return tick + 1
-        limit = tick + MAX_IDLE_TURNS
-        return min(
-            scenario.wheel.next(limit) if scenario.sleeps else tick + 1
-            for scenario in self.scenarios
-        )
+        limit = now + (TURN if self.connections.waiting else MAX_SLEEP)
+        due = min(launch, *(scenario.next_due(limit) for scenario in self.scenarios))
+        return min(max(due, now + self._grain), limit)
 
     def _launch_due(self, now: float) -> float:
         """Launches the users that are due; returns when the next one is."""
@@ -187,7 +196,7 @@ class Engine:
             if origin + age > now:
                 return origin + age
             if self._full:
-                return now + TICK
+                return now + TURN
             if age == next_return:
                 self.recorder.tally.relaunched += 1
                 self._launch(self._churn.take_return(), origin + age)

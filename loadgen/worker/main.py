@@ -13,6 +13,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
+from math import inf
 from time import monotonic, process_time
 from typing import NoReturn
 
@@ -24,9 +25,10 @@ from loadgen.plan.session_file import LoadError, load
 from loadgen.process import raise_nofile, run_in_batches
 from loadgen.stats.fanin import Second
 from loadgen.stats.recorder import Recorder, microseconds
-from loadgen.timers import TICK
+from loadgen.timers import Alarm
 from loadgen.wire import Job, Rehearsal, Rehearsed, Report, from_wire, to_wire
 from loadgen.worker.build import engine_for
+from loadgen.worker.engine import TURN
 
 MAX_LINES = 100
 """Printed lines that a worker reports; further lines are dropped, and a note reports that."""
@@ -88,7 +90,9 @@ class Worker(asyncio.Protocol):
         self._start = job.start
         self._second = job.first
         self._recorder = Recorder(hash((job.plan.seed, job.share.positions[:1])))
-        self._engine = engine_for(job, self._recorder, loop)
+        self._alarm = Alarm(self._wake_at)
+        self._timer: asyncio.TimerHandle | None = None
+        self._engine = engine_for(job, self._recorder, loop, self._alarm)
         self._out: asyncio.WriteTransport | None = None
         self._unread = b""
         """The beginning of an order that has not come whole yet."""
@@ -157,6 +161,7 @@ class Worker(asyncio.Protocol):
         self._recorder.tally.loop_lag.record(microseconds(now - planned))
         while self._second < int(now - self._start):
             self._report()
+        self._alarm.set(-inf)
         again = self._engine.tick(now)
         if self._engine.finished:
             self._report(finished=True)
@@ -164,7 +169,14 @@ class Worker(asyncio.Protocol):
         elif again <= now:
             self._loop.call_soon(self._tick, now)
         else:
-            self._loop.call_later(again - now + HALF_A_MILLISECOND, self._tick, again)
+            self._alarm.set(again)
+            self._wake_at(again)
+
+    def _wake_at(self, time: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        delay = max(0.0, time - monotonic()) + HALF_A_MILLISECOND
+        self._timer = self._loop.call_later(delay, self._tick, time)
 
     def _report(self, *, finished: bool = False) -> None:
         tally = self._recorder.swap()
@@ -187,7 +199,7 @@ class Worker(asyncio.Protocol):
         """Ends `run` once the last line is written."""
         assert self._out is not None
         if self._out.get_write_buffer_size():
-            self._loop.call_later(TICK, self._finish)
+            self._loop.call_later(TURN, self._finish)
         elif not self._done.done():
             self._done.set_result(None)
 

@@ -96,7 +96,10 @@ def worker(port: int) -> dict[str, float]:
 
 
 def flat_out(port: int) -> float:
-    """Returns the connections that a worker opens in its first second, when all are due."""
+    """Returns the connections that a worker opens in its first second.
+
+    All are due then.
+    """
     plan = Plan(rate=1e6, max=FLAT_OUT, think=60.0, ping="none")
     with working(port, plan, [Sources(("127.0.2.3",), 20_000, 60_000)]) as (process,):
         (first,) = seconds_of(process, 0)

@@ -1,4 +1,4 @@
-"""A fleet on this machine: 16 agents with 100,000 connections, then one with 64,000."""
+"""A fleet here: 16 agents with 100,000 connections, then one with 64,000."""
 
 import json
 import re

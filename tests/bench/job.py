@@ -10,7 +10,8 @@ from time import monotonic
 from loadgen.plan.plan import Plan
 from loadgen.plan.shares import Share
 from loadgen.stats.fanin import Second
-from loadgen.wire import Destination, Job, Report, Sources, from_wire, to_wire
+from loadgen.wire import Report, Sources, from_wire, to_wire
+from tests.jobs import job_on
 
 START_IN = 1.0
 """Seconds from the jobs to the first connection."""
@@ -31,7 +32,8 @@ def working(
         parts = Share().split([1] * len(sources))
         for process, share, own in zip(processes, parts, sources, strict=True):
             assert process.stdin is not None
-            process.stdin.write(to_wire(_job(port, plan, share, own, start)) + b"\n")
+            job = job_on(port, plan, share=share, sources=own, start=start)
+            process.stdin.write(to_wire(job) + b"\n")
             process.stdin.flush()
         yield processes
 
@@ -49,27 +51,6 @@ def _ready() -> "Iterator[subprocess.Popen[bytes]]":
         finally:
             process.stdin.close()
             process.wait(timeout=10)
-
-
-def _job(port: int, plan: Plan, share: Share, sources: Sources, start: float) -> Job:
-    return Job(
-        plan=plan,
-        share=share,
-        start=start,
-        destinations=(
-            Destination(
-                url=plan.target,
-                address="127.0.0.1",
-                port=port,
-                name="127.0.0.1",
-                host=f"127.0.0.1:{port}",
-                resource="/v1/realtime?project=console&channels[]=files",
-                secure=False,
-                sources=sources,
-            ),
-        ),
-        most_open=plan.total,
-    )
 
 
 def seconds_of(process: "subprocess.Popen[bytes]", last: int) -> Iterator[Second]:

@@ -58,7 +58,7 @@ def _busy(pid: int) -> float:
 
 
 async def _watched(url: str, pid: int) -> tuple[float, list[int]]:
-    """Returns the same with viewers, and the new seconds that each received meanwhile.
+    """Returns the same with viewers, and the new seconds that each received.
 
     One more viewer does not read.
     """

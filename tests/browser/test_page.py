@@ -126,7 +126,7 @@ def test_a_silent_coordinator_is_shown_and_no_second_is_missed(tmp_path, page, s
 
 
 def test_the_page_follows_a_run_that_another_coordinator_resumes(tmp_path, page, server):
-    """The charts have every second, those before the end of the first coordinator too."""
+    """The charts have every second, also those before the first coordinator's end."""
     listen = f"127.0.0.1:{free_port()}"
     # The second coordinator does not send the first one's scrapes again.
     watch = ("--watch", f"itself=http://{listen}/metrics")

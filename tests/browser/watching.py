@@ -15,7 +15,10 @@ SERIOUS = ("serious", "critical")
 
 @contextmanager
 def followed(out: Path, *arguments: str, **options: Any) -> Iterator[Coordinator]:
-    """A coordinator that is killed at the end of the block, without waiting for its fleet."""
+    """A coordinator that is killed at the end of the block.
+
+    It does not wait for its fleet.
+    """
     with coordinator(out, *arguments, **options) as running:
         try:
             yield running

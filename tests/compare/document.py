@@ -18,7 +18,10 @@ COMMAND = "make compare-tsung"
 
 
 def render(comparisons: Sequence[Comparison], tsung: str, seconds: float) -> str:
-    """Returns the document; `tsung` is Tsung's version, `seconds` the time of all runs."""
+    """Returns the document.
+
+    `tsung` is Tsung's version, `seconds` the time of all runs.
+    """
     verdicts = Counter(
         finding.verdict for comparison in comparisons for finding in comparison.findings
     )

@@ -1,4 +1,7 @@
-"""The target's recording of one run: a record of each TCP connection, and counts of all."""
+"""The target's recording of one run.
+
+It has a record of each TCP connection, and counts of all.
+"""
 
 import re
 from collections import Counter
@@ -80,7 +83,10 @@ class Recording(msgspec.Struct, frozen=True):
         ]
 
     def think_times(self, after: str) -> list[float]:
-        """Returns the seconds from each message with this text to its client's next message."""
+        """Returns the seconds from each message to its client's next message.
+
+        Only messages with this text count.
+        """
         pairs = (pair for connection in self.connections for pair in pairwise(connection.messages))
         return [later.at - earlier.at for earlier, later in pairs if earlier.body == after]
 

@@ -17,7 +17,7 @@ Distribution = Callable[[float], float]
 
 
 class Fit(NamedTuple):
-    """The distance of two distributions, and the probability of such a distance by chance."""
+    """The distance of two distributions, and how probable it is by chance."""
 
     distance: float
     p: float
@@ -37,7 +37,10 @@ def two_samples(one: Sequence[float], other: Sequence[float]) -> Fit:
 
 
 def one_sample(sample: Sequence[float], distribution: Distribution) -> Fit:
-    """Returns the fit of a sample, which must not be empty, to a continuous distribution."""
+    """Returns the fit of a sample to a continuous distribution.
+
+    The sample must not be empty.
+    """
     values = sorted(sample)
     size = len(values)
     distance = max(
@@ -64,7 +67,10 @@ def significance(distance: float, size: float) -> float:
 
 
 def exponential(rate: float, events: int = 1) -> Distribution:
-    """Returns the distribution of the time of `events` events of a Poisson process (Erlang's)."""
+    """Returns the distribution of the time of a Poisson process's events.
+
+    It is Erlang's, for the time of `events` events.
+    """
 
     def at(value: float) -> float:
         terms = accumulate(range(1, events), lambda term, k: term * rate * value / k, initial=1.0)

@@ -92,7 +92,10 @@ def _outcome(
 
 
 def _statistics(text: str) -> dict[str, float]:
-    """Returns the totals of a tsung.log, without Tsung's figures of the host (`{cpu,…}`)."""
+    """Returns the totals of a tsung.log.
+
+    Tsung's figures of the host (`{cpu,…}`) are left out.
+    """
     return {
         name: value for name, value in totals(read_text(text)).items() if not name.startswith("{")
     }

@@ -66,7 +66,10 @@ def run(
     timeout: float,
     environment: Mapping[str, str] | None = None,
 ) -> Ended:
-    """Runs a command in a folder; kills it with all its processes after `timeout` seconds."""
+    """Runs a command in a folder.
+
+    Kills it with all its processes after `timeout` seconds.
+    """
     began = time.monotonic()
     samples = []
     output_file = folder / "output.txt"

@@ -125,7 +125,7 @@ def _shapes(case: Case, tsung: Outcome, loadgen: Outcome) -> Iterator[Shape]:
 def shape(
     case: Case, name: str, tsung: Sequence[float], loadgen: Sequence[float], asked: Distribution
 ) -> Shape:
-    """Returns the fits of two samples to each other and to the configured distribution.
+    """Returns the fits of two samples to each other and to the configuration.
 
     Where they differ because only Tsung's do not fit the configuration, that is the reason.
     """

@@ -1,4 +1,7 @@
-"""Measures a real fleet on loopback, phase by phase: base, ramp, idle, messages, pings."""
+"""Measures a real fleet on loopback, phase by phase.
+
+The phases: base, ramp, idle, messages, pings.
+"""
 
 import json
 import os
@@ -176,7 +179,10 @@ def _fleet(size: int, rate: float, think: float) -> Iterator[Fleet]:
 
 @contextmanager
 def _target(size: int) -> Iterator[tuple[int, Address]]:
-    """A target in Appwrite's mode, as in the reference run: its process id and address."""
+    """A target in Appwrite's mode, as in the reference run.
+
+    Yields its process id and address.
+    """
     running = Command(
         command(
             "loadgen-target", "--listen", "127.0.0.1:0", "--mode", "appwrite", "--limit", str(size)

@@ -63,10 +63,11 @@ class Quantity(NamedTuple):
 
 
 def fit(points: Iterable[Point]) -> Line:
-    """Returns the line of least squares per process, with residuals relative to their totals.
+    """Returns the line of least squares per process.
 
-    With absolute residuals the size of 1,000,000 would decide alone. A total that noise of an idle
-    fleet has made negative has no scale, and is ignored.
+    Its residuals are relative to the totals. With absolute residuals the size of 1,000,000 would
+    decide alone. A total that noise of an idle fleet has made negative has no scale, and is
+    ignored.
     """
     points = tuple(points)
     held = np.array([point.size / point.processes for point in points])
@@ -157,7 +158,10 @@ def base_bytes(sample: Sample, kind: str) -> float:
 
 
 def machine_growth(sample: Sample) -> float:
-    """Returns the bytes of the connections beyond processes and file caches, as a check."""
+    """Returns the bytes of the connections alone, as a check.
+
+    Processes and file caches are left out.
+    """
 
     def used(meminfo: dict[str, int]) -> int:
         return meminfo["MemTotal"] - sum(

@@ -1,4 +1,7 @@
-"""Readings of /proc: the kind, memory and CPU time of processes, and of the machine."""
+"""Readings of /proc: processes by kind, their memory and CPU time.
+
+It reads those of the whole machine too.
+"""
 
 import ctypes
 import time
@@ -61,7 +64,10 @@ def cpu_by_kind(fleet: dict[int, str]) -> dict[str, float]:
 
 
 def machine_seconds() -> float:
-    """Returns the CPU seconds in which this machine was not idle, interrupts included."""
+    """Returns the CPU seconds in which this machine was not idle.
+
+    Interrupts are included.
+    """
     first = Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]
     return sum(int(ticks) for column, ticks in enumerate(first) if column not in IDLE) / TICKS
 

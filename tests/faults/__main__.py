@@ -1,6 +1,7 @@
-"""`python -m tests.faults`: injects each fault into a new fleet and prints the outcomes.
+"""Injects each fault into a new fleet and prints the outcomes.
 
-It exits with 1 if the outcome of one is not the promised one.
+The command is `python -m tests.faults`. It exits with 1 if the outcome of one is not the promised
+one.
 """
 
 import os
@@ -37,7 +38,10 @@ HEAD = (
     help="Also write the table to FILE.",
 )
 def command(names: tuple[str, ...], markdown: Path | None) -> None:
-    """Inject faults into fleets on hosts in network namespaces; without a FAULT, all of them."""
+    """Inject faults into fleets on hosts in network namespaces.
+
+    Without a FAULT, all of them.
+    """
     enter("tests.faults")
     unknown = set(names) - FAULTS.keys()
     if unknown:

@@ -94,7 +94,10 @@ def outcome_of(
 
 
 def replaced(stage: Stage, noticed: float, lost: int, count: int = COUNT) -> FaultOutcome:
-    """Returns the outcome of a fault after which all lost connections are opened again."""
+    """Returns the outcome of a fault after which lost connections open again.
+
+    All of them do so.
+    """
     recovered = stage.opens(count, lost=lost)
     summary = stage.drains()
     assert (summary["lost"], summary["relaunched"], summary["opened"]) == (

@@ -113,7 +113,10 @@ def ports_used_up(stage: Stage) -> FaultOutcome:
 
 @fault("the wall clock of one host goes an hour ahead, during the arrivals")
 def clock_stepped(stage: Stage) -> FaultOutcome:
-    """It changes nothing: seconds count from the start of the run on monotonic clocks."""
+    """It changes nothing: seconds count on monotonic clocks.
+
+    They count from the start of the run.
+    """
     stage.target()
     stage.coordinator("--rate", "60", hold=2)
     environment = os.environ | {"PYTHONPATH": f"{STEPPED}:{os.environ.get('PYTHONPATH', '')}"}

@@ -57,7 +57,10 @@ class Stage:
         hold: float = 600,
         planned: bool = False,
     ) -> Command:
-        """Starts a coordinator on the host `coord`, with `count` connections unless `planned`."""
+        """Starts a coordinator on the host `coord`.
+
+        It has `count` connections unless `planned`.
+        """
         host = self.lan.host("coord")
         load = (
             []

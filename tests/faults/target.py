@@ -23,7 +23,10 @@ keep = true
 
 @fault("SIGKILL to the target, started again after 3 s, by users that come back")
 def target_killed_and_restarted(stage: Stage) -> FaultOutcome:
-    """Connections end as reset or server_eof; users that come back meanwhile are refused."""
+    """Connections end as reset or server_eof.
+
+    Users that come back meanwhile are refused.
+    """
     stage.target()
     plan = stage.folder / "plan.toml"
     plan.write_text(COMING_BACK.format(url=stage.server.ws))

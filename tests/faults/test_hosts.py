@@ -1,4 +1,7 @@
-"""Two faults that need separate hosts, in network namespaces; `make faults` has all."""
+"""Two faults that need separate hosts, in network namespaces.
+
+`make faults` has all.
+"""
 
 import subprocess
 import sys

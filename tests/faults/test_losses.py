@@ -46,7 +46,10 @@ def check_sum(state: dict) -> None:
 
 
 def drain(coord: Coordinator, planned: int, lost: int) -> dict:
-    """Drains by hand; checks that the ledger is complete and all lost were launched again."""
+    """Drains by hand, and checks the ledger.
+
+    It is complete, and all lost connections were launched again.
+    """
     coord.send(signal.SIGINT)
     assert coord.end() == 130, coord.err
     summary = coord.summary()
@@ -89,7 +92,10 @@ def test_another_worker_opens_the_connections_of_a_killed_worker_again(tmp_path,
 
 
 def test_a_share_lost_during_the_arrivals_is_launched_to_its_end(tmp_path, server):
-    """Each user of the lost share is launched; those that had been launched, once more."""
+    """Each user of the lost share is launched.
+
+    Those that had been launched are launched once more.
+    """
     with ExitStack() as stack:
         options = (
             "--rate",

@@ -1,4 +1,7 @@
-"""A coordinator is killed during a run, and another one resumes the run from its directory."""
+"""A coordinator is killed during a run, and another one resumes the run.
+
+It does so from the run directory.
+"""
 
 import asyncio
 import signal
@@ -45,8 +48,10 @@ def kill(coord: Coordinator) -> None:
 
 
 def test_a_resumed_run_misses_no_count(tmp_path, server):
-    """It is killed during the arrivals; the agents go on, keep their seconds, and post all of them
-    later."""
+    """It is killed during the arrivals, and the agents go on.
+
+    They keep their seconds, and post all of them later.
+    """
     options = (
         "--agents",
         "2",
@@ -124,7 +129,10 @@ def test_what_is_lost_without_a_coordinator_is_reassigned_once_the_run_is_resume
 
 
 async def test_agents_wait_while_the_journal_is_replayed():
-    """The replay of a long run takes longer than agents wait for a silent coordinator."""
+    """The replay takes longer than agents wait for a silent coordinator.
+
+    It is that of a long run.
+    """
     run = Run(Plan(target="ws://127.0.0.1:9/"), 2)
     patience = 1.0
     serving = Server(run, monotonic)

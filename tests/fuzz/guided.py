@@ -1,4 +1,7 @@
-"""One target under atheris: `python -m tests.fuzz.guided NAME [libFuzzer's arguments]`."""
+"""One target under atheris.
+
+The command is `python -m tests.fuzz.guided NAME [libFuzzer's arguments]`.
+"""
 
 import sys
 

@@ -36,7 +36,10 @@ PARTS = b"\n--- next file\n"
 
 
 def frames(data: bytes) -> None:
-    """Any split of the bytes gives the same events, and the library the same messages."""
+    """Any split of the bytes gives the same events.
+
+    The library finds the same messages in them.
+    """
     keep = len(data) + 1
     whole = Parser(keep).feed(data)
     parser = Parser(keep)
@@ -55,7 +58,10 @@ def frames(data: bytes) -> None:
 
 
 def _overlong(events: list[Event]) -> bool:
-    """True when a control frame has more than seven bits of length (RFC 6455, section 5.5)."""
+    """True when a control frame has more than seven bits of length.
+
+    See RFC 6455, section 5.5.
+    """
     return any(event.opcode == FAULT and b"overlong" in event.payload for event in events)
 
 
@@ -72,7 +78,10 @@ def _to_the_end(events: list[Event]) -> list[tuple[int, bytes]]:
 
 
 def _library_events(data: bytes) -> tuple[list[tuple[int, bytes]], bool]:
-    """Returns the library's messages, and whether it refused a close between fragments."""
+    """Returns the library's messages, and True for a refused close.
+
+    It refuses a close between fragments.
+    """
     protocol = ClientProtocol(parse_uri("ws://target/"), state=OPEN, max_size=None)
     protocol.receive_data(data)
     recorded: list[tuple[int, bytes]] = []
@@ -92,7 +101,10 @@ def _library_events(data: bytes) -> tuple[list[tuple[int, bytes]], bool]:
 
 
 def handshake(data: bytes) -> None:
-    """A head that is valid at a glance is valid for the websockets library; a result is final."""
+    """A head that is valid at a glance is valid for the websockets library.
+
+    A result is final.
+    """
     data = data.replace(b"{accept}", accept_of(KEY))
     ours = Handshake("target", "/")
     checked = ours.check(data, KEY)
@@ -154,7 +166,10 @@ def tsung(data: bytes) -> None:
 
 
 def wire(data: bytes) -> None:
-    """Bytes are a message or raise DecodeError; a message encodes and decodes to itself."""
+    """Bytes are a message or raise DecodeError.
+
+    A message encodes and decodes to itself.
+    """
     for kind in KINDS:
         with contextlib.suppress(msgspec.DecodeError):
             message = from_wire(data, kind)
@@ -181,7 +196,10 @@ def run(data: bytes) -> None:
 
 
 def run_directory(data: bytes) -> None:
-    """A run directory gives a report in every form, or one line that names the damage."""
+    """Any run directory gives every form of a report, or one line.
+
+    The line names the damage.
+    """
     summary, _, rest = data.partition(PARTS)
     seconds, _, facts = rest.partition(PARTS)
     with _file("summary.json", summary) as path:

@@ -1,4 +1,7 @@
-"""The readers of foreign bytes, with the corpus and hypothesis; `make fuzz` runs longer."""
+"""The readers of foreign bytes, with the corpus and hypothesis.
+
+`make fuzz` runs longer.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,7 @@
-"""`loadgen-agent` between a real coordinator and a real target: joining, loading, dying."""
+"""`loadgen-agent` between a real coordinator and a real target.
+
+It joins, loads, and dies.
+"""
 
 import os
 import signal
@@ -33,7 +36,10 @@ pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 def reported(coord: Coordinator, count: int) -> None:
-    """Waits until the coordinator has counted these: a dead worker reports nothing any more."""
+    """Waits until the coordinator has counted these connections.
+
+    A dead worker reports nothing any more.
+    """
     eventually(
         lambda: coord.state()["ledger"]["open"] == count, lambda: f"{count} open: {coord.state()}"
     )
@@ -85,7 +91,10 @@ def test_an_agent_that_is_killed_takes_even_a_hanging_worker_with_it(tmp_path, s
 
 
 def test_a_killed_workers_connections_are_lost_and_the_run_goes_on(tmp_path, server):
-    """The run ends only once the coordinator has counted the death: no race with the hold."""
+    """The run ends only once the coordinator has counted the death.
+
+    So there is no race with the hold.
+    """
     options = (*HELD, "--on-loss", "continue")
     with (
         coordinator(tmp_path, server.ws, *options) as coord,
@@ -135,7 +144,10 @@ def test_an_orphan_drains_and_waits_for_a_new_coordinator(tmp_path, server):
 
 
 def close_silently(guest):
-    """Closes a connection without an answer; with unread bytes a close would be a reset."""
+    """Closes a connection without an answer.
+
+    With unread bytes a close would be a reset.
+    """
     with guest:
         guest.shutdown(socket.SHUT_WR)
         while guest.recv(1 << 16):
@@ -143,7 +155,10 @@ def close_silently(guest):
 
 
 def test_an_agent_waits_for_its_coordinator_and_says_so_once(tmp_path, server):
-    """A socket that is no coordinator accepts three requests; then one has the same port."""
+    """A socket that is no coordinator accepts three requests.
+
+    Then a coordinator has the same port.
+    """
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         listener.settimeout(PATIENCE)
         port = listener.getsockname()[1]
@@ -201,8 +216,10 @@ def test_two_agents_of_one_name_are_two_and_each_reports_its_health(tmp_path, se
 
 
 def test_an_agent_refuses_a_target_that_it_was_not_allowed(tmp_path):
-    """192.0.2.0/24 is for documentation; nothing is sent there, since the agent refuses before
-    it opens anything."""
+    """192.0.2.0/24 is for documentation, and nothing is sent there.
+
+    The agent refuses before it opens anything.
+    """
     fix = "refuses target 192.0.2.1: start the agent with --allow-target 192.0.2.1"
     options = ("--agents", "1", "--max", "10", "--wait", "5", "ws://192.0.2.1:9/")
     with coordinator(tmp_path, *options) as coord, agent(coord.url, "--name", "careful") as careful:
@@ -221,7 +238,7 @@ def test_an_agent_refuses_a_target_that_it_was_not_allowed(tmp_path):
 
 
 def test_the_default_metrics_port_gives_way_and_a_chosen_one_does_not():
-    """When another process has the default port, the agent takes a free one and logs it."""
+    """The agent logs a free port when another process has the default one."""
     nobody = f"http://127.0.0.1:{free_port()}"
     with closing(socket.socket()) as sock:
         with suppress(OSError):

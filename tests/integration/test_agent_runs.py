@@ -1,4 +1,7 @@
-"""An agent serves one coordinator after the other, and ends each run in good order."""
+"""An agent serves one run after the other, and ends each in good order.
+
+Each has a coordinator of its own.
+"""
 
 import signal
 

@@ -1,4 +1,7 @@
-"""The playbooks are valid and set the reference run; `tests/rehearsal` plays them."""
+"""The playbooks are valid and set the reference run.
+
+`tests/rehearsal` plays them.
+"""
 
 import json
 import os

@@ -1,7 +1,7 @@
-"""Each mistake of an operator is one line and its exit code, without a traceback or a wait.
+"""Each mistake of an operator is one line and its exit code.
 
-test_coordinator.py has what else `loadgen-coord` refuses, test_agent.py the agent that waits for a
-coordinator.
+There is no traceback and no wait. test_coordinator.py has what else `loadgen-coord` refuses,
+test_agent.py the agent that waits for a coordinator.
 """
 
 import asyncio
@@ -163,7 +163,10 @@ CARELESS = {
     "program", [f"{COORD} --dry-run", f"{TUNE} check --connections 1", "a run"]
 )
 def test_the_exit_code_does_not_depend_on_a_reader_of_the_output(tmp_path, program, streams, code):
-    """Without a reader, a run goes on, and no socket gets the number of standard output."""
+    """Without a reader a run goes on.
+
+    No socket gets the number of standard output.
+    """
     if program == "a run":
         program = (
             f"{COORD} --local 1 --with-target --max 5 --hold 0 --json --listen 127.0.0.1:0 --out"
@@ -183,7 +186,7 @@ def test_the_exit_code_does_not_depend_on_a_reader_of_the_output(tmp_path, progr
 
 
 def test_a_run_that_no_agent_joins_is_exit_code_3(tmp_path):
-    """Stdout says where agents join; the only line on stderr says which have not joined."""
+    """Stdout says where agents join, stderr in one line which have not joined."""
     ended = run(
         COORD, "--listen", "127.0.0.1:0", "--out", str(tmp_path), "--agents", "2", "--wait", "1"
     )

@@ -1,4 +1,4 @@
-"""TLS on the control port: agents join a coordinator that they trust, and no other.
+"""TLS on the control port: agents join only a coordinator that they trust.
 
 No other machine gets a byte of the token.
 """
@@ -146,7 +146,10 @@ def test_local_agents_of_a_coordinator_with_tls_join_it(tmp_path, files):
 def test_an_agent_sends_nothing_to_a_coordinator_that_it_does_not_trust(
     tmp_path, files, trust, words
 ):
-    """Such a coordinator gets neither the token nor the machine's facts: only TLS's own bytes."""
+    """Such a coordinator gets only TLS's own bytes.
+
+    It gets neither the token nor the machine's facts.
+    """
     recorded: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=listen, args=(listener, files, recorded))

@@ -1,5 +1,7 @@
-"""The coordinator as a process, with agents that only speak the wire: HTTP in, a run directory
-out."""
+"""The coordinator as a process: HTTP in, a run directory out.
+
+Its agents only speak the wire.
+"""
 
 import asyncio
 import contextlib
@@ -26,8 +28,10 @@ HOLDS = Limit("max_connections", 64_000, "--max-connections", "raise --max-conne
 
 
 class WireAgent:
-    """An agent without workers: every connection of its share opens when it is due, and pings
-    once."""
+    """An agent without workers.
+
+    Every connection of its share opens when it is due, and pings once.
+    """
 
     def __init__(self, url, name="host", holds=HOLDS, token=None, weight=64_000):
         self.url = url
@@ -184,8 +188,10 @@ async def post(http, url, body, **headers):
 
 
 async def test_a_run_from_the_first_agent_to_the_run_directory(tmp_path, http):
-    """Two agents of one name, one of them repeating each post, and a lighter one: 1,000
-    connections, once each."""
+    """Each of 1,000 connections counts once.
+
+    Two agents have one name, one of them repeats each post, and one is lighter.
+    """
     options = ("--max", "1000", "--rate", "500", "--hold", "1", "--agents", "3")
     expectations = (
         "--expect",

@@ -32,7 +32,7 @@ async def events(reply):
 
 
 async def seconds(http, url, count, **headers):
-    """Returns the first `count` settled seconds that a viewer gets, with their event ids."""
+    """Returns the first `count` settled seconds of a viewer, with event ids."""
     found = []
     async with http.get(f"{url}/events", headers=headers) as reply:
         assert reply.headers["Content-Type"] == "text/event-stream"

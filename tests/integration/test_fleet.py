@@ -1,5 +1,7 @@
-"""Whole runs by their commands: a coordinator with local agents against a target whose own
-ledger is the judge."""
+"""Whole runs by their commands, with the target's own ledger as the judge.
+
+A coordinator with local agents loads it.
+"""
 
 import json
 import signal
@@ -15,8 +17,10 @@ FILES = {"plan.toml", "run.json", "seconds.ndjson", "summary.json", "histograms.
 
 
 def adds_up(ledger: dict, open_now: str = "open") -> None:
-    """The two laws that tie what was launched to what became of it; both hold for a row and for
-    the summary."""
+    """The two laws that tie launched connections to their ends.
+
+    Both hold for a row and for the summary.
+    """
     failed, closed = sum(ledger["failed"].values()), sum(ledger["closed"].values())
     connecting = ledger.get("connecting", 0)
     assert ledger["launched"] == connecting + failed + ledger["opened"]
@@ -24,8 +28,10 @@ def adds_up(ledger: dict, open_now: str = "open") -> None:
 
 
 def check_rows(coord: Coordinator) -> None:
-    """Each line obeys the ledger laws, for the fleet and for each agent, and the last one is the
-    summary's."""
+    """Each line obeys the ledger's laws, for the fleet and for each agent.
+
+    The last line is the summary's.
+    """
     summary, rows = coord.summary(), coord.rows()
     for row in rows:
         for figures in (row["fleet"], *row["agents"].values()):
@@ -44,7 +50,7 @@ def check_rows(coord: Coordinator) -> None:
 
 
 def check_target(summary: dict, stats: dict) -> None:
-    """What the fleet counted is what the target counted, to the last one, and nothing is left."""
+    """The fleet counted exactly the target's counts, and nothing is left."""
     assert stats["open"] == stats["refused"] == 0
     assert summary["opened"] == stats["opened"]
     assert sum(summary["closed"].values()) == stats["closed"]
@@ -166,11 +172,10 @@ def test_the_first_ctrl_c_drains(tmp_path):
 
 
 def test_the_second_ctrl_c_stops_at_once(tmp_path):
-    """A target that never answers a ping keeps the drain waiting for pongs: the second signal comes
-    in the midst.
+    """The second signal comes while the drain waits for pongs.
 
-    All that this target ever writes is its 101s and the answers to a CLOSE, so bytes tell who was
-    closed and who cut.
+    The target never answers a ping, so the drain waits. All that this target ever writes is its
+    101s and the answers to a CLOSE, so bytes tell who was closed and who cut.
     """
     options = (*SMALL, "--hold", "600")
     with target("--vice", "no-pong") as server, coordinator(tmp_path, *options, server.ws) as coord:

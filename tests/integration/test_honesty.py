@@ -1,4 +1,7 @@
-"""A limit is named before the first connection, and each failure has its true reason."""
+"""A limit is named before the first connection.
+
+Each failure has its true reason.
+"""
 
 import json
 import os
@@ -32,7 +35,10 @@ def url_of(port: int) -> str:
 
 
 def stop_agent(coord, loading: Command, launched: int) -> None:
-    """Stops the agent, which ends the run, once the coordinator has counted these launches."""
+    """Stops the agent once the coordinator has counted these launches.
+
+    That ends the run.
+    """
 
     def known() -> bool:
         ledger = coord.state()["ledger"]
@@ -43,7 +49,10 @@ def stop_agent(coord, loading: Command, launched: int) -> None:
 
 
 def adds_up(coord, **expected) -> dict:
-    """Returns the summary of a run that ended by itself, after checking its ledger and figures."""
+    """Returns the summary of a run that ended by itself.
+
+    Its ledger and its figures have been checked.
+    """
     assert coord.end() == 0, coord.err
     assert "Traceback" not in coord.out + coord.err
     summary, last = coord.summary(), coord.rows()[-1]["fleet"]["ledger"]
@@ -65,8 +74,10 @@ def adds_up(coord, **expected) -> dict:
 
 
 def warned(coord, agent, resource: str, holds: int, fix: str) -> None:
-    """Agent and coordinator both named, in a line each, the limiting resource, its number of
-    connections, and the fix."""
+    """Agent and coordinator named the limiting resource and the fix.
+
+    Each did so in one line, with the number of connections.
+    """
     warning_text = f"holds {holds}, limited by {resource}"
     assert "Traceback" not in agent.err
     (log,) = (coord.folder / "agents").iterdir()
@@ -222,9 +233,10 @@ def test_where_nothing_listens_all_are_refused_and_nothing_is_waited_for(tmp_pat
 def reasons(
     out, targets: dict[str, str], lasting: Collection[str] = ()
 ) -> dict[str, tuple[dict, dict]]:
-    """Runs 60 connections against each target, all at once; returns the failed and closed counts.
+    """Runs 60 connections against each target, all at once.
 
-    Against the lasting targets connections stay open until the agent stops.
+    Returns the failed and closed counts. Against the lasting targets connections stay open until
+    the agent stops.
     """
     with ExitStack() as stack:
         runs = {}
@@ -265,7 +277,10 @@ def test_each_fault_of_a_target_has_its_reason(tmp_path):
 
 @contextmanager
 def answering(data: bytes) -> Iterator[int]:
-    """Runs a server that answers every connection with these bytes and closes; yields its port."""
+    """Runs a server that answers every connection with these bytes and closes.
+
+    Yields its port.
+    """
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
 
         def serve() -> None:

@@ -1,4 +1,7 @@
-"""An agent with a hostile coordinator: it loads only allowed targets, and goes on."""
+"""An agent with a hostile coordinator loads only allowed targets.
+
+It goes on afterwards.
+"""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -153,7 +156,10 @@ async def test_invalid_orders_count_as_silence():
 
 
 async def test_a_drain_before_the_start_ends_the_agent():
-    """An agent without connections reports at once that it is finished; no fleet waits for it."""
+    """An agent without connections reports at once that it is finished.
+
+    No fleet waits for it.
+    """
     hostile = Hostile(to_wire(WELCOME), to_wire(Orders(-1)), to_wire(Orders(-1, "drain")))
     async with hostile.met_by("--once") as running:
         await hostile.hears(lambda post: post.finished)

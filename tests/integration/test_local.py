@@ -1,5 +1,7 @@
-"""A fleet and its target as children of the coordinator: one command starts and ends all of
-them."""
+"""A fleet and its target as children of the coordinator.
+
+One command starts and ends all of them.
+"""
 
 import os
 import signal
@@ -45,15 +47,20 @@ def url(port: int) -> str:
 
 
 def opens(coord: Coordinator, port: int, count: int) -> None:
-    """Waits until `count` connections are open on the target, which listens before the URL is
-    printed."""
+    """Waits until `count` connections are open on the target.
+
+    It listens before the URL is printed.
+    """
     assert coord.url
     stats = f"http://127.0.0.1:{port}/stats"
     eventually(lambda: get_json(stats)["open"] == count, lambda: f"{count} open: {get_json(stats)}")
 
 
 def reported(coord: Coordinator, count: int) -> None:
-    """Waits until `count` open connections are reported: the rest would end with an agent."""
+    """Waits until `count` open connections are reported.
+
+    Those that are not reported would end with an agent.
+    """
     eventually(
         lambda: coord.state()["ledger"]["open"] == count, lambda: f"{count} open: {coord.state()}"
     )
@@ -101,8 +108,10 @@ def test_one_command_starts_a_fleet_and_its_target_and_ends_them(tmp_path, port)
 
 
 def test_the_fleet_goes_on_without_an_agent_that_is_killed(tmp_path, port):
-    """Its connections are lost and a warning is printed; the run passes once the other agent has
-    drained and ended."""
+    """Its connections are lost and a warning is printed.
+
+    The run passes once the other agent has drained and ended.
+    """
     with coordinator(tmp_path, *HELD, "--on-loss", "continue", url(port)) as coord:
         opens(coord, port, 100)
         reported(coord, 100)
@@ -131,7 +140,10 @@ def test_all_of_them_end_with_a_coordinator_that_is_killed(tmp_path, port):
 
 
 def test_an_agent_that_can_not_start_ends_the_run_with_its_last_line(tmp_path, port):
-    """The agents read their options from the environment too: a bad one there is their error."""
+    """The agents read their options from the environment too.
+
+    A bad option there is their error.
+    """
     environment = os.environ | {"LOADGEN_AGENT_PORTS": "5"}
     with coordinator(tmp_path, *HELD, url(port), env=environment) as coord:
         assert coord.end() == 3

@@ -1,5 +1,7 @@
-"""The driver of the headline run, with few connections: what it says, how it exits, what it
-publishes."""
+"""The driver of the headline run, with few connections.
+
+It prints, exits and publishes as promised.
+"""
 
 import subprocess
 import sys
@@ -19,13 +21,19 @@ def million(*options: object) -> subprocess.CompletedProcess[str]:
 
 
 def row(page: str, claim: str) -> list[str]:
-    """The cells of a claim in the published table: what was asked, and a cell for each run."""
+    """The cells of a claim in the published table.
+
+    They are the claim and a cell for each run.
+    """
     (line,) = (line for line in page.splitlines() if line.startswith(f"| {claim} |"))
     return [cell.strip() for cell in line.strip("|").split("|")][1:]
 
 
 def test_runs_are_published_beside_each_other(tmp_path):
-    """Whoever held too short for a single ping has verified nobody, and that fails the run."""
+    """A connection that is held too short for a ping verifies nothing.
+
+    That fails the run.
+    """
     few = (
         "--rate",
         500,

@@ -1,4 +1,7 @@
-"""Source ports that are scarce, held by others, in TIME_WAIT or reserved never end a run."""
+"""Scarce source ports never end a run.
+
+They are few, held by others, in TIME_WAIT or reserved.
+"""
 
 import json
 import os
@@ -44,7 +47,9 @@ def option(ports: range) -> tuple[str, str]:
 
 
 def local_ends(state: str, addresses: list[str], pid: int | str = "self") -> list[tuple[str, int]]:
-    """Returns the local (address, port) pairs of TCP sockets in a state, in a process's network.
+    """Returns the local (address, port) pairs of TCP sockets in a state.
+
+    They are those of a process's network.
 
     https://docs.kernel.org/networking/proc_net_tcp.html
     """
@@ -75,7 +80,10 @@ def ended_well(coord: Coordinator, opened: int, **failed: int) -> dict:
 
 
 def test_the_last_free_port_is_used_and_a_further_connection_fails_at_once(tmp_path):
-    """51 ports over two workers: the 52nd connection is the second worker's 26th, which has 25."""
+    """51 ports serve two workers, of which the second has 25.
+
+    The 52nd connection is its 26th.
+    """
     source, ports = own_source(), some_ports(51)
     with (
         target("--workers", "1") as server,
@@ -128,7 +136,10 @@ def test_three_agents_on_one_address_do_not_meet(tmp_path):
 
 @contextmanager
 def held(address: str, ports: range) -> Iterator[int]:
-    """Binds five of the ports, some of them listening or on all addresses; yields their number."""
+    """Binds five of the ports; yields their number.
+
+    Some of them listen, or are bound on all addresses.
+    """
     with ExitStack() as stack:
         for place, host in ((10, address), (11, address), (40, address), (41, address), (70, "")):
             sock = stack.enter_context(socket.socket())
@@ -148,7 +159,10 @@ def bound(sock: socket.socket, host: str, ports: range) -> None:
 
 
 def test_ports_held_by_others_are_skipped_and_counted(tmp_path):
-    """One more port is the target's, on the address that it is loaded from; the rest is used."""
+    """One more port is the target's, on the address that is loaded.
+
+    The load comes from the same address, and uses all other ports.
+    """
     source, ports = own_source(), some_ports(100)
     with (
         held(source, ports) as count,
@@ -170,7 +184,10 @@ def test_ports_held_by_others_are_skipped_and_counted(tmp_path):
 
 
 def test_a_second_run_finds_the_ports_of_the_first_one(tmp_path):
-    """Both need every port. The target closed first, so that TIME_WAIT is on its side."""
+    """Both need every port.
+
+    The target closed first, so that TIME_WAIT is on its side.
+    """
     source, ports = own_source(), some_ports(50)
     with target("--workers", "1") as server:
         for name in ("first", "second"):
@@ -225,7 +242,10 @@ class Local(Coordinator):
 
 @contextmanager
 def network(**settings: str) -> Iterator[Network]:
-    """Runs a network with settings under net.ipv4; skips the test where this user may not."""
+    """Runs a network with settings under net.ipv4.
+
+    Skips the test where this user may not.
+    """
     if os.geteuid() or not (
         shutil.which("unshare") and shutil.which("nsenter") and shutil.which("ip")
     ):
@@ -235,7 +255,10 @@ def network(**settings: str) -> Iterator[Network]:
 
 
 def test_reserved_ports_are_not_used(tmp_path):
-    """The 91st connection finds none of a hundred ports, since ten of them are reserved."""
+    """The 91st connection finds none of a hundred ports.
+
+    Ten of them are reserved.
+    """
     with network(ip_local_reserved_ports="20010-20019") as made:
         options = ("--max", "91", "--hold", "1")
         with closing(

@@ -34,7 +34,10 @@ def prometheus() -> Path:
 
 
 class Prometheus(Command):
-    """A Prometheus with the deployed configuration, which scrapes a fleet each second."""
+    """A Prometheus with the deployed configuration.
+
+    It scrapes a fleet each second.
+    """
 
     def __init__(self, binary: Path, folder: Path, coordinator: str) -> None:
         text = (

@@ -1,7 +1,7 @@
-"""A small rehearsal: the playbooks turn bare machines into a fleet, run a plan on it, and leave all
-of it as it was.
+"""A small rehearsal makes bare machines a fleet, and bare machines again.
 
-The machines have no way out of their network, so that nothing can come from a registry.
+The playbooks run a plan on it, and leave all of it as it was. The machines have no way out of their
+network, so that nothing can come from a registry.
 """
 
 import os
@@ -33,8 +33,10 @@ def line(**options: object) -> list[str]:
 
 @pytest.fixture
 def environment(tmp_path) -> Iterator[dict[str, str]]:
-    """A place for temporary files, of which none may be left; this machine's own settings stay
-    as they are."""
+    """A place for temporary files, of which none may be left.
+
+    This machine's own settings stay as they are.
+    """
     if why := why_not():
         pytest.skip(why)
     prepare()
@@ -52,6 +54,7 @@ def links() -> str:
     return "\n".join(row.split(":")[1] for row in done.stdout.splitlines())
 
 
+@pytest.mark.longest
 @pytest.mark.timeout(500)  # the first time it installs Debian's packages
 def test_bare_machines_become_a_fleet_that_runs_a_plan_and_are_bare_again(environment):
     small = line(agents=2, connections=300, rate=100, think=3, hold=15)

@@ -1,4 +1,4 @@
-"""A coordinator among strangers: garbage, false posts, and names that lead elsewhere."""
+"""A coordinator among strangers: garbage, false posts, misleading names."""
 
 import json
 import re
@@ -171,7 +171,10 @@ def test_any_body_is_accepted_or_refused_in_one_line(coord, body):
 
 
 def test_an_impossible_number_is_refused(coord):
-    """It is refused before it is counted: a huge index of a bucket would take as many bits."""
+    """It is refused before it is counted.
+
+    A huge index of a bucket would take as many bits.
+    """
     agent = joined(coord, "liar")
     lies = [
         Tally(handshake=Histogram({10**15: 1})),

@@ -83,7 +83,10 @@ def take(line: socket.socket, size: int) -> bytes:
 
 
 def head(line: socket.socket) -> bytes:
-    """Receives an HTTP head byte by byte, so that the bytes after it stay in the socket."""
+    """Receives an HTTP head byte by byte.
+
+    The bytes after it stay in the socket.
+    """
     data = b""
     while not data.endswith(b"\r\n\r\n"):
         data += take(line, 1)
@@ -154,8 +157,11 @@ def test_ends_on_a_ctrl_c_with_connections_open():
 
 
 def warning(workers: int) -> str:
-    """Returns the warning of a target whose workers have too few descriptors for the default
-    limit; "" on a machine where they have enough."""
+    """Returns the warning of a target with too few descriptors; or "".
+
+    The workers of the target have too few for the default limit. "" is for a machine where they
+    have enough.
+    """
     descriptors = int(
         subprocess.check_output(["/bin/sh", "-c", "ulimit -Hn"], text=True).replace(
             "unlimited", "999999999"

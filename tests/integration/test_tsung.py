@@ -1,5 +1,7 @@
-"""A Tsung configuration from the command line to the ledger: real agents, the embedded target,
-nothing done by hand."""
+"""A Tsung configuration from the command line to the ledger.
+
+Agents and the embedded target are real, and nothing is done by hand.
+"""
 
 import signal
 import subprocess
@@ -53,8 +55,10 @@ def talk(tmp_path_factory):
 
 
 def test_a_configuration_runs_and_its_users_are_in_the_ledger(tmp_path, talk):
-    """Without --agents and --local one agent is started here, since the configuration's only
-    host is this one."""
+    """Without --agents and --local one agent is started here.
+
+    This machine is the configuration's only host.
+    """
     with coordinator(
         tmp_path, "--tsung", str(talk), "--with-target", f"ws://127.0.0.1:{free_port()}"
     ) as coord:

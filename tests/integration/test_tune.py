@@ -34,7 +34,10 @@ DROP_IN = "/etc/sysctl.d/90-loadgen.conf"
 
 
 class Namespaces(Command):
-    """A process with its own namespaces of network and mounts, which last as long as it."""
+    """A process with its own namespaces of network and mounts.
+
+    They last as long as it does.
+    """
 
     def __init__(self) -> None:
         super().__init__(["unshare", "--net", "--mount", "sh", "-c", SCRIPT])
@@ -84,7 +87,10 @@ class Namespaces(Command):
 
 @pytest.fixture
 def host() -> Iterator[Namespaces]:
-    """Namespaces of the test's own; skips the test where this user may not create them."""
+    """Namespaces of the test's own.
+
+    Skips the test where this user may not create them.
+    """
     if os.geteuid() or not (shutil.which("unshare") and shutil.which("nsenter")):
         pytest.skip("needs root and util-linux: it makes namespaces")
     with closing(Namespaces()) as made:
@@ -169,7 +175,10 @@ def test_a_value_that_others_set_meanwhile_is_reported_and_kept(host):
 
 @pytest.mark.parametrize("name", ["client", "target"])
 def test_this_kernel_accepts_every_setting_of_a_drop_in_that_a_network_has(host, name):
-    """The other settings belong to the whole machine: a namespace has a copy of them, or none."""
+    """The other settings belong to the whole machine.
+
+    A namespace has a copy of them, or none.
+    """
     lines = [
         line
         for line in (SYSCTL / f"90-loadgen-{name}.conf").read_text().splitlines()

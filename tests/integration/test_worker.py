@@ -11,37 +11,18 @@ import pytest
 
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
-from loadgen.plan.shares import Share
 from loadgen.stats.tally import Ledger, Tally
-from loadgen.wire import Destination, Job, Report, Sources, from_wire, to_wire
-from tests.processes import PATIENCE, Address, eventually, own_source
+from loadgen.wire import Report, from_wire, to_wire
+from tests.jobs import job_on
+from tests.processes import PATIENCE, Address, eventually
 
 CONNECTIONS = 200
 
 
 def job(server: Address, **changes) -> bytes:
     """Returns a line with the job of a small load."""
-    plan = {"rate": 1000.0, "max": CONNECTIONS, "think": 0.3, "hold": 600.0}
-    return to_wire(
-        Job(
-            plan=Plan(**plan | changes),
-            share=Share(),
-            start=monotonic() + 0.2,
-            destinations=(
-                Destination(
-                    url=server.ws,
-                    address=server.host,
-                    port=server.port,
-                    name=server.host,
-                    host=f"{server.host}:{server.port}",
-                    resource="/v1/realtime?project=console&channels[]=files",
-                    secure=False,
-                    sources=Sources((own_source(),), 20_000, 60_000),
-                ),
-            ),
-            most_open=CONNECTIONS,
-        )
-    )
+    plan = Plan(**{"rate": 1000.0, "max": CONNECTIONS, "think": 0.3, "hold": 600.0} | changes)
+    return to_wire(job_on(server.port, plan, start=monotonic() + 0.2))
 
 
 @contextmanager

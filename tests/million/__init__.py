@@ -1,1 +1,4 @@
-"""The headline run with both ends on this machine, and its claims: `make million`."""
+"""The headline run with both ends on this machine: `make million`.
+
+It checks its claims.
+"""

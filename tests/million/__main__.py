@@ -50,7 +50,10 @@ from tests.million.record import read_record
     help="Copy the run to DIR, in place of an earlier one of its kind; write DIR/README.md.",
 )
 def command(out: Path, into: Path | None, **asked: int | float | str) -> int:
-    """Hold many connections between local agents and a target, and check what the run claims."""
+    """Hold many connections on this machine, and check what the run claims.
+
+    They are between local agents and a target.
+    """
     enter()
     folder = drive(MillionOptions(**asked), out)  # type: ignore[arg-type]  # click gave each option its type
     record = read_record(folder)

@@ -123,7 +123,10 @@ def _memory(record: Record) -> Claim:
 
 
 def peak_memory(record: Record) -> int:
-    """Returns the most bytes that the machine used, less those that it used before the run."""
+    """Returns the most bytes that the run made the machine use.
+
+    They are those beyond what it used before the run.
+    """
     return max(sample.used for sample in record.samples) - record.samples[0].used
 
 

@@ -1,4 +1,7 @@
-"""Drives one run: a target and a coordinator with its agents, sampled until they end."""
+"""Drives one run: a target, and a coordinator with its agents.
+
+They are sampled until they end.
+"""
 
 import signal
 import subprocess

@@ -12,7 +12,10 @@ from loadgen.values import DEFAULT_MAX_CONNECTIONS
 
 
 class MillionOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Connections between local agents and a target, all on loopback; durations in seconds."""
+    """Connections between local agents and a target, all on loopback.
+
+    Durations are in seconds.
+    """
 
     count: int = 1_000_000
     rate: float = 2000.0
@@ -55,7 +58,10 @@ def name_of(plan: Plan) -> str:
 
 
 def check_room(asked: MillionOptions, machine: Machine) -> None:
-    """Raises OperatorError when the agents or the machine can't hold both ends of `count`."""
+    """Raises OperatorError when `count` connections do not fit.
+
+    Agents and machine must hold both ends of them.
+    """
     needed = -(-asked.count // DEFAULT_MAX_CONNECTIONS)
     if asked.agents < needed:
         most = asked.agents * DEFAULT_MAX_CONNECTIONS

@@ -1,4 +1,7 @@
-"""The phases of a run, ramp, plateau and drain, with their seconds and histograms."""
+"""The phases of a run, ramp, plateau and drain.
+
+Each has its seconds and histograms.
+"""
 
 from collections.abc import Iterator
 from math import ceil, floor
@@ -25,7 +28,7 @@ class Phase(NamedTuple):
     """HdrHistogram's, in microseconds, by name; empty ones are absent."""
 
     def total(self, name: str) -> int:
-        """How often something happened."""
+        """The number of times that something happened."""
         return sum(getattr(row.fleet.rates, name) for row in self.rows)
 
     def percentile(self, name: str, percent: float) -> float | None:

@@ -45,7 +45,10 @@ def publish(folder: Path, into: Path) -> Path:
 
 
 def check_private(folder: Path) -> None:
-    """Raises OperatorError when a file of a run directory has this machine's name or paths."""
+    """Raises OperatorError when a file has this machine's name or paths.
+
+    The files are those of a run directory.
+    """
     private = {
         socket.gethostname(): "this machine's name",
         str(Path.cwd()): "a path",

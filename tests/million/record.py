@@ -1,4 +1,7 @@
-"""A run directory with the driver's files: machine.json, memory.jsonl, million.json."""
+"""A run directory with the driver's own files.
+
+They are machine.json, memory.jsonl and million.json.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,7 @@
-"""Samples of the whole machine from /proc, and the memory of each kind of process."""
+"""Samples of the whole machine from /proc.
+
+They include the memory of each kind of process.
+"""
 
 import time
 from collections.abc import Iterable
@@ -111,7 +114,10 @@ def _pss(pids: Iterable[int]) -> Iterable[int]:
 
 
 def _busy() -> float:
-    """Returns the busy CPU seconds of all cores since the boot, without waits for a disk."""
+    """Returns the busy CPU seconds of all cores since the boot.
+
+    Waits for a disk are left out.
+    """
     user, nice, system, _, _, irq, softirq = map(
         int, Path("/proc/stat").read_text().split(maxsplit=8)[1:8]
     )

@@ -1,6 +1,6 @@
-"""`python -m tests.rehearsal`: takes the steps of a rehearsal and prints their results.
+"""Takes the steps of a rehearsal and prints their results.
 
-It exits with 1 if a step does not hold.
+The command is `python -m tests.rehearsal`. It exits with 1 if a step does not hold.
 """
 
 import os
@@ -151,7 +151,10 @@ def in_turn(steps: Mapping[str, Callable[[T], str]], subject: T) -> Iterator[Sho
 
 
 def _nothing_is_left(folder: Path, began: float) -> Shown:
-    """Waits until everything is removed, as the kernel ends a machine's parts in a moment."""
+    """Waits until everything is removed.
+
+    The kernel takes a moment to end a machine's parts.
+    """
     with suppress(AssertionError):
         eventually(lambda: not leftovers(folder), "nothing is left")
     found = leftovers(folder)

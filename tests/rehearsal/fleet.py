@@ -1,4 +1,4 @@
-"""The machines of a rehearsal, and the playbooks of deploy/ansible played on them.
+"""The machines of a rehearsal, with deploy/ansible played on them.
 
 The machines have systemd and sshd. They are the hosts `a1`, `a2`… for the agents, `manager` for the
 coordinator and Prometheus, and `server` for the target. Ansible runs at the other end of the two
@@ -179,7 +179,10 @@ class Fleet:
         return {name: int(changed) for name, changed in RECAP.findall(output)}
 
     def journal(self) -> str:
-        """Returns the last log lines of the units on manager, server and first client machine."""
+        """Returns the units' last log lines on three machines.
+
+        They are the manager, the server and the first client machine.
+        """
         words = ("journalctl", "--no-pager", "-n", "15", "-u", "loadgen-*")
         return "".join(
             self.machines[name].run(*words).stdout for name in ("manager", "server", "a1")

@@ -1,8 +1,9 @@
-"""`python -m tests.rehearsal.guide FOLDER`: types the commands of docs/operate.md.
+"""Types the commands of docs/operate.md.
 
-It keeps what each command prints. The machines are those of a rehearsal, the commands run in a
-terminal, in a copy of the checkout. Without a provider of machines, it omits Terraform's two
-commands; the inventory has the form in which Terraform writes it.
+The command is `python -m tests.rehearsal.guide FOLDER`. It keeps what each command prints. The
+machines are those of a rehearsal, the commands run in a terminal, in a copy of the checkout.
+Without a provider of machines, it omits Terraform's two commands; the inventory has the form in
+which Terraform writes it.
 """
 
 import fcntl
@@ -54,7 +55,10 @@ VAULT = """openssl rand -hex 24 | tr -d '\\n' |
     help="Connections of all machines.",
 )
 def command(folder: Path, agents: int, connections: int) -> int:
-    """Type the commands of docs/operate.md; FOLDER gets a file with the output of each."""
+    """Type the commands of docs/operate.md.
+
+    FOLDER gets a file with the output of each.
+    """
     if INSIDE not in os.environ:
         prepare()
     enter("tests.rehearsal.guide", as_root=True)
@@ -143,7 +147,10 @@ class Operator:
         return f"runs/{found.name}"
 
     def types(self, name: str, line: str) -> None:
-        """Types a command, and the password at its prompt; keeps the output of the terminal."""
+        """Types a command, and the password at its prompt.
+
+        Keeps the output of the terminal.
+        """
         pid, terminal = pty.fork()
         if not pid:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
@@ -164,7 +171,10 @@ class Operator:
 
 
 def _configure_ssh(folder: Path) -> None:
-    """Writes what an operator has in ~/.ssh to a directory mounted for this rehearsal alone."""
+    """Writes what an operator has in ~/.ssh.
+
+    The directory is mounted for this rehearsal alone.
+    """
     place = Path("/etc/ssh/ssh_config.d")
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(place)], check=True)
     words = {
@@ -204,7 +214,10 @@ def _inventory(fleet: Fleet) -> dict[str, Any]:
 
 
 def _variables(size: Size) -> dict[str, Any]:
-    """Returns the differences from the reference run: size, embedded target and limits."""
+    """Returns the differences from the reference run.
+
+    They are its size, the embedded target and the limits.
+    """
     return {
         "agent_max_connections": size.share,
         "coordinator_plan": {

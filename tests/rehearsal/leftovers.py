@@ -8,7 +8,10 @@ from tests.machines import left_groups
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Returns other links, namespaces, processes, control groups and the directory of files."""
+    """Returns everything that a rehearsal may leave behind.
+
+    It is links, namespaces, processes, control groups and the directory of files.
+    """
     links = [line.split(":")[1].strip() for line in _output("ip", "-o", "link").splitlines()]
     files = [str(folder)] if folder.exists() else []
     groups = left_groups(os.getpid())

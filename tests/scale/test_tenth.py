@@ -1,5 +1,7 @@
-"""A tenth of the million: 100,000 connections in 50 s over 16 agents, each verified, with the
-target as the judge."""
+"""A tenth of the million, with the target as the judge.
+
+16 agents open 100,000 connections in 50 s, and each is verified.
+"""
 
 import pytest
 

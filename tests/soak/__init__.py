@@ -1,1 +1,4 @@
-"""A fleet under churn for half an hour, in which no process may grow: `make soak`."""
+"""A fleet under churn for half an hour, in which no process may grow.
+
+The command is `make soak`.
+"""

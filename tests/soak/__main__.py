@@ -50,7 +50,10 @@ churn = {churn}
 @click.option("--churn", default=100.0, help="Connections closed and opened again per second.")
 @click.option("--agents", default=2, help="Local agents.")
 def command(minutes: float, connections: int, churn: float, agents: int) -> int:
-    """Check that memory and descriptors of a fleet under churn stay flat and ledgers agree."""
+    """Check that a fleet under churn does not grow and its ledgers agree.
+
+    Its memory and its descriptors must stay flat.
+    """
     with TemporaryDirectory() as folder, serving("--workers", "1") as target:
         plan = Path(folder) / "plan.toml"
         words = {"target": target.address.ws, "rate": connections / 5, "connections": connections}
@@ -75,7 +78,10 @@ def _churns(coord: Coordinator) -> bool:
 
 
 def _growths(coord: Coordinator, target: Target, seconds: float) -> list[Growth]:
-    """Returns the growth of every process, sampled until shortly before the churn ends."""
+    """Returns the growth of every process.
+
+    They are sampled until shortly before the churn ends.
+    """
     fleet = kinds(coord.pid, target.pid)
     begin = time.monotonic()
     samples = defaultdict[int, list[Sample]](list)
@@ -94,7 +100,10 @@ def _growths(coord: Coordinator, target: Target, seconds: float) -> list[Growth]
 
 
 def _disagreements(coord: Coordinator, target: Address, code: int) -> Iterator[str]:
-    """Yields a line for each failure of the run, and for each count that the target differs in."""
+    """Yields a line for each failure of the run.
+
+    Each count that the target differs in is one too.
+    """
     summary = coord.summary()
     stats = target.stats()
     if code or summary["failed"] or summary["lost"]:

@@ -23,7 +23,10 @@ class Sample(NamedTuple):
 
 
 class Growth(NamedTuple):
-    """The growth of one process after the warm-up, from its first quarter to its last."""
+    """The growth of one process after the warm-up.
+
+    It is from the process's first quarter to its last.
+    """
 
     name: str
     rss: tuple[float, float]

@@ -18,9 +18,10 @@ from loadgen.sessions.user import User
 from loadgen.sessions.user_state import TRANSITIONS, UserState
 from loadgen.stats.recorder import Recorder
 from loadgen.stats.tally import Held, Ledger, Tally
-from loadgen.timers import TICK, Deadlines
+from loadgen.timers import Alarm, Deadlines
 from loadgen.worker.arrivals import Arrivals
 from loadgen.worker.engine import Engine
+from tests.unit.timing import MS
 from tests.unit.wire_ends import until
 
 
@@ -50,7 +51,7 @@ def idle_population(seed: int = 1) -> Population:
     """Returns the users of a worker on which no user has arrived; it dials nothing."""
     recorder = Recorder(seed)
     connections = Connections(recorder, (), Deadlines(1.0))
-    return Population(recorder, connections, Churn((), 1.0, seed))
+    return Population(recorder, connections, Churn((), 1.0, seed), Alarm(float))
 
 
 def idle_user(number: int = 0) -> User:
@@ -97,7 +98,7 @@ class Load:
         self.start = monotonic() - late
         connections = Connections(self.recorder, (self.dialer,), closing)
         churn = Churn(phases, 1.0, plan.seed, self.start)
-        self.population = Population(self.recorder, connections, churn)
+        self.population = Population(self.recorder, connections, churn, Alarm(float))
         share = NO_SHARE if empty_share else Share()
         schedule = plan.schedule
         arrivals = Arrivals(schedule.dues, share, schedule.gates)
@@ -125,7 +126,7 @@ class Load:
     async def _tick(self) -> None:
         while not self.engine.finished:
             self.engine.tick(monotonic())
-            await asyncio.sleep(TICK / 2)
+            await asyncio.sleep(MS)
 
     @property
     def tally(self) -> Tally:
@@ -151,4 +152,4 @@ class Load:
 
     async def settled(self) -> None:
         """Waits until the loop has reported the last ends."""
-        await asyncio.sleep(2 * TICK)
+        await asyncio.sleep(40 * MS)

@@ -8,7 +8,7 @@ from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import MAX_ARRIVALS, MAX_NUMBER, Phase
 from loadgen.plan.plan import Plan, Target, Transport
 from loadgen.plan.script import Connect, Foreach, Send, Think
-from loadgen.plan.sessions import Loop, PythonSession, Script
+from loadgen.plan.sessions import MIN_THINK, Loop, PythonSession, Script
 
 SOURCE = 'async def session(user):\n    await user.think(1)  # \u2026 "quoted"\n'
 SHA256 = sha256(SOURCE.encode()).hexdigest()
@@ -36,6 +36,7 @@ phases = st.one_of(
         churn=weights,
     ),
 )
+think_times = st.floats(MIN_THINK, MAX_NUMBER)
 _steps = (
     Connect(path="/x", headers={"A": "b"}),
     Foreach(var="x", values="xs", steps=(Send(text="%%_x%%", subst=True),)),
@@ -43,7 +44,7 @@ _steps = (
 )
 session_specs = st.one_of(
     st.builds(
-        Loop, name=_names, weight=weights, think=positive, ping=st.sampled_from(("app", "none"))
+        Loop, name=_names, weight=weights, think=think_times, ping=st.sampled_from(("app", "none"))
     ),
     st.builds(
         PythonSession, name=_names, file=_names, source=st.just(SOURCE), sha256=st.just(SHA256)
@@ -59,7 +60,8 @@ _free = st.builds(
     seed=st.integers(-(2**63), 2**63 - 1),
     hold=st.floats(min_value=0, max_value=MAX_NUMBER) | st.just("sessions"),
     stop_after=st.floats(min_value=0, max_value=MAX_NUMBER),
-    think=positive,
+    think=think_times,
+    grain=st.sampled_from(("auto", "1ms", "5ms")),
     loops=st.integers(0, MAX_ARRIVALS),
     ping=st.sampled_from(("protocol", "app", "none")),
     clients=st.lists(

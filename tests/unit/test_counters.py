@@ -24,7 +24,10 @@ PLAN = Plan(max=10_000)
 
 
 def counted():
-    """Returns a run and the entry of its one second, with a different value in each counter."""
+    """Returns a run and the entry of its one second.
+
+    Each counter has a different value.
+    """
     run = Run(PLAN, 1)
     (agent,) = started(run, ["a"])
     run.post(agent, seconds(Second(0, Tally(**VALUES), Held())), run.start + 1.0)
@@ -64,6 +67,7 @@ def test_a_counter_is_in_tsung_log(name):
 def test_every_counter_is_in_the_summary_and_a_column_of_the_csv(tmp_path):
     run, entry = counted()
     folder = RunDir.create(tmp_path, PLAN, datetime(2026, 11, 24, tzinfo=UTC))
+    folder.begin(datetime(2026, 11, 24, tzinfo=UTC))
     folder.write_entry(entry)
     folder.write_run(run)
     folder.write_summary(summary_of(run, [], run.start + 1.0))

@@ -1,5 +1,7 @@
-"""The folders are the layers: a module imports from folders above its own. A new folder needs a
-row here."""
+"""The folders are the layers: a module imports from folders above its own.
+
+A new folder needs a row here.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -24,7 +26,7 @@ LAYERS = (
     "coordinator.run",
     "coordinator.storage coordinator.tsung",
     "coordinator.report",
-    "coordinator.http",
+    "coordinator.http coordinator.influx",
     "coordinator.preflight coordinator.display",
     "coordinator.local coordinator.settings",
     "coordinator.controller coordinator.dryrun",
@@ -60,9 +62,22 @@ PURE_MODULES = {
     "coordinator.http.live",
     "coordinator.http.openapi",
     "coordinator.http.routes",
+    "coordinator.influx.lines",
+    "coordinator.influx.pending",
     *(
         f"coordinator.report.{name}"
-        for name in ("claims", "expect", "machines", "samples", "summary", "tables", "text")
+        for name in (
+            "claims",
+            "expect",
+            "junit",
+            "machines",
+            "samples",
+            "seconds",
+            "summary",
+            "tables",
+            "text",
+            "trend",
+        )
     ),
     *(
         f"coordinator.tsung.{name}"
@@ -117,7 +132,10 @@ def layer(module: str) -> str:
 
 
 def row(module: str) -> int:
-    """The row of a module's layer, -1 for a package itself; it must stand in exactly one."""
+    """Returns the row of a module's layer, -1 for a package itself.
+
+    A layer must stand in exactly one row.
+    """
     if "." not in module:
         return -1
     found = [at for at, names in enumerate(LAYERS) if layer(module) in names.split()]
@@ -149,7 +167,10 @@ def is_pure(module: str) -> bool:
 
 
 def imports(source: str) -> Iterator[str]:
-    """What a module imports, anywhere in it: also inside functions and for type checking."""
+    """Yields the imports of a module, anywhere in it.
+
+    Those inside functions and for type checking count too.
+    """
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -170,7 +191,7 @@ def breaches(module: str, source: str) -> list[str]:
 
 
 def files() -> dict[str, set[str]]:
-    """Which modules of ours each module imports."""
+    """Returns the modules of ours that each module imports."""
     return {
         module: {name for name in imports(path.read_text()) if name in MODULES and name != module}
         for module, path in MODULES.items()

@@ -1,5 +1,7 @@
-"""Nothing that came over a wire is ever run: no pickle, no eval, no shell; exec in one place,
-for sessions alone."""
+"""Nothing that came over a wire is ever run.
+
+There is no pickle, no eval and no shell, and exec in one place, for sessions alone.
+"""
 
 import ast
 
@@ -32,7 +34,7 @@ EXCEPT = {"loadgen.plan.session_file": {"compile", "exec"}}
 
 
 def breaches(source: str) -> set[str]:
-    """What in a module could run what it was given."""
+    """Returns the calls and imports of a module that could run what it was given."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -79,7 +81,7 @@ def test_a_breach_is_found(source):
 
 
 def loads_sessions(source: str) -> bool:
-    """Whether a module imports what runs a session's file."""
+    """True when a module imports what runs a session's file."""
     found = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
     return any(
         node.module == "loadgen.plan.session_file" and "load" in {name.name for name in node.names}
@@ -88,8 +90,10 @@ def loads_sessions(source: str) -> bool:
 
 
 def test_sessions_are_run_by_workers_alone():
-    """And a worker gets one only from an agent that was started with --allow-sessions: see
-    test_sessions.py."""
+    """A worker gets one only from an agent that runs with --allow-sessions.
+
+    See test_sessions.py.
+    """
     assert {name for name, path in MODULES.items() if loads_sessions(path.read_text())} == {
         "loadgen.worker.build",
         "loadgen.worker.main",

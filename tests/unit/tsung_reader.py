@@ -1,4 +1,7 @@
-"""Reads tsung.log by the rules of tsung_stats.pl, and its JSON form with a JSON parser."""
+"""Reads tsung.log by the rules of tsung_stats.pl.
+
+It reads its JSON form with a JSON parser.
+"""
 
 import json
 import re
@@ -11,7 +14,10 @@ END = re.compile(r"^EndMonitor:\{(\d+),(\d+),(\d+)\}$")
 
 
 class Dump(NamedTuple):
-    """One dump: its time in seconds since 1970, and the two or seven numbers of each name."""
+    """One dump: its time, and the two or seven numbers of each name.
+
+    The time is in seconds since 1970.
+    """
 
     at: int
     values: dict[str, list[float]]

@@ -1,1 +1,1 @@
-"""The built wheel, as a stranger has it: `make wheel-test`."""
+"""The built wheel, as a stranger has it: `pytest tests/wheel`."""

@@ -1,5 +1,8 @@
-"""The wheel is built from the files of the checkout, installed into a virtual environment outside
-of it, and used from another folder: what the checkout has and the wheel lacks shows here."""
+"""The built wheel is used from a folder outside of the checkout.
+
+It is built from the checkout's files and installed into a virtual environment: what the checkout
+has and the wheel lacks shows here.
+"""
 
 import json
 import shutil
@@ -39,7 +42,10 @@ def run(*words, folder):
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel, built from a copy: what an earlier build left in the checkout must not get in."""
+    """The wheel, built from a copy.
+
+    Files of an earlier build in the checkout must not get in.
+    """
     tree = tmp_path_factory.mktemp("tree")
     for package in PACKAGES:
         shutil.copytree(
@@ -56,10 +62,11 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory):
-    """The bin folder of a virtual environment that holds the wheel and the locked dependencies.
+    """The bin folder of a virtual environment with the wheel.
 
-    The dependencies are not installed again: a path file names where they are. Path files there are
-    not read in turn, so the editable install of the checkout is out of sight.
+    The environment has the locked dependencies too. The dependencies are not installed again: a
+    path file names where they are. Path files there are not read in turn, so the editable install
+    of the checkout is out of sight.
     """
     environment = tmp_path_factory.mktemp("venv")
     venv.create(environment, with_pip=False)

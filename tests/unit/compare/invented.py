@@ -1,5 +1,7 @@
-"""Outcomes that no tool had: so many users who each send so many texts, at times of our
-choosing."""
+"""Outcomes that no tool had.
+
+A number of users each send a number of texts, at times of our choosing.
+"""
 
 from tests.compare.recording import Connection, Message, Recording
 from tests.compare.tools import Outcome

@@ -1,5 +1,7 @@
-"""The files of the comparison: each is one of its cases, and the importer takes it as the case
-describes it."""
+"""The files of the comparison: each is one of its cases.
+
+The importer takes each as its case describes it.
+"""
 
 import pytest
 

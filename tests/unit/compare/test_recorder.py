@@ -1,5 +1,7 @@
-"""The target of the comparison sees what a client does: a real one of the websockets library,
-and bare sockets."""
+"""The target of the comparison sees all that a client does.
+
+The clients are a real one of the websockets library, and bare sockets.
+"""
 
 import asyncio
 import json

@@ -1,5 +1,4 @@
-"""The Kolmogorov–Smirnov test against what is tabled, and on samples whose distribution is
-known."""
+"""The Kolmogorov–Smirnov test against tables and known distributions."""
 
 from itertools import accumulate, pairwise
 from random import Random

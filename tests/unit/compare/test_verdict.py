@@ -1,4 +1,7 @@
-"""What is said of two outcomes: nothing is hidden, and nothing excused that is not known."""
+"""The verdict on two outcomes hides nothing.
+
+It excuses no difference whose reason is not known.
+"""
 
 from itertools import accumulate
 from random import Random

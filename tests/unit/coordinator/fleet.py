@@ -1,4 +1,7 @@
-"""A fleet made of plain values: its agents join, post and fall silent when a test says so."""
+"""A fleet made of plain values.
+
+Its agents join, post and fall silent when a test says so.
+"""
 
 from loadgen.machine.limits import Limit
 from loadgen.plan.plan import Plan
@@ -54,7 +57,10 @@ def seconds(*items, finished=False):
 
 
 def started(run, names=("a", "b"), now=0.0, **fields):
-    """Joins agents and starts the run, whose second 0 begins at `run.start`; returns their ids."""
+    """Joins agents and starts the run; returns their ids.
+
+    Its second 0 begins at `run.start`.
+    """
     ids = [run.join(hello(name, **fields), now).id for name in names]
     for agent in ids:
         run.post(agent, ready(), now)
@@ -69,7 +75,10 @@ def warnings(run):
 
 
 def beat(run, agents, now, *items, **fields):
-    """Posts the same seconds from each agent, then ticks; returns the orders and the entries."""
+    """Posts the same seconds from each agent, then ticks.
+
+    Returns the orders and the entries.
+    """
     orders = [run.post(agent, seconds(*items, **fields), now) for agent in agents]
     return orders, run.tick(now)
 

@@ -1,7 +1,9 @@
-"""A run from its settings to its files, with all parts of the coordinator in this process."""
+"""A run from its settings to its files.
+
+All parts of the coordinator are in this process.
+"""
 
 import asyncio
-from datetime import UTC, datetime
 from time import monotonic
 
 import msgspec
@@ -12,10 +14,11 @@ from coordinator.app import coordinate
 from coordinator.run.run import START_IN, Run
 from coordinator.scrape import Scrape, Watched
 from coordinator.settings import RunSettings
-from coordinator.storage.journal import Head, Journal
+from coordinator.storage.journal import Journal
 from loadgen.plan.plan import Plan
 from loadgen.values import Endpoint
 from tests.unit.coordinator.fleet import started
+from tests.unit.coordinator.folders import journal_head
 
 PLAN = Plan(target="ws://127.0.0.1:9/", max=10, rate=10.0)
 LISTEN = Endpoint("127.0.0.1", 0)
@@ -41,19 +44,12 @@ async def exporter():
 
 
 def interrupted(folder, age):
-    """Writes the journal of a run that began `age` seconds ago, on the clock of another boot."""
+    """Writes the journal of a run that began `age` seconds ago.
+
+    Its times are on the clock of another boot.
+    """
     now = monotonic() + OF_EARLIER_BOOT
-    head = Head(
-        key="k",
-        plan=PLAN,
-        wanted=1,
-        on_loss="redistribute",
-        listen=LISTEN,
-        started=datetime.now(UTC),
-        boot="another boot",
-        clock=now,
-    )
-    journal = Journal.begin(folder, head)
+    journal = Journal.begin(folder, journal_head(PLAN, boot="another boot", clock=now))
     run = Run(PLAN, 1, key="k")
     run.record = journal.record
     started(run, ["a"], now=now - START_IN - age)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
 
 import pytest
 
@@ -13,12 +12,13 @@ from coordinator.local import LocalAgents
 from coordinator.report.expect import parse
 from coordinator.run.run import Run
 from coordinator.settings import RunSettings
-from coordinator.storage.journal import FILE, Head, Journal
+from coordinator.storage.journal import FILE, Journal
 from coordinator.storage.reader import read_run
 from loadgen.errors import FleetError, OperatorError
 from loadgen.plan.plan import Plan
 from loadgen.values import Endpoint
 from tests.unit.coordinator.fleet import drained, hello, opened, ready, seconds, started
+from tests.unit.coordinator.folders import journal_head
 
 LISTEN = Endpoint("127.0.0.1", 8091)
 PLAN = Plan(target="ws://127.0.0.1:9/", max=10, rate=100.0, hold=0.0)
@@ -40,7 +40,10 @@ class Shell:
         return await self.controller.run_to_end(LocalAgents(0, PLAN, (), LISTEN))
 
     async def carry_out(self):
-        """Takes part as the one agent of the run, which opens 10 connections in one second."""
+        """Takes part as the one agent of the run.
+
+        It opens 10 connections in one second.
+        """
         agent = self.run.join(hello("a"), self.clock.now()).id
         orders = self.run.post(agent, ready(), self.clock.now())
         while orders.do == "wait":
@@ -117,17 +120,11 @@ def test_a_directory_that_cannot_be_written_is_an_error(tmp_path):
 
 
 def interrupted(folder, now):
-    """Writes the journal of a run of two agents, of which one was local, after its first second."""
-    head = Head(
-        key="k",
-        plan=LONG,
-        wanted=2,
-        on_loss="redistribute",
-        listen=LISTEN,
-        started=datetime.now(UTC),
-        local=("local-1",),
-    )
-    journal = Journal.begin(folder, head)
+    """Writes the journal of a run of two agents, of which one was local.
+
+    It ends after the run's first second.
+    """
+    journal = Journal.begin(folder, journal_head(LONG, wanted=2, local=("local-1",)))
     run = Run(LONG, 2, key="k")
     run.record = journal.record
     for agent in started(run, ["local-1", "far"], now=now):

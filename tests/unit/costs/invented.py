@@ -20,7 +20,7 @@ FACTS = {
 
 
 def footprint(size: int) -> Footprint:
-    """Memory with so many connections open."""
+    """Memory with a number of connections open."""
     growing = dict.fromkeys(KINDS, 0) | {"worker": WORKER_BYTES * size, "target": 1_500 * size}
     anon = {kind: WORKER_BASE * count + growing[kind] for kind, count in KINDS.items()}
     meminfo = {"MemTotal": 1 << 34, "MemFree": (1 << 33) - 14_000 * size, "Buffers": 0, "Cached": 0}

@@ -20,8 +20,10 @@ def test_a_figure_has_three_digits_that_count(value, text):
 
 
 def test_the_document_in_docs_is_what_its_samples_give():
-    """When this fails, `python -m tests.costs --from docs/cost-model/samples.json` writes it
-    anew."""
+    """The document is that of the samples beside it.
+
+    `python -m tests.costs --from docs/cost-model/samples.json` writes it anew.
+    """
     folder = DOCS / "cost-model"
 
     written = document.render(samples.read(folder / "samples.json"), document.notes(folder))

@@ -43,8 +43,10 @@ def test_the_largest_deviation_is_named_with_its_size():
 
 
 def test_small_fleets_count_as_much_as_large_ones():
-    """By plain residuals the line would pass through the two large ones, far from the small
-    ones."""
+    """By plain residuals the line would pass through the two large ones.
+
+    It would be far from the small ones.
+    """
     small = [Point(size, 1, 2.0 * size) for size in (1000, 2000, 4000, 8000)]
 
     line = fit([*small, Point(500_000, 1, 3.0 * 500_000), Point(1_000_000, 1, 3.0 * 1_000_000)])

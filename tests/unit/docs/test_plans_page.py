@@ -37,7 +37,10 @@ VALUES = (
 
 @pytest.fixture
 def read(tmp_path):
-    """Returns a function that reads an example as a plan file beside the page's sessions."""
+    """Returns a function that reads an example as a plan file.
+
+    The file is beside the page's sessions.
+    """
     shutil.copytree(DOCS / "sessions", tmp_path / "sessions")
 
     def plan_of(text: str) -> Plan:

@@ -1,4 +1,7 @@
-"""The workflow files are valid, run the Makefile's own targets, and cover each supported Python."""
+"""The workflow files are valid, and run the Makefile's own targets.
+
+They cover each supported Python.
+"""
 
 import re
 import subprocess

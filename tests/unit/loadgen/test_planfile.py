@@ -1,4 +1,7 @@
-"""Plan files are written and read back; a mistake has its file, its line and its key."""
+"""Plan files are written and read back.
+
+A mistake has its file, its line and its key.
+"""
 
 import tomllib
 from hashlib import sha256
@@ -42,7 +45,10 @@ def test_a_plan_written_as_toml_is_read_back_the_same(plan, path):
 
 
 def test_the_file_has_every_value_even_the_defaults():
-    """A plan.toml reproduces its run with a later version, which may have other defaults."""
+    """A plan.toml reproduces its run with a later version.
+
+    That version may have other defaults.
+    """
     assert set(tomllib.loads(to_toml(Plan()).decode())) == set(Plan.__struct_fields__)
 
 

@@ -71,6 +71,8 @@ MESSAGES = [
     wire.Post(
         ready=True, gate=2, max_connections=7, limits=(Limit("memory", 100, "1 GB", "more of it"),)
     ),
+    wire.Post(clock=wire.ClockOffset(-1000.0, 0.002, drift_ppm=-3.5, wall=1.8e9, steps=1)),
+    wire.ClockOffset(0.0, 0.5),
     wire.Post(refusal="10.0.0.9 is not in --allow-target"),
     START,
     wire.Orders(8, "run", START, reassignments=(REASSIGNMENT,), reassigned=2),
@@ -137,6 +139,12 @@ def test_any_second_comes_back_as_it_was_sent(second):
         ),
         (b'{"second":{"number":1,"tally":{"lag":[{"20":0.5}]}}}', wire.Report, "tally.lag"),
         (b'{"id":"x","name":"y","index":0,"plan":{"rate":-1}}', wire.Welcome, "$.plan.rate"),
+        (
+            b'{"acknowledged":7,"reassignments":[{"unfinished":{"share":{}},"at":0,"pace":0}]}',
+            wire.Orders,
+            "$.reassignments[0].pace",
+        ),
+        (b'{"unfinished":{"share":{},"below":-1},"at":0,"pace":1}', Reassignment, "below"),
     ],
 )
 def test_a_wrong_field_is_named(data, kind, field):

@@ -1,4 +1,7 @@
-"""The driver of the headline run: what it refuses beforehand, and what it does not publish."""
+"""The driver of the headline run refuses what this machine can't hold.
+
+It does not publish the name of the machine.
+"""
 
 import socket
 

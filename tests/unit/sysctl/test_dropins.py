@@ -1,4 +1,7 @@
-"""The drop-ins: their keys exist and have reasons, and their numbers are sufficient."""
+"""The drop-ins: their keys exist and have reasons.
+
+Their numbers are sufficient.
+"""
 
 from pathlib import Path
 

@@ -25,7 +25,10 @@ def plan_of_options(*arguments):
 
 
 def import_of(*arguments):
-    """Returns the plan of a command line with --tsung, and its options after the import."""
+    """Returns the plan of a command line with --tsung.
+
+    The command line's options after the import follow it.
+    """
     context = parsed(*arguments)
     plan = plan_from_tsung(context, context.params)
     return plan, context.params

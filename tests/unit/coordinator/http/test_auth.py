@@ -1,4 +1,4 @@
-"""Who may use which route, with and without token, cookie and --public-view."""
+"""The routes that are open with and without token, cookie and --public-view."""
 
 import pytest
 from aiohttp import DummyCookieJar

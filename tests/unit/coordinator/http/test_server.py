@@ -44,7 +44,10 @@ async def error_of(reply):
 
 
 def with_a_second(run):
-    """Starts the run and settles its first second; returns the ids of its agents and the entry."""
+    """Starts the run and settles its first second.
+
+    Returns the ids of its agents and the entry.
+    """
     agents = started(run)
     for agent in agents:
         run.post(agent, seconds(opened(0, 10)), run.start + 1.0)

@@ -28,9 +28,13 @@ def alive(number):
 
 @pytest.fixture(scope="session")
 def record(tmp_path_factory):
-    """A run of 400 connections by two agents: 4 s of arrivals, 3 s of pings, and the drain."""
+    """A run of 400 connections by two agents.
+
+    It has 4 s of arrivals, 3 s of pings, and the drain.
+    """
     run = Run(PLAN, 2)
     folder = RunDir.create(tmp_path_factory.mktemp("runs"), PLAN, START)
+    folder.begin(START)
     agents = started(run)
     story = [
         *(opened(number, 50, held=50 * (number + 1)) for number in range(4)),

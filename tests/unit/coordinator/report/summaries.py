@@ -14,7 +14,10 @@ def percentiles(**figures):
 
 
 def summary(**figures):
-    """The summary of a run that passed and in which nothing happened, but for these figures."""
+    """The summary of a run that passed, with these figures.
+
+    In all other respects nothing happened.
+    """
     return Summary(
         **{
             "schema": 1,

@@ -1,4 +1,4 @@
-"""What a run proves, and what it does not prove."""
+"""The claims of a run, and those that it does not prove."""
 
 from msgspec.structs import replace
 
@@ -125,7 +125,10 @@ def test_whatever_went_wrong_is_not_proved():
 
 
 def unproved(*urls):
-    """What a run against these targets does not prove; their default would be loopback."""
+    """Returns the claims that a run against these targets does not prove.
+
+    A plan without targets has one on loopback.
+    """
     plan = Plan(targets=tuple(Target(url=url) for url in urls), think=30.0)
     return claims_of(SUMMARY, samples([1000] * 5, [1000] * 5), plan).does_not
 

@@ -1,4 +1,4 @@
-"""Which agents are lost, and which are only silent."""
+"""Agents that are lost, and agents that are only silent."""
 
 import pytest
 
@@ -73,7 +73,10 @@ def test_a_coordinator_that_stood_still_itself_loses_no_agent():
 
 
 def silence(run, begin, seconds, *posting):
-    """Ticks for some seconds, in which only some agents post; returns the time at their end."""
+    """Ticks for some seconds, in which only some agents post.
+
+    Returns the time at their end.
+    """
     for tick in range(seconds * 5):
         now = begin + tick / 5
         run.tick(now)

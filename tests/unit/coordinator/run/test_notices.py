@@ -1,4 +1,7 @@
-"""Notices wait until they are taken, on one line or in plain lines, and never without bound."""
+"""Notices wait until they are taken, and never without bound.
+
+A notice is one line, or plain lines.
+"""
 
 from coordinator.run.notices import MAX_TRACEBACKS, Notice, Notices
 

@@ -224,7 +224,10 @@ def test_the_launches_of_a_second_belong_to_its_phase():
 
 
 def test_phases_share_a_second_in_proportion_to_what_is_due_in_each():
-    """100 are due in the last half second of the first phase, 300 in the first of the second."""
+    """100 are due in the last half second of the first phase.
+
+    300 are due in the first half second of the second phase.
+    """
     plan = Plan(
         phases=(Phase(rate=200, duration=1.5), Phase(rate=600, duration=1.0), Phase(duration=9.0))
     )
@@ -272,8 +275,15 @@ def test_the_phase_and_its_rate_follow_from_the_age(age, name, rate):
 
 
 def test_the_mean_rate_is_that_of_the_time_with_arrivals():
-    assert mean_rate(PHASED, SPANS) == pytest.approx(58 / 12, abs=0.05)
+    assert mean_rate(PHASED, SPANS) == pytest.approx(58 / 12)
     assert mean_rate(Plan(rate=7.0), Plan(rate=7.0).schedule.spans) == 7.0
+
+
+def test_the_mean_rate_of_rare_arrivals_is_not_0():
+    """It is the pace at which lost connections are launched again."""
+    rare = Plan(phases=(Phase(rate=0.01, max=3),))
+
+    assert mean_rate(rare, rare.schedule.spans) == pytest.approx(0.01)
 
 
 @given(st.lists(st.floats(0.1, 10), min_size=1, max_size=8), st.floats(0, 100))

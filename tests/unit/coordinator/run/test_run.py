@@ -181,7 +181,10 @@ def test_every_number_of_the_plan_belongs_to_exactly_one_agent(weights, total):
 
 
 def test_clients_of_the_plan_get_shares_by_their_weights():
-    """An agent that the plan does not name has a weight of 1 for 64,000 connections it holds."""
+    """An agent that the plan does not name has a weight of 1.
+
+    That is for 64,000 connections that it holds.
+    """
     run = Run(
         Plan(
             max=700,

@@ -1,4 +1,4 @@
-"""What lost agents leave unfinished is given to others, or not."""
+"""The unfinished numbers of lost agents are given to others, or not."""
 
 import pytest
 
@@ -24,7 +24,10 @@ from tests.unit.coordinator.fleet import (
 
 
 def fleet_of(run, names, **fields):
-    """Starts agents that launch 100 connections each, of which 10 end in the next second."""
+    """Starts agents that launch 100 connections each.
+
+    10 of these end in the next second.
+    """
     agents = started(run, names, **fields)
     beat(run, agents, run.start + 2.0, opened(0, 100, held=100), ended(1, 10, held=90))
     run.notices.take()
@@ -36,7 +39,10 @@ def ended(number, count, *, held):
 
 
 def reassigned(run, agent, now):
-    """Returns how many connections an agent has to launch again, and for the first time."""
+    """Returns the connections that an agent has to launch.
+
+    The first number is of those again, the second of those for the first time.
+    """
     reassignments = run.post(agent, ready(), now).reassignments
     total = run.plan.total
     return (

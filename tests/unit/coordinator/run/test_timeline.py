@@ -21,7 +21,10 @@ def timeline():
 
 @given(st.permutations([(name, number) for name in NAMES for number in range(5)]))
 def test_the_last_row_of_every_second_is_the_same_in_any_order_of_reports(order):
-    """The seconds of each agent come in order; those of several interleave in any way."""
+    """The seconds of each agent come in order.
+
+    Those of several agents interleave in any way.
+    """
     fanin = FanIn(patience=2)
     seen = timeline()
     for name in NAMES:

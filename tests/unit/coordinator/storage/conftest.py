@@ -1,4 +1,7 @@
-"""A run directory on a real disk, and what HdrHistogram's own reader finds in its log."""
+"""A run directory on a real disk.
+
+HdrHistogram's own reader reads its log.
+"""
 
 from datetime import UTC, datetime
 
@@ -15,6 +18,7 @@ START = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 @pytest.fixture
 def folder(tmp_path):
     folder = RunDir.create(tmp_path / "runs", PLAN, START)
+    folder.begin(START)
     yield folder
     folder.close()
 

@@ -1,6 +1,8 @@
-"""The journal of a run: its calls, replayed on a new run, bring it to the same state."""
+"""The journal of a run brings a new run to the same state.
 
-from datetime import UTC, datetime
+The new run replays its calls.
+"""
+
 from time import monotonic
 
 import msgspec
@@ -10,26 +12,19 @@ from coordinator.report.summary import summary_of
 from coordinator.run.recorded import argument_types
 from coordinator.run.run import RefusedError, Run
 from coordinator.storage import journal
-from coordinator.storage.journal import FILE, Head, Journal, read_head, replay
+from coordinator.storage.journal import FILE, Journal, read_head, replay
 from loadgen.errors import OperatorError
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
-from loadgen.values import Endpoint
 from tests.unit.coordinator.fleet import hello, opened, ready, seconds, started
+from tests.unit.coordinator.folders import journal_head
 
 PLAN = Plan(max=999, rate=100.0)
 
 
 def head(**changes):
-    fields = {
-        "key": "k",
-        "plan": PLAN,
-        "wanted": 3,
-        "on_loss": "redistribute",
-        "listen": Endpoint("127.0.0.1", 8091),
-    }
-    return Head(**fields | {"started": datetime.now(UTC)} | changes)
+    return journal_head(PLAN, wanted=3, **changes)
 
 
 @pytest.fixture
@@ -49,7 +44,10 @@ def begin(tmp_path):
 
 
 def eventful(run):
-    """Plays losses, repeats, refusals, a late agent and an end by hand; returns the rows."""
+    """Plays losses, repeats, refusals and a late agent; returns the rows.
+
+    The run ends by hand.
+    """
     rows = []
 
     def tick(now):
@@ -167,6 +165,10 @@ def test_the_clock_needs_an_offset_only_after_a_reboot():
     assert head(boot="another", clock=monotonic() + 500.0).clock_offset() == pytest.approx(
         500.0, abs=1.0
     )
+
+
+def test_a_moment_of_the_run_has_its_wall_time():
+    assert head(wall=1_800_000_000.0, clock=50.0).wall_time(62.5) == 1_800_000_012.5
 
 
 @pytest.mark.parametrize(

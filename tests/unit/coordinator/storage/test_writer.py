@@ -21,6 +21,7 @@ def test_a_run_directory_is_named_after_its_start_and_its_target_and_never_reuse
     paths = []
     for _ in range(3):
         folder = RunDir.create(tmp_path, plan, START)
+        folder.begin(START)
         folder.close()
         paths.append(folder.path.name)
 

@@ -8,7 +8,10 @@ from tests.unit.coordinator.tsung.elements import read, refused
 
 
 def clients(*inner: str) -> tuple[Fleet, list[int]]:
-    """Returns the fleet of clients, each on a line of its own, and the lines of the notes."""
+    """Returns the fleet of clients and the lines of the notes.
+
+    Each client is on a line of its own.
+    """
     root, notes = read("\n".join(["<clients>", *inner, "</clients>"]))
     return read_clients(root), [note.line for note in notes]
 

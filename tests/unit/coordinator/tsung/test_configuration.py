@@ -1,4 +1,4 @@
-"""Tsung's configurations: the plan that each becomes, or the error that refuses it."""
+"""Tsung's configurations become a plan, or an error that refuses them."""
 
 import io
 import re
@@ -26,7 +26,10 @@ APPWRITE = CORPUS / "taken" / "appwrite.xml"
 
 @pytest.mark.parametrize("path", TAKEN, ids=lambda path: path.stem)
 def test_a_configuration_becomes_its_plan(path):
-    """The plan is beside each file, without its defaults; so are the notes with their lines."""
+    """The plan is beside each file, without its defaults.
+
+    The notes are there too, with their lines.
+    """
     imported = read_tsung(path)
 
     assert imported.plan == read_plan(path.with_suffix(".toml"))
@@ -59,7 +62,10 @@ def test_a_configuration_that_cannot_be_imported_is_refused_at_its_line(path):
 
 
 def test_the_reference_run_is_the_load_that_it_was():
-    """2,000 arrivals per second, at most 2,000,000, on 16 hosts of four processes, no pings."""
+    """2,000 arrivals per second, at most 2,000,000, without pings.
+
+    They come from 16 hosts of four processes.
+    """
     imported = read_tsung(APPWRITE)
     plan = imported.plan
 

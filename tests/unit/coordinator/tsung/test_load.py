@@ -1,4 +1,7 @@
-"""<load>: phases by their numbers, users with times of their own, and where arrivals are cut."""
+"""<load>: phases by their numbers, and users with times of their own.
+
+A phase is cut where a user has its own time.
+"""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""<request>: what is sent, what is taken from the reply, and what follows from it."""
+"""<request>: its message, its reply, and what follows from the reply."""
 
 from pathlib import Path
 

@@ -151,7 +151,7 @@ def script(*steps) -> Script:
     [
         ((Connect(), loop(last=1000), Close()), 2, 1000),
         ((Connect(), Think(seconds=60.0)), 60, 1),
-        ((Connect(), loop(steps=(Think(seconds=0.5),))), 1.5, 1),
+        ((Connect(), loop(steps=(Think(seconds=0.5),))), 0.5, 3),
     ],
 )
 def test_a_silent_script_is_the_built_in_loop(steps, think, loops):

@@ -1,4 +1,4 @@
-"""What stands in a session, as steps of a script."""
+"""The contents of a session as steps of a script."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The jobs of an agent's workers: together they are what the agent was ordered to do."""
+"""The jobs of an agent's workers together are the agent's orders."""
 
 import pytest
 from hypothesis import given
@@ -35,7 +35,10 @@ def part_of(plan, *, workers=3, capacity=100, index=0, agents=1):
 
 
 def lost(first, below):
-    """A reassignment of all numbers from `first` on, those under `below` to launch again."""
+    """A reassignment of all numbers from `first` on.
+
+    Those under `below` are to be launched again.
+    """
     return Reassignment(Unfinished(WHOLE, first, below), at=1.0, pace=10.0)
 
 

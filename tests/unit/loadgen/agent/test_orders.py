@@ -1,4 +1,4 @@
-"""What of the coordinator's orders, which repeat, is new to the workers."""
+"""The coordinator's orders repeat; the workers get each of them once."""
 
 from loadgen.agent.orders import Gate, Pace, WorkerOrders
 from loadgen.plan.reassign import Reassignment, Unfinished

@@ -1,4 +1,7 @@
-"""Seconds wait for their acknowledgement, through any pattern of lost posts and lost answers."""
+"""Seconds wait for their acknowledgement.
+
+Posts and answers are lost in any pattern.
+"""
 
 from hypothesis import given
 from hypothesis import strategies as st

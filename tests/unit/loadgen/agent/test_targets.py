@@ -130,8 +130,10 @@ def test_a_target_off_loopback_has_to_be_allowed():
     ("answers", "allowed"), [(["10.0.0.5", "127.0.0.1"], False), (["127.0.0.1", "10.0.0.5"], True)]
 )
 def test_a_name_is_resolved_once(monkeypatch, answers, allowed):
-    """The address that was allowed is the address that workers get, so that a resolver which
-    changes its answer between the check and the dial (DNS rebinding) gains nothing."""
+    """The address that was allowed is the address that workers get.
+
+    A resolver that changes its answer between the check and the dial (DNS rebinding) gains nothing.
+    """
     waiting = list(answers)
 
     def answer(*_: object, **__: object) -> list[tuple[object, ...]]:

@@ -1,4 +1,7 @@
-"""A port among slow clients, crowds and floods: it serves those within the limits."""
+"""A port among slow clients, crowds and floods.
+
+It serves those within the limits.
+"""
 
 import asyncio
 import re

@@ -1,5 +1,4 @@
-"""Source addresses and ports: how people write them, and which of them a connection may come
-from."""
+"""Source addresses and ports, as people write them and as they are usable."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""One part of a run: how long it lasts, how many arrive, and what keeps it from being run."""
+"""One part of a run: its length, its arrivals, and its mistakes."""
 
 import pytest
 from hypothesis import given

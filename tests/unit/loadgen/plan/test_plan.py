@@ -65,6 +65,8 @@ def test_a_plan_of_options():
         ({"hold": "long"}, "--hold"),
         ({"ping": "loud"}, "--ping"),
         ({"think": None}, "--think"),
+        ({"think": 0.0009}, ">= 0.001"),
+        ({"grain": "2ms"}, "--grain"),
         ({"speed": 1}, "speed"),
     ],
 )
@@ -233,6 +235,16 @@ def test_all_servers_are_known_each_once():
     assert Plan(target="ws://x/").servers == (Target(url="ws://x/"),)
     assert plan.servers == plan.targets
     assert plan.urls == ("ws://a/", "ws://b/", "ws://c/")
+
+
+def test_the_peaks_of_a_plan_are_those_of_its_phases_and_of_all_its_loops():
+    loops = (Loop(name="a", think=2.0, weight=3), Loop(name="b", think=5.0, ping="none"))
+    phases = (Phase(rate=10, max=100), Phase(rate=5, rate_to=50, duration=10))
+    plan = Plan(phases=phases, sessions=loops)
+
+    assert plan.peak_rate == 50
+    assert plan.peak_pings == plan.total * 3 / 4 / 2.0
+    assert (Plan(rate=7.0).peak_rate, Plan(max=300, think=30.0).peak_pings) == (7.0, 10.0)
 
 
 def test_a_user_has_the_same_target_and_session_whenever_it_is_asked():

@@ -1,4 +1,7 @@
-"""What lost shares leave unfinished adds up by count, however often they are lost again."""
+"""The unfinished parts of lost shares add up by count.
+
+That holds however often they are lost again.
+"""
 
 from math import inf
 
@@ -39,7 +42,10 @@ def test_a_share_that_was_launched_and_has_ended_leaves_nothing():
 
 @given(st.integers(0, TOTAL), st.data())
 def test_a_fleet_that_loses_one_agent_after_the_other_launches_every_number_once(launched, data):
-    """What is unfinished goes to the next agent, which launches some of it and is lost as well."""
+    """The next agent gets the unfinished numbers and is lost as well.
+
+    It has launched some of them.
+    """
     held, once = [Unfinished(Share())], []
     for _ in range(4):
         living = data.draw(st.integers(0, launched + sum(one.again() for one in held)))

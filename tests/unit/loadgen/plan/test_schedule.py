@@ -1,4 +1,7 @@
-"""The schedule of a plan with phases, checked against the integral of the rate and statistics."""
+"""The schedule of a plan with phases.
+
+It is checked against the integral of the rate, and by statistics.
+"""
 
 from itertools import pairwise
 from math import sqrt
@@ -45,7 +48,7 @@ def at(schedule):
 
 
 def distance(sample, expected):
-    """Returns the largest distance between a sample's distribution and the expected one.
+    """Returns the largest distance of a sample from the expected distribution.
 
     This is the statistic of Kolmogorov and Smirnov.
     """
@@ -154,8 +157,10 @@ def test_nothing_waits_behind_the_last_phase():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_random_arrivals_of_a_phase_are_exactly_as_many_and_spread_over_it(seed):
-    """A sample this large from the true distribution stays below 1.63/√n in 99 % of the cases;
-    the seeds are fixed."""
+    """The arrivals have the true distribution, by a test with fixed seeds.
+
+    A sample this large stays below 1.63/√n in 99 % of the cases.
+    """
     times = at(schedule(Phase(rate=1000, duration=10.0), poisson=True, seed=seed))
 
     assert len(times) == 10_000

@@ -1,4 +1,4 @@
-"""The kinds of sessions that a plan may have, and the servers that they connect to."""
+"""The kinds of sessions of a plan, and the servers that they connect to."""
 
 import msgspec
 import pytest

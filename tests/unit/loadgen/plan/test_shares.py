@@ -73,8 +73,10 @@ def test_equal_weights_get_shares_that_differ_by_at_most_one(parts, weight, tota
 
 @given(weights, st.integers(0, 10**7))
 def test_parts_are_proportional_to_their_weights_at_every_total(weights, total):
-    """No part is ever a whole number ahead of its due; so no part is further behind than the others
-    together are ahead."""
+    """No part is ever a whole number ahead of its due.
+
+    So no part is further behind than the others together are ahead.
+    """
     for weight, part in zip(weights, WHOLE.split(weights), strict=True):
         fair = total * weight / sum(weights)
         assert fair - len(weights) < part.count(total) < fair + 1
@@ -82,7 +84,10 @@ def test_parts_are_proportional_to_their_weights_at_every_total(weights, total):
 
 @given(big_weights)
 def test_weights_too_fine_for_a_pattern_are_rounded(weights):
-    """Each is rounded by half a turn at most, or up to one turn, so that every weight gets one."""
+    """Each is rounded by half a turn at most, or up to one turn.
+
+    So every weight gets one.
+    """
     total = 2_000_000
     slack = total * (len(weights) + 2) / MAX_TURNS
     for weight, part in zip(weights, WHOLE.split(weights), strict=True):
@@ -166,10 +171,10 @@ def test_uniform_arrivals_are_evenly_spaced_from_zero_on():
 
 
 def test_poisson_gaps_are_exponential():
-    """The gaps' distribution is close to 1 − exp(−rate·t), by the test of Kolmogorov and Smirnov.
+    """The gaps' distribution is close to 1 − exp(−rate·t).
 
-    A sample this large from the true distribution stays below 1.36/√n in 95 % of the cases; the
-    seed is fixed.
+    The test is that of Kolmogorov and Smirnov. A sample this large from the true distribution stays
+    below 1.36/√n in 95 % of the cases; the seed is fixed.
     """
     rate, total = 2000.0, 20_000
     dues = [0.0, *(due for _, due in Schedule(rate, total, poisson=True, seed=1).dues(WHOLE))]

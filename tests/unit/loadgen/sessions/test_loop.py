@@ -1,14 +1,14 @@
 """The built-in loop: its think times and ends, against a real server."""
 
 from contextlib import asynccontextmanager
+from math import inf
 from time import monotonic
 
 import pytest
 from websockets.asyncio.server import serve
 
 from loadgen.plan.plan import Plan
-from loadgen.sessions.loop import BUILT_IN, LoopScenario, LoopUser
-from loadgen.timers import TICK
+from loadgen.sessions.loop import LoopScenario, LoopUser
 from tests.unit.loads import Load, idle_population
 from tests.unit.wire_ends import until
 
@@ -39,18 +39,32 @@ async def load(**changes):
             await running.end()
 
 
-@pytest.mark.parametrize(("think", "ticks"), [(TICK, 1), (2.6 * TICK, 3), (30.0, 1500)])
-def test_a_think_time_is_a_number_of_whole_ticks(think, ticks):
-    scenario = LoopScenario(idle_population(), 0.0, pytest.fail, BUILT_IN["none"], think, 1)
+@pytest.mark.parametrize("think", [0.003, 0.01, 0.03, 0.05])
+async def test_a_think_time_is_kept_on_average_however_short_it_is(think):
+    async with load(max=1, think=think, loops=10**6) as (running, _):
+        await until(lambda: running.tally.pings >= 50)
+        (connection,) = running.population.connections
+        now = monotonic()
+        running.engine.tick(now)
+        assert running.tally.pings == 1 + int((now - connection.first_ping_due) / think)
 
-    assert scenario.think == pytest.approx(ticks * TICK)
+
+async def test_a_turn_that_comes_late_keeps_users_in_the_order_of_their_pings():
+    """Users that arrive while turns are late think longer than the others."""
+    async with load(max=3, rate=100.0, think=0.2, loops=10**6) as (running, _):
+        await until(lambda: running.ledger.open == 3)
+        for _ in range(4):
+            now = monotonic() + 0.3
+            running.scenario.turn(now)
+            due = [one.first_ping_due + one.pinged * 0.2 for one in running.population.connections]
+            assert min(due) == running.scenario.next_due(inf) > now
 
 
 async def test_a_loop_sends_its_pings_and_is_done():
     async with load(think=0.06, loops=4) as (running, _):
         assert (await running.over()).closed == {"done": 5}
         assert running.tally.pings == 20
-        assert len(running.scenario.wheel) == 0
+        assert running.scenario.next_due(inf) == inf
 
 
 async def test_the_end_of_its_connection_ends_a_user_while_it_thinks():

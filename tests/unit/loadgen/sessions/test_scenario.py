@@ -35,8 +35,8 @@ def test_a_throttle_waits_on_the_scenarios_wheel():
     throttle = shared.wrap(1000.0)(connection)
     assert isinstance(throttle, Throttle)
 
-    shared.wheel.put_at(throttle, 100.1)
-    assert [item for _, items in shared.wheel.turn(100) for item in items] == [throttle]
+    shared.wake_at(throttle, 100.1)
+    assert [item for _, items in shared.wheel.turn(100.2) for item in items] == [throttle]
 
 
 def test_a_url_that_is_not_in_the_plan_is_named_with_those_that_are():

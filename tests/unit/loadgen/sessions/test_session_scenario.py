@@ -6,8 +6,8 @@ import pytest
 
 from loadgen.sessions.session_scenario import SessionScenario
 from loadgen.sessions.user_state import UserState
-from loadgen.timers import TICK
 from tests.unit.loads import idle_population
+from tests.unit.timing import MS
 
 
 def scenario(session, start):
@@ -21,7 +21,7 @@ async def test_each_user_is_woken_by_itself_when_its_think_time_is_over():
     woken = []
 
     async def session(user):
-        await user.think(TICK * (1 + user.number))
+        await user.think(20 * MS * (1 + user.number))
         woken.append(user.number)
 
     start = monotonic()
@@ -31,7 +31,7 @@ async def test_each_user_is_woken_by_itself_when_its_think_time_is_over():
     (*thinking,) = shared.population.idle
     assert {user.state for user in thinking} == {UserState.THINKING}
 
-    shared.turn(shared.wheel.tick_at(monotonic()) + 10)
+    shared.turn(monotonic() + 10.0)
 
     assert woken == [0, 1, 2]
     assert not shared.population.idle

@@ -16,8 +16,8 @@ from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
 from loadgen.sessions.user import BLOCKED_AFTER, User
 from loadgen.sessions.websocket import MAX_UNREAD, UNREAD, WebSocket
 from loadgen.timers import Wheel
-from loadgen.worker.engine import TICK
 from tests.unit.loads import Load
+from tests.unit.timing import MS
 from tests.unit.wire_ends import until
 
 SOURCE = "127.0.9.3"
@@ -177,7 +177,7 @@ async def test_a_message_that_does_not_come_in_time_is_a_timeout_and_the_session
     async def session(user):
         ws = await user.connect()
         try:
-            await ws.receive(timeout=2 * TICK)
+            await ws.receive(timeout=40 * MS)
         except TimeoutError:
             late.append(user.number)
         await ws.send("now")
@@ -192,10 +192,10 @@ async def test_a_deadline_that_was_met_interrupts_nothing_later():
     async def session(user):
         ws = await user.connect()
         await ws.send("quick")
-        await ws.receive(timeout=3 * TICK)
+        await ws.receive(timeout=60 * MS)
         begin = monotonic()
-        await user.think(10 * TICK)
-        assert monotonic() - begin >= 10 * TICK
+        await user.think(200 * MS)
+        assert monotonic() - begin >= 200 * MS
         await ws.close()
 
     async with load(session, max=5) as (running, _):
@@ -210,7 +210,7 @@ async def test_unread_messages_are_kept_and_the_oldest_are_dropped_and_counted()
         for number in range(MAX_UNREAD + 10):
             await ws.send(str(number))
         while user.recorder.tally.messages_received < MAX_UNREAD + 10:
-            await user.think(TICK)
+            await user.think(20 * MS)
         got.append(await ws.receive())
 
     async with load(session) as (running, _):
@@ -243,7 +243,7 @@ async def test_counters_timings_and_transactions_are_recorded():
             await ws.send("x")
             await ws.receive()
         with user.transaction("buy"):
-            await user.think(TICK)
+            await user.think(20 * MS)
         with pytest.raises(LookupError), user.transaction("fail"):
             raise LookupError
 
@@ -377,7 +377,7 @@ async def test_a_connect_may_be_given_less_time():
         silent.listen()
 
         async def session(user):
-            await user.connect(timeout=2 * TICK)
+            await user.connect(timeout=40 * MS)
 
         async with load(session, port=silent.getsockname()[1]) as (running, _):
             assert (await running.over()).failed == {"timeout": 1}
@@ -563,7 +563,7 @@ async def test_sessions_that_are_over_leave_nothing_behind_although_the_collecto
         ws = await user.connect()
         await ws.send("x")
         await ws.receive(timeout=30)
-        await user.think(TICK)
+        await user.think(20 * MS)
         if user.number % 2:
             raise LookupError
 

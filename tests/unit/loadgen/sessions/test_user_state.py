@@ -1,4 +1,7 @@
-"""The table of a user's states; CheckedUser of tests/unit/loads.py checks users against it."""
+"""The table of a user's states.
+
+CheckedUser of tests/unit/loads.py checks users against it.
+"""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""A session's connection against a real server: its messages, its pings, and its end."""
+"""A session's connection against a real server.
+
+The tests are about its messages, its pings, and its end.
+"""
 
 from contextlib import asynccontextmanager
 
@@ -13,7 +16,10 @@ from tests.unit.loads import Load
 
 @asynccontextmanager
 async def load(session):
-    """A session under way against a server that obeys `close`, `cut off` and `flood`."""
+    """A session under way against a server that obeys.
+
+    Its orders are the messages `close`, `cut off` and `flood`.
+    """
 
     async def obey(connection):
         async for message in connection:

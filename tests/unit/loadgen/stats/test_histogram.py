@@ -45,7 +45,10 @@ def test_percentiles_ascend_to_the_maximum(values):
 
 
 def test_a_bucket_holds_its_own_bounds_and_nothing_else():
-    """The bounds of every bucket fall into it, and the next value into the next bucket."""
+    """The bounds of every bucket fall into it.
+
+    The next value falls into the next bucket.
+    """
     indexes = list(histogram_of([HIGHEST]).counts)
 
     for index in range(indexes[0]):

@@ -1,4 +1,7 @@
-"""The table of reasons is complete and consistent, and the only place of its names."""
+"""The table of reasons is complete and consistent.
+
+It is the only place of their names.
+"""
 
 import ast
 import re

@@ -275,7 +275,10 @@ def test_the_ledger_as_json_has_the_names_of_the_contract():
 
 @pytest.mark.parametrize("names", [("b", "a"), ("a", "b")])
 def test_surplus_names_are_merged_into_one_whatever_came_first(names):
-    """Of two that are one too many together, the one that sorts last is counted as another."""
+    """Of two that are one too many together, the last is counted as another.
+
+    The last is the one that sorts last.
+    """
     full = {f"0{number:04}": 1 for number in range(MAX_NAMES - 1)}
     timings = {name: histogram_of([1]) for name in full}
     whole = Tally(counters={**full}, timings=timings)

@@ -1,4 +1,7 @@
-"""A publication of one worker reaches all of them, and their receipts are added up."""
+"""A publication of one worker reaches all of them.
+
+Their receipts are added up.
+"""
 
 import asyncio
 from contextlib import ExitStack, asynccontextmanager, suppress
@@ -14,7 +17,10 @@ from loadgen.target.modes import Publication, event_frame
 
 @asynccontextmanager
 async def buses(reach):
-    """One bus per number in `reach`, which is how many connections its deliveries reach."""
+    """One bus per number in `reach`.
+
+    That is how many connections its deliveries reach.
+    """
     recorded = []
 
     def deliver(at, channels, frame):

@@ -115,7 +115,10 @@ def test_a_reader_is_not_clean_until_the_last_byte():
 
 
 def test_fragments_become_one_message_and_controls_come_between():
-    """A character may be cut by fragments: text is judged whole (RFC 6455 section 5.6)."""
+    """Text is judged whole (RFC 6455 section 5.6).
+
+    A character may be cut by fragments.
+    """
     reader = FrameReader()
     first, second = b"\xc3", b"\xa9!"
 

@@ -33,7 +33,10 @@ def test_judges_the_rfc_s_own_example():
 
 
 def test_judges_the_library_s_request():
-    """The websockets library writes header names in another case, and sends more headers."""
+    """The websockets library writes header names in another case.
+
+    It sends more headers too.
+    """
     client = ClientProtocol(
         parse_uri("ws://127.0.0.1:9505/v1/realtime?channels%5B%5D=a&channels[]=b%20c&channels[]=a")
     )

@@ -1,4 +1,7 @@
-"""A new connection gets the right protocol, in however many pieces its request arrives."""
+"""A new connection gets the right protocol.
+
+Its request may arrive in any number of pieces.
+"""
 
 import asyncio
 import contextlib
@@ -84,7 +87,10 @@ async def test_past_the_limit_it_answers_503(serve):
 
 
 async def test_greets_in_the_same_write_as_the_101(serve, accept):
-    """Nothing runs between the two, so that the bytes after the 101 are in the same read."""
+    """Nothing runs between the two.
+
+    So the bytes after the 101 are in the same read.
+    """
     async with serve(mode="appwrite") as server, server.dial(server.request()) as line:
         data = await asyncio.wait_for(line.reader.read(4096), 10)
 

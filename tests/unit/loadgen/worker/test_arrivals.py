@@ -45,6 +45,15 @@ def test_a_gate_opens_once_and_shifts_its_arrivals():
     assert (arrivals.next_gate, arrivals.over) == (0, True)
 
 
+def test_a_gate_that_the_plan_does_not_have_opens_nothing():
+    arrivals = Arrivals(dues, Share(), 1)
+
+    assert not arrivals.open_gate(0, 100.0)
+    assert not arrivals.open_gate(1, 100.0)
+    assert len(taken(arrivals)) == 6
+    assert arrivals.over
+
+
 def test_after_a_stop_no_user_arrives_behind_any_gate():
     arrivals = Arrivals(dues, Share(), 2)
     arrivals.stop()

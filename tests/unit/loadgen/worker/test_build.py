@@ -14,6 +14,7 @@ from loadgen.plan.shares import NO_SHARE, Share
 from loadgen.sessions.loop import LoopScenario
 from loadgen.sessions.session_scenario import SessionScenario
 from loadgen.stats.recorder import Recorder
+from loadgen.timers import Alarm
 from loadgen.wire import Destination, Job, Sources
 from loadgen.worker.build import engine_for
 from loadgen.worker.engine import Engine
@@ -50,7 +51,7 @@ def built(*destinations: Destination, share: Share | None = None, again=(), **pl
         most_open=100,
         reassignments=again,
     )
-    return engine_for(job, Recorder(seed=1), asyncio.get_running_loop())
+    return engine_for(job, Recorder(seed=1), asyncio.get_running_loop(), Alarm(float))
 
 
 def routes_of(engine: Engine, count: int) -> list:

@@ -25,9 +25,9 @@ from loadgen.sessions.loop import BUILT_IN, LoopScenario, LoopUser
 from loadgen.sessions.population import Population
 from loadgen.stats.recorder import Recorder
 from loadgen.stats.tally import Held
-from loadgen.timers import TICK, Deadlines
+from loadgen.timers import Alarm, Deadlines
 from loadgen.worker.arrivals import Arrivals
-from loadgen.worker.engine import LATE, MAX_IDLE_TURNS, Engine
+from loadgen.worker.engine import COARSE, EXACT, LATE, MAX_SLEEP, Engine, grain_of
 from tests.unit.loads import Load
 from tests.unit.timing import MS
 from tests.unit.wire_ends import until
@@ -258,15 +258,52 @@ async def test_a_certificate_of_an_unknown_authority_is_a_tls_failure():
         assert running.tally.failed == {"tls": 3}
 
 
-async def test_an_idle_engine_sleeps_through_whole_turns():
+def asleep(*dues: float, grain: float = EXACT) -> Engine:
+    """An engine that starts at 100 s, and launches users at these ages."""
     recorder = Recorder(seed=1)
     connections = Connections(recorder, (), Deadlines(1.0))
-    population = Population(recorder, connections, Churn((), 1.0, 0))
+    population = Population(recorder, connections, Churn((), 1.0, 0), Alarm(float))
     scenario = LoopScenario(population, 100.0, pytest.fail, BUILT_IN["none"], 30.0, 1)
-    arrivals = Arrivals(lambda _, __: iter(()), Share(), 1)
-    idle = Engine(100.0, population, [scenario], arrivals, lambda _: 0, 10)
-    assert idle.tick(100.0) == pytest.approx(100.0 + MAX_IDLE_TURNS * TICK)
-    assert idle.tick(100.0 + 7 * TICK) == pytest.approx(100.0 + (7 + MAX_IDLE_TURNS) * TICK)
+    arrivals = Arrivals(lambda _, __: iter(enumerate(dues)), Share(), 1)
+    return Engine(100.0, population, [scenario], arrivals, lambda _: 0, 10, grain=grain)
+
+
+@pytest.mark.parametrize(
+    ("dues", "grain", "sleep"),
+    [
+        ((), EXACT, MAX_SLEEP),
+        ((3.0,), EXACT, MAX_SLEEP),
+        ((0.0123,), EXACT, 0.0123),
+        ((0.0001,), EXACT, EXACT),
+        ((0.0001,), COARSE, COARSE),
+    ],
+)
+async def test_an_engine_sleeps_until_a_user_is_due_but_not_less_than_its_grain(dues, grain, sleep):
+    assert asleep(*dues, grain=grain).tick(100.0) == pytest.approx(100.0 + sleep)
+
+
+@pytest.mark.parametrize(
+    ("asked", "part", "grain"),
+    [
+        ({}, 1 / 64, EXACT),
+        ({"rate": 4999.0, "ping": "none"}, 1.0, EXACT),
+        ({"rate": 5000.0, "ping": "none"}, 1.0, COARSE),
+        ({"max": 59_999, "think": 30.0}, 1.0, EXACT),
+        ({"max": 60_000, "think": 30.0}, 1.0, COARSE),
+        ({"rate": 5000.0, "grain": "1ms"}, 1.0, EXACT),
+        ({"grain": "5ms"}, 1 / 64, COARSE),
+    ],
+)
+def test_the_grain_is_exact_unless_a_worker_wakes_too_often_or_the_plan_says_so(asked, part, grain):
+    assert grain_of(Plan(**asked), part) == grain
+
+
+async def test_an_engine_wakes_for_users_that_think():
+    async with load(plan(max=1, think=0.05, loops=3)) as running:
+        await until(lambda: running.tally.opened)
+        (connection,) = running.population.connections
+        now = connection.first_ping_due - 0.015
+        assert running.engine.tick(now) == pytest.approx(now + 0.015)
 
 
 @pytest.mark.parametrize(

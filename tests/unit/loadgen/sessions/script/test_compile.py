@@ -44,8 +44,8 @@ from loadgen.sessions.script.compile import (
     compile_session,
 )
 from loadgen.sessions.script.context import UNASKED
-from loadgen.worker.engine import TICK
 from tests.unit.loads import Load
+from tests.unit.timing import MS
 from tests.unit.wire_ends import until
 
 SOURCE = "127.0.9.5"
@@ -472,7 +472,7 @@ async def test_a_message_that_came_unasked_is_no_reply_and_is_counted():
     _, counters, _, server = await played(
         CONNECT,
         Send(text="unasked"),
-        Think(seconds=10 * TICK),
+        Think(seconds=200 * MS),
         Send(text="x", ack=True, match=(Match(pattern="^x$"),)),
     )
 
@@ -484,7 +484,7 @@ async def test_a_script_that_receives_gets_messages_that_came_before():
     _, counters, _, _ = await played(
         CONNECT,
         Send(text="unasked"),
-        Think(seconds=10 * TICK),
+        Think(seconds=200 * MS),
         Receive(match=(Match(pattern="^news$"),)),
         Receive(match=(Match(pattern="^unasked$"),)),
     )

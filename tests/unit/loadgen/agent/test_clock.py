@@ -1,0 +1,115 @@
+"""The filter of clock offsets: offset and drift with their bounds, and steps."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.agent.clock import MAX_DRIFT, SPAN, ClockFilter, Exchange
+
+OFFSET = 3.7
+delays = st.floats(0.0, 0.5)
+
+
+def exchange(
+    at: float,
+    there: float = 0.001,
+    back: float = 0.001,
+    *,
+    offset: float = OFFSET,
+    work: float = 0.0,
+) -> Exchange:
+    """An exchange that begins at a time, with the delays of both ways."""
+    received = at + there + offset
+    return Exchange(at, received, received + work, at + there + work + back)
+
+
+def filled(*exchanges: Exchange) -> ClockFilter:
+    clock = ClockFilter()
+    for one in exchanges:
+        clock.add(one)
+    return clock
+
+
+def test_nothing_is_known_before_the_first_exchange():
+    clock = ClockFilter()
+
+    assert clock.reading(1.0, 2.0) is None
+    assert clock.to_own(1.0, 2.0) is None
+
+
+@given(st.floats(-1e6, 1e6), delays, delays, st.floats(0.0, 0.2))
+def test_the_offset_is_wrong_by_its_bound_at_most(offset, there, back, work):
+    one = exchange(100.0, there, back, offset=offset, work=work)
+
+    assert abs(one.offset - offset) <= one.bound + 1e-6
+
+
+def test_the_exchange_with_the_least_delay_counts():
+    clock = filled(exchange(0.0, 0.3, 0.0), exchange(1.0), exchange(2.0, 0.0, 0.4))
+    known = clock.reading(2.0, wall=1000.0)
+
+    assert known is not None
+    assert known.offset == pytest.approx(OFFSET)
+    assert 0.001 <= known.bound <= 0.001 + 2.5 * MAX_DRIFT
+    assert known.wall == pytest.approx(1000.0 - (2.0 + OFFSET))
+    assert clock.to_own(10.0, now=2.0) == pytest.approx(10.0 - OFFSET)
+
+
+def test_an_old_exchange_gives_way_when_it_may_have_drifted_further_than_a_new_one():
+    clock = filled(exchange(0.0, 0.0001, 0.0001), exchange(300.0, 0.002, 0.0))
+    known = clock.reading(300.0, wall=0.0)
+
+    assert known is not None
+    assert known.offset == pytest.approx(OFFSET + 0.001)
+
+
+@given(st.floats(-90.0, 90.0), st.integers(0, 1000))
+def test_the_drift_is_found_within_its_bound(ppm, seed):
+    chance = random.Random(seed)
+    clock = ClockFilter()
+    for second in range(300):
+        offset = OFFSET + second * ppm / 1e6
+        assert (
+            clock.add(exchange(second, chance.random() / 50, chance.random() / 50, offset=offset))
+            == 0
+        )
+    known = clock.reading(300.0, wall=0.0)
+
+    assert known is not None
+    assert known.drift_ppm is not None
+    assert known.drift_bound_ppm is not None
+    assert abs(known.drift_ppm - ppm) <= known.drift_bound_ppm + 1
+    assert abs(known.offset - (OFFSET + 300 * ppm / 1e6)) <= known.bound
+    assert known.steps == 0
+
+
+def test_no_drift_is_known_in_the_first_seconds():
+    known = filled(exchange(0.0), exchange(SPAN / 2)).reading(6.0, wall=0.0)
+
+    assert known is not None
+    assert known.drift_ppm is known.drift_bound_ppm is None
+
+
+def test_a_clock_that_stood_still_begins_anew():
+    clock = filled(*(exchange(float(second)) for second in range(30)))
+    step = clock.add(exchange(30.0, offset=OFFSET + 60.0))
+    known = clock.reading(31.0, wall=0.0)
+
+    assert step == pytest.approx(60.0)
+    assert known is not None
+    assert known.offset == pytest.approx(OFFSET + 60.0)
+    assert known.steps == 1
+
+
+@pytest.mark.parametrize(
+    "impossible",
+    [
+        Exchange(sent=1.0, received=5.0, replied=9.0, returned=2.0),
+        Exchange(sent=1.0, received=1e9, replied=5.0, returned=2.0),
+    ],
+    ids=["the work took longer than the exchange", "it replied before it received"],
+)
+def test_times_that_contradict_themselves_are_left_out(impossible):
+    assert filled(impossible).reading(2.0, wall=0.0) is None

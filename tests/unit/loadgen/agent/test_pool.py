@@ -1,0 +1,218 @@
+"""The workers of one agent: real processes on a real target, read into one FanIn."""
+
+from contextlib import asynccontextmanager
+from time import monotonic
+
+import pytest
+
+from loadgen.agent.orders import Gate
+from loadgen.agent.pool import HANG_TIMEOUT, SESSION_FILE, WorkerPool
+from loadgen.plan.phases import Phase
+from loadgen.plan.plan import Plan
+from loadgen.plan.reassign import Reassignment, Unfinished
+from loadgen.plan.session_file import digest
+from loadgen.plan.sessions import PythonSession
+from loadgen.plan.shares import Share
+from tests.jobs import job_on
+from tests.processes import PATIENCE
+from tests.unit.wire_ends import until
+
+HELD = Plan(rate=1000.0, max=20, think=0.1, hold=600.0)
+"""A load that lasts until something ends it."""
+BRIEF = Plan(rate=1000.0, max=20, think=0.05, loops=1, hold=600.0)
+"""A load of sessions that end by themselves."""
+UNDER_WAY = 0.6
+"""Seconds that a run is old when its jobs begin: the report of its first second comes soon."""
+
+
+@asynccontextmanager
+async def pool_of(*jobs, relaunch_rate=0.0):
+    """A pool under way on some jobs; all its workers have ended after the block."""
+    pool = WorkerPool()
+    try:
+        if jobs:
+            await pool.run(list(jobs), relaunch_rate)
+        yield pool
+    finally:
+        await pool.stop()
+
+
+def jobs_on(port, plan, count=1):
+    """Returns the jobs of workers that together have the whole plan."""
+    start = monotonic() - UNDER_WAY
+    return [job_on(port, plan, share=share, start=start) for share in Share().split([1] * count)]
+
+
+async def opened(pool, count):
+    """Waits until the workers have reported this many opened connections in all."""
+    await until(lambda: pool.fanin.total.opened == count, PATIENCE)
+
+
+async def over(pool):
+    """Waits until every worker that had a job is gone.
+
+    Returns the sum of their counts.
+    """
+    await until(lambda: pool.finished, PATIENCE)
+    return pool.fanin.total
+
+
+async def test_the_seconds_of_all_workers_add_up_to_the_plan(server):
+    async with pool_of(*jobs_on(server.port, BRIEF, count=2)) as pool:
+        total = await over(pool)
+        seconds = pool.settled()
+
+        assert (total.launched, total.opened, total.closed) == (20, 20, {"done": 20})
+        assert [second.number for second in seconds] == list(range(len(seconds)))
+        assert sum(second.tally.opened for second in seconds) == 20
+        assert pool.settled() == []
+        assert pool.notes == []
+        assert [vitals.cpu_s > 0 for vitals in pool.vitals()] == [True, True]
+
+
+async def test_warm_workers_without_a_job_exit_when_the_others_get_theirs(server):
+    async with pool_of() as pool:
+        await pool.warm(2)
+        await pool.warm(1)  # there are two already
+        await pool.run(jobs_on(server.port, BRIEF))
+        total = await over(pool)
+
+        assert total.closed == {"done": 20}
+        assert [worker.number for worker in pool.employed] == [0]
+
+
+async def test_an_abort_ends_all_connections_and_the_last_second_is_reported(server):
+    async with pool_of(*jobs_on(server.port, HELD)) as pool:
+        await opened(pool, 20)
+        pool.abort()
+        total = await over(pool)
+
+        assert (sum(total.closed.values()), total.lost) == (20, 0)
+
+
+async def test_a_stop_ends_workers_that_still_hold_connections(server):
+    pool = WorkerPool()
+    await pool.run(jobs_on(server.port, HELD))
+    await opened(pool, 20)
+    await pool.stop()
+
+    assert pool.finished
+    assert all(worker.ended.done() for worker in pool.employed)
+
+
+async def test_the_connections_of_a_dead_worker_are_lost_and_it_is_not_replaced_unless_asked(
+    server,
+):
+    async with pool_of(*jobs_on(server.port, HELD, count=2)) as pool:
+        await opened(pool, 20)
+        pool.employed[0].kill()
+        await until(lambda: bool(pool.notes))
+
+        assert pool.notes == [
+            "worker 0 is gone (it was killed by SIGKILL): 10 open connections are lost"
+        ]
+        assert pool.fanin.total.lost == 10
+        assert not pool.finished
+        assert len(pool.employed) == 2, "it is not replaced unless the run says so"
+
+
+async def test_another_worker_launches_again_what_a_dead_one_held(server):
+    async with pool_of(*jobs_on(server.port, HELD), relaunch_rate=1000.0) as pool:
+        await opened(pool, 20)
+        pool.employed[0].kill()
+        await opened(pool, 40)
+        pool.drain()
+        total = await over(pool)
+
+        assert pool.notes[1:] == ["worker 1 takes over what worker 0 did not finish"]
+        assert (total.launched, total.relaunched, total.lost) == (40, 20, 20)
+        assert total.closed == {"drained": 20}
+
+
+async def test_workers_get_more_to_launch_until_they_are_drained(server):
+    half = Reassignment(Unfinished(Share(2, (1,)), 0, 0), at=0.0, pace=1000.0)
+    job = job_on(server.port, HELD, share=Share(2, (0,)), start=monotonic() - UNDER_WAY)
+    async with pool_of(job) as pool:
+        assert pool.reassign(half)
+        await opened(pool, 20)
+        pool.drain()
+
+        assert not pool.reassign(half)
+        assert (await over(pool)).closed == {"drained": 20}
+
+
+async def test_a_worker_that_is_silent_for_too_long_is_killed(server):
+    """Only while the agent itself looks: what it does not read is no one's silence."""
+    async with pool_of(*jobs_on(server.port, HELD)) as pool:
+        await opened(pool, 20)
+        now = monotonic()
+        pool.kill_hung(now)
+        pool.kill_hung(now + HANG_TIMEOUT + 5.0)  # the agent was stopped meanwhile
+        assert pool.notes == []
+
+        for second in range(int(HANG_TIMEOUT) + 6):
+            pool.kill_hung(now + HANG_TIMEOUT + 5.0 + second)
+        await over(pool)
+
+        assert pool.notes == [
+            "worker 0 reported nothing for 10 s; it is killed",
+            "worker 0 is gone (it was killed by SIGKILL): 20 open connections are lost",
+        ]
+
+
+async def test_paused_workers_launch_nothing_until_they_are_resumed(server):
+    start = monotonic() + 0.2
+    async with pool_of(job_on(server.port, HELD, start=start)) as pool:
+        pool.pause()
+        await until(lambda: bool(pool.settled()), PATIENCE)
+        launched = pool.fanin.total.launched
+        pool.resume(monotonic() - start)
+        await opened(pool, 20)
+
+        assert launched == 0
+        assert not pool.fanin.total.failed
+
+
+async def test_users_behind_a_gate_arrive_once_it_opens(server):
+    half = Phase(rate=1000.0, max=10, wait=True)
+    plan = Plan(phases=(half, half), think=0.05, loops=1)
+    (job,) = jobs_on(server.port, plan)
+    async with pool_of(job) as pool:
+        assert pool.gate == 0
+        await until(lambda: pool.gate == 1, PATIENCE)
+        assert pool.fanin.total.closed == {"done": 10}
+        pool.open_gate(Gate(1, monotonic() - job.start))
+
+        assert (await over(pool)).closed == {"done": 20}
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("print('hi')\nasync def session(user): ...\n", ""),
+        ("import no_such_module\n", "no_such_module"),
+    ],
+)
+async def test_session_files_are_imported_before_the_run(source, problem):
+    session = PythonSession(name="chat", file="chat.py", source=source, sha256=digest(source))
+    async with pool_of() as pool:
+        await pool.warm(2)
+        found = await pool.rehearse((session,))
+
+        assert problem in found
+        assert bool(found) == bool(problem)
+        assert pool.notes == ([] if problem else ["printed: hi"])
+        assert ("chat.py" in pool.tracebacks.get(SESSION_FILE, "")) == bool(problem)
+
+
+async def test_a_worker_that_dies_over_and_over_is_not_replaced_for_ever(server, monkeypatch):
+    monkeypatch.setattr("loadgen.agent.pool.MAX_REPLACED", 1)
+    source = "import os\nasync def session(user):\n    os._exit(7)\n"
+    session = PythonSession(name="chat", file="chat.py", source=source, sha256=digest(source))
+    plan = Plan(rate=1000.0, max=1, sessions=(session,), hold=600.0)
+    async with pool_of(job_on(server.port, plan, start=monotonic()), relaunch_rate=1000.0) as pool:
+        await over(pool)
+
+        assert len(pool.employed) == 2
+        assert pool.notes[-1].startswith("worker 1 is the 2")
+        assert pool.notes[-1].endswith(" that is gone; it is not replaced")

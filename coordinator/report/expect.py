@@ -18,7 +18,7 @@ import msgspec
 
 from coordinator.run.parts import DRAIN, PHASE, PLATEAU, WHOLE, Part
 from coordinator.run.progress import HOLD
-from coordinator.run.summary import ByReason, Derived, ExpectationResult, Summary
+from coordinator.run.summary import ByReason, Derived, ExpectationResult, Summary, Verified
 from coordinator.run.timeline import Percentiles
 from loadgen.errors import PlanError
 from loadgen.plan.plan import Plan
@@ -33,7 +33,7 @@ FIGURES = (
     *(
         field.name
         for field in msgspec.structs.fields(Summary)
-        if field.name in COUNTERS or field.type in (Count, Derived, float, ByReason)
+        if field.name in COUNTERS or field.type in (Count, Derived, Verified, float, ByReason)
     ),
     INVALID,
 )

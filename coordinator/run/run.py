@@ -102,10 +102,10 @@ class Run(Recorded):
         self.parts = Parts()
         self.start = math.inf
         """The time at which second 0 begins, on the clock of the run."""
+        self.drained_at = math.inf
+        """The time at which the drain began, on the clock of the run."""
         self.end = math.inf
         """The time at which the run was done, on the clock of the run."""
-        self.drained_at = math.inf
-        """The time at which the drain began, on the clock of the run; infinite before."""
         self.progress = Progress(plan)
         self.by_hand = False
         """True when the operator ended it."""
@@ -527,6 +527,13 @@ class Run(Recorded):
     def total_of(self, agent: AgentState) -> Tally:
         """Returns everything that one agent reported."""
         return self.fanin.sources[agent.name].total if agent.share else Tally()
+
+    def alive_of(self, agent: AgentState) -> int | None:
+        """Returns the connections of one agent that are alive by its newest second.
+
+        None where that is unknown.
+        """
+        return self.fanin.sources[agent.name].last.held.alive if agent.share else None
 
     def age(self, now: float) -> float:
         """Returns the seconds since the common start, up to the end; 0 before it."""

@@ -13,6 +13,7 @@ from coordinator.display import display_on
 from coordinator.http.server import Server
 from coordinator.influx.exporter import Exporter, finish
 from coordinator.local import LocalAgents, LocalProcesses, local_names
+from coordinator.report.abort import AbortWatch
 from coordinator.report.html import html_report
 from coordinator.report.samples import Sampler
 from coordinator.report.summary import EXIT_CODES, summary_of
@@ -69,6 +70,7 @@ class Controller:
         """The complaints of the files that the operator was warned of."""
         self._ended: set[str] = set()
         """The names of the local processes that were found to have ended."""
+        self._abort_watch = AbortWatch(settings.abort_on)
         self._wall = time() - clock.now()
         """The wall clock when the clock of the run shows 0, in seconds since 1970."""
         self._second_0: float | None = None
@@ -102,6 +104,7 @@ class Controller:
             started=started,
             listen=listen,
             expectations=tuple(expectation.expr for expectation in settings.expectations),
+            abort_on=tuple(condition.expr for condition in settings.abort_on),
             tsung_log=settings.tsung_log,
             local=local_names(settings.local),
         )
@@ -227,15 +230,26 @@ class Controller:
         for agent in self._server.take_disconnected():
             self._run.connection_broke(agent, now)
         self._check_wall_clock(now)
-        for entry in self._run.tick(now):
+        entries = self._run.tick(now)
+        for entry in entries:
             self._write(entry)
             self._display.second(entry.row)
+        if entries and self._abort_watch:
+            self._watch_for_abort(entries[-1].row.second, now)
         for notice in self._run.notices.take():
             self._write_notice(notice)
             self._server.live.add_notice(notice, now)
         self._server.update(now)
         if self._shown != (self._run.state, int(now)):
             self._show(now)
+
+    def _watch_for_abort(self, second: int, now: float) -> None:
+        """Ends the run if a condition has held for its time, at the end of a second."""
+        if self._run.state == "running":
+            summary = summary_of(self._run, (), now, parts=self._abort_watch.parts)
+            why = self._abort_watch.take(second, summary)
+            if why:
+                self._run.abort(why, now)
 
     def _write(self, entry: Entry) -> None:
         if self._second_0 is None:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import inf
 from typing import Protocol, TextIO
 
@@ -15,6 +15,7 @@ from rich.text import Text
 from coordinator.run.run import Run
 from coordinator.run.timeline import Figures, Row, summaries
 from coordinator.text import and_more, count, ms, reasons, seconds
+from loadgen.stats.reasons import unexpected
 
 MAX_AGENT_ROWS = 20
 """Agents with a row in the live table; of the others it shows the number."""
@@ -115,6 +116,7 @@ def line_of(row: Row) -> str:
         f"opened +{count(fleet.rates.opened)}/s",
         f"connecting {count(fleet.ledger.connecting)}",
         _failed(fleet),
+        *_unexpected(fleet),
         f"late {count(fleet.ledger.late)}",
         f"handshake p99 {_p99(fleet, 'handshake')}",
         f"ping p99 {_p99(fleet, 'ping_rtt')}",
@@ -122,6 +124,12 @@ def line_of(row: Row) -> str:
         *(f"SATURATED: {why}" for why in row.saturated),
     ]
     return "  ".join(parts)
+
+
+def _unexpected(figures: Figures) -> Iterator[str]:
+    ends = unexpected(figures.ledger.closed)
+    if ends:
+        yield f"ended unexpectedly {count(sum(ends.values()))} ({reasons(ends)})"
 
 
 def _failed(figures: Figures) -> str:

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from coordinator.influx.exporter import LineReceiver
+from coordinator.report.abort import AbortCondition
 from coordinator.report.expect import Expectation
 from coordinator.run.run import OnLoss
 from coordinator.scrape import Watched
@@ -33,6 +34,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     expectations: tuple[Expectation, ...] = ()
     export: tuple[LineReceiver, ...] = ()
     """The receivers of the settled seconds, besides the run directory."""
+    abort_on: tuple[AbortCondition, ...] = ()
     on_loss: OnLoss = "redistribute"
     out: Path = Path("runs")
     """The directory in which the run directory is made."""

@@ -10,6 +10,7 @@ from coordinator.app import coordinate
 from coordinator.cli.plans import is_given, plan_from_options, plan_from_tsung
 from coordinator.dryrun import dry_run
 from coordinator.influx.exporter import LineReceiver, receiver_of
+from coordinator.report.abort import parse_abort
 from coordinator.report.expect import parse
 from coordinator.run.agents import MAX_AGENTS
 from coordinator.run.run import OnLoss
@@ -208,6 +209,12 @@ REFERENCE = Plan()
     help="Pass or fail: 'open_peak>=1000000', 'handshake_p99<500ms', 'failed<0.1%'; repeatable.",
 )
 @click.option(
+    "--abort-on",
+    multiple=True,
+    metavar="EXPR[:for TIME]",
+    help="Drain the run and fail it once this holds: 'failed>1%:for 10s'; repeatable.",
+)
+@click.option(
     "--tsung-log",
     type=click.Choice(["text", "json", "none"]),
     default="text",
@@ -256,7 +263,8 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
         export=options["export"],
         tls_cert=options["tls_cert"],
         tls_key=options["tls_key"],
-        expectations=tuple(parse(text) for text in options["expect"]),
+        expectations=tuple(parse(text, plan) for text in options["expect"]),
+        abort_on=tuple(parse_abort(text, plan) for text in options["abort_on"]),
         on_loss=options["on_loss"],
         out=options["out"],
         tsung_log=options["tsung_log"],
@@ -290,7 +298,8 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> RunSettings:
         export=options["export"],
         tls_cert=options["tls_cert"],
         tls_key=options["tls_key"],
-        expectations=tuple(parse(text) for text in head.expectations),
+        expectations=tuple(parse(text, head.plan) for text in head.expectations),
+        abort_on=tuple(parse_abort(text, head.plan) for text in head.abort_on),
         on_loss=head.on_loss,
         out=path.resolve().parent,
         resume=path,

@@ -1,16 +1,17 @@
 """`loadgen-report`: renders a run directory again, or compares several."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 
 from coordinator.report.compare import TOLERANCE, RegressionLimit, limits_of, regressions
+from coordinator.report.expect import Expectation, parse
 from coordinator.report.export import comparison_report, csv_report, markdown_report
 from coordinator.report.html import html_report, trend_html
 from coordinator.report.junit import junit_report
 from coordinator.report.parquet import parquet_report
-from coordinator.report.text import text_report
+from coordinator.report.text import measured, text_report
 from coordinator.report.trend import (
     Trend,
     in_order_of_start,
@@ -83,6 +84,12 @@ TRENDS: dict[str, Callable[[Trend], str]] = {
     help="Exit 1 when a figure got worse: ping_rtt_p99:10%, failed, any; repeatable.",
 )
 @click.option(
+    "--expect",
+    multiple=True,
+    metavar="EXPR",
+    help="Exit 1 when it does not hold for a run, as in loadgen-coord; repeatable.",
+)
+@click.option(
     "--trend",
     is_flag=True,
     help="The runs in the order of their start, each beside the run before it; --fail-on judges"
@@ -95,6 +102,7 @@ def report(
     output: Path | None,
     tolerance: float,
     fail_on: tuple[str, ...],
+    expect: tuple[str, ...],
     trend: bool,
 ) -> int:
     """Renders a run directory again, or compares several."""
@@ -107,11 +115,17 @@ def report(
     records = [read_run(path) for path in runs]
     if limits and len(records) == 1:
         raise OperatorError("--fail-on compares runs; give a run to compare with before this one")
+    expected = [[parse(text, record.plan) for text in expect] for record in records]
     if trend:
         _write(TRENDS[form](trend_of(records, tolerance)), output)
-        return _exit_code(in_order_of_start(records)[-2:], limits)
-    _write(_rendered(records, form, tolerance), output)
-    return _exit_code(records, limits)
+        compared = in_order_of_start(records)[-2:]
+    else:
+        _write(_rendered(records, form, tolerance), output)
+        compared = records
+    broken = [*_regressions(compared, limits), *_failed(records, expected)]
+    for line in broken:
+        click.echo(f"loadgen-report: {line}", err=True)
+    return 1 if broken else 0
 
 
 def _rendered(records: list[RunRecord], form: str, tolerance: float) -> str | bytes:
@@ -129,16 +143,20 @@ def _rendered(records: list[RunRecord], form: str, tolerance: float) -> str | by
     return comparison_report(records, tolerance, form)
 
 
-def _exit_code(records: list[RunRecord], limits: list[RegressionLimit]) -> int:
-    """Returns 1 when a run got worse than a limit allows, and says so; else 0."""
-    broken = [
-        f"{other.name}: {regression}"
-        for other in records[1:]
-        for regression in regressions(records[0].summary, other.summary, limits)
-    ]
-    for line in broken:
-        click.echo(f"loadgen-report: regression: {line}", err=True)
-    return 1 if broken else 0
+def _regressions(records: list[RunRecord], limits: list[RegressionLimit]) -> Iterator[str]:
+    """Yields a line for each figure that got worse than a limit allows."""
+    for other in records[1:]:
+        for regression in regressions(records[0].summary, other.summary, limits):
+            yield f"regression: {other.name}: {regression}"
+
+
+def _failed(records: list[RunRecord], expected: list[list[Expectation]]) -> Iterator[str]:
+    """Yields a line for each expectation that does not hold."""
+    for record, expectations in zip(records, expected, strict=True):
+        for expectation in expectations:
+            result = expectation.evaluate(record.summary)
+            if not result.held:
+                yield f"failed: {record.name}: {result.expr} ({measured(result)})"
 
 
 def _write(report: str | bytes, output: Path | None) -> None:

@@ -33,6 +33,7 @@ from loadgen.http.server import Handler, HttpServer, too_many
 from loadgen.http.token import Token
 from loadgen.plan.life import alive_within
 from loadgen.stats.prometheus import Snapshot, registry_of, render
+from loadgen.stats.reasons import unexpected
 from loadgen.stats.tally import Ledger
 from loadgen.values import Endpoint
 from loadgen.wire import WIRE, Hello, Post, from_wire, to_wire
@@ -288,7 +289,9 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         "drain_after_s": round(run.progress.drain_after, 3)
         if run.progress.drain_after < inf
         else None,
+        "aborted": {"why": run.aborted, "second": run.aborted_at} if run.aborted else None,
         "ledger": run.ledger,
+        "unexpected": unexpected(run.total.closed),
         "alive": run.fanin.alive,
         "alive_within_s": alive_within(run.plan.session_specs),
         "totals": run.total.counts(),

@@ -104,11 +104,11 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** One chart over the seconds of a run, or with `runs` in its definition over several runs. `marks` maps the seconds that prove nothing, and those that prove no latency, to the reasons; `over` is true for a finished run. */
+/** One chart over the seconds of a run, or with `runs` in its definition over several runs. `run.invalid` maps the seconds that prove nothing to the reasons, `run.saturated` those that prove no latency, `run.marks` moments to their text; `over` is true for a finished run. */
 export class Chart {
-  constructor(parent, definition, marks, prefix = "chart", over = false) {
+  constructor(parent, definition, run, prefix = "chart", over = false) {
     this.definition = definition;
-    this.marks = marks;
+    this.run = run;
     this.over = over;
     this.columns = null;
     this.index = null;
@@ -172,7 +172,7 @@ export class Chart {
       series: [{}, ...this.series.map((series) => ({
         stroke: () => colorOf(series), width: series.thin ? 1 : 2, dash: series.dash ?? undefined,
         fill: series.fill ? () => css("--soft") : undefined, points: { show: Boolean(runs) }, spanGaps: false }))],
-      hooks: { drawClear: [(u) => this.shade(u)], setCursor: [(u) => this.point(u.cursor.idx)] },
+      hooks: { drawClear: [(u) => this.shade(u)], draw: [(u) => this.drawMarks(u)], setCursor: [(u) => this.point(u.cursor.idx)] },
     }, data, this.plot);
   }
 
@@ -181,15 +181,38 @@ export class Chart {
     const seconds = this.columns.seconds;
     if (!seconds.length) return;
     u.ctx.save();
-    for (const [mark, marked] of Object.entries(this.marks)) {
-      u.ctx.fillStyle = css(`--${mark}`);
-      for (const second of marked.keys()) {
+    for (const shade of ["invalid", "saturated"]) {
+      u.ctx.fillStyle = css(`--${shade}`);
+      for (const second of this.run[shade].keys()) {
         if (second < seconds[0] || second > seconds[seconds.length - 1]) continue;
         const [left, right] = [u.valToPos(second - 0.5, "x", true), u.valToPos(second + 0.5, "x", true)];
         u.ctx.fillRect(left, u.bbox.top, Math.max(1, right - left), u.bbox.height);
       }
     }
     u.ctx.restore();
+  }
+
+  /** Draws a line at each moment that is marked. */
+  drawMarks(u) {
+    u.ctx.save();
+    u.ctx.strokeStyle = css("--bad");
+    u.ctx.lineWidth = 2 * devicePixelRatio;
+    u.ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
+    for (const second of this.run.marks.keys()) {
+      const x = u.valToPos(second, "x", true);
+      if (x < u.bbox.left || x > u.bbox.left + u.bbox.width) continue;
+      u.ctx.beginPath();
+      u.ctx.moveTo(x, u.bbox.top);
+      u.ctx.lineTo(x, u.bbox.top + u.bbox.height);
+      u.ctx.stroke();
+    }
+    u.ctx.restore();
+  }
+
+  /** Why a second proves nothing, and what is marked in it. */
+  remarksAt(second) {
+    const marked = [...this.run.marks].filter(([at]) => Math.floor(at) === second).map(([, text]) => text);
+    return [...marked, ...(this.run.invalid.get(second) ?? []), ...(this.run.saturated.get(second) ?? [])];
   }
 
   point(index) {
@@ -202,8 +225,8 @@ export class Chart {
     const seconds = this.columns.seconds;
     const at = this.index !== null && this.index < seconds.length ? this.index : seconds.length - 1;
     const pointed = this.index !== null;
-    const reasons = pointed ? Object.values(this.marks).flatMap((marked) => marked.get(seconds[at]) ?? []) : [];
-    put(this.where, pointed ? `at ${this.place(at)}${reasons.length ? `: ${reasons.join("; ")}` : ""}` : "");
+    const remarks = pointed ? this.remarksAt(seconds[at]) : [];
+    put(this.where, pointed ? `at ${this.place(at)}${remarks.length ? `: ${remarks.join("; ")}` : ""}` : "");
     const { show } = this.definition;
     this.series.forEach((_, place) => {
       const values = this.data[place + 1];
@@ -251,8 +274,8 @@ export class Chart {
 
 /** A group of charts over the same columns. */
 export class Charts {
-  constructor(parent, definitions, marks, prefix, over = false) {
-    this.charts = definitions.map((definition) => new Chart(parent, definition, marks, prefix, over));
+  constructor(parent, definitions, run, prefix, over = false) {
+    this.charts = definitions.map((definition) => new Chart(parent, definition, run, prefix, over));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.charts.forEach((chart) => chart.redraw()));
   }
 
@@ -266,10 +289,10 @@ export class Charts {
 }
 
 /** Adds a heading and the charts of a watched server. */
-export function serverCharts(parent, name, marks, over = false) {
+export function serverCharts(parent, name, run, over = false) {
   const grid = element("div", { class: "charts" });
   parent.append(element("h3", {}, name), grid);
-  return new Charts(grid, SERVER, marks, `server-${name}`, over);
+  return new Charts(grid, SERVER, run, `server-${name}`, over);
 }
 
 /** Sets a text only where it changes, so that a screen reader does not read it again. */

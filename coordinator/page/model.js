@@ -38,14 +38,16 @@ export class Columns {
   }
 }
 
-/** One run: the fleet's columns, those of each agent and watched server, and the seconds that prove nothing, or no latency. */
+/** One run: the fleet's columns, those of each agent and watched server, the seconds that prove nothing or no latency, and the moments that are marked. */
 export class Model {
   constructor(preamble) {
     this.preamble = preamble;
     this.fleet = new Columns();
     this.agents = new Map();
     this.watched = new Map();
-    this.marks = { invalid: new Map(), saturated: new Map() };
+    this.invalid = new Map();
+    this.saturated = new Map();
+    this.marks = new Map();
   }
 
   /** Adds a settled second. */
@@ -59,9 +61,9 @@ export class Model {
     for (const [name, figures] of Object.entries(sample.agents)) {
       this.agent(name).put(sample.second, this.preamble.agent_series.map((series, at) => [series, figures[at]]));
     }
-    for (const [mark, seconds] of Object.entries(this.marks)) {
-      if (sample[mark].length) seconds.set(sample.second, sample[mark]);
-      else seconds.delete(sample.second);
+    for (const why of ["invalid", "saturated"]) {
+      if (sample[why].length) this[why].set(sample.second, sample[why]);
+      else this[why].delete(sample.second);
     }
     derive(this.fleet);
     for (const columns of this.agents.values()) derive(columns);

@@ -61,11 +61,12 @@ export function showHero(now, model) {
   facts([
     ["launched", count(ledger.launched)], ["not started", count(ledger.not_started)], ["connecting", count(ledger.connecting)],
     ["opened", count(ledger.opened)], ["accepted", count(ledger.accepted)], ["failed", count(sum(ledger.failed))],
-    ["closed", count(sum(ledger.closed))], ["lost", count(ledger.lost)], ["late", count(ledger.late)],
+    ["closed", count(sum(ledger.closed))], ["ended unexpectedly", count(sum(now.unexpected))],
+    ["lost", count(ledger.lost)], ["late", count(ledger.late)],
     ...(totals.relaunched ? [["launched again", count(totals.relaunched)]] : []),
     ["pings / pongs", `${count(totals.pings)} / ${count(totals.pongs)}`], ["messages received", count(totals.messages_received)],
-    ["sent", bytes(totals.bytes_sent)], ["received", bytes(totals.bytes_received)], ["invalid seconds", count(model.marks.invalid.size)],
-    ["saturated seconds", count(model.marks.saturated.size)],
+    ["sent", bytes(totals.bytes_sent)], ["received", bytes(totals.bytes_received)], ["invalid seconds", count(model.invalid.size)],
+    ["saturated seconds", count(model.saturated.size)],
     ...Object.entries(totals).filter(([name, number]) => number && !PLACED.has(name))
       .map(([name, number]) => [name.replaceAll("_", " "), count(number)]),
     ...Object.entries(now.counters).map(([name, number]) => [name, count(number)])]);
@@ -86,7 +87,7 @@ function facts(pairs) {
 }
 
 export function showLatencies(now) {
-  const lines = Object.entries({ ...now.histograms, ...now.timings }).map(([name, of]) => [name, count(of.count), ...["p50", "p90", "p99", "p999", "max"].map((statistic) => ms(of[statistic]))]);
+  const lines = Object.entries({ ...now.histograms, ...now.timings }).map(([name, of]) => [name, count(of.count), ...["p50", "p90", "p95", "p99", "p999", "max"].map((statistic) => ms(of[statistic]))]);
   rows($("latencies"), lines, ([name, ...values]) => [heading(name), ...values.map((value) => cell(value))]);
 }
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from coordinator.report.samples import Sample
-from coordinator.report.tables import spans_of
+from coordinator.report.tables import spans_of, unexpected_ends
 from coordinator.run.summary import Summary
 from coordinator.text import count, ms, reasons, seconds
 from loadgen.plan.life import alive_within
@@ -38,7 +38,24 @@ class SteadySpan(msgspec.Struct, frozen=True):
 
 def claims_of(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Claims:
     """Returns the claims that the valid seconds of a run support."""
-    return Claims(_proves(summary, samples, plan), list(_does_not(summary, samples, plan)))
+    showed = _showed(summary, samples, plan)
+    flaws = list(_flaws(summary))
+    if flaws:
+        showed = f"No proof, since nothing was expected and {' and '.join(flaws)}. {showed}"
+    return Claims(showed, list(_does_not(summary, samples, plan)))
+
+
+def _flaws(summary: Summary) -> Iterator[str]:
+    """Yields why a run of which nothing was expected proves nothing."""
+    if summary.expectations or summary.verdict != "pass":
+        return
+    if summary.unexpected:
+        yield f"{count(summary.unexpected)} of {count(summary.opened)} ended unexpectedly"
+    if summary.pongs_missing:
+        yield f"{count(summary.pongs_missing)} of {count(summary.pings)} pings had no answer"
+    if summary.invalid_seconds:
+        number = len(summary.invalid_seconds)
+        yield f"{count(number)} {'second is' if number == 1 else 'seconds are'} invalid"
 
 
 def longest_span(samples: Sequence[Sample], name: str, floor: float) -> SteadySpan:
@@ -71,7 +88,7 @@ def plateau(samples: Sequence[Sample], name: str, peak: int) -> SteadySpan:
     return next((span for span in spans if span.length >= LONG_ENOUGH * whole.length), whole)
 
 
-def _proves(summary: Summary, samples: Sequence[Sample], plan: Plan) -> str:
+def _showed(summary: Summary, samples: Sequence[Sample], plan: Plan) -> str:
     peak = summary.open_peak
     if not peak:
         return "Nothing: no connection was open at the end of any second."
@@ -101,12 +118,17 @@ def _verified(summary: Summary, samples: Sequence[Sample]) -> SteadySpan:
 
 def _further_claims(summary: Summary) -> Iterator[str]:
     failed = summary.total_failed
-    yield f"{count(failed)} of {count(summary.launched)} failed" if failed else "none failed"
+    yield ", ".join(
+        [
+            f"{count(failed)} of {count(summary.launched)} failed" if failed else "none failed",
+            *unexpected_ends(summary),
+        ]
+    )
     yield f"{count(summary.lost)} lost" if summary.lost else "none lost"
     yield f"{summary.rate_achieved:,.0f} arrivals a second"
     for name, noun in LATENCIES.items():
-        if name in summary.histograms:
-            p99 = ms(summary.histograms[name].p99)
+        if name in summary.judged:
+            p99 = ms(summary.judged[name].p99)
             if name == "ping_rtt" and summary.pings_unanswered:
                 yield (
                     f"p99 of {count(summary.pings)} pings at least {p99} ms,"
@@ -127,12 +149,19 @@ def _does_not(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Iterat
     yield from _unanswered(summary)
     if summary.failed:
         yield f"that every connection opens: {reasons(summary.failed)}"
+    if summary.unexpected:
+        yield f"that open connections stay open: {', '.join(unexpected_ends(summary))}"
     yield from _unproved_arrivals(summary)
     yield from _marked_seconds(summary)
     yield from _unproved_network(plan)
 
 
 def _unproved_end(summary: Summary) -> Iterator[str]:
+    if summary.aborted:
+        yield (
+            "that the plan can be carried out to its end: it was aborted after"
+            f" {seconds(summary.aborted.second)}, {summary.aborted.why}"
+        )
     if summary.verdict == "stopped":
         yield "that the plan can be carried out to its end: it was stopped by hand"
     if summary.verdict == "lost":

@@ -6,17 +6,19 @@ from typing import Any, Literal
 
 import msgspec
 
-from coordinator.report.expect import value_of
+from coordinator.report.expect import nearest_of, value_of
 from coordinator.report.machines import machines_of
 from coordinator.run.summary import Summary
 from coordinator.storage.reader import RunRecord
 from loadgen.errors import PlanError
+from loadgen.stats.reasons import KINDS, is_reason
 
 Judgement = Literal["same", "better", "worse", "differs"]
 MORE_IS_BETTER = ("opened", "open_peak", "rate_achieved", "plateau_s")
 LESS_IS_BETTER = (
     "failed",
     "lost",
+    "unexpected",
     "late",
     *(
         f"{name}_{statistic}"
@@ -63,16 +65,23 @@ def limits_of(texts: Sequence[str], tolerance: float) -> list[RegressionLimit]:
     limits = []
     names = (*MORE_IS_BETTER, *LESS_IS_BETTER)
     for text in texts:
-        match = re.fullmatch(r"(\w+)(?::(\d+(?:\.\d+)?)%)?", text.strip())
-        if match is None or match[1] not in (*names, ANY):
+        match = re.fullmatch(r"([\w.]+)(?::(\d+(?:\.\d+)?)%)?", text.strip())
+        if match is None or not (match[1] in (*names, ANY) or _is_reason(match[1])):
+            nearest = nearest_of(match[1] if match else text, names)
             raise PlanError(
-                f"--fail-on {text!r} is not a limit; write {ANY} or one of {', '.join(names)}, and"
-                " after it, if wanted, a percentage such as :10%"
+                f"--fail-on {text!r} is not a limit{nearest}; write {ANY} or one of"
+                f" {', '.join(names)}, failed.REASON or closed.REASON, and after it, if wanted, a"
+                " percentage such as :10%"
             )
         percent = float(match[2]) if match[2] else tolerance
         limited = names if match[1] == ANY else (match[1],)
         limits += [RegressionLimit(name, percent) for name in limited]
     return limits
+
+
+def _is_reason(name: str) -> bool:
+    kind, _, reason = name.partition(".")
+    return kind in KINDS and is_reason(kind, reason)
 
 
 def differences(

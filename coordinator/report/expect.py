@@ -1,32 +1,48 @@
 """Expectations of a run.
 
-Examples: `open_peak>=1000000`, `handshake_p99<500ms`, `failed<0.1%`.
+Examples: `open_peak>=1000000`, `ping_rtt_p99<500ms`, `plateau.unexpected==0`, `failed<0.1%`.
 
-The figures are the fields of the summary. What sessions count and time themselves is
-`counter.NAME` and `timing.NAME_STATISTIC`; a counter that no session touched is 0.
+The figures are the fields of the summary. `failed.REASON` and `closed.REASON` count connections by
+their reason; what sessions count and time themselves is `counter.NAME` and
+`timing.NAME_STATISTIC`. `plateau.` and `phase.NAME.` before a figure take it of that part of the
+run. Percentiles and means are those of the valid seconds. What nothing ever recorded has no value,
+and does not hold.
 """
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 
 import msgspec
 
+from coordinator.run.parts import DRAIN, PHASE, PLATEAU, WHOLE, Part
+from coordinator.run.progress import HOLD
 from coordinator.run.summary import ByReason, Derived, ExpectationResult, Summary, Verified
 from coordinator.run.timeline import Percentiles
 from loadgen.errors import PlanError
+from loadgen.plan.plan import Plan
+from loadgen.plan.sessions import PythonSession
+from loadgen.stats.reasons import KINDS, Kind, is_reason, names_of
 from loadgen.stats.tally import COUNTS as COUNTERS
 from loadgen.stats.tally import HISTOGRAMS, Count
+from loadgen.values import SECONDS_PER
 
-FIGURES = tuple(
-    field.name
-    for field in msgspec.structs.fields(Summary)
-    if field.name in COUNTERS or field.type in (Count, Derived, Verified, float, ByReason)
+INVALID = "invalid_seconds"
+FIGURES = (
+    *(
+        field.name
+        for field in msgspec.structs.fields(Summary)
+        if field.name in COUNTERS or field.type in (Count, Derived, Verified, float, ByReason)
+    ),
+    INVALID,
 )
 """The numbers of a run, without percentiles and what sessions count and time themselves."""
 DURATIONS = tuple(name for name in FIGURES if name.endswith("_s"))
 COUNTS = tuple(name for name in FIGURES if name not in DURATIONS)
 """The figures that count connections, messages and the like, or arrivals per second."""
+PART_COUNTS = (*COUNTERS, "failed", "closed", "unexpected", "open_peak", "open_min", INVALID)
+"""The figures that a part of the run has of its own."""
 STATISTICS = Percentiles.__struct_fields__[1:]
 COUNTER = "counter."
 """The prefix of a counter of sessions."""
@@ -40,77 +56,179 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
-TIMES_MS = {"us": 0.001, "µs": 0.001, "ms": 1.0, "s": 1000.0}
-"""The units of time in milliseconds."""
-NAME = r"\w+|(?:counter|timing)\.[^<>=!]*[^<>=!\s]"
+UNITS_S = {"us": 1e-6, "µs": 1e-6} | {unit: value for unit, value in SECONDS_PER.items() if unit}
+"""The units of time in seconds."""
+BASES: dict[str, str] = {
+    **dict.fromkeys(("failed", "late", "opened", "relaunched", "counter"), "launched"),
+    **dict.fromkeys(("accepted", "closed", "drained_unanswered", "lost", "unexpected"), "opened"),
+    **dict.fromkeys(("pongs", "pongs_missing", "pongs_skipped"), "pings"),
+    **dict.fromkeys(("alive_min", "open_end", "open_min"), "open_peak"),
+    "launched": "planned",
+    "open_peak": "arrivals",
+    "rate_achieved": "rate_asked",
+    "sessions_done": "sessions_started",
+}
+"""The figure that a percentage of another one is taken of."""
+FIGURE = r"\w+|(?:counter|timing|failed|closed)\.[^<>=!]*[^<>=!\s]"
+NAME = rf"(?:(plateau|phase\.[^<>=!]+?)\.)?({FIGURE})"
 GRAMMAR = re.compile(
-    rf"\s*({NAME})\s*(>=|<=|==|!=|>|<)\s*(\d+(?:_\d+)*(?:\.\d+)?)\s*(%|us|µs|ms|s|)\s*"
+    rf"\s*{NAME}\s*(>=|<=|==|!=|>|<)\s*(\d+(?:_\d+)*(?:\.\d+)?)\s*(%|us|µs|ms|s|m|h|)\s*"
 )
 
 
 class Expectation(msgspec.Struct, frozen=True):
-    """One comparison of a figure of the summary with a bound."""
+    """One comparison of a figure with a bound."""
 
     expr: str
     """As the operator wrote it."""
-    name: str
+    part: str
+    """The part of the run; WHOLE where none is named."""
+    figure: str
     comparison: str
     bound: float
     """In milliseconds for percentiles, in seconds for durations, else a count or a percentage."""
-    percent: bool = False
-    """True when the figure is taken in percent of the launched connections."""
+    base: str = ""
+    """The figure that a percentage is taken of; empty where the bound is none."""
+
+    @property
+    def name(self) -> str:
+        """The figure with its part of the run, as it is written."""
+        return self.figure if self.part == WHOLE else f"{self.part}.{self.figure}"
 
     def evaluate(self, summary: Summary) -> ExpectationResult:
         """Returns the value of the figure, and whether the expectation holds.
 
         A figure that was not measured has no value, and its expectation does not hold.
         """
-        value = value_of(self.name, summary)
-        if self.percent and value is not None:
-            value = 100 * value / summary.launched if summary.launched else None
+        value = value_of(self.figure, summary, self.part)
+        if self.base and value is not None:
+            base = _base_value(self.base, summary, self.part)
+            value = 100 * value / base if base else None
         held = value is not None and COMPARISONS[self.comparison](value, self.bound)
-        return ExpectationResult(self.expr, value, held)
+        samples = None if value is None else _samples(self.figure, summary, self.part)
+        return ExpectationResult(self.expr, value, held, samples)
 
 
-def parse(text: str) -> Expectation:
-    """Returns the expectation in a text; raises PlanError with the fault and its fix."""
+def parse(text: str, plan: Plan | None = None, option: str = "--expect") -> Expectation:
+    """Returns the expectation in a text; raises PlanError with the fault and its fix.
+
+    With a plan, the phases and reasons that it names must be possible in a run of that plan.
+    """
     match = GRAMMAR.fullmatch(text)
     if match is None:
-        raise PlanError(f"--expect {text!r} is not an expectation; write for example 'failed<0.1%'")
-    name, comparison, number, unit = match.groups()
-    bound = float(number) * _scale(text, name, unit)
-    return Expectation(text.strip(), name, comparison, bound, unit == "%")
+        raise PlanError(f"{option} {text!r} is not an expectation; write for example 'failed<0.1%'")
+    part, figure, comparison, number, unit = match.groups()
+    try:
+        if part and part != PLATEAU and plan is not None:
+            _check_phase(part.removeprefix(PHASE), plan)
+        _check_figure(figure, part, plan)
+        base = _base_of(figure) if unit == "%" else ""
+        bound = float(number) * _scale(figure, unit)
+    except PlanError as error:
+        raise PlanError(f"{option} {text!r}: {error}") from error
+    return Expectation(text.strip(), part or WHOLE, figure, comparison, bound, base)
 
 
-def _scale(text: str, name: str, unit: str) -> float:
-    """Returns the factor from a unit to the unit of a figure."""
-    if name in COUNTS or name.startswith(COUNTER):
-        if unit not in ("", "%"):
-            raise PlanError(
-                f"--expect {text!r}: {name} is a count; write a number, or a percentage of the"
-                " launched connections"
-            )
-        return 1.0
-    if name not in DURATIONS and _percentile_of(name) is None:
+def _check_phase(name: str, plan: Plan) -> None:
+    names = [*plan.phase_names, HOLD, DRAIN]
+    if name not in names:
         raise PlanError(
-            f"--expect {text!r}: {name!r} is not a figure; write one of"
-            f" {', '.join((*COUNTS, *DURATIONS))}, or HISTOGRAM_STATISTIC such as handshake_p99"
-            f" ({', '.join(HISTOGRAMS)}; {', '.join(STATISTICS)}), or for what sessions count and"
-            " time counter.NAME and timing.NAME_STATISTIC"
+            f"the plan has no phase {name!r}{nearest_of(name, names)}; it has {', '.join(names)}"
         )
-    if unit == "%":
-        raise PlanError(f"--expect {text!r}: {name} is a time; write us, ms or s")
-    if name in DURATIONS:
-        return TIMES_MS[unit] / 1000 if unit else 1.0
-    return TIMES_MS[unit or "ms"]
 
 
-def _percentile_of(name: str) -> tuple[str, str, str] | None:
+def _check_figure(figure: str, part: str | None, plan: Plan | None) -> None:
+    """Raises PlanError for a name that no figure has, or none of a part of the run."""
+    kind, _, reason = figure.partition(".")
+    if reason:
+        if kind in KINDS:
+            _check_reason(kind, reason, plan)
+        elif kind == "timing" and _percentile_of(figure) is None:
+            raise PlanError(
+                f"{figure} has no statistic; write {figure}_p99, or another of {_STATS}"
+            )
+        return
+    known = PART_COUNTS if part else FIGURES
+    if figure in known or _percentile_of(figure) is not None:
+        return
+    if figure in PART_COUNTS:
+        raise PlanError(f"{figure} is a figure of a part of the run; write {PLATEAU}.{figure}")
+    if figure in FIGURES:
+        raise PlanError(
+            f"{figure} is a figure of the whole run alone; a part of it has {', '.join(known)}"
+        )
+    percentiles = [f"{name}_{statistic}" for name in HISTOGRAMS for statistic in STATISTICS]
+    raise PlanError(
+        f"{figure!r} is not a figure{nearest_of(figure, [*known, *percentiles])}; write one of"
+        f" {', '.join(known)}, or HISTOGRAM_STATISTIC such as handshake_p99"
+        f" ({', '.join(HISTOGRAMS)}; {_STATS}), failed.REASON, closed.REASON, or for what sessions"
+        " count and time counter.NAME and timing.NAME_STATISTIC"
+    )
+
+
+_STATS = ", ".join(STATISTICS)
+
+
+def _check_reason(kind: Kind, reason: str, plan: Plan | None) -> None:
+    """Raises PlanError for a name that no connection can fail or be closed for.
+
+    A session in Python may give its closes reasons of its own.
+    """
+    own = kind == "closed" and (
+        plan is None or any(isinstance(spec, PythonSession) for spec in plan.session_specs)
+    )
+    if not own and not is_reason(kind, reason):
+        raise PlanError(
+            f"{reason!r} is no reason for which a connection is {kind}"
+            f"{nearest_of(reason, names_of(kind))}; docs/operate.md has the table of reasons"
+        )
+
+
+def nearest_of(name: str, names: Sequence[str]) -> str:
+    """Returns a question after the name that is most like this one, if any."""
+    found = get_close_matches(name, names, 1)
+    return f", did you mean {found[0]!r}?" if found else ""
+
+
+def _base_of(figure: str) -> str:
+    """Returns the figure that a percentage of this one is taken of.
+
+    Raises PlanError when there is none.
+    """
+    base = BASES.get(figure.partition(".")[0])
+    if base is None:
+        have = ", ".join(f"{name} (of {base})" for name, base in _bases())
+        raise PlanError(
+            f"{figure} has no percentage; write a bound in its own unit; these do: {have}"
+        )
+    return base
+
+
+def _bases() -> Iterator[tuple[str, str]]:
+    for name, base in BASES.items():
+        if name in (*FIGURES, *PART_COUNTS):
+            yield name, base
+        elif name == "counter":
+            yield f"{COUNTER}NAME", base
+
+
+def _scale(figure: str, unit: str) -> float:
+    """Returns the factor from a unit to the unit of a figure."""
+    if figure in DURATIONS:
+        return UNITS_S[unit or "s"]
+    if _percentile_of(figure) is not None:
+        return UNITS_S[unit or "ms"] * 1000
+    if unit in UNITS_S:
+        raise PlanError(f"{figure} is a count; write a number, or a percentage")
+    return 1.0
+
+
+def _percentile_of(figure: str) -> tuple[str, str, str] | None:
     """Returns the field of the summary, the histogram in it, and the statistic.
 
-    Returns None when the name is not that of a percentile.
+    Returns None when the name is not that of a percentile or a mean.
     """
-    histogram, _, statistic = name.rpartition("_")
+    histogram, _, statistic = figure.rpartition("_")
     if statistic not in STATISTICS:
         return None
     if histogram.startswith(TIMING):
@@ -118,18 +236,60 @@ def _percentile_of(name: str) -> tuple[str, str, str] | None:
     return ("histograms", histogram, statistic) if histogram in HISTOGRAMS else None
 
 
-def value_of(name: str, summary: Summary) -> float | None:
-    """Returns the figure of a name.
+def value_of(figure: str, summary: Summary, part: str = WHOLE) -> float | None:
+    """Returns a figure of a part of the run.
 
     Percentiles are in milliseconds, durations in seconds. The figure is None when it was not
     measured.
     """
-    percentile = _percentile_of(name)
+    of = _part_of(summary, part)
+    if of is None:
+        return None
+    percentile = _percentile_of(figure)
     if percentile is not None:
-        field, histogram, statistic = percentile
-        percentiles = getattr(summary, field).get(histogram)
-        return getattr(percentiles, statistic) if percentiles and percentiles.count else None
-    if name.startswith(COUNTER):
-        return float(summary.counters.get(name.removeprefix(COUNTER), 0))
-    value = getattr(summary, name)
-    return float(sum(value.values())) if isinstance(value, dict) else value
+        percentiles = _percentiles(figure, summary, part)
+        return getattr(percentiles, percentile[2]) if percentiles else None
+    kind, _, name = figure.partition(".")
+    if name:
+        counts: Mapping[str, int] = of.counters if kind == "counter" else getattr(of, kind)
+        known = kind in KINDS and is_reason(kind, name)
+        return counts.get(name, 0 if known else None)
+    value = getattr(of, figure)
+    if isinstance(value, dict):
+        return float(sum(value.values()))
+    return float(len(value)) if isinstance(value, list) else value
+
+
+def _part_of(summary: Summary, part: str) -> Summary | Part | None:
+    return summary if part == WHOLE else summary.parts.get(part)
+
+
+def _percentiles(figure: str, summary: Summary, part: str) -> Percentiles | None:
+    """Returns the percentiles that a figure is taken from; None where they are empty.
+
+    Those of the whole run are of its valid seconds; an older run directory has only those of all.
+    """
+    percentile = _percentile_of(figure)
+    of = summary.parts.get(part) or _part_of(summary, part)
+    if percentile is None or of is None:
+        return None
+    field, histogram, _ = percentile
+    found: Percentiles | None = getattr(of, field).get(histogram)
+    return found if found and found.count else None
+
+
+def _samples(figure: str, summary: Summary, part: str) -> int | None:
+    percentiles = _percentiles(figure, summary, part)
+    return percentiles.count if percentiles else None
+
+
+def _base_value(base: str, summary: Summary, part: str) -> float | None:
+    """Returns the figure that a percentage is taken of.
+
+    Subtle: what a part has opened is no base for what was closed in it, since most of that was
+    opened before. There it is what was `held`: open at its begin, or opened in it.
+    """
+    of = _part_of(summary, part)
+    if isinstance(of, Part):
+        return of.held if base == "opened" else getattr(of, base, getattr(summary, base))
+    return getattr(summary, base)  # type: ignore[no-any-return]  # a count or a rate

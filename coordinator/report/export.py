@@ -19,6 +19,7 @@ from coordinator.report.tables import (
     end_table,
     expectation_table,
     ledger_table,
+    part_table,
     percentile_table,
 )
 from coordinator.report.text import comparison, outcome
@@ -57,6 +58,7 @@ def _markdown(record: RunRecord) -> Iterator[str]:
         ledger_table(summary, "ledger"),
         end_table(summary),
         percentile_table("milliseconds", summary.histograms),
+        part_table(summary),
         percentile_table("timed by sessions, ms", summary.timings),
         counter_table(summary),
     ):

@@ -72,9 +72,16 @@ def _data(record: RunRecord, samples: Sequence[Sample], step: int) -> dict[str, 
         "agents": {name: _agent_columns(drawn, name) for name in names},
         "invalid": [(sample.second, sample.invalid) for sample in samples if sample.invalid],
         "saturated": [(sample.second, sample.saturated) for sample in samples if sample.saturated],
+        "marks": _marks(record),
         "watched": _watched_columns(record.watched),
         "bars": {name: bars(values) for name, values in record.histograms.items()},
     }
+
+
+def _marks(record: RunRecord) -> list[tuple[float, str]]:
+    """The moments that every chart marks, with their text."""
+    aborted = record.summary.aborted
+    return [(aborted.second, f"aborted: {aborted.why}")] if aborted else []
 
 
 def _fleet_columns(samples: Sequence[Sample]) -> Columns:

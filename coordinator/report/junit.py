@@ -82,5 +82,5 @@ def _add_expectation(suite: Element, result: ExpectationResult) -> None:
     expression = one_line(result.expr)
     test = SubElement(suite, "testcase", classname=CLASS, name=expression, time="0")
     if not result.held:
-        message = f"{expression} does not hold: {measured(result.value)}"
+        message = f"{expression} does not hold: {measured(result)}"
         SubElement(test, "failure", type="expectation", message=message)

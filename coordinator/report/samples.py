@@ -42,7 +42,7 @@ def values_of(histogram: Histogram) -> Iterable[tuple[int, int]]:
     return ((highest_in(index), count) for index, count in histogram.counts.items())
 
 
-STATISTICS = ("p50", "p90", "p99", "max")
+STATISTICS = ("p50", "p90", "p95", "p99", "max")
 AGENT_P99S = ("handshake", "ping_rtt", "lag", "loop_lag")
 AGENT_HOST = ("host_busy", "host_steal", "host_retransmits")
 AGENT_SERIES = ("open", "launched", "opened", "failed", "cpu_s", "rss", *AGENT_P99S, *AGENT_HOST)
@@ -56,7 +56,7 @@ class Sample(msgspec.Struct):
     second: int
     fleet: dict[str, float | None]
     """States at its end, what happened in it, CPU seconds used so far and resident bytes."""
-    latencies: dict[str, list[float]]
+    latencies: dict[str, list[float | None]]
     """STATISTICS in milliseconds of each histogram that is not empty."""
     agents: dict[str, list[float | None]]
     """AGENT_SERIES of each agent that reported."""

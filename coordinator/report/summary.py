@@ -1,6 +1,6 @@
 """Makes the summary of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from coordinator.report.expect import Expectation
 from coordinator.run.agents import AgentState
@@ -9,6 +9,7 @@ from coordinator.run.run import Run
 from coordinator.run.summary import (
     SCHEMA,
     AgentSummary,
+    EarlyEnd,
     ExportSummary,
     InvalidSecond,
     Summary,
@@ -28,10 +29,12 @@ def summary_of(
     expectations: Sequence[Expectation],
     now: float,
     exports: Sequence[ExportSummary] = (),
+    parts: Container[str] | None = None,
 ) -> Summary:
     """Returns the summary of a run as it stands at `now`.
 
     `now` is in seconds on the run's clock; `exports` says what the receivers of --export have.
+    With `parts`, it has these parts of the run alone.
 
     A run that is not over yet has the verdict `lost`: so summary.json is right, too, when the
     coordinator dies.
@@ -61,7 +64,9 @@ def summary_of(
         timings=summaries(in_order(total.timings)),
         tracebacks={reason: traceback_file(reason) for reason in sorted(run.notices.sampled)},
         phases=run.phase_progress(),
+        parts=run.parts.figures(parts),
         pauses=run.progress.pauses.spans(),
+        aborted=EarlyEnd(run.aborted, round(run.aborted_at, 1)) if run.aborted else None,
         agents=[_agent(run, member) for member in run.fleet()],
         invalid_seconds=_marked(timeline.invalid),
         saturated_seconds=_marked(timeline.saturated),

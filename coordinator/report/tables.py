@@ -8,7 +8,7 @@ from coordinator.report.machines import Machine, setting_text
 from coordinator.run.summary import AgentSummary, ExpectationResult, InvalidSecond, Summary
 from coordinator.run.timeline import Percentiles
 from coordinator.text import and_more, count, ms, reasons, seconds
-from loadgen.stats.reasons import fault_of
+from loadgen.stats.reasons import REJECTED, RESET, SERVER, fault_of
 
 Table = list[list[str]]
 
@@ -35,10 +35,11 @@ NOT_MEASURED = "not measured"
 
 def percentile_table(title: str, histograms: dict[str, Percentiles]) -> Table:
     """Returns count and percentiles in milliseconds, a row for each histogram."""
-    rows = [[title, "count", "p50", "p90", "p99", "p99.9", "max"]]
+    rows = [[title, "count", "p50", "p90", "p95", "p99", "p99.9", "max"]]
     for name, one in histograms.items():
-        latencies = (one.p50, one.p90, one.p99, one.p999, one.max)
-        rows.append([name, count(one.count), *(ms(value) for value in latencies)])
+        latencies = (one.p50, one.p90, one.p95, one.p99, one.p999, one.max)
+        cells = (ABSENT if value is None else ms(value) for value in latencies)
+        rows.append([name, count(one.count), *cells])
     return rows
 
 
@@ -58,12 +59,32 @@ def phase_table(summary: Summary) -> Table:
     return rows
 
 
+def part_table(summary: Summary) -> Table:
+    """Returns the seconds, the ends and the latencies of each part of the run.
+
+    Each percentile stands before the number of values in valid seconds that it is of.
+    """
+    latencies = [f"{name} {of}" for name in ("handshake", "ping_rtt") for of in ("p99", "n")]
+    ends = ("open, least", "most", "failed", "unexpected")
+    rows = [["part of the run", "from", "to", "invalid", *ends, *latencies]]
+    for name, part in summary.parts.items():
+        numbers = (part.open_min, part.open_peak, sum(part.failed.values()), part.unexpected)
+        cells = [count(number) for number in numbers]
+        for histogram in ("handshake", "ping_rtt"):
+            one = part.histograms.get(histogram)
+            cells += [ms(one.p99), count(one.count)] if one else [ABSENT, ABSENT]
+        times = [seconds(part.begin), seconds(part.end + 1), str(part.invalid_seconds)]
+        rows.append([name, *times, *cells])
+    return rows
+
+
 def expectation_table(summary: Summary) -> Table:
     """Returns each expectation with the measured value, and `held` or `FAILED`."""
-    rows = [["expected", "measured", "verdict"]]
+    rows = [["expected", "measured", "values", "verdict"]]
     for result in summary.expectations:
         value = NOT_MEASURED if result.value is None else f"{result.value:,.6g}"
-        rows.append([result.expr, value, word_of(result)])
+        samples = ABSENT if result.samples is None else count(result.samples)
+        rows.append([result.expr, value, samples, word_of(result)])
     return rows
 
 
@@ -72,14 +93,41 @@ def word_of(result: ExpectationResult) -> str:
     return HELD if result.held else "FAILED"
 
 
+def unexpected_ends(summary: Summary) -> list[str]:
+    """Returns what became of the connections whose end was not asked for.
+
+    Each text is of one kind of ends: `74 dropped by the server (server_1001)`.
+    """
+    kinds: dict[str, dict[str, int]] = {}
+    for reason, number in summary.unexpected_ends.items():
+        kinds.setdefault(_kind_of(reason), {})[reason] = number
+    ordered = sorted(kinds.items(), key=lambda item: -sum(item[1].values()))
+    return [
+        f"{count(sum(ends.values()))} {kind} ({reasons(ends) if len(ends) > 1 else min(ends)})"
+        for kind, ends in ordered
+    ]
+
+
+def _kind_of(reason: str) -> str:
+    """Returns the ends that a reason belongs to, by who ended the connection."""
+    if reason == RESET or reason.startswith((SERVER, REJECTED)):
+        return "dropped by the server"
+    if fault_of(reason) == "session":
+        return "ended by errors of their sessions"
+    return "given up by loadgen for the server's fault"
+
+
 def end_table(summary: Summary) -> Table:
     """Returns the reasons of failed, closed and lost connections, with their fault."""
-    rows = [["reason", "kind", "connections", "at fault"]]
+    rows = [["reason", "kind", "connections", "expected", "at fault"]]
     for kind, ends in (("failed", summary.failed), ("closed", summary.closed)):
         for reason, number in sorted(ends.items(), key=lambda item: -item[1]):
-            rows.append([reason, kind, count(number), fault_of(reason)])
+            fault = fault_of(reason)
+            asked = reason not in summary.unexpected_ends if kind == "closed" else fault == "nobody"
+            rows.append([reason, kind, count(number), "yes" if asked else "no", fault])
     if summary.lost:
-        rows.append(["agent or worker died", "lost", count(summary.lost), fault_of("lost")])
+        lost = ["agent or worker died", "lost", count(summary.lost), "no", fault_of("lost")]
+        rows.append(lost)
     return rows
 
 

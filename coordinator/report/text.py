@@ -11,12 +11,15 @@ from coordinator.report.tables import (
     counter_table,
     host_table,
     laws,
+    part_table,
     percentile_table,
     phase_table,
     spans_of,
+    unexpected_ends,
     word_of,
 )
-from coordinator.run.summary import AgentSummary, Summary
+from coordinator.run.parts import PHASE, PLATEAU
+from coordinator.run.summary import AgentSummary, ExpectationResult, Summary
 from coordinator.run.timeline import Percentiles
 from coordinator.text import columns, count, ms, reasons, seconds
 
@@ -37,6 +40,9 @@ def text_report(summary: Summary, title: str = "") -> str:
         _histograms("timed by sessions, ms", summary.timings),
         columns(counter_table(summary)) if summary.counters else [],
         columns(phase_table(summary)) if len(summary.phases) > 1 else [],
+        columns(part_table(summary))
+        if len(summary.phases) > 1 or _judged_by_parts(summary)
+        else [],
         _agents(summary),
         _invalid_seconds(summary),
         _saturated_seconds(summary),
@@ -57,10 +63,19 @@ def outcome(summary: Summary) -> str:
     return "done" if summary.opened else "nothing opened"
 
 
+def _judged_by_parts(summary: Summary) -> bool:
+    """True when the verdict rests on a part of the run, or on its valid seconds."""
+    named = (result.expr.startswith((PLATEAU, PHASE)) for result in summary.expectations)
+    return bool(summary.invalid_seconds and summary.parts) or any(named)
+
+
 def _headline(summary: Summary, title: str) -> list[str]:
     parts = [f"{title or 'run'}: {outcome(summary).upper()}"]
+    if summary.aborted:
+        parts.append(f"aborted after {seconds(summary.aborted.second)}: {summary.aborted.why}")
     if summary.failed:
         parts.append(f"{count(summary.total_failed)} failed")
+    parts += unexpected_ends(summary)
     if summary.lost:
         parts.append(f"{count(summary.lost)} lost")
     parts.append(
@@ -208,13 +223,14 @@ def _saturated_seconds(summary: Summary) -> list[str]:
 
 def _expectations(summary: Summary) -> list[str]:
     passed = summary.verdict == "pass" and not summary.expectations
-    if passed and (summary.failed or summary.lost):
+    if passed and (summary.failed or summary.lost or summary.unexpected):
+        figure = "unexpected" if summary.unexpected else "failed"
         return [
-            "nothing was expected of this run, so its exit code is 0; give --expect 'failed==0' to"
-            " make failures count"
+            f"nothing was expected of this run, so its exit code is 0; give --expect '{figure}==0'"
+            f" to make {'unexpected ends' if summary.unexpected else 'failures'} count"
         ]
     return [
-        f"{word_of(result):<6}  {result.expr}  ({measured(result.value)})"
+        f"{word_of(result):<6}  {result.expr}  ({measured(result)})"
         for result in summary.expectations
     ]
 
@@ -227,11 +243,13 @@ def _exports(summary: Summary) -> list[str]:
     ]
 
 
-def measured(value: float | None) -> str:
-    """Returns the measured value of an expectation as people read it."""
+def measured(result: ExpectationResult) -> str:
+    """Returns an expected figure, and of how many values it is taken."""
+    value = result.value
     if value is None:
         return NOT_MEASURED
-    return f"it was {value:,.6g}" if value < 1e6 else f"it was {value:,.0f}"
+    of = "" if result.samples is None else f", of {count(result.samples)} in valid seconds"
+    return f"it was {value:,.6g}{of}" if value < 1e6 else f"it was {value:,.0f}{of}"
 
 
 def comparison(runs: Sequence[tuple[str, Summary]]) -> str:
@@ -239,7 +257,8 @@ def comparison(runs: Sequence[tuple[str, Summary]]) -> str:
     summaries = [summary for _, summary in runs]
     rows = [["", *(name for name, _ in runs)]]
     rows.append(["verdict", *(outcome(summary) for summary in summaries)])
-    for name in ("planned", "launched", "opened", "open_peak", "failed", "closed", "lost", "late"):
+    ledger = ("planned", "launched", "opened", "open_peak", "failed", "closed", "lost", "late")
+    for name in (*ledger, "unexpected"):
         rows.append([name, *(_cell(getattr(summary, name)) for summary in summaries)])
     for name in ("pings", "pongs", "rate_asked", "rate_achieved", "plateau_s", "duration_s"):
         rows.append([name, *(_cell(getattr(summary, name)) for summary in summaries)])

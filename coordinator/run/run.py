@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from coordinator.run.agents import MAX_AGENTS, Agents, AgentState, FailureDetector
 from coordinator.run.notices import Notices
+from coordinator.run.parts import Parts
 from coordinator.run.progress import PhaseProgress, Progress
 from coordinator.run.recorded import Recorded, recorded
 from coordinator.run.shares import ShareTable, shares_of
@@ -40,6 +41,8 @@ STOP_TIMEOUT = 15.0
 """Seconds more that it has to abort them."""
 STOP_BY_HAND_TIMEOUT = 5.0
 """Seconds that it has to abort them after the operator's stop."""
+ROUNDING = 0.001
+"""Seconds by which the begin of a phase may be computed too late."""
 WALL_STEP = 0.1
 """Seconds by which a wall clock moves against the monotonic one when somebody sets it."""
 MAX_AHEAD = 5
@@ -96,6 +99,7 @@ class Run(Recorded):
         self.notices = Notices()
         self.fanin = FanIn(PATIENCE)
         self.timeline = Timeline(plan.total)
+        self.parts = Parts()
         self.start = math.inf
         """The time at which second 0 begins, on the clock of the run."""
         self.drained_at = math.inf
@@ -106,7 +110,9 @@ class Run(Recorded):
         self.by_hand = False
         """True when the operator ended it."""
         self.aborted = ""
-        """The reason that a session gave for ending it; empty when none did."""
+        """The reason that a session or a condition gave for ending it; empty when none did."""
+        self.aborted_at = 0.0
+        """The seconds from its start to that."""
         self.ended_by_loss = False
         """True when it ended since something was lost and --on-loss is abort."""
         self.failure: OperatorError | None = None
@@ -239,10 +245,20 @@ class Run(Recorded):
     def _drain_for_session(self, agent: str, reason: str, now: float) -> None:
         """Ends the run in good order when a session on an agent asks for its end."""
         if reason and not self.aborted:
-            self.aborted = reason
-            self.notices.warn(f"a session on {agent} ended the run: {reason}")
-            if self.state == "running":
-                self._drain(now)
+            self._abort(reason, f"a session on {agent} ended the run: {reason}", now)
+
+    @recorded
+    def abort(self, why: str, now: float) -> None:
+        """Ends the run in good order, since it can't pass any more."""
+        if self.state == "running" and not self.aborted:
+            self._abort(why, f"the run is drained: {why}", now)
+
+    def _abort(self, why: str, notice: str, now: float) -> None:
+        self.aborted = why
+        self.aborted_at = self.age(now)
+        self.notices.warn(notice)
+        if self.state == "running":
+            self._drain(now)
 
     def _orders(self, agent: AgentState, newest: int, now: float) -> Orders:
         acknowledged = self.fanin.sources[agent.name].last.number if agent.share else -1
@@ -386,7 +402,20 @@ class Run(Recorded):
         """
         over = math.floor(now - self.start) - 1 if self.agents.active() else -1
         settled = sorted(self.fanin.settle(over), key=lambda settled: settled.second.number)
-        return [self.timeline.add(second) for second in settled]
+        entries = [self.timeline.add(second) for second in settled]
+        for entry in entries:
+            self._add_to_parts(entry)
+        return entries
+
+    def _add_to_parts(self, entry: Entry) -> None:
+        """Adds a second to its parts.
+
+        That is the phase in which it begins; the drain begins with the second in which it was
+        ordered.
+        """
+        number = entry.row.second
+        draining = self.start + number + 1 > self.drained_at
+        self.parts.add(entry, self.progress.phase(number + ROUNDING), draining=draining)
 
     def _finish(self, now: float) -> None:
         self._enter("done")

@@ -5,9 +5,11 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 
 from coordinator.run.hosts import HostSummary
+from coordinator.run.parts import WHOLE, Part
 from coordinator.run.progress import PhaseProgress
 from coordinator.run.timeline import Percentiles
 from loadgen.stats.histogram import MAX_VALUE
+from loadgen.stats.reasons import unexpected
 from loadgen.stats.tally import Count, Counts
 
 SCHEMA: Final = 1
@@ -33,6 +35,7 @@ LEADING_KEYS = (
     "closed",
     "lost",
     "late",
+    "unexpected",
 )
 """The first keys of summary.json; the others follow in the order of the fields."""
 
@@ -66,13 +69,23 @@ class InvalidSecond(msgspec.Struct):
     why: list[str]
 
 
-class ExpectationResult(msgspec.Struct):
+class EarlyEnd(msgspec.Struct):
+    """The early end of a run that could not pass any more."""
+
+    why: str
+    second: float
+    """Seconds from the start of the run."""
+
+
+class ExpectationResult(msgspec.Struct, omit_defaults=True):
     """An expectation beside the value that the run showed."""
 
     expr: str
     value: int | float | None
     """None: the figure was not measured, and the expectation does not hold."""
     held: bool
+    samples: int | None = None
+    """The number of values that a percentile or a mean is of."""
 
 
 class ExportSummary(msgspec.Struct):
@@ -106,6 +119,8 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     """Connections that were open at the end of the run."""
     failed: ByReason
     closed: ByReason
+    unexpected: Count = 0
+    """Of the closed: those that plan, operator and session did not ask for."""
     rate_asked: float
     """Arrivals a second, by the plan."""
     rate_achieved: float
@@ -128,8 +143,12 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     tracebacks: dict[str, str] = msgspec.field(default_factory=dict)
     """The file with a sample traceback, by reason; below the run directory."""
     phases: list[PhaseProgress] = msgspec.field(default_factory=list)
+    parts: dict[str, Part] = msgspec.field(default_factory=dict)
+    """The whole run, its plateau and its phases, with the percentiles of their valid seconds."""
     pauses: list[tuple[float, float | None]] = msgspec.field(default_factory=list)
     """Begin and end of each pause; no end: the pause lasted until the run was over."""
+    aborted: EarlyEnd | None = None
+    """None: nothing ended the run early but, perhaps, the operator."""
     agents: list[AgentSummary]
     invalid_seconds: list[InvalidSecond]
     """Seconds whose numbers prove nothing."""
@@ -139,6 +158,20 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     """The machines of the agents, with the highest figures of any second."""
     expectations: list[ExpectationResult]
     exports: list[ExportSummary] = msgspec.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Derives `unexpected`, which older run directories lack."""
+        self.unexpected = sum(self.unexpected_ends.values())
+
+    @property
+    def unexpected_ends(self) -> dict[str, int]:
+        """The closes that plan, operator and session did not ask for, by reason."""
+        return unexpected(self.closed)
+
+    @property
+    def judged(self) -> dict[str, Percentiles]:
+        """The percentiles of the valid seconds; older run directories have those of all."""
+        return self.parts[WHOLE].histograms if WHOLE in self.parts else self.histograms
 
     @property
     def arrivals(self) -> int:

@@ -19,12 +19,17 @@ from loadgen.stats.tally import Counts, Ledger, Tally
 Named = TypeVar("Named")
 
 
-class Percentiles(msgspec.Struct):
-    """The summary of a histogram: its count, and its percentiles in milliseconds."""
+class Percentiles(msgspec.Struct, kw_only=True):
+    """The summary of a histogram: its count, and its percentiles in milliseconds.
+
+    Older run directories have no mean and no p95.
+    """
 
     count: int
+    mean: float | None = None
     p50: float
     p90: float
+    p95: float | None = None
     p99: float
     p999: float
     max: float
@@ -171,10 +176,10 @@ class Timeline:
         total = self.total
         if earlier:
             total = earlier.total
-            total.merge(_counts_only(fresh))
+            total.merge(counts_only(fresh))
         agents = known | {name: self._figures_of(name, part) for name, part in parts.items()}
         if settled.missing:
-            self._partial[number] = Partial(_counts_only(total), agents, set(settled.missing))
+            self._partial[number] = Partial(counts_only(total), agents, set(settled.missing))
         ledger = Ledger.of(self.planned, total)
         wrong = self._wrong(settled, ledger, corrects=earlier is not None)
         row = Row(
@@ -199,7 +204,7 @@ class Timeline:
         self.total.merge(fresh)
         for later, partial in self._partial.items():
             if later > number:
-                partial.total.merge(_counts_only(fresh))
+                partial.total.merge(counts_only(fresh))
         return fresh
 
     def _figures_of(self, name: str, part: Second) -> Figures:
@@ -306,7 +311,8 @@ def _standstill(agent: str, stalls: dict[int, float]) -> str:
     )
 
 
-def _counts_only(tally: Tally) -> Tally:
+def counts_only(tally: Tally) -> Tally:
+    """Returns a tally with the same counts and no histogram."""
     counts = Tally(
         failed=dict(tally.failed), closed=dict(tally.closed), counters=dict(tally.counters)
     )

@@ -21,6 +21,5 @@ async def session(user):
     user.count("logins" if answer["type"] == "response" else "guests")
     for _ in range(STAY):
         await user.think.uniform(0.5, 1.5)
-        if await ws.ping(timeout=5) > 0.5:
-            user.count("slow_pings")
+        user.count("slow_pings", await ws.ping(timeout=5) > 0.5)
     await ws.close()

@@ -175,6 +175,22 @@ class WebSocket(Connection):
         if self.state < CLOSED:
             yield from self._await(Awaited.END, None)
 
+    @coroutine
+    def wait_closed(self, timeout: float | None = None) -> Generator[Any, Any, None]:
+        """Waits until the server closes the connection, which then ends as done.
+
+        Without it a close by the server is one that the session did not ask for. Raises
+        TimeoutError after `timeout` seconds, ConnectionEnded when it ended in any other way.
+        """
+        yield from self._await(Awaited.END, timeout)
+        if self.reason != DONE:
+            raise ConnectionEnded(self.reason or "closed")
+
+    def _answer_close(self, code: int) -> None:
+        if self.awaited is Awaited.END:
+            self.reason = self.reason or DONE
+        super()._answer_close(code)
+
     def _await(self, what: Awaited, timeout: float | None) -> Generator[Any, Any, Any]:
         if self.state >= CLOSED or (self.state >= CLOSING and what is Awaited.PONG):
             raise ConnectionEnded(self.reason or "closed")

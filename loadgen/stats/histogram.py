@@ -16,7 +16,7 @@ HALF = 128
 HALF_BITS = 7
 HIGHEST = 3_600_000_000
 """One hour in microseconds; a longer duration is recorded as one hour."""
-QUANTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
+QUANTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p999": 99.9}
 """The percentiles that every view shows, by their names in JSON."""
 MAX_INDEX = 3286
 """The index of the bucket that HIGHEST falls into."""
@@ -82,14 +82,16 @@ class Histogram(msgspec.Struct, array_like=True):
         return found
 
     def summary(self) -> dict[str, float]:
-        """Returns the count, the QUANTILES and the maximum, as summary.json has them.
+        """Returns count, mean, QUANTILES and maximum, as summary.json has them.
 
         All but the count are in milliseconds.
         """
         values = self.percentiles([*QUANTILES.values(), 100.0])
         names = [*QUANTILES, "max"]
+        total = self.total
         return {
-            "count": self.total,
+            "count": total,
+            "mean": round(self.sum / total / 1000, 3) if total else 0.0,
             **{name: value / 1000 for name, value in zip(names, values, strict=True)},
         }
 

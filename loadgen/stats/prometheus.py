@@ -18,7 +18,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from loadgen.stats.histogram import Histogram
-from loadgen.stats.reasons import KINDS
+from loadgen.stats.reasons import KINDS, unexpected
 from loadgen.stats.tally import COUNTS, HISTOGRAMS, METRICS, Ledger, Tally, WorkerVitals
 from loadgen.version import VERSION
 
@@ -119,6 +119,15 @@ def _reasons(snapshots: Sequence[Snapshot], labels: Sequence[str]) -> Iterator[M
             for reason, count in sorted(getattr(snapshot.total, kind).items()):
                 family.add_metric([*snapshot.labels, reason], count)
         yield family
+    family = CounterMetricFamily(
+        "loadgen_connections_unexpected",
+        "Of the closed: those that plan, operator and session did not ask for.",
+        labels=[*labels, "reason"],
+    )
+    for snapshot in snapshots:
+        for reason, count in sorted(unexpected(snapshot.total.closed).items()):
+            family.add_metric([*snapshot.labels, reason], count)
+    yield family
 
 
 def _histograms(snapshots: Sequence[Snapshot], labels: Sequence[str]) -> Iterator[Metric]:

@@ -4,6 +4,9 @@ Code that ends a connection takes the name from here. The page, the report, tsun
 of docs/operate.md and docs/tsung-log.md read the other columns.
 """
 
+import re
+from collections.abc import Mapping
+from errno import errorcode
 from typing import Literal, NamedTuple, get_args
 
 Kind = Literal["failed", "closed"]
@@ -43,6 +46,8 @@ REJECTED = "rejected_"
 """Before the code of Appwrite's error frame."""
 ERROR = "error_"
 """Before the name of an exception, or of a script's error."""
+_OWN = "<reason>"
+"""The family of the reasons that sessions name themselves."""
 
 
 class Reason(NamedTuple):
@@ -71,6 +76,11 @@ class Reason(NamedTuple):
     def is_expected(self) -> bool:
         """True where the plan or the operator asked for the end."""
         return self.fault == "nobody"
+
+    @property
+    def is_unexpected(self) -> bool:
+        """True where plan, operator and session did not ask for the end."""
+        return not self.is_expected and self.name != _OWN
 
 
 _NOTHING_TO_FIX = "Nothing: the plan or the operator asked for it."
@@ -253,7 +263,7 @@ REASONS = (
         _FIND_THE_CRASH,
     ),
     Reason(
-        "<reason>", "closed", "unknown", "error_<reason>",
+        _OWN, "closed", "unknown", "error_<reason>",
         "a Python session gave this reason to `ws.close(reason=…)`",
         "Look for the reason in the session.",
     ),
@@ -270,6 +280,42 @@ def row_of(kind: Kind, reason: str) -> Reason:
     return _NAMED.get((kind, reason)) or next(
         row for row in _FAMILIES if row.kind == kind and reason.startswith(row.prefix)
     )
+
+
+PLACEHOLDERS = {"status": r"\d{3}", "code": r"\d+", "name": r"\w+"}
+"""What stands in a reason of the ledger for the placeholder of its family."""
+ERRNOS = frozenset(name.lower() for name in errorcode.values())
+
+
+def is_reason(kind: Kind, name: str) -> bool:
+    """Returns True when loadgen itself may give a connection this reason."""
+    row = row_of(kind, name)
+    if not row.is_family:
+        return True
+    if not row.prefix:
+        return kind == "failed" and (name in ERRNOS or re.fullmatch(r"errno_\d+", name) is not None)
+    placeholder = row.name.removeprefix(row.prefix).strip("<>")
+    return re.fullmatch(PLACEHOLDERS[placeholder], name.removeprefix(row.prefix)) is not None
+
+
+def names_of(kind: Kind) -> list[str]:
+    """Returns the reasons of a kind, and of each family with a number one example."""
+    examples = {HTTP: "503", SERVER: "1001", REJECTED: "1008"}
+    rows = [row for row in REASONS if row.kind == kind]
+    return [
+        row.prefix + examples[row.prefix] if row.is_family else row.name
+        for row in rows
+        if not row.is_family or row.prefix in examples
+    ]
+
+
+def unexpected(closed: Mapping[str, int]) -> dict[str, int]:
+    """Returns the closes that plan, operator and session did not ask for, by reason."""
+    return {
+        reason: number
+        for reason, number in closed.items()
+        if number and row_of("closed", reason).is_unexpected
+    }
 
 
 def fault_of(reason: str) -> Fault:

@@ -196,10 +196,10 @@ def test_an_hour_of_seconds_is_drawn(tmp_path, page, server):
             const { Model } = await import("/page/model.js");
             const { Charts, FLEET } = await import("/page/charts.js");
             const model = new Model({
-                statistics: ["p50", "p90", "p99", "max"], agent_series: ["open", "cpu_s"] });
+                statistics: ["p50", "p90", "p95", "p99", "max"], agent_series: ["open", "cpu_s"] });
             const parent = document.createElement("div");
             document.querySelector("main").append(parent);
-            const charts = new Charts(parent, FLEET, model.marks, "test");
+            const charts = new Charts(parent, FLEET, model, "test");
             const sample = (second) => ({ second,
                 fleet: { open: second, launched: 1000, cpu_s: second / 2, rss: 1e8 },
                 latencies: { handshake: [1, 2, 3, 4 + second % 7] },

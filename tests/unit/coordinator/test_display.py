@@ -35,6 +35,17 @@ def test_a_settled_second_is_one_line():
     )
 
 
+def test_ends_that_were_not_asked_for_stand_in_the_line_of_their_second():
+    run = Run(PLAN, 1)
+    (agent,) = started(run, ["a"])
+    second = opened(0, 10, held=6)
+    second.tally.closed = {"server_1001": 3, "done": 1}
+    run.post(agent, seconds(second), run.start + 1.0)
+    (entry,) = run.tick(run.start + 1.0)
+
+    assert "  ended unexpectedly 3 (server_1001 3)  late 0" in line_of(entry.row)
+
+
 def test_a_change_of_state_is_one_line():
     stream = io.StringIO()
     display, run = display_on(stream), Run(PLAN, 2)

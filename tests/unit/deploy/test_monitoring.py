@@ -24,7 +24,7 @@ LABELS = {"agent", "alertname", "alertstate", "job", "le", "reason", "state", "w
 
 def exported():
     """Returns every name of a sample that an agent or a coordinator serves."""
-    total = Tally(failed={"refused": 1}, closed={"done": 1})
+    total = Tally(failed={"refused": 1}, closed={"reset": 1})
     vitals = (WorkerVitals(0, 1.0, 1),)
     reading = Snapshot("a", Ledger.of(1, total), total, vitals, alive=1, alive_within=31)
     families = registry_of(lambda: [reading]).collect()

@@ -16,7 +16,7 @@ def test_a_second_has_a_line_for_the_fleet_each_agent_and_each_reason():
     sample = Sample(
         2,
         {"open": 300, "verified": None, "asked": 100},
-        {"handshake": [0.5, 1.0, 2.0, 3.0]},
+        {"handshake": [0.5, 1.0, 1.5, 2.0, 3.0]},
         {"a": agent, "b": agent},
         [],
     )

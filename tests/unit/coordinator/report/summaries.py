@@ -1,5 +1,7 @@
 """Summaries and run records for tests, with only the figures that a test names."""
 
+from coordinator.report.expect import STATISTICS
+from coordinator.run.parts import Part
 from coordinator.run.summary import AgentSummary, Summary
 from coordinator.run.timeline import Percentiles
 from coordinator.storage.reader import RunFacts, RunRecord
@@ -8,9 +10,7 @@ from loadgen.plan.plan import Plan
 
 def percentiles(**figures):
     """Percentiles of ten values, 0 unless given."""
-    return Percentiles(
-        **{"count": 10, "p50": 0.0, "p90": 0.0, "p99": 0.0, "p999": 0.0, "max": 0.0} | figures
-    )
+    return Percentiles(**{"count": 10, **dict.fromkeys(STATISTICS, 0.0)} | figures)
 
 
 def summary(**figures):
@@ -35,6 +35,28 @@ def summary(**figures):
             "agents": [],
             "invalid_seconds": [],
             "expectations": [],
+        }
+        | figures
+    )
+
+
+def part(**figures):
+    """A part of ten seconds in which nothing happened, but for these figures."""
+    return Part(
+        **{
+            "begin": 0,
+            "end": 9,
+            "seconds": 10,
+            "invalid_seconds": 0,
+            "held": 0,
+            "open_peak": 0,
+            "open_min": 0,
+            "failed": {},
+            "closed": {},
+            "unexpected": 0,
+            "histograms": {},
+            "counters": {},
+            "timings": {},
         }
         | figures
     )

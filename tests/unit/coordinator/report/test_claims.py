@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from coordinator.report.claims import SteadySpan, claims_of, longest_span, plateau
 from coordinator.report.samples import Sample
-from coordinator.run.summary import InvalidSecond
+from coordinator.run.summary import EarlyEnd, ExpectationResult, InvalidSecond
 from loadgen.plan.plan import Plan, Target
 from tests.unit.coordinator.report.summaries import percentiles, summary
 
@@ -96,10 +96,50 @@ def test_a_missing_second_ends_a_span():
     assert longest_span(seconds, "open", 1000) == SteadySpan(3, 1000)
 
 
+DROPPED = replace(SUMMARY, opened=1000, closed={"server_1001": 200, "drained": 800})
+
+
+def test_a_run_with_unexpected_ends_is_no_proof_unless_something_was_expected_of_it():
+    claims = claims_of(DROPPED, samples([1000] * 5, [1000] * 5), PLAN)
+
+    assert claims.proves.startswith(
+        "No proof, since nothing was expected and 200 of 1,000 ended unexpectedly. 1,000"
+        " connections verified open for 5 s"
+    )
+    assert "; none failed, 200 dropped by the server (server_1001); none lost;" in claims.proves
+    assert "that open connections stay open: 200 dropped by the server (server_1001)" in (
+        claims.does_not
+    )
+
+    held = replace(DROPPED, expectations=[ExpectationResult("unexpected<=20%", 20, held=True)])
+    assert claims_of(held, samples([1000] * 5), PLAN).proves.startswith("1,000 connections open")
+
+
+def test_a_run_with_pings_unanswered_is_no_proof_unless_something_was_expected_of_it():
+    mute = replace(SUMMARY, pings=10_099, pongs_missing=9480)
+
+    assert claims_of(mute, samples([1000] * 5), PLAN).proves.startswith(
+        "No proof, since nothing was expected and 9,480 of 10,099 pings had no answer. "
+    )
+
+
+def test_a_run_with_invalid_seconds_is_no_proof_unless_something_was_expected_of_it():
+    marked = replace(DROPPED, invalid_seconds=[InvalidSecond(3, ["why"])])
+
+    assert claims_of(marked, samples([1000] * 9, invalid={3}), PLAN).proves.startswith(
+        "No proof, since nothing was expected and 200 of 1,000 ended unexpectedly and 1 second"
+        " is invalid. "
+    )
+    assert claims_of(
+        replace(marked, verdict="fail"), samples([1000] * 9, invalid={3}), PLAN
+    ).proves.startswith("1,000 connections open")
+
+
 def test_whatever_went_wrong_is_not_proved():
     figures = replace(
         SUMMARY,
         verdict="stopped",
+        aborted=EarlyEnd("failed>1%", 12.3),
         planned=2500,
         relaunched=500,
         failed={"refused": 3},
@@ -113,6 +153,7 @@ def test_whatever_went_wrong_is_not_proved():
     claims = claims_of(figures, samples([1000] * 5, [1000] * 5), Plan(target="ws://127.0.0.1:1/"))
 
     assert claims.does_not == [
+        "that the plan can be carried out to its end: it was aborted after 12 s, failed>1%",
         "that the plan can be carried out to its end: it was stopped by hand",
         "that 2,000 connections can be open at once: 1,000 were",
         "that every connection opens: refused 3",

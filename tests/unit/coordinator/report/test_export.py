@@ -17,7 +17,7 @@ def test_markdown_has_the_claim_and_tables(record):
     text = markdown_report(record)
 
     assert text.startswith("## 20261124T040000Z-127-0-0-1-1: pass\n\n400 connections verified open")
-    assert "| drained | closed | 400 | nobody |" in text
+    assert "| drained | closed | 400 | yes | nobody |" in text
     assert plain("a|b*") == r"a\|b\*"
 
 
@@ -29,7 +29,7 @@ def test_markdown_has_what_sessions_counted_and_timed():
     )
 
     assert "| logins | 7 |" in text
-    assert r"| tr\_login | 10 | 0.00 | 0.00 | 12.0 |" in text
+    assert r"| tr\_login | 10 | 0.00 | 0.00 | 0.00 | 12.0 |" in text
 
 
 def test_an_expectation_that_does_not_hold_comes_first():

@@ -8,6 +8,7 @@ from hypothesis import given
 
 from coordinator.report.samples import (
     AGENT_SERIES,
+    STATISTICS,
     Sampler,
     arrivals_asked,
     bars,
@@ -46,7 +47,7 @@ def test_a_sample_has_the_figures_of_the_fleet_and_of_each_agent():
         == sample.fleet["asked"]
         == 10
     )
-    assert sample.latencies["handshake"] == pytest.approx([3.0] * 4, rel=0.01)
+    assert sample.latencies["handshake"] == pytest.approx([3.0] * len(STATISTICS), rel=0.01)
     agent = dict(zip(AGENT_SERIES, sample.agents["a"], strict=True))
     assert (agent["open"], agent["rss"], agent["lag"]) == (10, 1 << 20, None)
     assert agent["ping_rtt"] == pytest.approx(4.0, rel=0.01)

@@ -8,7 +8,7 @@ def test_a_second_has_its_figures_by_the_names_of_the_columns():
     sample = Sample(
         3,
         {"open": 5, "verified": None},
-        {"handshake": [0.5, 1.0, 2.0, 3.0]},
+        {"handshake": [0.5, 1.0, 1.5, 2.0, 3.0]},
         {"a": [], "b": []},
         ["no report from b", "stalled"],
     )

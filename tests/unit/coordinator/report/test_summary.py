@@ -8,6 +8,7 @@ from coordinator.report.expect import parse
 from coordinator.report.summary import EXIT_CODES, summary_of
 from coordinator.run.progress import PhaseProgress
 from coordinator.run.run import Run
+from coordinator.run.summary import EarlyEnd
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from tests.unit.coordinator.fleet import drained, hello, opened, ready, seconds, started
@@ -28,6 +29,7 @@ KEYS = [
     "closed",
     "lost",
     "late",
+    "unexpected",
     "pings",
     "pongs",
     "pongs_skipped",
@@ -52,7 +54,9 @@ KEYS = [
     "timings",
     "tracebacks",
     "phases",
+    "parts",
     "pauses",
+    "aborted",
     "agents",
     "invalid_seconds",
     "saturated_seconds",
@@ -157,6 +161,19 @@ def test_a_run_passes_when_every_expectation_held(expectations, verdict):
 
     assert summary.verdict == verdict
     assert [result.expr for result in summary.expectations] == list(expectations)
+
+
+def test_a_run_that_was_aborted_fails_and_says_why_and_when():
+    run = Run(Plan(max=10), 1)
+    (agent,) = started(run, ["a"])
+    run.abort("failed>1%", run.start + 2.0)
+    run.post(agent, seconds(opened(0, 3), finished=True), run.start + 3.0)
+    run.tick(run.start + 3.0)
+
+    summary = summary_of(run, [parse("opened==3")], run.start + 3.0, parts={"run"})
+    assert (summary.verdict, summary.expectations[0].held) == ("fail", True)
+    assert summary.aborted == EarlyEnd("failed>1%", 2.0)
+    assert {*summary.parts} == {"run"}
 
 
 def test_counters_timings_and_errors_of_sessions_are_summed_up():

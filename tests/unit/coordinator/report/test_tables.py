@@ -10,14 +10,16 @@ from coordinator.report.tables import (
     laws,
     ledger_table,
     machine_table,
+    part_table,
     percentile_table,
     phase_table,
     saturated_table,
+    unexpected_ends,
 )
 from coordinator.run.hosts import HostSummary
 from coordinator.run.progress import PhaseProgress
 from coordinator.run.summary import ExpectationResult, InvalidSecond
-from tests.unit.coordinator.report.summaries import agent, percentiles, summary
+from tests.unit.coordinator.report.summaries import agent, part, percentiles, summary
 
 FIGURES = summary(
     planned=2000,
@@ -44,25 +46,50 @@ def test_each_law_is_a_number_and_its_parts():
 
 def test_the_most_frequent_reason_of_each_kind_comes_first():
     assert end_table(FIGURES)[1:] == [
-        ["timeout", "failed", "60", "network"],
-        ["refused", "failed", "10", "server"],
-        ["done", "closed", "97", "nobody"],
-        ["agent or worker died", "lost", "3", "generator"],
+        ["timeout", "failed", "60", "no", "network"],
+        ["refused", "failed", "10", "no", "server"],
+        ["done", "closed", "97", "yes", "nobody"],
+        ["agent or worker died", "lost", "3", "no", "generator"],
     ]
     assert len(end_table(summary())) == 1
+    assert end_table(summary(closed={"server_1001": 1}))[1][3] == "no"
+    assert end_table(summary(closed={"bye": 1}))[1][3] == "yes"
+
+
+def test_unexpected_ends_are_told_by_who_ended_the_connection():
+    ends = {"server_1001": 70, "reset": 4, "ping_timeout": 90, "error_KeyError": 2, "done": 500}
+
+    assert unexpected_ends(summary(closed=ends)) == [
+        "90 given up by loadgen for the server's fault (ping_timeout)",
+        "74 dropped by the server (server_1001 70, reset 4)",
+        "2 ended by errors of their sessions (error_KeyError)",
+    ]
+    assert unexpected_ends(summary(closed={"done": 500, "bye": 1})) == []
+
+
+def test_a_part_has_its_seconds_its_ends_and_its_latencies_with_their_number():
+    pings = percentiles(count=1500, p99=12.0)
+    plateau = part(begin=5, end=64, open_min=900, open_peak=1000, unexpected=100, failed={"dns": 3})
+    plateau.histograms["ping_rtt"] = pings
+
+    assert part_table(summary(parts={"plateau": plateau}))[1:] == [
+        ["plateau", "5 s", "1:05 min", "0", "900", "1,000", "3", "100", "–", "–", "12.0", "1,500"]
+    ]
 
 
 def test_an_expectation_is_held_or_failed():
     figures = summary(
         expectations=[
             ExpectationResult("opened>1", 1400, held=True),
+            ExpectationResult("lag_p99>1", 2.0, held=True, samples=1400),
             ExpectationResult("ping_rtt_p99<1s", None, held=False),
         ]
     )
 
     assert expectation_table(figures)[1:] == [
-        ["opened>1", "1,400", "held"],
-        ["ping_rtt_p99<1s", "not measured", "FAILED"],
+        ["opened>1", "1,400", "–", "held"],
+        ["lag_p99>1", "2", "1,400", "held"],
+        ["ping_rtt_p99<1s", "not measured", "–", "FAILED"],
     ]
 
 
@@ -78,11 +105,11 @@ def test_a_phase_that_has_not_begun_has_no_times():
 
 
 def test_percentiles_are_in_milliseconds():
-    one = percentiles(count=1000, p50=0.5, p90=1.0, p99=2.0, p999=3.0, max=1234.0)
+    one = percentiles(count=1000, p50=0.5, p90=1.0, p95=1.5, p99=2.0, p999=3.0, max=1234.0)
 
     assert percentile_table("ms", {"lag": one}) == [
-        ["ms", "count", "p50", "p90", "p99", "p99.9", "max"],
-        ["lag", "1,000", "0.50", "1.0", "2.0", "3.0", "1,234"],
+        ["ms", "count", "p50", "p90", "p95", "p99", "p99.9", "max"],
+        ["lag", "1,000", "0.50", "1.0", "1.5", "2.0", "3.0", "1,234"],
     ]
 
 
@@ -119,6 +146,10 @@ def test_a_host_is_a_row_and_what_it_does_not_say_is_absent():
         "of SYNs": "–",
         "accept overflows/s": "–",
     }
+
+
+def test_an_older_run_directory_has_no_p95():
+    assert percentile_table("ms", {"lag": percentiles(p95=None)})[1][4] == "–"
 
 
 def test_counters_agents_invalid_seconds_and_settings_are_rows():

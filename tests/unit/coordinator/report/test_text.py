@@ -8,7 +8,13 @@ from msgspec.structs import replace
 
 from coordinator.report.text import comparison, outcome, text_report
 from coordinator.run.hosts import HostSummary
-from coordinator.run.summary import ExpectationResult, ExportSummary, InvalidSecond, Summary
+from coordinator.run.summary import (
+    EarlyEnd,
+    ExpectationResult,
+    ExportSummary,
+    InvalidSecond,
+    Summary,
+)
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from tests.unit.coordinator.report import summaries
@@ -211,6 +217,33 @@ def test_failures_that_no_expectation_counts_are_in_the_first_and_the_last_line(
 
     assert lines[0].startswith("a-run: NOTHING OPENED; 42 failed; 1 lost; 0 open at the peak")
     assert lines[-1].startswith("nothing was expected of this run, so its exit code is 0")
+
+
+def test_an_aborted_run_says_why_in_the_first_line():
+    _, summary = finished()
+    aborted = replace(summary, verdict="fail", aborted=EarlyEnd("failed>1%", 12.3))
+
+    assert text_report(aborted).startswith("run: FAIL; aborted after 12 s: failed>1%; 42 open at")
+
+
+def test_unexpected_ends_are_in_the_first_and_the_last_line():
+    _, summary = finished()
+    ends = {"server_1001": 40, "drained": 2}
+    lines = text_report(replace(summary, closed=ends), "a-run").splitlines()
+
+    assert lines[0].startswith("a-run: DONE; 40 dropped by the server (server_1001); 42 open at")
+    assert lines[-1].endswith("give --expect 'unexpected==0' to make unexpected ends count")
+
+
+def test_the_parts_of_a_run_are_shown_where_they_are_judged():
+    _, plain = finished()
+    assert "part of the run" not in text_report(plain)
+
+    _, judged = finished(("plateau.ping_rtt_p99<1s",))
+    text = text_report(judged)
+    assert re.search(r"^plateau +2 s +4 s", text, re.M)
+    assert "plateau.ping_rtt_p99<1s  (it was 4.015, of 2 in valid seconds)" in text
+    assert "part of the run" in text_report(replace(plain, invalid_seconds=[InvalidSecond(1, [])]))
 
 
 def test_a_run_that_never_started_has_no_valid_seconds():

@@ -599,6 +599,39 @@ def test_a_session_that_aborts_the_run_drains_it_once():
     assert (run.state, run.aborted) == ("draining", "the shop is closed")
 
 
+def test_a_run_that_can_not_pass_any_more_is_drained_once():
+    run = Run(PLAN, 1)
+    run.abort("too early", 0.0)
+    started(run, ["a"])
+    assert (run.state, run.aborted) == ("running", "")
+
+    run.abort("failed>1%", run.start + 3.0)
+    run.abort("failed>2%", run.start + 4.0)
+
+    assert warnings(run) == ["the run is drained: failed>1%"]
+    assert (run.state, run.aborted, run.aborted_at) == ("draining", "failed>1%", 3.0)
+
+
+def test_the_seconds_of_a_run_are_added_to_the_parts_that_they_lie_in():
+    run = Run(Plan(max=20, rate=10.0, hold=1.0), 1)
+    (agent,) = started(run, ["a"])
+    for number in range(3):
+        now = run.start + number + 1.0
+        run.post(agent, seconds(opened(number, 10 if number < 2 else 0, held=20)), now)
+        run.tick(now)
+    run.post(agent, seconds(drained(3, 20), finished=True), run.start + 4.0)
+    run.tick(run.start + 4.0)
+
+    spans = {name: (part.begin, part.end) for name, part in run.parts.figures().items()}
+    assert spans == {
+        "run": (0, 3),
+        "plateau": (1, 2),
+        "phase.arrivals": (0, 1),
+        "phase.hold": (2, 2),
+        "phase.drain": (3, 3),
+    }
+
+
 def test_a_run_that_is_done_has_nothing_to_do_and_no_phase():
     run = Run(PLAN, 1)
     run.drain(0.0)

@@ -7,10 +7,17 @@ from coordinator.run.summary import Summary
 from coordinator.run.timeline import Percentiles
 from loadgen.stats.histogram import QUANTILES
 from loadgen.stats.tally import COUNTS
-from tests.unit.coordinator.report.summaries import summary
+from tests.unit.coordinator.report.summaries import part, percentiles, summary
 
-OPTIONAL = ("relaunched", "messages_sent", "ports_skipped", "sessions_started", "sessions_done")
-OPTIONAL_PARTS = ("counters", "timings", "tracebacks", "phases", "pauses")
+OPTIONAL = (
+    "relaunched",
+    "messages_sent",
+    "ports_skipped",
+    "sessions_started",
+    "sessions_done",
+    "unexpected",
+)
+OPTIONAL_PARTS = ("counters", "timings", "tracebacks", "phases", "parts", "pauses", "aborted")
 
 
 def test_a_summary_is_read_as_it_was_written():
@@ -41,7 +48,7 @@ def test_a_summary_without_its_main_figures_is_none(name):
 
 
 def test_the_statistics_are_the_quantiles_of_a_histogram():
-    assert Percentiles.__struct_fields__ == ("count", *QUANTILES, "max")
+    assert Percentiles.__struct_fields__ == ("count", "mean", *QUANTILES, "max")
 
 
 def test_totals_are_over_all_reasons():
@@ -58,3 +65,17 @@ def test_totals_are_over_all_reasons():
     assert figures.late_percent == 10.0
     assert summary(pongs_skipped=1, pongs_missing=2, pings_cut=3).pings_unanswered == 5
     assert summary().late_percent == 0.0
+
+
+def test_the_judged_percentiles_are_those_of_the_valid_seconds_where_they_are_known():
+    every, valid = {"lag": percentiles(p99=9.0)}, {"lag": percentiles(p99=1.0)}
+
+    assert summary(histograms=every).judged == every
+    assert summary(histograms=every, parts={"run": part(histograms=valid)}).judged == valid
+
+
+def test_unexpected_ends_are_those_that_were_not_asked_for():
+    figures = summary(closed={"drained": 200, "server_1001": 74, "reset": 1})
+
+    assert figures.unexpected == 75
+    assert figures.unexpected_ends == {"server_1001": 74, "reset": 1}

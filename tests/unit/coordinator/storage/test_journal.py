@@ -72,6 +72,7 @@ def eventful(run):
     run.lose_agent("b", "was killed")
     late = run.join(hello("late"), run.start + 7.0).id
     run.post(late, ready(notes=("here",)), run.start + 7.0)
+    run.abort("failed>1%", run.start + 7.4)
     run.drain(run.start + 7.5)
     run.post(
         a,
@@ -146,11 +147,14 @@ def test_every_call_that_changes_a_run_is_recorded():
         "connection_broke",
         "lose_agent",
         "fail_gathering",
+        "abort",
     }
 
 
 def test_the_head_has_what_was_asked_for(begin, tmp_path):
-    asked = head(expectations=("failed<1%",), tsung_log="json", on_loss="abort")
+    asked = head(
+        expectations=("failed<1%",), abort_on=("failed>9",), tsung_log="json", on_loss="abort"
+    )
     begin(how=lambda path: Journal.begin(path, asked))
 
     assert read_head(tmp_path) == asked

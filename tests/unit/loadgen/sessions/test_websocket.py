@@ -23,7 +23,7 @@ from tests.unit.wire_ends import FarSide, until
 async def load(session):
     """A session under way against a server that obeys.
 
-    Its orders are the messages `close` and `flood`.
+    Its orders are the messages `close`, `cut off` and `flood`.
     """
 
     async def obey(connection):
@@ -31,6 +31,8 @@ async def load(session):
             if message == "close":
                 await connection.send("last words")
                 await connection.close(4001)
+            elif message == "cut off":
+                connection.transport.abort()
             elif message == "flood":
                 await connection.send(bytes(MAX_BYTES + 1))
             else:
@@ -65,6 +67,40 @@ async def test_messages_that_came_before_the_end_are_received_after_it():
     async with load(session) as running:
         assert (await running.over()).closed == {"server_4001": 1}
         assert got == ["last words", "closed"]
+
+
+async def test_a_close_that_the_session_waits_for_is_the_end_that_it_asked_for():
+    got = []
+
+    async def session(user):
+        ws = await user.connect()
+        with pytest.raises(TimeoutError):
+            await ws.wait_closed(timeout=0.05)
+        await ws.send("close")
+        await ws.wait_closed(timeout=30)
+        got.append(await ws.receive())
+        with pytest.raises(ConnectionEnded, match="done"):
+            await ws.wait_closed()
+
+    async with load(session) as running:
+        assert (await running.over()).closed == {"done": 1}
+        assert got == ["last words"]
+
+
+async def test_a_session_that_waits_for_a_close_does_not_ask_for_another_end():
+    got = []
+
+    async def session(user):
+        ws = await user.connect()
+        await ws.send("cut off")
+        with pytest.raises(ConnectionEnded, match=r"server_eof|reset"):
+            await ws.wait_closed(timeout=30)
+        got.append("cut off")
+
+    async with load(session) as running:
+        (reason,) = (await running.over()).closed
+        assert reason in ("server_eof", "reset")
+        assert got == ["cut off"]
 
 
 async def test_a_message_that_is_too_big_closes_the_connection():

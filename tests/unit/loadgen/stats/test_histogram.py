@@ -74,7 +74,7 @@ def test_an_empty_histogram_is_zero_everywhere():
 
     assert empty.percentiles([50.0, 100.0]) == [0, 0]
     assert empty.at_most([10, HIGHEST]) == [0, 0]
-    assert empty.summary() == {"count": 0, "p50": 0, "p90": 0, "p99": 0, "p999": 0, "max": 0}
+    assert empty.summary() == {"count": 0, "mean": 0, **dict.fromkeys(QUANTILES, 0), "max": 0}
     assert (empty.total, empty.sum) == (0, 0)
 
 
@@ -124,8 +124,9 @@ def test_the_sum_is_off_by_half_a_bucket_at_most(values):
 def test_the_summary_is_in_milliseconds():
     summary = histogram_of([*[1000] * 98, 2000, 200_000]).summary()
 
-    assert list(summary) == ["count", *QUANTILES, "max"]
+    assert list(summary) == ["count", "mean", *QUANTILES, "max"]
     assert summary["count"] == 100
+    assert summary["mean"] == pytest.approx(3, rel=0.01)
     assert summary["p50"] == pytest.approx(1, rel=0.01)
     assert summary["p99"] == pytest.approx(2, rel=0.01)
     assert summary["max"] == pytest.approx(200, rel=0.01)

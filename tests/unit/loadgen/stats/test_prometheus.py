@@ -18,6 +18,7 @@ NAMES = {
     "loadgen_connections_lost",
     "loadgen_connections_failed",
     "loadgen_connections_closed",
+    "loadgen_connections_unexpected",
     "loadgen_pings",
     "loadgen_pongs",
     "loadgen_pongs_skipped",
@@ -86,6 +87,14 @@ def test_the_names_are_those_of_the_contract():
     assert samples["loadgen_connections_failed_total", ("reason", "refused")] == 2
     assert samples["loadgen_worker_cpu_seconds_total", ("worker", "1")] == 2.5
     assert samples["loadgen_worker_resident_memory_bytes", ("worker", "0")] == 4096
+
+
+def test_ends_that_were_not_asked_for_are_a_counter_of_their_own():
+    total = Tally(opened=9, closed={"done": 1, "bye": 2, "server_1001": 3})
+    _, samples = scrape(Snapshot(None, Ledger.of(9, total), total))
+
+    unexpected = {name: n for name, n in samples.items() if "unexpected" in name[0]}
+    assert unexpected == {("loadgen_connections_unexpected_total", ("reason", "server_1001")): 3}
 
 
 def test_an_agent_does_not_export_not_started():

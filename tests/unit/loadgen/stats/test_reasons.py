@@ -12,7 +12,15 @@ import pytest
 
 from loadgen.net.dialer import reason_of
 from loadgen.stats import reasons
-from loadgen.stats.reasons import REASONS, Reason, fault_of, row_of
+from loadgen.stats.reasons import (
+    REASONS,
+    Reason,
+    fault_of,
+    is_reason,
+    names_of,
+    row_of,
+    unexpected,
+)
 
 ROOT = Path(__file__).parents[4]
 NAMES = {row.name for row in REASONS if not row.is_family}
@@ -61,6 +69,44 @@ def test_each_reason_has_its_fault(reason, fault):
 )
 def test_a_reason_has_its_own_row_or_the_row_of_its_family(kind, reason, name):
     assert (row_of(kind, reason).kind, row_of(kind, reason).name) == (kind, name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "known"),
+    [
+        ("failed", "timeout", True),
+        ("failed", "http_503", True),
+        ("failed", "http_50x", False),
+        ("failed", "server_1001", False),
+        ("failed", "eperm", True),
+        ("failed", "errno_4711", True),
+        ("failed", "timeouts", False),
+        ("closed", "server_1001", True),
+        ("closed", "server_", False),
+        ("closed", "error_KeyError", True),
+        ("closed", "error_Key Error", False),
+        ("closed", "tired", False),
+    ],
+)
+def test_a_name_is_a_reason_or_is_not(kind, name, known):
+    assert is_reason(kind, name) == known
+
+
+@pytest.mark.parametrize("kind", ["failed", "closed"])
+def test_every_listed_name_is_a_reason(kind):
+    names = names_of(kind)
+
+    assert all(is_reason(kind, name) for name in names)
+    assert {row.name for row in REASONS if row.kind == kind and not row.is_family} <= {*names}
+    assert ("http_503" if kind == "failed" else "server_1001") in names
+
+
+def test_an_end_is_unexpected_unless_plan_operator_or_session_asked_for_it():
+    asked = {"done": 5, "drained": 4, "churn": 3, "storm": 2, "tired": 1}
+    not_asked = {"server_1001": 1, "server_eof": 2, "reset": 3, "ping_timeout": 4}
+    not_asked |= {"protocol_error": 5, "rejected_1008": 6, "error_KeyError": 7}
+
+    assert unexpected(asked | not_asked | {"message_too_big": 0}) == not_asked
 
 
 def test_no_row_is_repeated():

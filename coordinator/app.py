@@ -20,6 +20,7 @@ from coordinator.preflight import (
 )
 from coordinator.run.run import Run
 from coordinator.settings import RunSettings
+from coordinator.storage.calibrations import read_calibrations
 from coordinator.storage.journal import Journal
 from loadgen.http.token import Token
 from loadgen.systemd import notify
@@ -33,6 +34,8 @@ async def coordinate(settings: RunSettings) -> int:
     """
     if settings.export:
         check_library()
+    if settings.calibrate:
+        read_calibrations(settings.out)  # what can't be kept is not measured
     check_shares(settings.plan, settings.agents)
     targets = [check_target(url) for url in settings.plan.urls]
     if settings.with_target:

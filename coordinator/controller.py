@@ -8,6 +8,9 @@ import sys
 from datetime import UTC, datetime
 from time import time
 
+import msgspec
+
+from coordinator.calibrate import Calibrator, doubts_of
 from coordinator.clock import Clock
 from coordinator.display import display_on
 from coordinator.http.server import Server
@@ -19,6 +22,7 @@ from coordinator.report.samples import Sampler
 from coordinator.report.summary import EXIT_CODES, summary_of
 from coordinator.report.text import text_report
 from coordinator.run.agents import LOST_AFTER
+from coordinator.run.calibration import table
 from coordinator.run.notices import Notice
 from coordinator.run.run import WALL_STEP, Run
 from coordinator.run.summary import Summary
@@ -84,6 +88,13 @@ class Controller:
             )
             for receiver in settings.export
         ]
+        self._calibrator = (
+            Calibrator(
+                settings.plan.urls[0], settings.out, lambda: run.phase(clock.now()), self._warn
+            )
+            if settings.calibrate
+            else None
+        )
         server.seconds = folder.seconds.since
 
     @classmethod
@@ -141,14 +152,16 @@ class Controller:
         try:
             await self._start(local_agents)
             self._announce(local_agents)
-            scraping = asyncio.create_task(self._scraper().run())
+            beside = [asyncio.create_task(self._scraper().run())]
+            if self._calibrator is not None:
+                beside.append(asyncio.create_task(self._calibrator.publish()))
             exporting = [asyncio.create_task(exporter.run()) for exporter in self._exporters]
             try:
                 await self._drive()
-                scraping.cancel()
+                _cancel(beside)
                 await self._wait_for_agents()
             finally:
-                scraping.cancel()
+                _cancel(beside)
                 await finish(self._exporters, exporting)
             await self._write_last_files()
             self._journal.end()
@@ -172,6 +185,8 @@ class Controller:
             await self.local_processes.start_target(
                 local_agents.targets[0], self._target_limit(), log
             )
+        if self._calibrator is not None:
+            await self._calibrator.check_target()
         await self.local_processes.start_agents(local_agents, self._folder.log_of)
 
     def _target_limit(self) -> int:
@@ -259,6 +274,8 @@ class Controller:
         self._server.add_row(entry.row)
         self._log_for_tsung(entry, self._second_0)
         self._export(entry.row)
+        if self._calibrator is not None:
+            self._calibrator.add(entry.row)
 
     def _export(self, row: Row) -> None:
         if self._exporters:
@@ -301,6 +318,9 @@ class Controller:
     def _show(self, now: float) -> None:
         if self._shown[0] != self._run.state:
             self._folder.write_run(self._run)
+            if self._run.state == "running" and self._calibrator is None:
+                for doubt in doubts_of(self._run, self._settings.out):
+                    self._run.notices.warn(doubt)
         self._shown = (self._run.state, int(now))
         self._display.show(self._run, now)
         if now - self._saved >= SAVE_EVERY:
@@ -369,11 +389,28 @@ class Controller:
 
     def _report(self) -> int:
         summary = self._summary(self._clock.now())
+        if self._calibrator is not None and EXIT_CODES[summary.verdict] == 0:
+            return self._report_calibration(self._calibrator)
         if self._run.started:
             self._display.say(f"\n{text_report(summary, self._folder.path.name)}\n")
         else:
             self._display.say("stopped before the run started")
         self._display.say(f"run directory: {self._folder.path}")
+        if self._calibrator is not None:
+            self._display.say("not calibrated: the run did not come to its end")
         if self._settings.json:
             print(summary.to_json().decode(), flush=True)
         return EXIT_CODES[summary.verdict]
+
+    def _report_calibration(self, calibrator: Calibrator) -> int:
+        calibration, workers, file = calibrator.keep(self._run)
+        self._display.say(f"\n{table(calibration, workers)}\n")
+        self._display.say(f"run directory: {self._folder.path}\ncalibration kept in {file}")
+        if self._settings.json:
+            print(msgspec.json.encode(calibration).decode(), flush=True)
+        return 0
+
+
+def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()

@@ -10,11 +10,14 @@ from math import inf
 
 import msgspec
 
+from coordinator.calibrate import doubts
 from coordinator.local import local_names
 from coordinator.preflight import check_shares, check_target
+from coordinator.run.calibration import Member
 from coordinator.run.run import empty_share_error
 from coordinator.settings import RunSettings
 from coordinator.text import columns, count, one_line, seconds
+from loadgen.machine.facts import facts, read_machine
 from loadgen.machine.limits import Limit, limiting_resource
 from loadgen.plan.clients import weights_of
 from loadgen.plan.phases import Phase
@@ -43,6 +46,8 @@ def dry_run(settings: RunSettings) -> str:
     ]
     if settings.local:
         parts.append(_preflight(max(share for _, share in shares)))
+    if settings.local >= settings.agents:  # of agents elsewhere nothing is known yet
+        parts.extend(_doubts(settings, dict(shares)))
     return "\n\n".join(parts)
 
 
@@ -170,6 +175,17 @@ def _names(plan: Plan, agents: int, local: int) -> list[str]:
     named = [*local_names(local), *(client.name for client in plan.clients)]
     known = list(dict.fromkeys(named if plan.clients else []))[:agents]
     return known + [f"agent {number}" for number in range(len(known) + 1, agents + 1)]
+
+
+def _doubts(settings: RunSettings, shares: dict[str, int]) -> list[str]:
+    """Returns a line for each rate of the plan that local agents may not reach."""
+    machine = facts(read_machine())
+    members = [Member.of(name, machine) for name in local_names(settings.agents)]
+    parts = {
+        member.name: share / settings.plan.total
+        for member, share in zip(members, shares.values(), strict=True)
+    }
+    return doubts(settings.plan, settings.out, members, parts)
 
 
 class PreflightResult(msgspec.Struct):

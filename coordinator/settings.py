@@ -38,6 +38,8 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     on_loss: OnLoss = "redistribute"
     out: Path = Path("runs")
     """The directory in which the run directory is made."""
+    calibrate: bool = False
+    """Measure what the fleet can generate; the plan is made for that."""
     resume: Path | None = None
     """The directory of the run to resume; plan and options are that run's."""
     tsung_log: Literal["text", "json", "none"] = "text"

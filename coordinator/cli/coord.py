@@ -7,6 +7,7 @@ import click
 import uvloop
 
 from coordinator.app import coordinate
+from coordinator.calibrate import calibration_plan
 from coordinator.cli.plans import is_given, plan_from_options, plan_from_tsung
 from coordinator.dryrun import dry_run
 from coordinator.influx.exporter import LineReceiver, receiver_of
@@ -38,6 +39,18 @@ BESIDE_RESUME = {
     "json",
 }
 """The options that may be given beside --resume; the run directory has the others."""
+
+BESIDE_CALIBRATE = BESIDE_RESUME - {"resume"} | {
+    "calibrate",
+    "target",
+    "max",
+    "agents",
+    "local",
+    "with_target",
+    "out",
+    "tsung_log",
+}
+"""The options that may be given beside --calibrate, which makes the rest of the plan."""
 
 
 class WatchedType(click.ParamType[Watched]):
@@ -235,6 +248,11 @@ REFERENCE = Plan()
     metavar="RUN",
     help="Resume the run of a coordinator that died, from its run directory.",
 )
+@click.option(
+    "--calibrate",
+    is_flag=True,
+    help="Measure what this fleet can generate, against the embedded target, and keep it in --out.",
+)
 @click.option("--dry-run", is_flag=True, help="Print plan, shares and preflight; open nothing.")
 @click.option("--json", is_flag=True, help="The last line of stdout is summary.json on one line.")
 @click.pass_context
@@ -242,11 +260,7 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
     """Gathers agents, shards the load over them, shows it, and records the run."""
     if options["resume"] is not None:
         return uvloop.run(coordinate(_resumed(ctx, options)))
-    plan = (
-        plan_from_options(ctx, options)
-        if options["tsung"] is None
-        else plan_from_tsung(ctx, options)
-    )
+    plan = _plan(ctx, options)
     if options["write_plan"] is not None:
         _write_plan(options["write_plan"], plan)
         return 0
@@ -268,12 +282,39 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
         on_loss=options["on_loss"],
         out=options["out"],
         tsung_log=options["tsung_log"],
+        calibrate=options["calibrate"],
         json=options["json"],
     )
     if options["dry_run"]:
         click.echo(dry_run(settings))
         return 0
     return uvloop.run(coordinate(settings))
+
+
+def _plan(ctx: click.Context, options: dict[str, Any]) -> Plan:
+    if options["calibrate"]:
+        return _calibrating(ctx, options)
+    if options["tsung"] is None:
+        return plan_from_options(ctx, options)
+    return plan_from_tsung(ctx, options)
+
+
+def _calibrating(ctx: click.Context, options: dict[str, Any]) -> Plan:
+    """Returns the plan of --calibrate.
+
+    Sets the option `with_target` for a target on this machine. Raises PlanError for an option
+    without effect.
+    """
+    for name in sorted(options.keys() - BESIDE_CALIBRATE):
+        if is_given(ctx, name):
+            option = f"--{name.replace('_', '-')}"
+            raise PlanError(f"--calibrate makes its own plan; leave {option} out")
+    local = options["local"] or 0
+    agents = options["agents"] or local or 16
+    if not is_given(ctx, "target"):
+        options["with_target"] = True
+    most = options["max"] if is_given(ctx, "max") else None
+    return calibration_plan(options["target"], agents, local, most)
 
 
 def _resumed(ctx: click.Context, options: dict[str, Any]) -> RunSettings:

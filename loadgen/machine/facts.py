@@ -44,6 +44,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     container: str = ""
     """The kind of container that this is; empty on a physical or virtual machine."""
     python: str = platform.python_version()
+    cpu: str = "unknown"
+    """The model of its CPU."""
     cpus: int = 1
     """The CPUs that this process may run on, at most its cgroup's quota."""
     page: int = 4096
@@ -103,6 +105,7 @@ def read_machine(root: Path = Path("/")) -> Machine:
     return Machine(
         kernel=_text(root / "proc/sys/kernel/osrelease") or Machine().kernel,
         container=_container(root),
+        cpu=_fields(root / "proc/cpuinfo").get("model name") or Machine().cpu,
         cpus=_cpus(root, status),
         page=resource.getpagesize(),
         memory_available=_kib(_fields(root / "proc/meminfo").get("MemAvailable")),

@@ -27,7 +27,7 @@ LAYERS = (
     "coordinator.storage coordinator.tsung",
     "coordinator.report",
     "coordinator.http coordinator.influx",
-    "coordinator.preflight coordinator.display",
+    "coordinator.preflight coordinator.display coordinator.calibrate",
     "coordinator.local coordinator.settings",
     "coordinator.controller coordinator.dryrun",
     "coordinator.app",

@@ -3,8 +3,11 @@
 import pytest
 
 from coordinator.dryrun import describe_plan, dry_run, expected_shares, session_parts
+from coordinator.run.calibration import Ability, Calibration, Figure, Member
 from coordinator.settings import RunSettings
+from coordinator.storage.calibrations import keep_calibration
 from loadgen.errors import PlanError
+from loadgen.machine.facts import facts, read_machine
 from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan, Target
@@ -106,3 +109,18 @@ def test_the_text_has_plan_schedule_shares_and_preflight():
     assert "last arrival after 10 s, drained after 1:10 min" in text
     assert "agent 1          501" in text
     assert "preflight: this machine holds a local agent's share of 501" in text
+
+
+def test_a_plan_beyond_what_local_agents_generate_is_told_and_of_others_nothing_is_known(tmp_path):
+    figures = dict.fromkeys(("local-1", "local-2"), Ability(Figure(60.0)))
+    members = tuple(Member.of(name, facts(read_machine())) for name in figures)
+    known = Calibration(members, "2026-11-28", "ws://a/", Ability(), figures)
+    keep_calibration(tmp_path, known)
+
+    def text(local):
+        options = {"agents": 2, "local": local, "out": tmp_path, "listen": Endpoint("127.0.0.1", 0)}
+        return dry_run(RunSettings(plan=Plan(max=1000, rate=108.0, think=1000.0), **options))
+
+    line = "the plan asks for 108 arrivals/s, this fleet was calibrated at 120/s on 2026-11-28"
+    assert f"{line}: 90 %" in text(local=2)
+    assert line not in text(local=1)

@@ -169,3 +169,19 @@ def test_a_directory_without_a_run_cannot_be_resumed(tmp_path):
 
     assert isinstance(result.exception, OperatorError)
     assert "it is no run directory" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--rate", "5"], "--calibrate makes its own plan; leave --rate out"),
+        (["--dry-run"], "leave --dry-run out"),
+        (["--expect", "failed==0"], "leave --expect out"),
+        (["wss://127.0.0.1:1/"], "speaks ws:// only"),
+    ],
+)
+def test_what_makes_no_sense_beside_calibrate_is_refused(arguments, why):
+    error = invoke("--calibrate", "--local", 1, *arguments).exception
+
+    assert isinstance(error, PlanError)
+    assert why in str(error)

@@ -17,6 +17,7 @@ def lay_out(root, files):
 
 PROC = {
     "proc/sys/kernel/osrelease": "6.1.0-test\n",
+    "proc/cpuinfo": "processor\t: 0\nmodel name\t: Fast CPU @ 3GHz\n\nprocessor\t: 1\n",
     "proc/self/status": "Name:\tpython\nCapEff:\t0000000000000400\nCpus_allowed_list:\t0-2,8\n",
     "proc/self/limits": (
         "Limit   Soft Limit   Hard Limit   Units\nMax open files       1024       20000     "
@@ -41,7 +42,7 @@ def test_facts_are_read_from_proc(tmp_path):
     machine = read_machine(lay_out(tmp_path, PROC))
 
     assert machine.kernel == "6.1.0-test"
-    assert machine.cpus == 4
+    assert (machine.cpu, machine.cpus) == ("Fast CPU @ 3GHz", 4)
     assert machine.privileged
     assert (machine.nofile_soft, machine.nofile_hard) == (1024, 20_000)
     assert machine.memory_available == 1_024_000
@@ -58,6 +59,7 @@ def test_a_machine_that_shows_nothing_still_has_its_defaults(tmp_path):
     machine = read_machine(tmp_path)
 
     assert (machine.nofile_soft, machine.nofile_hard) == (1024, 4096)
+    assert machine.cpu == "unknown", "as on ARM"
     assert machine.cpus >= 1
     assert machine.memory_available is None
 

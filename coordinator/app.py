@@ -9,6 +9,7 @@ from secrets import token_hex
 from coordinator.clock import Clock
 from coordinator.controller import Controller
 from coordinator.http.server import Server
+from coordinator.influx.lines import check_library
 from coordinator.local import LocalAgents
 from coordinator.preflight import (
     Certificate,
@@ -30,6 +31,8 @@ async def coordinate(settings: RunSettings) -> int:
     Raises OperatorError for what the operator has to change, before anything is opened where
     possible.
     """
+    if settings.export:
+        check_library()
     check_shares(settings.plan, settings.agents)
     targets = [check_target(url) for url in settings.plan.urls]
     if settings.with_target:

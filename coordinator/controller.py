@@ -11,15 +11,17 @@ from time import time
 from coordinator.clock import Clock
 from coordinator.display import display_on
 from coordinator.http.server import Server
+from coordinator.influx.exporter import Exporter, finish
 from coordinator.local import LocalAgents, LocalProcesses, local_names
 from coordinator.report.html import html_report
+from coordinator.report.samples import Sampler
 from coordinator.report.summary import EXIT_CODES, summary_of
 from coordinator.report.text import text_report
 from coordinator.run.agents import LOST_AFTER
 from coordinator.run.notices import Notice
 from coordinator.run.run import WALL_STEP, Run
 from coordinator.run.summary import Summary
-from coordinator.run.timeline import Entry
+from coordinator.run.timeline import Entry, Row
 from coordinator.scrape import Scrape, Scraper
 from coordinator.settings import RunSettings
 from coordinator.storage.journal import Head, Journal, replay
@@ -72,6 +74,14 @@ class Controller:
         self._second_0: float | None = None
         """The start of second 0 by the wall clock, in seconds since 1970; None until it is set."""
         self._tsung_log: TsungLog | None = None
+        self._sampler = Sampler(settings.plan)
+        """Makes the samples of the exporters."""
+        self._exporters = [
+            Exporter(
+                receiver, folder.path.name, lambda: journal.head.wall_time(run.start), self._warn
+            )
+            for receiver in settings.export
+        ]
         server.seconds = folder.seconds.since
 
     @classmethod
@@ -129,11 +139,14 @@ class Controller:
             await self._start(local_agents)
             self._announce(local_agents)
             scraping = asyncio.create_task(self._scraper().run())
+            exporting = [asyncio.create_task(exporter.run()) for exporter in self._exporters]
             try:
                 await self._drive()
+                scraping.cancel()
+                await self._wait_for_agents()
             finally:
                 scraping.cancel()
-            await self._wait_for_agents()
+                await finish(self._exporters, exporting)
             await self._write_last_files()
             self._journal.end()
         except OperatorError:
@@ -226,11 +239,19 @@ class Controller:
 
     def _write(self, entry: Entry) -> None:
         if self._second_0 is None:
-            self._second_0 = self._wall + self._run.start
+            self._second_0 = self._journal.head.wall_time(self._run.start)
             self._folder.begin(datetime.fromtimestamp(self._second_0, UTC))
         self._folder.write_entry(entry)
         self._server.add_row(entry.row)
         self._log_for_tsung(entry, self._second_0)
+        self._export(entry.row)
+
+    def _export(self, row: Row) -> None:
+        if self._exporters:
+            progress = self._run.progress
+            sample = self._sampler.take(row, progress.gates, progress.pauses)
+            for exporter in self._exporters:
+                exporter.add(sample)
 
     def _log_for_tsung(self, entry: Entry, second_0: float) -> None:
         form = self._settings.tsung_log
@@ -277,7 +298,8 @@ class Controller:
                 self._warn(complaint)
 
     def _summary(self, now: float) -> Summary:
-        return summary_of(self._run, self._settings.expectations, now)
+        exports = [exporter.summary() for exporter in self._exporters]
+        return summary_of(self._run, self._settings.expectations, now, exports)
 
     @staticmethod
     def _warn(text: str) -> None:

@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from coordinator.influx.exporter import LineReceiver
 from coordinator.report.expect import Expectation
 from coordinator.run.run import OnLoss
 from coordinator.scrape import Watched
@@ -30,6 +31,8 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls_cert: Path | None = None
     tls_key: Path | None = None
     expectations: tuple[Expectation, ...] = ()
+    export: tuple[LineReceiver, ...] = ()
+    """The receivers of the settled seconds, besides the run directory."""
     on_loss: OnLoss = "redistribute"
     out: Path = Path("runs")
     """The directory in which the run directory is made."""

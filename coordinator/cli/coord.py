@@ -9,6 +9,7 @@ import uvloop
 from coordinator.app import coordinate
 from coordinator.cli.plans import is_given, plan_from_options, plan_from_tsung
 from coordinator.dryrun import dry_run
+from coordinator.influx.exporter import LineReceiver, receiver_of
 from coordinator.report.expect import parse
 from coordinator.run.agents import MAX_AGENTS
 from coordinator.run.run import OnLoss
@@ -32,6 +33,7 @@ BESIDE_RESUME = {
     "tls_cert",
     "tls_key",
     "watch",
+    "export",
     "json",
 }
 """The options that may be given beside --resume; the run directory has the others."""
@@ -56,7 +58,23 @@ class WatchedType(click.ParamType[Watched]):
         return Watched(one_line(name, 40), url)
 
 
+class ReceiverType(click.ParamType[LineReceiver]):
+    """A receiver of line protocol, from its URL."""
+
+    name = "url"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> LineReceiver:
+        """Returns the receiver; fails when the URL has no path, or can't be dialed."""
+        try:
+            return receiver_of(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+
+
 WATCHED = WatchedType()
+RECEIVER = ReceiverType()
 
 REFERENCE = Plan()
 """The reference run, which the options ask for by default."""
@@ -164,6 +182,14 @@ REFERENCE = Plan()
     help="Scrape an exporter each second: node_exporter, loadgen-agent --monitor; repeatable.",
 )
 @click.option(
+    "--export",
+    multiple=True,
+    type=RECEIVER,
+    metavar="URL",
+    help="Send each settled second as InfluxDB line protocol: http://HOST:8086/write?db=NAME;"
+    " repeatable.",
+)
+@click.option(
     "--plan",
     type=click.Path(path_type=Path),
     metavar="FILE.toml",
@@ -227,6 +253,7 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
         token_file=options["token_file"],
         public_view=options["public_view"],
         watch=options["watch"],
+        export=options["export"],
         tls_cert=options["tls_cert"],
         tls_key=options["tls_key"],
         expectations=tuple(parse(text) for text in options["expect"]),
@@ -260,6 +287,7 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> RunSettings:
         token_file=options["token_file"],
         public_view=options["public_view"],
         watch=options["watch"],
+        export=options["export"],
         tls_cert=options["tls_cert"],
         tls_key=options["tls_key"],
         expectations=tuple(parse(text) for text in head.expectations),

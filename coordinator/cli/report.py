@@ -7,19 +7,41 @@ import click
 
 from coordinator.report.compare import TOLERANCE, RegressionLimit, limits_of, regressions
 from coordinator.report.export import comparison_report, csv_report, markdown_report
-from coordinator.report.html import html_report
+from coordinator.report.html import html_report, trend_html
+from coordinator.report.junit import junit_report
+from coordinator.report.parquet import parquet_report
 from coordinator.report.text import text_report
+from coordinator.report.trend import (
+    Trend,
+    in_order_of_start,
+    trend_json,
+    trend_markdown,
+    trend_of,
+    trend_text,
+)
 from coordinator.storage.reader import RunRecord, read_run
 from loadgen.cli.options import run_command
 from loadgen.errors import OperatorError
 
-FORMATS: dict[str, Callable[[RunRecord], str]] = {
+FORMATS: dict[str, Callable[[RunRecord], str | bytes]] = {
     "text": lambda record: text_report(record.summary, record.name),
     "html": html_report,
     "markdown": markdown_report,
     "csv": csv_report,
+    "parquet": parquet_report,
     "json": lambda record: record.summary.to_json().decode(),
+    "junit": lambda record: junit_report([record]),
 }
+"""The forms of the report of one run."""
+ONE_RUN = ("html", "parquet")
+"""The forms that show one run."""
+TRENDS: dict[str, Callable[[Trend], str]] = {
+    "text": trend_text,
+    "html": trend_html,
+    "markdown": trend_markdown,
+    "json": trend_json,
+}
+"""The forms of a trend."""
 
 
 @click.command(context_settings={"show_default": True})
@@ -31,7 +53,8 @@ FORMATS: dict[str, Callable[[RunRecord], str]] = {
     "form",
     type=click.Choice(list(FORMATS)),
     default="text",
-    help="html is one file with charts, markdown is for a pull request, csv has a line a second.",
+    help="html is one file with charts, markdown is for a pull request or a CI summary, csv and"
+    " parquet have a row a second, junit a test for each expectation.",
 )
 @click.option(
     "--json",
@@ -51,13 +74,19 @@ FORMATS: dict[str, Callable[[RunRecord], str]] = {
     type=click.FloatRange(min=0),
     default=TOLERANCE,
     metavar="PERCENT",
-    help="The difference from the first run up to which a figure counts as the same.",
+    help="The difference up to which a figure counts as the same.",
 )
 @click.option(
     "--fail-on",
     multiple=True,
     metavar="FIGURE[:PERCENT%]",
     help="Exit 1 when a figure got worse: ping_rtt_p99:10%, failed, any; repeatable.",
+)
+@click.option(
+    "--trend",
+    is_flag=True,
+    help="The runs in the order of their start, each beside the run before it; --fail-on judges"
+    " the last one.",
 )
 def report(
     runs: tuple[Path, ...],
@@ -66,25 +95,38 @@ def report(
     output: Path | None,
     tolerance: float,
     fail_on: tuple[str, ...],
+    trend: bool,
 ) -> int:
-    """Renders a run directory again, or compares several with the first."""
+    """Renders a run directory again, or compares several."""
     limits = limits_of(fail_on, tolerance)
     form = "json" if as_json else form
+    if form == "parquet" and output is None:
+        raise OperatorError("--format parquet is binary; give the file for it: --output FILE")
+    if trend and form not in TRENDS:
+        raise OperatorError(f"--trend has no {form}; give --format {', '.join(TRENDS)}")
     records = [read_run(path) for path in runs]
     if limits and len(records) == 1:
         raise OperatorError("--fail-on compares runs; give a run to compare with before this one")
+    if trend:
+        _write(TRENDS[form](trend_of(records, tolerance)), output)
+        return _exit_code(in_order_of_start(records)[-2:], limits)
     _write(_rendered(records, form, tolerance), output)
     return _exit_code(records, limits)
 
 
-def _rendered(records: list[RunRecord], form: str, tolerance: float) -> str:
-    if len(records) == 1 or form == "json":
-        return "\n".join(FORMATS[form](record).rstrip("\n") for record in records)
-    if form == "html":
+def _rendered(records: list[RunRecord], form: str, tolerance: float) -> str | bytes:
+    if len(records) == 1:
+        return FORMATS[form](records[0])
+    if form == "json":
+        return "\n".join(record.summary.to_json().decode() for record in records)
+    if form == "junit":
+        return junit_report(records)
+    if form in ONE_RUN:
         raise OperatorError(
-            "--format html shows one run; give one run, or compare as text, markdown, csv or json"
+            f"--format {form} shows one run; give one run, or another format:"
+            f" {', '.join(name for name in FORMATS if name not in ONE_RUN)}"
         )
-    return comparison_report(records, tolerance, form).rstrip("\n")
+    return comparison_report(records, tolerance, form)
 
 
 def _exit_code(records: list[RunRecord], limits: list[RegressionLimit]) -> int:
@@ -99,12 +141,13 @@ def _exit_code(records: list[RunRecord], limits: list[RegressionLimit]) -> int:
     return 1 if broken else 0
 
 
-def _write(text: str, output: Path | None) -> None:
+def _write(report: str | bytes, output: Path | None) -> None:
+    data = report if isinstance(report, bytes) else f"{report.rstrip()}\n".encode(errors="replace")
     if output is None:
-        click.echo(text)
+        click.echo(data, nl=False)
         return
     try:
-        output.write_text(f"{text}\n")
+        output.write_bytes(data)
     except OSError as error:
         raise OperatorError(
             f"--output {output} can't be written ({error.strerror}); give another file"

@@ -100,7 +100,7 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** One chart. `invalid` maps the seconds that prove nothing to the reasons; `over` is true for a finished run. */
+/** One chart over the seconds of a run, or with `runs` in its definition over several runs. `invalid` maps the seconds that prove nothing to the reasons; `over` is true for a finished run. */
 export class Chart {
   constructor(parent, definition, invalid, prefix = "chart", over = false) {
     this.definition = definition;
@@ -156,17 +156,18 @@ export class Chart {
   makePlot(data) {
     const axis = { stroke: () => css("--ink-2"), grid: { stroke: () => css("--grid"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     const values = this.definition.show === bytes ? bytes : short;
+    const { runs } = this.definition;
     const rising = { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] };
     const logarithmic = { distr: 3, range: (_, low, high) => (low > 0 ? uPlot.rangeLog(low, high, 10, true) : [0.1, 10]) };
     this.u = new uPlot({
       width: this.plot.clientWidth, height: HEIGHT, legend: { show: false }, cursor: { sync: { key: "run" }, drag: { x: false, y: false } },
-      scales: { x: { time: false }, y: this.definition.log ? logarithmic : rising },
+      scales: { x: { time: false, range: runs && ((_, low, high) => [low - 0.5, high + 0.5]) }, y: this.definition.log ? logarithmic : rising },
       axes: [
-        { ...axis, size: 28, values: (_, ticks) => ticks.map(clock), space: 60 },
+        { ...axis, size: 28, incrs: runs && POWERS, values: (_, ticks) => ticks.map(runs ? runs.tick : clock), space: 60 },
         { ...axis, size: 62, incrs: this.definition.show === bytes ? POWERS : undefined, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : values(tick))) }],
       series: [{}, ...this.series.map((series) => ({
         stroke: () => colorOf(series), width: series.thin ? 1 : 2, dash: series.dash ?? undefined,
-        fill: series.fill ? () => css("--soft") : undefined, points: { show: false }, spanGaps: false }))],
+        fill: series.fill ? () => css("--soft") : undefined, points: { show: Boolean(runs) }, spanGaps: false }))],
       hooks: { drawClear: [(u) => this.shadeInvalid(u)], setCursor: [(u) => this.point(u.cursor.idx)] },
     }, data, this.plot);
   }
@@ -196,12 +197,18 @@ export class Chart {
     const at = this.index !== null && this.index < seconds.length ? this.index : seconds.length - 1;
     const pointed = this.index !== null;
     const reasons = pointed ? this.invalid.get(seconds[at]) : undefined;
-    put(this.where, pointed ? `at ${clock(seconds[at])}${reasons ? `: ${reasons.join("; ")}` : ""}` : "");
+    put(this.where, pointed ? `at ${this.place(at)}${reasons ? `: ${reasons.join("; ")}` : ""}` : "");
     const { show } = this.definition;
     this.series.forEach((_, place) => {
       const values = this.data[place + 1];
       put(this.values[place], pointed || !this.over ? show(values[at]) : `≤ ${show(values.reduce((most, value) => (most === null || value > most ? value : most), null))}`);
     });
+  }
+
+  /** The place on the horizontal axis as text: a time of the run, or one of several runs. */
+  place(at) {
+    const x = this.columns.seconds[at];
+    return this.definition.runs ? this.definition.runs.place(x) : clock(x);
   }
 
   /** Moves the cursor along the seconds with the arrow keys, Home and End; Escape removes it. */
@@ -218,7 +225,7 @@ export class Chart {
     const at = Math.min(last, Math.max(0, to));
     this.u.setCursor({ left: this.u.valToPos(this.columns.seconds[at], "x"), top: HEIGHT / 3 });
     const values = this.series.map((series, place) => `${series.label} ${this.definition.show(this.data[place + 1][at])}`);
-    put(this.spoken, `${clock(this.columns.seconds[at])}: ${values.join(", ")}`);
+    put(this.spoken, `${this.place(at)}: ${values.join(", ")}`);
   }
 
   resize() {

@@ -9,10 +9,13 @@ from collections.abc import Iterator, Sequence
 
 from coordinator.report.claims import claims_of
 from coordinator.report.compare import Difference, differences, warnings
-from coordinator.report.samples import STATISTICS, samples_of
+from coordinator.report.samples import samples_of
+from coordinator.report.seconds import columns_of
 from coordinator.report.tables import (
     ABSENT,
+    HELD,
     Table,
+    counter_table,
     end_table,
     expectation_table,
     ledger_table,
@@ -20,35 +23,45 @@ from coordinator.report.tables import (
 )
 from coordinator.report.text import comparison, outcome
 from coordinator.storage.reader import RunRecord
-from coordinator.text import columns, seconds
-from loadgen.stats.tally import HISTOGRAMS
+from coordinator.text import columns, one_line, seconds
 
+MAX_ROWS = 25
+"""Rows of a table and lines of a list in Markdown: with MAX_CELL they keep the report of one run
+below 60,000 characters, which a comment of GitHub may have."""
+MAX_CELL = 200
+"""Characters of a cell of such a table, and of a line of such a list."""
 MARKUP = "\\`*_[]<>|#"
 """The characters that Markdown or HTML takes for markup."""
 
 
 def markdown_report(record: RunRecord) -> str:
-    """Returns the report of one run as Markdown."""
+    """Returns the report of one run as Markdown, of at most 60,000 characters.
+
+    It is for a pull request, or for the summary of a CI job.
+    """
     return "\n".join(_markdown(record))
 
 
 def _markdown(record: RunRecord) -> Iterator[str]:
     summary = record.summary
     claims = claims_of(summary, samples_of(record), record.plan)
-    yield f"## {plain(record.name)}: {outcome(summary)}\n"
+    yield f"## {plain(one_line(record.name, MAX_CELL))}: {outcome(summary)}\n"
     yield f"{plain(claims.proves)}\n"
     if claims.does_not:
         yield "It does not prove\n"
-        yield from (f"- {plain(text)}" for text in claims.does_not)
+        for (text,) in _shorten([[""], *([text] for text in claims.does_not)])[1:]:
+            yield f"- {plain(text)}"
         yield ""
     for table in (
-        expectation_table(summary),
+        _failed_first(expectation_table(summary)),
         ledger_table(summary, "ledger"),
         end_table(summary),
         percentile_table("milliseconds", summary.histograms),
+        percentile_table("timed by sessions, ms", summary.timings),
+        counter_table(summary),
     ):
         if len(table) > 1:
-            yield from markdown_table(table)
+            yield from markdown_table(_shorten(table))
     yield (
         f"{_targets(record)}; {len(summary.agents)} agents; {summary.rate_achieved:,.1f} arrivals a"
         f" second of {summary.rate_asked:,.1f} asked; {seconds(summary.duration_s)} in all;"
@@ -56,9 +69,27 @@ def _markdown(record: RunRecord) -> Iterator[str]:
     )
 
 
+def _failed_first(table: Table) -> Table:
+    """Returns the table with the expectations that do not hold before the others."""
+    head, *rows = table
+    return [head, *sorted(rows, key=lambda row: row[-1] == HELD)]
+
+
+def _shorten(table: Table) -> Table:
+    """Returns a table with at most MAX_ROWS rows and MAX_CELL characters a cell."""
+    head, *rows = [[one_line(cell, MAX_CELL) for cell in row] for row in table]
+    more = len(rows) - MAX_ROWS
+    rest = [[f"… and {more} more", *[""] * (len(head) - 1)]] if more > 0 else []
+    return [head, *rows[:MAX_ROWS], *rest]
+
+
 def _targets(record: RunRecord) -> str:
-    urls = [f"`{server.url.replace('`', '')}`" for server in record.plan.servers]
-    return f"{'Target' if len(urls) == 1 else 'Targets'} {', '.join(urls)}"
+    urls = [
+        f"`{one_line(server.url, MAX_CELL).replace('`', '')}`" for server in record.plan.servers
+    ]
+    more = len(urls) - MAX_ROWS
+    rest = f" and {more} more" if more > 0 else ""
+    return f"{'Target' if len(urls) == 1 else 'Targets'} {', '.join(urls[:MAX_ROWS])}{rest}"
 
 
 def markdown_table(rows: Table) -> Iterator[str]:
@@ -84,20 +115,8 @@ def csv_report(record: RunRecord) -> str:
     A line has the fleet's figures, percentiles in milliseconds, the number of agents that reported,
     and why the second is invalid.
     """
-    samples = samples_of(record)
-    figures = list(samples[0].fleet) if samples else []
-    percentiles = [(name, at) for name in HISTOGRAMS for at in range(len(STATISTICS))]
-    titles = [f"{name}_{STATISTICS[at]}_ms" for name, at in percentiles]
-    rows: list[list[object]] = [["second", *figures, *titles, "agents", "invalid"]]
-    for sample in samples:
-        values = [sample.fleet[name] for name in figures]
-        latencies = [
-            sample.latencies[name][at] if name in sample.latencies else None
-            for name, at in percentiles
-        ]
-        invalid = "; ".join(sample.invalid)
-        rows.append([sample.second, *values, *latencies, len(sample.agents), invalid])
-    return _csv(rows)
+    columns = columns_of(samples_of(record))
+    return _csv([list(columns), *zip(*columns.values(), strict=True)])
 
 
 def _csv(rows: Sequence[Sequence[object]]) -> str:
@@ -137,7 +156,7 @@ def _comparison_table(records: Sequence[RunRecord], tolerance: float) -> Table:
         found = [one.get(name) for one in compared]
         before = next(one.before for one in found if one)
         figures = [before, *(one.after if one else None for one in found)]
-        rows.append([name, *map(_figure, figures), *map(_judgement, found)])
+        rows.append([name, *map(figure_text, figures), *map(_judgement, found)])
     return rows
 
 
@@ -148,7 +167,8 @@ def _judgement(difference: Difference | None) -> str:
     return f"{difference.judgement}{change}"
 
 
-def _figure(value: float | None) -> str:
+def figure_text(value: float | None) -> str:
+    """Returns a figure of a comparison as people read it."""
     if value is None:
         return ABSENT
     return f"{value:,.0f}" if value >= 1000 else f"{value:,.6g}"

@@ -1,31 +1,27 @@
-"""report.html: a finished run as one file that needs no other.
+"""Finished runs with the page's charts, as one file: report.html and a trend.
 
-Its charts are those of the live page: the page's own modules draw them.
+The page's own modules draw the charts.
 """
 
-import base64
-import hashlib
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from coordinator.report import tables
 from coordinator.report.claims import claims_of
 from coordinator.report.machines import machines_of
 from coordinator.report.samples import AGENT_SERIES, STATISTICS, Sample, bars, samples_of
-from coordinator.report.template import render
+from coordinator.report.standalone import standalone
 from coordinator.report.text import outcome
+from coordinator.report.trend import Trend, step_text
 from coordinator.run.summary import AgentSummary
 from coordinator.scrape import Scrape
 from coordinator.storage.reader import RunRecord
-from loadgen.version import VERSION
 
-PAGE = Path(__file__).parents[1] / "page"
 MODULES = ("words.js", "model.js", "charts.js", "report.js")
 """The page's modules that a report needs, each after the modules that it imports."""
+TREND_MODULES = ("words.js", "model.js", "charts.js", "trend.js")
+"""The page's modules that a trend needs, in the same order."""
 MAX_POINTS = 3600
 """Seconds on a chart; of a longer run only every second, third, fourth… one is drawn."""
 WATCHED_SERIES = ("cpu_s", "memory", "files", "sockets")
@@ -33,29 +29,14 @@ WATCHED_SERIES = ("cpu_s", "memory", "files", "sockets")
 Columns = dict[str, list[float | None]]
 
 
-class EmbeddedScript(msgspec.Struct, frozen=True):
-    """A script inside the report."""
-
-    text: str
-    module: bool = False
-
-    @property
-    def digest(self) -> str:
-        """The SHA-256 digest in base64, as a Content-Security-Policy names a script."""
-        return base64.b64encode(hashlib.sha256(self.text.encode()).digest()).decode()
-
-
 def html_report(record: RunRecord) -> str:
     """Returns the whole file."""
     samples = samples_of(record)
     step = -(-len(samples) // MAX_POINTS) or 1
-    data = msgspec.json.encode(_data(record, samples, step)).decode()
-    scripts = [
-        EmbeddedScript(_read("vendor/uPlot.iife.min.js")),
-        EmbeddedScript(_bundle(), module=True),
-    ]
-    return render(
+    return standalone(
         "report/report.html.j2",
+        MODULES,
+        _data(record, samples, step),
         record=record,
         outcome=outcome(record.summary),
         claims=claims_of(record.summary, samples, record.plan),
@@ -63,29 +44,14 @@ def html_report(record: RunRecord) -> str:
         machines=machines_of(record.facts),
         tables=tables,
         step=step,
-        version=VERSION,
-        style=_read("vendor/uPlot.min.css") + _read("page.css"),
-        policy=_policy(scripts),
-        scripts=scripts,
-        data=data.replace("<", "\\u003c"),  # no text in it ends the script element
     )
 
 
-def _read(name: str) -> str:
-    return (PAGE / name).read_text()
-
-
-def _bundle() -> str:
-    """The modules as one, without their imports of each other and without exports."""
-    whole = "\n".join(_read(name) for name in MODULES)
-    without_imports = re.sub(r"^import .*?;\n", "", whole, flags=re.MULTILINE)
-    return re.sub(r"^export ", "", without_imports, flags=re.MULTILINE)
-
-
-def _policy(scripts: Sequence[EmbeddedScript]) -> str:
-    """The Content-Security-Policy: nothing is loaded, and only these scripts run."""
-    digests = " ".join(f"'sha256-{script.digest}'" for script in scripts)
-    return f"default-src 'none'; style-src 'unsafe-inline'; script-src {digests}"
+def trend_html(trend: Trend) -> str:
+    """Returns several runs as one file, with a chart of each kind of figure."""
+    return standalone(
+        "report/trend.html.j2", TREND_MODULES, trend, trend=trend, step_text=step_text
+    )
 
 
 def _in_natural_order(agents: Sequence[AgentSummary]) -> list[AgentSummary]:

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from coordinator.report.expect import Expectation
 from coordinator.run.agents import AgentState
 from coordinator.run.run import Run
-from coordinator.run.summary import SCHEMA, AgentSummary, InvalidSecond, Summary, Verdict
+from coordinator.run.summary import (
+    SCHEMA,
+    AgentSummary,
+    ExportSummary,
+    InvalidSecond,
+    Summary,
+    Verdict,
+)
 from coordinator.run.timeline import Timeline, in_order, summaries
 from coordinator.text import traceback_file
 from loadgen.stats.tally import Ledger
@@ -16,10 +23,15 @@ EXIT_CODES: dict[Verdict, int] = {"pass": 0, "fail": 1, "lost": 3, "stopped": 13
 """The exit code of loadgen-coord, by verdict."""
 
 
-def summary_of(run: Run, expectations: Sequence[Expectation], now: float) -> Summary:
+def summary_of(
+    run: Run,
+    expectations: Sequence[Expectation],
+    now: float,
+    exports: Sequence[ExportSummary] = (),
+) -> Summary:
     """Returns the summary of a run as it stands at `now`.
 
-    `now` is in seconds on the run's clock.
+    `now` is in seconds on the run's clock; `exports` says what the receivers of --export have.
 
     A run that is not over yet has the verdict `lost`: so summary.json is right, too, when the
     coordinator dies.
@@ -50,6 +62,7 @@ def summary_of(run: Run, expectations: Sequence[Expectation], now: float) -> Sum
             InvalidSecond(number, why) for number, why in sorted(timeline.invalid.items())
         ],
         expectations=[],
+        exports=list(exports),
     )
     summary.expectations = [expectation.evaluate(summary) for expectation in expectations]
     summary.verdict = _verdict(run, all(result.held for result in summary.expectations))

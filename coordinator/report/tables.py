@@ -12,6 +12,8 @@ Table = list[list[str]]
 
 ABSENT = "–"
 """The text of a figure that a run does not have."""
+HELD = "held"
+"""The verdict on an expectation that holds."""
 NOT_MEASURED = "not measured"
 """The text of an expected figure that a run does not have."""
 
@@ -52,7 +54,7 @@ def expectation_table(summary: Summary) -> Table:
 
 def word_of(result: ExpectationResult) -> str:
     """Returns the verdict on an expectation in one word."""
-    return "held" if result.held else "FAILED"
+    return HELD if result.held else "FAILED"
 
 
 def end_table(summary: Summary) -> Table:

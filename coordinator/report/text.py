@@ -38,6 +38,7 @@ def text_report(summary: Summary, title: str = "") -> str:
         _agents(summary),
         _invalid_seconds(summary),
         _expectations(summary),
+        _exports(summary),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
@@ -176,12 +177,21 @@ def _expectations(summary: Summary) -> list[str]:
             " make failures count"
         ]
     return [
-        f"{word_of(result):<6}  {result.expr}  ({_measured(result.value)})"
+        f"{word_of(result):<6}  {result.expr}  ({measured(result.value)})"
         for result in summary.expectations
     ]
 
 
-def _measured(value: float | None) -> str:
+def _exports(summary: Summary) -> list[str]:
+    return [
+        f"exported to {one.url}: {count(one.seconds)} seconds"
+        + (f"; {count(one.missing)} are MISSING there: it {one.error}" if one.missing else "")
+        for one in summary.exports
+    ]
+
+
+def measured(value: float | None) -> str:
+    """Returns the measured value of an expectation as people read it."""
     if value is None:
         return NOT_MEASURED
     return f"it was {value:,.6g}" if value < 1e6 else f"it was {value:,.0f}"

@@ -72,6 +72,18 @@ class ExpectationResult(msgspec.Struct):
     held: bool
 
 
+class ExportSummary(msgspec.Struct):
+    """The settled seconds that a receiver of --export has."""
+
+    url: str
+    """Without its query and credentials."""
+    seconds: Count
+    missing: Count
+    """Seconds that it does not have, or not in their newest version."""
+    error: str = ""
+    """The reason that the last post to fail did; empty when nothing is missing."""
+
+
 class Summary(Counts, kw_only=True, omit_defaults=False):
     """The figures of a whole run.
 
@@ -111,6 +123,7 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     agents: list[AgentSummary]
     invalid_seconds: list[InvalidSecond]
     expectations: list[ExpectationResult]
+    exports: list[ExportSummary] = msgspec.field(default_factory=list)
 
     @property
     def arrivals(self) -> int:

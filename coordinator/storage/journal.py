@@ -52,6 +52,10 @@ class Head(msgspec.Struct, kw_only=True):
     clock: float = msgspec.field(default_factory=monotonic)
     """The same moment on the clock of the run, which the times of all calls are on."""
 
+    def wall_time(self, at: float) -> float:
+        """Returns the UNIX time of a moment in seconds on the run's clock."""
+        return self.wall + (at - self.clock)
+
     def clock_offset(self) -> float:
         """Returns the seconds from this machine's monotonic clock to the run's clock.
 

@@ -51,6 +51,31 @@ def test_the_report_of_a_run_is_one_file_with_charts(tmp_path, page, shots):
     assert again.read_text() == (folder / "report.html").read_text()
 
 
+def test_a_trend_is_one_file_with_a_line_from_run_to_run(tmp_path, page, shots):
+    trend = tmp_path / "trend.html"
+    runs = sorted(str(path.parent) for path in PUBLISHED.parent.glob("*/plan.toml"))
+    done = run("loadgen-report", "--trend", "--format", "html", "--output", str(trend), *runs)
+    assert done.returncode == 0, done.stderr
+    page.goto(trend.as_uri())
+
+    connections = page.locator('[data-chart="connections"]')
+    connections.locator("canvas").wait_for()
+    assert connections.get_attribute("data-points") == str(len(runs))
+    assert connections.locator(".legend b").first.inner_text() == "1,600,000", "the newest"
+    connections.focus()
+    page.keyboard.press("Home")
+    assert connections.locator(".key").inner_text() == "at run 1, ping-30s"
+    assert connections.locator(".legend b").first.inner_text() == "1,000,000"
+    assert page.locator('[data-chart="delivery"]').is_hidden(), "no run measured it"
+    assert page.locator("td.failed").first.inner_text().startswith("! ")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert accessibility_violations(page) == []
+        page.screenshot(path=shots / f"trend-{scheme}.png", full_page=True)
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_past_runs_are_listed_and_their_reports_open(tmp_path, page):
     shutil.copytree(PUBLISHED, tmp_path / "published")
     with followed(tmp_path, "--agents", "1") as coord:

@@ -26,7 +26,7 @@ LAYERS = (
     "coordinator.run",
     "coordinator.storage coordinator.tsung",
     "coordinator.report",
-    "coordinator.http",
+    "coordinator.http coordinator.influx",
     "coordinator.preflight coordinator.display",
     "coordinator.local coordinator.settings",
     "coordinator.controller coordinator.dryrun",
@@ -62,9 +62,22 @@ PURE_MODULES = {
     "coordinator.http.live",
     "coordinator.http.openapi",
     "coordinator.http.routes",
+    "coordinator.influx.lines",
+    "coordinator.influx.pending",
     *(
         f"coordinator.report.{name}"
-        for name in ("claims", "expect", "machines", "samples", "summary", "tables", "text")
+        for name in (
+            "claims",
+            "expect",
+            "junit",
+            "machines",
+            "samples",
+            "seconds",
+            "summary",
+            "tables",
+            "text",
+            "trend",
+        )
     ),
     *(
         f"coordinator.tsung.{name}"

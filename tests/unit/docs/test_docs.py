@@ -1,14 +1,16 @@
 """The documents agree with the code."""
 
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from coordinator.cli.coord import coord
-from coordinator.cli.report import report
+from coordinator.cli.report import FORMATS, report
 from coordinator.run.timeline import Timeline
 from loadgen.cli.agent import agent
 from loadgen.cli.target import command as target
@@ -42,7 +44,8 @@ def test_every_command_is_in_the_readme():
     assert [name for name in scripts if f"`{name}" not in README] == []
 
 
-def test_every_option_in_the_readme_exists():
+@pytest.mark.parametrize("name", ["README.md", "docs/ci.md"])
+def test_every_option_in_a_document_exists(name):
     known = {
         name
         for command in (coord, agent, target, report)
@@ -50,7 +53,25 @@ def test_every_option_in_the_readme_exists():
         for name in option.opts
     }
     known |= {name for option in million.params for name in option.opts} | {"--help"}
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README)) - known == set()
+    text = (ROOT / name).read_text()
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)) - known == set()
+
+
+def test_the_workflow_of_the_ci_document_is_one():
+    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/ci.md").read_text(), re.DOTALL)
+    steps = yaml.safe_load(block)["jobs"]["load"]["steps"]
+    (load,) = (step["run"] for step in steps if "loadgen-coord" in step.get("run", ""))
+
+    done = run(*shlex.split(load.replace("staging.example.com", "127.0.0.1")), "--dry-run")
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_formats_of_the_ci_document_are_those_of_the_command():
+    table = (ROOT / "docs/ci.md").read_text().partition("| `--format` |")[2].partition("\n\n")[0]
+    first_cells = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+
+    assert sorted(re.findall(r"`(\w+)`", " ".join(first_cells))) == sorted(FORMATS)
 
 
 @pytest.mark.parametrize(

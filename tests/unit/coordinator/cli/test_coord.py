@@ -1,10 +1,13 @@
 """The command `loadgen-coord`: what it prints, writes and refuses without a run."""
 
+import sys
+
 import click
 import pytest
 from click.testing import CliRunner
 
-from coordinator.cli.coord import WATCHED, coord
+from coordinator.cli.coord import RECEIVER, WATCHED, coord
+from coordinator.influx.exporter import receiver_of
 from coordinator.scrape import Watched
 from coordinator.storage.journal import Journal
 from loadgen.errors import FleetError, OperatorError, PlanError
@@ -66,6 +69,32 @@ def test_other_text_is_no_watched_exporter_and_is_quoted(text):
         WATCHED.convert(text, None, None)
 
     assert f"{text!r} is not NAME=URL" in caught.value.message
+
+
+def test_a_receiver_of_an_export_is_a_url():
+    url = "http://127.0.0.1:8086/write?db=load"
+
+    assert RECEIVER.convert(url, None, None) == receiver_of(url)
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:8086", "http://127.0.0.1:8086"])
+def test_other_text_is_no_receiver_and_is_quoted(text):
+    with pytest.raises(click.BadParameter) as caught:
+        RECEIVER.convert(text, None, None)
+
+    assert f"{text!r}: it is not the URL of a receiver" in caught.value.message
+
+
+def test_an_export_without_its_library_is_refused_before_the_run(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "influxdb_client", None)
+    out = tmp_path / "runs"
+    result = invoke("--export", "http://127.0.0.1:1/write", "--out", out)
+
+    assert isinstance(result.exception, OperatorError)
+    assert str(result.exception) == (
+        "--export needs influxdb-client: pip install 'loadgen[influxdb]'"
+    )
+    assert not out.exists()
 
 
 def test_a_dry_run_prints_the_plan_and_the_share_of_each_agent(tmp_path):

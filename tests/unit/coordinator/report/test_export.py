@@ -5,6 +5,8 @@ import csv
 import pytest
 
 from coordinator.report.export import comparison_report, csv_report, markdown_report, plain
+from coordinator.run.summary import ExpectationResult, InvalidSecond
+from loadgen.plan.plan import Plan, Target
 from tests.unit.coordinator.report import summaries
 from tests.unit.coordinator.report.summaries import percentiles, summary
 
@@ -17,6 +19,52 @@ def test_markdown_has_the_claim_and_tables(record):
     assert text.startswith("## 20261124T040000Z-127-0-0-1-1: pass\n\n400 connections verified open")
     assert "| drained | closed | 400 | nobody |" in text
     assert plain("a|b*") == r"a\|b\*"
+
+
+def test_markdown_has_what_sessions_counted_and_timed():
+    text = markdown_report(
+        summaries.record(
+            "a", summary(counters={"logins": 7}, timings={"tr_login": percentiles(p99=12.0)})
+        )
+    )
+
+    assert "| logins | 7 |" in text
+    assert r"| tr\_login | 10 | 0.00 | 0.00 | 12.0 |" in text
+
+
+def test_an_expectation_that_does_not_hold_comes_first():
+    held, failed = (
+        ExpectationResult("opened>=1", 5, True),
+        ExpectationResult("failed==0", 2.0, False),
+    )
+    text = markdown_report(summaries.record("a", summary(expectations=[held, failed])))
+
+    assert text.index("failed==0") < text.index("opened")
+
+
+def test_markdown_fits_a_comment_whatever_a_run_has():
+    long = "*" * 1000
+    many = [f"{number}{long}" for number in range(1000)]
+    text = markdown_report(
+        summaries.record(
+            long,
+            summary(
+                verdict="fail",
+                failed=dict.fromkeys(many, 1),
+                closed=dict.fromkeys(many, 1),
+                counters=dict.fromkeys(many, 1),
+                timings=dict.fromkeys(many, percentiles()),
+                invalid_seconds=[InvalidSecond(at, [why]) for at, why in enumerate(many)],
+                expectations=[ExpectationResult(each, None, False) for each in many],
+            ),
+            plan=Plan(
+                targets=tuple(Target(url=f"ws://127.0.0.1/{'x' * 2000}{at}") for at in range(100))
+            ),
+        )
+    )
+
+    assert len(text) <= 60_000
+    assert "… and 975 more" in text
 
 
 def test_csv_has_a_line_for_each_second(record):

@@ -49,6 +49,7 @@ KEYS = [
     "agents",
     "invalid_seconds",
     "expectations",
+    "exports",
 ]
 AGENT_KEYS = {"name", "workers", "launched", "opened", "failed", "lost", "cpu_s", "rss_peak_mb"}
 

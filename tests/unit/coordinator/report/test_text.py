@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from coordinator.report.text import comparison, outcome, text_report
-from coordinator.run.summary import ExpectationResult, InvalidSecond, Summary
+from coordinator.run.summary import ExpectationResult, ExportSummary, InvalidSecond, Summary
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from tests.unit.coordinator.report import summaries
@@ -199,3 +199,20 @@ def test_connections_that_the_session_accepted_are_shown():
     text = text_report(replace(summary, accepted=40), "a-run")
 
     assert "accepted by the session: 40 of 42 opened" in text
+
+
+def test_an_export_says_what_its_receiver_does_not_have():
+    text = text_report(
+        summaries.summary(
+            exports=[
+                ExportSummary("http://a/write", 1200, 0),
+                ExportSummary("http://b/write", 1, 1199, "can't be reached (refused)"),
+            ]
+        )
+    )
+
+    assert text.endswith(
+        "\n\nexported to http://a/write: 1,200 seconds\n"
+        "exported to http://b/write: 1 seconds; 1,199 are MISSING there: it can't be reached"
+        " (refused)"
+    )

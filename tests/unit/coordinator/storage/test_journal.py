@@ -163,6 +163,10 @@ def test_the_clock_needs_an_offset_only_after_a_reboot():
     )
 
 
+def test_a_moment_of_the_run_has_its_wall_time():
+    assert head(wall=1_800_000_000.0, clock=50.0).wall_time(62.5) == 1_800_000_012.5
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [

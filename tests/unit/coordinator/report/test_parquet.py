@@ -1,0 +1,50 @@
+"""The seconds of a run as Parquet, read back."""
+
+import csv
+import io
+import sys
+
+import pytest
+from pyarrow import parquet
+
+from coordinator.report.export import csv_report
+from coordinator.report.parquet import parquet_report
+from loadgen.errors import OperatorError
+from tests.unit.coordinator.report import summaries
+
+
+def test_it_has_the_columns_and_values_of_the_csv_with_types(record):
+    table = parquet.read_table(io.BytesIO(parquet_report(record)))
+    rows = list(csv.DictReader(csv_report(record).splitlines()))
+    types = {name: str(table.schema.field(name).type) for name in table.column_names}
+
+    assert table.column_names == list(rows[0])
+    assert [
+        {name: "" if value is None else str(value) for name, value in row.items()}
+        for row in table.to_pylist()
+    ] == rows
+    assert types["open"] == types["failed"] == types["agents"] == "int64"
+    assert types["cpu_s"] == types["handshake_p99_ms"] == types["delivery_p99_ms"] == "double"
+    assert types["invalid"] == "string"
+    assert set(types.values()) == {"int64", "double", "string"}
+
+
+def test_it_names_its_run(record):
+    metadata = parquet.read_schema(io.BytesIO(parquet_report(record))).metadata
+
+    assert metadata[b"loadgen.run"].decode() == record.name
+    assert metadata[b"loadgen.plan"].decode() == record.plan_text
+    assert metadata[b"loadgen.started"] == b"2026-11-24T04:00:00Z"
+
+
+def test_a_run_without_seconds_has_no_rows():
+    data = parquet_report(summaries.record("a", summaries.summary()))
+
+    assert parquet.read_table(io.BytesIO(data)).num_rows == 0
+
+
+def test_without_pyarrow_the_error_names_the_extra(record, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+
+    with pytest.raises(OperatorError, match=r"^--format parquet needs pyarrow: pip install"):
+        parquet_report(record)

@@ -1,0 +1,42 @@
+"""The settled seconds as a table."""
+
+from coordinator.report.samples import Sample, samples_of
+from coordinator.report.seconds import TEXTS, WHOLE, columns_of, figures_of
+
+
+def test_a_second_has_its_figures_by_the_names_of_the_columns():
+    sample = Sample(
+        3,
+        {"open": 5, "verified": None},
+        {"handshake": [0.5, 1.0, 2.0, 3.0]},
+        {"a": [], "b": []},
+        ["no report from b", "stalled"],
+    )
+
+    figures = figures_of(sample)
+
+    assert list(figures)[:3] == ["second", "open", "verified"]
+    assert (figures["second"], figures["open"], figures["verified"]) == (3, 5, None)
+    assert (figures["handshake_p50_ms"], figures["handshake_max_ms"]) == (0.5, 3.0)
+    assert figures["ping_rtt_p99_ms"] is None
+    assert (figures["agents"], figures["invalid"]) == (2, "no report from b; stalled")
+
+
+def test_each_column_has_the_values_of_all_seconds(record):
+    columns = columns_of(samples_of(record))
+
+    assert columns["second"] == list(range(8))
+    assert columns["open"] == [row.fleet.ledger.open for row in record.seconds]
+    assert columns["lag_p99_ms"][4] is None
+
+
+def test_columns_have_the_types_that_are_promised(record):
+    for name, values in columns_of(samples_of(record)).items():
+        kind = str if name in TEXTS else int if name in WHOLE else float
+        assert {type(value) for value in values} <= {kind, type(None)}, name
+
+
+def test_a_run_without_seconds_has_columns_without_values():
+    columns = columns_of([])
+
+    assert columns["second"] == columns["handshake_p99_ms"] == columns["invalid"] == []

@@ -1,9 +1,10 @@
 """Arrivals and think times, by the kernel's own time of each packet."""
 
 from collections import Counter
+from itertools import pairwise
 from statistics import fmean, pvariance
 
-from tests.compare.smirnov import Distribution, even, exponential, one_sample
+from tests.compare.smirnov import even, one_sample
 from tests.truth.case import Finding, between, case, close, percentile
 from tests.truth.packets import captured
 from tests.truth.server import Behaviour
@@ -11,7 +12,7 @@ from tests.truth.server import Behaviour
 SPLIT = ("--local", "4", "--ping", "none", "--hold", "1")
 
 
-def _arrivals(rate: int, count: int, law: str, distribution: Distribution) -> list[Finding]:
+def _arrivals(rate: int, count: int, law: str) -> list[Finding]:
     """The distances of arrivals, and how they fall into windows of 5 ms."""
     options = (*SPLIT, "--rate", f"{rate}", "--max", f"{count}", "--arrival", law)
     with captured(Behaviour(), *options) as (capture, _):
@@ -37,13 +38,13 @@ BOUNDS = {"uniform": (0.0, 0.4), "poisson": (0.85, 1.15)}
 @case("400 arrivals a second at random times, 8,000 in all, from 4 agents")
 def poisson() -> list[Finding]:
     """Launches are exact to a millisecond: they do not come in batches."""
-    return _arrivals(400, 8000, "poisson", exponential(400))
+    return _arrivals(400, 8000, "poisson")
 
 
 @case("400 arrivals a second evenly spaced, 8,000 in all, from 4 agents")
 def uniform() -> list[Finding]:
     """As with random times."""
-    return _arrivals(400, 8000, "uniform", exponential(400))
+    return _arrivals(400, 8000, "uniform")
 
 
 @case("think times of 10, 30 and 50 ms, for 10 s")
@@ -63,7 +64,7 @@ def think_times() -> list[Finding]:
 
 
 def _gaps(times: list[float]) -> list[float]:
-    return [after - before for before, after in zip(times, times[1:], strict=False)]
+    return [after - before for before, after in pairwise(times)]
 
 
 @case("tshark's times of SYN, 101, ping and pong; 15 % of the pongs after 100 ms")

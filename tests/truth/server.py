@@ -7,12 +7,14 @@ loadgen. `GET /ledger` answers with what it saw. Times are in seconds.
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 import socket
 import struct
 import sys
 import time
+from typing import Any
 
 import msgspec
 
@@ -54,8 +56,6 @@ class Ledger:
         self.pings = 0
         self.pongs = 0
         self.dropped = 0
-        self.accepted_at: list[float] = []
-        """On the monotonic clock."""
 
 
 class Peer(asyncio.Protocol):
@@ -179,28 +179,55 @@ class Peer(asyncio.Protocol):
             self._transport.write(data)
 
 
+class Listener:
+    """The listening socket; it pauses where the behaviour says so."""
+
+    def __init__(self, sock: socket.socket, behaviour: Behaviour) -> None:
+        self._sock = sock
+        self._behaviour = behaviour
+        self._ledger = Ledger()
+        self._loop = asyncio.get_running_loop()
+        self._opening: set[asyncio.Task[Any]] = set()
+        self._loop.add_reader(sock, self._accept)
+        if behaviour.accept_every:
+            self._loop.call_later(behaviour.accept_every / 2, self._pause)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                accepted, _ = self._sock.accept()
+                accepted.setblocking(False)
+                opening = self._loop.connect_accepted_socket(self._peer, accepted)
+                task = self._loop.create_task(opening)
+                self._opening.add(task)
+                task.add_done_callback(self._opening.discard)
+
+    def _peer(self) -> Peer:
+        return Peer(self._behaviour, self._ledger)
+
+    def _pause(self) -> None:
+        self._loop.remove_reader(self._sock)
+        self._loop.call_later(self._behaviour.accept_pause, self._go_on)
+
+    def _go_on(self) -> None:
+        self._loop.add_reader(self._sock, self._accept)
+        self._loop.call_later(
+            self._behaviour.accept_every - self._behaviour.accept_pause, self._pause
+        )
+
+
 async def serve(behaviour: Behaviour) -> None:
-    """Accepts connections for ever."""
+    """Listens for ever."""
     loop = asyncio.get_running_loop()
-    ledger = Ledger()
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(4096)
-        listener.setblocking(False)
-        print(listener.getsockname()[1], flush=True)
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen(4096)
+        sock.setblocking(False)
+        listener = Listener(sock, behaviour)  # noqa: F841 -- it lives as long as the loop
+        print(sock.getsockname()[1], flush=True)
         if behaviour.stall_every:
             loop.call_later(behaviour.stall_every / 2, _stall, loop, behaviour)
-        pause_at = loop.time() + behaviour.accept_every / 2
-        while True:
-            if behaviour.accept_every and loop.time() >= pause_at:
-                await asyncio.sleep(behaviour.accept_pause)
-                pause_at += behaviour.accept_every
-            try:
-                accepted = await asyncio.wait_for(loop.sock_accept(listener), 0.01)
-            except TimeoutError:
-                continue
-            ledger.accepted_at.append(time.monotonic())
-            await loop.connect_accepted_socket(lambda: Peer(behaviour, ledger), accepted[0])
+        await loop.create_future()
 
 
 def _stall(loop: asyncio.AbstractEventLoop, behaviour: Behaviour) -> None:

@@ -17,12 +17,12 @@ from coordinator.report.samples import (
     Sampler,
     bars,
     values_of,
-    verified_within,
 )
 from coordinator.run.notices import Notice
 from coordinator.run.run import Run
 from coordinator.run.timeline import Row
 from coordinator.scrape import Scrape
+from loadgen.plan.life import alive_within
 from loadgen.stats.reasons import fault_of
 from loadgen.version import VERSION
 
@@ -148,7 +148,7 @@ def preamble(run: Run) -> dict[str, Any]:
     return {
         "key": run.key,
         "version": VERSION,
-        "verified_within_s": verified_within(run.plan),
+        "alive_within_s": alive_within(run.plan.session_specs),
         "wanted": run.wanted,
         "statistics": STATISTICS,
         "agent_series": AGENT_SERIES,

@@ -31,6 +31,7 @@ from coordinator.tsung.status import tsung_status
 from loadgen.http.ratelimit import TokenBucket
 from loadgen.http.server import Handler, HttpServer, too_many
 from loadgen.http.token import Token
+from loadgen.plan.life import alive_within
 from loadgen.stats.prometheus import Snapshot, registry_of, render
 from loadgen.stats.tally import Ledger
 from loadgen.values import Endpoint
@@ -245,7 +246,14 @@ class Server:
     def _snapshots(self) -> Iterator[Snapshot]:
         for agent in self._run.fleet():
             total = self._run.total_of(agent)
-            yield Snapshot(agent.name, Ledger.of(agent.planned, total), total, agent.workers)
+            yield Snapshot(
+                agent.name,
+                Ledger.of(agent.planned, total),
+                total,
+                agent.workers,
+                self._run.alive_of(agent),
+                alive_within(self._run.plan.session_specs),
+            )
 
 
 def describe(run: Run, now: float) -> dict[str, Any]:
@@ -264,6 +272,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
             "cpu_s": round(agent.cpu_s, 3),
             "clock": agent.clock,
             "ledger": Ledger.of(agent.planned, run.total_of(agent)),
+            "alive": run.alive_of(agent),
         }
         for agent in run.agents.by_id.values()
     ]
@@ -280,6 +289,8 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         if run.progress.drain_after < inf
         else None,
         "ledger": run.ledger,
+        "alive": run.fanin.alive,
+        "alive_within_s": alive_within(run.plan.session_specs),
         "totals": run.total.counts(),
         "histograms": summaries(run.total.histograms()),
         "counters": in_order(run.total.counters),

@@ -40,7 +40,7 @@ function valuesOf(columns, series) {
 export const FLEET = [
   { name: "connections", title: "Connections", show: count, series: [
     { column: "open", label: "open", color: 1, fill: true },
-    { column: "verified", label: "verified alive", color: 3 },
+    { column: "alive", label: "verified alive", color: 3 },
     { column: "connecting", label: "connecting", color: 2 }] },
   { name: "arrivals", title: "Arrivals a second", show: count, series: [
     { column: "asked", label: "asked", color: 5, dash: [6, 4] },

@@ -50,10 +50,10 @@ export function showHero(now, model) {
   put($("open"), count(ledger.open));
   const asked = ledger.planned - totals.relaunched; // the ledger counts users that come back as planned, too
   put($("planned"), count(asked));
-  const verified = model.fleet.column("verified").at(-1);
-  const within = model.preamble.verified_within_s;
-  put($("verified"), within === null ? "not verified: these sessions need not ping"
-    : `${count(verified ?? 0)} verified alive: answered a ping within ${within} s`);
+  const alive = model.fleet.column("alive").at(-1);
+  const within = model.preamble.alive_within_s;
+  put($("alive"), within === null ? "life is not verified: no session can ping"
+    : `${count(alive ?? 0)} verified alive: answered within ${within} s`);
   const part = asked ? Math.min(1, ledger.open / asked) : 0;
   $("progress-bar").style.transform = `scaleX(${part})`;
   $("progress").setAttribute("aria-valuenow", String(Math.round(100 * part)));

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from coordinator.report.samples import Sample, verified_within
+from coordinator.report.samples import Sample
 from coordinator.run.summary import Summary
 from coordinator.text import count, ms, reasons, seconds
+from loadgen.plan.life import alive_within
 from loadgen.plan.plan import Plan
 from loadgen.values import Endpoint
 
@@ -77,20 +78,27 @@ def _proves(summary: Summary, samples: Sequence[Sample], plan: Plan) -> str:
     if not peak:
         return "Nothing: no connection was open at the end of any second."
     held = plateau(samples, "open", peak)
-    verified = plateau(samples, "verified", peak)
+    verified = _verified(summary, samples)
     if verified.length:
         claim = (
             f"{count(verified.least)} connections verified open for {seconds(verified.length)}:"
-            f" each answered a ping within {verified_within(plan)} s"
+            f" each answered its upgrade or a ping within {summary.alive_within_s} s"
         )
     elif held.length:
         claim = (
-            f"{count(held.least)} connections open for {seconds(held.length)}, by the generator's"
-            " own count"
+            f"{count(held.least)} connections open for {seconds(held.length)} by the generator's"
+            f" own count, not verified to be alive: {_why_unverified(summary, plan)}"
         )
     else:
         return f"Nothing: in no valid second were {count(FLOORS[-1] * peak)} connections open."
     return "; ".join([claim, *_further_claims(summary)]) + "."
+
+
+def _verified(summary: Summary, samples: Sequence[Sample]) -> SteadySpan:
+    """Returns the span in which the connections were alive."""
+    if summary.alive_within_s is None:
+        return SteadySpan()
+    return plateau(samples, "alive", summary.open_peak)
 
 
 def _further_claims(summary: Summary) -> Iterator[str]:
@@ -100,7 +108,14 @@ def _further_claims(summary: Summary) -> Iterator[str]:
     yield f"{summary.rate_achieved:,.0f} arrivals a second"
     for name, noun in LATENCIES.items():
         if name in summary.histograms:
-            yield f"99 % of the {noun} within {ms(summary.histograms[name].p99)} ms"
+            p99 = ms(summary.histograms[name].p99)
+            if name == "ping_rtt" and summary.pings_unanswered:
+                yield (
+                    f"p99 of {count(summary.pings)} pings at least {p99} ms,"
+                    f" {count(summary.pings_unanswered)} unanswered"
+                )
+            else:
+                yield f"99 % of the {noun} within {p99} ms"
 
 
 def _does_not(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Iterator[str]:
@@ -108,8 +123,10 @@ def _does_not(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Iterat
     peak = summary.open_peak
     if peak < summary.arrivals:
         yield f"that {count(summary.arrivals)} connections can be open at once: {count(peak)} were"
-    if peak and not plateau(samples, "verified", peak).length:
-        yield f"that the open connections were alive at the server: {_why_unverified(plan)}"
+    if peak and not _verified(summary, samples).length:
+        why = _why_unverified(summary, plan)
+        yield f"that the open connections were alive at the server: {why}"
+    yield from _unanswered(summary)
     if summary.failed:
         yield f"that every connection opens: {reasons(summary.failed)}"
     yield from _unproved_arrivals(summary)
@@ -127,11 +144,27 @@ def _unproved_end(summary: Summary) -> Iterator[str]:
         )
 
 
-def _why_unverified(plan: Plan) -> str:
-    window = verified_within(plan)
-    if window is None:
-        return "its sessions need not ping"
-    return f"too few answered a ping within {window} s"
+def _why_unverified(summary: Summary, plan: Plan) -> str:
+    if summary.alive_within_s is not None:
+        return f"too few answered within {summary.alive_within_s} s"
+    if alive_within(plan.session_specs) is None:
+        return "no session of the plan can ping"
+    if not summary.pings:
+        return "no ping was sent"
+    return "its run directory does not say which connections answered"
+
+
+def _unanswered(summary: Summary) -> Iterator[str]:
+    if summary.pongs_missing:
+        yield (
+            f"that the server answers every ping: {count(summary.pongs_missing)} of"
+            f" {count(summary.pings)} had no answer when their connection ended"
+        )
+    if summary.drained_unanswered:
+        yield (
+            "that connections close in good order: the server did not answer the CLOSE of"
+            f" {count(summary.drained_unanswered)}"
+        )
 
 
 def _unproved_arrivals(summary: Summary) -> Iterator[str]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from coordinator.run.summary import ByReason, Derived, ExpectationResult, Summary
+from coordinator.run.summary import ByReason, Derived, ExpectationResult, Summary, Verified
 from coordinator.run.timeline import Percentiles
 from loadgen.errors import PlanError
 from loadgen.stats.tally import COUNTS as COUNTERS
@@ -21,7 +21,7 @@ from loadgen.stats.tally import HISTOGRAMS, Count
 FIGURES = tuple(
     field.name
     for field in msgspec.structs.fields(Summary)
-    if field.name in COUNTERS or field.type in (Count, Derived, float, ByReason)
+    if field.name in COUNTERS or field.type in (Count, Derived, Verified, float, ByReason)
 )
 """The numbers of a run, without percentiles and what sessions count and time themselves."""
 DURATIONS = tuple(name for name in FIGURES if name.endswith("_s"))

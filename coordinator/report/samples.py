@@ -1,6 +1,5 @@
 """One settled second as charts show it: a tenth of the size of its row."""
 
-import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
@@ -11,7 +10,6 @@ from coordinator.run.timeline import Figures, Row
 from coordinator.storage.reader import RunRecord
 from loadgen.plan.plan import Plan
 from loadgen.plan.schedule import Span
-from loadgen.plan.sessions import Loop
 from loadgen.stats.histogram import Histogram, highest_in
 from loadgen.stats.reasons import fault_of
 
@@ -71,8 +69,6 @@ class Sampler:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._spans = plan.schedule.spans
-        self._window = verified_within(plan)
-        self._pongs: dict[int, int] = {}
 
     def take(self, row: Row, gates: Sequence[float] = (), pauses: Pauses | None = None) -> Sample:
         """Returns the sample of a row.
@@ -85,7 +81,7 @@ class Sampler:
         fleet: dict[str, float | None] = {
             "open": row.fleet.ledger.open,
             "connecting": row.fleet.ledger.connecting,
-            "verified": self._verified(row),
+            "alive": row.fleet.alive,
             "asked": asked,
             **msgspec.structs.asdict(row.fleet.rates),
             "cpu_s": row.fleet.cpu_s,
@@ -97,22 +93,6 @@ class Sampler:
         }
         agents = {name: _agent(figures) for name, figures in row.agents.items()}
         return Sample(row.second, fleet, latencies, agents, row.invalid, _ends(row.fleet))
-
-    def _verified(self, row: Row) -> int | None:
-        """The open connections that answered a ping in the last window.
-
-        It is None where sessions need not ping.
-        """
-        if self._window is None:
-            return None
-        self._pongs[row.second] = row.fleet.rates.pongs
-        for old in [second for second in self._pongs if second <= row.second - 2 * self._window]:
-            del self._pongs[old]
-        answered = sum(
-            self._pongs.get(row.second - back, 0)
-            for back in range(min(self._window, row.second + 1))
-        )
-        return min(row.fleet.ledger.open, answered)
 
 
 def _ends(figures: Figures) -> dict[str, int]:
@@ -163,18 +143,6 @@ def _gates_of(record: RunRecord) -> list[float]:
         span.gate: phase.begin - span.begin for span, phase in begun if phase.begin is not None
     }
     return [opened[gate] for gate in sorted(opened) if gate]
-
-
-def verified_within(plan: Plan) -> int | None:
-    """Returns the whole seconds in which no connection answers more than one ping.
-
-    The pongs of a window are then the connections that are alive in it. The loop pings once a
-    think time. Other sessions need not ping, and a silent loop never does: None.
-    """
-    loops = [spec for spec in plan.session_specs if isinstance(spec, Loop) and spec.ping != "none"]
-    if len(loops) < len(plan.session_specs):
-        return None
-    return max(1, math.floor(min(loop.think for loop in loops)))
 
 
 def arrivals_asked(

@@ -14,7 +14,7 @@ WHOLE = {
     "second",
     "open",
     "connecting",
-    "verified",
+    "alive",
     *COUNTS,
     "failed",
     "closed",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from coordinator.report.expect import Expectation
 from coordinator.run.agents import AgentState
+from coordinator.run.life import hold_of, lowest_alive, plateau_seconds
 from coordinator.run.run import Run
 from coordinator.run.summary import (
     SCHEMA,
@@ -15,10 +16,9 @@ from coordinator.run.summary import (
 )
 from coordinator.run.timeline import Timeline, in_order, summaries
 from coordinator.text import traceback_file
+from loadgen.plan.life import alive_within
 from loadgen.stats.tally import Ledger
 
-PLATEAU = 0.99
-"""The part of the peak that is open in every second of the plateau."""
 EXIT_CODES: dict[Verdict, int] = {"pass": 0, "fail": 1, "lost": 3, "stopped": 130}
 """The exit code of loadgen-coord, by verdict."""
 
@@ -38,6 +38,9 @@ def summary_of(
     """
     total, ledger, timeline = run.total, run.ledger, run.timeline
     peak = max([ledger.open, *timeline.open.values()])
+    window = alive_within(run.plan.session_specs) if total.pings else None
+    alive = timeline.alive if window is not None else {}
+    hold = hold_of(timeline.open, peak, run.drained_at - run.start)
     summary = Summary(
         **total.counts(),
         schema=SCHEMA,
@@ -50,7 +53,9 @@ def summary_of(
         rate_asked=round(run.progress.mean_rate, 3),
         rate_achieved=rate_achieved(timeline),
         duration_s=round(run.age(now), 3),
-        plateau_s=sum(1 for count in timeline.open.values() if peak and count >= PLATEAU * peak),
+        plateau_s=plateau_seconds(timeline.open, alive, peak),
+        alive_within_s=window,
+        alive_min=lowest_alive(alive, hold),
         histograms=summaries(total.histograms()),
         counters=in_order(total.counters),
         timings=summaries(in_order(total.timings)),

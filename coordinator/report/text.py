@@ -64,6 +64,10 @@ def _headline(summary: Summary, title: str) -> list[str]:
         f"{count(summary.open_peak)} open at the peak, held for {seconds(summary.plateau_s)},"
         f" of {count(summary.planned)} planned"
     )
+    if summary.open_peak and summary.alive_within_s is None:
+        parts.append("life not verified")
+    if summary.pongs_missing:
+        parts.append(f"{count(summary.pongs_missing)} of {count(summary.pings)} pings unanswered")
     return ["; ".join(parts)]
 
 
@@ -96,6 +100,11 @@ def _ends(summary: Summary) -> list[str]:
         for kind, ends in (("failed", summary.failed), ("closed", summary.closed))
         if ends
     ]
+    if summary.drained_unanswered:
+        lines.append(
+            "closing handshakes without the server's answer:"
+            f" {count(summary.drained_unanswered)} of {count(summary.total_closed)} closed"
+        )
     if summary.relaunched:
         lines.append(
             "launched beyond the plan's numbers, and counted as planned:"
@@ -113,6 +122,14 @@ def _ends(summary: Summary) -> list[str]:
 
 
 def _rates(summary: Summary) -> list[str]:
+    unanswered = (
+        f" {count(summary.pings_unanswered)} unanswered," if summary.pings_unanswered else ""
+    )
+    skipped = (
+        f" {count(summary.pongs_skipped)} answered by a newer pong,"
+        if summary.pongs_skipped
+        else ""
+    )
     sent = f" {count(summary.messages_sent)} messages sent," if summary.messages_sent else ""
     return [
         (
@@ -121,7 +138,8 @@ def _rates(summary: Summary) -> list[str]:
             f" {seconds(summary.duration_s)}"
         ),
         (
-            f"traffic: {count(summary.pings)} pings, {count(summary.pongs)} pongs,{sent}"
+            f"traffic: {count(summary.pings)} pings, {count(summary.pongs)} pongs,{unanswered}"
+            f"{skipped}{sent}"
             f" {count(summary.messages_received)} messages received;"
             f" {count(summary.bytes_sent)} bytes out, {count(summary.bytes_received)} bytes in"
         ),

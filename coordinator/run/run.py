@@ -98,6 +98,8 @@ class Run(Recorded):
         self.timeline = Timeline(plan.total)
         self.start = math.inf
         """The time at which second 0 begins, on the clock of the run."""
+        self.drained_at = math.inf
+        """The time at which the drain began, on the clock of the run."""
         self.end = math.inf
         """The time at which the run was done, on the clock of the run."""
         self.progress = Progress(plan)
@@ -373,6 +375,7 @@ class Run(Recorded):
     def _drain(self, now: float) -> None:
         self.progress.pauses.end(now - self.start)
         self._enter("draining")
+        self.drained_at = now
         self._deadline = now + DRAIN_TIMEOUT
 
     def _settle(self, now: float) -> list[Entry]:
@@ -495,6 +498,13 @@ class Run(Recorded):
     def total_of(self, agent: AgentState) -> Tally:
         """Returns everything that one agent reported."""
         return self.fanin.sources[agent.name].total if agent.share else Tally()
+
+    def alive_of(self, agent: AgentState) -> int | None:
+        """Returns the connections of one agent that are alive by its newest second.
+
+        None where that is unknown.
+        """
+        return self.fanin.sources[agent.name].last.held.alive if agent.share else None
 
     def age(self, now: float) -> float:
         """Returns the seconds since the common start, up to the end; 0 before it."""

@@ -15,6 +15,8 @@ Verdict = Literal["pass", "fail", "stopped", "lost"]
 ByReason: TypeAlias = Annotated[dict[str, Count], msgspec.Meta(description="connections by reason")]
 Derived: TypeAlias = Annotated[int, msgspec.Meta(ge=-MAX_VALUE, le=MAX_VALUE)]
 """A difference of counters: below 0 where the ledger does not add up."""
+Verified: TypeAlias = Count | None
+"""A figure of connections' life: None where no ping asked for a sign of it."""
 
 LEADING_KEYS = (
     "schema",
@@ -109,7 +111,14 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     """Launches of the plan's connections a second."""
     duration_s: float
     plateau_s: Count
-    """Seconds at whose end nearly as many connections were open as at the peak."""
+    """Seconds at whose end nearly as many connections were open as at the peak, and alive where
+    that is verified."""
+    alive_within_s: int | None = None
+    """The seconds within which a connection has to answer to count as alive; None where no ping
+    was sent: then life is not verified."""
+    alive_min: Verified = None
+    """The fewest connections that were alive at the end of a second, from the first one that held
+    the peak until the drain."""
     histograms: dict[str, Percentiles]
     counters: dict[str, Count] = msgspec.field(default_factory=dict)
     """The counters of sessions, by their own names."""
@@ -139,6 +148,11 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     def total_closed(self) -> int:
         """The connections that were closed, for all reasons."""
         return sum(self.closed.values())
+
+    @property
+    def pings_unanswered(self) -> int:
+        """The pings that neither their own pong nor that of a newer one answered."""
+        return self.pongs_missing + self.pings_cut
 
     @property
     def late_percent(self) -> float:

@@ -64,6 +64,9 @@ class Figures(msgspec.Struct, omit_defaults=True):
     """The connections that were closed in this second alone, by reason."""
     timings: dict[str, Percentiles] = {}
     """Timings that sessions keep, by their names, of this second alone."""
+    alive: int | None = None
+    """Of the open connections at the end of the second: those whose 101 or pong came within the
+    plan's window. None where no session can ping."""
 
 
 class Row(msgspec.Struct):
@@ -104,7 +107,7 @@ class Partial(msgspec.Struct):
 class Timeline:
     """Makes rows of settled seconds, and keeps of each what the summary needs.
 
-    That is two numbers and what was wrong.
+    That is three numbers and what was wrong.
 
     Subtle: a row has the totals of the run up to its second, and a correction comes when the totals
     have grown beyond it. So a `Partial` keeps the totals of every second that settled without some
@@ -122,6 +125,8 @@ class Timeline:
         """The newest figures of each agent."""
         self.open: dict[int, int] = {}
         """Connections open at the end of each second."""
+        self.alive: dict[int, int | None] = {}
+        """Those of them that were alive, as in the rows."""
         self.launched: dict[int, int] = {}
         """Connections of the plan launched in each second with any; relaunches do not count."""
         self.invalid: dict[int, list[str]] = {}
@@ -227,6 +232,7 @@ class Timeline:
             self.last = row
             self.latest |= row.agents
         self.open[row.second] = row.fleet.ledger.open
+        self.alive[row.second] = row.fleet.alive
         arrived = row.fleet.rates.launched - row.fleet.rates.relaunched
         if arrived:
             self.launched[row.second] = arrived
@@ -265,6 +271,7 @@ def _figures(ledger: Ledger, total: Tally, second: Second) -> Figures:
         failed=dict(tally.failed),
         closed=dict(tally.closed),
         timings=summaries(in_order(tally.timings)),
+        alive=second.held.alive,
     )
 
 

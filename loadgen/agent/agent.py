@@ -92,7 +92,12 @@ class Agent:
         pool = self.current.pool
         total.merge(pool.fanin.total)
         return Snapshot(
-            agent=None, ledger=Ledger.of(None, total), total=total, workers=pool.vitals()
+            agent=None,
+            ledger=Ledger.of(None, total),
+            total=total,
+            workers=pool.vitals(),
+            alive=pool.fanin.alive,
+            alive_within=self.current.alive_within,
         )
 
 

@@ -18,6 +18,7 @@ from loadgen.errors import PlanError
 from loadgen.http.client import CoordinatorClient
 from loadgen.machine.facts import read_machine
 from loadgen.machine.limits import Limit, shortfall
+from loadgen.plan.life import alive_within
 from loadgen.plan.session_file import digest
 from loadgen.plan.sessions import PythonSession
 from loadgen.wire import Orders, Post, Start, Welcome, from_wire, to_wire
@@ -40,6 +41,8 @@ class AgentRun:
         self, settings: AgentSettings, client: CoordinatorClient, welcome: Welcome
     ) -> None:
         self.pool = WorkerPool()
+        self.alive_within = alive_within(welcome.plan.session_specs)
+        """Seconds within which a connection has to answer to count as alive; see its function."""
         self._settings = settings
         self._client = client
         self._welcome = welcome

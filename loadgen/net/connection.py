@@ -2,10 +2,19 @@
 
 The hot path: a pong costs one pass through `data_received`, and a connection between two messages
 holds no parser.
+
+Every ping ends as one of four counters, and once in `ping_rtt`:
+
+    pings = pongs + pongs_skipped + pongs_missing + pings_cut
+
+A pong repeats the number of its ping, and from the number follows when that ping was due. A server
+may answer only the newest of several pings (RFC 6455 section 5.5.3), so a pong answers the older
+ones too. Whether their own pongs still come is known later: until then they are `overtaken`.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
+from math import inf
 from struct import Struct
 from time import monotonic
 from typing import Any, Protocol
@@ -28,6 +37,7 @@ from loadgen.net.frames import (
 from loadgen.net.handshake import Handshake, Reply, key_of
 from loadgen.net.throttle import Throttle
 from loadgen.net.transport import PlainTransport
+from loadgen.plan.life import PONG_TIMEOUT
 from loadgen.stats.reasons import PING_TIMEOUT, PROTOCOL_ERROR, REJECTED, RESET, SERVER, SERVER_EOF
 from loadgen.stats.recorder import MICROSECONDS, Recorder
 from loadgen.timers import Deadlines
@@ -37,15 +47,21 @@ PONG_START = bytes((PONG_BYTE, 4))
 """The first bytes of the answer to a ping: a whole frame, its payload a number."""
 PONG_SIZE = 6
 _number = Struct(">I").unpack_from
-PONG_TIMEOUT = 30.0
-"""Seconds after which a ping without an answer proves the connection dead."""
+MAX_OVERTAKEN = 64
+"""Overtaken pings of one connection that may still get their own pong; the oldest are settled."""
+NOT_HEARD = [0]
+"""Takes the place of a second for connections whose 101 has not come; its count means nothing."""
 
-UPGRADING, OPEN, CLOSING, CLOSED, FAILED = range(5)
-"""FAILED is the end of a connection that never was OPEN."""
+UPGRADING, OPEN, CLOSING, SHUT, CUT, CLOSED, FAILED = range(7)
+"""CLOSING: our CLOSE waits for the server's. SHUT: the server's CLOSE has come, or has no meaning
+after a broken frame; the end of TCP is awaited. CUT: aborted for the plan or the operator. FAILED
+is the end of a connection that never was OPEN."""
 TRANSITIONS: Mapping[int, frozenset[int]] = {
     UPGRADING: frozenset({OPEN, FAILED}),
-    OPEN: frozenset({CLOSING, CLOSED}),
-    CLOSING: frozenset({CLOSED}),
+    OPEN: frozenset({CLOSING, CUT, CLOSED}),
+    CLOSING: frozenset({SHUT, CUT, CLOSED}),
+    SHUT: frozenset({CUT, CLOSED}),
+    CUT: frozenset({CLOSED}),
     CLOSED: frozenset(),
     FAILED: frozenset(),
 }
@@ -102,7 +118,9 @@ class Connection(asyncio.Protocol):
         "dialed_at",
         "first_ping_due",
         "head",
+        "heard",
         "key",
+        "overtaken",
         "owner",
         "parser",
         "pinged",
@@ -134,10 +152,14 @@ class Connection(asyncio.Protocol):
         self.dialed_at: float | None = None
         """Forgotten once the connection is open: a float is 24 bytes of a million connections."""
         self.first_ping_due = 0.0
+        self.heard = NOT_HEARD
+        """How many connections were last heard in the same second as this one; see Recorder."""
         self.pinged = 0
         """The number of pings sent."""
         self.ponged = 0
-        """The number of the last ping that has an answer, from 1."""
+        """The number of the newest ping that has an answer, from 1."""
+        self.overtaken: dict[int, float] | None = None
+        """The pings that a newer one's pong answered, by number, with the time of that pong."""
 
     def connection_made(self, transport: asyncio.BaseTransport | PlainTransport) -> None:
         """Sends the upgrade request: the TCP or TLS connection stands."""
@@ -162,7 +184,7 @@ class Connection(asyncio.Protocol):
         """Ends the connection, for the reason that is known or the one that TCP gives."""
         if self.state >= CLOSED:
             return
-        if self.state == CLOSING:
+        if self.state > OPEN:
             self.terms.closing.remove(self)
         reason = self.reason or (SERVER_EOF if exc is None else RESET)
         if self.state == UPGRADING and reason == SERVER_EOF:
@@ -175,6 +197,13 @@ class Connection(asyncio.Protocol):
         """Enters the last state and reports it to the owner, once."""
         if self.state >= CLOSED:
             return
+        self.heard[0] -= 1
+        if self.pinged > self.ponged or self.overtaken is not None:
+            self._settle_pings()
+        if self.state == CLOSING:
+            # RFC 6455 sections 7.1.4 and 7.1.5: TCP ended without the server's CLOSE, so the
+            # connection was not closed cleanly.
+            self.recorder.tally.drained_unanswered += 1
         self.state = FAILED if self.state == UPGRADING else CLOSED
         self.reason = reason
         self.owner.ended(self, reason)
@@ -200,7 +229,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def owed(self) -> bool:
-        """True while a ping has no answer."""
+        """True while the newest ping has no answer."""
         return self.pinged > self.ponged
 
     def begin_close(self, reason: str, code: int = 1000) -> None:
@@ -211,6 +240,15 @@ class Connection(asyncio.Protocol):
         self._write(close_frame(code, self.recorder.bits(32)))
         self.state = CLOSING
         self.terms.closing.add(self, monotonic())
+
+    def cut(self, reason: str) -> None:
+        """Aborts it for the plan or the operator.
+
+        What the server still owes is not its fault: it may have been on the way.
+        """
+        if OPEN <= self.state <= SHUT:
+            self.state = CUT
+        self.abort(reason)
 
     def abort(self, reason: str | None = None) -> None:
         """Ends the transport at once; a reason that is known already stays."""
@@ -238,18 +276,88 @@ class Connection(asyncio.Protocol):
         ):
             self.abort(PING_TIMEOUT)
             return False
+        if self.overtaken is not None:
+            self._skip_overtaken(due - PONG_TIMEOUT)
         self.pinged += 1
         self.recorder.tally.pings += 1
         return True
 
+    def _hear(self) -> None:
+        """Counts a sign of life: the 101 or a pong has come in the current second."""
+        self.heard[0] -= 1
+        self.heard = self.recorder.heard
+        self.heard[0] += 1
+
+    def _due(self, number: int) -> float:
+        """Returns when a ping was due."""
+        return self.first_ping_due + (number - 1) * self.terms.think
+
     def _pong(self, number: int) -> None:
         """Counts the answer to a ping, timed from when that ping was due."""
-        if self.ponged < number <= self.pinged:
-            due = self.first_ping_due + (number - 1) * self.terms.think
+        now = monotonic()
+        ponged = self.ponged
+        if ponged < number <= self.pinged:
+            if number > ponged + 1:
+                self._overtake(number, now)
             self.ponged = number
-            tally = self.recorder.tally
-            tally.pongs += 1
-            tally.ping_rtt.record(int((monotonic() - due) * MICROSECONDS))
+        elif self.overtaken is None or self.overtaken.pop(number, None) is None:
+            return  # it answers no ping, or one that had its pong
+        recorder = self.recorder
+        tally = recorder.tally
+        tally.pongs += 1
+        due = self.first_ping_due + (number - 1) * self.terms.think
+        tally.ping_rtt.record(int((now - due) * MICROSECONDS))
+        last, heard = self.heard, recorder.heard  # from here as `_hear` does it, without the call
+        if last is not heard:
+            last[0] -= 1
+            heard[0] += 1
+            self.heard = heard
+
+    def _record(self, number: int, now: float) -> None:
+        """Records the time from when a ping was due until `now`, its answer or end."""
+        self.recorder.tally.ping_rtt.record(int((now - self._due(number)) * MICROSECONDS))
+
+    def _overtake(self, number: int, now: float) -> None:
+        """Keeps the unanswered pings that are older than this one.
+
+        `now` is when its pong came.
+        """
+        if self.overtaken is None:
+            self.overtaken = {}
+        self.overtaken.update(dict.fromkeys(range(self.ponged + 1, number), now))
+        while len(self.overtaken) > MAX_OVERTAKEN:
+            self._skip(next(iter(self.overtaken)))
+
+    def _skip_overtaken(self, before: float) -> None:
+        """Settles the overtaken pings that were due at a time or before it."""
+        assert self.overtaken is not None
+        for number in list(self.overtaken):
+            if self._due(number) <= before:
+                self._skip(number)
+        if not self.overtaken:
+            self.overtaken = None
+
+    def _skip(self, number: int) -> None:
+        """Counts an overtaken ping as answered by the newer pong, when that came."""
+        assert self.overtaken is not None
+        self.recorder.tally.pongs_skipped += 1
+        self._record(number, self.overtaken.pop(number))
+
+    def _settle_pings(self) -> None:
+        """Settles every ping that has no pong of its own: no more can come."""
+        if self.overtaken is not None:
+            self._skip_overtaken(inf)
+        now = monotonic()
+        for number in range(self.ponged + 1, self.pinged + 1):
+            self._miss(number, now)
+
+    def _miss(self, number: int, now: float) -> None:
+        """Counts a ping that nothing answers, and records its age."""
+        if self.state == CUT:
+            self.recorder.tally.pings_cut += 1
+        else:
+            self.recorder.tally.pongs_missing += 1
+        self._record(number, now)
 
     def _upgrade(self, data: bytes) -> None:
         assert self.key is not None
@@ -265,6 +373,7 @@ class Connection(asyncio.Protocol):
             self.abort(reply.failure)
             return
         self.state = OPEN
+        self._hear()
         self._upgraded(data, reply)
         self.owner.opened(self, monotonic())
         if reply.rest:
@@ -292,6 +401,7 @@ class Connection(asyncio.Protocol):
             self._answer_close(close_code(event.payload))
         elif event.opcode == FAULT:
             self.begin_close(PROTOCOL_ERROR, event.size)
+            self._shut()
         else:
             self._message(event)
 
@@ -300,11 +410,15 @@ class Connection(asyncio.Protocol):
         tally.messages_received += 1
         message = appwrite.read(event.payload) if event.opcode == TEXT else appwrite.NOT_APPWRITE
         if message.type == "pong":
-            self._pong(self.ponged + 1)
+            self._app_pong()
         elif message.type == "connected":
             tally.accepted += 1
         if message.type:
             self.rejected = message.code
+
+    def _app_pong(self) -> None:
+        """Takes Appwrite's pong as the answer to the oldest ping without one."""
+        self._pong(self.ponged + 1)
 
     def _answer_close(self, code: int) -> None:
         """Answers the server's CLOSE, unless it is an answer itself.
@@ -312,3 +426,9 @@ class Connection(asyncio.Protocol):
         The server ends the TCP connection (RFC 6455 section 7.1.1).
         """
         self.begin_close(f"{SERVER}{code}", code if code != 1005 else 1000)
+        self._shut()
+
+    def _shut(self) -> None:
+        """Awaits nothing more of the server but the end of TCP."""
+        if self.state == CLOSING:
+            self.state = SHUT

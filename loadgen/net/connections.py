@@ -79,13 +79,16 @@ class Connections:
         ends[reason] = ends.get(reason, 0) + 1
 
     def abort(self, connection: Connection, reason: str) -> None:
-        """Ends a connection at once, in whichever state it is."""
+        """Ends a connection at once, in whichever state it is.
+
+        The plan or the operator wants it: nothing is missing of what the server still owes.
+        """
         if connection.transport is None:
             for dialer in self._dialers:
                 dialer.cancel(connection)
             connection.end(reason)
         else:
-            connection.abort(reason)
+            connection.cut(reason)
 
     def expire(self, now: float) -> None:
         """Aborts the connections whose time is over."""

@@ -108,7 +108,7 @@ class LoopUser(BaseUser):
     def abort_all(self, reason: str) -> None:
         """Aborts the connection."""
         if self.connection is not None:
-            self.connection.abort(reason)
+            self.connection.cut(reason)
 
 
 LoopSession = Callable[[LoopUser], Generator[Await, Any, None]]

@@ -39,6 +39,8 @@ class Scenario:
         self.recorder = population.recorder
         self.connections = population.connections
         self.wheel: Wheel[Any] = Wheel(start)
+        self.woken: float | None = None
+        """The end of the think time that the running session has just left, else None."""
         self.route_of = route_of
         self._routes = {route.url: route for route in routes}
         self._read_rate = read_rate

@@ -228,6 +228,14 @@ class User(BaseUser):
         on_connection = isinstance(self._waiting, WebSocket)
         return UserState.ON_CONNECTION if on_connection else UserState.ON_FUTURE
 
+    @property
+    def woken(self) -> float | None:
+        """The end of the think time that its session has just left, else None.
+
+        It is in seconds on the monotonic clock.
+        """
+        return self.scenario.woken
+
     def start(self, session: Session) -> None:
         """Starts the session."""
         self.scenario.population.idle[self] = None
@@ -249,7 +257,9 @@ class User(BaseUser):
                 if self._deadline < inf:
                     self._alarm = self.scenario.wake_at(self, self._deadline)
             elif self._waiting is Pause.THINKING:
+                self.scenario.woken = due
                 self._go_on(None)
+                self.scenario.woken = None
             elif self._waiting is not None:
                 self._go_on(TimeoutError)
         return False

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from loadgen.net.connection import CLOSING, OPEN, Connection, Owner, Terms
+from loadgen.net.connection import CLOSED, CLOSING, OPEN, Connection, Owner, Terms
 from loadgen.net.frames import BINARY, TEXT, Event, Parser, frame, ping_frame
 from loadgen.net.handshake import Reply
+from loadgen.plan.life import PONG_TIMEOUT
 from loadgen.sessions.errors import ConnectionEnded
 from loadgen.stats.reasons import DONE, MESSAGE_TOO_BIG
 from loadgen.stats.recorder import Recorder, microseconds
@@ -22,6 +23,8 @@ from loadgen.stats.recorder import Recorder, microseconds
 MAX_BYTES = 16 * 2**20
 """The longest message, in bytes, kept for a session; a longer one closes the connection (RFC 6455
 section 7.4.1, code 1009)."""
+MAX_OWED = 64
+"""Pings without an answer that a connection waits for; an older one counts as missing at once."""
 MAX_UNREAD = 1024
 """Messages kept for a session that does not receive them; older ones are dropped and counted."""
 UNREAD = "messages_unread"
@@ -40,6 +43,13 @@ class Awaited(Enum):
 class Holder(Owner, Protocol):
     """The user of a session, which waits for what happens on a connection."""
 
+    @property
+    def woken(self) -> float | None:
+        """The end of the think time that the session has just left, else None.
+
+        It is in seconds on the monotonic clock.
+        """
+
     def wait_for(self, what: "WebSocket", seconds: float | None) -> Generator[Any, Any, Any]:
         """Suspends the session until `happened` reports this connection.
 
@@ -53,7 +63,7 @@ class Holder(Owner, Protocol):
 class WebSocket(Connection):
     """One WebSocket of a session; its messages can be received after its end too."""
 
-    __slots__ = ("_pinged_at", "_reply", "awaited", "due", "inbox")
+    __slots__ = ("_reply", "_times", "awaited", "due", "inbox")
 
     owner: Holder
 
@@ -65,7 +75,9 @@ class WebSocket(Connection):
         self.inbox: deque[str | bytes] | None = None
         """Messages that came before the session awaited them."""
         self._reply = b""
-        self._pinged_at = 0.0
+        self._times: dict[int, tuple[float, float]] | None = None
+        """When each ping without a pong of its own was due, and when it was sent, by its number;
+        seconds on the monotonic clock. None without such a ping."""
 
     @property
     def open(self) -> bool:
@@ -131,17 +143,26 @@ class WebSocket(Connection):
 
     @coroutine
     def ping(self, timeout: float | None = None) -> Generator[Any, Any, float]:
-        """Sends a PING and returns the seconds until its PONG.
+        """Sends a PING and returns the seconds from then until its PONG.
 
-        Raises TimeoutError after `timeout` seconds, and ConnectionEnded.
+        Raises TimeoutError after `timeout` seconds, and ConnectionEnded. After a think time the
+        PING was due at its end: `ping_rtt` begins there, and `ping_rtt_sent` when it is sent.
         """
         if self.state != OPEN:
             raise ConnectionEnded(self.reason or "closed")
-        recorder = self.recorder
+        now = monotonic()
+        if self.overtaken is not None:
+            self._skip_overtaken(now - PONG_TIMEOUT)
+        if self.pinged - self.ponged == MAX_OWED:
+            self.ponged += 1
+            self._miss(self.ponged, now)
         self.pinged += 1
-        recorder.tally.pings += 1
-        self._pinged_at = monotonic()
-        self._write(ping_frame(self.pinged, recorder.bits(32)))
+        self.recorder.tally.pings += 1
+        if self._times is None:
+            self._times = {}
+        woken = self.owner.woken
+        self._times[self.pinged] = (now if woken is None else woken, now)
+        self._write(ping_frame(self.pinged, self.recorder.bits(32)))
         return (yield from self._await(Awaited.PONG, timeout))  # type: ignore[no-any-return]
 
     @coroutine
@@ -151,11 +172,11 @@ class WebSocket(Connection):
         `code` is for the server (RFC 6455 section 7.4), `reason` for the ledger.
         """
         self.begin_close(reason, code)
-        if self.state == CLOSING:
+        if self.state < CLOSED:
             yield from self._await(Awaited.END, None)
 
     def _await(self, what: Awaited, timeout: float | None) -> Generator[Any, Any, Any]:
-        if self.state > CLOSING or (self.state == CLOSING and what is Awaited.PONG):
+        if self.state >= CLOSED or (self.state >= CLOSING and what is Awaited.PONG):
             raise ConnectionEnded(self.reason or "closed")
         self.awaited = what
         try:
@@ -170,15 +191,38 @@ class WebSocket(Connection):
         return Parser(MAX_BYTES)
 
     def _pong(self, number: int) -> None:
-        if not self.ponged < number <= self.pinged:
+        if self._times is None or number not in self._times:
             return
-        self.ponged = number
-        tally = self.recorder.tally
-        tally.pongs += 1
+        now = monotonic()
+        _, sent = self._times[number]
+        if number > self.ponged:
+            if number > self.ponged + 1:
+                self._overtake(number, now)
+            self.ponged = number
+        else:
+            assert self.overtaken is not None
+            del self.overtaken[number]
+        self.recorder.tally.pongs += 1
+        self._record(number, now)
+        self._hear()
         if number == self.pinged:
-            seconds = monotonic() - self._pinged_at
-            tally.ping_rtt.record(microseconds(seconds))
-            self._happened(Awaited.PONG, seconds)
+            self._happened(Awaited.PONG, now - sent)
+
+    def _app_pong(self) -> None:
+        """Does nothing: it answers a text of the session, not a PING."""
+
+    def _due(self, number: int) -> float:
+        assert self._times is not None
+        return self._times[number][0]
+
+    def _record(self, number: int, now: float) -> None:
+        assert self._times is not None
+        due, sent = self._times.pop(number)
+        if not self._times:
+            self._times = None
+        tally = self.recorder.tally
+        tally.ping_rtt.record(microseconds(now - due))
+        tally.ping_rtt_sent.record(microseconds(now - sent))
 
     def _message(self, event: Event) -> None:
         super()._message(event)

@@ -99,6 +99,17 @@ class FanIn:
         """The next second to release."""
         return self._next
 
+    @property
+    def alive(self) -> int | None:
+        """The connections alive by the newest second of each source.
+
+        None where that is unknown.
+        """
+        held = Held()
+        for source in self.sources.values():
+            held.merge(source.last.held)
+        return held.alive
+
     def expect(self, name: str, first: int = 0) -> None:
         """Adds a source that reports every second from `first` on."""
         self.sources[name] = Source(first=first)

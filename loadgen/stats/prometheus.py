@@ -36,6 +36,10 @@ class Snapshot(msgspec.Struct):
     """With `planned` 0 where the plan's part is unknown; `not_started` is not exported then."""
     total: Tally
     workers: tuple[WorkerVitals, ...] = ()
+    alive: int | None = None
+    """The connections alive at the end of the newest second; None where life is not verified."""
+    alive_within: int | None = None
+    """The window of `alive` in whole seconds."""
 
     @property
     def labels(self) -> list[str]:
@@ -55,6 +59,7 @@ class LoadCollector(Collector):
         labels = ["agent"] if any(snapshot.agent is not None for snapshot in snapshots) else []
         yield InfoMetricFamily("loadgen_build", "The running version.", {"version": VERSION})
         yield _states(snapshots, labels)
+        yield _alive(snapshots, labels)
         yield from _counters(snapshots, labels)
         yield from _reasons(snapshots, labels)
         yield from _histograms(snapshots, labels)
@@ -84,6 +89,18 @@ def _states(snapshots: Sequence[Snapshot], labels: Sequence[str]) -> Metric:
         family.add_metric([*snapshot.labels, "connecting"], snapshot.ledger.connecting)
         family.add_metric([*snapshot.labels, "open"], snapshot.ledger.open)
         family.add_metric([*snapshot.labels, "lost"], snapshot.ledger.lost)
+    return family
+
+
+def _alive(snapshots: Sequence[Snapshot], labels: Sequence[str]) -> Metric:
+    family = GaugeMetricFamily(
+        "loadgen_connections_alive",
+        "Open connections whose 101 or a pong came within this number of seconds.",
+        labels=[*labels, "within"],
+    )
+    for snapshot in snapshots:
+        if snapshot.alive is not None:
+            family.add_metric([*snapshot.labels, str(snapshot.alive_within)], snapshot.alive)
     return family
 
 

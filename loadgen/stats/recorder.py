@@ -1,5 +1,9 @@
-"""The events of one worker as they happen: tally of the second, samples, remarks."""
+"""The events of one worker as they happen.
 
+They are the tally of the second, samples of tracebacks, remarks, and signs of life.
+"""
+
+from collections import deque
 from random import Random
 
 from loadgen.stats.tally import Tally
@@ -16,11 +20,21 @@ class Recorder:
     It is swapped every second.
     """
 
-    __slots__ = ("_remarks", "_sampled", "abort", "bits", "samples", "tally")
+    __slots__ = ("_heard", "_remarks", "_sampled", "abort", "bits", "heard", "samples", "tally")
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, window: int | None = None) -> None:
+        """`window` is the seconds within which a connection is heard if it is alive.
+
+        None: life is not verified.
+        """
         self.tally = Tally()
         """Of the current second."""
+        self.heard = [0]
+        """The number of open connections that were last heard in the current second: a list of this
+        one count. A connection moves itself from the list of one second to that of another, and so
+        needs no time of its own."""
+        self._heard = None if window is None else deque([self.heard], window + 1)
+        """Those of the current second and of the window before it, oldest first."""
         self.bits = Random(seed).getrandbits
         """Masks and keys. RFC 6455 section 10.3 wants masks unpredictable against attackers in a
         browser; a load generator has none, so a fast generator does."""
@@ -58,10 +72,21 @@ class Recorder:
         return samples
 
     def swap(self) -> Tally:
-        """Returns the tally so far and begins an empty one."""
+        """Returns the tally so far and begins a second with an empty one."""
         tally = self.tally
         self.tally = Tally()
+        self.heard = [0]
+        if self._heard is not None:
+            self._heard.append(self.heard)
         return tally
+
+    @property
+    def alive(self) -> int | None:
+        """The open connections that were heard within the window.
+
+        It is that before the current second, and what there is of this second. None without one.
+        """
+        return None if self._heard is None else sum(count for (count,) in self._heard)
 
 
 def microseconds(seconds: float) -> int:

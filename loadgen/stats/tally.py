@@ -84,6 +84,32 @@ class Counts(msgspec.Struct, omit_defaults=True):
     ] = 0
     pings: Annotated[Count, Metric("loadgen_pings", "Pings sent.")] = 0
     pongs: Annotated[Count, Metric("loadgen_pongs", "Pongs received.")] = 0
+    pongs_skipped: Annotated[
+        Count,
+        Metric("loadgen_pongs_skipped", "Pings that only the pong of a newer ping answered."),
+    ] = 0
+    """RFC 6455 section 5.5.3 allows it."""
+    pongs_missing: Annotated[
+        Count,
+        Metric("loadgen_pongs_missing", "Pings without an answer at their connection's end."),
+    ] = 0
+    pings_cut: Annotated[
+        Count,
+        Metric(
+            "loadgen_pings_cut",
+            "Pings without an answer when the plan or the operator cut their connection.",
+        ),
+    ] = 0
+    """A storm or the operator's stop sends no CLOSE: their answers may have been on the way."""
+    drained_unanswered: Annotated[
+        Count,
+        Metric(
+            "loadgen_connections_drained_unanswered",
+            "Of the closed: those whose closing handshake the server did not answer.",
+        ),
+    ] = 0
+    """Whatever the reason in the ledger: the generator sent a CLOSE, and TCP ended without one from
+    the server (RFC 6455 section 7.1.5)."""
     messages_sent: Annotated[Count, Metric("loadgen_messages_sent", "Messages sent.")] = 0
     messages_received: Annotated[
         Count, Metric("loadgen_messages_received", "Messages received.")
@@ -128,6 +154,9 @@ class Tally(Counts, omit_defaults=True):
     ping_rtt: Annotated[
         Histogram, Metric("loadgen_ping_rtt_seconds", "From when a ping was due to its pong.")
     ] = msgspec.field(default_factory=Histogram)
+    """A ping that nothing answers is in it with its age: no percentile is better by its absence."""
+    ping_rtt_sent: Histogram = msgspec.field(default_factory=Histogram)
+    """From the send; of the pings of sessions in Python and scripts."""
     delivery: Histogram = msgspec.field(default_factory=Histogram)
     lag: Annotated[
         Histogram,
@@ -243,12 +272,17 @@ class Held(msgspec.Struct):
     open: Count = 0
     coming: Count = 0
     """Users that are over and will be launched again."""
+    alive: Count | None = None
+    """Of the open connections: those whose 101 or pong came within the plan's window, as
+    loadgen.plan.life has it. None where no session can ping."""
 
     def merge(self, other: "Held") -> None:
         """Adds the connections of another worker to these."""
         self.connecting += other.connecting
         self.open += other.open
         self.coming += other.coming
+        if other.alive is not None:
+            self.alive = (self.alive or 0) + other.alive
 
 
 class Ledger(msgspec.Struct, frozen=True):
@@ -298,6 +332,8 @@ class Ledger(msgspec.Struct, frozen=True):
             wrong.append(f"connecting is {self.connecting} but {held.connecting} are held")
         if held is not None and self.open != held.open:
             wrong.append(f"open is {self.open} but {held.open} are held")
+        if held is not None and (held.alive or 0) > held.open:
+            wrong.append(f"{held.alive} are alive but {held.open} are held")
         return wrong
 
     def _derived(self) -> dict[str, int]:

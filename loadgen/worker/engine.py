@@ -117,7 +117,7 @@ class Engine:
         connecting = len(self.connections.connecting)
         arriving = sum(user.due is not None for user in self.population.idle)
         opened = len(self.connections) - connecting
-        return Held(connecting + arriving, opened, self._churn.returning)
+        return Held(connecting + arriving, opened, self._churn.returning, self.recorder.alive)
 
     # Orders of the agent.
 

@@ -20,6 +20,7 @@ from typing import NoReturn
 import msgspec
 import uvloop
 
+from loadgen.plan.life import alive_within
 from loadgen.plan.reassign import Reassignment
 from loadgen.plan.session_file import LoadError, load
 from loadgen.process import raise_nofile, run_in_batches
@@ -89,7 +90,8 @@ class Worker(asyncio.Protocol):
         self._printed = printed
         self._start = job.start
         self._second = job.first
-        self._recorder = Recorder(hash((job.plan.seed, job.share.positions[:1])))
+        window = alive_within(job.plan.session_specs)
+        self._recorder = Recorder(hash((job.plan.seed, job.share.positions[:1])), window)
         self._alarm = Alarm(self._wake_at)
         self._timer: asyncio.TimerHandle | None = None
         self._engine = engine_for(job, self._recorder, loop, self._alarm)

@@ -45,8 +45,8 @@ def test_the_page_follows_a_run(tmp_path, page, shots, server):
             shown = number(page.locator('[data-fact="pings / pongs"]').inner_text().split(" / ")[1])
             assert before < shown <= coord.state()["totals"]["pongs"]
             eventually(
-                lambda: page.locator("#verified").inner_text().startswith(f"{OPEN} verified alive"),
-                lambda: page.locator("#verified").inner_text(),
+                lambda: page.locator("#alive").inner_text().startswith(f"{OPEN} verified alive"),
+                lambda: page.locator("#alive").inner_text(),
             )
 
             # The charts grow.

@@ -89,5 +89,5 @@ def test_past_runs_are_listed_and_their_reports_open(tmp_path, page):
             assert "published/plan.toml" in archive.getnames()
         page.locator("a", has_text="published").first.click()
 
-        page.locator(".proof", has_text="connections verified open").wait_for()
+        page.locator(".proof", has_text="connections open for").wait_for()
         assert page.locator("#charts canvas").count() >= 9

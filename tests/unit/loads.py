@@ -86,9 +86,10 @@ class Load:
         tls=None,
         phases=(),
         empty_share=False,
+        window=None,
     ) -> None:
         self.plan = plan
-        self.recorder = Recorder(seed=1)
+        self.recorder = Recorder(seed=1, window=window)
         loop = asyncio.get_running_loop()
         address = ("127.0.0.1", port)
         pairs = SourcePorts((source,), ports)

@@ -81,6 +81,12 @@ class FarSide:
             self.frames += [event for event in await self._events() if isinstance(event, Frame)]
         return self.frames.pop(0)
 
+    async def frames_now(self) -> list[Frame]:
+        """Returns the next frames from the client, as many as have come."""
+        first = await self.frame()
+        found, self.frames = [first, *self.frames], []
+        return found
+
     async def send(self, data: bytes) -> None:
         """Writes raw bytes to the client."""
         await asyncio.get_running_loop().sock_sendall(self.sock, data)
@@ -116,7 +122,7 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
 @asynccontextmanager
 async def connected() -> AsyncIterator[tuple[Connection, Diary, FarSide, Recorder]]:
     """A connection that has sent its request, with owner, far side and recorder."""
-    recorder = Recorder(seed=1)
+    recorder = Recorder(seed=1, window=2)
     near, far = tcp_pair()
     diary = Diary()
     connection = Checked(recorder, TERMS, diary)

@@ -24,18 +24,18 @@ def ready(**fields):
     return Post(ready=True, **fields)
 
 
-def opened(number, count, *, held=None, rtt=4000):
+def opened(number, count, *, held=None, rtt=4000, alive=None):
     """Returns a second in which `count` connections opened.
 
-    At its end the agent holds `held` connections, by default the same number.
+    At its end the agent holds `held` connections, by default the same number; of these, `alive`
+    answered lately.
     """
     tally = Tally(launched=count, opened=count, pings=count, pongs=count, sessions_started=count)
     for _ in range(count):
         tally.handshake.record(3000)
         tally.ping_rtt.record(rtt)
-    return Second(
-        number, tally, Held(0, count if held is None else held), cpu_s=0.1 * number, rss=1 << 20
-    )
+    holds = Held(0, count if held is None else held, alive=alive)
+    return Second(number, tally, holds, cpu_s=0.1 * number, rss=1 << 20)
 
 
 def drained(number, count):

@@ -25,7 +25,8 @@ LABELS = {"agent", "alertname", "alertstate", "job", "le", "reason", "state", "w
 def exported():
     """Returns every name of a sample that an agent or a coordinator serves."""
     total = Tally(failed={"refused": 1}, closed={"done": 1})
-    reading = Snapshot("a", Ledger.of(1, total), total, (WorkerVitals(0, 1.0, 1),))
+    vitals = (WorkerVitals(0, 1.0, 1),)
+    reading = Snapshot("a", Ledger.of(1, total), total, vitals, alive=1, alive_within=31)
     families = registry_of(lambda: [reading]).collect()
     return {sample.name for family in families for sample in family.samples}
 

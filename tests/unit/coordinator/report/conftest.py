@@ -23,7 +23,7 @@ def alive(number):
     tally = Tally(pings=200, pongs=200)
     for _ in range(200):
         tally.ping_rtt.record(4000)
-    return Second(number, tally, Held(0, 200), cpu_s=0.1 * number, rss=1 << 20)
+    return Second(number, tally, Held(0, 200, alive=200), cpu_s=0.1 * number, rss=1 << 20)
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,7 @@ def record(tmp_path_factory):
     folder.begin(START)
     agents = started(run)
     story = [
-        *(opened(number, 50, held=50 * (number + 1)) for number in range(4)),
+        *(opened(at, 50, held=50 * (at + 1), alive=50 * (at + 1)) for at in range(4)),
         *map(alive, range(4, 7)),
     ]
     for second in [*story, drained(7, 200)]:

@@ -13,13 +13,11 @@ from coordinator.report.samples import (
     bars,
     samples_of,
     values_of,
-    verified_within,
 )
 from coordinator.run.progress import Pauses, PhaseProgress
 from coordinator.run.run import Run
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
-from loadgen.plan.sessions import Loop, PythonSession
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
 from tests.unit.coordinator.fleet import opened, seconds, started
@@ -53,43 +51,18 @@ def test_a_sample_has_the_figures_of_the_fleet_and_of_each_agent():
     assert agent["ping_rtt"] == pytest.approx(4.0, rel=0.01)
 
 
-def test_connections_that_answered_a_ping_within_the_think_time_are_verified():
-    items = [opened(number, 10, held=10 * (number + 1)) for number in range(4)]
+def test_the_connections_that_are_alive_are_those_of_the_row():
+    items = [opened(at, 10, held=10 * (at + 1), alive=9 * (at + 1)) for at in range(3)]
 
-    found = [
-        sample.fleet["verified"] for sample in samples(Plan(max=1000, rate=10.0, think=2.5), *items)
-    ]
+    found = [sample.fleet["alive"] for sample in samples(Plan(max=1000, rate=10.0), *items)]
 
-    assert found == [10, 20, 20, 20]  # two whole seconds fit into a think time of 2.5
+    assert found == [9, 18, 27]
 
 
-@pytest.mark.parametrize(
-    "plan",
-    [
-        Plan(max=1000, rate=10.0, ping="none"),
-        Plan(
-            max=1000,
-            rate=10.0,
-            sessions=(Loop(name="a"), PythonSession(name="b", file="b.py", source="x")),
-        ),
-    ],
-)
-def test_sessions_that_need_not_ping_are_not_verified(plan):
-    (sample,) = samples(plan, opened(0, 10))
+def test_life_that_is_not_verified_is_unknown():
+    (sample,) = samples(Plan(max=1000, rate=10.0, ping="none"), opened(0, 10))
 
-    assert sample.fleet["verified"] is None
-
-
-def test_a_think_time_longer_than_the_run_looks_at_no_second_before_the_first():
-    (sample,) = samples(Plan(max=1000, rate=10.0, think=1e9), opened(0, 10, held=10))
-
-    assert sample.fleet["verified"] == 10
-
-
-def test_the_shortest_think_time_of_several_loops_counts():
-    loops = (Loop(name="a", think=30.0), Loop(name="b", think=4.5))
-
-    assert verified_within(Plan(sessions=loops)) == 4
+    assert sample.fleet["alive"] is None
 
 
 def test_the_arrivals_of_all_seconds_are_those_of_the_plan():
@@ -219,18 +192,3 @@ def test_a_paused_second_of_phases_asks_for_no_arrivals():
     asked = arrivals_asked(plan, plan.schedule.spans, (), Pauses([(1.0, 3.0)]), 1)
 
     assert asked == 0.0
-
-
-def test_nothing_is_verified_where_sessions_need_not_ping():
-    (sample,) = samples(Plan(max=1000, rate=10.0, ping="none"), opened(0, 10))
-
-    assert sample.fleet["verified"] is None
-
-
-def test_pongs_of_long_ago_are_forgotten():
-    """And an earlier second may be corrected as long as it counts."""
-    items = [opened(number, 10, held=10 * (number + 1)) for number in range(6)]
-
-    *_, last = samples(Plan(max=1000, rate=10.0, think=1.0), *items)
-
-    assert last.fleet["verified"] == 10

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from coordinator.report.expect import parse
 from coordinator.report.summary import EXIT_CODES, summary_of
@@ -10,9 +10,10 @@ from coordinator.run.progress import PhaseProgress
 from coordinator.run.run import Run
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
-from tests.unit.coordinator.fleet import hello, opened, ready, seconds, started
+from tests.unit.coordinator.fleet import drained, hello, opened, ready, seconds, started
 from tests.unit.coordinator.report.runs import finished, with_session_figures
 
+PLAN = Plan(max=10, rate=10.0, hold=2.0)
 KEYS = [
     "schema",
     "verdict",
@@ -29,6 +30,10 @@ KEYS = [
     "late",
     "pings",
     "pongs",
+    "pongs_skipped",
+    "pongs_missing",
+    "pings_cut",
+    "drained_unanswered",
     "messages_sent",
     "messages_received",
     "bytes_sent",
@@ -40,6 +45,8 @@ KEYS = [
     "rate_achieved",
     "duration_s",
     "plateau_s",
+    "alive_within_s",
+    "alive_min",
     "histograms",
     "counters",
     "timings",
@@ -73,6 +80,46 @@ def test_the_figures_of_a_whole_run():
     assert summary.histograms["ping_rtt"].count == 42
     assert summary.agents[0].cpu_s == 0.75
     assert summary.agents[0].rss_peak_mb == pytest.approx(1.0, abs=0.1)
+
+
+def held(*alive, plan=PLAN, pings=10):
+    """The summary of a run that holds ten connections and drains at second 3."""
+    run = Run(plan, 1)
+    (agent,) = started(run, ["a"])
+    for number, living in enumerate(alive):
+        at = run.start + number + 1.0
+        second = opened(number, 10 if number == 0 else 0, held=10, alive=living)
+        second.tally.pings = pings
+        run.post(agent, seconds(second), at)
+        run.tick(at)
+    run.post(agent, seconds(drained(len(alive), 10), finished=True), run.start + len(alive) + 1.0)
+    run.tick(run.start + len(alive) + 1.0)
+    return summary_of(run, [parse("alive_min>=9")], run.start + len(alive) + 1.0)
+
+
+def test_the_fewest_that_were_alive_before_the_drain_count_and_so_does_the_plateau():
+    summary = held(10, 9, 10, 2, 1)
+
+    assert (summary.alive_within_s, summary.alive_min) == (31, 9)
+    assert summary.plateau_s == 2
+    assert summary.expectations[0].held
+
+
+def test_a_second_in_which_too_few_were_alive_fails_an_expectation():
+    summary = held(10, 8, 10)
+
+    assert (summary.alive_min, summary.verdict) == (8, "fail")
+
+
+@pytest.mark.parametrize(
+    ("plan", "alive", "pings"),
+    [(replace(PLAN, ping="none"), None, 0), (PLAN, 10, 0)],
+)
+def test_life_is_unknown_where_no_ping_was_sent(plan, alive, pings):
+    summary = held(alive, alive, plan=plan, pings=pings)
+
+    assert (summary.alive_within_s, summary.alive_min, summary.plateau_s) == (None, None, 2)
+    assert [(result.value, result.held) for result in summary.expectations] == [(None, False)]
 
 
 def test_each_phase_has_its_times_and_its_arrivals():

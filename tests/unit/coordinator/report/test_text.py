@@ -54,6 +54,32 @@ def test_reasons_latencies_agents_and_expectations_are_shown():
     assert re.search(r"^FAILED\s+ping_rtt_p50<1us", text, re.M)
 
 
+def test_the_first_line_says_whether_life_was_verified_and_pings_were_answered():
+    figures = {"open_peak": 9, "pings": 20, "pongs": 11}
+    silent = summaries.summary(**figures)
+    mute = summaries.summary(**figures, alive_within_s=2, pongs_missing=7, pings_cut=1)
+
+    assert text_report(silent).splitlines()[0].endswith("; life not verified")
+    assert text_report(mute).splitlines()[0].endswith("; 7 of 20 pings unanswered")
+
+
+def test_pings_and_closes_without_an_answer_are_shown():
+    figures = summaries.summary(
+        pings=20,
+        pongs=11,
+        pongs_skipped=1,
+        pongs_missing=7,
+        pings_cut=1,
+        closed={"drained": 5},
+        drained_unanswered=3,
+    )
+
+    text = text_report(figures)
+
+    assert "traffic: 20 pings, 11 pongs, 8 unanswered, 1 answered by a newer pong, 0 mess" in text
+    assert "closing handshakes without the server's answer: 3 of 5 closed" in text
+
+
 def test_counters_timings_and_errors_of_sessions_are_shown():
     _, summary = with_session_figures("logins", "logouts")
 

@@ -56,4 +56,5 @@ def test_totals_are_over_all_reasons():
 
     assert (figures.arrivals, figures.total_failed, figures.total_closed) == (10, 4, 6)
     assert figures.late_percent == 10.0
+    assert summary(pongs_skipped=1, pongs_missing=2, pings_cut=3).pings_unanswered == 5
     assert summary().late_percent == 0.0

@@ -7,7 +7,8 @@ from time import monotonic
 import pytest
 from websockets.frames import Opcode
 
-from loadgen.net.connection import FAILED, PONG_TIMEOUT, TRANSITIONS
+from loadgen.net.connection import FAILED, MAX_OVERTAKEN, SHUT, TRANSITIONS
+from loadgen.plan.life import PONG_TIMEOUT
 from tests.unit.wire_ends import TERMS, THINK, connected, opened, until
 
 
@@ -67,6 +68,118 @@ async def test_a_late_pong_is_measured_against_its_own_ping():
         await until(lambda: recorder.tally.pongs == 1)
         assert recorder.tally.ping_rtt.summary()["max"] >= 10_000
         assert connection.owed
+
+
+def pong(number):
+    """Returns the payload of the pong to a ping."""
+    return number.to_bytes(4, "big")
+
+
+def settled(tally):
+    """Returns what became of all pings: pongs, skipped, missing and cut."""
+    found = (tally.pongs, tally.pongs_skipped, tally.pongs_missing, tally.pings_cut)
+    assert sum(found) == tally.pings == tally.ping_rtt.total
+    return found
+
+
+async def test_a_newer_pong_answers_the_older_pings_when_it_comes():
+    async with opened() as (connection, diary, far, recorder):
+        first = monotonic() - 10
+        for number in range(3):
+            connection.send_ping(first + number * THINK)
+        await far.send_frame(Opcode.PONG, pong(3))
+        await until(lambda: recorder.tally.pongs == 1)
+        assert not connection.owed
+        assert recorder.tally.ping_rtt.total == 1  # the pongs of the others may still come
+        before = monotonic()
+        far.sock.close()
+        await until(diary.over.is_set)
+        assert settled(recorder.tally) == (1, 2, 0, 0)
+        longest = recorder.tally.ping_rtt.summary()["max"] / 1000
+        assert 10 <= longest <= 1.01 * (before - first)
+
+
+async def test_an_overtaken_pong_that_comes_counts_once_by_its_own_arrival():
+    async with opened() as (connection, diary, far, recorder):
+        first = monotonic() - 10
+        for number in range(3):
+            connection.send_ping(first + number * THINK)
+        for number in (3, 1, 1, 3):
+            await far.send_frame(Opcode.PONG, pong(number))
+        await far.send_frame(Opcode.TEXT, b"after them")
+        await until(lambda: recorder.tally.messages_received == 1)
+        assert recorder.tally.pongs == recorder.tally.ping_rtt.total == 2
+        assert recorder.tally.ping_rtt.summary()["max"] >= 10_000
+        far.sock.close()
+        await until(diary.over.is_set)
+        assert settled(recorder.tally) == (2, 1, 0, 0)
+
+
+async def test_an_overtaken_ping_is_skipped_once_it_is_too_old():
+    async with opened() as (connection, _, far, recorder):
+        connection.send_ping(100.0)
+        connection.send_ping(100.0 + THINK)
+        await far.send_frame(Opcode.PONG, pong(2))
+        await until(lambda: recorder.tally.pongs == 1)
+        connection.send_ping(100.0 + PONG_TIMEOUT - 0.1)
+        assert recorder.tally.pongs_skipped == 0
+        connection.send_ping(100.0 + PONG_TIMEOUT)
+        assert recorder.tally.pongs_skipped == 1
+        assert connection.overtaken is None
+        await far.send_frame(Opcode.PONG, pong(1))  # now it is too late
+        await far.send_frame(Opcode.PONG, pong(4))
+        await until(lambda: recorder.tally.pongs == 2)
+        assert recorder.tally.pongs_skipped == 1
+
+
+async def test_only_some_overtaken_pings_are_kept():
+    async with opened() as (connection, diary, far, recorder):
+        first = monotonic()
+        count = MAX_OVERTAKEN + 6
+        for _ in range(count):
+            connection.send_ping(first)
+        await far.send_frame(Opcode.PONG, pong(count))
+        await until(lambda: recorder.tally.pongs == 1)
+        assert recorder.tally.pongs_skipped == 5
+        connection.cut("storm")
+        await until(lambda: diary.entries == ["opened", "storm"])
+        assert settled(recorder.tally) == (1, count - 1, 0, 0)
+
+
+async def test_pings_that_nothing_answers_are_missing_and_as_slow_as_they_are_old():
+    async with opened() as (connection, diary, far, recorder):
+        connection.send_ping(monotonic() - 10)
+        connection.send_ping(monotonic() - 8)
+        far.sock.close()
+        await until(lambda: diary.entries == ["opened", "reset"])
+        assert settled(recorder.tally) == (0, 0, 2, 0)
+        assert recorder.tally.ping_rtt.summary()["max"] >= 10_000
+        assert recorder.tally.ping_rtt.summary()["p50"] >= 8_000
+
+
+async def test_a_pong_after_our_close_is_not_missing():
+    async with opened() as (connection, diary, far, recorder):
+        connection.send_ping(monotonic())
+        connection.begin_close("done")
+        await far.frame()
+        await far.frame()
+        await far.flush()  # the pong, and the answer to the close
+        far.sock.close()
+        await until(lambda: diary.entries == ["opened", "done"])
+        assert settled(recorder.tally) == (1, 0, 0, 0)
+        assert recorder.tally.drained_unanswered == 0
+
+
+@pytest.mark.parametrize("closing", [False, True])
+async def test_pings_of_a_connection_that_the_plan_cuts_are_not_the_servers_fault(closing):
+    async with opened() as (connection, diary, _, recorder):
+        connection.send_ping(monotonic())
+        if closing:
+            connection.begin_close("drained")
+        connection.cut("storm")
+        await until(lambda: diary.entries == ["opened", "drained" if closing else "storm"])
+        assert settled(recorder.tally) == (0, 0, 0, 1)
+        assert recorder.tally.drained_unanswered == 0
 
 
 async def test_a_pong_without_a_ping_is_not_counted():
@@ -140,6 +253,40 @@ async def test_our_close_keeps_its_reason_and_waits_for_the_server_to_end_tcp():
         assert connection not in TERMS.closing
 
 
+@pytest.mark.parametrize(
+    ("answer", "unanswered"), [(b"", 1), (b"\x88\x02\x03\xe8", 0), (b"\x88\x02\x03\xe9", 0)]
+)
+async def test_a_close_that_the_server_does_not_answer_is_counted(answer, unanswered):
+    async with opened() as (connection, diary, far, recorder):
+        connection.begin_close("drained")
+        await far.frame()
+        await far.send(answer)
+        far.sock.close()
+        await until(lambda: diary.entries == ["opened", "drained"])
+        assert recorder.tally.drained_unanswered == unanswered
+
+
+async def test_a_close_without_an_answer_in_time_is_unanswered_but_an_answered_one_is_not():
+    for answered in (False, True):
+        async with opened() as (connection, diary, far, recorder):
+            connection.begin_close("churn")
+            await far.frame()
+            if answered:
+                await far.flush()
+                await until(lambda at=connection: at.state == SHUT)
+            connection.abort()  # as when the server does not end TCP in time
+            await until(lambda of=diary: of.entries == ["opened", "churn"])
+            assert recorder.tally.drained_unanswered == (not answered)
+
+
+async def test_a_close_that_the_server_began_needs_no_answer():
+    async with opened() as (_, diary, far, recorder):
+        await far.send_frame(Opcode.CLOSE, b"\x03\xe9")
+        far.sock.close()
+        await until(lambda: len(diary.entries) == 2)
+        assert recorder.tally.drained_unanswered == 0
+
+
 async def test_nothing_is_sent_after_a_close():
     async with opened() as (connection, _, far, recorder):
         connection.begin_close("drained")
@@ -151,11 +298,12 @@ async def test_nothing_is_sent_after_a_close():
 
 
 async def test_a_broken_frame_ends_it_as_a_protocol_error_with_code_1002():
-    async with opened() as (_, diary, far, _):
+    async with opened() as (_, diary, far, recorder):
         await far.send(b"\x81\x85\0\0\0\0hello")  # a masked server frame
         assert (await far.frame()).data[:2] == b"\x03\xea"
         far.sock.close()
         await until(lambda: diary.entries == ["opened", "protocol_error"])
+        assert recorder.tally.drained_unanswered == 0  # nothing after the broken frame is read
 
 
 async def test_a_reset_is_another_reason_than_an_end():
@@ -192,3 +340,31 @@ async def test_the_table_of_states_holds_and_is_used():
     async with opened() as (connection, *_):
         with pytest.raises(AssertionError):
             connection.state = FAILED
+
+
+async def test_the_101_and_pongs_prove_life_within_the_window_and_messages_do_not():
+    async with opened() as (connection, diary, far, recorder):
+        assert recorder.alive == 1
+        recorder.swap()
+        recorder.swap()
+        assert recorder.alive == 1
+        connection.send_ping(monotonic())
+        await far.frame()
+        await far.send_frame(Opcode.TEXT, b"hello")
+        await until(lambda: recorder.tally.messages_received == 1)
+        recorder.swap()
+        assert recorder.alive == 0
+        await far.flush()
+        await until(lambda: recorder.alive == 1)
+        recorder.swap()
+        assert recorder.alive == 1
+        far.sock.close()
+        await until(diary.over.is_set)
+        assert recorder.alive == 0
+
+
+async def test_a_connection_that_never_opened_is_not_alive():
+    async with connected() as (_, diary, far, recorder):
+        far.sock.close()
+        await until(lambda: diary.entries == ["reset"])
+        assert recorder.alive == 0

@@ -63,7 +63,8 @@ async def test_a_turn_that_comes_late_keeps_users_in_the_order_of_their_pings():
 async def test_a_loop_sends_its_pings_and_is_done():
     async with load(think=0.06, loops=4) as (running, _):
         assert (await running.over()).closed == {"done": 5}
-        assert running.tally.pings == 20
+        assert running.tally.pings == running.tally.pongs == 20
+        assert running.tally.drained_unanswered == 0
         assert running.scenario.next_due(inf) == inf
 
 

@@ -141,6 +141,18 @@ def test_a_whole_row_adds_up_what_is_held_and_used():
     assert row.second == Second(0, held=Held(11, 22), cpu_s=0.75, rss=1100)
 
 
+def test_the_living_are_those_of_each_sources_newest_second():
+    fan = fan_of("a1", "a2")
+    assert fan.alive is None
+    fan.add("a1", Second(0, held=Held(alive=2)))
+    fan.add("a2", Second(0, held=Held(alive=3)))
+    fan.add("a1", Second(1, held=Held(alive=1)))
+
+    assert fan.alive == 4
+    fan.lose("a2")
+    assert fan.alive == 1
+
+
 def test_a_source_owes_nothing_before_its_first_second():
     fan = fan_of("a1")
     fan.expect("a2", first=2)

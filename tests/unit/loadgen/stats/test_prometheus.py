@@ -9,6 +9,7 @@ from loadgen.version import VERSION
 
 NAMES = {
     "loadgen_connections",
+    "loadgen_connections_alive",
     "loadgen_connections_launched",
     "loadgen_connections_relaunched",
     "loadgen_connections_late",
@@ -19,6 +20,10 @@ NAMES = {
     "loadgen_connections_closed",
     "loadgen_pings",
     "loadgen_pongs",
+    "loadgen_pongs_skipped",
+    "loadgen_pongs_missing",
+    "loadgen_pings_cut",
+    "loadgen_connections_drained_unanswered",
     "loadgen_messages_sent",
     "loadgen_messages_received",
     "loadgen_sent_bytes",
@@ -106,6 +111,17 @@ def test_the_laws_of_the_ledger_can_be_checked_by_a_monitor():
         == samples["loadgen_connections_opened_total", ("agent", "a")]
         == 7
     )
+
+
+def test_the_living_are_labelled_with_their_window_and_absent_where_unknown():
+    total = Tally(launched=10, opened=7)
+    ledger = Ledger.of(None, total)
+    _, samples = scrape(
+        Snapshot("a", ledger, total, alive=6, alive_within=31), Snapshot("b", ledger, total)
+    )
+
+    found = {key: value for key, value in samples.items() if key[0] == "loadgen_connections_alive"}
+    assert found == {("loadgen_connections_alive", ("agent", "a"), ("within", "31")): 6}
 
 
 def test_the_coordinator_labels_each_sample_with_its_agent():

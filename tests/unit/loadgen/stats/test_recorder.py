@@ -18,6 +18,28 @@ def test_a_swapped_tally_is_whole_and_the_next_one_empty():
     assert recorder.swap().failed == {"reset": 1}
 
 
+def test_the_living_were_heard_in_this_second_or_the_window_before():
+    recorder = Recorder(seed=1, window=2)
+    recorder.heard[0] += 3
+    first = recorder.heard
+    recorder.swap()
+    first[0] -= 1
+    recorder.heard[0] += 1
+    assert recorder.alive == 3
+    recorder.swap()
+    assert recorder.alive == 3
+    recorder.swap()
+    assert recorder.alive == 1
+
+
+def test_without_a_window_no_life_is_known():
+    recorder = Recorder(seed=1)
+    recorder.heard[0] += 1
+    recorder.swap()
+
+    assert recorder.alive is None
+
+
 def test_masks_repeat_with_their_seed_and_differ_without():
     first, again, other = (
         [recorder.bits(32) for _ in range(8)] for recorder in (Recorder(seed) for seed in (1, 1, 2))

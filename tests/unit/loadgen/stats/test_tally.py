@@ -233,7 +233,8 @@ def test_a_law_that_does_not_hold_is_named(total, breach):
 def test_held_connections_must_agree_with_the_counts():
     ledger = Ledger.of(10, Tally(launched=5, opened=3))
 
-    assert ledger.breaches(Held(connecting=2, open=3)) == []
+    assert ledger.breaches(Held(connecting=2, open=3, alive=3)) == []
+    assert ledger.breaches(Held(connecting=2, open=3, alive=4)) == ["4 are alive but 3 are held"]
     assert ledger.breaches(Held(connecting=1, open=4)) == [
         "connecting is 2 but 1 are held",
         "open is 3 but 4 are held",
@@ -245,6 +246,14 @@ def test_held_adds_up():
     held.merge(Held(connecting=10, open=20))
 
     assert held == Held(connecting=11, open=22)
+
+
+def test_the_living_add_up_where_they_are_known():
+    held = Held()
+    for other in (Held(alive=2), Held(), Held(alive=3)):
+        held.merge(other)
+
+    assert held.alive == 5
 
 
 def test_the_ledger_as_json_has_the_names_of_the_contract():

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ import pytest
 import trustme
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
+from websockets.frames import Opcode
 from websockets.http11 import Response
 
 from loadgen.net.connection import Connection
@@ -30,7 +32,7 @@ from loadgen.worker.arrivals import Arrivals
 from loadgen.worker.engine import COARSE, EXACT, LATE, MAX_SLEEP, Engine, grain_of
 from tests.unit.loads import Load
 from tests.unit.timing import MS
-from tests.unit.wire_ends import until
+from tests.unit.wire_ends import FarSide, until
 
 SOURCE = "127.0.9.2"
 
@@ -191,6 +193,15 @@ async def test_every_built_in_session_holds_its_connection(ping):
         await until(lambda: running.engine.held() == Held(connecting=0, open=2))
 
 
+async def test_connections_that_answered_lately_are_alive():
+    async with load(plan(max=5, ping="none"), window=1) as running:
+        await until(lambda: running.engine.held() == Held(connecting=0, open=5, alive=5))
+        running.recorder.swap()
+        assert running.engine.held().alive == 5
+        running.recorder.swap()
+        assert running.engine.held().alive == 0
+
+
 async def test_a_stop_aborts_every_connection_at_once_and_counts_each():
     async with load(plan(rate=100.0, max=1000)) as running:
         await until(lambda: running.tally.opened >= 10)
@@ -199,6 +210,41 @@ async def test_a_stop_aborts_every_connection_at_once_and_counts_each():
         await running.settled()
         assert running.ledger.breaches(running.engine.held()) == []
         assert set(running.ledger.closed) == {"drained"}
+        assert running.tally.drained_unanswered == running.tally.pongs_missing == 0
+        tally = running.tally
+        assert tally.pings == tally.pongs + tally.pings_cut == tally.ping_rtt.total
+
+
+async def test_a_server_that_answers_the_newest_ping_after_a_stall_is_as_slow_as_it_is():
+    """RFC 6455 section 5.5.3 allows it; five pings are due in each stall."""
+    think, stall = 0.1, 0.5
+
+    async def hold(sock: socket.socket) -> None:
+        far = FarSide(sock)
+        await far.upgrade()
+        while True:
+            await asyncio.sleep(stall)
+            frames = await far.frames_now()
+            pings = [frame for frame in frames if frame.opcode is Opcode.PING]
+            if pings:
+                await far.send_frame(Opcode.PONG, pings[-1].data)
+            if len(pings) < len(frames):  # a CLOSE
+                return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        one = plan(max=1, think=think, loops=20)
+        running = Load(one, listener.getsockname()[1], source=SOURCE, ports=range(22_000, 22_020))
+        sock, _ = await asyncio.get_running_loop().sock_accept(listener)
+        with sock:
+            sock.setblocking(False)
+            await asyncio.wait_for(hold(sock), 10)
+        await running.over()
+        await running.end()
+        tally = running.tally
+        assert tally.pings == tally.ping_rtt.total == tally.pongs + tally.pongs_skipped == 20
+        assert tally.pongs <= 6
+        assert tally.ping_rtt.percentile(90.0) >= 0.3 * 1e6
 
 
 async def test_ended_users_are_freed_although_the_collector_is_off():

@@ -119,6 +119,7 @@ def line_of(row: Row) -> str:
         f"handshake p99 {_p99(fleet, 'handshake')}",
         f"ping p99 {_p99(fleet, 'ping_rtt')}",
         *(f"INVALID: {why}" for why in row.invalid),
+        *(f"SATURATED: {why}" for why in row.saturated),
     ]
     return "  ".join(parts)
 
@@ -190,6 +191,8 @@ def _facts(run: Run, row: Row, now: float) -> Table:
     table.add_row("lost / late", f"{count(ledger.lost)} / {count(ledger.late)}")
     if row.invalid:
         table.add_row("invalid", Text("; ".join(row.invalid), style="yellow"))
+    if row.saturated:
+        table.add_row("saturated", Text("; ".join(row.saturated), style="yellow"))
     return table
 
 

@@ -13,6 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 IDLE = ("idle", "iowait")
 """The modes in which node_exporter counts a core as unused."""
+CPU = "node_cpu_seconds_total"
+MODES = ("steal", "softirq")
+"""The modes of CPU time that are kept by themselves."""
 EVERY = 1.0
 """Seconds between two scrapes."""
 SCRAPE_TIMEOUT = 2.0
@@ -39,6 +42,22 @@ class Scrape(msgspec.Struct, omit_defaults=True):
     """Open files."""
     sockets: float | None = None
     """TCP sockets in use."""
+    steal_s: float | None = None
+    """CPU seconds that its cores waited for the hypervisor, since boot; like the following."""
+    softirq_s: float | None = None
+    """CPU seconds in softirqs, such as those of the network."""
+    switches: float | None = None
+    """Context switches."""
+    retransmits: float | None = None
+    """TCP segments that were sent again."""
+    listen_overflows: float | None = None
+    """Connections that found an accept queue full."""
+    listen_drops: float | None = None
+    """Connections that a listening socket dropped."""
+    running: float | None = None
+    """Threads that run or wait for a core, at the moment of the scrape."""
+    socket_pages: float | None = None
+    """Pages of memory in TCP's buffers, at the moment of the scrape."""
 
 
 def scrape_of(name: str, second: int, text: str) -> Scrape:
@@ -50,7 +69,10 @@ def scrape_of(name: str, second: int, text: str) -> Scrape:
     found: dict[str, float] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            if sample.labels.get("mode") not in IDLE:
+            mode = sample.labels.get("mode", "")
+            if sample.name == CPU and mode in MODES:
+                found[f"{CPU} {mode}"] = found.get(f"{CPU} {mode}", 0.0) + sample.value
+            if mode not in IDLE:
                 found[sample.name] = found.get(sample.name, 0.0) + sample.value
     total = found.get("node_memory_MemTotal_bytes")
     available = found.get("node_memory_MemAvailable_bytes")
@@ -58,10 +80,18 @@ def scrape_of(name: str, second: int, text: str) -> Scrape:
     return Scrape(
         second,
         name,
-        found.get("node_cpu_seconds_total", found.get("process_cpu_seconds_total")),
+        found.get(CPU, found.get("process_cpu_seconds_total")),
         used if used is not None else found.get("process_resident_memory_bytes"),
         found.get("node_filefd_allocated", found.get("process_open_fds")),
         found.get("node_sockstat_TCP_inuse"),
+        found.get(f"{CPU} steal"),
+        found.get(f"{CPU} softirq"),
+        found.get("node_context_switches_total"),
+        found.get("node_netstat_Tcp_RetransSegs"),
+        found.get("node_netstat_TcpExt_ListenOverflows"),
+        found.get("node_netstat_TcpExt_ListenDrops"),
+        found.get("node_procs_running"),
+        found.get("node_sockstat_TCP_mem"),
     )
 
 

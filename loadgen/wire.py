@@ -93,6 +93,8 @@ class Job(msgspec.Struct, tag=True):
     """The most connections that this worker holds at once; users that are due wait for a place."""
     agent: str = ""
     """The name of its agent in this run."""
+    worker: int = 0
+    """The number of this worker on its agent."""
     reassignments: tuple[Reassignment, ...] = ()
     """The parts of lost workers' shares that it continues."""
     first: int = 0

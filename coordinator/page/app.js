@@ -29,7 +29,7 @@ function begin(preamble) {
   now = null;
   choose(null);
   charts?.remove();
-  charts = new Charts($("charts"), FLEET, model.invalid);
+  charts = new Charts($("charts"), FLEET, model.marks);
   servers.clear();
   for (const id of ["log", "agents", "bars", "servers"]) $(id).replaceChildren();
   put($("foot"), `loadgen ${preamble.version}, run ${preamble.key}`);
@@ -71,7 +71,7 @@ function draw() {
   charts.show(model.fleet);
   for (const id of ["servers-section", "servers-link"]) $(id).hidden = model.watched.size === 0;
   for (const [name, columns] of model.watched) {
-    if (!servers.has(name)) servers.set(name, serverCharts($("servers"), name, model.invalid));
+    if (!servers.has(name)) servers.set(name, serverCharts($("servers"), name, model.marks));
     servers.get(name).show(columns);
   }
   if (!now) return;
@@ -98,7 +98,7 @@ function choose(name) {
   $("agent").hidden = chosen === null;
   if (chosen !== null) {
     put($("agent-title"), `Agent ${chosen}`);
-    agentCharts = new Charts($("agent-charts"), AGENT, model.invalid, "agent");
+    agentCharts = new Charts($("agent-charts"), AGENT, model.marks, "agent");
     agentCharts.show(model.agent(chosen));
     $("agent-title").focus();
     $("agent").scrollIntoView({ block: "nearest" });

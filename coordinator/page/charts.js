@@ -78,6 +78,10 @@ export const AGENT = [
   { name: "lag", title: "Its own lateness, p99", unit: "ms", log: true, show: ms, series: [
     { column: "lag", label: "launch", color: 1 },
     { column: "loop_lag", label: "event loop", color: 2 }] },
+  { name: "host", title: "CPU of its host, percent", show: plain, series: [
+    { column: "host_busy", label: "busy", color: 1, fill: true },
+    { column: "host_steal", label: "stolen", color: 2 }] },
+  { name: "retransmits", title: "TCP retransmits of its host a second", show: count, series: [{ column: "host_retransmits", label: "retransmits", color: 4 }] },
   { ...FLEET.find((chart) => chart.name === "cores") },
   { ...FLEET.find((chart) => chart.name === "memory") },
 ];
@@ -100,11 +104,11 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** One chart over the seconds of a run, or with `runs` in its definition over several runs. `invalid` maps the seconds that prove nothing to the reasons; `over` is true for a finished run. */
+/** One chart over the seconds of a run, or with `runs` in its definition over several runs. `marks` maps the seconds that prove nothing, and those that prove no latency, to the reasons; `over` is true for a finished run. */
 export class Chart {
-  constructor(parent, definition, invalid, prefix = "chart", over = false) {
+  constructor(parent, definition, marks, prefix = "chart", over = false) {
     this.definition = definition;
-    this.invalid = invalid;
+    this.marks = marks;
     this.over = over;
     this.columns = null;
     this.index = null;
@@ -168,20 +172,22 @@ export class Chart {
       series: [{}, ...this.series.map((series) => ({
         stroke: () => colorOf(series), width: series.thin ? 1 : 2, dash: series.dash ?? undefined,
         fill: series.fill ? () => css("--soft") : undefined, points: { show: Boolean(runs) }, spanGaps: false }))],
-      hooks: { drawClear: [(u) => this.shadeInvalid(u)], setCursor: [(u) => this.point(u.cursor.idx)] },
+      hooks: { drawClear: [(u) => this.shade(u)], setCursor: [(u) => this.point(u.cursor.idx)] },
     }, data, this.plot);
   }
 
-  /** Shades the seconds that prove nothing. */
-  shadeInvalid(u) {
+  /** Shades the marked seconds. */
+  shade(u) {
     const seconds = this.columns.seconds;
     if (!seconds.length) return;
     u.ctx.save();
-    u.ctx.fillStyle = css("--invalid");
-    for (const second of this.invalid.keys()) {
-      if (second < seconds[0] || second > seconds[seconds.length - 1]) continue;
-      const [left, right] = [u.valToPos(second - 0.5, "x", true), u.valToPos(second + 0.5, "x", true)];
-      u.ctx.fillRect(left, u.bbox.top, Math.max(1, right - left), u.bbox.height);
+    for (const [mark, marked] of Object.entries(this.marks)) {
+      u.ctx.fillStyle = css(`--${mark}`);
+      for (const second of marked.keys()) {
+        if (second < seconds[0] || second > seconds[seconds.length - 1]) continue;
+        const [left, right] = [u.valToPos(second - 0.5, "x", true), u.valToPos(second + 0.5, "x", true)];
+        u.ctx.fillRect(left, u.bbox.top, Math.max(1, right - left), u.bbox.height);
+      }
     }
     u.ctx.restore();
   }
@@ -196,8 +202,8 @@ export class Chart {
     const seconds = this.columns.seconds;
     const at = this.index !== null && this.index < seconds.length ? this.index : seconds.length - 1;
     const pointed = this.index !== null;
-    const reasons = pointed ? this.invalid.get(seconds[at]) : undefined;
-    put(this.where, pointed ? `at ${this.place(at)}${reasons ? `: ${reasons.join("; ")}` : ""}` : "");
+    const reasons = pointed ? Object.values(this.marks).flatMap((marked) => marked.get(seconds[at]) ?? []) : [];
+    put(this.where, pointed ? `at ${this.place(at)}${reasons.length ? `: ${reasons.join("; ")}` : ""}` : "");
     const { show } = this.definition;
     this.series.forEach((_, place) => {
       const values = this.data[place + 1];
@@ -245,8 +251,8 @@ export class Chart {
 
 /** A group of charts over the same columns. */
 export class Charts {
-  constructor(parent, definitions, invalid, prefix, over = false) {
-    this.charts = definitions.map((definition) => new Chart(parent, definition, invalid, prefix, over));
+  constructor(parent, definitions, marks, prefix, over = false) {
+    this.charts = definitions.map((definition) => new Chart(parent, definition, marks, prefix, over));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.charts.forEach((chart) => chart.redraw()));
   }
 
@@ -260,10 +266,10 @@ export class Charts {
 }
 
 /** Adds a heading and the charts of a watched server. */
-export function serverCharts(parent, name, invalid, over = false) {
+export function serverCharts(parent, name, marks, over = false) {
   const grid = element("div", { class: "charts" });
   parent.append(element("h3", {}, name), grid);
-  return new Charts(grid, SERVER, invalid, `server-${name}`, over);
+  return new Charts(grid, SERVER, marks, `server-${name}`, over);
 }
 
 /** Sets a text only where it changes, so that a screen reader does not read it again. */

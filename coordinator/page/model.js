@@ -38,14 +38,14 @@ export class Columns {
   }
 }
 
-/** One run: the fleet's columns, those of each agent and watched server, and the seconds that prove nothing. */
+/** One run: the fleet's columns, those of each agent and watched server, and the seconds that prove nothing, or no latency. */
 export class Model {
   constructor(preamble) {
     this.preamble = preamble;
     this.fleet = new Columns();
     this.agents = new Map();
     this.watched = new Map();
-    this.invalid = new Map();
+    this.marks = { invalid: new Map(), saturated: new Map() };
   }
 
   /** Adds a settled second. */
@@ -59,8 +59,10 @@ export class Model {
     for (const [name, figures] of Object.entries(sample.agents)) {
       this.agent(name).put(sample.second, this.preamble.agent_series.map((series, at) => [series, figures[at]]));
     }
-    if (sample.invalid.length) this.invalid.set(sample.second, sample.invalid);
-    else this.invalid.delete(sample.second);
+    for (const [mark, seconds] of Object.entries(this.marks)) {
+      if (sample[mark].length) seconds.set(sample.second, sample[mark]);
+      else seconds.delete(sample.second);
+    }
     derive(this.fleet);
     for (const columns of this.agents.values()) derive(columns);
   }

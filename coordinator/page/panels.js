@@ -64,7 +64,8 @@ export function showHero(now, model) {
     ["closed", count(sum(ledger.closed))], ["lost", count(ledger.lost)], ["late", count(ledger.late)],
     ...(totals.relaunched ? [["launched again", count(totals.relaunched)]] : []),
     ["pings / pongs", `${count(totals.pings)} / ${count(totals.pongs)}`], ["messages received", count(totals.messages_received)],
-    ["sent", bytes(totals.bytes_sent)], ["received", bytes(totals.bytes_received)], ["invalid seconds", count(model.invalid.size)],
+    ["sent", bytes(totals.bytes_sent)], ["received", bytes(totals.bytes_received)], ["invalid seconds", count(model.marks.invalid.size)],
+    ["saturated seconds", count(model.marks.saturated.size)],
     ...Object.entries(totals).filter(([name, number]) => number && !PLACED.has(name))
       .map(([name, number]) => [name.replaceAll("_", " "), count(number)]),
     ...Object.entries(now.counters).map(([name, number]) => [name, count(number)])]);

@@ -4,11 +4,11 @@ import { AGENT, Charts, FLEET, drawBars, serverCharts } from "./charts.js";
 import { columnsOf } from "./model.js";
 
 const run = JSON.parse(document.getElementById("run").textContent);
-const invalid = new Map(run.invalid);
+const marks = { invalid: new Map(run.invalid), saturated: new Map(run.saturated) };
 const all = [];
 
 function draw(parent, definitions, series, prefix) {
-  const charts = new Charts(parent, definitions, invalid, prefix, true);
+  const charts = new Charts(parent, definitions, marks, prefix, true);
   charts.show(columnsOf(run.seconds, series));
   all.push(charts);
 }
@@ -16,7 +16,7 @@ function draw(parent, definitions, series, prefix) {
 draw(document.getElementById("charts"), FLEET, run.fleet, "chart");
 drawBars(document.getElementById("bars"), run.bars);
 for (const [name, of] of Object.entries(run.watched)) {
-  const charts = serverCharts(document.getElementById("servers"), name, invalid, true);
+  const charts = serverCharts(document.getElementById("servers"), name, marks, true);
   charts.show(columnsOf(of.seconds, of.series));
   all.push(charts);
 }

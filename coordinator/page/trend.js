@@ -35,4 +35,4 @@ const TREND = [
 ];
 
 const figures = Object.fromEntries(Object.entries(trend.figures).map(([name, steps]) => [name, steps.map((step) => step.value)]));
-new Charts(document.getElementById("charts"), TREND, new Map(), "trend").show(columnsOf(trend.runs.map((_, at) => at), figures));
+new Charts(document.getElementById("charts"), TREND, { invalid: new Map(), saturated: new Map() }, "trend").show(columnsOf(trend.runs.map((_, at) => at), figures));

@@ -1,13 +1,12 @@
 """The claims that a run proves, in one sentence, and those it does not prove."""
 
-import re
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from urllib.parse import urlsplit
 
 import msgspec
 
 from coordinator.report.samples import Sample
+from coordinator.report.tables import spans_of
 from coordinator.run.summary import Summary
 from coordinator.text import count, ms, reasons, seconds
 from loadgen.plan.life import alive_within
@@ -18,7 +17,6 @@ FLOORS = (1.0, 0.9999, 0.999, 0.99)
 """The parts of the peak that may be claimed, the highest first."""
 LONG_ENOUGH = 0.8
 """The part of the longest span for which a floor must be held to be claimed."""
-NUMBERS = re.compile(r"[\d.,]+")
 LATENCIES = {"handshake": "handshakes", "ping_rtt": "pings", "delivery": "deliveries"}
 """The histograms that a claim names, with their noun."""
 
@@ -130,7 +128,7 @@ def _does_not(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Iterat
     if summary.failed:
         yield f"that every connection opens: {reasons(summary.failed)}"
     yield from _unproved_arrivals(summary)
-    yield from _invalid_seconds(summary)
+    yield from _marked_seconds(summary)
     yield from _unproved_network(plan)
 
 
@@ -181,17 +179,11 @@ def _unproved_arrivals(summary: Summary) -> Iterator[str]:
         )
 
 
-def _invalid_seconds(summary: Summary) -> Iterator[str]:
-    """One text for consecutive seconds with the same reasons but for their numbers."""
-    numbered = enumerate((row.second, "; ".join(row.why)) for row in summary.invalid_seconds)
-    for _, group in groupby(
-        numbered, key=lambda item: (NUMBERS.sub("", item[1][1]), item[1][0] - item[0])
-    ):
-        found = [row for _, row in group]
-        first, why = found[0]
-        last, last_why = found[-1]
-        where = f"second {first}" if first == last else f"seconds {first} to {last}"
-        yield f"anything in {where}: {why}{'' if last_why == why else ' (and similar)'}"
+def _marked_seconds(summary: Summary) -> Iterator[str]:
+    for where, why in spans_of(summary.invalid_seconds):
+        yield f"anything in {where}: {why}"
+    for where, why in spans_of(summary.saturated_seconds):
+        yield f"anything about latency in {where}: {why}"
 
 
 def _unproved_network(plan: Plan) -> Iterator[str]:

@@ -125,9 +125,10 @@ def warnings(baseline: RunRecord, other: RunRecord) -> Iterator[str]:
     for record in (baseline, other):
         if record.summary.verdict in ("lost", "stopped"):
             yield f"{record.name} did not run to its end ({record.summary.verdict})"
-        invalid = len(record.summary.invalid_seconds)
-        if invalid:
-            yield f"{record.name} has {invalid} invalid seconds"
+        for kind in ("invalid", "saturated"):
+            marked = len(getattr(record.summary, f"{kind}_seconds"))
+            if marked:
+                yield f"{record.name} has {marked} {kind} seconds"
     yield from _differing_plans(baseline, other)
     yield from _differing_machines(baseline, other)
 

@@ -65,7 +65,8 @@ def _markdown(record: RunRecord) -> Iterator[str]:
     yield (
         f"{_targets(record)}; {len(summary.agents)} agents; {summary.rate_achieved:,.1f} arrivals a"
         f" second of {summary.rate_asked:,.1f} asked; {seconds(summary.duration_s)} in all;"
-        f" {len(summary.invalid_seconds)} invalid seconds."
+        f" {len(summary.invalid_seconds)} invalid seconds,"
+        f" {len(summary.saturated_seconds)} saturated."
     )
 
 
@@ -113,7 +114,7 @@ def csv_report(record: RunRecord) -> str:
     """Returns the seconds of a run as CSV, a line for each.
 
     A line has the fleet's figures, percentiles in milliseconds, the number of agents that reported,
-    and why the second is invalid.
+    why the second is invalid, and how machines bounded it.
     """
     columns = columns_of(samples_of(record))
     return _csv([list(columns), *zip(*columns.values(), strict=True)])

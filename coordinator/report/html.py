@@ -71,6 +71,7 @@ def _data(record: RunRecord, samples: Sequence[Sample], step: int) -> dict[str, 
         "fleet": _fleet_columns(drawn),
         "agents": {name: _agent_columns(drawn, name) for name in names},
         "invalid": [(sample.second, sample.invalid) for sample in samples if sample.invalid],
+        "saturated": [(sample.second, sample.saturated) for sample in samples if sample.saturated],
         "watched": _watched_columns(record.watched),
         "bars": {name: bars(values) for name, values in record.histograms.items()},
     }

@@ -9,9 +9,11 @@ MOMENTARY = {
     "cgroup_headroom",
     "tcp_pages",
     "fs.file-nr",
+    "kernel.random.boot_id",
     "net.netfilter.nf_conntrack_count",
 }
-"""Readings that change from moment to moment, and say nothing about what a machine is."""
+"""Readings that change from moment to moment or with each start, and say nothing about what a
+machine is."""
 
 Machine = dict[str, Any]
 """Versions and kernel settings, by name."""

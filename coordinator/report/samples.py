@@ -5,9 +5,11 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from coordinator.run.hosts import mean
 from coordinator.run.progress import Pauses, rate_at
 from coordinator.run.timeline import Figures, Row
 from coordinator.storage.reader import RunRecord
+from loadgen.machine.host import HostState
 from loadgen.plan.plan import Plan
 from loadgen.plan.schedule import Span
 from loadgen.stats.histogram import Histogram, highest_in
@@ -42,8 +44,10 @@ def values_of(histogram: Histogram) -> Iterable[tuple[int, int]]:
 
 STATISTICS = ("p50", "p90", "p99", "max")
 AGENT_P99S = ("handshake", "ping_rtt", "lag", "loop_lag")
-AGENT_SERIES = ("open", "launched", "opened", "failed", "cpu_s", "rss", *AGENT_P99S)
-"""The figures of each agent in a sample, in this order; the last four are p99s in milliseconds."""
+AGENT_HOST = ("host_busy", "host_steal", "host_retransmits")
+AGENT_SERIES = ("open", "launched", "opened", "failed", "cpu_s", "rss", *AGENT_P99S, *AGENT_HOST)
+"""The figures of each agent in a sample, in this order: four p99s are in milliseconds, the busy and
+the stolen time of its host in percent, on average over the cores."""
 
 
 class Sample(msgspec.Struct):
@@ -61,6 +65,8 @@ class Sample(msgspec.Struct):
     ends: dict[str, int] = {}
     """How many connections failed, were closed or lost in it, by whose fault and why: `server:
     failed http_503`."""
+    saturated: list[str] = []
+    """The ways in which machines bounded what was measured; empty when they did not."""
 
 
 class Sampler:
@@ -92,7 +98,8 @@ class Sampler:
             for name, percentiles in row.fleet.histograms.items()
         }
         agents = {name: _agent(figures) for name, figures in row.agents.items()}
-        return Sample(row.second, fleet, latencies, agents, row.invalid, _ends(row.fleet))
+        ends = _ends(row.fleet)
+        return Sample(row.second, fleet, latencies, agents, row.invalid, ends, row.saturated)
 
 
 def _ends(figures: Figures) -> dict[str, int]:
@@ -121,7 +128,14 @@ def _agent(figures: Figures) -> list[float | None]:
         figures.cpu_s,
         figures.rss,
         *(histogram.p99 if histogram else None for histogram in histograms),
+        *_host(figures.host),
     ]
+
+
+def _host(state: HostState | None) -> tuple[float | None, ...]:
+    if state is None:
+        return (None,) * len(AGENT_HOST)
+    return mean(state.busy), mean(state.steal), state.retransmits
 
 
 def samples_of(record: RunRecord) -> list[Sample]:

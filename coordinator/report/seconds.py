@@ -21,8 +21,8 @@ WHOLE = {
     "rss",
     "agents",
 }
-"""The columns of whole numbers; `invalid` is a text, every other column has floats."""
-TEXTS = {"invalid"}
+"""The columns of whole numbers; TEXTS are texts, every other column has floats."""
+TEXTS = {"invalid", "saturated"}
 
 
 def figures_of(sample: Sample) -> dict[str, Value]:
@@ -42,6 +42,7 @@ def figures_of(sample: Sample) -> dict[str, Value]:
         **latencies,
         "agents": len(sample.agents),
         "invalid": "; ".join(sample.invalid),
+        "saturated": "; ".join(sample.saturated),
     }
 
 

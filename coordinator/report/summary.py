@@ -63,15 +63,19 @@ def summary_of(
         phases=run.phase_progress(),
         pauses=run.progress.pauses.spans(),
         agents=[_agent(run, member) for member in run.fleet()],
-        invalid_seconds=[
-            InvalidSecond(number, why) for number, why in sorted(timeline.invalid.items())
-        ],
+        invalid_seconds=_marked(timeline.invalid),
+        saturated_seconds=_marked(timeline.saturated),
+        hosts=timeline.hosts.summaries(),
         expectations=[],
         exports=list(exports),
     )
     summary.expectations = [expectation.evaluate(summary) for expectation in expectations]
     summary.verdict = _verdict(run, all(result.held for result in summary.expectations))
     return summary
+
+
+def _marked(seconds: dict[int, list[str]]) -> list[InvalidSecond]:
+    return [InvalidSecond(number, why) for number, why in sorted(seconds.items())]
 
 
 def rate_achieved(timeline: Timeline) -> float:

@@ -1,14 +1,29 @@
 """The tables of a report, as rows of text; the first row is the head."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from coordinator.report.machines import Machine, setting_text
-from coordinator.run.summary import AgentSummary, ExpectationResult, Summary
+from coordinator.run.summary import AgentSummary, ExpectationResult, InvalidSecond, Summary
 from coordinator.run.timeline import Percentiles
-from coordinator.text import count, ms, reasons, seconds
+from coordinator.text import and_more, count, ms, reasons, seconds
 from loadgen.stats.reasons import fault_of
 
 Table = list[list[str]]
+
+HOST_FIGURES = {
+    "busy": "busy %",
+    "idlest": "idlest core %",
+    "softirq": "softirq %",
+    "steal": "steal %",
+    "running": "runnable",
+    "switches": "switches/s",
+    "retransmits": "retransmits/s",
+    "syn_retransmits": "of SYNs",
+    "listen_overflows": "accept overflows/s",
+}
+"""The figures of a host that reports show, with their titles."""
 
 ABSENT = "–"
 """The text of a figure that a run does not have."""
@@ -130,6 +145,40 @@ def invalid_table(summary: Summary) -> Table:
     """Returns why seconds prove nothing, a row for each of them."""
     rows = [["second", "why"]]
     rows += [[str(row.second), "; ".join(row.why)] for row in summary.invalid_seconds]
+    return rows
+
+
+NUMBERS = re.compile(r"[\d.,]+")
+
+
+def spans_of(seconds: Sequence[InvalidSecond]) -> Iterator[tuple[str, str]]:
+    """Yields consecutive seconds with the same reasons but for their numbers.
+
+    Each pair has their numbers, such as `seconds 3 to 5`, and the reasons.
+    """
+    numbered = enumerate((row.second, "; ".join(row.why)) for row in seconds)
+    for _, group in groupby(
+        numbered, key=lambda item: (NUMBERS.sub("", item[1][1]), item[1][0] - item[0])
+    ):
+        found = [row for _, row in group]
+        first, why = found[0]
+        last, last_why = found[-1]
+        where = f"second {first}" if first == last else f"seconds {first} to {last}"
+        yield where, f"{why}{'' if last_why == why else ' (and similar)'}"
+
+
+def saturated_table(summary: Summary) -> Table:
+    """Returns how machines bounded what was measured, a row for consecutive seconds."""
+    return [["when", "why"], *([where, why] for where, why in spans_of(summary.saturated_seconds))]
+
+
+def host_table(summary: Summary) -> Table:
+    """Returns the highest figures of each host in any second."""
+    rows = [["host of", "cores", *HOST_FIGURES.values()]]
+    for host in summary.hosts:
+        figures = (getattr(host, name) for name in HOST_FIGURES)
+        cells = (ABSENT if figure is None else count(figure) for figure in figures)
+        rows.append([and_more(host.agents), str(host.cores), *cells])
     return rows
 
 

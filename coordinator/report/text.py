@@ -9,9 +9,11 @@ from coordinator.report.tables import (
     NOT_MEASURED,
     Law,
     counter_table,
+    host_table,
     laws,
     percentile_table,
     phase_table,
+    spans_of,
     word_of,
 )
 from coordinator.run.summary import AgentSummary, Summary
@@ -37,6 +39,7 @@ def text_report(summary: Summary, title: str = "") -> str:
         columns(phase_table(summary)) if len(summary.phases) > 1 else [],
         _agents(summary),
         _invalid_seconds(summary),
+        _saturated_seconds(summary),
         _expectations(summary),
         _exports(summary),
     ]
@@ -179,12 +182,28 @@ def _invalid_seconds(summary: Summary) -> list[str]:
         return ["no second was measured: the run never started"]
     if not invalid:
         return [
-            "every second is valid: all agents reported, no generator stalled, the ledger added up"
+            "every second is valid: all agents reported, no worker stood still, no launch was late,"
+            " the ledger added up"
         ]
     lines = [f"{len(invalid)} seconds prove nothing:"]
     lines += [f"  {row.second:>5}s  {'; '.join(row.why)}" for row in invalid[:MAX_INVALID_LINES]]
     more = len(invalid) - MAX_INVALID_LINES
     return lines + ([f"  … and {more} more in summary.json"] if more > 0 else [])
+
+
+def _saturated_seconds(summary: Summary) -> list[str]:
+    if not summary.saturated_seconds:
+        unknown = bool(summary.duration_s and not summary.hosts)
+        return ["whether a machine of the agents was saturated is not known"] if unknown else []
+    spans = list(spans_of(summary.saturated_seconds))
+    lines = [
+        f"{len(summary.saturated_seconds)} seconds prove no latency of the server, since machines"
+        " bounded it:",
+        *(f"  {where}: {why}" for where, why in spans[:MAX_INVALID_LINES]),
+    ]
+    more = len(spans) - MAX_INVALID_LINES
+    lines += [f"  … and {more} more in summary.json"] if more > 0 else []
+    return [*lines, *columns(host_table(summary))] if summary.hosts else lines
 
 
 def _expectations(summary: Summary) -> list[str]:
@@ -227,7 +246,9 @@ def comparison(runs: Sequence[tuple[str, Summary]]) -> str:
     for name in ("handshake", "open", "ping_rtt", "lag", "loop_lag"):
         rows += _spread(name, [summary.histograms.get(name) for summary in summaries])
     rows += _session_rows(summaries)
-    rows.append(["invalid seconds", *(str(len(summary.invalid_seconds)) for summary in summaries)])
+    for name in ("invalid_seconds", "saturated_seconds"):
+        numbers = (str(len(getattr(summary, name))) for summary in summaries)
+        rows.append([name.replace("_", " "), *numbers])
     return "\n".join(columns(rows))
 
 

@@ -110,6 +110,11 @@ class AgentState(msgspec.Struct):
         )
 
     @property
+    def host(self) -> str:
+        """The id of its host, which other agents may share; its name if unknown."""
+        return str(self.hello.machine.get("kernel.random.boot_id") or self.name)
+
+    @property
     def cpu_s(self) -> float:
         """CPU seconds that the agent and its workers have used."""
         return sum(vitals.cpu_s for vitals in self.workers) + self.agent_cpu_s

@@ -61,7 +61,7 @@ class ShareTable:
         agent.seen = now
         agent.assigned = [Unfinished(share)]
         self._fanin.expect(agent.name, agent.first)
-        self._timeline.expect(agent.name, count)
+        self._timeline.expect(agent.name, count, agent.host)
         self._warn_if_too_much(agent, count)
 
     def _warn_if_too_much(self, agent: AgentState, count: int) -> None:

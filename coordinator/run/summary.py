@@ -4,6 +4,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
+from coordinator.run.hosts import HostSummary
 from coordinator.run.progress import PhaseProgress
 from coordinator.run.timeline import Percentiles
 from loadgen.stats.histogram import MAX_VALUE
@@ -59,7 +60,7 @@ class AgentSummary(msgspec.Struct):
 
 
 class InvalidSecond(msgspec.Struct):
-    """A second whose numbers prove nothing."""
+    """A second that is marked, as invalid or as saturated, and the reasons."""
 
     second: int
     why: list[str]
@@ -131,6 +132,11 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     """Begin and end of each pause; no end: the pause lasted until the run was over."""
     agents: list[AgentSummary]
     invalid_seconds: list[InvalidSecond]
+    """Seconds whose numbers prove nothing."""
+    saturated_seconds: list[InvalidSecond] = msgspec.field(default_factory=list)
+    """Seconds in which machines bounded what was measured: counts hold, latencies are theirs."""
+    hosts: list[HostSummary] = msgspec.field(default_factory=list)
+    """The machines of the agents, with the highest figures of any second."""
     expectations: list[ExpectationResult]
     exports: list[ExportSummary] = msgspec.field(default_factory=list)
 

@@ -10,15 +10,11 @@ from typing import TypeVar
 
 import msgspec
 
+from coordinator.run.hosts import Hosts
+from loadgen.machine.host import HostState
 from loadgen.stats.fanin import Second, Settled
 from loadgen.stats.histogram import Histogram
 from loadgen.stats.tally import Counts, Ledger, Tally
-
-STALL_US = 100_000
-"""Microseconds; a higher p99 of the event loop's lag means that the generator was slow, not the
-server."""
-STANDSTILL_US = 1_000_000
-"""Microseconds that a single worker of the generator may stand still."""
 
 Named = TypeVar("Named")
 
@@ -67,6 +63,8 @@ class Figures(msgspec.Struct, omit_defaults=True):
     alive: int | None = None
     """Of the open connections at the end of the second: those whose 101 or pong came within the
     plan's window. None where no session can ping."""
+    host: HostState | None = None
+    """The state of the agent's host in this second; None where unknown, and for the fleet."""
 
 
 class Row(msgspec.Struct):
@@ -81,6 +79,8 @@ class Row(msgspec.Struct):
     """The reasons that its numbers prove nothing; empty when they count."""
     corrects: bool = False
     """True when it replaces an earlier row of the same second."""
+    saturated: list[str] = []
+    """The ways in which machines bounded what was measured; its latencies are theirs, too."""
 
 
 class Entry(msgspec.Struct):
@@ -131,14 +131,18 @@ class Timeline:
         """Connections of the plan launched in each second with any; relaunches do not count."""
         self.invalid: dict[int, list[str]] = {}
         """The reasons that the numbers of a second prove nothing, of each such second."""
+        self.saturated: dict[int, list[str]] = {}
+        """The ways in which machines bounded what was measured, of each such second."""
+        self.hosts = Hosts()
         self.rss_peak: dict[str, int] = {}
         """The most resident bytes that each agent had at the end of a second."""
         self._shares: dict[str, int] = {}
         self._agents: dict[str, Tally] = {}
         self._partial: dict[int, Partial] = {}
 
-    def expect(self, name: str, share: int) -> None:
-        """Adds an agent with `share` connections."""
+    def expect(self, name: str, share: int, host: str = "") -> None:
+        """Adds an agent with `share` connections, on a host that others may be on too."""
+        self.hosts.expect(name, host or name)
         self._shares[name] = share
         self._agents[name] = Tally()
         self.rss_peak[name] = 0
@@ -180,6 +184,7 @@ class Timeline:
             settled.missing,
             wrong,
             earlier is not None,
+            self._saturated(settled),
         )
         self._remember(row)
         return Entry(row, fresh)
@@ -217,15 +222,27 @@ class Timeline:
                 f"{settled.second.tally.lost:,} open connections were lost with their agent or"
                 " worker"
             )
-        stall = settled.second.tally.loop_lag.percentile(99.0)
-        if stall > STALL_US:
+        wrong += [
+            _standstill(name, part.delays.stalls)
+            for name, part in settled.parts.items()
+            if part.delays.stalls
+        ]
+        delays = settled.second.delays
+        if delays.late:
             wrong.append(
-                f"the generator's event loop stalled: its lag's p99 was {stall / 1000:.0f} ms"
+                f"{delays.late:,} {'launch was' if delays.late == 1 else 'launches were'} late by"
+                f" up to {delays.late_by:.2g} s"
             )
-        longest = settled.second.tally.loop_lag.percentile(100.0)
-        if longest > STANDSTILL_US:
-            wrong.append(f"a worker of the generator stood still for {longest / 1e6:.1f} s")
         return wrong
+
+    def _saturated(self, settled: Settled) -> list[str]:
+        waited = (
+            ["launches waited for a place among the handshakes in flight"]
+            if settled.second.delays.waited
+            else []
+        )
+        states = {name: part.host for name, part in settled.parts.items() if part.host is not None}
+        return waited + self.hosts.add(states)
 
     def _remember(self, row: Row) -> None:
         if self.last is None or row.second >= self.last.second:
@@ -240,6 +257,8 @@ class Timeline:
             self.invalid[row.second] = row.invalid
         else:
             self.invalid.pop(row.second, None)
+        if row.saturated:  # a correction has all that the earlier row had
+            self.saturated[row.second] = row.saturated
 
 
 def summaries(histograms: dict[str, Histogram]) -> dict[str, Percentiles]:
@@ -272,6 +291,18 @@ def _figures(ledger: Ledger, total: Tally, second: Second) -> Figures:
         closed=dict(tally.closed),
         timings=summaries(in_order(tally.timings)),
         alive=second.held.alive,
+        host=second.host,
+    )
+
+
+def _standstill(agent: str, stalls: dict[int, float]) -> str:
+    """Returns which workers of an agent stood still, and for how long."""
+    workers = sorted(stalls)
+    if len(workers) == 1:
+        return f"worker {workers[0]} of agent {agent} stood still for {stalls[workers[0]]:.2g} s"
+    return (
+        f"workers {', '.join(map(str, workers))} of agent {agent} stood still, for up to"
+        f" {max(stalls.values()):.2g} s"
     )
 
 

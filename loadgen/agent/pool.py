@@ -114,7 +114,7 @@ class WorkerPool:
 
     def _employ(self, worker: WorkerProcess, job: Job) -> None:
         self.fanin.expect(worker.name, job.first)
-        worker.start(job)
+        worker.start(replace(job, worker=worker.number))
         for line in self._orders:
             worker.send(line)
         if self._paused:

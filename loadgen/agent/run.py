@@ -8,6 +8,7 @@ import aiohttp
 import msgspec
 
 from loadgen.agent.clock import ClockFilter, Exchange
+from loadgen.agent.host import HostSeconds
 from loadgen.agent.jobs import AgentPart, connections_in, jobs_of, worker_count
 from loadgen.agent.orders import Pace, WorkerOrders
 from loadgen.agent.outbox import Outbox
@@ -18,6 +19,7 @@ from loadgen.errors import PlanError
 from loadgen.http.client import CoordinatorClient
 from loadgen.machine.facts import read_machine
 from loadgen.machine.limits import Limit, shortfall
+from loadgen.machine.proc import read_host
 from loadgen.plan.life import alive_within
 from loadgen.plan.session_file import digest
 from loadgen.plan.sessions import PythonSession
@@ -60,6 +62,9 @@ class AgentRun:
         """The URLs of the plan, resolved."""
         self._running: asyncio.Task[None] | None = None
         """Starts the workers on their jobs; None until the order to start has come."""
+        self._host: HostSeconds | None = None
+        """The state of this host by second; None until the order to start has come."""
+        self._watching: asyncio.Task[None] | None = None
         self._sent = WorkerOrders()
         self._clock = ClockFilter()
         self._over = False
@@ -69,6 +74,13 @@ class AgentRun:
 
     async def serve(self) -> None:
         """Serves this run until the coordinator ends it or is silent for too long."""
+        try:
+            await self._serve()
+        finally:
+            if self._watching is not None:
+                self._watching.cancel()
+
+    async def _serve(self) -> None:
         log.info("joined %s as %s", self._settings.coordinator, self._welcome.name)
         await self._prepare()
         while not self._over:
@@ -147,6 +159,8 @@ class AgentRun:
             self._note(note)
         self.pool.notes.clear()
         for second in self.pool.settled():
+            if self._host is not None:
+                second.host = self._host.take(second.number, monotonic())
             if self._outbox.add(second) and not self._coarse:
                 self._coarse = True
                 self._note(
@@ -282,6 +296,8 @@ class AgentRun:
         now = monotonic()
         begin = self._clock.to_own(orders.replied + start.after, now)
         self._begin = begin = now + start.after if begin is None else begin
+        self._host = HostSeconds(read_host, begin, monotonic())
+        self._watching = asyncio.create_task(_watch(self._host))
         share = connections_in(start.share, orders.reassignments, self._welcome.plan.total)
         self._note_shortfall(share)
         part = AgentPart(self._welcome, self._settings, read_machine(), self._targets)
@@ -333,3 +349,10 @@ class AgentRun:
             log.warning("no word from the coordinator for %.0f s", silent)
             self.drain()
         self._over = self._over or self.pool.finished
+
+
+async def _watch(host: HostSeconds) -> None:
+    """Looks at the host at the end of each second of the run."""
+    while True:
+        host.look(now := monotonic())
+        await asyncio.sleep(max(0.0, host.next_look - now))

@@ -1,4 +1,4 @@
-"""CPU, memory, open files and sockets of a machine for Prometheus.
+"""CPU, memory, open files, sockets and TCP counters of a machine for Prometheus.
 
 The names are node_exporter's.
 """
@@ -8,9 +8,34 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    UnknownMetricFamily,
+)
 from prometheus_client.registry import Collector
 
+from loadgen.machine.proc import read_host
+
+NETSTAT = {
+    "retransmits": ("node_netstat_Tcp_RetransSegs", "TCP segments sent again."),
+    "syn_retransmits": ("node_netstat_TcpExt_TCPSynRetrans", "Of them: SYNs."),
+    "listen_overflows": (
+        "node_netstat_TcpExt_ListenOverflows",
+        "Connections that found an accept queue full.",
+    ),
+    "listen_drops": (
+        "node_netstat_TcpExt_ListenDrops",
+        "Connections that a listening socket dropped.",
+    ),
+}
+"""The metrics of a reading's counters of the network, which have no type and no `_total` there."""
+GAUGES = {
+    "running": ("node_procs_running", "Threads that run or wait for a core."),
+    "socket_pages": ("node_sockstat_TCP_mem", "Pages of memory in TCP's buffers."),
+}
+"""The metrics of a reading's momentary numbers."""
 CPU_MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 """The columns of a line of /proc/stat, proc(5)."""
 
@@ -23,7 +48,7 @@ class MachineCollector(Collector):
         self._ticks = os.sysconf("SC_CLK_TCK")
 
     def collect(self) -> Iterator[Metric]:
-        """Yields CPU seconds by mode, memory, open files and TCP sockets."""
+        """Yields CPU seconds by mode, memory, open files, TCP sockets and counters."""
         yield self._cpu()
         memory = {
             line.split(":")[0]: int(line.split()[1]) * 1024 for line in self._lines("meminfo")
@@ -37,6 +62,14 @@ class MachineCollector(Collector):
         tcp = next(line.split() for line in self._lines("net/sockstat") if line.startswith("TCP:"))
         in_use = float(tcp[tcp.index("inuse") + 1])
         yield GaugeMetricFamily("node_sockstat_TCP_inuse", "TCP sockets in use.", in_use)
+        reading = read_host(self._proc)
+        for name, count in reading.counters.items():
+            if name == "switches":
+                yield CounterMetricFamily("node_context_switches", "Context switches.", count)
+            else:
+                yield UnknownMetricFamily(*NETSTAT[name], count)
+        for name, number in reading.gauges.items():
+            yield GaugeMetricFamily(*GAUGES[name], number)
 
     def _cpu(self) -> Metric:
         family = CounterMetricFamily(

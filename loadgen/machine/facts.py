@@ -60,6 +60,9 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """True when it may bind ports under ip_unprivileged_port_start."""
     tcp_pages: int = 0
     """Pages of socket buffers in use (/proc/net/sockstat)."""
+    boot: str = msgspec.field(default="", name="kernel.random.boot_id")
+    """Tells this kernel from any other, also from the one after a reboot; several agents may have
+    it."""
     nr_open: int | None = msgspec.field(default=None, name="fs.nr_open")
     file_max: int | None = msgspec.field(default=None, name="fs.file-max")
     file_nr: tuple[int, int, int] | None = msgspec.field(default=None, name="fs.file-nr")

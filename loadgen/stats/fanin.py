@@ -9,6 +9,8 @@ from typing import Annotated
 
 import msgspec
 
+from loadgen.machine.host import HostState
+from loadgen.stats.delays import Delays
 from loadgen.stats.reasons import LOST
 from loadgen.stats.tally import Count, Held, Ledger, Tally
 
@@ -29,18 +31,28 @@ class Second(msgspec.Struct):
 
     It is more than 1 after a long outage, and 0 where a later second has the counts.
     """
+    delays: Delays = msgspec.field(default_factory=Delays)
+    """The source's own: a second with any proves less, or nothing."""
+    host: HostState | None = None
+    """The state of its host meanwhile; None where unknown, and for a worker or a fleet."""
 
     def absorb(self, earlier: "Second") -> "Second":
         """Returns a second that holds the counts of this one and of the one before it."""
         tally = Tally()
         tally.merge(earlier.tally)
         tally.merge(self.tally)
-        return Second(self.number, tally, self.held, self.cpu_s, self.rss, earlier.span + self.span)
+        delays = Delays()
+        delays.merge(earlier.delays)
+        delays.merge(self.delays)
+        span = earlier.span + self.span
+        host = self.host or earlier.host
+        return Second(self.number, tally, self.held, self.cpu_s, self.rss, span, delays, host)
 
     def merge(self, other: "Second") -> None:
         """Adds the same second of another source to this one."""
         self.tally.merge(other.tally)
         self.held.merge(other.held)
+        self.delays.merge(other.delays)
         self.cpu_s += other.cpu_s
         self.rss += other.rss
 

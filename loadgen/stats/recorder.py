@@ -6,6 +6,7 @@ They are the tally of the second, samples of tracebacks, remarks, and signs of l
 from collections import deque
 from random import Random
 
+from loadgen.stats.delays import Delays
 from loadgen.stats.tally import Tally
 
 MICROSECONDS = 1_000_000
@@ -20,7 +21,17 @@ class Recorder:
     It is swapped every second.
     """
 
-    __slots__ = ("_heard", "_remarks", "_sampled", "abort", "bits", "heard", "samples", "tally")
+    __slots__ = (
+        "_heard",
+        "_remarks",
+        "_sampled",
+        "abort",
+        "bits",
+        "delays",
+        "heard",
+        "samples",
+        "tally",
+    )
 
     def __init__(self, seed: int, window: int | None = None) -> None:
         """`window` is the seconds within which a connection is heard if it is alive.
@@ -35,6 +46,8 @@ class Recorder:
         needs no time of its own."""
         self._heard = None if window is None else deque([self.heard], window + 1)
         """Those of the current second and of the window before it, oldest first."""
+        self.delays = Delays()
+        """The worker's own, in the current second."""
         self.bits = Random(seed).getrandbits
         """Masks and keys. RFC 6455 section 10.3 wants masks unpredictable against attackers in a
         browser; a load generator has none, so a fast generator does."""
@@ -70,6 +83,12 @@ class Recorder:
         samples = self.samples
         self.samples = {}
         return samples
+
+    def take_delays(self) -> Delays:
+        """Returns the worker's own delays since the last call."""
+        delays = self.delays
+        self.delays = Delays()
+        return delays
 
     def swap(self) -> Tally:
         """Returns the tally so far and begins a second with an empty one."""

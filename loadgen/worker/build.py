@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 from loadgen.net.connection import Connection
 from loadgen.net.connections import Connections
@@ -45,6 +46,8 @@ def engine_for(
     population = Population(recorder, connections, churn, alarm)
     arrivals = Arrivals(schedule.dues, job.share, schedule.gates)
     scenarios = _scenarios(job, population, routes)
+    # A worker that joins later takes over what others left: that is late, but not by its fault.
+    free_since = monotonic() if job.first else job.start
     engine = Engine(
         job.start,
         population,
@@ -54,6 +57,7 @@ def engine_for(
         job.most_open,
         job.delay,
         grain_of(plan, job.share.part),
+        free_since,
     )
     for reassignment in job.reassignments:
         engine.reassign(reassignment)

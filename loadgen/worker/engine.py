@@ -72,11 +72,12 @@ class Engine:
         max_open: int,
         delay: float = 0.0,
         grain: float = EXACT,
+        free_since: float = -inf,
     ) -> None:
         """`scenario_of` gives the place of a user's scenario.
 
         `delay` is the seconds of all pauses so far, `grain` the least seconds between two wakes
-        from sleep.
+        from sleep. What is due before `free_since` is late, but not by this worker's fault.
         """
         self.start = start
         self.scenarios = scenarios
@@ -91,6 +92,8 @@ class Engine:
         """Seconds of all pauses so far."""
         self._grain = grain
         self._paused = False
+        self._free_since = free_since
+        """The time until which an order, or the lack of a place, held launches up."""
         self._next_turn = 0.0
         """The time of the next look at deadlines and churn."""
         self._abort_at = inf
@@ -144,12 +147,14 @@ class Engine:
         self._delay = delay
         self._churn.origin = self.start + delay
         self._paused = False
+        self._free_since = monotonic()
 
     def open_gate(self, gate: int, at: float) -> None:
         """Opens a gate at a time on the monotonic clock; harmless for an open gate."""
         age = at - self._delay - self.start
         if self._arrivals.open_gate(gate, age):
             self._churn.open_gate(gate, age)
+            self._free_since = monotonic()
 
     def reassign(self, reassignment: Reassignment) -> None:
         """Adds what another worker left unfinished.
@@ -161,6 +166,7 @@ class Engine:
             for at, number in reassignment.again():
                 self._churn.bring_back(at - self._delay, number)
             self._arrivals.reassign(reassignment, self._delay)
+            self._free_since = monotonic()
 
     # Time.
 
@@ -195,22 +201,33 @@ class Engine:
             age = min(self._arrivals.next_launch, next_return)
             if origin + age > now:
                 return origin + age
-            if self._full:
+            if not self._has_place():
+                self._free_since = now
                 return now + TURN
             if age == next_return:
                 self.recorder.tally.relaunched += 1
-                self._launch(self._churn.take_return(), origin + age)
+                self._launch(self._churn.take_return(), origin + age, origin + age)
             else:
                 number, due = self._arrivals.take()
-                self._launch(number, origin + due)
+                self._launch(number, origin + due, origin + age)
         return now
 
-    @property
-    def _full(self) -> bool:
-        held = len(self.connections) + len(self.population.idle)
-        return held >= self._max_open or len(self.connections.connecting) >= MAX_CONNECTING
+    def _has_place(self) -> bool:
+        """Returns True when one more user may start.
 
-    def _launch(self, number: int, due: float) -> None:
+        A user that must wait for a handshake in flight is noted; one that must wait for a
+        connection is not, since a plan may ask for more than its agents hold.
+        """
+        if len(self.connections.connecting) >= MAX_CONNECTING:
+            self.recorder.delays.waited = True
+            return False
+        return len(self.connections) + len(self.population.idle) < self._max_open
+
+    def _launch(self, number: int, due: float, planned: float) -> None:
+        """Starts a user that was due at one time, and to be launched at the planned one.
+
+        The two differ for reassigned users, which are late by design.
+        """
         now = monotonic()
         tally = self.recorder.tally
         tally.launched += 1
@@ -218,6 +235,9 @@ class Engine:
         tally.lag.record(microseconds(now - due))
         if now - due > LATE:
             tally.late += 1
+            own = now - max(planned, self._free_since)
+            if own > LATE:
+                self.recorder.delays.launched_late(own)
         self.scenarios[self._scenario_of(number)].start_user(number, due)
 
     # Ends.

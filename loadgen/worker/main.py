@@ -24,6 +24,7 @@ from loadgen.plan.life import alive_within
 from loadgen.plan.reassign import Reassignment
 from loadgen.plan.session_file import LoadError, load
 from loadgen.process import raise_nofile, run_in_batches
+from loadgen.stats.delays import Stalls
 from loadgen.stats.fanin import Second
 from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.timers import Alarm
@@ -90,6 +91,10 @@ class Worker(asyncio.Protocol):
         self._printed = printed
         self._start = job.start
         self._second = job.first
+        self._number = job.worker
+        self._stalls = Stalls()
+        self._last_tick = 0.0
+        """In seconds on the monotonic clock."""
         window = alive_within(job.plan.session_specs)
         self._recorder = Recorder(hash((job.plan.seed, job.share.positions[:1])), window)
         self._alarm = Alarm(self._wake_at)
@@ -118,7 +123,8 @@ class Worker(asyncio.Protocol):
             asyncio.Protocol, os.fdopen(self._pipe, "wb", 0)
         )
         delay = max(0.0, self._start - monotonic())
-        self._loop.call_later(delay, self._tick, monotonic() + delay)
+        self._last_tick = monotonic() + delay
+        self._loop.call_later(delay, self._tick, self._last_tick)
         await self._done
 
     def data_received(self, data: bytes) -> None:
@@ -160,11 +166,16 @@ class Worker(asyncio.Protocol):
 
     def _tick(self, planned: float) -> None:
         now = monotonic()
+        start = self._start
         self._recorder.tally.loop_lag.record(microseconds(now - planned))
-        while self._second < int(now - self._start):
+        self._stalls.tick(self._last_tick - start, planned - start, now - start)
+        self._last_tick = now
+        while self._second < int(now - start):
             self._report()
         self._alarm.set(-inf)
-        again = self._engine.tick(now)
+        # Subtle: a tick at the very end of a second lets its tally end there. Otherwise a stall
+        # that begins just after it, and what piles up meanwhile, would count in the good second.
+        again = min(self._engine.tick(now), start + self._second + 1)
         if self._engine.finished:
             self._report(finished=True)
             self._finish()
@@ -183,7 +194,12 @@ class Worker(asyncio.Protocol):
     def _report(self, *, finished: bool = False) -> None:
         tally = self._recorder.swap()
         held = self._engine.held()
-        second = Second(self._second, tally, held, process_time(), self._memory.bytes())
+        delays = self._recorder.take_delays()
+        stalled = self._stalls.take(self._second)
+        if stalled:
+            delays.stalls[self._number] = round(stalled, 3)
+        cpu_s, rss = process_time(), self._memory.bytes()
+        second = Second(self._second, tally, held, cpu_s, rss, delays=delays)
         self._second += 1
         assert self._out is not None
         notes = self._printed.take() + self._recorder.take_remarks()

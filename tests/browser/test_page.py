@@ -106,7 +106,8 @@ def test_a_chart_is_read_with_the_keyboard(tmp_path, page, server):
         assert re.match(
             r"0:01: open \d+, verified alive", chart.locator("[aria-live]").inner_text()
         )
-        assert chart.locator(".key").inner_text() == "at 0:01"
+        # The reasons of a mark follow: on a busy machine no core is idle.
+        assert chart.locator(".key").inner_text().startswith("at 0:01")
 
 
 def test_a_silent_coordinator_is_shown_and_no_second_is_missed(tmp_path, page, server):
@@ -198,13 +199,13 @@ def test_an_hour_of_seconds_is_drawn(tmp_path, page, server):
                 statistics: ["p50", "p90", "p99", "max"], agent_series: ["open", "cpu_s"] });
             const parent = document.createElement("div");
             document.querySelector("main").append(parent);
-            const charts = new Charts(parent, FLEET, model.invalid, "test");
+            const charts = new Charts(parent, FLEET, model.marks, "test");
             const sample = (second) => ({ second,
                 fleet: { open: second, launched: 1000, cpu_s: second / 2, rss: 1e8 },
                 latencies: { handshake: [1, 2, 3, 4 + second % 7] },
                 ends: Object.fromEntries(Array.from({ length: 12 }, (_, at) =>
                     [`server: failed why_${at}`, at])),
-                invalid: second % 100 ? [] : ["why"],
+                invalid: second % 100 ? [] : ["why"], saturated: [],
                 agents: Object.fromEntries(Array.from({ length: 16 }, (_, at) =>
                     [`a${at}`, [second, second / 2]])) });
             for (let second = 0; second < 3700; second += 1) model.take(sample(second));

@@ -150,7 +150,7 @@ def starved_of_cpu(stage: Stage) -> FaultOutcome:
     time.sleep(2.0)
     summary = stage.drains()
     why = [text for second in summary["invalid_seconds"] for text in second["why"]]
-    assert any("stalled" in text or "stood still" in text or "no report" in text for text in why), (
+    assert any("late by" in text or "stood still" in text or "no report" in text for text in why), (
         why
     )
     marked = f"{ledger_text(summary)}; {len(summary['invalid_seconds'])} seconds marked invalid"

@@ -60,8 +60,8 @@ def adds_up(coord, **expected) -> dict:
     assert summary["launched"] == failed + summary["opened"]
     assert summary["opened"] == summary["open_end"] + closed + summary["lost"]
     wrong = [why for second in summary["invalid_seconds"] for why in second["why"]]
-    # A busy machine may stall the event loop.
-    assert [why for why in wrong if "event loop stalled" not in why] == []
+    # On a busy machine a worker may stand still, or launch late.
+    assert [why for why in wrong if "stood still" not in why and "late by" not in why] == []
     assert last["planned"] == last["not_started"] + last["launched"]
     assert {name: last[name] for name in ("launched", "opened", "failed", "closed", "lost")} == {
         name: summary[name] for name in ("launched", "opened", "failed", "closed", "lost")

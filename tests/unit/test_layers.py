@@ -53,6 +53,8 @@ PURE_MODULES = {
     "loadgen.agent.outbox",
     "loadgen.http.ratelimit",
     "loadgen.http.token",
+    "loadgen.agent.host",
+    "loadgen.machine.host",
     "loadgen.machine.limits",
     "loadgen.sessions.script.jsonpath",
     "loadgen.net.drain",

@@ -14,6 +14,7 @@ from coordinator.cli.report import FORMATS, report
 from coordinator.run.timeline import Timeline
 from loadgen.cli.agent import agent
 from loadgen.cli.target import command as target
+from loadgen.stats.delays import Delays
 from loadgen.stats.fanin import Second, Settled
 from loadgen.stats.reasons import REASONS, Kind, Reason
 from loadgen.stats.tally import Tally
@@ -135,9 +136,8 @@ def test_every_reason_has_its_name_in_tsung_log(row: Reason):
 
 def whys_of_an_invalid_second():
     """Returns why a second is invalid in which everything is wrong."""
-    tally = Tally(lost=1)
-    tally.loop_lag.record(2_000_000)
-    second = Second(0, tally, span=2)
+    delays = Delays(stalls={2: 0.9}, late=12, late_by=1.3)
+    second = Second(0, Tally(lost=1), span=2, delays=delays)
     timeline = Timeline(planned=10)
     timeline.expect("a", 10)
     return timeline.add(Settled(second, {"a": second}, missing=["b"])).row.invalid

@@ -5,14 +5,14 @@ import sys
 import pytest
 
 from coordinator.influx.lines import check_library, lines_of
-from coordinator.report.samples import Sample
+from coordinator.report.samples import AGENT_SERIES, Sample
 from loadgen.errors import OperatorError
 
 NOTHING = {"server: failed http_503": 3, "nobody: closed drained": 2, "generator: lost": 1}
 
 
 def test_a_second_has_a_line_for_the_fleet_each_agent_and_each_reason():
-    agent = [150, 50, 50, 0, 0.5, 1 << 20, 1.5, None, 2.0, 3.0]
+    agent = [150, 50, 50, 0, 0.5, 1 << 20, 1.5, None, 2.0, 3.0, 40.0, None, 2]
     sample = Sample(
         2,
         {"open": 300, "verified": None, "asked": 100},
@@ -38,6 +38,8 @@ def test_a_second_has_a_line_for_the_fleet_each_agent_and_each_reason():
         "cpu_s=0.5",
         "failed=0i",
         "handshake_p99_ms=1.5",
+        "host_busy=40",
+        "host_retransmits=2",
         "lag_p99_ms=2",
         "launched=50i",
         "loop_lag_p99_ms=3",
@@ -59,7 +61,7 @@ def test_ends_are_by_kind_reason_and_fault():
 
 def test_foreign_text_stays_in_its_place():
     invalid = ['no report from "b", \\ c=1']
-    sample = Sample(0, {}, {}, {"a b,c=d": [1.0] + [None] * 9}, invalid)
+    sample = Sample(0, {}, {}, {"a b,c=d": [1.0] + [None] * (len(AGENT_SERIES) - 1)}, invalid)
     fleet, agent = lines_of(sample, "r", 1)
 
     assert 'invalid="no report from \\"b\\", \\\\ c=1"' in fleet

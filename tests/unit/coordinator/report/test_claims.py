@@ -107,6 +107,7 @@ def test_whatever_went_wrong_is_not_proved():
         invalid_seconds=[
             InvalidSecond(number, [f"a stalled for {number} ms"]) for number in (3, 4, 5, 9)
         ],
+        saturated_seconds=[InvalidSecond(number, ["no core was idle"]) for number in (1, 2)],
     )
 
     claims = claims_of(figures, samples([1000] * 5, [1000] * 5), Plan(target="ws://127.0.0.1:1/"))
@@ -118,6 +119,7 @@ def test_whatever_went_wrong_is_not_proved():
         "that arrivals kept to the plan: 7 were launched more than 100 ms late",
         "anything in seconds 3 to 5: a stalled for 3 ms (and similar)",
         "anything in second 9: a stalled for 9 ms",
+        "anything about latency in seconds 1 to 2: no core was idle",
         f"anything about a network: {ONE_MACHINE}",
     ]
 

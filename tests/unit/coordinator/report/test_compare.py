@@ -95,6 +95,7 @@ def test_runs_that_differ_in_plan_or_machine_get_warnings():
         changed(
             verdict="stopped",
             invalid_seconds=[InvalidSecond(3, ["why"])],
+            saturated_seconds=[InvalidSecond(number, ["why"]) for number in (3, 4)],
             agents=[agent("a"), agent("b")],
         ),
         plan=Plan(rate=5.0),
@@ -105,6 +106,7 @@ def test_runs_that_differ_in_plan_or_machine_get_warnings():
     assert list(warnings(one, other)) == [
         "other did not run to its end (stopped)",
         "other has 1 invalid seconds",
+        "other has 2 saturated seconds",
         "the plans differ: rate 2000.0 / 5.0",
         "the fleets differ: 1 / 2 agents",
         "the machines differ: cpus",

@@ -16,6 +16,7 @@ from coordinator.report.samples import (
 )
 from coordinator.run.progress import Pauses, PhaseProgress
 from coordinator.run.run import Run
+from loadgen.machine.host import HostState
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
@@ -49,6 +50,18 @@ def test_a_sample_has_the_figures_of_the_fleet_and_of_each_agent():
     agent = dict(zip(AGENT_SERIES, sample.agents["a"], strict=True))
     assert (agent["open"], agent["rss"], agent["lag"]) == (10, 1 << 20, None)
     assert agent["ping_rtt"] == pytest.approx(4.0, rel=0.01)
+
+
+def test_a_sample_has_the_host_of_each_agent_and_how_machines_bounded_it():
+    second = opened(0, 10)
+    second.host = HostState(busy=(98, 100), steal=(0, 3), retransmits=5)
+    full, unknown = samples(Plan(max=1000, rate=10.0, think=1.0), second, opened(1, 0, held=10))
+
+    figures = dict(zip(AGENT_SERIES, full.agents["a"], strict=True))
+    assert (figures["host_busy"], figures["host_steal"], figures["host_retransmits"]) == (99, 2, 5)
+    assert full.saturated == ["no core was idle on the host of a"]
+    assert dict(zip(AGENT_SERIES, unknown.agents["a"], strict=True))["host_busy"] is None
+    assert unknown.saturated == []
 
 
 def test_the_connections_that_are_alive_are_those_of_the_row():

@@ -55,6 +55,8 @@ KEYS = [
     "pauses",
     "agents",
     "invalid_seconds",
+    "saturated_seconds",
+    "hosts",
     "expectations",
     "exports",
 ]

@@ -5,13 +5,16 @@ from coordinator.report.tables import (
     counter_table,
     end_table,
     expectation_table,
+    host_table,
     invalid_table,
     laws,
     ledger_table,
     machine_table,
     percentile_table,
     phase_table,
+    saturated_table,
 )
+from coordinator.run.hosts import HostSummary
 from coordinator.run.progress import PhaseProgress
 from coordinator.run.summary import ExpectationResult, InvalidSecond
 from tests.unit.coordinator.report.summaries import agent, percentiles, summary
@@ -81,6 +84,41 @@ def test_percentiles_are_in_milliseconds():
         ["ms", "count", "p50", "p90", "p99", "p99.9", "max"],
         ["lag", "1,000", "0.50", "1.0", "2.0", "3.0", "1,234"],
     ]
+
+
+def test_consecutive_saturated_seconds_are_one_row():
+    marked = [
+        InvalidSecond(3, ["2 were late"]),
+        InvalidSecond(4, ["9 were late"]),
+        InvalidSecond(6, ["9 were late"]),
+        InvalidSecond(7, ["no core was idle", "an accept queue overflowed"]),
+    ]
+
+    assert saturated_table(summary(saturated_seconds=marked))[1:] == [
+        ["seconds 3 to 4", "2 were late (and similar)"],
+        ["second 6", "9 were late"],
+        ["second 7", "no core was idle; an accept queue overflowed"],
+    ]
+
+
+def test_a_host_is_a_row_and_what_it_does_not_say_is_absent():
+    head, row = host_table(
+        summary(hosts=[HostSummary(agents=["a", "b"], cores=2, busy=98, switches=12_000)])
+    )
+
+    assert dict(zip(head, row, strict=True)) == {
+        "host of": "a and 1 more",
+        "cores": "2",
+        "busy %": "98",
+        "idlest core %": "–",
+        "softirq %": "–",
+        "steal %": "–",
+        "runnable": "–",
+        "switches/s": "12,000",
+        "retransmits/s": "–",
+        "of SYNs": "–",
+        "accept overflows/s": "–",
+    }
 
 
 def test_counters_agents_invalid_seconds_and_settings_are_rows():

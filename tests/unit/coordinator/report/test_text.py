@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from coordinator.report.text import comparison, outcome, text_report
+from coordinator.run.hosts import HostSummary
 from coordinator.run.summary import ExpectationResult, ExportSummary, InvalidSecond, Summary
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
@@ -137,6 +138,31 @@ def test_invalid_seconds_are_named_and_many_are_counted():
     assert "30 seconds prove nothing" in text
     assert "no report from b" in text
     assert "and 20 more" in text
+
+
+def test_machines_that_do_not_say_what_they_did_may_have_been_saturated():
+    _, summary = finished()
+    unknown = "whether a machine of the agents was saturated is not known"
+
+    assert unknown in text_report(summary)
+    assert unknown not in text_report(replace(summary, hosts=[HostSummary(agents=["a"], busy=1)]))
+
+
+def test_saturated_seconds_are_spans_with_the_figures_of_the_hosts():
+    _, summary = finished()
+    summary.hosts = [HostSummary(agents=["a", "b"], cores=2, busy=99)]
+    assert "prove no latency" not in text_report(summary)
+    limit = "no core was idle on the host of a and 1 more"
+    summary.saturated_seconds = [InvalidSecond(number, [limit]) for number in range(3, 90)]
+
+    text = text_report(summary)
+
+    assert "87 seconds prove no latency of the server" in text
+    assert f"  seconds 3 to 89: {limit}" in text
+    assert "idlest core %" in text
+    summary.saturated_seconds = [InvalidSecond(number, [limit]) for number in range(0, 30, 2)]
+    summary.hosts = []
+    assert "… and 5 more in summary.json" in text_report(summary)
 
 
 def test_several_runs_stand_side_by_side():

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from coordinator.run.agents import LOST_AFTER
 from coordinator.run.run import (
@@ -18,6 +19,7 @@ from coordinator.run.run import (
     UnknownAgentError,
 )
 from loadgen.errors import FleetError, PlanError
+from loadgen.machine.host import HostState
 from loadgen.machine.limits import Limit
 from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import Phase
@@ -336,11 +338,31 @@ def test_a_stalled_generator_makes_the_second_invalid():
     run = Run(PLAN, 1)
     (a,) = started(run, ["a"])
     second = opened(0, 10)
-    second.tally.loop_lag.record(250_000)
+    second.delays.stalls[2] = 0.9
 
     _, (entry,) = beat(run, [a], run.start + 1.0, second)
 
-    assert "event loop stalled" in entry.row.invalid[0]
+    assert entry.row.invalid == ["worker 2 of agent a stood still for 0.9 s"]
+
+
+def test_agents_on_one_host_are_one_host():
+    run = Run(PLAN, 3)
+    agents = []
+    for name, boot in (("a", "one"), ("b", "one"), ("c", None)):
+        machine = {"kernel.random.boot_id": boot} if boot else {}
+        agents.append(run.join(replace(hello(name), machine=machine), 0.0).id)
+    for agent in agents:
+        run.post(agent, ready(), 0.0)
+    run.tick(0.0)
+    full = opened(0, 10)
+    full.host = HostState(busy=(100,))
+
+    _, (entry,) = beat(run, agents, run.start + 1.0, full)
+
+    assert entry.row.saturated == [
+        "no core was idle on the host of a and 1 more",
+        "no core was idle on the host of c",
+    ]
 
 
 def test_the_first_traceback_of_each_reason_is_a_notice_up_to_a_hundred_reasons():

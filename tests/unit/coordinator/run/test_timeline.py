@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.run.timeline import Timeline
+from loadgen.machine.host import HostState
+from loadgen.stats.delays import Delays
 from loadgen.stats.fanin import FanIn, Second, Settled
 from loadgen.stats.tally import Held, Tally
 from tests.unit.coordinator.fleet import opened
@@ -72,10 +74,8 @@ def second(tally, span=1):
     return Second(0, tally, Held(), span=span)
 
 
-def lag(microseconds):
-    tally = Tally()
-    tally.loop_lag.record(microseconds)
-    return tally
+def delayed(**delays):
+    return Second(0, delays=Delays(**delays))
 
 
 @pytest.mark.parametrize(
@@ -86,19 +86,13 @@ def lag(microseconds):
             second(Tally(launched=2, opened=2, lost=2)),
             ["2 open connections were lost with their agent or worker"],
         ),
+        (delayed(stalls={2: 0.9}), ["worker 2 of agent a stood still for 0.9 s"]),
         (
-            second(lag(250_000)),
-            [
-                "the generator's event loop stalled: its lag's p99 was 251 ms"
-            ],  # the end of its bucket
+            delayed(stalls={3: 0.25, 0: 1.0}),
+            ["workers 0, 3 of agent a stood still, for up to 1 s"],
         ),
-        (
-            second(lag(2_000_000)),
-            [
-                "the generator's event loop stalled: its lag's p99 was 2007 ms",
-                "a worker of the generator stood still for 2.0 s",
-            ],
-        ),
+        (delayed(late=1, late_by=0.123), ["1 launch was late by up to 0.12 s"]),
+        (delayed(late=1200, late_by=1.3), ["1,200 launches were late by up to 1.3 s"]),
     ],
 )
 def test_a_second_whose_numbers_prove_nothing_has_the_reasons(settled, reasons):
@@ -108,6 +102,42 @@ def test_a_second_whose_numbers_prove_nothing_has_the_reasons(settled, reasons):
 
     assert row.invalid == reasons
     assert seen.invalid == {0: reasons}
+
+
+def test_only_the_workers_that_stood_still_are_named():
+    parts = {
+        "a": Second(0, delays=Delays(stalls={1: 0.5})),
+        "b": Second(0),
+        "c": Second(0, delays=Delays(stalls={1: 0.75})),
+    }
+    whole = Second(0)
+    for part in parts.values():
+        whole.merge(part)
+
+    row = timeline().add(Settled(whole, parts, [])).row
+
+    assert row.invalid == [
+        "worker 1 of agent a stood still for 0.5 s",
+        "worker 1 of agent c stood still for 0.75 s",
+    ]
+
+
+def test_a_second_that_machines_bounded_is_saturated_and_stays_valid():
+    seen = timeline()
+    full = HostState(busy=(100, 99), retransmits=3)
+    part = Second(0, delays=Delays(waited=True), host=full)
+
+    row = seen.add(Settled(part, {"a": part}, [])).row
+
+    expected = [
+        "launches waited for a place among the handshakes in flight",
+        "no core was idle on the host of a",
+    ]
+    assert (row.invalid, row.saturated) == ([], expected)
+    assert (seen.invalid, seen.saturated) == ({}, {0: expected})
+    assert row.agents["a"].host == full
+    (host,) = seen.hosts.summaries()
+    assert (host.agents, host.idlest, host.retransmits) == (["a"], 99, 3)
 
 
 def test_an_agent_whose_share_changes_has_another_plan_from_then_on():

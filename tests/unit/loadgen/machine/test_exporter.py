@@ -7,9 +7,14 @@ from prometheus_client import CollectorRegistry
 from loadgen.machine.exporter import MachineCollector, machine_registry
 
 FILES = {
-    "stat": "cpu  9 9 9 9\ncpu0 100 0 50 700 1 2 3 4 5 6\ncpu1 200 0 50 600\nintr 1\n",
+    "stat": (
+        "cpu  9 9 9 9\ncpu0 100 0 50 700 1 2 3 4 5 6\ncpu1 200 0 50 600\nintr 1\nctxt 77\n"
+        "procs_running 3\n"
+    ),
     "meminfo": "MemTotal:       2000 kB\nMemFree:         500 kB\nMemAvailable:   1000 kB\n",
     "sys/fs/file-nr": "1234\t0\t9999\n",
+    "net/snmp": "Tcp: InSegs RetransSegs\nTcp: 9 12\n",
+    "net/netstat": "TcpExt: ListenOverflows ListenDrops TCPSynRetrans\nTcpExt: 5 6 7\n",
     "net/sockstat": "sockets: used 99\nTCP: inuse 42 orphan 0 tw 3 alloc 50 mem 7\nUDP: inuse 5\n",
 }
 
@@ -31,6 +36,13 @@ def test_the_readings_are_those_of_the_files(tmp_path):
     assert registry.get_sample_value("node_memory_MemAvailable_bytes") == 1000 * 1024
     assert registry.get_sample_value("node_filefd_allocated") == 1234
     assert registry.get_sample_value("node_sockstat_TCP_inuse") == 42
+    assert registry.get_sample_value("node_context_switches_total") == 77
+    assert registry.get_sample_value("node_procs_running") == 3
+    assert registry.get_sample_value("node_netstat_Tcp_RetransSegs") == 12
+    assert registry.get_sample_value("node_netstat_TcpExt_ListenOverflows") == 5
+    assert registry.get_sample_value("node_netstat_TcpExt_ListenDrops") == 6
+    assert registry.get_sample_value("node_netstat_TcpExt_TCPSynRetrans") == 7
+    assert registry.get_sample_value("node_sockstat_TCP_mem") == 7
 
 
 def test_this_machine_has_readings():

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen.stats.delays import Delays
 from loadgen.stats.fanin import FanIn, Second, Settled
 from loadgen.stats.tally import Held, Ledger, Tally
 from tests.unit.strategies import merged, seconds
@@ -331,6 +332,14 @@ def test_a_second_that_counts_for_several_leaves_the_others_empty():
     assert (long.span, long.tally.launched) == (2, 9)
     assert [rows[number].tally.launched for number in range(4)] == [2, 2, 0, 9]
     assert fan.total.launched == 13
+
+
+def test_a_second_that_counts_for_several_has_the_delays_of_all():
+    one = Second(1, delays=Delays(stalls={0: 0.5}, late=1, late_by=0.2))
+    two = Second(2, delays=Delays(stalls={0: 0.5}, waited=True))
+
+    expected = Delays(stalls={0: 1.0}, late=1, late_by=0.2, waited=True)
+    assert two.absorb(one).delays == expected
 
 
 def test_a_source_knows_its_users():

@@ -1,5 +1,6 @@
 """The tally of a second, and the masks of a worker."""
 
+from loadgen.stats.delays import Delays
 from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.stats.tally import Tally
 
@@ -38,6 +39,14 @@ def test_without_a_window_no_life_is_known():
     recorder.swap()
 
     assert recorder.alive is None
+
+
+def test_delays_are_taken_once():
+    recorder = Recorder(seed=1)
+    recorder.delays.launched_late(0.5)
+
+    assert recorder.take_delays() == Delays(late=1, late_by=0.5)
+    assert recorder.take_delays() == Delays()
 
 
 def test_masks_repeat_with_their_seed_and_differ_without():

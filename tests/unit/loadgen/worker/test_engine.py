@@ -63,6 +63,11 @@ def plan(**changes) -> Plan:
     return Plan(**{"rate": 500.0, "max": 20, "think": 0.05, "hold": 0.0} | changes)
 
 
+def longest_lag(running: Load) -> float:
+    """Returns the most seconds from due to launch."""
+    return running.tally.lag.summary()["max"] / 1000
+
+
 async def test_everything_planned_is_opened_and_the_ledger_agrees_with_what_is_held():
     async with load(plan()) as running:
         await until(lambda: running.tally.opened == 20)
@@ -88,6 +93,37 @@ async def test_late_launches_go_at_once_and_are_counted():
         await until(lambda: running.tally.opened == 20)
         assert running.tally.late == 20
         assert running.tally.lag.summary()["p50"] >= LATE * 1000
+        delays = running.recorder.delays
+        assert delays.late == 20
+        assert delays.late_by > 0.9
+        assert not delays.waited
+
+
+async def test_a_wait_for_a_place_is_late_but_not_by_the_fault_of_the_worker():
+    """A plan may ask for more than the agent holds."""
+    async with load(plan(max=20, loops=2, think=2 * LATE), max_open=5) as running:
+        await until(lambda: running.engine.finished)
+        assert running.tally.late >= 10
+        assert not running.recorder.delays.waited
+        assert running.recorder.delays.late_by < longest_lag(running) / 2
+
+
+async def test_a_wait_among_the_handshakes_in_flight_is_noted(monkeypatch):
+    monkeypatch.setattr("loadgen.worker.engine.MAX_CONNECTING", 3)
+    async with load(plan(max=20, rate=10_000.0)) as running:
+        await until(lambda: running.tally.opened == 20)
+        assert running.recorder.delays.waited
+
+
+async def test_what_an_order_held_up_is_late_but_not_by_the_fault_of_the_worker():
+    async with load(plan(rate=100.0, max=40)) as running:
+        await until(lambda: running.tally.opened >= 10)
+        running.engine.pause()
+        await asyncio.sleep(2 * LATE)
+        running.engine.resume(0.0)
+        await until(lambda: running.tally.opened == 40)
+        assert running.tally.late > 0
+        assert running.recorder.delays.late_by < longest_lag(running)
 
 
 async def test_pings_go_out_once_a_turn_and_their_pongs_come_back():
@@ -388,6 +424,7 @@ async def test_reassigned_users_whose_time_has_passed_come_at_the_pace_and_are_l
         await until(lambda: running.tally.launched >= 5)
         assert running.tally.launched < 20
         assert running.tally.late == running.tally.launched
+        assert running.recorder.delays.late_by < longest_lag(running) / 2
         assert running.tally.relaunched == 0
         assert running.tally.lag.summary()["p50"] >= 1900
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from loadgen.cli.options import run_command
-from tests.truth import arrivals, ends, pings  # noqa: F401 -- they fill the table
+from tests.truth import arrivals, ends, machines, pings  # noqa: F401 -- they fill the table
 from tests.truth.case import CASES, Case
 
 HEAD = ("case", "injected", "figure", "truth", "reported", "")

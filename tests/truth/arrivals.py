@@ -26,8 +26,7 @@ def _arrivals(rate: int, count: int, law: str) -> list[Finding]:
             between("variance ÷ mean of arrivals in 5 ms", *BOUNDS[law], dispersion),
         ]
         if law == "poisson":
-            gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
-            found.append(between("mean of the gaps × rate", 0.97, 1.03, fmean(gaps) * rate))
+            found.append(between("mean of the gaps × rate", 0.97, 1.03, fmean(_gaps(times)) * rate))
         return found
 
 

@@ -56,6 +56,7 @@ class Ledger:
         self.pings = 0
         self.pongs = 0
         self.dropped = 0
+        self.muted = 0
 
 
 class Peer(asyncio.Protocol):
@@ -111,6 +112,7 @@ class Peer(asyncio.Protocol):
         place = ledger.opened * GOLDEN % 1.0
         ledger.opened += 1
         self._mute = place < behaviour.mute
+        ledger.muted += self._mute
         if place < behaviour.drop:
             self._loop.call_later(behaviour.drop_after, self._drop)
         if behaviour.newest_only:
@@ -164,19 +166,21 @@ class Peer(asyncio.Protocol):
         self._loop.call_later(self._behaviour.newest_only, self._answer_newest)
 
     def _pong(self, payload: bytes) -> None:
-        self._ledger.pongs += 1
-        self._send(PONG, payload)
+        if self._transport is not None and not self._transport.is_closing():
+            self._ledger.pongs += 1
+            self._send(PONG, payload)
 
     def _drop(self) -> None:
-        self._ledger.dropped += 1
-        self._send(CLOSE, struct.pack(">H", 1001))
+        if self._transport is not None and not self._transport.is_closing():
+            self._ledger.dropped += 1
+            self._send(CLOSE, struct.pack(">H", 1001))
 
     def _send(self, opcode: int, payload: bytes) -> None:
         self._write(bytes((0x80 | opcode, len(payload))) + payload)
 
     def _write(self, data: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
+        assert self._transport is not None
+        self._transport.write(data)
 
 
 class Listener:

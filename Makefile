@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo million rehearse test bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak lock clean
+.PHONY: demo million rehearse test bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak truth lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 25 --think 5
@@ -48,6 +48,9 @@ fuzz: $(READY) ## a minute of coverage-guided fuzzing of each reader of foreign 
 
 soak: $(READY) ## half an hour of churn: memory and descriptors of every process stay flat, the ledgers agree; ARGS: --minutes N
 	$(BIN)/python -m tests.soak $(ARGS)
+
+truth: $(READY) ## what is injected beside what is reported, as a table, in about 7 minutes on an idle machine; ARGS: CASE...
+	$(BIN)/python -m tests.truth --markdown build/truth.md $(ARGS)
 
 bench: $(READY) ## speed and memory, as a table and as JSON; outside the gate
 	$(BIN)/python -m tests.bench

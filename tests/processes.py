@@ -296,6 +296,12 @@ def agent(coordinator: str, *arguments: str, **options: Any) -> Iterator[Agent]:
     yield from _closing(Agent(coordinator, *arguments, **options))
 
 
+@contextmanager
+def closing_command(arguments: list[str]) -> Iterator[Command]:
+    """Any command, which ends with the block."""
+    yield from _closing(Command(arguments))
+
+
 def _closing(running: Any) -> Iterator[Any]:
     try:
         yield running

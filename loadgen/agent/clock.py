@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from loadgen.wire import ClockOffset
 
-MAX_DRIFT = 1e-4
-"""Seconds that two clocks may drift apart each second: 100 ppm, twice what a quartz does."""
+MAX_DRIFT = 5e-4
+"""Seconds that two clocks may drift apart each second: 500 ppm is the most that NTP slews one."""
 SPAN = 10.0
 """Seconds of which the exchange with the least delay is kept."""
 KEPT = 60

@@ -1,0 +1,1 @@
+"""What is injected beside what loadgen reports: `make truth`."""

@@ -1,0 +1,113 @@
+"""The table of truths: what is injected, what follows from it, and what loadgen reports."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tests.processes import Address, Coordinator, coordinator, get_json
+from tests.truth.server import Behaviour
+
+PERCENT = 0.02
+"""The part of a time by which it may be wrong."""
+MILLISECOND = 1.0
+"""The milliseconds by which a short time may be wrong."""
+
+
+class Finding(NamedTuple):
+    """One figure of a case."""
+
+    figure: str
+    truth: str
+    """What follows from what was injected."""
+    reported: str
+    held: bool
+
+
+class Case(NamedTuple):
+    """One thing that is injected."""
+
+    injected: str
+    find: Callable[[], list[Finding]]
+    small: bool
+    """True when it is quick enough for the gate."""
+
+
+CASES: dict[str, Case] = {}
+"""By name, in the order of the table."""
+
+
+def case(
+    injected: str, *, small: bool = False
+) -> Callable[[Callable[[], list[Finding]]], Callable[[], list[Finding]]]:
+    """Puts a case into the table, under the name of its function."""
+
+    def put(find: Callable[[], list[Finding]]) -> Callable[[], list[Finding]]:
+        CASES[find.__name__.replace("_", " ")] = Case(injected, find, small)
+        return find
+
+    return put
+
+
+def same(figure: str, truth: Any, reported: Any) -> Finding:
+    """Returns the finding of a figure that must be exact."""
+    return Finding(figure, f"{truth}", f"{reported}", truth == reported)
+
+
+def close(figure: str, truth_ms: float, reported_ms: float | None) -> Finding:
+    """Returns the finding of a time, in milliseconds."""
+    if reported_ms is None:
+        return Finding(figure, f"{truth_ms:,.1f} ms", "not measured", held=False)
+    allowed = max(MILLISECOND, PERCENT * truth_ms)
+    held = abs(reported_ms - truth_ms) <= allowed
+    return Finding(figure, f"{truth_ms:,.1f} ms", f"{reported_ms:,.1f} ms", held)
+
+
+def between(figure: str, low: float, high: float, reported: float) -> Finding:
+    """Returns the finding of a figure that must be within bounds."""
+    return Finding(figure, f"{low:g} to {high:g}", f"{reported:.3g}", low <= reported <= high)
+
+
+@contextmanager
+def serving(behaviour: Behaviour) -> Iterator[Address]:
+    """The address of a server with a behaviour, in a process of its own."""
+    words = [sys.executable, "-m", "tests.truth.server", msgspec.json.encode(behaviour).decode()]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield Address("127.0.0.1", int(process.stdout.readline()))
+        finally:
+            process.terminate()
+
+
+class Outcome(NamedTuple):
+    """A run that is over, and the ledger of its server."""
+
+    run: Coordinator
+    summary: dict[str, Any]
+    server: dict[str, Any]
+
+
+@contextmanager
+def played(behaviour: Behaviour, *options: str) -> Iterator[Outcome]:
+    """The outcome of a run against a server with a behaviour."""
+    with (
+        TemporaryDirectory() as folder,
+        serving(behaviour) as server,
+        coordinator(Path(folder), *options, server.ws) as run,
+    ):
+        run.end(180)
+        summary = run.summary()
+        yield Outcome(run, summary, get_json(f"http://{server.host}:{server.port}/ledger"))
+
+
+def percentile(summary: dict[str, Any], name: str) -> float | None:
+    """Returns a figure such as `ping_rtt_p99`, in milliseconds; None without one."""
+    histogram, _, statistic = name.rpartition("_")
+    found: float | None = summary["histograms"].get(histogram, {}).get(statistic)
+    return found

@@ -1,0 +1,245 @@
+"""A server that delays, drops and stalls exactly as it is told, with a ledger of its own.
+
+`python -m tests.truth.server BEHAVIOUR` listens on a free port of 127.0.0.1, which it prints.
+BEHAVIOUR is a `Behaviour` as JSON. It is written for this purpose alone and shares no code with
+loadgen. `GET /ledger` answers with what it saw. Times are in seconds.
+"""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import json
+import socket
+import struct
+import sys
+import time
+from typing import Any
+
+import msgspec
+
+GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""RFC 6455, section 1.3."""
+PING, PONG, CLOSE = 0x9, 0xA, 0x8
+GOLDEN = 0.6180339887498949
+"""Multiples of it, less their whole parts, fill the numbers from 0 to 1 evenly."""
+
+
+class Behaviour(msgspec.Struct, omit_defaults=True):
+    """What the server does wrong, on purpose."""
+
+    delays: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
+    """Shares of the pings, and the seconds after which those get their pongs."""
+    mute: float = 0.0
+    """The share of the connections that get no pong."""
+    newest_only: float = 0.0
+    """Seconds between two pongs of a connection, which answer its newest ping only; 0: all."""
+    stall_every: float = 0.0
+    """Seconds from one standstill of the whole server to the next; 0: never."""
+    stall_for: float = 1.0
+    """Seconds that it stands still."""
+    accept_every: float = 0.0
+    """Seconds from one pause of `accept` to the next; 0: never."""
+    accept_pause: float = 1.0
+    """Seconds in which it accepts nothing."""
+    drop: float = 0.0
+    """The share of the connections that the server closes with code 1001."""
+    drop_after: float = 2.0
+    """Seconds from the opening of a connection until it is dropped."""
+
+
+class Ledger:
+    """What the server saw."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.pings = 0
+        self.pongs = 0
+        self.dropped = 0
+        self.muted = 0
+
+
+class Peer(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, behaviour: Behaviour, ledger: Ledger) -> None:
+        self._behaviour = behaviour
+        self._ledger = ledger
+        self._data = b""
+        self._upgraded = False
+        self._mute = False
+        self._newest: bytes | None = None
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keeps the transport."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Takes a request, or frames."""
+        self._data += data
+        if not self._upgraded:
+            self._take_request()
+        while self._upgraded and (frame := self._next_frame()) is not None:
+            self._take_frame(*frame)
+
+    def _take_request(self) -> None:
+        head, ended, rest = self._data.partition(b"\r\n\r\n")
+        if not ended:
+            return
+        self._data = rest
+        lines = head.decode("latin-1").split("\r\n")
+        headers = {
+            name.strip().lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in lines[1:])
+        }
+        if "sec-websocket-key" not in headers:
+            body = json.dumps(vars(self._ledger)).encode()
+            self._write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+            return
+        digest = hashlib.sha1((headers["sec-websocket-key"] + GUID).encode()).digest()
+        self._write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: %s\r\n\r\n" % base64.b64encode(digest)
+        )
+        self._upgraded = True
+        self._open()
+
+    def _open(self) -> None:
+        ledger, behaviour = self._ledger, self._behaviour
+        place = ledger.opened * GOLDEN % 1.0
+        ledger.opened += 1
+        self._mute = place < behaviour.mute
+        ledger.muted += self._mute
+        if place < behaviour.drop:
+            self._loop.call_later(behaviour.drop_after, self._drop)
+        if behaviour.newest_only:
+            self._loop.call_later(behaviour.newest_only, self._answer_newest)
+
+    def _next_frame(self) -> tuple[int, bytes] | None:
+        """Returns opcode and payload of a masked frame; None until it is whole."""
+        data = self._data
+        if len(data) < 2:
+            return None
+        size, start = data[1] & 0x7F, 2
+        if size == 126:
+            if len(data) < 4:
+                return None
+            size, start = struct.unpack_from(">H", data, 2)[0], 4
+        if len(data) < start + 4 + size:
+            return None
+        mask = data[start : start + 4]
+        payload = bytes(
+            byte ^ mask[at % 4] for at, byte in enumerate(data[start + 4 : start + 4 + size])
+        )
+        self._data = data[start + 4 + size :]
+        return data[0] & 0x0F, payload
+
+    def _take_frame(self, opcode: int, payload: bytes) -> None:
+        if opcode == CLOSE:
+            self._send(CLOSE, payload)
+            assert self._transport is not None
+            self._transport.close()
+        elif opcode == PING:
+            self._take_ping(payload)
+
+    def _take_ping(self, payload: bytes) -> None:
+        place = self._ledger.pings * GOLDEN % 1.0
+        self._ledger.pings += 1
+        if self._mute:
+            return
+        if self._behaviour.newest_only:
+            self._newest = payload
+            return
+        for share, delay in self._behaviour.delays:
+            if place < share:
+                self._loop.call_later(delay, self._pong, payload) if delay else self._pong(payload)
+                return
+            place -= share
+
+    def _answer_newest(self) -> None:
+        if self._newest is not None:
+            self._pong(self._newest)
+            self._newest = None
+        self._loop.call_later(self._behaviour.newest_only, self._answer_newest)
+
+    def _pong(self, payload: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._ledger.pongs += 1
+            self._send(PONG, payload)
+
+    def _drop(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._ledger.dropped += 1
+            self._send(CLOSE, struct.pack(">H", 1001))
+
+    def _send(self, opcode: int, payload: bytes) -> None:
+        self._write(bytes((0x80 | opcode, len(payload))) + payload)
+
+    def _write(self, data: bytes) -> None:
+        assert self._transport is not None
+        self._transport.write(data)
+
+
+class Listener:
+    """The listening socket; it pauses where the behaviour says so."""
+
+    def __init__(self, sock: socket.socket, behaviour: Behaviour) -> None:
+        self._sock = sock
+        self._behaviour = behaviour
+        self._ledger = Ledger()
+        self._loop = asyncio.get_running_loop()
+        self._opening: set[asyncio.Task[Any]] = set()
+        self._loop.add_reader(sock, self._accept)
+        if behaviour.accept_every:
+            self._loop.call_later(behaviour.accept_every / 2, self._pause)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                accepted, _ = self._sock.accept()
+                accepted.setblocking(False)
+                opening = self._loop.connect_accepted_socket(self._peer, accepted)
+                task = self._loop.create_task(opening)
+                self._opening.add(task)
+                task.add_done_callback(self._opening.discard)
+
+    def _peer(self) -> Peer:
+        return Peer(self._behaviour, self._ledger)
+
+    def _pause(self) -> None:
+        self._loop.remove_reader(self._sock)
+        self._loop.call_later(self._behaviour.accept_pause, self._go_on)
+
+    def _go_on(self) -> None:
+        self._loop.add_reader(self._sock, self._accept)
+        self._loop.call_later(
+            self._behaviour.accept_every - self._behaviour.accept_pause, self._pause
+        )
+
+
+async def serve(behaviour: Behaviour) -> None:
+    """Listens for ever."""
+    loop = asyncio.get_running_loop()
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen(4096)
+        sock.setblocking(False)
+        listener = Listener(sock, behaviour)  # noqa: F841 -- it lives as long as the loop
+        print(sock.getsockname()[1], flush=True)
+        if behaviour.stall_every:
+            loop.call_later(behaviour.stall_every / 2, _stall, loop, behaviour)
+        await loop.create_future()
+
+
+def _stall(loop: asyncio.AbstractEventLoop, behaviour: Behaviour) -> None:
+    """Stands still, as a garbage collection or a blocking call does."""
+    began = loop.time()
+    time.sleep(behaviour.stall_for)
+    loop.call_at(began + behaviour.stall_every, _stall, loop, behaviour)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(msgspec.json.decode(sys.argv[1], type=Behaviour)))

@@ -1,1 +1,1 @@
-"""What is injected beside what loadgen reports: `make truth`."""
+"""Injected truths beside what loadgen reports: `make truth`."""

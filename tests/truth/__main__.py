@@ -1,4 +1,4 @@
-"""`python -m tests.truth`: injects each case and prints it beside what loadgen reports.
+"""`python -m tests.truth`: injects each case, and prints what is reported.
 
 It exits with 1 when a figure is wrong.
 """

@@ -7,7 +7,7 @@ from statistics import fmean, pvariance
 from tests.compare.smirnov import even, one_sample
 from tests.truth.case import Finding, between, case, close, percentile
 from tests.truth.packets import captured
-from tests.truth.server import Behaviour
+from tests.truth.server import Injection
 
 SPLIT = ("--local", "4", "--ping", "none", "--hold", "1")
 
@@ -15,7 +15,7 @@ SPLIT = ("--local", "4", "--ping", "none", "--hold", "1")
 def _arrivals(rate: int, count: int, law: str) -> list[Finding]:
     """The distances of arrivals, and how they fall into windows of 5 ms."""
     options = (*SPLIT, "--rate", f"{rate}", "--max", f"{count}", "--arrival", law)
-    with captured(Behaviour(), *options) as (capture, _):
+    with captured(Injection(), *options) as (capture, _):
         times = sorted(capture.syns.values())
         fit = one_sample([time - times[0] for time in times], even(0, count / rate))
         windows = Counter(int((time - times[0]) / 0.005) for time in times)
@@ -52,7 +52,7 @@ def think_times() -> list[Finding]:
     found = []
     for think in (0.01, 0.03, 0.05):
         options = ("--local", "1", "--rate", "20", "--max", "20", "--think", f"{think}")
-        with captured(Behaviour(), *options, "--hold", "10") as (capture, _):
+        with captured(Injection(), *options, "--hold", "10") as (capture, _):
             gaps = [gap for pings in capture.pings.values() for gap in _gaps(pings)]
             found.append(
                 close(
@@ -69,9 +69,9 @@ def _gaps(times: list[float]) -> list[float]:
 @case("tshark's times of SYN, 101, ping and pong; 15 % of the pongs after 100 ms")
 def packets() -> list[Finding]:
     """An independent witness of the same run."""
-    behaviour = Behaviour(delays=((0.85, 0.02), (1.0, 0.1)))
+    injection = Injection(delays=((0.85, 0.02), (1.0, 0.1)))
     options = ("--local", "1", "--rate", "100", "--max", "300", "--think", "0.5", "--hold", "8")
-    with captured(behaviour, *options) as (capture, outcome):
+    with captured(injection, *options) as (capture, outcome):
         summary = outcome.summary
         return [
             *_percentiles("handshake", capture.handshakes, summary),

@@ -1,4 +1,4 @@
-"""The table of truths: what is injected, what follows from it, and what loadgen reports."""
+"""The table of truths: what is injected, what follows, what is reported."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tests.processes import Address, Coordinator, coordinator, get_json
-from tests.truth.server import Behaviour
+from tests.truth.server import Injection
 
 PERCENT = 0.02
 """The part of a time by which it may be wrong."""
@@ -74,9 +74,9 @@ def between(figure: str, low: float, high: float, reported: float) -> Finding:
 
 
 @contextmanager
-def serving(behaviour: Behaviour) -> Iterator[Address]:
-    """The address of a server with a behaviour, in a process of its own."""
-    words = [sys.executable, "-m", "tests.truth.server", msgspec.json.encode(behaviour).decode()]
+def serving(injection: Injection) -> Iterator[Address]:
+    """The address of a server with an injection, in a process of its own."""
+    words = [sys.executable, "-m", "tests.truth.server", msgspec.json.encode(injection).decode()]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -94,11 +94,11 @@ class Outcome(NamedTuple):
 
 
 @contextmanager
-def played(behaviour: Behaviour, *options: str) -> Iterator[Outcome]:
-    """The outcome of a run against a server with a behaviour."""
+def played(injection: Injection, *options: str) -> Iterator[Outcome]:
+    """The outcome of a run against a server with an injection."""
     with (
         TemporaryDirectory() as folder,
-        serving(behaviour) as server,
+        serving(injection) as server,
         coordinator(Path(folder), *options, server.ws) as run,
     ):
         run.end(180)

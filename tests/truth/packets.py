@@ -1,4 +1,4 @@
-"""The packets of a run, as tshark read them: a witness that knows nothing of loadgen."""
+"""The packets of a run as tshark read them: a witness of its own."""
 
 import subprocess
 from collections import defaultdict
@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from tests.debian import installed
 from tests.processes import Command, coordinator, eventually, get_json
 from tests.truth.case import Outcome, serving
-from tests.truth.server import Behaviour
+from tests.truth.server import Injection
 
 FIELDS = ("tcp.stream", "frame.time_epoch", "tcp.flags.syn", "tcp.flags.ack", "tcp.dstport",
           "http.response.code", "websocket.opcode")  # fmt: skip
@@ -55,9 +55,9 @@ class Capture:
 
 
 @contextmanager
-def captured(behaviour: Behaviour, *options: str) -> Iterator[tuple[Capture, Outcome]]:
-    """The packets and the outcome of a run against a server with a behaviour."""
-    with TemporaryDirectory() as folder, serving(behaviour) as server:
+def captured(injection: Injection, *options: str) -> Iterator[tuple[Capture, Outcome]]:
+    """The packets and the outcome of a run against a server with an injection."""
+    with TemporaryDirectory() as folder, serving(injection) as server:
         file = Path(folder) / "packets.pcap"
         words = [installed("tshark"), "-q", "-i", "lo", "-B", "64", "-f", f"tcp port {server.port}"]
         witness = Command([*words, "-w", str(file)])

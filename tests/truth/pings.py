@@ -1,14 +1,14 @@
 """Pongs that come late, out of order, or never."""
 
 from tests.truth.case import Finding, case, close, percentile, played, same
-from tests.truth.server import Behaviour
+from tests.truth.server import Injection
 
 LOAD = ("--local", "1", "--rate", "400", "--max", "400", "--think", "0.5", "--ping", "protocol")
 
 
-def _delays(behaviour: Behaviour, truths: dict[str, float]) -> list[Finding]:
+def _delays(injection: Injection, truths: dict[str, float]) -> list[Finding]:
     """Each percentile of the round trips, and every pong counted once."""
-    with played(behaviour, *LOAD, "--hold", "15") as (_, summary, server):
+    with played(injection, *LOAD, "--hold", "15") as (_, summary, server):
         return [
             *(
                 close(f"ping_rtt {statistic}", truth, percentile(summary, f"ping_rtt_{statistic}"))
@@ -23,7 +23,7 @@ def _delays(behaviour: Behaviour, truths: dict[str, float]) -> list[Finding]:
 def fixed_delay() -> list[Finding]:
     """One delay: every percentile is the same."""
     return _delays(
-        Behaviour(delays=((1.0, 0.1),)), dict.fromkeys(("p50", "p90", "p99", "p999"), 100.0)
+        Injection(delays=((1.0, 0.1),)), dict.fromkeys(("p50", "p90", "p99", "p999"), 100.0)
     )
 
 
@@ -31,14 +31,14 @@ def fixed_delay() -> list[Finding]:
 def two_delays() -> list[Finding]:
     """Two delays, both shorter than the think time."""
     truths = {"p50": 100.0, "p90": 400.0, "p99": 400.0}
-    return _delays(Behaviour(delays=((0.85, 0.1), (1.0, 0.4))), truths)
+    return _delays(Injection(delays=((0.85, 0.1), (1.0, 0.4))), truths)
 
 
 @case("0.5 % of the pongs after 2 s, overtaken by three later ones")
 def rare_delays() -> list[Finding]:
     """Late pongs are counted and timed though newer ones came before them."""
     truths = {"p50": 50.0, "p99": 50.0, "p999": 2000.0}
-    return _delays(Behaviour(delays=((0.995, 0.05), (1.0, 2.0))), truths)
+    return _delays(Injection(delays=((0.995, 0.05), (1.0, 2.0))), truths)
 
 
 @case("the whole server stands still for 1 s in every 5 s")
@@ -47,9 +47,9 @@ def stalls() -> list[Finding]:
 
     A fifth of them waits evenly between 0 and 1 s: p of them wait longer than 1 - 5p seconds.
     """
-    behaviour = Behaviour(stall_every=5.0, stall_for=1.0)
+    injection = Injection(stall_every=5.0, stall_for=1.0)
     options = (*LOAD[:6], "--think", "0.5", "--hold", "19.5")
-    with played(behaviour, *options) as (_, summary, _server):
+    with played(injection, *options) as (_, summary, _server):
         return [
             close(f"ping_rtt {statistic}", truth, percentile(summary, f"ping_rtt_{statistic}"))
             for statistic, truth in {"p90": 500.0, "p99": 950.0}.items()
@@ -58,9 +58,9 @@ def stalls() -> list[Finding]:
 
 @case("a server that answers only the newest ping, once in 3 s")
 def newest_only() -> list[Finding]:
-    """RFC 6455, section 5.5.3 allows it; the older pings are answered by the newer pong."""
-    behaviour = Behaviour(newest_only=3.0)
-    with played(behaviour, *LOAD, "--hold", "17.5") as (_, summary, server):
+    """RFC 6455 section 5.5.3 allows it; a newer pong answers the older pings."""
+    injection = Injection(newest_only=3.0)
+    with played(injection, *LOAD, "--hold", "17.5") as (_, summary, server):
         return [
             same("pings", server["pings"], summary["pings"]),
             same("pongs", server["pongs"], summary["pongs"]),
@@ -77,7 +77,7 @@ def newest_only() -> list[Finding]:
 def mute() -> list[Finding]:
     """Connections that answer are counted, not pongs."""
     options = (*LOAD, "--hold", "6", "--expect", "alive_min>=199")
-    with played(Behaviour(mute=0.5), *options) as (_, summary, server):
+    with played(Injection(mute=0.5), *options) as (_, summary, server):
         owed = server["pings"] - server["pongs"]
         return [
             same("pongs_missing", owed, summary["pongs_missing"]),

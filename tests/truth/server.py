@@ -1,7 +1,7 @@
-"""A server that delays, drops and stalls exactly as it is told, with a ledger of its own.
+"""A server that delays, drops and stalls as it is told; it has its own ledger.
 
-`python -m tests.truth.server BEHAVIOUR` listens on a free port of 127.0.0.1, which it prints.
-BEHAVIOUR is a `Behaviour` as JSON. It is written for this purpose alone and shares no code with
+`python -m tests.truth.server INJECTION` listens on a free port of 127.0.0.1, which it prints.
+INJECTION is a `Injection` as JSON. It is written for this purpose alone and shares no code with
 loadgen. `GET /ledger` answers with what it saw. Times are in seconds.
 """
 
@@ -25,7 +25,7 @@ GOLDEN = 0.6180339887498949
 """Multiples of it, less their whole parts, fill the numbers from 0 to 1 evenly."""
 
 
-class Behaviour(msgspec.Struct, omit_defaults=True):
+class Injection(msgspec.Struct, omit_defaults=True):
     """What the server does wrong, on purpose."""
 
     delays: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
@@ -62,8 +62,8 @@ class Ledger:
 class Peer(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, behaviour: Behaviour, ledger: Ledger) -> None:
-        self._behaviour = behaviour
+    def __init__(self, injection: Injection, ledger: Ledger) -> None:
+        self._injection = injection
         self._ledger = ledger
         self._data = b""
         self._upgraded = False
@@ -108,15 +108,15 @@ class Peer(asyncio.Protocol):
         self._open()
 
     def _open(self) -> None:
-        ledger, behaviour = self._ledger, self._behaviour
+        ledger, injection = self._ledger, self._injection
         place = ledger.opened * GOLDEN % 1.0
         ledger.opened += 1
-        self._mute = place < behaviour.mute
+        self._mute = place < injection.mute
         ledger.muted += self._mute
-        if place < behaviour.drop:
-            self._loop.call_later(behaviour.drop_after, self._drop)
-        if behaviour.newest_only:
-            self._loop.call_later(behaviour.newest_only, self._answer_newest)
+        if place < injection.drop:
+            self._loop.call_later(injection.drop_after, self._drop)
+        if injection.newest_only:
+            self._loop.call_later(injection.newest_only, self._answer_newest)
 
     def _next_frame(self) -> tuple[int, bytes] | None:
         """Returns opcode and payload of a masked frame; None until it is whole."""
@@ -150,10 +150,10 @@ class Peer(asyncio.Protocol):
         self._ledger.pings += 1
         if self._mute:
             return
-        if self._behaviour.newest_only:
+        if self._injection.newest_only:
             self._newest = payload
             return
-        for share, delay in self._behaviour.delays:
+        for share, delay in self._injection.delays:
             if place < share:
                 self._loop.call_later(delay, self._pong, payload) if delay else self._pong(payload)
                 return
@@ -163,7 +163,7 @@ class Peer(asyncio.Protocol):
         if self._newest is not None:
             self._pong(self._newest)
             self._newest = None
-        self._loop.call_later(self._behaviour.newest_only, self._answer_newest)
+        self._loop.call_later(self._injection.newest_only, self._answer_newest)
 
     def _pong(self, payload: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -184,17 +184,17 @@ class Peer(asyncio.Protocol):
 
 
 class Listener:
-    """The listening socket; it pauses where the behaviour says so."""
+    """The listening socket; it pauses where the injection says so."""
 
-    def __init__(self, sock: socket.socket, behaviour: Behaviour) -> None:
+    def __init__(self, sock: socket.socket, injection: Injection) -> None:
         self._sock = sock
-        self._behaviour = behaviour
+        self._injection = injection
         self._ledger = Ledger()
         self._loop = asyncio.get_running_loop()
         self._opening: set[asyncio.Task[Any]] = set()
         self._loop.add_reader(sock, self._accept)
-        if behaviour.accept_every:
-            self._loop.call_later(behaviour.accept_every / 2, self._pause)
+        if injection.accept_every:
+            self._loop.call_later(injection.accept_every / 2, self._pause)
 
     def _accept(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -207,39 +207,39 @@ class Listener:
                 task.add_done_callback(self._opening.discard)
 
     def _peer(self) -> Peer:
-        return Peer(self._behaviour, self._ledger)
+        return Peer(self._injection, self._ledger)
 
     def _pause(self) -> None:
         self._loop.remove_reader(self._sock)
-        self._loop.call_later(self._behaviour.accept_pause, self._go_on)
+        self._loop.call_later(self._injection.accept_pause, self._go_on)
 
     def _go_on(self) -> None:
         self._loop.add_reader(self._sock, self._accept)
         self._loop.call_later(
-            self._behaviour.accept_every - self._behaviour.accept_pause, self._pause
+            self._injection.accept_every - self._injection.accept_pause, self._pause
         )
 
 
-async def serve(behaviour: Behaviour) -> None:
+async def serve(injection: Injection) -> None:
     """Listens for ever."""
     loop = asyncio.get_running_loop()
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         sock.listen(4096)
         sock.setblocking(False)
-        listener = Listener(sock, behaviour)  # noqa: F841 -- it lives as long as the loop
+        listener = Listener(sock, injection)  # noqa: F841 -- it lives as long as the loop
         print(sock.getsockname()[1], flush=True)
-        if behaviour.stall_every:
-            loop.call_later(behaviour.stall_every / 2, _stall, loop, behaviour)
+        if injection.stall_every:
+            loop.call_later(injection.stall_every / 2, _stall, loop, injection)
         await loop.create_future()
 
 
-def _stall(loop: asyncio.AbstractEventLoop, behaviour: Behaviour) -> None:
+def _stall(loop: asyncio.AbstractEventLoop, injection: Injection) -> None:
     """Stands still, as a garbage collection or a blocking call does."""
     began = loop.time()
-    time.sleep(behaviour.stall_for)
-    loop.call_at(began + behaviour.stall_every, _stall, loop, behaviour)
+    time.sleep(injection.stall_for)
+    loop.call_at(began + injection.stall_every, _stall, loop, injection)
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(msgspec.json.decode(sys.argv[1], type=Behaviour)))
+    asyncio.run(serve(msgspec.json.decode(sys.argv[1], type=Injection)))

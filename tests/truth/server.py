@@ -1,7 +1,7 @@
 """A server that delays, drops and stalls as it is told; it has its own ledger.
 
 `python -m tests.truth.server INJECTION` listens on a free port of 127.0.0.1, which it prints.
-INJECTION is a `Injection` as JSON. It is written for this purpose alone and shares no code with
+INJECTION is an `Injection` as JSON. It is written for this purpose alone and shares no code with
 loadgen. `GET /ledger` answers with what it saw. Times are in seconds.
 """
 
@@ -26,7 +26,7 @@ GOLDEN = 0.6180339887498949
 
 
 class Injection(msgspec.Struct, omit_defaults=True):
-    """What the server does wrong, on purpose."""
+    """The faults of the server, on purpose."""
 
     delays: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
     """Shares of the pings, and the seconds after which those get their pongs."""
@@ -49,7 +49,7 @@ class Injection(msgspec.Struct, omit_defaults=True):
 
 
 class Ledger:
-    """What the server saw."""
+    """The counts of the server."""
 
     def __init__(self) -> None:
         self.opened = 0

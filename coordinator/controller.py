@@ -4,6 +4,7 @@ That goes to the run directory, the port and the terminal.
 """
 
 import asyncio
+import os
 import sys
 from datetime import UTC, datetime
 from time import time
@@ -12,6 +13,7 @@ from coordinator.clock import Clock
 from coordinator.display import display_on
 from coordinator.http.server import Server
 from coordinator.local import LocalAgents, LocalProcesses, local_names
+from coordinator.publisher import Publisher
 from coordinator.report.html import html_report
 from coordinator.report.summary import EXIT_CODES, summary_of
 from coordinator.report.text import text_report
@@ -28,6 +30,7 @@ from coordinator.storage.writer import RunDir
 from coordinator.tsung.log import TsungLog
 from loadgen.errors import FleetError, OperatorError
 from loadgen.http.token import exposure
+from loadgen.machine.clock import clock_name
 from loadgen.plan.sessions import Script
 from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
 
@@ -123,11 +126,12 @@ class Controller:
         try:
             await self._start(local_agents)
             self._announce(local_agents)
-            scraping = asyncio.create_task(self._scraper().run())
+            beside = [asyncio.create_task(self._scraper().run()), *self._start_publisher()]
             try:
                 await self._drive()
             finally:
-                scraping.cancel()
+                for task in beside:
+                    task.cancel()
             await self._wait_for_agents()
             await self._write_last_files()
             self._journal.end()
@@ -177,6 +181,24 @@ class Controller:
             self._warn,
         )
 
+    def _start_publisher(self) -> list[asyncio.Task[None]]:
+        """Starts the publisher, where the plan has one that speaks HTTP."""
+        plan, run, now = self._settings.plan, self._run, self._clock.now
+        if plan.publish is None or plan.publish.by != "http":
+            return []
+        publisher = Publisher(
+            plan.publish,
+            [server.url for server in plan.servers],
+            # Numbers begin at 0, also in a resumed run: its process has another id.
+            f"{clock_name()}-{run.key}-{os.getpid()}",
+            verify=plan.transport.tls_verify,
+            may_publish=lambda: run.may_publish(now()),
+            published=lambda published: run.published(published, now()),
+            failed=lambda reason: run.publication_failed(reason, now()),
+            warn=self._warn,
+        )
+        return [asyncio.create_task(publisher.run())]
+
     def _take_scrape(self, scrape: Scrape) -> None:
         self._folder.write_scrape(scrape)
         self._server.live.add_scrape(scrape)
@@ -211,6 +233,8 @@ class Controller:
         for entry in self._run.tick(now):
             self._write(entry, now)
             self._display.second(entry.row)
+        for line in self._run.settle_publications():
+            self._folder.write_publication(line)
         for notice in self._run.notices.take():
             self._write_notice(notice)
             self._server.live.add_notice(notice, now)

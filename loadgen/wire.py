@@ -15,11 +15,12 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment
 from loadgen.plan.sessions import PythonSession
 from loadgen.plan.shares import Share
+from loadgen.stats.delivery import Published
 from loadgen.stats.fanin import Second
 from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
 
-WIRE = 3
+WIRE = 4
 """The version of these messages; coordinator and agent must have the same one."""
 MAX_AHEAD = 3600.0
 """The most seconds from an order to start until the start."""
@@ -99,6 +100,10 @@ class Job(msgspec.Struct, tag=True):
     """The number of the first second that it reports."""
     delay: float = 0.0
     """Seconds that the run had been paused in all before this job."""
+    publisher: str = ""
+    """The id of its agent, for the streams that its sessions publish."""
+    clocks: dict[str, float] = {}
+    """Seconds from the clocks of other hosts, by name, to this host's monotonic clock."""
 
 
 class Report(msgspec.Struct):
@@ -165,6 +170,8 @@ class Post(msgspec.Struct):
     agent_cpu_s: CpuSeconds = 0.0
     reassigned: Count = 0
     """The number of reassignments that its workers have, and that these seconds include."""
+    announced: Count = 0
+    """The number of the run's publications that its workers were told of, or were too early."""
     notes: tuple[str, ...] = ()
     abort: str = ""
     """Why a session asks for the end of the whole run; empty when none does."""
@@ -211,6 +218,10 @@ class Orders(msgspec.Struct):
     """The parts of lost shares that it continues; repeated until `Post.reassigned` counts them."""
     reassigned: int = 0
     """The number of reassignments before these."""
+    published: tuple[Published, ...] = ()
+    """Publications that its subscribers receive; repeated until `Post.announced` counts them."""
+    announced: int = 0
+    """The number of publications before these."""
 
 
 def to_wire(message: Any) -> bytes:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from coordinator.report import delivery
 from coordinator.report.samples import Sample, verified_within
 from coordinator.run.summary import Summary
 from coordinator.text import count, ms, reasons, seconds
@@ -18,7 +19,7 @@ FLOORS = (1.0, 0.9999, 0.999, 0.99)
 LONG_ENOUGH = 0.8
 """The part of the longest span for which a floor must be held to be claimed."""
 NUMBERS = re.compile(r"[\d.,]+")
-LATENCIES = {"handshake": "handshakes", "ping_rtt": "pings", "delivery": "deliveries"}
+LATENCIES = {"handshake": "handshakes", "ping_rtt": "pings"}
 """The histograms that a claim names, with their noun."""
 
 
@@ -101,6 +102,7 @@ def _further_claims(summary: Summary) -> Iterator[str]:
     for name, noun in LATENCIES.items():
         if name in summary.histograms:
             yield f"99 % of the {noun} within {ms(summary.histograms[name].p99)} ms"
+    yield from delivery.claim(summary)
 
 
 def _does_not(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Iterator[str]:
@@ -113,6 +115,7 @@ def _does_not(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Iterat
     if summary.failed:
         yield f"that every connection opens: {reasons(summary.failed)}"
     yield from _unproved_arrivals(summary)
+    yield from delivery.not_proved(summary)
     yield from _invalid_seconds(summary)
     yield from _unproved_network(plan)
 

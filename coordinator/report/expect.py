@@ -24,6 +24,11 @@ FIGURES = tuple(
     if field.name in COUNTERS or field.type in (Count, Derived, float, ByReason)
 )
 """The numbers of a run, without percentiles and what sessions count and time themselves."""
+REACH = "reach"
+"""Deliveries received in percent of those expected: the one figure that is a percentage itself."""
+DELIVERY = "delivery_"
+"""The prefix of the counters of deliveries, which are not measured where none was expected."""
+REORDERED = "delivery_reordered"
 DURATIONS = tuple(name for name in FIGURES if name.endswith("_s"))
 COUNTS = tuple(name for name in FIGURES if name not in DURATIONS)
 """The figures that count connections, messages and the like, or arrivals per second."""
@@ -78,6 +83,10 @@ def parse(text: str) -> Expectation:
     if match is None:
         raise PlanError(f"--expect {text!r} is not an expectation; write for example 'failed<0.1%'")
     name, comparison, number, unit = match.groups()
+    if name == REACH:
+        if unit not in ("", "%"):
+            raise PlanError(f"--expect {text!r}: reach is a percentage; write 'reach>=99.99%'")
+        return Expectation(text.strip(), name, comparison, float(number))
     bound = float(number) * _scale(text, name, unit)
     return Expectation(text.strip(), name, comparison, bound, unit == "%")
 
@@ -94,9 +103,9 @@ def _scale(text: str, name: str, unit: str) -> float:
     if name not in DURATIONS and _percentile_of(name) is None:
         raise PlanError(
             f"--expect {text!r}: {name!r} is not a figure; write one of"
-            f" {', '.join((*COUNTS, *DURATIONS))}, or HISTOGRAM_STATISTIC such as handshake_p99"
-            f" ({', '.join(HISTOGRAMS)}; {', '.join(STATISTICS)}), or for what sessions count and"
-            " time counter.NAME and timing.NAME_STATISTIC"
+            f" {', '.join((*COUNTS, *DURATIONS, REACH))}, or HISTOGRAM_STATISTIC such as"
+            f" handshake_p99 ({', '.join(HISTOGRAMS)}; {', '.join(STATISTICS)}), or for what"
+            " sessions count and time counter.NAME and timing.NAME_STATISTIC"
         )
     if unit == "%":
         raise PlanError(f"--expect {text!r}: {name} is a time; write us, ms or s")
@@ -132,5 +141,9 @@ def value_of(name: str, summary: Summary) -> float | None:
         return getattr(percentiles, statistic) if percentiles and percentiles.count else None
     if name.startswith(COUNTER):
         return float(summary.counters.get(name.removeprefix(COUNTER), 0))
+    if name.startswith(DELIVERY) and summary.reach is None:
+        return None
+    if name == REORDERED and summary.publications and not summary.publications.ordered:
+        return None
     value = getattr(summary, name)
     return float(sum(value.values())) if isinstance(value, dict) else value

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from coordinator.report.claims import claims_of
 from coordinator.report.compare import Difference, differences, warnings
+from coordinator.report.delivery import delivery_lines, delivery_table
 from coordinator.report.samples import STATISTICS, samples_of
 from coordinator.report.tables import (
     ABSENT,
@@ -46,9 +47,12 @@ def _markdown(record: RunRecord) -> Iterator[str]:
         ledger_table(summary, "ledger"),
         end_table(summary),
         percentile_table("milliseconds", summary.histograms),
+        delivery_table(summary),
     ):
         if len(table) > 1:
             yield from markdown_table(table)
+    for line in delivery_lines(summary):
+        yield f"{plain(line)}\n"
     yield (
         f"{_targets(record)}; {len(summary.agents)} agents; {summary.rate_achieved:,.1f} arrivals a"
         f" second of {summary.rate_asked:,.1f} asked; {seconds(summary.duration_s)} in all;"

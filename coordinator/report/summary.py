@@ -45,6 +45,9 @@ def summary_of(run: Run, expectations: Sequence[Expectation], now: float) -> Sum
         tracebacks={reason: traceback_file(reason) for reason in sorted(run.notices.sampled)},
         phases=run.phase_progress(),
         pauses=run.progress.pauses.spans(),
+        reach=total.reach,
+        publications=run.publications.summary if run.plan.publish else None,
+        missed=run.publications.missed,
         agents=[_agent(run, member) for member in run.fleet()],
         invalid_seconds=[
             InvalidSecond(number, why) for number, why in sorted(timeline.invalid.items())

@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 
 from coordinator.run.progress import PhaseProgress
+from coordinator.run.publications import Missed, PublicationsSummary
 from coordinator.run.timeline import Percentiles
 from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.tally import Count, Counts
@@ -108,6 +109,12 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     phases: list[PhaseProgress] = msgspec.field(default_factory=list)
     pauses: list[tuple[float, float | None]] = msgspec.field(default_factory=list)
     """Begin and end of each pause; no end: the pause lasted until the run was over."""
+    reach: float | None = None
+    """Deliveries received in percent of those expected; None where none was expected."""
+    publications: PublicationsSummary | None = None
+    """None in a run that measures no delivery."""
+    missed: list[Missed] = msgspec.field(default_factory=list)
+    """Samples of subscribers that did not receive a publication."""
     agents: list[AgentSummary]
     invalid_seconds: list[InvalidSecond]
     expectations: list[ExpectationResult]

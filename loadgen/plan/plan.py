@@ -9,6 +9,7 @@ import msgspec
 from loadgen.errors import PlanError
 from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import MAX_ARRIVALS, NotNegative, Phase, Positive
+from loadgen.plan.publish import Publish
 from loadgen.plan.schedule import PhasedSchedule, Schedule, phase_arrivals_of
 from loadgen.plan.seeded import Pick, weighted_choice, weighted_choice_by_phase
 from loadgen.plan.sessions import Loop, PythonSession, SessionSpec, urls_of
@@ -99,6 +100,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     files: dict[str, str] = {}
     """The texts of the files that scripts read lines from, by id."""
     transport: Transport = Transport()
+    publish: Publish | None = None
+    """The publications whose delivery is measured, if any."""
 
     def __post_init__(self) -> None:
         for at, what in self._mistakes():
@@ -118,6 +121,25 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
                 "have no `weight` above 0; give one to those that users begin with",
             )
         yield from _duplicates("clients", "name", [client.name for client in self.clients])
+        if self.publish is not None:
+            yield from _prefixed("publish", self.publish.mistakes())
+            yield from _prefixed("publish", self._mistakes_in_publish(self.publish))
+
+    def _mistakes_in_publish(self, publish: Publish) -> Iterator[tuple[str, str]]:
+        names = [spec.name for spec in self.session_specs]
+        for name in publish.sessions:
+            if name not in names:
+                yield "sessions", f"names {name!r}; the plan's sessions are {', '.join(names)}"
+        if publish.by == "session" and not any(
+            isinstance(spec, PythonSession) for spec in self.sessions
+        ):
+            yield "by", "is `session`, but no session is in Python; one has to call user.stamp()"
+        if self.hold != "sessions" and publish.begin == "plateau" and self.hold <= publish.lead:
+            yield (
+                "begin",
+                f"is `plateau`, but nothing is sent in the last {publish.lead:g} s of the hold of"
+                f" {self.hold:g} s; hold longer",
+            )
 
     def _mistakes_in_mixes(self) -> Iterator[tuple[str, str]]:
         names = [spec.name for spec in self.session_specs]
@@ -153,8 +175,15 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         transport = msgspec.structs.replace(
             self.transport, headers=dict.fromkeys(self.transport.headers, "")
         )
+        publish = self.publish and msgspec.structs.replace(
+            self.publish, headers=dict.fromkeys(self.publish.headers, "")
+        )
         return msgspec.structs.replace(
-            self, sessions=sessions, files=dict.fromkeys(self.files, ""), transport=transport
+            self,
+            sessions=sessions,
+            files=dict.fromkeys(self.files, ""),
+            transport=transport,
+            publish=publish,
         )
 
     @property

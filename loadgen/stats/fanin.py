@@ -9,11 +9,12 @@ from typing import Annotated
 
 import msgspec
 
+from loadgen.stats.delivery import News
 from loadgen.stats.reasons import LOST
 from loadgen.stats.tally import Count, Held, Ledger, Tally
 
 
-class Second(msgspec.Struct):
+class Second(msgspec.Struct, omit_defaults=True):
     """The counts of one second at one source, and the state of the source at its end."""
 
     number: Annotated[int, msgspec.Meta(ge=-1, le=2**31)]
@@ -29,13 +30,19 @@ class Second(msgspec.Struct):
 
     It is more than 1 after a long outage, and 0 where a later second has the counts.
     """
+    news: News | None = None
+    """The news about publications, if there are any."""
 
     def absorb(self, earlier: "Second") -> "Second":
         """Returns a second that holds the counts of this one and of the one before it."""
         tally = Tally()
         tally.merge(earlier.tally)
         tally.merge(self.tally)
-        return Second(self.number, tally, self.held, self.cpu_s, self.rss, earlier.span + self.span)
+        span = earlier.span + self.span
+        whole = Second(self.number, tally, self.held, self.cpu_s, self.rss, span)
+        for second in (earlier, self):
+            whole.add_news(second.news)
+        return whole
 
     def merge(self, other: "Second") -> None:
         """Adds the same second of another source to this one."""
@@ -43,6 +50,13 @@ class Second(msgspec.Struct):
         self.held.merge(other.held)
         self.cpu_s += other.cpu_s
         self.rss += other.rss
+        self.add_news(other.news)
+
+    def add_news(self, news: News | None) -> None:
+        """Adds news about publications to its own."""
+        if news is not None:
+            self.news = self.news or News()
+            self.news.merge(news)
 
 
 class Settled(msgspec.Struct):

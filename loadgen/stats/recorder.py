@@ -2,6 +2,7 @@
 
 from random import Random
 
+from loadgen.stats.deliveries import Deliveries
 from loadgen.stats.tally import Tally
 
 MICROSECONDS = 1_000_000
@@ -16,7 +17,7 @@ class Recorder:
     It is swapped every second.
     """
 
-    __slots__ = ("_remarks", "_sampled", "abort", "bits", "samples", "tally")
+    __slots__ = ("_remarks", "_sampled", "abort", "bits", "deliveries", "samples", "tally")
 
     def __init__(self, seed: int) -> None:
         self.tally = Tally()
@@ -30,6 +31,9 @@ class Recorder:
         self._remarks: list[str] = []
         self.abort = ""
         """The reason for which a session asked for the end of the whole run; empty: none did."""
+
+        self.deliveries: Deliveries | None = None
+        """The publications that are received; None in a run without any."""
 
     def sample(self, reason: str, traceback: str) -> None:
         """Keeps a traceback if it is the first for its reason."""

@@ -3,7 +3,7 @@
 Everything periodic happens in ticks of twenty milliseconds; launches happen when they are due.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from math import inf
 from time import monotonic
@@ -12,6 +12,7 @@ from loadgen.net.connection import OPEN, UPGRADING, Connection
 from loadgen.net.drain import Drain
 from loadgen.plan.reassign import Reassignment
 from loadgen.sessions.population import Population
+from loadgen.sessions.receiver import Subscription
 from loadgen.sessions.scenario import Scenario
 from loadgen.stats.reasons import CHURN, DRAINED, STORM, TIMEOUT
 from loadgen.stats.recorder import microseconds
@@ -97,6 +98,10 @@ class Engine:
         arriving = sum(user.due is not None for user in self.population.idle)
         opened = len(self.connections) - connecting
         return Held(connecting + arriving, opened, self._churn.returning)
+
+    def subscribers(self) -> Iterator[Subscription]:
+        """Yields the connections whose receipts of publications are measured."""
+        return (one for one in self.connections if isinstance(one, Subscription))
 
     # Orders of the agent.
 

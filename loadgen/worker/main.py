@@ -22,6 +22,7 @@ import uvloop
 from loadgen.plan.reassign import Reassignment
 from loadgen.plan.session_file import LoadError, load
 from loadgen.process import raise_nofile, run_in_batches
+from loadgen.stats.delivery import Published
 from loadgen.stats.fanin import Second
 from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.timers import TICK
@@ -102,6 +103,7 @@ class Worker(asyncio.Protocol):
             b"gate": self._open_gate,
             b"met": self._met,
             b"reassign": self._reassign,
+            b"published": self._published,
         }
         """The orders of the agent, by the first word of a line."""
 
@@ -150,6 +152,11 @@ class Worker(asyncio.Protocol):
     def _reassign(self, reassignment: bytes) -> None:
         self._engine.reassign(from_wire(reassignment, Reassignment))
 
+    def _published(self, published: bytes) -> None:
+        """Takes note of a publication that the subscribers here receive."""
+        if self._recorder.deliveries is not None:
+            self._recorder.deliveries.announce(from_wire(published, Published), monotonic())
+
     # Time.
 
     def _tick(self, planned: float) -> None:
@@ -170,6 +177,11 @@ class Worker(asyncio.Protocol):
         tally = self._recorder.swap()
         held = self._engine.held()
         second = Second(self._second, tally, held, process_time(), self._memory.bytes())
+        deliveries = self._recorder.deliveries
+        if deliveries is not None:
+            second.news = deliveries.report(
+                tally, self._engine.subscribers(), monotonic(), final=finished
+            )
         self._second += 1
         assert self._out is not None
         notes = self._printed.take() + self._recorder.take_remarks()

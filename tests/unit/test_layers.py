@@ -20,7 +20,7 @@ LAYERS = (
     "loadgen.sessions.script",
     "loadgen.worker loadgen.agent loadgen.target",
     "loadgen.cli",
-    "coordinator.text coordinator.clock coordinator.scrape",
+    "coordinator.text coordinator.clock coordinator.scrape coordinator.publisher",
     "coordinator.run",
     "coordinator.storage coordinator.tsung",
     "coordinator.report",
@@ -56,13 +56,23 @@ PURE_MODULES = {
     "loadgen.net.drain",
     "loadgen.sessions.churn",
     "loadgen.worker.arrivals",
+    "loadgen.worker.stamps",
     "coordinator.http.discovery",
     "coordinator.http.live",
     "coordinator.http.openapi",
     "coordinator.http.routes",
     *(
         f"coordinator.report.{name}"
-        for name in ("claims", "expect", "machines", "samples", "summary", "tables", "text")
+        for name in (
+            "claims",
+            "delivery",
+            "expect",
+            "machines",
+            "samples",
+            "summary",
+            "tables",
+            "text",
+        )
     ),
     *(
         f"coordinator.tsung.{name}"

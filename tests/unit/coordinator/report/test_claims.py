@@ -43,6 +43,12 @@ def test_the_claim_is_what_was_verified_in_consecutive_valid_seconds():
     assert claims.does_not == []
 
 
+def test_a_latency_that_was_not_measured_is_not_claimed():
+    claims = claims_of(replace(SUMMARY, histograms={}), samples([1000] * 5), PLAN)
+
+    assert claims.proves.endswith("200 arrivals a second.")
+
+
 def test_without_pings_only_the_generators_own_count_is_claimed():
     claims = claims_of(SUMMARY, samples([1000] * 5), Plan(target=PLAN.target, ping="none"))
 

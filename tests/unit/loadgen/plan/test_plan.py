@@ -177,7 +177,7 @@ UNUSABLE = {
         "`publish.body` has no {{stamp}}",
     ),
     "subscribers of no session": (
-        {"publish": Publish(sessions=("users",))},
+        {"publish": Publish(sessions=("loop", "users"))},
         "`publish.sessions` names 'users'; the plan's sessions are loop",
     ),
     "publishers of no session": (

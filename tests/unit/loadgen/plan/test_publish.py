@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from loadgen.errors import PlanError
-from loadgen.plan.publish import Publish, embedded_url
+from loadgen.plan.publish import ANNOUNCE_IN, Publish, embedded_url
 
 TARGET = "ws://10.0.0.2:9505/v1/realtime?project=console&channels[]=files&channels[]=docs"
 STAMP = "lg1:here-run.0:7:123;"
@@ -84,3 +84,16 @@ def test_channels_are_those_of_the_targets_unless_they_are_given():
     assert Publish(channels=("a", "b")).channels_in((TARGET,)) == ("a", "b")
     assert Publish().channels_in(("ws://h/chat",)) == ("",)
     assert Publish(channel_parameter="room").channels_of("/chat?room=7&channels[]=x") == ("7",)
+
+
+def test_the_last_publication_leaves_time_to_be_announced_and_received():
+    assert Publish(grace=0.5).lead == ANNOUNCE_IN
+    assert Publish(grace=60).lead == 60
+
+
+def test_only_the_publications_of_sessions_have_no_order():
+    assert {by: Publish(by=by).ordered for by in ("http", "external", "session")} == {
+        "http": True,
+        "external": True,
+        "session": False,
+    }

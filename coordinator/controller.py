@@ -32,6 +32,8 @@ from loadgen.errors import FleetError, OperatorError
 from loadgen.http.token import exposure
 from loadgen.machine.clock import clock_name
 from loadgen.plan.sessions import Script
+from loadgen.stats.delivery import Published
+from loadgen.stats.recorder import MICROSECONDS
 from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
 
 TICK = 0.2
@@ -193,11 +195,15 @@ class Controller:
             f"{clock_name()}-{run.key}-{os.getpid()}",
             verify=plan.transport.tls_verify,
             may_publish=lambda: run.may_publish(now()),
-            published=lambda published: run.published(published, now()),
+            published=self._add_publication,
             failed=lambda reason: run.publication_failed(reason, now()),
             warn=self._warn,
         )
         return [asyncio.create_task(publisher.run())]
+
+    def _add_publication(self, published: Published) -> None:
+        sent = self._clock.at((published.sent or 0) / MICROSECONDS)
+        self._run.published(published, sent, self._clock.now())
 
     def _take_scrape(self, scrape: Scrape) -> None:
         self._folder.write_scrape(scrape)

@@ -10,11 +10,13 @@ from time import monotonic
 
 import aiohttp
 
-from loadgen.plan.publish import Publish
+from loadgen.plan.publish import HttpRequest, Publish
 from loadgen.stats.delivery import Published
 
 PUBLISH_TIMEOUT = 10.0
 """Seconds that the server may take to answer a publication."""
+COUNTS_AFTER = 2.0
+"""Seconds without an answer after which a publication counts as sent all the same."""
 MAX_UNANSWERED = 500
 """Publications without an answer at which further ones fail."""
 LOOK_EVERY = 0.05
@@ -47,8 +49,8 @@ class Publisher:
     """Sends the publications of a run.
 
     `may_publish` returns True while they are to be sent. `published` is called with each that the
-    server has accepted, `failed` with the reason of each other one, and `warn` with a line for the
-    operator when a reason is new.
+    server has accepted, or that it has not answered soon; `failed` with the reason of each failure,
+    and `warn` with a line for the operator when a reason is new.
     """
 
     def __init__(
@@ -113,23 +115,22 @@ class Publisher:
             self._target, stamp=published.stamp.text, sequence=sequence, channel=lane.channel
         )
         self._unanswered += 1
+        answer = asyncio.create_task(_ask(http, request))
         try:
-            async with http.request(
-                request.method, request.url, headers=request.headers, data=request.body
-            ) as reply:
-                text = (await reply.content.read(200)).decode("utf-8", "replace")
-                status = reply.status
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            # ValueError: the channel makes a header or a URL that HTTP can't carry.
-            self._fail(type(error).__name__, f"{request.url}: {error or type(error).__name__}")
-            return
+            await asyncio.wait([answer], timeout=COUNTS_AFTER)
+            unanswered = not answer.done()
+            if unanswered:  # the server may deliver it, whatever it answers
+                self._published(published)
+            failure = await answer
         finally:
+            answer.cancel()
             self._unanswered -= 1
-        if 200 <= status < 300:
-            self._free[lane.channel].append(lane)
+        if failure is not None:
+            self._fail(*failure)
+            return
+        self._free[lane.channel].append(lane)
+        if not unanswered:
             self._published(published)
-        else:
-            self._fail(f"http_{status}", f"{request.url} answered {status}: {text}")
 
     def _lane_to(self, channel: str) -> Lane:
         """Returns a free lane; a lane whose publication failed is never free again."""
@@ -143,3 +144,20 @@ class Publisher:
         if reason not in self._warned:
             self._warned.add(reason)
             self._warn(f"a publication could not be sent: {' '.join(detail.split())}")
+
+
+async def _ask(http: aiohttp.ClientSession, request: HttpRequest) -> tuple[str, str] | None:
+    """Sends a request; returns the reason and the details of a failure.
+
+    None where the answer is 2xx.
+    """
+    method, url, headers, body = request
+    try:
+        async with http.request(method, url, headers=headers, data=body) as reply:
+            text = (await reply.content.read(200)).decode("utf-8", "replace")
+            if 200 <= reply.status < 300:
+                return None
+            return f"http_{reply.status}", f"{url} answered {reply.status}: {text}"
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        # ValueError: the channel makes a header or a URL that HTTP can't carry.
+        return type(error).__name__, f"{url}: {error or type(error).__name__}"

@@ -41,7 +41,7 @@ class PublicationLine(msgspec.Struct):
 
     publication: str
     at: float
-    """Its age when it was reported as sent."""
+    """Its age when it was sent or, where others sent it, when that was reported."""
     channel: str
     expected: int
     received: int
@@ -85,6 +85,8 @@ class Waiting(msgspec.Struct):
 
     published: Published
     at: float
+    known: float
+    """The age at which it was known as sent, and agents could be told."""
     delivered: Delivered = msgspec.field(default_factory=Delivered)
     missed: list[Missed] = []
 
@@ -112,18 +114,22 @@ class Publications:
         self._first = self._last = 0.0
         """The ages of the first and the last one sent."""
 
-    def add(self, published: Published, age: float) -> None:
-        """Adds a publication that was sent; harmless for one that is known."""
+    def add(self, published: Published, age: float, sent: float | None = None) -> None:
+        """Adds a publication that was sent; harmless for one that is known.
+
+        `age` is now, `sent` the age at its sending, where that is known.
+        """
         if published.key in self._known:
             return
+        at = age if sent is None else sent
         if not self.summary.sent:
-            self._first = age
-        self._last = age
+            self._first = at
+        self._last = max(self._last, at)
         self.summary.sent += 1
         if len(self._waiting) >= MAX_WAITING:
             self.summary.unmeasured += 1
             return
-        self._waiting[published.key] = Waiting(published, round(age, 3))
+        self._waiting[published.key] = Waiting(published, round(at, 3), age)
         self._known.add(published.key)
         self._announced.append((age, published))
         while self._announced[0][0] < age - MAX_LATE:
@@ -172,7 +178,7 @@ class Publications:
         due = [
             key
             for key, waiting in self._waiting.items()
-            if reported >= waiting.at + self._grace + REPORT_IN
+            if reported >= waiting.known + self._grace + REPORT_IN
         ]
         return [self._settle(key, self._waiting.pop(key)) for key in due]
 

@@ -396,9 +396,12 @@ class Run(Recorded):
     # Publications.
 
     @recorded
-    def published(self, published: Published, now: float) -> None:
-        """Adds a publication that the coordinator sent."""
-        self.publications.add(published, self.age(now))
+    def published(self, published: Published, sent: float, now: float) -> None:
+        """Adds a publication that the coordinator sent.
+
+        `sent` is the time of its sending, on the clock of the run.
+        """
+        self.publications.add(published, self.age(now), self.age(sent))
 
     @recorded
     def publication_failed(self, reason: str, now: float) -> None:

@@ -97,6 +97,21 @@ async def test_a_stream_goes_on_only_when_its_last_publication_is_answered():
         await diary.until(lambda: any(one.number > 0 for one in diary.published))
 
 
+async def test_a_publication_without_a_soon_answer_counts_as_sent(monkeypatch):
+    monkeypatch.setattr(module, "COUNTS_AFTER", 0.001)
+    answered = asyncio.Event()
+
+    async def answer():
+        await answered.wait()
+        return web.Response(status=500)
+
+    async with publishing(answer, rate=20.0) as diary:
+        await diary.until(lambda: len(diary.published) >= 2)
+        assert diary.failed == {}
+        answered.set()
+        await diary.until(lambda: diary.failed["http_500"] >= 2)
+
+
 async def test_it_publishes_only_while_it_may():
     async with publishing() as diary:
         await diary.until(lambda: diary.published)

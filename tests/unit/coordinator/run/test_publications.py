@@ -51,6 +51,15 @@ def test_a_publication_settles_once_all_agents_have_reported_its_receipts():
     assert publications.settle(inf) == []
 
 
+def test_a_publication_has_the_age_at_which_it_was_sent():
+    publications = Publications(GRACE)
+    for number, (age, sent_at) in enumerate([(12.5, 1.0), (12.0, 3.0)]):
+        publications.add(sent(number), age, sent_at)
+
+    assert publications.settle(12.4 + GRACE + REPORT_IN)[0].at == 3.0, "it was known first"
+    assert publications.settle(12.5 + GRACE + REPORT_IN)[0].at == 1.0
+
+
 def test_a_publication_that_was_expected_of_nobody_has_no_reach():
     publications = Publications(GRACE)
     publications.add(sent(), 1.0)

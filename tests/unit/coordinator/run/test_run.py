@@ -681,7 +681,7 @@ def with_news(number, **news):
 def test_every_agent_is_told_of_a_publication_until_it_has_counted_it():
     run = Run(PUBLISHING, 2)
     agents = started(run)
-    run.published(SENT, run.start + 1.0)
+    run.published(SENT, run.start + 1.0, run.start + 1.0)
 
     for _ in range(2):
         orders, _ = beat(run, agents, run.start + 2.0)
@@ -693,7 +693,7 @@ def test_every_agent_is_told_of_a_publication_until_it_has_counted_it():
 def test_an_agent_that_drains_is_told_too():
     run = Run(PUBLISHING, 1)
     agents = started(run, ["a"])
-    run.published(SENT, run.start + 1.0)
+    run.published(SENT, run.start + 1.0, run.start + 1.0)
     run.drain(run.start + 1.5)
 
     orders, _ = beat(run, agents, run.start + 2.0)
@@ -704,7 +704,7 @@ def test_an_agent_that_drains_is_told_too():
 def test_a_publication_settles_when_all_agents_have_reported_its_receipts():
     run = Run(PUBLISHING, 2)
     agents = started(run)
-    run.published(SENT, run.start + 1.0)
+    run.published(SENT, run.start + 1.0, run.start + 1.0)
     receipts = {SENT.key: Delivered(expected=5, received=5)}
     for number in range(7):
         parts = {"delivered": receipts} if number == 4 else {}
@@ -721,7 +721,7 @@ def test_a_publication_settles_when_all_agents_have_reported_its_receipts():
 def test_news_are_counted_once_however_often_they_are_posted():
     run = Run(PUBLISHING, 1)
     agents = started(run, ["a"])
-    run.published(SENT, run.start + 0.5)
+    run.published(SENT, run.start + 0.5, run.start + 0.5)
     second = with_news(0, delivered={SENT.key: Delivered(expected=5, received=4, missed=[3])})
     for _ in range(3):
         run.post(agents[0], seconds(second), run.start + 1.0)

@@ -71,7 +71,7 @@ def eventful(run):
     with pytest.raises(RefusedError):
         run.join(hello(wire=99), run.start + 4.0)
     run.connection_broke(c, run.start + 4.0)
-    run.published(SENT, run.start + 4.0)
+    run.published(SENT, run.start + 3.9, run.start + 4.0)
     run.publication_failed("http_503", run.start + 4.0)
     for step in range(12):
         run.post(a, ready(), run.start + 4.0 + step / 4)

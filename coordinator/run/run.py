@@ -160,7 +160,7 @@ class Run(Recorded):
         agent = AgentState(f"{self.key}-{self._joined}", name, hello, seen=now)
         self.agents.by_id[agent.id] = agent
         self._joined += 1
-        return Welcome(agent.id, name, self._joined - 1, self.plan, self.wanted)
+        return Welcome(agent.id, name, self._joined - 1, self.plan.for_agents, self.wanted)
 
     @property
     def _uses_reserves(self) -> bool:

@@ -175,15 +175,24 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         transport = msgspec.structs.replace(
             self.transport, headers=dict.fromkeys(self.transport.headers, "")
         )
-        publish = self.publish and msgspec.structs.replace(
-            self.publish, headers=dict.fromkeys(self.publish.headers, "")
-        )
         return msgspec.structs.replace(
-            self,
+            self.for_agents,
             sessions=sessions,
             files=dict.fromkeys(self.files, ""),
             transport=transport,
-            publish=publish,
+        )
+
+    @property
+    def for_agents(self) -> "Plan":
+        """The plan as agents get it: without the publisher's headers.
+
+        Only the coordinator publishes by HTTP, and they may hold its key.
+        """
+        if self.publish is None:
+            return self
+        headers = dict.fromkeys(self.publish.headers, "")
+        return msgspec.structs.replace(
+            self, publish=msgspec.structs.replace(self.publish, headers=headers)
         )
 
     @property

@@ -236,6 +236,14 @@ def test_a_redacted_plan_has_the_names_of_headers_and_files_without_their_texts(
     assert "secret" not in shown
 
 
+def test_agents_get_the_plan_without_the_headers_of_the_publisher():
+    plan = Plan(publish=Publish(headers={"X-Api-Key": "secret"}, rate=3.0), files={"a": "text"})
+    (headers, rate) = plan.for_agents.publish.headers, plan.for_agents.publish.rate
+
+    assert (headers, rate, plan.for_agents.files) == ({"X-Api-Key": ""}, 3.0, {"a": "text"})
+    assert Plan().for_agents == Plan()
+
+
 CHAT = PythonSession(name="chat", file="chat.py", source="async def session(user): ...\n")
 
 

@@ -6,6 +6,7 @@ That goes to the run directory, the port and the terminal.
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from time import time
 
@@ -130,7 +131,7 @@ class Controller:
             self._announce(local_agents)
             beside = [asyncio.create_task(self._scraper().run()), *self._start_publisher()]
             try:
-                await self._drive()
+                await self._drive(beside)
             finally:
                 for task in beside:
                     task.cancel()
@@ -211,9 +212,13 @@ class Controller:
 
     # While the run goes on.
 
-    async def _drive(self) -> None:
+    async def _drive(self, beside: Sequence[asyncio.Task[None]]) -> None:
+        """Drives the run to its end; raises what ends one of the tasks beside it."""
         begin = self._clock.now()
         while self._run.state != "done":
+            for task in beside:
+                if task.done():
+                    task.result()
             now = self._clock.now()
             self._tick(now)
             self._check_local_processes(now)

@@ -34,6 +34,9 @@ MAX_SAMPLE = 200
 """Bytes of a message without a stamp that are shown."""
 MAX_KNOWN = 256
 """Resources whose channels are known; sessions with more of them pay for each connection anew."""
+MAX_STEPS = 64
+"""Steps that a publication keeps for connections with the same Heard. Where each connection has
+heard something else, they would help none, and keep all that was ever heard in memory."""
 MISSED_OF_ONE = 5
 """Samples of subscribers that missed one publication."""
 NOT_PUBLISHED = (b'{"type":"connected"', b'{"type":"pong"', b'{"type":"error"')
@@ -195,7 +198,8 @@ class Book:
         self.counts: dict[int, int] = {}
         """Its first receipts by connections that had to receive it, by their group."""
         self.steps: dict[Heard, Heard] = {}
-        """The next Heard of connections with the same one, where this publication is NEW."""
+        """The next Heard of connections with the same one, where this publication is NEW; the first
+        MAX_STEPS of them."""
         self.fresh = Histogram()
         """The times of the receipts since the last report."""
         self.times = Histogram()
@@ -396,7 +400,7 @@ class Deliveries:
         if kind == REORDERED:
             book.reordered += self._ordered
             self._reordered += self._ordered
-        elif not book.closed:
+        elif not book.closed and len(book.steps) < MAX_STEPS:
             book.steps[before] = heard
         return heard
 

@@ -1,5 +1,6 @@
 """Received publications against sent ones, with times that are only numbers."""
 
+import gc
 from dataclasses import dataclass
 from math import inf
 from types import SimpleNamespace
@@ -140,6 +141,27 @@ def test_a_publication_that_some_do_not_receive_is_lost_to_them():
     assert (delivered.expected, delivered.received) == (10, 1)
     assert delivered.missed == [0, 1, 2, 3, 5]
     assert tally.delivery_lost == 9
+
+
+def test_connections_that_heard_different_things_keep_only_what_they_heard_last(monkeypatch):
+    """Each subscriber has heard another part of nine publications, and then all hear the tenth."""
+    monkeypatch.setattr("loadgen.stats.deliveries.MAX_STEPS", 4)
+    deliveries = made(window=64)
+    subscribers = joined(deliveries, 2**9)
+    for number in range(10):
+        published = sent_at(10.0, number)
+        deliveries.announce(published, 10.0)
+        for place, subscriber in enumerate(subscribers):
+            if number == 9 or place >> number & 1:
+                deliveries.receive(subscriber, payload_of(published), 10.1)
+    heard = {subscriber.heard for subscriber in subscribers}
+    gc.collect()
+
+    assert len(heard) == 2**9
+    kept = sum(isinstance(thing, Heard) for thing in gc.get_objects())
+    assert kept < 2**9 + 100
+    _, tally = reported(deliveries, 15.0)
+    assert (tally.delivery_received, tally.delivery_lost) == (2**9 + 9 * 2**8, 9 * 2**8)
 
 
 def test_a_publication_that_nobody_receives_is_lost_to_all():

@@ -14,6 +14,10 @@ class Clock:
         self._offset = offset
         """Seconds."""
 
+    def at(self, seconds: float) -> float:
+        """Returns the time of the run at a time of this host's monotonic clock."""
+        return seconds + self._offset
+
     def now(self) -> float:
         """Returns the time of the run, in seconds since an arbitrary moment."""
-        return monotonic() + self._offset
+        return self.at(monotonic())

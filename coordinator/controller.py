@@ -4,7 +4,9 @@ That goes to the run directory, the port and the terminal.
 """
 
 import asyncio
+import os
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from time import time
 
@@ -16,6 +18,7 @@ from coordinator.display import display_on
 from coordinator.http.server import Server
 from coordinator.influx.exporter import Exporter, finish
 from coordinator.local import LocalAgents, LocalProcesses, local_names
+from coordinator.publisher import Publisher
 from coordinator.report.abort import AbortWatch
 from coordinator.report.html import html_report
 from coordinator.report.samples import Sampler
@@ -35,7 +38,10 @@ from coordinator.storage.writer import RunDir
 from coordinator.tsung.log import TsungLog
 from loadgen.errors import FleetError, OperatorError
 from loadgen.http.token import exposure
+from loadgen.machine.clock import clock_name
 from loadgen.plan.sessions import Script
+from loadgen.stats.delivery import Published
+from loadgen.stats.recorder import MICROSECONDS
 from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
 
 TICK = 0.2
@@ -152,12 +158,12 @@ class Controller:
         try:
             await self._start(local_agents)
             self._announce(local_agents)
-            beside = [asyncio.create_task(self._scraper().run())]
+            beside = [asyncio.create_task(self._scraper().run()), *self._start_publisher()]
             if self._calibrator is not None:
                 beside.append(asyncio.create_task(self._calibrator.publish()))
             exporting = [asyncio.create_task(exporter.run()) for exporter in self._exporters]
             try:
-                await self._drive()
+                await self._drive(beside)
                 _cancel(beside)
                 await self._wait_for_agents()
             finally:
@@ -213,15 +219,41 @@ class Controller:
             self._warn,
         )
 
+    def _start_publisher(self) -> list[asyncio.Task[None]]:
+        """Starts the publisher, where the plan has one that speaks HTTP."""
+        plan, run, now = self._settings.plan, self._run, self._clock.now
+        if plan.publish is None or plan.publish.by != "http":
+            return []
+        publisher = Publisher(
+            plan.publish,
+            [server.url for server in plan.servers],
+            # Numbers begin at 0, also in a resumed run: its process has another id.
+            f"{clock_name()}-{run.key}-{os.getpid()}",
+            verify=plan.transport.tls_verify,
+            may_publish=lambda: run.may_publish(now()),
+            published=self._add_publication,
+            failed=lambda reason: run.publication_failed(reason, now()),
+            warn=self._warn,
+        )
+        return [asyncio.create_task(publisher.run())]
+
+    def _add_publication(self, published: Published) -> None:
+        sent = self._clock.at((published.sent or 0) / MICROSECONDS)
+        self._run.published(published, sent, self._clock.now())
+
     def _take_scrape(self, scrape: Scrape) -> None:
         self._folder.write_scrape(scrape)
         self._server.live.add_scrape(scrape)
 
     # While the run goes on.
 
-    async def _drive(self) -> None:
+    async def _drive(self, beside: Sequence[asyncio.Task[None]]) -> None:
+        """Drives the run to its end; raises what ends one of the tasks beside it."""
         begin = self._clock.now()
         while self._run.state != "done":
+            for task in beside:
+                if task.done():
+                    task.result()
             now = self._clock.now()
             self._tick(now)
             self._check_local_processes(now)
@@ -251,6 +283,8 @@ class Controller:
             self._display.second(entry.row)
         if entries and self._abort_watch:
             self._watch_for_abort(entries[-1].row.second, now)
+        for line in self._run.settle_publications():
+            self._folder.write_publication(line)
         for notice in self._run.notices.take():
             self._write_notice(notice)
             self._server.live.add_notice(notice, now)

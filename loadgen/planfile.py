@@ -97,6 +97,7 @@ def _holds(document: Any, keys: Keys) -> bool:
 
 DURATIONS = {
     "phases": ("duration", "jitter"),
+    "publish": ("grace",),
     "sessions": ("think",),
     "transport": ("connect_timeout", "receive_timeout"),
 }

@@ -15,6 +15,7 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment
 from loadgen.plan.sessions import PythonSession
 from loadgen.plan.shares import Share
+from loadgen.stats.delivery import Published
 from loadgen.stats.fanin import Second
 from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
@@ -101,6 +102,10 @@ class Job(msgspec.Struct, tag=True):
     """The number of the first second that it reports."""
     delay: float = 0.0
     """Seconds that the run had been paused in all before this job."""
+    publisher: str = ""
+    """The id of its agent, for the streams that its sessions publish."""
+    clocks: dict[str, float] = {}
+    """Seconds from the clocks of other hosts, by name, to this host's monotonic clock."""
 
 
 class Report(msgspec.Struct):
@@ -186,6 +191,8 @@ class Post(msgspec.Struct):
     """None before the first reply."""
     reassigned: Count = 0
     """The number of reassignments that its workers have, and that these seconds include."""
+    announced: Count = 0
+    """The number of the run's publications that its workers were told of, or were too early."""
     notes: tuple[str, ...] = ()
     abort: str = ""
     """Why a session asks for the end of the whole run; empty when none does."""
@@ -236,6 +243,10 @@ class Orders(msgspec.Struct):
     """The time at which the coordinator received the post, on the clock of the run."""
     replied: float = 0.0
     """The time at which it replied, on the clock of the run."""
+    published: tuple[Published, ...] = ()
+    """Publications that its subscribers receive; repeated until `Post.announced` counts them."""
+    announced: int = 0
+    """The number of publications before these."""
 
 
 def to_wire(message: Any) -> bytes:

@@ -189,6 +189,21 @@ REFERENCE = Plan()
     help="Take the plan from a Tsung configuration; TARGET, --max and --hold besides it win.",
 )
 @click.option(
+    "--publish",
+    metavar="URL|target|session|external",
+    help=(
+        "Measure delivery: publish by POST to a URL, or to the embedded target's /publish; or let"
+        " sessions, or a program of yours, publish."
+    ),
+)
+@click.option(
+    "--publish-rate",
+    type=RATE,
+    default=1,
+    metavar="R",
+    help="Publications per second of --publish URL or target.",
+)
+@click.option(
     "--watch",
     multiple=True,
     type=WATCHED,

@@ -14,9 +14,11 @@ from coordinator.tsung.configuration import read_tsung
 from coordinator.tsung.servers import base_of_url
 from loadgen.errors import PlanError
 from loadgen.plan.plan import Plan, plan_of
+from loadgen.plan.publish import MAX_RATE, Publish
 from loadgen.plan.session_file import read_session
 from loadgen.plan.sessions import PythonSession
 from loadgen.planfile import read_plan
+from loadgen.values import base_of
 
 PLAN_OPTIONS = (
     "target",
@@ -43,11 +45,12 @@ def plan_from_options(ctx: click.Context, options: dict[str, Any]) -> Plan:
     Raises PlanError for an option without effect.
     """
     values = {name: options[name] for name in PLAN_OPTIONS}
+    publish = _publish(ctx, options)
     if options["session"] is not None:
-        return plan_of(values | {"sessions": (_session(ctx, options["session"]),)})
+        return plan_of(values | publish | {"sessions": (_session(ctx, options["session"]),)})
     if options["plan"] is None:
-        return plan_of(values)
-    explicit = {name: value for name, value in values.items() if is_given(ctx, name)}
+        return plan_of(values | publish)
+    explicit = {name: value for name, value in values.items() if is_given(ctx, name)} | publish
     plan = read_plan(options["plan"])
     for name in sorted(plan.overruled & explicit.keys()):
         option = "TARGET" if name == "target" else f"--{name}"
@@ -79,6 +82,7 @@ def plan_from_tsung(ctx: click.Context, options: dict[str, Any]) -> Plan:
     if "tsung_log" not in explicit:
         options["tsung_log"] = imported.log
     changes: dict[str, Any] = {"clients": ()} if options["local"] else {}
+    changes |= _publish(ctx, options)
     return msgspec.structs.replace(
         imported.plan, **changes, **({"hold": options["hold"]} if "hold" in explicit else {})
     )
@@ -87,6 +91,28 @@ def plan_from_tsung(ctx: click.Context, options: dict[str, Any]) -> Plan:
 def is_given(ctx: click.Context, name: str) -> bool:
     """Returns True when an option is on the command line or in the environment."""
     return ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+
+
+def _publish(ctx: click.Context, options: dict[str, Any]) -> dict[str, Publish]:
+    """Returns the key `publish` of the plan that --publish asks for; none without it."""
+    value, rate = options["publish"], options["publish_rate"]
+    sends = value not in (None, "session", "external")
+    if is_given(ctx, "publish_rate") and not sends:
+        raise PlanError("--publish-rate has no effect without --publish URL or --publish target")
+    if rate > MAX_RATE:
+        raise PlanError(f"--publish-rate {rate:g} is more than {MAX_RATE}, the most that is sent")
+    if value is None:
+        return {}
+    if not sends:
+        return {"publish": Publish(by=value)}
+    if value == "target":
+        return {"publish": Publish(rate=rate)}
+    if base_of(value) is None:
+        raise PlanError(
+            f"--publish {value!r} is not an http:// or https:// URL; write one, or target, session"
+            " or external"
+        )
+    return {"publish": Publish(url=value, rate=rate)}
 
 
 def _session(ctx: click.Context, text: str) -> PythonSession:

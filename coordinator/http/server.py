@@ -298,6 +298,8 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         "histograms": summaries(run.total.histograms()),
         "counters": in_order(run.total.counters),
         "timings": summaries(in_order(run.total.timings)),
+        "reach": run.total.reach,
+        "publications": run.publications.summary if run.plan.publish else None,
         "agents": agents,
     }
 

@@ -67,6 +67,8 @@ export function showHero(now, model) {
     ["pings / pongs", `${count(totals.pings)} / ${count(totals.pongs)}`], ["messages received", count(totals.messages_received)],
     ["sent", bytes(totals.bytes_sent)], ["received", bytes(totals.bytes_received)], ["invalid seconds", count(model.invalid.size)],
     ["saturated seconds", count(model.saturated.size)],
+    ...(now.publications ? [["publications", count(now.publications.sent)],
+      ["reach", now.reach === null ? "not measured yet" : `${Math.floor(now.reach * 1e4) / 1e4} %`]] : []),
     ...Object.entries(totals).filter(([name, number]) => number && !PLACED.has(name))
       .map(([name, number]) => [name.replaceAll("_", " "), count(number)]),
     ...Object.entries(now.counters).map(([name, number]) => [name, count(number)])]);

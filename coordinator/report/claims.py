@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from coordinator.report import delivery
 from coordinator.report.samples import Sample
 from coordinator.report.tables import spans_of, unexpected_ends
 from coordinator.run.summary import Summary
@@ -17,7 +18,7 @@ FLOORS = (1.0, 0.9999, 0.999, 0.99)
 """The parts of the peak that may be claimed, the highest first."""
 LONG_ENOUGH = 0.8
 """The part of the longest span for which a floor must be held to be claimed."""
-LATENCIES = {"handshake": "handshakes", "ping_rtt": "pings", "delivery": "deliveries"}
+LATENCIES = {"handshake": "handshakes", "ping_rtt": "pings"}
 """The histograms that a claim names, with their noun."""
 
 
@@ -136,6 +137,7 @@ def _further_claims(summary: Summary) -> Iterator[str]:
                 )
             else:
                 yield f"99 % of the {noun} within {p99} ms"
+    yield from delivery.claim(summary)
 
 
 def _does_not(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Iterator[str]:
@@ -152,6 +154,7 @@ def _does_not(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Iterat
     if summary.unexpected:
         yield f"that open connections stay open: {', '.join(unexpected_ends(summary))}"
     yield from _unproved_arrivals(summary)
+    yield from delivery.not_proved(summary)
     yield from _marked_seconds(summary)
     yield from _unproved_network(plan)
 

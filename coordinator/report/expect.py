@@ -38,6 +38,11 @@ FIGURES = (
     INVALID,
 )
 """The numbers of a run, without percentiles and what sessions count and time themselves."""
+REACH = "reach"
+"""Deliveries received in percent of those expected: the one figure that is a percentage itself."""
+DELIVERY = "delivery_"
+"""The prefix of the counters of deliveries, which are not measured where none was expected."""
+REORDERED = "delivery_reordered"
 DURATIONS = tuple(name for name in FIGURES if name.endswith("_s"))
 COUNTS = tuple(name for name in FIGURES if name not in DURATIONS)
 """The figures that count connections, messages and the like, or arrivals per second."""
@@ -118,6 +123,8 @@ def parse(text: str, plan: Plan | None = None, option: str = "--expect") -> Expe
     if match is None:
         raise PlanError(f"{option} {text!r} is not an expectation; write for example 'failed<0.1%'")
     part, figure, comparison, number, unit = match.groups()
+    if figure == REACH and not part:
+        return _reach(text, comparison, number, unit, option)
     try:
         if part and part != PLATEAU and plan is not None:
             _check_phase(part.removeprefix(PHASE), plan)
@@ -127,6 +134,12 @@ def parse(text: str, plan: Plan | None = None, option: str = "--expect") -> Expe
     except PlanError as error:
         raise PlanError(f"{option} {text!r}: {error}") from error
     return Expectation(text.strip(), part or WHOLE, figure, comparison, bound, base)
+
+
+def _reach(text: str, comparison: str, number: str, unit: str, option: str) -> Expectation:
+    if unit not in ("", "%"):
+        raise PlanError(f"{option} {text!r}: reach is a percentage; write 'reach>=99.99%'")
+    return Expectation(text.strip(), WHOLE, REACH, comparison, float(number), "")
 
 
 def _check_phase(name: str, plan: Plan) -> None:
@@ -254,6 +267,10 @@ def value_of(figure: str, summary: Summary, part: str = WHOLE) -> float | None:
         counts: Mapping[str, int] = of.counters if kind == "counter" else getattr(of, kind)
         known = kind in KINDS and is_reason(kind, name)
         return counts.get(name, 0 if known else None)
+    if figure.startswith(DELIVERY) and summary.reach is None:
+        return None
+    if figure == REORDERED and summary.publications and not summary.publications.ordered:
+        return None
     value = getattr(of, figure)
     if isinstance(value, dict):
         return float(sum(value.values()))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from coordinator.report.claims import claims_of
 from coordinator.report.compare import Difference, differences, warnings
+from coordinator.report.delivery import delivery_lines, delivery_table
 from coordinator.report.samples import samples_of
 from coordinator.report.seconds import columns_of
 from coordinator.report.tables import (
@@ -61,9 +62,12 @@ def _markdown(record: RunRecord) -> Iterator[str]:
         part_table(summary),
         percentile_table("timed by sessions, ms", summary.timings),
         counter_table(summary),
+        delivery_table(summary),
     ):
         if len(table) > 1:
             yield from markdown_table(_shorten(table))
+    for line in delivery_lines(summary):
+        yield f"{plain(line)}\n"
     yield (
         f"{_targets(record)}; {len(summary.agents)} agents; {summary.rate_achieved:,.1f} arrivals a"
         f" second of {summary.rate_asked:,.1f} asked; {seconds(summary.duration_s)} in all;"

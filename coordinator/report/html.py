@@ -9,6 +9,7 @@ from typing import Any
 
 from coordinator.report import tables
 from coordinator.report.claims import claims_of
+from coordinator.report.delivery import delivery_lines, delivery_table
 from coordinator.report.machines import machines_of
 from coordinator.report.samples import AGENT_SERIES, STATISTICS, Sample, bars, samples_of
 from coordinator.report.standalone import standalone
@@ -42,6 +43,8 @@ def html_report(record: RunRecord) -> str:
         claims=claims_of(record.summary, samples, record.plan),
         agents=_in_natural_order(record.summary.agents),
         machines=machines_of(record.facts),
+        delivery=delivery_lines(record.summary),
+        worst=delivery_table(record.summary),
         tables=tables,
         step=step,
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
+from coordinator.report.delivery import delivery_lines, delivery_table
 from coordinator.report.tables import (
     ABSENT,
     NOT_MEASURED,
@@ -36,6 +37,8 @@ def text_report(summary: Summary, title: str = "") -> str:
         _ledger(summary),
         _ends(summary),
         _rates(summary),
+        delivery_lines(summary),
+        columns(delivery_table(summary)) if summary.delivery_lost else [],
         _histograms("milliseconds", summary.histograms),
         _histograms("timed by sessions, ms", summary.timings),
         columns(counter_table(summary)) if summary.counters else [],

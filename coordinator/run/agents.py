@@ -60,6 +60,8 @@ class AgentState(msgspec.Struct):
     """The parts of lost shares that it was given."""
     reassigned: int = 0
     """The number of reassignments that its seconds include."""
+    announced: int = 0
+    """The number of publications that its workers were told of, or were too early for it."""
     limiting: Limit | None = None
     """The limiting resource, where its machine can't hold its share."""
     gate: int = 0

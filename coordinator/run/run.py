@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from coordinator.run.agents import MAX_AGENTS, Agents, AgentState, FailureDetector
 from coordinator.run.notices import Notices
 from coordinator.run.parts import Parts
-from coordinator.run.progress import PhaseProgress, Progress
+from coordinator.run.progress import HOLD, PhaseProgress, Progress
+from coordinator.run.publications import PublicationLine, Publications
 from coordinator.run.recorded import Recorded, recorded
 from coordinator.run.shares import ShareTable, shares_of
 from coordinator.run.timeline import Entry, Timeline
@@ -22,6 +23,8 @@ from coordinator.text import one_line
 from loadgen.errors import OperatorError, PlanError
 from loadgen.plan.clients import weights_of
 from loadgen.plan.plan import Plan
+from loadgen.plan.publish import Publish
+from loadgen.stats.delivery import News, Published
 from loadgen.stats.fanin import FanIn, Second
 from loadgen.stats.tally import MEET, Ledger, Tally
 from loadgen.version import VERSION
@@ -107,6 +110,8 @@ class Run(Recorded):
         self.end = math.inf
         """The time at which the run was done, on the clock of the run."""
         self.progress = Progress(plan)
+        publish = plan.publish or Publish()
+        self.publications = Publications(publish.grace, ordered=publish.ordered)
         self.by_hand = False
         """True when the operator ended it."""
         self.aborted = ""
@@ -165,7 +170,7 @@ class Run(Recorded):
         agent = AgentState(f"{self.key}-{self._joined}", name, hello, seen=now)
         self.agents.by_id[agent.id] = agent
         self._joined += 1
-        return Welcome(agent.id, name, self._joined - 1, self.plan, self.wanted)
+        return Welcome(agent.id, name, self._joined - 1, self.plan.for_agents, self.wanted)
 
     @property
     def _uses_reserves(self) -> bool:
@@ -192,6 +197,7 @@ class Run(Recorded):
         agent.agent_cpu_s = max(agent.agent_cpu_s, post.agent_cpu_s)
         self._compare_clocks(agent, post.clock)
         agent.reassigned = max(agent.reassigned, min(post.reassigned, len(agent.reassignments)))
+        agent.announced = max(agent.announced, post.announced)
         self._add_notices(agent.name, post)
         self._drain_for_session(agent.name, one_line(post.abort), now)
         if post.finished and agent.active:
@@ -219,7 +225,16 @@ class Run(Recorded):
                 f"second {newest} is not over: the run is {now - self.start:.1f} s old"
             )
         for second in sorted(seconds, key=lambda second: second.number):
-            self.fanin.add(agent.name, second)
+            if self.fanin.add(agent.name, second) and second.news is not None:
+                self._take_news(agent.name, second.news, now)
+
+    def _take_news(self, agent: str, news: News, now: float) -> None:
+        if self.publications.take(agent, news, self.age(now)):
+            self.notices.warn(
+                f"none of the messages that users of {agent} receive has a stamp, so no delivery"
+                f" is measured; put {{{{stamp}}}} into what is published, or say where it is in"
+                f" [publish]; the first is {self.publications.summary.unstamped!r}"
+            )
 
     def _update_readiness(self, agent: AgentState, post: Post) -> None:
         if post.finished:
@@ -270,7 +285,9 @@ class Run(Recorded):
             agent.stop_ordered = True
             return Orders(acknowledged, "stop")
         if self.state == "draining":
-            return Orders(acknowledged, "drain")
+            known, published = self.publications.since(agent.announced)
+            return Orders(acknowledged, "drain", published=published, announced=known)
+        known, published = self.publications.since(agent.announced)
         again = self._share_table.rate if self.on_loss == "redistribute" else 0.0
         return Orders(
             acknowledged,
@@ -281,6 +298,8 @@ class Run(Recorded):
             self.progress.pauses.total,
             tuple(agent.reassignments[agent.reassigned :]),
             agent.reassigned,
+            published=published,
+            announced=known,
         )
 
     def _met(self) -> tuple[int, ...]:
@@ -420,6 +439,40 @@ class Run(Recorded):
     def _finish(self, now: float) -> None:
         self._enter("done")
         self.end = now
+
+    # Publications.
+
+    @recorded
+    def published(self, published: Published, sent: float, now: float) -> None:
+        """Adds a publication that the coordinator sent.
+
+        `sent` is the time of its sending, on the clock of the run.
+        """
+        self.publications.add(published, self.age(now), self.age(sent))
+
+    @recorded
+    def publication_failed(self, reason: str, now: float) -> None:
+        """Counts a publication that the coordinator could not send."""
+        self.publications.fail(one_line(reason, 100))
+
+    def may_publish(self, now: float) -> bool:
+        """Returns True while publications are sent.
+
+        The last one is sent long enough before the drain that each can be received.
+        """
+        publish = self.plan.publish
+        if publish is None or self.state != "running" or not self.total.opened:
+            return False
+        if publish.begin == "plateau" and self.phase(now) != HOLD:
+            return False
+        return now - self.start < self.progress.drain_after - publish.lead
+
+    def settle_publications(self) -> list[PublicationLine]:
+        """Returns the publications of which all agents have reported the receipts."""
+        sources = self.fanin.sources
+        reported = [sources[agent.name].last.number + 1 for agent in self.agents.active()]
+        over = not reported or self.state == "done"
+        return self.publications.settle(math.inf if over else float(min(reported)))
 
     # What the operator does.
 

@@ -7,6 +7,7 @@ import msgspec
 from coordinator.run.hosts import HostSummary
 from coordinator.run.parts import WHOLE, Part
 from coordinator.run.progress import PhaseProgress
+from coordinator.run.publications import Missed, PublicationsSummary
 from coordinator.run.timeline import Percentiles
 from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.reasons import unexpected
@@ -149,6 +150,12 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     """Begin and end of each pause; no end: the pause lasted until the run was over."""
     aborted: EarlyEnd | None = None
     """None: nothing ended the run early but, perhaps, the operator."""
+    reach: float | None = None
+    """Deliveries received in percent of those expected; None where none was expected."""
+    publications: PublicationsSummary | None = None
+    """None in a run that measures no delivery."""
+    missed: list[Missed] = msgspec.field(default_factory=list)
+    """Samples of subscribers that did not receive a publication."""
     agents: list[AgentSummary]
     invalid_seconds: list[InvalidSecond]
     """Seconds whose numbers prove nothing."""

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from coordinator.run.agents import AgentState
+from coordinator.run.publications import PublicationLine
 from coordinator.run.run import Run
 from coordinator.run.summary import Summary
 from coordinator.run.timeline import Entry
@@ -24,7 +25,7 @@ from loadgen.planfile import to_toml
 from loadgen.version import VERSION
 from loadgen.wire import WIRE
 
-REPLAYED_FILES = ("seconds.ndjson", "histograms.hlog", "tsung.log")
+REPLAYED_FILES = ("seconds.ndjson", "histograms.hlog", "tsung.log", "publications.ndjson")
 """The files that a replay of the journal writes again from their beginning."""
 
 
@@ -168,6 +169,11 @@ class RunDir:
         """Appends a scrape of a watched server to watched.ndjson."""
         with self._tolerating("watched.ndjson"):
             self._appender("watched.ndjson").append(msgspec.json.encode(scrape) + b"\n")
+
+    def write_publication(self, line: PublicationLine) -> None:
+        """Appends a settled publication to publications.ndjson."""
+        with self._tolerating("publications.ndjson"):
+            self._appender("publications.ndjson").append(msgspec.json.encode(line) + b"\n")
 
     def write_report(self, text: str) -> None:
         """Writes report.html in one piece."""

@@ -7,7 +7,8 @@ get each of them once.
 from typing import NamedTuple
 
 from loadgen.plan.reassign import Reassignment
-from loadgen.wire import Orders
+from loadgen.stats.delivery import Published
+from loadgen.wire import Orders, to_wire
 
 
 class Pace(NamedTuple):
@@ -26,6 +27,12 @@ class Gate(NamedTuple):
     """Seconds from the start of the run."""
 
 
+def announcement(published: Published) -> bytes:
+    """Returns the line that tells a worker of a publication."""
+    json = to_wire(published).replace(b" ", b"\\u0020")  # a blank ends a word of an order
+    return b"published %b\n" % json
+
+
 class WorkerOrders:
     """The orders that the workers of one run have, compared with those that come in."""
 
@@ -38,6 +45,8 @@ class WorkerOrders:
         """The number of reassignments that the workers were given."""
         self.accounted = 0
         """The number of reassignments that the seconds reported so far account for."""
+        self.announced = 0
+        """The number of publications that the workers were told of, or were too old."""
         self._reassigned_at = 0
         """The second in which the workers got the last reassignment."""
         self._gates = 0
@@ -63,6 +72,15 @@ class WorkerOrders:
     def new_reassignments(self, orders: Orders) -> tuple[Reassignment, ...]:
         """Returns the reassignments that the workers were not given yet."""
         return orders.reassignments[max(0, self.reassigned - orders.reassigned) :]
+
+    def new_publications(self, orders: Orders) -> tuple[Published, ...]:
+        """Returns the publications that are new to the workers; counts them as told.
+
+        Those before the first of the orders are too old to be told.
+        """
+        new = orders.published[max(0, self.announced - orders.announced) :]
+        self.announced = max(self.announced, orders.announced + len(orders.published))
+        return new
 
     def count_reassigned(self, count: int, second: int) -> None:
         """Counts reassignments as given to the workers in a second of the run."""

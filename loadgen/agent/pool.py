@@ -10,12 +10,13 @@ from time import monotonic
 import msgspec
 from msgspec.structs import replace
 
-from loadgen.agent.orders import Gate
+from loadgen.agent.orders import Gate, announcement
 from loadgen.agent.process import ForkServer, WorkerProcess
 from loadgen.errors import FleetError
 from loadgen.plan.reassign import Reassignment, Unfinished, reassign, unfinished_of
 from loadgen.plan.sessions import PythonSession
 from loadgen.plan.shares import NO_SHARE
+from loadgen.stats.delivery import Published
 from loadgen.stats.fanin import FanIn, Second
 from loadgen.stats.tally import WorkerVitals
 from loadgen.wire import Job, Rehearsal, Report, from_wire
@@ -131,6 +132,10 @@ class WorkerPool:
         for worker, part in zip(workers, parts, strict=True):
             worker.reassign(part)
         return True
+
+    def announce(self, published: Published) -> None:
+        """Tells the workers of a publication that their subscribers receive."""
+        self._send(announcement(published))
 
     async def _read(self, worker: WorkerProcess) -> None:
         """Takes in the lines of a worker until its output ends."""

@@ -235,6 +235,7 @@ class AgentRun:
             agent_cpu_s=process_time(),
             clock=self._clock.reading(monotonic(), time()),
             reassigned=sent.reassigned if pool.finished else sent.accounted,
+            announced=sent.announced,
             notes=tuple(self._notes),
             abort=pool.abort_reason,
             tracebacks={
@@ -251,11 +252,13 @@ class AgentRun:
         elif orders.do in ("run", "pause"):
             self._send_pace(orders)
             self._send_reassignments(orders)
+            self._announce(orders)
             for gate in self._sent.new_gates(orders):
                 self.pool.open_gate(gate)
             for users in self._sent.new_meetings(orders):
                 self.pool.end_meeting(users)
         elif orders.do == "drain":
+            self._announce(orders)
             self._drain()
         elif orders.do == "stop":
             self._abort()
@@ -286,6 +289,12 @@ class AgentRun:
                 reassignment.unfinished.fresh(self._welcome.plan.total),
             )
             self._count_reassigned(1)
+
+    def _announce(self, orders: Orders) -> None:
+        """Tells the workers of new publications, once they have their jobs."""
+        if self._running is not None and self._running.done():
+            for published in self._sent.new_publications(orders):
+                self.pool.announce(published)
 
     def _count_reassigned(self, count: int) -> None:
         self._sent.count_reassigned(count, int(monotonic() - self._begin))

@@ -42,7 +42,7 @@ from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
 @click.option(
     "--vice",
     multiple=True,
-    metavar="NAME[=SECONDS]",
+    metavar="NAME[=VALUE]",
     help=f"A fault for tests and rehearsals; repeatable. One of {', '.join(LEGAL)}.",
 )
 def command(

@@ -32,6 +32,7 @@ from loadgen.net.frames import (
     close_code,
     close_frame,
     frame,
+    lone_message,
     ping_frame,
 )
 from loadgen.net.handshake import Handshake, Reply, key_of
@@ -386,6 +387,11 @@ class Connection(asyncio.Protocol):
         return Parser()
 
     def _receive(self, data: bytes) -> None:
+        if self.parser is None:
+            message = lone_message(data)
+            if message is not None:
+                self._message(message)
+                return
         parser = self.parser or self._new_parser()
         for event in parser.feed(data):
             self._take(event)

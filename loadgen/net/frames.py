@@ -19,6 +19,8 @@ PONG = 0xA
 FAULT = -1
 """The opcode of an event that reports a broken protocol."""
 PONG_BYTE = 0x80 | PONG
+FIN_TEXT = 0x80 | TEXT
+FIN_BINARY = 0x80 | BINARY
 MAX_KEPT_BYTES = 4096
 """Bytes of a message that a parser keeps by default; further bytes are counted, not buffered."""
 _ping = Struct(">HII").pack
@@ -76,6 +78,36 @@ def close_frame(code: int, mask: int, reason: bytes = b"") -> bytes:
 def close_code(payload: bytes) -> int:
     """Returns the code in a CLOSE payload; 1005 without one (RFC 6455 section 7.1.5)."""
     return int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
+
+
+def lone_message(data: bytes) -> Event | None:
+    """Returns the message in one whole short data frame; None for other bytes.
+
+    Most messages come so, and need no Parser. What is wrong with the others is its business.
+    """
+    if len(data) < 4 or data[0] not in (FIN_TEXT, FIN_BINARY):
+        return None
+    size = data[1]
+    if size > 126:  # eight bytes of length, or masked
+        return None
+    begin = 2
+    if size == 126:
+        size = int.from_bytes(data[2:4], "big")
+        begin = 4
+    if len(data) != begin + size or size > MAX_KEPT_BYTES:
+        return None
+    payload = data[begin:]
+    if data[0] == FIN_TEXT and not payload.isascii() and not _is_utf8(payload):
+        return None
+    return Event(data[0] & 0x0F, payload, size)
+
+
+def _is_utf8(payload: bytes) -> bool:
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class Parser:

@@ -44,9 +44,10 @@ class Handshake:
     The request is prepared once, and the server's usual reply is learnt once.
     """
 
-    __slots__ = ("_after", "_before", "_offered", "_vetted")
+    __slots__ = ("_after", "_before", "_offered", "_vetted", "resource")
 
     def __init__(self, host: str, resource: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        self.resource = resource
         lines = [
             f"GET {resource} HTTP/1.1",
             f"Host: {host}",

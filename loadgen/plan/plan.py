@@ -9,6 +9,7 @@ import msgspec
 from loadgen.errors import PlanError
 from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import MAX_ARRIVALS, NotNegative, Phase, Positive
+from loadgen.plan.publish import Publish
 from loadgen.plan.schedule import PhasedSchedule, Schedule, phase_arrivals_of
 from loadgen.plan.seeded import Pick, weighted_choice, weighted_choice_by_phase
 from loadgen.plan.sessions import Loop, PythonSession, SessionSpec, ThinkTime, urls_of
@@ -102,6 +103,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     grain: Literal["auto", "1ms", "5ms"] = "auto"
     """How exact launches and pings are; `auto`: 1 ms, and 5 ms on a worker that launches 5,000
     users or sends 2,000 pings a second."""
+    publish: Publish | None = None
+    """The publications whose delivery is measured, if any."""
 
     def __post_init__(self) -> None:
         for at, what in self._mistakes():
@@ -121,6 +124,25 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
                 "have no `weight` above 0; give one to those that users begin with",
             )
         yield from _duplicates("clients", "name", [client.name for client in self.clients])
+        if self.publish is not None:
+            yield from _prefixed("publish", self.publish.mistakes())
+            yield from _prefixed("publish", self._mistakes_in_publish(self.publish))
+
+    def _mistakes_in_publish(self, publish: Publish) -> Iterator[tuple[str, str]]:
+        names = [spec.name for spec in self.session_specs]
+        for name in publish.sessions:
+            if name not in names:
+                yield "sessions", f"names {name!r}; the plan's sessions are {', '.join(names)}"
+        if publish.by == "session" and not any(
+            isinstance(spec, PythonSession) for spec in self.sessions
+        ):
+            yield "by", "is `session`, but no session is in Python; one has to call user.stamp()"
+        if self.hold != "sessions" and publish.begin == "plateau" and self.hold <= publish.lead:
+            yield (
+                "begin",
+                f"is `plateau`, but nothing is sent in the last {publish.lead:g} s of the hold of"
+                f" {self.hold:g} s; hold longer",
+            )
 
     def _mistakes_in_mixes(self) -> Iterator[tuple[str, str]]:
         names = [spec.name for spec in self.session_specs]
@@ -157,7 +179,23 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             self.transport, headers=dict.fromkeys(self.transport.headers, "")
         )
         return msgspec.structs.replace(
-            self, sessions=sessions, files=dict.fromkeys(self.files, ""), transport=transport
+            self.for_agents,
+            sessions=sessions,
+            files=dict.fromkeys(self.files, ""),
+            transport=transport,
+        )
+
+    @property
+    def for_agents(self) -> "Plan":
+        """The plan as agents get it: without the publisher's headers.
+
+        Only the coordinator publishes by HTTP, and they may hold its key.
+        """
+        if self.publish is None:
+            return self
+        headers = dict.fromkeys(self.publish.headers, "")
+        return msgspec.structs.replace(
+            self, publish=msgspec.structs.replace(self.publish, headers=headers)
         )
 
     @property

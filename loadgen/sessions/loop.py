@@ -14,6 +14,7 @@ from loadgen.net.connection import FAILED, Connection
 from loadgen.net.route import Route
 from loadgen.sessions.errors import ConnectionEnded
 from loadgen.sessions.population import Population
+from loadgen.sessions.receiver import ReceiverConnection
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.trampoline import BaseUser
 from loadgen.stats.reasons import DONE
@@ -56,7 +57,8 @@ class LoopUser(BaseUser):
         scenario = self.scenario
         route = scenario.route_of(self.number)
         terms = route.terms(scenario.think, wrap=scenario.wrap())
-        self.connection = connection = Connection(scenario.recorder, terms, self)
+        kind = ReceiverConnection if scenario.receives else Connection
+        self.connection = connection = kind(scenario.recorder, terms, self)
         scenario.connections.dial(connection, route.dialer, monotonic(), planned=True)
         return connection
 

@@ -32,6 +32,8 @@ class Scenario:
         `read_rate` is in bytes a second; 0: no limit.
         """
         self.name = name
+        self.receives = False
+        """True when its connections are subscribers, whose receipts are measured."""
         self.seed = seed
         self.agent = agent
         """The name of the agent."""

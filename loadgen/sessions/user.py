@@ -19,6 +19,7 @@ from loadgen.net.connection import Connection
 from loadgen.net.route import headers_of
 from loadgen.plan.seeded import SeededRandom
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
+from loadgen.sessions.receiver import ReceiverWebSocket
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.trampoline import BaseUser
 from loadgen.sessions.user_state import Pause, UserState
@@ -164,7 +165,8 @@ class User(BaseUser):
         terms = route.terms(0.0, resource, own, scenario.wrap(read_rate))
         now = monotonic()
         due = now if self.due is None else self.due
-        socket = WebSocket(self.recorder, terms, self, due)
+        kind = ReceiverWebSocket if scenario.receives else WebSocket
+        socket = kind(self.recorder, terms, self, due)
         scenario.connections.dial(socket, route.dialer, now, planned=self.due is not None)
         self._hold((*self.sockets, socket))
         try:
@@ -196,6 +198,19 @@ class User(BaseUser):
             self.count(f"tr_{name}_failed")
             raise
         self.took(f"tr_{name}", monotonic() - begin)
+
+    def stamp(self, channel: str = "") -> str:
+        """Returns the stamp of a publication, to be sent at once as a part of a message.
+
+        Its delivery is measured: all subscribers of the channel have to receive it, without a
+        channel all subscribers.
+
+        Raises RuntimeError where the plan has no `[publish]` table with `by = "session"`.
+        """
+        deliveries = self.recorder.deliveries
+        if deliveries is None or not deliveries.publisher:
+            raise RuntimeError('user.stamp() needs a plan with [publish] and by = "session" in it')
+        return deliveries.publish(channel, monotonic())
 
     async def meet(self, users: int) -> None:
         """Waits until a number of users of the whole fleet have come to this call."""

@@ -11,11 +11,12 @@ import msgspec
 
 from loadgen.machine.host import HostState
 from loadgen.stats.delays import Delays
+from loadgen.stats.delivery import News
 from loadgen.stats.reasons import LOST
 from loadgen.stats.tally import Count, Held, Ledger, Tally
 
 
-class Second(msgspec.Struct):
+class Second(msgspec.Struct, omit_defaults=True):
     """The counts of one second at one source, and the state of the source at its end."""
 
     number: Annotated[int, msgspec.Meta(ge=-1, le=2**31)]
@@ -35,6 +36,8 @@ class Second(msgspec.Struct):
     """The source's own: a second with any proves less, or nothing."""
     host: HostState | None = None
     """The state of its host meanwhile; None where unknown, and for a worker or a fleet."""
+    news: News | None = None
+    """The news about publications, if there are any."""
 
     def absorb(self, earlier: "Second") -> "Second":
         """Returns a second that holds the counts of this one and of the one before it."""
@@ -46,7 +49,10 @@ class Second(msgspec.Struct):
         delays.merge(self.delays)
         span = earlier.span + self.span
         host = self.host or earlier.host
-        return Second(self.number, tally, self.held, self.cpu_s, self.rss, span, delays, host)
+        whole = Second(self.number, tally, self.held, self.cpu_s, self.rss, span, delays, host)
+        for second in (earlier, self):
+            whole.add_news(second.news)
+        return whole
 
     def merge(self, other: "Second") -> None:
         """Adds the same second of another source to this one."""
@@ -55,6 +61,13 @@ class Second(msgspec.Struct):
         self.delays.merge(other.delays)
         self.cpu_s += other.cpu_s
         self.rss += other.rss
+        self.add_news(other.news)
+
+    def add_news(self, news: News | None) -> None:
+        """Adds news about publications to its own."""
+        if news is not None:
+            self.news = self.news or News()
+            self.news.merge(news)
 
 
 class Settled(msgspec.Struct):

@@ -7,6 +7,7 @@ from collections import deque
 from random import Random
 
 from loadgen.stats.delays import Delays
+from loadgen.stats.deliveries import Deliveries
 from loadgen.stats.tally import Tally
 
 MICROSECONDS = 1_000_000
@@ -28,6 +29,7 @@ class Recorder:
         "abort",
         "bits",
         "delays",
+        "deliveries",
         "heard",
         "samples",
         "tally",
@@ -57,6 +59,9 @@ class Recorder:
         self._remarks: list[str] = []
         self.abort = ""
         """The reason for which a session asked for the end of the whole run; empty: none did."""
+
+        self.deliveries: Deliveries | None = None
+        """The publications that are received; None in a run without any."""
 
     def sample(self, reason: str, traceback: str) -> None:
         """Keeps a traceback if it is the first for its reason."""

@@ -130,6 +130,39 @@ class Counts(msgspec.Struct, omit_defaults=True):
     sessions_done: Annotated[
         Count, Metric("loadgen_sessions_done", "Sessions that are over, however they ended.")
     ] = 0
+    delivery_expected: Annotated[
+        Count, Metric("loadgen_deliveries_expected", "Deliveries that subscribers had to get.")
+    ] = 0
+    """Counted, as the next two, when the grace of a publication is over."""
+    delivery_received: Annotated[
+        Count, Metric("loadgen_deliveries_received", "Of the expected: those that came in time.")
+    ] = 0
+    delivery_lost: Annotated[
+        Count, Metric("loadgen_deliveries_lost", "Of the expected: those that did not.")
+    ] = 0
+    delivery_duplicates: Annotated[
+        Count, Metric("loadgen_deliveries_duplicate", "Publications received once more.")
+    ] = 0
+    delivery_reordered: Annotated[
+        Count, Metric("loadgen_deliveries_reordered", "Publications received after a later one.")
+    ] = 0
+    delivery_late: Annotated[
+        Count, Metric("loadgen_deliveries_late", "Of the lost: those that came after the grace.")
+    ] = 0
+    delivery_negative: Annotated[
+        Count, Metric("loadgen_deliveries_negative", "Receipts before the sending, by the clocks.")
+    ] = 0
+    """Their times are in no histogram."""
+    delivery_untimed: Annotated[
+        Count, Metric("loadgen_deliveries_untimed", "Receipts whose sender's clock is unknown.")
+    ] = 0
+    delivery_unregistered: Annotated[
+        Count,
+        Metric("loadgen_deliveries_unregistered", "Receipts of publications not known as sent."),
+    ] = 0
+    delivery_unstamped: Annotated[
+        Count, Metric("loadgen_messages_unstamped", "Messages received without a stamp.")
+    ] = 0
 
 
 class Tally(Counts, omit_defaults=True):
@@ -157,7 +190,9 @@ class Tally(Counts, omit_defaults=True):
     """A ping that nothing answers is in it with its age: no percentile is better by its absence."""
     ping_rtt_sent: Histogram = msgspec.field(default_factory=Histogram)
     """From the send; of the pings of sessions in Python and scripts."""
-    delivery: Histogram = msgspec.field(default_factory=Histogram)
+    delivery: Annotated[
+        Histogram, Metric("loadgen_delivery_seconds", "From a publication's sending to a receipt.")
+    ] = msgspec.field(default_factory=Histogram)
     lag: Annotated[
         Histogram,
         Metric("loadgen_launch_lag_seconds", "From when a connection was due to its launch."),
@@ -202,6 +237,13 @@ class Tally(Counts, omit_defaults=True):
             getattr(self, name).merge(getattr(other, name))
         _merge_counters(self.counters, other.counters)
         _merge_timings(self.timings, other.timings)
+
+    @property
+    def reach(self) -> float | None:
+        """The received deliveries in percent of the expected ones; None without any."""
+        if not self.delivery_expected:
+            return None
+        return 100 * self.delivery_received / self.delivery_expected
 
     def histograms(self) -> dict[str, Histogram]:
         """Returns the histograms by name, in the order of the contract."""

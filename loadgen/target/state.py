@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from loadgen.target.channels import Subscribers
 from loadgen.target.counters import SENT, Counters, WorkerCounters
+from loadgen.target.delivery import FaultyDelivery
 from loadgen.target.modes import mode_of
 from loadgen.target.settings import TargetSettings
 
@@ -13,6 +14,7 @@ class WorkerState:
 
     __slots__ = (
         "_counters",
+        "_faulty",
         "_workers",
         "cells",
         "counters",
@@ -34,6 +36,7 @@ class WorkerState:
         self.counters = WorkerCounters(counters, number)
         self.cells = self.counters.cells
         self.subscribers = Subscribers()
+        self._faulty = FaultyDelivery(settings.faults) if settings.faults.deliveries else None
         self._counters = counters
         self._workers = workers
 
@@ -55,6 +58,9 @@ class WorkerState:
         count = 0
         for subscriber in self.subscribers.of(channels):
             count += 1
-            self.cells[SENT] += 1
-            subscriber.write(frame)
+            if self._faulty is not None:
+                self.cells[SENT] += self._faulty.write(subscriber, frame)
+            else:
+                self.cells[SENT] += 1
+                subscriber.write(frame)
         return count

@@ -1,9 +1,11 @@
 """Builds the engine of a job, with its routes to the targets and its scenarios."""
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from time import monotonic
 
+from loadgen.machine.clock import clock_name
 from loadgen.net.connection import Connection
 from loadgen.net.connections import Connections
 from loadgen.net.dialer import Dialer
@@ -11,6 +13,7 @@ from loadgen.net.ports import SourcePorts
 from loadgen.net.route import Route, headers_of
 from loadgen.net.tls import context_of
 from loadgen.plan.plan import Plan
+from loadgen.plan.publish import Publish
 from loadgen.plan.session_file import load
 from loadgen.plan.sessions import Loop, PythonSession, Script, SessionSpec
 from loadgen.sessions.churn import Churn
@@ -20,11 +23,16 @@ from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.script.compile import compile_session
 from loadgen.sessions.session_scenario import SessionScenario
 from loadgen.sessions.user import Session
+from loadgen.stats.deliveries import Deliveries
 from loadgen.stats.recorder import Recorder
 from loadgen.timers import Alarm, Deadlines
 from loadgen.wire import Job, Sources
 from loadgen.worker.arrivals import Arrivals
 from loadgen.worker.engine import CLOSE_TIMEOUT, Engine, grain_of
+from loadgen.worker.stamps import finder_of
+
+MAX_WINDOW = 4096
+"""The most numbers of a stream that a subscriber tells apart."""
 
 
 def engine_for(
@@ -36,6 +44,8 @@ def engine_for(
     played or TLS settings that OpenSSL does not have.
     """
     plan = job.plan
+    if plan.publish is not None:
+        recorder.deliveries = _deliveries(job, plan.publish)
     schedule = plan.schedule
     closing: Deadlines[Connection] = Deadlines(CLOSE_TIMEOUT)
     routes = _routes(job, recorder, loop, closing)
@@ -70,7 +80,32 @@ def _scenarios(job: Job, population: Population, routes: Sequence[Route]) -> lis
     def route_of(number: int) -> Route:
         return routes[target_of(number)]
 
-    return [_scenario(spec, job, population, route_of, routes) for spec in job.plan.session_specs]
+    specs = job.plan.session_specs
+    scenarios = [_scenario(spec, job, population, route_of, routes) for spec in specs]
+    if job.plan.publish is not None:
+        names = job.plan.publish.sessions or [spec.name for spec in specs]
+        for scenario in scenarios:
+            scenario.receives = scenario.name in names
+    return scenarios
+
+
+def _deliveries(job: Job, publish: Publish) -> Deliveries:
+    """Returns the matching of publications on this worker.
+
+    Its streams have the process in their name: a worker that replaces another one begins at 0.
+    """
+    here = clock_name()
+    by_sessions = publish.by == "session"
+    return Deliveries(
+        finder_of(publish),
+        publish.channels_of,
+        grace=publish.grace,
+        window=_window(publish),
+        publisher=f"{here}-{job.publisher}-{os.getpid()}" if by_sessions else "",
+        clocks={**job.clocks, here: 0.0},
+        external=publish.by == "external",
+        ordered=publish.ordered,
+    )
 
 
 def _scenario(
@@ -105,6 +140,16 @@ def _scenario(
         routes=routes,
         read_rate=spec.read_rate,
     )
+
+
+def _window(publish: Publish) -> int:
+    """Returns how many numbers of a stream a subscriber tells apart.
+
+    They are those of two graces or, where others set the pace, as many as there may be.
+    """
+    if publish.by != "http":
+        return MAX_WINDOW
+    return min(MAX_WINDOW, max(64, int(2 * publish.rate * publish.grace)))
 
 
 def _session(spec: PythonSession | Script, plan: Plan) -> Session:

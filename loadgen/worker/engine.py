@@ -4,7 +4,7 @@ Launches and turns happen when they are due, to the grain; deadlines are looked 
 milliseconds.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from math import inf
 from time import monotonic
@@ -14,6 +14,7 @@ from loadgen.net.drain import Drain
 from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment
 from loadgen.sessions.population import Population
+from loadgen.sessions.receiver import Subscription
 from loadgen.sessions.scenario import Scenario
 from loadgen.stats.reasons import CHURN, DRAINED, STORM, TIMEOUT
 from loadgen.stats.recorder import microseconds
@@ -121,6 +122,10 @@ class Engine:
         arriving = sum(user.due is not None for user in self.population.idle)
         opened = len(self.connections) - connecting
         return Held(connecting + arriving, opened, self._churn.returning, self.recorder.alive)
+
+    def subscribers(self) -> Iterator[Subscription]:
+        """Yields the connections whose receipts of publications are measured."""
+        return (one for one in self.connections if isinstance(one, Subscription))
 
     # Orders of the agent.
 

@@ -25,6 +25,7 @@ from loadgen.plan.reassign import Reassignment
 from loadgen.plan.session_file import LoadError, load
 from loadgen.process import raise_nofile, run_in_batches
 from loadgen.stats.delays import Stalls
+from loadgen.stats.delivery import Published
 from loadgen.stats.fanin import Second
 from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.timers import Alarm
@@ -113,6 +114,7 @@ class Worker(asyncio.Protocol):
             b"gate": self._open_gate,
             b"met": self._met,
             b"reassign": self._reassign,
+            b"published": self._published,
         }
         """The orders of the agent, by the first word of a line."""
 
@@ -162,6 +164,11 @@ class Worker(asyncio.Protocol):
     def _reassign(self, reassignment: bytes) -> None:
         self._engine.reassign(from_wire(reassignment, Reassignment))
 
+    def _published(self, published: bytes) -> None:
+        """Takes note of a publication that the subscribers here receive."""
+        if self._recorder.deliveries is not None:
+            self._recorder.deliveries.announce(from_wire(published, Published), monotonic())
+
     # Time.
 
     def _tick(self, planned: float) -> None:
@@ -200,6 +207,11 @@ class Worker(asyncio.Protocol):
             delays.stalls[self._number] = round(stalled, 3)
         cpu_s, rss = process_time(), self._memory.bytes()
         second = Second(self._second, tally, held, cpu_s, rss, delays=delays)
+        deliveries = self._recorder.deliveries
+        if deliveries is not None:
+            second.news = deliveries.report(
+                tally, self._engine.subscribers(), monotonic(), final=finished
+            )
         self._second += 1
         assert self._out is not None
         notes = self._printed.take() + self._recorder.take_remarks()

@@ -14,6 +14,16 @@ OPEN = 400
 RUN = ("--rate", "200", "--max", str(OPEN), "--think", "1", "--hold", "600")
 
 
+def test_the_page_shows_how_far_publications_reach(tmp_path, page, server):
+    publish = ("--publish", "target", "--publish-rate", "5")
+    with followed(tmp_path, "--local", "1", *RUN, *publish, server.ws) as coord:
+        page.goto(coord.url)
+        page.locator('[data-fact="reach"]', has_text="100 %").wait_for()
+
+        assert 0 < fact(page, "publications") <= coord.state()["publications"]["sent"]
+        assert fact(page, "delivery received") > 0
+
+
 def test_the_page_follows_a_run(tmp_path, page, shots, server):
     with followed(tmp_path, "--agents", "2", *RUN, server.ws) as coord:
         page.goto(coord.url)

@@ -40,6 +40,7 @@ def files(tmp_path):
     (tmp_path / "wrong.toml").write_text('rate = "many"\n')
     (tmp_path / "phases.toml").write_text("hold = 5\n\n[[phases]]\nrate = 5\nmax = 5\n")
     (tmp_path / "endless.toml").write_text("hold = 5\n\n[[phases]]\nrate = 5\n")
+    (tmp_path / "publish.toml").write_text('hold = 9\n\n[publish]\nbody = "{{stmp}}"\n')
     (tmp_path / "python.toml").write_text(
         '[[sessions]]\nkind = "python"\nname = "a"\nfile = "empty"\n'
     )
@@ -67,6 +68,14 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int, program: str, *
         (COORD, "--hold soon", ["--hold", "'soon'"]),
         (COORD, "--no-such-option", ["--no-such-option"]),
         (COORD, "--listen nonsense", ["--listen", "HOST:PORT"]),
+        (COORD, "--publish ws://127.0.0.1/", ["--publish", "not an http:// or https:// URL"]),
+        (COORD, "--publish-rate 5", ["--publish-rate", "without --publish"]),
+        (COORD, "--publish target --expect reach>=5ms", ["reach is a percentage"]),
+        (
+            COORD,
+            "--plan {files}/publish.toml",
+            ["publish.toml, line 4", "`publish.body`", "did you mean {{{{stamp}}}}?"],
+        ),
         (COORD, "gopher://127.0.0.1/", ["gopher://127.0.0.1/", "write ws://"]),
         (COORD, "ws://127.0.0.1:99999/", ["ws://127.0.0.1:99999/", "write ws://"]),
         (

@@ -22,7 +22,7 @@ LAYERS = (
     "loadgen.sessions.script",
     "loadgen.worker loadgen.agent loadgen.target",
     "loadgen.cli",
-    "coordinator.text coordinator.clock coordinator.scrape",
+    "coordinator.text coordinator.clock coordinator.scrape coordinator.publisher",
     "coordinator.run",
     "coordinator.storage coordinator.tsung",
     "coordinator.report",
@@ -60,6 +60,7 @@ PURE_MODULES = {
     "loadgen.net.drain",
     "loadgen.sessions.churn",
     "loadgen.worker.arrivals",
+    "loadgen.worker.stamps",
     "coordinator.http.discovery",
     "coordinator.http.live",
     "coordinator.http.openapi",
@@ -70,6 +71,7 @@ PURE_MODULES = {
         f"coordinator.report.{name}"
         for name in (
             "claims",
+            "delivery",
             "expect",
             "junit",
             "machines",

@@ -11,6 +11,7 @@ from coordinator.dryrun import describe_plan
 from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan, Target, Transport
+from loadgen.plan.publish import Publish
 from loadgen.plan.script import Condition, Extract, Match, Step
 from loadgen.plan.sessions import Loop, PythonSession, Script
 from loadgen.planfile import read_plan, to_toml
@@ -28,6 +29,7 @@ VALUES = (
     Target,
     AgentSpec,
     Transport,
+    Publish,
     Condition,
     Extract,
     Match,
@@ -60,7 +62,7 @@ def test_an_example_is_a_plan_and_reads_back_the_same_when_written(read, example
 
 
 def test_the_examples_are_what_the_page_says(read):
-    reference, ramp, mix, script = map(read, EXAMPLES)
+    reference, ramp, mix, script, publications = map(read, EXAMPLES)
 
     assert (reference.total, reference.ping, reference.arrival) == (2_000_000, "none", "poisson")
     assert [phase.arrivals for phase in ramp.phases] == [153_000, 0, 0, 30_000]
@@ -71,6 +73,7 @@ def test_the_examples_are_what_the_page_says(read):
         4.0,
     )
     assert (script.total, script.schedule.gates, script.phases[2].keep) == (6000, 2, True)
+    assert (publications.max, publications.publish.rate) == (50_000, 5.0)
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: value.__name__)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from loadgen.errors import PlanError
 from loadgen.plan.plan import Plan
+from loadgen.plan.publish import Publish
 from loadgen.plan.script import Think
 from loadgen.plan.sessions import PythonSession
 from loadgen.planfile import keys_of, line_of, read_plan, to_toml
@@ -49,7 +50,9 @@ def test_the_file_has_every_value_even_the_defaults():
 
     That version may have other defaults.
     """
-    assert set(tomllib.loads(to_toml(Plan()).decode())) == set(Plan.__struct_fields__)
+    assert set(tomllib.loads(to_toml(Plan(publish=Publish())).decode())) == set(
+        Plan.__struct_fields__
+    )
 
 
 def test_an_empty_file_is_the_reference_run(plan_file):

@@ -8,6 +8,7 @@ from coordinator.cli.coord import coord
 from coordinator.cli.plans import is_given, plan_from_options, plan_from_tsung
 from loadgen.errors import PlanError
 from loadgen.plan.plan import Plan
+from loadgen.plan.publish import Publish
 from loadgen.planfile import to_toml
 
 TSUNG = Path(__file__).parents[1] / "tsung" / "taken"
@@ -153,3 +154,44 @@ def test_an_option_that_the_tsung_configuration_sets_is_refused(option):
 
     with pytest.raises(PlanError, match=f"sets what {name} sets; leave one of them out"):
         import_of("--tsung", TSUNG / "clients.xml", *option.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "publish"),
+    [
+        (["--publish", "target"], Publish()),
+        (["--publish", "target", "--publish-rate", "5"], Publish(rate=5.0)),
+        (
+            ["--publish", "https://h/x", "--publish-rate", "0.5"],
+            Publish(url="https://h/x", rate=0.5),
+        ),
+        (["--publish", "external"], Publish(by="external")),
+        ([], None),
+    ],
+)
+def test_a_publisher_is_a_table_of_the_plan(plan_file, options, publish):
+    assert plan_of_options(*options).publish == publish
+    assert plan_of_options("--plan", plan_file, *options).publish == publish
+    assert import_of("--tsung", TSUNG / "clients.xml", *options)[0].publish == publish
+
+
+def test_sessions_publish_in_a_session_file_only(session_file):
+    plan = plan_of_options("--session", session_file, "--publish", "session")
+
+    assert plan.publish == Publish(by="session")
+    with pytest.raises(PlanError, match=r"has to call user\.stamp"):
+        plan_of_options("--publish", "session")
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ("--publish foo", "'foo' is not an http:// or https:// URL"),
+        ("--publish-rate 5", "has no effect without --publish URL"),
+        ("--publish external --publish-rate 5", "has no effect without --publish URL"),
+        ("--publish target --publish-rate 1001", "more than 1000"),
+    ],
+)
+def test_a_publisher_that_can_not_be_is_refused(options, what):
+    with pytest.raises(PlanError, match=what):
+        plan_of_options(*options.split())

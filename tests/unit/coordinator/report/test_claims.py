@@ -45,6 +45,12 @@ def test_the_claim_is_what_was_verified_in_consecutive_valid_seconds():
     assert claims.does_not == []
 
 
+def test_a_latency_that_was_not_measured_is_not_claimed():
+    claims = claims_of(replace(SUMMARY, histograms={}), samples([1000] * 5), PLAN)
+
+    assert claims.proves.endswith("200 arrivals a second.")
+
+
 def not_verified(**changes):
     """The claim about life, and what is not proved, of a run that did not verify it."""
     figures = replace(SUMMARY, alive_within_s=None, **changes.pop("figures", {}))

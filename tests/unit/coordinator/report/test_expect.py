@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from coordinator.report.expect import BASES, COUNTS, DURATIONS, PART_COUNTS, nearest_of, parse
 from coordinator.run.parts import Part
+from coordinator.run.publications import PublicationsSummary
 from coordinator.run.summary import ExpectationResult, InvalidSecond, Summary
 from loadgen.errors import PlanError
 from loadgen.plan.phases import Phase
@@ -68,6 +69,29 @@ def test_the_figures_are_the_fields_of_the_summary():
     assert DURATIONS == ("duration_s", "plateau_s")
     assert {"open_peak", "rate_achieved", "invalid_seconds"} <= {*COUNTS}
     assert not {"schema", "verdict", "histograms", "counters", "agents"} & {*COUNTS}
+
+
+def test_reach_is_a_percentage_itself():
+    run = replace(SUMMARY, reach=99.99, delivery_expected=10_000, delivery_lost=1)
+
+    assert parse("reach>=99.99%").evaluate(run).held
+    assert parse("reach>=99.99").evaluate(run).held
+    assert not parse("reach==100%").evaluate(run).held
+    assert parse("delivery_lost==1").evaluate(run).held
+    with pytest.raises(PlanError, match="reach is a percentage"):
+        parse("reach<5ms")
+
+
+def test_an_order_that_was_not_judged_holds_no_expectation():
+    free = PublicationsSummary(ordered=False)
+    run = replace(SUMMARY, reach=100.0, delivery_expected=1, publications=free)
+
+    assert parse("delivery_reordered==0").evaluate(run).value is None
+
+
+@pytest.mark.parametrize("text", ["reach>=0", "delivery_lost==0", "delivery_p99<1s"])
+def test_delivery_that_was_not_measured_holds_no_expectation(text):
+    assert parse(text).evaluate(SUMMARY) == ExpectationResult(text, None, False)
 
 
 @pytest.mark.parametrize(

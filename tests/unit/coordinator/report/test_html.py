@@ -13,6 +13,7 @@ from coordinator.report.html import MAX_POINTS, html_report
 from coordinator.run.summary import InvalidSecond
 from coordinator.storage.reader import read_run
 from loadgen.plan.plan import Plan, Target
+from tests.unit.coordinator.report.test_delivery import SOME
 
 PUBLISHED = Path(__file__).parents[4] / "docs" / "million"
 
@@ -77,6 +78,19 @@ def test_the_charts_of_a_long_run_have_only_some_of_its_seconds(record):
     )
     assert data["seconds"] == list(range(0, 2 * MAX_POINTS, 2))
     assert "One second in 2 is drawn" in report
+
+
+def test_a_run_that_measured_delivery_shows_it(record):
+    measured = replace(record, summary=replace(SOME, agents=record.summary.agents))
+
+    page = html.unescape(html_report(measured))
+    text = markdown_report(measured)
+
+    for form in (page, text):
+        assert "reach 99.9999 % (999,999 of 1,000,000)" in form
+        assert "missed: user 1,234 of local-1" in form
+        assert "99.998 %" in form
+    assert "Delivery</h2>" not in html_report(record)
 
 
 def test_foreign_names_stay_text(record):

@@ -24,7 +24,9 @@ from loadgen.machine.limits import Limit
 from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
+from loadgen.plan.publish import Publish
 from loadgen.plan.shares import Share
+from loadgen.stats.delivery import Delivered, News, Published
 from loadgen.version import VERSION
 from tests.unit.coordinator.fleet import (
     FIX,
@@ -719,3 +721,131 @@ def test_a_second_session_that_aborts_a_drained_run_changes_nothing():
     run.post(a, ready(abort="too late"), run.start + 2.0)
 
     assert (run.state, run.aborted) == ("draining", "too late")
+
+
+# Publications.
+
+PUBLISHING = Plan(max=1000, rate=100.0, hold=10.0, publish=Publish(grace=2.0))
+SENT = Published("here-run.0", 0, 1_000_000)
+
+
+def with_news(number, **news):
+    """A second of an agent that has news about publications."""
+    second = opened(number, 5)
+    second.news = News(**news)
+    return second
+
+
+def test_every_agent_is_told_of_a_publication_until_it_has_counted_it():
+    run = Run(PUBLISHING, 2)
+    agents = started(run)
+    run.published(SENT, run.start + 1.0, run.start + 1.0)
+
+    for _ in range(2):
+        orders, _ = beat(run, agents, run.start + 2.0)
+        assert [(one.published, one.announced) for one in orders] == [((SENT,), 0)] * 2
+    orders = [run.post(agent, ready(announced=1), run.start + 3.0) for agent in agents]
+    assert [(one.published, one.announced) for one in orders] == [((), 1)] * 2
+
+
+def test_an_agent_that_drains_is_told_too():
+    run = Run(PUBLISHING, 1)
+    agents = started(run, ["a"])
+    run.published(SENT, run.start + 1.0, run.start + 1.0)
+    run.drain(run.start + 1.5)
+
+    orders, _ = beat(run, agents, run.start + 2.0)
+
+    assert (orders[0].do, orders[0].published) == ("drain", (SENT,))
+
+
+def test_a_publication_settles_when_all_agents_have_reported_its_receipts():
+    run = Run(PUBLISHING, 2)
+    agents = started(run)
+    run.published(SENT, run.start + 1.0, run.start + 1.0)
+    receipts = {SENT.key: Delivered(expected=5, received=5)}
+    for number in range(7):
+        parts = {"delivered": receipts} if number == 4 else {}
+        run.post(agents[0], seconds(with_news(number, **parts)), run.start + number + 1)
+        assert run.settle_publications() == []
+    for number in range(7):
+        run.post(agents[1], seconds(with_news(number)), run.start + 7.0)
+
+    (line,) = run.settle_publications()
+
+    assert (line.expected, line.received) == (5, 5)
+
+
+def test_news_are_counted_once_however_often_they_are_posted():
+    run = Run(PUBLISHING, 1)
+    agents = started(run, ["a"])
+    run.published(SENT, run.start + 0.5, run.start + 0.5)
+    second = with_news(0, delivered={SENT.key: Delivered(expected=5, received=4, missed=[3])})
+    for _ in range(3):
+        run.post(agents[0], seconds(second), run.start + 1.0)
+    run.post(agents[0], seconds(finished=True), run.start + 2.0)
+
+    (line,) = run.settle_publications()
+
+    assert (line.expected, line.received) == (5, 4)
+    assert [(one.agent, one.user) for one in line.missed] == [("a", 3)]
+
+
+def test_what_sessions_publish_is_told_to_all_agents():
+    run = Run(PUBLISHING, 2)
+    agents = started(run)
+    run.post(agents[0], seconds(with_news(0, published={SENT.key: SENT})), run.start + 1.0)
+
+    orders, _ = beat(run, agents, run.start + 1.5)
+
+    assert [one.published for one in orders] == [(SENT,)] * 2
+
+
+def test_messages_without_a_stamp_are_warned_of_once():
+    run = Run(PUBLISHING, 1)
+    agents = started(run, ["a"])
+    for number in range(2):
+        second = with_news(number, unstamped="plain")
+        run.post(agents[0], seconds(second), run.start + number + 1.0)
+
+    (warning,) = warnings(run)
+    assert warning.startswith("none of the messages that users of a receive has a stamp")
+    assert "the first is 'plain'" in warning
+
+
+def test_publications_that_fail_are_counted():
+    run = Run(PUBLISHING, 1)
+    started(run, ["a"])
+    run.publication_failed("http_503", run.start + 1.0)
+
+    assert run.publications.summary.failed == {"http_503": 1}
+
+
+def test_publications_are_sent_from_the_first_open_connection_to_a_while_before_the_drain():
+    run = Run(PUBLISHING, 1)
+    agents = started(run, ["a"])
+    assert not run.may_publish(run.start + 1.0)
+    beat(run, agents, run.start + 1.0, opened(0, 5))
+    assert run.may_publish(run.start + 1.0)
+    assert run.may_publish(run.start + 20.0 - 4.1)
+    assert not run.may_publish(run.start + 20.0 - 3.9)
+    run.drain(run.start + 2.0)
+    assert not run.may_publish(run.start + 2.0)
+
+
+def test_publications_may_wait_for_the_plateau():
+    publish = Publish(begin="plateau", grace=1.0)
+    run = Run(Plan(max=1000, rate=100.0, hold=10.0, publish=publish), 1)
+    agents = started(run, ["a"])
+    beat(run, agents, run.start + 1.0, opened(0, 5))
+
+    assert not run.may_publish(run.start + 9.9)
+    assert run.may_publish(run.start + 10.1)
+
+
+def test_a_run_without_a_publisher_never_publishes():
+    run = Run(PLAN, 1)
+    agents = started(run, ["a"])
+    beat(run, agents, run.start + 1.0, opened(0, 5))
+
+    assert not run.may_publish(run.start + 1.0)

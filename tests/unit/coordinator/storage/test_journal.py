@@ -15,12 +15,15 @@ from coordinator.storage import journal
 from coordinator.storage.journal import FILE, Journal, read_head, replay
 from loadgen.errors import OperatorError
 from loadgen.plan.plan import Plan
+from loadgen.plan.publish import Publish
+from loadgen.stats.delivery import Delivered, News, Published
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
 from tests.unit.coordinator.fleet import hello, opened, ready, seconds, started
 from tests.unit.coordinator.folders import journal_head
 
-PLAN = Plan(max=999, rate=100.0)
+PLAN = Plan(max=999, rate=100.0, publish=Publish())
+SENT = Published("here-run.0", 0, 1_000_000, "my files")
 
 
 def head(**changes):
@@ -66,6 +69,8 @@ def eventful(run):
     with pytest.raises(RefusedError):
         run.join(hello(wire=99), run.start + 4.0)
     run.connection_broke(c, run.start + 4.0)
+    run.published(SENT, run.start + 3.9, run.start + 4.0)
+    run.publication_failed("http_503", run.start + 4.0)
     for step in range(12):
         run.post(a, ready(), run.start + 4.0 + step / 4)
         tick(run.start + 4.0 + step / 4)
@@ -76,7 +81,14 @@ def eventful(run):
     run.drain(run.start + 7.5)
     run.post(
         a,
-        seconds(Second(3, Tally(closed={"drained": 60}, sessions_done=60), Held())),
+        seconds(
+            Second(
+                3,
+                Tally(closed={"drained": 60}, sessions_done=60),
+                Held(),
+                news=News(delivered={SENT.key: Delivered(expected=60, received=59, missed=[7])}),
+            )
+        ),
         run.start + 8.0,
     )
     tick(run.start + 8.0)
@@ -85,6 +97,7 @@ def eventful(run):
 
 def state_of(run, now):
     return (
+        run.settle_publications(),
         summary_of(run, (), now),
         run.state,
         run.start,

@@ -1,17 +1,20 @@
 """The run directory, written on a real disk."""
 
 import resource
+from math import inf
 
 import msgspec
 import pytest
 
 from coordinator.report.summary import summary_of
+from coordinator.run.publications import PublicationLine, Publications
 from coordinator.run.run import Run
 from coordinator.storage.reader import read_run
 from coordinator.storage.writer import RunDir
 from loadgen.errors import OperatorError
 from loadgen.plan.plan import Plan
 from loadgen.planfile import read_plan
+from loadgen.stats.delivery import Published
 from tests.unit.coordinator.fleet import PLAN, entries, opened, seconds, started
 from tests.unit.coordinator.storage.conftest import START
 
@@ -62,6 +65,23 @@ def test_a_row_has_the_counters_of_sessions_so_far_and_the_timings_of_that_secon
 
     assert [row["fleet"]["counters"] for row in rows] == [{"logins": 2}, {"logins": 4}]
     assert [row["agents"]["a"]["timings"]["tr_login"]["count"] for row in rows] == [1, 1]
+
+
+def test_each_settled_publication_is_a_line_until_a_resumed_run_writes_it_again(folder):
+    publications = Publications(1.0)
+    for number in range(2):
+        publications.add(Published("here-run.0", number), 1.0)
+    for line in publications.settle(inf):
+        folder.write_publication(line)
+    file = folder.path / "publications.ndjson"
+
+    lines = [
+        msgspec.json.decode(line, type=PublicationLine) for line in file.read_bytes().splitlines()
+    ]
+    assert [line.publication for line in lines] == ["here-run.0:0", "here-run.0:1"]
+    folder.close()
+    RunDir.reopen(folder.path, PLAN, START).close()
+    assert not file.exists()
 
 
 def test_notes_go_to_the_agents_log_and_nowhere_else(folder):

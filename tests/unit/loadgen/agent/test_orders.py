@@ -1,9 +1,13 @@
 """The coordinator's orders repeat; the workers get each of them once."""
 
-from loadgen.agent.orders import Gate, Pace, WorkerOrders
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.agent.orders import Gate, Pace, WorkerOrders, announcement
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.shares import Share
-from loadgen.wire import Orders
+from loadgen.stats.delivery import Published
+from loadgen.wire import Orders, from_wire
 
 FIRST, SECOND = (Reassignment(Unfinished(Share()), at=at, pace=1.0) for at in (1.0, 2.0))
 
@@ -59,3 +63,33 @@ def test_reassignments_are_accounted_for_by_a_second_after_them():
     assert (sent.reassigned, sent.accounted) == (2, 0)
     sent.account_for(5)
     assert (sent.reassigned, sent.accounted) == (2, 2)
+
+
+def test_each_publication_is_new_once():
+    sent = WorkerOrders()
+    first, second, third = (Published("here-run.0", number) for number in range(3))
+
+    assert sent.new_publications(Orders(0, published=(first, second))) == (first, second)
+    assert sent.new_publications(Orders(0, published=(first, second))) == ()
+    assert sent.new_publications(Orders(0, published=(second, third), announced=1)) == (third,)
+    assert sent.new_publications(Orders(0)) == ()
+    assert sent.announced == 3
+
+
+def test_publications_that_are_too_old_are_not_awaited():
+    sent = WorkerOrders()
+    late = Published("here-run.0", 7)
+
+    assert sent.new_publications(Orders(0, published=(late,), announced=7)) == (late,)
+    assert sent.announced == 8
+
+
+@given(st.text(max_size=20))
+def test_an_announcement_is_one_line_of_two_words(channel):
+    published = Published("here-run.0", 7, 123, channel)
+
+    line = announcement(published)
+    word, json = line.removesuffix(b"\n").split()
+
+    assert line.count(b"\n") == 1
+    assert (word, from_wire(json, Published)) == (b"published", published)

@@ -23,6 +23,7 @@ from loadgen.net.frames import (
     close_code,
     close_frame,
     frame,
+    lone_message,
     masked,
     ping_frame,
 )
@@ -362,3 +363,46 @@ def test_good_frames_are_events_also_when_rubbish_follows(stream, rubbish, cuts)
     assert events[: len(good)] == good
     assert [event.opcode for event in events].count(FAULT) <= 1
     assert all(event.opcode != FAULT for event, _ in pairwise(events))
+
+
+# A lone message.
+
+
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+@pytest.mark.parametrize("size", [2, 4, 125, 126, 127, MAX_KEPT_BYTES])
+def test_a_lone_message_is_what_the_parser_makes_of_it(opcode, size):
+    data = from_a_server(opcode, b"x" * size)
+
+    assert [lone_message(data)] == Parser().feed(data)
+
+
+@given(st.binary(max_size=300), st.sampled_from([0x81, 0x82, 0x01, 0x88, 0xC1]))
+def test_any_bytes_are_a_lone_message_only_where_the_parser_says_so(data, first):
+    data = bytes((first,)) + data
+    message = lone_message(data)
+
+    if message is not None:
+        parser = Parser()
+        assert parser.feed(data) == [message]
+        assert parser.clean
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x81\x02\xff\xff",  # no UTF-8
+        b"\x81\x85" + b"x" * 133,  # masked
+        b"\x81\x02abc",  # more follows
+        b"\x81\x05abc",  # more is to come
+        from_a_server(TEXT, b"x" * (MAX_KEPT_BYTES + 1)),
+        from_a_server(TEXT, b"x" * 65536),
+        from_a_server(TEXT, b"xx", fin=False),
+        from_a_server(PONG, b"xx"),
+    ],
+)
+def test_all_other_bytes_are_left_to_the_parser(data):
+    assert lone_message(data) is None
+
+
+def test_a_lone_text_may_have_any_letters():
+    assert lone_message(from_a_server(TEXT, "ä€𝄞".encode())).payload.decode() == "ä€𝄞"

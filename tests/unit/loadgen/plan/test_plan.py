@@ -10,6 +10,7 @@ from loadgen.errors import PlanError
 from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan, Target, Transport, plan_of
+from loadgen.plan.publish import Publish
 from loadgen.plan.schedule import PhasedSchedule, Schedule
 from loadgen.plan.script import Change, Connect
 from loadgen.plan.sessions import Loop, PythonSession, Script
@@ -173,6 +174,22 @@ UNUSABLE = {
         {"targets": (Target(url="ws://a/", weight=0),)},
         "`targets` have no `weight`",
     ),
+    "a publication that nobody recognises": (
+        {"publish": Publish(body="plain")},
+        "`publish.body` has no {{stamp}}",
+    ),
+    "subscribers of no session": (
+        {"publish": Publish(sessions=("loop", "users"))},
+        "`publish.sessions` names 'users'; the plan's sessions are loop",
+    ),
+    "publishers of no session": (
+        {"publish": Publish(by="session"), "sessions": (USERS,)},
+        "`publish.by` is `session`, but no session is in Python",
+    ),
+    "a plateau without publications": (
+        {"publish": Publish(begin="plateau", grace=9), "hold": 9},
+        "`publish.begin` is `plateau`, but nothing is sent in the last 9 s of the hold of 9 s",
+    ),
     "a client twice": (
         {"clients": (AgentSpec(name="a"),) * 2},
         "`clients[1].name` is 'a' a second time",
@@ -210,13 +227,23 @@ def test_a_redacted_plan_has_the_names_of_headers_and_files_without_their_texts(
     plan = Plan(
         transport=Transport(headers={"Authorization": "Basic c2VjcmV0"}),
         files={"users": "me;secret\n"},
+        publish=Publish(headers={"X-Api-Key": "secret"}),
     )
     shown = to_toml(plan.redacted()).decode()
 
     assert "Authorization" in shown
     assert "users" in shown
+    assert "X-Api-Key" in shown
     assert "c2VjcmV0" not in shown
     assert "secret" not in shown
+
+
+def test_agents_get_the_plan_without_the_headers_of_the_publisher():
+    plan = Plan(publish=Publish(headers={"X-Api-Key": "secret"}, rate=3.0), files={"a": "text"})
+    (headers, rate) = plan.for_agents.publish.headers, plan.for_agents.publish.rate
+
+    assert (headers, rate, plan.for_agents.files) == ({"X-Api-Key": ""}, 3.0, {"a": "text"})
+    assert Plan().for_agents == Plan()
 
 
 CHAT = PythonSession(name="chat", file="chat.py", source="async def session(user): ...\n")

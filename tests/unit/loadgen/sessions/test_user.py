@@ -13,8 +13,11 @@ from websockets.asyncio.server import serve
 
 from loadgen.plan.plan import Plan
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
+from loadgen.sessions.receiver import Subscription
 from loadgen.sessions.user import BLOCKED_AFTER, User
 from loadgen.sessions.websocket import MAX_UNREAD, UNREAD, WebSocket
+from loadgen.stats.deliveries import Deliveries
+from loadgen.stats.delivery import stamp_of
 from loadgen.timers import Wheel
 from tests.unit.loads import Load
 from tests.unit.timing import MS
@@ -655,3 +658,49 @@ async def test_a_user_that_is_drained_while_it_connects_has_one_session_that_is_
 
             assert ledger.failed == {"timeout": 1} or ledger.failed == {"drained": 1}
             assert running.tally.sessions_done == running.tally.sessions_started == 1
+
+
+async def test_a_session_stamps_what_it_publishes():
+    stamps = []
+
+    async def session(user):
+        user.recorder.deliveries = Deliveries(
+            lambda payload: payload, lambda resource: (), grace=5.0, publisher="here-run-1"
+        )
+        stamps.extend(user.stamp(channel) for channel in ("", "room", ""))
+
+    async with load(session) as (running, _):
+        await running.over()
+
+    found = [stamp_of(stamp.encode()) for stamp in stamps]
+    assert [(one.stream, one.number) for one in found] == [
+        ("here-run-1.0", 0),
+        ("here-run-1.1", 0),
+        ("here-run-1.0", 1),
+    ]
+
+
+async def test_a_session_of_a_plan_without_publications_can_not_stamp():
+    async def session(user):
+        user.stamp()
+
+    async with load(session) as (running, _):
+        assert (await running.over()).failed == {"error_RuntimeError": 1}
+
+
+async def test_a_subscribed_session_has_a_connection_whose_receipts_are_measured():
+    kinds = []
+
+    async def session(user):
+        for receives in (False, True):
+            user.scenario.receives = receives
+            ws = await user.connect()
+            kinds.append(isinstance(ws, Subscription))
+            await ws.close()
+
+    async with load(session) as (running, _):
+        running.recorder.deliveries = Deliveries(
+            lambda payload: payload, lambda resource: (), grace=5.0
+        )
+        await running.over()
+    assert kinds == [False, True]

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.stats.delays import Delays
+from loadgen.stats.delivery import Delivered, News
 from loadgen.stats.fanin import FanIn, Second, Settled
 from loadgen.stats.tally import Held, Ledger, Tally
 from tests.unit.strategies import merged, seconds
@@ -373,3 +374,21 @@ def test_a_source_dies_once():
     assert fan.lose("a1") == Tally(lost=2, failed={"lost": 1}, sessions_done=3)
     assert fan.lose("a1") == Tally()
     assert fan.total.lost == 2
+
+
+def test_news_of_publications_are_merged_over_sources_and_seconds():
+    def news(key, received):
+        return News(delivered={key: Delivered(expected=10, received=received)})
+
+    fan = fan_of("a1", "a2")
+    fan.add("a1", Second(0, news=news("x", 9)))
+    fan.add("a2", Second(0, news=news("x", 8)).absorb(Second(0, news=news("y", 7))))
+    fan.add("a1", Second(1))
+    fan.add("a2", Second(1))
+    first, second = (row.second for row in fan.settle())
+
+    assert first.news.delivered == {
+        "x": Delivered(expected=20, received=17),
+        "y": Delivered(expected=10, received=7),
+    }
+    assert second.news is None

@@ -296,3 +296,8 @@ def test_surplus_names_are_merged_into_one_whatever_came_first(names):
 
     assert (whole.counters["a"], whole.counters["other"], "b" in whole.counters) == (3, 3, False)
     assert whole.timings["a"] == whole.timings["other"] == histogram_of([7])
+
+
+def test_reach_is_a_part_of_what_was_expected():
+    assert Tally().reach is None
+    assert Tally(delivery_expected=8, delivery_received=6).reach == 75.0

@@ -20,6 +20,8 @@ def test_no_fault_by_default():
         (["slow-accept=0.25", "reset=2m"], Faults(slow_accept=0.25, reset=120.0)),
         (["close", "close=100ms"], Faults(close=0.1)),
         (["reset=0"], Faults(reset=0.0)),
+        (["lose-deliveries", "swap-deliveries=7"], Faults(lose_deliveries=10, swap_deliveries=7)),
+        (["delay-deliveries=5ms"], Faults(delay_deliveries=0.005)),
     ],
 )
 def test_words_become_faults(words, faults):
@@ -44,3 +46,15 @@ def test_a_value_is_refused_where_a_fault_takes_none(word):
 def test_a_bad_time(word):
     with pytest.raises(OperatorError, match="duration"):
         Faults.parse([word])
+
+
+@pytest.mark.parametrize("word", ["lose-deliveries=0", "swap-deliveries=", "lose-deliveries=1s"])
+def test_a_bad_number(word):
+    with pytest.raises(OperatorError, match="whole number from 1 on"):
+        Faults.parse([word])
+
+
+def test_faults_of_deliveries_are_told_apart():
+    assert not Faults(refuse=True).deliveries
+    assert Faults(double_deliveries=3).deliveries
+    assert Faults(delay_deliveries=0.0).deliveries

@@ -7,9 +7,10 @@ import pytest
 
 from loadgen.errors import PlanError
 from loadgen.plan.plan import Plan, Transport
+from loadgen.plan.publish import Publish
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.script import Connect, Match, Send
-from loadgen.plan.sessions import Loop, Script
+from loadgen.plan.sessions import Loop, PythonSession, Script
 from loadgen.plan.shares import NO_SHARE, Share
 from loadgen.sessions.loop import LoopScenario
 from loadgen.sessions.session_scenario import SessionScenario
@@ -121,3 +122,24 @@ async def test_reassigned_users_arrive_beside_those_of_the_share():
 async def test_a_plan_that_can_not_be_played_raises(plan, to, message):
     with pytest.raises(PlanError, match=message):
         built(to, **plan)
+
+
+async def test_only_the_connections_of_subscribed_sessions_are_measured():
+    mine, other = Loop(name="mine"), Loop(name="other")
+    everyone = built(sessions=(mine, other), publish=Publish())
+    some = built(sessions=(mine, other), publish=Publish(sessions=("other",)))
+    nobody = built(sessions=(mine, other))
+
+    assert [scenario.receives for scenario in everyone.scenarios] == [True, True]
+    assert [scenario.receives for scenario in some.scenarios] == [False, True]
+    assert [scenario.receives for scenario in nobody.scenarios] == [False, False]
+    assert nobody.recorder.deliveries is None
+
+
+@pytest.mark.parametrize("by", ["http", "external", "session"])
+async def test_sessions_publish_only_where_the_plan_says_so(by):
+    session = PythonSession(name="a", file="a.py", source="async def session(user): ...")
+    deliveries = built(sessions=(session,), publish=Publish(by=by)).recorder.deliveries
+
+    assert bool(deliveries.publisher) == (by == "session")
+    assert deliveries.grace == Publish().grace

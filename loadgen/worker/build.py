@@ -45,7 +45,8 @@ def engine_for(
     churn = Churn(phases, job.share.part, plan.seed, job.start + job.delay)
     population = Population(recorder, connections, churn, alarm)
     arrivals = Arrivals(schedule.dues, job.share, schedule.gates)
-    scenarios = _scenarios(job, population, routes)
+    grain = grain_of(plan, job.share.part)
+    scenarios = _scenarios(job, population, routes, grain)
     # A worker that joins later takes over what others left: that is late, but not by its fault.
     free_since = monotonic() if job.first else job.start
     engine = Engine(
@@ -56,7 +57,7 @@ def engine_for(
         plan.session_of,
         job.most_open,
         job.delay,
-        grain_of(plan, job.share.part),
+        grain,
         free_since,
     )
     for reassignment in job.reassignments:
@@ -64,13 +65,17 @@ def engine_for(
     return engine
 
 
-def _scenarios(job: Job, population: Population, routes: Sequence[Route]) -> list[Scenario]:
+def _scenarios(
+    job: Job, population: Population, routes: Sequence[Route], grain: float
+) -> list[Scenario]:
     target_of = job.plan.target_of
 
     def route_of(number: int) -> Route:
         return routes[target_of(number)]
 
-    return [_scenario(spec, job, population, route_of, routes) for spec in job.plan.session_specs]
+    return [
+        _scenario(spec, job, population, route_of, routes, grain) for spec in job.plan.session_specs
+    ]
 
 
 def _scenario(
@@ -79,6 +84,7 @@ def _scenario(
     population: Population,
     route_of: Callable[[int], Route],
     routes: Sequence[Route],
+    grain: float,
 ) -> Scenario:
     plan = job.plan
     if isinstance(spec, Loop):
@@ -90,7 +96,7 @@ def _scenario(
             session,
             spec.think,
             spec.loops,
-            grain=grain_of(plan, job.share.part),
+            grain=grain,
             name=spec.name,
             read_rate=spec.read_rate,
         )

@@ -27,7 +27,7 @@ from coordinator.report.text import text_report
 from coordinator.run.agents import LOST_AFTER
 from coordinator.run.calibration import table
 from coordinator.run.notices import Notice
-from coordinator.run.run import WALL_STEP, Run
+from coordinator.run.run import Run
 from coordinator.run.summary import Summary
 from coordinator.run.timeline import Entry, Row
 from coordinator.scrape import Scrape, Scraper
@@ -330,12 +330,8 @@ class Controller:
     def _check_wall_clock(self, now: float) -> None:
         """Reports a wall clock that was set; second 0 stays where it was."""
         moved = time() - now - self._wall
-        if abs(moved) > WALL_STEP:
+        if self._run.notices.check_wall("this machine", moved):
             self._wall += moved
-            self._run.notices.warn(
-                f"the wall clock of this machine was set by {moved:+.1f} s; the run goes by the"
-                " monotonic clock"
-            )
 
     def _write_notice(self, notice: Notice) -> None:
         """Writes a notice where it belongs.

@@ -181,11 +181,9 @@ class Wheel(Generic[Item]):
     def next(self, limit: float) -> float:
         """Returns when the next item is due, or the limit if none is due before it."""
         if self._slots:
-            tick = self.now + 1
-            while (due := self.due(tick)) < limit:
+            for tick in range(self.now + 1, ceil((limit - self._start) / TICK)):
                 if tick in self._slots:
-                    return due
-                tick += 1
+                    return self.due(tick)
         return limit
 
     def __len__(self) -> int:

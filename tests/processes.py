@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -308,6 +308,16 @@ def _closing(running: Any) -> Iterator[Any]:
         assert "Traceback" not in running.err, running.err
     finally:
         running.close()
+
+
+@contextmanager
+def every_core_busy() -> Iterator[None]:
+    """Runs two busy loops for each core as long as the block lasts."""
+    with ExitStack() as stack:
+        for _ in range(2 * len(os.sched_getaffinity(0))):
+            busy = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+            stack.callback(busy.kill)
+        yield
 
 
 def children(pid: int) -> list[int]:

@@ -245,6 +245,7 @@ class Server:
         return web.json_response({"status": "ok", "state": self._run.state})
 
     def _snapshots(self) -> Iterator[Snapshot]:
+        window = alive_within(self._run.plan.session_specs)
         for agent in self._run.fleet():
             total = self._run.total_of(agent)
             yield Snapshot(
@@ -253,7 +254,7 @@ class Server:
                 total,
                 agent.workers,
                 self._run.alive_of(agent),
-                alive_within(self._run.plan.session_specs),
+                window,
             )
 
 

@@ -105,7 +105,7 @@ class Calibration(msgspec.Struct, frozen=True):
     """When it was measured: the time in UTC, as in 2026-11-28T19:30:00Z."""
     target: str
     fleet: Ability
-    """What the fleet does while each agent does its part."""
+    """The figures of the fleet while each agent does its part."""
     agents: dict[str, Ability]
     """By the name of the agent."""
 

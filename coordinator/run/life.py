@@ -6,8 +6,9 @@ Seconds are numbered from the start of the run; a figure is that of the second's
 import math
 from collections.abc import Mapping
 
-PLATEAU = 0.99
-"""The part of the peak that is open, and alive where that is verified, in a plateau's second."""
+NEARLY = 0.99
+"""The part of the peak that is open when the plateau begins, and in each second that counts as
+one of it; as many are alive where that is verified."""
 
 
 def plateau_seconds(open_: Mapping[int, int], alive: Mapping[int, int | None], peak: int) -> int:
@@ -15,7 +16,7 @@ def plateau_seconds(open_: Mapping[int, int], alive: Mapping[int, int | None], p
 
     With `alive` as many must have been alive, where it is known.
     """
-    floor = PLATEAU * peak
+    floor = NEARLY * peak
     held = (second for second, count in open_.items() if peak and count >= floor)
     return sum(1 for second in held if (at := alive.get(second)) is None or at >= floor)
 
@@ -26,7 +27,7 @@ def hold_of(open_: Mapping[int, int], peak: int, drained_at: float) -> range:
     `drained_at` is in seconds from the start of the run. Without a drain, infinite, the last second
     that held the peak is the last one: after it the sessions ended by themselves.
     """
-    full = [second for second, count in open_.items() if peak and count >= PLATEAU * peak]
+    full = [second for second, count in open_.items() if peak and count >= NEARLY * peak]
     if not full:
         return range(0)
     last = max(full) + 1 if drained_at == math.inf else math.floor(drained_at)

@@ -7,6 +7,9 @@ from coordinator.text import one_line, plain_lines
 MAX_TRACEBACKS = 100
 """The number of reasons of which a sample traceback is kept."""
 
+WALL_STEP = 0.1
+"""Seconds by which a wall clock moves against the monotonic one when somebody sets it."""
+
 
 class Notice(msgspec.Struct):
     """A warning for the operator, a note for an agent's log, or a traceback.
@@ -32,6 +35,19 @@ class Notices:
     def warn(self, text: str) -> None:
         """Adds a warning for the operator."""
         self._notices.append(Notice(text))
+
+    def check_wall(self, whose: str, moved: float, bound: float = 0.0) -> bool:
+        """Warns of a wall clock that was set; returns True when it was.
+
+        `moved` is by how many seconds it went apart from the monotonic clock, known to `bound`.
+        """
+        was_set = abs(moved) > WALL_STEP + bound
+        if was_set:
+            self.warn(
+                f"the wall clock of {whose} was set by {moved:+.1f} s; the run goes by the"
+                " monotonic clock"
+            )
+        return was_set
 
     def note(self, agent: str, text: str) -> None:
         """Adds a line for the log of an agent."""

@@ -10,6 +10,7 @@ from collections.abc import Container, Sequence
 
 import msgspec
 
+from coordinator.run.life import NEARLY
 from coordinator.run.timeline import Entry, Percentiles, counts_only, in_order, summaries
 from loadgen.stats.reasons import unexpected
 from loadgen.stats.tally import Count, Counts, CountsByReason, Tally
@@ -20,8 +21,6 @@ PHASE = "phase."
 """Before the name of a phase."""
 DRAIN = "drain"
 """The name of the time in which connections are closed in good order, as of a phase."""
-NEARLY = 0.99
-"""The part of the peak that is open when the plateau begins."""
 RECENT = 20
 """Seconds in which a second may be corrected: an agent that is silent for longer is lost."""
 STEP = 1 + (1 - NEARLY) / 64

@@ -46,8 +46,6 @@ STOP_BY_HAND_TIMEOUT = 5.0
 """Seconds that it has to abort them after the operator's stop."""
 ROUNDING = 0.001
 """Seconds by which the begin of a phase may be computed too late."""
-WALL_STEP = 0.1
-"""Seconds by which a wall clock moves against the monotonic one when somebody sets it."""
 MAX_AHEAD = 5
 """Seconds that a report may be ahead of the clock of the run; more can't be true."""
 
@@ -211,12 +209,8 @@ class Run(Recorded):
         before, agent.clock = agent.clock, clock or agent.clock
         if before is None or clock is None:
             return
-        moved = clock.wall - before.wall
-        if abs(moved) > WALL_STEP + before.bound + clock.bound:
-            self.notices.warn(
-                f"the wall clock of agent {agent.name} was set by {moved:+.1f} s; the run goes by"
-                " the monotonic clock"
-            )
+        bound = before.bound + clock.bound
+        self.notices.check_wall(f"agent {agent.name}", clock.wall - before.wall, bound)
 
     def _add_seconds(self, agent: AgentState, seconds: tuple[Second, ...], now: float) -> None:
         newest = max((second.number for second in seconds), default=-1)

@@ -305,7 +305,7 @@ class AgentRun:
         now = monotonic()
         begin = self._clock.to_own(orders.replied + start.after, now)
         self._begin = begin = now + start.after if begin is None else begin
-        self._host = HostSeconds(read_host, begin, monotonic())
+        self._host = HostSeconds(read_host, begin, now)
         self._watching = asyncio.create_task(_watch(self._host))
         share = connections_in(start.share, orders.reassignments, self._welcome.plan.total)
         self._note_shortfall(share)

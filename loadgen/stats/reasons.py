@@ -283,7 +283,7 @@ def row_of(kind: Kind, reason: str) -> Reason:
 
 
 PLACEHOLDERS = {"status": r"\d{3}", "code": r"\d+", "name": r"\w+"}
-"""What stands in a reason of the ledger for the placeholder of its family."""
+"""The pattern of the text that a reason has in the place of its family's placeholder."""
 ERRNOS = frozenset(name.lower() for name in errorcode.values())
 
 

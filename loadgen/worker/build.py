@@ -55,7 +55,8 @@ def engine_for(
     churn = Churn(phases, job.share.part, plan.seed, job.start + job.delay)
     population = Population(recorder, connections, churn, alarm)
     arrivals = Arrivals(schedule.dues, job.share, schedule.gates)
-    scenarios = _scenarios(job, population, routes)
+    grain = grain_of(plan, job.share.part)
+    scenarios = _scenarios(job, population, routes, grain)
     # A worker that joins later takes over what others left: that is late, but not by its fault.
     free_since = monotonic() if job.first else job.start
     engine = Engine(
@@ -66,7 +67,7 @@ def engine_for(
         plan.session_of,
         job.most_open,
         job.delay,
-        grain_of(plan, job.share.part),
+        grain,
         free_since,
     )
     for reassignment in job.reassignments:
@@ -74,14 +75,16 @@ def engine_for(
     return engine
 
 
-def _scenarios(job: Job, population: Population, routes: Sequence[Route]) -> list[Scenario]:
+def _scenarios(
+    job: Job, population: Population, routes: Sequence[Route], grain: float
+) -> list[Scenario]:
     target_of = job.plan.target_of
 
     def route_of(number: int) -> Route:
         return routes[target_of(number)]
 
     specs = job.plan.session_specs
-    scenarios = [_scenario(spec, job, population, route_of, routes) for spec in specs]
+    scenarios = [_scenario(spec, job, population, route_of, routes, grain) for spec in specs]
     if job.plan.publish is not None:
         names = job.plan.publish.sessions or [spec.name for spec in specs]
         for scenario in scenarios:
@@ -114,6 +117,7 @@ def _scenario(
     population: Population,
     route_of: Callable[[int], Route],
     routes: Sequence[Route],
+    grain: float,
 ) -> Scenario:
     plan = job.plan
     if isinstance(spec, Loop):
@@ -125,7 +129,7 @@ def _scenario(
             session,
             spec.think,
             spec.loops,
-            grain=grain_of(plan, job.share.part),
+            grain=grain,
             name=spec.name,
             read_rate=spec.read_rate,
         )

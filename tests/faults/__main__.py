@@ -4,19 +4,17 @@ The command is `python -m tests.faults`. It exits with 1 if the outcome of one i
 one.
 """
 
-import os
 import subprocess
 import tempfile
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from tests.faults import fleet, machines, target  # noqa: F401 -- they fill the table
 from tests.faults.fault import FAULTS, FaultOutcome
 from tests.faults.lan import Lan, enter
 from tests.faults.stage import Stage
+from tests.tables import chosen, show
 
 HEAD = (
     "fault",
@@ -43,23 +41,16 @@ def command(names: tuple[str, ...], markdown: Path | None) -> None:
     Without a FAULT, all of them.
     """
     enter("tests.faults")
-    unknown = set(names) - FAULTS.keys()
-    if unknown:
-        raise click.UsageError(
-            f"unknown: {', '.join(sorted(unknown))}; name some of: {', '.join(FAULTS)}"
-        )
+    wanted = chosen(names, FAULTS)
     lan = Lan()
     rows = []
     failed = 0
-    for name in names or FAULTS:
+    for name in wanted:
         row = _row(lan, name)
         failed += row[2].startswith("FAILED")
         click.echo(" | ".join(row))
         rows.append(row)
-    Console(width=200).print(_table(rows))
-    if markdown is not None:
-        markdown.parent.mkdir(parents=True, exist_ok=True)
-        markdown.write_text(_markdown(rows))
+    show(HEAD, rows, markdown)
     raise SystemExit(1 if failed else 0)
 
 
@@ -88,18 +79,6 @@ def _row(lan: Lan, name: str) -> tuple[str, ...]:
 
 def _seconds(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f} s"
-
-
-def _table(rows: list[tuple[str, ...]]) -> Table:
-    table = Table(*HEAD)
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def _markdown(rows: list[tuple[str, ...]]) -> str:
-    lines = [HEAD, ("---",) * len(HEAD), *rows]
-    return "".join(f"| {' | '.join(line)} |{os.linesep}" for line in lines)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,12 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from time import monotonic
 
-from tests.processes import Coordinator, agent, coordinator, eventually, target
+from tests.processes import Coordinator, agent, coordinator, eventually, every_core_busy, target
 
 SLEEPY = """\
 import time
@@ -71,16 +69,6 @@ def test_exactly_the_seconds_in_which_one_worker_of_four_was_stopped_are_marked(
     assert abs(still - length) < 0.5
     marked = {second["second"] for second in summary["invalid_seconds"]}
     assert marked >= charged.keys()
-
-
-@contextmanager
-def every_core_busy() -> Iterator[None]:
-    """Runs two busy loops for each core as long as the block lasts."""
-    with ExitStack() as stack:
-        for _ in range(2 * len(os.sched_getaffinity(0))):
-            busy = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
-            stack.callback(busy.kill)
-        yield
 
 
 def test_seconds_in_which_no_core_was_idle_are_saturated(tmp_path):

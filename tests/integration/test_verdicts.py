@@ -141,7 +141,8 @@ def test_connections_that_the_server_drops_fail_a_run_that_expects_none_to_be(tm
     }
     assert f": FAIL; {dropped} dropped by the server (server_{CODE}); " in out
     report = (coord.folder / "report.html").read_text()
-    assert f"none failed, {dropped} dropped by the server (server_{CODE})" in report
+    # A busy machine may have no valid second, and then the report claims nothing else.
+    assert f"that open connections stay open: {dropped} dropped by the server" in report
 
 
 def test_without_an_expectation_it_is_done_and_no_proof(tmp_path):

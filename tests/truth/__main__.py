@@ -6,10 +6,9 @@ It exits with 1 when a figure is wrong.
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from loadgen.cli.options import run_command
+from tests.tables import chosen, show
 from tests.truth import arrivals, ends, machines, pings  # noqa: F401 -- they fill the table
 from tests.truth.case import CASES, Case
 
@@ -29,25 +28,13 @@ def command(names: tuple[str, ...], markdown: Path | None) -> int:
 
     Without a CASE, all of them.
     """
-    unknown = set(names) - CASES.keys()
-    if unknown:
-        raise click.UsageError(
-            f"unknown: {', '.join(sorted(unknown))}; name some of: {', '.join(CASES)}"
-        )
     rows = []
-    for name in names or CASES:
+    for name in chosen(names, CASES):
         found = rows_of(name, CASES[name])
         for row in found:
             click.echo(" | ".join(row))
         rows += found
-    table = Table(*HEAD)
-    for row in rows:
-        table.add_row(*row)
-    Console(width=200).print(table)
-    if markdown is not None:
-        markdown.parent.mkdir(parents=True, exist_ok=True)
-        lines = [HEAD, ("---",) * len(HEAD), *rows]
-        markdown.write_text("".join(f"| {' | '.join(line)} |\n" for line in lines))
+    show(HEAD, rows, markdown)
     return int(any(row[-1] != "held" for row in rows))
 
 

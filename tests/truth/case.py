@@ -24,7 +24,7 @@ class Finding(NamedTuple):
 
     figure: str
     truth: str
-    """What follows from what was injected."""
+    """The value that follows from the injection."""
     reported: str
     held: bool
 
@@ -101,9 +101,14 @@ def played(injection: Injection, *options: str) -> Iterator[Outcome]:
         serving(injection) as server,
         coordinator(Path(folder), *options, server.ws) as run,
     ):
-        run.end(180)
-        summary = run.summary()
-        yield Outcome(run, summary, get_json(f"http://{server.host}:{server.port}/ledger"))
+        yield outcome_of(run, server)
+
+
+def outcome_of(run: Coordinator, server: Address) -> Outcome:
+    """Waits for the end of a run; returns its outcome."""
+    run.end(180)
+    ledger = get_json(f"http://{server.host}:{server.port}/ledger")
+    return Outcome(run, run.summary(), ledger)
 
 
 def percentile(summary: dict[str, Any], name: str) -> float | None:

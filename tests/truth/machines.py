@@ -3,20 +3,38 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.debian import installed
-from tests.processes import agent, closing_command, command, coordinator, eventually, target
+from tests.processes import (
+    Coordinator,
+    agent,
+    closing_command,
+    command,
+    coordinator,
+    eventually,
+    every_core_busy,
+    target,
+)
 from tests.truth.case import Finding, between, case, same
 
 STOPPED = 2.5
 """Seconds for which a worker is stopped."""
+
+
+@contextmanager
+def loaded(*options: str) -> Iterator[Coordinator]:
+    """A coordinator whose run loads an embedded target."""
+    with (
+        TemporaryDirectory() as folder,
+        target("--workers", "1") as server,
+        coordinator(Path(folder), server.ws, *options) as run,
+    ):
+        yield run
 
 
 @case("one worker of four is stopped for 2.5 s")
@@ -24,9 +42,7 @@ def a_stopped_worker() -> list[Finding]:
     """Exactly the seconds that the stop covers are marked, with the worker's name."""
     options = ("--agents", "1", "--rate", "200", "--max", "80", "--think", "0.5", "--hold", "10")
     with (
-        TemporaryDirectory() as folder,
-        target("--workers", "1") as server,
-        coordinator(Path(folder), server.ws, *options) as run,
+        loaded(*options) as run,
         agent(run.url, "--workers", "4", "--name", "a1") as loading,
     ):
         eventually(lambda: len(run.rows()) >= 3, "all are open")
@@ -59,11 +75,7 @@ def a_stopped_worker() -> list[Finding]:
 def a_busy_host() -> list[Finding]:
     """The seconds in between are marked as bounded by the host."""
     options = ("--local", "1", "--rate", "100", "--max", "50", "--think", "0.5", "--hold", "12")
-    with (
-        TemporaryDirectory() as folder,
-        target("--workers", "1") as server,
-        coordinator(Path(folder), server.ws, *options) as run,
-    ):
+    with loaded(*options) as run:
         run.says("agents join at")
         eventually(lambda: len(run.rows()) >= 3, "all are open")
         with every_core_busy():
@@ -79,25 +91,13 @@ def a_busy_host() -> list[Finding]:
     ]
 
 
-@contextmanager
-def every_core_busy() -> Iterator[None]:
-    """Runs two busy loops for each core."""
-    with ExitStack() as stack:
-        for _ in range(2 * len(os.sched_getaffinity(0))):
-            loop = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
-            stack.callback(loop.kill)
-        yield
-
-
 @case("an agent whose clock is 3.7 s ahead and 50 ppm fast")
 def clocks() -> list[Finding]:
     """Offset and drift are known within their stated bounds."""
     options = ("--agents", "1", "--rate", "50", "--max", "50", "--think", "1", "--hold", "60")
     fake = [installed("faketime"), "-f", "+3.7s x1.00005"]
     with (
-        TemporaryDirectory() as folder,
-        target("--workers", "1") as server,
-        coordinator(Path(folder), server.ws, *options) as run,
+        loaded(*options) as run,
         closing_command(
             [*fake, *command("loadgen-agent", "--coordinator", run.url, "--metrics", "127.0.0.1:0")]
         ),

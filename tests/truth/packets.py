@@ -8,8 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.debian import installed
-from tests.processes import Command, coordinator, eventually, get_json
-from tests.truth.case import Outcome, serving
+from tests.processes import Command, coordinator, eventually
+from tests.truth.case import Outcome, outcome_of, serving
 from tests.truth.server import Injection
 
 FIELDS = ("tcp.stream", "frame.time_epoch", "tcp.flags.syn", "tcp.flags.ack", "tcp.dstport",
@@ -65,11 +65,9 @@ def captured(injection: Injection, *options: str) -> Iterator[tuple[Capture, Out
             eventually(lambda: "Capturing" in witness.err, lambda: witness.err)
             eventually(file.exists, "the file of packets")
             with coordinator(Path(folder) / "runs", *options, server.ws) as run:
-                run.end(180)
-                ledger = get_json(f"http://{server.host}:{server.port}/ledger")
-                summary = run.summary()
+                outcome = outcome_of(run, server)
         finally:
             witness.process.terminate()
             witness.end()
             witness.close()
-        yield Capture(file, server.port), Outcome(run, summary, ledger)
+        yield Capture(file, server.port), outcome

@@ -32,3 +32,15 @@ def test_reasons_without_end_are_not_all_kept():
         notices.sample("a", f"error_{number}", "Traceback")
 
     assert len(notices.take()) == MAX_TRACEBACKS
+
+
+def test_a_wall_clock_that_was_set_is_reported_beyond_what_its_bound_allows():
+    notices = Notices()
+
+    assert not notices.check_wall("agent a", 0.09)
+    assert not notices.check_wall("agent a", -0.5, bound=0.45)
+    assert notices.take() == []
+    assert notices.check_wall("agent a", -0.5, bound=0.3)
+    assert [notice.text for notice in notices.take()] == [
+        "the wall clock of agent a was set by -0.5 s; the run goes by the monotonic clock"
+    ]

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.run.parts import NEARLY, RECENT, STEP, Parts
+from coordinator.run.life import NEARLY
+from coordinator.run.parts import RECENT, STEP, Parts
 from coordinator.run.timeline import Timeline
 from loadgen.stats.delays import Delays
 from loadgen.stats.fanin import FanIn, Second

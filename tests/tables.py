@@ -1,0 +1,33 @@
+"""Commands that work off a table of named entries, and print a row for each."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+
+def chosen(names: Sequence[str], known: Collection[str]) -> Collection[str]:
+    """Returns the names, or all that are known where none is given.
+
+    Raises click.UsageError for one that is not known.
+    """
+    unknown = {*names} - {*known}
+    if unknown:
+        raise click.UsageError(
+            f"unknown: {', '.join(sorted(unknown))}; name some of: {', '.join(known)}"
+        )
+    return names or known
+
+
+def show(head: Sequence[str], rows: Sequence[Sequence[str]], markdown: Path | None) -> None:
+    """Prints a table, and writes it to a Markdown file where one is given."""
+    table = Table(*head)
+    for row in rows:
+        table.add_row(*row)
+    Console(width=200).print(table)
+    if markdown is not None:
+        markdown.parent.mkdir(parents=True, exist_ok=True)
+        lines = [head, ("---",) * len(head), *rows]
+        markdown.write_text("".join(f"| {' | '.join(line)} |\n" for line in lines))

@@ -1,4 +1,4 @@
-"""The CPU of a worker for a lone message, with and without the matching of deliveries.
+"""CPU of a worker for a lone message, with and without matching of deliveries.
 
 It is measured in this process, from the bytes that the kernel returned to the tally, on events of
 150 bytes as Appwrite sends them. Each figure is the least of many rounds: all else is noise.

@@ -1,5 +1,4 @@
-"""Delivery of publications, measured by real fleets against servers that deliver rightly and
-wrongly."""
+"""Delivery by fleets, from servers that deliver rightly and wrongly."""
 
 import asyncio
 import json
@@ -68,7 +67,7 @@ def test_every_publication_reaches_every_subscriber(tmp_path):
 
 
 def test_every_loss_duplicate_and_reordering_is_found(tmp_path):
-    """The target counts the frames that it sends; every tenth delivery of all is lost."""
+    """The target counts the frames it sends; every tenth delivery of all is lost."""
     file = plan(tmp_path, PLATEAU, max=SUBSCRIBERS, hold=8)
     vices = ("lose-deliveries=10", "double-deliveries=7", "delay-deliveries=300ms")
     with (
@@ -98,7 +97,7 @@ def test_every_loss_duplicate_and_reordering_is_found(tmp_path):
 
 
 def test_every_reordering_is_found(tmp_path):
-    """Every 49th delivery follows the next one to the same subscriber, if there is a next."""
+    """Every 49th delivery changes places with the next to the same subscriber."""
     file = plan(tmp_path, PLATEAU, max=SUBSCRIBERS, hold=8)
     with (
         target("--workers", "1", "--vice", "swap-deliveries=49") as server,
@@ -114,7 +113,7 @@ def test_every_reordering_is_found(tmp_path):
 
 
 class Hall:
-    """A server that sends every message to all of its connections, but to a part of them not."""
+    """A server that sends every message to all but a part of its connections."""
 
     def __init__(self) -> None:
         self.connections: set[ServerConnection] = set()

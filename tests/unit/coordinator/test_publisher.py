@@ -16,7 +16,7 @@ TARGET = "ws://127.0.0.1:9/v1/realtime?channels[]=a&channels[]=b"
 
 
 class Diary:
-    """What a publisher reports, and what the server gets."""
+    """A publisher against a server: its reports, and what the server gets."""
 
     def __init__(self):
         self.may_publish = True

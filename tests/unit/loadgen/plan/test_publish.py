@@ -1,4 +1,4 @@
-"""The table `[publish]`: its mistakes, its channels, and the requests of its template."""
+"""The table `[publish]`: its mistakes, channels, and template of requests."""
 
 import msgspec
 import pytest

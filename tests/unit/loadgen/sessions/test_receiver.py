@@ -1,5 +1,4 @@
-"""Subscribed connections on a real socket pair: from the 101 until the close they are expected to
-receive what is published."""
+"""Subscribed connections on a real socket pair, from the 101 to the close."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -144,7 +144,7 @@ def test_a_publication_that_some_do_not_receive_is_lost_to_them():
 
 
 def test_connections_that_heard_different_things_keep_only_what_they_heard_last(monkeypatch):
-    """Each subscriber has heard another part of nine publications, and then all hear the tenth."""
+    """Each subscriber hears another part of nine publications; all hear the tenth."""
     monkeypatch.setattr("loadgen.stats.deliveries.MAX_STEPS", 4)
     deliveries = made(window=64)
     subscribers = joined(deliveries, 2**9)
@@ -199,7 +199,7 @@ def test_the_missed_are_those_that_had_to_receive_it():
 
 @st.composite
 def lives(draw):
-    """When a connection opens, when it leaves, and when it receives, if at all."""
+    """A connection: when it opens, when it leaves, and when it receives, if at all."""
     opens = draw(st.integers(0, 20))
     leaves = draw(st.integers(opens, 40) | st.none())
     receives = draw(st.integers(10, 30) | st.none())

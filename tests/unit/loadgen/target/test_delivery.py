@@ -18,7 +18,7 @@ class Subscriber:
 
 
 def delivered(faults, frames, subscribers=1):
-    """Delivers frames to subscribers; returns what each got, and how many frames were sent."""
+    """Delivers frames; returns what each subscriber got, and how many were sent."""
     faulty = FaultyDelivery(faults)
     all_of_them = [Subscriber() for _ in range(subscribers)]
     sent = sum(faulty.write(one, frame) for frame in frames for one in all_of_them)

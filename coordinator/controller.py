@@ -40,7 +40,7 @@ from loadgen.errors import FleetError, OperatorError
 from loadgen.http.token import exposure
 from loadgen.machine.clock import clock_name
 from loadgen.plan.sessions import Script
-from loadgen.stats.delivery import Published
+from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.recorder import MICROSECONDS
 from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
 
@@ -102,6 +102,7 @@ class Controller:
             else None
         )
         server.seconds = folder.seconds.since
+        run.clock = {clock_name(): PublisherClock(clock.at(0.0))}
 
     @classmethod
     def new(

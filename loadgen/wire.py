@@ -15,17 +15,19 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment
 from loadgen.plan.sessions import PythonSession
 from loadgen.plan.shares import Share
-from loadgen.stats.delivery import Published
+from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import Second
 from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
 
-WIRE = 4
+WIRE = 5
 """The version of these messages; coordinator and agent must have the same one."""
 MAX_AHEAD = 3600.0
 """The most seconds from an order to start until the start."""
 
 Capacity = Annotated[int, msgspec.Meta(ge=0, le=MAX_VALUE)]
+ClockName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.]{1,60}$")]
+"""The name of a host's monotonic clock."""
 Message = TypeVar("Message")
 
 
@@ -104,8 +106,6 @@ class Job(msgspec.Struct, tag=True):
     """Seconds that the run had been paused in all before this job."""
     publisher: str = ""
     """The id of its agent, for the streams that its sessions publish."""
-    clocks: dict[str, float] = {}
-    """Seconds from the clocks of other hosts, by name, to this host's monotonic clock."""
 
 
 class Report(msgspec.Struct):
@@ -152,6 +152,8 @@ class Welcome(msgspec.Struct):
 class ClockOffset(msgspec.Struct, frozen=True):
     """An agent's clocks beside the clock of the run, by repeated exchanges."""
 
+    name: ClockName
+    """The name of its monotonic clock."""
     offset: float
     """Seconds to add to the agent's monotonic clock."""
     bound: Annotated[float, msgspec.Meta(ge=0)]
@@ -247,6 +249,8 @@ class Orders(msgspec.Struct):
     """Publications that its subscribers receive; repeated until `Post.announced` counts them."""
     announced: int = 0
     """The number of publications before these."""
+    clocks: dict[ClockName, PublisherClock] = {}
+    """The clocks of publishers, beside the clock of the run; repeated with every reply."""
 
 
 def to_wire(message: Any) -> bytes:

@@ -14,12 +14,13 @@ from loadgen.errors import PlanError
 from loadgen.stats.reasons import KINDS, is_reason
 
 Judgement = Literal["same", "better", "worse", "differs"]
-MORE_IS_BETTER = ("opened", "open_peak", "rate_achieved", "plateau_s")
+MORE_IS_BETTER = ("opened", "open_peak", "rate_achieved", "plateau_s", "reach")
 LESS_IS_BETTER = (
     "failed",
     "lost",
     "unexpected",
     "late",
+    "delivery_lost",
     *(
         f"{name}_{statistic}"
         for name in ("handshake", "open", "ping_rtt", "delivery")

@@ -39,6 +39,9 @@ def delivery_lines(summary: Summary) -> list[str]:
     ]
     if of.failed:
         lines.append(f"publications that could not be sent: {reasons(of.failed)}")
+    if summary.bounds:
+        bound = ms(of.clock_bound_ms)
+        lines.append(f"times of delivery are ± {bound} ms: the hosts' clocks are known to that")
     lines += [f"unknown: {text}" for text in doubts(summary)]
     lines += [
         f"missed: user {count(one.user)} of {one.agent}, {one.publication}"
@@ -57,13 +60,14 @@ def delivery_table(summary: Summary) -> Table:
 
 def _row(line: PublicationLine) -> list[str]:
     times = (line.first, line.p50, line.p99, line.last)
+    known = [None if time is None or time < line.clock_bound else time for time in times]
     return [
         line.publication,
         f"{line.at:.1f}",
         count(line.expected),
         count(line.lost),
         ABSENT if line.reach is None else percent_text(line.reach),
-        *(ABSENT if time is None else ms(time) for time in times),
+        *(ABSENT if time is None else ms(time) for time in known),
     ]
 
 
@@ -74,8 +78,11 @@ def claim(summary: Summary) -> Iterator[str]:
         return
     what = f"{of.rate:,.3g} publications a second" if of.rate else _sent(of.sent)
     text = f"{what} reached {percent_text(summary.reach)} of {count(of.subscribers)} subscribers"
-    times = summary.histograms.get("delivery")
-    yield f"{text}, 99 % within {ms(times.p99)} ms" if times else text
+    times = summary.judged.get("delivery")
+    bound = summary.bounds.get("delivery", 0.0)
+    if times is not None and times.p99 >= bound:
+        text += f", 99 % within {ms(times.p99)} ms{f' ± {ms(bound)} ms' if bound else ''}"
+    yield text
 
 
 def _sent(number: int) -> str:
@@ -113,6 +120,10 @@ def doubts(summary: Summary) -> Iterator[str]:
     if summary.delivery_untimed:
         untimed = count(summary.delivery_untimed)
         yield f"{untimed} receipts have no time: the clock of their sender is unknown"
+    times = summary.histograms.get("delivery")
+    if times is not None and times.p50 < summary.bounds.get("delivery", 0.0):
+        bound = ms(of.clock_bound_ms)
+        yield f"times of delivery below {bound} ms: the clocks of the hosts may differ by that"
     if summary.delivery_negative:
         negative = count(summary.delivery_negative)
         yield f"{negative} receipts have no time: by the clocks they were before the sending"

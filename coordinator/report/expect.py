@@ -103,15 +103,22 @@ class Expectation(msgspec.Struct, frozen=True):
     def evaluate(self, summary: Summary) -> ExpectationResult:
         """Returns the value of the figure, and whether the expectation holds.
 
-        A figure that was not measured has no value, and its expectation does not hold.
+        A figure that was not measured has no value, and its expectation does not hold. Nor has a
+        time that is shorter than the clocks which it is taken from may differ.
         """
         value = value_of(self.figure, summary, self.part)
+        bound = _bound_of(self.figure, summary)
         if self.base and value is not None:
             base = _base_value(self.base, summary, self.part)
             value = 100 * value / base if base else None
-        held = value is not None and COMPARISONS[self.comparison](value, self.bound)
+        held = value is not None and self._holds(value, bound)
         samples = None if value is None else _samples(self.figure, summary, self.part)
-        return ExpectationResult(self.expr, value, held, samples)
+        return ExpectationResult(self.expr, value, held, samples, bound)
+
+    def _holds(self, value: float, bound: float) -> bool:
+        """Returns True when the comparison holds for all that the figure may be."""
+        compare = COMPARISONS[self.comparison]
+        return all(compare(extreme, self.bound) for extreme in (value - bound, value + bound))
 
 
 def parse(text: str, plan: Plan | None = None, option: str = "--expect") -> Expectation:
@@ -261,7 +268,8 @@ def value_of(figure: str, summary: Summary, part: str = WHOLE) -> float | None:
     percentile = _percentile_of(figure)
     if percentile is not None:
         percentiles = _percentiles(figure, summary, part)
-        return getattr(percentiles, percentile[2]) if percentiles else None
+        found: float | None = getattr(percentiles, percentile[2]) if percentiles else None
+        return None if found is None or found < _bound_of(figure, summary) else found
     kind, _, name = figure.partition(".")
     if name:
         counts: Mapping[str, int] = of.counters if kind == "counter" else getattr(of, kind)
@@ -275,6 +283,12 @@ def value_of(figure: str, summary: Summary, part: str = WHOLE) -> float | None:
     if isinstance(value, dict):
         return float(sum(value.values()))
     return float(len(value)) if isinstance(value, list) else value
+
+
+def _bound_of(figure: str, summary: Summary) -> float:
+    """Returns the milliseconds by which a percentile or a mean is wrong at most."""
+    percentile = _percentile_of(figure)
+    return summary.bounds.get(percentile[1], 0.0) if percentile else 0.0
 
 
 def _part_of(summary: Summary, part: str) -> Summary | Part | None:

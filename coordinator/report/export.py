@@ -58,7 +58,7 @@ def _markdown(record: RunRecord) -> Iterator[str]:
         _failed_first(expectation_table(summary)),
         ledger_table(summary, "ledger"),
         end_table(summary),
-        percentile_table("milliseconds", summary.histograms),
+        percentile_table("milliseconds", summary.histograms, summary.bounds),
         part_table(summary),
         percentile_table("timed by sessions, ms", summary.timings),
         counter_table(summary),

@@ -1,7 +1,7 @@
 """The tables of a report, as rows of text; the first row is the head."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from coordinator.report.machines import Machine, setting_text
@@ -33,12 +33,18 @@ NOT_MEASURED = "not measured"
 """The text of an expected figure that a run does not have."""
 
 
-def percentile_table(title: str, histograms: dict[str, Percentiles]) -> Table:
-    """Returns count and percentiles in milliseconds, a row for each histogram."""
+def percentile_table(
+    title: str, histograms: dict[str, Percentiles], bounds: Mapping[str, float] | None = None
+) -> Table:
+    """Returns count and percentiles in milliseconds, a row for each histogram.
+
+    A time below the bound of its histogram is unknown: its clocks may differ by as much.
+    """
     rows = [[title, "count", "p50", "p90", "p95", "p99", "p99.9", "max"]]
     for name, one in histograms.items():
         latencies = (one.p50, one.p90, one.p95, one.p99, one.p999, one.max)
-        cells = (ABSENT if value is None else ms(value) for value in latencies)
+        least = (bounds or {}).get(name, 0.0)
+        cells = (ABSENT if value is None or value < least else ms(value) for value in latencies)
         rows.append([name, count(one.count), *cells])
     return rows
 
@@ -82,7 +88,8 @@ def expectation_table(summary: Summary) -> Table:
     """Returns each expectation with the measured value, and `held` or `FAILED`."""
     rows = [["expected", "measured", "values", "verdict"]]
     for result in summary.expectations:
-        value = NOT_MEASURED if result.value is None else f"{result.value:,.6g}"
+        bound = f" ± {result.bound:,.3g}" if result.bound else ""
+        value = NOT_MEASURED if result.value is None else f"{result.value:,.6g}{bound}"
         samples = ABSENT if result.samples is None else count(result.samples)
         rows.append([result.expr, value, samples, word_of(result)])
     return rows

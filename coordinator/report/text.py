@@ -1,10 +1,10 @@
 """The report of a run as text, and several runs side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from coordinator.report.delivery import delivery_lines, delivery_table
+from coordinator.report.delivery import delivery_lines, delivery_table, percent_text
 from coordinator.report.tables import (
     ABSENT,
     NOT_MEASURED,
@@ -39,8 +39,8 @@ def text_report(summary: Summary, title: str = "") -> str:
         _rates(summary),
         delivery_lines(summary),
         columns(delivery_table(summary)) if summary.delivery_lost else [],
-        _histograms("milliseconds", summary.histograms),
-        _histograms("timed by sessions, ms", summary.timings),
+        _percentiles("milliseconds", summary.histograms, summary.bounds),
+        _percentiles("timed by sessions, ms", summary.timings),
         columns(counter_table(summary)) if summary.counters else [],
         columns(phase_table(summary)) if len(summary.phases) > 1 else [],
         columns(part_table(summary))
@@ -167,8 +167,10 @@ def _rates(summary: Summary) -> list[str]:
     ]
 
 
-def _histograms(title: str, histograms: dict[str, Percentiles]) -> list[str]:
-    return columns(percentile_table(title, histograms)) if histograms else []
+def _percentiles(
+    title: str, histograms: dict[str, Percentiles], bounds: Mapping[str, float] | None = None
+) -> list[str]:
+    return columns(percentile_table(title, histograms, bounds)) if histograms else []
 
 
 def _agents(summary: Summary) -> list[str]:
@@ -251,8 +253,10 @@ def measured(result: ExpectationResult) -> str:
     value = result.value
     if value is None:
         return NOT_MEASURED
+    bound = f" ± {result.bound:,.3g}" if result.bound else ""
     of = "" if result.samples is None else f", of {count(result.samples)} in valid seconds"
-    return f"it was {value:,.6g}{of}" if value < 1e6 else f"it was {value:,.0f}{of}"
+    number = f"{value:,.6g}" if value < 1e6 else f"{value:,.0f}"
+    return f"it was {number}{bound}{of}"
 
 
 def comparison(runs: Sequence[tuple[str, Summary]]) -> str:
@@ -267,11 +271,21 @@ def comparison(runs: Sequence[tuple[str, Summary]]) -> str:
         rows.append([name, *(_cell(getattr(summary, name)) for summary in summaries)])
     for name in ("handshake", "open", "ping_rtt", "lag", "loop_lag"):
         rows += _spread(name, [summary.histograms.get(name) for summary in summaries])
+    rows += _delivery_rows(summaries)
     rows += _session_rows(summaries)
     for name in ("invalid_seconds", "saturated_seconds"):
         numbers = (str(len(getattr(summary, name))) for summary in summaries)
         rows.append([name.replace("_", " "), *numbers])
     return "\n".join(columns(rows))
+
+
+def _delivery_rows(summaries: Sequence[Summary]) -> list[list[str]]:
+    """The reach of publications, and how long they took, if any of the runs has any."""
+    if all(summary.publications is None for summary in summaries):
+        return []
+    reaches = (summary.reach for summary in summaries)
+    rows = [["reach", *(ABSENT if one is None else percent_text(one) for one in reaches)]]
+    return rows + _spread("delivery", [summary.histograms.get("delivery") for summary in summaries])
 
 
 def _session_rows(summaries: Sequence[Summary]) -> list[list[str]]:

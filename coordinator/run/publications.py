@@ -54,6 +54,8 @@ class PublicationLine(msgspec.Struct):
     p50: float | None
     p99: float | None
     last: float | None
+    clock_bound: float
+    """Each of the times is wrong by this at most: the clocks of sender and receivers differ."""
     missed: list[Missed]
 
 
@@ -75,6 +77,8 @@ class PublicationsSummary(msgspec.Struct):
     reach_min: float | None = None
     """The smallest reach of one of them, in percent."""
     reach_mean: float | None = None
+    clock_bound_ms: float = 0.0
+    """Milliseconds by which a time of delivery is wrong at most; 0: all are on one clock."""
     worst: list[PublicationLine] = []
     unstamped: str = ""
     """The beginning of a message without a stamp, where none of an agent's messages had one."""
@@ -202,6 +206,7 @@ class Publications:
             p50=p50,
             p99=p99,
             last=last,
+            clock_bound=of.bound / 1000,
             missed=waiting.missed,
         )
         self._sum_up(line)
@@ -211,6 +216,8 @@ class Publications:
         summary = self.summary
         summary.settled += 1
         summary.subscribers = max(summary.subscribers, line.expected)
+        if line.last is not None:
+            summary.clock_bound_ms = max(summary.clock_bound_ms, line.clock_bound)
         self.missed += line.missed[: MAX_MISSED - len(self.missed)]
         if line.reach is None:
             return

@@ -24,7 +24,7 @@ from loadgen.errors import OperatorError, PlanError
 from loadgen.plan.clients import weights_of
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
-from loadgen.stats.delivery import News, Published
+from loadgen.stats.delivery import News, Published, PublisherClock
 from loadgen.stats.fanin import FanIn, Second
 from loadgen.stats.tally import MEET, Ledger, Tally
 from loadgen.version import VERSION
@@ -46,6 +46,8 @@ STOP_BY_HAND_TIMEOUT = 5.0
 """Seconds that it has to abort them after the operator's stop."""
 ROUNDING = 0.001
 """Seconds by which the begin of a phase may be computed too late."""
+MAX_CLOCKS = 100
+"""Clocks of publishers that agents are told of; stamps on a further one have no time."""
 MAX_AHEAD = 5
 """Seconds that a report may be ahead of the clock of the run; more can't be true."""
 
@@ -110,6 +112,8 @@ class Run(Recorded):
         self.progress = Progress(plan)
         publish = plan.publish or Publish()
         self.publications = Publications(publish.grace, ordered=publish.ordered)
+        self.clock: dict[str, PublisherClock] = {}
+        """The coordinator's monotonic clock, by its name, beside the clock of the run."""
         self.by_hand = False
         """True when the operator ended it."""
         self.aborted = ""
@@ -278,10 +282,12 @@ class Run(Recorded):
         if self.state == "done" or self._stopping or not agent.active or agent.share is None:
             agent.stop_ordered = True
             return Orders(acknowledged, "stop")
-        if self.state == "draining":
-            known, published = self.publications.since(agent.announced)
-            return Orders(acknowledged, "drain", published=published, announced=known)
         known, published = self.publications.since(agent.announced)
+        clocks = self._publisher_clocks()
+        if self.state == "draining":
+            return Orders(
+                acknowledged, "drain", published=published, announced=known, clocks=clocks
+            )
         again = self._share_table.rate if self.on_loss == "redistribute" else 0.0
         return Orders(
             acknowledged,
@@ -294,7 +300,19 @@ class Run(Recorded):
             agent.reassigned,
             published=published,
             announced=known,
+            clocks=clocks,
         )
+
+    def _publisher_clocks(self) -> dict[str, PublisherClock]:
+        """Returns the clocks that stamps may be on, by name, beside the clock of the run."""
+        publish = self.plan.publish
+        if publish is None or publish.by == "http":
+            return self.clock if publish else {}
+        known = (agent.clock for agent in self.agents.by_id.values() if agent.clock is not None)
+        # The last one of a name counts: of several agents on one host the best known.
+        best = sorted(known, key=lambda clock: clock.bound)[:MAX_CLOCKS]
+        agents = {clock.name: PublisherClock(clock.offset, clock.bound) for clock in best[::-1]}
+        return agents | self.clock
 
     def _met(self) -> tuple[int, ...]:
         """Returns the meetings to which all users came that each of them waits for."""

@@ -87,6 +87,8 @@ class ExpectationResult(msgspec.Struct, omit_defaults=True):
     held: bool
     samples: int | None = None
     """The number of values that a percentile or a mean is of."""
+    bound: float = 0.0
+    """The value is wrong by this at most; the expectation holds whatever it is within that."""
 
 
 class ExportSummary(msgspec.Struct):
@@ -179,6 +181,15 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     def judged(self) -> dict[str, Percentiles]:
         """The percentiles of the valid seconds; older run directories have those of all."""
         return self.parts[WHOLE].histograms if WHOLE in self.parts else self.histograms
+
+    @property
+    def bounds(self) -> dict[str, float]:
+        """The milliseconds by which times of a histogram may be wrong, where they are.
+
+        A time below it is unknown.
+        """
+        bound = self.publications.clock_bound_ms if self.publications else 0.0
+        return {"delivery": bound} if bound else {}
 
     @property
     def arrivals(self) -> int:

@@ -6,8 +6,10 @@ are in seconds.
 """
 
 from collections import deque
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from loadgen.stats.delivery import PublisherClock
 from loadgen.wire import ClockOffset
 
 MAX_DRIFT = 5e-4
@@ -51,7 +53,9 @@ class ClockFilter:
     A clock that was set, or stood still while its machine was suspended, begins anew.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        """`name` is that of the agent's monotonic clock."""
+        self._name = name
         self.steps = 0
         """How often an exchange contradicted all before it."""
         self._kept: deque[Exchange] = deque(maxlen=KEPT)
@@ -103,6 +107,7 @@ class ClockFilter:
             return None
         drift, drift_bound = self._drift()
         return ClockOffset(
+            name=self._name,
             offset=best.offset,
             bound=best.bound_at(now),
             drift_ppm=drift,
@@ -110,6 +115,19 @@ class ClockFilter:
             wall=wall - (now + best.offset),
             steps=self.steps,
         )
+
+    def publishers(
+        self, clocks: Mapping[str, PublisherClock], now: float
+    ) -> dict[str, PublisherClock]:
+        """Returns clocks that are beside the clock of the run beside the agent's.
+
+        Its own is left out.
+        """
+        best = self._best(now)
+        if best is None:
+            return {}
+        own = PublisherClock(best.offset, best.bound_at(now))
+        return {name: clock.beside(own) for name, clock in clocks.items() if name != self._name}
 
     def _drift(self) -> tuple[float | None, float | None]:
         """The parts per million by which the offset grows, and the bound of that."""

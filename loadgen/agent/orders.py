@@ -4,10 +4,11 @@ The coordinator repeats its orders with every reply, so that a lost reply does n
 get each of them once.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from loadgen.plan.reassign import Reassignment
-from loadgen.stats.delivery import Published
+from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.wire import Orders, to_wire
 
 
@@ -31,6 +32,11 @@ def announcement(published: Published) -> bytes:
     """Returns the line that tells a worker of a publication."""
     json = to_wire(published).replace(b" ", b"\\u0020")  # a blank ends a word of an order
     return b"published %b\n" % json
+
+
+def comparison(clocks: Mapping[str, PublisherClock]) -> bytes:
+    """Returns the line that tells a worker of publishers' clocks, beside its own."""
+    return b"clocks %b\n" % to_wire(clocks)
 
 
 class WorkerOrders:

@@ -4,19 +4,20 @@ It starts them, reads them into a FanIn, replaces them, and ends them within a b
 """
 
 import asyncio
+from collections.abc import Mapping
 from math import ceil, inf
 from time import monotonic
 
 import msgspec
 from msgspec.structs import replace
 
-from loadgen.agent.orders import Gate, announcement
+from loadgen.agent.orders import Gate, announcement, comparison
 from loadgen.agent.process import ForkServer, WorkerProcess
 from loadgen.errors import FleetError
 from loadgen.plan.reassign import Reassignment, Unfinished, reassign, unfinished_of
 from loadgen.plan.sessions import PythonSession
 from loadgen.plan.shares import NO_SHARE
-from loadgen.stats.delivery import Published
+from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import FanIn, Second
 from loadgen.stats.tally import WorkerVitals
 from loadgen.wire import Job, Rehearsal, Report, from_wire
@@ -136,6 +137,10 @@ class WorkerPool:
     def announce(self, published: Published) -> None:
         """Tells the workers of a publication that their subscribers receive."""
         self._send(announcement(published))
+
+    def compare(self, clocks: Mapping[str, PublisherClock]) -> None:
+        """Tells the workers of publishers' clocks, beside this host's."""
+        self._send(comparison(clocks))
 
     async def _read(self, worker: WorkerProcess) -> None:
         """Takes in the lines of a worker until its output ends."""

@@ -17,6 +17,7 @@ from loadgen.agent.settings import AgentSettings
 from loadgen.agent.targets import ResolvedTarget
 from loadgen.errors import PlanError
 from loadgen.http.client import CoordinatorClient
+from loadgen.machine.clock import clock_name
 from loadgen.machine.facts import read_machine
 from loadgen.machine.limits import Limit, shortfall
 from loadgen.machine.proc import read_host
@@ -66,7 +67,7 @@ class AgentRun:
         """The state of this host by second; None until the order to start has come."""
         self._watching: asyncio.Task[None] | None = None
         self._sent = WorkerOrders()
-        self._clock = ClockFilter()
+        self._clock = ClockFilter(clock_name())
         self._over = False
         self._patience = settings.orphan_after
         """Seconds of the coordinator's silence after which the run is drained and forgotten."""
@@ -252,12 +253,14 @@ class AgentRun:
         elif orders.do in ("run", "pause"):
             self._send_pace(orders)
             self._send_reassignments(orders)
+            self._send_clocks(orders)
             self._announce(orders)
             for gate in self._sent.new_gates(orders):
                 self.pool.open_gate(gate)
             for users in self._sent.new_meetings(orders):
                 self.pool.end_meeting(users)
         elif orders.do == "drain":
+            self._send_clocks(orders)
             self._announce(orders)
             self._drain()
         elif orders.do == "stop":
@@ -289,6 +292,12 @@ class AgentRun:
                 reassignment.unfinished.fresh(self._welcome.plan.total),
             )
             self._count_reassigned(1)
+
+    def _send_clocks(self, orders: Orders) -> None:
+        """Gives the workers the clocks of publishers on other hosts, as known now."""
+        clocks = self._clock.publishers(orders.clocks, monotonic())
+        if clocks:
+            self.pool.compare(clocks)
 
     def _announce(self, orders: Orders) -> None:
         """Tells the workers of new publications, once they have their jobs."""

@@ -18,6 +18,7 @@ from loadgen.stats.delivery import (
     Delivered,
     News,
     Published,
+    PublisherClock,
     Stamp,
     stamp_of,
 )
@@ -167,6 +168,7 @@ class Book:
 
     __slots__ = (
         "announced",
+        "bound",
         "channel",
         "closed",
         "counts",
@@ -184,14 +186,18 @@ class Book:
         "untimed",
     )
 
-    def __init__(self, stamp: Stamp, sent: float, grace: float, *, timed: bool) -> None:
+    def __init__(
+        self, stamp: Stamp, sent: float, grace: float, clock: PublisherClock | None
+    ) -> None:
         self.stream = stamp.stream
         self.number = stamp.number
         self.sent = sent
         """The time of its sending or, where that is unknown, when it was first heard of."""
         self.until = sent + grace
         """The end of its grace: what is received later is late, and does not count."""
-        self.timed = timed
+        self.timed = clock is not None
+        self.bound = clock.bound if clock is not None else 0.0
+        """Seconds by which `sent` is wrong at most."""
         self.announced = False
         self.closed = False
         self.channel = ""
@@ -206,7 +212,7 @@ class Book:
         self.duplicates = 0
         self.reordered = 0
         self.negative = 0
-        """Receipts before the sending, by clocks that are wrong; since the last report."""
+        """Receipts before the sending by more than the bound; since the last report."""
         self.untimed = 0
         """Receipts without a time; since the last report."""
 
@@ -222,7 +228,7 @@ class Deliveries:
         grace: float,
         window: int = 64,
         publisher: str = "",
-        clocks: Mapping[str, float] | None = None,
+        clock: str = "",
         external: bool = False,
         ordered: bool = True,
     ) -> None:
@@ -231,9 +237,9 @@ class Deliveries:
         `channels_of` returns the channels in a path and query.
 
         `window` is how many numbers of a stream are told apart, `publisher` the beginning of the
-        streams of this worker's sessions. `clocks` are the seconds from the clocks of publishers,
-        by name, to this host's. With `external` publications are reported when they are first
-        received. Without `ordered` no receipt counts as reordered.
+        streams of this worker's sessions. `clock` is the name of this host's clock. With `external`
+        publications are reported when they are first received. Without `ordered` no receipt counts
+        as reordered.
         """
         self.grace = grace
         self.groups: list[Group] = []
@@ -242,7 +248,9 @@ class Deliveries:
         self._window = window
         self.publisher = publisher
         """The beginning of the streams of sessions; empty: they do not publish."""
-        self._clocks = dict(clocks or {})
+        self._own_clock = {clock: PublisherClock(0.0)}
+        self._clocks = self._own_clock
+        """The clocks of publishers by name, beside this host's."""
         self._external = external
         self._ordered = ordered
         self._streams: dict[str, int] = {}
@@ -307,6 +315,10 @@ class Deliveries:
 
     # Publications.
 
+    def compare(self, clocks: Mapping[str, PublisherClock]) -> None:
+        """Takes the clocks of publishers on other hosts, by name, beside this host's."""
+        self._clocks = {**clocks, **self._own_clock}
+
     def publish(self, channel: str, now: float) -> str:
         """Returns the stamp of a publication that a session sends now."""
         place = self._streams.setdefault(channel, len(self._streams))
@@ -349,10 +361,12 @@ class Deliveries:
             counts[place] = counts.get(place, 0) + 1
         if not book.timed:
             book.untimed += 1
-        elif now < book.sent:
-            book.negative += 1
-        else:
+        elif now >= book.sent:
             book.fresh.record(int((now - book.sent) * MICROSECONDS))
+        elif now >= book.sent - book.bound:
+            book.fresh.record(0)
+        else:
+            book.negative += 1
         return True
 
     def _look_up(self, payload: bytes, now: float) -> Book | None:
@@ -384,10 +398,12 @@ class Deliveries:
         return self._open(text, stamp, now)
 
     def _open(self, text: bytes, stamp: Stamp, now: float) -> Book:
-        offset = self._clocks.get(stamp.stream.partition("-")[0])
-        timed = offset is not None and stamp.sent is not None
-        sent = stamp.sent / MICROSECONDS + offset if timed else now  # type: ignore[operator]  # timed
-        book = self._books[text] = Book(stamp, sent, self.grace, timed=timed)
+        clock = self._clocks.get(stamp.stream.partition("-")[0])
+        if clock is None or stamp.sent is None:
+            book = Book(stamp, now, self.grace, None)
+        else:
+            book = Book(stamp, stamp.sent / MICROSECONDS + clock.offset, self.grace, clock)
+        self._books[text] = book
         return book
 
     def _step(self, book: Book, before: Heard) -> Heard | None:
@@ -470,6 +486,7 @@ class Deliveries:
             duplicates=book.duplicates,
             reordered=book.reordered,
             times=book.times,
+            bound=round(book.bound * MICROSECONDS),
         )
         if delivered.received < delivered.expected:
             delivered.missed = self._sample_missed(book, places, receivers)

@@ -67,6 +67,19 @@ class Published(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"{self.stream}:{self.number}"
 
 
+class PublisherClock(msgspec.Struct, frozen=True):
+    """The monotonic clock of a publisher's host, beside another clock."""
+
+    offset: float
+    """Seconds to add to it."""
+    bound: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """Seconds by which the offset is wrong at most."""
+
+    def beside(self, other: "PublisherClock") -> "PublisherClock":
+        """Returns the clock beside another one that stands beside the same third."""
+        return PublisherClock(self.offset - other.offset, self.bound + other.bound)
+
+
 class Delivered(msgspec.Struct, omit_defaults=True):
     """The receipts of one publication at one worker or, merged, at several."""
 
@@ -78,6 +91,8 @@ class Delivered(msgspec.Struct, omit_defaults=True):
     reordered: Count = 0
     times: Histogram = msgspec.field(default_factory=Histogram)
     """From its sending to each receipt; without receipts whose time is unknown or negative."""
+    bound: Count = 0
+    """Microseconds by which each of the times is wrong at most."""
     missed: Annotated[list[Count], msgspec.Meta(max_length=MAX_MISSED)] = []
     """The numbers of a few users that did not receive it."""
 
@@ -88,6 +103,7 @@ class Delivered(msgspec.Struct, omit_defaults=True):
         self.duplicates += other.duplicates
         self.reordered += other.reordered
         self.times.merge(other.times)
+        self.bound = max(self.bound, other.bound)
         self.missed = sorted(self.missed + other.missed)[:MAX_MISSED]
 
 

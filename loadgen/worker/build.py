@@ -105,7 +105,7 @@ def _deliveries(job: Job, publish: Publish) -> Deliveries:
         grace=publish.grace,
         window=_window(publish),
         publisher=f"{here}-{job.publisher}-{os.getpid()}" if by_sessions else "",
-        clocks={**job.clocks, here: 0.0},
+        clock=here,
         external=publish.by == "external",
         ordered=publish.ordered,
     )

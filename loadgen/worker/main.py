@@ -25,7 +25,7 @@ from loadgen.plan.reassign import Reassignment
 from loadgen.plan.session_file import LoadError, load
 from loadgen.process import raise_nofile, run_in_batches
 from loadgen.stats.delays import Stalls
-from loadgen.stats.delivery import Published
+from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import Second
 from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.timers import Alarm
@@ -115,6 +115,7 @@ class Worker(asyncio.Protocol):
             b"met": self._met,
             b"reassign": self._reassign,
             b"published": self._published,
+            b"clocks": self._compare,
         }
         """The orders of the agent, by the first word of a line."""
 
@@ -168,6 +169,11 @@ class Worker(asyncio.Protocol):
         """Takes note of a publication that the subscribers here receive."""
         if self._recorder.deliveries is not None:
             self._recorder.deliveries.announce(from_wire(published, Published), monotonic())
+
+    def _compare(self, clocks: bytes) -> None:
+        """Takes the clocks of publishers on other hosts, beside this host's."""
+        if self._recorder.deliveries is not None:
+            self._recorder.deliveries.compare(from_wire(clocks, dict[str, PublisherClock]))
 
     # Time.
 

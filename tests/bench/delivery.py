@@ -49,7 +49,7 @@ def message_us(kind: type[Connection], lose: int = 0) -> float:
     """
     recorder = Recorder(seed=1)
     deliveries = recorder.deliveries = Deliveries(
-        find_stamp, lambda resource: ("files",), grace=5.0, clocks={"here": 0.0}
+        find_stamp, lambda resource: ("files",), grace=5.0, clock="here"
     )
     connections = [kind(recorder, TERMS, User()) for _ in range(CONNECTIONS)]  # type: ignore[arg-type]  # the user is never called
     for connection in connections:

@@ -9,6 +9,7 @@ from time import time
 
 import pytest
 
+from coordinator.text import ms
 from tests.processes import Command, agent, command, coordinator, own_source
 
 AHEAD = 1000
@@ -23,7 +24,8 @@ def run_on_two_clocks(server, tmp_path_factory):
     if subprocess.run([*OTHER_CLOCK, "true"], capture_output=True, check=False).returncode:
         pytest.skip("a time namespace needs root")
     out = tmp_path_factory.mktemp("runs")
-    options = ("--agents", "2", "--rate", "100", "--max", "200", "--hold", "2", "--think", "1")
+    options = ("--agents", "2", "--rate", "100", "--max", "200", "--hold", "8", "--think", "1")
+    options += ("--publish", "target", "--publish-rate", "5")
     with coordinator(out, *options, server.ws) as coord, agent(coord.url, "--name", "here"):
         there = ["--name", "there", "--metrics", "127.0.0.1:0", "--source", own_source()]
         join = command("loadgen-agent", "--coordinator", coord.url, "--workers", "1", *there)
@@ -51,6 +53,18 @@ def test_an_agent_on_another_clock_starts_with_the_others(run_on_two_clocks):
     assert first["missing"] == []
 
 
+def test_deliveries_across_clocks_have_times_with_a_bound(run_on_two_clocks):
+    summary = run_on_two_clocks.summary()
+    bound = summary["publications"]["clock_bound_ms"]
+
+    assert summary["reach"] == 100.0
+    assert summary["histograms"]["delivery"]["count"] == summary["delivery_expected"] > 1000
+    assert summary["delivery_untimed"] == summary["delivery_negative"] == 0
+    assert summary["histograms"]["delivery"]["max"] < 30_000, "not a thousand seconds"
+    assert 0 < bound < 1000
+    assert f"times of delivery are ± {ms(bound)} ms" in run_on_two_clocks.out
+
+
 def test_files_have_the_wall_time_of_second_0(run_on_two_clocks):
     folder = run_on_two_clocks.folder
     facts = json.loads((folder / "run.json").read_text())
@@ -60,7 +74,7 @@ def test_files_have_the_wall_time_of_second_0(run_on_two_clocks):
     (base,) = re.findall(
         r"^#\[BaseTime: ([\d.]+) \(seconds", (folder / "histograms.hlog").read_text(), re.MULTILINE
     )
-    (dump,) = re.findall(r"dump at (\d+)", (folder / "tsung.log").read_text())
+    *_, dump = re.findall(r"dump at (\d+)", (folder / "tsung.log").read_text())
 
     assert began < second_0 < datetime.fromtimestamp(time(), UTC) - duration
     assert float(base) == pytest.approx(second_0.timestamp(), abs=0.001)

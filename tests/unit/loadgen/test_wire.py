@@ -71,8 +71,10 @@ MESSAGES = [
     wire.Post(
         ready=True, gate=2, max_connections=7, limits=(Limit("memory", 100, "1 GB", "more of it"),)
     ),
-    wire.Post(clock=wire.ClockOffset(-1000.0, 0.002, drift_ppm=-3.5, wall=1.8e9, steps=1)),
-    wire.ClockOffset(0.0, 0.5),
+    wire.Post(
+        clock=wire.ClockOffset("0b5c3a1d", -1000.0, 0.002, drift_ppm=-3.5, wall=1.8e9, steps=1)
+    ),
+    wire.ClockOffset("0b5c3a1d.3600.0", 0.0, 0.5),
     wire.Post(refusal="10.0.0.9 is not in --allow-target"),
     START,
     wire.Orders(8, "run", START, reassignments=(REASSIGNMENT,), reassigned=2),

@@ -10,7 +10,7 @@ from coordinator.report.delivery import (
     not_proved,
     percent_text,
 )
-from coordinator.report.text import text_report
+from coordinator.report.text import comparison, text_report
 from coordinator.run.publications import Missed, PublicationLine, PublicationsSummary
 from loadgen.plan.plan import Plan
 from tests.unit.coordinator.report.summaries import percentiles, summary
@@ -29,6 +29,7 @@ LINE = PublicationLine(
     p50=20.0,
     p99=80.0,
     last=250.0,
+    clock_bound=0.0,
     missed=[],
 )
 ALL = summary(
@@ -141,6 +142,37 @@ def test_what_is_unknown_is_said_to_be_unknown():
     ]
     assert "all about delivery: 8 publications were too many to be measured" in not_proved(unknown)
     assert list(claim(unknown)) == []
+
+
+def test_times_below_what_the_clocks_tell_are_unknown():
+    """The publisher's clock and a receiver's may differ by 30 ms."""
+    line = replace(LINE, clock_bound=30.0)
+    known = replace(ALL.publications, clock_bound_ms=30.0, worst=[line])
+    run = replace(ALL, histograms={"delivery": percentiles(p50=20.0, p99=80.0)}, publications=known)
+
+    assert delivery_table(run)[1][-4:] == ["–", "–", "80.0", "250"]
+    assert delivery_lines(run)[1:] == [
+        "times of delivery are ± 30.0 ms: the hosts' clocks are known to that",
+        "unknown: times of delivery below 30.0 ms: the clocks of the hosts may differ by that",
+    ]
+    assert next(claim(run)).endswith("of 50,000 subscribers, 99 % within 80.0 ms ± 30.0 ms")
+    row = next(line for line in text_report(run).splitlines() if line.startswith("delivery "))
+    assert "–" in row
+
+
+def test_runs_side_by_side_show_reach_and_delivery():
+    text = comparison([("one", SOME), ("two", ALL), ("plain", summary())])
+    rows = {line[:18].strip(): line[18:].split() for line in text.splitlines()}
+
+    assert rows["reach"] == ["99.9999", "%", "100", "%", "–"]
+    assert rows["delivery p99 ms"] == ["80.0", "80.0", "–"]
+    assert "reach" not in comparison([("plain", summary())])
+
+
+def test_a_percentile_below_what_the_clocks_tell_is_not_claimed():
+    run = replace(ALL, publications=replace(ALL.publications, clock_bound_ms=90.0))
+
+    assert next(claim(run)).endswith("of 50,000 subscribers")
 
 
 def test_messages_without_a_stamp_prove_nothing_about_delivery():

@@ -71,6 +71,28 @@ def test_the_figures_are_the_fields_of_the_summary():
     assert not {"schema", "verdict", "histograms", "counters", "agents"} & {*COUNTS}
 
 
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("delivery_p99<121ms", True),
+        ("delivery_p99<119ms", False),
+        ("delivery_p99>90ms", False),
+        ("delivery_p50<1s", False),
+        ("ping_rtt_p50<15ms", True),
+    ],
+)
+def test_a_time_of_delivery_is_judged_with_the_bound_of_its_clocks(text, held):
+    """The p99 is 100 ms, the p50 10 ms, and the clocks are known to 20 ms."""
+    known = PublicationsSummary(clock_bound_ms=20.0)
+    of = {name: percentiles(p50=10.0, p99=100.0) for name in ("delivery", "ping_rtt")}
+    run = replace(SUMMARY, parts={"run": part(histograms=of)}, publications=known)
+    result = parse(text).evaluate(run)
+
+    assert result.held == held
+    assert (result.value is None) == (text == "delivery_p50<1s")
+    assert result.bound == (20.0 if text.startswith("delivery") else 0.0)
+
+
 def test_reach_is_a_percentage_itself():
     run = replace(SUMMARY, reach=99.99, delivery_expected=10_000, delivery_lost=1)
 

@@ -51,6 +51,18 @@ def test_a_publication_settles_once_all_agents_have_reported_its_receipts():
     assert publications.settle(inf) == []
 
 
+def test_the_worst_bound_of_the_clocks_counts():
+    publications = Publications(GRACE)
+    for number, bound in enumerate([2000, 0]):
+        publications.add(sent(number), 1.0)
+        for agent, less in (("a", bound), ("b", bound // 2)):
+            news = News(delivered={sent(number).key: delivered(1, 1, 5, bound=less)})
+            publications.take(agent, news, 8.0)
+
+    assert [line.clock_bound for line in publications.settle(inf)] == [2.0, 0.0]
+    assert publications.summary.clock_bound_ms == 2.0
+
+
 def test_a_publication_has_the_age_at_which_it_was_sent():
     publications = Publications(GRACE)
     for number, (age, sent_at) in enumerate([(12.5, 1.0), (12.0, 3.0)]):

@@ -26,8 +26,9 @@ from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
 from loadgen.plan.shares import Share
-from loadgen.stats.delivery import Delivered, News, Published
+from loadgen.stats.delivery import Delivered, News, Published, PublisherClock
 from loadgen.version import VERSION
+from loadgen.wire import ClockOffset
 from tests.unit.coordinator.fleet import (
     FIX,
     PLAN,
@@ -746,6 +747,28 @@ def test_every_agent_is_told_of_a_publication_until_it_has_counted_it():
         assert [(one.published, one.announced) for one in orders] == [((SENT,), 0)] * 2
     orders = [run.post(agent, ready(announced=1), run.start + 3.0) for agent in agents]
     assert [(one.published, one.announced) for one in orders] == [((), 1)] * 2
+
+
+@pytest.mark.parametrize(
+    ("publish", "told"),
+    [
+        (Publish(by="http"), {"here": PublisherClock(5.0)}),
+        (Publish(by="external"), {"here": PublisherClock(5.0), "there": PublisherClock(7.0, 0.1)}),
+        (None, {}),
+    ],
+)
+def test_agents_are_told_of_the_clocks_that_stamps_may_be_on(publish, told):
+    """Both agents are on another host, and know its clock unequally."""
+    run = Run(replace(PUBLISHING, publish=publish), 2)
+    run.clock = {"here": PublisherClock(5.0)}
+    agents = started(run)
+    for agent, bound in zip(agents, (0.1, 0.2), strict=True):
+        clock = ClockOffset("there", 7.0, bound)
+        orders = run.post(agent, ready(clock=clock), run.start + 0.5)
+
+    assert orders.clocks == told
+    run.drain(run.start + 1.0)
+    assert run.post(agents[0], ready(), run.start + 1.5).clocks == told
 
 
 def test_an_agent_that_drains_is_told_too():

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.agent.clock import MAX_DRIFT, SPAN, ClockFilter, Exchange
+from loadgen.stats.delivery import PublisherClock
 
 OFFSET = 3.7
 delays = st.floats(0.0, 0.5)
@@ -26,14 +27,14 @@ def exchange(
 
 
 def filled(*exchanges: Exchange) -> ClockFilter:
-    clock = ClockFilter()
+    clock = ClockFilter("own")
     for one in exchanges:
         clock.add(one)
     return clock
 
 
 def test_nothing_is_known_before_the_first_exchange():
-    clock = ClockFilter()
+    clock = ClockFilter("own")
 
     assert clock.reading(1.0, 2.0) is None
     assert clock.to_own(1.0, 2.0) is None
@@ -44,6 +45,16 @@ def test_the_offset_is_wrong_by_its_bound_at_most(offset, there, back, work):
     one = exchange(100.0, there, back, offset=offset, work=work)
 
     assert abs(one.offset - offset) <= one.bound + 1e-6
+
+
+def test_clocks_of_publishers_are_told_beside_the_agents_own():
+    clocks = {"own": PublisherClock(OFFSET), "there": PublisherClock(10.0, 0.5)}
+    found = filled(exchange(0.0)).publishers(clocks, now=0.002)
+
+    assert ClockFilter("own").publishers(clocks, now=0.0) == {}
+    assert list(found) == ["there"]
+    assert found["there"].offset == pytest.approx(10.0 - OFFSET)
+    assert found["there"].bound == pytest.approx(0.501)
 
 
 def test_the_exchange_with_the_least_delay_counts():
@@ -68,7 +79,7 @@ def test_an_old_exchange_gives_way_when_it_may_have_drifted_further_than_a_new_o
 @given(st.floats(-90.0, 90.0), st.integers(0, 1000))
 def test_the_drift_is_found_within_its_bound(ppm, seed):
     chance = random.Random(seed)
-    clock = ClockFilter()
+    clock = ClockFilter("own")
     for second in range(300):
         offset = OFFSET + second * ppm / 1e6
         assert (

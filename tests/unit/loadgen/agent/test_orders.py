@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.agent.orders import Gate, Pace, WorkerOrders, announcement
+from loadgen.agent.orders import Gate, Pace, WorkerOrders, announcement, comparison
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.shares import Share
-from loadgen.stats.delivery import Published
+from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.wire import Orders, from_wire
 
 FIRST, SECOND = (Reassignment(Unfinished(Share()), at=at, pace=1.0) for at in (1.0, 2.0))
@@ -82,6 +82,14 @@ def test_publications_that_are_too_old_are_not_awaited():
 
     assert sent.new_publications(Orders(0, published=(late,), announced=7)) == (late,)
     assert sent.announced == 8
+
+
+def test_a_comparison_is_one_line_of_two_words():
+    clocks = {"0b5c3a1d": PublisherClock(-1000.5, 0.002)}
+
+    word, json = comparison(clocks).removesuffix(b"\n").split()
+
+    assert (word, from_wire(json, dict[str, PublisherClock])) == (b"clocks", clocks)
 
 
 @given(st.text(max_size=20))

@@ -41,9 +41,7 @@ def made(kind, recorder):
 @asynccontextmanager
 async def subscribed(kind) -> AsyncIterator[tuple[Subscription, FarSide, Recorder]]:
     recorder = Recorder(seed=1)
-    recorder.deliveries = Deliveries(
-        find_stamp, lambda resource: (), grace=GRACE, clocks={"here": 0.0}
-    )
+    recorder.deliveries = Deliveries(find_stamp, lambda resource: (), grace=GRACE, clock="here")
     near, far = tcp_pair()
     connection, owner = made(kind, recorder)
     assert connection.opened_at == inf

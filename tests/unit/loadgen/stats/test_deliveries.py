@@ -19,7 +19,7 @@ from loadgen.stats.deliveries import (
     Deliveries,
     Heard,
 )
-from loadgen.stats.delivery import MAX_MISSED, Delivered, News, Published, Stamp
+from loadgen.stats.delivery import MAX_MISSED, Delivered, News, Published, PublisherClock, Stamp
 from loadgen.stats.tally import Tally
 
 GRACE = 5.0
@@ -54,7 +54,7 @@ def made(**options):
     return Deliveries(
         find,
         channels_of,
-        **({"grace": GRACE, "window": 4, "clocks": {HERE: 0.0}} | options),
+        **({"grace": GRACE, "window": 4, "clock": HERE} | options),
     )
 
 
@@ -415,13 +415,29 @@ def test_departures_and_openings_are_forgotten_after_a_while():
 
 
 def test_a_stamp_of_another_host_is_translated():
-    deliveries = made(clocks={HERE: 0.0, "there": 100.0})
+    deliveries = made()
+    deliveries.compare({"there": PublisherClock(100.0, 0.5), HERE: PublisherClock(1.0, 1.0)})
     (subscriber,) = joined(deliveries, at=100.0)
-    deliveries.receive(subscriber, payload_of(sent_at(10.0, stream="there-x")), 110.25)
+    published = sent_at(10.0, stream="there-x")
+    deliveries.receive(subscriber, payload_of(published), 110.25)
+    deliveries.announce(published, 111.0)
+
+    news, tally = reported(deliveries, 115.0)
+
+    assert tally.delivery.summary()["max"] == pytest.approx(250.0, rel=0.01)
+    assert news.delivered[published.key].bound == 500_000
+
+
+@pytest.mark.parametrize(("at", "negative"), [(109.6, 0), (109.4, 1)])
+def test_a_receipt_before_the_sending_may_be_the_clocks_within_their_bound(at, negative):
+    deliveries = made()
+    deliveries.compare({"there": PublisherClock(100.0, 0.5)})
+    (subscriber,) = joined(deliveries, at=100.0)
+    deliveries.receive(subscriber, payload_of(sent_at(10.0, stream="there-x")), at)
 
     _, tally = reported(deliveries, 111.0)
 
-    assert tally.delivery.summary()["max"] == pytest.approx(250.0, rel=0.01)
+    assert (tally.delivery_negative, tally.delivery.total) == (negative, 1 - negative)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from loadgen.stats.delivery import (
     Delivered,
     News,
     Published,
+    PublisherClock,
     Stamp,
     stamp_of,
 )
@@ -52,13 +53,18 @@ def test_a_publication_has_a_key_and_a_stamp():
     assert published.stamp.text == "lg1:host-run.0:7:123;"
 
 
+def test_a_clock_beside_another_is_as_uncertain_as_both():
+    assert PublisherClock(5.0, 0.25).beside(PublisherClock(-2.0, 0.5)) == PublisherClock(7.0, 0.75)
+
+
 @st.composite
 def deliveries(draw):
     times = Histogram()
     for value in draw(st.lists(st.integers(0, 10**7), max_size=5)):
         times.record(value)
     counts = [draw(COUNTS) for _ in range(4)]
-    return Delivered(*counts, times, draw(st.lists(COUNTS, max_size=MAX_MISSED)))
+    missed = draw(st.lists(COUNTS, max_size=MAX_MISSED))
+    return Delivered(*counts, times, draw(COUNTS), missed)
 
 
 @st.composite

@@ -106,6 +106,8 @@ class Job(msgspec.Struct, tag=True):
     """Seconds that the run had been paused in all before this job."""
     publisher: str = ""
     """The id of its agent, for the streams that its sessions publish."""
+    clock: str = ""
+    """The name of this host's monotonic clock."""
 
 
 class Report(msgspec.Struct):

@@ -228,8 +228,8 @@ def _bases() -> Iterator[tuple[str, str]]:
     for name, base in BASES.items():
         if name in (*FIGURES, *PART_COUNTS):
             yield name, base
-        elif name == "counter":
-            yield f"{COUNTER}NAME", base
+        else:
+            yield f"{name}.NAME", base
 
 
 def _scale(figure: str, unit: str) -> float:

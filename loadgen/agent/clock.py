@@ -54,8 +54,8 @@ class ClockFilter:
     """
 
     def __init__(self, name: str) -> None:
-        """`name` is that of the agent's monotonic clock."""
-        self._name = name
+        self.name = name
+        """The name of the agent's monotonic clock."""
         self.steps = 0
         """How often an exchange contradicted all before it."""
         self._kept: deque[Exchange] = deque(maxlen=KEPT)
@@ -107,7 +107,7 @@ class ClockFilter:
             return None
         drift, drift_bound = self._drift()
         return ClockOffset(
-            name=self._name,
+            name=self.name,
             offset=best.offset,
             bound=best.bound_at(now),
             drift_ppm=drift,
@@ -116,6 +116,17 @@ class ClockFilter:
             steps=self.steps,
         )
 
+    def distinguish(self, clocks: Mapping[str, PublisherClock], now: float, own_name: str) -> None:
+        """Takes another name where a clock of this one shows another time.
+
+        Copies of one machine have the same boot id. `clocks` are beside the clock of the run.
+        """
+        same, own = clocks.get(self.name), self._reading(now)
+        if same is not None and own is not None:
+            apart = same.beside(own)
+            if abs(apart.offset) > apart.bound:
+                self.name = own_name
+
     def publishers(
         self, clocks: Mapping[str, PublisherClock], now: float
     ) -> dict[str, PublisherClock]:
@@ -123,11 +134,14 @@ class ClockFilter:
 
         Its own is left out.
         """
-        best = self._best(now)
-        if best is None:
+        own = self._reading(now)
+        if own is None:
             return {}
-        own = PublisherClock(best.offset, best.bound_at(now))
-        return {name: clock.beside(own) for name, clock in clocks.items() if name != self._name}
+        return {name: clock.beside(own) for name, clock in clocks.items() if name != self.name}
+
+    def _reading(self, now: float) -> PublisherClock | None:
+        best = self._best(now)
+        return None if best is None else PublisherClock(best.offset, best.bound_at(now))
 
     def _drift(self) -> tuple[float | None, float | None]:
         """The parts per million by which the offset grows, and the bound of that."""

@@ -23,6 +23,8 @@ class AgentPart(NamedTuple):
     machine: Machine
     targets: Sequence[ResolvedTarget]
     """The URLs of the plan, in their order."""
+    clock: str = ""
+    """The name of its monotonic clock."""
 
 
 def connections_in(share: Share, reassignments: Iterable[Reassignment], total: int) -> int:
@@ -71,6 +73,7 @@ def jobs_of(part: AgentPart, orders: Orders, start: Start, begin: float) -> list
             first=start.first,
             delay=orders.delay,
             publisher=welcome.id,
+            clock=part.clock,
         )
         for number, share in enumerate(shares)
     ]

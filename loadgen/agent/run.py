@@ -318,7 +318,10 @@ class AgentRun:
         self._watching = asyncio.create_task(_watch(self._host))
         share = connections_in(start.share, orders.reassignments, self._welcome.plan.total)
         self._note_shortfall(share)
-        part = AgentPart(self._welcome, self._settings, read_machine(), self._targets)
+        self._clock.distinguish(orders.clocks, now, f"{self._clock.name}.{self._welcome.index}")
+        part = AgentPart(
+            self._welcome, self._settings, read_machine(), self._targets, self._clock.name
+        )
         jobs = jobs_of(part, orders, start, begin)
         log.info("opens %d connections with %d workers", share, len(jobs))
         self.pool.expect_silence_until(begin)

@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Sequence
 from time import monotonic
 
-from loadgen.machine.clock import clock_name
 from loadgen.net.connection import Connection
 from loadgen.net.connections import Connections
 from loadgen.net.dialer import Dialer
@@ -97,15 +96,14 @@ def _deliveries(job: Job, publish: Publish) -> Deliveries:
 
     Its streams have the process in their name: a worker that replaces another one begins at 0.
     """
-    here = clock_name()
     by_sessions = publish.by == "session"
     return Deliveries(
         finder_of(publish),
         publish.channels_of,
         grace=publish.grace,
         window=_window(publish),
-        publisher=f"{here}-{job.publisher}-{os.getpid()}" if by_sessions else "",
-        clock=here,
+        publisher=f"{job.clock}-{job.publisher}-{os.getpid()}" if by_sessions else "",
+        clock=job.clock,
         external=publish.by == "external",
         ordered=publish.ordered,
     )

@@ -9,7 +9,7 @@ import click
 
 from loadgen.cli.options import run_command
 from tests.tables import chosen, show
-from tests.truth import arrivals, ends, machines, pings  # noqa: F401 -- they fill the table
+from tests.truth import arrivals, deliveries, ends, machines, pings  # noqa: F401 -- they fill the table
 from tests.truth.case import CASES, Case
 
 HEAD = ("case", "injected", "figure", "truth", "reported", "")

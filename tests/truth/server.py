@@ -2,7 +2,8 @@
 
 `python -m tests.truth.server INJECTION` listens on a free port of 127.0.0.1, which it prints.
 INJECTION is an `Injection` as JSON. It is written for this purpose alone and shares no code with
-loadgen. `GET /ledger` answers with what it saw. Times are in seconds.
+loadgen. `GET /ledger` answers with what it saw; the body of a POST is sent to all connections as a
+text. Times are in seconds.
 """
 
 import asyncio
@@ -14,13 +15,14 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """RFC 6455, section 1.3."""
-PING, PONG, CLOSE = 0x9, 0xA, 0x8
+PING, PONG, CLOSE, TEXT = 0x9, 0xA, 0x8, 0x1
 GOLDEN = 0.6180339887498949
 """Multiples of it, less their whole parts, fill the numbers from 0 to 1 evenly."""
 
@@ -46,6 +48,14 @@ class Injection(msgspec.Struct, omit_defaults=True):
     """The share of the connections that the server closes with code 1001."""
     drop_after: float = 2.0
     """Seconds from the opening of a connection until it is dropped."""
+    deliver: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
+    """Shares of the deliveries, and the seconds after which those are sent."""
+    lose: float = 0.0
+    """The share of the deliveries that are not sent."""
+    double: float = 0.0
+    """The share of the deliveries that are sent twice."""
+    swap: float = 0.0
+    """The share of the deliveries that are sent after the next one to the same connection."""
 
 
 class Ledger:
@@ -57,12 +67,23 @@ class Ledger:
         self.pongs = 0
         self.dropped = 0
         self.muted = 0
+        self.published = 0
+        self.deliveries = 0
+        self.lost = 0
+        self.doubled = 0
+        self.swapped = 0
+        self.took: list[float] = []
+        """Milliseconds from the stamp of each text to its sending, on this host's clock."""
 
 
 class Peer(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, injection: Injection, ledger: Ledger) -> None:
+    def __init__(self, injection: Injection, ledger: Ledger, peers: "set[Peer]") -> None:
+        """`peers` are the connections that are open."""
+        self._peers = peers
+        self._held: bytes | None = None
+        """The text that is sent after the next one."""
         self._injection = injection
         self._ledger = ledger
         self._data = b""
@@ -86,7 +107,8 @@ class Peer(asyncio.Protocol):
             self._take_frame(*frame)
 
     def _take_request(self) -> None:
-        head, ended, rest = self._data.partition(b"\r\n\r\n")
+        data = self._data
+        head, ended, rest = data.partition(b"\r\n\r\n")
         if not ended:
             return
         self._data = rest
@@ -95,6 +117,17 @@ class Peer(asyncio.Protocol):
             name.strip().lower(): value.strip()
             for name, _, value in (line.partition(":") for line in lines[1:])
         }
+        if lines[0].startswith("POST"):
+            size = int(headers["content-length"])
+            if len(rest) < size:
+                self._data = data
+                return
+            self._data = rest[size:]
+            self._ledger.published += 1
+            for peer in tuple(self._peers):
+                peer.deliver(rest[:size])
+            self._write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            return
         if "sec-websocket-key" not in headers:
             body = json.dumps(vars(self._ledger)).encode()
             self._write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
@@ -111,12 +144,44 @@ class Peer(asyncio.Protocol):
         ledger, injection = self._ledger, self._injection
         place = ledger.opened * GOLDEN % 1.0
         ledger.opened += 1
+        self._peers.add(self)
         self._mute = place < injection.mute
         ledger.muted += self._mute
         if place < injection.drop:
             self._loop.call_later(injection.drop_after, self._drop)
         if injection.newest_only:
             self._loop.call_later(injection.newest_only, self._answer_newest)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Forgets the connection; what it still holds back is lost."""
+        self._ledger.lost += self._held is not None
+        self._peers.discard(self)
+
+    def deliver(self, text: bytes) -> None:
+        """Sends what was published, or what the injection makes of it."""
+        injection, ledger = self._injection, self._ledger
+        place = ledger.deliveries * GOLDEN % 1.0
+        ledger.deliveries += 1
+        held, self._held = self._held, None
+        if place < injection.lose:
+            ledger.lost += 1
+        elif place - injection.lose < injection.double:
+            ledger.doubled += 1
+            self._send_text(text)
+            self._send_text(text)
+        elif held is None and place - injection.lose - injection.double < injection.swap:
+            self._held = text
+        else:
+            self._later(injection.deliver, place, self._send_text, text)
+        if held is not None:
+            ledger.swapped += place >= injection.lose
+            self._send_text(held)
+
+    def _send_text(self, text: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._send(TEXT, text)
+            sent = int(text[text.index(b"lg1:") :].split(b":")[3].split(b";")[0])
+            self._ledger.took.append((time.monotonic_ns() // 1000 - sent) / 1000)
 
     def _next_frame(self) -> tuple[int, bytes] | None:
         """Returns opcode and payload of a masked frame; None until it is whole."""
@@ -153,9 +218,19 @@ class Peer(asyncio.Protocol):
         if self._injection.newest_only:
             self._newest = payload
             return
-        for share, delay in self._injection.delays:
+        self._later(self._injection.delays, place, self._pong, payload)
+
+    def _later(
+        self,
+        delays: tuple[tuple[float, float], ...],
+        place: float,
+        send: Callable[[bytes], None],
+        payload: bytes,
+    ) -> None:
+        """Sends after the delay whose share this place from 0 to 1 is in."""
+        for share, delay in delays:
             if place < share:
-                self._loop.call_later(delay, self._pong, payload) if delay else self._pong(payload)
+                self._loop.call_later(delay, send, payload) if delay else send(payload)
                 return
             place -= share
 
@@ -176,7 +251,9 @@ class Peer(asyncio.Protocol):
             self._send(CLOSE, struct.pack(">H", 1001))
 
     def _send(self, opcode: int, payload: bytes) -> None:
-        self._write(bytes((0x80 | opcode, len(payload))) + payload)
+        size = len(payload)
+        length = bytes((size,)) if size < 126 else struct.pack(">BH", 126, size)
+        self._write(bytes((0x80 | opcode,)) + length + payload)
 
     def _write(self, data: bytes) -> None:
         assert self._transport is not None
@@ -190,6 +267,7 @@ class Listener:
         self._sock = sock
         self._injection = injection
         self._ledger = Ledger()
+        self._peers: set[Peer] = set()
         self._loop = asyncio.get_running_loop()
         self._opening: set[asyncio.Task[Any]] = set()
         self._loop.add_reader(sock, self._accept)
@@ -207,7 +285,7 @@ class Listener:
                 task.add_done_callback(self._opening.discard)
 
     def _peer(self) -> Peer:
-        return Peer(self._injection, self._ledger)
+        return Peer(self._injection, self._ledger, self._peers)
 
     def _pause(self) -> None:
         self._loop.remove_reader(self._sock)

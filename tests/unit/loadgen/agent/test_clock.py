@@ -57,6 +57,27 @@ def test_clocks_of_publishers_are_told_beside_the_agents_own():
     assert found["there"].bound == pytest.approx(0.501)
 
 
+@pytest.mark.parametrize(
+    ("other", "name"),
+    [({"own": 3.7015}, "own"), ({"own": 0.0}, "own.2"), ({"there": 0.0}, "own"), ({}, "own")],
+)
+def test_a_clock_that_shares_its_name_with_another_one_takes_a_new_name(other, name):
+    clock = filled(exchange(0.0))
+    clocks = {known: PublisherClock(offset) for known, offset in other.items()}
+
+    clock.distinguish(clocks, now=0.002, own_name="own.2")
+
+    assert clock.name == name
+
+
+def test_a_clock_that_was_never_compared_keeps_its_name():
+    clock = ClockFilter("own")
+
+    clock.distinguish({"own": PublisherClock(9.0)}, now=0.0, own_name="own.2")
+
+    assert clock.name == "own"
+
+
 def test_the_exchange_with_the_least_delay_counts():
     clock = filled(exchange(0.0, 0.3, 0.0), exchange(1.0), exchange(2.0, 0.0, 0.4))
     known = clock.reading(2.0, wall=1000.0)

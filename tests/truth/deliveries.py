@@ -1,0 +1,77 @@
+"""Publications that the server delivers late, twice, in another order, or not at all."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.debian import installed
+from tests.processes import closing_command, command, coordinator
+from tests.truth.case import (
+    MILLISECOND,
+    PERCENT,
+    Finding,
+    between,
+    case,
+    close,
+    outcome_of,
+    percentile,
+    played,
+    same,
+    serving,
+)
+from tests.truth.server import Injection
+
+LOAD = ("--rate", "200", "--max", "200", "--think", "1", "--hold", "14")
+PUBLISH = ("--publish", "target", "--publish-rate", "10")
+DELAYS = ((0.85, 0.25), (1.0, 0.5))
+
+
+@case("85 % of the deliveries after 250 ms, 15 % after 500 ms")
+def delivery_times() -> list[Finding]:
+    """Each percentile is that of the server's own times, and every delivery counts once."""
+    with played(Injection(deliver=DELAYS), "--local", "2", *LOAD, *PUBLISH) as (_, found, server):
+        took = sorted(server["took"])
+        truths = {f"p{part}": took[len(took) * part // 100] for part in (50, 90, 99)}
+        return [
+            *(
+                close(f"delivery {statistic}", truth, percentile(found, f"delivery_{statistic}"))
+                for statistic, truth in truths.items()
+            ),
+            same("publications", server["published"], found["publications"]["sent"]),
+            same("deliveries", server["deliveries"], found["delivery_received"]),
+            same("reach", 100.0, found["reach"]),
+        ]
+
+
+@case("3 % of the deliveries lost, 2 % sent twice, 1 % after the next one", small=True)
+def deliveries() -> list[Finding]:
+    """Every loss, duplicate and reordering is found."""
+    injection = Injection(lose=0.03, double=0.02, swap=0.01)
+    with played(injection, "--local", "2", *LOAD, *PUBLISH) as (_, found, server):
+        return [
+            same("expected", server["deliveries"], found["delivery_expected"]),
+            same("lost", server["lost"], found["delivery_lost"]),
+            same("duplicates", server["doubled"], found["delivery_duplicates"]),
+            same("reordered", server["swapped"], found["delivery_reordered"]),
+        ]
+
+
+@case("deliveries after 250 ms to an agent whose clock is 3.7 s ahead and 50 ppm fast")
+def delivery_across_clocks() -> list[Finding]:
+    """The times are right within the bound that is stated with them."""
+    fake = [installed("faketime"), "-f", "+3.7s x1.00005"]
+    with (
+        TemporaryDirectory() as folder,
+        serving(Injection(deliver=((1.0, 0.25),))) as server,
+        coordinator(Path(folder), "--agents", "1", *LOAD, *PUBLISH, server.ws) as run,
+        closing_command([*fake, *command("loadgen-agent", "--coordinator", run.url)]),
+    ):
+        _, found, ledger = outcome_of(run, server)
+    bound = found["publications"]["clock_bound_ms"]
+    middle = sorted(ledger["took"])[len(ledger["took"]) // 2]
+    low, high = middle - bound - MILLISECOND, middle + bound + PERCENT * middle
+    return [
+        same("received", ledger["deliveries"], found["delivery_received"]),
+        same("without a time", 0, found["delivery_untimed"] + found["delivery_negative"]),
+        between("bound of the times, ms", 0.001, 50.0, bound),
+        between("delivery p50, ms", low, high, percentile(found, "delivery_p50") or 0.0),
+    ]

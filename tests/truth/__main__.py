@@ -44,7 +44,7 @@ def rows_of(name: str, one: Case) -> list[tuple[str, ...]]:
     heads = [(name, one.injected), *[("", "")] * (len(found) - 1)]
     return [
         (*head, figure, truth, reported, "held" if held else "WRONG")
-        for head, (figure, truth, reported, held) in zip(heads, found, strict=True)
+        for head, (figure, truth, reported, held, _) in zip(heads, found, strict=True)
     ]
 
 

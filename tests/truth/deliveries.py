@@ -20,7 +20,7 @@ from tests.truth.case import (
 )
 from tests.truth.server import Injection
 
-LOAD = ("--rate", "200", "--max", "200", "--think", "1", "--hold", "14")
+LOAD = ("--rate", "200", "--max", "200", "--think", "1", "--hold", "9")
 PUBLISH = ("--publish", "target", "--publish-rate", "10")
 DELAYS = ((0.85, 0.25), (1.0, 0.5))
 

@@ -3,14 +3,12 @@
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.debian import installed
-from tests.processes import Command, coordinator, eventually
-from tests.truth.case import Outcome, outcome_of, serving
-from tests.truth.server import Injection
+from tests.processes import Address, Command, Coordinator, coordinator, eventually
 
 FIELDS = ("tcp.stream", "frame.time_epoch", "tcp.flags.syn", "tcp.flags.ack", "tcp.dstport",
           "http.response.code", "websocket.opcode")  # fmt: skip
@@ -55,19 +53,22 @@ class Capture:
 
 
 @contextmanager
-def captured(injection: Injection, *options: str) -> Iterator[tuple[Capture, Outcome]]:
-    """The packets and the outcome of a run against a server with an injection."""
-    with TemporaryDirectory() as folder, serving(injection) as server:
+def captured(
+    serving: AbstractContextManager[Address], *options: str, only: str = ""
+) -> Iterator[tuple[Capture, Coordinator]]:
+    """The packets of a run that is over, against a server; `only` those of a further filter."""
+    with TemporaryDirectory() as folder, serving as server:
         file = Path(folder) / "packets.pcap"
-        words = [installed("tshark"), "-q", "-i", "lo", "-B", "64", "-f", f"tcp port {server.port}"]
+        packets = f"tcp port {server.port}{only and f' and {only}'}"
+        words = [installed("tshark"), "-q", "-i", "lo", "-B", "64", "-f", packets]
         witness = Command([*words, "-w", str(file)])
         try:
             eventually(lambda: "Capturing" in witness.err, lambda: witness.err)
             eventually(file.exists, "the file of packets")
             with coordinator(Path(folder) / "runs", *options, server.ws) as run:
-                outcome = outcome_of(run, server)
+                assert run.end(180) == 0, run.err
         finally:
             witness.process.terminate()
             witness.end()
             witness.close()
-        yield Capture(file, server.port), outcome
+        yield Capture(file, server.port), run

@@ -6,9 +6,9 @@ from tests.truth.server import Injection
 LOAD = ("--local", "1", "--rate", "400", "--max", "400", "--think", "0.5", "--ping", "protocol")
 
 
-def _delays(injection: Injection, truths: dict[str, float]) -> list[Finding]:
+def _delays(injection: Injection, truths: dict[str, float], hold: float = 15) -> list[Finding]:
     """Each percentile of the round trips, and every pong counted once."""
-    with played(injection, *LOAD, "--hold", "15") as (_, summary, server):
+    with played(injection, *LOAD, "--hold", f"{hold}") as (_, summary, server):
         return [
             *(
                 close(f"ping_rtt {statistic}", truth, percentile(summary, f"ping_rtt_{statistic}"))
@@ -31,7 +31,7 @@ def fixed_delay() -> list[Finding]:
 def two_delays() -> list[Finding]:
     """Two delays, both shorter than the think time."""
     truths = {"p50": 100.0, "p90": 400.0, "p99": 400.0}
-    return _delays(Injection(delays=((0.85, 0.1), (1.0, 0.4))), truths)
+    return _delays(Injection(delays=((0.85, 0.1), (1.0, 0.4))), truths, hold=6)
 
 
 @case("0.5 % of the pongs after 2 s, overtaken by three later ones")

@@ -31,6 +31,8 @@ MAX_REASONS = 20_000
 MAX_REASON_LENGTH = 200
 """In characters."""
 
+MAX_BY = 10**12
+"""The most by which a session's counter grows at once: more would soon be beyond MAX_VALUE."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_VALUE)]
 Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME_LENGTH)]
 CountsByReason = Annotated[
@@ -212,12 +214,15 @@ class Tally(Counts, omit_defaults=True):
     def count(self, name: str, by: int = 1) -> None:
         """Adds to a session's own counter.
 
-        Raises TypeError if `by` is not a whole number.
+        Raises TypeError if `by` is not a whole number, ValueError if it is below 0 or over MAX_BY.
         """
+        by = index(by)
+        if not 0 <= by <= MAX_BY:
+            raise ValueError(f"count({name!r}, {by}): a counter grows by 0 to {MAX_BY:,}")
         counters = self.counters
         if name not in counters:
             name = _room_for(name, counters)
-        counters[name] = counters.get(name, 0) + index(by)
+        counters[name] = counters.get(name, 0) + by
 
     def time(self, name: str, microseconds: int) -> None:
         """Records a session's own timing."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.stats.tally import COUNTS, HISTOGRAMS, MAX_NAMES, Held, Ledger, Tally
+from loadgen.stats.tally import COUNTS, HISTOGRAMS, MAX_BY, MAX_NAMES, Held, Ledger, Tally
 from tests.unit.strategies import histogram_of, merged, tallies
 
 STATES = (
@@ -134,10 +134,13 @@ def test_a_name_is_made_printable_and_short(given, counted):
     assert msgspec.json.decode(msgspec.json.encode(tally), type=Tally) == tally
 
 
-def test_a_counter_takes_only_whole_numbers():
+@pytest.mark.parametrize(
+    ("by", "error"), [(0.5, TypeError), (-1, ValueError), (MAX_BY + 1, ValueError)]
+)
+def test_a_counter_takes_only_whole_numbers_that_the_wire_carries(by, error):
     tally = Tally()
-    with pytest.raises(TypeError):
-        tally.count("logins", 0.5)
+    with pytest.raises(error):
+        tally.count("logins", by)
 
     assert tally == Tally()
 

@@ -1,4 +1,4 @@
-"""What is injected is reported: the quick cases of `make truth`, without their times."""
+"""The quick cases of `make truth`, without their times."""
 
 import pytest
 

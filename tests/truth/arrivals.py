@@ -29,7 +29,7 @@ def _arrivals(agents: int, *options: str) -> list[float]:
 
 
 def _steady(law: str) -> list[Finding]:
-    """How 1,000 arrivals a second fit the law.
+    """The fit of 1,000 arrivals a second to the law.
 
     The times of a Poisson process, between the first and the last, are evenly distributed too.
     """

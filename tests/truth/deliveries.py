@@ -1,4 +1,4 @@
-"""Publications that the server delivers late, twice, in another order, or not at all."""
+"""Publications that are delivered late, twice, out of order, or not at all."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +27,7 @@ DELAYS = ((0.85, 0.25), (1.0, 0.5))
 
 @case("85 % of the deliveries after 250 ms, 15 % after 500 ms")
 def delivery_times() -> list[Finding]:
-    """Each percentile is that of the server's own times, and every delivery counts once."""
+    """Percentiles are those of the server's own times; each delivery counts once."""
     with played(Injection(deliver=DELAYS), "--local", "2", *LOAD, *PUBLISH) as (_, found, server):
         took = sorted(server["took"])
         truths = {f"p{part}": took[len(took) * part // 100] for part in (50, 90, 99)}

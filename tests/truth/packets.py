@@ -56,7 +56,7 @@ class Capture:
 def captured(
     serving: AbstractContextManager[Address], *options: str, only: str = ""
 ) -> Iterator[tuple[Capture, Coordinator]]:
-    """The packets of a run that is over, against a server; `only` those of a further filter."""
+    """The packets of a run that is over; `only` those of a further filter."""
     with TemporaryDirectory() as folder, serving as server:
         file = Path(folder) / "packets.pcap"
         packets = f"tcp port {server.port}{only and f' and {only}'}"

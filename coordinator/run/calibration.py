@@ -304,6 +304,7 @@ def too_close(plan: Plan, calibration: Calibration, parts: Mapping[str, float]) 
     asked_of = (
         ("arrivals", plan.peak_rate, fleet.opens),
         ("pings", plan.peak_pings, fleet.pings),
+        ("messages", plan.peak_deliveries, fleet.messages),
     )
     for what, asked, figure in asked_of:
         if figure is not None and asked > NEAR * figure.rate:

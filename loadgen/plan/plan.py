@@ -227,6 +227,20 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         return sum(self.total * loop.weight / weight / loop.think for loop in loops)
 
     @property
+    def peak_deliveries(self) -> float:
+        """The messages per second of HTTP publications while all of its users are there."""
+        publish = self.publish
+        if publish is None or publish.by != "http":
+            return 0.0
+        channels = publish.channels_in(self.urls)
+        weight = sum(server.weight for server in self.servers)
+        reached = (
+            server.weight * len({"", *publish.channels_of(server.url)}.intersection(channels))
+            for server in self.servers
+        )
+        return publish.rate * self.total * sum(reached) / weight / len(channels)
+
+    @property
     def total(self) -> int:
         """The number of users that arrive in all; one that comes back counts once."""
         return self.schedule.total

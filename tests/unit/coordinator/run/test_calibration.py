@@ -18,6 +18,7 @@ from coordinator.run.calibration import (
 from coordinator.run.timeline import Timeline
 from loadgen.machine.host import HostState
 from loadgen.plan.plan import Plan
+from loadgen.plan.publish import Publish
 from loadgen.stats.delays import Delays
 from loadgen.stats.fanin import Second, Settled
 from loadgen.stats.tally import Held, Tally
@@ -157,6 +158,17 @@ def test_a_plan_within_four_fifths_is_silent_and_above_it_is_told():
     assert warned(rate=100.0, max=60_000, think=1.0) == [
         "the plan asks for 60,000 pings/s, this fleet was calibrated at 60,000/s or more on"
         " 2026-11-28: 100 %"
+    ]
+
+
+def test_publications_are_compared_with_the_messages_of_the_fleet():
+    agents = {name: Ability(messages=Figure(50_000.0)) for name in "ab"}
+    calibrated = msgspec.structs.replace(CALIBRATED, agents=agents)
+    plan = Plan(max=10_000, publish=Publish(rate=9.0))
+
+    assert list(too_close(plan, calibrated, {"a": 0.5, "b": 0.5})) == [
+        "the plan asks for 90,000 messages/s, this fleet was calibrated at 100,000/s on"
+        " 2026-11-28: 90 %"
     ]
 
 

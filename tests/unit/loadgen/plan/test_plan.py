@@ -288,6 +288,18 @@ def test_a_user_has_the_same_target_and_session_whenever_it_is_asked():
     assert 800 < sum(plan.session_of(number) for number in numbers) < 990
 
 
+def test_http_publications_make_a_message_for_each_subscriber():
+    one = Plan(max=300, publish=Publish(rate=5.0))
+    some = Target(url="ws://a/?channels[]=x&channels[]=y", weight=3.0)
+    none = Target(url="ws://b/")
+    two = Plan(max=400, targets=(some, none), publish=Publish(rate=4.0, channels=("x", "z")))
+
+    assert one.peak_deliveries == 1500
+    assert two.peak_deliveries == 4.0 * 300 / 2, "every second publication reaches three quarters"
+    assert Plan(max=300).peak_deliveries == 0
+    assert Plan(max=300, publish=Publish(by="external")).peak_deliveries == 0
+
+
 def test_a_phase_may_have_a_mix_of_its_own():
     phases = (
         Phase(rate=10, max=10, sessions={"chat": 1.0}),

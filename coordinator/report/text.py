@@ -152,6 +152,8 @@ def _rates(summary: Summary) -> list[str]:
         else ""
     )
     sent = f" {count(summary.messages_sent)} messages sent," if summary.messages_sent else ""
+    if summary.messages_unsent:
+        sent += f" {count(summary.messages_unsent)} not taken by the kernel,"
     return [
         (
             f"arrivals: {summary.rate_achieved:,.1f}/s achieved, {summary.rate_asked:,.1f}/s"

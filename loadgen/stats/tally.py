@@ -110,11 +110,24 @@ class Counts(msgspec.Struct, omit_defaults=True):
     ] = 0
     """Whatever the reason in the ledger: the generator sent a CLOSE, and TCP ended without one from
     the server (RFC 6455 section 7.1.5)."""
-    messages_sent: Annotated[Count, Metric("loadgen_messages_sent", "Messages sent.")] = 0
+    messages_sent: Annotated[
+        Count, Metric("loadgen_messages_sent", "Messages whose last byte the kernel took.")
+    ] = 0
+    messages_unsent: Annotated[
+        Count,
+        Metric(
+            "loadgen_messages_unsent",
+            "Messages whose connection ended before the kernel took them whole.",
+        ),
+    ] = 0
+    """Every message that a session sends is in the end one of these two."""
     messages_received: Annotated[
         Count, Metric("loadgen_messages_received", "Messages received.")
     ] = 0
-    bytes_sent: Annotated[Count, Metric("loadgen_sent_bytes", "Bytes written to connections.")] = 0
+    bytes_sent: Annotated[
+        Count, Metric("loadgen_sent_bytes", "Bytes of connections that the kernel took.")
+    ] = 0
+    """Frames and upgrade requests; with TLS, as they are before it."""
     bytes_received: Annotated[
         Count, Metric("loadgen_received_bytes", "Bytes read from connections.")
     ] = 0

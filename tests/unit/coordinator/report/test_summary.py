@@ -37,6 +37,7 @@ KEYS = [
     "pings_cut",
     "drained_unanswered",
     "messages_sent",
+    "messages_unsent",
     "messages_received",
     "bytes_sent",
     "bytes_received",

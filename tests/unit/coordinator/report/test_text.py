@@ -106,6 +106,7 @@ def test_an_older_run_directory_is_shown_all_the_same():
     for name in (
         "relaunched",
         "messages_sent",
+        "messages_unsent",
         "sessions_started",
         "sessions_done",
         "counters",

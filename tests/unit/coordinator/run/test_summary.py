@@ -12,6 +12,7 @@ from tests.unit.coordinator.report.summaries import part, percentiles, summary
 OPTIONAL = (
     "relaunched",
     "messages_sent",
+    "messages_unsent",
     "ports_skipped",
     "sessions_started",
     "sessions_done",

@@ -26,6 +26,7 @@ NAMES = {
     "loadgen_pings_cut",
     "loadgen_connections_drained_unanswered",
     "loadgen_messages_sent",
+    "loadgen_messages_unsent",
     "loadgen_messages_received",
     "loadgen_sent_bytes",
     "loadgen_received_bytes",

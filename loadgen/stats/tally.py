@@ -141,8 +141,15 @@ class Counts(msgspec.Struct, omit_defaults=True):
         Count, Metric("loadgen_sessions_started", "Sessions that began.")
     ] = 0
     sessions_done: Annotated[
-        Count, Metric("loadgen_sessions_done", "Sessions that are over, however they ended.")
+        Count,
+        Metric(
+            "loadgen_sessions_done", "Sessions that returned, or that the plan or operator ended."
+        ),
     ] = 0
+    sessions_failed: Annotated[
+        Count, Metric("loadgen_sessions_failed", "Sessions that raised an exception.")
+    ] = 0
+    """Of scripts: those that an error of theirs ended."""
     delivery_expected: Annotated[
         Count, Metric("loadgen_deliveries_expected", "Deliveries that subscribers had to get.")
     ] = 0
@@ -250,6 +257,11 @@ class Tally(Counts, omit_defaults=True):
             getattr(self, name).merge(getattr(other, name))
         _merge_counters(self.counters, other.counters)
         _merge_timings(self.timings, other.timings)
+
+    @property
+    def sessions_running(self) -> int:
+        """The sessions that began and are not over."""
+        return self.sessions_started - self.sessions_done - self.sessions_failed
 
     @property
     def reach(self) -> float | None:

@@ -44,6 +44,7 @@ KEYS = [
     "ports_skipped",
     "sessions_started",
     "sessions_done",
+    "sessions_failed",
     "delivery_expected",
     "delivery_received",
     "delivery_lost",

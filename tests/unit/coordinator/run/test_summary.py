@@ -16,6 +16,7 @@ OPTIONAL = (
     "ports_skipped",
     "sessions_started",
     "sessions_done",
+    "sessions_failed",
     "unexpected",
 )
 OPTIONAL_PARTS = ("counters", "timings", "tracebacks", "phases", "parts", "pauses", "aborted")

@@ -33,6 +33,7 @@ NAMES = {
     "loadgen_ports_skipped",
     "loadgen_sessions_started",
     "loadgen_sessions_done",
+    "loadgen_sessions_failed",
     "loadgen_deliveries_expected",
     "loadgen_deliveries_received",
     "loadgen_deliveries_lost",

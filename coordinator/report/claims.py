@@ -7,7 +7,7 @@ import msgspec
 
 from coordinator.report import delivery
 from coordinator.report.samples import Sample
-from coordinator.report.tables import spans_of, unexpected_ends
+from coordinator.report.tables import failed_sessions, spans_of, unexpected_ends
 from coordinator.run.summary import Summary
 from coordinator.text import count, ms, reasons, seconds
 from loadgen.plan.life import alive_within
@@ -52,6 +52,7 @@ def _flaws(summary: Summary) -> Iterator[str]:
         return
     if summary.unexpected:
         yield f"{count(summary.unexpected)} of {count(summary.opened)} ended unexpectedly"
+    yield from failed_sessions(summary)
     if summary.pongs_missing:
         yield f"{count(summary.pongs_missing)} of {count(summary.pings)} pings had no answer"
     if summary.invalid_seconds:
@@ -125,6 +126,7 @@ def _further_claims(summary: Summary) -> Iterator[str]:
             *unexpected_ends(summary),
         ]
     )
+    yield from failed_sessions(summary)
     yield f"{count(summary.lost)} lost" if summary.lost else "none lost"
     yield f"{summary.rate_achieved:,.0f} arrivals a second"
     for name, noun in LATENCIES.items():
@@ -153,6 +155,14 @@ def _does_not(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Iterat
         yield f"that every connection opens: {reasons(summary.failed)}"
     if summary.unexpected:
         yield f"that open connections stay open: {', '.join(unexpected_ends(summary))}"
+    for text in failed_sessions(summary):
+        yield f"that every session comes to its end: {text}"
+    if summary.messages_unsent:
+        yield (
+            f"that the server takes every message: the kernel had no room for"
+            f" {count(summary.messages_unsent)} of"
+            f" {count(summary.messages_sent + summary.messages_unsent)}"
+        )
     yield from _unproved_arrivals(summary)
     yield from delivery.not_proved(summary)
     yield from _marked_seconds(summary)

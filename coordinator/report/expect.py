@@ -71,7 +71,7 @@ BASES: dict[str, str] = {
     "launched": "planned",
     "open_peak": "arrivals",
     "rate_achieved": "rate_asked",
-    "sessions_done": "sessions_started",
+    **dict.fromkeys(("sessions_done", "sessions_failed"), "sessions_started"),
 }
 """The figure that a percentage of another one is taken of."""
 FIGURE = r"\w+|(?:counter|timing|failed|closed)\.[^<>=!]*[^<>=!\s]"

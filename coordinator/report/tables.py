@@ -8,7 +8,7 @@ from coordinator.report.machines import Machine, setting_text
 from coordinator.run.summary import AgentSummary, ExpectationResult, InvalidSecond, Summary
 from coordinator.run.timeline import Percentiles
 from coordinator.text import and_more, count, ms, reasons, seconds
-from loadgen.stats.reasons import REJECTED, RESET, SERVER, fault_of
+from loadgen.stats.reasons import ERROR, REJECTED, RESET, SERVER, fault_of
 
 Table = list[list[str]]
 
@@ -113,6 +113,19 @@ def unexpected_ends(summary: Summary) -> list[str]:
         f"{count(sum(ends.values()))} {kind} ({reasons(ends) if len(ends) > 1 else min(ends)})"
         for kind, ends in ordered
     ]
+
+
+def failed_sessions(summary: Summary) -> list[str]:
+    """Returns how many sessions failed, and by which errors of theirs.
+
+    There is one such text, `12 of 100 sessions failed (error_ValueError)`, or none.
+    """
+    if not summary.sessions_failed:
+        return []
+    ends = {*summary.failed, *summary.closed, *summary.tracebacks}
+    errors = sorted(reason for reason in ends if reason.startswith(ERROR))
+    text = f"{count(summary.sessions_failed)} of {count(summary.sessions_started)} sessions failed"
+    return [f"{text} ({', '.join(errors)})" if errors else text]
 
 
 def _kind_of(reason: str) -> str:

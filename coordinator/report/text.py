@@ -10,6 +10,7 @@ from coordinator.report.tables import (
     NOT_MEASURED,
     Law,
     counter_table,
+    failed_sessions,
     host_table,
     laws,
     part_table,
@@ -78,7 +79,7 @@ def _headline(summary: Summary, title: str) -> list[str]:
         parts.append(f"aborted after {seconds(summary.aborted.second)}: {summary.aborted.why}")
     if summary.failed:
         parts.append(f"{count(summary.total_failed)} failed")
-    parts += unexpected_ends(summary)
+    parts += unexpected_ends(summary) + failed_sessions(summary)
     if summary.lost:
         parts.append(f"{count(summary.lost)} lost")
     parts.append(
@@ -152,6 +153,8 @@ def _rates(summary: Summary) -> list[str]:
         else ""
     )
     sent = f" {count(summary.messages_sent)} messages sent," if summary.messages_sent else ""
+    if summary.messages_unsent:
+        sent += f" {count(summary.messages_unsent)} not taken by the kernel,"
     return [
         (
             f"arrivals: {summary.rate_achieved:,.1f}/s achieved, {summary.rate_asked:,.1f}/s"
@@ -228,11 +231,15 @@ def _saturated_seconds(summary: Summary) -> list[str]:
 
 def _expectations(summary: Summary) -> list[str]:
     passed = summary.verdict == "pass" and not summary.expectations
-    if passed and (summary.failed or summary.lost or summary.unexpected):
-        figure = "unexpected" if summary.unexpected else "failed"
+    if passed and (summary.failed or summary.lost or summary.unexpected or summary.sessions_failed):
+        figure, ends = "failed", "failures"
+        if summary.unexpected:
+            figure, ends = "unexpected", "unexpected ends"
+        elif summary.sessions_failed:
+            figure, ends = "sessions_failed", "failed sessions"
         return [
             f"nothing was expected of this run, so its exit code is 0; give --expect '{figure}==0'"
-            f" to make {'unexpected ends' if summary.unexpected else 'failures'} count"
+            f" to make {ends} count"
         ]
     return [
         f"{word_of(result):<6}  {result.expr}  ({measured(result)})"

@@ -50,7 +50,7 @@ class TsungLog:
             self._boundary += INTERVAL
         self._interval.merge(entry.fresh)
         self._over = max(self._over, entry.row.second + 1)
-        self._users += entry.fresh.sessions_started - entry.fresh.sessions_done
+        self._users += entry.fresh.sessions_running
         self._max_users = max(self._max_users, self._users)
         return written
 

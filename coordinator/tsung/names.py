@@ -36,6 +36,7 @@ COUNTERS = {
     "bytes_received": "size_rcv",
     "sessions_started": "users_count",
     "sessions_done": "finish_users_count",
+    "sessions_failed": "finish_users_count",
 }
 """Tsung's counters by ours; a counter that Tsung does not have keeps our name."""
 SCRIPT_COUNTERS = ("messages_sent", "messages_received")
@@ -47,11 +48,11 @@ def counters_of(total: Tally, *, scripted: bool) -> dict[str, int]:
 
     In a scripted run the scripts count the messages.
     """
-    found = {
-        COUNTERS.get(name, name): count
+    found = _sums(
+        (COUNTERS.get(name, name), count)
         for name, count in total.counts().items()
         if not (scripted and name in SCRIPT_COUNTERS)
-    }
+    )
     own = _sums((atom(name), count) for name, count in sorted(total.counters.items()))
     # Subtle: a session that counts its own errors has counted these ends already.
     found |= _sums((name, count) for name, count in _errors(total) if name not in own)

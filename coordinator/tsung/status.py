@@ -18,7 +18,7 @@ def tsung_status(run: Run, now: float, cpu: float) -> dict[str, Any]:
     return {
         "phase": phase,
         "phase_total": phases,
-        "users": total.sessions_started - total.sessions_done,
+        "users": total.sessions_running,
         "connected_users": run.ledger.open,
         "request_rate": float(requests.count if requests else 0),
         "active_beams": len(run.agents.active()),

@@ -12,7 +12,6 @@ may answer only the newest of several pings (RFC 6455 section 5.5.3), so a pong 
 ones too. Whether their own pongs still come is known later: until then they are `overtaken`.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from math import inf
 from struct import Struct
@@ -37,13 +36,12 @@ from loadgen.net.frames import (
 )
 from loadgen.net.handshake import Handshake, Reply, key_of
 from loadgen.net.throttle import Throttle
-from loadgen.net.transport import PlainTransport
+from loadgen.net.transport import ByteTransport
 from loadgen.plan.life import PONG_TIMEOUT
 from loadgen.stats.reasons import PING_TIMEOUT, PROTOCOL_ERROR, REJECTED, RESET, SERVER, SERVER_EOF
 from loadgen.stats.recorder import MICROSECONDS, Recorder
 from loadgen.timers import Deadlines
 
-PING_SIZE = len(ping_frame(0, 0))
 PONG_START = bytes((PONG_BYTE, 4))
 """The first bytes of the answer to a ping: a whole frame, its payload a number."""
 PONG_SIZE = 6
@@ -112,7 +110,7 @@ class Terms:
 Wrap = Callable[["Connection"], Throttle]
 
 
-class Connection(asyncio.Protocol):
+class Connection:
     """The client's end of one WebSocket. Times are seconds on the monotonic clock."""
 
     __slots__ = (
@@ -139,7 +137,7 @@ class Connection(asyncio.Protocol):
         self.terms = terms
         self.owner = owner
         self.state = UPGRADING
-        self.transport: asyncio.Transport | PlainTransport | None = None
+        self.transport: ByteTransport | None = None
         self.key: bytes | None = None
         """The Sec-WebSocket-Key while the reply is awaited."""
         self.head: bytes | None = None
@@ -162,12 +160,12 @@ class Connection(asyncio.Protocol):
         self.overtaken: dict[int, float] | None = None
         """The pings that a newer one's pong answered, by number, with the time of that pong."""
 
-    def connection_made(self, transport: asyncio.BaseTransport | PlainTransport) -> None:
+    def connection_made(self, transport: ByteTransport) -> None:
         """Sends the upgrade request: the TCP or TLS connection stands."""
         if self.state >= CLOSED:  # aborted during the TLS handshake
-            transport.abort()  # type: ignore[union-attr]
+            transport.abort()
             return
-        self.transport = transport  # type: ignore[assignment]  # uvloop's transport reads and writes
+        self.transport = transport
         self.key = key_of(self.recorder.bits(128))
         self._write(self.terms.handshake.request(self.key))
 
@@ -218,15 +216,12 @@ class Connection(asyncio.Protocol):
         Its payload is its number, so that a late pong is not taken for the next one.
         """
         if self._count_ping(due):
-            recorder = self.recorder
-            recorder.tally.bytes_sent += PING_SIZE
-            self.transport.write(ping_frame(self.pinged, recorder.bits(32)))  # type: ignore[union-attr]  # OPEN
+            self.transport.write(ping_frame(self.pinged, self.recorder.bits(32)))  # type: ignore[union-attr]  # OPEN
 
     def send_app_ping(self, due: float) -> None:
         """Sends Appwrite's ping, a text message; the answers come in the same order."""
         if self._count_ping(due):
-            self.recorder.tally.messages_sent += 1
-            self._write(frame(TEXT, appwrite.PING, self.recorder.bits(32)))
+            self._write(frame(TEXT, appwrite.PING, self.recorder.bits(32)), message=True)
 
     @property
     def owed(self) -> bool:
@@ -257,10 +252,9 @@ class Connection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, *, message: bool = False) -> None:
         assert self.transport is not None
-        self.recorder.tally.bytes_sent += len(data)
-        self.transport.write(data)
+        self.transport.write(data, message=message)
 
     def _count_ping(self, due: float) -> bool:
         """Counts a ping; False when none may be sent.

@@ -17,6 +17,7 @@ from typing import Any
 
 from loadgen.net.connection import Connection
 from loadgen.net.ports import SourcePorts
+from loadgen.net.secured import BeforeTls, SecureTransport
 from loadgen.net.transport import Transports
 from loadgen.stats.reasons import NO_FD, NO_LOCAL_PORT, REFUSED, RESET, TIMEOUT, TLS, UNREACHABLE
 from loadgen.stats.recorder import Recorder, microseconds
@@ -77,7 +78,7 @@ class Dialer:
         self._host = host if tls else None
         sizes = zip((socket.SO_RCVBUF, socket.SO_SNDBUF), buffers, strict=True)
         self._buffers = [(option, size) for option, size in sizes if size]
-        self._transports = Transports(loop, self._family, ports.give_back)
+        self._transports = Transports(loop, self._family, ports.give_back, recorder)
         self._secured: dict[Connection, tuple[str, int]] = {}
         """Local ends of connections with TLS, whose transports forget them when they close."""
         self._handshaking: dict[Connection, asyncio.Task[None]] = {}
@@ -195,7 +196,8 @@ class Dialer:
 
     def _attach(self, sock: socket.socket, connection: Connection) -> None:
         if self._tls:
-            self._handshaking[connection] = self._loop.create_task(self._secure(sock, connection))
+            securing = self._secure(sock, connection, self._tls)
+            self._handshaking[connection] = self._loop.create_task(securing)
         else:
             self._connected(connection)
             self._transports.open(sock, _receiver(connection))
@@ -204,16 +206,17 @@ class Dialer:
         assert connection.dialed_at is not None
         self._recorder.tally.connect.record(microseconds(monotonic() - connection.dialed_at))
 
-    async def _secure(self, sock: socket.socket, connection: Connection) -> None:
+    async def _secure(
+        self, sock: socket.socket, connection: Connection, context: ssl.SSLContext
+    ) -> None:
         """Runs the TLS handshake; its time counts into the `connect` time."""
         name = sock.getsockname()
         self._secured[connection] = name[0], name[1]
-        receiver = _receiver(connection)
-        opening = self._loop.create_connection(
-            lambda: receiver, sock=sock, ssl=self._tls, server_hostname=self._host
-        )
+        secure = SecureTransport(self._loop, _receiver(connection), self._recorder)
         try:
-            await opening
+            tcp, before = await self._loop.create_connection(BeforeTls, sock=sock)
+            before.check(tcp)
+            tls = await self._loop.start_tls(tcp, secure, context, server_hostname=self._host)
         except OSError as error:  # includes ssl.SSLError
             sock.detach()  # the transport closes the descriptor; the socket must not close it again
             reason = (
@@ -223,6 +226,8 @@ class Dialer:
             )
             connection.end(reason)
         else:
+            assert tls is not None  # it is only where the loop is closed
             self._connected(connection)
+            secure.start(tls, tcp)
         finally:
             del self._handshaking[connection]

@@ -9,8 +9,12 @@ import asyncio
 import os
 import select
 import socket
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
+
+from loadgen.stats.recorder import Recorder
+from loadgen.stats.tally import Tally
 
 CHUNK = 65_536
 """Bytes of one read; a short reply costs no more than with a small buffer."""
@@ -22,10 +26,26 @@ ENDED = -1
 Subtle: the kernel refuses this number, so that a write or a read need not check first."""
 
 
+class ByteTransport(Protocol):
+    """A transport as connections use it; it counts what the kernel takes."""
+
+    def write(self, data: bytes, message: bool = False) -> None:
+        """Sends bytes; with `message` the last one is the end of a message."""
+
+    def pause_reading(self) -> None:
+        """Reads nothing more until `resume_reading`."""
+
+    def resume_reading(self) -> None:
+        """Reads again after a pause."""
+
+    def abort(self) -> None:
+        """Ends at once; what the kernel has not taken is lost."""
+
+
 class Receiver(Protocol):
     """The protocol of a transport, with the methods of an asyncio.Protocol."""
 
-    def connection_made(self, transport: "PlainTransport") -> None:
+    def connection_made(self, transport: "ByteTransport") -> None:
         """The transport is connected."""
 
     def data_received(self, data: bytes) -> None:
@@ -33,6 +53,54 @@ class Receiver(Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport has ended: by an error, or without one when a side closed it."""
+
+
+class Backlog:
+    """The number of bytes that wait for the kernel, and where messages end in them.
+
+    A transport has one only while bytes wait.
+    """
+
+    __slots__ = ("_ends", "_taken", "size")
+
+    def __init__(self) -> None:
+        self.size = 0
+        """Bytes that wait."""
+        self._taken = 0
+        """Bytes that waited and were taken."""
+        self._ends: deque[int] = deque()
+        """The numbers of the bytes, counted from 1, that are the ends of messages."""
+
+    def add(self, size: int, *, message: bool) -> None:
+        """Adds bytes, of which with `message` the last one is the end of a message."""
+        self.size += size
+        if message:
+            self._ends.append(self._taken + self.size)
+
+    def take(self, size: int, tally: Tally) -> None:
+        """Counts bytes that the kernel took, and the messages that end in them."""
+        self.size -= size
+        self._taken += size
+        tally.bytes_sent += size
+        ends = self._ends
+        while ends and ends[0] <= self._taken:
+            ends.popleft()
+            tally.messages_sent += 1
+
+    def drop(self, tally: Tally) -> None:
+        """Counts the messages that the kernel never took whole."""
+        tally.messages_unsent += len(self._ends)
+        self._ends.clear()
+
+
+class Unsent(Backlog):
+    """Bytes for which the kernel had no room yet."""
+
+    __slots__ = ("data",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.data = bytearray()
 
 
 class PlainTransport:
@@ -44,24 +112,36 @@ class PlainTransport:
         self._transports = transports
         self._fd = fd
         self._protocol = protocol
-        self._unsent: bytearray | None = None
-        """Bytes for which the kernel had no room yet."""
+        self._unsent: Unsent | None = None
+        """None while nothing waits."""
 
-    def write(self, data: bytes | bytearray) -> None:
-        """Sends what the kernel takes now, and the rest later; ignored after the end."""
+    def write(self, data: bytes, message: bool = False) -> None:
+        """Sends what the kernel takes now, and the rest later; nothing after the end.
+
+        With `message` the last byte is the end of a message, which counts as sent once the kernel
+        has that byte, and as unsent if it never gets it.
+        """
         if self._unsent is not None:
-            self._unsent += data
+            self._unsent.data += data
+            self._unsent.add(len(data), message=message)
             return
+        tally = self._transports.recorder.tally
         try:
             sent = os.write(self._fd, data)
         except BlockingIOError:
             sent = 0
         except OSError as error:
+            tally.messages_unsent += message
             self._end(error)
             return
+        tally.bytes_sent += sent
         if sent < len(data):
-            self._unsent = bytearray(data[sent:])
+            self._unsent = unsent = Unsent()
+            unsent.data += data[sent:]
+            unsent.add(len(unsent.data), message=message)
             self._transports.watch(self._fd, writable=True)
+        elif message:
+            tally.messages_sent += 1
 
     def read(self) -> None:
         """Reads once, and passes the bytes on."""
@@ -80,10 +160,20 @@ class PlainTransport:
     def flush(self) -> None:
         """Sends the waiting bytes that the kernel takes now."""
         unsent = self._unsent
-        self._unsent = None
-        if unsent:
+        if unsent is None:  # an event of the descriptor's former owner, from the same batch
+            return
+        try:
+            sent = os.write(self._fd, unsent.data)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._end(error)
+            return
+        del unsent.data[:sent]
+        unsent.take(sent, self._transports.recorder.tally)
+        if not unsent.size:
+            self._unsent = None
             self._transports.watch(self._fd, writable=False)
-            self.write(unsent)
 
     def pause_reading(self) -> None:
         """Reads nothing more until `resume_reading`; bytes wait in the kernel."""
@@ -106,7 +196,9 @@ class PlainTransport:
             return
         fd = self._fd
         self._fd = ENDED
-        self._unsent = None
+        if self._unsent is not None:
+            self._unsent.drop(self._transports.recorder.tally)
+            self._unsent = None
         self._transports.end(fd, self._protocol, error)
 
 
@@ -118,11 +210,14 @@ class Transports:
         loop: asyncio.AbstractEventLoop,
         family: socket.AddressFamily,
         ended: Callable[[tuple[str, int]], None],
+        recorder: Recorder,
     ) -> None:
         """`ended` takes the local address and port of each transport that has ended."""
         self._loop = loop
         self._family = family
         self._ended = ended
+        self.recorder = recorder
+        """The counts of what the kernel takes."""
         self._epoll = select.epoll()
         self._by_fd: list[PlainTransport | None] = []
         """By descriptor. A dictionary takes 40 bytes more for each transport than a list, and the

@@ -31,9 +31,15 @@ class Population:
         """True when all users are to leave."""
         return self.connections.drain is not None
 
-    def ended(self, user: BaseUser, reason: str, *, failed: bool) -> None:
-        """Counts a session that is over; `failed`: it could not connect."""
-        self.recorder.tally.sessions_done += 1
+    def ended(self, user: BaseUser, reason: str, *, failed: bool, raised: bool = False) -> None:
+        """Counts a session that is over.
+
+        `failed`: it could not connect; `raised`: it ended by an exception.
+        """
+        if raised:
+            self.recorder.tally.sessions_failed += 1
+        else:
+            self.recorder.tally.sessions_done += 1
         if self.churn and not self.draining:
             self.churn.user_ended(user.number, reason, monotonic(), failed=failed)
 

@@ -85,6 +85,7 @@ class User(BaseUser):
         "_random",
         "_vars",
         "_waiting",
+        "raised",
         "recorder",
         "scenario",
         "sockets",
@@ -96,6 +97,8 @@ class User(BaseUser):
         self.recorder: Recorder = scenario.recorder
         self.sockets: tuple[WebSocket, ...] = ()
         """Its connections that have not ended."""
+        self.raised = False
+        """True once its session has ended by an exception, or a script by its error."""
         self._waiting: object = None
         """The Pause, WebSocket or future that the session awaits; None while it runs."""
         self._deadline = inf
@@ -403,6 +406,7 @@ class User(BaseUser):
 
     def session_ended(self, end: BaseException) -> None:
         """Closes what the session left open: as done, or for its exception."""
+        self.raised = self.raised or not isinstance(end, StopIteration)
         if isinstance(end, StopIteration | ConnectFailed | ConnectionEnded):
             self._close_sockets(DONE, failed=isinstance(end, ConnectFailed))
         else:
@@ -431,7 +435,7 @@ class User(BaseUser):
             reason = NOT_CONNECTED if reason == DONE else reason
             ends = self.recorder.tally.failed
             ends[reason] = ends.get(reason, 0) + 1
-        population.ended(self, reason, failed=failed)
+        population.ended(self, reason, failed=failed, raised=self.raised)
 
     def _hold(self, sockets: tuple[WebSocket, ...]) -> None:
         if sockets:

@@ -103,11 +103,10 @@ class WebSocket(Connection):
         """
         if self.state != OPEN:
             raise ConnectionEnded(self.reason or "closed")
-        self.recorder.tally.messages_sent += 1
         opcode, payload = (
             (TEXT, message.encode()) if isinstance(message, str) else (BINARY, bytes(message))
         )
-        self._write(frame(opcode, payload, self.recorder.bits(32)))
+        self._write(frame(opcode, payload, self.recorder.bits(32)), message=True)
 
     async def send_json(self, value: Any) -> None:
         """Sends a value as JSON text."""

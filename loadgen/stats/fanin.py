@@ -97,7 +97,7 @@ class Source(msgspec.Struct):
     @property
     def users(self) -> int:
         """The number of its users, including those that will be launched again."""
-        return self.total.sessions_started - self.total.sessions_done + self.last.held.coming
+        return self.total.sessions_running + self.last.held.coming
 
 
 class FanIn:
@@ -161,8 +161,7 @@ class FanIn:
     def lose(self, name: str) -> Tally:
         """Ends a source that died; returns the counts that its next second gets for it.
 
-        Its open connections count as `lost`, its connecting ones as failed, and its sessions as
-        done.
+        Its open connections count as `lost`, its connecting ones and its sessions as failed.
         """
         source = self.sources[name]
         if not source.living:
@@ -172,7 +171,7 @@ class FanIn:
         tally = Tally(
             lost=ledger.open,
             failed={LOST: ledger.connecting} if ledger.connecting else {},
-            sessions_done=source.total.sessions_started - source.total.sessions_done,
+            sessions_failed=source.total.sessions_running,
         )
         self._count(
             name, Second(max(source.last.number + 1, self._next), tally, cpu_s=source.last.cpu_s)

@@ -112,11 +112,24 @@ class Counts(msgspec.Struct, omit_defaults=True):
     ] = 0
     """Whatever the reason in the ledger: the generator sent a CLOSE, and TCP ended without one from
     the server (RFC 6455 section 7.1.5)."""
-    messages_sent: Annotated[Count, Metric("loadgen_messages_sent", "Messages sent.")] = 0
+    messages_sent: Annotated[
+        Count, Metric("loadgen_messages_sent", "Messages whose last byte the kernel took.")
+    ] = 0
+    messages_unsent: Annotated[
+        Count,
+        Metric(
+            "loadgen_messages_unsent",
+            "Messages whose connection ended before the kernel took them whole.",
+        ),
+    ] = 0
+    """Every message that a session sends is in the end one of these two."""
     messages_received: Annotated[
         Count, Metric("loadgen_messages_received", "Messages received.")
     ] = 0
-    bytes_sent: Annotated[Count, Metric("loadgen_sent_bytes", "Bytes written to connections.")] = 0
+    bytes_sent: Annotated[
+        Count, Metric("loadgen_sent_bytes", "Bytes of connections that the kernel took.")
+    ] = 0
+    """Frames and upgrade requests; with TLS, as they are before it."""
     bytes_received: Annotated[
         Count, Metric("loadgen_received_bytes", "Bytes read from connections.")
     ] = 0
@@ -130,8 +143,15 @@ class Counts(msgspec.Struct, omit_defaults=True):
         Count, Metric("loadgen_sessions_started", "Sessions that began.")
     ] = 0
     sessions_done: Annotated[
-        Count, Metric("loadgen_sessions_done", "Sessions that are over, however they ended.")
+        Count,
+        Metric(
+            "loadgen_sessions_done", "Sessions that returned, or that the plan or operator ended."
+        ),
     ] = 0
+    sessions_failed: Annotated[
+        Count, Metric("loadgen_sessions_failed", "Sessions that raised an exception.")
+    ] = 0
+    """Of scripts: those that an error of theirs ended."""
     delivery_expected: Annotated[
         Count, Metric("loadgen_deliveries_expected", "Deliveries that subscribers had to get.")
     ] = 0
@@ -242,6 +262,11 @@ class Tally(Counts, omit_defaults=True):
             getattr(self, name).merge(getattr(other, name))
         _merge_counters(self.counters, other.counters)
         _merge_timings(self.timings, other.timings)
+
+    @property
+    def sessions_running(self) -> int:
+        """The sessions that began and are not over."""
+        return self.sessions_started - self.sessions_done - self.sessions_failed
 
     @property
     def reach(self) -> float | None:

@@ -87,3 +87,43 @@ def test_only_the_connections_that_answer_are_alive(tmp_path):
         assert missing >= COUNT - answering
         assert unanswered == 0
         assert 0 < alive <= answering
+
+
+FLOOD = """
+from os.path import exists
+
+async def session(user):
+    ws = await user.connect()
+    while not exists({path!r}):
+        await user.think(0.1)
+    for _ in range(32):
+        await ws.send(bytes(1 << 20))
+    user.count("flooded")
+    await user.think(600)
+"""
+
+
+def test_what_a_server_does_not_read_is_not_sent(tmp_path):
+    """Three users send 32 MiB each to a server that stands still."""
+    stopped = tmp_path / "stopped"
+    (tmp_path / "flood.py").write_text(FLOOD.format(path=str(stopped)))
+    load = ("--local", "1", "--max", "3", "--hold", "600", "--session", str(tmp_path / "flood.py"))
+    with (
+        serving("--workers", "1", start_new_session=True) as server,
+        coordinator(tmp_path / "runs", server.address.ws, *load) as coord,
+    ):
+        opens(server.address, 3)
+        os.killpg(server.pid, signal.SIGSTOP)
+        try:
+            stopped.touch()
+            eventually(lambda: coord.state()["counters"].get("flooded") == 3, "all have sent")
+            coord.send(signal.SIGTERM)  # drains the run
+            assert coord.end(60.0) == 130
+        finally:
+            os.killpg(server.pid, signal.SIGCONT)
+        summary = coord.summary()
+        assert f" {summary['messages_unsent']} not taken by the kernel," in coord.out
+    assert summary["messages_unsent"] > 0
+    assert summary["messages_sent"] + summary["messages_unsent"] == 96
+    assert summary["messages_sent"] <= summary["bytes_sent"] >> 20 < 96
+    assert (summary["sessions_done"], summary["sessions_failed"]) == (3, 0)

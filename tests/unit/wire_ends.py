@@ -126,7 +126,7 @@ async def connected() -> AsyncIterator[tuple[Connection, Diary, FarSide, Recorde
     near, far = tcp_pair()
     diary = Diary()
     connection = Checked(recorder, TERMS, diary)
-    transports = Transports(asyncio.get_running_loop(), near.family, lambda name: None)
+    transports = Transports(asyncio.get_running_loop(), near.family, lambda name: None, recorder)
     transports.open(near, connection)
     try:
         yield connection, diary, FarSide(far), recorder

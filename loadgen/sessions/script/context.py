@@ -90,6 +90,7 @@ class ScriptContext:
     def failed(self, reason: str) -> ScriptEnd:
         """Counts why the session can't go on; returns the exception to raise."""
         self.user.count(reason)
+        self.user.raised = True
         return ScriptEnd(reason)
 
     def reply_received(self, began: float, *, ends_page: bool) -> None:

@@ -121,6 +121,34 @@ def test_a_run_with_unexpected_ends_is_no_proof_unless_something_was_expected_of
     assert claims_of(held, samples([1000] * 5), PLAN).proves.startswith("1,000 connections open")
 
 
+def test_a_run_whose_sessions_failed_is_no_proof_unless_something_was_expected_of_it():
+    crashed = replace(
+        SUMMARY,
+        sessions_started=100,
+        sessions_failed=12,
+        closed={"error_ValueError": 12, "done": 88},
+    )
+    failed = "12 of 100 sessions failed (error_ValueError)"
+
+    claims = claims_of(crashed, samples([1000] * 5), PLAN)
+    assert f" and {failed}. 1,000 connections open for 5 s" in claims.proves
+    assert claims.proves.startswith("No proof, since nothing was expected and ")
+    assert f"; {failed}; none lost;" in claims.proves
+    assert f"that every session comes to its end: {failed}" in claims.does_not
+
+    held = replace(crashed, expectations=[ExpectationResult("sessions_failed<=20%", 12, held=True)])
+    assert claims_of(held, samples([1000] * 5), PLAN).proves.startswith("1,000 connections open")
+
+
+def test_messages_that_the_kernel_did_not_take_are_not_proved():
+    queued = replace(SUMMARY, messages_sent=2, messages_unsent=1200)
+
+    assert (
+        "that the server takes every message: the kernel had no room for 1,200 of 1,202"
+        in claims_of(queued, samples([1000] * 5), PLAN).does_not
+    )
+
+
 def test_a_run_with_pings_unanswered_is_no_proof_unless_something_was_expected_of_it():
     mute = replace(SUMMARY, pings=10_099, pongs_missing=9480)
 

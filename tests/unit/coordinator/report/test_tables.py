@@ -5,6 +5,7 @@ from coordinator.report.tables import (
     counter_table,
     end_table,
     expectation_table,
+    failed_sessions,
     host_table,
     invalid_table,
     laws,
@@ -54,6 +55,17 @@ def test_the_most_frequent_reason_of_each_kind_comes_first():
     assert len(end_table(summary())) == 1
     assert end_table(summary(closed={"server_1001": 1}))[1][3] == "no"
     assert end_table(summary(closed={"bye": 1}))[1][3] == "yes"
+
+
+def test_failed_sessions_are_told_with_their_errors():
+    figures = {"sessions_started": 1200, "sessions_failed": 1100}
+    ends = {"failed": {"error_KeyError": 2, "refused": 1}, "closed": {"error_ValueError": 9}}
+
+    assert failed_sessions(summary(sessions_started=5)) == []
+    assert failed_sessions(summary(**figures)) == ["1,100 of 1,200 sessions failed"]
+    assert failed_sessions(summary(**figures, **ends)) == [
+        "1,100 of 1,200 sessions failed (error_KeyError, error_ValueError)"
+    ]
 
 
 def test_unexpected_ends_are_told_by_who_ended_the_connection():

@@ -106,8 +106,10 @@ def test_an_older_run_directory_is_shown_all_the_same():
     for name in (
         "relaunched",
         "messages_sent",
+        "messages_unsent",
         "sessions_started",
         "sessions_done",
+        "sessions_failed",
         "counters",
         "timings",
         "tracebacks",
@@ -244,6 +246,26 @@ def test_the_parts_of_a_run_are_shown_where_they_are_judged():
     assert re.search(r"^plateau +2 s +4 s", text, re.M)
     assert "plateau.ping_rtt_p99<1s  (it was 4.015, of 2 in valid seconds)" in text
     assert "part of the run" in text_report(replace(plain, invalid_seconds=[InvalidSecond(1, [])]))
+
+
+def test_sessions_that_failed_and_messages_that_were_not_taken_are_shown():
+    _, summary = finished()
+    text = text_report(
+        replace(
+            summary,
+            failed={},
+            closed={},
+            lost=0,
+            sessions_started=100,
+            sessions_failed=12,
+            messages_sent=2,
+            messages_unsent=7,
+        )
+    )
+
+    assert "; 12 of 100 sessions failed; " in text.splitlines()[0]
+    assert " 2 messages sent, 7 not taken by the kernel, " in text
+    assert "give --expect 'sessions_failed==0' to make failed sessions count" in text
 
 
 def test_a_run_that_never_started_has_no_valid_seconds():

@@ -197,7 +197,7 @@ def test_on_loss_continue_reassigns_nothing():
 
 
 @pytest.mark.parametrize(
-    "tally", [Tally(lost=1, sessions_done=1), Tally(failed={"lost": 1}, sessions_done=1)]
+    "tally", [Tally(lost=1, sessions_failed=1), Tally(failed={"lost": 1}, sessions_failed=1)]
 )
 def test_on_loss_abort_ends_the_run_when_a_worker_is_lost(tally):
     run = Run(PLAN, 2, on_loss="abort")

@@ -12,9 +12,11 @@ from tests.unit.coordinator.report.summaries import part, percentiles, summary
 OPTIONAL = (
     "relaunched",
     "messages_sent",
+    "messages_unsent",
     "ports_skipped",
     "sessions_started",
     "sessions_done",
+    "sessions_failed",
     "unexpected",
 )
 OPTIONAL_PARTS = ("counters", "timings", "tracebacks", "phases", "parts", "pauses", "aborted")

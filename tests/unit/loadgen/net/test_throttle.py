@@ -6,6 +6,7 @@ from time import monotonic
 
 from loadgen.net.throttle import Throttle
 from loadgen.net.transport import Transports
+from loadgen.stats.recorder import Recorder
 from tests.unit.loadgen.net.test_transport import Listener
 from tests.unit.wire_ends import tcp_pair, until
 
@@ -16,7 +17,9 @@ async def test_reading_pauses_for_as_long_as_the_bytes_take_at_the_rate():
     wakes = []
     receiver = Listener()
     throttle = Throttle(receiver, RATE, lambda throttle, at: wakes.append(at))
-    transports = Transports(asyncio.get_running_loop(), socket.AF_INET, lambda name: None)
+    recorder = Recorder(seed=1)
+    loop = asyncio.get_running_loop()
+    transports = Transports(loop, socket.AF_INET, lambda name: None, recorder)
     near, far = tcp_pair()
     try:
         with far:

@@ -6,7 +6,11 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from loadgen.net.transport import PlainTransport, Transports
+import pytest
+
+from loadgen.net.transport import Backlog, ByteTransport, Transports
+from loadgen.stats.recorder import Recorder
+from loadgen.stats.tally import Tally
 from tests.unit.wire_ends import tcp_pair, until
 
 
@@ -17,7 +21,7 @@ class Listener:
         self.received = b""
         self.ends: list[Exception | None] = []
 
-    def connection_made(self, transport: PlainTransport) -> None:
+    def connection_made(self, transport: ByteTransport) -> None:
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
@@ -31,7 +35,8 @@ class Listener:
 def watching() -> Iterator[tuple[Transports, list[tuple[str, int]]]]:
     """A worker's transports, and the local addresses of those that have ended."""
     names: list[tuple[str, int]] = []
-    transports = Transports(asyncio.get_running_loop(), socket.AF_INET, names.append)
+    loop = asyncio.get_running_loop()
+    transports = Transports(loop, socket.AF_INET, names.append, Recorder(seed=1))
     try:
         yield transports, names
     finally:
@@ -71,6 +76,96 @@ async def test_bytes_that_the_kernel_has_no_room_for_are_sent_in_order_later():
             assert recorded == said + b"last"
             far.send(b"still here")
             await until(lambda: listener.received == b"still here")
+
+
+def counted(tally: Tally) -> tuple[int, int, int]:
+    """Returns the bytes and messages that were sent, and the unsent messages."""
+    return tally.bytes_sent, tally.messages_sent, tally.messages_unsent
+
+
+async def test_what_the_kernel_takes_at_once_counts_at_once():
+    with watching() as (transports, _):
+        tally = transports.recorder.tally
+        near, far = tcp_pair()
+        with far:
+            transports.open(near, listener := Listener())
+            listener.transport.write(b"no message")
+            listener.transport.write(b"a message", message=True)
+            assert counted(tally) == (19, 1, 0)
+
+
+async def test_what_is_queued_counts_when_the_kernel_takes_it():
+    """Three messages of 4 MiB wait for a server that reads nothing at first."""
+    with watching() as (transports, _):
+        tally = transports.recorder.tally
+        near, far = tcp_pair()
+        with far:
+            transports.open(near, listener := Listener())
+            for _ in range(3):
+                listener.transport.write(bytes(1 << 22), message=True)
+            listener.transport.write(b"no message")
+            taken = tally.bytes_sent
+            assert 0 < taken < 3 << 22
+            assert tally.messages_sent == taken >> 22
+            assert tally.messages_unsent == 0
+
+            size = (3 << 22) + 10
+            read = 0
+            while read < size:
+                read += len(await asyncio.get_running_loop().sock_recv(far, 1 << 20))
+                assert read <= tally.bytes_sent
+                assert tally.messages_sent == tally.bytes_sent >> 22
+            assert counted(tally) == (size, 3, 0)
+
+
+@pytest.mark.parametrize("end", ["abort", "reset"])
+async def test_messages_that_the_kernel_never_took_whole_are_unsent(end):
+    with watching() as (transports, _):
+        tally = transports.recorder.tally
+        near, far = tcp_pair()
+        transports.open(near, listener := Listener())
+        listener.transport.write(b"taken", message=True)
+        for _ in range(3):
+            listener.transport.write(bytes(1 << 24), message=True)
+        listener.transport.write(b"no message")
+        taken = tally.bytes_sent
+        if end == "abort":
+            listener.transport.abort()
+        else:
+            reset(far)
+            await until(lambda: listener.ends)
+        assert counted(tally) == (taken, 1, 3)
+        listener.transport.write(b"too late", message=True)
+        assert counted(tally) == (taken, 1, 4)
+        far.close()
+
+
+async def test_a_message_to_a_server_that_is_gone_is_unsent():
+    with watching() as (transports, _):
+        near, far = tcp_pair()
+        transports.open(near, listener := Listener())
+        reset(far)
+        listener.transport.write(b"anybody?", message=True)
+        assert counted(transports.recorder.tally) == (0, 0, 1)
+
+
+def test_a_backlog_counts_a_message_with_its_last_byte():
+    tally = Tally()
+    backlog = Backlog()
+    backlog.add(10, message=True)
+    backlog.add(5, message=False)
+    backlog.add(10, message=True)
+    backlog.add(10, message=True)
+    assert backlog.size == 35
+
+    found = []
+    for size in (9, 1, 5, 9, 1):
+        backlog.take(size, tally)
+        found.append(counted(tally)[:2])
+    assert found == [(9, 0), (10, 1), (15, 1), (24, 1), (25, 2)]
+    backlog.drop(tally)
+    backlog.drop(tally)
+    assert counted(tally) == (25, 2, 1)
 
 
 async def test_a_close_of_the_far_end_is_an_end_without_an_error():

@@ -25,6 +25,14 @@ def test_a_user_that_ended_comes_back_where_a_phase_keeps_users(failed):
     assert population.churn.take_return() == 3
 
 
+def test_a_session_that_raised_is_failed_and_not_done():
+    population = idle_population()
+    population.ended(BaseUser(3, 0.0), "error_KeyError", failed=False, raised=True)
+
+    tally = population.recorder.tally
+    assert (tally.sessions_done, tally.sessions_failed) == (0, 1)
+
+
 def test_no_user_comes_back_during_a_drain():
     population = idle_population()
     population.churn = Churn([KEEP], 1.0, 1, origin=monotonic())

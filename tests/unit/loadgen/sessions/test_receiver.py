@@ -45,7 +45,7 @@ async def subscribed(kind) -> AsyncIterator[tuple[Subscription, FarSide, Recorde
     near, far = tcp_pair()
     connection, owner = made(kind, recorder)
     assert connection.opened_at == inf
-    transports = Transports(asyncio.get_running_loop(), near.family, lambda name: None)
+    transports = Transports(asyncio.get_running_loop(), near.family, lambda name: None, recorder)
     transports.open(near, connection)
     side = FarSide(far)
     try:

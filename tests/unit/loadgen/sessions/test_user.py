@@ -282,6 +282,7 @@ async def test_an_exception_ends_its_session_alone_and_a_sample_is_kept():
     async with load(session, max=4) as (running, server):
         assert (await running.over()).closed == {"done": 2, "error_KeyError": 2}
         assert "nothing under this name" in running.recorder.samples["error_KeyError"]
+        assert (running.tally.sessions_done, running.tally.sessions_failed) == (2, 2)
         await until(lambda: server.codes == [1000] * 4)
 
 
@@ -295,6 +296,42 @@ async def test_no_exception_reaches_the_worker(end):
         assert (await running.over()).closed == {f"error_{end.__name__}": 2}
 
 
+async def test_a_session_that_raises_in_a_drain_has_failed_and_the_others_are_done():
+    async def session(user):
+        await user.connect()
+        try:
+            await user.think(600)
+        finally:
+            if user.number:
+                raise OSError
+
+    async with load(session, max=3) as (running, _):
+        await until(lambda: running.ledger.open == 3)
+        running.engine.drain(monotonic())
+        assert (await running.over()).closed == {"drained": 1, "error_OSError": 2}
+        assert (running.tally.sessions_done, running.tally.sessions_failed) == (1, 2)
+
+
+async def test_every_message_is_sent_or_unsent_in_the_end():
+    """The first message is too long for the server, which closes in its middle."""
+
+    async def session(user):
+        ws = await user.connect()
+        await ws.send("hello")
+        await ws.receive()
+        for _ in range(5):
+            await ws.send(bytes(1 << 24))
+        assert user.recorder.tally.messages_sent < 6
+        await user.think(600)
+
+    async with load(session) as (running, _):
+        await running.over()
+        tally = running.tally
+        assert tally.messages_sent + tally.messages_unsent == 6
+        assert tally.messages_sent <= 1 + (tally.bytes_sent >> 24)
+        assert tally.sessions_failed == 1
+
+
 async def test_a_user_that_never_connects_is_a_failure():
     async def session(user):
         if user.number:
@@ -303,6 +340,7 @@ async def test_a_user_that_never_connects_is_a_failure():
 
     async with load(session, max=3) as (running, _):
         assert (await running.over()).failed == {"error_ValueError": 1, "not_connected": 2}
+        assert (running.tally.sessions_done, running.tally.sessions_failed) == (2, 1)
 
 
 async def test_a_user_that_waits_before_it_connects_counts_as_connecting():
@@ -542,6 +580,7 @@ async def test_a_connect_that_fails_raises_in_the_session_and_is_counted_once(
             {},
         )
         assert recorded == [reason] * 4
+        assert (running.tally.sessions_done, running.tally.sessions_failed) == (0, 4)
 
 
 async def test_a_drain_ends_sessions_where_they_wait_and_their_finally_is_done():

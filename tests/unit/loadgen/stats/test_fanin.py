@@ -371,7 +371,7 @@ def test_a_source_dies_once():
     fan = fan_of("a1")
     fan.add("a1", second(0, launched=3, opened=2, sessions_started=3))
 
-    assert fan.lose("a1") == Tally(lost=2, failed={"lost": 1}, sessions_done=3)
+    assert fan.lose("a1") == Tally(lost=2, failed={"lost": 1}, sessions_failed=3)
     assert fan.lose("a1") == Tally()
     assert fan.total.lost == 2
 

@@ -304,3 +304,7 @@ def test_surplus_names_are_merged_into_one_whatever_came_first(names):
 def test_reach_is_a_part_of_what_was_expected():
     assert Tally().reach is None
     assert Tally(delivery_expected=8, delivery_received=6).reach == 75.0
+
+
+def test_a_session_runs_until_it_is_done_or_has_failed():
+    assert Tally(sessions_started=9, sessions_done=4, sessions_failed=2).sessions_running == 3

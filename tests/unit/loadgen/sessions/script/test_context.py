@@ -48,6 +48,7 @@ def test_a_user_without_a_connection_ends_its_session(user):
     with pytest.raises(ScriptEnd, match="error_unknown"):
         _ = ScriptContext(user).socket
     assert user.recorder.tally.counters == {"error_unknown": 1}
+    assert user.raised
 
 
 def test_messages_that_were_not_asked_for_are_counted_and_not_kept(user):

@@ -1,0 +1,170 @@
+"""The transport of a connection with TLS, and what the kernel takes of it.
+
+The transport below is uvloop's. It tells how many bytes wait, but not when the kernel has taken
+them. So while bytes wait they are looked at again and again.
+"""
+
+import asyncio
+import ssl
+
+from loadgen.net.transport import Backlog, Receiver
+from loadgen.stats.recorder import Recorder
+
+LOOK = 0.05
+"""Seconds between two looks at bytes that wait."""
+
+
+class BeforeTls(asyncio.Protocol):
+    """The protocol of a TCP connection before TLS: the server has to be silent."""
+
+    __slots__ = ("_spoke",)
+
+    def __init__(self) -> None:
+        self._spoke = False
+
+    def data_received(self, data: bytes) -> None:
+        """Notes that the server speaks first, as no server with TLS does."""
+        self._spoke = True
+
+    def check(self, tcp: asyncio.Transport) -> None:
+        """Raises SSLError or ConnectionResetError where TLS can't begin.
+
+        It ends the transport then.
+        """
+        closing = tcp.is_closing()
+        if closing or self._spoke:
+            tcp.abort()
+            raise ConnectionResetError if closing else ssl.SSLError("the server speaks no TLS")
+
+
+class SecureTransport(asyncio.Protocol):
+    """A transport for its receiver, and the protocol of uvloop's transport with TLS.
+
+    Bytes count as they are before TLS. Subtle: those that wait are encrypted, and so a little more
+    than they were before. While some wait, a few bytes too few count as taken; then all do.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_early",
+        "_eof",
+        "_loop",
+        "_lost",
+        "_receiver",
+        "_recorder",
+        "_tcp",
+        "_tls",
+    )
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, receiver: Receiver, recorder: Recorder
+    ) -> None:
+        self._loop = loop
+        self._receiver = receiver
+        self._recorder = recorder
+        self._tls: asyncio.Transport | None = None
+        self._tcp: asyncio.Transport | None = None
+        self._early = b""
+        """Bytes that came with the end of the TLS handshake, before the receiver can take them."""
+        self._backlog: Backlog | None = None
+        """None while nothing waits."""
+        self._eof = False
+        """True once the server has ended TLS: uvloop drops what is written from then on."""
+        self._lost = False
+        """True once there is nothing below it any more."""
+
+    def start(self, tls: asyncio.Transport, tcp: asyncio.Transport) -> None:
+        """Gives the receiver its transport; `tls` is the one on top of `tcp`."""
+        self._tls = tls
+        self._tcp = tcp
+        self._receiver.connection_made(self)
+        if self._early:
+            self._receiver.data_received(self._early)
+            self._early = b""
+        if self._lost:  # in the moment before it was started
+            self._receiver.connection_lost(None)
+
+    def write(self, data: bytes, message: bool = False) -> None:
+        """Sends what the kernel takes now, and the rest later; nothing after the end.
+
+        With `message` the last byte is the end of a message, as in PlainTransport.
+        """
+        assert self._tls is not None
+        tally = self._recorder.tally
+        if self._eof or self._ended:
+            tally.messages_unsent += message
+            return
+        self._tls.write(data)
+        if self._backlog is None:
+            if not self._waiting():
+                tally.bytes_sent += len(data)
+                tally.messages_sent += message
+                return
+            self._backlog = Backlog()
+            self._loop.call_later(LOOK, self._look)
+        self._backlog.add(len(data), message=message)
+        self._settle()
+
+    def pause_reading(self) -> None:
+        """Reads nothing more until `resume_reading`; bytes wait in the kernel."""
+        if self._tls is not None:
+            self._tls.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Reads again after a pause."""
+        if self._tls is not None:
+            self._tls.resume_reading()
+
+    def abort(self) -> None:
+        """Closes the socket; `connection_lost` follows."""
+        assert self._tls is not None
+        self._settle()
+        self._tls.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Passes the bytes on."""
+        if self._tls is None:
+            self._early += data
+        else:
+            self._receiver.data_received(data)
+
+    def eof_received(self) -> None:
+        """Notes that the server has ended TLS: uvloop sends nothing more."""
+        self._settle()
+        self._eof = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Passes the end on; what waits then was not taken."""
+        self._lost = True
+        if self._backlog is not None:
+            self._backlog.drop(self._recorder.tally)
+            self._backlog = None
+        if self._tls is not None:  # else the TLS handshake has failed, and its caller knows
+            self._receiver.connection_lost(exc)
+
+    @property
+    def _ended(self) -> bool:
+        """True once TCP has ended; from then on uvloop says that no byte waits."""
+        assert self._tcp is not None
+        return self._tcp.is_closing()
+
+    def _waiting(self) -> int:
+        assert self._tls is not None
+        assert self._tcp is not None
+        return self._tls.get_write_buffer_size() + self._tcp.get_write_buffer_size()
+
+    def _settle(self) -> None:
+        """Counts what the kernel has taken of the bytes that waited."""
+        backlog = self._backlog
+        if backlog is None or self._ended:
+            return
+        taken = backlog.size - self._waiting()
+        if taken > 0:
+            backlog.take(taken, self._recorder.tally)
+        if not backlog.size:
+            self._backlog = None
+
+    def _look(self) -> None:
+        self._settle()
+        if self._backlog is not None:
+            self._loop.call_later(LOOK, self._look)

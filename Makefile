@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Images of containers often set this. Without bytecode each process of a test compiles the package anew.
+export PYTHONDONTWRITEBYTECODE :=
 READY := $(VENV)/.ready
 
 .PHONY: demo million rehearse test bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak truth lock clean

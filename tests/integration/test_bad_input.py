@@ -8,17 +8,31 @@ import asyncio
 import os
 import socket
 import subprocess
+import sys
 from contextlib import closing
+from copy import copy
 from pathlib import Path
 
+import click
 import pytest
 from aiohttp import web
 
+from coordinator.cli import coord, report
+from loadgen.cli import agent as agent_command
+from loadgen.cli import target, tune
+from loadgen.cli.options import run_command
 from tests.processes import BIN, Command, agent, command, coordinator, free_port, run
 
 COORD, AGENT, TARGET, TUNE, REPORT = (
     f"loadgen-{name}" for name in ("coord", "agent", "target", "tune", "report")
 )
+COMMANDS: dict[str, click.Command] = {
+    COORD: coord.coord,
+    AGENT: agent_command.agent,
+    TARGET: target.command,
+    TUNE: tune.command,
+    REPORT: report.report,
+}
 
 
 @pytest.fixture
@@ -60,7 +74,6 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int, program: str, *
 @pytest.mark.parametrize(
     ("program", "options", "words"),
     [
-        (COORD, "--rate abc", ["--rate", "'abc'", "not a rate"]),
         (COORD, "--rate -5", ["--rate", "'-5'", "not a rate"]),
         (COORD, "--rate 0", ["--rate", "above 0"]),
         (COORD, "--max 0", ["--max", "x>=1"]),
@@ -117,7 +130,6 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int, program: str, *
         (COORD, "--write-plan {files}/none/plan.toml", ["--write-plan", "No such file"]),
         (COORD, "--token-file {files}/empty", ["--token-file", "is empty"]),
         (COORD, "--token-file {files}/none", ["--token-file", "No such file"]),
-        (COORD, "--listen 127.0.0.1:0 --out {files}/empty", ["--out", "give another directory"]),
         (AGENT, "--coordinator 127.0.0.1:8091", ["--coordinator", "write http://"]),
         (AGENT, "--coordinator http://", ["--coordinator", "write http://"]),
         (AGENT, "--coordinator http://127.0.0.1:99999", ["--coordinator", "write http://"]),
@@ -129,8 +141,6 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int, program: str, *
         (AGENT, "--ports 5", ["'5'", "MIN-MAX"]),
         (AGENT, "--ports 2000-1999", ["backwards", "1999-2000"]),
         (AGENT, "--source here", ["'here'", "write 10.0.0.5"]),
-        (AGENT, "--source 192.0.2.7", ["192.0.2.7", "ip addr add"]),
-        (AGENT, "--metrics 127.0.0.1:{busy}", ["--metrics 127.0.0.1:{busy}", "give another"]),
         (AGENT, "--token-file {files}/empty", ["--token-file", "is empty"]),
         (AGENT, "--allow-target 10.0.0.0/99", ["--allow-target", "10.0.0.0/99"]),
         (AGENT, "--workers 0", ["--workers"]),
@@ -139,16 +149,41 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int, program: str, *
         (TARGET, "--vice evil", ["'evil'", "refuse, slow-accept"]),
         (TARGET, "--vice reset=x", ["'x'", "not a duration"]),
         (TARGET, "--vice refuse=1", ["'refuse'", "takes no value"]),
+        (TUNE, "check --connections 0", ["--connections", "x>=1"]),
+        (REPORT, "{files}/none", ["{files}/none", "not a run directory"]),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    files: Path, monkeypatch, capsys, program, options, words
+):
+    """Runs the command in this process, which saves the start of another one."""
+    arguments = [option.format(files=files, long="x" * 64) for option in options.split()]
+    monkeypatch.chdir(files)
+    monkeypatch.setattr(sys, "argv", [program, *arguments])
+    fresh = copy(COMMANDS[program])
+    fresh.params = [*fresh.params]  # --version is added to them
+    with pytest.raises(SystemExit) as exit_:
+        run_command(fresh, program)
+    ended = subprocess.CompletedProcess(sys.argv, exit_.value.code, *capsys.readouterr())
+    one_line(ended, 2, program, *(word.format(files=files) for word in words))
+    assert not (files / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("program", "options", "words"),
+    [
+        (COORD, "--rate abc", ["--rate", "'abc'", "not a rate"]),
+        (COORD, "--listen 127.0.0.1:0 --out {files}/empty", ["--out", "give another directory"]),
+        (AGENT, "--source 192.0.2.7", ["192.0.2.7", "ip addr add"]),
+        (AGENT, "--metrics 127.0.0.1:{busy}", ["--metrics 127.0.0.1:{busy}", "give another"]),
         (TARGET, "--listen 127.0.0.1:{busy}", ["127.0.0.1:{busy}", "in use"]),
         (TARGET, "--listen 192.0.2.7:0", ["192.0.2.7:0", "does not have that address"]),
         (TUNE, "check --connections many", ["--connections", "'many'"]),
-        (TUNE, "check --connections 0", ["--connections", "x>=1"]),
-        (REPORT, "{files}/none", ["{files}/none", "not a run directory"]),
         (REPORT, "{files}", ["{files}", "summary.json"]),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(files: Path, busy: int, program, options, words):
-    arguments = [option.format(files=files, busy=busy, long="x" * 64) for option in options.split()]
+def test_a_mistake_ends_the_process_with_one_line(files: Path, busy: int, program, options, words):
+    arguments = [option.format(files=files, busy=busy) for option in options.split()]
     ended = run(program, *arguments, cwd=files)
     one_line(ended, 2, program, *(word.format(files=files, busy=busy) for word in words))
     assert not (files / "runs").exists()

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
 READY := $(VENV)/.ready
 
-.PHONY: demo million rehearse test bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak truth lock clean
+.PHONY: demo million rehearse rehearse-small test bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak truth lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 25 --think 5
@@ -16,6 +16,9 @@ million: $(READY) ## a million connections with pings on this machine, a quarter
 
 rehearse: $(READY) ## the reference run, scaled down, on 18 machines made of namespaces, by Ansible: as root, in about 5 minutes
 	$(BIN)/python -m tests.rehearsal $(ARGS)
+
+rehearse-small: $(READY) ## the same with two agents, by the tests of CI: as root, in about 3 minutes
+	$(BIN)/pytest -q tests/rehearsal
 
 test: lint types unit integration browser scale ## the gate: what CI runs
 

@@ -2,12 +2,15 @@
 
 import json
 
+import pytest
+
 from tests.processes import free_port, run
 
 TIMEOUT = 120.0
 """Seconds; a calibration takes some thirty."""
 
 
+@pytest.mark.longest
 def test_a_fleet_is_calibrated_and_a_plan_beyond_it_is_told(tmp_path):
     target = f"ws://127.0.0.1:{free_port()}/v1/realtime?project=console&channels[]=files"
     fleet = ["--local", "1", "--with-target", "--listen", "127.0.0.1:0", "--out", str(tmp_path)]

@@ -54,7 +54,6 @@ def links() -> str:
     return "\n".join(row.split(":")[1] for row in done.stdout.splitlines())
 
 
-@pytest.mark.longest
 @pytest.mark.timeout(500)  # the first time it installs Debian's packages
 def test_bare_machines_become_a_fleet_that_runs_a_plan_and_are_bare_again(environment):
     small = line(agents=2, connections=300, rate=100, think=3, hold=15)

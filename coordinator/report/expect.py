@@ -113,7 +113,7 @@ class Expectation(msgspec.Struct, frozen=True):
             value = 100 * value / base if base else None
         held = value is not None and self._holds(value, bound)
         samples = None if value is None else _samples(self.figure, summary, self.part)
-        return ExpectationResult(self.expr, value, held, samples, bound)
+        return ExpectationResult(self.expr, value, held, samples, bound or None)
 
     def _holds(self, value: float, bound: float) -> bool:
         """Returns True when the comparison holds for all that the figure may be."""

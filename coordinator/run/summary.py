@@ -87,8 +87,9 @@ class ExpectationResult(msgspec.Struct, omit_defaults=True):
     held: bool
     samples: int | None = None
     """The number of values that a percentile or a mean is of."""
-    bound: float = 0.0
-    """The value is wrong by this at most; the expectation holds whatever it is within that."""
+    bound: float | None = None
+    """The value is wrong by this at most, and the expectation holds whatever it is within that;
+    None: it is exact."""
 
 
 class ExportSummary(msgspec.Struct):

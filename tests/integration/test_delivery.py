@@ -147,6 +147,7 @@ class Hall:
         finally:
             self._loop.call_soon_threadsafe(self._over.set)
             self._thread.join()
+            self._loop.close()
 
 
 MIX = """

@@ -89,7 +89,14 @@ def test_seconds_in_which_no_core_was_idle_are_saturated(tmp_path):
     saturated = {row["second"] for row in rows if "no core was idle" in str(row["saturated"])}
     assert saturated & {3, 4}
     assert saturated <= {second["second"] for second in summary["saturated_seconds"]}
-    assert all(min(rows[second]["agents"]["a1"]["host"]["busy"]) >= 97 for second in saturated)
+    hosts = [
+        part["host"]
+        for second in saturated
+        for part in rows[second]["agents"].values()
+        if "host" in part  # an agent that was starved did not look at every second
+    ]
+    assert hosts
+    assert all(min(host["busy"]) >= 97 for host in hosts)
     (host,) = summary["hosts"]
     assert sorted(host["agents"]) == ["a1", "a2"]
     assert (host["cores"], host["idlest"] >= 97) == (len(os.sched_getaffinity(0)), True)

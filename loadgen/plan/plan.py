@@ -10,6 +10,7 @@ from loadgen.errors import PlanError
 from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import MAX_ARRIVALS, NotNegative, Phase, Positive
 from loadgen.plan.publish import Publish
+from loadgen.plan.request import request_mistakes
 from loadgen.plan.schedule import PhasedSchedule, Schedule, phase_arrivals_of
 from loadgen.plan.seeded import Pick, weighted_choice, weighted_choice_by_phase
 from loadgen.plan.sessions import Loop, PythonSession, SessionSpec, ThinkTime, urls_of
@@ -58,6 +59,10 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     tls_verify: bool = True
     tls_server_name: bool = True
     """True when the server's name is sent (SNI)."""
+
+    def mistakes(self) -> Iterator[tuple[str, str]]:
+        """Yields each mistake in it: the key, and what is wrong there."""
+        yield from request_mistakes(self.headers.items(), self.subprotocols, self.origin)
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -124,6 +129,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
                 "have no `weight` above 0; give one to those that users begin with",
             )
         yield from _duplicates("clients", "name", [client.name for client in self.clients])
+        yield from _prefixed("transport", self.transport.mistakes())
         if self.publish is not None:
             yield from _prefixed("publish", self.publish.mistakes())
             yield from _prefixed("publish", self._mistakes_in_publish(self.publish))

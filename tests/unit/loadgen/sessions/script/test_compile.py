@@ -177,6 +177,19 @@ async def test_a_connection_asks_for_what_its_step_says_with_variables_put_in():
     assert second.path == "/users/%%_id%%"
 
 
+async def test_what_a_variable_holds_does_not_change_the_request():
+    value = "/x HTTP/1.1\r\nX-Injected: yes"
+    ledger, _, _, server = await played(
+        SetVars(names=("next",), source="value", value=value),
+        Connect(path="/a"),
+        Connect(path="%%_next%%", subst=True),
+        Send(text="never"),
+    )
+
+    assert (ledger.failed, ledger.closed) == ({"bad_request": 1}, {"done": 1})
+    assert [request.path for request in server.requests] == ["/a"]
+
+
 async def test_a_session_that_connects_again_makes_another_connection():
     ledger, _, _, server = await played(CONNECT, Close(), Think(seconds=0.02), CONNECT, CONNECT)
 

@@ -177,7 +177,8 @@ def _routes(
         key = to.address, to.port, to.name if to.secure else ""
         if key not in dialers:
             tls = context_of(transport) if to.secure else None
-            name = to.name if transport.tls_server_name else ""
+            asked = transport.tls_server_name
+            name = asked if isinstance(asked, str) else to.name if asked else ""
             ports = _ports(to.sources)
             dialers[key] = Dialer(loop, key[:2], ports, recorder, tls, name, buffers)
         own = headers, transport.subprotocols

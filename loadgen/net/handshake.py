@@ -61,12 +61,14 @@ class Handshake:
             raise RequestError(f"`{key}` {what}")
         self.resource = encoded_resource(resource)
         """Path and query, as they are sent."""
-        own = {name.lower() for name, _ in headers}
-        defaults = [pair for pair in (("Host", host), USER_AGENT) if pair[0].lower() not in own]
-        offer = [("Sec-WebSocket-Protocol", ", ".join(subprotocols))] if subprotocols else []
+        own = {name.lower(): value for name, value in headers}
+        agent = () if "user-agent" in own else (USER_AGENT,)
+        rest = (pair for pair in headers if pair[0].lower() != "host")
+        offer = (("Sec-WebSocket-Protocol", ", ".join(subprotocols)),) if subprotocols else ()
         lines = [
             f"GET {self.resource} HTTP/1.1",
-            *(f"{name}: {value}" for name, value in (*defaults, *headers, *offer)),
+            f"Host: {own.get('host', host)}",
+            *(f"{name}: {value}" for name, value in (*agent, *rest, *offer)),
             "Upgrade: websocket",
             "Connection: Upgrade",
             "Sec-WebSocket-Version: 13",

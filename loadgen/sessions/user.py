@@ -155,15 +155,18 @@ class User(BaseUser):
     ) -> Generator[Any, Any, WebSocket]:
         """Opens a connection to the target.
 
-        `resource` is another path and query, `url` another of the plan's targets, `timeout` is in
-        seconds, `read_rate` the most that the connection reads, in bytes a second.
+        `resource` is another path and query. A header replaces the plan's of the same name, and
+        `subprotocols` replace the plan's; one of them may be a str. `url` is another of the plan's
+        targets, `timeout` is in seconds, `read_rate` the most that the connection reads, in bytes a
+        second.
 
         Raises ConnectFailed, counted by its reason; ValueError for a URL that is not in the plan.
         """
         scenario = self.scenario
         route = scenario.route(url) if url else scenario.route_of(self.number)
         own = with_origin((headers or {}).items(), origin)
-        terms = self._terms(route, resource, own, tuple(subprotocols), read_rate)
+        offer = (subprotocols,) if isinstance(subprotocols, str) else tuple(subprotocols)
+        terms = self._terms(route, resource, own, offer, read_rate)
         if terms is None:
             yield None  # others get their turn: the session may try the same again at once
             raise ConnectFailed(BAD_REQUEST)

@@ -157,6 +157,16 @@ async def test_a_connection_asks_for_a_path_with_own_headers_and_subprotocols():
         assert (request.headers["X-Own"], request.headers["Origin"]) == ("7", "http://here")
 
 
+async def test_one_subprotocol_may_be_a_text_as_in_browsers():
+    async def session(user):
+        ws = await user.connect(subprotocols="chat")
+        user.count(f"chose_{ws.subprotocol}")
+
+    async with load(session, subprotocols=["chat"]) as (running, _):
+        assert (await running.over()).closed == {"done": 1}
+        assert running.tally.counters == {"chose_chat": 1}
+
+
 async def test_thinking_takes_its_time_whichever_way_it_is_drawn():
     took = []
 

@@ -23,6 +23,7 @@ from loadgen.cli.options import DURATION, ENDPOINT, HOLD, RATE, run_command
 from loadgen.errors import OperatorError, PlanError
 from loadgen.net.url import TargetUrl
 from loadgen.plan.plan import Plan
+from loadgen.plan.request import request_mistakes
 from loadgen.planfile import to_toml
 from loadgen.values import base_of
 
@@ -87,8 +88,34 @@ class ReceiverType(click.ParamType[LineReceiver]):
             self.fail(f"{value!r}: {error}", param, ctx)
 
 
+class HeaderType(click.ParamType[tuple[str, str]]):
+    """A header of the handshake, from `Name: value`."""
+
+    name = "name: value"
+    envvar_list_splitter = "\n"
+    """One header a line in LOADGEN_COORD_HEADER, since values have blanks."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Returns name and value; fails when they can't be sent.
+
+        The value is not repeated: it may be a password.
+        """
+        if isinstance(value, tuple):
+            return value
+        name, colon, text = str(value).partition(":")
+        header = name.strip(), text.strip(" \t")
+        if not colon:
+            self.fail("a header needs a colon; write 'Name: value'", param, ctx)
+        for _, what in request_mistakes([header]):
+            self.fail(f"header {header[0]!r} {what}", param, ctx)
+        return header
+
+
 WATCHED = WatchedType()
 RECEIVER = ReceiverType()
+HEADER = HeaderType()
 
 REFERENCE = Plan()
 """The reference run, which the options ask for by default."""
@@ -140,6 +167,13 @@ REFERENCE = Plan()
     type=click.Choice(["auto", "1ms", "5ms"]),
     default=REFERENCE.grain,
     help="How exact launches and think times are; auto: 1ms below 5,000 launches/s of a worker.",
+)
+@click.option(
+    "--header",
+    multiple=True,
+    type=HEADER,
+    metavar="'NAME: VALUE'",
+    help="Send this header in every handshake; repeatable. Host and User-Agent replace loadgen's.",
 )
 @click.option(
     "--agents",

@@ -3,6 +3,7 @@
 It comes from options, a plan file, a session file or a Tsung configuration.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from click.core import ParameterSource
 from coordinator.tsung.configuration import read_tsung
 from coordinator.tsung.servers import base_of_url
 from loadgen.errors import PlanError
-from loadgen.plan.plan import Plan, plan_of
+from loadgen.plan.plan import Plan, Transport, plan_of
 from loadgen.plan.publish import MAX_RATE, Publish
 from loadgen.plan.session_file import read_session
 from loadgen.plan.sessions import PythonSession
@@ -46,10 +47,11 @@ def plan_from_options(ctx: click.Context, options: dict[str, Any]) -> Plan:
     """
     values = {name: options[name] for name in PLAN_OPTIONS}
     publish = _publish(ctx, options)
-    if options["session"] is not None:
-        return plan_of(values | publish | {"sessions": (_session(ctx, options["session"]),)})
-    if options["plan"] is None:
-        return plan_of(values | publish)
+    if options["session"] is not None or options["plan"] is None:
+        values |= publish | {"transport": with_headers(Transport(), options["header"])}
+        if options["session"] is not None:
+            values["sessions"] = (_session(ctx, options["session"]),)
+        return plan_of(values)
     explicit = {name: value for name, value in values.items() if is_given(ctx, name)} | publish
     plan = read_plan(options["plan"])
     for name in sorted(plan.overruled & explicit.keys()):
@@ -57,6 +59,7 @@ def plan_from_options(ctx: click.Context, options: dict[str, Any]) -> Plan:
         raise PlanError(
             f"{option} has no effect beside what {options['plan']} has instead; change it there"
         )
+    explicit["transport"] = with_headers(plan.transport, options["header"])
     return plan_of(msgspec.structs.asdict(plan) | explicit)
 
 
@@ -83,9 +86,24 @@ def plan_from_tsung(ctx: click.Context, options: dict[str, Any]) -> Plan:
         options["tsung_log"] = imported.log
     changes: dict[str, Any] = {"clients": ()} if options["local"] else {}
     changes |= _publish(ctx, options)
+    changes["transport"] = with_headers(imported.plan.transport, options["header"])
     return msgspec.structs.replace(
         imported.plan, **changes, **({"hold": options["hold"]} if "hold" in explicit else {})
     )
+
+
+def with_headers(transport: Transport, added: Sequence[tuple[str, str]]) -> Transport:
+    """Returns the transport with the headers of --header.
+
+    They replace those of the same name. Raises PlanError for one that is given twice.
+    """
+    names = [name.lower() for name, _ in added]
+    for place, (name, _) in enumerate(added):
+        if name.lower() in names[:place]:
+            raise PlanError(f"--header {name} is there twice; write its values into one header")
+    origin = "" if "origin" in names else transport.origin
+    kept = {name: value for name, value in transport.headers.items() if name.lower() not in names}
+    return msgspec.structs.replace(transport, headers=kept | dict(added), origin=origin)
 
 
 def is_given(ctx: click.Context, name: str) -> bool:

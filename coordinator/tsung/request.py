@@ -26,9 +26,6 @@ OURS = (
     "upgrade",
     "connection",
     "origin",
-    "sec-websocket-key",
-    "sec-websocket-version",
-    "sec-websocket-protocol",
 )
 """Headers of the upgrade that an <http_header> can't set, in Tsung either."""
 FORM_FIELD = "name=[\"']{name}[\"'] (?:[^>]* )?value=[\"']([^\"']*)[\"']"
@@ -229,7 +226,8 @@ def _header_extract(element: Element, name: str, kind: str) -> Extract:
 def _sendable(child: Element) -> bool:
     if child.name != "http_header":
         raise child.error(f"<{child.name}> is unknown in <websocket>; write <http_header>")
-    if child.need("name").lower() in OURS:
+    name = child.need("name").lower()
+    if name in OURS or name.startswith("sec-websocket-"):
         child.note(f"header {child.get('name')!r} can't be set, in Tsung either; it is left out")
         return False
     return True

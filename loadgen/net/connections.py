@@ -49,14 +49,24 @@ class Connections:
     def dial(self, connection: Connection, dialer: Dialer, now: float, *, planned: bool) -> None:
         """Sends the SYN; a connection that is not `planned` counts as launched again."""
         if not planned:
-            tally = self._recorder.tally
-            tally.launched += 1
-            tally.relaunched += 1
+            self._launch_again()
         if self.drain is not None:
             self.drain.put_off(connection)
         self._all[connection] = None
         self.connecting.add(connection, now)
         dialer.dial(connection, now)
+
+    def refuse(self, reason: str, *, planned: bool) -> None:
+        """Counts a connection that is launched and fails at once: it is not even dialed."""
+        if not planned:
+            self._launch_again()
+        failed = self._recorder.tally.failed
+        failed[reason] = failed.get(reason, 0) + 1
+
+    def _launch_again(self) -> None:
+        tally = self._recorder.tally
+        tally.launched += 1
+        tally.relaunched += 1
 
     def opened(self, connection: Connection, due: float, now: float) -> None:
         """Counts a valid 101, and times it from when it was due and from its dial."""

@@ -6,14 +6,18 @@ replies out of the ordinary.
 
 import re
 from base64 import b64encode
+from collections.abc import Sequence
 from hashlib import sha1
 from typing import NamedTuple
 
+from loadgen.plan.request import Headers, RequestError, encoded_resource, request_mistakes
 from loadgen.stats.reasons import BAD_HANDSHAKE, HTTP
+from loadgen.version import VERSION
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 MAX_HEAD_SIZE = 16_384
 """Bytes that the head of a reply may have."""
+USER_AGENT = ("User-Agent", f"loadgen/{VERSION}")
 _HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 _SWITCHING = re.compile(rb"HTTP/1\.1 101 [\t\x20-\x7e\x80-\xff]*")
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: |\r\n)")
@@ -46,23 +50,33 @@ class Handshake:
 
     __slots__ = ("_after", "_before", "_offered", "_vetted", "resource")
 
-    def __init__(self, host: str, resource: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
-        self.resource = resource
+    def __init__(
+        self, host: str, resource: str, headers: Headers = (), subprotocols: Sequence[str] = ()
+    ) -> None:
+        """`host` and loadgen's User-Agent are sent unless `headers` has others.
+
+        Raises RequestError when what a value holds would change the request.
+        """
+        for key, what in request_mistakes(headers, subprotocols):
+            raise RequestError(f"`{key}` {what}")
+        self.resource = encoded_resource(resource)
+        """Path and query, as they are sent."""
+        own = {name.lower(): value for name, value in headers}
+        agent = () if "user-agent" in own else (USER_AGENT,)
+        rest = (pair for pair in headers if pair[0].lower() != "host")
+        offer = (("Sec-WebSocket-Protocol", ", ".join(subprotocols)),) if subprotocols else ()
         lines = [
-            f"GET {resource} HTTP/1.1",
-            f"Host: {host}",
+            f"GET {self.resource} HTTP/1.1",
+            f"Host: {own.get('host', host)}",
+            *(f"{name}: {value}" for name, value in (*agent, *rest, *offer)),
             "Upgrade: websocket",
             "Connection: Upgrade",
-            *(f"{name}: {value}" for name, value in headers),
             "Sec-WebSocket-Version: 13",
             "Sec-WebSocket-Key: ",
         ]
         self._before = "\r\n".join(lines).encode()
         self._after = b"\r\n\r\n"
-        offers = (
-            value.split(",") for name, value in headers if name.lower() == "sec-websocket-protocol"
-        )
-        self._offered = tuple(subprotocol.strip() for offer in offers for subprotocol in offer)
+        self._offered = tuple(subprotocols)
         self._vetted: tuple[bytes, bytes] | None = None
         """The bytes before and after the accept key in a reply that was valid."""
 

@@ -1,27 +1,15 @@
 """The way from a worker to one of the plan's targets."""
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from loadgen.net.connection import Terms, Wrap
 from loadgen.net.dialer import Dialer
 from loadgen.net.handshake import Handshake
+from loadgen.plan.request import Headers
 from loadgen.timers import Deadlines
 
 MAX_KEPT = 256
 """Prepared requests kept; sessions with more different ones pay for each request anew."""
-
-
-def headers_of(
-    headers: Iterable[tuple[str, str]], origin: str, subprotocols: Sequence[str]
-) -> tuple[tuple[str, str], ...]:
-    """Returns the headers with Origin and Sec-WebSocket-Protocol, where given."""
-    found = tuple(headers)
-    if origin:
-        found += (("Origin", origin),)
-    if subprotocols:
-        found += (("Sec-WebSocket-Protocol", ", ".join(subprotocols)),)
-    return found
 
 
 class Route:
@@ -34,7 +22,8 @@ class Route:
         resource: str,
         dialer: Dialer,
         closing: Deadlines[Any],
-        headers: tuple[tuple[str, str], ...] = (),
+        headers: Headers = (),
+        subprotocols: tuple[str, ...] = (),
     ) -> None:
         """`closing` holds the worker's connections that wait for the server to end them."""
         self.url = url
@@ -43,27 +32,35 @@ class Route:
         self._resource = resource
         self._closing = closing
         self._headers = headers
+        self._subprotocols = subprotocols
         self._terms: dict[tuple[object, ...], Terms] = {}
 
     def terms(
         self,
         think: float = 0.0,
         resource: str = "",
-        headers: tuple[tuple[str, str], ...] = (),
+        headers: Headers = (),
         wrap: Wrap | None = None,
+        subprotocols: tuple[str, ...] = (),
     ) -> Terms:
         """Returns the terms of connections of one kind.
 
         `think` is the seconds between two pings; `resource` is the path and query, empty for the
-        target's own. A header replaces the target's own of the same name.
+        target's own. A header replaces the target's own of the same name, and subprotocols replace
+        the target's own. Raises RequestError when the request can't be sent.
         """
-        key = think, resource, headers, wrap
+        key = think, resource, headers, wrap, subprotocols
         found = self._terms.get(key)
         if found is None:
             if len(self._terms) >= MAX_KEPT:
                 self._terms.clear()
             own = {name.lower() for name, _ in headers}
             kept = tuple(pair for pair in self._headers if pair[0].lower() not in own)
-            handshake = Handshake(self._host, resource or self._resource, kept + headers)
+            handshake = Handshake(
+                self._host,
+                resource or self._resource,
+                kept + headers,
+                subprotocols or self._subprotocols,
+            )
             found = self._terms[key] = Terms(handshake, think, self._closing, wrap)
         return found

@@ -20,7 +20,7 @@ def context_of(transport: Transport) -> ssl.SSLContext:
     Raises PlanError for versions or ciphers that OpenSSL does not have.
     """
     context = ssl.create_default_context()
-    context.check_hostname = transport.tls_verify and transport.tls_server_name
+    context.check_hostname = transport.tls_verify and bool(transport.tls_server_name)
     if not transport.tls_verify:
         context.verify_mode = ssl.CERT_NONE
     unknown = [name for name in transport.tls_versions if name not in VERSIONS]

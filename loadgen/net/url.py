@@ -30,8 +30,8 @@ class TargetUrl(msgspec.Struct, frozen=True):
         if "@" in re.split("[/?#]", url.partition("//")[2] or url)[0]:
             raise PlanError(
                 f"target {shown!r} names a user, and plan and report would show the password; leave"
-                " it out and send the header Authorization, by a session or by `transport.headers`"
-                " of a plan file"
+                " it out and send the header Authorization: by --header, `transport.headers` of a"
+                " plan file, or a session"
             )
         if " " in url or not url.isprintable():  # it would stand in the request line unchanged
             raise PlanError(

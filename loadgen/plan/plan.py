@@ -1,5 +1,6 @@
 """The plan of a run, from options, a TOML file or a Tsung configuration."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 from typing import Annotated, Any, Literal
@@ -10,6 +11,7 @@ from loadgen.errors import PlanError
 from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import MAX_ARRIVALS, NotNegative, Phase, Positive
 from loadgen.plan.publish import Publish
+from loadgen.plan.request import request_mistakes
 from loadgen.plan.schedule import PhasedSchedule, Schedule, phase_arrivals_of
 from loadgen.plan.seeded import Pick, weighted_choice, weighted_choice_by_phase
 from loadgen.plan.sessions import Loop, PythonSession, SessionSpec, ThinkTime, urls_of
@@ -20,6 +22,8 @@ TARGET_SALT = 1_000_001
 """The salt of the draw of a user's target; phases and users' generators have small ones."""
 SESSION_SALT = 1_000_002
 """The salt of the draw of a user's session."""
+_SERVER_NAME = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*")
+"""A host's name or IPv4 address, or an IPv6 address."""
 OVERRULES = {
     "phases": ("rate", "max"),
     "sessions": ("think", "loops", "ping"),
@@ -56,8 +60,19 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """`tlsv1.2`, `tlsv1.3`; empty: the library's own."""
     tls_ciphers: str = ""
     tls_verify: bool = True
-    tls_server_name: bool = True
-    """True when the server's name is sent (SNI)."""
+    tls_server_name: bool | str = True
+    """The name that is sent (SNI) and that the certificate must have; True: the host of the URL,
+    False: none."""
+
+    def mistakes(self) -> Iterator[tuple[str, str]]:
+        """Yields each mistake in it: the key, and what is wrong there."""
+        yield from request_mistakes(self.headers.items(), self.subprotocols, self.origin)
+        name = self.tls_server_name
+        if isinstance(name, str) and _SERVER_NAME.fullmatch(name) is None:
+            yield (
+                "tls_server_name",
+                f"is {name!r}; write a host's name or address without a port, or true or false",
+            )
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -124,6 +139,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
                 "have no `weight` above 0; give one to those that users begin with",
             )
         yield from _duplicates("clients", "name", [client.name for client in self.clients])
+        yield from _prefixed("transport", self.transport.mistakes())
         if self.publish is not None:
             yield from _prefixed("publish", self.publish.mistakes())
             yield from _prefixed("publish", self._mistakes_in_publish(self.publish))

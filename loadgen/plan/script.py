@@ -65,11 +65,11 @@ class Extract(_Value, frozen=True, kw_only=True):
     """A variable set from a reply; empty when nothing is found.
 
     Its value is the first group of a regular expression, what a JSONPath finds, or a header of the
-    101.
+    101 or a cookie that it sets, by its name. Values of a repeated header are joined by commas.
     """
 
     var: str
-    by: Literal["re", "jsonpath", "header"] = "re"
+    by: Literal["re", "jsonpath", "header", "cookie"] = "re"
     expr: str
     decode: bool = False
     """True when HTML entities are decoded."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from loadgen.errors import PlanError
+from loadgen.plan.request import RequestError, encoded_resource, request_mistakes
 from loadgen.plan.script import (
     Abort,
     Change,
@@ -76,11 +77,25 @@ def _check_step(step: Step, files: Mapping[str, str]) -> None:
         for extract in step.extract:
             if extract.by == "re":
                 _with_a_group(extract.expr)
+        if isinstance(step, Connect):
+            _check_request(step)
     elif isinstance(step, Foreach):
         pattern_of(step.include)
         pattern_of(step.exclude)
     elif isinstance(step, SetVars):
         _check_source(step, files)
+
+
+def _check_request(step: Connect) -> None:
+    """Raises PlanError for a request that can't be sent, whatever its variables hold."""
+    for key, what in request_mistakes(step.headers.items(), step.subprotocols, step.origin):
+        raise PlanError(f"`{key}` {what}")
+    path = Template(step.path, subst=step.subst)
+    begun = path.names and path.text.startswith("%%_")
+    try:
+        encoded_resource(f"/{path.text}" if begun or not path.text else path.text)
+    except RequestError as error:
+        raise PlanError(f"`path`: {error}") from error
 
 
 def _check_source(step: SetVars, files: Mapping[str, str]) -> None:

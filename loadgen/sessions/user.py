@@ -15,8 +15,9 @@ from time import monotonic
 from types import coroutine
 from typing import Any
 
-from loadgen.net.connection import Connection
-from loadgen.net.route import headers_of
+from loadgen.net.connection import Connection, Terms
+from loadgen.net.route import Route
+from loadgen.plan.request import Headers, RequestError, with_origin
 from loadgen.plan.seeded import SeededRandom
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
 from loadgen.sessions.receiver import ReceiverWebSocket
@@ -24,7 +25,7 @@ from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.trampoline import BaseUser
 from loadgen.sessions.user_state import Pause, UserState
 from loadgen.sessions.websocket import Awaited, WebSocket
-from loadgen.stats.reasons import DONE, DRAINED, ERROR, NOT_CONNECTED, TIMEOUT
+from loadgen.stats.reasons import BAD_REQUEST, DONE, DRAINED, ERROR, NOT_CONNECTED, TIMEOUT
 from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.stats.tally import MAX_NAME_LENGTH, MEET
 
@@ -157,15 +158,21 @@ class User(BaseUser):
     ) -> Generator[Any, Any, WebSocket]:
         """Opens a connection to the target.
 
-        `resource` is another path and query, `url` another of the plan's targets, `timeout` is in
-        seconds, `read_rate` the most that the connection reads, in bytes a second.
+        `resource` is another path and query. A header replaces the plan's of the same name, and
+        `subprotocols` replace the plan's; one of them may be a str. `url` is another of the plan's
+        targets, `timeout` is in seconds, `read_rate` the most that the connection reads, in bytes a
+        second.
 
         Raises ConnectFailed, counted by its reason; ValueError for a URL that is not in the plan.
         """
         scenario = self.scenario
         route = scenario.route(url) if url else scenario.route_of(self.number)
-        own = headers_of((headers or {}).items(), origin, subprotocols)
-        terms = route.terms(0.0, resource, own, scenario.wrap(read_rate))
+        own = with_origin((headers or {}).items(), origin)
+        offer = (subprotocols,) if isinstance(subprotocols, str) else tuple(subprotocols)
+        terms = self._terms(route, resource, own, offer, read_rate)
+        if terms is None:
+            yield None  # others get their turn: the session may try the same again at once
+            raise ConnectFailed(BAD_REQUEST)
         now = monotonic()
         due = now if self.due is None else self.due
         kind = ReceiverWebSocket if scenario.receives else WebSocket
@@ -179,6 +186,27 @@ class User(BaseUser):
             raise ConnectFailed(TIMEOUT) from None
         socket.awaited = None
         return socket
+
+    def _terms(
+        self,
+        route: Route,
+        resource: str,
+        headers: Headers,
+        subprotocols: tuple[str, ...],
+        read_rate: float,
+    ) -> Terms | None:
+        """Returns the terms of a connection.
+
+        Returns None, and counts it as failed, when its request can't be sent.
+        """
+        scenario = self.scenario
+        try:
+            return route.terms(0.0, resource, headers, scenario.wrap(read_rate), subprotocols)
+        except RequestError as error:
+            self.recorder.sample(BAD_REQUEST, f"user {self.number}: {error}\n")
+        scenario.connections.refuse(BAD_REQUEST, planned=self.due is not None)
+        self.due = None
+        return None
 
     def count(self, name: str, by: int = 1) -> None:
         """Adds to a counter that the session names."""

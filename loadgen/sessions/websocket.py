@@ -15,6 +15,7 @@ import msgspec
 from loadgen.net.connection import CLOSED, CLOSING, OPEN, Connection, Owner, Terms
 from loadgen.net.frames import BINARY, TEXT, Event, Parser, frame, ping_frame
 from loadgen.net.handshake import Reply
+from loadgen.net.reply_headers import ReplyHeaders, cookies_of
 from loadgen.plan.life import PONG_TIMEOUT
 from loadgen.sessions.errors import ConnectionEnded
 from loadgen.stats.reasons import DONE, MESSAGE_TOO_BIG
@@ -85,11 +86,17 @@ class WebSocket(Connection):
         return self.state == OPEN
 
     @property
-    def headers(self) -> dict[str, str]:
-        """The headers of the server's 101, names in lower case."""
-        lines = self._reply.decode("latin-1").split("\r\n")[1:]
-        pairs = (line.partition(":") for line in lines if line)
-        return {name.strip().lower(): value.strip() for name, _, value in pairs}
+    def headers(self) -> ReplyHeaders:
+        """The headers of the server's 101, by name in any case.
+
+        Values of a repeated header are joined by commas; `headers.getall(name)` is a list of them.
+        """
+        return ReplyHeaders(self._reply)
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies that the server's 101 sets, by name."""
+        return cookies_of(self.headers)
 
     @property
     def subprotocol(self) -> str | None:

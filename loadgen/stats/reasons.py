@@ -29,6 +29,7 @@ NO_FD = "no_fd"
 DNS = "dns"
 TLS = "tls"
 BAD_HANDSHAKE = "bad_handshake"
+BAD_REQUEST = "bad_request"
 NOT_CONNECTED = "not_connected"
 SERVER_EOF = "server_eof"
 PING_TIMEOUT = "ping_timeout"
@@ -142,6 +143,13 @@ REASONS = (
         "the 101 has a wrong accept key or subprotocol, or the reply is not HTTP: a proxy that"
         " imitates WebSocket, or the port of another service",
         "Remove the proxy, or correct the port.",
+    ),
+    Reason(
+        BAD_REQUEST, "failed", "session", "error_connect_<reason>",
+        "a session asked for a request that can't be sent: a value in the resource or in a header"
+        " has a line break or another control character, or a header belongs to the handshake",
+        "Read the sample in `errors/` of the run directory; correct the session, or check what it"
+        " takes from replies and files.",
     ),
     Reason(
         NOT_CONNECTED, "failed", "session", "error_connect_<reason>",

@@ -9,10 +9,11 @@ from loadgen.net.connection import Connection
 from loadgen.net.connections import Connections
 from loadgen.net.dialer import Dialer
 from loadgen.net.ports import SourcePorts
-from loadgen.net.route import Route, headers_of
+from loadgen.net.route import Route
 from loadgen.net.tls import context_of
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
+from loadgen.plan.request import with_origin
 from loadgen.plan.session_file import load
 from loadgen.plan.sessions import Loop, PythonSession, Script, SessionSpec
 from loadgen.sessions.churn import Churn
@@ -169,17 +170,19 @@ def _routes(
     """
     transport = job.plan.transport
     dialers: dict[tuple[str, int, str], Dialer] = {}
-    headers = headers_of(transport.headers.items(), transport.origin, transport.subprotocols)
+    headers = with_origin(transport.headers.items(), transport.origin)
     buffers = transport.receive_buffer, transport.send_buffer
     routes = []
     for to in job.destinations:
         key = to.address, to.port, to.name if to.secure else ""
         if key not in dialers:
             tls = context_of(transport) if to.secure else None
-            name = to.name if transport.tls_server_name else ""
+            asked = transport.tls_server_name
+            name = asked if isinstance(asked, str) else to.name if asked else ""
             ports = _ports(to.sources)
             dialers[key] = Dialer(loop, key[:2], ports, recorder, tls, name, buffers)
-        routes.append(Route(to.url, to.host, to.resource, dialers[key], closing, headers))
+        own = headers, transport.subprotocols
+        routes.append(Route(to.url, to.host, to.resource, dialers[key], closing, *own))
     return routes
 
 

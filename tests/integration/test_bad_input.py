@@ -96,6 +96,8 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int, program: str, *
             "ws://me:secret@127.0.0.1/ --write-plan {files}/me.toml",
             ["target '…@127.0.0.1/' names a user"],
         ),
+        (COORD, "--header Upgrade:h2c", ["--header", "'Upgrade' belongs to the handshake"]),
+        (COORD, "--header x:1 --header X:2", ["--header X is there twice"]),
         (COORD, "--plan {files}/none.toml", ["none.toml", "No such file"]),
         (COORD, "--plan {files}", ["{files}", "Is a directory"]),
         (COORD, "--plan {files}/unknown.toml", ["unknown.toml", "`rats`"]),

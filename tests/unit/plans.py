@@ -15,6 +15,7 @@ SHA256 = sha256(SOURCE.encode()).hexdigest()
 positive = st.floats(min_value=0, exclude_min=True, max_value=MAX_NUMBER)
 weights = st.floats(0.1, 100)
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+_printed = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8)
 urls = st.integers(1, 65_535).map("ws://127.0.0.1:{}/v1/realtime?channels[]=files".format)
 _names = st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True)
 phases = st.one_of(
@@ -71,7 +72,9 @@ _free = st.builds(
     ).map(tuple),
     files=st.dictionaries(_names, words, max_size=2),
     transport=st.builds(
-        Transport, receive_buffer=st.integers(0, 2**20), headers=st.dictionaries(_names, words)
+        Transport,
+        receive_buffer=st.integers(0, 2**20),
+        headers=st.dictionaries(_names.map("X-{}".format), _printed),
     ),
 )
 _several = st.builds(

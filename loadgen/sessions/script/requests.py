@@ -158,7 +158,7 @@ def _extraction_of(
 ) -> Callable[[ScriptContext, str], None] | None:
     if not extracts:
         return None
-    by = {"re": _by_expression, "jsonpath": _by_path, "header": _by_header}
+    by = {"re": _by_expression, "jsonpath": _by_path, "header": _by_header, "cookie": _by_cookie}
     finders = [(extract.var, by[extract.by](extract, subst)) for extract in extracts]
 
     def extract_all(context: ScriptContext, reply: str) -> None:
@@ -201,8 +201,11 @@ def _by_path(extract: Extract, subst: bool) -> Finder:
 
 
 def _by_header(extract: Extract, subst: bool) -> Finder:
-    name = extract.expr.lower()
-    return lambda context, _: context.socket.headers.get(name, "")
+    return lambda context, _: context.socket.headers.get(extract.expr, "")
+
+
+def _by_cookie(extract: Extract, subst: bool) -> Finder:
+    return lambda context, _: context.socket.cookies.get(extract.expr, "")
 
 
 def _matching_of(

@@ -224,6 +224,34 @@ PLACED = {
         {"transport": 'ports = "9-5"'},
         ", line 28: `transport.ports`: ports '9-5' begin under 1024",
     ),
+    "a header that offers an extension": (
+        {
+            "transport": '[transport.headers]\nX-A = "b"\n'
+            'Sec-WebSocket-Extensions = "permessage-deflate"'
+        },
+        ", line 30: `transport.headers.Sec-WebSocket-Extensions` belongs to the handshake",
+    ),
+    "a header that is no line": (
+        {"transport": 'headers = { X-A = "b", X-B = "c\\r\\nX-C: d" }'},
+        ", line 28: `transport.headers.X-B` has the character '\\r' at place 1",
+    ),
+    "a header that has a key of its own": (
+        {"transport": 'origin = "http://a"\n\n[transport.headers]\nOrigin = "http://b"'},
+        ", line 31: `transport.headers.Origin` is there a second time",
+    ),
+    "a header of a step": (
+        {
+            "session": (
+                f'{SCRIPT}steps = [\n  {{do = "connect", path = "/a"}},\n  {{do = "connect",'
+                ' headers = {Sec-WebSocket-Protocol = "mqtt"}},\n]'
+            )
+        },
+        ", line 26: `sessions[1].steps[1]`: `headers.Sec-WebSocket-Protocol` belongs to",
+    ),
+    "a path of a step": (
+        {"session": f'{SCRIPT}steps = [\n  {{do = "connect", path = "hold"}},\n]'},
+        ", line 25: `sessions[1].steps[0]`: `path`: the resource 'hold' does not begin with /",
+    ),
     "no version of TLS": (
         {"transport": 'tls_versions = ["tls2"]'},
         ", line 28: `transport`: `tls_versions`: tls2 is none of tlsv1,",

@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from coordinator.cli.coord import RECEIVER, WATCHED, coord
+from coordinator.cli.coord import HEADER, RECEIVER, WATCHED, coord
 from coordinator.influx.exporter import receiver_of
 from coordinator.scrape import Watched
 from coordinator.storage.journal import Journal
@@ -69,6 +69,34 @@ def test_other_text_is_no_watched_exporter_and_is_quoted(text):
         WATCHED.convert(text, None, None)
 
     assert f"{text!r} is not NAME=URL" in caught.value.message
+
+
+def test_a_header_has_a_name_and_a_value():
+    assert HEADER.convert("Authorization: Bearer a:b ", None, None) == (
+        "Authorization",
+        "Bearer a:b",
+    )
+    assert HEADER.convert("X-Empty:", None, None) == ("X-Empty", "")
+    assert HEADER.convert(("X", "1"), None, None) == ("X", "1")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("Bearer s3cret", "a header needs a colon; write 'Name: value'"),
+        ("Upgrade: s3cret", "header 'Upgrade' belongs to the handshake"),
+        ("Sec-WebSocket-Protocol: s3cret", "by the key `subprotocols`"),
+        ("X-A: s3cret\r\nX-B: b", r"header 'X-A' has the character '\r' at place 6"),
+        ("X A: s3cret", "has the name 'X A'"),
+        (": s3cret", "has the name ''"),
+    ],
+)
+def test_another_header_is_refused_without_its_value(text, why):
+    with pytest.raises(click.BadParameter) as caught:
+        HEADER.convert(text, None, None)
+
+    assert why in caught.value.message
+    assert "s3cret" not in caught.value.message
 
 
 def test_a_receiver_of_an_export_is_a_url():

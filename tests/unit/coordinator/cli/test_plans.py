@@ -7,7 +7,7 @@ import pytest
 from coordinator.cli.coord import coord
 from coordinator.cli.plans import is_given, plan_from_options, plan_from_tsung
 from loadgen.errors import PlanError
-from loadgen.plan.plan import Plan
+from loadgen.plan.plan import Plan, Transport
 from loadgen.plan.publish import Publish
 from loadgen.planfile import to_toml
 
@@ -70,6 +70,41 @@ def test_each_option_is_a_key_of_the_plan():
         loops=2,
         ping="app",
     )
+
+
+HEADERS = ("--header", "x-a: 1", "--header", "Host:rt.test:80", "--header", "Origin: http://b")
+
+
+def test_headers_are_those_of_the_plans_transport(session_file):
+    headers = {"x-a": "1", "Host": "rt.test:80", "Origin": "http://b"}
+
+    assert plan_of_options(*HEADERS).transport == Transport(headers=headers)
+    assert plan_of_options("--session", session_file, *HEADERS).transport.headers == headers
+    assert import_of("--tsung", TSUNG / "options.xml", *HEADERS)[0].transport.headers == headers
+
+
+def test_a_header_replaces_the_plans_of_the_same_name(tmp_path):
+    path = tmp_path / "plan.toml"
+    headers = {"X-A": "0", "X-B": "2"}
+    path.write_bytes(to_toml(Plan(transport=Transport(headers=headers, origin="http://a"))))
+
+    transport = plan_of_options("--plan", path, *HEADERS).transport
+    assert transport.headers == {"X-B": "2", "x-a": "1", "Host": "rt.test:80", "Origin": "http://b"}
+    assert transport.origin == ""
+    assert plan_of_options("--plan", path, "--header", "X-C: 3").transport.origin == "http://a"
+
+
+def test_a_header_is_given_once():
+    with pytest.raises(PlanError, match="--header x-a is there twice; write its values into one"):
+        plan_of_options("--header", "X-A: 1", "--header", "x-a: 2")
+
+
+def test_headers_in_the_environment_stand_on_a_line_each(monkeypatch):
+    monkeypatch.setenv("LOADGEN_COORD_HEADER", "X-A: a b\nX-B: c, d")
+    context = coord.make_context("loadgen-coord", [], auto_envvar_prefix="LOADGEN_COORD")
+    plan = plan_from_options(context, context.params)
+
+    assert plan.transport.headers == {"X-A": "a b", "X-B": "c, d"}
 
 
 def test_a_given_option_wins_over_the_plan_file_and_a_default_does_not(plan_file):

@@ -44,13 +44,14 @@ def test_the_missing_origin_is_noted_once():
 def test_headers_and_subprotocols_are_sent_but_for_those_of_the_upgrade():
     headers = (
         '<http_header name="X-A" value="b"/><http_header name="Host" value="c"/>'
+        '<http_header name="Sec-WebSocket-Extensions" value="permessage-deflate"/>'
         '<http_header name="Authorization" value="me:pw" encoding="base64"/>'
     )
     step, notes = connect('origin="http://a" subprotocols="v1, v2" path="/live"', headers)
 
     assert step.headers == {"X-A": "b", "Authorization": "bWU6cHc="}
     assert step.subprotocols == ("v1", "v2")
-    assert len(notes) == 1
+    assert len(notes) == 2
 
 
 def test_a_message_is_sent_as_it_stands_and_awaits_its_reply():

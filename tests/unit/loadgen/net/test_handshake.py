@@ -2,6 +2,7 @@
 
 from base64 import b64decode
 from http import HTTPStatus
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,9 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from loadgen.net.handshake import MAX_HEAD_SIZE, Handshake, Reply, accept_of, key_of
+from loadgen.plan.request import RequestError
+from loadgen.version import VERSION
+from tests.unit.plans import words
 from tests.unit.strategies import cuts, pieces
 
 RESOURCE = "/v1/realtime?project=console&channels[]=files"
@@ -19,8 +23,8 @@ OTHER = key_of(0x5678)
 keys = st.integers(0, 2**128 - 1).map(key_of)
 
 
-def handshake(*headers: tuple[str, str]) -> Handshake:
-    return Handshake("server.test:9505", RESOURCE, headers)
+def handshake(*headers: tuple[str, str], **more: object) -> Handshake:
+    return Handshake("server.test:9505", RESOURCE, headers, **more)
 
 
 def answered(
@@ -68,6 +72,43 @@ def test_a_server_accepts_our_request_and_we_its_reply(key):
     assert request.headers["X-Appwrite-Project"] == "console"
     assert request.headers["Origin"] == "http://server.test"
     assert ours.check(reply, key) == Reply(None, b"")
+
+
+def test_a_header_of_the_users_own_replaces_a_default():
+    """A server refuses a request with two Host lines (RFC 9112 section 3.2)."""
+    plain = answered(handshake().request(KEY))[1].headers
+    own = answered(handshake(("host", "rt.test"), ("user-agent", "x")).request(KEY))[1].headers
+
+    assert plain.get_all("Host") == ["server.test:9505"]
+    assert plain.get_all("User-Agent") == [f"loadgen/{VERSION}"]
+    assert own.get_all("Host") == ["rt.test"]
+    assert own.get_all("User-Agent") == ["x"]
+
+
+@given(words, words)
+def test_no_value_changes_the_request(resource, value):
+    """The library's server reads the same lines whatever the values hold."""
+    try:
+        ours = Handshake("target", f"/{resource}", (("X-Own", value),))
+    except RequestError:
+        assert not (resource + value).isprintable()
+        return
+    request = answered(ours.request(KEY))[1]
+    sent = request.headers.get("X-Own", "").encode("latin-1", "surrogateescape")
+
+    assert request.path == ours.resource
+    assert unquote(request.path) == unquote(f"/{resource}")
+    assert sent == value.strip(" \t").encode()
+    assert len(list(request.headers.raw_items())) == 7
+
+
+def test_what_can_not_be_sent_names_its_key():
+    with pytest.raises(RequestError, match=r"`headers\.Upgrade` belongs to the handshake"):
+        handshake(("Upgrade", "h2c"))
+    with pytest.raises(RequestError, match=r"`subprotocols\[0\]` is 'a b'"):
+        handshake(subprotocols=("a b",))
+    with pytest.raises(RequestError, match="resource 'x' does not begin with /"):
+        Handshake("target", "x")
 
 
 def test_one_handshake_serves_many_connections():
@@ -167,7 +208,7 @@ def test_a_bad_reply_is_not_learnt():
 
 
 def test_a_subprotocol_that_was_offered_may_be_chosen():
-    ours = handshake(("Sec-WebSocket-Protocol", "chat, superchat"))
+    ours = handshake(subprotocols=("chat", "superchat"))
     server, _, reply = answered(ours.request(KEY), subprotocols=["superchat"])
 
     assert server.subprotocol == "superchat"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from loadgen.net.dialer import Dialer
 from loadgen.net.handshake import key_of
 from loadgen.net.ports import SourcePorts
-from loadgen.net.route import MAX_KEPT, Route, headers_of
+from loadgen.net.route import MAX_KEPT, Route
 from loadgen.stats.recorder import Recorder
 from loadgen.timers import Deadlines
 
@@ -15,12 +15,12 @@ KEY = key_of(7)
 
 
 @contextmanager
-def route(*headers: tuple[str, str]) -> Iterator[Route]:
+def route(*headers: tuple[str, str], subprotocols: tuple[str, ...] = ()) -> Iterator[Route]:
     """A route to a target that no test dials."""
     ports = SourcePorts(("127.0.9.8",), range(24_400, 24_401))
     dialer = Dialer(asyncio.get_running_loop(), ("127.0.0.1", 9), ports, Recorder(seed=1))
     try:
-        yield Route("ws://target/", "target", "/own", dialer, Deadlines(5.0), headers)
+        yield Route("ws://target/", "target", "/own", dialer, Deadlines(5.0), headers, subprotocols)
     finally:
         dialer.close()
 
@@ -29,14 +29,6 @@ def request(*arguments, **changes) -> list[str]:
     """The lines of the request that connections with these terms send."""
     with route(*arguments) as found:
         return found.terms(**changes).handshake.request(KEY).decode().split("\r\n")
-
-
-def test_origin_and_subprotocols_are_headers_where_they_are_given():
-    assert headers_of([("A", "1")], "", ()) == (("A", "1"),)
-    assert headers_of([], "http://here", ("a", "b")) == (
-        ("Origin", "http://here"),
-        ("Sec-WebSocket-Protocol", "a, b"),
-    )
 
 
 async def test_a_request_asks_for_the_targets_resource_unless_it_names_another():
@@ -50,6 +42,16 @@ async def test_a_header_replaces_the_targets_own_of_the_same_name():
     assert "X-Kept: 1" in lines
     assert "x-own: 3" in lines
     assert "X-Own: 2" not in lines
+
+
+async def test_subprotocols_replace_the_targets_own():
+    with route(subprotocols=("a", "b")) as found:
+        own = found.terms().handshake.request(KEY)
+        others = found.terms(subprotocols=("c",)).handshake.request(KEY)
+
+    assert b"\r\nSec-WebSocket-Protocol: a, b\r\n" in own
+    assert b"\r\nSec-WebSocket-Protocol: c\r\n" in others
+    assert others.count(b"Sec-WebSocket-Protocol") == 1
 
 
 async def test_connections_of_one_kind_share_their_terms():

@@ -12,10 +12,12 @@ from loadgen.plan.plan import Transport
 def test_a_server_has_to_prove_its_name_unless_the_plan_says_otherwise():
     strict = context_of(Transport())
     nameless = context_of(Transport(tls_server_name=False))
+    renamed = context_of(Transport(tls_server_name="rt.test"))
     trusting = context_of(Transport(tls_verify=False))
 
     assert (strict.verify_mode, strict.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert (nameless.verify_mode, nameless.check_hostname) == (ssl.CERT_REQUIRED, False)
+    assert (renamed.verify_mode, renamed.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert (trusting.verify_mode, trusting.check_hostname) == (ssl.CERT_NONE, False)
 
 

@@ -238,6 +238,19 @@ def test_a_redacted_plan_has_the_names_of_headers_and_files_without_their_texts(
     assert "secret" not in shown
 
 
+@pytest.mark.parametrize("name", [True, False, "rt.example.com", "10.0.0.1", "::1", "a_b"])
+def test_the_servers_name_is_that_of_a_host(name):
+    assert (
+        Transport(tls_server_name=name) == Plan(transport=Transport(tls_server_name=name)).transport
+    )
+
+
+@pytest.mark.parametrize("name", ["", "rt.example.com:443", "https://a", "a b", "*", "café"])
+def test_another_servers_name_is_refused(name):
+    with pytest.raises(PlanError, match=r"`transport\.tls_server_name` is '.*'; write a host's"):
+        Plan(transport=Transport(tls_server_name=name))
+
+
 def test_agents_get_the_plan_without_the_headers_of_the_publisher():
     plan = Plan(publish=Publish(headers={"X-Api-Key": "secret"}, rate=3.0), files={"a": "text"})
     (headers, rate) = plan.for_agents.publish.headers, plan.for_agents.publish.rate

@@ -61,6 +61,14 @@ UNSOUND = {
         (CONNECT, SetVars(names=("a",), source="random_number", start=11)),
         "runs backwards",
     ),
+    "a header of the handshake": (
+        (Connect(headers={"Upgrade": "h2c"}),),
+        "`headers.Upgrade` belongs to the handshake",
+    ),
+    "a broken header": ((Connect(headers={"X": "%%_a%%\n"}, subst=True),), "`headers.X` has the"),
+    "a path from nowhere": ((Connect(path="hold"),), "`path`: the resource 'hold' does not begin"),
+    "a variable that is none": ((Connect(path="%%_tsung_userid%%"),), "does not begin with /"),
+    "a broken path": ((Connect(path="%%_tsung_userid%%\n", subst=True),), "`path`: the resource"),
     "a think time never set": ((CONNECT, Think(seconds="%%_t%%")), "'t' is set nowhere"),
     "a bound never set": (
         (CONNECT, For(var="i", first=1, last="%%_n%%", steps=(TELL,))),
@@ -98,6 +106,9 @@ SOUND = {
         TELL,
     ),
     "what follows an abort": (If(condition=ONCE, steps=(Abort(), TELL)), CONNECT, TELL),
+    "a path that begins with a variable": (
+        Connect(path="%%_tsung_userid%%/x", subst=True, headers={"X": "%%_tsung_userid%%"}),
+    ),
     "a pattern with a variable": (
         CONNECT,
         Receive(match=(Match(pattern="%%_tsung_userid%%(", subst=True),)),

@@ -157,6 +157,16 @@ async def test_a_connection_asks_for_a_path_with_own_headers_and_subprotocols():
         assert (request.headers["X-Own"], request.headers["Origin"]) == ("7", "http://here")
 
 
+async def test_one_subprotocol_may_be_a_text_as_in_browsers():
+    async def session(user):
+        ws = await user.connect(subprotocols="chat")
+        user.count(f"chose_{ws.subprotocol}")
+
+    async with load(session, subprotocols=["chat"]) as (running, _):
+        assert (await running.over()).closed == {"done": 1}
+        assert running.tally.counters == {"chose_chat": 1}
+
+
 async def test_thinking_takes_its_time_whichever_way_it_is_drawn():
     took = []
 
@@ -395,6 +405,63 @@ async def test_a_failed_connect_may_be_tried_again():
     async with load(session, port=unused_port()) as (running, _):
         ledger = await running.over()
         assert (ledger.planned, ledger.failed) == (3, {"refused": 3})
+
+
+REQUESTS = {
+    "a resource with a line break": ({"resource": "/x HTTP/1.1\r\nX-Injected: yes"}, r"'\r'"),
+    "a resource that is none": ({"resource": "hold"}, "'hold' does not begin with /"),
+    "a header with a line break": ({"headers": {"X-Name": "a\nb"}}, "`headers.X-Name` has"),
+    "a header that has no name": ({"headers": {"X Name": "a"}}, "has the name 'X Name'"),
+    "a header of the handshake": ({"headers": {"Upgrade": "h2c"}}, "`headers.Upgrade` belongs"),
+    "a subprotocol as a header": (
+        {"headers": {"Sec-WebSocket-Protocol": "chat"}},
+        "by the key `subprotocols`",
+    ),
+    "an origin with a NUL": ({"origin": "http://here\0"}, "`headers.Origin` has the character"),
+    "a subprotocol that is none": ({"subprotocols": ["a\r\nb"]}, "`subprotocols[0]` is 'a"),
+}
+
+
+@pytest.mark.parametrize(("request_", "why"), REQUESTS.values(), ids=REQUESTS)
+async def test_a_request_that_can_not_be_sent_is_a_failure_with_a_sample(request_, why):
+    async def session(user):
+        await user.connect(**request_)
+
+    async with load(session, max=3) as (running, server):
+        assert (await running.over()).failed == {"bad_request": 3}
+        assert server.connections == []
+        sample = running.recorder.samples["bad_request"]
+        assert sample.startswith("user 0: ")
+        assert why in sample
+
+
+async def test_a_session_may_go_on_after_a_request_that_can_not_be_sent():
+    async def session(user):
+        for resource in ("/\n", "/\r"):
+            with pytest.raises(ConnectFailed, match="bad_request"):
+                await user.connect(resource)
+        ws = await user.connect("/a b")
+        await ws.close()
+
+    async with load(session) as (running, server):
+        ledger = await running.over()
+        assert (ledger.planned, ledger.failed) == (3, {"bad_request": 2})
+        assert ledger.closed == {"done": 1}
+        assert server.connections[0].request.path == "/a%20b"
+
+
+async def test_requests_that_can_not_be_sent_for_ever_leave_others_their_turn():
+    async def session(user):
+        while True:
+            try:
+                await user.connect("/\n")
+            except ConnectFailed:
+                user.count("again")
+
+    async with load(session, max=2) as (running, _):
+        await until(lambda: running.tally.counters.get("again", 0) > 20)
+        running.engine.drain(monotonic())
+        assert set((await running.over()).failed) == {"bad_request"}
 
 
 async def test_a_session_that_tries_for_ever_can_still_be_drained():

@@ -129,11 +129,12 @@ async def test_pings_and_messages_do_not_wait_for_each_other():
         assert running.tally.ping_rtt.total == running.tally.pongs == 1
 
 
-async def test_the_headers_of_the_101_are_in_lower_case():
+async def test_a_session_reads_the_headers_of_the_101():
     async def session(user):
         ws = await user.connect()
-        assert ws.headers["upgrade"] == "websocket"
-        assert ws.subprotocol is None
+        assert ws.headers["upgrade"] == ws.headers["Upgrade"] == "websocket"
+        assert ws.headers.getall("upgrade") == ["websocket"]
+        assert (ws.subprotocol, ws.cookies) == (None, {})
         await ws.close()
 
     async with load(session) as running:

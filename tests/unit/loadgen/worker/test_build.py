@@ -82,11 +82,14 @@ async def test_routes_to_one_server_share_its_dialer_and_so_its_ports():
 
 
 async def test_the_plans_headers_are_in_every_request():
-    transport = Transport(headers={"X-Project": "console"}, origin="http://here")
+    transport = Transport(
+        headers={"X-Project": "console"}, origin="http://here", subprotocols=("mqtt",)
+    )
     (route,) = routes_of(built(transport=transport), 1)
     request = route.terms().handshake.request(b"key")
 
     assert b"\r\nX-Project: console\r\nOrigin: http://here\r\n" in request
+    assert b"\r\nSec-WebSocket-Protocol: mqtt\r\n" in request
 
 
 async def test_reassigned_users_arrive_beside_those_of_the_share():

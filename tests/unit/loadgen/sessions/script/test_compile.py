@@ -63,6 +63,10 @@ class Server:
         self.requests = []
         self.codes = []
 
+    def greet(self, connection, request, response):
+        response.headers["Set-Cookie"] = "lb=node3; Path=/"
+        response.headers["Set-Cookie"] = "cors=yes; Partitioned"
+
     async def hold(self, connection):
         self.requests.append(connection.request)
         async for message in connection:
@@ -81,7 +85,12 @@ async def playing(*steps, files=None, patience=5.0, port=None, own=0, **changes)
     """A script under way against a fresh server; the end drains users that are left."""
     server = Server()
     async with serve(
-        server.hold, "127.0.0.1", own, compression=None, ping_interval=None
+        server.hold,
+        "127.0.0.1",
+        own,
+        compression=None,
+        ping_interval=None,
+        process_response=server.greet,
     ) as listening:
         port = port or listening.sockets[0].getsockname()[1]
         plan = Plan(
@@ -175,6 +184,19 @@ async def test_a_connection_asks_for_what_its_step_says_with_variables_put_in():
         "http://here",
     )
     assert second.path == "/users/%%_id%%"
+
+
+async def test_what_a_variable_holds_does_not_change_the_request():
+    value = "/x HTTP/1.1\r\nX-Injected: yes"
+    ledger, _, _, server = await played(
+        SetVars(names=("next",), source="value", value=value),
+        Connect(path="/a"),
+        Connect(path="%%_next%%", subst=True),
+        Send(text="never"),
+    )
+
+    assert (ledger.failed, ledger.closed) == ({"bad_request": 1}, {"done": 1})
+    assert [request.path for request in server.requests] == ["/a"]
 
 
 async def test_a_session_that_connects_again_makes_another_connection():
@@ -312,6 +334,23 @@ async def test_variables_come_from_replies():
 
     assert said(server)[-1] == "websocket,word,<&,,undefined,41"
     assert counters["error_json_unparsable"] == 1
+
+
+async def test_variables_come_from_headers_and_cookies():
+    extract = (
+        Extract(var="all", by="header", expr="set-cookie"),
+        Extract(var="lb", by="cookie", expr="lb"),
+        Extract(var="cors", by="cookie", expr="cors"),
+        Extract(var="none", by="cookie", expr="none"),
+    )
+    _, _, _, server = await played(
+        Connect(extract=extract),
+        say("%%_all%%|%%_none%%", subst=True),
+        Connect(headers={"Cookie": "lb=%%_lb%%; cors=%%_cors%%"}, subst=True),
+    )
+
+    assert said(server) == ["lb=node3; Path=/, cors=yes; Partitioned|"]
+    assert server.requests[1].headers["Cookie"] == "lb=node3; cors=yes"
 
 
 async def test_variables_come_from_other_variables():

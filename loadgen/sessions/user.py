@@ -407,8 +407,9 @@ class User(BaseUser):
             self._close_sockets(DONE, failed=isinstance(end, ConnectFailed))
         else:
             reason = f"{ERROR}{type(end).__name__[:MAX_NAME_LENGTH]}"
-            text = "".join(traceback.format_exception(end))
-            self.recorder.sample(reason, text[-MAX_SAMPLE_LENGTH:])
+            if self.recorder.claim(reason):
+                text = "".join(traceback.format_exception(end))
+                self.recorder.samples[reason] = text[-MAX_SAMPLE_LENGTH:]
             self._close_sockets(reason)
 
     def _close_sockets(self, reason: str, *, failed: bool = False) -> None:

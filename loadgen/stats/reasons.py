@@ -259,7 +259,7 @@ REASONS = (
     ),
     Reason(
         TLS, "closed", "server", "error_<reason>",
-        "TLS broke on the open connection: by an alert of the server, or by bytes that are no TLS",
+        "the open connection's TLS broke: by an alert of the server, or by bytes that are no TLS",
         f"{_READ_THE_SAMPLE} has the alert's name. Read the server's log, too.",
     ),
     Reason(

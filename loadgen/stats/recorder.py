@@ -12,6 +12,8 @@ from loadgen.stats.tally import Tally
 
 MICROSECONDS = 1_000_000
 """In a second."""
+MAX_SAMPLES = 100
+"""Reasons of which a worker writes a sample, however many a server makes it count."""
 MAX_REMARKS = 10
 """Remarks kept of one second."""
 
@@ -65,8 +67,11 @@ class Recorder:
         """The publications that are received; None in a run without any."""
 
     def claim(self, reason: str) -> bool:
-        """Returns True once for each reason: the caller then writes its sample."""
-        if reason in self._sampled:
+        """Returns True once for each reason: the caller then writes its sample.
+
+        After MAX_SAMPLES reasons it returns False.
+        """
+        if reason in self._sampled or len(self._sampled) >= MAX_SAMPLES:
             return False
         self._sampled.add(reason)
         return True

@@ -51,7 +51,7 @@ class Reply(NamedTuple):
     rest: bytes
     """The bytes after the head: they belong to the first frame, or to the body of a refusal."""
     words: str = ""
-    """What is wrong with it, for people; empty for a valid 101."""
+    """What is wrong with it, for people; empty for a valid 101, and for another status."""
 
 
 class Mistake(NamedTuple):
@@ -161,8 +161,7 @@ def mistake_of(head: bytes, key: bytes, offered: tuple[str, ...] = ()) -> Mistak
     if status is None:
         return _malformed(head)
     if status[1] != b"101":
-        answer = head.partition(b"\r\n")[0].partition(b" ")[2].decode("latin-1")
-        return Mistake(f"{HTTP}{int(status[1])}", f"the server answered {answer}")
+        return Mistake(f"{HTTP}{int(status[1])}", "")
     if _ordinary(head, accept_of(key)):
         return None
     return _mistake_by_library(head, key, offered)

@@ -39,11 +39,17 @@ def explain(reply: Reply, user: int) -> str:
     It can be printed whatever the server sent, its length is bounded, and the values of
     `Set-Cookie` are left out: they may be keys to somebody's account.
     """
-    first = " ".join(_printable(f"user {user}: {reply.words}{_advice(reply.head)}").split())
+    words = reply.words or f"the server answered {_answer(reply.head)}{_advice(reply.head)}"
+    first = " ".join(_printable(f"user {user}: {words}").split())
     head = _redacted(_text(reply.head))
     body = _redacted(_text(reply.rest[:BODY_SIZE]))
     parts = (_cut(first, MAX_LINE_LENGTH), _cut(head, MAX_HEAD_LENGTH), body)
     return "\n\n".join(part.strip("\n") for part in parts if part)
+
+
+def _answer(head: bytes) -> str:
+    """Returns the status and its phrase."""
+    return head.partition(b"\r\n")[0].partition(b" ")[2].decode("latin-1")
 
 
 def _advice(head: bytes) -> str:

@@ -102,6 +102,7 @@ class Controller:
             else None
         )
         server.seconds = folder.seconds.since
+        server.live.folder = folder.path.name
         run.clock = {clock_name(): PublisherClock(clock.at(0.0))}
 
     @classmethod
@@ -340,7 +341,7 @@ class Controller:
         Local agents write their notes to their log already.
         """
         if notice.reason:
-            self._folder.write_traceback(notice.reason, notice.text)
+            self._folder.write_sample(notice.reason, notice.text)
         elif not notice.agent:
             self._warn(notice.text)
         elif notice.agent not in {child.name for child in self.local_processes.agents}:

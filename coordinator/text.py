@@ -36,8 +36,8 @@ def clean_name(text: str, default: str = "agent") -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:80].lstrip(".-") or default
 
 
-def traceback_file(reason: str) -> str:
-    """Returns the path, below the run directory, of the sample traceback of a reason.
+def sample_file(reason: str) -> str:
+    """Returns the path, below the run directory, of the sample of a reason.
 
     Two reasons may share a file.
     """

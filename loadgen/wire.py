@@ -122,7 +122,8 @@ class Report(msgspec.Struct):
     abort: str = ""
     """Why a session asks for the end of the whole run; empty when none does."""
     tracebacks: dict[str, str] = {}
-    """A traceback for each reason that is an exception of a session, when it first occurs."""
+    """A sample for a reason, when it first occurs: the traceback of a session, or the reply that
+    refused a handshake."""
 
 
 class Hello(msgspec.Struct):
@@ -201,7 +202,7 @@ class Post(msgspec.Struct):
     abort: str = ""
     """Why a session asks for the end of the whole run; empty when none does."""
     tracebacks: dict[str, str] = {}
-    """A traceback for each reason that is an exception of a session, when it is first reported."""
+    """A sample for a reason, when it is first reported."""
 
 
 class Start(msgspec.Struct):

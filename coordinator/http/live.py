@@ -22,6 +22,7 @@ from coordinator.run.notices import Notice
 from coordinator.run.run import Run
 from coordinator.run.timeline import Row
 from coordinator.scrape import Scrape
+from coordinator.text import sample_file
 from loadgen.plan.life import alive_within
 from loadgen.stats.reasons import fault_of
 from loadgen.version import VERSION
@@ -110,6 +111,8 @@ class Live:
         self._log = EventLog(run)
         self._shown: tuple[str, int] = ("", 0)
         """The state and the second of the last overview."""
+        self.folder = ""
+        """The name of the run directory; empty while there is none."""
         self.feed = Feed(f"{run.key}-{edition}", msgspec.json.encode(preamble(run)))
 
     def update(self, now: float) -> bool:
@@ -120,7 +123,9 @@ class Live:
             changed = True
         if changed or self._shown != (self._run.state, int(now)):
             self._shown = (self._run.state, int(now))
-            self.feed.set_overview(lambda: overview(self._run, self._describe(self._run, now), now))
+            self.feed.set_overview(
+                lambda: overview(self._run, self._describe(self._run, now), now, self.folder)
+            )
             changed = True
         return changed
 
@@ -139,8 +144,13 @@ class Live:
         self.feed.add("log", self._log.event("warning", f"the operator said {action}", now))
 
     def add_notice(self, notice: Notice, now: float) -> None:
-        """Adds a warning of the coordinator or a note of an agent to the log."""
-        self.feed.add("log", self._log.event("warning", notice.text, now, notice.agent))
+        """Adds a warning of the coordinator or a note of an agent to the log.
+
+        Of a refused handshake it adds what is wrong, and leaves the reply to the run directory:
+        everybody may view the log of a run with --public-view.
+        """
+        text = notice.text.partition("\n\n")[0] if notice.reason else notice.text
+        self.feed.add("log", self._log.event("warning", text, now, notice.agent))
 
 
 def preamble(run: Run) -> dict[str, Any]:
@@ -155,11 +165,11 @@ def preamble(run: Run) -> dict[str, Any]:
     }
 
 
-def overview(run: Run, described: dict[str, Any], now: float) -> dict[str, Any]:
+def overview(run: Run, described: dict[str, Any], now: float, folder: str = "") -> dict[str, Any]:
     """Returns the run as it stands, with what only the page shows.
 
-    That is the time left in seconds, bars of the histograms, and whose fault each failure and close
-    is.
+    That is the time left in seconds, bars of the histograms, whose fault each failure and close
+    is, and the paths of the samples in the run directory of this name.
     """
     ledger = described["ledger"]
     return described | {
@@ -168,6 +178,11 @@ def overview(run: Run, described: dict[str, Any], now: float) -> dict[str, Any]:
             name: bars(values_of(one)) for name, one in run.total.histograms().items() if one.counts
         },
         "culprits": {reason: fault_of(reason) for reason in (*ledger.failed, *ledger.closed)},
+        "samples": {
+            reason: f"/runs/{folder}/{sample_file(reason)}"
+            for reason in sorted(run.notices.sampled)
+            if folder
+        },
     }
 
 

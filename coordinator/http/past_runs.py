@@ -1,4 +1,4 @@
-"""The past runs of an output directory by HTTP: their list, reports and archives."""
+"""The past runs of an output directory: their list, reports, samples, archives."""
 
 import asyncio
 import gzip
@@ -51,7 +51,12 @@ class PastRuns:
 
     def handlers(self) -> dict[str, Handler]:
         """Returns the handlers by the names of their routes."""
-        return {"past_runs": self._list, "report": self._report, "archive": self._pack}
+        return {
+            "past_runs": self._list,
+            "report": self._report,
+            "sample": self._sample,
+            "archive": self._pack,
+        }
 
     def names(self) -> list[str]:
         """Returns the names of the runs, the newest first."""
@@ -95,6 +100,16 @@ class PastRuns:
         except OperatorError as error:
             raise web.HTTPNotFound(text=str(error)) from error
         return web.Response(text=text, content_type="text/html", headers=REPORT_HEADERS)
+
+    async def _sample(self, request: web.Request) -> web.Response:
+        folder = self._folder(request)
+        file = request.match_info["file"]
+        path = folder / "errors" / file
+        linked = path.is_symlink() or path.parent.is_symlink()
+        if not NAME.fullmatch(file) or linked or not path.is_file():
+            raise web.HTTPNotFound(text=f"this run has no sample {file!r}")
+        text = await asyncio.to_thread(path.read_text, encoding="utf-8", errors="replace")
+        return web.Response(text=text, content_type="text/plain", headers=HEADERS)
 
     async def _pack(self, request: web.Request) -> web.StreamResponse:
         folder = self._folder(request)

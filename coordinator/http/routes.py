@@ -17,7 +17,8 @@ Access = Literal["open", "view", "archive", "change"]
 `open`: everybody. These paths show counts and the addresses of the agents' metrics to a monitor
 that has no token, and the page to a browser that is yet to send it.
 `view`: a client with the token or the cookie; with --public-view, everybody.
-`archive`: a client with the token or the cookie. The plan in an archive may hold passwords.
+`archive`: a client with the token or the cookie. The plan in an archive may hold passwords, and a
+sample whatever the server replied.
 `change`: a client with the token that is not another site's page.
 """
 
@@ -34,6 +35,7 @@ ACTIONS: dict[str, Callable[[Run, float], None]] = {
 """What an operator may do to a run by HTTP, each at a time on the run's clock."""
 
 NO_RUN = {404: "no run has this name"}
+NO_SAMPLE = {404: "no run has this name, or it has no such sample"}
 NO_FILE = {404: "the page has no such file"}
 NOT_READY = {409: "the coordinator is not ready yet; ask again in a second"}
 
@@ -160,6 +162,14 @@ ROUTES = (
         "The report of a past run",
         media=HTML,
         errors=NO_RUN,
+    ),
+    _get(
+        "/runs/{name}/errors/{file}",
+        "sample",
+        "archive",
+        "A sample of a past run: the traceback or the refused handshake behind a reason",
+        media=TEXT,
+        errors=NO_SAMPLE,
     ),
     _get(
         "/runs/{name}.tar.gz",

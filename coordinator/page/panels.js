@@ -94,17 +94,24 @@ export function showLatencies(now) {
 }
 
 export function showEnds(now) {
-  const of = (kind) => Object.entries(now.ledger[kind]).sort((a, b) => b[1] - a[1]).map(([reason, number]) => [reason, kind, number, now.culprits[reason] ?? "unknown"]);
+  const of = (kind) => Object.entries(now.ledger[kind]).sort((a, b) => b[1] - a[1]).map(([reason, number]) => [reason, kind, number, now.culprits[reason] ?? "unknown", now.samples[reason]]);
   const lines = [...of("failed"), ...of("closed")];
   if (now.ledger.lost) lines.push(["agent or worker died", "lost", now.ledger.lost, "generator"]);
   put($("ends-none"), lines.length ? "" : "None so far.");
-  rows($("ends"), lines, ([reason, kind, number, whose]) => {
+  rows($("ends"), lines, ([reason, kind, number, whose, path]) => {
     const fault = document.createElement("span");
     fault.className = "fault";
     fault.dataset.who = whose;
     fault.textContent = whose;
     const last = cell("");
     last.append(fault);
+    if (path) {
+      const sample = document.createElement("a");
+      sample.href = path;
+      sample.textContent = "sample";
+      sample.setAttribute("aria-label", `sample of ${reason}`);
+      last.append(" ", sample);
+    }
     return [heading(reason), cell(kind), cell(count(number)), last];
   });
 }

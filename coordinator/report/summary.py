@@ -16,7 +16,7 @@ from coordinator.run.summary import (
     Verdict,
 )
 from coordinator.run.timeline import Timeline, in_order, summaries
-from coordinator.text import traceback_file
+from coordinator.text import sample_file
 from loadgen.plan.life import alive_within
 from loadgen.stats.tally import Ledger
 
@@ -62,7 +62,7 @@ def summary_of(
         histograms=summaries(total.histograms()),
         counters=in_order(total.counters),
         timings=summaries(in_order(total.timings)),
-        tracebacks={reason: traceback_file(reason) for reason in sorted(run.notices.sampled)},
+        tracebacks={reason: sample_file(reason) for reason in sorted(run.notices.sampled)},
         phases=run.phase_progress(),
         parts=run.parts.figures(parts),
         pauses=run.progress.pauses.spans(),

@@ -4,24 +4,24 @@ import msgspec
 
 from coordinator.text import one_line, plain_lines
 
-MAX_TRACEBACKS = 100
-"""The number of reasons of which a sample traceback is kept."""
+MAX_SAMPLES = 100
+"""The number of reasons of which a sample is kept."""
 
 WALL_STEP = 0.1
 """Seconds by which a wall clock moves against the monotonic one when somebody sets it."""
 
 
 class Notice(msgspec.Struct):
-    """A warning for the operator, a note for an agent's log, or a traceback.
+    """A warning for the operator, a note for an agent's log, or a sample.
 
-    A traceback is the sample for a reason: the first of it in the run.
+    A sample is the first traceback or refused handshake of a reason in the run.
     """
 
     text: str
     agent: str = ""
     """The agent whose log it belongs to; empty for a warning."""
     reason: str = ""
-    """The reason that the text is the first traceback of; empty for a warning or a note."""
+    """The reason that the text is the sample of; empty for a warning or a note."""
 
 
 class Notices:
@@ -29,7 +29,7 @@ class Notices:
 
     def __init__(self) -> None:
         self.sampled: set[str] = set()
-        """The reasons of which a sample traceback was taken."""
+        """The reasons of which a sample was taken."""
         self._notices: list[Notice] = []
 
     def warn(self, text: str) -> None:
@@ -54,9 +54,9 @@ class Notices:
         self._notices.append(Notice(one_line(text, 1000), agent))
 
     def sample(self, agent: str, reason: str, text: str) -> None:
-        """Adds a traceback, if it is the first of its reason."""
+        """Adds a sample, if it is the first of its reason."""
         name = one_line(reason, 100)
-        if name not in self.sampled and len(self.sampled) < MAX_TRACEBACKS:
+        if name not in self.sampled and len(self.sampled) < MAX_SAMPLES:
             self.sampled.add(name)
             self._notices.append(Notice(plain_lines(text), agent, name))
 

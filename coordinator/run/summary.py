@@ -145,7 +145,8 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     timings: dict[str, Percentiles] = msgspec.field(default_factory=dict)
     """The timings of sessions, by their own names."""
     tracebacks: dict[str, str] = msgspec.field(default_factory=dict)
-    """The file with a sample traceback, by reason; below the run directory."""
+    """The file with a sample, by reason: a traceback, or a refused handshake. Paths are below the
+    run directory."""
     phases: list[PhaseProgress] = msgspec.field(default_factory=list)
     parts: dict[str, Part] = msgspec.field(default_factory=dict)
     """The whole run, its plateau and its phases, with the percentiles of their valid seconds."""

@@ -18,7 +18,7 @@ from coordinator.run.timeline import Entry
 from coordinator.scrape import Scrape
 from coordinator.storage import hlog
 from coordinator.storage.files import Appender, SecondsFile
-from coordinator.text import clean_name, traceback_file
+from coordinator.text import clean_name, sample_file
 from loadgen.errors import OperatorError
 from loadgen.plan.plan import Plan
 from loadgen.planfile import to_toml
@@ -154,13 +154,13 @@ class RunDir:
         """Writes summary.json in one piece."""
         self._replace("summary.json", msgspec.json.format(summary.to_json(), indent=2))
 
-    def write_traceback(self, reason: str, text: str) -> None:
-        """Appends a sample traceback to the file of its reason.
+    def write_sample(self, reason: str, text: str) -> None:
+        """Appends a sample to the file of its reason.
 
         Several reasons may share a file.
         """
-        path = self.path / traceback_file(reason)
-        with self._tolerating(traceback_file(reason)):
+        path = self.path / sample_file(reason)
+        with self._tolerating(sample_file(reason)):
             path.parent.mkdir(exist_ok=True)
             with path.open("a", encoding="utf-8", errors="replace") as file:
                 file.write(f"{reason}\n\n{text}\n")

@@ -45,7 +45,7 @@ class WorkerPool:
         self.fanin = FanIn()
         self.notes: list[str] = []
         self.tracebacks: dict[str, str] = {}
-        """The first traceback that a worker reported, by the reason that its exception made."""
+        """The first sample that a worker reported, by the reason that it explains."""
         self.abort_reason = ""
         """Why a session asks for the end of the whole run, if any does."""
         self._workers: list[WorkerProcess] = []

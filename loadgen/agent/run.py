@@ -56,7 +56,7 @@ class AgentRun:
         """True once the coordinator was informed that seconds were merged."""
         self._notes: list[str] = []
         self._sent_tracebacks: set[str] = set()
-        """Reasons whose sample traceback the coordinator has."""
+        """Reasons whose sample the coordinator has."""
         self._ready = False
         self._refusal = ""
         self._targets: list[ResolvedTarget] = []

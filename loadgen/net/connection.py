@@ -12,6 +12,8 @@ may answer only the newest of several pings (RFC 6455 section 5.5.3), so a pong 
 ones too. Whether their own pongs still come is known later: until then they are `overtaken`.
 """
 
+import asyncio
+import ssl
 from collections.abc import Callable, Mapping
 from math import inf
 from struct import Struct
@@ -35,10 +37,20 @@ from loadgen.net.frames import (
     ping_frame,
 )
 from loadgen.net.handshake import Handshake, Reply, key_of
+from loadgen.net.refusal import awaits_body, explain
 from loadgen.net.throttle import Throttle
+from loadgen.net.tls import tls_failure
 from loadgen.net.transport import ByteTransport
 from loadgen.plan.life import PONG_TIMEOUT
-from loadgen.stats.reasons import PING_TIMEOUT, PROTOCOL_ERROR, REJECTED, RESET, SERVER, SERVER_EOF
+from loadgen.stats.reasons import (
+    PING_TIMEOUT,
+    PROTOCOL_ERROR,
+    REJECTED,
+    RESET,
+    SERVER,
+    SERVER_EOF,
+    TIMEOUT,
+)
 from loadgen.stats.recorder import MICROSECONDS, Recorder
 from loadgen.timers import Deadlines
 
@@ -48,6 +60,8 @@ PONG_SIZE = 6
 _number = Struct(">I").unpack_from
 MAX_OVERTAKEN = 64
 """Overtaken pings of one connection that may still get their own pong; the oldest are settled."""
+BODY_TIMEOUT = 1.0
+"""Seconds that one refused connection of each reason waits for the body of the reply."""
 NOT_HEARD = [0]
 """Takes the place of a second for connections whose 101 has not come; its count means nothing."""
 
@@ -141,7 +155,7 @@ class Connection:
         self.key: bytes | None = None
         """The Sec-WebSocket-Key while the reply is awaited."""
         self.head: bytes | None = None
-        """The part of a reply that came before the rest."""
+        """The part of a reply that came before the rest; of a refusal, what its sample shows."""
         self.parser: Parser | None = None
         """Kept only in the middle of a frame or a message."""
         self.reason: str | None = None
@@ -185,9 +199,12 @@ class Connection:
             return
         if self.state > OPEN:
             self.terms.closing.remove(self)
-        reason = self.reason or (SERVER_EOF if exc is None else RESET)
-        if self.state == UPGRADING and reason == SERVER_EOF:
-            reason = RESET  # the server closed instead of an answer
+        reason = self.reason or (SERVER_EOF if exc is None else self._broken(exc))
+        if self.state == UPGRADING:
+            if reason == SERVER_EOF:
+                reason = RESET  # the server closed instead of an answer
+            if self.head is not None:
+                self._explain(reason)
         if self.rejected and reason.startswith(SERVER):
             reason = f"{REJECTED}{self.rejected}"
         self.end(reason)
@@ -362,20 +379,52 @@ class Connection:
         if reply is None:
             self.head = data
             return
+        if reply.failure is not None:
+            self._refused(data, reply)
+            return
         self.key = None
         self.head = None
-        if reply.failure is not None:
-            self.abort(reply.failure)
-            return
         self.state = OPEN
         self._hear()
-        self._upgraded(data, reply)
+        self._upgraded(reply)
         self.owner.opened(self, monotonic())
         if reply.rest:
             self._receive(reply.rest)
 
-    def _upgraded(self, data: bytes, reply: Reply) -> None:
+    def _upgraded(self, reply: Reply) -> None:
         """Does nothing; a subclass may keep the reply's head."""
+
+    def _refused(self, data: bytes, reply: Reply) -> None:
+        """Ends it for what is wrong with the reply.
+
+        The first one of its reason on this worker becomes the sample, and may have to wait for
+        the body of the reply.
+        """
+        waits = self.reason is not None
+        if waits or self.recorder.claim(reply.failure or ""):
+            self.head = data
+            if awaits_body(reply):
+                self.reason = reply.failure
+                if not waits:
+                    asyncio.get_running_loop().call_later(BODY_TIMEOUT, self.abort)
+                return
+        self.abort(reply.failure)
+
+    def _explain(self, reason: str) -> None:
+        """Writes the sample of a refused handshake, or of a reply that was cut off."""
+        assert self.head is not None
+        assert self.key is not None
+        reply = self.terms.handshake.check(self.head, self.key)
+        if reply is None and reason in (RESET, TIMEOUT) and self.recorder.claim(reason):
+            reply = Reply(reason, self.head, b"", "the reply ends in the middle of its head")
+        if reply is not None and reply.failure == reason:
+            self.recorder.samples[reason] = explain(reply, self.owner.number)
+
+    def _broken(self, error: Exception) -> str:
+        """Returns the reason for an error of the transport; one of TLS has a sample."""
+        if isinstance(error, ssl.SSLError):
+            return tls_failure(error, self.recorder, self.owner.number)
+        return RESET
 
     def _new_parser(self) -> Parser:
         return Parser()

@@ -18,8 +18,9 @@ from typing import Any
 from loadgen.net.connection import Connection
 from loadgen.net.ports import SourcePorts
 from loadgen.net.secured import BeforeTls, SecureTransport
+from loadgen.net.tls import tls_failure
 from loadgen.net.transport import Transports
-from loadgen.stats.reasons import NO_FD, NO_LOCAL_PORT, REFUSED, RESET, TIMEOUT, TLS, UNREACHABLE
+from loadgen.stats.reasons import NO_FD, NO_LOCAL_PORT, REFUSED, RESET, TIMEOUT, UNREACHABLE
 from loadgen.stats.recorder import Recorder, microseconds
 
 MAX_RETRIES = 128
@@ -220,7 +221,7 @@ class Dialer:
         except OSError as error:  # includes ssl.SSLError
             sock.detach()  # the transport closes the descriptor; the socket must not close it again
             reason = (
-                TLS
+                tls_failure(error, self._recorder, connection.owner.number, dialing=True)
                 if isinstance(error, ssl.SSLError)
                 else reason_of(error.errno or errno.ECONNRESET)
             )

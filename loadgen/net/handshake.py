@@ -11,25 +11,58 @@ from hashlib import sha1
 from typing import NamedTuple
 
 from loadgen.plan.request import Headers, RequestError, encoded_resource, request_mistakes
-from loadgen.stats.reasons import BAD_HANDSHAKE, HTTP
+from loadgen.stats.reasons import (
+    BAD_ACCEPT,
+    BAD_EXTENSION,
+    BAD_HANDSHAKE,
+    BAD_SUBPROTOCOL,
+    BAD_UPGRADE,
+    HEAD_TOO_LARGE,
+    HTTP,
+    NO_HTTP,
+)
 from loadgen.version import VERSION
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-MAX_HEAD_SIZE = 16_384
-"""Bytes that the head of a reply may have."""
+MAX_HEAD_SIZE = 65_536
+"""Bytes that the head of a reply may have, with the interim replies before it."""
 USER_AGENT = ("User-Agent", f"loadgen/{VERSION}")
 _HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 _SWITCHING = re.compile(rb"HTTP/1\.1 101 [\t\x20-\x7e\x80-\xff]*")
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: |\r\n)")
+_INTERIM = re.compile(rb"(?:HTTP/1\.[01] 1(?!01)\d\d(?: [^\r\n]*)?\r\n(?:[^\r\n]+\r\n)*\r\n)+")
+"""Whole replies with a 1xx that is no 101: others follow them (RFC 9110 section 15.2)."""
+_EXTENSIONS = b"sec-websocket-extensions"
+_SUBPROTOCOL = b"sec-websocket-protocol"
+_NEGOTIATING = (b"upgrade", b"connection", b"sec-websocket-accept", _EXTENSIONS, _SUBPROTOCOL)
+_REASONS = {
+    "Upgrade": BAD_UPGRADE,
+    "Connection": BAD_UPGRADE,
+    "Sec-WebSocket-Accept": BAD_ACCEPT,
+    "Sec-WebSocket-Extensions": BAD_EXTENSION,
+    "Sec-WebSocket-Protocol": BAD_SUBPROTOCOL,
+}
+"""The ledger's reasons by the header that is wrong."""
 
 
 class Reply(NamedTuple):
     """The result of a whole reply."""
 
     failure: str | None
-    """None for a valid 101, else the ledger's reason: `http_503`, `bad_handshake`."""
+    """None for a valid 101, else the ledger's reason: `http_503`, `bad_accept`."""
+    head: bytes
+    """From the status line to the empty line; empty where the bytes have no head."""
     rest: bytes
-    """The bytes after the head: they belong to the first frame."""
+    """The bytes after the head: they belong to the first frame, or to the body of a refusal."""
+    words: str = ""
+    """What is wrong with it, for people; empty for a valid 101, and for another status."""
+
+
+class Mistake(NamedTuple):
+    """Why a reply is no valid 101: the ledger's reason, and words for people."""
+
+    reason: str
+    words: str
 
 
 def key_of(number: int) -> bytes:
@@ -95,34 +128,57 @@ class Handshake:
         head = data[:end]
         before, found, after = head.partition(accept_of(key))
         if found and (before, after) == self._vetted:
-            return Reply(None, data[end:])
-        failure = failure_of(head, key, self._offered)
-        if failure is None and found:
-            self._vetted = before, after
-        return Reply(failure, data[end:])
+            return Reply(None, head, data[end:])
+        interim = _INTERIM.match(data)
+        if interim is not None:
+            return self._check_final(data, interim.end(), key)
+        mistake = mistake_of(head, key, self._offered)
+        if mistake is not None:
+            return Reply(mistake.reason, head, data[end:], mistake.words)
+        self._vetted = before, after
+        return Reply(None, head, data[end:])
+
+    def _check_final(self, data: bytes, begin: int, key: bytes) -> Reply | None:
+        """Returns the result of the reply that begins after interim ones.
+
+        A server can't send these without end: they count into the size of the head.
+        """
+        reply = self.check(data[begin:], key)
+        return _too_large(data) if reply is None and len(data) > MAX_HEAD_SIZE else reply
 
 
 def _check_unended(data: bytes) -> Reply | None:
     """Returns a failure when no further bytes can make this the head of a reply."""
-    if len(data) > MAX_HEAD_SIZE or not (
-        data.startswith(b"HTTP/1.") or b"HTTP/1.".startswith(data)
-    ):
-        return Reply(BAD_HANDSHAKE, b"")
-    return None
+    if not (data.startswith(b"HTTP/1.") or b"HTTP/1.".startswith(data)):
+        mistake = _malformed(data)
+        return Reply(mistake.reason, b"", data, mistake.words)
+    return _too_large(data) if len(data) > MAX_HEAD_SIZE else None
 
 
-def failure_of(head: bytes, key: bytes, offered: tuple[str, ...] = ()) -> str | None:
+def _too_large(data: bytes) -> Reply:
+    words = f"the head of the reply does not end within {MAX_HEAD_SIZE // 1024} KiB"
+    return Reply(HEAD_TOO_LARGE, data, b"", words)
+
+
+def _malformed(data: bytes) -> Mistake:
+    """Returns what bytes are that begin with no status line of HTTP/1."""
+    if data.startswith(b"HTTP/"):
+        return Mistake(BAD_HANDSHAKE, "the reply does not begin with a status line of HTTP/1.1")
+    if data.startswith((b"\x15\x03", b"\x16\x03")):
+        return Mistake(NO_HTTP, "the reply is TLS: begin the URL with wss://")
+    return Mistake(NO_HTTP, "the reply is not HTTP: another service has this port")
+
+
+def mistake_of(head: bytes, key: bytes, offered: tuple[str, ...] = ()) -> Mistake | None:
     """Returns why a whole head is no valid answer to this key; None when it is one."""
     status = _STATUS.match(head)
     if status is None:
-        return BAD_HANDSHAKE
+        return _malformed(head)
     if status[1] != b"101":
-        return f"{HTTP}{int(status[1])}"
-    return (
-        None
-        if _ordinary(head, accept_of(key)) or _library_accepts(head, key, offered)
-        else BAD_HANDSHAKE
-    )
+        return Mistake(f"{HTTP}{int(status[1])}", "")
+    if _ordinary(head, accept_of(key)):
+        return None
+    return _mistake_by_library(head, key, offered)
 
 
 def _ordinary(head: bytes, accept: bytes) -> bool:
@@ -148,17 +204,45 @@ def _ordinary(head: bytes, accept: bytes) -> bool:
     )
 
 
-def _library_accepts(head: bytes, key: bytes, offered: tuple[str, ...]) -> bool:
-    """Returns True when the websockets library finds the head valid."""
+def _mistake_by_library(head: bytes, key: bytes, offered: tuple[str, ...]) -> Mistake | None:
+    """Returns why the websockets library refuses a 101; None when it accepts it.
+
+    It gets the headers that it judges and no others: a browser does not count cookies either.
+    """
     from websockets.client import ClientProtocol  # noqa: PLC0415 -- few workers need it
-    from websockets.protocol import OPEN  # noqa: PLC0415
     from websockets.typing import Subprotocol  # noqa: PLC0415
     from websockets.uri import parse_uri  # noqa: PLC0415
 
+    first, *lines = head[:-4].split(b"\r\n")
+    for number, line in enumerate(lines, 2):
+        if _HEADER.fullmatch(line) is None:
+            # Subtle: the line itself may be a cookie.
+            return Mistake(BAD_HANDSHAKE, f"line {number} of the reply is no header")
+    named = [(line.partition(b":")[0].lower(), line) for line in lines]
+    judged = [(name, line) for name, line in named if name in _NEGOTIATING]
     protocol = ClientProtocol(
         parse_uri("ws://target/"), subprotocols=[Subprotocol(name) for name in offered] or None
     )
     protocol.key = key.decode()
     protocol.send_request(protocol.connect())
-    protocol.receive_data(head)
-    return protocol.handshake_exc is None and protocol.state is OPEN
+    protocol.receive_data(b"\r\n".join((first, *(line for _, line in judged))) + b"\r\n\r\n")
+    error = protocol.handshake_exc
+    return None if error is None else _mistake_for(error, dict(judged), offered)
+
+
+def _mistake_for(
+    error: Exception, headers: dict[bytes, bytes], offered: tuple[str, ...]
+) -> Mistake:
+    """Returns the mistake for an exception of the library; lines of headers by name."""
+    from websockets.exceptions import InvalidHeader, NegotiationError  # noqa: PLC0415
+
+    if isinstance(error, NegotiationError):
+        # None is offered, so the library looks no further than to the first extension.
+        wrong = _EXTENSIONS if _EXTENSIONS in headers else _SUBPROTOCOL
+        reason = BAD_EXTENSION if wrong == _EXTENSIONS else BAD_SUBPROTOCOL
+        asked = "" if wrong == _EXTENSIONS else ", ".join(offered)
+        chosen = headers[wrong].decode("latin-1")
+        return Mistake(reason, f"the server chose `{chosen}`, and {asked or 'none'} was offered")
+    if isinstance(error, InvalidHeader):
+        return Mistake(_REASONS[error.name], str(error))
+    return Mistake(BAD_HANDSHAKE, str(error.__cause__ or error))

@@ -48,6 +48,7 @@ class SecureTransport(asyncio.Protocol):
         "_backlog",
         "_early",
         "_eof",
+        "_error",
         "_loop",
         "_lost",
         "_receiver",
@@ -72,6 +73,8 @@ class SecureTransport(asyncio.Protocol):
         """True once the server has ended TLS: uvloop drops what is written from then on."""
         self._lost = False
         """True once there is nothing below it any more."""
+        self._error: Exception | None = None
+        """The error that ended it, such as an alert of the server's."""
 
     def start(self, tls: asyncio.Transport, tcp: asyncio.Transport) -> None:
         """Gives the receiver its transport; `tls` is the one on top of `tcp`."""
@@ -82,7 +85,7 @@ class SecureTransport(asyncio.Protocol):
             self._receiver.data_received(self._early)
             self._early = b""
         if self._lost:  # in the moment before it was started
-            self._receiver.connection_lost(None)
+            self._receiver.connection_lost(self._error)
 
     def write(self, data: bytes, message: bool = False) -> None:
         """Sends what the kernel takes now, and the rest later; nothing after the end.
@@ -136,6 +139,7 @@ class SecureTransport(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Passes the end on; what waits then was not taken."""
         self._lost = True
+        self._error = exc
         if self._backlog is not None:
             self._backlog.drop(self._recorder.tally)
             self._backlog = None

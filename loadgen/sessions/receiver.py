@@ -37,8 +37,8 @@ class Subscription(Connection):
         assert deliveries is not None  # only runs with publications have subscribers
         return deliveries
 
-    def _upgraded(self, data: bytes, reply: Reply) -> None:
-        super()._upgraded(data, reply)
+    def _upgraded(self, reply: Reply) -> None:
+        super()._upgraded(reply)
         self._deliveries.join(self, self.terms.handshake.resource, monotonic())
 
     def begin_close(self, reason: str, code: int = 1000) -> None:

@@ -203,7 +203,8 @@ class User(BaseUser):
         try:
             return route.terms(0.0, resource, headers, scenario.wrap(read_rate), subprotocols)
         except RequestError as error:
-            self.recorder.sample(BAD_REQUEST, f"user {self.number}: {error}\n")
+            if self.recorder.claim(BAD_REQUEST):
+                self.recorder.samples[BAD_REQUEST] = f"user {self.number}: {error}\n"
         scenario.connections.refuse(BAD_REQUEST, planned=self.due is not None)
         self.due = None
         return None
@@ -439,8 +440,9 @@ class User(BaseUser):
             self._close_sockets(DONE, failed=isinstance(end, ConnectFailed))
         else:
             reason = f"{ERROR}{type(end).__name__[:MAX_NAME_LENGTH]}"
-            text = "".join(traceback.format_exception(end))
-            self.recorder.sample(reason, text[-MAX_SAMPLE_LENGTH:])
+            if self.recorder.claim(reason):
+                text = "".join(traceback.format_exception(end))
+                self.recorder.samples[reason] = text[-MAX_SAMPLE_LENGTH:]
             self._close_sockets(reason)
 
     def _close_sockets(self, reason: str, *, failed: bool = False) -> None:

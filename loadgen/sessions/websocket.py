@@ -206,8 +206,8 @@ class WebSocket(Connection):
         finally:
             self.awaited = None
 
-    def _upgraded(self, data: bytes, reply: Reply) -> None:
-        self._reply = data[: len(data) - len(reply.rest)]
+    def _upgraded(self, reply: Reply) -> None:
+        self._reply = reply.head
 
     def _new_parser(self) -> Parser:
         return Parser(MAX_BYTES)

@@ -29,6 +29,12 @@ NO_FD = "no_fd"
 DNS = "dns"
 TLS = "tls"
 BAD_HANDSHAKE = "bad_handshake"
+BAD_ACCEPT = "bad_accept"
+BAD_UPGRADE = "bad_upgrade"
+BAD_EXTENSION = "bad_extension"
+BAD_SUBPROTOCOL = "bad_subprotocol"
+HEAD_TOO_LARGE = "head_too_large"
+NO_HTTP = "no_http"
 BAD_REQUEST = "bad_request"
 NOT_CONNECTED = "not_connected"
 SERVER_EOF = "server_eof"
@@ -87,6 +93,7 @@ class Reason(NamedTuple):
 _NOTHING_TO_FIX = "Nothing: the plan or the operator asked for it."
 _FIND_THE_CRASH = "Read `journalctl -u loadgen-agent` on that machine; most often memory ran out."
 _READ_THE_TRACEBACK = "Read its traceback in `errors/` of the run directory."
+_READ_THE_SAMPLE = "The sample in `errors/` of the run directory"
 
 REASONS = (
     Reason(
@@ -130,19 +137,54 @@ REASONS = (
     ),
     Reason(
         TLS, "failed", "server", "error_connect_<reason>",
-        "the agents do not trust the certificate, it has another name, or the port speaks no TLS",
-        "Correct the certificate, or set `tls_verify = false` in the plan's `transport`.",
+        "the TLS handshake failed: the agents do not trust the certificate, it is of another name"
+        " or has expired, the server wants one of the client, or the port speaks no TLS",
+        f"{_READ_THE_SAMPLE} says it in OpenSSL's words; `tls_verify = false` in the plan's"
+        " `transport` trusts any certificate.",
     ),
     Reason(
         f"{HTTP}<status>", "failed", "server", "websocket_fail",
-        "the server answered the upgrade with this status, not with 101",
-        "Correct what the status names: URL, headers, or a limit of the server.",
+        "the server answered the upgrade with this status, not with 101; redirects are not"
+        " followed",
+        "Correct what the status names: URL, headers, or a limit of the server."
+        f" {_READ_THE_SAMPLE} is the reply.",
+    ),
+    Reason(
+        BAD_ACCEPT, "failed", "server", "websocket_fail",
+        "the 101 has no `Sec-WebSocket-Accept`, or not the one that answers the key: a proxy that"
+        " imitates WebSocket, or replays an old reply",
+        f"Remove the proxy. {_READ_THE_SAMPLE} is the reply.",
+    ),
+    Reason(
+        BAD_UPGRADE, "failed", "server", "websocket_fail",
+        "the 101 lacks `Upgrade: websocket` or `Connection: Upgrade`: most often a proxy removes"
+        " them",
+        f"Let the proxy pass both headers on. {_READ_THE_SAMPLE} is the reply.",
+    ),
+    Reason(
+        BAD_EXTENSION, "failed", "server", "websocket_fail",
+        "the 101 chooses an extension, such as `permessage-deflate`, that was not offered",
+        "Correct the server: it may choose only of what the client offers.",
+    ),
+    Reason(
+        BAD_SUBPROTOCOL, "failed", "server", "websocket_fail",
+        "the 101 chooses a subprotocol that was not offered",
+        "Offer it with `subprotocols` of the plan, or correct the server.",
+    ),
+    Reason(
+        HEAD_TOO_LARGE, "failed", "server", "websocket_fail",
+        "the head of the reply, with the interim replies before it, does not end within 64 KiB",
+        f"Correct the server, or the port. {_READ_THE_SAMPLE} is the begin of the reply.",
+    ),
+    Reason(
+        NO_HTTP, "failed", "server", "websocket_fail",
+        "the reply is not HTTP: the port of another service, or of one that speaks TLS",
+        f"Correct the port, or begin the URL with `wss://`. {_READ_THE_SAMPLE} is the reply.",
     ),
     Reason(
         BAD_HANDSHAKE, "failed", "server", "websocket_fail",
-        "the 101 has a wrong accept key or subprotocol, or the reply is not HTTP: a proxy that"
-        " imitates WebSocket, or the port of another service",
-        "Remove the proxy, or correct the port.",
+        "the reply is broken HTTP in another way: a 101 of HTTP/1.0, a line that is no header",
+        f"Remove what changes the reply on its way. {_READ_THE_SAMPLE} is the reply.",
     ),
     Reason(
         BAD_REQUEST, "failed", "session", "error_connect_<reason>",
@@ -222,6 +264,11 @@ REASONS = (
         RESET, "closed", "server", "error_inet_econnreset",
         "TCP was cut off: the server or something between died, or forgot the connection",
         "Use a shorter `--think`: NAT and firewalls forget idle connections.",
+    ),
+    Reason(
+        TLS, "closed", "server", "error_<reason>",
+        "the open connection's TLS broke: by an alert of the server, or by bytes that are no TLS",
+        f"{_READ_THE_SAMPLE} has the alert's name. Read the server's log, too.",
     ),
     Reason(
         PING_TIMEOUT, "closed", "server", "error_timeout",

@@ -1,6 +1,6 @@
 """The events of one worker as they happen.
 
-They are the tally of the second, samples of tracebacks, remarks, and signs of life.
+They are the tally of the second, samples of failures, remarks, and signs of life.
 """
 
 from collections import deque
@@ -12,6 +12,8 @@ from loadgen.stats.tally import Tally
 
 MICROSECONDS = 1_000_000
 """In a second."""
+MAX_SAMPLES = 100
+"""Reasons of which a worker writes a sample, however many a server makes it count."""
 MAX_REMARKS = 10
 """Remarks kept of one second."""
 
@@ -54,7 +56,8 @@ class Recorder:
         """Masks and keys. RFC 6455 section 10.3 wants masks unpredictable against attackers in a
         browser; a load generator has none, so a fast generator does."""
         self.samples: dict[str, str] = {}
-        """Tracebacks of sessions by the ledger's reason, the first of each, since the last swap."""
+        """Texts for people by the ledger's reason, since they were last taken: the traceback of a
+        session, or the reply that refused a handshake. Who claims a reason writes its sample."""
         self._sampled: set[str] = set()
         self._remarks: list[str] = []
         self.abort = ""
@@ -63,11 +66,15 @@ class Recorder:
         self.deliveries: Deliveries | None = None
         """The publications that are received; None in a run without any."""
 
-    def sample(self, reason: str, traceback: str) -> None:
-        """Keeps a traceback if it is the first for its reason."""
-        if reason not in self._sampled:
-            self._sampled.add(reason)
-            self.samples[reason] = traceback
+    def claim(self, reason: str) -> bool:
+        """Returns True once for each reason: the caller then writes its sample.
+
+        After MAX_SAMPLES reasons it returns False.
+        """
+        if reason in self._sampled or len(self._sampled) >= MAX_SAMPLES:
+            return False
+        self._sampled.add(reason)
+        return True
 
     def remark(self, text: str) -> None:
         """Keeps a line for the agent's log.

@@ -8,7 +8,7 @@ from contextlib import closing
 
 from loadgen.wire import WIRE, Hello, Post, to_wire
 from tests.browser.watching import accessibility_violations, fact, followed, number, points, shows
-from tests.processes import Command, agent, command, eventually, free_port, get_json
+from tests.processes import Command, agent, command, eventually, free_port, get_json, target
 
 OPEN = 400
 RUN = ("--rate", "200", "--max", str(OPEN), "--think", "1", "--hold", "600")
@@ -100,6 +100,20 @@ def test_the_page_follows_a_run(tmp_path, page, shots, server):
             ).wait_for()
             assert fact(page, "invalid seconds") > 0
             page.screenshot(path=shots / "agent-lost.png", full_page=True)
+
+
+def test_a_refusal_leads_to_the_reply_of_the_server(tmp_path, page):
+    with (
+        target("--vice", "refuse") as server,
+        followed(tmp_path, "--local", "1", "--rate", "20", "--max", "100000", server.ws) as coord,
+    ):
+        page.goto(coord.url)
+        page.locator("#log", has_text="the server answered 503").wait_for()
+        link = page.get_by_role("link", name="sample of http_503")
+        link.wait_for()
+        assert accessibility_violations(page) == []
+        link.click()
+        page.locator("pre", has_text="HTTP/1.1 503").wait_for()
 
 
 def test_a_chart_is_read_with_the_keyboard(tmp_path, page, server):

@@ -23,10 +23,12 @@ from coordinator.tsung.configuration import read_tsung
 from loadgen.errors import OperatorError, PlanError
 from loadgen.net.appwrite import read
 from loadgen.net.frames import BINARY, CLOSE, FAULT, PING, PONG, TEXT, Event, Parser
-from loadgen.net.handshake import Handshake, _library_accepts, _ordinary, accept_of, key_of
+from loadgen.net.handshake import Handshake, _mistake_by_library, _ordinary, accept_of, key_of
+from loadgen.net.refusal import explain
 from loadgen.net.url import TargetUrl
 from loadgen.plan.plan import Plan
 from loadgen.planfile import read_plan, to_toml
+from loadgen.stats.reasons import is_reason
 from loadgen.wire import WIRE, Hello, Orders, Post, Rehearsal, Report, Welcome, from_wire, to_wire
 
 KEY = key_of(0x1234)
@@ -109,26 +111,19 @@ def handshake(data: bytes) -> None:
     ours = Handshake("target", "/")
     checked = ours.check(data, KEY)
     assert ours.check(data, KEY) == checked
-    end = data.find(b"\r\n\r\n") + 4
-    if checked is None or end < 4:
+    if checked is None:
         return
     assert (
         checked.failure is None
-        or checked.failure == "bad_handshake"
         or checked.failure.startswith("http_")
+        or is_reason("failed", checked.failure)
     )
-    head = data[:end]
-    if (
-        checked.failure is None
-        and _ordinary(head, accept_of(KEY))
-        and _within_the_librarys_bounds(head)
-    ):
-        assert _library_accepts(head, KEY, ()), head
-
-
-def _within_the_librarys_bounds(head: bytes) -> bool:
-    lines = head.split(b"\r\n")
-    return len(lines) < 128 and max(map(len, lines)) < 8000
+    if checked.failure is not None:
+        shown = explain(checked, 1)
+        assert len(shown) < 8192
+        assert all(sign.isprintable() or sign in "\n\t" for sign in shown)
+    elif _ordinary(checked.head, accept_of(KEY)):
+        assert _mistake_by_library(checked.head, KEY, ()) is None, checked.head
 
 
 def appwrite(data: bytes) -> None:

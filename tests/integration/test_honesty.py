@@ -250,7 +250,7 @@ def reasons(
 
 
 FAULTS = {
-    "wrong-key": ({"bad_handshake": 60}, {}),
+    "wrong-key": ({"bad_accept": 60}, {}),
     "refuse": ({"http_503": 60}, {}),
     "reset=0.1": ({}, {"reset": 60}),
     "close=0.1": ({}, {"server_1001": 60}),
@@ -307,5 +307,5 @@ def test_a_target_that_speaks_no_websocket_has_its_reason(tmp_path):
     with answering(page) as http, answering(ssh) as shell:
         assert reasons(tmp_path, {"http": url_of(http), "ssh": url_of(shell)}) == {
             "http": ({"http_200": 60}, {}),
-            "ssh": ({"bad_handshake": 60}, {}),
+            "ssh": ({"no_http": 60}, {}),
         }

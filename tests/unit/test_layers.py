@@ -48,6 +48,7 @@ PURE_MODULES = {
     "loadgen.net.appwrite",
     "loadgen.net.frames",
     "loadgen.net.handshake",
+    "loadgen.net.refusal",
     "loadgen.agent.jobs",
     "loadgen.agent.orders",
     "loadgen.agent.outbox",

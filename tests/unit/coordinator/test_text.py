@@ -12,8 +12,8 @@ from coordinator.text import (
     one_line,
     plain_lines,
     reasons,
+    sample_file,
     seconds,
-    traceback_file,
 )
 
 
@@ -55,7 +55,7 @@ def test_the_most_frequent_reason_comes_first():
 
 
 def test_a_reason_with_a_traceback_names_its_file():
-    files = {"error_KeyError": traceback_file("error_KeyError")}
+    files = {"error_KeyError": sample_file("error_KeyError")}
 
     assert reasons({"error_KeyError": 2, "done": 1}, files) == (
         "error_KeyError 2 (errors/error_KeyError.txt), done 1"

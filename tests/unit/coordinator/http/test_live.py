@@ -110,13 +110,14 @@ def test_the_feed_has_the_log_the_seconds_and_one_overview():
     live.add_scrape(Scrape(0, "server"))
     live.add_action("pause", run.start + 1.0)
     live.add_notice(Notice("hot", "a"), run.start + 1.0)
+    live.add_notice(Notice("answered 403\n\nServer: x", "a", "http_403"), run.start + 1.0)
     assert live.update(run.start + 1.0)
     found, _ = read(live, live.feed.position_of(""))
 
     assert found[0] == ("run", None)
     assert [kind for kind, _ in found].count("now") == 1
     assert {"second", "watch", "log"} <= {kind for kind, _ in found}
-    assert {"the operator said pause", "hot"} <= {text for _, text in found}
+    assert {"the operator said pause", "hot", "answered 403"} <= {text for _, text in found}
 
 
 def test_the_overview_has_the_time_left_and_the_fault_of_each_end():
@@ -127,8 +128,11 @@ def test_the_overview_has_the_time_left_and_the_fault_of_each_end():
     tally = Tally(launched=2, opened=1, failed={"refused": 1}, closed={"done": 1})
     run.post(agent, seconds(Second(0, tally, Held())), run.start + 1.0)
     run.tick(run.start + 1.0)
-    shown = overview(run, described(run, run.start + 1.0), run.start + 1.0)
+    run.notices.sample("a", "refused", "sample")
+    shown = overview(run, described(run, run.start + 1.0), run.start + 1.0, "run-1")
 
     assert shown["left_s"] == pytest.approx(run.progress.drain_after - 1.0, abs=0.05)
     assert shown["culprits"] == {"refused": "server", "done": "nobody"}
+    assert shown["samples"] == {"refused": "/runs/run-1/errors/refused.txt"}
+    assert overview(run, described(run, 0.0), 0.0)["samples"] == {}
     assert preamble(run)["wanted"] == 1

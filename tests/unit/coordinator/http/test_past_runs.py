@@ -106,6 +106,29 @@ async def test_a_report_that_is_a_link_is_rendered_from_the_run_instead(client, 
     assert f"<title>{folder.name}" in await reply.text()
 
 
+async def test_a_sample_is_served_as_text(client, out):
+    errors = begun_folder(out, "run") / "errors"
+    errors.mkdir()
+    (errors / "http_403.txt").write_bytes(b"<script>\xff")
+    reply = await client.get("/runs/run/errors/http_403.txt")
+
+    assert (reply.status, reply.content_type) == (200, "text/plain")
+    assert await reply.text() == "<script>\N{REPLACEMENT CHARACTER}"
+    assert reply.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("file", ["none.txt", "link.txt", "..%2Fplan.toml", ".hidden", "folder"])
+async def test_nothing_but_a_sample_is_served_as_one(client, out, tmp_path, file):
+    errors = begun_folder(out, "run") / "errors"
+    (errors / "folder").mkdir(parents=True)
+    (errors / ".hidden").write_text("half")
+    (tmp_path / "secret").write_text("secret")
+    (errors / "link.txt").symlink_to(tmp_path / "secret")
+    reply = await client.get(f"/runs/run/errors/{file}")
+
+    assert reply.status == 404
+
+
 async def test_a_run_that_cannot_be_reported_is_not_found_with_the_reason(client, out):
     begun_folder(out, "begun")
     reply = await client.get("/runs/begun/report.html")

@@ -33,6 +33,8 @@ def out(tmp_path):
     folder.mkdir(parents=True)
     (folder / "plan.toml").write_text("max = 1\n")
     (folder / "report.html").write_text("<p>report</p>")
+    (folder / "errors").mkdir()
+    (folder / "errors" / "app.js").write_text("a sample")
     return folder.parent
 
 

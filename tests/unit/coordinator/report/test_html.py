@@ -93,6 +93,16 @@ def test_a_run_that_measured_delivery_shows_it(record):
     assert "Delivery</h2>" not in html_report(record)
 
 
+def test_a_reason_with_a_sample_links_to_it(record):
+    files = {"http_403": "errors/http_403.txt"}
+    summary = replace(record.summary, failed={"http_403": 2, "refused": 1}, tracebacks=files)
+    text = html_report(replace(record, summary=summary))
+
+    assert re.findall('<a href="(errors/[^"]*)" aria-label="sample of http_403">', text) == [
+        "errors/http_403.txt"
+    ]
+
+
 def test_foreign_names_stay_text(record):
     evil = "</script><img src=x onerror=alert(1)>"
     summary = replace(record.summary, failed={evil: 1}, invalid_seconds=[InvalidSecond(3, [evil])])

@@ -3,7 +3,7 @@
 A notice is one line, or plain lines.
 """
 
-from coordinator.run.notices import MAX_TRACEBACKS, Notice, Notices
+from coordinator.run.notices import MAX_SAMPLES, Notice, Notices
 
 
 def test_notices_come_in_their_order_and_once():
@@ -28,10 +28,10 @@ def test_only_the_first_traceback_of_a_reason_is_a_notice():
 
 def test_reasons_without_end_are_not_all_kept():
     notices = Notices()
-    for number in range(MAX_TRACEBACKS + 1):
+    for number in range(MAX_SAMPLES + 1):
         notices.sample("a", f"error_{number}", "Traceback")
 
-    assert len(notices.take()) == MAX_TRACEBACKS
+    assert len(notices.take()) == MAX_SAMPLES
 
 
 def test_a_wall_clock_that_was_set_is_reported_beyond_what_its_bound_allows():

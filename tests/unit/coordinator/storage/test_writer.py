@@ -93,9 +93,9 @@ def test_notes_go_to_the_agents_log_and_nowhere_else(folder):
 
 
 def test_a_traceback_can_not_leave_the_run_directory(folder):
-    folder.write_traceback("../../error_Evil", "one")
-    folder.write_traceback("error_Évil", "two")
-    folder.write_traceback("error_-vil", "three")
+    folder.write_sample("../../error_Evil", "one")
+    folder.write_sample("error_Évil", "two")
+    folder.write_sample("error_-vil", "three")
 
     files = {path.name: path.read_text() for path in (folder.path / "errors").iterdir()}
     assert files == {

@@ -30,20 +30,74 @@ async def test_the_reply_may_come_byte_by_byte():
     [
         (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", "http_503"),
         (b"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n", "http_302"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "bad_handshake"),
-        (b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "bad_handshake"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "no_http"),
+        (b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "bad_accept"),
     ],
 )
-async def test_any_other_reply_is_a_failure_with_its_reason(reply, reason):
-    async with connected() as (_, diary, far, _):
+async def test_any_other_reply_is_a_failure_with_its_reason_and_a_sample(reply, reason):
+    async with connected() as (_, diary, far, recorder):
         await far.send(reply)
         await until(lambda: diary.entries == [reason])
+        assert recorder.samples.keys() == {reason}
+        assert recorder.samples[reason].endswith(reply.decode().replace("\r\n", "\n").strip())
 
 
 async def test_a_close_instead_of_an_answer_is_a_reset():
-    async with connected() as (_, diary, far, _):
+    async with connected() as (_, diary, far, recorder):
         far.sock.close()
         await until(lambda: diary.entries == ["reset"])
+        assert recorder.samples == {}
+
+
+async def test_a_reply_that_is_cut_off_is_a_reset_with_what_came_of_it():
+    async with connected() as (_, diary, far, recorder):
+        await far.send(b"HTTP/1.1 101 Switching")
+        await until(lambda: recorder.tally.bytes_received > 0)
+        far.sock.close()
+        await until(lambda: diary.entries == ["reset"])
+        assert recorder.samples["reset"].endswith("\n\nHTTP/1.1 101 Switching")
+
+
+FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 11\r\n\r\n"
+
+
+async def test_the_body_may_come_after_the_head():
+    async with connected() as (_, diary, far, recorder):
+        for piece in (FORBIDDEN[:30], FORBIDDEN[30:], b"no su", b"ch app"):
+            before = recorder.tally.bytes_received
+            assert not diary.entries
+            await far.send(piece)
+            await until(lambda before=before: recorder.tally.bytes_received > before)
+        await until(lambda: diary.entries == ["http_403"])
+        assert recorder.samples["http_403"].endswith("\n\nno such app")
+
+
+@pytest.mark.parametrize("body", [b"", b"no su"])
+async def test_a_body_that_does_not_come_is_not_awaited_for_long(body):
+    async with connected() as (_, diary, far, recorder):
+        await far.send(FORBIDDEN + body)
+        await until(lambda: diary.entries == ["http_403"])
+        assert recorder.samples["http_403"].endswith(body.decode() or "Length: 11")
+
+
+async def test_an_end_while_the_body_is_awaited_changes_no_reason():
+    async with connected() as (connection, diary, far, recorder):
+        await far.send(FORBIDDEN)
+        await until(lambda: recorder.tally.bytes_received > 0)
+        connection.cut("drained")
+        await until(lambda: diary.entries == ["http_403"])
+        assert "403" in recorder.samples["http_403"]
+
+
+async def test_only_the_first_of_a_reason_waits_and_has_a_sample():
+    async with connected() as (connection, diary, far, recorder):
+        assert recorder.claim("http_403")
+        await far.send(FORBIDDEN)
+        await until(lambda: recorder.tally.bytes_received > 0)
+        assert connection.reason == "http_403"
+        assert connection.head is None
+        await until(lambda: diary.entries == ["http_403"])
+        assert recorder.samples == {}
 
 
 async def test_a_pong_is_measured_from_when_its_ping_was_due():

@@ -13,6 +13,7 @@ from websockets.server import ServerProtocol
 
 from loadgen.net.handshake import MAX_HEAD_SIZE, Handshake, Reply, accept_of, key_of
 from loadgen.plan.request import RequestError
+from loadgen.stats.reasons import is_reason
 from loadgen.version import VERSION
 from tests.unit.plans import words
 from tests.unit.strategies import cuts, pieces
@@ -71,7 +72,7 @@ def test_a_server_accepts_our_request_and_we_its_reply(key):
     assert request.headers["Host"] == "server.test:9505"
     assert request.headers["X-Appwrite-Project"] == "console"
     assert request.headers["Origin"] == "http://server.test"
-    assert ours.check(reply, key) == Reply(None, b"")
+    assert ours.check(reply, key) == Reply(None, reply, b"")
 
 
 def test_a_header_of_the_users_own_replaces_a_default():
@@ -118,7 +119,7 @@ def test_one_handshake_serves_many_connections():
 
     assert [
         ours.check(reply, key) for reply, key in zip(replies, (KEY, OTHER, KEY), strict=True)
-    ] == [Reply(None, b"")] * 3
+    ] == [Reply(None, reply, b"") for reply in replies]
 
 
 @pytest.mark.parametrize(
@@ -144,67 +145,112 @@ def test_one_handshake_serves_many_connections():
 )
 def test_replies_of_other_servers_are_valid(lines):
     ours = handshake()
+    reply = head(*lines)
 
-    assert [ours.check(head(*lines), KEY) for _ in range(2)] == [Reply(None, b"")] * 2
+    assert [ours.check(reply, KEY) for _ in range(2)] == [Reply(None, reply, b"")] * 2
 
 
 WRONG = {
-    "no Upgrade": (CONNECTION, ACCEPT),
-    "another Upgrade": (b"Upgrade: h2c", CONNECTION, ACCEPT),
-    "no Connection": (UPGRADE, ACCEPT),
-    "another Connection": (UPGRADE, b"Connection: close", ACCEPT),
-    "no accept": (UPGRADE, CONNECTION),
-    "an empty accept": (UPGRADE, CONNECTION, b"Sec-WebSocket-Accept: "),
+    "no Upgrade": ("bad_upgrade", (CONNECTION, ACCEPT)),
+    "another Upgrade": ("bad_upgrade", (b"Upgrade: h2c", CONNECTION, ACCEPT)),
+    "an Upgrade that is none": ("bad_upgrade", (b"Upgrade: @", CONNECTION, ACCEPT)),
+    "no Connection": ("bad_upgrade", (UPGRADE, ACCEPT)),
+    "another Connection": ("bad_upgrade", (UPGRADE, b"Connection: close", ACCEPT)),
+    "no accept": ("bad_accept", (UPGRADE, CONNECTION)),
+    "an empty accept": ("bad_accept", (UPGRADE, CONNECTION, b"Sec-WebSocket-Accept: ")),
     "the accept of another key": (
-        UPGRADE,
-        CONNECTION,
-        b"Sec-WebSocket-Accept: " + accept_of(OTHER),
+        "bad_accept",
+        (UPGRADE, CONNECTION, b"Sec-WebSocket-Accept: " + accept_of(OTHER)),
     ),
-    "the key itself": (UPGRADE, CONNECTION, b"Sec-WebSocket-Accept: " + KEY),
-    "an accept with a byte after it": (UPGRADE, CONNECTION, ACCEPT + b"x"),
+    "the key itself": ("bad_accept", (UPGRADE, CONNECTION, b"Sec-WebSocket-Accept: " + KEY)),
+    "an accept with a byte after it": ("bad_accept", (UPGRADE, CONNECTION, ACCEPT + b"x")),
     "an accept in lower case": (
-        UPGRADE,
-        CONNECTION,
-        b"Sec-WebSocket-Accept: " + accept_of(KEY).lower(),
+        "bad_accept",
+        (UPGRADE, CONNECTION, b"Sec-WebSocket-Accept: " + accept_of(KEY).lower()),
     ),
-    "two accepts": (UPGRADE, CONNECTION, ACCEPT, ACCEPT),
-    "the accept in another header": (UPGRADE, CONNECTION, b"X-Accept: " + accept_of(KEY)),
+    "two accepts": ("bad_accept", (UPGRADE, CONNECTION, ACCEPT, ACCEPT)),
+    "the accept in another header": (
+        "bad_accept",
+        (UPGRADE, CONNECTION, b"X-Accept: " + accept_of(KEY)),
+    ),
     "an extension never offered": (
-        UPGRADE,
-        CONNECTION,
-        ACCEPT,
-        b"Sec-WebSocket-Extensions: permessage-deflate",
+        "bad_extension",
+        (UPGRADE, CONNECTION, ACCEPT, b"Sec-WebSocket-Extensions: permessage-deflate"),
     ),
-    "a subprotocol never offered": (UPGRADE, CONNECTION, ACCEPT, b"Sec-WebSocket-Protocol: chat"),
-    "a line that is no header": (UPGRADE, CONNECTION, ACCEPT, b"rubbish"),
+    "a subprotocol never offered": (
+        "bad_subprotocol",
+        (UPGRADE, CONNECTION, ACCEPT, b"Sec-WebSocket-Protocol: no-extension"),
+    ),
+    "an extension and a subprotocol": (
+        "bad_extension",
+        (
+            UPGRADE,
+            CONNECTION,
+            ACCEPT,
+            b"Sec-WebSocket-Protocol: chat",
+            b"Sec-WebSocket-Extensions: permessage-deflate",
+        ),
+    ),
+    "a line that is no header": ("bad_handshake", (UPGRADE, CONNECTION, ACCEPT, b"rubbish")),
+    "a header on two lines": (
+        "bad_handshake",
+        (UPGRADE, CONNECTION, ACCEPT, b"Set-Cookie: a=1;", b" secret"),
+    ),
 }
 
 
-@pytest.mark.parametrize("lines", WRONG.values(), ids=WRONG)
-def test_a_101_that_does_not_answer_our_request_is_a_bad_handshake(lines):
-    assert handshake().check(head(*lines), KEY) == Reply("bad_handshake", b"")
+def failures(ours, *replies, key=KEY):
+    """Returns the reasons for which replies are refused."""
+    return [ours.check(reply, key).failure for reply in replies]
 
 
-@pytest.mark.parametrize("lines", WRONG.values(), ids=WRONG)
-def test_it_is_one_too_after_a_valid_reply_was_learnt(lines):
+@pytest.mark.parametrize(("reason", "lines"), WRONG.values(), ids=WRONG)
+def test_a_101_that_does_not_answer_our_request_says_what_is_wrong(reason, lines):
+    reply = handshake().check(head(*lines), KEY)
+
+    assert (reply.failure, reply.head, reply.rest) == (reason, head(*lines), b"")
+    assert is_reason("failed", reason)
+    assert reply.words
+    assert "secret" not in reply.words
+
+
+@pytest.mark.parametrize(("reason", "lines"), WRONG.values(), ids=WRONG)
+def test_it_says_the_same_after_a_valid_reply_was_learnt(reason, lines):
     ours = handshake()
     ours.check(VALID, KEY)
 
-    assert ours.check(head(*lines), KEY) == Reply("bad_handshake", b"")
+    assert failures(ours, head(*lines)) == [reason]
 
 
 def test_a_valid_reply_is_valid_only_for_its_own_key():
     ours = handshake()
     ours.check(VALID, KEY)
 
-    assert ours.check(VALID, OTHER) == Reply("bad_handshake", b"")
+    assert failures(ours, VALID, key=OTHER) == ["bad_accept"]
 
 
 def test_a_bad_reply_is_not_learnt():
     ours = handshake()
-    bad = head(CONNECTION, ACCEPT)
 
-    assert [ours.check(bad, KEY) for _ in range(2)] == [Reply("bad_handshake", b"")] * 2
+    assert failures(ours, *[head(CONNECTION, ACCEPT)] * 2) == ["bad_upgrade"] * 2
+
+
+@pytest.mark.parametrize("chosen", ["news", "chat, superchat"])
+def test_only_one_subprotocol_that_was_offered_may_be_chosen(chosen):
+    ours = handshake(("Sec-WebSocket-Protocol", "chat, superchat"))
+    choice = f"Sec-WebSocket-Protocol: {chosen}".encode()
+    reply = ours.check(head(UPGRADE, CONNECTION, ACCEPT, choice), KEY)
+
+    assert reply.failure == "bad_subprotocol"
+    assert chosen in reply.words
+
+
+def test_headers_that_negotiate_nothing_are_not_counted():
+    """Not their number, and not their length; the library would do both."""
+    cookies = (b"Set-Cookie: a=1",) * 200
+    lines = (UPGRADE, CONNECTION, ACCEPT, *cookies, b"X-Long: ".ljust(20_000, b"x"))
+
+    assert failures(handshake(), head(*lines)) == [None]
 
 
 def test_a_subprotocol_that_was_offered_may_be_chosen():
@@ -212,7 +258,7 @@ def test_a_subprotocol_that_was_offered_may_be_chosen():
     server, _, reply = answered(ours.request(KEY), subprotocols=["superchat"])
 
     assert server.subprotocol == "superchat"
-    assert ours.check(reply, KEY) == Reply(None, b"")
+    assert ours.check(reply, KEY) == Reply(None, reply, b"")
 
 
 @pytest.mark.parametrize("status", [301, 302, 401, 403, 404, 429, 500, 503])
@@ -220,7 +266,9 @@ def test_another_status_is_named(status):
     ours = handshake()
     _, _, reply = answered(ours.request(KEY), status)
 
-    assert ours.check(reply, KEY) == Reply(f"http_{status}", b"no\n")
+    refused = ours.check(reply, KEY)
+    assert (refused.failure, refused.rest) == (f"http_{status}", b"no\n")
+    assert refused.head + refused.rest == reply
 
 
 def test_a_status_without_a_phrase_is_named():
@@ -257,8 +305,17 @@ def test_a_malformed_status_line_is_a_bad_handshake(status):
         b"\x81\x02hi",
     ],
 )
-def test_what_cannot_become_a_reply_is_a_bad_handshake_at_once(garbage):
-    assert handshake().check(garbage, KEY).failure == "bad_handshake"
+def test_what_cannot_become_a_reply_is_refused_at_once(garbage):
+    reason = "bad_handshake" if garbage.startswith(b"HTTP/") else "no_http"
+
+    assert failures(handshake(), garbage) == [reason]
+
+
+def test_a_port_that_speaks_tls_is_told_apart():
+    alert = bytes.fromhex("15030100020228")
+
+    assert "wss://" in handshake().check(alert, KEY).words
+    assert "wss://" not in handshake().check(b"SSH-2.0-x", KEY).words
 
 
 @pytest.mark.parametrize("status", [101, 404])
@@ -278,23 +335,55 @@ def test_the_bytes_after_the_head_are_returned(rest, learnt):
     if learnt:
         ours.check(VALID, KEY)
 
-    assert ours.check(VALID + rest, KEY) == Reply(None, rest)
+    assert ours.check(VALID + rest, KEY) == Reply(None, VALID, rest)
 
 
-def test_a_head_that_does_not_end_is_a_bad_handshake():
+def test_a_head_that_does_not_end_is_too_large():
     ours = handshake()
     endless = b"HTTP/1.1 101 Switching Protocols\r\nX: ".ljust(MAX_HEAD_SIZE + 1, b"x")
 
     assert ours.check(endless[:MAX_HEAD_SIZE], KEY) is None
-    assert ours.check(endless, KEY) == Reply("bad_handshake", b"")
+    assert failures(ours, endless) == ["head_too_large"]
 
 
 def test_an_overlong_head_is_refused_however_it_arrives():
     """Both in one piece and in two."""
     overlong = head(UPGRADE, CONNECTION, ACCEPT, b"X: " + b"x" * MAX_HEAD_SIZE)
 
-    assert handshake().check(overlong[:-1], KEY) == Reply("bad_handshake", b"")
-    assert handshake().check(overlong, KEY).failure == "bad_handshake"
+    assert failures(handshake(), overlong[:-1], overlong) == ["head_too_large"] * 2
+
+
+EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@pytest.mark.parametrize("interim", [EARLY, CONTINUE, CONTINUE * 2000], ids=["103", "100", "many"])
+@pytest.mark.parametrize("learnt", [False, True])
+def test_interim_replies_before_the_101_are_skipped(interim, learnt):
+    """RFC 9110 section 15.2; the bytes after the 101 still belong to the first frame."""
+    ours = handshake()
+    if learnt:
+        ours.check(VALID, KEY)
+
+    assert ours.check(interim + VALID + b"frame", KEY) == Reply(None, VALID, b"frame")
+    assert ours.check(interim + VALID[:-1], KEY) is None
+    assert ours.check(interim, KEY) is None
+
+
+def test_what_follows_an_interim_reply_may_be_a_refusal():
+    ours = handshake()
+    _, _, reply = answered(ours.request(KEY), 403)
+
+    refused = ours.check(EARLY + reply, KEY)
+    assert (refused.failure, refused.head + refused.rest) == ("http_403", reply)
+
+
+def test_interim_replies_without_end_are_too_large():
+    ours = handshake()
+    endless = EARLY * (MAX_HEAD_SIZE // len(EARLY) + 1)
+
+    assert ours.check(endless[:MAX_HEAD_SIZE], KEY) is None
+    assert failures(ours, endless) == ["head_too_large"]
 
 
 @given(st.binary(max_size=80), cuts)
@@ -317,4 +406,4 @@ def test_a_reply_in_an_older_http_is_no_upgrade():
     """RFC 6455 section 4.1 wants HTTP/1.1 or later."""
     reply = head(UPGRADE, CONNECTION, ACCEPT, status=b"HTTP/1.0 101 Switching Protocols")
 
-    assert handshake().check(reply, KEY) == Reply("bad_handshake", b"")
+    assert failures(handshake(), reply) == ["bad_handshake"]

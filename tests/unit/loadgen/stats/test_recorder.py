@@ -1,7 +1,7 @@
 """The tally of a second, and the masks of a worker."""
 
 from loadgen.stats.delays import Delays
-from loadgen.stats.recorder import Recorder, microseconds
+from loadgen.stats.recorder import MAX_SAMPLES, Recorder, microseconds
 from loadgen.stats.tally import Tally
 
 
@@ -66,14 +66,21 @@ def test_durations_are_recorded_in_whole_microseconds():
     ]
 
 
-def test_only_the_first_traceback_of_a_reason_is_kept():
+def test_a_reason_is_claimed_once_and_its_sample_taken_once():
     recorder = Recorder(1)
-    recorder.sample("error_KeyError", "first")
-    recorder.sample("error_KeyError", "second")
 
-    assert recorder.take_samples() == {"error_KeyError": "first"}
-    recorder.sample("error_KeyError", "third")
+    assert [recorder.claim("http_503") for _ in range(2)] == [True, False]
+    recorder.samples["http_503"] = "sample"
+    assert recorder.take_samples() == {"http_503": "sample"}
+    assert not recorder.claim("http_503")
     assert recorder.take_samples() == {}
+    assert recorder.claim("http_429")
+
+
+def test_the_reasons_with_a_sample_are_bounded():
+    recorder = Recorder(1)
+
+    assert sum(recorder.claim(f"http_{status}") for status in range(1000)) == MAX_SAMPLES
 
 
 def test_remarks_are_bounded_until_they_are_taken():

@@ -1,0 +1,93 @@
+"""The samples of refused handshakes: what an operator reads to find out why.
+
+A sample is text: what is wrong, the head of the reply, and the begin of its body.
+"""
+
+import re
+
+from loadgen.net.handshake import Reply
+from loadgen.stats.reasons import HTTP
+
+BODY_SIZE = 500
+"""Bytes of the body that a sample shows."""
+MAX_LINE_LENGTH = 400
+"""Characters of the first line."""
+MAX_HEAD_LENGTH = 4000
+"""Characters of the head. Together with the body it is less than what a run directory keeps of one
+sample."""
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[^\r\n]*chunked[ \t]*\r\n", re.IGNORECASE)
+_COOKIE = re.compile(
+    r"^([ \t]*set-cookie2?[ \t]*:)[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE
+)
+
+
+def awaits_body(reply: Reply) -> bool:
+    """Returns True while more of a refusal's body is to come, and is to be shown."""
+    if reply.failure is None or not reply.failure.startswith(HTTP):
+        return False
+    if _CHUNKED.search(reply.head):
+        return len(reply.rest) < BODY_SIZE and not reply.rest.endswith(b"0\r\n\r\n")
+    length = _LENGTH.search(reply.head)
+    size = BODY_SIZE if length is None else min(BODY_SIZE, int(length[1]))
+    return len(reply.rest) < size
+
+
+def explain(reply: Reply, user: int) -> str:
+    """Returns the sample for the refused handshake of a user.
+
+    It can be printed whatever the server sent, its length is bounded, and the values of
+    `Set-Cookie` are left out: they may be keys to somebody's account.
+    """
+    words = reply.words or f"the server answered {_answer(reply.head)}{_advice(reply.head)}"
+    first = " ".join(_printable(f"user {user}: {words}").split())
+    head = _redacted(_text(reply.head))
+    body = _redacted(_text(reply.rest[:BODY_SIZE]))
+    parts = (_cut(first, MAX_LINE_LENGTH), _cut(head, MAX_HEAD_LENGTH), body)
+    return "\n\n".join(part.strip("\n") for part in parts if part)
+
+
+def _answer(head: bytes) -> str:
+    """Returns the status and its phrase."""
+    return head.partition(b"\r\n")[0].partition(b" ")[2].decode("latin-1")
+
+
+def _advice(head: bytes) -> str:
+    """Returns advice from the headers: where to go, or when to come back."""
+    location = _header(head, b"location")
+    wait = _header(head, b"retry-after")
+    redirects = re.match(rb"HTTP/1\.[01] 30[12378] ", head) is not None
+    return "".join(
+        (
+            f"; it redirects to {location}: point the target there, redirects are not followed"
+            if redirects and location
+            else "",
+            f"; Retry-After: {wait}" if wait else "",
+        )
+    )
+
+
+def _header(head: bytes, name: bytes) -> str:
+    found = re.search(rb"\r\n" + name + rb":([^\r\n]*)", head, re.IGNORECASE)
+    return found[1].decode("latin-1").strip() if found else ""
+
+
+def _text(data: bytes) -> str:
+    r"""Returns bytes as printable lines; a byte that is no text is `\x16`."""
+    text = data.decode("utf-8", "backslashreplace")
+    return _printable(text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _printable(text: str) -> str:
+    return "".join(
+        sign if sign.isprintable() or sign in "\n\t" else sign.encode("unicode_escape").decode()
+        for sign in text
+    )
+
+
+def _redacted(text: str) -> str:
+    return _COOKIE.sub(r"\1 [left out]", text)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -237,7 +237,7 @@ def test_a_bad_reply_is_not_learnt():
 
 @pytest.mark.parametrize("chosen", ["news", "chat, superchat"])
 def test_only_one_subprotocol_that_was_offered_may_be_chosen(chosen):
-    ours = handshake(("Sec-WebSocket-Protocol", "chat, superchat"))
+    ours = handshake(subprotocols=("chat", "superchat"))
     choice = f"Sec-WebSocket-Protocol: {chosen}".encode()
     reply = ours.check(head(UPGRADE, CONNECTION, ACCEPT, choice), KEY)
 

@@ -7,6 +7,7 @@ them. So while bytes wait they are looked at again and again.
 import asyncio
 import ssl
 
+from loadgen.net.tls import SPEAKS_FIRST
 from loadgen.net.transport import Backlog, Receiver
 from loadgen.stats.recorder import Recorder
 
@@ -34,7 +35,7 @@ class BeforeTls(asyncio.Protocol):
         closing = tcp.is_closing()
         if closing or self._spoke:
             tcp.abort()
-            raise ConnectionResetError if closing else ssl.SSLError("the server speaks no TLS")
+            raise ConnectionResetError if closing else ssl.SSLError(ssl.SSL_ERROR_SSL, SPEAKS_FIRST)
 
 
 class SecureTransport(asyncio.Protocol):

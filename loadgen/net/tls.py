@@ -17,8 +17,14 @@ VERSIONS = {
 """The versions by their names in a plan, which are those of Tsung's ssl_versions."""
 _PLACE = re.compile(r" \(_ssl\.c:\d+\)$")
 """The line of Python's own source that OpenSSL's words end with."""
-_NOT_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
-"""OpenSSL's names for a first record that is none, by its versions."""
+SPEAKS_FIRST = "the server speaks first, as none does with TLS"
+_NOT_TLS = (
+    SPEAKS_FIRST,
+    "WRONG_VERSION_NUMBER",
+    "PACKET_LENGTH_TOO_LONG",
+    "RECORD_LAYER_FAILURE",
+)
+"""The last three are OpenSSL's names for a first record that is none, by its versions."""
 _NO_TLS = "most likely the port speaks no TLS: begin the URL with ws://, or correct the port"
 
 

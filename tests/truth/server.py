@@ -58,6 +58,16 @@ class Injection(msgspec.Struct, omit_defaults=True):
     """The share of the deliveries that are sent after the next one to the same connection."""
 
 
+def stamp_in(text: bytes) -> list[bytes]:
+    """Returns the parts of the stamp in a text: its mark, stream, number and time."""
+    return text[text.index(b"lg1:") :].partition(b";")[0].split(b":")
+
+
+def stream_of(text: bytes) -> bytes:
+    """Returns the stream of a text; others have no order with it."""
+    return stamp_in(text)[1]
+
+
 class Ledger:
     """The counts of the server."""
 
@@ -174,13 +184,14 @@ class Peer(asyncio.Protocol):
         else:
             self._later(injection.deliver, place, self._send_text, text)
         if held is not None:
-            ledger.swapped += place >= injection.lose
+            same_stream = stream_of(held) == stream_of(text)
+            ledger.swapped += place >= injection.lose and same_stream
             self._send_text(held)
 
     def _send_text(self, text: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._send(TEXT, text)
-            sent = int(text[text.index(b"lg1:") :].split(b":")[3].split(b";")[0])
+            sent = int(stamp_in(text)[3])
             self._ledger.took.append((time.monotonic_ns() // 1000 - sent) / 1000)
 
     def _next_frame(self) -> tuple[int, bytes] | None:

@@ -17,7 +17,7 @@ from loadgen.errors import PlanError
 from loadgen.net.connection import Connection
 from loadgen.net.dialer import Dialer
 from loadgen.net.ports import SourcePorts
-from loadgen.net.tls import VERSIONS, context_of
+from loadgen.net.tls import SPEAKS_FIRST, VERSIONS, context_of
 from loadgen.plan.plan import Transport
 from loadgen.stats.recorder import Recorder
 from tests.unit.wire_ends import TERMS, Diary, until
@@ -183,7 +183,7 @@ async def test_a_failure_of_tls_is_told_in_the_words_of_openssl(ours, theirs, wo
     entries, sample = await ends(ours, speak_ssh if theirs is None else shake_hands(theirs))
 
     assert entries == ["tls"]
-    assert sample.startswith("user 0: [SSL: ")
+    assert sample.startswith("user 0: [SSL: " if theirs else f"user 0: {SPEAKS_FIRST}")
     assert words in sample
     assert "_ssl.c" not in sample
 

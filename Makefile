@@ -54,7 +54,7 @@ fuzz: $(READY) ## a minute of coverage-guided fuzzing of each reader of foreign 
 soak: $(READY) ## half an hour of churn: memory and descriptors of every process stay flat, the ledgers agree; ARGS: --minutes N
 	$(BIN)/python -m tests.soak $(ARGS)
 
-truth: $(READY) ## what is injected beside what is reported, as a table, in about 7 minutes on an idle machine; ARGS: CASE...
+truth: $(READY) ## what is injected beside what is reported, as a table, in about 12 minutes on an idle machine; ARGS: CASE...
 	$(BIN)/python -m tests.truth --markdown build/truth.md $(ARGS)
 
 bench: $(READY) ## speed and memory, as a table and as JSON; outside the gate

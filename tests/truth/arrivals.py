@@ -116,6 +116,20 @@ def packets() -> list[Finding]:
         ]
 
 
+@case("the server accepts nothing for 1 s in every 5 s; tshark's times of SYN and 101")
+def accept_stalls() -> list[Finding]:
+    """A fifth of the users waits evenly between 0 and 1 s for the 101."""
+    injection = Injection(accept_every=5.0, accept_pause=1.0)
+    options = ("--local", "1", "--rate", "200", "--max", "4000", "--ping", "none", "--hold", "1")
+    with captured(serving(injection), *options) as (capture, run):
+        summary = run.summary()
+        return [
+            same("opened", len(capture.handshakes), summary["opened"]),
+            *_percentiles("handshake", capture.handshakes, summary),
+            between("handshake p90, by hand", 480, 560, summary["histograms"]["handshake"]["p90"]),
+        ]
+
+
 def _percentiles(name: str, seconds: list[float], summary: dict) -> list[Finding]:
     ordered = sorted(seconds)
     places = {"p50": 0.5, "p90": 0.9, "p99": 0.99}

@@ -63,7 +63,7 @@ def delivery_across_clocks() -> list[Finding]:
         TemporaryDirectory() as folder,
         serving(Injection(deliver=((1.0, 0.25),))) as server,
         coordinator(Path(folder), "--agents", "1", *LOAD, *PUBLISH, server.ws) as run,
-        closing_command([*fake, *command("loadgen-agent", "--coordinator", run.url)]),
+        closing_command([*fake, *command("loadgen-agent", "--once", "--coordinator", run.url)]),
     ):
         _, found, ledger = outcome_of(run, server)
     bound = found["publications"]["clock_bound_ms"]

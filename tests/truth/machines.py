@@ -99,7 +99,12 @@ def clocks() -> list[Finding]:
     with (
         loaded(*options) as run,
         closing_command(
-            [*fake, *command("loadgen-agent", "--coordinator", run.url, "--metrics", "127.0.0.1:0")]
+            [
+                *fake,
+                *command(
+                    "loadgen-agent", "--once", "--coordinator", run.url, "--metrics", "127.0.0.1:0"
+                ),
+            ]
         ),
     ):
         run.end(120)

@@ -82,6 +82,8 @@ class Ledger:
         self.lost = 0
         self.doubled = 0
         self.swapped = 0
+        self.waited: list[float] = []
+        """Milliseconds from the arrival of each ping to the sending of its own pong."""
         self.took: list[float] = []
         """Milliseconds from the stamp of each text to its sending, on this host's clock."""
 
@@ -229,7 +231,13 @@ class Peer(asyncio.Protocol):
         if self._injection.newest_only:
             self._newest = payload
             return
-        self._later(self._injection.delays, place, self._pong, payload)
+        begin = time.monotonic()
+
+        def answer(payload: bytes) -> None:
+            if self._pong(payload):
+                self._ledger.waited.append(1000 * (time.monotonic() - begin))
+
+        self._later(self._injection.delays, place, answer, payload)
 
     def _later(
         self,
@@ -251,10 +259,13 @@ class Peer(asyncio.Protocol):
             self._newest = None
         self._loop.call_later(self._injection.newest_only, self._answer_newest)
 
-    def _pong(self, payload: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._ledger.pongs += 1
-            self._send(PONG, payload)
+    def _pong(self, payload: bytes) -> bool:
+        """Sends a pong; returns False when the connection is over."""
+        if self._transport is None or self._transport.is_closing():
+            return False
+        self._ledger.pongs += 1
+        self._send(PONG, payload)
+        return True
 
     def _drop(self) -> None:
         if self._transport is not None and not self._transport.is_closing():

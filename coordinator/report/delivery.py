@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from coordinator.report.tables import ABSENT, Table
+from coordinator.report.tables import ABSENT, Table, time_text
 from coordinator.run.publications import PublicationLine
 from coordinator.run.summary import Summary
 from coordinator.text import count, ms, reasons
@@ -60,14 +60,13 @@ def delivery_table(summary: Summary) -> Table:
 
 def _row(line: PublicationLine) -> list[str]:
     times = (line.first, line.p50, line.p99, line.last)
-    known = [None if time is None or time < line.clock_bound else time for time in times]
     return [
         line.publication,
         f"{line.at:.1f}",
         count(line.expected),
         count(line.lost),
         ABSENT if line.reach is None else percent_text(line.reach),
-        *(ABSENT if time is None else ms(time) for time in known),
+        *(time_text(time, line.clock_bound) for time in times),
     ]
 
 

@@ -33,6 +33,16 @@ NOT_MEASURED = "not measured"
 """The text of an expected figure that a run does not have."""
 
 
+def time_text(value: float | None, bound: float = 0.0) -> str:
+    """Returns a time in milliseconds; ABSENT for None and below the clocks' bound."""
+    return ABSENT if value is None or value < bound else ms(value)
+
+
+def bound_text(result: ExpectationResult) -> str:
+    """Returns by how much an expected figure is wrong at most; "" for an exact one."""
+    return f" ± {result.bound:,.3g}" if result.bound else ""
+
+
 def percentile_table(
     title: str, histograms: dict[str, Percentiles], bounds: Mapping[str, float] | None = None
 ) -> Table:
@@ -44,8 +54,7 @@ def percentile_table(
     for name, one in histograms.items():
         latencies = (one.p50, one.p90, one.p95, one.p99, one.p999, one.max)
         least = (bounds or {}).get(name, 0.0)
-        cells = (ABSENT if value is None or value < least else ms(value) for value in latencies)
-        rows.append([name, count(one.count), *cells])
+        rows.append([name, count(one.count), *(time_text(value, least) for value in latencies)])
     return rows
 
 
@@ -88,8 +97,7 @@ def expectation_table(summary: Summary) -> Table:
     """Returns each expectation with the measured value, and `held` or `FAILED`."""
     rows = [["expected", "measured", "values", "verdict"]]
     for result in summary.expectations:
-        bound = f" ± {result.bound:,.3g}" if result.bound else ""
-        value = NOT_MEASURED if result.value is None else f"{result.value:,.6g}{bound}"
+        value = NOT_MEASURED if result.value is None else f"{result.value:,.6g}{bound_text(result)}"
         samples = ABSENT if result.samples is None else count(result.samples)
         rows.append([result.expr, value, samples, word_of(result)])
     return rows

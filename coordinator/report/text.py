@@ -9,6 +9,7 @@ from coordinator.report.tables import (
     ABSENT,
     NOT_MEASURED,
     Law,
+    bound_text,
     counter_table,
     failed_sessions,
     host_table,
@@ -260,10 +261,9 @@ def measured(result: ExpectationResult) -> str:
     value = result.value
     if value is None:
         return NOT_MEASURED
-    bound = f" ± {result.bound:,.3g}" if result.bound else ""
     of = "" if result.samples is None else f", of {count(result.samples)} in valid seconds"
     number = f"{value:,.6g}" if value < 1e6 else f"{value:,.0f}"
-    return f"it was {number}{bound}{of}"
+    return f"it was {number}{bound_text(result)}{of}"
 
 
 def comparison(runs: Sequence[tuple[str, Summary]]) -> str:

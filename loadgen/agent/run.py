@@ -253,14 +253,12 @@ class AgentRun:
         elif orders.do in ("run", "pause"):
             self._send_pace(orders)
             self._send_reassignments(orders)
-            self._send_clocks(orders)
             self._announce(orders)
             for gate in self._sent.new_gates(orders):
                 self.pool.open_gate(gate)
             for users in self._sent.new_meetings(orders):
                 self.pool.end_meeting(users)
         elif orders.do == "drain":
-            self._send_clocks(orders)
             self._announce(orders)
             self._drain()
         elif orders.do == "stop":
@@ -293,17 +291,18 @@ class AgentRun:
             )
             self._count_reassigned(1)
 
-    def _send_clocks(self, orders: Orders) -> None:
-        """Gives the workers the clocks of publishers on other hosts, as known now."""
+    def _announce(self, orders: Orders) -> None:
+        """Tells the workers of new publications, once they have their jobs.
+
+        Before that it tells them the clocks of publishers on other hosts, as they are known now.
+        """
+        if self._running is None or not self._running.done():
+            return
         clocks = self._clock.publishers(orders.clocks, monotonic())
         if clocks:
             self.pool.compare(clocks)
-
-    def _announce(self, orders: Orders) -> None:
-        """Tells the workers of new publications, once they have their jobs."""
-        if self._running is not None and self._running.done():
-            for published in self._sent.new_publications(orders):
-                self.pool.announce(published)
+        for published in self._sent.new_publications(orders):
+            self.pool.announce(published)
 
     def _count_reassigned(self, count: int) -> None:
         self._sent.count_reassigned(count, int(monotonic() - self._begin))

@@ -55,7 +55,7 @@ class Reply(NamedTuple):
     rest: bytes
     """The bytes after the head: they belong to the first frame, or to the body of a refusal."""
     words: str = ""
-    """What is wrong with it, for people; empty for a valid 101, and for another status."""
+    """The mistake in words for people; empty for a valid 101 and for another status."""
 
 
 class Mistake(NamedTuple):

@@ -80,8 +80,8 @@ def _text(data: bytes) -> str:
 
 def _printable(text: str) -> str:
     return "".join(
-        sign if sign.isprintable() or sign in "\n\t" else sign.encode("unicode_escape").decode()
-        for sign in text
+        one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode()
+        for one in text
     )
 
 

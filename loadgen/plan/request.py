@@ -13,9 +13,9 @@ from loadgen.errors import PlanError
 Headers = tuple[tuple[str, str], ...]
 """Names and values, in the order in which they are sent."""
 _VISIBLE = "".join(map(chr, range(0x21, 0x7F))).replace("#", "")
-"""What a resource keeps as it is; it has no fragment, so `#` is a sign like others."""
+"""Characters that a resource keeps. It has no fragment, so `#` is encoded."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-"""What no resource may hold: control characters, and halves of characters, which have no bytes."""
+"""Characters that are refused: control characters, and surrogates, which have no bytes."""
 _CONTROL_BUT_TAB = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A name of a header, or a subprotocol (RFC 9110 section 5.6.2)."""
@@ -27,6 +27,8 @@ _INSTEAD = {
     "sec-websocket-protocol": "name the subprotocols by the key `subprotocols`",
     "sec-websocket-extensions": "leave it out: loadgen offers no extension",
 }
+MAX_SHOWN = 200
+"""Characters of a resource that a message shows."""
 
 
 class RequestError(PlanError):
@@ -99,10 +101,6 @@ def _place_of(pattern: re.Pattern[str], text: str) -> str:
     """Returns the first character that can't be sent and its place; "" without one."""
     found = pattern.search(text)
     return f"the character {found[0]!r} at place {found.start()}" if found else ""
-
-
-MAX_SHOWN = 200
-"""Characters of a resource that a message shows."""
 
 
 def _shown(text: str) -> str:

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from tests.compare.smirnov import Distribution, even, one_sample
 from tests.processes import target
-from tests.truth.case import Finding, between, case, close, percentile, same, serving
+from tests.truth.case import Finding, between, case, close, percentiles, same, serving
 from tests.truth.packets import captured
 from tests.truth.server import Injection
 
@@ -111,8 +111,8 @@ def packets() -> list[Finding]:
     with captured(serving(injection), *options) as (capture, run):
         summary = run.summary()
         return [
-            *_percentiles("handshake", capture.handshakes, summary),
-            *_percentiles("ping_rtt", capture.round_trips, summary),
+            *percentiles("handshake", capture.handshakes, summary),
+            *percentiles("ping_rtt", capture.round_trips, summary),
         ]
 
 
@@ -125,19 +125,6 @@ def accept_stalls() -> list[Finding]:
         summary = run.summary()
         return [
             same("opened", len(capture.handshakes), summary["opened"]),
-            *_percentiles("handshake", capture.handshakes, summary),
+            *percentiles("handshake", capture.handshakes, summary),
             between("handshake p90, by hand", 480, 560, summary["histograms"]["handshake"]["p90"]),
         ]
-
-
-def _percentiles(name: str, seconds: list[float], summary: dict) -> list[Finding]:
-    ordered = sorted(seconds)
-    places = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-    return [
-        close(
-            f"{name} {statistic}",
-            1000 * ordered[int(place * len(ordered))],
-            percentile(summary, f"{name}_{statistic}"),
-        )
-        for statistic, place in places.items()
-    ]

@@ -3,17 +3,17 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.debian import installed
-from tests.processes import closing_command, command, coordinator
+from tests.processes import coordinator
 from tests.truth.case import (
     MILLISECOND,
     PERCENT,
     Finding,
+    agent_on_a_fast_clock,
     between,
     case,
-    close,
     outcome_of,
     percentile,
+    percentiles,
     played,
     same,
     serving,
@@ -29,13 +29,8 @@ DELAYS = ((0.85, 0.25), (1.0, 0.5))
 def delivery_times() -> list[Finding]:
     """Percentiles are those of the server's own times; each delivery counts once."""
     with played(Injection(deliver=DELAYS), "--local", "2", *LOAD, *PUBLISH) as (_, found, server):
-        took = sorted(server["took"])
-        truths = {f"p{part}": took[len(took) * part // 100] for part in (50, 90, 99)}
         return [
-            *(
-                close(f"delivery {statistic}", truth, percentile(found, f"delivery_{statistic}"))
-                for statistic, truth in truths.items()
-            ),
+            *percentiles("delivery", server["took"], found),
             same("publications", server["published"], found["publications"]["sent"]),
             same("deliveries", server["deliveries"], found["delivery_received"]),
             same("reach", 100.0, found["reach"]),
@@ -58,12 +53,11 @@ def deliveries() -> list[Finding]:
 @case("deliveries after 250 ms to an agent whose clock is 3.7 s ahead and 50 ppm fast")
 def delivery_across_clocks() -> list[Finding]:
     """The times are right within the bound that is stated with them."""
-    fake = [installed("faketime"), "-f", "+3.7s x1.00005"]
     with (
         TemporaryDirectory() as folder,
         serving(Injection(deliver=((1.0, 0.25),))) as server,
         coordinator(Path(folder), "--agents", "1", *LOAD, *PUBLISH, server.ws) as run,
-        closing_command([*fake, *command("loadgen-agent", "--once", "--coordinator", run.url)]),
+        agent_on_a_fast_clock(run.url),
     ):
         _, found, ledger = outcome_of(run, server)
     bound = found["publications"]["clock_bound_ms"]

@@ -9,18 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.debian import installed
 from tests.processes import (
     Coordinator,
     agent,
-    closing_command,
-    command,
     coordinator,
     eventually,
     every_core_busy,
     target,
 )
-from tests.truth.case import Finding, between, case, same
+from tests.truth.case import Finding, agent_on_a_fast_clock, between, case, same
 
 STOPPED = 2.5
 """Seconds for which a worker is stopped."""
@@ -95,17 +92,9 @@ def a_busy_host() -> list[Finding]:
 def clocks() -> list[Finding]:
     """Offset and drift are known within their stated bounds."""
     options = ("--agents", "1", "--rate", "50", "--max", "50", "--think", "1", "--hold", "60")
-    fake = [installed("faketime"), "-f", "+3.7s x1.00005"]
     with (
         loaded(*options) as run,
-        closing_command(
-            [
-                *fake,
-                *command(
-                    "loadgen-agent", "--once", "--coordinator", run.url, "--metrics", "127.0.0.1:0"
-                ),
-            ]
-        ),
+        agent_on_a_fast_clock(run.url, "--metrics", "127.0.0.1:0"),
     ):
         run.end(120)
         facts = json.loads((run.folder / "run.json").read_text())

@@ -22,9 +22,9 @@ class Capture:
         """The first SYN of each connection."""
         self.pings: dict[int, list[float]] = defaultdict(list)
         self.handshakes: list[float] = []
-        """Seconds from the SYN to the 101."""
+        """Milliseconds from the SYN to the 101."""
         self.round_trips: list[float] = []
-        """Seconds from a ping to its pong; the server keeps their order to within a delay."""
+        """Milliseconds from a ping to its pong; the server keeps their order to within a delay."""
         for line in self._read(file, port):
             self._take(line.split("\t"), port)
 
@@ -44,12 +44,12 @@ class Capture:
         if syn in ("1", "True") and ack in ("0", "False"):
             self.syns.setdefault(number, at)
         elif code == "101":
-            self.handshakes.append(at - self.syns[number])
+            self.handshakes.append(1000 * (at - self.syns[number]))
         for opcode in filter(None, opcodes.split(",")):
             if opcode == "9" and to == str(port):
                 self.pings[number].append(at)
             elif opcode == "10" and to != str(port):
-                self.round_trips.append(at - self.pings[number][-1])
+                self.round_trips.append(1000 * (at - self.pings[number][-1]))
 
 
 @contextmanager

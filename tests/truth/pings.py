@@ -1,6 +1,15 @@
 """Pongs that come late, out of order, or never."""
 
-from tests.truth.case import Finding, case, close, percentile, played, same
+from tests.truth.case import (
+    PLACES,
+    Finding,
+    case,
+    close,
+    percentile,
+    percentiles,
+    played,
+    same,
+)
 from tests.truth.server import Injection
 
 LOAD = ("--local", "1", "--rate", "400", "--max", "400", "--think", "0.5", "--ping", "protocol")
@@ -9,17 +18,8 @@ LOAD = ("--local", "1", "--rate", "400", "--max", "400", "--think", "0.5", "--pi
 def _delays(injection: Injection, hold: float = 15) -> list[Finding]:
     """Percentiles are those of the server's own delays; each pong counts once."""
     with played(injection, *LOAD, "--hold", f"{hold}") as (_, summary, server):
-        waited = sorted(server["waited"])
-        places = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
         return [
-            *(
-                close(
-                    f"ping_rtt {statistic}",
-                    waited[int(place * len(waited))],
-                    percentile(summary, f"ping_rtt_{statistic}"),
-                )
-                for statistic, place in places.items()
-            ),
+            *percentiles("ping_rtt", server["waited"], summary, tuple(PLACES)),
             same("pings", server["pings"], summary["pings"]),
             same("pongs", server["pongs"], summary["pongs"]),
         ]

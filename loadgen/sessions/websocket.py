@@ -235,7 +235,7 @@ class WebSocket(Connection):
                 return
         owner = self.owner
         owner.burst += len(data) + MESSAGE_COST
-        if self._write(data, message=True):
+        if self.transport.write(data, True):  # type: ignore[union-attr]  # OPEN
             owner.burst = 0
             await self._room()
         elif owner.burst >= BURST:

@@ -100,6 +100,8 @@ class Holder(Owner, Protocol):
 class Inbox(deque[str | bytes]):
     """The messages of one connection that came before the session awaited them."""
 
+    __slots__ = ("size",)
+
     size: int
     """Their bytes."""
 

@@ -189,3 +189,15 @@ async def test_two_pauses_need_two_ends():
         assert listener.received == b""
         listener.transport.resume_reading()
         await until(lambda: listener.received == b"late")
+
+
+async def test_an_error_of_a_protocol_ends_its_transport():
+    async with secured() as (listener, server, _):
+
+        def bug(data: bytes) -> None:
+            raise KeyError("a bug")
+
+        listener.data_received = bug  # type: ignore[method-assign]
+        server.writer.write(b"hello")
+        await until(lambda: bool(listener.ends))
+        assert [type(error) for error in listener.ends] == [KeyError]

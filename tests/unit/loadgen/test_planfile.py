@@ -517,3 +517,18 @@ def test_each_key_of_a_flat_document_has_the_line_that_begins_with_it(document):
 
     for key in document:
         assert text.split("\n")[line_of(text, (key,)) - 1].startswith(f"{key} = ")
+
+
+def test_a_mistake_behind_a_long_text_is_found_by_few_readings(monkeypatch):
+    """Each line of the text could be the end of a statement, and is not."""
+    long = ['b = "x" # [', "'''"] * 500
+    lines = ["c = [", "  1, # ]", "]", "rate = 1", "[files]", 'a = """', *long, '"""', "x = 1"]
+    text = "\n".join(lines)
+    loads, read = tomllib.loads, []
+    monkeypatch.setattr(tomllib, "loads", lambda text: read.append(text) or loads(text))
+
+    assert line_of(text, ("files", "x")) == len(lines)
+    assert line_of(text, ("files", "a")) == len(lines) - 1
+    assert line_of(text, ("rate",)) == 4
+    assert line_of(text, ("c",)) == 3
+    assert len(read) < 30

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from loadgen.machine.limits import Limit
+from loadgen.plan.credentials import NO_CREDENTIALS, Credentials
 from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment
 from loadgen.plan.sessions import PythonSession
@@ -20,7 +21,7 @@ from loadgen.stats.fanin import Second
 from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
 
-WIRE = 6
+WIRE = 7
 """The version of these messages; coordinator and agent must have the same one."""
 MAX_AHEAD = 3600.0
 """The most seconds from an order to start until the start."""
@@ -108,6 +109,8 @@ class Job(msgspec.Struct, tag=True):
     """The id of its agent, for the streams that its sessions publish."""
     clock: str = ""
     """The name of this host's monotonic clock."""
+    credentials: Credentials = NO_CREDENTIALS
+    """What connections with TLS show and trust."""
 
 
 class Report(msgspec.Struct):
@@ -150,6 +153,8 @@ class Welcome(msgspec.Struct):
     plan: Plan
     agents: Annotated[int, msgspec.Meta(ge=1, le=MAX_VALUE)] = 1
     """The number of agents that the run waits for."""
+    credentials: Credentials = NO_CREDENTIALS
+    """What connections with TLS show and trust."""
 
 
 class ClockOffset(msgspec.Struct, frozen=True):

@@ -67,6 +67,7 @@ def summary_of(
         parts=run.parts.figures(parts),
         pauses=run.progress.pauses.spans(),
         aborted=EarlyEnd(run.aborted, round(run.aborted_at, 1)) if run.aborted else None,
+        insecure=run.plan.insecure,
         reach=total.reach,
         publications=run.publications.summary if run.plan.publish else None,
         missed=run.publications.missed,

@@ -7,7 +7,7 @@ them. So while bytes wait they are looked at again and again.
 import asyncio
 import ssl
 
-from loadgen.net.tls import SPEAKS_FIRST
+from loadgen.net.tls import SPEAKS_FIRST, Contexts
 from loadgen.net.transport import Backlog, Receiver
 from loadgen.stats.recorder import Recorder
 
@@ -54,16 +54,24 @@ class SecureTransport(asyncio.Protocol):
         "_lost",
         "_receiver",
         "_recorder",
+        "_sessions",
         "_tcp",
         "_tls",
     )
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, receiver: Receiver, recorder: Recorder
+        self,
+        loop: asyncio.AbstractEventLoop,
+        receiver: Receiver,
+        recorder: Recorder,
+        sessions: Contexts | None = None,
     ) -> None:
+        """`sessions` keep its TLS session, for the next connections to resume."""
         self._loop = loop
         self._receiver = receiver
         self._recorder = recorder
+        self._sessions = sessions
+        """None once they have it."""
         self._tls: asyncio.Transport | None = None
         self._tcp: asyncio.Transport | None = None
         self._early = b""
@@ -83,7 +91,7 @@ class SecureTransport(asyncio.Protocol):
         self._tcp = tcp
         self._receiver.connection_made(self)
         if self._early:
-            self._receiver.data_received(self._early)
+            self.data_received(self._early)
             self._early = b""
         if self._lost:  # in the moment before it was started
             self._receiver.connection_lost(self._error)
@@ -129,8 +137,11 @@ class SecureTransport(asyncio.Protocol):
         """Passes the bytes on."""
         if self._tls is None:
             self._early += data
-        else:
-            self._receiver.data_received(data)
+            return
+        if self._sessions is not None:
+            self._sessions.keep_session(self._tls.get_extra_info("ssl_object"))
+            self._sessions = None
+        self._receiver.data_received(data)
 
     def eof_received(self) -> None:
         """Notes that the server has ended TLS: uvloop sends nothing more."""

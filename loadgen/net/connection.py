@@ -141,7 +141,6 @@ class Connection:
         "reason",
         "recorder",
         "rejected",
-        "secured_at",
         "state",
         "terms",
         "transport",
@@ -165,8 +164,6 @@ class Connection:
         """The code when Appwrite's last frame was an error: the reason of the close after it."""
         self.dialed_at: float | None = None
         """Forgotten once the connection is open: a float is 24 bytes of a million connections."""
-        self.secured_at: float | None = None
-        """The end of the TLS handshake, where there is one; forgotten as well."""
         self.first_ping_due = 0.0
         self.heard = NOT_HEARD
         """How many connections were last heard in the same second as this one; see Recorder."""

@@ -77,9 +77,6 @@ class Connections:
         tally.handshake.record(microseconds(now - connection.dialed_at))
         tally.open.record(microseconds(now - due))
         connection.dialed_at = None
-        if connection.secured_at is not None:
-            tally.upgrade.record(microseconds(now - connection.secured_at))
-            connection.secured_at = None
 
     def ended(self, connection: Connection, reason: str) -> None:
         """Counts the end: a failure of a connection that never opened, else a close."""

@@ -249,15 +249,14 @@ class Dialer:
         else:
             assert tls is not None  # it is only where the loop is closed
             self._connected(connection)
-            self._secured_since(began, connection, tls.get_extra_info("ssl_object"))
+            self._secured_since(began, tls.get_extra_info("ssl_object"))
             secure.start(tls, tcp)
         finally:
             del self._handshaking[connection]
 
-    def _secured_since(self, began: float, connection: Connection, tls: ssl.SSLObject) -> None:
+    def _secured_since(self, began: float, tls: ssl.SSLObject) -> None:
         """Counts a TLS handshake that began at a time, and is over."""
-        now = connection.secured_at = monotonic()
         tally = self._recorder.tally
-        tally.tls.record(microseconds(now - began))
+        tally.tls.record(microseconds(monotonic() - began))
         tally.tls_handshakes += 1
         tally.tls_resumed += bool(tls.session_reused)

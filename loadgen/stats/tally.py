@@ -218,7 +218,7 @@ class Tally(Counts, omit_defaults=True):
     )
     upgrade: Annotated[
         Histogram,
-        Metric("loadgen_upgrade_seconds", "From the end of the TLS handshake to a valid 101."),
+        Metric("loadgen_upgrade_seconds", "From the end of the TLS handshake to a reply."),
     ] = msgspec.field(default_factory=Histogram)
     """These three are of connections with TLS alone: without it, `connect` is the first."""
     handshake: Annotated[

@@ -121,6 +121,8 @@ class Run(Recorded):
         self.publications = Publications(publish.grace, ordered=publish.ordered)
         self.clock: dict[str, PublisherClock] = {}
         """The coordinator's monotonic clock, by its name, beside the clock of the run."""
+        self._clocks: dict[str, PublisherClock] = {}
+        """The clocks that stamps may be on, by name, as of the last tick."""
         self.by_hand = False
         """True when the operator ended it."""
         self.aborted = ""
@@ -292,7 +294,7 @@ class Run(Recorded):
             agent.stop_ordered = True
             return Orders(acknowledged, "stop")
         known, published = self.publications.since(agent.announced)
-        clocks = self._publisher_clocks()
+        clocks = self._clocks
         if self.state == "draining":
             return Orders(
                 acknowledged, "drain", published=published, announced=known, clocks=clocks
@@ -313,7 +315,10 @@ class Run(Recorded):
         )
 
     def _publisher_clocks(self) -> dict[str, PublisherClock]:
-        """Returns the clocks that stamps may be on, by name, beside the clock of the run."""
+        """Returns the clocks that stamps may be on, by name, beside the clock of the run.
+
+        A thousand agents post each second, so they are sorted once a tick.
+        """
         publish = self.plan.publish
         if publish is None or publish.by == "http":
             return self.clock if publish else {}
@@ -343,6 +348,7 @@ class Run(Recorded):
         for agent, reason in self._detector.lost(now):
             self._lose(agent, reason)
         self._respond_to_losses(now)
+        self._clocks = self._publisher_clocks()
         self._advance(now)
         entries = self._settle(now)
         if not self.agents.active():

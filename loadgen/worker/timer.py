@@ -1,7 +1,7 @@
 """A timer that is exact to a tenth of a millisecond; timerfd_create(2).
 
-The event loop's own timers count whole milliseconds: woken by them, a worker is 0.6 ms late on average,
-and every ping's time is that much too long. One wake costs the same CPU.
+The event loop's own timers count whole milliseconds: woken by them, a worker is 0.6 ms late on
+average, and every ping's time is that much too long. One wake costs the same CPU.
 """
 
 import asyncio

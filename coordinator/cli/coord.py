@@ -8,7 +8,7 @@ import uvloop
 
 from coordinator.app import coordinate
 from coordinator.calibrate import calibration_plan
-from coordinator.cli.plans import is_given, plan_from_options, plan_from_tsung
+from coordinator.cli.plans import check_tls, is_given, plan_from_options, plan_from_tsung
 from coordinator.dryrun import dry_run
 from coordinator.influx.exporter import LineReceiver, receiver_of
 from coordinator.report.abort import parse_abort
@@ -332,6 +332,7 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
     if options["resume"] is not None:
         return uvloop.run(coordinate(_resumed(ctx, options)))
     plan = _plan(ctx, options)
+    check_tls(ctx, plan)
     credentials = read_credentials(plan.transport)
     if options["write_plan"] is not None:
         _write_plan(options["write_plan"], plan)

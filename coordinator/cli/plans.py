@@ -34,6 +34,8 @@ PLAN_OPTIONS = (
     "grain",
 )
 """The options that are keys of the plan; the other keys are in plan files only."""
+TLS_OPTIONS = ("target_ca", "target_cert", "target_key", "insecure")
+"""The options about TLS towards the targets, which are keys of the plan's transport."""
 NOT_BESIDE_TSUNG = ("session", "plan", "rate", "arrival", "seed", "think", "loops", "ping")
 """The options that set arrivals or sessions, which --tsung takes from its file."""
 NOT_BESIDE_SESSION = ("plan", "tsung", "ping", "loops", "think")
@@ -98,6 +100,15 @@ def with_options(transport: Transport, options: dict[str, Any]) -> Transport:
     Raises PlanError for a mistake.
     """
     return with_tls(with_headers(transport, options["header"]), options)
+
+
+def check_tls(ctx: click.Context, plan: Plan) -> None:
+    """Raises PlanError for options about TLS beside a plan without it."""
+    for name in TLS_OPTIONS:
+        if is_given(ctx, name) and not plan.secure:
+            raise PlanError(
+                f"--{name.replace('_', '-')} has no effect: no URL of the plan begins with wss://"
+            )
 
 
 def with_tls(transport: Transport, options: dict[str, Any]) -> Transport:

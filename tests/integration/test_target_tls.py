@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from aiohttp import web
 from websockets.asyncio.server import ServerConnection, serve
 
 from tests.processes import run
@@ -211,6 +212,42 @@ async def test_insecure_is_said_loudly(files):
     report = (directory / "report.html").read_text()
     assert "The certificates of the servers were not verified" in report
     assert re.search("their certificates were\\s+not verified", report)
+
+
+async def test_publications_trust_the_authority_and_show_the_certificate_too(files):
+    async def publish(request: web.Request) -> web.Response:
+        shown = request.transport.get_extra_info("peercert") if request.transport else None
+        published.append(shown)
+        return web.Response()
+
+    async def hold(request: web.Request) -> web.WebSocketResponse:
+        await (connection := web.WebSocketResponse()).prepare(request)
+        async for _ in connection:
+            pass
+        return connection
+
+    published: list[object] = []
+    application = web.Application()
+    application.add_routes([web.post("/publish", publish), web.get("/", hold)])
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context(wants=True)).start()
+    port = runner.addresses[0][1]
+    try:
+        summary, errors, _ = await played(
+            files,
+            f"wss://localhost:{port}/?channels[]=a",
+            *FAST[:4],
+            *("--hold", "8", "--publish", "target", "--publish-rate", "5"),
+            *("--target-ca", str(files / "ca.pem"), "--target-cert", str(files / "users/ann.pem")),
+        )
+    finally:
+        await runner.cleanup()
+
+    assert summary["opened"] == USERS
+    assert summary["publications"]["sent"] > 0, errors
+    assert summary["publications"]["sent"] == len(published)
+    assert all(published)
 
 
 def test_a_wrong_file_is_one_line_before_the_run(files):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.cli.coord import coord
-from coordinator.cli.plans import is_given, plan_from_options, plan_from_tsung
+from coordinator.cli.plans import check_tls, is_given, plan_from_options, plan_from_tsung
 from loadgen.errors import PlanError
 from loadgen.plan.plan import Plan, Transport
 from loadgen.plan.publish import Publish
@@ -133,6 +133,18 @@ def test_insecure_trusts_any_certificate_whatever_the_plan_trusts(tmp_path):
     assert (transport.tls_verify, transport.tls_ca) == (False, "")
     with pytest.raises(PlanError, match="--insecure accepts any certificate, so --target-ca has"):
         plan_of_options("--insecure", "--target-ca", "a.pem")
+
+
+@pytest.mark.parametrize("option", [("--insecure",), ("--target-ca", "a"), ("--target-cert", "a")])
+def test_options_about_tls_have_no_effect_without_it(option):
+    context = parsed(*option)
+    secure = Plan(target="wss://a.test/")
+
+    with pytest.raises(PlanError) as caught:
+        check_tls(context, Plan())
+    assert str(caught.value) == f"{option[0]} has no effect: no URL of the plan begins with wss://"
+    check_tls(context, secure)
+    check_tls(parsed(), Plan())
 
 
 def test_headers_in_the_environment_stand_on_a_line_each(monkeypatch):

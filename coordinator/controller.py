@@ -191,7 +191,7 @@ class Controller:
         secrets = {
             "--token-file": self._settings.token_file,
             "--tls-key": self._settings.tls_key,
-            "--target-key": self._target_key(),
+            **self._target_key(),
         }
         for exposed in filter(None, map(exposure, secrets, secrets.values())):
             self._warn(exposed)
@@ -209,11 +209,13 @@ class Controller:
             await self._calibrator.check_target()
         await self.local_processes.start_agents(local_agents, self._folder.log_of)
 
-    def _target_key(self) -> Path | None:
-        """Returns the file with the key of the clients' certificates; None without one."""
+    def _target_key(self) -> dict[str, Path]:
+        """Returns the file with the clients' keys, by its option; none for a folder."""
         transport = self._settings.plan.transport
-        path = transport.tls_key or transport.tls_cert
-        return Path(path) if path else None
+        files = {"--target-cert": transport.tls_cert}
+        if transport.tls_key:
+            files = {"--target-key": transport.tls_key}
+        return {option: Path(path) for option, path in files.items() if Path(path).is_file()}
 
     def _target_limit(self) -> int:
         """Returns how many connections the embedded target has to hold.

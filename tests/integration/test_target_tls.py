@@ -270,10 +270,14 @@ def test_a_wrong_file_is_one_line_before_the_run(files):
         assert ended.stderr.count("\n") == 1
 
 
-def test_a_key_that_others_can_read_is_warned_of(files):
-    (files / "ann.key").chmod(0o644)
-    paths = ("--target-cert", str(files / "ann.crt"), "--target-key", str(files / "ann.key"))
-    fixed = ("--local", "1", "--listen", "127.0.0.1:0", "--out", str(files / "runs"))
-    ended = run("loadgen-coord", "wss://localhost:9/", *FAST, *fixed, *paths)
+@pytest.mark.parametrize("option", ["--target-key", "--target-cert"])
+def test_a_key_that_others_can_read_is_warned_of(files, option):
+    key = files / ("ann.key" if option == "--target-key" else "users/ann.pem")
+    key.chmod(0o644)
+    certificate = files / "ann.crt" if option == "--target-key" else key
+    paths = ("--target-cert", str(certificate), option, str(key))
+    fixed = ("--agents", "1", "--wait", "0", "--listen", "127.0.0.1:0", "--out", str(files))
+    ended = run("loadgen-coord", "wss://127.0.0.1:9/", *FAST, *fixed, *paths)
 
-    assert f"--target-key {files}/ann.key can be read by others" in ended.stderr
+    assert ended.returncode == 3
+    assert f"{option} {key} can be read by others" in ended.stderr

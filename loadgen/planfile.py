@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from loadgen.errors import PlanError
 from loadgen.machine.addresses import parse_ports, parse_sources
+from loadgen.net.credentials import TLS_FILES
 from loadgen.net.tls import context_of
 from loadgen.net.url import TargetUrl
 from loadgen.plan.plan import OVERRULES, Plan
@@ -153,7 +154,7 @@ def _plan_of(document: dict[str, Any], folder: Path) -> Plan:
                     f"`{key}` has no effect in a plan with `{other}`; leave one of them out"
                 )
     _read_durations(document)
-    plan = _with_sources(msgspec.convert(document, Plan), folder)
+    plan = _with_paths(_with_sources(msgspec.convert(document, Plan), folder), folder)
     _check(plan)
     return plan
 
@@ -210,6 +211,13 @@ def _with_sources(plan: Plan, folder: Path) -> Plan:
             with _located(f"sessions[{place}]"):
                 sessions[place] = with_source(session, folder)
     return replace(plan, sessions=tuple(sessions))
+
+
+def _with_paths(plan: Plan, folder: Path) -> Plan:
+    """Returns the plan with whole paths: a copy of it is read in another folder."""
+    paths = {key: getattr(plan.transport, key) for key in TLS_FILES}
+    whole = {key: str((folder / path).absolute()) for key, path in paths.items() if path}
+    return replace(plan, transport=replace(plan.transport, **whole))
 
 
 def _check(plan: Plan) -> None:

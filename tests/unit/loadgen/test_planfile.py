@@ -175,6 +175,16 @@ def test_durations_may_be_written_with_their_unit(plan_file):
     assert read_plan(plan_file('hold = "sessions"')).hold == "sessions"
 
 
+def test_the_files_of_tls_stand_beside_the_plan(plan_file, tmp_path):
+    keys = 'tls_ca = "pki/ca.pem"\ntls_cert = "/etc/c.pem"\ntls_key = "../k.pem"'
+    path = plan_file(f"[transport]\n{keys}\n")
+    transport = read_plan(path).transport
+
+    assert transport.tls_ca == str(path.parent / "pki/ca.pem")
+    assert transport.tls_cert == "/etc/c.pem"
+    assert transport.tls_key == str(path.parent / "../k.pem")
+
+
 def test_pauses_of_a_script_may_as_well_or_be_variables(plan_file):
     think = '{do = "think", seconds = "2m", upto = "5m"}, {do = "think", seconds = "%%_pause%%"}'
     steps = (

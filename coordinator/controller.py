@@ -18,6 +18,7 @@ from coordinator.display import display_on
 from coordinator.http.server import Server
 from coordinator.influx.exporter import Exporter, finish
 from coordinator.local import LocalAgents, LocalProcesses, local_names
+from coordinator.preflight import ignored_proxy
 from coordinator.publisher import Publisher
 from coordinator.report.abort import AbortWatch
 from coordinator.report.html import html_report
@@ -188,6 +189,9 @@ class Controller:
         secrets = {"--token-file": self._settings.token_file, "--tls-key": self._settings.tls_key}
         for exposed in filter(None, map(exposure, secrets, secrets.values())):
             self._warn(exposed)
+        ignored = ignored_proxy(self._settings.plan, os.environ)
+        if ignored:
+            self._warn(ignored)
         if self._settings.with_target:
             log = self._folder.path / "agents" / "target.log"
             await self.local_processes.start_target(

@@ -20,7 +20,7 @@ from loadgen.stats.fanin import Second
 from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
 
-WIRE = 6
+WIRE = 7
 """The version of these messages; coordinator and agent must have the same one."""
 MAX_AHEAD = 3600.0
 """The most seconds from an order to start until the start."""
@@ -66,6 +66,10 @@ class Destination(msgspec.Struct, frozen=True):
     secure: bool
     sources: Sources
     """The pairs to connect from; a worker's destinations may share pairs, workers do not."""
+    asked: str = ""
+    """The name or address that a proxy is asked for, with `asked_port`; empty without a proxy, else
+    `address` and `port` are the proxy's."""
+    asked_port: int = 0
 
 
 class Rehearsal(msgspec.Struct, tag=True):

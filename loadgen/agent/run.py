@@ -116,8 +116,10 @@ class AgentRun:
         try:
             self._settings = self._settings.with_plan(plan, self._welcome.name)
             sources = self._settings.sources
+            proxy = plan.transport.via
             self._targets = [
-                await asyncio.to_thread(ResolvedTarget.find, url, sources) for url in plan.urls
+                await asyncio.to_thread(ResolvedTarget.find, url, sources, proxy)
+                for url in plan.urls
             ]
         except PlanError as error:
             return str(error)

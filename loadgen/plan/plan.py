@@ -10,6 +10,7 @@ import msgspec
 from loadgen.errors import PlanError
 from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import MAX_ARRIVALS, NotNegative, Phase, Positive
+from loadgen.plan.proxy import ProxyUrl
 from loadgen.plan.publish import Publish
 from loadgen.plan.request import request_mistakes
 from loadgen.plan.schedule import PhasedSchedule, Schedule, phase_arrivals_of
@@ -54,6 +55,10 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     subprotocols: tuple[str, ...] = ()
     origin: str = ""
     headers: dict[str, str] = {}
+    proxy: str = ""
+    """The URL of the proxy that connections go through, perhaps with credentials; empty: none."""
+    proxy_protocol: int = 0
+    """The version of the PROXY protocol by which each user tells an address of its own; 0: none."""
     ports: str = ""
     """MIN-MAX: the source ports of agents whose command line gives none."""
     tls_versions: tuple[str, ...] = ()
@@ -64,6 +69,11 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """The name that is sent (SNI) and that the certificate must have; True: the host of the URL,
     False: none."""
 
+    @property
+    def via(self) -> ProxyUrl | None:
+        """The proxy that connections go through, if any."""
+        return ProxyUrl.parse(self.proxy) if self.proxy else None
+
     def mistakes(self) -> Iterator[tuple[str, str]]:
         """Yields each mistake in it: the key, and what is wrong there."""
         yield from request_mistakes(self.headers.items(), self.subprotocols, self.origin)
@@ -72,6 +82,15 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             yield (
                 "tls_server_name",
                 f"is {name!r}; write a host's name or address without a port, or true or false",
+            )
+        try:
+            _ = self.via
+        except PlanError as error:
+            yield "proxy", str(error)
+        if self.proxy_protocol not in (0, 1, 2):
+            yield (
+                "proxy_protocol",
+                f"is {self.proxy_protocol}; write 1 (text), 2 (binary) or 0 (none)",
             )
 
 
@@ -183,7 +202,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def redacted(self) -> "Plan":
         """Returns the plan without the texts that may hold passwords.
 
-        These are the texts of sessions and files and the values of headers.
+        These are the texts of sessions and files, the values of headers and the credentials for the
+        proxy.
         """
         sessions = tuple(
             msgspec.structs.replace(session, source="")
@@ -191,8 +211,11 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             else session
             for session in self.sessions
         )
+        via = self.transport.via
         transport = msgspec.structs.replace(
-            self.transport, headers=dict.fromkeys(self.transport.headers, "")
+            self.transport,
+            headers=dict.fromkeys(self.transport.headers, ""),
+            proxy=via.shown if via else "",
         )
         return msgspec.structs.replace(
             self.for_agents,

@@ -28,6 +28,8 @@ NO_LOCAL_PORT = "no_local_port"
 NO_FD = "no_fd"
 DNS = "dns"
 TLS = "tls"
+PROXY_REFUSED = "proxy_refused"
+PROXY_AUTH = "proxy_auth"
 BAD_HANDSHAKE = "bad_handshake"
 BAD_ACCEPT = "bad_accept"
 BAD_UPGRADE = "bad_upgrade"
@@ -141,6 +143,19 @@ REASONS = (
         " or has expired, the server wants one of the client, or the port speaks no TLS",
         f"{_READ_THE_SAMPLE} says it in OpenSSL's words; `tls_verify = false` in the plan's"
         " `transport` trusts any certificate.",
+    ),
+    Reason(
+        PROXY_REFUSED, "failed", "network", "error_connect_<reason>",
+        "the proxy opens no tunnel to the target: it answered CONNECT with 403, 502 or another"
+        " status, or SOCKS5 with an error",
+        f"{_READ_THE_SAMPLE} is what it answered. Let the proxy reach the target, or correct"
+        " `--proxy`.",
+    ),
+    Reason(
+        PROXY_AUTH, "failed", "network", "error_connect_<reason>",
+        "the proxy wants credentials, or does not accept those of `--proxy` (407 of HTTP, the login"
+        " of SOCKS5)",
+        "Write `--proxy http://USER:PASSWORD@HOST:PORT`, with what is special in them as %XX.",
     ),
     Reason(
         f"{HTTP}<status>", "failed", "server", "websocket_fail",

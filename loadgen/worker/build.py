@@ -3,14 +3,18 @@
 import asyncio
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
 
 from loadgen.net.connection import Connection
 from loadgen.net.connections import Connections
 from loadgen.net.dialer import Dialer
 from loadgen.net.ports import SourcePorts
+from loadgen.net.proxy_protocol import header_of
 from loadgen.net.route import Route
 from loadgen.net.tls import context_of
+from loadgen.net.tunnel import Tunnel
+from loadgen.net.url import is_address
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
 from loadgen.plan.request import with_origin
@@ -26,7 +30,7 @@ from loadgen.sessions.user import Session
 from loadgen.stats.deliveries import Deliveries
 from loadgen.stats.recorder import Recorder
 from loadgen.timers import Alarm, Deadlines
-from loadgen.wire import Job, Sources
+from loadgen.wire import Destination, Job, Sources
 from loadgen.worker.arrivals import Arrivals
 from loadgen.worker.engine import CLOSE_TIMEOUT, Engine, grain_of
 from loadgen.worker.stamps import finder_of
@@ -166,24 +170,45 @@ def _routes(
 ) -> list[Route]:
     """Returns one route per destination.
 
-    Routes to one server share its dialer, and so its ports.
+    Routes to one server share its dialer. Dialers to one address, such as a proxy's, share its
+    ports.
     """
     transport = job.plan.transport
-    dialers: dict[tuple[str, int, str], Dialer] = {}
+    dialers: dict[tuple[object, ...], Dialer] = {}
+    ports: dict[tuple[str, int], SourcePorts] = {}
+    proxy = transport.via
     headers = with_origin(transport.headers.items(), transport.origin)
     buffers = transport.receive_buffer, transport.send_buffer
     routes = []
     for to in job.destinations:
-        key = to.address, to.port, to.name if to.secure else ""
+        place = to.address, to.port
+        key = *place, to.asked, to.asked_port, to.name if to.secure else ""
         if key not in dialers:
             tls = context_of(transport) if to.secure else None
             asked = transport.tls_server_name
             name = asked if isinstance(asked, str) else to.name if asked else ""
-            ports = _ports(to.sources)
-            dialers[key] = Dialer(loop, key[:2], ports, recorder, tls, name, buffers)
+            pairs = ports.setdefault(place, _ports(to.sources))
+            tunnel = Tunnel(loop, proxy, to.asked, to.asked_port) if proxy else None
+            preamble = preamble_of(transport.proxy_protocol, to)
+            dialers[key] = Dialer(
+                loop, place, pairs, recorder, tls, name, buffers, tunnel, preamble
+            )
         own = headers, transport.subprotocols
         routes.append(Route(to.url, to.host, to.resource, dialers[key], closing, *own))
     return routes
+
+
+def preamble_of(version: int, to: Destination) -> Callable[[int], bytes] | None:
+    """Returns the header of the PROXY protocol by a user's number; None without one.
+
+    It is for the target's own address, which is not known where a proxy resolves it.
+    """
+    if not version:
+        return None
+    if not to.asked:
+        return partial(header_of, version, to.address, to.port)
+    address = to.asked if is_address(to.asked) else "0.0.0.0"  # noqa: S104 -- it is no place to listen at
+    return partial(header_of, version, address, to.asked_port)
 
 
 def _ports(sources: Sources) -> SourcePorts:

@@ -148,12 +148,18 @@ class Welcome(msgspec.Struct):
     """Coordinator → agent: its id, its name in this run, and the plan."""
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+    """The id by which it posts. The part after the dot is its secret."""
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
     index: Annotated[int, msgspec.Meta(ge=0, le=MAX_VALUE)]
     """The number of agents that joined before it."""
     plan: Plan
     agents: Annotated[int, msgspec.Meta(ge=1, le=MAX_VALUE)] = 1
     """The number of agents that the run waits for."""
+
+    @property
+    def public_id(self) -> str:
+        """The id without the secret."""
+        return self.id.partition(".")[0]
 
 
 class ClockOffset(msgspec.Struct, frozen=True):

@@ -114,7 +114,23 @@ class Job(msgspec.Struct, tag=True):
     """The name of this host's monotonic clock."""
 
 
-class Report(msgspec.Struct):
+class Wanted(msgspec.Struct, tag=True):
+    """Worker → agent: a redirect leads to this place, which the worker does not know."""
+
+    url: str
+
+
+class Place(msgspec.Struct):
+    """Agent → worker: the place that it wanted."""
+
+    url: str
+    destination: Destination | None = None
+    """None where it may not be loaded."""
+    refusal: str = ""
+    """Why it may not; goes on after "the agent"."""
+
+
+class Report(msgspec.Struct, tag=True):
     """Worker → agent, one line a second."""
 
     second: Second

@@ -208,6 +208,11 @@ REFERENCE = Plan()
     " address of each user's own, in 10.0.0.0/8 or fd00::/8.",
 )
 @click.option(
+    "--follow-redirects",
+    is_flag=True,
+    help="Follow up to five redirects of a handshake in a row, to places that agents may load.",
+)
+@click.option(
     "--agents",
     type=click.IntRange(1, MAX_AGENTS),
     metavar="N",

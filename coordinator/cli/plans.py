@@ -34,7 +34,7 @@ PLAN_OPTIONS = (
     "grain",
 )
 """The options that are keys of the plan; the other keys are in plan files only."""
-TRANSPORT_OPTIONS = ("proxy", "proxy_protocol")
+TRANSPORT_OPTIONS = ("proxy", "proxy_protocol", "follow_redirects")
 """The options that are keys of the plan's transport, where they are given."""
 NOT_BESIDE_TSUNG = ("session", "plan", "rate", "arrival", "seed", "think", "loops", "ping")
 """The options that set arrivals or sessions, which --tsung takes from its file."""

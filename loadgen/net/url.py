@@ -59,6 +59,12 @@ class TargetUrl(msgspec.Struct, frozen=True):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
+    @property
+    def place(self) -> str:
+        """The URL of its server, without a path."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'wss' if self.secure else 'ws'}://{host.lower()}:{self.port}/"
+
     def resolve(self) -> str:
         """Returns the first IP address that the resolver has for the host.
 

@@ -59,6 +59,8 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """The URL of the proxy that connections go through, perhaps with credentials; empty: none."""
     proxy_protocol: int = 0
     """The version of the PROXY protocol by which each user tells an address of its own; 0: none."""
+    follow_redirects: bool = False
+    """True when redirects of handshakes are followed."""
     ports: str = ""
     """MIN-MAX: the source ports of agents whose command line gives none."""
     tls_versions: tuple[str, ...] = ()

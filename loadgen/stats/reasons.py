@@ -30,6 +30,7 @@ DNS = "dns"
 TLS = "tls"
 PROXY_REFUSED = "proxy_refused"
 PROXY_AUTH = "proxy_auth"
+REDIRECT_REFUSED = "redirect_refused"
 BAD_HANDSHAKE = "bad_handshake"
 BAD_ACCEPT = "bad_accept"
 BAD_UPGRADE = "bad_upgrade"
@@ -159,10 +160,16 @@ REASONS = (
     ),
     Reason(
         f"{HTTP}<status>", "failed", "server", "websocket_fail",
-        "the server answered the upgrade with this status, not with 101; redirects are not"
-        " followed",
+        "the server answered the upgrade with this status, not with 101; redirects are followed"
+        " only with `--follow-redirects`, and five in a row at most",
         "Correct what the status names: URL, headers, or a limit of the server."
         f" {_READ_THE_SAMPLE} is the reply.",
+    ),
+    Reason(
+        REDIRECT_REFUSED, "failed", "server", "websocket_fail",
+        "the server redirects to a place that the agent may not load, or that does not resolve",
+        f"{_READ_THE_SAMPLE} names it. Start the agents with `--allow-target` for it, or correct"
+        " what the server redirects to.",
     ),
     Reason(
         BAD_ACCEPT, "failed", "server", "websocket_fail",

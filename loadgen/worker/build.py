@@ -6,18 +6,19 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
 
-from loadgen.net.connection import Connection
+from loadgen.net.connection import Connection, Follower
 from loadgen.net.connections import Connections
 from loadgen.net.dialer import Dialer
 from loadgen.net.ports import SourcePorts
 from loadgen.net.proxy_protocol import header_of
+from loadgen.net.redirects import Leg, Redirects, elsewhere
 from loadgen.net.route import Route
 from loadgen.net.tls import context_of
 from loadgen.net.tunnel import Tunnel
 from loadgen.net.url import is_address
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
-from loadgen.plan.request import with_origin
+from loadgen.plan.request import Headers, with_origin
 from loadgen.plan.session_file import load
 from loadgen.plan.sessions import Loop, PythonSession, Script, SessionSpec
 from loadgen.sessions.churn import Churn
@@ -40,9 +41,15 @@ MAX_WINDOW = 4096
 
 
 def engine_for(
-    job: Job, recorder: Recorder, loop: asyncio.AbstractEventLoop, alarm: Alarm
+    job: Job,
+    recorder: Recorder,
+    loop: asyncio.AbstractEventLoop,
+    alarm: Alarm,
+    want: Callable[[str], None] | None = None,
 ) -> Engine:
     """Returns the engine of a job; `alarm` wakes the worker.
+
+    `want` asks the agent for a place that a redirect leads to.
 
     Raises LoadError when a session's file can't be imported, PlanError for a script that can't be
     played or TLS settings that OpenSSL does not have.
@@ -52,9 +59,15 @@ def engine_for(
         recorder.deliveries = _deliveries(job, plan.publish)
     schedule = plan.schedule
     closing: Deadlines[Connection] = Deadlines(CLOSE_TIMEOUT)
-    routes = _routes(job, recorder, loop, closing)
-    dialers = tuple(dict.fromkeys(route.dialer for route in routes))
-    connections = Connections(recorder, dialers, closing, plan.transport.connect_timeout)
+    connections = Connections(recorder, (), closing, plan.transport.connect_timeout)
+    making = Routes(job, recorder, loop, closing)
+    redirects = None
+    if plan.transport.follow_redirects and want is not None:
+        redirects = Redirects(connections, want, making.to_place)
+        making.follow = partial(Leg, redirects)
+    routes = [making.to(destination) for destination in job.destinations]
+    for route in routes:
+        connections.use(route.dialer)
     phases = tuple(zip(plan.phases, schedule.spans, strict=False))
     churn = Churn(phases, job.share.part, plan.seed, job.start + job.delay)
     population = Population(recorder, connections, churn, alarm)
@@ -74,6 +87,7 @@ def engine_for(
         grain,
         free_since,
     )
+    engine.redirects = redirects
     for reassignment in job.reassignments:
         engine.reassign(reassignment)
     return engine
@@ -165,37 +179,71 @@ def _session(spec: PythonSession | Script, plan: Plan) -> Session:
     return compile_session(spec, plan.files, plan.transport.receive_timeout)
 
 
-def _routes(
-    job: Job, recorder: Recorder, loop: asyncio.AbstractEventLoop, closing: Deadlines[Connection]
-) -> list[Route]:
-    """Returns one route per destination.
+class Routes:
+    """Makes the routes to destinations.
 
     Routes to one server share its dialer. Dialers to one address, such as a proxy's, share its
     ports.
     """
-    transport = job.plan.transport
-    dialers: dict[tuple[object, ...], Dialer] = {}
-    ports: dict[tuple[str, int], SourcePorts] = {}
-    proxy = transport.via
-    headers = with_origin(transport.headers.items(), transport.origin)
-    buffers = transport.receive_buffer, transport.send_buffer
-    routes = []
-    for to in job.destinations:
+
+    def __init__(
+        self,
+        job: Job,
+        recorder: Recorder,
+        loop: asyncio.AbstractEventLoop,
+        closing: Deadlines[Connection],
+    ) -> None:
+        self.follow: Callable[..., Follower] | None = None
+        """Follows the redirects of the routes made from now on."""
+        self._transport = transport = job.plan.transport
+        self._recorder = recorder
+        self._loop = loop
+        self._closing = closing
+        self._proxy = transport.via
+        self._headers = with_origin(transport.headers.items(), transport.origin)
+        self._dialers: dict[tuple[object, ...], Dialer] = {}
+        self._ports: dict[tuple[str, int], SourcePorts] = {}
+
+    def to(self, to: Destination) -> Route:
+        """Returns the route to a destination of the plan."""
+        asked = self._transport.tls_server_name
+        name = asked if isinstance(asked, str) else to.name if asked else ""
+        return self._route(to, self._headers, name)
+
+    def to_place(self, to: Destination) -> Route:
+        """Returns the route to a place that a redirect leads to.
+
+        What the plan says for its own servers alone is not for it: their credentials, their Host
+        and their name in certificates.
+        """
+        name = to.name if self._transport.tls_server_name else ""
+        return self._route(to, elsewhere(self._headers), name)
+
+    def _route(self, to: Destination, headers: Headers, name: str) -> Route:
+        subprotocols = self._transport.subprotocols
+        dialer = self._dialer(to, name)
+        route = Route(to.url, to.host, to.resource, dialer, self._closing, headers, subprotocols)
+        route.follow = self.follow
+        return route
+
+    def _dialer(self, to: Destination, name: str) -> Dialer:
+        transport = self._transport
         place = to.address, to.port
-        key = *place, to.asked, to.asked_port, to.name if to.secure else ""
-        if key not in dialers:
-            tls = context_of(transport) if to.secure else None
-            asked = transport.tls_server_name
-            name = asked if isinstance(asked, str) else to.name if asked else ""
-            pairs = ports.setdefault(place, _ports(to.sources))
-            tunnel = Tunnel(loop, proxy, to.asked, to.asked_port) if proxy else None
-            preamble = preamble_of(transport.proxy_protocol, to)
-            dialers[key] = Dialer(
-                loop, place, pairs, recorder, tls, name, buffers, tunnel, preamble
+        key = *place, to.asked, to.asked_port, to.secure, name if to.secure else ""
+        if key not in self._dialers:
+            proxy = self._proxy
+            self._dialers[key] = Dialer(
+                self._loop,
+                place,
+                self._ports.setdefault(place, _ports(to.sources)),
+                self._recorder,
+                context_of(transport) if to.secure else None,
+                name,
+                (transport.receive_buffer, transport.send_buffer),
+                Tunnel(self._loop, proxy, to.asked, to.asked_port) if proxy else None,
+                preamble_of(transport.proxy_protocol, to),
             )
-        own = headers, transport.subprotocols
-        routes.append(Route(to.url, to.host, to.resource, dialers[key], closing, *own))
-    return routes
+        return self._dialers[key]
 
 
 def preamble_of(version: int, to: Destination) -> Callable[[int], bytes] | None:

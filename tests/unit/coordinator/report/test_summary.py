@@ -30,6 +30,7 @@ KEYS = [
     "lost",
     "late",
     "unexpected",
+    "redirects",
     "pings",
     "pongs",
     "pongs_skipped",

@@ -598,6 +598,20 @@ class Run(Recorded):
         """Where all planned connections stand, by everything that the fleet reported."""
         return Ledger.of(self.plan.total, self.fanin.total)
 
+    def breaches(self) -> list[str]:
+        """Returns what can't be true of the ledger of a run that is over.
+
+        An agent has no connection when its last second has come: each was closed, or lost.
+        """
+        found = self.ledger.breaches()
+        for agent in self.fleet():
+            if agent.finished:
+                left = Ledger.of(agent.planned, self.total_of(agent))
+                states = {"connecting": left.connecting, "open": left.open}
+                kept = [f"{number:,} {name}" for name, number in states.items() if number]
+                found += [f"agent {agent.name} ended with {text}" for text in kept]
+        return found
+
     def total_of(self, agent: AgentState) -> Tally:
         """Returns everything that one agent reported."""
         return self.fanin.sources[agent.name].total if agent.share else Tally()

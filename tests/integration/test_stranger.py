@@ -195,7 +195,7 @@ def test_an_impossible_number_is_refused(coord):
 
 
 def test_no_one_posts_for_an_agent_whose_id_alone_is_known(coord):
-    """Ids are counted up, and stand in the journal; the secret behind the dot does not."""
+    """Ids are counted up. The secret behind the dot stands in no file."""
     agent = joined(coord, "victim")
     public, _, secret = agent.partition(".")
     lie = to_wire(Post(finished=True, refusal="not me"))

@@ -68,6 +68,7 @@ KEYS = [
     "counters",
     "timings",
     "tracebacks",
+    "retry_after",
     "phases",
     "parts",
     "pauses",

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from loadgen.machine.limits import Limit
+from loadgen.plan.credentials import NO_CREDENTIALS, Credentials
 from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment
 from loadgen.plan.sessions import PythonSession
@@ -115,6 +116,8 @@ class Job(msgspec.Struct, tag=True):
     """The id of its agent, for the streams that its sessions publish."""
     clock: str = ""
     """The name of this host's monotonic clock."""
+    credentials: Credentials = NO_CREDENTIALS
+    """What connections with TLS show and trust."""
 
 
 class Wanted(msgspec.Struct, tag=True):
@@ -178,6 +181,8 @@ class Welcome(msgspec.Struct):
     plan: Plan
     agents: Annotated[int, msgspec.Meta(ge=1, le=MAX_VALUE)] = 1
     """The number of agents that the run waits for."""
+    credentials: Credentials = NO_CREDENTIALS
+    """What connections with TLS show and trust."""
 
     @property
     def public_id(self) -> str:

@@ -150,6 +150,8 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     retry_after: dict[str, str] = msgspec.field(default_factory=dict)
     """The Retry-After of the sample, by reason, where the server sent one."""
     phases: list[PhaseProgress] = msgspec.field(default_factory=list)
+    insecure: bool = False
+    """True when any certificate of a wss:// server was accepted."""
     parts: dict[str, Part] = msgspec.field(default_factory=dict)
     """The whole run, its plateau and its phases, with the percentiles of their valid seconds."""
     pauses: list[tuple[float, float | None]] = msgspec.field(default_factory=list)

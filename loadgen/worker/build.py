@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
 
+from msgspec.structs import replace
+
 from loadgen.net.connection import Connection, Follower
 from loadgen.net.connections import Connections
 from loadgen.net.dialer import Dialer
@@ -13,9 +15,10 @@ from loadgen.net.ports import SourcePorts
 from loadgen.net.proxy_protocol import header_of
 from loadgen.net.redirects import Leg, Redirects, elsewhere
 from loadgen.net.route import Route
-from loadgen.net.tls import context_of
+from loadgen.net.tls import Contexts
 from loadgen.net.tunnel import Tunnel
 from loadgen.net.url import is_address
+from loadgen.plan.credentials import Credentials
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
 from loadgen.plan.request import Headers, with_origin
@@ -199,6 +202,7 @@ class Routes:
         self._recorder = recorder
         self._loop = loop
         self._closing = closing
+        self._credentials = job.credentials
         self._proxy = transport.via
         self._headers = with_origin(transport.headers.items(), transport.origin)
         self._dialers: dict[tuple[object, ...], Dialer] = {}
@@ -208,28 +212,31 @@ class Routes:
         """Returns the route to a destination of the plan."""
         asked = self._transport.tls_server_name
         name = asked if isinstance(asked, str) else to.name if asked else ""
-        return self._route(to, self._headers, name)
+        return self._route(to, self._headers, name, self._credentials)
 
     def to_place(self, to: Destination) -> Route:
         """Returns the route to a place that a redirect leads to.
 
-        What the plan says for its own servers alone is not for it: their credentials, their Host
-        and their name in certificates.
+        What the plan says for its own servers alone is not for it: their credentials and
+        certificates of clients, their Host and their name in certificates.
         """
         name = to.name if self._transport.tls_server_name else ""
-        return self._route(to, elsewhere(self._headers), name)
+        return self._route(to, elsewhere(self._headers), name, replace(self._credentials, pairs=()))
 
-    def _route(self, to: Destination, headers: Headers, name: str) -> Route:
+    def _route(
+        self, to: Destination, headers: Headers, name: str, credentials: Credentials
+    ) -> Route:
         subprotocols = self._transport.subprotocols
-        dialer = self._dialer(to, name)
+        dialer = self._dialer(to, name, credentials)
         route = Route(to.url, to.host, to.resource, dialer, self._closing, headers, subprotocols)
         route.follow = self.follow
         return route
 
-    def _dialer(self, to: Destination, name: str) -> Dialer:
+    def _dialer(self, to: Destination, name: str, credentials: Credentials) -> Dialer:
         transport = self._transport
         place = to.address, to.port
-        key = *place, to.asked, to.asked_port, to.secure, name if to.secure else ""
+        secured = (name, credentials) if to.secure else None
+        key = *place, to.asked, to.asked_port, secured
         if key not in self._dialers:
             proxy = self._proxy
             self._dialers[key] = Dialer(
@@ -237,7 +244,7 @@ class Routes:
                 place,
                 self._ports.setdefault(place, _ports(to.sources)),
                 self._recorder,
-                context_of(transport) if to.secure else None,
+                Contexts(transport, credentials) if to.secure else None,
                 name,
                 (transport.receive_buffer, transport.send_buffer),
                 Tunnel(self._loop, proxy, to.asked, to.asked_port) if proxy else None,

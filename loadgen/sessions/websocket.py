@@ -31,6 +31,7 @@ from loadgen.plan.life import PONG_TIMEOUT
 from loadgen.sessions.errors import ConnectionEnded
 from loadgen.stats.reasons import DONE
 from loadgen.stats.recorder import Recorder, microseconds
+from loadgen.stats.tally import name_of
 
 MAX_BYTES = 16 * 2**20
 """The longest message, in bytes, kept for a session; a longer one closes the connection (RFC 6455
@@ -317,7 +318,9 @@ class WebSocket(Connection):
 
         Raises ValueError for a code that may not be sent, and for a reason of more than 123 bytes.
         """
-        self.begin_close(ledger, code, closing_payload(code, reason))
+        self.begin_close(
+            ledger if ledger == DONE else name_of(ledger), code, closing_payload(code, reason)
+        )
         if self.state < CLOSED:
             yield from self._await(Awaited.END, None)
 

@@ -321,15 +321,18 @@ METRICS = {
 """The metric of each field that Prometheus gets."""
 
 
+def name_of(text: str) -> str:
+    """Returns a session's own name for something: printable, short and not empty."""
+    name = "".join(sign if sign.isprintable() else "_" for sign in str(text)[:MAX_NAME_LENGTH])
+    return name or OTHER
+
+
 def _room_for(name: str, own: dict[str, Any]) -> str:
     """Returns the name to count something new under, made printable and short.
 
     It is OTHER where `own` has no room for another name.
     """
-    name = (
-        "".join(sign if sign.isprintable() else "_" for sign in str(name)[:MAX_NAME_LENGTH])
-        or OTHER
-    )
+    name = name_of(name)
     return name if name in own or len(own) < MAX_NAMES else OTHER
 
 

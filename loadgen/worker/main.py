@@ -27,7 +27,7 @@ from loadgen.process import raise_nofile, run_in_batches
 from loadgen.stats.delays import Stalls
 from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import Second
-from loadgen.stats.recorder import Recorder, microseconds
+from loadgen.stats.recorder import Recorder, microseconds, sendable
 from loadgen.timers import Alarm
 from loadgen.wire import Job, Place, Rehearsal, Rehearsed, Report, Wanted, from_wire, to_wire
 from loadgen.worker.build import engine_for
@@ -64,7 +64,9 @@ class CapturedOutput(io.TextIOBase):
         return len(text)
 
     def _add(self, lines: list[str]) -> None:
-        self._lines += [f"printed: {line[:MAX_LINE_LENGTH]}" for line in lines[: self._room]]
+        self._lines += [
+            f"printed: {sendable(line, MAX_LINE_LENGTH)}" for line in lines[: self._room]
+        ]
         self._room -= min(self._room, len(lines))
         if not self._room:
             self._lines.append(f"printed {MAX_LINES} lines; what it prints from now on is dropped")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.stats.tally import COUNTS, HISTOGRAMS, MAX_BY, MAX_NAMES, Held, Ledger, Tally
+from loadgen.stats.tally import COUNTS, HISTOGRAMS, MAX_BY, MAX_NAMES, Held, Ledger, Tally, name_of
 from tests.unit.strategies import histogram_of, merged, tallies
 
 STATES = (
@@ -308,3 +308,10 @@ def test_reach_is_a_part_of_what_was_expected():
 
 def test_a_session_runs_until_it_is_done_or_has_failed():
     assert Tally(sessions_started=9, sessions_done=4, sessions_failed=2).sessions_running == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "name"), [("done", "done"), ("\ud800\n", "__"), ("", "other"), ("x" * 500, "x" * 80)]
+)
+def test_a_reason_of_a_session_is_made_printable_and_short(given, name):
+    assert name_of(given) == name

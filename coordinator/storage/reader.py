@@ -68,7 +68,7 @@ def read_run(path: Path) -> RunRecord:
         raise OperatorError(
             f"{path} is not a run directory ({error.filename}: {error.strerror})"
         ) from error
-    plan = read_plan(path / "plan.toml")
+    plan = read_plan(path / "plan.toml", rows=False)
     return RunRecord(
         path.resolve().name,
         summary,

@@ -4,6 +4,7 @@ It starts them, reads them into a FanIn, replaces them, and ends them within a b
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 from math import ceil, inf
 from time import monotonic
@@ -56,6 +57,8 @@ class WorkerPool:
         self.notes: list[str] = []
         self.tracebacks: dict[str, str] = {}
         """The first sample that a worker reported, by the reason that it explains."""
+        self.rows = -1
+        """The descriptor of the file with the rows of feeders; -1: there is none."""
         self.abort_reason = ""
         """Why a session asks for the end of the whole run, if any does."""
         self._workers: list[WorkerProcess] = []
@@ -82,7 +85,7 @@ class WorkerPool:
     async def _start(self, count: int) -> list[WorkerProcess]:
         """Starts further workers and returns them once they are warm."""
         async with self._starting:
-            server = await ForkServer.start(len(self._workers), count)
+            server = await ForkServer.start(len(self._workers), count, self.rows)
             self._fork_servers.append(server)
             self._workers += server.workers
         async with asyncio.timeout(WARM_TIMEOUT):
@@ -368,6 +371,9 @@ class WorkerPool:
         await asyncio.gather(*(server.done for server in self._fork_servers))
         for worker in self._workers:
             worker.close()
+        if self.rows >= 0:
+            os.close(self.rows)
+            self.rows = -1
 
 
 def _job_of(worker: WorkerProcess) -> Job:

@@ -1,7 +1,9 @@
 """One run of an agent: jobs go to workers, their seconds to the coordinator."""
 
 import asyncio
+import hashlib
 import logging
+from http import HTTPStatus
 from time import monotonic, process_time, time
 
 import aiohttp
@@ -23,9 +25,11 @@ from loadgen.machine.clock import clock_name
 from loadgen.machine.facts import read_machine
 from loadgen.machine.limits import Limit, shortfall
 from loadgen.machine.proc import read_host
+from loadgen.plan.feeder import MAX_ROWS_BYTES
 from loadgen.plan.life import alive_within
 from loadgen.plan.session_file import digest
 from loadgen.plan.sessions import PythonSession
+from loadgen.sessions.rows import file_of
 from loadgen.wire import Orders, Place, Post, Start, Welcome, from_wire, to_wire
 
 log = logging.getLogger("loadgen.agent")
@@ -35,6 +39,8 @@ POST_INTERVAL = 1.0
 """Seconds without news after which the agent posts all the same, as a sign of life."""
 MAX_ORDERS = 4 << 20
 """Bytes that orders may have."""
+ROWS_TIMEOUT = 120.0
+"""Seconds that the rows of a feeder may take to come."""
 STOP_TIMEOUT = 5.0
 """Seconds that an agent which has to stop goes on trying to deliver its last seconds."""
 
@@ -104,6 +110,7 @@ class AgentRun:
         self._refusal = await self._resolve()
         self._limits = self._settings.limits(read_machine())
         self._refusal = self._refusal or self._targets_refusal() or self._sessions_refusal()
+        self._refusal = self._refusal or await self._fetch_rows()
         if not self._refusal:
             plan, agents = self._welcome.plan, self._welcome.agents
             share = -(-plan.total // agents)
@@ -153,6 +160,30 @@ class AgentRun:
                     f"got {session.file} with another SHA-256 than the plan says: start the"
                     " coordinator anew"
                 )
+        return ""
+
+    async def _fetch_rows(self) -> str:
+        """Gets the rows of the plan's feeders, for all workers.
+
+        Returns why that fails, or "".
+        """
+        tables = []
+        for feeder in self._welcome.plan.feeders:
+            path = f"/v1/agents/{self._welcome.id}/feeders/{feeder.name}"
+            try:
+                status, body = await self._client.post(path, b"", MAX_ROWS_BYTES, ROWS_TIMEOUT)
+            except (aiohttp.ClientError, TimeoutError) as error:
+                return f"did not get the rows of feeder {feeder.name!r}: {error!r}"
+            if status != HTTPStatus.OK:
+                return f"did not get the rows of feeder {feeder.name!r}: HTTP {status}"
+            if hashlib.sha256(body).hexdigest() != feeder.sha256:
+                return (
+                    f"got the rows of feeder {feeder.name!r} with another SHA-256 than the plan"
+                    " says: start the coordinator anew"
+                )
+            tables.append(body)
+        if tables:
+            self.pool.rows = await asyncio.to_thread(file_of, tables)
         return ""
 
     def _note(self, text: str) -> None:

@@ -1,12 +1,13 @@
 """The way from a worker to one of the plan's targets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from loadgen.net.connection import Follower, Terms, Wrap
 from loadgen.net.dialer import Dialer
 from loadgen.net.handshake import Handshake
 from loadgen.plan.request import Headers
+from loadgen.plan.template import Template
 from loadgen.timers import Deadlines
 
 MAX_KEPT = 256
@@ -35,9 +36,34 @@ class Route:
         self._headers = headers
         self._subprotocols = subprotocols
         self._terms: dict[tuple[object, ...], Terms] = {}
+        self._variable = (
+            Template(resource),
+            {name: template for name, value in headers if (template := Template(value)).names},
+        )
+        """The parts of the request that have variables, as templates."""
         self.follow: Callable[..., Follower] | None = None
         """Makes what follows the redirects of connections of one kind, from the same arguments as
         `terms` and this route before them; None: redirects are refusals."""
+
+    def filled(self, row: Mapping[str, Any]) -> "Route":
+        """Returns the route with a user's values in its resource and headers."""
+        resource, headers = self._variable
+        if not (resource.names or headers):
+            return self
+        route = Route(
+            self.url,
+            self._host,
+            resource.fill(row),
+            self.dialer,
+            self._closing,
+            tuple(
+                (name, headers[name].fill(row) if name in headers else value)
+                for name, value in self._headers
+            ),
+            self._subprotocols,
+        )
+        route.follow = self.follow
+        return route
 
     def terms(
         self,

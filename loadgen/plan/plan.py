@@ -9,6 +9,7 @@ import msgspec
 
 from loadgen.errors import PlanError
 from loadgen.plan.clients import AgentSpec
+from loadgen.plan.feeder import FEEDER_SALT, Feeder, PlaceOf, Ranks, feeder_mistakes, place_of
 from loadgen.plan.phases import MAX_ARRIVALS, NotNegative, Phase, Positive
 from loadgen.plan.proxy import ProxyUrl
 from loadgen.plan.publish import Publish
@@ -157,6 +158,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """What is asked of single agents."""
     files: dict[str, str] = {}
     """The texts of the files that scripts read lines from, by id."""
+    feeders: tuple[Feeder, ...] = ()
+    """The data that each user has a row of."""
     transport: Transport = Transport()
     grain: Literal["auto", "1ms", "5ms"] = "auto"
     """How exact launches and pings are; `auto`: 1 ms, and 5 ms on a worker that launches 5,000
@@ -182,6 +185,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
                 "have no `weight` above 0; give one to those that users begin with",
             )
         yield from _duplicates("clients", "name", [client.name for client in self.clients])
+        yield from feeder_mistakes(self.feeders, [spec.name for spec in self.session_specs])
         yield from _prefixed("transport", self.transport.mistakes())
         if self.publish is not None:
             yield from _prefixed("publish", self.publish.mistakes())
@@ -226,8 +230,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def redacted(self) -> "Plan":
         """Returns the plan without the texts that may hold passwords.
 
-        These are the texts of sessions and files, the values of headers and the credentials for the
-        proxy.
+        These are the texts of sessions and files, the rows of feeders, the values of headers and
+        the credentials for the proxy.
         """
         sessions = tuple(
             msgspec.structs.replace(session, source="")
@@ -250,16 +254,21 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     @property
     def for_agents(self) -> "Plan":
-        """The plan as agents get it: without the publisher's headers.
+        """The plan as agents get it: without the publisher's headers and without rows.
 
-        Only the coordinator publishes by HTTP, and they may hold its key.
+        Only the coordinator publishes by HTTP, and they may hold its key. Agents ask for the rows.
         """
+        feeders = tuple(feeder.without_rows for feeder in self.feeders)
         if self.publish is None:
-            return self
+            return msgspec.structs.replace(self, feeders=feeders) if feeders else self
         headers = dict.fromkeys(self.publish.headers, "")
-        return msgspec.structs.replace(
-            self, publish=msgspec.structs.replace(self.publish, headers=headers)
-        )
+        publish = msgspec.structs.replace(self.publish, headers=headers)
+        return msgspec.structs.replace(self, publish=publish, feeders=feeders)
+
+    @property
+    def kept(self) -> "Plan":
+        """The plan as a run directory has it: rows are in files of their own."""
+        return msgspec.structs.replace(self, feeders=tuple(feeder.kept for feeder in self.feeders))
 
     @property
     def overruled(self) -> frozenset[str]:
@@ -366,6 +375,20 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         return weighted_choice_by_phase(
             [arrivals.first for arrivals in phase_arrivals_of(self.phases)], picks
         )
+
+    def places_of(self, feeder: Feeder) -> PlaceOf:
+        """Returns the function from a user's number to the place of its row in a feeder.
+
+        It is made anew each time, so take it once.
+        """
+        fed = [place for place, spec in enumerate(self.session_specs) if feeder.feeds(spec.name)]
+        rank = None if len(fed) == len(self.session_specs) else Ranks(self.session_of, fed)
+        return place_of(feeder, FEEDER_SALT + self.feeders.index(feeder), self.seed, rank)
+
+    def columns_of(self, session: str) -> tuple[str, ...]:
+        """Returns the names of the fields that the users of a session have rows of."""
+        fed = (feeder for feeder in self.feeders if feeder.feeds(session))
+        return tuple(column for feeder in fed for column in feeder.columns)
 
     @property
     def session_specs(self) -> tuple[SessionSpec, ...]:

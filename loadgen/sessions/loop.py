@@ -55,7 +55,7 @@ class LoopUser(BaseUser):
     def connect(self) -> Connection:
         """Dials the user's target; returns the connection, which is not open yet."""
         scenario = self.scenario
-        route = scenario.route_of(self.number)
+        route = scenario.route_to(self.number)
         terms = route.terms(scenario.think, wrap=scenario.wrap())
         kind = ReceiverConnection if scenario.receives else Connection
         self.connection = connection = kind(scenario.recorder, terms, self)
@@ -155,7 +155,9 @@ class LoopScenario(Scenario):
 
     def start_user(self, number: int, due: float) -> None:
         """Starts the session of a user that has arrived; `due` is monotonic."""
-        LoopUser(self, number, due).start(self._session)
+        user = LoopUser(self, number, due)
+        if self.rows is None or self.has_row(user, self.rows):
+            user.start(self._session)
 
     def turn(self, now: float) -> None:
         """Resumes every user whose think time is over."""

@@ -26,7 +26,7 @@ from loadgen.sessions.trampoline import BaseUser
 from loadgen.sessions.user_state import Pause, UserState
 from loadgen.sessions.websocket import Awaited, WebSocket
 from loadgen.stats.reasons import BAD_REQUEST, DONE, DRAINED, ERROR, NOT_CONNECTED, TIMEOUT
-from loadgen.stats.recorder import Recorder, microseconds
+from loadgen.stats.recorder import MAX_REMARK_LENGTH, Recorder, microseconds, sendable
 from loadgen.stats.tally import MAX_NAME_LENGTH, MEET
 
 BLOCKED_AFTER = 0.5
@@ -143,6 +143,20 @@ class User(BaseUser):
         return self._vars
 
     @property
+    def row(self) -> Mapping[str, Any]:
+        """Its row of the plan's feeders, read only and read anew each time.
+
+        A user that comes back has the same one. Raises RuntimeError where the plan has no feeder
+        for its session.
+        """
+        rows = self.scenario.rows
+        if rows is None:
+            raise RuntimeError(
+                f"user.row needs a plan with [[feeders]] for the session {self.scenario.name!r}"
+            )
+        return rows[self.number]
+
+    @property
     def think(self) -> ThinkTimes:
         """Think times in seconds: `think(30)`, `think.uniform(1, 5)` and others."""
         return ThinkTimes(self)
@@ -169,7 +183,7 @@ class User(BaseUser):
         Raises ConnectFailed, counted by its reason; ValueError for a URL that is not in the plan.
         """
         scenario = self.scenario
-        route = scenario.route(url) if url else scenario.route_of(self.number)
+        route = scenario.route_to(self.number, url)
         own = with_origin((headers or {}).items(), origin)
         offer = (subprotocols,) if isinstance(subprotocols, str) else tuple(subprotocols)
         terms = self._terms(route, resource, own, offer, read_rate)
@@ -245,6 +259,7 @@ class User(BaseUser):
         deliveries = self.recorder.deliveries
         if deliveries is None or not deliveries.publisher:
             raise RuntimeError('user.stamp() needs a plan with [publish] and by = "session" in it')
+        channel.encode()  # raises for surrogates, which can't be told to other workers
         return deliveries.publish(channel, monotonic())
 
     async def meet(self, users: int) -> None:
@@ -258,7 +273,7 @@ class User(BaseUser):
 
     def abort_run(self, why: str) -> None:
         """Drains the whole run, which has failed; `why` is for the report."""
-        self.recorder.abort = self.recorder.abort or why
+        self.recorder.abort = self.recorder.abort or sendable(why, MAX_REMARK_LENGTH)
 
     def took(self, name: str, seconds: float) -> None:
         """Records a duration in seconds under a name."""

@@ -40,6 +40,7 @@ HEAD_TOO_LARGE = "head_too_large"
 NO_HTTP = "no_http"
 BAD_REQUEST = "bad_request"
 NOT_CONNECTED = "not_connected"
+NO_ROW = "no_row"
 UNCLEAN_CLOSE = "unclean_close"
 SERVER_EOF = "server_eof"
 PING_TIMEOUT = "ping_timeout"
@@ -215,6 +216,11 @@ REASONS = (
         " has a line break or another control character, or a header belongs to the handshake",
         "Read the sample in `errors/` of the run directory; correct the session, or check what it"
         " takes from replies and files.",
+    ),
+    Reason(
+        NO_ROW, "failed", "session", "error_connect_<reason>",
+        "a feeder with `at_end = \"stop\"` had no row left for the user, which did not connect",
+        "Give the feeder as many rows as users arrive, or `at_end = \"wrap\"`.",
     ),
     Reason(
         NOT_CONNECTED, "failed", "session", "error_connect_<reason>",

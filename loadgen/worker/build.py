@@ -27,6 +27,7 @@ from loadgen.plan.sessions import Loop, PythonSession, Script, SessionSpec
 from loadgen.sessions.churn import Churn
 from loadgen.sessions.loop import BUILT_IN, LoopScenario
 from loadgen.sessions.population import Population
+from loadgen.sessions.rows import rows_of
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.script.compile import compile_session
 from loadgen.sessions.session_scenario import SessionScenario
@@ -105,7 +106,10 @@ def _scenarios(
         return routes[target_of(number)]
 
     specs = job.plan.session_specs
+    rows = rows_of(job.plan)
     scenarios = [_scenario(spec, job, population, route_of, routes, grain) for spec in specs]
+    for scenario in scenarios:
+        scenario.rows = rows.get(scenario.name)
     if job.plan.publish is not None:
         names = job.plan.publish.sessions or [spec.name for spec in specs]
         for scenario in scenarios:
@@ -179,7 +183,8 @@ def _window(publish: Publish) -> int:
 def _session(spec: PythonSession | Script, plan: Plan) -> Session:
     if isinstance(spec, PythonSession):
         return load(spec)
-    return compile_session(spec, plan.files, plan.transport.receive_timeout)
+    columns = plan.columns_of(spec.name)
+    return compile_session(spec, plan.files, plan.transport.receive_timeout, columns)
 
 
 class Routes:

@@ -529,6 +529,43 @@ def test_each_key_of_a_flat_document_has_the_line_that_begins_with_it(document):
         assert text.split("\n")[line_of(text, (key,)) - 1].startswith(f"{key} = ")
 
 
+FED = 'max = 2\n[[feeders]]\nfile = "users.csv"\n'
+
+
+def test_the_rows_of_a_feeder_are_read_from_beside_the_plan(plan_file, tmp_path):
+    (tmp_path / "users.csv").write_text("id\nu0\nu1\n")
+    path = plan_file(FED)
+    plan = read_plan(path)
+
+    (feeder,) = plan.feeders
+    assert (feeder.columns, feeder.count, feeder.table) == (("id",), 2, b'["u0"]\n["u1"]\n')
+    assert read_plan(plan_file(to_toml(plan))) == plan
+    assert "u1" not in to_toml(plan).decode()
+
+
+def test_a_report_needs_no_rows(plan_file):
+    (feeder,) = read_plan(plan_file(FED), rows=False).feeders
+
+    assert (feeder.file, feeder.table) == ("users.csv", b"")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (FED, "plan.toml, line 2: `feeders[0]`: "),
+        (FED.replace("csv", "py"), "no plan runs code when it is read; give it by --feeder users"),
+        (FED + 'mode = "some"\n', "line 4: `feeders[0].mode`: Invalid enum value 'some'"),
+        (FED + "rows = 5\n", "line 4: `feeders[0].rows`: Expected `array`"),
+        ('files = { a = "users.csv" }', "line 1: `files.a` is the text 'users.csv', a file's name"),
+    ],
+)
+def test_a_mistake_in_the_data_of_users_has_its_line(plan_file, text, why):
+    with pytest.raises(PlanError) as caught:
+        read_plan(plan_file(text))
+
+    assert why in str(caught.value)
+
+
 def test_a_mistake_behind_a_long_text_is_found_by_few_readings(monkeypatch):
     """Each line of the text could be the end of a statement, and is not."""
     long = ['b = "x" # [', "'''"] * 500

@@ -20,7 +20,7 @@ from loadgen.stats.fanin import Second
 from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
 
-WIRE = 6
+WIRE = 7
 """The version of these messages; coordinator and agent must have the same one."""
 MAX_AHEAD = 3600.0
 """The most seconds from an order to start until the start."""

@@ -48,7 +48,7 @@ def plan_from_options(ctx: click.Context, options: dict[str, Any]) -> Plan:
     values = {name: options[name] for name in PLAN_OPTIONS}
     publish = _publish(ctx, options)
     if options["session"] is not None or options["plan"] is None:
-        values |= publish | {"transport": with_headers(Transport(), options["header"])}
+        values |= publish | {"transport": with_options(Transport(), options)}
         if options["session"] is not None:
             values["sessions"] = (_session(ctx, options["session"]),)
         return plan_of(values)
@@ -59,7 +59,7 @@ def plan_from_options(ctx: click.Context, options: dict[str, Any]) -> Plan:
         raise PlanError(
             f"{option} has no effect beside what {options['plan']} has instead; change it there"
         )
-    explicit["transport"] = with_headers(plan.transport, options["header"])
+    explicit["transport"] = with_options(plan.transport, options)
     return plan_of(msgspec.structs.asdict(plan) | explicit)
 
 
@@ -86,10 +86,18 @@ def plan_from_tsung(ctx: click.Context, options: dict[str, Any]) -> Plan:
         options["tsung_log"] = imported.log
     changes: dict[str, Any] = {"clients": ()} if options["local"] else {}
     changes |= _publish(ctx, options)
-    changes["transport"] = with_headers(imported.plan.transport, options["header"])
+    changes["transport"] = with_options(imported.plan.transport, options)
     return msgspec.structs.replace(
         imported.plan, **changes, **({"hold": options["hold"]} if "hold" in explicit else {})
     )
+
+
+def with_options(transport: Transport, options: dict[str, Any]) -> Transport:
+    """Returns the transport as the options change it."""
+    transport = with_headers(transport, options["header"])
+    if options["compress"] is not None:
+        transport = msgspec.structs.replace(transport, compress=options["compress"])
+    return transport
 
 
 def with_headers(transport: Transport, added: Sequence[tuple[str, str]]) -> Transport:

@@ -5,6 +5,7 @@ from typing import Any
 from loadgen.net.connection import Terms, Wrap
 from loadgen.net.dialer import Dialer
 from loadgen.net.handshake import Handshake
+from loadgen.plan.compress import Compress
 from loadgen.plan.request import Headers
 from loadgen.timers import Deadlines
 
@@ -24,6 +25,7 @@ class Route:
         closing: Deadlines[Any],
         headers: Headers = (),
         subprotocols: tuple[str, ...] = (),
+        compress: Compress | None = None,
     ) -> None:
         """`closing` holds the worker's connections that wait for the server to end them."""
         self.url = url
@@ -33,6 +35,7 @@ class Route:
         self._closing = closing
         self._headers = headers
         self._subprotocols = subprotocols
+        self._compress = compress
         self._terms: dict[tuple[object, ...], Terms] = {}
 
     def terms(
@@ -61,6 +64,7 @@ class Route:
                 resource or self._resource,
                 kept + headers,
                 subprotocols or self._subprotocols,
+                self._compress,
             )
             found = self._terms[key] = Terms(handshake, think, self._closing, wrap)
         return found

@@ -9,6 +9,7 @@ import msgspec
 
 from loadgen.errors import PlanError
 from loadgen.plan.clients import AgentSpec
+from loadgen.plan.compress import Compress
 from loadgen.plan.phases import MAX_ARRIVALS, NotNegative, Phase, Positive
 from loadgen.plan.publish import Publish
 from loadgen.plan.request import request_mistakes
@@ -54,6 +55,8 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     subprotocols: tuple[str, ...] = ()
     origin: str = ""
     headers: dict[str, str] = {}
+    compress: Compress | bool = False
+    """The offer of permessage-deflate; True: as browsers make it, False: none."""
     ports: str = ""
     """MIN-MAX: the source ports of agents whose command line gives none."""
     tls_versions: tuple[str, ...] = ()
@@ -63,6 +66,11 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     tls_server_name: bool | str = True
     """The name that is sent (SNI) and that the certificate must have; True: the host of the URL,
     False: none."""
+
+    @property
+    def offer(self) -> Compress | None:
+        """The offer of permessage-deflate; None without any."""
+        return Compress() if self.compress is True else self.compress or None
 
     def mistakes(self) -> Iterator[tuple[str, str]]:
         """Yields each mistake in it: the key, and what is wrong there."""

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from loadgen.net.connection import CLOSED, CLOSING, OPEN, Connection, Owner, Terms
-from loadgen.net.frames import BINARY, TEXT, Event, Parser, frame, ping_frame
+from loadgen.net.frames import BINARY, TEXT, Event, Parser, ping_frame
 from loadgen.net.handshake import Reply
 from loadgen.net.reply_headers import ReplyHeaders, cookies_of
 from loadgen.plan.life import PONG_TIMEOUT
@@ -113,7 +113,7 @@ class WebSocket(Connection):
         opcode, payload = (
             (TEXT, message.encode()) if isinstance(message, str) else (BINARY, bytes(message))
         )
-        self._write(frame(opcode, payload, self.recorder.bits(32)), message=True)
+        self._write(self._framed(opcode, payload), message=True)
 
     async def send_json(self, value: Any) -> None:
         """Sends a value as JSON text."""

@@ -181,7 +181,7 @@ def _routes(
             name = asked if isinstance(asked, str) else to.name if asked else ""
             ports = _ports(to.sources)
             dialers[key] = Dialer(loop, key[:2], ports, recorder, tls, name, buffers)
-        own = headers, transport.subprotocols
+        own = headers, transport.subprotocols, transport.offer
         routes.append(Route(to.url, to.host, to.resource, dialers[key], closing, *own))
     return routes
 

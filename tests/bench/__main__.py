@@ -9,7 +9,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import client, delivery, fleet, ports, session, target, viewers
+from tests.bench import client, compress, delivery, fleet, ports, session, target, viewers
 from tests.bench.goal import Goal
 
 # `ports` comes last: it leaves 60,000 ports in TIME_WAIT, and the websockets client of `client`,
@@ -18,6 +18,7 @@ BENCHES = {
     "client": client.run,
     "session": session.run,
     "delivery": delivery.run,
+    "compress": compress.run,
     "target": target.run,
     "fleet": fleet.run,
     "viewers": viewers.run,

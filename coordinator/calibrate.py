@@ -1,7 +1,8 @@
 """Calibrates a fleet: makes the plan, publishes messages, and keeps the figures."""
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -9,6 +10,7 @@ from urllib.parse import parse_qsl
 import aiohttp
 import msgspec
 
+from coordinator.run.agents import AgentState
 from coordinator.run.calibration import (
     MESSAGES,
     OPENED_PER_AGENT,
@@ -140,7 +142,7 @@ class Calibrator:
         if lost:
             raise FleetError(f"not calibrated: agent {and_more(lost)} was lost; calibrate again")
         rows = [self._rows[second] for second in sorted(self._rows)]
-        agents = measure(rows, run.plan, workers)
+        agents = measure(rows, run.plan, workers, _memory_of(fleet))
         calibration = Calibration(
             tuple(sorted(Member.of(agent.name, agent.hello.machine) for agent in fleet)),
             f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
@@ -149,6 +151,22 @@ class Calibrator:
             agents,
         )
         return calibration, workers, keep_calibration(self._out, calibration)
+
+
+def _memory_of(fleet: Sequence[AgentState]) -> dict[str, float]:
+    """Returns the bytes that each agent had, where they are known.
+
+    The agents of one machine share what it has.
+    """
+    hosts = {agent.name: agent.clock.name if agent.clock else agent.name for agent in fleet}
+    sharing = Counter(hosts.values())
+    found = {}
+    for agent in fleet:
+        facts = (agent.hello.machine.get(name) for name in ("memory_available", "cgroup_headroom"))
+        rooms = [room for room in facts if isinstance(room, int)]
+        if rooms:
+            found[agent.name] = min(rooms) / sharing[hosts[agent.name]]
+    return found
 
 
 def _client() -> aiohttp.ClientSession:

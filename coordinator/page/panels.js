@@ -16,16 +16,21 @@ function cell(text, attributes = {}) {
   return made;
 }
 
-/** Writes the rows of a table, if they have changed. */
+/** Writes the rows of a table. A cell that has not changed stays, with its focus and a click under way. */
 function rows(table, lines, row) {
   const text = JSON.stringify(lines);
   if (table.dataset.shown === text) return;
   table.dataset.shown = text;
-  table.tBodies[0].replaceChildren(...lines.map((line) => {
-    const made = document.createElement("tr");
-    made.append(...row(line));
-    return made;
-  }));
+  const body = table.tBodies[0];
+  while (body.rows.length > lines.length) body.deleteRow(-1);
+  lines.forEach((line, at) => {
+    const shown = body.rows[at] ?? body.insertRow();
+    row(line).forEach((made, place) => {
+      const old = shown.cells[place];
+      if (!old) shown.append(made);
+      else if (!old.isEqualNode(made)) old.replaceWith(made);
+    });
+  });
 }
 
 const heading = (text) => {

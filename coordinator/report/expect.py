@@ -119,7 +119,9 @@ class Expectation(msgspec.Struct, frozen=True):
     def _holds(self, value: float, bound: float) -> bool:
         """Returns True when the comparison holds for all that the figure may be."""
         compare = COMPARISONS[self.comparison]
-        return all(compare(extreme, self.bound) for extreme in (value - bound, value + bound))
+        low, high = value - bound, value + bound
+        nearest = min(max(self.bound, low), high)
+        return all(compare(possible, self.bound) for possible in (low, nearest, high))
 
 
 def parse(text: str, plan: Plan | None = None, option: str = "--expect") -> Expectation:

@@ -8,6 +8,7 @@ import msgspec
 from coordinator.run.timeline import Row
 from coordinator.text import columns, count
 from loadgen.machine.host import BUSY
+from loadgen.machine.limits import KERNEL_BYTES
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.plan.sessions import Loop
@@ -77,6 +78,8 @@ class Ability(msgspec.Struct, frozen=True):
     messages: Figure | None = None
     connection_bytes: Amount | None = None
     """Resident bytes of a worker for each connection, without the kernel's own."""
+    connections: Amount | None = None
+    """The connections for which the machine has memory, with the kernel's own."""
 
 
 class Member(msgspec.Struct, frozen=True, order=True):
@@ -171,10 +174,13 @@ def plan_for(target: str, connections: int, workers: int) -> Plan:
     )
 
 
-def measure(rows: Sequence[Row], plan: Plan, workers: Mapping[str, int]) -> dict[str, Ability]:
+def measure(
+    rows: Sequence[Row], plan: Plan, workers: Mapping[str, int], memory: Mapping[str, float]
+) -> dict[str, Ability]:
     """Returns the figures of each agent, by the seconds of a run of `plan_for`.
 
-    `workers` has the number of worker processes of each agent.
+    `workers` has the number of worker processes of each agent, `memory` the bytes that its machine
+    has for it, where they are known.
     """
     names = plan.phase_names
     spans = dict(zip(names, plan.schedule.spans, strict=True))
@@ -197,13 +203,15 @@ def measure(rows: Sequence[Row], plan: Plan, workers: Mapping[str, int]) -> dict
     }
     beyond = any(row.invalid for row in pinging if pings and row.second > pings[-1].second)
     known = {"opens": None if full else False, "messages": None, "pings": beyond or None}
+    sizes = {name: _connection_bytes(opening + receiving, name) for name in workers}
     return {
         name: Ability(
             **{
                 kind: _figure(found, COUNTED[kind], name, many, known[kind])
                 for kind, found in best.items()
             },
-            connection_bytes=_connection_bytes(opening + receiving, name),
+            connection_bytes=sizes[name],
+            connections=_connections(memory.get(name), sizes[name]),
         )
         for name, many in workers.items()
     }
@@ -272,6 +280,13 @@ def _connection_bytes(rows: Sequence[Row], name: str) -> float | None:
     return round(grown / more, 1) if more >= MIN_OPEN and grown > 0 else None
 
 
+def _connections(memory: float | None, size: float | None) -> float | None:
+    """Returns how many connections memory holds; None where it is unknown."""
+    if memory is None or size is None:
+        return None
+    return round(memory / (size + KERNEL_BYTES)) or None
+
+
 def fleet_of(agents: Mapping[str, Ability], parts: Mapping[str, float]) -> Ability:
     """Returns what a fleet does while each agent does its part.
 
@@ -280,7 +295,16 @@ def fleet_of(agents: Mapping[str, Ability], parts: Mapping[str, float]) -> Abili
     sizes = [figures.connection_bytes for figures in agents.values()]
     known = [size for size in sizes if size is not None]
     rates = {kind: _bounded(agents, parts, kind) for kind in COUNTED}
-    return Ability(**rates, connection_bytes=max(known) if len(known) == len(sizes) else None)
+    held = [
+        figures.connections / parts[name]
+        for name, figures in agents.items()
+        if figures.connections is not None
+    ]
+    return Ability(
+        **rates,
+        connection_bytes=max(known) if len(known) == len(sizes) else None,
+        connections=round(min(held)) if len(held) == len(agents) else None,
+    )
 
 
 def _bounded(
@@ -298,6 +322,8 @@ def _bounded(
 def too_close(plan: Plan, calibration: Calibration, parts: Mapping[str, float]) -> Iterator[str]:
     """Yields a line for each rate of a plan that comes near the most of its fleet.
 
+    Also one for connections that nearly fill its memory.
+
     `parts` has the part of each agent in the plan's users.
     """
     fleet = fleet_of(calibration.agents, parts)
@@ -314,11 +340,19 @@ def too_close(plan: Plan, calibration: Calibration, parts: Mapping[str, float]) 
                 f" {count(figure.rate)}/s{more} on {calibration.at[:10]}:"
                 f" {100 * asked / figure.rate:.0f} %"
             )
+    if fleet.connections is not None and plan.total > NEAR * fleet.connections:
+        yield (
+            f"the plan asks for {count(plan.total)} connections, this fleet has memory for"
+            f" {count(fleet.connections)}, as calibrated on {calibration.at[:10]}:"
+            f" {100 * plan.total / fleet.connections:.0f} %"
+        )
 
 
 def table(calibration: Calibration, workers: Mapping[str, int]) -> str:
     """Returns a calibration as text, with the number of workers of each agent."""
-    rows = [["agent", "workers", "opens/s", "pings/s", "messages/s", "bytes/connection"]]
+    rows = [
+        ["agent", "workers", "opens/s", "pings/s", "messages/s", "bytes/connection", "memory for"]
+    ]
     for name, figures in calibration.agents.items():
         rows.append([name, count(workers[name]), *_cells(figures)])
     rows.append(["fleet", count(sum(workers.values())), *_cells(calibration.fleet)])
@@ -331,4 +365,5 @@ def _cells(figures: Ability) -> list[str]:
     return [
         *("–" if figure is None else str(figure) for figure in rates),
         "–" if size is None else count(size),
+        "–" if figures.connections is None else count(figures.connections),
     ]

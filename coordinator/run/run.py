@@ -114,6 +114,8 @@ class Run(Recorded):
         self.publications = Publications(publish.grace, ordered=publish.ordered)
         self.clock: dict[str, PublisherClock] = {}
         """The coordinator's monotonic clock, by its name, beside the clock of the run."""
+        self._clocks: dict[str, PublisherClock] = {}
+        """The clocks that stamps may be on, by name, as of the last tick."""
         self.by_hand = False
         """True when the operator ended it."""
         self.aborted = ""
@@ -151,8 +153,11 @@ class Run(Recorded):
     # What agents send.
 
     @recorded
-    def join(self, hello: Hello, now: float) -> Welcome:
-        """Adds an agent under a unique name; raises RefusedError when it can't take part."""
+    def join(self, hello: Hello, now: float, digest: str = "") -> Welcome:
+        """Adds an agent under a unique name; raises RefusedError when it can't take part.
+
+        `digest` is that of the secret which its posts need.
+        """
         if hello.wire != WIRE:
             raise RefusedError(
                 f"the agent speaks wire version {hello.wire} (loadgen"
@@ -169,7 +174,7 @@ class Run(Recorded):
         if len(self.agents.by_id) >= MAX_AGENTS:
             raise RefusedError(f"{MAX_AGENTS:,} agents have joined, which is the limit of a run")
         name = self.agents.unique_name(hello.name)
-        agent = AgentState(f"{self.key}-{self._joined}", name, hello, seen=now)
+        agent = AgentState(f"{self.key}-{self._joined}", name, hello, seen=now, digest=digest)
         self.agents.by_id[agent.id] = agent
         self._joined += 1
         return Welcome(agent.id, name, self._joined - 1, self.plan.for_agents, self.wanted)
@@ -283,7 +288,7 @@ class Run(Recorded):
             agent.stop_ordered = True
             return Orders(acknowledged, "stop")
         known, published = self.publications.since(agent.announced)
-        clocks = self._publisher_clocks()
+        clocks = self._clocks
         if self.state == "draining":
             return Orders(
                 acknowledged, "drain", published=published, announced=known, clocks=clocks
@@ -304,7 +309,10 @@ class Run(Recorded):
         )
 
     def _publisher_clocks(self) -> dict[str, PublisherClock]:
-        """Returns the clocks that stamps may be on, by name, beside the clock of the run."""
+        """Returns the clocks that stamps may be on, by name, beside the clock of the run.
+
+        A thousand agents post each second, so they are sorted once a tick.
+        """
         publish = self.plan.publish
         if publish is None or publish.by == "http":
             return self.clock if publish else {}
@@ -334,6 +342,7 @@ class Run(Recorded):
         for agent, reason in self._detector.lost(now):
             self._lose(agent, reason)
         self._respond_to_losses(now)
+        self._clocks = self._publisher_clocks()
         self._advance(now)
         entries = self._settle(now)
         if not self.agents.active():
@@ -588,6 +597,20 @@ class Run(Recorded):
     def ledger(self) -> Ledger:
         """Where all planned connections stand, by everything that the fleet reported."""
         return Ledger.of(self.plan.total, self.fanin.total)
+
+    def breaches(self) -> list[str]:
+        """Returns what can't be true of the ledger of a run that is over.
+
+        An agent has no connection when its last second has come: each was closed, or lost.
+        """
+        found = self.ledger.breaches()
+        for agent in self.fleet():
+            if agent.finished:
+                left = Ledger.of(agent.planned, self.total_of(agent))
+                states = {"connecting": left.connecting, "open": left.open}
+                kept = [f"{number:,} {name}" for name, number in states.items() if number]
+                found += [f"agent {agent.name} ended with {text}" for text in kept]
+        return found
 
     def total_of(self, agent: AgentState) -> Tally:
         """Returns everything that one agent reported."""

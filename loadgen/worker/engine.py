@@ -24,7 +24,7 @@ from loadgen.worker.arrivals import Arrivals
 TURN = 0.02
 """Seconds between two looks at deadlines and churn, and between two steps of a drain."""
 EXACT = 0.001
-"""The finest grain: seconds between two wakes of a worker. Its event loop counts milliseconds."""
+"""The finest grain: seconds between two wakes of a worker."""
 COARSE = 0.005
 """The grain that saves CPU: a wake costs as much as a ping, and a batch needs one for all."""
 EXACT_LAUNCHES = 5000.0

@@ -32,14 +32,12 @@ from loadgen.timers import Alarm
 from loadgen.wire import Job, Rehearsal, Rehearsed, Report, from_wire, to_wire
 from loadgen.worker.build import engine_for
 from loadgen.worker.engine import TURN
+from loadgen.worker.timer import Timer
 
 MAX_LINES = 100
 """Printed lines that a worker reports; further lines are dropped, and a note reports that."""
 MAX_LINE_LENGTH = 500
 """Characters that a worker reports of a printed line."""
-HALF_A_MILLISECOND = 0.0005
-"""The event loop rounds to whole milliseconds; rounded down, it would wake early, find nothing
-due, and spin."""
 PAGE_SIZE = resource.getpagesize()
 
 
@@ -98,8 +96,8 @@ class Worker(asyncio.Protocol):
         """In seconds on the monotonic clock."""
         window = alive_within(job.plan.session_specs)
         self._recorder = Recorder(hash((job.plan.seed, job.share.positions[:1])), window)
-        self._alarm = Alarm(self._wake_at)
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer = Timer(loop, self._tick)
+        self._alarm = Alarm(self._timer.set)
         self._engine = engine_for(job, self._recorder, loop, self._alarm)
         self._out: asyncio.WriteTransport | None = None
         self._unread = b""
@@ -125,9 +123,8 @@ class Worker(asyncio.Protocol):
         self._out, _ = await self._loop.connect_write_pipe(
             asyncio.Protocol, os.fdopen(self._pipe, "wb", 0)
         )
-        delay = max(0.0, self._start - monotonic())
-        self._last_tick = monotonic() + delay
-        self._loop.call_later(delay, self._tick, self._last_tick)
+        self._last_tick = max(self._start, monotonic())
+        self._timer.set(self._last_tick)
         await self._done
 
     def data_received(self, data: bytes) -> None:
@@ -196,13 +193,7 @@ class Worker(asyncio.Protocol):
             self._loop.call_soon(self._tick, now)
         else:
             self._alarm.set(again)
-            self._wake_at(again)
-
-    def _wake_at(self, time: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        delay = max(0.0, time - monotonic()) + HALF_A_MILLISECOND
-        self._timer = self._loop.call_later(delay, self._tick, time)
+            self._timer.set(again)
 
     def _report(self, *, finished: bool = False) -> None:
         tally = self._recorder.swap()

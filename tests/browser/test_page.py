@@ -110,7 +110,11 @@ def test_a_refusal_leads_to_the_reply_of_the_server(tmp_path, page):
         page.goto(coord.url)
         page.locator("#log", has_text="the server answered 503").wait_for()
         link = page.get_by_role("link", name="sample of http_503")
-        link.wait_for()
+        link.focus()
+        number = page.locator("#ends td", has_text=re.compile(r"^\d+$"))
+        before = number.inner_text()
+        eventually(lambda: number.inner_text() != before, "the number of refusals grows")
+        assert link.evaluate("link => link === document.activeElement")
         assert accessibility_violations(page) == []
         link.click()
         page.locator("pre", has_text="HTTP/1.1 503").wait_for()

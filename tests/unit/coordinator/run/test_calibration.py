@@ -34,7 +34,7 @@ CALIBRATED = Calibration(
     Ability(),
     {
         "a": Ability(Figure(2000.0), Figure(30_000.0, at_least=True), None, 800.0),
-        "b": Ability(Figure(1000.0), Figure(30_000.0), Figure(9.0), 900.0),
+        "b": Ability(Figure(1000.0), Figure(30_000.0), Figure(9.0), 900.0, 2_000_000),
     },
 )
 
@@ -80,8 +80,9 @@ def calibrating(cpu=1.0, busy=(), opens=(1500, 2000, 2000, 500), stalls=()):
         )
 
 
-def figures(**options):
-    return measure(rows_of(calibrating(**options)), PLAN, {"a": 1})["a"]
+def figures(memory=None, **options):
+    rooms = {} if memory is None else {"a": memory}
+    return measure(rows_of(calibrating(**options)), PLAN, {"a": 1}, rooms)["a"]
 
 
 def test_the_plan_opens_receives_and_then_pings():
@@ -118,8 +119,16 @@ def test_pings_count_in_valid_seconds_and_stalls_after_them_are_the_limit():
 def test_what_did_not_happen_is_unknown():
     plan = plan_for(TARGET, 8000, 1)
 
-    assert measure([], plan, {"a": 1}) == {"a": Ability()}
+    assert measure([], plan, {"a": 1}, {"a": 1e9}) == {"a": Ability()}
     assert figures(opens=()) == Ability(None, Figure(19_000.0), Figure(50_000.0), None)
+
+
+def test_memory_holds_connections_with_what_the_kernel_takes_for_them():
+    """A worker takes 1,000 bytes for each, the kernel 5 KiB."""
+    assert figures(memory=612_000_000.0).connections == 100_000
+    assert figures().connections is None
+    assert figures(memory=0.0).connections is None
+    assert figures(memory=1e9, opens=()).connections is None
 
 
 def test_an_agent_that_did_nothing_has_no_figure_beside_one_that_did():
@@ -127,14 +136,14 @@ def test_an_agent_that_did_nothing_has_no_figure_beside_one_that_did():
     for row in rows:
         row.agents["b"].counts["opened"] = 0
 
-    found = measure(rows, PLAN, {"a": 1, "b": 1})
+    found = measure(rows, PLAN, {"a": 1, "b": 1}, {})
     assert (found["a"].opens, found["b"].opens) == (Figure(1000.0), None)
 
 
 def test_a_second_that_an_agent_did_not_report_does_not_count():
     rows = rows_of(calibrating(), missing=["b"])
 
-    assert measure(rows, PLAN, {"a": 1})["a"].opens == Figure(1750.0)
+    assert measure(rows, PLAN, {"a": 1}, {})["a"].opens == Figure(1750.0)
 
 
 def test_the_fleet_is_bounded_by_the_agent_that_is_slowest_for_its_part():
@@ -172,6 +181,19 @@ def test_publications_are_compared_with_the_messages_of_the_fleet():
     ]
 
 
+def test_connections_are_compared_with_the_memory_of_the_fleet():
+    agents = {"a": Ability(connections=30_000.0), "b": Ability(connections=40_000.0)}
+    calibrated = msgspec.structs.replace(CALIBRATED, agents=agents)
+    parts = {"a": 0.5, "b": 0.5}
+
+    assert fleet_of(agents, parts).connections == 60_000
+    assert list(too_close(Plan(max=48_000), calibrated, parts)) == []
+    assert list(too_close(Plan(max=54_000), calibrated, parts)) == [
+        "the plan asks for 54,000 connections, this fleet has memory for 60,000, as calibrated on"
+        " 2026-11-28: 90 %"
+    ]
+
+
 def test_a_fleet_is_known_by_its_members_in_any_order_and_is_calibrated_once():
     kept = Calibrations().with_(CALIBRATED)
     newer = msgspec.structs.replace(CALIBRATED, at="2026-11-29T00:00:00Z")
@@ -191,10 +213,10 @@ def test_a_member_is_known_by_the_facts_of_its_machine():
 
 def test_the_table_has_a_line_for_each_agent_and_the_fleet():
     assert table(CALIBRATED, {"a": 2, "b": 1}).splitlines() == [
-        "agent  workers  opens/s   pings/s  messages/s  bytes/connection",
-        "a            2    2,000  ≥ 30,000           –               800",
-        "b            1    1,000    30,000           9               900",
-        "fleet        3        –         –           –                 –",
+        "agent  workers  opens/s   pings/s  messages/s  bytes/connection  memory for",
+        "a            2    2,000  ≥ 30,000           –               800           –",
+        "b            1    1,000    30,000           9               900   2,000,000",
+        "fleet        3        –         –           –                 –           –",
     ]
 
 

@@ -764,9 +764,10 @@ def test_agents_are_told_of_the_clocks_that_stamps_may_be_on(publish, told):
     agents = started(run)
     for agent, bound in zip(agents, (0.1, 0.2), strict=True):
         clock = ClockOffset("there", 7.0, bound)
-        orders = run.post(agent, ready(clock=clock), run.start + 0.5)
+        run.post(agent, ready(clock=clock), run.start + 0.5)
+    run.tick(run.start + 0.9)
 
-    assert orders.clocks == told
+    assert run.post(agents[0], ready(), run.start + 1.0).clocks == told
     run.drain(run.start + 1.0)
     assert run.post(agents[0], ready(), run.start + 1.5).clocks == told
 

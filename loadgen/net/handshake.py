@@ -7,6 +7,7 @@ replies out of the ordinary.
 import re
 from base64 import b64encode
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha1
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -69,14 +70,6 @@ class Reply(NamedTuple):
     """What a valid 101 chooses of the offered permessage-deflate; None: no compression."""
 
 
-class Chosen(NamedTuple):
-    """The choice of a server among the extensions that were offered."""
-
-    value: bytes
-    """The header, as it came."""
-    agreement: Agreement
-
-
 class Mistake(NamedTuple):
     """Why a reply is no valid 101: the ledger's reason, and words for people."""
 
@@ -100,7 +93,7 @@ class Handshake:
     The request is prepared once, and the server's usual reply is learnt once.
     """
 
-    __slots__ = ("_after", "_before", "_chosen", "_offered", "_vetted", "compress", "resource")
+    __slots__ = ("_after", "_agreement", "_before", "_offered", "_vetted", "compress", "resource")
 
     def __init__(
         self,
@@ -141,7 +134,7 @@ class Handshake:
         """The bytes before and after the accept key in a reply that was valid."""
         self.compress = compress
         """The offer of permessage-deflate, if any."""
-        self._chosen: Chosen | None = None
+        self._agreement: Agreement | None = None
         """What that reply chose of it."""
 
     def request(self, key: bytes) -> bytes:
@@ -158,20 +151,17 @@ class Handshake:
             return _check_unended(data)
         head = data[:end]
         before, found, after = head.partition(accept_of(key))
-        chosen = self._chosen
         if found and (before, after) == self._vetted:
-            return Reply(None, head, data[end:], "", None if chosen is None else chosen.agreement)
+            return Reply(None, head, data[end:], "", self._agreement)
         interim = _INTERIM.match(data)
         if interim is not None:
             return self._check_final(data, interim.end(), key)
-        mistake = mistake_of(head, key, self._offered, self.compress, chosen)
+        mistake = mistake_of(head, key, self._offered, self.compress)
         if mistake is not None:
             return Reply(mistake.reason, head, data[end:], mistake.words)
         self._vetted = before, after
-        if self.compress is None:
-            return Reply(None, head, data[end:])
-        self._chosen = chosen = chosen_of(head, self.compress, chosen)
-        return Reply(None, head, data[end:], "", None if chosen is None else chosen.agreement)
+        self._agreement = _agreement_in(head, self.compress)
+        return Reply(None, head, data[end:], "", self._agreement)
 
     def _check_final(self, data: bytes, begin: int, key: bytes) -> Reply | None:
         """Returns the result of the reply that begins after interim ones.
@@ -209,27 +199,23 @@ def mistake_of(
     key: bytes,
     offered: tuple[str, ...] = (),
     compress: Compress | None = None,
-    chosen: Chosen | None = None,
 ) -> Mistake | None:
     """Returns why a whole head is no valid answer to this key; None when it is one.
 
-    `offered` are subprotocols; `chosen` is a valid choice of what `compress` offers.
+    `offered` are the subprotocols.
     """
     status = _STATUS.match(head)
     if status is None:
         return _malformed(head)
     if status[1] != b"101":
         return Mistake(f"{HTTP}{int(status[1])}", "")
-    if _ordinary(head, accept_of(key), b"" if chosen is None else chosen.value):
+    if _ordinary(head, accept_of(key), compress):
         return None
     return _mistake_by_library(head, key, offered, compress)
 
 
-def _ordinary(head: bytes, accept: bytes, extensions: bytes = b"") -> bool:
-    """Returns True for a valid 101 that repeats no header and negotiates nothing.
-
-    It may choose extensions that are known to be valid, in the same words.
-    """
+def _ordinary(head: bytes, accept: bytes, compress: Compress | None = None) -> bool:
+    """Returns True for a valid 101 that repeats no header and chooses no subprotocol."""
     first, *lines = head[:-4].split(b"\r\n")
     if _SWITCHING.fullmatch(first) is None:
         return False
@@ -242,7 +228,7 @@ def _ordinary(head: bytes, accept: bytes, extensions: bytes = b"") -> bool:
         value = value.strip()
         if name in headers or (
             name.startswith((b" ", b"\t", b"sec-websocket-e", b"sec-websocket-p"))
-            and (name, value) != (_EXTENSIONS, extensions)
+            and not (name == _EXTENSIONS and _is_choice(value, compress))
         ):
             return False
         headers[name] = value
@@ -253,35 +239,53 @@ def _ordinary(head: bytes, accept: bytes, extensions: bytes = b"") -> bool:
     )
 
 
-def chosen_of(head: bytes, compress: Compress, chosen: Chosen | None = None) -> Chosen | None:
-    """Returns what the head of a 101 chooses of the offer; None for nothing.
-
-    `chosen` is what the reply before it chose. Raises InvalidHandshake of the websockets library
-    for what was not offered.
-    """
-    lines = (line.partition(b":") for line in head.split(b"\r\n"))
-    value = b", ".join(text.strip() for name, _, text in lines if name.lower() == _EXTENSIONS)
-    if not value:
+def _agreement_in(head: bytes, compress: Compress | None) -> Agreement | None:
+    """Returns what the head of a valid 101 chooses of the offer; None for nothing."""
+    if compress is None:
         return None
-    if chosen is not None and chosen.value == value:
-        return chosen
-    from websockets.exceptions import NegotiationError  # noqa: PLC0415 -- few workers need it
+    value = _extensions_in(head)
+    found = _judged(value, compress) if value else None
+    assert not isinstance(found, str), found
+    return found
+
+
+def _extensions_in(head: bytes) -> bytes:
+    """Returns the extensions that a head chooses; empty for none."""
+    lines = (line.partition(b":") for line in head.split(b"\r\n"))
+    return b", ".join(text.strip() for name, _, text in lines if name.lower() == _EXTENSIONS)
+
+
+def _is_choice(extensions: bytes, compress: Compress | None) -> bool:
+    """Returns True when a server may choose these extensions."""
+    return compress is not None and isinstance(_judged(extensions, compress), Agreement)
+
+
+@lru_cache(maxsize=64)
+def _judged(extensions: bytes, compress: Compress) -> Agreement | str:
+    """Returns what a server chooses of the offer, or why it may not.
+
+    The websockets library judges it. All connections of a worker share the result, and so what it
+    holds.
+    """
+    from websockets.exceptions import InvalidHandshake  # noqa: PLC0415 -- few workers need it
     from websockets.headers import parse_extension  # noqa: PLC0415
 
     accepted: list[PerMessageDeflate] = []
-    for name, parameters in parse_extension(_raised(value).decode("latin-1")):
-        if name != PERMESSAGE_DEFLATE:
-            raise NegotiationError(f"{name} is another extension")
-        accepted.append(_factory(compress).process_response_params(parameters, accepted))
+    try:
+        for name, parameters in parse_extension(_raised(extensions).decode("latin-1")):
+            if name != PERMESSAGE_DEFLATE:
+                return f"{name} is another extension"
+            accepted.append(_factory(compress).process_response_params(parameters, accepted))
+    except InvalidHandshake as error:
+        return str(error)
     (found,) = accepted
-    agreement = Agreement(
+    return Agreement(
         server_takeover=not found.remote_no_context_takeover,
         client_takeover=not found.local_no_context_takeover,
         server_bits=found.remote_max_window_bits,
         client_bits=found.local_max_window_bits,
         level=compress.level,
     )
-    return Chosen(value, agreement)
 
 
 def _raised(extensions: bytes) -> bytes:
@@ -336,18 +340,13 @@ def _mistake_by_library(
     error = protocol.handshake_exc
     if error is not None:
         return _mistake_for(error, dict(judged), offered)
-    return None if compress is None else _mistake_in_choice(head, compress)
-
-
-def _mistake_in_choice(head: bytes, compress: Compress) -> Mistake | None:
-    """Returns why a 101 may not choose its extensions; None when it may."""
-    from websockets.exceptions import InvalidHandshake  # noqa: PLC0415
-
-    try:
-        chosen_of(head, compress)
-    except InvalidHandshake as error:
-        return Mistake(BAD_EXTENSION, f"{error}; `{compress.offer}` was offered")
-    return None
+    extensions = b"" if compress is None else _extensions_in(head)
+    if compress is None or not extensions:
+        return None
+    found = _judged(extensions, compress)
+    if isinstance(found, Agreement):
+        return None
+    return Mistake(BAD_EXTENSION, f"{found}; `{compress.offer}` was offered")
 
 
 def _mistake_for(

@@ -476,7 +476,33 @@ def test_replies_that_differ_elsewhere_share_an_agreement():
     assert first.agreement is second.agreement is not None
 
 
-def test_a_choice_may_stand_on_several_lines_or_be_quoted():
+def test_connections_to_all_resources_share_an_agreement():
+    """Without context takeover it holds the one deflater of the worker."""
+    reply = head(UPGRADE, CONNECTION, ACCEPT, DEFLATE)
+    first, second = (
+        Handshake("target", resource, compress=Compress()).check(reply, KEY)
+        for resource in ("/?user=1", "/?user=2")
+    )
+
+    assert first.agreement is second.agreement is not None
+
+
+def test_an_unusual_reply_may_choose_compression_too():
+    ours = handshake(compress=Compress())
+    reply = head(UPGRADE, b"Connection: keep-alive, Upgrade", ACCEPT, DEFLATE)
+
+    assert str(ours.check(reply, KEY).agreement) == "permessage-deflate"
+
+
+@pytest.mark.parametrize("value", [b"", b" ", b"\t"])
+def test_an_empty_choice_is_none(value):
+    ours = handshake(compress=Compress())
+    empty = b"Sec-WebSocket-Extensions:" + value
+
+    assert ours.check(head(UPGRADE, CONNECTION, ACCEPT, empty), KEY).agreement is None
+
+
+def test_a_choice_may_be_quoted():
     ours = handshake(compress=Compress())
     quoted = DEFLATE + b'; server_max_window_bits="10"; client_max_window_bits = "9"'
 
@@ -511,6 +537,9 @@ NARROW_CHOICE = b"; server_no_context_takeover; server_max_window_bits="
         (Compress(), b"permessage-deflate; client_max_window_bits=85", "client_max_window_bits"),
         (Compress(), b"permessage-deflate; server_no_context_takeover=1", "context_takeover"),
         (Compress(), b"permessage-deflate; ;", "invalid"),
+        (Compress(), b",", "invalid"),
+        (Compress(), b", ,", "invalid"),
+        (Compress(), b"\xff", "invalid"),
         (NARROW, b"permessage-deflate", "expected server_no_context_takeover"),
         (NARROW, b"permessage-deflate" + NARROW_CHOICE + b"11", "unsupported server_max_window"),
         (

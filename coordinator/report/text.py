@@ -18,6 +18,7 @@ from coordinator.report.tables import (
     part_table,
     percentile_table,
     phase_table,
+    resumed_text,
     spans_of,
     unexpected_ends,
     word_of,
@@ -89,6 +90,8 @@ def _headline(summary: Summary, title: str) -> list[str]:
         f"{count(summary.open_peak)} open at the peak, held for {seconds(summary.plateau_s)},"
         f" of {count(summary.planned)} planned"
     )
+    if summary.insecure:
+        parts.append("certificates NOT verified")
     if summary.open_peak and summary.alive_within_s is None:
         parts.append("life not verified")
     if summary.pongs_missing:
@@ -140,6 +143,8 @@ def _ends(summary: Summary) -> list[str]:
         lines.append(
             f"accepted by the session: {count(summary.accepted)} of {count(summary.opened)} opened"
         )
+    if summary.tls_handshakes:
+        lines.append(f"TLS: {resumed_text(summary)}")
     if summary.ports_skipped:
         lines.append(
             f"source ports held by others and stepped over: {count(summary.ports_skipped)}"

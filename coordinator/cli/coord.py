@@ -25,6 +25,7 @@ from loadgen.net.credentials import read_credentials
 from loadgen.net.url import TargetUrl
 from loadgen.plan.compress import Compress, parse_compress
 from loadgen.plan.plan import Plan
+from loadgen.plan.proxy import ProxyUrl
 from loadgen.plan.request import request_mistakes
 from loadgen.planfile import to_toml
 from loadgen.values import base_of
@@ -142,10 +143,27 @@ class CoordCommand(click.Command):
         return super().parse_args(ctx, given)
 
 
+class ProxyType(click.ParamType[str]):
+    """The URL of a proxy that targets are reached through."""
+
+    name = "url"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Returns the URL; fails when it is none of a proxy, and shows no password."""
+        try:
+            ProxyUrl.parse(str(value))
+        except PlanError as error:
+            self.fail(f"the proxy {error}", param, ctx)
+        return str(value)
+
+
 WATCHED = WatchedType()
 RECEIVER = ReceiverType()
 HEADER = HeaderType()
 COMPRESS = CompressType()
+PROXY = ProxyType()
 
 REFERENCE = Plan()
 """The reference run, which the options ask for by default."""
@@ -212,6 +230,25 @@ REFERENCE = Plan()
     help="Offer permessage-deflate as browsers do, or with parameters:"
     " --compress='server_no_context_takeover; client_max_window_bits=9'.",
     show_default="off",
+)
+@click.option(
+    "--proxy",
+    type=PROXY,
+    metavar="URL",
+    help="Connect to targets through this proxy: http://, socks5:// (agents resolve the target's"
+    " name) or socks5h:// (the proxy does), perhaps with USER:PASSWORD@.",
+)
+@click.option(
+    "--proxy-protocol",
+    type=click.IntRange(1, 2),
+    metavar="1|2",
+    help="Begin each connection with the PROXY protocol of this version: a balancer sees an"
+    " address of each user's own, in 10.0.0.0/8 or fd00::/8.",
+)
+@click.option(
+    "--follow-redirects",
+    is_flag=True,
+    help="Follow up to five redirects of a handshake in a row, to places that agents may load.",
 )
 @click.option(
     "--target-ca",

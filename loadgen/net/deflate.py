@@ -4,8 +4,9 @@ A message is deflated into blocks that end on a byte; the last four bytes are al
 are not sent. With context takeover a message may refer to those before it.
 """
 
+import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -82,7 +83,7 @@ class Agreement:
         memory = max(1, min(8, self.client_bits - 7))
         return zlib.compressobj(self.level, zlib.DEFLATED, -self.client_bits, memory)
 
-    def deflated(self, deflater: Any, parts: tuple[bytes, ...]) -> list[bytes]:
+    def deflated(self, deflater: Any, parts: Sequence[bytes]) -> list[bytes]:
         """Returns the parts of one message, deflated.
 
         Subtle: after a full flush the next message can refer to nothing before it, so that a shared
@@ -143,8 +144,14 @@ class DeflateParser(Parser):
 
     __slots__ = ("_compressed", "_inflater", "_recorder")
 
-    def __init__(self, keep: int, inflater: Inflater | None, recorder: Recorder) -> None:
-        super().__init__(keep)
+    def __init__(
+        self,
+        keep: int,
+        inflater: Inflater | None,
+        recorder: Recorder,
+        limit: int = sys.maxsize,
+    ) -> None:
+        super().__init__(keep, limit)
         self._inflater = inflater
         self._recorder = recorder
         self._compressed = False

@@ -4,14 +4,15 @@ They take the place of the others in runs with `compress`, so that all other run
 zlib's memory is taken by the first compressed message of each direction.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from loadgen.net.connection import Connection, Terms
 from loadgen.net.deflate import RSV1, Agreement, DeflateParser, Inflater
-from loadgen.net.frames import Parser, frame
+from loadgen.net.frames import Parser, fragmented
 from loadgen.net.handshake import Reply
 from loadgen.sessions.receiver import ReceiverConnection, ReceiverWebSocket
-from loadgen.sessions.websocket import WebSocket
+from loadgen.sessions.websocket import Part, WebSocket, parts_of
 
 NOT_CHOSEN = "none"
 """Instead of an agreement, where a server chose no compression."""
@@ -43,7 +44,7 @@ class Offering(Connection):
         parser = super()._new_parser()
         if self.agreement is None:
             return parser
-        return DeflateParser(parser.keep, self._inflater(), self.recorder)
+        return DeflateParser(parser.keep, self._inflater(), self.recorder, parser.limit)
 
 
 class Compressing(Offering):
@@ -65,18 +66,31 @@ class Compressing(Offering):
         return self.inflater
 
     def _framed(self, opcode: int, payload: bytes) -> bytes:
+        return self._deflated(opcode, [payload])
+
+    def _deflated(self, opcode: int, parts: list[bytes]) -> bytes:
+        """Returns the frames of a message, one for each part."""
         agreement = self.agreement
-        if agreement is None or not payload:
-            return super()._framed(opcode, payload)
-        if self.deflater is None:
-            self.deflater = agreement.deflater()
-        (deflated,) = agreement.deflated(self.deflater, (payload,))
-        return frame(RSV1 | opcode, deflated, self.recorder.bits(32))
+        if agreement is not None and any(parts):
+            if self.deflater is None:
+                self.deflater = agreement.deflater()
+            opcode |= RSV1
+            parts = agreement.deflated(self.deflater, parts)
+        return fragmented(opcode, parts, self.recorder.bits(32))
 
     def end(self, reason: str) -> None:
         """Enters the last state, and frees zlib's memory."""
         super().end(reason)
         self.deflater = self.inflater = None  # type: ignore[misc]  # see above
+
+
+class Talking(Compressing, WebSocket):
+    """The part of a session's connection that sends compressed messages."""
+
+    __slots__ = ()
+
+    def _frames_of(self, message: Part | Iterable[Part]) -> bytes:
+        return self._deflated(*parts_of(message))
 
 
 class CountingConnection(Offering):
@@ -97,13 +111,13 @@ class CompressedReceiver(Compressing, ReceiverConnection):
     __slots__ = ("agreement", "deflater", "inflater")
 
 
-class CompressedWebSocket(Compressing, WebSocket):
+class CompressedWebSocket(Talking):
     """A connection of a session."""
 
     __slots__ = ("agreement", "deflater", "inflater")
 
 
-class CompressedReceiverWebSocket(Compressing, ReceiverWebSocket):
+class CompressedReceiverWebSocket(Talking, ReceiverWebSocket):
     """A connection of a session that is a subscriber."""
 
     __slots__ = ("agreement", "deflater", "inflater")

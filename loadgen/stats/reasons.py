@@ -28,6 +28,9 @@ NO_LOCAL_PORT = "no_local_port"
 NO_FD = "no_fd"
 DNS = "dns"
 TLS = "tls"
+PROXY_REFUSED = "proxy_refused"
+PROXY_AUTH = "proxy_auth"
+REDIRECT_REFUSED = "redirect_refused"
 BAD_HANDSHAKE = "bad_handshake"
 BAD_ACCEPT = "bad_accept"
 BAD_UPGRADE = "bad_upgrade"
@@ -37,6 +40,7 @@ HEAD_TOO_LARGE = "head_too_large"
 NO_HTTP = "no_http"
 BAD_REQUEST = "bad_request"
 NOT_CONNECTED = "not_connected"
+UNCLEAN_CLOSE = "unclean_close"
 SERVER_EOF = "server_eof"
 PING_TIMEOUT = "ping_timeout"
 PROTOCOL_ERROR = "protocol_error"
@@ -143,11 +147,30 @@ REASONS = (
         " `--target-cert` the client's certificate; `--insecure` trusts any server.",
     ),
     Reason(
+        PROXY_REFUSED, "failed", "network", "error_connect_<reason>",
+        "the proxy opens no tunnel to the target: it answered CONNECT with 403, 502 or another"
+        " status, or SOCKS5 with an error",
+        f"{_READ_THE_SAMPLE} is what it answered. Let the proxy reach the target, or correct"
+        " `--proxy`.",
+    ),
+    Reason(
+        PROXY_AUTH, "failed", "network", "error_connect_<reason>",
+        "the proxy wants credentials, or does not accept those of `--proxy` (407 of HTTP, the login"
+        " of SOCKS5)",
+        "Write `--proxy http://USER:PASSWORD@HOST:PORT`, with what is special in them as %XX.",
+    ),
+    Reason(
         f"{HTTP}<status>", "failed", "server", "websocket_fail",
-        "the server answered the upgrade with this status, not with 101; redirects are not"
-        " followed",
+        "the server answered the upgrade with this status, not with 101; redirects are followed"
+        " only with `--follow-redirects`, and five in a row at most",
         "Correct what the status names: URL, headers, or a limit of the server."
         f" {_READ_THE_SAMPLE} is the reply.",
+    ),
+    Reason(
+        REDIRECT_REFUSED, "failed", "server", "websocket_fail",
+        "the server redirects to a place that the agent may not load, or that does not resolve",
+        f"{_READ_THE_SAMPLE} names it. Start the agents with `--allow-target` for it, or correct"
+        " what the server redirects to.",
     ),
     Reason(
         BAD_ACCEPT, "failed", "server", "websocket_fail",
@@ -237,6 +260,12 @@ REASONS = (
         _NOTHING_TO_FIX,
     ),
     Reason(
+        UNCLEAN_CLOSE, "closed", "server", "error_closed",
+        "the session was over, but the server did not answer the CLOSE in time, or did not take all"
+        " that was sent before it",
+        "Find out why the server does not read, or ends TCP without a close frame.",
+    ),
+    Reason(
         DRAINED, "closed", "nobody", None,
         "the hold was over, or the operator drained the run",
         _NOTHING_TO_FIX,
@@ -322,7 +351,7 @@ REASONS = (
     ),
     Reason(
         _OWN, "closed", "unknown", "error_<reason>",
-        "a Python session gave this reason to `ws.close(reason=…)`",
+        "a Python session gave this reason to `ws.close(ledger=…)`",
         "Look for the reason in the session.",
     ),
 )  # fmt: skip
@@ -374,6 +403,11 @@ def unexpected(closed: Mapping[str, int]) -> dict[str, int]:
         for reason, number in closed.items()
         if number and row_of("closed", reason).is_unexpected
     }
+
+
+def is_sessions_own(reason: str) -> bool:
+    """Returns True when a session that is over, or that closes, gave the reason."""
+    return reason == DONE or row_of("closed", reason).name == _OWN
 
 
 def fault_of(reason: str) -> Fault:

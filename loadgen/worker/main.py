@@ -29,9 +29,10 @@ from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import Second
 from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.timers import Alarm
-from loadgen.wire import Job, Rehearsal, Rehearsed, Report, from_wire, to_wire
+from loadgen.wire import Job, Place, Rehearsal, Rehearsed, Report, Wanted, from_wire, to_wire
 from loadgen.worker.build import engine_for
 from loadgen.worker.engine import TURN
+from loadgen.worker.hang import tell_when_asked
 from loadgen.worker.timer import Timer
 
 MAX_LINES = 100
@@ -98,7 +99,7 @@ class Worker(asyncio.Protocol):
         self._recorder = Recorder(hash((job.plan.seed, job.share.positions[:1])), window)
         self._timer = Timer(loop, self._tick)
         self._alarm = Alarm(self._timer.set)
-        self._engine = engine_for(job, self._recorder, loop, self._alarm)
+        self._engine = engine_for(job, self._recorder, loop, self._alarm, self._want_place)
         self._out: asyncio.WriteTransport | None = None
         self._unread = b""
         """The beginning of an order that has not come whole yet."""
@@ -114,6 +115,7 @@ class Worker(asyncio.Protocol):
             b"reassign": self._reassign,
             b"published": self._published,
             b"clocks": self._compare,
+            b"place": self._take_place,
         }
         """The orders of the agent, by the first word of a line."""
 
@@ -130,9 +132,17 @@ class Worker(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Obeys orders, one on each line: a word and its arguments."""
         *lines, self._unread = (self._unread + data).split(b"\n")
-        for line in lines:
-            word, *arguments = line.split()
-            self._orders[word](*arguments)
+        try:
+            for line in lines:
+                word, *arguments = line.split()
+                self._orders[word](*arguments)
+        except Exception as error:  # a bug, or an order of another version
+            self._crash(error)
+
+    def _crash(self, error: Exception) -> None:
+        """Ends `run` by an error; a worker without orders or ticks would stay, deaf."""
+        if not self._done.done():
+            self._done.set_exception(error)
 
     def eof_received(self) -> None:
         """Ends the process at once: its owner has closed the pipe, or is dead."""
@@ -172,9 +182,27 @@ class Worker(asyncio.Protocol):
         if self._recorder.deliveries is not None:
             self._recorder.deliveries.compare(from_wire(clocks, dict[str, PublisherClock]))
 
+    def _want_place(self, url: str) -> None:
+        """Asks the agent for a place that a redirect leads to."""
+        assert self._out is not None
+        self._out.write(to_wire(Wanted(url)) + b"\n")
+
+    def _take_place(self, place: bytes) -> None:
+        """Takes a place that a redirect leads to."""
+        redirects = self._engine.redirects
+        assert redirects is not None  # it has asked
+        redirects.found(from_wire(place, Place))
+
     # Time.
 
     def _tick(self, planned: float) -> None:
+        """Does what is due; an error of it is a bug, and ends the worker."""
+        try:
+            self._do_due(planned)
+        except Exception as error:
+            self._crash(error)
+
+    def _do_due(self, planned: float) -> None:
         now = monotonic()
         start = self._start
         self._recorder.tally.loop_lag.record(microseconds(now - planned))
@@ -280,6 +308,7 @@ def _take_pipe(printed: CapturedOutput) -> int:
     """
     pipe = os.dup(1)
     os.dup2(2, 1)
+    tell_when_asked(2)
     sys.stdin = io.StringIO()
     sys.stdout = printed
     return pipe

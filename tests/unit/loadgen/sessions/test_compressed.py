@@ -43,6 +43,7 @@ class Session(Diary):
     """The owner of a connection whose session awaits nothing, or one thing."""
 
     woken = None
+    burst = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,6 +58,9 @@ class Session(Diary):
     def happened(self, what, value):
         """Keeps what happened."""
         self.got.append(value)
+
+    def broken_off(self, what, reason):
+        """Not called."""
 
 
 @asynccontextmanager
@@ -110,6 +114,21 @@ async def test_a_session_reads_and_sends_compressed_messages(server):
         assert tally.messages_compressed == tally.messages_received == 3
         assert tally.bytes_sent < 1500
         assert tally.bytes_received < 1500
+
+
+@both
+async def test_the_fragments_of_a_message_are_compressed_together(server):
+    async with opened(CompressedWebSocket, server) as (connection, side, _):
+        for parts in (["news ", "", "of the day"], [b"a", bytearray(b"b"), b""]):
+            with pytest.raises(StopIteration):
+                connection.send(parts).send(None)
+            frames = [await side.frame() for _ in parts]
+
+            assert [frame.fin for frame in frames] == [False, False, True]
+            whole = b"".join(bytes(frame.data) for frame in frames)
+            assert whole == b"".join(
+                part.encode() if isinstance(part, str) else part for part in parts
+            )
 
 
 async def test_an_empty_message_is_sent_as_it_is():

@@ -22,7 +22,7 @@ from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
 from loadgen.values import printable
 
-WIRE = 7
+WIRE = 8
 """The version of these messages; coordinator and agent must have the same one."""
 MAX_NESTING = 8
 """The most values inside each other in the facts of a machine."""

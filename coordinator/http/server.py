@@ -295,6 +295,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         "alive": run.fanin.alive,
         "alive_within_s": alive_within(run.plan.session_specs),
         "totals": run.total.counts(),
+        "compression": in_order(run.total.compression),
         "histograms": summaries(run.total.histograms()),
         "counters": in_order(run.total.counters),
         "timings": summaries(in_order(run.total.timings)),

@@ -123,6 +123,22 @@ def unexpected_ends(summary: Summary) -> list[str]:
     ]
 
 
+def compression_text(summary: Summary) -> str:
+    """Returns how much was compressed, or that nothing was, as in no browser."""
+    if not summary.compress:
+        return "none was offered; a browser offers permessage-deflate"
+    chosen = "; ".join(
+        f"{count(number)} connections with {name.replace('; ', ', ')}"
+        for name, number in summary.compression.items()
+    )
+    received, compressed = summary.messages_received, summary.messages_compressed
+    share = f" ({100 * compressed / received:.1f} %)" if received else ""
+    return (
+        f"{chosen or 'no connection opened'};"
+        f" {count(compressed)} of {count(received)} messages received{share}"
+    )
+
+
 def resumed_text(summary: Summary) -> str:
     """Returns how many TLS handshakes there were, and how many resumed a session."""
     handshakes, resumed = summary.tls_handshakes, summary.tls_resumed

@@ -10,6 +10,7 @@ from coordinator.report.tables import (
     NOT_MEASURED,
     Law,
     bound_text,
+    compression_text,
     counter_table,
     failed_sessions,
     host_table,
@@ -175,6 +176,7 @@ def _rates(summary: Summary) -> list[str]:
             f" {count(summary.messages_received)} messages received;"
             f" {count(summary.bytes_sent)} bytes out, {count(summary.bytes_received)} bytes in"
         ),
+        f"compression: {compression_text(summary)}",
     ]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from loadgen.net.connection import Follower, Terms, Wrap
 from loadgen.net.dialer import Dialer
 from loadgen.net.handshake import Handshake
+from loadgen.plan.compress import Compress
 from loadgen.plan.request import Headers
 from loadgen.timers import Deadlines
 
@@ -25,6 +26,7 @@ class Route:
         closing: Deadlines[Any],
         headers: Headers = (),
         subprotocols: tuple[str, ...] = (),
+        compress: Compress | None = None,
     ) -> None:
         """`closing` holds the worker's connections that wait for the server to end them."""
         self.url = url
@@ -34,6 +36,7 @@ class Route:
         self._closing = closing
         self._headers = headers
         self._subprotocols = subprotocols
+        self._compress = compress
         self._terms: dict[tuple[object, ...], Terms] = {}
         self.follow: Callable[..., Follower] | None = None
         """Makes what follows the redirects of connections of one kind, from the same arguments as
@@ -66,6 +69,7 @@ class Route:
                 resource or self._resource,
                 kept + headers,
                 subprotocols or self._subprotocols,
+                self._compress,
             )
             found = self._terms[key] = Terms(handshake, think, self._closing, wrap)
             if self.follow is not None:

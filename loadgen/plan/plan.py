@@ -9,6 +9,7 @@ import msgspec
 
 from loadgen.errors import PlanError
 from loadgen.plan.clients import AgentSpec
+from loadgen.plan.compress import Compress
 from loadgen.plan.phases import MAX_ARRIVALS, NotNegative, Phase, Positive
 from loadgen.plan.proxy import ProxyUrl
 from loadgen.plan.publish import Publish
@@ -55,6 +56,8 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     subprotocols: tuple[str, ...] = ()
     origin: str = ""
     headers: dict[str, str] = {}
+    compress: Compress | bool = False
+    """The offer of permessage-deflate; True: as browsers make it, False: none."""
     proxy: str = ""
     """The URL of the proxy that connections go through, perhaps with credentials; empty: none."""
     proxy_protocol: int = 0
@@ -82,6 +85,11 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """The protocols that are offered by ALPN; empty: none are."""
     tls_resume: bool = False
     """True when connections resume the TLS session of an earlier one to the same target."""
+
+    @property
+    def offer(self) -> Compress | None:
+        """The offer of permessage-deflate; None without any."""
+        return Compress() if self.compress is True else self.compress or None
 
     @property
     def via(self) -> ProxyUrl | None:

@@ -186,8 +186,10 @@ REASONS = (
     ),
     Reason(
         BAD_EXTENSION, "failed", "server", "websocket_fail",
-        "the 101 chooses an extension, such as `permessage-deflate`, that was not offered",
-        "Correct the server: it may choose only of what the client offers.",
+        "the 101 chooses an extension, or a parameter of `permessage-deflate`, that was not"
+        " offered; without `--compress` none is",
+        f"Correct the server: it may choose only of what the client offers. {_READ_THE_SAMPLE} is"
+        " the reply.",
     ),
     Reason(
         BAD_SUBPROTOCOL, "failed", "server", "websocket_fail",
@@ -306,8 +308,9 @@ REASONS = (
     ),
     Reason(
         PROTOCOL_ERROR, "closed", "server", "error_unknown_data",
-        "the server sent what RFC 6455 forbids",
-        "Read the server's log, and look for a proxy that changes frames.",
+        "the server sent what RFC 6455 forbids, or what can't be inflated",
+        f"{_READ_THE_SAMPLE} says what; read the server's log, and look for a proxy that changes"
+        " frames.",
     ),
     Reason(
         MESSAGE_TOO_BIG, "closed", "server", "error_unknown_data",

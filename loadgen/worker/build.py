@@ -226,9 +226,9 @@ class Routes:
     def _route(
         self, to: Destination, headers: Headers, name: str, credentials: Credentials
     ) -> Route:
-        subprotocols = self._transport.subprotocols
+        own = headers, self._transport.subprotocols, self._transport.offer
         dialer = self._dialer(to, name, credentials)
-        route = Route(to.url, to.host, to.resource, dialer, self._closing, headers, subprotocols)
+        route = Route(to.url, to.host, to.resource, dialer, self._closing, *own)
         route.follow = self.follow
         return route
 

@@ -9,6 +9,7 @@ import pytest
 
 from coordinator.dryrun import describe_plan
 from loadgen.plan.clients import AgentSpec
+from loadgen.plan.compress import Compress
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan, Target, Transport
 from loadgen.plan.publish import Publish
@@ -29,6 +30,7 @@ VALUES = (
     Target,
     AgentSpec,
     Transport,
+    Compress,
     Publish,
     Condition,
     Extract,

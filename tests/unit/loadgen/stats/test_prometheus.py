@@ -34,6 +34,7 @@ NAMES = {
     "loadgen_messages_sent",
     "loadgen_messages_unsent",
     "loadgen_messages_received",
+    "loadgen_messages_compressed",
     "loadgen_sent_bytes",
     "loadgen_received_bytes",
     "loadgen_ports_skipped",

@@ -12,7 +12,7 @@ import msgspec
 
 from coordinator.calibrate import doubts
 from coordinator.local import local_names
-from coordinator.preflight import check_shares, check_target
+from coordinator.preflight import check_shares, check_sockets, check_target
 from coordinator.run.calibration import Member
 from coordinator.run.run import empty_share_error
 from coordinator.settings import RunSettings
@@ -35,17 +35,18 @@ def dry_run(settings: RunSettings) -> str:
     plan = settings.plan
     check_shares(plan, settings.agents)
     targets = [check_target(url) for url in plan.urls]
+    if settings.local:
+        check_sockets(targets)
     shares = expected_shares(plan, settings.agents, settings.local)
     parts = [
         to_toml(plan).decode().rstrip(),
-        "\n".join(
-            f"target {target.host} is {target.address}, port {target.port}" for target in targets
-        ),
+        "\n".join(f"target {target}" for target in targets),
         *describe_plan(plan),
         _table(["agent", "connections"], [[name, count(share)] for name, share in shares]),
     ]
     if settings.local:
-        parts.append(_preflight(max(share for _, share in shares)))
+        addresses = min((len(one.addresses) for one in targets if not one.path), default=0)
+        parts.append(_preflight(max(share for _, share in shares), addresses))
     if settings.local >= settings.agents:  # of agents elsewhere nothing is known yet
         parts.extend(_doubts(settings, dict(shares)))
     return "\n\n".join(parts)
@@ -196,10 +197,13 @@ class PreflightResult(msgspec.Struct):
     limits: list[Limit]
 
 
-def _preflight(share: int) -> str:
-    """Returns the preflight of this machine for the largest share of a local agent."""
+def _preflight(share: int, addresses: int) -> str:
+    """Returns the preflight of this machine for the largest share of a local agent.
+
+    `addresses` is the number of addresses of the target; 0: it is a Unix socket.
+    """
     command = [sys.executable, "-m", "loadgen.cli.tune", "check", "--json"]
-    command += ["--connections", str(share)]
+    command += ["--connections", str(share), "--target-addresses", str(addresses)]
     try:
         checked = subprocess.run(command, capture_output=True, timeout=TUNE_TIMEOUT, check=False)  # noqa: S603 -- ours
         finding = msgspec.json.decode(checked.stdout, type=PreflightResult)

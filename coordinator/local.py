@@ -56,10 +56,14 @@ class LocalAgents(msgspec.Struct, frozen=True):
         options = ["--coordinator", self.url(_reachable(self.coordinator))]
         options += ["--name", f"local-{number}", "--metrics", "127.0.0.1:0"]
         options += ["--once", "--allow-sessions", "--workers", str(self.workers())]
-        if all(target.loopback and ":" not in target.address for target in self.targets):
+        if all(
+            target.loopback and not any(":" in address for address in target.addresses)
+            for target in self.targets
+        ):
             options += ["--source", f"127.0.{1 + (number - 1) // 254}.{1 + (number - 1) % 254}"]
-        for host in dict.fromkeys(target.host for target in self.targets if not target.loopback):
-            options += ["--allow-target", host]
+        allowed = (target.path or (target.host * (not target.loopback)) for target in self.targets)
+        for text in dict.fromkeys(filter(None, allowed)):
+            options += ["--allow-target", text]
         if self.token_file is not None:
             options += ["--token-file", str(self.token_file)]
         if self.fingerprint:

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import msgspec
 
+from coordinator.text import enumerated
 from loadgen.errors import OperatorError, PlanError
 from loadgen.http.token import Token
-from loadgen.net.url import TargetUrl
+from loadgen.machine.addresses import check_socket
+from loadgen.net.url import TargetUrl, resolve
 from loadgen.plan.plan import Plan
 from loadgen.values import Endpoint
 
@@ -88,13 +90,23 @@ class TargetAddress(msgspec.Struct, frozen=True):
     host: str
     port: int
     secure: bool
-    address: str
-    """An IP address that its host resolves to."""
+    addresses: tuple[str, ...]
+    """All IP addresses that its host resolves to; none for a Unix socket."""
+    path: str = ""
+    """The path of a Unix socket; empty for TCP."""
 
     @property
     def loopback(self) -> bool:
-        """True when its address is on this machine."""
-        return ipaddress.ip_address(self.address.partition("%")[0]).is_loopback
+        """True when all its addresses are on this machine."""
+        return all(
+            ipaddress.ip_address(address.partition("%")[0]).is_loopback
+            for address in self.addresses
+        )
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"Unix socket {self.path}"
+        return f"{self.host} is {enumerated(self.addresses)}, port {self.port}"
 
 
 def check_shares(plan: Plan, agents: int) -> None:
@@ -107,18 +119,32 @@ def check_shares(plan: Plan, agents: int) -> None:
 
 
 def check_target(url: str) -> TargetAddress:
-    """Returns the address that a ws:// or wss:// URL names.
+    """Returns the addresses that a target's URL names.
 
-    Raises PlanError when it names none, or its host does not resolve.
+    Raises PlanError when it names none, or its host does not resolve. A Unix socket is looked for
+    by the agents: it is on their machines.
     """
     target = TargetUrl.parse(url)
-    return TargetAddress(target.host, target.port, target.secure, target.resolve())
+    found = () if target.path else resolve(target.host, target.port)
+    return TargetAddress(target.host, target.port, target.secure, found, target.path)
+
+
+def check_sockets(targets: Sequence[TargetAddress]) -> None:
+    """Raises PlanError when local agents find no Unix socket at the path of a target."""
+    for target in targets:
+        if target.path:
+            check_socket(target.path)
 
 
 def check_embedded(targets: Sequence[TargetAddress]) -> None:
     """Raises PlanError when the embedded target can't listen where these targets are."""
     first = targets[0]
-    if len({(target.address, target.port) for target in targets}) > 1:
+    if first.path:
+        raise PlanError(
+            "--with-target listens on TCP, and TARGET is a Unix socket; give a ws:// TARGET, or"
+            " leave --with-target out"
+        )
+    if len({(target.addresses, target.port) for target in targets}) > 1:
         ports = ", ".join(f"{target.host}:{target.port}" for target in targets)
         raise PlanError(
             f"--with-target starts one target, and the plan has several: {ports}; start"

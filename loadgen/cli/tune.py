@@ -57,9 +57,12 @@ class Finding(msgspec.Struct, frozen=True):
     machine: dict[str, Any]
 
 
-def examine(machine: Machine, role: Role, connections: int) -> Finding:
-    """Returns the capacity of a machine in a role, with the workers that it takes."""
-    limits = _limits(machine, role, connections)
+def examine(machine: Machine, role: Role, connections: int, ways: int = 1) -> Finding:
+    """Returns the capacity of a machine in a role, with the workers that it takes.
+
+    `ways` is the number of addresses of the target; 0: it is a Unix socket.
+    """
+    limits = _limits(machine, role, connections, ways)
     first = limiting_resource(limits)
     assert first is not None, "descriptors always have a limit"
     return Finding(
@@ -75,13 +78,18 @@ def examine(machine: Machine, role: Role, connections: int) -> Finding:
     )
 
 
-def _limits(machine: Machine, role: Role, connections: int) -> list[Limit]:
+def _limits(machine: Machine, role: Role, connections: int, ways: int) -> list[Limit]:
     if role == "target":
         workers = workers_needed(connections, machine, machine.cpus, TARGET_FILL)
         return target_limits(machine, workers=workers, connections=connections)
     workers = workers_needed(connections, machine, machine.cpus)
     limits = client_limits(
-        machine, addresses=1, ports=DEFAULT_PORTS, workers=workers, max_connections=connections
+        machine,
+        addresses=1,
+        ports=DEFAULT_PORTS,
+        workers=workers,
+        max_connections=connections,
+        ways=ways,
     )
     # max_connections is an option of the agent, no resource of the machine.
     return [limit for limit in limits if limit.resource != "max_connections"]
@@ -145,17 +153,25 @@ def command() -> None:
 @command.command()
 @role_and_connections
 @click.option(
+    "--target-addresses",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Addresses of the target's name; a client has all its source ports towards each. 0: a"
+    " Unix socket.",
+)
+@click.option(
     "--json",
     "as_json",
     is_flag=True,
     help="Print one JSON object on one line, not the table.",
 )
-def check(role: Role, connections: int | None, as_json: bool) -> int:
+def check(role: Role, connections: int | None, target_addresses: int, as_json: bool) -> int:
     """Shows how many connections each resource carries.
 
     Exits 1 when one carries too few.
     """
-    finding = examine(read_machine(), role, connections or CONNECTIONS[role])
+    finding = examine(read_machine(), role, connections or CONNECTIONS[role], target_addresses)
     if as_json:
         click.echo(msgspec.json.encode(finding))
         return 0 if finding.ok else 1

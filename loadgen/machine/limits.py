@@ -81,14 +81,23 @@ class Advice(msgspec.Struct, frozen=True):
 
 
 def client_limits(
-    machine: Machine, *, addresses: int, ports: range | int, workers: int, max_connections: int
+    machine: Machine,
+    *,
+    addresses: int,
+    ports: range | int,
+    workers: int,
+    max_connections: int,
+    ways: int | None = None,
 ) -> list[Limit]:
     """Returns how many client connections each resource of a machine carries.
 
     The fixes raise a resource to `max_connections`. `ports` are those of each source address; a
-    number stands for that many ports up to 65535.
+    number stands for that many ports up to 65535. `ways` is the number of pairs of a source address
+    and an address of the target, each with all ports; without it the target has one address, and
+    with 0 it takes no port, as a Unix socket.
     """
     ports = ports if isinstance(ports, range) else range(65536 - ports, 65536)
+    ways = addresses if ways is None else ways
     option = f"--max-connections {max_connections:,}"
     mine = Limit(
         "max_connections",
@@ -99,7 +108,7 @@ def client_limits(
     )
     return [
         mine,
-        _source_ports(machine, addresses, ports, max_connections),
+        *_source_ports(machine, addresses, ways, ports, max_connections),
         _file_descriptors(machine, workers, max_connections),
         *_common_limits(machine, workers, max_connections, CLIENT_BYTES),
     ]
@@ -186,25 +195,33 @@ def _file_max(machine: Machine, wanted: int) -> Iterator[Limit]:
         yield Limit("file_max", holds, now, fix, f"{used + wanted:,}")
 
 
-def _source_ports(machine: Machine, addresses: int, ports: range, wanted: int) -> Limit:
+def _source_ports(
+    machine: Machine, addresses: int, ways: int, ports: range, wanted: int
+) -> Iterator[Limit]:
+    if not ways:
+        return
     left_out = len(unusable_ports(machine, ports))
     each = len(ports) - left_out
     kept = (
         f" less {left_out:,} left out (reserved, privileged, the machine's own)" if left_out else ""
     )
-    goal = _goal(wanted, each * addresses)
-    more = ceil(goal / each) if each else 1
-    return Limit(
+    whence = _count(addresses, "address")
+    if ways != addresses:
+        whence = f"{ways:,} pairs of source and target addresses"
+    per_address = each * ways / addresses  # more than one address of the target
+    goal = _goal(wanted, each * ways)
+    more = ceil(goal / per_address) if each else 1
+    yield Limit(
         "source_ports",
-        each * addresses,
-        f"{_count(addresses, 'address')} × {len(ports):,} ports{kept}",
+        each * ways,
+        f"{whence} × {len(ports):,} ports{kept}",
         (
             f"--source FIRST-LAST with {_count(more, 'address')}; `ip addr add ADDRESS dev"
             " INTERFACE` makes one"
             if each
             else "--ports 1025-65535"
         ),
-        _count(ceil(wanted / each), "address") if each else f"{wanted:,} ports",
+        _count(ceil(wanted / per_address), "address") if each else f"{wanted:,} ports",
     )
 
 

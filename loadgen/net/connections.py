@@ -7,8 +7,8 @@ seconds on the monotonic clock.
 from collections.abc import Iterator, Sequence
 
 from loadgen.net.connection import FAILED, Connection
-from loadgen.net.dialer import Dialer
 from loadgen.net.drain import Drain
+from loadgen.net.route import AnyDialer
 from loadgen.stats.reasons import TIMEOUT
 from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.timers import Deadlines
@@ -23,7 +23,7 @@ class Connections:
     def __init__(
         self,
         recorder: Recorder,
-        dialers: Sequence[Dialer],
+        dialers: Sequence[AnyDialer],
         closing: Deadlines[Connection],
         connect_timeout: float = CONNECT_TIMEOUT,
     ) -> None:
@@ -46,7 +46,7 @@ class Connections:
     def __contains__(self, connection: Connection) -> bool:
         return connection in self._all
 
-    def dial(self, connection: Connection, dialer: Dialer, now: float, *, planned: bool) -> None:
+    def dial(self, connection: Connection, dialer: AnyDialer, now: float, *, planned: bool) -> None:
         """Sends the SYN; a connection that is not `planned` counts as launched again."""
         if not planned:
             self._launch_again()

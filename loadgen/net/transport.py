@@ -228,7 +228,8 @@ class Transports:
 
     def open(self, sock: socket.socket, protocol: Receiver) -> None:
         """Takes over a connected socket, and gives its protocol a transport."""
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         fd = sock.detach()
         transport = PlainTransport(self, fd, protocol)
         while len(self._by_fd) <= fd:

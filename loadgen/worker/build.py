@@ -7,13 +7,9 @@ from time import monotonic
 
 from loadgen.net.connection import Connection
 from loadgen.net.connections import Connections
-from loadgen.net.dialer import Dialer
-from loadgen.net.ports import SourcePorts
 from loadgen.net.route import Route
-from loadgen.net.tls import context_of
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
-from loadgen.plan.request import with_origin
 from loadgen.plan.session_file import load
 from loadgen.plan.sessions import Loop, PythonSession, Script, SessionSpec
 from loadgen.sessions.churn import Churn
@@ -26,9 +22,10 @@ from loadgen.sessions.user import Session
 from loadgen.stats.deliveries import Deliveries
 from loadgen.stats.recorder import Recorder
 from loadgen.timers import Alarm, Deadlines
-from loadgen.wire import Job, Sources
+from loadgen.wire import Job
 from loadgen.worker.arrivals import Arrivals
 from loadgen.worker.engine import CLOSE_TIMEOUT, Engine, grain_of
+from loadgen.worker.routes import Routes
 from loadgen.worker.stamps import finder_of
 
 MAX_WINDOW = 4096
@@ -48,15 +45,15 @@ def engine_for(
         recorder.deliveries = _deliveries(job, plan.publish)
     schedule = plan.schedule
     closing: Deadlines[Connection] = Deadlines(CLOSE_TIMEOUT)
-    routes = _routes(job, recorder, loop, closing)
-    dialers = tuple(dict.fromkeys(route.dialer for route in routes))
+    routes = Routes(job, recorder, loop, closing)
+    dialers = tuple(dict.fromkeys(route.dialer for route in routes.all))
     connections = Connections(recorder, dialers, closing, plan.transport.connect_timeout)
     phases = tuple(zip(plan.phases, schedule.spans, strict=False))
     churn = Churn(phases, job.share.part, plan.seed, job.start + job.delay)
     population = Population(recorder, connections, churn, alarm)
     arrivals = Arrivals(schedule.dues, job.share, schedule.gates)
     grain = grain_of(plan, job.share.part)
-    scenarios = _scenarios(job, population, routes, grain)
+    scenarios = _scenarios(job, population, routes.all, grain)
     # A worker that joins later takes over what others left: that is late, but not by its fault.
     free_since = monotonic() if job.first else job.start
     engine = Engine(
@@ -69,6 +66,7 @@ def engine_for(
         job.delay,
         grain,
         free_since,
+        routes,
     )
     for reassignment in job.reassignments:
         engine.reassign(reassignment)
@@ -159,39 +157,3 @@ def _session(spec: PythonSession | Script, plan: Plan) -> Session:
     if isinstance(spec, PythonSession):
         return load(spec)
     return compile_session(spec, plan.files, plan.transport.receive_timeout)
-
-
-def _routes(
-    job: Job, recorder: Recorder, loop: asyncio.AbstractEventLoop, closing: Deadlines[Connection]
-) -> list[Route]:
-    """Returns one route per destination.
-
-    Routes to one server share its dialer, and so its ports.
-    """
-    transport = job.plan.transport
-    dialers: dict[tuple[str, int, str], Dialer] = {}
-    headers = with_origin(transport.headers.items(), transport.origin)
-    buffers = transport.receive_buffer, transport.send_buffer
-    routes = []
-    for to in job.destinations:
-        key = to.address, to.port, to.name if to.secure else ""
-        if key not in dialers:
-            tls = context_of(transport) if to.secure else None
-            asked = transport.tls_server_name
-            name = asked if isinstance(asked, str) else to.name if asked else ""
-            ports = _ports(to.sources)
-            dialers[key] = Dialer(loop, key[:2], ports, recorder, tls, name, buffers)
-        own = headers, transport.subprotocols
-        routes.append(Route(to.url, to.host, to.resource, dialers[key], closing, *own))
-    return routes
-
-
-def _ports(sources: Sources) -> SourcePorts:
-    return SourcePorts(
-        sources.addresses,
-        range(sources.low, sources.high + 1),
-        worker=sources.worker,
-        workers=sources.workers,
-        start=sources.start,
-        reserved=frozenset(sources.left_out),
-    )

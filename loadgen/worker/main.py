@@ -29,7 +29,7 @@ from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import Second
 from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.timers import Alarm
-from loadgen.wire import Job, Rehearsal, Rehearsed, Report, from_wire, to_wire
+from loadgen.wire import Destination, Job, Rehearsal, Rehearsed, Report, from_wire, to_wire
 from loadgen.worker.build import engine_for
 from loadgen.worker.engine import TURN
 from loadgen.worker.timer import Timer
@@ -114,6 +114,7 @@ class Worker(asyncio.Protocol):
             b"reassign": self._reassign,
             b"published": self._published,
             b"clocks": self._compare,
+            b"resolved": self._resolved,
         }
         """The orders of the agent, by the first word of a line."""
 
@@ -171,6 +172,11 @@ class Worker(asyncio.Protocol):
         """Takes the clocks of publishers on other hosts, beside this host's."""
         if self._recorder.deliveries is not None:
             self._recorder.deliveries.compare(from_wire(clocks, dict[str, PublisherClock]))
+
+    def _resolved(self, destinations: bytes) -> None:
+        """Takes the addresses that the names of targets have now."""
+        assert self._engine.routes is not None
+        self._engine.routes.use(from_wire(destinations, tuple[Destination, ...]))
 
     # Time.
 

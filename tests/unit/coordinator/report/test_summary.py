@@ -42,6 +42,7 @@ KEYS = [
     "bytes_sent",
     "bytes_received",
     "ports_skipped",
+    "addresses_passed",
     "sessions_started",
     "sessions_done",
     "sessions_failed",

@@ -3,11 +3,22 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.agent.orders import Gate, Pace, WorkerOrders, announcement, comparison
+from loadgen.agent.orders import Gate, Pace, WorkerOrders, announcement, comparison, redirection
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.shares import Share
 from loadgen.stats.delivery import Published, PublisherClock
-from loadgen.wire import Orders, from_wire
+from loadgen.wire import Destination, Orders, Sources, Way, from_wire
+
+
+def test_a_redirection_is_one_word_and_its_argument():
+    """A blank would end the argument."""
+    way = Way("127.0.0.2", Sources(("127.0.0.1",), 2000, 2999))
+    to = Destination("ws://t/", (way,), port=80, name="a b", host="t", resource="/", secure=False)
+    word, argument = redirection([to]).split()
+
+    assert word == b"resolved"
+    assert from_wire(argument, tuple[Destination, ...]) == (to,)
+
 
 FIRST, SECOND = (Reassignment(Unfinished(Share()), at=at, pace=1.0) for at in (1.0, 2.0))
 

@@ -66,6 +66,11 @@ def test_the_limits_follow_from_the_settings():
     assert holds["source_ports"] == 3 * 1000
 
 
+def test_the_limits_follow_from_the_addresses_of_targets_too():
+    limits = NOTHING.with_plan(PLAN, "one").limits(Machine(cpus=2), ways=6)
+    assert {limit.resource: limit.connections for limit in limits}["source_ports"] == 6 * 1000
+
+
 def test_a_plan_may_not_ask_for_any_number_of_workers():
     """The command line of the agent may."""
     plan = Plan(clients=(AgentSpec(name="here", workers=100_000),))

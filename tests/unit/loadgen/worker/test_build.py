@@ -16,7 +16,7 @@ from loadgen.sessions.loop import LoopScenario
 from loadgen.sessions.session_scenario import SessionScenario
 from loadgen.stats.recorder import Recorder
 from loadgen.timers import Alarm
-from loadgen.wire import Destination, Job, Sources
+from loadgen.wire import Destination, Job, Sources, Way
 from loadgen.worker.build import engine_for
 from loadgen.worker.engine import Engine
 
@@ -29,13 +29,12 @@ def destination(url: str, port: int, *, secure: bool = False) -> Destination:
     sources = Sources(("127.0.9.8",), 24_500, 24_510)
     return Destination(
         url=url,
-        address="127.0.0.1",
+        ways=(Way("127.0.0.1", sources),),
         port=port,
         name="target",
         host=f"target:{port}",
         resource="/",
         secure=secure,
-        sources=sources,
     )
 
 

@@ -1,7 +1,6 @@
 """Wires one run together: checks, port, controller, signals."""
 
 import asyncio
-import signal
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from secrets import token_hex
@@ -24,6 +23,7 @@ from coordinator.settings import RunSettings
 from coordinator.storage.calibrations import read_calibrations
 from coordinator.storage.journal import Journal
 from loadgen.http.token import Token
+from loadgen.process import ending_signals
 from loadgen.systemd import notify
 
 
@@ -73,10 +73,7 @@ async def coordinate(settings: RunSettings) -> int:
 
 @contextmanager
 def _signals(run: Run, clock: Clock) -> Iterator[None]:
-    """Drains the run on the first signal to end, and stops it on every further one.
-
-    The signals are SIGINT, SIGTERM and SIGHUP.
-    """
+    """Drains the run on the first signal to end, and stops it on every further one."""
     loop = asyncio.get_running_loop()
     received = 0
 
@@ -85,9 +82,7 @@ def _signals(run: Run, clock: Clock) -> Iterator[None]:
         received += 1
         (run.drain if received == 1 else run.stop)(clock.now())
 
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
-        numbers.append(signal.SIGHUP)
+    numbers = ending_signals()
     for number in numbers:
         loop.add_signal_handler(number, handle)
     try:

@@ -19,11 +19,14 @@ from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import Second
 from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
+from loadgen.values import printable
 
 WIRE = 6
 """The version of these messages; coordinator and agent must have the same one."""
 MAX_ADDRESSES = 1000
 """The most addresses of one target; a name has rarely more than 16."""
+MAX_NESTING = 8
+"""The most values inside each other in the facts of a machine."""
 MAX_AHEAD = 3600.0
 """The most seconds from an order to start until the start."""
 
@@ -34,7 +37,7 @@ Addresses = Annotated[
     dict[
         str,
         Annotated[
-            tuple[Annotated[str, msgspec.Meta(max_length=200)], ...],
+            tuple[Annotated[str, msgspec.Meta(pattern=r"^\S{1,200}$")], ...],
             msgspec.Meta(max_length=MAX_ADDRESSES),
         ],
     ],
@@ -173,17 +176,27 @@ class Hello(msgspec.Struct):
     metrics: Annotated[str, msgspec.Meta(pattern=r"^([^\s/@?#]{1,253}:[0-9]{1,5})?$")] = ""
     """The HOST:PORT at which it serves /metrics; empty when it does not."""
 
+    def __post_init__(self) -> None:
+        if _nested(self.machine, MAX_NESTING):
+            raise ValueError(f"`machine` has more than {MAX_NESTING} values inside each other")
+
 
 class Welcome(msgspec.Struct):
     """Coordinator → agent: its id, its name in this run, and the plan."""
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+    """The id by which it posts. The part after the dot is its secret."""
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
     index: Annotated[int, msgspec.Meta(ge=0, le=MAX_VALUE)]
     """The number of agents that joined before it."""
     plan: Plan
     agents: Annotated[int, msgspec.Meta(ge=1, le=MAX_VALUE)] = 1
     """The number of agents that the run waits for."""
+
+    @property
+    def public_id(self) -> str:
+        """The id without the secret."""
+        return self.id.partition(".")[0]
 
 
 class ClockOffset(msgspec.Struct, frozen=True):
@@ -306,3 +319,42 @@ def from_wire(data: bytes | str, kind: type[Message]) -> Message:
         return msgspec.json.decode(data, type=kind)
     except (UnicodeError, RecursionError) as error:  # not UTF-8; nested too deeply
         raise msgspec.DecodeError(str(error)) from error
+
+
+def from_agent(data: bytes, kind: type[Message]) -> Message:
+    """Returns a message of an agent, in which every text can be printed.
+
+    What a session or a server says reaches terminals, logs and reports: control characters would
+    move the cursor there, or forge a line. Names have none; other texts keep line ends and tabs.
+
+    Raises msgspec.DecodeError as `from_wire` does.
+    """
+    if data.isascii() and b"\\" not in data and b"\x7f" not in data:
+        return from_wire(data, kind)  # nearly every post
+    try:
+        return msgspec.convert(_printable(from_wire(data, Any)), kind, str_keys=True)
+    except RecursionError as error:
+        raise msgspec.DecodeError(str(error)) from error
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value, kept="\n\t")
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    if isinstance(value, dict):
+        return {printable(name): _printable(item) for name, item in value.items()}
+    return value
+
+
+def _nested(value: Any, most: int) -> bool:
+    """Returns True when a value has more than `most` values inside each other."""
+    level = [value]
+    for _ in range(most):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return bool(level)

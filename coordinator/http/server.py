@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from math import inf
 from pathlib import Path
-from secrets import token_hex
+from secrets import token_hex, token_urlsafe
 from time import process_time
 from typing import Any, TypeVar
 
@@ -25,7 +25,8 @@ from coordinator.http.past_runs import PastRuns
 from coordinator.http.routes import ROUTES
 from coordinator.http.sse import Viewers
 from coordinator.http.static import Page, no_icon
-from coordinator.run.run import BadPostError, RefusedError, Run, UnknownAgentError
+from coordinator.run.agents import digest_of
+from coordinator.run.run import BadPostError, RefusedError, Run
 from coordinator.run.timeline import Row, in_order, summaries
 from coordinator.tsung.status import tsung_status
 from loadgen.http.ratelimit import TokenBucket
@@ -36,7 +37,7 @@ from loadgen.stats.prometheus import Snapshot, registry_of, render
 from loadgen.stats.reasons import unexpected
 from loadgen.stats.tally import Ledger
 from loadgen.values import Endpoint
-from loadgen.wire import WIRE, Hello, Post, from_wire, to_wire
+from loadgen.wire import WIRE, Hello, Post, from_agent, to_wire
 
 MAX_HELLO_BYTES = 256 << 10
 """The largest body of an agent that joins: its machine in a few facts and limits."""
@@ -47,6 +48,8 @@ MAX_POSTS = 100.0
 MAX_BODY_BYTES = 64 << 20
 """The largest body that is read: some hundred unacknowledged seconds, each with the timings of
 sessions."""
+SECRET_BYTES = 16
+"""Random bytes of an agent's secret."""
 CPU_WINDOW = 10
 """Seconds over which the coordinator's own CPU is averaged."""
 
@@ -183,16 +186,22 @@ class Server:
             hello, metrics=reachable(hello.metrics, request.remote or "")
         )
         try:
-            return _reply(to_wire(self._run.join(hello, self._clock())))
+            # Others know an agent's id, so its posts need a secret. The agent has both as one.
+            secret = token_urlsafe(SECRET_BYTES)
+            welcome = self._run.join(hello, self._clock(), digest_of(secret))
+            welcome.id = f"{welcome.id}.{secret}"
+            return _reply(to_wire(welcome))
         except RefusedError as refusal:
             return _error(409 if same else 426, str(refusal))
 
     async def _post(self, request: web.Request) -> web.Response:
         received = self._clock()
-        agent = request.match_info["id"]
-        if not self._may_post(agent):
+        agent = self._run.agents.authentic(request.match_info["id"])
+        if agent and not self._posts.setdefault(agent, TokenBucket(MAX_POSTS)).take(received):
             return too_many("too many posts of this agent; post again in a second")
         post = _decode(await request.read(), Post)
+        if agent is None:
+            return _error(404, "no agent of this run has that id; join anew at /v1/agents")
         try:
             now = self._clock()
             orders = self._run.post(agent, post, now)
@@ -200,19 +209,8 @@ class Server:
             if request.transport is not None:
                 self._transports[agent] = request.transport
             return _reply(to_wire(orders))
-        except UnknownAgentError:
-            return _error(404, "no agent of this run has that id; join anew at /v1/agents")
         except BadPostError as error:
             return _error(400, str(error))
-
-    def _may_post(self, agent: str) -> bool:
-        """True while an agent keeps to its rate.
-
-        An unknown id has no rate: its post is refused anyway.
-        """
-        if agent not in self._run.agents.by_id:
-            return True
-        return self._posts.setdefault(agent, TokenBucket(MAX_POSTS)).take(self._clock())
 
     async def _show_run(self, _: web.Request) -> web.Response:
         return _reply(msgspec.json.encode(describe(self._run, self._clock())))
@@ -308,7 +306,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
 
 def _decode(body: bytes, message: type[Message]) -> Message:
     try:
-        return from_wire(body, message)
+        return from_agent(body, message)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise web.HTTPBadRequest(text=str(error)) from error
 

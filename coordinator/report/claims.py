@@ -9,7 +9,7 @@ from coordinator.report import delivery
 from coordinator.report.samples import Sample
 from coordinator.report.tables import failed_sessions, spans_of, unexpected_ends
 from coordinator.run.summary import Summary
-from coordinator.text import count, ms, reasons, seconds
+from coordinator.text import and_more, count, ms, reasons, seconds
 from loadgen.plan.life import alive_within
 from loadgen.plan.plan import Plan
 from loadgen.values import UNIX, Endpoint
@@ -175,6 +175,8 @@ def _unproved_end(summary: Summary) -> Iterator[str]:
             "that the plan can be carried out to its end: it was aborted after"
             f" {seconds(summary.aborted.second)}, {summary.aborted.why}"
         )
+    if summary.breaches:
+        yield f"any count: the ledger does not add up, {and_more(summary.breaches)}"
     if summary.verdict == "stopped":
         yield "that the plan can be carried out to its end: it was stopped by hand"
     if summary.verdict == "lost":

@@ -76,6 +76,7 @@ def _judged_by_parts(summary: Summary) -> bool:
 
 def _headline(summary: Summary, title: str) -> list[str]:
     parts = [f"{title or 'run'}: {outcome(summary).upper()}"]
+    parts += [f"the ledger does not add up: {breach}" for breach in summary.breaches[:1]]
     if summary.aborted:
         parts.append(f"aborted after {seconds(summary.aborted.second)}: {summary.aborted.why}")
     if summary.failed:
@@ -102,7 +103,8 @@ def _ledger(summary: Summary) -> list[str]:
         f"  {name:<8}  {count(total):>{width}}  =  {_sum(parts, width)}"
         for name, total, parts in three
     ]
-    return ["ledger", *lines, *(f"  {breach}" for law in three for breach in _breaches(law))]
+    wrong = [*(breach for law in three for breach in _breaches(law)), *summary.breaches]
+    return ["ledger", *lines, *(f"  {breach}" for breach in wrong)]
 
 
 def _sum(parts: list[tuple[str, int]], width: int) -> str:

@@ -3,8 +3,10 @@
 `now` is always in seconds on the clock of the run.
 """
 
+import hmac
 import math
 from collections.abc import Iterator
+from hashlib import sha256
 from math import inf
 
 import msgspec
@@ -45,6 +47,8 @@ class AgentState(msgspec.Struct):
     hello: Hello
     seen: float
     """The time of its last post, on the clock of the run."""
+    digest: str = ""
+    """The digest of its secret, for which it must post; empty: it can't post."""
     ready: bool = False
     refusal: str = ""
     """The reason that it will not load the target; empty when it will."""
@@ -135,12 +139,27 @@ class AgentState(msgspec.Struct):
         )
 
 
+def digest_of(secret: str) -> str:
+    """Returns what the run keeps of an agent's secret: its SHA-256."""
+    return sha256(secret.encode()).hexdigest()
+
+
 class Agents:
     """The agents that joined a run."""
 
     def __init__(self) -> None:
         self.by_id: dict[str, AgentState] = {}
         """In the order in which they joined."""
+
+    def authentic(self, secret_id: str) -> str | None:
+        """Returns the id of the agent that posts; None when none has that id and secret.
+
+        `secret_id` is both of them with a dot between, as the agent was told.
+        """
+        agent_id, _, secret = secret_id.rpartition(".")
+        agent = self.by_id.get(agent_id)
+        known = agent is not None and hmac.compare_digest(agent.digest, digest_of(secret))
+        return agent_id if known else None
 
     def unique_name(self, text: str) -> str:
         """Returns a name that is safe to print and that no agent has, lost or not."""

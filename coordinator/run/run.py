@@ -153,8 +153,11 @@ class Run(Recorded):
     # What agents send.
 
     @recorded
-    def join(self, hello: Hello, now: float) -> Welcome:
-        """Adds an agent under a unique name; raises RefusedError when it can't take part."""
+    def join(self, hello: Hello, now: float, digest: str = "") -> Welcome:
+        """Adds an agent under a unique name; raises RefusedError when it can't take part.
+
+        `digest` is that of the secret which its posts need.
+        """
         if hello.wire != WIRE:
             raise RefusedError(
                 f"the agent speaks wire version {hello.wire} (loadgen"
@@ -171,7 +174,7 @@ class Run(Recorded):
         if len(self.agents.by_id) >= MAX_AGENTS:
             raise RefusedError(f"{MAX_AGENTS:,} agents have joined, which is the limit of a run")
         name = self.agents.unique_name(hello.name)
-        agent = AgentState(f"{self.key}-{self._joined}", name, hello, seen=now)
+        agent = AgentState(f"{self.key}-{self._joined}", name, hello, seen=now, digest=digest)
         self.agents.by_id[agent.id] = agent
         self._joined += 1
         return Welcome(agent.id, name, self._joined - 1, self.plan.for_agents, self.wanted)
@@ -595,6 +598,20 @@ class Run(Recorded):
     def ledger(self) -> Ledger:
         """Where all planned connections stand, by everything that the fleet reported."""
         return Ledger.of(self.plan.total, self.fanin.total)
+
+    def breaches(self) -> list[str]:
+        """Returns what can't be true of the ledger of a run that is over.
+
+        An agent has no connection when its last second has come: each was closed, or lost.
+        """
+        found = self.ledger.breaches()
+        for agent in self.fleet():
+            if agent.finished:
+                left = Ledger.of(agent.planned, self.total_of(agent))
+                states = {"connecting": left.connecting, "open": left.open}
+                kept = [f"{number:,} {name}" for name, number in states.items() if number]
+                found += [f"agent {agent.name} ended with {text}" for text in kept]
+        return found
 
     def total_of(self, agent: AgentState) -> Tally:
         """Returns everything that one agent reported."""

@@ -152,6 +152,8 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     """The whole run, its plateau and its phases, with the percentiles of their valid seconds."""
     pauses: list[tuple[float, float | None]] = msgspec.field(default_factory=list)
     """Begin and end of each pause; no end: the pause lasted until the run was over."""
+    breaches: list[str] = msgspec.field(default_factory=list)
+    """What can't be true of the ledger of a run that is over; it fails the run."""
     aborted: EarlyEnd | None = None
     """None: nothing ended the run early but, perhaps, the operator."""
     reach: float | None = None

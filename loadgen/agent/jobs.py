@@ -69,7 +69,7 @@ def jobs_of(part: AgentPart, orders: Orders, start: Start, begin: float) -> list
             reassignments=tuple(pieces[number] for pieces in reassigned),
             first=start.first,
             delay=orders.delay,
-            publisher=welcome.id,
+            publisher=welcome.public_id,
             clock=part.clock,
         )
         for number, share in enumerate(shares)

@@ -194,6 +194,22 @@ def test_an_impossible_number_is_refused(coord):
     healthy(coord)
 
 
+def test_no_one_posts_for_an_agent_whose_id_alone_is_known(coord):
+    """Ids are counted up. The secret behind the dot stands in no file."""
+    agent = joined(coord, "victim")
+    public, _, secret = agent.partition(".")
+    lie = to_wire(Post(finished=True, refusal="not me"))
+
+    for guess in (public, f"{public}.", f"{public}.{secret[:-1]}", f"{public}.{secret}x"):
+        assert post(f"{coord.url}/v1/agents/{guess}/seconds", lie)[0] == 404
+    assert post(f"{coord.url}/v1/agents/{agent}/seconds", to_wire(Post(ready=True)))[0] == 200
+    assert "not me" not in json.dumps(coord.state())
+    written = b"".join(path.read_bytes() for path in coord.folder.rglob("*") if path.is_file())
+    assert public.encode() in written
+    assert secret.encode() not in written
+    assert secret not in json.dumps(coord.state())
+
+
 def test_an_agent_that_posts_too_often_is_refused(coord):
     agent = joined(coord, "hasty")
     head = (

@@ -3,6 +3,7 @@
 Its agents join, post and fall silent when a test says so.
 """
 
+from coordinator.run.agents import digest_of
 from loadgen.machine.limits import Limit
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
@@ -11,6 +12,10 @@ from loadgen.wire import WIRE, Hello, Post
 
 PLAN = Plan(max=1000, rate=100.0, hold=5.0)
 FIX = "raise --max-connections"
+
+
+SECRET = "sesame"
+"""The secret of each agent."""
 
 
 def hello(name="host", holds=64_000, wire=WIRE):
@@ -61,7 +66,7 @@ def started(run, names=("a", "b"), now=0.0, **fields):
 
     Its second 0 begins at `run.start`.
     """
-    ids = [run.join(hello(name, **fields), now).id for name in names]
+    ids = [run.join(hello(name, **fields), now, digest_of(SECRET)).id for name in names]
     for agent in ids:
         run.post(agent, ready(), now)
     assert run.tick(now) == []

@@ -15,7 +15,7 @@ from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
 from loadgen.values import Endpoint
 from loadgen.wire import WIRE, Orders, Welcome, from_wire, to_wire
-from tests.unit.coordinator.fleet import PLAN, hello, opened, ready, seconds, started
+from tests.unit.coordinator.fleet import PLAN, SECRET, hello, opened, ready, seconds, started
 from tests.unit.wire_ends import until
 
 LOOPBACK = Endpoint("127.0.0.1", 0)
@@ -41,6 +41,11 @@ async def client(server):
 async def error_of(reply):
     """Returns the status and the text of a refusal."""
     return reply.status, (await reply.json())["error"]
+
+
+def posts_of(agent):
+    """Returns the path at which an agent posts."""
+    return f"/v1/agents/{agent}.{SECRET}/seconds"
 
 
 def with_a_second(run):
@@ -80,7 +85,18 @@ async def test_an_agent_joins_with_its_hello_and_gets_the_plan(client, run):
 
     assert reply.status == 200
     assert (welcome.name, welcome.index, welcome.plan) == ("a", 0, PLAN)
-    assert list(run.agents.by_id) == [welcome.id]
+    assert list(run.agents.by_id) == [welcome.public_id]
+    assert welcome.id.startswith(f"{welcome.public_id}.")
+    assert welcome.id not in repr(run.agents.by_id)
+
+
+async def test_an_agent_posts_under_the_id_that_it_got(client, run):
+    reply = await client.post("/v1/agents", data=to_wire(hello("a")))
+    known_as = from_wire(await reply.read(), Welcome).id
+
+    reply = await client.post(f"/v1/agents/{known_as}/seconds", data=to_wire(ready()))
+    assert reply.status == 200
+    assert [agent.ready for agent in run.agents.by_id.values()] == [True]
 
 
 async def test_an_agent_of_another_version_is_refused_whatever_else_it_sends(client):
@@ -123,15 +139,18 @@ async def test_agents_that_join_faster_than_a_fleet_does_have_to_wait(client):
 async def test_a_post_brings_seconds_and_gets_orders(client, run):
     agents = started(run)
     body = to_wire(seconds(opened(0, 10)))
-    reply = await client.post(f"/v1/agents/{agents[0]}/seconds", data=body)
+    reply = await client.post(posts_of(agents[0]), data=body)
     orders = from_wire(await reply.read(), Orders)
 
     assert (orders.acknowledged, orders.do) == (0, "run")
     assert run.total.opened == 10
 
 
-async def test_the_post_of_an_unknown_agent_says_to_join_anew(client):
-    reply = await client.post("/v1/agents/nobody/seconds", data=to_wire(ready()))
+@pytest.mark.parametrize("known_as", ["nobody", "{}", "{}.", "{}.guess", ".sesame", "sesame"])
+async def test_the_post_of_an_unknown_agent_says_to_join_anew(client, run, known_as):
+    """The id alone, which others may know, is not enough."""
+    known_as = known_as.format(started(run)[0])
+    reply = await client.post(f"/v1/agents/{known_as}/seconds", data=to_wire(ready()))
 
     assert await error_of(reply) == (
         404,
@@ -142,29 +161,26 @@ async def test_the_post_of_an_unknown_agent_says_to_join_anew(client):
 async def test_a_post_that_cannot_be_true_is_a_bad_request(client, run):
     agents = started(run)
     post = seconds(Second(3600, Tally(), Held()))
-    status, _ = await error_of(
-        await client.post(f"/v1/agents/{agents[0]}/seconds", data=to_wire(post))
-    )
+    status, _ = await error_of(await client.post(posts_of(agents[0]), data=to_wire(post)))
 
     assert status == 400
 
 
 async def test_one_agent_that_posts_too_often_does_not_slow_the_others(client, run):
     fast, other = started(run)
-    path = "/v1/agents/{}/seconds"
     body = to_wire(ready())
     statuses = [
-        (await client.post(path.format(fast), data=body)).status for _ in range(int(MAX_POSTS) + 1)
+        (await client.post(posts_of(fast), data=body)).status for _ in range(int(MAX_POSTS) + 1)
     ]
 
     assert set(statuses[:-1]) == {200}
     assert statuses[-1] == 429
-    assert (await client.post(path.format(other), data=body)).status == 200
+    assert (await client.post(posts_of(other), data=body)).status == 200
 
 
 async def test_an_agent_whose_connection_ends_is_reported_once(client, server, run):
     agents = started(run)
-    await client.post(f"/v1/agents/{agents[0]}/seconds", data=to_wire(ready()))
+    await client.post(posts_of(agents[0]), data=to_wire(ready()))
     while_connected = server.take_disconnected()
     await client.session.close()
     ended = []

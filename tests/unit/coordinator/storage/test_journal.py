@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from coordinator.report.summary import summary_of
+from coordinator.run.agents import digest_of
 from coordinator.run.recorded import argument_types
 from coordinator.run.run import RefusedError, Run
 from coordinator.storage import journal
@@ -19,7 +20,7 @@ from loadgen.plan.publish import Publish
 from loadgen.stats.delivery import Delivered, News, Published
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
-from tests.unit.coordinator.fleet import hello, opened, ready, seconds, started
+from tests.unit.coordinator.fleet import SECRET, hello, opened, ready, seconds, started
 from tests.unit.coordinator.folders import journal_head
 
 PLAN = Plan(max=999, rate=100.0, publish=Publish())
@@ -67,7 +68,7 @@ def eventful(run):
             )
         tick(run.start + number + 1.2)
     with pytest.raises(RefusedError):
-        run.join(hello(wire=99), run.start + 4.0)
+        run.join(hello(wire=99), run.start + 4.0, "")
     run.connection_broke(c, run.start + 4.0)
     run.published(SENT, run.start + 3.9, run.start + 4.0)
     run.publication_failed("http_503", run.start + 4.0)
@@ -75,7 +76,7 @@ def eventful(run):
         run.post(a, ready(), run.start + 4.0 + step / 4)
         tick(run.start + 4.0 + step / 4)
     run.lose_agent("b", "was killed")
-    late = run.join(hello("late"), run.start + 7.0).id
+    late = run.join(hello("late"), run.start + 7.0, digest_of(SECRET)).id
     run.post(late, ready(notes=("here",)), run.start + 7.0)
     run.abort("failed>1%", run.start + 7.4)
     run.drain(run.start + 7.5)

@@ -215,6 +215,7 @@ class Transports:
         """`ended` takes the local address and port of each transport that has ended."""
         self._loop = loop
         self._family = family
+        self._is_tcp = family != socket.AF_UNIX
         self._ended = ended
         self.recorder = recorder
         """The counts of what the kernel takes."""
@@ -228,7 +229,7 @@ class Transports:
 
     def open(self, sock: socket.socket, protocol: Receiver) -> None:
         """Takes over a connected socket, and gives its protocol a transport."""
-        if self._family != socket.AF_UNIX:
+        if self._is_tcp:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         fd = sock.detach()
         transport = PlainTransport(self, fd, protocol)

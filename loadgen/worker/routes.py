@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from weakref import WeakValueDictionary
 
 from loadgen.net.connection import Connection
 from loadgen.net.dialer import Dialer, Failed, end
@@ -34,10 +35,10 @@ class Routes:
         self._loop = loop
         self._transport = transport = job.plan.transport
         self._buffers = transport.receive_buffer, transport.send_buffer
-        self._sources: dict[tuple[str, int], Sources] = {}
-        """The pairs towards each address and port."""
-        self._ports: dict[tuple[str, int], SourcePorts] = {}
-        self._take_sources(job.destinations)
+        self._destinations = {to.url: to for to in job.destinations}
+        """By URL, with the addresses that they have now."""
+        self._ports: WeakValueDictionary[tuple[str, int], SourcePorts] = WeakValueDictionary()
+        """Those that a dialer has, by address and port."""
         headers = with_origin(transport.headers.items(), transport.origin)
         dialers: dict[tuple[object, ...], AnyDialer] = {}
         self.all: list[Route] = []
@@ -55,14 +56,10 @@ class Routes:
         It is for plans that resolve names again.
         """
         found = {to.url: to for to in destinations}
-        self._take_sources(found.values())
+        self._destinations |= found
         for route in self.all:
             if route.url in found and isinstance(route.dialer, Dialers):
                 route.dialer.use(found[route.url].addresses)
-
-    def _take_sources(self, destinations: Iterable[Destination]) -> None:
-        for to in destinations:
-            self._sources |= {(way.address, to.port): way.sources for way in to.ways}
 
     def _dialer(self, to: Destination) -> AnyDialer:
         transport, loop, recorder = self._transport, self._loop, self._recorder
@@ -82,14 +79,26 @@ class Routes:
         return Dialers(loop, recorder, transport.connect_timeout, make, to.addresses)
 
     def _ports_towards(self, place: tuple[str, int]) -> SourcePorts:
-        if place not in self._ports:
-            sources = self._sources[place]
-            self._ports[place] = SourcePorts(
-                sources.addresses,
-                range(sources.low, sources.high + 1),
-                worker=sources.worker,
-                workers=sources.workers,
-                start=sources.start,
-                reserved=frozenset(sources.left_out),
-            )
-        return self._ports[place]
+        found = self._ports.get(place)
+        if found is None:
+            found = self._ports[place] = _ports(self._sources_towards(*place))
+        return found
+
+    def _sources_towards(self, address: str, port: int) -> Sources:
+        return next(
+            way.sources
+            for to in self._destinations.values()
+            for way in to.ways
+            if (way.address, to.port) == (address, port)
+        )
+
+
+def _ports(sources: Sources) -> SourcePorts:
+    return SourcePorts(
+        sources.addresses,
+        range(sources.low, sources.high + 1),
+        worker=sources.worker,
+        workers=sources.workers,
+        start=sources.start,
+        reserved=frozenset(sources.left_out),
+    )

@@ -50,7 +50,13 @@ async def coordinate(settings: RunSettings) -> int:
     journal = Journal.reopen(settings.resume) if settings.resume else None
     clock = Clock(journal.head.clock_offset() if journal else 0.0)
     key = journal.head.key if journal else token_hex(4)
-    run = Run(settings.plan, settings.agents, key=key, on_loss=settings.on_loss)
+    run = Run(
+        settings.plan,
+        settings.agents,
+        key=key,
+        on_loss=settings.on_loss,
+        credentials=settings.credentials,
+    )
     server = Server(run, clock.now, token, public=settings.public_view, out=settings.out)
     async with AsyncExitStack() as stack:
         server.awaits_journal = True

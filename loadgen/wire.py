@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from loadgen.machine.limits import Limit
+from loadgen.plan.credentials import NO_CREDENTIALS, Credentials
 from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment
 from loadgen.plan.sessions import PythonSession
@@ -21,7 +22,7 @@ from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
 from loadgen.values import printable
 
-WIRE = 6
+WIRE = 7
 """The version of these messages; coordinator and agent must have the same one."""
 MAX_ADDRESSES = 1000
 """The most addresses of one target; a name has rarely more than 16."""
@@ -145,6 +146,8 @@ class Job(msgspec.Struct, tag=True):
     """The id of its agent, for the streams that its sessions publish."""
     clock: str = ""
     """The name of this host's monotonic clock."""
+    credentials: Credentials = NO_CREDENTIALS
+    """What connections with TLS show and trust."""
 
 
 class Report(msgspec.Struct):
@@ -192,6 +195,8 @@ class Welcome(msgspec.Struct):
     plan: Plan
     agents: Annotated[int, msgspec.Meta(ge=1, le=MAX_VALUE)] = 1
     """The number of agents that the run waits for."""
+    credentials: Credentials = NO_CREDENTIALS
+    """What connections with TLS show and trust."""
 
     @property
     def public_id(self) -> str:

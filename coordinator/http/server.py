@@ -282,6 +282,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         "state": run.state,
         "paused": run.paused,
         "plan": run.plan.redacted(),
+        "insecure": run.plan.insecure,
         "wanted": run.wanted,
         "phase": run.phase(now),
         "phases": run.phase_progress(),

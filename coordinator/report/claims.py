@@ -166,6 +166,11 @@ def _does_not(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Iterat
     yield from _unproved_arrivals(summary)
     yield from delivery.not_proved(summary)
     yield from _marked_seconds(summary)
+    if summary.insecure:
+        yield (
+            "that the servers are the ones that the URLs name: their certificates were not verified"
+            " (--insecure, `tls_verify` = false)"
+        )
     yield from _unproved_network(plan)
 
 

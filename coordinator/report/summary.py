@@ -68,6 +68,7 @@ def summary_of(
         pauses=run.progress.pauses.spans(),
         breaches=run.breaches() if run.state == "done" else [],
         aborted=EarlyEnd(run.aborted, round(run.aborted_at, 1)) if run.aborted else None,
+        insecure=run.plan.insecure,
         reach=total.reach,
         publications=run.publications.summary if run.plan.publish else None,
         missed=run.publications.missed,

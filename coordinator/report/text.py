@@ -17,6 +17,7 @@ from coordinator.report.tables import (
     part_table,
     percentile_table,
     phase_table,
+    resumed_text,
     spans_of,
     unexpected_ends,
     word_of,
@@ -88,6 +89,8 @@ def _headline(summary: Summary, title: str) -> list[str]:
         f"{count(summary.open_peak)} open at the peak, held for {seconds(summary.plateau_s)},"
         f" of {count(summary.planned)} planned"
     )
+    if summary.insecure:
+        parts.append("certificates NOT verified")
     if summary.open_peak and summary.alive_within_s is None:
         parts.append("life not verified")
     if summary.pongs_missing:
@@ -145,6 +148,8 @@ def _ends(summary: Summary) -> list[str]:
             "addresses passed over, the next of the name was dialed:"
             f" {count(summary.addresses_passed)}{f' ({file})' if file else ''}"
         )
+    if summary.tls_handshakes:
+        lines.append(f"TLS: {resumed_text(summary)}")
     if summary.ports_skipped:
         lines.append(
             f"source ports held by others and stepped over: {count(summary.ports_skipped)}"

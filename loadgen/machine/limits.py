@@ -55,6 +55,9 @@ KERNEL_BYTES = 5 * KIB
 CLIENT_BYTES = 820
 """The user side of a client connection with the built-in loop: 0.71 KiB measured
 (docs/cost-model.md), rounded up."""
+TLS_BYTES = 42 * KIB
+"""What TLS adds to a client connection: OpenSSL's state and buffers, and uvloop's transports.
+38.7 KiB measured (docs/cost-model.md), rounded up."""
 TARGET_BYTES = 1_536
 """The user side of a connection in the embedded target: 1.4 KiB measured (docs/cost-model.md),
 rounded up."""
@@ -88,14 +91,16 @@ def client_limits(
     workers: int,
     max_connections: int,
     ways: int | None = None,
+    tls: bool = False,
 ) -> list[Limit]:
     """Returns how many client connections each resource of a machine carries.
 
     The fixes raise a resource to `max_connections`. `ports` are those of each source address; a
     number stands for that many ports up to 65535. `ways` is the number of pairs of a source address
     and an address of the target, each with all ports; without it the target has one address, and
-    with 0 it takes no port, as a Unix socket.
+    with 0 it takes no port, as a Unix socket. `tls`: connections have TLS.
     """
+    user_bytes = CLIENT_BYTES + TLS_BYTES * tls
     ports = ports if isinstance(ports, range) else range(65536 - ports, 65536)
     ways = addresses if ways is None else ways
     option = f"--max-connections {max_connections:,}"
@@ -110,7 +115,7 @@ def client_limits(
         mine,
         *_source_ports(machine, addresses, ways, ports, max_connections),
         _file_descriptors(machine, workers, max_connections),
-        *_common_limits(machine, workers, max_connections, CLIENT_BYTES),
+        *_common_limits(machine, workers, max_connections, user_bytes),
     ]
 
 

@@ -9,7 +9,7 @@ from loadgen.net.dialer import Dialer, Failed, end
 from loadgen.net.dialers import Dialers
 from loadgen.net.ports import SourcePorts
 from loadgen.net.route import AnyDialer, Route
-from loadgen.net.tls import context_of
+from loadgen.net.tls import Contexts
 from loadgen.net.unix import UnixDialer
 from loadgen.plan.request import with_origin
 from loadgen.stats.recorder import Recorder
@@ -34,6 +34,7 @@ class Routes:
         self._recorder = recorder
         self._loop = loop
         self._transport = transport = job.plan.transport
+        self._credentials = job.credentials
         self._buffers = transport.receive_buffer, transport.send_buffer
         self._destinations = {to.url: to for to in job.destinations}
         """By URL, with the addresses that they have now."""
@@ -65,7 +66,7 @@ class Routes:
         transport, loop, recorder = self._transport, self._loop, self._recorder
         if to.is_unix:
             return UnixDialer(loop, to.addresses[0], recorder, self._buffers)
-        tls = context_of(transport) if to.secure else None
+        tls = Contexts(transport, self._credentials) if to.secure else None
         asked = transport.tls_server_name
         name = asked if isinstance(asked, str) else to.name if asked else ""
 

@@ -3,6 +3,7 @@
 It has the plan, its schedule, each agent's share, and what this machine can hold.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,13 @@ import msgspec
 
 from coordinator.calibrate import doubts
 from coordinator.local import local_names
-from coordinator.preflight import check_shares, check_sockets, check_target
+from coordinator.preflight import (
+    check_proxy,
+    check_shares,
+    check_sockets,
+    check_target,
+    ignored_proxy,
+)
 from coordinator.run.calibration import Member
 from coordinator.run.run import empty_share_error
 from coordinator.settings import RunSettings
@@ -34,19 +41,31 @@ def dry_run(settings: RunSettings) -> str:
     """Returns the text of `--dry-run`; raises OperatorError where a run would."""
     plan = settings.plan
     check_shares(plan, settings.agents)
-    targets = [check_target(url) for url in plan.urls]
+    proxy = check_proxy(plan)
+    targets = [check_target(url, plan.transport.via) for url in plan.urls]
     if settings.local:
         check_sockets(targets)
     shares = expected_shares(plan, settings.agents, settings.local)
+    # What a terminal shows is copied into tickets: the credentials for the proxy stay out of it.
+    proxy_shown = plan.redacted().transport.proxy
+    transport = msgspec.structs.replace(plan.transport, proxy=proxy_shown)
+    shown = msgspec.structs.replace(plan, transport=transport)
     parts = [
-        to_toml(plan).decode().rstrip(),
-        "\n".join(f"target {target}" for target in targets),
+        to_toml(shown).decode().rstrip(),
+        "\n".join(
+            [
+                *(f"target {target}" for target in targets),
+                *([f"proxy {proxy_shown} is {proxy.where}"] if proxy else []),
+            ]
+        ),
+        *filter(None, [ignored_proxy(plan, os.environ)]),
         *describe_plan(plan),
         *_tls(settings),
         _table(["agent", "connections"], [[name, count(share)] for name, share in shares]),
     ]
     if settings.local:
-        addresses = min((len(one.addresses) for one in targets if not one.path), default=0)
+        dialed = [one if proxy is None else proxy for one in targets if not one.path]
+        addresses = min((len(one.addresses) for one in dialed), default=0)
         parts.append(_preflight(max(share for _, share in shares), addresses, tls=plan.secure))
     if settings.local >= settings.agents:  # of agents elsewhere nothing is known yet
         parts.extend(_doubts(settings, dict(shares)))

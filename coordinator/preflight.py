@@ -7,8 +7,10 @@ import hashlib
 import ipaddress
 import re
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # it is there
 
 import msgspec
 
@@ -18,6 +20,7 @@ from loadgen.http.token import Token
 from loadgen.machine.addresses import check_socket
 from loadgen.net.url import TargetUrl, resolve
 from loadgen.plan.plan import Plan
+from loadgen.plan.proxy import ProxyUrl
 from loadgen.values import Endpoint
 
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -85,28 +88,33 @@ def _context(certificate: Path, key: Path) -> ssl.SSLContext:
 
 
 class TargetAddress(msgspec.Struct, frozen=True):
-    """The address of a target."""
+    """The address of a target, or of the proxy before it."""
 
     host: str
     port: int
     secure: bool
     addresses: tuple[str, ...]
-    """All IP addresses that its host resolves to; none for a Unix socket."""
+    """All IP addresses that its host resolves to; none for a Unix socket, and where only a proxy
+    resolves it."""
     path: str = ""
     """The path of a Unix socket; empty for TCP."""
 
     @property
     def loopback(self) -> bool:
-        """True when all its addresses are on this machine."""
-        return all(
+        """True when all its addresses are known, and on this machine."""
+        return bool(self.path or self.addresses) and all(
             ipaddress.ip_address(address.partition("%")[0]).is_loopback
             for address in self.addresses
         )
 
     def __str__(self) -> str:
-        if self.path:
-            return f"Unix socket {self.path}"
-        return f"{self.host} is {enumerated(self.addresses)}, port {self.port}"
+        return f"Unix socket {self.path}" if self.path else f"{self.host} is {self.where}"
+
+    @property
+    def where(self) -> str:
+        """All its addresses, and its port."""
+        known = enumerated(self.addresses) if self.addresses else "resolved by the proxy"
+        return f"{known}, port {self.port}"
 
 
 def check_shares(plan: Plan, agents: int) -> None:
@@ -118,14 +126,19 @@ def check_shares(plan: Plan, agents: int) -> None:
         )
 
 
-def check_target(url: str) -> TargetAddress:
+def check_target(url: str, proxy: ProxyUrl | None = None) -> TargetAddress:
     """Returns the addresses that a target's URL names.
 
-    Raises PlanError when it names none, or its host does not resolve. A Unix socket is looked for
-    by the agents: it is on their machines.
+    A proxy that resolves names knows them alone, and a Unix socket is looked for by the agents: it
+    is on their machines. Raises PlanError when the URL names none, or its host does not resolve.
     """
     target = TargetUrl.parse(url)
-    found = () if target.path else resolve(target.host, target.port)
+    if target.path:
+        found: tuple[str, ...] = ()
+    elif proxy is not None and proxy.resolves:
+        found = (target.address,) if target.address else ()
+    else:
+        found = resolve(target.host, target.port)
     return TargetAddress(target.host, target.port, target.secure, found, target.path)
 
 
@@ -134,6 +147,44 @@ def check_sockets(targets: Sequence[TargetAddress]) -> None:
     for target in targets:
         if target.path:
             check_socket(target.path)
+
+
+def check_proxy(plan: Plan) -> TargetAddress | None:
+    """Returns the address of the plan's proxy; None without one.
+
+    Raises PlanError when its host does not resolve.
+    """
+    via = plan.transport.via
+    if via is None:
+        return None
+    return TargetAddress(via.host, via.port, False, resolve(via.host, via.port, "proxy"))
+
+
+def ignored_proxy(plan: Plan, environ: Mapping[str, str]) -> str:
+    """Returns a line about a proxy of the environment that is not used, or "".
+
+    It is one that other programs would use for a target of the plan. As in browsers that is none
+    for loopback.
+    """
+    if plan.transport.proxy:
+        return ""
+    proxies = {"no": environ.get("no_proxy") or environ.get("NO_PROXY") or ""}
+    for url in plan.urls:
+        target = TargetUrl.parse(url)
+        names = ("HTTPS_PROXY" if target.secure else "HTTP_PROXY", "ALL_PROXY")
+        found = [name for both in names for name in (both.lower(), both) if environ.get(name)]
+        if found and not (_is_local(target.host) or proxy_bypass_environment(target.host, proxies)):
+            return (
+                f"{found[0]} of the environment is ignored, and agents connect without a proxy;"
+                f' --proxy "${found[0]}" sends them through it'
+            )
+    return ""
+
+
+def _is_local(host: str) -> bool:
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host.lower() == "localhost"
 
 
 def check_embedded(targets: Sequence[TargetAddress]) -> None:

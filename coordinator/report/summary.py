@@ -63,6 +63,7 @@ def summary_of(
         counters=in_order(total.counters),
         timings=summaries(in_order(total.timings)),
         tracebacks={reason: sample_file(reason) for reason in sorted(run.notices.sampled)},
+        retry_after=in_order(run.notices.retry_after),
         phases=run.phase_progress(),
         parts=run.parts.figures(parts),
         pauses=run.progress.pauses.spans(),

@@ -78,7 +78,12 @@ def jobs_of(part: AgentPart, orders: Orders, start: Start, begin: float) -> list
 
 
 def destinations_of(part: AgentPart) -> list[Destination]:
-    """Returns the targets with the (address, port) pairs of all workers towards each.
+    """Returns the targets with the (address, port) pairs of all workers towards each."""
+    return [destination_of(target, part) for target in part.targets]
+
+
+def destination_of(target: ResolvedTarget, part: AgentPart) -> Destination:
+    """Returns a target with the (address, port) pairs of all workers towards it.
 
     Agents on one host begin at different pairs, so that they do not meet.
     """
@@ -92,7 +97,7 @@ def destinations_of(part: AgentPart) -> list[Destination]:
         first = pairs_before(index, welcome.agents, pairs)
         return Sources(addresses, ports.start, ports.stop - 1, start=first, left_out=left_out)
 
-    return [target.destination(sources_from) for target in part.targets]
+    return target.destination(sources_from)
 
 
 def numbered(to: Destination, worker: int, workers: int) -> Destination:

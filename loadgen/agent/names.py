@@ -6,14 +6,18 @@ from functools import cache
 from loadgen.agent.targets import AllowedTargets, ResolvedTarget, Resolver
 from loadgen.errors import PlanError
 from loadgen.net.url import resolve
+from loadgen.plan.proxy import ProxyUrl
 
 
 def resolve_all(
-    urls: Sequence[str], sources: Sequence[str], addresses_of: Resolver = resolve
+    urls: Sequence[str],
+    sources: Sequence[str],
+    proxy: ProxyUrl | None = None,
+    addresses_of: Resolver = resolve,
 ) -> list[ResolvedTarget]:
     """Returns the targets of URLs, each name resolved once; raises PlanError."""
     once = cache(addresses_of)
-    return [ResolvedTarget.find(url, sources, once) for url in urls]
+    return [ResolvedTarget.find(url, sources, proxy, once) for url in urls]
 
 
 class Names:
@@ -24,11 +28,13 @@ class Names:
         targets: Sequence[ResolvedTarget],
         sources: Sequence[str],
         allowed: AllowedTargets,
+        proxy: ProxyUrl | None = None,
         addresses_of: Resolver = resolve,
     ) -> None:
         self.targets = list(targets)
         self._sources = sources
         self._allowed = allowed
+        self._proxy = proxy
         self._addresses_of = addresses_of
         self._said: dict[str, str] = {}
         """The last note on each host."""
@@ -45,15 +51,15 @@ class Names:
             if target.is_unix:
                 continue
             note = self._look_at(place, target, once)
-            if note and self._said.get(target.parts.host) != note:
+            if note and self._said.get(target.dialed) != note:
                 notes[note] = None
-            self._said[target.parts.host] = note
+            self._said[target.dialed] = note
         return list(notes)
 
     def _look_at(self, place: int, before: ResolvedTarget, addresses_of: Resolver) -> str:
-        host = before.parts.host
+        host = before.dialed
         try:
-            found = ResolvedTarget.find(before.url, self._sources, addresses_of)
+            found = ResolvedTarget.find(before.url, self._sources, self._proxy, addresses_of)
         except PlanError as error:
             return f"keeps the addresses of {host}: {error}"
         refusal = found.refusal(self._allowed)

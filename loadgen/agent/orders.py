@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from loadgen.plan.reassign import Reassignment
 from loadgen.stats.delivery import Published, PublisherClock
-from loadgen.wire import Destination, Orders, to_wire
+from loadgen.wire import Destination, Orders, Place, to_wire
 
 
 class Pace(NamedTuple):
@@ -34,12 +34,18 @@ def announcement(published: Published) -> bytes:
     return b"published %b\n" % json
 
 
+def place_line(place: Place) -> bytes:
+    """Returns the line that tells a worker of the place that it wanted."""
+    json = to_wire(place).replace(b" ", b"\\u0020")  # a blank ends a word of an order
+    return b"place %b\n" % json
+
+
 def comparison(clocks: Mapping[str, PublisherClock]) -> bytes:
     """Returns the line that tells a worker of publishers' clocks, beside its own."""
     return b"clocks %b\n" % to_wire(clocks)
 
 
-def redirection(destinations: Sequence[Destination]) -> bytes:
+def readdressing(destinations: Sequence[Destination]) -> bytes:
     """Returns the line that tells a worker of the addresses that targets have now."""
     return b"resolved %b\n" % to_wire(destinations).replace(b" ", b"\\u0020")
 

@@ -4,7 +4,7 @@ It starts them, reads them into a FanIn, replaces them, and ends them within a b
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil, inf
 from time import monotonic
 
@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from loadgen.agent.jobs import numbered
-from loadgen.agent.orders import Gate, announcement, comparison, redirection
+from loadgen.agent.orders import Gate, announcement, comparison, readdressing
 from loadgen.agent.process import ForkServer, WorkerProcess
 from loadgen.errors import FleetError
 from loadgen.plan.reassign import Reassignment, Unfinished, reassign, unfinished_of
@@ -21,7 +21,7 @@ from loadgen.plan.shares import NO_SHARE
 from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import FanIn, Second
 from loadgen.stats.tally import WorkerVitals
-from loadgen.wire import Destination, Job, Rehearsal, Report, from_wire
+from loadgen.wire import Destination, Job, Rehearsal, Report, Wanted, from_wire
 
 WARM_TIMEOUT = 60.0
 """Seconds that a worker may take to start."""
@@ -50,7 +50,9 @@ EXIT_TIMEOUT = 5.0
 class WorkerPool:
     """The workers of one agent, from warming up to the last line."""
 
-    def __init__(self) -> None:
+    def __init__(self, find: Callable[[str, WorkerProcess], None] | None = None) -> None:
+        """`find` looks for a place that a worker was redirected to, and tells it."""
+        self._find = find
         self.fanin = FanIn()
         self.notes: list[str] = []
         self.tracebacks: dict[str, str] = {}
@@ -151,7 +153,7 @@ class WorkerPool:
         """Tells the workers of publishers' clocks, beside this host's."""
         self._send(comparison(clocks))
 
-    def redirect(self, destinations: Sequence[Destination]) -> None:
+    def readdress(self, destinations: Sequence[Destination]) -> None:
         """Tells the workers of the addresses that targets have now, and those to come.
 
         A worker keeps its own numbers of pairs.
@@ -161,20 +163,23 @@ class WorkerPool:
             like = job.destinations[0].ways[0].sources
             own = tuple(numbered(to, like.worker, like.workers) for to in destinations)
             worker.job = replace(job, destinations=own)
-            worker.send(redirection(own))
+            worker.send(readdressing(own))
 
     async def _read(self, worker: WorkerProcess) -> None:
         """Takes in the lines of a worker until its output ends."""
         async for line in worker.reader:
             worker.last_report = monotonic()
             try:
-                report = from_wire(line, Report)
+                said = from_wire(line, Report | Wanted)  # type: ignore[arg-type]  # a union is no type to mypy
             except msgspec.DecodeError as error:
                 self.notes.append(
                     f"worker {worker.number} wrote a line that is no report ({error}); it is killed"
                 )
                 break
-            self._take(worker, report)
+            if isinstance(said, Report):
+                self._take(worker, said)
+            elif self._find is not None:
+                self._find(said.url, worker)
         await self._handle_end(worker)
 
     def _take(self, worker: WorkerProcess, report: Report) -> None:

@@ -9,11 +9,20 @@ import msgspec
 
 from loadgen.agent.clock import ClockFilter, Exchange
 from loadgen.agent.host import HostSeconds
-from loadgen.agent.jobs import AgentPart, connections_in, destinations_of, jobs_of, worker_count
+from loadgen.agent.jobs import (
+    AgentPart,
+    connections_in,
+    destination_of,
+    destinations_of,
+    jobs_of,
+    numbered,
+    worker_count,
+)
 from loadgen.agent.names import Names, resolve_all
-from loadgen.agent.orders import Pace, WorkerOrders
+from loadgen.agent.orders import Pace, WorkerOrders, place_line
 from loadgen.agent.outbox import Outbox
 from loadgen.agent.pool import WorkerPool
+from loadgen.agent.process import WorkerProcess
 from loadgen.agent.settings import AgentSettings
 from loadgen.agent.targets import ResolvedTarget, ways_of
 from loadgen.errors import PlanError
@@ -25,7 +34,7 @@ from loadgen.machine.proc import read_host
 from loadgen.plan.life import alive_within
 from loadgen.plan.session_file import digest
 from loadgen.plan.sessions import PythonSession
-from loadgen.wire import Orders, Post, Start, Welcome, from_wire, to_wire
+from loadgen.wire import Orders, Place, Post, Start, Welcome, from_wire, to_wire
 
 log = logging.getLogger("loadgen.agent")
 POLL_INTERVAL = 0.25
@@ -44,7 +53,7 @@ class AgentRun:
     def __init__(
         self, settings: AgentSettings, client: CoordinatorClient, welcome: Welcome
     ) -> None:
-        self.pool = WorkerPool()
+        self.pool = WorkerPool(self._find_place)
         self.alive_within = alive_within(welcome.plan.session_specs)
         """Seconds within which a connection has to answer to count as alive; see its function."""
         self._settings = settings
@@ -64,6 +73,10 @@ class AgentRun:
         """The URLs of the plan, resolved."""
         self._took_addresses = True
         """False until the coordinator has the addresses of the targets as they are now."""
+        self._part: AgentPart | None = None
+        """The facts that jobs are made from; None until the order to start has come."""
+        self._places: dict[str, asyncio.Task[ResolvedTarget | str]] = {}
+        """The places that redirects lead to, by URL: resolved, or why they may not be loaded."""
         self._running: asyncio.Task[None] | None = None
         """Starts the workers on their jobs; None until the order to start has come."""
         self._host: HostSeconds | None = None
@@ -121,7 +134,9 @@ class AgentRun:
         plan = self._welcome.plan
         try:
             self._settings = self._settings.with_plan(plan, self._welcome.name)
-            self._targets = await asyncio.to_thread(resolve_all, plan.urls, self._settings.sources)
+            self._targets = await asyncio.to_thread(
+                resolve_all, plan.urls, self._settings.sources, plan.transport.via
+            )
         except PlanError as error:
             return str(error)
         for note in dict.fromkeys(note for target in self._targets for note in target.notes):
@@ -336,7 +351,9 @@ class AgentRun:
         share = connections_in(start.share, orders.reassignments, self._welcome.plan.total)
         self._note_shortfall(share)
         self._clock.distinguish(orders.clocks, now, f"{self._clock.name}.{self._welcome.index}")
-        part = self._part()
+        self._part = part = AgentPart(
+            self._welcome, self._settings, read_machine(), self._targets, self._clock.name
+        )
         jobs = jobs_of(part, orders, start, begin)
         log.info("opens %d connections with %d workers", share, len(jobs))
         self.pool.expect_silence_until(begin)
@@ -349,14 +366,10 @@ class AgentRun:
         if self._sent.draining:
             self.pool.drain()
 
-    def _part(self) -> AgentPart:
-        return AgentPart(
-            self._welcome, self._settings, read_machine(), self._targets, self._clock.name
-        )
-
     async def _resolve_again(self, every: float) -> None:
         """Resolves the targets' names every `every` seconds, for the workers."""
-        names = Names(self._targets, self._settings.sources, self._settings.allowed_targets)
+        settings, proxy = self._settings, self._welcome.plan.transport.via
+        names = Names(self._targets, settings.sources, settings.allowed_targets, proxy)
         while True:
             await asyncio.sleep(every)
             for note in await asyncio.to_thread(names.look):
@@ -364,7 +377,36 @@ class AgentRun:
             if names.targets != self._targets:
                 self._targets = list(names.targets)
                 self._took_addresses = False
-                self.pool.redirect(destinations_of(self._part()))
+                assert self._part is not None
+                self._part = self._part._replace(targets=self._targets)
+                self.pool.readdress(destinations_of(self._part))
+
+    def _find_place(self, url: str, worker: WorkerProcess) -> None:
+        """Resolves a place that a redirect leads to, once, and tells a worker of it."""
+        finding = self._places.get(url)
+        if finding is None:
+            finding = self._places[url] = asyncio.create_task(self._judge_place(url))
+        finding.add_done_callback(lambda done: self._tell_place(url, done.result(), worker))
+
+    async def _judge_place(self, url: str) -> ResolvedTarget | str:
+        """Returns the place, or why connections may not go there."""
+        settings, proxy = self._settings, self._welcome.plan.transport.via
+        try:
+            target = await asyncio.to_thread(ResolvedTarget.find, url, settings.sources, proxy)
+        except PlanError as error:
+            return f"can't go there: {error}"
+        return target.refusal(settings.allowed_targets) or target
+
+    def _tell_place(self, url: str, found: ResolvedTarget | str, worker: WorkerProcess) -> None:
+        if isinstance(found, str):
+            worker.send(place_line(Place(url, refusal=found)))
+            return
+        assert self._part is not None
+        assert worker.job is not None
+        # The worker's own pairs are the same towards every place.
+        own = worker.job.destinations[0].ways[0].sources
+        to = numbered(destination_of(found, self._part), own.worker, own.workers)
+        worker.send(place_line(Place(url, to)))
 
     def _note_shortfall(self, share: int) -> None:
         short = shortfall(self._limits, share)

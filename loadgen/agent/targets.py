@@ -8,10 +8,11 @@ import msgspec
 from loadgen.errors import PlanError
 from loadgen.machine.addresses import check_socket, source_for
 from loadgen.net.url import TargetUrl, resolve
+from loadgen.plan.proxy import ProxyUrl
 from loadgen.wire import Destination, Sources, Way
 
-Resolver = Callable[[str, int], tuple[str, ...]]
-"""Returns the addresses of a host, for a port."""
+Resolver = Callable[[str, int, str], tuple[str, ...]]
+"""Returns the addresses of a host, for a port; the text says what it is of."""
 
 
 class AllowedTargets:
@@ -53,15 +54,29 @@ class AllowedTargets:
 
     def refusal(self, host: str, address: str) -> str:
         """Returns why this target may not be loaded, with the fix; "" when it may."""
-        ip = _plain(address)
-        if (
-            ip.is_loopback
-            or host.lower() in self._hosts
-            or any(ip in network for network in self._networks)
+        return self._refusal("target", host, address, loopback=True)
+
+    def proxy_refusal(self, host: str, address: str) -> str:
+        """Returns why this proxy may not be used, with the fix; "" when it may."""
+        return self._refusal("proxy", host, address, loopback=True)
+
+    def refusal_beyond(self, host: str, address: str) -> str:
+        """Returns why a target may not be loaded through a proxy; "" when it may.
+
+        `address` is empty where the proxy resolves the name. Loopback has to be allowed like any
+        other address, since it is that of the proxy's machine.
+        """
+        return self._refusal("target", host, address, loopback=False)
+
+    def _refusal(self, what: str, host: str, address: str, *, loopback: bool) -> str:
+        ip = _plain(address) if address else None
+        if host.lower() in self._hosts or (
+            ip is not None
+            and ((loopback and ip.is_loopback) or any(ip in network for network in self._networks))
         ):
             return ""
-        shown = host if host == address else f"{host} ({address})"
-        return f"refuses target {shown}: start the agent with --allow-target {host}"
+        shown = f"{host} ({address})" if address not in ("", host) else host
+        return f"refuses {what} {shown}: start the agent with --allow-target {host}"
 
 
 def _plain(address: str) -> IPv4Address | IPv6Address:
@@ -87,12 +102,21 @@ class ResolvedTarget(msgspec.Struct, frozen=True):
     url: str
     parts: TargetUrl
     reached: tuple[ReachedAddress, ...]
+    """The addresses that are dialed; those of the proxy, if there is one on the way."""
     notes: tuple[str, ...] = ()
     """What is to be said about addresses that are left out."""
+    proxy: ProxyUrl | None = None
+    """The proxy on the way to it, if any."""
+    beyond: str = ""
+    """The IP address that the proxy is asked for; empty where it resolves the name."""
 
     @classmethod
     def find(
-        cls, url: str, sources: Sequence[str], addresses_of: Resolver = resolve
+        cls,
+        url: str,
+        sources: Sequence[str],
+        proxy: ProxyUrl | None = None,
+        addresses_of: Resolver = resolve,
     ) -> "ResolvedTarget":
         """Resolves the host of a URL; without sources the kernel chooses one.
 
@@ -101,33 +125,29 @@ class ResolvedTarget(msgspec.Struct, frozen=True):
         socket at its path.
         """
         parts = TargetUrl.parse(url)
-        if parts.path:
+        if parts.path:  # no proxy leads there
             check_socket(parts.path)
             return cls(url, parts, (ReachedAddress(parts.path, ()),))
-        addresses = addresses_of(parts.host, parts.port)
-        reached, notes = [], []
-        for address in addresses:
-            fitting = tuple(source for source in sources if (":" in source) == (":" in address))
-            try:
-                if fitting or not sources:
-                    reached.append(ReachedAddress(address, fitting or (source_for(address),)))
-            except PlanError as error:
-                if len(addresses) == 1:
-                    raise
-                notes.append(f"leaves out {address} of {parts.host}: {error}")
-        if not reached:
-            raise PlanError(
-                notes[-1]
-                if notes
-                else f"target {url} is {' and '.join(addresses)}: none of the agent's --source"
-                " addresses is of that family; add one"
-            )
-        return cls(url, parts, tuple(reached), tuple(notes))
+        if proxy is None:
+            found = addresses_of(parts.host, parts.port, "target")
+            reached, notes = _reach(f"target {url}", parts.host, found, sources)
+            return cls(url, parts, reached, notes)
+        found = addresses_of(proxy.host, proxy.port, "proxy")
+        reached, notes = _reach(f"proxy {proxy.shown}", proxy.host, found, sources)
+        beyond = parts.address
+        if not proxy.resolves:
+            beyond = addresses_of(parts.host, parts.port, "target")[0]
+        return cls(url, parts, reached, notes, proxy, beyond)
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """The addresses that are loaded, in their order."""
+        """The addresses that are dialed, in their order."""
         return tuple(one.address for one in self.reached)
+
+    @property
+    def dialed(self) -> str:
+        """The host that they are the addresses of."""
+        return self.parts.host if self.proxy is None else self.proxy.host
 
     @property
     def is_unix(self) -> bool:
@@ -141,7 +161,12 @@ class ResolvedTarget(msgspec.Struct, frozen=True):
         """
         if self.is_unix:
             return allowed_targets.path_refusal(self.parts.path)
-        refusals = (allowed_targets.refusal(self.parts.host, one) for one in self.addresses)
+        host, proxy = self.parts.host, self.proxy
+        if proxy is None:
+            refusals = [allowed_targets.refusal(host, one) for one in self.addresses]
+        else:
+            refusals = [allowed_targets.proxy_refusal(proxy.host, one) for one in self.addresses]
+            refusals.append(allowed_targets.refusal_beyond(host, self.beyond))
         return next(filter(None, refusals), "")
 
     def destination(self, sources_from: Callable[[tuple[str, ...]], Sources]) -> Destination:
@@ -149,16 +174,45 @@ class ResolvedTarget(msgspec.Struct, frozen=True):
 
         `sources_from` returns the pairs that begin at some addresses of this machine.
         """
-        parts = self.parts
+        parts, proxy = self.parts, self.proxy
         return Destination(
             url=self.url,
             ways=tuple(Way(one.address, sources_from(one.sources)) for one in self.reached),
-            port=parts.port,
+            port=parts.port if proxy is None else proxy.port,
             name=parts.host,
             host=parts.host_header,
             resource=parts.resource,
             secure=parts.secure,
+            asked="" if proxy is None else self.beyond or parts.host,
+            asked_port=0 if proxy is None else parts.port,
         )
+
+
+def _reach(
+    what: str, host: str, addresses: Sequence[str], sources: Sequence[str]
+) -> tuple[tuple[ReachedAddress, ...], tuple[str, ...]]:
+    """Returns the addresses that a route leads to, and notes on the others.
+
+    Raises PlanError when there is none; `what` has the host.
+    """
+    reached, notes = [], []
+    for address in addresses:
+        fitting = tuple(source for source in sources if (":" in source) == (":" in address))
+        try:
+            if fitting or not sources:
+                reached.append(ReachedAddress(address, fitting or (source_for(address),)))
+        except PlanError as error:
+            if len(addresses) == 1:
+                raise
+            notes.append(f"leaves out {address} of {host}: {error}")
+    if not reached:
+        raise PlanError(
+            notes[-1]
+            if notes
+            else f"{what} is {' and '.join(addresses)}: none of the agent's --source addresses is"
+            " of that family; add one"
+        )
+    return tuple(reached), tuple(notes)
 
 
 def ways_of(targets: Iterable[ResolvedTarget]) -> int:

@@ -6,6 +6,7 @@ See unix(7).
 import asyncio
 import errno
 import socket
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -30,10 +31,13 @@ class UnixDialer:
         path: str,
         recorder: Recorder,
         buffers: tuple[int, int] = (0, 0),
+        preamble: Callable[[int], bytes] | None = None,
     ) -> None:
+        """`preamble` gives the first bytes of the connection of a user's number."""
         self._loop = loop
         self._path = path
         self._recorder = recorder
+        self._preamble = preamble
         sizes = zip((socket.SO_RCVBUF, socket.SO_SNDBUF), buffers, strict=True)
         self._buffers = [(option, size) for option, size in sizes if size]
         self._transports = Transports(loop, socket.AF_UNIX, _forget_end, recorder)
@@ -90,6 +94,13 @@ class UnixDialer:
             return code
         assert connection.dialed_at is not None
         self._recorder.tally.connect.record(microseconds(monotonic() - connection.dialed_at))
+        if self._preamble is not None:
+            try:
+                # A new connection has room for the few bytes.
+                sock.send(self._preamble(connection.owner.number))
+            except OSError as error:
+                sock.close()
+                return error.errno or errno.EPIPE
         self._transports.open(sock, receiver_of(connection))
         return 0
 

@@ -3,6 +3,7 @@
 import re
 import socket
 from collections.abc import Iterable
+from ipaddress import ip_address
 from itertools import chain, zip_longest
 from urllib.parse import urlsplit
 
@@ -90,18 +91,38 @@ class TargetUrl(msgspec.Struct, frozen=True):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
+    @property
+    def place(self) -> str:
+        """The URL of its server, without a path."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'wss' if self.secure else 'ws'}://{host.lower()}:{self.port}/"
 
-def resolve(host: str, port: int) -> tuple[str, ...]:
+    @property
+    def address(self) -> str:
+        """The host where it is an IP address, else ""."""
+        return self.host if is_address(self.host) else ""
+
+
+def is_address(host: str) -> bool:
+    """Returns True for an IP address, False for a name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def resolve(host: str, port: int, what: str = "target") -> tuple[str, ...]:
     """Returns every IP address that the resolver has for a host, each once.
 
     They are in its order (RFC 6724), with the families in turn (RFC 8305 section 4). Raises
-    PlanError when it has none.
+    PlanError when it has none; `what` it is of is in the message.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise PlanError(
-            f"target host {host!r} does not resolve ({error}); check its spelling"
+            f"{what} host {host!r} does not resolve ({error}); check its spelling"
         ) from error
     return interleaved(str(address[0]) for *_, address in found)
 

@@ -3,10 +3,12 @@
 import asyncio
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
 
 from loadgen.net.connection import Connection
 from loadgen.net.connections import Connections
+from loadgen.net.redirects import Leg, Redirects
 from loadgen.net.route import Route
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
@@ -33,9 +35,15 @@ MAX_WINDOW = 4096
 
 
 def engine_for(
-    job: Job, recorder: Recorder, loop: asyncio.AbstractEventLoop, alarm: Alarm
+    job: Job,
+    recorder: Recorder,
+    loop: asyncio.AbstractEventLoop,
+    alarm: Alarm,
+    want: Callable[[str], None] | None = None,
 ) -> Engine:
     """Returns the engine of a job; `alarm` wakes the worker.
+
+    `want` asks the agent for a place that a redirect leads to.
 
     Raises LoadError when a session's file can't be imported, PlanError for a script that can't be
     played or TLS settings that OpenSSL does not have.
@@ -45,15 +53,21 @@ def engine_for(
         recorder.deliveries = _deliveries(job, plan.publish)
     schedule = plan.schedule
     closing: Deadlines[Connection] = Deadlines(CLOSE_TIMEOUT)
+    connections = Connections(recorder, (), closing, plan.transport.connect_timeout)
     routes = Routes(job, recorder, loop, closing)
-    dialers = tuple(dict.fromkeys(route.dialer for route in routes.all))
-    connections = Connections(recorder, dialers, closing, plan.transport.connect_timeout)
+    redirects = None
+    if plan.transport.follow_redirects and want is not None:
+        redirects = Redirects(connections, want, routes.to_place)
+        routes.follow = partial(Leg, redirects)
+    all_routes = [routes.to(destination) for destination in job.destinations]
+    for route in all_routes:
+        connections.use(route.dialer)
     phases = tuple(zip(plan.phases, schedule.spans, strict=False))
     churn = Churn(phases, job.share.part, plan.seed, job.start + job.delay)
     population = Population(recorder, connections, churn, alarm)
     arrivals = Arrivals(schedule.dues, job.share, schedule.gates)
     grain = grain_of(plan, job.share.part)
-    scenarios = _scenarios(job, population, routes.all, grain)
+    scenarios = _scenarios(job, population, all_routes, grain)
     # A worker that joins later takes over what others left: that is late, but not by its fault.
     free_since = monotonic() if job.first else job.start
     engine = Engine(
@@ -68,6 +82,7 @@ def engine_for(
         free_since,
         routes,
     )
+    engine.redirects = redirects
     for reassignment in job.reassignments:
         engine.reassign(reassignment)
     return engine

@@ -16,7 +16,7 @@ class FakeDns:
         self.answer = answer
         self.asked: list[tuple[str, int]] = []
 
-    def __call__(self, host: str, port: int) -> tuple[str, ...]:
+    def __call__(self, host: str, port: int, what: str) -> tuple[str, ...]:
         self.asked.append((host, port))
         if not self.answer:
             raise PlanError(f"target host {host!r} does not resolve")
@@ -25,8 +25,8 @@ class FakeDns:
 
 def names(dns: FakeDns, *allowed: str) -> Names:
     """Returns the names of URLS, resolved once."""
-    targets = resolve_all(URLS, ("127.0.0.9",), dns)
-    return Names(targets, ("127.0.0.9",), AllowedTargets(allowed), dns)
+    targets = resolve_all(URLS, ("127.0.0.9",), addresses_of=dns)
+    return Names(targets, ("127.0.0.9",), AllowedTargets(allowed), addresses_of=dns)
 
 
 def addresses(found: Names) -> list[tuple[str, ...]]:
@@ -88,4 +88,4 @@ def test_a_new_address_has_to_be_allowed(allowed):
 
 def test_what_does_not_resolve_before_the_run_is_a_mistake():
     with pytest.raises(PlanError, match="does not resolve"):
-        resolve_all(URLS, (), FakeDns())
+        resolve_all(URLS, (), addresses_of=FakeDns())

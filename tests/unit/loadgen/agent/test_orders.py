@@ -3,18 +3,26 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.agent.orders import Gate, Pace, WorkerOrders, announcement, comparison, redirection
+from loadgen.agent.orders import (
+    Gate,
+    Pace,
+    WorkerOrders,
+    announcement,
+    comparison,
+    place_line,
+    readdressing,
+)
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.shares import Share
 from loadgen.stats.delivery import Published, PublisherClock
-from loadgen.wire import Destination, Orders, Sources, Way, from_wire
+from loadgen.wire import Destination, Orders, Place, Sources, Way, from_wire
 
 
-def test_a_redirection_is_one_word_and_its_argument():
+def test_a_readdressing_is_one_word_and_its_argument():
     """A blank would end the argument."""
     way = Way("127.0.0.2", Sources(("127.0.0.1",), 2000, 2999))
     to = Destination("ws://t/", (way,), port=80, name="a b", host="t", resource="/", secure=False)
-    word, argument = redirection([to]).split()
+    word, argument = readdressing([to]).split()
 
     assert word == b"resolved"
     assert from_wire(argument, tuple[Destination, ...]) == (to,)
@@ -112,3 +120,11 @@ def test_an_announcement_is_one_line_of_two_words(channel):
 
     assert line.count(b"\n") == 1
     assert (word, from_wire(json, Published)) == (b"published", published)
+
+
+def test_a_place_is_one_line_of_two_words():
+    place = Place("wss://other.test:443/", refusal="refuses target other.test: start it again")
+    word, json, *rest = place_line(place).split()
+
+    assert (word, rest) == (b"place", [])
+    assert from_wire(json, Place) == place

@@ -244,7 +244,7 @@ async def test_workers_and_their_successors_dial_the_addresses_that_names_have_n
     ]
     async with pool_of(*jobs) as pool:
         await until(lambda: pool.fanin.total.failed.get("refused", 0) > 2, PATIENCE)
-        pool.redirect([at("127.0.0.1", to) for to in jobs[0].destinations])
+        pool.readdress([at("127.0.0.1", to) for to in jobs[0].destinations])
         await until(lambda: pool.fanin.total.opened > 2, PATIENCE)
         for worker in pool.employed:
             (to,) = worker.job.destinations

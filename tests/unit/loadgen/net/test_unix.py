@@ -15,9 +15,9 @@ from tests.unit.wire_ends import TERMS, Diary, FarSide, until
 
 
 @contextmanager
-def dialer_to(path, buffers=(0, 0)):
+def dialer_to(path, buffers=(0, 0), preamble=None):
     recorder = Recorder(seed=1)
-    dialer = UnixDialer(asyncio.get_running_loop(), str(path), recorder, buffers)
+    dialer = UnixDialer(asyncio.get_running_loop(), str(path), recorder, buffers, preamble)
     try:
         yield dialer, recorder
     finally:
@@ -95,6 +95,15 @@ async def test_a_server_that_ends_while_its_queue_is_full_refuses_those_that_wai
         server.close()
         await until(lambda: all(diary.over.is_set() for _, diary in waiting[1:]))
         assert {diary.entries[-1] for _, diary in waiting[1:]} == {"refused"}
+
+
+async def test_a_preamble_comes_before_the_request(tmp_path):
+    path = tmp_path / "app.sock"
+    with listener(path) as server, dialer_to(path, preamble=b"PROXY %d;".__mod__) as (dialer, one):
+        dialed(dialer, one)
+        sock, _ = server.accept()
+        with sock:
+            assert sock.recv(9) == b"PROXY 0;G"
 
 
 async def test_an_aborted_connection_is_not_reported_again(tmp_path):

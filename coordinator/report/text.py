@@ -143,6 +143,12 @@ def _ends(summary: Summary) -> list[str]:
         lines.append(
             f"accepted by the session: {count(summary.accepted)} of {count(summary.opened)} opened"
         )
+    if summary.addresses_passed:
+        file = summary.tracebacks.get("addresses_passed", "")
+        lines.append(
+            "addresses passed over, the next of the name was dialed:"
+            f" {count(summary.addresses_passed)}{f' ({file})' if file else ''}"
+        )
     if summary.tls_handshakes:
         lines.append(f"TLS: {resumed_text(summary)}")
     if summary.ports_skipped:

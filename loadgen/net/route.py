@@ -5,11 +5,15 @@ from typing import Any
 
 from loadgen.net.connection import Follower, Terms, Wrap
 from loadgen.net.dialer import Dialer
+from loadgen.net.dialers import Dialers
 from loadgen.net.handshake import Handshake
+from loadgen.net.unix import UnixDialer
 from loadgen.plan.compress import Compress
 from loadgen.plan.request import Headers
 from loadgen.timers import Deadlines
 
+AnyDialer = Dialer | Dialers | UnixDialer
+"""Of one address, of all addresses of a name, or of a Unix socket."""
 MAX_KEPT = 256
 """Prepared requests kept; sessions with more different ones pay for each request anew."""
 
@@ -22,7 +26,7 @@ class Route:
         url: str,
         host: str,
         resource: str,
-        dialer: Dialer,
+        dialer: AnyDialer,
         closing: Deadlines[Any],
         headers: Headers = (),
         subprotocols: tuple[str, ...] = (),

@@ -102,8 +102,9 @@ _READ_THE_SAMPLE = "The sample in `errors/` of the run directory"
 REASONS = (
     Reason(
         REFUSED, "failed", "server", "error_connect_econnrefused",
-        "nothing listens on this address and port, or a firewall rejects the connection",
-        "Start the server, or correct the port of the URL.",
+        "nothing listens on this address and port, or a firewall rejects the connection; of a name"
+        " with several addresses, on none of them",
+        f"Start the server, or correct the port of the URL. {_READ_THE_SAMPLE} names the address.",
     ),
     # From here, a full listen queue and a path that drops packets look the same.
     Reason(
@@ -135,8 +136,8 @@ REASONS = (
     ),
     Reason(
         DNS, "failed", "network", "error_connect_nxdomain",
-        "the name does not resolve on the agents; they look it up once before the run, and refuse"
-        " the run in one line",
+        "the name does not resolve on the agents; they look it up before the run, and refuse the"
+        " run in one line",
         "Repair the agents' resolver, or write an address in the plan.",
     ),
     Reason(
@@ -251,8 +252,8 @@ REASONS = (
     Reason(
         "<errno>", "failed", "unknown", "error_connect_<reason>",
         "the kernel reported another error of errno(3), such as `eperm` or `enobufs`",
-        "Read `man errno`; `eperm` comes from a firewall on the agent, most others from too little"
-        " memory.",
+        "Read `man errno`; `eperm` comes from a firewall on the agent, `enoent` and `eacces` from"
+        " the path of a Unix socket, most others from too little memory.",
     ),
     Reason(
         DONE, "closed", "nobody", None,

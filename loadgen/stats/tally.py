@@ -146,6 +146,14 @@ class Counts(msgspec.Struct, omit_defaults=True):
             "loadgen_ports_skipped", "Source ports stepped over because somebody else held them."
         ),
     ] = 0
+    addresses_passed: Annotated[
+        Count,
+        Metric(
+            "loadgen_addresses_passed",
+            "Addresses that took no TCP connection, so that the next of the name was dialed.",
+        ),
+    ] = 0
+    """The connection goes on: it fails only once all addresses of its target were tried."""
     tls_handshakes: Annotated[
         Count, Metric("loadgen_tls_handshakes", "TLS handshakes with a target that were completed.")
     ] = 0

@@ -47,6 +47,7 @@ KEYS = [
     "bytes_sent",
     "bytes_received",
     "ports_skipped",
+    "addresses_passed",
     "tls_handshakes",
     "tls_resumed",
     "sessions_started",

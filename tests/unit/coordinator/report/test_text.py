@@ -314,10 +314,16 @@ def test_a_run_that_never_started_has_no_valid_seconds():
 def test_launches_beyond_the_plan_and_ports_of_others_are_shown():
     _, summary = finished()
 
-    text = text_report(replace(summary, relaunched=3, ports_skipped=7, messages_sent=9), "a-run")
+    summary = replace(summary, relaunched=3, ports_skipped=7, messages_sent=9, addresses_passed=8)
+    text = text_report(summary, "a-run")
 
     assert "launched beyond the plan's numbers, and counted as planned: 3" in text
     assert "source ports held by others and stepped over: 7" in text
+    assert "addresses passed over, the next of the name was dialed: 8\n" in text
+    file = {"addresses_passed": "errors/addresses_passed.txt"}
+    assert "dialed: 8 (errors/addresses_passed.txt)" in text_report(
+        replace(summary, tracebacks=file), "a-run"
+    )
     assert " 9 messages sent," in text
 
 

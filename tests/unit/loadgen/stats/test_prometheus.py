@@ -37,6 +37,7 @@ NAMES = {
     "loadgen_messages_compressed",
     "loadgen_sent_bytes",
     "loadgen_received_bytes",
+    "loadgen_addresses_passed",
     "loadgen_ports_skipped",
     "loadgen_sessions_started",
     "loadgen_sessions_done",

@@ -21,7 +21,7 @@ from loadgen.net.credentials import TLS_FILES
 from loadgen.net.tls import context_of
 from loadgen.net.url import TargetUrl
 from loadgen.plan.feeder_file import file_name_in, format_of, with_rows
-from loadgen.plan.plan import OVERRULES, Plan
+from loadgen.plan.plan import ONCE, OVERRULES, Plan
 from loadgen.plan.script import Step
 from loadgen.plan.script_check import ScriptError, check
 from loadgen.plan.session_file import with_source
@@ -95,9 +95,11 @@ DURATIONS = {
     "phases": ("duration", "jitter"),
     "publish": ("grace",),
     "sessions": ("think",),
-    "transport": ("connect_timeout", "receive_timeout"),
+    "transport": ("connect_timeout", "receive_timeout", "resolve"),
 }
 """The durations in a plan's tables: a text such as `5m` is legal there."""
+WORDS = (("hold", "sessions"), ("transport.resolve", ONCE))
+"""The paths of durations that may be a word instead."""
 _PLACED = re.compile(r"(.*) - at (?:`key` in )?`\$\.?([^`]*)`", re.DOTALL)
 """The end of msgspec's messages, which names the place."""
 OWN_DURATIONS = ("hold", "stop_after", "think")
@@ -174,7 +176,7 @@ def _read_durations(document: dict[str, Any]) -> None:
     """
     for table, key, at in _durations_in(document):
         value = table.get(key)
-        if isinstance(value, str) and "%%" not in value and (at, value) != ("hold", "sessions"):
+        if isinstance(value, str) and "%%" not in value and (at, value) not in WORDS:
             try:
                 table[key] = seconds_of(value)
             except ValueError as error:

@@ -24,6 +24,7 @@ from loadgen.cli.options import DURATION, ENDPOINT, HOLD, RATE, run_command
 from loadgen.errors import OperatorError, PlanError
 from loadgen.net.credentials import read_credentials
 from loadgen.net.url import TargetUrl
+from loadgen.plan.compress import Compress, parse_compress
 from loadgen.plan.feeder import Feeder
 from loadgen.plan.feeder_file import feeder_of, format_of, keep_rows, with_rows
 from loadgen.plan.plan import Plan
@@ -135,6 +136,33 @@ class FeederType(click.ParamType[Feeder]):
             self.fail(str(error), param, ctx)
 
 
+class CompressType(click.ParamType[Compress | bool]):
+    """An offer of permessage-deflate, from its parameters."""
+
+    name = "parameters"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Compress | bool:
+        """Returns the offer; fails when a parameter can't be offered."""
+        try:
+            return value if isinstance(value, Compress | bool) else parse_compress(str(value))
+        except PlanError as error:
+            self.fail(str(error), param, ctx)
+
+
+class CoordCommand(click.Command):
+    """A command whose --compress may have no value.
+
+    Click would take the argument after it for one.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parses the command line with `--compress` as `--compress=on`."""
+        given = ["--compress=on" if text == "--compress" else text for text in args]
+        return super().parse_args(ctx, given)
+
+
 class ProxyType(click.ParamType[str]):
     """The URL of a proxy that targets are reached through."""
 
@@ -155,13 +183,14 @@ WATCHED = WatchedType()
 RECEIVER = ReceiverType()
 HEADER = HeaderType()
 FEEDER = FeederType()
+COMPRESS = CompressType()
 PROXY = ProxyType()
 
 REFERENCE = Plan()
 """The reference run, which the options ask for by default."""
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=CoordCommand, context_settings={"show_default": True})
 @click.argument("target", default=REFERENCE.target)
 @click.option(
     "--rate", type=RATE, default=2000, metavar="R", help="Arrivals per second over the whole fleet."
@@ -222,6 +251,14 @@ REFERENCE = Plan()
     type=HEADER,
     metavar="'NAME: VALUE'",
     help="Send this header in every handshake; repeatable. Host and User-Agent replace loadgen's.",
+)
+@click.option(
+    "--compress",
+    type=COMPRESS,
+    metavar="[=PARAMETERS]",
+    help="Offer permessage-deflate as browsers do, or with parameters:"
+    " --compress='server_no_context_takeover; client_max_window_bits=9'.",
+    show_default="off",
 )
 @click.option(
     "--proxy",

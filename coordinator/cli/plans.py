@@ -124,6 +124,8 @@ def with_options(transport: Transport, options: dict[str, Any]) -> Transport:
     Raises PlanError for a mistake.
     """
     changes = {name: options[name] for name in TRANSPORT_OPTIONS if options[name]}
+    if options["compress"] is not None:
+        changes["compress"] = options["compress"]
     changed = msgspec.structs.replace(transport, **changes)
     return with_tls(with_headers(changed, options["header"]), options)
 

@@ -24,6 +24,8 @@ class AgentFacts(msgspec.Struct):
     name: str
     machine: dict[str, Any]
     """Versions and kernel settings, by name."""
+    addresses: dict[str, tuple[str, ...]] = {}
+    """The addresses that it loaded last of each target, by URL; none in an older run."""
 
 
 class RunFacts(msgspec.Struct):

@@ -105,6 +105,7 @@ class RunDir:
                 "machine": agent.hello.machine,
                 "status": agent.status,
                 "refusal": agent.refusal,
+                "addresses": agent.addresses,
                 "share": agent.share,
                 "connections": agent.planned,
                 "preflight": agent.warning,

@@ -5,14 +5,15 @@ It starts them, reads them into a FanIn, replaces them, and ends them within a b
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil, inf
 from time import monotonic
 
 import msgspec
 from msgspec.structs import replace
 
-from loadgen.agent.orders import Gate, announcement, comparison
+from loadgen.agent.jobs import numbered
+from loadgen.agent.orders import Gate, announcement, comparison, readdressing
 from loadgen.agent.process import ForkServer, WorkerProcess
 from loadgen.errors import FleetError
 from loadgen.plan.reassign import Reassignment, Unfinished, reassign, unfinished_of
@@ -21,7 +22,7 @@ from loadgen.plan.shares import NO_SHARE
 from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import FanIn, Second
 from loadgen.stats.tally import WorkerVitals
-from loadgen.wire import Job, Rehearsal, Report, Wanted, from_wire
+from loadgen.wire import Destination, Job, Rehearsal, Report, Wanted, from_wire
 
 WARM_TIMEOUT = 60.0
 """Seconds that a worker may take to start."""
@@ -154,6 +155,18 @@ class WorkerPool:
     def compare(self, clocks: Mapping[str, PublisherClock]) -> None:
         """Tells the workers of publishers' clocks, beside this host's."""
         self._send(comparison(clocks))
+
+    def readdress(self, destinations: Sequence[Destination]) -> None:
+        """Tells the workers of the addresses that targets have now, and those to come.
+
+        A worker keeps its own numbers of pairs.
+        """
+        for worker in self.employed:
+            job = _job_of(worker)
+            like = job.destinations[0].ways[0].sources
+            own = tuple(numbered(to, like.worker, like.workers) for to in destinations)
+            worker.job = replace(job, destinations=own)
+            worker.send(readdressing(own))
 
     async def _read(self, worker: WorkerProcess) -> None:
         """Takes in the lines of a worker until its output ends."""

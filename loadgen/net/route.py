@@ -5,11 +5,16 @@ from typing import Any
 
 from loadgen.net.connection import Follower, Terms, Wrap
 from loadgen.net.dialer import Dialer
+from loadgen.net.dialers import Dialers
 from loadgen.net.handshake import Handshake
+from loadgen.net.unix import UnixDialer
+from loadgen.plan.compress import Compress
 from loadgen.plan.request import Headers
 from loadgen.plan.template import Template
 from loadgen.timers import Deadlines
 
+AnyDialer = Dialer | Dialers | UnixDialer
+"""Of one address, of all addresses of a name, or of a Unix socket."""
 MAX_KEPT = 256
 """Prepared requests kept; sessions with more different ones pay for each request anew."""
 
@@ -22,10 +27,11 @@ class Route:
         url: str,
         host: str,
         resource: str,
-        dialer: Dialer,
+        dialer: AnyDialer,
         closing: Deadlines[Any],
         headers: Headers = (),
         subprotocols: tuple[str, ...] = (),
+        compress: Compress | None = None,
     ) -> None:
         """`closing` holds the worker's connections that wait for the server to end them."""
         self.url = url
@@ -35,6 +41,7 @@ class Route:
         self._closing = closing
         self._headers = headers
         self._subprotocols = subprotocols
+        self._compress = compress
         self._terms: dict[tuple[object, ...], Terms] = {}
         self._variable = (
             Template(resource),
@@ -92,6 +99,7 @@ class Route:
                 resource or self._resource,
                 kept + headers,
                 subprotocols or self._subprotocols,
+                self._compress,
             )
             found = self._terms[key] = Terms(handshake, think, self._closing, wrap)
             if self.follow is not None:

@@ -12,9 +12,9 @@ from typing import Any
 
 from loadgen.net.connection import FAILED, Connection
 from loadgen.net.route import Route
+from loadgen.sessions.compressed import loop_kind
 from loadgen.sessions.errors import ConnectionEnded
 from loadgen.sessions.population import Population
-from loadgen.sessions.receiver import ReceiverConnection
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.trampoline import BaseUser
 from loadgen.stats.reasons import DONE
@@ -57,7 +57,7 @@ class LoopUser(BaseUser):
         scenario = self.scenario
         route = scenario.route_to(self.number)
         terms = route.terms(scenario.think, wrap=scenario.wrap())
-        kind = ReceiverConnection if scenario.receives else Connection
+        kind = loop_kind(terms, receives=scenario.receives, reads=scenario.reads)
         self.connection = connection = kind(scenario.recorder, terms, self)
         scenario.connections.dial(connection, route.dialer, monotonic(), planned=True)
         return connection
@@ -145,6 +145,8 @@ class LoopScenario(Scenario):
         self.loops = loops
         """Turns of the loop."""
         self._session = session
+        self.reads = session is app_pings
+        """True when messages answer its pings."""
         self.think = think
         """Seconds."""
         self._grain = grain

@@ -19,8 +19,8 @@ from loadgen.net.connection import Connection, Terms
 from loadgen.net.route import Route
 from loadgen.plan.request import Headers, RequestError, with_origin
 from loadgen.plan.seeded import SeededRandom
+from loadgen.sessions.compressed import session_kind
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
-from loadgen.sessions.receiver import ReceiverWebSocket
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.trampoline import BaseUser
 from loadgen.sessions.user_state import Pause, UserState
@@ -192,7 +192,7 @@ class User(BaseUser):
             raise ConnectFailed(BAD_REQUEST)
         now = monotonic()
         due = now if self.due is None else self.due
-        kind = ReceiverWebSocket if scenario.receives else WebSocket
+        kind = session_kind(terms, receives=scenario.receives)
         socket = kind(self.recorder, terms, self, due)
         scenario.connections.dial(socket, route.dialer, now, planned=self.due is not None)
         self._hold((*self.sockets, socket))

@@ -129,6 +129,10 @@ class Counts(msgspec.Struct, omit_defaults=True):
     messages_received: Annotated[
         Count, Metric("loadgen_messages_received", "Messages received.")
     ] = 0
+    messages_compressed: Annotated[
+        Count,
+        Metric("loadgen_messages_compressed", "Of the messages received: those compressed."),
+    ] = 0
     bytes_sent: Annotated[
         Count, Metric("loadgen_sent_bytes", "Bytes of connections that the kernel took.")
     ] = 0
@@ -142,6 +146,14 @@ class Counts(msgspec.Struct, omit_defaults=True):
             "loadgen_ports_skipped", "Source ports stepped over because somebody else held them."
         ),
     ] = 0
+    addresses_passed: Annotated[
+        Count,
+        Metric(
+            "loadgen_addresses_passed",
+            "Addresses that took no TCP connection, so that the next of the name was dialed.",
+        ),
+    ] = 0
+    """The connection goes on: it fails only once all addresses of its target were tried."""
     tls_handshakes: Annotated[
         Count, Metric("loadgen_tls_handshakes", "TLS handshakes with a target that were completed.")
     ] = 0
@@ -211,6 +223,9 @@ class Tally(Counts, omit_defaults=True):
         CountsByReason,
         Metric("loadgen_connections_closed", "Connections that opened and ended, by reason."),
     ] = msgspec.field(default_factory=dict)
+    compression: CountsByReason = msgspec.field(default_factory=dict)
+    """The opened connections that offered permessage-deflate, by what the server chose: its
+    extension, or `none`."""
     connect: Histogram = msgspec.field(default_factory=Histogram)
     """Until the request can be sent: `tcp` and `tls` are parts of it."""
     tcp: Annotated[
@@ -277,8 +292,9 @@ class Tally(Counts, omit_defaults=True):
         """Adds the counts and histograms of another tally to this one."""
         for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for mine, theirs in ((self.failed, other.failed), (self.closed, other.closed)):
-            for reason, count in theirs.items():
+        for name in BY_NAME:
+            mine = getattr(self, name)
+            for reason, count in getattr(other, name).items():
                 mine[reason] = mine.get(reason, 0) + count
         for name in HISTOGRAMS:
             getattr(self, name).merge(getattr(other, name))
@@ -306,6 +322,8 @@ class Tally(Counts, omit_defaults=True):
         return {name: getattr(self, name) for name in COUNTS}
 
 
+BY_NAME = ("failed", "closed", "compression")
+"""The counts by reason, or by another name."""
 COUNTS = Counts.__struct_fields__
 """The names of the plain counters."""
 HISTOGRAMS = tuple(

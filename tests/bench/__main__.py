@@ -9,7 +9,18 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import client, delivery, fairness, fleet, ports, rows, session, target, viewers
+from tests.bench import (
+    client,
+    compress,
+    delivery,
+    fairness,
+    fleet,
+    ports,
+    rows,
+    session,
+    target,
+    viewers,
+)
 from tests.bench.goal import Goal
 
 # `ports` comes last: it leaves 60,000 ports in TIME_WAIT, and the websockets client of `client`,
@@ -20,6 +31,7 @@ BENCHES = {
     "rows": rows.run,
     "fairness": fairness.run,
     "delivery": delivery.run,
+    "compress": compress.run,
     "target": target.run,
     "fleet": fleet.run,
     "viewers": viewers.run,

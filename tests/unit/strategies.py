@@ -45,6 +45,7 @@ tallies = st.builds(
     **dict.fromkeys(COUNTS, _counts),
     failed=_reasons,
     closed=_reasons,
+    compression=_reasons,
     **dict.fromkeys(HISTOGRAMS, histograms),
     counters=st.dictionaries(_names, st.integers(1, 999), max_size=3),
     timings=st.dictionaries(_names, histograms, max_size=3),

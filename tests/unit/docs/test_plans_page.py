@@ -9,6 +9,7 @@ import pytest
 
 from coordinator.dryrun import describe_plan
 from loadgen.plan.clients import AgentSpec
+from loadgen.plan.compress import Compress
 from loadgen.plan.feeder import Feeder
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan, Target, Transport
@@ -30,6 +31,7 @@ VALUES = (
     Target,
     AgentSpec,
     Transport,
+    Compress,
     Publish,
     Feeder,
     Condition,

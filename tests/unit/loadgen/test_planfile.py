@@ -329,6 +329,29 @@ def test_a_key_without_effect_is_refused(plan_file, line, words):
     assert refusal(plan_file(f"{line}\n{several()}")).startswith(words)
 
 
+@pytest.mark.parametrize(
+    ("value", "resolve"), [('"once"', "once"), ('"30s"', 30.0), ("5", 5.0), ('"1m"', 60.0)]
+)
+def test_how_often_names_are_resolved_is_a_word_or_a_duration(plan_file, value, resolve):
+    plan = read_plan(plan_file(f"[transport]\nresolve = {value}\n"))
+    assert plan.transport.resolve == resolve
+    assert read_plan(plan_file(to_toml(plan).decode())) == plan
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ('"never"', "`transport.resolve`: 'never' is not a duration"),
+        ('"500ms"', '`transport.resolve` is 0.5; write "once", or a duration of at least 1 s'),
+        ("true", "Expected `float | str`, got `bool`"),
+    ],
+)
+def test_another_rhythm_of_resolving_has_its_line(plan_file, value, words):
+    found = refusal(plan_file(f"rate = 5\n\n[transport]\nresolve = {value}\n"))
+    assert ", line 4: " in found
+    assert words in found
+
+
 def test_a_plan_with_a_malformed_target_is_refused(plan_file):
     assert refusal(plan_file('seed = 1\ntarget = "127.0.0.1:9505"')).startswith(
         ", line 2: `target`: target '127.0.0.1"

@@ -6,11 +6,12 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from coordinator.cli.coord import FEEDER, HEADER, RECEIVER, WATCHED, coord
+from coordinator.cli.coord import COMPRESS, FEEDER, HEADER, RECEIVER, WATCHED, coord
 from coordinator.influx.exporter import receiver_of
 from coordinator.scrape import Watched
 from coordinator.storage.journal import Journal
 from loadgen.errors import FleetError, OperatorError, PlanError
+from loadgen.plan.compress import Compress
 from loadgen.plan.feeder import Feeder
 from loadgen.plan.feeder_file import keep_rows, with_rows
 from loadgen.plan.plan import Plan, Transport
@@ -101,6 +102,22 @@ def test_another_header_is_refused_without_its_value(text, why):
 
     assert why in caught.value.message
     assert "s3cret" not in caught.value.message
+
+
+def test_an_offer_of_compression_has_parameters():
+    offer = Compress(server_no_context_takeover=True, client_max_window_bits=9)
+
+    assert COMPRESS.convert("on", None, None) is True
+    assert COMPRESS.convert(False, None, None) is False
+    assert COMPRESS.convert(offer, None, None) is offer
+    assert COMPRESS.convert(offer.offer, None, None) == offer
+
+
+def test_another_offer_is_refused_with_the_parameters():
+    with pytest.raises(click.BadParameter) as caught:
+        COMPRESS.convert("client_max_window_bits=8", None, None)
+
+    assert "Expected `int` >= 9 in `client_max_window_bits`" in caught.value.message
 
 
 def test_a_receiver_of_an_export_is_a_url():

@@ -184,6 +184,10 @@ UNUSABLE = {
         {"publish": Publish(sessions=("loop", "users"))},
         "`publish.sessions` names 'users'; the plan's sessions are loop",
     ),
+    "a publisher without a URL to a Unix socket": (
+        {"publish": Publish(), "targets": (Target(url="ws+unix:///run/app.sock"),)},
+        "`publish.url` is needed where the first target is a Unix socket",
+    ),
     "publishers of no session": (
         {"publish": Publish(by="session"), "sessions": (USERS,)},
         "`publish.by` is `session`, but no session is in Python",
@@ -251,6 +255,17 @@ def test_the_servers_name_is_that_of_a_host(name):
 def test_another_servers_name_is_refused(name):
     with pytest.raises(PlanError, match=r"`transport\.tls_server_name` is '.*'; write a host's"):
         Plan(transport=Transport(tls_server_name=name))
+
+
+@pytest.mark.parametrize(("resolve", "every"), [("once", None), (1.0, 1.0), (30.0, 30.0)])
+def test_names_are_resolved_once_or_every_so_many_seconds(resolve, every):
+    assert Plan(transport=Transport(resolve=resolve)).transport.resolve_every == every
+
+
+@pytest.mark.parametrize("resolve", ["", "twice", "30", 0.5, 0.0, -1.0])
+def test_another_rhythm_is_refused(resolve):
+    with pytest.raises(PlanError, match=r'`transport\.resolve` is .*; write "once", or a duration'):
+        Plan(transport=Transport(resolve=resolve))
 
 
 def test_a_proxy_has_a_url_that_is_shown_without_its_credentials():

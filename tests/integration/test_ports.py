@@ -273,7 +273,7 @@ def test_reserved_ports_are_not_used(tmp_path):
 
 
 def accepted(out: Path) -> int:
-    """Returns the connections that the target has accepted by the newest second of a run."""
+    """Returns how many connections were accepted by the newest second of a run."""
     lines = [
         line for path in out.glob("*/seconds.ndjson") for line in path.read_text().splitlines()
     ]

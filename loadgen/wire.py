@@ -108,6 +108,8 @@ class Job(msgspec.Struct, tag=True):
     """The id of its agent, for the streams that its sessions publish."""
     clock: str = ""
     """The name of this host's monotonic clock."""
+    allowed: tuple[str, ...] = ()
+    """The networks and host names of `--allow-target`: HTTP requests may go there as well."""
 
 
 class Report(msgspec.Struct):

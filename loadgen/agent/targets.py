@@ -46,6 +46,11 @@ class AllowedTargets:
         shown = host if host == address else f"{host} ({address})"
         return f"refuses target {shown}: start the agent with --allow-target {host}"
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The networks and host names, as `--allow-target` takes them."""
+        return *map(str, self._networks), *sorted(self._hosts)
+
 
 def _plain(address: str) -> IPv4Address | IPv6Address:
     """Returns an address, as IPv4 where IPv6 only wraps it.

@@ -4,7 +4,9 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from time import monotonic
+from typing import TYPE_CHECKING
 
+from loadgen.net.allowed import AllowedHosts
 from loadgen.net.connection import Connection
 from loadgen.net.connections import Connections
 from loadgen.net.dialer import Dialer
@@ -15,7 +17,7 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
 from loadgen.plan.request import with_origin
 from loadgen.plan.session_file import load
-from loadgen.plan.sessions import Loop, PythonSession, Script, SessionSpec
+from loadgen.plan.sessions import Loop, PythonSession, Script, SessionSpec, may_use_http
 from loadgen.sessions.churn import Churn
 from loadgen.sessions.loop import BUILT_IN, LoopScenario
 from loadgen.sessions.population import Population
@@ -30,6 +32,9 @@ from loadgen.wire import Job, Sources
 from loadgen.worker.arrivals import Arrivals
 from loadgen.worker.engine import CLOSE_TIMEOUT, Engine, grain_of
 from loadgen.worker.stamps import finder_of
+
+if TYPE_CHECKING:
+    from loadgen.net.http_pool import HttpPool
 
 MAX_WINDOW = 4096
 """The most numbers of a stream that a subscriber tells apart."""
@@ -54,6 +59,9 @@ def engine_for(
     phases = tuple(zip(plan.phases, schedule.spans, strict=False))
     churn = Churn(phases, job.share.part, plan.seed, job.start + job.delay)
     population = Population(recorder, connections, churn, alarm)
+    population.open_http = lambda: _http_pool(job)
+    if any(may_use_http(spec) for spec in plan.session_specs):
+        _ = population.http  # before the start: to load aiohttp takes a third of a second
     arrivals = Arrivals(schedule.dues, job.share, schedule.gates)
     grain = grain_of(plan, job.share.part)
     scenarios = _scenarios(job, population, routes, grain)
@@ -159,6 +167,13 @@ def _session(spec: PythonSession | Script, plan: Plan) -> Session:
     if isinstance(spec, PythonSession):
         return load(spec)
     return compile_session(spec, plan.files, plan.transport.receive_timeout)
+
+
+def _http_pool(job: Job) -> "HttpPool":
+    from loadgen.net.http_pool import HttpPool  # noqa: PLC0415  # it loads aiohttp
+
+    hosts = AllowedHosts(job.destinations, job.allowed)
+    return HttpPool(hosts, job.plan.transport, context_of(job.plan.transport))
 
 
 def _routes(

@@ -12,7 +12,7 @@ from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan, Target, Transport
 from loadgen.plan.publish import Publish
-from loadgen.plan.script import Condition, Extract, Match, Step
+from loadgen.plan.script import Condition, Extract, Match, ReplyCheck, Step
 from loadgen.plan.sessions import Loop, PythonSession, Script
 from loadgen.planfile import read_plan, to_toml
 
@@ -33,6 +33,7 @@ VALUES = (
     Condition,
     Extract,
     Match,
+    ReplyCheck,
     *STEPS,
 )
 

@@ -1,0 +1,83 @@
+"""The pool of HTTP connections, against aiohttp's server."""
+
+import ssl
+
+import pytest
+from aiohttp import ClientError, ClientPayloadError, CookieJar, ServerDisconnectedError
+from yarl import URL
+
+from loadgen.net.allowed import AllowedHosts
+from loadgen.net.http_pool import AllowedResolver, HostNotAllowed, HttpPool, http_failure
+from loadgen.plan.plan import Transport
+from tests.login_server import login_server
+from tests.unit.http_load import SOURCE, destination_of
+
+
+async def asked(hosts, *paths, port, host="127.0.0.1"):
+    """The replies to GET requests, one after the other, of one user."""
+    pool = HttpPool(hosts, Transport(), None)
+    jars = []
+
+    def jar_of(wanted):
+        if wanted and not jars:
+            jars.append(CookieJar(unsafe=True))
+        return jars[0] if jars else None
+
+    try:
+        return [
+            await pool.request("GET", URL(f"http://{host}:{port}{path}"), jar_of, 5.0)
+            for path in paths
+        ]
+    finally:
+        await pool.close()
+
+
+async def test_a_target_is_asked_at_the_address_that_the_agent_found():
+    async with login_server() as (port, _):
+        hosts = AllowedHosts((destination_of(port, "chat.invalid"),))
+        (reply,) = await asked(hosts, "/me", port=port, host="chat.invalid")
+
+        assert (await reply.json())["peer"] == SOURCE
+
+
+async def test_requests_share_a_connection():
+    async with login_server() as (port, _):
+        hosts = AllowedHosts((destination_of(port),))
+        peers = [await one.json() for one in await asked(hosts, "/port", "/port", port=port)]
+
+    assert peers[0] == peers[1]
+
+
+async def test_names_are_resolved_only_where_they_are_allowed():
+    resolver = AllowedResolver(AllowedHosts((), ("localhost",)))
+
+    (found,) = [one for one in await resolver.resolve("localhost", 80) if one["host"][0] == "1"]
+    assert (found["host"], found["port"]) == ("127.0.0.1", 80)
+    refused = AllowedResolver(AllowedHosts((destination_of(80, "a.test"),)))
+    assert [one["host"] for one in await refused.resolve("A.test", 80)] == ["127.0.0.1"]
+    await resolver.close()
+
+
+async def test_a_host_that_resolves_to_what_is_not_allowed_is_refused():
+    resolver = AllowedResolver(AllowedHosts((), ("10.0.0.0/8",)))
+
+    with pytest.raises(HostNotAllowed, match=r"start the agent with --allow-target 192\.0\.2\.7"):
+        await resolver.resolve("192.0.2.7", 80)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (TimeoutError(), "timeout"),
+        (ssl.SSLError(), "tls"),
+        (ServerDisconnectedError(), "server_eof"),
+        (ClientPayloadError(), "server_eof"),
+        (ConnectionResetError(104, "reset"), "reset"),
+        (OSError(24, "too many open files"), "no_fd"),
+        (OSError("no number"), "error_OSError"),
+        (ClientError(), "error_ClientError"),
+        (KeyError("mine"), ""),
+    ],
+)
+def test_each_error_has_its_reason(error, reason):
+    assert http_failure(error) == reason

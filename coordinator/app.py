@@ -1,7 +1,6 @@
 """Wires one run together: checks, port, controller, signals."""
 
 import asyncio
-import signal
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from secrets import token_hex
@@ -23,6 +22,7 @@ from coordinator.settings import RunSettings
 from coordinator.storage.calibrations import read_calibrations
 from coordinator.storage.journal import Journal
 from loadgen.http.token import Token
+from loadgen.process import ending_signals
 from loadgen.systemd import notify
 
 
@@ -47,7 +47,13 @@ async def coordinate(settings: RunSettings) -> int:
     journal = Journal.reopen(settings.resume) if settings.resume else None
     clock = Clock(journal.head.clock_offset() if journal else 0.0)
     key = journal.head.key if journal else token_hex(4)
-    run = Run(settings.plan, settings.agents, key=key, on_loss=settings.on_loss)
+    run = Run(
+        settings.plan,
+        settings.agents,
+        key=key,
+        on_loss=settings.on_loss,
+        credentials=settings.credentials,
+    )
     server = Server(run, clock.now, token, public=settings.public_view, out=settings.out)
     async with AsyncExitStack() as stack:
         server.awaits_journal = True
@@ -70,10 +76,7 @@ async def coordinate(settings: RunSettings) -> int:
 
 @contextmanager
 def _signals(run: Run, clock: Clock) -> Iterator[None]:
-    """Drains the run on the first signal to end, and stops it on every further one.
-
-    The signals are SIGINT, SIGTERM and SIGHUP.
-    """
+    """Drains the run on the first signal to end, and stops it on every further one."""
     loop = asyncio.get_running_loop()
     received = 0
 
@@ -82,9 +85,7 @@ def _signals(run: Run, clock: Clock) -> Iterator[None]:
         received += 1
         (run.drain if received == 1 else run.stop)(clock.now())
 
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
-        numbers.append(signal.SIGHUP)
+    numbers = ending_signals()
     for number in numbers:
         loop.add_signal_handler(number, handle)
     try:

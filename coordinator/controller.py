@@ -5,9 +5,11 @@ That goes to the run directory, the port and the terminal.
 
 import asyncio
 import os
+import ssl
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from time import time
 
 import msgspec
@@ -39,6 +41,7 @@ from coordinator.tsung.log import TsungLog
 from loadgen.errors import FleetError, OperatorError
 from loadgen.http.token import exposure
 from loadgen.machine.clock import clock_name
+from loadgen.net.credentials import show, trust
 from loadgen.plan.sessions import Script
 from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.recorder import MICROSECONDS
@@ -185,9 +188,18 @@ class Controller:
         return self._report()
 
     async def _start(self, local_agents: LocalAgents) -> None:
-        secrets = {"--token-file": self._settings.token_file, "--tls-key": self._settings.tls_key}
+        secrets = {
+            "--token-file": self._settings.token_file,
+            "--tls-key": self._settings.tls_key,
+            **self._target_key(),
+        }
         for exposed in filter(None, map(exposure, secrets, secrets.values())):
             self._warn(exposed)
+        if self._settings.plan.insecure:
+            self._run.notices.warn(
+                "INSECURE: the certificates of the servers are not verified (--insecure, or"
+                " tls_verify = false): any server may answer at their URLs"
+            )
         if self._settings.with_target:
             log = self._folder.path / "agents" / "target.log"
             await self.local_processes.start_target(
@@ -196,6 +208,14 @@ class Controller:
         if self._calibrator is not None:
             await self._calibrator.check_target()
         await self.local_processes.start_agents(local_agents, self._folder.log_of)
+
+    def _target_key(self) -> dict[str, Path]:
+        """Returns the file with the clients' keys, by its option; none for a folder."""
+        transport = self._settings.plan.transport
+        files = {"--target-cert": transport.tls_cert}
+        if transport.tls_key:
+            files = {"--target-key": transport.tls_key}
+        return {option: Path(path) for option, path in files.items() if Path(path).is_file()}
 
     def _target_limit(self) -> int:
         """Returns how many connections the embedded target has to hold.
@@ -231,13 +251,29 @@ class Controller:
             [server.url for server in plan.servers],
             # Numbers begin at 0, also in a resumed run: its process has another id.
             f"{clock_name()}-{run.key}-{os.getpid()}",
-            verify=plan.transport.tls_verify,
+            tls=self._publisher_tls(),
             may_publish=lambda: run.may_publish(now()),
             published=self._add_publication,
             failed=lambda reason: run.publication_failed(reason, now()),
             warn=self._warn,
         )
         return [asyncio.create_task(publisher.run())]
+
+    def _publisher_tls(self) -> ssl.SSLContext:
+        """Returns the context of the publisher.
+
+        It shows what the first user shows, and trusts the plan's authorities and the system's.
+        """
+        credentials = self._settings.credentials
+        context = ssl.create_default_context()
+        if not self._settings.plan.transport.tls_verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if credentials.ca:
+            trust(context, credentials.ca)
+        if credentials.pairs:
+            show(context, credentials.of_user(0))
+        return context
 
     def _add_publication(self, published: Published) -> None:
         sent = self._clock.at((published.sent or 0) / MICROSECONDS)

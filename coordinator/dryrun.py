@@ -42,10 +42,11 @@ def dry_run(settings: RunSettings) -> str:
             f"target {target.host} is {target.address}, port {target.port}" for target in targets
         ),
         *describe_plan(plan),
+        *_tls(settings),
         _table(["agent", "connections"], [[name, count(share)] for name, share in shares]),
     ]
     if settings.local:
-        parts.append(_preflight(max(share for _, share in shares)))
+        parts.append(_preflight(max(share for _, share in shares), tls=plan.secure))
     if settings.local >= settings.agents:  # of agents elsewhere nothing is known yet
         parts.extend(_doubts(settings, dict(shares)))
     return "\n\n".join(parts)
@@ -66,6 +67,21 @@ def describe_plan(plan: Plan) -> Iterator[str]:
             [[target.url, f"{target.weight / whole:.2%}"] for target in plan.targets],
         )
     yield f"{_arrived(plan)}, {_drained(plan)}"
+
+
+def _tls(settings: RunSettings) -> Iterator[str]:
+    """Yields what connections to wss:// targets trust and show."""
+    plan, credentials = settings.plan, settings.credentials
+    if not plan.secure:
+        return
+    trusted = "the system's authorities"
+    if plan.insecure:
+        trusted = "ANY CERTIFICATE, so any server may answer (--insecure, tls_verify = false)"
+    elif credentials.ca:
+        trusted = f"the authorities in {plan.transport.tls_ca}"
+    pairs = len(credentials.pairs)
+    shown = f"{count(pairs)} certificates, one a user" if pairs > 1 else "one certificate"
+    yield f"TLS trusts {trusted}, and shows {shown if pairs else 'no certificate'}"
 
 
 def session_parts(plan: Plan) -> dict[str, float]:
@@ -196,10 +212,10 @@ class PreflightResult(msgspec.Struct):
     limits: list[Limit]
 
 
-def _preflight(share: int) -> str:
+def _preflight(share: int, *, tls: bool) -> str:
     """Returns the preflight of this machine for the largest share of a local agent."""
     command = [sys.executable, "-m", "loadgen.cli.tune", "check", "--json"]
-    command += ["--connections", str(share)]
+    command += ["--connections", str(share), *(["--tls"] if tls else [])]
     try:
         checked = subprocess.run(command, capture_output=True, timeout=TUNE_TIMEOUT, check=False)  # noqa: S603 -- ours
         finding = msgspec.json.decode(checked.stdout, type=PreflightResult)

@@ -5,6 +5,7 @@ The coordinator's process is the one place that does: so all stamps are on one h
 
 import asyncio
 import itertools
+import ssl
 from collections.abc import Callable, Sequence
 from time import monotonic
 
@@ -59,7 +60,7 @@ class Publisher:
         urls: Sequence[str],
         name: str,
         *,
-        verify: bool,
+        tls: ssl.SSLContext,
         may_publish: Callable[[], bool],
         published: Callable[[Published], None],
         failed: Callable[[str], None],
@@ -67,12 +68,12 @@ class Publisher:
     ) -> None:
         """`urls` are the plan's targets, `name` begins the names of its streams.
 
-        `verify`: the certificate of an https:// server has to be valid.
+        `tls` is for an https:// server.
         """
         self._publish = publish
         self._target = urls[0]
         self._name = name
-        self._verify = verify
+        self._tls = tls
         self._may_publish = may_publish
         self._published = published
         self._failed = failed
@@ -90,7 +91,7 @@ class Publisher:
         A publication that is late is sent at once, none is left out: the rate holds on average.
         """
         timeout = aiohttp.ClientTimeout(total=PUBLISH_TIMEOUT)
-        connector = aiohttp.TCPConnector(limit=MAX_UNANSWERED, ssl=self._verify)
+        connector = aiohttp.TCPConnector(limit=MAX_UNANSWERED, ssl=self._tls)
         async with (
             aiohttp.ClientSession(timeout=timeout, connector=connector) as http,
             asyncio.TaskGroup() as sending,

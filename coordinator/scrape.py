@@ -21,7 +21,7 @@ EVERY = 1.0
 SCRAPE_TIMEOUT = 2.0
 """Seconds that an exporter may take."""
 MAX_BYTES = 8 << 20
-"""Bytes of an answer that are read."""
+"""The longest answer of an exporter."""
 
 
 class Scrape(msgspec.Struct, omit_defaults=True):
@@ -127,7 +127,7 @@ class Scraper:
         A server that can't be scraped is reported once, and tried again.
         """
         timeout = aiohttp.ClientTimeout(total=SCRAPE_TIMEOUT)
-        async with aiohttp.ClientSession(timeout=timeout) as http:
+        async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as http:
             await asyncio.gather(*(self._follow(http, watched) for watched in self._watched))
 
     async def _follow(self, http: aiohttp.ClientSession, watched: Watched) -> None:
@@ -139,7 +139,8 @@ class Scraper:
             if second > last:
                 last = second
                 try:
-                    self._take(scrape_of(watched.name, second, await _fetch(http, watched.url)))
+                    text = await _fetch(http, watched.url)
+                    self._take(await _parse(watched.name, second, text))
                     failing = False
                 except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                     if not failing:
@@ -152,6 +153,33 @@ class Scraper:
 
 
 async def _fetch(http: aiohttp.ClientSession, url: str) -> str:
-    async with http.get(url, raise_for_status=True) as reply:
-        body = await reply.content.read(MAX_BYTES)
+    """Returns the whole answer of an exporter.
+
+    Raises ValueError for one that is too long, compressed, or elsewhere: a redirect may lead to an
+    address that the operator did not name, and a small compressed answer unpacks to a large one.
+    """
+    headers = {"Accept-Encoding": "identity"}
+    async with http.get(
+        url, raise_for_status=True, allow_redirects=False, headers=headers
+    ) as reply:
+        if reply.status != 200:
+            raise ValueError(f"it answers {reply.status}, not 200")
+        if reply.headers.get("Content-Encoding", "identity") != "identity":
+            raise ValueError("its answer is compressed, which was not asked for")
+        body = bytearray()
+        async for part in reply.content.iter_any():
+            body += part
+            if len(body) > MAX_BYTES:
+                raise ValueError(f"its answer is longer than {MAX_BYTES >> 20} MiB")
         return body.decode()
+
+
+async def _parse(name: str, second: int, text: str) -> Scrape:
+    """Returns the figures of an answer.
+
+    It is parsed beside the loop: a long one takes seconds.
+    """
+    try:
+        return await asyncio.to_thread(scrape_of, name, second, text)
+    except ValueError:  # it may quote the answer, which is not the operator's to read
+        raise ValueError("its answer is no exposition of metrics") from None

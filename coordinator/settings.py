@@ -10,6 +10,7 @@ from coordinator.report.abort import AbortCondition
 from coordinator.report.expect import Expectation
 from coordinator.run.run import OnLoss
 from coordinator.scrape import Watched
+from loadgen.plan.credentials import NO_CREDENTIALS, Credentials
 from loadgen.plan.plan import Plan
 from loadgen.values import Endpoint
 
@@ -18,6 +19,8 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The plan of a run, and every option besides it."""
 
     plan: Plan
+    credentials: Credentials = NO_CREDENTIALS
+    """What connections with TLS show and trust, from the files that the plan names."""
     agents: int = 16
     """The number of agents that the run waits for before it starts."""
     local: int = 0

@@ -7,6 +7,8 @@ import math
 import re
 from collections.abc import Sequence
 
+from loadgen.values import printable
+
 
 def one_line(text: str, max_length: int = 300) -> str:
     """Returns the text on one line of at most `max_length` characters.
@@ -22,10 +24,7 @@ def plain_lines(text: str, max_length: int = 8192) -> str:
 
     Each control character but line ends and tabs becomes a replacement character.
     """
-    return "".join(
-        sign if sign.isprintable() or sign in "\n\t" else "\N{REPLACEMENT CHARACTER}"
-        for sign in text[-max_length:]
-    )
+    return printable(text[-max_length:], kept="\n\t")
 
 
 def clean_name(text: str, default: str = "agent") -> str:

@@ -5,6 +5,7 @@ A mistake is reported with its line and its key.
 
 import re
 import tomllib
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from msgspec.structs import replace
 
 from loadgen.errors import PlanError
 from loadgen.machine.addresses import parse_ports, parse_sources
+from loadgen.net.credentials import TLS_FILES
 from loadgen.net.tls import context_of
 from loadgen.net.url import TargetUrl
 from loadgen.plan.plan import OVERRULES, Plan
@@ -28,6 +30,11 @@ from loadgen.values import seconds_of
 Keys = tuple[str | int, ...]
 """The path to a value: keys of tables, places in arrays."""
 _STEP = re.compile(r"\.?([A-Za-z0-9_-]+)|\[(\d+)\]")
+_TOKEN = re.compile(
+    r'"{3}(?:\\.|[^\\])*?"{3,5}|"(?:\\.|[^"\\])*"|#[^\n]*|[\[\]\n]' r"|'{3}.*?'{3,5}|'[^']*'",
+    re.DOTALL,
+)
+"""What decides where a statement of TOML ends: texts, comments, arrays and ends of lines."""
 
 
 def keys_of(path: str) -> Keys:
@@ -47,39 +54,27 @@ def line_of(text: str, keys: Keys) -> int | None:
     """
     while keys and not _holds(tomllib.loads(text), keys):
         keys = keys[:-1]
-    return _first_line(text.split("\n"), keys) if keys else None
+    if not keys:
+        return None
+    lines = text.split("\n")
+    ends = [*_statement_ends(text)]
+
+    def holds(end: int) -> bool:
+        return _holds(tomllib.loads("\n".join(lines[:end]) + "\n"), keys)
+
+    return ends[bisect_left(ends, True, key=holds)]
 
 
-def _first_line(lines: Sequence[str], keys: Keys) -> int:
-    """Returns the number of the first line up to which the document holds the value.
-
-    Subtle: a bisection over the lines. The first `low` lines do not hold the value, the first
-    `high` do. A beginning that is no TOML by itself (it ends inside a text or an array) is cut
-    back to the longest one that is; none above `low` means that the value is beyond the middle.
-    """
-    low = 0
-    high = len(lines)
-    while high - low > 1:
-        middle = (low + high) // 2
-        found = _readable(lines, middle, low)
-        if found is not None and _holds(found[1], keys):
-            high = found[0]
-        else:
-            low = middle
-    return high
-
-
-def _readable(lines: Sequence[str], high: int, low: int) -> tuple[int, dict[str, Any]] | None:
-    """Returns the length and the document of the longest prefix that is TOML.
-
-    It has at most `high` and more than `low` lines; None when no such beginning is TOML.
-    """
-    for count in range(high, low, -1):
-        try:
-            return count, tomllib.loads("\n".join(lines[:count]) + "\n")
-        except tomllib.TOMLDecodeError:
-            continue
-    return None
+def _statement_ends(text: str) -> Iterator[int]:
+    """Yields the lines at whose end a document may end: in no text and no array."""
+    line, depth = 1, 0
+    for found in _TOKEN.finditer(text):
+        sign = found[0]
+        if sign == "\n" and not depth:
+            yield line
+        line += sign.count("\n")
+        depth += (sign == "[") - (sign == "]")
+    yield line
 
 
 def _holds(document: Any, keys: Keys) -> bool:
@@ -159,7 +154,7 @@ def _plan_of(document: dict[str, Any], folder: Path) -> Plan:
                     f"`{key}` has no effect in a plan with `{other}`; leave one of them out"
                 )
     _read_durations(document)
-    plan = _with_sources(msgspec.convert(document, Plan), folder)
+    plan = _with_paths(_with_sources(msgspec.convert(document, Plan), folder), folder)
     _check(plan)
     return plan
 
@@ -216,6 +211,13 @@ def _with_sources(plan: Plan, folder: Path) -> Plan:
             with _located(f"sessions[{place}]"):
                 sessions[place] = with_source(session, folder)
     return replace(plan, sessions=tuple(sessions))
+
+
+def _with_paths(plan: Plan, folder: Path) -> Plan:
+    """Returns the plan with whole paths: a copy of it is read in another folder."""
+    paths = {key: getattr(plan.transport, key) for key in TLS_FILES}
+    whole = {key: str((folder / path).absolute()) for key, path in paths.items() if path}
+    return replace(plan, transport=replace(plan.transport, **whole))
 
 
 def _check(plan: Plan) -> None:

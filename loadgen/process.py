@@ -14,7 +14,28 @@ _SET_DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG of linux/prctl.h; prctl(2)."""
 _SET_NAME = 15
 """PR_SET_NAME of linux/prctl.h; prctl(2)."""
+_ENDING = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+"""The signals that people send to end a process, or that end it by default."""
 _prctl: Callable[..., int] = ctypes.CDLL(None).prctl
+
+
+def ending_signals() -> list[signal.Signals]:
+    """Returns the signals on which a process ends in good order.
+
+    SIGHUP is not among them where it is ignored, as nohup(1) does.
+    """
+    return [
+        number
+        for number in _ENDING
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
+    ]
 
 
 def raise_nofile() -> int:

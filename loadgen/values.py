@@ -57,3 +57,12 @@ def base_of(url: str) -> SplitResult | None:
     except ValueError:  # a port above 65535, or an unpaired bracket
         return None
     return parts if dialable else None
+
+
+def printable(text: str, kept: str = "") -> str:
+    """Returns a text with a replacement character for each one that can't be printed."""
+    if text.isprintable():
+        return text
+    return "".join(
+        sign if sign.isprintable() or sign in kept else "\N{REPLACEMENT CHARACTER}" for sign in text
+    )

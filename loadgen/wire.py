@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from loadgen.machine.limits import Limit
+from loadgen.plan.credentials import NO_CREDENTIALS, Credentials
 from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment
 from loadgen.plan.sessions import PythonSession
@@ -19,9 +20,12 @@ from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import Second
 from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
+from loadgen.values import printable
 
-WIRE = 6
+WIRE = 7
 """The version of these messages; coordinator and agent must have the same one."""
+MAX_NESTING = 8
+"""The most values inside each other in the facts of a machine."""
 MAX_AHEAD = 3600.0
 """The most seconds from an order to start until the start."""
 
@@ -110,6 +114,8 @@ class Job(msgspec.Struct, tag=True):
     """The name of this host's monotonic clock."""
     allowed: tuple[str, ...] = ()
     """The networks and host names of `--allow-target`: HTTP requests may go there as well."""
+    credentials: Credentials = NO_CREDENTIALS
+    """What connections with TLS show and trust."""
 
 
 class Report(msgspec.Struct):
@@ -141,6 +147,10 @@ class Hello(msgspec.Struct):
     metrics: Annotated[str, msgspec.Meta(pattern=r"^([^\s/@?#]{1,253}:[0-9]{1,5})?$")] = ""
     """The HOST:PORT at which it serves /metrics; empty when it does not."""
 
+    def __post_init__(self) -> None:
+        if _nested(self.machine, MAX_NESTING):
+            raise ValueError(f"`machine` has more than {MAX_NESTING} values inside each other")
+
 
 class Welcome(msgspec.Struct):
     """Coordinator → agent: its id, its name in this run, and the plan."""
@@ -153,6 +163,8 @@ class Welcome(msgspec.Struct):
     plan: Plan
     agents: Annotated[int, msgspec.Meta(ge=1, le=MAX_VALUE)] = 1
     """The number of agents that the run waits for."""
+    credentials: Credentials = NO_CREDENTIALS
+    """What connections with TLS show and trust."""
 
     @property
     def public_id(self) -> str:
@@ -278,3 +290,42 @@ def from_wire(data: bytes | str, kind: type[Message]) -> Message:
         return msgspec.json.decode(data, type=kind)
     except (UnicodeError, RecursionError) as error:  # not UTF-8; nested too deeply
         raise msgspec.DecodeError(str(error)) from error
+
+
+def from_agent(data: bytes, kind: type[Message]) -> Message:
+    """Returns a message of an agent, in which every text can be printed.
+
+    What a session or a server says reaches terminals, logs and reports: control characters would
+    move the cursor there, or forge a line. Names have none; other texts keep line ends and tabs.
+
+    Raises msgspec.DecodeError as `from_wire` does.
+    """
+    if data.isascii() and b"\\" not in data and b"\x7f" not in data:
+        return from_wire(data, kind)  # nearly every post
+    try:
+        return msgspec.convert(_printable(from_wire(data, Any)), kind, str_keys=True)
+    except RecursionError as error:
+        raise msgspec.DecodeError(str(error)) from error
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value, kept="\n\t")
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    if isinstance(value, dict):
+        return {printable(name): _printable(item) for name, item in value.items()}
+    return value
+
+
+def _nested(value: Any, most: int) -> bool:
+    """Returns True when a value has more than `most` values inside each other."""
+    level = [value]
+    for _ in range(most):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return bool(level)

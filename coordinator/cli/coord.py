@@ -8,7 +8,7 @@ import uvloop
 
 from coordinator.app import coordinate
 from coordinator.calibrate import calibration_plan
-from coordinator.cli.plans import is_given, plan_from_options, plan_from_tsung
+from coordinator.cli.plans import check_tls, is_given, plan_from_options, plan_from_tsung
 from coordinator.dryrun import dry_run
 from coordinator.influx.exporter import LineReceiver, receiver_of
 from coordinator.report.abort import parse_abort
@@ -21,6 +21,7 @@ from coordinator.storage.journal import read_head
 from coordinator.text import one_line
 from loadgen.cli.options import DURATION, ENDPOINT, HOLD, RATE, run_command
 from loadgen.errors import OperatorError, PlanError
+from loadgen.net.credentials import read_credentials
 from loadgen.net.url import TargetUrl
 from loadgen.plan.plan import Plan
 from loadgen.plan.request import request_mistakes
@@ -176,6 +177,27 @@ REFERENCE = Plan()
     help="Send this header in every handshake; repeatable. Host and User-Agent replace loadgen's.",
 )
 @click.option(
+    "--target-ca",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Trust the authorities in this PEM file, instead of the system's, at a wss:// TARGET.",
+)
+@click.option(
+    "--target-cert",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Show a wss:// TARGET this certificate; of several, or a folder, each user one.",
+)
+@click.option(
+    "--target-key",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The key of --target-cert, where that file does not hold it.",
+)
+@click.option(
+    "--insecure", is_flag=True, help="Accept any certificate of a wss:// TARGET, and say so."
+)
+@click.option(
     "--agents",
     type=click.IntRange(1, MAX_AGENTS),
     metavar="N",
@@ -310,11 +332,14 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
     if options["resume"] is not None:
         return uvloop.run(coordinate(_resumed(ctx, options)))
     plan = _plan(ctx, options)
+    check_tls(ctx, plan)
+    credentials = read_credentials(plan.transport)
     if options["write_plan"] is not None:
         _write_plan(options["write_plan"], plan)
         return 0
     settings = RunSettings(
         plan=plan,
+        credentials=credentials,
         agents=options["agents"] or options["local"] or len(plan.clients) or 16,
         local=options["local"] or 0,
         with_target=options["with_target"],
@@ -379,6 +404,7 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> RunSettings:
     head = read_head(path)
     return RunSettings(
         plan=head.plan,
+        credentials=read_credentials(head.plan.transport),
         agents=head.wanted,
         wait=options["wait"],
         listen=options["listen"] if is_given(ctx, "listen") else head.listen,

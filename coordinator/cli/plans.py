@@ -34,6 +34,8 @@ PLAN_OPTIONS = (
     "grain",
 )
 """The options that are keys of the plan; the other keys are in plan files only."""
+TLS_OPTIONS = ("target_ca", "target_cert", "target_key", "insecure")
+"""The options about TLS towards the targets, which are keys of the plan's transport."""
 NOT_BESIDE_TSUNG = ("session", "plan", "rate", "arrival", "seed", "think", "loops", "ping")
 """The options that set arrivals or sessions, which --tsung takes from its file."""
 NOT_BESIDE_SESSION = ("plan", "tsung", "ping", "loops", "think")
@@ -48,7 +50,7 @@ def plan_from_options(ctx: click.Context, options: dict[str, Any]) -> Plan:
     values = {name: options[name] for name in PLAN_OPTIONS}
     publish = _publish(ctx, options)
     if options["session"] is not None or options["plan"] is None:
-        values |= publish | {"transport": with_headers(Transport(), options["header"])}
+        values |= publish | {"transport": with_options(Transport(), options)}
         if options["session"] is not None:
             values["sessions"] = (_session(ctx, options["session"]),)
         return plan_of(values)
@@ -59,7 +61,7 @@ def plan_from_options(ctx: click.Context, options: dict[str, Any]) -> Plan:
         raise PlanError(
             f"{option} has no effect beside what {options['plan']} has instead; change it there"
         )
-    explicit["transport"] = with_headers(plan.transport, options["header"])
+    explicit["transport"] = with_options(plan.transport, options)
     return plan_of(msgspec.structs.asdict(plan) | explicit)
 
 
@@ -86,10 +88,48 @@ def plan_from_tsung(ctx: click.Context, options: dict[str, Any]) -> Plan:
         options["tsung_log"] = imported.log
     changes: dict[str, Any] = {"clients": ()} if options["local"] else {}
     changes |= _publish(ctx, options)
-    changes["transport"] = with_headers(imported.plan.transport, options["header"])
+    changes["transport"] = with_options(imported.plan.transport, options)
     return msgspec.structs.replace(
         imported.plan, **changes, **({"hold": options["hold"]} if "hold" in explicit else {})
     )
+
+
+def with_options(transport: Transport, options: dict[str, Any]) -> Transport:
+    """Returns the transport with what the options set in it.
+
+    Raises PlanError for a mistake.
+    """
+    return with_tls(with_headers(transport, options["header"]), options)
+
+
+def check_tls(ctx: click.Context, plan: Plan) -> None:
+    """Raises PlanError for options about TLS beside a plan without it."""
+    for name in TLS_OPTIONS:
+        if is_given(ctx, name) and not plan.secure:
+            raise PlanError(
+                f"--{name.replace('_', '-')} has no effect: no URL of the plan begins with wss://"
+            )
+
+
+def with_tls(transport: Transport, options: dict[str, Any]) -> Transport:
+    """Returns the transport with the files of --target-… and with --insecure.
+
+    Paths become whole. --insecure verifies nothing, whatever the plan trusts. Raises PlanError for
+    options that contradict each other.
+    """
+    paths = {f"tls_{name}": options[f"target_{name}"] for name in ("ca", "cert", "key")}
+    changes: dict[str, Any] = {key: str(path.absolute()) for key, path in paths.items() if path}
+    if "tls_cert" in changes:
+        changes = {"tls_key": ""} | changes  # that of the plan is of another certificate
+    if options["insecure"] and "tls_ca" in changes:
+        raise PlanError(
+            "--insecure accepts any certificate, so --target-ca has no effect; leave one out"
+        )
+    if options["insecure"]:
+        changes |= {"tls_verify": False, "tls_ca": ""}
+    elif "tls_ca" in changes:
+        changes["tls_verify"] = True  # who names an authority wants it asked
+    return msgspec.structs.replace(transport, **changes)
 
 
 def with_headers(transport: Transport, added: Sequence[tuple[str, str]]) -> Transport:

@@ -37,7 +37,7 @@ from loadgen.stats.prometheus import Snapshot, registry_of, render
 from loadgen.stats.reasons import unexpected
 from loadgen.stats.tally import Ledger
 from loadgen.values import Endpoint
-from loadgen.wire import WIRE, Hello, Post, from_wire, to_wire
+from loadgen.wire import WIRE, Hello, Post, from_agent, to_wire
 
 MAX_HELLO_BYTES = 256 << 10
 """The largest body of an agent that joins: its machine in a few facts and limits."""
@@ -281,6 +281,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         "state": run.state,
         "paused": run.paused,
         "plan": run.plan.redacted(),
+        "insecure": run.plan.insecure,
         "wanted": run.wanted,
         "phase": run.phase(now),
         "phases": run.phase_progress(),
@@ -308,7 +309,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
 
 def _decode(body: bytes, message: type[Message]) -> Message:
     try:
-        return from_wire(body, message)
+        return from_agent(body, message)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise web.HTTPBadRequest(text=str(error)) from error
 

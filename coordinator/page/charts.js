@@ -301,10 +301,10 @@ export function put(target, text) {
 }
 
 const SVG = "http://www.w3.org/2000/svg";
-const NAMES = { connect: "Connect", handshake: "Handshake", open: "Open, from when it was due", ping_rtt: "Ping", delivery: "Delivery", lag: "Launch lag", loop_lag: "Event loop lag" };
+const NAMES = { connect: "Connect", tcp: "TCP", tls: "TLS handshake", upgrade: "Upgrade, after TLS", handshake: "Handshake", open: "Open, from when it was due", ping_rtt: "Ping", delivery: "Delivery", lag: "Launch lag", loop_lag: "Event loop lag" };
 
 /** Draws histograms of the whole run as bars; each is a list of `[upper bound in ms, count]`. */
-export function drawBars(parent, bars, names = ["handshake", "ping_rtt", "delivery"]) {
+export function drawBars(parent, bars, names = ["tcp", "tls", "upgrade", "handshake", "ping_rtt", "delivery"]) {
   parent.replaceChildren(...names.filter((name) => bars[name]).map((name) => histogram(NAMES[name], bars[name])));
 }
 

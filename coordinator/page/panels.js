@@ -48,6 +48,7 @@ export function showState(now) {
   put($("clock"), now.state === "gathering" ? `${now.agents.length} of ${now.wanted} agents`
     : `${now.phases.length > 1 && now.phase ? `${now.phase}, ` : ""}${clock(now.age_s)}${now.left_s === null ? "" : `, ${clock(now.left_s)} left`}`);
   put($("target"), now.plan.target);
+  $("insecure").hidden = !now.insecure;
   document.title = `${count(now.ledger.open)} open · ${state} · loadgen`;
 }
 
@@ -70,6 +71,7 @@ export function showHero(now, model) {
     ["closed", count(sum(ledger.closed))], ["ended unexpectedly", count(sum(now.unexpected))],
     ["lost", count(ledger.lost)], ["late", count(ledger.late)],
     ...(totals.relaunched ? [["launched again", count(totals.relaunched)]] : []),
+    ...(totals.tls_handshakes ? [["TLS handshakes / resumed", `${count(totals.tls_handshakes)} / ${count(totals.tls_resumed)}`]] : []),
     ["pings / pongs", `${count(totals.pings)} / ${count(totals.pongs)}`], ["messages received", count(totals.messages_received)],
     ["sent", bytes(totals.bytes_sent)], ["received", bytes(totals.bytes_received)], ["invalid seconds", count(model.invalid.size)],
     ["saturated seconds", count(model.saturated.size)],

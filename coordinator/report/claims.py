@@ -9,7 +9,7 @@ from coordinator.report import delivery
 from coordinator.report.samples import Sample
 from coordinator.report.tables import failed_sessions, spans_of, unexpected_ends
 from coordinator.run.summary import Summary
-from coordinator.text import count, ms, reasons, seconds
+from coordinator.text import and_more, count, ms, reasons, seconds
 from loadgen.plan.life import alive_within
 from loadgen.plan.plan import Plan
 from loadgen.values import Endpoint
@@ -166,6 +166,11 @@ def _does_not(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Iterat
     yield from _unproved_arrivals(summary)
     yield from delivery.not_proved(summary)
     yield from _marked_seconds(summary)
+    if summary.insecure:
+        yield (
+            "that the servers are the ones that the URLs name: their certificates were not verified"
+            " (--insecure, `tls_verify` = false)"
+        )
     yield from _unproved_network(plan)
 
 
@@ -175,6 +180,8 @@ def _unproved_end(summary: Summary) -> Iterator[str]:
             "that the plan can be carried out to its end: it was aborted after"
             f" {seconds(summary.aborted.second)}, {summary.aborted.why}"
         )
+    if summary.breaches:
+        yield f"any count: the ledger does not add up, {and_more(summary.breaches)}"
     if summary.verdict == "stopped":
         yield "that the plan can be carried out to its end: it was stopped by hand"
     if summary.verdict == "lost":

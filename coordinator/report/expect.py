@@ -79,6 +79,7 @@ UNITS_S = {"us": 1e-6, "µs": 1e-6} | {unit: value for unit, value in SECONDS_PE
 BASES: dict[str, str] = {
     **dict.fromkeys(("failed", "late", "opened", "relaunched", "counter"), "launched"),
     **dict.fromkeys(("accepted", "closed", "drained_unanswered", "lost", "unexpected"), "opened"),
+    "tls_resumed": "tls_handshakes",
     **dict.fromkeys(("pongs", "pongs_missing", "pongs_skipped"), "pings"),
     **dict.fromkeys(("alive_min", "open_end", "open_min"), "open_peak"),
     "launched": "planned",

@@ -69,7 +69,9 @@ def summary_of(
         phases=run.phase_progress(),
         parts=run.parts.figures(parts),
         pauses=run.progress.pauses.spans(),
+        breaches=run.breaches() if run.state == "done" else [],
         aborted=EarlyEnd(run.aborted, round(run.aborted_at, 1)) if run.aborted else None,
+        insecure=run.plan.insecure,
         reach=total.reach,
         publications=run.publications.summary if run.plan.publish else None,
         missed=run.publications.missed,
@@ -81,7 +83,8 @@ def summary_of(
         exports=list(exports),
     )
     summary.expectations = [expectation.evaluate(summary) for expectation in expectations]
-    summary.verdict = _verdict(run, all(result.held for result in summary.expectations))
+    held = all(result.held for result in summary.expectations) and not summary.breaches
+    summary.verdict = _verdict(run, held)
     return summary
 
 

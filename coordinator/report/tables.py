@@ -147,6 +147,13 @@ def unexpected_ends(summary: Summary) -> list[str]:
     ]
 
 
+def resumed_text(summary: Summary) -> str:
+    """Returns how many TLS handshakes there were, and how many resumed a session."""
+    handshakes, resumed = summary.tls_handshakes, summary.tls_resumed
+    share = 100 * resumed / handshakes if handshakes else 0.0
+    return f"{count(handshakes)} handshakes, {count(resumed)} of them resumed ({share:.1f} %)"
+
+
 def failed_sessions(summary: Summary) -> list[str]:
     """Returns how many sessions failed, and by which errors of theirs.
 

@@ -19,6 +19,7 @@ from coordinator.report.tables import (
     part_table,
     percentile_table,
     phase_table,
+    resumed_text,
     sample_of,
     spans_of,
     unexpected_ends,
@@ -81,6 +82,7 @@ def _judged_by_parts(summary: Summary) -> bool:
 
 def _headline(summary: Summary, title: str) -> list[str]:
     parts = [f"{title or 'run'}: {outcome(summary).upper()}"]
+    parts += [f"the ledger does not add up: {breach}" for breach in summary.breaches[:1]]
     if summary.aborted:
         parts.append(f"aborted after {seconds(summary.aborted.second)}: {summary.aborted.why}")
     if summary.failed:
@@ -92,6 +94,8 @@ def _headline(summary: Summary, title: str) -> list[str]:
         f"{count(summary.open_peak)} open at the peak, held for {seconds(summary.plateau_s)},"
         f" of {count(summary.planned)} planned"
     )
+    if summary.insecure:
+        parts.append("certificates NOT verified")
     if summary.open_peak and summary.alive_within_s is None:
         parts.append("life not verified")
     if summary.pongs_missing:
@@ -107,7 +111,8 @@ def _ledger(summary: Summary) -> list[str]:
         f"  {name:<8}  {count(total):>{width}}  =  {_sum(parts, width)}"
         for name, total, parts in three
     ]
-    return ["ledger", *lines, *(f"  {breach}" for law in three for breach in _breaches(law))]
+    wrong = [*(breach for law in three for breach in _breaches(law)), *summary.breaches]
+    return ["ledger", *lines, *(f"  {breach}" for breach in wrong)]
 
 
 def _sum(parts: list[tuple[str, int]], width: int) -> str:
@@ -142,6 +147,8 @@ def _ends(summary: Summary) -> list[str]:
         lines.append(
             f"accepted by the session: {count(summary.accepted)} of {count(summary.opened)} opened"
         )
+    if summary.tls_handshakes:
+        lines.append(f"TLS: {resumed_text(summary)}")
     if summary.ports_skipped:
         lines.append(
             f"source ports held by others and stepped over: {count(summary.ports_skipped)}"

@@ -8,7 +8,7 @@ import msgspec
 from coordinator.run.timeline import Row
 from coordinator.text import columns, count
 from loadgen.machine.host import BUSY
-from loadgen.machine.limits import KERNEL_BYTES
+from loadgen.machine.limits import CLIENT_BYTES, KERNEL_BYTES, TLS_BYTES
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.plan.sessions import Loop
@@ -340,12 +340,24 @@ def too_close(plan: Plan, calibration: Calibration, parts: Mapping[str, float]) 
                 f" {count(figure.rate)}/s{more} on {calibration.at[:10]}:"
                 f" {100 * asked / figure.rate:.0f} %"
             )
-    if fleet.connections is not None and plan.total > NEAR * fleet.connections:
+    held = _held(fleet, tls=plan.secure)
+    if held is not None and plan.total > NEAR * held:
         yield (
             f"the plan asks for {count(plan.total)} connections, this fleet has memory for"
-            f" {count(fleet.connections)}, as calibrated on {calibration.at[:10]}:"
-            f" {100 * plan.total / fleet.connections:.0f} %"
+            f" {count(held)}, as calibrated on {calibration.at[:10]}:"
+            f" {100 * plan.total / held:.0f} %"
         )
+
+
+def _held(fleet: Ability, *, tls: bool) -> float | None:
+    """Returns how many connections the memory of a fleet holds.
+
+    It was calibrated without TLS.
+    """
+    if fleet.connections is None or not tls:
+        return fleet.connections
+    size = (fleet.connection_bytes or CLIENT_BYTES) + KERNEL_BYTES
+    return fleet.connections * size / (size + TLS_BYTES)
 
 
 def table(calibration: Calibration, workers: Mapping[str, int]) -> str:

@@ -22,6 +22,7 @@ from coordinator.run.timeline import Entry, Timeline
 from coordinator.text import one_line
 from loadgen.errors import OperatorError, PlanError
 from loadgen.plan.clients import weights_of
+from loadgen.plan.credentials import NO_CREDENTIALS, Credentials
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
 from loadgen.stats.delivery import News, Published, PublisherClock
@@ -91,9 +92,15 @@ class Run(Recorded):
     """
 
     def __init__(
-        self, plan: Plan, wanted: int, key: str = "run", on_loss: OnLoss = "redistribute"
+        self,
+        plan: Plan,
+        wanted: int,
+        key: str = "run",
+        on_loss: OnLoss = "redistribute",
+        credentials: Credentials = NO_CREDENTIALS,
     ) -> None:
         self.plan = plan
+        self._credentials = credentials
         self.wanted = wanted
         self.key = key
         self.on_loss = on_loss
@@ -177,7 +184,9 @@ class Run(Recorded):
         agent = AgentState(f"{self.key}-{self._joined}", name, hello, seen=now, digest=digest)
         self.agents.by_id[agent.id] = agent
         self._joined += 1
-        return Welcome(agent.id, name, self._joined - 1, self.plan.for_agents, self.wanted)
+        return Welcome(
+            agent.id, name, self._joined - 1, self.plan.for_agents, self.wanted, self._credentials
+        )
 
     @property
     def _uses_reserves(self) -> bool:
@@ -597,6 +606,20 @@ class Run(Recorded):
     def ledger(self) -> Ledger:
         """Where all planned connections stand, by everything that the fleet reported."""
         return Ledger.of(self.plan.total, self.fanin.total)
+
+    def breaches(self) -> list[str]:
+        """Returns what can't be true of the ledger of a run that is over.
+
+        An agent has no connection when its last second has come: each was closed, or lost.
+        """
+        found = self.ledger.breaches()
+        for agent in self.fleet():
+            if agent.finished:
+                left = Ledger.of(agent.planned, self.total_of(agent))
+                states = {"connecting": left.connecting, "open": left.open}
+                kept = [f"{number:,} {name}" for name, number in states.items() if number]
+                found += [f"agent {agent.name} ended with {text}" for text in kept]
+        return found
 
     def total_of(self, agent: AgentState) -> Tally:
         """Returns everything that one agent reported."""

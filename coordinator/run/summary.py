@@ -154,10 +154,14 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     """The file with a sample, by reason: a traceback, or a refused handshake. Paths are below the
     run directory."""
     phases: list[PhaseProgress] = msgspec.field(default_factory=list)
+    insecure: bool = False
+    """True when any certificate of a wss:// server was accepted."""
     parts: dict[str, Part] = msgspec.field(default_factory=dict)
     """The whole run, its plateau and its phases, with the percentiles of their valid seconds."""
     pauses: list[tuple[float, float | None]] = msgspec.field(default_factory=list)
     """Begin and end of each pause; no end: the pause lasted until the run was over."""
+    breaches: list[str] = msgspec.field(default_factory=list)
+    """What can't be true of the ledger of a run that is over; it fails the run."""
     aborted: EarlyEnd | None = None
     """None: nothing ended the run early but, perhaps, the operator."""
     reach: float | None = None

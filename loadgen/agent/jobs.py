@@ -75,6 +75,7 @@ def jobs_of(part: AgentPart, orders: Orders, start: Start, begin: float) -> list
             publisher=welcome.public_id,
             clock=part.clock,
             allowed=settings.allowed_targets.texts,
+            credentials=welcome.credentials,
         )
         for number, share in enumerate(shares)
     ]

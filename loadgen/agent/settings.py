@@ -42,6 +42,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     orphan_after: float = 30.0
     """Seconds of the coordinator's silence after which the agent drains."""
     once: bool = False
+    tls: bool = False
+    """True when the plan has wss:// targets, whose connections take more memory."""
 
     @property
     def capacity(self) -> int:
@@ -71,6 +73,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
             self,
             workers=self.workers or client.workers,
             max_connections=self.max_connections or client.max_connections,
+            tls=plan.secure,
             sources=sources,
             ports=self.ports or (parse_ports(ports) if ports else None),
         )
@@ -83,5 +86,6 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
             ports=self.port_range,
             workers=self.workers or workers_needed(self.capacity, machine, machine.cpus),
             max_connections=self.capacity,
+            tls=self.tls,
         )
         return tuple(found)

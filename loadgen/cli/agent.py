@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -25,6 +24,7 @@ from loadgen.http.server import HttpLimits, HttpServer
 from loadgen.http.token import Token, exposure
 from loadgen.machine.addresses import local_addresses_exist, parse_ports, parse_sources
 from loadgen.machine.exporter import machine_registry
+from loadgen.process import ending_signals
 from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.prometheus import registry_of, render
 from loadgen.systemd import notify
@@ -188,7 +188,7 @@ async def _monitor(metrics: Endpoint, *, fixed: bool) -> None:
     """Serves the metrics of this machine until a signal."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ending_signals():
         loop.add_signal_handler(number, stop.set)
     async with _metrics_page(machine_registry(), lambda: False, metrics, fixed=fixed):
         await stop.wait()
@@ -222,7 +222,7 @@ async def _serve(settings: AgentSettings, metrics: Endpoint, *, fixed: bool) -> 
         agent.metrics = address
         running = asyncio.create_task(agent.run())
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ending_signals():
             loop.add_signal_handler(number, _stop, agent, running)
         notify("READY=1")
         try:

@@ -57,9 +57,12 @@ class Finding(msgspec.Struct, frozen=True):
     machine: dict[str, Any]
 
 
-def examine(machine: Machine, role: Role, connections: int) -> Finding:
-    """Returns the capacity of a machine in a role, with the workers that it takes."""
-    limits = _limits(machine, role, connections)
+def examine(machine: Machine, role: Role, connections: int, *, tls: bool = False) -> Finding:
+    """Returns the capacity of a machine in a role, with the workers that it takes.
+
+    `tls`: a client's connections have TLS.
+    """
+    limits = _limits(machine, role, connections, tls=tls)
     first = limiting_resource(limits)
     assert first is not None, "descriptors always have a limit"
     return Finding(
@@ -75,13 +78,18 @@ def examine(machine: Machine, role: Role, connections: int) -> Finding:
     )
 
 
-def _limits(machine: Machine, role: Role, connections: int) -> list[Limit]:
+def _limits(machine: Machine, role: Role, connections: int, *, tls: bool) -> list[Limit]:
     if role == "target":
         workers = workers_needed(connections, machine, machine.cpus, TARGET_FILL)
         return target_limits(machine, workers=workers, connections=connections)
     workers = workers_needed(connections, machine, machine.cpus)
     limits = client_limits(
-        machine, addresses=1, ports=DEFAULT_PORTS, workers=workers, max_connections=connections
+        machine,
+        addresses=1,
+        ports=DEFAULT_PORTS,
+        workers=workers,
+        max_connections=connections,
+        tls=tls,
     )
     # max_connections is an option of the agent, no resource of the machine.
     return [limit for limit in limits if limit.resource != "max_connections"]
@@ -137,6 +145,11 @@ def role_and_connections(function: Any) -> Any:
     return role(connections(function))
 
 
+WITH_TLS = click.option(
+    "--tls", is_flag=True, help="The clients' connections have TLS (wss://), which takes memory."
+)
+
+
 @click.group(no_args_is_help=False)
 def command() -> None:
     """Shows what this machine can hold, raises it, and puts it back exactly."""
@@ -150,12 +163,13 @@ def command() -> None:
     is_flag=True,
     help="Print one JSON object on one line, not the table.",
 )
-def check(role: Role, connections: int | None, as_json: bool) -> int:
+@WITH_TLS
+def check(role: Role, connections: int | None, as_json: bool, tls: bool) -> int:
     """Shows how many connections each resource carries.
 
     Exits 1 when one carries too few.
     """
-    finding = examine(read_machine(), role, connections or CONNECTIONS[role])
+    finding = examine(read_machine(), role, connections or CONNECTIONS[role], tls=tls)
     if as_json:
         click.echo(msgspec.json.encode(finding))
         return 0 if finding.ok else 1
@@ -217,13 +231,15 @@ def undo(force: bool) -> int:
     show_default="30",
     help="Seconds between two pings of a connection.",
 )
-def capacity(connections: tuple[int, ...], rate: float, think: float) -> int:
+@WITH_TLS
+def capacity(connections: tuple[int, ...], rate: float, think: float, tls: bool) -> int:
     """Shows the needs of CONNECTIONS on all clients, and on the machine under load."""
     if not think:
         raise OperatorError(
             "--think 0: pings without a pause take any number of cores; give seconds above 0"
         )
-    _print(capacity_table([sizing_of(number, rate, think) for number in connections or SIZES]))
+    sizings = [sizing_of(number, rate, think, tls=tls) for number in connections or SIZES]
+    _print(capacity_table(sizings))
     click.echo(
         f"at {rate:,g} arrivals a second and a ping every {think:g} s, on measured figures"
         " (docs/cost-model.md);"
@@ -232,6 +248,8 @@ def capacity(connections: tuple[int, ...], rate: float, think: float) -> int:
         "memory includes the kernel's; the machine under load runs the embedded target, your own"
         " server takes more"
     )
+    if tls:
+        click.echo("TLS: the clients' memory is in it; the CPU of handshakes is not")
     return 0
 
 

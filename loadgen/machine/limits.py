@@ -55,6 +55,9 @@ KERNEL_BYTES = 5 * KIB
 CLIENT_BYTES = 820
 """The user side of a client connection with the built-in loop: 0.71 KiB measured
 (docs/cost-model.md), rounded up."""
+TLS_BYTES = 42 * KIB
+"""What TLS adds to a client connection: OpenSSL's state and buffers, and uvloop's transports.
+38.7 KiB measured (docs/cost-model.md), rounded up."""
 TARGET_BYTES = 1_536
 """The user side of a connection in the embedded target: 1.4 KiB measured (docs/cost-model.md),
 rounded up."""
@@ -81,13 +84,20 @@ class Advice(msgspec.Struct, frozen=True):
 
 
 def client_limits(
-    machine: Machine, *, addresses: int, ports: range | int, workers: int, max_connections: int
+    machine: Machine,
+    *,
+    addresses: int,
+    ports: range | int,
+    workers: int,
+    max_connections: int,
+    tls: bool = False,
 ) -> list[Limit]:
     """Returns how many client connections each resource of a machine carries.
 
     The fixes raise a resource to `max_connections`. `ports` are those of each source address; a
-    number stands for that many ports up to 65535.
+    number stands for that many ports up to 65535. `tls`: connections have TLS.
     """
+    user_bytes = CLIENT_BYTES + TLS_BYTES * tls
     ports = ports if isinstance(ports, range) else range(65536 - ports, 65536)
     option = f"--max-connections {max_connections:,}"
     mine = Limit(
@@ -101,7 +111,7 @@ def client_limits(
         mine,
         _source_ports(machine, addresses, ports, max_connections),
         _file_descriptors(machine, workers, max_connections),
-        *_common_limits(machine, workers, max_connections, CLIENT_BYTES),
+        *_common_limits(machine, workers, max_connections, user_bytes),
     ]
 
 

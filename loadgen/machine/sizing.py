@@ -9,7 +9,14 @@ from math import ceil
 import msgspec
 
 from loadgen.machine.addresses import DEFAULT_PORTS
-from loadgen.machine.limits import CLIENT_BYTES, KERNEL_BYTES, MIB, TARGET_BYTES, WORKER_BYTES
+from loadgen.machine.limits import (
+    CLIENT_BYTES,
+    KERNEL_BYTES,
+    MIB,
+    TARGET_BYTES,
+    TLS_BYTES,
+    WORKER_BYTES,
+)
 
 AGENT_BYTES = 40 * MIB
 """An agent and the fork server of its workers: 38.8 MiB measured."""
@@ -38,12 +45,13 @@ class Sizing(msgspec.Struct, frozen=True):
     target_cores: float
 
 
-def sizing_of(connections: int, rate: float, think: float) -> Sizing:
+def sizing_of(connections: int, rate: float, think: float, *, tls: bool = False) -> Sizing:
     """Returns the needs while connections arrive and open ones ping.
 
     Each open one pings once a think time.
 
-    `rate` is in arrivals a second, `think` in seconds.
+    `rate` is in arrivals a second, `think` in seconds. `tls`: clients' connections have TLS, whose
+    CPU is not in it; the embedded target has none.
     """
     addresses = ceil(connections / len(DEFAULT_PORTS))
     pings = connections / think
@@ -52,7 +60,7 @@ def sizing_of(connections: int, rate: float, think: float) -> Sizing:
         connections=connections,
         addresses=addresses,
         client_bytes=addresses * (AGENT_BYTES + MACHINE_WORKERS * WORKER_BYTES)
-        + connections * (CLIENT_BYTES + KERNEL_BYTES),
+        + connections * (CLIENT_BYTES + TLS_BYTES * tls + KERNEL_BYTES),
         client_cores=rate * CLIENT_OPEN + pings * CLIENT_PING,
         target_bytes=max(1, ceil(target_cores)) * WORKER_BYTES
         + connections * (TARGET_BYTES + KERNEL_BYTES),

@@ -18,7 +18,7 @@ from typing import Any
 from loadgen.net.connection import Connection
 from loadgen.net.ports import SourcePorts
 from loadgen.net.secured import BeforeTls, SecureTransport
-from loadgen.net.tls import tls_failure
+from loadgen.net.tls import Contexts, ended_in_handshake, tls_failure
 from loadgen.net.transport import Transports
 from loadgen.stats.reasons import NO_FD, NO_LOCAL_PORT, REFUSED, RESET, TIMEOUT, UNREACHABLE
 from loadgen.stats.recorder import Recorder, microseconds
@@ -66,7 +66,7 @@ class Dialer:
         target: tuple[str, int],
         ports: SourcePorts,
         recorder: Recorder,
-        tls: ssl.SSLContext | None = None,
+        tls: Contexts | None = None,
         host: str | None = None,
         buffers: tuple[int, int] = (0, 0),
     ) -> None:
@@ -196,39 +196,67 @@ class Dialer:
         self._ports.give_back((name[0], name[1]))
 
     def _attach(self, sock: socket.socket, connection: Connection) -> None:
-        if self._tls:
-            securing = self._secure(sock, connection, self._tls)
-            self._handshaking[connection] = self._loop.create_task(securing)
+        if self._tls is not None:
+            self._begin_tls(sock, connection, self._tls)
         else:
             self._connected(connection)
             self._transports.open(sock, _receiver(connection))
+
+    def _begin_tls(self, sock: socket.socket, connection: Connection, contexts: Contexts) -> None:
+        number = connection.owner.number
+        assert connection.dialed_at is not None
+        self._recorder.tally.tcp.record(microseconds(monotonic() - connection.dialed_at))
+        try:
+            context = contexts.of_user(number)
+        except ssl.SSLError as error:  # the coordinator's OpenSSL took the certificate
+            self._drop(sock)
+            reason = tls_failure(error, self._recorder, number)
+            self._loop.call_soon(connection.end, reason)
+        else:
+            securing = self._secure(sock, connection, contexts, context)
+            self._handshaking[connection] = self._loop.create_task(securing)
 
     def _connected(self, connection: Connection) -> None:
         assert connection.dialed_at is not None
         self._recorder.tally.connect.record(microseconds(monotonic() - connection.dialed_at))
 
     async def _secure(
-        self, sock: socket.socket, connection: Connection, context: ssl.SSLContext
+        self,
+        sock: socket.socket,
+        connection: Connection,
+        contexts: Contexts,
+        context: ssl.SSLContext,
     ) -> None:
         """Runs the TLS handshake; its time counts into the `connect` time."""
         name = sock.getsockname()
         self._secured[connection] = name[0], name[1]
-        secure = SecureTransport(self._loop, _receiver(connection), self._recorder)
+        sessions = contexts if contexts.resumes else None
+        secure = SecureTransport(self._loop, _receiver(connection), self._recorder, sessions)
         try:
             tcp, before = await self._loop.create_connection(BeforeTls, sock=sock)
             before.check(tcp)
+            began = monotonic()
             tls = await self._loop.start_tls(tcp, secure, context, server_hostname=self._host)
         except OSError as error:  # includes ssl.SSLError
             sock.detach()  # the transport closes the descriptor; the socket must not close it again
-            reason = (
-                tls_failure(error, self._recorder, connection.owner.number, dialing=True)
-                if isinstance(error, ssl.SSLError)
-                else reason_of(error.errno or errno.ECONNRESET)
-            )
+            number = connection.owner.number
+            if isinstance(error, ssl.SSLError):
+                reason = tls_failure(error, self._recorder, number, dialing=True)
+            else:
+                reason = reason_of(error.errno or errno.ECONNRESET)
+                reason = ended_in_handshake(reason, self._recorder, number)
             connection.end(reason)
         else:
             assert tls is not None  # it is only where the loop is closed
             self._connected(connection)
+            self._secured_since(began, tls.get_extra_info("ssl_object"))
             secure.start(tls, tcp)
         finally:
             del self._handshaking[connection]
+
+    def _secured_since(self, began: float, tls: ssl.SSLObject) -> None:
+        """Counts a TLS handshake that began at a time, and is over."""
+        tally = self._recorder.tally
+        tally.tls.record(microseconds(monotonic() - began))
+        tally.tls_handshakes += 1
+        tally.tls_resumed += bool(tls.session_reused)

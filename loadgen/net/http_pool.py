@@ -34,6 +34,7 @@ from yarl import URL
 
 from loadgen.net.allowed import AllowedHosts
 from loadgen.net.dialer import reason_of
+from loadgen.net.tls import Contexts
 from loadgen.plan.plan import Transport
 from loadgen.stats.http_ends import NOT_ALLOWED, TOO_MANY_REDIRECTS
 from loadgen.stats.reasons import (
@@ -132,11 +133,10 @@ def _not_allowed(host: str) -> HostNotAllowed:
 class HttpPool:
     """One pool of connections for all users of a worker."""
 
-    def __init__(
-        self, hosts: AllowedHosts, transport: Transport, tls: ssl.SSLContext | None
-    ) -> None:
-        """`tls` is for https URLs; None: the defaults of the system."""
+    def __init__(self, hosts: AllowedHosts, transport: Transport, contexts: Contexts) -> None:
+        """`contexts` are for https URLs."""
         self._hosts = hosts
+        self._contexts = contexts
         self._turn = count()
         name = transport.tls_server_name
         self._server_name = name if isinstance(name, str) else None
@@ -145,7 +145,6 @@ class HttpPool:
                 resolver=AllowedResolver(hosts),
                 limit=0,  # users must not wait for each other
                 ttl_dns_cache=None,
-                ssl=tls or True,
                 socket_factory=self._socket,
             ),
             cookie_jar=DummyCookieJar(),
@@ -159,11 +158,13 @@ class HttpPool:
         url: URL,
         jar_of: Callable[[bool], CookieJar | None],
         seconds: float,
+        number: int,
         **options: Any,
     ) -> ClientResponse:
         """Returns a reply, read whole within a number of seconds.
 
-        `jar_of` returns the user's cookies; with True it makes a jar where there is none.
+        `jar_of` returns the user's cookies; with True it makes a jar where there is none. `number`
+        is the user's, whose certificate is shown where the plan has some.
         """
 
         async def hop(
@@ -185,6 +186,7 @@ class HttpPool:
             method,
             url,
             timeout=ClientTimeout(total=seconds),
+            ssl=self._contexts.of_user(number),
             server_hostname=self._server_name,
             middlewares=(hop,),
             **options,

@@ -6,10 +6,11 @@ them. So while bytes wait they are looked at again and again.
 
 import asyncio
 import ssl
+from time import monotonic
 
-from loadgen.net.tls import SPEAKS_FIRST
+from loadgen.net.tls import SPEAKS_FIRST, Contexts
 from loadgen.net.transport import Backlog, Receiver
-from loadgen.stats.recorder import Recorder
+from loadgen.stats.recorder import Recorder, microseconds
 
 LOOK = 0.05
 """Seconds between two looks at bytes that wait."""
@@ -47,6 +48,7 @@ class SecureTransport(asyncio.Protocol):
 
     __slots__ = (
         "_backlog",
+        "_began",
         "_early",
         "_eof",
         "_error",
@@ -54,16 +56,25 @@ class SecureTransport(asyncio.Protocol):
         "_lost",
         "_receiver",
         "_recorder",
+        "_sessions",
         "_tcp",
         "_tls",
     )
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, receiver: Receiver, recorder: Recorder
+        self,
+        loop: asyncio.AbstractEventLoop,
+        receiver: Receiver,
+        recorder: Recorder,
+        sessions: Contexts | None = None,
     ) -> None:
+        """`sessions` keep its TLS session, for the next connections to resume."""
         self._loop = loop
         self._receiver = receiver
         self._recorder = recorder
+        self._sessions = sessions
+        self._began: float | None = None
+        """The time at which it was started; None once the server has sent something."""
         self._tls: asyncio.Transport | None = None
         self._tcp: asyncio.Transport | None = None
         self._early = b""
@@ -81,9 +92,10 @@ class SecureTransport(asyncio.Protocol):
         """Gives the receiver its transport; `tls` is the one on top of `tcp`."""
         self._tls = tls
         self._tcp = tcp
+        self._began = monotonic()
         self._receiver.connection_made(self)
         if self._early:
-            self._receiver.data_received(self._early)
+            self.data_received(self._early)
             self._early = b""
         if self._lost:  # in the moment before it was started
             self._receiver.connection_lost(self._error)
@@ -129,8 +141,11 @@ class SecureTransport(asyncio.Protocol):
         """Passes the bytes on."""
         if self._tls is None:
             self._early += data
-        else:
-            self._receiver.data_received(data)
+            return
+        if self._began is not None:
+            self._take_reply(self._began, self._tls.get_extra_info("ssl_object"))
+            self._began = None
+        self._receiver.data_received(data)
 
     def eof_received(self) -> None:
         """Notes that the server has ended TLS: uvloop sends nothing more."""
@@ -146,6 +161,12 @@ class SecureTransport(asyncio.Protocol):
             self._backlog = None
         if self._tls is not None:  # else the TLS handshake has failed, and its caller knows
             self._receiver.connection_lost(exc)
+
+    def _take_reply(self, began: float, tls: ssl.SSLObject) -> None:
+        """Times the first bytes of the reply to the upgrade, and keeps the TLS session."""
+        self._recorder.tally.upgrade.record(microseconds(monotonic() - began))
+        if self._sessions is not None:
+            self._sessions.keep_session(tls)
 
     @property
     def _ended(self) -> bool:

@@ -57,22 +57,44 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     ports: str = ""
     """MIN-MAX: the source ports of agents whose command line gives none."""
     tls_versions: tuple[str, ...] = ()
-    """`tlsv1.2`, `tlsv1.3`; empty: the library's own."""
+    """`tlsv1.2`, `tlsv1.3`: every version from the lowest to the highest; empty: the library's
+    own."""
     tls_ciphers: str = ""
     tls_verify: bool = True
     tls_server_name: bool | str = True
     """The name that is sent (SNI) and that the certificate must have; True: the host of the URL,
     False: none."""
+    tls_ca: str = ""
+    """The path of a PEM file: the authorities that are trusted instead of the system's."""
+    tls_cert: str = ""
+    """The path of the clients' certificates: a PEM file, or a folder of them. User number n shows
+    the one at place n modulo their count."""
+    tls_key: str = ""
+    """The path of the key, where `tls_cert` does not hold it."""
+    tls_alpn: tuple[str, ...] = ("http/1.1",)
+    """The protocols that are offered by ALPN; empty: none are."""
+    tls_resume: bool = False
+    """True when connections resume the TLS session of an earlier one to the same target."""
 
     def mistakes(self) -> Iterator[tuple[str, str]]:
         """Yields each mistake in it: the key, and what is wrong there."""
         yield from request_mistakes(self.headers.items(), self.subprotocols, self.origin)
+        yield from self._mistakes_in_tls()
+
+    def _mistakes_in_tls(self) -> Iterator[tuple[str, str]]:
         name = self.tls_server_name
         if isinstance(name, str) and _SERVER_NAME.fullmatch(name) is None:
             yield (
                 "tls_server_name",
                 f"is {name!r}; write a host's name or address without a port, or true or false",
             )
+        if self.tls_ca and not self.tls_verify:
+            yield "tls_ca", "has no effect with `tls_verify` = false; leave one of them out"
+        if self.tls_key and not self.tls_cert:
+            yield "tls_key", "is a key without its certificate; give `tls_cert` beside it"
+        for place, protocol in enumerate(self.tls_alpn):
+            if not (0 < len(protocol) < 256 and protocol.isascii()):
+                yield f"tls_alpn[{place}]", f"is {protocol!r}; write 1 to 255 ASCII characters"
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -283,6 +305,16 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         """The URLs that users connect to, each once, the targets first."""
         own = [target.url for target in self.servers]
         return tuple(dict.fromkeys(own + [url for spec in self.sessions for url in urls_of(spec)]))
+
+    @property
+    def secure(self) -> bool:
+        """True when users connect to a wss:// URL."""
+        return any(url.lower().startswith("wss:") for url in self.urls)
+
+    @property
+    def insecure(self) -> bool:
+        """True when any certificate of a wss:// server is accepted."""
+        return self.secure and not self.transport.tls_verify
 
     @property
     def target_of(self) -> Pick:

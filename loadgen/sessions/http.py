@@ -79,7 +79,7 @@ class HttpExchange(NamedTuple):
             url = self._whole_url()
             pool = user.scenario.population.http
             reply = await pool.request(
-                self.method, url, user.cookie_jar, self.timeout, **self.options
+                self.method, url, user.cookie_jar, self.timeout, user.number, **self.options
             )
         except Exception as error:
             reason = http_failure(error)

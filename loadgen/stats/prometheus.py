@@ -1,6 +1,6 @@
 """The Prometheus metrics of agent and coordinator, read from running totals.
 
-Nothing is counted for Prometheus alone. A scrape walks over the buckets of four histograms, and of
+Nothing is counted for Prometheus alone. A scrape walks over the buckets of some histograms, and of
 those that sessions record themselves; its cost does not grow with the number of connections.
 """
 

@@ -141,8 +141,8 @@ REASONS = (
         TLS, "failed", "server", "error_connect_<reason>",
         "the TLS handshake failed: the agents do not trust the certificate, it is of another name"
         " or has expired, the server wants one of the client, or the port speaks no TLS",
-        f"{_READ_THE_SAMPLE} says it in OpenSSL's words; `tls_verify = false` in the plan's"
-        " `transport` trusts any certificate.",
+        f"{_READ_THE_SAMPLE} says it in OpenSSL's words. `--target-ca` names the authority,"
+        " `--target-cert` the client's certificate; `--insecure` trusts any server.",
     ),
     Reason(
         f"{HTTP}<status>", "failed", "server", "websocket_fail",

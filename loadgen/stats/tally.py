@@ -144,6 +144,13 @@ class Counts(msgspec.Struct, omit_defaults=True):
             "loadgen_ports_skipped", "Source ports stepped over because somebody else held them."
         ),
     ] = 0
+    tls_handshakes: Annotated[
+        Count, Metric("loadgen_tls_handshakes", "TLS handshakes with a target that were completed.")
+    ] = 0
+    tls_resumed: Annotated[
+        Count,
+        Metric("loadgen_tls_resumed", "Of the TLS handshakes: those that resumed a session."),
+    ] = 0
     sessions_started: Annotated[
         Count, Metric("loadgen_sessions_started", "Sessions that began.")
     ] = 0
@@ -255,6 +262,18 @@ class Tally(Counts, omit_defaults=True):
         Metric("loadgen_http_failed", "HTTP requests of sessions without a reply, by reason."),
     ] = msgspec.field(default_factory=dict)
     connect: Histogram = msgspec.field(default_factory=Histogram)
+    """Until the request can be sent: `tcp` and `tls` are parts of it."""
+    tcp: Annotated[
+        Histogram, Metric("loadgen_tcp_seconds", "From dialing to a TCP connection that gets TLS.")
+    ] = msgspec.field(default_factory=Histogram)
+    tls: Annotated[Histogram, Metric("loadgen_tls_seconds", "The TLS handshake with a target.")] = (
+        msgspec.field(default_factory=Histogram)
+    )
+    upgrade: Annotated[
+        Histogram,
+        Metric("loadgen_upgrade_seconds", "From the end of the TLS handshake to a reply."),
+    ] = msgspec.field(default_factory=Histogram)
+    """These three are of connections with TLS alone: without it, `connect` is the first."""
     handshake: Annotated[
         Histogram, Metric("loadgen_handshake_seconds", "From dialing to a valid 101.")
     ] = msgspec.field(default_factory=Histogram)

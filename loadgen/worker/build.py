@@ -12,7 +12,7 @@ from loadgen.net.connections import Connections
 from loadgen.net.dialer import Dialer
 from loadgen.net.ports import SourcePorts
 from loadgen.net.route import Route
-from loadgen.net.tls import context_of
+from loadgen.net.tls import Contexts
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
 from loadgen.plan.request import with_origin
@@ -173,7 +173,8 @@ def _http_pool(job: Job) -> "HttpPool":
     from loadgen.net.http_pool import HttpPool  # noqa: PLC0415  # it loads aiohttp
 
     hosts = AllowedHosts(job.destinations, job.allowed)
-    return HttpPool(hosts, job.plan.transport, context_of(job.plan.transport))
+    contexts = Contexts(job.plan.transport, job.credentials)
+    return HttpPool(hosts, job.plan.transport, contexts)
 
 
 def _routes(
@@ -191,7 +192,7 @@ def _routes(
     for to in job.destinations:
         key = to.address, to.port, to.name if to.secure else ""
         if key not in dialers:
-            tls = context_of(transport) if to.secure else None
+            tls = Contexts(transport, job.credentials) if to.secure else None
             asked = transport.tls_server_name
             name = asked if isinstance(asked, str) else to.name if asked else ""
             ports = _ports(to.sources)

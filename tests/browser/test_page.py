@@ -24,6 +24,16 @@ def test_the_page_shows_how_far_publications_reach(tmp_path, page, server):
         assert fact(page, "delivery received") > 0
 
 
+def test_the_page_says_that_certificates_are_not_verified(tmp_path, page):
+    for options, said in ((("--insecure",), True), ((), False)):
+        with followed(tmp_path, "--agents", "1", *RUN, *options, "wss://127.0.0.1:9/") as coord:
+            page.goto(coord.url)
+            page.locator("#state", has_text="gathering").wait_for()
+
+            assert page.locator("#insecure").is_visible() == said
+            assert not accessibility_violations(page)
+
+
 def test_the_page_follows_a_run(tmp_path, page, shots, server):
     with followed(tmp_path, "--agents", "2", *RUN, server.ws) as coord:
         page.goto(coord.url)

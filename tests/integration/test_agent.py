@@ -114,10 +114,12 @@ def test_a_killed_workers_connections_are_lost_and_the_run_goes_on(tmp_path, ser
         assert loading.end() == 0
 
 
-def test_sigterm_drains_in_good_order(tmp_path, server):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_drains_in_good_order(tmp_path, server, number):
+    """SIGHUP comes when the terminal of an agent is closed."""
     with coordinator(tmp_path, server.ws, *HELD) as coord, agent(coord.url) as leaving:
         opens(server, 100)
-        leaving.send(signal.SIGTERM)
+        leaving.send(number)
         assert leaving.end() == 0
         assert coord.end() == 0
         adds_up(coord, opened=100, lost=0, closed={"drained": 100}, open_end=0)

@@ -290,10 +290,11 @@ async def test_paths_that_change_something_need_the_token_and_mistakes_are_one_l
         assert coord.lines[-1].startswith("run directory: ")
 
 
-async def test_the_end_of_the_terminal_stops_as_ctrl_c_does(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
+async def test_the_end_of_the_terminal_stops_as_ctrl_c_does(tmp_path, number):
     async with Coordinator(tmp_path, "--agents", "2") as coord:
         await coord.shown("waiting for agents")
-        coord.process.send_signal(signal.SIGHUP)
+        coord.process.send_signal(number)
 
         assert await coord.end() == 130
         assert json.loads((coord.folder / "summary.json").read_text())["verdict"] == "stopped"

@@ -4,6 +4,7 @@ from contextlib import asynccontextmanager
 
 from loadgen.net.allowed import AllowedHosts
 from loadgen.net.http_pool import HttpPool
+from loadgen.net.tls import Contexts
 from loadgen.plan.plan import Plan
 from loadgen.wire import Destination, Sources
 from tests.login_server import login_server
@@ -35,7 +36,7 @@ async def http_load(session, *, allowed=(), users=1, **changes):
         plan = Plan(**{"target": target, "rate": 500.0, "max": users, "hold": 0.0} | changes)
         running = Load(plan, port, source=SOURCE, ports=PORTS, session=session)
         hosts = AllowedHosts((destination_of(port),), allowed)
-        pool = HttpPool(hosts, plan.transport, None)
+        pool = HttpPool(hosts, plan.transport, Contexts(plan.transport))
         running.population.open_http = lambda: pool
         try:
             yield running, app

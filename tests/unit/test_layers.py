@@ -111,6 +111,7 @@ FOR_COORDINATOR = {
     "loadgen.errors",
     "loadgen.http",
     "loadgen.machine",
+    "loadgen.net.credentials",
     "loadgen.net.url",
     "loadgen.plan",
     "loadgen.planfile",

@@ -9,8 +9,9 @@ from coordinator.storage.calibrations import keep_calibration
 from loadgen.errors import PlanError
 from loadgen.machine.facts import facts, read_machine
 from loadgen.plan.clients import AgentSpec
+from loadgen.plan.credentials import NO_CREDENTIALS, Credentials
 from loadgen.plan.phases import Phase
-from loadgen.plan.plan import Plan, Target
+from loadgen.plan.plan import Plan, Target, Transport
 from loadgen.plan.sessions import Loop
 from loadgen.values import Endpoint
 
@@ -124,3 +125,39 @@ def test_a_plan_beyond_what_local_agents_generate_is_told_and_of_others_nothing_
     line = "the plan asks for 108 arrivals/s, this fleet was calibrated at 120/s on 2026-11-28"
     assert f"{line}: 90 %" in text(local=2)
     assert line not in text(local=1)
+
+
+@pytest.mark.parametrize(
+    ("target", "transport", "credentials", "said"),
+    [
+        ("ws://127.0.0.1/", {}, NO_CREDENTIALS, None),
+        (
+            "wss://127.0.0.1/",
+            {},
+            NO_CREDENTIALS,
+            "TLS trusts the system's authorities, and shows no certificate",
+        ),
+        (
+            "wss://127.0.0.1/",
+            {"tls_ca": "/ca.pem", "tls_cert": "/c.pem"},
+            Credentials("ca", ("a",)),
+            "TLS trusts the authorities in /ca.pem, and shows one certificate",
+        ),
+        (
+            "wss://127.0.0.1/",
+            {"tls_verify": False, "tls_cert": "/c.pem"},
+            Credentials("", ("a", "b")),
+            "TLS trusts ANY CERTIFICATE, so any server may answer (--insecure, tls_verify = false),"
+            " and shows 2 certificates, one a user",
+        ),
+    ],
+)
+def test_what_tls_trusts_and_shows_is_told(target, transport, credentials, said):
+    plan = Plan(target=target, max=1, transport=Transport(**transport))
+    settings = RunSettings(
+        plan=plan, agents=1, listen=Endpoint("127.0.0.1", 0), credentials=credentials
+    )
+
+    lines = [line for line in dry_run(settings).split("\n") if line.startswith("TLS ")]
+
+    assert lines == ([said] if said else [])

@@ -1,6 +1,7 @@
 """The publisher against a real HTTP server."""
 
 import asyncio
+import ssl
 from collections import Counter
 from contextlib import asynccontextmanager, suppress
 
@@ -51,7 +52,7 @@ async def publishing(answer=None, rate=1000.0, url="http://127.0.0.1:{port}/", *
         Publish(url=url.format(port=port), rate=rate, body="{{channel}} {{stamp}}", **table),
         [TARGET],
         "here-run-1",
-        verify=True,
+        tls=ssl.create_default_context(),
         may_publish=lambda: diary.may_publish,
         published=diary.published.append,
         failed=lambda reason: diary.failed.update([reason]),

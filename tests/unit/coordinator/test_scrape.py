@@ -1,10 +1,16 @@
 """The figures of a server that its exporter has."""
 
+import asyncio
+import gzip
+from itertools import count
+
 import msgspec
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from prometheus_client import generate_latest
 
-from coordinator.scrape import Scrape, scrape_of
+from coordinator.scrape import MAX_BYTES, Scrape, Scraper, Watched, scrape_of
 from loadgen.machine.exporter import machine_registry
 
 NODE = """
@@ -53,3 +59,63 @@ def test_our_own_exporter_has_all_figures():
 
     assert min(scrape.cpu_s, scrape.memory, scrape.files) > 0
     assert None not in msgspec.structs.astuple(scrape)
+
+
+async def scraped(*parts: bytes, status: int = 200, **headers: str) -> tuple[list[Scrape], str]:
+    """Returns the first scrape, or the warning, of a server that answers in parts.
+
+    Every other path of it has a secret.
+    """
+    found, warned, done = [], [], asyncio.Event()
+
+    async def metrics(request: web.Request) -> web.StreamResponse:
+        reply = web.StreamResponse(status=status, headers=headers)
+        await reply.prepare(request)
+        for part in parts:
+            await reply.write(part)
+            await asyncio.sleep(0.02)  # so that each part is a read of its own
+        return reply
+
+    async def secret(_: web.Request) -> web.Response:
+        return web.Response(text="the secret")
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", metrics), web.get("/{other}", secret)])
+    seconds = count()
+    async with TestServer(app) as server:
+        scraper = Scraper(
+            [Watched("s", str(server.make_url("/metrics")))],
+            lambda: float(next(seconds)),
+            lambda scrape: (found.append(scrape), done.set()),
+            lambda line: (warned.append(line), done.set()),
+        )
+        running = asyncio.create_task(scraper.run())
+        async with asyncio.timeout(60):
+            await done.wait()
+        running.cancel()
+        await asyncio.wait([running])
+    return found[:1], "".join(warned)
+
+
+async def test_an_answer_is_read_to_its_end():
+    """The second part has the rest of a number."""
+    parts = (b"process_cpu_seconds_total 12", b"445.0\nprocess_open_fds 9\n")
+
+    assert await scraped(*parts) == ([Scrape(0, "s", 12445.0, None, 9.0)], "")
+
+
+@pytest.mark.parametrize(
+    ("part", "status", "headers", "why"),
+    [
+        (b"", 302, {"Location": "/secret"}, "answers 302"),
+        (gzip.compress(b"x 1\n"), 200, {"Content-Encoding": "gzip"}, "is compressed"),
+        (b"#" * (MAX_BYTES + 1), 200, {}, "longer than 8 MiB"),
+        (b"the secret", 200, {}, "is no exposition of metrics"),
+    ],
+)
+async def test_an_answer_that_is_none_is_told_without_its_words(part, status, headers, why):
+    found, warned = await scraped(part, status=status, **headers)
+
+    assert found == []
+    assert why in warned
+    assert "the secret" not in warned

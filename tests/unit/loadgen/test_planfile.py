@@ -175,6 +175,16 @@ def test_durations_may_be_written_with_their_unit(plan_file):
     assert read_plan(plan_file('hold = "sessions"')).hold == "sessions"
 
 
+def test_the_files_of_tls_stand_beside_the_plan(plan_file, tmp_path):
+    keys = 'tls_ca = "pki/ca.pem"\ntls_cert = "/etc/c.pem"\ntls_key = "../k.pem"'
+    path = plan_file(f"[transport]\n{keys}\n")
+    transport = read_plan(path).transport
+
+    assert transport.tls_ca == str(path.parent / "pki/ca.pem")
+    assert transport.tls_cert == "/etc/c.pem"
+    assert transport.tls_key == str(path.parent / "../k.pem")
+
+
 def test_pauses_of_a_script_may_as_well_or_be_variables(plan_file):
     think = '{do = "think", seconds = "2m", upto = "5m"}, {do = "think", seconds = "%%_pause%%"}'
     steps = (
@@ -517,3 +527,18 @@ def test_each_key_of_a_flat_document_has_the_line_that_begins_with_it(document):
 
     for key in document:
         assert text.split("\n")[line_of(text, (key,)) - 1].startswith(f"{key} = ")
+
+
+def test_a_mistake_behind_a_long_text_is_found_by_few_readings(monkeypatch):
+    """Each line of the text could be the end of a statement, and is not."""
+    long = ['b = "x" # [', "'''"] * 500
+    lines = ["c = [", "  1, # ]", "]", "rate = 1", "[files]", 'a = """', *long, '"""', "x = 1"]
+    text = "\n".join(lines)
+    loads, read = tomllib.loads, []
+    monkeypatch.setattr(tomllib, "loads", lambda text: read.append(text) or loads(text))
+
+    assert line_of(text, ("files", "x")) == len(lines)
+    assert line_of(text, ("files", "a")) == len(lines) - 1
+    assert line_of(text, ("rate",)) == 4
+    assert line_of(text, ("c",)) == 3
+    assert len(read) < 30

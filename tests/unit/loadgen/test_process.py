@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.process import how_it_ended, raise_nofile
+from loadgen.process import ending_signals, how_it_ended, raise_nofile
 
 
 @pytest.fixture
@@ -25,6 +26,15 @@ def test_raises_the_soft_limit_to_the_hard_one(limits):
 
     assert raise_nofile() == hard
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+
+
+def test_a_closed_terminal_ends_a_process_unless_nohup_said_otherwise():
+    assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} <= {*ending_signals()}
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert signal.SIGHUP not in ending_signals()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def in_a_child(program: str) -> str:

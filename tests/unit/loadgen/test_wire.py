@@ -12,9 +12,12 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.sessions import PythonSession
 from loadgen.plan.shares import Share
+from loadgen.stats.delays import Delays
+from loadgen.stats.delivery import News, Published
 from loadgen.stats.fanin import Second
+from loadgen.stats.histogram import Histogram
 from loadgen.stats.tally import Held, Tally, WorkerVitals
-from loadgen.wire import from_wire, to_wire
+from loadgen.wire import WIRE, Hello, Post, from_agent, from_wire, to_wire
 from tests.unit.strategies import histogram_of, seconds
 
 SHARE = Share(64, (3, 19, 35, 51))
@@ -185,3 +188,86 @@ def test_a_share_whose_positions_are_none_is_refused(positions):
 
 def test_a_share_of_nothing_may_be_started():
     assert wire.Start(Share(1, ()), after=0.0).share.positions == ()
+
+
+SENT = Published("here-run.0", 0, 1_000_000, "my files")
+HOSTILE = "a\x1b[2J\u202e\x7f\x00b\nforged: pass"
+"""What no terminal may get; JSON carries all of it as escapes."""
+FULL = {
+    Hello: Hello("a", WIRE, "1", 10, (Limit("memory", 9, "why", "fix"),), {"cpu": ["x", {"y": 1}]}),
+    Post: Post(
+        seconds=(
+            Second(
+                3,
+                Tally(
+                    failed={"refused": 1},
+                    closed={"done": 1},
+                    counters={"logins": 2},
+                    timings={"tr_login": Histogram({5: 1})},
+                ),
+                delays=Delays(stalls={0: 0.5}),
+                news=News(published={SENT.key: SENT}, unstamped="text"),
+            ),
+        ),
+        refusal="no such host",
+        limits=(Limit("memory", 9, "why", "fix"),),
+        notes=("a note",),
+        abort="why",
+        tracebacks={"error_X": "line\n\tline"},
+    ),
+}
+
+
+def texts_in(value):
+    """Yields every text in a value, and True for those that are names."""
+    if isinstance(value, str):
+        yield value, False
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield str(name), True
+            yield from texts_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts_in(inner)
+
+
+def with_text(value, place):
+    """Returns a value with HOSTILE in the place of one of its texts, by its number."""
+    left = iter(range(place, -1, -1))
+
+    def walk(value):
+        if isinstance(value, str):
+            return HOSTILE if next(left, None) == 0 else value
+        if isinstance(value, dict):
+            return {walk(name): walk(inner) for name, inner in value.items()}
+        return [walk(inner) for inner in value] if isinstance(value, list) else value
+
+    return walk(value)
+
+
+@pytest.mark.parametrize("kind", FULL)
+def test_every_text_of_an_agent_can_be_printed(kind):
+    """Each text in turn is HOSTILE: it is refused, or made harmless."""
+    plain = msgspec.json.decode(to_wire(FULL[kind]))
+    texts = len([*texts_in(plain)])
+    taken = 0
+    for place in range(texts):
+        body = json.dumps(with_text(plain, place)).encode()
+        try:
+            message = from_agent(body, kind)
+        except msgspec.DecodeError:
+            continue
+        taken += 1
+        for text, name in texts_in(msgspec.to_builtins(message, str_keys=True)):
+            kept = text if name else text.replace("\n", "").replace("\t", "")
+            assert kept.isprintable(), (place, text)
+    assert taken >= 5
+    assert from_agent(json.dumps(plain).encode(), kind) == FULL[kind]
+
+
+def test_facts_of_a_machine_are_not_nested_without_end():
+    facts = json.dumps({"fact": None}).replace("null", "[" * 900 + "]" * 900)
+    body = to_wire(FULL[Hello]).replace(b'{"cpu":["x",{"y":1}]}', facts.encode())
+
+    with pytest.raises(msgspec.DecodeError, match="inside each other"):
+        from_agent(body, Hello)

@@ -11,7 +11,7 @@ from coordinator.influx.exporter import receiver_of
 from coordinator.scrape import Watched
 from coordinator.storage.journal import Journal
 from loadgen.errors import FleetError, OperatorError, PlanError
-from loadgen.plan.plan import Plan
+from loadgen.plan.plan import Plan, Transport
 from loadgen.planfile import read_plan
 from loadgen.values import Endpoint
 from tests.unit.coordinator.folders import journal_head
@@ -24,12 +24,12 @@ def invoke(*arguments):
     return CliRunner().invoke(coord, list(map(str, arguments)), standalone_mode=False)
 
 
-def interrupted(folder):
+def interrupted(folder, **transport):
     """Writes the journal of a run that waited for three agents.
 
     Its coordinator died then.
     """
-    plan = Plan(target="ws://127.0.0.1:9/", max=10)
+    plan = Plan(target="ws://127.0.0.1:9/", max=10, transport=Transport(**transport))
     Journal.begin(folder, journal_head(plan, wanted=3, on_loss="abort")).close()
 
 
@@ -180,6 +180,14 @@ def test_a_resumed_run_has_the_options_of_its_journal(tmp_path):
     assert isinstance(result.exception, FleetError)
     assert "0 of 3 agents" in str(result.exception)
     assert read_plan(tmp_path / "plan.toml").max == 10
+
+
+def test_a_resumed_run_reads_the_files_of_its_plan_again(tmp_path):
+    interrupted(tmp_path, tls_ca=str(tmp_path / "gone.pem"))
+    result = invoke("--resume", tmp_path, "--wait", 0)
+
+    assert isinstance(result.exception, PlanError)
+    assert str(result.exception).startswith(f"`tls_ca` {tmp_path}/gone.pem: can't be read (No such")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.cli.coord import coord
-from coordinator.cli.plans import is_given, plan_from_options, plan_from_tsung
+from coordinator.cli.plans import check_tls, is_given, plan_from_options, plan_from_tsung
 from loadgen.errors import PlanError
 from loadgen.plan.plan import Plan, Transport
 from loadgen.plan.publish import Publish
@@ -97,6 +97,54 @@ def test_a_header_replaces_the_plans_of_the_same_name(tmp_path):
 def test_a_header_is_given_once():
     with pytest.raises(PlanError, match="--header x-a is there twice; write its values into one"):
         plan_of_options("--header", "X-A: 1", "--header", "x-a: 2")
+
+
+def test_the_files_of_tls_have_whole_paths(tmp_path, session_file, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ("--target-ca", "ca.pem", "--target-cert", "/x/c.pem", "--target-key", "k.pem")
+    expected = Transport(
+        tls_ca=f"{tmp_path}/ca.pem", tls_cert="/x/c.pem", tls_key=f"{tmp_path}/k.pem"
+    )
+
+    assert plan_of_options(*options).transport == expected
+    assert plan_of_options("--session", session_file, *options).transport == expected
+    imported = import_of("--tsung", TSUNG / "options.xml", *options)[0].transport
+    assert (imported.tls_ca, imported.tls_verify) == (expected.tls_ca, True)
+
+
+def test_a_certificate_of_the_options_leaves_the_plans_key_out(tmp_path):
+    path = tmp_path / "plan.toml"
+    path.write_text('[transport]\ntls_ca = "a.pem"\ntls_cert = "c.pem"\ntls_key = "k.pem"\n')
+
+    kept = plan_of_options("--plan", path).transport
+    changed = plan_of_options("--plan", path, "--target-cert", "/own.pem").transport
+
+    assert (kept.tls_cert, kept.tls_key) == (f"{tmp_path}/c.pem", f"{tmp_path}/k.pem")
+    assert (changed.tls_cert, changed.tls_key) == ("/own.pem", "")
+    assert changed.tls_ca == f"{tmp_path}/a.pem"
+
+
+def test_insecure_trusts_any_certificate_whatever_the_plan_trusts(tmp_path):
+    path = tmp_path / "plan.toml"
+    path.write_text('[transport]\ntls_ca = "a.pem"\n')
+
+    transport = plan_of_options("--plan", path, "--insecure").transport
+
+    assert (transport.tls_verify, transport.tls_ca) == (False, "")
+    with pytest.raises(PlanError, match="--insecure accepts any certificate, so --target-ca has"):
+        plan_of_options("--insecure", "--target-ca", "a.pem")
+
+
+@pytest.mark.parametrize("option", [("--insecure",), ("--target-ca", "a"), ("--target-cert", "a")])
+def test_options_about_tls_have_no_effect_without_it(option):
+    context = parsed(*option)
+    secure = Plan(target="wss://a.test/")
+
+    with pytest.raises(PlanError) as caught:
+        check_tls(context, Plan())
+    assert str(caught.value) == f"{option[0]} has no effect: no URL of the plan begins with wss://"
+    check_tls(context, secure)
+    check_tls(parsed(), Plan())
 
 
 def test_headers_in_the_environment_stand_on_a_line_each(monkeypatch):

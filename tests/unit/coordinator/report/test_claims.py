@@ -45,6 +45,13 @@ def test_the_claim_is_what_was_verified_in_consecutive_valid_seconds():
     assert claims.does_not == []
 
 
+def test_servers_whose_certificates_were_not_verified_may_be_others():
+    claims = claims_of(replace(SUMMARY, insecure=True), samples([1000] * 5), PLAN)
+
+    said = "that the servers are the ones that the URLs name: their certificates were not verified"
+    assert [text for text in claims.does_not if text.startswith(said)]
+
+
 def test_a_latency_that_was_not_measured_is_not_claimed():
     claims = claims_of(replace(SUMMARY, histograms={}), samples([1000] * 5), PLAN)
 

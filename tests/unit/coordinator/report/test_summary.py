@@ -11,6 +11,8 @@ from coordinator.run.run import Run
 from coordinator.run.summary import EarlyEnd
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
+from loadgen.stats.fanin import Second
+from loadgen.stats.tally import Held, Tally
 from tests.unit.coordinator.fleet import drained, hello, opened, ready, seconds, started
 from tests.unit.coordinator.report.runs import finished, with_session_figures
 
@@ -42,6 +44,8 @@ KEYS = [
     "bytes_sent",
     "bytes_received",
     "ports_skipped",
+    "tls_handshakes",
+    "tls_resumed",
     "sessions_started",
     "sessions_done",
     "sessions_failed",
@@ -73,8 +77,10 @@ KEYS = [
     "http_failed",
     "tracebacks",
     "phases",
+    "insecure",
     "parts",
     "pauses",
+    "breaches",
     "aborted",
     "reach",
     "publications",
@@ -196,6 +202,28 @@ def test_a_run_that_was_aborted_fails_and_says_why_and_when():
     assert (summary.verdict, summary.expectations[0].held) == ("fail", True)
     assert summary.aborted == EarlyEnd("failed>1%", 2.0)
     assert {*summary.parts} == {"run"}
+
+
+@pytest.mark.parametrize(
+    ("last", "verdict", "breaches"),
+    [
+        (drained(1, 3), "pass", []),
+        (opened(1, 0, held=3), "fail", ["agent a ended with 3 open"]),
+        (Second(1, Tally(launched=2), Held(2, 3)), "fail", ["agent a ended with 2 connecting"]),
+    ],
+)
+def test_a_run_whose_ledger_does_not_add_up_at_its_end_fails(last, verdict, breaches):
+    """An agent that says it is done, with connections left, is wrong or lies."""
+    run = Run(Plan(max=10, rate=10.0, hold=0.0), 1)
+    (agent,) = started(run, ["a"])
+    run.post(agent, seconds(opened(0, 3)), run.start + 1.0)
+    run.tick(run.start + 1.5)
+    run.post(agent, seconds(last, finished=True), run.start + 2.0)
+    run.tick(run.start + 4.0)
+
+    summary = summary_of(run, [parse("opened==3")], run.start + 4.0)
+    assert (summary.verdict, summary.breaches[:1]) == (verdict, breaches)
+    assert summary.expectations[0].held
 
 
 def test_counters_timings_and_errors_of_sessions_are_summed_up():

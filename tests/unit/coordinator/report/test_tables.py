@@ -16,6 +16,7 @@ from coordinator.report.tables import (
     part_table,
     percentile_table,
     phase_table,
+    resumed_text,
     sample_of,
     saturated_table,
     unexpected_ends,
@@ -35,6 +36,13 @@ FIGURES = summary(
     closed={"done": 97},
     lost=3,
 )
+
+
+def test_resumed_tls_handshakes_are_a_share_of_all():
+    some = summary(tls_handshakes=4000, tls_resumed=1000)
+
+    assert resumed_text(some) == "4,000 handshakes, 1,000 of them resumed (25.0 %)"
+    assert resumed_text(summary()) == "0 handshakes, 0 of them resumed (0.0 %)"
 
 
 def test_each_law_is_a_number_and_its_parts():

@@ -41,6 +41,23 @@ def test_the_ledger_visibly_adds_up():
     assert not any("does not add up" in line for line in lines)
 
 
+def test_the_share_of_resumed_tls_handshakes_is_told_where_there_were_any():
+    _, summary = finished()
+
+    secure = text_report(replace(summary, tls_handshakes=40, tls_resumed=30))
+
+    assert "TLS: 40 handshakes, 30 of them resumed (75.0 %)" in secure.splitlines()
+    assert "TLS" not in text_report(summary)
+
+
+def test_the_first_line_says_that_certificates_were_not_verified():
+    _, summary = finished()
+
+    assert (
+        "certificates NOT verified" in text_report(replace(summary, insecure=True)).split("\n")[0]
+    )
+
+
 def test_a_ledger_that_does_not_add_up_says_so():
     _, summary = finished()
 

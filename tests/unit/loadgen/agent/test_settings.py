@@ -66,6 +66,16 @@ def test_the_limits_follow_from_the_settings():
     assert holds["source_ports"] == 3 * 1000
 
 
+def test_a_plan_with_tls_takes_more_memory():
+    machine = Machine(cpus=2, memory_available=1 << 30)
+    plain, secure = (
+        {limit.resource: limit.connections for limit in found.limits(machine)}
+        for found in (NOTHING.with_plan(Plan(target=url), "one") for url in ("ws://a/", "wss://a/"))
+    )
+
+    assert secure["memory"] < plain["memory"] / 8
+
+
 def test_a_plan_may_not_ask_for_any_number_of_workers():
     """The command line of the agent may."""
     plan = Plan(clients=(AgentSpec(name="here", workers=100_000),))

@@ -38,6 +38,18 @@ def test_a_machine_that_falls_short_shows_the_fix_and_exits_with_1():
     assert re.search(r" connections as client, limited by \w+: ", done.stdout.splitlines()[-1])
 
 
+def test_connections_with_tls_take_more_memory():
+    plain, secure = tune("capacity", "64000"), tune("capacity", "64000", "--tls")
+    check = tune("check", "--connections", "10", "--tls")
+
+    assert " 459 MiB " in plain.stdout
+    assert " 3.0 GiB " in secure.stdout
+    assert secure.stdout.endswith(
+        "TLS: the clients' memory is in it; the CPU of handshakes is not\n"
+    )
+    assert re.search(r"^ memory .* at 47\.8 KiB ", check.stdout, re.M)
+
+
 def test_without_a_terminal_the_table_is_plain_and_whole():
     done = tune("check", "--role", "target", "--connections", "100000000", env={"COLUMNS": "40"})
     rows = [line for line in done.stdout.splitlines() if line.strip().startswith("memory ")]

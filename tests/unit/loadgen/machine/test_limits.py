@@ -170,6 +170,14 @@ def test_memory_carries_what_is_available_less_the_workers():
     )
 
 
+def test_tls_takes_memory_of_a_client():
+    plain, secure = (client(AMPLE, tls=tls)["memory"] for tls in (False, True))
+
+    assert "at 5.8 KiB" in plain.detail
+    assert "at 47.8 KiB" in secure.detail
+    assert secure.connections < plain.connections / 8
+
+
 def test_a_cgroup_with_less_memory_than_the_machine_counts():
     limit = client(but(cgroup_headroom=GIB // 4))["memory"]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from loadgen.machine.addresses import DEFAULT_PORTS
 from loadgen.machine.facts import Machine
-from loadgen.machine.limits import client_limits
+from loadgen.machine.limits import TLS_BYTES, client_limits
 from loadgen.machine.sizing import (
     AGENT_BYTES,
     CLIENT_OPEN,
@@ -84,3 +84,10 @@ def test_more_connections_take_more_and_a_longer_think_time_less():
     assert small.client_bytes < large.client_bytes == calm.client_bytes
     assert small.target_cores < calm.target_cores < large.target_cores
     assert small.client_cores < calm.client_cores < large.client_cores
+
+
+def test_tls_takes_memory_of_the_clients_alone():
+    plain, secure = (sizing_of(1000, 100.0, 30.0, tls=tls) for tls in (False, True))
+
+    assert secure.client_bytes - plain.client_bytes == 1000 * TLS_BYTES
+    assert secure.target_bytes == plain.target_bytes

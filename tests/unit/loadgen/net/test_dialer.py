@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import socket
-import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from time import monotonic
@@ -13,6 +12,8 @@ import pytest
 from loadgen.net.connection import Connection
 from loadgen.net.dialer import MAX_RETRIES, Dialer, reason_of
 from loadgen.net.ports import SourcePorts
+from loadgen.net.tls import Contexts
+from loadgen.plan.plan import Transport
 from loadgen.stats.recorder import Recorder
 from tests.unit.wire_ends import TERMS, Diary, until
 
@@ -37,7 +38,7 @@ def caller(server: socket.socket) -> tuple[str, int]:
 
 @contextmanager
 def dialer_to(
-    address: tuple[str, int], ports: range, tls: ssl.SSLContext | None = None
+    address: tuple[str, int], ports: range, tls: Contexts | None = None
 ) -> Iterator[tuple[Dialer, Recorder]]:
     """A dialer from the given ports of SOURCE, and its recorder."""
     recorder = Recorder(seed=1)
@@ -173,7 +174,7 @@ async def test_a_connect_under_way_is_awaited_and_can_be_cancelled():
 async def test_a_server_that_speaks_no_tls_is_a_tls_failure():
     async with await asyncio.start_server(_speak_ssh, "127.0.0.1", 0) as server:
         with dialer_to(
-            server.sockets[0].getsockname(), range(21_120, 21_130), ssl.create_default_context()
+            server.sockets[0].getsockname(), range(21_120, 21_130), Contexts(Transport())
         ) as (
             dialer,
             recorder,

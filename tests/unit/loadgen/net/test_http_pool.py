@@ -3,11 +3,14 @@
 import ssl
 
 import pytest
+import trustme
 from aiohttp import ClientError, ClientPayloadError, CookieJar, ServerDisconnectedError
 from yarl import URL
 
 from loadgen.net.allowed import AllowedHosts
 from loadgen.net.http_pool import AllowedResolver, HostNotAllowed, HttpPool, http_failure
+from loadgen.net.tls import Contexts
+from loadgen.plan.credentials import Credentials
 from loadgen.plan.plan import Transport
 from tests.login_server import login_server
 from tests.unit.http_load import SOURCE, destination_of
@@ -15,7 +18,7 @@ from tests.unit.http_load import SOURCE, destination_of
 
 async def asked(hosts, *paths, port, host="127.0.0.1"):
     """The replies to GET requests, one after the other, of one user."""
-    pool = HttpPool(hosts, Transport(), None)
+    pool = HttpPool(hosts, Transport(), Contexts(Transport()))
     jars = []
 
     def jar_of(wanted):
@@ -25,7 +28,7 @@ async def asked(hosts, *paths, port, host="127.0.0.1"):
 
     try:
         return [
-            await pool.request("GET", URL(f"http://{host}:{port}{path}"), jar_of, 5.0)
+            await pool.request("GET", URL(f"http://{host}:{port}{path}"), jar_of, 5.0, 0)
             for path in paths
         ]
     finally:
@@ -81,3 +84,24 @@ async def test_a_host_that_resolves_to_what_is_not_allowed_is_refused():
 )
 def test_each_error_has_its_reason(error, reason):
     assert http_failure(error) == reason
+
+
+AUTHORITY = trustme.CA()
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_https_trusts_the_authority_of_the_plan(known):
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    AUTHORITY.issue_cert("127.0.0.1").configure_cert(server)
+    trusted = AUTHORITY if known else trustme.CA()
+    credentials = Credentials(ca=trusted.cert_pem.bytes().decode())
+    pool = HttpPool(AllowedHosts(()), Transport(), Contexts(Transport(), credentials))
+    async with login_server(server) as (port, _):
+        url = URL(f"https://127.0.0.1:{port}/me")
+        try:
+            reply = await pool.request("GET", url, lambda _: None, 5.0, 0)
+            assert (known, reply.status) == (True, 200)
+        except ClientError as error:
+            assert (known, http_failure(error)) == (False, "tls")
+        finally:
+            await pool.close()

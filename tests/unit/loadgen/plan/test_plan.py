@@ -251,6 +251,44 @@ def test_another_servers_name_is_refused(name):
         Plan(transport=Transport(tls_server_name=name))
 
 
+@pytest.mark.parametrize(
+    ("keys", "mistake"),
+    [
+        (
+            {"tls_ca": "/ca.pem", "tls_verify": False},
+            "`transport.tls_ca` has no effect with `tls_verify` = false; leave one of them out",
+        ),
+        (
+            {"tls_key": "/k.pem"},
+            "`transport.tls_key` is a key without its certificate; give `tls_cert` beside it",
+        ),
+        (
+            {"tls_alpn": ("http/1.1", "")},
+            "`transport.tls_alpn[1]` is ''; write 1 to 255 ASCII characters",
+        ),
+        ({"tls_alpn": ("é",)}, "`transport.tls_alpn[0]` is 'é'; write 1 to 255 ASCII characters"),
+        ({"tls_alpn": ("x" * 256,)}, "`transport.tls_alpn[0]` is 'xxx"),
+    ],
+)
+def test_a_mistake_in_the_keys_of_tls_is_one_line(keys, mistake):
+    with pytest.raises(PlanError) as caught:
+        Plan(transport=Transport(**keys))
+
+    assert str(caught.value).startswith(mistake)
+
+
+def test_a_plan_with_a_wss_url_is_secure_and_insecure_without_verification():
+    trusting = Transport(tls_verify=False)
+    secure, plain = "wss://a.test/", "ws://a.test/"
+    two = (Target(url=plain), Target(url="WSS://b.test/"))
+
+    assert [Plan(target=url).secure for url in (secure, plain)] == [True, False]
+    assert Plan(targets=two).secure
+    assert not Plan(target=secure).insecure
+    assert Plan(target=secure, transport=trusting).insecure
+    assert not Plan(target=plain, transport=trusting).insecure
+
+
 def test_agents_get_the_plan_without_the_headers_of_the_publisher():
     plan = Plan(publish=Publish(headers={"X-Api-Key": "secret"}, rate=3.0), files={"a": "text"})
     (headers, rate) = plan.for_agents.publish.headers, plan.for_agents.publish.rate

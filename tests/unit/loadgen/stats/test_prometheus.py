@@ -8,6 +8,11 @@ from loadgen.stats.tally import Ledger, Tally, WorkerVitals
 from loadgen.version import VERSION
 
 NAMES = {
+    "loadgen_tcp_seconds",
+    "loadgen_tls_seconds",
+    "loadgen_upgrade_seconds",
+    "loadgen_tls_handshakes",
+    "loadgen_tls_resumed",
     "loadgen_connections",
     "loadgen_connections_alive",
     "loadgen_connections_launched",

@@ -17,8 +17,10 @@ from websockets.http11 import Response
 
 from loadgen.net.connection import Connection
 from loadgen.net.connections import Connections
+from loadgen.net.tls import Contexts
+from loadgen.plan.credentials import Credentials
 from loadgen.plan.phases import Phase
-from loadgen.plan.plan import Plan
+from loadgen.plan.plan import Plan, Transport
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.schedule import Span
 from loadgen.plan.shares import Share
@@ -318,9 +320,8 @@ async def test_wss_is_opened_pinged_and_drained_and_its_ports_serve_again():
     authority = trustme.CA()
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(server_side)
-    client_side = ssl.create_default_context()
-    authority.configure_trust(client_side)
-    five_ports = {"ports": range(24_200, 24_205), "tls": client_side}
+    trusting = Contexts(Transport(), Credentials(ca=authority.cert_pem.bytes().decode()))
+    five_ports = {"ports": range(24_200, 24_205), "tls": trusting}
     async with (
         _server(server_side) as port,
         load(plan(max=10, loops=1), max_open=5, port=port, **five_ports) as running,
@@ -329,12 +330,16 @@ async def test_wss_is_opened_pinged_and_drained_and_its_ports_serve_again():
         await running.settled()
         assert running.tally.closed == {"done": 10}
         assert running.tally.pongs == running.tally.connect.total == 10
+        parts = (running.tally.tcp, running.tally.tls, running.tally.upgrade)
+        assert [part.total for part in parts] == [10, 10, 10]
+        assert sum(part.sum for part in parts) <= running.tally.handshake.sum
+        assert (running.tally.tls_handshakes, running.tally.tls_resumed) == (10, 0)
 
 
 async def test_a_certificate_of_an_unknown_authority_is_a_tls_failure():
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("localhost").configure_cert(server_side)
-    own = ssl.create_default_context()
+    own = Contexts(Transport())
     async with _server(server_side) as port, load(plan(max=3), port=port, tls=own) as running:
         await until(lambda: running.engine.finished)
         assert running.tally.failed == {"tls": 3}

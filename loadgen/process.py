@@ -10,6 +10,8 @@ from collections.abc import Callable
 SPARE_DESCRIPTORS = 64
 """File descriptors that a worker opens besides its connections: epoll, pipes, listeners,
 libraries."""
+ASK_WHERE = signal.SIGUSR1
+"""The signal by which an agent asks a worker where it hangs."""
 _SET_DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG of linux/prctl.h; prctl(2)."""
 _SET_NAME = 15

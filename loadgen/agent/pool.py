@@ -28,6 +28,14 @@ REHEARSAL_TIMEOUT = 60.0
 """Seconds that the session files may take to be imported."""
 SESSION_FILE = "session_file"
 """The reason under which the traceback of a session file that can't be imported is reported."""
+HUNG_WORKER = "hung_worker"
+"""The reason under which the stack of a worker that hung is reported."""
+CRASHED_WORKER = "crashed_worker"
+"""The reason under which the traceback of a worker that ended by an error is reported."""
+MAX_LAST_WORDS = 40
+"""Lines of such a traceback that go into the log: the last ones."""
+ANSWER_TIME = 1.0
+"""Seconds that a silent worker has to write where it hangs, before it is killed."""
 HANG_TIMEOUT = 10.0
 """Seconds of silence after which a running worker is killed; its open connections are lost."""
 STALL = 1.0
@@ -180,8 +188,18 @@ class WorkerPool:
             f"worker {worker.number} is gone (it {await worker.how_it_ended()}): {tally.lost} open"
             " connections are lost"
         )
+        self._report_crash(worker)
         if unfinished and self._relaunch_rate and not self._ending:
             await self._replace(worker, unfinished)
+
+    def _report_crash(self, worker: WorkerProcess) -> None:
+        """Reports the traceback of a worker that ended by an error, if it wrote one."""
+        lines = worker.last_words()
+        if len(lines) > 1:
+            self.tracebacks.setdefault(CRASHED_WORKER, "\n".join(lines))
+            self.notes += [
+                f"worker {worker.number} wrote: {line}" for line in lines[-MAX_LAST_WORDS:]
+            ]
 
     async def _replace(self, worker: WorkerProcess, unfinished: list[Unfinished]) -> None:
         """Starts another worker for what a dead one did not finish."""
@@ -220,21 +238,35 @@ class WorkerPool:
     def kill_hung(self, now: float) -> None:
         """Kills workers that reported nothing for HANG_TIMEOUT.
 
-        Each of them then counts as dead. `now` is in seconds on the monotonic clock.
+        They are asked first where they hang, and count as dead then. `now` is in seconds on the
+        monotonic clock.
         """
         stalled = now - self._last_look
         self._last_look = now
         if stalled > STALL:  # the agent read nothing meanwhile, so the silence is its own
             self.expect_silence_until(now)
         for worker in self.employed:
-            silent = now - worker.last_report > HANG_TIMEOUT
-            if silent and not worker.finished and not worker.ended.done():
+            silent = now - worker.last_report
+            if worker.finished or worker.ended.done():
+                continue
+            if silent > HANG_TIMEOUT:
                 self.notes.append(
-                    f"worker {worker.number} reported nothing for {HANG_TIMEOUT:.0f} s; it is"
-                    " killed"
+                    f"worker {worker.number} reported nothing for {HANG_TIMEOUT:.0f} s"
+                    f"{self._where(worker)}; it is killed"
                 )
                 worker.last_report = now
                 worker.kill()
+            elif silent > HANG_TIMEOUT - ANSWER_TIME:
+                worker.ask_where()
+
+    def _where(self, worker: WorkerProcess) -> str:
+        """Returns whose session a worker hangs in, for a note; keeps its stack."""
+        answer = worker.where_it_hangs()
+        if not answer:
+            return ""
+        self.tracebacks.setdefault(HUNG_WORKER, f"worker {worker.number}\n{answer}\n")
+        last = answer.splitlines()[-1]
+        return f" {last}" if last.startswith("in session ") else ""
 
     def expect_silence_until(self, when: float) -> None:
         """Counts no worker's silence before this moment, monotonic in seconds."""

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 from loadgen.errors import FleetError
 from loadgen.plan.reassign import Reassignment, Unfinished
-from loadgen.process import how_it_ended
+from loadgen.process import ASK_WHERE, how_it_ended
 from loadgen.wire import Job, Rehearsal, Rehearsed, from_wire, to_wire
 
 MAX_LINE = 16 << 20
 """The longest line that a worker may write, in bytes."""
 MAX_STDERR = 65_536
-"""Bytes of a worker's standard error that are looked at."""
+"""Bytes of a worker's standard error that are looked at: the last ones."""
 
 
 class Pipes(NamedTuple):
@@ -48,6 +48,8 @@ class WorkerProcess:
         """Its exit code, negative for a signal."""
         self._pipes = pipes
         self._pidfd: int | None = None
+        self._asked_at: int | None = None
+        """Where its answer begins in the file of its errors, once it was asked where it is."""
 
     async def warm(self) -> None:
         """Waits until it has started; raises FleetError when it dies instead."""
@@ -91,18 +93,51 @@ class WorkerProcess:
         self._pipes.input.close()
 
     def kill(self) -> None:
-        """Kills it through a descriptor: another process may have its number by now."""
+        """Kills it."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Sends a signal, through a descriptor.
+
+        Another process may have its number by now.
+        """
         if self._pidfd is not None and not self.ended.done():
             try:
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+                signal.pidfd_send_signal(self._pidfd, number)
             except ProcessLookupError:  # it has ended just now
                 return
+
+    def ask_where(self) -> None:
+        """Asks it, once, where it hangs; `where_it_hangs` has the answer a moment later."""
+        if self._asked_at is None:
+            self._asked_at = os.fstat(self._pipes.errors).st_size
+            self._signal(ASK_WHERE)
+
+    def where_it_hangs(self) -> str:
+        """Returns its stack, and whose session runs, as it was asked.
+
+        It is "" without an answer.
+        """
+        if self._asked_at is None:
+            return ""
+        return self._errors(self._asked_at, os.fstat(self._pipes.errors).st_size)
+
+    def last_words(self) -> list[str]:
+        """Returns the lines of its standard error, without what it was asked for."""
+        end = self._asked_at
+        if end is None:
+            end = os.fstat(self._pipes.errors).st_size
+        return self._errors(0, end).splitlines()
+
+    def _errors(self, begin: int, end: int) -> str:
+        begin = max(begin, end - MAX_STDERR)
+        text = os.pread(self._pipes.errors, end - begin, begin)
+        return text.decode(errors="replace").strip()
 
     async def how_it_ended(self) -> str:
         """Returns its exit code or signal, and its last line on standard error."""
         how = how_it_ended(await self.ended)
-        text = os.pread(self._pipes.errors, MAX_STDERR, 0).decode(errors="replace")
-        lines = text.strip().splitlines()
+        lines = self.last_words()
         return f"{how}: {lines[-1]}" if lines else how
 
     def close(self) -> None:

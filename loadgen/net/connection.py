@@ -14,6 +14,7 @@ ones too. Whether their own pongs still come is known later: until then they are
 
 import asyncio
 import ssl
+import traceback
 from collections.abc import Callable, Mapping
 from math import inf
 from struct import Struct
@@ -24,6 +25,7 @@ from loadgen.net import appwrite
 from loadgen.net.frames import (
     CLOSE,
     FAULT,
+    MAX_STEPS,
     PING,
     PONG,
     PONG_BYTE,
@@ -40,9 +42,11 @@ from loadgen.net.handshake import Handshake, Reply, key_of
 from loadgen.net.refusal import awaits_body, explain
 from loadgen.net.throttle import Throttle
 from loadgen.net.tls import tls_failure
-from loadgen.net.transport import ByteTransport
+from loadgen.net.transport import HIGH_WATER, ByteTransport
 from loadgen.plan.life import PONG_TIMEOUT
 from loadgen.stats.reasons import (
+    ERROR,
+    MESSAGE_TOO_BIG,
     PING_TIMEOUT,
     PROTOCOL_ERROR,
     REJECTED,
@@ -50,6 +54,8 @@ from loadgen.stats.reasons import (
     SERVER,
     SERVER_EOF,
     TIMEOUT,
+    UNCLEAN_CLOSE,
+    is_sessions_own,
 )
 from loadgen.stats.recorder import MICROSECONDS, Recorder
 from loadgen.timers import Deadlines
@@ -155,7 +161,9 @@ class Connection:
         self.key: bytes | None = None
         """The Sec-WebSocket-Key while the reply is awaited."""
         self.head: bytes | None = None
-        """The part of a reply that came before the rest; of a refusal, what its sample shows."""
+        """The part of a reply that came before the rest; of a refusal, what its sample shows.
+
+        Once it is open: the payload of a PING whose answer waits for room, else None."""
         self.parser: Parser | None = None
         """Kept only in the middle of a frame or a message."""
         self.reason: str | None = None
@@ -190,8 +198,13 @@ class Connection:
             self._upgrade(data)
         elif len(data) == PONG_SIZE and data.startswith(PONG_START) and self.parser is None:
             self._pong(_number(data, 2)[0])
-        elif self.state < CLOSED:
+        elif self.state < SHUT:
             self._receive(data)
+
+    def resume_writing(self) -> None:
+        """Answers the newest PING, if its answer had to wait for room."""
+        if self.state == OPEN and self.head is not None:
+            self._answer_ping(self.head)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends the connection, for the reason that is known or the one that TCP gives."""
@@ -216,10 +229,14 @@ class Connection:
         self.heard[0] -= 1
         if self.pinged > self.ponged or self.overtaken is not None:
             self._settle_pings()
+        unclean = self.transport is not None and self.transport.waiting > 0
         if self.state == CLOSING:
             # RFC 6455 sections 7.1.4 and 7.1.5: TCP ended without the server's CLOSE, so the
             # connection was not closed cleanly.
             self.recorder.tally.drained_unanswered += 1
+            unclean = True
+        if unclean and is_sessions_own(reason):
+            reason = UNCLEAN_CLOSE
         self.state = FAILED if self.state == UPGRADING else CLOSED
         self.reason = reason
         self.owner.ended(self, reason)
@@ -245,12 +262,16 @@ class Connection:
         """True while the newest ping has no answer."""
         return self.pinged > self.ponged
 
-    def begin_close(self, reason: str, code: int = 1000) -> None:
-        """Begins the closing handshake (RFC 6455 section 7.1.2); its time is bounded."""
+    def begin_close(self, reason: str, code: int = 1000, text: bytes = b"") -> None:
+        """Begins the closing handshake (RFC 6455 section 7.1.2); its time is bounded.
+
+        `reason` is the ledger's, `text` the one that the server gets. What was sent before goes
+        first.
+        """
         if self.state != OPEN:
             return
         self.reason = self.reason or reason
-        self._write(close_frame(code, self.recorder.bits(32)))
+        self._write(close_frame(code, self.recorder.bits(32), text))
         self.state = CLOSING
         self.terms.closing.add(self, monotonic())
 
@@ -269,9 +290,10 @@ class Connection:
         if self.transport is not None:
             self.transport.abort()
 
-    def _write(self, data: bytes, *, message: bool = False) -> None:
+    def _write(self, data: bytes, *, message: bool = False) -> bool:
+        """Writes bytes; returns True when too many wait now."""
         assert self.transport is not None
-        self.transport.write(data, message=message)
+        return self.transport.write(data, message=message)
 
     def _count_ping(self, due: float) -> bool:
         """Counts a ping; False when none may be sent.
@@ -421,10 +443,18 @@ class Connection:
             self.recorder.samples[reason] = explain(reply, self.owner.number)
 
     def _broken(self, error: Exception) -> str:
-        """Returns the reason for an error of the transport; one of TLS has a sample."""
+        """Returns the reason for an error that ended the transport.
+
+        One of TLS has a sample, and so has one that is a bug.
+        """
         if isinstance(error, ssl.SSLError):
             return tls_failure(error, self.recorder, self.owner.number)
-        return RESET
+        if isinstance(error, OSError):
+            return RESET
+        reason = f"{ERROR}{type(error).__name__}"
+        if self.recorder.claim(reason):
+            self.recorder.samples[reason] = "".join(traceback.format_exception(error))
+        return reason
 
     def _new_parser(self) -> Parser:
         return Parser()
@@ -436,20 +466,36 @@ class Connection:
                 self._message(message)
                 return
         parser = self.parser or self._new_parser()
-        for event in parser.feed(data):
+        for event in parser.feed(data, MAX_STEPS):
             self._take(event)
-        self.parser = None if parser.clean else parser
+        self.parser = None if parser.clean or self.state >= CLOSED else parser
+        if parser.more and self.transport is not None:
+            self.transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._receive_more)
+
+    def _receive_more(self) -> None:
+        """Goes on with what has come, after others had their turn."""
+        transport = self.transport
+        if transport is None:
+            return
+        try:
+            if self.state < SHUT:
+                self._receive(b"")
+            transport.resume_reading()
+        except Exception as error:  # a bug: it ends this connection alone
+            self.abort(self._broken(error))
 
     def _take(self, event: Event) -> None:
         if event.opcode == PONG:
             self._pong(int.from_bytes(event.payload, "big") if event.size == 4 else 0)
         elif event.opcode == PING:
             if self.state == OPEN:
-                self._write(frame(PONG, event.payload, self.recorder.bits(32)))
+                self._answer_ping(event.payload)
         elif event.opcode == CLOSE:
-            self._answer_close(close_code(event.payload))
+            self._answer_close(event.payload)
         elif event.opcode == FAULT:
-            self.begin_close(PROTOCOL_ERROR, event.size)
+            reason = MESSAGE_TOO_BIG if event.size == 1009 else PROTOCOL_ERROR
+            self.begin_close(reason, event.size)
             self._shut()
         else:
             self._message(event)
@@ -469,12 +515,26 @@ class Connection:
         """Takes Appwrite's pong as the answer to the oldest ping without one."""
         self._pong(self.ponged + 1)
 
-    def _answer_close(self, code: int) -> None:
+    def _answer_ping(self, payload: bytes) -> None:
+        """Answers a PING, or only the newest one while too much waits for the server.
+
+        RFC 6455 section 5.5.3 allows that.
+        """
+        assert self.transport is not None
+        if self.transport.waiting > HIGH_WATER:
+            self.head = payload
+        else:
+            self.head = None
+            self._write(frame(PONG, payload, self.recorder.bits(32)))
+
+    def _answer_close(self, payload: bytes) -> None:
         """Answers the server's CLOSE, unless it is an answer itself.
 
         The server ends the TCP connection (RFC 6455 section 7.1.1).
         """
-        self.begin_close(f"{SERVER}{code}", code if code != 1005 else 1000)
+        code = close_code(payload)
+        reason = f"{REJECTED}{self.rejected}" if self.rejected else f"{SERVER}{code}"
+        self.begin_close(reason, code if code != 1005 else 1000)
         self._shut()
 
     def _shut(self) -> None:

@@ -15,6 +15,9 @@ from loadgen.timers import Deadlines
 
 CONNECT_TIMEOUT = 30.0
 """Seconds that a connection has from its dial to a valid 101, where the plan does not say."""
+MIN_TAKEN = 65_536
+"""Bytes that a server has to take in the time of a close, of those that were sent before it; then
+the time begins anew."""
 
 
 class Connections:
@@ -36,6 +39,8 @@ class Connections:
         self._recorder = recorder
         self._dialers = dialers
         self._all: dict[Connection, None] = {}
+        self._left: dict[Connection, int] = {}
+        """Bytes that waited for the kernel when the time of a closing connection was over."""
 
     def __len__(self) -> int:
         return len(self._all)
@@ -82,6 +87,7 @@ class Connections:
         """Counts the end: a failure of a connection that never opened, else a close."""
         self.connecting.remove(connection)
         self._all.pop(connection, None)
+        self._left.pop(connection, None)
         for dialer in self._dialers:
             dialer.ended(connection)
         tally = self._recorder.tally
@@ -101,11 +107,35 @@ class Connections:
             connection.cut(reason)
 
     def expire(self, now: float) -> None:
-        """Aborts the connections whose time is over."""
+        """Aborts the connections whose time is over.
+
+        A closing one that takes what was sent before the CLOSE gets the same time again.
+        """
         for connection in self.connecting.expired(now):
             self.abort(connection, TIMEOUT)
         for connection in self.closing.expired(now):
-            connection.abort()
+            if self._takes_more(connection):
+                self.closing.add(connection, now)
+            else:
+                connection.abort()
+
+    def _takes_more(self, connection: Connection) -> bool:
+        """Returns True for a closing connection that gets its time again.
+
+        Its server takes MIN_TAKEN bytes in that time. Of the first time nothing is known: there is
+        a second one if bytes wait.
+        """
+        left = connection.transport.waiting if connection.transport is not None else 0
+        before = self._left.pop(connection, None)
+        if before is None:
+            again = left > 0
+        elif left:
+            again = before - left >= MIN_TAKEN
+        else:
+            again = before > 0
+        if again:
+            self._left[connection] = left
+        return again
 
     @property
     def waiting(self) -> bool:

@@ -5,7 +5,8 @@ event.
 """
 
 import codecs
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import NamedTuple
 
@@ -26,7 +27,12 @@ MAX_KEPT_BYTES = 4096
 _ping = Struct(">HII").pack
 _LENGTH_SIZES = {126: 2, 127: 8}
 """Bytes of the extended length, by the 7-bit length; RFC 6455 section 5.2."""
-_RECEIVABLE_CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015)))
+_CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015)))
+"""The codes below 3000 that a CLOSE may have; RFC 6455 section 7.4, and IANA's registry."""
+MAX_REASON_BYTES = 123
+"""Bytes of the reason in a CLOSE: the payload of a control frame, without the code."""
+MAX_STEPS = 64
+"""Headers and payloads of one connection that are parsed in a row, before others get their turn."""
 
 
 class Event(NamedTuple):
@@ -50,16 +56,28 @@ def masked(payload: bytes, mask: int) -> bytes:
     return (int.from_bytes(payload, "big") ^ int.from_bytes(pattern, "big")).to_bytes(size, "big")
 
 
-def frame(opcode: int, payload: bytes, mask: int) -> bytes:
-    """Returns a whole client frame, FIN set (RFC 6455 section 5.2)."""
+def frame(opcode: int, payload: bytes, mask: int, fin: int = 0x80) -> bytes:
+    """Returns a client frame, by default with FIN set (RFC 6455 section 5.2)."""
     size = len(payload)
     if size < 126:
-        header = bytes((0x80 | opcode, 0x80 | size))
+        header = bytes((fin | opcode, 0x80 | size))
     elif size < 65536:
-        header = bytes((0x80 | opcode, 0xFE)) + size.to_bytes(2, "big")
+        header = bytes((fin | opcode, 0xFE)) + size.to_bytes(2, "big")
     else:
-        header = bytes((0x80 | opcode, 0xFF)) + size.to_bytes(8, "big")
+        header = bytes((fin | opcode, 0xFF)) + size.to_bytes(8, "big")
     return header + mask.to_bytes(4, "big") + masked(payload, mask)
+
+
+def fragmented(opcode: int, parts: Sequence[bytes], mask: int) -> bytes:
+    """Returns the frames of one message, one for each part.
+
+    RFC 6455 section 5.4.
+    """
+    last = len(parts) - 1
+    return b"".join(
+        frame(CONTINUATION if at else opcode, part, mask, 0 if at < last else 0x80)
+        for at, part in enumerate(parts)
+    )
 
 
 def ping_frame(number: int, mask: int) -> bytes:
@@ -78,6 +96,27 @@ def close_frame(code: int, mask: int, reason: bytes = b"") -> bytes:
 def close_code(payload: bytes) -> int:
     """Returns the code in a CLOSE payload; 1005 without one (RFC 6455 section 7.1.5)."""
     return int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
+
+
+def closing_payload(code: int, reason: str) -> bytes:
+    """Returns the reason of a CLOSE in bytes.
+
+    Raises ValueError for a code that may not be sent (RFC 6455 section 7.4, and IANA's registry),
+    and for a reason that is too long.
+    """
+    if not _may_be_sent(code):
+        raise ValueError(f"the close code {code!r} may not be sent: 1000 and 3000 to 4999 may")
+    payload = reason.encode()
+    if len(payload) > MAX_REASON_BYTES:
+        raise ValueError(
+            f"the reason of a close has {len(payload)} bytes in UTF-8; {MAX_REASON_BYTES} may be"
+            " sent"
+        )
+    return payload
+
+
+def _may_be_sent(code: int) -> bool:
+    return isinstance(code, int) and (code in _CODES or 3000 <= code < 5000)
 
 
 def lone_message(data: bytes) -> Event | None:
@@ -114,7 +153,8 @@ class Parser:
     """Parses a server's frames, however their bytes are split.
 
     It joins fragments and returns control frames between them at once. It keeps a message's first
-    `keep` bytes, counts the rest, and checks text as UTF-8 on the way. After a FAULT it returns
+    `keep` bytes, counts the rest, and checks text as UTF-8 on the way. A message of more than
+    `limit` bytes is a FAULT as soon as a header says so. After a FAULT or a CLOSE it returns
     nothing more. A connection between two messages needs no parser.
     """
 
@@ -122,19 +162,26 @@ class Parser:
         "_decode",
         "_final",
         "_kept",
+        "_limit",
         "_need",
         "_opcode",
         "_rest",
         "_size",
         "failed",
         "keep",
+        "more",
     )
 
-    def __init__(self, keep: int = MAX_KEPT_BYTES) -> None:
+    def __init__(self, keep: int = MAX_KEPT_BYTES, limit: int = sys.maxsize) -> None:
         self.keep = keep
+        self._limit = limit
         self.failed = False
+        """True after a FAULT, and after a CLOSE, which is the last frame of a server."""
+        self.more = False
+        """True while it holds bytes that it has not looked at."""
         self._rest = b""
-        """The beginning of a header, or of a control frame, that is not whole yet."""
+        """The beginning of a header, or of a control frame, that is not whole yet; while there is
+        `more`, the bytes from the next header or payload on."""
         self._need = 0
         """Payload bytes of the current data frame that are still to come."""
         self._final = True
@@ -149,9 +196,14 @@ class Parser:
         """True between two messages, with no byte left over: the parser may be dropped."""
         return not self._opcode and not self._rest and not self.failed
 
-    def feed(self, data: bytes) -> list[Event]:
-        """Returns the events that the bytes complete, in order."""
+    def feed(self, data: bytes, most: int = sys.maxsize) -> list[Event]:
+        """Returns the events that the bytes complete, in order.
+
+        After `most` headers and payloads it looks no further: there may be `more`, which the next
+        call goes on with.
+        """
         events: list[Event] = []
+        self.more = False
         if self.failed:
             return events
         if self._rest:
@@ -159,6 +211,11 @@ class Parser:
             self._rest = b""
         at = 0
         while not self.failed:
+            if not most:
+                self._rest = data[at:]
+                self.more = at < len(data)
+                break
+            most -= 1
             after = (
                 self._payload(data, at, events) if self._need else self._header(data, at, events)
             )
@@ -192,6 +249,8 @@ class Parser:
                 return self._fail(events, "a length with its highest bit set")
         if opcode >= CLOSE:
             return self._control(data, begin, opcode, length, events)
+        if self._size + length > self._limit:
+            return self._fail(events, f"a message of more than {self._limit} bytes", 1009)
         self._begin(opcode, first >= 0x80, length)
         return begin if length else self._end(begin, events)
 
@@ -226,6 +285,7 @@ class Parser:
             wrong = wrong_close(payload)
             if wrong:
                 return self._fail(events, *wrong)
+            self.failed = True  # RFC 6455 section 5.5.1: nothing may follow
         events.append(Event(opcode, payload, length))
         return end
 
@@ -287,7 +347,7 @@ def wrong_close(payload: bytes) -> tuple[str, int] | None:
     if not payload:
         return None
     code = close_code(payload)
-    if len(payload) == 1 or not (code in _RECEIVABLE_CODES or 3000 <= code < 5000):
+    if len(payload) == 1 or not _may_be_sent(code):
         return "a close code that may not be sent", 1002
     try:
         payload[2:].decode()

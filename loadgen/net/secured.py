@@ -1,7 +1,8 @@
 """The transport of a connection with TLS, and what the kernel takes of it.
 
 The transport below is uvloop's. It tells how many bytes wait, but not when the kernel has taken
-them. So while bytes wait they are looked at again and again.
+them. So while bytes wait they are looked at again and again, more and more rarely while nothing
+moves.
 """
 
 import asyncio
@@ -9,11 +10,13 @@ import ssl
 from time import monotonic
 
 from loadgen.net.tls import SPEAKS_FIRST, Contexts
-from loadgen.net.transport import Backlog, Receiver
+from loadgen.net.transport import HIGH_WATER, LOW_WATER, Backlog, Receiver
 from loadgen.stats.recorder import Recorder, microseconds
 
+FIRST_LOOK = 0.001
+"""Seconds until the first look at bytes that wait, and until the next one after some were taken."""
 LOOK = 0.05
-"""Seconds between two looks at bytes that wait."""
+"""Seconds between two looks at most."""
 
 
 class BeforeTls(asyncio.Protocol):
@@ -52,8 +55,10 @@ class SecureTransport(asyncio.Protocol):
         "_early",
         "_eof",
         "_error",
+        "_looking",
         "_loop",
         "_lost",
+        "_pauses",
         "_receiver",
         "_recorder",
         "_sessions",
@@ -80,7 +85,10 @@ class SecureTransport(asyncio.Protocol):
         self._early = b""
         """Bytes that came with the end of the TLS handshake, before the receiver can take them."""
         self._backlog: Backlog | None = None
-        """None while nothing waits."""
+        """None while nothing waits. At the end it stays: its size tells what was left."""
+        self._looking = False
+        """True while a look at what waits is due."""
+        self._pauses = 0
         self._eof = False
         """True once the server has ended TLS: uvloop drops what is written from then on."""
         self._lost = False
@@ -100,35 +108,49 @@ class SecureTransport(asyncio.Protocol):
         if self._lost:  # in the moment before it was started
             self._receiver.connection_lost(self._error)
 
-    def write(self, data: bytes, message: bool = False) -> None:
+    @property
+    def waiting(self) -> int:
+        """Bytes that the kernel has not taken; after the end, those that it never took."""
+        self._settle()
+        return 0 if self._backlog is None else self._backlog.size
+
+    def write(self, data: bytes, message: bool = False) -> bool:
         """Sends what the kernel takes now, and the rest later; nothing after the end.
 
-        With `message` the last byte is the end of a message, as in PlainTransport.
+        With `message` the last byte is the end of a message, as in PlainTransport. Returns True
+        when more than HIGH_WATER bytes wait now.
         """
         assert self._tls is not None
         tally = self._recorder.tally
         if self._eof or self._ended:
             tally.messages_unsent += message
-            return
+            return False
         self._tls.write(data)
         if self._backlog is None:
             if not self._waiting():
                 tally.bytes_sent += len(data)
                 tally.messages_sent += message
-                return
+                return False
             self._backlog = Backlog()
-            self._loop.call_later(LOOK, self._look)
+            if not self._looking:
+                self._looking = True
+                self._loop.call_later(FIRST_LOOK, self._look, FIRST_LOOK)
         self._backlog.add(len(data), message=message)
-        self._settle()
+        return self.waiting > HIGH_WATER
 
     def pause_reading(self) -> None:
-        """Reads nothing more until `resume_reading`; bytes wait in the kernel."""
-        if self._tls is not None:
+        """Reads nothing more until `resume_reading` was called as often as this.
+
+        Bytes wait in the kernel meanwhile.
+        """
+        self._pauses += 1
+        if self._tls is not None and self._pauses == 1:
             self._tls.pause_reading()
 
     def resume_reading(self) -> None:
-        """Reads again after a pause."""
-        if self._tls is not None:
+        """Takes one pause back."""
+        self._pauses -= 1
+        if self._tls is not None and self._pauses == 0:
             self._tls.resume_reading()
 
     def abort(self) -> None:
@@ -158,7 +180,6 @@ class SecureTransport(asyncio.Protocol):
         self._error = exc
         if self._backlog is not None:
             self._backlog.drop(self._recorder.tally)
-            self._backlog = None
         if self._tls is not None:  # else the TLS handshake has failed, and its caller knows
             self._receiver.connection_lost(exc)
 
@@ -190,7 +211,13 @@ class SecureTransport(asyncio.Protocol):
         if not backlog.size:
             self._backlog = None
 
-    def _look(self) -> None:
-        self._settle()
-        if self._backlog is not None:
-            self._loop.call_later(LOOK, self._look)
+    def _look(self, waited: float) -> None:
+        """Looks at what waits, after a number of seconds."""
+        before = 0 if self._backlog is None else self._backlog.size
+        left = self.waiting
+        self._looking = left > 0 and not self._lost
+        if self._looking:
+            again = FIRST_LOOK if left < before else min(2 * waited, LOOK)
+            self._loop.call_later(again, self._look, again)
+        if left <= LOW_WATER and not self._lost:
+            self._receiver.resume_writing()

@@ -37,6 +37,10 @@ class Throttle:
         self._wake(self, monotonic() + len(data) / self._rate)
         self._receiver.data_received(data)
 
+    def resume_writing(self) -> None:
+        """Passes it on that few bytes wait."""
+        self._receiver.resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Passes the end on."""
         self._transport = None

@@ -18,6 +18,10 @@ from loadgen.stats.tally import Tally
 
 CHUNK = 65_536
 """Bytes of one read; a short reply costs no more than with a small buffer."""
+HIGH_WATER = 65_536
+"""Bytes that wait for the kernel, from which on a sender waits, too."""
+LOW_WATER = 16_384
+"""Bytes that wait for the kernel, at which a sender goes on."""
 BATCH = 256
 """Transports served in one go, before timers get their turn."""
 ENDED = -1
@@ -29,14 +33,21 @@ Subtle: the kernel refuses this number, so that a write or a read need not check
 class ByteTransport(Protocol):
     """A transport as connections use it; it counts what the kernel takes."""
 
-    def write(self, data: bytes, message: bool = False) -> None:
-        """Sends bytes; with `message` the last one is the end of a message."""
+    @property
+    def waiting(self) -> int:
+        """Bytes that the kernel has not taken; after the end, those that it never took."""
+
+    def write(self, data: bytes, message: bool = False) -> bool:
+        """Sends bytes; with `message` the last one is the end of a message.
+
+        Returns True when more than HIGH_WATER bytes wait now.
+        """
 
     def pause_reading(self) -> None:
-        """Reads nothing more until `resume_reading`."""
+        """Reads nothing more until `resume_reading` was called as often as this."""
 
     def resume_reading(self) -> None:
-        """Reads again after a pause."""
+        """Takes one pause back."""
 
     def abort(self) -> None:
         """Ends at once; what the kernel has not taken is lost."""
@@ -50,6 +61,9 @@ class Receiver(Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
+
+    def resume_writing(self) -> None:
+        """Of the bytes that waited, LOW_WATER or fewer are left."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport has ended: by an error, or without one when a side closed it."""
@@ -88,7 +102,7 @@ class Backlog:
             tally.messages_sent += 1
 
     def drop(self, tally: Tally) -> None:
-        """Counts the messages that the kernel never took whole."""
+        """Counts the messages that the kernel never took whole; the size stays."""
         tally.messages_unsent += len(self._ends)
         self._ends.clear()
 
@@ -102,6 +116,11 @@ class Unsent(Backlog):
         super().__init__()
         self.data = bytearray()
 
+    def drop(self, tally: Tally) -> None:
+        """Counts the messages that the kernel never took whole, and forgets the bytes."""
+        super().drop(tally)
+        self.data.clear()
+
 
 class PlainTransport:
     """One connected socket, with the few methods of a transport that connections use."""
@@ -113,19 +132,28 @@ class PlainTransport:
         self._fd = fd
         self._protocol = protocol
         self._unsent: Unsent | None = None
-        """None while nothing waits."""
+        """None while nothing waits. At the end it stays: its size tells what was left."""
 
-    def write(self, data: bytes, message: bool = False) -> None:
+    @property
+    def waiting(self) -> int:
+        """Bytes that the kernel has not taken; after the end, those that it never took."""
+        return 0 if self._unsent is None else self._unsent.size
+
+    def write(self, data: bytes, message: bool = False) -> bool:
         """Sends what the kernel takes now, and the rest later; nothing after the end.
 
         With `message` the last byte is the end of a message, which counts as sent once the kernel
-        has that byte, and as unsent if it never gets it.
+        has that byte, and as unsent if it never gets it. Returns True when more than HIGH_WATER
+        bytes wait now.
         """
+        tally = self._transports.recorder.tally
         if self._unsent is not None:
+            if self._fd == ENDED:
+                tally.messages_unsent += message
+                return False
             self._unsent.data += data
             self._unsent.add(len(data), message=message)
-            return
-        tally = self._transports.recorder.tally
+            return self._unsent.size > HIGH_WATER
         try:
             sent = os.write(self._fd, data)
         except BlockingIOError:
@@ -133,15 +161,17 @@ class PlainTransport:
         except OSError as error:
             tally.messages_unsent += message
             self._end(error)
-            return
+            return False
         tally.bytes_sent += sent
         if sent < len(data):
             self._unsent = unsent = Unsent()
             unsent.data += data[sent:]
             unsent.add(len(unsent.data), message=message)
             self._transports.watch(self._fd, writable=True)
-        elif message:
+            return unsent.size > HIGH_WATER
+        if message:
             tally.messages_sent += 1
+        return False
 
     def read(self) -> None:
         """Reads once, and passes the bytes on."""
@@ -160,7 +190,7 @@ class PlainTransport:
     def flush(self) -> None:
         """Sends the waiting bytes that the kernel takes now."""
         unsent = self._unsent
-        if unsent is None:  # an event of the descriptor's former owner, from the same batch
+        if unsent is None or self._fd == ENDED:  # an event of the descriptor's former owner
             return
         try:
             sent = os.write(self._fd, unsent.data)
@@ -174,31 +204,43 @@ class PlainTransport:
         if not unsent.size:
             self._unsent = None
             self._transports.watch(self._fd, writable=False)
+        if unsent.size <= LOW_WATER:
+            self._protocol.resume_writing()
 
     def pause_reading(self) -> None:
-        """Reads nothing more until `resume_reading`; bytes wait in the kernel."""
+        """Reads nothing more until `resume_reading` was called as often as this.
+
+        Bytes wait in the kernel meanwhile.
+        """
         if self._fd != ENDED:
-            self._transports.paused.add(self._fd)
+            paused = self._transports.paused
+            paused[self._fd] = paused.get(self._fd, 0) + 1
             self._transports.watch(self._fd, writable=self._unsent is not None)
 
     def resume_reading(self) -> None:
-        """Reads again after a pause."""
+        """Takes one pause back."""
         if self._fd != ENDED:
-            self._transports.paused.discard(self._fd)
+            paused = self._transports.paused
+            pauses = paused.pop(self._fd, 0) - 1
+            if pauses > 0:
+                paused[self._fd] = pauses
             self._transports.watch(self._fd, writable=self._unsent is not None)
 
     def abort(self) -> None:
         """Closes the socket; `connection_lost` follows in the next turn, as in asyncio."""
         self._end(None)
 
-    def _end(self, error: OSError | None) -> None:
+    def fail(self, error: Exception) -> None:
+        """Closes the socket for an error that its protocol raised."""
+        self._end(error)
+
+    def _end(self, error: Exception | None) -> None:
         if self._fd == ENDED:
             return
         fd = self._fd
         self._fd = ENDED
         if self._unsent is not None:
             self._unsent.drop(self._transports.recorder.tally)
-            self._unsent = None
         self._transports.end(fd, self._protocol, error)
 
 
@@ -222,8 +264,8 @@ class Transports:
         self._by_fd: list[PlainTransport | None] = []
         """By descriptor. A dictionary takes 40 bytes more for each transport than a list, and the
         kernel gives the lowest numbers."""
-        self.paused: set[int] = set()
-        """Descriptors of transports that read nothing now."""
+        self.paused: dict[int, int] = {}
+        """The pauses of transports that read nothing now, by descriptor."""
         loop.add_reader(self._epoll.fileno(), self._serve_ready)
 
     def open(self, sock: socket.socket, protocol: Receiver) -> None:
@@ -242,10 +284,10 @@ class Transports:
         readable = fd not in self.paused
         self._epoll.modify(fd, readable * select.EPOLLIN | writable * select.EPOLLOUT)
 
-    def end(self, fd: int, protocol: Receiver, error: OSError | None) -> None:
+    def end(self, fd: int, protocol: Receiver, error: Exception | None) -> None:
         """Closes a transport's descriptor; `connection_lost` follows in the next turn."""
         self._by_fd[fd] = None
-        self.paused.discard(fd)
+        self.paused.pop(fd, None)
         with socket.socket(self._family, socket.SOCK_STREAM, 0, fileno=fd) as sock:
             name = sock.getsockname()
         self._loop.call_soon(self._report_end, name[:2], protocol, error)
@@ -263,11 +305,16 @@ class Transports:
             transport = self._by_fd[fd]
             if transport is None:  # it has ended since the batch was fetched
                 continue
-            if events & select.EPOLLOUT:
-                transport.flush()
-            if events != select.EPOLLOUT:
-                transport.read()
+            try:
+                if events & select.EPOLLOUT:
+                    transport.flush()
+                if events != select.EPOLLOUT:
+                    transport.read()
+            except Exception as error:  # a bug: else the connection would stay, and hear nothing
+                transport.fail(error)
 
-    def _report_end(self, name: tuple[str, int], protocol: Receiver, error: OSError | None) -> None:
+    def _report_end(
+        self, name: tuple[str, int], protocol: Receiver, error: Exception | None
+    ) -> None:
         self._ended(name)
         protocol.connection_lost(error)

@@ -83,14 +83,15 @@ class SeededRandom:
 
     def getrandbits(self, count: int) -> int:
         """Returns a number of `count` random bits."""
+        if count <= 64:
+            return self._next() >> (64 - count) if count else 0
         words = -(-count // 64)
-        bits = 0
-        for _ in range(words):
-            bits = bits << 64 | self._next()
+        # As bytes, since a number that grows word by word takes quadratic time.
+        bits = int.from_bytes(b"".join(self._next().to_bytes(8, "big") for _ in range(words)))
         return bits >> (64 * words - count)
 
     def randbytes(self, count: int) -> bytes:
-        """Returns `count` random bytes."""
+        """Returns `count` random bytes; the time that it takes is proportional to them."""
         return self.getrandbits(8 * count).to_bytes(count, "little")
 
     _randbelow: Any = Random._randbelow_with_getrandbits  # type: ignore[attr-defined]  # the source of the methods below

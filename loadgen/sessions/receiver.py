@@ -41,9 +41,9 @@ class Subscription(Connection):
         super()._upgraded(reply)
         self._deliveries.join(self, self.terms.handshake.resource, monotonic())
 
-    def begin_close(self, reason: str, code: int = 1000) -> None:
+    def begin_close(self, reason: str, code: int = 1000, text: bytes = b"") -> None:
         """Begins the closing handshake, and is no subscriber any more."""
-        super().begin_close(reason, code)
+        super().begin_close(reason, code, text)
         if self.state == CLOSING:
             self._deliveries.leave(self, monotonic())
 

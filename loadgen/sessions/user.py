@@ -102,6 +102,7 @@ class User(BaseUser):
         "_random",
         "_vars",
         "_waiting",
+        "burst",
         "raised",
         "recorder",
         "scenario",
@@ -114,6 +115,8 @@ class User(BaseUser):
         self.recorder: Recorder = scenario.recorder
         self.sockets: tuple[WebSocket, ...] = ()
         """Its connections that have not ended."""
+        self.burst = 0
+        """Bytes sent since others had their turn; see WebSocket.send."""
         self.raised = False
         """True once its session has ended by an exception, or a script by its error."""
         self._waiting: object = None
@@ -382,6 +385,11 @@ class User(BaseUser):
         """Resumes the session with a value, if it waits for this connection."""
         if self._waiting is what:
             self._go_on(value)
+
+    def broken_off(self, what: WebSocket, reason: str) -> None:
+        """Raises ConnectionEnded in the session, if it waits for this connection."""
+        if self._waiting is what:
+            self._go_on(ConnectionEnded, reason)
 
     def _set_deadline(self, seconds: float) -> None:
         self._deadline = monotonic() + seconds

@@ -3,8 +3,9 @@
 Each of these suspends the session on its user (see user.py), without an asyncio task or future.
 """
 
+import asyncio
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Mapping
 from enum import Enum, auto
 from time import monotonic
 from types import coroutine
@@ -12,13 +13,23 @@ from typing import Any, Protocol
 
 import msgspec
 
-from loadgen.net.connection import CLOSED, CLOSING, OPEN, Connection, Owner, Terms
-from loadgen.net.frames import BINARY, TEXT, Event, Parser, frame, ping_frame
+from loadgen.net.connection import CLOSED, CLOSING, CUT, OPEN, Connection, Owner, Terms
+from loadgen.net.frames import (
+    BINARY,
+    TEXT,
+    Event,
+    Parser,
+    close_code,
+    closing_payload,
+    fragmented,
+    frame,
+    ping_frame,
+)
 from loadgen.net.handshake import Reply
 from loadgen.net.reply_headers import ReplyHeaders, cookies_of
 from loadgen.plan.life import PONG_TIMEOUT
 from loadgen.sessions.errors import ConnectionEnded
-from loadgen.stats.reasons import DONE, MESSAGE_TOO_BIG
+from loadgen.stats.reasons import DONE
 from loadgen.stats.recorder import Recorder, microseconds
 
 MAX_BYTES = 16 * 2**20
@@ -28,8 +39,16 @@ MAX_OWED = 64
 """Pings without an answer that a connection waits for; an older one counts as missing at once."""
 MAX_UNREAD = 1024
 """Messages kept for a session that does not receive them; older ones are dropped and counted."""
+MAX_UNREAD_BYTES = 16 * 2**20
+"""Bytes of them; the newest message is kept, whatever it has."""
 UNREAD = "messages_unread"
 """The counter of dropped messages."""
+MESSAGE_COST = 1024
+"""Bytes that each message counts more than it has, in BURST."""
+BURST = 65_536
+"""Bytes that a user sends in a row before others get their turn."""
+Part = str | bytes | bytearray | memoryview
+"""What a message, or a part of a fragmented one, may be."""
 
 
 class Awaited(Enum):
@@ -38,11 +57,25 @@ class Awaited(Enum):
     OPENING = auto()
     MESSAGE = auto()
     PONG = auto()
+    ROOM = auto()
     END = auto()
+
+
+_LAST_STATES = {
+    Awaited.OPENING: CUT,
+    Awaited.MESSAGE: CLOSING,
+    Awaited.PONG: OPEN,
+    Awaited.ROOM: OPEN,
+    Awaited.END: CUT,
+}
+"""The last state of a connection in which each may still come."""
 
 
 class Holder(Owner, Protocol):
     """The user of a session, which waits for what happens on a connection."""
+
+    burst: int
+    """Bytes sent since others had their turn."""
 
     @property
     def woken(self) -> float | None:
@@ -60,11 +93,78 @@ class Holder(Owner, Protocol):
     def happened(self, what: "WebSocket", value: Any) -> None:
         """Resumes the session with a value, if it waits for this connection."""
 
+    def broken_off(self, what: "WebSocket", reason: str) -> None:
+        """Raises ConnectionEnded in the session, if it waits for this connection."""
+
+
+class Inbox(deque[str | bytes]):
+    """The messages of one connection that came before the session awaited them."""
+
+    __slots__ = ("size",)
+
+    size: int
+    """Their bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size = 0
+
+    def keep(self, message: str | bytes) -> int:
+        """Adds a message; returns how many older ones had to go."""
+        self.append(message)
+        self.size += _size_of(message)
+        dropped = 0
+        while len(self) > MAX_UNREAD or (self.size > MAX_UNREAD_BYTES and len(self) > 1):
+            self.take()
+            dropped += 1
+        return dropped
+
+    def take(self) -> str | bytes:
+        """Removes the oldest message and returns it."""
+        message = self.popleft()
+        self.size -= _size_of(message)
+        return message
+
+    def empty(self) -> None:
+        """Removes all messages."""
+        self.clear()
+        self.size = 0
+
+
+def _size_of(message: str | bytes) -> int:
+    """Returns how many bytes a message had on the wire."""
+    if isinstance(message, bytes) or message.isascii():
+        return len(message)
+    return len(message.encode())
+
+
+def _framed(message: Any, mask: int) -> bytes:
+    """Returns the frames of a buffer or of an iterable.
+
+    There is one for each part, so none of an empty iterable. Raises TypeError for anything else,
+    and for parts of both kinds.
+    """
+    try:
+        return frame(BINARY, bytes(memoryview(message)), mask)
+    except TypeError:
+        if isinstance(message, Mapping) or not isinstance(message, Iterable):
+            raise TypeError(
+                "a message is a str, bytes, another buffer, or an iterable of them, not"
+                f" {type(message).__name__}"
+            ) from None
+    parts = [part if isinstance(part, str) else bytes(memoryview(part)) for part in message]
+    texts = [part.encode() for part in parts if isinstance(part, str)]
+    if not texts:
+        return fragmented(BINARY, [part for part in parts if isinstance(part, bytes)], mask)
+    if len(texts) < len(parts):
+        raise TypeError("the parts of a message are all str, or all bytes")
+    return fragmented(TEXT, texts, mask)
+
 
 class WebSocket(Connection):
     """One WebSocket of a session; its messages can be received after its end too."""
 
-    __slots__ = ("_reply", "_times", "awaited", "due", "inbox")
+    __slots__ = ("_goodbye", "_reply", "_times", "awaited", "due", "inbox")
 
     owner: Holder
 
@@ -73,9 +173,11 @@ class WebSocket(Connection):
         self.due = due
         """The time at which it was due to be dialed; seconds on the monotonic clock."""
         self.awaited: Awaited | None = Awaited.OPENING
-        self.inbox: deque[str | bytes] | None = None
+        self.inbox: Inbox | None = None
         """Messages that came before the session awaited them."""
         self._reply = b""
+        self._goodbye: bytes | None = None
+        """The payload of the server's CLOSE; None before it."""
         self._times: dict[int, tuple[float, float]] | None = None
         """When each ping without a pong of its own was due, and when it was sent, by its number;
         seconds on the monotonic clock. None without such a ping."""
@@ -103,17 +205,49 @@ class WebSocket(Connection):
         """The subprotocol that the server chose, if any."""
         return self.headers.get("sec-websocket-protocol")
 
-    async def send(self, message: str | bytes) -> None:
-        """Sends text (str) or a binary message (bytes).
+    @property
+    def close_code(self) -> int | None:
+        """The code of the server's CLOSE, 1005 if it had none; None before it came."""
+        return None if self._goodbye is None else close_code(self._goodbye)
 
-        Raises ConnectionEnded when the connection is not open.
+    @property
+    def close_reason(self) -> str | None:
+        """The reason in the server's CLOSE, often empty; None before it came."""
+        return None if self._goodbye is None else self._goodbye[2:].decode()
+
+    async def send(self, message: Part | Iterable[Part]) -> None:
+        """Sends text (str) or a binary message (bytes, or another buffer).
+
+        The parts of an iterable are sent as the fragments of one message. While the server does
+        not take what was sent before, it waits.
+
+        Raises ConnectionEnded when the connection is not open, or ends meanwhile; TypeError for
+        other messages.
         """
         if self.state != OPEN:
             raise ConnectionEnded(self.reason or "closed")
-        opcode, payload = (
-            (TEXT, message.encode()) if isinstance(message, str) else (BINARY, bytes(message))
-        )
-        self._write(frame(opcode, payload, self.recorder.bits(32)), message=True)
+        mask = self.recorder.bits(32)
+        if isinstance(message, str):
+            data = frame(TEXT, message.encode(), mask)
+        elif isinstance(message, bytes):
+            data = frame(BINARY, message, mask)
+        else:
+            data = _framed(message, mask)
+            if not data:
+                return
+        owner = self.owner
+        owner.burst += len(data) + MESSAGE_COST
+        if self.transport.write(data, True):  # type: ignore[union-attr]  # OPEN
+            owner.burst = 0
+            await self._room()
+        elif owner.burst >= BURST:
+            owner.burst = 0
+            await asyncio.sleep(0)
+
+    @coroutine
+    def _room(self) -> Generator[Any, Any, None]:
+        """Waits until few bytes wait for the kernel."""
+        yield from self._await(Awaited.ROOM, None)
 
     async def send_json(self, value: Any) -> None:
         """Sends a value as JSON text."""
@@ -123,10 +257,11 @@ class WebSocket(Connection):
     def receive(self, timeout: float | None = None) -> Generator[Any, Any, str | bytes]:
         """Returns the next message, str or bytes.
 
-        Raises TimeoutError after `timeout` seconds, ConnectionEnded when it is over and empty.
+        Raises TimeoutError after `timeout` seconds, ConnectionEnded when no message is left and the
+        server has closed the connection, or it has ended.
         """
         if self.inbox:
-            message = self.inbox.popleft()
+            message = self.inbox.take()
             if not self.inbox:
                 self.inbox = None  # an empty one takes as much memory as the rest of a connection
             return message
@@ -172,12 +307,17 @@ class WebSocket(Connection):
         return (yield from self._await(Awaited.PONG, timeout))  # type: ignore[no-any-return]
 
     @coroutine
-    def close(self, code: int = 1000, reason: str = DONE) -> Generator[Any, Any, None]:
+    def close(
+        self, code: int = 1000, reason: str = "", *, ledger: str = DONE
+    ) -> Generator[Any, Any, None]:
         """Closes in good order and awaits the server's end; its time is bounded.
 
-        `code` is for the server (RFC 6455 section 7.4), `reason` for the ledger.
+        What was sent before goes first. `code` and `reason` are for the server (RFC 6455 section
+        7.4), `ledger` is the reason in the ledger.
+
+        Raises ValueError for a code that may not be sent, and for a reason of more than 123 bytes.
         """
-        self.begin_close(reason, code)
+        self.begin_close(ledger, code, closing_payload(code, reason))
         if self.state < CLOSED:
             yield from self._await(Awaited.END, None)
 
@@ -192,13 +332,25 @@ class WebSocket(Connection):
         if self.reason != DONE:
             raise ConnectionEnded(self.reason or "closed")
 
-    def _answer_close(self, code: int) -> None:
+    def resume_writing(self) -> None:
+        """Resumes a session that waits for room."""
+        super().resume_writing()
+        self._happened(Awaited.ROOM, None)
+
+    def _answer_close(self, payload: bytes) -> None:
+        self._goodbye = payload
         if self.awaited is Awaited.END:
             self.reason = self.reason or DONE
-        super()._answer_close(code)
+        super()._answer_close(payload)
+
+    def _shut(self) -> None:
+        """Awaits nothing more of the server but the end of TCP, and nor does the session."""
+        super()._shut()
+        if self.awaited is not None and self.awaited is not Awaited.END:
+            self.owner.broken_off(self, self.reason or "closed")
 
     def _await(self, what: Awaited, timeout: float | None) -> Generator[Any, Any, Any]:
-        if self.state >= CLOSED or (self.state >= CLOSING and what is Awaited.PONG):
+        if self.state > _LAST_STATES[what]:
             raise ConnectionEnded(self.reason or "closed")
         self.awaited = what
         try:
@@ -210,7 +362,7 @@ class WebSocket(Connection):
         self._reply = reply.head
 
     def _new_parser(self) -> Parser:
-        return Parser(MAX_BYTES)
+        return Parser(MAX_BYTES, MAX_BYTES)
 
     def _pong(self, number: int) -> None:
         if self._times is None or number not in self._times:
@@ -248,19 +400,16 @@ class WebSocket(Connection):
 
     def _message(self, event: Event) -> None:
         super()._message(event)
-        if event.size > MAX_BYTES:
-            self.begin_close(MESSAGE_TOO_BIG, 1009)
-            return
         message = event.payload.decode() if event.opcode == TEXT else event.payload
         if not self._happened(Awaited.MESSAGE, message):
             self._keep(message)
 
     def _keep(self, message: str | bytes) -> None:
         if self.inbox is None:
-            self.inbox = deque(maxlen=MAX_UNREAD)
-        elif len(self.inbox) == MAX_UNREAD:
-            self.recorder.tally.count(UNREAD)
-        self.inbox.append(message)
+            self.inbox = Inbox()
+        dropped = self.inbox.keep(message)
+        if dropped:
+            self.recorder.tally.count(UNREAD, dropped)
 
     def _happened(self, what: Awaited, value: Any) -> bool:
         if self.awaited is not what:

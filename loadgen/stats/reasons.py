@@ -37,6 +37,7 @@ HEAD_TOO_LARGE = "head_too_large"
 NO_HTTP = "no_http"
 BAD_REQUEST = "bad_request"
 NOT_CONNECTED = "not_connected"
+UNCLEAN_CLOSE = "unclean_close"
 SERVER_EOF = "server_eof"
 PING_TIMEOUT = "ping_timeout"
 PROTOCOL_ERROR = "protocol_error"
@@ -237,6 +238,12 @@ REASONS = (
         _NOTHING_TO_FIX,
     ),
     Reason(
+        UNCLEAN_CLOSE, "closed", "server", "error_closed",
+        "the session was over, but the server did not answer the CLOSE in time, or did not take all"
+        " that was sent before it",
+        "Find out why the server does not read, or ends TCP without a close frame.",
+    ),
+    Reason(
         DRAINED, "closed", "nobody", None,
         "the hold was over, or the operator drained the run",
         _NOTHING_TO_FIX,
@@ -331,7 +338,7 @@ REASONS = (
     ),
     Reason(
         _OWN, "closed", "unknown", "error_<reason>",
-        "a Python session gave this reason to `ws.close(reason=…)`",
+        "a Python session gave this reason to `ws.close(ledger=…)`",
         "Look for the reason in the session.",
     ),
 )  # fmt: skip
@@ -383,6 +390,11 @@ def unexpected(closed: Mapping[str, int]) -> dict[str, int]:
         for reason, number in closed.items()
         if number and row_of("closed", reason).is_unexpected
     }
+
+
+def is_sessions_own(reason: str) -> bool:
+    """Returns True when a session that is over, or that closes, gave the reason."""
+    return reason == DONE or row_of("closed", reason).name == _OWN
 
 
 def fault_of(reason: str) -> Fault:

@@ -32,6 +32,7 @@ from loadgen.timers import Alarm
 from loadgen.wire import Job, Rehearsal, Rehearsed, Report, from_wire, to_wire
 from loadgen.worker.build import engine_for
 from loadgen.worker.engine import TURN
+from loadgen.worker.hang import tell_when_asked
 from loadgen.worker.timer import Timer
 
 MAX_LINES = 100
@@ -130,9 +131,17 @@ class Worker(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Obeys orders, one on each line: a word and its arguments."""
         *lines, self._unread = (self._unread + data).split(b"\n")
-        for line in lines:
-            word, *arguments = line.split()
-            self._orders[word](*arguments)
+        try:
+            for line in lines:
+                word, *arguments = line.split()
+                self._orders[word](*arguments)
+        except Exception as error:  # a bug, or an order of another version
+            self._crash(error)
+
+    def _crash(self, error: Exception) -> None:
+        """Ends `run` by an error; a worker without orders or ticks would stay, deaf."""
+        if not self._done.done():
+            self._done.set_exception(error)
 
     def eof_received(self) -> None:
         """Ends the process at once: its owner has closed the pipe, or is dead."""
@@ -175,6 +184,13 @@ class Worker(asyncio.Protocol):
     # Time.
 
     def _tick(self, planned: float) -> None:
+        """Does what is due; an error of it is a bug, and ends the worker."""
+        try:
+            self._do_due(planned)
+        except Exception as error:
+            self._crash(error)
+
+    def _do_due(self, planned: float) -> None:
         now = monotonic()
         start = self._start
         self._recorder.tally.loop_lag.record(microseconds(now - planned))
@@ -280,6 +296,7 @@ def _take_pipe(printed: CapturedOutput) -> int:
     """
     pipe = os.dup(1)
     os.dup2(2, 1)
+    tell_when_asked(2)
     sys.stdin = io.StringIO()
     sys.stdout = printed
     return pipe

@@ -9,7 +9,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import client, delivery, fleet, ports, session, target, viewers
+from tests.bench import client, delivery, fairness, fleet, ports, session, target, viewers
 from tests.bench.goal import Goal
 
 # `ports` comes last: it leaves 60,000 ports in TIME_WAIT, and the websockets client of `client`,
@@ -17,6 +17,7 @@ from tests.bench.goal import Goal
 BENCHES = {
     "client": client.run,
     "session": session.run,
+    "fairness": fairness.run,
     "delivery": delivery.run,
     "target": target.run,
     "fleet": fleet.run,

@@ -4,13 +4,12 @@ Times go under Tsung's names: `request`, `page`, `session`, `tr_NAME`; so do cou
 (docs/from-tsung.md).
 """
 
-from collections import deque
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from loadgen.sessions.user import User
-from loadgen.sessions.websocket import WebSocket
+from loadgen.sessions.websocket import Inbox, WebSocket
 from loadgen.stats.reasons import ERROR_UNKNOWN
 
 if TYPE_CHECKING:  # aiohttp: a worker loads it only where a session sends HTTP requests
@@ -27,16 +26,17 @@ class ScriptEnd(Exception):
     """
 
 
-class UnaskedInbox(deque[str | bytes]):
+class UnaskedInbox(Inbox):
     """The inbox of a script that only takes replies: it counts, and keeps nothing."""
 
     def __init__(self, user: User) -> None:
-        super().__init__(maxlen=0)
+        super().__init__()
         self._recorder = user.recorder
 
-    def append(self, message: str | bytes) -> None:
+    def keep(self, message: str | bytes) -> int:
         """Counts a message."""
         self._recorder.tally.count(UNASKED)
+        return 0
 
 
 class ScriptContext:

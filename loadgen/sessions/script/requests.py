@@ -97,7 +97,7 @@ def send_exchange(step: Send, replies: ReplyReader) -> Exchange:
     async def exchange(context: ScriptContext) -> str:
         socket = context.socket
         if socket.inbox:
-            socket.inbox.clear()
+            socket.inbox.empty()
         await socket.send(message(context))
         return await replies.read(context)
 

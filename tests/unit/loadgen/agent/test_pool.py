@@ -6,7 +6,14 @@ from time import monotonic
 import pytest
 
 from loadgen.agent.orders import Gate
-from loadgen.agent.pool import HANG_TIMEOUT, SESSION_FILE, WorkerPool
+from loadgen.agent.pool import (
+    ANSWER_TIME,
+    CRASHED_WORKER,
+    HANG_TIMEOUT,
+    HUNG_WORKER,
+    SESSION_FILE,
+    WorkerPool,
+)
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment, Unfinished
@@ -216,3 +223,49 @@ async def test_a_worker_that_dies_over_and_over_is_not_replaced_for_ever(server,
         assert len(pool.employed) == 2
         assert pool.notes[-1].startswith("worker 1 is the 2")
         assert pool.notes[-1].endswith(" that is gone; it is not replaced")
+
+
+@pytest.mark.parametrize(
+    "line", ["while True: pass", "import time; time.sleep(600)"], ids=["computes", "blocks"]
+)
+async def test_a_session_that_hangs_its_worker_is_named(server, tmp_path, line):
+    hangs = tmp_path / "hangs"
+    source = f"async def session(user):\n    open({str(hangs)!r}, 'w').close()\n    {line}\n"
+    session = PythonSession(name="chat", file="chat.py", source=source, sha256=digest(source))
+    plan = Plan(rate=1000.0, max=1, sessions=(session,), hold=600.0)
+    async with pool_of(job_on(server.port, plan, start=monotonic())) as pool:
+        (worker,) = pool.employed
+        await until(hangs.exists, PATIENCE)
+        now = monotonic()
+        worker.last_report = now
+        pool.kill_hung(now)
+        pool.expect_silence_until(now)
+        later = 0.0
+        while later < HANG_TIMEOUT - ANSWER_TIME / 2:
+            later += 0.5
+            pool.kill_hung(now + later)
+        await until(lambda: "in session" in worker.where_it_hangs(), PATIENCE)
+        pool.kill_hung(now + HANG_TIMEOUT + 0.1)
+        await over(pool)
+
+        assert pool.notes == [
+            "worker 0 reported nothing for 10 s in session chat of user 0"
+            " (chat.py:3); it is killed",
+            "worker 0 is gone (it was killed by SIGKILL): 0 open connections are lost",
+        ]
+        assert 'chat.py", line 3 in session' in pool.tracebacks[HUNG_WORKER]
+
+
+async def test_an_order_that_raises_ends_its_worker_with_a_traceback(server):
+    async with pool_of(*jobs_on(server.port, HELD)) as pool:
+        await opened(pool, 20)
+        pool.employed[0].send(b"dance\n")
+        await over(pool)
+
+        assert pool.notes[0] == (
+            "worker 0 is gone (it ended with exit code 1: KeyError: b'dance'): 20 open connections"
+            " are lost"
+        )
+        assert pool.notes[1] == "worker 0 wrote: Traceback (most recent call last):"
+        assert pool.notes[-1] == "worker 0 wrote: KeyError: b'dance'"
+        assert pool.tracebacks[CRASHED_WORKER].endswith("KeyError: b'dance'")

@@ -1,15 +1,17 @@
 """A connection's life, against the websockets library on a real socket pair."""
 
+import asyncio
 import socket
 import struct
 from time import monotonic
 
 import pytest
-from websockets.frames import Opcode
+from websockets.frames import Frame, Opcode
 
 from loadgen.net.connection import FAILED, MAX_OVERTAKEN, SHUT, TRANSITIONS
+from loadgen.net.frames import BINARY, MAX_STEPS, frame
 from loadgen.plan.life import PONG_TIMEOUT
-from tests.unit.wire_ends import TERMS, THINK, connected, opened, until
+from tests.unit.wire_ends import TERMS, THINK, Checked, connected, opened, until
 
 
 async def test_a_valid_101_opens_it():
@@ -310,13 +312,16 @@ async def test_our_close_keeps_its_reason_and_waits_for_the_server_to_end_tcp():
 @pytest.mark.parametrize(
     ("answer", "unanswered"), [(b"", 1), (b"\x88\x02\x03\xe8", 0), (b"\x88\x02\x03\xe9", 0)]
 )
-async def test_a_close_that_the_server_does_not_answer_is_counted(answer, unanswered):
+@pytest.mark.parametrize("reason", ["drained", "error_KeyError", "done", "bored"])
+async def test_a_close_that_the_server_does_not_answer_is_counted(answer, unanswered, reason):
+    """A session that is over, or closes, has the unclean end as its reason."""
     async with opened() as (connection, diary, far, recorder):
-        connection.begin_close("drained")
+        connection.begin_close(reason)
         await far.frame()
         await far.send(answer)
         far.sock.close()
-        await until(lambda: diary.entries == ["opened", "drained"])
+        unclean = unanswered and reason in ("done", "bored")
+        await until(lambda: diary.entries == ["opened", "unclean_close" if unclean else reason])
         assert recorder.tally.drained_unanswered == unanswered
 
 
@@ -422,3 +427,115 @@ async def test_a_connection_that_never_opened_is_not_alive():
         far.sock.close()
         await until(lambda: diary.entries == ["reset"])
         assert recorder.alive == 0
+
+
+async def test_an_answered_close_is_unclean_if_the_server_did_not_take_everything():
+    """The server's own CLOSE crosses ours, which waits behind a message."""
+    async with opened() as (connection, diary, far, recorder):
+        connection.transport.write(bytes(1 << 24), message=True)
+        connection.begin_close("done")
+        await far.send_frame(Opcode.CLOSE, b"\x03\xe8")
+        await until(lambda: connection.state == SHUT)
+        far.sock.close()
+        await until(lambda: diary.entries == ["opened", "unclean_close"])
+        assert (recorder.tally.drained_unanswered, recorder.tally.messages_unsent) == (0, 1)
+
+
+async def test_a_close_goes_after_what_was_sent_before_it():
+    async with opened() as (connection, _, far, recorder):
+        connection.transport.write(frame(BINARY, bytes(1 << 23), 7), message=True)
+        assert connection.transport.waiting
+        connection.begin_close("done", 4001, b"bye")
+        far.protocol.max_message_size = None
+        sent, close = await far.frame(), await far.frame()
+        assert (len(sent.data), close.opcode, close.data) == (1 << 23, Opcode.CLOSE, b"\x0f\xa1bye")
+        assert recorder.tally.messages_sent == 1
+
+
+async def test_nothing_after_the_servers_close_is_taken():
+    async with opened() as (connection, _, far, recorder):
+        last = Frame(Opcode.TEXT, b"last").serialize(mask=False)
+        await far.send(last + b"\x88\x02\x03\xe9" + last)
+        await until(lambda: connection.state == SHUT)
+        before = recorder.tally.bytes_received
+        await far.send(last)
+        await far.send(b"\x8a\x04\0\0\0\1")
+        await until(lambda: recorder.tally.bytes_received == before + 12)
+        assert recorder.tally.messages_received == 1
+
+
+@pytest.mark.parametrize("flood", [b"\x81\x00", b"\x89\x00", b"\x00\x00"])
+async def test_others_get_their_turn_between_the_frames_of_a_flood(flood):
+    """Empty texts, PINGs, and continuations: each more than one read has."""
+    async with opened() as (connection, _, far, recorder), opened() as (other, _, far_too, own):
+        turns = 0
+
+        def turn():
+            nonlocal turns
+            turns += 1
+            if connection.parser is not None:
+                asyncio.get_running_loop().call_soon(turn)
+
+        begin = b"\x01\x00" if flood == b"\x00\x00" else b""
+        end = b"\x80\x00" if begin else b"\x81\x00"
+        await far.send(begin + flood * 30_000 + end)
+        await until(lambda: connection.parser is not None)
+        turn()
+        other.send_ping(monotonic())
+        await far_too.frame()
+        await far_too.flush()
+        await until(lambda: own.tally.pongs == 1)
+        assert connection.parser is not None, "the pong waited for the whole flood"
+        await until(lambda: connection.parser is None)
+        assert turns >= 10_000 / MAX_STEPS
+        assert recorder.tally.messages_received == (30_001 if flood == b"\x81\x00" else 1)
+        await far.send_frame(Opcode.TEXT, b"hello")
+        await until(lambda: recorder.tally.messages_received in (2, 30_002))
+
+
+async def test_an_end_forgets_what_is_left_of_a_flood():
+    async with opened() as (connection, diary, far, recorder):
+        await far.send(b"\x81\x00" * 20_000)
+        await until(lambda: connection.parser is not None)
+        connection.cut("storm")
+        await until(lambda: diary.entries == ["opened", "storm"])
+        await asyncio.sleep(0)
+        assert recorder.tally.messages_received < 20_000
+        assert connection.parser is None
+
+
+async def test_only_the_newest_ping_is_answered_while_much_waits():
+    async with opened() as (connection, _, far, recorder):
+        while not connection.transport.write(frame(BINARY, bytes(1 << 20), 7)):
+            pass
+        waiting = connection.transport.waiting
+        for number in range(100):
+            await far.send_frame(Opcode.PING, b"%d" % number)
+        await far.send_frame(Opcode.TEXT, b"after them")
+        await until(lambda: recorder.tally.messages_received == 1)
+        assert connection.transport.waiting == waiting
+        while (found := await far.frame()).opcode is Opcode.BINARY:
+            pass
+        assert (found.opcode, found.data) == (Opcode.PONG, b"99")
+        await far.send_frame(Opcode.PING, b"again")
+        assert (await far.frame()).data == b"again"
+
+
+async def test_an_error_of_our_own_ends_the_connection_with_a_sample(monkeypatch):
+    def bug(self, event):
+        raise LookupError("a bug")
+
+    async with opened() as (_, diary, far, recorder):
+        monkeypatch.setattr(Checked, "_message", bug)
+        await far.send_frame(Opcode.TEXT, b"hello")
+        await until(lambda: diary.entries == ["opened", "error_LookupError"])
+        assert "a bug" in recorder.samples["error_LookupError"]
+
+
+async def test_an_error_in_a_later_turn_of_a_flood_ends_the_connection_too(monkeypatch):
+    async with opened() as (connection, diary, far, recorder):
+        await far.send(b"\x81\x00" * 10_000)
+        await until(lambda: connection.parser is not None)
+        monkeypatch.setattr(Checked, "_message", lambda self, event: 1 // 0)
+        await until(lambda: diary.entries == ["opened", "error_ZeroDivisionError"])
+        assert recorder.samples.keys() == {"error_ZeroDivisionError"}

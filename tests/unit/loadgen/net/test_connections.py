@@ -126,3 +126,50 @@ async def test_a_connection_that_is_dialed_during_a_drain_joins_it():
         assert load.all.drain.take(monotonic()) == [connection]
         load.all.abort(connection, "drained")
         await until(lambda: not load.all)
+
+
+async def closing_after(load: Worker, size: int) -> tuple[Connection, FarSide]:
+    """Returns a connection that closes, with bytes before the CLOSE, and its far end."""
+    connection = load.dial()
+    far = load.accept()
+    await far.upgrade()
+    await until(lambda: load.recorder.tally.opened == 1)
+    assert connection.transport is not None
+    connection.transport.write(bytes(size))
+    connection.begin_close("done")
+    return connection, far
+
+
+async def test_a_close_has_its_time_again_while_the_server_takes_what_was_sent_before():
+    with worker() as load:
+        connection, far = await closing_after(load, 1 << 25)
+        with far.sock:
+            now = monotonic()
+            waits = []
+            for turn in range(1, 3):
+                waits.append(connection.transport.waiting)
+                for _ in range(4):
+                    await asyncio.get_running_loop().sock_recv(far.sock, 1 << 20)
+                await until(lambda: connection.transport.waiting < waits[-1])
+                load.all.expire(now + turn * (TIMEOUT + 1))
+                assert connection.reason == "done"
+                assert connection in load.all.closing
+            turn += 1
+            while connection.transport.waiting:
+                await asyncio.get_running_loop().sock_recv(far.sock, 1 << 20)
+            load.all.expire(now + turn * (TIMEOUT + 1))  # now it has the CLOSE: time for an answer
+            assert connection in load.all.closing
+            load.all.expire(now + (turn + 1) * (TIMEOUT + 1))
+            await until(lambda: load.recorder.tally.closed == {"unclean_close": 1})
+
+
+async def test_a_close_has_its_time_twice_if_the_server_takes_nothing():
+    with worker() as load:
+        connection, far = await closing_after(load, 1 << 25)
+        with far.sock:
+            now = monotonic()
+            load.all.expire(now + TIMEOUT + 1)
+            assert connection in load.all.closing
+            load.all.expire(now + 2 * TIMEOUT + 2)
+            await until(lambda: load.recorder.tally.closed == {"unclean_close": 1})
+            assert load.recorder.tally.drained_unanswered == 1

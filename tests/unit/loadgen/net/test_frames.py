@@ -22,6 +22,8 @@ from loadgen.net.frames import (
     Parser,
     close_code,
     close_frame,
+    closing_payload,
+    fragmented,
     frame,
     lone_message,
     masked,
@@ -225,6 +227,70 @@ def test_clean_exactly_between_messages(stream):
     for at in range(len(whole)):
         parser.feed(whole[at : at + 1])
         assert parser.clean == (at + 1 in boundaries)
+
+
+def test_the_parts_of_a_message_are_the_frames_of_one():
+    data = fragmented(TEXT, [b"one ", b"", b"two"], 7)
+    one, none, two = frame(TEXT, b"one ", 7, 0), frame(0, b"", 7, 0), frame(0, b"two", 7)
+
+    assert data == one + none + two
+    assert [part[0] for part in (one, none, two)] == [0x01, 0x00, 0x80]
+    assert fragmented(BINARY, [b"whole"], 7) == frame(BINARY, b"whole", 7)
+    assert fragmented(BINARY, [], 7) == b""
+
+
+def test_after_a_close_there_is_no_event():
+    parser = Parser()
+    data = from_a_server(CLOSE, b"") + from_a_server(TEXT, b"too late")
+
+    assert [event.opcode for event in parser.feed(data)] == [CLOSE]
+    assert parser.feed(PING_FROM_SERVER) == []
+    assert not parser.clean
+
+
+@pytest.mark.parametrize("before", [b"", from_a_server(BINARY, b"12345", fin=False)])
+def test_a_message_over_the_limit_fails_at_the_header_that_says_so(before):
+    opcode = CONTINUATION if before else BINARY
+    parser = Parser(10, 10)
+    size = 10 - 5 * bool(before)
+
+    assert Parser(10, 10).feed(before + from_a_server(opcode, bytes(size)))
+    assert parser.feed(before) == []
+    (fault,) = parser.feed(bytes((0x80 | opcode, size + 1)))
+    assert (fault.opcode, fault.size) == (FAULT, 1009)
+    assert parser.feed(bytes(size + 1)) == []
+
+
+def test_it_goes_on_where_it_left_off():
+    parser = Parser()
+    data = PING_FROM_SERVER + from_a_server(TEXT, b"hello") + from_a_server(TEXT, b"")
+    turns = [parser.feed(data, 1)]
+    while parser.more:
+        turns.append(parser.feed(b"", 1))
+
+    assert [[event.payload for event in turn] for turn in turns] == [[b"hi"], [], [b"hello"], [b""]]
+    assert parser.clean
+    assert parser.feed(PING_FROM_SERVER[:1], 0) == []
+    assert parser.more
+    assert parser.feed(PING_FROM_SERVER[1:]) == [Event(PING, b"hi", 2)]
+    assert not parser.more
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1003, 1011, 1014, 3000, 4999])
+def test_a_close_has_a_code_that_may_be_sent_and_a_reason(code):
+    assert closing_payload(code, "bye – bye") == "bye – bye".encode()
+    assert len(closing_payload(code, "ü" * 61)) == 122
+
+
+@pytest.mark.parametrize("code", [-1, 0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, "1000"])
+def test_other_codes_are_refused(code):
+    with pytest.raises(ValueError, match=f"close code {code!r} may not be sent"):
+        closing_payload(code, "")
+
+
+def test_a_reason_that_is_too_long_is_refused():
+    with pytest.raises(ValueError, match="has 124 bytes in UTF-8; 123 may be sent"):
+        closing_payload(1000, "ü" * 62)
 
 
 # Faults

@@ -11,6 +11,7 @@ import pytest
 import trustme
 
 from loadgen.net.secured import BeforeTls, SecureTransport
+from loadgen.net.transport import HIGH_WATER, LOW_WATER
 from loadgen.stats.recorder import Recorder
 from loadgen.stats.tally import Tally
 from tests.unit.loadgen.net.test_transport import Listener, counted
@@ -156,3 +157,47 @@ async def test_tls_begins_only_while_the_server_is_silent():
     assert await before_tls(None) is None
     assert await before_tls(lambda far: far.send(b"SSH-2.0")) is ssl.SSLError
     assert await before_tls(lambda far: far.close()) is ConnectionResetError
+
+
+async def test_a_write_tells_when_too_much_waits_and_the_protocol_when_there_is_room_again():
+    async with secured() as (listener, server, _):
+        while not listener.transport.write(bytes(LOW_WATER)):
+            assert listener.transport.waiting <= HIGH_WATER
+        assert listener.transport.waiting > HIGH_WATER
+        assert listener.rooms == 0
+        while not listener.rooms:
+            await server.reader.read(1 << 20)
+        assert listener.transport.waiting <= LOW_WATER
+
+
+async def test_what_was_left_at_the_end_is_known_after_it():
+    async with secured() as (listener, _, _):
+        for _ in range(3):
+            listener.transport.write(MESSAGE)
+        listener.transport.abort()
+        await until(lambda: bool(listener.ends))
+        assert listener.transport.waiting > 0
+
+
+async def test_two_pauses_need_two_ends():
+    async with secured() as (listener, server, _):
+        for _ in range(2):
+            listener.transport.pause_reading()
+        server.writer.write(b"late")
+        listener.transport.resume_reading()
+        await asyncio.sleep(0.02)
+        assert listener.received == b""
+        listener.transport.resume_reading()
+        await until(lambda: listener.received == b"late")
+
+
+async def test_an_error_of_a_protocol_ends_its_transport():
+    async with secured() as (listener, server, _):
+
+        def bug(data: bytes) -> None:
+            raise KeyError("a bug")
+
+        listener.data_received = bug  # type: ignore[method-assign]
+        server.writer.write(b"hello")
+        await until(lambda: bool(listener.ends))
+        assert [type(error) for error in listener.ends] == [KeyError]

@@ -30,6 +30,8 @@ async def test_reading_pauses_for_as_long_as_the_bytes_take_at_the_rate():
             (wake,) = wakes
             assert before + 1000 / RATE <= wake <= monotonic() + 1000 / RATE
             assert receiver.received == b"x" * 1000
+            throttle.resume_writing()
+            assert receiver.rooms == 1
 
             far.send(b"more")
             await asyncio.sleep(0.02)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from loadgen.net.transport import Backlog, ByteTransport, Transports
+from loadgen.net.transport import HIGH_WATER, LOW_WATER, Backlog, ByteTransport, Transports
 from loadgen.stats.recorder import Recorder
 from loadgen.stats.tally import Tally
 from tests.unit.wire_ends import tcp_pair, until
@@ -20,12 +20,16 @@ class Listener:
     def __init__(self) -> None:
         self.received = b""
         self.ends: list[Exception | None] = []
+        self.rooms = 0
 
     def connection_made(self, transport: ByteTransport) -> None:
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
         self.received += data
+
+    def resume_writing(self) -> None:
+        self.rooms += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ends.append(exc)
@@ -248,3 +252,70 @@ async def test_an_event_for_the_former_owner_of_a_descriptor_does_no_harm():
                 await until(lambda: newcomer.received == b"welcome")
             await until(lambda: newcomer.ends)
             assert newcomer.ends == [None]
+
+
+async def test_a_write_tells_when_too_much_waits_and_the_protocol_when_there_is_room_again():
+    with watching() as (transports, _):
+        near, far = tcp_pair()
+        with far:
+            transports.open(near, listener := Listener())
+            write = listener.transport.write
+            assert write(b"x") is False
+            assert listener.transport.waiting == 0
+            while not write(bytes(LOW_WATER)):  # the kernel takes some, and then none
+                assert listener.transport.waiting <= HIGH_WATER
+            assert listener.transport.waiting > HIGH_WATER
+            await asyncio.sleep(0.02)
+            assert listener.rooms == 0
+            while not listener.rooms:
+                await asyncio.get_running_loop().sock_recv(far, 1 << 20)
+            assert listener.transport.waiting <= LOW_WATER
+
+
+async def test_what_was_left_at_the_end_is_known_after_it():
+    with watching() as (transports, _):
+        near, far = tcp_pair()
+        with far:
+            transports.open(near, listener := Listener())
+            listener.transport.write(bytes(1 << 24))
+            left = listener.transport.waiting
+            listener.transport.abort()
+            assert listener.transport.write(bytes(1 << 24), message=True) is False
+            assert listener.transport.waiting == left > 0
+            assert transports.recorder.tally.messages_unsent == 1
+
+
+async def test_two_pauses_need_two_ends():
+    with watching() as (transports, _):
+        near, far = tcp_pair()
+        with far:
+            transports.open(near, listener := Listener())
+            for _ in range(2):
+                listener.transport.pause_reading()
+            far.send(b"late")
+            listener.transport.resume_reading()
+            await asyncio.sleep(0.02)
+            assert listener.received == b""
+            listener.transport.resume_reading()
+            await until(lambda: listener.received == b"late")
+            listener.transport.resume_reading()  # harmless
+            far.send(b", later")
+            await until(lambda: listener.received == b"late, later")
+
+
+async def test_an_error_of_a_protocol_ends_its_transport_alone():
+    class Broken(Listener):
+        def data_received(self, data: bytes) -> None:
+            raise KeyError("a bug")
+
+    with watching() as (transports, _):
+        pairs = tcp_pair(), tcp_pair()
+        broken, sound = Broken(), Listener()
+        for (near, far), listener in zip(pairs, (broken, sound), strict=True):
+            transports.open(near, listener)
+            far.send(b"x")
+        await until(lambda: bool(broken.ends and sound.received))
+        assert [type(error) for error in broken.ends] == [KeyError]
+        assert sound.ends == []
+        for _, far in pairs:
+            far.close()

@@ -163,3 +163,20 @@ def test_the_distributions_are_the_standard_librarys():
     assert (deck != list(range(52)), sorted(deck)) == (True, list(range(52)))
     assert len(generator.randbytes(9)) == 9
     assert all(generator.getrandbits(bits) < 1 << bits for bits in range(200))
+
+
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 128, 8 * 1000, 8 * 1001 + 3])
+def test_bits_are_those_of_one_number_after_another(count):
+    words = SeededRandom(1, 2)
+    bits = 0
+    for _ in range(-(-count // 64)):
+        bits = bits << 64 | words.getrandbits(64)
+    random = SeededRandom(1, 2)
+
+    assert random.getrandbits(count) == bits >> (-count % 64)
+    assert random.getrandbits(64) == words.getrandbits(64)
+
+
+def test_random_bytes_are_the_same_ever_since():
+    assert SeededRandom(1, 2).randbytes(20).hex() == "799e89ce687b90f506c731a120d35b72450e644e"
+    assert len(SeededRandom(1, 2).randbytes(1 << 20)) == 1 << 20

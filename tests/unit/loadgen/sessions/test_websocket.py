@@ -14,7 +14,7 @@ from websockets.frames import Opcode
 
 from loadgen.plan.plan import Plan
 from loadgen.sessions.errors import ConnectionEnded
-from loadgen.sessions.websocket import MAX_BYTES
+from loadgen.sessions.websocket import BURST, MAX_BYTES, MAX_UNREAD_BYTES, UNREAD, Inbox
 from tests.unit.loads import Load
 from tests.unit.wire_ends import FarSide, until
 
@@ -320,3 +320,244 @@ async def test_a_session_awaits_the_end_of_a_connection_that_the_server_closes()
         far.sock.close()
         assert (await running.over()).closed == {"server_1001": 1}
         assert story == ["closing", "ended"]
+
+
+CLOSE_1001 = b"\x88\x02\x03\xe9"
+LAST = b"\x81\x04last"
+
+
+async def test_send_waits_while_the_server_takes_nothing_and_goes_on_when_it_does():
+    sent = []
+
+    async def session(user):
+        ws = await user.connect()
+        for number in range(100):
+            await ws.send(bytes(1 << 20))
+            sent.append(number)
+        await ws.close()
+
+    async with by_hand(session) as (running, far):
+        far.protocol.max_message_size = None
+        await until(lambda: running.tally.bytes_sent > 1 << 16)
+        await asyncio.sleep(0.05)
+        before = len(sent)
+        assert before < 50
+        assert running.tally.messages_sent + 1 >= before
+        frames = [await far.frame() for _ in range(101)]
+        assert {len(found.data) for found in frames[:100]} == {1 << 20}
+        assert frames[100].opcode is Opcode.CLOSE
+        await far.flush()
+        far.sock.close()
+        assert (await running.over()).closed == {"done": 1}
+        assert (running.tally.messages_sent, running.tally.messages_unsent) == (100, 0)
+
+
+@pytest.mark.parametrize("end", [None, CLOSE_1001])
+async def test_an_end_while_send_waits_is_raised_in_it(end):
+    raised = []
+
+    async def session(user):
+        ws = await user.connect()
+        try:
+            while True:
+                await ws.send(bytes(1 << 20))
+        except ConnectionEnded as error:
+            raised.append(str(error))
+
+    async with by_hand(session) as (running, far):
+        await until(lambda: running.tally.bytes_sent > 1 << 16)
+        if end is None:
+            far.sock.close()
+            reason = "reset"
+        else:
+            await far.send(end)
+            reason = "server_1001"
+            await until(lambda: raised == [reason])
+            far.sock.close()
+        assert (await running.over()).closed == {reason: 1}
+        assert raised == [reason]
+
+
+async def test_a_session_that_only_sends_lets_others_run():
+    """It sends to a server that takes everything, and never thinks."""
+    turns = []
+
+    async def session(user):
+        ws = await user.connect()
+        while not turns:
+            await ws.send("x")
+        user.count("sent")
+        await ws.close()
+
+    async with load(session) as running:
+        await until(lambda: running.ledger.open == 1)
+        asyncio.get_running_loop().call_soon(turns.append, 1)
+        assert (await running.over()).closed == {"done": 1}
+        assert running.tally.counters["sent"] == 1
+        assert running.tally.messages_sent * 1024 >= BURST
+
+
+@pytest.mark.parametrize(
+    ("message", "got"),
+    [
+        ("text – ü", "text – ü"),
+        (b"bytes", b"bytes"),
+        (bytearray(b"array"), b"array"),
+        (memoryview(b"view of it")[::2], b"ve fi"),
+        (["one ", "", "two"], "one two"),
+        (iter([b"one ", bytearray(b"two")]), b"one two"),
+    ],
+)
+async def test_a_message_may_be_text_bytes_a_buffer_or_parts(message, got):
+    async def session(user):
+        ws = await user.connect()
+        await ws.send([])  # no part is no message
+        await ws.send(message)
+        assert await ws.receive(timeout=5) == got
+        await ws.close()
+
+    async with load(session) as running:
+        assert (await running.over()).closed == {"done": 1}
+        assert running.tally.messages_sent == 1
+
+
+@pytest.mark.parametrize("message", [5, None, 1.5, {"a": "b"}, [1, 2], ["a", b"b"], object()])
+async def test_other_messages_are_refused_and_nothing_is_sent(message):
+    async def session(user):
+        ws = await user.connect()
+        with pytest.raises(TypeError):
+            await ws.send(message)
+        await ws.close()
+
+    async with load(session) as running:
+        assert (await running.over()).closed == {"done": 1}
+        assert running.tally.messages_sent == 0
+
+
+async def test_a_message_over_the_limit_fails_at_its_header():
+    async def session(user):
+        ws = await user.connect()
+        with pytest.raises(ConnectionEnded, match="message_too_big"):
+            await ws.receive()
+        assert ws.close_code is None
+
+    async with by_hand(session) as (running, far):
+        await far.send(b"\x82\x7f" + (MAX_BYTES + 1).to_bytes(8, "big"))
+        close = await far.frame()
+        assert (close.opcode, close.data) == (Opcode.CLOSE, b"\x03\xf1")
+        far.sock.close()
+        assert (await running.over()).closed == {"message_too_big": 1}
+
+
+@pytest.mark.parametrize("wait", ["receive", "ping"])
+async def test_the_servers_close_ends_a_wait_at_once_and_no_later_message_counts(wait):
+    story = []
+
+    async def session(user):
+        ws = await user.connect()
+        await user.think(0.02)
+        if wait == "receive":
+            story.append(await ws.receive())
+        with pytest.raises(ConnectionEnded, match="server_1001"):
+            await getattr(ws, wait)()
+        with pytest.raises(ConnectionEnded, match="server_1001"):
+            await ws.send("more")
+        story.append((ws.open, ws.close_code, ws.close_reason))
+
+    async with by_hand(session) as (running, far):
+        if wait == "ping":
+            await far.frame()
+        await far.send(LAST + b"\x88\x07\x03\xe9later" + LAST)
+        await until(lambda: story[-1:] == [(False, 1001, "later")])
+        far.sock.close()
+        assert (await running.over()).closed == {"server_1001": 1}
+        assert running.tally.messages_received == 1
+        assert story[0] == "last" or wait == "ping"
+
+
+async def test_a_rejection_has_its_name_at_once():
+    story = []
+
+    async def session(user):
+        ws = await user.connect()
+        assert (ws.close_code, ws.close_reason) == (None, None)
+        await ws.receive()
+        try:
+            await ws.receive()
+        except ConnectionEnded as error:
+            story.append((str(error), ws.close_code, ws.close_reason))
+
+    async with by_hand(session) as (running, far):
+        text = b'{"type":"error","data":{"code":1008,"message":"no"}}'
+        await far.send_frame(Opcode.TEXT, text)
+        await far.send(b"\x88\x00")
+        await until(lambda: story == [("rejected_1008", 1005, "")])
+        far.sock.close()
+        assert (await running.over()).closed == {"rejected_1008": 1}
+
+
+async def test_code_and_reason_of_a_close_go_to_the_server_and_the_ledger_has_its_own():
+    async def session(user):
+        ws = await user.connect()
+        for code, reason in ((1005, ""), (2999, ""), (1000, "x" * 124)):
+            with pytest.raises(ValueError, match="close"):
+                await ws.close(code, reason)
+        assert ws.open
+        await ws.close(3001, "bye – bye", ledger="bored")
+        assert (ws.close_code, ws.close_reason) == (3001, "bye – bye")
+
+    async with by_hand(session) as (running, far):
+        close = await far.frame()
+        assert close.data == b"\x0b\xb9" + "bye – bye".encode()
+        await far.flush()
+        far.sock.close()
+        assert (await running.over()).closed == {"bored": 1}
+
+
+async def test_a_close_without_an_answer_is_unclean():
+    async def session(user):
+        ws = await user.connect()
+        await ws.close()
+        user.count("closed")
+
+    async with by_hand(session) as (running, far):
+        await far.frame()
+        far.sock.close()
+        assert (await running.over()).closed == {"unclean_close": 1}
+        assert running.tally.counters == {"closed": 1}
+        assert running.tally.drained_unanswered == 1
+
+
+def test_an_inbox_holds_a_bounded_number_of_bytes():
+    inbox = Inbox()
+    quarter = "ü" * (MAX_UNREAD_BYTES // 8)
+    for number in range(4):
+        assert inbox.keep(quarter) == 0, number
+    assert inbox.size == MAX_UNREAD_BYTES
+    assert inbox.keep(b"x") == 1
+    assert inbox.keep(bytes(MAX_UNREAD_BYTES)) == 4
+    assert inbox.keep(bytes(MAX_UNREAD_BYTES + 1)) == 1
+    assert inbox.take() == bytes(MAX_UNREAD_BYTES + 1)
+    assert inbox.size == 0
+    inbox.keep("x")
+    inbox.empty()
+    assert (len(inbox), inbox.size) == (0, 0)
+
+
+async def test_messages_beyond_the_bytes_of_an_inbox_are_counted():
+    async def session(user):
+        ws = await user.connect()
+        while user.recorder.tally.messages_received < 3:
+            await user.think(0.02)
+        assert len(await ws.receive()) == MAX_UNREAD_BYTES - 1
+        assert ws.inbox is None
+        await ws.close()
+
+    async with by_hand(session) as (running, far):
+        for size in (10, 10, MAX_UNREAD_BYTES - 1):
+            await far.send_frame(Opcode.BINARY, bytes(size))
+        await far.frame()
+        await far.flush()
+        far.sock.close()
+        await running.over()
+        assert running.tally.counters == {UNREAD: 2}

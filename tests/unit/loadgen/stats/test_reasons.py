@@ -17,6 +17,7 @@ from loadgen.stats.reasons import (
     Reason,
     fault_of,
     is_reason,
+    is_sessions_own,
     names_of,
     row_of,
     unexpected,
@@ -176,3 +177,11 @@ def texts_in(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and id(node) not in attributes:
             yield str(node.value)
+
+
+@pytest.mark.parametrize(
+    ("reason", "own"),
+    [("done", True), ("bored", True), ("drained", False), ("error_KeyError", False)],
+)
+def test_a_sessions_own_reasons_are_those_of_its_end_and_of_its_closes(reason, own):
+    assert is_sessions_own(reason) is own

@@ -53,8 +53,7 @@ def test_a_user_without_a_connection_ends_its_session(user):
 
 def test_messages_that_were_not_asked_for_are_counted_and_not_kept(user):
     inbox = UnaskedInbox(user)
-    inbox.append("news")
-    inbox.append(b"news")
+    assert inbox.keep("news") == inbox.keep(b"news") == 0
 
     assert len(inbox) == 0
     assert user.recorder.tally.counters == {UNASKED: 2}

@@ -14,6 +14,7 @@ from coordinator.preflight import (
     Certificate,
     check_embedded,
     check_listen,
+    check_proxy,
     check_shares,
     check_target,
 )
@@ -37,7 +38,8 @@ async def coordinate(settings: RunSettings) -> int:
     if settings.calibrate:
         read_calibrations(settings.out)  # what can't be kept is not measured
     check_shares(settings.plan, settings.agents)
-    targets = [check_target(url) for url in settings.plan.urls]
+    proxy = check_proxy(settings.plan)
+    targets = [check_target(url, settings.plan.transport.via) for url in settings.plan.urls]
     if settings.with_target:
         check_embedded(targets)
     token = Token.read(settings.token_file)
@@ -68,7 +70,7 @@ async def coordinate(settings: RunSettings) -> int:
         notify("READY=1")
         fingerprint = certificate.fingerprint if certificate else ""
         local_agents = LocalAgents(
-            settings.local, settings.plan, targets, listen, settings.token_file, fingerprint
+            settings.local, settings.plan, targets, listen, settings.token_file, fingerprint, proxy
         )
         with _signals(run, clock):
             return await controller.run_to_end(local_agents)

@@ -20,6 +20,7 @@ from coordinator.display import display_on
 from coordinator.http.server import Server
 from coordinator.influx.exporter import Exporter, finish
 from coordinator.local import LocalAgents, LocalProcesses, local_names
+from coordinator.preflight import ignored_proxy
 from coordinator.publisher import Publisher
 from coordinator.report.abort import AbortWatch
 from coordinator.report.html import html_report
@@ -195,6 +196,9 @@ class Controller:
         }
         for exposed in filter(None, map(exposure, secrets, secrets.values())):
             self._warn(exposed)
+        ignored = ignored_proxy(self._settings.plan, os.environ)
+        if ignored:
+            self._warn(ignored)
         if self._settings.plan.insecure:
             self._run.notices.warn(
                 "INSECURE: the certificates of the servers are not verified (--insecure, or"

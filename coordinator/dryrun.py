@@ -3,6 +3,7 @@
 It has the plan, its schedule, each agent's share, and what this machine can hold.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import msgspec
 
 from coordinator.calibrate import doubts
 from coordinator.local import local_names
-from coordinator.preflight import check_shares, check_target
+from coordinator.preflight import check_proxy, check_shares, check_target, ignored_proxy
 from coordinator.run.calibration import Member
 from coordinator.run.run import empty_share_error
 from coordinator.settings import RunSettings
@@ -34,13 +35,26 @@ def dry_run(settings: RunSettings) -> str:
     """Returns the text of `--dry-run`; raises OperatorError where a run would."""
     plan = settings.plan
     check_shares(plan, settings.agents)
-    targets = [check_target(url) for url in plan.urls]
+    proxy = check_proxy(plan)
+    targets = [check_target(url, plan.transport.via) for url in plan.urls]
     shares = expected_shares(plan, settings.agents, settings.local)
+    # What a terminal shows is copied into tickets: the credentials for the proxy stay out of it.
+    proxy_shown = plan.redacted().transport.proxy
+    transport = msgspec.structs.replace(plan.transport, proxy=proxy_shown)
+    shown = msgspec.structs.replace(plan, transport=transport)
     parts = [
-        to_toml(plan).decode().rstrip(),
+        to_toml(shown).decode().rstrip(),
         "\n".join(
-            f"target {target.host} is {target.address}, port {target.port}" for target in targets
+            [
+                *(
+                    f"target {target.host} is {target.address or 'resolved by the proxy'},"
+                    f" port {target.port}"
+                    for target in targets
+                ),
+                *([f"proxy {proxy_shown} is {proxy.address}, port {proxy.port}"] if proxy else []),
+            ]
         ),
+        *filter(None, [ignored_proxy(plan, os.environ)]),
         *describe_plan(plan),
         *_tls(settings),
         _table(["agent", "connections"], [[name, count(share)] for name, share in shares]),

@@ -46,6 +46,8 @@ class LocalAgents(msgspec.Struct, frozen=True):
     token_file: Path | None = None
     fingerprint: str = ""
     """The fingerprint of the coordinator's certificate; empty without TLS."""
+    proxy: TargetAddress | None = None
+    """The proxy that they connect to instead of the targets, if any."""
 
     def url(self, endpoint: Endpoint) -> str:
         """Returns the URL of a coordinator that listens at `endpoint`."""
@@ -56,9 +58,13 @@ class LocalAgents(msgspec.Struct, frozen=True):
         options = ["--coordinator", self.url(_reachable(self.coordinator))]
         options += ["--name", f"local-{number}", "--metrics", "127.0.0.1:0"]
         options += ["--once", "--allow-sessions", "--workers", str(self.workers())]
-        if all(target.loopback and ":" not in target.address for target in self.targets):
+        dialed = [self.proxy] if self.proxy else self.targets
+        if all(one.loopback and ":" not in one.address for one in dialed):
             options += ["--source", f"127.0.{1 + (number - 1) // 254}.{1 + (number - 1) % 254}"]
-        for host in dict.fromkeys(target.host for target in self.targets if not target.loopback):
+        # Beyond a proxy loopback is that of its machine, and has to be allowed like the rest.
+        needed = [one for one in self.targets if self.proxy or not one.loopback]
+        needed += [one for one in dialed if not one.loopback]
+        for host in dict.fromkeys(one.host for one in needed):
             options += ["--allow-target", host]
         if self.token_file is not None:
             options += ["--token-file", str(self.token_file)]

@@ -7,15 +7,18 @@ import hashlib
 import ipaddress
 import re
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # it is there
 
 import msgspec
 
 from loadgen.errors import OperatorError, PlanError
 from loadgen.http.token import Token
-from loadgen.net.url import TargetUrl
+from loadgen.net.url import TargetUrl, resolve
 from loadgen.plan.plan import Plan
+from loadgen.plan.proxy import ProxyUrl
 from loadgen.values import Endpoint
 
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -83,18 +86,19 @@ def _context(certificate: Path, key: Path) -> ssl.SSLContext:
 
 
 class TargetAddress(msgspec.Struct, frozen=True):
-    """The address of a target."""
+    """The address of a target, or of the proxy before it."""
 
     host: str
     port: int
     secure: bool
     address: str
-    """An IP address that its host resolves to."""
+    """An IP address that its host resolves to; empty where only a proxy resolves it."""
 
     @property
     def loopback(self) -> bool:
-        """True when its address is on this machine."""
-        return ipaddress.ip_address(self.address.partition("%")[0]).is_loopback
+        """True when its address is known, and on this machine."""
+        address = self.address.partition("%")[0]
+        return address != "" and ipaddress.ip_address(address).is_loopback
 
 
 def check_shares(plan: Plan, agents: int) -> None:
@@ -106,13 +110,53 @@ def check_shares(plan: Plan, agents: int) -> None:
         )
 
 
-def check_target(url: str) -> TargetAddress:
+def check_target(url: str, proxy: ProxyUrl | None = None) -> TargetAddress:
     """Returns the address that a ws:// or wss:// URL names.
 
-    Raises PlanError when it names none, or its host does not resolve.
+    A proxy that resolves names knows it alone. Raises PlanError when the URL names none, or its
+    host does not resolve.
     """
     target = TargetUrl.parse(url)
-    return TargetAddress(target.host, target.port, target.secure, target.resolve())
+    address = target.address if proxy is not None and proxy.resolves else target.resolve()
+    return TargetAddress(target.host, target.port, target.secure, address)
+
+
+def check_proxy(plan: Plan) -> TargetAddress | None:
+    """Returns the address of the plan's proxy; None without one.
+
+    Raises PlanError when its host does not resolve.
+    """
+    via = plan.transport.via
+    if via is None:
+        return None
+    return TargetAddress(via.host, via.port, False, resolve(via.host, via.port, "proxy"))
+
+
+def ignored_proxy(plan: Plan, environ: Mapping[str, str]) -> str:
+    """Returns a line about a proxy of the environment that is not used, or "".
+
+    It is one that other programs would use for a target of the plan. As in browsers that is none
+    for loopback.
+    """
+    if plan.transport.proxy:
+        return ""
+    proxies = {"no": environ.get("no_proxy") or environ.get("NO_PROXY") or ""}
+    for url in plan.urls:
+        target = TargetUrl.parse(url)
+        names = ("HTTPS_PROXY" if target.secure else "HTTP_PROXY", "ALL_PROXY")
+        found = [name for both in names for name in (both.lower(), both) if environ.get(name)]
+        if found and not (_is_local(target.host) or proxy_bypass_environment(target.host, proxies)):
+            return (
+                f"{found[0]} of the environment is ignored, and agents connect without a proxy;"
+                f' --proxy "${found[0]}" sends them through it'
+            )
+    return ""
+
+
+def _is_local(host: str) -> bool:
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host.lower() == "localhost"
 
 
 def check_embedded(targets: Sequence[TargetAddress]) -> None:

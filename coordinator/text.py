@@ -73,13 +73,21 @@ def seconds(value: float) -> str:
     return f"{minutes}:{rest:02} min" if minutes else f"{rest} s"
 
 
-def reasons(counts: dict[str, int], files: dict[str, str] | None = None) -> str:
+def reasons(
+    counts: dict[str, int],
+    files: dict[str, str] | None = None,
+    waits: dict[str, str] | None = None,
+) -> str:
     """Returns counts by reason, the highest first.
 
-    A reason with a file names it: `refused 12, error_KeyError 3 (errors/error_KeyError.txt)`.
+    A reason with a file names it: `refused 12, error_KeyError 3 (errors/error_KeyError.txt)`. One
+    with a Retry-After says so before it.
     """
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    suffixes = {reason: f" ({file})" for reason, file in (files or {}).items()}
+    said = {reason: f"Retry-After: {wait}; " for reason, wait in (waits or {}).items()}
+    suffixes = {
+        reason: f" ({said.get(reason, '')}{file})" for reason, file in (files or {}).items()
+    }
     return ", ".join(
         f"{reason} {count(number)}{suffixes.get(reason, '')}" for reason, number in ordered
     )

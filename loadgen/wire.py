@@ -70,6 +70,10 @@ class Destination(msgspec.Struct, frozen=True):
     secure: bool
     sources: Sources
     """The pairs to connect from; a worker's destinations may share pairs, workers do not."""
+    asked: str = ""
+    """The name or address that a proxy is asked for, with `asked_port`; empty without a proxy, else
+    `address` and `port` are the proxy's."""
+    asked_port: int = 0
 
 
 class Rehearsal(msgspec.Struct, tag=True):
@@ -118,7 +122,23 @@ class Job(msgspec.Struct, tag=True):
     """What connections with TLS show and trust."""
 
 
-class Report(msgspec.Struct):
+class Wanted(msgspec.Struct, tag=True):
+    """Worker → agent: a redirect leads to this place, which the worker does not know."""
+
+    url: str
+
+
+class Place(msgspec.Struct):
+    """Agent → worker: the place that it wanted."""
+
+    url: str
+    destination: Destination | None = None
+    """None where it may not be loaded."""
+    refusal: str = ""
+    """Why it may not; goes on after "the agent"."""
+
+
+class Report(msgspec.Struct, tag=True):
     """Worker → agent, one line a second."""
 
     second: Second

@@ -1,6 +1,7 @@
 """Debian packages of the tools that tests need.
 
-The first test that needs a tool installs it; services are not started.
+The first test that needs a tool installs it; services are not started, here or on a machine of
+tests.machines.
 """
 
 import fcntl
@@ -22,6 +23,7 @@ def installed(tool: str, package: str = "") -> str:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if shutil.which(tool) is None:
             _install(package or tool)
+            _disable(tool)
     found = shutil.which(tool)
     assert found is not None, f"{package or tool} brought no {tool}"
     return found
@@ -39,3 +41,8 @@ def _install(package: str) -> None:
             ["apt-get", *words], env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _disable(service: str) -> None:
+    """Disables the service of a tool: a machine of tests.machines would start it."""
+    subprocess.run(["systemctl", "disable", "--quiet", service], capture_output=True, check=False)

@@ -29,5 +29,10 @@ def show(head: Sequence[str], rows: Sequence[Sequence[str]], markdown: Path | No
     Console(width=200).print(table)
     if markdown is not None:
         markdown.parent.mkdir(parents=True, exist_ok=True)
-        lines = [head, ("---",) * len(head), *rows]
-        markdown.write_text("".join(f"| {' | '.join(line)} |\n" for line in lines))
+        markdown.write_text(as_markdown(head, rows))
+
+
+def as_markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns a table in Markdown."""
+    lines = [head, ("---",) * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

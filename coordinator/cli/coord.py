@@ -24,6 +24,7 @@ from loadgen.errors import OperatorError, PlanError
 from loadgen.net.credentials import read_credentials
 from loadgen.net.url import TargetUrl
 from loadgen.plan.plan import Plan
+from loadgen.plan.proxy import ProxyUrl
 from loadgen.plan.request import request_mistakes
 from loadgen.planfile import to_toml
 from loadgen.values import base_of
@@ -114,9 +115,26 @@ class HeaderType(click.ParamType[tuple[str, str]]):
         return header
 
 
+class ProxyType(click.ParamType[str]):
+    """The URL of a proxy that targets are reached through."""
+
+    name = "url"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Returns the URL; fails when it is none of a proxy, and shows no password."""
+        try:
+            ProxyUrl.parse(str(value))
+        except PlanError as error:
+            self.fail(f"the proxy {error}", param, ctx)
+        return str(value)
+
+
 WATCHED = WatchedType()
 RECEIVER = ReceiverType()
 HEADER = HeaderType()
+PROXY = ProxyType()
 
 REFERENCE = Plan()
 """The reference run, which the options ask for by default."""
@@ -175,6 +193,25 @@ REFERENCE = Plan()
     type=HEADER,
     metavar="'NAME: VALUE'",
     help="Send this header in every handshake; repeatable. Host and User-Agent replace loadgen's.",
+)
+@click.option(
+    "--proxy",
+    type=PROXY,
+    metavar="URL",
+    help="Connect to targets through this proxy: http://, socks5:// (agents resolve the target's"
+    " name) or socks5h:// (the proxy does), perhaps with USER:PASSWORD@.",
+)
+@click.option(
+    "--proxy-protocol",
+    type=click.IntRange(1, 2),
+    metavar="1|2",
+    help="Begin each connection with the PROXY protocol of this version: a balancer sees an"
+    " address of each user's own, in 10.0.0.0/8 or fd00::/8.",
+)
+@click.option(
+    "--follow-redirects",
+    is_flag=True,
+    help="Follow up to five redirects of a handshake in a row, to places that agents may load.",
 )
 @click.option(
     "--target-ca",

@@ -34,6 +34,8 @@ PLAN_OPTIONS = (
     "grain",
 )
 """The options that are keys of the plan; the other keys are in plan files only."""
+TRANSPORT_OPTIONS = ("proxy", "proxy_protocol", "follow_redirects")
+"""The options that are keys of the plan's transport, where they are given."""
 TLS_OPTIONS = ("target_ca", "target_cert", "target_key", "insecure")
 """The options about TLS towards the targets, which are keys of the plan's transport."""
 NOT_BESIDE_TSUNG = ("session", "plan", "rate", "arrival", "seed", "think", "loops", "ping")
@@ -99,7 +101,9 @@ def with_options(transport: Transport, options: dict[str, Any]) -> Transport:
 
     Raises PlanError for a mistake.
     """
-    return with_tls(with_headers(transport, options["header"]), options)
+    changes = {name: options[name] for name in TRANSPORT_OPTIONS if options[name]}
+    changed = msgspec.structs.replace(transport, **changes)
+    return with_tls(with_headers(changed, options["header"]), options)
 
 
 def check_tls(ctx: click.Context, plan: Plan) -> None:

@@ -66,6 +66,7 @@ def summary_of(
         http_replies=in_order(total.http_replies),
         http_failed=in_order(total.http_failed),
         tracebacks={reason: sample_file(reason) for reason in sorted(run.notices.sampled)},
+        retry_after=in_order(run.notices.retry_after),
         phases=run.phase_progress(),
         parts=run.parts.figures(parts),
         pauses=run.progress.pauses.spans(),

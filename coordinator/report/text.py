@@ -129,7 +129,7 @@ def _breaches(law: Law) -> list[str]:
 
 def _ends(summary: Summary) -> list[str]:
     lines = [
-        f"{kind}: {reasons(ends, summary.tracebacks)}"
+        f"{kind}: {reasons(ends, summary.tracebacks, summary.retry_after)}"
         for kind, ends in (("failed", summary.failed), ("closed", summary.closed))
         if ends
     ]

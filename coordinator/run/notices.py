@@ -1,12 +1,17 @@
 """The notices of a run, which wait until the controller takes them."""
 
+import re
+
 import msgspec
 
 from coordinator.text import one_line, plain_lines
+from loadgen.stats.reasons import HTTP
 
 MAX_SAMPLES = 100
 """The number of reasons of which a sample is kept."""
 
+_RETRY_AFTER = re.compile(r"\A[^\n]*; Retry-After: ([^\n]+)")
+"""The end of the first line of a sample, as agents word it."""
 WALL_STEP = 0.1
 """Seconds by which a wall clock moves against the monotonic one when somebody sets it."""
 
@@ -30,6 +35,8 @@ class Notices:
     def __init__(self) -> None:
         self.sampled: set[str] = set()
         """The reasons of which a sample was taken."""
+        self.retry_after: dict[str, str] = {}
+        """When the server says to come back, by the reason: of the samples that say so."""
         self._notices: list[Notice] = []
 
     def warn(self, text: str) -> None:
@@ -59,6 +66,9 @@ class Notices:
         if name not in self.sampled and len(self.sampled) < MAX_SAMPLES:
             self.sampled.add(name)
             self._notices.append(Notice(plain_lines(text), agent, name))
+            wait = _RETRY_AFTER.search(text)
+            if wait and name.startswith(HTTP):
+                self.retry_after[name] = one_line(wait[1], 60)
 
     def take(self) -> list[Notice]:
         """Returns what was added since the last call."""

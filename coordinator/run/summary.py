@@ -153,6 +153,8 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     tracebacks: dict[str, str] = msgspec.field(default_factory=dict)
     """The file with a sample, by reason: a traceback, or a refused handshake. Paths are below the
     run directory."""
+    retry_after: dict[str, str] = msgspec.field(default_factory=dict)
+    """The Retry-After of the sample, by reason, where the server sent one."""
     phases: list[PhaseProgress] = msgspec.field(default_factory=list)
     insecure: bool = False
     """True when any certificate of a wss:// server was accepted."""

@@ -86,15 +86,14 @@ def _sources_of(part: AgentPart) -> list[Sources]:
 
     Agents on one host begin at different pairs, so that they do not meet.
     """
+    return [sources_to(target, part) for target in part.targets]
+
+
+def sources_to(target: ResolvedTarget, part: AgentPart) -> Sources:
+    """Returns the (address, port) pairs of all workers towards a target."""
     welcome = part.welcome
     ports = part.settings.port_range
     left_out = tuple(sorted(unusable_ports(part.machine, ports)))
-    index = welcome.index % welcome.agents
-    found = []
-    for target in part.targets:
-        pairs = len(target.sources) * (len(ports) - len(left_out))
-        first = pairs_before(index, welcome.agents, pairs)
-        found.append(
-            Sources(target.sources, ports.start, ports.stop - 1, start=first, left_out=left_out)
-        )
-    return found
+    pairs = len(target.sources) * (len(ports) - len(left_out))
+    first = pairs_before(welcome.index % welcome.agents, welcome.agents, pairs)
+    return Sources(target.sources, ports.start, ports.stop - 1, start=first, left_out=left_out)

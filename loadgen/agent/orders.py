@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from loadgen.plan.reassign import Reassignment
 from loadgen.stats.delivery import Published, PublisherClock
-from loadgen.wire import Orders, to_wire
+from loadgen.wire import Orders, Place, to_wire
 
 
 class Pace(NamedTuple):
@@ -32,6 +32,12 @@ def announcement(published: Published) -> bytes:
     """Returns the line that tells a worker of a publication."""
     json = to_wire(published).replace(b" ", b"\\u0020")  # a blank ends a word of an order
     return b"published %b\n" % json
+
+
+def place_line(place: Place) -> bytes:
+    """Returns the line that tells a worker of the place that it wanted."""
+    json = to_wire(place).replace(b" ", b"\\u0020")  # a blank ends a word of an order
+    return b"place %b\n" % json
 
 
 def comparison(clocks: Mapping[str, PublisherClock]) -> bytes:

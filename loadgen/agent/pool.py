@@ -4,7 +4,7 @@ It starts them, reads them into a FanIn, replaces them, and ends them within a b
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import ceil, inf
 from time import monotonic
 
@@ -20,7 +20,7 @@ from loadgen.plan.shares import NO_SHARE
 from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import FanIn, Second
 from loadgen.stats.tally import WorkerVitals
-from loadgen.wire import Job, Rehearsal, Report, from_wire
+from loadgen.wire import Job, Rehearsal, Report, Wanted, from_wire
 
 WARM_TIMEOUT = 60.0
 """Seconds that a worker may take to start."""
@@ -49,7 +49,9 @@ EXIT_TIMEOUT = 5.0
 class WorkerPool:
     """The workers of one agent, from warming up to the last line."""
 
-    def __init__(self) -> None:
+    def __init__(self, find: Callable[[str, WorkerProcess], None] | None = None) -> None:
+        """`find` looks for a place that a worker was redirected to, and tells it."""
+        self._find = find
         self.fanin = FanIn()
         self.notes: list[str] = []
         self.tracebacks: dict[str, str] = {}
@@ -155,13 +157,16 @@ class WorkerPool:
         async for line in worker.reader:
             worker.last_report = monotonic()
             try:
-                report = from_wire(line, Report)
+                said = from_wire(line, Report | Wanted)  # type: ignore[arg-type]  # a union is no type to mypy
             except msgspec.DecodeError as error:
                 self.notes.append(
                     f"worker {worker.number} wrote a line that is no report ({error}); it is killed"
                 )
                 break
-            self._take(worker, report)
+            if isinstance(said, Report):
+                self._take(worker, said)
+            elif self._find is not None:
+                self._find(said.url, worker)
         await self._handle_end(worker)
 
     def _take(self, worker: WorkerProcess, report: Report) -> None:

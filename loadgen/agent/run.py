@@ -6,13 +6,15 @@ from time import monotonic, process_time, time
 
 import aiohttp
 import msgspec
+from msgspec.structs import replace
 
 from loadgen.agent.clock import ClockFilter, Exchange
 from loadgen.agent.host import HostSeconds
-from loadgen.agent.jobs import AgentPart, connections_in, jobs_of, worker_count
-from loadgen.agent.orders import Pace, WorkerOrders
+from loadgen.agent.jobs import AgentPart, connections_in, jobs_of, sources_to, worker_count
+from loadgen.agent.orders import Pace, WorkerOrders, place_line
 from loadgen.agent.outbox import Outbox
 from loadgen.agent.pool import WorkerPool
+from loadgen.agent.process import WorkerProcess
 from loadgen.agent.settings import AgentSettings
 from loadgen.agent.targets import ResolvedTarget
 from loadgen.errors import PlanError
@@ -24,7 +26,7 @@ from loadgen.machine.proc import read_host
 from loadgen.plan.life import alive_within
 from loadgen.plan.session_file import digest
 from loadgen.plan.sessions import PythonSession
-from loadgen.wire import Orders, Post, Start, Welcome, from_wire, to_wire
+from loadgen.wire import Orders, Place, Post, Start, Welcome, from_wire, to_wire
 
 log = logging.getLogger("loadgen.agent")
 POLL_INTERVAL = 0.25
@@ -43,7 +45,7 @@ class AgentRun:
     def __init__(
         self, settings: AgentSettings, client: CoordinatorClient, welcome: Welcome
     ) -> None:
-        self.pool = WorkerPool()
+        self.pool = WorkerPool(self._find_place)
         self.alive_within = alive_within(welcome.plan.session_specs)
         """Seconds within which a connection has to answer to count as alive; see its function."""
         self._settings = settings
@@ -61,6 +63,10 @@ class AgentRun:
         self._refusal = ""
         self._targets: list[ResolvedTarget] = []
         """The URLs of the plan, resolved."""
+        self._part: AgentPart | None = None
+        """The facts that jobs are made from; None until the order to start has come."""
+        self._places: dict[str, asyncio.Task[ResolvedTarget | str]] = {}
+        """The places that redirects lead to, by URL: resolved, or why they may not be loaded."""
         self._running: asyncio.Task[None] | None = None
         """Starts the workers on their jobs; None until the order to start has come."""
         self._host: HostSeconds | None = None
@@ -116,8 +122,10 @@ class AgentRun:
         try:
             self._settings = self._settings.with_plan(plan, self._welcome.name)
             sources = self._settings.sources
+            proxy = plan.transport.via
             self._targets = [
-                await asyncio.to_thread(ResolvedTarget.find, url, sources) for url in plan.urls
+                await asyncio.to_thread(ResolvedTarget.find, url, sources, proxy)
+                for url in plan.urls
             ]
         except PlanError as error:
             return str(error)
@@ -318,7 +326,7 @@ class AgentRun:
         share = connections_in(start.share, orders.reassignments, self._welcome.plan.total)
         self._note_shortfall(share)
         self._clock.distinguish(orders.clocks, now, f"{self._clock.name}.{self._welcome.index}")
-        part = AgentPart(
+        self._part = part = AgentPart(
             self._welcome, self._settings, read_machine(), self._targets, self._clock.name
         )
         jobs = jobs_of(part, orders, start, begin)
@@ -329,6 +337,33 @@ class AgentRun:
         self.pool.expect_silence_until(max(begin, monotonic()))
         if self._sent.draining:
             self.pool.drain()
+
+    def _find_place(self, url: str, worker: WorkerProcess) -> None:
+        """Resolves a place that a redirect leads to, once, and tells a worker of it."""
+        finding = self._places.get(url)
+        if finding is None:
+            finding = self._places[url] = asyncio.create_task(self._judge_place(url))
+        finding.add_done_callback(lambda done: self._tell_place(url, done.result(), worker))
+
+    async def _judge_place(self, url: str) -> ResolvedTarget | str:
+        """Returns the place, or why connections may not go there."""
+        settings, proxy = self._settings, self._welcome.plan.transport.via
+        try:
+            target = await asyncio.to_thread(ResolvedTarget.find, url, settings.sources, proxy)
+        except PlanError as error:
+            return f"can't go there: {error}"
+        return target.refusal(settings.allowed_targets) or target
+
+    def _tell_place(self, url: str, found: ResolvedTarget | str, worker: WorkerProcess) -> None:
+        if isinstance(found, str):
+            worker.send(place_line(Place(url, refusal=found)))
+            return
+        assert self._part is not None
+        assert worker.job is not None
+        # The worker's own pairs are the same towards every place.
+        own = worker.job.destinations[0].sources
+        pairs = replace(sources_to(found, self._part), worker=own.worker, workers=own.workers)
+        worker.send(place_line(Place(url, found.destination(pairs))))
 
     def _note_shortfall(self, share: int) -> None:
         short = shortfall(self._limits, share)

@@ -7,7 +7,8 @@ import msgspec
 
 from loadgen.errors import PlanError
 from loadgen.machine.addresses import source_for
-from loadgen.net.url import TargetUrl
+from loadgen.net.url import TargetUrl, resolve
+from loadgen.plan.proxy import ProxyUrl
 from loadgen.wire import Destination, Sources
 
 
@@ -36,15 +37,29 @@ class AllowedTargets:
 
     def refusal(self, host: str, address: str) -> str:
         """Returns why this target may not be loaded, with the fix; "" when it may."""
-        ip = _plain(address)
-        if (
-            ip.is_loopback
-            or host.lower() in self._hosts
-            or any(ip in network for network in self._networks)
+        return self._refusal("target", host, address, loopback=True)
+
+    def proxy_refusal(self, host: str, address: str) -> str:
+        """Returns why this proxy may not be used, with the fix; "" when it may."""
+        return self._refusal("proxy", host, address, loopback=True)
+
+    def refusal_beyond(self, host: str, address: str) -> str:
+        """Returns why a target may not be loaded through a proxy; "" when it may.
+
+        `address` is empty where the proxy resolves the name. Loopback has to be allowed like any
+        other address, since it is that of the proxy's machine.
+        """
+        return self._refusal("target", host, address, loopback=False)
+
+    def _refusal(self, what: str, host: str, address: str, *, loopback: bool) -> str:
+        ip = _plain(address) if address else None
+        if host.lower() in self._hosts or (
+            ip is not None
+            and ((loopback and ip.is_loopback) or any(ip in network for network in self._networks))
         ):
             return ""
-        shown = host if host == address else f"{host} ({address})"
-        return f"refuses target {shown}: start the agent with --allow-target {host}"
+        shown = f"{host} ({address})" if address not in ("", host) else host
+        return f"refuses {what} {shown}: start the agent with --allow-target {host}"
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -67,41 +82,68 @@ class ResolvedTarget(msgspec.Struct, frozen=True):
     url: str
     parts: TargetUrl
     address: str
-    """The IP address of its host."""
+    """The IP address of its host; empty where a proxy resolves it."""
     sources: tuple[str, ...]
     """The addresses of this machine that connections come from."""
+    proxy: ProxyUrl | None = None
+    """The proxy on the way to it, if any; its address is `proxy_address`."""
+    proxy_address: str = ""
 
     @classmethod
-    def find(cls, url: str, sources: Sequence[str]) -> "ResolvedTarget":
+    def find(
+        cls, url: str, sources: Sequence[str], proxy: ProxyUrl | None = None
+    ) -> "ResolvedTarget":
         """Resolves the host of a URL; without sources the kernel chooses one.
 
         Raises PlanError when the URL is malformed, when its host has no address, and when no route
         leads there.
         """
         parts = TargetUrl.parse(url)
+        if proxy is not None:
+            return cls._beyond(url, parts, sources, proxy)
         address = parts.resolve()
+        return cls(url, parts, address, cls._sources_to(f"target {url}", address, sources))
+
+    @classmethod
+    def _beyond(
+        cls, url: str, parts: TargetUrl, sources: Sequence[str], proxy: ProxyUrl
+    ) -> "ResolvedTarget":
+        """Resolves the proxy's host, and the target's where the proxy wants an address."""
+        proxy_address = resolve(proxy.host, proxy.port, "proxy")
+        address = parts.address if proxy.resolves else parts.resolve()
+        fitting = cls._sources_to(f"proxy {proxy.shown}", proxy_address, sources)
+        return cls(url, parts, address, fitting, proxy, proxy_address)
+
+    @staticmethod
+    def _sources_to(what: str, address: str, sources: Sequence[str]) -> tuple[str, ...]:
         fitting = tuple(source for source in sources if (":" in source) == (":" in address))
         if sources and not fitting:
             raise PlanError(
-                f"target {url} is {address}: none of the agent's --source addresses is of that"
-                " family; add one"
+                f"{what} is {address}: none of the agent's --source addresses is of that family;"
+                " add one"
             )
-        return cls(url, parts, address, fitting or (source_for(address),))
+        return fitting or (source_for(address),)
 
     def refusal(self, allowed_targets: AllowedTargets) -> str:
         """Returns why this agent does not load it, with the fix; "" when it does."""
-        return allowed_targets.refusal(self.parts.host, self.address)
+        if self.proxy is None:
+            return allowed_targets.refusal(self.parts.host, self.address)
+        return allowed_targets.proxy_refusal(
+            self.proxy.host, self.proxy_address
+        ) or allowed_targets.refusal_beyond(self.parts.host, self.address)
 
     def destination(self, sources: Sources) -> Destination:
         """Returns what a worker has to know of it."""
-        parts = self.parts
+        parts, proxy = self.parts, self.proxy
         return Destination(
             url=self.url,
-            address=self.address,
-            port=parts.port,
+            address=self.address if proxy is None else self.proxy_address,
+            port=parts.port if proxy is None else proxy.port,
             name=parts.host,
             host=parts.host_header,
             resource=parts.resource,
             secure=parts.secure,
             sources=sources,
+            asked="" if proxy is None else self.address or parts.host,
+            asked_port=0 if proxy is None else parts.port,
         )

@@ -106,10 +106,23 @@ class Owner(Protocol):
         """Aborts every connection of the user."""
 
 
+class Follower(Protocol):
+    """The part of the terms that follows redirects."""
+
+    def refusal(self, reply: Reply) -> str:
+        """Returns why a redirect is not followed; "" when it is."""
+
+    def take(self, connection: "Connection", reply: Reply) -> bool:
+        """Returns True for a redirect that is followed; then the connection leaves."""
+
+    def go_on(self, connection: "Connection") -> bool:
+        """Returns True for a connection that left, and goes to where the redirect leads."""
+
+
 class Terms:
     """The upgrade, the rhythm of pings and the deadlines of one kind of connections."""
 
-    __slots__ = ("closing", "handshake", "think", "wrap")
+    __slots__ = ("closing", "follower", "handshake", "think", "wrap")
 
     def __init__(
         self,
@@ -125,6 +138,8 @@ class Terms:
         """The connections that wait for the server to end them."""
         self.wrap = wrap
         """Makes the protocol between a transport and a connection; None: there is none."""
+        self.follower: Follower | None = None
+        """Follows the redirects of the handshake; None: they are refusals."""
 
 
 Wrap = Callable[["Connection"], Throttle]
@@ -210,6 +225,9 @@ class Connection:
         """Ends the connection, for the reason that is known or the one that TCP gives."""
         if self.state >= CLOSED:
             return
+        follower = self.terms.follower
+        if follower is not None and self.state == UPGRADING and follower.go_on(self):
+            return
         if self.state > OPEN:
             self.terms.closing.remove(self)
         reason = self.reason or (SERVER_EOF if exc is None else self._broken(exc))
@@ -221,6 +239,12 @@ class Connection:
         if self.rejected and reason.startswith(SERVER):
             reason = f"{REJECTED}{self.rejected}"
         self.end(reason)
+
+    def forget_transport(self) -> None:
+        """Prepares it for another transport, before a 101 has come."""
+        self.transport = None
+        self.key = None
+        self.head = None
 
     def end(self, reason: str) -> None:
         """Enters the last state and reports it to the owner, once."""
@@ -422,6 +446,9 @@ class Connection:
         The first one of its reason on this worker becomes the sample, and may have to wait for
         the body of the reply.
         """
+        follower = self.terms.follower
+        if follower is not None and follower.take(self, reply):
+            return
         waits = self.reason is not None
         if waits or self.recorder.claim(reply.failure or ""):
             self.head = data
@@ -440,7 +467,9 @@ class Connection:
         if reply is None and reason in (RESET, TIMEOUT) and self.recorder.claim(reason):
             reply = Reply(reason, self.head, b"", "the reply ends in the middle of its head")
         if reply is not None and reply.failure == reason:
-            self.recorder.samples[reason] = explain(reply, self.owner.number)
+            follower = self.terms.follower
+            why = () if follower is None else (follower.refusal(reply),)
+            self.recorder.samples[reason] = explain(reply, self.owner.number, *why)
 
     def _broken(self, error: Exception) -> str:
         """Returns the reason for an error that ended the transport.

@@ -37,7 +37,7 @@ class Connections:
         self.drain: Drain[Connection] | None = None
         """The order in which they are closed, once all are to be."""
         self._recorder = recorder
-        self._dialers = dialers
+        self._dialers = list(dialers)
         self._all: dict[Connection, None] = {}
         self._left: dict[Connection, int] = {}
         """Bytes that waited for the kernel when the time of a closing connection was over."""
@@ -59,6 +59,18 @@ class Connections:
             self.drain.put_off(connection)
         self._all[connection] = None
         self.connecting.add(connection, now)
+        dialer.dial(connection, now)
+
+    def use(self, dialer: Dialer) -> None:
+        """Adds a dialer, if it is not among the others."""
+        if dialer not in self._dialers:
+            self._dialers.append(dialer)
+
+    def redial(self, connection: Connection, dialer: Dialer, now: float) -> None:
+        """Dials an attempt again, to where a redirect leads; its deadline stays."""
+        for old in self._dialers:
+            old.ended(connection)
+        self._recorder.tally.redirects += 1
         dialer.dial(connection, now)
 
     def refuse(self, reason: str, *, planned: bool) -> None:

@@ -12,14 +12,18 @@ import os
 import select
 import socket
 import ssl
+from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
 from loadgen.net.connection import Connection
 from loadgen.net.ports import SourcePorts
+from loadgen.net.refusal import explain
 from loadgen.net.secured import BeforeTls, SecureTransport
 from loadgen.net.tls import Contexts, ended_in_handshake, tls_failure
 from loadgen.net.transport import Transports
+from loadgen.net.tunnel import Tunnel, TunnelError
 from loadgen.stats.reasons import NO_FD, NO_LOCAL_PORT, REFUSED, RESET, TIMEOUT, UNREACHABLE
 from loadgen.stats.recorder import Recorder, microseconds
 
@@ -69,7 +73,13 @@ class Dialer:
         tls: Contexts | None = None,
         host: str | None = None,
         buffers: tuple[int, int] = (0, 0),
+        tunnel: Tunnel | None = None,
+        preamble: Callable[[int], bytes] | None = None,
     ) -> None:
+        """`target` is a proxy where there is a `tunnel` to go through it.
+
+        `preamble` gives the first bytes of the connection of a user's number.
+        """
         self._loop = loop
         self._target = target
         self._family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
@@ -82,8 +92,10 @@ class Dialer:
         self._transports = Transports(loop, self._family, ports.give_back, recorder)
         self._secured: dict[Connection, tuple[str, int]] = {}
         """Local ends of connections with TLS, whose transports forget them when they close."""
-        self._handshaking: dict[Connection, asyncio.Task[None]] = {}
-        """TLS handshakes under way."""
+        self._handshaking: dict[Connection, asyncio.Task[Any]] = {}
+        """TLS handshakes under way, and talks with the proxy."""
+        self._tunnel = tunnel
+        self._preamble = preamble
         self._pending: dict[int, tuple[socket.socket, Connection]] = {}
         """Connects under way, by descriptor."""
         self._poll = select.epoll()
@@ -196,6 +208,51 @@ class Dialer:
         self._ports.give_back((name[0], name[1]))
 
     def _attach(self, sock: socket.socket, connection: Connection) -> None:
+        if self._tunnel is not None:
+            asking = self._loop.create_task(self._ask(sock, connection, self._tunnel))
+            self._handshaking[connection] = asking
+            asking.add_done_callback(partial(self._asked, sock, connection))
+        else:
+            self._start(sock, connection)
+
+    async def _ask(self, sock: socket.socket, connection: Connection, tunnel: Tunnel) -> str:
+        """Asks the proxy for the target; its time counts into the `connect` time.
+
+        Returns the reason for which there is no way to it, or "".
+        """
+        try:
+            await tunnel.open(sock)
+        except TunnelError as error:
+            if self._recorder.claim(error.reason):
+                reply = await tunnel.with_body(sock, error.reply)
+                self._recorder.samples[error.reason] = explain(reply, connection.owner.number)
+            return error.reason
+        except OSError as error:
+            return reason_of(error.errno or errno.ECONNRESET)
+        return ""
+
+    def _asked(
+        self, sock: socket.socket, connection: Connection, asking: asyncio.Task[str]
+    ) -> None:
+        del self._handshaking[connection]
+        reason = "" if asking.cancelled() else asking.result()
+        if asking.cancelled() or reason:
+            self._drop(sock)
+        if reason:
+            connection.end(reason)
+        elif not asking.cancelled():
+            self._start(sock, connection)
+
+    def _start(self, sock: socket.socket, connection: Connection) -> None:
+        """Gives a connection its transport: the bytes are the target's from now on."""
+        if self._preamble is not None:
+            try:
+                # A new connection has room for the few bytes.
+                sock.send(self._preamble(connection.owner.number))
+            except OSError as error:
+                self._drop(sock)
+                self._loop.call_soon(connection.end, reason_of(error.errno or errno.EPIPE))
+                return
         if self._tls is not None:
             self._begin_tls(sock, connection, self._tls)
         else:

@@ -138,6 +138,7 @@ class HttpPool:
         self._hosts = hosts
         self._contexts = contexts
         self._turn = count()
+        self._proxy = transport.proxy
         name = transport.tls_server_name
         self._server_name = name if isinstance(name, str) else None
         self._session = ClientSession(
@@ -200,6 +201,10 @@ class HttpPool:
 
     def _check(self, url: URL) -> None:
         """Raises HostNotAllowed for an IP address; the resolver does for names."""
+        if self._proxy:  # the targets' addresses are then the proxy's
+            raise HostNotAllowed(
+                "HTTP requests do not go through the plan's `proxy`; send them in a plan without it"
+            )
         host = url.host or ""
         try:
             allowed = self._hosts.has(host, host)

@@ -33,13 +33,16 @@ def awaits_body(reply: Reply) -> bool:
     return len(reply.rest) < size
 
 
-def explain(reply: Reply, user: int) -> str:
+def explain(reply: Reply, user: int, unfollowed: str = "redirects are not followed") -> str:
     """Returns the sample for the refused handshake of a user.
+
+    `unfollowed` is why loadgen does not go where the reply may redirect to.
 
     It can be printed whatever the server sent, its length is bounded, and the values of
     `Set-Cookie` are left out: they may be keys to somebody's account.
     """
-    words = reply.words or f"the server answered {_answer(reply.head)}{_advice(reply.head)}"
+    advice = _advice(reply.head, unfollowed)
+    words = reply.words or f"the server answered {_answer(reply.head)}{advice}"
     first = " ".join(_printable(f"user {user}: {words}").split())
     head = _redacted(_text(reply.head))
     body = _redacted(_text(reply.rest[:BODY_SIZE]))
@@ -52,14 +55,14 @@ def _answer(head: bytes) -> str:
     return head.partition(b"\r\n")[0].partition(b" ")[2].decode("latin-1")
 
 
-def _advice(head: bytes) -> str:
+def _advice(head: bytes, unfollowed: str) -> str:
     """Returns advice from the headers: where to go, or when to come back."""
-    location = _header(head, b"location")
-    wait = _header(head, b"retry-after")
+    location = header(head, b"location")
+    wait = header(head, b"retry-after")
     redirects = re.match(rb"HTTP/1\.[01] 30[12378] ", head) is not None
     return "".join(
         (
-            f"; it redirects to {location}: point the target there, redirects are not followed"
+            f"; it redirects to {location}: point the target there, {unfollowed}"
             if redirects and location
             else "",
             f"; Retry-After: {wait}" if wait else "",
@@ -67,7 +70,8 @@ def _advice(head: bytes) -> str:
     )
 
 
-def _header(head: bytes, name: bytes) -> str:
+def header(head: bytes, name: bytes) -> str:
+    """Returns the first value of a header in a head; "" without one."""
     found = re.search(rb"\r\n" + name + rb":([^\r\n]*)", head, re.IGNORECASE)
     return found[1].decode("latin-1").strip() if found else ""
 

@@ -1,8 +1,9 @@
 """The way from a worker to one of the plan's targets."""
 
+from collections.abc import Callable
 from typing import Any
 
-from loadgen.net.connection import Terms, Wrap
+from loadgen.net.connection import Follower, Terms, Wrap
 from loadgen.net.dialer import Dialer
 from loadgen.net.handshake import Handshake
 from loadgen.plan.request import Headers
@@ -34,6 +35,9 @@ class Route:
         self._headers = headers
         self._subprotocols = subprotocols
         self._terms: dict[tuple[object, ...], Terms] = {}
+        self.follow: Callable[..., Follower] | None = None
+        """Makes what follows the redirects of connections of one kind, from the same arguments as
+        `terms` and this route before them; None: redirects are refusals."""
 
     def terms(
         self,
@@ -42,14 +46,15 @@ class Route:
         headers: Headers = (),
         wrap: Wrap | None = None,
         subprotocols: tuple[str, ...] = (),
+        redirects: int = 0,
     ) -> Terms:
-        """Returns the terms of connections of one kind.
+        """Returns the terms of connections of one kind, that many redirects away.
 
         `think` is the seconds between two pings; `resource` is the path and query, empty for the
         target's own. A header replaces the target's own of the same name, and subprotocols replace
         the target's own. Raises RequestError when the request can't be sent.
         """
-        key = think, resource, headers, wrap, subprotocols
+        key = think, resource, headers, wrap, subprotocols, redirects
         found = self._terms.get(key)
         if found is None:
             if len(self._terms) >= MAX_KEPT:
@@ -63,4 +68,6 @@ class Route:
                 subprotocols or self._subprotocols,
             )
             found = self._terms[key] = Terms(handshake, think, self._closing, wrap)
+            if self.follow is not None:
+                found.follower = self.follow(self, *key)
         return found

@@ -2,6 +2,7 @@
 
 import re
 import socket
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import msgspec
@@ -58,15 +59,43 @@ class TargetUrl(msgspec.Struct, frozen=True):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
+    @property
+    def place(self) -> str:
+        """The URL of its server, without a path."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'wss' if self.secure else 'ws'}://{host.lower()}:{self.port}/"
+
     def resolve(self) -> str:
         """Returns the first IP address that the resolver has for the host.
 
         Raises PlanError when it has none.
         """
-        try:
-            found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise PlanError(
-                f"target host {self.host!r} does not resolve ({error}); check its spelling"
-            ) from error
-        return str(found[0][4][0])
+        return resolve(self.host, self.port)
+
+    @property
+    def address(self) -> str:
+        """The host where it is an IP address, else ""."""
+        return self.host if is_address(self.host) else ""
+
+
+def is_address(host: str) -> bool:
+    """Returns True for an IP address, False for a name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def resolve(host: str, port: int, what: str = "target") -> str:
+    """Returns the first IP address that the resolver has for a host.
+
+    Raises PlanError when it has none; `what` it is of is in the message.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise PlanError(
+            f"{what} host {host!r} does not resolve ({error}); check its spelling"
+        ) from error
+    return str(found[0][4][0])

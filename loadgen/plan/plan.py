@@ -10,6 +10,7 @@ import msgspec
 from loadgen.errors import PlanError
 from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import MAX_ARRIVALS, NotNegative, Phase, Positive
+from loadgen.plan.proxy import ProxyUrl
 from loadgen.plan.publish import Publish
 from loadgen.plan.request import request_mistakes
 from loadgen.plan.schedule import PhasedSchedule, Schedule, phase_arrivals_of
@@ -54,6 +55,12 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     subprotocols: tuple[str, ...] = ()
     origin: str = ""
     headers: dict[str, str] = {}
+    proxy: str = ""
+    """The URL of the proxy that connections go through, perhaps with credentials; empty: none."""
+    proxy_protocol: int = 0
+    """The version of the PROXY protocol by which each user tells an address of its own; 0: none."""
+    follow_redirects: bool = False
+    """True when redirects of handshakes are followed."""
     ports: str = ""
     """MIN-MAX: the source ports of agents whose command line gives none."""
     tls_versions: tuple[str, ...] = ()
@@ -76,6 +83,11 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     tls_resume: bool = False
     """True when connections resume the TLS session of an earlier one to the same target."""
 
+    @property
+    def via(self) -> ProxyUrl | None:
+        """The proxy that connections go through, if any."""
+        return ProxyUrl.parse(self.proxy) if self.proxy else None
+
     def mistakes(self) -> Iterator[tuple[str, str]]:
         """Yields each mistake in it: the key, and what is wrong there."""
         yield from request_mistakes(self.headers.items(), self.subprotocols, self.origin)
@@ -87,6 +99,15 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             yield (
                 "tls_server_name",
                 f"is {name!r}; write a host's name or address without a port, or true or false",
+            )
+        try:
+            _ = self.via
+        except PlanError as error:
+            yield "proxy", str(error)
+        if self.proxy_protocol not in (0, 1, 2):
+            yield (
+                "proxy_protocol",
+                f"is {self.proxy_protocol}; write 1 (text), 2 (binary) or 0 (none)",
             )
         if self.tls_ca and not self.tls_verify:
             yield "tls_ca", "has no effect with `tls_verify` = false; leave one of them out"
@@ -205,7 +226,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def redacted(self) -> "Plan":
         """Returns the plan without the texts that may hold passwords.
 
-        These are the texts of sessions and files and the values of headers.
+        These are the texts of sessions and files, the values of headers and the credentials for the
+        proxy.
         """
         sessions = tuple(
             msgspec.structs.replace(session, source="")
@@ -213,8 +235,11 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             else session
             for session in self.sessions
         )
+        via = self.transport.via
         transport = msgspec.structs.replace(
-            self.transport, headers=dict.fromkeys(self.transport.headers, "")
+            self.transport,
+            headers=dict.fromkeys(self.transport.headers, ""),
+            proxy=via.shown if via else "",
         )
         return msgspec.structs.replace(
             self.for_agents,

@@ -28,6 +28,9 @@ NO_LOCAL_PORT = "no_local_port"
 NO_FD = "no_fd"
 DNS = "dns"
 TLS = "tls"
+PROXY_REFUSED = "proxy_refused"
+PROXY_AUTH = "proxy_auth"
+REDIRECT_REFUSED = "redirect_refused"
 BAD_HANDSHAKE = "bad_handshake"
 BAD_ACCEPT = "bad_accept"
 BAD_UPGRADE = "bad_upgrade"
@@ -146,11 +149,30 @@ REASONS = (
         " `--target-cert` the client's certificate; `--insecure` trusts any server.",
     ),
     Reason(
+        PROXY_REFUSED, "failed", "network", "error_connect_<reason>",
+        "the proxy opens no tunnel to the target: it answered CONNECT with 403, 502 or another"
+        " status, or SOCKS5 with an error",
+        f"{_READ_THE_SAMPLE} is what it answered. Let the proxy reach the target, or correct"
+        " `--proxy`.",
+    ),
+    Reason(
+        PROXY_AUTH, "failed", "network", "error_connect_<reason>",
+        "the proxy wants credentials, or does not accept those of `--proxy` (407 of HTTP, the login"
+        " of SOCKS5)",
+        "Write `--proxy http://USER:PASSWORD@HOST:PORT`, with what is special in them as %XX.",
+    ),
+    Reason(
         f"{HTTP}<status>", "failed", "server", "websocket_fail",
-        "the server answered the upgrade with this status, not with 101; redirects are not"
-        " followed",
+        "the server answered the upgrade with this status, not with 101; redirects are followed"
+        " only with `--follow-redirects`, and five in a row at most",
         "Correct what the status names: URL, headers, or a limit of the server."
         f" {_READ_THE_SAMPLE} is the reply.",
+    ),
+    Reason(
+        REDIRECT_REFUSED, "failed", "server", "websocket_fail",
+        "the server redirects to a place that the agent may not load, or that does not resolve",
+        f"{_READ_THE_SAMPLE} names it. Start the agents with `--allow-target` for it, or correct"
+        " what the server redirects to.",
     ),
     Reason(
         BAD_ACCEPT, "failed", "server", "websocket_fail",

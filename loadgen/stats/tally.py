@@ -89,6 +89,9 @@ class Counts(msgspec.Struct, omit_defaults=True):
         Count,
         Metric("loadgen_connections_lost", "Connections open on an agent or worker that died."),
     ] = 0
+    redirects: Annotated[
+        Count, Metric("loadgen_redirects", "Redirects of handshakes that were followed.")
+    ] = 0
     pings: Annotated[Count, Metric("loadgen_pings", "Pings sent.")] = 0
     pongs: Annotated[Count, Metric("loadgen_pongs", "Pongs received.")] = 0
     pongs_skipped: Annotated[

@@ -3,19 +3,27 @@
 import asyncio
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from loadgen.net.allowed import AllowedHosts
-from loadgen.net.connection import Connection
+from loadgen.net.connection import Connection, Follower
 from loadgen.net.connections import Connections
 from loadgen.net.dialer import Dialer
 from loadgen.net.ports import SourcePorts
+from loadgen.net.proxy_protocol import header_of
+from loadgen.net.redirects import Leg, Redirects, elsewhere
 from loadgen.net.route import Route
 from loadgen.net.tls import Contexts
+from loadgen.net.tunnel import Tunnel
+from loadgen.net.url import is_address
+from loadgen.plan.credentials import Credentials
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
-from loadgen.plan.request import with_origin
+from loadgen.plan.request import Headers, with_origin
 from loadgen.plan.session_file import load
 from loadgen.plan.sessions import Loop, PythonSession, Script, SessionSpec, may_use_http
 from loadgen.sessions.churn import Churn
@@ -28,7 +36,7 @@ from loadgen.sessions.user import Session
 from loadgen.stats.deliveries import Deliveries
 from loadgen.stats.recorder import Recorder
 from loadgen.timers import Alarm, Deadlines
-from loadgen.wire import Job, Sources
+from loadgen.wire import Destination, Job, Sources
 from loadgen.worker.arrivals import Arrivals
 from loadgen.worker.engine import CLOSE_TIMEOUT, Engine, grain_of
 from loadgen.worker.stamps import finder_of
@@ -41,9 +49,15 @@ MAX_WINDOW = 4096
 
 
 def engine_for(
-    job: Job, recorder: Recorder, loop: asyncio.AbstractEventLoop, alarm: Alarm
+    job: Job,
+    recorder: Recorder,
+    loop: asyncio.AbstractEventLoop,
+    alarm: Alarm,
+    want: Callable[[str], None] | None = None,
 ) -> Engine:
     """Returns the engine of a job; `alarm` wakes the worker.
+
+    `want` asks the agent for a place that a redirect leads to.
 
     Raises LoadError when a session's file can't be imported, PlanError for a script that can't be
     played or TLS settings that OpenSSL does not have.
@@ -53,9 +67,15 @@ def engine_for(
         recorder.deliveries = _deliveries(job, plan.publish)
     schedule = plan.schedule
     closing: Deadlines[Connection] = Deadlines(CLOSE_TIMEOUT)
-    routes = _routes(job, recorder, loop, closing)
-    dialers = tuple(dict.fromkeys(route.dialer for route in routes))
-    connections = Connections(recorder, dialers, closing, plan.transport.connect_timeout)
+    connections = Connections(recorder, (), closing, plan.transport.connect_timeout)
+    making = Routes(job, recorder, loop, closing)
+    redirects = None
+    if plan.transport.follow_redirects and want is not None:
+        redirects = Redirects(connections, want, making.to_place)
+        making.follow = partial(Leg, redirects)
+    routes = [making.to(destination) for destination in job.destinations]
+    for route in routes:
+        connections.use(route.dialer)
     phases = tuple(zip(plan.phases, schedule.spans, strict=False))
     churn = Churn(phases, job.share.part, plan.seed, job.start + job.delay)
     population = Population(recorder, connections, churn, alarm)
@@ -78,6 +98,7 @@ def engine_for(
         grain,
         free_since,
     )
+    engine.redirects = redirects
     for reassignment in job.reassignments:
         engine.reassign(reassignment)
     return engine
@@ -177,29 +198,88 @@ def _http_pool(job: Job) -> "HttpPool":
     return HttpPool(hosts, job.plan.transport, contexts)
 
 
-def _routes(
-    job: Job, recorder: Recorder, loop: asyncio.AbstractEventLoop, closing: Deadlines[Connection]
-) -> list[Route]:
-    """Returns one route per destination.
+class Routes:
+    """Makes the routes to destinations.
 
-    Routes to one server share its dialer, and so its ports.
+    Routes to one server share its dialer. Dialers to one address, such as a proxy's, share its
+    ports.
     """
-    transport = job.plan.transport
-    dialers: dict[tuple[str, int, str], Dialer] = {}
-    headers = with_origin(transport.headers.items(), transport.origin)
-    buffers = transport.receive_buffer, transport.send_buffer
-    routes = []
-    for to in job.destinations:
-        key = to.address, to.port, to.name if to.secure else ""
-        if key not in dialers:
-            tls = Contexts(transport, job.credentials) if to.secure else None
-            asked = transport.tls_server_name
-            name = asked if isinstance(asked, str) else to.name if asked else ""
-            ports = _ports(to.sources)
-            dialers[key] = Dialer(loop, key[:2], ports, recorder, tls, name, buffers)
-        own = headers, transport.subprotocols
-        routes.append(Route(to.url, to.host, to.resource, dialers[key], closing, *own))
-    return routes
+
+    def __init__(
+        self,
+        job: Job,
+        recorder: Recorder,
+        loop: asyncio.AbstractEventLoop,
+        closing: Deadlines[Connection],
+    ) -> None:
+        self.follow: Callable[..., Follower] | None = None
+        """Follows the redirects of the routes made from now on."""
+        self._transport = transport = job.plan.transport
+        self._recorder = recorder
+        self._loop = loop
+        self._closing = closing
+        self._credentials = job.credentials
+        self._proxy = transport.via
+        self._headers = with_origin(transport.headers.items(), transport.origin)
+        self._dialers: dict[tuple[object, ...], Dialer] = {}
+        self._ports: dict[tuple[str, int], SourcePorts] = {}
+
+    def to(self, to: Destination) -> Route:
+        """Returns the route to a destination of the plan."""
+        asked = self._transport.tls_server_name
+        name = asked if isinstance(asked, str) else to.name if asked else ""
+        return self._route(to, self._headers, name, self._credentials)
+
+    def to_place(self, to: Destination) -> Route:
+        """Returns the route to a place that a redirect leads to.
+
+        What the plan says for its own servers alone is not for it: their credentials and
+        certificates of clients, their Host and their name in certificates.
+        """
+        name = to.name if self._transport.tls_server_name else ""
+        return self._route(to, elsewhere(self._headers), name, replace(self._credentials, pairs=()))
+
+    def _route(
+        self, to: Destination, headers: Headers, name: str, credentials: Credentials
+    ) -> Route:
+        subprotocols = self._transport.subprotocols
+        dialer = self._dialer(to, name, credentials)
+        route = Route(to.url, to.host, to.resource, dialer, self._closing, headers, subprotocols)
+        route.follow = self.follow
+        return route
+
+    def _dialer(self, to: Destination, name: str, credentials: Credentials) -> Dialer:
+        transport = self._transport
+        place = to.address, to.port
+        secured = (name, credentials) if to.secure else None
+        key = *place, to.asked, to.asked_port, secured
+        if key not in self._dialers:
+            proxy = self._proxy
+            self._dialers[key] = Dialer(
+                self._loop,
+                place,
+                self._ports.setdefault(place, _ports(to.sources)),
+                self._recorder,
+                Contexts(transport, credentials) if to.secure else None,
+                name,
+                (transport.receive_buffer, transport.send_buffer),
+                Tunnel(self._loop, proxy, to.asked, to.asked_port) if proxy else None,
+                preamble_of(transport.proxy_protocol, to),
+            )
+        return self._dialers[key]
+
+
+def preamble_of(version: int, to: Destination) -> Callable[[int], bytes] | None:
+    """Returns the header of the PROXY protocol by a user's number; None without one.
+
+    It is for the target's own address, which is not known where a proxy resolves it.
+    """
+    if not version:
+        return None
+    if not to.asked:
+        return partial(header_of, version, to.address, to.port)
+    address = to.asked if is_address(to.asked) else "0.0.0.0"  # noqa: S104 -- it is no place to listen at
+    return partial(header_of, version, address, to.asked_port)
 
 
 def _ports(sources: Sources) -> SourcePorts:

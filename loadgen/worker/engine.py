@@ -11,6 +11,7 @@ from time import monotonic
 
 from loadgen.net.connection import OPEN, UPGRADING, Connection
 from loadgen.net.drain import Drain
+from loadgen.net.redirects import Redirects
 from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment
 from loadgen.sessions.population import Population
@@ -85,6 +86,8 @@ class Engine:
         self.population = population
         self.recorder = population.recorder
         self.connections = population.connections
+        self.redirects: Redirects | None = None
+        """Follows redirects, where the plan says so."""
         self._churn = population.churn
         self._arrivals = arrivals
         self._scenario_of = scenario_of

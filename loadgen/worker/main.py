@@ -29,7 +29,7 @@ from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import Second
 from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.timers import Alarm
-from loadgen.wire import Job, Rehearsal, Rehearsed, Report, from_wire, to_wire
+from loadgen.wire import Job, Place, Rehearsal, Rehearsed, Report, Wanted, from_wire, to_wire
 from loadgen.worker.build import engine_for
 from loadgen.worker.engine import TURN
 from loadgen.worker.hang import tell_when_asked
@@ -99,7 +99,7 @@ class Worker(asyncio.Protocol):
         self._recorder = Recorder(hash((job.plan.seed, job.share.positions[:1])), window)
         self._timer = Timer(loop, self._tick)
         self._alarm = Alarm(self._timer.set)
-        self._engine = engine_for(job, self._recorder, loop, self._alarm)
+        self._engine = engine_for(job, self._recorder, loop, self._alarm, self._want_place)
         self._out: asyncio.WriteTransport | None = None
         self._unread = b""
         """The beginning of an order that has not come whole yet."""
@@ -115,6 +115,7 @@ class Worker(asyncio.Protocol):
             b"reassign": self._reassign,
             b"published": self._published,
             b"clocks": self._compare,
+            b"place": self._take_place,
         }
         """The orders of the agent, by the first word of a line."""
 
@@ -180,6 +181,17 @@ class Worker(asyncio.Protocol):
         """Takes the clocks of publishers on other hosts, beside this host's."""
         if self._recorder.deliveries is not None:
             self._recorder.deliveries.compare(from_wire(clocks, dict[str, PublisherClock]))
+
+    def _want_place(self, url: str) -> None:
+        """Asks the agent for a place that a redirect leads to."""
+        assert self._out is not None
+        self._out.write(to_wire(Wanted(url)) + b"\n")
+
+    def _take_place(self, place: bytes) -> None:
+        """Takes a place that a redirect leads to."""
+        redirects = self._engine.redirects
+        assert redirects is not None  # it has asked
+        redirects.found(from_wire(place, Place))
 
     # Time.
 

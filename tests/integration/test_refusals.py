@@ -98,8 +98,11 @@ def test_each_refusal_has_its_reason_and_a_sample(tmp_path):
         sample = (coord.folder / path).read_text()
         assert sample.startswith(f"{reason}\n\nuser ")
         assert words in sample
-        assert f"{reason} {EACH} ({path})" in said
+        wait = "Retry-After: 30; " if reason == "http_429" else ""
+        assert f"{reason} {EACH} ({wait}{path})" in said
         assert f'href="{path}"' in (coord.folder / "report.html").read_text()
+    assert summary["retry_after"] == {"http_429": "30"}
+    assert "Retry-After: 30" in (coord.folder / "report.html").read_text()
     kept = b"".join(path.read_bytes() for path in coord.folder.rglob("*") if path.is_file())
     assert SECRET.encode() not in kept
     assert "errors/http_403.txt" in text_report(read_run(coord.folder).summary, "again")

@@ -86,3 +86,18 @@ async def test_processes_are_ended_also_when_they_ignore_sigterm(tmp_path, monke
 
     assert child.ended
     assert child.describe_end() == f"was killed by {'SIGKILL' if stubborn else 'SIGTERM'}: up"
+
+
+@pytest.mark.parametrize(
+    ("proxy", "allowed", "sourced"),
+    [
+        (TargetAddress("127.0.0.1", 3128, False, "127.0.0.1"), ["localhost"], True),
+        (TargetAddress("p.example", 3128, False, "192.0.2.9"), ["localhost", "p.example"], False),
+        (TargetAddress("::1", 3128, False, "::1"), ["localhost"], False),
+    ],
+)
+def test_a_proxy_is_allowed_too_and_loopback_beyond_it(proxy, allowed, sourced):
+    line = LocalAgents(1, Plan(), [LOOPBACK], LISTEN, proxy=proxy).arguments(1)
+
+    assert [host for option, host in pairwise(line) if option == "--allow-target"] == allowed
+    assert ("--source" in line) == sourced

@@ -2,8 +2,17 @@
 
 import pytest
 
-from coordinator.preflight import TargetAddress, check_embedded, check_listen, check_target
+from coordinator.preflight import (
+    TargetAddress,
+    check_embedded,
+    check_listen,
+    check_proxy,
+    check_target,
+    ignored_proxy,
+)
 from loadgen.errors import OperatorError, PlanError
+from loadgen.plan.plan import Plan, Transport
+from loadgen.plan.proxy import ProxyUrl
 from loadgen.values import Endpoint
 
 
@@ -58,3 +67,53 @@ def test_a_port_that_is_not_on_loopback_needs_a_token(host):
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 def test_a_port_on_loopback_needs_none(host):
     check_listen(Endpoint(host, 1), None)
+
+
+def test_a_name_that_a_proxy_resolves_is_not_looked_up_here():
+    name = "wss://rt.nowhere.invalid/x"
+    beyond = TargetAddress("rt.nowhere.invalid", 443, True, "")
+
+    for scheme in ("http", "socks5h"):
+        assert check_target(name, ProxyUrl.parse(f"{scheme}://proxy:1")) == beyond
+    assert not beyond.loopback
+    assert check_target("ws://127.0.0.1/", ProxyUrl.parse("http://proxy:1")).loopback
+    with pytest.raises(PlanError, match="does not resolve"):
+        check_target(name, ProxyUrl.parse("socks5://proxy:1"))
+
+
+def test_a_proxy_has_to_resolve():
+    near = Plan(transport=Transport(proxy="http://127.0.0.1:3128"))
+    far = Plan(transport=Transport(proxy="http://nowhere.invalid:3128"))
+
+    assert check_proxy(Plan()) is None
+    assert check_proxy(near) == TargetAddress("127.0.0.1", 3128, False, "127.0.0.1")
+    with pytest.raises(PlanError, match=r"proxy host 'nowhere\.invalid' does not resolve"):
+        check_proxy(far)
+
+
+@pytest.mark.parametrize(
+    ("url", "environ", "named"),
+    [
+        ("wss://rt.test/", {"HTTPS_PROXY": "http://p:1"}, "HTTPS_PROXY"),
+        ("wss://rt.test/", {"https_proxy": "http://p:1", "ALL_PROXY": "x"}, "https_proxy"),
+        ("ws://rt.test/", {"HTTP_PROXY": "http://p:1"}, "HTTP_PROXY"),
+        ("ws://rt.test/", {"all_proxy": "socks5://p:1"}, "all_proxy"),
+        ("ws://rt.test/", {"HTTPS_PROXY": "http://p:1"}, ""),
+        ("wss://rt.test/", {"HTTP_PROXY": "http://p:1", "HTTPS_PROXY": ""}, ""),
+        ("wss://rt.test/", {"HTTPS_PROXY": "http://p:1", "NO_PROXY": ".test"}, ""),
+        ("wss://rt.test/", {"HTTPS_PROXY": "http://p:1", "no_proxy": "*"}, ""),
+        ("wss://rt.test/", {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "other"}, "HTTPS_PROXY"),
+        ("ws://127.0.0.1/", {"HTTP_PROXY": "http://p:1"}, ""),
+        ("ws://[::1]/", {"HTTP_PROXY": "http://p:1"}, ""),
+        ("ws://localhost/", {"HTTP_PROXY": "http://p:1"}, ""),
+        ("ws://rt.test/", {}, ""),
+    ],
+)
+def test_a_proxy_of_the_environment_that_would_apply_is_named(url, environ, named):
+    line = ignored_proxy(Plan(target=url), environ)
+
+    assert line.startswith(f"{named} of the environment is ignored" if named else "")
+    assert line.endswith(f'--proxy "${named}" sends them through it' if named else "")
+    assert bool(line) == bool(named)
+    used = Plan(target=url, transport=Transport(proxy="http://p:1"))
+    assert ignored_proxy(used, environ) == ""

@@ -75,3 +75,13 @@ def test_columns_line_up():
 def test_only_the_first_of_several_is_named():
     assert and_more(["a"]) == "a"
     assert and_more(["a", "b", "c"]) == "a and 2 more"
+
+
+def test_a_reason_says_when_to_come_back_beside_its_file():
+    counts = {"http_429": 2, "http_503": 1, "refused": 3}
+    files = {"http_429": "errors/http_429.txt", "http_503": "errors/http_503.txt"}
+
+    assert reasons(counts, files, {"http_429": "30"}) == (
+        "refused 3, http_429 2 (Retry-After: 30; errors/http_429.txt),"
+        " http_503 1 (errors/http_503.txt)"
+    )

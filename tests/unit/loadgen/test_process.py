@@ -29,9 +29,10 @@ def test_raises_the_soft_limit_to_the_hard_one(limits):
 
 
 def test_a_closed_terminal_ends_a_process_unless_nohup_said_otherwise():
-    assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} <= {*ending_signals()}
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
+        assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} <= {*ending_signals()}
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         assert signal.SIGHUP not in ending_signals()
     finally:
         signal.signal(signal.SIGHUP, before)

@@ -57,6 +57,9 @@ MESSAGES = [
         (PythonSession(name="chat", file="chat.py", source="async def session(user): ..."),)
     ),
     wire.Rehearsed("chat.py:1: KeyError: 'x'", "Traceback", ("printed: hello",)),
+    wire.Wanted("wss://other.test:443/"),
+    wire.Place("wss://other.test:443/", DESTINATION),
+    wire.Place("wss://other.test:443/", refusal="refuses it"),
     wire.Report(SECOND, finished=True, notes=("a – note",), tracebacks={"error_KeyError": "…"}),
     wire.Hello(
         name="client1",

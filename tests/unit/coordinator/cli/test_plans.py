@@ -155,6 +155,22 @@ def test_headers_in_the_environment_stand_on_a_line_each(monkeypatch):
     assert plan.transport.headers == {"X-A": "a b", "X-B": "c, d"}
 
 
+WAY = ("--proxy", "socks5h://u:p@proxy:1080", "--proxy-protocol", "2")
+
+
+def test_the_way_to_the_targets_is_that_of_the_plans_transport(session_file, tmp_path):
+    way = Transport(proxy="socks5h://u:p@proxy:1080", proxy_protocol=2)
+    path = tmp_path / "plan.toml"
+    path.write_bytes(to_toml(Plan(transport=Transport(proxy="http://other:1", origin="http://a"))))
+
+    assert plan_of_options(*WAY).transport == way
+    assert plan_of_options("--session", session_file, *WAY).transport == way
+    assert import_of("--tsung", TSUNG / "options.xml", *WAY)[0].transport.proxy == way.proxy
+    assert plan_of_options("--plan", path).transport.proxy == "http://other:1"
+    over = plan_of_options("--plan", path, *WAY).transport
+    assert (over.proxy, over.proxy_protocol, over.origin) == (way.proxy, 2, "http://a")
+
+
 def test_a_given_option_wins_over_the_plan_file_and_a_default_does_not(plan_file):
     plan = plan_of_options("--plan", plan_file, "--max", 8)
 

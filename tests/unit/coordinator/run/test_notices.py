@@ -44,3 +44,12 @@ def test_a_wall_clock_that_was_set_is_reported_beyond_what_its_bound_allows():
     assert [notice.text for notice in notices.take()] == [
         "the wall clock of agent a was set by -0.5 s; the run goes by the monotonic clock"
     ]
+
+
+def test_the_retry_after_of_a_refusal_is_kept_by_its_reason():
+    notices = Notices()
+    notices.sample("a", "http_429", "user 1: the server answered 429 No; Retry-After: 30\n\nhead")
+    notices.sample("a", "http_503", "user 1: the server answered 503 No\n\nx; Retry-After: 9")
+    notices.sample("a", "error_KeyError", "Traceback; Retry-After: 9")
+
+    assert notices.retry_after == {"http_429": "30"}

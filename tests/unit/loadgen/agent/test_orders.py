@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.agent.orders import Gate, Pace, WorkerOrders, announcement, comparison
+from loadgen.agent.orders import Gate, Pace, WorkerOrders, announcement, comparison, place_line
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.shares import Share
 from loadgen.stats.delivery import Published, PublisherClock
-from loadgen.wire import Orders, from_wire
+from loadgen.wire import Orders, Place, from_wire
 
 FIRST, SECOND = (Reassignment(Unfinished(Share()), at=at, pace=1.0) for at in (1.0, 2.0))
 
@@ -101,3 +101,11 @@ def test_an_announcement_is_one_line_of_two_words(channel):
 
     assert line.count(b"\n") == 1
     assert (word, from_wire(json, Published)) == (b"published", published)
+
+
+def test_a_place_is_one_line_of_two_words():
+    place = Place("wss://other.test:443/", refusal="refuses target other.test: start it again")
+    word, json, *rest = place_line(place).split()
+
+    assert (word, rest) == (b"place", [])
+    assert from_wire(json, Place) == place

@@ -6,6 +6,7 @@ import pytest
 
 from loadgen.agent.targets import AllowedTargets, ResolvedTarget
 from loadgen.errors import PlanError
+from loadgen.plan.proxy import ProxyUrl
 from loadgen.wire import Destination, Sources
 
 
@@ -145,3 +146,67 @@ def test_a_name_is_resolved_once(monkeypatch, answers, allowed):
     assert (target.refusal(AllowedTargets(["192.0.2.0/24"])) == "") == allowed
     assert target.destination(SOURCES).address == answers[0]
     assert waiting == answers[1:]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "asked"),
+    [
+        ("http", "rt.nowhere.invalid", "rt.nowhere.invalid"),
+        ("socks5h", "rt.nowhere.invalid", "rt.nowhere.invalid"),
+        ("socks5h", "10.1.2.3", "10.1.2.3"),
+        ("socks5", "localhost", "127.0.0.1"),
+    ],
+)
+def test_a_worker_dials_the_proxy_and_asks_it_for_the_target(monkeypatch, scheme, host, asked):
+    addresses = {"localhost": "127.0.0.1", "proxy.test": "127.0.0.9"}
+
+    def answer(name: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (addresses[name], port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    proxy = ProxyUrl.parse(f"{scheme}://u:p@proxy.test:3128")
+    target = ResolvedTarget.find(f"wss://{host}/v1", (), proxy)
+    to = target.destination(SOURCES)
+
+    assert (to.address, to.port) == ("127.0.0.9", 3128)
+    assert (to.asked, to.asked_port) == (asked, 443)
+    assert (to.name, to.host, to.secure) == (host, host, True)
+    assert target.sources == ("127.0.0.1",)
+
+
+def test_a_proxy_that_does_not_resolve_is_a_mistake():
+    proxy = ProxyUrl.parse("http://nowhere.invalid:3128")
+    with pytest.raises(PlanError, match=r"proxy host 'nowhere\.invalid' does not resolve"):
+        ResolvedTarget.find("ws://127.0.0.1/", (), proxy)
+
+
+def test_only_sources_of_the_proxys_address_family_are_used():
+    proxy = ProxyUrl.parse("http://u:s3cr3t@[::1]:3128")
+
+    sources = ("127.0.0.2", "::1")
+    assert ResolvedTarget.find("ws://127.0.0.1/", sources, proxy).sources == ("::1",)
+    with pytest.raises(PlanError, match=r"proxy .* is ::1: none of the agent's") as caught:
+        ResolvedTarget.find("ws://127.0.0.1/", ("127.0.0.2",), proxy)
+    assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "url", "allowed", "refused"),
+    [
+        ("http://127.0.0.1:1", "ws://10.0.0.1/", ("10.0.0.0/8",), ""),
+        ("http://127.0.0.1:1", "ws://rt.test/", ("rt.test",), ""),
+        ("http://127.0.0.1:1", "ws://rt.test/", ("0.0.0.0/0",), "target rt.test"),
+        # Loopback beyond a proxy is that of another machine.
+        ("http://127.0.0.1:1", "ws://127.0.0.1/", (), "target 127.0.0.1"),
+        ("socks5://127.0.0.1:1", "ws://localhost/", (), "target localhost (127.0.0.1)"),
+        ("socks5h://127.0.0.1:1", "ws://localhost/", ("localhost",), ""),
+        ("http://192.0.2.1:1", "ws://10.0.0.1/", ("10.0.0.0/8",), "proxy 192.0.2.1"),
+        ("http://192.0.2.1:1", "ws://10.0.0.1/", ("10.0.0.0/8", "192.0.2.1"), ""),
+    ],
+)
+def test_both_the_proxy_and_the_target_have_to_be_allowed(proxy, url, allowed, refused):
+    target = ResolvedTarget.find(url, ("127.0.0.2",), ProxyUrl.parse(proxy))
+    refusal = target.refusal(AllowedTargets(allowed))
+
+    assert refusal.startswith(f"refuses {refused}: " if refused else "")
+    assert bool(refusal) == bool(refused)

@@ -173,3 +173,22 @@ async def test_a_close_has_its_time_twice_if_the_server_takes_nothing():
             load.all.expire(now + 2 * TIMEOUT + 2)
             await until(lambda: load.recorder.tally.closed == {"unclean_close": 1})
             assert load.recorder.tally.drained_unanswered == 1
+
+
+async def test_an_attempt_that_is_dialed_again_is_launched_once():
+    with worker() as load:
+        connection = load.dial()
+        first = load.accept()
+        load.all.use(load.dialer)
+        connection.forget_transport()
+        load.all.redial(connection, load.dialer, monotonic())
+        second = load.accept()
+        await second.upgrade()
+        await until(lambda: load.recorder.tally.opened == 1)
+        assert load.recorder.tally.redirects == 1
+        assert load.recorder.tally.relaunched == 0
+        assert load.recorder.tally.connect.total == 2
+        connection.abort("drained")
+        await until(lambda: load.recorder.tally.closed == {"drained": 1})
+        first.sock.close()
+        second.sock.close()

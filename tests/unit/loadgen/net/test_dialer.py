@@ -198,3 +198,30 @@ async def test_a_server_that_speaks_no_tls_is_a_tls_failure():
 )
 def test_every_errno_has_a_reason(code, reason):
     assert reason_of(code) == reason
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_preamble_is_the_first_that_the_target_gets(secure):
+    recorder, loop = Recorder(seed=1), asyncio.get_running_loop()
+    with listener() as server:
+        dialer = Dialer(
+            loop,
+            server.getsockname(),
+            SourcePorts((SOURCE,), range(21_610, 21_612)),
+            recorder,
+            Contexts(Transport()) if secure else None,
+            "target",
+            preamble=lambda number: b"user %d\r\n" % number,
+        )
+        connection = Connection(recorder, TERMS, Diary())
+        dialer.dial(connection, monotonic())
+        sock, _ = server.accept()
+        sock.setblocking(False)
+        with sock:
+            first = b""
+            while len(first) < 20:
+                first += await asyncio.wait_for(loop.sock_recv(sock, 65536), 5)
+            assert first.startswith(b"user 0\r\n" + (b"\x16\x03" if secure else b"GET /"))
+        dialer.cancel(connection)
+        connection.abort()
+        dialer.close()

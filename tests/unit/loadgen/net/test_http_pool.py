@@ -107,3 +107,13 @@ async def test_https_trusts_the_authority_of_the_plan(known, result):
             await pool.close()
 
     assert found == [result]
+
+
+async def test_no_request_goes_past_the_proxy_of_a_plan():
+    transport = Transport(proxy="http://127.0.0.1:9")
+    pool = HttpPool(AllowedHosts(()), transport, Contexts(transport))
+    try:
+        with pytest.raises(HostNotAllowed, match="do not go through the plan's `proxy`"):
+            await pool.request("GET", URL("http://127.0.0.1:9/"), lambda _: None, 5.0, 0)
+    finally:
+        await pool.close()

@@ -137,3 +137,11 @@ def test_no_body_follows_a_valid_reply():
     reply = Handshake("target", "/").check(valid, KEY)
     assert reply is not None
     assert not awaits_body(reply)
+
+
+def test_a_redirect_says_why_it_is_not_followed():
+    reply = refused(["Location: /new"], status="302 Found")
+
+    assert "; it redirects to /new: point the target there, only 5 are" in explain(
+        reply, 1, "only 5 are"
+    )

@@ -70,3 +70,13 @@ async def test_kinds_beyond_the_most_that_are_kept_are_prepared_anew():
         assert found.terms(resource="/0") is first
         found.terms(resource="/one-more")
         assert found.terms(resource="/0") is not first
+
+
+async def test_terms_know_what_follows_their_redirects():
+    with route() as found:
+        plain = found.terms(2.0)
+        found.follow = lambda *arguments: arguments
+        followed = found.terms(2.0, resource="/new", redirects=1)
+
+    assert plain.follower is None
+    assert followed.follower == (found, 2.0, "/new", (), None, (), 1)

@@ -10,6 +10,7 @@ from loadgen.errors import PlanError
 from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan, Target, Transport, plan_of
+from loadgen.plan.proxy import ProxyUrl
 from loadgen.plan.publish import Publish
 from loadgen.plan.schedule import PhasedSchedule, Schedule
 from loadgen.plan.script import Change, Connect
@@ -249,6 +250,31 @@ def test_the_servers_name_is_that_of_a_host(name):
 def test_another_servers_name_is_refused(name):
     with pytest.raises(PlanError, match=r"`transport\.tls_server_name` is '.*'; write a host's"):
         Plan(transport=Transport(tls_server_name=name))
+
+
+def test_a_proxy_has_a_url_that_is_shown_without_its_credentials():
+    plan = Plan(transport=Transport(proxy="socks5h://load:s3cr3t@proxy:1080"))
+
+    assert plan.transport.via == ProxyUrl("socks5h", "proxy", 1080, "load", "s3cr3t")
+    assert plan.for_agents.transport.via == plan.transport.via
+    assert plan.redacted().transport.proxy == "socks5h://***:***@proxy:1080"
+    assert Plan().transport.via is None
+    assert Plan().redacted().transport.proxy == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("proxy", "http://u:s3cr3t@proxy", "is '…@proxy' without a port; write http"),
+        ("proxy", "proxy:3128", "is 'proxy:3128'; its scheme is none of http, socks5, socks5h;"),
+        ("proxy_protocol", 3, r"is 3; write 1 \(text\), 2 \(binary\) or 0 \(none\)"),
+        ("proxy_protocol", -1, "is -1; write 1"),
+    ],
+)
+def test_a_wrong_way_to_the_targets_is_one_line(key, value, words):
+    with pytest.raises(PlanError, match=rf"`transport\.{key}` {words}") as caught:
+        Plan(transport=Transport(**{key: value}))
+    assert "s3cr3t" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ NAMES = {
     "loadgen_pongs_missing",
     "loadgen_pings_cut",
     "loadgen_connections_drained_unanswered",
+    "loadgen_redirects",
     "loadgen_messages_sent",
     "loadgen_messages_unsent",
     "loadgen_messages_received",

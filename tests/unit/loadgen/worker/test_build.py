@@ -1,11 +1,14 @@
 """The engine that a worker builds from its job."""
 
 import asyncio
+import socket
 from time import monotonic
 
 import pytest
+from msgspec.structs import replace
 
 from loadgen.errors import PlanError
+from loadgen.net.connection import Connection
 from loadgen.plan.plan import Plan, Transport
 from loadgen.plan.publish import Publish
 from loadgen.plan.reassign import Reassignment, Unfinished
@@ -17,8 +20,9 @@ from loadgen.sessions.session_scenario import SessionScenario
 from loadgen.stats.recorder import Recorder
 from loadgen.timers import Alarm
 from loadgen.wire import Destination, Job, Sources
-from loadgen.worker.build import engine_for
+from loadgen.worker.build import engine_for, preamble_of
 from loadgen.worker.engine import Engine
+from tests.unit.wire_ends import TERMS, Diary
 
 SCRIPT = Script(name="script", steps=(Connect(),))
 LOOP = Loop(name="loop")
@@ -79,6 +83,43 @@ async def test_routes_to_one_server_share_its_dialer_and_so_its_ports():
 
     assert first.dialer is second.dialer
     assert first.dialer is not third.dialer
+
+
+async def test_targets_beyond_one_proxy_share_its_ports():
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        port = proxy.getsockname()[1]
+        beyond = [
+            replace(destination(f"ws://{name}:1/", port), name=name, asked=name, asked_port=1)
+            for name in ("a", "b")
+        ]
+        transport = Transport(proxy=f"http://127.0.0.1:{port}")
+        engine = built(*beyond, sessions=(SCRIPT,), transport=transport)
+        first, second = (engine.scenarios[0].route(to.url).dialer for to in beyond)
+        assert first is not second
+        for dialer, source in ((first, 24_500), (second, 24_501)):
+            connection = Connection(Recorder(seed=1), TERMS, Diary())
+            dialer.dial(connection, monotonic())
+            sock, caller = proxy.accept()
+            sock.close()
+            assert caller == ("127.0.9.8", source)
+            dialer.cancel(connection)
+            dialer.close()
+
+
+@pytest.mark.parametrize(
+    ("to", "line"),
+    [
+        ({}, b"TCP4 10.0.0.8 127.0.0.1 1031 9"),
+        ({"asked": "10.1.2.3", "asked_port": 443}, b"TCP4 10.0.0.8 10.1.2.3 1031 443"),
+        ({"asked": "::1", "asked_port": 443}, b"TCP6 fd00::8 ::1 1031 443"),
+        ({"asked": "rt.test", "asked_port": 443}, b"TCP4 10.0.0.8 0.0.0.0 1031 443"),
+    ],
+)
+def test_the_proxy_protocol_names_the_targets_own_address(to, line):
+    preamble = preamble_of(1, replace(destination("ws://a/", 9), **to))
+
+    assert preamble(7) == b"PROXY " + line + b"\r\n"
+    assert preamble_of(0, ONE) is None
 
 
 async def test_the_plans_headers_are_in_every_request():

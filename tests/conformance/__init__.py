@@ -1,0 +1,1 @@
+"""Conformance: Autobahn's cases, and the servers that people run."""

@@ -16,6 +16,7 @@ from coordinator.preflight import (
     check_listen,
     check_proxy,
     check_shares,
+    check_sockets,
     check_target,
 )
 from coordinator.run.run import Run
@@ -42,6 +43,8 @@ async def coordinate(settings: RunSettings) -> int:
     targets = [check_target(url, settings.plan.transport.via) for url in settings.plan.urls]
     if settings.with_target:
         check_embedded(targets)
+    if settings.local:
+        check_sockets(targets)
     token = Token.read(settings.token_file)
     check_listen(settings.listen, token)
     certificate = Certificate.load(settings.tls_cert, settings.tls_key)

@@ -121,7 +121,7 @@ class Controller:
         folder = RunDir.create(settings.out, settings.plan, started)
         head = Head(
             key=run.key,
-            plan=settings.plan,
+            plan=settings.plan.kept,
             wanted=settings.agents,
             on_loss=settings.on_loss,
             started=started,

@@ -13,7 +13,13 @@ import msgspec
 
 from coordinator.calibrate import doubts
 from coordinator.local import local_names
-from coordinator.preflight import check_proxy, check_shares, check_target, ignored_proxy
+from coordinator.preflight import (
+    check_proxy,
+    check_shares,
+    check_sockets,
+    check_target,
+    ignored_proxy,
+)
 from coordinator.run.calibration import Member
 from coordinator.run.run import empty_share_error
 from coordinator.settings import RunSettings
@@ -37,6 +43,8 @@ def dry_run(settings: RunSettings) -> str:
     check_shares(plan, settings.agents)
     proxy = check_proxy(plan)
     targets = [check_target(url, plan.transport.via) for url in plan.urls]
+    if settings.local:
+        check_sockets(targets)
     shares = expected_shares(plan, settings.agents, settings.local)
     # What a terminal shows is copied into tickets: the credentials for the proxy stay out of it.
     proxy_shown = plan.redacted().transport.proxy
@@ -46,12 +54,8 @@ def dry_run(settings: RunSettings) -> str:
         to_toml(shown).decode().rstrip(),
         "\n".join(
             [
-                *(
-                    f"target {target.host} is {target.address or 'resolved by the proxy'},"
-                    f" port {target.port}"
-                    for target in targets
-                ),
-                *([f"proxy {proxy_shown} is {proxy.address}, port {proxy.port}"] if proxy else []),
+                *(f"target {target}" for target in targets),
+                *([f"proxy {proxy_shown} is {proxy.where}"] if proxy else []),
             ]
         ),
         *filter(None, [ignored_proxy(plan, os.environ)]),
@@ -60,7 +64,9 @@ def dry_run(settings: RunSettings) -> str:
         _table(["agent", "connections"], [[name, count(share)] for name, share in shares]),
     ]
     if settings.local:
-        parts.append(_preflight(max(share for _, share in shares), tls=plan.secure))
+        dialed = [one if proxy is None else proxy for one in targets if not one.path]
+        addresses = min((len(one.addresses) for one in dialed), default=0)
+        parts.append(_preflight(max(share for _, share in shares), addresses, tls=plan.secure))
     if settings.local >= settings.agents:  # of agents elsewhere nothing is known yet
         parts.extend(_doubts(settings, dict(shares)))
     return "\n\n".join(parts)
@@ -226,10 +232,14 @@ class PreflightResult(msgspec.Struct):
     limits: list[Limit]
 
 
-def _preflight(share: int, *, tls: bool) -> str:
-    """Returns the preflight of this machine for the largest share of a local agent."""
+def _preflight(share: int, addresses: int, *, tls: bool) -> str:
+    """Returns the preflight of this machine for the largest share of a local agent.
+
+    `addresses` is the number of addresses of the target; 0: it is a Unix socket.
+    """
     command = [sys.executable, "-m", "loadgen.cli.tune", "check", "--json"]
     command += ["--connections", str(share), *(["--tls"] if tls else [])]
+    command += ["--target-addresses", str(addresses)]
     try:
         checked = subprocess.run(command, capture_output=True, timeout=TUNE_TIMEOUT, check=False)  # noqa: S603 -- ours
         finding = msgspec.json.decode(checked.stdout, type=PreflightResult)

@@ -58,14 +58,15 @@ class LocalAgents(msgspec.Struct, frozen=True):
         options = ["--coordinator", self.url(_reachable(self.coordinator))]
         options += ["--name", f"local-{number}", "--metrics", "127.0.0.1:0"]
         options += ["--once", "--allow-sessions", "--workers", str(self.workers())]
-        dialed = [self.proxy] if self.proxy else self.targets
-        if all(one.loopback and ":" not in one.address for one in dialed):
+        # No proxy leads to a Unix socket.
+        dialed = [self.proxy if self.proxy and not one.path else one for one in self.targets]
+        if all(one.loopback and ":" not in "".join(one.addresses) for one in dialed):
             options += ["--source", f"127.0.{1 + (number - 1) // 254}.{1 + (number - 1) % 254}"]
         # Beyond a proxy loopback is that of its machine, and has to be allowed like the rest.
-        needed = [one for one in self.targets if self.proxy or not one.loopback]
+        needed = [one for one in self.targets if self.proxy or one.path or not one.loopback]
         needed += [one for one in dialed if not one.loopback]
-        for host in dict.fromkeys(one.host for one in needed):
-            options += ["--allow-target", host]
+        for text in dict.fromkeys(one.path or one.host for one in needed):
+            options += ["--allow-target", text]
         if self.token_file is not None:
             options += ["--token-file", str(self.token_file)]
         if self.fingerprint:

@@ -14,8 +14,10 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 
 import msgspec
 
+from coordinator.text import enumerated
 from loadgen.errors import OperatorError, PlanError
 from loadgen.http.token import Token
+from loadgen.machine.addresses import check_socket
 from loadgen.net.url import TargetUrl, resolve
 from loadgen.plan.plan import Plan
 from loadgen.plan.proxy import ProxyUrl
@@ -91,14 +93,28 @@ class TargetAddress(msgspec.Struct, frozen=True):
     host: str
     port: int
     secure: bool
-    address: str
-    """An IP address that its host resolves to; empty where only a proxy resolves it."""
+    addresses: tuple[str, ...]
+    """All IP addresses that its host resolves to; none for a Unix socket, and where only a proxy
+    resolves it."""
+    path: str = ""
+    """The path of a Unix socket; empty for TCP."""
 
     @property
     def loopback(self) -> bool:
-        """True when its address is known, and on this machine."""
-        address = self.address.partition("%")[0]
-        return address != "" and ipaddress.ip_address(address).is_loopback
+        """True when all its addresses are known, and on this machine."""
+        return bool(self.path or self.addresses) and all(
+            ipaddress.ip_address(address.partition("%")[0]).is_loopback
+            for address in self.addresses
+        )
+
+    def __str__(self) -> str:
+        return f"Unix socket {self.path}" if self.path else f"{self.host} is {self.where}"
+
+    @property
+    def where(self) -> str:
+        """All its addresses, and its port."""
+        known = enumerated(self.addresses) if self.addresses else "resolved by the proxy"
+        return f"{known}, port {self.port}"
 
 
 def check_shares(plan: Plan, agents: int) -> None:
@@ -111,14 +127,26 @@ def check_shares(plan: Plan, agents: int) -> None:
 
 
 def check_target(url: str, proxy: ProxyUrl | None = None) -> TargetAddress:
-    """Returns the address that a ws:// or wss:// URL names.
+    """Returns the addresses that a target's URL names.
 
-    A proxy that resolves names knows it alone. Raises PlanError when the URL names none, or its
-    host does not resolve.
+    A proxy that resolves names knows them alone, and a Unix socket is looked for by the agents: it
+    is on their machines. Raises PlanError when the URL names none, or its host does not resolve.
     """
     target = TargetUrl.parse(url)
-    address = target.address if proxy is not None and proxy.resolves else target.resolve()
-    return TargetAddress(target.host, target.port, target.secure, address)
+    if target.path:
+        found: tuple[str, ...] = ()
+    elif proxy is not None and proxy.resolves:
+        found = (target.address,) if target.address else ()
+    else:
+        found = resolve(target.host, target.port)
+    return TargetAddress(target.host, target.port, target.secure, found, target.path)
+
+
+def check_sockets(targets: Sequence[TargetAddress]) -> None:
+    """Raises PlanError when local agents find no Unix socket at the path of a target."""
+    for target in targets:
+        if target.path:
+            check_socket(target.path)
 
 
 def check_proxy(plan: Plan) -> TargetAddress | None:
@@ -162,7 +190,12 @@ def _is_local(host: str) -> bool:
 def check_embedded(targets: Sequence[TargetAddress]) -> None:
     """Raises PlanError when the embedded target can't listen where these targets are."""
     first = targets[0]
-    if len({(target.address, target.port) for target in targets}) > 1:
+    if first.path:
+        raise PlanError(
+            "--with-target listens on TCP, and TARGET is a Unix socket; give a ws:// TARGET, or"
+            " leave --with-target out"
+        )
+    if len({(target.addresses, target.port) for target in targets}) > 1:
         ports = ", ".join(f"{target.host}:{target.port}" for target in targets)
         raise PlanError(
             f"--with-target starts one target, and the plan has several: {ports}; start"

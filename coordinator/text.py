@@ -98,6 +98,12 @@ def and_more(texts: Sequence[str]) -> str:
     return texts[0] if len(texts) == 1 else f"{texts[0]} and {len(texts) - 1} more"
 
 
+def enumerated(texts: Sequence[str]) -> str:
+    """Returns texts as a list in a sentence: `a, b and c`."""
+    *others, last = texts
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def columns(rows: list[list[str]], gap: str = "  ") -> list[str]:
     """Returns rows of cells as aligned lines.
 

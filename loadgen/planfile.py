@@ -20,7 +20,8 @@ from loadgen.machine.addresses import parse_ports, parse_sources
 from loadgen.net.credentials import TLS_FILES
 from loadgen.net.tls import context_of
 from loadgen.net.url import TargetUrl
-from loadgen.plan.plan import OVERRULES, Plan
+from loadgen.plan.feeder_file import file_name_in, format_of, with_rows
+from loadgen.plan.plan import ONCE, OVERRULES, Plan
 from loadgen.plan.script import Step
 from loadgen.plan.script_check import ScriptError, check
 from loadgen.plan.session_file import with_source
@@ -94,9 +95,11 @@ DURATIONS = {
     "phases": ("duration", "jitter"),
     "publish": ("grace",),
     "sessions": ("think",),
-    "transport": ("connect_timeout", "receive_timeout"),
+    "transport": ("connect_timeout", "receive_timeout", "resolve"),
 }
 """The durations in a plan's tables: a text such as `5m` is legal there."""
+WORDS = (("hold", "sessions"), ("transport.resolve", ONCE))
+"""The paths of durations that may be a word instead."""
 _PLACED = re.compile(r"(.*) - at (?:`key` in )?`\$\.?([^`]*)`", re.DOTALL)
 """The end of msgspec's messages, which names the place."""
 OWN_DURATIONS = ("hold", "stop_after", "think")
@@ -105,8 +108,10 @@ STEP_DURATIONS = ("seconds", "upto")
 """The durations of a script's steps."""
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: Path, *, rows: bool = True) -> Plan:
     """Returns the plan in a TOML file, with the sources of its sessions in Python.
+
+    It has the rows of its feeders too, unless `rows` is False: their files are not read then.
 
     Raises PlanError, in one line that names the file, the line and the key, when the file can't be
     read or the plan can't be run.
@@ -121,7 +126,7 @@ def read_plan(path: Path) -> Plan:
     except RecursionError as error:
         raise PlanError(f"{path}: nests too deeply; a plan needs a few levels only") from error
     try:
-        return _plan_of(document, path.parent)
+        return _plan_of(document, path.parent, rows=rows)
     except (msgspec.ValidationError, PlanError) as error:
         raise PlanError(_message(path, text, str(error))) from error
 
@@ -131,9 +136,11 @@ def to_toml(plan: Plan) -> bytes:
 
     `read_plan` makes the same plan of it.
 
-    Values that others overrule are left out.
+    Values that others overrule are left out, and so are rows that a feeder has from a file.
     """
     values = msgspec.to_builtins(plan)
+    for feeder in values["feeders"]:
+        del feeder["table"]
     for key in plan.overruled:
         del values[key]
     return tomli_w.dumps(_without_none(values)).encode()
@@ -146,7 +153,7 @@ def _without_none(value: Any) -> Any:
     return [_without_none(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _plan_of(document: dict[str, Any], folder: Path) -> Plan:
+def _plan_of(document: dict[str, Any], folder: Path, *, rows: bool) -> Plan:
     for other, keys in OVERRULES.items():
         for key in keys:
             if document.get(other) and key in document:
@@ -155,6 +162,9 @@ def _plan_of(document: dict[str, Any], folder: Path) -> Plan:
                 )
     _read_durations(document)
     plan = _with_paths(_with_sources(msgspec.convert(document, Plan), folder), folder)
+    _check_files(plan, folder)
+    if rows:
+        plan = _with_rows(plan, folder)
     _check(plan)
     return plan
 
@@ -166,7 +176,7 @@ def _read_durations(document: dict[str, Any]) -> None:
     """
     for table, key, at in _durations_in(document):
         value = table.get(key)
-        if isinstance(value, str) and "%%" not in value and (at, value) != ("hold", "sessions"):
+        if isinstance(value, str) and "%%" not in value and (at, value) not in WORDS:
             try:
                 table[key] = seconds_of(value)
             except ValueError as error:
@@ -213,6 +223,33 @@ def _with_sources(plan: Plan, folder: Path) -> Plan:
     return replace(plan, sessions=tuple(sessions))
 
 
+def _with_rows(plan: Plan, folder: Path) -> Plan:
+    """Returns the plan with the rows of its feeders."""
+    feeders = list(plan.feeders)
+    for place, feeder in enumerate(feeders):
+        with _located(f"feeders[{place}]"):
+            if format_of(feeder) == "python":
+                raise PlanError(
+                    f"`file` is {feeder.file}, and no plan runs code when it is read; give it by"
+                    f" --feeder {feeder.file}"
+                )
+            feeders[place] = with_rows(feeder, folder)
+            if feeder.file:
+                feeders[place] = replace(feeders[place], file=str(folder / feeder.file))
+    return replace(plan, feeders=tuple(feeders))
+
+
+def _check_files(plan: Plan, folder: Path) -> None:
+    """Raises PlanError for a text that is the name of a file and should be its lines."""
+    for name, text in plan.files.items():
+        if file_name_in(text, folder):
+            raise PlanError(
+                f"`files.{name}` is the text {text.strip()!r}, a file's name and not its lines;"
+                f" give each user a row of it by [[feeders]] with file = {text.strip()!r}, or put"
+                " the lines here"
+            )
+
+
 def _with_paths(plan: Plan, folder: Path) -> Plan:
     """Returns the plan with whole paths: a copy of it is read in another folder."""
     paths = {key: getattr(plan.transport, key) for key in TLS_FILES}
@@ -234,7 +271,7 @@ def _check(plan: Plan) -> None:
             TargetUrl.parse(url)
     for place, session in enumerate(plan.sessions):
         if isinstance(session, Script):
-            _check_script(session, plan.files, f"sessions[{place}]")
+            _check_script(session, plan, f"sessions[{place}]")
     for place, client in enumerate(plan.clients):
         with _located(f"clients[{place}].sources"):
             parse_sources(client.sources)
@@ -246,9 +283,9 @@ def _check(plan: Plan) -> None:
             parse_ports(plan.transport.ports)
 
 
-def _check_script(script: Script, files: dict[str, str], at: str) -> None:
+def _check_script(script: Script, plan: Plan, at: str) -> None:
     try:
-        check(script.steps, files)
+        check(script.steps, plan.files, plan.columns_of(script.name))
     except ScriptError as error:
         place = _place(script.steps, error.step, at) if error.step is not None else at
         raise PlanError(f"{error} - at `$.{place}`") from error

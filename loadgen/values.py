@@ -12,6 +12,10 @@ DEFAULT_MAX_CONNECTIONS = 64_000
 SECONDS_PER = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
+UNIX = "ws+unix:"
+"""The scheme of a Unix socket's URL, as Node's `ws` has it."""
+
+
 class Endpoint(NamedTuple):
     """A host and a port to listen on or to dial; as text, an IPv6 host has brackets."""
 

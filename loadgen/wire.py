@@ -22,8 +22,10 @@ from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
 from loadgen.values import printable
 
-WIRE = 7
+WIRE = 10
 """The version of these messages; coordinator and agent must have the same one."""
+MAX_ADDRESSES = 1000
+"""The most addresses of one target; a name has rarely more than 16."""
 MAX_NESTING = 8
 """The most values inside each other in the facts of a machine."""
 MAX_AHEAD = 3600.0
@@ -32,6 +34,17 @@ MAX_AHEAD = 3600.0
 Capacity = Annotated[int, msgspec.Meta(ge=0, le=MAX_VALUE)]
 ClockName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.]{1,60}$")]
 """The name of a host's monotonic clock."""
+Addresses = Annotated[
+    dict[
+        str,
+        Annotated[
+            tuple[Annotated[str, msgspec.Meta(pattern=r"^\S{1,200}$")], ...],
+            msgspec.Meta(max_length=MAX_ADDRESSES),
+        ],
+    ],
+    msgspec.Meta(max_length=10_000),
+]
+"""The IP addresses of URLs, or the path of a Unix socket, by URL."""
 Message = TypeVar("Message")
 
 
@@ -53,13 +66,26 @@ class Sources(msgspec.Struct, frozen=True):
     """Ports that no worker binds: reserved, privileged, and some that the machine itself needs."""
 
 
+NO_SOURCES = Sources((), 0, 0)
+"""The pairs towards a Unix socket."""
+
+
+class Way(msgspec.Struct, frozen=True):
+    """One address of a target, and the pairs to connect to it from."""
+
+    address: str
+    """An IP address, or the path of a Unix socket, which begins with a slash."""
+    sources: Sources = NO_SOURCES
+    """A worker's ways to one address share pairs, workers do not; none for a Unix socket."""
+
+
 class Destination(msgspec.Struct, frozen=True):
     """One of the URLs that a plan connects to, as an agent resolved it."""
 
     url: str
     """As the plan has it."""
-    address: str
-    """Its IP address: a name is resolved once, by the agent."""
+    ways: tuple[Way, ...]
+    """Its addresses: a name is resolved by the agent, never by its workers."""
     port: int
     name: str
     """Its host name, for TLS."""
@@ -68,12 +94,20 @@ class Destination(msgspec.Struct, frozen=True):
     resource: str
     """Path and query."""
     secure: bool
-    sources: Sources
-    """The pairs to connect from; a worker's destinations may share pairs, workers do not."""
     asked: str = ""
     """The name or address that a proxy is asked for, with `asked_port`; empty without a proxy, else
-    `address` and `port` are the proxy's."""
+    `ways` and `port` are the proxy's."""
     asked_port: int = 0
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Its addresses; users are spread over them by number."""
+        return tuple(way.address for way in self.ways)
+
+    @property
+    def is_unix(self) -> bool:
+        """True where its one address is the path of a Unix socket."""
+        return self.ways[0].address.startswith("/")
 
 
 class Rehearsal(msgspec.Struct, tag=True):
@@ -226,6 +260,8 @@ class Post(msgspec.Struct):
     """
     limits: tuple[Limit, ...] = ()
     """The limits of its machine by the plan's settings; empty once it has its share."""
+    addresses: Addresses = {}
+    """The addresses that it loads of each URL of the plan; empty when nothing has changed."""
     finished: bool = False
     """True when its workers have ended, and these are its last seconds."""
     gate: Count = 0

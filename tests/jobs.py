@@ -2,7 +2,7 @@
 
 from loadgen.plan.plan import Plan
 from loadgen.plan.shares import Share
-from loadgen.wire import Destination, Job, Sources
+from loadgen.wire import Destination, Job, Sources, Way
 from tests.processes import own_source
 
 RESOURCE = "/v1/realtime?project=console&channels[]=files"
@@ -24,14 +24,13 @@ def job_on(
         start=start,
         destinations=(
             Destination(
+                ways=(Way(host, sources or Sources((own_source(),), 20_000, 60_000)),),
                 url=f"ws://{host}:{port}{RESOURCE}",
-                address=host,
                 port=port,
                 name=host,
                 host=f"{host}:{port}",
                 resource=RESOURCE,
                 secure=False,
-                sources=sources or Sources((own_source(),), 20_000, 60_000),
             ),
         ),
         most_open=plan.total,

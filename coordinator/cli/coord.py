@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 import click
 import uvloop
+from msgspec.structs import replace
 
 from coordinator.app import coordinate
 from coordinator.calibrate import calibration_plan
@@ -23,6 +24,9 @@ from loadgen.cli.options import DURATION, ENDPOINT, HOLD, RATE, run_command
 from loadgen.errors import OperatorError, PlanError
 from loadgen.net.credentials import read_credentials
 from loadgen.net.url import TargetUrl
+from loadgen.plan.compress import Compress, parse_compress
+from loadgen.plan.feeder import Feeder
+from loadgen.plan.feeder_file import feeder_of, format_of, keep_rows, with_rows
 from loadgen.plan.plan import Plan
 from loadgen.plan.proxy import ProxyUrl
 from loadgen.plan.request import request_mistakes
@@ -115,6 +119,50 @@ class HeaderType(click.ParamType[tuple[str, str]]):
         return header
 
 
+class FeederType(click.ParamType[Feeder]):
+    """A feeder from `FILE[:MODE]`."""
+
+    name = "file[:mode]"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Feeder:
+        """Returns the feeder with its rows; fails when they can't be used."""
+        if isinstance(value, Feeder):
+            return value
+        try:
+            return with_rows(feeder_of(str(value)), Path())
+        except PlanError as error:
+            self.fail(str(error), param, ctx)
+
+
+class CompressType(click.ParamType[Compress | bool]):
+    """An offer of permessage-deflate, from its parameters."""
+
+    name = "parameters"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Compress | bool:
+        """Returns the offer; fails when a parameter can't be offered."""
+        try:
+            return value if isinstance(value, Compress | bool) else parse_compress(str(value))
+        except PlanError as error:
+            self.fail(str(error), param, ctx)
+
+
+class CoordCommand(click.Command):
+    """A command whose --compress may have no value.
+
+    Click would take the argument after it for one.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parses the command line with `--compress` as `--compress=on`."""
+        given = ["--compress=on" if text == "--compress" else text for text in args]
+        return super().parse_args(ctx, given)
+
+
 class ProxyType(click.ParamType[str]):
     """The URL of a proxy that targets are reached through."""
 
@@ -134,13 +182,15 @@ class ProxyType(click.ParamType[str]):
 WATCHED = WatchedType()
 RECEIVER = ReceiverType()
 HEADER = HeaderType()
+FEEDER = FeederType()
+COMPRESS = CompressType()
 PROXY = ProxyType()
 
 REFERENCE = Plan()
 """The reference run, which the options ask for by default."""
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=CoordCommand, context_settings={"show_default": True})
 @click.argument("target", default=REFERENCE.target)
 @click.option(
     "--rate", type=RATE, default=2000, metavar="R", help="Arrivals per second over the whole fleet."
@@ -188,11 +238,27 @@ REFERENCE = Plan()
     help="How exact launches and think times are; auto: 1ms below 5,000 launches/s of a worker.",
 )
 @click.option(
+    "--feeder",
+    type=FEEDER,
+    multiple=True,
+    metavar="FILE[:MODE]",
+    help="A file with one row for each user: CSV, JSON lines or Python; MODE is unique, stop, wrap,"
+    " shared or random.",
+)
+@click.option(
     "--header",
     multiple=True,
     type=HEADER,
     metavar="'NAME: VALUE'",
     help="Send this header in every handshake; repeatable. Host and User-Agent replace loadgen's.",
+)
+@click.option(
+    "--compress",
+    type=COMPRESS,
+    metavar="[=PARAMETERS]",
+    help="Offer permessage-deflate as browsers do, or with parameters:"
+    " --compress='server_no_context_takeover; client_max_window_bits=9'.",
+    show_default="off",
 )
 @click.option(
     "--proxy",
@@ -439,8 +505,9 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> RunSettings:
             option = "TARGET" if name == "target" else f"--{name.replace('_', '-')}"
             raise PlanError(f"--resume {path} takes all options from that run; leave {option} out")
     head = read_head(path)
+    feeders = tuple(with_rows(feeder, path) for feeder in head.plan.feeders)
     return RunSettings(
-        plan=head.plan,
+        plan=replace(head.plan, feeders=feeders),
         credentials=read_credentials(head.plan.transport),
         agents=head.wanted,
         wait=options["wait"],
@@ -464,8 +531,16 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> RunSettings:
 def _write_plan(path: Path, plan: Plan) -> None:
     for server in plan.servers:
         TargetUrl.parse(server.url)  # what could not be run is not written
+    made = [feeder for feeder in plan.feeders if format_of(feeder) == "python"]
+    feeders = tuple(
+        feeder.kept
+        if feeder in made
+        else replace(feeder, file=feeder.file and str(Path(feeder.file).absolute()))
+        for feeder in plan.feeders
+    )
     try:
-        path.write_bytes(to_toml(plan))
+        keep_rows(made, path.parent)  # a plan file runs no code: it has what that made
+        path.write_bytes(to_toml(replace(plan, feeders=feeders)))
     except OSError as error:
         raise OperatorError(f"--write-plan {path}: {error.strerror}") from error
     click.echo(f"plan written: {path}")

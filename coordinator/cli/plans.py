@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from coordinator.tsung.configuration import read_tsung
 from coordinator.tsung.servers import base_of_url
 from loadgen.errors import PlanError
+from loadgen.plan.notes import check_rows, notes_on
 from loadgen.plan.plan import Plan, Transport, plan_of
 from loadgen.plan.publish import MAX_RATE, Publish
 from loadgen.plan.session_file import read_session
@@ -38,7 +39,17 @@ TRANSPORT_OPTIONS = ("proxy", "proxy_protocol", "follow_redirects")
 """The options that are keys of the plan's transport, where they are given."""
 TLS_OPTIONS = ("target_ca", "target_cert", "target_key", "insecure")
 """The options about TLS towards the targets, which are keys of the plan's transport."""
-NOT_BESIDE_TSUNG = ("session", "plan", "rate", "arrival", "seed", "think", "loops", "ping")
+NOT_BESIDE_TSUNG = (
+    "session",
+    "feeder",
+    "plan",
+    "rate",
+    "arrival",
+    "seed",
+    "think",
+    "loops",
+    "ping",
+)
 """The options that set arrivals or sessions, which --tsung takes from its file."""
 NOT_BESIDE_SESSION = ("plan", "tsung", "ping", "loops", "think")
 """The options that set what users do, which --session takes from its file."""
@@ -47,12 +58,22 @@ NOT_BESIDE_SESSION = ("plan", "tsung", "ping", "loops", "think")
 def plan_from_options(ctx: click.Context, options: dict[str, Any]) -> Plan:
     """Returns the plan of the options, or that of --plan under the given options.
 
-    Raises PlanError for an option without effect.
+    Prints what of it may not be meant. Raises PlanError for an option without effect, and where
+    users would be without a row.
     """
+    plan = _plan_from_options(ctx, options)
+    check_rows(plan)
+    for note in notes_on(plan):
+        click.echo(f"loadgen-coord: {note}", err=True)
+    return plan
+
+
+def _plan_from_options(ctx: click.Context, options: dict[str, Any]) -> Plan:
     values = {name: options[name] for name in PLAN_OPTIONS}
     publish = _publish(ctx, options)
     if options["session"] is not None or options["plan"] is None:
         values |= publish | {"transport": with_options(Transport(), options)}
+        values["feeders"] = options["feeder"]
         if options["session"] is not None:
             values["sessions"] = (_session(ctx, options["session"]),)
         return plan_of(values)
@@ -64,6 +85,7 @@ def plan_from_options(ctx: click.Context, options: dict[str, Any]) -> Plan:
             f"{option} has no effect beside what {options['plan']} has instead; change it there"
         )
     explicit["transport"] = with_options(plan.transport, options)
+    explicit["feeders"] = (*plan.feeders, *options["feeder"])
     return plan_of(msgspec.structs.asdict(plan) | explicit)
 
 
@@ -102,6 +124,8 @@ def with_options(transport: Transport, options: dict[str, Any]) -> Transport:
     Raises PlanError for a mistake.
     """
     changes = {name: options[name] for name in TRANSPORT_OPTIONS if options[name]}
+    if options["compress"] is not None:
+        changes["compress"] = options["compress"]
     changed = msgspec.structs.replace(transport, **changes)
     return with_tls(with_headers(changed, options["header"]), options)
 

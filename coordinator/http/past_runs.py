@@ -143,6 +143,7 @@ class _Download:
 def pack(folder: Path, sink: Any) -> None:
     """Writes a directory's regular files to a gzipped tar.
 
+    The rows of its feeders are left out: they may be passwords.
     Of a file that grows meanwhile, it writes what is in it now.
     """
     with (
@@ -159,7 +160,8 @@ def pack(folder: Path, sink: Any) -> None:
 
 def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        parts = path.relative_to(folder).parts
+        hidden = parts[0] == "feeders" or any(part.startswith(".") for part in parts)
         if path.is_file() and not path.is_symlink() and not hidden:
             yield path
 

@@ -23,6 +23,7 @@ sample whatever the server replied.
 """
 
 JSON = "application/json"
+LINES = "application/x-ndjson"
 TEXT = "text/plain"
 HTML = "text/html"
 EVENTS = "text/event-stream"
@@ -115,6 +116,14 @@ ROUTES = (
         body=Post,
         reply=Orders,
         errors={404: "no agent of this run has this id"} | NOT_READY,
+    ),
+    _post(
+        "/v1/agents/{id}/feeders/{name}",
+        "feeder",
+        "An agent asks for the rows of a feeder, each a line with a JSON array",
+        media=LINES,
+        errors={404: "no agent of this run has this id, or the plan has no such feeder"}
+        | NOT_READY,
     ),
     *(
         _post(

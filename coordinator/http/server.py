@@ -22,7 +22,7 @@ from coordinator.http.discovery import reachable, scraped
 from coordinator.http.live import Live
 from coordinator.http.openapi import document
 from coordinator.http.past_runs import PastRuns
-from coordinator.http.routes import ROUTES
+from coordinator.http.routes import LINES, ROUTES
 from coordinator.http.sse import Viewers
 from coordinator.http.static import Page, no_icon
 from coordinator.run.agents import digest_of
@@ -114,6 +114,7 @@ class Server:
         return {
             "join": self._join,
             "post_seconds": self._post,
+            "feeder": self._send_feeder,
             "run": self._show_run,
             "seconds": self._show_seconds,
             "events": self._viewers.serve,
@@ -212,6 +213,13 @@ class Server:
         except BadPostError as error:
             return _error(400, str(error))
 
+    async def _send_feeder(self, request: web.Request) -> web.Response:
+        known = self._run.agents.authentic(request.match_info["id"]) is not None
+        for feeder in self._run.plan.feeders if known else ():
+            if feeder.name == request.match_info["name"]:
+                return web.Response(body=feeder.table, content_type=LINES)
+        return _error(404, "no agent of this run has that id, or the plan has no such feeder")
+
     async def _show_run(self, _: web.Request) -> web.Response:
         return _reply(msgspec.json.encode(describe(self._run, self._clock())))
 
@@ -266,6 +274,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
             "name": agent.name,
             "status": agent.status_at(now),
             "refusal": agent.refusal,
+            "addresses": agent.addresses,
             "preflight": agent.warning,
             "silent_s": round(now - agent.seen, 1),
             "workers": len(agent.workers),
@@ -295,6 +304,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         "alive": run.fanin.alive,
         "alive_within_s": alive_within(run.plan.session_specs),
         "totals": run.total.counts(),
+        "compression": in_order(run.total.compression),
         "histograms": summaries(run.total.histograms()),
         "counters": in_order(run.total.counters),
         "timings": summaries(in_order(run.total.timings)),

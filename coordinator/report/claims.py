@@ -12,7 +12,7 @@ from coordinator.run.summary import Summary
 from coordinator.text import and_more, count, ms, reasons, seconds
 from loadgen.plan.life import alive_within
 from loadgen.plan.plan import Plan
-from loadgen.values import Endpoint
+from loadgen.values import UNIX, Endpoint
 
 FLOORS = (1.0, 0.9999, 0.999, 0.99)
 """The parts of the peak that may be claimed, the highest first."""
@@ -237,7 +237,11 @@ def _marked_seconds(summary: Summary) -> Iterator[str]:
 
 def _unproved_network(plan: Plan) -> Iterator[str]:
     urls = [server.url for server in plan.servers]
-    local = [url for url in urls if Endpoint(urlsplit(url).hostname or "", 0).loopback]
+    local = [
+        url
+        for url in urls
+        if url.lower().startswith(UNIX) or Endpoint(urlsplit(url).hostname or "", 0).loopback
+    ]
     if local:
         network = "a network" if local == urls else f"the network to {', '.join(local)}"
         yield f"anything about {network}: agents and server shared one machine, and its CPU"

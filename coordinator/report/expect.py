@@ -82,6 +82,7 @@ BASES: dict[str, str] = {
     "tls_resumed": "tls_handshakes",
     **dict.fromkeys(("pongs", "pongs_missing", "pongs_skipped"), "pings"),
     **dict.fromkeys(("alive_min", "open_end", "open_min"), "open_peak"),
+    "messages_compressed": "messages_received",
     "launched": "planned",
     "open_peak": "arrivals",
     "rate_achieved": "rate_asked",

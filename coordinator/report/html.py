@@ -42,6 +42,7 @@ def html_report(record: RunRecord) -> str:
         outcome=outcome(record.summary),
         claims=claims_of(record.summary, samples, record.plan),
         agents=_in_natural_order(record.summary.agents),
+        addresses=tables.address_table(record.facts),
         machines=machines_of(record.facts),
         delivery=delivery_lines(record.summary),
         worst=delivery_table(record.summary),

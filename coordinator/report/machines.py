@@ -28,6 +28,18 @@ def machines_of(facts: RunFacts) -> list[tuple[Machine, list[str]]]:
     return list(machines.values())
 
 
+def addresses_of(facts: RunFacts) -> list[tuple[str, str, list[str]]]:
+    """Returns the addresses that agents loaded.
+
+    It has a row for each target's URL and list of addresses, with the names of the agents.
+    """
+    rows: dict[tuple[str, str], list[str]] = {}
+    for agent in facts.agents:
+        for url, addresses in agent.addresses.items():
+            rows.setdefault((url, ", ".join(sorted(addresses))), []).append(agent.name)
+    return [(url, addresses, names) for (url, addresses), names in rows.items()]
+
+
 def setting_text(value: Any) -> str:
     """Returns a setting as text."""
     if isinstance(value, list):

@@ -59,6 +59,8 @@ def summary_of(
         plateau_s=plateau_seconds(timeline.open, alive, peak),
         alive_within_s=window,
         alive_min=lowest_alive(alive, hold),
+        compress=run.plan.transport.offer.offer if run.plan.transport.offer else "",
+        compression=in_order(total.compression),
         histograms=summaries(total.histograms()),
         counters=in_order(total.counters),
         timings=summaries(in_order(total.timings)),

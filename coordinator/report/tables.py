@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
-from coordinator.report.machines import Machine, setting_text
+from coordinator.report.machines import Machine, addresses_of, setting_text
 from coordinator.run.summary import AgentSummary, ExpectationResult, InvalidSecond, Summary
 from coordinator.run.timeline import Percentiles
+from coordinator.storage.reader import RunFacts
 from coordinator.text import and_more, count, ms, percent_text, reasons, seconds
 from loadgen.stats.http_ends import HTTP_KINDS, http_fault_of
 from loadgen.stats.reasons import ERROR, REJECTED, RESET, SERVER, fault_of
@@ -145,6 +146,22 @@ def unexpected_ends(summary: Summary) -> list[str]:
         f"{count(sum(ends.values()))} {kind} ({reasons(ends) if len(ends) > 1 else min(ends)})"
         for kind, ends in ordered
     ]
+
+
+def compression_text(summary: Summary) -> str:
+    """Returns how much was compressed, or that nothing was, as in no browser."""
+    if not summary.compress:
+        return "none was offered; a browser offers permessage-deflate"
+    chosen = "; ".join(
+        f"{count(number)} connections with {name.replace('; ', ', ')}"
+        for name, number in summary.compression.items()
+    )
+    received, compressed = summary.messages_received, summary.messages_compressed
+    share = f" ({100 * compressed / received:.1f} %)" if received else ""
+    return (
+        f"{chosen or 'no connection opened'};"
+        f" {count(compressed)} of {count(received)} messages received{share}"
+    )
 
 
 def resumed_text(summary: Summary) -> str:
@@ -286,6 +303,13 @@ def host_table(summary: Summary) -> Table:
         figures = (getattr(host, name) for name in HOST_FIGURES)
         cells = (ABSENT if figure is None else count(figure) for figure in figures)
         rows.append([and_more(host.agents), str(host.cores), *cells])
+    return rows
+
+
+def address_table(facts: RunFacts) -> Table:
+    """Returns the addresses of each target, a row for each list of them."""
+    rows = [["target", "addresses", "agents"]]
+    rows += [[url, addresses, and_more(names)] for url, addresses, names in addresses_of(facts)]
     return rows
 
 

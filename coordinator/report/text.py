@@ -11,6 +11,7 @@ from coordinator.report.tables import (
     Law,
     bound_text,
     check_table,
+    compression_text,
     counter_table,
     failed_sessions,
     host_table,
@@ -147,6 +148,12 @@ def _ends(summary: Summary) -> list[str]:
         lines.append(
             f"accepted by the session: {count(summary.accepted)} of {count(summary.opened)} opened"
         )
+    if summary.addresses_passed:
+        file = summary.tracebacks.get("addresses_passed", "")
+        lines.append(
+            "addresses passed over, the next of the name was dialed:"
+            f" {count(summary.addresses_passed)}{f' ({file})' if file else ''}"
+        )
     if summary.tls_handshakes:
         lines.append(f"TLS: {resumed_text(summary)}")
     if summary.ports_skipped:
@@ -180,6 +187,7 @@ def _rates(summary: Summary) -> list[str]:
             f" {count(summary.messages_received)} messages received;"
             f" {count(summary.bytes_sent)} bytes out, {count(summary.bytes_received)} bytes in"
         ),
+        f"compression: {compression_text(summary)}",
     ]
 
 

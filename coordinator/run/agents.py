@@ -52,6 +52,8 @@ class AgentState(msgspec.Struct):
     ready: bool = False
     refusal: str = ""
     """The reason that it will not load the target; empty when it will."""
+    addresses: dict[str, tuple[str, ...]] = {}
+    """The addresses that it loads of each URL of the plan, as it has said last."""
     share: Share | None = None
     """None until the run starts; it stays None while the agent is held in reserve."""
     first: int = 0

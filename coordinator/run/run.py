@@ -209,6 +209,7 @@ class Run(Recorded):
         self._detector.posted(agent, now)
         if post.workers:
             agent.workers = post.workers
+        agent.addresses = post.addresses or agent.addresses
         agent.gate = post.gate
         agent.agent_cpu_s = max(agent.agent_cpu_s, post.agent_cpu_s)
         self._compare_clocks(agent, post.clock)

@@ -139,6 +139,10 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     alive_min: Verified = None
     """The fewest connections that were alive at the end of a second, from the first one that held
     the peak until the drain."""
+    compress: str = ""
+    """The offer of permessage-deflate that every handshake had; empty: none."""
+    compression: dict[str, Count] = msgspec.field(default_factory=dict)
+    """The opened connections by what the server chose of that offer; `none`: nothing."""
     histograms: dict[str, Percentiles]
     counters: dict[str, Count] = msgspec.field(default_factory=dict)
     """The counters of sessions, by their own names."""

@@ -14,7 +14,7 @@ from coordinator.run.hosts import Hosts
 from loadgen.machine.host import HostState
 from loadgen.stats.fanin import Second, Settled
 from loadgen.stats.histogram import Histogram
-from loadgen.stats.tally import BY_REASON, CheckCounts, Counts, Ledger, Tally
+from loadgen.stats.tally import BY_NAME, CheckCounts, Counts, Ledger, Tally
 
 Named = TypeVar("Named")
 
@@ -328,7 +328,7 @@ def _standstill(agent: str, stalls: dict[int, float]) -> str:
 def counts_only(tally: Tally) -> Tally:
     """Returns a tally with the same counts and no histogram."""
     counts = Tally(counters=dict(tally.counters), checks=copied(tally.checks))
-    for name in BY_REASON:
+    for name in BY_NAME:
         setattr(counts, name, dict(getattr(tally, name)))
     for name, number in tally.counts().items():
         setattr(counts, name, number)

@@ -24,6 +24,8 @@ class AgentFacts(msgspec.Struct):
     name: str
     machine: dict[str, Any]
     """Versions and kernel settings, by name."""
+    addresses: dict[str, tuple[str, ...]] = {}
+    """The addresses that it loaded last of each target, by URL; none in an older run."""
 
 
 class RunFacts(msgspec.Struct):
@@ -68,7 +70,7 @@ def read_run(path: Path) -> RunRecord:
         raise OperatorError(
             f"{path} is not a run directory ({error.filename}: {error.strerror})"
         ) from error
-    plan = read_plan(path / "plan.toml")
+    plan = read_plan(path / "plan.toml", rows=False)
     return RunRecord(
         path.resolve().name,
         summary,

@@ -20,6 +20,7 @@ from coordinator.storage import hlog
 from coordinator.storage.files import Appender, SecondsFile
 from coordinator.text import clean_name, sample_file
 from loadgen.errors import OperatorError
+from loadgen.plan.feeder_file import keep_rows
 from loadgen.plan.plan import Plan
 from loadgen.planfile import to_toml
 from loadgen.version import VERSION
@@ -43,7 +44,8 @@ class RunDir:
         self._second_0: datetime | None = None
         self._appenders: dict[str, Appender] = {}
         (path / "agents").mkdir(exist_ok=True)
-        (path / "plan.toml").write_bytes(to_toml(plan))
+        keep_rows(plan.feeders, path)
+        (path / "plan.toml").write_bytes(to_toml(plan.kept))
         self.seconds = SecondsFile(path / "seconds.ndjson")
         """The settled seconds."""
         self._histograms = Appender(path / "histograms.hlog")
@@ -103,6 +105,7 @@ class RunDir:
                 "machine": agent.hello.machine,
                 "status": agent.status,
                 "refusal": agent.refusal,
+                "addresses": agent.addresses,
                 "share": agent.share,
                 "connections": agent.planned,
                 "preflight": agent.warning,

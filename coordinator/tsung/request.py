@@ -120,7 +120,7 @@ class Requests:
             )
             shared = shared | {"match": (), "extract": ()}
         frame = websocket.choice("frame", ("binary", "text"), self._options.frame)
-        return Send(text=text, frame="text" if frame == "text" else "binary", ack=ack, **shared)
+        return Send(text=text, frame="binary" if frame == "binary" else None, ack=ack, **shared)
 
     @staticmethod
     def _close(request: Element, match: tuple[Match, ...], extract: tuple[Extract, ...]) -> Step:

@@ -53,7 +53,7 @@ def base_of_url(url: str) -> str:
     Raises PlanError for a URL with a path: the paths come from the configuration.
     """
     parts = TargetUrl.parse(url)
-    if parts.resource != "/":
+    if parts.resource != "/" or parts.path:
         raise PlanError(
             f"{url}: beside --tsung only its servers are replaced; write ws://HOST:PORT, without a"
             " path"
@@ -70,7 +70,7 @@ def base_of(element: Element, kind: str) -> str:
         known = ", ".join(SCHEMES)
         raise element.error(f"a server of type {kind!r} speaks no WebSocket; write one of {known}")
     if kind.endswith("6") and ":" not in host:
-        element.note(f"type {kind}: the host's first address is taken, whether it is IPv6 or not")
+        element.note(f"type {kind}: all of the host's addresses are taken, IPv4 ones too")
     base = f"{SCHEMES[kind]}://{f'[{host}]' if ':' in host else host}:{port}"
     try:
         TargetUrl.parse(base)

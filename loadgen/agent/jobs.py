@@ -12,7 +12,7 @@ from loadgen.machine.limits import unusable_ports, workers_needed
 from loadgen.net.ports import pairs_before
 from loadgen.plan.reassign import Reassignment
 from loadgen.plan.shares import Share, run_that_fits
-from loadgen.wire import Job, Orders, Sources, Start, Welcome
+from loadgen.wire import Destination, Job, Orders, Sources, Start, Welcome
 
 
 class AgentPart(NamedTuple):
@@ -57,16 +57,13 @@ def jobs_of(part: AgentPart, orders: Orders, start: Start, begin: float) -> list
     shares = start.share.split(even, run_that_fits(connections, even, start.share.run))
     reassigned = [reassignment.split(even, plan.total) for reassignment in orders.reassignments]
     capacity, extra = divmod(settings.capacity, count)
-    sources = _sources_of(part)
+    destinations = destinations_of(part)
     return [
         Job(
             plan=plan,
             share=share,
             start=begin,
-            destinations=tuple(
-                target.destination(replace(pairs, worker=number, workers=count))
-                for target, pairs in zip(part.targets, sources, strict=True)
-            ),
+            destinations=tuple(numbered(to, number, count) for to in destinations),
             most_open=capacity + (number < extra),
             agent=welcome.name,
             reassignments=tuple(pieces[number] for pieces in reassigned),
@@ -81,19 +78,33 @@ def jobs_of(part: AgentPart, orders: Orders, start: Start, begin: float) -> list
     ]
 
 
-def _sources_of(part: AgentPart) -> list[Sources]:
-    """Returns the (address, port) pairs of all workers towards each target.
+def destinations_of(part: AgentPart) -> list[Destination]:
+    """Returns the targets with the (address, port) pairs of all workers towards each."""
+    return [destination_of(target, part) for target in part.targets]
+
+
+def destination_of(target: ResolvedTarget, part: AgentPart) -> Destination:
+    """Returns a target with the (address, port) pairs of all workers towards it.
 
     Agents on one host begin at different pairs, so that they do not meet.
     """
-    return [sources_to(target, part) for target in part.targets]
-
-
-def sources_to(target: ResolvedTarget, part: AgentPart) -> Sources:
-    """Returns the (address, port) pairs of all workers towards a target."""
     welcome = part.welcome
     ports = part.settings.port_range
     left_out = tuple(sorted(unusable_ports(part.machine, ports)))
-    pairs = len(target.sources) * (len(ports) - len(left_out))
-    first = pairs_before(welcome.index % welcome.agents, welcome.agents, pairs)
-    return Sources(target.sources, ports.start, ports.stop - 1, start=first, left_out=left_out)
+    index = welcome.index % welcome.agents
+
+    def sources_from(addresses: tuple[str, ...]) -> Sources:
+        pairs = len(addresses) * (len(ports) - len(left_out))
+        first = pairs_before(index, welcome.agents, pairs)
+        return Sources(addresses, ports.start, ports.stop - 1, start=first, left_out=left_out)
+
+    return target.destination(sources_from)
+
+
+def numbered(to: Destination, worker: int, workers: int) -> Destination:
+    """Returns a destination with the pairs of one of an agent's workers."""
+    ways = tuple(
+        replace(way, sources=replace(way.sources, worker=worker, workers=workers))
+        for way in to.ways
+    )
+    return replace(to, ways=ways)

@@ -4,12 +4,12 @@ The coordinator repeats its orders with every reply, so that a lost reply does n
 get each of them once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from loadgen.plan.reassign import Reassignment
 from loadgen.stats.delivery import Published, PublisherClock
-from loadgen.wire import Orders, Place, to_wire
+from loadgen.wire import Destination, Orders, Place, to_wire
 
 
 class Pace(NamedTuple):
@@ -43,6 +43,11 @@ def place_line(place: Place) -> bytes:
 def comparison(clocks: Mapping[str, PublisherClock]) -> bytes:
     """Returns the line that tells a worker of publishers' clocks, beside its own."""
     return b"clocks %b\n" % to_wire(clocks)
+
+
+def readdressing(destinations: Sequence[Destination]) -> bytes:
+    """Returns the line that tells a worker of the addresses that targets have now."""
+    return b"resolved %b\n" % to_wire(destinations).replace(b" ", b"\\u0020")
 
 
 class WorkerOrders:

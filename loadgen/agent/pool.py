@@ -4,14 +4,16 @@ It starts them, reads them into a FanIn, replaces them, and ends them within a b
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil, inf
 from time import monotonic
 
 import msgspec
 from msgspec.structs import replace
 
-from loadgen.agent.orders import Gate, announcement, comparison
+from loadgen.agent.jobs import numbered
+from loadgen.agent.orders import Gate, announcement, comparison, readdressing
 from loadgen.agent.process import ForkServer, WorkerProcess
 from loadgen.errors import FleetError
 from loadgen.plan.reassign import Reassignment, Unfinished, reassign, unfinished_of
@@ -20,7 +22,7 @@ from loadgen.plan.shares import NO_SHARE
 from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import FanIn, Second
 from loadgen.stats.tally import WorkerVitals
-from loadgen.wire import Job, Rehearsal, Report, Wanted, from_wire
+from loadgen.wire import Destination, Job, Rehearsal, Report, Wanted, from_wire
 
 WARM_TIMEOUT = 60.0
 """Seconds that a worker may take to start."""
@@ -56,6 +58,8 @@ class WorkerPool:
         self.notes: list[str] = []
         self.tracebacks: dict[str, str] = {}
         """The first sample that a worker reported, by the reason that it explains."""
+        self.rows = -1
+        """The descriptor of the file with the rows of feeders; -1: there is none."""
         self.abort_reason = ""
         """Why a session asks for the end of the whole run, if any does."""
         self._workers: list[WorkerProcess] = []
@@ -82,7 +86,7 @@ class WorkerPool:
     async def _start(self, count: int) -> list[WorkerProcess]:
         """Starts further workers and returns them once they are warm."""
         async with self._starting:
-            server = await ForkServer.start(len(self._workers), count)
+            server = await ForkServer.start(len(self._workers), count, self.rows)
             self._fork_servers.append(server)
             self._workers += server.workers
         async with asyncio.timeout(WARM_TIMEOUT):
@@ -151,6 +155,18 @@ class WorkerPool:
     def compare(self, clocks: Mapping[str, PublisherClock]) -> None:
         """Tells the workers of publishers' clocks, beside this host's."""
         self._send(comparison(clocks))
+
+    def readdress(self, destinations: Sequence[Destination]) -> None:
+        """Tells the workers of the addresses that targets have now, and those to come.
+
+        A worker keeps its own numbers of pairs.
+        """
+        for worker in self.employed:
+            job = _job_of(worker)
+            like = job.destinations[0].ways[0].sources
+            own = tuple(numbered(to, like.worker, like.workers) for to in destinations)
+            worker.job = replace(job, destinations=own)
+            worker.send(readdressing(own))
 
     async def _read(self, worker: WorkerProcess) -> None:
         """Takes in the lines of a worker until its output ends."""
@@ -368,6 +384,9 @@ class WorkerPool:
         await asyncio.gather(*(server.done for server in self._fork_servers))
         for worker in self._workers:
             worker.close()
+        if self.rows >= 0:
+            os.close(self.rows)
+            self.rows = -1
 
 
 def _job_of(worker: WorkerProcess) -> Job:

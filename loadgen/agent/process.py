@@ -160,8 +160,11 @@ class ForkServer:
         """Is over when all its workers and the process itself have ended."""
 
     @classmethod
-    async def start(cls, first: int, count: int) -> "ForkServer":
-        """Starts a process that forks `count` workers, numbered from `first`."""
+    async def start(cls, first: int, count: int, rows: int = -1) -> "ForkServer":
+        """Starts a process that forks `count` workers, numbered from `first`.
+
+        `rows` is the descriptor of the file that all of them read; -1: there is none.
+        """
         theirs: list[int] = []
         pipes: list[int] = []
         workers: list[WorkerProcess] = []
@@ -177,10 +180,11 @@ class ForkServer:
             sys.executable,
             "-m",
             "loadgen.worker.forkserver",
+            str(rows),
             *map(str, theirs),
             stdin=DEVNULL,
             stdout=PIPE,
-            pass_fds=theirs,
+            pass_fds=theirs if rows < 0 else [*theirs, rows],
         )
         for descriptor in pipes:  # the agent reads the files of errors too, and keeps those
             os.close(descriptor)

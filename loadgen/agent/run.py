@@ -1,31 +1,43 @@
 """One run of an agent: jobs go to workers, their seconds to the coordinator."""
 
 import asyncio
+import hashlib
 import logging
+from http import HTTPStatus
 from time import monotonic, process_time, time
 
 import aiohttp
 import msgspec
-from msgspec.structs import replace
 
 from loadgen.agent.clock import ClockFilter, Exchange
 from loadgen.agent.host import HostSeconds
-from loadgen.agent.jobs import AgentPart, connections_in, jobs_of, sources_to, worker_count
+from loadgen.agent.jobs import (
+    AgentPart,
+    connections_in,
+    destination_of,
+    destinations_of,
+    jobs_of,
+    numbered,
+    worker_count,
+)
+from loadgen.agent.names import Names, resolve_all
 from loadgen.agent.orders import Pace, WorkerOrders, place_line
 from loadgen.agent.outbox import Outbox
 from loadgen.agent.pool import WorkerPool
 from loadgen.agent.process import WorkerProcess
 from loadgen.agent.settings import AgentSettings
-from loadgen.agent.targets import ResolvedTarget
+from loadgen.agent.targets import ResolvedTarget, ways_of
 from loadgen.errors import PlanError
 from loadgen.http.client import CoordinatorClient
 from loadgen.machine.clock import clock_name
 from loadgen.machine.facts import read_machine
 from loadgen.machine.limits import Limit, shortfall
 from loadgen.machine.proc import read_host
+from loadgen.plan.feeder import MAX_ROWS_BYTES
 from loadgen.plan.life import alive_within
 from loadgen.plan.session_file import digest
 from loadgen.plan.sessions import PythonSession
+from loadgen.sessions.rows import file_of
 from loadgen.wire import Orders, Place, Post, Start, Welcome, from_wire, to_wire
 
 log = logging.getLogger("loadgen.agent")
@@ -35,6 +47,8 @@ POST_INTERVAL = 1.0
 """Seconds without news after which the agent posts all the same, as a sign of life."""
 MAX_ORDERS = 4 << 20
 """Bytes that orders may have."""
+ROWS_TIMEOUT = 120.0
+"""Seconds that the rows of a feeder may take to come."""
 STOP_TIMEOUT = 5.0
 """Seconds that an agent which has to stop goes on trying to deliver its last seconds."""
 
@@ -63,6 +77,8 @@ class AgentRun:
         self._refusal = ""
         self._targets: list[ResolvedTarget] = []
         """The URLs of the plan, resolved."""
+        self._took_addresses = True
+        """False until the coordinator has the addresses of the targets as they are now."""
         self._part: AgentPart | None = None
         """The facts that jobs are made from; None until the order to start has come."""
         self._places: dict[str, asyncio.Task[ResolvedTarget | str]] = {}
@@ -72,6 +88,8 @@ class AgentRun:
         self._host: HostSeconds | None = None
         """The state of this host by second; None until the order to start has come."""
         self._watching: asyncio.Task[None] | None = None
+        self._resolving: asyncio.Task[None] | None = None
+        """Resolves names again, in a run whose plan asks for it."""
         self._sent = WorkerOrders()
         self._clock = ClockFilter(clock_name())
         self._over = False
@@ -84,8 +102,9 @@ class AgentRun:
         try:
             await self._serve()
         finally:
-            if self._watching is not None:
-                self._watching.cancel()
+            for task in (self._watching, self._resolving):
+                if task is not None:
+                    task.cancel()
 
     async def _serve(self) -> None:
         log.info("joined %s as %s", self._settings.coordinator, self._welcome.name)
@@ -102,8 +121,9 @@ class AgentRun:
     async def _prepare(self) -> None:
         """Resolves the targets and warms the workers, or finds why this agent refuses."""
         self._refusal = await self._resolve()
-        self._limits = self._settings.limits(read_machine())
+        self._limits = self._settings.limits(read_machine(), self._ways)
         self._refusal = self._refusal or self._targets_refusal() or self._sessions_refusal()
+        self._refusal = self._refusal or await self._fetch_rows()
         if not self._refusal:
             plan, agents = self._welcome.plan, self._welcome.agents
             share = -(-plan.total // agents)
@@ -121,15 +141,24 @@ class AgentRun:
         plan = self._welcome.plan
         try:
             self._settings = self._settings.with_plan(plan, self._welcome.name)
-            sources = self._settings.sources
-            proxy = plan.transport.via
-            self._targets = [
-                await asyncio.to_thread(ResolvedTarget.find, url, sources, proxy)
-                for url in plan.urls
-            ]
+            self._targets = await asyncio.to_thread(
+                resolve_all, plan.urls, self._settings.sources, plan.transport.via
+            )
         except PlanError as error:
             return str(error)
+        for note in dict.fromkeys(note for target in self._targets for note in target.notes):
+            self._note(f"{self._welcome.name} {note}")
+        self._took_addresses = False
         return ""
+
+    @property
+    def _ways(self) -> int | None:
+        """The pairs of a source and a target address; None where no target is known."""
+        return ways_of(self._targets) if self._targets else None
+
+    @property
+    def _addresses(self) -> dict[str, tuple[str, ...]]:
+        return {target.url: target.addresses for target in self._targets}
 
     def _targets_refusal(self) -> str:
         refusals = (target.refusal(self._settings.allowed_targets) for target in self._targets)
@@ -153,6 +182,30 @@ class AgentRun:
                     f"got {session.file} with another SHA-256 than the plan says: start the"
                     " coordinator anew"
                 )
+        return ""
+
+    async def _fetch_rows(self) -> str:
+        """Gets the rows of the plan's feeders, for all workers.
+
+        Returns why that fails, or "".
+        """
+        tables = []
+        for feeder in self._welcome.plan.feeders:
+            path = f"/v1/agents/{self._welcome.id}/feeders/{feeder.name}"
+            try:
+                status, body = await self._client.post(path, b"", MAX_ROWS_BYTES, ROWS_TIMEOUT)
+            except (aiohttp.ClientError, TimeoutError) as error:
+                return f"did not get the rows of feeder {feeder.name!r}: {error!r}"
+            if status != HTTPStatus.OK:
+                return f"did not get the rows of feeder {feeder.name!r}: HTTP {status}"
+            if hashlib.sha256(body).hexdigest() != feeder.sha256:
+                return (
+                    f"got the rows of feeder {feeder.name!r} with another SHA-256 than the plan"
+                    " says: start the coordinator anew"
+                )
+            tables.append(body)
+        if tables:
+            self.pool.rows = await asyncio.to_thread(file_of, tables)
         return ""
 
     def _note(self, text: str) -> None:
@@ -220,6 +273,8 @@ class AgentRun:
                 f" {abs(step):.3f} s: a machine stood still, or its clock was set"
             )
         del self._notes[: len(post.notes)]
+        if post.addresses == self._addresses:
+            self._took_addresses = True
         self._sent_tracebacks |= post.tracebacks.keys()
         self._follow(orders, post)
 
@@ -238,6 +293,7 @@ class AgentRun:
             refusal=self._refusal,
             max_connections=self._settings.capacity,
             limits=self._limits if idle else (),
+            addresses={} if self._took_addresses else self._addresses,
             finished=pool.finished or (idle and (self._over or sent.draining)),
             gate=pool.gate,
             workers=pool.vitals(),
@@ -335,8 +391,26 @@ class AgentRun:
         await self.pool.run(jobs, start.again)
         self._count_reassigned(len(orders.reassignments))
         self.pool.expect_silence_until(max(begin, monotonic()))
+        every = self._welcome.plan.transport.resolve_every
+        if every is not None:
+            self._resolving = asyncio.create_task(self._resolve_again(every))
         if self._sent.draining:
             self.pool.drain()
+
+    async def _resolve_again(self, every: float) -> None:
+        """Resolves the targets' names every `every` seconds, for the workers."""
+        settings, proxy = self._settings, self._welcome.plan.transport.via
+        names = Names(self._targets, settings.sources, settings.allowed_targets, proxy)
+        while True:
+            await asyncio.sleep(every)
+            for note in await asyncio.to_thread(names.look):
+                self._note(f"{self._welcome.name} {note}")
+            if names.targets != self._targets:
+                self._targets = list(names.targets)
+                self._took_addresses = False
+                assert self._part is not None
+                self._part = self._part._replace(targets=self._targets)
+                self.pool.readdress(destinations_of(self._part))
 
     def _find_place(self, url: str, worker: WorkerProcess) -> None:
         """Resolves a place that a redirect leads to, once, and tells a worker of it."""
@@ -361,9 +435,9 @@ class AgentRun:
         assert self._part is not None
         assert worker.job is not None
         # The worker's own pairs are the same towards every place.
-        own = worker.job.destinations[0].sources
-        pairs = replace(sources_to(found, self._part), worker=own.worker, workers=own.workers)
-        worker.send(place_line(Place(url, found.destination(pairs))))
+        own = worker.job.destinations[0].ways[0].sources
+        to = numbered(destination_of(found, self._part), own.worker, own.workers)
+        worker.send(place_line(Place(url, to)))
 
     def _note_shortfall(self, share: int) -> None:
         short = shortfall(self._limits, share)

@@ -78,11 +78,15 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
             ports=self.ports or (parse_ports(ports) if ports else None),
         )
 
-    def limits(self, machine: Machine) -> tuple[Limit, ...]:
-        """Returns how many connections each resource of a machine carries."""
+    def limits(self, machine: Machine, ways: int | None = None) -> tuple[Limit, ...]:
+        """Returns how many connections each resource of a machine carries.
+
+        `ways` is the number of (source, target address) pairs; None while targets are unknown.
+        """
         found = client_limits(
             machine,
             addresses=max(1, len(self.sources)),
+            ways=ways,
             ports=self.port_range,
             workers=self.workers or workers_needed(self.capacity, machine, machine.cpus),
             max_connections=self.capacity,

@@ -1,26 +1,30 @@
 """The targets of a plan as this machine resolves them, and the allowed ones."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import msgspec
 
 from loadgen.errors import PlanError
-from loadgen.machine.addresses import source_for
+from loadgen.machine.addresses import check_socket, source_for
 from loadgen.net.url import TargetUrl, resolve
 from loadgen.plan.proxy import ProxyUrl
-from loadgen.wire import Destination, Sources
+from loadgen.wire import Destination, Sources, Way
+
+Resolver = Callable[[str, int, str], tuple[str, ...]]
+"""Returns the addresses of a host, for a port; the text says what it is of."""
 
 
 class AllowedTargets:
-    """The networks and host names of `--allow-target`.
+    """The networks, host names and paths of Unix sockets of `--allow-target`.
 
-    A name is compared with the host as the target's URL writes it.
+    A name is compared with the host as the target's URL writes it, and so is a path.
     """
 
     def __init__(self, allowed: Iterable[str] = ()) -> None:
         self._networks: list[IPv4Network | IPv6Network] = []
         self._hosts: set[str] = set()
+        self._paths: set[str] = set()
         for text in allowed:
             self._add(text.strip())
 
@@ -28,12 +32,25 @@ class AllowedTargets:
         try:
             self._networks.append(ip_network(text, strict=False))
         except ValueError:
+            if text.startswith("/"):
+                self._paths.add(text)
+                return
             if "/" in text or not text:
                 raise PlanError(
-                    f"--allow-target {text!r} is neither a network nor a host name; write for"
-                    " example 10.0.0.0/8"
+                    f"--allow-target {text!r} is neither a network nor a host name nor the path of"
+                    " a Unix socket; write for example 10.0.0.0/8"
                 ) from None
             self._hosts.add(text.lower())
+
+    def path_refusal(self, path: str) -> str:
+        """Returns why this Unix socket may not be loaded, with the fix; "" when it may.
+
+        No path is allowed as loopback is: services such as a container engine obey everybody
+        who can open their socket.
+        """
+        if path in self._paths:
+            return ""
+        return f"refuses the Unix socket {path}: start the agent with --allow-target {path}"
 
     def refusal(self, host: str, address: str) -> str:
         """Returns why this target may not be loaded, with the fix; "" when it may."""
@@ -76,74 +93,139 @@ def _plain(address: str) -> IPv4Address | IPv6Address:
     return (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
 
 
+class ReachedAddress(msgspec.Struct, frozen=True):
+    """One address of a target, and the addresses of this machine for it."""
+
+    address: str
+    """An IP address, or the path of a Unix socket."""
+    sources: tuple[str, ...]
+
+
 class ResolvedTarget(msgspec.Struct, frozen=True):
     """A URL of the plan with the addresses at both ends of its connections."""
 
     url: str
     parts: TargetUrl
-    address: str
-    """The IP address of its host; empty where a proxy resolves it."""
-    sources: tuple[str, ...]
-    """The addresses of this machine that connections come from."""
+    reached: tuple[ReachedAddress, ...]
+    """The addresses that are dialed; those of the proxy, if there is one on the way."""
+    notes: tuple[str, ...] = ()
+    """What is to be said about addresses that are left out."""
     proxy: ProxyUrl | None = None
-    """The proxy on the way to it, if any; its address is `proxy_address`."""
-    proxy_address: str = ""
+    """The proxy on the way to it, if any."""
+    beyond: str = ""
+    """The IP address that the proxy is asked for; empty where it resolves the name."""
 
     @classmethod
     def find(
-        cls, url: str, sources: Sequence[str], proxy: ProxyUrl | None = None
+        cls,
+        url: str,
+        sources: Sequence[str],
+        proxy: ProxyUrl | None = None,
+        addresses_of: Resolver = resolve,
     ) -> "ResolvedTarget":
         """Resolves the host of a URL; without sources the kernel chooses one.
 
-        Raises PlanError when the URL is malformed, when its host has no address, and when no route
-        leads there.
+        Addresses that no route leads to are left out. Raises PlanError when the URL is malformed,
+        when its host has no address, when no route leads to any of them, and when there is no Unix
+        socket at its path.
         """
         parts = TargetUrl.parse(url)
-        if proxy is not None:
-            return cls._beyond(url, parts, sources, proxy)
-        address = parts.resolve()
-        return cls(url, parts, address, cls._sources_to(f"target {url}", address, sources))
+        if parts.path:  # no proxy leads there
+            check_socket(parts.path)
+            return cls(url, parts, (ReachedAddress(parts.path, ()),))
+        if proxy is None:
+            found = addresses_of(parts.host, parts.port, "target")
+            reached, notes = _reach(f"target {url}", parts.host, found, sources)
+            return cls(url, parts, reached, notes)
+        found = addresses_of(proxy.host, proxy.port, "proxy")
+        reached, notes = _reach(f"proxy {proxy.shown}", proxy.host, found, sources)
+        beyond = parts.address
+        if not proxy.resolves:
+            beyond = addresses_of(parts.host, parts.port, "target")[0]
+        return cls(url, parts, reached, notes, proxy, beyond)
 
-    @classmethod
-    def _beyond(
-        cls, url: str, parts: TargetUrl, sources: Sequence[str], proxy: ProxyUrl
-    ) -> "ResolvedTarget":
-        """Resolves the proxy's host, and the target's where the proxy wants an address."""
-        proxy_address = resolve(proxy.host, proxy.port, "proxy")
-        address = parts.address if proxy.resolves else parts.resolve()
-        fitting = cls._sources_to(f"proxy {proxy.shown}", proxy_address, sources)
-        return cls(url, parts, address, fitting, proxy, proxy_address)
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses that are dialed, in their order."""
+        return tuple(one.address for one in self.reached)
 
-    @staticmethod
-    def _sources_to(what: str, address: str, sources: Sequence[str]) -> tuple[str, ...]:
-        fitting = tuple(source for source in sources if (":" in source) == (":" in address))
-        if sources and not fitting:
-            raise PlanError(
-                f"{what} is {address}: none of the agent's --source addresses is of that family;"
-                " add one"
-            )
-        return fitting or (source_for(address),)
+    @property
+    def dialed(self) -> str:
+        """The host that they are the addresses of."""
+        return self.parts.host if self.proxy is None else self.proxy.host
+
+    @property
+    def is_unix(self) -> bool:
+        """True for a Unix socket, which takes no source ports."""
+        return bool(self.parts.path)
 
     def refusal(self, allowed_targets: AllowedTargets) -> str:
-        """Returns why this agent does not load it, with the fix; "" when it does."""
-        if self.proxy is None:
-            return allowed_targets.refusal(self.parts.host, self.address)
-        return allowed_targets.proxy_refusal(
-            self.proxy.host, self.proxy_address
-        ) or allowed_targets.refusal_beyond(self.parts.host, self.address)
+        """Returns why this agent does not load it, with the fix; "" when it does.
 
-    def destination(self, sources: Sources) -> Destination:
-        """Returns what a worker has to know of it."""
+        One address that is not allowed refuses all of them.
+        """
+        if self.is_unix:
+            return allowed_targets.path_refusal(self.parts.path)
+        host, proxy = self.parts.host, self.proxy
+        if proxy is None:
+            refusals = [allowed_targets.refusal(host, one) for one in self.addresses]
+        else:
+            refusals = [allowed_targets.proxy_refusal(proxy.host, one) for one in self.addresses]
+            refusals.append(allowed_targets.refusal_beyond(host, self.beyond))
+        return next(filter(None, refusals), "")
+
+    def destination(self, sources_from: Callable[[tuple[str, ...]], Sources]) -> Destination:
+        """Returns what a worker has to know of it.
+
+        `sources_from` returns the pairs that begin at some addresses of this machine.
+        """
         parts, proxy = self.parts, self.proxy
         return Destination(
             url=self.url,
-            address=self.address if proxy is None else self.proxy_address,
+            ways=tuple(Way(one.address, sources_from(one.sources)) for one in self.reached),
             port=parts.port if proxy is None else proxy.port,
             name=parts.host,
             host=parts.host_header,
             resource=parts.resource,
             secure=parts.secure,
-            sources=sources,
-            asked="" if proxy is None else self.address or parts.host,
+            asked="" if proxy is None else self.beyond or parts.host,
             asked_port=0 if proxy is None else parts.port,
         )
+
+
+def _reach(
+    what: str, host: str, addresses: Sequence[str], sources: Sequence[str]
+) -> tuple[tuple[ReachedAddress, ...], tuple[str, ...]]:
+    """Returns the addresses that a route leads to, and notes on the others.
+
+    Raises PlanError when there is none; `what` has the host.
+    """
+    reached, notes = [], []
+    for address in addresses:
+        fitting = tuple(source for source in sources if (":" in source) == (":" in address))
+        try:
+            if fitting or not sources:
+                reached.append(ReachedAddress(address, fitting or (source_for(address),)))
+        except PlanError as error:
+            if len(addresses) == 1:
+                raise
+            notes.append(f"leaves out {address} of {host}: {error}")
+    if not reached:
+        raise PlanError(
+            notes[-1]
+            if notes
+            else f"{what} is {' and '.join(addresses)}: none of the agent's --source addresses is"
+            " of that family; add one"
+        )
+    return tuple(reached), tuple(notes)
+
+
+def ways_of(targets: Iterable[ResolvedTarget]) -> int:
+    """Returns the pairs of a source and a target address of the worst target.
+
+    That is the one with the fewest; each pair has all source ports. 0: no target takes any.
+    """
+    counts = (
+        sum(len(one.sources) for one in target.reached) for target in targets if not target.is_unix
+    )
+    return min(counts, default=0)

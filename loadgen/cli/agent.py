@@ -98,8 +98,9 @@ MAX_SCRAPES = 50.0
 @click.option(
     "--allow-target",
     multiple=True,
-    metavar="CIDR|HOST",
-    help="A target that it may load besides loopback; repeatable. It refuses any other.",
+    metavar="CIDR|HOST|PATH",
+    help="A target that it may load besides loopback, or the path of a Unix socket; repeatable. It"
+    " refuses any other.",
 )
 @click.option(
     "--allow-sessions", is_flag=True, help="Run the Python sessions that the coordinator sends."

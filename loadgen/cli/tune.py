@@ -57,12 +57,15 @@ class Finding(msgspec.Struct, frozen=True):
     machine: dict[str, Any]
 
 
-def examine(machine: Machine, role: Role, connections: int, *, tls: bool = False) -> Finding:
+def examine(
+    machine: Machine, role: Role, connections: int, ways: int = 1, *, tls: bool = False
+) -> Finding:
     """Returns the capacity of a machine in a role, with the workers that it takes.
 
-    `tls`: a client's connections have TLS.
+    `ways` is the number of addresses of the target; 0: it is a Unix socket. `tls`: a client's
+    connections have TLS.
     """
-    limits = _limits(machine, role, connections, tls=tls)
+    limits = _limits(machine, role, connections, ways, tls=tls)
     first = limiting_resource(limits)
     assert first is not None, "descriptors always have a limit"
     return Finding(
@@ -78,7 +81,7 @@ def examine(machine: Machine, role: Role, connections: int, *, tls: bool = False
     )
 
 
-def _limits(machine: Machine, role: Role, connections: int, *, tls: bool) -> list[Limit]:
+def _limits(machine: Machine, role: Role, connections: int, ways: int, *, tls: bool) -> list[Limit]:
     if role == "target":
         workers = workers_needed(connections, machine, machine.cpus, TARGET_FILL)
         return target_limits(machine, workers=workers, connections=connections)
@@ -89,6 +92,7 @@ def _limits(machine: Machine, role: Role, connections: int, *, tls: bool) -> lis
         ports=DEFAULT_PORTS,
         workers=workers,
         max_connections=connections,
+        ways=ways,
         tls=tls,
     )
     # max_connections is an option of the agent, no resource of the machine.
@@ -158,18 +162,29 @@ def command() -> None:
 @command.command()
 @role_and_connections
 @click.option(
+    "--target-addresses",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Addresses of the target's name; a client has all its source ports towards each. 0: a"
+    " Unix socket.",
+)
+@click.option(
     "--json",
     "as_json",
     is_flag=True,
     help="Print one JSON object on one line, not the table.",
 )
 @WITH_TLS
-def check(role: Role, connections: int | None, as_json: bool, tls: bool) -> int:
+def check(
+    role: Role, connections: int | None, target_addresses: int, as_json: bool, tls: bool
+) -> int:
     """Shows how many connections each resource carries.
 
     Exits 1 when one carries too few.
     """
-    finding = examine(read_machine(), role, connections or CONNECTIONS[role], tls=tls)
+    asked = connections or CONNECTIONS[role]
+    finding = examine(read_machine(), role, asked, target_addresses, tls=tls)
     if as_json:
         click.echo(msgspec.json.encode(finding))
         return 0 if finding.ok else 1

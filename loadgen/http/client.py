@@ -51,12 +51,18 @@ class CoordinatorClient:
             auto_decompress=False,
         )
 
-    async def post(self, path: str, body: bytes, max_bytes: int) -> Response:
+    async def post(
+        self, path: str, body: bytes, max_bytes: int, within: float | None = None
+    ) -> Response:
         """Posts a body; returns the answer, which may have at most `max_bytes`.
 
-        Raises aiohttp.ClientError or TimeoutError when no such answer comes.
+        A large one may take longer than others: `within` is in seconds. Raises aiohttp.ClientError
+        or TimeoutError when no such answer comes.
         """
-        async with self._http.post(self._url + path, data=body, allow_redirects=False) as reply:
+        timeout = self._http.timeout if within is None else aiohttp.ClientTimeout(total=within)
+        async with self._http.post(
+            self._url + path, data=body, allow_redirects=False, timeout=timeout
+        ) as reply:
             answer = bytearray()
             async for part in reply.content.iter_any():
                 answer += part

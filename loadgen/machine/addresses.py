@@ -2,8 +2,10 @@
 
 import errno
 import ipaddress
+import os
 import re
 import socket
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -143,6 +145,21 @@ def local_addresses_exist(addresses: Iterable[str]) -> None:
                 raise PlanError(
                     f"source {address} is no address of this machine; `{fix}` makes it one"
                 ) from error
+
+
+def check_socket(path: str) -> None:
+    """Raises PlanError when this user finds no Unix socket to open at a path."""
+    try:
+        found = stat.S_ISSOCK(os.stat(path).st_mode)
+        if not found:
+            why = "it is no socket"
+        elif not os.access(path, os.W_OK):  # connect(2) wants to write, as unix(7) says
+            why = os.strerror(errno.EACCES)
+        else:
+            return
+    except OSError as error:
+        why = error.strerror or str(error)
+    raise PlanError(f"no way to the Unix socket {path}: {why}; start its server, or correct it")
 
 
 def _ends(text: str) -> tuple[_Address, _Address]:

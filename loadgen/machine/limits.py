@@ -90,15 +90,19 @@ def client_limits(
     ports: range | int,
     workers: int,
     max_connections: int,
+    ways: int | None = None,
     tls: bool = False,
 ) -> list[Limit]:
     """Returns how many client connections each resource of a machine carries.
 
     The fixes raise a resource to `max_connections`. `ports` are those of each source address; a
-    number stands for that many ports up to 65535. `tls`: connections have TLS.
+    number stands for that many ports up to 65535. `ways` is the number of pairs of a source address
+    and an address of the target, each with all ports; without it the target has one address, and
+    with 0 it takes no port, as a Unix socket. `tls`: connections have TLS.
     """
     user_bytes = CLIENT_BYTES + TLS_BYTES * tls
     ports = ports if isinstance(ports, range) else range(65536 - ports, 65536)
+    ways = addresses if ways is None else ways
     option = f"--max-connections {max_connections:,}"
     mine = Limit(
         "max_connections",
@@ -109,7 +113,7 @@ def client_limits(
     )
     return [
         mine,
-        _source_ports(machine, addresses, ports, max_connections),
+        *_source_ports(machine, addresses, ways, ports, max_connections),
         _file_descriptors(machine, workers, max_connections),
         *_common_limits(machine, workers, max_connections, user_bytes),
     ]
@@ -196,25 +200,33 @@ def _file_max(machine: Machine, wanted: int) -> Iterator[Limit]:
         yield Limit("file_max", holds, now, fix, f"{used + wanted:,}")
 
 
-def _source_ports(machine: Machine, addresses: int, ports: range, wanted: int) -> Limit:
+def _source_ports(
+    machine: Machine, addresses: int, ways: int, ports: range, wanted: int
+) -> Iterator[Limit]:
+    if not ways:
+        return
     left_out = len(unusable_ports(machine, ports))
     each = len(ports) - left_out
     kept = (
         f" less {left_out:,} left out (reserved, privileged, the machine's own)" if left_out else ""
     )
-    goal = _goal(wanted, each * addresses)
-    more = ceil(goal / each) if each else 1
-    return Limit(
+    whence = _count(addresses, "address")
+    if ways != addresses:
+        whence = f"{ways:,} pairs of source and target addresses"
+    per_address = each * ways / addresses  # more than one address of the target
+    goal = _goal(wanted, each * ways)
+    more = ceil(goal / per_address) if each else 1
+    yield Limit(
         "source_ports",
-        each * addresses,
-        f"{_count(addresses, 'address')} × {len(ports):,} ports{kept}",
+        each * ways,
+        f"{whence} × {len(ports):,} ports{kept}",
         (
             f"--source FIRST-LAST with {_count(more, 'address')}; `ip addr add ADDRESS dev"
             " INTERFACE` makes one"
             if each
             else "--ports 1025-65535"
         ),
-        _count(ceil(wanted / each), "address") if each else f"{wanted:,} ports",
+        _count(ceil(wanted / per_address), "address") if each else f"{wanted:,} ports",
     )
 
 

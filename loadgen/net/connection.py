@@ -279,7 +279,7 @@ class Connection:
     def send_app_ping(self, due: float) -> None:
         """Sends Appwrite's ping, a text message; the answers come in the same order."""
         if self._count_ping(due):
-            self._write(frame(TEXT, appwrite.PING, self.recorder.bits(32)), message=True)
+            self._write(self._framed(TEXT, appwrite.PING), message=True)
 
     @property
     def owed(self) -> bool:
@@ -313,6 +313,10 @@ class Connection:
         self.reason = self.reason or reason
         if self.transport is not None:
             self.transport.abort()
+
+    def _framed(self, opcode: int, payload: bytes) -> bytes:
+        """Returns the frame of a message; a subclass may compress it."""
+        return frame(opcode, payload, self.recorder.bits(32))
 
     def _write(self, data: bytes, *, message: bool = False) -> bool:
         """Writes bytes; returns True when too many wait now."""
@@ -524,6 +528,9 @@ class Connection:
             self._answer_close(event.payload)
         elif event.opcode == FAULT:
             reason = MESSAGE_TOO_BIG if event.size == 1009 else PROTOCOL_ERROR
+            if self.state == OPEN and self.recorder.claim(reason):
+                what = f"user {self.owner.number}: the server sent {event.payload.decode()}\n"
+                self.recorder.samples[reason] = what
             self.begin_close(reason, event.size)
             self._shut()
         else:

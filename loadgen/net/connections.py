@@ -7,8 +7,8 @@ seconds on the monotonic clock.
 from collections.abc import Iterator, Sequence
 
 from loadgen.net.connection import FAILED, Connection
-from loadgen.net.dialer import Dialer
 from loadgen.net.drain import Drain
+from loadgen.net.route import AnyDialer
 from loadgen.stats.reasons import TIMEOUT
 from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.timers import Deadlines
@@ -26,7 +26,7 @@ class Connections:
     def __init__(
         self,
         recorder: Recorder,
-        dialers: Sequence[Dialer],
+        dialers: Sequence[AnyDialer],
         closing: Deadlines[Connection],
         connect_timeout: float = CONNECT_TIMEOUT,
     ) -> None:
@@ -51,7 +51,7 @@ class Connections:
     def __contains__(self, connection: Connection) -> bool:
         return connection in self._all
 
-    def dial(self, connection: Connection, dialer: Dialer, now: float, *, planned: bool) -> None:
+    def dial(self, connection: Connection, dialer: AnyDialer, now: float, *, planned: bool) -> None:
         """Sends the SYN; a connection that is not `planned` counts as launched again."""
         if not planned:
             self._launch_again()
@@ -61,12 +61,12 @@ class Connections:
         self.connecting.add(connection, now)
         dialer.dial(connection, now)
 
-    def use(self, dialer: Dialer) -> None:
+    def use(self, dialer: AnyDialer) -> None:
         """Adds a dialer, if it is not among the others."""
         if dialer not in self._dialers:
             self._dialers.append(dialer)
 
-    def redial(self, connection: Connection, dialer: Dialer, now: float) -> None:
+    def redial(self, connection: Connection, dialer: AnyDialer, now: float) -> None:
         """Dials an attempt again, to where a redirect leads; its deadline stays."""
         for old in self._dialers:
             old.ended(connection)

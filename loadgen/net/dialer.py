@@ -12,12 +12,12 @@ import os
 import select
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from time import monotonic
 from typing import Any
 
-from loadgen.net.connection import Connection
+from loadgen.net.connection import CLOSED, Connection
 from loadgen.net.ports import SourcePorts
 from loadgen.net.refusal import explain
 from loadgen.net.secured import BeforeTls, SecureTransport
@@ -53,7 +53,23 @@ def reason_of(code: int) -> str:
     return _REASONS.get(code) or errno.errorcode.get(code, f"errno_{code}").lower()
 
 
-def _receiver(connection: Connection) -> Any:
+Failed = Callable[[str, Connection, str], None]
+"""Takes a connection whose dial to a place came to nothing, with the reason."""
+
+
+def end(place: str, connection: Connection, reason: str) -> None:
+    """Ends a connection whose dial to a place came to nothing.
+
+    The first one of its reason on this worker becomes the sample.
+    """
+    recorder = connection.recorder
+    if recorder.claim(reason):
+        recorder.samples[reason] = f"user {connection.owner.number}: {place}: {reason}"
+    connection.end(reason)
+
+
+def receiver_of(connection: Connection) -> Any:
+    """Returns the protocol between a connection and its transport, or the connection."""
     wrap = connection.terms.wrap
     return connection if wrap is None else wrap(connection)
 
@@ -75,16 +91,21 @@ class Dialer:
         buffers: tuple[int, int] = (0, 0),
         tunnel: Tunnel | None = None,
         preamble: Callable[[int], bytes] | None = None,
+        failed: Failed = end,
     ) -> None:
         """`target` is a proxy where there is a `tunnel` to go through it.
 
-        `preamble` gives the first bytes of the connection of a user's number.
+        `preamble` gives the first bytes of the connection of a user's number. `failed` takes
+        connections that get no TCP connection to the target.
         """
+        self.place = f"{target[0]}, port {target[1]}"
+        """The address and the port, for people."""
         self._loop = loop
         self._target = target
         self._family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
         self._ports = ports
         self._recorder = recorder
+        self._failed = failed
         self._tls = tls
         self._host = host if tls else None
         sizes = zip((socket.SO_RCVBUF, socket.SO_SNDBUF), buffers, strict=True)
@@ -102,15 +123,24 @@ class Dialer:
         loop.add_reader(self._poll.fileno(), self._attach_ready)
 
     def dial(self, connection: Connection, now: float) -> None:
-        """Sends the SYN; a failure to do so ends the connection in the loop's next turn."""
+        """Sends the SYN; a failure to do so is reported in the loop's next turn."""
         connection.dialed_at = now
         try:
             dialed = self._dial(connection)
         except OSError as error:
-            self._loop.call_soon(connection.end, reason_of(error.errno or 0))
+            self._loop.call_soon(self._fail, connection, reason_of(error.errno or 0))
         else:
             if not dialed:
-                self._loop.call_soon(connection.end, NO_LOCAL_PORT)
+                self._loop.call_soon(self._fail, connection, NO_LOCAL_PORT)
+
+    def _fail(self, connection: Connection, reason: str) -> None:
+        if connection.state < CLOSED:  # else it was aborted since
+            self._failed(self.place, connection, reason)
+
+    @property
+    def idle(self) -> bool:
+        """True while no connection has a pair towards this address."""
+        return not self._ports.in_use
 
     def ended(self, connection: Connection) -> None:
         """Takes back the port of a connection with TLS; plain transports return theirs."""
@@ -122,11 +152,20 @@ class Dialer:
         """Cancels an attempt that is under way; harmless for any other connection."""
         if connection in self._handshaking:
             self._handshaking[connection].cancel()
+        self.give_up(connection)
+
+    def give_up(self, connection: Connection) -> None:
+        """Ends a connect that is under way, if the connection has one."""
         for fd, (sock, waiting) in self._pending.items():
             if waiting is connection:
                 self._forget(fd)
                 self._drop(sock)
                 return
+
+    @property
+    def connecting(self) -> Iterator[Connection]:
+        """The connections whose SYN has no answer yet, oldest first."""
+        return (connection for _, connection in self._pending.values())
 
     def close(self) -> None:
         """Closes every socket, also of attempts under way; no connection is called."""
@@ -196,7 +235,7 @@ class Dialer:
                 self._attach(sock, connection)
             else:
                 self._drop(sock)
-                connection.end(reason_of(code))
+                self._fail(connection, reason_of(code))
 
     def _forget(self, fd: int) -> tuple[socket.socket, Connection]:
         self._poll.unregister(fd)
@@ -257,7 +296,7 @@ class Dialer:
             self._begin_tls(sock, connection, self._tls)
         else:
             self._connected(connection)
-            self._transports.open(sock, _receiver(connection))
+            self._transports.open(sock, receiver_of(connection))
 
     def _begin_tls(self, sock: socket.socket, connection: Connection, contexts: Contexts) -> None:
         number = connection.owner.number
@@ -288,7 +327,7 @@ class Dialer:
         name = sock.getsockname()
         self._secured[connection] = name[0], name[1]
         sessions = contexts if contexts.resumes else None
-        secure = SecureTransport(self._loop, _receiver(connection), self._recorder, sessions)
+        secure = SecureTransport(self._loop, receiver_of(connection), self._recorder, sessions)
         try:
             tcp, before = await self._loop.create_connection(BeforeTls, sock=sock)
             before.check(tcp)

@@ -162,19 +162,19 @@ class Parser:
         "_decode",
         "_final",
         "_kept",
-        "_limit",
         "_need",
         "_opcode",
         "_rest",
         "_size",
         "failed",
         "keep",
+        "limit",
         "more",
     )
 
     def __init__(self, keep: int = MAX_KEPT_BYTES, limit: int = sys.maxsize) -> None:
         self.keep = keep
-        self._limit = limit
+        self.limit = limit
         self.failed = False
         """True after a FAULT, and after a CLOSE, which is the last frame of a server."""
         self.more = False
@@ -249,8 +249,8 @@ class Parser:
                 return self._fail(events, "a length with its highest bit set")
         if opcode >= CLOSE:
             return self._control(data, begin, opcode, length, events)
-        if self._size + length > self._limit:
-            return self._fail(events, f"a message of more than {self._limit} bytes", 1009)
+        if self._size + length > self.limit:
+            return self._fail(events, f"a message of more than {self.limit} bytes", 1009)
         self._begin(opcode, first >= 0x80, length)
         return begin if length else self._end(begin, events)
 

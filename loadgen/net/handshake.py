@@ -7,9 +7,12 @@ replies out of the ordinary.
 import re
 from base64 import b64encode
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha1
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from loadgen.net.deflate import Agreement
+from loadgen.plan.compress import PERMESSAGE_DEFLATE, Compress
 from loadgen.plan.request import Headers, RequestError, encoded_resource, request_mistakes
 from loadgen.stats.reasons import (
     BAD_ACCEPT,
@@ -23,6 +26,12 @@ from loadgen.stats.reasons import (
 )
 from loadgen.version import VERSION
 
+if TYPE_CHECKING:
+    from websockets.extensions.permessage_deflate import (
+        ClientPerMessageDeflateFactory,
+        PerMessageDeflate,
+    )
+
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 MAX_HEAD_SIZE = 65_536
 """Bytes that the head of a reply may have, with the interim replies before it."""
@@ -34,6 +43,7 @@ _INTERIM = re.compile(rb"(?:HTTP/1\.[01] 1(?!01)\d\d(?: [^\r\n]*)?\r\n(?:[^\r\n]
 """Whole replies with a 1xx that is no 101: others follow them (RFC 9110 section 15.2)."""
 _EXTENSIONS = b"sec-websocket-extensions"
 _SUBPROTOCOL = b"sec-websocket-protocol"
+_EIGHT_BITS = re.compile(rb'(client_max_window_bits\s*=\s*"?)8(?!\d)')
 _NEGOTIATING = (b"upgrade", b"connection", b"sec-websocket-accept", _EXTENSIONS, _SUBPROTOCOL)
 _REASONS = {
     "Upgrade": BAD_UPGRADE,
@@ -56,6 +66,8 @@ class Reply(NamedTuple):
     """The bytes after the head: they belong to the first frame, or to the body of a refusal."""
     words: str = ""
     """The mistake in words for people; empty for a valid 101 and for another status."""
+    agreement: Agreement | None = None
+    """What a valid 101 chooses of the offered permessage-deflate; None: no compression."""
 
 
 class Mistake(NamedTuple):
@@ -81,12 +93,19 @@ class Handshake:
     The request is prepared once, and the server's usual reply is learnt once.
     """
 
-    __slots__ = ("_after", "_before", "_offered", "_vetted", "resource")
+    __slots__ = ("_after", "_agreement", "_before", "_offered", "_vetted", "compress", "resource")
 
     def __init__(
-        self, host: str, resource: str, headers: Headers = (), subprotocols: Sequence[str] = ()
+        self,
+        host: str,
+        resource: str,
+        headers: Headers = (),
+        subprotocols: Sequence[str] = (),
+        compress: Compress | None = None,
     ) -> None:
         """`host` and loadgen's User-Agent are sent unless `headers` has others.
+
+        `compress` is offered; None: no extension is.
 
         Raises RequestError when what a value holds would change the request.
         """
@@ -98,10 +117,11 @@ class Handshake:
         agent = () if "user-agent" in own else (USER_AGENT,)
         rest = (pair for pair in headers if pair[0].lower() != "host")
         offer = (("Sec-WebSocket-Protocol", ", ".join(subprotocols)),) if subprotocols else ()
+        extend = (("Sec-WebSocket-Extensions", compress.offer),) if compress is not None else ()
         lines = [
             f"GET {self.resource} HTTP/1.1",
             f"Host: {own.get('host', host)}",
-            *(f"{name}: {value}" for name, value in (*agent, *rest, *offer)),
+            *(f"{name}: {value}" for name, value in (*agent, *rest, *offer, *extend)),
             "Upgrade: websocket",
             "Connection: Upgrade",
             "Sec-WebSocket-Version: 13",
@@ -112,6 +132,10 @@ class Handshake:
         self._offered = tuple(subprotocols)
         self._vetted: tuple[bytes, bytes] | None = None
         """The bytes before and after the accept key in a reply that was valid."""
+        self.compress = compress
+        """The offer of permessage-deflate, if any."""
+        self._agreement: Agreement | None = None
+        """What that reply chose of it."""
 
     def request(self, key: bytes) -> bytes:
         """Returns the request with a key."""
@@ -128,15 +152,16 @@ class Handshake:
         head = data[:end]
         before, found, after = head.partition(accept_of(key))
         if found and (before, after) == self._vetted:
-            return Reply(None, head, data[end:])
+            return Reply(None, head, data[end:], "", self._agreement)
         interim = _INTERIM.match(data)
         if interim is not None:
             return self._check_final(data, interim.end(), key)
-        mistake = mistake_of(head, key, self._offered)
+        mistake = mistake_of(head, key, self._offered, self.compress)
         if mistake is not None:
             return Reply(mistake.reason, head, data[end:], mistake.words)
         self._vetted = before, after
-        return Reply(None, head, data[end:])
+        self._agreement = _agreement_in(head, self.compress)
+        return Reply(None, head, data[end:], "", self._agreement)
 
     def _check_final(self, data: bytes, begin: int, key: bytes) -> Reply | None:
         """Returns the result of the reply that begins after interim ones.
@@ -169,20 +194,28 @@ def _malformed(data: bytes) -> Mistake:
     return Mistake(NO_HTTP, "the reply is not HTTP: another service has this port")
 
 
-def mistake_of(head: bytes, key: bytes, offered: tuple[str, ...] = ()) -> Mistake | None:
-    """Returns why a whole head is no valid answer to this key; None when it is one."""
+def mistake_of(
+    head: bytes,
+    key: bytes,
+    offered: tuple[str, ...] = (),
+    compress: Compress | None = None,
+) -> Mistake | None:
+    """Returns why a whole head is no valid answer to this key; None when it is one.
+
+    `offered` are the subprotocols.
+    """
     status = _STATUS.match(head)
     if status is None:
         return _malformed(head)
     if status[1] != b"101":
         return Mistake(f"{HTTP}{int(status[1])}", "")
-    if _ordinary(head, accept_of(key)):
+    if _ordinary(head, accept_of(key), compress):
         return None
-    return _mistake_by_library(head, key, offered)
+    return _mistake_by_library(head, key, offered, compress)
 
 
-def _ordinary(head: bytes, accept: bytes) -> bool:
-    """Returns True for a valid 101 that repeats no header and negotiates nothing."""
+def _ordinary(head: bytes, accept: bytes, compress: Compress | None = None) -> bool:
+    """Returns True for a valid 101 that repeats no header and chooses no subprotocol."""
     first, *lines = head[:-4].split(b"\r\n")
     if _SWITCHING.fullmatch(first) is None:
         return False
@@ -192,11 +225,13 @@ def _ordinary(head: bytes, accept: bytes) -> bool:
             return False
         name, _, value = line.partition(b":")
         name = name.lower()
-        if name in headers or name.startswith(
-            (b" ", b"\t", b"sec-websocket-e", b"sec-websocket-p")
+        value = value.strip()
+        if name in headers or (
+            name.startswith((b" ", b"\t", b"sec-websocket-e", b"sec-websocket-p"))
+            and not (name == _EXTENSIONS and _is_choice(value, compress))
         ):
             return False
-        headers[name] = value.strip()
+        headers[name] = value
     return (
         headers.get(b"upgrade", b"").lower() == b"websocket"
         and headers.get(b"connection", b"").lower() == b"upgrade"
@@ -204,7 +239,81 @@ def _ordinary(head: bytes, accept: bytes) -> bool:
     )
 
 
-def _mistake_by_library(head: bytes, key: bytes, offered: tuple[str, ...]) -> Mistake | None:
+def _agreement_in(head: bytes, compress: Compress | None) -> Agreement | None:
+    """Returns what the head of a valid 101 chooses of the offer; None for nothing."""
+    if compress is None:
+        return None
+    value = _extensions_in(head)
+    found = _judged(value, compress) if value else None
+    assert not isinstance(found, str), found
+    return found
+
+
+def _extensions_in(head: bytes) -> bytes:
+    """Returns the extensions that a head chooses; empty for none."""
+    lines = (line.partition(b":") for line in head.split(b"\r\n"))
+    return b", ".join(text.strip() for name, _, text in lines if name.lower() == _EXTENSIONS)
+
+
+def _is_choice(extensions: bytes, compress: Compress | None) -> bool:
+    """Returns True when a server may choose these extensions."""
+    return compress is not None and isinstance(_judged(extensions, compress), Agreement)
+
+
+@lru_cache(maxsize=64)
+def _judged(extensions: bytes, compress: Compress) -> Agreement | str:
+    """Returns what a server chooses of the offer, or why it may not.
+
+    The websockets library judges it. All connections of a worker share the result, and so what it
+    holds.
+    """
+    from websockets.exceptions import InvalidHandshake  # noqa: PLC0415 -- few workers need it
+    from websockets.headers import parse_extension  # noqa: PLC0415
+
+    accepted: list[PerMessageDeflate] = []
+    try:
+        for name, parameters in parse_extension(_raised(extensions).decode("latin-1")):
+            if name != PERMESSAGE_DEFLATE:
+                return f"{name} is another extension"
+            accepted.append(_factory(compress).process_response_params(parameters, accepted))
+    except InvalidHandshake as error:
+        return str(error)
+    (found,) = accepted
+    return Agreement(
+        server_takeover=not found.remote_no_context_takeover,
+        client_takeover=not found.local_no_context_takeover,
+        server_bits=found.remote_max_window_bits,
+        client_bits=found.local_max_window_bits,
+        level=compress.level,
+    )
+
+
+def _raised(extensions: bytes) -> bytes:
+    """Returns a choice with 9 window bits for the client where it has 8.
+
+    Subtle: zlib has no window of 2^8 bytes for raw deflate. But in that of 2^9 it looks back 250
+    bytes only (deflate.h, MAX_DIST), and so a peer with the smaller one can inflate it.
+    """
+    return _EIGHT_BITS.sub(rb"\g<1>9", extensions)
+
+
+def _factory(compress: Compress) -> "ClientPerMessageDeflateFactory":
+    """Returns the websockets library's judge of an offer."""
+    from websockets.extensions.permessage_deflate import (  # noqa: PLC0415
+        ClientPerMessageDeflateFactory,
+    )
+
+    return ClientPerMessageDeflateFactory(
+        compress.server_no_context_takeover,
+        compress.client_no_context_takeover,
+        compress.server_max_window_bits,
+        compress.client_max_window_bits or True,
+    )
+
+
+def _mistake_by_library(
+    head: bytes, key: bytes, offered: tuple[str, ...], compress: Compress | None
+) -> Mistake | None:
     """Returns why the websockets library refuses a 101; None when it accepts it.
 
     It gets the headers that it judges and no others: a browser does not count cookies either.
@@ -220,6 +329,8 @@ def _mistake_by_library(head: bytes, key: bytes, offered: tuple[str, ...]) -> Mi
             return Mistake(BAD_HANDSHAKE, f"line {number} of the reply is no header")
     named = [(line.partition(b":")[0].lower(), line) for line in lines]
     judged = [(name, line) for name, line in named if name in _NEGOTIATING]
+    if compress is not None:
+        judged = [(name, line) for name, line in judged if name != _EXTENSIONS]
     protocol = ClientProtocol(
         parse_uri("ws://target/"), subprotocols=[Subprotocol(name) for name in offered] or None
     )
@@ -227,7 +338,15 @@ def _mistake_by_library(head: bytes, key: bytes, offered: tuple[str, ...]) -> Mi
     protocol.send_request(protocol.connect())
     protocol.receive_data(b"\r\n".join((first, *(line for _, line in judged))) + b"\r\n\r\n")
     error = protocol.handshake_exc
-    return None if error is None else _mistake_for(error, dict(judged), offered)
+    if error is not None:
+        return _mistake_for(error, dict(judged), offered)
+    extensions = b"" if compress is None else _extensions_in(head)
+    if compress is None or not extensions:
+        return None
+    found = _judged(extensions, compress)
+    if isinstance(found, Agreement):
+        return None
+    return Mistake(BAD_EXTENSION, f"{found}; `{compress.offer}` was offered")
 
 
 def _mistake_for(

@@ -99,7 +99,7 @@ class AllowedResolver(AbstractResolver):
         """Returns the addresses of a host; raises HostNotAllowed."""
         target = self._hosts.targets.get(host.lower())
         if target is not None:
-            addresses = [target.address]
+            addresses = list(target.addresses)
         else:
             loop = asyncio.get_running_loop()
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
@@ -218,9 +218,9 @@ class HttpPool:
         family, kind, protocol, _, (address, *_) = info
         made = socket.socket(family, kind, protocol)
         made.setblocking(False)
-        for to in self._hosts.targets.values():
-            if to.address == address:
-                sources = to.sources.addresses
+        for way in (way for to in self._hosts.targets.values() for way in to.ways):
+            if way.address == address:
+                sources = way.sources.addresses
                 made.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
                 made.bind((sources[next(self._turn) % len(sources)], 0))
                 break

@@ -24,6 +24,7 @@ class SourcePorts:
     """
 
     __slots__ = (
+        "__weakref__",
         "_addresses",
         "_aside",
         "_free",

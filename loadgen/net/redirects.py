@@ -47,7 +47,8 @@ def next_url(url: str, head: bytes) -> str:
         raise PlanError(f"its Location is no URL ({error})") from error
     scheme, _, rest = found.partition("://")
     found = f"{ {'http': 'ws', 'https': 'wss'}.get(scheme, scheme) }://{rest}"
-    TargetUrl.parse(found)
+    if TargetUrl.parse(found).path:  # no server may choose a socket on the agent's machine
+        raise PlanError("its Location is a Unix socket")
     return found
 
 

@@ -1,14 +1,20 @@
 """The way from a worker to one of the plan's targets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from loadgen.net.connection import Follower, Terms, Wrap
 from loadgen.net.dialer import Dialer
+from loadgen.net.dialers import Dialers
 from loadgen.net.handshake import Handshake
+from loadgen.net.unix import UnixDialer
+from loadgen.plan.compress import Compress
 from loadgen.plan.request import Headers
+from loadgen.plan.template import Template
 from loadgen.timers import Deadlines
 
+AnyDialer = Dialer | Dialers | UnixDialer
+"""Of one address, of all addresses of a name, or of a Unix socket."""
 MAX_KEPT = 256
 """Prepared requests kept; sessions with more different ones pay for each request anew."""
 
@@ -21,10 +27,11 @@ class Route:
         url: str,
         host: str,
         resource: str,
-        dialer: Dialer,
+        dialer: AnyDialer,
         closing: Deadlines[Any],
         headers: Headers = (),
         subprotocols: tuple[str, ...] = (),
+        compress: Compress | None = None,
     ) -> None:
         """`closing` holds the worker's connections that wait for the server to end them."""
         self.url = url
@@ -34,10 +41,36 @@ class Route:
         self._closing = closing
         self._headers = headers
         self._subprotocols = subprotocols
+        self._compress = compress
         self._terms: dict[tuple[object, ...], Terms] = {}
+        self._variable = (
+            Template(resource),
+            {name: template for name, value in headers if (template := Template(value)).names},
+        )
+        """The parts of the request that have variables, as templates."""
         self.follow: Callable[..., Follower] | None = None
         """Makes what follows the redirects of connections of one kind, from the same arguments as
         `terms` and this route before them; None: redirects are refusals."""
+
+    def filled(self, row: Mapping[str, Any]) -> "Route":
+        """Returns the route with a user's values in its resource and headers."""
+        resource, headers = self._variable
+        if not (resource.names or headers):
+            return self
+        route = Route(
+            self.url,
+            self._host,
+            resource.fill(row),
+            self.dialer,
+            self._closing,
+            tuple(
+                (name, headers[name].fill(row) if name in headers else value)
+                for name, value in self._headers
+            ),
+            self._subprotocols,
+        )
+        route.follow = self.follow
+        return route
 
     def terms(
         self,
@@ -66,6 +99,7 @@ class Route:
                 resource or self._resource,
                 kept + headers,
                 subprotocols or self._subprotocols,
+                self._compress,
             )
             found = self._terms[key] = Terms(handshake, think, self._closing, wrap)
             if self.follow is not None:

@@ -257,6 +257,7 @@ class Transports:
         """`ended` takes the local address and port of each transport that has ended."""
         self._loop = loop
         self._family = family
+        self._is_tcp = family != socket.AF_UNIX
         self._ended = ended
         self.recorder = recorder
         """The counts of what the kernel takes."""
@@ -270,7 +271,8 @@ class Transports:
 
     def open(self, sock: socket.socket, protocol: Receiver) -> None:
         """Takes over a connected socket, and gives its protocol a transport."""
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._is_tcp:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         fd = sock.detach()
         transport = PlainTransport(self, fd, protocol)
         while len(self._by_fd) <= fd:

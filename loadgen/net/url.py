@@ -1,8 +1,10 @@
-"""The parts of a ws:// or wss:// URL that dialing and upgrading need."""
+"""The parts of a target's URL that dialing and upgrading need, and its addresses."""
 
 import re
 import socket
+from collections.abc import Iterable
 from ipaddress import ip_address
+from itertools import chain, zip_longest
 from urllib.parse import urlsplit
 
 import msgspec
@@ -10,6 +12,10 @@ from websockets.exceptions import InvalidURI
 from websockets.uri import parse_uri
 
 from loadgen.errors import PlanError
+from loadgen.values import UNIX
+
+MAX_PATH = 107
+"""Bytes of a Unix socket's path; unix(7) has room for 108 with a zero at the end."""
 
 
 class TargetUrl(msgspec.Struct, frozen=True):
@@ -20,6 +26,8 @@ class TargetUrl(msgspec.Struct, frozen=True):
     resource: str
     """Path and query, as in the request line."""
     secure: bool
+    path: str = ""
+    """The path of a Unix socket; empty for TCP. The host is `localhost` then."""
 
     @classmethod
     def parse(cls, url: str) -> "TargetUrl":
@@ -39,6 +47,8 @@ class TargetUrl(msgspec.Struct, frozen=True):
                 f"target {shown!r} has a blank or control character; write %20 in"
                 " ws://HOST:PORT/PATH"
             )
+        if re.match(r"wss?\+", url, re.IGNORECASE):
+            return cls._unix(url)
         try:
             uri = parse_uri(url)
         except (InvalidURI, ValueError) as error:
@@ -53,6 +63,28 @@ class TargetUrl(msgspec.Struct, frozen=True):
             )
         return cls(host=uri.host, port=uri.port, resource=uri.resource_name, secure=uri.secure)
 
+    @classmethod
+    def _unix(cls, url: str) -> "TargetUrl":
+        """Returns the parts of ws+unix:///PATH:/RESOURCE; raises PlanError."""
+        form = "write ws+unix:///PATH.sock:/RESOURCE"
+        rest = url[len(UNIX) :].removeprefix("//")
+        path, _, resource = rest.partition(":")
+        if not url.lower().startswith(UNIX):
+            why = "is neither of TCP nor of ws+unix, which has no TLS"
+        elif "#" in url:
+            why = "has a fragment"
+        elif path and not path.startswith("/"):
+            why = f"names the host {path.partition('/')[0]!r}, and a Unix socket has a path alone"
+        elif path.endswith("/") or not path:
+            why = "has no path of a Unix socket"
+        elif len(path.encode()) > MAX_PATH:
+            why = f"has a path of more than {MAX_PATH} bytes"
+        elif "?" in path or (resource and not resource.startswith("/")):
+            why = "has a resource that does not begin with a slash after a colon"
+        else:
+            return cls("localhost", 80, resource or "/", secure=False, path=path)
+        raise PlanError(f"target {url!r} {why}; {form}")
+
     @property
     def host_header(self) -> str:
         """The Host header; a scheme's own port is left out (RFC 6455 section 4.1)."""
@@ -64,13 +96,6 @@ class TargetUrl(msgspec.Struct, frozen=True):
         """The URL of its server, without a path."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'wss' if self.secure else 'ws'}://{host.lower()}:{self.port}/"
-
-    def resolve(self) -> str:
-        """Returns the first IP address that the resolver has for the host.
-
-        Raises PlanError when it has none.
-        """
-        return resolve(self.host, self.port)
 
     @property
     def address(self) -> str:
@@ -87,10 +112,11 @@ def is_address(host: str) -> bool:
     return True
 
 
-def resolve(host: str, port: int, what: str = "target") -> str:
-    """Returns the first IP address that the resolver has for a host.
+def resolve(host: str, port: int, what: str = "target") -> tuple[str, ...]:
+    """Returns every IP address that the resolver has for a host, each once.
 
-    Raises PlanError when it has none; `what` it is of is in the message.
+    They are in its order (RFC 6724), with the families in turn (RFC 8305 section 4). Raises
+    PlanError when it has none; `what` it is of is in the message.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -98,4 +124,13 @@ def resolve(host: str, port: int, what: str = "target") -> str:
         raise PlanError(
             f"{what} host {host!r} does not resolve ({error}); check its spelling"
         ) from error
-    return str(found[0][4][0])
+    return interleaved(str(address[0]) for *_, address in found)
+
+
+def interleaved(addresses: Iterable[str]) -> tuple[str, ...]:
+    """Returns IP addresses with their families in turn, that of the first one first."""
+    families: dict[bool, dict[str, None]] = {}
+    for address in addresses:
+        families.setdefault(":" in address, {})[address] = None
+    turns = chain.from_iterable(zip_longest(*families.values()))
+    return tuple(address for address in turns if address is not None)

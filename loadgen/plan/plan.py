@@ -9,14 +9,16 @@ import msgspec
 
 from loadgen.errors import PlanError
 from loadgen.plan.clients import AgentSpec
-from loadgen.plan.phases import MAX_ARRIVALS, NotNegative, Phase, Positive
+from loadgen.plan.compress import Compress
+from loadgen.plan.feeder import FEEDER_SALT, Feeder, PlaceOf, Ranks, feeder_mistakes, place_of
+from loadgen.plan.phases import MAX_ARRIVALS, MAX_NUMBER, NotNegative, Phase, Positive
 from loadgen.plan.proxy import ProxyUrl
 from loadgen.plan.publish import Publish
 from loadgen.plan.request import request_mistakes
 from loadgen.plan.schedule import PhasedSchedule, Schedule, phase_arrivals_of
 from loadgen.plan.seeded import Pick, weighted_choice, weighted_choice_by_phase
 from loadgen.plan.sessions import Loop, PythonSession, SessionSpec, ThinkTime, urls_of
-from loadgen.values import REFERENCE_CONNECTIONS
+from loadgen.values import REFERENCE_CONNECTIONS, UNIX
 
 TARGET = "ws://127.0.0.1:9505/v1/realtime?project=console&channels[]=files"
 TARGET_SALT = 1_000_001
@@ -25,6 +27,10 @@ SESSION_SALT = 1_000_002
 """The salt of the draw of a user's session."""
 _SERVER_NAME = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*")
 """A host's name or IPv4 address, or an IPv6 address."""
+ONCE = "once"
+"""The value of `resolve` with which a name is resolved before the run alone."""
+MIN_RESOLVE = 1.0
+"""The least seconds between two resolutions of a name."""
 OVERRULES = {
     "phases": ("rate", "max"),
     "sessions": ("think", "loops", "ping"),
@@ -55,6 +61,8 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     subprotocols: tuple[str, ...] = ()
     origin: str = ""
     headers: dict[str, str] = {}
+    compress: Compress | bool = False
+    """The offer of permessage-deflate; True: as browsers make it, False: none."""
     proxy: str = ""
     """The URL of the proxy that connections go through, perhaps with credentials; empty: none."""
     proxy_protocol: int = 0
@@ -71,6 +79,8 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     tls_server_name: bool | str = True
     """The name that is sent (SNI) and that the certificate must have; True: the host of the URL,
     False: none."""
+    resolve: Annotated[float, msgspec.Meta(le=MAX_NUMBER)] | str = ONCE
+    """How often agents resolve the names of targets: `once`, or the seconds between two times."""
     tls_ca: str = ""
     """The path of a PEM file: the authorities that are trusted instead of the system's."""
     tls_cert: str = ""
@@ -82,6 +92,11 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """The protocols that are offered by ALPN; empty: none are."""
     tls_resume: bool = False
     """True when connections resume the TLS session of an earlier one to the same target."""
+
+    @property
+    def offer(self) -> Compress | None:
+        """The offer of permessage-deflate; None without any."""
+        return Compress() if self.compress is True else self.compress or None
 
     @property
     def via(self) -> ProxyUrl | None:
@@ -100,6 +115,14 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
                 "tls_server_name",
                 f"is {name!r}; write a host's name or address without a port, or true or false",
             )
+        if self.resolve != ONCE and not (
+            isinstance(self.resolve, float) and self.resolve >= MIN_RESOLVE
+        ):
+            yield (
+                "resolve",
+                f'is {self.resolve!r}; write "once", or a duration of at least {MIN_RESOLVE:g} s'
+                ' such as "30s"',
+            )
         try:
             _ = self.via
         except PlanError as error:
@@ -116,6 +139,11 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         for place, protocol in enumerate(self.tls_alpn):
             if not (0 < len(protocol) < 256 and protocol.isascii()):
                 yield f"tls_alpn[{place}]", f"is {protocol!r}; write 1 to 255 ASCII characters"
+
+    @property
+    def resolve_every(self) -> float | None:
+        """The seconds between two resolutions of the targets' names; None for one."""
+        return self.resolve if isinstance(self.resolve, float) else None
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -157,6 +185,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """What is asked of single agents."""
     files: dict[str, str] = {}
     """The texts of the files that scripts read lines from, by id."""
+    feeders: tuple[Feeder, ...] = ()
+    """The data that each user has a row of."""
     transport: Transport = Transport()
     grain: Literal["auto", "1ms", "5ms"] = "auto"
     """How exact launches and pings are; `auto`: 1 ms, and 5 ms on a worker that launches 5,000
@@ -182,6 +212,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
                 "have no `weight` above 0; give one to those that users begin with",
             )
         yield from _duplicates("clients", "name", [client.name for client in self.clients])
+        yield from feeder_mistakes(self.feeders, [spec.name for spec in self.session_specs])
         yield from _prefixed("transport", self.transport.mistakes())
         if self.publish is not None:
             yield from _prefixed("publish", self.publish.mistakes())
@@ -196,6 +227,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             isinstance(spec, PythonSession) for spec in self.sessions
         ):
             yield "by", "is `session`, but no session is in Python; one has to call user.stamp()"
+        if publish.by == "http" and not publish.url and self.urls[0].lower().startswith(UNIX):
+            yield "url", "is needed where the first target is a Unix socket; give an http:// one"
         if self.hold != "sessions" and publish.begin == "plateau" and self.hold <= publish.lead:
             yield (
                 "begin",
@@ -226,8 +259,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def redacted(self) -> "Plan":
         """Returns the plan without the texts that may hold passwords.
 
-        These are the texts of sessions and files, the values of headers and the credentials for the
-        proxy.
+        These are the texts of sessions and files, the rows of feeders, the values of headers and
+        the credentials for the proxy.
         """
         sessions = tuple(
             msgspec.structs.replace(session, source="")
@@ -250,16 +283,21 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     @property
     def for_agents(self) -> "Plan":
-        """The plan as agents get it: without the publisher's headers.
+        """The plan as agents get it: without the publisher's headers and without rows.
 
-        Only the coordinator publishes by HTTP, and they may hold its key.
+        Only the coordinator publishes by HTTP, and they may hold its key. Agents ask for the rows.
         """
+        feeders = tuple(feeder.without_rows for feeder in self.feeders)
         if self.publish is None:
-            return self
+            return msgspec.structs.replace(self, feeders=feeders) if feeders else self
         headers = dict.fromkeys(self.publish.headers, "")
-        return msgspec.structs.replace(
-            self, publish=msgspec.structs.replace(self.publish, headers=headers)
-        )
+        publish = msgspec.structs.replace(self.publish, headers=headers)
+        return msgspec.structs.replace(self, publish=publish, feeders=feeders)
+
+    @property
+    def kept(self) -> "Plan":
+        """The plan as a run directory has it: rows are in files of their own."""
+        return msgspec.structs.replace(self, feeders=tuple(feeder.kept for feeder in self.feeders))
 
     @property
     def overruled(self) -> frozenset[str]:
@@ -366,6 +404,20 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         return weighted_choice_by_phase(
             [arrivals.first for arrivals in phase_arrivals_of(self.phases)], picks
         )
+
+    def places_of(self, feeder: Feeder) -> PlaceOf:
+        """Returns the function from a user's number to the place of its row in a feeder.
+
+        It is made anew each time, so take it once.
+        """
+        fed = [place for place, spec in enumerate(self.session_specs) if feeder.feeds(spec.name)]
+        rank = None if len(fed) == len(self.session_specs) else Ranks(self.session_of, fed)
+        return place_of(feeder, FEEDER_SALT + self.feeders.index(feeder), self.seed, rank)
+
+    def columns_of(self, session: str) -> tuple[str, ...]:
+        """Returns the names of the fields that the users of a session have rows of."""
+        fed = (feeder for feeder in self.feeders if feeder.feeds(session))
+        return tuple(column for feeder in fed for column in feeder.columns)
 
     @property
     def session_specs(self) -> tuple[SessionSpec, ...]:

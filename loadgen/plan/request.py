@@ -25,7 +25,7 @@ _OWN = re.compile(r"connection|upgrade|sec-websocket-.*")
 """The headers by which the handshake works, in lower case."""
 _INSTEAD = {
     "sec-websocket-protocol": "name the subprotocols by the key `subprotocols`",
-    "sec-websocket-extensions": "leave it out: loadgen offers no extension",
+    "sec-websocket-extensions": "offer compression by --compress or the key `compress`",
 }
 MAX_SHOWN = 200
 """Characters of a resource that a message shows."""

@@ -5,11 +5,12 @@ where a step says `subst`, everywhere else always. A variable that was never set
 `undefined`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Literal, Union
 
 import msgspec
 
+from loadgen.plan.byte_text import Form, bytes_of_base64, bytes_of_hex
 from loadgen.plan.phases import NotNegative
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -50,6 +51,8 @@ class Match(_Value, frozen=True, kw_only=True):
     do: Literal["continue", "log", "dump", "loop", "restart", "abort", "abort_test"] = "continue"
     name: str = "-"
     subst: bool = False
+    form: Form = "text"
+    """How the reply is read: as text, or its bytes as hexadecimal digits or base64."""
     max_loop: Count = 20
     """Times that the request is sent again; then the session goes on."""
     loop_back: Count = 0
@@ -73,6 +76,8 @@ class Extract(_Value, frozen=True, kw_only=True):
     expr: str
     decode: bool = False
     """True when HTML entities are decoded."""
+    form: Form = "text"
+    """How a regular expression reads the reply, as in a match."""
 
 
 class ReplyCheck(_Value, frozen=True, kw_only=True):
@@ -117,7 +122,7 @@ class Connect(_Request, frozen=True, kw_only=True, tag_field="do", tag="connect"
 
 
 class Send(_Request, frozen=True, kw_only=True, tag_field="do", tag="send"):
-    """Sends a message.
+    """Sends a message: `text`, or the bytes that `base64` or `hex` write.
 
     With `ack` the next message from the server is awaited as the reply.
 
@@ -125,9 +130,30 @@ class Send(_Request, frozen=True, kw_only=True, tag_field="do", tag="send"):
     `receive_timeout` the session ends.
     """
 
-    text: str
-    frame: Literal["text", "binary"] = "text"
+    text: str | None = None
+    base64: str | None = None
+    hex: str | None = None
+    """Digits, two a byte, with blanks between them or without."""
+    frame: Literal["text", "binary"] | None = None
+    """None: text for `text`, which in a binary frame is sent as UTF-8, and binary for bytes."""
     ack: bool = False
+
+    @property
+    def content(self) -> str:
+        """The message as the plan writes it; empty where it writes none."""
+        return next(
+            (given for given in (self.text, self.base64, self.hex) if given is not None), ""
+        )
+
+    @property
+    def bytes_of(self) -> Callable[[str], bytes] | None:
+        """The function that reads the bytes of its content; None for text.
+
+        It raises ValueError for a text that does not write bytes.
+        """
+        if self.base64 is not None:
+            return bytes_of_base64
+        return bytes_of_hex if self.hex is not None else None
 
 
 class Receive(_Request, frozen=True, kw_only=True, tag_field="do", tag="receive"):

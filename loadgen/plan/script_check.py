@@ -1,7 +1,7 @@
 """Checks a script by its steps alone, before a user plays it."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from loadgen.errors import PlanError
@@ -56,8 +56,11 @@ class Unset(NamedTuple):
     """True when the step needs a value; otherwise it takes the text `undefined`."""
 
 
-def check(steps: Sequence[Step], files: Mapping[str, str]) -> None:
-    """Raises ScriptError for the first step that can't be played."""
+def check(steps: Sequence[Step], files: Mapping[str, str], columns: Collection[str] = ()) -> None:
+    """Raises ScriptError for the first step that can't be played.
+
+    `columns` are the variables that a user has from its row.
+    """
     for step in steps_in(steps):
         try:
             _check_step(step, files)
@@ -66,7 +69,7 @@ def check(steps: Sequence[Step], files: Mapping[str, str]) -> None:
     if not any(isinstance(step, Connect) for step in steps_in(steps)):
         raise ScriptError(None, "the script never connects; give it a connect request")
     _follow(steps, frozenset((False,)))
-    for unset in unset_in(steps):
+    for unset in unset_in(steps, columns):
         if unset.fatal:
             raise ScriptError(
                 unset.step,
@@ -81,6 +84,8 @@ def _check_step(step: Step, files: Mapping[str, str]) -> None:
         _check_request(step)
     elif isinstance(step, HttpStep):
         _check_http(step)
+    elif isinstance(step, Send):
+        _check_content(step)
     elif isinstance(step, Foreach):
         pattern_of(step.include)
         pattern_of(step.exclude)
@@ -105,7 +110,7 @@ def _check_request(step: Connect) -> None:
     for key, what in request_mistakes(step.headers.items(), step.subprotocols, step.origin):
         raise PlanError(f"`{key}` {what}")
     path = Template(step.path, subst=step.subst)
-    begun = path.names and path.text.startswith("%%_")
+    begun = path.names and path.text.startswith("%%")
     try:
         encoded_resource(f"/{path.text}" if begun or not path.text else path.text)
     except RequestError as error:
@@ -146,6 +151,26 @@ def _check_reply_check(check: ReplyCheck, step: RequestStep) -> None:
         raise PlanError(
             f"check {check.name!r}: `equals` needs the `jsonpath` whose value it is compared with"
         )
+
+
+def _check_content(step: Send) -> None:
+    """Raises PlanError for a message that can't be made."""
+    given = [key for key in ("text", "base64", "hex") if getattr(step, key) is not None]
+    if len(given) != 1:
+        raise PlanError(
+            f"a message has {' and '.join(map(repr, given)) or 'no content'}; write one of text,"
+            " base64 and hex"
+        )
+    if step.bytes_of is None:
+        return
+    if step.frame == "text":
+        raise PlanError(f"`frame` is text, and `{given[0]}` has bytes; leave `frame` out")
+    content = Template(step.content, subst=step.subst)
+    if not content.names:
+        try:
+            step.bytes_of(content.text)
+        except ValueError as error:
+            raise PlanError(f"`{given[0]}`: {error}") from error
 
 
 def _check_source(step: SetVars, files: Mapping[str, str]) -> None:
@@ -192,9 +217,12 @@ def _follow(steps: Sequence[Step], connected: Connected) -> Connected:
     return connected
 
 
-def unset_in(steps: Sequence[Step]) -> Iterator[Unset]:
-    """Yields the variables that steps read and no step sets, in their order."""
-    known = {GIVEN} | {name for step in steps_in(steps) for name in _set_by(step)}
+def unset_in(steps: Sequence[Step], columns: Collection[str] = ()) -> Iterator[Unset]:
+    """Yields the variables that steps read and no step sets, in their order.
+
+    `columns` are set by the user's row.
+    """
+    known = {GIVEN, *columns} | {name for step in steps_in(steps) for name in _set_by(step)}
     for step in steps_in(steps):
         for name in dict.fromkeys(_needed_by(step)):
             if name not in known:
@@ -202,6 +230,13 @@ def unset_in(steps: Sequence[Step]) -> Iterator[Unset]:
         for name in dict.fromkeys(_named_by(step)):
             if name not in known:
                 yield Unset(step, name, fatal=False)
+
+
+def names_in(steps: Sequence[Step]) -> frozenset[str]:
+    """Returns the names of the variables that steps read."""
+    return frozenset(
+        name for step in steps_in(steps) for name in (*_needed_by(step), *_named_by(step))
+    )
 
 
 def _set_by(step: Step) -> Iterator[str]:
@@ -247,7 +282,7 @@ def _texts(step: RequestStep) -> Iterator[str]:
         yield from (step.url, step.text, *step.headers.values(), *step.form.values())
         yield from texts_in(step.json)
     elif isinstance(step, Send):
-        yield step.text
+        yield step.content
     yield from (extract.expr for extract in step.extract if extract.by == "jsonpath")
     for check in step.check:
         yield from (check.pattern, check.not_pattern, check.jsonpath)

@@ -1,4 +1,4 @@
-"""Text with variables, as `%%_name%%`, parsed once.
+"""Text with variables, as `%%name%%` or, as in Tsung, `%%_name%%`, parsed once.
 
 Plain text costs nothing later.
 """
@@ -29,7 +29,7 @@ def pattern_of(text: str) -> re.Pattern[str]:
         ) from error
 
 
-_VARIABLE = re.compile(r"%%_(.+?)%%", re.DOTALL)
+_VARIABLE = re.compile(r"%%(?:_(?=.)|(?=[A-Za-z]\w*%%))(.+?)%%", re.DOTALL)
 UNDEFINED = "undefined"
 """The text of a variable that was never set, as in Tsung."""
 

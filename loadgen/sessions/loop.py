@@ -12,9 +12,9 @@ from typing import Any
 
 from loadgen.net.connection import FAILED, Connection
 from loadgen.net.route import Route
+from loadgen.sessions.compressed import loop_kind
 from loadgen.sessions.errors import ConnectionEnded
 from loadgen.sessions.population import Population
-from loadgen.sessions.receiver import ReceiverConnection
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.trampoline import BaseUser
 from loadgen.stats.reasons import DONE
@@ -55,9 +55,9 @@ class LoopUser(BaseUser):
     def connect(self) -> Connection:
         """Dials the user's target; returns the connection, which is not open yet."""
         scenario = self.scenario
-        route = scenario.route_of(self.number)
+        route = scenario.route_to(self.number)
         terms = route.terms(scenario.think, wrap=scenario.wrap())
-        kind = ReceiverConnection if scenario.receives else Connection
+        kind = loop_kind(terms, receives=scenario.receives, reads=scenario.reads)
         self.connection = connection = kind(scenario.recorder, terms, self)
         scenario.connections.dial(connection, route.dialer, monotonic(), planned=True)
         return connection
@@ -145,6 +145,8 @@ class LoopScenario(Scenario):
         self.loops = loops
         """Turns of the loop."""
         self._session = session
+        self.reads = session is app_pings
+        """True when messages answer its pings."""
         self.think = think
         """Seconds."""
         self._grain = grain
@@ -155,7 +157,9 @@ class LoopScenario(Scenario):
 
     def start_user(self, number: int, due: float) -> None:
         """Starts the session of a user that has arrived; `due` is monotonic."""
-        LoopUser(self, number, due).start(self._session)
+        user = LoopUser(self, number, due)
+        if self.rows is None or self.has_row(user, self.rows):
+            user.start(self._session)
 
     def turn(self, now: float) -> None:
         """Resumes every user whose think time is over."""

@@ -7,6 +7,9 @@ from loadgen.net.connection import Wrap
 from loadgen.net.route import Route
 from loadgen.net.throttle import Throttle
 from loadgen.sessions.population import Population
+from loadgen.sessions.rows import UserRows
+from loadgen.sessions.trampoline import BaseUser
+from loadgen.stats.reasons import NO_ROW
 from loadgen.timers import Wheel
 
 
@@ -40,6 +43,8 @@ class Scenario:
         self.population = population
         self.recorder = population.recorder
         self.connections = population.connections
+        self.rows: UserRows | None = None
+        """The rows of its users; None where no feeder has any."""
         self.wheel: Wheel[Any] = Wheel(start)
         self.woken: float | None = None
         """The end of the think time that the running session has just left, else None."""
@@ -89,6 +94,28 @@ class Scenario:
         if route is None:
             raise ValueError(f"{url} is not one of the plan's targets: {', '.join(self._routes)}")
         return route
+
+    def route_to(self, number: int, url: str = "") -> Route:
+        """Returns a user's way to a target of the plan, without a URL to the user's own.
+
+        Raises ValueError for a URL that is not in the plan.
+        """
+        route = self.route(url) if url else self.route_of(number)
+        return route if self.rows is None else route.filled(self.rows[number])
+
+    def has_row(self, user: BaseUser, rows: UserRows) -> bool:
+        """Returns whether every feeder has a row for a user that arrives.
+
+        A user without one ends here, before it connects.
+        """
+        dry = rows.dry_for(user.number)
+        if not dry:
+            return True
+        if self.recorder.claim(NO_ROW):
+            self.recorder.samples[NO_ROW] = f"user {user.number}: feeder {dry!r} has no row left\n"
+        self.connections.refuse(NO_ROW, planned=True)
+        self.population.ended(user, NO_ROW, failed=True, raised=True)
+        return False
 
     def count_blocked(self, number: int, seconds: float) -> None:
         """Counts and reports a session that kept all others of its worker waiting."""

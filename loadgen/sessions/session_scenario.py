@@ -42,4 +42,6 @@ class SessionScenario(Scenario):
 
     def start_user(self, number: int, due: float) -> None:
         """Starts the session of a user that has arrived; `due` is monotonic."""
-        User(self, number, due).start(self._session)
+        user = User(self, number, due)
+        if self.rows is None or self.has_row(user, self.rows):
+            user.start(self._session)

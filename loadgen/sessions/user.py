@@ -20,14 +20,14 @@ from loadgen.net.connection import Connection, Terms
 from loadgen.net.route import Route
 from loadgen.plan.request import Headers, RequestError, with_origin
 from loadgen.plan.seeded import SeededRandom
+from loadgen.sessions.compressed import session_kind
 from loadgen.sessions.errors import CheckFailed, ConnectFailed, ConnectionEnded
-from loadgen.sessions.receiver import ReceiverWebSocket
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.trampoline import BaseUser
 from loadgen.sessions.user_state import Pause, UserState
 from loadgen.sessions.websocket import Awaited, WebSocket
 from loadgen.stats.reasons import BAD_REQUEST, DONE, DRAINED, ERROR, NOT_CONNECTED, TIMEOUT
-from loadgen.stats.recorder import Recorder, microseconds
+from loadgen.stats.recorder import MAX_REMARK_LENGTH, Recorder, microseconds, sendable
 from loadgen.stats.tally import CHECK, MAX_NAME_LENGTH, MEET
 
 if TYPE_CHECKING:
@@ -177,6 +177,20 @@ class User(BaseUser):
         return self._jar
 
     @property
+    def row(self) -> Mapping[str, Any]:
+        """Its row of the plan's feeders, read only and read anew each time.
+
+        A user that comes back has the same one. Raises RuntimeError where the plan has no feeder
+        for its session.
+        """
+        rows = self.scenario.rows
+        if rows is None:
+            raise RuntimeError(
+                f"user.row needs a plan with [[feeders]] for the session {self.scenario.name!r}"
+            )
+        return rows[self.number]
+
+    @property
     def think(self) -> ThinkTimes:
         """Think times in seconds: `think(30)`, `think.uniform(1, 5)` and others."""
         return ThinkTimes(self)
@@ -203,7 +217,7 @@ class User(BaseUser):
         Raises ConnectFailed, counted by its reason; ValueError for a URL that is not in the plan.
         """
         scenario = self.scenario
-        route = scenario.route(url) if url else scenario.route_of(self.number)
+        route = scenario.route_to(self.number, url)
         own = with_origin((headers or {}).items(), origin)
         offer = (subprotocols,) if isinstance(subprotocols, str) else tuple(subprotocols)
         terms = self._terms(route, resource, own, offer, read_rate)
@@ -212,7 +226,7 @@ class User(BaseUser):
             raise ConnectFailed(BAD_REQUEST)
         now = monotonic()
         due = now if self.due is None else self.due
-        kind = ReceiverWebSocket if scenario.receives else WebSocket
+        kind = session_kind(terms, receives=scenario.receives)
         socket = kind(self.recorder, terms, self, due)
         scenario.connections.dial(socket, route.dialer, now, planned=self.due is not None)
         self._hold((*self.sockets, socket))
@@ -297,6 +311,7 @@ class User(BaseUser):
         deliveries = self.recorder.deliveries
         if deliveries is None or not deliveries.publisher:
             raise RuntimeError('user.stamp() needs a plan with [publish] and by = "session" in it')
+        channel.encode()  # raises for surrogates, which can't be told to other workers
         return deliveries.publish(channel, monotonic())
 
     async def meet(self, users: int) -> None:
@@ -310,7 +325,7 @@ class User(BaseUser):
 
     def abort_run(self, why: str) -> None:
         """Drains the whole run, which has failed; `why` is for the report."""
-        self.recorder.abort = self.recorder.abort or why
+        self.recorder.abort = self.recorder.abort or sendable(why, MAX_REMARK_LENGTH)
 
     def took(self, name: str, seconds: float) -> None:
         """Records a duration in seconds under a name."""

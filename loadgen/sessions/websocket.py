@@ -31,6 +31,7 @@ from loadgen.plan.life import PONG_TIMEOUT
 from loadgen.sessions.errors import ConnectionEnded
 from loadgen.stats.reasons import DONE
 from loadgen.stats.recorder import Recorder, microseconds
+from loadgen.stats.tally import name_of
 
 MAX_BYTES = 16 * 2**20
 """The longest message, in bytes, kept for a session; a longer one closes the connection (RFC 6455
@@ -138,14 +139,16 @@ def _size_of(message: str | bytes) -> int:
     return len(message.encode())
 
 
-def _framed(message: Any, mask: int) -> bytes:
-    """Returns the frames of a buffer or of an iterable.
+def parts_of(message: Any) -> tuple[int, list[bytes]]:
+    """Returns the opcode of a message, and a payload for each of its frames.
 
-    There is one for each part, so none of an empty iterable. Raises TypeError for anything else,
+    Those of an iterable are its parts, and may be none. Raises TypeError for what is no message,
     and for parts of both kinds.
     """
+    if isinstance(message, str):
+        return TEXT, [message.encode()]
     try:
-        return frame(BINARY, bytes(memoryview(message)), mask)
+        return BINARY, [bytes(memoryview(message))]
     except TypeError:
         if isinstance(message, Mapping) or not isinstance(message, Iterable):
             raise TypeError(
@@ -155,10 +158,10 @@ def _framed(message: Any, mask: int) -> bytes:
     parts = [part if isinstance(part, str) else bytes(memoryview(part)) for part in message]
     texts = [part.encode() for part in parts if isinstance(part, str)]
     if not texts:
-        return fragmented(BINARY, [part for part in parts if isinstance(part, bytes)], mask)
+        return BINARY, [part for part in parts if isinstance(part, bytes)]
     if len(texts) < len(parts):
         raise TypeError("the parts of a message are all str, or all bytes")
-    return fragmented(TEXT, texts, mask)
+    return TEXT, texts
 
 
 class WebSocket(Connection):
@@ -226,15 +229,9 @@ class WebSocket(Connection):
         """
         if self.state != OPEN:
             raise ConnectionEnded(self.reason or "closed")
-        mask = self.recorder.bits(32)
-        if isinstance(message, str):
-            data = frame(TEXT, message.encode(), mask)
-        elif isinstance(message, bytes):
-            data = frame(BINARY, message, mask)
-        else:
-            data = _framed(message, mask)
-            if not data:
-                return
+        data = self._frames_of(message)
+        if not data:
+            return
         owner = self.owner
         owner.burst += len(data) + MESSAGE_COST
         if self.transport.write(data, True):  # type: ignore[union-attr]  # OPEN
@@ -243,6 +240,15 @@ class WebSocket(Connection):
         elif owner.burst >= BURST:
             owner.burst = 0
             await asyncio.sleep(0)
+
+    def _frames_of(self, message: Part | Iterable[Part]) -> bytes:
+        """Returns the frames of a message; a subclass may compress it."""
+        mask = self.recorder.bits(32)
+        if isinstance(message, str):
+            return frame(TEXT, message.encode(), mask)
+        if isinstance(message, bytes):
+            return frame(BINARY, message, mask)
+        return fragmented(*parts_of(message), mask)
 
     @coroutine
     def _room(self) -> Generator[Any, Any, None]:
@@ -317,7 +323,9 @@ class WebSocket(Connection):
 
         Raises ValueError for a code that may not be sent, and for a reason of more than 123 bytes.
         """
-        self.begin_close(ledger, code, closing_payload(code, reason))
+        self.begin_close(
+            ledger if ledger == DONE else name_of(ledger), code, closing_payload(code, reason)
+        )
         if self.state < CLOSED:
             yield from self._await(Awaited.END, None)
 

@@ -40,6 +40,7 @@ HEAD_TOO_LARGE = "head_too_large"
 NO_HTTP = "no_http"
 BAD_REQUEST = "bad_request"
 NOT_CONNECTED = "not_connected"
+NO_ROW = "no_row"
 UNCLEAN_CLOSE = "unclean_close"
 SERVER_EOF = "server_eof"
 PING_TIMEOUT = "ping_timeout"
@@ -104,8 +105,9 @@ _READ_THE_SAMPLE = "The sample in `errors/` of the run directory"
 REASONS = (
     Reason(
         REFUSED, "failed", "server", "error_connect_econnrefused",
-        "nothing listens on this address and port, or a firewall rejects the connection",
-        "Start the server, or correct the port of the URL.",
+        "nothing listens on this address and port, or a firewall rejects the connection; of a name"
+        " with several addresses, on none of them",
+        f"Start the server, or correct the port of the URL. {_READ_THE_SAMPLE} names the address.",
     ),
     # From here, a full listen queue and a path that drops packets look the same.
     Reason(
@@ -137,8 +139,8 @@ REASONS = (
     ),
     Reason(
         DNS, "failed", "network", "error_connect_nxdomain",
-        "the name does not resolve on the agents; they look it up once before the run, and refuse"
-        " the run in one line",
+        "the name does not resolve on the agents; they look it up before the run, and refuse the"
+        " run in one line",
         "Repair the agents' resolver, or write an address in the plan.",
     ),
     Reason(
@@ -188,8 +190,10 @@ REASONS = (
     ),
     Reason(
         BAD_EXTENSION, "failed", "server", "websocket_fail",
-        "the 101 chooses an extension, such as `permessage-deflate`, that was not offered",
-        "Correct the server: it may choose only of what the client offers.",
+        "the 101 chooses an extension, or a parameter of `permessage-deflate`, that was not"
+        " offered; without `--compress` none is",
+        f"Correct the server: it may choose only of what the client offers. {_READ_THE_SAMPLE} is"
+        " the reply.",
     ),
     Reason(
         BAD_SUBPROTOCOL, "failed", "server", "websocket_fail",
@@ -217,6 +221,11 @@ REASONS = (
         " has a line break or another control character, or a header belongs to the handshake",
         "Read the sample in `errors/` of the run directory; correct the session, or check what it"
         " takes from replies and files.",
+    ),
+    Reason(
+        NO_ROW, "failed", "session", "error_connect_<reason>",
+        "a feeder with `at_end = \"stop\"` had no row left for the user, which did not connect",
+        "Give the feeder as many rows as users arrive, or `at_end = \"wrap\"`.",
     ),
     Reason(
         NOT_CONNECTED, "failed", "session", "error_connect_<reason>",
@@ -251,8 +260,8 @@ REASONS = (
     Reason(
         "<errno>", "failed", "unknown", "error_connect_<reason>",
         "the kernel reported another error of errno(3), such as `eperm` or `enobufs`",
-        "Read `man errno`; `eperm` comes from a firewall on the agent, most others from too little"
-        " memory.",
+        "Read `man errno`; `eperm` comes from a firewall on the agent, `enoent` and `eacces` from"
+        " the path of a Unix socket, most others from too little memory.",
     ),
     Reason(
         DONE, "closed", "nobody", None,
@@ -308,8 +317,9 @@ REASONS = (
     ),
     Reason(
         PROTOCOL_ERROR, "closed", "server", "error_unknown_data",
-        "the server sent what RFC 6455 forbids",
-        "Read the server's log, and look for a proxy that changes frames.",
+        "the server sent what RFC 6455 forbids, or what can't be inflated",
+        f"{_READ_THE_SAMPLE} says what; read the server's log, and look for a proxy that changes"
+        " frames.",
     ),
     Reason(
         MESSAGE_TOO_BIG, "closed", "server", "error_unknown_data",

@@ -16,6 +16,8 @@ MAX_SAMPLES = 100
 """Reasons of which a worker writes a sample, however many a server makes it count."""
 MAX_REMARKS = 10
 """Remarks kept of one second."""
+MAX_REMARK_LENGTH = 2000
+"""In characters."""
 
 
 class Recorder:
@@ -82,7 +84,7 @@ class Recorder:
         Drops it when the second has MAX_REMARKS already.
         """
         if len(self._remarks) < MAX_REMARKS:
-            self._remarks.append(text)
+            self._remarks.append(sendable(text, MAX_REMARK_LENGTH))
 
     def take_remarks(self) -> tuple[str, ...]:
         """Returns the remarks since the last call."""
@@ -94,7 +96,7 @@ class Recorder:
         """Returns the samples since the last call."""
         samples = self.samples
         self.samples = {}
-        return samples
+        return {reason: sendable(text) for reason, text in samples.items()}
 
     def take_delays(self) -> Delays:
         """Returns the worker's own delays since the last call."""
@@ -118,6 +120,14 @@ class Recorder:
         It is that before the current second, and what there is of this second. None without one.
         """
         return None if self._heard is None else sum(count for (count,) in self._heard)
+
+
+def sendable(text: object, most: int | None = None) -> str:
+    """Returns a session's text as a worker can report it, with `most` characters.
+
+    Surrogates have no UTF-8; they are shown as escapes.
+    """
+    return str(text)[:most].encode(errors="backslashreplace").decode()
 
 
 def microseconds(seconds: float) -> int:

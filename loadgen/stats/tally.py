@@ -134,6 +134,10 @@ class Counts(msgspec.Struct, omit_defaults=True):
     messages_received: Annotated[
         Count, Metric("loadgen_messages_received", "Messages received.")
     ] = 0
+    messages_compressed: Annotated[
+        Count,
+        Metric("loadgen_messages_compressed", "Of the messages received: those compressed."),
+    ] = 0
     bytes_sent: Annotated[
         Count, Metric("loadgen_sent_bytes", "Bytes of connections that the kernel took.")
     ] = 0
@@ -147,6 +151,14 @@ class Counts(msgspec.Struct, omit_defaults=True):
             "loadgen_ports_skipped", "Source ports stepped over because somebody else held them."
         ),
     ] = 0
+    addresses_passed: Annotated[
+        Count,
+        Metric(
+            "loadgen_addresses_passed",
+            "Addresses that took no TCP connection, so that the next of the name was dialed.",
+        ),
+    ] = 0
+    """The connection goes on: it fails only once all addresses of its target were tried."""
     tls_handshakes: Annotated[
         Count, Metric("loadgen_tls_handshakes", "TLS handshakes with a target that were completed.")
     ] = 0
@@ -264,6 +276,9 @@ class Tally(Counts, omit_defaults=True):
         CountsByReason,
         Metric("loadgen_http_failed", "HTTP requests of sessions without a reply, by reason."),
     ] = msgspec.field(default_factory=dict)
+    compression: CountsByReason = msgspec.field(default_factory=dict)
+    """The opened connections that offered permessage-deflate, by what the server chose: its
+    extension, or `none`."""
     connect: Histogram = msgspec.field(default_factory=Histogram)
     """Until the request can be sent: `tcp` and `tls` are parts of it."""
     tcp: Annotated[
@@ -353,7 +368,7 @@ class Tally(Counts, omit_defaults=True):
         """Adds the counts and histograms of another tally to this one."""
         for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in BY_REASON:
+        for name in BY_NAME:
             mine: dict[str, int] = getattr(self, name)
             for reason, count in getattr(other, name).items():
                 mine[reason] = mine.get(reason, 0) + count
@@ -384,14 +399,14 @@ class Tally(Counts, omit_defaults=True):
         return {name: getattr(self, name) for name in COUNTS}
 
 
+BY_NAME = ("failed", "closed", "compression", "http_replies", "http_failed")
+"""The counts by reason, or by another name; HTTP replies are counted by their status."""
 COUNTS = Counts.__struct_fields__
 """The names of the plain counters."""
 HISTOGRAMS = tuple(
     field.name for field in msgspec.structs.fields(Tally) if field.default_factory is Histogram
 )
 """The names of the histograms, in the order of the contract."""
-BY_REASON = ("failed", "closed", "http_replies", "http_failed")
-"""The names of the counts by reason; HTTP replies are counted by their status."""
 METRICS = {
     name: part
     for name, hint in get_type_hints(Tally, include_extras=True).items()
@@ -401,15 +416,18 @@ METRICS = {
 """The metric of each field that Prometheus gets."""
 
 
+def name_of(text: str) -> str:
+    """Returns a session's own name for something: printable, short and not empty."""
+    name = "".join(sign if sign.isprintable() else "_" for sign in str(text)[:MAX_NAME_LENGTH])
+    return name or OTHER
+
+
 def _room_for(name: str, own: dict[str, Any]) -> str:
     """Returns the name to count something new under, made printable and short.
 
     It is OTHER where `own` has no room for another name.
     """
-    name = (
-        "".join(sign if sign.isprintable() else "_" for sign in str(name)[:MAX_NAME_LENGTH])
-        or OTHER
-    )
+    name = name_of(name)
     return name if name in own or len(own) < MAX_NAMES else OTHER
 
 

@@ -7,28 +7,20 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from loadgen.net.allowed import AllowedHosts
-from loadgen.net.connection import Connection, Follower
+from loadgen.net.connection import Connection
 from loadgen.net.connections import Connections
-from loadgen.net.dialer import Dialer
-from loadgen.net.ports import SourcePorts
-from loadgen.net.proxy_protocol import header_of
-from loadgen.net.redirects import Leg, Redirects, elsewhere
+from loadgen.net.redirects import Leg, Redirects
 from loadgen.net.route import Route
 from loadgen.net.tls import Contexts
-from loadgen.net.tunnel import Tunnel
-from loadgen.net.url import is_address
-from loadgen.plan.credentials import Credentials
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
-from loadgen.plan.request import Headers, with_origin
 from loadgen.plan.session_file import load
 from loadgen.plan.sessions import Loop, PythonSession, Script, SessionSpec, may_use_http
 from loadgen.sessions.churn import Churn
 from loadgen.sessions.loop import BUILT_IN, LoopScenario
 from loadgen.sessions.population import Population
+from loadgen.sessions.rows import rows_of
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.script.compile import compile_session
 from loadgen.sessions.session_scenario import SessionScenario
@@ -36,9 +28,10 @@ from loadgen.sessions.user import Session
 from loadgen.stats.deliveries import Deliveries
 from loadgen.stats.recorder import Recorder
 from loadgen.timers import Alarm, Deadlines
-from loadgen.wire import Destination, Job, Sources
+from loadgen.wire import Job
 from loadgen.worker.arrivals import Arrivals
 from loadgen.worker.engine import CLOSE_TIMEOUT, Engine, grain_of
+from loadgen.worker.routes import Routes
 from loadgen.worker.stamps import finder_of
 
 if TYPE_CHECKING:
@@ -68,13 +61,13 @@ def engine_for(
     schedule = plan.schedule
     closing: Deadlines[Connection] = Deadlines(CLOSE_TIMEOUT)
     connections = Connections(recorder, (), closing, plan.transport.connect_timeout)
-    making = Routes(job, recorder, loop, closing)
+    routes = Routes(job, recorder, loop, closing)
     redirects = None
     if plan.transport.follow_redirects and want is not None:
-        redirects = Redirects(connections, want, making.to_place)
-        making.follow = partial(Leg, redirects)
-    routes = [making.to(destination) for destination in job.destinations]
-    for route in routes:
+        redirects = Redirects(connections, want, routes.to_place)
+        routes.follow = partial(Leg, redirects)
+    all_routes = [routes.to(destination) for destination in job.destinations]
+    for route in all_routes:
         connections.use(route.dialer)
     phases = tuple(zip(plan.phases, schedule.spans, strict=False))
     churn = Churn(phases, job.share.part, plan.seed, job.start + job.delay)
@@ -84,7 +77,7 @@ def engine_for(
         _ = population.http  # before the start: to load aiohttp takes a third of a second
     arrivals = Arrivals(schedule.dues, job.share, schedule.gates)
     grain = grain_of(plan, job.share.part)
-    scenarios = _scenarios(job, population, routes, grain)
+    scenarios = _scenarios(job, population, all_routes, grain)
     # A worker that joins later takes over what others left: that is late, but not by its fault.
     free_since = monotonic() if job.first else job.start
     engine = Engine(
@@ -97,6 +90,7 @@ def engine_for(
         job.delay,
         grain,
         free_since,
+        routes,
     )
     engine.redirects = redirects
     for reassignment in job.reassignments:
@@ -113,7 +107,10 @@ def _scenarios(
         return routes[target_of(number)]
 
     specs = job.plan.session_specs
+    rows = rows_of(job.plan)
     scenarios = [_scenario(spec, job, population, route_of, routes, grain) for spec in specs]
+    for scenario in scenarios:
+        scenario.rows = rows.get(scenario.name)
     if job.plan.publish is not None:
         names = job.plan.publish.sessions or [spec.name for spec in specs]
         for scenario in scenarios:
@@ -187,7 +184,8 @@ def _window(publish: Publish) -> int:
 def _session(spec: PythonSession | Script, plan: Plan) -> Session:
     if isinstance(spec, PythonSession):
         return load(spec)
-    return compile_session(spec, plan.files, plan.transport.receive_timeout)
+    columns = plan.columns_of(spec.name)
+    return compile_session(spec, plan.files, plan.transport.receive_timeout, columns)
 
 
 def _http_pool(job: Job) -> "HttpPool":
@@ -196,98 +194,3 @@ def _http_pool(job: Job) -> "HttpPool":
     hosts = AllowedHosts(job.destinations, job.allowed)
     contexts = Contexts(job.plan.transport, job.credentials)
     return HttpPool(hosts, job.plan.transport, contexts)
-
-
-class Routes:
-    """Makes the routes to destinations.
-
-    Routes to one server share its dialer. Dialers to one address, such as a proxy's, share its
-    ports.
-    """
-
-    def __init__(
-        self,
-        job: Job,
-        recorder: Recorder,
-        loop: asyncio.AbstractEventLoop,
-        closing: Deadlines[Connection],
-    ) -> None:
-        self.follow: Callable[..., Follower] | None = None
-        """Follows the redirects of the routes made from now on."""
-        self._transport = transport = job.plan.transport
-        self._recorder = recorder
-        self._loop = loop
-        self._closing = closing
-        self._credentials = job.credentials
-        self._proxy = transport.via
-        self._headers = with_origin(transport.headers.items(), transport.origin)
-        self._dialers: dict[tuple[object, ...], Dialer] = {}
-        self._ports: dict[tuple[str, int], SourcePorts] = {}
-
-    def to(self, to: Destination) -> Route:
-        """Returns the route to a destination of the plan."""
-        asked = self._transport.tls_server_name
-        name = asked if isinstance(asked, str) else to.name if asked else ""
-        return self._route(to, self._headers, name, self._credentials)
-
-    def to_place(self, to: Destination) -> Route:
-        """Returns the route to a place that a redirect leads to.
-
-        What the plan says for its own servers alone is not for it: their credentials and
-        certificates of clients, their Host and their name in certificates.
-        """
-        name = to.name if self._transport.tls_server_name else ""
-        return self._route(to, elsewhere(self._headers), name, replace(self._credentials, pairs=()))
-
-    def _route(
-        self, to: Destination, headers: Headers, name: str, credentials: Credentials
-    ) -> Route:
-        subprotocols = self._transport.subprotocols
-        dialer = self._dialer(to, name, credentials)
-        route = Route(to.url, to.host, to.resource, dialer, self._closing, headers, subprotocols)
-        route.follow = self.follow
-        return route
-
-    def _dialer(self, to: Destination, name: str, credentials: Credentials) -> Dialer:
-        transport = self._transport
-        place = to.address, to.port
-        secured = (name, credentials) if to.secure else None
-        key = *place, to.asked, to.asked_port, secured
-        if key not in self._dialers:
-            proxy = self._proxy
-            self._dialers[key] = Dialer(
-                self._loop,
-                place,
-                self._ports.setdefault(place, _ports(to.sources)),
-                self._recorder,
-                Contexts(transport, credentials) if to.secure else None,
-                name,
-                (transport.receive_buffer, transport.send_buffer),
-                Tunnel(self._loop, proxy, to.asked, to.asked_port) if proxy else None,
-                preamble_of(transport.proxy_protocol, to),
-            )
-        return self._dialers[key]
-
-
-def preamble_of(version: int, to: Destination) -> Callable[[int], bytes] | None:
-    """Returns the header of the PROXY protocol by a user's number; None without one.
-
-    It is for the target's own address, which is not known where a proxy resolves it.
-    """
-    if not version:
-        return None
-    if not to.asked:
-        return partial(header_of, version, to.address, to.port)
-    address = to.asked if is_address(to.asked) else "0.0.0.0"  # noqa: S104 -- it is no place to listen at
-    return partial(header_of, version, address, to.asked_port)
-
-
-def _ports(sources: Sources) -> SourcePorts:
-    return SourcePorts(
-        sources.addresses,
-        range(sources.low, sources.high + 1),
-        worker=sources.worker,
-        workers=sources.workers,
-        start=sources.start,
-        reserved=frozenset(sources.left_out),
-    )

@@ -21,6 +21,7 @@ from loadgen.stats.reasons import CHURN, DRAINED, STORM, TIMEOUT
 from loadgen.stats.recorder import microseconds
 from loadgen.stats.tally import Held
 from loadgen.worker.arrivals import Arrivals
+from loadgen.worker.routes import Routes
 
 TURN = 0.02
 """Seconds between two looks at deadlines and churn, and between two steps of a drain."""
@@ -75,6 +76,7 @@ class Engine:
         delay: float = 0.0,
         grain: float = EXACT,
         free_since: float = -inf,
+        routes: Routes | None = None,
     ) -> None:
         """`scenario_of` gives the place of a user's scenario.
 
@@ -83,6 +85,8 @@ class Engine:
         """
         self.start = start
         self.scenarios = scenarios
+        self.routes = routes
+        """The routes of its users; None in tests that make their own."""
         self.population = population
         self.recorder = population.recorder
         self.connections = population.connections

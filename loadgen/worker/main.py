@@ -27,9 +27,19 @@ from loadgen.process import raise_nofile, run_in_batches
 from loadgen.stats.delays import Stalls
 from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import Second
-from loadgen.stats.recorder import Recorder, microseconds
+from loadgen.stats.recorder import Recorder, microseconds, sendable
 from loadgen.timers import Alarm
-from loadgen.wire import Job, Place, Rehearsal, Rehearsed, Report, Wanted, from_wire, to_wire
+from loadgen.wire import (
+    Destination,
+    Job,
+    Place,
+    Rehearsal,
+    Rehearsed,
+    Report,
+    Wanted,
+    from_wire,
+    to_wire,
+)
 from loadgen.worker.build import engine_for
 from loadgen.worker.engine import TURN
 from loadgen.worker.hang import tell_when_asked
@@ -64,7 +74,9 @@ class CapturedOutput(io.TextIOBase):
         return len(text)
 
     def _add(self, lines: list[str]) -> None:
-        self._lines += [f"printed: {line[:MAX_LINE_LENGTH]}" for line in lines[: self._room]]
+        self._lines += [
+            f"printed: {sendable(line, MAX_LINE_LENGTH)}" for line in lines[: self._room]
+        ]
         self._room -= min(self._room, len(lines))
         if not self._room:
             self._lines.append(f"printed {MAX_LINES} lines; what it prints from now on is dropped")
@@ -115,6 +127,7 @@ class Worker(asyncio.Protocol):
             b"reassign": self._reassign,
             b"published": self._published,
             b"clocks": self._compare,
+            b"resolved": self._resolved,
             b"place": self._take_place,
         }
         """The orders of the agent, by the first word of a line."""
@@ -181,6 +194,11 @@ class Worker(asyncio.Protocol):
         """Takes the clocks of publishers on other hosts, beside this host's."""
         if self._recorder.deliveries is not None:
             self._recorder.deliveries.compare(from_wire(clocks, dict[str, PublisherClock]))
+
+    def _resolved(self, destinations: bytes) -> None:
+        """Takes the addresses that the names of targets have now."""
+        assert self._engine.routes is not None
+        self._engine.routes.use(from_wire(destinations, tuple[Destination, ...]))
 
     def _want_place(self, url: str) -> None:
         """Asks the agent for a place that a redirect leads to."""

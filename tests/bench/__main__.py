@@ -9,7 +9,18 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import client, delivery, fairness, fleet, ports, session, target, viewers
+from tests.bench import (
+    client,
+    compress,
+    delivery,
+    fairness,
+    fleet,
+    ports,
+    rows,
+    session,
+    target,
+    viewers,
+)
 from tests.bench.goal import Goal
 
 # `ports` comes last: it leaves 60,000 ports in TIME_WAIT, and the websockets client of `client`,
@@ -17,8 +28,10 @@ from tests.bench.goal import Goal
 BENCHES = {
     "client": client.run,
     "session": session.run,
+    "rows": rows.run,
     "fairness": fairness.run,
     "delivery": delivery.run,
+    "compress": compress.run,
     "target": target.run,
     "fleet": fleet.run,
     "viewers": viewers.run,

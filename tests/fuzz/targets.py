@@ -22,13 +22,16 @@ from coordinator.storage.reader import read_run
 from coordinator.tsung.configuration import read_tsung
 from loadgen.errors import OperatorError, PlanError
 from loadgen.net.appwrite import read
+from loadgen.net.deflate import Agreement, DeflateParser, Inflater
 from loadgen.net.frames import BINARY, CLOSE, FAULT, PING, PONG, TEXT, Event, Parser
 from loadgen.net.handshake import Handshake, _mistake_by_library, _ordinary, accept_of, key_of
 from loadgen.net.refusal import explain
 from loadgen.net.url import TargetUrl
+from loadgen.plan.compress import Compress
 from loadgen.plan.plan import Plan
 from loadgen.planfile import read_plan, to_toml
 from loadgen.stats.reasons import is_reason
+from loadgen.stats.recorder import Recorder
 from loadgen.wire import WIRE, Hello, Orders, Post, Rehearsal, Report, Welcome, from_wire, to_wire
 
 KEY = key_of(0x1234)
@@ -48,6 +51,9 @@ def frames(data: bytes) -> None:
     cut = [event for at in range(len(data)) for event in parser.feed(data[at : at + 1])]
     assert whole == cut, (whole, cut)
     assert len(Parser(3).feed(data)) == len(whole)
+    assert _inflated(data) == _inflated(data, bytewise=True)
+    counted = _inflated(data, reads=False)
+    assert counted == _inflated(data, bytewise=True, reads=False)
     # The library does not check that text is UTF-8; its callers do.
     if not any(event.opcode == FAULT and event.size == 1007 for event in whole):
         ours, (theirs, between) = _to_the_end(whole), _library_events(data)
@@ -57,6 +63,14 @@ def frames(data: bytes) -> None:
         if _overlong(whole):  # the library accepts a short length in a long form
             theirs = theirs[: len(ours)]
         assert ours == theirs, (ours, theirs)
+
+
+def _inflated(data: bytes, *, bytewise: bool = False, reads: bool = True) -> list[int]:
+    """Returns the opcodes of the events up to a fault where compression is agreed."""
+    inflater = Inflater(Agreement()) if reads else None
+    parser = DeflateParser(len(data), inflater, Recorder(seed=1))
+    parts = [data[at : at + 1] for at in range(len(data))] if bytewise else [data]
+    return [event.opcode for part in parts for event in parser.feed(part)]
 
 
 def _overlong(events: list[Event]) -> bool:
@@ -123,7 +137,11 @@ def handshake(data: bytes) -> None:
         assert len(shown) < 8192
         assert all(sign.isprintable() or sign in "\n\t" for sign in shown)
     elif _ordinary(checked.head, accept_of(KEY)):
-        assert _mistake_by_library(checked.head, KEY, ()) is None, checked.head
+        assert _mistake_by_library(checked.head, KEY, (), None) is None, checked.head
+    offering = Handshake("target", "/", compress=Compress())
+    assert (offering.check(data, KEY) or checked)._replace(agreement=None) == checked or (
+        b"sec-websocket-extensions" in data.lower()
+    )
 
 
 def appwrite(data: bytes) -> None:

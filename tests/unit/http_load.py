@@ -6,7 +6,7 @@ from loadgen.net.allowed import AllowedHosts
 from loadgen.net.http_pool import HttpPool
 from loadgen.net.tls import Contexts
 from loadgen.plan.plan import Plan
-from loadgen.wire import Destination, Sources
+from loadgen.wire import Destination, Sources, Way
 from tests.login_server import login_server
 from tests.unit.loads import Load
 
@@ -18,13 +18,12 @@ def destination_of(port: int, name: str = "127.0.0.1") -> Destination:
     """Returns a target on this machine, as an agent resolved it."""
     return Destination(
         url=f"ws://{name}:{port}/ws",
-        address="127.0.0.1",
+        ways=(Way("127.0.0.1", Sources((SOURCE,), PORTS.start, PORTS.stop - 1)),),
         port=port,
         name=name,
         host=f"{name}:{port}",
         resource="/ws",
         secure=False,
-        sources=Sources((SOURCE,), PORTS.start, PORTS.stop - 1),
     )
 
 

@@ -5,6 +5,7 @@ from hashlib import sha256
 from hypothesis import strategies as st
 
 from loadgen.plan.clients import AgentSpec
+from loadgen.plan.compress import Compress
 from loadgen.plan.phases import MAX_ARRIVALS, MAX_NUMBER, Phase
 from loadgen.plan.plan import Plan, Target, Transport
 from loadgen.plan.script import Connect, Foreach, Send, Think
@@ -75,6 +76,7 @@ _free = st.builds(
         Transport,
         receive_buffer=st.integers(0, 2**20),
         headers=st.dictionaries(_names.map("X-{}".format), _printed),
+        compress=st.booleans() | st.builds(Compress, client_no_context_takeover=st.booleans()),
     ),
 )
 _several = st.builds(

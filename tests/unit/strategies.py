@@ -47,6 +47,7 @@ tallies = st.builds(
     closed=_reasons,
     http_replies=_reasons,
     http_failed=_reasons,
+    compression=_reasons,
     **dict.fromkeys(HISTOGRAMS, histograms),
     counters=st.dictionaries(_names, st.integers(1, 999), max_size=3),
     timings=st.dictionaries(_names, histograms, max_size=3),

@@ -46,6 +46,7 @@ PURE = {
 """No I/O and no clock: time comes in as a number."""
 PURE_MODULES = {
     "loadgen.net.appwrite",
+    "loadgen.net.deflate",
     "loadgen.net.frames",
     "loadgen.net.handshake",
     "loadgen.net.refusal",

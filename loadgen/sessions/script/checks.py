@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import msgspec
 
+from loadgen.plan.byte_text import text_of_message
 from loadgen.plan.script import HttpStep, ReplyCheck, RequestStep
 from loadgen.plan.template import Template, pattern_of, text_of
 from loadgen.sessions.errors import CheckFailed, ConnectFailed, ConnectionEnded
-from loadgen.sessions.script.context import Exchange, ScriptContext, ScriptEnd
+from loadgen.sessions.script.context import Exchange, Reply, ScriptContext, ScriptEnd
 from loadgen.sessions.script.jsonpath import NOTHING, find_in, path_by
 from loadgen.stats.reasons import ERROR_CHECK
 
@@ -26,7 +27,7 @@ class ReplyChecks:
     def __init__(self, checks: list[tuple[ReplyCheck, list[Test]]]) -> None:
         self._checks = checks
 
-    async def reply_of(self, exchange: Exchange, context: ScriptContext) -> str:
+    async def reply_of(self, exchange: Exchange, context: ScriptContext) -> Reply:
         """Returns the reply; where none comes, the checks have failed."""
         try:
             return await exchange(context)
@@ -35,8 +36,9 @@ class ReplyChecks:
                 context.user.check(check.name, False, sample=f"no reply came: {end}")
             raise
 
-    def apply(self, context: ScriptContext, reply: str) -> None:
+    def apply(self, context: ScriptContext, message: Reply) -> None:
         """Counts each check; raises ScriptEnd for one that is fatal."""
+        reply = text_of_message(message, "text")
         for check, tests in self._checks:
             held = all(test(context, reply) for test in tests)
             status = f"status {context.http.status}\n" if check.status else ""

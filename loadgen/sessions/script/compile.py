@@ -7,7 +7,7 @@ the end of a `repeat` are actions of their own.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import isfinite, nan
 from time import monotonic
 from typing import Any, NamedTuple
@@ -36,7 +36,7 @@ from loadgen.plan.script import (
     Think,
     Transaction,
 )
-from loadgen.plan.script_check import check
+from loadgen.plan.script_check import check, names_in
 from loadgen.plan.sessions import Script
 from loadgen.plan.template import Template, pattern_of, text_of
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
@@ -60,20 +60,29 @@ MAX_ACTIONS_IN_A_ROW = 256
 worker."""
 
 
-def compile_session(script: Script, files: Mapping[str, str], receive_timeout: float) -> Session:
+def compile_session(
+    script: Script,
+    files: Mapping[str, str],
+    receive_timeout: float,
+    columns: Collection[str] = (),
+) -> Session:
     """Returns the session that a script describes.
 
-    `files` are texts by their ids; `receive_timeout` is in seconds. Raises PlanError, which names
-    the script, for a step that can't be played.
+    `files` are texts by their ids; `receive_timeout` is in seconds; `columns` are the fields of its
+    users' rows. Raises PlanError, which names the script, for a step that can't be played.
     """
     try:
-        program = compile_steps(script.steps, files, receive_timeout)
+        program = compile_steps(script.steps, files, receive_timeout, columns)
     except PlanError as error:
         raise PlanError(f"session {script.name!r}: {error}") from error
     size = len(program)
+    read = names_in(script.steps).intersection(columns)
 
     async def play(user: User) -> None:
         context = ScriptContext(user)
+        if read:  # a user keeps the fields that its script reads, and no others
+            row = user.row
+            context.values.update((name, row[name]) for name in read)
         at = 0
         done = 0
         try:
@@ -132,13 +141,16 @@ class Compilation(NamedTuple):
 
 
 def compile_steps(
-    steps: Sequence[Step], files: Mapping[str, str], receive_timeout: float
+    steps: Sequence[Step],
+    files: Mapping[str, str],
+    receive_timeout: float,
+    columns: Collection[str] = (),
 ) -> tuple[Action, ...]:
     """Returns the actions of a script's steps.
 
     Raises ScriptError for a step that can't be played.
     """
-    check(steps, files)
+    check(steps, files, columns)
     entries: list[Entry] = []
     _flatten(steps, entries)
     keeps_messages = any(isinstance(entry, Receive) for entry in entries)

@@ -147,8 +147,9 @@ class ScriptContext:
         self.user.took("session", now - self.began)
 
 
-Exchange = Callable[[ScriptContext], Awaitable[str]]
-"""Sends a request and returns its reply, as text."""
+Reply = str | bytes
+Exchange = Callable[[ScriptContext], Awaitable[Reply]]
+"""Sends a request and returns its reply."""
 Action = Callable[[ScriptContext], Any]
 """One step of a program: returns None, the number of the action to go on with, or an awaitable of
 either."""

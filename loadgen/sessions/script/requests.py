@@ -10,11 +10,19 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from loadgen.plan.byte_text import text_of_message
 from loadgen.plan.script import Connect, Extract, HttpStep, Match, RequestStep, Send
 from loadgen.plan.template import Template, pattern_of
 from loadgen.sessions.errors import HttpFailed
 from loadgen.sessions.script.checks import checks_of
-from loadgen.sessions.script.context import Action, Exchange, ScriptContext, ScriptEnd, UnaskedInbox
+from loadgen.sessions.script.context import (
+    Action,
+    Exchange,
+    Reply,
+    ScriptContext,
+    ScriptEnd,
+    UnaskedInbox,
+)
 from loadgen.sessions.script.jsonpath import NOTHING, find_in, path_by
 from loadgen.stats.reasons import DONE, ERROR_HTTP, ERROR_JSON_UNPARSABLE, ERROR_TIMEOUT
 
@@ -46,13 +54,12 @@ class ReplyReader:
             self._unasked = UnaskedInbox(context.user)
         context.socket.inbox = self._unasked
 
-    async def read(self, context: ScriptContext) -> str:
-        """Returns the next message, as text; without one in time the session ends."""
+    async def read(self, context: ScriptContext) -> Reply:
+        """Returns the next message; without one in time the session ends."""
         try:
-            message = await context.socket.receive(self._timeout)
+            return await context.socket.receive(self._timeout)
         except TimeoutError:
             raise context.failed(ERROR_TIMEOUT) from None
-        return message if isinstance(message, str) else message.decode(errors="replace")
 
 
 def connect_exchange(step: Connect, replies: ReplyReader) -> Exchange:
@@ -80,21 +87,25 @@ def connect_exchange(step: Connect, replies: ReplyReader) -> Exchange:
 
 
 def _message_of(step: Send) -> Callable[[ScriptContext], str | bytes]:
-    text = Template(step.text, subst=step.subst)
-    binary = step.frame == "binary"
+    text = Template(step.content, subst=step.subst)
+    bytes_of = step.bytes_of or (str.encode if step.frame == "binary" else None)
     if not text.names:
-        ready = text.text.encode() if binary else text.text
+        ready = text.text if bytes_of is None else bytes_of(text.text)
         return lambda _: ready
-    if binary:
-        return lambda context: text.fill(context.values).encode()
-    return lambda context: text.fill(context.values)
+    if bytes_of is None:
+        return lambda context: text.fill(context.values)
+
+    def filled(context: ScriptContext) -> bytes:
+        return bytes_of(text.fill(context.values))
+
+    return filled
 
 
 def send_exchange(step: Send, replies: ReplyReader) -> Exchange:
     """Returns an exchange that sends a message and takes the next one as its reply."""
     message = _message_of(step)
 
-    async def exchange(context: ScriptContext) -> str:
+    async def exchange(context: ScriptContext) -> Reply:
         socket = context.socket
         if socket.inbox:
             socket.inbox.empty()
@@ -205,13 +216,13 @@ def request_action(
     return request
 
 
-def _extraction_of(step: RequestStep) -> Callable[[ScriptContext, str], None] | None:
+def _extraction_of(step: RequestStep) -> Callable[[ScriptContext, Reply], None] | None:
     if not step.extract:
         return None
     by = {"re": _by_expression, "jsonpath": _by_path, "header": _by_header, "cookie": _by_cookie}
     finders = [(extract.var, by[extract.by](extract, step)) for extract in step.extract]
 
-    def extract_all(context: ScriptContext, reply: str) -> None:
+    def extract_all(context: ScriptContext, reply: Reply) -> None:
         for name, find in finders:
             value = find(context, reply)
             if value is not NOTHING:
@@ -220,15 +231,15 @@ def _extraction_of(step: RequestStep) -> Callable[[ScriptContext, str], None] | 
     return extract_all
 
 
-Finder = Callable[[ScriptContext, str], Any]
+Finder = Callable[[ScriptContext, Reply], Any]
 """Returns what it finds in a reply; NOTHING: the variable stays as it is."""
 
 
 def _by_expression(extract: Extract, step: RequestStep) -> Finder:
     pattern = pattern_of(extract.expr)
 
-    def find(_: ScriptContext, reply: str) -> str:
-        match = pattern.search(reply)
+    def find(_: ScriptContext, reply: Reply) -> str:
+        match = pattern.search(text_of_message(reply, extract.form))
         value = (match[1] or "") if match else ""
         return html.unescape(value) if extract.decode else value
 
@@ -238,7 +249,7 @@ def _by_expression(extract: Extract, step: RequestStep) -> Finder:
 def _by_path(extract: Extract, step: RequestStep) -> Finder:
     path = path_by(Template(extract.expr, subst=step.subst))
 
-    def find(context: ScriptContext, reply: str) -> Any:
+    def find(context: ScriptContext, reply: Reply) -> Any:
         try:
             value = msgspec.json.decode(reply)
         except (msgspec.DecodeError, RecursionError):
@@ -266,11 +277,11 @@ def _by_cookie(extract: Extract, step: RequestStep) -> Finder:
 
 def _matching_of(
     matches: Sequence[Match], at: int
-) -> Callable[[ScriptContext, str], Awaitable[NextAction]]:
+) -> Callable[[ScriptContext, Reply], Awaitable[NextAction]]:
     """Returns a function that applies the matches, up to the first that decides."""
     rules = [(match, _test_of(match)) for match in matches]
 
-    async def apply(context: ScriptContext, reply: str) -> NextAction:
+    async def apply(context: ScriptContext, reply: Reply) -> NextAction:
         for match, test in rules:
             found = test(context, reply)
             context.user.count("match" if found else "nomatch")
@@ -289,19 +300,22 @@ def _matching_of(
     return apply
 
 
-def _remark_of(match: Match, reply: str) -> str:
+def _remark_of(match: Match, reply: Reply) -> str:
     """Returns the log's line for a match; a `dump` shows the beginning of the reply."""
     what = f"{match.when} of {match.pattern!r}" + (f" ({match.name})" if match.name != "-" else "")
-    return f"{what}: {reply[:MAX_DUMP_LENGTH]!r}" if match.do == "dump" else what
+    if match.do != "dump":
+        return what
+    return f"{what}: {text_of_message(reply, match.form)[:MAX_DUMP_LENGTH]!r}"
 
 
-def _test_of(match: Match) -> Callable[[ScriptContext, str], bool]:
+def _test_of(match: Match) -> Callable[[ScriptContext, Reply], bool]:
     template = Template(match.pattern, subst=match.subst)
+    form = match.form
     if not template.names:
         pattern = pattern_of(match.pattern)
-        return lambda _, reply: pattern.search(reply) is not None
+        return lambda _, reply: pattern.search(text_of_message(reply, form)) is not None
     return lambda context, reply: (
-        pattern_of(template.fill(context.values)).search(reply) is not None
+        pattern_of(template.fill(context.values)).search(text_of_message(reply, form)) is not None
     )
 
 

@@ -13,7 +13,7 @@ from loadgen.plan.plan import Plan
 from loadgen.process import SPARE_DESCRIPTORS
 from loadgen.values import Endpoint
 
-LOOPBACK = TargetAddress("localhost", 9505, False, "127.0.0.1")
+LOOPBACK = TargetAddress("localhost", 9505, False, ("127.0.0.1",))
 LISTEN = Endpoint("127.0.0.1", 8091)
 
 
@@ -36,7 +36,7 @@ def test_agents_may_load_a_target_elsewhere_and_connect_from_any_address(tmp_pat
     local_agents = LocalAgents(
         1,
         Plan(),
-        [TargetAddress("far.example", 443, True, "192.0.2.1")],
+        [TargetAddress("far.example", 443, True, ("192.0.2.1",))],
         Endpoint("0.0.0.0", 1),
         tmp_path / "token",
     )
@@ -49,9 +49,12 @@ def test_agents_may_load_a_target_elsewhere_and_connect_from_any_address(tmp_pat
 
 
 def test_each_target_elsewhere_is_allowed_once():
-    far = [TargetAddress("far.example", port, True, "192.0.2.1") for port in (443, 444)]
+    far = [TargetAddress("far.example", port, True, ("192.0.2.1",)) for port in (443, 444)]
     line = LocalAgents(
-        1, Plan(), [LOOPBACK, *far, TargetAddress("near.example", 80, False, "192.0.2.2")], LISTEN
+        1,
+        Plan(),
+        [LOOPBACK, *far, TargetAddress("near.example", 80, False, ("192.0.2.2",))],
+        LISTEN,
     ).arguments(1)
 
     assert [value for option, value in pairwise(line) if option == "--allow-target"] == [
@@ -59,6 +62,19 @@ def test_each_target_elsewhere_is_allowed_once():
         "near.example",
     ]
     assert "--source" not in line
+
+
+def test_the_path_of_a_unix_socket_is_allowed():
+    targets = [LOOPBACK, TargetAddress("localhost", 80, False, (), "/run/app.sock")]
+    line = LocalAgents(1, Plan(), targets, LISTEN).arguments(1)
+
+    assert value(line, "--allow-target") == "/run/app.sock"
+    assert value(line, "--source") == "127.0.1.1"
+
+
+def test_no_ipv4_source_is_given_for_a_target_that_has_an_ipv6_address_too():
+    both = TargetAddress("localhost", 9505, False, ("127.0.0.1", "::1"))
+    assert "--source" not in LocalAgents(1, Plan(), [both], LISTEN).arguments(1)
 
 
 def test_workers_follow_the_cores_and_the_descriptor_limit():
@@ -91,9 +107,13 @@ async def test_processes_are_ended_also_when_they_ignore_sigterm(tmp_path, monke
 @pytest.mark.parametrize(
     ("proxy", "allowed", "sourced"),
     [
-        (TargetAddress("127.0.0.1", 3128, False, "127.0.0.1"), ["localhost"], True),
-        (TargetAddress("p.example", 3128, False, "192.0.2.9"), ["localhost", "p.example"], False),
-        (TargetAddress("::1", 3128, False, "::1"), ["localhost"], False),
+        (TargetAddress("127.0.0.1", 3128, False, ("127.0.0.1",)), ["localhost"], True),
+        (
+            TargetAddress("p.example", 3128, False, ("192.0.2.9",)),
+            ["localhost", "p.example"],
+            False,
+        ),
+        (TargetAddress("::1", 3128, False, ("::1",)), ["localhost"], False),
     ],
 )
 def test_a_proxy_is_allowed_too_and_loopback_beyond_it(proxy, allowed, sourced):

@@ -18,10 +18,18 @@ from loadgen.values import Endpoint
 
 def test_a_target_has_the_address_that_its_url_names():
     assert check_target("ws://127.0.0.1:9505/x") == TargetAddress(
-        "127.0.0.1", 9505, False, "127.0.0.1"
+        "127.0.0.1", 9505, False, ("127.0.0.1",)
     )
     assert check_target("wss://127.0.0.1/x").port == 443
     assert check_target("ws://[::1]:80/").loopback
+    assert str(check_target("ws://127.0.0.1/")) == "127.0.0.1 is 127.0.0.1, port 80"
+    assert str(check_target("ws+unix:///no/such.sock")) == "Unix socket /no/such.sock"
+
+
+def test_a_target_is_on_this_machine_where_all_its_addresses_are():
+    far = TargetAddress("both.test", 80, False, ("127.0.0.1", "192.0.2.1", "::1"))
+    assert str(far) == "both.test is 127.0.0.1, 192.0.2.1 and ::1, port 80"
+    assert not far.loopback
 
 
 @pytest.mark.parametrize(
@@ -45,13 +53,14 @@ def test_a_url_that_names_no_target_is_an_error_with_the_fix(url):
 
 
 def test_the_embedded_target_listens_on_loopback_without_tls():
-    near = TargetAddress("localhost", 80, False, "127.0.0.1")
-    check_embedded([near, TargetAddress("127.0.0.1", 80, False, "127.0.0.1")])
+    near = TargetAddress("localhost", 80, False, ("127.0.0.1",))
+    check_embedded([near, TargetAddress("127.0.0.1", 80, False, ("127.0.0.1",))])
     with pytest.raises(PlanError, match="localhost:80, localhost:81; start loadgen-target there"):
-        check_embedded([near, TargetAddress("localhost", 81, False, "127.0.0.1")])
+        check_embedded([near, TargetAddress("localhost", 81, False, ("127.0.0.1",))])
     for target in (
-        TargetAddress("h", 443, True, "127.0.0.1"),
-        TargetAddress("h", 80, False, "192.0.2.1"),
+        check_target("ws+unix:///run/app.sock"),
+        TargetAddress("h", 443, True, ("127.0.0.1",)),
+        TargetAddress("h", 80, False, ("192.0.2.1",)),
     ):
         with pytest.raises(PlanError):
             check_embedded([target])
@@ -71,7 +80,7 @@ def test_a_port_on_loopback_needs_none(host):
 
 def test_a_name_that_a_proxy_resolves_is_not_looked_up_here():
     name = "wss://rt.nowhere.invalid/x"
-    beyond = TargetAddress("rt.nowhere.invalid", 443, True, "")
+    beyond = TargetAddress("rt.nowhere.invalid", 443, True, ())
 
     for scheme in ("http", "socks5h"):
         assert check_target(name, ProxyUrl.parse(f"{scheme}://proxy:1")) == beyond
@@ -86,7 +95,7 @@ def test_a_proxy_has_to_resolve():
     far = Plan(transport=Transport(proxy="http://nowhere.invalid:3128"))
 
     assert check_proxy(Plan()) is None
-    assert check_proxy(near) == TargetAddress("127.0.0.1", 3128, False, "127.0.0.1")
+    assert check_proxy(near) == TargetAddress("127.0.0.1", 3128, False, ("127.0.0.1",))
     with pytest.raises(PlanError, match=r"proxy host 'nowhere\.invalid' does not resolve"):
         check_proxy(far)
 

@@ -8,6 +8,7 @@ from coordinator.text import (
     and_more,
     clean_name,
     columns,
+    enumerated,
     ms,
     one_line,
     plain_lines,
@@ -15,6 +16,12 @@ from coordinator.text import (
     sample_file,
     seconds,
 )
+
+
+def test_texts_are_enumerated():
+    assert enumerated(["a"]) == "a"
+    assert enumerated(["a", "b"]) == "a and b"
+    assert enumerated(["a", "b", "c"]) == "a, b and c"
 
 
 @given(st.text())

@@ -9,6 +9,8 @@ import pytest
 
 from coordinator.dryrun import describe_plan
 from loadgen.plan.clients import AgentSpec
+from loadgen.plan.compress import Compress
+from loadgen.plan.feeder import Feeder
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan, Target, Transport
 from loadgen.plan.publish import Publish
@@ -29,7 +31,9 @@ VALUES = (
     Target,
     AgentSpec,
     Transport,
+    Compress,
     Publish,
+    Feeder,
     Condition,
     Extract,
     Match,
@@ -63,7 +67,7 @@ def test_an_example_is_a_plan_and_reads_back_the_same_when_written(read, example
 
 
 def test_the_examples_are_what_the_page_says(read):
-    reference, ramp, mix, script, publications = map(read, EXAMPLES)
+    reference, ramp, mix, script, publications, feeder = map(read, EXAMPLES)
 
     assert (reference.total, reference.ping, reference.arrival) == (2_000_000, "none", "poisson")
     assert [phase.arrivals for phase in ramp.phases] == [153_000, 0, 0, 30_000]
@@ -75,6 +79,8 @@ def test_the_examples_are_what_the_page_says(read):
     )
     assert (script.total, script.schedule.gates, script.phases[2].keep) == (6000, 2, True)
     assert (publications.max, publications.publish.rate) == (50_000, 5.0)
+    assert feeder.feeders[0].columns == ("id", "name", "token")
+    assert feeder.feeders[0].count == feeder.total == 4
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: value.__name__)

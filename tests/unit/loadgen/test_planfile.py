@@ -329,6 +329,29 @@ def test_a_key_without_effect_is_refused(plan_file, line, words):
     assert refusal(plan_file(f"{line}\n{several()}")).startswith(words)
 
 
+@pytest.mark.parametrize(
+    ("value", "resolve"), [('"once"', "once"), ('"30s"', 30.0), ("5", 5.0), ('"1m"', 60.0)]
+)
+def test_how_often_names_are_resolved_is_a_word_or_a_duration(plan_file, value, resolve):
+    plan = read_plan(plan_file(f"[transport]\nresolve = {value}\n"))
+    assert plan.transport.resolve == resolve
+    assert read_plan(plan_file(to_toml(plan).decode())) == plan
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ('"never"', "`transport.resolve`: 'never' is not a duration"),
+        ('"500ms"', '`transport.resolve` is 0.5; write "once", or a duration of at least 1 s'),
+        ("true", "Expected `float | str`, got `bool`"),
+    ],
+)
+def test_another_rhythm_of_resolving_has_its_line(plan_file, value, words):
+    found = refusal(plan_file(f"rate = 5\n\n[transport]\nresolve = {value}\n"))
+    assert ", line 4: " in found
+    assert words in found
+
+
 def test_a_plan_with_a_malformed_target_is_refused(plan_file):
     assert refusal(plan_file('seed = 1\ntarget = "127.0.0.1:9505"')).startswith(
         ", line 2: `target`: target '127.0.0.1"
@@ -527,6 +550,43 @@ def test_each_key_of_a_flat_document_has_the_line_that_begins_with_it(document):
 
     for key in document:
         assert text.split("\n")[line_of(text, (key,)) - 1].startswith(f"{key} = ")
+
+
+FED = 'max = 2\n[[feeders]]\nfile = "users.csv"\n'
+
+
+def test_the_rows_of_a_feeder_are_read_from_beside_the_plan(plan_file, tmp_path):
+    (tmp_path / "users.csv").write_text("id\nu0\nu1\n")
+    path = plan_file(FED)
+    plan = read_plan(path)
+
+    (feeder,) = plan.feeders
+    assert (feeder.columns, feeder.count, feeder.table) == (("id",), 2, b'["u0"]\n["u1"]\n')
+    assert read_plan(plan_file(to_toml(plan))) == plan
+    assert "u1" not in to_toml(plan).decode()
+
+
+def test_a_report_needs_no_rows(plan_file):
+    (feeder,) = read_plan(plan_file(FED), rows=False).feeders
+
+    assert (feeder.file, feeder.table) == ("users.csv", b"")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (FED, "plan.toml, line 2: `feeders[0]`: "),
+        (FED.replace("csv", "py"), "no plan runs code when it is read; give it by --feeder users"),
+        (FED + 'mode = "some"\n', "line 4: `feeders[0].mode`: Invalid enum value 'some'"),
+        (FED + "rows = 5\n", "line 4: `feeders[0].rows`: Expected `array`"),
+        ('files = { a = "users.csv" }', "line 1: `files.a` is the text 'users.csv', a file's name"),
+    ],
+)
+def test_a_mistake_in_the_data_of_users_has_its_line(plan_file, text, why):
+    with pytest.raises(PlanError) as caught:
+        read_plan(plan_file(text))
+
+    assert why in str(caught.value)
 
 
 def test_a_mistake_behind_a_long_text_is_found_by_few_readings(monkeypatch):

@@ -33,18 +33,18 @@ SOURCES = wire.Sources(
 )
 DESTINATION = wire.Destination(
     url="wss://target.test:9505/v1/realtime?channels[]=files",
-    address="10.0.0.9",
+    ways=(wire.Way("10.0.0.9", SOURCES), wire.Way("fd00::9", SOURCES)),
     port=9505,
     name="target.test",
     host="target.test:9505",
     resource="/v1/realtime?channels[]=files",
     secure=True,
-    sources=SOURCES,
 )
 REASSIGNMENT = Reassignment(Unfinished(SHARE, 64, 1000), at=12.5, pace=250.0)
 START = wire.Start(SHARE, after=1.5)
 MESSAGES = [
     SOURCES,
+    *DESTINATION.ways,
     DESTINATION,
     wire.Job(
         plan=Plan(rate=12.5),
@@ -193,6 +193,13 @@ def test_a_share_of_nothing_may_be_started():
     assert wire.Start(Share(1, ()), after=0.0).share.positions == ()
 
 
+def test_a_destination_has_the_addresses_of_its_ways():
+    assert DESTINATION.addresses == ("10.0.0.9", "fd00::9")
+    assert not DESTINATION.is_unix
+    unix = msgspec.structs.replace(DESTINATION, ways=(wire.Way("/run/app.sock"),))
+    assert unix.is_unix
+
+
 SENT = Published("here-run.0", 0, 1_000_000, "my files")
 HOSTILE = "a\x1b[2J\u202e\x7f\x00b\nforged: pass"
 """What no terminal may get; JSON carries all of it as escapes."""
@@ -214,6 +221,7 @@ FULL = {
         ),
         refusal="no such host",
         limits=(Limit("memory", 9, "why", "fix"),),
+        addresses={"ws://target.test/": ("10.0.0.9", "::1")},
         notes=("a note",),
         abort="why",
         tracebacks={"error_X": "line\n\tline"},

@@ -6,11 +6,14 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from coordinator.cli.coord import HEADER, RECEIVER, WATCHED, coord
+from coordinator.cli.coord import COMPRESS, FEEDER, HEADER, RECEIVER, WATCHED, coord
 from coordinator.influx.exporter import receiver_of
 from coordinator.scrape import Watched
 from coordinator.storage.journal import Journal
 from loadgen.errors import FleetError, OperatorError, PlanError
+from loadgen.plan.compress import Compress
+from loadgen.plan.feeder import Feeder
+from loadgen.plan.feeder_file import keep_rows, with_rows
 from loadgen.plan.plan import Plan, Transport
 from loadgen.planfile import read_plan
 from loadgen.values import Endpoint
@@ -24,12 +27,14 @@ def invoke(*arguments):
     return CliRunner().invoke(coord, list(map(str, arguments)), standalone_mode=False)
 
 
-def interrupted(folder, **transport):
+def interrupted(folder, feeders=(), **transport):
     """Writes the journal of a run that waited for three agents.
 
     Its coordinator died then.
     """
-    plan = Plan(target="ws://127.0.0.1:9/", max=10, transport=Transport(**transport))
+    plan = Plan(
+        target="ws://127.0.0.1:9/", max=10, transport=Transport(**transport), feeders=feeders
+    )
     Journal.begin(folder, journal_head(plan, wanted=3, on_loss="abort")).close()
 
 
@@ -99,6 +104,22 @@ def test_another_header_is_refused_without_its_value(text, why):
     assert "s3cret" not in caught.value.message
 
 
+def test_an_offer_of_compression_has_parameters():
+    offer = Compress(server_no_context_takeover=True, client_max_window_bits=9)
+
+    assert COMPRESS.convert("on", None, None) is True
+    assert COMPRESS.convert(False, None, None) is False
+    assert COMPRESS.convert(offer, None, None) is offer
+    assert COMPRESS.convert(offer.offer, None, None) == offer
+
+
+def test_another_offer_is_refused_with_the_parameters():
+    with pytest.raises(click.BadParameter) as caught:
+        COMPRESS.convert("client_max_window_bits=8", None, None)
+
+    assert "Expected `int` >= 9 in `client_max_window_bits`" in caught.value.message
+
+
 def test_a_receiver_of_an_export_is_a_url():
     url = "http://127.0.0.1:8086/write?db=load"
 
@@ -159,6 +180,38 @@ def test_a_plan_that_cannot_be_written_is_an_error_with_its_option(tmp_path):
     assert str(result.exception) == f"--write-plan {path}: No such file or directory"
 
 
+def test_a_written_plan_finds_the_rows_of_its_feeders(tmp_path):
+    (tmp_path / "users.csv").write_text("id\nu0\nu1\n")
+    (tmp_path / "rooms.py").write_text("def rows():\n    yield {'room': 1}\n")
+    path = tmp_path / "written" / "plan.toml"
+    path.parent.mkdir()
+    feeders = ("--feeder", tmp_path / "users.csv", "--feeder", f"{tmp_path}/rooms.py:shared")
+    result = invoke("ws://127.0.0.1:9/", "--max", 2, *feeders, "--write-plan", path)
+
+    assert (result.return_value, result.output) == (0, f"plan written: {path}\n")
+    users, rooms = read_plan(path).feeders
+    assert (users.file, users.table) == (str(tmp_path / "users.csv"), b'["u0"]\n["u1"]\n')
+    assert (rooms.format, rooms.mode, rooms.table) == ("jsonl", "shared", b"[1]\n")
+
+
+def test_a_feeder_is_read_where_the_option_is(tmp_path):
+    (tmp_path / "users.csv").write_text("id\nu0\n")
+    feeder = FEEDER.convert(f"{tmp_path}/users.csv:random", None, None)
+
+    assert (feeder.mode, feeder.count) == ("random", 1)
+    assert FEEDER.convert(feeder, None, None) is feeder
+    with pytest.raises(click.BadParameter, match=r"none\.csv: No such file or directory"):
+        FEEDER.convert("none.csv", None, None)
+
+
+def test_more_users_than_rows_are_an_error_of_the_command_line(tmp_path):
+    (tmp_path / "users.csv").write_text("id\nu0\n")
+    result = invoke("--max", 2, "--feeder", tmp_path / "users.csv", "--dry-run")
+
+    assert isinstance(result.exception, PlanError)
+    assert "'users' has 1 row for 2 users" in str(result.exception)
+
+
 def test_an_expectation_that_is_none_is_refused_before_the_run():
     result = invoke("--expect", "speed>1")
 
@@ -188,6 +241,16 @@ def test_a_resumed_run_reads_the_files_of_its_plan_again(tmp_path):
 
     assert isinstance(result.exception, PlanError)
     assert str(result.exception).startswith(f"`tls_ca` {tmp_path}/gone.pem: can't be read (No such")
+
+
+def test_a_resumed_run_has_its_rows(tmp_path):
+    users = with_rows(Feeder(rows=({"id": "u0"},), mode="shared"), None)
+    keep_rows([users], tmp_path)
+    interrupted(tmp_path, feeders=(users.kept,))
+    result = invoke("--resume", tmp_path, "--wait", 0)
+
+    assert isinstance(result.exception, FleetError)
+    assert read_plan(tmp_path / "plan.toml").feeders[0].table == users.table
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from coordinator.cli.coord import coord
 from coordinator.cli.plans import check_tls, is_given, plan_from_options, plan_from_tsung
 from loadgen.errors import PlanError
+from loadgen.plan.compress import Compress
 from loadgen.plan.plan import Plan, Transport
 from loadgen.plan.publish import Publish
 from loadgen.planfile import to_toml
@@ -153,6 +154,44 @@ def test_headers_in_the_environment_stand_on_a_line_each(monkeypatch):
     plan = plan_from_options(context, context.params)
 
     assert plan.transport.headers == {"X-A": "a b", "X-B": "c, d"}
+
+
+def test_compression_needs_no_value_even_before_the_target():
+    for arguments in (["--compress", "ws://10.0.0.1:80/"], ["ws://10.0.0.1:80/", "--compress"]):
+        plan = plan_of_options(*arguments, "--max", 7)
+
+        assert (plan.target, plan.max) == ("ws://10.0.0.1:80/", 7)
+        assert plan.transport == Transport(compress=True)
+
+
+def test_compression_may_have_parameters(session_file):
+    offer = "--compress=server_no_context_takeover; client_max_window_bits=9; level=1"
+    compress = Compress(server_no_context_takeover=True, client_max_window_bits=9, level=1)
+
+    assert plan_of_options(offer).transport.compress == compress
+    assert plan_of_options("--session", session_file, offer).transport.compress == compress
+    assert import_of("--tsung", TSUNG / "options.xml", offer)[0].transport.compress == compress
+
+
+def test_compression_replaces_the_plans(tmp_path):
+    path = tmp_path / "plan.toml"
+    compress = Compress(client_max_window_bits=9)
+    path.write_bytes(to_toml(Plan(transport=Transport(compress=compress))))
+
+    assert plan_of_options("--plan", path).transport.compress == compress
+    assert plan_of_options("--plan", path, "--compress").transport.compress is True
+    assert plan_of_options("--plan", path, "--compress=off").transport.compress is False
+
+
+@pytest.mark.parametrize(
+    ("text", "compress"),
+    [("1", True), ("off", False), ("level=9", Compress(level=9))],
+)
+def test_compression_in_the_environment_has_a_value(monkeypatch, text, compress):
+    monkeypatch.setenv("LOADGEN_COORD_COMPRESS", text)
+    context = coord.make_context("loadgen-coord", [], auto_envvar_prefix="LOADGEN_COORD")
+
+    assert plan_from_options(context, context.params).transport.compress == compress
 
 
 WAY = ("--proxy", "socks5h://u:p@proxy:1080", "--proxy-protocol", "2")

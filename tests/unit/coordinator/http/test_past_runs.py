@@ -164,8 +164,10 @@ async def test_an_archive_has_every_file_of_its_run(client, out):
     }
 
 
-def test_an_archive_has_neither_links_nor_hidden_files(out, tmp_path):
+def test_an_archive_has_neither_links_nor_hidden_files_nor_rows(out, tmp_path):
     folder = begun_folder(out, "run")
+    (folder / "feeders").mkdir()
+    (folder / "feeders" / "users.jsonl").write_text('["s3cret"]')
     (tmp_path / "secret").write_text("secret")
     (folder / "link").symlink_to(tmp_path / "secret")
     (folder / ".part").write_text("half")

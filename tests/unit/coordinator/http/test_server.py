@@ -7,10 +7,13 @@ import msgspec
 import pytest
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestClient, TestServer
+from msgspec.structs import replace
 
 from coordinator.http.server import MAX_HELLO_BYTES, MAX_JOINS, MAX_POSTS, Server, describe
 from coordinator.run.run import Run
 from loadgen.errors import OperatorError
+from loadgen.http.token import Token
+from loadgen.plan.feeder import Feeder
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
 from loadgen.values import Endpoint
@@ -271,3 +274,21 @@ async def test_programs_for_tsung_get_its_status(client, run):
 
 async def test_a_path_that_the_port_does_not_have_is_refused_in_json(client):
     assert await error_of(await client.get("/nothing")) == (404, "404: Not Found")
+
+
+async def test_an_agent_that_joined_gets_the_rows_of_a_feeder():
+    feeder = Feeder(rows=({"id": 1},), count=1, columns=("id",), table=b"[1]\n")
+    token = Token("s3cret-" * 4)
+    fed = Run(replace(PLAN, feeders=(feeder,)), 1)
+    async with TestClient(TestServer(Server(fed, lambda: 0.0, token).app)) as client:
+        own = {"Authorization": token.header}
+        reply = await client.post("/v1/agents", data=to_wire(hello("a")), headers=own)
+        welcome = from_wire(await reply.read(), Welcome)
+        path = f"/v1/agents/{welcome.id}/feeders/users"
+
+        assert welcome.plan.feeders == (feeder.without_rows,)
+        async with client.post(path, headers=own) as reply:
+            assert (reply.status, await reply.read()) == (200, b"[1]\n")
+        assert (await client.post(path)).status == 401
+        for other in (path.replace("users", "rooms"), path.replace(welcome.id, "nobody")):
+            assert (await client.post(other, headers=own)).status == 404

@@ -220,7 +220,7 @@ def test_a_plan_with_targets_is_judged_by_them_and_not_by_the_default_target():
 
 
 def test_only_targets_on_loopback_share_a_machine_with_the_agents():
-    local = ("ws://127.0.0.1:1/", "ws://localhost/", "ws://[::1]:1/")
+    local = ("ws://127.0.0.1:1/", "ws://localhost/", "ws://[::1]:1/", "ws+unix:///run/a.sock:/")
 
     assert unproved(*local) == [f"anything about a network: {ONE_MACHINE}"]
     assert unproved("ws://localhost.example.com/", *local[:2]) == [

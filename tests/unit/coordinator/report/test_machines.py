@@ -1,6 +1,6 @@
 """The machines of a run, each different one once."""
 
-from coordinator.report.machines import machines_of, setting_text
+from coordinator.report.machines import addresses_of, machines_of, setting_text
 from coordinator.storage.reader import AgentFacts, RunFacts
 
 
@@ -16,6 +16,14 @@ def test_agents_on_equal_machines_share_one_entry():
     )
 
     assert machines_of(facts) == [(small, ["a", "c"]), (big, ["b"])]
+
+
+def test_agents_that_loaded_the_same_addresses_share_a_row():
+    one, other = {"ws://t/": ("10.0.0.1", "10.0.0.2")}, {"ws://t/": ("10.0.0.2", "10.0.0.1")}
+    facts = RunFacts(
+        agents=[AgentFacts("a", {}, one), AgentFacts("b", {}), AgentFacts("c", {}, other)]
+    )
+    assert addresses_of(facts) == [("ws://t/", "10.0.0.1, 10.0.0.2", ["a", "c"])]
 
 
 def test_a_run_without_facts_has_no_machines():

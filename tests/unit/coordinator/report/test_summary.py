@@ -9,8 +9,9 @@ from coordinator.report.summary import EXIT_CODES, summary_of
 from coordinator.run.progress import PhaseProgress
 from coordinator.run.run import Run
 from coordinator.run.summary import EarlyEnd
+from loadgen.plan.compress import Compress
 from loadgen.plan.phases import Phase
-from loadgen.plan.plan import Plan
+from loadgen.plan.plan import Plan, Transport
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
 from tests.unit.coordinator.fleet import drained, hello, opened, ready, seconds, started
@@ -42,9 +43,11 @@ KEYS = [
     "messages_sent",
     "messages_unsent",
     "messages_received",
+    "messages_compressed",
     "bytes_sent",
     "bytes_received",
     "ports_skipped",
+    "addresses_passed",
     "tls_handshakes",
     "tls_resumed",
     "sessions_started",
@@ -70,6 +73,8 @@ KEYS = [
     "plateau_s",
     "alive_within_s",
     "alive_min",
+    "compress",
+    "compression",
     "histograms",
     "counters",
     "timings",
@@ -116,6 +121,30 @@ def test_the_figures_of_a_whole_run():
     assert summary.histograms["ping_rtt"].count == 42
     assert summary.agents[0].cpu_s == 0.75
     assert summary.agents[0].rss_peak_mb == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("compress", "offer"),
+    [
+        (False, ""),
+        (True, "permessage-deflate; client_max_window_bits"),
+        (Compress(client_max_window_bits=9), "permessage-deflate; client_max_window_bits=9"),
+    ],
+)
+def test_the_offer_of_compression_and_what_became_of_it(compress, offer):
+    run = Run(Plan(transport=Transport(compress=compress)), 1)
+    (agent,) = started(run, ["a"])
+    second = opened(0, 10)
+    second.tally.compression = {"permessage-deflate": 9, "none": 1}
+    run.post(agent, seconds(second), run.start + 1.0)
+    run.tick(run.start + 1.0)
+
+    summary = summary_of(run, [], run.start + 1.0)
+
+    assert (summary.compress, summary.compression) == (
+        offer,
+        {"none": 1, "permessage-deflate": 9},
+    )
 
 
 def held(*alive, plan=PLAN, pings=10):

@@ -1,6 +1,7 @@
 """The tables of a report."""
 
 from coordinator.report.tables import (
+    address_table,
     agent_table,
     check_table,
     counter_table,
@@ -24,6 +25,7 @@ from coordinator.report.tables import (
 from coordinator.run.hosts import HostSummary
 from coordinator.run.progress import PhaseProgress
 from coordinator.run.summary import ExpectationResult, InvalidSecond
+from coordinator.storage.reader import AgentFacts, RunFacts
 from loadgen.stats.tally import CheckCounts
 from tests.unit.coordinator.report.summaries import agent, part, percentiles, summary
 
@@ -185,6 +187,8 @@ def test_counters_agents_invalid_seconds_and_settings_are_rows():
     assert len(agents[0]) == len(agents[1])
     assert agents[1][:3] == ["local-1", "finished", "1"]
     assert machine_table({"cpus": 2})[1:] == [["cpus", "2"]]
+    facts = RunFacts(agents=[AgentFacts(name, {}, {"ws://t/": ("::1",)}) for name in "abc"])
+    assert address_table(facts)[1:] == [["ws://t/", "::1", "a and 2 more"]]
 
 
 def test_the_check_that_failed_most_comes_first_and_100_percent_is_all():

@@ -105,6 +105,25 @@ def test_pings_and_closes_without_an_answer_are_shown():
     assert "closing handshakes without the server's answer: 3 of 5 closed" in text
 
 
+def test_a_run_without_compression_says_so():
+    assert "\ncompression: none was offered; a browser offers permessage-deflate\n" in text_report(
+        finished()[1]
+    )
+
+
+def test_what_servers_chose_of_the_offer_and_how_much_was_compressed():
+    _, summary = finished()
+    offered = replace(summary, compress="permessage-deflate; client_max_window_bits")
+    chosen = {"none": 2, "permessage-deflate; server_max_window_bits=12": 40}
+    mixed = replace(offered, compression=chosen, messages_received=1000, messages_compressed=875)
+
+    assert "compression: no connection opened; 0 of 0 messages received" in text_report(offered)
+    assert (
+        "compression: 2 connections with none; 40 connections with permessage-deflate,"
+        " server_max_window_bits=12; 875 of 1,000 messages received (87.5 %)" in text_report(mixed)
+    )
+
+
 def test_counters_timings_and_errors_of_sessions_are_shown():
     _, summary = with_session_figures("logins", "logouts")
 
@@ -296,10 +315,16 @@ def test_a_run_that_never_started_has_no_valid_seconds():
 def test_launches_beyond_the_plan_and_ports_of_others_are_shown():
     _, summary = finished()
 
-    text = text_report(replace(summary, relaunched=3, ports_skipped=7, messages_sent=9), "a-run")
+    summary = replace(summary, relaunched=3, ports_skipped=7, messages_sent=9, addresses_passed=8)
+    text = text_report(summary, "a-run")
 
     assert "launched beyond the plan's numbers, and counted as planned: 3" in text
     assert "source ports held by others and stepped over: 7" in text
+    assert "addresses passed over, the next of the name was dialed: 8\n" in text
+    file = {"addresses_passed": "errors/addresses_passed.txt"}
+    assert "dialed: 8 (errors/addresses_passed.txt)" in text_report(
+        replace(summary, tracebacks=file), "a-run"
+    )
     assert " 9 messages sent," in text
 
 

@@ -13,13 +13,24 @@ OPTIONAL = (
     "relaunched",
     "messages_sent",
     "messages_unsent",
+    "messages_compressed",
     "ports_skipped",
     "sessions_started",
     "sessions_done",
     "sessions_failed",
     "unexpected",
 )
-OPTIONAL_PARTS = ("counters", "timings", "tracebacks", "phases", "parts", "pauses", "aborted")
+OPTIONAL_PARTS = (
+    "compress",
+    "compression",
+    "counters",
+    "timings",
+    "tracebacks",
+    "phases",
+    "parts",
+    "pauses",
+    "aborted",
+)
 
 
 def test_a_summary_is_read_as_it_was_written():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from loadgen.agent.jobs import AgentPart, connections_in, jobs_of, worker_count
 from loadgen.agent.settings import AgentSettings
-from loadgen.agent.targets import AllowedTargets, ResolvedTarget
+from loadgen.agent.targets import AllowedTargets, ReachedAddress, ResolvedTarget
 from loadgen.machine.facts import Machine
 from loadgen.net.url import TargetUrl
 from loadgen.plan.plan import Plan
@@ -14,9 +14,10 @@ from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.shares import Share
 from loadgen.wire import Orders, Start, Welcome
 
+SOURCES = ("10.0.1.1", "10.0.1.2")
 URLS = ("ws://10.0.0.1:9505/a", "wss://10.0.0.2/b")
 TARGETS = [
-    ResolvedTarget(url, TargetUrl.parse(url), f"10.0.0.{place}", ("10.0.1.1", "10.0.1.2"))
+    ResolvedTarget(url, TargetUrl.parse(url), (ReachedAddress(f"10.0.0.{place}", SOURCES),))
     for place, url in enumerate(URLS, 1)
 ]
 MACHINE = Machine(cpus=2, nofile_hard=20_000, reserved_ports="2000")
@@ -99,7 +100,8 @@ def test_every_worker_has_its_own_ports_towards_every_target():
     for number, job in enumerate(jobs):
         assert [destination.url for destination in job.destinations] == list(URLS)
         for destination in job.destinations:
-            sources = destination.sources
+            (way,) = destination.ways
+            sources = way.sources
             assert (sources.worker, sources.workers) == (number, 3)
             assert sources.addresses == ("10.0.1.1", "10.0.1.2")
             assert (sources.low, sources.high, sources.left_out) == (2000, 2999, (2000,))
@@ -111,7 +113,7 @@ def test_agents_of_one_host_begin_at_different_pairs(index, start):
 
     jobs = jobs_of(part, Orders(0), Start(WHOLE, 0.0), begin=0.0)
 
-    assert {job.destinations[0].sources.start for job in jobs} == {start}
+    assert {job.destinations[0].ways[0].sources.start for job in jobs} == {start}
 
 
 def test_connections_are_those_of_the_share_and_of_what_is_reassigned():

@@ -3,11 +3,30 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.agent.orders import Gate, Pace, WorkerOrders, announcement, comparison, place_line
+from loadgen.agent.orders import (
+    Gate,
+    Pace,
+    WorkerOrders,
+    announcement,
+    comparison,
+    place_line,
+    readdressing,
+)
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.shares import Share
 from loadgen.stats.delivery import Published, PublisherClock
-from loadgen.wire import Orders, Place, from_wire
+from loadgen.wire import Destination, Orders, Place, Sources, Way, from_wire
+
+
+def test_a_readdressing_is_one_word_and_its_argument():
+    """A blank would end the argument."""
+    way = Way("127.0.0.2", Sources(("127.0.0.1",), 2000, 2999))
+    to = Destination("ws://t/", (way,), port=80, name="a b", host="t", resource="/", secure=False)
+    word, argument = readdressing([to]).split()
+
+    assert word == b"resolved"
+    assert from_wire(argument, tuple[Destination, ...]) == (to,)
+
 
 FIRST, SECOND = (Reassignment(Unfinished(Share()), at=at, pace=1.0) for at in (1.0, 2.0))
 

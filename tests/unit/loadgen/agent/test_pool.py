@@ -4,7 +4,9 @@ from contextlib import asynccontextmanager
 from time import monotonic
 
 import pytest
+from msgspec.structs import replace
 
+from loadgen.agent.jobs import numbered
 from loadgen.agent.orders import Gate
 from loadgen.agent.pool import (
     ANSWER_TIME,
@@ -15,7 +17,7 @@ from loadgen.agent.pool import (
     WorkerPool,
 )
 from loadgen.plan.phases import Phase
-from loadgen.plan.plan import Plan
+from loadgen.plan.plan import Plan, Transport
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.session_file import digest
 from loadgen.plan.sessions import PythonSession
@@ -223,6 +225,41 @@ async def test_a_worker_that_dies_over_and_over_is_not_replaced_for_ever(server,
         assert len(pool.employed) == 2
         assert pool.notes[-1].startswith("worker 1 is the 2")
         assert pool.notes[-1].endswith(" that is gone; it is not replaced")
+
+
+async def test_workers_and_their_successors_dial_the_addresses_that_names_have_now(server):
+    """The first address refuses; those who come after the order reach the second."""
+    plan = Plan(
+        rate=40.0,
+        max=4000,
+        think=0.1,
+        hold=600.0,
+        transport=Transport(resolve=5.0, connect_timeout=5.0),
+    )
+    jobs = [
+        replace(
+            job, destinations=tuple(numbered(at(DEAD, to), number, 2) for to in job.destinations)
+        )
+        for number, job in enumerate(jobs_on(server.port, plan, count=2))
+    ]
+    async with pool_of(*jobs) as pool:
+        await until(lambda: pool.fanin.total.failed.get("refused", 0) > 2, PATIENCE)
+        pool.readdress([at("127.0.0.1", to) for to in jobs[0].destinations])
+        await until(lambda: pool.fanin.total.opened > 2, PATIENCE)
+        for worker in pool.employed:
+            (to,) = worker.job.destinations
+            assert to.addresses == ("127.0.0.1",)
+            assert to.ways[0].sources.worker == worker.number
+            assert to.ways[0].sources.workers == 2
+
+
+def at(address, to):
+    """Returns a destination at another address; its pairs are numbered for no worker."""
+    return numbered(replace(to, ways=(replace(to.ways[0], address=address),)), 0, 1)
+
+
+DEAD = "127.0.15.9"
+"""An address of this machine on which nothing listens."""
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,12 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+from msgspec.structs import replace
 
 from loadgen.agent.run import AgentRun
 from loadgen.http.client import CoordinatorClient
+from loadgen.plan.feeder import Feeder
+from loadgen.plan.feeder_file import with_rows
 from loadgen.plan.plan import Plan
 from loadgen.plan.session_file import digest
 from loadgen.plan.sessions import PythonSession
@@ -155,3 +158,24 @@ async def test_an_agent_that_stops_before_the_start_says_that_it_is_gone(server,
 
         assert running.pool.employed == []
         assert found.run.agents.by_id == {}
+
+
+async def test_an_agent_gets_the_rows_of_users_and_each_user_has_its_own(server, tmp_path):
+    source = "async def session(user):\n    user.count(user.row['id'])\n    await user.connect()\n"
+    session = PythonSession(name="chat", file="chat.py", source=source, sha256=digest(source))
+    users = with_rows(Feeder(rows=tuple({"id": f"u{n % 4}"} for n in range(20))), None)
+    plan = plan_on(server, sessions=(session,), feeders=(users,), hold=0.5)
+    async with gathering(plan, tmp_path) as found, joined(found, allow_sessions=True) as running:
+        await served(running)
+
+    assert running.pool.fanin.total.counters == {f"u{n}": 5 for n in range(4)}
+
+
+async def test_rows_with_another_hash_are_refused(server, tmp_path):
+    users = replace(with_rows(Feeder(rows=({"id": 1},), mode="shared"), None), sha256="0" * 64)
+    plan = plan_on(server, feeders=(users,))
+    async with gathering(plan, tmp_path) as found, joined(found) as running:
+        assert await refusal_of(found, running) == (
+            "got the rows of feeder 'users' with another SHA-256 than the plan says: start the"
+            " coordinator anew"
+        )

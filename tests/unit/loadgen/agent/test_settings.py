@@ -66,6 +66,11 @@ def test_the_limits_follow_from_the_settings():
     assert holds["source_ports"] == 3 * 1000
 
 
+def test_the_limits_follow_from_the_addresses_of_targets_too():
+    limits = NOTHING.with_plan(PLAN, "one").limits(Machine(cpus=2), ways=6)
+    assert {limit.resource: limit.connections for limit in limits}["source_ports"] == 6 * 1000
+
+
 def test_a_plan_with_tls_takes_more_memory():
     machine = Machine(cpus=2, memory_available=1 << 30)
     plain, secure = (

@@ -80,6 +80,7 @@ def test_json_says_the_same_as_the_exit_code(role, connections):
         (("check", "--connections", "0"), "--connections"),
         (("check", "--connections", "many"), "--connections"),
         (("check", "--role", "server"), "--role"),
+        (("check", "--target-addresses", "-1"), "--target-addresses"),
         (("chekc",), "chekc"),
         (("check", "extra"), "extra"),
     ],
@@ -106,6 +107,19 @@ def test_a_check_assumes_the_workers_that_so_many_connections_need():
     assert examine(few, "client", 60_000).ok
     assert examine(few, "target", 1_000_000).ok
     assert not examine(few, "target", 5_000_000).ok
+
+
+def test_source_ports_are_counted_towards_each_address_of_the_target():
+    told = [
+        json.loads(tune("check", "--json", "--target-addresses", str(count)).stdout)["limits"]
+        for count in (0, 1, 3)
+    ]
+    none, one, three = (
+        [limit["connections"] for limit in limits if limit["resource"] == "source_ports"]
+        for limits in told
+    )
+    assert none == []  # a Unix socket
+    assert three == [3 * one[0]]
 
 
 def test_the_limiting_resource_is_named_with_what_it_holds():

@@ -36,6 +36,7 @@ class Port:
         app.add_routes(
             [
                 web.post("/echo", self.echo),
+                web.post("/rows", self.rows),
                 web.post("/elsewhere", self.redirect),
                 web.post("/packed", self.packed),
                 web.post("/endless", self.endless),
@@ -48,6 +49,10 @@ class Port:
         answer = web.Response(status=418, body=await request.read())
         answer.set_cookie("kept", "no")
         return answer
+
+    async def rows(self, request):
+        self.requests.append(request)
+        return web.Response(body=bytes(int(request.query["size"])))
 
     async def redirect(self, request):
         raise web.HTTPTemporaryRedirect("/echo")
@@ -244,3 +249,14 @@ def test_a_file_of_authorities_that_cannot_be_read_is_named(tmp_path):
         trust_in(other, "")
     assert str(caught.value).startswith(f"--tls-ca {other} holds no certificate that can be read (")
     assert str(caught.value).endswith("); give PEM")
+
+
+async def test_a_large_answer_is_bounded_and_may_take_its_own_time():
+    token = Token("s3cret-" * 4)
+    async with listening() as (port, url), CoordinatorClient(url, token, True, 5.0) as client:
+        status, body = await client.post(f"/rows?size={ANSWER}", b"", ANSWER, PATIENCE)
+        with pytest.raises(TooLongError):
+            await client.post(f"/rows?size={ANSWER + 1}", b"", ANSWER, PATIENCE)
+
+    assert (status, body) == (200, bytes(ANSWER))
+    assert port.requests[0].headers["Authorization"] == token.header

@@ -1,11 +1,14 @@
 """Source addresses and ports, as people write them and as they are usable."""
 
+import socket
+
 import pytest
 
 from loadgen.errors import PlanError
 from loadgen.machine.addresses import (
     DEFAULT_PORTS,
     SPARE_PORTS,
+    check_socket,
     local_addresses_exist,
     parse_ports,
     parse_reserved,
@@ -171,6 +174,26 @@ def test_a_target_without_a_route_is_a_plan_error():
         source_for(
             "255.255.255.255"
         )  # a datagram socket without SO_BROADCAST may not connect there
+
+
+def test_a_socket_of_this_machine_may_be_opened(tmp_path):
+    path = str(tmp_path / "app.sock")
+    with pytest.raises(PlanError, match="No such file or directory; start its server"):
+        check_socket(path)
+    with pytest.raises(PlanError, match="it is no socket"):
+        check_socket(str(tmp_path))
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(path)
+        check_socket(path)
+
+
+def test_a_socket_that_this_user_may_not_open_is_named(tmp_path, monkeypatch):
+    path = str(tmp_path / "app.sock")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(path)
+        monkeypatch.setattr("os.access", lambda *_: False)  # the tests may run as root
+        with pytest.raises(PlanError, match=r"app\.sock: Permission denied"):
+            check_socket(path)
 
 
 def test_all_of_127_belongs_to_every_machine():

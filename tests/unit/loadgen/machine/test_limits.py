@@ -128,6 +128,18 @@ def test_a_descriptor_limit_that_leaves_nothing_carries_nothing():
     assert limit.fix.startswith("ulimit -n ")
 
 
+def test_every_address_of_the_target_has_all_ports_of_every_source():
+    limit = client(AMPLE, addresses=2, ways=6, ports=range(2000, 3000))["source_ports"]
+    assert limit.connections == 6_000
+    assert limit.detail == "6 pairs of source and target addresses × 1,000 ports"
+    assert limit.needed == "22 addresses"  # of this machine, each towards three of the target
+    assert client(AMPLE, ways=1)["source_ports"] == client(AMPLE)["source_ports"]
+
+
+def test_a_unix_socket_takes_no_source_port():
+    assert "source_ports" not in client(AMPLE, ways=0)
+
+
 def test_source_ports_are_ports_of_each_address_less_those_left_out():
     assert client(AMPLE)["source_ports"].connections == 64_511 - SPARE_PORTS
     assert client(AMPLE, ports=64_511)["source_ports"].connections == 64_511 - SPARE_PORTS

@@ -7,11 +7,13 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from loadgen.net.handshake import MAX_HEAD_SIZE, Handshake, Reply, accept_of, key_of
+from loadgen.plan.compress import Compress
 from loadgen.plan.request import RequestError
 from loadgen.stats.reasons import is_reason
 from loadgen.version import VERSION
@@ -407,3 +409,165 @@ def test_a_reply_in_an_older_http_is_no_upgrade():
     reply = head(UPGRADE, CONNECTION, ACCEPT, status=b"HTTP/1.0 101 Switching Protocols")
 
     assert failures(handshake(), reply) == ["bad_handshake"]
+
+
+bits = st.none() | st.integers(9, 15)
+offers = st.builds(Compress, server_max_window_bits=bits, client_max_window_bits=bits)
+servers = st.builds(ServerPerMessageDeflateFactory, st.booleans(), st.booleans(), bits, bits)
+
+
+@given(offers, st.booleans(), st.booleans(), servers)
+def test_both_sides_agree_on_the_same_compression(offer, server_anew, client_anew, factory):
+    offer = Compress(
+        server_no_context_takeover=server_anew,
+        client_no_context_takeover=client_anew,
+        server_max_window_bits=offer.server_max_window_bits,
+        client_max_window_bits=offer.client_max_window_bits,
+        level=3,
+    )
+    ours = handshake(compress=offer)
+    server, request, reply = answered(ours.request(KEY), extensions=[factory])
+    (theirs,) = server.extensions
+
+    for key in (KEY, KEY, OTHER):
+        _, _, again = answered(ours.request(key), extensions=[factory])
+        found = ours.check(again, key)
+        agreement = found.agreement
+        assert (found.failure, found.rest, agreement.level) == (None, b"", 3)
+        assert agreement.server_takeover != theirs.local_no_context_takeover
+        assert agreement.client_takeover >= (not theirs.remote_no_context_takeover)
+        assert agreement.server_bits == theirs.local_max_window_bits
+        assert agreement.client_bits <= theirs.remote_max_window_bits
+    assert request.headers["Sec-WebSocket-Extensions"] == offer.offer
+    assert reply.count(b"Sec-WebSocket-Extensions") == 1
+
+
+DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate"
+
+
+def test_a_server_may_choose_no_compression():
+    reply = handshake(compress=Compress()).check(VALID, KEY)
+
+    assert reply == Reply(None, VALID, b"")
+
+
+def test_servers_behind_a_balancer_may_choose_differently():
+    ours = handshake(compress=Compress())
+    plain, first, second = VALID, head(UPGRADE, CONNECTION, ACCEPT, DEFLATE), b""
+    second = head(UPGRADE, CONNECTION, ACCEPT, DEFLATE + b"; server_no_context_takeover")
+    found = [ours.check(reply, KEY).agreement for reply in (plain, first, second, first, plain)]
+
+    assert [agreement and str(agreement) for agreement in found] == [
+        None,
+        "permessage-deflate",
+        "permessage-deflate; server_no_context_takeover",
+        "permessage-deflate",
+        None,
+    ]
+
+
+def test_replies_that_differ_elsewhere_share_an_agreement():
+    ours = handshake(compress=Compress())
+    dates = (b"Date: now", b"Date: then")
+    first, second = (
+        ours.check(head(UPGRADE, CONNECTION, ACCEPT, DEFLATE, date), KEY) for date in dates
+    )
+
+    assert first.agreement is second.agreement is not None
+
+
+def test_connections_to_all_resources_share_an_agreement():
+    """Without context takeover it holds the one deflater of the worker."""
+    reply = head(UPGRADE, CONNECTION, ACCEPT, DEFLATE)
+    first, second = (
+        Handshake("target", resource, compress=Compress()).check(reply, KEY)
+        for resource in ("/?user=1", "/?user=2")
+    )
+
+    assert first.agreement is second.agreement is not None
+
+
+def test_an_unusual_reply_may_choose_compression_too():
+    ours = handshake(compress=Compress())
+    reply = head(UPGRADE, b"Connection: keep-alive, Upgrade", ACCEPT, DEFLATE)
+
+    assert str(ours.check(reply, KEY).agreement) == "permessage-deflate"
+
+
+@pytest.mark.parametrize("value", [b"", b" ", b"\t"])
+def test_an_empty_choice_is_none(value):
+    ours = handshake(compress=Compress())
+    empty = b"Sec-WebSocket-Extensions:" + value
+
+    assert ours.check(head(UPGRADE, CONNECTION, ACCEPT, empty), KEY).agreement is None
+
+
+def test_a_choice_may_be_quoted():
+    ours = handshake(compress=Compress())
+    quoted = DEFLATE + b'; server_max_window_bits="10"; client_max_window_bits = "9"'
+
+    found = ours.check(head(UPGRADE, CONNECTION, ACCEPT, quoted), KEY).agreement
+
+    assert (found.server_bits, found.client_bits) == (10, 9)
+
+
+@pytest.mark.parametrize("asked", [None, 9])
+@pytest.mark.parametrize("choice", [b"=8", b' = "8"'])
+def test_a_window_of_eight_bits_is_served_by_one_of_nine(asked, choice):
+    ours = handshake(compress=Compress(client_max_window_bits=asked))
+    eight = DEFLATE + b"; client_max_window_bits" + choice
+
+    found = ours.check(head(UPGRADE, CONNECTION, ACCEPT, eight), KEY)
+
+    assert found.failure is None
+    assert (found.agreement.client_bits, found.agreement.server_bits) == (9, 15)
+
+
+NARROW = Compress(server_max_window_bits=10, server_no_context_takeover=True)
+NARROW_CHOICE = b"; server_no_context_takeover; server_max_window_bits="
+
+
+@pytest.mark.parametrize(
+    ("offer", "choice", "why"),
+    [
+        (Compress(), b"x-webkit-deflate-frame", "x-webkit-deflate-frame is another extension"),
+        (Compress(), b"permessage-deflate, permessage-deflate", "duplicate permessage-deflate"),
+        (Compress(), b"permessage-deflate; level=9", "level"),
+        (Compress(), b"permessage-deflate; server_max_window_bits=16", "server_max_window_bits"),
+        (Compress(), b"permessage-deflate; client_max_window_bits=85", "client_max_window_bits"),
+        (Compress(), b"permessage-deflate; server_no_context_takeover=1", "context_takeover"),
+        (Compress(), b"permessage-deflate; ;", "invalid"),
+        (Compress(), b",", "invalid"),
+        (Compress(), b", ,", "invalid"),
+        (Compress(), b"\xff", "invalid"),
+        (NARROW, b"permessage-deflate", "expected server_no_context_takeover"),
+        (NARROW, b"permessage-deflate" + NARROW_CHOICE + b"11", "unsupported server_max_window"),
+        (
+            Compress(client_max_window_bits=9),
+            b"permessage-deflate; client_max_window_bits=10",
+            "unsupported client_max_window_bits",
+        ),
+    ],
+)
+@pytest.mark.parametrize("learnt", [False, True])
+def test_a_choice_of_what_was_not_offered_says_so(offer, choice, why, learnt):
+    """Also after a valid reply was learnt."""
+    ours = handshake(compress=offer)
+    if learnt:
+        ours.check(VALID, KEY)
+    reply = head(UPGRADE, CONNECTION, ACCEPT, b"Sec-WebSocket-Extensions: " + choice)
+
+    refused = ours.check(reply, KEY)
+
+    assert (refused.failure, refused.agreement) == ("bad_extension", None)
+    assert why in refused.words
+    assert refused.words.endswith(f"`{offer.offer}` was offered")
+
+
+def test_a_mistake_elsewhere_comes_before_the_choice():
+    ours = handshake(compress=Compress())
+
+    assert failures(ours, head(UPGRADE, CONNECTION, DEFLATE)) == ["bad_accept"]
+    assert failures(ours, head(UPGRADE, CONNECTION, ACCEPT, DEFLATE, b"rubbish")) == [
+        "bad_handshake"
+    ]

@@ -51,6 +51,7 @@ def test_a_location_is_read_beside_the_url_that_was_asked_for(location, url):
         ("ws://[::1/", "no URL"),
         ("ws://other.test/a b", "blank or control character"),
         ("ws://other.test:0/", "port 0"),
+        ("ws+unix:///run/docker.sock:/", "its Location is a Unix socket"),
     ],
 )
 def test_another_location_leads_nowhere(location, why):

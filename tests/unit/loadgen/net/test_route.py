@@ -72,6 +72,16 @@ async def test_kinds_beyond_the_most_that_are_kept_are_prepared_anew():
         assert found.terms(resource="/0") is not first
 
 
+async def test_a_users_row_is_put_into_the_targets_resource_and_headers():
+    row = {"id": "u 1", "token": 7}
+    with route(("X-Kept", "1"), ("X-Own", "Bearer %%token%%")) as found:
+        lines = found.filled(row).terms().handshake.request(KEY).decode().split("\r\n")
+        assert {"X-Kept: 1", "X-Own: Bearer 7"} <= {*lines}
+        assert found.terms().handshake.request(KEY).count(b"%%token%%") == 1
+    with route() as found:
+        assert found.filled(row) is found
+
+
 async def test_terms_know_what_follows_their_redirects():
     with route() as found:
         plain = found.terms(2.0)

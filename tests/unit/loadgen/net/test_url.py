@@ -1,11 +1,13 @@
 """The parts of a target's URL, and texts that are no such URL."""
 
+import re
+
 import pytest
 from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
 from loadgen.errors import PlanError
-from loadgen.net.url import TargetUrl
+from loadgen.net.url import TargetUrl, interleaved, resolve
 from loadgen.plan.plan import TARGET
 
 
@@ -74,15 +76,68 @@ def test_the_host_header_is_the_one_that_websockets_would_send(url):
 
 
 def test_an_address_resolves_to_itself():
-    assert TargetUrl.parse("ws://127.0.0.1:9505/").resolve() == "127.0.0.1"
-    assert TargetUrl.parse("ws://[::1]:9505/").resolve() == "::1"
-    assert TargetUrl.parse("ws://localhost/").resolve() in ("127.0.0.1", "::1")
+    assert resolve("127.0.0.1", 9505) == ("127.0.0.1",)
+    assert resolve("::1", 9505) == ("::1",)
+    assert {"127.0.0.1", "::1"}.issuperset(resolve("localhost", 80))
+
+
+@pytest.mark.parametrize(
+    ("found", "order"),
+    [
+        (["::1", "::2", "10.0.0.1", "::3"], ("::1", "10.0.0.1", "::2", "::3")),
+        (["10.0.0.1", "10.0.0.2", "::1"], ("10.0.0.1", "::1", "10.0.0.2")),
+        (["10.0.0.2", "10.0.0.1", "10.0.0.2"], ("10.0.0.2", "10.0.0.1")),
+        ([], ()),
+    ],
+)
+def test_the_families_of_addresses_take_turns_and_the_resolvers_first_leads(found, order):
+    assert interleaved(found) == order
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "resource"),
+    [
+        ("ws+unix:///run/app.sock:/v1/realtime?a=b:c", "/run/app.sock", "/v1/realtime?a=b:c"),
+        ("ws+unix:///run/app.sock", "/run/app.sock", "/"),
+        ("ws+unix:///run/app.sock:", "/run/app.sock", "/"),
+        ("WS+UNIX:/run/app.sock:/x", "/run/app.sock", "/x"),
+        (f"ws+unix:///{'a' * 106}:/", f"/{'a' * 106}", "/"),
+    ],
+)
+def test_the_url_of_a_unix_socket_has_a_path_and_a_resource(url, path, resource):
+    parts = TargetUrl.parse(url)
+    assert (parts.path, parts.resource, parts.secure) == (path, resource, False)
+    assert parts.host_header == "localhost"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("ws+unix://", "has no path"),
+        ("ws+unix:///", "has no path"),
+        ("ws+unix:///run/:/x", "has no path"),
+        ("ws+unix://:/x", "has no path"),
+        ("ws+unix://host/run/app.sock:/x", "names the host 'host'"),
+        ("ws+unix:run/app.sock", "names the host 'run'"),
+        ("ws+unix:///run/app.sock:x", "has a resource that does not begin with a slash"),
+        ("ws+unix:///run/app.sock?x", "has a resource that does not begin with a slash"),
+        ("ws+unix:///run/app.sock:/#x", "has a fragment"),
+        ("wss+unix:///run/app.sock:/", "which has no TLS"),
+        ("ws+tcp://target/", "is neither of TCP nor of ws+unix"),
+        (f"ws+unix:///{'é' * 54}", "has a path of more than 107 bytes"),
+    ],
+)
+def test_a_malformed_url_of_a_unix_socket_is_one_line(url, words):
+    with pytest.raises(PlanError, match=re.escape(words)) as caught:
+        TargetUrl.parse(url)
+    assert str(caught.value).endswith("write ws+unix:///PATH.sock:/RESOURCE")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64, f"{'a.' * 130}b"])
 def test_a_host_that_does_not_resolve_is_one_line(host):
     with pytest.raises(PlanError, match="does not resolve") as caught:
-        TargetUrl(host, 80, "/", secure=False).resolve()
+        resolve(host, 80)
     assert host in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from loadgen.errors import PlanError
 from loadgen.plan.clients import AgentSpec
+from loadgen.plan.feeder import Feeder
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan, Target, Transport, plan_of
 from loadgen.plan.proxy import ProxyUrl
@@ -183,6 +184,10 @@ UNUSABLE = {
         {"publish": Publish(sessions=("loop", "users"))},
         "`publish.sessions` names 'users'; the plan's sessions are loop",
     ),
+    "a publisher without a URL to a Unix socket": (
+        {"publish": Publish(), "targets": (Target(url="ws+unix:///run/app.sock"),)},
+        "`publish.url` is needed where the first target is a Unix socket",
+    ),
     "publishers of no session": (
         {"publish": Publish(by="session"), "sessions": (USERS,)},
         "`publish.by` is `session`, but no session is in Python",
@@ -250,6 +255,17 @@ def test_the_servers_name_is_that_of_a_host(name):
 def test_another_servers_name_is_refused(name):
     with pytest.raises(PlanError, match=r"`transport\.tls_server_name` is '.*'; write a host's"):
         Plan(transport=Transport(tls_server_name=name))
+
+
+@pytest.mark.parametrize(("resolve", "every"), [("once", None), (1.0, 1.0), (30.0, 30.0)])
+def test_names_are_resolved_once_or_every_so_many_seconds(resolve, every):
+    assert Plan(transport=Transport(resolve=resolve)).transport.resolve_every == every
+
+
+@pytest.mark.parametrize("resolve", ["", "twice", "30", 0.5, 0.0, -1.0])
+def test_another_rhythm_is_refused(resolve):
+    with pytest.raises(PlanError, match=r'`transport\.resolve` is .*; write "once", or a duration'):
+        Plan(transport=Transport(resolve=resolve))
 
 
 def test_a_proxy_has_a_url_that_is_shown_without_its_credentials():
@@ -394,3 +410,41 @@ def test_what_is_asked_has_names():
     assert (Plan(max=5).asked, plan.asked) == ("--max 5", "2,000 arrivals in all phases")
     assert Plan().phase_names == ("arrivals",)
     assert plan.phase_names == ("up", "phase 2")
+
+
+PASSWORDS = Feeder(
+    name="passwords",
+    rows=({"id": "a", "password": "s3cret"},),
+    sessions=("users",),
+    columns=("id", "password"),
+    count=1,
+    table=b'["a","s3cret"]\n',
+)
+ROOMS = Feeder(name="rooms", file="rooms.csv", mode="random", columns=("room",), count=9)
+
+
+def test_rows_are_in_the_plan_of_the_coordinator_alone():
+    plan = Plan(sessions=(CHAT, USERS), feeders=(PASSWORDS,), publish=Publish())
+
+    for other in (plan.redacted(), plan.for_agents, plan.kept):
+        assert "s3cret" not in repr(other)
+        assert "czNjcmV0" not in to_toml(other).decode()
+        assert (other.feeders[0].count, other.feeders[0].columns) == (1, ("id", "password"))
+    assert "s3cret" not in repr(replace(plan, publish=None).for_agents)
+
+
+def test_a_user_has_the_fields_of_the_feeders_of_its_session():
+    plan = Plan(max=100, sessions=(CHAT, USERS), feeders=(PASSWORDS, ROOMS))
+
+    assert plan.columns_of("users") == ("id", "password", "room")
+    assert plan.columns_of("chat") == ("room",)
+    first, second, *_ = (number for number in range(100) if plan.session_of(number) == 1)
+    place = plan.places_of(PASSWORDS)
+    assert (place(first), place(second)) == (0, None)
+    rooms = plan.places_of(ROOMS)
+    assert {rooms(number) for number in range(100)} == set(range(9))
+
+
+def test_a_mistake_in_a_feeder_is_one_of_the_plan():
+    with pytest.raises(PlanError, match=r"`feeders\[0\]\.sessions` names 'users'; .* are loop"):
+        Plan(feeders=(PASSWORDS,))

@@ -97,7 +97,7 @@ def test_a_header_of_a_users_own_is_sent(name, value):
         ("Sec-WebSocket-Key", "x", "belongs to the handshake"),
         ("sec-websocket-whatever", "x", "belongs to the handshake"),
         ("Sec-WebSocket-Protocol", "mqtt", "by the key `subprotocols`"),
-        ("Sec-WebSocket-Extensions", "permessage-deflate", "loadgen offers no extension"),
+        ("Sec-WebSocket-Extensions", "permessage-deflate", "offer compression by --compress"),
         ("X-A", "a\r\nX-Injected: yes", r"has the character '\r' at place 1; leave it out"),
         ("X-A", "\x00", r"has the character '\x00' at place 0"),
         ("X-A", "ab\ud800", r"has the character '\ud800' at place 2"),

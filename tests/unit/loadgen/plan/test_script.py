@@ -70,8 +70,8 @@ def test_what_is_as_usual_is_not_written():
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"do": "send"},
         {"do": "send", "text": "x", "frame": "ping"},
+        {"do": "send", "hex": 5},
         {"do": "set", "names": [], "source": "value"},
         {"do": "set", "names": ["a"], "source": "urandom_string", "length": 65_537},
         {"do": "repeat", "name": "r", "condition": {"var": "a", "op": "like", "value": ""}},
@@ -84,6 +84,20 @@ def test_what_is_as_usual_is_not_written():
 def test_what_is_no_step_is_refused(wrong):
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(wrong, Step)
+
+
+@pytest.mark.parametrize(
+    ("step", "content", "sent"),
+    [
+        (Send(text="c0"), "c0", None),
+        (Send(hex="c0 00"), "c0 00", b"\xc0\0"),
+        (Send(base64="wAA="), "wAA=", b"\xc0\0"),
+        (Send(), "", None),
+    ],
+)
+def test_a_message_has_text_or_bytes(step, content, sent):
+    assert step.content == content
+    assert (step.bytes_of and step.bytes_of(content)) == sent
 
 
 def test_a_match_counts_unless_it_says_more():

@@ -25,12 +25,23 @@ from loadgen.plan.script import (
     Think,
     Transaction,
 )
-from loadgen.plan.script_check import ScriptError, check, unset_in
+from loadgen.plan.script_check import ScriptError, check, names_in, unset_in
 
 CONNECT, TELL = Connect(), Send(text="x")
 ONCE = Condition(var="tsung_userid", value="1")
 
 UNSOUND = {
+    "a message without content": ((CONNECT, Send()), "no content; write one of text, base64"),
+    "a message of two contents": (
+        (CONNECT, Send(text="x", hex="00")),
+        "a message has 'text' and 'hex'; write one",
+    ),
+    "bytes in a text frame": (
+        (CONNECT, Send(hex="00", frame="text")),
+        "`frame` is text, and `hex` has bytes",
+    ),
+    "digits that are none": ((CONNECT, Send(hex="0x")), "`hex`: it is not hexadecimal"),
+    "base64 that is none": ((CONNECT, Send(base64="!")), "`base64`: it is not base64"),
     "nothing": ((), "never connects"),
     "only thinking": ((Think(),), "never connects"),
     "a message before any connection": ((TELL, CONNECT), "the session has no connection here"),
@@ -121,6 +132,7 @@ def test_a_script_that_cannot_be_played_is_refused(steps, what):
 
 
 SOUND = {
+    "bytes": (CONNECT, Send(hex="c0 00"), Send(base64="wAA="), Send(hex="0x%%_a%%", subst=True)),
     "a connection that may be there": (CONNECT, If(condition=ONCE, steps=(Close(),)), TELL),
     "a connection of a loop": (
         Repeat(name="r", condition=ONCE, steps=(CONNECT, Close())),
@@ -213,3 +225,14 @@ def test_variables_of_requests_and_checks_are_known_to_be_unset():
     taken = HttpStep(url="/", extract=(Extract(var="t", expr="(.)"),))
     assert list(unset_in((taken, Send(text="%%_t%%", subst=True)))) == []
     check((HttpStep(url="HTTP://a/%%_t%%", headers={"X-A": "b"}), CONNECT), {})
+
+
+def test_the_fields_of_a_row_are_set():
+    steps = (Connect(path="/%%id%%", subst=True), Think(seconds="%%pause%%"))
+
+    check(steps, {}, ("id", "pause"))
+    assert not list(unset_in(steps, ("id", "pause")))
+    assert [unset.name for unset in unset_in(steps, ("pause",))] == ["id"]
+    assert names_in(steps) == {"id", "pause"}
+    with pytest.raises(ScriptError, match="variable 'pause' is set nowhere"):
+        check(steps, {}, ("id",))

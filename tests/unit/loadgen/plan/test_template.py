@@ -28,6 +28,8 @@ VALUES = {
         ("%%_nobody%%", "undefined"),
         ("100%% of %%_name%%", "100%% of ann"),
         ("%%_open", "%%_open"),
+        ("%%name%%, %%n%%%%nobody%%", "ann, 7undefined"),
+        ("50%% %%1%% %%a b%% %%module:name%%", "50%% %%1%% %%a b%% %%module:name%%"),
     ],
 )
 def test_variables_are_put_in(text, filled):

@@ -1,9 +1,14 @@
 """Users of a session in Python on one worker's wheel."""
 
+import os
 from time import monotonic
 
 import pytest
 
+from loadgen.plan.feeder import Feeder
+from loadgen.plan.feeder_file import with_rows
+from loadgen.plan.plan import Plan
+from loadgen.sessions.rows import file_of, rows_of
 from loadgen.sessions.session_scenario import SessionScenario
 from loadgen.sessions.user_state import UserState
 from tests.unit.loads import idle_population
@@ -54,3 +59,35 @@ async def test_users_of_a_scenario_have_its_agent_and_numbers_of_their_own_from_
 
     assert drawn[1][0] == "a"
     assert drawn[1][1] != drawn[2][1]
+
+
+async def test_a_user_without_a_row_ends_before_its_session_begins():
+    started = []
+
+    async def session(user):
+        started.append(dict(user.row))
+
+    shared = scenario(session, monotonic())
+    users = with_rows(Feeder(rows=({"id": "u0"},), at_end="stop"), None)
+    descriptor = file_of([users.table])
+    shared.rows = rows_of(Plan(feeders=(users,)), descriptor)["loop"]
+    for number in range(3):
+        shared.start_user(number, 0.0)
+    os.close(descriptor)
+
+    assert started == [{"id": "u0"}]
+    assert shared.recorder.tally.failed == {"not_connected": 1, "no_row": 2}
+    assert shared.recorder.tally.sessions_failed == 2
+    assert shared.recorder.take_samples() == {"no_row": "user 1: feeder 'users' has no row left\n"}
+
+
+async def test_a_session_without_a_feeder_that_asks_for_a_row_fails():
+    async def session(user):
+        user.row["id"]
+
+    shared = scenario(session, monotonic())
+    shared.start_user(0, 0.0)
+
+    assert shared.recorder.tally.failed == {"error_RuntimeError": 1}
+    (sample,) = shared.recorder.take_samples().values()
+    assert "user.row needs a plan with [[feeders]] for the session 'mine'" in sample

@@ -1,7 +1,7 @@
 """The tally of a second, and the masks of a worker."""
 
 from loadgen.stats.delays import Delays
-from loadgen.stats.recorder import MAX_SAMPLES, Recorder, microseconds
+from loadgen.stats.recorder import MAX_REMARK_LENGTH, MAX_SAMPLES, Recorder, microseconds, sendable
 from loadgen.stats.tally import Tally
 
 
@@ -93,3 +93,15 @@ def test_remarks_are_bounded_until_they_are_taken():
     assert taken == tuple(str(number) for number in range(len(taken)))
     assert 0 < len(taken) < 100
     assert recorder.take_remarks() == ("again",)
+
+
+def test_texts_of_sessions_can_be_sent_whatever_they_are():
+    recorder = Recorder(1)
+    recorder.remark("\ud800" + "x" * 10 * MAX_REMARK_LENGTH)
+    recorder.samples["error_X"] = "a\udfffb"
+
+    (remark,) = recorder.take_remarks()
+    assert remark.startswith("\\ud800xxx")
+    assert len(remark.encode()) < MAX_REMARK_LENGTH + 10
+    assert recorder.take_samples() == {"error_X": "a\\udfffb"}
+    assert sendable(5) == "5"

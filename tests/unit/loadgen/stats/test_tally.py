@@ -17,6 +17,7 @@ from loadgen.stats.tally import (
     Held,
     Ledger,
     Tally,
+    name_of,
 )
 from tests.unit.strategies import histogram_of, merged, tallies
 
@@ -83,6 +84,7 @@ def test_merging_adds_every_field():
         **dict.fromkeys(COUNTS, 1),
         failed={"refused": 1},
         closed={"done": 1},
+        compression={"none": 1},
         **{name: histogram_of([100]) for name in HISTOGRAMS},
         http_replies={"200": 1},
         http_failed={"timeout": 1},
@@ -94,6 +96,7 @@ def test_merging_adds_every_field():
         **dict.fromkeys(COUNTS, 2),
         failed={"refused": 2},
         closed={"done": 2},
+        compression={"none": 2},
         **{name: histogram_of([100, 100]) for name in HISTOGRAMS},
         http_replies={"200": 2},
         http_failed={"timeout": 2},
@@ -347,3 +350,10 @@ def test_reach_is_a_part_of_what_was_expected():
 
 def test_a_session_runs_until_it_is_done_or_has_failed():
     assert Tally(sessions_started=9, sessions_done=4, sessions_failed=2).sessions_running == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "name"), [("done", "done"), ("\ud800\n", "__"), ("", "other"), ("x" * 500, "x" * 80)]
+)
+def test_a_reason_of_a_session_is_made_printable_and_short(given, name):
+    assert name_of(given) == name

@@ -19,9 +19,10 @@ from loadgen.sessions.loop import LoopScenario
 from loadgen.sessions.session_scenario import SessionScenario
 from loadgen.stats.recorder import Recorder
 from loadgen.timers import Alarm
-from loadgen.wire import Destination, Job, Sources
-from loadgen.worker.build import engine_for, preamble_of
+from loadgen.wire import Destination, Job, Sources, Way
+from loadgen.worker.build import engine_for
 from loadgen.worker.engine import Engine
+from loadgen.worker.routes import preamble_of
 from tests.unit.wire_ends import TERMS, Diary
 
 SCRIPT = Script(name="script", steps=(Connect(),))
@@ -33,13 +34,12 @@ def destination(url: str, port: int, *, secure: bool = False) -> Destination:
     sources = Sources(("127.0.9.8",), 24_500, 24_510)
     return Destination(
         url=url,
-        address="127.0.0.1",
+        ways=(Way("127.0.0.1", sources),),
         port=port,
         name="target",
         host=f"target:{port}",
         resource="/",
         secure=secure,
-        sources=sources,
     )
 
 
@@ -116,10 +116,10 @@ async def test_targets_beyond_one_proxy_share_its_ports():
     ],
 )
 def test_the_proxy_protocol_names_the_targets_own_address(to, line):
-    preamble = preamble_of(1, replace(destination("ws://a/", 9), **to))
+    preamble = preamble_of(1, "127.0.0.1", replace(destination("ws://a/", 9), **to))
 
     assert preamble(7) == b"PROXY " + line + b"\r\n"
-    assert preamble_of(0, ONE) is None
+    assert preamble_of(0, "127.0.0.1", ONE) is None
 
 
 async def test_the_plans_headers_are_in_every_request():

@@ -24,7 +24,7 @@ def forked() -> Iterator[tuple["subprocess.Popen[bytes]", list[tuple[int, int]]]
             from_read, from_write = os.pipe()
             ours.append((to_write, from_read))
             theirs += [to_read, from_write, os.dup(errors.fileno())]
-        command = [sys.executable, "-m", "loadgen.worker.forkserver", *map(str, theirs)]
+        command = [sys.executable, "-m", "loadgen.worker.forkserver", "-1", *map(str, theirs)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=theirs) as server:
             for descriptor in theirs:
                 os.close(descriptor)

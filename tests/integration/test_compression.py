@@ -1,0 +1,223 @@
+"""Compressed messages under the whole command, against servers that others wrote."""
+
+import asyncio
+import json
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+
+from loadgen.net.handshake import accept_of
+from tests.processes import run, serving
+
+USERS = 6
+LONG = "news of the day, " * 500
+SESSION = f"""
+LONG = {LONG!r}
+
+async def session(user):
+    ws = await user.connect()
+    assert await ws.receive(timeout=10) == LONG
+    for message in ("short", LONG, "", b"\\0\\xff" * 999, LONG):
+        await ws.send(message)
+        assert await ws.receive(timeout=10) == message
+    await ws.ping(timeout=10)
+    await ws.close()
+"""
+"""It receives one long message, and exchanges five."""
+
+
+async def greet_and_echo(connection: ServerConnection) -> None:
+    await connection.send(LONG)
+    async for message in connection:
+        await connection.send(message)
+
+
+@asynccontextmanager
+async def library(*, anew: bool = False) -> AsyncIterator[str]:
+    """The websockets library's server; `anew`: it takes over no context."""
+    factory = ServerPerMessageDeflateFactory(True, True, 9, 9)
+    options = {"compression": None, "extensions": [factory]} if anew else {}
+    async with serve(greet_and_echo, "127.0.0.1", 0, **options) as found:
+        yield f"ws://127.0.0.1:{found.sockets[0].getsockname()[1]}/"
+
+
+@asynccontextmanager
+async def aiohttp_server() -> AsyncIterator[str]:
+    """aiohttp's server, which compresses wherever it is offered."""
+
+    async def handle(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_str(LONG)
+        async for message in socket:
+            await (socket.send_str if message.type.name == "TEXT" else socket.send_bytes)(
+                message.data
+            )
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"ws://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def raw(extension: bytes, after: bytes) -> AsyncIterator[str]:
+    """A server that chooses an extension and sends these bytes after its 101."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        key = request.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Extensions: " + extension + b"\r\nSec-WebSocket-Accept: "
+            + accept_of(key) + b"\r\n\r\n" + after
+        )  # fmt: skip
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+
+async def summary_of(folder, *options):
+    """Runs with one local agent; returns summary.json, and samples by their files."""
+    fixed = ("--local", "1", "--listen", "127.0.0.1:0", "--out", str(folder / "runs"), "--json")
+    load = ("--max", str(USERS), "--rate", "100")
+    ended = await asyncio.to_thread(run, "loadgen-coord", *fixed, *load, *options)
+    assert ended.returncode == 0, ended.stderr
+    (directory,) = (folder / "runs").iterdir()
+    samples = {path.stem: path.read_text() for path in directory.glob("errors/*")}
+    return json.loads(ended.stdout.splitlines()[-1]) | {"samples": samples}
+
+
+def session_in(folder):
+    path = folder / "talk.py"
+    path.write_text(SESSION)
+    return "--hold", "sessions", "--session", str(path)
+
+
+ANEW = (
+    "server_no_context_takeover; client_no_context_takeover;"
+    " server_max_window_bits=9; client_max_window_bits=9"
+)
+TWELVE = "server_max_window_bits=12; client_max_window_bits=12"
+OWN = "client_no_context_takeover; client_max_window_bits=10"
+SERVERS = {
+    "websockets": (library, "--compress", f"permessage-deflate; {TWELVE}"),
+    "websockets, asked": (library, f"--compress={ANEW}", f"permessage-deflate; {ANEW}"),
+    "websockets, anew": (lambda: library(anew=True), "--compress", f"permessage-deflate; {ANEW}"),
+    "aiohttp": (aiohttp_server, "--compress", "permessage-deflate"),
+    "aiohttp, asked": (aiohttp_server, f"--compress={OWN}", f"permessage-deflate; {OWN}"),
+}
+"""The servers, what is offered to them, and what they choose."""
+
+
+@pytest.mark.parametrize(("server", "option", "chosen"), SERVERS.values(), ids=SERVERS)
+async def test_sessions_talk_compressed(tmp_path, server, option, chosen):
+    async with server() as url:
+        summary = await summary_of(tmp_path, url, option, *session_in(tmp_path))
+
+    assert summary["closed"] == {"done": USERS}, summary["samples"]
+    assert summary["compression"] == {chosen: USERS}
+    assert summary["messages_received"] == 6 * USERS
+    assert summary["messages_compressed"] >= 5 * USERS  # the empty one need not be
+    assert summary["bytes_sent"] < 1500 * USERS
+    assert summary["bytes_received"] < 1500 * USERS
+
+
+async def test_without_the_option_nothing_is_offered(tmp_path):
+    async with library() as url:
+        summary = await summary_of(tmp_path, url, *session_in(tmp_path))
+
+    assert summary["closed"] == {"done": USERS}
+    assert (summary["compress"], summary["compression"]) == ("", {})
+    assert summary["messages_compressed"] == 0
+    assert summary["bytes_received"] > 2 * len(LONG) * USERS
+
+
+async def test_a_server_that_cannot_is_loaded_all_the_same(tmp_path):
+    with serving("--workers", "1") as running:
+        url = f"{running.address.ws}/v1/realtime"
+        summary = await summary_of(tmp_path, url, "--compress", "--hold", "1", "--think", "0.3")
+
+    assert summary["compress"] == "permessage-deflate; client_max_window_bits"
+    assert summary["compression"] == {"none": USERS}
+    assert summary["pongs"] > 0
+
+
+async def test_a_loop_that_only_pings_counts_what_comes(tmp_path):
+    """It inflates nothing: a text of Appwrite's says nothing to it."""
+    async with library() as url:
+        options = ("--compress", "--hold", "1", "--think", "0.3")
+        summary = await summary_of(tmp_path, url, *options)
+
+    assert summary["closed"] == {"drained": USERS}
+    assert summary["messages_received"] == summary["messages_compressed"] == USERS
+    assert summary["pongs"] > 0
+
+
+async def test_a_loop_whose_pings_are_messages_reads_them(tmp_path):
+    async def appwrite(connection: ServerConnection) -> None:
+        await connection.send('{"type":"connected","data":{}}')
+        async for message in connection:
+            assert message == '{"type":"ping"}'
+            await connection.send('{"type":"pong"}')
+
+    async with serve(appwrite, "127.0.0.1", 0) as found:
+        url = f"ws://127.0.0.1:{found.sockets[0].getsockname()[1]}/"
+        options = ("--compress", "--ping", "app", "--hold", "1", "--think", "0.3")
+        summary = await summary_of(tmp_path, url, *options)
+
+    assert summary["closed"] == {"drained": USERS}
+    assert summary["accepted"] == USERS
+    assert summary["pongs"] == summary["pings"] > 0
+    assert summary["messages_compressed"] == summary["messages_received"]
+
+
+def compressed(payload: bytes) -> bytes:
+    """Returns a server's frame of a compressed binary message."""
+    stream = zlib.compressobj(wbits=-15)
+    data = (stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    return b"\xc2\x7f" + len(data).to_bytes(8, "big") + data
+
+
+BOMB = compressed(bytes(17 * 2**20))
+BROKEN = {
+    "a bomb": (b"permessage-deflate", BOMB, "closed", "message_too_big", "inflates to more than"),
+    "no deflate": (b"permessage-deflate", b"\xc1\x02\xff\xff", "closed", "protocol_error",
+                   "a message that can't be inflated"),
+    "a compressed PING": (b"permessage-deflate", b"\xc9\x00", "closed", "protocol_error",
+                          "reserved bits set"),
+    "another extension": (b"x-webkit-deflate-frame", b"", "failed", "bad_extension",
+                          "x-webkit-deflate-frame is another extension;"
+                          " `permessage-deflate; client_max_window_bits` was offered"),
+    "a parameter": (b"permessage-deflate; server_max_window_bits=99", b"", "failed",
+                    "bad_extension", "server_max_window_bits"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("chosen", "after", "kind", "reason", "why"), BROKEN.values(), ids=BROKEN)
+async def test_what_is_wrong_is_a_reason_with_its_sample(
+    tmp_path, chosen, after, kind, reason, why
+):
+    path = tmp_path / "wait.py"
+    path.write_text("async def session(user):\n    await (await user.connect()).receive()\n")
+    async with raw(chosen, after) as url:
+        options = ("--compress", "--hold", "sessions", "--session", str(path))
+        summary = await summary_of(tmp_path, url, *options)
+
+    assert summary[kind] == {reason: USERS}
+    assert why in summary["samples"][reason]

@@ -20,7 +20,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     plan: Plan
     credentials: Credentials = NO_CREDENTIALS
-    """What connections with TLS show and trust, from the files that the plan names."""
+    """The certificates that connections with TLS show and trust, from the plan's files."""
     agents: int = 16
     """The number of agents that the run waits for before it starts."""
     local: int = 0

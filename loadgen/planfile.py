@@ -6,7 +6,7 @@ A mistake is reported with its line and its key.
 import re
 import tomllib
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from loadgen.net.tls import context_of
 from loadgen.net.url import TargetUrl
 from loadgen.plan.feeder_file import file_name_in, format_of, with_rows
 from loadgen.plan.plan import ONCE, OVERRULES, Plan
-from loadgen.plan.script import Step
+from loadgen.plan.script import located_in
 from loadgen.plan.script_check import ScriptError, check
 from loadgen.plan.session_file import with_source
 from loadgen.plan.sessions import PythonSession, Script, urls_of
@@ -287,21 +287,9 @@ def _check_script(script: Script, plan: Plan, at: str) -> None:
     try:
         check(script.steps, plan.files, plan.columns_of(script.name))
     except ScriptError as error:
-        place = _place(script.steps, error.step, at) if error.step is not None else at
+        places = (place for place, step in located_in(script.steps, at) if step is error.step)
+        place = next(places, at if error.step is None else "")
         raise PlanError(f"{error} - at `$.{place}`") from error
-
-
-def _place(steps: Sequence[Step], wanted: Step, at: str) -> str:
-    """Returns the path of a step in a script.
-
-    Returns "" when it is not among these, nor inside one.
-    """
-    for place, step in enumerate(steps):
-        here = f"{at}.steps[{place}]"
-        inner = here if step is wanted else _place(getattr(step, "steps", ()), wanted, here)
-        if inner:
-            return inner
-    return ""
 
 
 @contextmanager

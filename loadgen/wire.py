@@ -153,7 +153,7 @@ class Job(msgspec.Struct, tag=True):
     allowed: tuple[str, ...] = ()
     """The networks and host names of `--allow-target`: HTTP requests may go there as well."""
     credentials: Credentials = NO_CREDENTIALS
-    """What connections with TLS show and trust."""
+    """The certificates that connections with TLS show and trust."""
 
 
 class Wanted(msgspec.Struct, tag=True):
@@ -218,7 +218,7 @@ class Welcome(msgspec.Struct):
     agents: Annotated[int, msgspec.Meta(ge=1, le=MAX_VALUE)] = 1
     """The number of agents that the run waits for."""
     credentials: Credentials = NO_CREDENTIALS
-    """What connections with TLS show and trust."""
+    """The certificates that connections with TLS show and trust."""
 
     @property
     def public_id(self) -> str:

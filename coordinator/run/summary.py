@@ -167,7 +167,7 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     pauses: list[tuple[float, float | None]] = msgspec.field(default_factory=list)
     """Begin and end of each pause; no end: the pause lasted until the run was over."""
     breaches: list[str] = msgspec.field(default_factory=list)
-    """What can't be true of the ledger of a run that is over; it fails the run."""
+    """Statements of the ledger that can't be true once a run is over; they fail the run."""
     aborted: EarlyEnd | None = None
     """None: nothing ended the run early but, perhaps, the operator."""
     reach: float | None = None

@@ -101,6 +101,12 @@ def destination_of(target: ResolvedTarget, part: AgentPart) -> Destination:
     return target.destination(sources_from)
 
 
+def numbered_as(job: Job, to: Destination) -> Destination:
+    """Returns a destination with the pairs of a job's worker: the same towards all."""
+    own = job.destinations[0].ways[0].sources
+    return numbered(to, own.worker, own.workers)
+
+
 def numbered(to: Destination, worker: int, workers: int) -> Destination:
     """Returns a destination with the pairs of one of an agent's workers."""
     ways = tuple(

@@ -28,26 +28,30 @@ class Gate(NamedTuple):
     """Seconds from the start of the run."""
 
 
+def _order(word: bytes, argument: object) -> bytes:
+    """Returns the line of an order with one argument, as JSON."""
+    # A blank ends a word of an order.
+    return b"%b %b\n" % (word, to_wire(argument).replace(b" ", b"\\u0020"))
+
+
 def announcement(published: Published) -> bytes:
     """Returns the line that tells a worker of a publication."""
-    json = to_wire(published).replace(b" ", b"\\u0020")  # a blank ends a word of an order
-    return b"published %b\n" % json
+    return _order(b"published", published)
 
 
 def place_line(place: Place) -> bytes:
     """Returns the line that tells a worker of the place that it wanted."""
-    json = to_wire(place).replace(b" ", b"\\u0020")  # a blank ends a word of an order
-    return b"place %b\n" % json
+    return _order(b"place", place)
 
 
 def comparison(clocks: Mapping[str, PublisherClock]) -> bytes:
     """Returns the line that tells a worker of publishers' clocks, beside its own."""
-    return b"clocks %b\n" % to_wire(clocks)
+    return _order(b"clocks", clocks)
 
 
 def readdressing(destinations: Sequence[Destination]) -> bytes:
     """Returns the line that tells a worker of the addresses that targets have now."""
-    return b"resolved %b\n" % to_wire(destinations).replace(b" ", b"\\u0020")
+    return _order(b"resolved", destinations)
 
 
 class WorkerOrders:

@@ -12,7 +12,7 @@ from time import monotonic
 import msgspec
 from msgspec.structs import replace
 
-from loadgen.agent.jobs import numbered
+from loadgen.agent.jobs import numbered_as
 from loadgen.agent.orders import Gate, announcement, comparison, readdressing
 from loadgen.agent.process import ForkServer, WorkerProcess
 from loadgen.errors import FleetError
@@ -163,8 +163,7 @@ class WorkerPool:
         """
         for worker in self.employed:
             job = _job_of(worker)
-            like = job.destinations[0].ways[0].sources
-            own = tuple(numbered(to, like.worker, like.workers) for to in destinations)
+            own = tuple(numbered_as(job, to) for to in destinations)
             worker.job = replace(job, destinations=own)
             worker.send(readdressing(own))
 

@@ -17,7 +17,7 @@ from loadgen.agent.jobs import (
     destination_of,
     destinations_of,
     jobs_of,
-    numbered,
+    numbered_as,
     worker_count,
 )
 from loadgen.agent.names import Names, resolve_all
@@ -434,9 +434,7 @@ class AgentRun:
             return
         assert self._part is not None
         assert worker.job is not None
-        # The worker's own pairs are the same towards every place.
-        own = worker.job.destinations[0].ways[0].sources
-        to = numbered(destination_of(found, self._part), own.worker, own.workers)
+        to = numbered_as(worker.job, destination_of(found, self._part))
         worker.send(place_line(Place(url, to)))
 
     def _note_shortfall(self, share: int) -> None:

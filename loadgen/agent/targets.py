@@ -109,7 +109,7 @@ class ResolvedTarget(msgspec.Struct, frozen=True):
     reached: tuple[ReachedAddress, ...]
     """The addresses that are dialed; those of the proxy, if there is one on the way."""
     notes: tuple[str, ...] = ()
-    """What is to be said about addresses that are left out."""
+    """Notes on the addresses that are left out."""
     proxy: ProxyUrl | None = None
     """The proxy on the way to it, if any."""
     beyond: str = ""

@@ -39,7 +39,7 @@ from loadgen.net.frames import (
     ping_frame,
 )
 from loadgen.net.handshake import Handshake, Reply, key_of
-from loadgen.net.refusal import awaits_body, explain
+from loadgen.net.refusal import BODY_TIMEOUT, awaits_body, explain
 from loadgen.net.throttle import Throttle
 from loadgen.net.tls import tls_failure
 from loadgen.net.transport import HIGH_WATER, ByteTransport
@@ -66,8 +66,6 @@ PONG_SIZE = 6
 _number = Struct(">I").unpack_from
 MAX_OVERTAKEN = 64
 """Overtaken pings of one connection that may still get their own pong; the oldest are settled."""
-BODY_TIMEOUT = 1.0
-"""Seconds that one refused connection of each reason waits for the body of the reply."""
 NOT_HEARD = [0]
 """Takes the place of a second for connections whose 101 has not come; its count means nothing."""
 
@@ -230,14 +228,12 @@ class Connection:
             return
         if self.state > OPEN:
             self.terms.closing.remove(self)
-        reason = self.reason or (SERVER_EOF if exc is None else self._broken(exc))
+        reason = self.reason or (self._by_server(SERVER_EOF) if exc is None else self._broken(exc))
         if self.state == UPGRADING:
             if reason == SERVER_EOF:
                 reason = RESET  # the server closed instead of an answer
             if self.head is not None:
                 self._explain(reason)
-        if self.rejected and reason.startswith(SERVER):
-            reason = f"{REJECTED}{self.rejected}"
         self.end(reason)
 
     def forget_transport(self) -> None:
@@ -528,9 +524,9 @@ class Connection:
             self._answer_close(event.payload)
         elif event.opcode == FAULT:
             reason = MESSAGE_TOO_BIG if event.size == 1009 else PROTOCOL_ERROR
-            if self.state == OPEN and self.recorder.claim(reason):
-                what = f"user {self.owner.number}: the server sent {event.payload.decode()}\n"
-                self.recorder.samples[reason] = what
+            if self.state == OPEN:
+                what = f"the server sent {event.payload.decode()}\n"
+                self.recorder.sample(reason, self.owner.number, what)
             self.begin_close(reason, event.size)
             self._shut()
         else:
@@ -569,9 +565,12 @@ class Connection:
         The server ends the TCP connection (RFC 6455 section 7.1.1).
         """
         code = close_code(payload)
-        reason = f"{REJECTED}{self.rejected}" if self.rejected else f"{SERVER}{code}"
-        self.begin_close(reason, code if code != 1005 else 1000)
+        self.begin_close(self._by_server(f"{SERVER}{code}"), code if code != 1005 else 1000)
         self._shut()
+
+    def _by_server(self, reason: str) -> str:
+        """Returns the reason of a close by the server, or Appwrite's error before it."""
+        return f"{REJECTED}{self.rejected}" if self.rejected else reason
 
     def _shut(self) -> None:
         """Awaits nothing more of the server but the end of TCP."""

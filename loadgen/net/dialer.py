@@ -62,10 +62,14 @@ def end(place: str, connection: Connection, reason: str) -> None:
 
     The first one of its reason on this worker becomes the sample.
     """
-    recorder = connection.recorder
-    if recorder.claim(reason):
-        recorder.samples[reason] = f"user {connection.owner.number}: {place}: {reason}"
+    connection.recorder.sample(reason, connection.owner.number, f"{place}: {reason}")
     connection.end(reason)
+
+
+def buffer_options(buffers: tuple[int, int]) -> list[tuple[int, int]]:
+    """Returns the options for a receive and a send buffer; 0: the kernel's own."""
+    sizes = zip((socket.SO_RCVBUF, socket.SO_SNDBUF), buffers, strict=True)
+    return [(option, size) for option, size in sizes if size]
 
 
 def receiver_of(connection: Connection) -> Any:
@@ -108,8 +112,7 @@ class Dialer:
         self._failed = failed
         self._tls = tls
         self._host = host if tls else None
-        sizes = zip((socket.SO_RCVBUF, socket.SO_SNDBUF), buffers, strict=True)
-        self._buffers = [(option, size) for option, size in sizes if size]
+        self._buffers = buffer_options(buffers)
         self._transports = Transports(loop, self._family, ports.give_back, recorder)
         self._secured: dict[Connection, tuple[str, int]] = {}
         """Local ends of connections with TLS, whose transports forget them when they close."""

@@ -80,7 +80,7 @@ class Dialers:
         self._current: list[str] = []
         """The addresses of new connections."""
         self._left: dict[Connection, Left] = {}
-        """What is left to the connections that have passed over an address and are not open."""
+        """The rest of the addresses, by connections that passed over one and are not open."""
         self._remarked: set[tuple[str, str]] = set()
         """The addresses and reasons that the agent's log has."""
         self._timer: asyncio.TimerHandle | None = None
@@ -132,8 +132,7 @@ class Dialers:
             return
         self._recorder.tally.addresses_passed += 1
         passed = f"{place}: {reason}; passed over, {following.place} is next"
-        if self._recorder.claim(ADDRESSES_PASSED):
-            self._recorder.samples[ADDRESSES_PASSED] = f"user {connection.owner.number}: {passed}"
+        self._recorder.sample(ADDRESSES_PASSED, connection.owner.number, passed)
         if (place, reason) not in self._remarked:
             self._remarked.add((place, reason))
             self._recorder.remark(passed)

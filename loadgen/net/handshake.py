@@ -35,10 +35,11 @@ if TYPE_CHECKING:
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 MAX_HEAD_SIZE = 65_536
 """Bytes that the head of a reply may have, with the interim replies before it."""
+STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: |\r\n)")
+"""The begin of a head, up to the status."""
 USER_AGENT = ("User-Agent", f"loadgen/{VERSION}")
 _HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 _SWITCHING = re.compile(rb"HTTP/1\.1 101 [\t\x20-\x7e\x80-\xff]*")
-_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: |\r\n)")
 _INTERIM = re.compile(rb"(?:HTTP/1\.[01] 1(?!01)\d\d(?: [^\r\n]*)?\r\n(?:[^\r\n]+\r\n)*\r\n)+")
 """Whole replies with a 1xx that is no 101: others follow them (RFC 9110 section 15.2)."""
 _EXTENSIONS = b"sec-websocket-extensions"
@@ -204,7 +205,7 @@ def mistake_of(
 
     `offered` are the subprotocols.
     """
-    status = _STATUS.match(head)
+    status = STATUS.match(head)
     if status is None:
         return _malformed(head)
     if status[1] != b"101":

@@ -173,12 +173,8 @@ class Redirects:
             headers = elsewhere(leg.headers)
             self._dial(connection, leg, route, TargetUrl.parse(url).resource, headers)
             return
-        recorder = connection.recorder
-        if recorder.claim(REDIRECT_REFUSED):
-            recorder.samples[REDIRECT_REFUSED] = (
-                f"user {connection.owner.number}: {leg.url} redirects to {url}, and the agent"
-                f" {route}\n"
-            )
+        why = f"{leg.url} redirects to {url}, and the agent {route}\n"
+        connection.recorder.sample(REDIRECT_REFUSED, connection.owner.number, why)
         connection.end(REDIRECT_REFUSED)
 
     def _dial(

@@ -10,6 +10,8 @@ from loadgen.stats.reasons import HTTP
 
 BODY_SIZE = 500
 """Bytes of the body that a sample shows."""
+BODY_TIMEOUT = 1.0
+"""Seconds that one refused connection of each reason waits for the body of the reply."""
 MAX_LINE_LENGTH = 400
 """Characters of the first line."""
 MAX_HEAD_LENGTH = 4000
@@ -42,7 +44,7 @@ def explain(reply: Reply, user: int, unfollowed: str = "redirects are not follow
     `Set-Cookie` are left out: they may be keys to somebody's account.
     """
     advice = _advice(reply.head, unfollowed)
-    words = reply.words or f"the server answered {_answer(reply.head)}{advice}"
+    words = reply.words or f"the server answered {answer_in(reply.head)}{advice}"
     first = " ".join(_printable(f"user {user}: {words}").split())
     head = _redacted(_text(reply.head))
     body = _redacted(_text(reply.rest[:BODY_SIZE]))
@@ -50,7 +52,7 @@ def explain(reply: Reply, user: int, unfollowed: str = "redirects are not follow
     return "\n\n".join(part.strip("\n") for part in parts if part)
 
 
-def _answer(head: bytes) -> str:
+def answer_in(head: bytes) -> str:
     """Returns the status and its phrase."""
     return head.partition(b"\r\n")[0].partition(b" ")[2].decode("latin-1")
 

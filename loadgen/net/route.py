@@ -1,6 +1,7 @@
 """The way from a worker to one of the plan's targets."""
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 from loadgen.net.connection import Follower, Terms, Wrap
@@ -57,19 +58,13 @@ class Route:
         resource, headers = self._variable
         if not (resource.names or headers):
             return self
-        route = Route(
-            self.url,
-            self._host,
-            resource.fill(row),
-            self.dialer,
-            self._closing,
-            tuple(
-                (name, headers[name].fill(row) if name in headers else value)
-                for name, value in self._headers
-            ),
-            self._subprotocols,
+        route = copy(self)
+        route._resource = resource.fill(row)
+        route._headers = tuple(
+            (name, headers[name].fill(row) if name in headers else value)
+            for name, value in self._headers
         )
-        route.follow = self.follow
+        route._terms = {}
         return route
 
     def terms(

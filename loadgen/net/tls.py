@@ -162,14 +162,9 @@ def tls_failure(
     The first one of a worker becomes the sample, in OpenSSL's words. `dialing`: the handshake is
     not over, so that the port may speak no TLS.
     """
-    if recorder.claim(TLS):
-        words = words_of(error)
-        advice = (
-            f"; most likely {_NO_TLS}"
-            if dialing and any(name in words for name in _NOT_TLS)
-            else ""
-        )
-        recorder.samples[TLS] = f"user {user}: {words}{advice}"
+    words = words_of(error)
+    plain = dialing and any(name in words for name in _NOT_TLS)
+    recorder.sample(TLS, user, f"{words}; most likely {_NO_TLS}" if plain else words)
     return TLS
 
 
@@ -178,6 +173,5 @@ def ended_in_handshake(reason: str, recorder: Recorder, user: int) -> str:
 
     The first one of a worker becomes the sample: a port without TLS may end so.
     """
-    if recorder.claim(reason):
-        recorder.samples[reason] = f"user {user}: {ENDED_TCP}; perhaps {_NO_TLS}"
+    recorder.sample(reason, user, f"{ENDED_TCP}; perhaps {_NO_TLS}")
     return reason

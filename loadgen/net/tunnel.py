@@ -12,14 +12,12 @@ from contextlib import suppress
 from ipaddress import IPv4Address, ip_address
 from typing import NoReturn
 
-from loadgen.net.handshake import MAX_HEAD_SIZE, USER_AGENT, Reply
-from loadgen.net.refusal import BODY_SIZE, awaits_body
+from loadgen.net.handshake import MAX_HEAD_SIZE, STATUS, USER_AGENT, Reply
+from loadgen.net.refusal import BODY_SIZE, BODY_TIMEOUT, answer_in, awaits_body
 from loadgen.plan.proxy import ProxyUrl
 from loadgen.stats.reasons import HTTP, NO_HTTP, PROXY_AUTH, PROXY_REFUSED
+from loadgen.values import Endpoint
 
-BODY_TIMEOUT = 1.0
-"""Seconds that one refused connection of each reason waits for the body of the reply."""
-_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: |\r\n)")
 _WANTS_LOGIN = (407, 401)
 """Statuses of a proxy without the right credentials; 401 is tinyproxy's for wrong ones."""
 _VERSION = 5
@@ -89,14 +87,13 @@ class Tunnel:
     async def _open_by_http(self, sock: socket.socket) -> None:
         await self._loop.sock_sendall(sock, self._connect_request())
         head, rest = await self._head(sock)
-        status = _STATUS.match(head)
+        status = STATUS.match(head)
         if status is None:
             words = f"the proxy {self._proxy.shown} does not answer CONNECT with HTTP"
             raise TunnelError(PROXY_REFUSED, Reply(PROXY_REFUSED, head, rest, words))
         code = int(status[1])
         if not 200 <= code < 300:
-            answer = head.partition(b"\r\n")[0].partition(b" ")[2].decode("latin-1")
-            words = f"the proxy {self._proxy.shown} answered {answer}"
+            words = f"the proxy {self._proxy.shown} answered {answer_in(head)}"
             reason = PROXY_AUTH if code in _WANTS_LOGIN else PROXY_REFUSED
             raise TunnelError(reason, Reply(f"{HTTP}{code}", head, rest, words))
         if rest:  # no server of WebSocket or TLS does
@@ -104,8 +101,8 @@ class Tunnel:
             raise TunnelError(NO_HTTP, Reply(NO_HTTP, b"", rest, words))
 
     def _connect_request(self) -> bytes:
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        lines = [f"CONNECT {host}:{self._port} HTTP/1.1", f"Host: {host}:{self._port}"]
+        server = Endpoint(self._host, self._port)
+        lines = [f"CONNECT {server} HTTP/1.1", f"Host: {server}"]
         lines.append(": ".join(USER_AGENT))
         if self._proxy.user:
             pair = f"{self._proxy.user}:{self._proxy.password}".encode()

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 from loadgen.net.connection import CLOSED, Connection
-from loadgen.net.dialer import end, reason_of, receiver_of
+from loadgen.net.dialer import buffer_options, end, reason_of, receiver_of
 from loadgen.net.transport import Transports
 from loadgen.stats.recorder import Recorder, microseconds
 
@@ -38,8 +38,7 @@ class UnixDialer:
         self._path = path
         self._recorder = recorder
         self._preamble = preamble
-        sizes = zip((socket.SO_RCVBUF, socket.SO_SNDBUF), buffers, strict=True)
-        self._buffers = [(option, size) for option, size in sizes if size]
+        self._buffers = buffer_options(buffers)
         self._transports = Transports(loop, socket.AF_UNIX, _forget_end, recorder)
         self._waiting: dict[Connection, socket.socket] = {}
         """Connects that wait for room in the listen queue, oldest first."""

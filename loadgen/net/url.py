@@ -12,7 +12,7 @@ from websockets.exceptions import InvalidURI
 from websockets.uri import parse_uri
 
 from loadgen.errors import PlanError
-from loadgen.values import UNIX
+from loadgen.values import UNIX, Endpoint
 
 MAX_PATH = 107
 """Bytes of a Unix socket's path; unix(7) has room for 108 with a zero at the end."""
@@ -94,8 +94,7 @@ class TargetUrl(msgspec.Struct, frozen=True):
     @property
     def place(self) -> str:
         """The URL of its server, without a path."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'wss' if self.secure else 'ws'}://{host.lower()}:{self.port}/"
+        return f"{'wss' if self.secure else 'ws'}://{Endpoint(self.host.lower(), self.port)}/"
 
     @property
     def address(self) -> str:

@@ -8,7 +8,7 @@ import msgspec
 from loadgen.errors import PlanError
 from loadgen.plan.feeder import Feeder, Ranks
 from loadgen.plan.plan import Plan
-from loadgen.plan.script import For, Foreach, If, Repeat, Send, Step, Transaction
+from loadgen.plan.script import Send, located_in
 from loadgen.plan.script_check import unset_in
 from loadgen.plan.sessions import Script
 from loadgen.plan.template import Template, text_of
@@ -101,14 +101,14 @@ def notes_on(plan: Plan) -> Iterator[str]:
                 yield f"{at}: no feeder has {name!r}; %%{name}%% is sent as it stands"
     for place, session in enumerate(plan.sessions):
         if isinstance(session, Script):
-            yield from _notes_on_script(session, plan, f"sessions[{place}].steps")
+            yield from _notes_on_script(session, plan, f"sessions[{place}]")
 
 
 def _notes_on_script(session: Script, plan: Plan, at: str) -> Iterator[str]:
-    places = {id(step): where for where, step in _located(session.steps, at)}
+    places = {id(step): where for where, step in located_in(session.steps, at)}
     for unset in unset_in(session.steps, plan.columns_of(session.name)):
         yield f"{places[id(unset.step)]}: {unset.name!r} is set nowhere; its text is `undefined`"
-    for where, step in _located(session.steps, at):
+    for where, step in located_in(session.steps, at):
         if isinstance(step, Send) and step.frame == "binary" and step.bytes_of is None:
             odd = next((sign for sign in step.content if not sign.isascii()), "")
             if odd:
@@ -116,14 +116,6 @@ def _notes_on_script(session: Script, plan: Plan, at: str) -> Iterator[str]:
                     f"{where}.text: it is sent as UTF-8, {odd!r} as the bytes"
                     f" {odd.encode().hex(' ')}; write other bytes as `hex` or `base64`"
                 )
-
-
-def _located(steps: Sequence[Step], at: str) -> Iterator[tuple[str, Step]]:
-    """Yields the path of each step in a plan, and the step."""
-    for place, step in enumerate(steps):
-        yield f"{at}[{place}]", step
-        if isinstance(step, Transaction | For | Repeat | If | Foreach):
-            yield from _located(step.steps, f"{at}[{place}].steps")
 
 
 def _rows(feeder: Feeder) -> str:

@@ -106,15 +106,10 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     def mistakes(self) -> Iterator[tuple[str, str]]:
         """Yields each mistake in it: the key, and what is wrong there."""
         yield from request_mistakes(self.headers.items(), self.subprotocols, self.origin)
+        yield from self._mistakes_on_the_way()
         yield from self._mistakes_in_tls()
 
-    def _mistakes_in_tls(self) -> Iterator[tuple[str, str]]:
-        name = self.tls_server_name
-        if isinstance(name, str) and _SERVER_NAME.fullmatch(name) is None:
-            yield (
-                "tls_server_name",
-                f"is {name!r}; write a host's name or address without a port, or true or false",
-            )
+    def _mistakes_on_the_way(self) -> Iterator[tuple[str, str]]:
         if self.resolve != ONCE and not (
             isinstance(self.resolve, float) and self.resolve >= MIN_RESOLVE
         ):
@@ -131,6 +126,14 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             yield (
                 "proxy_protocol",
                 f"is {self.proxy_protocol}; write 1 (text), 2 (binary) or 0 (none)",
+            )
+
+    def _mistakes_in_tls(self) -> Iterator[tuple[str, str]]:
+        name = self.tls_server_name
+        if isinstance(name, str) and _SERVER_NAME.fullmatch(name) is None:
+            yield (
+                "tls_server_name",
+                f"is {name!r}; write a host's name or address without a port, or true or false",
             )
         if self.tls_ca and not self.tls_verify:
             yield "tls_ca", "has no effect with `tls_verify` = false; leave one of them out"

@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from loadgen.errors import PlanError
+from loadgen.values import Endpoint
 
 Scheme = Literal["http", "socks5", "socks5h"]
 _FORMS = "write http://HOST:PORT, socks5://HOST:PORT or socks5h://HOST:PORT"
@@ -64,8 +65,8 @@ class ProxyUrl(msgspec.Struct, frozen=True):
     @property
     def shown(self) -> str:
         """The URL without the credentials."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{_HIDDEN if self.user else ''}{host}:{self.port}"
+        place = Endpoint(self.host, self.port)
+        return f"{self.scheme}://{_HIDDEN if self.user else ''}{place}"
 
 
 def _wrong_credentials(scheme: str, user: str, password: str) -> str:

@@ -377,10 +377,16 @@ Step = Annotated[
 
 def steps_in(steps: Sequence[Step]) -> Iterator[Step]:
     """Yields the steps and those in their blocks, in the order of their text."""
-    for step in steps:
-        yield step
+    return (step for _, step in located_in(steps, ""))
+
+
+def located_in(steps: Sequence[Step], at: str) -> Iterator[tuple[str, Step]]:
+    """Yields these steps with their paths in a plan; `at` is the path of their owner."""
+    for place, step in enumerate(steps):
+        here = f"{at}.steps[{place}]"
+        yield here, step
         if isinstance(step, Transaction | For | Repeat | If | Foreach):
-            yield from steps_in(step.steps)
+            yield from located_in(step.steps, here)
 
 
 RequestStep = Connect | Send | Receive | HttpStep

@@ -158,7 +158,7 @@ class LoopScenario(Scenario):
     def start_user(self, number: int, due: float) -> None:
         """Starts the session of a user that has arrived; `due` is monotonic."""
         user = LoopUser(self, number, due)
-        if self.rows is None or self.has_row(user, self.rows):
+        if self.has_row(user):
             user.start(self._session)
 
     def turn(self, now: float) -> None:

@@ -103,16 +103,15 @@ class Scenario:
         route = self.route(url) if url else self.route_of(number)
         return route if self.rows is None else route.filled(self.rows[number])
 
-    def has_row(self, user: BaseUser, rows: UserRows) -> bool:
+    def has_row(self, user: BaseUser) -> bool:
         """Returns whether every feeder has a row for a user that arrives.
 
         A user without one ends here, before it connects.
         """
-        dry = rows.dry_for(user.number)
+        dry = "" if self.rows is None else self.rows.dry_for(user.number)
         if not dry:
             return True
-        if self.recorder.claim(NO_ROW):
-            self.recorder.samples[NO_ROW] = f"user {user.number}: feeder {dry!r} has no row left\n"
+        self.recorder.sample(NO_ROW, user.number, f"feeder {dry!r} has no row left\n")
         self.connections.refuse(NO_ROW, planned=True)
         self.population.ended(user, NO_ROW, failed=True, raised=True)
         return False

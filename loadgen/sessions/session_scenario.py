@@ -43,5 +43,5 @@ class SessionScenario(Scenario):
     def start_user(self, number: int, due: float) -> None:
         """Starts the session of a user that has arrived; `due` is monotonic."""
         user = User(self, number, due)
-        if self.rows is None or self.has_row(user, self.rows):
+        if self.has_row(user):
             user.start(self._session)

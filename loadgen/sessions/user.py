@@ -254,8 +254,7 @@ class User(BaseUser):
         try:
             return route.terms(0.0, resource, headers, scenario.wrap(read_rate), subprotocols)
         except RequestError as error:
-            if self.recorder.claim(BAD_REQUEST):
-                self.recorder.samples[BAD_REQUEST] = f"user {self.number}: {error}\n"
+            self.recorder.sample(BAD_REQUEST, self.number, f"{error}\n")
         scenario.connections.refuse(BAD_REQUEST, planned=self.due is not None)
         self.due = None
         return None

@@ -68,6 +68,11 @@ class Recorder:
         self.deliveries: Deliveries | None = None
         """The publications that are received; None in a run without any."""
 
+    def sample(self, reason: str, user: int, words: str) -> None:
+        """Keeps what happened to a user as the sample of a reason, if that has none yet."""
+        if self.claim(reason):
+            self.samples[reason] = f"user {user}: {words}"
+
     def claim(self, reason: str) -> bool:
         """Returns True once for each reason: the caller then writes its sample.
 

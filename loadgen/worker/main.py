@@ -214,10 +214,10 @@ class Worker(asyncio.Protocol):
     # Time.
 
     def _tick(self, planned: float) -> None:
-        """Does what is due; an error of it is a bug, and ends the worker."""
+        """Does what is due; an error of it ends the worker."""
         try:
             self._do_due(planned)
-        except Exception as error:
+        except Exception as error:  # a bug
             self._crash(error)
 
     def _do_due(self, planned: float) -> None:

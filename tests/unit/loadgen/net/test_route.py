@@ -8,6 +8,7 @@ from loadgen.net.dialer import Dialer
 from loadgen.net.handshake import key_of
 from loadgen.net.ports import SourcePorts
 from loadgen.net.route import MAX_KEPT, Route
+from loadgen.plan.compress import Compress
 from loadgen.stats.recorder import Recorder
 from loadgen.timers import Deadlines
 
@@ -15,12 +16,17 @@ KEY = key_of(7)
 
 
 @contextmanager
-def route(*headers: tuple[str, str], subprotocols: tuple[str, ...] = ()) -> Iterator[Route]:
+def route(
+    *headers: tuple[str, str],
+    subprotocols: tuple[str, ...] = (),
+    compress: Compress | None = None,
+) -> Iterator[Route]:
     """A route to a target that no test dials."""
     ports = SourcePorts(("127.0.9.8",), range(24_400, 24_401))
     dialer = Dialer(asyncio.get_running_loop(), ("127.0.0.1", 9), ports, Recorder(seed=1))
     try:
-        yield Route("ws://target/", "target", "/own", dialer, Deadlines(5.0), headers, subprotocols)
+        offers = subprotocols, compress
+        yield Route("ws://target/", "target", "/own", dialer, Deadlines(5.0), headers, *offers)
     finally:
         dialer.close()
 
@@ -80,6 +86,18 @@ async def test_a_users_row_is_put_into_the_targets_resource_and_headers():
         assert found.terms().handshake.request(KEY).count(b"%%token%%") == 1
     with route() as found:
         assert found.filled(row) is found
+
+
+async def test_a_users_row_changes_nothing_else_of_the_request():
+    with route(("X-Own", "%%token%%"), subprotocols=("a",), compress=Compress()) as found:
+        found.follow = lambda *arguments: arguments
+        terms = found.filled({"token": 7}).terms()
+        own = found.terms()
+
+    request = terms.handshake.request(KEY)
+    assert request == own.handshake.request(KEY).replace(b"%%token%%", b"7")
+    assert terms.handshake.compress == Compress()
+    assert terms.follower is not None
 
 
 async def test_terms_know_what_follows_their_redirects():

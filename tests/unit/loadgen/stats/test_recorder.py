@@ -66,6 +66,16 @@ def test_durations_are_recorded_in_whole_microseconds():
     ]
 
 
+def test_the_first_user_of_a_reason_is_its_sample():
+    recorder = Recorder(seed=1)
+    recorder.sample("refused", 7, "nothing listens")
+    recorder.sample("refused", 8, "nothing listens")
+
+    assert recorder.take_samples() == {"refused": "user 7: nothing listens"}
+    recorder.sample("refused", 9, "nothing listens")
+    assert recorder.take_samples() == {}
+
+
 def test_a_reason_is_claimed_once_and_its_sample_taken_once():
     recorder = Recorder(1)
 

@@ -3,6 +3,7 @@
 Foreign text is made safe for a terminal and for a path.
 """
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -53,6 +54,14 @@ def ms(value: float) -> str:
     if value < 1:
         return f"{value:.2f}"
     return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def percent_text(value: float) -> str:
+    """Returns a percentage with up to four decimals, rounded down.
+
+    So 100 % is only said of all.
+    """
+    return f"{math.floor(value * 10_000) / 10_000:.4f}".rstrip("0").rstrip(".") + " %"
 
 
 def seconds(value: float) -> str:

@@ -8,15 +8,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
+    from loadgen.sessions.errors import CheckFailed, ConnectFailed, ConnectionEnded, HttpFailed
     from loadgen.sessions.user import User
     from loadgen.sessions.websocket import WebSocket
 
-__all__ = ["ConnectFailed", "ConnectionEnded", "User", "WebSocket"]
+__all__ = ["CheckFailed", "ConnectFailed", "ConnectionEnded", "HttpFailed", "User", "WebSocket"]
 
 _HOMES = {
+    "CheckFailed": "loadgen.sessions.errors",
     "ConnectFailed": "loadgen.sessions.errors",
     "ConnectionEnded": "loadgen.sessions.errors",
+    "HttpFailed": "loadgen.sessions.errors",
     "User": "loadgen.sessions.user",
     "WebSocket": "loadgen.sessions.websocket",
 }

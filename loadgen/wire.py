@@ -22,7 +22,7 @@ from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
 from loadgen.values import printable
 
-WIRE = 9
+WIRE = 10
 """The version of these messages; coordinator and agent must have the same one."""
 MAX_ADDRESSES = 1000
 """The most addresses of one target; a name has rarely more than 16."""
@@ -150,6 +150,8 @@ class Job(msgspec.Struct, tag=True):
     """The id of its agent, for the streams that its sessions publish."""
     clock: str = ""
     """The name of this host's monotonic clock."""
+    allowed: tuple[str, ...] = ()
+    """The networks and host names of `--allow-target`: HTTP requests may go there as well."""
     credentials: Credentials = NO_CREDENTIALS
     """The certificates that connections with TLS show and trust."""
 

@@ -24,6 +24,7 @@ from coordinator.run.timeline import Row
 from coordinator.scrape import Scrape
 from coordinator.text import sample_file
 from loadgen.plan.life import alive_within
+from loadgen.stats.http_ends import HTTP_KINDS, http_fault_of
 from loadgen.stats.reasons import fault_of
 from loadgen.version import VERSION
 
@@ -178,6 +179,9 @@ def overview(run: Run, described: dict[str, Any], now: float, folder: str = "") 
             name: bars(values_of(one)) for name, one in run.total.histograms().items() if one.counts
         },
         "culprits": {reason: fault_of(reason) for reason in (*ledger.failed, *ledger.closed)},
+        "http_culprits": {
+            kind: {end: http_fault_of(kind, end) for end in described[kind]} for kind in HTTP_KINDS
+        },
         "samples": {
             reason: f"/runs/{folder}/{sample_file(reason)}"
             for reason in sorted(run.notices.sampled)

@@ -3,7 +3,7 @@
 import { AGENT, Charts, FLEET, drawBars, put, serverCharts } from "./charts.js";
 import { controls, logIn } from "./controls.js";
 import { Model } from "./model.js";
-import { addLog, showAgents, showEnds, showHero, showLatencies, showState } from "./panels.js";
+import { addLog, showAgents, showEnds, showHero, showLatencies, showSessions, showState } from "./panels.js";
 import { clock } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -81,6 +81,7 @@ function draw() {
   showHero(now, model);
   showLatencies(now);
   showEnds(now);
+  showSessions(now);
   drawBars($("bars"), now.bars);
   drawAgents();
   if (chosen && agentCharts) agentCharts.show(model.agent(chosen));

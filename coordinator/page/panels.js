@@ -4,7 +4,8 @@ import { put } from "./charts.js";
 import { bytes, clock, count, ms } from "./words.js";
 
 const FIGURES = ["opening", "CPU", "memory", "lag", "late", "heard"];
-const PLACED = new Set(["launched", "relaunched", "opened", "accepted", "lost", "late",
+const PLACED = new Set(["checks_passed", "checks_failed", "http_requests", "http_errors",
+  "launched", "relaunched", "opened", "accepted", "lost", "late",
   "pings", "pongs", "messages_received", "bytes_sent", "bytes_received"]); // counters with a place of their own; the others follow
 const SILENT_AFTER = 2.2; // seconds without a post of an agent, which posts every second
 const $ = (id) => document.getElementById(id);
@@ -100,6 +101,14 @@ export function showLatencies(now) {
   rows($("latencies"), lines, ([name, ...values]) => [heading(name), ...values.map((value) => cell(value))]);
 }
 
+function sampleLink(name, path) {
+  const sample = document.createElement("a");
+  sample.href = path;
+  sample.textContent = "sample";
+  sample.setAttribute("aria-label", `sample of ${name}`);
+  return sample;
+}
+
 export function showEnds(now) {
   const of = (kind) => Object.entries(now.ledger[kind]).sort((a, b) => b[1] - a[1]).map(([reason, number]) => [reason, kind, number, now.culprits[reason] ?? "unknown", now.samples[reason]]);
   const lines = [...of("failed"), ...of("closed")];
@@ -113,14 +122,31 @@ export function showEnds(now) {
     const last = cell("");
     last.append(fault);
     if (path) {
-      const sample = document.createElement("a");
-      sample.href = path;
-      sample.textContent = "sample";
-      sample.setAttribute("aria-label", `sample of ${reason}`);
-      last.append(" ", sample);
+      last.append(" ", sampleLink(reason, path));
     }
     return [heading(reason), cell(kind), cell(count(number)), last];
   });
+}
+
+function showTable(name, lines) {
+  $(`${name}-section`).hidden = !lines.length;
+  rows($(name), lines, ([title, path, ...values]) => {
+    const cells = values.map((value) => cell(value));
+    if (path) cells.at(-1).append(" ", sampleLink(title, path));
+    return [heading(title), ...cells];
+  });
+}
+
+const share = ({ passed, failed }) => 100 * passed / (passed + failed);
+const percent = (value) => `${Math.floor(value * 1e4) / 1e4} %`; // rounded down: 100 % is all
+
+/** Shows the checks of sessions, those that failed most first, and the ends of their HTTP requests. */
+export function showSessions(now) {
+  showTable("checks", Object.entries(now.checks).sort((a, b) => share(a[1]) - share(b[1]))
+    .map(([name, of]) => [name, now.samples[`check.${name}`], count(of.passed), count(of.failed), percent(share(of))]));
+  const of = (kind, word) => Object.entries(now[kind]).sort((a, b) => b[1] - a[1])
+    .map(([reason, number]) => [reason, now.samples[`${kind}.${reason}`], word, count(number), now.http_culprits[kind][reason]]);
+  showTable("http", [...of("http_replies", "reply"), ...of("http_failed", "failed")]);
 }
 
 /** An agent's health as a colour and a word: red when it is lost, refuses, or is silent for too long. */

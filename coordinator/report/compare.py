@@ -21,6 +21,9 @@ LESS_IS_BETTER = (
     "unexpected",
     "late",
     "delivery_lost",
+    "checks_failed",
+    "http_errors",
+    "http_failed",
     *(
         f"{name}_{statistic}"
         for name in ("handshake", "open", "ping_rtt", "delivery")

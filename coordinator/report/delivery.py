@@ -1,23 +1,14 @@
 """The delivery of publications in reports: lines, a table, and what it proves."""
 
-import math
 from collections.abc import Iterator
 
 from coordinator.report.tables import ABSENT, Table, time_text
 from coordinator.run.publications import PublicationLine
 from coordinator.run.summary import Summary
-from coordinator.text import count, ms, reasons
+from coordinator.text import count, ms, percent_text, reasons
 
 MAX_SAMPLES = 5
 """Samples of subscribers that missed a publication in the text; summary.json has more."""
-
-
-def percent_text(value: float) -> str:
-    """Returns a percentage with up to four decimals, rounded down.
-
-    So 100 % is only said of all.
-    """
-    return f"{math.floor(value * 10_000) / 10_000:.4f}".rstrip("0").rstrip(".") + " %"
 
 
 def delivery_lines(summary: Summary) -> list[str]:

@@ -4,9 +4,10 @@ Examples: `open_peak>=1000000`, `ping_rtt_p99<500ms`, `plateau.unexpected==0`, `
 
 The figures are the fields of the summary. `failed.REASON` and `closed.REASON` count connections by
 their reason; what sessions count and time themselves is `counter.NAME` and
-`timing.NAME_STATISTIC`. `plateau.` and `phase.NAME.` before a figure take it of that part of the
-run. Percentiles and means are those of the valid seconds. What nothing ever recorded has no value,
-and does not hold.
+`timing.NAME_STATISTIC`; `check.NAME` is the share of a check that passed, in percent.
+`http_replies.STATUS` and `http_failed.REASON` count HTTP requests. `plateau.` and `phase.NAME.`
+before a figure take it of that part of the run. Percentiles and means are those of the valid
+seconds. What nothing ever recorded has no value, and does not hold.
 """
 
 import operator
@@ -23,9 +24,10 @@ from coordinator.run.timeline import Percentiles
 from loadgen.errors import PlanError
 from loadgen.plan.plan import Plan
 from loadgen.plan.sessions import PythonSession
+from loadgen.stats.http_ends import HTTP_FAILURES, HTTP_KINDS, is_http_end
 from loadgen.stats.reasons import KINDS, Kind, is_reason, names_of
+from loadgen.stats.tally import CHECK, HISTOGRAMS, Count
 from loadgen.stats.tally import COUNTS as COUNTERS
-from loadgen.stats.tally import HISTOGRAMS, Count
 from loadgen.values import SECONDS_PER
 
 INVALID = "invalid_seconds"
@@ -39,14 +41,25 @@ FIGURES = (
 )
 """The numbers of a run, without percentiles and what sessions count and time themselves."""
 REACH = "reach"
-"""Deliveries received in percent of those expected: the one figure that is a percentage itself."""
+"""Deliveries received in percent of those expected; a percentage itself, as those of CHECK are."""
 DELIVERY = "delivery_"
 """The prefix of the counters of deliveries, which are not measured where none was expected."""
+ONLY_WITH = {"checks_": "checks_made", "http_": "http_requests"}
+"""The counter without which figures with a prefix are not measured."""
 REORDERED = "delivery_reordered"
 DURATIONS = tuple(name for name in FIGURES if name.endswith("_s"))
 COUNTS = tuple(name for name in FIGURES if name not in DURATIONS)
 """The figures that count connections, messages and the like, or arrivals per second."""
-PART_COUNTS = (*COUNTERS, "failed", "closed", "unexpected", "open_peak", "open_min", INVALID)
+PART_COUNTS = (
+    *COUNTERS,
+    *HTTP_KINDS,
+    "failed",
+    "closed",
+    "unexpected",
+    "open_peak",
+    "open_min",
+    INVALID,
+)
 """The figures that a part of the run has of its own."""
 STATISTICS = Percentiles.__struct_fields__[1:]
 COUNTER = "counter."
@@ -74,9 +87,11 @@ BASES: dict[str, str] = {
     "open_peak": "arrivals",
     "rate_achieved": "rate_asked",
     **dict.fromkeys(("sessions_done", "sessions_failed"), "sessions_started"),
+    **dict.fromkeys(("checks_failed", "checks_passed"), "checks_made"),
+    **dict.fromkeys(("http_errors", *HTTP_KINDS), "http_requests"),
 }
 """The figure that a percentage of another one is taken of."""
-FIGURE = r"\w+|(?:counter|timing|failed|closed)\.[^<>=!]*[^<>=!\s]"
+FIGURE = r"\w+|(?:counter|timing|check|failed|closed|http_replies|http_failed)\.[^<>=!]*[^<>=!\s]"
 NAME = rf"(?:(plateau|phase\.[^<>=!]+?)\.)?({FIGURE})"
 GRAMMAR = re.compile(
     rf"\s*{NAME}\s*(>=|<=|==|!=|>|<)\s*(\d+(?:_\d+)*(?:\.\d+)?)\s*(%|us|µs|ms|s|m|h|)\s*"
@@ -134,23 +149,19 @@ def parse(text: str, plan: Plan | None = None, option: str = "--expect") -> Expe
     if match is None:
         raise PlanError(f"{option} {text!r} is not an expectation; write for example 'failed<0.1%'")
     part, figure, comparison, number, unit = match.groups()
-    if figure == REACH and not part:
-        return _reach(text, comparison, number, unit, option)
     try:
         if part and part != PLATEAU and plan is not None:
             _check_phase(part.removeprefix(PHASE), plan)
         _check_figure(figure, part, plan)
-        base = _base_of(figure) if unit == "%" else ""
+        base = _base_of(figure) if unit == "%" and not _is_percentage(figure) else ""
         bound = float(number) * _scale(figure, unit)
     except PlanError as error:
         raise PlanError(f"{option} {text!r}: {error}") from error
     return Expectation(text.strip(), part or WHOLE, figure, comparison, bound, base)
 
 
-def _reach(text: str, comparison: str, number: str, unit: str, option: str) -> Expectation:
-    if unit not in ("", "%"):
-        raise PlanError(f"{option} {text!r}: reach is a percentage; write 'reach>=99.99%'")
-    return Expectation(text.strip(), WHOLE, REACH, comparison, float(number), "")
+def _is_percentage(figure: str) -> bool:
+    return figure == REACH or figure.startswith(CHECK)
 
 
 def _check_phase(name: str, plan: Plan) -> None:
@@ -167,13 +178,19 @@ def _check_figure(figure: str, part: str | None, plan: Plan | None) -> None:
     if reason:
         if kind in KINDS:
             _check_reason(kind, reason, plan)
+        elif kind in HTTP_KINDS and not is_http_end(kind, reason):
+            names = list(HTTP_FAILURES) if kind == "http_failed" else ["200", "404", "503"]
+            raise PlanError(
+                f"no HTTP request ends so{nearest_of(reason, names)}; write {kind}. and one of"
+                f" {', '.join(names)}"
+            )
         elif kind == "timing" and _percentile_of(figure) is None:
             raise PlanError(
                 f"{figure} has no statistic; write {figure}_p99, or another of {_STATS}"
             )
         return
     known = PART_COUNTS if part else FIGURES
-    if figure in known or _percentile_of(figure) is not None:
+    if figure in known or _percentile_of(figure) is not None or (figure == REACH and not part):
         return
     if figure in PART_COUNTS:
         raise PlanError(f"{figure} is a figure of a part of the run; write {PLATEAU}.{figure}")
@@ -185,8 +202,9 @@ def _check_figure(figure: str, part: str | None, plan: Plan | None) -> None:
     raise PlanError(
         f"{figure!r} is not a figure{nearest_of(figure, [*known, *percentiles])}; write one of"
         f" {', '.join(known)}, or HISTOGRAM_STATISTIC such as handshake_p99"
-        f" ({', '.join(HISTOGRAMS)}; {_STATS}), failed.REASON, closed.REASON, or for what sessions"
-        " count and time counter.NAME and timing.NAME_STATISTIC"
+        f" ({', '.join(HISTOGRAMS)}; {_STATS}), failed.REASON, closed.REASON, http_replies.STATUS,"
+        " http_failed.REASON, or for what sessions count, time and check counter.NAME,"
+        " timing.NAME_STATISTIC and check.NAME"
     )
 
 
@@ -242,6 +260,9 @@ def _scale(figure: str, unit: str) -> float:
         return UNITS_S[unit or "s"]
     if _percentile_of(figure) is not None:
         return UNITS_S[unit or "ms"] * 1000
+    if unit in UNITS_S and _is_percentage(figure):
+        name = figure if figure == REACH else f"{CHECK}NAME"
+        raise PlanError(f"{name} is a percentage; write '{name}>=99.99%'")
     if unit in UNITS_S:
         raise PlanError(f"{figure} is a count; write a number, or a percentage")
     return 1.0
@@ -275,9 +296,15 @@ def value_of(figure: str, summary: Summary, part: str = WHOLE) -> float | None:
         found: float | None = getattr(percentiles, percentile[2]) if percentiles else None
         return None if found is None or found < _bound_of(figure, summary) else found
     kind, _, name = figure.partition(".")
+    if figure.startswith(CHECK):
+        check = of.checks.get(name)
+        return check.share if check and check.total else None
+    needs = next((base for start, base in ONLY_WITH.items() if figure.startswith(start)), "")
+    if needs not in ("", figure) and not getattr(of, needs):
+        return None
     if name:
         counts: Mapping[str, int] = of.counters if kind == "counter" else getattr(of, kind)
-        known = kind in KINDS and is_reason(kind, name)
+        known = is_reason(kind, name) if kind in KINDS else kind in HTTP_KINDS
         return counts.get(name, 0 if known else None)
     if figure.startswith(DELIVERY) and summary.reach is None:
         return None

@@ -16,9 +16,11 @@ from coordinator.report.tables import (
     ABSENT,
     HELD,
     Table,
+    check_table,
     counter_table,
     end_table,
     expectation_table,
+    http_table,
     ledger_table,
     part_table,
     percentile_table,
@@ -62,6 +64,8 @@ def _markdown(record: RunRecord) -> Iterator[str]:
         part_table(summary),
         percentile_table("timed by sessions, ms", summary.timings),
         counter_table(summary),
+        check_table(summary),
+        http_table(summary),
         delivery_table(summary),
     ):
         if len(table) > 1:

@@ -15,7 +15,7 @@ from coordinator.run.summary import (
     Summary,
     Verdict,
 )
-from coordinator.run.timeline import Timeline, in_order, summaries
+from coordinator.run.timeline import Timeline, copied, in_order, summaries
 from coordinator.text import sample_file
 from loadgen.plan.life import alive_within
 from loadgen.stats.tally import Ledger
@@ -64,6 +64,9 @@ def summary_of(
         histograms=summaries(total.histograms()),
         counters=in_order(total.counters),
         timings=summaries(in_order(total.timings)),
+        checks=copied(total.checks),
+        http_replies=in_order(total.http_replies),
+        http_failed=in_order(total.http_failed),
         tracebacks={reason: sample_file(reason) for reason in sorted(run.notices.sampled)},
         retry_after=in_order(run.notices.retry_after),
         phases=run.phase_progress(),

@@ -8,7 +8,8 @@ from coordinator.report.machines import Machine, addresses_of, setting_text
 from coordinator.run.summary import AgentSummary, ExpectationResult, InvalidSecond, Summary
 from coordinator.run.timeline import Percentiles
 from coordinator.storage.reader import RunFacts
-from coordinator.text import and_more, count, ms, reasons, seconds
+from coordinator.text import and_more, count, ms, percent_text, reasons, seconds
+from loadgen.stats.http_ends import HTTP_KINDS, http_fault_of
 from loadgen.stats.reasons import ERROR, REJECTED, RESET, SERVER, fault_of
 
 Table = list[list[str]]
@@ -64,6 +65,29 @@ def counter_table(summary: Summary) -> Table:
     rows = [["counted by sessions", "count"]]
     rows += [[name, count(number)] for name, number in summary.counters.items()]
     return rows
+
+
+def check_table(summary: Summary) -> Table:
+    """Returns how often each check of sessions passed, those that failed most first."""
+    rows = [["check", "passed", "failed", "share passed"]]
+    for name, one in sorted(summary.checks.items(), key=lambda item: item[1].share):
+        rows.append([name, count(one.passed), count(one.failed), percent_text(one.share)])
+    return rows
+
+
+def http_table(summary: Summary) -> Table:
+    """Returns the ends of HTTP requests, by status and by reason, with their fault."""
+    rows = [["status or reason", "kind", "HTTP requests", "at fault"]]
+    for kind, word in zip(HTTP_KINDS, ("reply", "failed"), strict=True):
+        ends: dict[str, int] = getattr(summary, kind)
+        for reason, number in sorted(ends.items(), key=lambda item: -item[1]):
+            rows.append([reason, word, count(number), http_fault_of(kind, reason)])
+    return rows
+
+
+def sample_of(summary: Summary, kind: str, name: str) -> str:
+    """Returns the file with a sample of a failed check or an HTTP request, or ""."""
+    return summary.tracebacks.get(f"{kind}.{name}", "")
 
 
 def phase_table(summary: Summary) -> Table:

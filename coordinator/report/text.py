@@ -4,21 +4,24 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from coordinator.report.delivery import delivery_lines, delivery_table, percent_text
+from coordinator.report.delivery import delivery_lines, delivery_table
 from coordinator.report.tables import (
     ABSENT,
     NOT_MEASURED,
     Law,
     bound_text,
+    check_table,
     compression_text,
     counter_table,
     failed_sessions,
     host_table,
+    http_table,
     laws,
     part_table,
     percentile_table,
     phase_table,
     resumed_text,
+    sample_of,
     spans_of,
     unexpected_ends,
     word_of,
@@ -26,7 +29,7 @@ from coordinator.report.tables import (
 from coordinator.run.parts import PHASE, PLATEAU
 from coordinator.run.summary import AgentSummary, ExpectationResult, Summary
 from coordinator.run.timeline import Percentiles
-from coordinator.text import columns, count, ms, reasons, seconds
+from coordinator.text import columns, count, ms, percent_text, reasons, seconds
 
 MAX_INVALID_LINES = 10
 """Lines of invalid seconds in the text; summary.json has them all."""
@@ -46,6 +49,8 @@ def text_report(summary: Summary, title: str = "") -> str:
         _percentiles("milliseconds", summary.histograms, summary.bounds),
         _percentiles("timed by sessions, ms", summary.timings),
         columns(counter_table(summary)) if summary.counters else [],
+        _checks(summary),
+        _http(summary),
         columns(phase_table(summary)) if len(summary.phases) > 1 else [],
         columns(part_table(summary))
         if len(summary.phases) > 1 or _judged_by_parts(summary)
@@ -192,6 +197,34 @@ def _percentiles(
     return columns(percentile_table(title, histograms, bounds)) if histograms else []
 
 
+def _checks(summary: Summary) -> list[str]:
+    files = (
+        f"sample of {name}: {sample_of(summary, 'check', name)}"
+        for name in summary.checks
+        if sample_of(summary, "check", name)
+    )
+    return [*columns(check_table(summary)), *files] if summary.checks else []
+
+
+def _http(summary: Summary) -> list[str]:
+    """Every HTTP request is in flight, answered, or failed."""
+    if not summary.http_requests:
+        return []
+    answered = sum(summary.http_replies.values())
+    failed = sum(summary.http_failed.values())
+    in_flight = summary.http_requests - answered - failed
+    files = [file for name, file in summary.tracebacks.items() if name.startswith("http_")]
+    return [
+        (
+            f"HTTP: {count(summary.http_requests)} requests = {count(in_flight)} in flight +"
+            f" {count(answered)} answered ({count(summary.http_errors)} with status 400 or above) +"
+            f" {count(failed)} failed"
+        ),
+        *columns(http_table(summary)),
+        *([f"samples: {', '.join(files)}"] if files else []),
+    ]
+
+
 def _agents(summary: Summary) -> list[str]:
     if not summary.agents:
         return []
@@ -318,6 +351,10 @@ def _session_rows(summaries: Sequence[Summary]) -> list[list[str]]:
         [f"counter.{name}", *(count(one.get(name, 0)) for one in counters)]
         for name in sorted({*chain(*counters)})
     ]
+    checks = [summary.checks for summary in summaries]
+    for name in sorted({*chain(*checks)}):
+        shares = (percent_text(one[name].share) if name in one else ABSENT for one in checks)
+        rows.append([f"check.{name}", *shares])
     for name in sorted({*chain(*timings)}):
         rows += _spread(f"timing.{name}", [one.get(name) for one in timings])
     return rows

@@ -11,9 +11,16 @@ from collections.abc import Container, Sequence
 import msgspec
 
 from coordinator.run.life import NEARLY
-from coordinator.run.timeline import Entry, Percentiles, counts_only, in_order, summaries
+from coordinator.run.timeline import (
+    Entry,
+    Percentiles,
+    copied,
+    counts_only,
+    in_order,
+    summaries,
+)
 from loadgen.stats.reasons import unexpected
-from loadgen.stats.tally import Count, Counts, CountsByReason, Tally
+from loadgen.stats.tally import CheckCounts, Count, Counts, CountsByReason, Tally
 
 WHOLE = "run"
 PLATEAU = "plateau"
@@ -52,6 +59,10 @@ class Part(Counts, kw_only=True, omit_defaults=False):
     counters: dict[str, Count]
     timings: dict[str, Percentiles]
     """Of its valid seconds."""
+    checks: dict[str, CheckCounts] = msgspec.field(default_factory=dict)
+    http_replies: CountsByReason = msgspec.field(default_factory=dict)
+    """By status."""
+    http_failed: CountsByReason = msgspec.field(default_factory=dict)
 
 
 class PartSecond(msgspec.Struct):
@@ -135,6 +146,9 @@ class Portion(msgspec.Struct):
             histograms=summaries(self.valid.histograms()),
             counters=in_order(total.counters),
             timings=summaries(in_order(self.valid.timings)),
+            checks=copied(total.checks),
+            http_replies=in_order(total.http_replies),
+            http_failed=in_order(total.http_failed),
         )
 
 

@@ -11,7 +11,7 @@ from coordinator.run.publications import Missed, PublicationsSummary
 from coordinator.run.timeline import Percentiles
 from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.reasons import unexpected
-from loadgen.stats.tally import Count, Counts
+from loadgen.stats.tally import CheckCounts, Count, Counts
 
 SCHEMA: Final = 1
 """The version of summary.json's form."""
@@ -148,6 +148,12 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     """The counters of sessions, by their own names."""
     timings: dict[str, Percentiles] = msgspec.field(default_factory=dict)
     """The timings of sessions, by their own names."""
+    checks: dict[str, CheckCounts] = msgspec.field(default_factory=dict)
+    """The checks of sessions, by their own names."""
+    http_replies: ByReason = msgspec.field(default_factory=dict)
+    """The replies to HTTP requests of sessions, by status."""
+    http_failed: ByReason = msgspec.field(default_factory=dict)
+    """The HTTP requests of sessions that got no reply."""
     tracebacks: dict[str, str] = msgspec.field(default_factory=dict)
     """The file with a sample, by reason: a traceback, or a refused handshake. Paths are below the
     run directory."""

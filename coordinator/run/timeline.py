@@ -14,7 +14,7 @@ from coordinator.run.hosts import Hosts
 from loadgen.machine.host import HostState
 from loadgen.stats.fanin import Second, Settled
 from loadgen.stats.histogram import Histogram
-from loadgen.stats.tally import BY_NAME, Counts, Ledger, Tally
+from loadgen.stats.tally import BY_NAME, CheckCounts, Counts, Ledger, Tally
 
 Named = TypeVar("Named")
 
@@ -65,6 +65,12 @@ class Figures(msgspec.Struct, omit_defaults=True):
     """The connections that were closed in this second alone, by reason."""
     timings: dict[str, Percentiles] = {}
     """Timings that sessions keep, by their names, of this second alone."""
+    checks: dict[str, CheckCounts] = {}
+    """The checks of sessions, by their names, up to the end of this second."""
+    http_replies: dict[str, int] = {}
+    """The replies to HTTP requests in this second alone, by status."""
+    http_failed: dict[str, int] = {}
+    """The HTTP requests that got no reply in this second alone, by reason."""
     alive: int | None = None
     """Of the open connections at the end of the second: those whose 101 or pong came within the
     plan's window. None where no session can ping."""
@@ -280,6 +286,11 @@ def in_order(named: dict[str, Named]) -> dict[str, Named]:
     return dict(sorted(named.items()))
 
 
+def copied(checks: dict[str, CheckCounts]) -> dict[str, CheckCounts]:
+    """Returns the checks as they stand, in the order of their names."""
+    return {name: msgspec.structs.replace(checks[name]) for name in sorted(checks)}
+
+
 def _figures(ledger: Ledger, total: Tally, second: Second) -> Figures:
     tally = second.tally
     failed = sum(tally.failed.values())
@@ -295,6 +306,9 @@ def _figures(ledger: Ledger, total: Tally, second: Second) -> Figures:
         failed=dict(tally.failed),
         closed=dict(tally.closed),
         timings=summaries(in_order(tally.timings)),
+        checks=copied(total.checks),
+        http_replies=in_order(tally.http_replies),
+        http_failed=in_order(tally.http_failed),
         alive=second.held.alive,
         host=second.host,
     )
@@ -313,7 +327,7 @@ def _standstill(agent: str, stalls: dict[int, float]) -> str:
 
 def counts_only(tally: Tally) -> Tally:
     """Returns a tally with the same counts and no histogram."""
-    counts = Tally(counters=dict(tally.counters))
+    counts = Tally(counters=dict(tally.counters), checks=copied(tally.checks))
     for name in BY_NAME:
         setattr(counts, name, dict(getattr(tally, name)))
     for name, number in tally.counts().items():

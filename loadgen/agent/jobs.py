@@ -71,6 +71,7 @@ def jobs_of(part: AgentPart, orders: Orders, start: Start, begin: float) -> list
             delay=orders.delay,
             publisher=welcome.public_id,
             clock=part.clock,
+            allowed=settings.allowed_targets.texts,
             credentials=welcome.credentials,
         )
         for number, share in enumerate(shares)

@@ -6,7 +6,7 @@ where a step says `subst`, everywhere else always. A variable that was never set
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Literal, Union
+from typing import Annotated, Any, Literal, Union
 
 import msgspec
 
@@ -80,12 +80,34 @@ class Extract(_Value, frozen=True, kw_only=True):
     """How a regular expression reads the reply, as in a match."""
 
 
+class ReplyCheck(_Value, frozen=True, kw_only=True):
+    """A condition on a reply, counted as passed or failed under its name.
+
+    All that it names must hold. A reply that never came fails it.
+    """
+
+    name: str
+    pattern: str = ""
+    """A regular expression that the reply matches."""
+    not_pattern: str = ""
+    """A regular expression that the reply does not match."""
+    jsonpath: str = ""
+    """A JSONPath that finds something in the reply."""
+    equals: str | int | float | bool | None = None
+    """The value that the JSONPath finds."""
+    status: int | tuple[int, ...] = ()
+    """The status of the reply to an HTTP request, or those that it may have."""
+    fatal: bool = False
+    """True when the session ends where the check fails."""
+
+
 class _Request(_Value, frozen=True, kw_only=True):
     """The fields of all steps that may await a reply."""
 
     subst: bool = False
     match: tuple[Match, ...] = ()
     extract: tuple[Extract, ...] = ()
+    check: tuple[ReplyCheck, ...] = ()
 
 
 class Connect(_Request, frozen=True, kw_only=True, tag_field="do", tag="connect"):
@@ -139,6 +161,29 @@ class Receive(_Request, frozen=True, kw_only=True, tag_field="do", tag="receive"
 
     Without a message within the plan's `receive_timeout` the session ends.
     """
+
+
+class HttpStep(_Request, frozen=True, kw_only=True, tag_field="do", tag="http"):
+    """Sends an HTTP request.
+
+    Its reply is what `match`, `extract` and `check` look at. Cookies of replies are sent with later
+    requests, and redirects are followed. Without a reply the session ends.
+    """
+
+    url: str
+    """A path is one of the target's own host."""
+    method: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]{1,20}$")] = "GET"
+    name: str = ""
+    """The request is timed as `http_NAME` too."""
+    headers: dict[str, str] = {}
+    text: str = ""
+    """The body; at most one of `text`, `json` and `form`."""
+    json: dict[str, Any] | list[Any] | None = None
+    """The body, as JSON."""
+    form: dict[str, str] = {}
+    """The fields of a form, as the body."""
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 30.0
+    """Seconds until the whole reply has come."""
 
 
 class Ping(_Value, frozen=True, kw_only=True, tag_field="do", tag="ping"):
@@ -310,6 +355,7 @@ Step = Annotated[
         Connect,
         Send,
         Receive,
+        HttpStep,
         Ping,
         Close,
         Think,
@@ -341,3 +387,16 @@ def located_in(steps: Sequence[Step], at: str) -> Iterator[tuple[str, Step]]:
         yield here, step
         if isinstance(step, Transaction | For | Repeat | If | Foreach):
             yield from located_in(step.steps, here)
+
+
+RequestStep = Connect | Send | Receive | HttpStep
+"""The steps whose reply is looked at."""
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Yields the texts in a JSON value, without the keys of objects."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from texts_in(item)

@@ -1,5 +1,6 @@
 """Checks a script by its steps alone, before a user plays it."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,16 +14,20 @@ from loadgen.plan.script import (
     Connect,
     For,
     Foreach,
+    HttpStep,
     If,
     Ping,
     Receive,
     Repeat,
+    ReplyCheck,
+    RequestStep,
     Send,
     SetVars,
     Step,
     Think,
     Transaction,
     steps_in,
+    texts_in,
 )
 from loadgen.plan.template import Template, pattern_of
 
@@ -73,10 +78,12 @@ def check(steps: Sequence[Step], files: Mapping[str, str], columns: Collection[s
 
 
 def _check_step(step: Step, files: Mapping[str, str]) -> None:
-    if isinstance(step, Connect | Send | Receive):
-        _check_reply(step)
+    if isinstance(step, RequestStep):
+        _check_reply_parts(step)
     if isinstance(step, Connect):
         _check_request(step)
+    elif isinstance(step, HttpStep):
+        _check_http(step)
     elif isinstance(step, Send):
         _check_content(step)
     elif isinstance(step, Foreach):
@@ -86,14 +93,16 @@ def _check_step(step: Step, files: Mapping[str, str]) -> None:
         _check_source(step, files)
 
 
-def _check_reply(step: Connect | Send | Receive) -> None:
-    """Raises PlanError for an expression that is none."""
+def _check_reply_parts(step: RequestStep) -> None:
+    """Raises PlanError for a match, a value or a check that no reply can have."""
     for match in step.match:
         if not (match.subst and Template(match.pattern).names):
             pattern_of(match.pattern)
     for extract in step.extract:
         if extract.by == "re":
             _with_a_group(extract.expr)
+    for reply_check in step.check:
+        _check_reply_check(reply_check, step)
 
 
 def _check_request(step: Connect) -> None:
@@ -106,6 +115,42 @@ def _check_request(step: Connect) -> None:
         encoded_resource(f"/{path.text}" if begun or not path.text else path.text)
     except RequestError as error:
         raise PlanError(f"`path`: {error}") from error
+
+
+def _check_http(step: HttpStep) -> None:
+    """Raises PlanError for an HTTP request that can't be sent."""
+    bodies = [name for name in ("text", "json", "form") if getattr(step, name)]
+    if len(bodies) > 1:
+        raise PlanError(f"a request has one body, not {' and '.join(bodies)}; leave one out")
+    whole = re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", step.url)
+    if whole and not re.match(r"https?://[^/]", step.url, re.IGNORECASE):
+        raise PlanError(
+            f"`url` {step.url!r} is no HTTP URL; write http://HOST/PATH, https://HOST/PATH, or a"
+            " path of the target's own host"
+        )
+    for name, value in step.headers.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or re.search(r"[\r\n\0]", value):
+            raise PlanError(f"`headers`: {name!r} is no header that can be sent; correct it")
+
+
+def _check_reply_check(check: ReplyCheck, step: RequestStep) -> None:
+    """Raises PlanError for a check without a condition that the reply can have."""
+    for pattern in (check.pattern, check.not_pattern):
+        if not (step.subst and Template(pattern).names):
+            pattern_of(pattern)
+    if check.status and not isinstance(step, HttpStep):
+        raise PlanError(
+            f"check {check.name!r}: only the reply to a `http` step has a `status`; use `pattern`"
+        )
+    if not (check.pattern or check.not_pattern or check.jsonpath or check.status):
+        raise PlanError(
+            f"check {check.name!r} has no condition; give it `pattern`, `not_pattern`, `jsonpath`,"
+            " or `status` of an HTTP request"
+        )
+    if check.equals is not None and not check.jsonpath:
+        raise PlanError(
+            f"check {check.name!r}: `equals` needs the `jsonpath` whose value it is compared with"
+        )
 
 
 def _check_content(step: Send) -> None:
@@ -195,7 +240,7 @@ def names_in(steps: Sequence[Step]) -> frozenset[str]:
 
 
 def _set_by(step: Step) -> Iterator[str]:
-    if isinstance(step, Connect | Send | Receive):
+    if isinstance(step, RequestStep):
         yield from (extract.var for extract in step.extract)
     elif isinstance(step, SetVars):
         yield from step.names
@@ -225,17 +270,23 @@ def _named_by(step: Step) -> Iterator[str]:
         yield step.values
     elif isinstance(step, SetVars) and step.source == "jsonpath":
         yield from _names(step.value)
-    elif isinstance(step, Connect | Send | Receive):
+    elif isinstance(step, RequestStep):
         yield from (name for match in step.match if match.subst for name in _names(match.pattern))
         yield from (name for text in _texts(step) if step.subst for name in _names(text))
 
 
-def _texts(step: Connect | Send | Receive) -> Iterator[str]:
+def _texts(step: RequestStep) -> Iterator[str]:
     if isinstance(step, Connect):
         yield from (step.path, *step.headers.values())
+    elif isinstance(step, HttpStep):
+        yield from (step.url, step.text, *step.headers.values(), *step.form.values())
+        yield from texts_in(step.json)
     elif isinstance(step, Send):
         yield step.content
     yield from (extract.expr for extract in step.extract if extract.by == "jsonpath")
+    for check in step.check:
+        yield from (check.pattern, check.not_pattern, check.jsonpath)
+        yield from texts_in(check.equals)
 
 
 def _compared(condition: Condition) -> Iterator[str]:

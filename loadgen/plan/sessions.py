@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from loadgen.plan.phases import MAX_NUMBER, NotNegative, Weight
-from loadgen.plan.script import Change, Connect, Step, steps_in
+from loadgen.plan.script import Change, Connect, HttpStep, Step, steps_in
 
 MIN_THINK = 0.001
 """Seconds; the timers of the event loop count milliseconds."""
@@ -70,3 +70,12 @@ def urls_of(spec: SessionSpec) -> list[str]:
     steps = steps_in(spec.steps) if isinstance(spec, Script) else ()
     urls = (step.url for step in steps if isinstance(step, Connect | Change))
     return [url for url in urls if url and "%%" not in url]
+
+
+def may_use_http(spec: SessionSpec) -> bool:
+    """Returns True when a session sends HTTP requests, as far as its text tells."""
+    if isinstance(spec, PythonSession):
+        return ".http" in spec.source
+    return isinstance(spec, Script) and any(
+        isinstance(one, HttpStep) for one in steps_in(spec.steps)
+    )

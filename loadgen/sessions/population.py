@@ -1,13 +1,18 @@
 """The users of one worker, from their arrivals to their ends."""
 
 from asyncio import Future, get_running_loop
+from collections.abc import Callable
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from loadgen.net.connections import Connections
 from loadgen.sessions.churn import Churn
 from loadgen.sessions.trampoline import BaseUser
 from loadgen.stats.recorder import Recorder
 from loadgen.timers import Alarm
+
+if TYPE_CHECKING:
+    from loadgen.net.http_pool import HttpPool
 
 
 class Population:
@@ -21,10 +26,21 @@ class Population:
         self.churn = churn
         self.alarm = alarm
         """The time at which the worker wakes up to look for users that are due."""
+        self.open_http: Callable[[], HttpPool] | None = None
+        """Opens the worker's pool for HTTP requests."""
+        self._http: HttpPool | None = None
         self.idle: dict[BaseUser, None] = {}
         """Users that hold no connection now."""
         self._meetings: dict[int, Future[None]] = {}
         """Futures by the number of users that they wait for."""
+
+    @property
+    def http(self) -> "HttpPool":
+        """The worker's pool for HTTP requests, opened when it is first used."""
+        if self._http is None:
+            assert self.open_http is not None
+            self._http = self.open_http()
+        return self._http
 
     @property
     def draining(self) -> bool:

@@ -7,27 +7,33 @@ asyncio.timeout, the user stands in for one
 """
 
 import asyncio
+import reprlib
 import traceback
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import inf
 from time import monotonic
 from types import coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loadgen.net.connection import Connection, Terms
 from loadgen.net.route import Route
 from loadgen.plan.request import Headers, RequestError, with_origin
 from loadgen.plan.seeded import SeededRandom
 from loadgen.sessions.compressed import session_kind
-from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
+from loadgen.sessions.errors import CheckFailed, ConnectFailed, ConnectionEnded
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.trampoline import BaseUser
 from loadgen.sessions.user_state import Pause, UserState
 from loadgen.sessions.websocket import Awaited, WebSocket
 from loadgen.stats.reasons import BAD_REQUEST, DONE, DRAINED, ERROR, NOT_CONNECTED, TIMEOUT
 from loadgen.stats.recorder import MAX_REMARK_LENGTH, Recorder, microseconds, sendable
-from loadgen.stats.tally import MAX_NAME_LENGTH, MEET
+from loadgen.stats.tally import CHECK, MAX_NAME_LENGTH, MEET
+
+if TYPE_CHECKING:
+    from aiohttp import CookieJar
+
+    from loadgen.sessions.http import UserHttp
 
 BLOCKED_AFTER = 0.5
 """Seconds that a session may run without an await before it counts as blocking its whole worker."""
@@ -61,6 +67,15 @@ class ThinkTimes:
         return self._user.pause(self._user.random.expovariate(1 / mean) if mean > 0 else 0.0)
 
 
+def _failed_check(number: int, name: str, condition: object, sample: object) -> str:
+    """Returns the sample of a failed check, with the author's line."""
+    line = "".join(traceback.format_list(traceback.extract_stack(limit=3)[:1]))
+    lines = [f"user {number}: check {name!r} failed: the condition was {reprlib.repr(condition)}"]
+    if sample is not None:
+        lines.append(sample if isinstance(sample, str) else repr(sample))
+    return "\n".join([*lines, line])[:MAX_SAMPLE_LENGTH]
+
+
 @contextmanager
 def _current(loop: asyncio.AbstractEventLoop, user: "User") -> Iterator[None]:
     """Makes the user the loop's current task, as asyncio documents it."""
@@ -83,6 +98,7 @@ class User(BaseUser):
         "_alarm",
         "_cancelling",
         "_deadline",
+        "_jar",
         "_random",
         "_vars",
         "_waiting",
@@ -113,6 +129,8 @@ class User(BaseUser):
         Subtle: a user may have older places on the wheel, which stay there; they are due at other
         times, and so `resume` ignores them."""
         self._cancelling = 0
+        self._jar: CookieJar | None = None
+        """Its cookies; None until an HTTP reply sets one."""
         self._random: SeededRandom | None = None
         self._vars: dict[str, Any] | None = None
 
@@ -141,6 +159,22 @@ class User(BaseUser):
         if self._vars is None:
             self._vars = {}
         return self._vars
+
+    @property
+    def http(self) -> "UserHttp":
+        """HTTP requests: `async with user.http.post(url, json=…) as reply:`."""
+        # Here, since it loads aiohttp: workers whose sessions send no request do without.
+        from loadgen.sessions.http import UserHttp  # noqa: PLC0415
+
+        return UserHttp(self)
+
+    def cookie_jar(self, wanted: bool) -> "CookieJar | None":
+        """Returns its cookies, or None; with `wanted` it makes a jar for them."""
+        if self._jar is None and wanted:
+            from loadgen.sessions.http import new_jar  # noqa: PLC0415
+
+            self._jar = new_jar()
+        return self._jar
 
     @property
     def row(self) -> Mapping[str, Any]:
@@ -228,6 +262,24 @@ class User(BaseUser):
     def count(self, name: str, by: int = 1) -> None:
         """Adds to a counter that the session names."""
         self.recorder.tally.count(name, by)
+
+    def check(
+        self, name: str, condition: object, *, fatal: bool = False, sample: object = None
+    ) -> bool:
+        """Counts a check as passed or failed; returns whether its condition is true.
+
+        `sample` is what was checked: the report shows that of the first failure. A failed check
+        that is `fatal` raises CheckFailed, which ends the session unless it is caught.
+        """
+        passed = bool(condition)
+        self.recorder.tally.check(name, passed=passed)
+        if not passed:
+            reason = f"{CHECK}{name[:MAX_NAME_LENGTH]}"
+            if self.recorder.claim(reason):
+                self.recorder.samples[reason] = _failed_check(self.number, name, condition, sample)
+            if fatal:
+                raise CheckFailed(name)
+        return passed
 
     @contextmanager
     def time(self, name: str) -> Iterator[None]:

@@ -119,6 +119,12 @@ def _reasons(snapshots: Sequence[Snapshot], labels: Sequence[str]) -> Iterator[M
             for reason, count in sorted(getattr(snapshot.total, kind).items()):
                 family.add_metric([*snapshot.labels, reason], count)
         yield family
+    for ends, label in (("http_replies", "status"), ("http_failed", "reason")):
+        family = CounterMetricFamily(*METRICS[ends], labels=[*labels, label])
+        for snapshot in snapshots:
+            for end, count in sorted(getattr(snapshot.total, ends).items()):
+                family.add_metric([*snapshot.labels, end], count)
+        yield family
     family = CounterMetricFamily(
         "loadgen_connections_unexpected",
         "Of the closed: those that plan, operator and session did not ask for.",
@@ -144,6 +150,11 @@ def _session_metrics(snapshots: Sequence[Snapshot], labels: Sequence[str]) -> It
     counts = CounterMetricFamily(
         "loadgen_session_count", "What sessions count themselves.", labels=named
     )
+    checks = CounterMetricFamily(
+        "loadgen_session_checks",
+        "Checks of sessions, by their result.",
+        labels=[*named, "result"],
+    )
     timings = HistogramMetricFamily(
         "loadgen_session_timing_seconds", "What sessions time themselves.", labels=named
     )
@@ -152,7 +163,11 @@ def _session_metrics(snapshots: Sequence[Snapshot], labels: Sequence[str]) -> It
             counts.add_metric([*snapshot.labels, name], count)
         for name, histogram in sorted(snapshot.total.timings.items()):
             timings.add_metric([*snapshot.labels, name], _buckets(histogram), histogram.sum / 1e6)
+        for name, one in sorted(snapshot.total.checks.items()):
+            checks.add_metric([*snapshot.labels, name, "passed"], one.passed)
+            checks.add_metric([*snapshot.labels, name, "failed"], one.failed)
     yield counts
+    yield checks
     yield timings
 
 

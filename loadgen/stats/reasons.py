@@ -49,6 +49,8 @@ MESSAGE_TOO_BIG = "message_too_big"
 ERROR_TIMEOUT = "error_timeout"
 ERROR_UNKNOWN = "error_unknown"
 ERROR_JSON_UNPARSABLE = "error_json_unparsable"
+ERROR_HTTP = "error_http"
+ERROR_CHECK = "error_check"
 
 HTTP = "http_"
 """Before the status of a reply that is not 101."""
@@ -344,6 +346,16 @@ REASONS = (
         ERROR_JSON_UNPARSABLE, "closed", "session", "<reason>",
         "a script received a reply that is not JSON",
         "Correct the script, or what the server sends.",
+    ),
+    Reason(
+        ERROR_HTTP, "closed", "session", "<reason>",
+        "an HTTP request of a script got no reply",
+        "Read the reasons of HTTP requests in the report, and their samples in `errors/`.",
+    ),
+    Reason(
+        ERROR_CHECK, "closed", "session", "<reason>",
+        "a check of a script with `fatal` failed",
+        "Read the sample of the check in `errors/` of the run directory.",
     ),
     Reason(
         f"{ERROR}<name>", "closed", "session", "<reason>",

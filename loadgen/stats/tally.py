@@ -9,6 +9,7 @@ The ledger (every connection is counted in exactly one state or end):
     opened   = open + closed[reason] + lost
 """
 
+from collections.abc import Callable, Mapping
 from operator import index
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
@@ -19,11 +20,15 @@ from loadgen.stats.histogram import MAX_VALUE, Histogram
 CpuSeconds = Annotated[float, msgspec.Meta(ge=0)]
 
 MAX_NAMES = 200
-"""The most counters, and the most timings, that a tally keeps by name for sessions."""
+"""The most counters, timings and checks each that a tally keeps by name for sessions."""
 MAX_NAME_LENGTH = 80
 """In characters."""
 MEET = "meet_"
 """Before the size of a meeting, in the name of the counter of the users that came to it."""
+HTTP_TIMING = "http_"
+"""Before the name of an HTTP request, in the name of its timing."""
+CHECK = "check."
+"""Before the name of a check, in the name of its figure and of its sample."""
 OTHER = "other"
 """The name under which everything beyond MAX_NAMES is counted."""
 MAX_REASONS = 20_000
@@ -174,6 +179,19 @@ class Counts(msgspec.Struct, omit_defaults=True):
         Count, Metric("loadgen_sessions_failed", "Sessions that raised an exception.")
     ] = 0
     """Of scripts: those that an error of theirs ended."""
+    checks_passed: Annotated[
+        Count, Metric("loadgen_checks_passed", "Checks of sessions whose condition was true.")
+    ] = 0
+    checks_failed: Annotated[
+        Count, Metric("loadgen_checks_failed", "Checks of sessions whose condition was false.")
+    ] = 0
+    http_requests: Annotated[
+        Count, Metric("loadgen_http_requests", "HTTP requests that sessions began.")
+    ] = 0
+    """In the end each is one of `http_replies` or `http_failed`; redirects are a part of it."""
+    http_errors: Annotated[
+        Count, Metric("loadgen_http_errors", "Replies to HTTP requests with status 400 or above.")
+    ] = 0
     delivery_expected: Annotated[
         Count, Metric("loadgen_deliveries_expected", "Deliveries that subscribers had to get.")
     ] = 0
@@ -208,6 +226,33 @@ class Counts(msgspec.Struct, omit_defaults=True):
         Count, Metric("loadgen_messages_unstamped", "Messages received without a stamp.")
     ] = 0
 
+    @property
+    def checks_made(self) -> int:
+        """The checks of sessions, passed and failed."""
+        return self.checks_passed + self.checks_failed
+
+
+class CheckCounts(msgspec.Struct):
+    """The counts of one check, by its result."""
+
+    passed: Count = 0
+    failed: Count = 0
+
+    @property
+    def total(self) -> int:
+        """The passed and the failed ones."""
+        return self.passed + self.failed
+
+    @property
+    def share(self) -> float:
+        """The passed ones in percent of all."""
+        return 100 * self.passed / self.total if self.total else 0.0
+
+    def merge(self, other: "CheckCounts") -> None:
+        """Adds the counts of another part to these."""
+        self.passed += other.passed
+        self.failed += other.failed
+
 
 class Tally(Counts, omit_defaults=True):
     """The counts and histograms of one second or, merged, of a whole run.
@@ -222,6 +267,14 @@ class Tally(Counts, omit_defaults=True):
     closed: Annotated[
         CountsByReason,
         Metric("loadgen_connections_closed", "Connections that opened and ended, by reason."),
+    ] = msgspec.field(default_factory=dict)
+    http_replies: Annotated[
+        CountsByReason,
+        Metric("loadgen_http_replies", "Replies to HTTP requests of sessions, by status."),
+    ] = msgspec.field(default_factory=dict)
+    http_failed: Annotated[
+        CountsByReason,
+        Metric("loadgen_http_failed", "HTTP requests of sessions without a reply, by reason."),
     ] = msgspec.field(default_factory=dict)
     compression: CountsByReason = msgspec.field(default_factory=dict)
     """The opened connections that offered permessage-deflate, by what the server chose: its
@@ -252,6 +305,10 @@ class Tally(Counts, omit_defaults=True):
     delivery: Annotated[
         Histogram, Metric("loadgen_delivery_seconds", "From a publication's sending to a receipt.")
     ] = msgspec.field(default_factory=Histogram)
+    http: Annotated[
+        Histogram, Metric("loadgen_http_seconds", "From an HTTP request to the end of its reply.")
+    ] = msgspec.field(default_factory=Histogram)
+    """With the time to connect and with redirects; a request that failed is not in it."""
     lag: Annotated[
         Histogram,
         Metric("loadgen_launch_lag_seconds", "From when a connection was due to its launch."),
@@ -266,7 +323,13 @@ class Tally(Counts, omit_defaults=True):
     timings: Annotated[dict[Name, Histogram], msgspec.Meta(max_length=MAX_NAMES + 1)] = (
         msgspec.field(default_factory=dict)
     )
-    """The timings of sessions' own, by name; those of transactions begin with `tr_`."""
+    """The timings of sessions' own, by name; those of transactions begin with `tr_`, those of HTTP
+    requests with `http_`."""
+    checks: Annotated[dict[Name, CheckCounts], msgspec.Meta(max_length=MAX_NAMES + 1)] = (
+        msgspec.field(default_factory=dict)
+    )
+    """The checks of sessions, by name. Subtle: they are no counters, since a name beyond MAX_NAMES
+    could take the failures of a check away and leave what passed."""
 
     def count(self, name: str, by: int = 1) -> None:
         """Adds to a session's own counter.
@@ -288,18 +351,32 @@ class Tally(Counts, omit_defaults=True):
             name = _room_for(name, timings)
         timings.setdefault(name, Histogram()).record(microseconds)
 
+    def check(self, name: str, *, passed: bool) -> None:
+        """Records whether the condition of a session's check was true."""
+        checks = self.checks
+        if name not in checks:
+            name = _room_for(name, checks)
+        counts = checks.setdefault(name, CheckCounts())
+        if passed:
+            self.checks_passed += 1
+            counts.passed += 1
+        else:
+            self.checks_failed += 1
+            counts.failed += 1
+
     def merge(self, other: "Tally") -> None:
         """Adds the counts and histograms of another tally to this one."""
         for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in BY_NAME:
-            mine = getattr(self, name)
+            mine: dict[str, int] = getattr(self, name)
             for reason, count in getattr(other, name).items():
                 mine[reason] = mine.get(reason, 0) + count
         for name in HISTOGRAMS:
             getattr(self, name).merge(getattr(other, name))
         _merge_counters(self.counters, other.counters)
-        _merge_timings(self.timings, other.timings)
+        _merge_parts(self.timings, other.timings, Histogram)
+        _merge_parts(self.checks, other.checks, CheckCounts)
 
     @property
     def sessions_running(self) -> int:
@@ -322,8 +399,8 @@ class Tally(Counts, omit_defaults=True):
         return {name: getattr(self, name) for name in COUNTS}
 
 
-BY_NAME = ("failed", "closed", "compression")
-"""The counts by reason, or by another name."""
+BY_NAME = ("failed", "closed", "compression", "http_replies", "http_failed")
+"""The counts by reason, or by another name; HTTP replies are counted by their status."""
 COUNTS = Counts.__struct_fields__
 """The names of the plain counters."""
 HISTOGRAMS = tuple(
@@ -361,11 +438,12 @@ def _merge_counters(mine: dict[str, int], theirs: dict[str, int]) -> None:
         mine[OTHER] = mine.get(OTHER, 0) + mine.pop(name)
 
 
-def _merge_timings(mine: dict[str, Histogram], theirs: dict[str, Histogram]) -> None:
-    for name, histogram in theirs.items():
-        mine.setdefault(name, Histogram()).merge(histogram)
+def _merge_parts(mine: dict[str, Any], theirs: Mapping[str, Any], empty: Callable[[], Any]) -> None:
+    """Merges timings or checks by their names; `empty` makes one without values."""
+    for name, part in theirs.items():
+        mine.setdefault(name, empty()).merge(part)
     for name in _surplus(mine):
-        mine.setdefault(OTHER, Histogram()).merge(mine.pop(name))
+        mine.setdefault(OTHER, empty()).merge(mine.pop(name))
 
 
 def _surplus(own: dict[str, Any]) -> list[str]:

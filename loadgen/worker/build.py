@@ -5,15 +5,18 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
+from typing import TYPE_CHECKING
 
+from loadgen.net.allowed import AllowedHosts, AllowedTargets
 from loadgen.net.connection import Connection
 from loadgen.net.connections import Connections
 from loadgen.net.redirects import Leg, Redirects
 from loadgen.net.route import Route
+from loadgen.net.tls import Contexts
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
 from loadgen.plan.session_file import load
-from loadgen.plan.sessions import Loop, PythonSession, Script, SessionSpec
+from loadgen.plan.sessions import Loop, PythonSession, Script, SessionSpec, may_use_http
 from loadgen.sessions.churn import Churn
 from loadgen.sessions.loop import BUILT_IN, LoopScenario
 from loadgen.sessions.population import Population
@@ -30,6 +33,9 @@ from loadgen.worker.arrivals import Arrivals
 from loadgen.worker.engine import CLOSE_TIMEOUT, Engine, grain_of
 from loadgen.worker.routes import Routes
 from loadgen.worker.stamps import finder_of
+
+if TYPE_CHECKING:
+    from loadgen.net.http_pool import HttpPool
 
 MAX_WINDOW = 4096
 """The most numbers of a stream that a subscriber tells apart."""
@@ -66,6 +72,9 @@ def engine_for(
     phases = tuple(zip(plan.phases, schedule.spans, strict=False))
     churn = Churn(phases, job.share.part, plan.seed, job.start + job.delay)
     population = Population(recorder, connections, churn, alarm)
+    population.open_http = lambda: _http_pool(job, routes)
+    if any(may_use_http(spec) for spec in plan.session_specs):
+        _ = population.http  # before the start: to load aiohttp takes a third of a second
     arrivals = Arrivals(schedule.dues, job.share, schedule.gates)
     grain = grain_of(plan, job.share.part)
     scenarios = _scenarios(job, population, all_routes, grain)
@@ -177,3 +186,11 @@ def _session(spec: PythonSession | Script, plan: Plan) -> Session:
         return load(spec)
     columns = plan.columns_of(spec.name)
     return compile_session(spec, plan.files, plan.transport.receive_timeout, columns)
+
+
+def _http_pool(job: Job, routes: Routes) -> "HttpPool":
+    from loadgen.net.http_pool import HttpPool  # noqa: PLC0415  # it loads aiohttp
+
+    hosts = AllowedHosts(routes.destinations, AllowedTargets(job.allowed))
+    contexts = Contexts(job.plan.transport, job.credentials)
+    return HttpPool(hosts, job.plan.transport, contexts)

@@ -24,6 +24,29 @@ def test_the_page_shows_how_far_publications_reach(tmp_path, page, server):
         assert fact(page, "delivery received") > 0
 
 
+def test_the_page_shows_checks_and_http_requests_with_their_samples(tmp_path, page, server):
+    path = tmp_path / "checked.py"
+    path.write_text(
+        "async def session(user):\n"
+        "    reply = await user.http.get('/no such page')\n"
+        "    user.check('found', reply.status == 200)\n"
+        "    user.check('even', user.number % 2 == 0)\n"
+        "    await user.connect()\n"
+        "    await user.think(600)\n"
+    )
+    run = ("--local", "1", "--rate", "50", "--max", "10", "--hold", "600", "--session", str(path))
+    with followed(tmp_path / "runs", *run, server.ws) as coord:
+        page.goto(coord.url)
+        page.locator("#checks tr", has_text="even").get_by_text("50 %").wait_for()
+        rows = page.locator("#checks tbody tr").all_inner_texts()
+
+        assert [row.split()[0] for row in rows] == ["found", "even"]
+        assert rows[0].split()[1:4] == ["0", "10", "0"]
+        assert page.locator("#checks a", has_text="sample").count() == 2
+        assert page.locator("#http tbody tr").inner_text().split()[1:3] == ["reply", "10"]
+        assert not accessibility_violations(page)
+
+
 def test_the_page_says_that_certificates_are_not_verified(tmp_path, page):
     for options, said in ((("--insecure",), True), ((), False)):
         with followed(tmp_path, "--agents", "1", *RUN, *options, "wss://127.0.0.1:9/") as coord:

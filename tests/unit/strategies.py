@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from loadgen.stats.fanin import Second
 from loadgen.stats.histogram import HIGHEST, Histogram
-from loadgen.stats.tally import COUNTS, HISTOGRAMS, Held, Tally
+from loadgen.stats.tally import COUNTS, HISTOGRAMS, CheckCounts, Held, Tally
 
 microseconds = st.integers(0, 1000) | st.integers(0, HIGHEST)
 cuts = st.lists(st.integers(0, 100_000), max_size=12)
@@ -45,10 +45,13 @@ tallies = st.builds(
     **dict.fromkeys(COUNTS, _counts),
     failed=_reasons,
     closed=_reasons,
+    http_replies=_reasons,
+    http_failed=_reasons,
     compression=_reasons,
     **dict.fromkeys(HISTOGRAMS, histograms),
     counters=st.dictionaries(_names, st.integers(1, 999), max_size=3),
     timings=st.dictionaries(_names, histograms, max_size=3),
+    checks=st.dictionaries(_names, st.builds(CheckCounts, _counts, _counts), max_size=3),
 )
 _tallies_of_few_fields = st.builds(
     Tally, launched=_counts, bytes_sent=_counts, failed=_reasons, connect=histograms

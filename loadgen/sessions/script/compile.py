@@ -21,6 +21,7 @@ from loadgen.plan.script import (
     Connect,
     For,
     Foreach,
+    HttpStep,
     If,
     Interaction,
     Meet,
@@ -28,6 +29,7 @@ from loadgen.plan.script import (
     Ping,
     Receive,
     Repeat,
+    RequestStep,
     Send,
     SetVars,
     Step,
@@ -43,6 +45,7 @@ from loadgen.sessions.script.requests import (
     ReplyReader,
     close_exchange,
     connect_exchange,
+    http_exchange,
     ping_action,
     request_action,
     send_action,
@@ -133,7 +136,7 @@ class Compilation(NamedTuple):
         """
         for entry in self.entries[at + 1 :]:
             if not (isinstance(entry, Boundary) and isinstance(entry.block, Transaction)):
-                return not isinstance(entry, Connect | Send | Receive | Close)
+                return not isinstance(entry, RequestStep | Close)
         return True
 
 
@@ -196,6 +199,10 @@ def _send(step: Send, at: int, compilation: Compilation) -> Action:
 def _receive(step: Receive, at: int, compilation: Compilation) -> Action:
     ends_page = compilation.ends_page(at)
     return request_action(compilation.replies.read, at, step, ends_page=ends_page)
+
+
+def _http(step: HttpStep, at: int, compilation: Compilation) -> Action:
+    return request_action(http_exchange(step), at, step, ends_page=compilation.ends_page(at))
 
 
 def _close(step: Close, at: int, compilation: Compilation) -> Action:
@@ -280,6 +287,7 @@ STEP_ACTIONS: dict[type, Callable[[Any, int, Compilation], Action]] = {
     Connect: _connect,
     Send: _send,
     Receive: _receive,
+    HttpStep: _http,
     Close: _close,
     Ping: _ping,
     Think: _think,

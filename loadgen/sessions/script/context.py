@@ -4,13 +4,16 @@ Times go under Tsung's names: `request`, `page`, `session`, `tr_NAME`; so do cou
 (docs/from-tsung.md).
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loadgen.sessions.user import User
 from loadgen.sessions.websocket import Inbox, WebSocket
 from loadgen.stats.reasons import ERROR_UNKNOWN
+
+if TYPE_CHECKING:  # aiohttp: a worker loads it only where a session sends HTTP requests
+    from aiohttp import ClientResponse
 
 UNASKED = "async_unknown_data_rcv"
 """The counter of messages that came when none was awaited; Tsung's name."""
@@ -47,6 +50,7 @@ class ScriptContext:
         "loops",
         "page_began",
         "read_rate",
+        "reply",
         "restarts",
         "stored",
         "timeout",
@@ -71,6 +75,8 @@ class ScriptContext:
         """Seconds that a connection has to open; None: the plan's."""
         self.read_rate = 0.0
         """Bytes a second that connections read; 0: as the script has it."""
+        self.reply: ClientResponse | None = None
+        """The last reply to an HTTP request, read whole."""
         self.page_began = 0.0
         """The time at which the first request of this page was sent; 0 between pages."""
         self.transactions: tuple[tuple[str, float], ...] = ()
@@ -86,6 +92,12 @@ class ScriptContext:
         if self.ws is None:
             raise self.failed(ERROR_UNKNOWN)
         return self.ws
+
+    @property
+    def http(self) -> "ClientResponse":
+        """The last reply to an HTTP request."""
+        assert self.reply is not None
+        return self.reply
 
     def failed(self, reason: str) -> ScriptEnd:
         """Counts why the session can't go on; returns the exception to raise."""
@@ -135,6 +147,9 @@ class ScriptContext:
         self.user.took("session", now - self.began)
 
 
+Reply = str | bytes
+Exchange = Callable[[ScriptContext], Awaitable[Reply]]
+"""Sends a request and returns its reply."""
 Action = Callable[[ScriptContext], Any]
 """One step of a program: returns None, the number of the action to go on with, or an awaitable of
 either."""

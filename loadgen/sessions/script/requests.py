@@ -1,29 +1,33 @@
-"""The requests of a script: connect, send, receive, ping and close.
+"""The requests of a script: connect, send, receive, http, ping and close.
 
-A reply gives values to variables, and its matches decide where the script goes on.
+A reply gives values to variables, is checked, and its matches decide where the script goes on.
 """
 
 import html
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any, NoReturn
 
 import msgspec
 
 from loadgen.plan.byte_text import text_of_message
-from loadgen.plan.script import Connect, Extract, Match, Receive, Send
+from loadgen.plan.script import Connect, Extract, HttpStep, Match, RequestStep, Send
 from loadgen.plan.template import Template, pattern_of
-from loadgen.sessions.script.context import Action, ScriptContext, ScriptEnd, UnaskedInbox
+from loadgen.sessions.errors import HttpFailed
+from loadgen.sessions.script.checks import checks_of
+from loadgen.sessions.script.context import (
+    Action,
+    Exchange,
+    Reply,
+    ScriptContext,
+    ScriptEnd,
+    UnaskedInbox,
+)
 from loadgen.sessions.script.jsonpath import NOTHING, find_in, path_by
-from loadgen.stats.reasons import DONE, ERROR_JSON_UNPARSABLE, ERROR_TIMEOUT
+from loadgen.stats.reasons import DONE, ERROR_HTTP, ERROR_JSON_UNPARSABLE, ERROR_TIMEOUT
 
 MAX_DUMP_LENGTH = 200
 """Characters of a reply that a `dump` shows."""
-Reply = str | bytes
-Exchange = Callable[[ScriptContext], Awaitable[Reply]]
-"""Sends a request and returns its reply."""
-RequestStep = Connect | Send | Receive
-"""The steps whose reply is looked at."""
 NextAction = int | None
 """The number of the action to go on with; None: the next one."""
 
@@ -111,6 +115,54 @@ def send_exchange(step: Send, replies: ReplyReader) -> Exchange:
     return exchange
 
 
+def http_exchange(step: HttpStep) -> Exchange:
+    """Returns an exchange that sends an HTTP request."""
+    url = Template(step.url, subst=step.subst)
+    headers = {name: Template(value, subst=step.subst) for name, value in step.headers.items()}
+    body = _body_of(step)
+
+    async def exchange(context: ScriptContext) -> str:
+        values = context.values
+        try:
+            context.reply = await context.user.http.request(
+                step.method.upper(),
+                url.fill(values),
+                name=step.name,
+                headers={name: value.fill(values) for name, value in headers.items()},
+                timeout=step.timeout,
+                **body(values),
+            )
+        except HttpFailed:
+            raise context.failed(ERROR_HTTP) from None
+        return await context.reply.text(errors="replace")
+
+    return exchange
+
+
+def _body_of(step: HttpStep) -> Callable[[Mapping[Any, Any]], dict[str, Any]]:
+    """Returns a function that gives the body as the argument of a request."""
+    if step.text:
+        text = Template(step.text, subst=step.subst)
+        return lambda values: {"data": text.fill(values).encode()}
+    if step.form:
+        fields = {name: Template(value, subst=step.subst) for name, value in step.form.items()}
+        return lambda values: {"data": {name: one.fill(values) for name, one in fields.items()}}
+    if step.json is not None:
+        return lambda values: {"json": _filled(step.json, values) if step.subst else step.json}
+    return lambda _: {}
+
+
+def _filled(value: Any, values: Mapping[Any, Any]) -> Any:
+    """Returns a JSON value with a user's values in its texts."""
+    if isinstance(value, str):
+        return Template(value).fill(values)
+    if isinstance(value, list):
+        return [_filled(item, values) for item in value]
+    if isinstance(value, dict):
+        return {key: _filled(item, values) for key, item in value.items()}
+    return value
+
+
 def send_action(step: Send, *, ends_page: bool) -> Action:
     """Returns an action that sends a message without a reply."""
     message = _message_of(step)
@@ -144,27 +196,31 @@ def request_action(
 
     It takes values from the reply and applies the matches. `at` is the action's number.
     """
-    extract = _extraction_of(step.extract, subst=step.subst) if step is not None else None
+    extract = _extraction_of(step) if step is not None else None
     match = _matching_of(step.match, at) if step is not None and step.match else None
+    checks = checks_of(step) if step is not None and step.check else None
 
     async def request(context: ScriptContext) -> NextAction:
         began = monotonic()
-        reply = await exchange(context)
+        if checks is None:
+            reply = await exchange(context)
+        else:
+            reply = await checks.reply_of(exchange, context)
         context.reply_received(began, ends_page=ends_page)
         if extract is not None:
             extract(context, reply)
+        if checks is not None:
+            checks.apply(context, reply)
         return await match(context, reply) if match is not None else None
 
     return request
 
 
-def _extraction_of(
-    extracts: Sequence[Extract], *, subst: bool
-) -> Callable[[ScriptContext, Reply], None] | None:
-    if not extracts:
+def _extraction_of(step: RequestStep) -> Callable[[ScriptContext, Reply], None] | None:
+    if not step.extract:
         return None
     by = {"re": _by_expression, "jsonpath": _by_path, "header": _by_header, "cookie": _by_cookie}
-    finders = [(extract.var, by[extract.by](extract, subst)) for extract in extracts]
+    finders = [(extract.var, by[extract.by](extract, step)) for extract in step.extract]
 
     def extract_all(context: ScriptContext, reply: Reply) -> None:
         for name, find in finders:
@@ -179,7 +235,7 @@ Finder = Callable[[ScriptContext, Reply], Any]
 """Returns what it finds in a reply; NOTHING: the variable stays as it is."""
 
 
-def _by_expression(extract: Extract, subst: bool) -> Finder:
+def _by_expression(extract: Extract, step: RequestStep) -> Finder:
     pattern = pattern_of(extract.expr)
 
     def find(_: ScriptContext, reply: Reply) -> str:
@@ -190,8 +246,8 @@ def _by_expression(extract: Extract, subst: bool) -> Finder:
     return find
 
 
-def _by_path(extract: Extract, subst: bool) -> Finder:
-    path = path_by(Template(extract.expr, subst=subst))
+def _by_path(extract: Extract, step: RequestStep) -> Finder:
+    path = path_by(Template(extract.expr, subst=step.subst))
 
     def find(context: ScriptContext, reply: Reply) -> Any:
         try:
@@ -205,12 +261,18 @@ def _by_path(extract: Extract, subst: bool) -> Finder:
     return find
 
 
-def _by_header(extract: Extract, subst: bool) -> Finder:
-    return lambda context, _: context.socket.headers.get(extract.expr, "")
+def _by_header(extract: Extract, step: RequestStep) -> Finder:
+    name = extract.expr
+    if isinstance(step, HttpStep):
+        return lambda context, _: ", ".join(context.http.headers.getall(name, ()))
+    return lambda context, _: context.socket.headers.get(name, "")
 
 
-def _by_cookie(extract: Extract, subst: bool) -> Finder:
-    return lambda context, _: context.socket.cookies.get(extract.expr, "")
+def _by_cookie(extract: Extract, step: RequestStep) -> Finder:
+    name = extract.expr
+    if isinstance(step, HttpStep):
+        return lambda context, _: context.user.http.cookies.get(name, "")
+    return lambda context, _: context.socket.cookies.get(name, "")
 
 
 def _matching_of(

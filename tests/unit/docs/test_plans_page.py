@@ -14,7 +14,7 @@ from loadgen.plan.feeder import Feeder
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan, Target, Transport
 from loadgen.plan.publish import Publish
-from loadgen.plan.script import Condition, Extract, Match, Step
+from loadgen.plan.script import Condition, Extract, Match, ReplyCheck, Step
 from loadgen.plan.sessions import Loop, PythonSession, Script
 from loadgen.planfile import read_plan, to_toml
 
@@ -37,6 +37,7 @@ VALUES = (
     Condition,
     Extract,
     Match,
+    ReplyCheck,
     *STEPS,
 )
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import loadgen
-from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
+from loadgen.sessions.errors import CheckFailed, ConnectFailed, ConnectionEnded, HttpFailed
 from loadgen.sessions.user import User
 from loadgen.sessions.websocket import WebSocket
 
@@ -18,12 +18,11 @@ print(*sorted(set(sys.modules) - before))
 """
 
 
-def test_the_package_gives_the_four_names_of_the_session_api():
-    assert loadgen.__all__ == ["ConnectFailed", "ConnectionEnded", "User", "WebSocket"]
-    assert loadgen.ConnectFailed is ConnectFailed
-    assert loadgen.ConnectionEnded is ConnectionEnded
-    assert loadgen.User is User
-    assert loadgen.WebSocket is WebSocket
+def test_the_package_gives_the_names_of_the_session_api():
+    names = (CheckFailed, ConnectFailed, ConnectionEnded, HttpFailed, User, WebSocket)
+
+    assert loadgen.__all__ == [name.__name__ for name in names]
+    assert [getattr(loadgen, name) for name in loadgen.__all__] == [*names]
 
 
 def test_another_name_is_no_attribute():

@@ -61,7 +61,7 @@ def test_a_drain_by_hand_before_the_start_logs_the_end():
 
 def described(run, now):
     """The run as /v1/run shows it, as far as these tests look at it."""
-    return {"ledger": run.ledger, "now": now}
+    return {"ledger": run.ledger, "now": now, "http_replies": {"503": 1}, "http_failed": {}}
 
 
 def texts(chunk):

@@ -1,6 +1,7 @@
 """Expectations: their grammar, and the figures that they are compared with."""
 
 import contextlib
+import re
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.plan.sessions import PythonSession
 from loadgen.stats.tally import COUNTS as COUNTERS
+from loadgen.stats.tally import CheckCounts
 from tests.unit.coordinator.report.summaries import part, percentiles, summary
 
 LATENCIES = percentiles(mean=1.5, p50=1.0, p90=2.0, p95=3.0, p99=12.5, p999=40.0, max=41.0)
@@ -220,7 +222,7 @@ def test_a_figure_without_a_base_has_no_percentage(text):
 
 
 def test_every_base_is_a_figure():
-    figures = {*COUNTS, *PART_COUNTS, "arrivals"}
+    figures = {*COUNTS, *PART_COUNTS, "arrivals", "checks_made"}
 
     assert {*BASES.values()} <= figures
     assert all(hasattr(Summary, base) for base in BASES.values())
@@ -322,3 +324,65 @@ def test_a_text_that_is_no_expectation_is_refused_in_one_line(text):
 def test_any_text_is_an_expectation_or_is_refused(text):
     with contextlib.suppress(PlanError):
         assert parse(text).evaluate(SUMMARY).held in (True, False)
+
+
+CHECKED = replace(
+    SUMMARY,
+    checks={"own token": CheckCounts(passed=999, failed=1), "all": CheckCounts(passed=3)},
+    checks_passed=1002,
+    checks_failed=1,
+    http_requests=200,
+    http_errors=2,
+    http_replies={"200": 190, "503": 2},
+    http_failed={"timeout": 8},
+    parts=SUMMARY.parts | {"plateau": part(checks={"all": CheckCounts(failed=1)})},
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "held"),
+    [
+        ("check.own token>99.9%", 99.9, False),
+        ("check.own token>=99.9", 99.9, True),
+        ("check.all==100%", 100, True),
+        ("plateau.check.all==100%", 0, False),
+        ("plateau.check.own token>0", None, False),
+        ("check.never>=0%", None, False),
+        ("checks_failed==0", 1, False),
+        ("checks_failed<1%", 100 / 1003, True),
+        ("plateau.checks_failed==0", None, False),
+        ("http_errors<=1%", 1, True),
+        ("http_failed<5%", 4, True),
+        ("http_failed.timeout==8", 8, True),
+        ("http_failed.refused==0", 0, True),
+        ("http_replies.503<1%", 1, False),
+        ("http_replies.404==0", 0, True),
+        ("http_replies==192", 192, True),
+        ("http_requests>=200", 200, True),
+    ],
+)
+def test_checks_and_http_requests_are_figures(text, value, held):
+    result = parse(text).evaluate(CHECKED)
+
+    assert result.held is held
+    assert result.value == (value if value is None else pytest.approx(value))
+
+
+@pytest.mark.parametrize("text", ["checks_failed==0", "http_errors==0", "http_failed.timeout==0"])
+def test_checks_and_requests_that_were_not_made_hold_no_expectation(text):
+    assert parse(text).evaluate(SUMMARY) == ExpectationResult(text, None, False)
+    assert parse("http_requests==0").evaluate(SUMMARY).held
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("check.a<5ms", "write 'check.NAME>=99.99%'"),
+        ("http_failed.timeuot==0", "did you mean 'timeout'"),
+        ("http_replies.5xx==0", "no HTTP request ends so"),
+        ("http_eror==0", "did you mean 'http_errors'"),
+    ],
+)
+def test_a_figure_of_checks_and_requests_that_is_none_is_refused(text, message):
+    with pytest.raises(PlanError, match=re.escape(message)):
+        parse(text)

@@ -3,11 +3,13 @@
 from coordinator.report.tables import (
     address_table,
     agent_table,
+    check_table,
     counter_table,
     end_table,
     expectation_table,
     failed_sessions,
     host_table,
+    http_table,
     invalid_table,
     laws,
     ledger_table,
@@ -16,6 +18,7 @@ from coordinator.report.tables import (
     percentile_table,
     phase_table,
     resumed_text,
+    sample_of,
     saturated_table,
     unexpected_ends,
 )
@@ -23,6 +26,7 @@ from coordinator.run.hosts import HostSummary
 from coordinator.run.progress import PhaseProgress
 from coordinator.run.summary import ExpectationResult, InvalidSecond
 from coordinator.storage.reader import AgentFacts, RunFacts
+from loadgen.stats.tally import CheckCounts
 from tests.unit.coordinator.report.summaries import agent, part, percentiles, summary
 
 FIGURES = summary(
@@ -185,3 +189,33 @@ def test_counters_agents_invalid_seconds_and_settings_are_rows():
     assert machine_table({"cpus": 2})[1:] == [["cpus", "2"]]
     facts = RunFacts(agents=[AgentFacts(name, {}, {"ws://t/": ("::1",)}) for name in "abc"])
     assert address_table(facts)[1:] == [["ws://t/", "::1", "a and 2 more"]]
+
+
+def test_the_check_that_failed_most_comes_first_and_100_percent_is_all():
+    figures = summary(
+        checks={
+            "good": CheckCounts(passed=2),
+            "rare": CheckCounts(passed=9_999_999, failed=1),
+            "bad": CheckCounts(passed=1, failed=3),
+        },
+        tracebacks={"check.bad": "errors/check.bad.txt"},
+    )
+
+    assert check_table(figures)[1:] == [
+        ["bad", "1", "3", "25 %"],
+        ["rare", "9,999,999", "1", "99.9999 %"],
+        ["good", "2", "0", "100 %"],
+    ]
+    assert sample_of(figures, "check", "bad") == "errors/check.bad.txt"
+    assert sample_of(figures, "check", "good") == ""
+
+
+def test_http_requests_are_rows_by_status_and_by_reason():
+    figures = summary(http_replies={"503": 2, "200": 7}, http_failed={"cancelled": 1, "timeout": 3})
+
+    assert http_table(figures)[1:] == [
+        ["200", "reply", "7", "nobody"],
+        ["503", "reply", "2", "server"],
+        ["timeout", "failed", "3", "network"],
+        ["cancelled", "failed", "1", "nobody"],
+    ]

@@ -17,6 +17,7 @@ from coordinator.run.summary import (
 )
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
+from loadgen.stats.tally import CheckCounts
 from tests.unit.coordinator.report import summaries
 from tests.unit.coordinator.report.runs import finished, with_session_figures
 
@@ -365,3 +366,36 @@ def test_an_export_says_what_its_receiver_does_not_have():
         "exported to http://b/write: 1 seconds; 1,199 are MISSING there: it can't be reached"
         " (refused)"
     )
+
+
+def test_checks_and_http_requests_are_shown_with_their_samples():
+    text = text_report(
+        summaries.summary(
+            checks={"token": CheckCounts(passed=1, failed=3)},
+            http_requests=9,
+            http_errors=2,
+            http_replies={"200": 4, "503": 2},
+            http_failed={"timeout": 1},
+            tracebacks={
+                "check.token": "errors/check.token.txt",
+                "http_replies.503": "errors/http_replies.503.txt",
+            },
+        )
+    )
+
+    assert "token       1       3          25 %" in text
+    assert "sample of token: errors/check.token.txt" in text
+    assert (
+        "HTTP: 9 requests = 2 in flight + 6 answered (2 with status 400 or above) + 1 failed"
+    ) in text
+    assert "samples: errors/http_replies.503.txt" in text
+
+
+def test_shares_of_checks_stand_side_by_side():
+    runs = [
+        ("a", summaries.summary(checks={"token": CheckCounts(3, 1)})),
+        ("b", summaries.summary()),
+    ]
+
+    rows = [row.split() for row in comparison(runs).splitlines()]
+    assert ["check.token", "75", "%", "–"] in rows

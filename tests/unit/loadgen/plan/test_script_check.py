@@ -13,11 +13,13 @@ from loadgen.plan.script import (
     Extract,
     For,
     Foreach,
+    HttpStep,
     If,
     Match,
     Ping,
     Receive,
     Repeat,
+    ReplyCheck,
     Send,
     SetVars,
     Think,
@@ -63,6 +65,32 @@ UNSOUND = {
     "an extract without a group": (
         (Connect(extract=(Extract(var="a", expr="b"),)),),
         "has no group;",
+    ),
+    "a check without a condition": (
+        (CONNECT, Receive(check=(ReplyCheck(name="c"),))),
+        "check 'c' has no condition",
+    ),
+    "a check of a value without its path": (
+        (CONNECT, Receive(check=(ReplyCheck(name="c", pattern="a", equals=1),))),
+        "`equals` needs the `jsonpath`",
+    ),
+    "a check of the status of a message": (
+        (CONNECT, Receive(check=(ReplyCheck(name="c", status=200),))),
+        "only the reply to a `http` step has a `status`",
+    ),
+    "a broken check": (
+        (CONNECT, Receive(check=(ReplyCheck(name="c", not_pattern="*"),))),
+        "'*' is no regular expression",
+    ),
+    "a request with two bodies": (
+        (HttpStep(url="/", text="a", form={"a": "b"}), CONNECT),
+        "one body, not text and form",
+    ),
+    "a request to no HTTP URL": ((HttpStep(url="ws://a/"), CONNECT), "is no HTTP URL"),
+    "a request without a host": ((HttpStep(url="https:///a"), CONNECT), "is no HTTP URL"),
+    "a header that is none": (
+        (HttpStep(url="/", headers={"a": "b\r\nc: d"}), CONNECT),
+        "'a' is no header that can be sent",
     ),
     "an unknown file": (
         (CONNECT, SetVars(names=("a",), source="file", file="f")),
@@ -181,6 +209,22 @@ def test_a_variable_that_is_only_put_into_text_may_be_unset():
     check((CONNECT, each), {})
     with pytest.raises(ScriptError, match=r"'\(' is no regular expression"):
         check((CONNECT, Foreach(var="v", values="a", exclude="(", steps=())), {})
+
+
+def test_variables_of_requests_and_checks_are_known_to_be_unset():
+    shown = ReplyCheck(name="c", pattern="%%_p%%", jsonpath="%%_j%%", equals="%%_e%%")
+    step = HttpStep(
+        url="/%%_u%%",
+        headers={"A": "%%_h%%"},
+        json={"a": ["%%_b%%", 1]},
+        subst=True,
+        check=(shown,),
+    )
+
+    assert [unset.name for unset in unset_in((step,))] == ["u", "h", "b", "p", "j", "e"]
+    taken = HttpStep(url="/", extract=(Extract(var="t", expr="(.)"),))
+    assert list(unset_in((taken, Send(text="%%_t%%", subst=True)))) == []
+    check((HttpStep(url="HTTP://a/%%_t%%", headers={"X-A": "b"}), CONNECT), {})
 
 
 def test_the_fields_of_a_row_are_set():

@@ -807,3 +807,47 @@ async def test_a_subscribed_session_has_a_connection_whose_receipts_are_measured
         )
         await running.over()
     assert kinds == [False, True]
+
+
+async def test_a_check_counts_its_result_and_goes_on():
+    got = []
+
+    async def session(user):
+        await user.connect()
+        got.append(user.check("token", ""))
+        got.append(user.check("token", "abc"))
+
+    async with load(session) as (running, _):
+        assert (await running.over()).closed == {"done": 1}
+        tally, samples = running.tally, running.recorder.samples
+
+    assert got == [False, True]
+    assert (tally.checks["token"].passed, tally.checks["token"].failed) == (1, 1)
+    assert samples["check.token"].startswith("user 0: check 'token' failed: the condition was ''")
+    assert 'got.append(user.check("token", ""))' in samples["check.token"], "the author's line"
+
+
+async def test_the_sample_of_a_check_is_what_was_checked_of_the_first_failure():
+    async def session(user):
+        await user.connect()
+        for answer in ("first", {"b": 2}):
+            user.check("x" * 100, False, sample=answer)
+            user.check("object", False, sample={"a": 1})
+
+    async with load(session) as (running, _):
+        await running.over()
+        samples = running.recorder.samples
+
+    assert "first" in samples["check." + "x" * 80]
+    assert "{'a': 1}" in samples["check.object"]
+
+
+async def test_a_fatal_check_ends_the_session():
+    async def session(user):
+        await user.connect()
+        user.check("token", True, fatal=True)
+        user.check("token", None, fatal=True)
+
+    async with load(session) as (running, _):
+        assert (await running.over()).closed == {"error_CheckFailed": 1}
+        assert running.tally.sessions_failed == 1

@@ -55,6 +55,14 @@ NAMES = {
     "loadgen_delivery_seconds",
     "loadgen_session_count",
     "loadgen_session_timing_seconds",
+    "loadgen_checks_passed",
+    "loadgen_checks_failed",
+    "loadgen_session_checks",
+    "loadgen_http_requests",
+    "loadgen_http_errors",
+    "loadgen_http_replies",
+    "loadgen_http_failed",
+    "loadgen_http_seconds",
     "loadgen_handshake_seconds",
     "loadgen_ping_rtt_seconds",
     "loadgen_launch_lag_seconds",
@@ -193,6 +201,21 @@ def test_counters_and_timings_of_sessions_have_their_names_as_a_label():
         ("name", "tr_login"),
     )
     assert samples[bucket] == 1
+
+
+def test_checks_have_their_result_as_a_label_and_http_requests_their_end():
+    total = Tally(http_requests=3, http_replies={"503": 2}, http_failed={"timeout": 1})
+    total.check("logged in", passed=True)
+    total.check("logged in", passed=False)
+    _, samples = scrape(Snapshot("a", Ledger.of(None, total), total))
+
+    agent, name = ("agent", "a"), ("name", "logged in")
+    assert samples["loadgen_session_checks_total", agent, name, ("result", "passed")] == 1
+    assert samples["loadgen_session_checks_total", agent, name, ("result", "failed")] == 1
+    assert samples["loadgen_checks_failed_total", agent] == 1
+    assert samples["loadgen_http_requests_total", agent] == 3
+    assert samples["loadgen_http_replies_total", agent, ("status", "503")] == 2
+    assert samples["loadgen_http_failed_total", agent, ("reason", "timeout")] == 1
 
 
 def test_relaunched_connections_do_not_make_an_agent_export_not_started():

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.stats.tally import COUNTS, HISTOGRAMS, MAX_BY, MAX_NAMES, Held, Ledger, Tally, name_of
+from loadgen.stats.tally import (
+    COUNTS,
+    HISTOGRAMS,
+    MAX_BY,
+    MAX_NAMES,
+    CheckCounts,
+    Held,
+    Ledger,
+    Tally,
+    name_of,
+)
 from tests.unit.strategies import histogram_of, merged, tallies
 
 STATES = (
@@ -76,8 +86,11 @@ def test_merging_adds_every_field():
         closed={"done": 1},
         compression={"none": 1},
         **{name: histogram_of([100]) for name in HISTOGRAMS},
+        http_replies={"200": 1},
+        http_failed={"timeout": 1},
         counters={"logins": 1},
         timings={"tr_login": histogram_of([100])},
+        checks={"token": CheckCounts(passed=1, failed=2)},
     )
     two = Tally(
         **dict.fromkeys(COUNTS, 2),
@@ -85,8 +98,11 @@ def test_merging_adds_every_field():
         closed={"done": 2},
         compression={"none": 2},
         **{name: histogram_of([100, 100]) for name in HISTOGRAMS},
+        http_replies={"200": 2},
+        http_failed={"timeout": 2},
         counters={"logins": 2},
         timings={"tr_login": histogram_of([100, 100])},
+        checks={"token": CheckCounts(passed=2, failed=4)},
     )
 
     assert {
@@ -111,6 +127,30 @@ def test_sessions_count_and_time_by_name():
     tally.time("tr_login", 300)
 
     assert tally == Tally(counters={"logins": 3}, timings={"tr_login": histogram_of([100, 300])})
+
+
+def test_a_check_is_counted_by_its_result():
+    tally = Tally()
+    for passed in (True, False, True, True):
+        tally.check("token", passed=passed)
+
+    assert tally.checks == {"token": CheckCounts(passed=3, failed=1)}
+    assert (tally.checks_passed, tally.checks_failed, tally.checks_made) == (3, 1, 4)
+    assert tally.checks["token"].share == 75.0
+    assert CheckCounts().share == 0.0
+
+
+def test_a_check_beyond_the_limit_keeps_its_failures_beside_what_passed():
+    tally = Tally()
+    for number in range(MAX_NAMES):
+        tally.check(f"n{number}", passed=True)
+    tally.check("late", passed=True)
+    tally.check("late", passed=False)
+    whole = merged([Tally(checks={"zz": CheckCounts(passed=2, failed=3)}), tally])
+
+    assert tally.checks["other"] == CheckCounts(passed=1, failed=1)
+    assert whole.checks["other"] == CheckCounts(passed=3, failed=4)
+    assert len(whole.checks) == MAX_NAMES + 1
 
 
 @pytest.mark.parametrize(

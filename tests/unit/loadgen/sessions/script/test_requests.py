@@ -1,12 +1,15 @@
 """The requests of a script, one at a time, on a connection to an echo server."""
 
+import re
 from contextlib import asynccontextmanager
 
 import pytest
 from websockets.asyncio.server import serve
 
 from loadgen.plan.plan import Plan
-from loadgen.plan.script import Connect, Extract, Match, Send
+from loadgen.plan.script import Connect, Extract, HttpStep, Match, ReplyCheck, Send
+from loadgen.plan.sessions import Script
+from loadgen.sessions.script.compile import compile_session
 from loadgen.sessions.script.context import ScriptContext, ScriptEnd
 from loadgen.sessions.script.requests import (
     MAX_DUMP_LENGTH,
@@ -16,6 +19,7 @@ from loadgen.sessions.script.requests import (
     request_action,
     send_exchange,
 )
+from tests.unit.http_load import http_load
 from tests.unit.loads import Load
 
 REPLIES = ReplyReader(5.0, keeps_messages=False)
@@ -104,3 +108,60 @@ async def test_values_are_taken_from_a_reply_before_its_matches_are_applied():
 
     assert following == 0
     assert (context.values["id"], context.values["miss"]) == ("7", "")
+
+
+async def http(*steps):
+    """Plays a script with HTTP requests and then connects; returns the tally."""
+    session = compile_session(Script(name="s", steps=(*steps, Connect(path="/ws"))), {}, 5.0)
+    async with http_load(session) as (running, _):
+        await running.over()
+        return running.tally
+
+
+TOKEN = Extract(var="token", by="jsonpath", expr="token")
+
+
+async def test_values_of_an_http_reply_go_into_later_requests():
+    shown = ReplyCheck(name="shown", pattern='"key": "t-u1 c-u1 blue"')
+    sid = Extract(var="sid", by="cookie", expr="sid")
+    room = Extract(var="room", by="header", expr="x-room")
+    login = {"user": "u%%_tsung_userid%%", "more": [1, "%%_tsung_userid%%"]}
+    tally = await http(
+        HttpStep(method="POST", url="/login", json=login, subst=True, extract=(TOKEN, sid)),
+        HttpStep(url="/me", extract=(room,)),
+        HttpStep(
+            url="/me?room=%%_room%%",
+            headers={"X-Key": "%%_token%% %%_sid%% %%_room%%"},
+            subst=True,
+            name="me",
+            check=(shown,),
+        ),
+    )
+
+    assert tally.checks["shown"].passed == 1
+    assert (tally.http_replies, tally.timings["http_me"].total) == ({"200": 3}, 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"),
+    [
+        ({"text": "a %%_tsung_userid%%", "subst": True}, "a 1"),
+        ({"text": "a %%_x%%"}, "a %%_x%%"),
+        ({"json": {"a": ["%%_x%%"]}}, r"{\"a\": [\"%%_x%%\"]}"),
+        ({"form": {"a b": "%%_tsung_userid%%&"}, "subst": True}, "a+b=1%26"),
+        ({}, ""),
+    ],
+)
+async def test_a_body_is_text_json_or_a_form(body, sent):
+    check = ReplyCheck(name="sent", pattern=re.escape(f'"body": "{sent}"'))
+    step = HttpStep(method="PUT", url="/me", check=(check,), **body)
+
+    assert (await http(step)).checks["sent"].passed == 1
+
+
+async def test_a_request_without_a_reply_ends_the_session():
+    tally = await http(HttpStep(url="http://10.255.255.1/"))
+
+    assert tally.http_failed == {"not_allowed": 1}
+    assert (tally.counters["error_http"], tally.sessions_failed) == (1, 1)
+    assert tally.opened == 0

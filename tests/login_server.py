@@ -5,8 +5,11 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 from aiohttp import WSMsgType, web
 
@@ -14,6 +17,8 @@ from loadgen.net.http_pool import MAX_BODY
 
 SLOW = web.AppKey("slow", list[web.Request])
 """The requests to `/slow` so far, which are never answered whole."""
+MESSAGES = web.AppKey("messages", list[str])
+"""The text messages that came so far."""
 
 
 async def _login(request: web.Request) -> web.StreamResponse:
@@ -90,14 +95,20 @@ async def _echo(request: web.Request) -> web.WebSocketResponse:
     await socket.prepare(request)
     async for message in socket:
         if message.type is WSMsgType.TEXT:
+            request.app[MESSAGES].append(message.data)
             await socket.send_str(f"{request.query.get('token', '')}:{message.data}")
     return socket
+
+
+async def _messages(request: web.Request) -> web.StreamResponse:
+    return web.json_response(request.app[MESSAGES])
 
 
 def login_app() -> web.Application:
     """Returns the application."""
     app = web.Application()
     app[SLOW] = []
+    app[MESSAGES] = []
     app.router.add_post("/login", _login)
     app.router.add_post("/form", _form)
     app.router.add_route("*", "/me", _me)
@@ -108,6 +119,7 @@ def login_app() -> web.Application:
     app.router.add_get("/elsewhere", _elsewhere)
     app.router.add_get("/again", _again)
     app.router.add_get("/ws", _echo)
+    app.router.add_get("/messages", _messages)
     return app
 
 
@@ -125,6 +137,19 @@ async def login_server(
         yield runner.addresses[0][1], app
     finally:
         await runner.cleanup()
+
+
+@contextmanager
+def login_server_process() -> Iterator[int]:
+    """Serves the application in a process of its own; gives its port."""
+    arguments = [sys.executable, "-m", "tests.login_server"]
+    root = Path(__file__).parents[1]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=root) as server:
+        assert server.stdout is not None
+        try:
+            yield int(server.stdout.readline())
+        finally:
+            server.kill()
 
 
 async def _serve() -> None:

@@ -1,6 +1,7 @@
 """Reads <jabber>: XMPP over WebSocket, as Tsung's ts_jabber_common.erl writes it."""
 
 import base64
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,9 @@ SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 NEEDS_ROSTER = ("online", "offline", "previous")
 """Destinations for which Tsung keeps a list of who is there."""
+AS_WRITTEN = ("raw", "wait")
+"""The types whose text is sent as the configuration has it."""
+_STANZA = re.compile(r"^<(iq|presence|message)\b")
 ACKS = ("no_ack", "local", "parse", "global", "bidi_ack")
 
 
@@ -94,6 +98,12 @@ class XmppRequests:
             self._peer(jabber, kind, before),
         )
         text = STANZAS[kind](stanza)
+        if kind not in AS_WRITTEN:
+            text = _STANZA.sub(r"<\1 xmlns='jabber:client'", text)
+            jabber.note_once(
+                "streams and stanzas are framed as RFC 7395 asks: with <open> and <close>, and"
+                " xmlns='jabber:client', without which servers refuse Tsung's"
+            )
         if kind == "auth_sasl":
             secret = f"\0{stanza.identity.name}\0{stanza.identity.password}"
             if Template(secret).names:
@@ -172,15 +182,6 @@ class XmppRequests:
         return f"{options.username}%%_xmpp_peer%%"
 
 
-def _connect(it: Stanza) -> str:
-    if it.get("version") != "websocket":
-        it.element.note_once(
-            'a stream is opened by <open> of RFC 7395, as Tsung does it with version="websocket";'
-            " its <stream:stream> is refused by servers"
-        )
-    return f"<open xmlns='{FRAMING}' to='{it.domain}' version='1.0'/>"
-
-
 def _query(it: Stanza, space: str, inner: str) -> str:
     return f"<iq id='{it.number}' type='set' ><query xmlns='jabber:iq:{space}'>{inner}</query></iq>"
 
@@ -207,7 +208,7 @@ def _ping(it: Stanza) -> str:
 
 
 STANZAS: dict[str, Callable[[Stanza], str]] = {
-    "connect": _connect,
+    "connect": lambda it: f"<open xmlns='{FRAMING}' to='{it.domain}' version='1.0'/>",
     "close": lambda it: f"<close xmlns='{FRAMING}'/>",
     "presence": lambda it: f"<presence id='{it.number}' />",
     "presence:initial": lambda it: f"<presence id='{it.number}' />",

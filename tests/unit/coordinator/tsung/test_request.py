@@ -6,7 +6,7 @@ import pytest
 
 from coordinator.tsung.options import Options
 from coordinator.tsung.request import Requests
-from loadgen.plan.script import Close, Connect, Extract, HttpStep, Send
+from loadgen.plan.script import Close, Connect, Extract, HttpStep, Match, Send
 from tests.unit.coordinator.tsung.elements import read, refused
 
 
@@ -171,6 +171,8 @@ def test_a_protocol_over_websocket_connects_by_its_first_request():
     kinds = [type(step).__name__ for step in steps]
 
     assert steps[0] == Connect(path="/chat", subprotocols=("mqtt",))
+    (_, published) = requests("ts_mqtt", '<match>a</match><mqtt type="subscribe" topic="t"/>')
+    assert published.match == (Match(pattern="a"),)
     assert kinds == ["Connect", "Send", "Send", "Close", "Connect", "Send"]
     assert requests("ts_jabber", '<jabber type="raw" data="a"/>', carrier_path="/live") == [
         Connect(),

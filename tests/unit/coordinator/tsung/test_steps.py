@@ -79,6 +79,14 @@ def test_a_certificate_is_no_step_and_holds_for_the_session():
     assert refused(lambda: steps(CERTIFICATE * 2))
 
 
+def test_protocols_over_websocket_need_servers_for_it():
+    known = Options(Path())
+    before = Steps(known, "/").over_websocket
+    known.over_websocket = True
+
+    assert (before, Steps(known, "/").over_websocket) == (False, True)
+
+
 def test_think_times_of_mqtt_hold_the_connection():
     root, _ = read(
         '<session><request><mqtt type="connect" client_id="a" keepalive="1"/></request>'

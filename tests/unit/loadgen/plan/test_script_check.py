@@ -254,9 +254,10 @@ def test_the_fields_of_a_row_are_set():
 
 def test_parts_of_binary_messages_and_http_replies_are_sound():
     reply = (Match(pattern="200 OK", form="http"),)
+    same = ReplyCheck(name="same", pattern="%%_tsung_userid%%", jsonpath="a", equals="b")
     steps = (
         CONNECT,
-        HttpStep(url="/", match=reply, auth=("%%_u%%", "p"), subst=True),
+        HttpStep(url="/", match=reply, auth=("%%_u%%", "p"), subst=True, check=(same,)),
         SetVars(names=("a",), source="hex", value="%%_v%%", prefix="u16"),
         SetVars(names=("b",), source="bytes", value="00%%_a%%", prefix="varint"),
         SetVars(names=("c",), source="bytes", value="00"),

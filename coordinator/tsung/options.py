@@ -135,7 +135,7 @@ class Options:
         setattr(
             self.jabber,
             name,
-            option.integer("value", least=1) if number else option.need("value"),
+            option.integer("value") if number else option.need("value"),
         )
 
     def certificate_of(self, element: Element) -> ClientCertificate:

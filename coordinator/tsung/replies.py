@@ -1,5 +1,6 @@
 """Reads what a request does with its reply: <match> and <dyn_variable>."""
 
+import re
 from typing import Literal
 
 from coordinator.tsung.element import Element
@@ -87,7 +88,11 @@ def _header_extract(element: Element, name: str, kind: Kind) -> Extract:
     header = element.get("header")
     if kind not in ("connect", "http"):
         raise element.error("a message has no headers; header belongs to a connect or <http>")
-    if "/" in header:
+    name_of, slash, part = header.partition("/")
+    if slash and kind == "http":
+        expr = rf'(?im)^{re.escape(name_of)}:.*?\b{re.escape(part)}="?([^",;\s]*)'
+        return Extract(var=name, expr=expr, form="http")
+    if slash:
         raise element.error(
             f"{header!r} is a part of a header; write the header's name, and take it apart by"
             " setdynvars"

@@ -131,7 +131,7 @@ class XmppRequests:
         frame: Any = "binary" if self._options.frame == "binary" else None
         steps: list[Step] = [Send(text=text, frame=frame, ack=replied, **fields)]
         if ack == "global":
-            steps.append(Meet(users=self._options.jabber.global_number))
+            steps.append(Meet(users=max(1, self._options.jabber.global_number)))
         if kind == "close":
             steps.append(Close())
         return steps
@@ -176,6 +176,10 @@ class XmppRequests:
             return f"{options.username}1"
         if place != "random":
             return place
+        if not options.userid_max:
+            raise jabber.error(
+                "userid_max is 0, so there is no random user; name one as destination"
+            )
         before.append(
             SetVars(names=("xmpp_peer",), source="random_number", start=1, end=options.userid_max)
         )

@@ -1,5 +1,7 @@
 """<match> and <dyn_variable> as parts of a step."""
 
+import re
+
 import pytest
 
 from coordinator.tsung.replies import read_extract, read_match
@@ -75,5 +77,22 @@ def test_what_no_reply_has_is_refused(xml, call):
     assert refused(call, xml)[0] == 1
 
 
-def test_a_part_of_a_header_is_refused():
-    assert "take it apart" in refused(extract, '<dyn_variable name="a" header="b/c"/>', "http")[1]
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ('Digest realm="a", nonce="x 1", qop="auth"', "x"),
+        ("Digest nonce=y,realm=a", "y"),
+        ('Digest cnonce="z"', None),
+    ],
+)
+def test_a_part_of_a_header_is_found_in_the_head_of_an_http_reply(line, value):
+    found, _ = extract('<dyn_variable name="a" header="www-authenticate/nonce"/>', "http")
+    match = re.search(found.expr, f"HTTP/1.1 401\r\nWWW-Authenticate: {line}\r\n\r\nnonce=1")
+
+    assert (match and match[1], found.form) == (value, "http")
+
+
+def test_a_part_of_a_header_of_a_connect_is_refused():
+    line, said = refused(extract, '<dyn_variable name="a" header="b/c"/>', "connect")
+
+    assert (line, "take it apart" in said) == (1, True)

@@ -141,6 +141,14 @@ def test_nothing_is_looked_for_where_there_is_no_reply():
     assert requests(jabber("presence", 'ack="local"'), shared=shared)[0][0].match
 
 
+def test_no_user_is_drawn_where_there_is_none():
+    options = Options(Path())
+    options.jabber.userid_max = 0
+    element, _ = read(jabber("chat"))
+
+    assert refused(XmppRequests(options).read, element, NOTHING, subst=True)[0] == 1
+
+
 def test_a_random_user_is_drawn():
     steps, _ = requests(jabber("chat"))
 

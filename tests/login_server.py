@@ -15,6 +15,7 @@ from aiohttp import WSMsgType, web
 
 from loadgen.net.http_pool import MAX_BODY
 
+ROOT = Path(__file__).parents[1]
 SLOW = web.AppKey("slow", list[web.Request])
 """The requests to `/slow` so far, which are never answered whole."""
 MESSAGES = web.AppKey("messages", list[str])
@@ -140,11 +141,10 @@ async def login_server(
 
 
 @contextmanager
-def login_server_process() -> Iterator[int]:
-    """Serves the application in a process of its own; gives its port."""
+def login_process() -> Iterator[int]:
+    """The application in a process of its own; gives its port on 127.0.0.1."""
     arguments = [sys.executable, "-m", "tests.login_server"]
-    root = Path(__file__).parents[1]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=root) as server:
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
         assert server.stdout is not None
         try:
             yield int(server.stdout.readline())

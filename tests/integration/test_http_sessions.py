@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.login_server import login_server_process
+from tests.login_server import login_process
 from tests.processes import coordinator, eventually, get, run
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +71,7 @@ def test_the_example_logs_in_and_its_checks_hold(tmp_path):
     ]
     options = [part for text in expected for part in ("--expect", text)]
     with (
-        login_server_process() as port,
+        login_process() as port,
         coordinator(
             tmp_path,
             *LOAD,
@@ -102,7 +102,7 @@ def test_the_example_logs_in_and_its_checks_hold(tmp_path):
 
 def test_a_script_logs_in_and_a_failed_check_fails_the_verdict_with_its_sample(tmp_path):
     plan = tmp_path / "plan.toml"
-    with login_server_process() as port:
+    with login_process() as port:
         plan.write_text(SCRIPT.format(port=port))
         options = ("--local", "1", "--plan", str(plan), "--expect", "check.is admin>99.9%")
         with coordinator(tmp_path / "runs", *options) as coord:
@@ -142,7 +142,7 @@ def test_checks_and_requests_are_in_the_metrics_and_on_the_page(tmp_path):
         "    await user.think(600)\n"
     )
     with (
-        login_server_process() as port,
+        login_process() as port,
         coordinator(
             tmp_path / "runs",
             "--local",
@@ -182,7 +182,7 @@ def test_an_expectation_on_a_check_that_nothing_recorded_fails(tmp_path):
     path.write_text("async def session(user):\n    await (await user.connect('/ws')).close()\n")
     options = ("--max", "5", "--expect", "check.never>=0", "--session", str(path))
     with (
-        login_server_process() as port,
+        login_process() as port,
         coordinator(tmp_path / "runs", *LOAD, *options, f"ws://127.0.0.1:{port}/ws") as coord,
     ):
         assert coord.end(seconds=60) == 1

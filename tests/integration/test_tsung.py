@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from loadgen.planfile import read_plan
-from tests.login_server import login_server_process
+from tests.login_server import login_process
 from tests.processes import command, coordinator, eventually, free_port, get_json, run
 from tests.unit.tsung_reader import read_json, read_text, totals
 
@@ -172,7 +172,7 @@ def test_the_reference_run_holds_its_connections_in_silence(tmp_path):
 
 def test_users_have_unique_ids_log_in_over_http_and_wait_for_ever(tmp_path, talk):
     """The third of the users that never leaves is drained, once the hold is over."""
-    with login_server_process() as port:
+    with login_process() as port:
         talk.write_text(MIXED.format(port=port))
         with coordinator(tmp_path, "--tsung", str(talk), "--hold", "3") as coord:
             assert coord.end() == 0, coord.err

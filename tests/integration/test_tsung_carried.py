@@ -1,4 +1,4 @@
-"""Tsung's sessions of MQTT and XMPP over WebSocket, against the servers that people run."""
+"""Tsung's sessions of MQTT and XMPP over WebSocket, against real servers."""
 
 import socket
 from collections.abc import Iterator

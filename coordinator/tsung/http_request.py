@@ -16,6 +16,8 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PURGE")
 WITH_BODY = ("POST", "PUT", "PATCH", "DELETE", "PURGE")
 IDLE_TIMEOUT = 600.0
 """Seconds that Tsung waits for a reply by default."""
+MAX_TIMEOUT = 86_400.0
+"""Seconds; the longest wait of a step."""
 INSTEAD = "docs/from-tsung.md, “Instead of what is refused”, has a session that does it"
 """The end of messages about what a session in Python can do."""
 
@@ -69,7 +71,7 @@ class HttpRequests:
             auth=self._auth(http, put_in),
             text=self._text(http, body, put_in),
             redirects=False,
-            timeout=self._options.transport.get("receive_timeout", IDLE_TIMEOUT),
+            timeout=min(MAX_TIMEOUT, self._options.transport.get("receive_timeout", IDLE_TIMEOUT)),
             subst=put_in,
             **shared,
         )

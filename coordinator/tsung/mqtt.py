@@ -21,7 +21,8 @@ CONNACK, PUBACK, SUBACK, UNSUBACK = "^20", "^40", "^90", "^b0"
 PINGREQ, DISCONNECT = "c000", "e000"
 TYPES = ("connect", "publish", "subscribe", "unsubscribe", "waitForMessages", "disconnect")
 OWN_ID = "%%_mqtt_client%%"
-MAX_STRING = 0xFFFF
+MAX_U16 = 0xFFFF
+"""The largest number of two bytes: of a text's bytes, and of seconds."""
 
 
 class Packet:
@@ -48,9 +49,9 @@ class Packet:
             self._body += f"%%_{name}%%"
             return
         data = text.encode()
-        if prefix and len(data) > MAX_STRING:
+        if prefix and len(data) > MAX_U16:
             raise self._element.error(
-                f"a text of {len(data):,} bytes is too long for MQTT; write up to {MAX_STRING:,}"
+                f"a text of {len(data):,} bytes is too long for MQTT; write up to {MAX_U16:,}"
             )
         self._body += (length_prefix(len(data), prefix) + data).hex()
 
@@ -114,6 +115,8 @@ class MqttRequests:
 
     def _connect(self, mqtt: Element, packet: Packet, shared: dict[str, Any]) -> list[Step]:
         self._keepalive = mqtt.integer("keepalive", 10)
+        if self._keepalive > MAX_U16:
+            raise mqtt.error(f"keepalive is at most {MAX_U16:,} seconds; write fewer")
         will, user, password = (mqtt.get(name) for name in ("will_topic", "username", "password"))
         packet.text("MQIsdp", subst=False)
         packet.number(3, 1)

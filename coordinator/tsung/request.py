@@ -11,7 +11,7 @@ from coordinator.tsung.options import Options
 from coordinator.tsung.replies import Kind, read_extract, read_match
 from coordinator.tsung.text import one_line, script_text
 from coordinator.tsung.xmpp import XmppRequests
-from loadgen.plan.script import Close, Connect, Send, Step
+from loadgen.plan.script import Close, Connect, Ping, Send, Step
 
 FOREIGN = ("raw", "pgsql", "ldap", "mysql", "fs", "shell", "job", "amqp")
 """The requests of protocols that are not carried over WebSocket."""
@@ -22,6 +22,8 @@ ELEMENT_OF = {
     "ts_jabber": "jabber",
 }
 """The requests of a session by its type."""
+OF_PLUGIN = ("send", "ping")
+"""The types of <websocket> of the plugin tsung_ws, which came before Tsung's own."""
 OURS = (
     "host",
     "upgrade",
@@ -82,9 +84,11 @@ class Requests:
             return self._carried(request, inner, shared, subst=subst == "true", in_loop=in_loop)
         if self._kind == "ts_http":
             return (self._http.read(inner, subst, shared),)
-        inner.only("type", "ack", "frame", "origin", "subprotocols", "path")
+        inner.only("type", "ack", "frame", "origin", "subprotocols", "path", "url")
         if kind == "close":
             return (self._close(request, shared),)
+        if inner.get("type") == "ping":
+            return (Ping(),)
         make = self._connect if kind == "connect" else self._send
         return (make(inner, {"subst": subst == "true", **shared}),)
 
@@ -93,7 +97,12 @@ class Requests:
             return "http"
         if self._kind != "ts_websocket":
             return "message"
-        kind = inner.choice("type", ("connect", "message", "close"))
+        kind = inner.choice("type", ("connect", "message", "close", *OF_PLUGIN))
+        if kind in OF_PLUGIN:
+            inner.note_once(
+                "type send and ping are those of the plugin tsung_ws: a text message, and a PING"
+                " that awaits its PONG"
+            )
         return "connect" if kind == "connect" else "close" if kind == "close" else "message"
 
     def _carried(
@@ -139,7 +148,7 @@ class Requests:
         return script_text(element, text, subst=subst, read_at=self._options.read_at)
 
     def _connect(self, websocket: Element, shared: dict[str, Any]) -> Step:
-        path = websocket.get("path") or self._options.path
+        path = websocket.get("path") or websocket.get("url") or self._options.path
         path = self._text(websocket, path, subst=shared["subst"])
         if not path.startswith("/") or not path.isprintable() or re.search("[ #]", path):
             raise websocket.error(
@@ -181,7 +190,8 @@ class Requests:
                 " left out"
             )
             shared = shared | {"match": (), "extract": ()}
-        frame = websocket.choice("frame", ("binary", "text"), self._options.frame)
+        usual = "text" if websocket.get("type") == "send" else self._options.frame
+        frame = websocket.choice("frame", ("binary", "text"), usual)
         return Send(text=text, frame="binary" if frame == "binary" else None, ack=ack, **shared)
 
     @staticmethod

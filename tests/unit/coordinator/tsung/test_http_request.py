@@ -83,6 +83,7 @@ def test_a_request_becomes_a_step(xml, expected):
 
 def test_a_reply_is_awaited_as_long_as_the_options_say():
     assert requests('<http url="/"/>', receive_timeout=5.0)[0][0].timeout == 5
+    assert requests('<http url="/"/>', receive_timeout=1e6)[0][0].timeout == 86_400
 
 
 def test_a_path_belongs_to_the_host_of_the_last_whole_url():

@@ -129,6 +129,7 @@ def test_a_wait_sends_a_ping_each_keepalive(keepalive, seconds, turns, rest):
         '<mqtt type="publish" topic="t" qos="2"/>',
         '<mqtt type="publish" topic="t" stamped="true"/>',
         '<mqtt type="publish"/>',
+        '<mqtt type="connect" keepalive="65536"/>',
         f'<mqtt type="publish" topic="{"t" * 65_536}"/>',
         '<mqtt type="waitForMessages" timeout="0"/>',
     ],

@@ -6,7 +6,7 @@ import pytest
 
 from coordinator.tsung.options import Options
 from coordinator.tsung.request import Requests
-from loadgen.plan.script import Close, Connect, Extract, HttpStep, Match, Send
+from loadgen.plan.script import Close, Connect, Extract, HttpStep, Match, Ping, Send
 from tests.unit.coordinator.tsung.elements import read, refused
 
 
@@ -98,6 +98,13 @@ def test_of_the_reply_to_a_connect_only_headers_are_read():
     assert len(notes) == 2
 
 
+def test_requests_of_the_older_plugin_are_understood():
+    step, notes = request('<websocket type="send">a</websocket>')
+    assert (step, len(notes)) == (Send(text="a", ack=True), 1)
+    assert request('<websocket type="ping">PING</websocket>')[0] == Ping()
+    assert request('<websocket type="connect" url="/b" origin="http://a"/>')[0].path == "/b"
+
+
 def test_a_close_is_a_close():
     assert request('<websocket type="close"/>') == (Close(), [])
 
@@ -108,7 +115,7 @@ def test_a_close_is_a_close():
         '\n<http url="/"/>',
         '\n<raw data="a"/>',
         "\n<dance/>",
-        '\n<websocket type="ping"/>',
+        '\n<websocket type="pong"/>',
         '\n<websocket type="connect" path="a"/>',
         '\n<websocket type="connect" path="/a b"/>',
         '<websocket type="connect">\n<cookie name="a"/></websocket>',

@@ -13,6 +13,7 @@ import msgspec
 
 from loadgen.net.url import TargetUrl
 from loadgen.plan.byte_text import text_of_message
+from loadgen.plan.jsonpath import NOTHING, find_in, path_by
 from loadgen.plan.script import (
     Connect,
     Extract,
@@ -35,7 +36,6 @@ from loadgen.sessions.script.context import (
     ScriptEnd,
     UnaskedInbox,
 )
-from loadgen.sessions.script.jsonpath import NOTHING, find_in, path_by
 from loadgen.stats.reasons import DONE, ERROR_HTTP, ERROR_JSON_UNPARSABLE, ERROR_TIMEOUT
 
 MAX_DUMP_LENGTH = 200

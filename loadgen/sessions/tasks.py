@@ -1,4 +1,4 @@
-"""The asyncio tasks that sessions start: each belongs to the user whose session started it.
+"""The asyncio tasks that sessions start; each belongs to its user.
 
 They are cancelled when the session ends, and an exception that was not retrieved ends the session.
 Tasks that a library starts for itself, such as a pool that users share, belong to the library.
@@ -83,7 +83,10 @@ class UserTasks:
             task.cancel()
 
     def fail(self, error: BaseException) -> bool:
-        """Takes an exception that can't be retrieved; returns False once the user is over."""
+        """Takes an exception that can't be retrieved any more.
+
+        Returns False once the user is over.
+        """
         if self._owner.tasks is not self:
             return False
         if not _is_expected(error) and self.error is None:
@@ -168,14 +171,14 @@ async def _awaited(awaits: Awaitable[Any]) -> Any:
 
 def own_tasks(loop: asyncio.AbstractEventLoop) -> None:
     """Makes the tasks that sessions start on this loop their own."""
-    loop.set_task_factory(_new_task)
+    loop.set_task_factory(_new_task)  # type: ignore[arg-type]  # it takes any awaitable
     loop.set_exception_handler(_handle)
 
 
 def _new_task(
     loop: asyncio.AbstractEventLoop, coro: Awaitable[Any], **options: Any
 ) -> "asyncio.Task[Any]":
-    """Returns a task for any awaitable, also for one that asyncio itself would refuse.
+    """Returns a task for any awaitable, also for one that asyncio would refuse.
 
     No task runs before the one that starts it has had its turn: a session waits in another way than
     its tasks do.
@@ -207,11 +210,11 @@ def _handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 def _is_unretrieved(task: "asyncio.Task[Any]") -> bool:
-    return task._log_traceback  # type: ignore[attr-defined, no-any-return]  # as asyncio's own
+    return task._log_traceback
 
 
 def cause_of(end: BaseException) -> BaseException:
-    """Returns the exception that ended a session: of a group the one that says most."""
+    """Returns the exception that ended a session, of a group that which says most."""
     if not isinstance(end, BaseExceptionGroup):
         return end
     causes = [cause_of(one) for one in end.exceptions]

@@ -1,9 +1,9 @@
 """A user as a session written in Python sees it: what it may await and count.
 
 A session awaits the clock (think), a connection (connect, receive, ping, close) or any awaitable of
-asyncio. A task that it starts may await the same, by futures. The session itself is driven by hand, without a Task; for libraries that ask for the current task, such as
-asyncio.timeout, the user stands in for one
-(https://docs.python.org/3/library/asyncio-extending.html).
+asyncio. A task that it starts may await the same, by futures. The session itself is driven by hand,
+without a Task; for libraries that ask for the current task, such as asyncio.timeout, the user
+stands in for one (https://docs.python.org/3/library/asyncio-extending.html).
 """
 
 import asyncio
@@ -415,7 +415,6 @@ class User(TaskOwner):
         if seconds is not None:
             self._set_deadline(seconds)
         socket.awaited = what
-        socket.asked = socket.pinged
         try:
             return (yield socket)
         finally:
@@ -586,6 +585,7 @@ class User(TaskOwner):
         """Ends the user; one that never dialed has failed."""
         if self.sockets or self.tasks is not None:
             return
+        self._vars = None  # a task in it that failed holds the user, in a circle
         population = self.scenario.population
         population.idle.pop(self, None)
         if self.due is not None:
@@ -651,6 +651,7 @@ class User(TaskOwner):
         end = tasks.end
         if end is None or isinstance(end, StopIteration | asyncio.CancelledError):
             end = tasks.take_error() or end
+        tasks.end = tasks.error = None  # its traceback holds the tasks, in a circle
         if tasks.reason and (end is None or isinstance(cause_of(end), _ASKED)):
             self._close_sockets(tasks.reason)
         else:

@@ -197,7 +197,7 @@ class WebSocket(Connection):
         self.waiters: list[Waiter] | None = None
         """The tasks that wait for it, in the order of asking; None without one."""
         self.asked = 0
-        """The number of pings sent when the session began to await something, of any task too."""
+        """The number of the ping whose pong the session awaits, or awaited last."""
         self.inbox: Inbox | None = None
         """Messages that came before the session awaited them."""
         self._reply = b""
@@ -326,6 +326,8 @@ class WebSocket(Connection):
             self.ponged += 1
             self._miss(self.ponged, now)
         self.pinged += 1
+        if self.awaited is not Awaited.PONG:  # else a task pings while the session waits
+            self.asked = self.pinged
         self.recorder.tally.pings += 1
         if self._times is None:
             self._times = {}
@@ -385,7 +387,7 @@ class WebSocket(Connection):
     def _await(self, what: Awaited, timeout: float | None) -> Generator[Any, Any, Any]:
         if self.state > _LAST_STATES[what]:
             raise ConnectionEnded(self.reason or "closed")
-        return (yield from self.owner.wait_for(self, what, timeout))
+        return self.owner.wait_for(self, what, timeout)
 
     async def future(self, what: Awaited, seconds: float | None) -> Any:
         """Waits as a task does, after those that asked before.
@@ -459,7 +461,10 @@ class WebSocket(Connection):
                 waiter.future.set_result(now - self._sent(waiter.ping, sent))
 
     def _sent(self, number: int, newest: float) -> float:
-        """Returns when a ping was sent that a pong answers: the pong's own, or an older one."""
+        """Returns when a ping was sent that a pong answers, its own or an older one.
+
+        `newest` is when the pong's own was sent.
+        """
         times = None if self._times is None else self._times.get(number)
         return newest if times is None else times[1]
 

@@ -2,14 +2,15 @@
 
 import asyncio
 import gc
-import sys
-from functools import partial
-from weakref import ref
+from contextlib import suppress
+from time import monotonic
 
 import pytest
 
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
-from loadgen.sessions.tasks import SessionTask, cause_of
+from loadgen.sessions.tasks import SessionTask, UserTasks, cause_of
+from loadgen.sessions.user import User
+from loadgen.sessions.websocket import Awaited, WebSocket
 from tests.unit.loadgen.sessions.test_user import load
 from tests.unit.loads import idle_user
 from tests.unit.timing import MS
@@ -146,12 +147,12 @@ async def test_a_message_of_a_task_that_is_cancelled_goes_to_the_next():
         ws = await user.connect()
         first, second = asyncio.create_task(ws.receive()), asyncio.create_task(ws.receive())
         await asyncio.sleep(0)
-        ws.happened(*_message("0"))
+        ws.happened(Awaited.MESSAGE, "0")
         first.cancel()
         got.append(await second)
         third = asyncio.create_task(ws.receive())
         await asyncio.sleep(0)
-        ws.happened(*_message("1"))
+        ws.happened(Awaited.MESSAGE, "1")
         third.cancel()
         await asyncio.wait([third])
         got.append(await ws.receive())
@@ -159,12 +160,6 @@ async def test_a_message_of_a_task_that_is_cancelled_goes_to_the_next():
 
     ledger, _, _ = await ended(session)
     assert (got, ledger.closed) == (["0", "1"], {"done": 1})
-
-
-def _message(text):
-    from loadgen.sessions.websocket import Awaited  # noqa: PLC0415 -- the one place
-
-    return Awaited.MESSAGE, text
 
 
 async def test_session_and_tasks_ping_at_once():
@@ -324,10 +319,11 @@ async def test_a_timeout_around_a_group_cancels_its_tasks_and_the_session_goes_o
 
     async def session(user):
         ws = await user.connect()
-        with pytest.raises(TimeoutError):
+        with suppress(TimeoutError):
             async with asyncio.timeout(0.02), asyncio.TaskGroup() as group:
                 group.create_task(waits(ws))
                 await user.think(60)
+            cancelled.clear()
         assert asyncio.current_task().cancelling() == 0
         await ws.send("x")
         assert await ws.receive(timeout=5) == "x"
@@ -380,7 +376,7 @@ async def test_plan_and_operator_end_a_session_with_tasks_for_their_reason(end):
         assert running.tally.sessions_done == 1
 
 
-async def test_a_connect_in_a_task_is_drained():
+async def test_a_session_in_a_group_is_drained_in_good_order():
     async def session(user):
         async with asyncio.TaskGroup() as group:
             group.create_task(user.think(60))
@@ -388,8 +384,8 @@ async def test_a_connect_in_a_task_is_drained():
 
     async with load(session) as (running, _):
         await until(lambda: running.tally.sessions_started == 1)
-        await running.end()
-        assert running.ledger.failed == {"drained": 1}
+        running.engine.drain(monotonic())
+        assert (await running.over()).failed == {"drained": 1}
 
 
 async def test_a_task_that_does_not_end_keeps_its_session_for_a_bounded_time(monkeypatch):
@@ -428,15 +424,15 @@ async def test_a_session_that_waits_although_it_is_cancelled_is_closed(monkeypat
     async with load(session) as (running, _):
         await until(lambda: running.ledger.open == 1)
         await asyncio.sleep(20 * MS)
-        await running.end()
-        assert running.ledger.closed == {"drained": 1}
+        running.engine.drain(monotonic())
+        assert (await running.over()).closed == {"drained": 1}
 
 
 async def test_a_task_that_a_library_starts_belongs_to_the_library(tmp_path, monkeypatch):
     monkeypatch.setattr("loadgen.sessions.tasks._LIBRARIES", (str(tmp_path),))
     source = "import asyncio\ndef pool(awaits): return asyncio.create_task(awaits)\n"
     namespace = {}
-    exec(compile(source, str(tmp_path / "pool.py"), "exec"), namespace)  # noqa: S102
+    exec(compile(source, str(tmp_path / "pool.py"), "exec"), namespace)
     tasks = []
 
     async def session(user):
@@ -466,25 +462,28 @@ async def test_other_errors_of_the_loop_are_logged_as_always(caplog):
 
 
 async def test_a_user_with_tasks_leaves_nothing_behind_although_the_collector_is_off():
-    users = []
-
     async def reader(user, ws):
         while True:
             await ws.receive()
             user.count("echoes")
 
     async def session(user):
-        users.append(ref(user.vars.setdefault("mark", partial(sys.intern, "x"))))
         ws = await user.connect()
         asyncio.create_task(reader(user, ws))  # noqa: RUF006 -- it belongs to the session
         await ws.send("x")
         await asyncio.gather(user.think(0.01), ws.ping())
+        if user.number % 2:
+            user.vars["task"] = asyncio.create_task(user.connect("bad\n"))
+            await asyncio.sleep(0.01)
 
+    gc.collect()
     gc.disable()
     try:
-        async with load(session, max=5) as (running, _):
-            assert (await running.over()).closed == {"done": 5}
-            await running.settled()
-        assert [user() for user in users] == [None] * 5
+        async with load(session, max=6) as (running, _):
+            assert (await running.over()).closed == {"done": 6}
+        running = None
+        await asyncio.sleep(0.05)
+        kinds = User | WebSocket | UserTasks | SessionTask
+        assert [thing for thing in gc.get_objects() if isinstance(thing, kinds)] == []
     finally:
         gc.enable()

@@ -7,8 +7,11 @@ from tempfile import TemporaryDirectory
 from time import sleep
 from typing import NamedTuple
 
+from msgspec import structs
+
 from loadgen.plan.feeder import Feeder
 from loadgen.plan.plan import Plan
+from loadgen.plan.reply import AutoReply
 from loadgen.plan.session_file import read_session
 from loadgen.process import raise_nofile
 from loadgen.sessions.rows import file_of
@@ -52,12 +55,14 @@ class Kind(NamedTuple):
     before: str = "pass"
     after: str = "pass"
     receive: str = "await ws.receive()"
+    reply: tuple[AutoReply, ...] = ()
 
 
 KINDS = (
     Kind("plain session"),
     Kind("user with a reader task", after="task = asyncio.create_task(read(ws))", receive="pass"),
     Kind("user with a feeder row", before="row = user.row"),
+    Kind("user with an auto-reply", reply=(AutoReply(match="^:hello$", send="3"),)),
     Kind("user with an HTTP login", before='await user.http.post("/login", json={"user": "u"})'),
 )
 """The kinds that are compared; the first one is the plain session."""
@@ -86,7 +91,7 @@ def _measured(port: int, kind: Kind) -> tuple[float, float]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "session.py"
         path.write_text(SESSION.format(turns=TURNS, think=THINK, **kind._asdict()))
-        spec = read_session(path)
+        spec = structs.replace(read_session(path), reply=kind.reply)
     rows = [b'["u%07d","tok+/%07d=="]\n' % (row, row) for row in range(USERS)]
     feeder = Feeder(file="users.csv", columns=("name", "token"), count=USERS)
     hold = TURNS * THINK + SPARE

@@ -487,3 +487,19 @@ async def test_a_user_with_tasks_leaves_nothing_behind_although_the_collector_is
         assert [thing for thing in gc.get_objects() if isinstance(thing, kinds)] == []
     finally:
         gc.enable()
+
+
+async def test_a_handler_that_raises_ends_a_session_with_tasks():
+    def fails(_):
+        raise LookupError("in a handler")
+
+    async def session(user):
+        ws = await user.connect()
+        ws.on_message(fails)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ws.receive())
+            await ws.send("x")
+
+    ledger, tally, samples = await ended(session)
+    assert (ledger.closed, tally.sessions_failed) == ({"error_LookupError": 1}, 1)
+    assert "in a handler" in samples["error_LookupError"]

@@ -498,8 +498,11 @@ class WebSocket(Connection):
             self.waiters = []
         self.waiters.append(waiter)
         try:
-            async with asyncio.timeout(seconds):
+            if seconds is None:
                 value = await future
+            else:
+                async with asyncio.timeout(seconds):
+                    value = await future
         except BaseException:  # most often cancelled; its message is for the next one
             # The exception of one that is not awaited any more counts as retrieved.
             if future.done() and not future.cancelled() and future.exception() is None:

@@ -1,9 +1,9 @@
 """A user as a session written in Python sees it: what it may await and count.
 
 A session awaits the clock (think), a connection (connect, receive, ping, close) or any awaitable of
-asyncio. It is driven by hand, without a Task; for libraries that ask for the current task, such as
-asyncio.timeout, the user stands in for one
-(https://docs.python.org/3/library/asyncio-extending.html).
+asyncio. A task that it starts may await the same, by futures. The session itself is driven by hand,
+without a Task; for libraries that ask for the current task, such as asyncio.timeout, the user
+stands in for one (https://docs.python.org/3/library/asyncio-extending.html).
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from time import monotonic
 from types import coroutine
 from typing import TYPE_CHECKING, Any
 
-from loadgen.net.connection import Connection, Terms
+from loadgen.net.connection import FAILED, UPGRADING, Connection, Terms
 from loadgen.net.route import Route
 from loadgen.plan.request import Headers, RequestError, with_origin
 from loadgen.plan.seeded import SeededRandom
 from loadgen.sessions.compressed import session_kind
 from loadgen.sessions.errors import CheckFailed, ConnectFailed, ConnectionEnded
 from loadgen.sessions.scenario import Scenario
-from loadgen.sessions.trampoline import BaseUser
+from loadgen.sessions.tasks import LEAVE_TIMEOUT, TaskOwner, cause_of
 from loadgen.sessions.user_state import Pause, UserState
 from loadgen.sessions.websocket import Awaited, Handler, WebSocket
 from loadgen.stats.reasons import BAD_REQUEST, DONE, DRAINED, ERROR, NOT_CONNECTED, TIMEOUT
@@ -39,6 +39,9 @@ BLOCKED_AFTER = 0.5
 """Seconds that a session may run without an await before it counts as blocking its whole worker."""
 MAX_SAMPLE_LENGTH = 8192
 """Characters of a traceback that a sample keeps: the last ones, which say most."""
+
+_ASKED = StopIteration | asyncio.CancelledError | ConnectionEnded
+"""What may end a session that is told to end."""
 
 Session = Callable[["User"], Coroutine[Any, Any, None]]
 
@@ -103,7 +106,7 @@ def _current(loop: asyncio.AbstractEventLoop, user: "User") -> Iterator[None]:
             asyncio.tasks._enter_task(loop, outer)
 
 
-class User(BaseUser):
+class User(TaskOwner):
     """One user of the whole fleet, from its arrival to the end of its session."""
 
     __slots__ = (
@@ -111,6 +114,7 @@ class User(BaseUser):
         "_cancelling",
         "_deadline",
         "_jar",
+        "_must_cancel",
         "_random",
         "_vars",
         "_waiting",
@@ -141,6 +145,8 @@ class User(BaseUser):
         Subtle: a user may have older places on the wheel, which stay there; they are due at other
         times, and so `resume` ignores them."""
         self._cancelling = 0
+        self._must_cancel = False
+        """True while a CancelledError is still to be raised in the session."""
         self._jar: CookieJar | None = None
         """Its cookies; None until an HTTP reply sets one."""
         self._random: SeededRandom | None = None
@@ -244,11 +250,14 @@ class User(BaseUser):
         scenario.connections.dial(socket, route.dialer, now, planned=self.due is not None)
         self._hold((*self.sockets, socket))
         try:
-            yield from self.wait_for(socket, timeout)
+            yield from self.wait_for(socket, Awaited.OPENING, timeout)
         except TimeoutError:
             scenario.connections.abort(socket, TIMEOUT)
             raise ConnectFailed(TIMEOUT) from None
-        socket.awaited = None
+        except asyncio.CancelledError:
+            leaving = "" if self.tasks is None else self.tasks.reason
+            scenario.connections.abort(socket, leaving or TIMEOUT)
+            raise
         return socket
 
     def _terms(
@@ -395,18 +404,34 @@ class User(BaseUser):
 
     @coroutine
     def pause(self, seconds: float) -> Generator[Any, Any, None]:
-        """Waits on the wheel for a number of seconds."""
+        """Waits on the wheel for a number of seconds; a task waits in its own way."""
+        if self._waiting is not None or self.coroutine is None:
+            over = self.coroutine is None and self.tasks is None
+            wait = asyncio.sleep(seconds) if over else self.own_tasks().pause(seconds)
+            yield from wait.__await__()
+            return
         self._set_deadline(seconds)
         yield Pause.THINKING
 
-    def wait_for(self, what: WebSocket, seconds: float | None) -> Generator[Any, Any, Any]:
+    def wait_for(
+        self, socket: WebSocket, what: Awaited, seconds: float | None
+    ) -> Generator[Any, Any, Any]:
         """Suspends the session until `happened` reports this connection.
+
+        A task awaits a future instead, and so does the session if a task waits for the same
+        connection already: then they have their turns in the order of asking.
 
         Raises TimeoutError after a number of seconds; None: it waits without a bound.
         """
+        if self._waiting is not None or self.coroutine is None or socket.waiters is not None:
+            return (yield from socket.future(what, seconds).__await__())
         if seconds is not None:
             self._set_deadline(seconds)
-        return (yield what)
+        socket.awaited = what
+        try:
+            return (yield socket)
+        finally:
+            socket.awaited = None
 
     def happened(self, what: WebSocket, value: Any) -> None:
         """Resumes the session with a value, if it waits for this connection."""
@@ -430,7 +455,9 @@ class User(BaseUser):
             with _current(asyncio.get_running_loop(), self):
                 taken = _call(handler, message)
         except BaseException as error:  # also SystemExit: it ends this user alone
-            if self._stop_session():
+            if self.tasks is not None:
+                self.tasks.fail(error)
+            elif self._close_coroutine():
                 self.session_ended(error)
             return True
         took = monotonic() - began
@@ -458,7 +485,7 @@ class User(BaseUser):
             self._wait(awaits, loop)
 
     def _wait(self, awaits: Any, loop: asyncio.AbstractEventLoop) -> None:
-        draining = self.scenario.population.draining
+        draining = self.scenario.population.draining and not self._leaving
         if draining and not any(socket.open for socket in self.sockets):
             self.close_all(DRAINED)  # a session that always connects again would never end
         elif isinstance(awaits, Pause | WebSocket):
@@ -480,6 +507,8 @@ class User(BaseUser):
         A future returns its result, or raises, inside of the session.
         """
         if self._waiting is what:
+            if asyncio.isfuture(what) and what.cancelled():
+                self._must_cancel = False  # it is raised now
             self._go_on(None)
 
     def opened(self, connection: Connection, now: float) -> None:
@@ -487,7 +516,7 @@ class User(BaseUser):
         assert isinstance(connection, WebSocket)
         self.due = None
         self.scenario.connections.opened(connection, connection.due, now)
-        self.happened(connection, None)
+        connection.happened(Awaited.OPENING, None)
 
     def ended(self, connection: Connection, reason: str) -> None:
         """Ends the wait of a session for this connection.
@@ -498,11 +527,15 @@ class User(BaseUser):
         self.due = None
         self.scenario.connections.ended(connection, reason)
         self._hold(tuple(socket for socket in self.sockets if socket is not connection))
+        connection.end_waits(reason)
+        never_open = connection.state == FAILED
+        if self.tasks is not None and not self.sockets and not never_open:
+            self.tasks.interrupt(reason)
         if self.coroutine is None:
             self._end_user(reason)
         elif self._waiting is connection:
             self._resume_at_end(connection, reason)
-        elif self._waiting is Pause.THINKING and not self.sockets:
+        elif self._waiting is Pause.THINKING and not self.sockets and not never_open:
             self._go_on(ConnectionEnded, reason)
 
     def _resume_at_end(self, socket: WebSocket, reason: str) -> None:
@@ -515,20 +548,29 @@ class User(BaseUser):
 
     def close_all(self, reason: str) -> None:
         """Ends the session where it waits, and closes its connections in good order."""
-        if self._stop_session():
+        if self._stop_session(reason):
             self._close_sockets(reason)
 
     def abort_all(self, reason: str) -> None:
         """Ends the session where it waits, and aborts its connections."""
-        if self._stop_session():
+        if self._stop_session(reason) or self._leaving:
             sockets = self.sockets
             for socket in sockets:
                 self.scenario.connections.abort(socket, reason)
             if not sockets:
                 self._end_user(reason, failed=self.due is not None)
 
-    def _stop_session(self) -> bool:
-        """Closes the coroutine; returns False when it was over or fails."""
+    def _stop_session(self, reason: str) -> bool:
+        """Closes the coroutine; returns False when it was over, fails, or has tasks.
+
+        One with tasks is cancelled, and ends a moment later, for this reason.
+        """
+        if self.tasks is not None:
+            self._cancel_all(reason)
+            return False
+        return self._close_coroutine()
+
+    def _close_coroutine(self) -> bool:
         running = self.coroutine
         self.coroutine = None
         if running is None:
@@ -541,12 +583,24 @@ class User(BaseUser):
         return True
 
     def session_ended(self, end: BaseException) -> None:
+        """Ends the user; the tasks of its session have a moment to end before."""
+        tasks = self.tasks
+        if tasks is None:
+            self._finish(end)
+            return
+        tasks.end = tasks.take_error() or end
+        tasks.cancel()
+        self._bound_leave()
+        self.tasks_over()
+
+    def _finish(self, end: BaseException) -> None:
         """Closes what the session left open: as done, or for its exception."""
         self.raised = self.raised or not isinstance(end, StopIteration)
-        if isinstance(end, StopIteration | ConnectFailed | ConnectionEnded):
-            self._close_sockets(DONE, failed=isinstance(end, ConnectFailed))
+        cause = cause_of(end)
+        if isinstance(cause, StopIteration | ConnectFailed | ConnectionEnded):
+            self._close_sockets(DONE, failed=isinstance(cause, ConnectFailed))
         else:
-            reason = f"{ERROR}{type(end).__name__[:MAX_NAME_LENGTH]}"
+            reason = f"{ERROR}{type(cause).__name__[:MAX_NAME_LENGTH]}"
             if self.recorder.claim(reason):
                 text = "".join(traceback.format_exception(end))
                 self.recorder.samples[reason] = text[-MAX_SAMPLE_LENGTH:]
@@ -555,7 +609,7 @@ class User(BaseUser):
     def _close_sockets(self, reason: str, *, failed: bool = False) -> None:
         sockets = self.sockets
         for socket in sockets:
-            if socket.awaited is Awaited.OPENING:
+            if socket.state == UPGRADING:
                 self.scenario.connections.abort(socket, reason)
             else:
                 socket.begin_close(reason)
@@ -564,8 +618,9 @@ class User(BaseUser):
 
     def _end_user(self, reason: str, *, failed: bool = False) -> None:
         """Ends the user; one that never dialed has failed."""
-        if self.sockets:
+        if self.sockets or self.tasks is not None:
             return
+        self._vars = None  # a task in it that failed holds the user, in a circle
         population = self.scenario.population
         population.idle.pop(self, None)
         if self.due is not None:
@@ -581,19 +636,82 @@ class User(BaseUser):
             self.scenario.population.idle[self] = None
         self.sockets = sockets
 
+    # The end of a session that has started tasks.
+
+    @property
+    def _leaving(self) -> bool:
+        """True when a session with tasks has been told to end."""
+        return self.tasks is not None and self.tasks.reason != ""
+
+    def _cancel_all(self, reason: str) -> None:
+        """Cancels the session and its tasks, which have a moment to end."""
+        tasks = self.tasks
+        if tasks is None or tasks.reason or self.coroutine is None:
+            return
+        tasks.reason = reason
+        tasks.cancel()
+        self._bound_leave()
+        self._cancelling += 1
+        self._go_on(asyncio.CancelledError)
+
+    def task_failed(self) -> None:
+        """Ends the session: the exception of a task was not retrieved."""
+        self._cancel_all(DONE)
+
+    def _bound_leave(self) -> None:
+        assert self.tasks is not None
+        if self.tasks.timer is None:
+            loop = asyncio.get_running_loop()
+            self.tasks.timer = loop.call_later(LEAVE_TIMEOUT, self._leave_now)
+
+    def _leave_now(self) -> None:
+        """Ends the user, whatever its session and its tasks do."""
+        tasks = self.tasks
+        if tasks is None:
+            return
+        if tasks.running:
+            self.remark(f"{len(tasks.running)} of its tasks did not end when they were cancelled")
+        tasks.running.clear()
+        if self.coroutine is None or self._close_coroutine():
+            self.tasks_over()
+
+    def tasks_over(self) -> None:
+        """Ends the user, if its session is over and no task runs any more."""
+        tasks = self.tasks
+        if tasks is None or tasks.running or self.coroutine is not None:
+            return
+        self.tasks = None
+        if tasks.timer is not None:
+            tasks.timer.cancel()
+        end = tasks.end
+        if end is None or isinstance(end, StopIteration | asyncio.CancelledError):
+            end = tasks.take_error() or end
+        tasks.end = tasks.error = None  # its traceback holds the tasks, in a circle
+        if tasks.reason and (end is None or isinstance(cause_of(end), _ASKED)):
+            self._close_sockets(tasks.reason)
+        else:
+            assert end is not None
+            self._finish(end)
+
     # The part of asyncio.Task that libraries use of the current task.
 
     def cancel(self, msg: object = None) -> bool:
         """Raises CancelledError where the session waits, in the loop's next turn."""
+        if self.coroutine is None:
+            return False
         self._cancelling += 1
-        if isinstance(self._waiting, asyncio.Future):
-            self._waiting.cancel(msg)
-        else:
+        if asyncio.isfuture(self._waiting) and self._waiting.cancel(msg):
+            return True
+        if not self._must_cancel:
+            self._must_cancel = True
             asyncio.get_running_loop().call_soon(self._raise_cancelled)
-        return self.coroutine is not None
+        return True
 
     def _raise_cancelled(self) -> None:
-        if self.coroutine is not None and self._waiting is not None:
+        if not self._must_cancel or self.coroutine is None:
+            return
+        self._must_cancel = False
+        if not (asyncio.isfuture(self._waiting) and self._waiting.cancel()):
             self._go_on(asyncio.CancelledError)
 
     def cancelling(self) -> int:
@@ -603,6 +721,8 @@ class User(BaseUser):
     def uncancel(self) -> int:
         """Takes back one request to cancel; returns how many are left."""
         self._cancelling = max(0, self._cancelling - 1)
+        if not self._cancelling:
+            self._must_cancel = False
         return self._cancelling
 
     def done(self) -> bool:

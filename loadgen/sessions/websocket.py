@@ -1,6 +1,7 @@
 """A connection as a session holds it: to send, receive, ping and close.
 
-Each of these suspends the session on its user (see user.py), without an asyncio task or future.
+Each of these suspends the session on its user (see user.py), without an asyncio task or future. In
+a task, which has its own way to wait, each awaits a future.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from enum import Enum, auto
 from inspect import iscoroutinefunction
 from time import monotonic
 from types import coroutine
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -30,7 +31,7 @@ from loadgen.net.handshake import Reply
 from loadgen.net.reply_headers import ReplyHeaders, cookies_of
 from loadgen.plan.jsonpath import NOTHING, fits, json_in, path_of
 from loadgen.plan.life import PONG_TIMEOUT
-from loadgen.sessions.errors import ConnectionEnded
+from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
 from loadgen.stats.reasons import DONE
 from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.stats.tally import name_of
@@ -91,8 +92,10 @@ class Holder(Owner, Protocol):
         It is in seconds on the monotonic clock.
         """
 
-    def wait_for(self, what: "WebSocket", seconds: float | None) -> Generator[Any, Any, Any]:
-        """Suspends the session until `happened` reports this connection.
+    def wait_for(
+        self, socket: "WebSocket", what: Awaited, seconds: float | None
+    ) -> Generator[Any, Any, Any]:
+        """Suspends the session, or a task, until something happens on a connection.
 
         Raises TimeoutError after a number of seconds.
         """
@@ -108,6 +111,15 @@ class Holder(Owner, Protocol):
 
     def broken_off(self, what: "WebSocket", reason: str) -> None:
         """Raises ConnectionEnded in the session, if it waits for this connection."""
+
+
+class Waiter(NamedTuple):
+    """A task that waits for a connection."""
+
+    what: Awaited
+    ping: int
+    """The number of the ping whose pong it awaits, or any number."""
+    future: "asyncio.Future[Any]"
 
 
 class Inbox(deque[str | bytes]):
@@ -137,6 +149,11 @@ class Inbox(deque[str | bytes]):
         message = self.popleft()
         self.size -= _size_of(message)
         return message
+
+    def put_back(self, message: str | bytes) -> None:
+        """Adds a message before the oldest one: it was taken, and not received."""
+        self.appendleft(message)
+        self.size += _size_of(message)
 
     def empty(self) -> None:
         """Removes all messages."""
@@ -179,7 +196,17 @@ def parts_of(message: Any) -> tuple[int, list[bytes]]:
 class WebSocket(Connection):
     """One WebSocket of a session; its messages can be received after its end too."""
 
-    __slots__ = ("_goodbye", "_handler", "_reply", "_times", "awaited", "due", "inbox")
+    __slots__ = (
+        "_goodbye",
+        "_handler",
+        "_reply",
+        "_times",
+        "asked",
+        "awaited",
+        "due",
+        "inbox",
+        "waiters",
+    )
 
     owner: Holder
 
@@ -187,7 +214,12 @@ class WebSocket(Connection):
         super().__init__(recorder, terms, owner)
         self.due = due
         """The time at which it was due to be dialed; seconds on the monotonic clock."""
-        self.awaited: Awaited | None = Awaited.OPENING
+        self.awaited: Awaited | None = None
+        """What the session awaits of it on the trampoline."""
+        self.waiters: list[Waiter] | None = None
+        """The tasks that wait for it, in the order of asking; None without one."""
+        self.asked = 0
+        """The number of the ping whose pong the session awaits, or awaited last."""
         self.inbox: Inbox | None = None
         """Messages that came before the session awaited them."""
         self._handler: Handler | None = None
@@ -392,6 +424,8 @@ class WebSocket(Connection):
             self.ponged += 1
             self._miss(self.ponged, now)
         self.pinged += 1
+        if self.awaited is not Awaited.PONG:  # else a task pings while the session waits
+            self.asked = self.pinged
         self.recorder.tally.pings += 1
         if self._times is None:
             self._times = {}
@@ -431,11 +465,11 @@ class WebSocket(Connection):
     def resume_writing(self) -> None:
         """Resumes a session that waits for room."""
         super().resume_writing()
-        self._happened(Awaited.ROOM, None)
+        self.happened(Awaited.ROOM, None)
 
     def _answer_close(self, payload: bytes) -> None:
         self._goodbye = payload
-        if self.awaited is Awaited.END:
+        if self.awaited is Awaited.END or self._any_waits(Awaited.END):
             self.reason = self.reason or DONE
         super()._answer_close(payload)
 
@@ -444,15 +478,61 @@ class WebSocket(Connection):
         super()._shut()
         if self.awaited is not None and self.awaited is not Awaited.END:
             self.owner.broken_off(self, self.reason or "closed")
+        for waiter in self.waiters or ():
+            if waiter.what is not Awaited.END and not waiter.future.done():
+                waiter.future.set_exception(ConnectionEnded(self.reason or "closed"))
 
     def _await(self, what: Awaited, timeout: float | None) -> Generator[Any, Any, Any]:
         if self.state > _LAST_STATES[what]:
             raise ConnectionEnded(self.reason or "closed")
-        self.awaited = what
+        return self.owner.wait_for(self, what, timeout)
+
+    async def future(self, what: Awaited, seconds: float | None) -> Any:
+        """Waits as a task does, after those that asked before.
+
+        Raises TimeoutError after a number of seconds.
+        """
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        waiter = Waiter(what, self.pinged, future)
+        if self.waiters is None:
+            self.waiters = []
+        self.waiters.append(waiter)
         try:
-            return (yield from self.owner.wait_for(self, timeout))
+            if seconds is None:
+                value = await future
+            else:
+                async with asyncio.timeout(seconds):
+                    value = await future
+        except BaseException:  # most often cancelled; its message is for the next one
+            # The exception of one that is not awaited any more counts as retrieved.
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._give_back(what, future.result())
+            raise
         finally:
-            self.awaited = None
+            self.waiters.remove(waiter)
+            self.waiters = self.waiters or None
+        return value
+
+    def _give_back(self, what: Awaited, value: Any) -> None:
+        if what is Awaited.MESSAGE and not self.happened(what, value):
+            if self.inbox is None:
+                self.inbox = Inbox()
+            self.inbox.put_back(value)
+
+    def end_waits(self, reason: str) -> None:
+        """Resumes the tasks that wait for it: it has ended."""
+        for what, _, future in self.waiters or ():
+            if future.done():
+                continue
+            if what is Awaited.END:
+                future.set_result(None)
+            elif what is Awaited.OPENING:
+                future.set_exception(ConnectFailed(reason))
+            else:
+                future.set_exception(ConnectionEnded(reason))
+
+    def _any_waits(self, what: Awaited) -> bool:
+        return self.waiters is not None and any(one.what is what for one in self.waiters)
 
     def _upgraded(self, reply: Reply) -> None:
         self._reply = reply.head
@@ -475,8 +555,19 @@ class WebSocket(Connection):
         self.recorder.tally.pongs += 1
         self._record(number, now)
         self._hear()
-        if number == self.pinged:
-            self._happened(Awaited.PONG, now - sent)
+        if self.awaited is Awaited.PONG and number >= self.asked:
+            self.owner.happened(self, now - self._sent(self.asked, sent))
+        for waiter in self.waiters or ():
+            if waiter.what is Awaited.PONG and number >= waiter.ping and not waiter.future.done():
+                waiter.future.set_result(now - self._sent(waiter.ping, sent))
+
+    def _sent(self, number: int, newest: float) -> float:
+        """Returns when a ping was sent that a pong answers, its own or an older one.
+
+        `newest` is when the pong's own was sent.
+        """
+        times = None if self._times is None else self._times.get(number)
+        return newest if times is None else times[1]
 
     def _app_pong(self) -> None:
         """Does nothing: it answers a text of the session, not a PING."""
@@ -500,7 +591,7 @@ class WebSocket(Connection):
         handler = self._handler
         if handler is not None and self.state == OPEN and self.owner.handle(handler, message):
             return
-        if not self._happened(Awaited.MESSAGE, message):
+        if not self.happened(Awaited.MESSAGE, message):
             self._keep(message)
 
     def _keep(self, message: str | bytes) -> None:
@@ -510,8 +601,18 @@ class WebSocket(Connection):
         if dropped:
             self.recorder.tally.count(UNREAD, dropped)
 
-    def _happened(self, what: Awaited, value: Any) -> bool:
-        if self.awaited is not what:
-            return False
-        self.owner.happened(self, value)
-        return True
+    def happened(self, what: Awaited, value: Any) -> bool:
+        """Resumes those who await it, of a message the first; False when it takes none."""
+        # Subtle: a session that waits on the trampoline has asked before all tasks.
+        taken = self.awaited is what
+        if taken:
+            self.owner.happened(self, value)
+            if what is Awaited.MESSAGE:
+                return True
+        for waiter in self.waiters or ():
+            if waiter.what is what and not waiter.future.done():
+                waiter.future.set_result(value)
+                if what is Awaited.MESSAGE:
+                    return True
+                taken = True
+        return taken

@@ -25,6 +25,7 @@ from loadgen.sessions.rows import rows_of
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.script.compile import compile_session
 from loadgen.sessions.session_scenario import SessionScenario
+from loadgen.sessions.tasks import own_tasks
 from loadgen.sessions.user import Session
 from loadgen.stats.deliveries import Deliveries
 from loadgen.stats.recorder import Recorder
@@ -74,6 +75,8 @@ def engine_for(
     churn = Churn(phases, job.share.part, plan.seed, job.start + job.delay)
     population = Population(recorder, connections, churn, alarm)
     population.open_http = lambda: _http_pool(job, routes)
+    if any(isinstance(spec, PythonSession) for spec in plan.session_specs):
+        own_tasks(loop)
     if any(may_use_http(spec) for spec in plan.session_specs):
         _ = population.http  # before the start: to load aiohttp takes a third of a second
     arrivals = Arrivals(schedule.dues, job.share, schedule.gates)

@@ -15,6 +15,7 @@ from loadgen.sessions.loop import BUILT_IN, LoopScenario
 from loadgen.sessions.population import Population
 from loadgen.sessions.replies import Replies
 from loadgen.sessions.session_scenario import SessionScenario
+from loadgen.sessions.tasks import own_tasks
 from loadgen.sessions.user import User
 from loadgen.sessions.user_state import TRANSITIONS, UserState
 from loadgen.stats.recorder import Recorder
@@ -93,6 +94,7 @@ class Load:
         self.plan = plan
         self.recorder = Recorder(seed=1, window=window)
         loop = asyncio.get_running_loop()
+        own_tasks(loop)
         address = ("127.0.0.1", port)
         pairs = SourcePorts((source,), ports)
         self.dialer = Dialer(loop, address, pairs, self.recorder, tls, "localhost")

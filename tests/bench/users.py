@@ -69,7 +69,7 @@ KINDS = (
 
 
 def run() -> list[Goal]:
-    """Returns the memory and CPU of each kind of user, and what it has more than the plain one."""
+    """Returns the memory and CPU of each kind of user, beside the plain one."""
     raise_nofile()
     with login_process() as port:
         figures = [_measured(port, kind) for kind in KINDS]

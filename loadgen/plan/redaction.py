@@ -17,7 +17,7 @@ def redacted_session(session: SessionSpec) -> SessionSpec:
     """Returns a session without the texts that it sends, and without its source."""
     reply = tuple(msgspec.structs.replace(one, send=HIDDEN) for one in session.reply)
     if isinstance(session, PythonSession):
-        return msgspec.structs.replace(session, source="", reply=reply)
+        return msgspec.structs.replace(session.without_data, source="", reply=reply)
     if isinstance(session, Script):
         return msgspec.structs.replace(session, steps=_hidden(session.steps), reply=reply)
     return msgspec.structs.replace(session, reply=reply)

@@ -27,8 +27,14 @@ from loadgen.sessions.tasks import LEAVE_TIMEOUT, TaskOwner, cause_of
 from loadgen.sessions.user_state import Pause, UserState
 from loadgen.sessions.websocket import Awaited, Handler, WebSocket
 from loadgen.stats.reasons import BAD_REQUEST, DONE, DRAINED, ERROR, NOT_CONNECTED, TIMEOUT
-from loadgen.stats.recorder import MAX_REMARK_LENGTH, Recorder, microseconds, sendable
-from loadgen.stats.tally import CHECK, MAX_NAME_LENGTH, MEET
+from loadgen.stats.recorder import (
+    MAX_CHECK_SAMPLES,
+    MAX_REMARK_LENGTH,
+    Recorder,
+    microseconds,
+    sendable,
+)
+from loadgen.stats.tally import CHECK, MEET, name_of
 
 if TYPE_CHECKING:
     from aiohttp import CookieJar
@@ -38,7 +44,7 @@ if TYPE_CHECKING:
 BLOCKED_AFTER = 0.5
 """Seconds that a session may run without an await before it counts as blocking its whole worker."""
 MAX_SAMPLE_LENGTH = 8192
-"""Characters of a traceback that a sample keeps: the last ones, which say most."""
+"""Characters of a traceback that a sample keeps: those of its beginning and of its end."""
 
 _ASKED = StopIteration | asyncio.CancelledError | ConnectionEnded
 """What may end a session that is told to end."""
@@ -77,6 +83,16 @@ def _failed_check(number: int, name: str, condition: object, sample: object) -> 
     if sample is not None:
         lines.append(sample if isinstance(sample, str) else repr(sample))
     return "\n".join([*lines, line])[:MAX_SAMPLE_LENGTH]
+
+
+def _shortened(text: str) -> str:
+    """Returns a traceback without its middle, where it is long.
+
+    The author's lines begin it, and the message that ends it may be long.
+    """
+    if len(text) <= MAX_SAMPLE_LENGTH:
+        return text
+    return f"{text[: MAX_SAMPLE_LENGTH // 4]}\n…\n{text[-3 * MAX_SAMPLE_LENGTH // 4 :]}"
 
 
 def _call(handler: Handler, message: str | bytes) -> bool:
@@ -296,8 +312,8 @@ class User(TaskOwner):
         passed = bool(condition)
         self.recorder.tally.check(name, passed=passed)
         if not passed:
-            reason = f"{CHECK}{name[:MAX_NAME_LENGTH]}"
-            if self.recorder.claim(reason):
+            reason = f"{CHECK}{name_of(name)}"
+            if self.recorder.claim(reason, MAX_CHECK_SAMPLES):
                 self.recorder.samples[reason] = _failed_check(self.number, name, condition, sample)
             if fatal:
                 raise CheckFailed(name)
@@ -378,10 +394,15 @@ class User(TaskOwner):
         """Starts the session."""
         self.scenario.population.idle[self] = None
         try:
-            self.coroutine = session(self)
-        except Exception as error:  # a TypeError, most likely: it does not take one user
+            coroutine = session(self)
+        except BaseException as error:  # a TypeError, most likely: it does not take one user
             self.session_ended(error)
             return
+        if not isinstance(coroutine, Coroutine):
+            what = reprlib.repr(coroutine)
+            self.session_ended(TypeError(f"the session returned {what}; write it as async def"))
+            return
+        self.coroutine = coroutine
         self._go_on(None)
 
     def resume(self, due: float) -> bool:
@@ -577,7 +598,7 @@ class User(TaskOwner):
             return False
         try:
             running.close()
-        except Exception as error:  # an exception of a `finally` block, or an await in one
+        except BaseException as error:  # of a `finally` block, or for an await in one
             self.session_ended(error)
             return False
         return True
@@ -600,10 +621,10 @@ class User(TaskOwner):
         if isinstance(cause, StopIteration | ConnectFailed | ConnectionEnded):
             self._close_sockets(DONE, failed=isinstance(cause, ConnectFailed))
         else:
-            reason = f"{ERROR}{type(cause).__name__[:MAX_NAME_LENGTH]}"
+            reason = f"{ERROR}{name_of(type(cause).__name__)}"
             if self.recorder.claim(reason):
                 text = "".join(traceback.format_exception(end))
-                self.recorder.samples[reason] = text[-MAX_SAMPLE_LENGTH:]
+                self.recorder.samples[reason] = _shortened(text)
             self._close_sockets(reason)
 
     def _close_sockets(self, reason: str, *, failed: bool = False) -> None:

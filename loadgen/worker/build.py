@@ -167,7 +167,7 @@ def _scenario(
         population,
         job.start,
         route_of,
-        _session(spec, plan),
+        _session(spec, plan, job.tree),
         name=spec.name,
         seed=plan.seed,
         agent=job.agent,
@@ -186,9 +186,9 @@ def _window(publish: Publish) -> int:
     return min(MAX_WINDOW, max(64, int(2 * publish.rate * publish.grace)))
 
 
-def _session(spec: PythonSession | Script, plan: Plan) -> Session:
+def _session(spec: PythonSession | Script, plan: Plan, tree: str) -> Session:
     if isinstance(spec, PythonSession):
-        return load(spec)
+        return load(spec, tree)
     columns = plan.columns_of(spec.name)
     return compile_session(spec, plan.files, plan.transport.receive_timeout, columns)
 

@@ -20,6 +20,8 @@ PAGES = {
     "sysctl/README.md": "sysctl.md",
 }
 """The page of each document outside docs/, by its path in the repository."""
+CODE = re.compile(r"^\[(examples/[^\]]+)\]\(\.\./\1\)$", re.MULTILINE)
+"""A line that only links to a file of examples/; the site has the file's text in its place."""
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s:#]+)(#[^)\s]*)?\)")
 
 
@@ -43,7 +45,14 @@ def rewrite(markdown: str, page: str, repo_url: str = "") -> str:
 
     Raises FileNotFoundError for a link to a file that does not exist.
     """
-    return LINK.sub(_rewriter(page, repo_url), markdown)
+    return LINK.sub(_rewriter(page, repo_url), CODE.sub(_code, markdown))
+
+
+def _code(link: re.Match[str]) -> str:
+    """Returns a file as a block of code under its name."""
+    kind = "toml" if link[1].endswith(".toml") else "python"
+    text = (ROOT / link[1]).read_text()
+    return f'```{kind} title="{link[1]}"\n{text}```'
 
 
 def _rewriter(page: str, repo_url: str) -> Callable[[re.Match[str]], str]:

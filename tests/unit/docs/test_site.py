@@ -77,6 +77,13 @@ def test_a_link_out_of_docs_leads_into_the_repository_when_that_has_a_url():
     assert rewritten == "[a](https://git.example/loadgen/blob/HEAD/sysctl)"
 
 
+def test_a_line_that_only_links_to_an_example_becomes_its_code():
+    written = LINKS.rewrite("[examples/login.py](../examples/login.py)", "recipes.md")
+
+    code = (ROOT / "examples" / "login.py").read_text()
+    assert written == f'```python title="examples/login.py"\n{code}```'
+
+
 def test_a_link_to_a_missing_file_fails():
     with pytest.raises(FileNotFoundError, match=r"docs/deploy\.md links to \.\./missing"):
         LINKS.rewrite("[a](../missing)", "deploy.md")

@@ -1,0 +1,61 @@
+"""A recipe, and what must be true of a run of it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.processes import coordinator
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+USERS = 20
+RATE = 40
+"""Users that arrive in a second."""
+PATIENCE = 90.0
+"""Seconds that a run may take."""
+
+
+class Recipe(NamedTuple):
+    """A protocol: its server, and the files of examples/ that speak it."""
+
+    server: Callable[[], AbstractContextManager[str]]
+    """Runs the server as long as its block lasts; gives the URL of its WebSocket endpoint."""
+    files: tuple[str, ...]
+    """Sessions (`.py`) and plans (`.toml`); each is a run of its own."""
+    checks: frozenset[str]
+    """The names of the checks that each file records, and that must hold for every user."""
+    beats: str = ""
+    """The counter of heart-beats that users answered or sent; each has at least one."""
+    quick: bool = False
+    """True for one that the gate plays."""
+
+
+def play(file: str, url: str, folder: Path) -> dict[str, Any]:
+    """Runs a file of examples/ against a server to its end; returns its summary."""
+    kind = "--plan" if file.endswith(".toml") else "--session"
+    load = ("--max", str(USERS), "--rate", str(RATE), "--hold", "sessions")
+    words = ("--local", "1", kind, str(EXAMPLES / file), *load, url)
+    with coordinator(folder / file, *words) as run:
+        code = run.end(PATIENCE)
+        samples = "".join(path.read_text() for path in (run.folder / "errors").glob("*"))
+        assert code == 0, run.out + run.err + samples
+        return run.summary()
+
+
+def wrong(recipe: Recipe, summary: dict[str, Any]) -> Iterator[str]:
+    """Returns what is wrong with a run of a recipe, one line each."""
+    figures = {
+        "opened": (summary["opened"] >= USERS, True),
+        "failed": (summary["failed"], {}),
+        "closed": (set(summary["closed"]), {"done"}),
+        "sessions that returned": (summary["sessions_done"], USERS),
+        "checks": (set(summary["checks"]), recipe.checks),
+    }
+    for figure, (found, expected) in figures.items():
+        if found != expected:
+            yield f"{figure}: {found}, not {expected}"
+    for name, counts in summary["checks"].items():
+        if counts["failed"] or counts["passed"] < USERS:
+            yield f"check {name}: {counts}"
+    if recipe.beats and summary["counters"].get(recipe.beats, 0) < USERS:
+        yield f"heart-beats: {summary['counters']}"

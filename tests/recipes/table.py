@@ -1,0 +1,31 @@
+"""The recipes, by name, in the order of docs/recipes.md."""
+
+from tests.recipes.recipe import Recipe
+from tests.recipes.running import by_node, by_python
+
+RECIPES: dict[str, Recipe] = {
+    "Socket.IO": Recipe(
+        by_node("socketio.js", "/socket.io/?EIO=4&transport=websocket"),
+        ("socket_io.py",),
+        frozenset({"connected", "joined", "own room"}),
+        beats="pings_answered",
+    ),
+    "engine.io": Recipe(
+        by_node("engineio.js", "/engine.io/?EIO=4&transport=websocket"),
+        ("engine_io.py",),
+        frozenset({"opened", "echo"}),
+        beats="pings_answered",
+    ),
+    "graphql-transport-ws": Recipe(
+        by_node("graphql.js", "/graphql"),
+        ("graphql_ws.py",),
+        frozenset({"accepted", "no error"}),
+        beats="pings_answered",
+    ),
+    "Appwrite": Recipe(
+        by_python("appwrite", "/v1/realtime?project=demo"),
+        ("appwrite.py",),
+        frozenset({"logged in", "connected as the user"}),
+        quick=True,
+    ),
+}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.recipes.recipe import play, wrong
+from tests.recipes.recipe import faults
 from tests.recipes.table import RECIPES
 
 
@@ -11,4 +11,5 @@ from tests.recipes.table import RECIPES
 def test_a_recipe_does_what_it_says(tmp_path, name):
     recipe = RECIPES[name]
     with recipe.server() as url:
-        assert list(wrong(recipe, play(recipe.files[0], url, tmp_path))) == []
+        found = faults(recipe, recipe.files[0], url, tmp_path)
+        assert not found, found

@@ -30,19 +30,21 @@ class Recipe(NamedTuple):
     """True for one that the gate plays."""
 
 
-def play(file: str, url: str, folder: Path) -> dict[str, Any]:
-    """Runs a file of examples/ against a server to its end; returns its summary."""
+def faults(recipe: Recipe, file: str, url: str, folder: Path) -> str:
+    """Runs a file of a recipe against its server; returns what is wrong."""
     kind = "--plan" if file.endswith(".toml") else "--session"
     load = ("--max", str(USERS), "--rate", str(RATE), "--hold", "sessions")
     words = ("--local", "1", kind, str(EXAMPLES / file), *load, url)
     with coordinator(folder / file, *words) as run:
         code = run.end(PATIENCE)
-        samples = "".join(path.read_text() for path in (run.folder / "errors").glob("*"))
-        assert code == 0, run.out + run.err + samples
-        return run.summary()
+        lines = list(_wrong(recipe, run.summary()))
+        if code or lines:
+            lines += [f"exit code {code}", run.out, run.err]
+            lines += [path.read_text() for path in (run.folder / "errors").glob("*")]
+        return "\n".join(lines)
 
 
-def wrong(recipe: Recipe, summary: dict[str, Any]) -> Iterator[str]:
+def _wrong(recipe: Recipe, summary: dict[str, Any]) -> Iterator[str]:
     """Returns what is wrong with a run of a recipe, one line each."""
     figures = {
         "opened": (summary["opened"] >= USERS, True),

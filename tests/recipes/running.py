@@ -42,8 +42,10 @@ def _by_words(words: Callable[[int], list[str]], resource: str) -> Serving:
     return serving
 
 
+# Subtle: without a listener for plain MQTT this mosquitto does not start (its issue 2284).
 MOSQUITTO = Template("""
-listener $port 127.0.0.1
+listener $plain 127.0.0.1
+listener $port
 protocol websockets
 allow_anonymous false
 password_file $folder/passwords
@@ -60,7 +62,7 @@ def mosquitto() -> Iterator[str]:
         passwords = [*("mosquitto_passwd", "-b", "-c", f"{folder}/passwords"), "load", "secret"]
         subprocess.run(passwords, check=True, capture_output=True)
         config = Path(folder) / "mosquitto.conf"
-        config.write_text(MOSQUITTO.substitute(port=port, folder=folder))
+        config.write_text(MOSQUITTO.substitute(port=port, plain=free_port(), folder=folder))
         with listening([broker, "-c", str(config)], port):
             yield f"ws://127.0.0.1:{port}/mqtt"
 
@@ -75,7 +77,8 @@ http_ports = { $port }
 https_ports = {}
 http_default_host = "localhost"
 c2s_ports = {}
-modules_enabled = { "saslauth", "disco", "websocket", "ping" }
+modules_enabled = { "saslauth", "disco", "websocket", "pings" }
+plugin_paths = { "$folder" }
 modules_disabled = { "s2s" }
 consider_websocket_secure = true
 authentication = "internal_plain"
@@ -83,6 +86,17 @@ VirtualHost "localhost"
 Component "rooms.localhost" "muc"
   muc_room_locking = false
 """)
+PINGS = """
+local stanza = require "util.stanza";
+module:add_timer(0.3, function ()
+  for jid, session in pairs(prosody.full_sessions) do
+    local iq = stanza.iq({ type = "get", from = module.host, to = jid, id = "ping" });
+    session.send(iq:tag("ping", { xmlns = "urn:xmpp:ping" }));
+  end
+  return 0.3;
+end);
+"""
+"""A module that pings each client, as that of prosody's community does but more often."""
 
 
 @contextmanager
@@ -94,6 +108,7 @@ def prosody() -> Iterator[str]:
         accounts = Path(folder) / "data" / "localhost" / "accounts"
         accounts.mkdir(parents=True)
         (accounts / "load.dat").write_text('return { password = "secret" };\n')
+        (Path(folder) / "mod_pings.lua").write_text(PINGS)
         config = Path(folder) / "prosody.cfg.lua"
         config.write_text(PROSODY.substitute(port=port, folder=folder))
         with listening([server, "--config", str(config), "-F"], port):
@@ -112,9 +127,10 @@ web_stomp.tcp.port = $port
 def rabbitmq() -> Iterator[str]:
     """Debian's RabbitMQ with its plugin for STOMP.
 
-    Its user is `guest`, and so is the password. Its epmd, by which nodes of Erlang find each other, is one of its own: the common one would
-    outlive it.
+    Its user is `guest`, and so is the password. Its epmd, by which nodes of Erlang find each other,
+    is one of its own: the common one would outlive it.
     """
+    epmd = installed("epmd", "erlang-base")
     installed("rabbitmq-server")
     port, epmd_port = free_port(), free_port()
     with TemporaryDirectory() as folder:
@@ -135,7 +151,7 @@ def rabbitmq() -> Iterator[str]:
         environment = os.environ | settings
         server = ["/usr/lib/rabbitmq/bin/rabbitmq-server"]  # that of /usr/sbin is for its own user
         with (
-            listening([installed("epmd", "erlang-base")], epmd_port, env=environment),
+            listening([epmd], epmd_port, env=environment),
             listening(server, port, env=environment),
         ):
             yield f"ws://127.0.0.1:{port}/ws"

@@ -1,7 +1,7 @@
 """The recipes, by name, in the order of docs/recipes.md."""
 
 from tests.recipes.recipe import Recipe
-from tests.recipes.running import by_node, by_python
+from tests.recipes.running import by_node, by_python, mosquitto, prosody, rabbitmq
 
 RECIPES: dict[str, Recipe] = {
     "Socket.IO": Recipe(
@@ -20,6 +20,24 @@ RECIPES: dict[str, Recipe] = {
         by_node("graphql.js", "/graphql"),
         ("graphql_ws.py",),
         frozenset({"accepted", "no error"}),
+        beats="pings_answered",
+    ),
+    "STOMP": Recipe(
+        rabbitmq,
+        ("stomp.py",),
+        frozenset({"connected", "subscribed", "own topic"}),
+        beats="heart_beats",
+    ),
+    "MQTT": Recipe(
+        mosquitto,
+        ("mqtt.py",),
+        frozenset({"connected", "subscribed", "own topic"}),
+        beats="pings_sent",
+    ),
+    "XMPP": Recipe(
+        prosody,
+        ("xmpp.py",),
+        frozenset({"opened", "logged in", "bound"}),
         beats="pings_answered",
     ),
     "Appwrite": Recipe(

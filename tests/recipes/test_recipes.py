@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.recipes.recipe import play, wrong
+from tests.recipes.recipe import faults
 from tests.recipes.table import RECIPES
 
 
@@ -12,4 +12,5 @@ def test_a_recipe_does_what_it_says(tmp_path, name):
     recipe = RECIPES[name]
     with recipe.server() as url:
         for file in recipe.files:
-            assert list(wrong(recipe, play(file, url, tmp_path))) == [], file
+            found = faults(recipe, file, url, tmp_path)
+            assert not found, found

@@ -36,11 +36,10 @@ def faults(recipe: Recipe, file: str, url: str, folder: Path) -> str:
     load = ("--max", str(USERS), "--rate", str(RATE), "--hold", "sessions")
     words = ("--local", "1", kind, str(EXAMPLES / file), *load, url)
     with coordinator(folder / file, *words) as run:
-        code = run.end(PATIENCE)
+        assert run.end(PATIENCE) == 0, run.out + run.err
         lines = list(_wrong(recipe, run.summary()))
-        if code or lines:
-            lines += [f"exit code {code}", run.out, run.err]
-            lines += [path.read_text() for path in (run.folder / "errors").glob("*")]
+        if lines:
+            lines += [run.out, *(path.read_text() for path in (run.folder / "errors").glob("*"))]
         return "\n".join(lines)
 
 

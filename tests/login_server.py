@@ -5,13 +5,17 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 from aiohttp import WSMsgType, web
 
 from loadgen.net.http_pool import MAX_BODY
 
+ROOT = Path(__file__).parents[1]
 SLOW = web.AppKey("slow", list[web.Request])
 """The requests to `/slow` so far, which are never answered whole."""
 
@@ -125,6 +129,18 @@ async def login_server(
         yield runner.addresses[0][1], app
     finally:
         await runner.cleanup()
+
+
+@contextmanager
+def login_process() -> Iterator[int]:
+    """The application in a process of its own; gives its port on 127.0.0.1."""
+    arguments = [sys.executable, "-m", "tests.login_server"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
+        assert server.stdout is not None
+        try:
+            yield int(server.stdout.readline())
+        finally:
+            server.kill()
 
 
 async def _serve() -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from loadgen.net.allowed import AllowedHosts
+from loadgen.net.allowed import AllowedHosts, AllowedTargets
 from loadgen.net.connection import Connection
 from loadgen.net.connections import Connections
 from loadgen.net.redirects import Leg, Redirects
@@ -72,7 +72,7 @@ def engine_for(
     phases = tuple(zip(plan.phases, schedule.spans, strict=False))
     churn = Churn(phases, job.share.part, plan.seed, job.start + job.delay)
     population = Population(recorder, connections, churn, alarm)
-    population.open_http = lambda: _http_pool(job)
+    population.open_http = lambda: _http_pool(job, routes)
     if any(may_use_http(spec) for spec in plan.session_specs):
         _ = population.http  # before the start: to load aiohttp takes a third of a second
     arrivals = Arrivals(schedule.dues, job.share, schedule.gates)
@@ -188,9 +188,9 @@ def _session(spec: PythonSession | Script, plan: Plan) -> Session:
     return compile_session(spec, plan.files, plan.transport.receive_timeout, columns)
 
 
-def _http_pool(job: Job) -> "HttpPool":
+def _http_pool(job: Job, routes: Routes) -> "HttpPool":
     from loadgen.net.http_pool import HttpPool  # noqa: PLC0415  # it loads aiohttp
 
-    hosts = AllowedHosts(job.destinations, job.allowed)
+    hosts = AllowedHosts(routes.destinations, AllowedTargets(job.allowed))
     contexts = Contexts(job.plan.transport, job.credentials)
     return HttpPool(hosts, job.plan.transport, contexts)

@@ -3,12 +3,14 @@
 loadgen-coord --session appwrite.py 'wss://appwrite.example/v1/realtime?project=demo'
 """
 
+import asyncio
 import json
 from urllib.parse import urlencode
 
 PROJECT = {"X-Appwrite-Project": "demo"}
 CHANNEL = "databases.main.collections.news.documents"
 DOCUMENTS = "/v1/databases/main/collections/news/documents"
+HEART_BEAT = 0.5  # seconds between pings; Appwrite's own clients use 20
 TURNS = 4
 
 
@@ -21,6 +23,13 @@ async def log_in(user):
         return (await reply.json())["userId"]
 
 
+async def heart_beat(user, ws):
+    while True:
+        await asyncio.sleep(HEART_BEAT)
+        await ws.send_json({"type": "ping"})
+        user.count("pings_sent")
+
+
 async def session(user):
     account = await log_in(user)
     cookie = "; ".join(f"{name}={value}" for name, value in user.http.cookies.items())
@@ -29,6 +38,7 @@ async def session(user):
     first = json.loads(await ws.receive(timeout=10))
     own = first["type"] == "connected" and first["data"]["user"]["$id"] == account
     user.check("connected as the user", own, sample=first, fatal=True)
+    beating = asyncio.create_task(heart_beat(user, ws))
 
     for turn in range(TURNS):
         await user.think(0.3)
@@ -41,4 +51,6 @@ async def session(user):
                 event = json.loads(await ws.receive(timeout=10))
                 if event["type"] == "event" and event["data"]["payload"]["$id"] == created["$id"]:
                     break
+        user.check("event", event["data"]["payload"]["text"] == data["text"], sample=event)
+    beating.cancel()
     await ws.close()

@@ -23,9 +23,9 @@ class Recipe(NamedTuple):
     files: tuple[str, ...]
     """Sessions (`.py`) and plans (`.toml`); each is a run of its own."""
     checks: frozenset[str]
-    """The names of the checks that each file records, and that must hold for every user."""
+    """The names of the checks that each file records for every user; they and others must hold."""
     beats: str = ""
-    """The counter of heart-beats that users answered or sent; each has at least one."""
+    """The counter of heart-beats that a session answers or sends; each user has at least one."""
     quick: bool = False
     """True for one that the gate plays."""
 
@@ -37,26 +37,30 @@ def faults(recipe: Recipe, file: str, url: str, folder: Path) -> str:
     words = ("--local", "1", kind, str(EXAMPLES / file), *load, url)
     with coordinator(folder / file, *words) as run:
         assert run.end(PATIENCE) == 0, run.out + run.err
-        lines = list(_wrong(recipe, run.summary()))
+        beats = recipe.beats if kind == "--session" else ""
+        lines = list(_wrong(run.summary(), recipe.checks, beats))
         if lines:
-            lines += [run.out, *(path.read_text() for path in (run.folder / "errors").glob("*"))]
+            lines.append(run.out)
+            lines += [path.read_text() for path in (run.folder / "errors").glob("*")]
         return "\n".join(lines)
 
 
-def _wrong(recipe: Recipe, summary: dict[str, Any]) -> Iterator[str]:
+def _wrong(summary: dict[str, Any], checks: frozenset[str], beats: str) -> Iterator[str]:
     """Returns what is wrong with a run of a recipe, one line each."""
     figures = {
-        "opened": (summary["opened"] >= USERS, True),
+        "opened": (summary["opened"], USERS),
         "failed": (summary["failed"], {}),
-        "closed": (set(summary["closed"]), {"done"}),
+        "closed": (summary["closed"], {"done": USERS}),
         "sessions that returned": (summary["sessions_done"], USERS),
-        "checks": (set(summary["checks"]), recipe.checks),
+        "sessions that failed": (summary["sessions_failed"], 0),
     }
     for figure, (found, expected) in figures.items():
         if found != expected:
             yield f"{figure}: {found}, not {expected}"
+    for name in sorted(checks - set(summary["checks"])):
+        yield f"check {name}: never made"
     for name, counts in summary["checks"].items():
-        if counts["failed"] or counts["passed"] < USERS:
+        if counts["failed"] or (name in checks and counts["passed"] < USERS):
             yield f"check {name}: {counts}"
-    if recipe.beats and summary["counters"].get(recipe.beats, 0) < USERS:
+    if beats and summary["counters"].get(beats, 0) < USERS:
         yield f"heart-beats: {summary['counters']}"

@@ -42,8 +42,9 @@ RECIPES: dict[str, Recipe] = {
     ),
     "Appwrite": Recipe(
         by_python("appwrite", "/v1/realtime?project=demo"),
-        ("appwrite.py",),
-        frozenset({"logged in", "connected as the user"}),
+        ("appwrite.py", "appwrite.toml"),
+        frozenset({"logged in", "connected as the user", "event"}),
+        beats="pings_sent",
         quick=True,
     ),
 }

@@ -118,11 +118,13 @@ async def test_workers_that_do_not_start_are_an_error(monkeypatch):
 async def test_a_worker_imports_a_session_file_and_says_what_that_gives():
     async with forked() as (worker,):
         good = await worker.rehearse(rehearsal_of("print('hi')\nasync def session(user): ...\n"))
-        bad = await worker.rehearse(rehearsal_of("import no_such_module\n"))
+        poor = await worker.rehearse(rehearsal_of("import no_such_module\n"))
+        bad = await worker.rehearse(rehearsal_of("import json\njson.loads('')\n"))
         worst = await worker.rehearse(rehearsal_of("import os\nos._exit(7)\n"))
 
     assert (good.problem, good.notes) == ("", ("printed: hi",))
-    assert "no_such_module" in bad.problem
+    assert "lacks the library no_such_module, which chat.py:1 imports" in poor.problem
+    assert "JSONDecodeError" in bad.problem
     assert "chat.py" in bad.traceback
     assert worst.problem == (
         "a worker ended while it imported the session (it ended with exit code 7)"

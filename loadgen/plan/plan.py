@@ -208,6 +208,9 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         yield from self._mistakes_in_totals()
         yield from self._mistakes_in_mixes()
         yield from _duplicates("sessions", "name", [session.name for session in self.sessions])
+        for place, session in enumerate(self.sessions):
+            for number, reply in enumerate(session.reply):
+                yield from _prefixed(f"sessions[{place}].reply[{number}]", reply.mistakes())
         yield from _duplicates("targets", "url", [target.url for target in self.targets])
         if self.targets and not any(target.weight for target in self.targets):
             yield (

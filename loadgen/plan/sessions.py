@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from loadgen.plan.phases import MAX_NUMBER, NotNegative, Weight
+from loadgen.plan.reply import AutoReply
 from loadgen.plan.script import Change, Connect, HttpStep, Step, steps_in
 
 MIN_THINK = 0.001
@@ -24,6 +25,8 @@ class _SessionSpec(
     read_rate: NotNegative = 0.0
     """Bytes a second that a connection reads at most, so that the server has to wait for it;
     0: no limit."""
+    reply: tuple[AutoReply, ...] = ()
+    """What its connections answer whatever a user waits for; the first one that fits does."""
 
 
 class Loop(_SessionSpec, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="loop"):

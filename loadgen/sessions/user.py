@@ -25,7 +25,7 @@ from loadgen.sessions.errors import CheckFailed, ConnectFailed, ConnectionEnded
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.trampoline import BaseUser
 from loadgen.sessions.user_state import Pause, UserState
-from loadgen.sessions.websocket import Awaited, WebSocket
+from loadgen.sessions.websocket import Awaited, Handler, WebSocket
 from loadgen.stats.reasons import BAD_REQUEST, DONE, DRAINED, ERROR, NOT_CONNECTED, TIMEOUT
 from loadgen.stats.recorder import MAX_REMARK_LENGTH, Recorder, microseconds, sendable
 from loadgen.stats.tally import CHECK, MAX_NAME_LENGTH, MEET
@@ -74,6 +74,18 @@ def _failed_check(number: int, name: str, condition: object, sample: object) -> 
     if sample is not None:
         lines.append(sample if isinstance(sample, str) else repr(sample))
     return "\n".join([*lines, line])[:MAX_SAMPLE_LENGTH]
+
+
+def _call(handler: Handler, message: str | bytes) -> bool:
+    """Returns True when a handler takes a message.
+
+    Raises TypeError when it wants to wait.
+    """
+    answer = handler(message)
+    if asyncio.iscoroutine(answer):
+        answer.close()
+        raise TypeError("a handler of messages can't wait: use send_soon(), not send()")
+    return bool(answer)
 
 
 @contextmanager
@@ -226,7 +238,8 @@ class User(BaseUser):
             raise ConnectFailed(BAD_REQUEST)
         now = monotonic()
         due = now if self.due is None else self.due
-        kind = session_kind(terms, receives=scenario.receives)
+        answers = scenario.replies is not None
+        kind = session_kind(terms, receives=scenario.receives, answers=answers)
         socket = kind(self.recorder, terms, self, due)
         scenario.connections.dial(socket, route.dialer, now, planned=self.due is not None)
         self._hold((*self.sockets, socket))
@@ -404,6 +417,26 @@ class User(BaseUser):
         """Raises ConnectionEnded in the session, if it waits for this connection."""
         if self._waiting is what:
             self._go_on(ConnectionEnded, reason)
+
+    def handle(self, handler: Handler, message: str | bytes) -> bool:
+        """Calls a handler of messages; True: the session does not get the message.
+
+        A handler that raises ends the session, as one that the session did not catch.
+        """
+        if self.coroutine is None:
+            return False
+        began = monotonic()
+        try:
+            with _current(asyncio.get_running_loop(), self):
+                taken = _call(handler, message)
+        except BaseException as error:  # also SystemExit: it ends this user alone
+            if self._stop_session():
+                self.session_ended(error)
+            return True
+        took = monotonic() - began
+        if took > BLOCKED_AFTER:
+            self.scenario.count_blocked(self.number, took)
+        return taken
 
     def _set_deadline(self, seconds: float) -> None:
         self._deadline = monotonic() + seconds

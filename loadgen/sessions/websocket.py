@@ -7,6 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from enum import Enum, auto
+from inspect import iscoroutinefunction
 from time import monotonic
 from types import coroutine
 from typing import Any, Protocol
@@ -27,6 +28,7 @@ from loadgen.net.frames import (
 )
 from loadgen.net.handshake import Reply
 from loadgen.net.reply_headers import ReplyHeaders, cookies_of
+from loadgen.plan.jsonpath import NOTHING, fits, json_in, path_of
 from loadgen.plan.life import PONG_TIMEOUT
 from loadgen.sessions.errors import ConnectionEnded
 from loadgen.stats.reasons import DONE
@@ -46,8 +48,12 @@ UNREAD = "messages_unread"
 """The counter of dropped messages."""
 MESSAGE_COST = 1024
 """Bytes that each message counts more than it has, in BURST."""
+MAX_WAITING = 2**20
+"""Bytes sent without waiting that the server has not taken; more are refused."""
 BURST = 65_536
 """Bytes that a user sends in a row before others get their turn."""
+Handler = Callable[[str | bytes], object]
+"""Takes a message; something true means that the session does not get it."""
 Part = str | bytes | bytearray | memoryview
 """What a message, or a part of a fragmented one, may be."""
 
@@ -93,6 +99,12 @@ class Holder(Owner, Protocol):
 
     def happened(self, what: "WebSocket", value: Any) -> None:
         """Resumes the session with a value, if it waits for this connection."""
+
+    def handle(self, handler: "Handler", message: str | bytes) -> bool:
+        """Calls a handler of messages; True: the session does not get the message.
+
+        A handler that raises ends the session.
+        """
 
     def broken_off(self, what: "WebSocket", reason: str) -> None:
         """Raises ConnectionEnded in the session, if it waits for this connection."""
@@ -167,7 +179,7 @@ def parts_of(message: Any) -> tuple[int, list[bytes]]:
 class WebSocket(Connection):
     """One WebSocket of a session; its messages can be received after its end too."""
 
-    __slots__ = ("_goodbye", "_reply", "_times", "awaited", "due", "inbox")
+    __slots__ = ("_goodbye", "_handler", "_reply", "_times", "awaited", "due", "inbox")
 
     owner: Holder
 
@@ -178,6 +190,7 @@ class WebSocket(Connection):
         self.awaited: Awaited | None = Awaited.OPENING
         self.inbox: Inbox | None = None
         """Messages that came before the session awaited them."""
+        self._handler: Handler | None = None
         self._reply = b""
         self._goodbye: bytes | None = None
         """The payload of the server's CLOSE; None before it."""
@@ -259,6 +272,53 @@ class WebSocket(Connection):
         """Sends a value as JSON text."""
         await self.send(msgspec.json.encode(value).decode())
 
+    def send_soon(self, message: Part | Iterable[Part]) -> None:
+        """Sends a message without waiting, as handlers need it.
+
+        Raises ConnectionEnded when the connection is not open, BlockingIOError while more than
+        MAX_WAITING bytes wait for the server, and TypeError as `send` does.
+        """
+        if self.state != OPEN:
+            raise ConnectionEnded(self.reason or "closed")
+        waiting = self.transport.waiting  # type: ignore[union-attr]  # OPEN
+        if waiting > MAX_WAITING:
+            raise BlockingIOError(f"the server does not take what was sent: {waiting:,} bytes wait")
+        data = self._frames_of(message)
+        if data:
+            self._write(data, message=True)
+
+    def on_message(self, handler: Handler | None) -> None:
+        """Has a function called with each message, whatever the session awaits.
+
+        The function must not wait: it may `send_soon`, count, check, and keep things. What it takes
+        by returning something true does not reach `receive`. One that raises ends the session.
+        None: no function any more. Raises TypeError for an `async def`.
+        """
+        if iscoroutinefunction(handler):
+            name = getattr(handler, "__name__", repr(handler))
+            raise TypeError(
+                f"on_message takes a plain function, and {name} is an `async def`;"
+                " send_soon() sends without waiting"
+            )
+        self._handler = handler
+
+    def __aiter__(self) -> "WebSocket":
+        """Yields messages until the connection is closed in good order."""
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        """Returns the next message.
+
+        It is the last one where the server closes with code 1000 or 1001, and where the session
+        does. Raises ConnectionEnded for any other end.
+        """
+        try:
+            return await self.receive()
+        except ConnectionEnded:
+            if self.close_code in (1000, 1001, 1005) or self.reason == DONE:
+                raise StopAsyncIteration from None
+            raise
+
     @coroutine
     def receive(self, timeout: float | None = None) -> Generator[Any, Any, str | bytes]:
         """Returns the next message, str or bytes.
@@ -275,18 +335,46 @@ class WebSocket(Connection):
 
     async def receive_until(
         self,
-        fits: Callable[[str | bytes], object],
+        fits: Callable[[str | bytes], object] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 -- as in receive
+        **values: Any,
     ) -> str | bytes:
         """Returns the next message that fits, and drops those before it.
 
-        Raises TimeoutError when none fits within `timeout` seconds, and ConnectionEnded.
+        With values it is JSON that has them, each at the path that its name is: `type="joined"`, or
+        `**{"data.id": 7}`. Raises TimeoutError when none fits within `timeout` seconds, and
+        ConnectionEnded.
         """
+        message, _ = await self._next_fitting(fits, values, timeout)
+        return message
+
+    async def receive_json(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 -- as in receive
+        **values: Any,
+    ) -> Any:
+        """Returns the value of the next message, which is JSON.
+
+        With values it is the next one that has them, as in `receive_until`. Raises TimeoutError,
+        ConnectionEnded, and without values ValueError for a message that is no JSON.
+        """
+        message, value = await self._next_fitting(None, values, timeout)
+        return msgspec.json.decode(message) if value is NOTHING else value
+
+    async def _next_fitting(
+        self,
+        fits_session: Callable[[str | bytes], object] | None,
+        values: Mapping[str, Any],
+        timeout: float | None,  # noqa: ASYNC109 -- as in receive
+    ) -> tuple[str | bytes, Any]:
+        """Returns the next message that fits, and its JSON, which may be NOTHING."""
+        wanted = [(path_of(path), value) for path, value in values.items()]
         until = None if timeout is None else monotonic() + timeout
         while True:
             message = await self.receive(None if until is None else max(0.0, until - monotonic()))
-            if fits(message):
-                return message
+            value = json_in(message) if fits_session is None else NOTHING
+            if fits(value, wanted) and (fits_session is None or fits_session(message)):
+                return message, value
 
     @coroutine
     def ping(self, timeout: float | None = None) -> Generator[Any, Any, float]:
@@ -409,6 +497,9 @@ class WebSocket(Connection):
     def _message(self, event: Event) -> None:
         super()._message(event)
         message = event.payload.decode() if event.opcode == TEXT else event.payload
+        handler = self._handler
+        if handler is not None and self.state == OPEN and self.owner.handle(handler, message):
+            return
         if not self._happened(Awaited.MESSAGE, message):
             self._keep(message)
 

@@ -20,6 +20,7 @@ from loadgen.plan.sessions import Loop, PythonSession, Script, SessionSpec, may_
 from loadgen.sessions.churn import Churn
 from loadgen.sessions.loop import BUILT_IN, LoopScenario
 from loadgen.sessions.population import Population
+from loadgen.sessions.replies import Replies
 from loadgen.sessions.rows import rows_of
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.script.compile import compile_session
@@ -109,8 +110,9 @@ def _scenarios(
     specs = job.plan.session_specs
     rows = rows_of(job.plan)
     scenarios = [_scenario(spec, job, population, route_of, routes, grain) for spec in specs]
-    for scenario in scenarios:
+    for scenario, spec in zip(scenarios, specs, strict=True):
         scenario.rows = rows.get(scenario.name)
+        scenario.replies = Replies(spec.reply) if spec.reply else None
     if job.plan.publish is not None:
         names = job.plan.publish.sessions or [spec.name for spec in specs]
         for scenario in scenarios:

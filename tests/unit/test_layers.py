@@ -58,7 +58,6 @@ PURE_MODULES = {
     "loadgen.agent.host",
     "loadgen.machine.host",
     "loadgen.machine.limits",
-    "loadgen.sessions.script.jsonpath",
     "loadgen.net.drain",
     "loadgen.sessions.churn",
     "loadgen.worker.arrivals",

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from loadgen.plan.byte_text import text_of_message
+from loadgen.plan.jsonpath import NOTHING, find_in, path_by
 from loadgen.plan.script import Connect, Extract, HttpStep, Match, RequestStep, Send
 from loadgen.plan.template import Template, pattern_of
 from loadgen.sessions.errors import HttpFailed
@@ -23,7 +24,6 @@ from loadgen.sessions.script.context import (
     ScriptEnd,
     UnaskedInbox,
 )
-from loadgen.sessions.script.jsonpath import NOTHING, find_in, path_by
 from loadgen.stats.reasons import DONE, ERROR_HTTP, ERROR_JSON_UNPARSABLE, ERROR_TIMEOUT
 
 MAX_DUMP_LENGTH = 200

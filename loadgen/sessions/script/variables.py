@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from loadgen.net.url import TargetUrl
+from loadgen.plan.jsonpath import NOTHING, find_in, path_by
 from loadgen.plan.script import SetVars
 from loadgen.plan.template import Template, pattern_of, text_of
 from loadgen.sessions.script.context import Action, ScriptContext
-from loadgen.sessions.script.jsonpath import NOTHING, find_in, path_by
 from loadgen.stats.reasons import ERROR_JSON_UNPARSABLE, ERROR_UNKNOWN
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -27,8 +27,8 @@ class ChatChannel < ActionCable::Channel::Base
 end
 
 config = ActionCable::Server::Base.config
-config.logger = Logger.new(File::NULL)
-config.cable = { adapter: "async" }
+config.logger = Logger.new($stderr, level: :warn)
+config.cable = { "adapter" => "async" }
 config.connection_class = -> { ChatConnection }
 config.disable_request_forgery_protection = true
 

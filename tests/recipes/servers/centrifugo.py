@@ -19,7 +19,7 @@ from tests.recipes.servers.rooms import Rooms, Socket, repeating, send
 SECRET = b"secret"
 """Of the tokens."""
 PING = 1
-"""Seconds between pings, of which each must be answered before the next; Centrifugo has 25 and 8."""
+"""Seconds between pings; each must be answered before the next. Centrifugo has 25 and 8."""
 
 
 def _unpadded(text: str) -> bytes:

@@ -66,7 +66,10 @@ class PusherClient:
             await self._rooms.tell(channel, text, but=self._socket)
 
     async def _subscribe(self, channel: str, auth: str | None) -> None:
-        if channel.startswith("private-") and auth != f"{KEY}:{_signature(f'{self._id}:{channel}')}":
+        if (
+            channel.startswith("private-")
+            and auth != f"{KEY}:{_signature(f'{self._id}:{channel}')}"
+        ):
             await self._refuse(4009, "Connection not authorized within timeout")
             return
         self._rooms.join(channel, self._socket)

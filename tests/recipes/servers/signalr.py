@@ -81,8 +81,9 @@ class SignalRServer:
             case "Say", [room, text]:
                 said = _record(type=INVOCATION, target="Said", arguments=[room, text])
                 await self._rooms.tell(room, said)
-            case _:
-                outcome = {"error": "Failed to invoke the method due to an error on the server."}
+            case target, _:
+                why = f"Failed to invoke '{target}' due to an error on the server."
+                outcome = {"error": f"{why} HubException: Method does not exist."}
         if "invocationId" in record:
             number = record["invocationId"]
             await send(socket, _record(type=COMPLETION, invocationId=number, **outcome))

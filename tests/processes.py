@@ -317,8 +317,13 @@ def closing_command(arguments: list[str], **options: Any) -> Iterator[Command]:
 
 
 @contextmanager
-def listening(words: list[str], port: int, **options: Any) -> Iterator[Command]:
-    """A server's command, which listens on the port when the block begins."""
+def listening(
+    words: list[str], port: int, seconds: float = PATIENCE, **options: Any
+) -> Iterator[Command]:
+    """A server's command, which listens on the port when the block begins.
+
+    It may take `seconds` until then.
+    """
     with closing_command(words, **options) as server:
 
         def listens() -> bool:
@@ -327,7 +332,7 @@ def listening(words: list[str], port: int, **options: Any) -> Iterator[Command]:
                 return True
             return False
 
-        eventually(listens, lambda: f"port {port}: {server.out}{server.err}")
+        eventually(listens, lambda: f"port {port}: {server.out}{server.err}", seconds)
         yield server
 
 

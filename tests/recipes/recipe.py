@@ -25,23 +25,27 @@ class Recipe(NamedTuple):
     checks: frozenset[str]
     """The names of the checks that each file records for every user; they and others must hold."""
     beats: str = ""
-    """The counter of heart-beats that a session answers or sends; each user has at least one."""
+    """The counter of heart-beats that its session answers or sends; each user has at least one.
+    A plan answers by its `reply`, if it has one."""
     quick: bool = False
     """True for one that the gate plays."""
 
 
 def faults(recipe: Recipe, file: str, url: str, folder: Path) -> str:
     """Runs a file of a recipe against its server; returns what is wrong."""
-    kind = "--plan" if file.endswith(".toml") else "--session"
+    is_plan = file.endswith(".toml")
+    path = EXAMPLES / file
+    beats = recipe.beats
+    if is_plan:
+        beats = "replies" if "\nreply = " in path.read_text() else ""
     load = ("--max", str(USERS), "--rate", str(RATE), "--hold", "sessions")
-    words = ("--local", "1", kind, str(EXAMPLES / file), *load, url)
+    words = ("--local", "1", "--plan" if is_plan else "--session", str(path), *load, url)
     with coordinator(folder / file, *words) as run:
         assert run.end(PATIENCE) == 0, run.out + run.err
-        beats = recipe.beats if kind == "--session" else ""
         lines = list(_wrong(run.summary(), recipe.checks, beats))
         if lines:
             lines.append(run.out)
-            lines += [path.read_text() for path in (run.folder / "errors").glob("*")]
+            lines += [sample.read_text() for sample in (run.folder / "errors").glob("*")]
         return "\n".join(lines)
 
 
@@ -62,5 +66,6 @@ def _wrong(summary: dict[str, Any], checks: frozenset[str], beats: str) -> Itera
     for name, counts in summary["checks"].items():
         if counts["failed"] or (name in checks and counts["passed"] < USERS):
             yield f"check {name}: {counts}"
-    if beats and summary["counters"].get(beats, 0) < USERS:
-        yield f"heart-beats: {summary['counters']}"
+    counted = summary["counters"] | {"replies": summary["replies"]}
+    if beats and counted.get(beats, 0) < USERS:
+        yield f"heart-beats: {counted}"

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from tests.debian import install_library, installed
 from tests.node import node_words
-from tests.processes import free_port, listening
+from tests.processes import PATIENCE, free_port, listening
 
 HERE = Path(__file__).parent / "servers"
 
@@ -152,7 +152,7 @@ def rabbitmq() -> Iterator[str]:
         server = ["/usr/lib/rabbitmq/bin/rabbitmq-server"]  # that of /usr/sbin is for its own user
         with (
             listening([epmd], epmd_port, env=environment),
-            listening(server, port, env=environment),
+            listening(server, port, 4 * PATIENCE, env=environment),
         ):
             yield f"ws://127.0.0.1:{port}/ws"
 

@@ -13,25 +13,25 @@ from tests.recipes.running import (
 RECIPES: dict[str, Recipe] = {
     "Socket.IO": Recipe(
         by_node("socketio.js", "/socket.io/?EIO=4&transport=websocket"),
-        ("socket_io.py",),
+        ("socket_io.py", "socket_io.toml"),
         frozenset({"connected", "joined", "own room"}),
         beats="pings_answered",
     ),
     "engine.io": Recipe(
         by_node("engineio.js", "/engine.io/?EIO=4&transport=websocket"),
-        ("engine_io.py",),
+        ("engine_io.py", "engine_io.toml"),
         frozenset({"opened", "echo"}),
         beats="pings_answered",
     ),
     "graphql-transport-ws": Recipe(
         by_node("graphql.js", "/graphql"),
-        ("graphql_ws.py",),
+        ("graphql_ws.py", "graphql_ws.toml"),
         frozenset({"accepted", "no error"}),
         beats="pings_answered",
     ),
     "STOMP": Recipe(
         rabbitmq,
-        ("stomp.py",),
+        ("stomp.py", "stomp.toml"),
         frozenset({"connected", "subscribed", "own topic"}),
         beats="heart_beats",
     ),

@@ -17,7 +17,7 @@ async def session(user):
     def count_ping(message):
         pinged = json.loads(message).get("type") == "ping"  # it wants no answer
         user.count("pings", pinged)
-        return pinged  # true: receive does not get it
+        return pinged
 
     ws.on_message(count_ping)
     first = await ws.receive_json(timeout=10)

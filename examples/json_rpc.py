@@ -18,10 +18,9 @@ async def session(user):
 
     def keep_event(message):
         event = json.loads(message)
-        said = event.get("notification") == "said"
-        if said:
+        if event.get("notification") == "said":
             heard.add(event["params"]["text"])
-        return said  # true: receive does not get it
+            return True
 
     async def call(method, params):
         """Calls a method and returns its reply; drops what comes before it."""

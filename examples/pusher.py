@@ -35,21 +35,18 @@ async def session(user):
     ws = await user.connect()
 
     def answer_ping(message):
-        pinged = json.loads(message)["event"] == PING
-        if pinged:
+        if json.loads(message)["event"] == PING:
             ws.send_soon(PONG)
             user.count("pings_answered")
-        return pinged  # true: receive does not get it
+            return True
 
     ws.on_message(answer_ping)
     first = await ws.receive_json(timeout=10)
     greeted = first["event"] == "pusher:connection_established"
     user.check("connected", greeted, sample=first, fatal=True)
-
     socket = json.loads(first["data"])["socket_id"]
     auth = f"{KEY}:{signature_of(f'{socket}:{channel}')}"
-    subscription = {"channel": channel, "auth": auth}
-    await ws.send_json({"event": "pusher:subscribe", "data": subscription})
+    await ws.send_json({"event": "pusher:subscribe", "data": {"channel": channel, "auth": auth}})
     answer = await ws.receive_json(timeout=10)
     subscribed = answer["event"] == "pusher_internal:subscription_succeeded"
     user.check("subscribed", subscribed, sample=answer, fatal=True)

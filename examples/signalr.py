@@ -14,10 +14,14 @@ END = "\x1e"
 INVOCATION, PING, CLOSE = 1, 6, 7
 
 
+async def send(ws, **record):
+    await ws.send(json.dumps(record) + END)
+
+
 async def heart_beat(user, ws):
     while True:
         await asyncio.sleep(HEART_BEAT)
-        await ws.send(json.dumps({"type": PING}) + END)
+        await send(ws, type=PING)
         user.count("pings_sent")
 
 
@@ -36,28 +40,21 @@ async def session(user):
     connection = (await reply.json())["connectionToken"]
     ws = await user.connect(f"/chat?id={connection}", headers=TOKEN)
     records = deque()
-    await ws.send(json.dumps({"protocol": "json", "version": 1}) + END)
+    await send(ws, protocol="json", version=1)
     answer = await receive(user, ws, records)
     user.check("connected", answer == {}, sample=answer, fatal=True)
     beating = asyncio.create_task(heart_beat(user, ws))
-
     group = f"room-{user.number % 5}"
-    await ws.send(invocation("0", "Join", group))
-    while (record := await receive(user, ws, records)).get("invocationId") != "0":
+    await send(ws, type=INVOCATION, invocationId="join", target="Join", arguments=[group])
+    while (record := await receive(user, ws, records)).get("invocationId") != "join":
         pass  # pings, and what others say
     user.check("joined", "error" not in record, sample=record, fatal=True)
-
     for turn in range(TURNS):
         await user.think(0.4)
         said = [group, f"{user.number}: {turn}"]
         with user.time("round trip"):
-            await ws.send(invocation(str(turn + 1), "Say", *said))
+            await send(ws, type=INVOCATION, target="Say", arguments=said)
             while (await receive(user, ws, records)).get("arguments") != said:
-                pass
+                pass  # pings, results, and what others say
     beating.cancel()
     await ws.close()
-
-
-def invocation(number, target, *arguments):
-    record = {"type": INVOCATION, "invocationId": number, "target": target}
-    return json.dumps(record | {"arguments": arguments}) + END

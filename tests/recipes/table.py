@@ -71,6 +71,7 @@ RECIPES: dict[str, Recipe] = {
         ("centrifugo.py", "centrifugo.toml"),
         frozenset({"connected"}),
         beats="pings_answered",
+        quick=True,
     ),
     "Pusher": Recipe(
         by_python("pusher", "/app/key?protocol=7"),

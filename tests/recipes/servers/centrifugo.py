@@ -1,4 +1,4 @@
-"""A small Centrifugo: its bidirectional protocol in JSON, with the channels `chat:*`.
+"""A small Centrifugo: its protocol in JSON, with the channels `chat:*`.
 
 It is written after "Client protocol" of Centrifugo's documentation.
 `python -m tests.recipes.servers.centrifugo PORT` serves it.

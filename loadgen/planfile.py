@@ -123,6 +123,8 @@ def read_plan(path: Path, *, rows: bool = True) -> Plan:
         raise PlanError(f"{path}: {error.strerror}; give the path of a plan file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PlanError(f"{path}: {error}") from error
+    except ValueError as error:  # thousands of digits
+        raise PlanError(f"{path}: a number in it is too long; write a shorter one") from error
     except RecursionError as error:
         raise PlanError(f"{path}: nests too deeply; a plan needs a few levels only") from error
     try:

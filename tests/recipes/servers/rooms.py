@@ -1,4 +1,4 @@
-"""Who hears what is said in a room."""
+"""Rooms, and what is said to all who are in one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -47,7 +47,7 @@ async def send(socket: Socket, text: str) -> None:
 
 @asynccontextmanager
 async def repeating(seconds: float, act: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Acts every so many seconds as long as its block lasts."""
+    """Acts again and again, with a pause in seconds, as long as its block lasts."""
 
     async def repeat() -> None:
         while True:

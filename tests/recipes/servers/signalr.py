@@ -1,4 +1,4 @@
-"""A small hub of SignalR: its negotiation, and its protocol in JSON over WebSocket.
+"""A small hub of SignalR: its negotiation, and its protocol in JSON.
 
 It is written after `HubProtocol.md` and `TransportProtocols.md` of ASP.NET Core's repository.
 `python -m tests.recipes.servers.signalr PORT` serves it.
@@ -34,7 +34,7 @@ class SignalRServer:
         self._tokens: set[str] = set()
 
     async def negotiate(self, request: web.Request) -> web.Response:
-        """Tells the transports, and gives the token of a connection: POST /chat/negotiate."""
+        """Gives the token of a connection: POST /chat/negotiate."""
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             raise web.HTTPUnauthorized
         token = secrets.token_urlsafe(16)

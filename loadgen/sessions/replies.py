@@ -9,8 +9,9 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from loadgen.net.connection import OPEN, Connection
-from loadgen.net.frames import TEXT, Event
+from loadgen.net.frames import BINARY, TEXT, Event
 from loadgen.net.transport import HIGH_WATER
+from loadgen.plan.byte_text import text_of_message
 from loadgen.plan.jsonpath import NOTHING, Values, find_in, fits, json_in, path_of
 from loadgen.plan.reply import AutoReply
 from loadgen.plan.template import Template, pattern_of
@@ -19,7 +20,7 @@ from loadgen.plan.template import Template, pattern_of
 class Rule(Protocol):
     """One automatic reply, prepared."""
 
-    def answer(self, text: str, value: Any) -> str | None:
+    def answer(self, message: str | bytes, value: Any) -> str | bytes | None:
         """Returns the answer to a message; None where it does not fit.
 
         `value` is the message's JSON, or NOTHING.
@@ -27,17 +28,21 @@ class Rule(Protocol):
 
 
 class TextRule:
-    """Answers texts in which an expression is found."""
+    """Answers messages in whose text, or digits, an expression is found."""
 
     def __init__(self, spec: AutoReply) -> None:
         self._pattern = pattern_of(spec.match)
+        self._form = spec.form
+        self._fixed = spec.fixed
         self._send = Template(spec.send)
 
-    def answer(self, text: str, value: Any) -> str | None:
+    def answer(self, message: str | bytes, value: Any) -> str | bytes | None:
         """Returns the answer to a message; None where it does not fit."""
-        found = self._pattern.search(text)
-        if found is None:
+        if self._form == "text" and not isinstance(message, str):
             return None
+        found = self._pattern.search(text_of_message(message, self._form))
+        if found is None or self._fixed is not None:
+            return found and self._fixed
         names = self._send.names
         groups = {name: found[int(name) if name.isdecimal() else name] or "" for name in names}
         return self._send.fill(groups)
@@ -48,16 +53,19 @@ class JsonRule:
 
     def __init__(self, spec: AutoReply) -> None:
         self._wanted: Values = tuple((path_of(path), value) for path, value in spec.json.items())
+        self._fixed = spec.fixed
         self._send = Template(spec.send)
         self._paths = {name: path_of(name) for name in self._send.names}
 
-    def answer(self, text: str, value: Any) -> str | None:
+    def answer(self, message: str | bytes, value: Any) -> str | bytes | None:
         """Returns the answer to a message; None where it does not fit.
 
         It does not, either, where the answer takes a value that the message does not have.
         """
         if not fits(value, self._wanted):
             return None
+        if self._fixed is not None:
+            return self._fixed
         found = {name: find_in(path, value) for name, path in self._paths.items()}
         if NOTHING in found.values():
             return None
@@ -79,14 +87,14 @@ class Replies:
         )
         self._read_json = any(spec.json for spec in specs)
 
-    def to(self, payload: bytes) -> bytes | None:
-        """Returns the answer of the first one that fits a text message; None without one."""
-        text = payload.decode()
-        value = json_in(payload) if self._read_json else NOTHING
+    def to(self, message: str | bytes) -> str | bytes | None:
+        """Returns the answer of the first one that fits a message; None without one."""
+        is_text = isinstance(message, str)
+        value = json_in(message) if self._read_json and is_text else NOTHING
         for rule in self._rules:
-            answer = rule.answer(text, value)
+            answer = rule.answer(message, value)
             if answer is not None:
-                return answer.encode()
+                return answer
         return None
 
 
@@ -102,15 +110,16 @@ class Answering(Connection):
     """A user, whose scenario has the replies."""
 
     def _message(self, event: Event) -> None:
-        if event.opcode == TEXT and event.size == len(event.payload):
-            answer = self.owner.scenario.replies.to(event.payload)
+        if event.size == len(event.payload):
+            message = event.payload.decode() if event.opcode == TEXT else event.payload
+            answer = self.owner.scenario.replies.to(message)
             if answer is not None:
                 self.recorder.tally.messages_received += 1
                 self._answer(answer)
                 return
         super()._message(event)
 
-    def _answer(self, answer: bytes) -> None:
+    def _answer(self, answer: str | bytes) -> None:
         """Sends an answer; counts it as unsent while the server takes too little."""
         if self.state != OPEN:
             return
@@ -118,7 +127,8 @@ class Answering(Connection):
         if self.transport.waiting > HIGH_WATER:
             self.recorder.tally.replies_unsent += 1
             return
-        self._write(self._framed(TEXT, answer), message=True)
+        opcode, data = (TEXT, answer.encode()) if isinstance(answer, str) else (BINARY, answer)
+        self._write(self._framed(opcode, data), message=True)
         self.recorder.tally.replies += 1
 
 

@@ -18,6 +18,7 @@ REPLIES = (
     AutoReply(match="^2(?P<probe>probe)?$", send="3%%probe%%"),
     AutoReply(json={"type": "ping"}, send='{"pong":"%%_data.id%%","n":%%n%%}'),
     AutoReply(json={"ack": True}, send="%%items%%"),
+    AutoReply(match="^c0", form="hex", hex="d0 00"),
 )
 
 
@@ -38,7 +39,26 @@ REPLIES = (
     ],
 )
 def test_the_first_reply_that_fits_is_filled_with_parts_of_the_message(message, answer):
-    assert Replies(REPLIES).to(message.encode()) == (answer and answer.encode())
+    assert Replies(REPLIES).to(message) == answer
+
+
+@pytest.mark.parametrize(
+    ("message", "answer"),
+    [
+        (b"\xc0\x00", b"\xd0\x00"),
+        (b"2", None),  # a text is wanted
+        ("2", b"three"),
+        ('{"a":1}', b"\x01"),
+    ],
+)
+def test_bytes_are_matched_and_sent_as_digits(message, answer):
+    replies = (
+        AutoReply(match="^c0", form="hex", hex="d0 00"),
+        AutoReply(match="^2", base64="dGhyZWU="),
+        AutoReply(json={"a": 1}, hex="01"),
+    )
+
+    assert Replies(replies).to(message) == answer
 
 
 def test_a_kind_of_connections_has_one_class_that_answers():
@@ -47,7 +67,7 @@ def test_a_kind_of_connections_has_one_class_that_answers():
 
 
 @asynccontextmanager
-async def load(session=None, *, send=("2", "news", "2probe")):
+async def load(session=None, *, send=("2", "news", "2probe", b"\xc0")):
     """One user of a server that sends some messages; gives it and its answers."""
     answers = []
 
@@ -76,11 +96,11 @@ async def load(session=None, *, send=("2", "news", "2probe")):
 
 async def test_the_built_in_loop_answers_beside_its_pings():
     async with load() as (running, answers):
-        await until(lambda: running.tally.pongs >= 2 and len(answers) == 2)
+        await until(lambda: running.tally.pongs >= 2 and len(answers) == 3)
         tally = running.tally
 
-    assert answers == ["3", "3probe"]
-    assert (tally.replies, tally.messages_received, tally.messages_sent) == (2, 3, 2)
+    assert answers == ["3", "3probe", b"\xd0\x00"]
+    assert (tally.replies, tally.messages_received, tally.messages_sent) == (3, 4, 3)
 
 
 async def test_a_session_that_thinks_answers_and_receives_only_the_rest():
@@ -96,7 +116,7 @@ async def test_a_session_that_thinks_answers_and_receives_only_the_rest():
     async with load(session) as (running, answers):
         await running.over()
 
-    assert (answers, got) == (["3", "3probe"], ["news"])
+    assert (answers, got) == (["3", "3probe", b"\xd0\x00"], ["news"])
 
 
 async def test_a_server_that_takes_nothing_gets_no_more_replies():

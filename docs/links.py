@@ -45,14 +45,16 @@ def rewrite(markdown: str, page: str, repo_url: str = "") -> str:
 
     Raises FileNotFoundError for a link to a file that does not exist.
     """
-    return LINK.sub(_rewriter(page, repo_url), CODE.sub(_code, markdown))
+    parts = CODE.split(markdown)
+    parts[::2] = [LINK.sub(_rewriter(page, repo_url), text) for text in parts[::2]]
+    parts[1::2] = [_code(path) for path in parts[1::2]]
+    return "".join(parts)
 
 
-def _code(link: re.Match[str]) -> str:
+def _code(path: str) -> str:
     """Returns a file as a block of code under its name."""
-    kind = "toml" if link[1].endswith(".toml") else "python"
-    text = (ROOT / link[1]).read_text()
-    return f'```{kind} title="{link[1]}"\n{text}```'
+    kind = "toml" if path.endswith(".toml") else "python"
+    return f'```{kind} title="{path}"\n{(ROOT / path).read_text()}```'
 
 
 def _rewriter(page: str, repo_url: str) -> Callable[[re.Match[str]], str]:

@@ -18,6 +18,8 @@ from loadgen.net.http_pool import MAX_BODY
 ROOT = Path(__file__).parents[1]
 SLOW = web.AppKey("slow", list[web.Request])
 """The requests to `/slow` so far, which are never answered whole."""
+MESSAGES = web.AppKey("messages", list[str])
+"""The text messages that came so far."""
 
 
 async def _login(request: web.Request) -> web.StreamResponse:
@@ -94,14 +96,20 @@ async def _echo(request: web.Request) -> web.WebSocketResponse:
     await socket.prepare(request)
     async for message in socket:
         if message.type is WSMsgType.TEXT:
+            request.app[MESSAGES].append(message.data)
             await socket.send_str(f"{request.query.get('token', '')}:{message.data}")
     return socket
+
+
+async def _messages(request: web.Request) -> web.StreamResponse:
+    return web.json_response(request.app[MESSAGES])
 
 
 def login_app() -> web.Application:
     """Returns the application."""
     app = web.Application()
     app[SLOW] = []
+    app[MESSAGES] = []
     app.router.add_post("/login", _login)
     app.router.add_post("/form", _form)
     app.router.add_route("*", "/me", _me)
@@ -112,6 +120,7 @@ def login_app() -> web.Application:
     app.router.add_get("/elsewhere", _elsewhere)
     app.router.add_get("/again", _again)
     app.router.add_get("/ws", _echo)
+    app.router.add_get("/messages", _messages)
     return app
 
 

@@ -14,6 +14,7 @@ from loadgen.plan.feeder import FEEDER_SALT, Feeder, PlaceOf, Ranks, feeder_mist
 from loadgen.plan.phases import MAX_ARRIVALS, MAX_NUMBER, NotNegative, Phase, Positive
 from loadgen.plan.proxy import ProxyUrl
 from loadgen.plan.publish import Publish
+from loadgen.plan.redaction import redacted_body, redacted_session
 from loadgen.plan.request import request_mistakes
 from loadgen.plan.schedule import PhasedSchedule, Schedule, phase_arrivals_of
 from loadgen.plan.seeded import Pick, weighted_choice, weighted_choice_by_phase
@@ -265,23 +266,23 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def redacted(self) -> "Plan":
         """Returns the plan without the texts that may hold passwords.
 
-        These are the texts of sessions and files, the rows of feeders, the values of headers and
-        the credentials for the proxy.
+        These are the sources of sessions and what their steps send, the texts of files, the rows of
+        feeders, the values of headers, what is published, and the credentials for the proxy.
         """
-        sessions = tuple(
-            msgspec.structs.replace(session, source="")
-            if isinstance(session, PythonSession)
-            else session
-            for session in self.sessions
-        )
+        sessions = tuple(map(redacted_session, self.sessions))
         via = self.transport.via
         transport = msgspec.structs.replace(
             self.transport,
             headers=dict.fromkeys(self.transport.headers, ""),
             proxy=via.shown if via else "",
         )
+        shown = self.for_agents
+        publish = shown.publish and msgspec.structs.replace(
+            shown.publish, body=redacted_body(shown.publish.body)
+        )
         return msgspec.structs.replace(
-            self.for_agents,
+            shown,
+            publish=publish,
             sessions=sessions,
             files=dict.fromkeys(self.files, ""),
             transport=transport,

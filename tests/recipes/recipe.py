@@ -37,7 +37,7 @@ def faults(recipe: Recipe, file: str, url: str, folder: Path) -> str:
     path = EXAMPLES / file
     beats = recipe.beats
     if is_plan:
-        beats = "replies" if "\nreply = " in path.read_text() else ""
+        beats = "replies" if "reply" in path.read_text() else ""
     load = ("--max", str(USERS), "--rate", str(RATE), "--hold", "sessions")
     words = ("--local", "1", "--plan" if is_plan else "--session", str(path), *load, url)
     with coordinator(folder / file, *words) as run:

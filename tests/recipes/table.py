@@ -43,7 +43,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "XMPP": Recipe(
         prosody,
-        ("xmpp.py",),
+        ("xmpp.py", "xmpp.toml"),
         frozenset({"opened", "logged in", "bound"}),
         beats="pings_answered",
     ),

@@ -91,11 +91,15 @@ PURE_MODULES = {
             "element",
             "load",
             "log",
+            "mqtt",
             "names",
+            "replies",
             "request",
             "sessions",
             "status",
             "steps",
+            "text",
+            "xmpp",
         )
     ),
 }

@@ -233,7 +233,9 @@ def test_a_redacted_plan_has_the_names_of_headers_and_files_without_their_texts(
     plan = Plan(
         transport=Transport(headers={"Authorization": "Basic c2VjcmV0"}),
         files={"users": "me;secret\n"},
-        publish=Publish(headers={"X-Api-Key": "secret"}),
+        publish=Publish(
+            headers={"X-Api-Key": "secret"}, body={"key": "secret", "data": {"at": "{{stamp}}"}}
+        ),
     )
     shown = to_toml(plan.redacted()).decode()
 

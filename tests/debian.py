@@ -8,6 +8,8 @@ import fcntl
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 LOCK = "loadgen-tests-apt.lock"
@@ -19,14 +21,30 @@ def installed(tool: str, package: str = "") -> str:
 
     The package has the command's name unless `package` names another.
     """
-    with (Path(tempfile.gettempdir()) / LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _lock():
         if shutil.which(tool) is None:
             _install(package or tool)
             _disable(tool)
     found = shutil.which(tool)
     assert found is not None, f"{package or tool} brought no {tool}"
     return found
+
+
+def install_library(package: str) -> None:
+    """Installs a package that brings no command, where it is missing."""
+    with _lock():
+        words = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", package]
+        status = subprocess.run(words, capture_output=True, text=True, check=False).stdout
+        if status != "installed":
+            _install(package)
+
+
+@contextmanager
+def _lock() -> Iterator[None]:
+    """Lets one process at a time install."""
+    with (Path(tempfile.gettempdir()) / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _install(package: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from string import Template
 from tempfile import TemporaryDirectory
 
-from tests.debian import installed
+from tests.debian import install_library, installed
 from tests.node import node_words
 from tests.processes import PATIENCE, free_port, listening
 
@@ -155,3 +155,14 @@ def rabbitmq() -> Iterator[str]:
             listening(server, port, 4 * PATIENCE, env=environment),
         ):
             yield f"ws://127.0.0.1:{port}/ws"
+
+
+@contextmanager
+def action_cable() -> Iterator[str]:
+    """Debian's Action Cable, run by its puma."""
+    server = installed("puma")
+    install_library("ruby-actioncable")
+    port = free_port()
+    words = [server, "-q", "-b", f"tcp://127.0.0.1:{port}", str(HERE / "action_cable.ru")]
+    with listening(words, port):
+        yield f"ws://127.0.0.1:{port}/cable"

@@ -1,7 +1,14 @@
 """The recipes, by name, in the order of docs/recipes.md."""
 
 from tests.recipes.recipe import Recipe
-from tests.recipes.running import by_node, by_python, mosquitto, prosody, rabbitmq
+from tests.recipes.running import (
+    action_cable,
+    by_node,
+    by_python,
+    mosquitto,
+    prosody,
+    rabbitmq,
+)
 
 RECIPES: dict[str, Recipe] = {
     "Socket.IO": Recipe(
@@ -46,5 +53,41 @@ RECIPES: dict[str, Recipe] = {
         frozenset({"logged in", "connected as the user", "event"}),
         beats="pings_sent",
         quick=True,
+    ),
+    "SignalR": Recipe(
+        by_python("signalr", "/chat"),
+        ("signalr.py",),
+        frozenset({"negotiated", "connected", "joined"}),
+        beats="pings_sent",
+    ),
+    "Phoenix channels": Recipe(
+        by_python("phoenix", "/socket/websocket"),
+        ("phoenix.py", "phoenix.toml"),
+        frozenset({"joined", "own message"}),
+        beats="heart_beats",
+    ),
+    "Centrifugo": Recipe(
+        by_python("centrifugo", "/connection/websocket"),
+        ("centrifugo.py", "centrifugo.toml"),
+        frozenset({"connected"}),
+        beats="pings_answered",
+        quick=True,
+    ),
+    "Pusher": Recipe(
+        by_python("pusher", "/app/key?protocol=7"),
+        ("pusher.py",),
+        frozenset({"connected", "subscribed", "published"}),
+        beats="pings_answered",
+    ),
+    "Action Cable": Recipe(
+        action_cable,
+        ("action_cable.py",),
+        frozenset({"welcome", "subscribed", "own message"}),
+        beats="pings",
+    ),
+    "JSON-RPC": Recipe(
+        by_node("jsonrpc.js", "/"),
+        ("json_rpc.py", "json_rpc.toml"),
+        frozenset({"logged in", "result"}),
     ),
 }

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
 READY := $(VENV)/.ready
 
-.PHONY: demo million rehearse rehearse-small test bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak truth conformance lock clean
+.PHONY: demo million rehearse rehearse-small test bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak truth conformance recipes lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 25 --think 5
@@ -62,6 +62,9 @@ truth: $(READY) ## what is injected beside what is reported, as a table, in abou
 
 conformance: $(READY) ## Autobahn's cases, and runs against the servers that people run, as tables, in about 6 minutes; ARGS: CASE...
 	$(BIN)/python -m tests.conformance --markdown build/conformance.md $(ARGS)
+
+recipes: $(READY) ## every recipe of examples/ against a server of its protocol, in about 2 minutes; ARGS: -k NAME
+	$(BIN)/pytest -q tests/recipes $(ARGS)
 
 bench: $(READY) ## speed and memory, as a table and as JSON; outside the gate
 	$(BIN)/python -m tests.bench

@@ -20,6 +20,8 @@ PAGES = {
     "sysctl/README.md": "sysctl.md",
 }
 """The page of each document outside docs/, by its path in the repository."""
+CODE = re.compile(r"^\[(examples/[^\]]+)\]\(\.\./\1\)$", re.MULTILINE)
+"""A line that only links to a file of examples/; the site has the file's text in its place."""
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s:#]+)(#[^)\s]*)?\)")
 
 
@@ -43,7 +45,16 @@ def rewrite(markdown: str, page: str, repo_url: str = "") -> str:
 
     Raises FileNotFoundError for a link to a file that does not exist.
     """
-    return LINK.sub(_rewriter(page, repo_url), markdown)
+    parts = CODE.split(markdown)
+    parts[::2] = [LINK.sub(_rewriter(page, repo_url), text) for text in parts[::2]]
+    parts[1::2] = [_code(path) for path in parts[1::2]]
+    return "".join(parts)
+
+
+def _code(path: str) -> str:
+    """Returns a file as a block of code under its name."""
+    kind = "toml" if path.endswith(".toml") else "python"
+    return f'```{kind} title="{path}"\n{(ROOT / path).read_text()}```'
 
 
 def _rewriter(page: str, repo_url: str) -> Callable[[re.Match[str]], str]:

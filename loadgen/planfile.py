@@ -16,7 +16,7 @@ import tomli_w
 from msgspec.structs import replace
 
 from loadgen.errors import PlanError
-from loadgen.machine.addresses import parse_ports, parse_sources
+from loadgen.machine.addresses import INTERFACE, parse_ports, parse_sources
 from loadgen.net.credentials import TLS_FILES
 from loadgen.net.tls import context_of
 from loadgen.net.url import TargetUrl
@@ -123,6 +123,8 @@ def read_plan(path: Path, *, rows: bool = True) -> Plan:
         raise PlanError(f"{path}: {error.strerror}; give the path of a plan file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PlanError(f"{path}: {error}") from error
+    except ValueError as error:  # thousands of digits
+        raise PlanError(f"{path}: a number in it is too long; write a shorter one") from error
     except RecursionError as error:
         raise PlanError(f"{path}: nests too deeply; a plan needs a few levels only") from error
     try:
@@ -274,7 +276,8 @@ def _check(plan: Plan) -> None:
             _check_script(session, plan, f"sessions[{place}]")
     for place, client in enumerate(plan.clients):
         with _located(f"clients[{place}].sources"):
-            parse_sources(client.sources)
+            # only the agent knows its interfaces
+            parse_sources(text for text in client.sources if not text.startswith(INTERFACE))
     with _located("transport"):
         if plan.transport.tls_versions or plan.transport.tls_ciphers:
             context_of(plan.transport)

@@ -22,7 +22,7 @@ from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
 from loadgen.values import printable
 
-WIRE = 10
+WIRE = 11
 """The version of these messages; coordinator and agent must have the same one."""
 MAX_ADDRESSES = 1000
 """The most addresses of one target; a name has rarely more than 16."""
@@ -114,6 +114,8 @@ class Rehearsal(msgspec.Struct, tag=True):
     """Agent → worker, before its job: the session files that it will run."""
 
     sessions: tuple[PythonSession, ...]
+    tree: str = ""
+    """The folder with their files; empty without one."""
 
 
 class Rehearsed(msgspec.Struct):
@@ -138,6 +140,8 @@ class Job(msgspec.Struct, tag=True):
     """The most connections that this worker holds at once; users that are due wait for a place."""
     agent: str = ""
     """The name of its agent in this run."""
+    tree: str = ""
+    """The folder with the files of its sessions in Python; empty without one."""
     worker: int = 0
     """The number of this worker on its agent."""
     reassignments: tuple[Reassignment, ...] = ()

@@ -5,15 +5,21 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 from aiohttp import WSMsgType, web
 
 from loadgen.net.http_pool import MAX_BODY
 
+ROOT = Path(__file__).parents[1]
 SLOW = web.AppKey("slow", list[web.Request])
 """The requests to `/slow` so far, which are never answered whole."""
+MESSAGES = web.AppKey("messages", list[str])
+"""The text messages that came so far."""
 
 
 async def _login(request: web.Request) -> web.StreamResponse:
@@ -90,14 +96,20 @@ async def _echo(request: web.Request) -> web.WebSocketResponse:
     await socket.prepare(request)
     async for message in socket:
         if message.type is WSMsgType.TEXT:
+            request.app[MESSAGES].append(message.data)
             await socket.send_str(f"{request.query.get('token', '')}:{message.data}")
     return socket
+
+
+async def _messages(request: web.Request) -> web.StreamResponse:
+    return web.json_response(request.app[MESSAGES])
 
 
 def login_app() -> web.Application:
     """Returns the application."""
     app = web.Application()
     app[SLOW] = []
+    app[MESSAGES] = []
     app.router.add_post("/login", _login)
     app.router.add_post("/form", _form)
     app.router.add_route("*", "/me", _me)
@@ -108,6 +120,7 @@ def login_app() -> web.Application:
     app.router.add_get("/elsewhere", _elsewhere)
     app.router.add_get("/again", _again)
     app.router.add_get("/ws", _echo)
+    app.router.add_get("/messages", _messages)
     return app
 
 
@@ -125,6 +138,18 @@ async def login_server(
         yield runner.addresses[0][1], app
     finally:
         await runner.cleanup()
+
+
+@contextmanager
+def login_process() -> Iterator[int]:
+    """The application in a process of its own; gives its port on 127.0.0.1."""
+    arguments = [sys.executable, "-m", "tests.login_server"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
+        assert server.stdout is not None
+        try:
+            yield int(server.stdout.readline())
+        finally:
+            server.kill()
 
 
 async def _serve() -> None:

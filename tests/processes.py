@@ -311,9 +311,29 @@ def agent(coordinator: str, *arguments: str, **options: Any) -> Iterator[Agent]:
 
 
 @contextmanager
-def closing_command(arguments: list[str]) -> Iterator[Command]:
+def closing_command(arguments: list[str], **options: Any) -> Iterator[Command]:
     """Any command, which ends with the block."""
-    yield from _closing(Command(arguments))
+    yield from _closing(Command(arguments, **options))
+
+
+@contextmanager
+def listening(
+    words: list[str], port: int, seconds: float = PATIENCE, **options: Any
+) -> Iterator[Command]:
+    """A server's command, which listens on the port when the block begins.
+
+    It may take `seconds` until then.
+    """
+    with closing_command(words, **options) as server:
+
+        def listens() -> bool:
+            assert server.process.poll() is None, server.out + server.err
+            with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+                return True
+            return False
+
+        eventually(listens, lambda: f"port {port}: {server.out}{server.err}", seconds)
+        yield server
 
 
 def _closing(running: Any) -> Iterator[Any]:

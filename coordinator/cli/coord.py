@@ -367,7 +367,9 @@ REFERENCE = Plan()
     "--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="The key of --tls-cert."
 )
 @click.option(
-    "--session", metavar="FILE.py[:NAME]", help="A session written in Python, instead of the loop."
+    "--session",
+    metavar="FILE.py|FOLDER[:NAME]",
+    help="A session written in Python, instead of the loop; a folder travels with all its files.",
 )
 @click.option(
     "--tsung",

@@ -11,8 +11,6 @@ import click
 import msgspec
 from click.core import ParameterSource
 
-from coordinator.tsung.configuration import read_tsung
-from coordinator.tsung.servers import base_of_url
 from loadgen.errors import PlanError
 from loadgen.plan.notes import check_rows, notes_on
 from loadgen.plan.plan import Plan, Transport, plan_of
@@ -94,6 +92,10 @@ def plan_from_tsung(ctx: click.Context, options: dict[str, Any]) -> Plan:
 
     Sets the options `agents` (one for each of its hosts) and `tsung_log` where they are not given.
     """
+    # Only --tsung needs these.
+    from coordinator.tsung.configuration import read_tsung  # noqa: PLC0415
+    from coordinator.tsung.servers import base_of_url  # noqa: PLC0415
+
     path = options["tsung"]
     explicit = {name for name in ctx.params if is_given(ctx, name)}
     for name in NOT_BESIDE_TSUNG:

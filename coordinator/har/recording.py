@@ -6,7 +6,6 @@ others. The file is untrusted: nothing in it is run, and its size is bounded.
 """
 
 import re
-from base64 import b64decode
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from loadgen.errors import PlanError
+from loadgen.plan.byte_text import bytes_of_base64
 
 MAX_HAR = 256 << 20
 """Bytes of a file that is read."""
@@ -84,7 +84,7 @@ class HarMessage(msgspec.Struct):
     @property
     def payload(self) -> str | bytes:
         """The message itself; the file has binary ones in base64."""
-        return self.data if self.opcode == 1 else b64decode(self.data)
+        return self.data if self.opcode == 1 else bytes_of_base64(self.data)
 
 
 class HarEntry(msgspec.Struct):

@@ -16,6 +16,8 @@ MIN_THINK = 0.05
 """Seconds of a pause that becomes a think time; shorter ones are the browser's own."""
 MIN_LEARNT = 8
 """Characters of a value in a reply that is looked for in what is sent later."""
+MIN_SECRET = 4
+"""Characters of such a value under a name like `token`."""
 MIN_TIMEOUT = 30
 """Seconds that a message is waited for at least."""
 MAX_DEPTH = 50
@@ -379,7 +381,9 @@ class _Writer:
         found: dict[str, Learnt] = {}
         for keys, text in leaves(value):
             known = text in self._names.known or text in found
-            if len(text) >= MIN_LEARNT and not known and " " not in text and text in later:
+            named = [key for key in keys if isinstance(key, str)]
+            least = MIN_SECRET if named and is_secret(named[-1]) else MIN_LEARNT
+            if len(text) >= least and not known and " " not in text and text in later:
                 found[text] = Learnt(text, keys)
         return list(found.values())
 

@@ -107,7 +107,7 @@ def _is_foreign(request: web.Request, *, rebindable: bool) -> bool:
     site = request.headers.get("Sec-Fetch-Site")
     if origin is None and site is None:
         return False
-    same = origin is None or urlsplit(origin).netloc == request.host
+    same = origin is None or _netloc(origin) == request.host
     return (
         not same
         or site not in (None, "same-origin", "none")
@@ -115,8 +115,19 @@ def _is_foreign(request: web.Request, *, rebindable: bool) -> bool:
     )
 
 
+def _netloc(url: str) -> str:
+    """Returns host and port of a URL; "" for a text that is none."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:  # a bracket without its other one
+        return ""
+
+
 def _is_address(host: str) -> bool:
-    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
     try:
         ipaddress.ip_address(name.partition("%")[0])
     except ValueError:

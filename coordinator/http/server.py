@@ -5,6 +5,7 @@ It moves bytes and decides nothing.
 
 import asyncio
 import json
+import re
 import ssl
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +29,7 @@ from coordinator.http.static import Page, no_icon
 from coordinator.run.agents import digest_of
 from coordinator.run.run import BadPostError, RefusedError, Run
 from coordinator.run.timeline import Row, in_order, summaries
+from coordinator.text import one_line
 from coordinator.tsung.status import tsung_status
 from loadgen.http.ratelimit import TokenBucket
 from loadgen.http.server import Handler, HttpServer, too_many
@@ -48,6 +50,8 @@ MAX_POSTS = 100.0
 MAX_BODY_BYTES = 64 << 20
 """The largest body that is read: some hundred unacknowledged seconds, each with the timings of
 sessions."""
+SECOND = re.compile(r"-?[0-9]{1,15}")
+"""The number of a second, as requests write it."""
 SECRET_BYTES = 16
 """Random bytes of an agent's secret."""
 CPU_WINDOW = 10
@@ -224,11 +228,12 @@ class Server:
         return _reply(msgspec.json.encode(describe(self._run, self._clock())))
 
     async def _show_seconds(self, request: web.Request) -> web.Response:
-        since = request.query.get("since", "0")
-        if not since.lstrip("-").isdecimal():
-            return _error(400, f"since={since!r} is not the number of a second")
+        text = request.query.get("since", "0")
+        if not SECOND.fullmatch(text):
+            return _error(400, one_line(f"since={text!r} is not the number of a second"))
+        since = int(text)
         # In a thread, since a long run's file takes a while to read.
-        lines = await asyncio.to_thread(lambda: b",".join(self.seconds(int(since))))
+        lines = await asyncio.to_thread(lambda: b",".join(self.seconds(since)))
         return _reply(b'{"seconds":[%s]}' % lines)
 
     async def _show_tsung_status(self, _: web.Request) -> web.Response:
@@ -336,8 +341,14 @@ def _error(status: int, text: str) -> web.Response:
 
 @web.middleware
 async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turns aiohttp's own refusals into JSON: unknown path, body too large."""
+    """Turns refusals into JSON of one line: aiohttp's own, and what nobody foresaw.
+
+    A request may hold anything, and no request of a stranger may fill the operator's terminal with
+    tracebacks.
+    """
     try:
         return await handler(request)
     except web.HTTPException as error:
         return _error(error.status, " ".join((error.text or error.reason).split()))
+    except Exception as error:  # a part of the request that the handler takes for what it is not
+        return _error(400, one_line(f"this request has no answer: {type(error).__name__}: {error}"))

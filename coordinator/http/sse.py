@@ -23,6 +23,8 @@ MAX_EVENTS = 2 * 3600 + 800
 of both."""
 BLOCK_ITEMS = 64
 """Items that a log compresses together, so that it keeps once what they have in common."""
+MAX_DIGITS = 15
+"""Digits of an event's number."""
 MAX_CHUNK_BYTES = 64 << 10
 """Bytes of events that a viewer is sent at a time."""
 MAX_VIEWERS = 250
@@ -146,6 +148,7 @@ class Feed:
             key == self.key
             and number.isascii()
             and number.isdecimal()
+            and len(number) <= MAX_DIGITS
             and int(number) <= self._events.last
         )
         return Position(int(number)) if known else Position()

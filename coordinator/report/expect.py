@@ -14,6 +14,7 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from math import inf
 
 import msgspec
 
@@ -155,6 +156,8 @@ def parse(text: str, plan: Plan | None = None, option: str = "--expect") -> Expe
         _check_figure(figure, part, plan)
         base = _base_of(figure) if unit == "%" and not _is_percentage(figure) else ""
         bound = float(number) * _scale(figure, unit)
+        if bound == inf:
+            raise PlanError("no figure is as large as that")  # noqa: TRY301 -- named as the others are
     except PlanError as error:
         raise PlanError(f"{option} {text!r}: {error}") from error
     return Expectation(text.strip(), part or WHOLE, figure, comparison, bound, base)

@@ -258,7 +258,8 @@ class Run(Recorded):
             )
         refusal = one_line(post.refusal)
         if refusal and refusal not in {other.refusal for other in self.agents.by_id.values()}:
-            self.notices.warn(f"agent {agent.name} refuses: {refusal}")
+            for line in post.refusal.splitlines():
+                self.notices.warn(f"agent {agent.name} refuses: {one_line(line)}")
         if post.ready and not agent.ready:
             self._share_table.agent_became_ready()
         agent.ready = post.ready

@@ -81,6 +81,7 @@ class Journal:
         self.complaint = ""
         """The reason that it could not be written; empty as long as it was."""
         self._path = folder / FILE
+        self._path.touch(mode=0o600)  # it has the plan, with its secrets
         self._file: Appender | None = Appender(self._path)
         try:
             self._file.lock()

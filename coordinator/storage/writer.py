@@ -45,7 +45,9 @@ class RunDir:
         self._appenders: dict[str, Appender] = {}
         (path / "agents").mkdir(exist_ok=True)
         keep_rows(plan.feeders, path)
-        (path / "plan.toml").write_bytes(to_toml(plan.kept))
+        plan_file = path / "plan.toml"
+        plan_file.touch(mode=0o600)  # it has the secrets of the plan, for its owner alone
+        plan_file.write_bytes(to_toml(plan.kept))
         self.seconds = SecondsFile(path / "seconds.ndjson")
         """The settled seconds."""
         self._histograms = Appender(path / "histograms.hlog")

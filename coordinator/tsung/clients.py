@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 from coordinator.tsung.element import Element
+from loadgen.machine.addresses import INTERFACE
 from loadgen.plan.clients import AgentSpec
 from loadgen.values import DEFAULT_MAX_CONNECTIONS
 
@@ -45,6 +46,10 @@ def read_clients(element: Element) -> Fleet:
     if not machines:
         raise element.error("there is no <client>; name the machines that the load comes from")
     if all(machine.here for machine in machines.values()):
+        if any(machine.sources for machine in machines.values()):
+            element.note(
+                "source addresses of agents that start here are left out: the kernel chooses one"
+            )
         return Fleet((), ())
     return Fleet(tuple(map(_client, machines.values())), tuple(machines))
 
@@ -99,14 +104,14 @@ def _sources(child: Element) -> list[str]:
     if child.name not in ("ip", "iprange"):
         raise child.error(f"<{child.name}> is unknown in <client>; write <ip> or <iprange>")
     child.only("value", "scan", "version")
+    if child.name == "ip" and child.flag("scan"):
+        name = child.get("value", "eth0")
+        if not re.fullmatch(r"[\w.-]{1,15}", name):
+            raise child.error(f"{name!r} is no interface; write one such as eth0")
+        return [f"{INTERFACE}{name}"]
     value = child.need("value")
     if child.name == "iprange":
         return _range(child, value)
-    if child.flag("scan"):
-        raise child.error(
-            f"the addresses of {value} can't be known here; write one <ip> or <iprange> for each of"
-            " them"
-        )
     if value == "resolve":
         child.note(
             '<ip value="resolve"/>: the kernel chooses the address towards the server; it is'

@@ -1,6 +1,7 @@
 """Reads a whole Tsung configuration into a plan, with notes on what is left out."""
 
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -175,21 +176,22 @@ def _plan(
 ) -> tuple[Plan, Fleet]:
     fleet = read_clients(parts["clients"])
     servers = read_servers(parts["servers"])
-    over_websocket = any(
-        server.get("type") in OVER_WEBSOCKET for server in parts["servers"].children
-    )
-    options = Options(directory)
+    kinds = [server.get("type") for server in parts["servers"].children]
+    over_websocket = any(kind in OVER_WEBSOCKET for kind in kinds)
+    options = Options(directory, int(time.time()))
+    options.over_websocket = all(kind in OVER_WEBSOCKET for kind in kinds)
     if "options" in parts:
         options.read(parts["options"], over_websocket=over_websocket)
     load = read_load(parts["load"])
     servers = [TsungServer(base, 1.0)] if base else servers
-    path = _shared_path(parts["sessions"], options.path)
+    path = _shared_path(parts["sessions"], options)
     sessions = read_sessions(parts["sessions"], Steps(options, path, base), options.files)
     targets = _targets(servers, sessions, path)
     if any(target.url.startswith("wss:") for target in targets):
         parts["servers"].note("the servers' certificates are not verified, as Tsung does it")
         options.transport["tls_verify"] = False
     cast = cast_of(load, sessions)
+    options.transport |= _certificate_of([one for one in sessions if one.name in cast.weights])
     plan = Plan(
         **({"targets": targets} if len(targets) > 1 else {"target": targets[0].url}),
         arrival="poisson",
@@ -205,8 +207,29 @@ def _plan(
     return plan, fleet
 
 
-def _shared_path(sessions: Element, default: str) -> str:
+def _certificate_of(sessions: Sequence[TsungSession]) -> dict[str, str]:
+    """Returns the fields of the transport for the certificate that all sessions set.
+
+    Raises TsungError where they differ.
+    """
+    for one in sessions:
+        if one.certificate != sessions[0].certificate:
+            raise one.element.error(
+                "its certificate is not that of the other sessions; give all of them the same, or"
+                " run each in a plan of its own"
+            )
+    found = sessions[0].certificate if sessions else None
+    if found is None:
+        return {}
+    given = {"tls_cert": found.cert, "tls_key": found.key}
+    return {key: path for key, path in given.items() if path}
+
+
+def _shared_path(sessions: Element, options: Options) -> str:
     """Returns the path of the targets: the first of a connect without variables."""
+    default = options.path
+    if any(one.get("type") in ("ts_mqtt", "ts_jabber") for one in sessions.children):
+        return options.carrier_path
     for element in sessions.walk():
         if element.name == "websocket" and element.get("type") == "connect":
             path = element.get("path") or default

@@ -51,6 +51,11 @@ class Element:
         """Adds a note for the operator at the element's line."""
         self._notes.append(Note(self.line, text))
 
+    def note_once(self, text: str) -> None:
+        """Adds a note, unless the file has this one already."""
+        if all(note.text != text for note in self._notes):
+            self.note(text)
+
     def only(self, *names: str) -> None:
         """Adds a note for each attribute that is not one of these.
 

@@ -53,6 +53,7 @@ def counters_of(total: Tally, *, scripted: bool) -> dict[str, int]:
         for name, count in total.counts().items()
         if not (scripted and name in SCRIPT_COUNTERS)
     )
+    found |= total.http_replies
     own = _sums((atom(name), count) for name, count in sorted(total.counters.items()))
     # Subtle: a session that counts its own errors has counted these ends already.
     found |= _sums((name, count) for name, count in _errors(total) if name not in own)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,7 +18,7 @@ NOT_HERE = {
     "udp_rcv_buffer": "belongs to another protocol",
     "udp_snd_buffer": "belongs to another protocol",
     "bosh_path": "belongs to another protocol",
-    "global_ack_timeout": "belongs to a kind of reply that WebSocket sessions do not have",
+    "global_ack_timeout": "has no effect: users who wait for others wait without a limit",
     "ip_bind_address_no_port": "is not needed: every agent counts its ports up by itself",
     "tcp_reuseaddr": "is not needed: no port serves twice before all have served",
     "tcp_reuseport": "is not needed: no port serves twice before all have served",
@@ -44,10 +44,37 @@ class ThinkDefault(msgspec.Struct, frozen=True):
     override: bool = False
 
 
+class JabberOptions(msgspec.Struct):
+    """The options of ts_jabber, with Tsung's defaults."""
+
+    domain: str = "erlang-projects.org"
+    username: str = "tsunguser"
+    """What the names of users begin with; their ids follow."""
+    passwd: str = "sesame"  # noqa: S105  # Tsung's default
+    """What their passwords begin with."""
+    userid_max: int = 10_000
+    global_number: int = 100
+    """The number of users that a request with ack=global waits for."""
+    muc_service: str = "conference.localhost"
+
+
+class ClientCertificate(NamedTuple):
+    """The files of a client's certificate, as whole paths; empty: not given."""
+
+    cert: str
+    key: str
+
+
 class Options:
     """The options, in the terms of the plan."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, read_at: int = 0) -> None:
+        """The directory is the configuration's.
+
+        `read_at` is the time at which it is read, in whole seconds since 1970.
+        """
+        self.directory = directory
+        self.read_at = read_at
         self.think = ThinkDefault()
         self.transport: dict[str, Any] = {}
         """Fields of the plan's Transport."""
@@ -62,10 +89,14 @@ class Options:
         """Those names by the kind of file and its id in the configuration."""
         self.path = "/"
         """The path of a connect that has none."""
+        self.carrier_path = "/chat"
+        """The path by which Tsung carries other protocols over WebSocket."""
+        self.over_websocket = False
+        """True when all servers carry other protocols over WebSocket."""
+        self.jabber = JabberOptions()
         self.frame = "binary"
         self.subprotocols = ""
         self.origin = ""
-        self._directory = directory
 
     def read(self, element: Element, *, over_websocket: bool) -> None:
         """Reads every option; `over_websocket` is true with servers of type `websocket`."""
@@ -77,7 +108,13 @@ class Options:
 
     def _read_one(self, option: Element, *, over_websocket: bool) -> None:
         name = option.need("name")
-        if option.get("type"):
+        if option.get("type") == "ts_jabber" and name in JabberOptions.__struct_fields__:
+            self._jabber(option, name)
+        elif name == "user_agent":
+            option.note(
+                "user agents are not drawn: requests have loadgen's, or that of an <http_header>"
+            )
+        elif option.get("type"):
             option.note(
                 f"option {name} of {option.get('type')} belongs to another protocol; it is left out"
             )
@@ -91,6 +128,35 @@ class Options:
             _READERS[name](self, option)
         else:
             option.note(f"option {name!r} is unknown, to Tsung too; it is left out")
+
+    def _jabber(self, option: Element, name: str) -> None:
+        """Reads an option of XMPP."""
+        number = isinstance(getattr(self.jabber, name), int)
+        setattr(
+            self.jabber,
+            name,
+            option.integer("value") if number else option.need("value"),
+        )
+
+    def certificate_of(self, element: Element) -> ClientCertificate:
+        """Returns the files of a <certificate>; raises TsungError."""
+        element.only("certfile", "keyfile", "keypass", "cacertfile")
+        if element.get("keypass"):
+            raise element.error(
+                "agents know no passphrase; decrypt the key (openssl pkey -in KEY -out PLAIN), and"
+                " take keypass out"
+            )
+        paths = [element.need("certfile"), element.get("keyfile")]
+        if element.get("cacertfile"):
+            element.note("cacertfile is left out: the servers' certificates are not verified")
+        if any("%%" in path for path in paths):
+            raise element.error(
+                "a certificate of each user's own is a file of many, tls_cert in a plan's"
+                " [transport] (docs/plans.md, “TLS towards the target”): write the plan by"
+                " --write-plan without this, and add it"
+            )
+        whole = (str((self.directory / path).absolute()) if path else "" for path in paths)
+        return ClientCertificate(*whole)
 
     def think_time(self, option: Element) -> None:
         """Reads the default of think times."""
@@ -152,7 +218,7 @@ class Options:
         kind, id_, path = (
             option.need("name"),
             option.get("id", "default"),
-            self._directory / option.need("value"),
+            self.directory / option.need("value"),
         )
         name = id_ if kind == "file_server" else f"local {id_}"
         try:
@@ -206,6 +272,10 @@ def _word(field: str) -> Callable[[Options, Element], None]:
     return read
 
 
+def _carrier_path(options: Options, option: Element) -> None:
+    options.path = options.carrier_path = option.get("value")
+
+
 def _seed(options: Options, option: Element) -> None:
     options.seed = option.integer("value", least=None)
 
@@ -231,7 +301,7 @@ _READERS: Mapping[str, Callable[[Options, Element], None]] = {
     "ssl_ciphers": Options.ciphers,
     "ssl_versions": Options.versions,
     "ssl_disable_sni": _disable_sni,
-    "websocket_path": _word("path"),
+    "websocket_path": _carrier_path,
     "websocket_frame": _word("frame"),
     "websocket_subprotocols": _word("subprotocols"),
     "websocket_origin": _word("origin"),

@@ -1,26 +1,29 @@
 """Reads <request>: what is sent, and what is done with the reply."""
 
-import base64
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from coordinator.tsung.element import Element
+from coordinator.tsung.http_request import HttpRequests, read_header
+from coordinator.tsung.mqtt import MqttRequests
 from coordinator.tsung.options import Options
-from loadgen.plan.script import Close, Connect, Extract, Match, Send, Step
+from coordinator.tsung.replies import Kind, read_extract, read_match
+from coordinator.tsung.text import one_line, script_text
+from coordinator.tsung.xmpp import XmppRequests
+from loadgen.plan.script import Close, Connect, Ping, Send, Step
 
-PROTOCOLS = (
-    "http",
-    "jabber",
-    "raw",
-    "pgsql",
-    "ldap",
-    "mysql",
-    "fs",
-    "shell",
-    "job",
-    "amqp",
-    "mqtt",
-)
+FOREIGN = ("raw", "pgsql", "ldap", "mysql", "fs", "shell", "job", "amqp")
+"""The requests of protocols that are not carried over WebSocket."""
+ELEMENT_OF = {
+    "ts_websocket": "websocket",
+    "ts_http": "http",
+    "ts_mqtt": "mqtt",
+    "ts_jabber": "jabber",
+}
+"""The requests of a session by its type."""
+OF_PLUGIN = ("send", "ping")
+"""The types of <websocket> of the plugin tsung_ws, which came before Tsung's own."""
 OURS = (
     "host",
     "upgrade",
@@ -28,54 +31,125 @@ OURS = (
     "origin",
 )
 """Headers of the upgrade that an <http_header> can't set, in Tsung either."""
-FORM_FIELD = "name=[\"']{name}[\"'] (?:[^>]* )?value=[\"']([^\"']*)[\"']"
-"""The default of a dyn_variable, as in Tsung: the value of the HTML form field of that name."""
 
 
 class Requests:
-    """Reads requests under the options of the configuration."""
+    """Reads the requests of one session under the options of the configuration."""
 
-    def __init__(self, options: Options, path: str) -> None:
+    def __init__(self, options: Options, path: str, kind: str) -> None:
         self._options = options
         self._path = path
         """The path of the plan's targets, which a connect need not repeat."""
-        self._noted: set[str] = set()
+        self._kind = kind
+        """The session's type, or that which it changed to."""
+        self._http = HttpRequests(options)
+        self.mqtt = MqttRequests(options)
+        self._xmpp = XmppRequests(options)
+        self._connected = False
+        """True when a step connected for a protocol that is carried over WebSocket."""
 
-    def read(self, request: Element) -> Step:
-        """Returns the step of one request; raises TsungError."""
+    def changed(self, kind: str) -> None:
+        """Goes on with requests of another type, at another server."""
+        self._kind = kind
+        self._http.changed()
+
+    @property
+    def carried(self) -> bool:
+        """True for the requests of a protocol over WebSocket."""
+        return self._kind in ("ts_mqtt", "ts_jabber")
+
+    def read(self, request: Element, *, in_loop: bool) -> Sequence[Step]:
+        """Returns the steps of one request; raises TsungError.
+
+        `in_loop` is true in a loop or a condition.
+        """
         request.only("subst", "tag")
-        subst = self._subst(request)
         asked = [child for child in request.children if child.name not in ("match", "dyn_variable")]
-        if len(asked) != 1 or asked[0].name != "websocket":
-            raise _foreign(request, asked)
-        (websocket,) = asked
-        websocket.only("type", "ack", "frame", "origin", "subprotocols", "path")
-        kind = websocket.choice("type", ("connect", "message", "close"))
-        match = tuple(map(self._match, request.all("match")))
-        extract = tuple(_extract(child, kind) for child in request.all("dyn_variable"))
-        if kind == "close":
-            return self._close(request, match, extract)
-        make = self._connect if kind == "connect" else self._send
-        return make(websocket, {"subst": subst, "match": match, "extract": extract})
-
-    def _once(self, element: Element, text: str) -> None:
-        """Adds a note unless it was added before."""
-        if text not in self._noted:
-            self._noted.add(text)
-            element.note(text)
-
-    @staticmethod
-    def _subst(request: Element) -> bool:
+        wanted = ELEMENT_OF[self._kind]
+        if len(asked) != 1 or asked[0].name != wanted:
+            raise _foreign(request, asked, wanted)
+        (inner,) = asked
         subst = request.choice("subst", ("true", "false", "all_except_body"), "false")
-        if subst == "all_except_body":
-            request.note(
-                "subst=all_except_body puts nothing into a WebSocket request, in Tsung too"
+        if subst == "all_except_body" and self._kind != "ts_http":
+            request.note("subst=all_except_body puts nothing into such a request, in Tsung too")
+            subst = "false"
+        kind = self._reply_kind(inner)
+        shared: dict[str, Any] = {
+            "match": tuple(
+                read_match(one, kind, self._options.read_at) for one in request.all("match")
+            ),
+            "extract": tuple(read_extract(one, kind) for one in request.all("dyn_variable")),
+        }
+        if self.carried:
+            return self._carried(request, inner, shared, subst=subst == "true", in_loop=in_loop)
+        if self._kind == "ts_http":
+            return (self._http.read(inner, subst, shared),)
+        inner.only("type", "ack", "frame", "origin", "subprotocols", "path", "url")
+        if kind == "close":
+            return (self._close(request, shared),)
+        if inner.get("type") == "ping":
+            return (Ping(),)
+        make = self._connect if kind == "connect" else self._send
+        return (make(inner, {"subst": subst == "true", **shared}),)
+
+    def _reply_kind(self, inner: Element) -> Kind:
+        if self._kind == "ts_http":
+            return "http"
+        if self._kind != "ts_websocket":
+            return "message"
+        kind = inner.choice("type", ("connect", "message", "close", *OF_PLUGIN))
+        if kind in OF_PLUGIN:
+            inner.note_once(
+                "type send and ping are those of the plugin tsung_ws: a text message, and a PING"
+                " that awaits its PONG"
             )
-        return subst == "true"
+        return "connect" if kind == "connect" else "close" if kind == "close" else "message"
+
+    def _carried(
+        self,
+        request: Element,
+        inner: Element,
+        shared: dict[str, Any],
+        *,
+        subst: bool,
+        in_loop: bool,
+    ) -> Sequence[Step]:
+        """Returns the steps of a request that a protocol over WebSocket makes.
+
+        Its first one connects, as in Tsung.
+        """
+        for match in request.all("match"):
+            if match.integer("loop_back", 0):
+                raise match.error("loop_back counts other steps here; take it out")
+        steps: list[Step] = []
+        if not self._connected:
+            if in_loop:
+                raise request.error(
+                    "the session's first request connects, so it can't be in a loop or a"
+                    " condition; put it before"
+                )
+            steps.append(self._implicit_connect())
+            self._connected = True
+        read = self.mqtt.read if self._kind == "ts_mqtt" else self._xmpp.read
+        steps += read(inner, shared, subst=subst)
+        if isinstance(steps[-1], Close):
+            self._connected = False
+        return steps
+
+    def _implicit_connect(self) -> Connect:
+        path = self._options.carrier_path
+        return Connect(
+            path="" if path == self._path else path,
+            subprotocols=_names(self._options.subprotocols),
+            origin=self._options.origin,
+        )
+
+    def _text(self, element: Element, text: str, *, subst: bool) -> str:
+        return script_text(element, text, subst=subst, read_at=self._options.read_at)
 
     def _connect(self, websocket: Element, shared: dict[str, Any]) -> Step:
-        path = websocket.get("path") or self._options.path
-        _check_text(websocket, path, subst=shared["subst"])
+        path = websocket.get("path") or websocket.get("url") or self._options.path
+        path = self._text(websocket, path, subst=shared["subst"])
         if not path.startswith("/") or not path.isprintable() or re.search("[ #]", path):
             raise websocket.error(
                 f"path {path!r} can't be asked for; begin it with /, and write blanks as %20, #"
@@ -83,22 +157,20 @@ class Requests:
             )
         origin = websocket.get("origin") or self._options.origin
         if not origin:
-            self._once(
-                websocket,
+            websocket.note_once(
                 'no Origin header is sent, where Tsung sends the bare host name; origin="…"'
-                " sends one",
+                " sends one"
             )
         if shared["match"]:
             websocket.note(
                 "the reply to a connect has no text, in Tsung too: a match finds nothing in it"
             )
-        subprotocols = websocket.get("subprotocols") or self._options.subprotocols
         return Connect(
             path="" if path == self._path else path,
-            origin=_one_line(websocket, origin),
-            subprotocols=tuple(re.findall(r"[^,\s]+", subprotocols)),
+            origin=one_line(websocket, origin),
+            subprotocols=_names(websocket.get("subprotocols") or self._options.subprotocols),
             headers=dict(
-                _header(child, subst=shared["subst"])
+                read_header(child, subst=shared["subst"], read_at=self._options.read_at)
                 for child in websocket.children
                 if _sendable(child)
             ),
@@ -106,12 +178,11 @@ class Requests:
         )
 
     def _send(self, websocket: Element, shared: dict[str, Any]) -> Step:
-        text = websocket.text.strip(" ")
         for child in websocket.children:
             raise child.error(
                 f"<{child.name}> is not sent with a message; put it into the connect request"
             )
-        _check_text(websocket, text, subst=shared["subst"])
+        text = self._text(websocket, websocket.text.strip(" "), subst=shared["subst"])
         ack = websocket.choice("ack", ("parse", "no_ack"), "parse") == "parse"
         if not ack and (shared["match"] or shared["extract"]):
             websocket.note(
@@ -119,108 +190,37 @@ class Requests:
                 " left out"
             )
             shared = shared | {"match": (), "extract": ()}
-        frame = websocket.choice("frame", ("binary", "text"), self._options.frame)
+        usual = "text" if websocket.get("type") == "send" else self._options.frame
+        frame = websocket.choice("frame", ("binary", "text"), usual)
         return Send(text=text, frame="binary" if frame == "binary" else None, ack=ack, **shared)
 
     @staticmethod
-    def _close(request: Element, match: tuple[Match, ...], extract: tuple[Extract, ...]) -> Step:
-        if match or extract:
+    def _close(request: Element, shared: dict[str, Any]) -> Step:
+        if shared["match"] or shared["extract"]:
             raise request.error("the reply to a close is not looked at; put the match on a message")
         return Close()
 
-    def _match(self, match: Element) -> Match:
-        match.only(
-            "do",
-            "when",
-            "subst",
-            "name",
-            "max_loop",
-            "loop_back",
-            "max_restart",
-            "sleep_loop",
-            "skip_headers",
-            "apply_to_content",
-        )
-        if match.get("apply_to_content", "undefined") != "undefined":
-            raise match.error(
-                "apply_to_content calls Erlang code; take it out, and match the reply as it is"
-            )
-        do = match.choice(
-            "do", ("continue", "log", "dump", "loop", "restart", "abort", "abort_test"), "continue"
-        )
-        if do in ("log", "dump"):
-            self._once(
-                match,
-                f"do={do} is written to the agents' logs, a few a second, instead of a file of"
-                " its own",
-            )
-        text = match.text.strip(" \n")
-        _check_text(match, text, subst=match.flag("subst"))
-        return Match(
-            pattern=text,
-            when=(
-                "nomatch"
-                if match.choice("when", ("match", "nomatch"), "match") == "nomatch"
-                else "match"
-            ),
-            do=do,  # type: ignore[arg-type]  # one of the choices
-            name=match.get("name", "-"),
-            subst=match.flag("subst"),
-            max_loop=match.integer("max_loop", 20),
-            loop_back=match.integer("loop_back", 0),
-            max_restart=match.integer("max_restart", 3),
-            sleep_loop=float(match.integer("sleep_loop", 5)),
-        )
 
-
-def _foreign(request: Element, asked: list[Element]) -> Exception:
+def _foreign(request: Element, asked: list[Element], wanted: str) -> Exception:
     for child in asked:
-        if child.name in PROTOCOLS:
+        if child.name in FOREIGN:
             return child.error(
                 f"<{child.name}> is another protocol than WebSocket; take the request out"
             )
-        if child.name != "websocket":
-            return child.error(f"<{child.name}> is unknown in <request>; write <websocket>")
+        if child.name in ELEMENT_OF.values() and child.name != wanted:
+            return child.error(
+                f"<{child.name}> is no request of this session's type; write <change_type> before"
+                " it"
+            )
+        if child.name != wanted:
+            return child.error(f"<{child.name}> is unknown in <request>; write <{wanted}>")
     return request.error(
-        "a request is one <websocket>; write it, and each further one into a request of its own"
+        f"a request is one <{wanted}>; write it, and each further one into a request of its own"
     )
 
 
-def _extract(element: Element, kind: str) -> Extract:
-    element.only("name", "re", "jsonpath", "header", "xpath", "pgsql_expr", "regexp", "decode")
-    name = element.need("name")
-    for foreign in ("xpath", "pgsql_expr"):
-        if element.get(foreign):
-            raise element.error(
-                f"{foreign} is not looked for in WebSocket messages; write re or jsonpath"
-            )
-    if element.get("regexp"):
-        raise element.error("regexp is read by no Tsung of today; write re")
-    if element.get("header"):
-        return _header_extract(element, name, kind)
-    if kind == "connect":
-        element.note(
-            "the reply to a connect has no text, in Tsung too: the variable becomes empty;"
-            ' header="…" finds some'
-        )
-    if element.get("jsonpath"):
-        return Extract(var=name, by="jsonpath", expr=element.get("jsonpath"))
-    expr = element.get("re") or FORM_FIELD.format(name=name)
-    return Extract(var=name, expr=expr, decode=element.get("decode") == "html_entities")
-
-
-def _header_extract(element: Element, name: str, kind: str) -> Extract:
-    header = element.get("header")
-    if kind != "connect":
-        raise element.error(
-            "a WebSocket message has no headers; header belongs to the connect request"
-        )
-    if "/" in header:
-        raise element.error(
-            f"{header!r} is a part of a header; write the header's name, and take it apart by"
-            " setdynvars"
-        )
-    return Extract(var=name, by="header", expr=header)
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"[^,\s]+", text))
 
 
 def _sendable(child: Element) -> bool:
@@ -231,44 +231,3 @@ def _sendable(child: Element) -> bool:
         child.note(f"header {child.get('name')!r} can't be set, in Tsung either; it is left out")
         return False
     return True
-
-
-def _header(child: Element, *, subst: bool) -> tuple[str, str]:
-    child.only("name", "value", "encoding")
-    value = _one_line(child, child.get("value"))
-    _check_text(child, value, subst=subst)
-    if child.get("encoding") == "base64":
-        value = base64.b64encode(value.encode()).decode()
-    return _one_line(child, child.need("name")), value
-
-
-def _one_line(element: Element, text: str) -> str:
-    if not text.isprintable():
-        raise element.error(
-            f"{text!r} can't be sent as a header; write it without control characters"
-        )
-    return text
-
-
-def _check_text(element: Element, text: str, *, subst: bool) -> None:
-    """Refuses variables that would not be replaced as they seem to be.
-
-    Adds a note for those that are not replaced at all.
-    """
-    variables = re.sub(r"%%_.+?%%", "", text, flags=re.DOTALL)
-    if not subst and variables != text:
-        element.note('subst is not "true": variables are sent as they stand, in Tsung too')
-    elif subst and "%%ts_user_server:get_unique_id%%" in variables:
-        raise element.error(
-            "%%ts_user_server:get_unique_id%% calls Erlang code; write %%_tsung_userid%%"
-        )
-    elif subst and re.search(r"%%\w+:\w+%%", variables):
-        raise element.error(
-            "%%module:function%% calls Erlang code; set a variable by setdynvars, and write"
-            " %%_name%%"
-        )
-    elif subst and "%%" in variables:
-        raise element.error(
-            "a %% without a variable's name makes Tsung drop what follows; write %%_name%%, or take"
-            " it out"
-        )

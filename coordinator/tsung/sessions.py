@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from coordinator.tsung.element import Element
 from coordinator.tsung.load import ArrivalPhase, fits
-from coordinator.tsung.steps import SESSION_TYPE, Steps
-from loadgen.plan.script import Close, Connect, For, Option, Step, Think, steps_in
+from coordinator.tsung.options import ClientCertificate
+from coordinator.tsung.steps import NOT_BIDI, SESSION_TYPES, Steps
+from loadgen.plan.script import Close, Connect, For, HttpStep, Option, Step, Think, steps_in
 from loadgen.plan.script_check import ScriptError, check, unset_in
 from loadgen.plan.sessions import MIN_THINK, Loop, Script
 
@@ -97,6 +98,8 @@ class TsungSession(NamedTuple):
     weighs: bool
     """True for a weight, false for a probability."""
     steps: tuple[Step, ...]
+    certificate: ClientCertificate | None
+    """The client's certificate that it sets, if any."""
 
 
 def read_sessions(element: Element, steps: Steps, files: dict[str, str]) -> list[TsungSession]:
@@ -116,14 +119,17 @@ def read_sessions(element: Element, steps: Steps, files: dict[str, str]) -> list
 def _session(element: Element, steps: Steps, names: Sequence[str]) -> TsungSession:
     element.only("name", "probability", "weight", "type", "bidi", "persistent")
     kind = element.need("type")
-    if kind != SESSION_TYPE:
+    if kind not in SESSION_TYPES:
         raise element.error(
             f"unsupported session type {kind}: loadgen speaks WebSocket; take the session out"
         )
-    if not element.flag("bidi", default=True):
+    if kind in ("ts_mqtt", "ts_jabber") and not steps.over_websocket:
         raise element.error(
-            'bidi="false" ends a session at the first message it did not ask for; take it out'
+            f"{kind} over TCP is not spoken; if the server takes WebSocket too, write its port and"
+            ' <server type="websocket">, and the option websocket_path'
         )
+    if kind == "ts_websocket" and not element.flag("bidi", default=True):
+        element.note_once(NOT_BIDI)
     if not element.flag("persistent", default=True):
         element.note(
             'persistent="false" makes no difference: a session ends with its last connection'
@@ -143,12 +149,21 @@ def _session(element: Element, steps: Steps, names: Sequence[str]) -> TsungSessi
         name,
         popularity,
         by == "weight",
-        steps.read(element),
+        steps.read_session(element, kind),
+        steps.certificate,
     )
 
 
 def _check(session: TsungSession, steps: Steps, files: dict[str, str]) -> None:
     """Refuses a step that can't be played, at its line; notes unset variables."""
+    flat = list(steps_in(session.steps))
+    if any(isinstance(step, HttpStep) for step in flat) and not any(
+        isinstance(step, Connect) for step in flat
+    ):
+        raise session.element.error(
+            "the session sends HTTP requests alone: here a user is a connection, and one without"
+            " counts as failed; take it out, or change_type to ts_websocket and connect"
+        )
     try:
         check(session.steps, files)
     except ScriptError as error:
@@ -159,7 +174,6 @@ def _check(session: TsungSession, steps: Steps, files: dict[str, str]) -> None:
         steps.origin(unset.step).note(
             f"variable {unset.name!r} is set nowhere: it gives the text undefined, in Tsung too"
         )
-    flat = list(steps_in(session.steps))
     for at, step in enumerate(flat):
         if isinstance(step, Option) and not any(isinstance(later, Connect) for later in flat[at:]):
             origin = steps.origin(step)

@@ -1,12 +1,14 @@
 """Reads the contents of a session, a transaction or a loop as steps of a script."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from coordinator.tsung.element import Element
-from coordinator.tsung.options import Options, read_rate_of
+from coordinator.tsung.options import ClientCertificate, Options, ThinkDefault, read_rate_of
 from coordinator.tsung.request import Requests
 from coordinator.tsung.servers import base_of
+from coordinator.tsung.text import function_text
+from loadgen.plan.phases import MAX_NUMBER
 from loadgen.plan.script import (
     Abort,
     Change,
@@ -23,10 +25,18 @@ from loadgen.plan.script import (
     Step,
     Think,
     Transaction,
+    steps_in,
 )
 from loadgen.plan.template import Template
 
-SESSION_TYPE = "ts_websocket"
+SESSION_TYPES = ("ts_websocket", "ts_http", "ts_mqtt", "ts_jabber")
+CHANGE_TYPES = ("ts_websocket", "ts_http")
+FOR_EVER = MAX_NUMBER
+"""Seconds of a think time that never ends: thirty years."""
+NOT_BIDI = (
+    'without bidi="true" Tsung ends a session at the first message that it did not ask for; here it'
+    " goes on, and the message counts as async_unknown_data_rcv"
+)
 OPS: tuple[Op, ...] = ("eq", "neq", "gt", "gte", "lt", "lte")
 
 
@@ -39,43 +49,77 @@ class Steps:
         """The path of the plan's targets."""
         self._base = base
         """The server that replaces all others; empty: none does."""
-        self._requests = Requests(options, path)
+        self._requests = Requests(options, path, SESSION_TYPES[0])
+        self._depth = 0
+        """The number of loops and conditions around the element."""
+        self.certificate: ClientCertificate | None = None
+        """The client's certificate that the session sets, if any."""
         self._origin: dict[int, Element] = {}
         self._kept: list[Step] = []
+
+    @property
+    def over_websocket(self) -> bool:
+        """True when all servers carry other protocols over WebSocket."""
+        return self._options.over_websocket
 
     def origin(self, step: Step) -> Element:
         """Returns the element that a step was read from."""
         return self._origin[id(step)]
 
+    def read_session(self, element: Element, kind: str) -> tuple[Step, ...]:
+        """Returns the steps of a session of this type."""
+        self._requests = Requests(self._options, self._path, kind)
+        self.certificate = None
+        return self.read(element)
+
     def read(self, parent: Element, leave: Element | None = None) -> tuple[Step, ...]:
         """Returns the steps of all children except `leave`."""
-        return tuple(self._read_one(child) for child in parent.children if child is not leave)
+        children = (child for child in parent.children if child is not leave)
+        return tuple(step for child in children for step in self._read_one(child))
 
-    def _read_one(self, element: Element) -> Step:
+    def _inside(self, parent: Element, leave: Element | None = None) -> tuple[Step, ...]:
+        """Returns the steps of a loop or a condition."""
+        self._depth += 1
+        try:
+            return self.read(parent, leave)
+        finally:
+            self._depth -= 1
+
+    def _read_one(self, element: Element) -> Sequence[Step]:
         if element.name not in _READERS:
             known = ", ".join(_READERS)
             raise element.error(f"<{element.name}> is no step of a session; write one of {known}")
-        step = _READERS[element.name](self, element)
-        self._origin[id(step)] = element
-        self._kept.append(step)  # while it is kept, no other step has its id
-        return step
+        found = _READERS[element.name](self, element)
+        steps: Sequence[Step] = found if isinstance(found, Sequence) else (found,)
+        for step in steps_in(steps):
+            self._origin.setdefault(id(step), element)
+        self._kept += steps  # while they are kept, no other step has their ids
+        return steps
 
-    def request(self, element: Element) -> Step:
+    def request(self, element: Element) -> Sequence[Step]:
         """Reads a request."""
-        return self._requests.read(element)
+        return self._requests.read(element, in_loop=self._depth > 0)
 
-    def think(self, element: Element) -> Step:
+    def think(self, element: Element) -> Step | Sequence[Step]:
         """Reads a think time; the defaults of the options fill in, or override it."""
         element.only("value", "random", "min", "max")
         value, default = element.get("value"), self._options.think
         if value == "wait_bidi":
-            raise element.error(
-                "wait_bidi never ends in a WebSocket session; write a number of seconds"
+            element.note_once(
+                "wait_bidi never ends in a WebSocket session, in Tsung too: it holds its connection"
+                " until the run is stopped, or until --hold is over"
             )
+            return Think(seconds=FOR_EVER)
         if value == "wait_global":
             return Meet(users=self._options.together)
         if value.startswith("%%"):
             return Think(seconds=_variable(element, value))
+        think = self._think_time(element, default)
+        if self._requests.carried and isinstance(think.seconds, float) and not think.random:
+            return self._requests.mqtt.pause(think.seconds) if think.upto is None else think
+        return think
+
+    def _think_time(self, element: Element, default: ThinkDefault) -> Think:
         if default.override:
             return _think(default.seconds, default.range, random=default.random)
         if element.get("min") or element.get("max"):
@@ -86,7 +130,7 @@ class Steps:
         return _think(seconds, default.range, random=default.random)
 
     @staticmethod
-    def _think_between(element: Element) -> Step:
+    def _think_between(element: Element) -> Think:
         low, high = element.integer("min", least=1), element.integer("max", least=1)
         if low >= high or element.get("value"):
             raise element.error(
@@ -110,7 +154,7 @@ class Steps:
         if by <= 0 and isinstance(first, int) and isinstance(last, int) and first < last:
             raise element.error(f'incr="{by}" never reaches {last}; write a number above 0')
         return For(
-            var=element.need("var"), first=first, last=last, step=by, steps=self.read(element)
+            var=element.need("var"), first=first, last=last, step=by, steps=self._inside(element)
         )
 
     def repeat(self, element: Element) -> Step:
@@ -132,12 +176,12 @@ class Steps:
             most=element.integer("max_repeat", 20),
             until=end.name == "until",
             condition=condition,
-            steps=self.read(element, leave=end),
+            steps=self._inside(element, leave=end),
         )
 
     def if_(self, element: Element) -> Step:
         """Reads steps under a condition."""
-        return If(condition=_condition(element), steps=self.read(element))
+        return If(condition=_condition(element), steps=self._inside(element))
 
     def foreach(self, element: Element) -> Step:
         """Reads a loop over a list."""
@@ -150,7 +194,7 @@ class Steps:
             values=element.need("in"),
             include=include,
             exclude="" if include else exclude,
-            steps=self.read(element),
+            steps=self._inside(element),
         )
 
     def set_vars(self, element: Element) -> Step:
@@ -175,6 +219,9 @@ class Steps:
                 '<setdynvars> holds one or more <var name="…"/>; write them, and nothing else'
             )
         kind = element.get("sourcetype", "erlang")
+        if kind == "erlang" and element.get("callback").startswith("ts_user_server:"):
+            value = function_text(element, element.get("callback"), self._options.read_at)
+            return SetVars(names=names, source="value", value=value)
         if kind not in _SOURCES:
             raise element.error(
                 f"sourcetype {kind!r} is Erlang code or unknown; take the values from one of"
@@ -205,32 +252,41 @@ class Steps:
     def change(self, element: Element) -> Step:
         """Reads a change to another server."""
         element.only("new_type", "host", "port", "server_type", "store", "restore", "bidi")
-        if element.get("new_type") != SESSION_TYPE:
+        kind = element.get("new_type")
+        if kind not in CHANGE_TYPES or self._requests.carried:
             raise element.error(
-                f"new_type {element.get('new_type')!r} is another protocol; only {SESSION_TYPE} is"
-                " spoken"
+                f"new_type {kind!r} can't be changed to here; only {' and '.join(CHANGE_TYPES)}"
+                " share a session"
             )
         if "%%" in element.get("host") + element.get("port"):
             raise element.error(
                 "a server by a variable can't be in the plan; write a change_type for each server"
             )
         base = base_of(element, element.get("server_type"))
+        if kind == "ts_websocket" and not element.flag("bidi"):
+            element.note_once(NOT_BIDI)
+        if kind == "ts_http" and not element.flag("restore"):
+            element.note_once("cookies stay with the user; Tsung forgets them at a change_type")
+        self._requests.changed(kind)
         return Change(
             url=(self._base or base) + self._path,
             store=element.flag("store"),
             restore=element.flag("restore"),
         )
 
-    @staticmethod
-    def option(element: Element) -> Step:
+    def option(self, element: Element) -> Step | Sequence[Step]:
         """Reads an option for the rest of the session."""
         element.only("name", "type", "value", "max")
         name = element.choice("name", ("connect_timeout", "rate_limit", "certificate"))
         if name == "certificate":
-            raise element.error(
-                "a client certificate can't be sent; take it out, and configure the server not to"
-                " ask for one"
-            )
+            if len(element.children) != 1 or element.children[0].name != "certificate":
+                raise element.error('the option holds one <certificate certfile="…"/>; write it')
+            if self._depth or self.certificate is not None:
+                raise element.error(
+                    "a session has one certificate, from its beginning; write one, before the loops"
+                )
+            self.certificate = self._options.certificate_of(element.children[0])
+            return ()
         if name == "rate_limit":
             return Option(name="read_rate", value=read_rate_of(element))
         return Option(name="connect_timeout", value=element.integer("value", least=1) / 1000)
@@ -303,6 +359,8 @@ def _string(steps: Steps, element: Element, names: tuple[str, ...]) -> Step:
 
 
 def _value(steps: Steps, element: Element, names: tuple[str, ...]) -> Step:
+    if Template(element.get("value")).names:
+        element.note("variables in the value are replaced, where Tsung leaves them as they are")
     return SetVars(names=names, source="value", value=element.get("value"))
 
 
@@ -330,7 +388,7 @@ _SOURCES: dict[str, Callable[[Steps, Element, tuple[str, ...]], Step]] = {
     "server": _server,
     "jsonpath": _json,
 }
-_READERS: dict[str, Callable[[Steps, Element], Step]] = {
+_READERS: dict[str, Callable[[Steps, Element], Step | Sequence[Step]]] = {
     "request": Steps.request,
     "thinktime": Steps.think,
     "transaction": Steps.transaction,
@@ -340,7 +398,7 @@ _READERS: dict[str, Callable[[Steps, Element], Step]] = {
     "if": Steps.if_,
     "foreach": Steps.foreach,
     "change_type": Steps.change,
-    "set_option": lambda _, element: Steps.option(element),
+    "set_option": Steps.option,
     "interaction": lambda _, element: Steps.interaction(element),
     "abort": lambda _, element: Steps.abort(element),
 }

@@ -67,6 +67,7 @@ class Agent:
             await run.serve()
         finally:
             await run.pool.stop()
+            run.remove_files()
             self._past.merge(run.pool.fanin.total)
             self.current = None
 

@@ -25,6 +25,8 @@ class AgentPart(NamedTuple):
     """The URLs of the plan, in their order."""
     clock: str = ""
     """The name of its monotonic clock."""
+    tree: str = ""
+    """The folder with the files of sessions in Python; empty without one."""
 
 
 def connections_in(share: Share, reassignments: Iterable[Reassignment], total: int) -> int:
@@ -71,6 +73,7 @@ def jobs_of(part: AgentPart, orders: Orders, start: Start, begin: float) -> list
             delay=orders.delay,
             publisher=welcome.public_id,
             clock=part.clock,
+            tree=part.tree,
             allowed=settings.allowed_targets.texts,
             credentials=welcome.credentials,
         )

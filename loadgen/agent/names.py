@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from functools import cache
 
-from loadgen.agent.targets import AllowedTargets, ResolvedTarget, Resolver
+from loadgen.agent.targets import ResolvedTarget, Resolver
 from loadgen.errors import PlanError
+from loadgen.net.allowed import AllowedTargets
 from loadgen.net.url import resolve
 from loadgen.plan.proxy import ProxyUrl
 

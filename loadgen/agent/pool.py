@@ -93,12 +93,12 @@ class WorkerPool:
             await asyncio.gather(*(worker.warm() for worker in server.workers))
         return server.workers
 
-    async def rehearse(self, sessions: tuple[PythonSession, ...]) -> str:
-        """Imports the session files in every warm worker.
+    async def rehearse(self, sessions: tuple[PythonSession, ...], tree: str = "") -> str:
+        """Imports the session files in every warm worker; `tree` is the folder with them.
 
         Returns why that fails, "" if not.
         """
-        rehearsal = Rehearsal(sessions)
+        rehearsal = Rehearsal(sessions, tree)
         try:
             async with asyncio.timeout(REHEARSAL_TIMEOUT):
                 done = await asyncio.gather(
@@ -106,7 +106,10 @@ class WorkerPool:
                 )
         except TimeoutError:
             files = ", ".join(sorted({session.file for session in sessions}))
-            return f"{files} took longer than {REHEARSAL_TIMEOUT:.0f} s to import"
+            return (
+                f"{files} took longer than {REHEARSAL_TIMEOUT:.0f} s to import; move what takes"
+                " long into the session"
+            )
         worst = next((rehearsed for rehearsed in done if rehearsed.problem), done[0])
         self.notes += worst.notes  # those of one worker: they all ran the same
         if worst.traceback:

@@ -25,6 +25,7 @@ from loadgen.agent.orders import Pace, WorkerOrders, place_line
 from loadgen.agent.outbox import Outbox
 from loadgen.agent.pool import WorkerPool
 from loadgen.agent.process import WorkerProcess
+from loadgen.agent.session_files import SessionFiles, without_data
 from loadgen.agent.settings import AgentSettings
 from loadgen.agent.targets import ResolvedTarget, ways_of
 from loadgen.errors import PlanError
@@ -36,6 +37,7 @@ from loadgen.machine.proc import read_host
 from loadgen.plan.feeder import MAX_ROWS_BYTES
 from loadgen.plan.life import alive_within
 from loadgen.plan.session_file import digest
+from loadgen.plan.session_tree import wrong_file
 from loadgen.plan.sessions import PythonSession
 from loadgen.sessions.rows import file_of
 from loadgen.wire import Orders, Place, Post, Start, Welcome, from_wire, to_wire
@@ -79,6 +81,8 @@ class AgentRun:
         """The URLs of the plan, resolved."""
         self._took_addresses = True
         """False until the coordinator has the addresses of the targets as they are now."""
+        self._files: SessionFiles | None = None
+        """The files of the plan's sessions in Python, once they are written."""
         self._part: AgentPart | None = None
         """The facts that jobs are made from; None until the order to start has come."""
         self._places: dict[str, asyncio.Task[ResolvedTarget | str]] = {}
@@ -106,6 +110,12 @@ class AgentRun:
                 if task is not None:
                     task.cancel()
 
+    def remove_files(self) -> None:
+        """Removes the files of sessions, once no worker reads them any more."""
+        if self._files is not None:
+            self._files.remove()
+            self._files = None
+
     async def _serve(self) -> None:
         log.info("joined %s as %s", self._settings.coordinator, self._welcome.name)
         await self._prepare()
@@ -123,14 +133,15 @@ class AgentRun:
         self._refusal = await self._resolve()
         self._limits = self._settings.limits(read_machine(), self._ways)
         self._refusal = self._refusal or self._targets_refusal() or self._sessions_refusal()
-        self._refusal = self._refusal or await self._fetch_rows()
+        self._refusal = self._refusal or await self._fetch_rows() or self._write_files()
         if not self._refusal:
             plan, agents = self._welcome.plan, self._welcome.agents
             share = -(-plan.total // agents)
             await self.pool.warm(worker_count(self._settings, read_machine(), share))
-            self._refusal = await self.pool.rehearse(self._sessions) if self._sessions else ""
-        if self._refusal:
-            self._note(f"{self._welcome.name} {self._refusal}")
+            if self._files is not None:
+                self._refusal = await self.pool.rehearse(plan.python_sessions, self._files.path)
+        for line in self._refusal.splitlines():
+            self._note(f"{self._welcome.name} {line}")
         self._ready = not self._refusal
 
     async def _resolve(self) -> str:
@@ -164,22 +175,19 @@ class AgentRun:
         refusals = (target.refusal(self._settings.allowed_targets) for target in self._targets)
         return next(filter(None, refusals), "")
 
-    @property
-    def _sessions(self) -> tuple[PythonSession, ...]:
-        sessions = self._welcome.plan.sessions
-        return tuple(session for session in sessions if isinstance(session, PythonSession))
-
     def _sessions_refusal(self) -> str:
         """Returns why this agent does not run the plan's Python sessions, or ""."""
-        for session in self._sessions:
+        for session in self._welcome.plan.python_sessions:
             if not self._settings.allow_sessions:
                 return (
                     f"runs no session in Python ({session.file}): start the agent with"
                     " --allow-sessions"
                 )
-            if digest(session.source) != session.sha256:
+            wrong = session.file if digest(session.source) != session.sha256 else ""
+            wrong = wrong or wrong_file(session)
+            if wrong:
                 return (
-                    f"got {session.file} with another SHA-256 than the plan says: start the"
+                    f"got {wrong} with another SHA-256 than the plan says: start the"
                     " coordinator anew"
                 )
         return ""
@@ -206,6 +214,26 @@ class AgentRun:
             tables.append(body)
         if tables:
             self.pool.rows = await asyncio.to_thread(file_of, tables)
+        return ""
+
+    def _write_files(self) -> str:
+        """Writes the files of the plan's sessions in Python where workers import them.
+
+        The workers' plan is without their data. Returns why that fails, or "".
+        """
+        plan = self._welcome.plan
+        if not plan.python_sessions:
+            return ""
+        try:
+            self._files = SessionFiles(plan.python_sessions)
+        except OSError as error:
+            return f"can't write the files of the session: {error}; make room, or set TMPDIR"
+        sessions = tuple(
+            without_data(session) if isinstance(session, PythonSession) else session
+            for session in plan.sessions
+        )
+        plan = msgspec.structs.replace(plan, sessions=sessions)
+        self._welcome = msgspec.structs.replace(self._welcome, plan=plan)
         return ""
 
     def _note(self, text: str) -> None:
@@ -383,7 +411,12 @@ class AgentRun:
         self._note_shortfall(share)
         self._clock.distinguish(orders.clocks, now, f"{self._clock.name}.{self._welcome.index}")
         self._part = part = AgentPart(
-            self._welcome, self._settings, read_machine(), self._targets, self._clock.name
+            self._welcome,
+            self._settings,
+            read_machine(),
+            self._targets,
+            self._clock.name,
+            self._files.path if self._files is not None else "",
         )
         jobs = jobs_of(part, orders, start, begin)
         log.info("opens %d connections with %d workers", share, len(jobs))

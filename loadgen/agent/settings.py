@@ -3,7 +3,6 @@
 import msgspec
 from msgspec.structs import replace
 
-from loadgen.agent.targets import AllowedTargets
 from loadgen.errors import PlanError
 from loadgen.http.client import Trust
 from loadgen.http.token import Token
@@ -15,6 +14,7 @@ from loadgen.machine.addresses import (
 )
 from loadgen.machine.facts import Machine
 from loadgen.machine.limits import Limit, client_limits, workers_needed
+from loadgen.net.allowed import AllowedTargets
 from loadgen.plan.clients import AgentSpec, client_named
 from loadgen.plan.plan import Plan
 from loadgen.values import DEFAULT_MAX_CONNECTIONS

@@ -1,96 +1,18 @@
-"""The targets of a plan as this machine resolves them, and the allowed ones."""
+"""The targets of a plan as this machine resolves them."""
 
 from collections.abc import Callable, Iterable, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import msgspec
 
 from loadgen.errors import PlanError
 from loadgen.machine.addresses import check_socket, source_for
+from loadgen.net.allowed import AllowedTargets
 from loadgen.net.url import TargetUrl, resolve
 from loadgen.plan.proxy import ProxyUrl
 from loadgen.wire import Destination, Sources, Way
 
 Resolver = Callable[[str, int, str], tuple[str, ...]]
 """Returns the addresses of a host, for a port; the text says what it is of."""
-
-
-class AllowedTargets:
-    """The networks, host names and paths of Unix sockets of `--allow-target`.
-
-    A name is compared with the host as the target's URL writes it, and so is a path.
-    """
-
-    def __init__(self, allowed: Iterable[str] = ()) -> None:
-        self._networks: list[IPv4Network | IPv6Network] = []
-        self._hosts: set[str] = set()
-        self._paths: set[str] = set()
-        for text in allowed:
-            self._add(text.strip())
-
-    def _add(self, text: str) -> None:
-        try:
-            self._networks.append(ip_network(text, strict=False))
-        except ValueError:
-            if text.startswith("/"):
-                self._paths.add(text)
-                return
-            if "/" in text or not text:
-                raise PlanError(
-                    f"--allow-target {text!r} is neither a network nor a host name nor the path of"
-                    " a Unix socket; write for example 10.0.0.0/8"
-                ) from None
-            self._hosts.add(text.lower())
-
-    def path_refusal(self, path: str) -> str:
-        """Returns why this Unix socket may not be loaded, with the fix; "" when it may.
-
-        No path is allowed as loopback is: services such as a container engine obey everybody
-        who can open their socket.
-        """
-        if path in self._paths:
-            return ""
-        return f"refuses the Unix socket {path}: start the agent with --allow-target {path}"
-
-    def refusal(self, host: str, address: str) -> str:
-        """Returns why this target may not be loaded, with the fix; "" when it may."""
-        return self._refusal("target", host, address, loopback=True)
-
-    def proxy_refusal(self, host: str, address: str) -> str:
-        """Returns why this proxy may not be used, with the fix; "" when it may."""
-        return self._refusal("proxy", host, address, loopback=True)
-
-    def refusal_beyond(self, host: str, address: str) -> str:
-        """Returns why a target may not be loaded through a proxy; "" when it may.
-
-        `address` is empty where the proxy resolves the name. Loopback has to be allowed like any
-        other address, since it is that of the proxy's machine.
-        """
-        return self._refusal("target", host, address, loopback=False)
-
-    def _refusal(self, what: str, host: str, address: str, *, loopback: bool) -> str:
-        ip = _plain(address) if address else None
-        if host.lower() in self._hosts or (
-            ip is not None
-            and ((loopback and ip.is_loopback) or any(ip in network for network in self._networks))
-        ):
-            return ""
-        shown = f"{host} ({address})" if address not in ("", host) else host
-        return f"refuses {what} {shown}: start the agent with --allow-target {host}"
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """The networks and host names, as `--allow-target` takes them."""
-        return *map(str, self._networks), *sorted(self._hosts)
-
-
-def _plain(address: str) -> IPv4Address | IPv6Address:
-    """Returns an address, as IPv4 where IPv6 only wraps it.
-
-    ::ffff:10.0.0.1 is 10.0.0.1.
-    """
-    ip = ip_address(address)
-    return (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
 
 
 class ReachedAddress(msgspec.Struct, frozen=True):

@@ -16,7 +16,6 @@ from prometheus_client import CollectorRegistry
 
 from loadgen.agent.agent import Agent
 from loadgen.agent.settings import AgentSettings
-from loadgen.agent.targets import AllowedTargets
 from loadgen.cli.options import DURATION, ENDPOINT, run_command
 from loadgen.errors import OperatorError
 from loadgen.http.client import Trust, trust_in
@@ -24,6 +23,7 @@ from loadgen.http.server import HttpLimits, HttpServer
 from loadgen.http.token import Token, exposure
 from loadgen.machine.addresses import local_addresses_exist, parse_ports, parse_sources
 from loadgen.machine.exporter import machine_registry
+from loadgen.net.allowed import AllowedTargets
 from loadgen.process import ending_signals
 from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.prometheus import registry_of, render

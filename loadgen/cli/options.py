@@ -1,5 +1,7 @@
 """The option types of all commands, and how a command ends on a mistake."""
 
+import atexit
+import gc
 import math
 import re
 import sys
@@ -97,6 +99,9 @@ def run_command(command: click.Command, program: str) -> NoReturn:
 
     Every option also reads `LOADGEN_<COMMAND>_<OPTION>` from the environment.
     """
+    # The interpreter searches all objects for cycles when it ends: a sixth of the CPU of a command
+    # that only starts and ends. The kernel frees the memory anyway.
+    atexit.register(gc.freeze)
     outlet = settle()
     prefix = program.upper().replace("-", "_")
     command = click.version_option(VERSION, prog_name=program)(command)

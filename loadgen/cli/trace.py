@@ -18,10 +18,12 @@ import click
 import msgspec
 import uvloop
 
-from loadgen.agent.targets import AllowedTargets, ResolvedTarget
+from loadgen.agent.session_files import SessionFiles
+from loadgen.agent.targets import ResolvedTarget
 from loadgen.cli.options import run_command
 from loadgen.errors import PlanError
 from loadgen.machine.addresses import DEFAULT_PORTS
+from loadgen.net.allowed import AllowedTargets
 from loadgen.plan.credentials import Credentials
 from loadgen.plan.plan import Plan
 from loadgen.plan.session_file import LoadError
@@ -67,8 +69,13 @@ class TraceOrder(msgspec.Struct):
 class Player:
     """Plays the user to its end, or until the operator ends it."""
 
-    def __init__(self, order: TraceOrder, trace: Trace, loop: asyncio.AbstractEventLoop) -> None:
-        """Raises LoadError and PlanError as workers do."""
+    def __init__(
+        self, order: TraceOrder, trace: Trace, loop: asyncio.AbstractEventLoop, tree: str
+    ) -> None:
+        """`tree` is the folder with the session's files.
+
+        Raises LoadError and PlanError as workers do.
+        """
         plan = order.plan
         self._trace = trace
         self._allowed = AllowedTargets(order.allowed)
@@ -86,6 +93,7 @@ class Player:
             destinations=tuple(_destination(target) for target in targets),
             most_open=MAX_OPEN,
             agent=AGENT,
+            tree=tree,
             allowed=self._allowed.texts,
             credentials=order.credentials,
         )
@@ -165,10 +173,16 @@ def _trace_users(scenario: Scenario, trace: Trace, *, is_script: bool) -> None:
 async def _play(order: TraceOrder) -> int:
     """Plays the user and returns the exit code."""
     trace = Trace(lambda line: print(line, flush=True))
-    player = Player(order, trace, asyncio.get_running_loop())
     (spec,) = order.plan.session_specs
-    trace.line(f"user 0 begins session {spec.name!r}")
-    await player.play()
+    sessions = order.plan.python_sessions
+    files = SessionFiles(sessions) if sessions else None
+    try:
+        player = Player(order, trace, asyncio.get_running_loop(), files.path if files else "")
+        trace.line(f"user 0 begins session {spec.name!r}")
+        await player.play()
+    finally:
+        if files is not None:
+            files.remove()
     for reason, text in player.recorder.take_samples().items():
         if not reason.startswith(SHOWN_BEFORE):
             trace.line(f"{reason}:", *map(escaped, text.rstrip().splitlines()))

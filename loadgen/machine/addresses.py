@@ -1,11 +1,14 @@
 """Addresses and ports of this machine: text forms, and those to connect from."""
 
+import ctypes
 import errno
+import fcntl
 import ipaddress
 import os
 import re
 import socket
 import stat
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,6 +21,11 @@ MAX_ADDRESSES = 65_536
 SPARE_PORTS = 256
 """Ports of the kernel's own range that stay free for the machine's other outgoing connections."""
 RESERVED_PORTS = Path("proc/sys/net/ipv4/ip_local_reserved_ports")
+INTERFACE = "interface:"
+"""The beginning of a source text that names an interface."""
+_SIOCGIFCONF = 0x8912
+_IFREQ = 40
+"""Bytes of the kernel's struct ifreq on 64-bit machines: a name of 16, and an address."""
 _PRIVILEGED = 1024
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -28,11 +36,15 @@ def parse_sources(texts: Iterable[str]) -> tuple[str, ...]:
     They are written as `getsockname` writes them.
 
     `10.0.0.5`, `10.0.0.1-10.0.0.4`, `127.0.1.1-20` (last octet), `10.0.0.0/28` (its hosts), IPv6
-    alike; commas or spaces separate several in one text. Raises PlanError for a malformed text, and
-    for more than MAX_ADDRESSES.
+    alike; `interface:eth0` for the IPv4 addresses of this machine's interface; commas or spaces
+    separate several in one text. Raises PlanError for a malformed text, and for more than
+    MAX_ADDRESSES.
     """
     found: dict[str, None] = {}
     for text in re.findall(r"[^,\s]+", " ".join(texts)):
+        if text.startswith(INTERFACE):
+            found |= dict.fromkeys(interface_addresses(text.removeprefix(INTERFACE)))
+            continue
         first, last = _ends(text)
         count = int(last) - int(first) + 1
         if count <= MAX_ADDRESSES:
@@ -42,6 +54,29 @@ def parse_sources(texts: Iterable[str]) -> tuple[str, ...]:
                 f"source {text!r}: more than {MAX_ADDRESSES:,} addresses in all; name fewer"
             )
     return tuple(found)
+
+
+def interface_addresses(name: str) -> list[str]:
+    """Returns the IPv4 addresses of an interface of this machine; raises PlanError.
+
+    netdevice(7), SIOCGIFCONF
+    """
+    space = bytearray(_IFREQ * MAX_ADDRESSES)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(space))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        filled = fcntl.ioctl(sock, _SIOCGIFCONF, struct.pack("iL", len(space), address))
+    (size,) = struct.unpack_from("i", filled)
+    found = [
+        socket.inet_ntoa(space[place + 20 : place + 24])
+        for place in range(0, size, _IFREQ)
+        # an alias has a name of its own, `eth0:1`
+        if space[place : place + 16].rstrip(b"\0").decode().partition(":")[0] == name
+    ]
+    if not found:
+        raise PlanError(
+            f"source {INTERFACE}{name}: this machine has no IPv4 address on {name}; see `ip addr`"
+        )
+    return found
 
 
 def parse_ports(text: str) -> range:

@@ -4,7 +4,6 @@ import os
 import platform
 import resource
 from collections.abc import Iterable, Iterator
-from importlib.metadata import version
 from math import ceil
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -120,8 +119,10 @@ def read_machine(root: Path = Path("/")) -> Machine:
 
 def facts(machine: Machine) -> dict[str, Any]:
     """Returns versions, facts and sysctls as JSON values for run.json."""
+    import uvloop  # noqa: PLC0415 -- loadgen-tune has no event loop
+
     readings: dict[str, Any] = msgspec.to_builtins(machine)
-    return {"loadgen": VERSION, "uvloop": version("uvloop"), **readings}
+    return {"loadgen": VERSION, "uvloop": uvloop.__version__, **readings}  # type: ignore[attr-defined]  # it is there
 
 
 def _sysctls(root: Path) -> dict[str, Any]:

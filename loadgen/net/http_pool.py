@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import (
     ClientConnectorDNSError,
     ClientError,
+    ClientHttpProxyError,
     ClientPayloadError,
     ClientRequest,
     ClientResponse,
@@ -35,7 +36,9 @@ from yarl import URL
 from loadgen.net.allowed import AllowedHosts
 from loadgen.net.dialer import reason_of
 from loadgen.net.tls import Contexts
+from loadgen.net.url import is_address
 from loadgen.plan.plan import Transport
+from loadgen.plan.proxy import ProxyUrl
 from loadgen.stats.http_ends import NOT_ALLOWED, TOO_MANY_REDIRECTS
 from loadgen.stats.reasons import (
     BAD_REQUEST,
@@ -43,6 +46,7 @@ from loadgen.stats.reasons import (
     ERROR,
     MESSAGE_TOO_BIG,
     PROTOCOL_ERROR,
+    PROXY_REFUSED,
     SERVER_EOF,
     TIMEOUT,
     TLS,
@@ -88,29 +92,44 @@ class HttpReply(ClientResponse):
 
 
 class AllowedResolver(AbstractResolver):
-    """Resolves the names of allowed hosts alone; a target's address is the agent's."""
+    """Resolves the names of allowed hosts alone.
 
-    def __init__(self, hosts: AllowedHosts) -> None:
+    What the agent has resolved keeps its addresses: the plan's targets or, where they are behind a
+    proxy, the proxy.
+    """
+
+    def __init__(self, hosts: AllowedHosts, proxy: str = "") -> None:
+        """`proxy` is the host of the plan's proxy, if it has one."""
         self._hosts = hosts
+        self._proxy = proxy
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """Returns the addresses of a host; raises HostNotAllowed."""
-        target = self._hosts.targets.get(host.lower())
-        if target is not None:
-            addresses = list(target.addresses)
-        else:
-            loop = asyncio.get_running_loop()
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
-            addresses = list(dict.fromkeys(str(end[0]) for *_, end in found))
-        allowed = [address for address in addresses if self._hosts.has(host, address)]
+        to = self._hosts.beyond_proxy() if host == self._proxy else self._hosts.target(host)
+        if to is not None:
+            return [_resolved(host, address, port) for address in to.addresses]
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
+        why = {str(end[0]): self._hosts.refusal(host, str(end[0])) for *_, end in found}
+        allowed = [address for address in why if not why[address]]
         if not allowed:
-            raise _not_allowed(host)
+            raise HostNotAllowed(next(iter(why.values())))
         return [_resolved(host, address, port) for address in allowed]
 
     async def close(self) -> None:
         """Does nothing: it holds nothing."""
+
+
+def _url_of(proxy: ProxyUrl) -> URL:
+    return URL.build(
+        scheme=proxy.scheme,
+        user=proxy.user or None,
+        password=proxy.password or None,
+        host=proxy.host,
+        port=proxy.port,
+    )
 
 
 def _resolved(host: str, address: str, port: int) -> ResolveResult:
@@ -124,12 +143,6 @@ def _resolved(host: str, address: str, port: int) -> ResolveResult:
     )
 
 
-def _not_allowed(host: str) -> HostNotAllowed:
-    return HostNotAllowed(
-        f"{host} is none of the plan's targets: start the agent with --allow-target {host}"
-    )
-
-
 class HttpPool:
     """One pool of connections for all users of a worker."""
 
@@ -138,12 +151,12 @@ class HttpPool:
         self._hosts = hosts
         self._contexts = contexts
         self._turn = count()
-        self._proxy = transport.proxy
+        self._proxy = transport.via
         name = transport.tls_server_name
         self._server_name = name if isinstance(name, str) else None
         self._session = ClientSession(
             connector=TCPConnector(
-                resolver=AllowedResolver(hosts),
+                resolver=AllowedResolver(hosts, self._proxy.host if self._proxy else ""),
                 limit=0,  # users must not wait for each other
                 ttl_dns_cache=None,
                 socket_factory=self._socket,
@@ -151,6 +164,7 @@ class HttpPool:
             cookie_jar=DummyCookieJar(),
             headers={"User-Agent": f"loadgen/{VERSION}"},
             response_class=HttpReply,
+            proxy=_url_of(self._proxy) if self._proxy else None,
         )
 
     async def request(
@@ -200,25 +214,27 @@ class HttpPool:
         await self._session.close()
 
     def _check(self, url: URL) -> None:
-        """Raises HostNotAllowed for an IP address; the resolver does for names."""
-        if self._proxy:  # the targets' addresses are then the proxy's
-            raise HostNotAllowed(
-                "HTTP requests do not go through the plan's `proxy`; send them in a plan without it"
-            )
+        """Raises HostNotAllowed for a host that the resolver will not see.
+
+        That is an IP address and, where a proxy resolves the names, any.
+        """
         host = url.host or ""
-        try:
-            allowed = self._hosts.has(host, host)
-        except ValueError:  # a name
-            return
-        if not allowed:
-            raise _not_allowed(host)
+        why = ""
+        if self._proxy is not None:
+            why = self._hosts.refusal_beyond(host)
+            if self._proxy.scheme != "http":
+                why = "HTTP requests do not go through a SOCKS5 proxy; take one for HTTP"
+        elif is_address(host):
+            why = self._hosts.refusal(host, host)
+        if why:
+            raise HostNotAllowed(why)
 
     def _socket(self, info: Any) -> socket.socket:
         """Returns a socket; one to a target is bound to the agent's next address."""
         family, kind, protocol, _, (address, *_) = info
         made = socket.socket(family, kind, protocol)
         made.setblocking(False)
-        for way in (way for to in self._hosts.targets.values() for way in to.ways):
+        for way in (way for to in self._hosts.destinations() for way in to.ways):
             if way.address == address:
                 sources = way.sources.addresses
                 made.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
@@ -246,6 +262,7 @@ _REASONS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str
     (TimeoutError, TIMEOUT),
     ((ClientSSLError, ssl.SSLError), TLS),
     (ClientConnectorDNSError, DNS),
+    (ClientHttpProxyError, PROXY_REFUSED),
     ((ServerDisconnectedError, ClientPayloadError), SERVER_EOF),
     ((InvalidURL, NonHttpUrlClientError), BAD_REQUEST),
     (TooManyRedirects, TOO_MANY_REDIRECTS),

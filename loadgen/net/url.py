@@ -5,17 +5,17 @@ import socket
 from collections.abc import Iterable
 from ipaddress import ip_address
 from itertools import chain, zip_longest
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
-from websockets.exceptions import InvalidURI
-from websockets.uri import parse_uri
 
 from loadgen.errors import PlanError
 from loadgen.values import UNIX, Endpoint
 
 MAX_PATH = 107
 """Bytes of a Unix socket's path; unix(7) has room for 108 with a zero at the end."""
+_RESERVED = ":/?#[]@!$&'()*+,;="
+"""The characters that separate parts of a URL (RFC 3986 section 2.2)."""
 
 
 class TargetUrl(msgspec.Struct, frozen=True):
@@ -50,18 +50,34 @@ class TargetUrl(msgspec.Struct, frozen=True):
         if re.match(r"wss?\+", url, re.IGNORECASE):
             return cls._unix(url)
         try:
-            uri = parse_uri(url)
-        except (InvalidURI, ValueError) as error:
+            return cls._tcp(url)
+        except ValueError as error:
             why = f" ({error})" if shown == url else ""  # it repeats the URL
             raise PlanError(
                 f"target {shown!r} is not a WebSocket URL{why}; write ws://HOST:PORT/PATH"
             ) from None
-        if urlsplit(url).port == 0:
-            # The library reads port 0 as the scheme's own, and would load another server.
+
+    @classmethod
+    def _tcp(cls, url: str) -> "TargetUrl":
+        """Returns the parts of a URL over TCP; raises ValueError or PlanError."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("ws", "wss"):
+            raise ValueError(f"{url} isn't a valid URI: scheme isn't ws or wss")
+        if parts.hostname is None:
+            raise ValueError(f"{url} isn't a valid URI: hostname isn't provided")
+        if parts.fragment:
+            raise ValueError(f"{url} isn't a valid URI: fragment identifier is meaningless")
+        if parts.port == 0:
             raise PlanError(
-                f"target {shown!r} has port 0, which can't be dialed; write ws://HOST:PORT/PATH"
+                f"target {url!r} has port 0, which can't be dialed; write ws://HOST:PORT/PATH"
             )
-        return cls(host=uri.host, port=uri.port, resource=uri.resource_name, secure=uri.secure)
+        secure = parts.scheme == "wss"
+        host, path, query = parts.hostname, parts.path or "/", parts.query
+        if not url.isascii():
+            host = host.encode("idna").decode()
+            path, query = quote(path, safe=_RESERVED), quote(query, safe=_RESERVED)
+        port = parts.port or (443 if secure else 80)
+        return cls(host, port, f"{path}?{query}" if query else path, secure)
 
     @classmethod
     def _unix(cls, url: str) -> "TargetUrl":

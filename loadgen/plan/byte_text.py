@@ -41,3 +41,20 @@ def text_of_message(message: str | bytes, form: Form) -> str:
         return message if isinstance(message, str) else message.decode(errors="replace")
     data = message.encode() if isinstance(message, str) else message
     return data.hex() if form == "hex" else base64.b64encode(data).decode()
+
+
+def length_prefix(length: int, form: str) -> bytes:
+    """Returns a length as it stands before a part of a binary message.
+
+    The form is `u8`, `u16` or `u32` (big-endian), `varint` (groups of seven bits, the lowest
+    first), or empty: nothing. Raises OverflowError for a length that the form can't hold.
+    """
+    if not form:
+        return b""
+    if form != "varint":
+        return length.to_bytes(int(form[1:]) // 8, "big")
+    groups = bytearray()
+    while length > 0x7F:
+        groups.append(length & 0x7F | 0x80)
+        length >>= 7
+    return bytes([*groups, length])

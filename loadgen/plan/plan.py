@@ -14,10 +14,19 @@ from loadgen.plan.feeder import FEEDER_SALT, Feeder, PlaceOf, Ranks, feeder_mist
 from loadgen.plan.phases import MAX_ARRIVALS, MAX_NUMBER, NotNegative, Phase, Positive
 from loadgen.plan.proxy import ProxyUrl
 from loadgen.plan.publish import Publish
+from loadgen.plan.redaction import redacted_body, redacted_session
 from loadgen.plan.request import request_mistakes
 from loadgen.plan.schedule import PhasedSchedule, Schedule, phase_arrivals_of
 from loadgen.plan.seeded import Pick, weighted_choice, weighted_choice_by_phase
-from loadgen.plan.sessions import Loop, PythonSession, SessionSpec, ThinkTime, urls_of
+from loadgen.plan.sessions import (
+    MAX_BYTES,
+    MAX_FILES,
+    Loop,
+    PythonSession,
+    SessionSpec,
+    ThinkTime,
+    urls_of,
+)
 from loadgen.values import REFERENCE_CONNECTIONS, UNIX
 
 TARGET = "ws://127.0.0.1:9505/v1/realtime?project=console&channels[]=files"
@@ -208,6 +217,17 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         yield from self._mistakes_in_totals()
         yield from self._mistakes_in_mixes()
         yield from _duplicates("sessions", "name", [session.name for session in self.sessions])
+        travel = [len(file.data) for session in self.python_sessions for file in session.files]
+        if len(travel) > 2 * MAX_FILES or sum(travel) > 2 * MAX_BYTES:
+            yield (
+                "sessions",
+                f"bring {len(travel):,} files of {sum(travel):,} bytes; {2 * MAX_FILES:,} files and"
+                f" {2 * MAX_BYTES >> 20} MiB may travel with all sessions together",
+            )
+        yield from self._mistakes_in_modules()
+        for place, session in enumerate(self.sessions):
+            for number, reply in enumerate(session.reply):
+                yield from _prefixed(f"sessions[{place}].reply[{number}]", reply.mistakes())
         yield from _duplicates("targets", "url", [target.url for target in self.targets])
         if self.targets and not any(target.weight for target in self.targets):
             yield (
@@ -249,6 +269,22 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
                         f"is none of the plan's sessions: {', '.join(names)}",
                     )
 
+    def _mistakes_in_modules(self) -> Iterator[tuple[str, str]]:
+        """Yields each module that two folders have: a worker imports one of them."""
+        known: dict[str, tuple[str, str]] = {}
+        for place, session in enumerate(self.python_sessions):
+            folder = session.file.rpartition("/")[0]
+            for file in session.files:
+                if not file.path.endswith(".py") or file.path == "__init__.py":
+                    continue
+                first = known.setdefault(file.path, (folder, file.sha256))
+                if first[0] != folder and first[1] != file.sha256:
+                    yield (
+                        "sessions",
+                        f"{place} has {file.path} in {folder or '.'}, and another one is in"
+                        f" {first[0] or '.'}; rename one, or put the sessions into one folder",
+                    )
+
     def _mistakes_in_totals(self) -> Iterator[tuple[str, str]]:
         for place, phase in enumerate(self.phases):
             if phase.area > MAX_ARRIVALS:
@@ -262,23 +298,24 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def redacted(self) -> "Plan":
         """Returns the plan without the texts that may hold passwords.
 
-        These are the texts of sessions and files, the rows of feeders, the values of headers and
-        the credentials for the proxy.
+        These are the sources of sessions, their files and what their steps send, the texts of
+        `files`, the rows of feeders, the values of headers, what is published, and the credentials
+        for the proxy.
         """
-        sessions = tuple(
-            msgspec.structs.replace(session, source="")
-            if isinstance(session, PythonSession)
-            else session
-            for session in self.sessions
-        )
+        sessions = tuple(map(redacted_session, self.sessions))
         via = self.transport.via
         transport = msgspec.structs.replace(
             self.transport,
             headers=dict.fromkeys(self.transport.headers, ""),
             proxy=via.shown if via else "",
         )
+        shown = self.for_agents
+        publish = shown.publish and msgspec.structs.replace(
+            shown.publish, body=redacted_body(shown.publish.body)
+        )
         return msgspec.structs.replace(
-            self.for_agents,
+            shown,
+            publish=publish,
             sessions=sessions,
             files=dict.fromkeys(self.files, ""),
             transport=transport,
@@ -428,6 +465,11 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         return self.sessions or (
             Loop(name="loop", think=self.think, loops=self.loops, ping=self.ping),
         )
+
+    @property
+    def python_sessions(self) -> tuple[PythonSession, ...]:
+        """The sessions in Python among its own."""
+        return tuple(spec for spec in self.sessions if isinstance(spec, PythonSession))
 
     def drain_at(self, gates: tuple[float, ...] = ()) -> float:
         """Returns when the fleet is drained, in seconds from the start of the run.

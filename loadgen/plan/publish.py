@@ -19,7 +19,8 @@ ANNOUNCE_IN = 4.0
 """Seconds in which all workers know of a publication, also on a busy fleet."""
 MAX_RATE = 1000
 """Publications per second, at most."""
-EMBEDDED = {"channels": ["{{channel}}"], "payload": "{{stamp}}"}
+STAMP = "{{stamp}}"
+EMBEDDED = {"channels": ["{{channel}}"], "payload": STAMP}
 """The body that the embedded target's POST /publish takes."""
 
 

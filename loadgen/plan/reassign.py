@@ -157,15 +157,20 @@ def deal(
 def _turns(weights: Sequence[int]) -> list[int]:
     """Returns turns in proportion to the weights.
 
-    They are at most MAX_DEAL, and none is more than its due.
+    They are at most MAX_DEAL, and none is a whole turn more than its due.
 
-    The turns that rounding leaves over go to the last weight, or to the largest when that is 0.
+    The turns that rounding leaves over go to the last weight or, when that is 0, one each to those
+    that rounding took most from.
     """
     whole = sum(weights)
     if whole <= MAX_DEAL:
         return list(weights)
     turns = [weight * MAX_DEAL // whole for weight in weights]
     spare = MAX_DEAL - sum(turns)
-    place = len(weights) - 1 if weights[-1] else max(range(len(weights)), key=weights.__getitem__)
-    turns[place] += spare
+    if weights[-1]:
+        turns[-1] += spare
+        return turns
+    lost = [weight * MAX_DEAL % whole for weight in weights]
+    for place in sorted(range(len(weights)), key=lost.__getitem__, reverse=True)[:spare]:
+        turns[place] += 1
     return turns

@@ -27,6 +27,10 @@ class _Value(
     """The base of all parts of a script."""
 
 
+ReplyForm = Form | Literal["http"]
+"""How a reply is read: `http` is an HTTP reply with its status line and its headers."""
+
+
 class Condition(_Value, frozen=True, kw_only=True):
     """A variable compared with a value.
 
@@ -51,8 +55,9 @@ class Match(_Value, frozen=True, kw_only=True):
     do: Literal["continue", "log", "dump", "loop", "restart", "abort", "abort_test"] = "continue"
     name: str = "-"
     subst: bool = False
-    form: Form = "text"
-    """How the reply is read: as text, or its bytes as hexadecimal digits or base64."""
+    form: ReplyForm = "text"
+    """How the reply is read: as text, its bytes as hexadecimal digits or base64, or an HTTP reply
+    with its head."""
     max_loop: Count = 20
     """Times that the request is sent again; then the session goes on."""
     loop_back: Count = 0
@@ -76,7 +81,7 @@ class Extract(_Value, frozen=True, kw_only=True):
     expr: str
     decode: bool = False
     """True when HTML entities are decoded."""
-    form: Form = "text"
+    form: ReplyForm = "text"
     """How a regular expression reads the reply, as in a match."""
 
 
@@ -110,6 +115,16 @@ class _Request(_Value, frozen=True, kw_only=True):
     check: tuple[ReplyCheck, ...] = ()
 
 
+class _Awaiting(_Request, frozen=True, kw_only=True):
+    """The fields of steps that may wait for a certain message."""
+
+    until: str = ""
+    """A regular expression: the reply is the next message that it matches, and those before it
+    are counted as unasked. Empty: the next message."""
+    until_form: Form = "text"
+    """How `until` reads a message."""
+
+
 class Connect(_Request, frozen=True, kw_only=True, tag_field="do", tag="connect"):
     """Opens a connection to the target or `url`, with another path or headers."""
 
@@ -121,7 +136,7 @@ class Connect(_Request, frozen=True, kw_only=True, tag_field="do", tag="connect"
     headers: dict[str, str] = {}
 
 
-class Send(_Request, frozen=True, kw_only=True, tag_field="do", tag="send"):
+class Send(_Awaiting, frozen=True, kw_only=True, tag_field="do", tag="send"):
     """Sends a message: `text`, or the bytes that `base64` or `hex` write.
 
     With `ack` the next message from the server is awaited as the reply.
@@ -156,7 +171,7 @@ class Send(_Request, frozen=True, kw_only=True, tag_field="do", tag="send"):
         return bytes_of_hex if self.hex is not None else None
 
 
-class Receive(_Request, frozen=True, kw_only=True, tag_field="do", tag="receive"):
+class Receive(_Awaiting, frozen=True, kw_only=True, tag_field="do", tag="receive"):
     """Takes the next message, also one that came before.
 
     Without a message within the plan's `receive_timeout` the session ends.
@@ -167,11 +182,11 @@ class HttpStep(_Request, frozen=True, kw_only=True, tag_field="do", tag="http"):
     """Sends an HTTP request.
 
     Its reply is what `match`, `extract` and `check` look at. Cookies of replies are sent with later
-    requests, and redirects are followed. Without a reply the session ends.
+    requests. Without a reply the session ends.
     """
 
     url: str
-    """A path is one of the target's own host."""
+    """A path is one of the target's own host; after a `change` the other target's."""
     method: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]{1,20}$")] = "GET"
     name: str = ""
     """The request is timed as `http_NAME` too."""
@@ -182,6 +197,10 @@ class HttpStep(_Request, frozen=True, kw_only=True, tag_field="do", tag="http"):
     """The body, as JSON."""
     form: dict[str, str] = {}
     """The fields of a form, as the body."""
+    auth: tuple[str, str] | None = None
+    """A name and a password, for Basic authentication (RFC 7617)."""
+    redirects: bool = True
+    """False: a redirect is the reply, and is not followed."""
     timeout: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 30.0
     """Seconds until the whole reply has come."""
 
@@ -211,6 +230,9 @@ class SetVars(_Value, frozen=True, kw_only=True, tag_field="do", tag="set"):
 
     `file` and `server` (host, port) give one value to each name, empty where they have too few; the
     random sources draw one value for each; the others give their value to the first.
+
+    `base64` and `hex` write the bytes of `value` in UTF-8, and `bytes` those that `value` writes in
+    hexadecimal digits: so a script builds a binary message whose parts have lengths.
     """
 
     names: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
@@ -223,9 +245,15 @@ class SetVars(_Value, frozen=True, kw_only=True, tag_field="do", tag="set"):
         "server",
         "jsonpath",
         "re",
+        "base64",
+        "hex",
+        "bytes",
     ]
     value: str = ""
     """The value, or the JSONPath, or the regular expression, of which the first group is taken."""
+    prefix: Literal["", "u8", "u16", "u32", "varint"] = ""
+    """How the length stands before the bytes of `hex` and `bytes`: big-endian in that number of
+    bits, or in groups of seven bits, the lowest first (MQTT, Protocol Buffers)."""
     start: int = 1
     end: int = 10
     """The end of a random number's range; `start` and `end` are inclusive."""

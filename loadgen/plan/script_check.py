@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from loadgen.errors import PlanError
+from loadgen.plan.byte_text import bytes_of_hex
 from loadgen.plan.request import RequestError, encoded_resource, request_mistakes
 from loadgen.plan.script import (
     Abort,
@@ -34,6 +35,8 @@ from loadgen.plan.template import Template, pattern_of
 Connected = frozenset[bool]
 """The possible answers to whether the session has a connection: yes, no, or either."""
 MAYBE: Connected = frozenset((True, False))
+FILLED = ("value", "jsonpath", "base64", "hex", "bytes")
+"""The sources into whose `value` variables are put."""
 GIVEN = "tsung_userid"
 """The variable that every user has."""
 
@@ -101,6 +104,13 @@ def _check_reply_parts(step: RequestStep) -> None:
     for extract in step.extract:
         if extract.by == "re":
             _with_a_group(extract.expr)
+    forms = {match.form for match in step.match} | {extract.form for extract in step.extract}
+    if "http" in forms and not isinstance(step, HttpStep):
+        raise PlanError("`form` http is for the reply to a `http` step; write text, hex or base64")
+    if isinstance(step, Send | Receive):
+        pattern_of(step.until)
+        if step.until and isinstance(step, Send) and not step.ack:
+            raise PlanError("`until` waits for a reply; write `ack = true`, or leave it out")
     for reply_check in step.check:
         _check_reply_check(reply_check, step)
 
@@ -174,8 +184,15 @@ def _check_content(step: Send) -> None:
 
 
 def _check_source(step: SetVars, files: Mapping[str, str]) -> None:
+    if step.prefix and step.source not in ("hex", "bytes"):
+        raise PlanError("`prefix` is for the sources hex and bytes; leave it out")
     if step.source == "re":
         _with_a_group(step.value)
+    elif step.source == "bytes" and not Template(step.value).names:
+        try:
+            bytes_of_hex(step.value)
+        except ValueError as error:
+            raise PlanError(f"`value`: {error}") from error
     elif step.source == "random_number" and step.start > step.end:
         raise PlanError(
             f"a random number from {step.start} to {step.end} runs backwards; write the smaller one"
@@ -268,7 +285,7 @@ def _named_by(step: Step) -> Iterator[str]:
         yield from _compared(step.condition)
     elif isinstance(step, Foreach):
         yield step.values
-    elif isinstance(step, SetVars) and step.source == "jsonpath":
+    elif isinstance(step, SetVars) and step.source in FILLED:
         yield from _names(step.value)
     elif isinstance(step, RequestStep):
         yield from (name for match in step.match if match.subst for name in _names(match.pattern))
@@ -280,6 +297,7 @@ def _texts(step: RequestStep) -> Iterator[str]:
         yield from (step.path, *step.headers.values())
     elif isinstance(step, HttpStep):
         yield from (step.url, step.text, *step.headers.values(), *step.form.values())
+        yield from step.auth or ()
         yield from texts_in(step.json)
     elif isinstance(step, Send):
         yield step.content

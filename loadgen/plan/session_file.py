@@ -2,11 +2,20 @@
 
 import ast
 import hashlib
+import importlib
+import inspect
 import linecache
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from importlib.util import decode_source
+from collections.abc import Callable, Iterator, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import (
+    EXTENSION_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    ModuleSpec,
+    SourceFileLoader,
+)
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +23,16 @@ from typing import Any
 from msgspec.structs import replace
 
 from loadgen.errors import PlanError
+from loadgen.plan.session_tree import (
+    entry_of,
+    files_in,
+    folder_in,
+    neighbours,
+    parse,
+    replaceable,
+    source_of,
+    wrong_file,
+)
 from loadgen.plan.sessions import PythonSession
 
 DEFAULT = "session"
@@ -29,40 +48,54 @@ class LoadError(PlanError):
 
 
 def read_session(path: Path, function: str = "", name: str = "") -> PythonSession:
-    """Returns the session in a file.
+    """Returns the session in a file or a folder, with what travels with it.
 
     Raises PlanError, with file and line, when it can't be run.
     """
     function = function or DEFAULT
-    name = name or (function if function != DEFAULT else path.stem)
+    stem = path.resolve().stem if path.is_dir() else path.stem
+    name = name or (function if function != DEFAULT else stem)
     return with_source(PythonSession(name=name, file=str(path), function=function), Path())
 
 
 def with_source(session: PythonSession, folder: Path) -> PythonSession:
-    """Returns the session with its source and the hash of that.
+    """Returns the session with its source, its files, and the hashes of those.
 
-    A session without a source has it read from its file, relative to a folder. Raises PlanError
+    A session without a source has them read from its file, relative to a folder. Raises PlanError
     when it can't be run, and when the source does not have the session's hash.
     """
-    source = session.source or _read(folder / session.file)
-    found = digest(source)
+    session = session if session.source else _from_disk(session, folder)
+    found = digest(session.source)
     if session.sha256 not in ("", found):
         raise PlanError(
             f"`sha256` does not match {session.file}, whose SHA-256 is {found}; leave it out to"
             " accept that file"
         )
-    session = replace(session, source=source, sha256=found)
+    wrong = wrong_file(session)
+    if wrong:
+        raise PlanError(
+            f"`files` has {wrong} with another SHA-256 than its text; leave `files` and `source`"
+            " out, so that they are read anew"
+        )
+    session = replace(session, sha256=found)
     check_session(session)
     return session
 
 
-def _read(path: Path) -> str:
-    try:
-        return decode_source(path.read_bytes())
-    except OSError as error:
-        raise PlanError(f"{path}: {error.strerror}; give the path of a Python file") from error
-    except (SyntaxError, UnicodeDecodeError) as error:  # an encoding unknown, or not as declared
-        raise PlanError(f"{path}: {error}") from error
+def _from_disk(session: PythonSession, folder: Path) -> PythonSession:
+    if session.files:
+        raise PlanError(
+            "`files` is what a run directory keeps beside `source`; leave it out, and give the"
+            " folder as `file`"
+        )
+    path = folder / session.file
+    if path.is_dir():
+        entry = entry_of(path)
+        files = files_in(path, entry)
+        file = str(Path(session.file) / entry)
+        return replace(session, file=file, source=source_of(path / entry), files=files)
+    source = source_of(path)
+    return replace(session, source=source, files=neighbours(path, source, session.file))
 
 
 def digest(source: str) -> str:
@@ -76,7 +109,7 @@ def check_session(session: PythonSession) -> None:
     Does not run it.
     """
     file, function = session.file, session.function
-    tree = _parse(session)
+    tree = parse(session.source, file)
     named = [node for node in tree.body if _names(node, function)]
     if not named:
         known = [node.name for node in tree.body if isinstance(node, ast.AsyncFunctionDef)]
@@ -102,18 +135,6 @@ def check_session(session: PythonSession) -> None:
             f"{file}:{node.lineno}: {function} does not take one user; write async def"
             f" {function}(user)"
         )
-
-
-def _parse(session: PythonSession) -> ast.Module:
-    try:
-        tree = ast.parse(session.source, session.file)
-        # Compiling finds what parsing does not: a return outside of a function.
-        compile(tree, session.file, "exec", dont_inherit=True)
-    except SyntaxError as error:
-        raise PlanError(f"{session.file}:{error.lineno or 1}: {error.msg}") from error
-    except (ValueError, RecursionError, MemoryError) as error:  # a null byte; endless parentheses
-        raise PlanError(f"{session.file}: it can't be parsed: {error}") from error
-    return tree
 
 
 def _names(node: ast.stmt, name: str) -> bool:
@@ -142,12 +163,12 @@ def _takes_one(arguments: ast.arguments) -> bool:
     return needed <= 1 <= places + bool(arguments.vararg) and None not in arguments.kw_defaults
 
 
-def load(session: PythonSession) -> Callable[[Any], Any]:
+def load(session: PythonSession, tree: str = "") -> Callable[[Any], Any]:
     """Returns the session's function; imports its file once in a process.
 
-    Raises LoadError.
+    `tree` is where an agent has the files of all sessions. Raises LoadError.
     """
-    module = _import(session)
+    module = _import(session, folder_in(tree, session))
     function = getattr(module, session.function, None)
     if not callable(function):
         raise LoadError(
@@ -156,42 +177,161 @@ def load(session: PythonSession) -> Callable[[Any], Any]:
     return function  # type: ignore[no-any-return]  # calling it shows what it returns
 
 
-def _import(session: PythonSession) -> ModuleType:
+def check_function(session: PythonSession, function: Callable[[Any], Any]) -> None:
+    """Raises LoadError unless a session's function takes one user."""
+    try:
+        inspect.signature(function).bind(None)
+    except ValueError:  # it has no signature, as some functions in C
+        return
+    except TypeError as error:
+        code = getattr(inspect.unwrap(function), "__code__", None)
+        where = f"{session.file}:{code.co_firstlineno}" if code is not None else session.file
+        raise LoadError(
+            f"{where}: {session.function} does not take one user ({error}); write async def"
+            f" {session.function}(user)"
+        ) from error
+
+
+class _Loader(SourceFileLoader):
+    """Loads a file of a session; tracebacks show it where its author has it."""
+
+    def __init__(self, name: str, path: str, shown: str) -> None:
+        super().__init__(name, path)
+        self._shown = shown
+
+    def source_to_code(  # type: ignore[override]  # its parameters are of several kinds
+        self, data: Any, path: Any, *, _optimize: int = -1
+    ) -> Any:
+        """Compiles the file under the name that tracebacks show."""
+        source = self.get_source(self.name) or ""
+        _remember(self._shown, source)
+        return super().source_to_code(data, self._shown)
+
+    def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:
+        """Keeps no compiled file: the folder has what came from the plan, and no more."""
+
+
+class _Neighbours(MetaPathFinder):
+    """Finds the modules of a session's folder.
+
+    They come before installed ones, and after the standard library.
+    """
+
+    def __init__(self, folder: Path, shown: Path) -> None:
+        self.folder = folder
+        self._shown = shown
+        self.package = _package_name(folder)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Returns where a module is, if it is in the folder."""
+        if path is None and fullname == self.package:
+            return self._package_spec()
+        places = [str(self.folder)] if path is None and replaceable(fullname) else path or ()
+        for place in places:
+            if Path(place).is_relative_to(self.folder):
+                found = FileFinder(
+                    place,
+                    (ExtensionFileLoader, EXTENSION_SUFFIXES),
+                    (self._loader, [".py"]),  # type: ignore[arg-type]  # it makes a loader
+                ).find_spec(fullname)
+                if found is not None:
+                    return found
+        return None
+
+    def _loader(self, name: str, path: str) -> _Loader:
+        return _Loader(name, path, str(self._shown / Path(path).relative_to(self.folder)))
+
+    def _package_spec(self) -> ModuleSpec:
+        path = str(self.folder / "__init__.py")
+        spec = ModuleSpec(self.package, self._loader(self.package, path), origin=path)
+        spec.submodule_search_locations = [str(self.folder)]
+        spec.has_location = True
+        return spec
+
+
+def _package_name(folder: Path) -> str:
+    """Returns the name of the package that a folder is; "" when it is none."""
+    if not (folder / "__init__.py").is_file():
+        return ""
+    free = replaceable(folder.name) and folder.name not in sys.modules
+    return folder.name if free else f"session_{folder.parent.name}"
+
+
+def _neighbours_in(session: PythonSession, folder: Path) -> _Neighbours:
+    """Returns the finder for a folder, the same for all sessions in it."""
+    for finder in sys.meta_path:
+        if isinstance(finder, _Neighbours) and finder.folder == folder:
+            return finder
+    made = _Neighbours(folder, Path(session.file).parent)
+    sys.meta_path.insert(0, made)
+    return made
+
+
+def _import(session: PythonSession, folder: Path | None) -> ModuleType:
+    try:
+        if folder is not None:
+            package = _neighbours_in(session, folder).package
+            if package:
+                stem = Path(session.file).stem
+                return importlib.import_module(
+                    package if stem == "__init__" else f"{package}.{stem}"
+                )
+        return _run(session, folder)
+    except BaseException as error:  # the file may fail in any way, also by sys.exit
+        raise LoadError(_one_line(session, error), _traceback(session, error)) from error
+
+
+def _run(session: PythonSession, folder: Path | None) -> ModuleType:
+    """Returns the module of a file that is in no package."""
     # The name hides no other module, and no two files have the same one.
     name = f"session_{Path(session.file).stem}_{digest(session.file + session.source)[:12]}"
     if name in sys.modules:
         return sys.modules[name]
     module = ModuleType(name)
-    module.__file__ = session.file
-    # The file may not exist here: tracebacks show its lines from the cache.
-    lines = session.source.splitlines(keepends=True)
-    linecache.cache[session.file] = (len(session.source), None, lines, session.file)
+    module.__file__ = str(folder / Path(session.file).name) if folder else session.file
+    _remember(session.file, session.source)
     sys.modules[name] = module
     try:
         exec(compile(session.source, session.file, "exec", dont_inherit=True), module.__dict__)  # noqa: S102
-    except BaseException as error:  # the file may fail in any way, also by sys.exit
+    except BaseException:
         del sys.modules[name]
-        raise LoadError(_one_line(session, error), _traceback(error)) from error
+        raise
     return module
 
 
-def _traceback(error: BaseException) -> str:
-    """Returns the traceback as Python shows it, from the file on.
+def _remember(shown: str, source: str) -> None:
+    """Lets tracebacks show the lines of a file that may not be there."""
+    lines = source.splitlines(keepends=True)
+    linecache.cache[shown] = (len(source), None, lines, shown)
 
-    The frame of this module is left out.
-    """
-    frames = error.__traceback__
-    return "".join(traceback.format_exception(type(error), error, frames and frames.tb_next))
+
+def _shown_files(session: PythonSession) -> set[str]:
+    """Returns the names under which tracebacks show the session's files."""
+    folder = Path(session.file).parent
+    return {session.file, *(str(folder / file.path) for file in session.files)}
+
+
+def _traceback(session: PythonSession, error: BaseException) -> str:
+    """Returns the traceback as Python shows it, from the session's files on."""
+    shown = _shown_files(session)
+    # A syntax error shows its line itself; the frames are those of the import.
+    frames = None if isinstance(error, SyntaxError) else error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename not in shown:
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames))
 
 
 def _one_line(session: PythonSession, error: BaseException) -> str:
-    """Returns in one line where in the file it failed, and why."""
+    """Returns in one line where in the session's files it failed, and why."""
+    shown = _shown_files(session)
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == session.file]
-    line = (
-        error.lineno
-        if isinstance(error, SyntaxError) and not lines
-        else next(reversed(lines), None)
-    )
-    where = session.file if line is None else f"{session.file}:{line}"
-    return f"{where}: {' '.join(traceback.format_exception_only(error)[-1].split())}"
+    places = [f"{frame.filename}:{frame.lineno}" for frame in frames if frame.filename in shown]
+    if isinstance(error, SyntaxError) and (not places or error.filename in shown):
+        places = [f"{error.filename or session.file}:{error.lineno}"]
+    where = places[-1] if places else session.file
+    why = " ".join(traceback.format_exception_only(error)[-1].split())
+    if isinstance(error, FileNotFoundError):
+        why += "; the files beside it travel with --session FOLDER, where session.py has it"
+    return f"{where}: {why}"

@@ -5,8 +5,13 @@ from typing import Annotated, Literal
 import msgspec
 
 from loadgen.plan.phases import MAX_NUMBER, NotNegative, Weight
+from loadgen.plan.reply import AutoReply
 from loadgen.plan.script import Change, Connect, HttpStep, Step, steps_in
 
+MAX_FILES = 500
+"""The most files that travel with a session in Python."""
+MAX_BYTES = 8 << 20
+"""The most bytes of them."""
 MIN_THINK = 0.001
 """Seconds; the timers of the event loop count milliseconds."""
 ThinkTime = Annotated[float, msgspec.Meta(ge=MIN_THINK, le=MAX_NUMBER)]
@@ -24,6 +29,8 @@ class _SessionSpec(
     read_rate: NotNegative = 0.0
     """Bytes a second that a connection reads at most, so that the server has to wait for it;
     0: no limit."""
+    reply: tuple[AutoReply, ...] = ()
+    """What its connections answer whatever a user waits for; the first one that fits does."""
 
 
 class Loop(_SessionSpec, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="loop"):
@@ -32,6 +39,30 @@ class Loop(_SessionSpec, frozen=True, forbid_unknown_fields=True, kw_only=True, 
     ping: Literal["protocol", "app", "none"] = "protocol"
     think: ThinkTime = 30.0
     loops: Annotated[int, msgspec.Meta(ge=0, le=10**12)] = 1000
+
+
+class SessionFile(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
+    """A file that travels with a session in Python; it holds text or other bytes."""
+
+    path: str
+    """Its path from the folder of the session's file, with slashes."""
+    sha256: str = ""
+    """The SHA-256 of its bytes, in hexadecimal digits."""
+    text: str = ""
+    base64: bytes = b""
+    """Its bytes, where they are not UTF-8."""
+
+    def __post_init__(self) -> None:
+        parts = self.path.split("/")
+        if "\0" in self.path or any(part in ("", ".", "..") for part in parts):
+            raise ValueError(f"`path` is {self.path!r}; write a path inside the session's folder")
+
+    @property
+    def data(self) -> bytes:
+        """Its bytes."""
+        return self.base64 or self.text.encode()
 
 
 class PythonSession(
@@ -43,12 +74,20 @@ class PythonSession(
     """
 
     file: str
-    """Its path, for people; relative to the plan file."""
+    """Its path, for people; relative to the plan file. A folder has it in session.py."""
     function: str = "session"
     source: str = ""
     """The file's text."""
     sha256: str = ""
     """The SHA-256 of the text in UTF-8, in hexadecimal digits."""
+    files: tuple[SessionFile, ...] = ()
+    """The files that travel with it."""
+
+    @property
+    def without_data(self) -> "PythonSession":
+        """The session with the paths and hashes of its files alone."""
+        files = tuple(SessionFile(path=file.path, sha256=file.sha256) for file in self.files)
+        return msgspec.structs.replace(self, files=files)
 
 
 class Script(_SessionSpec, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="script"):
@@ -75,7 +114,8 @@ def urls_of(spec: SessionSpec) -> list[str]:
 def may_use_http(spec: SessionSpec) -> bool:
     """Returns True when a session sends HTTP requests, as far as its text tells."""
     if isinstance(spec, PythonSession):
-        return ".http" in spec.source
+        texts = (spec.source, *(file.text for file in spec.files if file.path.endswith(".py")))
+        return any(".http" in text for text in texts)
     return isinstance(spec, Script) and any(
         isinstance(one, HttpStep) for one in steps_in(spec.steps)
     )

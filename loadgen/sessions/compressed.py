@@ -12,6 +12,7 @@ from loadgen.net.deflate import RSV1, Agreement, DeflateParser, Inflater
 from loadgen.net.frames import Parser, fragmented
 from loadgen.net.handshake import Reply
 from loadgen.sessions.receiver import ReceiverConnection, ReceiverWebSocket
+from loadgen.sessions.replies import answering
 from loadgen.sessions.websocket import Part, WebSocket, parts_of
 
 NOT_CHOSEN = "none"
@@ -123,20 +124,30 @@ class CompressedReceiverWebSocket(Talking, ReceiverWebSocket):
     __slots__ = ("agreement", "deflater", "inflater")
 
 
-def loop_kind(terms: Terms, *, receives: bool, reads: bool) -> type[Connection]:
+def loop_kind(terms: Terms, *, receives: bool, reads: bool, answers: bool) -> type[Connection]:
     """Returns the class of a loop's connections.
 
-    `receives`: they are subscribers; `reads`: their pings are answered by messages.
+    `receives`: they are subscribers; `reads`: their pings are answered by messages; `answers`: they
+    have automatic replies.
     """
+    kind: type[Connection]
     if terms.handshake.compress is None:
-        return ReceiverConnection if receives else Connection
-    if receives:
-        return CompressedReceiver
-    return CompressedConnection if reads else CountingConnection
+        kind = ReceiverConnection if receives else Connection
+    elif receives:
+        kind = CompressedReceiver
+    else:
+        kind = CompressedConnection if reads or answers else CountingConnection
+    return answering(kind) if answers else kind
 
 
-def session_kind(terms: Terms, *, receives: bool) -> type[WebSocket]:
-    """Returns the class of a session's connections; `receives`: they are subscribers."""
+def session_kind(terms: Terms, *, receives: bool, answers: bool) -> type[WebSocket]:
+    """Returns the class of a session's connections.
+
+    `receives`: they are subscribers; `answers`: they have automatic replies.
+    """
+    kind: type[WebSocket]
     if terms.handshake.compress is None:
-        return ReceiverWebSocket if receives else WebSocket
-    return CompressedReceiverWebSocket if receives else CompressedWebSocket
+        kind = ReceiverWebSocket if receives else WebSocket
+    else:
+        kind = CompressedReceiverWebSocket if receives else CompressedWebSocket
+    return answering(kind) if answers else kind

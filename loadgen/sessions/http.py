@@ -212,6 +212,8 @@ OPTIONS = (
 def _target_host(target: str) -> URL:
     """Returns the target's URL for HTTP."""
     url = URL(target)
+    if url.scheme not in ("ws", "wss"):
+        raise ValueError("the target is a Unix socket, so the URL needs a scheme and a host")
     return url.with_scheme("https" if url.scheme == "wss" else "http")
 
 

@@ -57,7 +57,12 @@ class LoopUser(BaseUser):
         scenario = self.scenario
         route = scenario.route_to(self.number)
         terms = route.terms(scenario.think, wrap=scenario.wrap())
-        kind = loop_kind(terms, receives=scenario.receives, reads=scenario.reads)
+        kind = loop_kind(
+            terms,
+            receives=scenario.receives,
+            reads=scenario.reads,
+            answers=scenario.replies is not None,
+        )
         self.connection = connection = kind(scenario.recorder, terms, self)
         scenario.connections.dial(connection, route.dialer, monotonic(), planned=True)
         return connection

@@ -31,8 +31,11 @@ class Population:
         self._http: HttpPool | None = None
         self.idle: dict[BaseUser, None] = {}
         """Users that hold no connection now."""
-        self._meetings: dict[int, Future[None]] = {}
-        """Futures by the number of users that they wait for."""
+        self._meetings: dict[int, list[Future[None]]] = {}
+        """Futures by the number of users that they wait for, one for each call: a session may
+        cancel its own."""
+        self._met: set[int] = set()
+        """The numbers of users that have come."""
 
     @property
     def http(self) -> "HttpPool":
@@ -66,12 +69,16 @@ class Population:
 
     def meeting(self, users: int) -> Future[None]:
         """Returns a future that is done once this many users of the fleet have come."""
-        if users not in self._meetings:
-            self._meetings[users] = get_running_loop().create_future()
-        return self._meetings[users]
+        future = get_running_loop().create_future()
+        if users in self._met:
+            future.set_result(None)
+        else:
+            self._meetings.setdefault(users, []).append(future)
+        return future
 
     def met(self, users: int) -> None:
         """Ends the meeting of a number of users: all of them have come."""
-        meeting = self.meeting(users)
-        if not meeting.done():
-            meeting.set_result(None)
+        self._met.add(users)
+        for meeting in self._meetings.pop(users, ()):
+            if not meeting.done():
+                meeting.set_result(None)

@@ -7,6 +7,7 @@ from loadgen.net.connection import Connection, Wrap
 from loadgen.net.route import Route
 from loadgen.net.throttle import Throttle
 from loadgen.sessions.population import Population
+from loadgen.sessions.replies import Replies
 from loadgen.sessions.rows import UserRows
 from loadgen.sessions.trampoline import BaseUser
 from loadgen.stats.reasons import NO_ROW
@@ -37,6 +38,8 @@ class Scenario:
         self.name = name
         self.receives = False
         """True when its connections are subscribers, whose receipts are measured."""
+        self.replies: Replies | None = None
+        """What its connections answer by themselves; None: nothing."""
         self.seed = seed
         self.agent = agent
         """The name of the agent."""

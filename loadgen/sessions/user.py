@@ -1,9 +1,9 @@
 """A user as a session written in Python sees it: what it may await and count.
 
 A session awaits the clock (think), a connection (connect, receive, ping, close) or any awaitable of
-asyncio. It is driven by hand, without a Task; for libraries that ask for the current task, such as
-asyncio.timeout, the user stands in for one
-(https://docs.python.org/3/library/asyncio-extending.html).
+asyncio. A task that it starts may await the same, by futures. The session itself is driven by hand,
+without a Task; for libraries that ask for the current task, such as asyncio.timeout, the user
+stands in for one (https://docs.python.org/3/library/asyncio-extending.html).
 """
 
 import asyncio
@@ -16,19 +16,25 @@ from time import monotonic
 from types import coroutine
 from typing import TYPE_CHECKING, Any
 
-from loadgen.net.connection import Connection, Terms
+from loadgen.net.connection import FAILED, UPGRADING, Connection, Terms
 from loadgen.net.route import Route
 from loadgen.plan.request import Headers, RequestError, with_origin
 from loadgen.plan.seeded import SeededRandom
 from loadgen.sessions.compressed import session_kind
 from loadgen.sessions.errors import CheckFailed, ConnectFailed, ConnectionEnded
 from loadgen.sessions.scenario import Scenario
-from loadgen.sessions.trampoline import BaseUser
+from loadgen.sessions.tasks import LEAVE_TIMEOUT, TaskOwner, cause_of
 from loadgen.sessions.user_state import Pause, UserState
-from loadgen.sessions.websocket import Awaited, WebSocket
+from loadgen.sessions.websocket import Awaited, Handler, WebSocket
 from loadgen.stats.reasons import BAD_REQUEST, DONE, DRAINED, ERROR, NOT_CONNECTED, TIMEOUT
-from loadgen.stats.recorder import MAX_REMARK_LENGTH, Recorder, microseconds, sendable
-from loadgen.stats.tally import CHECK, MAX_NAME_LENGTH, MEET
+from loadgen.stats.recorder import (
+    MAX_CHECK_SAMPLES,
+    MAX_REMARK_LENGTH,
+    Recorder,
+    microseconds,
+    sendable,
+)
+from loadgen.stats.tally import CHECK, MEET, name_of
 
 if TYPE_CHECKING:
     from aiohttp import CookieJar
@@ -38,7 +44,10 @@ if TYPE_CHECKING:
 BLOCKED_AFTER = 0.5
 """Seconds that a session may run without an await before it counts as blocking its whole worker."""
 MAX_SAMPLE_LENGTH = 8192
-"""Characters of a traceback that a sample keeps: the last ones, which say most."""
+"""Characters of a traceback that a sample keeps: those of its beginning and of its end."""
+
+_ASKED = StopIteration | asyncio.CancelledError | ConnectionEnded
+"""What may end a session that is told to end."""
 
 Session = Callable[["User"], Coroutine[Any, Any, None]]
 
@@ -76,6 +85,28 @@ def _failed_check(number: int, name: str, condition: object, sample: object) -> 
     return "\n".join([*lines, line])[:MAX_SAMPLE_LENGTH]
 
 
+def _shortened(text: str) -> str:
+    """Returns a traceback without its middle, where it is long.
+
+    The author's lines begin it, and the message that ends it may be long.
+    """
+    if len(text) <= MAX_SAMPLE_LENGTH:
+        return text
+    return f"{text[: MAX_SAMPLE_LENGTH // 4]}\n…\n{text[-3 * MAX_SAMPLE_LENGTH // 4 :]}"
+
+
+def _call(handler: Handler, message: str | bytes) -> bool:
+    """Returns True when a handler takes a message.
+
+    Raises TypeError when it wants to wait.
+    """
+    answer = handler(message)
+    if asyncio.iscoroutine(answer):
+        answer.close()
+        raise TypeError("a handler of messages can't wait: use send_soon(), not send()")
+    return bool(answer)
+
+
 @contextmanager
 def _current(loop: asyncio.AbstractEventLoop, user: "User") -> Iterator[None]:
     """Makes the user the loop's current task, as asyncio documents it."""
@@ -91,7 +122,7 @@ def _current(loop: asyncio.AbstractEventLoop, user: "User") -> Iterator[None]:
             asyncio.tasks._enter_task(loop, outer)
 
 
-class User(BaseUser):
+class User(TaskOwner):
     """One user of the whole fleet, from its arrival to the end of its session."""
 
     __slots__ = (
@@ -99,6 +130,7 @@ class User(BaseUser):
         "_cancelling",
         "_deadline",
         "_jar",
+        "_must_cancel",
         "_random",
         "_vars",
         "_waiting",
@@ -129,6 +161,8 @@ class User(BaseUser):
         Subtle: a user may have older places on the wheel, which stay there; they are due at other
         times, and so `resume` ignores them."""
         self._cancelling = 0
+        self._must_cancel = False
+        """True while a CancelledError is still to be raised in the session."""
         self._jar: CookieJar | None = None
         """Its cookies; None until an HTTP reply sets one."""
         self._random: SeededRandom | None = None
@@ -226,16 +260,20 @@ class User(BaseUser):
             raise ConnectFailed(BAD_REQUEST)
         now = monotonic()
         due = now if self.due is None else self.due
-        kind = session_kind(terms, receives=scenario.receives)
+        answers = scenario.replies is not None
+        kind = session_kind(terms, receives=scenario.receives, answers=answers)
         socket = kind(self.recorder, terms, self, due)
         scenario.connections.dial(socket, route.dialer, now, planned=self.due is not None)
         self._hold((*self.sockets, socket))
         try:
-            yield from self.wait_for(socket, timeout)
+            yield from self.wait_for(socket, Awaited.OPENING, timeout)
         except TimeoutError:
             scenario.connections.abort(socket, TIMEOUT)
             raise ConnectFailed(TIMEOUT) from None
-        socket.awaited = None
+        except asyncio.CancelledError:
+            leaving = "" if self.tasks is None else self.tasks.reason
+            scenario.connections.abort(socket, leaving or TIMEOUT)
+            raise
         return socket
 
     def _terms(
@@ -274,8 +312,8 @@ class User(BaseUser):
         passed = bool(condition)
         self.recorder.tally.check(name, passed=passed)
         if not passed:
-            reason = f"{CHECK}{name[:MAX_NAME_LENGTH]}"
-            if self.recorder.claim(reason):
+            reason = f"{CHECK}{name_of(name)}"
+            if self.recorder.claim(reason, MAX_CHECK_SAMPLES):
                 self.recorder.samples[reason] = _failed_check(self.number, name, condition, sample)
             if fatal:
                 raise CheckFailed(name)
@@ -356,10 +394,15 @@ class User(BaseUser):
         """Starts the session."""
         self.scenario.population.idle[self] = None
         try:
-            self.coroutine = session(self)
-        except Exception as error:  # a TypeError, most likely: it does not take one user
+            coroutine = session(self)
+        except BaseException as error:  # a TypeError, most likely: it does not take one user
             self.session_ended(error)
             return
+        if not isinstance(coroutine, Coroutine):
+            what = reprlib.repr(coroutine)
+            self.session_ended(TypeError(f"the session returned {what}; write it as async def"))
+            return
+        self.coroutine = coroutine
         self._go_on(None)
 
     def resume(self, due: float) -> bool:
@@ -382,18 +425,34 @@ class User(BaseUser):
 
     @coroutine
     def pause(self, seconds: float) -> Generator[Any, Any, None]:
-        """Waits on the wheel for a number of seconds."""
+        """Waits on the wheel for a number of seconds; a task waits in its own way."""
+        if self._waiting is not None or self.coroutine is None:
+            over = self.coroutine is None and self.tasks is None
+            wait = asyncio.sleep(seconds) if over else self.own_tasks().pause(seconds)
+            yield from wait.__await__()
+            return
         self._set_deadline(seconds)
         yield Pause.THINKING
 
-    def wait_for(self, what: WebSocket, seconds: float | None) -> Generator[Any, Any, Any]:
+    def wait_for(
+        self, socket: WebSocket, what: Awaited, seconds: float | None
+    ) -> Generator[Any, Any, Any]:
         """Suspends the session until `happened` reports this connection.
+
+        A task awaits a future instead, and so does the session if a task waits for the same
+        connection already: then they have their turns in the order of asking.
 
         Raises TimeoutError after a number of seconds; None: it waits without a bound.
         """
+        if self._waiting is not None or self.coroutine is None or socket.waiters is not None:
+            return (yield from socket.future(what, seconds).__await__())
         if seconds is not None:
             self._set_deadline(seconds)
-        return (yield what)
+        socket.awaited = what
+        try:
+            return (yield socket)
+        finally:
+            socket.awaited = None
 
     def happened(self, what: WebSocket, value: Any) -> None:
         """Resumes the session with a value, if it waits for this connection."""
@@ -404,6 +463,28 @@ class User(BaseUser):
         """Raises ConnectionEnded in the session, if it waits for this connection."""
         if self._waiting is what:
             self._go_on(ConnectionEnded, reason)
+
+    def handle(self, handler: Handler, message: str | bytes) -> bool:
+        """Calls a handler of messages; True: the session does not get the message.
+
+        A handler that raises ends the session, as one that the session did not catch.
+        """
+        if self.coroutine is None:
+            return False
+        began = monotonic()
+        try:
+            with _current(asyncio.get_running_loop(), self):
+                taken = _call(handler, message)
+        except BaseException as error:  # also SystemExit: it ends this user alone
+            if self.tasks is not None:
+                self.tasks.fail(error)
+            elif self._close_coroutine():
+                self.session_ended(error)
+            return True
+        took = monotonic() - began
+        if took > BLOCKED_AFTER:
+            self.scenario.count_blocked(self.number, took)
+        return taken
 
     def _set_deadline(self, seconds: float) -> None:
         self._deadline = monotonic() + seconds
@@ -425,7 +506,7 @@ class User(BaseUser):
             self._wait(awaits, loop)
 
     def _wait(self, awaits: Any, loop: asyncio.AbstractEventLoop) -> None:
-        draining = self.scenario.population.draining
+        draining = self.scenario.population.draining and not self._leaving
         if draining and not any(socket.open for socket in self.sockets):
             self.close_all(DRAINED)  # a session that always connects again would never end
         elif isinstance(awaits, Pause | WebSocket):
@@ -447,6 +528,8 @@ class User(BaseUser):
         A future returns its result, or raises, inside of the session.
         """
         if self._waiting is what:
+            if asyncio.isfuture(what) and what.cancelled():
+                self._must_cancel = False  # it is raised now
             self._go_on(None)
 
     def opened(self, connection: Connection, now: float) -> None:
@@ -454,7 +537,7 @@ class User(BaseUser):
         assert isinstance(connection, WebSocket)
         self.due = None
         self.scenario.connections.opened(connection, connection.due, now)
-        self.happened(connection, None)
+        connection.happened(Awaited.OPENING, None)
 
     def ended(self, connection: Connection, reason: str) -> None:
         """Ends the wait of a session for this connection.
@@ -465,11 +548,15 @@ class User(BaseUser):
         self.due = None
         self.scenario.connections.ended(connection, reason)
         self._hold(tuple(socket for socket in self.sockets if socket is not connection))
+        connection.end_waits(reason)
+        never_open = connection.state == FAILED
+        if self.tasks is not None and not self.sockets and not never_open:
+            self.tasks.interrupt(reason)
         if self.coroutine is None:
             self._end_user(reason)
         elif self._waiting is connection:
             self._resume_at_end(connection, reason)
-        elif self._waiting is Pause.THINKING and not self.sockets:
+        elif self._waiting is Pause.THINKING and not self.sockets and not never_open:
             self._go_on(ConnectionEnded, reason)
 
     def _resume_at_end(self, socket: WebSocket, reason: str) -> None:
@@ -482,47 +569,68 @@ class User(BaseUser):
 
     def close_all(self, reason: str) -> None:
         """Ends the session where it waits, and closes its connections in good order."""
-        if self._stop_session():
+        if self._stop_session(reason):
             self._close_sockets(reason)
 
     def abort_all(self, reason: str) -> None:
         """Ends the session where it waits, and aborts its connections."""
-        if self._stop_session():
+        if self._stop_session(reason) or self._leaving:
             sockets = self.sockets
             for socket in sockets:
                 self.scenario.connections.abort(socket, reason)
             if not sockets:
                 self._end_user(reason, failed=self.due is not None)
 
-    def _stop_session(self) -> bool:
-        """Closes the coroutine; returns False when it was over or fails."""
+    def _stop_session(self, reason: str) -> bool:
+        """Closes the coroutine; returns False when it was over, fails, or has tasks.
+
+        One with tasks is cancelled, and ends a moment later, for this reason.
+        """
+        if self.tasks is not None:
+            self._cancel_all(reason)
+            return False
+        return self._close_coroutine()
+
+    def _close_coroutine(self) -> bool:
         running = self.coroutine
         self.coroutine = None
         if running is None:
             return False
         try:
             running.close()
-        except Exception as error:  # an exception of a `finally` block, or an await in one
+        except BaseException as error:  # of a `finally` block, or for an await in one
             self.session_ended(error)
             return False
         return True
 
     def session_ended(self, end: BaseException) -> None:
+        """Ends the user; the tasks of its session have a moment to end before."""
+        tasks = self.tasks
+        if tasks is None:
+            self._finish(end)
+            return
+        tasks.end = tasks.take_error() or end
+        tasks.cancel()
+        self._bound_leave()
+        self.tasks_over()
+
+    def _finish(self, end: BaseException) -> None:
         """Closes what the session left open: as done, or for its exception."""
         self.raised = self.raised or not isinstance(end, StopIteration)
-        if isinstance(end, StopIteration | ConnectFailed | ConnectionEnded):
-            self._close_sockets(DONE, failed=isinstance(end, ConnectFailed))
+        cause = cause_of(end)
+        if isinstance(cause, StopIteration | ConnectFailed | ConnectionEnded):
+            self._close_sockets(DONE, failed=isinstance(cause, ConnectFailed))
         else:
-            reason = f"{ERROR}{type(end).__name__[:MAX_NAME_LENGTH]}"
+            reason = f"{ERROR}{name_of(type(cause).__name__)}"
             if self.recorder.claim(reason):
                 text = "".join(traceback.format_exception(end))
-                self.recorder.samples[reason] = text[-MAX_SAMPLE_LENGTH:]
+                self.recorder.samples[reason] = _shortened(text)
             self._close_sockets(reason)
 
     def _close_sockets(self, reason: str, *, failed: bool = False) -> None:
         sockets = self.sockets
         for socket in sockets:
-            if socket.awaited is Awaited.OPENING:
+            if socket.state == UPGRADING:
                 self.scenario.connections.abort(socket, reason)
             else:
                 socket.begin_close(reason)
@@ -531,8 +639,9 @@ class User(BaseUser):
 
     def _end_user(self, reason: str, *, failed: bool = False) -> None:
         """Ends the user; one that never dialed has failed."""
-        if self.sockets:
+        if self.sockets or self.tasks is not None:
             return
+        self._vars = None  # a task in it that failed holds the user, in a circle
         population = self.scenario.population
         population.idle.pop(self, None)
         if self.due is not None:
@@ -548,19 +657,82 @@ class User(BaseUser):
             self.scenario.population.idle[self] = None
         self.sockets = sockets
 
+    # The end of a session that has started tasks.
+
+    @property
+    def _leaving(self) -> bool:
+        """True when a session with tasks has been told to end."""
+        return self.tasks is not None and self.tasks.reason != ""
+
+    def _cancel_all(self, reason: str) -> None:
+        """Cancels the session and its tasks, which have a moment to end."""
+        tasks = self.tasks
+        if tasks is None or tasks.reason or self.coroutine is None:
+            return
+        tasks.reason = reason
+        tasks.cancel()
+        self._bound_leave()
+        self._cancelling += 1
+        self._go_on(asyncio.CancelledError)
+
+    def task_failed(self) -> None:
+        """Ends the session: the exception of a task was not retrieved."""
+        self._cancel_all(DONE)
+
+    def _bound_leave(self) -> None:
+        assert self.tasks is not None
+        if self.tasks.timer is None:
+            loop = asyncio.get_running_loop()
+            self.tasks.timer = loop.call_later(LEAVE_TIMEOUT, self._leave_now)
+
+    def _leave_now(self) -> None:
+        """Ends the user, whatever its session and its tasks do."""
+        tasks = self.tasks
+        if tasks is None:
+            return
+        if tasks.running:
+            self.remark(f"{len(tasks.running)} of its tasks did not end when they were cancelled")
+        tasks.running.clear()
+        if self.coroutine is None or self._close_coroutine():
+            self.tasks_over()
+
+    def tasks_over(self) -> None:
+        """Ends the user, if its session is over and no task runs any more."""
+        tasks = self.tasks
+        if tasks is None or tasks.running or self.coroutine is not None:
+            return
+        self.tasks = None
+        if tasks.timer is not None:
+            tasks.timer.cancel()
+        end = tasks.end
+        if end is None or isinstance(end, StopIteration | asyncio.CancelledError):
+            end = tasks.take_error() or end
+        tasks.end = tasks.error = None  # its traceback holds the tasks, in a circle
+        if tasks.reason and (end is None or isinstance(cause_of(end), _ASKED)):
+            self._close_sockets(tasks.reason)
+        else:
+            assert end is not None
+            self._finish(end)
+
     # The part of asyncio.Task that libraries use of the current task.
 
     def cancel(self, msg: object = None) -> bool:
         """Raises CancelledError where the session waits, in the loop's next turn."""
+        if self.coroutine is None:
+            return False
         self._cancelling += 1
-        if isinstance(self._waiting, asyncio.Future):
-            self._waiting.cancel(msg)
-        else:
+        if asyncio.isfuture(self._waiting) and self._waiting.cancel(msg):
+            return True
+        if not self._must_cancel:
+            self._must_cancel = True
             asyncio.get_running_loop().call_soon(self._raise_cancelled)
-        return self.coroutine is not None
+        return True
 
     def _raise_cancelled(self) -> None:
-        if self.coroutine is not None and self._waiting is not None:
+        if not self._must_cancel or self.coroutine is None:
+            return
+        self._must_cancel = False
+        if not (asyncio.isfuture(self._waiting) and self._waiting.cancel()):
             self._go_on(asyncio.CancelledError)
 
     def cancelling(self) -> int:
@@ -570,6 +742,8 @@ class User(BaseUser):
     def uncancel(self) -> int:
         """Takes back one request to cancel; returns how many are left."""
         self._cancelling = max(0, self._cancelling - 1)
+        if not self._cancelling:
+            self._must_cancel = False
         return self._cancelling
 
     def done(self) -> bool:

@@ -1,15 +1,17 @@
 """A connection as a session holds it: to send, receive, ping and close.
 
-Each of these suspends the session on its user (see user.py), without an asyncio task or future.
+Each of these suspends the session on its user (see user.py), without an asyncio task or future. In
+a task, which has its own way to wait, each awaits a future.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from enum import Enum, auto
+from inspect import iscoroutinefunction
 from time import monotonic
 from types import coroutine
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -27,8 +29,9 @@ from loadgen.net.frames import (
 )
 from loadgen.net.handshake import Reply
 from loadgen.net.reply_headers import ReplyHeaders, cookies_of
+from loadgen.plan.jsonpath import NOTHING, fits, json_in, path_of
 from loadgen.plan.life import PONG_TIMEOUT
-from loadgen.sessions.errors import ConnectionEnded
+from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
 from loadgen.stats.reasons import DONE
 from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.stats.tally import name_of
@@ -46,8 +49,12 @@ UNREAD = "messages_unread"
 """The counter of dropped messages."""
 MESSAGE_COST = 1024
 """Bytes that each message counts more than it has, in BURST."""
+MAX_WAITING = 2**20
+"""Bytes sent without waiting that the server has not taken; more are refused."""
 BURST = 65_536
 """Bytes that a user sends in a row before others get their turn."""
+Handler = Callable[[str | bytes], object]
+"""Takes a message; something true means that the session does not get it."""
 Part = str | bytes | bytearray | memoryview
 """What a message, or a part of a fragmented one, may be."""
 
@@ -85,8 +92,10 @@ class Holder(Owner, Protocol):
         It is in seconds on the monotonic clock.
         """
 
-    def wait_for(self, what: "WebSocket", seconds: float | None) -> Generator[Any, Any, Any]:
-        """Suspends the session until `happened` reports this connection.
+    def wait_for(
+        self, socket: "WebSocket", what: Awaited, seconds: float | None
+    ) -> Generator[Any, Any, Any]:
+        """Suspends the session, or a task, until something happens on a connection.
 
         Raises TimeoutError after a number of seconds.
         """
@@ -94,8 +103,23 @@ class Holder(Owner, Protocol):
     def happened(self, what: "WebSocket", value: Any) -> None:
         """Resumes the session with a value, if it waits for this connection."""
 
+    def handle(self, handler: "Handler", message: str | bytes) -> bool:
+        """Calls a handler of messages; True: the session does not get the message.
+
+        A handler that raises ends the session.
+        """
+
     def broken_off(self, what: "WebSocket", reason: str) -> None:
         """Raises ConnectionEnded in the session, if it waits for this connection."""
+
+
+class Waiter(NamedTuple):
+    """A task that waits for a connection."""
+
+    what: Awaited
+    ping: int
+    """The number of the ping whose pong it awaits, or any number."""
+    future: "asyncio.Future[Any]"
 
 
 class Inbox(deque[str | bytes]):
@@ -125,6 +149,11 @@ class Inbox(deque[str | bytes]):
         message = self.popleft()
         self.size -= _size_of(message)
         return message
+
+    def put_back(self, message: str | bytes) -> None:
+        """Adds a message before the oldest one: it was taken, and not received."""
+        self.appendleft(message)
+        self.size += _size_of(message)
 
     def empty(self) -> None:
         """Removes all messages."""
@@ -167,7 +196,17 @@ def parts_of(message: Any) -> tuple[int, list[bytes]]:
 class WebSocket(Connection):
     """One WebSocket of a session; its messages can be received after its end too."""
 
-    __slots__ = ("_goodbye", "_reply", "_times", "awaited", "due", "inbox")
+    __slots__ = (
+        "_goodbye",
+        "_handler",
+        "_reply",
+        "_times",
+        "asked",
+        "awaited",
+        "due",
+        "inbox",
+        "waiters",
+    )
 
     owner: Holder
 
@@ -175,9 +214,15 @@ class WebSocket(Connection):
         super().__init__(recorder, terms, owner)
         self.due = due
         """The time at which it was due to be dialed; seconds on the monotonic clock."""
-        self.awaited: Awaited | None = Awaited.OPENING
+        self.awaited: Awaited | None = None
+        """What the session awaits of it on the trampoline."""
+        self.waiters: list[Waiter] | None = None
+        """The tasks that wait for it, in the order of asking; None without one."""
+        self.asked = 0
+        """The number of the ping whose pong the session awaits, or awaited last."""
         self.inbox: Inbox | None = None
         """Messages that came before the session awaited them."""
+        self._handler: Handler | None = None
         self._reply = b""
         self._goodbye: bytes | None = None
         """The payload of the server's CLOSE; None before it."""
@@ -259,6 +304,53 @@ class WebSocket(Connection):
         """Sends a value as JSON text."""
         await self.send(msgspec.json.encode(value).decode())
 
+    def send_soon(self, message: Part | Iterable[Part]) -> None:
+        """Sends a message without waiting, as handlers need it.
+
+        Raises ConnectionEnded when the connection is not open, BlockingIOError while more than
+        MAX_WAITING bytes wait for the server, and TypeError as `send` does.
+        """
+        if self.state != OPEN:
+            raise ConnectionEnded(self.reason or "closed")
+        waiting = self.transport.waiting  # type: ignore[union-attr]  # OPEN
+        if waiting > MAX_WAITING:
+            raise BlockingIOError(f"the server does not take what was sent: {waiting:,} bytes wait")
+        data = self._frames_of(message)
+        if data:
+            self._write(data, message=True)
+
+    def on_message(self, handler: Handler | None) -> None:
+        """Has a function called with each message, whatever the session awaits.
+
+        The function must not wait: it may `send_soon`, count, check, and keep things. What it takes
+        by returning something true does not reach `receive`. One that raises ends the session.
+        None: no function any more. Raises TypeError for an `async def`.
+        """
+        if iscoroutinefunction(handler):
+            name = getattr(handler, "__name__", repr(handler))
+            raise TypeError(
+                f"on_message takes a plain function, and {name} is an `async def`;"
+                " send_soon() sends without waiting"
+            )
+        self._handler = handler
+
+    def __aiter__(self) -> "WebSocket":
+        """Yields messages until the connection is closed in good order."""
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        """Returns the next message.
+
+        It is the last one where the server closes with code 1000 or 1001, and where the session
+        does. Raises ConnectionEnded for any other end.
+        """
+        try:
+            return await self.receive()
+        except ConnectionEnded:
+            if self.close_code in (1000, 1001, 1005) or self.reason == DONE:
+                raise StopAsyncIteration from None
+            raise
+
     @coroutine
     def receive(self, timeout: float | None = None) -> Generator[Any, Any, str | bytes]:
         """Returns the next message, str or bytes.
@@ -275,18 +367,46 @@ class WebSocket(Connection):
 
     async def receive_until(
         self,
-        fits: Callable[[str | bytes], object],
+        fits: Callable[[str | bytes], object] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 -- as in receive
+        **values: Any,
     ) -> str | bytes:
         """Returns the next message that fits, and drops those before it.
 
-        Raises TimeoutError when none fits within `timeout` seconds, and ConnectionEnded.
+        With values it is JSON that has them, each at the path that its name is: `type="joined"`, or
+        `**{"data.id": 7}`. Raises TimeoutError when none fits within `timeout` seconds, and
+        ConnectionEnded.
         """
+        message, _ = await self._next_fitting(fits, values, timeout)
+        return message
+
+    async def receive_json(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 -- as in receive
+        **values: Any,
+    ) -> Any:
+        """Returns the value of the next message, which is JSON.
+
+        With values it is the next one that has them, as in `receive_until`. Raises TimeoutError,
+        ConnectionEnded, and without values ValueError for a message that is no JSON.
+        """
+        message, value = await self._next_fitting(None, values, timeout)
+        return msgspec.json.decode(message) if value is NOTHING else value
+
+    async def _next_fitting(
+        self,
+        fits_session: Callable[[str | bytes], object] | None,
+        values: Mapping[str, Any],
+        timeout: float | None,  # noqa: ASYNC109 -- as in receive
+    ) -> tuple[str | bytes, Any]:
+        """Returns the next message that fits, and its JSON, which may be NOTHING."""
+        wanted = [(path_of(path), value) for path, value in values.items()]
         until = None if timeout is None else monotonic() + timeout
         while True:
             message = await self.receive(None if until is None else max(0.0, until - monotonic()))
-            if fits(message):
-                return message
+            value = json_in(message) if fits_session is None else NOTHING
+            if fits(value, wanted) and (fits_session is None or fits_session(message)):
+                return message, value
 
     @coroutine
     def ping(self, timeout: float | None = None) -> Generator[Any, Any, float]:
@@ -304,6 +424,8 @@ class WebSocket(Connection):
             self.ponged += 1
             self._miss(self.ponged, now)
         self.pinged += 1
+        if self.awaited is not Awaited.PONG:  # else a task pings while the session waits
+            self.asked = self.pinged
         self.recorder.tally.pings += 1
         if self._times is None:
             self._times = {}
@@ -343,11 +465,11 @@ class WebSocket(Connection):
     def resume_writing(self) -> None:
         """Resumes a session that waits for room."""
         super().resume_writing()
-        self._happened(Awaited.ROOM, None)
+        self.happened(Awaited.ROOM, None)
 
     def _answer_close(self, payload: bytes) -> None:
         self._goodbye = payload
-        if self.awaited is Awaited.END:
+        if self.awaited is Awaited.END or self._any_waits(Awaited.END):
             self.reason = self.reason or DONE
         super()._answer_close(payload)
 
@@ -356,15 +478,61 @@ class WebSocket(Connection):
         super()._shut()
         if self.awaited is not None and self.awaited is not Awaited.END:
             self.owner.broken_off(self, self.reason or "closed")
+        for waiter in self.waiters or ():
+            if waiter.what is not Awaited.END and not waiter.future.done():
+                waiter.future.set_exception(ConnectionEnded(self.reason or "closed"))
 
     def _await(self, what: Awaited, timeout: float | None) -> Generator[Any, Any, Any]:
         if self.state > _LAST_STATES[what]:
             raise ConnectionEnded(self.reason or "closed")
-        self.awaited = what
+        return self.owner.wait_for(self, what, timeout)
+
+    async def future(self, what: Awaited, seconds: float | None) -> Any:
+        """Waits as a task does, after those that asked before.
+
+        Raises TimeoutError after a number of seconds.
+        """
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        waiter = Waiter(what, self.pinged, future)
+        if self.waiters is None:
+            self.waiters = []
+        self.waiters.append(waiter)
         try:
-            return (yield from self.owner.wait_for(self, timeout))
+            if seconds is None:
+                value = await future
+            else:
+                async with asyncio.timeout(seconds):
+                    value = await future
+        except BaseException:  # most often cancelled; its message is for the next one
+            # The exception of one that is not awaited any more counts as retrieved.
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._give_back(what, future.result())
+            raise
         finally:
-            self.awaited = None
+            self.waiters.remove(waiter)
+            self.waiters = self.waiters or None
+        return value
+
+    def _give_back(self, what: Awaited, value: Any) -> None:
+        if what is Awaited.MESSAGE and not self.happened(what, value):
+            if self.inbox is None:
+                self.inbox = Inbox()
+            self.inbox.put_back(value)
+
+    def end_waits(self, reason: str) -> None:
+        """Resumes the tasks that wait for it: it has ended."""
+        for what, _, future in self.waiters or ():
+            if future.done():
+                continue
+            if what is Awaited.END:
+                future.set_result(None)
+            elif what is Awaited.OPENING:
+                future.set_exception(ConnectFailed(reason))
+            else:
+                future.set_exception(ConnectionEnded(reason))
+
+    def _any_waits(self, what: Awaited) -> bool:
+        return self.waiters is not None and any(one.what is what for one in self.waiters)
 
     def _upgraded(self, reply: Reply) -> None:
         self._reply = reply.head
@@ -387,8 +555,19 @@ class WebSocket(Connection):
         self.recorder.tally.pongs += 1
         self._record(number, now)
         self._hear()
-        if number == self.pinged:
-            self._happened(Awaited.PONG, now - sent)
+        if self.awaited is Awaited.PONG and number >= self.asked:
+            self.owner.happened(self, now - self._sent(self.asked, sent))
+        for waiter in self.waiters or ():
+            if waiter.what is Awaited.PONG and number >= waiter.ping and not waiter.future.done():
+                waiter.future.set_result(now - self._sent(waiter.ping, sent))
+
+    def _sent(self, number: int, newest: float) -> float:
+        """Returns when a ping was sent that a pong answers, its own or an older one.
+
+        `newest` is when the pong's own was sent.
+        """
+        times = None if self._times is None else self._times.get(number)
+        return newest if times is None else times[1]
 
     def _app_pong(self) -> None:
         """Does nothing: it answers a text of the session, not a PING."""
@@ -409,7 +588,10 @@ class WebSocket(Connection):
     def _message(self, event: Event) -> None:
         super()._message(event)
         message = event.payload.decode() if event.opcode == TEXT else event.payload
-        if not self._happened(Awaited.MESSAGE, message):
+        handler = self._handler
+        if handler is not None and self.state == OPEN and self.owner.handle(handler, message):
+            return
+        if not self.happened(Awaited.MESSAGE, message):
             self._keep(message)
 
     def _keep(self, message: str | bytes) -> None:
@@ -419,8 +601,18 @@ class WebSocket(Connection):
         if dropped:
             self.recorder.tally.count(UNREAD, dropped)
 
-    def _happened(self, what: Awaited, value: Any) -> bool:
-        if self.awaited is not what:
-            return False
-        self.owner.happened(self, value)
-        return True
+    def happened(self, what: Awaited, value: Any) -> bool:
+        """Resumes those who await it, of a message the first; False when it takes none."""
+        # Subtle: a session that waits on the trampoline has asked before all tasks.
+        taken = self.awaited is what
+        if taken:
+            self.owner.happened(self, value)
+            if what is Awaited.MESSAGE:
+                return True
+        for waiter in self.waiters or ():
+            if waiter.what is what and not waiter.future.done():
+                waiter.future.set_result(value)
+                if what is Awaited.MESSAGE:
+                    return True
+                taken = True
+        return taken

@@ -14,6 +14,8 @@ MICROSECONDS = 1_000_000
 """In a second."""
 MAX_SAMPLES = 100
 """Reasons of which a worker writes a sample, however many a server makes it count."""
+MAX_CHECK_SAMPLES = 50
+"""The samples after which a worker writes none of a check: a session may name many checks."""
 MAX_REMARKS = 10
 """Remarks kept of one second."""
 MAX_REMARK_LENGTH = 2000
@@ -73,12 +75,12 @@ class Recorder:
         if self.claim(reason):
             self.samples[reason] = f"user {user}: {words}"
 
-    def claim(self, reason: str) -> bool:
+    def claim(self, reason: str, most: int = MAX_SAMPLES) -> bool:
         """Returns True once for each reason: the caller then writes its sample.
 
-        After MAX_SAMPLES reasons it returns False.
+        After `most` reasons it returns False.
         """
-        if reason in self._sampled or len(self._sampled) >= MAX_SAMPLES:
+        if reason in self._sampled or len(self._sampled) >= most:
             return False
         self._sampled.add(reason)
         return True

@@ -138,6 +138,16 @@ class Counts(msgspec.Struct, omit_defaults=True):
         Count,
         Metric("loadgen_messages_compressed", "Of the messages received: those compressed."),
     ] = 0
+    replies: Annotated[
+        Count, Metric("loadgen_replies", "Automatic replies to messages that were sent.")
+    ] = 0
+    replies_unsent: Annotated[
+        Count,
+        Metric(
+            "loadgen_replies_unsent",
+            "Automatic replies left out because the server did not take what was sent before.",
+        ),
+    ] = 0
     bytes_sent: Annotated[
         Count, Metric("loadgen_sent_bytes", "Bytes of connections that the kernel took.")
     ] = 0

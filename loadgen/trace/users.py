@@ -64,13 +64,13 @@ class TracedUser(User):
         self.trace.step(f"think {seconds:.3f} s")
         return super().pause(seconds)
 
-    def wait_for(self, what: WebSocket, seconds: float | None) -> Any:
+    def wait_for(self, socket: WebSocket, what: Awaited, seconds: float | None) -> Any:
         """Waits for an event of a connection; see User.wait_for."""
-        text = AWAITS.get(what.awaited) if what.awaited is not None else None
+        text = AWAITS.get(what)
         if text is not None:
             bound = "" if seconds is None else f", at most {seconds:g} s"
             self.trace.step(f"{text}{bound}")
-        return super().wait_for(what, seconds)
+        return super().wait_for(socket, what, seconds)
 
     def check(
         self, name: str, condition: object, *, fatal: bool = False, sample: object = None
@@ -110,8 +110,8 @@ class TracedUser(User):
         self.broken = _show_end(self.trace, connection, reason) or self.broken
         super().ended(connection, reason)
 
-    def session_ended(self, end: BaseException) -> None:
-        """Shows how the session ended, with the author's line; see User.session_ended."""
+    def _finish(self, end: BaseException) -> None:
+        """Shows how the session ended, with the author's line; see User._finish."""
         if isinstance(end, StopIteration):
             failed = self.raised or (self.is_script and self.broken)
             self.trace.ended(
@@ -119,7 +119,7 @@ class TracedUser(User):
             )
         else:
             self.trace.ended(f"the session failed{_place(end)}: {_named(end)}", failed=True)
-        super().session_ended(end)
+        super()._finish(end)
 
 
 def _named(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from loadgen.net.allowed import AllowedHosts
+from loadgen.net.allowed import AllowedHosts, AllowedTargets
 from loadgen.net.connection import Connection
 from loadgen.net.connections import Connections
 from loadgen.net.redirects import Leg, Redirects
@@ -20,10 +20,12 @@ from loadgen.plan.sessions import Loop, PythonSession, Script, SessionSpec, may_
 from loadgen.sessions.churn import Churn
 from loadgen.sessions.loop import BUILT_IN, LoopScenario
 from loadgen.sessions.population import Population
+from loadgen.sessions.replies import Replies
 from loadgen.sessions.rows import rows_of
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.script.compile import compile_session
 from loadgen.sessions.session_scenario import SessionScenario
+from loadgen.sessions.tasks import own_tasks
 from loadgen.sessions.user import Session
 from loadgen.stats.deliveries import Deliveries
 from loadgen.stats.recorder import Recorder
@@ -72,7 +74,9 @@ def engine_for(
     phases = tuple(zip(plan.phases, schedule.spans, strict=False))
     churn = Churn(phases, job.share.part, plan.seed, job.start + job.delay)
     population = Population(recorder, connections, churn, alarm)
-    population.open_http = lambda: _http_pool(job)
+    population.open_http = lambda: _http_pool(job, routes)
+    if any(isinstance(spec, PythonSession) for spec in plan.session_specs):
+        own_tasks(loop)
     if any(may_use_http(spec) for spec in plan.session_specs):
         _ = population.http  # before the start: to load aiohttp takes a third of a second
     arrivals = Arrivals(schedule.dues, job.share, schedule.gates)
@@ -109,8 +113,9 @@ def _scenarios(
     specs = job.plan.session_specs
     rows = rows_of(job.plan)
     scenarios = [_scenario(spec, job, population, route_of, routes, grain) for spec in specs]
-    for scenario in scenarios:
+    for scenario, spec in zip(scenarios, specs, strict=True):
         scenario.rows = rows.get(scenario.name)
+        scenario.replies = Replies(spec.reply) if spec.reply else None
     if job.plan.publish is not None:
         names = job.plan.publish.sessions or [spec.name for spec in specs]
         for scenario in scenarios:
@@ -162,7 +167,7 @@ def _scenario(
         population,
         job.start,
         route_of,
-        _session(spec, plan),
+        _session(spec, plan, job.tree),
         name=spec.name,
         seed=plan.seed,
         agent=job.agent,
@@ -181,16 +186,16 @@ def _window(publish: Publish) -> int:
     return min(MAX_WINDOW, max(64, int(2 * publish.rate * publish.grace)))
 
 
-def _session(spec: PythonSession | Script, plan: Plan) -> Session:
+def _session(spec: PythonSession | Script, plan: Plan, tree: str) -> Session:
     if isinstance(spec, PythonSession):
-        return load(spec)
+        return load(spec, tree)
     columns = plan.columns_of(spec.name)
     return compile_session(spec, plan.files, plan.transport.receive_timeout, columns)
 
 
-def _http_pool(job: Job) -> "HttpPool":
+def _http_pool(job: Job, routes: Routes) -> "HttpPool":
     from loadgen.net.http_pool import HttpPool  # noqa: PLC0415  # it loads aiohttp
 
-    hosts = AllowedHosts(job.destinations, job.allowed)
+    hosts = AllowedHosts(routes.destinations, AllowedTargets(job.allowed))
     contexts = Contexts(job.plan.transport, job.credentials)
     return HttpPool(hosts, job.plan.transport, contexts)

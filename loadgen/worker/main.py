@@ -22,7 +22,8 @@ import uvloop
 
 from loadgen.plan.life import alive_within
 from loadgen.plan.reassign import Reassignment
-from loadgen.plan.session_file import LoadError, load
+from loadgen.plan.session_file import LoadError, check_function, load
+from loadgen.plan.session_tree import folder_in, missing_libraries
 from loadgen.process import raise_nofile, run_in_batches
 from loadgen.stats.delays import Stalls
 from loadgen.stats.delivery import Published, PublisherClock
@@ -350,9 +351,16 @@ def _read_order(line: bytes) -> tuple[Job | Rehearsal, bytes]:
 
 
 def _rehearse(rehearsal: Rehearsal, printed: CapturedOutput) -> Rehearsed:
+    missing = {
+        library.name: str(library)
+        for session in rehearsal.sessions
+        for library in missing_libraries(session, folder_in(rehearsal.tree, session))
+    }
+    if missing:
+        return Rehearsed("\n".join(missing.values()))
     try:
         for session in rehearsal.sessions:
-            load(session)
+            check_function(session, load(session, rehearsal.tree))
     except LoadError as error:
         return Rehearsed(str(error), error.traceback, printed.take())
     return Rehearsed(notes=printed.take())

@@ -77,6 +77,10 @@ class Routes:
         name = to.name if self._transport.tls_server_name else ""
         return self._route(to, elsewhere(self._headers), name, replace(self._credentials, pairs=()))
 
+    def destinations(self) -> Iterable[Destination]:
+        """Returns all destinations, with the addresses that they have now."""
+        return self._destinations.values()
+
     def use(self, destinations: Iterable[Destination]) -> None:
         """Connects from now on to the addresses that names have now.
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from loadgen.plan.jsonpath import NOTHING, Path, find_in, path_of
 from loadgen.plan.publish import Publish
 from loadgen.plan.template import pattern_of, text_of
-from loadgen.sessions.script.jsonpath import NOTHING, Path, find_in, path_of
 from loadgen.stats.delivery import END, MARK, MAX_STAMP
 
 Finder = Callable[[bytes], bytes | None]

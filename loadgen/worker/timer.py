@@ -10,8 +10,6 @@ import os
 import time
 from collections.abc import Callable
 
-_ABSOLUTE = 1
-"""TFD_TIMER_ABSTIME of linux/timerfd.h."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -48,10 +46,12 @@ class Timer:
     def set(self, at: float) -> None:
         """Sets the time; one that was set before and has not come yet is forgotten."""
         self.at = at
-        self._setting.value_s = seconds = int(at)
-        # Subtle: 0 would switch it off.
-        self._setting.value_ns = max(1, int((at - seconds) * 1e9))
-        _libc.timerfd_settime(self._fd, _ABSOLUTE, self._setting_ref, None)
+        # By the time that is left, not TFD_TIMER_ABSTIME: libfaketime shifts that wrongly.
+        # Subtle: 0 would switch it off, and libfaketime, which scales it, makes 0 of 1 ns.
+        left = max(1e-6, at - time.monotonic())
+        self._setting.value_s = seconds = int(left)
+        self._setting.value_ns = int((left - seconds) * 1e9)
+        _libc.timerfd_settime(self._fd, 0, self._setting_ref, None)
 
     def _go_off(self) -> None:
         try:

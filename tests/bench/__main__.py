@@ -19,6 +19,7 @@ from tests.bench import (
     rows,
     session,
     target,
+    users,
     viewers,
 )
 from tests.bench.goal import Goal
@@ -28,6 +29,7 @@ from tests.bench.goal import Goal
 BENCHES = {
     "client": client.run,
     "session": session.run,
+    "users": users.run,
     "rows": rows.run,
     "fairness": fairness.run,
     "delivery": delivery.run,

@@ -9,6 +9,7 @@ from time import monotonic
 
 from loadgen.plan.plan import Plan
 from loadgen.plan.shares import Share
+from loadgen.sessions.rows import ROWS_DESCRIPTOR
 from loadgen.stats.fanin import Second
 from loadgen.wire import Report, Sources, from_wire, to_wire
 from tests.jobs import job_on
@@ -16,18 +17,24 @@ from tests.jobs import job_on
 START_IN = 1.0
 """Seconds from the jobs to the first connection."""
 PAGE = 4096
+_WITH_ROWS = f"""
+import os, sys
+os.dup2(int(sys.argv[1]), {ROWS_DESCRIPTOR})
+from loadgen.worker.main import main
+main()
+"""
 
 
 @contextmanager
 def working(
-    port: int, plan: Plan, sources: list[Sources]
+    port: int, plan: Plan, sources: list[Sources], rows: int | None = None
 ) -> "Iterator[list[subprocess.Popen[bytes]]]":
     """Starts a worker process for each of the sources, with its share of the plan.
 
-    They end with the block.
+    They end with the block. `rows` is the descriptor of the file with the plan's rows.
     """
     with ExitStack() as stack:
-        processes = [stack.enter_context(_ready()) for _ in sources]
+        processes = [stack.enter_context(_ready(rows)) for _ in sources]
         start = monotonic() + START_IN
         parts = Share().split([1] * len(sources))
         for process, share, own in zip(processes, parts, sources, strict=True):
@@ -39,9 +46,15 @@ def working(
 
 
 @contextmanager
-def _ready() -> "Iterator[subprocess.Popen[bytes]]":
+def _ready(rows: int | None) -> "Iterator[subprocess.Popen[bytes]]":
+    command = [sys.executable, "-m", "loadgen.worker.main"]
+    if rows is not None:
+        command[1:] = ["-c", _WITH_ROWS, str(rows)]
     with subprocess.Popen(
-        [sys.executable, "-m", "loadgen.worker.main"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        pass_fds=() if rows is None else (rows,),
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

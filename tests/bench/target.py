@@ -22,7 +22,10 @@ the accepts."""
 
 
 def run() -> list[Goal]:
-    """Returns the figures of one run: a ramp without pings, then two rounds of pings."""
+    """Returns the figures of one run: a ramp without pings, then two rounds of pings.
+
+    Pings are due at 1,430 different times a second, so that most wake the target for themselves.
+    """
     plan = Plan(rate=RATE, max=CONNECTIONS, think=THINK, hold=600.0)
     with process(
         "loadgen-target", "--listen", "127.0.0.1:0", "--workers", "1", "--limit", "15000"
@@ -52,7 +55,7 @@ def run() -> list[Goal]:
             "µs",
             100.0,
         ),
-        Goal("target: CPU per ping answered", (cpu[-1] - cpu[up]) / pings * 1e6, "µs", 20.0),
+        Goal("target: CPU per ping answered", (cpu[-1] - cpu[up]) / pings * 1e6, "µs", 30.0),
         Goal(
             "target: memory per connection",
             (memory[up] - memory[0]) / CONNECTIONS / 1024,

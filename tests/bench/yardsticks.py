@@ -26,6 +26,8 @@ from loadgen.net.handshake import Handshake, accept_of, key_of
 from loadgen.worker.main import ResidentMemory
 
 RESOURCE = "/v1/realtime?project=console&channels[]=files"
+STEP = 0.001
+"""Seconds between two looks at what is due: a worker launches and pings to the millisecond."""
 PINGS = [b"\x89\x80" + random.getrandbits(32).to_bytes(4, "big") for _ in range(1024)]
 
 
@@ -105,7 +107,7 @@ async def open_all(
             tasks.add(task)
             task.add_done_callback(tasks.discard)
             number += 1
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(STEP)
     async with asyncio.timeout(60):
         while len(opened) < count:  # noqa: ASYNC110 -- a yardstick may wait as it likes
             await asyncio.sleep(0.01)
@@ -115,20 +117,20 @@ async def open_all(
 async def ping_all(opened: list[Callable[[], None]], think: float, seconds: float) -> int:
     """Sends a ping on each connection every `think` seconds; returns their number.
 
-    They go out in steps of 10 ms.
+    They go out in steps of STEP.
     """
-    steps = max(1, int(think / 0.01))
+    steps = max(1, int(think / STEP))
     slots = [opened[first::steps] for first in range(steps)]
     begin = perf_counter()
     step = 0
     pings = 0
     while perf_counter() - begin < seconds:
-        while step < (perf_counter() - begin) / 0.01:
+        while step < (perf_counter() - begin) / STEP:
             for ping in slots[step % steps]:
                 ping()
             pings += len(slots[step % steps])
             step += 1
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(STEP)
     async with asyncio.timeout(30):
         while len(Lean.round_trips) < pings:  # noqa: ASYNC110 -- a yardstick may wait as it likes
             await asyncio.sleep(0.01)

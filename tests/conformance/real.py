@@ -1,11 +1,8 @@
 """The servers that people run, as processes of their own on free ports."""
 
-import shutil
-import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from string import Template
 from tempfile import TemporaryDirectory
@@ -13,12 +10,10 @@ from typing import NamedTuple
 
 from tests.conformance.load import Identity
 from tests.debian import installed
-from tests.processes import closing_command, eventually, free_port
+from tests.node import node_words
+from tests.processes import free_port, listening
 
 HERE = Path(__file__).parent / "servers"
-ROOT = HERE.parents[2]
-NODE_MODULES = ROOT / ".cache" / "node"
-"""The packages of package-lock.json, installed once; ignored by git."""
 
 Words = Callable[[int, Identity | None], list[str]]
 """Makes the command line of a server from its port and its identity."""
@@ -75,29 +70,9 @@ def _hypercorn(port: int, identity: Identity | None) -> list[str]:
 
 def _node(script: str) -> Words:
     def words(port: int, identity: Identity | None) -> list[str]:
-        _install_packages()
-        packages = f"NODE_PATH={NODE_MODULES / 'node_modules'}"
-        node = installed("node", "nodejs")
-        return ["env", packages, node, str(HERE / script), *_tail(port, identity)]
+        return node_words(HERE / script, *_tail(port, identity))
 
     return words
-
-
-def _install_packages() -> None:
-    """Installs the packages of package-lock.json, unless they are there."""
-    lock = HERE / "package-lock.json"
-    NODE_MODULES.mkdir(parents=True, exist_ok=True)
-    copy = NODE_MODULES / lock.name
-    if (NODE_MODULES / "node_modules").is_dir() and copy.read_bytes() == lock.read_bytes():
-        return
-    for name in (lock.name, "package.json"):
-        shutil.copy(HERE / name, NODE_MODULES / name)
-    subprocess.run(
-        [installed("npm"), "ci", "--no-audit", "--no-fund", "--ignore-scripts"],
-        cwd=NODE_MODULES,
-        check=True,
-        capture_output=True,
-    )
 
 
 SERVERS: dict[str, Server] = {
@@ -198,7 +173,7 @@ def running(name: str, identity: Identity | None) -> Iterator[int]:
     """The port of a server or a front; with an identity it speaks TLS."""
     port = free_port()
     if name not in FRONTS:
-        with _listening(SERVERS[name].words(port, identity), port):
+        with listening(SERVERS[name].words(port, identity), port):
             yield port
         return
     front = FRONTS[name]
@@ -208,7 +183,7 @@ def running(name: str, identity: Identity | None) -> Iterator[int]:
         config.write_text(
             front.config.substitute(folder=folder, port=port, backend=backend, tls=tls)
         )
-        with _listening(front.words(config), port):
+        with listening(front.words(config), port):
             yield port
 
 
@@ -219,20 +194,5 @@ def http_proxy() -> Iterator[str]:
     with TemporaryDirectory() as folder:
         config = Path(folder) / "tinyproxy.conf"
         config.write_text(TINYPROXY.substitute(port=port))
-        with _listening([installed("tinyproxy"), "-d", "-c", str(config)], port):
+        with listening([installed("tinyproxy"), "-d", "-c", str(config)], port):
             yield f"http://127.0.0.1:{port}"
-
-
-@contextmanager
-def _listening(words: list[str], port: int) -> Iterator[None]:
-    """Runs a server, which listens on the port when the block begins."""
-    with closing_command(words) as server:
-
-        def listens() -> bool:
-            assert server.process.poll() is None, server.out + server.err
-            with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
-                return True
-            return False
-
-        eventually(listens, lambda: f"port {port}: {server.out}{server.err}")
-        yield

@@ -4,12 +4,11 @@ No other machine gets a byte of the token.
 """
 
 import hashlib
-import os
 import socket
 import ssl
 import threading
 import urllib.request
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ from tests.processes import (
     agent,
     command,
     coordinator,
+    environment,
     eventually,
     free_port,
     run,
@@ -93,21 +93,26 @@ def check_health(coord: Coordinator, files: Files) -> None:
         assert reply.status == 200
 
 
-@pytest.mark.parametrize("way", ["ca", "fingerprint", "colons"])
-def test_an_agent_joins_a_coordinator_that_it_trusts(tmp_path, server, files, way):
+def test_agents_join_a_coordinator_that_they_trust(tmp_path, server, files):
+    """By its authority, by its fingerprint, and by that with colons."""
     pinned = ":".join(files.fingerprint.upper()[at : at + 2] for at in range(0, 64, 2))
-    trust = {
-        "ca": {"LOADGEN_AGENT_TLS_CA": str(files.ca)},
-        "fingerprint": {"LOADGEN_AGENT_TLS_FINGERPRINT": files.fingerprint},
-        "colons": {"LOADGEN_AGENT_TLS_FINGERPRINT": pinned},
-    }[way]
-    with coordinator(tmp_path, *LOAD, *files.serve, server.ws) as coord:
+    ways = (
+        {"LOADGEN_AGENT_TLS_CA": str(files.ca)},
+        {"LOADGEN_AGENT_TLS_FINGERPRINT": files.fingerprint},
+        {"LOADGEN_AGENT_TLS_FINGERPRINT": pinned},
+    )
+    with coordinator(tmp_path, *LOAD, "--agents", "3", *files.serve, server.ws) as coord:
         assert coord.url.startswith("https://127.0.0.1:")
         coord.says(f"they trust it by --tls-fingerprint {files.fingerprint}")
         check_health(coord, files)
         options = ("--token-file", str(files.token), "--once")
-        with agent(coord.url, *options, env={**os.environ, **trust}) as joining:
-            assert (coord.end(), joining.end()) == (0, 0), joining.err
+        with ExitStack() as stack:
+            joining = [
+                stack.enter_context(agent(coord.url, *options, env=environment() | trust))
+                for trust in ways
+            ]
+            assert coord.end() == 0, coord.err
+            assert [one.end() for one in joining] == [0, 0, 0], [one.err for one in joining]
         assert coord.summary()["opened"] == 100
 
 

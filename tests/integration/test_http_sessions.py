@@ -1,12 +1,10 @@
 """Sessions that log in over HTTP and check replies, against a real server."""
 
-import subprocess
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.login_server import login_process
 from tests.processes import coordinator, eventually, get, run
 
 ROOT = Path(__file__).parents[2]
@@ -62,17 +60,6 @@ do = "close"
 """
 
 
-@contextmanager
-def serving():
-    """The server in a process of its own; gives its port."""
-    arguments = [sys.executable, "-m", "tests.login_server"]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
-        try:
-            yield int(server.stdout.readline())
-        finally:
-            server.kill()
-
-
 def test_the_example_logs_in_and_its_checks_hold(tmp_path):
     expected = [
         "check.logged in==100%",
@@ -84,7 +71,7 @@ def test_the_example_logs_in_and_its_checks_hold(tmp_path):
     ]
     options = [part for text in expected for part in ("--expect", text)]
     with (
-        serving() as port,
+        login_process() as port,
         coordinator(
             tmp_path,
             *LOAD,
@@ -115,7 +102,7 @@ def test_the_example_logs_in_and_its_checks_hold(tmp_path):
 
 def test_a_script_logs_in_and_a_failed_check_fails_the_verdict_with_its_sample(tmp_path):
     plan = tmp_path / "plan.toml"
-    with serving() as port:
+    with login_process() as port:
         plan.write_text(SCRIPT.format(port=port))
         options = ("--local", "1", "--plan", str(plan), "--expect", "check.is admin>99.9%")
         with coordinator(tmp_path / "runs", *options) as coord:
@@ -155,7 +142,7 @@ def test_checks_and_requests_are_in_the_metrics_and_on_the_page(tmp_path):
         "    await user.think(600)\n"
     )
     with (
-        serving() as port,
+        login_process() as port,
         coordinator(
             tmp_path / "runs",
             "--local",
@@ -195,7 +182,7 @@ def test_an_expectation_on_a_check_that_nothing_recorded_fails(tmp_path):
     path.write_text("async def session(user):\n    await (await user.connect('/ws')).close()\n")
     options = ("--max", "5", "--expect", "check.never>=0", "--session", str(path))
     with (
-        serving() as port,
+        login_process() as port,
         coordinator(tmp_path / "runs", *LOAD, *options, f"ws://127.0.0.1:{port}/ws") as coord,
     ):
         assert coord.end(seconds=60) == 1

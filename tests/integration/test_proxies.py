@@ -18,6 +18,7 @@ from websockets.sync.server import serve
 
 from loadgen.net.proxy_protocol import source_of
 from tests.debian import installed
+from tests.login_server import login_process
 from tests.processes import (
     closing_command,
     coordinator,
@@ -116,6 +117,22 @@ def test_connections_go_through_connect_with_credentials(tmp_path, server):
     assert (summary["opened"], summary["failed"]) == (COUNT, {})
     assert summary["closed"] == {"drained": COUNT}
     assert server.stats()["opened"] == COUNT
+    assert_secret(said)
+
+
+def test_http_requests_go_through_the_proxy_too(tmp_path):
+    session = str(Path(__file__).parents[2] / "examples" / "login.py")
+    with (
+        login_process() as port,
+        tinyproxy(tmp_path / "proxy", f"BasicAuth {USER} {PLAIN_PASSWORD}") as proxy_port,
+    ):
+        proxy = f"http://{USER}:{PASSWORD}@127.0.0.1:{proxy_port}"
+        url = f"ws://127.0.0.1:{port}/ws"
+        summary, said = loaded(tmp_path, url, "--session", session, "--proxy", proxy)
+
+    assert summary["closed"] == {"done": COUNT}
+    assert (summary["http_replies"], summary["http_failed"]) == ({"200": 2 * COUNT}, {})
+    assert summary["checks"]["same user"] == {"passed": COUNT, "failed": 0}
     assert_secret(said)
 
 

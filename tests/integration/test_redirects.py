@@ -2,9 +2,10 @@
 
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,16 @@ from websockets.sync.server import serve
 from tests.processes import coordinator
 
 COUNT = 4
+STATUSES = (301, 302, 303, 307, 308)
 OWN = {"Authorization": "Bearer s3cr3t", "Cookie": "id=s3cr3t", "X-Other": "1"}
 
 
 class Server:
     """A WebSocket server that redirects some paths, and keeps what it was asked."""
 
-    def __init__(self, redirects: dict[str, str], status: int) -> None:
+    def __init__(self, redirects: dict[str, str], statuses: Iterable[int]) -> None:
         self._redirects = redirects
-        self._status = HTTPStatus(status)
+        self._statuses = cycle([HTTPStatus(status) for status in statuses])
         self.asked: list[str] = []
         """The paths that were asked for."""
         self.upgraded: list[Any] = []
@@ -37,17 +39,17 @@ class Server:
         if location is None:
             self.upgraded.append(request.headers)
             return None
-        reply = connection.respond(self._status, "moved\n")
+        reply = connection.respond(next(self._statuses), "moved\n")
         reply.headers["Location"] = location
         return reply
 
 
 @contextmanager
 def redirecting(
-    redirects: dict[str, str] | None = None, *, status: int = 302, tls: bool = False
+    redirects: dict[str, str] | None = None, *, statuses: Iterable[int] = (302,), tls: bool = False
 ) -> Iterator[Server]:
-    """A server that redirects from paths to URLs."""
-    server = Server(redirects or {}, status)
+    """A server that redirects from paths to URLs, with one status after the other."""
+    server = Server(redirects or {}, statuses)
     context = None
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -68,27 +70,27 @@ def redirecting(
 
 
 def loaded(
-    tmp_path: Path, server: Server, *options: str, path: str = "/old"
+    tmp_path: Path, server: Server, *options: str, count: int = COUNT
 ) -> tuple[dict[str, Any], Path]:
-    """Runs COUNT connections to a path; returns the summary and the run directory."""
+    """Runs connections to /old; returns the summary and the run directory."""
     plan = tmp_path / "plan.toml"
     plan.write_text("hold = 1\nrate = 50\n[transport]\ntls_verify = false\n")
     headers = [word for name, value in OWN.items() for word in ("--header", f"{name}: {value}")]
-    words = ["--plan", str(plan), "--local", "1", "--max", str(COUNT), *headers, *options]
-    url = f"ws://127.0.0.1:{server.port}{path}"
+    words = ["--plan", str(plan), "--local", "1", "--max", str(count), *headers, *options]
+    url = f"ws://127.0.0.1:{server.port}/old"
     with coordinator(tmp_path / "runs", url, *words) as coord:
         assert coord.end() == 0, coord.err
         return coord.summary(), coord.folder
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_within_a_server_changes_the_resource_alone(tmp_path, status):
-    with redirecting({"/old": "/new?a=1#part"}, status=status) as server:
-        summary, _ = loaded(tmp_path, server, "--follow-redirects")
+def test_a_redirect_within_a_server_changes_the_resource_alone(tmp_path):
+    count = 2 * len(STATUSES)
+    with redirecting({"/old": "/new?a=1#part"}, statuses=STATUSES) as server:
+        summary, _ = loaded(tmp_path, server, "--follow-redirects", count=count)
 
-    assert (summary["opened"], summary["failed"]) == (COUNT, {})
-    assert (summary["launched"], summary["redirects"]) == (COUNT, COUNT)
-    assert server.asked.count("/new?a=1") == COUNT
+    assert (summary["opened"], summary["failed"]) == (count, {})
+    assert (summary["launched"], summary["redirects"]) == (count, count)
+    assert server.asked.count("/new?a=1") == len(server.upgraded) == count
     for headers in server.upgraded:
         assert {name: headers[name] for name in OWN} == OWN
 

@@ -1,6 +1,7 @@
 """Sessions in Python: agents run a file of which they have no copy."""
 
 import asyncio
+import shutil
 from contextlib import contextmanager
 from time import monotonic
 
@@ -95,11 +96,36 @@ def test_a_session_is_run_by_agents_that_have_no_copy_of_its_file(tmp_path, chat
     assert log.count("printed: user ") == 10
 
 
-def test_the_run_directorys_plan_runs_the_same_session_again(tmp_path, chat, server):
-    with conducted(tmp_path, chat, server, "--local", "1") as coord:
+def test_a_folder_travels_and_the_run_directorys_plan_runs_it_again(
+    tmp_path, chat, server, monkeypatch
+):
+    """Its package, a neighbour and data come along, are not shown, and leave no file."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    folder = tmp_path / "shop"
+    (folder / "rooms").mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    (folder / "rooms" / "lobby.py").write_text("NAME = 'lobby'\n")
+    (folder / "words.txt").write_text("secret words")
+    (folder / "photo.bin").write_bytes(b"\xff\xfe")
+    beside = (
+        "from pathlib import Path\nfrom .rooms import lobby\nHERE = Path(__file__).parent\n"
+        "assert (HERE / 'words.txt').read_text() == 'secret words'\n"
+        "assert (HERE / 'photo.bin').read_bytes() == b'\\xff\\xfe' and lobby.NAME == 'lobby'\n"
+    )
+    (folder / "session.py").write_text(beside + CHAT)
+    with conducted(tmp_path, folder, server, "--local", "1") as coord:
+        coord.says("on the page|local-1|open")
+        (session,) = coord.state()["plan"]["sessions"]
         assert coord.end() == 0, coord.err
+    shown = {file["path"]: file for file in session["files"]}
+    assert set(shown) == {"__init__.py", "photo.bin", "rooms/lobby.py", "words.txt"}
+    assert set(shown["words.txt"]) == {"path", "sha256"}
+    sample = (coord.folder / "errors" / "error_KeyError.txt").read_text()
+    assert "shop/session.py" in sample
+    assert list((tmp_path / "tmp").glob("loadgen-session-*")) == []
     plan = coord.folder / "plan.toml"
-    chat.unlink()
+    shutil.rmtree(folder)
 
     with coordinator(tmp_path / "again", "--plan", str(plan), "--local", "2") as again:
         assert again.end() == 0, again.err
@@ -146,7 +172,7 @@ async def test_a_file_that_was_altered_on_the_way_is_not_run(tmp_path, chat, ser
     [
         (
             "import no_such_module\n",
-            "chat.py:1: ModuleNotFoundError: No module named 'no_such_module'",
+            "lacks the library no_such_module, which",
         ),
         ("import sys\nsys.exit('not today')\n", "chat.py:2: SystemExit: not today"),
         (

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from loadgen.planfile import read_plan
+from tests.login_server import login_process
 from tests.processes import command, coordinator, eventually, free_port, get_json, run
 from tests.unit.tsung_reader import read_json, read_text, totals
 
@@ -39,6 +40,58 @@ TALK = """<?xml version="1.0"?>
       </transaction>
       <for var="i" from="1" to="3"><thinktime value="0.1"/></for>
       <request><websocket type="close"/></request>
+    </session>
+  </sessions>
+</tsung>
+"""
+
+
+MIXED = """<?xml version="1.0"?>
+<!DOCTYPE tsung SYSTEM "tsung-1.0.dtd">
+<tsung>
+  <clients><client host="localhost" use_controller_vm="true"/></clients>
+  <servers><server host="127.0.0.1" port="{port}" type="tcp"/></servers>
+  <load>
+    <arrivalphase phase="1" duration="1" unit="second">
+      <users arrivalrate="40" unit="second"/>
+    </arrivalphase>
+  </load>
+  <options><option name="websocket_frame" value="text"/></options>
+  <sessions>
+    <session name="rooms" weight="1" type="ts_websocket">
+      <request><websocket type="connect" path="/ws"/></request>
+      <request subst="true">
+        <match do="abort" when="nomatch" subst="true">^:join:%%_tsung_userid%%$</match>
+        <websocket type="message" frame="text">join:%%ts_user_server:get_unique_id%%</websocket>
+      </request>
+      <request><websocket type="close"/></request>
+    </session>
+    <session name="member" weight="1" type="ts_http">
+      <request subst="true">
+        <match do="abort" when="nomatch">^HTTP/1.1 200 OK</match>
+        <dyn_variable name="token" jsonpath="$.token"/>
+        <http url="/login" method="POST" content_type="application/json"
+              contents='{{"user":"u%%_tsung_userid%%"}}'/>
+      </request>
+      <request>
+        <match do="abort" when="nomatch" skip_headers="http">^{{"sid": "c-u</match>
+        <http url="/me"/>
+      </request>
+      <change_type new_type="ts_websocket" host="127.0.0.1" port="{port}" server_type="tcp"
+                   bidi="true"/>
+      <request subst="true"><websocket type="connect" path="/ws?token=%%_token%%"/></request>
+      <request subst="true">
+        <match do="abort" when="nomatch" subst="true">^t-u%%_tsung_userid%%:join</match>
+        <websocket type="message" frame="text">join:%%_tsung_userid%%</websocket>
+      </request>
+      <request><websocket type="close"/></request>
+    </session>
+    <session name="listener" weight="1" type="ts_websocket">
+      <request><websocket type="connect" path="/ws"/></request>
+      <request subst="true">
+        <websocket type="message" frame="text">join:%%_tsung_userid%%</websocket>
+      </request>
+      <thinktime value="wait_bidi"/>
     </session>
   </sessions>
 </tsung>
@@ -115,6 +168,26 @@ def test_the_reference_run_holds_its_connections_in_silence(tmp_path):
             {"drained": 60},
             0,
         )
+
+
+def test_users_have_unique_ids_log_in_over_http_and_wait_for_ever(tmp_path, talk):
+    """The third of the users that never leaves is drained, once the hold is over."""
+    with login_process() as port:
+        talk.write_text(MIXED.format(port=port))
+        with coordinator(tmp_path, "--tsung", str(talk), "--hold", "3") as coord:
+            assert coord.end() == 0, coord.err
+            summary = coord.summary()
+            counted = totals(read_text((coord.folder / "tsung.log").read_text()))
+        messages = get_json(f"http://127.0.0.1:{port}/messages")
+
+    assert sorted(messages) == sorted(f"join:{number}" for number in range(1, 41))
+    assert summary["closed"].keys() == {"done", "drained"}
+    assert sum(summary["closed"].values()) == 40
+    members = summary["http_replies"]["200"] // 2
+    assert summary["http_requests"] == counted["200"] == members * 2 > 0
+    others = summary["closed"]["done"] - members
+    assert summary["counters"]["match"] == 3 * members + others
+    assert "nomatch" not in summary["counters"]
 
 
 def test_what_is_left_out_is_said_and_the_plan_can_be_written(tmp_path, talk):

@@ -2,7 +2,7 @@
 
 from contextlib import asynccontextmanager
 
-from loadgen.net.allowed import AllowedHosts
+from loadgen.net.allowed import AllowedHosts, AllowedTargets
 from loadgen.net.http_pool import HttpPool
 from loadgen.net.tls import Contexts
 from loadgen.plan.plan import Plan
@@ -27,6 +27,11 @@ def destination_of(port: int, name: str = "127.0.0.1") -> Destination:
     )
 
 
+def hosts_of(*destinations: Destination, allowed: tuple[str, ...] = ()) -> AllowedHosts:
+    """Returns the hosts that requests may go to, with these targets."""
+    return AllowedHosts(lambda: destinations, AllowedTargets(allowed))
+
+
 @asynccontextmanager
 async def http_load(session, *, allowed=(), users=1, **changes):
     """A session under way against a fresh server."""
@@ -34,7 +39,7 @@ async def http_load(session, *, allowed=(), users=1, **changes):
         target = f"ws://127.0.0.1:{port}/ws"
         plan = Plan(**{"target": target, "rate": 500.0, "max": users, "hold": 0.0} | changes)
         running = Load(plan, port, source=SOURCE, ports=PORTS, session=session)
-        hosts = AllowedHosts((destination_of(port),), allowed)
+        hosts = hosts_of(destination_of(port), allowed=allowed)
         pool = HttpPool(hosts, plan.transport, Contexts(plan.transport))
         running.population.open_http = lambda: pool
         try:

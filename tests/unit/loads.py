@@ -13,7 +13,9 @@ from loadgen.plan.shares import NO_SHARE, Share
 from loadgen.sessions.churn import Churn
 from loadgen.sessions.loop import BUILT_IN, LoopScenario
 from loadgen.sessions.population import Population
+from loadgen.sessions.replies import Replies
 from loadgen.sessions.session_scenario import SessionScenario
+from loadgen.sessions.tasks import own_tasks
 from loadgen.sessions.user import User
 from loadgen.sessions.user_state import TRANSITIONS, UserState
 from loadgen.stats.recorder import Recorder
@@ -87,10 +89,12 @@ class Load:
         phases=(),
         empty_share=False,
         window=None,
+        replies=(),
     ) -> None:
         self.plan = plan
         self.recorder = Recorder(seed=1, window=window)
         loop = asyncio.get_running_loop()
+        own_tasks(loop)
         address = ("127.0.0.1", port)
         pairs = SourcePorts((source,), ports)
         self.dialer = Dialer(loop, address, pairs, self.recorder, tls, "localhost")
@@ -104,6 +108,7 @@ class Load:
         schedule = plan.schedule
         arrivals = Arrivals(schedule.dues, share, schedule.gates)
         self.scenario = self._scenario(session)
+        self.scenario.replies = Replies(replies) if replies else None
         self.engine = Engine(
             self.start, self.population, [self.scenario], arrivals, lambda _: 0, max_open
         )

@@ -59,7 +59,6 @@ PURE_MODULES = {
     "loadgen.agent.host",
     "loadgen.machine.host",
     "loadgen.machine.limits",
-    "loadgen.sessions.script.jsonpath",
     "loadgen.net.drain",
     "loadgen.trace.frames",
     "loadgen.trace.text",
@@ -97,11 +96,15 @@ PURE_MODULES = {
             "element",
             "load",
             "log",
+            "mqtt",
             "names",
+            "replies",
             "request",
             "sessions",
             "status",
             "steps",
+            "text",
+            "xmpp",
         )
     ),
 }

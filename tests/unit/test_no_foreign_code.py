@@ -28,7 +28,10 @@ FORBIDDEN_METHODS = {
     ("subprocess", "getoutput"),
     ("asyncio", "create_subprocess_shell"),
 }
-EXCEPT = {"loadgen.plan.session_file": {"compile", "exec"}}
+EXCEPT = {
+    "loadgen.plan.session_file": {"compile", "exec"},
+    "loadgen.plan.session_tree": {"compile"},
+}
 """A session's file is looked at where the plan is made, and run where the agent was started with
 --allow-sessions."""
 

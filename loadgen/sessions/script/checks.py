@@ -8,11 +8,11 @@ from collections.abc import Callable
 import msgspec
 
 from loadgen.plan.byte_text import text_of_message
+from loadgen.plan.jsonpath import NOTHING, find_in, path_by
 from loadgen.plan.script import HttpStep, ReplyCheck, RequestStep
 from loadgen.plan.template import Template, pattern_of, text_of
 from loadgen.sessions.errors import CheckFailed, ConnectFailed, ConnectionEnded
 from loadgen.sessions.script.context import Exchange, Reply, ScriptContext, ScriptEnd
-from loadgen.sessions.script.jsonpath import NOTHING, find_in, path_by
 from loadgen.stats.reasons import ERROR_CHECK
 
 MAX_SHOWN = 2000

@@ -198,7 +198,7 @@ def _send(step: Send, at: int, compilation: Compilation) -> Action:
 
 def _receive(step: Receive, at: int, compilation: Compilation) -> Action:
     ends_page = compilation.ends_page(at)
-    return request_action(compilation.replies.read, at, step, ends_page=ends_page)
+    return request_action(compilation.replies.reader_of(step), at, step, ends_page=ends_page)
 
 
 def _http(step: HttpStep, at: int, compilation: Compilation) -> Action:

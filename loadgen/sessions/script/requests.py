@@ -3,6 +3,7 @@
 A reply gives values to variables, is checked, and its matches decide where the script goes on.
 """
 
+import base64
 import html
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import monotonic
@@ -10,12 +11,24 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from loadgen.net.url import TargetUrl
 from loadgen.plan.byte_text import text_of_message
-from loadgen.plan.script import Connect, Extract, HttpStep, Match, RequestStep, Send
+from loadgen.plan.jsonpath import NOTHING, find_in, path_by
+from loadgen.plan.script import (
+    Connect,
+    Extract,
+    HttpStep,
+    Match,
+    Receive,
+    ReplyForm,
+    RequestStep,
+    Send,
+)
 from loadgen.plan.template import Template, pattern_of
 from loadgen.sessions.errors import HttpFailed
 from loadgen.sessions.script.checks import checks_of
 from loadgen.sessions.script.context import (
+    UNASKED,
     Action,
     Exchange,
     Reply,
@@ -23,7 +36,6 @@ from loadgen.sessions.script.context import (
     ScriptEnd,
     UnaskedInbox,
 )
-from loadgen.sessions.script.jsonpath import NOTHING, find_in, path_by
 from loadgen.stats.reasons import DONE, ERROR_HTTP, ERROR_JSON_UNPARSABLE, ERROR_TIMEOUT
 
 MAX_DUMP_LENGTH = 200
@@ -60,6 +72,24 @@ class ReplyReader:
             return await context.socket.receive(self._timeout)
         except TimeoutError:
             raise context.failed(ERROR_TIMEOUT) from None
+
+    def reader_of(self, step: Send | Receive) -> Exchange:
+        """Returns the function that takes a step's reply.
+
+        Messages before the one that the step awaits count as unasked.
+        """
+        if not step.until:
+            return self.read
+        pattern = pattern_of(step.until)
+
+        async def read_until(context: ScriptContext) -> Reply:
+            while True:
+                message = await self.read(context)
+                if pattern.search(text_of_message(message, step.until_form)):
+                    return message
+                context.user.count(UNASKED)
+
+        return read_until
 
 
 def connect_exchange(step: Connect, replies: ReplyReader) -> Exchange:
@@ -104,13 +134,14 @@ def _message_of(step: Send) -> Callable[[ScriptContext], str | bytes]:
 def send_exchange(step: Send, replies: ReplyReader) -> Exchange:
     """Returns an exchange that sends a message and takes the next one as its reply."""
     message = _message_of(step)
+    read = replies.reader_of(step)
 
     async def exchange(context: ScriptContext) -> Reply:
         socket = context.socket
         if socket.inbox:
             socket.inbox.empty()
         await socket.send(message(context))
-        return await replies.read(context)
+        return await read(context)
 
     return exchange
 
@@ -119,17 +150,23 @@ def http_exchange(step: HttpStep) -> Exchange:
     """Returns an exchange that sends an HTTP request."""
     url = Template(step.url, subst=step.subst)
     headers = {name: Template(value, subst=step.subst) for name, value in step.headers.items()}
+    auth = [Template(part, subst=step.subst) for part in step.auth or ()]
     body = _body_of(step)
 
     async def exchange(context: ScriptContext) -> str:
         values = context.values
+        filled = {name: value.fill(values) for name, value in headers.items()}
+        if auth:
+            pair = ":".join(part.fill(values) for part in auth)
+            filled["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         try:
             context.reply = await context.user.http.request(
                 step.method.upper(),
-                url.fill(values),
+                url_at(context.url, url.fill(values)),
                 name=step.name,
-                headers={name: value.fill(values) for name, value in headers.items()},
+                headers=filled,
                 timeout=step.timeout,
+                allow_redirects=step.redirects,
                 **body(values),
             )
         except HttpFailed:
@@ -137,6 +174,14 @@ def http_exchange(step: HttpStep) -> Exchange:
         return await context.reply.text(errors="replace")
 
     return exchange
+
+
+def url_at(target: str, url: str) -> str:
+    """Returns a URL for HTTP; a path is one of the target's host, if there is one."""
+    if not target or not url.startswith("/"):
+        return url
+    parts = TargetUrl.parse(target)
+    return f"{'https' if parts.secure else 'http'}://{parts.host_header}{url}"
 
 
 def _body_of(step: HttpStep) -> Callable[[Mapping[Any, Any]], dict[str, Any]]:
@@ -231,6 +276,17 @@ def _extraction_of(step: RequestStep) -> Callable[[ScriptContext, Reply], None] 
     return extract_all
 
 
+def _text_of(context: ScriptContext, reply: Reply, form: ReplyForm) -> str:
+    """Returns a reply as text; in the form `http` behind its status line and headers."""
+    if form != "http":
+        return text_of_message(reply, form)
+    got = context.http
+    version = got.version or (1, 1)
+    head = [f"HTTP/{version[0]}.{version[1]} {got.status} {got.reason}"]
+    head += [f"{name}: {value}" for name, value in got.headers.items()]
+    return "\r\n".join([*head, "", text_of_message(reply, "text")])
+
+
 Finder = Callable[[ScriptContext, Reply], Any]
 """Returns what it finds in a reply; NOTHING: the variable stays as it is."""
 
@@ -238,8 +294,8 @@ Finder = Callable[[ScriptContext, Reply], Any]
 def _by_expression(extract: Extract, step: RequestStep) -> Finder:
     pattern = pattern_of(extract.expr)
 
-    def find(_: ScriptContext, reply: Reply) -> str:
-        match = pattern.search(text_of_message(reply, extract.form))
+    def find(context: ScriptContext, reply: Reply) -> str:
+        match = pattern.search(_text_of(context, reply, extract.form))
         value = (match[1] or "") if match else ""
         return html.unescape(value) if extract.decode else value
 
@@ -288,7 +344,7 @@ def _matching_of(
             if found is not (match.when == "match"):
                 _reset_count(context, match)
             elif match.do in ("log", "dump"):
-                context.user.remark(_remark_of(match, reply))
+                context.user.remark(_remark_of(match, context, reply))
             elif match.do == "loop":
                 return await _loop(context, match, at)
             elif match.do == "restart":
@@ -300,12 +356,12 @@ def _matching_of(
     return apply
 
 
-def _remark_of(match: Match, reply: Reply) -> str:
+def _remark_of(match: Match, context: ScriptContext, reply: Reply) -> str:
     """Returns the log's line for a match; a `dump` shows the beginning of the reply."""
     what = f"{match.when} of {match.pattern!r}" + (f" ({match.name})" if match.name != "-" else "")
     if match.do != "dump":
         return what
-    return f"{what}: {text_of_message(reply, match.form)[:MAX_DUMP_LENGTH]!r}"
+    return f"{what}: {_text_of(context, reply, match.form)[:MAX_DUMP_LENGTH]!r}"
 
 
 def _test_of(match: Match) -> Callable[[ScriptContext, Reply], bool]:
@@ -313,9 +369,9 @@ def _test_of(match: Match) -> Callable[[ScriptContext, Reply], bool]:
     form = match.form
     if not template.names:
         pattern = pattern_of(match.pattern)
-        return lambda _, reply: pattern.search(text_of_message(reply, form)) is not None
+        return lambda context, reply: pattern.search(_text_of(context, reply, form)) is not None
     return lambda context, reply: (
-        pattern_of(template.fill(context.values)).search(text_of_message(reply, form)) is not None
+        pattern_of(template.fill(context.values)).search(_text_of(context, reply, form)) is not None
     )
 
 

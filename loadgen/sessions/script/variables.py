@@ -1,15 +1,17 @@
 """The sources of a script's variables: random values, files and other variables."""
 
+import base64
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from loadgen.net.url import TargetUrl
+from loadgen.plan.byte_text import bytes_of_hex, length_prefix
+from loadgen.plan.jsonpath import NOTHING, find_in, path_by
 from loadgen.plan.script import SetVars
 from loadgen.plan.template import Template, pattern_of, text_of
 from loadgen.sessions.script.context import Action, ScriptContext
-from loadgen.sessions.script.jsonpath import NOTHING, find_in, path_by
 from loadgen.stats.reasons import ERROR_JSON_UNPARSABLE, ERROR_UNKNOWN
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -52,8 +54,44 @@ def _constant_string(step: SetVars, files: Mapping[str, str]) -> Values:
 
 
 def _value(step: SetVars, files: Mapping[str, str]) -> Values:
+    text = Template(step.value)
     values = [step.value]
-    return lambda _: values
+    return (lambda context: [text.fill(context.values)]) if text.names else lambda _: values
+
+
+def _base64(step: SetVars, files: Mapping[str, str]) -> Values:
+    text = Template(step.value)
+    return lambda context: [base64.b64encode(text.fill(context.values).encode()).decode()]
+
+
+def _hex(step: SetVars, files: Mapping[str, str]) -> Values:
+    text = Template(step.value)
+
+    def values(context: ScriptContext) -> Sequence[str]:
+        return [_digits(context, text.fill(context.values).encode(), step.prefix)]
+
+    return values
+
+
+def _bytes(step: SetVars, files: Mapping[str, str]) -> Values:
+    text = Template(step.value)
+
+    def values(context: ScriptContext) -> Sequence[str]:
+        try:
+            data = bytes_of_hex(text.fill(context.values))
+        except ValueError:
+            raise context.failed(ERROR_UNKNOWN) from None
+        return [_digits(context, data, step.prefix)]
+
+    return values
+
+
+def _digits(context: ScriptContext, data: bytes, prefix: str) -> str:
+    """Returns bytes in hexadecimal digits, behind their number."""
+    try:
+        return length_prefix(len(data), prefix).hex() + data.hex()
+    except OverflowError:
+        raise context.failed(ERROR_UNKNOWN) from None
 
 
 def _file(step: SetVars, files: Mapping[str, str]) -> Values:
@@ -119,5 +157,8 @@ SOURCES: dict[str, Callable[[SetVars, Mapping[str, str]], Values]] = {
     "server": _server,
     "jsonpath": _path,
     "re": _expression,
+    "base64": _base64,
+    "hex": _hex,
+    "bytes": _bytes,
 }
 """The functions that return a step's values, by its source."""

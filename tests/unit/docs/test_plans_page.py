@@ -14,6 +14,7 @@ from loadgen.plan.feeder import Feeder
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan, Target, Transport
 from loadgen.plan.publish import Publish
+from loadgen.plan.reply import AutoReply
 from loadgen.plan.script import Condition, Extract, Match, ReplyCheck, Step
 from loadgen.plan.sessions import Loop, PythonSession, Script
 from loadgen.planfile import read_plan, to_toml
@@ -34,6 +35,7 @@ VALUES = (
     Compress,
     Publish,
     Feeder,
+    AutoReply,
     Condition,
     Extract,
     Match,
@@ -67,7 +69,7 @@ def test_an_example_is_a_plan_and_reads_back_the_same_when_written(read, example
 
 
 def test_the_examples_are_what_the_page_says(read):
-    reference, ramp, mix, script, publications, feeder = map(read, EXAMPLES)
+    reference, ramp, mix, script, publications, feeder, binary, replies = map(read, EXAMPLES)
 
     assert (reference.total, reference.ping, reference.arrival) == (2_000_000, "none", "poisson")
     assert [phase.arrivals for phase in ramp.phases] == [153_000, 0, 0, 30_000]
@@ -81,6 +83,8 @@ def test_the_examples_are_what_the_page_says(read):
     assert (publications.max, publications.publish.rate) == (50_000, 5.0)
     assert feeder.feeders[0].columns == ("id", "name", "token")
     assert feeder.feeders[0].count == feeder.total == 4
+    assert [len(session.reply) for session in replies.sessions] == [1, 2]
+    assert binary.sessions[0].steps[1].until == "^20"
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: value.__name__)

@@ -48,8 +48,9 @@ def test_every_link_leads_to_a_page_or_a_file_of_docs(page):
     source = next((path for path, name in LINKS.PAGES.items() if name == page), f"docs/{page}")
 
     text = LINKS.rewrite((ROOT / source).read_text(), page)
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
 
-    for link in re.findall(r"\]\(([^)\s:#]+)", text):
+    for link in re.findall(r"\]\(([^)\s:#]+)", prose):
         found = (DOCS / page).parent.joinpath(link).resolve()
         assert found.exists() or str(found.relative_to(DOCS)) in LINKS.PAGES.values(), link
 
@@ -75,6 +76,13 @@ def test_a_link_out_of_docs_leads_into_the_repository_when_that_has_a_url():
     rewritten = LINKS.rewrite("[a](../sysctl)", "deploy.md", "https://git.example/loadgen/")
 
     assert rewritten == "[a](https://git.example/loadgen/blob/HEAD/sysctl)"
+
+
+def test_a_line_that_only_links_to_an_example_becomes_its_code():
+    written = LINKS.rewrite("[examples/login.py](../examples/login.py)", "recipes.md")
+
+    code = (ROOT / "examples" / "login.py").read_text()
+    assert written == f'```python title="examples/login.py"\n{code}```'
 
 
 def test_a_link_to_a_missing_file_fails():

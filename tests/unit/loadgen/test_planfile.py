@@ -362,6 +362,12 @@ def test_broken_toml_has_its_line(plan_file):
     assert "(at line 2, column 8)" in refusal(plan_file("seed = 1\nrate = \n"))
 
 
+def test_a_number_of_thousands_of_digits_is_a_mistake_of_one_line(plan_file):
+    assert refusal(plan_file(f"max = {'9' * 5000}")) == (
+        ": a number in it is too long; write a shorter one"
+    )
+
+
 # Sessions in Python.
 
 CODE = "async def session(user):\n    await user.connect()\n"

@@ -5,7 +5,7 @@ import socket
 
 import msgspec
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, DummyCookieJar
 from aiohttp.test_utils import TestClient, TestServer
 from msgspec.structs import replace
 
@@ -231,10 +231,39 @@ async def test_settled_seconds_are_read_from_a_number_on(client, server):
     }
 
 
-async def test_a_number_of_a_second_that_is_none_is_a_bad_request(client):
-    reply = await client.get("/v1/run/seconds?since=now")
+@pytest.mark.parametrize("since", ["now", "--1", "1e3", "9" * 4400, "\u0663", ""])
+async def test_a_number_of_a_second_that_is_none_is_a_bad_request(client, since):
+    reply = await client.get("/v1/run/seconds", params={"since": since})
 
-    assert await error_of(reply) == (400, "since='now' is not the number of a second")
+    status, error = await error_of(reply)
+    assert status == 400
+    assert error.startswith("since='")
+    assert len(error) <= 300
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("Host", "["),
+        ("Host", "[::1"),
+        ("Host", "a:b:c"),
+        ("Origin", "http://["),
+        ("Origin", "null"),
+        ("Last-Event-ID", "x." + "9" * 4400),
+        ("Cookie", "=;=;=" * 1000),
+        ("Authorization", "Bearer \xff\udcff"),
+    ],
+)
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/run"), ("POST", "/v1/run/drain")])
+async def test_no_header_is_answered_by_an_error_of_our_own(server, method, path, header, value):
+    async with TestClient(TestServer(server.app), cookie_jar=DummyCookieJar()) as client:
+        try:
+            reply = await client.request(method, path, headers={header: value})
+        except ValueError:  # the client does not send it
+            return
+        assert reply.status < 500
+        if (header, method) in (("Host", "GET"), ("Origin", "POST")):
+            assert reply.status == 403
 
 
 async def test_monitors_get_the_totals_of_each_agent(client, run):

@@ -245,6 +245,7 @@ def test_every_count_of_a_part_is_a_field_of_it():
         ("plateau.planned>1", "figure of the whole run alone"),
         ("plateau.plateau_s>1s", "figure of the whole run alone"),
         ("timing.tr_login<1ms", "no statistic"),
+        (f"failed<{'9' * 400}", "no figure is as large"),
     ],
 )
 def test_a_misspelt_name_is_refused_with_the_nearest_one(text, message):

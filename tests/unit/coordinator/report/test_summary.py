@@ -44,6 +44,8 @@ KEYS = [
     "messages_unsent",
     "messages_received",
     "messages_compressed",
+    "replies",
+    "replies_unsent",
     "bytes_sent",
     "bytes_received",
     "ports_skipped",

@@ -126,6 +126,13 @@ def test_a_replayed_run_has_the_state_of_the_first_one(begin, tmp_path):
     assert orders[: len(orders) // 2] == orders[len(orders) // 2 :]
 
 
+def test_the_journal_is_for_its_owner_alone(begin, tmp_path):
+    begin()
+
+    (journal,) = tmp_path.rglob("journal.ndjson")
+    assert journal.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_torn_line_is_left_out_and_the_lines_after_it_count(begin, tmp_path):
     run = Run(PLAN, 3, key="k")
     written = begin(run)

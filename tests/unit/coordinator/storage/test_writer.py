@@ -33,6 +33,10 @@ def test_a_run_directory_is_named_after_its_start_and_its_target_and_never_reuse
     assert read_plan(tmp_path / paths[0] / "plan.toml") == plan
 
 
+def test_the_plan_is_for_its_owner_alone(folder):
+    assert (folder.path / "plan.toml").stat().st_mode & 0o777 == 0o600
+
+
 def test_run_json_names_every_agents_machine_limits_share_and_preflight(folder):
     run = Run(PLAN, 2)
     started(run, holds=400)

@@ -59,10 +59,16 @@ def test_a_load_from_this_machine_alone_needs_no_hosts(client):
         ('<iprange value="10.0.0.1-9"/>', ("10.0.0.1-9",)),
         ('<iprange value="10.0.1-2.0-254"/>', ("10.0.1.0-254", "10.0.2.0-254")),
         ('<iprange value="10.0.1-2.7"/>', ("10.0.1.7", "10.0.2.7")),
+        ('<ip scan="true" value="eth1"/>', ("interface:eth1",)),
+        ('<ip scan="true"/>', ("interface:eth0",)),
     ],
 )
 def test_addresses_are_the_sources_of_an_agent(xml, addresses):
     assert sources(xml) == addresses
+
+
+def test_addresses_of_this_machine_are_noted():
+    assert clients('<client host="localhost"><ip value="127.0.0.2"/></client>')[1] == [1]
 
 
 def test_the_address_towards_the_server_is_the_kernels_choice():
@@ -79,7 +85,7 @@ def test_the_address_towards_the_server_is_the_kernels_choice():
         '<client host="a b"/>',
         '<client host="a" cpu="0"/>',
         '<client host="a"><dns/></client>',
-        '<client host="a"><ip value="eth0" scan="true"/></client>',
+        '<client host="a"><ip value="eth 0" scan="true"/></client>',
         '<client host="a"><ip value="eth0"/></client>',
         '<client host="a"><iprange value="10.0.0"/></client>',
         '<client host="a"><iprange value="10.0.0.9-1"/></client>',

@@ -3,7 +3,7 @@
 import pytest
 
 from coordinator.tsung.element import Element, Note
-from tests.unit.coordinator.tsung.elements import refused
+from tests.unit.coordinator.tsung.elements import read, refused
 
 
 def element(**attributes: str) -> Element:
@@ -85,3 +85,12 @@ def test_elements_are_found_by_name_and_in_the_order_of_the_file():
 
     assert root.all("c") == [second]
     assert list(root.walk()) == [root, first, inner, second]
+
+
+def test_a_note_is_made_once():
+    root, notes = read("<a><b/></a>")
+    for each in root.walk():
+        each.note_once("same")
+    root.note_once("other")
+
+    assert [note.text for note in notes] == ["same", "other"]

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.tsung.options import NOT_HERE, Options, ThinkDefault
+from coordinator.tsung.options import (
+    NOT_HERE,
+    ClientCertificate,
+    JabberOptions,
+    Options,
+    ThinkDefault,
+)
 from tests.unit.coordinator.tsung.elements import read, refused
 
 
@@ -80,6 +86,30 @@ def test_an_option_of_sessions_is_known_by_its_own_name(xml, field, value):
 )
 def test_what_is_left_out_is_noted(xml):
     assert options(xml)[1] == [2]
+
+
+def test_options_of_xmpp_replace_its_defaults():
+    found, notes = options(
+        option("domain", 'type="ts_jabber" value="d"')
+        + option("userid_max", 'type="ts_jabber" value="7"')
+    )
+
+    assert (found.jabber, notes) == (JabberOptions(domain="d", userid_max=7), [])
+    assert options(option("vhost_file", 'type="ts_jabber"'))[1] == [2]
+
+
+def test_a_certificate_is_two_files_beside_the_configuration():
+    element, notes = read('<certificate certfile="a" keyfile="/b" cacertfile="c"/>')
+
+    assert Options(Path("/d")).certificate_of(element) == ClientCertificate("/d/a", "/b")
+    assert len(notes) == 1
+
+
+@pytest.mark.parametrize("words", ["", 'certfile="a" keypass="b"', 'certfile="%%_a%%"'])
+def test_a_certificate_that_agents_can_not_show_is_refused(words):
+    element, _ = read(f"<certificate {words}/>")
+
+    assert refused(Options(Path()).certificate_of, element)[0] == 1
 
 
 def test_options_of_websocket_servers_need_one():

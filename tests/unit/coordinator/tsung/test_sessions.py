@@ -44,6 +44,7 @@ def test_what_makes_no_difference_is_noted():
     unset = '<request subst="true"><websocket type="message">%%_x%%</websocket></request>'
 
     assert sessions(session(words='weight="1" persistent="false"'))[1] == [2]
+    assert sessions(session(words='weight="1" bidi="false"'))[1] == [2]
     assert sessions(session(CONNECT + unset))[1] == [2]
 
 
@@ -51,8 +52,9 @@ def test_what_makes_no_difference_is_noted():
     "xml",
     [
         "<user/>",
-        session().replace("ts_websocket", "ts_http"),
-        session(words='probability="100" bidi="false"'),
+        session().replace("ts_websocket", "ts_pgsql"),
+        session('<request><http url="/"/></request>').replace("ts_websocket", "ts_http"),
+        session().replace("ts_websocket", "ts_mqtt"),
         session(words=""),
         session(words='probability="100" weight="1"'),
         session(words='weight="-1"'),

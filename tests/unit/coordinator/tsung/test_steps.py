@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.tsung.options import Options, ThinkDefault
-from coordinator.tsung.steps import Steps
+from coordinator.tsung.options import ClientCertificate, Options, ThinkDefault
+from coordinator.tsung.steps import FOR_EVER, Steps
 from loadgen.plan.script import (
     Abort,
     Change,
@@ -13,6 +13,7 @@ from loadgen.plan.script import (
     Condition,
     For,
     Foreach,
+    HttpStep,
     If,
     Interaction,
     Meet,
@@ -25,7 +26,8 @@ from loadgen.plan.script import (
 from tests.unit.coordinator.tsung.elements import read, refused
 
 THINK = '<thinktime value="2"/>'
-CHANGE = '<change_type new_type="ts_websocket" host="b" port="80" server_type="tcp"'
+CHANGE = '<change_type new_type="ts_websocket" bidi="true" host="b" port="80" server_type="tcp"'
+CERTIFICATE = '<set_option name="certificate"><certificate certfile="a.pem"/></set_option>'
 
 
 def steps(inner: str, options: Options | None = None, base: str = ""):
@@ -40,6 +42,59 @@ def options(**values) -> Options:
     for name, value in values.items():
         setattr(known, name, value)
     return known
+
+
+def test_a_think_time_of_wait_bidi_never_ends():
+    found, notes = steps('<thinktime value="wait_bidi"/>')
+
+    assert (found, len(notes)) == ((Think(seconds=FOR_EVER),), 1)
+
+
+def test_a_change_without_bidi_and_one_that_loses_cookies_are_noted():
+    assert len(steps(f"{CHANGE.replace('true', 'false')}/>")[1]) == 1
+    http = CHANGE.replace("ts_websocket", "ts_http")
+    found, notes = steps(f'{http}/><request><http url="/a"/></request>')
+    assert [type(step) for step in found] == [Change, HttpStep]
+    assert notes[0].startswith("cookies stay")
+    assert steps(f'{http} restore="true"/>')[1] == []
+
+
+def test_a_unique_id_goes_into_a_variable():
+    found, _ = steps(
+        '<setdynvars sourcetype="erlang" callback="ts_user_server:get_unique_id">'
+        '<var name="a"/></setdynvars>'
+    )
+
+    assert found == (SetVars(names=("a",), source="value", value="%%_tsung_userid%%"),)
+    noted = steps('<setdynvars sourcetype="value" value="%%_b%%"><var name="a"/></setdynvars>')[1]
+    assert len(noted) == 1
+
+
+def test_a_certificate_is_no_step_and_holds_for_the_session():
+    root, _ = read(f"<session>{CERTIFICATE}{THINK}</session>")
+    reader = Steps(Options(Path("/a")), "/")
+
+    assert reader.read_session(root, "ts_websocket") == (Think(seconds=2.0),)
+    assert reader.certificate == ClientCertificate("/a/a.pem", "")
+    assert refused(lambda: steps(CERTIFICATE * 2))
+
+
+def test_protocols_over_websocket_need_servers_for_it():
+    known = Options(Path())
+    before = Steps(known, "/").over_websocket
+    known.over_websocket = True
+
+    assert (before, Steps(known, "/").over_websocket) == (False, True)
+
+
+def test_think_times_of_mqtt_hold_the_connection():
+    root, _ = read(
+        '<session><request><mqtt type="connect" client_id="a" keepalive="1"/></request>'
+        f'{THINK}<thinktime min="5" max="9"/><thinktime value="5" random="true"/></session>'
+    )
+    found = Steps(Options(Path()), "/").read_session(root, "ts_mqtt")
+
+    assert [type(step) for step in found[2:]] == [For, Think, Think]
 
 
 def test_a_step_knows_the_element_that_it_comes_from():
@@ -176,7 +231,6 @@ def test_what_is_left_out_or_timed_otherwise_is_noted():
     "xml",
     [
         "<dance/>",
-        '<thinktime value="wait_bidi"/>',
         '<thinktime value="%%f%%"/>',
         '<thinktime value="0"/>',
         '<thinktime min="3" max="3"/>',
@@ -192,9 +246,14 @@ def test_what_is_left_out_or_timed_otherwise_is_noted():
         '<setdynvars><var name="a"/></setdynvars>',
         '<setdynvars sourcetype="file" fileid="f"><var name="a"/></setdynvars>',
         '<setdynvars sourcetype="random_string" length="65537"><var name="a"/></setdynvars>',
-        '<change_type new_type="ts_http" host="b" port="80" server_type="tcp"/>',
+        '<change_type new_type="ts_pgsql" host="b" port="80" server_type="tcp"/>',
         '<change_type new_type="ts_websocket" host="%%_b%%" port="80" server_type="tcp"/>',
         '<set_option name="certificate"/>',
+        '<set_option name="certificate"><certificate certfile="%%_c%%"/></set_option>',
+        f"<if var='a' eq='1'>{CERTIFICATE}</if>",
+        '<setdynvars sourcetype="erlang" callback="a:b"><var name="a"/></setdynvars>',
+        '<setdynvars sourcetype="erlang" callback="ts_user_server:get_id"><var name="a"/>'
+        "</setdynvars>",
         '<interaction id="i" action="both"/>',
     ],
 )

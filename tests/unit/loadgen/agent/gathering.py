@@ -10,7 +10,7 @@ from coordinator.clock import Clock
 from coordinator.http.server import Server
 from coordinator.run.run import Run
 from loadgen.agent.settings import AgentSettings
-from loadgen.agent.targets import AllowedTargets
+from loadgen.net.allowed import AllowedTargets
 from loadgen.values import Endpoint
 
 

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from loadgen.agent.jobs import AgentPart, connections_in, jobs_of, worker_count
 from loadgen.agent.settings import AgentSettings
-from loadgen.agent.targets import AllowedTargets, ReachedAddress, ResolvedTarget
+from loadgen.agent.targets import ReachedAddress, ResolvedTarget
 from loadgen.machine.facts import Machine
+from loadgen.net.allowed import AllowedTargets
 from loadgen.net.url import TargetUrl
 from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment, Unfinished

@@ -3,8 +3,8 @@
 import pytest
 
 from loadgen.agent.names import Names, resolve_all
-from loadgen.agent.targets import AllowedTargets
 from loadgen.errors import PlanError
+from loadgen.net.allowed import AllowedTargets
 
 URLS = ("ws://rt.test/a", "ws://rt.test/b", "ws://127.0.0.1/")
 

@@ -200,7 +200,7 @@ async def test_users_behind_a_gate_arrive_once_it_opens(server):
     ("source", "problem"),
     [
         ("print('hi')\nasync def session(user): ...\n", ""),
-        ("import no_such_module\n", "no_such_module"),
+        ("1 / 0\n", "chat.py:1: ZeroDivisionError"),
     ],
 )
 async def test_session_files_are_imported_before_the_run(source, problem):
@@ -213,6 +213,32 @@ async def test_session_files_are_imported_before_the_run(source, problem):
         assert bool(found) == bool(problem)
         assert pool.notes == ([] if problem else ["printed: hi"])
         assert ("chat.py" in pool.tracebacks.get(SESSION_FILE, "")) == bool(problem)
+
+
+async def test_a_session_file_that_never_returns_is_refused_after_its_bound(monkeypatch):
+    monkeypatch.setattr("loadgen.agent.pool.REHEARSAL_TIMEOUT", 0.2)
+    monkeypatch.setattr("loadgen.agent.pool.EXIT_TIMEOUT", 0.2)
+    source = "while True: pass\nasync def session(user): ...\n"
+    session = PythonSession(name="chat", file="chat.py", source=source, sha256=digest(source))
+    async with pool_of() as pool:
+        await pool.warm(1)
+
+        assert await pool.rehearse((session,)) == (
+            "chat.py took longer than 0 s to import; move what takes long into the session"
+        )
+
+
+async def test_a_library_that_is_not_here_is_named_before_the_file_is_run():
+    source = "1 / 0\nimport no_such_module, no_other\nasync def session(user): ...\n"
+    session = PythonSession(name="chat", file="chat.py", source=source, sha256=digest(source))
+    async with pool_of() as pool:
+        await pool.warm(1)
+        lines = (await pool.rehearse((session,))).splitlines()
+
+    assert [line.partition(" imports")[0] for line in lines] == [
+        "lacks the library no_other, which chat.py:2",
+        "lacks the library no_such_module, which chat.py:2",
+    ]
 
 
 async def test_a_worker_that_dies_over_and_over_is_not_replaced_for_ever(server, monkeypatch):

@@ -4,6 +4,7 @@ The coordinator's port is real too.
 """
 
 import asyncio
+import sys
 from contextlib import asynccontextmanager
 
 import pytest
@@ -119,7 +120,8 @@ async def test_a_session_file_that_cannot_be_imported_here_is_refused(server, tm
         joined(found, allow_sessions=True) as running,
     ):
         assert await refusal_of(found, running) == (
-            "chat.py:1: ModuleNotFoundError: No module named 'no_such_module'"
+            "lacks the library no_such_module, which chat.py:1 imports: run"
+            f" {sys.executable} -m pip install no_such_module on that machine"
         )
 
 

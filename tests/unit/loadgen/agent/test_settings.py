@@ -3,9 +3,9 @@
 import pytest
 
 from loadgen.agent.settings import AgentSettings
-from loadgen.agent.targets import AllowedTargets
 from loadgen.errors import PlanError
 from loadgen.machine.facts import Machine
+from loadgen.net.allowed import AllowedTargets
 from loadgen.plan.clients import AgentSpec
 from loadgen.plan.plan import Plan, Transport
 

@@ -4,74 +4,11 @@ import socket
 
 import pytest
 
-from loadgen.agent.targets import AllowedTargets, ReachedAddress, ResolvedTarget, ways_of
+from loadgen.agent.targets import ReachedAddress, ResolvedTarget, ways_of
 from loadgen.errors import PlanError
+from loadgen.net.allowed import AllowedTargets
 from loadgen.plan.proxy import ProxyUrl
 from loadgen.wire import NO_SOURCES, Destination, Sources, Way
-
-
-@pytest.mark.parametrize(
-    ("allowed", "host", "address"),
-    [
-        ((), "localhost", "127.0.0.1"),
-        ((), "127.200.3.4", "127.200.3.4"),
-        ((), "::1", "::1"),
-        (("10.0.0.0/8",), "target", "10.1.2.3"),
-        (("10.1.2.3",), "10.1.2.3", "10.1.2.3"),
-        (("10.1.2.3/8",), "target", "10.200.0.1"),  # host bits are ignored
-        (("2001:db8::/32",), "target", "2001:db8::7"),
-        (("target.example",), "target.example", "192.0.2.1"),
-        (("Target.Example",), "tARGET.eXAMPLE", "192.0.2.1"),
-        (("10.0.0.0/8", " other "), "other", "192.0.2.1"),
-        (("0.0.0.0/0",), "anything", "192.0.2.1"),
-        ((), "::ffff:127.0.0.1", "::ffff:127.0.0.1"),  # IPv4 wrapped in IPv6
-        (("10.0.0.0/8",), "::ffff:10.0.0.1", "::ffff:10.0.0.1"),
-    ],
-)
-def test_loopback_and_allowed_targets_may_be_loaded(allowed, host, address):
-    assert AllowedTargets(allowed).refusal(host, address) == ""
-
-
-@pytest.mark.parametrize(
-    ("allowed", "host", "address"),
-    [
-        ((), "192.0.2.1", "192.0.2.1"),
-        ((), "0.0.0.0", "0.0.0.0"),
-        (("10.0.0.0/8",), "target", "11.0.0.1"),
-        (("example",), "target.example", "192.0.2.1"),  # a name is compared as a whole
-        (("localhost",), "evil", "192.0.2.1"),
-        (("0.0.0.0/0",), "target", "2001:db8::7"),
-        (("::/0",), "target", "::ffff:192.0.2.1"),
-    ],
-)
-def test_any_other_target_is_refused_with_the_fix(allowed, host, address):
-    refusal = AllowedTargets(allowed).refusal(host, address)
-    assert refusal.endswith(f"--allow-target {host}")
-    assert host in refusal
-    assert address in refusal
-    assert "\n" not in refusal
-
-
-def test_a_refused_name_is_shown_with_its_address():
-    assert "target (192.0.2.1)" in AllowedTargets().refusal("target", "192.0.2.1")
-    assert "192.0.2.1 (" not in AllowedTargets().refusal("192.0.2.1", "192.0.2.1")
-
-
-def test_the_fix_of_a_refusal_is_enough():
-    (proposed,) = (
-        AllowedTargets().refusal("target.example", "192.0.2.1").partition("--allow-target ")[2:]
-    )
-    assert AllowedTargets((proposed,)).refusal("target.example", "192.0.2.1") == ""
-
-
-@pytest.mark.parametrize(
-    "text", ["", "  ", "10.0.0.0/33", "10.0.0.0/", "target/24", "http://target", "run/app.sock"]
-)
-def test_a_malformed_allowed_target_is_a_mistake_of_one_line(text):
-    with pytest.raises(PlanError, match="neither a network") as caught:
-        AllowedTargets((text,))
-    assert "\n" not in str(caught.value)
-
 
 NO_ROUTE = "fe80::7"
 """An address of the link, of which it is not said on which."""

@@ -3,9 +3,9 @@
 import pytest
 
 from loadgen.agent.settings import AgentSettings
-from loadgen.agent.targets import AllowedTargets
 from loadgen.errors import OperatorError
 from loadgen.http.token import Token, exposure
+from loadgen.net.allowed import AllowedTargets
 
 
 @pytest.fixture

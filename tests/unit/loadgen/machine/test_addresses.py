@@ -9,6 +9,7 @@ from loadgen.machine.addresses import (
     DEFAULT_PORTS,
     SPARE_PORTS,
     check_socket,
+    interface_addresses,
     local_addresses_exist,
     parse_ports,
     parse_reserved,
@@ -205,3 +206,13 @@ def test_an_address_that_this_machine_does_not_have_is_named_with_the_mend():
         PlanError, match=r"source 192\.0\.2\.7 .*ip addr add 192\.0\.2\.7/32 dev INTERFACE"
     ):
         local_addresses_exist(["127.0.0.1", "192.0.2.7"])
+
+
+def test_an_interface_stands_for_its_addresses():
+    assert "127.0.0.1" in interface_addresses("lo")
+    assert parse_sources(["interface:lo", "127.0.0.1"]) == tuple(interface_addresses("lo"))
+
+
+def test_an_interface_without_addresses_is_named():
+    with pytest.raises(PlanError, match="interface:none0: this machine has no IPv4 address on"):
+        parse_sources(["interface:none0"])

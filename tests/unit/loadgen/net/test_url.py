@@ -4,6 +4,7 @@ import re
 
 import pytest
 from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidURI
 from websockets.uri import parse_uri
 
 from loadgen.errors import PlanError
@@ -32,6 +33,33 @@ from loadgen.plan.plan import TARGET
 )
 def test_a_url_has_its_parts(url, parts):
     assert TargetUrl.parse(url) == parts
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ws://target",
+        "WSS://Target:9505?a=b",
+        "ws://[::1]:80/a;b?c;d",
+        "ws://bücher.test/käse/%20?ä=ö&c[]=d",
+        "ws://target/ä",
+        "ws://target:/",
+        "ws://target?",
+    ],
+)
+def test_the_parts_are_the_ones_that_websockets_finds(url):
+    theirs = parse_uri(url)
+    assert TargetUrl.parse(url) == TargetUrl(
+        theirs.host, theirs.port, theirs.resource_name, theirs.secure
+    )
+
+
+@pytest.mark.parametrize("url", ["", "http://target/", "ws://", "ws:///a", "ws://target/#a"])
+def test_a_mistake_is_named_as_websockets_names_it(url):
+    with pytest.raises(InvalidURI) as theirs:
+        parse_uri(url)
+    with pytest.raises(PlanError, match=re.escape(f"({theirs.value})")):
+        TargetUrl.parse(url)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from loadgen.plan.proxy import ProxyUrl
 from loadgen.plan.publish import Publish
 from loadgen.plan.schedule import PhasedSchedule, Schedule
 from loadgen.plan.script import Change, Connect
-from loadgen.plan.sessions import Loop, PythonSession, Script
+from loadgen.plan.sessions import MAX_FILES, Loop, PythonSession, Script, SessionFile
 from loadgen.plan.shares import Share
 from loadgen.planfile import to_toml
 from loadgen.wire import from_wire, to_wire
@@ -233,7 +233,9 @@ def test_a_redacted_plan_has_the_names_of_headers_and_files_without_their_texts(
     plan = Plan(
         transport=Transport(headers={"Authorization": "Basic c2VjcmV0"}),
         files={"users": "me;secret\n"},
-        publish=Publish(headers={"X-Api-Key": "secret"}),
+        publish=Publish(
+            headers={"X-Api-Key": "secret"}, body={"key": "secret", "data": {"at": "{{stamp}}"}}
+        ),
     )
     shown = to_toml(plan.redacted()).decode()
 
@@ -448,3 +450,39 @@ def test_a_user_has_the_fields_of_the_feeders_of_its_session():
 def test_a_mistake_in_a_feeder_is_one_of_the_plan():
     with pytest.raises(PlanError, match=r"`feeders\[0\]\.sessions` names 'users'; .* are loop"):
         Plan(feeders=(PASSWORDS,))
+
+
+def with_files(file, *files):
+    return PythonSession(
+        name=file,
+        file=file,
+        source="async def session(user): ...\n",
+        files=tuple(SessionFile(path=path, text=text, sha256=text) for path, text in files),
+    )
+
+
+def test_two_folders_have_no_module_of_one_name():
+    one = with_files("a/one.py", ("helpers.py", "1"), ("words.txt", "1"), ("__init__.py", "1"))
+    same = with_files("b/two.py", ("helpers.py", "1"), ("words.txt", "2"), ("__init__.py", "2"))
+    beside = with_files("a/three.py", ("helpers.py", "2"))
+    Plan(sessions=(one, same))
+    Plan(sessions=(one, beside))
+
+    with pytest.raises(
+        PlanError, match=r"^`sessions` 1 has helpers\.py in \., and another one is in a; rename"
+    ):
+        Plan(sessions=(one, with_files("two.py", ("helpers.py", "2"))))
+
+
+def test_the_files_of_all_sessions_are_bounded():
+    files = [(f"f{number}", "") for number in range(2 * MAX_FILES + 1)]
+    with pytest.raises(PlanError, match=r"^`sessions` bring 1,001 files of 0 bytes; 1,000 files"):
+        Plan(sessions=(with_files("a.py", *files),))
+
+
+def test_the_plan_is_shown_without_what_is_in_files():
+    plan = Plan(sessions=(with_files("a.py", ("words.txt", "secret")),))
+    (session,) = plan.redacted().python_sessions
+
+    assert session.files == (SessionFile(path="words.txt", sha256="secret"),)
+    assert plan.for_agents.sessions == plan.sessions

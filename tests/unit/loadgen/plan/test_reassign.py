@@ -75,6 +75,18 @@ def test_no_agent_gets_much_more_than_it_has_places_for(places, living):
     assert without_place == 0 or sum(places) < living
 
 
+def test_no_agent_gets_all_that_rounding_leaves_over():
+    (left,) = unfinished_of([Unfinished(Share())], TOTAL, 769, TOTAL)
+    places = [193, 144, 144, 144, 144]
+
+    parts = deal([left], places, TOTAL)
+
+    assert all(
+        len(again(one for _, one in part)) <= room + 8
+        for room, part in zip(places, parts[:-1], strict=True)
+    )
+
+
 def test_shares_of_shares_of_shares_do_not_grow_without_end():
     unfinished = Unfinished(Share().split([1] * 16, 8)[3])
     for _ in range(10):

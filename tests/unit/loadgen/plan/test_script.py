@@ -20,6 +20,7 @@ from loadgen.plan.script import (
     Think,
     Transaction,
     steps_in,
+    texts_in,
 )
 
 ONCE = Condition(var="n", value="1")
@@ -102,3 +103,7 @@ def test_a_message_has_text_or_bytes(step, content, sent):
 
 def test_a_match_counts_unless_it_says_more():
     assert (Match(pattern="x").do, Match(pattern="x").when) == ("continue", "match")
+
+
+def test_texts_of_a_json_value_are_found_at_any_depth():
+    assert list(texts_in({"key": ["a", {"b": "c", "d": 1}], "e": None})) == ["a", "c"]

@@ -42,6 +42,20 @@ UNSOUND = {
     ),
     "digits that are none": ((CONNECT, Send(hex="0x")), "`hex`: it is not hexadecimal"),
     "base64 that is none": ((CONNECT, Send(base64="!")), "`base64`: it is not base64"),
+    "a head of a reply without one": (
+        (CONNECT, Receive(match=(Match(pattern="a", form="http"),))),
+        "`form` http is for the reply to a `http` step",
+    ),
+    "a broken until": ((CONNECT, Receive(until="*")), "'*' is no regular expression"),
+    "an until of no reply": ((CONNECT, Send(text="x", until="a")), "`until` waits for a reply"),
+    "a length before a value": (
+        (CONNECT, SetVars(names=("a",), source="value", prefix="u8")),
+        "`prefix` is for the sources hex and bytes",
+    ),
+    "a source of bytes that are none": (
+        (CONNECT, SetVars(names=("a",), source="bytes", value="0x")),
+        "`value`: it is not hexadecimal",
+    ),
     "nothing": ((), "never connects"),
     "only thinking": ((Think(),), "never connects"),
     "a message before any connection": ((TELL, CONNECT), "the session has no connection here"),
@@ -236,3 +250,19 @@ def test_the_fields_of_a_row_are_set():
     assert names_in(steps) == {"id", "pause"}
     with pytest.raises(ScriptError, match="variable 'pause' is set nowhere"):
         check(steps, {}, ("id",))
+
+
+def test_parts_of_binary_messages_and_http_replies_are_sound():
+    reply = (Match(pattern="200 OK", form="http"),)
+    same = ReplyCheck(name="same", pattern="%%_tsung_userid%%", jsonpath="a", equals="b")
+    steps = (
+        CONNECT,
+        HttpStep(url="/", match=reply, auth=("%%_u%%", "p"), subst=True, check=(same,)),
+        SetVars(names=("a",), source="hex", value="%%_v%%", prefix="u16"),
+        SetVars(names=("b",), source="bytes", value="00%%_a%%", prefix="varint"),
+        SetVars(names=("c",), source="bytes", value="00"),
+        Send(hex="10%%_b%%", subst=True, ack=True, until="^20", until_form="hex"),
+    )
+
+    check(steps, {})
+    assert [unset.name for unset in unset_in(steps)] == ["u", "v"]

@@ -3,6 +3,7 @@
 import sys
 import traceback
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -11,12 +12,14 @@ import pytest
 from loadgen.errors import PlanError
 from loadgen.plan.session_file import (
     LoadError,
+    check_function,
     check_session,
     digest,
     load,
     read_session,
     with_source,
 )
+from loadgen.plan.session_tree import folder_in
 
 GOOD = "async def session(user):\n    await user.connect()\n"
 
@@ -124,8 +127,9 @@ def test_a_file_that_cannot_be_read_is_one_line(written, tmp_path):
         PlanError, match=r"none\.py: No such file or directory; give the path of a Python file"
     ):
         read_session(Path("none.py"))
-    with pytest.raises(PlanError, match="Is a directory"):
-        read_session(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PlanError, match=r"it has no session\.py; write async def session"):
+        read_session(tmp_path / "empty")
 
 
 # --- Imported -------------------------------------------------------------------------------------
@@ -228,3 +232,108 @@ def test_a_source_that_does_not_fit_its_hash_is_refused(written):
     assert with_source(session, Path()) == session
     with pytest.raises(PlanError, match=r"`sha256` does not match chat\.py"):
         with_source(msgspec.structs.replace(session, source=GOOD + "\n"), Path())
+
+
+# --- With files beside it -------------------------------------------------------------------------
+
+
+def placed(tmp_path, path, monkeypatch):
+    """Reads a session and writes it where an agent would; returns both."""
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    session = read_session(path)
+    folder = folder_in(str(tmp_path / "tree"), session)
+    for name, data in [
+        (Path(session.file).name, session.source.encode()),
+        *((file.path, file.data) for file in session.files),
+    ]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return session, str(tmp_path / "tree")
+
+
+def test_neighbours_and_data_are_found_where_the_agent_has_them(written, tmp_path, monkeypatch):
+    written("def fail():\n    raise KeyError('boom')\n", "helpers_beside.py")
+    written("hello", "greeting.txt")
+    written("1 / 0\n", "json.py")
+    written(
+        "import json\nfrom pathlib import Path\nimport helpers_beside\n"
+        "HELLO = Path(__file__).with_name('greeting.txt').read_text()\n" + GOOD
+    )
+    session, tree = placed(tmp_path, Path("chat.py"), monkeypatch)
+    for name in ("helpers_beside.py", "greeting.txt", "chat.py"):
+        Path(name).unlink()
+
+    globals_ = load(session, tree).__globals__
+
+    assert globals_["HELLO"] == "hello"
+    assert load(session, tree).__globals__ is globals_
+    with pytest.raises(KeyError) as raised:
+        globals_["helpers_beside"].fail()
+    shown = "".join(traceback.format_exception(raised.value))
+    assert 'File "helpers_beside.py", line 2, in fail' in shown
+    assert "raise KeyError('boom')" in shown
+
+
+@pytest.mark.parametrize(
+    ("entry", "folder"),
+    [("session.py", "my_shop"), ("__init__.py", "my_mall"), ("session.py", "ast")],
+)
+def test_a_folder_may_be_a_package(written, tmp_path, monkeypatch, entry, folder):
+    (tmp_path / folder / "rooms").mkdir(parents=True)
+    written("", f"{folder}/__init__.py")
+    written("from .rooms.lobby import NAME\n" + GOOD, f"{folder}/{entry}")
+    written("NAME = 'lobby'\n", f"{folder}/rooms/lobby.py")
+    session, tree = placed(tmp_path, Path(folder), monkeypatch)
+
+    assert load(session, tree).__globals__["NAME"] == "lobby"
+    assert sys.modules["ast"].__name__ == "ast"
+    assert list(Path(tree).rglob("*.pyc")) == []
+
+
+@pytest.mark.parametrize(
+    ("helper", "words"),
+    [
+        ("def go():\n    1 / 0\ngo()\n", "shop_{}/helpers_{}.py:2: ZeroDivisionError: division"),
+        ("x = (\n", "shop_{}/helpers_{}.py:1: SyntaxError: '(' was never closed"),
+        ("open('none')\n", "travel with --session FOLDER"),
+    ],
+)
+def test_a_failure_names_the_line_in_the_file_of_its_author(
+    written, tmp_path, monkeypatch, helper, words
+):
+    number = len(helper)
+    (tmp_path / f"shop_{number}").mkdir()
+    written(f"import helpers_{number}\n{GOOD}", f"shop_{number}/session.py")
+    written(helper, f"shop_{number}/helpers_{number}.py")
+    session, tree = placed(tmp_path, Path(f"shop_{number}"), monkeypatch)
+
+    with pytest.raises(LoadError) as failure:
+        load(session, tree)
+
+    assert words.format(number, number) in str(failure.value)
+    assert "importlib" not in failure.value.traceback
+
+
+def test_files_in_a_plan_have_their_hashes_and_a_source(written):
+    written("hello", "greeting.txt")
+    session = read_session(written("open('greeting.txt')\n" + GOOD))
+    altered = msgspec.structs.replace(
+        session, files=(msgspec.structs.replace(session.files[0], text="x"),)
+    )
+
+    with pytest.raises(PlanError, match=r"`files` has greeting\.txt with another SHA-256"):
+        with_source(altered, Path())
+    with pytest.raises(PlanError, match="`files` is what a run directory keeps"):
+        with_source(msgspec.structs.replace(session, source=""), Path())
+
+
+def test_what_a_file_makes_its_session_has_to_take_one_user(written):
+    session = read_session(written("session = other\n"))
+
+    check_function(session, lambda user: None)
+    check_function(session, dict.fromkeys)
+    check_function(session, min)
+    with pytest.raises(LoadError, match=r"chat\.py:\d+: session does not take one user"):
+        check_function(session, lambda: None)
+    with pytest.raises(LoadError, match=r"chat\.py: session does not take one user"):
+        check_function(session, partial(lambda: None))

@@ -25,6 +25,7 @@ from loadgen.sessions.compressed import (
     session_kind,
 )
 from loadgen.sessions.receiver import ReceiverConnection, ReceiverWebSocket
+from loadgen.sessions.replies import Answering
 from loadgen.sessions.websocket import WebSocket
 from loadgen.stats.deliveries import Deliveries
 from loadgen.stats.delivery import Published
@@ -253,18 +254,29 @@ OFFERS = Terms(Handshake("target", "/", compress=Compress()), THINK, Deadlines(5
 
 def test_without_an_offer_connections_have_their_usual_classes():
     for reads in (False, True):
-        assert loop_kind(TERMS, receives=False, reads=reads) is Connection
-        assert loop_kind(TERMS, receives=True, reads=reads) is ReceiverConnection
-    assert session_kind(TERMS, receives=False) is WebSocket
-    assert session_kind(TERMS, receives=True) is ReceiverWebSocket
+        assert loop_kind(TERMS, receives=False, reads=reads, answers=False) is Connection
+        assert loop_kind(TERMS, receives=True, reads=reads, answers=False) is ReceiverConnection
+    assert session_kind(TERMS, receives=False, answers=False) is WebSocket
+    assert session_kind(TERMS, receives=True, answers=False) is ReceiverWebSocket
 
 
 def test_with_an_offer_they_have_those_of_this_module():
-    assert loop_kind(OFFERS, receives=False, reads=False) is CountingConnection
-    assert loop_kind(OFFERS, receives=False, reads=True) is CompressedConnection
-    assert loop_kind(OFFERS, receives=True, reads=False) is CompressedReceiver
-    assert session_kind(OFFERS, receives=False) is CompressedWebSocket
-    assert session_kind(OFFERS, receives=True) is CompressedReceiverWebSocket
+    assert loop_kind(OFFERS, receives=False, reads=False, answers=False) is CountingConnection
+    assert loop_kind(OFFERS, receives=False, reads=True, answers=False) is CompressedConnection
+    assert loop_kind(OFFERS, receives=True, reads=False, answers=False) is CompressedReceiver
+    assert session_kind(OFFERS, receives=False, answers=False) is CompressedWebSocket
+    assert session_kind(OFFERS, receives=True, answers=False) is CompressedReceiverWebSocket
+
+
+@pytest.mark.parametrize("terms", [TERMS, OFFERS])
+def test_those_that_answer_read_messages(terms):
+    loop = loop_kind(terms, receives=False, reads=False, answers=True)
+    session = session_kind(terms, receives=False, answers=True)
+
+    assert issubclass(loop, Answering)
+    assert not issubclass(loop, CountingConnection)
+    assert issubclass(session, Answering)
+    assert issubclass(session, WebSocket)
 
 
 def test_connections_without_an_offer_cost_no_slot():

@@ -43,16 +43,16 @@ def test_no_user_comes_back_during_a_drain():
     assert population.churn.returning == 0
 
 
-async def test_a_meeting_is_one_future_for_all_and_ends_once():
+async def test_a_meeting_ends_once_for_all_but_for_one_that_gave_it_up():
     population = idle_population()
-    meeting = population.meeting(10)
-    assert population.meeting(10) is meeting
-    assert population.meeting(11) is not meeting
+    first, second = population.meeting(10), population.meeting(10)
+    first.cancel()
+    assert not second.done()
 
     population.met(10)
     population.met(10)
-    assert meeting.done()
-    assert population.meeting(10) is meeting
+    assert second.done()
+    assert population.meeting(10).done()
     assert not population.meeting(11).done()
 
 

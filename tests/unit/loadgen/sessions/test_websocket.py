@@ -5,6 +5,7 @@ The tests are about its messages, its pings, and its end.
 
 import asyncio
 import socket
+import sys
 from contextlib import asynccontextmanager
 from time import sleep
 
@@ -14,7 +15,14 @@ from websockets.frames import Opcode
 
 from loadgen.plan.plan import Plan
 from loadgen.sessions.errors import ConnectionEnded
-from loadgen.sessions.websocket import BURST, MAX_BYTES, MAX_UNREAD_BYTES, UNREAD, Inbox
+from loadgen.sessions.websocket import (
+    BURST,
+    MAX_BYTES,
+    MAX_UNREAD_BYTES,
+    MAX_WAITING,
+    UNREAD,
+    Inbox,
+)
 from tests.unit.loads import Load
 from tests.unit.wire_ends import FarSide, until
 
@@ -23,7 +31,7 @@ from tests.unit.wire_ends import FarSide, until
 async def load(session):
     """A session under way against a server that obeys.
 
-    Its orders are the messages `close`, `cut off` and `flood`.
+    Its orders are the messages `close`, `close 1000`, `cut off` and `flood`.
     """
 
     async def obey(connection):
@@ -31,6 +39,9 @@ async def load(session):
             if message == "close":
                 await connection.send("last words")
                 await connection.close(4001)
+            elif message == "close 1000":
+                await connection.send("last words")
+                await connection.close(1000)
             elif message == "cut off":
                 connection.transport.abort()
             elif message == "flood":
@@ -561,3 +572,140 @@ async def test_messages_beyond_the_bytes_of_an_inbox_are_counted():
         far.sock.close()
         await running.over()
         assert running.tally.counters == {UNREAD: 2}
+
+
+async def test_a_handler_sees_every_message_and_takes_what_it_wants():
+    seen, got = [], []
+
+    async def session(user):
+        ws = await user.connect()
+
+        def take_pings(message):
+            seen.append(message)
+            if message == "ping":
+                ws.send_soon("pong")
+                return True
+            return None
+
+        ws.on_message(take_pings)
+        await ws.send("ping")
+        await ws.send("news")
+        got.append(await ws.receive())
+        got.append(await ws.receive())
+        ws.on_message(None)
+        await ws.send("ping")
+        got.append(await ws.receive())
+
+    async with load(session) as running:
+        assert (await running.over()).closed == {"done": 1}
+
+    assert seen == ["ping", "news", "pong"]
+    assert got == ["news", "pong", "ping"]
+
+
+async def fails(message):
+    """No handler: it would have to be awaited."""
+
+
+def wants_to_wait(message):
+    return fails(message)
+
+
+async def test_an_async_function_is_no_handler():
+    async def session(user):
+        ws = await user.connect()
+        with pytest.raises(TypeError, match="takes a plain function, and fails is an `async def`"):
+            ws.on_message(fails)
+
+    async with load(session) as running:
+        assert (await running.over()).closed == {"done": 1}
+
+
+@pytest.mark.parametrize(
+    ("handler", "error"),
+    [
+        (lambda message: {}[message], "KeyError"),
+        (sys.exit, "SystemExit"),
+        (wants_to_wait, "TypeError"),
+        (lambda message, other: None, "TypeError"),
+    ],
+)
+async def test_a_handler_that_raises_ends_its_session(handler, error):
+    left = []
+
+    async def session(user):
+        ws = await user.connect()
+        ws.on_message(handler)
+        await ws.send("x")
+        try:
+            await user.think(30)
+        finally:
+            left.append(True)
+
+    async with load(session) as running:
+        assert (await running.over()).closed == {f"error_{error}": 1}
+        assert running.tally.sessions_failed == 1
+        assert error in running.recorder.samples[f"error_{error}"]
+    assert left == [True]
+
+
+async def test_send_soon_refuses_what_the_server_does_not_take():
+    async def session(user):
+        ws = await user.connect()
+        while ws.transport.waiting <= MAX_WAITING:
+            ws.send_soon(bytes(MAX_WAITING))
+        with pytest.raises(BlockingIOError, match="does not take what was sent"):
+            ws.send_soon("x")
+        await ws.close()
+        with pytest.raises(ConnectionEnded):
+            ws.send_soon("x")
+
+    async with load(session) as running:
+        await until(lambda: running.tally.sessions_done == 1)
+
+
+async def test_json_is_received_by_its_values():
+    got = []
+
+    async def session(user):
+        ws = await user.connect()
+        for text in ("no JSON", '{"type":"news"}', '{"type":"joined","data":{"id":7}}', "[1]", "x"):
+            await ws.send(text)
+        got.append(await ws.receive_json(timeout=5, type="joined", **{"data.id": 7}))
+        got.append(await ws.receive_json(timeout=5))
+        with pytest.raises(ValueError, match="malformed"):
+            await ws.receive_json(timeout=5)
+        for text in ("[2]", '{"a":{"b":true}}'):
+            await ws.send(text)
+        got.append(await ws.receive_until(**{"a.b": True}))
+        with pytest.raises(TimeoutError):
+            await ws.receive_json(0.01, type="never")
+
+    async with load(session) as running:
+        await running.over()
+
+    assert got == [{"type": "joined", "data": {"id": 7}}, [1], '{"a":{"b":true}}']
+
+
+@pytest.mark.parametrize(
+    ("order", "end", "closed"),
+    [("close 1000", "end", "server_1000"), ("close", "server_4001", "server_4001")],
+)
+async def test_messages_are_iterated_until_a_good_end(order, end, closed):
+    got = []
+
+    async def session(user):
+        ws = await user.connect()
+        await ws.send("one")
+        await ws.send(order)
+        try:
+            async for message in ws:
+                got.append(message)
+            got.append("end")
+        except ConnectionEnded as error:
+            got.append(str(error))
+
+    async with load(session) as running:
+        assert (await running.over()).closed == {closed: 1}
+
+    assert got == ["one", "last words", end]

@@ -35,6 +35,8 @@ NAMES = {
     "loadgen_messages_unsent",
     "loadgen_messages_received",
     "loadgen_messages_compressed",
+    "loadgen_replies",
+    "loadgen_replies_unsent",
     "loadgen_sent_bytes",
     "loadgen_received_bytes",
     "loadgen_addresses_passed",

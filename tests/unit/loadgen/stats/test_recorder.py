@@ -1,7 +1,14 @@
 """The tally of a second, and the masks of a worker."""
 
 from loadgen.stats.delays import Delays
-from loadgen.stats.recorder import MAX_REMARK_LENGTH, MAX_SAMPLES, Recorder, microseconds, sendable
+from loadgen.stats.recorder import (
+    MAX_CHECK_SAMPLES,
+    MAX_REMARK_LENGTH,
+    MAX_SAMPLES,
+    Recorder,
+    microseconds,
+    sendable,
+)
 from loadgen.stats.tally import Tally
 
 
@@ -115,3 +122,12 @@ def test_texts_of_sessions_can_be_sent_whatever_they_are():
     assert len(remark.encode()) < MAX_REMARK_LENGTH + 10
     assert recorder.take_samples() == {"error_X": "a\\udfffb"}
     assert sendable(5) == "5"
+
+
+def test_checks_leave_room_for_the_samples_of_other_reasons():
+    recorder = Recorder(1)
+
+    claimed = [recorder.claim(f"check.{number}", MAX_CHECK_SAMPLES) for number in range(200)]
+
+    assert claimed.count(True) == MAX_CHECK_SAMPLES
+    assert recorder.claim("error_ValueError")

@@ -37,8 +37,8 @@ def test_a_frame_may_come_byte_by_byte_and_two_at_once():
 def test_compressed_messages_are_inflated_with_their_context():
     deflate = PerMessageDeflate(False, False, 15, 15)
     parts = [b"hello hello", b"hello hello again", b"y" * (KEPT + 10)]
-    frames = [deflate.encode(Frame(Opcode.TEXT, part)) for part in parts]
-    data = b"".join(frame.serialize(mask=True) for frame in frames)
+    frames = [Frame(Opcode.TEXT, part) for part in parts]
+    data = b"".join(frame.serialize(mask=True, extensions=[deflate]) for frame in frames)
 
     found = read(data)
 
@@ -49,18 +49,16 @@ def test_compressed_messages_are_inflated_with_their_context():
 
 def test_a_fragmented_and_compressed_message_is_inflated_frame_by_frame():
     deflate = PerMessageDeflate(False, False, 15, 15)
-    whole = deflate.encode(Frame(Opcode.TEXT, b"abc" * 50))
-    first = Frame(Opcode.TEXT, whole.data[:4], fin=False, rsv1=True).serialize(mask=False)
-    rest = Frame(Opcode.CONT, whole.data[4:]).serialize(mask=False)
+    frames = Frame(Opcode.TEXT, b"abc" * 25, fin=False), Frame(Opcode.CONT, b"abc" * 25)
 
-    found = read(first + rest)
+    found = read(*(frame.serialize(mask=False, extensions=[deflate]) for frame in frames))
 
     assert b"".join(frame.payload for frame in found) == b"abc" * 50
     assert [frame.name for frame in found] == ["text, to be continued", "continuation"]
 
 
 def test_what_can_not_be_inflated_is_shown_as_it_is():
-    (frame,) = read(Frame(Opcode.TEXT, b"\xff\xff\xff", rsv1=True).serialize(mask=False))
+    (frame,) = read(b"\xc1\x03\xff\xff\xff")
 
     assert frame.payload == b"\xff\xff\xff"
 

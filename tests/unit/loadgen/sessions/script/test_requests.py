@@ -7,7 +7,15 @@ import pytest
 from websockets.asyncio.server import serve
 
 from loadgen.plan.plan import Plan
-from loadgen.plan.script import Connect, Extract, HttpStep, Match, ReplyCheck, Send
+from loadgen.plan.script import (
+    Connect,
+    Extract,
+    HttpStep,
+    Match,
+    Receive,
+    ReplyCheck,
+    Send,
+)
 from loadgen.plan.sessions import Script
 from loadgen.sessions.script.compile import compile_session
 from loadgen.sessions.script.context import ScriptContext, ScriptEnd
@@ -18,6 +26,7 @@ from loadgen.sessions.script.requests import (
     connect_exchange,
     request_action,
     send_exchange,
+    url_at,
 )
 from tests.unit.http_load import http_load
 from tests.unit.loads import Load
@@ -165,3 +174,65 @@ async def test_a_request_without_a_reply_ends_the_session():
     assert tally.http_failed == {"not_allowed": 1}
     assert (tally.counters["error_http"], tally.sessions_failed) == (1, 1)
     assert tally.opened == 0
+
+
+async def test_the_head_of_an_http_reply_can_be_matched():
+    ends = {"when": "nomatch", "do": "abort"}
+    step = HttpStep(
+        url="/me",
+        match=(
+            Match(pattern=r"^HTTP/1\.1 200 OK\r\n", form="http", **ends),
+            Match(pattern="X-Room: blue(?s:.*)\r\n\r\n{", form="http", **ends),
+            Match(pattern="X-Room", do="abort"),
+            Match(pattern="%%_tsung_userid%%00", subst=True, form="http", do="dump"),
+        ),
+        extract=(Extract(var="room", expr="X-Room: (.*)\r", form="http"),),
+    )
+    again = HttpStep(url="/me?%%_room%%", subst=True, match=(Match(pattern="blue"),))
+    tally = await http(step, again)
+
+    assert (tally.counters["match"], tally.counters["nomatch"]) == (3, 2)
+    assert tally.opened == 1
+
+
+async def test_basic_authentication_and_redirects_are_as_the_step_says():
+    form = {"form": {"user": "u1"}, "method": "POST", "redirects": False}
+    seen = ReplyCheck(name="302", status=302)
+    tally = await http(
+        HttpStep(url="/form", check=(seen,), auth=("u%%_tsung_userid%%", "p"), subst=True, **form)
+    )
+
+    assert tally.checks["302"].passed == 1
+    assert tally.http_replies == {"302": 1}
+
+
+@pytest.mark.parametrize(
+    ("target", "url", "found"),
+    [
+        ("", "/a", "/a"),
+        ("ws://b:81/c", "/a", "http://b:81/a"),
+        ("wss://b/c", "/a?d", "https://b/a?d"),
+        ("ws://b:81/c", "http://d/a", "http://d/a"),
+    ],
+)
+def test_a_path_belongs_to_the_target_that_the_session_changed_to(target, url, found):
+    assert url_at(target, url) == found
+
+
+async def test_a_reply_may_be_a_certain_message():
+    """The server sends each message back; the second one is awaited."""
+    sent = []
+
+    async def session(user):
+        context = ScriptContext(user)
+        await connect_exchange(Connect(), REPLIES)(context)
+        for text in ("one", "two"):
+            await context.socket.send(text)
+        read = REPLIES.reader_of(Receive(until="^7477", until_form="hex"))
+        sent.append(await read(context))
+
+    async with under_way(session) as running:
+        await running.over()
+
+    assert sent == ["two"]
+    assert running.tally.counters["async_unknown_data_rcv"] == 1

@@ -76,3 +76,35 @@ def test_a_variable_that_is_unset_or_no_json_ends_the_session(text, reason):
     with pytest.raises(ScriptEnd, match=reason):
         values_of(context, "x", source="jsonpath", var="json", value="a")
     assert context.user.recorder.tally.counters == {reason: 1}
+
+
+@pytest.mark.parametrize(
+    ("step", "value"),
+    [
+        ({"source": "value", "value": "<%%_a%%>"}, "<Ä>"),
+        ({"source": "base64", "value": "%%_a%%"}, "w4Q="),
+        ({"source": "hex", "value": "%%_a%%"}, "c384"),
+        ({"source": "hex", "value": "%%_a%%", "prefix": "u16"}, "0002c384"),
+        ({"source": "bytes", "value": "00 %%_h%%", "prefix": "varint"}, "0200ff"),
+    ],
+)
+def test_bytes_are_written_as_text(step, value):
+    context = context_of()
+    context.values |= {"a": "Ä", "h": "ff"}
+
+    assert values_of(context, "x", **step) == (value,)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"source": "bytes", "value": "%%_a%%"},
+        {"source": "hex", "value": "%%_a%%" * 300, "prefix": "u8"},
+    ],
+)
+def test_bytes_that_can_not_be_written_end_the_session(step):
+    context = context_of()
+    context.values["a"] = "x"
+
+    with pytest.raises(ScriptEnd, match="error_unknown"):
+        values_of(context, "x", **step)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen.plan.jsonpath import NOTHING, find_in, fits, json_in, path_by, path_of
 from loadgen.plan.template import Template
-from loadgen.sessions.script.jsonpath import NOTHING, find_in, path_by, path_of
 
 MENU = {
     "titi": [
@@ -69,3 +69,30 @@ def test_a_path_without_variables_is_the_same_for_each_user():
 
     assert path({}) is path({"name": "foo"})
     assert find_in(path({}), MENU) == "glop"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fit"),
+    [
+        ({}, True),
+        ({"type": "ping"}, True),
+        ({"type": "pong"}, False),
+        ({"type": "ping", "data.n": 1}, True),
+        ({"data.n": 1.0}, True),
+        ({"data.n": True}, False),
+        ({"data.yes": True}, True),
+        ({"data.yes": 1}, False),
+        ({"data.nothing": None}, True),
+        ({"missing": None}, False),
+    ],
+)
+def test_values_fit_by_their_paths(wanted, fit):
+    value = {"type": "ping", "data": {"n": 1, "yes": True, "nothing": None}}
+
+    assert fits(value, [(path_of(path), one) for path, one in wanted.items()]) is fit
+
+
+@pytest.mark.parametrize("text", ["", "{", b"\xff", "[" * 100_000, '"\ud800"'])
+def test_what_is_no_json_has_no_value(text):
+    assert json_in(text) is NOTHING
+    assert json_in(b"[1]") == [1]

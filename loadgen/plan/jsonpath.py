@@ -6,7 +6,7 @@ forks.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -77,3 +77,23 @@ def _fork(wanted: str, rest: Path, items: list[Any]) -> Any:
 
 def _has(item: Any, key: str, value: str) -> bool:
     return isinstance(item, dict) and key in item and text_of(item[key]) == value
+
+
+Values = Sequence[tuple[Path, Any]]
+"""The values of a JSON value, by path."""
+
+
+def fits(value: Any, wanted: Values) -> bool:
+    """Returns True when the paths lead to these values; true is not 1."""
+    return all(
+        (found := find_in(path, value)) == one and isinstance(found, bool) is isinstance(one, bool)
+        for path, one in wanted
+    )
+
+
+def json_in(text: str | bytes) -> Any:
+    """Returns the value of a JSON text, or NOTHING for any other."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return NOTHING

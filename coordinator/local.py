@@ -213,12 +213,13 @@ async def _start(name: str, command: Sequence[str], log: Path, stdout: int | Non
             stdout=output if stdout is None else stdout,
             stderr=output,
             start_new_session=True,
-            preexec_fn=_end_with_coordinator,
+            preexec_fn=end_with_coordinator,
         )
     return Child(name, process, log)
 
 
-def _end_with_coordinator() -> None:
+def end_with_coordinator() -> None:
+    """Has the kernel end this process with its parent."""
     # No load is left even after SIGKILL: the kernel sends the coordinator's children SIGTERM.
     end_with_parent(signal.SIGTERM)
 

@@ -11,6 +11,9 @@ from coordinator.app import coordinate
 from coordinator.calibrate import calibration_plan
 from coordinator.cli.plans import check_tls, is_given, plan_from_options, plan_from_tsung
 from coordinator.dryrun import dry_run
+from coordinator.har.recording import read_har
+from coordinator.har.steps import target_of
+from coordinator.har.write import write_session
 from coordinator.influx.exporter import LineReceiver, receiver_of
 from coordinator.report.abort import parse_abort
 from coordinator.report.expect import parse
@@ -20,6 +23,7 @@ from coordinator.scrape import Watched
 from coordinator.settings import RunSettings
 from coordinator.storage.journal import read_head
 from coordinator.text import one_line
+from coordinator.trace import trace
 from loadgen.cli.options import DURATION, ENDPOINT, HOLD, RATE, run_command
 from loadgen.errors import OperatorError, PlanError
 from loadgen.net.credentials import read_credentials
@@ -58,6 +62,29 @@ BESIDE_CALIBRATE = BESIDE_RESUME - {"resume"} | {
     "tsung_log",
 }
 """The options that may be given beside --calibrate, which makes the rest of the plan."""
+
+
+WITHOUT_TRACE = (
+    "agents",
+    "local",
+    "wait",
+    "listen",
+    "token_file",
+    "public_view",
+    "tls_cert",
+    "tls_key",
+    "watch",
+    "export",
+    "expect",
+    "abort_on",
+    "tsung_log",
+    "on_loss",
+    "out",
+    "json",
+    "calibrate",
+    "dry_run",
+)
+"""The options that mean nothing beside --trace: there is no fleet and no run directory."""
 
 
 class WatchedType(click.ParamType[Watched]):
@@ -197,10 +224,11 @@ REFERENCE = Plan()
 )
 @click.option(
     "--max",
+    "--users",
     type=click.IntRange(min=1),
     default=REFERENCE.max,
     metavar="N",
-    help="Connections started in all.",
+    help="Users in all; each has one connection, unless its session opens more.",
 )
 @click.option(
     "--arrival",
@@ -392,6 +420,17 @@ REFERENCE = Plan()
     help="Save the plan, open nothing.",
 )
 @click.option(
+    "--har",
+    metavar="FILE.har[#N]",
+    help="Read a browser's recording: its WebSocket (#N: which of several), and its HTTP requests.",
+)
+@click.option(
+    "--write-session",
+    type=click.Path(path_type=Path),
+    metavar="FILE.py",
+    help="Write what --har recorded as a session, open nothing.",
+)
+@click.option(
     "--expect",
     multiple=True,
     metavar="EXPR",
@@ -429,11 +468,18 @@ REFERENCE = Plan()
     is_flag=True,
     help="Measure what this fleet can generate, against the embedded target, and keep it in --out.",
 )
+@click.option(
+    "--trace",
+    is_flag=True,
+    help="Play one user on this machine, and print each step, frame and HTTP request.",
+)
 @click.option("--dry-run", is_flag=True, help="Print plan, shares and preflight; open nothing.")
 @click.option("--json", is_flag=True, help="The last line of stdout is summary.json on one line.")
 @click.pass_context
 def coord(ctx: click.Context, /, **options: Any) -> int:
     """Gathers agents, shards the load over them, shows it, and records the run."""
+    if options["har"] is not None or options["write_session"] is not None:
+        return _write_session(ctx, options)
     if options["resume"] is not None:
         return uvloop.run(coordinate(_resumed(ctx, options)))
     plan = _plan(ctx, options)
@@ -442,6 +488,8 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
     if options["write_plan"] is not None:
         _write_plan(options["write_plan"], plan)
         return 0
+    if options["trace"]:
+        _check_trace(ctx, options, plan)
     settings = RunSettings(
         plan=plan,
         credentials=credentials,
@@ -467,6 +515,8 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
     if options["dry_run"]:
         click.echo(dry_run(settings))
         return 0
+    if options["trace"]:
+        return uvloop.run(trace(settings))
     return uvloop.run(coordinate(settings))
 
 
@@ -476,6 +526,25 @@ def _plan(ctx: click.Context, options: dict[str, Any]) -> Plan:
     if options["tsung"] is None:
         return plan_from_options(ctx, options)
     return plan_from_tsung(ctx, options)
+
+
+def _check_trace(ctx: click.Context, options: dict[str, Any], plan: Plan) -> None:
+    """Says which user is traced; raises PlanError for an option without effect."""
+    if is_given(ctx, "max") and options["max"] != 1:
+        raise PlanError("--trace plays one user; write --users 1")
+    for name in WITHOUT_TRACE:
+        if is_given(ctx, name):
+            option = f"--{name.replace('_', '-')}"
+            raise PlanError(f"--trace plays one user here, so {option} has no effect; leave it out")
+    names = [spec.name for spec in plan.session_specs]
+    if len(names) > 1:
+        chosen = names[plan.session_of(0)]
+        others = ", ".join(name for name in names if name != chosen)
+        click.echo(
+            f"loadgen-coord: user 0 of the plan plays session {chosen!r}; to trace another"
+            f" ({others}), leave it alone in the plan, or give its file to --session",
+            err=True,
+        )
 
 
 def _calibrating(ctx: click.Context, options: dict[str, Any]) -> Plan:
@@ -528,6 +597,30 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> RunSettings:
         tsung_log=head.tsung_log,
         json=options["json"],
     )
+
+
+def _write_session(ctx: click.Context, options: dict[str, Any]) -> int:
+    """Writes the session of --har; raises PlanError for any further option."""
+    path, har = options["write_session"], options["har"]
+    if path is None or har is None:
+        missing, given = (
+            ("--har", "--write-session") if har is None else ("--write-session", "--har")
+        )
+        raise PlanError(
+            f"{given} needs {missing} beside it: --har FILE.har --write-session FILE.py"
+        )
+    for name in options.keys() - {"har", "write_session"}:
+        if is_given(ctx, name):
+            option = "TARGET" if name == "target" else f"--{name.replace('_', '-')}"
+            raise PlanError(f"--har only writes a session, so {option} has no effect; leave it out")
+    recording = read_har(har)
+    write_session(path, recording)
+    if recording.note:
+        click.echo(f"loadgen-coord: {one_line(recording.note, 1000)}", err=True)
+    click.echo(f"session written: {path}")
+    target = one_line(target_of(recording), 200)
+    click.echo(f"play one user of it: loadgen-coord --session {path} --users 1 --trace '{target}'")
+    return 0
 
 
 def _write_plan(path: Path, plan: Plan) -> None:

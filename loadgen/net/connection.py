@@ -40,9 +40,8 @@ from loadgen.net.frames import (
 )
 from loadgen.net.handshake import Handshake, Reply, key_of
 from loadgen.net.refusal import BODY_TIMEOUT, awaits_body, explain
-from loadgen.net.throttle import Throttle
 from loadgen.net.tls import tls_failure
-from loadgen.net.transport import HIGH_WATER, ByteTransport
+from loadgen.net.transport import HIGH_WATER, ByteTransport, Receiver
 from loadgen.plan.life import PONG_TIMEOUT
 from loadgen.stats.reasons import (
     ERROR,
@@ -140,7 +139,7 @@ class Terms:
         """Follows the redirects of the handshake; None: they are refusals."""
 
 
-Wrap = Callable[["Connection"], Throttle]
+Wrap = Callable[["Connection"], Receiver]
 
 
 class Connection:

@@ -150,6 +150,8 @@ class LoopScenario(Scenario):
         self.loops = loops
         """Turns of the loop."""
         self._session = session
+        self.user_kind: Callable[[LoopScenario, int, float], LoopUser] = LoopUser
+        """Makes its users, from scenario, number and due time; a trace has another kind."""
         self.reads = session is app_pings
         """True when messages answer its pings."""
         self.think = think
@@ -162,7 +164,7 @@ class LoopScenario(Scenario):
 
     def start_user(self, number: int, due: float) -> None:
         """Starts the session of a user that has arrived; `due` is monotonic."""
-        user = LoopUser(self, number, due)
+        user = self.user_kind(self, number, due)
         if self.has_row(user):
             user.start(self._session)
 

@@ -45,6 +45,11 @@ class Population:
             self._http = self.open_http()
         return self._http
 
+    async def close_http(self) -> None:
+        """Closes the pool, where there is one; workers leave that to the kernel."""
+        if self._http is not None:
+            await self._http.close()
+
     @property
     def draining(self) -> bool:
         """True when all users are to leave."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from loadgen.net.connection import Wrap
+from loadgen.net.connection import Connection, Wrap
 from loadgen.net.route import Route
 from loadgen.net.throttle import Throttle
 from loadgen.sessions.population import Population
@@ -55,6 +55,8 @@ class Scenario:
         self._routes = {route.url: route for route in routes}
         self._read_rate = read_rate
         self._wraps: dict[float, Wrap] = {}
+        self.tap: Wrap | None = None
+        """Makes what shows the bytes of each connection, where its users are traced."""
 
     def start_user(self, number: int, due: float) -> None:
         """Starts the session of a user that has arrived."""
@@ -80,16 +82,20 @@ class Scenario:
         return due
 
     def wrap(self, read_rate: float = 0.0) -> Wrap | None:
-        """Returns the throttle of connections; None without a limit.
+        """Returns the throttle of connections; without a limit their tap, if any.
 
         `read_rate` is in bytes a second; 0: the scenario's own.
         """
         rate = read_rate or self._read_rate
+        tap = self.tap
         if not rate:
-            return None
-        return self._wraps.setdefault(
-            rate, lambda connection: Throttle(connection, rate, self.wake_at)
-        )
+            return tap
+
+        def throttled(connection: Connection) -> Throttle:
+            receiver = connection if tap is None else tap(connection)
+            return Throttle(receiver, rate, self.wake_at)
+
+        return self._wraps.setdefault(rate, throttled)
 
     def route(self, url: str) -> Route:
         """Returns the route to a target of the plan; raises ValueError for other URLs."""

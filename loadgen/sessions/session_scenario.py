@@ -39,9 +39,11 @@ class SessionScenario(Scenario):
             read_rate=read_rate,
         )
         self._session = session
+        self.user_kind: Callable[[Scenario, int, float], User] = User
+        """Makes its users, from scenario, number and due time; a trace has another kind."""
 
     def start_user(self, number: int, due: float) -> None:
         """Starts the session of a user that has arrived; `due` is monotonic."""
-        user = User(self, number, due)
+        user = self.user_kind(self, number, due)
         if self.has_row(user):
             user.start(self._session)

@@ -1,4 +1,4 @@
-"""What a browser records becomes a session, and a fleet plays it."""
+"""A browser's recording becomes a session, and a fleet plays it."""
 
 from tests.login_server import login_process
 from tests.processes import coordinator, environment, run
@@ -41,7 +41,7 @@ def test_a_recorded_login_and_chat_is_written_and_played(chromium, tmp_path):
         target = f"ws://127.0.0.1:{port}/ws"
         options = ("--session", str(session), "--local", "1", "--max", "5", "--hold", "sessions")
         known = environment() | {"PASSWORD": "other"}
-        with coordinator(tmp_path, *options, target, env=known) as coord:
+        with coordinator(tmp_path / "runs", *options, target, env=known) as coord:
             assert coord.end(seconds=60) == 0, coord.err + coord.out
         summary = coord.summary()
 

@@ -1,4 +1,4 @@
-"""HAR files: which socket is taken, and one line for each file that can't be read."""
+"""HAR files: the socket that is taken, and one line for what can't be read."""
 
 import json
 

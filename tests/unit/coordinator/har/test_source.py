@@ -19,6 +19,11 @@ def test_a_quoted_text_is_that_text(text):
     assert quoted(text).isprintable()
 
 
+def test_line_ends_and_control_characters_are_escaped():
+    assert quoted('a"\n\\\x1b') == "'a\"\\n\\\\\\x1b'"
+    assert quoted("\"'") == '"\\"\'"'
+
+
 @given(st.text(), st.text(min_size=1), st.text())
 def test_a_text_with_a_known_value_is_an_f_string_with_its_name(before, value, after):
     names = SourceNames()

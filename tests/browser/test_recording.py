@@ -1,4 +1,4 @@
-"""What a browser records becomes a session, and a fleet plays it."""
+"""A browser's recording becomes a session, and a fleet plays it."""
 
 from tests.login_server import login_process
 from tests.processes import coordinator, environment, run

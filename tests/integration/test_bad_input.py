@@ -109,7 +109,7 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int, program: str, *
         (COORD, "--plan {files}/torn.toml", ["torn.toml", "line 1"]),
         (COORD, "--plan {files}/latin.toml", ["latin.toml", "utf-8"]),
         (COORD, "--session {files}/none.py", ["none.py", "No such file"]),
-        (COORD, "--session {files}", ["{files}", "Is a directory"]),
+        (COORD, "--session {files}", ["{files}", "has no session.py"]),
         (COORD, "--session {files}/torn.py", ["torn.py:1:", "never closed"]),
         (COORD, "--session {files}/plain.py", ["plain.py:2:", "session is not an async def"]),
         (COORD, "--session {files}/plain.py:login", ["plain.py", "'login'", "FILE.py:NAME"]),

@@ -58,7 +58,7 @@ def test_every_recorded_series_is_used():
 
 
 def test_every_rule_has_its_test():
-    """promtool runs them in tests/integration/test_prometheus.py."""
+    """promtool runs them in tests/servers/test_prometheus.py."""
     tests = yaml.safe_load((DEPLOY / "prometheus/rules_test.yml").read_text())["tests"]
     tried = {one["expr"] for test in tests for one in test.get("promql_expr_test", [])}
     woken = {

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
 READY := $(VENV)/.ready
 
-.PHONY: demo million rehearse rehearse-small test servers bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak truth conformance recipes lock clean
+.PHONY: demo million rehearse rehearse-small test servers wheel faults-small bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak truth conformance recipes lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 25 --think 5
@@ -34,8 +34,14 @@ types: $(READY)
 unit: $(READY)
 	$(BIN)/pytest -q -n 2 tests/unit tests/fuzz
 
-integration: $(READY) ## whole commands, parts of a fleet killed while it runs, and the built wheel; they often wait
-	$(BIN)/pytest -q -n 6 --dist worksteal tests/integration tests/faults tests/wheel
+integration: $(READY) ## whole commands and fleets; they often wait
+	$(BIN)/pytest -q -n 6 --dist worksteal tests/integration
+
+wheel: $(READY) ## the built wheel, installed without the checkout
+	$(BIN)/pytest -q -n 2 tests/wheel
+
+faults-small: $(READY) ## parts of a fleet killed while it runs, by the tests of CI, in about a minute
+	$(BIN)/pytest -q -n 6 --dist worksteal tests/faults
 
 servers: $(READY) ## proxies, Prometheus, InfluxDB, brokers and others, from Debian, npm and PyPI, in about 2 minutes
 	$(BIN)/pytest -q -n 4 tests/servers

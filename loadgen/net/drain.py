@@ -6,7 +6,7 @@ from math import ceil
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
-MAX_AT_ONCE = 8
+MAX_AT_ONCE = 32
 """Connections closed in one turn at the highest pace."""
 LATE_TURN = 1.5
 """A turn that comes this many times later than due shows that the machine does not keep up."""

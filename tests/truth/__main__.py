@@ -3,15 +3,21 @@
 It exits with 1 when a figure is wrong.
 """
 
+import os
 from pathlib import Path
+from time import monotonic
 
 import click
 
 from loadgen.cli.options import run_command
 from tests.tables import chosen, show
 from tests.truth import arrivals, deliveries, ends, machines, pings  # noqa: F401 -- they fill the table
-from tests.truth.case import CASES, Case
+from tests.truth.case import CASES, Case, Finding
 
+ATTEMPTS = 3
+"""How often a case is played at most."""
+MAX_STOLEN = 0.01
+"""The part of the CPU time from which on the hypervisor falsifies percentiles."""
 HEAD = ("case", "injected", "figure", "truth", "reported", "")
 
 
@@ -39,13 +45,42 @@ def command(names: tuple[str, ...], markdown: Path | None) -> int:
 
 
 def rows_of(name: str, one: Case) -> list[tuple[str, ...]]:
-    """Returns the rows of a case; the first has its name."""
-    found = one.find()
+    """Returns the rows of a case; the first has its name.
+
+    A case with a wrong time is played again where other machines on the same hardware took CPU
+    time from this one: no time of it proves anything.
+    """
+    for _ in range(ATTEMPTS):
+        found, stolen = watched(one)
+        if stolen < MAX_STOLEN or all(finding.held or not finding.time for finding in found):
+            break
     heads = [(name, one.injected), *[("", "")] * (len(found) - 1)]
     return [
-        (*head, figure, truth, reported, "held" if held else "WRONG")
-        for head, (figure, truth, reported, held, _) in zip(heads, found, strict=True)
+        (*head, finding.figure, finding.truth, finding.reported, verdict(finding, stolen))
+        for head, finding in zip(heads, found, strict=True)
     ]
+
+
+def watched(one: Case) -> tuple[list[Finding], float]:
+    """Returns the findings of a case, and the part of the CPU time taken meanwhile."""
+    began, taken = monotonic(), stolen_seconds()
+    found = one.find()
+    seconds = (monotonic() - began) * len(os.sched_getaffinity(0))
+    return found, (stolen_seconds() - taken) / seconds
+
+
+def stolen_seconds() -> float:
+    """Returns the CPU seconds that other machines took so far; proc(5), /proc/stat."""
+    steal = Path("/proc/stat").read_text().split("\n", 1)[0].split()[8]
+    return int(steal) / os.sysconf("SC_CLK_TCK")
+
+
+def verdict(finding: Finding, stolen: float) -> str:
+    """Returns the last column of a row."""
+    if finding.held:
+        return "held"
+    unproved = finding.time and stolen >= MAX_STOLEN
+    return f"unproved: {stolen:.0%} of the CPU was taken" if unproved else "WRONG"
 
 
 if __name__ == "__main__":

@@ -49,9 +49,9 @@ class JabberOptions(msgspec.Struct):
 
     domain: str = "erlang-projects.org"
     username: str = "tsunguser"
-    """What the names of users begin with; their ids follow."""
+    """The text before the id in the names of users."""
     passwd: str = "sesame"  # noqa: S105  # Tsung's default
-    """What their passwords begin with."""
+    """The text before the id in their passwords."""
     userid_max: int = 10_000
     global_number: int = 100
     """The number of users that a request with ack=global waits for."""

@@ -51,7 +51,7 @@ AGENT = "trace"
 """The name of the agent that a session sees."""
 
 SHOWN_BEFORE = (CHECK, "http_")
-"""What the samples are of that users show where they happen."""
+"""The names of samples begin so where a traced user has shown the event already."""
 
 
 class TraceOrder(msgspec.Struct):

@@ -47,7 +47,7 @@ class Import(NamedTuple):
     level: int
     """The number of leading dots."""
     names: tuple[str, ...]
-    """What is imported from it; it may be a module as well."""
+    """The names imported from it; each may be a module as well."""
     line: int
     optional: bool
     """True where the file goes on without it, or only type checkers read it."""

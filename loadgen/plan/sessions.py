@@ -30,7 +30,7 @@ class _SessionSpec(
     """Bytes a second that a connection reads at most, so that the server has to wait for it;
     0: no limit."""
     reply: tuple[AutoReply, ...] = ()
-    """What its connections answer whatever a user waits for; the first one that fits does."""
+    """The automatic replies of its connections; the first one that fits a message answers it."""
 
 
 class Loop(_SessionSpec, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="loop"):

@@ -39,7 +39,7 @@ class Scenario:
         self.receives = False
         """True when its connections are subscribers, whose receipts are measured."""
         self.replies: Replies | None = None
-        """What its connections answer by themselves; None: nothing."""
+        """The automatic replies of its connections; None: it has none."""
         self.seed = seed
         self.agent = agent
         """The name of the agent."""

@@ -2,7 +2,7 @@
 
 import re
 from ipaddress import ip_address
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 REFERENCE_CONNECTIONS = 1_000_000
@@ -70,3 +70,16 @@ def printable(text: str, kept: str = "") -> str:
     return "".join(
         sign if sign.isprintable() or sign in kept else "\N{REPLACEMENT CHARACTER}" for sign in text
     )
+
+
+def nests_deeper(value: Any, most: int) -> bool:
+    """Returns True when JSON has more than `most` values inside each other."""
+    level = [value]
+    for _ in range(most):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return bool(level)

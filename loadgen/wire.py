@@ -20,7 +20,7 @@ from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import Second
 from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
-from loadgen.values import printable
+from loadgen.values import nests_deeper, printable
 
 WIRE = 11
 """The version of these messages; coordinator and agent must have the same one."""
@@ -206,7 +206,7 @@ class Hello(msgspec.Struct):
     """The HOST:PORT at which it serves /metrics; empty when it does not."""
 
     def __post_init__(self) -> None:
-        if _nested(self.machine, MAX_NESTING):
+        if nests_deeper(self.machine, MAX_NESTING):
             raise ValueError(f"`machine` has more than {MAX_NESTING} values inside each other")
 
 
@@ -376,16 +376,3 @@ def _printable(value: Any) -> Any:
     if isinstance(value, dict):
         return {printable(name): _printable(item) for name, item in value.items()}
     return value
-
-
-def _nested(value: Any, most: int) -> bool:
-    """Returns True when a value has more than `most` values inside each other."""
-    level = [value]
-    for _ in range(most):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-    return bool(level)

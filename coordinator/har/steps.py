@@ -11,6 +11,7 @@ import msgspec
 from coordinator.har.recording import HarEntry, HarPair, Recording
 from coordinator.har.source import SourceNames, leaves, path_of, quoted
 from loadgen.plan.secrets import is_secret, secret_parameters, shown_url
+from loadgen.values import nests_deeper
 
 MIN_THINK = 0.05
 """Seconds of a pause that becomes a think time; shorter ones are the browser's own."""
@@ -25,7 +26,7 @@ MAX_DEPTH = 50
 MAX_REQUESTS = 200
 """HTTP requests that become steps."""
 PAGE_PARTS = {"image", "stylesheet", "script", "font", "media", "manifest", "ping", "preflight"}
-"""What of a page is no call of its application, as browsers name it."""
+"""The kinds of a page's requests that its application does not send, as browsers name them."""
 CALLS = {"xhr", "fetch"}
 FORM = "application/x-www-form-urlencoded"
 KINDS = ("type", "event", "action", "op", "method", "kind")
@@ -84,7 +85,7 @@ class WrittenSession(NamedTuple):
     learnt: list[str]
     """The names of the values that are taken from replies."""
     left_out: list[str]
-    """What of the recording is no part of the session, in words."""
+    """The parts of the recording that the session leaves out, in words."""
     timeout: int
     """Seconds to wait for a message."""
     uses_json: bool
@@ -422,21 +423,7 @@ def _parsed(text: str) -> Any:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return value if _depth_within(value, MAX_DEPTH) else None
-
-
-def _depth_within(value: Any, most: int) -> bool:
-    level = [value]
-    for _ in range(most):
-        level = [
-            part
-            for one in level
-            if isinstance(one, dict | list)
-            for part in (one.values() if isinstance(one, dict) else one)
-        ]
-        if not level:
-            return True
-    return False
+    return None if nests_deeper(value, MAX_DEPTH) else value
 
 
 def _bytes_source(data: bytes) -> str:

@@ -84,11 +84,13 @@ Values = Sequence[tuple[Path, Any]]
 
 
 def fits(value: Any, wanted: Values) -> bool:
-    """Returns True when the paths lead to these values; true is not 1."""
-    return all(
-        (found := find_in(path, value)) == one and isinstance(found, bool) is isinstance(one, bool)
-        for path, one in wanted
-    )
+    """Returns True when the paths lead to these values."""
+    return all(is_same(find_in(path, value), one) for path, one in wanted)
+
+
+def is_same(found: Any, wanted: Any) -> bool:
+    """Returns True for equal values of JSON: Python's True is 1, JSON's is not."""
+    return isinstance(found, bool) is isinstance(wanted, bool) and bool(found == wanted)
 
 
 def json_in(text: str | bytes) -> Any:

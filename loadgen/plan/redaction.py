@@ -5,10 +5,9 @@ from typing import Any
 import msgspec
 
 from loadgen.plan.publish import STAMP
+from loadgen.plan.secrets import HIDDEN
 from loadgen.plan.sessions import PythonSession, Script, SessionSpec
 
-HIDDEN = "…"
-"""Stands for a text that is not shown."""
 SENT = frozenset({"headers", "text", "hex", "base64", "json", "form", "auth", "value", "equals"})
 """The fields of steps and their checks whose texts may be passwords, tokens or personal data."""
 

@@ -5,10 +5,8 @@ Each is counted under its name. A reply that never came fails all checks on it.
 
 from collections.abc import Callable
 
-import msgspec
-
 from loadgen.plan.byte_text import text_of_message
-from loadgen.plan.jsonpath import NOTHING, find_in, path_by
+from loadgen.plan.jsonpath import NOTHING, find_in, is_same, json_in, path_by
 from loadgen.plan.script import HttpStep, ReplyCheck, RequestStep
 from loadgen.plan.template import Template, pattern_of, text_of
 from loadgen.sessions.errors import CheckFailed, ConnectFailed, ConnectionEnded
@@ -85,16 +83,11 @@ def _path_test(check: ReplyCheck, *, subst: bool) -> Test:
     expected = Template(equals, subst=subst) if isinstance(equals, str) else None
 
     def test(context: ScriptContext, reply: str) -> bool:
-        try:
-            value = msgspec.json.decode(reply)
-        except (msgspec.DecodeError, RecursionError):
-            return False
-        found = find_in(path(context.values), value)
+        found = find_in(path(context.values), json_in(reply))
         if found is NOTHING or equals is None:
             return found is not NOTHING
         if expected is not None:
             return text_of(found) == expected.fill(context.values)
-        # Python's True is 1, JSON's is not.
-        return isinstance(found, bool) is isinstance(equals, bool) and bool(found == equals)
+        return is_same(found, equals)
 
     return test

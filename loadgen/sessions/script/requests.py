@@ -9,11 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any, NoReturn
 
-import msgspec
-
 from loadgen.net.url import TargetUrl
 from loadgen.plan.byte_text import text_of_message
-from loadgen.plan.jsonpath import NOTHING, find_in, path_by
+from loadgen.plan.jsonpath import NOTHING, find_in, json_in, path_by
 from loadgen.plan.script import (
     Connect,
     Extract,
@@ -306,9 +304,8 @@ def _by_path(extract: Extract, step: RequestStep) -> Finder:
     path = path_by(Template(extract.expr, subst=step.subst))
 
     def find(context: ScriptContext, reply: Reply) -> Any:
-        try:
-            value = msgspec.json.decode(reply)
-        except (msgspec.DecodeError, RecursionError):
+        value = json_in(reply)
+        if value is NOTHING:
             context.user.count(ERROR_JSON_UNPARSABLE)
             return NOTHING
         found = find_in(path(context.values), value)

@@ -4,11 +4,9 @@ import base64
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from loadgen.net.url import TargetUrl
 from loadgen.plan.byte_text import bytes_of_hex, length_prefix
-from loadgen.plan.jsonpath import NOTHING, find_in, path_by
+from loadgen.plan.jsonpath import NOTHING, find_in, json_in, path_by
 from loadgen.plan.script import SetVars
 from loadgen.plan.template import Template, pattern_of, text_of
 from loadgen.sessions.script.context import Action, ScriptContext
@@ -121,11 +119,9 @@ def _path(step: SetVars, files: Mapping[str, str]) -> Values:
     path = path_by(Template(step.value))
 
     def values(context: ScriptContext) -> Sequence[Any]:
-        text = text_of(_known(context, step.var))
-        try:
-            value = msgspec.json.decode(text)
-        except (msgspec.DecodeError, RecursionError):
-            raise context.failed(ERROR_JSON_UNPARSABLE) from None
+        value = json_in(text_of(_known(context, step.var)))
+        if value is NOTHING:
+            raise context.failed(ERROR_JSON_UNPARSABLE)
         found = find_in(path(context.values), value)
         return ("" if found is NOTHING else found,)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadgen.values import Endpoint, base_of, seconds_of
+from loadgen.values import Endpoint, base_of, nests_deeper, seconds_of
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,11 @@ def test_a_base_is_a_url_that_can_be_dialed(url):
 )
 def test_what_can_not_be_dialed_is_no_base(url):
     assert base_of(url) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "depth"), [(1, 1), ([], 1), ([1], 2), ({"a": [{}]}, 3), ([[], {"a": {"b": 1}}], 4)]
+)
+def test_the_depth_of_json_is_bounded(value, depth):
+    assert not nests_deeper(value, depth)
+    assert nests_deeper(value, depth - 1)

@@ -31,6 +31,7 @@ class Stage:
         self._mounted: list[Path] = []
         self._token = folder / "token"
         self._token.write_text(f"{TOKEN}\n")
+        self._token.chmod(0o600)
 
     # The processes.
 
@@ -87,18 +88,15 @@ class Stage:
 
     def resume(self) -> Command:
         """Starts another coordinator that resumes the run."""
-        host = self.lan.host("coord")
-        line = command(
-            "loadgen-coord",
-            "--resume",
-            str(self.run),
-            "--token-file",
-            str(self._token),
-            "--public-view",
-        )
-        self.coord = self.start(host, line)
+        self.coord = self.start(self.lan.host("coord"), self.resuming)
         self.coord.says("agents join at")
         return self.coord
+
+    @property
+    def resuming(self) -> list[str]:
+        """The command line that resumes the run."""
+        options = ("--resume", str(self.run), "--token-file", str(self._token), "--public-view")
+        return command("loadgen-coord", *options)
 
     def agent(self, name: str, *options: str, wrap: tuple[str, ...] = (), **others: Any) -> Command:
         """Starts an agent on the host of its name."""

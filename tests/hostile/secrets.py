@@ -14,7 +14,7 @@ headers = {{ Authorization = "Bearer planted-header" }}
 
 [[feeders]]
 name = "people"
-mode = "cycle"
+mode = "shared"
 rows = [{{ login = "planted-login", password = "planted-row" }}]
 
 [[sessions]]

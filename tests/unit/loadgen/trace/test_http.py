@@ -1,4 +1,4 @@
-"""HTTP requests of a trace, their redirects and replies, against aiohttp's server."""
+"""HTTP requests of a trace, with their redirects, against aiohttp's server."""
 
 import asyncio
 import re

@@ -328,6 +328,24 @@ def test_an_unknown_agent_is_refused():
         Run(PLAN, 1).post("other-0", ready(), 0.0)
 
 
+def test_a_call_that_is_refused_is_not_recorded():
+    """Strangers fill no journal with joins and posts that the run does not take."""
+    run = Run(PLAN, 1)
+    (a,) = started(run, ["a"])
+    calls = []
+    run.record = lambda method, _: calls.append(method)
+
+    with pytest.raises(RefusedError):
+        run.join(hello("old", wire=1), 1.0)
+    with pytest.raises(UnknownAgentError):
+        run.post("run-9", ready(), 1.0)
+    with pytest.raises(BadPostError):
+        run.post(a, seconds(opened(3600, 1)), run.start + 1.0)
+    run.post(a, seconds(opened(0, 1)), run.start + 1.0)
+
+    assert calls == ["post"]
+
+
 def test_a_ledger_that_differs_from_what_is_held_makes_the_second_invalid():
     run = Run(PLAN, 1)
     (a,) = started(run, ["a"])

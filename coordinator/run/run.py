@@ -25,6 +25,7 @@ from loadgen.plan.clients import weights_of
 from loadgen.plan.credentials import NO_CREDENTIALS, Credentials
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
+from loadgen.plan.secrets import shown_url
 from loadgen.stats.delivery import News, Published, PublisherClock
 from loadgen.stats.fanin import FanIn, Second
 from loadgen.stats.tally import MEET, Ledger, Tally
@@ -100,6 +101,8 @@ class Run(Recorded):
         credentials: Credentials = NO_CREDENTIALS,
     ) -> None:
         self.plan = plan
+        self.shown_urls = plan.shown_urls
+        """How the plan's URLs are shown: without secrets."""
         self._credentials = credentials
         self.wanted = wanted
         self.key = key
@@ -626,6 +629,13 @@ class Run(Recorded):
     def total_of(self, agent: AgentState) -> Tally:
         """Returns everything that one agent reported."""
         return self.fanin.sources[agent.name].total if agent.share else Tally()
+
+    def addresses_of(self, agent: AgentState) -> dict[str, tuple[str, ...]]:
+        """Returns the addresses that one agent loads, by the URLs as they are shown."""
+        return {
+            self.shown_urls.get(url) or shown_url(url): addresses
+            for url, addresses in agent.addresses.items()
+        }
 
     def alive_of(self, agent: AgentState) -> int | None:
         """Returns the connections of one agent that are alive by its newest second.

@@ -23,7 +23,7 @@ from loadgen.machine.host import HostState
 from loadgen.machine.limits import Limit
 from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import Phase
-from loadgen.plan.plan import Plan
+from loadgen.plan.plan import Plan, Target
 from loadgen.plan.publish import Publish
 from loadgen.plan.shares import Share
 from loadgen.stats.delivery import Delivered, News, Published, PublisherClock
@@ -873,3 +873,14 @@ def test_a_run_without_a_publisher_never_publishes():
     beat(run, agents, run.start + 1.0, opened(0, 5))
 
     assert not run.may_publish(run.start + 1.0)
+
+
+def test_the_addresses_of_an_agent_are_by_urls_without_secrets():
+    urls = ("ws://a/?token=x", "ws://a/?token=y")
+    run = Run(Plan(max=10, targets=tuple(Target(url=url) for url in urls)), 1)
+    (agent,) = (run.join(hello("a"), 0.0).id,)
+    said = dict.fromkeys((*urls, "ws://b/?jwt=z"), ("10.0.0.1",))
+    run.post(agent, ready(addresses=said), 0.0)
+
+    found = run.addresses_of(run.agents.by_id[agent])
+    assert [*found] == ["ws://a/?token=…", "ws://a/?token=…2", "ws://b/?jwt=…"]

@@ -615,14 +615,20 @@ class Run(Recorded):
     def breaches(self) -> list[str]:
         """Returns what can't be true of the ledger of a run that is over.
 
-        An agent has no connection when its last second has come: each was closed, or lost.
+        What one agent reports fits its own share, whatever the others' add up to. It has no
+        connection when its last second has come: each was closed, or lost.
         """
         found = self.ledger.breaches()
         for agent in self.fleet():
+            total = self.total_of(agent)
+            left = Ledger.of(agent.planned, total)
+            wrong = left.breaches()
+            if total.relaunched > total.launched:
+                wrong.append(f"relaunched is {total.relaunched} but {total.launched} were launched")
+            found += [f"agent {agent.name}: {text}" for text in wrong]
             if agent.finished:
-                left = Ledger.of(agent.planned, self.total_of(agent))
                 states = {"connecting": left.connecting, "open": left.open}
-                kept = [f"{number:,} {name}" for name, number in states.items() if number]
+                kept = [f"{number:,} {name}" for name, number in states.items() if number > 0]
                 found += [f"agent {agent.name} ended with {text}" for text in kept]
         return found
 

@@ -231,7 +231,7 @@ class Controller:
         return None if plan.phases or plan.sessions else plan.total
 
     def _announce(self, local_agents: LocalAgents) -> None:
-        urls = [target.url for target in self._settings.plan.servers]
+        urls = [self._run.shown_urls[target.url] for target in self._run.plan.servers]
         targets = f"target is {urls[0]}" if len(urls) == 1 else f"targets are {', '.join(urls)}"
         coordinator = local_agents.url(local_agents.coordinator)
         self._display.say(f"agents join at {coordinator}; the {targets}")

@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE :=
 READY := $(VENV)/.ready
 DEV := $(VENV)/.dev
 
-.PHONY: demo million rehearse rehearse-small test servers wheel faults-small bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak truth conformance recipes lock clean
+.PHONY: demo million rehearse rehearse-small test servers wheel faults-small hostile hostile-small bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak truth conformance recipes lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 25 --think 5
@@ -50,6 +50,12 @@ servers: $(DEV) ## proxies, Prometheus, InfluxDB, brokers and others, from Debia
 
 faults: $(DEV) ## every fault on a fleet of its own, as a table: docs/faults.md, in about 10 minutes
 	$(BIN)/python -m tests.faults --markdown build/faults.md
+
+hostile: $(DEV) ## every trial by hostile surroundings, each on a fleet of its own: docs/hostile.md, in about 20 minutes; ARGS: TRIAL...
+	$(BIN)/python -m tests.hostile --markdown build/hostile.md $(ARGS)
+
+hostile-small: $(DEV) ## the quick trials of it, by the tests of CI, in about a minute
+	$(BIN)/pytest -q -n 4 --dist worksteal tests/hostile
 
 browser: $(DEV) ## the live page and the report in headless Chromium (Debian's package); screenshots in build/browser
 	$(BIN)/pytest -q -n 3 --timeout 400 tests/browser

@@ -50,7 +50,7 @@ def _goes_on(arena: Arena) -> Survived:
     )
 
 
-@trial("the coordinator stands still for 12 s (SIGSTOP, SIGCONT)")
+@trial("the coordinator stands still for 12 s (SIGSTOP, SIGCONT)", small=True)
 def coordinator_paused(arena: Arena) -> Survived:
     """No agent is lost for the coordinator's own pause."""
     arena.opened()
@@ -142,7 +142,7 @@ def agent_paused_with_clock(arena: Arena) -> Survived:
     return _goes_on(arena)
 
 
-@trial("the coordinator stands still for 12 s while the fleet gathers", small=True)
+@trial("the coordinator stands still for 12 s while the fleet gathers")
 def paused_while_gathering(arena: Arena) -> Survived:
     """The agents are ready afterwards, and the run starts."""
     arena.target()

@@ -39,7 +39,7 @@ def metrics_asked(arena: Arena) -> Survived:
     return _bothered(arena, "--connections", "8", seconds=5, kind="get", path="/metrics")
 
 
-@trial("a stranger posts without the token over 32 connections for 5 s", small=True)
+@trial("a stranger posts without the token over 32 connections for 5 s")
 def posts_without_token(arena: Arena) -> Survived:
     """They are refused before any work."""
     arena.opened()

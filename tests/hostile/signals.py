@@ -41,7 +41,7 @@ def agent_gets_sigquit(arena: Arena) -> Survived:
     return _agent_gets(arena, signal.SIGQUIT)
 
 
-@trial("SIGQUIT to the coordinator", small=True)
+@trial("SIGQUIT to the coordinator")
 def coordinator_gets_sigquit(arena: Arena) -> Survived:
     """The run drains, and no agent holds a connection."""
     fleet = arena.opened()
@@ -64,7 +64,7 @@ def coordinator_under_nohup(arena: Arena) -> Survived:
     return arena.drains_well()
 
 
-@trial("Ctrl-C to each command in its first 0.02 to 0.5 s", small=True)
+@trial("Ctrl-C to each command in its first 0.02 to 0.5 s")
 def interrupted_at_once(arena: Arena) -> Survived:
     """Each ends without a traceback."""
     arena.target()
@@ -92,7 +92,7 @@ def interrupted_at_once(arena: Arena) -> Survived:
     return Survived("nothing was opened", target_text(arena))
 
 
-@trial("SIGPIPE, SIGWINCH, SIGCONT, SIGCHLD and SIGURG to each process of a run", small=True)
+@trial("SIGPIPE, SIGWINCH, SIGCONT, SIGCHLD and SIGURG to each process of a run")
 def harmless_signals(arena: Arena) -> Survived:
     """They change nothing."""
     fleet = arena.opened()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.debian import installed
-from tests.faults.fault import ledger_text, statuses
+from tests.faults.fault import ledger_text
 from tests.hostile.arena import COUNT, FLEET, Arena, Survived, workers_of
 from tests.hostile.trial import trial
 from tests.processes import Command, children

@@ -22,6 +22,9 @@ TOKEN = "not-a-secret-in-a-network-of-its-own"
 class Stage:
     """All processes of one fault; `close` ends them."""
 
+    PATIENCE = 5 * PATIENCE
+    """Seconds that the end of a run may take."""
+
     def __init__(self, lan: Lan, folder: Path) -> None:
         self.lan = lan
         self.folder = folder
@@ -193,7 +196,7 @@ class Stage:
 
     def ends(self, code: int) -> dict[str, Any]:
         """Waits for the end of the run; returns its summary.json."""
-        found = self.coord.end(5 * PATIENCE)
+        found = self.coord.end(self.PATIENCE)
         assert found == code, f"exit code {found}: {self.coord.out[-3000:]}{self.coord.err}"
         assert "Traceback" not in self.coord.err, self.coord.err
         return json.loads((self.run / "summary.json").read_text())  # type: ignore[no-any-return]  # an object

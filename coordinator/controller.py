@@ -207,7 +207,7 @@ class Controller:
         if self._settings.with_target:
             log = self._folder.path / "agents" / "target.log"
             await self.local_processes.start_target(
-                local_agents.targets[0], self._target_limit(), log
+                self._settings.with_target, local_agents.targets[0], self._target_limit(), log
             )
         if self._calibrator is not None:
             await self._calibrator.check_target()

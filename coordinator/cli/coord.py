@@ -11,6 +11,7 @@ from coordinator.app import coordinate
 from coordinator.calibrate import calibration_plan
 from coordinator.cli.plans import check_tls, is_given, plan_from_options, plan_from_tsung
 from coordinator.dryrun import dry_run
+from coordinator.embedded import AUTO, target_mode
 from coordinator.har.recording import read_har
 from coordinator.har.steps import target_of
 from coordinator.har.write import write_session
@@ -35,7 +36,7 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.proxy import ProxyUrl
 from loadgen.plan.request import request_mistakes
 from loadgen.planfile import to_toml
-from loadgen.values import base_of
+from loadgen.values import TARGET_MODES, base_of
 
 BESIDE_RESUME = {
     "resume",
@@ -178,16 +179,40 @@ class CompressType(click.ParamType[Compress | bool]):
             self.fail(str(error), param, ctx)
 
 
-class CoordCommand(click.Command):
-    """A command whose --compress may have no value.
+BARE = {"--compress": "--compress=on", "--with-target": f"--with-target={AUTO}"}
+"""The options whose value may be left out, and what they stand for then."""
 
-    Click would take the argument after it for one.
+
+class CoordCommand(click.Command):
+    """A command with options whose value may be left out.
+
+    Click would take the argument after one for its value.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parses the command line with `--compress` as `--compress=on`."""
-        given = ["--compress=on" if text == "--compress" else text for text in args]
-        return super().parse_args(ctx, given)
+        """Parses the command line with those options as BARE has them."""
+        return super().parse_args(ctx, [BARE.get(text, text) for text in args])
+
+
+class TargetType(click.ParamType[str | None]):
+    """The mode of the embedded target, or AUTO.
+
+    For the environment variable it is a switch as well.
+    """
+
+    name = "mode"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | None:
+        """Returns the mode, AUTO or None; fails for any other text."""
+        text = str(value)
+        if text in (AUTO, *TARGET_MODES):
+            return text
+        try:
+            return AUTO if click.BOOL.convert(text, param, ctx) else None
+        except click.BadParameter:
+            self.fail(f"{text!r} is none of the modes {', '.join(TARGET_MODES)}", param, ctx)
 
 
 class ProxyType(click.ParamType[str]):
@@ -342,7 +367,11 @@ REFERENCE = Plan()
     help="Also start N agents on this machine.",
 )
 @click.option(
-    "--with-target", is_flag=True, help="Also start the embedded target on the TARGET's port."
+    "--with-target",
+    type=TargetType(),
+    metavar="[MODE]",
+    help=f"Also start the embedded target on the TARGET's port; MODE: {', '.join(TARGET_MODES)}. By"
+    " default appwrite for connections without a session to Appwrite's path, else echo.",
 )
 @click.option("--wait", type=DURATION, default="60", help="How long to wait for the agents.")
 @click.option(
@@ -495,7 +524,7 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
         credentials=credentials,
         agents=options["agents"] or options["local"] or len(plan.clients) or 16,
         local=options["local"] or 0,
-        with_target=options["with_target"],
+        with_target=target_mode(options["with_target"], plan),
         wait=options["wait"],
         listen=options["listen"],
         token_file=options["token_file"],
@@ -560,7 +589,7 @@ def _calibrating(ctx: click.Context, options: dict[str, Any]) -> Plan:
     local = options["local"] or 0
     agents = options["agents"] or local or 16
     if not is_given(ctx, "target"):
-        options["with_target"] = True
+        options["with_target"] = AUTO
     most = options["max"] if is_given(ctx, "max") else None
     return calibration_plan(options["target"], agents, local, most)
 

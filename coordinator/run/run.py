@@ -12,6 +12,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from coordinator.run.agents import MAX_AGENTS, Agents, AgentState, FailureDetector
+from coordinator.run.common_end import common_end
 from coordinator.run.notices import Notices
 from coordinator.run.parts import Parts
 from coordinator.run.progress import HOLD, PhaseProgress, Progress
@@ -145,6 +146,8 @@ class Run(Recorded):
             self.notices,
         )
         self._detector = FailureDetector(self.agents)
+        self._judged_ends = False
+        """True once the first ends were looked at."""
         self._joined = 0
         self._stopping = False
         """True once the agents are ordered to abort their connections."""
@@ -468,7 +471,22 @@ class Run(Recorded):
         entries = [self.timeline.add(second) for second in settled]
         for entry in entries:
             self._add_to_parts(entry)
+        if entries and not self._judged_ends:
+            self._judge_ends(self.ledger)
         return entries
+
+    def _judge_ends(self, ledger: Ledger) -> None:
+        """Warns once when the first connections all end for one reason.
+
+        Mostly that is a wrong URL.
+        """
+        ended = ledger.launched - ledger.connecting
+        self._judged_ends = ended > 0
+        found = common_end(ended, ledger.failed, ledger.closed) if ended else None
+        if found is not None:
+            self.notices.warn(
+                f"all {ended:,} connections so far ended as {found.reason}: {found.advice}"
+            )
 
     def _add_to_parts(self, entry: Entry) -> None:
         """Adds a second to its parts.

@@ -29,7 +29,7 @@ LAYERS = (
     "coordinator.report",
     "coordinator.http coordinator.influx",
     "coordinator.preflight coordinator.display coordinator.calibrate",
-    "coordinator.local coordinator.settings",
+    "coordinator.local coordinator.settings coordinator.embedded",
     "coordinator.controller coordinator.dryrun coordinator.trace",
     "coordinator.app",
     "coordinator.cli",

@@ -7,14 +7,11 @@ import click
 import uvloop
 from msgspec.structs import replace
 
-from coordinator.app import coordinate
-from coordinator.calibrate import calibration_plan
 from coordinator.cli.plans import check_tls, is_given, plan_from_options, plan_from_tsung
 from coordinator.dryrun import dry_run
 from coordinator.har.recording import read_har
 from coordinator.har.steps import target_of
-from coordinator.har.write import write_session
-from coordinator.influx.exporter import LineReceiver, receiver_of
+from coordinator.influx.receiver import LineReceiver, receiver_of
 from coordinator.report.abort import parse_abort
 from coordinator.report.expect import parse
 from coordinator.run.agents import MAX_AGENTS
@@ -481,7 +478,7 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
     if options["har"] is not None or options["write_session"] is not None:
         return _write_session(ctx, options)
     if options["resume"] is not None:
-        return uvloop.run(coordinate(_resumed(ctx, options)))
+        return _coordinate(_resumed(ctx, options))
     plan = _plan(ctx, options)
     check_tls(ctx, plan)
     credentials = read_credentials(plan.transport)
@@ -517,6 +514,14 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
         return 0
     if options["trace"]:
         return uvloop.run(trace(settings))
+    return _coordinate(settings)
+
+
+def _coordinate(settings: RunSettings) -> int:
+    """Runs the coordinator and returns the exit code."""
+    # It loads aiohttp and Jinja2: what opens nothing starts in half the time without them.
+    from coordinator.app import coordinate  # noqa: PLC0415
+
     return uvloop.run(coordinate(settings))
 
 
@@ -553,6 +558,8 @@ def _calibrating(ctx: click.Context, options: dict[str, Any]) -> Plan:
     Sets the option `with_target` for a target on this machine. Raises PlanError for an option
     without effect.
     """
+    from coordinator.calibrate import calibration_plan  # noqa: PLC0415 -- it loads aiohttp
+
     for name in sorted(options.keys() - BESIDE_CALIBRATE):
         if is_given(ctx, name):
             option = f"--{name.replace('_', '-')}"
@@ -601,6 +608,8 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> RunSettings:
 
 def _write_session(ctx: click.Context, options: dict[str, Any]) -> int:
     """Writes the session of --har; raises PlanError for any further option."""
+    from coordinator.har.write import write_session  # noqa: PLC0415 -- it loads Jinja2
+
     path, har = options["write_session"], options["har"]
     if path is None or har is None:
         missing, given = (

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from coordinator.cli.coord import COMPRESS, FEEDER, HEADER, RECEIVER, WATCHED, coord
-from coordinator.influx.exporter import receiver_of
+from coordinator.influx.receiver import receiver_of
 from coordinator.scrape import Watched
 from coordinator.storage.journal import Journal
 from loadgen.errors import FleetError, OperatorError, PlanError

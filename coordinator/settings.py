@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from coordinator.influx.exporter import LineReceiver
+from coordinator.influx.receiver import LineReceiver
 from coordinator.report.abort import AbortCondition
 from coordinator.report.expect import Expectation
 from coordinator.run.run import OnLoss

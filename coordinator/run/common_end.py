@@ -8,8 +8,8 @@ from loadgen.stats.reasons import HTTP, REJECTED, Reason, row_of
 OF_TARGET = {f"{HTTP}404", f"{REJECTED}1008"}
 """The reasons that loadgen's own target gives for a URL that its mode does not serve."""
 OTHER_MODE = (
-    " If loadgen-target is the server: in mode appwrite it serves /v1/realtime alone, with a project"
-    " in the query; `--mode echo` serves any path."
+    " If loadgen-target is the server: its mode appwrite serves /v1/realtime alone, and wants a"
+    " project in the query; `--mode echo` serves any path."
 )
 
 

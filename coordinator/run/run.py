@@ -345,6 +345,7 @@ class Run(Recorded):
     def tick(self, now: float) -> list[Entry]:
         """Does what is due by now, and returns the seconds that settled."""
         self._detector.excuse_own_silence(now)
+        self.agents.forget_silent(now)
         if self.state == "gathering":
             self._start_when_gathered(now)
             return []
@@ -364,9 +365,7 @@ class Run(Recorded):
         ready = self.agents.ready(now)
         if len(ready) < self.wanted:
             return
-        weights = weights_of(
-            self.plan.clients, [(agent.name, agent.hello.max_connections) for agent in ready]
-        )
+        weights = weights_of(self.plan.clients, [(agent.name, agent.capacity) for agent in ready])
         shares = shares_of(weights, self.plan.total)
         counts = [share.count(self.plan.total) for share in shares]
         idle = [agent.name for agent, count in zip(ready, counts, strict=True) if count == 0]

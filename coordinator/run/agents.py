@@ -183,7 +183,10 @@ class Agents:
         return next(candidate for candidate in candidates if candidate not in taken)
 
     def forget_silent(self, now: float) -> None:
-        """Forgets the agents without a share that are gone: others get their places and names."""
+        """Forgets the agents without a share that are gone.
+
+        Others get their places and their names.
+        """
         for agent in list(self.by_id.values()):
             patience = FORGOTTEN_AFTER if agent.heard else LOST_AFTER
             if agent.share is None and now - agent.seen > patience:

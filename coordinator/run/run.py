@@ -622,6 +622,19 @@ class Run(Recorded):
                 found += [f"agent {agent.name} ended with {text}" for text in kept]
         return found
 
+    @property
+    def not_launched(self) -> int:
+        """The users that were not launched although their agents had places for them.
+
+        A plan may ask for more than its agents hold; what is beyond that does not count.
+        """
+        left = 0
+        for agent in self.agents.with_share():
+            ledger = Ledger.of(agent.planned, self.total_of(agent))
+            beyond = max(0, agent.planned - agent.capacity)
+            left += max(0, ledger.not_started - beyond)
+        return left
+
     def total_of(self, agent: AgentState) -> Tally:
         """Returns everything that one agent reported."""
         return self.fanin.sources[agent.name].total if agent.share else Tally()

@@ -129,7 +129,10 @@ class AgentRun:
             await self._exchange()  # says that it is gone, so that the fleet need not wait for it
 
     async def _prepare_aloud(self) -> None:
-        """Prepares, and posts meanwhile: the coordinator forgets who joins and is not heard."""
+        """Prepares, and posts meanwhile.
+
+        The coordinator forgets an agent that joins and is not heard.
+        """
         preparing = asyncio.create_task(self._prepare())
         try:
             while not preparing.done():

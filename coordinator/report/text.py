@@ -85,6 +85,8 @@ def _judged_by_parts(summary: Summary) -> bool:
 def _headline(summary: Summary, title: str) -> list[str]:
     parts = [f"{title or 'run'}: {outcome(summary).upper()}"]
     parts += [f"the ledger does not add up: {breach}" for breach in summary.breaches[:1]]
+    if summary.not_launched:
+        parts.append(f"{count(summary.not_launched)} never launched")
     if summary.aborted:
         parts.append(f"aborted after {seconds(summary.aborted.second)}: {summary.aborted.why}")
     if summary.failed:

@@ -360,6 +360,7 @@ class Run(Recorded):
     def tick(self, now: float) -> list[Entry]:
         """Does what is due by now, and returns the seconds that settled."""
         self._detector.excuse_own_silence(now)
+        self.agents.forget_silent(now)
         if self.state == "gathering":
             self._start_when_gathered(now)
             return []
@@ -379,9 +380,7 @@ class Run(Recorded):
         ready = self.agents.ready(now)
         if len(ready) < self.wanted:
             return
-        weights = weights_of(
-            self.plan.clients, [(agent.name, agent.hello.max_connections) for agent in ready]
-        )
+        weights = weights_of(self.plan.clients, [(agent.name, agent.capacity) for agent in ready])
         shares = shares_of(weights, self.plan.total)
         counts = [share.count(self.plan.total) for share in shares]
         idle = [agent.name for agent, count in zip(ready, counts, strict=True) if count == 0]
@@ -658,6 +657,19 @@ class Run(Recorded):
                 kept = [f"{number:,} {name}" for name, number in states.items() if number > 0]
                 found += [f"agent {agent.name} ended with {text}" for text in kept]
         return found
+
+    @property
+    def not_launched(self) -> int:
+        """The users that were not launched although their agents had places for them.
+
+        A plan may ask for more than its agents hold; what is beyond that does not count.
+        """
+        left = 0
+        for agent in self.agents.with_share():
+            ledger = Ledger.of(agent.planned, self.total_of(agent))
+            beyond = max(0, agent.planned - agent.capacity)
+            left += max(0, ledger.not_started - beyond)
+        return left
 
     def total_of(self, agent: AgentState) -> Tally:
         """Returns everything that one agent reported."""

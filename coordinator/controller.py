@@ -14,9 +14,10 @@ from time import time
 
 import msgspec
 
-from coordinator.calibrate import Calibrator, doubts_of
+from coordinator.calibrate import Calibrator
 from coordinator.clock import Clock
 from coordinator.display import display_on
+from coordinator.doubts import doubts_of
 from coordinator.http.server import Server
 from coordinator.influx.exporter import Exporter, finish
 from coordinator.local import LocalAgents, LocalProcesses, local_names
@@ -33,7 +34,8 @@ from coordinator.run.notices import Notice
 from coordinator.run.run import Run
 from coordinator.run.summary import Summary
 from coordinator.run.timeline import Entry, Row
-from coordinator.scrape import Scrape, Scraper
+from coordinator.scrape import Scrape
+from coordinator.scraper import Scraper
 from coordinator.settings import RunSettings
 from coordinator.storage.journal import Head, Journal, replay
 from coordinator.storage.reader import read_run
@@ -207,7 +209,7 @@ class Controller:
         if self._settings.with_target:
             log = self._folder.path / "agents" / "target.log"
             await self.local_processes.start_target(
-                local_agents.targets[0], self._target_limit(), log
+                self._settings.with_target, local_agents.targets[0], self._target_limit(), log
             )
         if self._calibrator is not None:
             await self._calibrator.check_target()

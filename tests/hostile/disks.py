@@ -43,7 +43,7 @@ def own_disk(arena: Arena) -> Iterator[None]:
 
 @contextmanager
 def standing_still(disk: Path) -> Iterator[None]:
-    """Freezes a disk as long as the block lasts: a process that writes to it waits."""
+    """Freezes a disk as long as the block lasts; a write to it waits."""
     subprocess.run(["fsfreeze", "-f", str(disk)], check=True, timeout=20)
     try:
         yield
@@ -112,6 +112,7 @@ def run_directory_removed(arena: Arena) -> Survived:
     arena.mark_fault()
     name = arena.run.name
     shutil.rmtree(arena.run)
+    noticed = arena.says("loadgen-coord: ")
     statuses_of = [
         arena.ask(path)[0]
         for path in ("/v1/run/seconds?since=0", f"/runs/{name}/report.html", "/runs", "/v1/run")
@@ -122,7 +123,6 @@ def run_directory_removed(arena: Arena) -> Survived:
     code = arena.coord.end()
     assert code == 130, f"exit code {code}: {arena.coord.err}"
     assert f"drained {COUNT}" in arena.coord.out, arena.coord.out
-    noticed = arena.says("loadgen-coord: .*")
     eventually(lambda: arena.stats()["open"] == 0, "the target is empty")
     arena.keeps_silent()
     ledger = f"opened {COUNT}, drained {COUNT} (in the terminal)"

@@ -12,7 +12,12 @@ import traceback
 import click
 
 from loadgen.errors import OperatorError
-from loadgen.process import SPARE_DESCRIPTORS, how_it_ended, raise_nofile
+from loadgen.process import (
+    SPARE_DESCRIPTORS,
+    ending_signals,
+    how_it_ended,
+    raise_nofile,
+)
 from loadgen.target import worker
 from loadgen.target.bus import mailboxes
 from loadgen.target.counters import Counters
@@ -26,7 +31,7 @@ FILL = 0.95
 
 SO_REUSEPORT deals connections by hash, so that some workers get more than the average.
 """
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+_SIGNALS = (*ending_signals(), signal.SIGCHLD)
 
 
 class WorkerDiedError(OperatorError):
@@ -49,7 +54,7 @@ def max_connections(workers: int, descriptors: int) -> int:
 
 
 def serve(settings: TargetSettings) -> None:
-    """Runs a target until SIGTERM or SIGINT; raises OperatorError when it can't."""
+    """Runs a target until a signal to end; raises OperatorError when it can't."""
     descriptors = raise_nofile()
     count = settings.workers or workers_for(
         settings.limit, len(os.sched_getaffinity(0)), descriptors

@@ -40,6 +40,7 @@ from coordinator.settings import RunSettings
 from coordinator.storage.journal import Head, Journal, replay
 from coordinator.storage.reader import read_run
 from coordinator.storage.writer import RunDir
+from coordinator.text import one_line
 from coordinator.tsung.log import TsungLog
 from loadgen.errors import FleetError, OperatorError
 from loadgen.http.token import exposure
@@ -459,8 +460,10 @@ class Controller:
         """
         try:
             self._folder.write_report(html_report(read_run(self._folder.path)))
-        except OperatorError as error:  # a full disk has kept a file from being written
-            self._warn(f"no report.html: {error}")
+        except Exception as error:  # a full disk has kept a file from being written; or agents have
+            # said what no report foresees: that changes no verdict and no exit code
+            kind = "" if isinstance(error, OperatorError) else f"{type(error).__name__}: "
+            self._warn(f"no report.html: {one_line(f'{kind}{error}')}")
 
     def _report(self) -> int:
         summary = self._summary(self._clock.now())

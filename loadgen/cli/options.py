@@ -4,6 +4,7 @@ import atexit
 import gc
 import math
 import re
+import signal
 import sys
 from typing import NoReturn
 
@@ -110,6 +111,8 @@ def run_command(command: click.Command, program: str) -> NoReturn:
     outlet = settle()
     prefix = program.upper().replace("-", "_")
     try:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as the console scripts begin
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         code = versioned(command, program).main(
             prog_name=program, standalone_mode=False, auto_envvar_prefix=prefix
         )
@@ -126,6 +129,9 @@ def run_command(command: click.Command, program: str) -> NoReturn:
         sys.exit(_report(program, str(mistake), mistake.exit_code))
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
+    finally:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to tidy up
     sys.exit(_flush(program, outlet, code if isinstance(code, int) else 0))
 
 

@@ -25,6 +25,7 @@ from loadgen.plan.clients import weights_of
 from loadgen.plan.credentials import NO_CREDENTIALS, Credentials
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
+from loadgen.plan.secrets import shown_url
 from loadgen.stats.delivery import News, Published, PublisherClock
 from loadgen.stats.fanin import FanIn, Second
 from loadgen.stats.tally import MEET, Ledger, Tally
@@ -100,6 +101,8 @@ class Run(Recorded):
         credentials: Credentials = NO_CREDENTIALS,
     ) -> None:
         self.plan = plan
+        self.shown_urls = plan.shown_urls
+        """How the plan's URLs are shown: without secrets."""
         self._credentials = credentials
         self.wanted = wanted
         self.key = key
@@ -621,20 +624,33 @@ class Run(Recorded):
     def breaches(self) -> list[str]:
         """Returns what can't be true of the ledger of a run that is over.
 
-        An agent has no connection when its last second has come: each was closed, or lost.
+        What one agent reports fits its own share, whatever the others' add up to. It has no
+        connection when its last second has come: each was closed, or lost.
         """
         found = self.ledger.breaches()
         for agent in self.fleet():
+            total = self.total_of(agent)
+            left = Ledger.of(agent.planned, total)
+            wrong = left.breaches()
+            if total.relaunched > total.launched:
+                wrong.append(f"relaunched is {total.relaunched} but {total.launched} were launched")
+            found += [f"agent {agent.name}: {text}" for text in wrong]
             if agent.finished:
-                left = Ledger.of(agent.planned, self.total_of(agent))
                 states = {"connecting": left.connecting, "open": left.open}
-                kept = [f"{number:,} {name}" for name, number in states.items() if number]
+                kept = [f"{number:,} {name}" for name, number in states.items() if number > 0]
                 found += [f"agent {agent.name} ended with {text}" for text in kept]
         return found
 
     def total_of(self, agent: AgentState) -> Tally:
         """Returns everything that one agent reported."""
         return self.fanin.sources[agent.name].total if agent.share else Tally()
+
+    def addresses_of(self, agent: AgentState) -> dict[str, tuple[str, ...]]:
+        """Returns the addresses that one agent loads, by the URLs as they are shown."""
+        return {
+            self.shown_urls.get(url) or shown_url(url): addresses
+            for url, addresses in agent.addresses.items()
+        }
 
     def alive_of(self, agent: AgentState) -> int | None:
         """Returns the connections of one agent that are alive by its newest second.

@@ -3,13 +3,17 @@
 They follow the run, or read large files.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 
 from aiohttp import web
 
+from loadgen.errors import OperatorError
 from loadgen.http.server import KNOWN
 
+READ_TIMEOUT = 30.0
+"""Seconds that a client may take to read a chunk; then its connection is aborted."""
 RETRY_AFTER = "5"
 """Seconds after which a client that found no place may ask again."""
 
@@ -43,3 +47,26 @@ class Places:
             yield
         finally:
             self.taken -= 1
+
+
+async def send(
+    request: web.Request, headers: Mapping[str, str], chunks: AsyncGenerator[bytes, None]
+) -> web.StreamResponse:
+    """Answers with chunks, which are made as the client reads them.
+
+    What goes wrong before the first one is raised. After it an error, which cuts the answer off,
+    aborts the connection, so that no client takes a part for the whole.
+    """
+    async with aclosing(chunks):
+        chunk = await anext(chunks, b"")
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        try:
+            while chunk:
+                await asyncio.wait_for(response.write(chunk), READ_TIMEOUT)
+                chunk = await anext(chunks, b"")
+            await response.write_eof()
+        except (OSError, TimeoutError, OperatorError):
+            if request.transport is not None:
+                request.transport.abort()
+    return response

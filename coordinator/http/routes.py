@@ -172,7 +172,7 @@ ROUTES = (
         "view",
         "The report of a past run",
         media=HTML,
-        errors=NO_RUN,
+        errors=NO_RUN | NO_PLACE,
     ),
     _get(
         "/runs/{name}/errors/{file}",
@@ -188,7 +188,7 @@ ROUTES = (
         "archive",
         "The files of a past run, without secrets of its plan",
         media="application/gzip",
-        errors=NO_RUN,
+        errors=NO_RUN | NO_PLACE,
     ),
     _get(
         "/v1/sd",

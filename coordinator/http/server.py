@@ -8,7 +8,7 @@ import json
 import re
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from math import inf
 from pathlib import Path
 from secrets import token_hex, token_urlsafe
@@ -24,8 +24,8 @@ from coordinator.http.discovery import reachable, scraped
 from coordinator.http.live import Live
 from coordinator.http.openapi import document
 from coordinator.http.past_runs import PastRuns
-from coordinator.http.places import Places
-from coordinator.http.routes import LINES, ROUTES
+from coordinator.http.places import Places, send
+from coordinator.http.routes import JSON, LINES, ROUTES
 from coordinator.http.sse import Viewers
 from coordinator.http.static import Page, no_icon
 from coordinator.run.agents import digest_of
@@ -60,8 +60,6 @@ RESERVED_READERS = 4
 """More of them, with the token or the cookie."""
 PART_BYTES = 1 << 18
 """Bytes of the settled seconds that are read at a time."""
-READ_TIMEOUT = 30.0
-"""Seconds that a client may take to read a part; then its connection is aborted."""
 AGENT = Sender(None, known=True)
 """The sender of an agent's posts, which are limited for each agent."""
 SECOND = re.compile(r"-?[0-9]{1,15}")
@@ -261,21 +259,7 @@ class Server:
         if not SECOND.fullmatch(text):
             return _error(400, one_line(f"since={text!r} is not the number of a second"))
         with self._readers.take(request):
-            parts = _parts_of_seconds(self.seconds(int(text)))
-            # In a thread, since the file may be on a slow disk. No part is read before the client
-            # has taken most of those before it.
-            part = await asyncio.to_thread(next, parts, b"")
-            response = web.StreamResponse(headers={"Content-Type": "application/json"})
-            await response.prepare(request)
-            try:
-                while part:
-                    await asyncio.wait_for(response.write(part), READ_TIMEOUT)
-                    part = await asyncio.to_thread(next, parts, b"")
-                await response.write_eof()
-            except (ConnectionError, TimeoutError):  # the client is gone, or does not read
-                if request.transport is not None:
-                    request.transport.abort()
-        return response
+            return await send(request, {"Content-Type": JSON}, _parts_of(self.seconds(int(text))))
 
     async def _show_tsung_status(self, _: web.Request) -> web.Response:
         now = self._clock()
@@ -362,17 +346,24 @@ def describe(run: Run, now: float) -> dict[str, Any]:
     }
 
 
-def _parts_of_seconds(lines: Iterable[bytes]) -> Iterator[bytes]:
+async def _parts_of(lines: Iterable[bytes]) -> AsyncGenerator[bytes, None]:
     """Yields the JSON of settled seconds in parts of about PART_BYTES."""
-    part = bytearray(b'{"seconds":[')
-    before = b""
+    rest = iter(lines)
+    part = b'{"seconds":['
+    while more := await asyncio.to_thread(_next_part, rest):  # the file may be on a slow disk
+        yield part + more
+        part = b","
+    yield part.removesuffix(b",") + b"]}"
+
+
+def _next_part(lines: Iterator[bytes]) -> bytes:
+    """Returns the next lines with commas between them; b"" after the last one."""
+    part = bytearray()
     for line in lines:
-        part += before + line
-        before = b","
+        part += line + b","
         if len(part) >= PART_BYTES:
-            yield bytes(part)
-            part.clear()
-    yield bytes(part) + b"]}"
+            break
+    return bytes(part[:-1])
 
 
 def _decode(body: bytes, message: type[Message]) -> Message:

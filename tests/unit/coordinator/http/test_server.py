@@ -322,7 +322,7 @@ async def test_the_seconds_have_a_number_of_readers_and_some_more_with_the_token
 
 
 async def test_a_reader_that_does_not_read_loses_its_connection(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("coordinator.http.server.READ_TIMEOUT", 200 * MS)
+    monkeypatch.setattr("coordinator.http.places.READ_TIMEOUT", 200 * MS)
     async with listening(run, tmp_path) as (server, _):
         server.seconds = lambda _: itertools.repeat(b"1" * (1 << 20), 200)
         _, writer = await asyncio.open_connection(*_endpoint(server))

@@ -23,6 +23,7 @@ from loadgen.http.token import Token
 COOKIE = "loadgen_view"
 RATES = {
     "holder": PortRates(each=400.0, together=400.0),
+    "fleet": PortRates(each=2000.0, together=2000.0),
     "viewer": PortRates(each=400.0, together=400.0),
     "open": PortRates(each=200.0, together=400.0),
     "view": PortRates(each=200.0, together=400.0),
@@ -30,9 +31,12 @@ RATES = {
     "control": PortRates(each=20.0, together=20.0),
     "post": PortRates(each=20.0, together=100.0),
 }
-"""Requests per second by who sends them: clients with the token, those with a viewer's cookie, and
-strangers, whose GETs of what is open, other GETs, joins, controls and all else count apart. Agents'
-posts are limited for each agent."""
+"""Requests per second by who sends them.
+
+They are the GETs of clients with the token, and their posts, among them those of a thousand agents
+that no run takes; clients with a viewer's cookie; and strangers, whose GETs of what is open, other
+GETs, joins, controls and all else count apart. The posts of agents that joined are limited for each
+agent."""
 
 
 class Authorizer:
@@ -61,11 +65,12 @@ class Authorizer:
         Strangers share allowances by what they ask for, so on a port without a token a flood of one
         kind leaves the others.
         """
+        reads = request.method in ("GET", "HEAD")
         if self._has_token(request):
-            return Sender("holder", known=True)
+            return Sender("holder" if reads else "fleet", known=True)
         if self._has_cookie(request):
             return Sender("viewer", known=True)
-        if request.method in ("GET", "HEAD"):
+        if reads:
             return Sender("open" if _access_of(request) == "open" else "view")
         route = request.match_info.route.name
         return Sender("control" if route in ACTIONS else "join" if route == "join" else "post")

@@ -25,6 +25,7 @@ from coordinator.storage.journal import read_head
 from coordinator.text import one_line
 from coordinator.trace import trace
 from loadgen.cli.options import DURATION, ENDPOINT, HOLD, RATE, run_command
+from loadgen.cli.stdio import decouple
 from loadgen.errors import OperatorError, PlanError
 from loadgen.net.credentials import read_credentials
 from loadgen.net.url import TargetUrl
@@ -481,7 +482,7 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
     if options["har"] is not None or options["write_session"] is not None:
         return _write_session(ctx, options)
     if options["resume"] is not None:
-        return uvloop.run(coordinate(_resumed(ctx, options)))
+        return _coordinate(_resumed(ctx, options))
     plan = _plan(ctx, options)
     check_tls(ctx, plan)
     credentials = read_credentials(plan.transport)
@@ -517,6 +518,11 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
         return 0
     if options["trace"]:
         return uvloop.run(trace(settings))
+    return _coordinate(settings)
+
+
+def _coordinate(settings: RunSettings) -> int:
+    decouple()  # agents wait for answers, whether anything reads the output or not
     return uvloop.run(coordinate(settings))
 
 

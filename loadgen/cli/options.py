@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from loadgen.cli.stdio import Outlet, settle
+from loadgen.cli.stdio import Outlet, finish, settle
 from loadgen.errors import OperatorError
 from loadgen.values import Endpoint, seconds_of
 from loadgen.version import VERSION
@@ -106,21 +106,27 @@ def run_command(command: click.Command, program: str) -> NoReturn:
     prefix = program.upper().replace("-", "_")
     command = click.version_option(VERSION, prog_name=program)(command)
     try:
+        sys.exit(_run(command, program, prefix, outlet))
+    finally:
+        finish()
+
+
+def _run(command: click.Command, program: str, prefix: str, outlet: Outlet | None) -> int:
+    """Runs a command with the options of the command line; returns its exit code."""
+    try:
         code = command.main(prog_name=program, standalone_mode=False, auto_envvar_prefix=prefix)
     except click.exceptions.NoArgsIsHelpError as mistake:
         mistake.show()
-        sys.exit(2)
+        return 2
     except click.ClickException as mistake:
-        sys.exit(
-            _report(
-                program, mistake.format_message(), mistake.exit_code if mistake.exit_code > 1 else 2
-            )
+        return _report(
+            program, mistake.format_message(), mistake.exit_code if mistake.exit_code > 1 else 2
         )
     except OperatorError as mistake:
-        sys.exit(_report(program, str(mistake), mistake.exit_code))
+        return _report(program, str(mistake), mistake.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
-    sys.exit(_flush(program, outlet, code if isinstance(code, int) else 0))
+        return 130
+    return _flush(program, outlet, code if isinstance(code, int) else 0)
 
 
 def _flush(program: str, outlet: Outlet | None, code: int) -> int:
@@ -128,7 +134,7 @@ def _flush(program: str, outlet: Outlet | None, code: int) -> int:
 
     Returns the exit code, which is not 0 when some could not be written.
     """
-    sys.stdout.flush()
+    finish()
     if outlet is None or outlet.failure is None:
         return code
     return code or _report(

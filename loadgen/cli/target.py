@@ -3,6 +3,7 @@
 import click
 
 from loadgen.cli.options import ENDPOINT, run_command
+from loadgen.cli.stdio import decouple
 from loadgen.target.modes import MODES
 from loadgen.target.settings import LEGAL, Faults, TargetSettings
 from loadgen.target.supervisor import serve
@@ -49,6 +50,7 @@ def command(
     listen: Endpoint, workers: int | None, limit: int, mode: str, vice: tuple[str, ...]
 ) -> None:
     """Serves WebSocket on /v1/realtime, GET /stats and POST /publish."""
+    decouple()
     serve(TargetSettings(listen, workers, limit, mode, Faults.parse(vice)))
 
 

@@ -46,7 +46,7 @@ from loadgen.net.credentials import show, trust
 from loadgen.plan.sessions import Script
 from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.recorder import MICROSECONDS
-from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
+from loadgen.values import Endpoint
 
 TICK = 0.2
 """Seconds between two ticks of the run."""
@@ -221,16 +221,17 @@ class Controller:
             files = {"--target-key": transport.tls_key}
         return {option: Path(path) for option, path in files.items() if Path(path).is_file()}
 
-    def _target_limit(self) -> int:
+    def _target_limit(self) -> int | None:
         """Returns how many connections the embedded target has to hold.
 
-        With phases or sessions users come back, perhaps before the target knows that they left.
+        None: that is unknown. With phases or sessions users come back, perhaps before the target
+        knows that they left.
         """
         plan = self._settings.plan
-        return REFERENCE_CONNECTIONS if plan.phases or plan.sessions else plan.total
+        return None if plan.phases or plan.sessions else plan.total
 
     def _announce(self, local_agents: LocalAgents) -> None:
-        urls = [target.url for target in self._settings.plan.servers]
+        urls = [self._run.shown_urls[target.url] for target in self._run.plan.servers]
         targets = f"target is {urls[0]}" if len(urls) == 1 else f"targets are {', '.join(urls)}"
         coordinator = local_agents.url(local_agents.coordinator)
         self._display.say(f"agents join at {coordinator}; the {targets}")

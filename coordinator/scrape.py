@@ -11,6 +11,8 @@ import aiohttp
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from loadgen.plan.secrets import shown_text
+
 IDLE = ("idle", "iowait")
 """The modes in which node_exporter counts a core as unused."""
 CPU = "node_cpu_seconds_total"
@@ -144,10 +146,8 @@ class Scraper:
                     failing = False
                 except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                     if not failing:
-                        self._warn(
-                            f"--watch {watched.name}: {watched.url} can't be scraped"
-                            f" ({error or type(error).__name__})"
-                        )
+                        why = f"{watched.url} can't be scraped ({error or type(error).__name__})"
+                        self._warn(f"--watch {watched.name}: {shown_text(why)}")
                     failing = True
             await asyncio.sleep(EVERY / 4)
 

@@ -16,7 +16,7 @@ from coordinator.run.notices import Notices
 from coordinator.run.parts import Parts
 from coordinator.run.progress import HOLD, PhaseProgress, Progress
 from coordinator.run.publications import PublicationLine, Publications
-from coordinator.run.recorded import Recorded, recorded
+from coordinator.run.recorded import Recorded, checked_by, recorded
 from coordinator.run.shares import ShareTable, shares_of
 from coordinator.run.timeline import Entry, Timeline
 from coordinator.text import one_line
@@ -25,6 +25,7 @@ from loadgen.plan.clients import weights_of
 from loadgen.plan.credentials import NO_CREDENTIALS, Credentials
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
+from loadgen.plan.secrets import shown_url
 from loadgen.stats.delivery import News, Published, PublisherClock
 from loadgen.stats.fanin import FanIn, Second
 from loadgen.stats.tally import MEET, Ledger, Tally
@@ -100,6 +101,8 @@ class Run(Recorded):
         credentials: Credentials = NO_CREDENTIALS,
     ) -> None:
         self.plan = plan
+        self.shown_urls = plan.shown_urls
+        """How the plan's URLs are shown: without secrets."""
         self._credentials = credentials
         self.wanted = wanted
         self.key = key
@@ -159,12 +162,8 @@ class Run(Recorded):
 
     # What agents send.
 
-    @recorded
-    def join(self, hello: Hello, now: float, digest: str = "") -> Welcome:
-        """Adds an agent under a unique name; raises RefusedError when it can't take part.
-
-        `digest` is that of the secret which its posts need.
-        """
+    def _check_join(self, hello: Hello, now: float, digest: str = "") -> None:
+        """Raises RefusedError when an agent can't take part."""
         if hello.wire != WIRE:
             raise RefusedError(
                 f"the agent speaks wire version {hello.wire} (loadgen"
@@ -180,6 +179,14 @@ class Run(Recorded):
             raise RefusedError(f"the run {reason}; it can join the next one")
         if len(self.agents.by_id) >= MAX_AGENTS:
             raise RefusedError(f"{MAX_AGENTS:,} agents have joined, which is the limit of a run")
+
+    @checked_by(_check_join)
+    @recorded
+    def join(self, hello: Hello, now: float, digest: str = "") -> Welcome:
+        """Adds an agent under a unique name; raises RefusedError when it can't take part.
+
+        `digest` is that of the secret which its posts need.
+        """
         name = self.agents.unique_name(hello.name)
         agent = AgentState(f"{self.key}-{self._joined}", name, hello, seen=now, digest=digest)
         self.agents.by_id[agent.id] = agent
@@ -193,15 +200,25 @@ class Run(Recorded):
         """True while agents without a share are of use: they get what is lost."""
         return self.state == "running" and self.on_loss == "redistribute"
 
+    def _check_post(self, agent_id: str, post: Post, now: float) -> None:
+        """Raises UnknownAgentError or BadPostError when a post can't be taken."""
+        agent = self.agents.by_id.get(agent_id)
+        if agent is None:
+            raise UnknownAgentError(agent_id)
+        newest = max((second.number for second in post.seconds), default=-1)
+        if agent.active and newest > now - self.start + MAX_AHEAD:
+            raise BadPostError(
+                f"second {newest} is not over: the run is {now - self.start:.1f} s old"
+            )
+
+    @checked_by(_check_post)
     @recorded
     def post(self, agent_id: str, post: Post, now: float) -> Orders:
         """Takes an agent's post and returns its orders. Repeating a post does no harm.
 
         Raises UnknownAgentError or BadPostError.
         """
-        agent = self.agents.by_id.get(agent_id)
-        if agent is None:
-            raise UnknownAgentError(agent_id)
+        agent = self.agents.by_id[agent_id]
         if agent.active:
             self._add_seconds(agent, post.seconds, now)
         elif self.state == "gathering" or agent.share is None:
@@ -232,11 +249,6 @@ class Run(Recorded):
         self.notices.check_wall(f"agent {agent.name}", clock.wall - before.wall, bound)
 
     def _add_seconds(self, agent: AgentState, seconds: tuple[Second, ...], now: float) -> None:
-        newest = max((second.number for second in seconds), default=-1)
-        if newest > now - self.start + MAX_AHEAD:
-            raise BadPostError(
-                f"second {newest} is not over: the run is {now - self.start:.1f} s old"
-            )
         for second in sorted(seconds, key=lambda second: second.number):
             if self.fanin.add(agent.name, second) and second.news is not None:
                 self._take_news(agent.name, second.news, now)
@@ -612,20 +624,33 @@ class Run(Recorded):
     def breaches(self) -> list[str]:
         """Returns what can't be true of the ledger of a run that is over.
 
-        An agent has no connection when its last second has come: each was closed, or lost.
+        What one agent reports fits its own share, whatever the others' add up to. It has no
+        connection when its last second has come: each was closed, or lost.
         """
         found = self.ledger.breaches()
         for agent in self.fleet():
+            total = self.total_of(agent)
+            left = Ledger.of(agent.planned, total)
+            wrong = left.breaches()
+            if total.relaunched > total.launched:
+                wrong.append(f"relaunched is {total.relaunched} but {total.launched} were launched")
+            found += [f"agent {agent.name}: {text}" for text in wrong]
             if agent.finished:
-                left = Ledger.of(agent.planned, self.total_of(agent))
                 states = {"connecting": left.connecting, "open": left.open}
-                kept = [f"{number:,} {name}" for name, number in states.items() if number]
+                kept = [f"{number:,} {name}" for name, number in states.items() if number > 0]
                 found += [f"agent {agent.name} ended with {text}" for text in kept]
         return found
 
     def total_of(self, agent: AgentState) -> Tally:
         """Returns everything that one agent reported."""
         return self.fanin.sources[agent.name].total if agent.share else Tally()
+
+    def addresses_of(self, agent: AgentState) -> dict[str, tuple[str, ...]]:
+        """Returns the addresses that one agent loads, by the URLs as they are shown."""
+        return {
+            self.shown_urls.get(url) or shown_url(url): addresses
+            for url, addresses in agent.addresses.items()
+        }
 
     def alive_of(self, agent: AgentState) -> int | None:
         """Returns the connections of one agent that are alive by its newest second.

@@ -36,6 +36,7 @@ from loadgen.machine.limits import Limit, shortfall
 from loadgen.machine.proc import read_host
 from loadgen.plan.feeder import MAX_ROWS_BYTES
 from loadgen.plan.life import alive_within
+from loadgen.plan.secrets import shown_text
 from loadgen.plan.session_file import digest
 from loadgen.plan.session_tree import wrong_file
 from loadgen.plan.sessions import PythonSession
@@ -237,6 +238,8 @@ class AgentRun:
         return ""
 
     def _note(self, text: str) -> None:
+        """Takes a line for the logs, without secrets of a session or a server in it."""
+        text = shown_text(text)
         log.warning("%s", text)
         self._notes.append(text)
 
@@ -318,7 +321,7 @@ class AgentRun:
         return Post(
             seconds=self._outbox.batch(),
             ready=self._ready,
-            refusal=self._refusal,
+            refusal=shown_text(self._refusal),
             max_connections=self._settings.capacity,
             limits=self._limits if idle else (),
             addresses={} if self._took_addresses else self._addresses,
@@ -330,9 +333,9 @@ class AgentRun:
             reassigned=sent.reassigned if pool.finished else sent.accounted,
             announced=sent.announced,
             notes=tuple(self._notes),
-            abort=pool.abort_reason,
+            abort=shown_text(pool.abort_reason),
             tracebacks={
-                reason: text
+                reason: shown_text(text)
                 for reason, text in pool.tracebacks.items()
                 if reason not in self._sent_tracebacks
             },

@@ -22,15 +22,14 @@ from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
     "--workers",
     type=click.IntRange(min=1),
     help=(
-        "Worker processes on the port; by default one per core, more where the descriptor limit"
-        " demands it."
+        "Worker processes on the port; by default one per core, and more once the connections need"
+        " more descriptors; with --limit all that it needs, from the start."
     ),
 )
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
-    default=REFERENCE_CONNECTIONS,
-    show_default=True,
+    show_default=str(REFERENCE_CONNECTIONS),
     help="WebSocket connections open at once, over all workers; a further one gets a 503.",
 )
 @click.option(
@@ -47,7 +46,7 @@ from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
     help=f"A fault for tests and rehearsals; repeatable. One of {', '.join(LEGAL)}.",
 )
 def command(
-    listen: Endpoint, workers: int | None, limit: int, mode: str, vice: tuple[str, ...]
+    listen: Endpoint, workers: int | None, limit: int | None, mode: str, vice: tuple[str, ...]
 ) -> None:
     """Serves WebSocket on /v1/realtime, GET /stats and POST /publish."""
     decouple()

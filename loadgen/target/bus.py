@@ -72,11 +72,17 @@ class Bus:
     """One worker's end of the bus."""
 
     def __init__(
-        self, number: int, boxes: Sequence[Mailbox], deliver: Callable[[list[str], bytes], int]
+        self,
+        number: int,
+        boxes: Sequence[Mailbox],
+        deliver: Callable[[list[str], bytes], int],
+        running: Callable[[], int],
     ) -> None:
+        """`running` returns how many workers have started: those with the lowest numbers."""
         self._number = number
         self._boxes = boxes
         self._deliver = deliver
+        self._running = running
         self._published = 0
         self._receipts: dict[int, asyncio.Queue[int]] = {}
         self._turns = [asyncio.Lock() for _ in boxes]
@@ -92,7 +98,7 @@ class Bus:
 
         Returns how many it reached.
         """
-        others = [number for number in range(len(self._boxes)) if number != self._number]
+        others = [number for number in range(self._running()) if number != self._number]
         self._published += 1
         publication = self._published  # the count goes on while this one waits
         receipts = self._receipts[publication] = asyncio.Queue[int]()

@@ -15,7 +15,6 @@ class WorkerState:
     __slots__ = (
         "_counters",
         "_faulty",
-        "_workers",
         "cells",
         "counters",
         "faults",
@@ -25,9 +24,7 @@ class WorkerState:
         "subscribers",
     )
 
-    def __init__(
-        self, settings: TargetSettings, counters: Counters, workers: int, number: int
-    ) -> None:
+    def __init__(self, settings: TargetSettings, counters: Counters, number: int) -> None:
         self.settings = settings
         self.faults = settings.faults
         self.pongs = not settings.faults.no_pong
@@ -38,16 +35,14 @@ class WorkerState:
         self.subscribers = Subscribers()
         self._faulty = FaultyDelivery(settings.faults) if settings.faults.deliveries else None
         self._counters = counters
-        self._workers = workers
 
     def stats(self) -> dict[str, int | str]:
         """Returns the body of GET /stats, the same from every worker."""
-        settings = self.settings
         return {
             **self._counters.stats(),
-            "workers": self._workers,
-            "limit": settings.limit,
-            "mode": settings.mode,
+            "workers": self._counters.running[0],
+            "limit": self._counters.limit,
+            "mode": self.settings.mode,
         }
 
     def deliver(self, channels: Iterable[str], frame: bytes) -> int:

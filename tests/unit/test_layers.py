@@ -33,6 +33,7 @@ LAYERS = (
     "coordinator.controller coordinator.dryrun coordinator.trace",
     "coordinator.app",
     "coordinator.cli",
+    "loadgen.__main__",
 )
 """Folders, and modules outside of them, from the bottom up. Those of one row do not know each
 other."""

@@ -243,6 +243,7 @@ def test_a_run_that_was_aborted_fails_and_says_why_and_when():
         (drained(1, 3), "pass", []),
         (opened(1, 0, held=3), "fail", ["agent a ended with 3 open"]),
         (Second(1, Tally(launched=2), Held(2, 3)), "fail", ["agent a ended with 2 connecting"]),
+        (drained(1, 4), "fail", ["open is -1"]),
     ],
 )
 def test_a_run_whose_ledger_does_not_add_up_at_its_end_fails(last, verdict, breaches):

@@ -23,10 +23,12 @@ from loadgen.machine.host import HostState
 from loadgen.machine.limits import Limit
 from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import Phase
-from loadgen.plan.plan import Plan
+from loadgen.plan.plan import Plan, Target
 from loadgen.plan.publish import Publish
 from loadgen.plan.shares import Share
 from loadgen.stats.delivery import Delivered, News, Published, PublisherClock
+from loadgen.stats.fanin import Second
+from loadgen.stats.tally import Tally
 from loadgen.version import VERSION
 from loadgen.wire import ClockOffset
 from tests.unit.coordinator.fleet import (
@@ -326,6 +328,24 @@ def test_a_second_from_the_future_is_refused():
 def test_an_unknown_agent_is_refused():
     with pytest.raises(UnknownAgentError):
         Run(PLAN, 1).post("other-0", ready(), 0.0)
+
+
+def test_a_call_that_is_refused_is_not_recorded():
+    """Strangers fill no journal with joins and posts that the run does not take."""
+    run = Run(PLAN, 1)
+    (a,) = started(run, ["a"])
+    calls = []
+    run.record = lambda method, _: calls.append(method)
+
+    with pytest.raises(RefusedError):
+        run.join(hello("old", wire=1), 1.0)
+    with pytest.raises(UnknownAgentError):
+        run.post("run-9", ready(), 1.0)
+    with pytest.raises(BadPostError):
+        run.post(a, seconds(opened(3600, 1)), run.start + 1.0)
+    run.post(a, seconds(opened(0, 1)), run.start + 1.0)
+
+    assert calls == ["post"]
 
 
 def test_a_ledger_that_differs_from_what_is_held_makes_the_second_invalid():
@@ -873,3 +893,53 @@ def test_a_run_without_a_publisher_never_publishes():
     beat(run, agents, run.start + 1.0, opened(0, 5))
 
     assert not run.may_publish(run.start + 1.0)
+
+
+@pytest.mark.parametrize(
+    ("lie", "breach"),
+    [
+        (Tally(launched=6, opened=6, closed={"done": 6}), "agent a: not_started is -1"),
+        (Tally(launched=2, opened=3, closed={"done": 3}), "agent a: connecting is -1"),
+        (Tally(launched=3, opened=3, closed={"done": 4}), "agent a: open is -1"),
+        (Tally(launched=3, opened=3, lost=4), "agent a: open is -1"),
+        (
+            Tally(launched=3, opened=3, accepted=4, closed={"done": 3}),
+            "agent a: accepted is 4 but 3 opened",
+        ),
+        (Tally(launched=1, late=2, failed={"x": 1}), "agent a: late is 2 but 1 were launched"),
+        (
+            Tally(launched=1, relaunched=2, failed={"x": 1}),
+            "agent a: relaunched is 2 but 1 were launched",
+        ),
+        (Tally(launched=3, opened=3), "agent a ended with 3 open"),
+    ],
+)
+def test_what_an_agent_reports_beyond_its_share_is_a_breach_though_the_sums_add_up(lie, breach):
+    run = Run(Plan(max=10, rate=10.0, hold=0.0), 2)
+    liar, other = started(run)
+    run.post(liar, seconds(Second(0, lie), finished=True), run.start + 1.0)
+    run.post(other, seconds(Second(0), finished=True), run.start + 1.0)
+    run.tick(run.start + 1.5)
+
+    assert run.state == "done"
+    assert [text for text in run.breaches() if text.startswith("agent")] == [breach]
+
+
+def test_a_report_of_the_truth_has_no_breach():
+    run = Run(Plan(max=10, rate=10.0, hold=0.0), 1)
+    (agent,) = started(run, ["a"])
+    run.post(agent, seconds(opened(0, 10), drained(1, 10), finished=True), run.start + 2.0)
+    run.tick(run.start + 2.5)
+
+    assert run.breaches() == []
+
+
+def test_the_addresses_of_an_agent_are_by_urls_without_secrets():
+    urls = ("ws://a/?token=x", "ws://a/?token=y")
+    run = Run(Plan(max=10, targets=tuple(Target(url=url) for url in urls)), 1)
+    (agent,) = (run.join(hello("a"), 0.0).id,)
+    said = dict.fromkeys((*urls, "ws://b/?jwt=z"), ("10.0.0.1",))
+    run.post(agent, ready(addresses=said), 0.0)
+
+    found = run.addresses_of(run.agents.by_id[agent])
+    assert [*found] == ["ws://a/?token=…", "ws://a/?token=…2", "ws://b/?jwt=…"]

@@ -88,7 +88,7 @@ class Screen:
         self._live.start()
 
     def show(self, run: Run, now: float) -> None:
-        """Draws the table again, unless the terminal is stopped (Ctrl-S) or takes nothing more."""
+        """Draws the table again, where the terminal takes it: Ctrl-S stops it."""
         if self._takes.poll(0):
             self._live.update(_screen(run, now), refresh=True)
 

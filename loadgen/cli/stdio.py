@@ -14,7 +14,7 @@ from threading import Condition, Thread
 from time import monotonic
 from typing import Any
 
-from loadgen.cli.backlog import Backlog
+from loadgen.cli.unread import Unread
 
 LAST_TIMEOUT = 5.0
 """Seconds that the last output of a command waits for a reader."""
@@ -32,7 +32,7 @@ class Outlet(io.FileIO):
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "w", closefd=False)
-        self._backlog: Backlog | None = None
+        self._unread: Unread | None = None
         self._changed = Condition()
         self._writing = False
         """True while the thread writes a chunk."""
@@ -40,10 +40,10 @@ class Outlet(io.FileIO):
 
     def write(self, data: Any) -> int:
         """Writes data, or discards it and counts it as written."""
-        if self._backlog is None:
+        if self._unread is None:
             return self._write(data)
         with self._changed:
-            self._backlog.add(bytes(data))
+            self._unread.add(bytes(data))
             self._changed.notify_all()
         return len(data)
 
@@ -61,25 +61,28 @@ class Outlet(io.FileIO):
             return len(data)
 
     def decouple(self) -> None:
-        """Lets a thread write from now on. A process that is forked from this one has none."""
-        if self._backlog is None:
-            self._backlog = Backlog()
+        """Lets a thread write from now on.
+
+        A process that is forked from this one has no such thread, and writes by itself.
+        """
+        if self._unread is None:
+            self._unread = Unread()
             os.register_at_fork(after_in_child=self._couple)
-            Thread(target=self._write_on, args=(self._backlog,), daemon=True).start()
+            Thread(target=self._write_on, args=(self._unread,), daemon=True).start()
 
     def _couple(self) -> None:
         """Lets the caller write again."""
-        self._backlog = None
+        self._unread = None
 
-    def _write_on(self, backlog: Backlog) -> None:
+    def _write_on(self, unread: Unread) -> None:
         """Writes what is added, in order, as long as the process lives."""
         while True:
             with self._changed:
                 self._writing = False
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: len(backlog))
+                self._changed.wait_for(lambda: len(unread))
                 self._writing = True
-                chunk = memoryview(backlog.take())
+                chunk = memoryview(unread.take())
             while chunk:
                 # None where the descriptor does not block, and is full.
                 written: int | None = self._write(chunk)
@@ -89,19 +92,19 @@ class Outlet(io.FileIO):
                     chunk = chunk[written:]
 
     def finish(self, timeout: float) -> None:
-        """Waits up to `timeout` seconds until all is written; after that nothing more is."""
-        backlog = self._backlog
-        if backlog is None or self._given_up:
+        """Waits up to `timeout` seconds until all is written."""
+        unread = self._unread
+        if unread is None or self._given_up:
             return
         with self._changed:
-            if self._changed.wait_for(lambda: not (backlog or self._writing), timeout):
+            if self._changed.wait_for(lambda: not (unread or self._writing), timeout):
                 self._couple()
             else:
                 self._given_up = True
 
 
 def decouple() -> None:
-    """Lets no output stop the caller, from now on: beyond a bound the oldest is dropped."""
+    """Lets no output stop the caller from now on; too old output is dropped."""
     for outlet in _outlets():
         outlet.decouple()
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from loadgen.cli.backlog import MAX_WAITING
+from loadgen.cli.unread import MAX_WAITING
 from loadgen.cli.stdio import Outlet
 from tests.processes import PATIENCE
 

@@ -6,10 +6,10 @@ MAX_WAITING = 1 << 20
 """Bytes that wait at most: some thousand lines."""
 
 
-class Backlog:
-    """The chunks of an output that are not written yet; beyond a bound the oldest are dropped.
+class Unread:
+    """The chunks of an output that are not written yet.
 
-    The newest count most: the last of all is the report.
+    Beyond a bound the oldest are dropped: the newest count most, and the last is the report.
     """
 
     def __init__(self, most: int = MAX_WAITING) -> None:
@@ -29,9 +29,9 @@ class Backlog:
             self._dropped += max(1, dropped.count(b"\n"))
 
     def take(self) -> bytes:
-        """Returns the oldest chunk, after a line that says how many lines were dropped before it.
+        """Returns the oldest chunk; empty when none waits.
 
-        The result is empty when none waits.
+        Where lines were dropped before it, a line in front of it says how many.
         """
         if not self._chunks:
             return b""

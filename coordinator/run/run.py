@@ -350,7 +350,7 @@ class Run(Recorded):
                 forget, "drain", taken=taken, published=published, announced=known, clocks=clocks
             )
         if not agent.told.assigned:
-            return Orders(forget)
+            return Orders(forget, taken=taken)
         again = self._share_table.rate if self.on_loss == "redistribute" else 0.0
         return Orders(
             forget,

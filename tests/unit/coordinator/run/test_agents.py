@@ -201,3 +201,16 @@ def test_an_agent_warns_of_the_resource_that_can_not_hold_its_share():
 )
 def test_the_gathering_error_names_each_agent_that_is_not_ready(wanted, states, text):
     assert str(joined(*states).gathering_error(wanted, 60.0, 1.0)) == text
+
+
+def test_an_agent_is_told_only_what_is_kept():
+    agent = AgentState("k-0", "a", hello(), seen=0.0)
+    for call, second in ((1, -1), (3, 0), (4, 0), (6, 1)):
+        agent.note(call, second)
+
+    told = []
+    for calls in (1, 3, 5, 6):
+        agent.keep(calls)
+        told.append(agent.told.second)
+    assert told == [-1, 0, 0, 1]
+    assert agent.unkept == []

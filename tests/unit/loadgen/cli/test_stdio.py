@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from loadgen.cli.unread import MAX_WAITING
 from loadgen.cli.stdio import Outlet
+from loadgen.cli.unread import MAX_WAITING
 from tests.processes import PATIENCE
 
 SETTLED = "from loadgen.cli.stdio import settle; outlet = settle(); "

@@ -8,7 +8,7 @@ import json
 import re
 import ssl
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
 from math import inf
 from pathlib import Path
 from secrets import token_hex, token_urlsafe
@@ -101,6 +101,8 @@ class Server:
         self.seconds: Callable[[int], Iterable[bytes]] = lambda _: ()
         """Reads the settled seconds from a number on, each as a line of JSON; none before the run
         starts."""
+        self.recorded: Callable[[], Awaitable[None]] = _at_once
+        """Waits, for a moment at most, until what the run has recorded is written."""
         self._transports: dict[str, asyncio.BaseTransport] = {}
         """The connection on which each agent posted last, by the agent's id."""
         self._cpu = deque([(clock(), process_time())], maxlen=CPU_WINDOW)
@@ -233,8 +235,10 @@ class Server:
             return too_many("too many posts of this agent; post again in a second")
         post = _decode(await request.read(), Post)
         try:
+            self._run.post(agent, post, self._clock())
+            await self.recorded()
             now = self._clock()
-            orders = self._run.post(agent, post, now)
+            orders = self._run.orders(agent, now)
             orders.received, orders.replied = received, now
             if request.transport is not None:
                 self._transports[agent] = request.transport
@@ -291,6 +295,10 @@ class Server:
                 self._run.alive_of(agent),
                 window,
             )
+
+
+async def _at_once() -> None:
+    """Does not wait."""
 
 
 def describe(run: Run, now: float) -> dict[str, Any]:

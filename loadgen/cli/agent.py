@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from loadgen.agent.agent import Agent
 from loadgen.agent.settings import AgentSettings
 from loadgen.cli.options import DURATION, ENDPOINT, run_command
+from loadgen.cli.stdio import decouple
 from loadgen.errors import OperatorError
 from loadgen.http.client import Trust, trust_in
 from loadgen.http.metrics import MetricsPage
@@ -139,6 +140,7 @@ def agent(
     monitor: bool,
 ) -> None:
     """Opens its share of a run's connections, with one worker process per core."""
+    decouple()
     fixed = ctx.get_parameter_source("metrics") is not ParameterSource.DEFAULT
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="loadgen-agent: %(message)s")
     logging.getLogger("aiohttp").setLevel(logging.ERROR)

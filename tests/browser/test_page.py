@@ -58,7 +58,7 @@ def test_the_page_says_that_certificates_are_not_verified(tmp_path, page):
 
 
 def test_the_page_follows_a_run(tmp_path, page, shots, server):
-    """One run for all of it: the parts of the page while it goes on, and when an agent dies."""
+    """One run shows all of it: while it goes on, and when an agent dies."""
     with followed(tmp_path, "--agents", "2", *RUN, server.ws) as coord:
         page.goto(coord.url)
         page.locator("#state", has_text="gathering").wait_for()

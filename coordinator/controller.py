@@ -209,7 +209,7 @@ class Controller:
         if self._settings.with_target:
             log = self._folder.path / "agents" / "target.log"
             await self.local_processes.start_target(
-                local_agents.targets[0], self._target_limit(), log
+                self._settings.with_target, local_agents.targets[0], self._target_limit(), log
             )
         if self._calibrator is not None:
             await self._calibrator.check_target()
@@ -233,7 +233,7 @@ class Controller:
         return None if plan.phases or plan.sessions else plan.total
 
     def _announce(self, local_agents: LocalAgents) -> None:
-        urls = [target.url for target in self._settings.plan.servers]
+        urls = [self._run.shown_urls[target.url] for target in self._run.plan.servers]
         targets = f"target is {urls[0]}" if len(urls) == 1 else f"targets are {', '.join(urls)}"
         coordinator = local_agents.url(local_agents.coordinator)
         self._display.say(f"agents join at {coordinator}; the {targets}")

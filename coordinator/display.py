@@ -172,7 +172,7 @@ def _screen(run: Run, now: float) -> Group:
 
 def _headline(run: Run, now: float) -> Text:
     whole = f" of {seconds(run.progress.drain_after)}" if run.progress.drain_after < inf else ""
-    targets = and_more([target.url for target in run.plan.servers])
+    targets = and_more([run.shown_urls[target.url] for target in run.plan.servers])
     state = run.phase(now) or run.state
     return Text.assemble((state, "bold"), f"  {seconds(run.age(now))}{whole}  {targets}")
 

@@ -46,20 +46,17 @@ def dry_run(settings: RunSettings) -> str:
     if settings.local:
         check_sockets(targets)
     shares = expected_shares(plan, settings.agents, settings.local)
-    # What a terminal shows is copied into tickets: the credentials for the proxy stay out of it.
-    proxy_shown = plan.redacted().transport.proxy
-    transport = msgspec.structs.replace(plan.transport, proxy=proxy_shown)
-    shown = msgspec.structs.replace(plan, transport=transport)
+    shown = plan.redacted()  # what a terminal shows is copied into tickets
     parts = [
         to_toml(shown).decode().rstrip(),
         "\n".join(
             [
                 *(f"target {target}" for target in targets),
-                *([f"proxy {proxy_shown} is {proxy.where}"] if proxy else []),
+                *([f"proxy {shown.transport.proxy} is {proxy.where}"] if proxy else []),
             ]
         ),
         *filter(None, [ignored_proxy(plan, os.environ)]),
-        *describe_plan(plan),
+        *describe_plan(shown),
         *_tls(settings),
         _table(["agent", "connections"], [[name, count(share)] for name, share in shares]),
     ]

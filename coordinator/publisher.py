@@ -12,6 +12,7 @@ from time import monotonic
 import aiohttp
 
 from loadgen.plan.publish import HttpRequest, Publish
+from loadgen.plan.secrets import shown_text
 from loadgen.stats.delivery import Published
 
 PUBLISH_TIMEOUT = 10.0
@@ -144,7 +145,7 @@ class Publisher:
         self._failed(reason)
         if reason not in self._warned:
             self._warned.add(reason)
-            self._warn(f"a publication could not be sent: {' '.join(detail.split())}")
+            self._warn(f"a publication could not be sent: {shown_text(' '.join(detail.split()))}")
 
 
 async def _ask(http: aiohttp.ClientSession, request: HttpRequest) -> tuple[str, str] | None:

@@ -10,6 +10,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from coordinator.scrape import Scrape, Watched
+from loadgen.plan.secrets import shown_text
 
 IDLE = ("idle", "iowait")
 """The modes in which node_exporter counts a core as unused."""
@@ -101,10 +102,8 @@ class Scraper:
                     failing = False
                 except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                     if not failing:
-                        self._warn(
-                            f"--watch {watched.name}: {watched.url} can't be scraped"
-                            f" ({error or type(error).__name__})"
-                        )
+                        why = f"{watched.url} can't be scraped ({error or type(error).__name__})"
+                        self._warn(f"--watch {watched.name}: {shown_text(why)}")
                     failing = True
             await asyncio.sleep(EVERY / 4)
 

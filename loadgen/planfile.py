@@ -108,10 +108,11 @@ STEP_DURATIONS = ("seconds", "upto")
 """The durations of a script's steps."""
 
 
-def read_plan(path: Path, *, rows: bool = True) -> Plan:
-    """Returns the plan in a TOML file, with the sources of its sessions in Python.
+def read_plan(path: Path, *, runs: bool = True) -> Plan:
+    """Returns the plan in a TOML file, with sources of sessions and rows of feeders.
 
-    It has the rows of its feeders too, unless `rows` is False: their files are not read then.
+    With `runs` False it is read for a report alone: no other file is, and scripts are not checked,
+    since an archive has only the redacted plan.
 
     Raises PlanError, in one line that names the file, the line and the key, when the file can't be
     read or the plan can't be run.
@@ -128,7 +129,7 @@ def read_plan(path: Path, *, rows: bool = True) -> Plan:
     except RecursionError as error:
         raise PlanError(f"{path}: nests too deeply; a plan needs a few levels only") from error
     try:
-        return _plan_of(document, path.parent, rows=rows)
+        return _plan_of(document, path.parent, runs=runs)
     except (msgspec.ValidationError, PlanError) as error:
         raise PlanError(_message(path, text, str(error))) from error
 
@@ -155,7 +156,7 @@ def _without_none(value: Any) -> Any:
     return [_without_none(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _plan_of(document: dict[str, Any], folder: Path, *, rows: bool) -> Plan:
+def _plan_of(document: dict[str, Any], folder: Path, *, runs: bool) -> Plan:
     for other, keys in OVERRULES.items():
         for key in keys:
             if document.get(other) and key in document:
@@ -163,10 +164,12 @@ def _plan_of(document: dict[str, Any], folder: Path, *, rows: bool) -> Plan:
                     f"`{key}` has no effect in a plan with `{other}`; leave one of them out"
                 )
     _read_durations(document)
-    plan = _with_paths(_with_sources(msgspec.convert(document, Plan), folder), folder)
-    _check_files(plan, folder)
-    if rows:
+    plan = msgspec.convert(document, Plan)
+    if runs:
+        plan = _with_paths(_with_sources(plan, folder), folder)
+        _check_files(plan, folder)
         plan = _with_rows(plan, folder)
+        _check_scripts(plan)
     _check(plan)
     return plan
 
@@ -271,9 +274,6 @@ def _check(plan: Plan) -> None:
     for at, url in urls:
         with _located(at):
             TargetUrl.parse(url)
-    for place, session in enumerate(plan.sessions):
-        if isinstance(session, Script):
-            _check_script(session, plan, f"sessions[{place}]")
     for place, client in enumerate(plan.clients):
         with _located(f"clients[{place}].sources"):
             # only the agent knows its interfaces
@@ -284,6 +284,12 @@ def _check(plan: Plan) -> None:
     if plan.transport.ports:
         with _located("transport.ports"):
             parse_ports(plan.transport.ports)
+
+
+def _check_scripts(plan: Plan) -> None:
+    for place, session in enumerate(plan.sessions):
+        if isinstance(session, Script):
+            _check_script(session, plan, f"sessions[{place}]")
 
 
 def _check_script(script: Script, plan: Plan, at: str) -> None:

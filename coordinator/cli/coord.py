@@ -21,6 +21,7 @@ from coordinator.cli.options import (
 )
 from coordinator.cli.plans import check_tls, is_given, plan_from_options, plan_from_tsung
 from coordinator.dryrun import dry_run
+from coordinator.embedded import AUTO, target_mode
 from coordinator.har.recording import read_har
 from coordinator.har.steps import target_of
 from coordinator.report.abort import parse_abort
@@ -87,16 +88,19 @@ WITHOUT_TRACE = (
 """The options that mean nothing beside --trace: there is no fleet and no run directory."""
 
 
-class CoordCommand(click.Command):
-    """A command whose --compress may have no value.
+BARE = {"--compress": "--compress=on", "--with-target": f"--with-target={AUTO}"}
+"""The options whose value may be left out, and what they stand for then."""
 
-    Click would take the argument after it for one.
+
+class CoordCommand(click.Command):
+    """A command with options whose value may be left out.
+
+    Click would take the argument after one for its value.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parses the command line with `--compress` as `--compress=on`."""
-        given = ["--compress=on" if text == "--compress" else text for text in args]
-        return super().parse_args(ctx, given)
+        """Parses the command line with those options as BARE has them."""
+        return super().parse_args(ctx, [BARE.get(text, text) for text in args])
 
 
 @click.command(cls=CoordCommand, context_settings={"show_default": True})
@@ -122,7 +126,7 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
         credentials=credentials,
         agents=options["agents"] or options["local"] or len(plan.clients) or 16,
         local=options["local"] or 0,
-        with_target=options["with_target"],
+        with_target=target_mode(options["with_target"], plan),
         wait=options["wait"],
         listen=options["listen"],
         token_file=options["token_file"],
@@ -197,7 +201,7 @@ def _calibrating(ctx: click.Context, options: dict[str, Any]) -> Plan:
     local = options["local"] or 0
     agents = options["agents"] or local or 16
     if not is_given(ctx, "target"):
-        options["with_target"] = True
+        options["with_target"] = AUTO
     most = options["max"] if is_given(ctx, "max") else None
     return calibration_plan(options["target"], agents, local, most)
 

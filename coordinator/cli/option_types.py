@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from coordinator.embedded import AUTO
 from coordinator.influx.receiver import LineReceiver, receiver_of
 from coordinator.scrape import Watched
 from coordinator.text import one_line
@@ -13,7 +14,7 @@ from loadgen.plan.feeder import Feeder
 from loadgen.plan.feeder_file import feeder_of, with_rows
 from loadgen.plan.proxy import ProxyUrl
 from loadgen.plan.request import request_mistakes
-from loadgen.values import base_of
+from loadgen.values import TARGET_MODES, base_of
 
 
 class WatchedType(click.ParamType[Watched]):
@@ -123,9 +124,31 @@ class ProxyType(click.ParamType[str]):
         return str(value)
 
 
+class EmbeddedType(click.ParamType[str | None]):
+    """The mode of the embedded target, or AUTO.
+
+    For the environment variable it is a switch as well.
+    """
+
+    name = "mode"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | None:
+        """Returns the mode, AUTO or None; fails for any other text."""
+        text = str(value)
+        if text in (AUTO, *TARGET_MODES):
+            return text
+        try:
+            return AUTO if click.BOOL.convert(text, param, ctx) else None
+        except click.BadParameter:
+            self.fail(f"{text!r} is none of the modes {', '.join(TARGET_MODES)}", param, ctx)
+
+
 WATCHED = WatchedType()
 RECEIVER = ReceiverType()
 HEADER = HeaderType()
 FEEDER = FeederType()
 COMPRESS = CompressType()
 PROXY = ProxyType()
+EMBEDDED = EmbeddedType()

@@ -6,11 +6,20 @@ from typing import Any, get_args
 
 import click
 
-from coordinator.cli.option_types import COMPRESS, FEEDER, HEADER, PROXY, RECEIVER, WATCHED
+from coordinator.cli.option_types import (
+    COMPRESS,
+    EMBEDDED,
+    FEEDER,
+    HEADER,
+    PROXY,
+    RECEIVER,
+    WATCHED,
+)
 from coordinator.run.agents import MAX_AGENTS
 from coordinator.run.run import OnLoss
 from loadgen.cli.options import DURATION, ENDPOINT, HOLD, RATE
 from loadgen.plan.plan import Plan
+from loadgen.values import TARGET_MODES
 
 Decorator = Callable[[Any], Any]
 Options = tuple[Decorator, ...]
@@ -156,7 +165,12 @@ FLEET: Options = (
         help="Also start N agents on this machine.",
     ),
     click.option(
-        "--with-target", is_flag=True, help="Also start the embedded target on the TARGET's port."
+        "--with-target",
+        type=EMBEDDED,
+        metavar="[MODE]",
+        help="Also start the embedded target on the TARGET's port; MODE:"
+        f" {', '.join(TARGET_MODES)}. By default appwrite for connections without a session to"
+        " Appwrite's path, else echo.",
     ),
     click.option("--wait", type=DURATION, default="60", help="How long to wait for the agents."),
     click.option(

@@ -5,6 +5,7 @@ import gzip
 import re
 import tarfile
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,9 +16,11 @@ from coordinator.report.html import html_report
 from coordinator.report.template import render
 from coordinator.report.text import outcome
 from coordinator.run.summary import Summary
+from coordinator.storage.journal import FILE as JOURNAL
 from coordinator.storage.reader import read_run, read_summary
-from loadgen.errors import OperatorError
+from loadgen.errors import OperatorError, PlanError
 from loadgen.http.server import Handler
+from loadgen.planfile import read_plan, to_toml
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
 MAX_PACKING = 2
@@ -25,6 +28,9 @@ MAX_PACKING = 2
 WRITE_TIMEOUT = 30.0
 """Seconds that a client may take to read a chunk of an archive."""
 CHUNK_BYTES = 1 << 18
+PLAN_FILE = "plan.toml"
+UNSERVED = (JOURNAL, "feeders")
+"""What no archive has: the journal and the rows of feeders."""
 REPORT_HEADERS = {
     # A report has its own policy; in a sandbox, no script in it can act as this page.
     "Content-Security-Policy": "sandbox allow-scripts",
@@ -71,7 +77,7 @@ class PastRuns:
         return (
             bool(NAME.fullmatch(path.name))
             and not path.is_symlink()
-            and (path / "plan.toml").is_file()
+            and (path / PLAN_FILE).is_file()
         )
 
     def _folder(self, request: web.Request) -> Path:
@@ -143,8 +149,8 @@ class _Download:
 def pack(folder: Path, sink: Any) -> None:
     """Writes a directory's regular files to a gzipped tar.
 
-    The rows of its feeders are left out: they may be passwords.
-    Of a file that grows meanwhile, it writes what is in it now.
+    The plan is in it as it is shown; the journal, which has the whole plan, and the rows of feeders
+    are left out. Of a file that grows meanwhile, it writes what is in it now.
     """
     with (
         gzip.GzipFile(fileobj=sink, mode="wb", compresslevel=1) as packed,
@@ -155,13 +161,28 @@ def pack(folder: Path, sink: Any) -> None:
                 entry = archive.gettarinfo(
                     arcname=str(path.relative_to(folder.parent)), fileobj=file
                 )
-                archive.addfile(entry, file)
+                if path == folder / PLAN_FILE:
+                    plan = _plan_shown(path)
+                    entry.size = len(plan)
+                    archive.addfile(entry, BytesIO(plan))
+                else:
+                    archive.addfile(entry, file)
+
+
+def _plan_shown(path: Path) -> bytes:
+    """Returns a plan file without its secrets; one without any stays as it is."""
+    try:
+        plan = read_plan(path, runs=False)
+    except PlanError as error:
+        return f"# The plan could not be read, so it is not here: {error}\n".encode()
+    shown = plan.redacted()
+    return path.read_bytes() if shown == plan else to_toml(shown)
 
 
 def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
-        hidden = parts[0] == "feeders" or any(part.startswith(".") for part in parts)
+        hidden = parts[0] in UNSERVED or any(part.startswith(".") for part in parts)
         if path.is_file() and not path.is_symlink() and not hidden:
             yield path
 

@@ -17,8 +17,8 @@ Access = Literal["open", "view", "archive", "change"]
 `open`: everybody. These paths show counts and the addresses of the agents' metrics to a monitor
 that has no token, and the page to a browser that is yet to send it.
 `view`: a client with the token or the cookie; with --public-view, everybody.
-`archive`: a client with the token or the cookie. The plan in an archive may hold passwords, and a
-sample whatever the server replied.
+`archive`: a client with the token or the cookie. A sample, and so an archive, may have whatever the
+server replied.
 `change`: a client with the token that is not another site's page.
 """
 
@@ -184,7 +184,7 @@ ROUTES = (
         "/runs/{name}.tar.gz",
         "archive",
         "archive",
-        "All files of a past run",
+        "The files of a past run, without secrets of its plan",
         media="application/gzip",
         errors=NO_RUN,
     ),

@@ -279,7 +279,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
             "name": agent.name,
             "status": agent.status_at(now),
             "refusal": agent.refusal,
-            "addresses": agent.addresses,
+            "addresses": run.addresses_of(agent),
             "preflight": agent.warning,
             "silent_s": round(now - agent.seen, 1),
             "workers": len(agent.workers),

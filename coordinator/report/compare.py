@@ -147,8 +147,8 @@ def warnings(baseline: RunRecord, other: RunRecord) -> Iterator[str]:
 
 
 def _differing_plans(baseline: RunRecord, other: RunRecord) -> Iterator[str]:
-    before = msgspec.to_builtins(baseline.plan.redacted())
-    after = msgspec.to_builtins(other.plan.redacted())
+    before = msgspec.to_builtins(baseline.plan)
+    after = msgspec.to_builtins(other.plan)
     pairs = [
         f"{name} {_shorten(before[name])} / {_shorten(after[name])}"
         for name in before

@@ -10,6 +10,7 @@ from itertools import islice
 import msgspec
 
 from coordinator.text import one_line
+from loadgen.plan.secrets import shown_text
 from loadgen.stats.delivery import MAX_MISSED, Delivered, News, Published
 
 MAX_WAITING = 100_000
@@ -160,7 +161,7 @@ class Publications:
                 waiting.missed += [Missed(agent, user, key) for user in delivered.missed]
         first = bool(news.unstamped) and not self.summary.unstamped
         if first:
-            self.summary.unstamped = one_line(news.unstamped, 200)
+            self.summary.unstamped = one_line(shown_text(news.unstamped), 200)
         return first
 
     def since(self, known: int) -> tuple[int, tuple[Published, ...]]:

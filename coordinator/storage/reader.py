@@ -45,8 +45,9 @@ class RunRecord(msgspec.Struct):
     seconds: list[Row]
     """The rows of seconds.ndjson in ascending order, corrections applied."""
     plan: Plan
+    """The plan, without what may be secret in it."""
     plan_text: str
-    """plan.toml, without the texts of sessions and data files."""
+    """The same as TOML."""
     facts: RunFacts
     histograms: dict[str, list[tuple[int, int]]]
     """The (microseconds, count) pairs of each histogram of the whole run, from histograms.hlog."""
@@ -70,13 +71,13 @@ def read_run(path: Path) -> RunRecord:
         raise OperatorError(
             f"{path} is not a run directory ({error.filename}: {error.strerror})"
         ) from error
-    plan = read_plan(path / "plan.toml", rows=False)
+    plan = read_plan(path / "plan.toml", runs=False).redacted()
     return RunRecord(
         path.resolve().name,
         summary,
         rows,
         plan,
-        to_toml(plan.redacted()).decode(),
+        to_toml(plan).decode(),
         _facts(path),
         hlog.read_buckets(path / "histograms.hlog"),
         _watched(path),

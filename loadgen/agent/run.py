@@ -36,6 +36,7 @@ from loadgen.machine.limits import Limit, shortfall
 from loadgen.machine.proc import read_host
 from loadgen.plan.feeder import MAX_ROWS_BYTES
 from loadgen.plan.life import alive_within
+from loadgen.plan.secrets import shown_text
 from loadgen.plan.session_file import digest
 from loadgen.plan.session_tree import wrong_file
 from loadgen.plan.sessions import PythonSession
@@ -118,7 +119,7 @@ class AgentRun:
 
     async def _serve(self) -> None:
         log.info("joined %s as %s", self._settings.coordinator, self._welcome.name)
-        await self._prepare()
+        await self._prepare_aloud()
         while not self._over:
             self._collect()
             if self._has_news() or monotonic() - self._spoke >= POST_INTERVAL:
@@ -127,6 +128,21 @@ class AgentRun:
             await asyncio.sleep(POLL_INTERVAL)
         if self._running is None and monotonic() - self._heard < self._patience:
             await self._exchange()  # says that it is gone, so that the fleet need not wait for it
+
+    async def _prepare_aloud(self) -> None:
+        """Prepares, and posts meanwhile.
+
+        The coordinator forgets an agent that joins and is not heard.
+        """
+        preparing = asyncio.create_task(self._prepare())
+        try:
+            while not preparing.done():
+                if not self._over:
+                    await self._exchange()
+                await asyncio.wait({preparing}, timeout=POST_INTERVAL)
+            await preparing
+        finally:
+            preparing.cancel()
 
     async def _prepare(self) -> None:
         """Resolves the targets and warms the workers, or finds why this agent refuses."""
@@ -237,6 +253,8 @@ class AgentRun:
         return ""
 
     def _note(self, text: str) -> None:
+        """Takes a line for the logs, without secrets of a session or a server in it."""
+        text = shown_text(text)
         log.warning("%s", text)
         self._notes.append(text)
 
@@ -318,7 +336,7 @@ class AgentRun:
         return Post(
             seconds=self._outbox.batch(),
             ready=self._ready,
-            refusal=self._refusal,
+            refusal=shown_text(self._refusal),
             max_connections=self._settings.capacity,
             limits=self._limits if idle else (),
             addresses={} if self._took_addresses else self._addresses,
@@ -330,9 +348,9 @@ class AgentRun:
             reassigned=sent.reassigned if pool.finished else sent.accounted,
             announced=sent.announced,
             notes=tuple(self._notes),
-            abort=pool.abort_reason,
+            abort=shown_text(pool.abort_reason),
             tracebacks={
-                reason: text
+                reason: shown_text(text)
                 for reason, text in pool.tracebacks.items()
                 if reason not in self._sent_tracebacks
             },

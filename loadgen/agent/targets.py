@@ -9,6 +9,7 @@ from loadgen.machine.addresses import check_socket, source_for
 from loadgen.net.allowed import AllowedTargets
 from loadgen.net.url import TargetUrl, resolve
 from loadgen.plan.proxy import ProxyUrl
+from loadgen.plan.secrets import shown_url
 from loadgen.wire import Destination, Sources, Way
 
 Resolver = Callable[[str, int, str], tuple[str, ...]]
@@ -57,7 +58,7 @@ class ResolvedTarget(msgspec.Struct, frozen=True):
             return cls(url, parts, (ReachedAddress(parts.path, ()),))
         if proxy is None:
             found = addresses_of(parts.host, parts.port, "target")
-            reached, notes = _reach(f"target {url}", parts.host, found, sources)
+            reached, notes = _reach(f"target {shown_url(url)}", parts.host, found, sources)
             return cls(url, parts, reached, notes)
         found = addresses_of(proxy.host, proxy.port, "proxy")
         reached, notes = _reach(f"proxy {proxy.shown}", proxy.host, found, sources)

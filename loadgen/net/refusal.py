@@ -6,6 +6,7 @@ A sample is text: what is wrong, the head of the reply, and the begin of its bod
 import re
 
 from loadgen.net.handshake import Reply
+from loadgen.plan.secrets import HIDDEN, shown_text
 from loadgen.stats.reasons import HTTP
 
 BODY_SIZE = 500
@@ -40,8 +41,8 @@ def explain(reply: Reply, user: int, unfollowed: str = "redirects are not follow
 
     `unfollowed` is why loadgen does not go where the reply may redirect to.
 
-    It can be printed whatever the server sent, its length is bounded, and the values of
-    `Set-Cookie` are left out: they may be keys to somebody's account.
+    It can be printed whatever the server sent, its length is bounded, and cookies and other secrets
+    are left out: they may be keys to somebody's account.
     """
     advice = _advice(reply.head, unfollowed)
     words = reply.words or f"the server answered {answer_in(reply.head)}{advice}"
@@ -92,7 +93,7 @@ def _printable(text: str) -> str:
 
 
 def _redacted(text: str) -> str:
-    return _COOKIE.sub(r"\1 [left out]", text)
+    return shown_text(_COOKIE.sub(rf"\1 {HIDDEN}", text))
 
 
 def _cut(text: str, length: int) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from loadgen.errors import PlanError
+from loadgen.plan.secrets import shown_url
 from loadgen.values import UNIX, Endpoint
 
 MAX_PATH = 107
@@ -35,7 +36,8 @@ class TargetUrl(msgspec.Struct, frozen=True):
 
         Raises PlanError for any other text; its message is one line and shows no password.
         """
-        shown = re.sub(".*@", "…@", url, flags=re.DOTALL)  # the text before may be a password
+        # The text before an @ may be a password.
+        shown = shown_url(re.sub(".*@", "…@", url, flags=re.DOTALL))
         if "@" in re.split("[/?#]", url.partition("//")[2] or url)[0]:
             raise PlanError(
                 f"target {shown!r} names a user, and plan and report would show the password; leave"
@@ -69,7 +71,7 @@ class TargetUrl(msgspec.Struct, frozen=True):
             raise ValueError(f"{url} isn't a valid URI: fragment identifier is meaningless")
         if parts.port == 0:
             raise PlanError(
-                f"target {url!r} has port 0, which can't be dialed; write ws://HOST:PORT/PATH"
+                f"target {shown_url(url)!r} has port 0, which can't be dialed; write ws://HOST:PORT/PATH"
             )
         secure = parts.scheme == "wss"
         host, path, query = parts.hostname, parts.path or "/", parts.query
@@ -99,7 +101,7 @@ class TargetUrl(msgspec.Struct, frozen=True):
             why = "has a resource that does not begin with a slash after a colon"
         else:
             return cls("localhost", 80, resource or "/", secure=False, path=path)
-        raise PlanError(f"target {url!r} {why}; {form}")
+        raise PlanError(f"target {shown_url(url)!r} {why}; {form}")
 
     @property
     def host_header(self) -> str:

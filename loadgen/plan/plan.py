@@ -14,9 +14,10 @@ from loadgen.plan.feeder import FEEDER_SALT, Feeder, PlaceOf, Ranks, feeder_mist
 from loadgen.plan.phases import MAX_ARRIVALS, MAX_NUMBER, NotNegative, Phase, Positive
 from loadgen.plan.proxy import ProxyUrl
 from loadgen.plan.publish import Publish
-from loadgen.plan.redaction import redacted_body, redacted_session
+from loadgen.plan.redaction import redacted_publish, redacted_session
 from loadgen.plan.request import request_mistakes
 from loadgen.plan.schedule import PhasedSchedule, Schedule, phase_arrivals_of
+from loadgen.plan.secrets import HIDDEN, shown_subprotocols, shown_url, shown_urls
 from loadgen.plan.seeded import Pick, weighted_choice, weighted_choice_by_phase
 from loadgen.plan.sessions import (
     MAX_BYTES,
@@ -151,6 +152,18 @@ class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         for place, protocol in enumerate(self.tls_alpn):
             if not (0 < len(protocol) < 256 and protocol.isascii()):
                 yield f"tls_alpn[{place}]", f"is {protocol!r}; write 1 to 255 ASCII characters"
+
+    def redacted(self) -> "Transport":
+        """Returns the settings without what may be secret in them."""
+        paths = ("tls_ca", "tls_cert", "tls_key")
+        return msgspec.structs.replace(
+            self,
+            subprotocols=shown_subprotocols(self.subprotocols),
+            origin=shown_url(self.origin),
+            headers=dict.fromkeys(self.headers, ""),
+            proxy=self.via.shown if self.via else "",
+            **{path: HIDDEN for path in paths if getattr(self, path)},
+        )
 
     @property
     def resolve_every(self) -> float | None:
@@ -296,29 +309,27 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             yield "phases", "bring no connection at all; give one of them a `rate`"
 
     def redacted(self) -> "Plan":
-        """Returns the plan without the texts that may hold passwords.
+        """Returns the plan without what may be secret: what is shown of it.
 
-        These are the sources of sessions, their files and what their steps send, the texts of
-        `files`, the rows of feeders, the values of headers, what is published, and the credentials
-        for the proxy.
+        It is without the sources of sessions, their files and what their steps send, the texts of
+        `files`, the rows of feeders, the values of headers, what is published, the secret values of
+        URLs, the credentials for the proxy, and the paths of keys and certificates.
         """
-        sessions = tuple(map(redacted_session, self.sessions))
-        via = self.transport.via
-        transport = msgspec.structs.replace(
-            self.transport,
-            headers=dict.fromkeys(self.transport.headers, ""),
-            proxy=via.shown if via else "",
-        )
+        urls = self.shown_urls
         shown = self.for_agents
-        publish = shown.publish and msgspec.structs.replace(
-            shown.publish, body=redacted_body(shown.publish.body)
-        )
         return msgspec.structs.replace(
             shown,
-            publish=publish,
-            sessions=sessions,
+            target=shown_url(self.target),
+            targets=tuple(
+                msgspec.structs.replace(target, url=urls[target.url]) for target in self.targets
+            ),
+            sessions=tuple(
+                redacted_session(session, lambda url: urls.get(url) or shown_url(url))
+                for session in self.sessions
+            ),
             files=dict.fromkeys(self.files, ""),
-            transport=transport,
+            transport=self.transport.redacted(),
+            publish=shown.publish and redacted_publish(shown.publish),
         )
 
     @property
@@ -408,6 +419,11 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         """The URLs that users connect to, each once, the targets first."""
         own = [target.url for target in self.servers]
         return tuple(dict.fromkeys(own + [url for spec in self.sessions for url in urls_of(spec)]))
+
+    @property
+    def shown_urls(self) -> dict[str, str]:
+        """Its URLs, each with the form in which it is shown: without secrets."""
+        return shown_urls(self.urls)
 
     @property
     def secure(self) -> bool:

@@ -1,40 +1,72 @@
-"""Sessions and publications without what may be secret in them."""
+"""Parts of plans as views, reports and archives show them: without secrets.
 
+Texts that are sent or compared with replies are hidden whole, and values in URLs by their names, as
+loadgen.plan.secrets knows them. Patterns, paths and the names of things are shown.
+"""
+
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from loadgen.plan.publish import STAMP
-from loadgen.plan.secrets import HIDDEN
+from loadgen.plan.publish import STAMP, Publish
+from loadgen.plan.reply import AutoReply
+from loadgen.plan.secrets import HIDDEN, shown_subprotocols, shown_url
 from loadgen.plan.sessions import PythonSession, Script, SessionSpec
 
 SENT = frozenset({"headers", "text", "hex", "base64", "json", "form", "auth", "value", "equals"})
 """The fields of steps and their checks whose texts may be passwords, tokens or personal data."""
+LINKS = frozenset({"url", "path"})
+"""The fields of steps that are URLs, or a part of one."""
+ShownUrl = Callable[[str], str]
+"""Returns a URL without its secrets."""
 
 
-def redacted_session(session: SessionSpec) -> SessionSpec:
+def redacted_session(session: SessionSpec, shown: ShownUrl = shown_url) -> SessionSpec:
     """Returns a session without the texts that it sends, and without its source."""
-    reply = tuple(msgspec.structs.replace(one, send=HIDDEN) for one in session.reply)
+    reply = tuple(map(_redacted_reply, session.reply))
     if isinstance(session, PythonSession):
         return msgspec.structs.replace(session.without_data, source="", reply=reply)
     if isinstance(session, Script):
-        return msgspec.structs.replace(session, steps=_hidden(session.steps), reply=reply)
+        return msgspec.structs.replace(session, steps=_hidden(session.steps, shown), reply=reply)
     return msgspec.structs.replace(session, reply=reply)
 
 
-def _hidden(value: Any) -> Any:
+def _redacted_reply(reply: AutoReply) -> AutoReply:
+    return msgspec.structs.replace(
+        reply, send=HIDDEN, hex="", base64="", json=_without_texts(reply.json)
+    )
+
+
+def _hidden(value: Any, shown: ShownUrl) -> Any:
     """Returns steps, or parts of them, in which fields of SENT have no texts."""
     if isinstance(value, tuple):
-        return tuple(map(_hidden, value))
+        return tuple(_hidden(one, shown) for one in value)
     if not isinstance(value, msgspec.Struct):
         return value
     fields = {name: getattr(value, name) for name in value.__struct_fields__}
     return msgspec.structs.replace(
-        value,
-        **{
-            name: _without_texts(field) if name in SENT else _hidden(field)
-            for name, field in fields.items()
-        },
+        value, **{name: _field(name, field, shown) for name, field in fields.items()}
+    )
+
+
+def _field(name: str, field: Any, shown: ShownUrl) -> Any:
+    """Returns the field of a step, or of a part of one, as it is shown."""
+    if name in SENT:
+        # Of an HTTP reply `form` says how it is read; of a request it is the fields of a form.
+        return field if name == "form" and isinstance(field, str) else _without_texts(field)
+    if name in LINKS:
+        return shown(field)
+    return shown_subprotocols(field) if name == "subprotocols" else _hidden(field, shown)
+
+
+def redacted_publish(publish: Publish) -> Publish:
+    """Returns a publication with its address and the places of its stamp alone."""
+    return msgspec.structs.replace(
+        publish,
+        url=shown_url(publish.url),
+        headers=dict.fromkeys(publish.headers, ""),
+        body=redacted_body(publish.body),
     )
 
 

@@ -14,6 +14,7 @@ from aiohttp import ClientResponse, CookieJar, InvalidURL
 from yarl import URL
 
 from loadgen.net.http_pool import http_failure
+from loadgen.plan.secrets import shown_header
 from loadgen.sessions.errors import HttpFailed
 from loadgen.sessions.scenario import Scenario
 from loadgen.stats.http_ends import CANCELLED
@@ -113,7 +114,10 @@ class HttpExchange(NamedTuple):
             tally.http_errors += 1
             sample = f"http_replies.{status}"
             if recorder.claim(sample):
-                head = "".join(f"{name}: {value}\n" for name, value in reply.headers.items())
+                head = "".join(
+                    f"{name}: {shown_header(name, value)}\n"
+                    for name, value in reply.headers.items()
+                )
                 body = (await reply.text(errors="replace"))[:MAX_SHOWN]
                 recorder.samples[sample] = f"{self._request}: {status}\n{head}\n{body}\n"
 

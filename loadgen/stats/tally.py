@@ -531,6 +531,10 @@ class Ledger(msgspec.Struct, frozen=True):
         With `held` the ledger must agree with it too.
         """
         wrong = [f"{name} is {value}" for name, value in self._derived().items() if value < 0]
+        if self.accepted > self.opened:
+            wrong.append(f"accepted is {self.accepted} but {self.opened} opened")
+        if self.late > self.launched:
+            wrong.append(f"late is {self.late} but {self.launched} were launched")
         if held is not None and self.connecting != held.connecting:
             wrong.append(f"connecting is {self.connecting} but {held.connecting} are held")
         if held is not None and self.open != held.open:

@@ -88,6 +88,7 @@ async def _serve(shared: Shared, number: int) -> None:
     state = WorkerState(shared.settings, counters, number)
     bus = Bus(number, shared.mailboxes, state.deliver, lambda: counters.running[0])
     bus.listen()
+    state.spread = bus.send
     runner = web.AppRunner(application(state, bus), access_log=None)
     await runner.setup()
     http = runner.server

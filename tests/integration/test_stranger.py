@@ -271,3 +271,39 @@ def test_no_name_leads_out_of_the_run_directory(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
     assert len(list((tmp_path / "runs").iterdir())) == 1
     assert not Path("/tmp/outside").exists()
+
+
+LIES = {
+    "greedy": Tally(launched=150, opened=150, closed={"done": 150}),
+    "closer": Tally(launched=100, opened=100, closed={"done": 120}),
+    "keeper": Tally(launched=100, opened=100),
+}
+"""What agents with shares of 100 connections say; each of it can't be true."""
+
+
+def test_a_run_whose_agents_say_what_can_not_be_true_fails(tmp_path):
+    """They have the secrets of their own posts, as agents do."""
+    options = ("--agents", "3", "--max", "300", "--rate", "1000", "--hold", "1")
+    with coordinator(tmp_path, *options, "--expect", "opened>=300") as coord:
+        ids = {name: joined(coord, name) for name in LIES}
+
+        def says(name: str, said: Post) -> None:
+            url = f"{coord.url}/v1/agents/{ids[name]}/seconds"
+            assert post(url, to_wire(said))[0] == 200
+
+        for name in LIES:
+            says(name, Post(ready=True))
+        eventually(lambda: coord.state()["state"] == "running", "the run")
+        for name, lie in LIES.items():
+            says(name, Post(seconds=(Second(0, lie),), finished=True))
+        assert coord.end() == 1
+        shown = coord.out
+        summary = coord.summary()
+    assert summary["expectations"][0]["held"]
+    assert summary["verdict"] == "fail"
+    assert [text for text in summary["breaches"] if text.startswith("agent")] == [
+        "agent greedy: not_started is -50",
+        "agent closer: open is -20",
+        "agent keeper ended with 100 open",
+    ]
+    assert "agent greedy: not_started is -50" in shown

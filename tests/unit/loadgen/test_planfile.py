@@ -573,7 +573,7 @@ def test_the_rows_of_a_feeder_are_read_from_beside_the_plan(plan_file, tmp_path)
 
 
 def test_a_report_needs_no_rows(plan_file):
-    (feeder,) = read_plan(plan_file(FED), rows=False).feeders
+    (feeder,) = read_plan(plan_file(FED), runs=False).feeders
 
     assert (feeder.file, feeder.table) == ("users.csv", b"")
 

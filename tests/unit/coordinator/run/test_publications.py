@@ -180,7 +180,7 @@ def test_samples_of_the_missed_are_bounded():
 def test_the_first_message_without_a_stamp_is_kept():
     publications = Publications(GRACE)
 
-    assert publications.take("a", News(unstamped="one\ntwo"), 1.0)
+    assert publications.take("a", News(unstamped='one\ntwo {"token": "abc"}'), 1.0)
     assert not publications.take("b", News(unstamped="other"), 1.0)
     assert not publications.take("b", News(), 1.0)
-    assert publications.summary.unstamped == "one two"
+    assert publications.summary.unstamped == 'one two {"token": "…"}'

@@ -344,6 +344,32 @@ def test_agents_get_the_plan_without_the_headers_of_the_publisher():
 CHAT = PythonSession(name="chat", file="chat.py", source="async def session(user): ...\n")
 
 
+def test_a_redacted_plan_has_its_urls_without_the_values_of_secret_parameters():
+    urls = ("ws://a/?token=one", "ws://a/?token=two", "ws://b/?room=1")
+    moved = Script(name="moved", steps=(Change(url=urls[1]), Connect(url="ws://c/?jwt=three")))
+    plan = Plan(targets=tuple(Target(url=url) for url in urls), sessions=(moved,))
+
+    shown = plan.redacted()
+    assert shown.urls == ("ws://a/?token=…", "ws://a/?token=…2", "ws://b/?room=1", "ws://c/?jwt=…")
+    assert plan.shown_urls == dict(zip(plan.urls, shown.urls, strict=True))
+    assert Plan(target=urls[0]).redacted().target == "ws://a/?token=…"
+    assert Plan().redacted() == Plan()
+
+
+def test_a_redacted_plan_has_no_paths_of_keys_and_no_token_among_subprotocols():
+    transport = Transport(
+        tls_ca="/home/me/ca.pem",
+        tls_cert="/home/me/c.pem",
+        tls_key="/home/me/k.pem",
+        subprotocols=("talk", "x" * 30),
+    )
+
+    shown = Plan(transport=transport).redacted().transport
+    assert {shown.tls_ca, shown.tls_cert, shown.tls_key} == {"…"}
+    assert shown.subprotocols == ("talk", "hidden-2")
+    assert shown.origin == ""
+
+
 def test_a_redacted_plan_has_no_source_of_sessions():
     plan = Plan(sessions=(CHAT, USERS))
 

@@ -3,18 +3,22 @@
 import msgspec
 import pytest
 
-from loadgen.plan.redaction import HIDDEN, redacted_body, redacted_session
+from loadgen.plan.publish import Publish
+from loadgen.plan.redaction import redacted_body, redacted_publish, redacted_session
 from loadgen.plan.reply import AutoReply
 from loadgen.plan.script import (
+    Change,
     Connect,
     For,
     HttpStep,
+    Match,
     Receive,
     ReplyCheck,
     Send,
     SetVars,
     Transaction,
 )
+from loadgen.plan.secrets import HIDDEN
 from loadgen.plan.sessions import Loop, PythonSession, Script
 
 SECRET = "s3cr3t"
@@ -27,8 +31,14 @@ STEPS = (
         json={"user": "me", "more": [{"password": SECRET, "age": 7}]},
         check=(ReplyCheck(name="token", jsonpath="token", equals=SECRET),),
     ),
-    HttpStep(url="/form", form={"password": SECRET}, text=SECRET),
-    Connect(headers={"Authorization": SECRET}),
+    HttpStep(url="/form", form={"password": SECRET}, text=SECRET, auth=(SECRET, SECRET)),
+    Connect(
+        headers={"Authorization": SECRET},
+        path=f"/ws?token={SECRET}",
+        subprotocols=("talk", f"{SECRET}-{'0' * 20}"),
+    ),
+    Change(url=f"ws://a/?token={SECRET}"),
+    Receive(match=(Match(pattern="x", form="hex"),)),
     Transaction(
         name="talk",
         steps=(
@@ -56,9 +66,16 @@ STEPS = (
     ],
 )
 def test_what_a_session_sends_is_hidden(session):
-    session = msgspec.structs.replace(session, reply=(AutoReply(match="2", send=SECRET),))
+    replies = (
+        AutoReply(match="2", send=SECRET),
+        AutoReply(json={"key": SECRET}, hex="5e"),
+        AutoReply(match="3", base64="c3Nz"),
+    )
+    session = redacted_session(msgspec.structs.replace(session, reply=replies))
 
-    assert SECRET not in str(redacted_session(session))
+    assert SECRET not in str(session)
+    assert {(one.send, one.hex, one.base64) for one in session.reply} == {(HIDDEN, "", "")}
+    assert [what for one in session.reply for what in one.mistakes()] == []
 
 
 def test_the_rest_of_a_script_stays():
@@ -69,7 +86,12 @@ def test_the_rest_of_a_script_stays():
     assert login.headers == {"X-Key": HIDDEN}
     assert login.json == {"user": HIDDEN, "more": [{"password": HIDDEN, "age": 7}]}
     assert login.text == ""
-    send, _, receive = shown.steps[4].steps[0].steps
+    assert (shown.steps[3].path, shown.steps[3].subprotocols) == (
+        "/ws?token=…",
+        ("talk", "hidden-2"),
+    )
+    assert (shown.steps[4].url, shown.steps[5].match[0].form) == ("ws://a/?token=…", "hex")
+    send, _, receive = shown.steps[6].steps[0].steps
     assert (send.text, send.hex, send.frame) == (HIDDEN, None, None)
     assert receive.check[0].equals == 1
 
@@ -86,3 +108,15 @@ def test_the_rest_of_a_script_stays():
 )
 def test_the_body_of_a_publication_keeps_its_shape_and_its_stamp(body, shown):
     assert redacted_body(body) == shown
+
+
+def test_of_a_publication_the_address_stays():
+    publish = Publish(
+        url=f"https://me:{SECRET}@a/p?key=1&api_key={SECRET}&at={{{{stamp}}}}",
+        headers={"X-Key": SECRET},
+        body=SECRET,
+    )
+
+    shown = redacted_publish(publish)
+    assert shown.url == "https://…@a/p?key=1&api_key=…&at={{stamp}}"
+    assert (shown.headers, shown.body) == ({"X-Key": ""}, HIDDEN)

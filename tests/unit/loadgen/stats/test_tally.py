@@ -269,6 +269,8 @@ def test_where_the_plan_is_unknown_relaunched_connections_change_nothing():
         (Tally(launched=1, opened=2), "connecting is -1"),
         (Tally(launched=1, failed={"refused": 3}), "connecting is -2"),
         (Tally(launched=2, opened=2, closed={"done": 2}, lost=1), "open is -1"),
+        (Tally(launched=2, opened=2, accepted=3), "accepted is 3 but 2 opened"),
+        (Tally(launched=2, late=3), "late is 3 but 2 were launched"),
     ],
 )
 def test_a_law_that_does_not_hold_is_named(total, breach):

@@ -1,6 +1,6 @@
 """Progress of a run: a live table on a terminal, elsewhere a line per second."""
 
-import os
+import select
 import sys
 from collections.abc import Callable, Iterator
 from math import inf
@@ -64,14 +64,8 @@ class Lines:
             self.say(line_of(row))
 
     def say(self, text: str) -> None:
-        """Writes a line at once.
-
-        When the reader has closed the pipe (`| head`), the run goes on and the lines are dropped.
-        """
-        try:
-            print(text, file=self._stream, flush=True)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+        """Writes a line at once."""
+        print(text, file=self._stream, flush=True)
 
     def close(self) -> None:
         """Does nothing: every line is already written."""
@@ -81,6 +75,8 @@ class Screen:
     """A live table, drawn again once a second; warnings are lines above it."""
 
     def __init__(self, stream: TextIO) -> None:
+        self._takes = select.poll()
+        self._takes.register(stream, select.POLLOUT)
         console = Console(file=stream)
         # rich may capture stderr only where it is this terminal: lines for a file go to the file.
         self._live = Live(
@@ -92,8 +88,9 @@ class Screen:
         self._live.start()
 
     def show(self, run: Run, now: float) -> None:
-        """Draws the table again."""
-        self._live.update(_screen(run, now), refresh=True)
+        """Draws the table again, where the terminal takes it: Ctrl-S stops it."""
+        if self._takes.poll(0):
+            self._live.update(_screen(run, now), refresh=True)
 
     def second(self, row: Row) -> None:
         """Does nothing: the next drawing shows the second."""

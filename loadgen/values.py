@@ -86,3 +86,11 @@ def nests_deeper(value: Any, most: int) -> bool:
             for inner in (outer.values() if isinstance(outer, dict) else outer)
         ]
     return bool(level)
+
+
+def has_larger(value: Any, most: int) -> bool:
+    """Returns True when JSON has a number above `most`, or below its negative."""
+    if isinstance(value, dict | list):
+        inside = value.values() if isinstance(value, dict) else value
+        return any(has_larger(one, most) for one in inside)
+    return isinstance(value, int | float) and abs(value) > most

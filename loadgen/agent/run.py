@@ -41,6 +41,7 @@ from loadgen.plan.session_file import digest
 from loadgen.plan.session_tree import wrong_file
 from loadgen.plan.sessions import PythonSession
 from loadgen.sessions.rows import file_of
+from loadgen.values import printable
 from loadgen.wire import Orders, Place, Post, Start, Welcome, from_wire, to_wire
 
 log = logging.getLogger("loadgen.agent")
@@ -253,8 +254,8 @@ class AgentRun:
         return ""
 
     def _note(self, text: str) -> None:
-        """Takes a line for the logs, without secrets of a session or a server in it."""
-        text = shown_text(text)
+        """Takes a line for the logs, whatever a session or a server has put into it."""
+        text = printable(shown_text(text).replace("\n", " "), kept="\t")
         log.warning("%s", text)
         self._notes.append(text)
 
@@ -354,10 +355,11 @@ class AgentRun:
                 for reason, text in pool.tracebacks.items()
                 if reason not in self._sent_tracebacks
             },
+            after=self._outbox.after,
         )
 
     def _follow(self, orders: Orders, post: Post) -> None:
-        self._outbox.acknowledge(orders.acknowledged)
+        self._outbox.acknowledge(orders.acknowledged, orders.taken)
         if orders.do in ("run", "pause") and orders.start is not None and self._running is None:
             self._running = asyncio.create_task(self._start(orders, orders.start))
         elif orders.do in ("run", "pause"):

@@ -1,7 +1,10 @@
 """Progress of a run: plain lines in a file, a live table on a terminal."""
 
+import contextlib
 import io
 import os
+import pty
+import termios
 
 import pytest
 
@@ -10,9 +13,23 @@ from coordinator.run.run import Run
 from tests.unit.coordinator.fleet import PLAN, hello, opened, ready, seconds, started
 
 
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
+@pytest.fixture
+def terminal():
+    """The two ends of a terminal: the operator's, and the stream of the command."""
+    own, other = pty.openpty()
+    with open(other, "w") as stream:
+        yield own, stream
+    os.close(own)
+
+
+def shown(own: int) -> str:
+    """Returns what came to the terminal, all of which is there already."""
+    os.set_blocking(own, False)
+    parts = []
+    with contextlib.suppress(BlockingIOError):
+        while part := os.read(own, 65536):
+            parts.append(part)
+    return b"".join(parts).decode()
 
 
 def running():
@@ -81,19 +98,10 @@ def test_a_correction_is_no_line():
     assert stream.getvalue() == ""
 
 
-def test_a_reader_that_closes_the_pipe_does_not_end_the_run():
-    read, write = os.pipe()
-    os.close(read)
-    with open(write, "w") as stream:
-        display = Lines(stream)
-        display.say("one")
-        display.say("two")
-
-
 @pytest.mark.parametrize("width", [80, 200])
-def test_the_live_table_shows_fleet_and_agents(width, monkeypatch):
+def test_the_live_table_shows_fleet_and_agents(width, monkeypatch, terminal):
     monkeypatch.setenv("COLUMNS", str(width))
-    stream = Terminal()
+    own, stream = terminal
     display = display_on(stream)
     assert isinstance(display, Screen)
     run, row = running()
@@ -102,7 +110,7 @@ def test_the_live_table_shows_fleet_and_agents(width, monkeypatch):
     display.say("a [warning] above")
     display.close()
 
-    shown = stream.getvalue()
+    text = shown(own)
     for words in (
         "20 open of 1,000 planned",
         "24/s achieved, 100/s asked",
@@ -110,4 +118,18 @@ def test_the_live_table_shows_fleet_and_agents(width, monkeypatch):
         "handshake",
         "a [warning] above",
     ):
-        assert words in shown
+        assert words in text
+
+
+def test_a_stopped_terminal_gets_no_table_until_it_goes_on(terminal):
+    own, stream = terminal
+    display = display_on(stream)
+    run, _ = running()
+    termios.tcflow(stream.fileno(), termios.TCOOFF)  # as Ctrl-S does
+    display.show(run, run.start + 1.0)
+    assert "open of" not in shown(own)
+
+    termios.tcflow(stream.fileno(), termios.TCOON)
+    display.show(run, run.start + 2.0)
+    assert "open of" in shown(own)
+    display.close()

@@ -12,6 +12,7 @@ from loadgen.plan.feeder import Feeder
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan, Target, plan_of
 from loadgen.plan.publish import Publish
+from loadgen.plan.reply import AutoReply
 from loadgen.plan.schedule import PhasedSchedule, Schedule
 from loadgen.plan.script import Change, Connect
 from loadgen.plan.sessions import MAX_FILES, Loop, PythonSession, Script, SessionFile
@@ -244,6 +245,12 @@ def test_a_redacted_plan_has_the_names_of_headers_and_files_without_their_texts(
     assert "X-Api-Key" in shown
     assert "c2VjcmV0" not in shown
     assert "secret" not in shown
+
+
+def test_a_mistake_in_a_reply_is_named_with_its_session_and_place():
+    replies = (AutoReply(send="x", match="a"), AutoReply(match="a"))
+    with pytest.raises(PlanError, match=r"`sessions\[0\]\.reply\[1\]\.send` is empty"):
+        Plan(sessions=(Loop(name="a", reply=replies),))
 
 
 def test_a_mistake_in_the_transport_is_named_with_its_path():

@@ -49,7 +49,7 @@ def seconds_of(text: str) -> float:
 
 
 def number_of(text: str) -> float:
-    """Returns the number of a text such as `1000000`, `1_000_000`, `1,000,000` or `1e6`.
+    """Returns the number of a text such as `1000`, `1_000`, `1,000` or `1e3`.
 
     Raises ValueError for any other text.
     """

@@ -1,4 +1,4 @@
-"""The JSON schema of plan files: for editors, and for the names that a mistake may have meant."""
+"""The JSON schema of plan files: for editors, and for hints at misspelt names."""
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -74,7 +74,10 @@ def hint(wrong: str, names: Sequence[str]) -> str:
 
 
 def _struct(node: Mapping[str, Any], value: Any) -> Mapping[str, Any]:
-    """Returns the definition that a node refers to; of several, the one that the value names."""
+    """Returns the definition that a node refers to.
+
+    Of several it is the one that the value names.
+    """
     found = node.get("discriminator")
     if found:
         tag = _value(value, found["propertyName"])
@@ -85,7 +88,7 @@ def _struct(node: Mapping[str, Any], value: Any) -> Mapping[str, Any]:
 
 
 def _inner(node: Mapping[str, Any], key: str | int) -> Mapping[str, Any]:
-    """Returns the node of a key or of an array's element; an empty one if there is none."""
+    """Returns the node of a key or an element; an empty one if there is none."""
     for part in node.get("anyOf", [node]):
         one = _struct(part, None)
         inner = one.get("items") if isinstance(key, int) else one.get("properties", {}).get(key)

@@ -585,7 +585,7 @@ def test_a_report_needs_no_rows(plan_file):
         (FED.replace("csv", "py"), "no plan runs code when it is read; give it by --feeder users"),
         (
             FED + 'mode = "some"\n',
-            "line 4: `feeders[0].mode`: Invalid enum value 'some'; write one of",
+            "line 4: `feeders[0].mode`: Invalid enum value 'some'; write ",
         ),
         (FED + "rows = 5\n", "line 4: `feeders[0].rows`: Expected `array`"),
         ('files = { a = "users.csv" }', "line 1: `files.a` is the text 'users.csv', a file's name"),

@@ -7,12 +7,12 @@ from secrets import token_hex
 
 from coordinator.clock import Clock
 from coordinator.controller import Controller
+from coordinator.embedded import check_embedded
 from coordinator.http.server import Server
 from coordinator.influx.lines import check_library
 from coordinator.local import LocalAgents
 from coordinator.preflight import (
     Certificate,
-    check_embedded,
     check_listen,
     check_proxy,
     check_shares,
@@ -42,7 +42,7 @@ async def coordinate(settings: RunSettings) -> int:
     proxy = check_proxy(settings.plan)
     targets = [check_target(url, settings.plan.transport.via) for url in settings.plan.urls]
     if settings.with_target:
-        check_embedded(targets)
+        check_embedded(settings.with_target, settings.plan, targets)
     if settings.local:
         check_sockets(targets)
     token = Token.read(settings.token_file)

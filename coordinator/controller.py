@@ -14,9 +14,10 @@ from time import time
 
 import msgspec
 
-from coordinator.calibrate import Calibrator, doubts_of
+from coordinator.calibrate import Calibrator
 from coordinator.clock import Clock
 from coordinator.display import display_on
+from coordinator.doubts import doubts_of
 from coordinator.http.server import Server
 from coordinator.influx.exporter import Exporter, finish
 from coordinator.local import LocalAgents, LocalProcesses, local_names
@@ -33,7 +34,8 @@ from coordinator.run.notices import Notice
 from coordinator.run.run import Run
 from coordinator.run.summary import Summary
 from coordinator.run.timeline import Entry, Row
-from coordinator.scrape import Scrape, Scraper
+from coordinator.scrape import Scrape
+from coordinator.scraper import Scraper
 from coordinator.settings import RunSettings
 from coordinator.storage.journal import Head, Journal, replay
 from coordinator.storage.reader import read_run
@@ -47,7 +49,7 @@ from loadgen.net.credentials import show, trust
 from loadgen.plan.sessions import Script
 from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.recorder import MICROSECONDS
-from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
+from loadgen.values import Endpoint
 
 TICK = 0.2
 """Seconds between two ticks of the run."""
@@ -208,7 +210,7 @@ class Controller:
         if self._settings.with_target:
             log = self._folder.path / "agents" / "target.log"
             await self.local_processes.start_target(
-                local_agents.targets[0], self._target_limit(), log
+                self._settings.with_target, local_agents.targets[0], self._target_limit(), log
             )
         if self._calibrator is not None:
             await self._calibrator.check_target()
@@ -222,13 +224,14 @@ class Controller:
             files = {"--target-key": transport.tls_key}
         return {option: Path(path) for option, path in files.items() if Path(path).is_file()}
 
-    def _target_limit(self) -> int:
+    def _target_limit(self) -> int | None:
         """Returns how many connections the embedded target has to hold.
 
-        With phases or sessions users come back, perhaps before the target knows that they left.
+        None: that is unknown. With phases or sessions users come back, perhaps before the target
+        knows that they left.
         """
         plan = self._settings.plan
-        return REFERENCE_CONNECTIONS if plan.phases or plan.sessions else plan.total
+        return None if plan.phases or plan.sessions else plan.total
 
     def _announce(self, local_agents: LocalAgents) -> None:
         urls = [self._run.shown_urls[target.url] for target in self._run.plan.servers]

@@ -76,6 +76,10 @@ async def _big(_: web.Request) -> web.StreamResponse:
     return web.Response(body=bytes(MAX_BODY + 1))
 
 
+async def _image(_: web.Request) -> web.StreamResponse:
+    return web.Response(body=b"\x89PNG\xff")
+
+
 async def _cut(request: web.Request) -> web.StreamResponse:
     """Closes the connection without a reply."""
     assert request.transport is not None
@@ -116,6 +120,7 @@ def login_app() -> web.Application:
     app.router.add_get("/port", _port)
     app.router.add_get("/slow", _slow)
     app.router.add_get("/big", _big)
+    app.router.add_get("/image", _image)
     app.router.add_get("/cut", _cut)
     app.router.add_get("/elsewhere", _elsewhere)
     app.router.add_get("/again", _again)

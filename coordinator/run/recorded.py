@@ -17,7 +17,7 @@ Owner = TypeVar("Owner", bound="Recorded")
 class Recorded:
     """A class with `recorded` methods.
 
-    Each of their calls is passed to `record` first.
+    Each of their calls is passed to `record` before it takes effect.
     """
 
     record: Record | None = None
@@ -42,6 +42,33 @@ def recorded(
 
     record_and_call.is_recorded = True  # type: ignore[attr-defined]  # a mark for `argument_types`
     return record_and_call
+
+
+def checked_by(
+    check: Callable[Concatenate[Owner, Arguments], None],
+) -> Callable[
+    [Callable[Concatenate[Owner, Arguments], Result]],
+    Callable[Concatenate[Owner, Arguments], Result],
+]:
+    """Has `check` decide on each call of a recorded method before it is recorded.
+
+    It gets the same arguments, changes nothing, and raises where the call is refused: what
+    strangers send in vain fills no record.
+    """
+
+    def checked(
+        method: Callable[Concatenate[Owner, Arguments], Result],
+    ) -> Callable[Concatenate[Owner, Arguments], Result]:
+        @wraps(method)
+        def check_and_call(
+            self: Owner, /, *arguments: Arguments.args, **options: Arguments.kwargs
+        ) -> Result:
+            check(self, *arguments, **options)
+            return method(self, *arguments, **options)
+
+        return check_and_call
+
+    return checked
 
 
 def argument_types(owner: type[Recorded]) -> dict[str, tuple[Any, ...]]:

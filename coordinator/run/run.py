@@ -12,11 +12,12 @@ from typing import Literal
 from msgspec.structs import replace
 
 from coordinator.run.agents import MAX_AGENTS, Agents, AgentState, FailureDetector
+from coordinator.run.common_end import common_end
 from coordinator.run.notices import Notices
 from coordinator.run.parts import Parts
 from coordinator.run.progress import HOLD, PhaseProgress, Progress
 from coordinator.run.publications import PublicationLine, Publications
-from coordinator.run.recorded import Recorded, recorded
+from coordinator.run.recorded import Recorded, checked_by, recorded
 from coordinator.run.shares import ShareTable, shares_of
 from coordinator.run.timeline import Entry, Timeline
 from coordinator.text import one_line
@@ -145,6 +146,8 @@ class Run(Recorded):
             self.notices,
         )
         self._detector = FailureDetector(self.agents)
+        self._judged_ends = False
+        """True once the first ends were looked at."""
         self._joined = 0
         self._stopping = False
         """True once the agents are ordered to abort their connections."""
@@ -162,12 +165,8 @@ class Run(Recorded):
 
     # What agents send.
 
-    @recorded
-    def join(self, hello: Hello, now: float, digest: str = "") -> Welcome:
-        """Adds an agent under a unique name; raises RefusedError when it can't take part.
-
-        `digest` is that of the secret which its posts need.
-        """
+    def _check_join(self, hello: Hello, now: float, digest: str = "") -> None:
+        """Raises RefusedError when an agent can't take part."""
         if hello.wire != WIRE:
             raise RefusedError(
                 f"the agent speaks wire version {hello.wire} (loadgen"
@@ -183,6 +182,14 @@ class Run(Recorded):
             raise RefusedError(f"the run {reason}; it can join the next one")
         if len(self.agents.by_id) >= MAX_AGENTS:
             raise RefusedError(f"{MAX_AGENTS:,} agents have joined, which is the limit of a run")
+
+    @checked_by(_check_join)
+    @recorded
+    def join(self, hello: Hello, now: float, digest: str = "") -> Welcome:
+        """Adds an agent under a unique name; raises RefusedError when it can't take part.
+
+        `digest` is that of the secret which its posts need.
+        """
         name = self.agents.unique_name(hello.name)
         agent = AgentState(f"{self.key}-{self._joined}", name, hello, seen=now, digest=digest)
         self.agents.by_id[agent.id] = agent
@@ -196,15 +203,25 @@ class Run(Recorded):
         """True while agents without a share are of use: they get what is lost."""
         return self.state == "running" and self.on_loss == "redistribute"
 
+    def _check_post(self, agent_id: str, post: Post, now: float) -> None:
+        """Raises UnknownAgentError or BadPostError when a post can't be taken."""
+        agent = self.agents.by_id.get(agent_id)
+        if agent is None:
+            raise UnknownAgentError(agent_id)
+        newest = max((second.number for second in post.seconds), default=-1)
+        if agent.active and newest > now - self.start + MAX_AHEAD:
+            raise BadPostError(
+                f"second {newest} is not over: the run is {now - self.start:.1f} s old"
+            )
+
+    @checked_by(_check_post)
     @recorded
     def post(self, agent_id: str, post: Post, now: float) -> Orders:
         """Takes an agent's post and returns its orders. Repeating a post does no harm.
 
         Raises UnknownAgentError or BadPostError.
         """
-        agent = self.agents.by_id.get(agent_id)
-        if agent is None:
-            raise UnknownAgentError(agent_id)
+        agent = self.agents.by_id[agent_id]
         if agent.active:
             self._add_seconds(agent, post.seconds, now)
         elif self.state == "gathering" or agent.share is None:
@@ -235,11 +252,6 @@ class Run(Recorded):
         self.notices.check_wall(f"agent {agent.name}", clock.wall - before.wall, bound)
 
     def _add_seconds(self, agent: AgentState, seconds: tuple[Second, ...], now: float) -> None:
-        newest = max((second.number for second in seconds), default=-1)
-        if newest > now - self.start + MAX_AHEAD:
-            raise BadPostError(
-                f"second {newest} is not over: the run is {now - self.start:.1f} s old"
-            )
         for second in sorted(seconds, key=lambda second: second.number):
             if self.fanin.add(agent.name, second) and second.news is not None:
                 self._take_news(agent.name, second.news, now)
@@ -348,6 +360,7 @@ class Run(Recorded):
     def tick(self, now: float) -> list[Entry]:
         """Does what is due by now, and returns the seconds that settled."""
         self._detector.excuse_own_silence(now)
+        self.agents.forget_silent(now)
         if self.state == "gathering":
             self._start_when_gathered(now)
             return []
@@ -367,9 +380,7 @@ class Run(Recorded):
         ready = self.agents.ready(now)
         if len(ready) < self.wanted:
             return
-        weights = weights_of(
-            self.plan.clients, [(agent.name, agent.hello.max_connections) for agent in ready]
-        )
+        weights = weights_of(self.plan.clients, [(agent.name, agent.capacity) for agent in ready])
         shares = shares_of(weights, self.plan.total)
         counts = [share.count(self.plan.total) for share in shares]
         idle = [agent.name for agent, count in zip(ready, counts, strict=True) if count == 0]
@@ -459,7 +470,22 @@ class Run(Recorded):
         entries = [self.timeline.add(second) for second in settled]
         for entry in entries:
             self._add_to_parts(entry)
+        if entries and not self._judged_ends:
+            self._judge_ends(self.ledger)
         return entries
+
+    def _judge_ends(self, ledger: Ledger) -> None:
+        """Warns once when the first connections all end for one reason.
+
+        Mostly that is a wrong URL.
+        """
+        ended = ledger.launched - ledger.connecting
+        self._judged_ends = ended > 0
+        found = common_end(ended, ledger.failed, ledger.closed) if ended else None
+        if found is not None:
+            self.notices.warn(
+                f"all {ended:,} connections so far ended as {found.reason}: {found.advice}"
+            )
 
     def _add_to_parts(self, entry: Entry) -> None:
         """Adds a second to its parts.
@@ -631,6 +657,19 @@ class Run(Recorded):
                 kept = [f"{number:,} {name}" for name, number in states.items() if number > 0]
                 found += [f"agent {agent.name} ended with {text}" for text in kept]
         return found
+
+    @property
+    def not_launched(self) -> int:
+        """The users that were not launched although their agents had places for them.
+
+        A plan may ask for more than its agents hold; what is beyond that does not count.
+        """
+        left = 0
+        for agent in self.agents.with_share():
+            ledger = Ledger.of(agent.planned, self.total_of(agent))
+            beyond = max(0, agent.planned - agent.capacity)
+            left += max(0, ledger.not_started - beyond)
+        return left
 
     def total_of(self, agent: AgentState) -> Tally:
         """Returns everything that one agent reported."""

@@ -1,8 +1,9 @@
 """journal.ndjson: every recorded call to an unfinished run, in order.
 
-A line is written before its call takes effect, and so before any agent gets its answer. The same
-calls with the same times bring a new run to the state of the old one, since a run has no clock and
-no randomness. In this way the run of a coordinator that died is resumed, up to the last second that
+A line is written before its call takes effect, and so before any agent gets its answer. A call that
+the run refuses is not recorded: strangers could fill the disk with such calls. The same calls with
+the same times bring a new run to the state of the old one, since a run has no clock and no
+randomness. In this way the run of a coordinator that died is resumed, up to the last second that
 any agent was allowed to forget.
 """
 
@@ -172,10 +173,9 @@ def read_head(folder: Path) -> Head:
 def replay(folder: Path, run: Run) -> Iterator[Entry]:
     """Repeats all calls of a journal on a new run; yields the seconds that settle.
 
-    Subtle: a torn line is no call: it was never answered, so the agent sends its post again. Calls
-    that raised when they were recorded raise again; their agents have their answers. A coordinator
-    that was killed may have settled less than the replay does, never more, since a tick is recorded
-    before its seconds are written.
+    Subtle: a torn line is no call: it was never answered, so the agent sends its post again. A
+    coordinator that was killed may have settled less than the replay does, never more, since a tick
+    is recorded before its seconds are written.
     """
     types = argument_types(Run)
     with (folder / FILE).open("rb") as file:

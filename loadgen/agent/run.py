@@ -120,7 +120,7 @@ class AgentRun:
 
     async def _serve(self) -> None:
         log.info("joined %s as %s", self._settings.coordinator, self._welcome.name)
-        await self._prepare()
+        await self._prepare_aloud()
         while not self._over:
             self._collect()
             if self._has_news() or monotonic() - self._spoke >= POST_INTERVAL:
@@ -129,6 +129,21 @@ class AgentRun:
             await asyncio.sleep(POLL_INTERVAL)
         if self._running is None and monotonic() - self._heard < self._patience:
             await self._exchange()  # says that it is gone, so that the fleet need not wait for it
+
+    async def _prepare_aloud(self) -> None:
+        """Prepares, and posts meanwhile.
+
+        The coordinator forgets an agent that joins and is not heard.
+        """
+        preparing = asyncio.create_task(self._prepare())
+        try:
+            while not preparing.done():
+                if not self._over:
+                    await self._exchange()
+                await asyncio.wait({preparing}, timeout=POST_INTERVAL)
+            await preparing
+        finally:
+            preparing.cancel()
 
     async def _prepare(self) -> None:
         """Resolves the targets and warms the workers, or finds why this agent refuses."""

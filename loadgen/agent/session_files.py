@@ -34,7 +34,7 @@ class SessionFiles:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for session in sessions:
                 _write(session, self.path)
-        except BaseException:
+        except BaseException:  # a full disk, a path that no file may have, or a signal
             self.remove()
             raise
 

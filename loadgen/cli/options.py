@@ -93,6 +93,11 @@ ENDPOINT = EndpointType()
 RATE = RateType()
 
 
+def versioned(command: click.Command, program: str) -> click.Command:
+    """Returns a command with `--version`, which no environment variable sets."""
+    return click.version_option(VERSION, prog_name=program, allow_from_autoenv=False)(command)
+
+
 def run_command(command: click.Command, program: str) -> NoReturn:
     """Runs a command and exits with its code.
 
@@ -105,11 +110,12 @@ def run_command(command: click.Command, program: str) -> NoReturn:
     atexit.register(gc.freeze)
     outlet = settle()
     prefix = program.upper().replace("-", "_")
-    command = click.version_option(VERSION, prog_name=program)(command)
     try:
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as the console scripts begin
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        code = command.main(prog_name=program, standalone_mode=False, auto_envvar_prefix=prefix)
+        code = versioned(command, program).main(
+            prog_name=program, standalone_mode=False, auto_envvar_prefix=prefix
+        )
     except click.exceptions.NoArgsIsHelpError as mistake:
         mistake.show()
         sys.exit(2)

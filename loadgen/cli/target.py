@@ -3,10 +3,9 @@
 import click
 
 from loadgen.cli.options import ENDPOINT, run_command
-from loadgen.target.modes import MODES
 from loadgen.target.settings import LEGAL, Faults, TargetSettings
 from loadgen.target.supervisor import serve
-from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
+from loadgen.values import REFERENCE_CONNECTIONS, TARGET_MODES, Endpoint
 
 
 @click.command()
@@ -21,23 +20,23 @@ from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
     "--workers",
     type=click.IntRange(min=1),
     help=(
-        "Worker processes on the port; by default one per core, more where the descriptor limit"
-        " demands it."
+        "Worker processes on the port; by default one per core, and more once the connections need"
+        " more descriptors; with --limit all that it needs, from the start."
     ),
 )
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
-    default=REFERENCE_CONNECTIONS,
-    show_default=True,
+    show_default=str(REFERENCE_CONNECTIONS),
     help="WebSocket connections open at once, over all workers; a further one gets a 503.",
 )
 @click.option(
     "--mode",
-    type=click.Choice(MODES),
+    type=click.Choice(TARGET_MODES),
     default="echo",
     show_default=True,
-    help="Send messages back, or answer as Appwrite does.",
+    help="Send each message back, answer as Appwrite does, send nothing, or send each message to"
+    " all on its path.",
 )
 @click.option(
     "--vice",
@@ -46,9 +45,9 @@ from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
     help=f"A fault for tests and rehearsals; repeatable. One of {', '.join(LEGAL)}.",
 )
 def command(
-    listen: Endpoint, workers: int | None, limit: int, mode: str, vice: tuple[str, ...]
+    listen: Endpoint, workers: int | None, limit: int | None, mode: str, vice: tuple[str, ...]
 ) -> None:
-    """Serves WebSocket on /v1/realtime, GET /stats and POST /publish."""
+    """Serves WebSocket on any path, GET /stats and POST /publish."""
     serve(TargetSettings(listen, workers, limit, mode, Faults.parse(vice)))
 
 

@@ -295,7 +295,7 @@ def _run(session: PythonSession, folder: Path | None) -> ModuleType:
     sys.modules[name] = module
     try:
         exec(compile(session.source, session.file, "exec", dont_inherit=True), module.__dict__)  # noqa: S102
-    except BaseException:
+    except BaseException:  # the file may fail in any way, also by sys.exit
         del sys.modules[name]
         raise
     return module

@@ -82,7 +82,7 @@ class HttpExchange(NamedTuple):
             reply = await pool.request(
                 self.method, url, user.cookie_jar, self.timeout, user.number, **self.options
             )
-        except Exception as error:
+        except Exception as error:  # no reply, in any of aiohttp's ways, or options it refuses
             reason = http_failure(error)
             self._failed(reason or BAD_REQUEST, f"{type(error).__name__}: {error}")
             if not reason:

@@ -61,6 +61,8 @@ class Counters:
         cells = memoryview(mmap.mmap(-1, _CELLS * 8 * (workers + 1))).cast("q")
         self.held = cells[:1]
         """The count that is compared with the limit; written under the lock only."""
+        self.running = cells[1:2]
+        """The number of workers that have started; only their parent writes it."""
         self._rows = [cells[_CELLS * n : _CELLS * (n + 1)] for n in range(1, workers + 1)]
 
     def row(self, number: int) -> "memoryview[int]":

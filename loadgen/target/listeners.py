@@ -48,15 +48,21 @@ def open_listeners(listen: Endpoint, count: int) -> list[socket.socket]:
         if listen.port:
             _probe(family, address)
         first = _listener(family, address)
-        listeners = [first, *(_listener(family, first.getsockname()) for _ in range(count - 1))]
+        listeners = [first, *more_listeners(first, count - 1)]
     except OSError as error:
         raise OperatorError(
             f"can't listen on {listen}: {_FIXES.get(error.errno or 0, error.strerror)}"
         ) from error
-    # A sandbox may refuse the rule; the kernel then deals by its own hash.
-    with contextlib.suppress(OSError):
-        steer(first, count)
+    steer(first, count)
     return listeners
+
+
+def more_listeners(one: socket.socket, count: int) -> list[socket.socket]:
+    """Returns further sockets that listen on the port of one; raises OSError.
+
+    They are dealt no connection before `steer` counts them.
+    """
+    return [_listener(one.family, one.getsockname()) for _ in range(count)]
 
 
 def _probe(family: int, address: tuple[object, ...]) -> None:
@@ -83,7 +89,8 @@ def steer(listener: socket.socket, count: int) -> None:
     """Sets the rule by which a group of `count` listeners is dealt connections.
 
     The rule is classic BPF and needs no privilege (SO_ATTACH_REUSEPORT_CBPF, socket(7)): (a hash of
-    the address + port / 32) modulo the number of listeners. Raises OSError.
+    the address + port / 32) modulo the number of listeners. A sandbox may refuse it; the kernel
+    then deals by a hash of its own, to all listeners of the port.
     """
     address, port = _SOURCES[listener.family]
     program = [
@@ -101,4 +108,5 @@ def steer(listener: socket.socket, count: int) -> None:
         b"".join(struct.pack("HBBI", op, 0, 0, operand) for op, operand in program)
     )
     program_at = struct.pack("HL", len(program), ctypes.addressof(code))
-    listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, program_at)
+    with contextlib.suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, program_at)

@@ -103,9 +103,10 @@ class TargetSettings:
     listen: Endpoint
     """The address to listen on; with port 0 the kernel chooses a free one."""
     workers: int | None
-    """The number of workers; None: as many as the cores and the descriptor limit require."""
-    limit: int
-    """The WebSocket connections that may be open at once, over all workers."""
+    """The number of workers; None: as many as the cores and the limit require."""
+    limit: int | None
+    """The WebSocket connections that may be open at once, over all workers; None:
+    REFERENCE_CONNECTIONS, and workers beyond one per core start once connections demand them."""
     mode: str
-    """`echo` or `appwrite`."""
+    """One of TARGET_MODES."""
     faults: Faults

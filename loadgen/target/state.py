@@ -1,6 +1,6 @@
 """The state that all connections of one worker share."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from loadgen.target.channels import Subscribers
 from loadgen.target.counters import SENT, Counters, WorkerCounters
@@ -15,19 +15,17 @@ class WorkerState:
     __slots__ = (
         "_counters",
         "_faulty",
-        "_workers",
         "cells",
         "counters",
         "faults",
         "mode",
         "pongs",
         "settings",
+        "spread",
         "subscribers",
     )
 
-    def __init__(
-        self, settings: TargetSettings, counters: Counters, workers: int, number: int
-    ) -> None:
+    def __init__(self, settings: TargetSettings, counters: Counters, number: int) -> None:
         self.settings = settings
         self.faults = settings.faults
         self.pongs = not settings.faults.no_pong
@@ -38,16 +36,16 @@ class WorkerState:
         self.subscribers = Subscribers()
         self._faulty = FaultyDelivery(settings.faults) if settings.faults.deliveries else None
         self._counters = counters
-        self._workers = workers
+        self.spread: Callable[[list[str], bytes], int] = self.deliver
+        """Writes a frame to the subscribers of channels on all workers."""
 
     def stats(self) -> dict[str, int | str]:
         """Returns the body of GET /stats, the same from every worker."""
-        settings = self.settings
         return {
             **self._counters.stats(),
-            "workers": self._workers,
-            "limit": settings.limit,
-            "mode": settings.mode,
+            "workers": self._counters.running[0],
+            "limit": self._counters.limit,
+            "mode": self.settings.mode,
         }
 
     def deliver(self, channels: Iterable[str], frame: bytes) -> int:

@@ -8,7 +8,7 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import uvloop
@@ -35,10 +35,10 @@ class Shared(NamedTuple):
 
     settings: TargetSettings
     counters: Counters
-    listeners: Sequence[socket.socket]
-    """One per worker."""
+    listeners: Mapping[int, socket.socket]
+    """One for each worker that starts now, by its number."""
     mailboxes: Sequence[Mailbox]
-    """One per worker."""
+    """One per worker, also of those that start later."""
     parent_lives: tuple[int, int]
     """A pipe without data: only the parent keeps its write end, so it ends with the parent."""
     inbox: tuple[int, int]
@@ -60,6 +60,7 @@ def run(shared: Shared, number: int) -> None:
 
 def _reset_signals() -> None:
     """Ignores what reaches the whole terminal or group: the parent ends the workers."""
+    signal.set_wakeup_fd(-1)  # the parent's, in a worker that starts later
     leave_ending_to_owner()
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
@@ -71,20 +72,22 @@ def _close_others(shared: Shared, number: int) -> None:
     """
     os.close(shared.parent_lives[1])
     os.close(shared.inbox[0])
-    for other, (listener, mailbox) in enumerate(
-        zip(shared.listeners, shared.mailboxes, strict=True)
-    ):
+    for other, listener in shared.listeners.items():
         if other != number:
             listener.close()
+    for other, mailbox in enumerate(shared.mailboxes):
+        if other != number:
             mailbox.inward.close()
 
 
 async def _serve(shared: Shared, number: int) -> None:
     loop = asyncio.get_running_loop()
     loop.add_reader(shared.parent_lives[0], os._exit, 0)
-    state = WorkerState(shared.settings, shared.counters, len(shared.listeners), number)
-    bus = Bus(number, shared.mailboxes, state.deliver)
+    counters = shared.counters
+    state = WorkerState(shared.settings, counters, number)
+    bus = Bus(number, shared.mailboxes, state.deliver, lambda: counters.running[0])
     bus.listen()
+    state.spread = bus.send
     runner = web.AppRunner(application(state, bus), access_log=None)
     await runner.setup()
     http = runner.server

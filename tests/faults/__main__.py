@@ -4,8 +4,6 @@ The command is `python -m tests.faults`. It exits with 1 if the outcome of one i
 one.
 """
 
-import subprocess
-import tempfile
 from pathlib import Path
 
 import click
@@ -13,7 +11,7 @@ import click
 from tests.faults import fleet, machines, target  # noqa: F401 -- they fill the table
 from tests.faults.fault import FAULTS, FaultOutcome
 from tests.faults.lan import Lan, enter
-from tests.faults.stage import Stage
+from tests.faults.stage import Stage, play
 from tests.tables import chosen, show
 
 HEAD = (
@@ -56,25 +54,18 @@ def command(names: tuple[str, ...], markdown: Path | None) -> None:
 
 def _row(lan: Lan, name: str) -> tuple[str, ...]:
     injected, inject = FAULTS[name]
-    with tempfile.TemporaryDirectory() as folder:
-        stage = Stage(lan, Path(folder))
-        try:
-            outcome = inject(stage)
-        # An outcome that is not the promised one, or a process that did not do its part.
-        except (AssertionError, OSError, subprocess.SubprocessError) as error:
-            outcome = FaultOutcome(f"FAILED: {error}", "")
-        left = stage.close()
-        if left:
-            outcome = FaultOutcome(f"FAILED: processes {left} are left", "")
-        return (
-            name,
-            injected,
-            outcome.ledger,
-            outcome.target,
-            _seconds(outcome.noticed),
-            _seconds(outcome.recovered),
-            str(outcome.lost),
-        )
+    outcome = play(Stage, lan, inject)
+    if isinstance(outcome, str):
+        outcome = FaultOutcome(outcome, "")
+    return (
+        name,
+        injected,
+        outcome.ledger,
+        outcome.target,
+        _seconds(outcome.noticed),
+        _seconds(outcome.recovered),
+        str(outcome.lost),
+    )
 
 
 def _seconds(value: float | None) -> str:

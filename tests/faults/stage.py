@@ -4,17 +4,19 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.faults.lan import NETWORKS, Host, Lan
 from tests.processes import PATIENCE, Address, Command, children, command, eventually, get_json
 
 PORT = 8091
 AGENTS = 4
+TOKEN = "not-a-secret-in-a-network-of-its-own"
 
 
 class Stage:
@@ -25,17 +27,17 @@ class Stage:
         self.folder = folder
         self.fault_at = 0.0
         """The time of the fault, in seconds on the monotonic clock."""
-        self._commands: list[Command] = []
+        self.commands: list[Command] = []
         self._mounted: list[Path] = []
         self._token = folder / "token"
-        self._token.write_text("not-a-secret-in-a-network-of-its-own\n")
+        self._token.write_text(f"{TOKEN}\n")
 
     # The processes.
 
     def start(self, host: Host, line: list[str], **options: Any) -> Command:
         """Runs a command on a host."""
         started = Command(host.at(line), **options)
-        self._commands.append(started)
+        self.commands.append(started)
         return started
 
     def target(self, *options: str, port: int = 9505) -> Address:
@@ -56,17 +58,17 @@ class Stage:
         agents: int = AGENTS,
         hold: float = 600,
         planned: bool = False,
+        wrap: tuple[str, ...] = (),
+        **others: Any,
     ) -> Command:
         """Starts a coordinator on the host `coord`.
 
-        It has `count` connections unless `planned`.
+        It has `count` connections unless `planned`. It is not waited for when its standard output
+        goes elsewhere.
         """
         host = self.lan.host("coord")
-        load = (
-            []
-            if planned
-            else ["--max", str(count), "--rate", "400", "--think", "1", "--hold", str(hold)]
-        )
+        load = [] if planned else ["--max", str(count), "--rate", "400", "--hold", str(hold)]
+        load += [] if planned or "--session" in options else ["--think", "1"]
         load += ["--agents", str(agents)]
         listen = [
             "--listen",
@@ -78,8 +80,9 @@ class Stage:
         line = command(
             "loadgen-coord", *listen, "--out", str(self.runs), *load, *options, self.server.ws
         )
-        self.coord = self.start(host, line)
-        self.coord.says("agents join at")
+        self.coord = self.start(host, [*wrap, *line], **others)
+        if "stdout" not in others:
+            self.coord.says("agents join at")
         return self.coord
 
     def resume(self) -> Command:
@@ -208,8 +211,8 @@ class Stage:
 
     def close(self) -> list[int]:
         """Ends everything; returns the processes that are still alive."""
-        family = [pid for started in self._commands for pid in _descendants(started.pid)]
-        for started in reversed(self._commands):
+        family = [pid for started in self.commands for pid in _descendants(started.pid)]
+        for started in reversed(self.commands):
             with suppress(ProcessLookupError):
                 started.send(signal.SIGCONT)
             started.close()
@@ -221,6 +224,30 @@ class Stage:
         with suppress(AssertionError):
             eventually(lambda: not _alive(family), "all have ended", PATIENCE / 2)
         return _alive(family)
+
+
+StageKind = TypeVar("StageKind", bound=Stage)
+Result = TypeVar("Result")
+
+
+def play(
+    make: Callable[[Lan, Path], StageKind], lan: Lan, act: Callable[[StageKind], Result]
+) -> Result | str:
+    """Returns what an act on a new stage returns, or the words why it failed.
+
+    Its processes have ended then; one that is left is a failure as well.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        stage = make(lan, Path(folder))
+        try:
+            result: Result | str = act(stage)
+        # A result that is not the promised one, a process that did not do its part, an answer that
+        # is no JSON: whatever it is, the table goes on.
+        except Exception as error:
+            kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
+            result = f"FAILED: {kind}{error}"
+        left = stage.close()
+        return f"FAILED: processes {left} are left" if left else result
 
 
 def _descendants(pid: int) -> list[int]:

@@ -45,8 +45,9 @@ class CheckedUser(User):
 class CheckedScenario(SessionScenario):
     """A scenario of checked users."""
 
-    def start_user(self, number, due):
-        CheckedUser(self, number, due).start(self._session)
+    def __init__(self, *shared, **options):
+        super().__init__(*shared, **options)
+        self.user_kind = CheckedUser
 
 
 def idle_population(seed: int = 1) -> Population:

@@ -28,11 +28,12 @@ LAYERS = (
     "coordinator.storage coordinator.tsung coordinator.har",
     "coordinator.report",
     "coordinator.http coordinator.influx",
-    "coordinator.preflight coordinator.display coordinator.calibrate",
-    "coordinator.local coordinator.settings",
+    "coordinator.preflight coordinator.display coordinator.doubts coordinator.scraper",
+    "coordinator.calibrate coordinator.local coordinator.settings coordinator.embedded",
     "coordinator.controller coordinator.dryrun coordinator.trace",
     "coordinator.app",
     "coordinator.cli",
+    "loadgen.__main__",
 )
 """Folders, and modules outside of them, from the bottom up. Those of one row do not know each
 other."""

@@ -5,8 +5,6 @@ has and the wheel lacks shows here.
 """
 
 import json
-import shutil
-import subprocess
 import sys
 import venv
 import zipfile
@@ -14,50 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import PATIENCE, Address, free_port
-
-ROOT = Path(__file__).parents[2]
-PACKAGES = ("loadgen", "coordinator")
-BESIDE = ("pyproject.toml", "README.md", "LICENSE")
-WHEELS = ROOT / "build" / "wheel"
-COMMANDS = ("coord", "agent", "target", "report", "tune")
-RUN = ["--local", "1", "--with-target", "--rate", "200", "--max", "100", "--hold", "1"]
-LIVE = ["--think", "0.5", "--listen", "127.0.0.1:0", "--expect", "open_peak>=100", "--json"]
-
-
-def run(*words, folder):
-    """The standard output of a command that succeeds."""
-    done = subprocess.run(
-        [str(word) for word in words],
-        cwd=folder,
-        env={"PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE * 2,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The wheel, built from a copy.
-
-    Files of an earlier build in the checkout must not get in.
-    """
-    tree = tmp_path_factory.mktemp("tree")
-    for package in PACKAGES:
-        shutil.copytree(
-            ROOT / package, tree / package, ignore=shutil.ignore_patterns("__pycache__")
-        )
-    for name in BESIDE:
-        shutil.copy(ROOT / name, tree / name)
-    shutil.rmtree(WHEELS, ignore_errors=True)
-    build = ["wheel", "-q", "--no-index", "--no-deps", "--no-build-isolation", "-w", WHEELS]
-    run(sys.executable, "-m", "pip", *build, tree, folder=tree)
-    (built,) = WHEELS.glob("*.whl")
-    return built
+from loadgen.__main__ import COMMANDS
+from tests.wheel.stranger import run, small_run
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +35,8 @@ def installed(wheel, tmp_path_factory):
     return environment / "bin"
 
 
-def test_the_wheel_has_each_file_of_the_packages_and_no_other(wheel):
+def test_the_wheel_has_each_file_of_the_packages_and_no_other(wheel, files):
     """Modules, the page, templates and the marks of typed packages."""
-    files = {
-        str(path.relative_to(ROOT))
-        for package in PACKAGES
-        for path in (ROOT / package).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
     found = set(zipfile.ZipFile(wheel).namelist())
 
     assert {name for name in found if ".dist-info/" not in name} == files
@@ -103,14 +53,15 @@ def test_the_code_of_the_wheel_is_what_runs(installed, tmp_path):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_explains_itself(installed, tmp_path, command):
     name = f"loadgen-{command}"
+    own = run(installed / name, "--help", folder=tmp_path)
+    shared = run(installed / "loadgen", command, "--help", folder=tmp_path)
 
-    assert name in run(installed / name, "--help", folder=tmp_path)
+    assert own.startswith(f"Usage: {name} ")
+    assert shared == own.replace(f"Usage: {name} ", f"Usage: loadgen {command} ")
 
 
 def test_a_run_from_another_folder_opens_all_that_is_asked(installed, tmp_path):
-    target = Address("127.0.0.1", free_port())
-    output = run(installed / "loadgen-coord", *RUN, *LIVE, target.ws, folder=tmp_path)
-    summary = json.loads(output.splitlines()[-1])
+    summary = json.loads(small_run(installed / "loadgen-coord", folder=tmp_path).splitlines()[-1])
     (folder,) = (tmp_path / "runs").iterdir()
 
     assert (summary["verdict"], summary["opened"]) == ("pass", 100)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from coordinator.run.recorded import Recorded, argument_types, recorded
+from coordinator.run.recorded import Recorded, argument_types, checked_by, recorded
 
 
 class Counter(Recorded):
@@ -15,6 +15,17 @@ class Counter(Recorded):
         if number < 0:
             raise ValueError(label)
         self.total += number
+        return self.total
+
+    def _check_take(self, number: int) -> None:
+        if number > self.total:
+            raise ValueError("too much")
+
+    @checked_by(_check_take)
+    @recorded
+    def take(self, number: int) -> int:
+        """Takes a number; raises ValueError when there is less."""
+        self.total -= number
         return self.total
 
     def double(self) -> None:
@@ -34,6 +45,20 @@ def test_a_call_is_recorded_before_it_takes_effect():
     assert recorded_calls == [("add", (3, "three"), 0), ("add", (-1, "minus"), 6)]
 
 
+def test_a_call_that_is_refused_is_neither_recorded_nor_made():
+    counter = Counter()
+    counter.total = 5
+    recorded_calls = []
+    counter.record = lambda name, arguments: recorded_calls.append((name, arguments, counter.total))
+
+    with pytest.raises(ValueError, match="too much"):
+        counter.take(6)
+    assert counter.take(2) == 3
+
+    assert recorded_calls == [("take", (2,), 5)]
+    assert counter.total == 3
+
+
 def test_without_a_recorder_a_call_takes_effect_alone():
     assert Counter().add(3, "three") == 3
 
@@ -44,5 +69,5 @@ def test_arguments_are_given_by_position():
 
 
 def test_the_recorded_methods_are_known_with_the_types_of_their_arguments():
-    assert argument_types(Counter) == {"add": (int, str)}
+    assert argument_types(Counter) == {"add": (int, str), "take": (int,)}
     assert Counter.add.__doc__ == "Adds a number; raises ValueError below 0."

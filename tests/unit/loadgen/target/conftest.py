@@ -75,9 +75,12 @@ async def served(
     mode: str = "echo", faults: tuple[str, ...] = (), limit: int = 100
 ) -> AsyncIterator[Served]:
     settings = TargetSettings(Endpoint("127.0.0.1", 0), 1, limit, mode, Faults.parse(faults))
-    state = WorkerState(settings, Counters(1, limit, 1000), 1, 0)
+    counters = Counters(1, limit, 1000)
+    counters.running[0] = 1
+    state = WorkerState(settings, counters, 0)
     boxes = mailboxes(1)
-    runner = web.AppRunner(application(state, Bus(0, boxes, state.deliver)), access_log=None)
+    bus = Bus(0, boxes, state.deliver, lambda: 1)
+    runner = web.AppRunner(application(state, bus), access_log=None)
     await runner.setup()
     server = await asyncio.get_running_loop().create_server(
         lambda: UpgradeProtocol(state, runner.server), "127.0.0.1", 0

@@ -16,10 +16,10 @@ from loadgen.target.modes import Publication, event_frame
 
 
 @asynccontextmanager
-async def buses(reach):
-    """One bus per number in `reach`.
+async def buses(reach, idle=0):
+    """One bus per number in `reach`, and mailboxes of workers that have not started.
 
-    That is how many connections its deliveries reach.
+    A number is how many connections the deliveries of that bus reach.
     """
     recorded = []
 
@@ -28,13 +28,14 @@ async def buses(reach):
         return at[1]
 
     with ExitStack() as stack:
-        boxes = mailboxes(len(reach))
+        boxes = mailboxes(len(reach) + idle)
         made = []
         for number, count in enumerate(reach):
             # Each in a process of its own has its own descriptors; a loop knows one writer for
             # each.
             own = [Mailbox(inward, stack.enter_context(outward.dup())) for inward, outward in boxes]
-            made.append(Bus(number, own, partial(deliver, (number, count))))
+            deliver_here = partial(deliver, (number, count))
+            made.append(Bus(number, own, deliver_here, lambda: len(reach)))
         for inward, outward in boxes:
             stack.enter_context(inward)
             stack.enter_context(outward)
@@ -57,6 +58,14 @@ async def test_all_deliver_and_are_counted():
         assert sorted(recorded) == [
             ((n, count), ["files", "é"], b"\x81\x00") for n, count in enumerate([1, 20, 300])
         ]
+
+
+async def test_workers_that_have_not_started_are_not_waited_for():
+    async with buses([1, 20], idle=3) as (made, _):
+        for bus in made:
+            bus.listen()
+
+        assert await made[0].publish(["files"], b"frame") == Reached(21, 0)
 
 
 async def test_many_at_once_wait_for_room():

@@ -16,7 +16,9 @@ class Listener:
 
 def state(*faults: str) -> WorkerState:
     settings = TargetSettings(Endpoint("127.0.0.1", 0), 2, 7, "appwrite", Faults.parse(faults))
-    return WorkerState(settings, Counters(2, 7, 100), 2, 1)
+    counters = Counters(3, 7, 100)
+    counters.running[0] = 2
+    return WorkerState(settings, counters, 1)
 
 
 def test_a_frame_is_delivered_to_the_subscribers():

@@ -1,0 +1,1 @@
+"""Trials of real fleets by their surroundings: `python -m tests.hostile`."""

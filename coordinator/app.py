@@ -24,7 +24,7 @@ from coordinator.settings import RunSettings
 from coordinator.storage.calibrations import read_calibrations
 from coordinator.storage.journal import Journal
 from loadgen.http.token import Token
-from loadgen.process import ending_signals
+from loadgen.process import ending_signals, raise_nofile
 from loadgen.systemd import notify
 
 
@@ -47,6 +47,7 @@ async def coordinate(settings: RunSettings) -> int:
         check_sockets(targets)
     token = Token.read(settings.token_file)
     check_listen(settings.listen, token)
+    raise_nofile()  # for as many agents and viewers as the port takes
     certificate = Certificate.load(settings.tls_cert, settings.tls_key)
     # Before the port is opened: while the coordinator of that run lives, it has both.
     journal = Journal.reopen(settings.resume) if settings.resume else None

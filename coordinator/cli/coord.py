@@ -31,6 +31,7 @@ from coordinator.storage.journal import read_head
 from coordinator.text import one_line
 from coordinator.trace import trace
 from loadgen.cli.options import run_command
+from loadgen.cli.stdio import decouple
 from loadgen.errors import OperatorError, PlanError
 from loadgen.net.credentials import read_credentials
 from loadgen.net.url import TargetUrl
@@ -156,6 +157,7 @@ def _coordinate(settings: RunSettings) -> int:
     # It loads aiohttp and Jinja2: what opens nothing starts in half the time without them.
     from coordinator.app import coordinate  # noqa: PLC0415
 
+    decouple()  # agents wait for answers, whether anything reads the output or not
     return uvloop.run(coordinate(settings))
 
 

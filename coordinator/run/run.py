@@ -219,14 +219,24 @@ class Run(Recorded):
     def post(self, agent_id: str, post: Post, now: float) -> Orders:
         """Takes an agent's post and returns its orders. Repeating a post does no harm.
 
-        Raises UnknownAgentError or BadPostError.
+        A post whose earlier seconds did not come is only a sign of life: the reply says so, and the
+        agent posts those first. Raises UnknownAgentError or BadPostError.
         """
         agent = self.agents.by_id[agent_id]
+        self._detector.posted(agent, now)
+        if not agent.active or post.after <= self.fanin.sources[agent.name].last.number:
+            self._take(agent, post, now)
+        reached = self.fanin.sources[agent.name].last.number if agent.share else -1
+        if agent.lost:  # its seconds count no more, and it must not keep them for ever
+            reached = max((second.number for second in post.seconds), default=reached)
+        agent.note(self.calls, reached)
+        return self.orders(agent_id, now)
+
+    def _take(self, agent: AgentState, post: Post, now: float) -> None:
         if agent.active:
             self._add_seconds(agent, post.seconds, now)
         elif self.state == "gathering" or agent.share is None:
             self._update_readiness(agent, post)
-        self._detector.posted(agent, now)
         if post.workers:
             agent.workers = post.workers
         agent.addresses = post.addresses or agent.addresses
@@ -241,7 +251,6 @@ class Run(Recorded):
             self._release(agent, agent.unconfirmed)
             self.fanin.finish(agent.name)
             agent.finished = True
-        return self._orders(agent, max((second.number for second in post.seconds), default=-1), now)
 
     def _compare_clocks(self, agent: AgentState, clock: ClockOffset | None) -> None:
         """Takes note of an agent's clocks, and of a wall clock that was set meanwhile."""
@@ -253,8 +262,23 @@ class Run(Recorded):
 
     def _add_seconds(self, agent: AgentState, seconds: tuple[Second, ...], now: float) -> None:
         for second in sorted(seconds, key=lambda second: second.number):
+            self._check_gap(agent, second)
             if self.fanin.add(agent.name, second) and second.news is not None:
                 self._take_news(agent.name, second.news, now)
+
+    def _check_gap(self, agent: AgentState, second: Second) -> None:
+        """Reports seconds that an agent has forgotten and that the journal does not have.
+
+        That is so when the disk stood still for so long that the journal was given up, and the
+        coordinator died before the disk went on.
+        """
+        newest = max(self.fanin.sources[agent.name].last.number, agent.first - 1)
+        first, last = newest + 1, second.number - second.span
+        if first <= last:
+            self.notices.warn(
+                f"seconds {first} to {last} of agent {agent.name} are missing: the coordinator that"
+                " died had taken them, and its disk had not; their counts are unknown"
+            )
 
     def _take_news(self, agent: str, news: News, now: float) -> None:
         if self.publications.take(agent, news, self.age(now)):
@@ -304,31 +328,43 @@ class Run(Recorded):
         if self.state == "running":
             self._drain(now)
 
-    def _orders(self, agent: AgentState, newest: int, now: float) -> Orders:
-        acknowledged = self.fanin.sources[agent.name].last.number if agent.share else -1
-        if agent.lost:
-            acknowledged = newest  # its seconds count no more, and it must not keep them for ever
+    def orders(self, agent_id: str, now: float) -> Orders:
+        """Returns the orders of an agent.
+
+        They say nothing that a resumed run would not know and can't do without: which seconds it
+        may forget, and what it has to launch.
+        """
+        agent = self.agents.by_id.get(agent_id)
+        if agent is None:  # it left before the run started
+            return Orders(-1)
+        agent.keep(self.kept())
+        forget = taken = agent.told.second
+        if agent.share is not None and not agent.lost:
+            taken = self.fanin.sources[agent.name].last.number
         if self.state == "gathering" or (self._uses_reserves and agent.share is None):
-            return Orders(acknowledged)
+            return Orders(forget)
         if self.state == "done" or self._stopping or not agent.active or agent.share is None:
             agent.stop_ordered = True
-            return Orders(acknowledged, "stop")
+            return Orders(forget, "stop", taken=taken)
         known, published = self.publications.since(agent.announced)
         clocks = self._clocks
         if self.state == "draining":
             return Orders(
-                acknowledged, "drain", published=published, announced=known, clocks=clocks
+                forget, "drain", taken=taken, published=published, announced=known, clocks=clocks
             )
+        if not agent.told.assigned:
+            return Orders(forget, taken=taken)
         again = self._share_table.rate if self.on_loss == "redistribute" else 0.0
         return Orders(
-            acknowledged,
+            forget,
             "pause" if self.paused else "run",
             Start(agent.share, self.start - now, agent.first, again),
             self.progress.gates,
             self._met(),
             self.progress.pauses.total,
-            tuple(agent.reassignments[agent.reassigned :]),
+            tuple(agent.reassignments[agent.reassigned : agent.told.assigned - 1]),
             agent.reassigned,
+            taken=taken,
             published=published,
             announced=known,
             clocks=clocks,

@@ -355,10 +355,11 @@ class AgentRun:
                 for reason, text in pool.tracebacks.items()
                 if reason not in self._sent_tracebacks
             },
+            after=self._outbox.after,
         )
 
     def _follow(self, orders: Orders, post: Post) -> None:
-        self._outbox.acknowledge(orders.acknowledged)
+        self._outbox.acknowledge(orders.acknowledged, orders.taken)
         if orders.do in ("run", "pause") and orders.start is not None and self._running is None:
             self._running = asyncio.create_task(self._start(orders, orders.start))
         elif orders.do in ("run", "pause"):

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from loadgen.cli.stdio import Outlet, settle
+from loadgen.cli.stdio import Outlet, finish, settle
 from loadgen.errors import OperatorError
 from loadgen.values import Endpoint, seconds_of
 from loadgen.version import VERSION
@@ -111,6 +111,14 @@ def run_command(command: click.Command, program: str) -> NoReturn:
     outlet = settle()
     prefix = program.upper().replace("-", "_")
     try:
+        sys.exit(_run(command, program, prefix, outlet))
+    finally:
+        finish()
+
+
+def _run(command: click.Command, program: str, prefix: str, outlet: Outlet | None) -> int:
+    """Runs a command with the options of the command line; returns its exit code."""
+    try:
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as the console scripts begin
             signal.signal(signal.SIGINT, signal.default_int_handler)
         code = versioned(command, program).main(
@@ -118,21 +126,19 @@ def run_command(command: click.Command, program: str) -> NoReturn:
         )
     except click.exceptions.NoArgsIsHelpError as mistake:
         mistake.show()
-        sys.exit(2)
+        return 2
     except click.ClickException as mistake:
-        sys.exit(
-            _report(
-                program, mistake.format_message(), mistake.exit_code if mistake.exit_code > 1 else 2
-            )
+        return _report(
+            program, mistake.format_message(), mistake.exit_code if mistake.exit_code > 1 else 2
         )
     except OperatorError as mistake:
-        sys.exit(_report(program, str(mistake), mistake.exit_code))
+        return _report(program, str(mistake), mistake.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        return 130
     finally:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to tidy up
-    sys.exit(_flush(program, outlet, code if isinstance(code, int) else 0))
+    return _flush(program, outlet, code if isinstance(code, int) else 0)
 
 
 def _flush(program: str, outlet: Outlet | None, code: int) -> int:
@@ -140,7 +146,7 @@ def _flush(program: str, outlet: Outlet | None, code: int) -> int:
 
     Returns the exit code, which is not 0 when some could not be written.
     """
-    sys.stdout.flush()
+    finish()
     if outlet is None or outlet.failure is None:
         return code
     return code or _report(

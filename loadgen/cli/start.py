@@ -1,42 +1,39 @@
-"""The console scripts, which import their commands once Ctrl-C is safe.
+"""The console scripts of agent, target and tune, and `loadgen` itself.
 
-Subtle: a command is imported for some tenths of a second before it can do anything about Ctrl-C.
-Until then Ctrl-C ends it as it ends any program, without a traceback; `run_command` takes it back.
-So nothing of a command is imported here before it is asked for.
+Subtle: a script is imported for up to half a second before it can do anything about Ctrl-C. Until
+then Ctrl-C ends it as it ends any program, without a traceback. So nothing else is imported here
+before that is set; `run_command` takes it back.
 """
 
 import signal
-from importlib import import_module
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # nohup and `&` may ignore it
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def loadgen() -> None:
-    """Runs `loadgen`."""
-    import_module("loadgen.__main__").main()
-
-
 def agent() -> None:
     """Runs `loadgen-agent`."""
-    import_module("loadgen.cli.agent").main()
+    from loadgen.cli.agent import main  # noqa: PLC0415 -- see above
+
+    main()
 
 
 def target() -> None:
     """Runs `loadgen-target`."""
-    import_module("loadgen.cli.target").main()
+    from loadgen.cli.target import main  # noqa: PLC0415 -- see above
+
+    main()
 
 
 def tune() -> None:
     """Runs `loadgen-tune`."""
-    import_module("loadgen.cli.tune").main()
+    from loadgen.cli.tune import main  # noqa: PLC0415 -- see above
+
+    main()
 
 
-def coord() -> None:
-    """Runs `loadgen-coord`; this package does not import the coordinator."""
-    import_module("coordinator.cli.coord").main()
+def loadgen() -> None:
+    """Runs `loadgen COMMAND`."""
+    from loadgen.cli.commands import main  # noqa: PLC0415 -- see above
 
-
-def report() -> None:
-    """Runs `loadgen-report`."""
-    import_module("coordinator.cli.report").main()
+    main()

@@ -3,6 +3,7 @@
 import click
 
 from loadgen.cli.options import ENDPOINT, run_command
+from loadgen.cli.stdio import decouple
 from loadgen.target.settings import LEGAL, Faults, TargetSettings
 from loadgen.target.supervisor import serve
 from loadgen.values import REFERENCE_CONNECTIONS, TARGET_MODES, Endpoint
@@ -48,6 +49,7 @@ def command(
     listen: Endpoint, workers: int | None, limit: int | None, mode: str, vice: tuple[str, ...]
 ) -> None:
     """Serves WebSocket on any path, GET /stats and POST /publish."""
+    decouple()
     serve(TargetSettings(listen, workers, limit, mode, Faults.parse(vice)))
 
 

@@ -32,7 +32,7 @@ def test_a_script_begins_with_little_and_ends_at_ctrl_c_as_any_program(place):
 def test_where_ctrl_c_is_ignored_it_stays_so():
     program = (
         "import signal; signal.signal(2, signal.SIG_IGN); import loadgen.cli.start;"
-        " print(signal.getsignal(2) is signal.SIG_IGN)"
+        " import coordinator.cli.start; print(signal.getsignal(2) is signal.SIG_IGN)"
     )
 
     assert in_a_child(program) == "True"

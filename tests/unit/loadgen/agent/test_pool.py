@@ -170,6 +170,26 @@ async def test_a_worker_that_is_silent_for_too_long_is_killed(server):
         ]
 
 
+async def test_workers_number_their_seconds_by_a_start_that_moves(server):
+    """Seconds of a standstill are marked; workers that wait for theirs live on."""
+    async with pool_of(*jobs_on(server.port, HELD)) as pool:
+        await opened(pool, 20)
+        moved_at = pool.fanin.sources["0"].last.number + 1
+        pool.move_start(-30.0, monotonic())
+        await until(lambda: pool.fanin.sources["0"].last.number >= moved_at + 29, PATIENCE)
+        seconds = pool.settled()[moved_at:]
+
+        assert [second.number for second in seconds[:30]] == [*range(moved_at, moved_at + 30)]
+        assert all(second.delays.stalls for second in seconds[:30])
+        assert [one.delays.stepped for one in seconds if one.delays.stepped] == [30.0]
+
+        pool.move_start(30.0, monotonic())
+        now = monotonic()
+        for second in range(30):
+            pool.kill_hung(now + second)
+        assert pool.notes == []
+
+
 async def test_paused_workers_launch_nothing_until_they_are_resumed(server):
     start = monotonic() + 0.2
     async with pool_of(job_on(server.port, HELD, start=start)) as pool:

@@ -17,7 +17,7 @@ from loadgen.machine.limits import MAX_CONNECTIONS, Limit, limiting_resource
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.shares import Share
 from loadgen.stats.tally import WorkerVitals
-from loadgen.values import DEFAULT_MAX_CONNECTIONS
+from loadgen.values import DEFAULT_MAX_CONNECTIONS, REFERENCE_CONNECTIONS
 from loadgen.wire import ClockOffset, Hello
 
 MAX_AGENTS = 1000
@@ -113,13 +113,13 @@ class AgentState(msgspec.Struct):
     def capacity(self) -> int:
         """The number of connections that its machine can hold and its owner allows.
 
-        An agent that tells no resource of its machine is taken for one of the default size.
+        An agent that tells no resource of its machine is taken for one of the default size, and
+        none is believed to hold more than a million.
         """
         told = [limit for limit in self.hello.limits if limit.resource != MAX_CONNECTIONS]
         limit = limiting_resource(told)
-        return min(
-            self.hello.max_connections, limit.connections if limit else DEFAULT_MAX_CONNECTIONS
-        )
+        holds = limit.connections if limit else DEFAULT_MAX_CONNECTIONS
+        return min(self.hello.max_connections, holds, REFERENCE_CONNECTIONS)
 
     @property
     def unconfirmed(self) -> int:

@@ -407,7 +407,7 @@ class Run(Recorded):
         if self.state == "done":
             return []
         for agent, reason in self._detector.lost(now):
-            self._lose(agent, reason)
+            self._lose(agent, reason, min(now, agent.disconnected))
         self._respond_to_losses(now)
         self._clocks = self._publisher_clocks()
         if now < self._hears_until and self.agents.active() and not self._stopping:
@@ -453,9 +453,10 @@ class Run(Recorded):
 
     # What is lost.
 
-    def _lose(self, agent: AgentState, reason: str) -> None:
+    def _lose(self, agent: AgentState, reason: str, at: float) -> None:
+        """Loses an agent of which nothing is known up to a time on the clock of the run."""
         self._release(agent, self._share_table.users_of(agent))
-        last = self.fanin.lose(agent.name)
+        last = self.fanin.lose(agent.name, math.floor(at - self.start))
         self.timeline.lose(agent.name)
         agent.lost = True
         self.notices.warn(
@@ -493,7 +494,7 @@ class Run(Recorded):
             return
         if self._stopping:
             for agent in self.agents.active():
-                self._lose(agent, "did not stop in time")
+                self._lose(agent, "did not stop in time", now)
         else:
             self.notices.warn(f"not drained after {DRAIN_TIMEOUT:.0f} s; the rest is stopped")
             self._stopping = True
@@ -636,7 +637,7 @@ class Run(Recorded):
         """Loses the agent of this name at once: it is known to be dead."""
         for agent in self.agents.active():
             if agent.name == name:
-                self._lose(agent, reason)
+                self._lose(agent, reason, agent.seen)
 
     # What may be known.
 

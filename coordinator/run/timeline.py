@@ -225,6 +225,13 @@ class Timeline:
 
     def _wrong(self, settled: Settled, ledger: Ledger, *, corrects: bool) -> list[str]:
         wrong = [f"no report from {', '.join(settled.missing)}"] if settled.missing else []
+        if settled.lost:
+            wrong.append(f"no report from {', '.join(settled.lost)} before the loss")
+        wrong += [
+            f"no report from worker {number} of agent {name} before it was gone"
+            for name, part in settled.parts.items()
+            for number in part.delays.unreported
+        ]
         wrong += filter(None, [self._marks.get(settled.second.number)])
         # What agents hold can be compared with the counts only while every second is complete.
         exact = not self._partial and not corrects

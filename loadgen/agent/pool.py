@@ -204,7 +204,7 @@ class WorkerPool:
         source = self.fanin.sources[worker.name]
         total = _job_of(worker).plan.total
         unfinished = unfinished_of(worker.held, source.launched, source.users, total)
-        tally = self.fanin.lose(worker.name)
+        tally = self.fanin.lose(worker.name, int(monotonic() - _job_of(worker).start))
         if not worker.reader.at_eof():
             worker.kill()
         self.notes.append(
@@ -310,7 +310,11 @@ class WorkerPool:
 
     def settled(self) -> list[Second]:
         """Returns the seconds that every worker has reported since the last call."""
-        return [settled.second for settled in self.fanin.settle()]
+        seconds = []
+        for settled in self.fanin.settle():
+            settled.second.delays.unreported = tuple(map(int, settled.lost))
+            seconds.append(settled.second)
+        return seconds
 
     @property
     def finished(self) -> bool:

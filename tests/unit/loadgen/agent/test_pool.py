@@ -122,6 +122,10 @@ async def test_the_connections_of_a_dead_worker_are_lost_and_it_is_not_replaced_
             "worker 0 is gone (it was killed by SIGKILL): 10 open connections are lost"
         ]
         assert pool.fanin.total.lost == 10
+        lost_in = pool.fanin.sources["0"].last.number
+        await until(lambda: pool.fanin.sources["1"].last.number >= lost_in, PATIENCE)
+        (second,) = (second for second in pool.settled() if second.number == lost_in)
+        assert second.delays.unreported == (0,)
         assert not pool.finished
         assert len(pool.employed) == 2, "it is not replaced unless the run says so"
 

@@ -14,9 +14,10 @@ from time import time
 
 import msgspec
 
-from coordinator.calibrate import Calibrator, doubts_of
+from coordinator.calibrate import Calibrator
 from coordinator.clock import Clock
 from coordinator.display import display_on
+from coordinator.doubts import doubts_of
 from coordinator.http.server import Server
 from coordinator.influx.exporter import Exporter, finish
 from coordinator.local import LocalAgents, LocalProcesses, local_names
@@ -33,11 +34,14 @@ from coordinator.run.notices import Notice
 from coordinator.run.run import Run
 from coordinator.run.summary import Summary
 from coordinator.run.timeline import Entry, Row
-from coordinator.scrape import Scrape, Scraper
+from coordinator.scrape import Scrape
+from coordinator.scraper import Scraper
 from coordinator.settings import RunSettings
+from coordinator.storage.disk import Disk
 from coordinator.storage.journal import Head, Journal, replay
 from coordinator.storage.reader import read_run
 from coordinator.storage.writer import RunDir
+from coordinator.text import one_line
 from coordinator.tsung.log import TsungLog
 from loadgen.errors import FleetError, OperatorError
 from loadgen.http.token import exposure
@@ -54,6 +58,10 @@ SAVE_EVERY = 5.0
 """Seconds between two versions of summary.json while the run goes on."""
 LAST_ORDERS_TIMEOUT = 2.0
 """Seconds that the port stays open at the end for agents that were not ordered to stop yet."""
+STANDSTILL = 3.0
+"""Seconds at the same write after which the disk is said to stand still."""
+LAST_FILES_TIMEOUT = 60.0
+"""Seconds that the last files of a run wait for a disk that stands still."""
 
 
 class Controller:
@@ -67,6 +75,7 @@ class Controller:
         server: Server,
         folder: RunDir,
         journal: Journal,
+        disk: Disk,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -74,6 +83,9 @@ class Controller:
         self._server = server
         self._folder = folder
         self._journal = journal
+        self._disk = disk
+        self._stands_still = False
+        """True while the operator knows that the disk stands still."""
         self.local_processes = LocalProcesses()
         self._display = display_on(sys.stderr if settings.json else sys.stdout)
         self._shown: tuple[str, int] = ("", 0)
@@ -104,6 +116,7 @@ class Controller:
             else None
         )
         server.seconds = folder.seconds.since
+        server.recorded = journal.written
         server.live.folder = folder.path.name
         run.clock = {clock_name(): PublisherClock(clock.at(0.0))}
 
@@ -115,8 +128,8 @@ class Controller:
 
         Raises OperatorError when they can't be written.
         """
-        started = datetime.now(UTC)
-        folder = RunDir.create(settings.out, settings.plan, started)
+        started, disk = datetime.now(UTC), Disk()
+        folder = RunDir.create(settings.out, settings.plan, started, disk)
         head = Head(
             key=run.key,
             plan=settings.plan.kept,
@@ -129,9 +142,10 @@ class Controller:
             tsung_log=settings.tsung_log,
             local=local_names(settings.local),
         )
-        journal = Journal.begin(folder.path, head)
-        run.record = journal.record
-        return cls(settings, clock, run, server, folder, journal)
+        journal = Journal.begin(folder.path, head, disk)
+        controller = cls(settings, clock, run, server, folder, journal, disk)
+        controller._record()
+        return controller
 
     @classmethod
     async def resumed(
@@ -142,17 +156,24 @@ class Controller:
         It has replayed the run's journal on `run`, and written the seconds anew. Raises
         OperatorError when its run directory can't be written.
         """
-        folder = RunDir.reopen(journal.folder, settings.plan, journal.head.started)
-        controller = cls(settings, clock, run, server, folder, journal)
+        disk = journal.disk
+        folder = RunDir.reopen(journal.folder, settings.plan, journal.head.started, disk)
+        controller = cls(settings, clock, run, server, folder, journal, disk)
         for entry in replay(journal.folder, run):
             controller._write(entry)
             # The port answers meanwhile: agents learn that their coordinator lives.
             await asyncio.sleep(0)
         run.notices.take()  # the coordinator that died has shown them
-        run.record = journal.record
+        controller._record()
         for name in journal.head.local:
             run.lose_agent(name, "it ended with its coordinator")
         return controller
+
+    def _record(self) -> None:
+        """Records the calls to the run from now on, in the thread of the disk."""
+        self._run.record = self._journal.record
+        self._run.kept = lambda: self._journal.kept
+        self._disk.start()
 
     async def run_to_end(self, local_agents: LocalAgents) -> int:
         """Starts the local processes, drives the run to its end, and reports.
@@ -174,7 +195,6 @@ class Controller:
                 _cancel(beside)
                 await finish(self._exporters, exporting)
             await self._write_last_files()
-            self._journal.end()
         except OperatorError:
             self._journal.end()  # a run that never began can't be resumed
             raise
@@ -182,6 +202,13 @@ class Controller:
             self._display.close()
             self._folder.close()
             self._journal.close()
+            if await self._disk.done(LAST_FILES_TIMEOUT):
+                self._disk.stop()
+            else:
+                self._warn(
+                    f"the disk of {self._folder.path} still stands still: the run directory is not"
+                    " complete"
+                )
         if self._run.failure is not None:
             raise self._run.failure
         return self._report()
@@ -205,7 +232,7 @@ class Controller:
         if self._settings.with_target:
             log = self._folder.path / "agents" / "target.log"
             await self.local_processes.start_target(
-                local_agents.targets[0], self._target_limit(), log
+                self._settings.with_target, local_agents.targets[0], self._target_limit(), log
             )
         if self._calibrator is not None:
             await self._calibrator.check_target()
@@ -400,6 +427,24 @@ class Controller:
         if now - self._saved >= SAVE_EVERY:
             self._saved = now
             self._folder.write_summary(self._summary(now))
+        self._check_disk()
+        self._complain()
+
+    def _check_disk(self) -> None:
+        """Says once that the disk stands still, and that it goes on."""
+        seconds = self._disk.stands_still()
+        if seconds > STANDSTILL and not self._stands_still:
+            self._stands_still = True
+            self._run.notices.warn(
+                f"the disk of {self._folder.path} stands still: what has to be written waits, and"
+                " the run goes on"
+            )
+        elif self._stands_still and seconds < 1:
+            self._stands_still = False
+            self._run.notices.warn(f"the disk of {self._folder.path} goes on")
+
+    def _complain(self) -> None:
+        """Says what can't be written, each reason once."""
         for complaint in (self._folder.complaint, self._journal.complaint):
             if complaint and complaint not in self._warned:
                 self._warned.add(complaint)
@@ -448,8 +493,19 @@ class Controller:
         self._folder.write_summary(self._summary(self._clock.now()))
         if self._tsung_log is not None:
             self._folder.write_tsung(self._tsung_log.end(time()))
-        if self._run.started:
+        complete = await self._disk.done(LAST_FILES_TIMEOUT)
+        if self._run.started and complete:
             await asyncio.to_thread(self._write_report)
+            complete = await self._disk.done(LAST_FILES_TIMEOUT)
+        if complete:
+            self._journal.end()
+        unwritten = self._folder.unwritten
+        if unwritten:
+            self._warn(
+                f"{len(unwritten)} settled seconds are not in seconds.ndjson, from"
+                f" {unwritten[0]} to {unwritten[-1]}: its disk stood still"
+            )
+        self._complain()
 
     def _write_report(self) -> None:
         """Writes report.html from the files of the run directory.
@@ -458,8 +514,10 @@ class Controller:
         """
         try:
             self._folder.write_report(html_report(read_run(self._folder.path)))
-        except OperatorError as error:  # a full disk has kept a file from being written
-            self._warn(f"no report.html: {error}")
+        except Exception as error:  # a full disk has kept a file from being written; or agents have
+            # said what no report foresees: that changes no verdict and no exit code
+            kind = "" if isinstance(error, OperatorError) else f"{type(error).__name__}: "
+            self._warn(f"no report.html: {one_line(f'{kind}{error}')}")
 
     def _report(self) -> int:
         summary = self._summary(self._clock.now())

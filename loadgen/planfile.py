@@ -21,11 +21,12 @@ from loadgen.net.credentials import TLS_FILES
 from loadgen.net.tls import context_of
 from loadgen.net.url import TargetUrl
 from loadgen.plan.feeder_file import file_name_in, format_of, with_rows
-from loadgen.plan.plan import ONCE, OVERRULES, Plan
+from loadgen.plan.plan import OVERRULES, Plan
 from loadgen.plan.script import located_in
 from loadgen.plan.script_check import ScriptError, check
 from loadgen.plan.session_file import with_source
 from loadgen.plan.sessions import PythonSession, Script, urls_of
+from loadgen.plan.transport import ONCE
 from loadgen.values import seconds_of
 
 Keys = tuple[str | int, ...]

@@ -250,7 +250,7 @@ class ClockOffset(msgspec.Struct, frozen=True):
 
 
 class Post(msgspec.Struct):
-    """Agent → coordinator, every second or sooner: all seconds not yet acknowledged."""
+    """Agent → coordinator, every second or sooner: all seconds not taken yet."""
 
     seconds: tuple[Second, ...] = ()
     ready: bool = False
@@ -285,6 +285,8 @@ class Post(msgspec.Struct):
     """Why a session asks for the end of the whole run; empty when none does."""
     tracebacks: dict[str, str] = {}
     """A sample for a reason, when it is first reported."""
+    after: Annotated[int, msgspec.Meta(ge=-1, le=2**31)] = -1
+    """The newest of the seconds that it keeps and does not repeat, since they were taken."""
 
 
 class Start(msgspec.Struct):
@@ -336,6 +338,8 @@ class Orders(msgspec.Struct):
     """The number of publications before these."""
     clocks: dict[ClockName, PublisherClock] = {}
     """The clocks of publishers, beside the clock of the run; repeated with every reply."""
+    taken: int = -1
+    """The agent need not repeat the seconds up to this number, but keeps them until then."""
 
 
 def to_wire(message: Any) -> bytes:

@@ -26,6 +26,7 @@ from coordinator.report.tables import (
     unexpected_ends,
     word_of,
 )
+from coordinator.run.common_end import common_end
 from coordinator.run.parts import PHASE, PLATEAU
 from coordinator.run.summary import AgentSummary, ExpectationResult, Summary
 from coordinator.run.timeline import Percentiles
@@ -136,6 +137,9 @@ def _ends(summary: Summary) -> list[str]:
         for kind, ends in (("failed", summary.failed), ("closed", summary.closed))
         if ends
     ]
+    found = common_end(summary.launched, summary.failed, summary.closed)
+    if found is not None:
+        lines.append(f"{found.reason}: {found.advice}")
     if summary.drained_unanswered:
         lines.append(
             "closing handshakes without the server's answer:"

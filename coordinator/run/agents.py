@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 from hashlib import sha256
 from math import inf
+from typing import NamedTuple
 
 import msgspec
 
@@ -42,6 +43,17 @@ ALL_SILENT_UNTIL = 60.0
 """Seconds of silence of all agents after which they are taken to be gone."""
 
 
+class Unkept(NamedTuple):
+    """The facts that an agent may be told once a call to the run is in the journal."""
+
+    call: int
+    """The number of that call."""
+    second: int
+    """The agent may forget every second up to this number."""
+    assigned: int
+    """The number of shares and parts of shares that it may launch."""
+
+
 class AgentState(msgspec.Struct):
     """An agent that joined."""
 
@@ -72,6 +84,10 @@ class AgentState(msgspec.Struct):
     """The parts of lost shares that it was given."""
     reassigned: int = 0
     """The number of reassignments that its seconds include."""
+    unkept: list[Unkept] = []
+    """What it may be told later, in the order of the calls."""
+    told: Unkept = Unkept(0, -1, 0)
+    """What it may be told."""
     announced: int = 0
     """The number of publications that its workers were told of, or were too early for it."""
     limiting: Limit | None = None
@@ -96,6 +112,18 @@ class AgentState(msgspec.Struct):
     def active(self) -> bool:
         """True while it has a share and more seconds are to come from it."""
         return self.share is not None and not self.finished and not self.lost
+
+    def note(self, call: int, second: int) -> None:
+        """Takes note of what it may be told, once this call is kept."""
+        assigned = (self.share is not None) + len(self.reassignments)
+        newest = self.unkept[-1] if self.unkept else self.told
+        if (second, assigned) != newest[1:]:
+            self.unkept.append(Unkept(call, second, assigned))
+
+    def keep(self, calls: float) -> None:
+        """Takes note of how many calls are kept."""
+        while self.unkept and self.unkept[0].call <= calls:
+            self.told = self.unkept.pop(0)
 
     @property
     def status(self) -> str:

@@ -5,6 +5,7 @@ So they can be replayed on another object.
 
 from collections.abc import Callable
 from functools import wraps
+from math import inf
 from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
 
 Record = Callable[[str, tuple[Any, ...]], None]
@@ -21,6 +22,10 @@ class Recorded:
     """
 
     record: Record | None = None
+    calls = 0
+    """The number of calls that were recorded."""
+    kept: Callable[[], float] = staticmethod(lambda: inf)
+    """Returns how many of them are kept; infinite where nothing has to wait for that."""
 
 
 def recorded(
@@ -37,6 +42,7 @@ def recorded(
     ) -> Result:
         assert not options
         if self.record is not None:
+            self.calls += 1
             self.record(method.__name__, arguments)
         return method(self, *arguments, **options)
 

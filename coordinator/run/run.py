@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from coordinator.run.agents import MAX_AGENTS, Agents, AgentState, FailureDetector
 from coordinator.run.clocks import APART, MAX_JUMP, MAX_JUMPS, jump_of
+from coordinator.run.common_end import common_end
 from coordinator.run.notices import Notices
 from coordinator.run.parts import Parts
 from coordinator.run.progress import HOLD, PhaseProgress, Progress
@@ -149,6 +150,8 @@ class Run(Recorded):
             self.notices,
         )
         self._detector = FailureDetector(self.agents)
+        self._judged_ends = False
+        """True once the first ends were looked at."""
         self._joined = 0
         self._stopping = False
         """True once the agents are ordered to abort their connections."""
@@ -224,15 +227,25 @@ class Run(Recorded):
     def post(self, agent_id: str, post: Post, now: float) -> Orders:
         """Takes an agent's post and returns its orders. Repeating a post does no harm.
 
-        Raises UnknownAgentError or BadPostError.
+        A post whose earlier seconds did not come is only a sign of life: the reply says so, and the
+        agent posts those first. Raises UnknownAgentError or BadPostError.
         """
         agent = self.agents.by_id[agent_id]
+        self._detector.posted(agent, now)
         self._compare_clocks(agent, post, now)
+        if not agent.active or post.after <= self.fanin.sources[agent.name].last.number:
+            self._take(agent, post, now)
+        reached = self.fanin.sources[agent.name].last.number if agent.share else -1
+        if agent.lost:  # its seconds count no more, and it must not keep them for ever
+            reached = max((second.number for second in post.seconds), default=reached)
+        agent.note(self.calls, reached)
+        return self.orders(agent_id, now)
+
+    def _take(self, agent: AgentState, post: Post, now: float) -> None:
         if agent.active:
             self._add_seconds(agent, post.seconds, now)
         elif self.state == "gathering" or agent.share is None:
             self._update_readiness(agent, post)
-        self._detector.posted(agent, now)
         if post.workers:
             agent.workers = post.workers
         agent.addresses = post.addresses or agent.addresses
@@ -247,7 +260,6 @@ class Run(Recorded):
             self._release(agent, agent.unconfirmed)
             self.fanin.finish(agent.name)
             agent.finished = True
-        return self._orders(agent, newest, now)
 
     def _compare_clocks(self, agent: AgentState, post: Post, now: float) -> None:
         """Takes note of an agent's clocks, and of those that jumped or were set."""
@@ -289,12 +301,27 @@ class Run(Recorded):
         for second in sorted(begun, key=lambda second: second.number):
             if apart > APART:
                 second.delays.stepped = max(second.delays.stepped, apart)
+            self._check_gap(agent, second)
             if self.fanin.add(agent.name, second) and second.news is not None:
                 self._take_news(agent.name, second.news, now)
 
     def _has(self, agent: AgentState, second: int) -> bool:
         """Returns True when it has an agent's reports up to a second."""
         return self.fanin.sources[agent.name].last.number >= second
+
+    def _check_gap(self, agent: AgentState, second: Second) -> None:
+        """Reports seconds that an agent has forgotten and that the journal does not have.
+
+        That is so when the disk stood still for so long that the journal was given up, and the
+        coordinator died before the disk went on.
+        """
+        newest = max(self.fanin.sources[agent.name].last.number, agent.first - 1)
+        first, last = newest + 1, second.number - second.span
+        if first <= last:
+            self.notices.warn(
+                f"seconds {first} to {last} of agent {agent.name} are missing: the coordinator that"
+                " died had taken them, and its disk had not; their counts are unknown"
+            )
 
     def _take_news(self, agent: str, news: News, now: float) -> None:
         if self.publications.take(agent, news, self.age(now)):
@@ -344,31 +371,43 @@ class Run(Recorded):
         if self.state == "running":
             self._drain(now)
 
-    def _orders(self, agent: AgentState, newest: int, now: float) -> Orders:
-        acknowledged = self.fanin.sources[agent.name].last.number if agent.share else -1
-        if agent.lost:
-            acknowledged = newest  # its seconds count no more, and it must not keep them for ever
+    def orders(self, agent_id: str, now: float) -> Orders:
+        """Returns the orders of an agent.
+
+        They say nothing that a resumed run would not know and can't do without: which seconds it
+        may forget, and what it has to launch.
+        """
+        agent = self.agents.by_id.get(agent_id)
+        if agent is None:  # it left before the run started
+            return Orders(-1)
+        agent.keep(self.kept())
+        forget = taken = agent.told.second
+        if agent.share is not None and not agent.lost:
+            taken = self.fanin.sources[agent.name].last.number
         if self.state == "gathering" or (self._uses_reserves and agent.share is None):
-            return Orders(acknowledged)
+            return Orders(forget)
         if self.state == "done" or self._stopping or not agent.active or agent.share is None:
             agent.stop_ordered = True
-            return Orders(acknowledged, "stop")
+            return Orders(forget, "stop", taken=taken)
         known, published = self.publications.since(agent.announced)
         clocks = self._clocks
         if self.state == "draining":
             return Orders(
-                acknowledged, "drain", published=published, announced=known, clocks=clocks
+                forget, "drain", taken=taken, published=published, announced=known, clocks=clocks
             )
+        if not agent.told.assigned:
+            return Orders(forget, taken=taken)
         again = self._share_table.rate if self.on_loss == "redistribute" else 0.0
         return Orders(
-            acknowledged,
+            forget,
             "pause" if self.paused else "run",
             Start(agent.share, self.start - now, agent.first, again),
             self.progress.gates,
             self._met(),
             self.progress.pauses.total,
-            tuple(agent.reassignments[agent.reassigned :]),
+            tuple(agent.reassignments[agent.reassigned : agent.told.assigned - 1]),
             agent.reassigned,
+            taken=taken,
             published=published,
             announced=known,
             clocks=clocks,
@@ -525,7 +564,22 @@ class Run(Recorded):
         entries = [self.timeline.add(second) for second in settled]
         for entry in entries:
             self._add_to_parts(entry)
+        if entries and not self._judged_ends:
+            self._judge_ends(self.ledger)
         return entries
+
+    def _judge_ends(self, ledger: Ledger) -> None:
+        """Warns once when the first connections all end for one reason.
+
+        Mostly that is a wrong URL.
+        """
+        ended = ledger.launched - ledger.connecting
+        self._judged_ends = ended > 0
+        found = common_end(ended, ledger.failed, ledger.closed) if ended else None
+        if found is not None:
+            self.notices.warn(
+                f"all {ended:,} connections so far ended as {found.reason}: {found.advice}"
+            )
 
     def _add_to_parts(self, entry: Entry) -> None:
         """Adds a second to its parts.

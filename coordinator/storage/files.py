@@ -10,7 +10,6 @@ class SecondsFile:
     """A file with a line for each second, of which the newest can be read back."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
         self._appender = Appender(path)
         self._places: dict[int, int] = {}
         """Where in the file the newest line of each second begins."""
@@ -27,7 +26,7 @@ class SecondsFile:
         # One call makes the copy: lines are appended meanwhile, by another thread.
         places = list(self._places.items())
         wanted = sorted(place for place in places if place[0] >= second)
-        with self._path.open("rb") as file:
+        with open(self._appender.readable, "rb") as file:
             for _, place in wanted:
                 file.seek(place)
                 yield file.readline().rstrip()
@@ -41,6 +40,7 @@ class Appender:
     """A file that lines are appended to; `append` returns when the kernel has them."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._file = path.open("ab", buffering=0)
         self._torn = False
         """True when the last line may be written in part."""
@@ -59,6 +59,14 @@ class Appender:
             raise OSError(28, os.strerror(28))
         self._torn = False
         return self._file.tell() - size
+
+    @property
+    def readable(self) -> Path:
+        """The path by which its lines can be read.
+
+        It leads to the open file, also when that was removed: proc_pid_fd(5).
+        """
+        return self._path if self._file.closed else Path(f"/proc/self/fd/{self._file.fileno()}")
 
     def lock(self) -> None:
         """Locks the file for this process, as long as that lives: flock(2).

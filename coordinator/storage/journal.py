@@ -1,15 +1,19 @@
 """journal.ndjson: every recorded call to an unfinished run, in order.
 
-A line is written before its call takes effect, and so before any agent gets its answer. A call that
-the run refuses is not recorded: strangers could fill the disk with such calls. The same calls with
-the same times bring a new run to the state of the old one, since a run has no clock and no
-randomness. In this way the run of a coordinator that died is resumed, up to the last second that
-any agent was allowed to forget.
+A call that the run refuses is not recorded: strangers could fill the disk with such calls. The same
+calls with the same times bring a new run to the state of the old one, since a run has no clock and
+no randomness. In this way the run of a coordinator that died is resumed.
+
+A line is written soon after its call took effect, in the thread of the disk. Until then no answer
+says anything that a resumed run would not know and can't do without: agents keep their seconds, and
+get nothing more to launch.
 """
 
 import contextlib
+from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
+from math import inf
 from pathlib import Path
 from time import monotonic, time
 from typing import Any, Literal
@@ -19,6 +23,7 @@ import msgspec
 from coordinator.run.recorded import argument_types
 from coordinator.run.run import BadPostError, OnLoss, RefusedError, Run, UnknownAgentError
 from coordinator.run.timeline import Entry
+from coordinator.storage.disk import Disk
 from coordinator.storage.files import Appender
 from loadgen.errors import OperatorError
 from loadgen.plan.plan import Plan
@@ -29,6 +34,11 @@ from loadgen.wire import WIRE
 FILE = "journal.ndjson"
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 """Another id after each boot: random(4)."""
+WRITE_TIMEOUT = 0.1
+"""Seconds that an answer waits for the journal; a healthy disk takes a hundredth of that."""
+STANDSTILL = 300.0
+"""Seconds that the disk may stand still before the journal is given up: agents keep their seconds
+until it is written, and have room for those of ten minutes."""
 
 
 class Head(msgspec.Struct, kw_only=True):
@@ -75,12 +85,22 @@ class Journal:
     then the coordinator of that run lives.
     """
 
-    def __init__(self, folder: Path, head: Head) -> None:
+    def __init__(self, folder: Path, head: Head, disk: Disk) -> None:
         self.folder = folder
         """The run directory."""
         self.head = head
         self.complaint = ""
         """The reason that it could not be written; empty as long as it was."""
+        self.disk = disk
+        """The disk that its lines are written to."""
+        self._lines: deque[bytes] = deque()
+        """The lines that are not written yet."""
+        self._recorded = 0
+        """The number of calls that were recorded."""
+        self._written = 0
+        """The number of calls that are written."""
+        self._over = False
+        """True once it is removed or given up."""
         self._path = folder / FILE
         self._path.touch(mode=0o600)  # it has the plan, with its secrets
         self._file: Appender | None = Appender(self._path)
@@ -93,48 +113,86 @@ class Journal:
             ) from error
 
     @classmethod
-    def begin(cls, folder: Path, head: Head) -> "Journal":
+    def begin(cls, folder: Path, head: Head, disk: Disk | None = None) -> "Journal":
         """Begins the journal of a new run."""
-        journal = cls(folder, head)
-        journal._append(msgspec.json.encode(head))
+        journal = cls(folder, head, disk or Disk())
+        journal._write(msgspec.json.encode(head) + b"\n")
         return journal
 
     @classmethod
-    def reopen(cls, folder: Path) -> "Journal":
+    def reopen(cls, folder: Path, disk: Disk | None = None) -> "Journal":
         """Opens the journal of a run whose coordinator died, to append to it.
 
         Raises OperatorError when that run can't be resumed.
         """
-        journal = cls(folder, read_head(folder))
-        journal._append(b"")  # the last line may be torn
+        journal = cls(folder, read_head(folder), disk or Disk())
+        journal._write(b"\n")  # the last line may be torn
         return journal
 
     def record(self, method: str, arguments: tuple[Any, ...]) -> None:
-        """Writes down a call to the run."""
-        self._append(msgspec.json.encode((method, *arguments)))
-
-    def _append(self, line: bytes) -> None:
-        if self._file is None:
+        """Has a call to the run written down."""
+        if self._over:
             return
+        line = msgspec.json.encode((method, *arguments)) + b"\n"
+        self._recorded += 1
+        self._lines.append(line)
+        if not self.disk.do(self._write_lines, len(line)) or self.disk.stands_still() > STANDSTILL:
+            self._give_up("its disk stands still")
+
+    @property
+    def kept(self) -> float:
+        """The number of recorded calls that a resumed run would know.
+
+        It is infinite when the run can't be resumed: then no answer has to wait.
+        """
+        return inf if self._over else self._written
+
+    async def written(self) -> None:
+        """Waits until all recorded calls are written, at most WRITE_TIMEOUT seconds."""
+        if self.kept < self._recorded and self.disk.stands_still() < WRITE_TIMEOUT:
+            await self.disk.done(WRITE_TIMEOUT)
+
+    def _write_lines(self) -> None:
+        """Writes all lines that wait, in one piece."""
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        if lines and self._write(b"".join(lines)):
+            self._written += len(lines)
+
+    def _write(self, data: bytes) -> bool:
+        """Returns True when the kernel has the data."""
+        if self._file is None:
+            return False
         try:
-            self._file.append(line + b"\n")
+            self._file.append(data)
         except OSError as error:
-            self.complaint = (
-                f"{self._path} can't be written ({error.strerror}); the run can't be resumed if"
-                " this dies"
-            )
-            self.end()
+            self._give_up(error.strerror or str(error))
+            return False
+        return True
+
+    def _give_up(self, reason: str) -> None:
+        self.complaint = (
+            f"{self._path} can't be written ({reason}); the run can't be resumed if this dies"
+        )
+        self.end()
 
     def close(self) -> None:
         """Closes the file, and keeps it."""
+        self.disk.do(self._close)
+
+    def _close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def end(self) -> None:
         """Removes the file: the run is over, or can't be resumed."""
+        if not self._over:
+            self._over = True
+            self.disk.do(self._remove)
+
+    def _remove(self) -> None:
         if self._file is not None:
-            self.close()
+            self._close()
             # The directory may be gone, or not be writable any more.
             with contextlib.suppress(OSError):
                 self._path.unlink()

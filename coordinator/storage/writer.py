@@ -1,7 +1,7 @@
 """Writes the run directory during the run: a line a second, and whole files."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -17,6 +17,7 @@ from coordinator.run.summary import Summary
 from coordinator.run.timeline import Entry
 from coordinator.scrape import Scrape
 from coordinator.storage import hlog
+from coordinator.storage.disk import Disk
 from coordinator.storage.files import Appender, SecondsFile
 from coordinator.text import clean_name, sample_file
 from loadgen.errors import OperatorError
@@ -33,11 +34,14 @@ REPLAYED_FILES = ("seconds.ndjson", "histograms.hlog", "tsung.log", "publication
 class RunDir:
     """One run directory, being written.
 
-    A file that can't be written never stops the run.
+    A file that can't be written never stops the run, nor does a disk that stands still.
     """
 
-    def __init__(self, path: Path, plan: Plan, started: datetime) -> None:
+    def __init__(self, path: Path, plan: Plan, started: datetime, disk: Disk) -> None:
         self.path = path
+        self.unwritten: list[int] = []
+        """The settled seconds that are in no file, since too much waited for the disk."""
+        self._disk = disk
         self.complaint = ""
         """The first reason that a file could not be written; empty as long as all were."""
         self._started = started
@@ -53,7 +57,7 @@ class RunDir:
         self._histograms = Appender(path / "histograms.hlog")
 
     @classmethod
-    def create(cls, out: Path, plan: Plan, started: datetime) -> "RunDir":
+    def create(cls, out: Path, plan: Plan, started: datetime, disk: Disk | None = None) -> "RunDir":
         """Makes `<out>/<start-time>-<name>/`, under a name that is not taken.
 
         Raises OperatorError when it can't be written.
@@ -61,14 +65,16 @@ class RunDir:
         stem = f"{started:%Y%m%dT%H%M%SZ}-{_slug(plan.servers[0].url)}"
         try:
             out.mkdir(parents=True, exist_ok=True)
-            return cls(_make_unique(out, stem), plan, started)
+            return cls(_make_unique(out, stem), plan, started, disk or Disk())
         except OSError as error:
             raise OperatorError(
                 f"--out {out} can't be written ({error.strerror}); give another directory"
             ) from error
 
     @classmethod
-    def reopen(cls, path: Path, plan: Plan, started: datetime) -> "RunDir":
+    def reopen(
+        cls, path: Path, plan: Plan, started: datetime, disk: Disk | None = None
+    ) -> "RunDir":
         """Opens the directory of a run that is resumed.
 
         Files that a replay of its journal writes again are removed.
@@ -78,15 +84,15 @@ class RunDir:
         try:
             for name in REPLAYED_FILES:
                 (path / name).unlink(missing_ok=True)
-            return cls(path, plan, started)
+            return cls(path, plan, started, disk or Disk())
         except OSError as error:
             raise OperatorError(f"--resume {path} can't be written ({error.strerror})") from error
 
     def begin(self, second_0: datetime) -> None:
         """Takes note of when second 0 begins by the wall clock, before the first entry."""
         self._second_0 = second_0
-        with self._tolerating("histograms.hlog"):
-            self._histograms.append(hlog.header(second_0))
+        header = hlog.header(second_0)
+        self._do("histograms.hlog", lambda: self._histograms.append(header), len(header))
 
     def log_of(self, agent: str) -> Path:
         """Returns the path of an agent's log."""
@@ -144,16 +150,16 @@ class RunDir:
 
     def write_entry(self, entry: Entry) -> None:
         """Appends a settled second and its histograms."""
-        with self._tolerating("seconds.ndjson"):
-            self.seconds.append(entry.row.second, msgspec.json.encode(entry.row) + b"\n")
-        with self._tolerating("histograms.hlog"):
-            self._histograms.append(hlog.lines(entry.row.second, entry.fresh))
+        second, line = entry.row.second, msgspec.json.encode(entry.row) + b"\n"
+        if not self._do("seconds.ndjson", lambda: self.seconds.append(second, line), len(line)):
+            self.unwritten.append(second)
+        lines = hlog.lines(second, entry.fresh)
+        self._do("histograms.hlog", lambda: self._histograms.append(lines), len(lines))
 
     def write_tsung(self, data: bytes) -> None:
         """Appends to tsung.log."""
         if data:
-            with self._tolerating("tsung.log"):
-                self._appender("tsung.log").append(data)
+            self._append("tsung.log", data)
 
     def write_summary(self, summary: Summary) -> None:
         """Writes summary.json in one piece."""
@@ -165,20 +171,22 @@ class RunDir:
         Several reasons may share a file.
         """
         path = self.path / sample_file(reason)
-        with self._tolerating(sample_file(reason)):
+        data = f"{reason}\n\n{text}\n".encode(errors="replace")
+
+        def write() -> None:
             path.parent.mkdir(exist_ok=True)
-            with path.open("a", encoding="utf-8", errors="replace") as file:
-                file.write(f"{reason}\n\n{text}\n")
+            with path.open("ab") as file:
+                file.write(data)
+
+        self._do(sample_file(reason), write, len(data))
 
     def write_scrape(self, scrape: Scrape) -> None:
         """Appends a scrape of a watched server to watched.ndjson."""
-        with self._tolerating("watched.ndjson"):
-            self._appender("watched.ndjson").append(msgspec.json.encode(scrape) + b"\n")
+        self._append("watched.ndjson", msgspec.json.encode(scrape) + b"\n")
 
     def write_publication(self, line: PublicationLine) -> None:
         """Appends a settled publication to publications.ndjson."""
-        with self._tolerating("publications.ndjson"):
-            self._appender("publications.ndjson").append(msgspec.json.encode(line) + b"\n")
+        self._append("publications.ndjson", msgspec.json.encode(line) + b"\n")
 
     def write_report(self, text: str) -> None:
         """Writes report.html in one piece."""
@@ -186,9 +194,10 @@ class RunDir:
 
     def write_note(self, agent: str, text: str) -> None:
         """Appends a line to an agent's log."""
-        name = f"agents/{self.log_of(agent).name}"
-        with self._tolerating(name):
-            self._appender(name).append(f"{text}\n".encode())
+        self._append(f"agents/{self.log_of(agent).name}", f"{text}\n".encode())
+
+    def _append(self, name: str, data: bytes) -> None:
+        self._do(name, lambda: self._appender(name).append(data), len(data))
 
     def _appender(self, name: str) -> Appender:
         if name not in self._appenders:
@@ -196,23 +205,37 @@ class RunDir:
         return self._appenders[name]
 
     def _replace(self, name: str, data: bytes) -> None:
-        with self._tolerating(name):
+        def write() -> None:
             half = self.path / f".{name}.new"
             half.write_bytes(data + b"\n")
             half.replace(self.path / name)
 
-    @contextlib.contextmanager
-    def _tolerating(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            self.complaint = self.complaint or (
-                f"{self.path / name} can't be written ({error.strerror}); the run goes on"
-                " without it"
-            )
+        self._do(name, write, len(data))
+
+    def _do(self, name: str, write: Callable[[], object], size: int) -> bool:
+        """Has `size` bytes of a file written; returns False when too much waits already."""
+
+        def tolerantly() -> None:
+            try:
+                write()
+            except OSError as error:
+                self._complain(name, error.strerror or str(error))
+
+        fits = self._disk.do(tolerantly, size)
+        if not fits:
+            self._complain(name, "its disk stands still")
+        return fits
+
+    def _complain(self, name: str, reason: str) -> None:
+        self.complaint = self.complaint or (
+            f"{self.path / name} can't be written ({reason}); the run goes on without it"
+        )
 
     def close(self) -> None:
         """Closes all files."""
+        self._disk.do(self._close)
+
+    def _close(self) -> None:
         self.seconds.close()
         for appender in (self._histograms, *self._appenders.values()):
             appender.close()

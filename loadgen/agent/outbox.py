@@ -15,6 +15,8 @@ class Outbox:
         self._max_seconds = max_seconds
         self._seconds: list[Second] = []
         """Ascending."""
+        self._taken = -1
+        """The coordinator has the seconds up to this number, but could still lose them."""
         self._posted = 0
         """How many of the oldest seconds were posted and may have arrived."""
 
@@ -36,19 +38,34 @@ class Outbox:
         single = older[len(older) // 2 * 2 :]
         merged = [later.absorb(earlier) for earlier, later in pairs]
         self._seconds[self._posted : end] = merged + single
-        return True
+        return bool(merged)
+
+    @property
+    def after(self) -> int:
+        """The newest second that is kept and not posted again; -1: none."""
+        return self._seconds[self._held - 1].number if self._held else -1
+
+    @property
+    def _held(self) -> int:
+        """The number of seconds that were taken, and not acknowledged."""
+        return sum(second.number <= self._taken for second in self._seconds)
 
     def batch(self) -> tuple[Second, ...]:
-        """Returns the seconds to post now: the oldest ones, at most BATCH.
+        """Returns the seconds to post now: the oldest not taken, at most BATCH.
 
-        Until they are acknowledged, the next batch begins with the same seconds.
+        Until they are taken, the next batch begins with the same seconds.
         """
-        batch = tuple(self._seconds[:BATCH])
-        self._posted = max(self._posted, len(batch))
+        held = self._held
+        batch = tuple(self._seconds[held : held + BATCH])
+        self._posted = max(self._posted, held + len(batch))
         return batch
 
-    def acknowledge(self, number: int) -> None:
-        """Forgets every second up to this number."""
+    def acknowledge(self, number: int, taken: int = -1) -> None:
+        """Forgets every second up to this number; those up to `taken` only wait.
+
+        A coordinator that took up the run of another one may have taken less than that.
+        """
+        self._taken = taken
         known = sum(second.number <= number for second in self._seconds)
         del self._seconds[:known]
         self._posted = max(0, self._posted - known)

@@ -22,7 +22,7 @@ from loadgen.agent.jobs import (
 )
 from loadgen.agent.names import Names, resolve_all
 from loadgen.agent.orders import Pace, WorkerOrders, place_line
-from loadgen.agent.outbox import Outbox
+from loadgen.agent.outbox import BATCH, Outbox
 from loadgen.agent.pool import WorkerPool
 from loadgen.agent.process import WorkerProcess
 from loadgen.agent.session_files import SessionFiles, without_data
@@ -41,6 +41,7 @@ from loadgen.plan.session_file import digest
 from loadgen.plan.session_tree import wrong_file
 from loadgen.plan.sessions import PythonSession
 from loadgen.sessions.rows import file_of
+from loadgen.values import printable
 from loadgen.wire import Orders, Place, Post, Start, Welcome, from_wire, to_wire
 
 log = logging.getLogger("loadgen.agent")
@@ -260,8 +261,8 @@ class AgentRun:
         return ""
 
     def _note(self, text: str) -> None:
-        """Takes a line for the logs, without secrets of a session or a server in it."""
-        text = shown_text(text)
+        """Takes a line for the logs, whatever a session or a server has put into it."""
+        text = printable(shown_text(text).replace("\n", " "), kept="\t")
         log.warning("%s", text)
         self._notes.append(text)
 
@@ -342,7 +343,7 @@ class AgentRun:
         pool, sent, idle = self.pool, self._sent, self._running is None
         offset = self._clock.offset(monotonic()) if self._host is not None else None
         seconds = self._outbox.batch()
-        last = pool.finished and len(seconds) == len(self._outbox)
+        last = pool.finished and len(seconds) < BATCH
         return Post(
             seconds=seconds,
             ready=self._ready,
@@ -365,10 +366,11 @@ class AgentRun:
                 for reason, text in pool.tracebacks.items()
                 if reason not in self._sent_tracebacks
             },
+            after=self._outbox.after,
         )
 
     def _follow(self, orders: Orders, post: Post) -> None:
-        self._outbox.acknowledge(orders.acknowledged)
+        self._outbox.acknowledge(orders.acknowledged, orders.taken)
         if orders.do in ("run", "pause") and orders.start is not None and self._running is None:
             self._running = asyncio.create_task(self._start(orders, orders.start))
         elif orders.do in ("run", "pause"):

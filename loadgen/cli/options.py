@@ -4,12 +4,13 @@ import atexit
 import gc
 import math
 import re
+import signal
 import sys
 from typing import NoReturn
 
 import click
 
-from loadgen.cli.stdio import Outlet, settle
+from loadgen.cli.stdio import Outlet, finish, settle
 from loadgen.errors import OperatorError
 from loadgen.values import Endpoint, seconds_of
 from loadgen.version import VERSION
@@ -110,23 +111,34 @@ def run_command(command: click.Command, program: str) -> NoReturn:
     outlet = settle()
     prefix = program.upper().replace("-", "_")
     try:
+        sys.exit(_run(command, program, prefix, outlet))
+    finally:
+        finish()
+
+
+def _run(command: click.Command, program: str, prefix: str, outlet: Outlet | None) -> int:
+    """Runs a command with the options of the command line; returns its exit code."""
+    try:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as the console scripts begin
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         code = versioned(command, program).main(
             prog_name=program, standalone_mode=False, auto_envvar_prefix=prefix
         )
     except click.exceptions.NoArgsIsHelpError as mistake:
         mistake.show()
-        sys.exit(2)
+        return 2
     except click.ClickException as mistake:
-        sys.exit(
-            _report(
-                program, mistake.format_message(), mistake.exit_code if mistake.exit_code > 1 else 2
-            )
+        return _report(
+            program, mistake.format_message(), mistake.exit_code if mistake.exit_code > 1 else 2
         )
     except OperatorError as mistake:
-        sys.exit(_report(program, str(mistake), mistake.exit_code))
+        return _report(program, str(mistake), mistake.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
-    sys.exit(_flush(program, outlet, code if isinstance(code, int) else 0))
+        return 130
+    finally:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to tidy up
+    return _flush(program, outlet, code if isinstance(code, int) else 0)
 
 
 def _flush(program: str, outlet: Outlet | None, code: int) -> int:
@@ -134,7 +146,7 @@ def _flush(program: str, outlet: Outlet | None, code: int) -> int:
 
     Returns the exit code, which is not 0 when some could not be written.
     """
-    sys.stdout.flush()
+    finish()
     if outlet is None or outlet.failure is None:
         return code
     return code or _report(

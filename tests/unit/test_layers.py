@@ -28,8 +28,10 @@ LAYERS = (
     "coordinator.storage coordinator.tsung coordinator.har",
     "coordinator.report",
     "coordinator.http coordinator.influx",
-    "coordinator.preflight coordinator.display coordinator.calibrate",
-    "coordinator.local coordinator.settings",
+    "coordinator.lines",
+    "coordinator.screen",
+    "coordinator.preflight coordinator.display coordinator.doubts coordinator.scraper",
+    "coordinator.calibrate coordinator.local coordinator.settings coordinator.embedded",
     "coordinator.controller coordinator.dryrun coordinator.trace",
     "coordinator.app",
     "coordinator.cli",
@@ -173,7 +175,11 @@ def may_import(importer: str, imported: str) -> bool:
     if within(imported, {TARGET}):
         return importer == "loadgen.cli.target"
     if importer.startswith("coordinator") and imported.startswith("loadgen"):
-        shared = {"loadgen.cli.options"} if layer(importer) == "coordinator.cli" else set()
+        shared = (
+            {"loadgen.cli.options", "loadgen.cli.stdio"}
+            if layer(importer) == "coordinator.cli"
+            else set()
+        )
         return within(imported, FOR_COORDINATOR | shared)
     return layer(imported) == layer(importer) or row(imported) < row(importer)
 

@@ -211,3 +211,16 @@ def test_the_gathering_error_counts_the_agents_that_were_forgotten():
         "1 of 3 agents were ready after 60 s (b); 1 joined and fell silent; 1 never"
         " joined; start the missing agents, or ask for fewer with --agents"
     )
+
+
+def test_an_agent_is_told_only_what_is_kept():
+    agent = AgentState("k-0", "a", hello(), seen=0.0)
+    for call, second in ((1, -1), (3, 0), (4, 0), (6, 1)):
+        agent.note(call, second)
+
+    told = []
+    for calls in (1, 3, 5, 6):
+        agent.keep(calls)
+        told.append(agent.told.second)
+    assert told == [-1, 0, 0, 1]
+    assert agent.unkept == []

@@ -984,3 +984,90 @@ def test_the_addresses_of_an_agent_are_by_urls_without_secrets():
 
     found = run.addresses_of(run.agents.by_id[agent])
     assert [*found] == ["ws://a/?token=…", "ws://a/?token=…2", "ws://b/?jwt=…"]
+
+
+# What the journal does not have yet.
+
+
+class Shelf:
+    """A journal that is written when a test says so."""
+
+    def __init__(self, run: Run) -> None:
+        self.kept = 0
+        self._run = run
+        run.record = lambda *_: None
+        run.kept = lambda: self.kept
+
+    def write(self) -> None:
+        self.kept = self._run.calls
+
+
+def test_an_agent_forgets_only_what_the_journal_has_and_repeats_nothing():
+    run = Run(PLAN, 1)
+    (a,) = started(run, ["a"])
+    shelf = Shelf(run)
+    for number in range(3):
+        orders = run.post(a, seconds(opened(number, 1, held=number + 1)), run.start + number + 1)
+        assert (orders.acknowledged, orders.taken) == (-1, number)
+
+    shelf.kept = run.calls - 1
+    assert run.orders(a, run.start + 3.0).acknowledged == 1
+    shelf.write()
+    assert run.orders(a, run.start + 3.0).acknowledged == 2
+
+
+def test_an_agent_launches_only_what_the_journal_says_is_its_own():
+    run = Run(PLAN, 2)
+    ids = [run.join(hello(name), 0.0).id for name in ("a", "b")]
+    shelf = Shelf(run)
+    for agent in ids:
+        run.post(agent, ready(), 0.0)
+    run.tick(0.0)
+    assert run.state == "running"
+    assert run.post(ids[0], ready(), 0.1).do == "wait"
+
+    shelf.write()
+    orders = run.orders(ids[0], 0.2)
+    assert orders.do == "run"
+    assert orders.start is not None
+
+    run.lose_agent("b", "was killed")
+    run.tick(0.3)
+    assert run.post(ids[0], ready(), 0.4).reassignments == ()
+    shelf.write()
+    assert len(run.orders(ids[0], 0.5).reassignments) == 1
+
+
+def test_an_order_to_drain_or_stop_does_not_wait_for_the_journal():
+    run = Run(PLAN, 1)
+    (a,) = started(run, ["a"])
+    Shelf(run)
+    run.drain(run.start + 1.0)
+    assert run.post(a, ready(), run.start + 1.0).do == "drain"
+    run.stop(run.start + 1.0)
+    assert run.post(a, ready(), run.start + 1.0).do == "stop"
+
+
+def test_a_resumed_run_asks_for_the_seconds_that_only_the_first_one_had_taken():
+    run = Run(PLAN, 1)
+    (a,) = started(run, ["a"])
+    run.post(a, seconds(opened(0, 1)), run.start + 1.0)
+    ahead = replace(seconds(opened(5, 1), finished=True), after=4)
+    assert run.post(a, ahead, run.start + 6.0).taken == 0
+    assert run.ledger.opened == 1
+    assert run.agents.by_id[a].active
+
+    missing = [opened(number, 1, held=number + 1) for number in range(1, 6)]
+    assert run.post(a, seconds(*missing), run.start + 6.0).acknowledged == 5
+    assert run.ledger.opened == 6
+    assert warnings(run) == []
+
+
+def test_seconds_that_no_journal_has_are_reported_as_missing():
+    run = Run(PLAN, 1)
+    (a,) = started(run, ["a"])
+    run.post(a, seconds(opened(0, 1)), run.start + 1.0)
+    run.post(a, seconds(opened(5, 1, held=6)), run.start + 6.0)
+
+    (warning,) = warnings(run)
+    assert warning.startswith("seconds 1 to 4 of agent a are missing")

@@ -32,3 +32,14 @@ def test_a_second_that_a_full_disk_tore_is_left_out(tmp_path):
 
     assert list(file.since(0)) == [b"zero", b"two"]
     file.close()
+
+
+def test_a_file_that_was_removed_can_be_read_as_long_as_it_is_written(tmp_path):
+    path = tmp_path / "seconds.ndjson"
+    file = SecondsFile(path)
+    file.append(0, b"zero\n")
+    path.unlink()
+    file.append(1, b"one\n")
+
+    assert list(file.since(0)) == [b"zero", b"one"]
+    file.close()

@@ -3,6 +3,8 @@
 The new run replays its calls.
 """
 
+from math import inf
+from threading import Event
 from time import monotonic
 
 import msgspec
@@ -13,6 +15,7 @@ from coordinator.run.agents import digest_of
 from coordinator.run.recorded import argument_types
 from coordinator.run.run import RefusedError, Run
 from coordinator.storage import journal
+from coordinator.storage.disk import Disk
 from coordinator.storage.journal import FILE, Journal, read_head, replay
 from loadgen.errors import OperatorError
 from loadgen.plan.plan import Plan
@@ -20,6 +23,7 @@ from loadgen.plan.publish import Publish
 from loadgen.stats.delivery import Delivered, News, Published
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
+from tests.processes import PATIENCE
 from tests.unit.coordinator.fleet import SECRET, hello, opened, ready, seconds, started
 from tests.unit.coordinator.folders import journal_head
 
@@ -228,4 +232,43 @@ def test_a_journal_that_can_not_be_written_is_removed(begin, tmp_path, monkeypat
     written.record("drain", (2.0,))
 
     assert "No space left" in written.complaint
+    assert not (tmp_path / FILE).exists()
+
+
+@pytest.fixture
+def standstill():
+    """A disk that stands still until its event is set, and that takes 1,000 bytes meanwhile."""
+    disk, goes_on = Disk(most=1000), Event()
+    disk.start()
+    disk.do(goes_on.wait)
+    yield disk, goes_on
+    goes_on.set()
+    disk.stop()
+
+
+async def test_calls_are_kept_once_the_disk_has_them(begin, tmp_path, standstill):
+    disk, goes_on = standstill
+    written = begin(how=lambda path: Journal.begin(path, head(), disk))
+    for _ in range(3):
+        written.record("drain", (1.0,))
+    await written.written()
+    assert written.kept == 0
+
+    goes_on.set()
+    assert await disk.done(PATIENCE)
+    assert written.kept == 3
+    assert (tmp_path / FILE).read_bytes().count(b'["drain",1.0]\n') == 3
+    await written.written()
+
+
+async def test_a_journal_is_given_up_when_too_much_waits(begin, tmp_path, standstill):
+    disk, goes_on = standstill
+    written = begin(how=lambda path: Journal.begin(path, head(), disk))
+    for _ in range(100):
+        written.record("drain", (1.0,))
+
+    assert "its disk stands still" in written.complaint
+    assert written.kept == inf, "no answer waits for it"
+    goes_on.set()
+    assert await disk.done(PATIENCE)
     assert not (tmp_path / FILE).exists()

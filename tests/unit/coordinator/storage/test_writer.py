@@ -2,6 +2,7 @@
 
 import resource
 from math import inf
+from threading import Event
 
 import msgspec
 import pytest
@@ -9,12 +10,14 @@ import pytest
 from coordinator.report.summary import summary_of
 from coordinator.run.publications import PublicationLine, Publications
 from coordinator.run.run import Run
+from coordinator.storage.disk import Disk
 from coordinator.storage.reader import read_run
 from coordinator.storage.writer import RunDir
 from loadgen.errors import OperatorError
 from loadgen.plan.plan import Plan
 from loadgen.planfile import read_plan
 from loadgen.stats.delivery import Published
+from tests.processes import PATIENCE
 from tests.unit.coordinator.fleet import PLAN, entries, opened, seconds, started
 from tests.unit.coordinator.storage.conftest import START
 
@@ -139,3 +142,30 @@ def test_a_place_that_can_not_be_written_is_an_error_of_one_line(tmp_path):
 
     with pytest.raises(OperatorError, match=r"--out .*file can't be written"):
         RunDir.create(tmp_path / "file", PLAN, START)
+
+
+async def test_what_waits_for_a_disk_is_bounded_and_what_is_not_written_is_known(tmp_path):
+    goes_on = Event()
+    rows = list(
+        entries(
+            Run(PLAN, 1),
+            *(seconds(opened(number, 1, held=number + 1)) for number in range(30)),
+        )
+    )
+    disk = Disk(most=20_000)
+    folder = RunDir.create(tmp_path, PLAN, START, disk)
+    disk.start()
+    disk.do(goes_on.wait)
+    for entry in rows:
+        folder.write_entry(entry)
+    goes_on.set()
+    assert await disk.done(PATIENCE)
+    folder.write_summary(summary_of(Run(PLAN, 1), [], 0.0))
+    folder.close()
+    assert await disk.done(PATIENCE)
+    disk.stop()
+
+    written = [row.second for row in read_run(folder.path).seconds]
+    assert written == list(range(len(written)))
+    assert folder.unwritten == list(range(len(written), 30))
+    assert "seconds.ndjson can't be written (its disk stands still)" in folder.complaint

@@ -61,6 +61,20 @@ def test_a_long_outage_takes_bounded_memory_and_loses_no_count():
     assert seconds[-1].span == 1, "the newest are the finest"
 
 
+def test_what_was_taken_is_kept_and_not_posted_until_another_coordinator_lacks_it():
+    outbox, _ = full(5)
+    outbox.acknowledge(-1, taken=2)
+    assert ([one.number for one in outbox.batch()], outbox.after) == ([3, 4], 2)
+
+    outbox.acknowledge(0, taken=4)
+    assert (outbox.batch(), outbox.after, len(outbox)) == ((), 4, 4)
+
+    outbox.acknowledge(0, taken=1)
+    assert ([one.number for one in outbox.batch()], outbox.after) == ([2, 3, 4], 1)
+    outbox.acknowledge(4, taken=4)
+    assert (outbox.batch(), outbox.after, len(outbox)) == ((), -1, 0)
+
+
 @given(st.lists(st.sampled_from(["second", "lost post", "lost answer", "answer"]), max_size=400))
 def test_every_second_is_counted_once_whatever_is_lost_on_the_way(story):
     outbox = Outbox(FEW)

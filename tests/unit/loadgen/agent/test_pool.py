@@ -18,11 +18,12 @@ from loadgen.agent.pool import (
     WorkerPool,
 )
 from loadgen.plan.phases import Phase
-from loadgen.plan.plan import Plan, Transport
+from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.session_file import digest
 from loadgen.plan.sessions import PythonSession
 from loadgen.plan.shares import Share
+from loadgen.plan.transport import Transport
 from tests.jobs import job_on
 from tests.processes import PATIENCE
 from tests.unit.wire_ends import until

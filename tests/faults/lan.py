@@ -93,6 +93,11 @@ class Host:
         """Restores its link to a network."""
         _ip("link", "set", self._port(network), "up")
 
+    def hears(self, network: str, percent: int) -> None:
+        """Has it receive a part of what is sent to it from a network; it sends all the same."""
+        change = ["replace", "dev", self._port(network), "root", "netem", "loss"]
+        subprocess.run(["tc", "qdisc", *change, f"{100 - percent}%"], check=True, timeout=10)
+
     def loses(self, network: str, percent: int) -> None:
         """Has its link to a network lose a part of what it sends; 0: nothing."""
         queue = ["nsenter", f"--net=/run/netns/{self.name}", "tc", "qdisc"]

@@ -15,6 +15,8 @@ INSIDE = "LOADGEN_FAULTS_INSIDE"
 _USER = ["--user", "--map-root-user"]
 _SPACES = ["--net", "--mount", "sh", "-c"]
 _SCRIPT = 'mount -t tmpfs tmpfs /run && mkdir /run/netns && ip link set lo up && exec "$@"'
+NOWHERE = "02:00:00:00:00:ff"
+"""A hardware address that no host has."""
 NETWORKS = {"load": "198.18.0", "control": "198.18.1"}
 
 
@@ -93,10 +95,14 @@ class Host:
         """Restores its link to a network."""
         _ip("link", "set", self._port(network), "up")
 
-    def hears(self, network: str, percent: int) -> None:
-        """Has it receive a part of what is sent to it from a network; it sends all the same."""
-        change = ["replace", "dev", self._port(network), "root", "netem", "loss"]
-        subprocess.run(["tc", "qdisc", *change, f"{100 - percent}%"], check=True, timeout=10)
+    def silence_to(self, other: "Host", network: str) -> None:
+        """Has what it sends to another host get lost; what that sends arrives all the same."""
+        where = [other.address(network), "dev", network]
+        _ip("-n", self.name, "neigh", "replace", *where, "lladdr", NOWHERE, "nud", "permanent")
+
+    def speak_to(self, other: "Host", network: str) -> None:
+        """Has what it sends to another host arrive again."""
+        _ip("-n", self.name, "neigh", "del", other.address(network), "dev", network)
 
     def loses(self, network: str, percent: int) -> None:
         """Has its link to a network lose a part of what it sends; 0: nothing."""

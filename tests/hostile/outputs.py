@@ -148,6 +148,22 @@ def replies_held_back(arena: Arena) -> Survived:
     return arena.drains_well()
 
 
+@trial("for 8 s no packet reaches agent a2, then for 8 s none of its packets arrives")
+def one_direction_cut(arena: Arena) -> Survived:
+    """TCP tries again later and later; the agent posts on new connections meanwhile."""
+    arena.opened()
+    arena.mark_fault()
+    coordinator, agent = arena.lan.host("coord"), arena.lan.host("a2")
+    for one, other in ((coordinator, agent), (agent, coordinator)):
+        one.silence_to(other, "control")
+        stays(arena, 8.0)
+        one.speak_to(other, "control")
+        stays(arena, 3.0)
+        arena.all_run()
+        assert arena.ledger()["lost"] == 0, arena.coord.err
+    return arena.drains_well()
+
+
 @trial("the link of agent a1 to the coordinator loses 30 % of the packets for 10 s")
 def packets_lost(arena: Arena) -> Survived:
     """It is repeated by TCP; silence is shorter than what makes an agent lost."""

@@ -7,12 +7,12 @@ from secrets import token_hex
 
 from coordinator.clock import Clock
 from coordinator.controller import Controller
+from coordinator.embedded import check_embedded
 from coordinator.http.server import Server
 from coordinator.influx.lines import check_library
 from coordinator.local import LocalAgents
 from coordinator.preflight import (
     Certificate,
-    check_embedded,
     check_listen,
     check_proxy,
     check_shares,
@@ -24,7 +24,7 @@ from coordinator.settings import RunSettings
 from coordinator.storage.calibrations import read_calibrations
 from coordinator.storage.journal import Journal
 from loadgen.http.token import Token
-from loadgen.process import ending_signals
+from loadgen.process import ending_signals, raise_nofile
 from loadgen.systemd import notify
 
 
@@ -42,11 +42,12 @@ async def coordinate(settings: RunSettings) -> int:
     proxy = check_proxy(settings.plan)
     targets = [check_target(url, settings.plan.transport.via) for url in settings.plan.urls]
     if settings.with_target:
-        check_embedded(targets)
+        check_embedded(settings.with_target, settings.plan, targets)
     if settings.local:
         check_sockets(targets)
     token = Token.read(settings.token_file)
     check_listen(settings.listen, token)
+    raise_nofile()  # for as many agents and viewers as the port takes
     certificate = Certificate.load(settings.tls_cert, settings.tls_key)
     # Before the port is opened: while the coordinator of that run lives, it has both.
     journal = Journal.reopen(settings.resume) if settings.resume else None

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 import aiohttp
 import msgspec
 
+from coordinator.doubts import parts_of
 from coordinator.run.agents import AgentState
 from coordinator.run.calibration import (
     MESSAGES,
@@ -20,11 +21,10 @@ from coordinator.run.calibration import (
     fleet_of,
     measure,
     plan_for,
-    too_close,
 )
 from coordinator.run.run import Run
 from coordinator.run.timeline import Row
-from coordinator.storage.calibrations import keep_calibration, read_calibrations
+from coordinator.storage.calibrations import keep_calibration
 from coordinator.text import and_more, one_line, reasons
 from loadgen.errors import FleetError, OperatorError, PlanError
 from loadgen.machine.facts import read_machine
@@ -171,26 +171,3 @@ def _memory_of(fleet: Sequence[AgentState]) -> dict[str, float]:
 
 def _client() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PUBLISH_TIMEOUT))
-
-
-def parts_of(run: Run) -> dict[str, float]:
-    """Returns the part of each agent in the users of a run, by its name."""
-    return {agent.name: agent.share.part for agent in run.fleet() if agent.share is not None}
-
-
-def doubts(plan: Plan, out: Path, members: list[Member], parts: dict[str, float]) -> list[str]:
-    """Returns a line for each rate of a plan that its fleet may not reach.
-
-    Also one where the file of calibrations can't be read; none for a fleet that has none.
-    """
-    try:
-        calibration = read_calibrations(out).of(members)
-    except OperatorError as error:
-        return [str(error)]
-    return list(too_close(plan, calibration, parts)) if calibration is not None else []
-
-
-def doubts_of(run: Run, out: Path) -> list[str]:
-    """Returns those lines for a run that has its fleet."""
-    members = [Member.of(agent.name, agent.hello.machine) for agent in run.fleet()]
-    return doubts(run.plan, out, members, parts_of(run))

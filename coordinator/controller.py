@@ -14,9 +14,10 @@ from time import time
 
 import msgspec
 
-from coordinator.calibrate import Calibrator, doubts_of
+from coordinator.calibrate import Calibrator
 from coordinator.clock import Clock
 from coordinator.display import display_on
+from coordinator.doubts import doubts_of
 from coordinator.http.server import Server
 from coordinator.influx.exporter import Exporter, finish
 from coordinator.local import LocalAgents, LocalProcesses, local_names
@@ -33,12 +34,14 @@ from coordinator.run.notices import Notice
 from coordinator.run.run import Run
 from coordinator.run.summary import Summary
 from coordinator.run.timeline import Entry, Row
-from coordinator.scrape import Scrape, Scraper
+from coordinator.scrape import Scrape
+from coordinator.scraper import Scraper
 from coordinator.settings import RunSettings
 from coordinator.storage.disk import Disk
 from coordinator.storage.journal import Head, Journal, replay
 from coordinator.storage.reader import read_run
 from coordinator.storage.writer import RunDir
+from coordinator.text import one_line
 from coordinator.tsung.log import TsungLog
 from loadgen.errors import FleetError, OperatorError
 from loadgen.http.token import exposure
@@ -231,7 +234,7 @@ class Controller:
         if self._settings.with_target:
             log = self._folder.path / "agents" / "target.log"
             await self.local_processes.start_target(
-                local_agents.targets[0], self._target_limit(), log
+                self._settings.with_target, local_agents.targets[0], self._target_limit(), log
             )
         if self._calibrator is not None:
             await self._calibrator.check_target()
@@ -510,8 +513,10 @@ class Controller:
         """
         try:
             self._folder.write_report(html_report(read_run(self._folder.path)))
-        except OperatorError as error:  # a full disk has kept a file from being written
-            self._warn(f"no report.html: {error}")
+        except Exception as error:  # a full disk has kept a file from being written; or agents have
+            # said what no report foresees: that changes no verdict and no exit code
+            kind = "" if isinstance(error, OperatorError) else f"{type(error).__name__}: "
+            self._warn(f"no report.html: {one_line(f'{kind}{error}')}")
 
     def _report(self) -> int:
         summary = self._summary(self._clock.now())

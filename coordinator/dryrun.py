@@ -11,7 +11,7 @@ from math import inf
 
 import msgspec
 
-from coordinator.calibrate import doubts
+from coordinator.doubts import doubts
 from coordinator.local import local_names
 from coordinator.preflight import (
     check_proxy,

@@ -154,14 +154,16 @@ class LocalProcesses:
         self._discarding: asyncio.Task[None] | None = None
         """Reads what the target prints."""
 
-    async def start_target(self, target: TargetAddress, connections: int | None, log: Path) -> None:
+    async def start_target(
+        self, mode: str, target: TargetAddress, connections: int | None, log: Path
+    ) -> None:
         """Starts the embedded target and waits until it listens.
 
         Its limit is `connections`, and REFERENCE_CONNECTIONS at most; None: its own. Raises
         OperatorError, with the last line of its log, when it does not.
         """
         endpoint = Endpoint(target.host, target.port)
-        options = ["--listen", str(endpoint), "--mode", "appwrite"]
+        options = ["--listen", str(endpoint), "--mode", mode]
         if connections is not None:
             options += ["--limit", str(min(connections, REFERENCE_CONNECTIONS))]
         self.target = await _start(

@@ -187,31 +187,6 @@ def _is_local(host: str) -> bool:
     return host.lower() == "localhost"
 
 
-def check_embedded(targets: Sequence[TargetAddress]) -> None:
-    """Raises PlanError when the embedded target can't listen where these targets are."""
-    first = targets[0]
-    if first.path:
-        raise PlanError(
-            "--with-target listens on TCP, and TARGET is a Unix socket; give a ws:// TARGET, or"
-            " leave --with-target out"
-        )
-    if len({(target.addresses, target.port) for target in targets}) > 1:
-        ports = ", ".join(f"{target.host}:{target.port}" for target in targets)
-        raise PlanError(
-            f"--with-target starts one target, and the plan has several: {ports}; start"
-            " loadgen-target there"
-        )
-    if first.secure:
-        raise PlanError(
-            "--with-target speaks ws:// only; give a ws:// TARGET, or leave --with-target out"
-        )
-    if not first.loopback:
-        raise PlanError(
-            f"--with-target listens on loopback only, and TARGET is {first.host}; start"
-            " loadgen-target there"
-        )
-
-
 def check_listen(listen: Endpoint, token: Token | None) -> None:
     """Raises OperatorError when agents from elsewhere could join without a token."""
     if not listen.loopback and token is None:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from coordinator.influx.exporter import LineReceiver
+from coordinator.influx.receiver import LineReceiver
 from coordinator.report.abort import AbortCondition
 from coordinator.report.expect import Expectation
 from coordinator.run.run import OnLoss
@@ -25,7 +25,8 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The number of agents that the run waits for before it starts."""
     local: int = 0
     """The number of agents that the coordinator starts itself, on this machine."""
-    with_target: bool = False
+    with_target: str | None = None
+    """The mode of the embedded target; None: it is not started."""
     wait: float = 60.0
     """The seconds to wait for the agents."""
     listen: Endpoint

@@ -95,6 +95,8 @@ def reasons(
 
 def and_more(texts: Sequence[str]) -> str:
     """Returns the first of several texts, and the number of the others."""
+    if not texts:
+        return ""
     return texts[0] if len(texts) == 1 else f"{texts[0]} and {len(texts) - 1} more"
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from coordinator.embedded import check_embedded
 from coordinator.local import LocalProcesses, end_with_coordinator
 from coordinator.preflight import (
     TargetAddress,
-    check_embedded,
     check_proxy,
     check_sockets,
     check_target,
@@ -56,8 +56,9 @@ async def trace(settings: RunSettings) -> int:
     with tempfile.TemporaryDirectory() as logs:
         try:
             if settings.with_target:
-                check_embedded(targets)
-                await processes.start_target(targets[0], TARGET_LIMIT, Path(logs, "target.log"))
+                check_embedded(settings.with_target, settings.plan, targets)
+                mode, log = settings.with_target, Path(logs, "target.log")
+                await processes.start_target(mode, targets[0], TARGET_LIMIT, log)
             return await _play(_order(settings, plan, targets, proxy))
         finally:
             await processes.terminate()

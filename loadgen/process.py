@@ -40,6 +40,16 @@ def ending_signals() -> list[signal.Signals]:
     ]
 
 
+def leave_ending_to_owner() -> None:
+    """Ignores the signals that end a process: its owner alone ends it.
+
+    They may reach every process of a terminal, a group or a service; then the owner drains, and
+    what it drains has to be there still.
+    """
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def raise_nofile() -> int:
     """Raises the soft limit of open files to the hard one.
 

@@ -9,6 +9,9 @@ REFERENCE_CONNECTIONS = 1_000_000
 """Connections of the reference run over the whole fleet, which its target holds at once."""
 DEFAULT_MAX_CONNECTIONS = 64_000
 """Connections that an agent opens at most by default, as in Tsung's `maxusers`."""
+TARGET_MODES = ("echo", "appwrite", "silent", "broadcast")
+"""The answers of the embedded target: each message back to its sender, Appwrite's protocol, none at
+all, or each message to all connections on the same path."""
 SECONDS_PER = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -83,3 +86,11 @@ def nests_deeper(value: Any, most: int) -> bool:
             for inner in (outer.values() if isinstance(outer, dict) else outer)
         ]
     return bool(level)
+
+
+def has_larger(value: Any, most: int) -> bool:
+    """Returns True when JSON has a number above `most`, or below its negative."""
+    if isinstance(value, dict | list):
+        inside = value.values() if isinstance(value, dict) else value
+        return any(has_larger(one, most) for one in inside)
+    return isinstance(value, int | float) and abs(value) > most

@@ -139,14 +139,15 @@ def run(
 def eventually(condition: Any, what: str | Callable[[], str], seconds: float = PATIENCE) -> Any:
     """Returns the first true value of the condition.
 
-    Fails with `what` after `seconds`.
+    Fails with `what` after `seconds`. It looks less often the longer it waits: many conditions ask
+    a server, and take from its CPU.
     """
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < seconds:
         value = condition()
         if value:
             return value
-        time.sleep(0.02)
+        time.sleep(min(0.1, 0.02 + waited / 20))
     raise AssertionError(
         f"did not happen within {seconds} s: {what if isinstance(what, str) else what()}"
     )

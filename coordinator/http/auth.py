@@ -16,10 +16,27 @@ from aiohttp import web
 
 from coordinator.http.routes import ACTIONS, NAMED, Access
 from coordinator.run.run import Run
-from loadgen.http.server import Handler
+from loadgen.http.ratelimit import PortRates
+from loadgen.http.server import Handler, Sender
 from loadgen.http.token import Token
 
 COOKIE = "loadgen_view"
+RATES = {
+    "holder": PortRates(each=400.0, together=400.0),
+    "fleet": PortRates(each=2000.0, together=2000.0),
+    "viewer": PortRates(each=400.0, together=400.0),
+    "open": PortRates(each=200.0, together=400.0),
+    "view": PortRates(each=200.0, together=400.0),
+    "join": PortRates(each=50.0, together=50.0),
+    "control": PortRates(each=20.0, together=20.0),
+    "post": PortRates(each=20.0, together=100.0),
+}
+"""Requests per second by who sends them.
+
+They are the GETs of clients with the token, and their posts, among them those of a thousand agents
+that no run takes; clients with a viewer's cookie; and strangers, whose GETs of what is open, other
+GETs, joins, controls and all else count apart. The posts of agents that joined are limited for each
+agent."""
 
 
 class Authorizer:
@@ -30,12 +47,33 @@ class Authorizer:
         self._public = public
 
     @property
+    def has_token(self) -> bool:
+        """True when this port has a token."""
+        return self._token is not None
+
+    @property
     def cookie(self) -> str:
         """The value of a viewer's cookie, derived from the token.
 
         The token does not follow from it.
         """
         return self._token.sign(COOKIE) if self._token else ""
+
+    def sender_of(self, request: web.Request) -> Sender:
+        """Returns what is known of the sender of a request that is no agent's.
+
+        Strangers share allowances by what they ask for, so on a port without a token a flood of one
+        kind leaves the others.
+        """
+        reads = request.method in ("GET", "HEAD")
+        if self._has_token(request):
+            return Sender("holder" if reads else "fleet", known=True)
+        if self._has_cookie(request):
+            return Sender("viewer", known=True)
+        if reads:
+            return Sender("open" if _access_of(request) == "open" else "view")
+        route = request.match_info.route.name
+        return Sender("control" if route in ACTIONS else "join" if route == "join" else "post")
 
     def refusal(self, request: web.Request) -> web.HTTPException | None:
         """Returns the reason why a request is refused; None where it is not."""
@@ -68,8 +106,11 @@ class Authorizer:
         )
 
     def _has_cookie(self, request: web.Request) -> bool:
-        return self._token is not None and self._token.verify(
-            COOKIE, request.cookies.get(COOKIE, "")
+        """True when a request has a viewer's cookie; without one, no cookie is parsed."""
+        return (
+            self._token is not None
+            and COOKIE in request.headers.get("Cookie", "")
+            and self._token.verify(COOKIE, request.cookies.get(COOKIE, ""))
         )
 
 

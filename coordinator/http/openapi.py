@@ -6,6 +6,7 @@ https://spec.openapis.org/oas/v3.1.0
 """
 
 import re
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -38,6 +39,7 @@ ACCESS_ERRORS: dict[Access, dict[int, str]] = {
 }
 
 
+@cache
 def document() -> bytes:
     """Returns the document as JSON."""
     types = [kind for route in ROUTES for kind in (route.body, route.reply) if kind is not None]

@@ -1,37 +1,33 @@
 """The past runs of an output directory: their list, reports, samples, archives."""
 
 import asyncio
-import gzip
 import re
-import tarfile
-from collections.abc import Iterator
-from io import BytesIO
+from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from aiohttp import web
 
+from coordinator.http.chores import CHUNK_BYTES, PLAN_FILE, Reports, packed
+from coordinator.http.places import Places, send
 from coordinator.http.static import HEADERS
-from coordinator.report.html import html_report
 from coordinator.report.template import render
 from coordinator.report.text import outcome
 from coordinator.run.summary import Summary
-from coordinator.storage.journal import FILE as JOURNAL
-from coordinator.storage.reader import read_run, read_summary
-from loadgen.errors import OperatorError, PlanError
+from coordinator.storage.reader import read_summary
+from loadgen.errors import OperatorError
 from loadgen.http.server import Handler
-from loadgen.planfile import read_plan, to_toml
+from loadgen.http.shared import SharedAnswer
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
+MAX_READERS = 8
+"""Clients that read reports at once."""
+RESERVED_READERS = 4
+"""More of them, with the token or the cookie."""
 MAX_PACKING = 2
-"""Archives that are packed at the same time: packing takes a core, and the run needs it more."""
-WRITE_TIMEOUT = 30.0
-"""Seconds that a client may take to read a chunk of an archive."""
-CHUNK_BYTES = 1 << 18
-PLAN_FILE = "plan.toml"
-UNSERVED = (JOURNAL, "feeders")
-"""What no archive has: the journal and the rows of feeders."""
+"""Archives that are packed at the same time; only clients with the token or the cookie get one."""
 REPORT_HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
     # A report has its own policy; in a sandbox, no script in it can act as this page.
     "Content-Security-Policy": "sandbox allow-scripts",
     "X-Content-Type-Options": "nosniff",
@@ -53,7 +49,10 @@ class PastRuns:
 
     def __init__(self, out: Path) -> None:
         self._out = out
-        self._packing = asyncio.Semaphore(MAX_PACKING)
+        self._reports = Reports()
+        self._readers = Places(MAX_READERS, RESERVED_READERS, "clients read reports")
+        self._archives = Places(MAX_PACKING, 0, "archives are packed")
+        self._shown = SharedAnswer(lambda: asyncio.to_thread(self._page))
 
     def handlers(self) -> dict[str, Handler]:
         """Returns the handlers by the names of their routes."""
@@ -92,20 +91,29 @@ class PastRuns:
         return path
 
     async def _list(self, _: web.Request) -> web.Response:
-        body = await asyncio.to_thread(self._page)
-        return web.Response(text=body, content_type="text/html", headers=HEADERS)
+        return web.Response(text=await self._shown.get(), content_type="text/html", headers=HEADERS)
 
     def _page(self) -> str:
         runs = [PastRun(name, _summary_of(self._out / name)) for name in self.names()]
         return render("http/runs.html.j2", runs=runs, outcome=outcome)
 
-    async def _report(self, request: web.Request) -> web.Response:
+    async def _report(self, request: web.Request) -> web.StreamResponse:
         folder = self._folder(request)
-        try:
-            text = await asyncio.to_thread(_report_of, folder)
-        except OperatorError as error:
-            raise web.HTTPNotFound(text=str(error)) from error
-        return web.Response(text=text, content_type="text/html", headers=REPORT_HEADERS)
+        with self._readers.take(request):
+            try:
+                return await send(request, REPORT_HEADERS, self._report_of(folder))
+            except OperatorError as error:
+                raise web.HTTPNotFound(text=str(error)) from error
+
+    async def _report_of(self, folder: Path) -> AsyncGenerator[bytes, None]:
+        """Yields the run's report; renders it when the run directory has none."""
+        path = folder / "report.html"
+        if path.is_file() and not path.is_symlink():
+            report = await asyncio.to_thread(path.read_bytes)
+        else:
+            report = await self._reports.of(folder)
+        for begin in range(0, len(report), CHUNK_BYTES):
+            yield report[begin : begin + CHUNK_BYTES]
 
     async def _sample(self, request: web.Request) -> web.Response:
         folder = self._folder(request)
@@ -119,82 +127,12 @@ class PastRuns:
 
     async def _pack(self, request: web.Request) -> web.StreamResponse:
         folder = self._folder(request)
-        response = web.StreamResponse(
-            headers={
-                "Content-Type": "application/gzip",
-                "Content-Disposition": f'attachment; filename="{folder.name}.tar.gz"',
-            }
-        )
-        async with self._packing:
-            await response.prepare(request)
-            await asyncio.to_thread(pack, folder, _Download(response, asyncio.get_running_loop()))
-        await response.write_eof()
-        return response
-
-
-class _Download:
-    """A file for the packing thread: a write returns when the client has read it."""
-
-    def __init__(self, response: web.StreamResponse, loop: asyncio.AbstractEventLoop) -> None:
-        self._response = response
-        self._loop = loop
-
-    def write(self, data: bytes) -> int:
-        """Writes to the client; raises when it no longer reads, which ends the packing."""
-        writing = asyncio.run_coroutine_threadsafe(self._response.write(bytes(data)), self._loop)
-        writing.result(WRITE_TIMEOUT)
-        return len(data)
-
-
-def pack(folder: Path, sink: Any) -> None:
-    """Writes a directory's regular files to a gzipped tar.
-
-    The plan is in it as it is shown; the journal, which has the whole plan, and the rows of feeders
-    are left out. Of a file that grows meanwhile, it writes what is in it now.
-    """
-    with (
-        gzip.GzipFile(fileobj=sink, mode="wb", compresslevel=1) as packed,
-        tarfile.open(mode="w|", fileobj=packed, bufsize=CHUNK_BYTES) as archive,
-    ):
-        for path in _files(folder):
-            with path.open("rb") as file:
-                entry = archive.gettarinfo(
-                    arcname=str(path.relative_to(folder.parent)), fileobj=file
-                )
-                if path == folder / PLAN_FILE:
-                    plan = _plan_shown(path)
-                    entry.size = len(plan)
-                    archive.addfile(entry, BytesIO(plan))
-                else:
-                    archive.addfile(entry, file)
-
-
-def _plan_shown(path: Path) -> bytes:
-    """Returns a plan file without its secrets; one without any stays as it is."""
-    try:
-        plan = read_plan(path, runs=False)
-    except PlanError as error:
-        return f"# The plan could not be read, so it is not here: {error}\n".encode()
-    shown = plan.redacted()
-    return path.read_bytes() if shown == plan else to_toml(shown)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        hidden = parts[0] in UNSERVED or any(part.startswith(".") for part in parts)
-        if path.is_file() and not path.is_symlink() and not hidden:
-            yield path
-
-
-def _report_of(folder: Path) -> str:
-    """Returns the run's report, or renders it when the run directory has none."""
-    path = folder / "report.html"
-    return (
-        path.read_text()
-        if path.is_file() and not path.is_symlink()
-        else html_report(read_run(folder))
-    )
+        headers = {
+            "Content-Type": "application/gzip",
+            "Content-Disposition": f'attachment; filename="{folder.name}.tar.gz"',
+        }
+        with self._archives.take(request):
+            return await send(request, headers, packed(folder))
 
 
 def _summary_of(folder: Path) -> Summary | None:

@@ -38,6 +38,7 @@ ACTIONS: dict[str, Callable[[Run, float], None]] = {
 NO_RUN = {404: "no run has this name"}
 NO_SAMPLE = {404: "no run has this name, or it has no such sample"}
 NO_FILE = {404: "the page has no such file"}
+NO_PLACE = {503: "too many read this at once; Retry-After"}
 NOT_READY = {409: "the coordinator is not ready yet; ask again in a second"}
 
 
@@ -153,6 +154,7 @@ ROUTES = (
         "view",
         "The settled seconds from number `since` on",
         reply=Seconds,
+        errors=NO_PLACE,
         query=("since",),
     ),
     _get(
@@ -161,7 +163,7 @@ ROUTES = (
         "view",
         "The run as it goes, as server-sent events",
         media=EVENTS,
-        errors={503: "too many viewers; Retry-After"},
+        errors=NO_PLACE,
     ),
     _get("/runs", "past_runs", "view", "The list of past runs", media=HTML),
     _get(
@@ -170,7 +172,7 @@ ROUTES = (
         "view",
         "The report of a past run",
         media=HTML,
-        errors=NO_RUN,
+        errors=NO_RUN | NO_PLACE,
     ),
     _get(
         "/runs/{name}/errors/{file}",
@@ -186,7 +188,7 @@ ROUTES = (
         "archive",
         "The files of a past run, without secrets of its plan",
         media="application/gzip",
-        errors=NO_RUN,
+        errors=NO_RUN | NO_PLACE,
     ),
     _get(
         "/v1/sd",

@@ -8,22 +8,24 @@ import json
 import re
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
 from math import inf
 from pathlib import Path
 from secrets import token_hex, token_urlsafe
 from time import process_time
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
 
-from coordinator.http.auth import Authorizer, Controls
+from coordinator.http.auth import RATES, Authorizer, Controls
 from coordinator.http.discovery import reachable, scraped
 from coordinator.http.live import Live
 from coordinator.http.openapi import document
 from coordinator.http.past_runs import PastRuns
-from coordinator.http.routes import LINES, ROUTES
+from coordinator.http.places import Places, send
+from coordinator.http.routes import JSON, LINES, ROUTES
 from coordinator.http.sse import Viewers
 from coordinator.http.static import Page, no_icon
 from coordinator.run.agents import digest_of
@@ -31,11 +33,13 @@ from coordinator.run.run import BadPostError, RefusedError, Run
 from coordinator.run.timeline import Row, in_order, summaries
 from coordinator.text import one_line
 from coordinator.tsung.status import tsung_status
+from loadgen.http.metrics import MAX_AGE, MetricsPage
 from loadgen.http.ratelimit import TokenBucket
-from loadgen.http.server import Handler, HttpServer, too_many
+from loadgen.http.server import Handler, HttpLimits, HttpServer, Sender, too_many
+from loadgen.http.shared import SharedAnswer
 from loadgen.http.token import Token
 from loadgen.plan.life import alive_within
-from loadgen.stats.prometheus import Snapshot, registry_of, render
+from loadgen.stats.prometheus import Snapshot, registry_of
 from loadgen.stats.reasons import unexpected
 from loadgen.stats.tally import Ledger
 from loadgen.values import Endpoint
@@ -50,6 +54,14 @@ MAX_POSTS = 100.0
 MAX_BODY_BYTES = 64 << 20
 """The largest body that is read: some hundred unacknowledged seconds, each with the timings of
 sessions."""
+MAX_READERS = 8
+"""Clients that read the settled seconds at once, which may be a large file."""
+RESERVED_READERS = 4
+"""More of them, with the token or the cookie."""
+PART_BYTES = 1 << 18
+"""Bytes of the settled seconds that are read at a time."""
+AGENT = Sender(None, known=True)
+"""The sender of an agent's posts, which are limited for each agent."""
 SECOND = re.compile(r"-?[0-9]{1,15}")
 """The number of a second, as requests write it."""
 SECRET_BYTES = 16
@@ -101,7 +113,10 @@ class Server:
         replayed."""
         self.live = Live(run, describe, token_hex(3))
         self._viewers = Viewers(self.live.feed)
-        self._registry = registry_of(self._snapshots)
+        self._metrics = MetricsPage(registry_of(self._snapshots))
+        self._run_shown = SharedAnswer(self._describe)
+        self._agents_shown = SharedAnswer(self._list_agents, MAX_AGE)
+        self._readers = Places(MAX_READERS, RESERVED_READERS, "clients read the seconds")
         self._joins = TokenBucket(MAX_JOINS)
         self._posts: dict[str, TokenBucket] = {}
         """The rate limits of the agents that joined, by their ids."""
@@ -112,7 +127,7 @@ class Server:
         for route in ROUTES:
             define = web.get if route.method == "GET" else web.post  # get answers HEAD as well
             self.app.add_routes([define(route.path, handlers[route.name], name=route.name)])
-        self._http = HttpServer(self.app)
+        self._http = HttpServer(self.app, HttpLimits(requests=RATES), self._sender_of)
 
     def _handlers(self, past_runs: PastRuns, page: Page) -> dict[str, Handler]:
         """Returns the handlers by the names of their routes."""
@@ -126,7 +141,7 @@ class Server:
             "events": self._viewers.serve,
             "discovery": self._show_agents,
             "tsung_status": self._show_tsung_status,
-            "metrics": self._show_metrics,
+            "metrics": self._metrics.show,
             "health": self._show_health,
             "openapi": self._show_document,
             "page": page.index,
@@ -175,6 +190,16 @@ class Server:
             raise web.HTTPConflict(text="the coordinator is not ready yet; ask again in a second")
         return await handler(request)
 
+    def _sender_of(self, request: web.Request) -> Sender:
+        """Returns what is known of the sender of a request."""
+        sender = self._authorizer.sender_of(request)
+        trusted = sender.known or not self._authorizer.has_token
+        return AGENT if trusted and self._agent_of(request) is not None else sender
+
+    def _agent_of(self, request: web.Request) -> str | None:
+        """Returns the id of the agent whose path a request has; None when there is none."""
+        return self._run.agents.authentic(request.match_info.get("id", ""))
+
     def _log_action(self, action: str) -> None:
         self.live.add_action(action, self._clock())
         self.update(self._clock())
@@ -203,12 +228,12 @@ class Server:
 
     async def _post(self, request: web.Request) -> web.Response:
         received = self._clock()
-        agent = self._run.agents.authentic(request.match_info["id"])
-        if agent and not self._posts.setdefault(agent, TokenBucket(MAX_POSTS)).take(received):
+        agent = self._agent_of(request)
+        if agent is None:  # and the body is not read
+            return _error(404, "no agent of this run has that id; join anew at /v1/agents")
+        if not self._posts.setdefault(agent, TokenBucket(MAX_POSTS)).take(received):
             return too_many("too many posts of this agent; post again in a second")
         post = _decode(await request.read(), Post)
-        if agent is None:
-            return _error(404, "no agent of this run has that id; join anew at /v1/agents")
         try:
             self._run.post(agent, post, self._clock())
             await self.recorded()
@@ -222,23 +247,23 @@ class Server:
             return _error(400, str(error))
 
     async def _send_feeder(self, request: web.Request) -> web.Response:
-        known = self._run.agents.authentic(request.match_info["id"]) is not None
-        for feeder in self._run.plan.feeders if known else ():
+        for feeder in self._run.plan.feeders if self._agent_of(request) is not None else ():
             if feeder.name == request.match_info["name"]:
                 return web.Response(body=feeder.table, content_type=LINES)
         return _error(404, "no agent of this run has that id, or the plan has no such feeder")
 
     async def _show_run(self, _: web.Request) -> web.Response:
-        return _reply(msgspec.json.encode(describe(self._run, self._clock())))
+        return _reply(await self._run_shown.get())
 
-    async def _show_seconds(self, request: web.Request) -> web.Response:
+    async def _describe(self) -> bytes:
+        return msgspec.json.encode(describe(self._run, self._clock()))
+
+    async def _show_seconds(self, request: web.Request) -> web.StreamResponse:
         text = request.query.get("since", "0")
         if not SECOND.fullmatch(text):
             return _error(400, one_line(f"since={text!r} is not the number of a second"))
-        since = int(text)
-        # In a thread, since a long run's file takes a while to read.
-        lines = await asyncio.to_thread(lambda: b",".join(self.seconds(since)))
-        return _reply(b'{"seconds":[%s]}' % lines)
+        with self._readers.take(request):
+            return await send(request, {"Content-Type": JSON}, _parts_of(self.seconds(int(text))))
 
     async def _show_tsung_status(self, _: web.Request) -> web.Response:
         now = self._clock()
@@ -247,11 +272,10 @@ class Server:
         return web.json_response(tsung_status(self._run, now, cpu))
 
     async def _show_agents(self, _: web.Request) -> web.Response:
-        return _reply(msgspec.json.encode(scraped(self._run.agents.by_id.values())))
+        return _reply(await self._agents_shown.get())
 
-    async def _show_metrics(self, _: web.Request) -> web.Response:
-        body, content_type = render(self._registry)
-        return web.Response(body=body, headers={"Content-Type": content_type})
+    async def _list_agents(self) -> bytes:
+        return msgspec.json.encode(scraped(self._run.agents.by_id.values()))
 
     async def _show_document(self, _: web.Request) -> web.Response:
         return _reply(document())
@@ -330,6 +354,26 @@ def describe(run: Run, now: float) -> dict[str, Any]:
     }
 
 
+async def _parts_of(lines: Iterable[bytes]) -> AsyncGenerator[bytes, None]:
+    """Yields the JSON of settled seconds in parts of about PART_BYTES."""
+    rest = iter(lines)
+    part = b'{"seconds":['
+    while more := await asyncio.to_thread(_next_part, rest):  # the file may be on a slow disk
+        yield part + more
+        part = b","
+    yield part.removesuffix(b",") + b"]}"
+
+
+def _next_part(lines: Iterator[bytes]) -> bytes:
+    """Returns the next lines with commas between them; b"" after the last one."""
+    part = bytearray()
+    for line in lines:
+        part += line + b","
+        if len(part) >= PART_BYTES:
+            break
+    return bytes(part[:-1])
+
+
 def _decode(body: bytes, message: type[Message]) -> Message:
     try:
         return from_agent(body, message)
@@ -341,9 +385,18 @@ def _reply(body: bytes) -> web.Response:
     return web.Response(body=body, content_type="application/json")
 
 
-def _error(status: int, text: str) -> web.Response:
+def _error(
+    status: int, text: str, headers: Mapping[str, str] = MappingProxyType({})
+) -> web.Response:
+    """Returns a refusal in JSON.
+
+    Of the headers it has the one that says when to ask again.
+    """
     return web.Response(
-        status=status, text=json.dumps({"error": text}), content_type="application/json"
+        status=status,
+        text=json.dumps({"error": text}),
+        content_type="application/json",
+        headers={name: headers[name] for name in ("Retry-After",) if name in headers},
     )
 
 
@@ -357,6 +410,7 @@ async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await handler(request)
     except web.HTTPException as error:
-        return _error(error.status, " ".join((error.text or error.reason).split()))
+        text = " ".join((error.text or error.reason).split())
+        return _error(error.status, text, error.headers)
     except Exception as error:  # a part of the request that the handler takes for what it is not
         return _error(400, one_line(f"this request has no answer: {type(error).__name__}: {error}"))

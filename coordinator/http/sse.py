@@ -18,6 +18,8 @@ from typing import NamedTuple
 import msgspec
 from aiohttp import web
 
+from coordinator.http.places import Places
+
 MAX_EVENTS = 2 * 3600 + 800
 """Events that a feed keeps: an hour of seconds, an hour of scrapes of a watched server, and the log
 of both."""
@@ -29,6 +31,8 @@ MAX_CHUNK_BYTES = 64 << 10
 """Bytes of events that a viewer is sent at a time."""
 MAX_VIEWERS = 250
 """Viewers at once; another one is asked to come again."""
+RESERVED_VIEWERS = 50
+"""More viewers at once, with the token or the cookie."""
 WRITE_TIMEOUT = 30.0
 """Seconds that a viewer may take to read a chunk; then its connection is aborted."""
 RETRY = b"retry: 1000\n\n"
@@ -191,7 +195,12 @@ class Viewers:
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self._news = asyncio.Event()
-        self.count = 0
+        self._places = Places(MAX_VIEWERS, RESERVED_VIEWERS, "viewers follow this run")
+
+    @property
+    def count(self) -> int:
+        """The number of viewers."""
+        return self._places.taken
 
     def wake(self) -> None:
         """Sends the viewers that wait what is new in the feed."""
@@ -205,25 +214,18 @@ class Viewers:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Serves one viewer until it disconnects or the feed is closed."""
-        if self.count >= MAX_VIEWERS:
-            raise web.HTTPServiceUnavailable(
-                text=f"{MAX_VIEWERS} viewers follow this run already; come again",
-                headers={"Retry-After": "5"},
-            )
-        response = web.StreamResponse(headers=HEADERS)
-        self.count += 1
-        try:
-            await response.prepare(request)
-            # A browser sends the header when it reconnects; a client that opens a new stream puts
-            # the id into the URL.
-            last = request.headers.get("Last-Event-ID") or request.query.get("after", "")
-            await self._send(response, self._feed.position_of(last))
-        except (ConnectionError, TimeoutError):  # the viewer disconnected, or reads no more
-            if request.transport is not None:
-                request.transport.abort()
-        finally:
-            self.count -= 1
-        return response
+        with self._places.take(request):
+            response = web.StreamResponse(headers=HEADERS)
+            try:
+                await response.prepare(request)
+                # A browser sends the header when it reconnects; a client that opens a new stream
+                # puts the id into the URL.
+                last = request.headers.get("Last-Event-ID") or request.query.get("after", "")
+                await self._send(response, self._feed.position_of(last))
+            except (ConnectionError, TimeoutError):  # the viewer disconnected, or reads no more
+                if request.transport is not None:
+                    request.transport.abort()
+            return response
 
     async def _send(self, response: web.StreamResponse, position: Position) -> None:
         await response.write(RETRY)

@@ -182,6 +182,11 @@ def _unproved_end(summary: Summary) -> Iterator[str]:
         )
     if summary.breaches:
         yield f"any count: the ledger does not add up, {and_more(summary.breaches)}"
+    if summary.not_launched:
+        yield (
+            "that the plan can be carried out to its end:"
+            f" {count(summary.not_launched)} of {count(summary.arrivals)} were never launched"
+        )
     if summary.verdict == "stopped":
         yield "that the plan can be carried out to its end: it was stopped by hand"
     if summary.verdict == "lost":

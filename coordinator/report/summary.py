@@ -73,6 +73,7 @@ def summary_of(
         parts=run.parts.figures(parts),
         pauses=run.progress.pauses.spans(),
         breaches=run.breaches() if run.state == "done" else [],
+        not_launched=0 if _ended_early(run) else run.not_launched,
         aborted=EarlyEnd(run.aborted, round(run.aborted_at, 1)) if run.aborted else None,
         insecure=run.plan.insecure,
         reach=total.reach,
@@ -86,9 +87,15 @@ def summary_of(
         exports=list(exports),
     )
     summary.expectations = [expectation.evaluate(summary) for expectation in expectations]
-    held = all(result.held for result in summary.expectations) and not summary.breaches
+    held = all(result.held for result in summary.expectations)
+    held = held and not summary.breaches and not summary.not_launched
     summary.verdict = _verdict(run, held)
     return summary
+
+
+def _ended_early(run: Run) -> bool:
+    """True when a run goes on, or was ended before its plan was through."""
+    return run.state != "done" or run.by_hand or bool(run.aborted) or run.ended_by_loss
 
 
 def _marked(seconds: dict[int, list[str]]) -> list[InvalidSecond]:

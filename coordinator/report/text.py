@@ -26,6 +26,7 @@ from coordinator.report.tables import (
     unexpected_ends,
     word_of,
 )
+from coordinator.run.common_end import common_end
 from coordinator.run.parts import PHASE, PLATEAU
 from coordinator.run.summary import AgentSummary, ExpectationResult, Summary
 from coordinator.run.timeline import Percentiles
@@ -84,6 +85,8 @@ def _judged_by_parts(summary: Summary) -> bool:
 def _headline(summary: Summary, title: str) -> list[str]:
     parts = [f"{title or 'run'}: {outcome(summary).upper()}"]
     parts += [f"the ledger does not add up: {breach}" for breach in summary.breaches[:1]]
+    if summary.not_launched:
+        parts.append(f"{count(summary.not_launched)} never launched")
     if summary.aborted:
         parts.append(f"aborted after {seconds(summary.aborted.second)}: {summary.aborted.why}")
     if summary.failed:
@@ -134,6 +137,9 @@ def _ends(summary: Summary) -> list[str]:
         for kind, ends in (("failed", summary.failed), ("closed", summary.closed))
         if ends
     ]
+    found = common_end(summary.launched, summary.failed, summary.closed)
+    if found is not None:
+        lines.append(f"{found.reason}: {found.advice}")
     if summary.drained_unanswered:
         lines.append(
             "closing handshakes without the server's answer:"

@@ -14,10 +14,11 @@ import msgspec
 
 from coordinator.text import clean_name
 from loadgen.errors import FleetError
-from loadgen.machine.limits import Limit, limiting_resource
+from loadgen.machine.limits import MAX_CONNECTIONS, Limit, limiting_resource
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.shares import Share
 from loadgen.stats.tally import WorkerVitals
+from loadgen.values import DEFAULT_MAX_CONNECTIONS
 from loadgen.wire import ClockOffset, Hello
 
 MAX_AGENTS = 1000
@@ -27,6 +28,9 @@ SILENT_AFTER = 3.0
 second."""
 LOST_AFTER = 10.0
 """Seconds without a post after which an agent is lost."""
+FORGOTTEN_AFTER = 60.0
+"""Seconds without a post after which an agent without a share is forgotten; one that has not posted
+at all is so after LOST_AFTER."""
 RECONNECT_TIMEOUT = 2.0
 """Seconds that an agent whose connection broke has to come back; a killed one never does."""
 STALL = 1.0
@@ -61,6 +65,8 @@ class AgentState(msgspec.Struct):
     """The time of its last post, on the clock of the run."""
     digest: str = ""
     """The digest of its secret, for which it must post; empty: it can't post."""
+    heard: bool = False
+    """True once it has posted."""
     ready: bool = False
     refusal: str = ""
     """The reason that it will not load the target; empty when it will."""
@@ -131,10 +137,14 @@ class AgentState(msgspec.Struct):
 
     @property
     def capacity(self) -> int:
-        """The number of connections that its machine can hold and its owner allows."""
-        limit = limiting_resource(self.hello.limits)
+        """The number of connections that its machine can hold and its owner allows.
+
+        An agent that tells no resource of its machine is taken for one of the default size.
+        """
+        told = [limit for limit in self.hello.limits if limit.resource != MAX_CONNECTIONS]
+        limit = limiting_resource(told)
         return min(
-            self.hello.max_connections, limit.connections if limit else self.hello.max_connections
+            self.hello.max_connections, limit.connections if limit else DEFAULT_MAX_CONNECTIONS
         )
 
     @property
@@ -178,6 +188,8 @@ class Agents:
     def __init__(self) -> None:
         self.by_id: dict[str, AgentState] = {}
         """In the order in which they joined."""
+        self.forgotten = 0
+        """The number of agents that were forgotten."""
 
     def authentic(self, secret_id: str) -> str | None:
         """Returns the id of the agent that posts; None when none has that id and secret.
@@ -197,6 +209,17 @@ class Agents:
             name if number == 1 else f"{name}-{number}" for number in range(1, len(taken) + 2)
         )
         return next(candidate for candidate in candidates if candidate not in taken)
+
+    def forget_silent(self, now: float) -> None:
+        """Forgets the agents without a share that are gone.
+
+        Others get their places and their names.
+        """
+        for agent in list(self.by_id.values()):
+            patience = FORGOTTEN_AFTER if agent.heard else LOST_AFTER
+            if agent.share is None and now - agent.seen > patience:
+                del self.by_id[agent.id]
+                self.forgotten += 1
 
     def ready(self, now: float) -> list[AgentState]:
         """Returns the agents that have checked the target, will load it, and still post."""
@@ -219,8 +242,12 @@ class Agents:
         ready = self.ready(now)
         names = f" ({', '.join(agent.name for agent in ready)})" if ready else ""
         others = [agent for agent in self.by_id.values() if agent not in ready]
-        missing = max(0, wanted - len(self.by_id))
-        reasons = [*_reasons(others), *([f"{missing} never joined"] if missing else [])]
+        missing = max(0, wanted - len(self.by_id) - self.forgotten)
+        reasons = _reasons(others)
+        if self.forgotten:
+            reasons.append(f"{self.forgotten} joined and fell silent")
+        if missing:
+            reasons.append(f"{missing} never joined")
         refused = not missing and all(agent.refusal for agent in others)
         fix = "fix that" if refused else "start the missing agents, or ask for fewer with --agents"
         return FleetError(
@@ -257,6 +284,7 @@ class FailureDetector:
     def posted(self, agent: AgentState, now: float) -> None:
         """Takes note that an agent has posted."""
         agent.seen = now
+        agent.heard = True
         agent.disconnected = math.inf
         self._heard = now
 

@@ -12,6 +12,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from coordinator.run.agents import MAX_AGENTS, Agents, AgentState, FailureDetector
+from coordinator.run.common_end import common_end
 from coordinator.run.notices import Notices
 from coordinator.run.parts import Parts
 from coordinator.run.progress import HOLD, PhaseProgress, Progress
@@ -145,6 +146,8 @@ class Run(Recorded):
             self.notices,
         )
         self._detector = FailureDetector(self.agents)
+        self._judged_ends = False
+        """True once the first ends were looked at."""
         self._joined = 0
         self._stopping = False
         """True once the agents are ordered to abort their connections."""
@@ -393,6 +396,7 @@ class Run(Recorded):
     def tick(self, now: float) -> list[Entry]:
         """Does what is due by now, and returns the seconds that settled."""
         self._detector.excuse_own_silence(now)
+        self.agents.forget_silent(now)
         if self.state == "gathering":
             self._start_when_gathered(now)
             return []
@@ -412,9 +416,7 @@ class Run(Recorded):
         ready = self.agents.ready(now)
         if len(ready) < self.wanted:
             return
-        weights = weights_of(
-            self.plan.clients, [(agent.name, agent.hello.max_connections) for agent in ready]
-        )
+        weights = weights_of(self.plan.clients, [(agent.name, agent.capacity) for agent in ready])
         shares = shares_of(weights, self.plan.total)
         counts = [share.count(self.plan.total) for share in shares]
         idle = [agent.name for agent, count in zip(ready, counts, strict=True) if count == 0]
@@ -504,7 +506,22 @@ class Run(Recorded):
         entries = [self.timeline.add(second) for second in settled]
         for entry in entries:
             self._add_to_parts(entry)
+        if entries and not self._judged_ends:
+            self._judge_ends(self.ledger)
         return entries
+
+    def _judge_ends(self, ledger: Ledger) -> None:
+        """Warns once when the first connections all end for one reason.
+
+        Mostly that is a wrong URL.
+        """
+        ended = ledger.launched - ledger.connecting
+        self._judged_ends = ended > 0
+        found = common_end(ended, ledger.failed, ledger.closed) if ended else None
+        if found is not None:
+            self.notices.warn(
+                f"all {ended:,} connections so far ended as {found.reason}: {found.advice}"
+            )
 
     def _add_to_parts(self, entry: Entry) -> None:
         """Adds a second to its parts.
@@ -676,6 +693,19 @@ class Run(Recorded):
                 kept = [f"{number:,} {name}" for name, number in states.items() if number > 0]
                 found += [f"agent {agent.name} ended with {text}" for text in kept]
         return found
+
+    @property
+    def not_launched(self) -> int:
+        """The users that were not launched although their agents had places for them.
+
+        A plan may ask for more than its agents hold; what is beyond that does not count.
+        """
+        left = 0
+        for agent in self.agents.with_share():
+            ledger = Ledger.of(agent.planned, self.total_of(agent))
+            beyond = max(0, agent.planned - agent.capacity)
+            left += max(0, ledger.not_started - beyond)
+        return left
 
     def total_of(self, agent: AgentState) -> Tally:
         """Returns everything that one agent reported."""

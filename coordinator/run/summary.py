@@ -168,6 +168,9 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     """Begin and end of each pause; no end: the pause lasted until the run was over."""
     breaches: list[str] = msgspec.field(default_factory=list)
     """Statements of the ledger that can't be true once a run is over; they fail the run."""
+    not_launched: Count = 0
+    """Users that were never launched although their agents had places and nothing ended the run
+    early; they fail it."""
     aborted: EarlyEnd | None = None
     """None: nothing ended the run early but, perhaps, the operator."""
     reach: float | None = None

@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,12 @@ from coordinator.storage import hlog
 from loadgen.errors import OperatorError
 from loadgen.plan.plan import Plan
 from loadgen.planfile import read_plan, to_toml
+from loadgen.stats.histogram import MAX_VALUE
+from loadgen.values import has_larger
 from loadgen.wire import Message, from_wire
+
+_LONG = re.compile(rb"(?<![0-9.])[0-9]{16,}|[0-9][eE]\+?[0-9]{2}")
+"""What a number has that may be too large for a report."""
 
 
 class AgentFacts(msgspec.Struct):
@@ -99,18 +105,21 @@ def read_summary(path: Path) -> Summary:
 
 
 def _decode(data: bytes, kind: type[Message], file: Path, line: int | None = None) -> Message:
+    where = file if line is None else f"line {line} of {file}"
     try:
-        return from_wire(data, kind)
+        message = from_wire(data, kind)
+        if _LONG.search(data) and has_larger(msgspec.to_builtins(message), MAX_VALUE):
+            raise OperatorError(f"{where} is damaged: it has a number above {MAX_VALUE:,}")
     except msgspec.DecodeError as error:
-        where = file if line is None else f"line {line} of {file}"
         raise OperatorError(f"{where} is damaged: {error}") from error
+    return message
 
 
 def _watched(path: Path) -> list[Scrape]:
     file, readings = path / "watched.ndjson", []
     for line in file.read_bytes().splitlines() if file.exists() else ():
         with contextlib.suppress(msgspec.DecodeError):  # torn, as a line of seconds.ndjson may be
-            readings.append(msgspec.json.decode(line, type=Scrape))
+            readings.append(from_wire(line, Scrape))
     return readings
 
 

@@ -185,6 +185,7 @@ class ForkServer:
             stdin=DEVNULL,
             stdout=PIPE,
             pass_fds=theirs if rows < 0 else [*theirs, rows],
+            start_new_session=True,  # signals of the terminal are for the agent, also at the start
         )
         for descriptor in pipes:  # the agent reads the files of errors too, and keeps those
             os.close(descriptor)

@@ -41,6 +41,7 @@ from loadgen.plan.session_file import digest
 from loadgen.plan.session_tree import wrong_file
 from loadgen.plan.sessions import PythonSession
 from loadgen.sessions.rows import file_of
+from loadgen.values import printable
 from loadgen.wire import Orders, Place, Post, Start, Welcome, from_wire, to_wire
 
 log = logging.getLogger("loadgen.agent")
@@ -119,7 +120,7 @@ class AgentRun:
 
     async def _serve(self) -> None:
         log.info("joined %s as %s", self._settings.coordinator, self._welcome.name)
-        await self._prepare()
+        await self._prepare_aloud()
         while not self._over:
             self._collect()
             if self._has_news() or monotonic() - self._spoke >= POST_INTERVAL:
@@ -128,6 +129,21 @@ class AgentRun:
             await asyncio.sleep(POLL_INTERVAL)
         if self._running is None and monotonic() - self._heard < self._patience:
             await self._exchange()  # says that it is gone, so that the fleet need not wait for it
+
+    async def _prepare_aloud(self) -> None:
+        """Prepares, and posts meanwhile.
+
+        The coordinator forgets an agent that joins and is not heard.
+        """
+        preparing = asyncio.create_task(self._prepare())
+        try:
+            while not preparing.done():
+                if not self._over:
+                    await self._exchange()
+                await asyncio.wait({preparing}, timeout=POST_INTERVAL)
+            await preparing
+        finally:
+            preparing.cancel()
 
     async def _prepare(self) -> None:
         """Resolves the targets and warms the workers, or finds why this agent refuses."""
@@ -238,8 +254,8 @@ class AgentRun:
         return ""
 
     def _note(self, text: str) -> None:
-        """Takes a line for the logs, without secrets of a session or a server in it."""
-        text = shown_text(text)
+        """Takes a line for the logs, whatever a session or a server has put into it."""
+        text = printable(shown_text(text).replace("\n", " "), kept="\t")
         log.warning("%s", text)
         self._notes.append(text)
 

@@ -20,6 +20,8 @@ from loadgen.cli.options import DURATION, ENDPOINT, run_command
 from loadgen.cli.stdio import decouple
 from loadgen.errors import OperatorError
 from loadgen.http.client import Trust, trust_in
+from loadgen.http.metrics import MetricsPage
+from loadgen.http.ratelimit import PortRates
 from loadgen.http.server import HttpLimits, HttpServer
 from loadgen.http.token import Token, exposure
 from loadgen.machine.addresses import local_addresses_exist, parse_ports, parse_sources
@@ -27,14 +29,14 @@ from loadgen.machine.exporter import machine_registry
 from loadgen.net.allowed import AllowedTargets
 from loadgen.process import ending_signals
 from loadgen.stats.histogram import MAX_VALUE
-from loadgen.stats.prometheus import registry_of, render
+from loadgen.stats.prometheus import registry_of
 from loadgen.systemd import notify
 from loadgen.values import DEFAULT_MAX_CONNECTIONS, Endpoint, base_of
 
 log = logging.getLogger("loadgen.agent")
 MAX_WORKERS = 1000
 """Workers of one agent; each takes a few of its descriptors."""
-MAX_SCRAPES = 50.0
+MAX_SCRAPES = PortRates(each=50.0, together=100.0)
 """Requests a second that the metrics page answers."""
 
 
@@ -252,16 +254,14 @@ async def _metrics_page(
     Where another agent of this host has the default port, the kernel chooses a free one.
     """
 
-    async def show_metrics(_: web.Request) -> web.Response:
-        body, content_type = render(registry)
-        return web.Response(body=body, headers={"Content-Type": content_type})
-
     async def show_health(_: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "running": running()})
 
     app = web.Application(client_max_size=1)
-    app.add_routes([web.get("/metrics", show_metrics), web.get("/healthz", show_health)])
-    server = HttpServer(app, HttpLimits(connections=200, requests=MAX_SCRAPES))
+    app.add_routes(
+        [web.get("/metrics", MetricsPage(registry).show), web.get("/healthz", show_health)]
+    )
+    server = HttpServer(app, HttpLimits(connections=200, requests={"": MAX_SCRAPES}))
     try:
         at = await server.open("--metrics", endpoint, other=None if fixed else 0)
         log.info("metrics at http://%s/metrics", at)

@@ -4,6 +4,7 @@ import atexit
 import gc
 import math
 import re
+import signal
 import sys
 from typing import NoReturn
 
@@ -118,6 +119,8 @@ def run_command(command: click.Command, program: str) -> NoReturn:
 def _run(command: click.Command, program: str, prefix: str, outlet: Outlet | None) -> int:
     """Runs a command with the options of the command line; returns its exit code."""
     try:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as the console scripts begin
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         code = versioned(command, program).main(
             prog_name=program, standalone_mode=False, auto_envvar_prefix=prefix
         )
@@ -132,6 +135,9 @@ def _run(command: click.Command, program: str, prefix: str, outlet: Outlet | Non
         return _report(program, str(mistake), mistake.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return 130
+    finally:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to tidy up
     return _flush(program, outlet, code if isinstance(code, int) else 0)
 
 

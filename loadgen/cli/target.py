@@ -4,10 +4,9 @@ import click
 
 from loadgen.cli.options import ENDPOINT, run_command
 from loadgen.cli.stdio import decouple
-from loadgen.target.modes import MODES
 from loadgen.target.settings import LEGAL, Faults, TargetSettings
 from loadgen.target.supervisor import serve
-from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
+from loadgen.values import REFERENCE_CONNECTIONS, TARGET_MODES, Endpoint
 
 
 @click.command()
@@ -34,10 +33,11 @@ from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
 )
 @click.option(
     "--mode",
-    type=click.Choice(MODES),
+    type=click.Choice(TARGET_MODES),
     default="echo",
     show_default=True,
-    help="Send messages back, or answer as Appwrite does.",
+    help="Send each message back, answer as Appwrite does, send nothing, or send each message to"
+    " all on its path.",
 )
 @click.option(
     "--vice",
@@ -48,7 +48,7 @@ from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
 def command(
     listen: Endpoint, workers: int | None, limit: int | None, mode: str, vice: tuple[str, ...]
 ) -> None:
-    """Serves WebSocket on /v1/realtime, GET /stats and POST /publish."""
+    """Serves WebSocket on any path, GET /stats and POST /publish."""
     decouple()
     serve(TargetSettings(listen, workers, limit, mode, Faults.parse(vice)))
 

@@ -19,6 +19,7 @@ from loadgen.machine.addresses import DEFAULT_PORTS
 from loadgen.machine.facts import Machine, facts, read_machine
 from loadgen.machine.limits import (
     GIB,
+    MAX_CONNECTIONS,
     MIB,
     TARGET_FILL,
     Advice,
@@ -96,7 +97,7 @@ def _limits(machine: Machine, role: Role, connections: int, ways: int, *, tls: b
         tls=tls,
     )
     # max_connections is an option of the agent, no resource of the machine.
-    return [limit for limit in limits if limit.resource != "max_connections"]
+    return [limit for limit in limits if limit.resource != MAX_CONNECTIONS]
 
 
 def table(finding: Finding) -> Table:

@@ -1,6 +1,7 @@
 """A guarded HTTP port.
 
-Strangers can neither fill it, nor hold its connections, nor keep it busy with requests.
+Strangers can neither fill it, nor hold its connections, nor keep it busy with requests, nor use up
+what clients that prove who they are may do.
 """
 
 import asyncio
@@ -8,9 +9,11 @@ import json
 import logging
 import os
 import resource
+import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
@@ -18,7 +21,8 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from loadgen.errors import OperatorError
-from loadgen.http.ratelimit import TokenBucket
+from loadgen.http.acceptor import Acceptor, listeners
+from loadgen.http.ratelimit import Allowance, PortRates, network_of
 from loadgen.values import Endpoint
 
 TLS_TIMEOUT = 5.0
@@ -28,6 +32,9 @@ MAX_EVICT_INTERVAL = 1.0
 MAX_LINE_BYTES = 8190
 """The longest request line, and the longest header."""
 MAX_HEADERS = 64
+LINGER = 1.0
+"""Seconds that a connection stays open after the refusal of a body, so that the refusal arrives."""
+OPEN_FILES = Path("/proc/self/fd")
 
 log = logging.getLogger("loadgen.http")
 
@@ -46,55 +53,77 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class HttpLimits(NamedTuple):
-    """The limits of a port's use by strangers."""
+    """The limits of a port's use."""
 
     connections: int = 2000
     """Connections at once: a thousand agents, and the viewers. Never more than half of this
-    process's descriptors."""
+    process's descriptors, so that the others are left for its files."""
+    handshakes: int = 500
+    """TLS handshakes at once, as a part of the connections; never more than a quarter of them."""
     idle_s: float = 30.0
     """Seconds that a connection may be open without a whole request, or without reading its
     answer."""
     body_s: float = 30.0
     """Seconds until a request's body has come and is answered."""
-    requests: float = 400.0
-    """GET and HEAD requests per second, of all clients together."""
+    accepts: PortRates = PortRates(each=50.0, together=500.0)
+    """New connections per second; see Acceptor."""
+    requests: Mapping[str, PortRates] = {"": PortRates(each=200.0, together=400.0)}
+    """Requests per second, by the allowance that they use."""
 
 
 DEFAULT_LIMITS = HttpLimits()
 
 
+class Sender(NamedTuple):
+    """The sender of a request, as far as the port knows."""
+
+    allowance: str | None = ""
+    """The name of the allowance that the request uses; None: it uses none."""
+    known: bool = False
+    """True when the request proves who sends it. Connections of strangers are ended before those of
+    known senders, and as soon as they send what is refused."""
+
+
+STRANGER = Sender()
+KNOWN = web.RequestKey("known", bool)
+"""In a request: True when it proves who sends it."""
+
+
 class HttpServer:
     """One listening port of an aiohttp application.
 
-    When the port has as many connections as it may, a new connection replaces the longest idle.
-    Agents, which send a request every second, keep theirs.
+    When the port has as many connections as it may, a new connection replaces the longest idle, of
+    strangers first. `sender_of` tells the sender of a request by its head, and never raises.
     """
 
-    def __init__(self, app: web.Application, limits: HttpLimits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        app: web.Application,
+        limits: HttpLimits = DEFAULT_LIMITS,
+        sender_of: Callable[[web.Request], Sender] = lambda _: STRANGER,
+    ) -> None:
         app.middlewares.insert(0, self._handle)
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            logger=log,
-            shutdown_timeout=1.0,
-            keepalive_timeout=limits.idle_s,
-            lingering_time=1.0,
-            max_line_size=MAX_LINE_BYTES,
-            max_field_size=MAX_LINE_BYTES,
-            max_headers=MAX_HEADERS,
-            auto_decompress=False,  # a small body can't become a large one
-        )
+        # A request whose sender goes away is cancelled: nothing is worked out for it in vain.
+        self._runner = web.AppRunner(app, shutdown_timeout=1.0, handler_cancellation=True)
         self._limits = limits
-        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._max_connections = min(limits.connections, descriptors // 2)
-        self._requests = TokenBucket(limits.requests)
-        self._idle: dict[asyncio.BaseProtocol, float] = {}
+        self._sender_of = sender_of
+        self._allowances = {name: Allowance(rates) for name, rates in limits.requests.items()}
+        self._max_connections = limits.connections
+        self._opening: dict[_Connection, asyncio.Task[None]] = {}
+        """The connections before the end of their TLS handshake, each with the task that waits for
+        it; the oldest comes first."""
+        self._strangers: dict[asyncio.BaseProtocol, float] = {}
         """The connections without a request, and when each became idle in seconds on the monotonic
-        clock; the longest idle comes first."""
+        clock; the longest idle comes first. These never had the request of a known sender."""
+        self._known: dict[asyncio.BaseProtocol, float] = {}
+        """The others, in the same way: the last request of each was a known sender's."""
         self._busy: set[asyncio.BaseProtocol] = set()
         """The connections whose request is being handled."""
-        self._server: asyncio.Server | None = None
+        self._tls: ssl.SSLContext | None = None
+        self._acceptor: Acceptor | None = None
         self._evicting: asyncio.Task[None] | None = None
+        self._complained = False
+        """True once the operator was told that connections can't be accepted."""
 
     async def open(
         self,
@@ -110,7 +139,7 @@ class HttpServer:
         """
         await self._runner.setup()
         try:
-            self._server = await self._listen_or(listen, tls, other)
+            sockets = await self._listen_or(listen, other)
         except OSError as error:
             await self.close()
             # A host that can't be resolved has a negative errno, which strerror doesn't know.
@@ -119,79 +148,143 @@ class HttpServer:
             raise OperatorError(
                 f"{option} {listen} can't be had ({reason}); free the port or give another"
             ) from error
+        self._max_connections = max(1, min(self._limits.connections, _free_descriptors() // 2))
+        self._tls = tls
+        self._acceptor = Acceptor(sockets, self._limits.accepts, self._accept, self._not_accepted)
         self._evicting = asyncio.create_task(self._evict_idle())
-        host, port = self._server.sockets[0].getsockname()[:2]
+        host, port = sockets[0].getsockname()[:2]
         return Endpoint(host, port)
 
-    async def _listen_or(
-        self, listen: Endpoint, tls: ssl.SSLContext | None, other: int | None
-    ) -> asyncio.Server:
+    @staticmethod
+    async def _listen_or(listen: Endpoint, other: int | None) -> list[socket.socket]:
         try:
-            return await self._listen(listen, tls)
+            return await listeners(listen)
         except OSError:
             if other is None:
                 raise
-            return await self._listen(Endpoint(listen.host, other), tls)
-
-    async def _listen(self, listen: Endpoint, tls: ssl.SSLContext | None) -> asyncio.Server:
-        return await asyncio.get_running_loop().create_server(
-            self._accept,
-            listen.host,
-            listen.port,
-            ssl=tls,
-            ssl_handshake_timeout=TLS_TIMEOUT if tls else None,
-            backlog=1024,
-        )
+            return await listeners(Endpoint(listen.host, other))
 
     async def close(self) -> None:
         """Closes the port and its connections."""
-        if self._evicting is not None:
-            self._evicting.cancel()
+        if self._acceptor is not None:
+            self._acceptor.close()
+        waiting = [*self._opening.values(), *([self._evicting] if self._evicting else [])]
+        for task in waiting:
+            task.cancel()
             with suppress(asyncio.CancelledError):
-                await self._evicting
-        if self._server is not None:
-            self._server.close()
+                await task
         await self._runner.cleanup()
 
-    def _accept(self) -> asyncio.BaseProtocol:
-        """Returns the protocol of a new connection."""
-        if len(self._idle) + len(self._busy) >= self._max_connections:
-            if not self._idle:
-                return _Refused()
-            self._evict(next(iter(self._idle)))
+    # Connections.
+
+    def _accept(self, sock: socket.socket, host: str) -> None:
+        """Opens a new connection, or closes it when there is no place for it."""
+        network = network_of(host)
+        if not self._make_room(network):
+            sock.close()
+            return
         assert self._runner.server is not None
-        connection = self._runner.server()
-        self._idle[connection] = monotonic()
-        return connection
+        connection = _Connection(self, self._runner.server, network, self._limits.idle_s)
+        self._opening[connection] = asyncio.create_task(self._open(connection, sock))
+
+    async def _open(self, connection: "_Connection", sock: socket.socket) -> None:
+        try:
+            async with asyncio.timeout(TLS_TIMEOUT):
+                await asyncio.get_running_loop().connect_accepted_socket(
+                    lambda: connection, sock, ssl=self._tls
+                )
+        except (OSError, TimeoutError):  # the client is gone, or speaks no TLS
+            pass
+        finally:
+            self._opening.pop(connection, None)
+
+    def _make_room(self, network: str) -> bool:
+        """Makes room for a connection; returns False when there is none.
+
+        Another connection may have to end for it.
+        """
+        if self._tls and len(self._opening) >= min(
+            self._limits.handshakes, max(1, self._max_connections // 4)
+        ):
+            own = (connection for connection in self._opening if connection.network == network)
+            self._opening.pop(next(own, next(iter(self._opening)))).cancel()
+        taken = len(self._opening) + len(self._strangers) + len(self._known) + len(self._busy)
+        return taken < self._max_connections or self._end_longest_idle()
+
+    def _end_longest_idle(self, *, known: bool = True) -> bool:
+        """Ends the connection that can best be spared; False where none can.
+
+        Those of known senders can't be spared unless `known`.
+        """
+        for idle in (self._strangers, self._known) if known else (self._strangers,):
+            if idle:
+                _abort(next(iter(idle)))
+                del idle[next(iter(idle))]
+                return True
+        return False
+
+    def _not_accepted(self, error: OSError) -> None:
+        """Gets a descriptor back when there is none for another connection."""
+        if not self._complained:
+            self._complained = True
+            log.warning("connections wait: none can be accepted (%s)", error.strerror)
+        if not self._end_longest_idle(known=False) and self._opening:
+            self._opening.pop(next(iter(self._opening))).cancel()
+
+    def began(self, connection: "_Connection") -> None:
+        """Takes note of a connection; its TLS handshake is over."""
+        connection.opening = self._opening.pop(connection, None)
+        self._strangers[connection] = monotonic()
+
+    def ended(self, connection: asyncio.BaseProtocol) -> None:
+        """Takes note that a connection has ended."""
+        self._strangers.pop(connection, None)
+        self._known.pop(connection, None)
+        self._busy.discard(connection)
 
     async def _evict_idle(self) -> None:
-        """Aborts connections that are idle for too long, and forgets those that ended."""
+        """Aborts the connections that are idle for too long."""
         while True:
             await asyncio.sleep(min(MAX_EVICT_INTERVAL, self._limits.idle_s / 4))
-            now = monotonic()
-            for connection, since in list(self._idle.items()):
-                # Subtle: a connection has no transport after its end, but also none before the end
-                # of its TLS handshake.
-                ended = _transport(connection) is None and now - since > TLS_TIMEOUT
-                if ended or now - since > self._limits.idle_s:
-                    self._evict(connection)
+            before = monotonic() - self._limits.idle_s
+            for idle in (self._strangers, self._known):
+                for connection in [one for one, since in idle.items() if since < before]:
+                    _abort(connection)
+                    del idle[connection]
 
-    def _evict(self, connection: asyncio.BaseProtocol) -> None:
-        del self._idle[connection]
-        transport = _transport(connection)
-        if transport is not None:
-            transport.abort()
+    # Requests.
 
     @web.middleware
     async def _handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Handles a request within the limits; its connection is busy meanwhile."""
         connection = request.protocol
-        within = self._limits.body_s
-        self._idle.pop(connection, None)
+        sender = self._sender_of(request)
+        request[KNOWN] = sender.known
+        self._strangers.pop(connection, None)
+        self._known.pop(connection, None)
         self._busy.add(connection)
         try:
-            if request.method in ("GET", "HEAD") and not self._requests.take(monotonic()):
-                return too_many("too many requests a second to this port; ask again in a second")
+            response = await self._answer(request, handler, sender)
+        finally:
+            self._busy.discard(connection)
+            if connection.transport is not None:
+                (self._known if sender.known else self._strangers)[connection] = monotonic()
+        refused = response.status >= 400 and request.method not in ("GET", "HEAD")
+        if not sender.known and (refused or response.status == 429):
+            response.force_close()
+            if isinstance(connection, _Connection):
+                connection.stop_reading()
+        return response
+
+    async def _answer(
+        self, request: web.Request, handler: Handler, sender: Sender
+    ) -> web.StreamResponse:
+        within = self._limits.body_s
+        if sender.allowance is not None and not self._allowances[sender.allowance].take(
+            request.remote or "", monotonic()
+        ):
+            return too_many("too many requests a second to this port; ask again in a second")
+        try:
             async with asyncio.timeout(within if request.can_read_body else None):
                 return await handler(request)
         except web.RequestPayloadError:
@@ -200,22 +293,62 @@ class HttpServer:
             return web.json_response(
                 {"error": f"the request did not come within {within:g} s"}, status=408
             )
-        finally:
-            self._busy.discard(connection)
-            if _transport(connection) is not None:
-                self._idle[connection] = monotonic()
 
 
-class _Refused(asyncio.Protocol):
-    """A connection that is aborted as soon as it is made."""
+class _Connection(web.RequestHandler):
+    """A connection of a port, which it tells of its begin and its end."""
+
+    __slots__ = ("_port", "_reads", "network", "opening")
+
+    def __init__(self, port: HttpServer, manager: web.Server, network: str, idle_s: float) -> None:
+        super().__init__(
+            manager,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # None is allowed
+            logger=log,
+            keepalive_timeout=idle_s,
+            lingering_time=LINGER,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_LINE_BYTES,
+            max_headers=MAX_HEADERS,
+            auto_decompress=False,  # a small body can't become a large one
+        )
+        self.network = network
+        """The peer's network."""
+        self.opening: asyncio.Task[None] | None = None
+        """The task that opened it, which may not have ended yet."""
+        self._port = port
+        self._reads = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.abort()  # type: ignore[attr-defined]  # uvloop's transports have it
+        super().connection_made(transport)
+        self._port.began(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._port.ended(self)
+
+    def stop_reading(self) -> None:
+        """Leaves what is still to come unread: the next answer ends the connection."""
+        self._reads = False
+        if self.transport is not None:
+            self.transport.pause_reading()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        if self._reads:
+            super().resume_reading(resume_parser)
 
 
-def _transport(connection: asyncio.BaseProtocol) -> asyncio.Transport | None:
-    """Returns a connection's transport; None before it is made, and after its end."""
-    return connection.transport  # type: ignore[attr-defined, no-any-return]  # aiohttp's have it
+def _free_descriptors() -> int:
+    """Returns how many files and connections this process may still open."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return limit - len(list(OPEN_FILES.iterdir()))
+
+
+def _abort(connection: asyncio.BaseProtocol) -> None:
+    transport: asyncio.Transport | None = connection.transport  # type: ignore[attr-defined]  # aiohttp's have it
+    if transport is not None:
+        transport.abort()
 
 
 def too_many(text: str) -> web.Response:

@@ -16,6 +16,9 @@ from loadgen.machine.facts import UNBOUNDED, Machine
 from loadgen.process import SPARE_DESCRIPTORS
 from loadgen.values import REFERENCE_CONNECTIONS
 
+MAX_CONNECTIONS = "max_connections"
+"""The name of the limit that is no resource, but what the owner of the machine allows."""
+
 
 class Limit(msgspec.Struct, frozen=True):
     """One resource of a machine: the connections it can carry, and how to raise it."""
@@ -105,7 +108,7 @@ def client_limits(
     ways = addresses if ways is None else ways
     option = f"--max-connections {max_connections:,}"
     mine = Limit(
-        "max_connections",
+        MAX_CONNECTIONS,
         max_connections,
         option,
         f"--max-connections {2 * max_connections}",

@@ -98,14 +98,10 @@ class Bus:
 
         Returns how many it reached.
         """
-        others = [number for number in range(self._running()) if number != self._number]
-        self._published += 1
-        publication = self._published  # the count goes on while this one waits
+        publication = self._published + 1  # the count goes on while this one waits
         receipts = self._receipts[publication] = asyncio.Queue[int]()
-        letter = msgspec.msgpack.encode(Delivery(self._number, publication, channels, frame))
-        for number in others:
-            self._post(number, letter)
-        count, awaited = self._deliver(channels, frame), len(others)
+        awaited = self._running() - 1
+        count = self.send(channels, frame)
         try:
             async with asyncio.timeout(DELIVERY_TIMEOUT):
                 while awaited:
@@ -116,6 +112,19 @@ class Bus:
         finally:
             del self._receipts[publication]
         return Reached(count, awaited)
+
+    def send(self, channels: list[str], frame: bytes) -> int:
+        """Delivers a frame to the subscribers of all workers, and awaits no receipt.
+
+        Returns how many this worker has.
+        """
+        self._published += 1
+        delivery = Delivery(self._number, self._published, channels, frame)
+        letter = msgspec.msgpack.encode(delivery)
+        for number in range(self._running()):
+            if number != self._number:
+                self._post(number, letter)
+        return self._deliver(channels, frame)
 
     def _receive(self) -> None:
         """Handles one letter."""

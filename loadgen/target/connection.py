@@ -142,7 +142,9 @@ class ServerConnection(asyncio.Protocol):
         answer = state.mode.answer(opcode, payload)
         if answer.is_pong:
             self._count_ping()
-        if state.pongs or not answer.is_pong:
+        if answer.to_all:
+            state.spread([self._channels[0]], answer.frames)  # its path
+        elif answer.frames and (state.pongs or not answer.is_pong):
             state.cells[SENT] += 1
             self.write(answer.frames)
 

@@ -9,7 +9,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from loadgen.target.bus import MAX_BODY, Bus
 from loadgen.target.modes import Publication, event_frame
-from loadgen.target.request import PATH
+from loadgen.target.request import resource_of
 from loadgen.target.state import WorkerState
 
 
@@ -33,7 +33,10 @@ def application(state: WorkerState, bus: Bus) -> web.Application:
             answer["silent_workers"] = reached.silent_workers
         return web.json_response(answer)
 
-    async def upgrade_required(_: web.Request) -> web.Response:
+    async def upgrade_required(request: web.Request) -> web.Response:
+        why = state.mode.refusal(resource_of(request.raw_path.encode()))
+        if why:
+            return web.Response(status=404, text=f"{why}\n")
         headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
         return web.Response(status=426, headers=headers, text="this path speaks WebSocket\n")
 
@@ -41,7 +44,7 @@ def application(state: WorkerState, bus: Bus) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY)
     app.router.add_get("/stats", stats)
     app.router.add_post("/publish", publish)
-    app.router.add_get(PATH, upgrade_required)
+    app.router.add_get("/{path:.*}", upgrade_required)
     return app
 
 

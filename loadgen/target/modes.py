@@ -1,4 +1,4 @@
-"""The modes of a target: an echo, or Appwrite's realtime protocol.
+"""The modes of a target: echo, Appwrite's realtime protocol, silence, broadcast.
 
 A mode is pure: it takes values and returns the bytes of frames.
 """
@@ -10,9 +10,8 @@ from typing import Annotated, Any, NamedTuple, Protocol
 import msgspec
 
 from loadgen.target.frames import TEXT, frame
-from loadgen.target.request import Resource
+from loadgen.target.request import PATH, Resource
 
-MODES = ("echo", "appwrite")
 PING = b'{"type":"ping"}'
 PONG = frame(TEXT, b'{"type":"pong"}')
 
@@ -31,12 +30,21 @@ class Answer(NamedTuple):
     """The answer to a client's message."""
 
     frames: bytes
+    """The frames to send; none: the message has no answer."""
     is_pong: bool = False
     """True when the message was an application's ping."""
+    to_all: bool = False
+    """True when the frames go to all connections on the same path, the sender's too."""
 
 
 class Mode(Protocol):
     """The messages that a target sends by itself, and in answer to others."""
+
+    def refusal(self, resource: Resource) -> str:
+        """Returns why it does not serve a resource, or "": that becomes a 404."""
+
+    def channels(self, resource: Resource) -> tuple[str, ...]:
+        """Returns the channels that a connection subscribes to by its URL."""
 
     def greeting(self, resource: Resource) -> Greeting:
         """Returns what is sent with the 101."""
@@ -45,16 +53,47 @@ class Mode(Protocol):
         """Returns the answer to a whole message."""
 
 
-class Echo:
-    """Sends every message back unchanged, in one frame."""
+class Silent:
+    """Answers no message."""
+
+    def refusal(self, resource: Resource) -> str:
+        """Returns "": every path is served."""
+        return ""
+
+    def channels(self, resource: Resource) -> tuple[str, ...]:
+        """Returns the channels that the URL names."""
+        return resource.channels
 
     def greeting(self, resource: Resource) -> Greeting:
         """Returns an empty greeting."""
         return Greeting()
 
     def answer(self, opcode: int, payload: bytes) -> Answer:
+        """Returns no frame."""
+        return Answer(b"")
+
+
+class Echo(Silent):
+    """Sends every message back unchanged, in one frame."""
+
+    def answer(self, opcode: int, payload: bytes) -> Answer:
         """Returns the message itself."""
         return Answer(frame(opcode, payload))
+
+
+class Broadcast(Silent):
+    """Sends every message to all connections on the same path.
+
+    The path is a channel that each of them subscribes to.
+    """
+
+    def channels(self, resource: Resource) -> tuple[str, ...]:
+        """Returns the channels that the URL names, and its path."""
+        return (resource.path, *resource.channels)
+
+    def answer(self, opcode: int, payload: bytes) -> Answer:
+        """Returns the message, for all."""
+        return Answer(frame(opcode, payload), to_all=True)
 
 
 class Appwrite:
@@ -62,6 +101,14 @@ class Appwrite:
 
     Source: app/realtime.php.
     """
+
+    def refusal(self, resource: Resource) -> str:
+        """Returns what is served where a resource is not."""
+        return "" if resource.path == PATH else f"mode appwrite serves {PATH} alone"
+
+    def channels(self, resource: Resource) -> tuple[str, ...]:
+        """Returns the channels that the URL names."""
+        return resource.channels
 
     def greeting(self, resource: Resource) -> Greeting:
         """Returns the `connected` frame; without a project an error frame, and the close."""
@@ -90,8 +137,14 @@ class _Message(msgspec.Struct):
 
 
 def mode_of(name: str) -> Mode:
-    """Returns the mode of a name, one of MODES."""
-    return Appwrite() if name == "appwrite" else Echo()
+    """Returns the mode of a name, one of TARGET_MODES."""
+    modes: dict[str, type[Mode]] = {
+        "echo": Echo,
+        "appwrite": Appwrite,
+        "silent": Silent,
+        "broadcast": Broadcast,
+    }
+    return modes[name]()
 
 
 @lru_cache(maxsize=256)

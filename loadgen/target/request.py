@@ -109,8 +109,6 @@ def _upgrade(line: bytes, headers: dict[bytes, bytes], rest: bytes) -> Upgrade |
     if len(words) != 3 or words[0] != b"GET" or words[2] != b"HTTP/1.1":
         return Refusal(400, "an upgrade is asked for with GET and HTTP/1.1")
     resource = resource_of(words[1])
-    if resource.path != PATH:
-        return Refusal(404, f"WebSocket is served on {PATH}")
     if not _has_token(headers, b"connection", b"upgrade"):
         return Refusal(400, "the Connection header does not name Upgrade")
     if headers.get(b"sec-websocket-version") != b"13":

@@ -108,5 +108,5 @@ class TargetSettings:
     """The WebSocket connections that may be open at once, over all workers; None:
     REFERENCE_CONNECTIONS, and workers beyond one per core start once connections demand them."""
     mode: str
-    """`echo` or `appwrite`."""
+    """One of TARGET_MODES."""
     faults: Faults

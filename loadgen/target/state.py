@@ -1,6 +1,6 @@
 """The state that all connections of one worker share."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from loadgen.target.channels import Subscribers
 from loadgen.target.counters import SENT, Counters, WorkerCounters
@@ -21,6 +21,7 @@ class WorkerState:
         "mode",
         "pongs",
         "settings",
+        "spread",
         "subscribers",
     )
 
@@ -35,6 +36,8 @@ class WorkerState:
         self.subscribers = Subscribers()
         self._faulty = FaultyDelivery(settings.faults) if settings.faults.deliveries else None
         self._counters = counters
+        self.spread: Callable[[list[str], bytes], int] = self.deliver
+        """Writes a frame to the subscribers of channels on all workers."""
 
     def stats(self) -> dict[str, int | str]:
         """Returns the body of GET /stats, the same from every worker."""

@@ -16,7 +16,12 @@ from typing import NamedTuple
 import click
 
 from loadgen.errors import OperatorError
-from loadgen.process import SPARE_DESCRIPTORS, how_it_ended, raise_nofile
+from loadgen.process import (
+    SPARE_DESCRIPTORS,
+    ending_signals,
+    how_it_ended,
+    raise_nofile,
+)
 from loadgen.target import worker
 from loadgen.target.bus import mailboxes
 from loadgen.target.counters import Counters
@@ -36,7 +41,7 @@ FEW = 0.1
 """The part of the first workers' connections above which all workers start."""
 LOOK_INTERVAL = 0.2
 """Seconds between two looks at the number of connections, as long as workers may start."""
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+_SIGNALS = (*ending_signals(), signal.SIGCHLD)
 
 
 class WorkerDiedError(OperatorError):
@@ -80,7 +85,7 @@ def size_of(settings: TargetSettings, cores: int, descriptors: int) -> Size:
 
 
 def serve(settings: TargetSettings) -> None:
-    """Runs a target until SIGTERM or SIGINT; raises OperatorError when it can't."""
+    """Runs a target until a signal to end; raises OperatorError when it can't."""
     descriptors = raise_nofile()
     size = size_of(settings, len(os.sched_getaffinity(0)), descriptors)
     if size.most < workers_for(size.limit, 1, descriptors):

@@ -41,7 +41,8 @@ class UpgradeProtocol(asyncio.Protocol):
         verdict = judge(self._head)
         if isinstance(verdict, Upgrade):
             self._head = verdict.rest
-            self._upgrade(verdict)
+            why = self._state.mode.refusal(verdict.resource)
+            self._refuse(Refusal(404, why)) if why else self._upgrade(verdict)
         elif isinstance(verdict, Refusal):
             self._refuse(verdict)
         elif verdict is Verdict.PLAIN:
@@ -93,7 +94,7 @@ class UpgradeProtocol(asyncio.Protocol):
         """Sends the 101 and the greeting in one write, and hands the connection on."""
         state = self._state
         kind = SplitServerConnection if state.faults.split_frames else ServerConnection
-        connection = kind(state, self._transport, upgrade.resource.channels)
+        connection = kind(state, self._transport, state.mode.channels(upgrade.resource))
         self._transport.set_protocol(connection)
         greeting = state.mode.greeting(upgrade.resource)
         connection.greet(SWITCHING + upgrade.accept + b"\r\n\r\n", greeting)

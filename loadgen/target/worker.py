@@ -14,7 +14,7 @@ from typing import NamedTuple
 import uvloop
 from aiohttp import web
 
-from loadgen.process import run_in_batches
+from loadgen.process import leave_ending_to_owner, run_in_batches
 from loadgen.target.bus import Bus, Mailbox
 from loadgen.target.counters import Counters
 from loadgen.target.http import application
@@ -59,10 +59,9 @@ def run(shared: Shared, number: int) -> None:
 
 
 def _reset_signals() -> None:
-    """Ignores Ctrl-C, which reaches the whole group: the parent ends the workers."""
+    """Ignores what reaches the whole terminal or group: the parent ends the workers."""
     signal.set_wakeup_fd(-1)  # the parent's, in a worker that starts later
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    leave_ending_to_owner()
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
@@ -88,6 +87,7 @@ async def _serve(shared: Shared, number: int) -> None:
     state = WorkerState(shared.settings, counters, number)
     bus = Bus(number, shared.mailboxes, state.deliver, lambda: counters.running[0])
     bus.listen()
+    state.spread = bus.send
     runner = web.AppRunner(application(state, bus), access_log=None)
     await runner.setup()
     http = runner.server

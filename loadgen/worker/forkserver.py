@@ -13,7 +13,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from loadgen.process import end_with_parent, set_process_name
+from loadgen.process import end_with_parent, leave_ending_to_owner, set_process_name
 from loadgen.sessions.rows import ROWS_DESCRIPTOR
 from loadgen.worker.main import main as serve
 
@@ -23,8 +23,7 @@ BEYOND_ANY_DESCRIPTOR = 1 << 30
 def main() -> None:
     """Forks the workers; returns when all have ended, or when the agent has."""
     rows, *descriptors = (int(argument) for argument in sys.argv[1:])
-    # Ctrl-C reaches every process of the terminal; the agent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_ending_to_owner()
     end_with_parent(signal.SIGKILL)  # a worker that hangs would not see that its agent is dead
     gc.collect()
     gc.freeze()

@@ -10,7 +10,6 @@ import gc
 import io
 import os
 import resource
-import signal
 import sys
 from collections.abc import Callable
 from math import inf
@@ -24,7 +23,7 @@ from loadgen.plan.life import alive_within
 from loadgen.plan.reassign import Reassignment
 from loadgen.plan.session_file import LoadError, check_function, load
 from loadgen.plan.session_tree import folder_in, missing_libraries
-from loadgen.process import raise_nofile, run_in_batches
+from loadgen.process import leave_ending_to_owner, raise_nofile, run_in_batches
 from loadgen.stats.delays import Stalls
 from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import Second
@@ -297,8 +296,7 @@ def main() -> NoReturn:
 
     Each line of standard input is a rehearsal or the job; the lines after the job are orders.
     """
-    # Ctrl-C reaches every process of the terminal; the owner decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_ending_to_owner()
     raise_nofile()
     run_in_batches()
     printed = CapturedOutput()

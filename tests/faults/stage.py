@@ -22,6 +22,9 @@ TOKEN = "not-a-secret-in-a-network-of-its-own"
 class Stage:
     """All processes of one fault; `close` ends them."""
 
+    PATIENCE = 5 * PATIENCE
+    """Seconds that the end of a run may take."""
+
     def __init__(self, lan: Lan, folder: Path) -> None:
         self.lan = lan
         self.folder = folder
@@ -31,6 +34,7 @@ class Stage:
         self._mounted: list[Path] = []
         self._token = folder / "token"
         self._token.write_text(f"{TOKEN}\n")
+        self._token.chmod(0o600)
 
     # The processes.
 
@@ -87,18 +91,15 @@ class Stage:
 
     def resume(self) -> Command:
         """Starts another coordinator that resumes the run."""
-        host = self.lan.host("coord")
-        line = command(
-            "loadgen-coord",
-            "--resume",
-            str(self.run),
-            "--token-file",
-            str(self._token),
-            "--public-view",
-        )
-        self.coord = self.start(host, line)
+        self.coord = self.start(self.lan.host("coord"), self.resuming)
         self.coord.says("agents join at")
         return self.coord
+
+    @property
+    def resuming(self) -> list[str]:
+        """The command line that resumes the run."""
+        options = ("--resume", str(self.run), "--token-file", str(self._token), "--public-view")
+        return command("loadgen-coord", *options)
 
     def agent(self, name: str, *options: str, wrap: tuple[str, ...] = (), **others: Any) -> Command:
         """Starts an agent on the host of its name."""
@@ -195,7 +196,7 @@ class Stage:
 
     def ends(self, code: int) -> dict[str, Any]:
         """Waits for the end of the run; returns its summary.json."""
-        found = self.coord.end(5 * PATIENCE)
+        found = self.coord.end(self.PATIENCE)
         assert found == code, f"exit code {found}: {self.coord.out[-3000:]}{self.coord.err}"
         assert "Traceback" not in self.coord.err, self.coord.err
         return json.loads((self.run / "summary.json").read_text())  # type: ignore[no-any-return]  # an object

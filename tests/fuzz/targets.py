@@ -16,7 +16,9 @@ from websockets.frames import Frame
 from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
-from coordinator.cli.report import FORMATS
+from coordinator.cli.report import FORMATS, TRENDS
+from coordinator.report.export import comparison_report
+from coordinator.report.trend import trend_of
 from coordinator.run.run import BadPostError, RefusedError, Run
 from coordinator.storage.reader import read_run
 from coordinator.tsung.configuration import read_tsung
@@ -29,15 +31,29 @@ from loadgen.net.refusal import explain
 from loadgen.net.url import TargetUrl
 from loadgen.plan.compress import Compress
 from loadgen.plan.plan import Plan
+from loadgen.plan.script import texts_in
 from loadgen.planfile import read_plan, to_toml
 from loadgen.stats.reasons import is_reason
 from loadgen.stats.recorder import Recorder
-from loadgen.wire import WIRE, Hello, Orders, Post, Rehearsal, Report, Welcome, from_wire, to_wire
+from loadgen.wire import (
+    WIRE,
+    Hello,
+    Orders,
+    Post,
+    Rehearsal,
+    Report,
+    Welcome,
+    from_agent,
+    from_wire,
+    to_wire,
+)
 
 KEY = key_of(0x1234)
 KINDS: tuple[Any, ...] = (Hello, Welcome, Post, Orders, Report, Rehearsal)
 PARTS = b"\n--- next file\n"
 """The separator of the files of one run directory."""
+FILES = ("seconds.ndjson", "run.json", "plan.toml", "watched.ndjson", "histograms.hlog")
+"""Those that follow the summary."""
 
 
 def frames(data: bytes) -> None:
@@ -181,12 +197,20 @@ def tsung(data: bytes) -> None:
 def wire(data: bytes) -> None:
     """Bytes are a message or raise DecodeError.
 
-    A message encodes and decodes to itself.
+    A message encodes and decodes to itself. That of an agent can be printed.
     """
     for kind in KINDS:
         with contextlib.suppress(msgspec.DecodeError):
             message = from_wire(data, kind)
             assert from_wire(to_wire(message), kind) == message
+        with contextlib.suppress(msgspec.DecodeError):
+            said = from_agent(data, kind)
+            assert from_agent(to_wire(said), kind) == said
+            assert all(map(_is_printable, texts_in(msgspec.to_builtins(said, str_keys=True))))
+
+
+def _is_printable(text: str) -> bool:
+    return text.replace("\n", "").replace("\t", "").isprintable()
 
 
 def run(data: bytes) -> None:
@@ -213,17 +237,19 @@ def run_directory(data: bytes) -> None:
 
     The line names the damage.
     """
-    summary, _, rest = data.partition(PARTS)
-    seconds, _, facts = rest.partition(PARTS)
+    summary, *others = data.split(PARTS)
     with _file("summary.json", summary) as path:
-        (path.parent / "seconds.ndjson").write_bytes(seconds)
-        (path.parent / "plan.toml").write_bytes(b"")
-        if facts:
-            (path.parent / "run.json").write_bytes(facts)
+        for name in ("seconds.ndjson", "plan.toml"):
+            (path.parent / name).touch()
+        for name, part in zip(FILES, others, strict=False):
+            (path.parent / name).write_bytes(part)
         try:
             record = read_run(path.parent)
             for render in FORMATS.values():
                 render(record)
+            comparison_report([record, record], 5.0, "markdown")
+            for show in TRENDS.values():
+                show(trend_of([record, record], 5.0))
         except OperatorError as error:
             _one_line(error)
 

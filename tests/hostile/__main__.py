@@ -41,7 +41,7 @@ HEAD = (
 )
 MAX_DELAY = 0.25
 """The seconds that a post of an agent may wait for its reply."""
-MAX_CELL = 300
+MAX_CELL = 200
 """The most characters of what failed."""
 
 
@@ -94,7 +94,7 @@ def _row(lan: Lan, name: str, *, busy: bool) -> tuple[str, ...]:
 
 def _in_a_cell(text: str) -> str:
     """Returns a text as one short line, without the names of temporary files."""
-    line = " ".join(re.sub(r"/tmp/\S+", "…", text).split())
+    line = " ".join(re.sub(r"/(?:tmp|work|home|root|usr)/\S+", "…", text).split())
     return line.replace("|", "/")[:MAX_CELL]
 
 

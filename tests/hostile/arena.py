@@ -44,6 +44,8 @@ class Survived(NamedTuple):
 class Arena(Stage):
     """A stage whose agent a1 reaches the coordinator through a relay."""
 
+    PATIENCE = 40.0
+
     def __init__(self, lan: Lan, folder: Path) -> None:
         super().__init__(lan, folder)
         self.scheme = "http"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.debian import installed
-from tests.faults.fault import ledger_text, statuses
+from tests.faults.fault import ledger_text
 from tests.hostile.arena import COUNT, FLEET, Arena, Survived, workers_of
 from tests.hostile.trial import trial
 from tests.processes import Command, children
@@ -50,7 +50,7 @@ def _goes_on(arena: Arena) -> Survived:
     )
 
 
-@trial("the coordinator stands still for 12 s (SIGSTOP, SIGCONT)")
+@trial("the coordinator stands still for 12 s (SIGSTOP, SIGCONT)", small=True)
 def coordinator_paused(arena: Arena) -> Survived:
     """No agent is lost for the coordinator's own pause."""
     arena.opened()
@@ -116,7 +116,33 @@ def agents_clock_jumps(arena: Arena) -> Survived:
     return _goes_on(arena)
 
 
-@trial("the coordinator stands still for 12 s while the fleet gathers", small=True)
+@trial("the machine of the coordinator is paused for 12 s, and its clock with it")
+def coordinator_paused_with_clock(arena: Arena) -> Survived:
+    """The agents are ahead afterwards, and their seconds count all the same."""
+    offset, wrap = _jumping(arena)
+    arena.opened(wrap=wrap)
+    with _paused([arena.coord.pid]):
+        time.sleep(12.0)
+        offset.write_text("-12\n")
+    return _goes_on(arena)
+
+
+@trial("the machine of one agent of two is paused for 8 s, and its clock with it")
+def agent_paused_with_clock(arena: Arena) -> Survived:
+    """It is behind afterwards, and its seconds count all the same."""
+    offset, wrap = _jumping(arena)
+    arena.target()
+    arena.coordinator(count=COUNT, agents=FLEET)
+    agent = arena.agent("a1", wrap=wrap)
+    arena.agent("a2")
+    arena.opens(COUNT, lost=0)
+    with _paused(_with_workers([agent])):
+        time.sleep(8.0)
+        offset.write_text("-8\n")
+    return _goes_on(arena)
+
+
+@trial("the coordinator stands still for 12 s while the fleet gathers")
 def paused_while_gathering(arena: Arena) -> Survived:
     """The agents are ready afterwards, and the run starts."""
     arena.target()

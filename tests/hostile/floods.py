@@ -2,7 +2,6 @@
 
 import json
 import time
-from pathlib import Path
 
 import trustme
 
@@ -40,7 +39,7 @@ def metrics_asked(arena: Arena) -> Survived:
     return _bothered(arena, "--connections", "8", seconds=5, kind="get", path="/metrics")
 
 
-@trial("a stranger posts without the token over 32 connections for 5 s", small=True)
+@trial("a stranger posts without the token over 32 connections for 5 s")
 def posts_without_token(arena: Arena) -> Survived:
     """They are refused before any work."""
     arena.opened()
@@ -64,23 +63,29 @@ def page_asked(arena: Arena) -> Survived:
     return _bothered(arena, "--connections", "64", seconds=5, kind="get", path="/")
 
 
-@trial("50 viewers ask for all seconds of the run, and never read them")
+WORDY = """
+async def session(user):
+    await user.connect()
+    names = [f"{number:03}" + "n" * 70 for number in range(190)]
+    while True:
+        for name in names:
+            user.count(name)
+            user.took(name, user.random.random())
+        await user.think(1)
+"""
+"""A session that makes the lines of seconds as long as they get."""
+
+
+@trial("1,500 viewers ask for all seconds of the run, which are long, and never read them")
 def seconds_never_read(arena: Arena) -> Survived:
     """The coordinator keeps little of what waits for them."""
-    arena.opened()
+    session = arena.folder / "wordy.py"
+    session.write_text(WORDY)
+    arena.opened("--session", str(session), each=("--allow-sessions",))
     seconds = arena.run / "seconds.ndjson"
-    eventually(lambda: seconds.stat().st_size > 2000, "some seconds are settled")
-    _grow(seconds, 20 << 20)
+    eventually(lambda: seconds.stat().st_size > 500_000, "the seconds are long")
     path = "/v1/run/seconds?since=0"
-    return _bothered(arena, "--connections", "50", seconds=12, kind="slow", path=path)
-
-
-def _grow(path: Path, size: int) -> None:
-    """Repeats the lines of a file, as if the run had gone on for hours."""
-    text = path.read_bytes()
-    text = text[: text.rindex(b"\n") + 1]
-    with path.open("ab") as file:
-        file.write(text * (size // len(text)))
+    return _bothered(arena, "--connections", "1500", seconds=12, kind="slow", path=path)
 
 
 @trial("viewers ask for the report of the run, and go away at once, 200 times a second")

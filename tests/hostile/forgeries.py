@@ -30,7 +30,7 @@ def posts_for_others(arena: Arena) -> Survived:
     return arena.drains_well()
 
 
-@trial("a holder of the token asks for the rows and orders of agents that it guesses", small=True)
+@trial("a holder of the token asks for the rows and orders of agents that it guesses")
 def asks_for_others(arena: Arena) -> Survived:
     """A feeder's rows go to authentic agents."""
     rows = arena.folder / "users.csv"

@@ -90,7 +90,7 @@ def refused_joins(arena: Arena) -> Survived:
     return arena.drains_well()
 
 
-@trial("an agent joins, posts that it is ready, and refuses in turn, 20 times a second", small=True)
+@trial("an agent joins, posts that it is ready, and refuses in turn, 20 times a second")
 def changes_its_mind(arena: Arena) -> Survived:
     """The run starts with the agents that are ready."""
     arena.target()

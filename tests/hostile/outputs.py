@@ -122,7 +122,7 @@ def agents_log_never_read(arena: Arena) -> Survived:
             os.close(descriptor)
 
 
-@trial("the reader of standard output goes away (| head -1)", small=True)
+@trial("the reader of standard output goes away (| head -1)")
 def reader_gone(arena: Arena) -> Survived:
     """The pipe is broken; the run directory has everything."""
     reader, writer = os.pipe()

@@ -80,8 +80,8 @@ class Relay:
         with suppress(OSError), agent, coordinator:
             while data := agent.recv(1 << 16):
                 self.secrets |= {secret.decode() for secret in POST.findall(data)}
-                coordinator.sendall(data)
                 exchange.asked = monotonic()
+                coordinator.sendall(data)
 
     def _reply(self, coordinator: socket.socket, agent: socket.socket, exchange: Exchange) -> None:
         with suppress(OSError), coordinator, agent:

@@ -14,7 +14,7 @@ headers = {{ Authorization = "Bearer planted-header" }}
 
 [[feeders]]
 name = "people"
-mode = "cycle"
+mode = "shared"
 rows = [{{ login = "planted-login", password = "planted-row" }}]
 
 [[sessions]]
@@ -72,7 +72,7 @@ def planted_in_a_plan(arena: Arena) -> Survived:
     return arena.survived(summary, None, *PLANTED)
 
 
-@trial("sessions log in, and take tokens and cookies to the socket", small=True)
+@trial("sessions log in, and take tokens and cookies to the socket")
 def found_in_a_run(arena: Arena) -> Survived:
     """Tokens that a server gave stand in no output."""
     session = arena.folder / "login.py"

@@ -75,7 +75,6 @@ async def _flood(bother: Bother, request: bytes) -> None:
 async def slow(bother: Bother) -> None:
     """Asks, and never reads the answer."""
     reader, writer = await bother.connect()
-    assert isinstance(writer.transport, asyncio.Transport)
     writer.transport.pause_reading()
     writer.write(bother.request("GET"))
     bother.answers["asked"] += 1

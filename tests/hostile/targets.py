@@ -10,9 +10,11 @@ from tests.processes import eventually
 MEMORY = 300 << 20
 """The bytes that a worker may take in these, far below what an unbounded queue takes."""
 PASSES_ON = """
+import json
+
 async def session(user):
     ws = await user.connect()
-    reason = (await ws.receive_json(timeout=10))["reason"]
+    reason = json.loads(await ws.receive(timeout=10))["reason"]
     user.count(reason)
     user.remark(reason)
     await user.think(0.5)

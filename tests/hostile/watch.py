@@ -137,7 +137,7 @@ def answer_of_many_lines(arena: Arena) -> Survived:
         return arena.drains_well()
 
 
-@trial("it names figures by escape sequences, NaN and infinities", small=True)
+@trial("it names figures by escape sequences, NaN and infinities")
 def exporter_of_noise(arena: Arena) -> Survived:
     """A line that is no figure of a server is left out."""
     lines = (

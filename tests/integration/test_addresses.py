@@ -20,7 +20,16 @@ from websockets.sync.server import Server, ServerConnection, serve, unix_serve
 from coordinator.report.html import html_report
 from coordinator.report.text import text_report
 from coordinator.storage.reader import read_run
-from tests.processes import Command, Coordinator, agent, command, coordinator, eventually, run
+from tests.processes import (
+    Command,
+    Coordinator,
+    agent,
+    command,
+    coordinator,
+    environment,
+    eventually,
+    run,
+)
 
 FIRST, SECOND, THIRD = "127.0.13.2", "127.0.13.3", "127.0.13.4"
 BRIEF = ("--local", "1", "--rate", "500", "--hold", "1", "--think", "1")
@@ -199,7 +208,7 @@ def test_sources_of_one_family_leave_out_the_addresses_of_the_other(hosts, tmp_p
         agent_source = {"LOADGEN_AGENT_SOURCE": "127.0.0.1"}
         options = hosts.before("loadgen-coord", "--listen", "127.0.0.1:0", *BRIEF)
         options += ["--max", "20", "--out", str(tmp_path / "out"), url]
-        with closing(Command(options, env=os.environ | agent_source)) as coord:
+        with closing(Command(options, env=environment() | agent_source)) as coord:
             assert coord.end() == 0, coord.err
     assert all_servers.opened == {FIRST: 20}
 

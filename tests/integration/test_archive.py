@@ -23,18 +23,19 @@ def fetch(url):
         return error.code, error.headers, error.read()
 
 
-@pytest.fixture
-def coord(tmp_path):
+@pytest.fixture(scope="module")
+def coord(tmp_path_factory):
     """A coordinator that waits, with a published run in its output directory.
 
     Beside the run are links that lead out of the directory.
     """
-    runs = tmp_path / "runs"
+    folder = tmp_path_factory.mktemp("archive")
+    runs = folder / "runs"
     shutil.copytree(PUBLISHED, runs / "published")
-    (tmp_path / "secret").mkdir()
-    (tmp_path / "secret" / "plan.toml").write_text("secret")
-    (runs / "link").symlink_to(tmp_path / "secret")
-    (runs / "published" / "agents" / "link.log").symlink_to(tmp_path / "secret" / "plan.toml")
+    (folder / "secret").mkdir()
+    (folder / "secret" / "plan.toml").write_text("secret")
+    (runs / "link").symlink_to(folder / "secret")
+    (runs / "published" / "agents" / "link.log").symlink_to(folder / "secret" / "plan.toml")
     with coordinator(runs, "--agents", "1") as running:
         running.says("agents join")
         yield running

@@ -5,7 +5,6 @@ test_agent.py the agent that waits for a coordinator.
 """
 
 import asyncio
-import os
 import socket
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from coordinator.cli import coord, report
 from loadgen.cli import agent as agent_command
 from loadgen.cli import target, tune
 from loadgen.cli.options import run_command
-from tests.processes import BIN, Command, agent, command, coordinator, free_port, run
+from tests.processes import BIN, Command, agent, command, coordinator, environment, free_port, run
 
 COORD, AGENT, TARGET, TUNE, REPORT = (
     f"loadgen-{name}" for name in ("coord", "agent", "target", "tune", "report")
@@ -196,7 +195,7 @@ def test_a_mistake_ends_the_process_with_one_line(files: Path, busy: int, progra
 
 
 def test_a_mistake_in_the_environment_is_reported_as_on_the_command_line():
-    ended = run(COORD, env={**os.environ, "LOADGEN_COORD_RATE": "fast"})
+    ended = run(COORD, env=environment() | {"LOADGEN_COORD_RATE": "fast"})
     one_line(ended, 2, COORD, "--rate", "'fast'")
 
 
@@ -224,7 +223,7 @@ def test_the_exit_code_does_not_depend_on_a_reader_of_the_output(tmp_path, progr
         )
         program += f" ws://127.0.0.1:{free_port()}/v1/realtime"
     line = f"set -o pipefail; {BIN}/{program} {streams}"
-    narrow = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    narrow = environment() | {"PYTHONIOENCODING": "ascii"}
     ended = subprocess.run(
         ["bash", "-c", line], check=False, capture_output=True, text=True, env=narrow
     )

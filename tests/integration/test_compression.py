@@ -3,8 +3,9 @@
 import asyncio
 import json
 import zlib
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import cycle
 
 import pytest
@@ -13,6 +14,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
 from loadgen.net.handshake import accept_of
+from loadgen.planfile import read_plan
 from tests.processes import run, serving
 
 USERS = 6
@@ -30,6 +32,16 @@ async def session(user):
     await ws.close()
 """
 """It receives one long message, and exchanges five."""
+
+
+TALK = """
+hold = "sessions"
+[[sessions]]
+kind = "python"
+name = "talk"
+file = "talk.py"
+"""
+"""A plan whose users have that session."""
 
 
 async def greet_and_echo(connection: ServerConnection) -> None:
@@ -119,26 +131,35 @@ ANEW = (
 TWELVE = "server_max_window_bits=12; client_max_window_bits=12"
 OWN = "client_no_context_takeover; client_max_window_bits=10"
 SERVERS = {
-    "websockets": (library, "--compress", f"permessage-deflate; {TWELVE}"),
-    "websockets, asked": (library, f"--compress={ANEW}", f"permessage-deflate; {ANEW}"),
-    "websockets, anew": (lambda: library(anew=True), "--compress", f"permessage-deflate; {ANEW}"),
-    "aiohttp": (aiohttp_server, "--compress", "permessage-deflate"),
-    "aiohttp, asked": (aiohttp_server, f"--compress={OWN}", f"permessage-deflate; {OWN}"),
+    "--compress": {
+        f"permessage-deflate; {TWELVE}": library,
+        f"permessage-deflate; {ANEW}": lambda: library(anew=True),
+        "permessage-deflate": aiohttp_server,
+    },
+    f"--compress={ANEW}": {f"permessage-deflate; {ANEW}": library},
+    f"--compress={OWN}": {f"permessage-deflate; {OWN}": aiohttp_server},
 }
-"""The servers, what is offered to them, and what they choose."""
+"""What is offered, and by what they choose the servers that it is offered to in one run."""
 
 
-@pytest.mark.parametrize(("server", "option", "chosen"), SERVERS.values(), ids=SERVERS)
-async def test_sessions_talk_compressed(tmp_path, server, option, chosen):
-    async with server() as url:
-        summary = await summary_of(tmp_path, url, option, *session_in(tmp_path))
+@pytest.mark.parametrize(("option", "servers"), SERVERS.items(), ids=["any", "anew", "own"])
+async def test_sessions_talk_compressed(tmp_path, option, servers):
+    count = USERS * len(servers)
+    async with AsyncExitStack() as stack:
+        urls = [await stack.enter_async_context(server()) for server in servers.values()]
+        plan = tmp_path / "plan.toml"
+        (tmp_path / "talk.py").write_text(SESSION)
+        targets = "".join(f'[[targets]]\nurl = "{url}"\n' for url in urls)
+        plan.write_text(TALK + targets)
+        summary = await summary_of(tmp_path, option, "--plan", str(plan), "--max", str(count))
+    users = Counter(map(read_plan(plan).target_of, range(count)))
 
-    assert summary["closed"] == {"done": USERS}, summary["samples"]
-    assert summary["compression"] == {chosen: USERS}
-    assert summary["messages_received"] == 6 * USERS
-    assert summary["messages_compressed"] >= 5 * USERS  # the empty one need not be
-    assert summary["bytes_sent"] < 1500 * USERS
-    assert summary["bytes_received"] < 1500 * USERS
+    assert summary["closed"] == {"done": count}, summary["samples"]
+    assert summary["compression"] == {chosen: users[at] for at, chosen in enumerate(servers)}
+    assert summary["messages_received"] == 6 * count
+    assert summary["messages_compressed"] >= 5 * count  # the empty one need not be
+    assert summary["bytes_sent"] < 1500 * count
+    assert summary["bytes_received"] < 1500 * count
 
 
 async def test_without_the_option_nothing_is_offered(tmp_path):

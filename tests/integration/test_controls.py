@@ -70,7 +70,7 @@ def quiet(run):
 
 @pytest.mark.parametrize(("action", "code"), [("drain", 130), ("stop", 130)])
 def test_the_operator_ends_a_run(tmp_path, server, action, code):
-    with coordinator(tmp_path, *RUN, server.ws) as coord:
+    with coordinator(tmp_path, *RUN, "--local", "1", server.ws) as coord:
         eventually(lambda: server.stats()["opened"] >= RATE, "arrivals have begun")
         assert ask(f"{coord.url}/v1/run/{action}", "POST")[0] == 200
         assert coord.end() == code

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import io
 import json
-import os
 import re
 import signal
 import sys
@@ -23,6 +22,7 @@ from loadgen.machine.limits import Limit
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally, WorkerVitals
 from loadgen.wire import WIRE, Hello, Orders, Post, Welcome, from_wire, to_wire
+from tests.processes import environment
 
 HOLDS = Limit("max_connections", 64_000, "--max-connections", "raise --max-connections")
 
@@ -380,7 +380,7 @@ async def started(tmp_path, *options):
         await process.wait()
 
 
-async def start(*options, **environment):
+async def start(*options, **variables):
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -388,12 +388,12 @@ async def start(*options, **environment):
         *options,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **environment},
+        env=environment() | variables,
     )
 
 
 @pytest.mark.parametrize(
-    ("options", "environment", "code", "words"),
+    ("options", "variables", "code", "words"),
     [
         (["--max", "3"], {}, 2, "rounds to nothing"),
         (["http://127.0.0.1/"], {}, 2, "not a WebSocket URL"),
@@ -409,10 +409,10 @@ async def start(*options, **environment):
     ],
 )
 async def test_an_unusable_command_is_an_error_of_one_line_and_an_exit_code(
-    tmp_path, options, environment, code, words
+    tmp_path, options, variables, code, words
 ):
     listen = [] if "--listen" in options else ["--listen", "127.0.0.1:0"]
-    process = await start("--out", str(tmp_path / "runs"), *listen, *options, **environment)
+    process = await start("--out", str(tmp_path / "runs"), *listen, *options, **variables)
     _, err = await process.communicate()
 
     (line,) = err.decode().splitlines()

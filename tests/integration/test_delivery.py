@@ -18,7 +18,7 @@ from tests.processes import PATIENCE, Coordinator, coordinator, eventually, run,
 DOCS = Path(__file__).parents[2] / "docs"
 BOOT = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
 SUBSCRIBERS = 300
-FLEET = ("--local", "2", "--rate", "600", "--think", "1", "--ping", "none")
+FLEET = ("--local", "1", "--rate", "600", "--think", "1", "--ping", "none")
 PLATEAU = """
 [publish]
 rate = 10
@@ -42,11 +42,11 @@ def publications(coord: Coordinator) -> list[dict[str, Any]]:
 
 def test_every_publication_reaches_every_subscriber(tmp_path):
     file = plan(tmp_path, PLATEAU, max=SUBSCRIBERS, hold=8)
-    expected = ("--expect", "reach>=100%", "--expect", "delivery_p99<30s")
-    expected += ("--expect", "delivery_lost==0")
+    options = ("--plan", file, "--expect", "reach>=100%", "--expect", "delivery_p99<30s")
+    options += ("--expect", "delivery_lost==0")
     with (
         target("--workers", "2", "--mode", "appwrite") as server,
-        coordinator(tmp_path / "runs", *FLEET, "--plan", file, *expected, server.ws) as coord,
+        coordinator(tmp_path / "runs", *FLEET, "--local", "2", *options, server.ws) as coord,
     ):
         assert coord.end(60) == 0, coord.out + coord.err
     summary, lines = coord.summary(), publications(coord)
@@ -107,9 +107,11 @@ def test_every_reordering_is_found(tmp_path):
     summary = coord.summary()
 
     assert summary["delivery_reordered"] > 0
-    assert summary["delivery_reordered"] + summary["delivery_lost"] == (
-        summary["delivery_expected"] // 49
-    ), "what is held back last is never sent"
+    wrong = summary["delivery_reordered"] + summary["delivery_lost"]
+    every = summary["delivery_expected"] // 49
+    assert every - SUBSCRIBERS // 49 - 1 <= wrong <= every, (
+        "what is held back last is never sent; what it changes places with may come in the drain"
+    )
 
 
 class Hall:

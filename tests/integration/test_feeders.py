@@ -13,7 +13,7 @@ from websockets.http11 import Request
 
 from tests.processes import run
 
-LOCAL = ("--local", "2", "--listen", "127.0.0.1:0", "--json")
+LOCAL = ("--local", "1", "--listen", "127.0.0.1:0", "--json")
 USERS = 40
 
 
@@ -57,7 +57,7 @@ async def recording() -> AsyncIterator[Recording]:
 
 
 async def coord(folder: Path, *options: str, code: int = 0):
-    """Runs loadgen-coord with two local agents in a folder."""
+    """Runs loadgen-coord in a folder, with one local agent where no option says more."""
     out = ("--out", str(folder / "runs"))
     ended = await asyncio.to_thread(run, "loadgen-coord", *LOCAL, *out, *options)
     assert ended.returncode == code, ended.stderr
@@ -106,7 +106,7 @@ async def test_each_user_of_a_script_has_its_row_on_any_agent(tmp_path):
     async with recording() as server:
         plan = tmp_path / "plan.toml"
         plan.write_text(SCRIPT.format(url=server.url, users=USERS, more=""))
-        summary = summary_in(await coord(tmp_path, "--plan", str(plan)))
+        summary = summary_in(await coord(tmp_path, "--plan", str(plan), "--local", "2"))
         names = [request.headers["X"] for request in server.requests]
 
     assert summary["closed"] == {"done": USERS}

@@ -8,9 +8,11 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 
+from loadgen.planfile import read_plan
 from loadgen.stats.tally import Ledger
 from tests.processes import (
     Address,
@@ -230,51 +232,6 @@ def test_where_nothing_listens_all_are_refused_and_nothing_is_waited_for(tmp_pat
         )
 
 
-def reasons(
-    out, targets: dict[str, str], lasting: Collection[str] = ()
-) -> dict[str, tuple[dict, dict]]:
-    """Runs 60 connections against each target, all at once.
-
-    Returns the failed and closed counts. Against the lasting targets connections stay open until
-    the agent stops.
-    """
-    with ExitStack() as stack:
-        runs = {}
-        for name, url in targets.items():
-            runs[name] = stack.enter_context(coordinator(out / name, url, *HELD, "--max", "60"))
-        agents = {name: stack.enter_context(agent(coord.url)) for name, coord in runs.items()}
-        for name in lasting:
-            stop_agent(runs[name], agents[name], 60)
-        found = {name: adds_up(coord, planned=60, launched=60) for name, coord in runs.items()}
-        return {name: (summary["failed"], summary["closed"]) for name, summary in found.items()}
-
-
-FAULTS = {
-    "wrong-key": ({"bad_accept": 60}, {}),
-    "refuse": ({"http_503": 60}, {}),
-    "reset=0.1": ({}, {"reset": 60}),
-    "close=0.1": ({}, {"server_1001": 60}),
-    "split-frames": ({}, {"drained": 60}),
-    "slow-accept=0.2": ({}, {"drained": 60}),
-}
-
-
-def test_each_fault_of_a_target_has_its_reason(tmp_path):
-    with ExitStack() as stack:
-        servers = {
-            fault: stack.enter_context(target("--workers", "1", "--vice", fault))
-            for fault in FAULTS
-        }
-        lasting = [fault for fault, (_, closed) in FAULTS.items() if "drained" in closed]
-        assert (
-            reasons(tmp_path, {fault: server.ws for fault, server in servers.items()}, lasting)
-            == FAULTS
-        )
-        assert {fault: server.stats()["opened"] for fault, server in servers.items()} == {
-            fault: sum(closed.values()) for fault, (_, closed) in FAULTS.items()
-        }
-
-
 @contextmanager
 def answering(data: bytes) -> Iterator[int]:
     """Runs a server that answers every connection with these bytes and closes.
@@ -301,11 +258,46 @@ def answering(data: bytes) -> Iterator[int]:
             thread.join()
 
 
-def test_a_target_that_speaks_no_websocket_has_its_reason(tmp_path):
-    page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nhello"
-    ssh = b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n"
-    with answering(page) as http, answering(ssh) as shell:
-        assert reasons(tmp_path, {"http": url_of(http), "ssh": url_of(shell)}) == {
-            "http": ({"http_200": 60}, {}),
-            "ssh": ({"no_http": 60}, {}),
+FAULTS = {
+    "wrong-key": "bad_accept",
+    "refuse": "http_503",
+    "reset=0.1": "reset",
+    "close=0.1": "server_1001",
+    "split-frames": "drained",
+    "slow-accept=0.2": "drained",
+}
+"""The reason that connections to a target with each fault end by."""
+PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nhello"
+SSH = b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n"
+NO_WEBSOCKET = {PAGE: "http_200", SSH: "no_http"}
+
+
+def test_each_fault_of_a_target_has_its_reason(tmp_path):
+    """One run loads a target with each fault, and servers that speak no WebSocket."""
+    with ExitStack() as stack:
+        servers = {
+            fault: stack.enter_context(target("--workers", "1", "--vice", fault))
+            for fault in FAULTS
         }
+        urls = [server.ws for server in servers.values()]
+        urls += [url_of(stack.enter_context(answering(data))) for data in NO_WEBSOCKET]
+        plan = tmp_path / "plan.toml"
+        plan.write_text("".join(f'[[targets]]\nurl = "{url}"\n' for url in urls))
+        options = ("--plan", str(plan), *HELD, "--max", "480")
+        coord = stack.enter_context(coordinator(tmp_path / "runs", *options))
+        loading = stack.enter_context(agent(coord.url))
+        users = Counter(map(read_plan(plan).target_of, range(480)))
+        assert min(users[place] for place in range(len(urls))) > 30
+        ends = dict(zip(range(len(urls)), [*FAULTS.values(), *NO_WEBSOCKET.values()], strict=True))
+        kept = sum(users[place] for place, reason in ends.items() if reason == "drained")
+        eventually(lambda: coord.state()["ledger"]["open"] == kept, lambda: f"{coord.state()}")
+        stop_agent(coord, loading, 480)
+        summary = adds_up(coord, planned=480, launched=480)
+        failed, closed = Counter[str](), Counter[str]()
+        for place, reason in ends.items():
+            part = closed if reason in ("reset", "server_1001", "drained") else failed
+            part[reason] += users[place]
+        assert (summary["failed"], summary["closed"]) == (failed, closed)
+        assert [server.stats()["opened"] for server in servers.values()] == [
+            users[place] if ends[place] in closed else 0 for place in range(len(servers))
+        ]

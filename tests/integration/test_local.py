@@ -14,6 +14,7 @@ from tests.processes import (
     Coordinator,
     children,
     coordinator,
+    environment,
     eventually,
     free_port,
     get_json,
@@ -144,8 +145,8 @@ def test_an_agent_that_can_not_start_ends_the_run_with_its_last_line(tmp_path, p
 
     A bad option there is their error.
     """
-    environment = os.environ | {"LOADGEN_AGENT_PORTS": "5"}
-    with coordinator(tmp_path, *HELD, url(port), env=environment) as coord:
+    ports = environment() | {"LOADGEN_AGENT_PORTS": "5"}
+    with coordinator(tmp_path, *HELD, url(port), env=ports) as coord:
         assert coord.end() == 3
         assert "local agent local-" in coord.err
         assert "'5' are not MIN-MAX" in coord.err

@@ -22,6 +22,7 @@ from tests.processes import (
     children,
     command,
     coordinator,
+    environment,
     eventually,
     opens,
     own_source,
@@ -212,16 +213,16 @@ class Network(Command):
         super().__init__(["unshare", "--net", "sh", "-c", script])
         self.says("ready")
 
-    def coordinator(self, out: Path, *arguments: str, **environment: str) -> "Local":
+    def coordinator(self, out: Path, *arguments: str, **variables: str) -> "Local":
         """Starts a coordinator in this network, with one agent and a target."""
-        return Local(["nsenter", f"--net=/proc/{self.pid}/ns/net"], out, arguments, environment)
+        return Local(["nsenter", f"--net=/proc/{self.pid}/ns/net"], out, arguments, variables)
 
 
 class Local(Coordinator):
     """A coordinator that can't be asked from outside of its network."""
 
     def __init__(
-        self, before: list[str], out: Path, arguments: tuple[str, ...], environment: dict[str, str]
+        self, before: list[str], out: Path, arguments: tuple[str, ...], variables: dict[str, str]
     ) -> None:
         self._folder = out
         options = (
@@ -237,7 +238,7 @@ class Local(Coordinator):
             *arguments,
         )
         Command.__init__(
-            self, [*before, *command("loadgen-coord", *options)], env=os.environ | environment
+            self, [*before, *command("loadgen-coord", *options)], env=environment() | variables
         )
 
 

@@ -186,10 +186,10 @@ def test_a_file_that_fails_on_the_agents_ends_the_run_at_once(
     tmp_path, chat, server, source, words
 ):
     chat.write_text(source + CHAT)
-    with conducted(tmp_path, chat, server, "--local", "2", "--wait", "600") as coord:
+    with conducted(tmp_path, chat, server, "--local", "1", "--wait", "600") as coord:
         assert coord.end() == 3
         last = coord.err.splitlines()[-1]
-        assert last.startswith("loadgen-coord: 0 of 2 agents were ready after ")
+        assert last.startswith("loadgen-coord: 0 of 1 agents were ready after ")
         assert words in last
         assert last.endswith("; fix that")
         if "chat.py:" in words:

@@ -194,6 +194,30 @@ def test_an_impossible_number_is_refused(coord):
     healthy(coord)
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        '"agent_cpu_s": 1e999',
+        '"agent_cpu_s": NaN',
+        '"agent_cpu_s": null',
+        '"gate": null',
+        '"gate": ' + "9" * 5000,
+        '"workers": [{"worker": 0, "cpu_s": -1e999, "rss": 1}]',
+        '"clock": {"name": "a", "offset": 1e999, "bound": 0}',
+        '"seconds": [{"number": 1e999}]',
+        '"addresses": ' + "[" * 900 + "]" * 900,
+    ],
+)
+def test_a_number_that_is_none_is_refused_in_one_line(coord, field):
+    agent = joined(coord, "odd")
+    url = f"{coord.url}/v1/agents/{agent}/seconds"
+    for text in ("", '"notes": ["\u202e"], '):  # with a sign that has to be made printable, too
+        status, answer = post(url, f"{{{text}{field}}}".encode())
+        assert (status, "\n" in answer["error"]) == (400, False), answer
+        assert len(answer["error"]) < 300
+    healthy(coord)
+
+
 def test_no_one_posts_for_an_agent_whose_id_alone_is_known(coord):
     """Ids are counted up. The secret behind the dot stands in no file."""
     agent = joined(coord, "victim")

@@ -72,7 +72,7 @@ def test_a_session_that_fails_shows_where_and_ends_with_1(tmp_path):
     path = tmp_path / "fails.py"
     path.write_text(FAILS)
     url = f"ws://127.0.0.1:{free_port()}/v1/realtime?project=console&token=s3cret"
-    done = run("loadgen-coord", "--session", str(path), "--trace", "--with-target", url)
+    done = run("loadgen-coord", "--session", str(path), "--trace", "--with-target=appwrite", url)
 
     assert done.returncode == 1, done.stderr
     assert "s3cret" not in done.stdout

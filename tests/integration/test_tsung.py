@@ -113,7 +113,7 @@ def test_a_configuration_runs_and_its_users_are_in_the_ledger(tmp_path, talk):
     This machine is the configuration's only host.
     """
     with coordinator(
-        tmp_path, "--tsung", str(talk), "--with-target", f"ws://127.0.0.1:{free_port()}"
+        tmp_path, "--tsung", str(talk), "--with-target=appwrite", f"ws://127.0.0.1:{free_port()}"
     ) as coord:
         assert coord.end() == 0
         summary = coord.summary()
@@ -138,7 +138,7 @@ def test_a_configuration_runs_and_its_users_are_in_the_ledger(tmp_path, talk):
 def test_a_configuration_that_asks_for_tsungs_json_gets_it(tmp_path, talk):
     talk.write_text(TALK.replace("<tsung>", '<tsung backend="json">'))
     target = f"ws://127.0.0.1:{free_port()}"
-    with coordinator(tmp_path, "--tsung", str(talk), "--with-target", target) as coord:
+    with coordinator(tmp_path, "--tsung", str(talk), "--with-target=appwrite", target) as coord:
         assert coord.end() == 0
     assert totals(read_json((coord.folder / "tsung.log").read_text()))["users_count"] == 40
 

@@ -10,7 +10,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from coordinator.influx.exporter import Exporter, finish, receiver_of
+from coordinator.influx.exporter import Exporter, finish
+from coordinator.influx.receiver import receiver_of
 from coordinator.report.samples import Sample
 from tests.debian import installed
 from tests.processes import (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.__main__ import COMMANDS
+from loadgen.cli.commands import COMMANDS
 from tests.wheel.stranger import run, small_run
 
 

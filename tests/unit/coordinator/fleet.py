@@ -20,8 +20,9 @@ SECRET = "sesame"
 
 def hello(name="host", holds=64_000, wire=WIRE):
     """Returns the hello of an agent whose machine holds `holds` connections."""
-    limit = Limit("max_connections", holds, f"--max-connections {holds}", FIX)
-    return Hello(name, wire, "0.1.0", holds, (limit,), {"cpus": 2})
+    mine = Limit("max_connections", holds, f"--max-connections {holds}", FIX)
+    memory = Limit("memory", 1_000_000, "16 GiB", "add memory")
+    return Hello(name, wire, "0.1.0", holds, (mine, memory), {"cpus": 2})
 
 
 def ready(**fields):

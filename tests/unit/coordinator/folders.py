@@ -26,6 +26,14 @@ def journal_head(plan, **changes):
     return Head(plan=plan, **fields | changes)
 
 
+def begun_folder(out, name):
+    """Makes the directory of a run that has written its plan alone."""
+    folder = out / name
+    folder.mkdir()
+    (folder / "plan.toml").write_text("max = 1\n")
+    return folder
+
+
 def finished_folder(out, count=20, started=START):
     """Writes the directory of a run of 20 connections; returns its path.
 

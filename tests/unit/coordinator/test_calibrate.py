@@ -2,13 +2,13 @@
 
 import pytest
 
-from coordinator.calibrate import Calibrator, calibration_plan, doubts, doubts_of
-from coordinator.run.calibration import Ability, Calibration, Figure, Member
+from coordinator.calibrate import Calibrator, calibration_plan
+from coordinator.doubts import doubts_of
+from coordinator.run.calibration import Ability, Figure, Member
 from coordinator.run.run import Run
-from coordinator.storage.calibrations import FILE, keep_calibration
+from coordinator.storage.calibrations import FILE
 from loadgen.errors import FleetError, OperatorError, PlanError
 from loadgen.machine.facts import read_machine
-from loadgen.plan.plan import Plan
 from tests.processes import free_port
 from tests.unit.coordinator.fleet import PLAN, beat, opened, started
 
@@ -86,20 +86,3 @@ def test_what_a_run_measured_is_kept_and_later_runs_are_compared_with_it(tmp_pat
     assert kept.fleet.opens == Figure(100.0, at_least=True)
     (line, *_) = doubts_of(run, tmp_path)
     assert line.startswith("the plan asks for 600 arrivals/s, this fleet was calibrated at 100/s")
-
-
-def test_a_fleet_that_is_not_calibrated_is_told_nothing(tmp_path):
-    keep_calibration(tmp_path, Calibration((A,), "2026-11-28", TARGET, FIGURES, {"a": FIGURES}))
-    plan = Plan(rate=90.0, max=10)
-
-    assert doubts(plan, tmp_path, [Member("b", "", 2, "", "")], {"b": 1.0}) == []
-    assert doubts(plan, tmp_path, [A], {"a": 1.0}) == [
-        "the plan asks for 90 arrivals/s, this fleet was calibrated at 100/s on 2026-11-28: 90 %"
-    ]
-
-
-def test_a_damaged_file_does_not_keep_a_run_from_starting(tmp_path):
-    (tmp_path / FILE).write_text("{")
-
-    (line,) = doubts(Plan(), tmp_path, [A], {"a": 1.0})
-    assert "calibration.json is damaged" in line

@@ -4,7 +4,6 @@ import pytest
 
 from coordinator.preflight import (
     TargetAddress,
-    check_embedded,
     check_listen,
     check_proxy,
     check_target,
@@ -50,20 +49,6 @@ def test_a_target_is_on_this_machine_where_all_its_addresses_are():
 def test_a_url_that_names_no_target_is_an_error_with_the_fix(url):
     with pytest.raises(PlanError, match=r"write .*ws://HOST:PORT/PATH"):
         check_target(url)
-
-
-def test_the_embedded_target_listens_on_loopback_without_tls():
-    near = TargetAddress("localhost", 80, False, ("127.0.0.1",))
-    check_embedded([near, TargetAddress("127.0.0.1", 80, False, ("127.0.0.1",))])
-    with pytest.raises(PlanError, match="localhost:80, localhost:81; start loadgen-target there"):
-        check_embedded([near, TargetAddress("localhost", 81, False, ("127.0.0.1",))])
-    for target in (
-        check_target("ws+unix:///run/app.sock"),
-        TargetAddress("h", 443, True, ("127.0.0.1",)),
-        TargetAddress("h", 80, False, ("192.0.2.1",)),
-    ):
-        with pytest.raises(PlanError):
-            check_embedded([target])
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "somewhere.example"])

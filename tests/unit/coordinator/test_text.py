@@ -80,6 +80,7 @@ def test_columns_line_up():
 
 
 def test_only_the_first_of_several_is_named():
+    assert and_more([]) == ""
     assert and_more(["a"]) == "a"
     assert and_more(["a", "b", "c"]) == "a and 2 more"
 

@@ -45,6 +45,15 @@ def in_a_child(program: str) -> str:
     ).stdout.strip()
 
 
+def test_no_signal_that_ends_a_process_ends_one_that_its_owner_ends():
+    program = (
+        "import os; from loadgen.process import _ENDING, leave_ending_to_owner as leave; leave();"
+        " [os.kill(os.getpid(), number) for number in _ENDING]; print('lives', len(_ENDING))"
+    )
+
+    assert in_a_child(program) == "lives 6"
+
+
 def test_runs_in_batches():
     program = (
         "import os; from loadgen.process import run_in_batches as run; run();"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadgen.values import Endpoint, base_of, nests_deeper, seconds_of
+from loadgen.values import Endpoint, base_of, has_larger, nests_deeper, seconds_of
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,10 @@ def test_what_can_not_be_dialed_is_no_base(url):
 def test_the_depth_of_json_is_bounded(value, depth):
     assert not nests_deeper(value, depth)
     assert nests_deeper(value, depth - 1)
+
+
+def test_a_number_beyond_a_bound_is_found_wherever_it_is():
+    assert has_larger({"a": [1, {"b": 11}]}, 10)
+    assert has_larger([-11], 10)
+    assert has_larger({"a": {"b": -1e300}}, 10)
+    assert not has_larger({"a": [10, -10.0, "11", None, True]}, 10)

@@ -1,10 +1,12 @@
 """Every message, to its JSON form and back, and what is refused."""
 
+import contextlib
 import json
 
 import msgspec
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from loadgen import wire
 from loadgen.machine.limits import Limit
@@ -242,38 +244,121 @@ def texts_in(value):
             yield from texts_in(inner)
 
 
-def with_text(value, place):
-    """Returns a value with HOSTILE in the place of one of its texts, by its number."""
-    left = iter(range(place, -1, -1))
-
-    def walk(value):
-        if isinstance(value, str):
-            return HOSTILE if next(left, None) == 0 else value
-        if isinstance(value, dict):
-            return {walk(name): walk(inner) for name, inner in value.items()}
-        return [walk(inner) for inner in value] if isinstance(value, list) else value
-
-    return walk(value)
-
-
 @pytest.mark.parametrize("kind", FULL)
-def test_every_text_of_an_agent_can_be_printed(kind):
-    """Each text in turn is HOSTILE: it is refused, or made harmless."""
-    plain = msgspec.json.decode(to_wire(FULL[kind]))
-    texts = len([*texts_in(plain)])
-    taken = 0
-    for place in range(texts):
-        body = json.dumps(with_text(plain, place)).encode()
-        try:
-            message = from_agent(body, kind)
-        except msgspec.DecodeError:
-            continue
-        taken += 1
-        for text, name in texts_in(msgspec.to_builtins(message, str_keys=True)):
+def test_what_an_agent_says_in_plain_words_stays_as_it_is(kind):
+    assert from_agent(to_wire(FULL[kind]), kind) == FULL[kind]
+    assert from_agent(json.dumps(msgspec.to_builtins(FULL[kind])).encode(), kind) == FULL[kind]
+
+
+def text_places(info, at=""):
+    """Yields the places of all texts and names in a type of the wire."""
+    if isinstance(info, msgspec.inspect.StrType | msgspec.inspect.AnyType):
+        yield at
+    elif isinstance(info, msgspec.inspect.StructType):
+        for field in info.fields:
+            yield from text_places(field.type, f"{at}.{field.encode_name}")
+    elif isinstance(info, msgspec.inspect.DictType):
+        yield from text_places(info.key_type, f"{at}{{name}}")
+        yield from text_places(info.value_type, f"{at}{{}}")
+    elif isinstance(info, msgspec.inspect.UnionType):
+        for one in info.types:
+            yield from text_places(one, at)
+    elif isinstance(info, msgspec.inspect.VarTupleType | msgspec.inspect.ListType):
+        yield from text_places(info.item_type, f"{at}[]")
+    else:
+        assert isinstance(
+            info,
+            msgspec.inspect.IntType
+            | msgspec.inspect.FloatType
+            | msgspec.inspect.BoolType
+            | msgspec.inspect.NoneType,
+        ), info
+
+
+def filled(info, at, wanted):
+    """Returns JSON of a type with HOSTILE at one place, and little else."""
+    if isinstance(info, msgspec.inspect.StrType | msgspec.inspect.AnyType):
+        return HOSTILE if at == wanted else "x:1"
+    if isinstance(info, msgspec.inspect.StructType):
+        found = {
+            field.encode_name: filled(field.type, f"{at}.{field.encode_name}", wanted)
+            for field in info.fields
+            if field.required or info.array_like or wanted.startswith(f"{at}.{field.encode_name}")
+        }
+        return [*found.values()] if info.array_like else found
+    if isinstance(info, msgspec.inspect.DictType):
+        name = filled(info.key_type, f"{at}{{name}}", wanted)
+        return {name: filled(info.value_type, f"{at}{{}}", wanted)}
+    if isinstance(info, msgspec.inspect.UnionType):
+        real = [one for one in info.types if not isinstance(one, msgspec.inspect.NoneType)]
+        return filled(real[0], at, wanted)
+    if isinstance(info, msgspec.inspect.VarTupleType | msgspec.inspect.ListType):
+        return [filled(info.item_type, f"{at}[]", wanted)]
+    return False if isinstance(info, msgspec.inspect.BoolType) else 1
+
+
+PLACES = [
+    (kind, place)
+    for kind in FULL
+    for place in dict.fromkeys(text_places(msgspec.inspect.type_info(kind)))
+]
+
+
+@pytest.mark.parametrize(("kind", "place"), PLACES)
+def test_no_field_of_the_wire_carries_a_sign_that_can_not_be_printed(kind, place):
+    """The types themselves say where texts are, so a new field is tried too."""
+    body = filled(msgspec.inspect.type_info(kind), "", place)
+    data = json.dumps(body).encode()
+    assert data.count(b"forged") == 1, body
+    try:
+        message = from_agent(data, kind)
+    except msgspec.DecodeError as error:
+        refusal = str(error)
+    else:
+        said = msgspec.to_builtins(message, str_keys=True)
+        assert "\ufffd" in str(said)
+        for text, name in texts_in(said):
             kept = text if name else text.replace("\n", "").replace("\t", "")
-            assert kept.isprintable(), (place, text)
-    assert taken >= 5
-    assert from_agent(json.dumps(plain).encode(), kind) == FULL[kind]
+            assert kept.isprintable(), text
+        return
+    assert refusal.isprintable()
+    assert "Expected" in refusal
+
+
+def test_a_text_of_each_kind_of_field_is_taken():
+    """Else the test before this one would be content with refusals."""
+    taken = set()
+    for kind, place in PLACES:
+        data = json.dumps(filled(msgspec.inspect.type_info(kind), "", place)).encode()
+        with contextlib.suppress(msgspec.DecodeError):
+            from_agent(data, kind)
+            taken.add(place)
+
+    assert {".notes[]", ".abort", ".tracebacks{}", ".tracebacks{name}", ".refusal"} <= taken
+    assert {".name", ".version", ".limits[].fix", ".machine{}", ".machine{name}"} <= taken
+    assert {".seconds[].tally.failed{name}", ".seconds[].tally.counters{name}"} <= taken
+    assert {".seconds[].news.unstamped", ".seconds[].tally.checks{name}"} <= taken
+
+
+SIGNS = st.text(
+    st.sampled_from(
+        "a\x1b\x00\x07\x7f\x85\r\n\t\u061c\u200e\u202a\u202e\u2028\u2029\u2066\u2069\ufeff\ue000"
+    )
+    | st.characters(exclude_categories=("Cs",)),
+    max_size=20,
+)
+
+
+@given(SIGNS)
+def test_whatever_an_agent_says_can_be_printed(text):
+    said = Post(notes=(text,), abort=text, tracebacks={text: text}, refusal=text)
+    post = from_agent(to_wire(said), Post)
+
+    ((reason, sample),) = post.tracebacks.items()
+    assert reason.isprintable()
+    for shown in (*post.notes, post.abort, sample, post.refusal):
+        assert shown.replace("\n", "").replace("\t", "").isprintable()
+        assert len(shown) == len(text)
 
 
 def test_facts_of_a_machine_are_not_nested_without_end():

@@ -8,9 +8,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from coordinator.http.past_runs import PastRuns, pack
+from coordinator.http.past_runs import PastRuns
 from coordinator.http.routes import NAMED
-from tests.unit.coordinator.folders import START, finished_folder
+from tests.unit.coordinator.folders import START, begun_folder, finished_folder
 
 
 @pytest.fixture
@@ -29,20 +29,6 @@ async def client(out):
         app.router.add_get(NAMED[name].path, handler)
     async with TestClient(TestServer(app)) as client:
         yield client
-
-
-def begun_folder(out, name):
-    """Makes the directory of a run that has written its plan alone."""
-    folder = out / name
-    folder.mkdir()
-    (folder / "plan.toml").write_text("max = 1\n")
-    return folder
-
-
-def names_in(archive):
-    """Returns the names of the files in a packed archive."""
-    with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
-        return packed.getnames()
 
 
 def test_the_newest_run_is_listed_first(out):
@@ -162,18 +148,3 @@ async def test_an_archive_has_every_file_of_its_run(client, out):
         for path in folder.rglob("*")
         if path.is_file()
     }
-
-
-def test_an_archive_has_neither_links_nor_hidden_files_nor_rows(out, tmp_path):
-    folder = begun_folder(out, "run")
-    (folder / "feeders").mkdir()
-    (folder / "feeders" / "users.jsonl").write_text('["s3cret"]')
-    (tmp_path / "secret").write_text("secret")
-    (folder / "link").symlink_to(tmp_path / "secret")
-    (folder / ".part").write_text("half")
-    (folder / ".cache").mkdir()
-    (folder / ".cache" / "file").write_text("half")
-    sink = io.BytesIO()
-    pack(folder, sink)
-
-    assert names_in(sink.getvalue()) == ["run/plan.toml"]

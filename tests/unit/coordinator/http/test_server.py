@@ -1,15 +1,29 @@
 """The coordinator's port: what agents, scripts and monitors get from it."""
 
 import asyncio
+import itertools
+import resource
 import socket
+from collections import Counter
+from contextlib import AsyncExitStack, asynccontextmanager
+from time import monotonic
 
 import msgspec
 import pytest
-from aiohttp import ClientSession, DummyCookieJar
+from aiohttp import ClientError, ClientSession, DummyCookieJar
 from aiohttp.test_utils import TestClient, TestServer
 from msgspec.structs import replace
 
-from coordinator.http.server import MAX_HELLO_BYTES, MAX_JOINS, MAX_POSTS, Server, describe
+from coordinator.http.auth import COOKIE
+from coordinator.http.server import (
+    MAX_HELLO_BYTES,
+    MAX_JOINS,
+    MAX_POSTS,
+    MAX_READERS,
+    Server,
+    describe,
+)
+from coordinator.run.agents import digest_of
 from coordinator.run.run import Run
 from loadgen.errors import OperatorError
 from loadgen.http.token import Token
@@ -19,6 +33,7 @@ from loadgen.stats.tally import Held, Tally
 from loadgen.values import Endpoint
 from loadgen.wire import WIRE, Orders, Welcome, from_wire, to_wire
 from tests.unit.coordinator.fleet import PLAN, SECRET, hello, opened, ready, seconds, started
+from tests.unit.timing import MS
 from tests.unit.wire_ends import until
 
 LOOPBACK = Endpoint("127.0.0.1", 0)
@@ -179,6 +194,142 @@ async def test_one_agent_that_posts_too_often_does_not_slow_the_others(client, r
     assert set(statuses[:-1]) == {200}
     assert statuses[-1] == 429
     assert (await client.post(posts_of(other), data=body)).status == 200
+
+
+@asynccontextmanager
+async def listening(run, tmp_path, token=None):
+    """A coordinator's port, and a client of it."""
+    server = Server(run, monotonic, token, out=tmp_path)
+    listen = await server.start(LOOPBACK)
+    try:
+        async with ClientSession(f"http://{listen}", cookie_jar=DummyCookieJar()) as client:
+            yield server, client
+    finally:
+        await server.stop()
+
+
+def _endpoint(server):
+    return server._http._acceptor._sockets[0].getsockname()
+
+
+async def statuses_of(client, count, method, path, **options):
+    """Returns the numbers of answers by their status.
+
+    Of a connection that ends it is "ended".
+    """
+    found = Counter()
+    for _ in range(count):
+        try:
+            async with client.request(method, path, **options) as reply:
+                found[reply.status] += 1
+        except ClientError:
+            found["ended"] += 1
+    return found
+
+
+async def test_what_strangers_spend_is_not_taken_from_the_owner_and_the_agents(run, tmp_path):
+    token = Token("s3cret")
+    async with listening(run, tmp_path, token) as (_, client):
+        own = {"headers": {"Authorization": token.header}}
+        cookie = {"headers": {"Cookie": f"{COOKIE}={token.sign(COOKIE)}"}}
+        hers = {"data": to_wire(ready())} | own
+        agent = run.join(hello("a"), 0.0, digest_of(SECRET)).id
+        floods = [
+            statuses_of(client, 700, "GET", "/metrics"),
+            statuses_of(client, 700, "GET", "/v1/run"),
+            statuses_of(client, 300, "POST", "/v1/agents", data=to_wire(hello("b"))),
+            statuses_of(client, 300, "POST", posts_of(agent), data=to_wire(ready())),
+            statuses_of(client, 300, "POST", "/v1/run/stop", json={}),
+        ]
+        owners = [
+            statuses_of(client, 100, "GET", "/v1/run", **own),
+            statuses_of(client, 100, "GET", "/v1/run", **cookie),
+            statuses_of(client, 60, "POST", posts_of(agent), **hers),
+        ]
+        found = await asyncio.gather(*floods, *owners)
+
+    assert found[5:] == [{200: 100}, {200: 100}, {200: 60}]
+    metrics, views, *posts = found[:5]
+    assert metrics.keys() <= {200, 429, "ended"}
+    assert views.keys() <= {401, 429, "ended"}
+    for post in posts:
+        assert post.keys() <= {401, 429, "ended"}
+        assert post[429] > 0
+    assert list(run.agents.by_id) == [agent]
+    assert run.state == "gathering"
+
+
+async def test_without_a_token_floods_of_one_kind_leave_the_others(run, tmp_path):
+    async with listening(run, tmp_path) as (_, client):
+        agent = run.join(hello("a"), 0.0, digest_of(SECRET)).id
+        post = to_wire(ready())
+        floods = [
+            statuses_of(client, 600, "GET", "/metrics"),
+            statuses_of(client, 600, "POST", f"/v1/agents/{agent}.guess/seconds", data=post),
+            statuses_of(client, 600, "POST", "/v1/agents", data=b"{"),
+        ]
+        served = [
+            statuses_of(client, 60, "POST", posts_of(agent), data=post),
+            statuses_of(client, 60, "GET", "/v1/run"),
+            statuses_of(client, 10, "POST", "/v1/run/pause", json={}),
+        ]
+        _, guesses, _, *others = await asyncio.gather(*floods, *served)
+
+    assert others == [{200: 60}, {200: 60}, {409: 10}]
+    assert guesses[429] > 0
+
+
+async def test_a_post_to_no_agent_is_refused_before_its_body_comes(run, tmp_path):
+    async with listening(run, tmp_path) as (server, _):
+        reader, writer = await asyncio.open_connection(*_endpoint(server))
+        writer.write(
+            b"POST /v1/agents/run-0.guess/seconds HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            b"Content-Length: 60000000\r\n\r\n"
+        )
+        async with asyncio.timeout(10):
+            head = await reader.readuntil(b"\r\n\r\n")
+        writer.transport.abort()
+
+    assert head.startswith(b"HTTP/1.1 404 ")
+    assert b"Connection: close\r\n" in head
+
+
+async def test_the_seconds_have_a_number_of_readers_and_some_more_with_the_token(run, tmp_path):
+    token = Token("s3cret")
+    line = msgspec.json.encode({"second": 0, "filling": "x" * (1 << 20)})
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    async with AsyncExitStack() as stack:
+        server = Server(run, monotonic, token, public=True, out=tmp_path)
+        server.seconds = lambda _: itertools.repeat(line, 60)
+        listen = await server.start(LOOPBACK)
+        stack.push_async_callback(server.stop)
+        client = await stack.enter_async_context(ClientSession(f"http://{listen}"))
+        own = {"Authorization": token.header}
+        for _ in range(MAX_READERS):
+            slow = await stack.enter_async_context(client.get("/v1/run/seconds"))
+            assert slow.status == 200
+        async with client.get("/v1/run/seconds") as refused:
+            assert (refused.status, refused.headers["Retry-After"]) == (503, "5")
+        async with client.get("/v1/run/seconds", headers=own) as reply:
+            assert reply.status == 200
+            assert len((await reply.json())["seconds"]) == 60
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - size
+        slow.close()
+        await until(lambda: server._readers.taken < MAX_READERS)
+        async with client.get("/v1/run/seconds?since=3") as reply:
+            assert reply.status == 200
+    assert grown < 300 << 10, "KiB: 60 MiB for each of nine readers would be more"
+
+
+async def test_a_reader_that_does_not_read_loses_its_connection(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("coordinator.http.places.READ_TIMEOUT", 200 * MS)
+    async with listening(run, tmp_path) as (server, _):
+        server.seconds = lambda _: itertools.repeat(b"1" * (1 << 20), 200)
+        _, writer = await asyncio.open_connection(*_endpoint(server))
+        writer.write(b"GET /v1/run/seconds HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        await until(lambda: server._readers.taken == 1)
+        await until(lambda: server._readers.taken == 0)
+        writer.transport.abort()
 
 
 async def test_an_agent_whose_connection_ends_is_reported_once(client, server, run):

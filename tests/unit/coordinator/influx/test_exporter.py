@@ -7,7 +7,8 @@ import pytest
 from aiohttp import web
 
 from coordinator.influx import exporter as module
-from coordinator.influx.exporter import Exporter, LineReceiver, finish, receiver_of
+from coordinator.influx.exporter import Exporter, finish
+from coordinator.influx.receiver import receiver_of
 from coordinator.report.samples import Sample
 
 BEGAN = 1_800_000_000.4
@@ -202,31 +203,6 @@ async def test_an_export_without_seconds_ends_at_once():
     assert await export.end() == (0, 0)
 
 
-@pytest.mark.parametrize(
-    ("text", "receiver"),
-    [
-        (
-            "http://h:8086/write?db=load&precision=ms#x",
-            LineReceiver("http://h:8086/write?db=load&precision=s", ""),
-        ),
-        (
-            "https://ann:s%40crt@h/write",
-            LineReceiver("https://h/write?precision=s", "Basic YW5uOnNAY3J0"),
-        ),
-        (
-            "http://:t0k=n@h/api/v2/write?org=o&bucket=b",
-            LineReceiver("http://h/api/v2/write?org=o&bucket=b&precision=s", "Token t0k=n"),
-        ),
-    ],
-)
-def test_a_receiver_is_an_address_and_its_credentials(text, receiver):
-    assert receiver_of(text) == receiver
-
-
-def test_the_name_of_a_receiver_has_no_secret():
-    assert receiver_of("http://u:secret@h/write?u=u&p=secret").name == "http://h/write"
-
-
 async def test_credentials_are_sent():
     database = Database()
     async with listening(database) as url:
@@ -235,11 +211,3 @@ async def test_credentials_are_sent():
         assert await export.end() == (1, 0)
 
     assert database.requests[0].headers["Authorization"] == "Token s3cret"
-
-
-@pytest.mark.parametrize(
-    "text", ["", "h:8086", "influx://h/write", "http://h:8086/", "http://:1/w"]
-)
-def test_another_text_is_no_receiver(text):
-    with pytest.raises(ValueError, match="http://HOST:8086/write"):
-        receiver_of(text)

@@ -9,7 +9,7 @@ from tests.unit.coordinator.fleet import drained, opened, seconds, started
 
 def finished(expectations=(), plan=None):
     """Returns a run of 42 connections by two agents, and its summary."""
-    run = Run(plan or Plan(max=1000, rate=10.0, hold=5.0), 2)
+    run = Run(plan or Plan(max=42, rate=10.0, hold=5.0), 2)
     for agent in started(run):
         run.post(
             agent,
@@ -28,7 +28,7 @@ def finished(expectations=(), plan=None):
 
 def with_session_figures(*names):
     """Returns a run whose sessions counted, timed and raised errors, and its summary."""
-    run = Run(Plan(max=1000, rate=10.0, hold=5.0), 1)
+    run = Run(Plan(max=10, rate=10.0, hold=5.0), 1)
     (agent,) = started(run, ["a"])
     second = opened(0, 10)
     second.tally.launched, second.tally.relaunched, second.tally.opened = 14, 4, 14

@@ -6,6 +6,7 @@ from msgspec.structs import astuple, replace
 
 from coordinator.report.expect import parse
 from coordinator.report.summary import EXIT_CODES, summary_of
+from coordinator.report.text import text_report
 from coordinator.run.progress import PhaseProgress
 from coordinator.run.run import Run
 from coordinator.run.summary import EarlyEnd
@@ -90,6 +91,7 @@ KEYS = [
     "parts",
     "pauses",
     "breaches",
+    "not_launched",
     "aborted",
     "reach",
     "publications",
@@ -115,7 +117,7 @@ def test_a_summary_has_the_keys_of_the_contract_in_their_order():
 def test_the_figures_of_a_whole_run():
     _, summary = finished()
 
-    assert (summary.planned, summary.launched, summary.opened) == (1000, 42, 42)
+    assert (summary.planned, summary.launched, summary.opened) == (42, 42, 42)
     assert (summary.open_peak, summary.open_end) == (42, 0)
     assert summary.closed == {"drained": 42}
     assert summary.duration_s == 4.0
@@ -191,7 +193,7 @@ def test_life_is_unknown_where_no_ping_was_sent(plan, alive, pings):
 
 def test_each_phase_has_its_times_and_its_arrivals():
     _, plain = finished()
-    assert plain.phases == [PhaseProgress("arrivals", 0.0, 99.9, planned=1000, launched=42)]
+    assert plain.phases == [PhaseProgress("arrivals", 0.0, 4.1, planned=42, launched=42)]
 
     phases = (
         Phase(name="in", rate=40, duration=1.0),
@@ -248,8 +250,8 @@ def test_a_run_that_was_aborted_fails_and_says_why_and_when():
 )
 def test_a_run_whose_ledger_does_not_add_up_at_its_end_fails(last, verdict, breaches):
     """An agent that says it is done, with connections left, is wrong or lies."""
-    run = Run(Plan(max=10, rate=10.0, hold=0.0), 1)
-    (agent,) = started(run, ["a"])
+    run = Run(Plan(max=5, rate=10.0, hold=0.0), 1)
+    (agent,) = started(run, ["a"], holds=3)
     run.post(agent, seconds(opened(0, 3)), run.start + 1.0)
     run.tick(run.start + 1.5)
     run.post(agent, seconds(last, finished=True), run.start + 2.0)
@@ -258,6 +260,40 @@ def test_a_run_whose_ledger_does_not_add_up_at_its_end_fails(last, verdict, brea
     summary = summary_of(run, [parse("opened==3")], run.start + 4.0)
     assert (summary.verdict, summary.breaches[:1]) == (verdict, breaches)
     assert summary.expectations[0].held
+
+
+@pytest.mark.parametrize(
+    ("holds", "launched", "verdict", "not_launched"),
+    [
+        (64_000, 10, "pass", 0),
+        (64_000, 6, "fail", 4),
+        (6, 6, "pass", 0),  # the plan asks for more than the fleet holds
+        (6, 5, "fail", 1),
+    ],
+)
+def test_a_run_that_launched_less_than_its_agents_had_places_for_fails(
+    holds, launched, verdict, not_launched
+):
+    run = Run(Plan(max=10, rate=10.0, hold=0.0), 1)
+    (agent,) = started(run, ["a"], holds=holds)
+    last = seconds(opened(0, launched), drained(1, launched), finished=True)
+    run.post(agent, last, run.start + 2.0)
+    run.tick(run.start + 2.0)
+
+    summary = summary_of(run, [], run.start + 2.0)
+    assert (summary.verdict, summary.not_launched) == (verdict, not_launched)
+    assert ("; 4 never launched; " in text_report(summary)) == (not_launched == 4)
+
+
+def test_a_run_that_was_stopped_by_hand_launched_what_was_asked():
+    run = Run(Plan(max=10, rate=10.0, hold=0.0), 1)
+    (agent,) = started(run, ["a"])
+    run.drain(run.start + 1.0)
+    run.post(agent, seconds(opened(0, 3), drained(1, 3), finished=True), run.start + 2.0)
+    run.tick(run.start + 2.0)
+
+    summary = summary_of(run, [], run.start + 2.0)
+    assert (summary.verdict, summary.not_launched) == ("stopped", 0)
 
 
 def test_counters_timings_and_errors_of_sessions_are_summed_up():
@@ -274,7 +310,7 @@ def test_counters_timings_and_errors_of_sessions_are_summed_up():
 def test_a_connection_that_is_launched_again_is_planned_too_but_is_no_arrival():
     _, summary = with_session_figures()
 
-    assert (summary.planned, summary.launched, summary.relaunched) == (1004, 14, 4)
+    assert (summary.planned, summary.launched, summary.relaunched) == (14, 14, 4)
     assert summary.rate_achieved == 10.0
     assert summary.invalid_seconds == []
 

@@ -74,7 +74,7 @@ def test_reasons_latencies_agents_and_expectations_are_shown():
     assert text.startswith("a-run: FAIL; 1,202 failed; 42 open at the peak")
     assert "failed: refused 1,200, timeout 2" in text
     assert re.search(r"^ping_rtt\s+42\s+4\.0", text, re.M)
-    assert re.search(r"^a\s+finished\s+1\s+500", text, re.M)
+    assert re.search(r"^a\s+finished\s+1\s+21", text, re.M)
     assert re.search(r"^held\s+opened==42", text, re.M)
     assert re.search(r"^FAILED\s+ping_rtt_p50<1us", text, re.M)
 

@@ -203,6 +203,16 @@ def test_the_gathering_error_names_each_agent_that_is_not_ready(wanted, states, 
     assert str(joined(*states).gathering_error(wanted, 60.0, 1.0)) == text
 
 
+def test_the_gathering_error_counts_the_agents_that_were_forgotten():
+    agents = joined(("a", {}), ("b", {"ready": True, "heard": True}))
+    agents.forget_silent(LOST_AFTER + 1.0)
+
+    assert str(agents.gathering_error(3, 60.0, LOST_AFTER)) == (
+        "1 of 3 agents were ready after 60 s (b); 1 joined and fell silent; 1 never"
+        " joined; start the missing agents, or ask for fewer with --agents"
+    )
+
+
 def test_an_agent_is_told_only_what_is_kept():
     agent = AgentState("k-0", "a", hello(), seen=0.0)
     for call, second in ((1, -1), (3, 0), (4, 0), (6, 1)):

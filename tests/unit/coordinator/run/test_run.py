@@ -30,7 +30,7 @@ from loadgen.stats.delivery import Delivered, News, Published, PublisherClock
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Tally
 from loadgen.version import VERSION
-from loadgen.wire import ClockOffset
+from loadgen.wire import ClockOffset, Post
 from tests.unit.coordinator.fleet import (
     FIX,
     PLAN,
@@ -120,6 +120,7 @@ def test_a_ready_agent_that_fell_silent_does_not_start_a_run():
     run.post(run.join(hello("a"), 0.0).id, ready(), 0.0)
     second = run.join(hello("b"), 0.0).id
     for step in range(30):
+        run.post(second, Post(), step / 2)
         run.tick(step / 2)
     run.post(second, ready(), 15.0)
 
@@ -225,6 +226,19 @@ def test_the_connections_that_an_agent_posts_replace_those_of_its_hello():
 
     assert [agent.planned for agent in run.agents.by_id.values()] == [100, 200]
     assert warnings(run) == []
+
+
+def test_an_agent_that_claims_more_than_its_resources_hold_leaves_the_others_their_part():
+    run = Run(Plan(max=300), 3)
+    boast = replace(hello("boast"), max_connections=2**53)
+    ports = Limit("source_ports", 32_000, "32,000 ports", "give --source a range")
+    claims = [replace(boast, limits=()), replace(boast, limits=(ports,)), hello("real")]
+    for claim in claims:
+        run.post(run.join(claim, 0.0).id, ready(), 0.0)
+
+    run.tick(0.0)
+
+    assert [agent.planned for agent in run.agents.by_id.values()] == [120, 60, 120]
 
 
 def test_a_share_that_rounds_to_nothing_makes_the_plan_unusable():
@@ -590,6 +604,33 @@ def test_a_full_run_refuses_another_agent():
 
     with pytest.raises(RefusedError, match=r"1,000 agents have joined, which is the limit"):
         run.join(hello(), 0.0)
+
+
+def test_agents_that_join_and_are_never_heard_leave_their_places_and_names_to_others():
+    run = Run(PLAN, 1)
+    for _ in range(MAX_AGENTS):
+        run.join(hello("a"), 0.0)
+    for step in range(55):
+        run.tick(step / 5)
+
+    assert run.join(hello("a"), 11.0).name == "a"
+    assert list(run.agents.by_id) == ["run-1000"]
+
+
+def test_a_reserve_that_falls_silent_is_forgotten_later_than_one_that_was_never_heard():
+    run = Run(PLAN, 1)
+    started(run, ["a"])
+    heard, dead = (run.join(hello(name), 0.0).id for name in ("heard", "dead"))
+    run.post(heard, ready(), 0.0)
+    known = []
+    for step in range(350):
+        run.post("run-0", Post(), step / 5)
+        run.tick(step / 5)
+        known.append(set(run.agents.by_id) - {"run-0"})
+
+    assert known[49] == {heard, dead}
+    assert known[55] == {heard}
+    assert known[-1] == set()
 
 
 def test_an_agent_that_is_gone_before_the_start_is_forgotten():

@@ -114,3 +114,16 @@ def test_a_summary_that_lacks_a_figure_is_damaged(folder):
 
     with pytest.raises(OperatorError, match=r"summary\.json is damaged: .*`open_peak`"):
         read_run(folder.path)
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "1e300", "-1e22"])
+def test_a_number_that_no_report_can_show_is_damage(folder, number):
+    run = Run(PLAN, 1)
+    folder.write_summary(summary_of(run, [], 0.0))
+    file = folder.path / "summary.json"
+    text = file.read_text()
+    assert text.count('"duration_s": 0.0') == 1
+    file.write_text(text.replace('"duration_s": 0.0', f'"duration_s": {number}'))
+
+    with pytest.raises(OperatorError, match=r"summary\.json is damaged: it has a number above 9,0"):
+        read_run(folder.path)

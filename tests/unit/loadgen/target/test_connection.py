@@ -145,6 +145,28 @@ async def test_appwrite_closes_after_the_handshake_without_a_project(serve):
         await server.until(opened=1, closed=1, messages=1)
 
 
+async def test_silent_mode_answers_pings_alone(serve):
+    async with serve(mode="silent") as server, connect(server.url) as client:
+        await client.send("hello")
+        await asyncio.wait_for(await client.ping(), 10)
+        await server.until(messages_received=1, messages=0)
+
+
+async def test_broadcast_mode_sends_a_message_to_all_on_its_path(serve):
+    room = "ws://127.0.0.1:{}/room"
+    async with (
+        serve(mode="broadcast") as server,
+        connect(room.format(server.port)) as one,
+        connect(room.format(server.port)) as other,
+        connect(f"ws://127.0.0.1:{server.port}/elsewhere") as outside,
+    ):
+        await one.send("hello")
+        assert [await one.recv(), await other.recv()] == ["hello", "hello"]
+        await outside.send("alone")
+        assert await outside.recv() == "alone"
+        await server.until(messages=3)
+
+
 @pytest.mark.parametrize("mode", ["echo", "appwrite"])
 async def test_fault_no_pong(serve, open_line, mode):
     async with serve(mode=mode, faults=("no-pong",)) as server, open_line(server) as line:

@@ -58,17 +58,18 @@ async def test_a_bad_publication(serve, http, body):
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"),
+    ("mode", "method", "path", "status"),
     [
-        ("GET", "/publish", 405),
-        ("POST", "/stats", 405),
-        ("GET", "/v1/realtime", 426),
-        ("GET", "/", 404),
+        ("echo", "POST", "/stats", 405),
+        ("echo", "POST", "/", 405),
+        ("echo", "GET", "/", 426),
+        ("appwrite", "GET", "/v1/realtime", 426),
+        ("appwrite", "GET", "/", 404),
     ],
 )
-async def test_nothing_else(serve, http, method, path, status):
+async def test_nothing_else(serve, http, mode, method, path, status):
     async with (
-        serve() as server,
+        serve(mode=mode) as server,
         http.request(method, f"http://127.0.0.1:{server.port}{path}") as reply,
     ):
         assert reply.status == status

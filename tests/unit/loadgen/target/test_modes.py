@@ -6,8 +6,19 @@ import msgspec
 import pytest
 
 from loadgen.target.frames import BINARY, TEXT, frame
-from loadgen.target.modes import Answer, Appwrite, Echo, Greeting, Publication, event_frame, mode_of
+from loadgen.target.modes import (
+    Answer,
+    Appwrite,
+    Broadcast,
+    Echo,
+    Greeting,
+    Publication,
+    Silent,
+    event_frame,
+    mode_of,
+)
 from loadgen.target.request import Resource
+from loadgen.values import TARGET_MODES
 
 
 def text(payload: str) -> bytes:
@@ -19,8 +30,35 @@ def resource(project: str = "console", channels: tuple[str, ...] = ("files",)) -
 
 
 def test_every_mode_has_a_class():
-    assert isinstance(mode_of("echo"), Echo)
-    assert isinstance(mode_of("appwrite"), Appwrite)
+    kinds = [type(mode_of(name)) for name in TARGET_MODES]
+
+    assert kinds == [Echo, Appwrite, Silent, Broadcast]
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [("echo", ("files",)), ("silent", ("files",)), ("broadcast", ("/v1/realtime", "files"))],
+)
+def test_every_path_is_served_but_by_appwrite(name, channels):
+    mode = mode_of(name)
+
+    assert mode.refusal(resource()._replace(path="/chat")) == ""
+    assert mode.channels(resource()) == channels
+    assert mode.greeting(resource()) == Greeting()
+
+
+def test_appwrite_serves_its_own_path_alone():
+    assert Appwrite().refusal(resource()) == ""
+    assert Appwrite().channels(resource()) == ("files",)
+    assert (
+        Appwrite().refusal(resource()._replace(path="/chat"))
+        == "mode appwrite serves /v1/realtime alone"
+    )
+
+
+def test_silence_answers_nothing_and_a_broadcast_answers_all():
+    assert Silent().answer(TEXT, b"hi") == Answer(b"")
+    assert Broadcast().answer(TEXT, b"hi") == Answer(text("hi"), to_all=True)
 
 
 @pytest.mark.parametrize(("opcode", "payload"), [(TEXT, b"hi"), (BINARY, b"\xff"), (TEXT, b"")])

@@ -48,7 +48,7 @@ async def test_takes_request_and_frames_in_one_piece(serve, accept):
 
 
 async def test_a_bad_upgrade_is_refused(serve):
-    async with serve() as server:
+    async with serve(mode="appwrite") as server:
         for request, status in [
             (server.request("/elsewhere"), 404),
             (server.request().replace(b"13", b"12"), 426),

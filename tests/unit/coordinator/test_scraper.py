@@ -10,7 +10,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from prometheus_client import generate_latest
 
-from coordinator.scrape import MAX_BYTES, Scrape, Scraper, Watched, scrape_of
+from coordinator.scrape import Scrape, Watched
+from coordinator.scraper import MAX_BYTES, Scraper, scrape_of
 from loadgen.machine.exporter import machine_registry
 
 NODE = """

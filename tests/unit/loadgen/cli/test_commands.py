@@ -3,11 +3,14 @@
 import subprocess
 import sys
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
-from loadgen.__main__ import COMMANDS
+import click
 
-SCRIPTS = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"][
+from loadgen.cli.commands import COMMANDS
+
+SCRIPTS = tomllib.loads((Path(__file__).parents[4] / "pyproject.toml").read_text())["project"][
     "scripts"
 ]
 
@@ -24,13 +27,11 @@ def loadgen(*words, **environment):
 
 
 def test_it_has_each_command_of_the_package():
-    places = {name.removeprefix("loadgen-"): place for name, place in SCRIPTS.items()}
-    del places["loadgen"]
-
-    assert places.keys() == COMMANDS.keys()
-    assert [place.partition(":")[0] for place in places.values()] == [
-        COMMANDS[name].partition(":")[0] for name in places
-    ]
+    assert {"loadgen", *(f"loadgen-{name}" for name in COMMANDS)} == SCRIPTS.keys()
+    for name, place in COMMANDS.items():
+        module, _, attribute = place.partition(":")
+        assert module.endswith(f".cli.{name}")
+        assert isinstance(getattr(import_module(module), attribute), click.Command)
 
 
 def test_alone_it_lists_the_commands():

@@ -1,0 +1,58 @@
+"""The embedded target of `--with-target`: its mode, and where it can listen."""
+
+from collections.abc import Sequence
+from urllib.parse import parse_qsl, urlsplit
+
+from coordinator.preflight import TargetAddress
+from loadgen.errors import PlanError
+from loadgen.plan.plan import Plan
+from loadgen.plan.sessions import PythonSession, Script
+
+AUTO = "auto"
+"""The mode that follows from the plan."""
+APPWRITE_PATH = "/v1/realtime"
+
+
+def target_mode(asked: str | None, plan: Plan) -> str | None:
+    """Returns the mode of the target for a plan; None where none is asked for.
+
+    AUTO is appwrite for connections without a session of their own to Appwrite's path with a
+    project, and echo for all others: a session talks to its own server, not to Appwrite.
+    """
+    if asked != AUTO:
+        return asked
+    url = urlsplit(plan.urls[0])
+    appwrite = url.path == APPWRITE_PATH and "project" in dict(parse_qsl(url.query))
+    scripted = any(isinstance(spec, PythonSession | Script) for spec in plan.session_specs)
+    return "appwrite" if appwrite and not scripted else "echo"
+
+
+def check_embedded(mode: str, plan: Plan, targets: Sequence[TargetAddress]) -> None:
+    """Raises PlanError when the target can't serve a plan where its targets are."""
+    first = targets[0]
+    if first.path:
+        raise PlanError(
+            "--with-target listens on TCP, and TARGET is a Unix socket; give a ws:// TARGET, or"
+            " leave --with-target out"
+        )
+    if len({(target.addresses, target.port) for target in targets}) > 1:
+        ports = ", ".join(f"{target.host}:{target.port}" for target in targets)
+        raise PlanError(
+            f"--with-target starts one target, and the plan has several: {ports}; start"
+            " loadgen-target there"
+        )
+    if first.secure:
+        raise PlanError(
+            "--with-target speaks ws:// only; give a ws:// TARGET, or leave --with-target out"
+        )
+    if not first.loopback:
+        raise PlanError(
+            f"--with-target listens on loopback only, and TARGET is {first.host}; start"
+            " loadgen-target there"
+        )
+    path = urlsplit(plan.urls[0]).path or "/"
+    if mode == "appwrite" and path != APPWRITE_PATH:
+        raise PlanError(
+            f"--with-target=appwrite serves {APPWRITE_PATH} alone, and TARGET's path is {path};"
+            " give that path, or --with-target=echo"
+        )

@@ -49,7 +49,7 @@ def plan_schema() -> dict[str, Any]:
 
 
 def names_at(document: Any, keys: Sequence[str | int]) -> list[str]:
-    """Returns the keys or words that are legal at a place of a plan; none where any is.
+    """Returns the legal keys or words of a place in a plan; none where any is.
 
     `document` is the plan as read from its file, perhaps with mistakes.
     """

@@ -16,7 +16,7 @@ DEAD = 1000
 
 
 def _answer(arena: Arena, hello: bytes) -> int:
-    """Returns the status of the answer to a join; 429 where the connection is closed before."""
+    """Returns the status of the answer to a join; 429 where the connection closes."""
     try:
         return arena.ask("/v1/agents", hello)[0]
     except ConnectionError:

@@ -178,7 +178,7 @@ async def test_the_post_of_an_unknown_agent_says_to_join_anew(client, run, known
 
 async def test_a_post_that_cannot_be_true_is_a_bad_request(client, run):
     agents = started(run)
-    post = seconds(Second(3600, Tally(), Held()))
+    post = seconds(Second(1_000_000, Tally(), Held()))
     status, _ = await error_of(await client.post(posts_of(agents[0]), data=to_wire(post)))
 
     assert status == 400

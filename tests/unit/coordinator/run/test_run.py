@@ -356,7 +356,7 @@ def test_a_call_that_is_refused_is_not_recorded():
     with pytest.raises(UnknownAgentError):
         run.post("run-9", ready(), 1.0)
     with pytest.raises(BadPostError):
-        run.post(a, seconds(opened(3600, 1)), run.start + 1.0)
+        run.post(a, seconds(opened(36_000, 1)), run.start + 1.0)
     run.post(a, seconds(opened(0, 1)), run.start + 1.0)
 
     assert calls == ["post"]

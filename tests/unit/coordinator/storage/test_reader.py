@@ -48,6 +48,7 @@ def test_seconds_may_be_compressed_and_a_cut_off_file_is_an_error(folder):
 def test_a_correction_is_a_further_line_and_readers_take_the_last(folder):
     run = Run(PLAN, 2)
     a, b = started(run)
+    run.tick(run.start)
     for agent, count in ((a, 4), (b, 1)):
         for number in range(count):
             run.post(agent, seconds(opened(number, 10, held=10 * (number + 1))), run.start + 4.0)

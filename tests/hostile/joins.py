@@ -15,10 +15,10 @@ DEAD = 1000
 """Dead joins: as many as agents may join."""
 
 
-def _answer(arena: Arena, hello: bytes) -> int:
-    """Returns the status of the answer to a join; 429 where the connection closes."""
+def _answer(arena: Arena, body: bytes, path: str = "/v1/agents") -> int:
+    """Returns the status of the answer to a POST; 429 where the connection closes."""
     try:
-        return arena.ask("/v1/agents", hello)[0]
+        return arena.ask(path, body)[0]
     except ConnectionError:
         return 429
 
@@ -76,7 +76,7 @@ def posts_to_nobody(arena: Arena) -> Survived:
     journal = arena.run / "journal.ndjson"
     before = journal.stat().st_size
     post = to_wire(Post(notes=("n" * 1_000_000,)))
-    found = {arena.ask(f"/v1/agents/none-{number}.x/seconds", post)[0] for number in range(200)}
+    found = {_answer(arena, post, f"/v1/agents/none-{number}.x/seconds") for number in range(200)}
     assert found <= {404, 429}, found
     grown = journal.stat().st_size - before
     assert grown < 1 << 20, f"the journal grew by {grown:,} bytes"

@@ -5,6 +5,7 @@ The page's own modules draw the charts.
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from coordinator.report import tables
@@ -16,6 +17,7 @@ from coordinator.report.standalone import standalone
 from coordinator.report.text import outcome
 from coordinator.report.trend import Trend, step_text
 from coordinator.run.summary import AgentSummary
+from coordinator.run.timeline import Row
 from coordinator.scrape import Scrape
 from coordinator.storage.reader import RunRecord
 
@@ -48,6 +50,7 @@ def html_report(record: RunRecord) -> str:
         worst=delivery_table(record.summary),
         tables=tables,
         step=step,
+        gaps=gaps_of(record.seconds),
     )
 
 
@@ -56,6 +59,16 @@ def trend_html(trend: Trend) -> str:
     return standalone(
         "report/trend.html.j2", TREND_MODULES, trend, trend=trend, step_text=step_text
     )
+
+
+def gaps_of(rows: Sequence[Row]) -> list[str]:
+    """Returns the seconds that a run had and that are not in its file, as text.
+
+    The disk was full, or stood still for long.
+    """
+    numbers = [row.second for row in rows]
+    spans = [(a + 1, b - 1) for a, b in pairwise([-1, *numbers]) if b - a > 1]
+    return [str(first) if first == last else f"{first} to {last}" for first, last in spans]
 
 
 def _in_natural_order(agents: Sequence[AgentSummary]) -> list[AgentSummary]:

@@ -297,7 +297,7 @@ class AgentRun:
         post = self._post()
         path = f"/v1/agents/{self._welcome.id}/seconds"
         try:
-            status, body = await self._client.post(path, to_wire(post), MAX_ORDERS)
+            status, body = await self._client.insist(path, to_wire(post), MAX_ORDERS)
         except (aiohttp.ClientError, TimeoutError) as error:
             log.debug("not delivered: %r", error)
             return

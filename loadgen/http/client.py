@@ -4,6 +4,7 @@ It sends the agent's token, uses TLS where the URL says so, and bounds every ans
 size.
 """
 
+import asyncio
 import re
 import ssl
 from pathlib import Path
@@ -18,6 +19,10 @@ from loadgen.http.token import Token
 Trust = ssl.SSLContext | aiohttp.Fingerprint | bool
 """The certificates that are trusted: those of a context's authorities, the certificate with a
 fingerprint, or those of the system's authorities (True)."""
+
+
+AGAIN_AFTER = 2.0
+"""Seconds without an answer after which a post is sent again, on another connection."""
 
 
 class TooLongError(aiohttp.ClientError):
@@ -70,6 +75,33 @@ class CoordinatorClient:
                     reply.close()
                     raise TooLongError(f"an answer of more than {max_bytes:,} bytes")
             return Response(reply.status, bytes(answer))
+
+    async def insist(self, path: str, body: bytes, max_bytes: int) -> Response:
+        """Posts a body that may arrive twice; returns the first answer.
+
+        Subtle: when packets are lost for some seconds, TCP waits longer and longer before it tries
+        again, and a connection that works is not found by then. So the post is sent again on
+        another connection, and the first one stays open meanwhile: to close it would look like the
+        death of the sender.
+
+        Raises what the first post raises: aiohttp.ClientError, or TimeoutError.
+        """
+        first = asyncio.create_task(self.post(path, body, max_bytes))
+        posts = {first}
+        try:
+            while True:
+                done, waiting = await asyncio.wait(
+                    posts, timeout=AGAIN_AFTER, return_when=asyncio.FIRST_COMPLETED
+                )
+                for post in done:
+                    if post is first or post.exception() is None:
+                        return post.result()
+                posts = waiting
+                if not done:
+                    posts.add(asyncio.create_task(self.post(path, body, max_bytes)))
+        finally:
+            for post in posts:
+                post.cancel()
 
     async def __aenter__(self) -> "CoordinatorClient":
         return self

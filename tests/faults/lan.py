@@ -104,6 +104,13 @@ class Host:
         """Sends to another host again what is for it."""
         _ip("-n", self.name, "neigh", "del", to.address(network), "dev", network)
 
+    def loses(self, network: str, percent: int) -> None:
+        """Has its link to a network lose a part of what it sends; 0: nothing."""
+        queue = ["nsenter", f"--net=/run/netns/{self.name}", "tc", "qdisc"]
+        change = ["add", "dev", network, "root", "netem", "loss", f"{percent}%"]
+        end = ["del", "dev", network, "root"]
+        subprocess.run([*queue, *(change if percent else end)], check=True, timeout=10)
+
     def remove(self) -> None:
         """Removes the host and its links."""
         _ip("netns", "del", self.name)

@@ -162,3 +162,16 @@ def replies_lost(arena: Arena) -> Survived:
 def posts_lost(arena: Arena) -> Survived:
     """TCP repeats them ever more rarely; the agent asks on a new connection."""
     return _one_way(arena, "a2", "coord")
+
+
+@trial("the link of agent a1 to the coordinator loses 30 % of the packets for 10 s")
+def packets_lost(arena: Arena) -> Survived:
+    """It is repeated by TCP; silence is shorter than what makes an agent lost."""
+    arena.opened()
+    arena.lan.host("a1").loses("control", 30)
+    try:
+        stays(arena, 10.0)
+        assert arena.ledger()["lost"] == 0, arena.coord.err
+    finally:
+        arena.lan.host("a1").loses("control", 0)
+    return arena.drains_well()

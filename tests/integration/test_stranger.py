@@ -234,6 +234,21 @@ def test_no_one_posts_for_an_agent_whose_id_alone_is_known(coord):
     assert secret not in json.dumps(coord.state())
 
 
+def test_what_is_refused_fills_no_journal(coord):
+    agent = joined(coord, "known")
+    journal = coord.folder / "journal.ndjson"
+    before = journal.stat().st_size
+    long = Post(notes=("x" * 20_000,))
+    hello = Hello("x" * 20_000, WIRE - 1, "1", 10, (), {})
+    for _ in range(20):
+        for unknown in ("other-0.x", f"{agent}x", "x"):
+            status, _ = post(f"{coord.url}/v1/agents/{unknown}/seconds", to_wire(long))
+            assert status in (404, 429)
+        assert post(f"{coord.url}/v1/agents", to_wire(hello))[0] in (426, 429)
+
+    assert journal.stat().st_size - before < 20_000, "ticks alone"
+
+
 def test_an_agent_that_posts_too_often_is_refused(coord):
     agent = joined(coord, "hasty")
     head = (

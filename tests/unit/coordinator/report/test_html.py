@@ -123,3 +123,10 @@ def test_the_published_runs_can_be_rendered(folder):
 
     assert f"{record.summary.open_peak:,} connections" in markdown_report(record)
     assert record.name in html_report(record)
+
+
+def test_seconds_that_were_not_written_are_named(record):
+    some = [row for row in record.seconds if row.second not in (0, 3, 4)]
+
+    assert "no row was written" not in html_report(record)
+    assert "stood still: 0, 3 to 4." in html_report(replace(record, seconds=some))

@@ -3,6 +3,7 @@
 The tests are about trust, token and bounded answers.
 """
 
+import asyncio
 import gzip
 import hashlib
 import ssl
@@ -16,6 +17,7 @@ import trustme
 from aiohttp import web
 
 from loadgen.errors import OperatorError
+from loadgen.http import client
 from loadgen.http.client import CoordinatorClient, TooLongError, distrust, trust_in
 from loadgen.http.server import HttpServer
 from loadgen.http.token import Token
@@ -32,6 +34,7 @@ class Port:
 
     def __init__(self):
         self.requests = []
+        self.peers = []
         app = web.Application()
         app.add_routes(
             [
@@ -40,6 +43,7 @@ class Port:
                 web.post("/elsewhere", self.redirect),
                 web.post("/packed", self.packed),
                 web.post("/endless", self.endless),
+                web.post("/deaf", self.deaf),
             ]
         )
         self.server = HttpServer(app)
@@ -53,6 +57,14 @@ class Port:
     async def rows(self, request):
         self.requests.append(request)
         return web.Response(body=bytes(int(request.query["size"])))
+
+    async def deaf(self, request):
+        """Answers no post but those after the first `deaf`."""
+        self.requests.append(request)
+        self.peers.append(request.transport.get_extra_info("peername"))
+        if len(self.requests) <= int(request.query["deaf"]):
+            await asyncio.sleep(PATIENCE)
+        return web.Response(body=await request.read())
 
     async def redirect(self, request):
         raise web.HTTPTemporaryRedirect("/echo")
@@ -260,3 +272,25 @@ async def test_a_large_answer_is_bounded_and_may_take_its_own_time():
 
     assert (status, body) == (200, bytes(ANSWER))
     assert port.requests[0].headers["Authorization"] == token.header
+
+
+async def test_a_post_without_an_answer_is_sent_again_on_another_connection(monkeypatch):
+    monkeypatch.setattr(client, "AGAIN_AFTER", 20 * MS)
+    async with listening() as (port, url), client_of(url) as coordinator:
+        answer = await coordinator.insist("/deaf?deaf=2", b"hello", ANSWER)
+
+    assert answer == (200, b"hello")
+    assert len(set(port.peers)) == len(port.peers) >= 3
+
+
+async def test_the_first_of_several_posts_decides_on_when_it_is_too_late(monkeypatch):
+    monkeypatch.setattr(client, "AGAIN_AFTER", 20 * MS)
+    async with listening() as (_, url), client_of(url, within=100 * MS) as coordinator:
+        with pytest.raises(TimeoutError):
+            await coordinator.insist("/deaf?deaf=99", b"hello", ANSWER)
+
+
+async def test_a_post_that_is_refused_is_not_sent_again():
+    async with client_of(f"http://127.0.0.1:{free_port()}") as coordinator:
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await coordinator.insist("/deaf?deaf=0", b"hello", ANSWER)

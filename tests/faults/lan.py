@@ -96,7 +96,7 @@ class Host:
         _ip("link", "set", self._port(network), "up")
 
     def silence_to(self, other: "Host", network: str) -> None:
-        """Has what it sends to another host get lost; what that sends arrives all the same."""
+        """Has what it sends to another host get lost, and only that."""
         where = [other.address(network), "dev", network]
         _ip("-n", self.name, "neigh", "replace", *where, "lladdr", NOWHERE, "nud", "permanent")
 

@@ -168,6 +168,7 @@ class HttpServer:
         """Closes the port and its connections."""
         if self._acceptor is not None:
             self._acceptor.close()
+            self._acceptor = None
         waiting = [*self._opening.values(), *([self._evicting] if self._evicting else [])]
         for task in waiting:
             task.cancel()

@@ -65,6 +65,7 @@ def strange_requests(arena: Arena) -> Survived:
                 wrong += [(headers, path, answer[:100])] if status >= 500 else []
     assert not wrong, wrong
     # Connections of an address that asked so much without the token are closed for a moment.
+    time.sleep(3.0)
     eventually(lambda: answers(arena), "the owner is served again")
     assert arena.state()["paused"] is False
     return arena.drains_well()

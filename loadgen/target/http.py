@@ -35,8 +35,8 @@ def application(state: WorkerState, bus: Bus) -> web.Application:
 
     async def upgrade_required(request: web.Request) -> web.Response:
         why = state.mode.refusal(resource_of(request.raw_path.encode()))
-        if why:
-            return web.Response(status=404, text=f"{why}\n")
+        if why or request.method != "GET":
+            return web.Response(status=404, text=f"{why or 'nothing is posted here'}\n")
         headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
         return web.Response(status=426, headers=headers, text="this path speaks WebSocket\n")
 
@@ -44,7 +44,7 @@ def application(state: WorkerState, bus: Bus) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY)
     app.router.add_get("/stats", stats)
     app.router.add_post("/publish", publish)
-    app.router.add_get("/{path:.*}", upgrade_required)
+    app.router.add_route("*", "/{path:.*}", upgrade_required)
     return app
 
 

@@ -60,8 +60,9 @@ async def test_a_bad_publication(serve, http, body):
 @pytest.mark.parametrize(
     ("mode", "method", "path", "status"),
     [
-        ("echo", "POST", "/stats", 405),
-        ("echo", "POST", "/", 405),
+        ("echo", "POST", "/stats", 404),
+        ("echo", "POST", "/", 404),
+        ("echo", "GET", "/publish", 426),
         ("echo", "GET", "/", 426),
         ("appwrite", "GET", "/v1/realtime", 426),
         ("appwrite", "GET", "/", 404),

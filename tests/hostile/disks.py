@@ -80,7 +80,7 @@ def killed_while_disk_stands_still(arena: Arena) -> Survived:
 
 @trial("the disk is full, the coordinator is killed, the disk is emptied, --resume is tried")
 def full_disk_and_resume(arena: Arena) -> Survived:
-    """Half a journal gives no ledger: that is refused in one line, and the agents drain."""
+    """Half a journal gives no ledger: --resume refuses it in one line."""
     arena.runs.mkdir()
     arena.mount(arena.runs, "300k")
     fleet = arena.opened(each=("--orphan-after", "5"))

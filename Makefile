@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE :=
 READY := $(VENV)/.ready
 DEV := $(VENV)/.dev
 
-.PHONY: demo million rehearse rehearse-small test servers wheel faults-small hostile hostile-small bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak truth conformance recipes lock clean
+.PHONY: demo million rehearse rehearse-small test servers wheel faults-small hostile hostile-small bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak truth conformance recipes sbom audit lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 25 --think 5
@@ -101,6 +101,19 @@ $(VENV)/.docs: $(DEV) requirements-docs.lock
 
 COMPILE = $(BIN)/pip-compile -q --upgrade --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
   --no-emit-trusted-host --no-emit-find-links
+
+# A virtual environment of their own: the tools change none of the packages that they look at.
+AUDIT := build/audit/bin
+
+$(AUDIT)/python:
+	$(PYTHON) -m venv build/audit
+	$@ -m pip install -q 'cyclonedx-bom>=7.5,<8' 'pip-audit>=2.10,<3'
+
+sbom: $(AUDIT)/python ## build/sbom.json: every package that a run takes, with its hashes, in the form of CycloneDX
+	$(AUDIT)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --validate -o build/sbom.json requirements.lock
+
+audit: $(AUDIT)/python ## known weaknesses of the packages in the lock files; asks pypi.org
+	$(AUDIT)/pip-audit --strict --disable-pip --require-hashes $(addprefix -r ,$(wildcard *.lock))
 
 lock: $(DEV) ## writes the three lock files anew from pyproject.toml: what a run takes, what tests take, what the docs take
 	$(COMPILE) --build-deps-for editable -o requirements.lock pyproject.toml

@@ -28,7 +28,7 @@ from coordinator.report.html import html_report
 from coordinator.report.samples import Sampler
 from coordinator.report.summary import EXIT_CODES, summary_of
 from coordinator.report.text import text_report
-from coordinator.run.agents import LOST_AFTER
+from coordinator.run.agents import LOST_AFTER, STALL
 from coordinator.run.calibration import table
 from coordinator.run.notices import Notice
 from coordinator.run.run import Run
@@ -105,9 +105,7 @@ class Controller:
         self._sampler = Sampler(settings.plan)
         """Makes the samples of the exporters."""
         self._exporters = [
-            Exporter(
-                receiver, folder.path.name, lambda: journal.head.wall_time(run.start), self._warn
-            )
+            Exporter(receiver, folder.path.name, lambda: self._second_0 or 0.0, self._warn)
             for receiver in settings.export
         ]
         self._calibrator = (
@@ -321,12 +319,15 @@ class Controller:
 
     async def _drive(self, beside: Sequence[asyncio.Task[None]]) -> None:
         """Drives the run to its end; raises what ends one of the tasks beside it."""
-        begin = self._clock.now()
+        begin = last = self._clock.now()
         while self._run.state != "done":
             for task in beside:
                 if task.done():
                     task.result()
             now = self._clock.now()
+            if now - last > STALL:  # it stood still, and nobody could join
+                begin += now - last
+            last = now
             self._tick(now)
             self._check_local_processes(now)
             if self._run.state == "gathering" and (

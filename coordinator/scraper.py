@@ -21,8 +21,10 @@ EVERY = 1.0
 """Seconds between two scrapes."""
 SCRAPE_TIMEOUT = 2.0
 """Seconds that an exporter may take."""
-MAX_BYTES = 8 << 20
-"""The longest answer of an exporter."""
+MAX_BYTES = 4 << 20
+"""The longest answer of an exporter; it is parsed in a second or two."""
+MAX_LINE = 64 << 10
+"""Bytes of the longest line in it: the parser's time grows with the square of a line's length."""
 
 
 def scrape_of(name: str, second: int, text: str) -> Scrape:
@@ -127,6 +129,8 @@ async def _fetch(http: aiohttp.ClientSession, url: str) -> str:
             body += part
             if len(body) > MAX_BYTES:
                 raise ValueError(f"its answer is longer than {MAX_BYTES >> 20} MiB")
+        if max(map(len, body.splitlines()), default=0) > MAX_LINE:
+            raise ValueError(f"its answer has a line longer than {MAX_LINE >> 10} KiB")
         return body.decode()
 
 

@@ -21,11 +21,13 @@ from loadgen.net.credentials import TLS_FILES
 from loadgen.net.tls import context_of
 from loadgen.net.url import TargetUrl
 from loadgen.plan.feeder_file import file_name_in, format_of, with_rows
-from loadgen.plan.plan import ONCE, OVERRULES, Plan
+from loadgen.plan.plan import OVERRULES, Plan
+from loadgen.plan.schema import hint, names_at
 from loadgen.plan.script import located_in
 from loadgen.plan.script_check import ScriptError, check
 from loadgen.plan.session_file import with_source
 from loadgen.plan.sessions import PythonSession, Script, urls_of
+from loadgen.plan.transport import ONCE
 from loadgen.values import seconds_of
 
 Keys = tuple[str | int, ...]
@@ -100,6 +102,10 @@ DURATIONS = {
 """The durations in a plan's tables: a text such as `5m` is legal there."""
 WORDS = (("hold", "sessions"), ("transport.resolve", ONCE))
 """The paths of durations that may be a word instead."""
+_WRONG = re.compile(
+    r"(?:Object contains unknown field `|Invalid (?:enum )?value ')(.*)[`']", re.DOTALL
+)
+"""Msgspec's messages about a name that is not legal."""
 _PLACED = re.compile(r"(.*) - at (?:`key` in )?`\$\.?([^`]*)`", re.DOTALL)
 """The end of msgspec's messages, which names the place."""
 OWN_DURATIONS = ("hold", "stop_after", "think")
@@ -185,7 +191,8 @@ def _read_durations(document: dict[str, Any]) -> None:
             try:
                 table[key] = seconds_of(value)
             except ValueError as error:
-                raise PlanError(f"`{at}`: {error}") from error
+                words = hint(value, names_at(document, keys_of(at)))
+                raise PlanError(f"`{at}`: {error}{words}") from error
 
 
 def _durations_in(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
@@ -320,4 +327,16 @@ def _message(path: Path, text: str, message: str) -> str:
     named = re.search(r"`([^`]+)`", what)
     line = line_of(text, keys_of(at) + (keys_of(named[1]) if named else ()))
     start = f"{path}, line {line}: " if line else f"{path}: "
+    what += _hint(what, tomllib.loads(text), keys_of(at))
     return start + (f"`{at}`: {what}" if at else what)
+
+
+def _hint(what: str, document: Any, keys: Keys) -> str:
+    """Returns what a message of msgspec lacks: the name or the number that was meant."""
+    wrong = _WRONG.fullmatch(what)
+    if wrong:
+        return hint(wrong[1], names_at(document, keys))
+    for key in keys:
+        document = document[key]
+    whole = isinstance(document, float) and document.is_integer()
+    return f"; write {int(document)}" if whole and what.startswith("Expected `int`") else ""

@@ -48,6 +48,15 @@ def seconds_of(text: str) -> float:
     return float(match[1]) * SECONDS_PER[match[2]]
 
 
+def number_of(text: str) -> float:
+    """Returns the number of a text such as `1000`, `1_000`, `1,000` or `1e3`.
+
+    Raises ValueError for any other text.
+    """
+    grouped = re.fullmatch(r"\s*[+-]?\d{1,3}(,\d{3})+(\.\d+)?\s*", text)
+    return float(text.replace(",", "") if grouped else text)
+
+
 def base_of(url: str) -> SplitResult | None:
     """Returns the parts of an http:// or https:// URL; None if it can't be dialed."""
     try:

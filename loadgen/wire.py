@@ -274,6 +274,8 @@ class Post(msgspec.Struct):
     agent_cpu_s: CpuSeconds = 0.0
     clock: ClockOffset | None = None
     """None before the first reply."""
+    began: Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)] | None = None
+    """When its second 0 began, on the clock of the run; None before its workers have jobs."""
     reassigned: Count = 0
     """The number of reassignments that its workers have, and that these seconds include."""
     announced: Count = 0

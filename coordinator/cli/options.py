@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+import msgspec
 
 from coordinator.cli.option_types import (
     COMPRESS,
@@ -17,9 +18,18 @@ from coordinator.cli.option_types import (
 )
 from coordinator.run.agents import MAX_AGENTS
 from coordinator.run.run import OnLoss
-from loadgen.cli.options import DURATION, ENDPOINT, HOLD, RATE
+from loadgen.cli.options import DURATION, ENDPOINT, HOLD, RATE, CountType
 from loadgen.plan.plan import Plan
+from loadgen.plan.schema import plan_schema
 from loadgen.values import TARGET_MODES
+
+
+def print_schema(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    """Prints the schema of plan files, and ends the command."""
+    if asked:
+        click.echo(msgspec.json.format(msgspec.json.encode(plan_schema()), indent=2))
+        ctx.exit()
+
 
 Decorator = Callable[[Any], Any]
 Options = tuple[Decorator, ...]
@@ -38,7 +48,7 @@ LOAD: Options = (
     click.option(
         "--max",
         "--users",
-        type=click.IntRange(min=1),
+        type=CountType(min=1),
         default=REFERENCE.max,
         metavar="N",
         help="Users in all; each has one connection, unless its session opens more.",
@@ -61,7 +71,7 @@ LOAD: Options = (
     ),
     click.option(
         "--loops",
-        type=click.IntRange(min=0),
+        type=CountType(min=0),
         default=REFERENCE.loops,
         metavar="N",
         help="Turns of the think-time loop.",
@@ -153,14 +163,14 @@ TARGET: Options = (
 FLEET: Options = (
     click.option(
         "--agents",
-        type=click.IntRange(1, MAX_AGENTS),
+        type=CountType(1, MAX_AGENTS),
         metavar="N",
         help="Start once N agents have joined.",
         show_default="the --local ones, the plan's clients, or 16",
     ),
     click.option(
         "--local",
-        type=click.IntRange(1, MAX_AGENTS),
+        type=CountType(1, MAX_AGENTS),
         metavar="N",
         help="Also start N agents on this machine.",
     ),
@@ -261,6 +271,14 @@ FILES: Options = (
         type=click.Path(path_type=Path),
         metavar="FILE.toml",
         help="Save the plan, open nothing.",
+    ),
+    click.option(
+        "--plan-schema",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=print_schema,
+        help="Print the JSON schema of plan files, for an editor, and open nothing.",
     ),
     click.option(
         "--har",

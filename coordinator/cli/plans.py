@@ -13,10 +13,11 @@ from click.core import ParameterSource
 
 from loadgen.errors import PlanError
 from loadgen.plan.notes import check_rows, notes_on
-from loadgen.plan.plan import Plan, Transport, plan_of
+from loadgen.plan.plan import Plan, plan_of
 from loadgen.plan.publish import MAX_RATE, Publish
 from loadgen.plan.session_file import read_session
 from loadgen.plan.sessions import PythonSession
+from loadgen.plan.transport import Transport
 from loadgen.planfile import read_plan
 from loadgen.values import base_of
 

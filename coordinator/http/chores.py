@@ -1,7 +1,7 @@
 """Long work on a run directory, in a process of its own.
 
-It makes the reports and archives that the port shows. The process yields to all others, so it takes
-no time from the run, and it ends at once when it is of no more use.
+It makes the reports and archives that the port shows. The process has a low priority, so it
+takes little from the run, and it ends at once when it is of no more use.
 """
 
 import asyncio
@@ -21,8 +21,9 @@ from coordinator.storage.reader import read_run
 from loadgen.errors import OperatorError, PlanError
 from loadgen.planfile import read_plan, to_toml
 
-LOWEST = 19
-"""The nice value of a process that runs only where no other wants to: setpriority(2)."""
+LOW = 5
+"""The nice value of the process, setpriority(2): beside another one on the same core it gets a
+quarter of it. With less, a report would take minutes where agents keep all cores busy."""
 RENDER_TIMEOUT = 120.0
 """Seconds that the rendering of a report may take."""
 CHUNK_BYTES = 1 << 18
@@ -43,7 +44,7 @@ async def _chore(verb: str, folder: Path) -> AsyncIterator[asyncio.subprocess.Pr
     )
     try:
         with suppress(ProcessLookupError):  # it has ended already
-            os.setpriority(os.PRIO_PROCESS, child.pid, LOWEST)
+            os.setpriority(os.PRIO_PROCESS, child.pid, LOW)
         yield child
     finally:
         with suppress(ProcessLookupError):

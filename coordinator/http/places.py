@@ -39,7 +39,7 @@ class Places:
         places = self._strangers + (self._reserved if request.get(KNOWN, False) else 0)
         if self.taken >= places:
             raise web.HTTPServiceUnavailable(
-                text=f"{places} {self._who} already; ask again in {RETRY_AFTER} s",
+                text=f"{places} {self._who} already; come again in {RETRY_AFTER} s",
                 headers={"Retry-After": RETRY_AFTER},
             )
         self.taken += 1

@@ -18,7 +18,7 @@ from loadgen.machine.limits import MAX_CONNECTIONS, Limit, limiting_resource
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.shares import Share
 from loadgen.stats.tally import WorkerVitals
-from loadgen.values import DEFAULT_MAX_CONNECTIONS
+from loadgen.values import DEFAULT_MAX_CONNECTIONS, REFERENCE_CONNECTIONS
 from loadgen.wire import ClockOffset, Hello
 
 MAX_AGENTS = 1000
@@ -105,6 +105,8 @@ class AgentState(msgspec.Struct):
     """CPU seconds of the agent process, without its workers."""
     clock: ClockOffset | None = None
     """The offset of its clock to the clock of the run."""
+    began: float | None = None
+    """When its second 0 began by that offset, on the clock of the run; None while unknown."""
 
     @property
     def active(self) -> bool:
@@ -139,13 +141,13 @@ class AgentState(msgspec.Struct):
     def capacity(self) -> int:
         """The number of connections that its machine can hold and its owner allows.
 
-        An agent that tells no resource of its machine is taken for one of the default size.
+        An agent that tells no resource of its machine is taken for one of the default size, and
+        none is believed to hold more than a million.
         """
         told = [limit for limit in self.hello.limits if limit.resource != MAX_CONNECTIONS]
         limit = limiting_resource(told)
-        return min(
-            self.hello.max_connections, limit.connections if limit else DEFAULT_MAX_CONNECTIONS
-        )
+        holds = limit.connections if limit else DEFAULT_MAX_CONNECTIONS
+        return min(self.hello.max_connections, holds, REFERENCE_CONNECTIONS)
 
     @property
     def unconfirmed(self) -> int:
@@ -295,22 +297,27 @@ class FailureDetector:
         """
         agent.disconnected = min(agent.disconnected, now)
 
-    def excuse_own_silence(self, now: float) -> None:
+    def excuse_own_silence(self, now: float) -> float:
         """Leaves out the time in which the coordinator could not hear its agents.
 
-        Subtle: the coordinator was stopped when much time has passed since the last check. Its own
-        network is down when all of several agents fall silent at once. In both cases the time that
-        has passed is added to every agent's `seen`, so each has as long as ever to come back. When
-        all stay silent for longer, they are gone after all, and the time counts again.
+        Returns the seconds for which it stood still itself, most often 0.
+
+        Subtle: the coordinator was stopped, or its clock jumped, when much time has passed since
+        the last check. Its own network is down when all of several agents fall silent at once. In
+        these cases the time that has passed is added to every agent's `seen`, so each has as long
+        as ever to come back. When all stay silent for longer, they are gone after all, and the time
+        counts again.
         """
         passed = now - self._checked
         silence = now - self._heard
         all_silent = ALL_SILENT_AFTER < silence <= ALL_SILENT_UNTIL
         if passed > STALL or (all_silent and len(self._agents.active()) > 1):
             for agent in self._agents.by_id.values():
-                agent.seen += passed
-                agent.disconnected += passed
+                agent.seen = min(now, agent.seen + passed)
+                if agent.disconnected < math.inf:
+                    agent.disconnected = min(now, agent.disconnected + passed)
         self._checked = now
+        return passed if passed > STALL else 0.0
 
     def lost(self, now: float) -> Iterator[tuple[AgentState, str]]:
         """Yields the active agents that are lost, each with the reason."""

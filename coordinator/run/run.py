@@ -12,6 +12,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from coordinator.run.agents import MAX_AGENTS, Agents, AgentState, FailureDetector
+from coordinator.run.clocks import APART, MAX_JUMP, MAX_JUMPS, jump_of
 from coordinator.run.common_end import common_end
 from coordinator.run.notices import Notices
 from coordinator.run.parts import Parts
@@ -30,8 +31,9 @@ from loadgen.plan.secrets import shown_url
 from loadgen.stats.delivery import News, Published, PublisherClock
 from loadgen.stats.fanin import FanIn, Second
 from loadgen.stats.tally import MEET, Ledger, Tally
+from loadgen.values import DEFAULT_MAX_CONNECTIONS
 from loadgen.version import VERSION
-from loadgen.wire import WIRE, ClockOffset, Hello, Orders, Post, Start, Welcome
+from loadgen.wire import WIRE, Hello, Orders, Post, Start, Welcome
 
 START_IN = 1.5
 """Seconds from the gathering of the fleet to its common start: every agent posts once in that
@@ -51,8 +53,13 @@ ROUNDING = 0.001
 """Seconds by which the begin of a phase may be computed too late."""
 MAX_CLOCKS = 100
 """Clocks of publishers that agents are told of; stamps on a further one have no time."""
-MAX_AHEAD = 5
-"""Seconds that a report may be ahead of the clock of the run; more can't be true."""
+MAX_PART = 4 * DEFAULT_MAX_CONNECTIONS
+"""Connections beyond which what an agent claims to hold gives it no larger part of the arrivals."""
+LONG_STALL = 5.0
+"""Seconds of its own standstill from which on the coordinator hears its agents first."""
+HEARING = 3.0
+"""Seconds that it does so: every agent posts twice, the second time with what it knows of a clock
+that jumped."""
 
 MEETING = re.compile(rf"{MEET}\d{{1,9}}", re.ASCII)
 
@@ -153,6 +160,10 @@ class Run(Recorded):
         """True once the agents are ordered to abort their connections."""
         self._deadline = math.inf
         """The time at which draining, or stopping, has taken too long."""
+        self._hears_until = -math.inf
+        """The time until which the coordinator, after a standstill, only hears its agents."""
+        self._jumps = 0
+        """The number of times that the clock of the run was found to have jumped."""
 
     @property
     def state(self) -> State:
@@ -209,7 +220,7 @@ class Run(Recorded):
         if agent is None:
             raise UnknownAgentError(agent_id)
         newest = max((second.number for second in post.seconds), default=-1)
-        if agent.active and newest > now - self.start + MAX_AHEAD:
+        if agent.active and newest > now - self.start + MAX_JUMP:
             raise BadPostError(
                 f"second {newest} is not over: the run is {now - self.start:.1f} s old"
             )
@@ -224,6 +235,7 @@ class Run(Recorded):
         """
         agent = self.agents.by_id[agent_id]
         self._detector.posted(agent, now)
+        self._compare_clocks(agent, post, now)
         if not agent.active or post.after <= self.fanin.sources[agent.name].last.number:
             self._take(agent, post, now)
         reached = self.fanin.sources[agent.name].last.number if agent.share else -1
@@ -242,29 +254,63 @@ class Run(Recorded):
         agent.addresses = post.addresses or agent.addresses
         agent.gate = post.gate
         agent.agent_cpu_s = max(agent.agent_cpu_s, post.agent_cpu_s)
-        self._compare_clocks(agent, post.clock)
         agent.reassigned = max(agent.reassigned, min(post.reassigned, len(agent.reassignments)))
         agent.announced = max(agent.announced, post.announced)
         self._add_notices(agent.name, post)
         self._drain_for_session(agent.name, one_line(post.abort), now)
-        if post.finished and agent.active:
+        newest = max((second.number for second in post.seconds), default=-1)
+        if post.finished and agent.active and self._has(agent, newest):
             self._release(agent, agent.unconfirmed)
             self.fanin.finish(agent.name)
             agent.finished = True
 
-    def _compare_clocks(self, agent: AgentState, clock: ClockOffset | None) -> None:
-        """Takes note of an agent's clocks, and of a wall clock that was set meanwhile."""
-        before, agent.clock = agent.clock, clock or agent.clock
-        if before is None or clock is None:
+    def _compare_clocks(self, agent: AgentState, post: Post, now: float) -> None:
+        """Takes note of an agent's clocks, and of those that jumped or were set."""
+        before, clock = agent.clock, post.clock
+        agent.clock = clock or before
+        agent.began = agent.began if post.began is None else post.began
+        if agent.active and post.began is not None and abs(post.began - self.start) > APART:
+            self._look_for_jump(now)
+        # After a step of the monotonic clock it is unknown which of the two was set.
+        if before is not None and clock is not None and before.steps == clock.steps:
+            bound = before.bound + clock.bound
+            self.notices.check_wall(f"agent {agent.name}", clock.wall - before.wall, bound)
+
+    def _look_for_jump(self, now: float) -> None:
+        """Goes on with the agents' seconds when the clock of the run itself has jumped."""
+        active = self.agents.active()
+        apart = [agent.began - self.start for agent in active if agent.began is not None]
+        jump = jump_of(apart, len(active))
+        if not jump or self._jumps >= MAX_JUMPS:
             return
-        bound = before.bound + clock.bound
-        self.notices.check_wall(f"agent {agent.name}", clock.wall - before.wall, bound)
+        self._jumps += 1
+        self.start += jump
+        self.drained_at += jump
+        self._deadline += jump
+        found = (
+            f"the clocks of the coordinator and of its agents went apart by {abs(jump):.1f} s: a"
+            " machine stood still, or a clock was set"
+        )
+        self.notices.warn(f"{found}; the run goes on by the agents' clocks")
+        self.timeline.mark(math.floor(now - self.start), found)
 
     def _add_seconds(self, agent: AgentState, seconds: tuple[Second, ...], now: float) -> None:
-        for second in sorted(seconds, key=lambda second: second.number):
+        """Takes the seconds that have begun.
+
+        An agent whose clock is ahead repeats the others until their time has come.
+        """
+        apart = abs((agent.began if agent.began is not None else self.start) - self.start)
+        begun = (second for second in seconds if second.number <= now - self.start)
+        for second in sorted(begun, key=lambda second: second.number):
+            if apart > APART:
+                second.delays.stepped = max(second.delays.stepped, apart)
             self._check_gap(agent, second)
             if self.fanin.add(agent.name, second) and second.news is not None:
                 self._take_news(agent.name, second.news, now)
+
+    def _has(self, agent: AgentState, second: int) -> bool:
+        """Returns True when it has an agent's reports up to a second."""
+        return self.fanin.sources[agent.name].last.number >= second
 
     def _check_gap(self, agent: AgentState, second: Second) -> None:
         """Reports seconds that an agent has forgotten and that the journal does not have.
@@ -395,7 +441,7 @@ class Run(Recorded):
     @recorded
     def tick(self, now: float) -> list[Entry]:
         """Does what is due by now, and returns the seconds that settled."""
-        self._detector.excuse_own_silence(now)
+        self._take_standstill(self._detector.excuse_own_silence(now), now)
         self.agents.forget_silent(now)
         if self.state == "gathering":
             self._start_when_gathered(now)
@@ -403,20 +449,36 @@ class Run(Recorded):
         if self.state == "done":
             return []
         for agent, reason in self._detector.lost(now):
-            self._lose(agent, reason)
+            self._lose(agent, reason, min(now, agent.disconnected))
         self._respond_to_losses(now)
         self._clocks = self._publisher_clocks()
+        if now < self._hears_until and self.agents.active() and not self._stopping:
+            return []
         self._advance(now)
         entries = self._settle(now)
         if not self.agents.active():
             self._finish(now)
         return entries
 
+    def _take_standstill(self, seconds: float, now: float) -> None:
+        """Hears the agents before it judges by the time, after a long standstill.
+
+        Its clock may have jumped: then the run is younger than that clock says.
+        """
+        if seconds > LONG_STALL and now >= self._hears_until:
+            self._hears_until = now + HEARING
+            self.notices.warn(
+                f"the coordinator stood still for {seconds:.0f} s, or its clock jumped; no agent is"
+                " lost for that"
+            )
+
     def _start_when_gathered(self, now: float) -> None:
         ready = self.agents.ready(now)
         if len(ready) < self.wanted:
             return
-        weights = weights_of(self.plan.clients, [(agent.name, agent.capacity) for agent in ready])
+        weights = weights_of(
+            self.plan.clients, [(agent.name, min(agent.capacity, MAX_PART)) for agent in ready]
+        )
         shares = shares_of(weights, self.plan.total)
         counts = [share.count(self.plan.total) for share in shares]
         idle = [agent.name for agent, count in zip(ready, counts, strict=True) if count == 0]
@@ -435,9 +497,10 @@ class Run(Recorded):
 
     # What is lost.
 
-    def _lose(self, agent: AgentState, reason: str) -> None:
+    def _lose(self, agent: AgentState, reason: str, at: float) -> None:
+        """Loses an agent of which nothing is known up to a time on the clock of the run."""
         self._release(agent, self._share_table.users_of(agent))
-        last = self.fanin.lose(agent.name)
+        last = self.fanin.lose(agent.name, math.floor(at - self.start))
         self.timeline.lose(agent.name)
         agent.lost = True
         self.notices.warn(
@@ -475,7 +538,7 @@ class Run(Recorded):
             return
         if self._stopping:
             for agent in self.agents.active():
-                self._lose(agent, "did not stop in time")
+                self._lose(agent, "did not stop in time", now)
         else:
             self.notices.warn(f"not drained after {DRAIN_TIMEOUT:.0f} s; the rest is stopped")
             self._stopping = True
@@ -633,7 +696,7 @@ class Run(Recorded):
         """Loses the agent of this name at once: it is known to be dead."""
         for agent in self.agents.active():
             if agent.name == name:
-                self._lose(agent, reason)
+                self._lose(agent, reason, agent.seen)
 
     # What may be known.
 

@@ -150,6 +150,12 @@ class Timeline:
         self._shares: dict[str, int] = {}
         self._agents: dict[str, Tally] = {}
         self._partial: dict[int, Partial] = {}
+        self._marks: dict[int, str] = {}
+        """What went wrong in single seconds beside what was reported."""
+
+    def mark(self, second: int, why: str) -> None:
+        """Makes a second invalid that has not settled yet."""
+        self._marks[second] = why
 
     def expect(self, name: str, share: int, host: str = "") -> None:
         """Adds an agent with `share` connections, on a host that others may be on too."""
@@ -219,6 +225,14 @@ class Timeline:
 
     def _wrong(self, settled: Settled, ledger: Ledger, *, corrects: bool) -> list[str]:
         wrong = [f"no report from {', '.join(settled.missing)}"] if settled.missing else []
+        if settled.lost:
+            wrong.append(f"no report from {', '.join(settled.lost)} before the loss")
+        wrong += [
+            f"no report from worker {number} of agent {name} before it was gone"
+            for name, part in settled.parts.items()
+            for number in part.delays.unreported
+        ]
+        wrong += filter(None, [self._marks.get(settled.second.number)])
         # What agents hold can be compared with the counts only while every second is complete.
         exact = not self._partial and not corrects
         merged = [name for name, part in settled.parts.items() if part.span != 1]
@@ -237,6 +251,11 @@ class Timeline:
             _standstill(name, part.delays.stalls)
             for name, part in settled.parts.items()
             if part.delays.stalls
+        ]
+        wrong += [
+            f"the clock of {name} and that of the run went apart by {part.delays.stepped:.1f} s"
+            for name, part in settled.parts.items()
+            if part.delays.stepped
         ]
         delays = settled.second.delays
         if delays.late:

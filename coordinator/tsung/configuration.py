@@ -19,9 +19,10 @@ from coordinator.tsung.sessions import TsungSession, mixes, read_sessions, simpl
 from coordinator.tsung.steps import Steps
 from loadgen.errors import PlanError
 from loadgen.plan.phases import Phase
-from loadgen.plan.plan import Plan, Target, Transport
+from loadgen.plan.plan import Plan, Target
 from loadgen.plan.script import Change, SetVars, steps_in
 from loadgen.plan.sessions import Script, SessionSpec
+from loadgen.plan.transport import Transport
 
 
 class Cast(NamedTuple):

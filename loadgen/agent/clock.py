@@ -16,6 +16,13 @@ MAX_DRIFT = 5e-4
 """Seconds that two clocks may drift apart each second: 500 ppm is the most that NTP slews one."""
 SPAN = 10.0
 """Seconds of which the exchange with the least delay is kept."""
+APART = 1.5
+"""Seconds from which on two clocks went apart by a jump, not by their drift."""
+KNOWN = 0.5
+"""Seconds by which an offset is wrong at most for a jump to be seen in it."""
+FOLLOW_AFTER = 5.0
+"""Seconds after which an agent follows the clock of the run: until then the coordinator may find
+that its own clock has jumped."""
 KEPT = 60
 """Spans that are kept: ten minutes."""
 
@@ -92,6 +99,11 @@ class ClockFilter:
     def _best(self, now: float) -> Exchange | None:
         return min(self._kept, key=lambda exchange: exchange.bound_at(now), default=None)
 
+    def offset(self, now: float) -> float | None:
+        """Returns the seconds to add to the agent's clock; None unless known well."""
+        best = self._best(now)
+        return None if best is None or best.bound_at(now) > KNOWN else best.offset
+
     def to_own(self, time: float, now: float) -> float | None:
         """Returns a time of the run on the agent's clock; None before any exchange.
 
@@ -151,3 +163,32 @@ class ClockFilter:
             return None, None
         drift = (last.offset - first.offset) / span * 1e6
         return round(drift, 3), round((first.bound + last.bound) / span * 1e6, 3)
+
+
+class SecondZero:
+    """The begin of second 0 on the agent's clock, which follows the clock of the run.
+
+    Clocks drift by less than seconds that come late; only a jump is followed.
+    """
+
+    def __init__(self, begin: float) -> None:
+        self.begin = begin
+        self._apart_since: float | None = None
+        """The time at which the clocks were first found apart, on the agent's clock."""
+
+    def follow(self, begin: float, now: float) -> float:
+        """Returns the seconds by which second 0 moves, most often 0.
+
+        `begin` is where the clock of the run has it now, `now` what the agent's clock shows.
+        """
+        apart = begin - self.begin
+        if abs(apart) <= APART:
+            self._apart_since = None
+            return 0.0
+        if self._apart_since is None:
+            self._apart_since = now
+        if now - self._apart_since < FOLLOW_AFTER:
+            return 0.0
+        self._apart_since = None
+        self.begin = begin
+        return apart

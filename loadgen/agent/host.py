@@ -29,6 +29,10 @@ class HostSeconds:
         """The time at which the next state is complete."""
         return self._start + self._next + 1
 
+    def move(self, by: float) -> None:
+        """Moves second 0 by some seconds; states that are known keep their numbers."""
+        self._start += by
+
     def look(self, now: float) -> None:
         """Reads the host when a second is over.
 

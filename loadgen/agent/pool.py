@@ -204,7 +204,7 @@ class WorkerPool:
         source = self.fanin.sources[worker.name]
         total = _job_of(worker).plan.total
         unfinished = unfinished_of(worker.held, source.launched, source.users, total)
-        tally = self.fanin.lose(worker.name)
+        tally = self.fanin.lose(worker.name, int(monotonic() - _job_of(worker).start))
         if not worker.reader.at_eof():
             worker.kill()
         self.notes.append(
@@ -294,11 +294,27 @@ class WorkerPool:
     def expect_silence_until(self, when: float) -> None:
         """Counts no worker's silence before this moment, monotonic in seconds."""
         for worker in self._workers:
-            worker.last_report = when
+            worker.last_report = max(worker.last_report, when)
+
+    def move_start(self, by: float, now: float) -> None:
+        """Moves second 0 by some seconds in every worker that has a job.
+
+        Where it moves later, a worker has no second to report until that time has come. `now` is in
+        seconds on the monotonic clock.
+        """
+        for worker in self.employed:
+            job = _job_of(worker)
+            worker.job = replace(job, start=job.start + by)
+        self._send(b"move %r\n" % by)
+        self.expect_silence_until(now + max(0.0, by))
 
     def settled(self) -> list[Second]:
         """Returns the seconds that every worker has reported since the last call."""
-        return [settled.second for settled in self.fanin.settle()]
+        seconds = []
+        for settled in self.fanin.settle():
+            settled.second.delays.unreported = tuple(map(int, settled.lost))
+            seconds.append(settled.second)
+        return seconds
 
     @property
     def finished(self) -> bool:

@@ -9,7 +9,7 @@ from time import monotonic, process_time, time
 import aiohttp
 import msgspec
 
-from loadgen.agent.clock import ClockFilter, Exchange
+from loadgen.agent.clock import ClockFilter, Exchange, SecondZero
 from loadgen.agent.host import HostSeconds
 from loadgen.agent.jobs import (
     AgentPart,
@@ -22,7 +22,7 @@ from loadgen.agent.jobs import (
 )
 from loadgen.agent.names import Names, resolve_all
 from loadgen.agent.orders import Pace, WorkerOrders, place_line
-from loadgen.agent.outbox import Outbox
+from loadgen.agent.outbox import BATCH, Outbox
 from loadgen.agent.pool import WorkerPool
 from loadgen.agent.process import WorkerProcess
 from loadgen.agent.session_files import SessionFiles, without_data
@@ -53,6 +53,9 @@ MAX_ORDERS = 4 << 20
 """Bytes that orders may have."""
 ROWS_TIMEOUT = 120.0
 """Seconds that the rows of a feeder may take to come."""
+STALL = 2.0
+"""Seconds between two looks at its clock after which the agent itself stood still; it looks every
+second."""
 STOP_TIMEOUT = 5.0
 """Seconds that an agent which has to stop goes on trying to deliver its last seconds."""
 
@@ -101,13 +104,17 @@ class AgentRun:
         self._over = False
         self._patience = settings.orphan_after
         """Seconds of the coordinator's silence after which the run is drained and forgotten."""
-        self._heard = self._spoke = self._begin = monotonic()
+        self._heard = self._spoke = self._looked = monotonic()
+        self._second_0 = SecondZero(self._heard)
+        """Begins when the run does: until then, anything."""
 
     async def serve(self) -> None:
         """Serves this run until the coordinator ends it or is silent for too long."""
+        looking = asyncio.create_task(self._look_every_second())
         try:
             await self._serve()
         finally:
+            looking.cancel()
             for task in (self._watching, self._resolving):
                 if task is not None:
                     task.cancel()
@@ -334,18 +341,22 @@ class AgentRun:
 
     def _post(self) -> Post:
         pool, sent, idle = self.pool, self._sent, self._running is None
+        offset = self._clock.offset(monotonic()) if self._host is not None else None
+        seconds = self._outbox.batch()
+        last = pool.finished and len(seconds) < BATCH
         return Post(
-            seconds=self._outbox.batch(),
+            seconds=seconds,
             ready=self._ready,
             refusal=shown_text(self._refusal),
             max_connections=self._settings.capacity,
             limits=self._limits if idle else (),
             addresses={} if self._took_addresses else self._addresses,
-            finished=pool.finished or (idle and (self._over or sent.draining)),
+            finished=last or (idle and (self._over or sent.draining)),
             gate=pool.gate,
             workers=pool.vitals(),
             agent_cpu_s=process_time(),
             clock=self._clock.reading(monotonic(), time()),
+            began=None if offset is None else self._second_0.begin + offset,
             reassigned=sent.reassigned if pool.finished else sent.accounted,
             announced=sent.announced,
             notes=tuple(self._notes),
@@ -363,6 +374,7 @@ class AgentRun:
         if orders.do in ("run", "pause") and orders.start is not None and self._running is None:
             self._running = asyncio.create_task(self._start(orders, orders.start))
         elif orders.do in ("run", "pause"):
+            self._follow_clock(orders)
             self._send_pace(orders)
             self._send_reassignments(orders)
             self._announce(orders)
@@ -376,6 +388,21 @@ class AgentRun:
         elif orders.do == "stop":
             self._abort()
         self._over = self._over or (post.finished and not self._outbox)
+
+    def _follow_clock(self, orders: Orders) -> None:
+        """Numbers the seconds anew when this machine's clock has jumped, or stood still."""
+        now = monotonic()
+        offset = self._clock.offset(now)
+        if orders.start is None or offset is None or self._host is None:
+            return
+        moved = self._second_0.follow(orders.replied + orders.start.after - offset, now)
+        if moved:
+            self._host.move(moved)
+            self.pool.move_start(moved, now)
+            self._note(
+                f"{self._welcome.name} numbers its seconds anew: its clock is"
+                f" {abs(moved):.1f} s {'ahead of' if moved > 0 else 'behind'} the clock of the run"
+            )
 
     def _send_pace(self, orders: Orders) -> None:
         """Pauses or resumes the workers, unless they have no jobs yet or have that pace."""
@@ -417,14 +444,15 @@ class AgentRun:
             self.pool.announce(published)
 
     def _count_reassigned(self, count: int) -> None:
-        self._sent.count_reassigned(count, int(monotonic() - self._begin))
+        self._sent.count_reassigned(count, int(monotonic() - self._second_0.begin))
 
     async def _start(self, orders: Orders, start: Start) -> None:
         """Gives the workers their jobs."""
         self._sent.pace = Pace(paused=False, delay=orders.delay)
         now = monotonic()
         begin = self._clock.to_own(orders.replied + start.after, now)
-        self._begin = begin = now + start.after if begin is None else begin
+        begin = now + start.after if begin is None else begin
+        self._second_0 = SecondZero(begin)
         self._host = HostSeconds(read_host, begin, now)
         self._watching = asyncio.create_task(_watch(self._host))
         share = connections_in(start.share, orders.reassignments, self._welcome.plan.total)
@@ -522,6 +550,7 @@ class AgentRun:
 
     def _check_silence(self) -> None:
         """Drains and forgets the run when the coordinator is silent for too long."""
+        self._excuse_own_silence()
         silent = monotonic() - self._heard
         if silent <= self._patience:
             return
@@ -529,6 +558,20 @@ class AgentRun:
             log.warning("no word from the coordinator for %.0f s", silent)
             self.drain()
         self._over = self._over or self.pool.finished
+
+    def _excuse_own_silence(self) -> None:
+        """Leaves out the time in which this agent stood still, or its clock jumped."""
+        now = monotonic()
+        passed = now - self._looked
+        self._looked = now
+        if passed > STALL:
+            self._heard += passed
+            self.pool.expect_silence_until(now)
+
+    async def _look_every_second(self) -> None:
+        while True:
+            self._excuse_own_silence()
+            await asyncio.sleep(1.0)
 
 
 async def _watch(host: HostSeconds) -> None:

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from loadgen.agent.agent import Agent
 from loadgen.agent.settings import AgentSettings
-from loadgen.cli.options import DURATION, ENDPOINT, run_command
+from loadgen.cli.options import DURATION, ENDPOINT, CountType, run_command
 from loadgen.cli.stdio import decouple
 from loadgen.errors import OperatorError
 from loadgen.http.client import Trust, trust_in
@@ -79,7 +79,7 @@ MAX_SCRAPES = PortRates(each=50.0, together=100.0)
 )
 @click.option(
     "--max-connections",
-    type=click.IntRange(1, MAX_VALUE),
+    type=CountType(1, MAX_VALUE),
     show_default=f"what the plan says, or {DEFAULT_MAX_CONNECTIONS}",
     help="Connections open at once at most.",
 )

@@ -12,7 +12,7 @@ import click
 
 from loadgen.cli.stdio import Outlet, finish, settle
 from loadgen.errors import OperatorError
-from loadgen.values import Endpoint, seconds_of
+from loadgen.values import Endpoint, number_of, seconds_of
 from loadgen.version import VERSION
 
 
@@ -75,7 +75,7 @@ class RateType(click.ParamType[float]):
     ) -> float:
         """Returns the rate; 0, negative, infinite and malformed ones are refused."""
         try:
-            rate = float(str(value))
+            rate = number_of(str(value))
         except ValueError:
             rate = math.nan
         if not 0 < rate < math.inf:
@@ -85,6 +85,27 @@ class RateType(click.ParamType[float]):
                 ctx,
             )
         return rate
+
+
+class CountType(click.IntRange):
+    """A whole number, which may also be written `1_000_000`, `1,000,000` or `1e6`."""
+
+    name = "count"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Returns the number; fails when it is none, not whole, or out of its range."""
+        try:
+            number = number_of(str(value))
+        except ValueError:
+            number = math.nan
+        if not number.is_integer():
+            self.fail(
+                f"{value!r} is not a whole number; write for example 1000000 or 1e6", param, ctx
+            )
+        count: int = super().convert(int(number), param, ctx)
+        return count
 
 
 DURATION = DurationType()

@@ -2,7 +2,7 @@
 
 import click
 
-from loadgen.cli.options import ENDPOINT, run_command
+from loadgen.cli.options import ENDPOINT, CountType, run_command
 from loadgen.cli.stdio import decouple
 from loadgen.target.settings import LEGAL, Faults, TargetSettings
 from loadgen.target.supervisor import serve
@@ -19,7 +19,7 @@ from loadgen.values import REFERENCE_CONNECTIONS, TARGET_MODES, Endpoint
 )
 @click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=CountType(min=1),
     help=(
         "Worker processes on the port; by default one per core, and more once the connections need"
         " more descriptors; with --limit all that it needs, from the start."
@@ -27,7 +27,7 @@ from loadgen.values import REFERENCE_CONNECTIONS, TARGET_MODES, Endpoint
 )
 @click.option(
     "--limit",
-    type=click.IntRange(min=0),
+    type=CountType(min=0),
     show_default=str(REFERENCE_CONNECTIONS),
     help="WebSocket connections open at once, over all workers; a further one gets a 503.",
 )

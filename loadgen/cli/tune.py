@@ -13,7 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from loadgen.cli.options import DURATION, RATE, run_command
+from loadgen.cli.options import DURATION, RATE, CountType, run_command
 from loadgen.errors import OperatorError
 from loadgen.machine.addresses import DEFAULT_PORTS
 from loadgen.machine.facts import Machine, facts, read_machine
@@ -143,7 +143,7 @@ def role_and_connections(function: Any) -> Any:
     )
     connections = click.option(
         "--connections",
-        type=click.IntRange(min=1),
+        type=CountType(min=1),
         show_default=f"{CONNECTIONS['client']} as client, {CONNECTIONS['target']} as target",
         help="Connections that this machine is to hold.",
     )
@@ -164,7 +164,7 @@ def command() -> None:
 @role_and_connections
 @click.option(
     "--target-addresses",
-    type=click.IntRange(min=0),
+    type=CountType(min=0),
     default=1,
     show_default=True,
     help="Addresses of the target's name; a client has all its source ports towards each. 0: a"
@@ -238,7 +238,7 @@ def undo(force: bool) -> int:
 
 
 @command.command()
-@click.argument("connections", type=click.IntRange(min=1), nargs=-1)
+@click.argument("connections", type=CountType(min=1), nargs=-1)
 @click.option("--rate", type=RATE, default=2000.0, show_default="2000", help="Arrivals per second.")
 @click.option(
     "--think",

@@ -71,12 +71,13 @@ class Acceptor:
         self._resume()
 
     def close(self) -> None:
-        """Closes the listening sockets."""
+        """Closes the listening sockets; harmless when they are."""
         if self._pausing is not None:
             self._pausing.cancel()
         for listener in self._sockets:
             self._loop.remove_reader(listener)
             listener.close()
+        self._sockets = ()
 
     def _resume(self) -> None:
         self._pausing = None

@@ -168,6 +168,7 @@ class HttpServer:
         """Closes the port and its connections."""
         if self._acceptor is not None:
             self._acceptor.close()
+            self._acceptor = None
         waiting = [*self._opening.values(), *([self._evicting] if self._evicting else [])]
         for task in waiting:
             task.cancel()
@@ -227,7 +228,10 @@ class HttpServer:
         """Gets a descriptor back when there is none for another connection."""
         if not self._complained:
             self._complained = True
-            log.warning("connections wait: none can be accepted (%s)", error.strerror)
+            log.warning(
+                "new connections wait, since none can be accepted (%s); see ulimit -n",
+                error.strerror,
+            )
         if not self._end_longest_idle(known=False) and self._opening:
             self._opening.pop(next(iter(self._opening))).cancel()
 

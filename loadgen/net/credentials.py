@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loadgen.errors import PlanError
 from loadgen.plan.credentials import Credentials, has_certificate, pairs_of
-from loadgen.plan.plan import Transport
+from loadgen.plan.transport import Transport
 
 SUFFIXES = (".pem", ".crt", ".cer", ".cert", ".key")
 """The names of files that are read of a folder of certificates."""

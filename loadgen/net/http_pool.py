@@ -37,8 +37,8 @@ from loadgen.net.allowed import AllowedHosts
 from loadgen.net.dialer import reason_of
 from loadgen.net.tls import Contexts
 from loadgen.net.url import is_address
-from loadgen.plan.plan import Transport
 from loadgen.plan.proxy import ProxyUrl
+from loadgen.plan.transport import Transport
 from loadgen.stats.http_ends import NOT_ALLOWED, TOO_MANY_REDIRECTS
 from loadgen.stats.reasons import (
     BAD_REQUEST,

@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 from loadgen.errors import PlanError
 from loadgen.net.credentials import show, trust
 from loadgen.plan.credentials import NO_CREDENTIALS, Credentials
-from loadgen.plan.plan import Transport
+from loadgen.plan.transport import Transport
 from loadgen.stats.reasons import TLS
 from loadgen.stats.recorder import Recorder
 

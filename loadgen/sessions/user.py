@@ -24,6 +24,7 @@ from loadgen.sessions.compressed import session_kind
 from loadgen.sessions.errors import CheckFailed, ConnectFailed, ConnectionEnded
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.tasks import LEAVE_TIMEOUT, TaskOwner, cause_of
+from loadgen.sessions.think_times import ThinkTimes
 from loadgen.sessions.user_state import Pause, UserState
 from loadgen.sessions.websocket import Awaited, Handler, WebSocket
 from loadgen.stats.reasons import BAD_REQUEST, DONE, DRAINED, ERROR, NOT_CONNECTED, TIMEOUT
@@ -50,30 +51,6 @@ _ASKED = StopIteration | asyncio.CancelledError | ConnectionEnded
 """What may end a session that is told to end."""
 
 Session = Callable[["User"], Coroutine[Any, Any, None]]
-
-
-class ThinkTimes:
-    """`await user.think(30)`, and the same with random times."""
-
-    __slots__ = ("_user",)
-
-    def __init__(self, user: "User") -> None:
-        self._user = user
-
-    def __call__(self, seconds: float) -> Generator[Any, Any, None]:
-        """Waits; raises ConnectionEnded when the user's last connection ends meanwhile."""
-        return self._user.pause(seconds)
-
-    def uniform(self, low: float, high: float) -> Generator[Any, Any, None]:
-        """Waits for a random time between both, in seconds."""
-        return self._user.pause(self._user.random.uniform(low, high))
-
-    def exponential(self, mean: float) -> Generator[Any, Any, None]:
-        """Waits for an exponentially distributed time with this mean, in seconds.
-
-        This is Tsung's random think time.
-        """
-        return self._user.pause(self._user.random.expovariate(1 / mean) if mean > 0 else 0.0)
 
 
 def _failed_check(number: int, name: str, condition: object, sample: object) -> str:
@@ -299,7 +276,10 @@ class User(TaskOwner):
 
     def count(self, name: str, by: int = 1) -> None:
         """Adds to a counter that the session names."""
-        self.recorder.tally.count(name, by)
+        tally = self.recorder.tally
+        if name not in tally.counters:
+            name = self.recorder.name_for("counters", name, self.number)
+        tally.count(name, by)
 
     def check(
         self, name: str, condition: object, *, fatal: bool = False, sample: object = None
@@ -310,7 +290,11 @@ class User(TaskOwner):
         that is `fatal` raises CheckFailed, which ends the session unless it is caught.
         """
         passed = bool(condition)
-        self.recorder.tally.check(name, passed=passed)
+        tally = self.recorder.tally
+        counted = name
+        if name not in tally.checks:
+            counted = self.recorder.name_for("checks", name, self.number)
+        tally.check(counted, passed=passed)
         if not passed:
             reason = f"{CHECK}{name_of(name)}"
             if self.recorder.claim(reason, MAX_CHECK_SAMPLES):
@@ -366,7 +350,10 @@ class User(TaskOwner):
 
     def took(self, name: str, seconds: float) -> None:
         """Records a duration in seconds under a name."""
-        self.recorder.tally.time(name, microseconds(seconds))
+        tally = self.recorder.tally
+        if name not in tally.timings:
+            name = self.recorder.name_for("timings", name, self.number)
+        tally.time(name, microseconds(seconds))
 
     # The trampoline.
 

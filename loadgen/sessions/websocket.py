@@ -5,7 +5,6 @@ a task, which has its own way to wait, each awaits a future.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from enum import Enum, auto
 from inspect import iscoroutinefunction
@@ -32,6 +31,7 @@ from loadgen.net.reply_headers import ReplyHeaders, cookies_of
 from loadgen.plan.jsonpath import NOTHING, fits, json_in, path_of
 from loadgen.plan.life import PONG_TIMEOUT
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
+from loadgen.sessions.inbox import UNREAD, Inbox
 from loadgen.stats.reasons import DONE
 from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.stats.tally import name_of
@@ -41,12 +41,6 @@ MAX_BYTES = 16 * 2**20
 section 7.4.1, code 1009)."""
 MAX_OWED = 64
 """Pings without an answer that a connection waits for; an older one counts as missing at once."""
-MAX_UNREAD = 1024
-"""Messages kept for a session that does not receive them; older ones are dropped and counted."""
-MAX_UNREAD_BYTES = 16 * 2**20
-"""Bytes of them; the newest message is kept, whatever it has."""
-UNREAD = "messages_unread"
-"""The counter of dropped messages."""
 MESSAGE_COST = 1024
 """Bytes that each message counts more than it has, in BURST."""
 MAX_WAITING = 2**20
@@ -120,52 +114,6 @@ class Waiter(NamedTuple):
     ping: int
     """The number of the ping whose pong it awaits, or any number."""
     future: "asyncio.Future[Any]"
-
-
-class Inbox(deque[str | bytes]):
-    """The messages of one connection that came before the session awaited them."""
-
-    __slots__ = ("size",)
-
-    size: int
-    """Their bytes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.size = 0
-
-    def keep(self, message: str | bytes) -> int:
-        """Adds a message; returns how many older ones had to go."""
-        self.append(message)
-        self.size += _size_of(message)
-        dropped = 0
-        while len(self) > MAX_UNREAD or (self.size > MAX_UNREAD_BYTES and len(self) > 1):
-            self.take()
-            dropped += 1
-        return dropped
-
-    def take(self) -> str | bytes:
-        """Removes the oldest message and returns it."""
-        message = self.popleft()
-        self.size -= _size_of(message)
-        return message
-
-    def put_back(self, message: str | bytes) -> None:
-        """Adds a message before the oldest one: it was taken, and not received."""
-        self.appendleft(message)
-        self.size += _size_of(message)
-
-    def empty(self) -> None:
-        """Removes all messages."""
-        self.clear()
-        self.size = 0
-
-
-def _size_of(message: str | bytes) -> int:
-    """Returns how many bytes a message had on the wire."""
-    if isinstance(message, bytes) or message.isascii():
-        return len(message)
-    return len(message.encode())
 
 
 def parts_of(message: Any) -> tuple[int, list[bytes]]:

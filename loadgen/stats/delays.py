@@ -31,6 +31,12 @@ class Delays(msgspec.Struct, omit_defaults=True):
     """Launches that were late although neither an order nor the lack of a place held them up."""
     late_by: Duration = 0.0
     """The most seconds by which one of them was late."""
+    stepped: Duration = 0.0
+    """Seconds by which the clock of the host had jumped: the number of the second is wrong, or was
+    moved in it."""
+    unreported: Annotated[tuple[Count, ...], msgspec.Meta(max_length=10_000)] = ()
+    """The numbers of the workers that were gone before they reported this second: what they did in
+    it is unknown. The coordinator reads it of single agents, too."""
     waited: bool = False
     """True when launches waited for a place among the handshakes in flight."""
 
@@ -40,6 +46,8 @@ class Delays(msgspec.Struct, omit_defaults=True):
             self.stalls[worker] = self.stalls.get(worker, 0.0) + seconds
         self.late += other.late
         self.late_by = max(self.late_by, other.late_by)
+        self.stepped = max(self.stepped, other.stepped)
+        self.unreported += other.unreported
         self.waited = self.waited or other.waited
 
     def launched_late(self, by: float) -> None:

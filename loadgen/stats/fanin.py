@@ -76,6 +76,8 @@ class Settled(msgspec.Struct):
     second: Second
     parts: dict[str, Second]
     missing: list[str]
+    lost: list[str] = []
+    """The sources that were lost before they reported it: what they did in it is unknown."""
 
 
 class Source(msgspec.Struct):
@@ -88,6 +90,8 @@ class Source(msgspec.Struct):
     """The first second that it has to report."""
     living: bool = True
     """True while it has more seconds to report."""
+    unreported: range = range(0)
+    """The seconds that it did not report before it was lost."""
 
     @property
     def launched(self) -> int:
@@ -158,15 +162,17 @@ class FanIn:
         """Ends a source that has delivered its last second."""
         self.sources[name].living = False
 
-    def lose(self, name: str) -> Tally:
+    def lose(self, name: str, until: int = -1) -> Tally:
         """Ends a source that died; returns the counts that its next second gets for it.
 
-        Its open connections count as `lost`, its connecting ones and its sessions as failed.
+        What it did up to the second `until` is unknown. Its open connections count as `lost`, its
+        connecting ones and its sessions as failed.
         """
         source = self.sources[name]
         if not source.living:
             return Tally()
         source.living = False
+        source.unreported = range(max(source.last.number + 1, source.first), until + 1)
         ledger = Ledger.of(None, source.total)
         tally = Tally(
             lost=ledger.open,
@@ -217,4 +223,5 @@ class FanIn:
         whole = Second(number)
         for part in parts.values():
             whole.merge(part)
-        return Settled(whole, parts, missing)
+        lost = [name for name, source in self.sources.items() if number in source.unreported]
+        return Settled(whole, parts, missing, lost)

@@ -46,6 +46,9 @@ CLOSE_TIMEOUT = 5.0
 """Seconds that a server has to end a connection after the CLOSE; then it is aborted."""
 PONGS_TIMEOUT = 5.0
 """Seconds that a drain waits for pongs still owed."""
+GRACE = 0.5
+"""Seconds after a standstill of the worker until it looks at deadlines: what came meanwhile is read
+first."""
 DRAIN_TIMEOUT = 120.0
 """Seconds after which a drain aborts what is left; a million on two cores take a minute."""
 
@@ -180,14 +183,24 @@ class Engine:
             self._arrivals.reassign(reassignment, self._delay)
             self._free_since = monotonic()
 
+    def move_start(self, by: float) -> None:
+        """Moves the start of the run, and with it all that is still to come."""
+        self.start += by
+        self._churn.origin += by
+
     # Time.
+
+    def put_off_deadlines(self, now: float) -> None:
+        """Looks at no deadline for GRACE: the worker stood still, not the server."""
+        self._next_turn = now + GRACE
 
     def tick(self, now: float) -> float:
         """Does everything that is due by now; returns when it wants to be called again."""
         drain = self.connections.drain
         if drain is not None:
             self._close_some(drain, now)
-            self.connections.expire(now)
+            if now >= self._next_turn:
+                self.connections.expire(now)
             return now + TURN
         launch = self._launch_due(now)
         for scenario in self.scenarios:

@@ -49,6 +49,9 @@ MAX_LINES = 100
 """Printed lines that a worker reports; further lines are dropped, and a note reports that."""
 MAX_LINE_LENGTH = 500
 """Characters that a worker reports of a printed line."""
+STANDSTILL = 2.0
+"""Seconds that a tick comes late from which on deadlines are put off: the worker, not the server,
+kept others waiting."""
 PAGE_SIZE = resource.getpagesize()
 
 
@@ -123,6 +126,7 @@ class Worker(asyncio.Protocol):
             b"pause": self._engine.pause,
             b"resume": self._resume,
             b"gate": self._open_gate,
+            b"move": self._move_start,
             b"met": self._met,
             b"reassign": self._reassign,
             b"published": self._published,
@@ -178,6 +182,18 @@ class Worker(asyncio.Protocol):
         """Opens a gate; `at` is seconds from the start of the run."""
         self._engine.open_gate(int(gate), self._start + float(at))
 
+    def _move_start(self, by: bytes) -> None:
+        """Moves second 0: the clock of this host went apart from that of the run.
+
+        Where it moves earlier, this host stood still in the seconds between.
+        """
+        moved, age = float(by), monotonic() - self._start
+        if moved < 0:
+            self._stalls.tick(age, age, age - moved)
+        self._start += moved
+        self._engine.move_start(moved)
+        self._recorder.delays.stepped = abs(moved)
+
     def _met(self, users: bytes) -> None:
         """Ends a meeting of a number of users: all of them have come."""
         self._engine.population.met(int(users))
@@ -225,6 +241,8 @@ class Worker(asyncio.Protocol):
         start = self._start
         self._recorder.tally.loop_lag.record(microseconds(now - planned))
         self._stalls.tick(self._last_tick - start, planned - start, now - start)
+        if now - planned > STANDSTILL:
+            self._engine.put_off_deadlines(now)
         self._last_tick = now
         while self._second < int(now - start):
             self._report()

@@ -18,9 +18,10 @@ from loadgen.net.deflate import RSV1
 from loadgen.net.frames import TEXT
 from loadgen.net.handshake import accept_of
 from loadgen.plan.compress import Compress
-from loadgen.plan.plan import Plan, Transport
+from loadgen.plan.plan import Plan
 from loadgen.plan.session_file import read_session
 from loadgen.plan.sessions import PythonSession
+from loadgen.plan.transport import Transport
 from loadgen.wire import Sources
 from tests.bench.goal import Goal
 from tests.bench.job import resident_bytes, seconds_of, working

@@ -58,81 +58,92 @@ def test_the_page_says_that_certificates_are_not_verified(tmp_path, page):
 
 
 def test_the_page_follows_a_run(tmp_path, page, shots, server):
+    """One run shows all of it: while it goes on, and when an agent dies."""
     with followed(tmp_path, "--agents", "2", *RUN, server.ws) as coord:
         page.goto(coord.url)
         page.locator("#state", has_text="gathering").wait_for()
         with agent(coord.url, "--name", "a"), agent(coord.url, "--name", "b") as b:
             shows(page, OPEN)
-
-            # The numbers are those of the coordinator.
-            ledger = coord.state()["ledger"]
-            for name in (
-                "launched",
-                "not_started",
-                "connecting",
-                "opened",
-                "accepted",
-                "lost",
-                "late",
-            ):
-                assert fact(page, name.replace("_", " ")) == ledger[name], name
-            assert number(page.locator("#planned").inner_text()) == ledger["planned"]
-            before = coord.state()["totals"]["pongs"]
-            eventually(
-                lambda: (
-                    number(page.locator('[data-fact="pings / pongs"]').inner_text().split(" / ")[1])
-                    > before
-                ),
-                "the pongs go on",
-            )
-            shown = number(page.locator('[data-fact="pings / pongs"]').inner_text().split(" / ")[1])
-            assert before < shown <= coord.state()["totals"]["pongs"]
-            eventually(
-                lambda: page.locator("#alive").inner_text().startswith(f"{OPEN} verified alive"),
-                lambda: page.locator("#alive").inner_text(),
-            )
-
-            # The charts grow.
-            seen = points(page)
-            eventually(lambda: points(page) > seen + 1, "the chart grows")
-            assert page.locator("#charts canvas").count() >= 9
-            assert page.locator("#agents button").count() == 2
-            for figures in page.locator("#agents button").all():
-                assert figures.evaluate("card => card.scrollWidth - card.clientWidth") == 0, (
-                    "no figure overflows its card"
-                )
-
-            # A click or a key opens an agent's own charts.
-            page.locator('#agents button[data-agent="a"]').focus()
-            page.keyboard.press("Enter")
-            page.locator("#agent-title", has_text="Agent a").wait_for()
-            assert page.locator("#agent-charts canvas").count() >= 5
-            assert accessibility_violations(page) == []
-            page.screenshot(path=shots / "running-light.png", full_page=True)
-            page.emulate_media(color_scheme="dark", reduced_motion="reduce")
-            assert accessibility_violations(page) == []
-            page.screenshot(path=shots / "running-dark.png", full_page=True)
-            page.set_viewport_size({"width": 390, "height": 844})
-            page.emulate_media(color_scheme="light")
-            assert page.evaluate("document.documentElement.scrollWidth") <= 390
-            assert accessibility_violations(page) == []
-            page.screenshot(path=shots / "running-phone.png", full_page=True)
-            page.keyboard.press("Escape")
-            page.locator("#agent").wait_for(state="hidden")
-            assert page.evaluate("document.activeElement.dataset.agent") == "a"
-
-            # A lost agent is red within three seconds.
+            numbers_are_the_coordinators(page, coord)
+            charts_grow(page)
+            a_key_opens_an_agents_own_charts(page, shots)
             b.send(signal.SIGKILL)
-            page.locator('#agents button[data-agent="b"][data-health="bad"]').wait_for(timeout=3000)
-            page.locator('#agents button[data-agent="a"][data-health="good"]').wait_for()
-            page.locator("#log", has_text="b is lost").wait_for()
-            eventually(lambda: fact(page, "lost") == OPEN // 2, "half of the connections are lost")
-            page.locator("#ends", has_text="generator").wait_for()
-            page.locator(
-                '#charts [data-chart="ends"] .legend', has_text="lost (generator)"
-            ).wait_for()
-            assert fact(page, "invalid seconds") > 0
-            page.screenshot(path=shots / "agent-lost.png", full_page=True)
+            a_lost_agent_is_red(page, shots)
+
+
+def numbers_are_the_coordinators(page, coord):
+    """The figures on the page are those of the coordinator."""
+    ledger = coord.state()["ledger"]
+    for name in (
+        "launched",
+        "not_started",
+        "connecting",
+        "opened",
+        "accepted",
+        "lost",
+        "late",
+    ):
+        assert fact(page, name.replace("_", " ")) == ledger[name], name
+    assert number(page.locator("#planned").inner_text()) == ledger["planned"]
+    before = coord.state()["totals"]["pongs"]
+    eventually(
+        lambda: (
+            number(page.locator('[data-fact="pings / pongs"]').inner_text().split(" / ")[1])
+            > before
+        ),
+        "the pongs go on",
+    )
+    shown = number(page.locator('[data-fact="pings / pongs"]').inner_text().split(" / ")[1])
+    assert before < shown <= coord.state()["totals"]["pongs"]
+    eventually(
+        lambda: page.locator("#alive").inner_text().startswith(f"{OPEN} verified alive"),
+        lambda: page.locator("#alive").inner_text(),
+    )
+
+
+def charts_grow(page):
+    """Each second adds a point, and no figure of an agent overflows its card."""
+    seen = points(page)
+    eventually(lambda: points(page) > seen + 1, "the chart grows")
+    assert page.locator("#charts canvas").count() >= 9
+    assert page.locator("#agents button").count() == 2
+    for figures in page.locator("#agents button").all():
+        assert figures.evaluate("card => card.scrollWidth - card.clientWidth") == 0, (
+            "no figure overflows its card"
+        )
+
+
+def a_key_opens_an_agents_own_charts(page, shots):
+    """It is accessible in light, in the dark and on a phone, and Escape leads back."""
+    page.locator('#agents button[data-agent="a"]').focus()
+    page.keyboard.press("Enter")
+    page.locator("#agent-title", has_text="Agent a").wait_for()
+    assert page.locator("#agent-charts canvas").count() >= 5
+    assert accessibility_violations(page) == []
+    page.screenshot(path=shots / "running-light.png", full_page=True)
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    assert accessibility_violations(page) == []
+    page.screenshot(path=shots / "running-dark.png", full_page=True)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.emulate_media(color_scheme="light")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert accessibility_violations(page) == []
+    page.screenshot(path=shots / "running-phone.png", full_page=True)
+    page.keyboard.press("Escape")
+    page.locator("#agent").wait_for(state="hidden")
+    assert page.evaluate("document.activeElement.dataset.agent") == "a"
+
+
+def a_lost_agent_is_red(page, shots):
+    """It is so within three seconds of its death."""
+    page.locator('#agents button[data-agent="b"][data-health="bad"]').wait_for(timeout=3000)
+    page.locator('#agents button[data-agent="a"][data-health="good"]').wait_for()
+    page.locator("#log", has_text="b is lost").wait_for()
+    eventually(lambda: fact(page, "lost") == OPEN // 2, "half of the connections are lost")
+    page.locator("#ends", has_text="generator").wait_for()
+    page.locator('#charts [data-chart="ends"] .legend', has_text="lost (generator)").wait_for()
+    assert fact(page, "invalid seconds") > 0
+    page.screenshot(path=shots / "agent-lost.png", full_page=True)
 
 
 def test_a_refusal_leads_to_the_reply_of_the_server(tmp_path, page):

@@ -15,8 +15,8 @@ INSIDE = "LOADGEN_FAULTS_INSIDE"
 _USER = ["--user", "--map-root-user"]
 _SPACES = ["--net", "--mount", "sh", "-c"]
 _SCRIPT = 'mount -t tmpfs tmpfs /run && mkdir /run/netns && ip link set lo up && exec "$@"'
-NOWHERE = "02:00:00:00:00:ff"
-"""A hardware address that no host has."""
+NOWHERE = "02:00:00:00:00:99"
+"""An Ethernet address of no host."""
 NETWORKS = {"load": "198.18.0", "control": "198.18.1"}
 
 
@@ -95,14 +95,14 @@ class Host:
         """Restores its link to a network."""
         _ip("link", "set", self._port(network), "up")
 
-    def silence_to(self, other: "Host", network: str) -> None:
-        """Has what it sends to another host get lost, and only that."""
-        where = [other.address(network), "dev", network]
-        _ip("-n", self.name, "neigh", "replace", *where, "lladdr", NOWHERE, "nud", "permanent")
+    def misdirect(self, network: str, to: "Host") -> None:
+        """Sends whatever is for another host to an Ethernet address that no host has."""
+        address = [to.address(network), "dev", network]
+        _ip("-n", self.name, "neigh", "replace", *address, "lladdr", NOWHERE, "nud", "permanent")
 
-    def speak_to(self, other: "Host", network: str) -> None:
-        """Has what it sends to another host arrive again."""
-        _ip("-n", self.name, "neigh", "del", other.address(network), "dev", network)
+    def redirect(self, network: str, to: "Host") -> None:
+        """Sends to another host again what is for it."""
+        _ip("-n", self.name, "neigh", "del", to.address(network), "dev", network)
 
     def loses(self, network: str, percent: int) -> None:
         """Has its link to a network lose a part of what it sends; 0: nothing."""

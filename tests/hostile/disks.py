@@ -43,7 +43,7 @@ def own_disk(arena: Arena) -> Iterator[None]:
 
 @contextmanager
 def standing_still(disk: Path) -> Iterator[None]:
-    """Freezes a disk as long as the block lasts: a process that writes to it waits."""
+    """Freezes a disk as long as the block lasts; a write to it waits."""
     subprocess.run(["fsfreeze", "-f", str(disk)], check=True, timeout=20)
     try:
         yield
@@ -80,7 +80,7 @@ def killed_while_disk_stands_still(arena: Arena) -> Survived:
 
 @trial("the disk is full, the coordinator is killed, the disk is emptied, --resume is tried")
 def full_disk_and_resume(arena: Arena) -> Survived:
-    """Half a journal gives no ledger: --resume refuses it in one line."""
+    """Half a journal gives no ledger: resuming is refused in one line."""
     arena.runs.mkdir()
     arena.mount(arena.runs, "300k")
     fleet = arena.opened(each=("--orphan-after", "5"))
@@ -112,6 +112,7 @@ def run_directory_removed(arena: Arena) -> Survived:
     arena.mark_fault()
     name = arena.run.name
     shutil.rmtree(arena.run)
+    noticed = arena.says("loadgen-coord: ")
     statuses_of = [
         arena.ask(path)[0]
         for path in ("/v1/run/seconds?since=0", f"/runs/{name}/report.html", "/runs", "/v1/run")
@@ -122,7 +123,6 @@ def run_directory_removed(arena: Arena) -> Survived:
     code = arena.coord.end()
     assert code == 130, f"exit code {code}: {arena.coord.err}"
     assert f"drained {COUNT}" in arena.coord.out, arena.coord.out
-    noticed = arena.says("loadgen-coord: .*")
     eventually(lambda: arena.stats()["open"] == 0, "the target is empty")
     arena.keeps_silent()
     ledger = f"opened {COUNT}, drained {COUNT} (in the terminal)"

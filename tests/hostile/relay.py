@@ -1,6 +1,4 @@
-"""The way of one agent to its coordinator, which measures its posts.
-
-It can hold replies back."""
+"""The way of one agent to its coordinator, which measures its posts."""
 
 import re
 import socket
@@ -26,20 +24,10 @@ class Relay:
         """The secrets of the agents that posted in the clear."""
         self._to = to
         self._longest = 0.0
-        self._replying = threading.Event()
-        self._replying.set()
         self._sockets: list[socket.socket] = []
         self._listener = socket.create_server((host, 0), backlog=64)
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
-
-    def hold_replies(self) -> None:
-        """Keeps back what the coordinator sends."""
-        self._replying.clear()
-
-    def pass_replies(self) -> None:
-        """Passes on what the coordinator sends, and what was kept back."""
-        self._replying.set()
 
     def take_longest(self) -> float:
         """Returns the longest time from a request to its reply, in seconds.
@@ -50,7 +38,6 @@ class Relay:
 
     def close(self) -> None:
         """Ends all connections, and takes no other."""
-        self._replying.set()
         for sock in (self._listener, *self._sockets):
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
@@ -89,5 +76,4 @@ class Relay:
                 if exchange.asked:
                     self._longest = max(self._longest, monotonic() - exchange.asked)
                     exchange.asked = 0.0
-                self._replying.wait()
                 agent.sendall(data)

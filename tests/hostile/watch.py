@@ -85,25 +85,24 @@ def redirect_elsewhere(arena: Arena) -> Survived:
 
         with exporter(answer) as (url, _):
             _watches(arena, url)
-            noticed = arena.says("can't be scraped")
+            arena.says("can't be scraped")
             assert not asked, "the redirect was followed"
             summary = arena.drains()
-            return arena.survived(summary, noticed, "planted-inside")
+            return arena.survived(summary, None, "planted-inside")
 
 
 @trial("it answers with 2 GB of zeros, compressed to 2 MB")
 def compressed_bomb(arena: Arena) -> Survived:
     """It is not unpacked."""
-    bomb = gzip.compress(gzip.compress(bytes(200 << 20), 9), 9)
-    bomb = gzip.decompress(bomb) * 10
+    bomb = gzip.compress(bytes(200 << 20), 9) * 10
 
     def answer(sock: socket.socket) -> None:
         sock.sendall(_head("Content-Encoding: gzip", size=len(bomb)) + bomb)
 
     with exporter(answer) as (url, _):
         _watches(arena, url, 6.0)
-        noticed = arena.says("can't be scraped")
-        return arena.drains_well(noticed)
+        arena.says("can't be scraped")
+        return arena.drains_well()
 
 
 @trial("it answers without an end")
@@ -118,8 +117,8 @@ def answer_without_end(arena: Arena) -> Survived:
 
     with exporter(answer) as (url, _):
         _watches(arena, url, 6.0)
-        noticed = arena.says("can't be scraped")
-        return arena.drains_well(noticed)
+        arena.says("can't be scraped")
+        return arena.drains_well()
 
 
 @trial("it answers with 7 MB of lines that are figures, which takes seconds to read")

@@ -36,7 +36,7 @@ def coord(tmp_path_factory):
     (folder / "secret" / "plan.toml").write_text("secret")
     (runs / "link").symlink_to(folder / "secret")
     (runs / "published" / "agents" / "link.log").symlink_to(folder / "secret" / "plan.toml")
-    with coordinator(runs, "--agents", "1") as running:
+    with coordinator(runs, "--agents", "1", "--wait", "600") as running:
         running.says("agents join")
         yield running
         running.process.kill()

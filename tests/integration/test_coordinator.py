@@ -275,7 +275,7 @@ async def test_paths_that_change_something_need_the_token_and_mistakes_are_one_l
             ("", b'{"name": 1, "wire": %d}' % WIRE, 400, "$.name"),
             ("", b'{"wire": 99, "version": "9.9"}', 426, "wire version 99 (loadgen 9.9)"),
             ("/nobody/seconds", to_wire(Post()), 404, "join anew"),
-            ("/nobody/seconds", b"[1]", 400, "object"),
+            ("/nobody/seconds", b"[1]", 404, "join anew"),
             ("/nobody", b"", 404, "Not Found"),
             ("", io.BytesIO(bytes(65 << 20)), 413, "exceeded"),
         ]:

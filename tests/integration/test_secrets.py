@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import shutil
+import signal
 import tarfile
 import threading
 import urllib.request
@@ -188,8 +189,8 @@ def plan_with(secret: Secrets, folder: Path, server: int, proxy: int) -> Path:
     key, form = secret("send.hex").encode().hex(), secret("send.base64").encode()
     text = f"""
 rate = 50
-max = 12
-hold = 7
+max = 18
+hold = 600
 files = {{ users = "{secret("files")}" }}
 
 [[targets]]
@@ -288,12 +289,17 @@ base64 = "{base64.b64encode(form).decode()}"
 
 [[sessions.steps]]
 do = "think"
-seconds = 4
+seconds = 0.5
 
 [[sessions.steps]]
 do = "connect"
 path = "/refused?token=%%token%%"
 subst = true
+
+[[sessions]]
+kind = "loop"
+name = "holds"
+think = 1
 """
     path = folder / "secret-plan.toml"
     path.write_text(text)
@@ -368,7 +374,10 @@ def test_no_secret_stands_in_any_output(tmp_path):
             samples = {"http_403", "http_replies.401", "check.admin", "check.more"}
             samples |= {"error_ValueError"}
             eventually(
-                lambda: samples <= {path.stem for path in coord.folder.glob("errors/*")},
+                lambda: (
+                    samples <= {path.stem for path in coord.folder.glob("errors/*")}
+                    and "a publication could not be sent" in coord.err
+                ),
                 lambda: f"samples: {[*coord.folder.glob('errors/*')]} {coord.out} {coord.err}",
             )
             eventually(lambda: server.exported, "an export")
@@ -378,7 +387,8 @@ def test_no_secret_stands_in_any_output(tmp_path):
             for name in ("plan.toml", "journal.ndjson", "feeders/logins.jsonl"):
                 assert (coord.folder / name).stat().st_mode & 0o077 == 0, name
                 assert f"/{name}".encode() not in outputs["the archive"] or name == "plan.toml"
-            assert coord.end(60) in (0, 1), coord.out + coord.err
+            coord.send(signal.SIGINT)
+            assert coord.end() == 130, coord.out + coord.err
             folder = coord.folder
             outputs["stdout"], outputs["stderr"] = coord.out.encode(), coord.err.encode()
             assert b"can't be scraped" in outputs["stderr"]

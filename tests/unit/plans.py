@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from loadgen.plan.clients import AgentSpec
 from loadgen.plan.compress import Compress
 from loadgen.plan.phases import MAX_ARRIVALS, MAX_NUMBER, Phase
-from loadgen.plan.plan import Plan, Target, Transport
+from loadgen.plan.plan import Plan, Target
 from loadgen.plan.script import Connect, Foreach, Send, Think
 from loadgen.plan.sessions import MIN_THINK, Loop, PythonSession, Script
+from loadgen.plan.transport import Transport
 
 SOURCE = 'async def session(user):\n    await user.think(1)  # \u2026 "quoted"\n'
 SHA256 = sha256(SOURCE.encode()).hexdigest()

@@ -28,6 +28,8 @@ LAYERS = (
     "coordinator.storage coordinator.tsung coordinator.har",
     "coordinator.report",
     "coordinator.http coordinator.influx",
+    "coordinator.lines",
+    "coordinator.screen",
     "coordinator.preflight coordinator.display coordinator.doubts coordinator.scraper",
     "coordinator.calibrate coordinator.local coordinator.settings coordinator.embedded",
     "coordinator.controller coordinator.dryrun coordinator.trace",

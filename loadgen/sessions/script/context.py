@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from loadgen.sessions.inbox import Inbox
 from loadgen.sessions.user import User
-from loadgen.sessions.websocket import Inbox, WebSocket
+from loadgen.sessions.websocket import WebSocket
 from loadgen.stats.reasons import ERROR_UNKNOWN
 
 if TYPE_CHECKING:  # aiohttp: a worker loads it only where a session sends HTTP requests

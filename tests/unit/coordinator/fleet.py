@@ -4,6 +4,7 @@ Its agents join, post and fall silent when a test says so.
 """
 
 from coordinator.run.agents import digest_of
+from coordinator.run.run import Run
 from loadgen.machine.limits import Limit
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
@@ -104,3 +105,15 @@ def entries(run, *posts):
         now = run.start + max((second.number for second in post.seconds), default=0) + 1.0
         run.post(agent, post, now)
         yield from run.tick(now)
+
+
+def counted():
+    """Returns a run of two agents, and its first second, which has failures."""
+    run = Run(PLAN, 2)
+    agents = started(run)
+    for agent in agents:
+        second = opened(0, 10)
+        second.tally.failed, second.tally.launched = {"refused": 2}, 12
+        run.post(agent, seconds(second), run.start + 1.0)
+    (entry,) = run.tick(run.start + 1.0)
+    return run, entry.row

@@ -11,8 +11,9 @@ from loadgen.machine.facts import facts, read_machine
 from loadgen.plan.clients import AgentSpec
 from loadgen.plan.credentials import NO_CREDENTIALS, Credentials
 from loadgen.plan.phases import Phase
-from loadgen.plan.plan import Plan, Target, Transport
+from loadgen.plan.plan import Plan, Target
 from loadgen.plan.sessions import Loop
+from loadgen.plan.transport import Transport
 from loadgen.values import Endpoint
 
 USERS, GUESTS = Loop(name="users", weight=3.0), Loop(name="guests")

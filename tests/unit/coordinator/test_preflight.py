@@ -10,8 +10,9 @@ from coordinator.preflight import (
     ignored_proxy,
 )
 from loadgen.errors import OperatorError, PlanError
-from loadgen.plan.plan import Plan, Transport
+from loadgen.plan.plan import Plan
 from loadgen.plan.proxy import ProxyUrl
+from loadgen.plan.transport import Transport
 from loadgen.values import Endpoint
 
 

@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestServer
 from prometheus_client import generate_latest
 
 from coordinator.scrape import Scrape, Watched
-from coordinator.scraper import MAX_BYTES, Scraper, scrape_of
+from coordinator.scraper import MAX_BYTES, MAX_LINE, Scraper, scrape_of
 from loadgen.machine.exporter import machine_registry
 
 NODE = """
@@ -110,7 +110,8 @@ async def test_an_answer_is_read_to_its_end():
     [
         (b"", 302, {"Location": "/secret"}, "answers 302"),
         (gzip.compress(b"x 1\n", mtime=0), 200, {"Content-Encoding": "gzip"}, "is compressed"),
-        (b"#" * (MAX_BYTES + 1), 200, {}, "longer than 8 MiB"),
+        (b"#" * (MAX_BYTES + 1), 200, {}, "longer than 4 MiB"),
+        (b'm{a="' + b"\\" * MAX_LINE + b'"} 1\n', 200, {}, "a line longer than 64 KiB"),
         (b"the secret", 200, {}, "is no exposition of metrics"),
     ],
 )

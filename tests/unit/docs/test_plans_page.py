@@ -12,11 +12,12 @@ from loadgen.plan.clients import AgentSpec
 from loadgen.plan.compress import Compress
 from loadgen.plan.feeder import Feeder
 from loadgen.plan.phases import Phase
-from loadgen.plan.plan import Plan, Target, Transport
+from loadgen.plan.plan import Plan, Target
 from loadgen.plan.publish import Publish
 from loadgen.plan.reply import AutoReply
 from loadgen.plan.script import Condition, Extract, Match, ReplyCheck, Step
 from loadgen.plan.sessions import Loop, PythonSession, Script
+from loadgen.plan.transport import Transport
 from loadgen.planfile import read_plan, to_toml
 
 DOCS = Path(__file__).parents[3] / "docs"

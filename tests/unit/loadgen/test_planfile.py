@@ -297,7 +297,7 @@ PLACED = {
                 ' "sing"},\n]'
             )
         },
-        ", line 26: `sessions[1].steps[1].do`: Invalid value 'sing'",
+        ", line 26: `sessions[1].steps[1].do`: Invalid value 'sing'; did you mean 'ping'?",
     ),
 }
 
@@ -583,7 +583,10 @@ def test_a_report_needs_no_rows(plan_file):
     [
         (FED, "plan.toml, line 2: `feeders[0]`: "),
         (FED.replace("csv", "py"), "no plan runs code when it is read; give it by --feeder users"),
-        (FED + 'mode = "some"\n', "line 4: `feeders[0].mode`: Invalid enum value 'some'"),
+        (
+            FED + 'mode = "some"\n',
+            "line 4: `feeders[0].mode`: Invalid enum value 'some'; write ",
+        ),
         (FED + "rows = 5\n", "line 4: `feeders[0].rows`: Expected `array`"),
         ('files = { a = "users.csv" }', "line 1: `files.a` is the text 'users.csv', a file's name"),
     ],

@@ -2,7 +2,14 @@
 
 import pytest
 
-from loadgen.values import Endpoint, base_of, has_larger, nests_deeper, seconds_of
+from loadgen.values import (
+    Endpoint,
+    base_of,
+    has_larger,
+    nests_deeper,
+    number_of,
+    seconds_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -66,3 +73,14 @@ def test_a_number_beyond_a_bound_is_found_wherever_it_is():
     assert has_larger([-11], 10)
     assert has_larger({"a": {"b": -1e300}}, 10)
     assert not has_larger({"a": [10, -10.0, "11", None, True]}, 10)
+
+
+@pytest.mark.parametrize("text", ["1000000", "1_000_000", "1,000,000", "1e6", " 1000000.0 "])
+def test_a_number_may_be_written_in_several_ways(text):
+    assert number_of(text) == 1_000_000
+
+
+@pytest.mark.parametrize("text", ["", "10,00", "1,0000", "1,,000", "1k", "one", "1 000"])
+def test_what_is_no_number_is_refused(text):
+    with pytest.raises(ValueError, match="could not convert"):
+        number_of(text)

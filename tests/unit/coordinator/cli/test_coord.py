@@ -10,7 +10,8 @@ from coordinator.storage.journal import Journal
 from loadgen.errors import FleetError, OperatorError, PlanError
 from loadgen.plan.feeder import Feeder
 from loadgen.plan.feeder_file import keep_rows, with_rows
-from loadgen.plan.plan import Plan, Transport
+from loadgen.plan.plan import Plan
+from loadgen.plan.transport import Transport
 from loadgen.planfile import read_plan
 from loadgen.values import Endpoint
 from tests.unit.coordinator.folders import journal_head

@@ -8,8 +8,9 @@ from coordinator.cli.coord import coord
 from coordinator.cli.plans import check_tls, is_given, plan_from_options, plan_from_tsung
 from loadgen.errors import PlanError
 from loadgen.plan.compress import Compress
-from loadgen.plan.plan import Plan, Transport
+from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
+from loadgen.plan.transport import Transport
 from loadgen.planfile import to_toml
 
 TSUNG = Path(__file__).parents[1] / "tsung" / "taken"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.http.chores import LOWEST, Reports, pack, packed, render
+from coordinator.http.chores import LOW, Reports, pack, packed, render
 from coordinator.report.html import html_report
 from coordinator.storage.reader import read_run
 from loadgen.errors import OperatorError
@@ -60,7 +60,7 @@ async def test_a_report_is_rendered_once_for_all_who_wait_and_yields_to_others(t
     folder = finished_folder(tmp_path)
     reports = Reports()
     waiting = [asyncio.create_task(reports.of(folder)) for _ in range(20)]
-    await until(lambda: LOWEST in map(priority_of, chores()))
+    await until(lambda: LOW in map(priority_of, chores()))
     waiting[0].cancel()
     texts = set(await asyncio.gather(*waiting[1:]))
 

@@ -22,7 +22,7 @@ def test_strangers_leave_places_for_known_senders():
 
     with pytest.raises(web.HTTPServiceUnavailable) as refusal, places.take(request_of(known=False)):
         pass
-    assert refusal.value.text == "2 viewers follow this run already; ask again in 5 s"
+    assert refusal.value.text == "2 viewers follow this run already; come again in 5 s"
     assert refusal.value.headers["Retry-After"] == "5"
     with places.take(request_of(known=True)):
         assert places.taken == 3

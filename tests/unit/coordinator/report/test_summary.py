@@ -12,7 +12,8 @@ from coordinator.run.run import Run
 from coordinator.run.summary import EarlyEnd
 from loadgen.plan.compress import Compress
 from loadgen.plan.phases import Phase
-from loadgen.plan.plan import Plan, Transport
+from loadgen.plan.plan import Plan
+from loadgen.plan.transport import Transport
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
 from tests.unit.coordinator.fleet import drained, hello, opened, ready, seconds, started

@@ -29,7 +29,9 @@ GATED = Plan(phases=(Phase(rate=10, max=20, wait=True), Phase(rate=10, max=20)),
 
 
 def waits(run, agents, now, gate=1):
-    """Posts from each agent that it waits at a gate, then ticks."""
+    """Ticks until then, and posts from each agent that it waits at a gate."""
+    for second in range(int(now)):
+        run.tick(float(second))
     for agent in agents:
         run.post(agent, ready(gate=gate), now)
     run.tick(now)

@@ -160,3 +160,16 @@ def test_a_lost_agent_is_waited_for_no_longer_where_others_are_still_missing():
     seen.lose("c")
 
     assert 0 in seen.invalid
+
+
+def test_a_second_that_lost_agents_or_workers_did_not_report_says_so():
+    seen = timeline()
+    part = Second(0, delays=Delays(unreported=(0, 3)))
+
+    row = seen.add(Settled(Second(0), {"a": part}, [], ["b"])).row
+
+    assert row.invalid == [
+        "no report from b before the loss",
+        "no report from worker 0 of agent a before it was gone",
+        "no report from worker 3 of agent a before it was gone",
+    ]

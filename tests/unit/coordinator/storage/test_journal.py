@@ -237,7 +237,7 @@ def test_a_journal_that_can_not_be_written_is_removed(begin, tmp_path, monkeypat
 
 @pytest.fixture
 def standstill():
-    """A disk with room for 1,000 bytes that stands still until its event is set."""
+    """A disk that stands still until its event is set, but for 1,000 bytes."""
     disk, goes_on = Disk(most=1000), Event()
     disk.start()
     disk.do(goes_on.wait)

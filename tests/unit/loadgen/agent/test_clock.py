@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.agent.clock import MAX_DRIFT, SPAN, ClockFilter, Exchange
+from loadgen.agent.clock import (
+    APART,
+    FOLLOW_AFTER,
+    KNOWN,
+    MAX_DRIFT,
+    SPAN,
+    ClockFilter,
+    Exchange,
+    SecondZero,
+)
 from loadgen.stats.delivery import PublisherClock
 
 OFFSET = 3.7
@@ -145,3 +154,31 @@ def test_a_clock_that_stood_still_begins_anew():
 )
 def test_times_that_contradict_themselves_are_left_out(impossible):
     assert filled(impossible).reading(2.0, wall=0.0) is None
+
+
+def test_an_offset_that_is_not_known_well_shows_no_jump():
+    slow = exchange(10.0, there=2.1 * KNOWN, back=0.0)
+
+    assert filled().offset(10.0) is None
+    assert filled(slow).offset(11.1) is None
+    assert filled(slow, exchange(12.0)).offset(12.1) == pytest.approx(OFFSET)
+
+
+def test_second_0_follows_a_clock_that_jumped_after_a_while():
+    zero = SecondZero(100.0)
+
+    moves = [zero.follow(120.0, at) for at in (105.0, 106.0, 105.0 + FOLLOW_AFTER, 111.0)]
+
+    assert moves == [0.0, 0.0, 20.0, 0.0]
+    assert zero.begin == 120.0
+
+
+def test_second_0_stays_where_clocks_drift_or_the_clock_of_the_run_comes_back():
+    zero = SecondZero(100.0)
+    for at in range(100):
+        assert zero.follow(100.0 - APART, float(at)) == 0.0
+    assert zero.follow(80.0, 100.0) == 0.0
+    assert zero.follow(100.0, 101.0) == 0.0
+
+    assert zero.follow(80.0, 100.0 + FOLLOW_AFTER) == 0.0
+    assert zero.begin == 100.0

@@ -62,3 +62,12 @@ def test_states_that_no_one_takes_are_bounded():
 
     kept = switches(host, *range(10 * MAX_KEPT), now=10.0 * MAX_KEPT)
     assert kept == [None] * (9 * MAX_KEPT) + [1] * MAX_KEPT
+
+
+def test_seconds_are_looked_at_by_a_start_that_moves():
+    host = HostSeconds(switching([0, 5, 105]), start=100.0, now=100.0)
+    host.look(101.0)
+    host.move(-2.0)
+    host.look(102.0)
+
+    assert switches(host, 0, 1, 2, 3, 4, now=102.0) == [5, 100, 100, 100, None]

@@ -18,11 +18,12 @@ from loadgen.agent.pool import (
     WorkerPool,
 )
 from loadgen.plan.phases import Phase
-from loadgen.plan.plan import Plan, Transport
+from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.session_file import digest
 from loadgen.plan.sessions import PythonSession
 from loadgen.plan.shares import Share
+from loadgen.plan.transport import Transport
 from tests.jobs import job_on
 from tests.processes import PATIENCE
 from tests.unit.wire_ends import until
@@ -122,6 +123,10 @@ async def test_the_connections_of_a_dead_worker_are_lost_and_it_is_not_replaced_
             "worker 0 is gone (it was killed by SIGKILL): 10 open connections are lost"
         ]
         assert pool.fanin.total.lost == 10
+        lost_in = pool.fanin.sources["0"].last.number
+        await until(lambda: pool.fanin.sources["1"].last.number >= lost_in, PATIENCE)
+        (second,) = (second for second in pool.settled() if second.number == lost_in)
+        assert second.delays.unreported == (0,)
         assert not pool.finished
         assert len(pool.employed) == 2, "it is not replaced unless the run says so"
 
@@ -168,6 +173,26 @@ async def test_a_worker_that_is_silent_for_too_long_is_killed(server):
             "worker 0 reported nothing for 10 s; it is killed",
             "worker 0 is gone (it was killed by SIGKILL): 20 open connections are lost",
         ]
+
+
+async def test_workers_number_their_seconds_by_a_start_that_moves(server):
+    """Seconds of a standstill are marked; workers that wait for theirs live on."""
+    async with pool_of(*jobs_on(server.port, HELD)) as pool:
+        await opened(pool, 20)
+        moved_at = pool.fanin.sources["0"].last.number + 1
+        pool.move_start(-30.0, monotonic())
+        await until(lambda: pool.fanin.sources["0"].last.number >= moved_at + 29, PATIENCE)
+        seconds = pool.settled()[moved_at:]
+
+        assert [second.number for second in seconds[:30]] == [*range(moved_at, moved_at + 30)]
+        assert all(second.delays.stalls for second in seconds[:30])
+        assert [one.delays.stepped for one in seconds if one.delays.stepped] == [30.0]
+
+        pool.move_start(30.0, monotonic())
+        now = monotonic()
+        for second in range(30):
+            pool.kill_hung(now + second)
+        assert pool.notes == []
 
 
 async def test_paused_workers_launch_nothing_until_they_are_resumed(server):

@@ -7,7 +7,8 @@ from loadgen.errors import PlanError
 from loadgen.machine.facts import Machine
 from loadgen.net.allowed import AllowedTargets
 from loadgen.plan.clients import AgentSpec
-from loadgen.plan.plan import Plan, Transport
+from loadgen.plan.plan import Plan
+from loadgen.plan.transport import Transport
 
 PLAN = Plan(
     clients=(AgentSpec(name="one", workers=3, max_connections=100_000, sources=("127.0.0.2-4",)),),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.cli.options import DURATION, ENDPOINT, HOLD, RATE, run_command
+from loadgen.cli.options import DURATION, ENDPOINT, HOLD, RATE, CountType, run_command
 from loadgen.errors import FleetError, OperatorError, PlanError
 from loadgen.values import Endpoint
 from loadgen.version import VERSION
@@ -252,3 +252,22 @@ def test_a_group_without_a_command_shows_its_help_in_lines(ran):
     assert code == 2
     assert f"Usage: {PROGRAM} " in out + err
     assert "\n  check" in out + err
+
+
+@pytest.mark.parametrize("text", ["1000", "1_000", "1,000", "1e3"])
+def test_a_count_is_a_whole_number(text):
+    assert CountType(min=1).convert(text, None, None) == 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1.5", "not a whole number"),
+        ("many", "not a whole number"),
+        ("1e999", "not a whole number"),
+        ("0", "0 is not in the range x>=1"),
+    ],
+)
+def test_what_is_no_count_is_refused(text, said):
+    with pytest.raises(click.BadParameter, match=said):
+        CountType(min=1).convert(text, None, None)

@@ -104,6 +104,7 @@ def test_a_reader_that_stops_stops_no_writer_and_gets_the_newest_when_it_goes_on
     outlet.finish(0.0)
 
     got = drained(reading, b"the end\n").splitlines()
+    # More than once where the thread takes what waits meanwhile.
     dropped = sum(int(text.split()[1]) for text in got if b"not shown" in text)
     assert got.count(line.rstrip()) == count - dropped
     assert dropped * len(line) > MAX_WAITING

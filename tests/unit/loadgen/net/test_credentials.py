@@ -10,7 +10,7 @@ import trustme
 from loadgen.errors import PlanError
 from loadgen.net.credentials import read_credentials, show
 from loadgen.plan.credentials import NO_CREDENTIALS
-from loadgen.plan.plan import Transport
+from loadgen.plan.transport import Transport
 
 AUTHORITY = trustme.CA()
 CA = AUTHORITY.cert_pem.bytes().decode()

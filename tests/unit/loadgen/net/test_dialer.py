@@ -13,7 +13,7 @@ from loadgen.net.connection import Connection
 from loadgen.net.dialer import MAX_RETRIES, Dialer, reason_of
 from loadgen.net.ports import SourcePorts
 from loadgen.net.tls import Contexts
-from loadgen.plan.plan import Transport
+from loadgen.plan.transport import Transport
 from loadgen.stats.recorder import Recorder
 from tests.unit.wire_ends import TERMS, Diary, until
 

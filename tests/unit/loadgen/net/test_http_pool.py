@@ -11,7 +11,7 @@ from yarl import URL
 from loadgen.net.http_pool import AllowedResolver, HostNotAllowed, HttpPool, http_failure
 from loadgen.net.tls import Contexts
 from loadgen.plan.credentials import Credentials
-from loadgen.plan.plan import Transport
+from loadgen.plan.transport import Transport
 from tests.login_server import login_server
 from tests.unit.http_load import SOURCE, destination_of, hosts_of
 

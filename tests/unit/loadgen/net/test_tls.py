@@ -20,7 +20,7 @@ from loadgen.net.dialer import Dialer
 from loadgen.net.ports import SourcePorts
 from loadgen.net.tls import MAX_CONTEXTS, SPEAKS_FIRST, VERSIONS, Contexts, context_of
 from loadgen.plan.credentials import Credentials
-from loadgen.plan.plan import Transport
+from loadgen.plan.transport import Transport
 from loadgen.stats.recorder import Recorder
 from tests.unit.wire_ends import TERMS, Diary, until
 

@@ -7,9 +7,10 @@ from loadgen.plan import notes
 from loadgen.plan.feeder import Feeder
 from loadgen.plan.feeder_file import with_rows
 from loadgen.plan.notes import check_rows, notes_on, users_of
-from loadgen.plan.plan import Plan, Target, Transport
+from loadgen.plan.plan import Plan, Target
 from loadgen.plan.script import Connect, Send, Transaction
 from loadgen.plan.sessions import Loop, Script
+from loadgen.plan.transport import Transport
 
 ROWS = tuple({"id": f"u{number}", "n": number} for number in range(5))
 

@@ -13,9 +13,10 @@ from websockets.asyncio.server import serve
 
 from loadgen.plan.plan import Plan
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
+from loadgen.sessions.inbox import MAX_UNREAD, UNREAD
 from loadgen.sessions.receiver import Subscription
 from loadgen.sessions.user import BLOCKED_AFTER, User
-from loadgen.sessions.websocket import MAX_UNREAD, UNREAD, WebSocket
+from loadgen.sessions.websocket import WebSocket
 from loadgen.stats.deliveries import Deliveries
 from loadgen.stats.delivery import stamp_of
 from loadgen.timers import Wheel

@@ -15,14 +15,8 @@ from websockets.frames import Opcode
 
 from loadgen.plan.plan import Plan
 from loadgen.sessions.errors import ConnectionEnded
-from loadgen.sessions.websocket import (
-    BURST,
-    MAX_BYTES,
-    MAX_UNREAD_BYTES,
-    MAX_WAITING,
-    UNREAD,
-    Inbox,
-)
+from loadgen.sessions.inbox import MAX_UNREAD_BYTES, UNREAD
+from loadgen.sessions.websocket import BURST, MAX_BYTES, MAX_WAITING
 from tests.unit.loads import Load
 from tests.unit.wire_ends import FarSide, until
 
@@ -537,22 +531,6 @@ async def test_a_close_without_an_answer_is_unclean():
         assert (await running.over()).closed == {"unclean_close": 1}
         assert running.tally.counters == {"closed": 1}
         assert running.tally.drained_unanswered == 1
-
-
-def test_an_inbox_holds_a_bounded_number_of_bytes():
-    inbox = Inbox()
-    quarter = "ü" * (MAX_UNREAD_BYTES // 8)
-    for number in range(4):
-        assert inbox.keep(quarter) == 0, number
-    assert inbox.size == MAX_UNREAD_BYTES
-    assert inbox.keep(b"x") == 1
-    assert inbox.keep(bytes(MAX_UNREAD_BYTES)) == 4
-    assert inbox.keep(bytes(MAX_UNREAD_BYTES + 1)) == 1
-    assert inbox.take() == bytes(MAX_UNREAD_BYTES + 1)
-    assert inbox.size == 0
-    inbox.keep("x")
-    inbox.empty()
-    assert (len(inbox), inbox.size) == (0, 0)
 
 
 async def test_messages_beyond_the_bytes_of_an_inbox_are_counted():

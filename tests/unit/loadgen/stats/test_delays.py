@@ -77,7 +77,11 @@ def test_late_launches_are_counted_with_the_longest_delay():
 
 def test_delays_merge():
     delays = Delays(stalls={0: 0.5}, late=1, late_by=0.3)
-    delays.merge(Delays(stalls={0: 0.25, 2: 1.0}, late=2, late_by=0.2, waited=True))
+    more = Delays({0: 0.25, 2: 1.0}, late=2, late_by=0.2, stepped=8.0, waited=True)
+    more.unreported = (1,)
+    delays.merge(more)
     delays.merge(Delays())
 
-    assert delays == Delays(stalls={0: 0.75, 2: 1.0}, late=3, late_by=0.3, waited=True)
+    assert delays == Delays(
+        {0: 0.75, 2: 1.0}, late=3, late_by=0.3, stepped=8.0, unreported=(1,), waited=True
+    )

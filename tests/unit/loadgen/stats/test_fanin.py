@@ -270,6 +270,16 @@ def test_the_loss_is_in_the_second_after_the_last_one_reported():
     assert second_.parts["a1"] == Second(1, Tally(lost=5), Held(), cpu_s=2.5, rss=0)
 
 
+def test_the_seconds_that_a_lost_source_did_not_report_name_it():
+    fan = fan_of("a1", "a2")
+    fan.add("a1", second(0))
+    fan.lose("a1", until=2)
+    for number in range(4):
+        fan.add("a2", second(number))
+
+    assert [one.lost for one in fan.settle()] == [[], ["a1"], ["a1"], []]
+
+
 def test_a_loss_that_is_noticed_late_is_in_a_later_row():
     fan = fan_of("a1", "a2", patience=1)
     fan.add("a1", second(0, launched=5, opened=5))

@@ -9,12 +9,13 @@ from msgspec.structs import replace
 
 from loadgen.errors import PlanError
 from loadgen.net.connection import Connection
-from loadgen.plan.plan import Plan, Transport
+from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.script import Connect, Match, Send
 from loadgen.plan.sessions import Loop, PythonSession, Script
 from loadgen.plan.shares import NO_SHARE, Share
+from loadgen.plan.transport import Transport
 from loadgen.sessions.loop import LoopScenario
 from loadgen.sessions.session_scenario import SessionScenario
 from loadgen.stats.recorder import Recorder

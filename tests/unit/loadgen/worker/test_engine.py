@@ -20,10 +20,11 @@ from loadgen.net.connections import Connections
 from loadgen.net.tls import Contexts
 from loadgen.plan.credentials import Credentials
 from loadgen.plan.phases import Phase
-from loadgen.plan.plan import Plan, Transport
+from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.schedule import Span
 from loadgen.plan.shares import Share
+from loadgen.plan.transport import Transport
 from loadgen.sessions.churn import Churn
 from loadgen.sessions.loop import BUILT_IN, LoopScenario, LoopUser
 from loadgen.sessions.population import Population

@@ -9,8 +9,9 @@ from loadgen.net.dialer import Dialer
 from loadgen.net.dialers import Dialers
 from loadgen.net.route import Route
 from loadgen.net.unix import UnixDialer
-from loadgen.plan.plan import Plan, Transport
+from loadgen.plan.plan import Plan
 from loadgen.plan.shares import Share
+from loadgen.plan.transport import Transport
 from loadgen.stats.recorder import Recorder
 from loadgen.timers import Deadlines
 from loadgen.wire import NO_SOURCES, Destination, Job, Sources, Way

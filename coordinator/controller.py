@@ -202,7 +202,9 @@ class Controller:
             self._display.close()
             self._folder.close()
             self._journal.close()
-            if await self._disk.done(LAST_FILES_TIMEOUT):
+            # What stands still has had its time when the last files were written.
+            still = self._disk.stands_still() > STANDSTILL
+            if await self._disk.done(0.0 if still else LAST_FILES_TIMEOUT):
                 self._disk.stop()
             else:
                 self._warn(

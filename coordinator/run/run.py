@@ -31,6 +31,7 @@ from loadgen.plan.secrets import shown_url
 from loadgen.stats.delivery import News, Published, PublisherClock
 from loadgen.stats.fanin import FanIn, Second
 from loadgen.stats.tally import MEET, Ledger, Tally
+from loadgen.values import DEFAULT_MAX_CONNECTIONS
 from loadgen.version import VERSION
 from loadgen.wire import WIRE, Hello, Orders, Post, Start, Welcome
 
@@ -52,6 +53,8 @@ ROUNDING = 0.001
 """Seconds by which the begin of a phase may be computed too late."""
 MAX_CLOCKS = 100
 """Clocks of publishers that agents are told of; stamps on a further one have no time."""
+MAX_PART = 4 * DEFAULT_MAX_CONNECTIONS
+"""Connections beyond which what an agent claims to hold gives it no larger part of the arrivals."""
 LONG_STALL = 5.0
 """Seconds of its own standstill from which on the coordinator hears its agents first."""
 HEARING = 3.0
@@ -473,7 +476,9 @@ class Run(Recorded):
         ready = self.agents.ready(now)
         if len(ready) < self.wanted:
             return
-        weights = weights_of(self.plan.clients, [(agent.name, agent.capacity) for agent in ready])
+        weights = weights_of(
+            self.plan.clients, [(agent.name, min(agent.capacity, MAX_PART)) for agent in ready]
+        )
         shares = shares_of(weights, self.plan.total)
         counts = [share.count(self.plan.total) for share in shares]
         idle = [agent.name for agent, count in zip(ready, counts, strict=True) if count == 0]

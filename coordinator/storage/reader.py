@@ -126,9 +126,12 @@ def _watched(path: Path) -> list[Scrape]:
 def _facts(path: Path) -> RunFacts:
     file = path / "run.json"
     try:
-        return _decode(file.read_bytes(), RunFacts, file)
+        # Kernel settings are shown as they are: fs.file-max is often 2^63 - 1.
+        return from_wire(file.read_bytes(), RunFacts)
     except FileNotFoundError:  # a published run may leave out what its machines are
         return RunFacts()
+    except msgspec.DecodeError as error:
+        raise OperatorError(f"{file} is damaged: {error}") from error
 
 
 def _rows(path: Path) -> list[Row]:

@@ -276,7 +276,10 @@ class User(TaskOwner):
 
     def count(self, name: str, by: int = 1) -> None:
         """Adds to a counter that the session names."""
-        self.recorder.tally.count(name, by)
+        tally = self.recorder.tally
+        if name not in tally.counters:
+            name = self.recorder.name_for("counters", name, self.number)
+        tally.count(name, by)
 
     def check(
         self, name: str, condition: object, *, fatal: bool = False, sample: object = None
@@ -287,7 +290,11 @@ class User(TaskOwner):
         that is `fatal` raises CheckFailed, which ends the session unless it is caught.
         """
         passed = bool(condition)
-        self.recorder.tally.check(name, passed=passed)
+        tally = self.recorder.tally
+        counted = name
+        if name not in tally.checks:
+            counted = self.recorder.name_for("checks", name, self.number)
+        tally.check(counted, passed=passed)
         if not passed:
             reason = f"{CHECK}{name_of(name)}"
             if self.recorder.claim(reason, MAX_CHECK_SAMPLES):
@@ -343,7 +350,10 @@ class User(TaskOwner):
 
     def took(self, name: str, seconds: float) -> None:
         """Records a duration in seconds under a name."""
-        self.recorder.tally.time(name, microseconds(seconds))
+        tally = self.recorder.tally
+        if name not in tally.timings:
+            name = self.recorder.name_for("timings", name, self.number)
+        tally.time(name, microseconds(seconds))
 
     # The trampoline.
 

@@ -8,7 +8,7 @@ from random import Random
 
 from loadgen.stats.delays import Delays
 from loadgen.stats.deliveries import Deliveries
-from loadgen.stats.tally import Tally
+from loadgen.stats.tally import MAX_NAMES, OTHER, Tally, name_of
 
 MICROSECONDS = 1_000_000
 """In a second."""
@@ -16,6 +16,9 @@ MAX_SAMPLES = 100
 """Reasons of which a worker writes a sample, however many a server makes it count."""
 MAX_CHECK_SAMPLES = 50
 """The samples after which a worker writes none of a check: a session may name many checks."""
+MAX_OWN_NAMES = 100
+"""The counters, timings or checks that one user may be the first on its worker to name: others keep
+theirs, whatever names it makes up."""
 MAX_REMARKS = 10
 """Remarks kept of one second."""
 MAX_REMARK_LENGTH = 2000
@@ -30,6 +33,8 @@ class Recorder:
 
     __slots__ = (
         "_heard",
+        "_named",
+        "_names",
         "_remarks",
         "_sampled",
         "abort",
@@ -63,6 +68,9 @@ class Recorder:
         """Texts for people by the ledger's reason, since they were last taken: the traceback of a
         session, or the reply that refused a handshake. Who claims a reason writes its sample."""
         self._sampled: set[str] = set()
+        self._names: dict[str, set[str]] = {"counters": set(), "timings": set(), "checks": set()}
+        self._named: dict[tuple[str, int], int] = {}
+        """The names that users were the first to use, by kind and user."""
         self._remarks: list[str] = []
         self.abort = ""
         """The reason for which a session asked for the end of the whole run; empty: none did."""
@@ -84,6 +92,20 @@ class Recorder:
             return False
         self._sampled.add(reason)
         return True
+
+    def name_for(self, kind: str, name: str, user: int) -> str:
+        """Returns the name under which something of a user counts, which may be OTHER.
+
+        `kind` is the field of the tally. Only a name that the second does not have is asked for.
+        """
+        name, known = name_of(name), self._names[kind]
+        if name not in known:
+            named = self._named.get((kind, user), 0)
+            if len(known) >= MAX_NAMES or named >= MAX_OWN_NAMES:
+                return OTHER
+            known.add(name)
+            self._named[kind, user] = named + 1
+        return name
 
     def remark(self, text: str) -> None:
         """Keeps a line for the agent's log.

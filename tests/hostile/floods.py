@@ -70,7 +70,6 @@ async def session(user):
     while True:
         for name in names:
             user.count(name)
-            user.took(name, user.random.random())
         await user.think(1)
 """
 """A session that makes the lines of seconds as long as they get."""

@@ -229,16 +229,17 @@ def test_the_connections_that_an_agent_posts_replace_those_of_its_hello():
 
 
 def test_an_agent_that_claims_more_than_its_resources_hold_leaves_the_others_their_part():
-    run = Run(Plan(max=300), 3)
+    run = Run(Plan(max=416), 4)
     boast = replace(hello("boast"), max_connections=2**53)
     ports = Limit("source_ports", 32_000, "32,000 ports", "give --source a range")
-    claims = [replace(boast, limits=()), replace(boast, limits=(ports,)), hello("real")]
+    told = [(), (ports,), (replace(ports, connections=2**53),)]
+    claims = [*(replace(boast, limits=limits) for limits in told), hello("real")]
     for claim in claims:
         run.post(run.join(claim, 0.0).id, ready(), 0.0)
 
     run.tick(0.0)
 
-    assert [agent.planned for agent in run.agents.by_id.values()] == [120, 60, 120]
+    assert [agent.planned for agent in run.agents.by_id.values()] == [64, 32, 256, 64]
 
 
 def test_a_share_that_rounds_to_nothing_makes_the_plan_unusable():

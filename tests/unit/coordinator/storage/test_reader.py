@@ -5,6 +5,7 @@ import gzip
 import msgspec
 import pytest
 
+from coordinator.report.html import html_report
 from coordinator.report.summary import summary_of
 from coordinator.run.run import Run
 from coordinator.storage.reader import read_run
@@ -128,3 +129,19 @@ def test_a_number_that_no_report_can_show_is_damage(folder, number):
 
     with pytest.raises(OperatorError, match=r"summary\.json is damaged: it has a number above 9,0"):
         read_run(folder.path)
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 1e308])
+def test_facts_of_a_machine_may_be_any_numbers(folder, number):
+    """The kernel's own bound of open files is often the largest that it can count."""
+    run = Run(PLAN, 1)
+    for entry in entries(run, seconds(opened(0, 10))):
+        folder.write_entry(entry)
+    folder.write_summary(summary_of(run, [], run.start + 1.0))
+    agent = {"name": "a", "machine": {"fs.file-max": number}}
+    (folder.path / "run.json").write_bytes(msgspec.json.encode({"agents": [agent]}))
+
+    record = read_run(folder.path)
+
+    assert record.facts.agents[0].machine == {"fs.file-max": number}
+    assert "<html" in html_report(record)

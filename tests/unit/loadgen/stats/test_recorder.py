@@ -3,13 +3,14 @@
 from loadgen.stats.delays import Delays
 from loadgen.stats.recorder import (
     MAX_CHECK_SAMPLES,
+    MAX_OWN_NAMES,
     MAX_REMARK_LENGTH,
     MAX_SAMPLES,
     Recorder,
     microseconds,
     sendable,
 )
-from loadgen.stats.tally import Tally
+from loadgen.stats.tally import MAX_NAMES, Tally
 
 
 def test_a_swapped_tally_is_whole_and_the_next_one_empty():
@@ -131,3 +132,21 @@ def test_checks_leave_room_for_the_samples_of_other_reasons():
 
     assert claimed.count(True) == MAX_CHECK_SAMPLES
     assert recorder.claim("error_ValueError")
+
+
+def test_a_user_that_makes_up_names_leaves_others_theirs():
+    recorder = Recorder(1)
+    recorder.name_for("counters", "logins", 1)
+    made_up = [recorder.name_for("counters", f"a{number}", 2) for number in range(1000)]
+
+    assert made_up == [*(f"a{number}" for number in range(MAX_OWN_NAMES)), *["other"] * 900]
+    names = [recorder.name_for("counters", name, user) for name, user in (("logins", 2), ("b", 3))]
+    assert names == ["logins", "b"]
+    assert recorder.name_for("timings", "a\n", 2) == "a_"
+
+
+def test_all_users_together_name_no_more_than_a_tally_keeps():
+    recorder = Recorder(1)
+    names = {recorder.name_for("checks", f"{user}", user) for user in range(1000)}
+
+    assert len(names - {"other"}) == MAX_NAMES

@@ -65,7 +65,7 @@ class HttpLimits(NamedTuple):
     answer."""
     body_s: float = 30.0
     """Seconds until a request's body has come and is answered."""
-    accepts: PortRates = PortRates(each=50.0, together=500.0)
+    accepts: PortRates = PortRates(each=200.0, together=500.0)
     """New connections per second; see Acceptor."""
     requests: Mapping[str, PortRates] = {"": PortRates(each=200.0, together=400.0)}
     """Requests per second, by the allowance that they use."""

@@ -263,10 +263,15 @@ def _invalid_seconds(summary: Summary) -> list[str]:
             "every second is valid: all agents reported, no worker stood still, no launch was late,"
             " the ledger added up"
         ]
-    lines = [f"{len(invalid)} seconds prove nothing:"]
+    lines = [f"{_prove(invalid)} nothing:"]
     lines += [f"  {row.second:>5}s  {'; '.join(row.why)}" for row in invalid[:MAX_INVALID_LINES]]
     more = len(invalid) - MAX_INVALID_LINES
     return lines + ([f"  … and {more} more in summary.json"] if more > 0 else [])
+
+
+def _prove(found: Sequence[Any]) -> str:
+    """Returns the begin of a sentence on what some seconds do not prove."""
+    return "1 second proves" if len(found) == 1 else f"{len(found)} seconds prove"
 
 
 def _saturated_seconds(summary: Summary) -> list[str]:
@@ -275,8 +280,7 @@ def _saturated_seconds(summary: Summary) -> list[str]:
         return ["whether a machine of the agents was saturated is not known"] if unknown else []
     spans = list(spans_of(summary.saturated_seconds))
     lines = [
-        f"{len(summary.saturated_seconds)} seconds prove no latency of the server, since machines"
-        " bounded it:",
+        f"{_prove(summary.saturated_seconds)} no latency of the server, since machines bounded it:",
         *(f"  {where}: {why}" for where, why in spans[:MAX_INVALID_LINES]),
     ]
     more = len(spans) - MAX_INVALID_LINES

@@ -11,7 +11,7 @@ DEV := $(VENV)/.dev
 .PHONY: demo million rehearse rehearse-small test servers wheel faults-small hostile hostile-small bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak truth conformance recipes sbom audit lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
-	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 15 --think 5
+	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 12 --think 5
 
 million: $(DEV) ## a million connections with pings on this machine, a quarter of an hour; ARGS: see --help of tests.million
 	$(BIN)/python -m tests.million $(ARGS)

@@ -9,6 +9,7 @@ from loadgen.stats.tally import WorkerVitals
 from loadgen.wire import Post
 from tests.unit.coordinator.fleet import (
     PLAN,
+    SECRET,
     beat,
     hello,
     opened,
@@ -224,3 +225,24 @@ def test_an_agent_is_told_only_what_is_kept():
         told.append(agent.told.second)
     assert told == [-1, 0, 0, 1]
     assert agent.unkept == []
+
+
+def test_only_an_agents_own_secret_speaks_for_it():
+    run = Run(PLAN, 1)
+    (agent,) = started(run, ["a"])
+
+    assert run.agents.authentic(f"{agent}.{SECRET}") == agent
+    for wrong in (agent, f"{agent}.", f"{agent}.other", f"nobody.{SECRET}"):
+        assert run.agents.authentic(wrong) is None
+
+
+def test_a_broken_connection_has_its_time_again_after_the_coordinators_own_pause():
+    run = Run(PLAN, 2)
+    a, b = started(run)
+    beat(run, [a, b], run.start + 1.0, opened(0, 10))
+    run.connection_broke(a, run.start + 1.5)
+    run.tick(run.start + 31.0)
+    beat(run, [a, b], run.start + 31.5)
+    run.tick(run.start + 32.0)
+
+    assert len(run.agents.active()) == 2

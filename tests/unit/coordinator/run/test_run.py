@@ -1072,3 +1072,104 @@ def test_seconds_that_no_journal_has_are_reported_as_missing():
 
     (warning,) = warnings(run)
     assert warning.startswith("seconds 1 to 4 of agent a are missing")
+
+
+# Clocks that jump, and what is told of a run.
+
+
+def begun(run, apart, *items):
+    """Returns a post of an agent whose second 0 began `apart` seconds after that of the run."""
+    return replace(seconds(*items), began=run.start + apart)
+
+
+def test_a_jump_of_the_clock_of_the_run_moves_its_start_and_marks_the_second():
+    run = Run(PLAN, 2)
+    agents = started(run)
+    beat(run, agents, run.start + 1.0, opened(0, 10))
+    start, now = run.start, run.start + 61.5
+    for agent in agents:
+        run.post(agent, begun(run, start + 60.0 - run.start), now)
+    settled = beat(run, agents, now + 1.0, opened(1, 10, held=20))[1]
+    # After a long standstill agents are heard before they are judged by the time.
+    for later in range(2, 6):
+        settled += beat(run, agents, now + later)[1]
+
+    assert run.start == start + 60.0
+    assert "went apart by 60.0 s" in warnings(run)[0]
+    (row,) = (entry.row for entry in settled if entry.row.second == 1)
+    assert any("went apart by 60.0 s" in why for why in row.invalid)
+
+
+def test_a_jump_of_one_agents_clock_marks_its_own_seconds():
+    run = Run(PLAN, 3)
+    a, b, c = started(run, "abc")
+    now = run.start + 1.5
+    for agent, apart in ((a, 0.0), (b, 0.0), (c, -20.0)):
+        run.post(agent, begun(run, apart, opened(0, 5)), now)
+    (entry,) = run.tick(now)
+
+    assert warnings(run) == []
+    assert [why for why in entry.row.invalid if "20" in why]
+
+
+def test_arrivals_pause_and_go_on():
+    run = Run(PLAN, 1)
+    (agent,) = started(run, ["a"])
+    run.pause(run.start + 1.0)
+    assert run.post(agent, ready(), run.start + 1.5).do == "pause"
+    run.resume(run.start + 3.0)
+    assert not run.paused
+    assert run.post(agent, ready(), run.start + 3.5).do == "run"
+
+
+def test_a_reason_that_all_connections_share_is_told_once():
+    run = Run(PLAN, 1)
+    (agent,) = started(run, ["a"])
+    for number in (0, 1):
+        second = Second(number, Tally(launched=10, failed={"http_404": 10}))
+        beat(run, [agent], run.start + number + 1.0, second)
+
+    (said,) = warnings(run)
+    assert said.startswith("all 10 connections so far ended as http_404: the server answered")
+
+
+def test_users_that_were_not_launched_count_where_agents_had_places_for_them():
+    run = Run(PLAN, 2)
+    agents = started(run)
+    beat(run, agents, run.start + 1.0, opened(0, 10))
+    assert run.not_launched == 980
+
+    small = Run(PLAN, 1)
+    started(small, ["a"], holds=300)
+    assert small.not_launched == 300
+
+
+def test_a_wall_clock_that_was_set_is_told_unless_the_machine_stood_still():
+    run = Run(PLAN, 1)
+    (agent,) = started(run, ["a"])
+    for wall, steps in ((100.0, 0), (105.0, 0), (120.0, 1)):
+        clock = ClockOffset("a", 0.0, 0.001, wall=wall, steps=steps)
+        run.post(agent, replace(seconds(), clock=clock), run.start)
+
+    assert warnings(run) == [
+        "the wall clock of agent a was set by +5.0 s; the run goes by the monotonic clock"
+    ]
+
+
+def test_life_is_known_from_an_agents_newest_second_on():
+    run = Run(PLAN, 1)
+    run.join(hello("a"), 0.0)
+    (joined,) = run.agents.by_id.values()
+    assert run.alive_of(joined) is None
+    run.post(joined.id, ready(), 0.0)
+    run.tick(0.0)
+    beat(run, [joined.id], run.start + 1.0, opened(0, 10, alive=9))
+    assert run.alive_of(joined) == 9
+
+
+def test_an_agent_that_goes_on_breaks_no_law_by_what_it_holds():
+    run = Run(PLAN, 1)
+    (agent,) = started(run, ["a"])
+    beat(run, [agent], run.start + 1.0, opened(0, 10))
+
+    assert run.breaches() == []

@@ -11,6 +11,7 @@ from coordinator.text import (
     enumerated,
     ms,
     one_line,
+    percent_text,
     plain_lines,
     reasons,
     sample_file,
@@ -93,3 +94,9 @@ def test_a_reason_says_when_to_come_back_beside_its_file():
         "refused 3, http_429 2 (Retry-After: 30; errors/http_429.txt),"
         " http_503 1 (errors/http_503.txt)"
     )
+
+
+def test_a_percentage_is_rounded_down_so_that_all_is_said_of_all_alone():
+    assert percent_text(100.0) == "100 %"
+    assert percent_text(99.999_99) == "99.9999 %"
+    assert percent_text(12.5) == "12.5 %"

@@ -367,3 +367,16 @@ def test_facts_of_a_machine_are_not_nested_without_end():
 
     with pytest.raises(msgspec.DecodeError, match="inside each other"):
         from_agent(body, Hello)
+
+
+def test_what_nests_too_deeply_is_refused_also_where_it_has_escapes():
+    body = to_wire(FULL[Hello]).replace(
+        b'{"cpu":["x",{"y":1}]}', b'{"\\u001b":' + b"[" * 700 + b"]" * 700 + b"}"
+    )
+
+    with pytest.raises(msgspec.DecodeError):
+        from_agent(body, Hello)
+
+
+def test_an_id_is_shown_without_its_secret():
+    assert wire.Welcome("k-0.secret", "a", 0, Plan()).public_id == "k-0"

@@ -265,3 +265,12 @@ def test_too_few_answers_to_pings_do_not_prove_that_connections_were_alive():
 
     assert "too few answered within 31 s" in claims.does_not[0]
     assert "open for 5 s by the generator's own count, not verified to be alive" in claims.proves
+
+
+def test_a_run_that_can_not_be_true_or_was_not_launched_whole_is_no_proof():
+    wrong = replace(SUMMARY, breaches=["open is -1"], not_launched=300)
+
+    said = "; ".join(claims_of(wrong, samples([1000] * 5), PLAN).does_not)
+
+    assert "any count: the ledger does not add up, open is -1" in said
+    assert "300 of 1,000 were never launched" in said

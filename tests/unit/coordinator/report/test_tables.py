@@ -4,6 +4,7 @@ from coordinator.report.tables import (
     address_table,
     agent_table,
     check_table,
+    compression_text,
     counter_table,
     end_table,
     expectation_table,
@@ -219,3 +220,15 @@ def test_http_requests_are_rows_by_status_and_by_reason():
         ["timeout", "failed", "3", "network"],
         ["cancelled", "failed", "1", "nobody"],
     ]
+
+
+def test_what_was_compressed_is_told_with_what_the_server_chose():
+    chosen = {"permessage-deflate; server_no_context_takeover": 20}
+    some = summary(compress=True, compression=chosen, messages_received=40, messages_compressed=10)
+
+    assert compression_text(some) == (
+        "20 connections with permessage-deflate, server_no_context_takeover; 10 of 40 messages"
+        " received (25.0 %)"
+    )
+    assert compression_text(summary(compress=True)).startswith("no connection opened; 0 of 0")
+    assert compression_text(summary()).startswith("none was offered")

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from coordinator.report.text import comparison, outcome, text_report
 from coordinator.run.hosts import HostSummary
+from coordinator.run.publications import PublicationsSummary
 from coordinator.run.summary import (
     EarlyEnd,
     ExpectationResult,
@@ -399,3 +400,12 @@ def test_shares_of_checks_stand_side_by_side():
 
     rows = [row.split() for row in comparison(runs).splitlines()]
     assert ["check.token", "75", "%", "–"] in rows
+
+
+def test_a_comparison_has_the_reach_of_publications_where_a_run_has_any():
+    _, plain = finished()
+    published = replace(plain, publications=PublicationsSummary(sent=5), reach=99.995)
+
+    lines = comparison([("plain", plain), ("published", published)]).splitlines()
+
+    assert ["reach", "–", "99.995", "%"] in [line.split() for line in lines]

@@ -1078,7 +1078,7 @@ def test_seconds_that_no_journal_has_are_reported_as_missing():
 
 
 def begun(run, apart, *items):
-    """Returns a post of an agent whose second 0 began `apart` seconds after that of the run."""
+    """Returns a post of an agent whose second 0 began `apart` seconds late."""
     return replace(seconds(*items), began=run.start + apart)
 
 

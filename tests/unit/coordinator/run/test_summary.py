@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from coordinator.run.publications import PublicationsSummary
 from coordinator.run.summary import Summary
 from coordinator.run.timeline import Percentiles
 from loadgen.stats.histogram import QUANTILES
@@ -92,3 +93,11 @@ def test_unexpected_ends_are_those_that_were_not_asked_for():
 
     assert figures.unexpected == 75
     assert figures.unexpected_ends == {"server_1001": 74, "reset": 1}
+
+
+def test_delivery_is_wrong_by_at_most_what_the_clocks_are():
+    published = PublicationsSummary(clock_bound_ms=2.5)
+
+    assert summary(publications=published).bounds == {"delivery": 2.5}
+    assert summary(publications=PublicationsSummary()).bounds == {}
+    assert summary().bounds == {}

@@ -173,3 +173,12 @@ def test_a_second_that_lost_agents_or_workers_did_not_report_says_so():
         "no report from worker 0 of agent a before it was gone",
         "no report from worker 3 of agent a before it was gone",
     ]
+
+
+def test_a_second_that_is_marked_is_invalid_for_that_reason():
+    seen = timeline()
+    seen.mark(0, "a clock was set")
+    first, other = Second(0), Second(1)
+
+    assert "a clock was set" in seen.add(Settled(first, {"a": first}, [])).row.invalid
+    assert "a clock was set" not in seen.add(Settled(other, {"a": other}, [])).row.invalid

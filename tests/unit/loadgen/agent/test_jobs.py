@@ -4,13 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.agent.jobs import AgentPart, connections_in, jobs_of, worker_count
+from loadgen.agent.jobs import (
+    AgentPart,
+    connections_in,
+    destination_of,
+    jobs_of,
+    numbered_as,
+    worker_count,
+)
 from loadgen.agent.settings import AgentSettings
 from loadgen.agent.targets import ReachedAddress, ResolvedTarget
 from loadgen.machine.facts import Machine
 from loadgen.net.allowed import AllowedTargets
 from loadgen.net.url import TargetUrl
-from loadgen.plan.plan import Plan
+from loadgen.plan.plan import Plan, Target
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.shares import Share
 from loadgen.wire import Orders, Start, Welcome
@@ -129,3 +136,12 @@ def test_the_number_of_workers_is_the_option_or_what_the_machine_needs():
     assert worker_count(open_ended, MACHINE, 10) == 2
     assert worker_count(open_ended, MACHINE, 1_000_000) == worker_count(open_ended, MACHINE, 64_000)
     assert worker_count(open_ended, MACHINE, 64_000) == 4
+
+
+def test_a_place_of_a_redirect_gets_the_pairs_of_its_worker():
+    plan = Plan(max=90, rate=10.0, targets=(Target(url=URLS[0]),))
+    part = part_of(plan)
+    for number, job in enumerate(jobs_of(part, Orders(0), Start(WHOLE, 0.0), begin=0.0)):
+        to = numbered_as(job, destination_of(TARGETS[1], part))
+        own = to.ways[0].sources
+        assert (own.worker, own.workers) == (number, 3)

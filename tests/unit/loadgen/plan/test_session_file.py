@@ -337,3 +337,15 @@ def test_what_a_file_makes_its_session_has_to_take_one_user(written):
         check_function(session, lambda: None)
     with pytest.raises(LoadError, match=r"chat\.py: session does not take one user"):
         check_function(session, partial(lambda: None))
+
+
+def test_a_module_that_the_folder_lacks_is_missing_and_others_are_found(
+    written, tmp_path, monkeypatch
+):
+    (tmp_path / "my_mill").mkdir()
+    written("", "my_mill/__init__.py")
+    written(f"import wsgiref.simple_server\nfrom . import none\n{GOOD}", "my_mill/session.py")
+    session, tree = placed(tmp_path, Path("my_mill"), monkeypatch)
+
+    with pytest.raises(LoadError, match="cannot import name 'none'"):
+        load(session, tree)

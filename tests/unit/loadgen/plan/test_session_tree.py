@@ -166,7 +166,12 @@ def test_a_mistake_in_a_neighbour_has_its_place(tmp_path):
 
 @pytest.mark.parametrize(
     ("source", "words"),
-    [("x = (\n", "a.py:1: '\\(' was never closed"), ("\0", "a.py"), ("(" * 5000, "a.py")],
+    [
+        ("x = (\n", "a.py:1: '\\(' was never closed"),
+        ("\0", "a.py"),
+        ("(" * 5000, "a.py"),
+        ("-" * 100_000 + "1", "a.py"),
+    ],
 )
 def test_what_is_not_python_is_refused_with_its_line(source, words):
     with pytest.raises(PlanError, match=words):
@@ -288,3 +293,10 @@ def test_a_session_is_read_with_its_folder_and_hashes(tmp_path, monkeypatch):
     assert paths(session.files) == ["words.txt"]
     assert session.without_data.files[0].data == b""
     assert session.without_data.files[0].sha256 == session.files[0].sha256
+
+
+def test_a_text_that_no_file_may_be_named_is_no_data_file(tmp_path):
+    write(tmp_path, chat_py=f"{GOOD}NAME = '{'é' * 150}.csv'\n")
+    source = (tmp_path / "chat.py").read_text()
+
+    assert neighbours(tmp_path / "chat.py", source, "chat.py") == ()

@@ -3,8 +3,16 @@
 import msgspec
 import pytest
 
-from loadgen.plan.script import Change, Connect, Send, Think, Transaction
-from loadgen.plan.sessions import Loop, PythonSession, Script, SessionSpec, urls_of
+from loadgen.plan.script import Change, Connect, HttpStep, Send, Think, Transaction
+from loadgen.plan.sessions import (
+    Loop,
+    PythonSession,
+    Script,
+    SessionFile,
+    SessionSpec,
+    may_use_http,
+    urls_of,
+)
 
 STEPS = (
     Connect(),
@@ -51,3 +59,40 @@ def test_a_scripts_urls_are_those_of_its_steps_also_inside_of_blocks():
 
 def test_other_sessions_name_no_urls():
     assert urls_of(Loop(name="l")) == urls_of(PythonSession(name="p", file="p.py")) == []
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "a/../b", "", "a//b", ".", "a\0"])
+def test_a_file_of_a_session_stays_in_its_folder(path):
+    with pytest.raises(ValueError, match="write a path inside the session's folder"):
+        SessionFile(path=path)
+
+
+def test_the_files_of_a_session_travel_as_text_or_as_bytes():
+    files = (SessionFile(path="a.py", text="x = 1\n"), SessionFile(path="b.bin", base64=b"\xff"))
+    session = PythonSession(name="a", file="a", files=files)
+
+    assert [file.data for file in files] == [b"x = 1\n", b"\xff"]
+    assert [file.data for file in session.without_data.files] == [b"", b""]
+    assert [file.path for file in session.without_data.files] == ["a.py", "b.bin"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "uses"),
+    [
+        (Loop(name="a"), False),
+        (Script(name="a", steps=STEPS), False),
+        (Script(name="a", steps=(HttpStep(url="http://a/"),)), True),
+        (PythonSession(name="a", file="a.py", source="user.http.get('/')"), True),
+        (PythonSession(name="a", file="a.py", source="await user.connect()"), False),
+        (
+            PythonSession(
+                name="a",
+                file="a",
+                files=(SessionFile(path="b.py", text="user.http"), SessionFile(path="c.csv")),
+            ),
+            True,
+        ),
+    ],
+)
+def test_whether_a_session_sends_http_requests_shows_in_its_text(spec, uses):
+    assert may_use_http(spec) == uses

@@ -71,7 +71,7 @@ def target_commands_terminals(arena: Arena) -> Survived:
     return arena.survived(summary)
 
 
-@trial("a target refuses with a phrase, headers and a body of escape sequences")
+@trial("a target refuses with a phrase, headers and a body of escape sequences", small=True)
 def refusal_commands_terminals(arena: Arena) -> Survived:
     """The sample of the reply is printable."""
     arena.hostile_target("forged_refusal")

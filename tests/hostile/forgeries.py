@@ -77,7 +77,7 @@ def _lied(arena: Arena, tally: Tally, held: Held, code: int) -> Survived:
     return Survived(said, target_text(arena))
 
 
-@trial("one agent of two reports ten times the connections of its share")
+@trial("one agent of two reports ten times the connections of its share", small=True)
 def opens_too_much(arena: Arena) -> Survived:
     """A count that does not fit a share makes the run no pass."""
     many = 10 * COUNT
@@ -92,7 +92,7 @@ def closes_too_much(arena: Arena) -> Survived:
     )
 
 
-@trial("one agent of two reports that all were opened, and ends with them open")
+@trial("one agent of two reports that all were opened, and ends with them open", small=True)
 def never_closes(arena: Arena) -> Survived:
     """Connections that were never closed are in no state at the end."""
     return _lied(arena, Tally(launched=COUNT // 2, opened=COUNT // 2), Held(), 1)

@@ -136,7 +136,7 @@ def _report(*words: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@trial("plans with numbers of 5,000 digits, infinite and negative ones, and long texts")
+@trial("plans with numbers of 5,000 digits, infinite and negative ones, and long texts", small=True)
 def strange_plans(arena: Arena) -> Survived:
     """Each is refused in one line, within two seconds of CPU."""
     arena.target()

@@ -89,7 +89,7 @@ def half_characters(arena: Arena) -> Survived:
     return arena.survived(summary)
 
 
-@trial("a target answers handshakes with headers without an end")
+@trial("a target answers handshakes with headers without an end", small=True)
 def head_without_end(arena: Arena) -> Survived:
     """The head is bounded, and its connection fails with that reason."""
     arena.hostile_target("endless_head")

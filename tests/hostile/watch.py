@@ -91,7 +91,7 @@ def redirect_elsewhere(arena: Arena) -> Survived:
             return arena.survived(summary, None, "planted-inside")
 
 
-@trial("it answers with 2 GB of zeros, compressed to 2 MB")
+@trial("it answers with 2 GB of zeros, compressed to 2 MB", small=True)
 def compressed_bomb(arena: Arena) -> Survived:
     """It is not unpacked."""
     bomb = gzip.compress(bytes(200 << 20), 9) * 10

@@ -288,6 +288,11 @@ class Post(msgspec.Struct):
     after: Annotated[int, msgspec.Meta(ge=-1, le=2**31)] = -1
     """The newest of the seconds that it keeps and does not repeat, since they were taken."""
 
+    @property
+    def newest(self) -> int:
+        """The newest of its seconds; -1: it has none."""
+        return max((second.number for second in self.seconds), default=-1)
+
 
 class Start(msgspec.Struct):
     """The order to start a share of the plan."""

@@ -5,8 +5,8 @@ Clocks of machines go apart when one of them is suspended, moved to another host
 
 from collections.abc import Sequence
 
-APART = 1.5
-"""Seconds from which on two clocks went apart by a jump, not by their drift."""
+from loadgen.stats.delays import APART
+
 ALIKE = 0.5
 """Seconds within which agents agree on a jump."""
 MAX_JUMP = 3600.0

@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from coordinator.run.agents import MAX_AGENTS, Agents, AgentState, FailureDetector
-from coordinator.run.clocks import APART, MAX_JUMP, MAX_JUMPS, jump_of
+from coordinator.run.clocks import MAX_JUMP, MAX_JUMPS, jump_of
 from coordinator.run.common_end import common_end
 from coordinator.run.notices import Notices
 from coordinator.run.parts import Parts
@@ -28,6 +28,7 @@ from loadgen.plan.credentials import NO_CREDENTIALS, Credentials
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
 from loadgen.plan.secrets import shown_url
+from loadgen.stats.delays import APART
 from loadgen.stats.delivery import News, Published, PublisherClock
 from loadgen.stats.fanin import FanIn, Second
 from loadgen.stats.tally import MEET, Ledger, Tally
@@ -219,16 +220,15 @@ class Run(Recorded):
         agent = self.agents.by_id.get(agent_id)
         if agent is None:
             raise UnknownAgentError(agent_id)
-        newest = max((second.number for second in post.seconds), default=-1)
-        if agent.active and newest > now - self.start + MAX_JUMP:
+        if agent.active and post.newest > now - self.start + MAX_JUMP:
             raise BadPostError(
-                f"second {newest} is not over: the run is {now - self.start:.1f} s old"
+                f"second {post.newest} is not over: the run is {now - self.start:.1f} s old"
             )
 
     @checked_by(_check_post)
     @recorded
-    def post(self, agent_id: str, post: Post, now: float) -> Orders:
-        """Takes an agent's post and returns its orders. Repeating a post does no harm.
+    def post(self, agent_id: str, post: Post, now: float) -> None:
+        """Takes an agent's post. Repeating a post does no harm.
 
         A post whose earlier seconds did not come is only a sign of life: the reply says so, and the
         agent posts those first. Raises UnknownAgentError or BadPostError.
@@ -236,13 +236,13 @@ class Run(Recorded):
         agent = self.agents.by_id[agent_id]
         self._detector.posted(agent, now)
         self._compare_clocks(agent, post, now)
-        if not agent.active or post.after <= self.fanin.sources[agent.name].last.number:
+        if not agent.active or post.after <= self._newest(agent):
             self._take(agent, post, now)
-        reached = self.fanin.sources[agent.name].last.number if agent.share else -1
-        if agent.lost:  # its seconds count no more, and it must not keep them for ever
-            reached = max((second.number for second in post.seconds), default=reached)
+        reached = self._newest(agent)
+        if agent.lost and post.seconds:  # they count no more, and it must not keep them for ever
+            reached = post.newest
         agent.note(self.calls, reached)
-        return self.orders(agent_id, now)
+        agent.keep(self.kept())
 
     def _take(self, agent: AgentState, post: Post, now: float) -> None:
         if agent.active:
@@ -258,8 +258,7 @@ class Run(Recorded):
         agent.announced = max(agent.announced, post.announced)
         self._add_notices(agent.name, post)
         self._drain_for_session(agent.name, one_line(post.abort), now)
-        newest = max((second.number for second in post.seconds), default=-1)
-        if post.finished and agent.active and self._has(agent, newest):
+        if post.finished and agent.active and self._newest(agent) >= post.newest:
             self._release(agent, agent.unconfirmed)
             self.fanin.finish(agent.name)
             agent.finished = True
@@ -308,9 +307,9 @@ class Run(Recorded):
             if self.fanin.add(agent.name, second) and second.news is not None:
                 self._take_news(agent.name, second.news, now)
 
-    def _has(self, agent: AgentState, second: int) -> bool:
-        """Returns True when it has an agent's reports up to a second."""
-        return self.fanin.sources[agent.name].last.number >= second
+    def _newest(self, agent: AgentState) -> int:
+        """Returns the newest second that an agent has reported; -1: none."""
+        return self.fanin.sources[agent.name].last.number if agent.share else -1
 
     def _check_gap(self, agent: AgentState, second: Second) -> None:
         """Reports seconds that an agent has forgotten and that the journal does not have.
@@ -318,7 +317,7 @@ class Run(Recorded):
         That is so when the disk stood still for so long that the journal was given up, and the
         coordinator died before the disk went on.
         """
-        newest = max(self.fanin.sources[agent.name].last.number, agent.first - 1)
+        newest = max(self._newest(agent), agent.first - 1)
         first, last = newest + 1, second.number - second.span
         if first <= last:
             self.notices.warn(
@@ -386,7 +385,7 @@ class Run(Recorded):
         agent.keep(self.kept())
         forget = taken = agent.told.second
         if agent.share is not None and not agent.lost:
-            taken = self.fanin.sources[agent.name].last.number
+            taken = self._newest(agent)
         if self.state == "gathering" or (self._uses_reserves and agent.share is None):
             return Orders(forget)
         if self.state == "done" or self._stopping or not agent.active or agent.share is None:

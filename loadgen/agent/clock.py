@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from loadgen.stats.delays import APART
 from loadgen.stats.delivery import PublisherClock
 from loadgen.wire import ClockOffset
 
@@ -16,8 +17,6 @@ MAX_DRIFT = 5e-4
 """Seconds that two clocks may drift apart each second: 500 ppm is the most that NTP slews one."""
 SPAN = 10.0
 """Seconds of which the exchange with the least delay is kept."""
-APART = 1.5
-"""Seconds from which on two clocks went apart by a jump, not by their drift."""
 KNOWN = 0.5
 """Seconds by which an offset is wrong at most for a jump to be seen in it."""
 FOLLOW_AFTER = 5.0

@@ -15,6 +15,8 @@ STALL = 0.2
 shorter ones, from SLOW on, that makes a second count as such."""
 SLOW = 0.1
 """Seconds that a tick comes late from which on it is summed up."""
+APART = 1.5
+"""Seconds from which on two clocks went apart by a jump, not by their drift."""
 
 Duration = Annotated[float, msgspec.Meta(ge=0)]
 

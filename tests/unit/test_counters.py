@@ -16,7 +16,7 @@ from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
 from loadgen.stats.prometheus import Snapshot, registry_of
 from loadgen.stats.tally import COUNTS, METRICS, Held, Ledger, Tally
-from tests.unit.coordinator.fleet import seconds, started
+from tests.unit.coordinator.fleet import posted, seconds, started
 from tests.unit.tsung_reader import read_text
 
 VALUES = {name: 1000 + number for number, name in enumerate(COUNTS)}
@@ -30,7 +30,7 @@ def counted():
     """
     run = Run(PLAN, 1)
     (agent,) = started(run, ["a"])
-    run.post(agent, seconds(Second(0, Tally(**VALUES), Held())), run.start + 1.0)
+    posted(run, agent, seconds(Second(0, Tally(**VALUES), Held())), run.start + 1.0)
     (entry,) = run.tick(run.start + 1.0)
     return run, entry
 

@@ -70,10 +70,16 @@ def started(run, names=("a", "b"), now=0.0, **fields):
     """
     ids = [run.join(hello(name, **fields), now, digest_of(SECRET)).id for name in names]
     for agent in ids:
-        run.post(agent, ready(), now)
+        posted(run, agent, ready(), now)
     assert run.tick(now) == []
     assert run.state == "running"
     return ids
+
+
+def posted(run, agent, post, now):
+    """Posts from an agent; returns its orders, as the port sends them."""
+    run.post(agent, post, now)
+    return run.orders(agent, now)
 
 
 def warnings(run):
@@ -86,7 +92,7 @@ def beat(run, agents, now, *items, **fields):
 
     Returns the orders and the entries.
     """
-    orders = [run.post(agent, seconds(*items, **fields), now) for agent in agents]
+    orders = [posted(run, agent, seconds(*items, **fields), now) for agent in agents]
     return orders, run.tick(now)
 
 
@@ -103,7 +109,7 @@ def entries(run, *posts):
     (agent,) = started(run, ["a"])
     for post in posts:
         now = run.start + max((second.number for second in post.seconds), default=0) + 1.0
-        run.post(agent, post, now)
+        posted(run, agent, post, now)
         yield from run.tick(now)
 
 
@@ -114,6 +120,6 @@ def counted():
     for agent in agents:
         second = opened(0, 10)
         second.tally.failed, second.tally.launched = {"refused": 2}, 12
-        run.post(agent, seconds(second), run.start + 1.0)
+        posted(run, agent, seconds(second), run.start + 1.0)
     (entry,) = run.tick(run.start + 1.0)
     return run, entry.row

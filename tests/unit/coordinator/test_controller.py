@@ -17,7 +17,7 @@ from coordinator.storage.reader import read_run
 from loadgen.errors import FleetError, OperatorError
 from loadgen.plan.plan import Plan
 from loadgen.values import Endpoint
-from tests.unit.coordinator.fleet import drained, hello, opened, ready, seconds, started
+from tests.unit.coordinator.fleet import drained, hello, opened, posted, ready, seconds, started
 from tests.unit.coordinator.folders import journal_head
 
 LISTEN = Endpoint("127.0.0.1", 8091)
@@ -45,15 +45,15 @@ class Shell:
         It opens 10 connections in one second.
         """
         agent = self.run.join(hello("a"), self.clock.now()).id
-        orders = self.run.post(agent, ready(), self.clock.now())
+        orders = posted(self.run, agent, ready(), self.clock.now())
         while orders.do == "wait":
             await asyncio.sleep(0.05)
-            orders = self.run.post(agent, ready(), self.clock.now())
+            orders = posted(self.run, agent, ready(), self.clock.now())
         await asyncio.sleep(self.run.start + 1.0 - self.clock.now())
         last = seconds(opened(0, 10), drained(1, 10), finished=True)
         while orders.do != "stop":
             await asyncio.sleep(0.05)
-            orders = self.run.post(agent, last, self.clock.now())
+            orders = posted(self.run, agent, last, self.clock.now())
 
 
 def summary_in(folder):
@@ -128,7 +128,7 @@ def interrupted(folder, now):
     run = Run(LONG, 2, key="k")
     run.record = journal.record
     for agent in started(run, ["local-1", "far"], now=now):
-        run.post(agent, seconds(opened(0, 5)), run.start + 1.0)
+        posted(run, agent, seconds(opened(0, 5)), run.start + 1.0)
     run.tick(run.start + 1.0)
     journal.close()
 

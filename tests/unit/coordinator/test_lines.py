@@ -4,7 +4,16 @@ import io
 
 from coordinator.lines import Lines, line_of
 from coordinator.run.run import Run
-from tests.unit.coordinator.fleet import PLAN, counted, hello, opened, ready, seconds, started
+from tests.unit.coordinator.fleet import (
+    PLAN,
+    counted,
+    hello,
+    opened,
+    posted,
+    ready,
+    seconds,
+    started,
+)
 
 
 def test_a_settled_second_is_one_line():
@@ -21,7 +30,7 @@ def test_ends_that_were_not_asked_for_stand_in_the_line_of_their_second():
     (agent,) = started(run, ["a"])
     second = opened(0, 10, held=6)
     second.tally.closed = {"server_1001": 3, "done": 1}
-    run.post(agent, seconds(second), run.start + 1.0)
+    posted(run, agent, seconds(second), run.start + 1.0)
     (entry,) = run.tick(run.start + 1.0)
 
     assert "  ended unexpectedly 3 (server_1001 3)  late 0" in line_of(entry.row)
@@ -32,7 +41,7 @@ def test_a_change_of_state_is_one_line():
     display, run = Lines(stream), Run(PLAN, 2)
     display.show(run, 0.0)
     display.show(run, 1.0)
-    run.post(run.join(hello("a"), 1.0).id, ready(), 1.0)
+    posted(run, run.join(hello("a"), 1.0).id, ready(), 1.0)
     display.show(run, 1.0)
 
     assert stream.getvalue().splitlines() == [

@@ -380,3 +380,8 @@ def test_what_nests_too_deeply_is_refused_also_where_it_has_escapes():
 
 def test_an_id_is_shown_without_its_secret():
     assert wire.Welcome("k-0.secret", "a", 0, Plan()).public_id == "k-0"
+
+
+def test_the_newest_second_of_a_post_is_known_in_any_order():
+    assert Post(seconds=(Second(7), Second(3))).newest == 7
+    assert Post().newest == -1

@@ -13,7 +13,7 @@ from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
-from tests.unit.coordinator.fleet import PLAN, hello, opened, ready, seconds, started
+from tests.unit.coordinator.fleet import PLAN, hello, opened, posted, ready, seconds, started
 
 
 def test_joining_starting_and_losing_an_agent_are_each_logged_once():
@@ -28,13 +28,13 @@ def test_joining_starting_and_losing_an_agent_are_each_logged_once():
     a, b = (run.join(hello(name), 0.0).id for name in ("a", "b"))
     update(0.0)
     for agent in (a, b):
-        run.post(agent, ready(), 0.0)
+        posted(run, agent, ready(), 0.0)
     run.tick(0.0)
     update(0.1)
     update(0.2)
-    run.post(a, seconds(opened(0, 10)), run.start + 1.0)
+    posted(run, a, seconds(opened(0, 10)), run.start + 1.0)
     for now in range(2, int(LOST_AFTER) + 7):
-        run.post(a, seconds(), run.start + now)
+        posted(run, a, seconds(), run.start + now)
         run.tick(run.start + now)
         update(run.start + now)
     update(run.start + LOST_AFTER + 7)
@@ -104,7 +104,7 @@ def test_the_feed_has_the_log_the_seconds_and_one_overview():
     assert not live.update(0.1)
 
     (agent,) = started(run, ["a"])
-    run.post(agent, seconds(opened(0, 10)), run.start + 1.0)
+    posted(run, agent, seconds(opened(0, 10)), run.start + 1.0)
     (entry,) = run.tick(run.start + 1.0)
     live.add_second(entry.row)
     live.add_scrape(Scrape(0, "server"))
@@ -126,7 +126,7 @@ def test_the_overview_has_the_time_left_and_the_fault_of_each_end():
 
     (agent,) = started(run, ["a"])
     tally = Tally(launched=2, opened=1, failed={"refused": 1}, closed={"done": 1})
-    run.post(agent, seconds(Second(0, tally, Held())), run.start + 1.0)
+    posted(run, agent, seconds(Second(0, tally, Held())), run.start + 1.0)
     run.tick(run.start + 1.0)
     run.notices.sample("a", "refused", "sample")
     shown = overview(run, described(run, run.start + 1.0), run.start + 1.0, "run-1")

@@ -11,7 +11,7 @@ from coordinator.http.openapi import document
 from coordinator.http.routes import ROUTES
 from coordinator.http.server import Server
 from coordinator.run.run import Run
-from tests.unit.coordinator.fleet import PLAN, opened, seconds, started
+from tests.unit.coordinator.fleet import PLAN, opened, posted, seconds, started
 
 GETS = [route for route in ROUTES if route.method == "GET"]
 
@@ -21,7 +21,7 @@ def running_run():
     run = Run(PLAN, 2)
     a, b = started(run)
     for agent in (a, b):
-        run.post(agent, seconds(opened(0, 10)), run.start + 1.0)
+        posted(run, agent, seconds(opened(0, 10)), run.start + 1.0)
     run.tick(run.start + 1.5)
     return run
 

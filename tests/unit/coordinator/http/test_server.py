@@ -33,7 +33,16 @@ from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
 from loadgen.values import Endpoint
 from loadgen.wire import WIRE, Orders, Welcome, from_wire, to_wire
-from tests.unit.coordinator.fleet import PLAN, SECRET, hello, opened, ready, seconds, started
+from tests.unit.coordinator.fleet import (
+    PLAN,
+    SECRET,
+    hello,
+    opened,
+    posted,
+    ready,
+    seconds,
+    started,
+)
 from tests.unit.timing import MS
 from tests.unit.wire_ends import until
 
@@ -74,7 +83,7 @@ def with_a_second(run):
     """
     agents = started(run)
     for agent in agents:
-        run.post(agent, seconds(opened(0, 10)), run.start + 1.0)
+        posted(run, agent, seconds(opened(0, 10)), run.start + 1.0)
     (entry,) = run.tick(run.start + 1.5)
     return agents, entry
 

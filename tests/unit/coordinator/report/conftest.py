@@ -12,7 +12,7 @@ from coordinator.storage.writer import RunDir
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
-from tests.unit.coordinator.fleet import drained, opened, seconds, started
+from tests.unit.coordinator.fleet import drained, opened, posted, seconds, started
 
 PLAN = Plan(target="ws://127.0.0.1:1/", max=400, rate=100.0, hold=3.0, think=1.0)
 START = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
@@ -42,8 +42,11 @@ def record(tmp_path_factory):
     ]
     for second in [*story, drained(7, 200)]:
         for agent in agents:
-            run.post(
-                agent, seconds(second, finished=second.number == 7), run.start + second.number + 1
+            posted(
+                run,
+                agent,
+                seconds(second, finished=second.number == 7),
+                run.start + second.number + 1,
             )
         for entry in run.tick(run.start + second.number + 1):
             folder.write_entry(entry)

@@ -4,14 +4,15 @@ from coordinator.report.expect import parse
 from coordinator.report.summary import summary_of
 from coordinator.run.run import Run
 from loadgen.plan.plan import Plan
-from tests.unit.coordinator.fleet import drained, opened, seconds, started
+from tests.unit.coordinator.fleet import drained, opened, posted, seconds, started
 
 
 def finished(expectations=(), plan=None):
     """Returns a run of 42 connections by two agents, and its summary."""
     run = Run(plan or Plan(max=42, rate=10.0, hold=5.0), 2)
     for agent in started(run):
-        run.post(
+        posted(
+            run,
             agent,
             seconds(
                 opened(0, 10),
@@ -40,7 +41,7 @@ def with_session_figures(*names):
     last.tally.closed["error_KeyError"] = 2
     post = seconds(second, last, finished=True)
     post.tracebacks = {"error_KeyError": "Traceback: 'name'"}
-    run.post(agent, post, run.start + 2.0)
+    posted(run, agent, post, run.start + 2.0)
     run.tick(run.start + 2.0)
     return run, summary_of(
         run, [parse("counter.logins>=3"), parse("timing.tr_logins_p99<50ms")], run.start + 2.0

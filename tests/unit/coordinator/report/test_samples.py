@@ -22,7 +22,7 @@ from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
-from tests.unit.coordinator.fleet import opened, seconds, started
+from tests.unit.coordinator.fleet import opened, posted, seconds, started
 from tests.unit.strategies import histogram_of, histograms
 
 
@@ -33,7 +33,7 @@ def samples(plan, *items):
     (agent,) = started(run, ["a"])
     for item in items:
         now = run.start + item.number + 1.0
-        run.post(agent, seconds(item), now)
+        posted(run, agent, seconds(item), now)
         yield from (sampler.take(entry.row) for entry in run.tick(now))
 
 
@@ -134,8 +134,11 @@ def test_the_ends_of_a_second_have_their_reason_and_whose_fault_it_was():
 def test_an_older_run_directory_has_no_reasons():
     run = Run(Plan(max=1000), 1)
     (agent,) = started(run, ["a"])
-    run.post(
-        agent, seconds(Second(0, Tally(launched=3, failed={"reset": 3}), Held())), run.start + 1.0
+    posted(
+        run,
+        agent,
+        seconds(Second(0, Tally(launched=3, failed={"reset": 3}), Held())),
+        run.start + 1.0,
     )
     (entry,) = run.tick(run.start + 1.0)
     entry.row.fleet.failed = {}
@@ -180,7 +183,7 @@ def rows_of(*items):
     (agent,) = started(run, ["a"])
     for item in items:
         now = run.start + item.number + 1.0
-        run.post(agent, seconds(item), now)
+        posted(run, agent, seconds(item), now)
         yield from (entry.row for entry in run.tick(now))
 
 

@@ -16,7 +16,7 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.transport import Transport
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
-from tests.unit.coordinator.fleet import drained, hello, opened, ready, seconds, started
+from tests.unit.coordinator.fleet import drained, hello, opened, posted, ready, seconds, started
 from tests.unit.coordinator.report.runs import finished, with_session_figures
 
 PLAN = Plan(max=10, rate=10.0, hold=2.0)
@@ -141,7 +141,7 @@ def test_the_offer_of_compression_and_what_became_of_it(compress, offer):
     (agent,) = started(run, ["a"])
     second = opened(0, 10)
     second.tally.compression = {"permessage-deflate": 9, "none": 1}
-    run.post(agent, seconds(second), run.start + 1.0)
+    posted(run, agent, seconds(second), run.start + 1.0)
     run.tick(run.start + 1.0)
 
     summary = summary_of(run, [], run.start + 1.0)
@@ -160,9 +160,11 @@ def held(*alive, plan=PLAN, pings=10):
         at = run.start + number + 1.0
         second = opened(number, 10 if number == 0 else 0, held=10, alive=living)
         second.tally.pings = pings
-        run.post(agent, seconds(second), at)
+        posted(run, agent, seconds(second), at)
         run.tick(at)
-    run.post(agent, seconds(drained(len(alive), 10), finished=True), run.start + len(alive) + 1.0)
+    posted(
+        run, agent, seconds(drained(len(alive), 10), finished=True), run.start + len(alive) + 1.0
+    )
     run.tick(run.start + len(alive) + 1.0)
     return summary_of(run, [parse("alive_min>=9")], run.start + len(alive) + 1.0)
 
@@ -231,7 +233,7 @@ def test_a_run_that_was_aborted_fails_and_says_why_and_when():
     run = Run(Plan(max=10), 1)
     (agent,) = started(run, ["a"])
     run.abort("failed>1%", run.start + 2.0)
-    run.post(agent, seconds(opened(0, 3), finished=True), run.start + 3.0)
+    posted(run, agent, seconds(opened(0, 3), finished=True), run.start + 3.0)
     run.tick(run.start + 3.0)
 
     summary = summary_of(run, [parse("opened==3")], run.start + 3.0, parts={"run"})
@@ -253,9 +255,9 @@ def test_a_run_whose_ledger_does_not_add_up_at_its_end_fails(last, verdict, brea
     """An agent that says it is done, with connections left, is wrong or lies."""
     run = Run(Plan(max=5, rate=10.0, hold=0.0), 1)
     (agent,) = started(run, ["a"], holds=3)
-    run.post(agent, seconds(opened(0, 3)), run.start + 1.0)
+    posted(run, agent, seconds(opened(0, 3)), run.start + 1.0)
     run.tick(run.start + 1.5)
-    run.post(agent, seconds(last, finished=True), run.start + 2.0)
+    posted(run, agent, seconds(last, finished=True), run.start + 2.0)
     run.tick(run.start + 4.0)
 
     summary = summary_of(run, [parse("opened==3")], run.start + 4.0)
@@ -278,7 +280,7 @@ def test_a_run_that_launched_less_than_its_agents_had_places_for_fails(
     run = Run(Plan(max=10, rate=10.0, hold=0.0), 1)
     (agent,) = started(run, ["a"], holds=holds)
     last = seconds(opened(0, launched), drained(1, launched), finished=True)
-    run.post(agent, last, run.start + 2.0)
+    posted(run, agent, last, run.start + 2.0)
     run.tick(run.start + 2.0)
 
     summary = summary_of(run, [], run.start + 2.0)
@@ -290,7 +292,7 @@ def test_a_run_that_was_stopped_by_hand_launched_what_was_asked():
     run = Run(Plan(max=10, rate=10.0, hold=0.0), 1)
     (agent,) = started(run, ["a"])
     run.drain(run.start + 1.0)
-    run.post(agent, seconds(opened(0, 3), drained(1, 3), finished=True), run.start + 2.0)
+    posted(run, agent, seconds(opened(0, 3), drained(1, 3), finished=True), run.start + 2.0)
     run.tick(run.start + 2.0)
 
     summary = summary_of(run, [], run.start + 2.0)
@@ -320,7 +322,7 @@ def test_a_run_that_the_operator_stopped_is_stopped_whatever_it_showed():
     run = Run(Plan(max=10), 1)
     (agent,) = started(run, ["a"])
     run.drain(run.start)
-    run.post(agent, seconds(finished=True), run.start)
+    posted(run, agent, seconds(finished=True), run.start)
     run.tick(run.start)
 
     assert summary_of(run, [], run.start).verdict == "stopped"
@@ -329,7 +331,7 @@ def test_a_run_that_the_operator_stopped_is_stopped_whatever_it_showed():
 def test_a_run_is_lost_until_it_is_over_and_when_no_agent_is_left():
     run = Run(Plan(max=10), 1)
     (agent,) = started(run, ["a"])
-    run.post(agent, seconds(opened(0, 3)), run.start + 1.0)
+    posted(run, agent, seconds(opened(0, 3)), run.start + 1.0)
     assert summary_of(run, [], run.start + 1.0).verdict == "lost"
 
     run.lose_agent("a", "died")
@@ -343,7 +345,7 @@ def test_a_run_is_lost_until_it_is_over_and_when_no_agent_is_left():
 
 def test_a_fleet_that_never_gathered_is_summed_up_all_the_same():
     run = Run(Plan(max=10), 2)
-    run.post(run.join(hello(), 0.0).id, ready(), 0.0)
+    posted(run, run.join(hello(), 0.0).id, ready(), 0.0)
     run.fail_gathering(1.0, 1.0)
 
     summary = summary_of(run, [parse("failed<1%")], 1.0)

@@ -13,6 +13,7 @@ from tests.unit.coordinator.fleet import (
     beat,
     hello,
     opened,
+    posted,
     ready,
     seconds,
     started,
@@ -37,7 +38,7 @@ def test_a_silent_agent_is_lost_with_what_it_held_and_ordered_to_stop_if_it_retu
     assert run.ledger.lost == 50
     assert run.ledger.open == 50
     assert "agent b is lost" in warnings(run)[0]
-    assert run.post(b, seconds(opened(1, 5)), now).do == "stop"
+    assert posted(run, b, seconds(opened(1, 5)), now).do == "stop"
     assert run.ledger.opened == 100
 
 
@@ -82,7 +83,7 @@ def silence(run, begin, seconds, *posting):
         now = begin + tick / 5
         run.tick(now)
         for agent in posting:
-            run.post(agent, Post(), now)
+            posted(run, agent, Post(), now)
     return begin + seconds
 
 
@@ -129,7 +130,7 @@ def test_the_connection_of_an_agent_that_left_the_reserve_may_break():
     run = Run(PLAN, 1)
     started(run, ["a"])
     late = run.join(hello("late"), run.start).id
-    run.post(late, ready(finished=True), run.start)
+    posted(run, late, ready(finished=True), run.start)
 
     run.connection_broke(late, run.start + 1.0)
 

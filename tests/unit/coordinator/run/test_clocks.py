@@ -10,6 +10,7 @@ from tests.unit.coordinator.fleet import (
     beat,
     drained,
     opened,
+    posted,
     ready,
     seconds,
     started,
@@ -41,7 +42,7 @@ def told(run, agents, now, apart, *items):
     for agent in agents:
         post = seconds(*items)
         post.began = run.start + apart
-        run.post(agent, post, now)
+        posted(run, agent, post, now)
 
 
 def test_a_run_whose_clock_jumps_ahead_goes_on_by_its_agents_seconds():
@@ -95,9 +96,9 @@ def test_an_agent_whose_own_clock_is_ahead_is_not_lost_and_its_seconds_are_taken
     assert set(run.timeline.invalid) >= set(range(1, 16))
     assert run.timeline.invalid[1] == ["the clock of a and that of the run went apart by 20.0 s"]
     last = seconds(*ahead, drained(40, 20), finished=True)
-    run.post(a, last, begin + 21.0)
+    posted(run, a, last, begin + 21.0)
     assert not run.agents.by_id[a].finished, "its last second has not come"
-    run.post(a, last, begin + 41.0)
+    posted(run, a, last, begin + 41.0)
     assert run.agents.by_id[a].finished
 
 
@@ -118,7 +119,7 @@ def test_a_step_of_the_monotonic_clock_is_not_taken_for_a_wall_clock_that_was_se
     (agent,) = started(run, ["a"])
     for steps, wall in ((0, 0.0), (1, -20.0), (1, -10.0)):
         clock = ClockOffset("host", 0.0, 0.001, wall=wall, steps=steps)
-        run.post(agent, ready(clock=clock), run.start)
+        posted(run, agent, ready(clock=clock), run.start)
 
     assert [text for text in warnings(run) if "wall clock" in text] == [
         "the wall clock of agent a was set by +10.0 s; the run goes by the monotonic clock"

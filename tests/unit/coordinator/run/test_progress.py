@@ -20,7 +20,7 @@ from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
-from tests.unit.coordinator.fleet import PLAN, alive, beat, ready, seconds, started
+from tests.unit.coordinator.fleet import PLAN, alive, beat, posted, ready, seconds, started
 
 # Gates.
 
@@ -33,7 +33,7 @@ def waits(run, agents, now, gate=1):
     for second in range(int(now)):
         run.tick(float(second))
     for agent in agents:
-        run.post(agent, ready(gate=gate), now)
+        posted(run, agent, ready(gate=gate), now)
     run.tick(now)
 
 
@@ -41,12 +41,12 @@ def test_a_gate_opens_once_every_agent_waits_at_it():
     run = Run(GATED, 2)
     a, b = started(run)
     waits(run, [a], run.start + 7.0)
-    assert run.post(a, ready(gate=1), run.start + 7.0).gates == ()
+    assert posted(run, a, ready(gate=1), run.start + 7.0).gates == ()
     assert run.progress.drain_after == inf
 
     waits(run, [b], run.start + 8.0)
 
-    assert run.post(a, ready(gate=1), run.start + 8.1).gates == pytest.approx((8.0 + GATE_IN,))
+    assert posted(run, a, ready(gate=1), run.start + 8.1).gates == pytest.approx((8.0 + GATE_IN,))
     assert run.progress.drain_after == pytest.approx(8.0 + GATE_IN + 2.0 + 5.0)
 
 
@@ -110,7 +110,7 @@ def test_a_gate_waits_for_what_is_reassigned():
     waits(run, [a], run.start + 8.0)
     assert run.progress.gates == ()
 
-    run.post(a, ready(gate=1, reassigned=1), run.start + 11.0)
+    posted(run, a, ready(gate=1, reassigned=1), run.start + 11.0)
     run.tick(run.start + 11.0)
 
     assert len(run.progress.gates) == 1
@@ -122,8 +122,8 @@ def test_a_meeting_is_over_once_as_many_users_of_the_fleet_came_as_it_waits_for(
     now = run.start + 1.5
 
     def came(agent, count):
-        return run.post(
-            agent, ready(seconds=(Second(0, Tally(counters={"meet_7": count}), Held()),)), now
+        return posted(
+            run, agent, ready(seconds=(Second(0, Tally(counters={"meet_7": count}), Held()),)), now
         ).met
 
     assert came(ids[0], 4) == ()
@@ -159,7 +159,7 @@ def test_a_paused_run_can_be_drained():
     run.pause(run.start + 2.0)
     run.drain(run.start + 4.0)
 
-    assert run.post(agent, seconds(), run.start + 4.1).do == "drain"
+    assert posted(run, agent, seconds(), run.start + 4.1).do == "drain"
     assert run.progress.pauses.spans() == [(2.0, 4.0)]
     run.resume(run.start + 5.0)
     assert run.state == "draining"

@@ -39,6 +39,7 @@ from tests.unit.coordinator.fleet import (
     drained,
     hello,
     opened,
+    posted,
     ready,
     seconds,
     started,
@@ -76,17 +77,17 @@ def test_another_wire_version_is_refused_with_both_versions_and_the_fix():
 def test_agents_wait_until_the_fleet_is_complete_and_then_start_at_one_moment():
     run = Run(PLAN, 2)
     first = run.join(hello("a"), 0.0).id
-    assert run.post(first, ready(), 0.0).do == "wait"
+    assert posted(run, first, ready(), 0.0).do == "wait"
     run.tick(0.0)
     second = run.join(hello("b"), 1.0).id
-    assert run.post(second, ready(), 1.0).do == "wait"
+    assert posted(run, second, ready(), 1.0).do == "wait"
 
     run.tick(1.0)
 
     orders = [
-        run.post(first, ready(), 1.2),
-        run.post(second, ready(), 2.0),
-        run.post(first, ready(), 4.0),
+        posted(run, first, ready(), 1.2),
+        posted(run, second, ready(), 2.0),
+        posted(run, first, ready(), 4.0),
     ]
     assert [order.do for order in orders] == ["run"] * 3
     assert [order.start.after for order in orders] == pytest.approx(
@@ -108,7 +109,7 @@ def test_an_agent_that_refuses_is_reported_once_and_does_not_count():
     run = Run(PLAN, 1)
     agent = run.join(hello(), 0.0).id
     for now in (0.0, 1.0):
-        run.post(agent, ready(refusal="10.0.0.1 is outside --allow-target"), now)
+        posted(run, agent, ready(refusal="10.0.0.1 is outside --allow-target"), now)
         run.tick(now)
 
     assert run.state == "gathering"
@@ -117,12 +118,12 @@ def test_an_agent_that_refuses_is_reported_once_and_does_not_count():
 
 def test_a_ready_agent_that_fell_silent_does_not_start_a_run():
     run = Run(PLAN, 2)
-    run.post(run.join(hello("a"), 0.0).id, ready(), 0.0)
+    posted(run, run.join(hello("a"), 0.0).id, ready(), 0.0)
     second = run.join(hello("b"), 0.0).id
     for step in range(30):
-        run.post(second, Post(), step / 2)
+        posted(run, second, Post(), step / 2)
         run.tick(step / 2)
-    run.post(second, ready(), 15.0)
+    posted(run, second, ready(), 15.0)
 
     run.tick(15.0)
 
@@ -132,8 +133,8 @@ def test_a_ready_agent_that_fell_silent_does_not_start_a_run():
 
 def test_agents_that_are_missing_or_refuse_are_named_when_the_wait_is_over():
     run = Run(PLAN, 4)
-    run.post(run.join(hello("a"), 0.0).id, ready(), 0.0)
-    run.post(run.join(hello("b"), 0.0).id, ready(refusal="no such host"), 0.0)
+    posted(run, run.join(hello("a"), 0.0).id, ready(), 0.0)
+    posted(run, run.join(hello("b"), 0.0).id, ready(refusal="no such host"), 0.0)
 
     run.fail_gathering(60.0, 1.0)
 
@@ -160,7 +161,7 @@ def test_an_agent_that_was_not_ready_at_the_start_is_stopped_where_nothing_is_re
     slow = run.join(hello("slow"), 0.0).id
     started(run, ["a"])
 
-    assert run.post(slow, ready(), 1.0).do == "stop"
+    assert posted(run, slow, ready(), 1.0).do == "stop"
     assert "slow was not ready" in warnings(run)[0]
 
 
@@ -174,7 +175,7 @@ def test_an_agent_that_was_not_ready_at_the_start_is_stopped_where_nothing_is_re
 def test_every_number_of_the_plan_belongs_to_exactly_one_agent(weights, total):
     run = Run(Plan(max=total), len(weights))
     for number, weight in enumerate(weights):
-        run.post(run.join(hello(f"h{number}", holds=weight), 0.0).id, ready(), 0.0)
+        posted(run, run.join(hello(f"h{number}", holds=weight), 0.0).id, ready(), 0.0)
     run.tick(0.0)
     shares = [agent.share for agent in run.agents.by_id.values()]
     if run.failure is not None:
@@ -201,7 +202,7 @@ def test_clients_of_the_plan_get_shares_by_their_weights():
         4,
     )
     for name, holds in (("big", 1), ("small", 64_000), ("small", 64_000), ("other", 128_000)):
-        run.post(run.join(hello(name, holds=holds), 0.0).id, ready(), 0.0)
+        posted(run, run.join(hello(name, holds=holds), 0.0).id, ready(), 0.0)
 
     run.tick(0.0)
 
@@ -218,8 +219,11 @@ def test_the_connections_that_an_agent_posts_replace_those_of_its_hello():
     raised = Limit("max_connections", 200, "", "")
     for name in ("a", "b"):
         agent = run.join(hello(name, holds=100), 0.0).id
-        run.post(
-            agent, ready(max_connections=200, limits=(raised,)) if name == "b" else ready(), 0.0
+        posted(
+            run,
+            agent,
+            ready(max_connections=200, limits=(raised,)) if name == "b" else ready(),
+            0.0,
         )
 
     run.tick(0.0)
@@ -235,7 +239,7 @@ def test_an_agent_that_claims_more_than_its_resources_hold_leaves_the_others_the
     told = [(), (ports,), (replace(ports, connections=2**53),)]
     claims = [*(replace(boast, limits=limits) for limits in told), hello("real")]
     for claim in claims:
-        run.post(run.join(claim, 0.0).id, ready(), 0.0)
+        posted(run, run.join(claim, 0.0).id, ready(), 0.0)
 
     run.tick(0.0)
 
@@ -245,7 +249,7 @@ def test_an_agent_that_claims_more_than_its_resources_hold_leaves_the_others_the
 def test_a_share_that_rounds_to_nothing_makes_the_plan_unusable():
     run = Run(Plan(max=2), 2)
     for name, holds in (("big", 64_000), ("tiny", 1)):
-        run.post(run.join(hello(name, holds=holds), 0.0).id, ready(), 0.0)
+        posted(run, run.join(hello(name, holds=holds), 0.0).id, ready(), 0.0)
 
     run.tick(0.0)
 
@@ -256,7 +260,7 @@ def test_a_share_that_rounds_to_nothing_makes_the_plan_unusable():
 
 def test_an_agent_without_capacity_makes_the_plan_unusable():
     run = Run(PLAN, 1)
-    run.post(run.join(hello(holds=0), 0.0).id, ready(), 0.0)
+    posted(run, run.join(hello(holds=0), 0.0).id, ready(), 0.0)
 
     run.tick(0.0)
 
@@ -280,9 +284,9 @@ def test_a_second_settles_when_every_agent_has_reported_and_is_acknowledged():
     run = Run(PLAN, 2)
     a, b = started(run)
     now = run.start + 1.0
-    assert run.post(a, seconds(opened(0, 50)), now).acknowledged == 0
+    assert posted(run, a, seconds(opened(0, 50)), now).acknowledged == 0
     assert run.tick(now) == []
-    run.post(b, seconds(opened(0, 50)), now)
+    posted(run, b, seconds(opened(0, 50)), now)
 
     (entry,) = run.tick(now)
 
@@ -310,14 +314,14 @@ def test_a_second_without_a_silent_agent_names_it_and_is_corrected_when_it_posts
     rows = []
     for number in range(4):
         now = run.start + number + 1.0
-        run.post(a, seconds(opened(number, 10, held=10 * (number + 1))), now)
+        posted(run, a, seconds(opened(number, 10, held=10 * (number + 1))), now)
         rows += [entry.row for entry in run.tick(now)]
     assert [(row.second, row.missing) for row in rows] == [(0, ["b"])]
     assert rows[0].invalid == ["no report from b"]
     assert run.timeline.invalid == {0: ["no report from b"]}
 
     late = [opened(number, 10, held=10 * (number + 1)) for number in range(4)]
-    run.post(b, seconds(*late), run.start + 4.5)
+    posted(run, b, seconds(*late), run.start + 4.5)
     rows = [entry.row for entry in run.tick(run.start + 4.5)]
 
     assert [(row.second, row.corrects, row.fleet.ledger.open) for row in rows] == [
@@ -335,7 +339,7 @@ def test_a_second_from_the_future_is_refused():
     (a,) = started(run, ["a"])
 
     with pytest.raises(BadPostError):
-        run.post(a, seconds(opened(1_000_000_000, 1)), run.start + 1.0)
+        posted(run, a, seconds(opened(1_000_000_000, 1)), run.start + 1.0)
 
     assert run.ledger.opened == 0
 
@@ -355,10 +359,10 @@ def test_a_call_that_is_refused_is_not_recorded():
     with pytest.raises(RefusedError):
         run.join(hello("old", wire=1), 1.0)
     with pytest.raises(UnknownAgentError):
-        run.post("run-9", ready(), 1.0)
+        posted(run, "run-9", ready(), 1.0)
     with pytest.raises(BadPostError):
-        run.post(a, seconds(opened(36_000, 1)), run.start + 1.0)
-    run.post(a, seconds(opened(0, 1)), run.start + 1.0)
+        posted(run, a, seconds(opened(36_000, 1)), run.start + 1.0)
+    posted(run, a, seconds(opened(0, 1)), run.start + 1.0)
 
     assert calls == ["post"]
 
@@ -390,7 +394,7 @@ def test_agents_on_one_host_are_one_host():
         machine = {"kernel.random.boot_id": boot} if boot else {}
         agents.append(run.join(replace(hello(name), machine=machine), 0.0).id)
     for agent in agents:
-        run.post(agent, ready(), 0.0)
+        posted(run, agent, ready(), 0.0)
     run.tick(0.0)
     full = opened(0, 10)
     full.host = HostState(busy=(100,))
@@ -406,8 +410,8 @@ def test_agents_on_one_host_are_one_host():
 def test_the_first_traceback_of_each_reason_is_a_notice_up_to_a_hundred_reasons():
     run = Run(PLAN, 2)
     a, b = started(run)
-    run.post(a, ready(tracebacks={"error_KeyError": "one"}), run.start)
-    run.post(b, ready(tracebacks={"error_KeyError": "two", "error\nOther": "three"}), run.start)
+    posted(run, a, ready(tracebacks={"error_KeyError": "one"}), run.start)
+    posted(run, b, ready(tracebacks={"error_KeyError": "two", "error\nOther": "three"}), run.start)
 
     assert [
         (notice.agent, notice.reason, notice.text) for notice in run.notices.take() if notice.reason
@@ -416,14 +420,14 @@ def test_the_first_traceback_of_each_reason_is_a_notice_up_to_a_hundred_reasons(
         ("b", "error Other", "three"),
     ]
 
-    run.post(a, ready(tracebacks={f"error_{number}": "" for number in range(500)}), run.start)
+    posted(run, a, ready(tracebacks={f"error_{number}": "" for number in range(500)}), run.start)
     assert len(run.notices.take()) == 98
 
 
 def test_a_note_is_a_notice_of_its_agent_once():
     run = Run(PLAN, 1)
     agent = run.join(hello(), 0.0).id
-    run.post(agent, ready(notes=("worker 0\nis gone",)), 0.0)
+    posted(run, agent, ready(notes=("worker 0\nis gone",)), 0.0)
 
     assert [(notice.agent, notice.text) for notice in run.notices.take()] == [
         ("host", "worker 0 is gone")
@@ -467,7 +471,7 @@ def test_a_repeated_last_post_is_answered_like_the_first():
     (a,) = started(run, ["a"])
     post = seconds(opened(0, 5), drained(1, 5), finished=True)
 
-    answers = [run.post(a, post, run.start + 2.0) for _ in range(2)]
+    answers = [posted(run, a, post, run.start + 2.0) for _ in range(2)]
 
     assert answers[0] == answers[1]
     assert answers[1].acknowledged == 1
@@ -481,7 +485,7 @@ def test_a_drain_that_takes_too_long_is_stopped_and_the_agent_is_lost():
     run.drain(begin)
     alive(run, [a], begin, begin + DRAIN_TIMEOUT)
     beat(run, [a], begin + DRAIN_TIMEOUT)
-    assert run.post(a, ready(), begin + DRAIN_TIMEOUT).do == "stop"
+    assert posted(run, a, ready(), begin + DRAIN_TIMEOUT).do == "stop"
 
     alive(run, [a], begin + DRAIN_TIMEOUT + 1, begin + DRAIN_TIMEOUT + STOP_TIMEOUT + 2)
 
@@ -495,9 +499,9 @@ def test_the_operator_drains_first_and_stops_second():
     begin = run.start + 1.0
 
     run.drain(begin)
-    assert run.post(a, ready(), begin).do == "drain"
+    assert posted(run, a, ready(), begin).do == "drain"
     run.stop(begin + 1.0)
-    assert run.post(a, ready(), begin + 1.0).do == "stop"
+    assert posted(run, a, ready(), begin + 1.0).do == "stop"
     run.tick(begin + 1.0 + STOP_BY_HAND_TIMEOUT)
 
     assert run.state == "done"
@@ -522,7 +526,7 @@ def test_draining_before_the_start_ends_the_run_and_stops_the_agents():
     run.drain(1.0)
 
     assert run.state == "done"
-    assert run.post(agent, ready(), 1.5).do == "stop"
+    assert posted(run, agent, ready(), 1.5).do == "stop"
     assert not run.started
 
 
@@ -567,8 +571,10 @@ ACTIONS = {
     "drain": lambda run, now: run.drain(now),
     "stop": lambda run, now: run.stop(now),
     "lose": lambda run, now: run.lose_agent("a", "it was killed"),
-    "post": lambda run, now: run.post(next(iter(run.agents.by_id)), ready(), now),
-    "finish": lambda run, now: run.post(next(iter(run.agents.by_id)), seconds(finished=True), now),
+    "post": lambda run, now: posted(run, next(iter(run.agents.by_id)), ready(), now),
+    "finish": lambda run, now: posted(
+        run, next(iter(run.agents.by_id)), seconds(finished=True), now
+    ),
 }
 
 
@@ -622,10 +628,10 @@ def test_a_reserve_that_falls_silent_is_forgotten_later_than_one_that_was_never_
     run = Run(PLAN, 1)
     started(run, ["a"])
     heard, dead = (run.join(hello(name), 0.0).id for name in ("heard", "dead"))
-    run.post(heard, ready(), 0.0)
+    posted(run, heard, ready(), 0.0)
     known = []
     for step in range(350):
-        run.post("run-0", Post(), step / 5)
+        posted(run, "run-0", Post(), step / 5)
         run.tick(step / 5)
         known.append(set(run.agents.by_id) - {"run-0"})
 
@@ -638,7 +644,7 @@ def test_an_agent_that_is_gone_before_the_start_is_forgotten():
     run = Run(PLAN, 2)
     agent = run.join(hello("a"), 0.0).id
 
-    run.post(agent, ready(finished=True), 1.0)
+    posted(run, agent, ready(finished=True), 1.0)
 
     assert run.agents.by_id == {}
 
@@ -647,7 +653,7 @@ def test_tracebacks_and_notes_of_agents_become_notices():
     run = Run(PLAN, 1)
     (agent,) = started(run, ["a"])
 
-    run.post(agent, ready(notes=("hot",), tracebacks={"error_KeyError": "Traceback"}), 1.0)
+    posted(run, agent, ready(notes=("hot",), tracebacks={"error_KeyError": "Traceback"}), 1.0)
 
     told = [(notice.agent, notice.reason, notice.text) for notice in run.notices.take()]
     assert told == [("a", "", "hot"), ("a", "error_KeyError", "Traceback")]
@@ -657,8 +663,8 @@ def test_a_session_that_aborts_the_run_drains_it_once():
     run = Run(PLAN, 2)
     a, b = started(run)
 
-    run.post(a, ready(abort="the shop is closed"), run.start + 1.0)
-    run.post(b, ready(abort="so is mine"), run.start + 1.0)
+    posted(run, a, ready(abort="the shop is closed"), run.start + 1.0)
+    posted(run, b, ready(abort="so is mine"), run.start + 1.0)
 
     assert warnings(run) == ["a session on a ended the run: the shop is closed"]
     assert (run.state, run.aborted) == ("draining", "the shop is closed")
@@ -682,9 +688,9 @@ def test_the_seconds_of_a_run_are_added_to_the_parts_that_they_lie_in():
     (agent,) = started(run, ["a"])
     for number in range(3):
         now = run.start + number + 1.0
-        run.post(agent, seconds(opened(number, 10 if number < 2 else 0, held=20)), now)
+        posted(run, agent, seconds(opened(number, 10 if number < 2 else 0, held=20)), now)
         run.tick(now)
-    run.post(agent, seconds(drained(3, 20), finished=True), run.start + 4.0)
+    posted(run, agent, seconds(drained(3, 20), finished=True), run.start + 4.0)
     run.tick(run.start + 4.0)
 
     spans = {name: (part.begin, part.end) for name, part in run.parts.figures().items()}
@@ -767,11 +773,11 @@ def test_a_gate_opens_when_all_agents_wait_at_it():
     run = Run(plan, 2)
     a, b = started(run)
 
-    run.post(a, ready(gate=1), run.start + 2.0)
+    posted(run, a, ready(gate=1), run.start + 2.0)
     run.tick(run.start + 2.0)
     assert run.progress.gates == ()
 
-    run.post(b, ready(gate=1), run.start + 3.0)
+    posted(run, b, ready(gate=1), run.start + 3.0)
     run.tick(run.start + 3.0)
     assert len(run.progress.gates) == 1
 
@@ -781,7 +787,7 @@ def test_a_second_session_that_aborts_a_drained_run_changes_nothing():
     (a,) = started(run, ["a"])
     run.drain(run.start + 1.0)
 
-    run.post(a, ready(abort="too late"), run.start + 2.0)
+    posted(run, a, ready(abort="too late"), run.start + 2.0)
 
     assert (run.state, run.aborted) == ("draining", "too late")
 
@@ -807,7 +813,7 @@ def test_every_agent_is_told_of_a_publication_until_it_has_counted_it():
     for _ in range(2):
         orders, _ = beat(run, agents, run.start + 2.0)
         assert [(one.published, one.announced) for one in orders] == [((SENT,), 0)] * 2
-    orders = [run.post(agent, ready(announced=1), run.start + 3.0) for agent in agents]
+    orders = [posted(run, agent, ready(announced=1), run.start + 3.0) for agent in agents]
     assert [(one.published, one.announced) for one in orders] == [((), 1)] * 2
 
 
@@ -826,12 +832,12 @@ def test_agents_are_told_of_the_clocks_that_stamps_may_be_on(publish, told):
     agents = started(run)
     for agent, bound in zip(agents, (0.1, 0.2), strict=True):
         clock = ClockOffset("there", 7.0, bound)
-        run.post(agent, ready(clock=clock), run.start + 0.5)
+        posted(run, agent, ready(clock=clock), run.start + 0.5)
     run.tick(run.start + 0.9)
 
-    assert run.post(agents[0], ready(), run.start + 1.0).clocks == told
+    assert posted(run, agents[0], ready(), run.start + 1.0).clocks == told
     run.drain(run.start + 1.0)
-    assert run.post(agents[0], ready(), run.start + 1.5).clocks == told
+    assert posted(run, agents[0], ready(), run.start + 1.5).clocks == told
 
 
 def test_an_agent_that_drains_is_told_too():
@@ -852,10 +858,10 @@ def test_a_publication_settles_when_all_agents_have_reported_its_receipts():
     receipts = {SENT.key: Delivered(expected=5, received=5)}
     for number in range(7):
         parts = {"delivered": receipts} if number == 4 else {}
-        run.post(agents[0], seconds(with_news(number, **parts)), run.start + number + 1)
+        posted(run, agents[0], seconds(with_news(number, **parts)), run.start + number + 1)
         assert run.settle_publications() == []
     for number in range(7):
-        run.post(agents[1], seconds(with_news(number)), run.start + 7.0)
+        posted(run, agents[1], seconds(with_news(number)), run.start + 7.0)
 
     (line,) = run.settle_publications()
 
@@ -868,8 +874,8 @@ def test_news_are_counted_once_however_often_they_are_posted():
     run.published(SENT, run.start + 0.5, run.start + 0.5)
     second = with_news(0, delivered={SENT.key: Delivered(expected=5, received=4, missed=[3])})
     for _ in range(3):
-        run.post(agents[0], seconds(second), run.start + 1.0)
-    run.post(agents[0], seconds(finished=True), run.start + 2.0)
+        posted(run, agents[0], seconds(second), run.start + 1.0)
+    posted(run, agents[0], seconds(finished=True), run.start + 2.0)
 
     (line,) = run.settle_publications()
 
@@ -880,7 +886,7 @@ def test_news_are_counted_once_however_often_they_are_posted():
 def test_what_sessions_publish_is_told_to_all_agents():
     run = Run(PUBLISHING, 2)
     agents = started(run)
-    run.post(agents[0], seconds(with_news(0, published={SENT.key: SENT})), run.start + 1.0)
+    posted(run, agents[0], seconds(with_news(0, published={SENT.key: SENT})), run.start + 1.0)
 
     orders, _ = beat(run, agents, run.start + 1.5)
 
@@ -892,7 +898,7 @@ def test_messages_without_a_stamp_are_warned_of_once():
     agents = started(run, ["a"])
     for number in range(2):
         second = with_news(number, unstamped="plain")
-        run.post(agents[0], seconds(second), run.start + number + 1.0)
+        posted(run, agents[0], seconds(second), run.start + number + 1.0)
 
     (warning,) = warnings(run)
     assert warning.startswith("none of the messages that users of a receive has a stamp")
@@ -959,8 +965,8 @@ def test_a_run_without_a_publisher_never_publishes():
 def test_what_an_agent_reports_beyond_its_share_is_a_breach_though_the_sums_add_up(lie, breach):
     run = Run(Plan(max=10, rate=10.0, hold=0.0), 2)
     liar, other = started(run)
-    run.post(liar, seconds(Second(0, lie), finished=True), run.start + 1.0)
-    run.post(other, seconds(Second(0), finished=True), run.start + 1.0)
+    posted(run, liar, seconds(Second(0, lie), finished=True), run.start + 1.0)
+    posted(run, other, seconds(Second(0), finished=True), run.start + 1.0)
     run.tick(run.start + 1.5)
 
     assert run.state == "done"
@@ -970,7 +976,7 @@ def test_what_an_agent_reports_beyond_its_share_is_a_breach_though_the_sums_add_
 def test_a_report_of_the_truth_has_no_breach():
     run = Run(Plan(max=10, rate=10.0, hold=0.0), 1)
     (agent,) = started(run, ["a"])
-    run.post(agent, seconds(opened(0, 10), drained(1, 10), finished=True), run.start + 2.0)
+    posted(run, agent, seconds(opened(0, 10), drained(1, 10), finished=True), run.start + 2.0)
     run.tick(run.start + 2.5)
 
     assert run.breaches() == []
@@ -981,7 +987,7 @@ def test_the_addresses_of_an_agent_are_by_urls_without_secrets():
     run = Run(Plan(max=10, targets=tuple(Target(url=url) for url in urls)), 1)
     (agent,) = (run.join(hello("a"), 0.0).id,)
     said = dict.fromkeys((*urls, "ws://b/?jwt=z"), ("10.0.0.1",))
-    run.post(agent, ready(addresses=said), 0.0)
+    posted(run, agent, ready(addresses=said), 0.0)
 
     found = run.addresses_of(run.agents.by_id[agent])
     assert [*found] == ["ws://a/?token=…", "ws://a/?token=…2", "ws://b/?jwt=…"]
@@ -1008,7 +1014,7 @@ def test_an_agent_forgets_only_what_the_journal_has_and_repeats_nothing():
     (a,) = started(run, ["a"])
     shelf = Shelf(run)
     for number in range(3):
-        orders = run.post(a, seconds(opened(number, 1, held=number + 1)), run.start + number + 1)
+        orders = posted(run, a, seconds(opened(number, 1, held=number + 1)), run.start + number + 1)
         assert (orders.acknowledged, orders.taken) == (-1, number)
 
     shelf.kept = run.calls - 1
@@ -1022,10 +1028,10 @@ def test_an_agent_launches_only_what_the_journal_says_is_its_own():
     ids = [run.join(hello(name), 0.0).id for name in ("a", "b")]
     shelf = Shelf(run)
     for agent in ids:
-        run.post(agent, ready(), 0.0)
+        posted(run, agent, ready(), 0.0)
     run.tick(0.0)
     assert run.state == "running"
-    assert run.post(ids[0], ready(), 0.1).do == "wait"
+    assert posted(run, ids[0], ready(), 0.1).do == "wait"
 
     shelf.write()
     orders = run.orders(ids[0], 0.2)
@@ -1034,7 +1040,7 @@ def test_an_agent_launches_only_what_the_journal_says_is_its_own():
 
     run.lose_agent("b", "was killed")
     run.tick(0.3)
-    assert run.post(ids[0], ready(), 0.4).reassignments == ()
+    assert posted(run, ids[0], ready(), 0.4).reassignments == ()
     shelf.write()
     assert len(run.orders(ids[0], 0.5).reassignments) == 1
 
@@ -1044,22 +1050,22 @@ def test_an_order_to_drain_or_stop_does_not_wait_for_the_journal():
     (a,) = started(run, ["a"])
     Shelf(run)
     run.drain(run.start + 1.0)
-    assert run.post(a, ready(), run.start + 1.0).do == "drain"
+    assert posted(run, a, ready(), run.start + 1.0).do == "drain"
     run.stop(run.start + 1.0)
-    assert run.post(a, ready(), run.start + 1.0).do == "stop"
+    assert posted(run, a, ready(), run.start + 1.0).do == "stop"
 
 
 def test_a_resumed_run_asks_for_the_seconds_that_only_the_first_one_had_taken():
     run = Run(PLAN, 1)
     (a,) = started(run, ["a"])
-    run.post(a, seconds(opened(0, 1)), run.start + 1.0)
+    posted(run, a, seconds(opened(0, 1)), run.start + 1.0)
     ahead = replace(seconds(opened(5, 1), finished=True), after=4)
-    assert run.post(a, ahead, run.start + 6.0).taken == 0
+    assert posted(run, a, ahead, run.start + 6.0).taken == 0
     assert run.ledger.opened == 1
     assert run.agents.by_id[a].active
 
     missing = [opened(number, 1, held=number + 1) for number in range(1, 6)]
-    assert run.post(a, seconds(*missing), run.start + 6.0).acknowledged == 5
+    assert posted(run, a, seconds(*missing), run.start + 6.0).acknowledged == 5
     assert run.ledger.opened == 6
     assert warnings(run) == []
 
@@ -1067,8 +1073,8 @@ def test_a_resumed_run_asks_for_the_seconds_that_only_the_first_one_had_taken():
 def test_seconds_that_no_journal_has_are_reported_as_missing():
     run = Run(PLAN, 1)
     (a,) = started(run, ["a"])
-    run.post(a, seconds(opened(0, 1)), run.start + 1.0)
-    run.post(a, seconds(opened(5, 1, held=6)), run.start + 6.0)
+    posted(run, a, seconds(opened(0, 1)), run.start + 1.0)
+    posted(run, a, seconds(opened(5, 1, held=6)), run.start + 6.0)
 
     (warning,) = warnings(run)
     assert warning.startswith("seconds 1 to 4 of agent a are missing")
@@ -1088,7 +1094,7 @@ def test_a_jump_of_the_clock_of_the_run_moves_its_start_and_marks_the_second():
     beat(run, agents, run.start + 1.0, opened(0, 10))
     start, now = run.start, run.start + 61.5
     for agent in agents:
-        run.post(agent, begun(run, start + 60.0 - run.start), now)
+        posted(run, agent, begun(run, start + 60.0 - run.start), now)
     settled = beat(run, agents, now + 1.0, opened(1, 10, held=20))[1]
     # After a long standstill agents are heard before they are judged by the time.
     for later in range(2, 6):
@@ -1105,7 +1111,7 @@ def test_a_jump_of_one_agents_clock_marks_its_own_seconds():
     a, b, c = started(run, "abc")
     now = run.start + 1.5
     for agent, apart in ((a, 0.0), (b, 0.0), (c, -20.0)):
-        run.post(agent, begun(run, apart, opened(0, 5)), now)
+        posted(run, agent, begun(run, apart, opened(0, 5)), now)
     (entry,) = run.tick(now)
 
     assert warnings(run) == []
@@ -1116,10 +1122,10 @@ def test_arrivals_pause_and_go_on():
     run = Run(PLAN, 1)
     (agent,) = started(run, ["a"])
     run.pause(run.start + 1.0)
-    assert run.post(agent, ready(), run.start + 1.5).do == "pause"
+    assert posted(run, agent, ready(), run.start + 1.5).do == "pause"
     run.resume(run.start + 3.0)
     assert not run.paused
-    assert run.post(agent, ready(), run.start + 3.5).do == "run"
+    assert posted(run, agent, ready(), run.start + 3.5).do == "run"
 
 
 def test_a_reason_that_all_connections_share_is_told_once():
@@ -1149,7 +1155,7 @@ def test_a_wall_clock_that_was_set_is_told_unless_the_machine_stood_still():
     (agent,) = started(run, ["a"])
     for wall, steps in ((100.0, 0), (105.0, 0), (120.0, 1)):
         clock = ClockOffset("a", 0.0, 0.001, wall=wall, steps=steps)
-        run.post(agent, replace(seconds(), clock=clock), run.start)
+        posted(run, agent, replace(seconds(), clock=clock), run.start)
 
     assert warnings(run) == [
         "the wall clock of agent a was set by +5.0 s; the run goes by the monotonic clock"
@@ -1161,7 +1167,7 @@ def test_life_is_known_from_an_agents_newest_second_on():
     run.join(hello("a"), 0.0)
     (joined,) = run.agents.by_id.values()
     assert run.alive_of(joined) is None
-    run.post(joined.id, ready(), 0.0)
+    posted(run, joined.id, ready(), 0.0)
     run.tick(0.0)
     beat(run, [joined.id], run.start + 1.0, opened(0, 10, alive=9))
     assert run.alive_of(joined) == 9
@@ -1173,3 +1179,13 @@ def test_an_agent_that_goes_on_breaks_no_law_by_what_it_holds():
     beat(run, [agent], run.start + 1.0, opened(0, 10))
 
     assert run.breaches() == []
+
+
+def test_an_agent_that_is_lost_need_not_keep_its_seconds():
+    run = Run(PLAN, 2)
+    a, b = started(run)
+    beat(run, [a, b], run.start + 1.0, opened(0, 10))
+    run.lose_agent("b", "was killed")
+
+    orders = posted(run, b, seconds(opened(1, 5), opened(2, 5)), run.start + 3.0)
+    assert (orders.do, orders.acknowledged) == ("stop", 2)

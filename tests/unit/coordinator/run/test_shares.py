@@ -16,6 +16,7 @@ from tests.unit.coordinator.fleet import (
     drained,
     hello,
     opened,
+    posted,
     ready,
     seconds,
     started,
@@ -43,7 +44,7 @@ def reassigned(run, agent, now):
 
     The first number is of those again, the second of those for the first time.
     """
-    reassignments = run.post(agent, ready(), now).reassignments
+    reassignments = posted(run, agent, ready(), now).reassignments
     total = run.plan.total
     return (
         sum(reassignment.unfinished.again() for reassignment in reassignments),
@@ -79,7 +80,7 @@ def test_what_is_launched_again_comes_at_the_plans_rate():
     times = [
         at
         for agent in (a, b)
-        for reassignment in run.post(agent, ready(), now).reassignments
+        for reassignment in posted(run, agent, ready(), now).reassignments
         for at, _ in reassignment.again()
     ]
 
@@ -93,8 +94,8 @@ def test_a_reassignment_is_repeated_until_the_agent_confirms_it():
     run.lose_agent("c", "was killed by SIGKILL")
     beat(run, [a, b], run.start + 3.0)
 
-    first, again = (run.post(a, ready(), run.start + 3.0) for _ in range(2))
-    after = run.post(a, ready(reassigned=1), run.start + 3.5)
+    first, again = (posted(run, a, ready(), run.start + 3.0) for _ in range(2))
+    after = posted(run, a, ready(reassigned=1), run.start + 3.5)
 
     assert first.reassignments == again.reassignments != ()
     assert (first.reassigned, after.reassigned, after.reassignments) == (0, 1, ())
@@ -125,10 +126,10 @@ def test_what_no_agent_has_room_for_waits_for_an_agent_that_joins():
 
     late = run.join(hello("b", holds=350), now + 5.0)
     assert late.name == "b-2"
-    assert run.post(late.id, Post(), now + 5.0).do == "wait"
-    run.post(late.id, ready(), now + 6.0)
+    assert posted(run, late.id, Post(), now + 5.0).do == "wait"
+    posted(run, late.id, ready(), now + 6.0)
     beat(run, [a], now + 6.0)
-    orders = run.post(late.id, ready(), now + 6.0)
+    orders = posted(run, late.id, ready(), now + 6.0)
 
     assert orders.do == "run"
     assert orders.start.share.count(600) == 0
@@ -146,11 +147,11 @@ def test_an_agent_that_joins_late_is_held_in_reserve_and_ends_with_the_run():
     run = Run(PLAN, 1)
     (a,) = started(run, ["a"])
     late = run.join(hello("late"), run.start).id
-    run.post(late, ready(), run.start)
+    posted(run, late, ready(), run.start)
     beat(run, [a], run.start + 1.0, opened(0, 1000), drained(1, 1000), finished=True)
 
     assert run.state == "done"
-    assert run.post(late, ready(), run.start + 1.0).do == "stop"
+    assert posted(run, late, ready(), run.start + 1.0).do == "stop"
     assert [agent.name for agent in run.fleet()] == ["a"]
 
 
@@ -158,15 +159,15 @@ def test_the_seconds_of_an_agent_that_joined_late_count_from_its_first_one():
     run = Run(Plan(max=999, rate=100.0), 2)
     a, _ = fleet_of(run, ["a", "b"], holds=500)
     late = run.join(hello("late"), run.start + 2.0).id
-    run.post(late, ready(), run.start + 2.0)
+    posted(run, late, ready(), run.start + 2.0)
     run.lose_agent("b", "was killed by SIGKILL")
     beat(run, [a], run.start + 3.0)
-    first = run.post(late, ready(), run.start + 3.0).start.first
+    first = posted(run, late, ready(), run.start + 3.0).start.first
 
     for number in range(2, first + 1):
         second = Second(number, Tally(), Held(0, 90))
         newest = [opened(first, 20, held=20)] if number == first else []
-        run.post(late, ready(seconds=tuple(newest), reassigned=1), run.start + number + 1.0)
+        posted(run, late, ready(seconds=tuple(newest), reassigned=1), run.start + number + 1.0)
         _, entries = beat(run, [a], run.start + number + 1.0, second)
 
     assert [(entry.row.second, entry.row.missing, entry.row.invalid) for entry in entries] == [
@@ -179,7 +180,7 @@ def test_the_seconds_of_an_agent_that_joined_late_count_from_its_first_one():
 def test_what_an_agent_that_finishes_early_has_not_launched_is_reassigned():
     run = Run(PLAN, 2)
     a, b = fleet_of(run, ["a", "b"])
-    run.post(b, seconds(drained(2, 90), finished=True), run.start + 3.0)
+    posted(run, b, seconds(drained(2, 90), finished=True), run.start + 3.0)
     beat(run, [a], run.start + 3.0)
 
     assert reassigned(run, a, run.start + 3.0) == (0, 400)
@@ -192,7 +193,7 @@ def test_on_loss_continue_reassigns_nothing():
     run.lose_agent("b", "was killed by SIGKILL")
     beat(run, [a], run.start + 3.0)
 
-    orders = run.post(a, ready(), run.start + 3.0)
+    orders = posted(run, a, ready(), run.start + 3.0)
     assert (orders.do, orders.reassignments, orders.start.again) == ("run", (), 0.0)
     assert [agent.planned for agent in run.agents.by_id.values()] == [500, 500]
 
@@ -203,7 +204,7 @@ def test_on_loss_continue_reassigns_nothing():
 def test_on_loss_abort_ends_the_run_when_a_worker_is_lost(tally):
     run = Run(PLAN, 2, on_loss="abort")
     a, b = fleet_of(run, ["a", "b"])
-    run.post(b, seconds(Second(2, tally, Held(0, 89))), run.start + 3.0)
+    posted(run, b, seconds(Second(2, tally, Held(0, 89))), run.start + 3.0)
     beat(run, [a], run.start + 3.0)
 
     assert run.state == "draining"
@@ -243,7 +244,7 @@ def test_orphans_wait_while_nobody_has_room_for_them():
 
     run.lose_agent("b", "was killed by SIGKILL")
     run.tick(run.start + 3.0)
-    run.post(a, ready(), run.start + 3.5)
+    posted(run, a, ready(), run.start + 3.5)
     run.tick(run.start + 3.6)
 
     assert reassigned(run, a, run.start + 4.0)[0] <= 10
@@ -258,10 +259,10 @@ def test_a_gate_waits_until_reassigned_users_are_reported():
     run.lose_agent("b", "was killed by SIGKILL")
     run.tick(run.start + 3.0)
 
-    run.post(a, ready(gate=1), run.start + 5.0)
+    posted(run, a, ready(gate=1), run.start + 5.0)
     run.tick(run.start + 5.0)
     assert run.progress.gates == ()
 
-    run.post(a, ready(gate=1, reassigned=1), run.start + 6.0)
+    posted(run, a, ready(gate=1, reassigned=1), run.start + 6.0)
     run.tick(run.start + 6.0)
     assert len(run.progress.gates) == 1

@@ -24,7 +24,7 @@ from loadgen.stats.delivery import Delivered, News, Published
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
 from tests.processes import PATIENCE
-from tests.unit.coordinator.fleet import SECRET, hello, opened, ready, seconds, started
+from tests.unit.coordinator.fleet import SECRET, hello, opened, posted, ready, seconds, started
 from tests.unit.coordinator.folders import journal_head
 
 PLAN = Plan(max=999, rate=100.0, publish=Publish())
@@ -64,11 +64,17 @@ def eventful(run):
     a, b, c = started(run, ["a", "b", "c"])
     for number in range(3):
         for agent in (a, b, c)[: 3 - number]:
-            run.post(
-                agent, seconds(opened(number, 20, held=20 * (number + 1))), run.start + number + 1.0
+            posted(
+                run,
+                agent,
+                seconds(opened(number, 20, held=20 * (number + 1))),
+                run.start + number + 1.0,
             )
-            run.post(
-                agent, seconds(opened(number, 20, held=20 * (number + 1))), run.start + number + 1.1
+            posted(
+                run,
+                agent,
+                seconds(opened(number, 20, held=20 * (number + 1))),
+                run.start + number + 1.1,
             )
         tick(run.start + number + 1.2)
     with pytest.raises(RefusedError):
@@ -77,14 +83,15 @@ def eventful(run):
     run.published(SENT, run.start + 3.9, run.start + 4.0)
     run.publication_failed("http_503", run.start + 4.0)
     for step in range(12):
-        run.post(a, ready(), run.start + 4.0 + step / 4)
+        posted(run, a, ready(), run.start + 4.0 + step / 4)
         tick(run.start + 4.0 + step / 4)
     run.lose_agent("b", "was killed")
     late = run.join(hello("late"), run.start + 7.0, digest_of(SECRET)).id
-    run.post(late, ready(notes=("here",)), run.start + 7.0)
+    posted(run, late, ready(notes=("here",)), run.start + 7.0)
     run.abort("failed>1%", run.start + 7.4)
     run.drain(run.start + 7.5)
-    run.post(
+    posted(
+        run,
         a,
         seconds(
             Second(
@@ -145,7 +152,7 @@ def test_a_torn_line_is_left_out_and_the_lines_after_it_count(begin, tmp_path):
         file.write(b'["post","k-0",{"seconds":[{"num')
     written.close()
     begin(run, how=Journal.reopen)
-    run.post(agents[0], seconds(opened(0, 5)), run.start + 1.0)
+    posted(run, agents[0], seconds(opened(0, 5)), run.start + 1.0)
 
     again = Run(PLAN, 3, key="k")
     assert list(replay(tmp_path, again)) == []

@@ -10,7 +10,7 @@ from coordinator.report.summary import summary_of
 from coordinator.run.run import Run
 from coordinator.storage.reader import read_run
 from loadgen.errors import OperatorError
-from tests.unit.coordinator.fleet import PLAN, drained, entries, opened, seconds, started
+from tests.unit.coordinator.fleet import PLAN, drained, entries, opened, posted, seconds, started
 from tests.unit.coordinator.storage.conftest import intervals
 
 
@@ -52,11 +52,11 @@ def test_a_correction_is_a_further_line_and_readers_take_the_last(folder):
     run.tick(run.start)
     for agent, count in ((a, 4), (b, 1)):
         for number in range(count):
-            run.post(agent, seconds(opened(number, 10, held=10 * (number + 1))), run.start + 4.0)
+            posted(run, agent, seconds(opened(number, 10, held=10 * (number + 1))), run.start + 4.0)
     for entry in run.tick(run.start + 4.0):
         folder.write_entry(entry)
     late = [opened(number, 10, held=10 * (number + 1)) for number in range(4)]
-    run.post(b, seconds(*late), run.start + 4.5)
+    posted(run, b, seconds(*late), run.start + 4.5)
     for entry in run.tick(run.start + 4.5):
         folder.write_entry(entry)
     folder.write_summary(summary_of(run, [], run.start + 5.0))

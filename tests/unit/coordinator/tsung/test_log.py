@@ -10,7 +10,7 @@ from coordinator.tsung.log import TsungLog
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
-from tests.unit.coordinator.fleet import seconds, started
+from tests.unit.coordinator.fleet import posted, seconds, started
 from tests.unit.tsung_reader import means, read_json, read_text, totals
 
 BEGAN = 1_600_000_000.4
@@ -57,7 +57,7 @@ def logged(form, *posts, plan=None, scripted=False):
     log, text, now = TsungLog(form, BEGAN, scripted=scripted), b"", run.start
     for post in posts:
         now = run.start + max((one.number for one in post.seconds), default=0) + 1.0
-        run.post(agent, post, now)
+        posted(run, agent, post, now)
         for entry in run.tick(now):
             text += log.add(entry)
     return (text + log.end(BEGAN + 30.5)).decode(), summary_of(run, [], now)
@@ -162,14 +162,15 @@ def test_sessions_of_a_dead_agent_are_over():
     ids = started(run)
     log = TsungLog("text", BEGAN)
     for agent in ids:
-        run.post(
+        posted(
+            run,
             agent,
             seconds(Second(0, Tally(launched=3, opened=3, sessions_started=3), Held(open=3))),
             run.start + 1,
         )
     text = b"".join(log.add(entry) for entry in run.tick(run.start + 1))
     run.lose_agent("b", "died")
-    run.post(ids[0], seconds(Second(1, Tally(), Held(open=3))), run.start + 2)
+    posted(run, ids[0], seconds(Second(1, Tally(), Held(open=3))), run.start + 2)
     text += b"".join(log.add(entry) for entry in run.tick(run.start + 2))
 
     (dump,) = read_text((text + log.end(BEGAN)).decode())
@@ -235,10 +236,10 @@ def test_a_correction_counts_in_the_interval_that_is_open():
     a, b = started(run)
     log, text = TsungLog("text", BEGAN), b""
     for number in range(16):
-        run.post(a, seconds(second(number)), run.start + number + 1)
-        run.post(b, seconds(), run.start + number + 1)
+        posted(run, a, seconds(second(number)), run.start + number + 1)
+        posted(run, b, seconds(), run.start + number + 1)
         text += b"".join(log.add(entry) for entry in run.tick(run.start + number + 1))
-    run.post(b, seconds(*(second(number) for number in range(16))), run.start + 16)
+    posted(run, b, seconds(*(second(number) for number in range(16))), run.start + 16)
     text += b"".join(log.add(entry) for entry in run.tick(run.start + 16))
     dumps = read_text((text + log.end(BEGAN)).decode())
 

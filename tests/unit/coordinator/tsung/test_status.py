@@ -8,7 +8,7 @@ from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
-from tests.unit.coordinator.fleet import opened, seconds, started
+from tests.unit.coordinator.fleet import opened, posted, seconds, started
 
 FIELDS = [
     "phase",
@@ -34,7 +34,7 @@ def test_users_connections_agents_and_the_rate_of_the_last_second():
     for agent, requests in ((first, 10), (second, 4)):
         one = opened(0, requests)
         one.tally.sessions_started, one.tally.sessions_done = requests + 1, 1
-        run.post(agent, seconds(one), run.start + 1.0)
+        posted(run, agent, seconds(one), run.start + 1.0)
     run.tick(run.start + 1.0)
 
     status = tsung_status(run, run.start + 1.0, 12.3456)
@@ -49,7 +49,7 @@ def test_the_request_rate_of_scripts_counts_their_requests():
     for name in ("request", "request", "request", "page"):
         one.tally.time(name, 1000)
     one.tally.handshake.record(1000)
-    run.post(agent, seconds(one), run.start + 1.0)
+    posted(run, agent, seconds(one), run.start + 1.0)
     run.tick(run.start + 1.0)
 
     assert tsung_status(run, run.start + 1.0, 0.0)["request_rate"] == 3.0

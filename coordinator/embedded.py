@@ -7,10 +7,10 @@ from coordinator.preflight import TargetAddress
 from loadgen.errors import PlanError
 from loadgen.plan.plan import Plan
 from loadgen.plan.sessions import PythonSession, Script
+from loadgen.values import APPWRITE_PATH
 
 AUTO = "auto"
 """The mode that follows from the plan."""
-APPWRITE_PATH = "/v1/realtime"
 
 
 def target_mode(asked: str | None, plan: Plan) -> str | None:

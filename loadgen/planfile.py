@@ -22,7 +22,7 @@ from loadgen.net.tls import context_of
 from loadgen.net.url import TargetUrl
 from loadgen.plan.feeder_file import file_name_in, format_of, with_rows
 from loadgen.plan.plan import OVERRULES, Plan
-from loadgen.plan.schema import hint, names_at
+from loadgen.plan.schema import DURATIONS, hint, names_at
 from loadgen.plan.script import located_in
 from loadgen.plan.script_check import ScriptError, check
 from loadgen.plan.session_file import with_source
@@ -93,13 +93,8 @@ def _holds(document: Any, keys: Keys) -> bool:
     return True
 
 
-DURATIONS = {
-    "phases": ("duration", "jitter"),
-    "publish": ("grace",),
-    "sessions": ("think",),
-    "transport": ("connect_timeout", "receive_timeout", "resolve"),
-}
-"""The durations in a plan's tables: a text such as `5m` is legal there."""
+TABLES = {"phases": "Phase", "publish": "Publish", "sessions": "Loop", "transport": "Transport"}
+"""The tables of a plan that have durations, and their definitions in its schema."""
 WORDS = (("hold", "sessions"), ("transport.resolve", ONCE))
 """The paths of durations that may be a word instead."""
 _WRONG = re.compile(
@@ -108,10 +103,6 @@ _WRONG = re.compile(
 """Msgspec's messages about a name that is not legal."""
 _PLACED = re.compile(r"(.*) - at (?:`key` in )?`\$\.?([^`]*)`", re.DOTALL)
 """The end of msgspec's messages, which names the place."""
-OWN_DURATIONS = ("hold", "stop_after", "think")
-"""The durations of the plan itself."""
-STEP_DURATIONS = ("seconds", "upto")
-"""The durations of a script's steps."""
 
 
 def read_plan(path: Path, *, runs: bool = True) -> Plan:
@@ -197,16 +188,16 @@ def _read_durations(document: dict[str, Any]) -> None:
 
 def _durations_in(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
     """Yields the table, the key and the path of each place of a duration."""
-    yield from ((document, key, key) for key in OWN_DURATIONS)
-    for name, keys in DURATIONS.items():
+    yield from ((document, key, key) for key in DURATIONS["Plan"])
+    for name, definition in TABLES.items():
         for table, at in _tables(document.get(name), name):
-            yield from ((table, key, f"{at}.{key}") for key in keys)
+            yield from ((table, key, f"{at}.{key}") for key in DURATIONS[definition])
             yield from _durations_of_steps(table.get("steps"), f"{at}.steps")
 
 
 def _durations_of_steps(steps: Any, at: str) -> Iterator[tuple[dict[str, Any], str, str]]:
     for table, here in _tables(steps, at):
-        yield from ((table, key, f"{here}.{key}") for key in STEP_DURATIONS)
+        yield from ((table, key, f"{here}.{key}") for key in DURATIONS["Think"])
         yield from _durations_of_steps(table.get("steps"), f"{here}.steps")
 
 

@@ -9,6 +9,8 @@ REFERENCE_CONNECTIONS = 1_000_000
 """Connections of the reference run over the whole fleet, which its target holds at once."""
 DEFAULT_MAX_CONNECTIONS = 64_000
 """Connections that an agent opens at most by default, as in Tsung's `maxusers`."""
+APPWRITE_PATH = "/v1/realtime"
+"""The path of Appwrite's realtime server."""
 TARGET_MODES = ("echo", "appwrite", "silent", "broadcast")
 """The answers of the embedded target: each message back to its sender, Appwrite's protocol, none at
 all, or each message to all connections on the same path."""

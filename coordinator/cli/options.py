@@ -257,7 +257,7 @@ MEASURED: Options = (
         " repeatable.",
     ),
 )
-"""What is measured beside the connections."""
+"""Servers, publications and checks that are measured beside the connections."""
 
 FILES: Options = (
     click.option(
@@ -316,7 +316,7 @@ VERDICT: Options = (
         help="Form of tsung.log in the run directory, for programs that read Tsung's.",
     ),
 )
-"""What passes, fails or ends the run, and the log for programs that read Tsung's."""
+"""The conditions that pass, fail or end the run, and the log for readers of Tsung's."""
 
 RUN: Options = (
     click.option(

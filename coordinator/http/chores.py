@@ -29,7 +29,7 @@ RENDER_TIMEOUT = 120.0
 CHUNK_BYTES = 1 << 18
 PLAN_FILE = "plan.toml"
 UNSERVED = (JOURNAL, "feeders")
-"""What no archive has: the journal and the rows of feeders."""
+"""The journal and the rows of feeders, which no archive has."""
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 from aiohttp import web
 
-from coordinator.http.places import Places
+from coordinator.http.places import READ_TIMEOUT, Places
 
 MAX_EVENTS = 2 * 3600 + 800
 """Events that a feed keeps: an hour of seconds, an hour of scrapes of a watched server, and the log
@@ -33,8 +33,6 @@ MAX_VIEWERS = 250
 """Viewers at once; another one is asked to come again."""
 RESERVED_VIEWERS = 50
 """More viewers at once, with the token or the cookie."""
-WRITE_TIMEOUT = 30.0
-"""Seconds that a viewer may take to read a chunk; then its connection is aborted."""
 RETRY = b"retry: 1000\n\n"
 """Milliseconds after which a browser that lost the connection tries again."""
 HEADERS = {
@@ -233,7 +231,7 @@ class Viewers:
             news = self._news
             chunk, position = self._feed.after(position)
             if chunk:
-                await asyncio.wait_for(response.write(chunk), WRITE_TIMEOUT)
+                await asyncio.wait_for(response.write(chunk), READ_TIMEOUT)
             elif self._feed.closed:
                 break
             else:

@@ -85,9 +85,9 @@ class AgentState(msgspec.Struct):
     reassigned: int = 0
     """The number of reassignments that its seconds include."""
     unkept: list[Unkept] = []
-    """What it may be told later, in the order of the calls."""
+    """The facts that it may be told later, in the order of the calls."""
     told: Unkept = Unkept(0, -1, 0)
-    """What it may be told."""
+    """The facts that it may be told."""
     announced: int = 0
     """The number of publications that its workers were told of, or were too early for it."""
     limiting: Limit | None = None

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from loadgen.stats.reasons import HTTP, REJECTED, Reason, row_of
+from loadgen.values import APPWRITE_PATH
 
 OF_TARGET = {f"{HTTP}404", f"{REJECTED}1008"}
 """The reasons that loadgen's own target gives for a URL that its mode does not serve."""
 OTHER_MODE = (
-    " If loadgen-target is the server: its mode appwrite serves /v1/realtime alone, and wants a"
+    f" If loadgen-target is the server: its mode appwrite serves {APPWRITE_PATH} alone, and wants a"
     " project in the query; `--mode echo` serves any path."
 )
 

@@ -151,7 +151,7 @@ class Timeline:
         self._agents: dict[str, Tally] = {}
         self._partial: dict[int, Partial] = {}
         self._marks: dict[int, str] = {}
-        """What went wrong in single seconds beside what was reported."""
+        """The faults of single seconds that no agent reports, by number."""
 
     def mark(self, second: int, why: str) -> None:
         """Makes a second invalid that has not settled yet."""

@@ -36,7 +36,7 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 """Another id after each boot: random(4)."""
 WRITE_TIMEOUT = 0.1
 """Seconds that an answer waits for the journal; a healthy disk takes a hundredth of that."""
-STANDSTILL = 300.0
+GIVE_UP_AFTER = 300.0
 """Seconds that the disk may stand still before the journal is given up: agents keep their seconds
 until it is written, and have room for those of ten minutes."""
 
@@ -136,7 +136,10 @@ class Journal:
         line = msgspec.json.encode((method, *arguments)) + b"\n"
         self._recorded += 1
         self._lines.append(line)
-        if not self.disk.do(self._write_lines, len(line)) or self.disk.stands_still() > STANDSTILL:
+        if (
+            not self.disk.do(self._write_lines, len(line))
+            or self.disk.stands_still() > GIVE_UP_AFTER
+        ):
             self._give_up("its disk stands still")
 
     @property

@@ -21,7 +21,7 @@ from loadgen.values import has_larger
 from loadgen.wire import Message, from_wire
 
 _LONG = re.compile(rb"(?<![0-9.])[0-9]{16,}|[0-9][eE]\+?[0-9]{2}")
-"""What a number has that may be too large for a report."""
+"""A part of each number that may be too large for a report."""
 
 
 class AgentFacts(msgspec.Struct):

@@ -18,7 +18,7 @@ DURATIONS = {
     "Publish": ("grace",),
     "Loop": ("think",),
     "Transport": ("connect_timeout", "receive_timeout", "resolve"),
-    "Think": ("seconds",),
+    "Think": ("seconds", "upto"),
 }
 """The durations of a plan file, by the definition of the schema."""
 FILLED = {

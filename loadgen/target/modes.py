@@ -5,12 +5,13 @@ A mode is pure: it takes values and returns the bytes of frames.
 
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
 from loadgen.target.frames import TEXT, frame
-from loadgen.target.request import PATH, Resource
+from loadgen.target.request import Resource
+from loadgen.values import APPWRITE_PATH
 
 PING = b'{"type":"ping"}'
 PONG = frame(TEXT, b'{"type":"pong"}')
@@ -37,43 +38,31 @@ class Answer(NamedTuple):
     """True when the frames go to all connections on the same path, the sender's too."""
 
 
-class Mode(Protocol):
-    """The messages that a target sends by itself, and in answer to others."""
+class Mode:
+    """A target's own messages, and its answers to those of others: none, on any path."""
 
     def refusal(self, resource: Resource) -> str:
         """Returns why it does not serve a resource, or "": that becomes a 404."""
-
-    def channels(self, resource: Resource) -> tuple[str, ...]:
-        """Returns the channels that a connection subscribes to by its URL."""
-
-    def greeting(self, resource: Resource) -> Greeting:
-        """Returns what is sent with the 101."""
-
-    def answer(self, opcode: int, payload: bytes) -> Answer:
-        """Returns the answer to a whole message."""
-
-
-class Silent:
-    """Answers no message."""
-
-    def refusal(self, resource: Resource) -> str:
-        """Returns "": every path is served."""
         return ""
 
     def channels(self, resource: Resource) -> tuple[str, ...]:
-        """Returns the channels that the URL names."""
+        """Returns the channels that a connection subscribes to by its URL."""
         return resource.channels
 
     def greeting(self, resource: Resource) -> Greeting:
-        """Returns an empty greeting."""
+        """Returns what is sent with the 101."""
         return Greeting()
 
     def answer(self, opcode: int, payload: bytes) -> Answer:
-        """Returns no frame."""
+        """Returns the answer to a whole message."""
         return Answer(b"")
 
 
-class Echo(Silent):
+class Silent(Mode):
+    """Answers no message."""
+
+
+class Echo(Mode):
     """Sends every message back unchanged, in one frame."""
 
     def answer(self, opcode: int, payload: bytes) -> Answer:
@@ -81,7 +70,7 @@ class Echo(Silent):
         return Answer(frame(opcode, payload))
 
 
-class Broadcast(Silent):
+class Broadcast(Mode):
     """Sends every message to all connections on the same path.
 
     The path is a channel that each of them subscribes to.
@@ -96,7 +85,7 @@ class Broadcast(Silent):
         return Answer(frame(opcode, payload), to_all=True)
 
 
-class Appwrite:
+class Appwrite(Mode):
     """Appwrite's realtime protocol for guests that subscribe by URL.
 
     Source: app/realtime.php.
@@ -104,11 +93,8 @@ class Appwrite:
 
     def refusal(self, resource: Resource) -> str:
         """Returns what is served where a resource is not."""
-        return "" if resource.path == PATH else f"mode appwrite serves {PATH} alone"
-
-    def channels(self, resource: Resource) -> tuple[str, ...]:
-        """Returns the channels that the URL names."""
-        return resource.channels
+        served = resource.path == APPWRITE_PATH
+        return "" if served else f"mode appwrite serves {APPWRITE_PATH} alone"
 
     def greeting(self, resource: Resource) -> Greeting:
         """Returns the `connected` frame; without a project an error frame, and the close."""

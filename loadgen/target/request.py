@@ -15,8 +15,6 @@ from urllib.parse import parse_qsl
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 MAX_HEAD = 16_384
 """The longest head of a request that is accepted, in bytes."""
-PATH = "/v1/realtime"
-"""The only path that is upgraded."""
 SWITCHING = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection:"
     b" Upgrade\r\nSec-WebSocket-Accept: "

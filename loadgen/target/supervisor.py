@@ -26,9 +26,8 @@ from loadgen.target import worker
 from loadgen.target.bus import mailboxes
 from loadgen.target.counters import Counters
 from loadgen.target.listeners import more_listeners, open_listeners, steer
-from loadgen.target.request import PATH
 from loadgen.target.settings import TargetSettings
-from loadgen.values import REFERENCE_CONNECTIONS, Endpoint
+from loadgen.values import APPWRITE_PATH, REFERENCE_CONNECTIONS, Endpoint
 
 FILL = 0.95
 """The part of its descriptors that a worker is meant to use for connections.
@@ -119,7 +118,7 @@ class Workers:
         endpoint = Endpoint(settings.listen.host, listeners[0].getsockname()[1])
         later = f" of up to {size.most}" if size.most > size.first else ""
         self._welcome = (
-            f"loadgen-target: listening on ws://{endpoint}{PATH} "
+            f"loadgen-target: listening on ws://{endpoint}{APPWRITE_PATH} "
             f"({size.first}{later} workers, limit {size.limit}, mode {settings.mode})"
         )
         self._size = size

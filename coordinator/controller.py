@@ -325,6 +325,8 @@ class Controller:
             now = self._clock.now()
             if now - last > STALL:  # it stood still, and nobody could join
                 begin += now - last
+            if self._run.setup.under_way:  # the agents have gathered
+                begin = now
             last = now
             self._tick(now)
             self._check_local_processes(now)

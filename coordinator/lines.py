@@ -76,6 +76,8 @@ def _p99(figures: Figures, name: str) -> str:
 
 def state_of(run: Run, now: float) -> str:
     """Returns the state or the phase of a run; `now` is in seconds on its clock."""
+    if run.errand:
+        return run.errand
     if run.state == "gathering":
         return waiting(run, now)
     phase = run.phase(now)

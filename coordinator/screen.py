@@ -56,7 +56,7 @@ class Screen:
 
 def _screen(run: Run, now: float) -> Group:
     if run.state == "gathering":
-        return Group(Text(waiting(run, now)))
+        return Group(Text(run.errand or waiting(run, now)))
     if run.timeline.last is None:
         return Group(Text("starting"))
     last = run.timeline.last
@@ -72,7 +72,7 @@ def _screen(run: Run, now: float) -> Group:
 def _headline(run: Run, now: float) -> Text:
     whole = f" of {seconds(run.progress.drain_after)}" if run.progress.drain_after < inf else ""
     targets = and_more([run.shown_urls[target.url] for target in run.plan.servers])
-    state = run.phase(now) or run.state
+    state = run.errand or run.phase(now) or run.state
     return Text.assemble((state, "bold"), f"  {seconds(run.age(now))}{whole}  {targets}")
 
 

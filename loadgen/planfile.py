@@ -29,6 +29,7 @@ from loadgen.plan.script import located_in
 from loadgen.plan.script_check import ScriptError, check
 from loadgen.plan.session_file import with_source
 from loadgen.plan.sessions import PythonSession, Script, urls_of
+from loadgen.plan.setup_file import with_setup_source
 from loadgen.plan.transport import ONCE
 from loadgen.values import seconds_of
 
@@ -96,7 +97,13 @@ def _holds(document: Any, keys: Keys) -> bool:
     return True
 
 
-TABLES = {"phases": "Phase", "publish": "Publish", "sessions": "Loop", "transport": "Transport"}
+TABLES = {
+    "phases": "Phase",
+    "publish": "Publish",
+    "sessions": "Loop",
+    "setup": "SetupSpec",
+    "transport": "Transport",
+}
 """The tables of a plan that have durations, and their definitions in its schema."""
 WORDS = (("hold", "sessions"), ("transport.resolve", ONCE))
 """The paths of durations that may be a word instead."""
@@ -247,13 +254,17 @@ def _tables(value: Any, at: str) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def _with_sources(plan: Plan, folder: Path) -> Plan:
-    """Returns the plan with the sources of its sessions in Python."""
+    """Returns the plan with the sources of its sessions in Python and of its setup."""
     sessions = list(plan.sessions)
     for place, session in enumerate(sessions):
         if isinstance(session, PythonSession):
             with _located(f"sessions[{place}]"):
                 sessions[place] = with_source(session, folder)
-    return replace(plan, sessions=tuple(sessions))
+    setup = plan.setup
+    if setup is not None:
+        with _located("setup"):
+            setup = with_setup_source(setup, folder)
+    return replace(plan, sessions=tuple(sessions), setup=setup)
 
 
 def _with_rows(plan: Plan, folder: Path) -> Plan:

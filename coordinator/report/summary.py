@@ -74,6 +74,7 @@ def summary_of(
         pauses=run.progress.pauses.spans(),
         breaches=run.breaches() if run.state == "done" else [],
         not_launched=0 if _ended_early(run) else run.not_launched,
+        teardown_failed=int(bool(run.setup.teardown_problem)),
         aborted=EarlyEnd(run.aborted, round(run.aborted_at, 1)) if run.aborted else None,
         insecure=run.plan.insecure,
         reach=total.reach,

@@ -98,6 +98,8 @@ def _headline(summary: Summary, title: str) -> list[str]:
         f"{count(summary.open_peak)} open at the peak, held for {seconds(summary.plateau_s)},"
         f" of {count(summary.planned)} planned"
     )
+    if summary.teardown_failed:
+        parts.append("teardown failed")
     if summary.insecure:
         parts.append("certificates NOT verified")
     if summary.open_peak and summary.alive_within_s is None:

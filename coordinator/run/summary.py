@@ -171,6 +171,8 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     not_launched: Count = 0
     """Users that were never launched although their agents had places and nothing ended the run
     early; they fail it."""
+    teardown_failed: Count = 0
+    """1 where the plan's teardown failed, or no agent was left to call it."""
     aborted: EarlyEnd | None = None
     """None: nothing ended the run early but, perhaps, the operator."""
     reach: float | None = None

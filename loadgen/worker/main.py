@@ -318,7 +318,7 @@ def main() -> NoReturn:
     raise_nofile()
     run_in_batches()
     printed = CapturedOutput()
-    pipe = _take_pipe(printed)
+    pipe = take_pipe(printed)
     os.write(pipe, b"%d\n" % os.getpid())  # all modules are loaded: it is ready for its job
     order, rest = _read_order(b"")
     while isinstance(order, Rehearsal):
@@ -336,7 +336,7 @@ def main() -> NoReturn:
     os._exit(0)  # the kernel closes what is left; the pipe to the agent is closed already
 
 
-def _take_pipe(printed: CapturedOutput) -> int:
+def take_pipe(printed: CapturedOutput) -> int:
     """Returns the pipe to the agent, as a descriptor that sessions do not know.
 
     Sessions print to `printed`, write to standard error, and read an empty standard input.

@@ -66,22 +66,22 @@ def compile_session(
     files: Mapping[str, str],
     receive_timeout: float,
     columns: Collection[str] = (),
-    params: Mapping[str, Any] = MappingProxyType({}),
+    given: Mapping[str, Any] = MappingProxyType({}),
 ) -> Session:
     """Returns the session that a script describes.
 
     `files` are texts by their ids; `receive_timeout` is in seconds; `columns` are the fields of its
-    users' rows; `params` are the plan's parameters. Raises PlanError, which names the script, for a
-    step that can't be played.
+    users' rows; `given` are the variables that all users begin with. Raises PlanError, which names
+    the script, for a step that can't be played.
     """
     try:
-        program = compile_steps(script.steps, files, receive_timeout, (*columns, *params))
+        program = compile_steps(script.steps, files, receive_timeout, (*columns, *given))
     except PlanError as error:
         raise PlanError(f"session {script.name!r}: {error}") from error
     size = len(program)
     names = names_in(script.steps)
     read = names.intersection(columns)
-    fixed = {name: value for name, value in params.items() if name in names}
+    fixed = {name: value for name, value in given.items() if name in names}
 
     async def play(user: User) -> None:
         context = ScriptContext(user)

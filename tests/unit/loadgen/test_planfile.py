@@ -17,6 +17,7 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
 from loadgen.plan.script import Think
 from loadgen.plan.sessions import PythonSession
+from loadgen.plan.setup import SetupSpec
 from loadgen.planfile import keys_of, line_of, place_in, read_plan, to_toml
 from tests.unit.plans import plans
 
@@ -50,9 +51,9 @@ def test_the_file_has_every_value_even_the_defaults():
 
     That version may have other defaults.
     """
-    assert set(tomllib.loads(to_toml(Plan(publish=Publish())).decode())) == set(
-        Plan.__struct_fields__
-    )
+    plan = Plan(publish=Publish(), setup=SetupSpec(file="setup.py"))
+
+    assert set(tomllib.loads(to_toml(plan).decode())) == set(Plan.__struct_fields__)
 
 
 def test_an_empty_file_is_the_reference_run(plan_file):
@@ -674,3 +675,30 @@ def test_a_place_in_a_file_is_its_line(plan_file):
 
     assert place_in(path, "expect[1]") == f"{path}, line 4"
     assert place_in(path, "watch[0]") == f"{path}"
+
+
+def test_a_setup_is_read_from_beside_the_plan(plan_file, tmp_path):
+    (tmp_path / "prepare.py").write_text("def setup(params): ...\ndef teardown(data): ...\n")
+    path = plan_file('[setup]\nfile = "prepare.py"\ntimeout = "5m"\n')
+    setup = read_plan(path).setup
+
+    assert (setup.timeout, setup.teardown) == (300.0, "teardown")
+    assert setup.source.startswith("def setup")
+    assert read_plan(plan_file(to_toml(read_plan(path)))).setup == setup
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('[setup]\nfile = "x.py"\n', "line 1: `setup`: "),
+        ('[setup]\nfile = "prepare.py"\nfunction = "fill"\n', "no function 'fill'; write def fill"),
+        ('[setup]\nfile = "prepare.py"\ntimeout = 0\n', "line 3: `setup.timeout`: Expected"),
+        ('[setup]\nfiel = "prepare.py"\n', "line 2: `setup`: Object contains unknown field `fiel`"),
+    ],
+)
+def test_a_mistake_in_a_setup_has_its_line(plan_file, tmp_path, text, why):
+    (tmp_path / "prepare.py").write_text("def setup(params): ...\n")
+    with pytest.raises(PlanError) as caught:
+        read_plan(plan_file(text))
+
+    assert why in str(caught.value)

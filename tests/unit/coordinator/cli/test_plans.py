@@ -416,3 +416,16 @@ def test_a_wrong_condition_of_a_plan_file_is_named_with_its_line(tmp_path, text,
     with pytest.raises(PlanError) as caught:
         plan_of_options("--plan", path)
     assert why in str(caught.value)
+
+
+def test_a_setup_of_the_command_line_replaces_that_of_the_plan_file(tmp_path, plan_file):
+    path = tmp_path / "prepare.py"
+    path.write_text("def setup(params): ...\ndef fill(params): ...\n")
+    with plan_file.open("ab") as file:
+        file.write(b'[setup]\nfile = "prepare.py"\n')
+
+    assert plan_of_options("--setup", path).setup.function == "setup"
+    assert plan_of_options("--plan", plan_file).setup.function == "setup"
+    assert plan_of_options("--plan", plan_file, "--setup", f"{path}:fill").setup.function == "fill"
+    assert import_of("--tsung", TSUNG / "options.xml", "--setup", path)[0].setup.file == str(path)
+    assert plan_of_options().setup is None

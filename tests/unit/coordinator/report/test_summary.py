@@ -93,6 +93,7 @@ KEYS = [
     "pauses",
     "breaches",
     "not_launched",
+    "teardown_failed",
     "aborted",
     "reach",
     "publications",

@@ -23,6 +23,7 @@ from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.schedule import Span
+from loadgen.plan.sessions import PythonSession
 from loadgen.plan.shares import Share
 from loadgen.plan.transport import Transport
 from loadgen.sessions.churn import Churn
@@ -32,7 +33,7 @@ from loadgen.stats.recorder import Recorder
 from loadgen.stats.tally import Held
 from loadgen.timers import Alarm, Deadlines
 from loadgen.worker.arrivals import Arrivals
-from loadgen.worker.engine import COARSE, EXACT, LATE, MAX_SLEEP, Engine, grain_of
+from loadgen.worker.engine import COARSE, EXACT, FINE, LATE, MAX_SLEEP, Engine, grain_of
 from tests.unit.loads import Load
 from tests.unit.timing import MS
 from tests.unit.wire_ends import FarSide, until
@@ -373,7 +374,12 @@ async def test_an_engine_sleeps_until_a_user_is_due_but_not_less_than_its_grain(
 @pytest.mark.parametrize(
     ("asked", "part", "grain"),
     [
-        ({}, 1 / 64, EXACT),
+        ({}, 1 / 256, FINE),
+        ({"rate": 500.0, "ping": "none"}, 1.0, FINE),
+        ({"rate": 501.0, "ping": "none"}, 1.0, EXACT),
+        ({"max": 15_000, "think": 30.0, "rate": 1.0}, 1.0, FINE),
+        ({"max": 15_060, "think": 30.0, "rate": 1.0}, 1.0, EXACT),
+        ({"rate": 1.0, "sessions": (PythonSession(name="a", file="a.py"),)}, 1.0, EXACT),
         ({"rate": 4999.0, "ping": "none"}, 1.0, EXACT),
         ({"rate": 5000.0, "ping": "none"}, 1.0, COARSE),
         ({"max": 59_999, "think": 30.0}, 1.0, EXACT),

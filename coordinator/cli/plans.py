@@ -60,7 +60,7 @@ def plan_from_options(ctx: click.Context, options: dict[str, Any]) -> Plan:
     Prints what of it may not be meant. Raises PlanError for an option without effect, and where
     users would be without a row.
     """
-    plan = _plan_from_options(ctx, options)
+    plan = _plan_from_options(ctx, options).filled
     check_rows(plan)
     for note in notes_on(plan):
         click.echo(f"loadgen-coord: {note}", err=True)
@@ -73,11 +73,12 @@ def _plan_from_options(ctx: click.Context, options: dict[str, Any]) -> Plan:
     if options["session"] is not None or options["plan"] is None:
         values |= publish | {"transport": with_options(Transport(), options)}
         values["feeders"] = options["feeder"]
+        values["params"] = dict(options["param"])
         if options["session"] is not None:
             values["sessions"] = (_session(ctx, options["session"]),)
         return plan_of(values)
     explicit = {name: value for name, value in values.items() if is_given(ctx, name)} | publish
-    plan = read_plan(options["plan"])
+    plan = read_plan(options["plan"], params=dict(options["param"]))
     for name in sorted(plan.overruled & explicit.keys()):
         option = "TARGET" if name == "target" else f"--{name}"
         raise PlanError(
@@ -102,6 +103,11 @@ def plan_from_tsung(ctx: click.Context, options: dict[str, Any]) -> Plan:
     for name in NOT_BESIDE_TSUNG:
         if name in explicit:
             raise PlanError(f"--tsung {path} sets what --{name} sets; leave one of them out")
+    if options["param"]:
+        raise PlanError(
+            f"--param has no effect beside --tsung {path}, whose scripts set their variables; save"
+            " it by --write-plan FILE.toml, and write [params] there"
+        )
     imported = read_tsung(
         path,
         base=base_of_url(options["target"]) if "target" in explicit else "",

@@ -334,3 +334,26 @@ def test_sessions_publish_in_a_session_file_only(session_file):
 def test_a_publisher_that_can_not_be_is_refused(options, what):
     with pytest.raises(PlanError, match=what):
         plan_of_options(*options.split())
+
+
+def test_parameters_of_the_command_line_go_into_the_plan(plan_file, session_file):
+    room = ("--param", "room=lobby", "--param", "n=5")
+
+    assert plan_of_options("--session", session_file, *room).params == {"room": "lobby", "n": "5"}
+    assert plan_of_options("--plan", plan_file, *room).params == {"room": "lobby", "n": "5"}
+    filled = plan_of_options("ws://a/?room=%%room%%", "--header", "X: %%n%%", *room)
+    assert (filled.target, filled.transport.headers) == ("ws://a/?room=lobby", {"X": "5"})
+
+
+def test_the_parameters_of_a_plan_file_are_declared_there(plan_file):
+    with plan_file.open("ab") as file:
+        file.write(b"[params]\nturns = 3\n")
+
+    assert plan_of_options("--plan", plan_file, "--param", "turns=5").params == {"turns": 5}
+    with pytest.raises(PlanError, match="has no such key; did you mean 'turns'"):
+        plan_of_options("--plan", plan_file, "--param", "turn=5")
+
+
+def test_a_tsung_file_has_no_parameters():
+    with pytest.raises(PlanError, match="--param has no effect beside --tsung"):
+        import_of("--tsung", TSUNG / "any.xml", "--param", "a=1")

@@ -134,6 +134,12 @@ def read_plan(path: Path, *, runs: bool = True, params: Mapping[str, str] = NO_P
         raise PlanError(_message(path, text, str(error))) from error
 
 
+def place_in(path: Path, at: str) -> str:
+    """Returns the file and the line of a place such as `expect[0]` in a plan file."""
+    line = line_of(path.read_text(), keys_of(at))
+    return f"{path}, line {line}" if line else f"{path}"
+
+
 def to_toml(plan: Plan) -> bytes:
     """Returns the plan as TOML, with its defaults.
 

@@ -27,14 +27,23 @@ class WatchedType(click.ParamType[Watched]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Watched:
         """Returns the name and the URL; fails when the name is empty or the URL is none."""
-        name, _, url = str(value).partition("=")
-        if not name or base_of(url) is None:
-            self.fail(
-                f"{value!r} is not NAME=URL; write for example server=http://10.0.0.2:9100/metrics",
-                param,
-                ctx,
-            )
-        return Watched(one_line(name, 40), url)
+        try:
+            return watched_of(str(value))
+        except PlanError as error:
+            self.fail(str(error), param, ctx)
+
+
+def watched_of(text: str) -> Watched:
+    """Returns the exporter of `NAME=URL`.
+
+    Raises PlanError when the name is empty or the URL is none.
+    """
+    name, _, url = text.partition("=")
+    if not name or base_of(url) is None:
+        raise PlanError(
+            f"{text!r} is not NAME=URL; write for example server=http://10.0.0.2:9100/metrics"
+        )
+    return Watched(one_line(name, 40), url)
 
 
 class ReceiverType(click.ParamType[LineReceiver]):

@@ -100,6 +100,12 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """The publications whose delivery is measured, if any."""
     params: dict[str, Param] = {}
     """The parameters, one value for all users; those of a plan file are their defaults."""
+    expect: tuple[str, ...] = ()
+    """The expectations that decide whether the run passes, as --expect takes them."""
+    abort_on: tuple[str, ...] = ()
+    """The conditions that end the run early, as --abort-on takes them."""
+    watch: tuple[str, ...] = ()
+    """The exporters that are scraped each second, as --watch takes them: NAME=URL."""
 
     def __post_init__(self) -> None:
         for at, what in self._mistakes():
@@ -221,20 +227,21 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             transport=self.transport.redacted(),
             publish=shown.publish and redacted_publish(shown.publish),
             params=redacted_params(self.params),
+            watch=tuple(map(shown_url, self.watch)),
         )
 
     @property
     def for_agents(self) -> "Plan":
-        """The plan as agents get it: without the publisher's headers and without rows.
+        """The plan as agents get it: without the publisher's headers, exporters, and rows.
 
-        Only the coordinator publishes by HTTP, and they may hold its key. Agents ask for the rows.
+        Only the coordinator publishes by HTTP and scrapes, and both may need its keys. Agents ask
+        for the rows.
         """
+        publish = self.publish
+        if publish is not None:
+            publish = msgspec.structs.replace(publish, headers=dict.fromkeys(publish.headers, ""))
         feeders = tuple(feeder.without_rows for feeder in self.feeders)
-        if self.publish is None:
-            return msgspec.structs.replace(self, feeders=feeders) if feeders else self
-        headers = dict.fromkeys(self.publish.headers, "")
-        publish = msgspec.structs.replace(self.publish, headers=headers)
-        return msgspec.structs.replace(self, publish=publish, feeders=feeders)
+        return msgspec.structs.replace(self, publish=publish, feeders=feeders, watch=())
 
     @property
     def filled(self) -> "Plan":

@@ -17,7 +17,7 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
 from loadgen.plan.script import Think
 from loadgen.plan.sessions import PythonSession
-from loadgen.planfile import keys_of, line_of, read_plan, to_toml
+from loadgen.planfile import keys_of, line_of, place_in, read_plan, to_toml
 from tests.unit.plans import plans
 
 
@@ -667,3 +667,10 @@ def test_a_script_may_think_as_long_as_a_parameter_says(plan_file):
     read_plan(plan_file(script), params={"pause": "5"})
     with pytest.raises(PlanError, match="variable 'pause' is set nowhere"):
         read_plan(plan_file(script))
+
+
+def test_a_place_in_a_file_is_its_line(plan_file):
+    path = plan_file('expect = [\n"a",\n"b",\n]\n')
+
+    assert place_in(path, "expect[1]") == f"{path}, line 4"
+    assert place_in(path, "watch[0]") == f"{path}"

@@ -475,3 +475,11 @@ def test_users_begin_with_the_parameters_and_the_fields_of_their_rows():
 
     assert plan.variables_of("users") == ("room", "id")
     assert plan.variables_of("chat") == ("room",)
+
+
+def test_the_addresses_of_exporters_are_not_for_agents_and_are_shown_without_secrets():
+    watch = ("server=http://me:pw@10.0.0.2/metrics?token=x",)
+    plan = Plan(watch=watch, expect=("failed<1%",))
+
+    assert plan.for_agents == Plan(expect=("failed<1%",))
+    assert plan.redacted().watch == ("server=http://…@10.0.0.2/metrics?token=…",)

@@ -12,6 +12,7 @@ from coordinator.cli.option_types import (
     EMBEDDED,
     FEEDER,
     HEADER,
+    PARAM,
     PROXY,
     RECEIVER,
     WATCHED,
@@ -96,6 +97,14 @@ LOAD: Options = (
         metavar="FILE[:MODE]",
         help="A file with one row for each user: CSV, JSON lines or Python; MODE is unique, stop,"
         " wrap, shared or random.",
+    ),
+    click.option(
+        "--param",
+        type=PARAM,
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="The value of a parameter, which sessions read as user.params['KEY'] and scripts as"
+        " %%KEY%%; repeatable.",
     ),
 )
 """The users, and what they do between their arrival and the end."""

@@ -1,7 +1,7 @@
 """The engine of one worker: launches users, wakes them, drains connections.
 
-Launches and turns happen when they are due, to the grain; deadlines are looked at every twenty
-milliseconds.
+Launches, turns and churn happen when they are due, to the grain; deadlines are looked at every
+twenty milliseconds.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ from loadgen.worker.arrivals import Arrivals
 from loadgen.worker.routes import Routes
 
 TURN = 0.02
-"""Seconds between two looks at deadlines and churn, and between two steps of a drain."""
+"""Seconds between two looks at deadlines, and between two steps of a drain."""
 FINE = 0.00025
 """The grain of a worker with little to do: seconds between two wakes. A wake costs as much as a
 ping, and a few more of them are nothing there."""
@@ -116,7 +116,7 @@ class Engine:
         self._free_since = free_since
         """The time until which an order, or the lack of a place, held launches up."""
         self._next_turn = 0.0
-        """The time of the next look at deadlines and churn."""
+        """The time of the next look at deadlines."""
         self._abort_at = inf
         """The time at which a drain aborts the connections that are left."""
 
@@ -165,6 +165,8 @@ class Engine:
 
     def pause(self) -> None:
         """Launches nothing more until `resume`; phases stand still, sessions go on."""
+        if not self._paused:
+            self._churn.owe(monotonic() - self.start - self._delay)
         self._paused = True
 
     def resume(self, delay: float) -> None:
@@ -187,6 +189,8 @@ class Engine:
         Users that were launched before come again, the others when they are due.
         """
         if self.connections.drain is None:
+            if not self._paused:
+                self._churn.owe(monotonic() - self.start - self._delay)
             self._churn.take(reassignment.unfinished.share.part)
             for at, number in reassignment.again():
                 self._churn.bring_back(at - self._delay, number)
@@ -212,18 +216,17 @@ class Engine:
             if now >= self._next_turn:
                 self.connections.expire(now)
             return now + TURN
-        launch = self._launch_due(now)
         for scenario in self.scenarios:
             scenario.turn(now)
         if now >= self._next_turn:
             self._next_turn = now + TURN
             self.connections.expire(now)
-            if self._churn and not self._paused:
-                self._apply_churn(now - self.start - self._delay)
+        end = self._send_away(now)
+        launch = self._launch_due(now)  # last: who ends in this tick may come back in it
         if launch <= now:
             return launch
         limit = now + (TURN if self.connections.waiting else MAX_SLEEP)
-        due = min(launch, *(scenario.next_due(limit) for scenario in self.scenarios))
+        due = min(launch, end, *(scenario.next_due(limit) for scenario in self.scenarios))
         return min(max(due, now + self._grain), limit)
 
     def _launch_due(self, now: float) -> float:
@@ -276,6 +279,15 @@ class Engine:
         self.scenarios[self._scenario_of(number)].start_user(number, due)
 
     # Ends.
+
+    def _send_away(self, now: float) -> float:
+        """Applies the churn that is due by now; returns when some is due next."""
+        if self._paused or self._churn.next_end == inf:
+            return inf
+        origin = self.start + self._delay
+        if origin + self._churn.next_end <= now:
+            self._apply_churn(now - origin)
+        return origin + self._churn.next_end
 
     def _apply_churn(self, age: float) -> None:
         opened = (connection for connection in self.connections if connection.state == OPEN)

@@ -87,8 +87,8 @@ LOAD: Options = (
         "--grain",
         type=click.Choice(["auto", "1ms", "5ms"]),
         default=REFERENCE.grain,
-        help="How exact launches and think times are; auto: 1ms below 5,000 launches/s of a"
-        " worker.",
+        help="How exact launches and think times are; auto: 1ms or finer below 5,000 launches/s of"
+        " a worker.",
     ),
     click.option(
         "--feeder",

@@ -77,14 +77,14 @@ def engine_for(
         connections.use(route.dialer)
     phases = tuple(zip(plan.phases, schedule.spans, strict=False))
     churn = Churn(phases, job.share.part, plan.seed, job.start + job.delay)
-    population = Population(recorder, connections, churn, alarm)
+    grain = grain_of(plan, job.share.part)
+    population = Population(recorder, connections, churn, alarm, grain=grain)
     population.open_http = lambda: _http_pool(job, routes)
     if any(isinstance(spec, PythonSession) for spec in plan.session_specs):
         own_tasks(loop)
     if any(may_use_http(spec) for spec in plan.session_specs):
         _ = population.http  # before the start: to load aiohttp takes a third of a second
     arrivals = Arrivals(schedule.dues, job.share, schedule.gates)
-    grain = grain_of(plan, job.share.part)
     scenarios = _scenarios(job, population, all_routes, grain)
     # A worker that joins later takes over what others left: that is late, but not by its fault.
     free_since = monotonic() if job.first else job.start

@@ -409,3 +409,10 @@ def test_a_comparison_has_the_reach_of_publications_where_a_run_has_any():
     lines = comparison([("plain", plain), ("published", published)]).splitlines()
 
     assert ["reach", "–", "99.995", "%"] in [line.split() for line in lines]
+
+
+def test_the_first_line_says_that_the_teardown_failed():
+    _, summary = finished()
+
+    assert "; teardown failed" in text_report(replace(summary, teardown_failed=1)).split("\n")[0]
+    assert "teardown" not in text_report(summary)

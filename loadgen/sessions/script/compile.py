@@ -85,10 +85,8 @@ def compile_session(
 
     async def play(user: User) -> None:
         context = ScriptContext(user)
-        context.values.update(fixed)
-        if read:  # a user keeps the fields that its script reads, and no others
-            row = user.row
-            context.values.update((name, row[name]) for name in read)
+        if fixed or read:
+            _begin(context, fixed, read)
         at = 0
         done = 0
         try:
@@ -107,6 +105,14 @@ def compile_session(
         context.finish()
 
     return play
+
+
+def _begin(context: ScriptContext, fixed: Mapping[str, Any], read: Collection[str]) -> None:
+    """Sets the variables that a user begins with: only those that its script reads."""
+    context.values.update(fixed)
+    if read:
+        row = context.user.row
+        context.values.update((name, row[name]) for name in read)
 
 
 Block = Transaction | For | Foreach | If | Repeat

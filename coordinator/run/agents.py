@@ -299,10 +299,10 @@ class FailureDetector:
         """
         agent.disconnected = min(agent.disconnected, now)
 
-    def reachable(self, now: float) -> list[str]:
-        """Returns the ids of the agents that are ready and posted lately, in their order."""
+    def reachable(self, now: float) -> list[AgentState]:
+        """Returns the agents that are ready and whose connections stand, in their order."""
         return [
-            agent.id
+            agent
             for agent in self._agents.ready(now)
             if not agent.lost and now - agent.disconnected <= RECONNECT_TIMEOUT
         ]

@@ -493,7 +493,7 @@ class Run(Recorded):
             )
 
     def _start_when_gathered(self, now: float) -> None:
-        ready = self.agents.ready(now)
+        ready = self._detector.reachable(now)
         if len(ready) < self.wanted:
             if self.setup.under_way:
                 self._give_errand(now)
@@ -531,7 +531,7 @@ class Run(Recorded):
     def _give_errand(self, now: float) -> None:
         """Has an agent call setup or teardown, another one where that is lost."""
         assert self.plan.setup is not None
-        if self.setup.give(self._detector.reachable(now), now):
+        if self.setup.give([agent.id for agent in self._detector.reachable(now)], now):
             name = self.agents.by_id[self.setup.agent].name
             self.notices.warn(f"agent {name} calls {self.setup.stage} ({self.plan.setup.file})")
         else:

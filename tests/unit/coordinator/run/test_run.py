@@ -1389,3 +1389,17 @@ def test_a_resumed_run_has_what_setup_returned():
 
     assert (again.state, again.setup.data) == ("running", b"[1]")
     assert posted(again, agent, ready(), 4.0).data == b"[1]"
+
+
+def test_an_agent_whose_connection_broke_starts_no_run():
+    run = Run(PLAN, 2)
+    first, second = (run.join(hello(name), 0.0).id for name in ("a", "b"))
+    posted(run, first, ready(), 0.0)
+    run.connection_broke(first, 0.1)
+    posted(run, second, ready(), 2.5)
+    run.tick(2.5)
+    assert run.state == "gathering"
+
+    posted(run, first, ready(), 2.6)
+    run.tick(2.6)
+    assert run.state == "running"

@@ -9,7 +9,7 @@ def setup(params):
 
 async def session(user):
     ws = await user.connect()
-    for turn in range(user.params["turns"]):
+    for turn in range(int(user.params["turns"])):
         await user.think(1)
         await ws.send(f"{user.data['room']}: turn {turn} of user {user.number}")
         await ws.receive(timeout=5)

@@ -58,8 +58,17 @@ def examples_in(document: str) -> Iterator[tuple[str, str]]:
 def _commands(block: str) -> Iterator[tuple[str, str]]:
     for line in block.replace("\\\n", "").splitlines():
         words = " ".join(line.split())
-        if LOADS.match(words):
-            yield "command", words
+        made = re.match(r"make ([\w-]+)", words)
+        for each in _recipe(made[1]) if made else [words]:
+            if LOADS.match(each):
+                yield "command", each
+
+
+def _recipe(target: str) -> list[str]:
+    """Returns the commands of a target of the Makefile."""
+    makefile = (ROOT / "Makefile").read_text()
+    lines = re.findall(rf"^{target}:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+    return "".join(lines).replace("\t", "").replace("$(BIN)/", "").splitlines()
 
 
 def _steps(workflow: dict) -> Iterator[str]:

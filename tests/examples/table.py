@@ -33,6 +33,7 @@ NOT_HERE = (
     Rule("docs/from-tsung.md", "2000000", MILLION),
     Rule("docs/from-tsung.md", "--tsung bench.xml", f"its file {MILLION}"),
     Rule("docs/getting-started.md", "--agents 4", FLEET),
+    Rule("docs/getting-started.md", "--max 20000", "is the demo of the README, which is played"),
     Rule("docs/million/README.md", "--local", MILLION),
     Rule("docs/operate.md", "--max 20000", f"{FLEET}, and its output stands there"),
     Rule("docs/operate.md", "--calibrate", "takes the whole machine: integration/test_calibrate"),
@@ -43,7 +44,6 @@ NOT_HERE = (
     Rule(
         "docs/plans.md", "--target-ca", "needs certificates of users: integration/test_target_tls"
     ),
-    Rule("docs/plans.md", "9001/mqtt", "needs an MQTT broker: `make recipes`"),
     Rule("docs/recipes.md", "socket_io.py", "needs a Socket.IO server: `make recipes`"),
     Rule("docs/security.md", "...", FRAGMENT),
     Rule("docs/sessions.md", "# engine.io's ping", "needs engine.io's server: `make recipes`"),
@@ -64,7 +64,10 @@ MODES = (
     Rule("docs/sessions.md", "Publishes over HTTP", "appwrite"),
 )
 """The modes of targets, where it is not echo."""
-STAND_INS = (Rule("docs/plans.md", "documentId", "tests.recipes.servers.appwrite"),)
+STAND_INS = (
+    Rule("docs/plans.md", "documentId", "tests.recipes.servers.appwrite"),
+    Rule("docs/plans.md", "9001/mqtt", "tests.examples.broker"),
+)
 """The modules of servers that stand in for those of examples, where no target does what they do."""
 FILES = (
     Rule("README.md", "async def session", "chat.py"),

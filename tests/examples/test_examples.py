@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.debian import installed
 from tests.examples.documents import ROOT, Example, examples
 from tests.examples.inside import Place, Surroundings
 from tests.examples.table import (
@@ -92,6 +93,8 @@ def test_an_example_does_what_it_says(tmp_path, example):
     here = Surroundings(
         str(tmp_path), places_for(example, words), mode_for(example), stand_in_for(example)
     )
+    for tool in tools_for(here):
+        installed(tool)  # there is no network inside
     inside = [sys.executable, "-m", "tests.examples.inside", json.dumps(here), words]
 
     done = subprocess.run(
@@ -111,6 +114,12 @@ def test_an_example_does_what_it_says(tmp_path, example):
         assert {name: summary[name] for name in GOOD} == GOOD, done.stdout
         publications = summary.get("publications")
         assert publications is None or (publications["sent"] and not publications["failed"])
+
+
+def tools_for(here: Surroundings) -> list[str]:
+    """Returns the commands of Debian that the servers of an example need."""
+    proxy = ["haproxy"] if any(place.secure for place in here.places) else []
+    return [*proxy, "mosquitto"] if here.server == "tests.examples.broker" else proxy
 
 
 def summary_in(folder: Path) -> dict:

@@ -21,6 +21,8 @@ Text:
 
     loadgen-coord --local 2 \\
         --max 5  # five
+    make demo
+    make lint
 
 ```toml
 rate = 10
@@ -43,6 +45,10 @@ jobs: { load: { steps: [{ uses: a }, { run: "loadgen-coord --local 1" }] } }
 """
 
 
+DEMO = "loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 12 --think 5"
+"""The recipe of the Makefile."""
+
+
 @pytest.mark.parametrize(
     "rule", [*NOT_HERE, *MODES, *STAND_INS, *FILES], ids=lambda rule: f"{rule.page} {rule.says}"
 )
@@ -56,6 +62,7 @@ def test_commands_plans_and_sessions_of_a_document_are_its_examples():
         ("session", "async def session(user):\n    pass\n"),
         ("command", "loadgen-coord --local 1"),
         ("command", "loadgen-coord --local 2 --max 5 # five"),
+        ("command", DEMO),
     ]
 
 

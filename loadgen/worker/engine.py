@@ -14,6 +14,7 @@ from loadgen.net.drain import Drain
 from loadgen.net.redirects import Redirects
 from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment
+from loadgen.plan.sessions import Loop
 from loadgen.sessions.population import Population
 from loadgen.sessions.receiver import Subscription
 from loadgen.sessions.scenario import Scenario
@@ -25,10 +26,16 @@ from loadgen.worker.routes import Routes
 
 TURN = 0.02
 """Seconds between two looks at deadlines, and between two steps of a drain."""
+FINE = 0.00025
+"""The grain of a worker with little to do: seconds between two wakes. A wake costs as much as a
+ping, and a few more of them are nothing there."""
 EXACT = 0.001
-"""The finest grain: seconds between two wakes of a worker."""
+"""The grain of a worker with more to do."""
 COARSE = 0.005
-"""The grain that saves CPU: a wake costs as much as a ping, and a batch needs one for all."""
+"""The grain that saves CPU: a batch needs one wake for all."""
+FEW = 500.0
+"""Launches and pings a second of a worker up to which its grain is fine, where the plan does not
+say. Of sessions in Python and scripts nobody knows how often they wake."""
 EXACT_LAUNCHES = 5000.0
 """Launches a second of a worker from which its grain is coarse, where the plan does not say."""
 EXACT_PINGS = 2000.0
@@ -57,8 +64,11 @@ def grain_of(plan: Plan, part: float) -> float:
     """Returns the seconds between two wakes of a worker with a part of a plan."""
     if plan.grain != "auto":
         return GRAINS[plan.grain]
-    busy = plan.peak_rate * part >= EXACT_LAUNCHES or plan.peak_pings * part >= EXACT_PINGS
-    return COARSE if busy else EXACT
+    launches, pings = plan.peak_rate * part, plan.peak_pings * part
+    loops = all(isinstance(spec, Loop) for spec in plan.session_specs)
+    if loops and launches <= FEW and pings <= FEW:
+        return FINE
+    return COARSE if launches >= EXACT_LAUNCHES or pings >= EXACT_PINGS else EXACT
 
 
 class Engine:

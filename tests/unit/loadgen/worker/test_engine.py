@@ -23,6 +23,7 @@ from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.schedule import Span
+from loadgen.plan.sessions import PythonSession
 from loadgen.plan.shares import Share
 from loadgen.plan.transport import Transport
 from loadgen.sessions.churn import Churn
@@ -34,7 +35,7 @@ from loadgen.stats.recorder import Recorder
 from loadgen.stats.tally import Held
 from loadgen.timers import Alarm, Deadlines
 from loadgen.worker.arrivals import Arrivals
-from loadgen.worker.engine import COARSE, EXACT, LATE, MAX_SLEEP, Engine, grain_of
+from loadgen.worker.engine import COARSE, EXACT, FINE, LATE, MAX_SLEEP, Engine, grain_of
 from tests.unit.loads import Load
 from tests.unit.timing import MS
 from tests.unit.wire_ends import FarSide, until
@@ -435,7 +436,12 @@ async def test_a_user_that_ends_in_a_tick_comes_back_in_it():
 @pytest.mark.parametrize(
     ("asked", "part", "grain"),
     [
-        ({}, 1 / 64, EXACT),
+        ({}, 1 / 256, FINE),
+        ({"rate": 500.0, "ping": "none"}, 1.0, FINE),
+        ({"rate": 501.0, "ping": "none"}, 1.0, EXACT),
+        ({"max": 15_000, "think": 30.0, "rate": 1.0}, 1.0, FINE),
+        ({"max": 15_060, "think": 30.0, "rate": 1.0}, 1.0, EXACT),
+        ({"rate": 1.0, "sessions": (PythonSession(name="a", file="a.py"),)}, 1.0, EXACT),
         ({"rate": 4999.0, "ping": "none"}, 1.0, EXACT),
         ({"rate": 5000.0, "ping": "none"}, 1.0, COARSE),
         ({"max": 59_999, "think": 30.0}, 1.0, EXACT),

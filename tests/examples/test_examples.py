@@ -1,10 +1,10 @@
 """Each example of the documents that makes load does what it says.
 
 The rule. Commands run word for word, in a folder with the files that their page has, on a network
-where the hosts that they name are targets. Plans run by `loadgen-coord --plan`: their minutes take
-seconds, and their rates are a tenth, so that a five-hundredth of thousands of users come; a part of
-a plan gets what it lacks. Sessions run with a hundred users. Bounds of milliseconds may fail, since
-examples run beside each other.
+where the hosts that they name are targets. Plans run by `loadgen-coord --plan`. Those that take
+minutes or thousands of users take seconds for minutes, and a tenth of their rates, so that a
+five-hundredth of the users come; a part of a plan gets what it lacks. Sessions run with a hundred
+users. Bounds of milliseconds may fail, since examples run beside each other.
 """
 
 import json
@@ -44,7 +44,12 @@ GOOD = {"failed": {}, "unexpected": 0, "lost": 0, "sessions_failed": 0, "breache
 
 
 def hastened(plan: str) -> str:
-    """Returns a plan that takes seconds for minutes, with a tenth of its rates."""
+    """Returns a plan that takes seconds for minutes, with a tenth of its rates.
+
+    One that is short and small stays as it is.
+    """
+    if not re.search(r'"\d+[mh]"|^max = \d{4}', plan, re.MULTILINE):
+        return plan
     faster = re.sub(r'"(\d+)m"', r'"\1s"', plan)
     faster = re.sub(r'"(\d+)h"', r'"\1m"', faster)
     fewer = re.sub(r"^(rate|rate_to|churn)( = )(\d+)", partial(_part, 10), faster, flags=re.M)

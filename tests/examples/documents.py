@@ -1,4 +1,4 @@
-"""The examples in documents that make load: commands, plans and sessions."""
+"""The examples in documents: commands, plan files and sessions."""
 
 import re
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/**/*.md", "deploy/**/*.md", "sysctl/**/*.md", "examples/**/*.md")
 LOADS = re.compile(r"loadgen-coord(?= )|loadgen coord(?= )|python -m loadgen coord(?= )")
 """The commands that make load; agents and targets only serve one that does."""
+REPORTS = re.compile(r"loadgen-report(?= )")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?<=\n\n)(?: {4}.*\n)+")
 
@@ -20,7 +21,7 @@ class Example(NamedTuple):
 
     page: str
     kind: str
-    """`command`, `plan` or `session`."""
+    """`command` (it makes load), `report`, `plan` or `session`."""
     text: str
 
     @property
@@ -62,6 +63,8 @@ def _commands(block: str) -> Iterator[tuple[str, str]]:
         for each in _recipe(made[1]) if made else [words]:
             if LOADS.match(each):
                 yield "command", each
+            elif REPORTS.match(each):
+                yield "report", each
 
 
 def _recipe(target: str) -> list[str]:

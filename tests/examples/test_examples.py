@@ -33,7 +33,9 @@ from tests.examples.table import (
 PLAYED = [
     one
     for one in examples()
-    if not why_not_here(one) and not (one.kind == "session" and is_played_by_a_command(one))
+    if one.kind != "report"
+    and not why_not_here(one)
+    and not (one.kind == "session" and is_played_by_a_command(one))
 ]
 URL = re.compile(r"(ws|wss|https?)://([\w.-]+)(?::(\d+))?/")
 WITHOUT_LOAD = ("--dry-run", "--write-plan", "--trace", "--plan-schema")
@@ -98,8 +100,8 @@ def test_an_example_does_what_it_says(tmp_path, example):
     here = Surroundings(
         str(tmp_path), places_for(example, words), mode_for(example), stand_in_for(example)
     )
-    for tool in tools_for(here):
-        installed(tool)  # there is no network inside
+    for tool, package in tools_for(here).items():
+        installed(tool, package)  # there is no network inside
     inside = [sys.executable, "-m", "tests.examples.inside", json.dumps(here), words]
 
     done = subprocess.run(
@@ -121,10 +123,12 @@ def test_an_example_does_what_it_says(tmp_path, example):
         assert publications is None or (publications["sent"] and not publications["failed"])
 
 
-def tools_for(here: Surroundings) -> list[str]:
-    """Returns the commands of Debian that the servers of an example need."""
-    proxy = ["haproxy"] if any(place.secure for place in here.places) else []
-    return [*proxy, "mosquitto"] if here.server == "tests.examples.broker" else proxy
+def tools_for(here: Surroundings) -> dict[str, str]:
+    """Returns the commands that an example needs, with their packages."""
+    secure = any(place.secure for place in here.places)
+    proxy = {"haproxy": "haproxy"} if secure else {}
+    broker = {"mosquitto": "mosquitto"} if here.server == "tests.examples.broker" else {}
+    return {"ip": "iproute2"} | proxy | broker
 
 
 def summary_in(folder: Path) -> dict:
@@ -143,6 +147,6 @@ def slow_only(folder: Path) -> bool:
 
 def why_no_network() -> str:
     """Returns why this user can't make a network of its own; empty where it can."""
-    if os.geteuid() or not all(map(shutil.which, ("unshare", "mount", "ip"))):
-        return "needs root, util-linux and iproute2: it gives each example a network of its own"
+    if os.geteuid() or not all(map(shutil.which, ("unshare", "mount"))):
+        return "needs root and util-linux: it gives each example a network of its own"
     return ""

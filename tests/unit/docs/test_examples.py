@@ -23,6 +23,7 @@ Text:
         --max 5  # five
     make demo
     make lint
+    loadgen-report --trend runs/*
 
 ```toml
 rate = 10
@@ -63,11 +64,13 @@ def test_commands_plans_and_sessions_of_a_document_are_its_examples():
         ("command", "loadgen-coord --local 1"),
         ("command", "loadgen-coord --local 2 --max 5 # five"),
         ("command", DEMO),
+        ("report", "loadgen-report --trend runs/*"),
     ]
 
 
 def test_every_example_is_played_or_listed_and_few_are_listed():
-    left_out = {one.title for one in examples()} - {one.title for one in PLAYED}
+    load = {one.title for one in examples() if one.kind != "report"}
+    left_out = load - {one.title for one in PLAYED}
     listed = {one.title for one in examples() if why_not_here(one)}
     by_command = {one.title for one in examples() if is_played_by_a_command(one)}
 

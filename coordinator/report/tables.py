@@ -104,7 +104,7 @@ def part_table(summary: Summary) -> Table:
 
     Each percentile stands before the number of values in valid seconds that it is of.
     """
-    latencies = [f"{name} {of}" for name in ("handshake", "ping_rtt") for of in ("p99", "n")]
+    latencies = [f"{name} {of}" for name in ("handshake", "ping_rtt") for of in ("p99, ms", "n")]
     ends = ("open, least", "most", "failed", "unexpected")
     rows = [["part of the run", "from", "to", "invalid", *ends, *latencies]]
     for name, part in summary.parts.items():

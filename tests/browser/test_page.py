@@ -311,7 +311,8 @@ def test_no_label_of_an_axis_stands_twice_in_the_first_seconds(tmp_path, page, s
                         charts.show(columns);
                         await new Promise((done) => setTimeout(done));
                         for (const { figure } of charts.charts) {
-                            const labels = texts.get(figure.querySelector("canvas")) ?? [];
+                            if (figure.hidden) continue;
+                            const labels = texts.get(figure.querySelector("canvas"));
                             shown.push({ each, second, labels, chart: figure.dataset.chart,
                                 legend: figure.querySelector(".legend b").textContent });
                         }
@@ -322,13 +323,12 @@ def test_no_label_of_an_axis_stands_twice_in_the_first_seconds(tmp_path, page, s
             return shown;
         }""")
 
-    labelled = [of for of in drawn if of["labels"]]
-    assert len(labelled) == 7 * 3 * 19, "all charts of the fleet and of an agent"
-    assert [of for of in labelled if len({*of["labels"]}) < len(of["labels"])] == []
-    times = {label for of in labelled for label in of["labels"] if ":" in label}
+    assert len(drawn) >= 7 * 3 * 19, "all charts of the fleet and of an agent"
+    assert [of for of in drawn if len({*of["labels"]}) < len(of["labels"])] == []
+    times = {label for of in drawn for label in of["labels"] if ":" in label}
     assert times == {"0:00", "0:01", "0:02"}
     units = {"ping_rtt": " ms", "arrivals": "/s", "bytes": "B/s", "host": " %"}
-    for of in labelled:
+    for of in drawn:
         values = [label for label in of["labels"] if ":" not in label]
         unit = units.get(of["chart"], "")
         assert all(value.endswith(unit) for value in [*values, of["legend"]]), of

@@ -27,7 +27,7 @@ from coordinator.report.abort import AbortWatch
 from coordinator.report.html import html_report
 from coordinator.report.samples import Sampler
 from coordinator.report.summary import EXIT_CODES, summary_of
-from coordinator.report.text import text_report
+from coordinator.report.text import outcome, text_report
 from coordinator.run.agents import LOST_AFTER, STALL
 from coordinator.run.calibration import table
 from coordinator.run.notices import Notice
@@ -492,7 +492,11 @@ class Controller:
 
     async def _write_last_files(self) -> None:
         self._folder.write_run(self._run)
-        self._folder.write_summary(self._summary(self._clock.now()))
+        summary = self._summary(self._clock.now())
+        self._folder.write_summary(summary)
+        if self._run.started:
+            self._server.live.outcome = outcome(summary)
+            self._server.update(self._clock.now())
         if self._tsung_log is not None:
             self._folder.write_tsung(self._tsung_log.end(time()))
         complete = await self._disk.done(LAST_FILES_TIMEOUT)

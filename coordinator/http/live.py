@@ -110,8 +110,10 @@ class Live:
         self._describe = describe
         self._sampler = Sampler(run.plan)
         self._log = EventLog(run)
-        self._shown: tuple[str, int] = ("", 0)
-        """The state and the second of the last overview."""
+        self._shown: tuple[str, str, int] = ("", "", 0)
+        """The state, the outcome and the second of the last overview."""
+        self.outcome = ""
+        """The verdict as people read it; empty until the run is judged."""
         self.folder = ""
         """The name of the run directory; empty while there is none."""
         self.feed = Feed(f"{run.key}-{edition}", msgspec.json.encode(preamble(run)))
@@ -122,13 +124,16 @@ class Live:
         for event in self._log.changes(now):
             self.feed.add("log", event)
             changed = True
-        if changed or self._shown != (self._run.state, int(now)):
-            self._shown = (self._run.state, int(now))
-            self.feed.set_overview(
-                lambda: overview(self._run, self._describe(self._run, now), now, self.folder)
-            )
+        shown = (self._run.state, self.outcome, int(now))
+        if changed or self._shown != shown:
+            self._shown = shown
+            self.feed.set_overview(lambda: self._overview(now))
             changed = True
         return changed
+
+    def _overview(self, now: float) -> dict[str, Any]:
+        described = self._describe(self._run, now) | {"outcome": self.outcome}
+        return overview(self._run, described, now, self.folder)
 
     def add_second(self, row: Row) -> None:
         """Adds a settled second."""

@@ -23,7 +23,7 @@ from coordinator.http.auth import RATES, Authorizer, Controls
 from coordinator.http.discovery import reachable, scraped
 from coordinator.http.live import Live
 from coordinator.http.openapi import document
-from coordinator.http.past_runs import PastRuns
+from coordinator.http.past_runs import CurrentRun, PastRuns
 from coordinator.http.places import Places, send
 from coordinator.http.routes import JSON, LINES, ROUTES
 from coordinator.http.sse import Viewers
@@ -123,7 +123,7 @@ class Server:
         self.app = web.Application(
             client_max_size=MAX_BODY_BYTES, middlewares=[_plain_errors, self._guard]
         )
-        handlers = self._handlers(PastRuns(out), Page())
+        handlers = self._handlers(PastRuns(out, self._current), Page())
         for route in ROUTES:
             define = web.get if route.method == "GET" else web.post  # get answers HEAD as well
             self.app.add_routes([define(route.path, handlers[route.name], name=route.name)])
@@ -203,6 +203,11 @@ class Server:
     def _log_action(self, action: str) -> None:
         self.live.add_action(action, self._clock())
         self.update(self._clock())
+
+    def _current(self) -> CurrentRun:
+        run = self._run
+        state = "paused" if run.paused else run.state
+        return CurrentRun(self.live.folder, state, run.age(self._clock()), run.ledger)
 
     async def _join(self, request: web.Request) -> web.Response:
         if not self._joins.take(self._clock()):

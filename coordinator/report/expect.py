@@ -163,6 +163,22 @@ def parse(text: str, plan: Plan | None = None, option: str = "--expect") -> Expe
     return Expectation(text.strip(), part or WHOLE, figure, comparison, bound, base)
 
 
+def unit_of(expr: str) -> str:
+    """Returns the unit of what an expectation compares: `ms`, `s` or `%`.
+
+    It is empty for a count, and for what another version expected.
+    """
+    try:
+        expected = parse(expr)
+    except PlanError:
+        return ""
+    if expected.base or _is_percentage(expected.figure):
+        return "%"
+    if expected.figure in DURATIONS:
+        return "s"
+    return "ms" if _percentile_of(expected.figure) else ""
+
+
 def _is_percentage(figure: str) -> bool:
     return figure == REACH or figure.startswith(CHECK)
 

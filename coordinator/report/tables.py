@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
+from coordinator.report.expect import unit_of
 from coordinator.report.machines import Machine, addresses_of, setting_text
 from coordinator.run.summary import AgentSummary, ExpectationResult, InvalidSecond, Summary
 from coordinator.run.timeline import Percentiles
@@ -41,8 +42,12 @@ def time_text(value: float | None, bound: float = 0.0) -> str:
 
 
 def bound_text(result: ExpectationResult) -> str:
-    """Returns by how much an expected figure is wrong at most; "" for an exact one."""
-    return f" ± {result.bound:,.3g}" if result.bound else ""
+    """Returns by how much an expected figure is wrong at most, and its unit.
+
+    The text follows the figure; it is empty for an exact count.
+    """
+    bound = f" ± {result.bound:,.3g}" if result.bound else ""
+    return f"{bound} {unit_of(result.expr)}".rstrip()
 
 
 def percentile_table(
@@ -104,7 +109,7 @@ def part_table(summary: Summary) -> Table:
 
     Each percentile stands before the number of values in valid seconds that it is of.
     """
-    latencies = [f"{name} {of}" for name in ("handshake", "ping_rtt") for of in ("p99", "n")]
+    latencies = [f"{name} {of}" for name in ("handshake", "ping_rtt") for of in ("p99, ms", "n")]
     ends = ("open, least", "most", "failed", "unexpected")
     rows = [["part of the run", "from", "to", "invalid", *ends, *latencies]]
     for name, part in summary.parts.items():

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from coordinator.report.expect import BASES, COUNTS, DURATIONS, PART_COUNTS, nearest_of, parse
+from coordinator.report.expect import (
+    BASES,
+    COUNTS,
+    DURATIONS,
+    PART_COUNTS,
+    nearest_of,
+    parse,
+    unit_of,
+)
 from coordinator.run.parts import Part
 from coordinator.run.publications import PublicationsSummary
 from coordinator.run.summary import ExpectationResult, InvalidSecond, Summary
@@ -281,6 +289,21 @@ def test_the_option_is_named_in_the_error():
 
 def test_no_name_is_offered_where_none_is_near():
     assert nearest_of("xyz", ["failed"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("expr", "unit"),
+    [
+        ("failed<1%", "%"),
+        ("check.even>99", "%"),
+        ("plateau.ping_rtt_p99<0.5s", "ms"),
+        ("plateau_s>=60", "s"),
+        ("failed<3", ""),
+        ("of another version", ""),
+    ],
+)
+def test_what_is_compared_has_a_unit(expr, unit):
+    assert unit_of(expr) == unit
 
 
 def test_a_percentage_of_nothing_is_not_measured():

@@ -115,7 +115,7 @@ def test_an_expectation_is_held_or_failed():
 
     assert expectation_table(figures)[1:] == [
         ["opened>1", "1,400", "–", "held"],
-        ["lag_p99>1", "2", "1,400", "held"],
+        ["lag_p99>1", "2 ms", "1,400", "held"],
         ["ping_rtt_p99<1s", "not measured", "–", "FAILED"],
     ]
 

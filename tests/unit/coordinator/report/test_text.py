@@ -282,7 +282,7 @@ def test_the_parts_of_a_run_are_shown_where_they_are_judged():
     _, judged = finished(("plateau.ping_rtt_p99<1s",))
     text = text_report(judged)
     assert re.search(r"^plateau +2 s +4 s", text, re.M)
-    assert "plateau.ping_rtt_p99<1s  (it was 4.015, of 2 in valid seconds)" in text
+    assert "plateau.ping_rtt_p99<1s  (it was 4.015 ms, of 2 in valid seconds)" in text
     assert "part of the run" in text_report(replace(plain, invalid_seconds=[InvalidSecond(1, [])]))
 
 

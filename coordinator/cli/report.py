@@ -107,15 +107,15 @@ def report(
     trend: bool,
 ) -> int:
     """Renders a run directory again, or compares several."""
-    limits = limits_of(fail_on, tolerance)
     form = "json" if as_json else form
     if form == "parquet" and output is None:
         raise OperatorError("--format parquet is binary; give the file for it: --output FILE")
     if trend and form not in TRENDS:
         raise OperatorError(f"--trend has no {form}; give --format {', '.join(TRENDS)}")
     records = [read_run(path) for path in runs if path.name != FILE or len(runs) == 1]
-    if limits and len(records) == 1:
+    if fail_on and len(records) == 1:
         raise OperatorError("--fail-on compares runs; give a run to compare with before this one")
+    limits = limits_of(fail_on, tolerance, [record.summary for record in records])
     expected = [[parse(text, record.plan) for text in expect] for record in records]
     if trend:
         _write(TRENDS[form](trend_of(records, tolerance)), output)

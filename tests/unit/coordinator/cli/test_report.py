@@ -132,6 +132,7 @@ def test_a_figure_within_its_limit_is_none(whole, half):
     [
         (1, ["--fail-on", "any"], "--fail-on compares runs"),
         (2, ["--fail-on", "speed"], "speed"),
+        (2, ["--fail-on", "tr_login_p95"], "--fail-on 'tr_login_p95' is not a limit"),
         (
             2,
             ["--format", "html"],

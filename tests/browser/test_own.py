@@ -1,0 +1,61 @@
+"""The charts of sessions' own figures: on the page, in the report."""
+
+from tests.browser.watching import accessibility_violations, followed
+from tests.processes import eventually, target
+
+SESSION = """
+async def session(user):
+    await user.connect()
+    while True:
+        with user.transaction("log in <b>"):
+            await user.think(0.3)
+        user.count("logins")
+        for time in range(2):
+            user.check("first", time == 0)
+"""
+LOAD = ("--local", "1", "--rate", "100", "--max", "10", "--hold", "6")
+CHARTS = ["counters", "checks", "timed", "timing.tr_log in <b>"]
+
+
+def own_charts(page):
+    """The names of the charts that are drawn of what sessions count, check and time."""
+    return [
+        chart.get_attribute("data-chart")
+        for chart in page.locator("#own-charts figure").all()
+        if chart.locator("canvas").count()
+    ]
+
+
+def legend(page, chart):
+    """The names and values in the legend of such a chart."""
+    return page.locator(f'#own-charts [data-chart="{chart}"] .legend').inner_text()
+
+
+def test_own_figures_are_drawn_on_the_page_and_in_the_report(tmp_path, page, shots):
+    path = tmp_path / "own.py"
+    path.write_text(SESSION)
+    load = (*LOAD, "--session", str(path))
+    with target("--workers", "1", "--mode", "echo") as server:
+        with followed(tmp_path / "one", *load, server.ws) as coord:
+            page.goto(coord.url)
+            assert page.locator("#own").is_hidden(), "nothing was counted yet"
+            eventually(lambda: own_charts(page) == CHARTS, lambda: f"{own_charts(page)}")
+            assert legend(page, "checks").split()[:2] == ["first", "50"]
+            assert accessibility_violations(page) == []
+            page.screenshot(path=shots / "own-live.png", full_page=True)
+            assert coord.end() == 0
+            folder = coord.folder
+
+    page.goto((folder / "report.html").as_uri())
+    assert own_charts(page) == CHARTS
+    assert [line.split()[0] for line in legend(page, CHARTS[3]).splitlines()] == [
+        "p50",
+        "p90",
+        "p99",
+        "max",
+    ]
+    assert accessibility_violations(page) == []
+    page.screenshot(path=shots / "own-report.png", full_page=True)
+
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

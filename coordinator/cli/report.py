@@ -8,7 +8,7 @@ import click
 from coordinator.report.compare import TOLERANCE, RegressionLimit, limits_of, regressions
 from coordinator.report.expect import Expectation, parse
 from coordinator.report.export import comparison_report, csv_report, markdown_report
-from coordinator.report.html import html_report, trend_html
+from coordinator.report.html import comparison_html, html_report, trend_html
 from coordinator.report.junit import junit_report
 from coordinator.report.parquet import parquet_report
 from coordinator.report.text import measured, text_report
@@ -35,7 +35,7 @@ FORMATS: dict[str, Callable[[RunRecord], str | bytes]] = {
     "junit": lambda record: junit_report([record]),
 }
 """The forms of the report of one run."""
-ONE_RUN = ("html", "parquet")
+ONE_RUN = ("parquet",)
 """The forms that show one run."""
 TRENDS: dict[str, Callable[[Trend], str]] = {
     "text": trend_text,
@@ -55,8 +55,9 @@ TRENDS: dict[str, Callable[[Trend], str]] = {
     "form",
     type=click.Choice(list(FORMATS)),
     default="text",
-    help="html is one file with charts, markdown is for a pull request or a CI summary, csv and"
-    " parquet have a row a second, junit a test for each expectation.",
+    help="html is one file with charts, where several runs are curves over each other; markdown is"
+    " for a pull request or a CI summary, csv and parquet have a row a second, junit has a test for"
+    " each expectation.",
 )
 @click.option(
     "--json",
@@ -141,6 +142,8 @@ def _rendered(records: list[RunRecord], form: str, tolerance: float) -> str | by
             f"--format {form} shows one run; give one run, or another format:"
             f" {', '.join(name for name in FORMATS if name not in ONE_RUN)}"
         )
+    if form == "html":
+        return comparison_html(records, tolerance)
     return comparison_report(records, tolerance, form)
 
 

@@ -1,6 +1,6 @@
 """Finished runs with the page's charts, as one file.
 
-That is report.html, or a trend.
+That is report.html, a comparison, or a trend.
 
 The page's own modules draw the charts.
 """
@@ -12,7 +12,9 @@ from typing import Any
 
 from coordinator.report import tables
 from coordinator.report.claims import claims_of
+from coordinator.report.compare import warnings
 from coordinator.report.delivery import delivery_lines, delivery_table
+from coordinator.report.export import comparison_table
 from coordinator.report.machines import machines_of
 from coordinator.report.own import MAX_DRAWN, STATISTICS, Drawn, drawn_of, share_of
 from coordinator.report.samples import AGENT_SERIES, Sample, bars, samples_of
@@ -26,6 +28,8 @@ from coordinator.storage.reader import RunRecord
 
 MODULES = ("words.js", "model.js", "charts.js", "report.js")
 """The page's modules that a report needs, each after the modules that it imports."""
+COMPARISON_MODULES = ("words.js", "model.js", "charts.js", "compare.js")
+"""The page's modules that a comparison needs, in the same order."""
 TREND_MODULES = ("words.js", "model.js", "charts.js", "trend.js")
 """The page's modules that a trend needs, in the same order."""
 MAX_POINTS = 3600
@@ -57,6 +61,35 @@ def html_report(record: RunRecord) -> str:
         drawn=drawn,
         most_drawn=MAX_DRAWN,
         gaps=gaps_of(record.seconds),
+    )
+
+
+def comparison_html(records: Sequence[RunRecord], tolerance: float) -> str:
+    """Returns runs side by side as one file, their curves over each other.
+
+    Each is compared with the first; the tolerance is in percent.
+    """
+    baseline, *others = records
+    step = _step(max(len(record.seconds) for record in records))
+    drawn = drawn_of([record.summary for record in records])
+    curves = []
+    for record in records:
+        shown = samples_of(record)[::step]
+        fleet = _fleet_columns(shown) | _own_columns(shown, drawn)
+        curves.append({"seconds": [sample.second for sample in shown], "fleet": fleet})
+    return standalone(
+        "report/compare.html.j2",
+        COMPARISON_MODULES,
+        {"runs": curves, "own": drawn},
+        records=[(record, outcome(record.summary)) for record in records],
+        table=comparison_table(records, tolerance),
+        remarks=[
+            f"{other.name}: {warning}" for other in others for warning in warnings(baseline, other)
+        ],
+        tolerance=tolerance,
+        step=step,
+        drawn=drawn,
+        most_drawn=MAX_DRAWN,
     )
 
 

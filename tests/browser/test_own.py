@@ -1,7 +1,7 @@
-"""The charts of sessions' own figures: on the page, in the report."""
+"""The charts of sessions' own figures: on the page, in the report, of two runs."""
 
 from tests.browser.watching import accessibility_violations, followed
-from tests.processes import eventually, target
+from tests.processes import eventually, run, target
 
 SESSION = """
 async def session(user):
@@ -31,7 +31,7 @@ def legend(page, chart):
     return page.locator(f'#own-charts [data-chart="{chart}"] .legend').inner_text()
 
 
-def test_own_figures_are_drawn_on_the_page_and_in_the_report(tmp_path, page, shots):
+def test_own_figures_are_drawn_on_the_page_in_the_report_and_over_each_other(tmp_path, page, shots):
     path = tmp_path / "own.py"
     path.write_text(SESSION)
     load = (*LOAD, "--session", str(path))
@@ -45,6 +45,9 @@ def test_own_figures_are_drawn_on_the_page_and_in_the_report(tmp_path, page, sho
             page.screenshot(path=shots / "own-live.png", full_page=True)
             assert coord.end() == 0
             folder = coord.folder
+        with followed(tmp_path / "two", *load, server.ws) as coord:
+            assert coord.end() == 0
+            other = coord.folder
 
     page.goto((folder / "report.html").as_uri())
     assert own_charts(page) == CHARTS
@@ -57,5 +60,26 @@ def test_own_figures_are_drawn_on_the_page_and_in_the_report(tmp_path, page, sho
     assert accessibility_violations(page) == []
     page.screenshot(path=shots / "own-report.png", full_page=True)
 
+    compared = tmp_path / "compared.html"
+    runs = (str(folder), str(other))
+    done = run("loadgen-report", *runs, "--format", "html", "--output", str(compared))
+    assert done.returncode == 0, done.stderr
+    page.goto(compared.as_uri())
+    assert own_charts(page) == [
+        "timing.tr_log in <b>",
+        "check.first",
+        "counter.logins",
+        "counter.tr_log in <b>_failed",
+    ]
+    assert page.locator("#charts canvas").count() >= 7
+    chart = page.locator('#own-charts [data-chart="counter.logins"]')
+    chart.focus()
+    page.keyboard.press("Home")
+    assert chart.locator("[aria-live]").inner_text().startswith("0:00: 1 ")
+    assert page.locator("#figures tr", has_text="timing.tr_log in <b>_p99").count() == 1
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        assert accessibility_violations(page) == []
+        page.screenshot(path=shots / f"compared-{scheme}.png", full_page=True)
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

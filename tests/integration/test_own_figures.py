@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from pathlib import Path
 
 from tests.processes import coordinator, run, target
 
@@ -34,6 +35,7 @@ def test_what_sessions_count_check_and_time_is_in_every_form_and_comparison(tmp_
     in_csv(one, folders[0])
     in_html(folders[0])
     in_limits(one, other)
+    side_by_side(one, other, tmp_path / "compared.html")
 
 
 def in_markdown(one):
@@ -98,3 +100,20 @@ def in_limits(one, other):
     misspelt = run("loadgen-report", one, other, "--fail-on", "tr_logn_p95")
     assert (misspelt.returncode, misspelt.stderr.count("\n")) == (2, 1)
     assert "did you mean 'timing.tr_login_p95'?" in misspelt.stderr
+
+
+def side_by_side(one, other, path: Path):
+    """One file has the curves of both runs, and the table with what got worse."""
+    done = run("loadgen-report", one, other, "--format", "html", "--output", str(path))
+    assert done.returncode == 0, done.stderr
+    text = path.read_text()
+    data = data_of(text, "comparison")
+    assert data["own"] == {
+        "counters": ["logins, all", "tr_login_failed"],
+        "checks": ["first"],
+        "timings": ["tr_login"],
+        "beyond": 0,
+    }
+    fast, slow = (max(filter(None, of["fleet"]["timing tr_login p99"])) for of in data["runs"])
+    assert slow > 2 * fast
+    assert re.search(r'<td class="failed">worse \+\S+ %</td>', text)

@@ -77,10 +77,10 @@ export const FLEET = [
 /** The names in columns with a prefix: of counters, checks or timings of sessions. */
 export const named = (columns, prefix) => [...columns.series.keys()].filter((column) => column.startsWith(prefix)).map((column) => column.slice(prefix.length));
 
-const COLORS = [1, 2, 3, 4, 6, 5];
+const LINE_COLORS = [1, 2, 3, 4, 6, 5];
 
-/** A colour, and a dash after each round of colours: different for 24 series. */
-export const lineOf = (at) => ({ color: COLORS[at % COLORS.length], dash: DASHES[Math.floor(at / COLORS.length) % DASHES.length] });
+/** A colour, and after each round of colours another dash: 24 lines differ. */
+export const lineOf = (at) => ({ color: LINE_COLORS[at % LINE_COLORS.length], dash: DASHES[Math.floor(at / LINE_COLORS.length) % DASHES.length] });
 
 const each = (prefix) => (columns) => named(columns, prefix).map((name, at) => ({ column: `${prefix}${name}`, label: name, ...lineOf(at) }));
 const eachOrZero = (prefix) => (columns) => each(prefix)(columns).map(({ column, ...series }) => ({ of: [column], ...series }));

@@ -1,5 +1,7 @@
 """The charts of sessions' own figures: on the page, in the report, of two runs."""
 
+import signal
+
 from tests.browser.watching import accessibility_violations, followed
 from tests.processes import eventually, run, target
 
@@ -13,7 +15,7 @@ async def session(user):
         for time in range(2):
             user.check("first", time == 0)
 """
-LOAD = ("--local", "1", "--rate", "100", "--max", "10", "--hold", "6")
+LOAD = ("--local", "1", "--rate", "100", "--max", "10")
 CHARTS = ["counters", "checks", "timed", "timing.tr_log in <b>"]
 
 
@@ -34,18 +36,18 @@ def legend(page, chart):
 def test_own_figures_are_drawn_on_the_page_in_the_report_and_over_each_other(tmp_path, page, shots):
     path = tmp_path / "own.py"
     path.write_text(SESSION)
-    load = (*LOAD, "--session", str(path))
+    load = (*LOAD, "--session", str(path), "--hold")
     with target("--workers", "1", "--mode", "echo") as server:
-        with followed(tmp_path / "one", *load, server.ws) as coord:
+        with followed(tmp_path / "one", *load, "600", server.ws) as coord:
             page.goto(coord.url)
-            assert page.locator("#own").is_hidden(), "nothing was counted yet"
             eventually(lambda: own_charts(page) == CHARTS, lambda: f"{own_charts(page)}")
             assert legend(page, "checks").split()[:2] == ["first", "50"]
             assert accessibility_violations(page) == []
             page.screenshot(path=shots / "own-live.png", full_page=True)
-            assert coord.end() == 0
+            coord.send(signal.SIGINT)
+            assert coord.end() == 130
             folder = coord.folder
-        with followed(tmp_path / "two", *load, server.ws) as coord:
+        with followed(tmp_path / "two", *load, "3", server.ws) as coord:
             assert coord.end() == 0
             other = coord.folder
 
@@ -77,6 +79,13 @@ def test_own_figures_are_drawn_on_the_page_in_the_report_and_over_each_other(tmp
     page.keyboard.press("Home")
     assert chart.locator("[aria-live]").inner_text().startswith("0:00: 1 ")
     assert page.locator("#figures tr", has_text="timing.tr_log in <b>_p99").count() == 1
+    trend = tmp_path / "trend.html"
+    done = run("loadgen-report", "--trend", *runs, "--format", "html", "--output", str(trend))
+    assert done.returncode == 0, done.stderr
+    page.goto(trend.as_uri())
+    for name in ("timing.tr_log in <b>", "checks", "counters"):
+        page.locator(f'#charts [data-chart="{name}"] canvas').wait_for()
+    page.goto(compared.as_uri())
     for scheme in ("dark", "light"):
         page.emulate_media(color_scheme=scheme)
         assert accessibility_violations(page) == []

@@ -12,7 +12,7 @@ import msgspec
 from coordinator.run.parts import RECENT
 from coordinator.run.summary import Summary
 from coordinator.run.timeline import Figures
-from loadgen.stats.tally import CheckCounts
+from loadgen.stats.tally import OTHER, CheckCounts
 
 STATISTICS = ("p50", "p90", "p95", "p99", "max")
 """The statistics of a histogram or a timing of one second, in this order."""
@@ -45,32 +45,29 @@ class OwnSeconds:
     def __init__(self, most: int | None = None) -> None:
         self._most = most
         self._kept: dict[str, set[str]] = {kind: set() for kind in KINDS}
-        self._totals: dict[int, tuple[dict[str, int], dict[str, Checked]]] = {-1: ({}, {})}
-        """The counters and checks up to the end of each second that another may follow."""
+        self._totals: dict[int, tuple[dict[str, int], ...]] = {-1: ({}, {}, {})}
+        """The counters, and how often checks passed and failed, up to the end of each second that
+        another may follow."""
 
     def take(self, second: int, figures: Figures) -> OwnFigures:
         """Returns the own figures of a second of the fleet.
 
         Where the second before it has no row, it is unknown what was counted and checked in it.
         """
-        checks = {name: (one.passed, one.failed) for name, one in figures.checks.items()}
-        self._totals[second] = figures.counters, checks
+        passed = {name: one.passed for name, one in figures.checks.items()}
+        failed = {name: one.failed for name, one in figures.checks.items()}
+        self._totals[second] = figures.counters, passed, failed
         for old in [number for number in self._totals if number < second - RECENT]:
             del self._totals[old]
         counted: dict[str, int] = {}
         checked: dict[str, Checked] = {}
         if second - 1 in self._totals:
-            counters_before, checks_before = self._totals[second - 1]
-            counted = {
-                name: max(0, number - counters_before.get(name, 0))
-                for name, number in figures.counters.items()
-            }
-            for name, (passed, failed) in checks.items():
-                passed_before, failed_before = checks_before.get(name, (0, 0))
-                made = max(0, passed - passed_before), max(0, failed - failed_before)
-                if any(made):
-                    checked[name] = made
-        made_of = {name: sum(made) for name, made in checked.items()}
+            counters_before, passed_before, failed_before = self._totals[second - 1]
+            counted = _since(figures.counters, counters_before)
+            passes, failures = _since(passed, passed_before), _since(failed, failed_before)
+            made = {name: (passes[name], failures[name]) for name in passes}
+            checked = {name: both for name, both in made.items() if any(both)}
+        made_of = {name: sum(both) for name, both in checked.items()}
         times = {name: one.count for name, one in figures.timings.items()}
         return OwnFigures(
             {name: counted[name] for name in self._keep("counters", counted)},
@@ -93,6 +90,16 @@ class OwnSeconds:
             new = {name: number for name, number in numbers.items() if name not in kept}
             kept.update(most_frequent(new, self._most - len(kept)))
         return [name for name in numbers if name in kept]
+
+
+def _since(totals: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
+    """Returns what was added to each total.
+
+    A name beyond the most that a tally keeps is gone: what it had is in that of OTHER.
+    """
+    moved = sum(number for name, number in before.items() if name not in totals)
+    known = {**before, OTHER: before.get(OTHER, 0) + moved}
+    return {name: max(0, number - known.get(name, 0)) for name, number in totals.items()}
 
 
 class Drawn(msgspec.Struct, frozen=True):

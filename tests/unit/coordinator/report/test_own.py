@@ -48,6 +48,17 @@ def test_counters_and_checks_are_those_of_the_second_alone():
     assert (third.counters, third.checks) == ({"logins": 0, "errors": 0}, {"ok": (2, 0)})
 
 
+def test_what_names_beyond_the_most_had_before_is_not_counted_again():
+    seconds = OwnSeconds()
+    seconds.take(0, figures({"a": 3, "z": 50}))
+
+    second = seconds.take(1, figures({"a": 4, "b": 1, "other": 52}))
+    third = seconds.take(2, figures({"a": 4, "b": 1, "other": 53}))
+
+    assert second.counters == {"a": 1, "b": 1, "other": 2}
+    assert third.counters == {"a": 0, "b": 0, "other": 1}
+
+
 def test_timings_have_their_number_and_statistics():
     times = percentiles(count=4, p50=1.0, p90=2.0, p95=3.0, p99=4.0, max=5.0)
 

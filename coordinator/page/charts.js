@@ -36,15 +36,6 @@ function valuesOf(columns, series) {
   return columns.seconds.map((_, at) => series.of.reduce((sum, name) => sum + (columns.column(name)[at] ?? 0), 0));
 }
 
-/** The places of values without a neighbour, which no line shows; null where there is none. */
-function isolated(values) {
-  const found = [];
-  values.forEach((value, at) => {
-    if (value !== null && (values[at - 1] ?? null) === null && (values[at + 1] ?? null) === null) found.push(at);
-  });
-  return found.length ? found : null;
-}
-
 /** The fleet's charts: their columns and colours, and the format of their values. */
 export const FLEET = [
   { name: "connections", title: "Connections", show: count, series: [
@@ -123,6 +114,15 @@ export const SERVER = [
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const colorOf = (series) => (series.color === 5 ? css("--ink-2") : css(`--c${series.color}`));
+
+/** The places of values without a neighbour, which no line shows; null where there is none. */
+function isolated(values) {
+  const found = [];
+  values.forEach((value, at) => {
+    if (value !== null && (values[at - 1] ?? null) === null && (values[at + 1] ?? null) === null) found.push(at);
+  });
+  return found.length ? found : null;
+}
 
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);

@@ -11,13 +11,8 @@ from typing import Any, Literal
 import msgspec
 
 from coordinator.http.sse import Feed
-from coordinator.report.samples import (
-    AGENT_SERIES,
-    STATISTICS,
-    Sampler,
-    bars,
-    values_of,
-)
+from coordinator.report.own import MAX_DRAWN, STATISTICS
+from coordinator.report.samples import AGENT_SERIES, Sampler, bars, values_of
 from coordinator.run.notices import Notice
 from coordinator.run.run import Run
 from coordinator.run.timeline import Row
@@ -108,7 +103,7 @@ class Live:
     ) -> None:
         self._run = run
         self._describe = describe
-        self._sampler = Sampler(run.plan)
+        self._sampler = Sampler(run.plan, MAX_DRAWN)
         self._log = EventLog(run)
         self._shown: tuple[str, str, int] = ("", "", 0)
         """The state, the outcome and the second of the last overview."""
@@ -168,6 +163,7 @@ def preamble(run: Run) -> dict[str, Any]:
         "wanted": run.wanted,
         "statistics": STATISTICS,
         "agent_series": AGENT_SERIES,
+        "most_drawn": MAX_DRAWN,
     }
 
 

@@ -68,6 +68,24 @@ export const FLEET = [
   { name: "memory", title: "Memory of the workers", show: bytes, series: [{ column: "rss", label: "resident", color: 4, fill: true }] },
 ];
 
+/** The names in columns with a prefix: of counters, checks or timings of sessions. */
+export const named = (columns, prefix) => [...columns.series.keys()].filter((column) => column.startsWith(prefix)).map((column) => column.slice(prefix.length));
+
+const LINE_COLORS = [1, 2, 3, 4, 6, 5];
+
+/** A colour, and after each round of colours another dash: 24 lines differ. */
+export const lineOf = (at) => ({ color: LINE_COLORS[at % LINE_COLORS.length], dash: DASHES[Math.floor(at / LINE_COLORS.length) % DASHES.length] });
+
+const each = (prefix) => (columns) => named(columns, prefix).map((name, at) => ({ column: `${prefix}${name}`, label: name, ...lineOf(at) }));
+const eachOrZero = (prefix) => (columns) => each(prefix)(columns).map(({ column, ...series }) => ({ of: [column], ...series }));
+
+/** What sessions count, check and time: the charts that all names of a kind share. */
+const OWN = [
+  { name: "counters", title: "Counted by sessions a second", show: count, series: each("counter ") },
+  { name: "checks", title: "Checks of sessions that passed, percent", show: plain, series: each("check ") },
+  { name: "timed", title: "Timed by sessions a second", show: count, series: eachOrZero("timed ") },
+];
+
 /** One agent's own charts. */
 export const AGENT = [
   { ...FLEET[0], series: [{ column: "open", label: "open", color: 1, fill: true }] },
@@ -109,6 +127,15 @@ const within = (value, low, high) => Math.min(high, Math.max(low, value));
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const colorOf = (series) => (series.color === 5 ? css("--ink-2") : css(`--c${series.color}`));
 
+/** The places of values without a neighbour, which no line shows; null where there is none. */
+function isolated(values) {
+  const found = [];
+  values.forEach((value, at) => {
+    if (value !== null && (values[at - 1] ?? null) === null && (values[at + 1] ?? null) === null) found.push(at);
+  });
+  return found.length ? found : null;
+}
+
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
@@ -127,7 +154,7 @@ export class Chart {
     this.series = [];
     this.values = [];
     this.data = [[]];
-    const id = `${prefix}-${definition.name}`;
+    const id = `${prefix}-${definition.id ?? definition.name}`;
     this.legend = element("span", { class: "legend" });
     this.title = element("span", { class: "title", id }, definition.title);
     this.where = element("span", { class: "key" });
@@ -185,7 +212,7 @@ export class Chart {
         { ...axis, size: 70, incrs: steps.get(show), values: (_, ticks) => ticks.map(tick) }],
       series: [{}, ...this.series.map((series) => ({
         stroke: () => colorOf(series), width: series.thin ? 1 : 2, dash: series.dash ?? undefined,
-        fill: series.fill ? () => css("--soft") : undefined, points: { show: Boolean(runs) }, spanGaps: false }))],
+        fill: series.fill ? () => css("--soft") : undefined, points: { show: Boolean(runs), filter: (u, at, show) => (show ? null : isolated(u.data[at])) }, spanGaps: false }))],
       hooks: { drawClear: [(u) => this.shade(u)], draw: [(u) => this.drawMarks(u)], setCursor: [(u) => this.point(u.cursor.idx)] },
     }, data, this.plot);
   }
@@ -293,7 +320,9 @@ export class Chart {
 /** A group of charts over the same columns. */
 export class Charts {
   constructor(parent, definitions, run, prefix, over = false) {
-    this.charts = definitions.map((definition) => new Chart(parent, definition, run, prefix, over));
+    this.add = (definition) => this.charts.push(new Chart(parent, definition, run, prefix, over));
+    this.charts = [];
+    definitions.forEach(this.add);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.charts.forEach((chart) => chart.redraw()));
   }
 
@@ -303,6 +332,25 @@ export class Charts {
 
   remove() {
     this.charts.forEach((chart) => chart.remove());
+  }
+}
+
+/** The charts of what sessions count, check and time; each timing gets one of its own when it comes. `section` is hidden until there is any. */
+export class OwnCharts extends Charts {
+  constructor(section, parent, run, prefix, over = false) {
+    super(parent, OWN, run, prefix, over);
+    this.section = section;
+    this.timings = new Set();
+  }
+
+  show(columns) {
+    for (const name of named(columns, "timed ")) {
+      if (this.timings.has(name)) continue;
+      this.timings.add(name);
+      this.add({ ...latency(`timing ${name}`, name), id: `timing-${this.timings.size}`, name: `timing.${name}` });
+    }
+    this.section.hidden = OWN.every(({ series }) => !series(columns).length);
+    super.show(columns);
   }
 }
 

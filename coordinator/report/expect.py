@@ -4,10 +4,11 @@ Examples: `open_peak>=1000000`, `ping_rtt_p99<500ms`, `plateau.unexpected==0`, `
 
 The figures are the fields of the summary. `failed.REASON` and `closed.REASON` count connections by
 their reason; what sessions count and time themselves is `counter.NAME` and
-`timing.NAME_STATISTIC`; `check.NAME` is the share of a check that passed, in percent.
-`http_replies.STATUS` and `http_failed.REASON` count HTTP requests. `plateau.` and `phase.NAME.`
-before a figure take it of that part of the run. Percentiles and means are those of the valid
-seconds. What nothing ever recorded has no value, and does not hold.
+`timing.NAME_STATISTIC`, which for a transaction may be written `tr_NAME_STATISTIC`; `check.NAME` is
+the share of a check that passed, in percent. `http_replies.STATUS` and `http_failed.REASON` count
+HTTP requests. `plateau.` and `phase.NAME.` before a figure take it of that part of the run.
+Percentiles and means are those of the valid seconds. What nothing ever recorded has no value, and
+does not hold.
 """
 
 import operator
@@ -67,6 +68,8 @@ COUNTER = "counter."
 """The prefix of a counter of sessions."""
 TIMING = "timing."
 """The prefix of a timing of sessions."""
+TRANSACTION = "tr_"
+"""The beginning of the name of a timing that is a transaction."""
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -149,7 +152,8 @@ def parse(text: str, plan: Plan | None = None, option: str = "--expect") -> Expe
     match = GRAMMAR.fullmatch(text)
     if match is None:
         raise PlanError(f"{option} {text!r} is not an expectation; write for example 'failed<0.1%'")
-    part, figure, comparison, number, unit = match.groups()
+    part, short, comparison, number, unit = match.groups()
+    figure = full_name(short)
     try:
         if part and part != PLATEAU and plan is not None:
             _check_phase(part.removeprefix(PHASE), plan)
@@ -203,13 +207,13 @@ def _check_figure(figure: str, part: str | None, plan: Plan | None) -> None:
                 f"no HTTP request ends so{nearest_of(reason, names)}; write {kind}. and one of"
                 f" {', '.join(names)}"
             )
-        elif kind == "timing" and _percentile_of(figure) is None:
+        elif kind == "timing" and percentile_of(figure) is None:
             raise PlanError(
                 f"{figure} has no statistic; write {figure}_p99, or another of {_STATS}"
             )
         return
     known = PART_COUNTS if part else FIGURES
-    if figure in known or _percentile_of(figure) is not None or (figure == REACH and not part):
+    if figure in known or percentile_of(figure) is not None or (figure == REACH and not part):
         return
     if figure in PART_COUNTS:
         raise PlanError(f"{figure} is a figure of a part of the run; write {PLATEAU}.{figure}")
@@ -277,7 +281,7 @@ def _scale(figure: str, unit: str) -> float:
     """Returns the factor from a unit to the unit of a figure."""
     if figure in DURATIONS:
         return UNITS_S[unit or "s"]
-    if _percentile_of(figure) is not None:
+    if percentile_of(figure) is not None:
         return UNITS_S[unit or "ms"] * 1000
     if unit in UNITS_S and _is_percentage(figure):
         name = figure if figure == REACH else f"{CHECK}NAME"
@@ -287,7 +291,15 @@ def _scale(figure: str, unit: str) -> float:
     return 1.0
 
 
-def _percentile_of(figure: str) -> tuple[str, str, str] | None:
+def full_name(figure: str) -> str:
+    """Returns the name of a figure that may be a short one.
+
+    `tr_login_p95` is short for `timing.tr_login_p95`.
+    """
+    return f"{TIMING}{figure}" if figure.startswith(TRANSACTION) else figure
+
+
+def percentile_of(figure: str) -> tuple[str, str, str] | None:
     """Returns the field of the summary, the histogram in it, and the statistic.
 
     Returns None when the name is not that of a percentile or a mean.
@@ -309,7 +321,7 @@ def value_of(figure: str, summary: Summary, part: str = WHOLE) -> float | None:
     of = _part_of(summary, part)
     if of is None:
         return None
-    percentile = _percentile_of(figure)
+    percentile = percentile_of(figure)
     if percentile is not None:
         percentiles = _percentiles(figure, summary, part)
         found: float | None = getattr(percentiles, percentile[2]) if percentiles else None
@@ -337,7 +349,7 @@ def value_of(figure: str, summary: Summary, part: str = WHOLE) -> float | None:
 
 def _bound_of(figure: str, summary: Summary) -> float:
     """Returns the milliseconds by which a percentile or a mean is wrong at most."""
-    percentile = _percentile_of(figure)
+    percentile = percentile_of(figure)
     return summary.bounds.get(percentile[1], 0.0) if percentile else 0.0
 
 
@@ -350,7 +362,7 @@ def _percentiles(figure: str, summary: Summary, part: str) -> Percentiles | None
 
     Those of the whole run are of its valid seconds; an older run directory has only those of all.
     """
-    percentile = _percentile_of(figure)
+    percentile = percentile_of(figure)
     of = summary.parts.get(part) or _part_of(summary, part)
     if percentile is None or of is None:
         return None

@@ -142,7 +142,7 @@ def comparison_report(records: Sequence[RunRecord], tolerance: float, form: str)
     The tolerance is in percent.
     """
     baseline, *others = records
-    rows = _comparison_table(records, tolerance)
+    rows = comparison_table(records, tolerance)
     if form == "csv":
         return _csv(rows)
     remarks = [
@@ -156,7 +156,11 @@ def comparison_report(records: Sequence[RunRecord], tolerance: float, form: str)
     return "\n".join([*lines, *(f"\nnot quite comparable: {remark}" for remark in remarks)])
 
 
-def _comparison_table(records: Sequence[RunRecord], tolerance: float) -> Table:
+def comparison_table(records: Sequence[RunRecord], tolerance: float) -> Table:
+    """Returns a row for each figure, with what each run is against the first.
+
+    The tolerance is in percent.
+    """
     baseline, *others = records
     rows = [["", *(record.name for record in records), *(f"{record.name} is" for record in others)]]
     compared = [

@@ -31,6 +31,7 @@ def test_the_report_of_a_run_is_one_file_with_charts(tmp_path, page, shots):
     assert re.match(r"(39[6-9]|400) connections verified open for", claim), claim
     assert page.locator(".badge").inner_text() == "pass"
     assert page.locator(".held").inner_text() == "held"
+    assert page.locator("#own").is_hidden(), "no session counted, checked or timed"
     assert page.locator("#charts canvas").count() >= 9
     assert int(page.locator('#charts [data-chart="connections"]').get_attribute("data-points")) >= 5
     assert page.locator("#bars svg").count() == 2

@@ -192,6 +192,8 @@ def test_an_expectation_is_compared_in_its_own_unit(text, value, held):
         ("ping_rtt_p99<1s", None, False, None),
         ("timing.tr_login_p99<12.6ms", 12.5, True, 10),
         ("timing.tr_login_max<=0.041s", 41.0, True, 10),
+        ("tr_login_p99<12.6ms", 12.5, True, 10),
+        ("phase.a.b.tr_login_p99<1s", 11.0, True, 7),
         ("timing.tr_logout_p50<1s", None, False, None),
         ("open_p99<12ms", 11.0, True, 7),
         ("lag_p99<1h", None, False, None),
@@ -253,6 +255,7 @@ def test_every_count_of_a_part_is_a_field_of_it():
         ("plateau.planned>1", "figure of the whole run alone"),
         ("plateau.plateau_s>1s", "figure of the whole run alone"),
         ("timing.tr_login<1ms", "no statistic"),
+        ("tr_login<1ms", "no statistic; write timing.tr_login_p99"),
         (f"failed<{'9' * 400}", "no figure is as large"),
     ],
 )

@@ -226,6 +226,9 @@ class Controller:
         ignored = ignored_proxy(self._settings.plan, os.environ)
         if ignored:
             self._warn(ignored)
+        for host in filter(None, [*local_agents.targets, local_agents.proxy]):
+            if host.unresolved:
+                self._run.notices.warn(host.unresolved)
         if self._settings.plan.insecure:
             self._run.notices.warn(
                 "INSECURE: the certificates of the servers are not verified (--insecure, or"

@@ -29,7 +29,7 @@ from loadgen.stats.http_ends import HTTP_FAILURES, HTTP_KINDS, is_http_end
 from loadgen.stats.reasons import KINDS, Kind, is_reason, names_of
 from loadgen.stats.tally import CHECK, HISTOGRAMS, Count
 from loadgen.stats.tally import COUNTS as COUNTERS
-from loadgen.values import SECONDS_PER
+from loadgen.values import SECONDS_PER, number_of
 
 INVALID = "invalid_seconds"
 FIGURES = (
@@ -94,9 +94,9 @@ BASES: dict[str, str] = {
 """The figure that a percentage of another one is taken of."""
 FIGURE = r"\w+|(?:counter|timing|check|failed|closed|http_replies|http_failed)\.[^<>=!]*[^<>=!\s]"
 NAME = rf"(?:(plateau|phase\.[^<>=!]+?)\.)?({FIGURE})"
-GRAMMAR = re.compile(
-    rf"\s*{NAME}\s*(>=|<=|==|!=|>|<)\s*(\d+(?:_\d+)*(?:\.\d+)?)\s*(%|us|µs|ms|s|m|h|)\s*"
-)
+NUMBER = r"\d+(?:_\d+|,\d{3})*(?:\.\d+)?(?:e\+?\d{1,3})?"
+"""A number as options take it: `1000000`, `1_000_000`, `1,000,000` or `1e6`."""
+GRAMMAR = re.compile(rf"\s*{NAME}\s*(>=|<=|==|!=|>|<)\s*({NUMBER})\s*(%|us|µs|ms|s|m|h|)\s*")
 
 
 class Expectation(msgspec.Struct, frozen=True):
@@ -155,10 +155,10 @@ def parse(text: str, plan: Plan | None = None, option: str = "--expect") -> Expe
             _check_phase(part.removeprefix(PHASE), plan)
         _check_figure(figure, part, plan)
         base = _base_of(figure) if unit == "%" and not _is_percentage(figure) else ""
-        bound = float(number) * _scale(figure, unit)
+        bound = number_of(number) * _scale(figure, unit)
         if bound == inf:
-            raise PlanError("no figure is as large as that")  # noqa: TRY301 -- named as the others are
-    except PlanError as error:
+            raise PlanError("no figure is as large as that")
+    except ValueError as error:  # a PlanError is one
         raise PlanError(f"{option} {text!r}: {error}") from error
     return Expectation(text.strip(), part or WHOLE, figure, comparison, bound, base)
 

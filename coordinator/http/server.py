@@ -359,6 +359,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         "paused": run.paused,
         "plan": run.plan.redacted(),
         "insecure": run.plan.insecure,
+        "appwrite": run.plan.appwrite,
         "wanted": run.wanted,
         "phase": run.phase(now),
         "phases": run.phase_progress(),

@@ -67,7 +67,7 @@ export function showHero(now, model) {
   const sum = (reasons) => Object.values(reasons).reduce((all, number) => all + number, 0);
   facts([
     ["launched", count(ledger.launched)], ["not started", count(ledger.not_started)], ["connecting", count(ledger.connecting)],
-    ["opened", count(ledger.opened)], ["accepted", count(ledger.accepted)], ["failed", count(sum(ledger.failed))],
+    ["opened", count(ledger.opened)], ...(now.appwrite || ledger.accepted ? [["accepted", count(ledger.accepted)]] : []), ["failed", count(sum(ledger.failed))],
     ["closed", count(sum(ledger.closed))], ["ended unexpectedly", count(sum(now.unexpected))],
     ["lost", count(ledger.lost)], ["late", count(ledger.late)],
     ...(totals.relaunched ? [["launched again", count(totals.relaunched)]] : []),

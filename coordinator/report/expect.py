@@ -32,6 +32,7 @@ from loadgen.stats.tally import COUNTS as COUNTERS
 from loadgen.values import SECONDS_PER, number_of
 
 INVALID = "invalid_seconds"
+PEAK = "open_peak"
 FIGURES = (
     *(
         field.name
@@ -125,18 +126,22 @@ class Expectation(msgspec.Struct, frozen=True):
         time that is shorter than the clocks which it is taken from may differ.
         """
         value = value_of(self.figure, summary, self.part)
+        most = _most_of(self.figure, summary, self.part)
         bound = _bound_of(self.figure, summary)
         if self.base and value is not None:
             base = _base_value(self.base, summary, self.part)
             value = 100 * value / base if base else None
-        held = value is not None and self._holds(value, bound)
-        samples = None if value is None else _samples(self.figure, summary, self.part)
-        return ExpectationResult(self.expr, value, held, samples, bound or None)
+            most = 100 * most / base if base and most is not None else None
+        if value is None:
+            return ExpectationResult(self.expr, None, held=False, bound=bound or None)
+        held = self._holds(value - bound, value + bound if most is None else most)
+        samples = _samples(self.figure, summary, self.part)
+        at_least = most is not None and most > value
+        return ExpectationResult(self.expr, value, held, samples, bound or None, at_least)
 
-    def _holds(self, value: float, bound: float) -> bool:
+    def _holds(self, low: float, high: float) -> bool:
         """Returns True when the comparison holds for all that the figure may be."""
         compare = COMPARISONS[self.comparison]
-        low, high = value - bound, value + bound
         nearest = min(max(self.bound, low), high)
         return all(compare(possible, self.bound) for possible in (low, nearest, high))
 
@@ -323,6 +328,13 @@ def _bound_of(figure: str, summary: Summary) -> float:
     """Returns the milliseconds by which a percentile or a mean is wrong at most."""
     percentile = _percentile_of(figure)
     return summary.bounds.get(percentile[1], 0.0) if percentile else 0.0
+
+
+def _most_of(figure: str, summary: Summary, part: str) -> float | None:
+    """Returns the most that a figure may be; None where its value is exact."""
+    if figure != PEAK or part != WHOLE:
+        return None
+    return inf if summary.open_peak_most is None else summary.open_peak_most
 
 
 def _part_of(summary: Summary, part: str) -> Summary | Part | None:

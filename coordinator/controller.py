@@ -367,6 +367,8 @@ class Controller:
         self._server.update(now)
         if self._shown != (self._run.state, int(now)):
             self._show(now)
+        elif self._display.outdated:
+            self._display.show(self._run, now)
 
     def _watch_for_abort(self, second: int, now: float) -> None:
         """Ends the run if a condition has held for its time, at the end of a second."""

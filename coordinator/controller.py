@@ -224,6 +224,9 @@ class Controller:
         ignored = ignored_proxy(self._settings.plan, os.environ)
         if ignored:
             self._warn(ignored)
+        for host in filter(None, [*local_agents.targets, local_agents.proxy]):
+            if host.unresolved:
+                self._run.notices.warn(host.unresolved)
         if self._settings.plan.insecure:
             self._run.notices.warn(
                 "INSECURE: the certificates of the servers are not verified (--insecure, or"
@@ -364,6 +367,8 @@ class Controller:
         self._server.update(now)
         if self._shown != (self._run.state, int(now)):
             self._show(now)
+        elif self._display.outdated:
+            self._display.show(self._run, now)
 
     def _watch_for_abort(self, second: int, now: float) -> None:
         """Ends the run if a condition has held for its time, at the end of a second."""

@@ -19,6 +19,11 @@ class Lines:
         self._stream = stream
         self._state = ""
 
+    @property
+    def outdated(self) -> bool:
+        """False: a line stays as it is."""
+        return False
+
     def show(self, run: Run, now: float) -> None:
         """Writes a line when the state of the run or its phase has changed."""
         text = state_of(run, now)

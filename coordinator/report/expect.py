@@ -30,9 +30,10 @@ from loadgen.stats.http_ends import HTTP_FAILURES, HTTP_KINDS, is_http_end
 from loadgen.stats.reasons import KINDS, Kind, is_reason, names_of
 from loadgen.stats.tally import CHECK, HISTOGRAMS, Count
 from loadgen.stats.tally import COUNTS as COUNTERS
-from loadgen.values import SECONDS_PER
+from loadgen.values import SECONDS_PER, number_of
 
 INVALID = "invalid_seconds"
+PEAK = "open_peak"
 FIGURES = (
     *(
         field.name
@@ -97,9 +98,9 @@ BASES: dict[str, str] = {
 """The figure that a percentage of another one is taken of."""
 FIGURE = r"\w+|(?:counter|timing|check|failed|closed|http_replies|http_failed)\.[^<>=!]*[^<>=!\s]"
 NAME = rf"(?:(plateau|phase\.[^<>=!]+?)\.)?({FIGURE})"
-GRAMMAR = re.compile(
-    rf"\s*{NAME}\s*(>=|<=|==|!=|>|<)\s*(\d+(?:_\d+)*(?:\.\d+)?)\s*(%|us|µs|ms|s|m|h|)\s*"
-)
+NUMBER = r"\d+(?:_\d+|,\d{3})*(?:\.\d+)?(?:e\+?\d{1,3})?"
+"""A number as options take it: `1000000`, `1_000_000`, `1,000,000` or `1e6`."""
+GRAMMAR = re.compile(rf"\s*{NAME}\s*(>=|<=|==|!=|>|<)\s*({NUMBER})\s*(%|us|µs|ms|s|m|h|)\s*")
 
 
 class Expectation(msgspec.Struct, frozen=True):
@@ -128,18 +129,22 @@ class Expectation(msgspec.Struct, frozen=True):
         time that is shorter than the clocks which it is taken from may differ.
         """
         value = value_of(self.figure, summary, self.part)
+        most = _most_of(self.figure, summary, self.part)
         bound = _bound_of(self.figure, summary)
         if self.base and value is not None:
             base = _base_value(self.base, summary, self.part)
             value = 100 * value / base if base else None
-        held = value is not None and self._holds(value, bound)
-        samples = None if value is None else _samples(self.figure, summary, self.part)
-        return ExpectationResult(self.expr, value, held, samples, bound or None)
+            most = 100 * most / base if base and most is not None else None
+        if value is None:
+            return ExpectationResult(self.expr, None, held=False, bound=bound or None)
+        held = self._holds(value - bound, value + bound if most is None else most)
+        samples = _samples(self.figure, summary, self.part)
+        at_least = most is not None and most > value
+        return ExpectationResult(self.expr, value, held, samples, bound or None, at_least)
 
-    def _holds(self, value: float, bound: float) -> bool:
+    def _holds(self, low: float, high: float) -> bool:
         """Returns True when the comparison holds for all that the figure may be."""
         compare = COMPARISONS[self.comparison]
-        low, high = value - bound, value + bound
         nearest = min(max(self.bound, low), high)
         return all(compare(possible, self.bound) for possible in (low, nearest, high))
 
@@ -159,10 +164,10 @@ def parse(text: str, plan: Plan | None = None, option: str = "--expect") -> Expe
             _check_phase(part.removeprefix(PHASE), plan)
         _check_figure(figure, part, plan)
         base = _base_of(figure) if unit == "%" and not _is_percentage(figure) else ""
-        bound = float(number) * _scale(figure, unit)
+        bound = number_of(number) * _scale(figure, unit)
         if bound == inf:
-            raise PlanError("no figure is as large as that")  # noqa: TRY301 -- named as the others are
-    except PlanError as error:
+            raise PlanError("no figure is as large as that")
+    except ValueError as error:  # a PlanError is one
         raise PlanError(f"{option} {text!r}: {error}") from error
     return Expectation(text.strip(), part or WHOLE, figure, comparison, bound, base)
 
@@ -180,7 +185,7 @@ def unit_of(expr: str) -> str:
         return "%"
     if expected.figure in DURATIONS:
         return "s"
-    return "ms" if _percentile_of(expected.figure) else ""
+    return "ms" if percentile_of(expected.figure) else ""
 
 
 def _is_percentage(figure: str) -> bool:
@@ -351,6 +356,13 @@ def _bound_of(figure: str, summary: Summary) -> float:
     """Returns the milliseconds by which a percentile or a mean is wrong at most."""
     percentile = percentile_of(figure)
     return summary.bounds.get(percentile[1], 0.0) if percentile else 0.0
+
+
+def _most_of(figure: str, summary: Summary, part: str) -> float | None:
+    """Returns the most that a figure may be; None where its value is exact."""
+    if figure != PEAK or part != WHOLE:
+        return None
+    return inf if summary.open_peak_most is None else summary.open_peak_most
 
 
 def _part_of(summary: Summary, part: str) -> Summary | Part | None:

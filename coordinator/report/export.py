@@ -16,6 +16,7 @@ from coordinator.report.tables import (
     ABSENT,
     HELD,
     Table,
+    accepted_text,
     check_table,
     counter_table,
     end_table,
@@ -70,6 +71,8 @@ def _markdown(record: RunRecord) -> Iterator[str]:
     ):
         if len(table) > 1:
             yield from markdown_table(_shorten(table))
+    if summary.awaits_yes:
+        yield f"Accepted by the session: {accepted_text(summary)}\n"
     for line in delivery_lines(summary):
         yield f"{plain(line)}\n"
     yield (

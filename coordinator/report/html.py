@@ -5,7 +5,6 @@ That is report.html, a comparison, or a trend.
 The page's own modules draw the charts.
 """
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -21,10 +20,10 @@ from coordinator.report.samples import AGENT_SERIES, Sample, bars, samples_of
 from coordinator.report.standalone import standalone
 from coordinator.report.text import outcome
 from coordinator.report.trend import Trend, step_text
-from coordinator.run.summary import AgentSummary
 from coordinator.run.timeline import Row
 from coordinator.scrape import Scrape
 from coordinator.storage.reader import RunRecord
+from coordinator.text import in_natural_order
 
 MODULES = ("words.js", "model.js", "charts.js", "report.js")
 """The page's modules that a report needs, each after the modules that it imports."""
@@ -51,7 +50,7 @@ def html_report(record: RunRecord) -> str:
         record=record,
         outcome=outcome(record.summary),
         claims=claims_of(record.summary, samples, record.plan),
-        agents=_in_natural_order(record.summary.agents),
+        agents=sorted(record.summary.agents, key=lambda one: in_natural_order(one.name)),
         addresses=tables.address_table(record.facts),
         machines=machines_of(record.facts),
         delivery=delivery_lines(record.summary),
@@ -113,12 +112,6 @@ def gaps_of(rows: Sequence[Row]) -> list[str]:
     numbers = [row.second for row in rows]
     spans = [(a + 1, b - 1) for a, b in pairwise([-1, *numbers]) if b - a > 1]
     return [str(first) if first == last else f"{first} to {last}" for first, last in spans]
-
-
-def _in_natural_order(agents: Sequence[AgentSummary]) -> list[AgentSummary]:
-    """By name, with numbers by their value: local-2 before local-10."""
-    parts = re.compile(r"(\d+)").split
-    return sorted(agents, key=lambda agent: [part.zfill(20) for part in parts(agent.name)])
 
 
 # The series of the charts.

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
@@ -29,7 +30,7 @@ from loadgen.plan.sessions import (
 from loadgen.plan.setup import DATA, SetupSpec
 from loadgen.plan.template import filled
 from loadgen.plan.transport import Transport
-from loadgen.values import REFERENCE_CONNECTIONS, UNIX
+from loadgen.values import APPWRITE_PATH, REFERENCE_CONNECTIONS, UNIX
 
 TARGET = "ws://127.0.0.1:9505/v1/realtime?project=console&channels[]=files"
 TARGET_SALT = 1_000_001
@@ -372,6 +373,17 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def insecure(self) -> bool:
         """True when any certificate of a wss:// server is accepted."""
         return self.secure and not self.transport.tls_verify
+
+    @property
+    def appwrite(self) -> bool:
+        """True where connections without a session go to a project of Appwrite's.
+
+        Its server says yes or no after the 101; a session talks to a server of its own.
+        """
+        url = urlsplit(self.urls[0])
+        scripted = any(isinstance(spec, PythonSession | Script) for spec in self.session_specs)
+        project = "project" in dict(parse_qsl(url.query))
+        return url.path == APPWRITE_PATH and project and not scripted
 
     @property
     def target_of(self) -> Pick:

@@ -262,6 +262,7 @@ class Worker(asyncio.Protocol):
     def _report(self, *, finished: bool = False) -> None:
         tally = self._recorder.swap()
         held = self._engine.held()
+        held.peak = self._engine.take_peak(monotonic())
         delays = self._recorder.take_delays()
         stalled = self._stalls.take(self._second)
         if stalled:

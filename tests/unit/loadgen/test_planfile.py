@@ -64,6 +64,30 @@ def test_whole_numbers_are_legal_for_fractions(plan_file):
     assert read_plan(plan_file("rate = 500\nhold = 0\n")) == Plan(rate=500.0, hold=0.0)
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("max = 1,000,000", "; write 1_000_000"),
+        ("max = 1,000 # users", "; write 1_000"),
+        ('max = "1,000,000"', "`max`: Expected `int`, got `str`; write 1000000"),
+        ('max = "1e6"', "; write 1000000"),
+        ("max = 1e6", "`max`: Expected `int`, got `float`; write 1000000"),
+        ('rate = "1,500.5"', "`rate`: Expected `float`, got `str`; write 1500.5"),
+        ('rate = "many"', "got `str`"),
+        ('rate = "inf"', "got `str`"),
+        ("max = 1.5", "got `float`"),
+        ('max = "1.5"', "got `str`"),
+        ("rate = -1.0", "> 0.0"),
+    ],
+)
+def test_a_number_in_another_spelling_is_answered_with_the_right_one(plan_file, line, told):
+    with pytest.raises(PlanError) as caught:
+        read_plan(plan_file(f"seed = 1\n{line}\n"))
+
+    assert str(caught.value).endswith(told)
+    assert "line 2" in str(caught.value)
+
+
 WRONG = {
     "an unknown key": ("speed = 3", "speed"),
     "text for a number": ("rate = 'fast'", "rate"),

@@ -207,6 +207,42 @@ def test_percentiles_are_those_of_the_valid_seconds_with_their_number(text, valu
     assert parse(text).evaluate(WITH_TIMINGS) == ExpectationResult(text, value, held, samples)
 
 
+@pytest.mark.parametrize("number", ["1000000", "1_000_000", "1,000,000", "1e6", "1e+6"])
+def test_a_number_is_written_as_in_options(number):
+    assert parse(f"open_peak>={number}").bound == 1_000_000
+    assert parse(f"ping_rtt_p99<{number}us").bound == 1000
+
+
+@pytest.mark.parametrize("number", ["1,0", "1000,000", "1e", "1e9999", "1_,000"])
+def test_what_is_no_number_is_refused(number):
+    with pytest.raises(PlanError, match="--expect"):
+        parse(f"open_peak>={number}")
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "value", "held", "least"),
+    [
+        ("open_peak>=750", 750, 750, True, False),
+        ("open_peak==750", 750, 750, True, False),
+        ("open_peak>=750", 900, 750, True, True),
+        ("open_peak==750", 900, 750, False, True),
+        ("open_peak<=900", 900, 750, True, True),
+        ("open_peak<=899", 900, 750, False, True),
+        ("open_peak<=1000000", None, 750, False, True),
+        ("open_peak<=90%", 900, 75, True, True),
+        ("open_peak<=89%", 900, 75, False, True),
+        ("plateau.open_peak<=2000", None, 1500, True, False),
+    ],
+)
+def test_a_peak_that_may_have_been_higher_holds_only_where_it_does_anyhow(
+    text, most, value, held, least
+):
+    run = replace(SUMMARY, open_peak=750, planned=1000, relaunched=0, open_peak_most=most)
+
+    result = parse(text).evaluate(run)
+    assert (result.value, result.held, result.at_least) == (value, held, least)
+
+
 def test_an_older_run_directory_has_the_percentiles_of_all_seconds():
     old = replace(SUMMARY, parts={})
 

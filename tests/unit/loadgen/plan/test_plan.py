@@ -309,6 +309,21 @@ def test_all_servers_are_known_each_once():
     assert plan.urls == ("ws://a/", "ws://b/", "ws://c/")
 
 
+@pytest.mark.parametrize(
+    ("plan", "appwrite"),
+    [
+        (Plan(), True),
+        (Plan(target="ws://a/v1/realtime?project=x", sessions=(Loop(name="l"),)), True),
+        (Plan(target="ws://a/v1/realtime"), False),
+        (Plan(target="ws://a/chat?project=x"), False),
+        (Plan(sessions=(PythonSession(name="p", file="p.py"),)), False),
+        (Plan(sessions=(Script(name="s", steps=()),)), False),
+    ],
+)
+def test_a_plan_of_appwrites_is_one_without_sessions_to_a_project_of_it(plan, appwrite):
+    assert plan.appwrite == appwrite
+
+
 def test_the_peaks_of_a_plan_are_those_of_its_phases_and_of_all_its_loops():
     loops = (Loop(name="a", think=2.0, weight=3), Loop(name="b", think=5.0, ping="none"))
     phases = (Phase(rate=10, max=100), Phase(rate=5, rate_to=50, duration=10))

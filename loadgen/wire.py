@@ -22,7 +22,7 @@ from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
 from loadgen.values import nests_deeper, printable
 
-WIRE = 11
+WIRE = 12
 """The version of these messages; coordinator and agent must have the same one."""
 MAX_ADDRESSES = 1000
 """The most addresses of one target; a name has rarely more than 16."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from coordinator.report.expect import nearest_of, value_of
+from coordinator.report.expect import nearest_of, part_and_figure, value_of
 from coordinator.report.machines import machines_of
 from coordinator.run.summary import Summary
 from coordinator.storage.reader import RunRecord
@@ -69,13 +69,14 @@ def limits_of(texts: Sequence[str], tolerance: float) -> list[RegressionLimit]:
     limits = []
     names = (*MORE_IS_BETTER, *LESS_IS_BETTER)
     for text in texts:
-        match = re.fullmatch(r"([\w.]+)(?::(\d+(?:\.\d+)?)%)?", text.strip())
-        if match is None or not (match[1] in (*names, ANY) or _is_reason(match[1])):
-            nearest = nearest_of(match[1] if match else text, names)
+        match = re.fullmatch(r"(.+?)(?::(\d+(?:\.\d+)?)%)?", text.strip(), re.DOTALL)
+        figure = part_and_figure(match[1])[1] if match else ""
+        if match is None or not (figure in names or match[1] == ANY or _is_reason(figure)):
+            nearest = nearest_of(figure or text, names)
             raise PlanError(
                 f"--fail-on {text!r} is not a limit{nearest}; write {ANY} or one of"
-                f" {', '.join(names)}, failed.REASON or closed.REASON, and after it, if wanted, a"
-                " percentage such as :10%"
+                f" {', '.join(names)}, failed.REASON or closed.REASON, before it, if wanted, a part"
+                " such as session.NAME., and after it a percentage such as :10%"
             )
         percent = float(match[2]) if match[2] else tolerance
         limited = names if match[1] == ANY else (match[1],)
@@ -97,12 +98,13 @@ def differences(
 
 
 def _difference(name: str, baseline: Summary, other: Summary, tolerance: float) -> Difference:
-    before = value_of(name, baseline)
-    after = value_of(name, other)
+    part, figure = part_and_figure(name)
+    before = value_of(figure, baseline, part)
+    after = value_of(figure, other, part)
     change = None
     if before and after is not None:
         change = round(100 * (after - before) / before, 1)
-    return Difference(name, before, after, change, _judge(name, before, after, tolerance))
+    return Difference(name, before, after, change, _judge(figure, before, after, tolerance))
 
 
 def _judge(name: str, before: float | None, after: float | None, tolerance: float) -> Judgement:

@@ -4,9 +4,10 @@ It needs pyarrow, which the extra `loadgen[parquet]` installs.
 """
 
 import io
+from typing import Any
 
 from coordinator.report.samples import samples_of
-from coordinator.report.seconds import TEXTS, WHOLE, columns_of
+from coordinator.report.seconds import TEXTS, columns_of, is_whole
 from coordinator.storage.reader import RunRecord
 from loadgen.errors import OperatorError
 
@@ -23,9 +24,14 @@ def parquet_report(record: RunRecord) -> bytes:
         raise OperatorError(
             "--format parquet needs pyarrow: pip install 'loadgen[parquet]'"
         ) from error
-    kinds = {name: pyarrow.int64() for name in WHOLE} | {name: pyarrow.string() for name in TEXTS}
+
+    def kind_of(name: str) -> Any:
+        if is_whole(name):
+            return pyarrow.int64()
+        return pyarrow.string() if name in TEXTS else pyarrow.float64()
+
     columns = {
-        name: pyarrow.array(values, kinds.get(name, pyarrow.float64()))
+        name: pyarrow.array(values, kind_of(name))
         for name, values in columns_of(samples_of(record)).items()
     }
     table = pyarrow.table(columns).replace_schema_metadata(

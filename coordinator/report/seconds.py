@@ -21,7 +21,7 @@ WHOLE = {
     "rss",
     "agents",
 }
-"""The columns of whole numbers; TEXTS are texts, every other column has floats."""
+"""The figures that are whole numbers; TEXTS are texts, every other one is a float."""
 TEXTS = {"invalid", "saturated"}
 
 
@@ -47,7 +47,22 @@ def figures_of(sample: Sample) -> dict[str, Value]:
 
 
 def columns_of(samples: Sequence[Sample]) -> dict[str, list[Value]]:
-    """Returns the columns of a run; without seconds, those that every run has."""
+    """Returns the columns of a run; without seconds, those that every run has.
+
+    Where results are split, columns such as `session.chatter.failed` follow.
+    """
     rows = [figures_of(sample) for sample in samples]
     names = rows[0] if rows else figures_of(Sample(0, {}, {}, {}, []))
-    return {name: [row[name] for row in rows] for name in names}
+    columns = {name: [row[name] for row in rows] for name in names}
+    for part in dict.fromkeys(part for sample in samples for part in sample.parts):
+        own = [sample.parts.get(part, {}) for sample in samples]
+        for name in names:
+            if any(figures.get(name) is not None for figures in own):
+                nothing = 0 if is_whole(name) else None
+                columns[f"{part}.{name}"] = [figures.get(name, nothing) for figures in own]
+    return columns
+
+
+def is_whole(column: str) -> bool:
+    """Returns whether a column has whole numbers, whatever session it is of."""
+    return column.rpartition(".")[2] in WHOLE

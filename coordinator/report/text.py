@@ -8,6 +8,7 @@ from coordinator.report.delivery import delivery_lines, delivery_table
 from coordinator.report.tables import (
     ABSENT,
     NOT_MEASURED,
+    SLICE_KINDS,
     Law,
     bound_text,
     check_table,
@@ -18,10 +19,12 @@ from coordinator.report.tables import (
     http_table,
     laws,
     part_table,
+    parts_by,
     percentile_table,
     phase_table,
     resumed_text,
     sample_of,
+    slice_table,
     spans_of,
     unexpected_ends,
     word_of,
@@ -53,6 +56,7 @@ def text_report(summary: Summary, title: str = "") -> str:
         _checks(summary),
         _http(summary),
         columns(phase_table(summary)) if len(summary.phases) > 1 else [],
+        *(columns(slice_table(summary, kind)) for kind in SLICE_KINDS if parts_by(summary, kind)),
         columns(part_table(summary))
         if len(summary.phases) > 1 or _judged_by_parts(summary)
         else [],

@@ -1,4 +1,4 @@
-"""The figures of the parts of a run: of the whole, its phases and its plateau.
+"""The figures of a run, its plateau, its phases, its sessions and its targets.
 
 A second is in the phase in which it begins, or in DRAIN once the run is drained. The plateau lasts
 from the first second with nearly as many connections open as at the peak until the drain, whatever
@@ -77,6 +77,8 @@ class PartSecond(msgspec.Struct):
     before: int = 0
     """Connections open at its begin."""
     valid: bool = True
+    split: "dict[str, PartSecond]" = msgspec.field(default_factory=dict)
+    """The same second of each session and each target, where results are split."""
 
 
 class Portion(msgspec.Struct):
@@ -166,7 +168,7 @@ class Parts:
     def __init__(self) -> None:
         self._recent: dict[int, PartSecond] = {}
         self._named: dict[str, Portion] = {}
-        """WHOLE and the phases, without the recent seconds."""
+        """WHOLE, the phases, sessions and targets, without the recent seconds."""
         self._plateau: list[Portion] = []
         """The segments of the plateau, without the recent seconds."""
 
@@ -185,6 +187,12 @@ class Parts:
         second.open = max(0, ledger.open)
         second.before = max(0, ledger.open - rates.opened + rates.closed + rates.lost)
         second.valid = not row.invalid
+        for name, fresh in entry.parts.items():
+            one = second.split.setdefault(name, PartSecond(row.second, phase, draining))
+            one.tally.merge(fresh)
+            one.open = max(0, row.parts[name].open)
+            one.before = max(0, row.parts[name].before)
+            one.valid = second.valid
         newest = max(self._recent)
         for number in sorted(self._recent):
             if number <= newest - RECENT:
@@ -199,10 +207,15 @@ class Parts:
         segments = (one for one in self._plateau if one.begin <= entry.row.second <= one.end)
         for portion in filter(None, (*named, *segments)):
             portion.counts.merge(counts_only(entry.fresh))
+        for name, fresh in entry.parts.items():
+            if name in self._named:
+                self._named[name].counts.merge(counts_only(fresh))
 
     def _merge(self, second: PartSecond) -> None:
         for name in (WHOLE, f"{PHASE}{second.phase}"):
             self._named.setdefault(name, Portion.before(second)).merge(Portion.of(second))
+        for name, one in second.split.items():
+            self._named.setdefault(name, Portion.before(one)).merge(Portion.of(one))
         if second.draining:
             return
         if not self._plateau or second.open > STEP * self._plateau[-1].level:
@@ -211,9 +224,10 @@ class Parts:
         self._plateau = _from_level(self._plateau)
 
     def figures(self, wanted: Container[str] | None = None) -> dict[str, Part]:
-        """Returns the figures of each part: WHOLE, PLATEAU, and PHASE with a name.
+        """Returns the figures of each part.
 
-        With `wanted`, of these parts alone.
+        They are WHOLE, PLATEAU, and PHASE with a name; where results are split, SESSION with a
+        name and TARGET with a URL as well. With `wanted`, of these parts alone.
         """
         recent = [self._recent[number] for number in sorted(self._recent)]
         portions = {WHOLE: [], PLATEAU: list(self._plateau)}
@@ -222,6 +236,9 @@ class Parts:
             own = Portion.of(second)
             for name in (WHOLE, f"{PHASE}{second.phase}"):
                 portions.setdefault(name, []).append(own)
+            for name, one in second.split.items():
+                if wanted is None or name in wanted:
+                    portions.setdefault(name, []).append(Portion.of(one))
             if not second.draining:
                 portions[PLATEAU].append(own)
         portions[PLATEAU] = _from_level(portions[PLATEAU])

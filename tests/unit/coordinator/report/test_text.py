@@ -409,3 +409,17 @@ def test_a_comparison_has_the_reach_of_publications_where_a_run_has_any():
     lines = comparison([("plain", plain), ("published", published)]).splitlines()
 
     assert ["reach", "–", "99.995", "%"] in [line.split() for line in lines]
+
+
+def test_sessions_and_targets_have_tables_where_there_are_several():
+    _, figures = finished()
+    parts = figures.parts | {
+        "session.chatter": summaries.part(launched=20),
+        "session.watcher": summaries.part(launched=22),
+    }
+    text = text_report(replace(figures, parts=parts))
+
+    assert re.search(r"^session +launched +opened", text, re.MULTILINE)
+    assert re.search(r"^watcher +22 ", text, re.MULTILINE)
+    assert not re.search(r"^target +launched", text, re.MULTILINE)
+    assert "session.chatter" not in text

@@ -30,12 +30,12 @@ async def test_an_agent_serves_one_run_and_keeps_its_counts(server, tmp_path):
     async with gathering(plan, tmp_path) as found:
         agent = Agent(settings_for(found.url, once=True))
         agent.metrics = "127.0.0.1:9646"
-        before = agent.snapshot()
+        (before,) = agent.snapshots()
         serving = asyncio.create_task(ended(agent))
-        await until(lambda: agent.snapshot().total.opened == 20, PATIENCE)
-        during = agent.snapshot()
+        await until(lambda: agent.snapshots()[0].total.opened == 20, PATIENCE)
+        (during,) = agent.snapshots()
         await serving
-        after = agent.snapshot()
+        (after,) = agent.snapshots()
 
         assert (found.run.state, found.run.total.opened) == ("done", 20)
         assert (found.agent.name, found.agent.hello.version) == ("a", VERSION)

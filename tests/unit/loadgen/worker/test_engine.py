@@ -349,7 +349,7 @@ async def test_a_certificate_of_an_unknown_authority_is_a_tls_failure():
 def asleep(*dues: float, grain: float = EXACT) -> Engine:
     """An engine that starts at 100 s, and launches users at these ages."""
     recorder = Recorder(seed=1)
-    connections = Connections(recorder, (), Deadlines(1.0))
+    connections = Connections((), Deadlines(1.0))
     population = Population(recorder, connections, Churn((), 1.0, 0), Alarm(float))
     scenario = LoopScenario(population, 100.0, pytest.fail, BUILT_IN["none"], 30.0, 1)
     arrivals = Arrivals(lambda _, __: iter(enumerate(dues)), Share(), 1)

@@ -208,8 +208,7 @@ class Parts:
         for portion in filter(None, (*named, *segments)):
             portion.counts.merge(counts_only(entry.fresh))
         for name, fresh in entry.parts.items():
-            if name in self._named:
-                self._named[name].counts.merge(counts_only(fresh))
+            self._named[name].counts.merge(counts_only(fresh))
 
     def _merge(self, second: PartSecond) -> None:
         for name in (WHOLE, f"{PHASE}{second.phase}"):

@@ -47,7 +47,7 @@ def test_sessions_alone_and_targets_alone_are_split():
     by_session, by_target = slices_of(plan(sessions=2)), slices_of(plan(targets=2))
 
     assert by_session.parts == ("session.s0", "session.s1")
-    assert by_session.place(1, 0) == 1
+    assert (by_session.place(1, 0), by_session.parts_of(1)) == (1, ("session.s1",))
     assert by_target.parts == ("target.ws://t0/", "target.ws://t1/")
     assert by_target.place(0, 1) == 1
     assert by_target.session_of(1) == ""

@@ -221,3 +221,9 @@ async def test_one_session_and_one_target_have_the_workers_recorder():
     assert scenario.recorder_of(0) is engine.population.recorder
     assert scenario.route_of(0).recorder is engine.population.recorder
     assert engine.population.recorder.take_slices() == {}
+
+
+async def test_users_of_each_scenario_have_the_plans_parameters():
+    loop, script = built(sessions=(LOOP, SCRIPT), params={"room": "lobby"}).scenarios
+
+    assert loop.params["room"] == script.params["room"] == "lobby"

@@ -4,7 +4,7 @@ import { bytes, clock, count, ms, plain, short } from "./words.js";
 
 const HEIGHT = 170;
 const POWERS = Array.from({ length: 45 }, (_, power) => 2 ** power); // ticks that are round in binary units
-const PERCENTILES = [["p50", 1], ["p90", 3], ["p99", 2], ["max", 4]];
+const PERCENTILES = [["p50", 1], ["p90", 3], ["p95", 6], ["p99", 2], ["max", 4]];
 
 const latency = (name, title) => ({
   name, title, unit: "ms", log: true, show: ms,

@@ -27,7 +27,7 @@ LESS_IS_BETTER = (
     *(
         f"{name}_{statistic}"
         for name in ("handshake", "open", "ping_rtt", "delivery")
-        for statistic in ("p50", "p99")
+        for statistic in ("p50", "p95", "p99")
     ),
 )
 NEITHER = ("launched", "pings", "messages_received", "lag_p99", "loop_lag_p99")

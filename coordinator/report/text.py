@@ -26,6 +26,7 @@ from coordinator.report.tables import (
     sample_of,
     slice_table,
     spans_of,
+    time_text,
     unexpected_ends,
     word_of,
 )
@@ -33,11 +34,11 @@ from coordinator.run.common_end import common_end
 from coordinator.run.parts import PHASE, PLATEAU
 from coordinator.run.summary import AgentSummary, ExpectationResult, Summary
 from coordinator.run.timeline import Percentiles
-from coordinator.text import columns, count, ms, percent_text, reasons, seconds
+from coordinator.text import columns, count, percent_text, reasons, seconds
 
 MAX_INVALID_LINES = 10
 """Lines of invalid seconds in the text; summary.json has them all."""
-SPREAD = ("p50", "p99", "max")
+SPREAD = ("p50", "p95", "p99", "max")
 """The statistics of each histogram in a comparison."""
 
 
@@ -379,7 +380,7 @@ def _spread(name: str, histograms: Sequence[Percentiles | None]) -> list[list[st
     return [
         [
             f"{name} {statistic} ms",
-            *(ms(getattr(one, statistic)) if one else ABSENT for one in histograms),
+            *(time_text(getattr(one, statistic)) if one else ABSENT for one in histograms),
         ]
         for statistic in SPREAD
     ]

@@ -296,7 +296,7 @@ def test_an_hour_of_seconds_is_drawn(tmp_path, page, server):
                 latencies: { handshake: [1, 2, 3, 4 + second % 7] },
                 ends: Object.fromEntries(Array.from({ length: 12 }, (_, at) =>
                     [`server: failed why_${at}`, at])),
-                invalid: second % 100 ? [] : ["why"], saturated: [],
+                invalid: second % 100 ? [] : ["why"], saturated: [], parts: {},
                 agents: Object.fromEntries(Array.from({ length: 16 }, (_, at) =>
                     [`a${at}`, [second, second / 2]])) });
             for (let second = 0; second < 3700; second += 1) model.take(sample(second));

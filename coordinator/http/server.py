@@ -349,7 +349,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         "checks": in_order(run.total.checks),
         "http_replies": in_order(run.total.http_replies),
         "http_failed": in_order(run.total.http_failed),
-        "parts": run.parts.figures(run.slices.parts),
+        "parts": run.parts.figures(run.slices.parts) if run.slices.number else {},
         "reach": run.total.reach,
         "publications": run.publications.summary if run.plan.publish else None,
         "agents": agents,

@@ -147,8 +147,8 @@ def slice_table(summary: Summary, kind: SliceKind) -> Table:
     return rows
 
 
-def parts_by(summary: Summary, kind: SliceKind) -> dict[str, Part]:
-    """Returns the parts of the run by session, or by target, by its name alone."""
+def parts_by(summary: Summary, kind: SliceKind | Literal["phase"]) -> dict[str, Part]:
+    """Returns the parts of the run by session, target or phase, by its name alone."""
     prefix = f"{kind}."
     return {
         name.removeprefix(prefix): part

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from coordinator.report.export import markdown_report
 from coordinator.report.html import MAX_POINTS, html_report
+from coordinator.run.progress import PhaseProgress
 from coordinator.run.summary import InvalidSecond
 from coordinator.run.timeline import PartFigures
 from coordinator.storage.reader import read_run
@@ -151,6 +152,17 @@ def test_sessions_have_a_table_their_own_latencies_and_series_on_charts(record):
     assert "All latencies and ends of chatter" in text
     assert "http_503" in text
     assert "tr_login" in text
-    assert "All latencies and ends of session" not in text
+    assert "All latencies and ends of phase" not in text, "it has one phase"
     data = json.loads(re.search(r'id="run">(.*?)</script>', page, re.DOTALL)[1])
     assert data["fleet"]["session.chatter open"] == [row.second for row in record.seconds]
+
+
+def test_each_of_several_phases_has_all_its_latencies(record):
+    phases = [PhaseProgress(name, 0.0, 4.0, 200) for name in ("arrivals", "more")]
+    page = html_report(replace(record, summary=replace(record.summary, phases=phases)))
+
+    details = page.partition("All latencies and ends of phase arrivals")[2].partition("</details>")[
+        0
+    ]
+    assert "handshake" in details
+    assert "ping_rtt" in details

@@ -156,7 +156,7 @@ export function showParts(now) {
     showTable(`${kind}s`, own.map(([name, of]) => {
       const failed = Object.values(of.failed).reduce((sum, number) => sum + number, 0);
       const latencies = ["handshake", "ping_rtt"].flatMap((histogram) => ["p95", "p99"].map((statistic) => ms(of.histograms[histogram]?.[statistic])));
-      return [name.slice(kind.length + 1), "", count(of.launched), count(of.opened), count(failed), count(of.unexpected), count(of.sessions_failed), ...latencies];
+      return [name.slice(kind.length + 1), "", count(of.open_end), count(of.launched), count(of.opened), count(failed), count(of.unexpected), count(of.sessions_failed), ...latencies];
     }));
   }
 }

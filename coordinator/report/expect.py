@@ -60,6 +60,7 @@ PART_COUNTS = (
     "unexpected",
     "open_peak",
     "open_min",
+    "open_end",
     INVALID,
 )
 """The figures that a part of the run has of its own."""

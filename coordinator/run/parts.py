@@ -50,6 +50,8 @@ class Part(Counts, kw_only=True, omit_defaults=False):
     """The most connections that were open at the end of one of its seconds."""
     open_min: int
     """The fewest."""
+    open_end: int | None = None
+    """Those at the end of its last second; None in an older run directory."""
     failed: CountsByReason
     closed: CountsByReason
     unexpected: Count
@@ -91,6 +93,8 @@ class Portion(msgspec.Struct):
     """Connections open at the end of its first second."""
     open_min: int
     open_peak: int
+    open_end: int
+    """Connections open at the end of its last second."""
     end: int
     seconds: int = 0
     invalid: int = 0
@@ -116,9 +120,23 @@ class Portion(msgspec.Struct):
         """Returns an empty portion, which `first` is to be merged into."""
         if isinstance(first, Portion):
             return cls(
-                first.begin, first.held, first.level, first.open_min, first.open_peak, first.end
+                first.begin,
+                first.held,
+                first.level,
+                first.open_min,
+                first.open_peak,
+                first.open_end,
+                first.end,
             )
-        return cls(first.number, first.before, first.open, first.open, first.open, first.number)
+        return cls(
+            first.number,
+            first.before,
+            first.open,
+            first.open,
+            first.open,
+            first.open,
+            first.number,
+        )
 
     def merge(self, later: "Portion") -> None:
         """Adds a portion that follows this one."""
@@ -127,6 +145,7 @@ class Portion(msgspec.Struct):
         self.invalid += later.invalid
         self.open_min = min(self.open_min, later.open_min)
         self.open_peak = max(self.open_peak, later.open_peak)
+        self.open_end = later.open_end
         self.counts.merge(later.counts)
         self.valid.merge(later.valid)
 
@@ -142,6 +161,7 @@ class Portion(msgspec.Struct):
             held=self.held + total.opened,
             open_peak=self.open_peak,
             open_min=self.open_min,
+            open_end=self.open_end,
             failed=in_order(total.failed),
             closed=in_order(total.closed),
             unexpected=sum(unexpected(total.closed).values()),

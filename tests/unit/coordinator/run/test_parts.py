@@ -64,7 +64,8 @@ def test_each_second_is_in_the_whole_and_in_its_phase():
     whole, hold, drain = story["run"], story["phase.hold"], story["phase.drain"]
     assert (whole.begin, whole.end, whole.seconds, whole.opened, whole.held) == (0, 3, 4, 100, 100)
     assert (hold.begin, hold.end, hold.seconds, hold.opened, hold.held) == (1, 2, 2, 0, 100)
-    assert (hold.open_peak, hold.open_min) == (90, 85)
+    assert (hold.open_peak, hold.open_min, hold.open_end) == (90, 85, 85)
+    assert (whole.open_end, story["phase.ramp"].open_end) == (0, 100)
     assert hold.closed == {"bye": 5, "server_1001": 10}
     assert (whole.unexpected, hold.unexpected, drain.unexpected) == (10, 10, 0)
     assert (drain.held, drain.open_peak, drain.open_min) == (85, 0, 0)
@@ -211,6 +212,7 @@ def test_each_session_is_a_part_of_all_seconds_with_what_its_users_did():
         assert (one.begin, one.end, one.seconds, one.invalid_seconds) == (0, 3, 4, 1)
     assert (even.opened, even.held, even.open_peak, even.open_min) == (100, 100, 100, 70)
     assert (odd.opened, odd.held, odd.open_peak, odd.open_min) == (40, 40, 40, 0)
+    assert (even.open_end, odd.open_end) == (70, 0)
     assert (even.closed, odd.closed) == ({"server_1001": 30}, {"drained": 40})
     assert (even.unexpected, odd.unexpected) == (30, 0)
     assert (even.histograms["ping_rtt"].count, odd.histograms["ping_rtt"].count) == (2, 1)

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
 from coordinator.http.auth import RATES, Authorizer, Controls
 from coordinator.http.discovery import reachable, scraped
@@ -42,7 +43,7 @@ from loadgen.http.token import Token
 from loadgen.plan.life import alive_within
 from loadgen.stats.prometheus import Snapshot, registry_of
 from loadgen.stats.reasons import unexpected
-from loadgen.stats.tally import Ledger
+from loadgen.stats.tally import Ledger, worker_wide
 from loadgen.values import Endpoint
 from loadgen.wire import WIRE, Hello, Post, from_agent, to_wire
 
@@ -317,15 +318,15 @@ class Server:
     def _snapshots(self) -> Iterator[Snapshot]:
         window = alive_within(self._run.plan.session_specs)
         for agent in self._run.fleet():
-            total = self._run.total_of(agent)
-            yield Snapshot(
-                agent.name,
-                Ledger.of(agent.planned, total),
-                total,
-                agent.workers,
-                self._run.alive_of(agent),
-                window,
+            total, sessions = self._run.total_of(agent), self._run.sessions_of(agent)
+            planned = Ledger.of(agent.planned, total)
+            unsplit = worker_wide(total) if sessions else total
+            ledger = replace(
+                Ledger.of(None, unsplit), planned=planned.planned, not_started=planned.not_started
             )
+            yield from Snapshot(
+                agent.name, ledger, unsplit, agent.workers, self._run.alive_of(agent), window
+            ).with_sessions(sessions)
 
 
 def _is_join(request: web.Request) -> bool:
@@ -385,6 +386,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         "checks": in_order(run.total.checks),
         "http_replies": in_order(run.total.http_replies),
         "http_failed": in_order(run.total.http_failed),
+        "parts": run.parts.figures(run.slices.parts) if run.slices.number else {},
         "reach": run.total.reach,
         "publications": run.publications.summary if run.plan.publish else None,
         "agents": agents,

@@ -16,6 +16,8 @@ FLEET = "loadgen"
 """The measurement with the figures of the fleet, by the names of the CSV's columns."""
 AGENT = "loadgen_agent"
 """The measurement with the figures of each agent."""
+PARTS = {"session": "loadgen_by_session", "target": "loadgen_by_target"}
+"""The measurements with the figures of each session and each target, where results are split."""
 ENDS = "loadgen_ends"
 """The measurement with the failed, closed and lost connections of each reason."""
 
@@ -40,6 +42,9 @@ def lines_of(sample: Sample, run: str, at: int) -> Iterator[str]:
     for agent, values in sample.agents.items():
         figures = dict(zip(map(_agent_column, AGENT_SERIES), values, strict=True))
         yield _line(AGENT, tags | {"agent": agent}, figures, at)
+    for part, part_figures in sample.parts.items():
+        kind, _, name = part.partition(".")
+        yield _line(PARTS[kind], tags | {kind: name}, part_figures, at)
     for end, connections in sample.ends.items():
         fault, _, kind_and_reason = end.partition(": ")
         kind, _, reason = kind_and_reason.partition(" ")

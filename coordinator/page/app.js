@@ -3,7 +3,7 @@
 import { AGENT, Charts, FLEET, OwnCharts, drawBars, put, serverCharts } from "./charts.js";
 import { controls, logIn } from "./controls.js";
 import { Model } from "./model.js";
-import { addLog, showAgents, showEnds, showHero, showLatencies, showSessions, showState } from "./panels.js";
+import { addLog, showAgents, showEnds, showHero, showLatencies, showParts, showSessions, showState } from "./panels.js";
 import { clock } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -87,6 +87,7 @@ function draw() {
   showLatencies(now);
   showEnds(now);
   showSessions(now);
+  showParts(now);
   drawBars($("bars"), now.bars);
   drawAgents();
   if (chosen && agentCharts) agentCharts.show(model.agent(chosen));

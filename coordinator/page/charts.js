@@ -7,7 +7,7 @@ const POWERS = Array.from({ length: 45 }, (_, power) => 2 ** power); // steps of
 const WHOLE = Array.from({ length: 13 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat(); // steps of an axis of whole numbers
 const SECONDS = [1, 2, 5, 10, 15, 30, ...[1, 2, 5, 10, 15, 30].map((step) => 60 * step), ...[1, 2, 4, 8].map((step) => 3600 * step),
   ...Array.from({ length: 10 }, (_, power) => 86400 * 2 ** power)]; // steps of the axis of time: a fraction of a second has no text of its own
-const PERCENTILES = [["p50", 1], ["p90", 3], ["p99", 2], ["max", 4]];
+const PERCENTILES = [["p50", 1], ["p90", 3], ["p95", 6], ["p99", 2], ["max", 4]];
 
 const latency = (name, title) => ({
   name, title, unit: "ms", log: true, show: ms,
@@ -33,6 +33,26 @@ function endsOf(columns) {
   return others.length ? [...series, { of: others, label: `${others.length} other reasons`, color: 5, dash: DASHES[2] }] : series;
 }
 
+const COLORS = [1, 2, 3, 4, 6];
+const MAX_PARTS = COLORS.length * DASHES.length;
+
+/** The series of a figure, one for each session or each target; those beyond MAX_PARTS are left out, and the last label says so. */
+const byPart = (kind, figure) => (columns) => {
+  const names = [...columns.series.keys()].filter((name) => name.startsWith(`${kind}.`) && name.endsWith(` ${figure}`));
+  const more = names.length - MAX_PARTS;
+  return names.slice(0, MAX_PARTS).map((column, at) => ({
+    column, color: COLORS[at % COLORS.length], dash: DASHES[Math.floor(at / COLORS.length)],
+    label: column.slice(kind.length + 1, -figure.length - 1) + (more > 0 && at === MAX_PARTS - 1 ? ` (${more} more are not drawn)` : "") }));
+};
+
+/** The charts by session or by target, which show where results are split. */
+const chartsBy = (kind) => [
+  { name: `${kind}-open`, title: `Open by ${kind}`, show: count, series: byPart(kind, "open") },
+  { name: `${kind}-opened`, title: `Opened a second by ${kind}`, show: count, series: byPart(kind, "opened") },
+  { name: `${kind}-failed`, title: `Failed a second by ${kind}`, show: count, series: byPart(kind, "failed") },
+  { name: `${kind}-ping`, title: `Ping, due to pong, p99 by ${kind}`, unit: "ms", log: true, show: ms, series: byPart(kind, "ping_rtt_p99_ms") },
+];
+
 /** The values of a series: a column, or the sum of several. */
 function valuesOf(columns, series) {
   if (!series.of) return columns.column(series.column);
@@ -51,6 +71,8 @@ export const FLEET = [
     { column: "opened", label: "opened", color: 3 },
     { column: "late", label: "late", color: 2, dash: [2, 3] }] },
   { name: "ends", title: "Failures and closes", unit: "/s", show: count, series: endsOf },
+  ...chartsBy("session"),
+  ...chartsBy("target"),
   latency("handshake", "Handshake, dial to 101"),
   latency("ping_rtt", "Ping, due to pong"),
   latency("delivery", "Delivery, publish to receive"),

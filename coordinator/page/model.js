@@ -54,6 +54,9 @@ export class Model {
   take(sample) {
     const values = Object.entries(sample.fleet);
     for (const [end, number] of Object.entries(sample.ends)) values.push([`end ${end}`, number]);
+    for (const [part, figures] of Object.entries(sample.parts)) {
+      for (const [name, value] of Object.entries(figures)) values.push([`${part} ${name}`, value]);
+    }
     for (const [name, figures] of Object.entries(sample.latencies)) {
       this.preamble.statistics.forEach((statistic, at) => values.push([`${name} ${statistic}`, figures[at]]));
     }

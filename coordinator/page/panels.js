@@ -154,6 +154,18 @@ export function showSessions(now) {
   showTable("http", [...of("http_replies", "reply"), ...of("http_failed", "failed")]);
 }
 
+/** Shows the sessions and the targets of the plan, where it has several. */
+export function showParts(now) {
+  for (const kind of ["session", "target"]) {
+    const own = Object.entries(now.parts).filter(([name]) => name.startsWith(`${kind}.`));
+    showTable(`${kind}s`, own.map(([name, of]) => {
+      const failed = Object.values(of.failed).reduce((sum, number) => sum + number, 0);
+      const latencies = ["handshake", "ping_rtt"].flatMap((histogram) => ["p95", "p99"].map((statistic) => ms(of.histograms[histogram]?.[statistic])));
+      return [name.slice(kind.length + 1), "", count(of.open_end), count(of.launched), count(of.opened), count(failed), count(of.unexpected), count(of.sessions_failed), ...latencies];
+    }));
+  }
+}
+
 /** An agent's health as a colour and a word: red when it is lost, refuses, or is silent for too long. */
 export function healthOf(agent, silent, state) {
   if (agent.status === "lost" || agent.status === "refused") return ["bad", agent.status];

@@ -13,11 +13,13 @@ from coordinator.report.expect import (
     TRANSACTION,
     full_name,
     nearest_of,
+    part_and_figure,
     percentile_of,
     value_of,
 )
 from coordinator.report.machines import machines_of
 from coordinator.report.tables import NOT_MEASURED
+from coordinator.run.parts import WHOLE
 from coordinator.run.summary import Summary
 from coordinator.storage.reader import RunRecord
 from loadgen.errors import PlanError
@@ -117,18 +119,23 @@ def limits_of(
     own = own_figures(summaries, STATISTICS) if texts else []
     for text in texts:
         match = LIMIT.fullmatch(text)
-        name = full_name(match[1]) if match else text
-        if match is None or not (name in (ANY, *every, *own) or _is_limited(name)):
-            nearest = nearest_of(name, [*every, *own])
+        part, short = part_and_figure(match[1]) if match else (WHOLE, text)
+        figure = full_name(short)
+        if match is None or not (
+            match[1] == ANY or figure in (*every, *own) or _is_limited(figure)
+        ):
+            nearest = nearest_of(figure, [*every, *own])
             raise PlanError(
                 f"--fail-on {text!r} is not a limit{nearest}; write {ANY} or one of"
                 f" {', '.join((*MORE_IS_BETTER, *LESS_IS_BETTER))}, failed.REASON, closed.REASON"
                 " or, of what sessions of these runs check, time and count, check.NAME,"
-                " timing.NAME_STATISTIC or counter.NAME, and after it, if wanted, a percentage such"
-                " as :10%"
+                " timing.NAME_STATISTIC or counter.NAME; before it, if wanted, a part such as"
+                " session.NAME., and after it a percentage such as :10%"
             )
         percent = float(match[2]) if match[2] else tolerance
-        limits += [RegressionLimit(one, percent) for one in (every if name == ANY else [name])]
+        named = figure if part == WHOLE else f"{part}.{figure}"
+        names = every if match[1] == ANY else [named]
+        limits += [RegressionLimit(name, percent) for name in names]
     return limits
 
 
@@ -151,12 +158,13 @@ def differences(
 
 
 def _difference(name: str, baseline: Summary, other: Summary, tolerance: float) -> Difference:
-    before = value_of(name, baseline)
-    after = value_of(name, other)
+    part, figure = part_and_figure(name)
+    before = value_of(figure, baseline, part)
+    after = value_of(figure, other, part)
     change = None
     if before and after is not None:
         change = round(100 * (after - before) / before, 1)
-    return Difference(name, before, after, change, _judge(name, before, after, tolerance))
+    return Difference(name, before, after, change, _judge(figure, before, after, tolerance))
 
 
 def _judge(name: str, before: float | None, after: float | None, tolerance: float) -> Judgement:
@@ -190,9 +198,10 @@ def regressions(baseline: Summary, other: Summary, limits: Sequence[RegressionLi
 
 
 def _breaks(one: Difference) -> bool:
-    if FAILED_TRANSACTIONS.fullmatch(one.name):
+    _, figure = part_and_figure(one.name)
+    if FAILED_TRANSACTIONS.fullmatch(figure):
         return one.judgement == "worse" or (one.before is None and bool(one.after))
-    if one.name.startswith(COUNTER):
+    if figure.startswith(COUNTER):
         return one.judgement == "differs" and (one.before, one.after) != (None, None)
     return one.judgement == "worse" or (one.before is not None and one.after is None)
 

@@ -6,9 +6,9 @@ The figures are the fields of the summary. `failed.REASON` and `closed.REASON` c
 their reason; what sessions count and time themselves is `counter.NAME` and
 `timing.NAME_STATISTIC`, which for a transaction may be written `tr_NAME_STATISTIC`; `check.NAME` is
 the share of a check that passed, in percent. `http_replies.STATUS` and `http_failed.REASON` count
-HTTP requests. `plateau.` and `phase.NAME.` before a figure take it of that part of the run.
-Percentiles and means are those of the valid seconds. What nothing ever recorded has no value, and
-does not hold.
+HTTP requests. `plateau.`, `phase.NAME.`, `session.NAME.` and `target.URL.` before a figure take it
+of that part of the run. Percentiles and means are those of the valid seconds. What nothing ever
+recorded has no value, and does not hold.
 """
 
 import operator
@@ -19,16 +19,17 @@ from math import inf
 
 import msgspec
 
-from coordinator.run.parts import DRAIN, PHASE, PLATEAU, WHOLE, Part
+from coordinator.run.parts import DRAIN, PLATEAU, WHOLE, Part
 from coordinator.run.progress import HOLD
 from coordinator.run.summary import ByReason, Derived, ExpectationResult, Summary, Verified
 from coordinator.run.timeline import Percentiles
 from loadgen.errors import PlanError
 from loadgen.plan.plan import Plan
 from loadgen.plan.sessions import PythonSession
+from loadgen.plan.slices import SESSION, TARGET, slices_of
 from loadgen.stats.http_ends import HTTP_FAILURES, HTTP_KINDS, is_http_end
 from loadgen.stats.reasons import KINDS, Kind, is_reason, names_of
-from loadgen.stats.tally import CHECK, HISTOGRAMS, Count
+from loadgen.stats.tally import CHECK, HISTOGRAMS, WORKER_WIDE, Count
 from loadgen.stats.tally import COUNTS as COUNTERS
 from loadgen.values import SECONDS_PER, number_of
 
@@ -61,6 +62,7 @@ PART_COUNTS = (
     "unexpected",
     "open_peak",
     "open_min",
+    "open_end",
     INVALID,
 )
 """The figures that a part of the run has of its own."""
@@ -97,7 +99,8 @@ BASES: dict[str, str] = {
 }
 """The figure that a percentage of another one is taken of."""
 FIGURE = r"\w+|(?:counter|timing|check|failed|closed|http_replies|http_failed)\.[^<>=!]*[^<>=!\s]"
-NAME = rf"(?:(plateau|phase\.[^<>=!]+?)\.)?({FIGURE})"
+PART = r"plateau|(?:phase|session)\.[^<>=!]+?|target\..+?"
+NAME = rf"(?:({PART})\.)?({FIGURE})"
 NUMBER = r"\d+(?:_\d+|,\d{3})*(?:\.\d+)?(?:e\+?\d{1,3})?"
 """A number as options take it: `1000000`, `1_000_000`, `1,000,000` or `1e6`."""
 GRAMMAR = re.compile(rf"\s*{NAME}\s*(>=|<=|==|!=|>|<)\s*({NUMBER})\s*(%|us|µs|ms|s|m|h|)\s*")
@@ -160,8 +163,8 @@ def parse(text: str, plan: Plan | None = None, option: str = "--expect") -> Expe
     part, short, comparison, number, unit = match.groups()
     figure = full_name(short)
     try:
-        if part and part != PLATEAU and plan is not None:
-            _check_phase(part.removeprefix(PHASE), plan)
+        if part and plan is not None:
+            part = part_in(plan, part)
         _check_figure(figure, part, plan)
         base = _base_of(figure) if unit == "%" and not _is_percentage(figure) else ""
         bound = number_of(number) * _scale(figure, unit)
@@ -192,12 +195,40 @@ def _is_percentage(figure: str) -> bool:
     return figure == REACH or figure.startswith(CHECK)
 
 
-def _check_phase(name: str, plan: Plan) -> None:
-    names = [*plan.phase_names, HOLD, DRAIN]
+def part_and_figure(name: str) -> tuple[str, str]:
+    """Returns the part and the figure in a name such as `session.chatter.failed`.
+
+    A name that is none comes back whole, as a figure.
+    """
+    match = re.fullmatch(NAME, name)
+    return (match[1] or WHOLE, match[2]) if match else (WHOLE, name)
+
+
+def part_in(plan: Plan, part: str) -> str:
+    """Returns the name of a part of a run of a plan, as the summary has it.
+
+    The only session, or target, is the whole run. Raises PlanError where the plan has no such
+    phase, session or target, or where results are not split by it.
+    """
+    kind, _, name = part.partition(".")
+    names: Sequence[str] = (*plan.phase_names, HOLD, DRAIN)
+    if kind == PLATEAU:
+        return part
+    if kind == "session":
+        names = [spec.name for spec in plan.session_specs]
+    elif kind == "target":
+        names = list(plan.shown_urls.values())
+        name = plan.shown_urls.get(name, name)
     if name not in names:
         raise PlanError(
-            f"the plan has no phase {name!r}{nearest_of(name, names)}; it has {', '.join(names)}"
+            f"the plan has no {kind} {name!r}{nearest_of(name, names)}; it has {', '.join(names)}"
         )
+    if kind != "phase" and len(names) == 1:
+        return WHOLE
+    slices = slices_of(plan)
+    if kind != "phase" and f"{kind}.{name}" not in slices.parts:
+        raise PlanError(slices.note)
+    return f"{kind}.{name}"
 
 
 def _check_figure(figure: str, part: str | None, plan: Plan | None) -> None:
@@ -217,6 +248,8 @@ def _check_figure(figure: str, part: str | None, plan: Plan | None) -> None:
                 f"{figure} has no statistic; write {figure}_p99, or another of {_STATS}"
             )
         return
+    if part and part.startswith((SESSION, TARGET)) and _is_worker_wide(figure):
+        raise PlanError(f"{figure} is measured for the whole run, not by session or target")
     known = PART_COUNTS if part else FIGURES
     if figure in known or percentile_of(figure) is not None or (figure == REACH and not part):
         return
@@ -237,6 +270,11 @@ def _check_figure(figure: str, part: str | None, plan: Plan | None) -> None:
 
 
 _STATS = ", ".join(STATISTICS)
+
+
+def _is_worker_wide(figure: str) -> bool:
+    percentile = percentile_of(figure)
+    return (figure if percentile is None else percentile[1]) in WORKER_WIDE
 
 
 def _check_reason(kind: Kind, reason: str, plan: Plan | None) -> None:

@@ -15,6 +15,7 @@ from coordinator.report.seconds import columns_of
 from coordinator.report.tables import (
     ABSENT,
     HELD,
+    SLICE_KINDS,
     Table,
     accepted_text,
     check_table,
@@ -25,12 +26,13 @@ from coordinator.report.tables import (
     ledger_table,
     part_table,
     percentile_table,
+    slice_table,
 )
 from coordinator.report.text import comparison, outcome
 from coordinator.storage.reader import RunRecord
 from coordinator.text import columns, one_line, seconds
 
-MAX_ROWS = 25
+MAX_ROWS = 20
 """Rows of a table and lines of a list in Markdown: with MAX_CELL they keep the report of one run
 below 60,000 characters, which a comment of GitHub may have."""
 MAX_CELL = 200
@@ -62,6 +64,7 @@ def _markdown(record: RunRecord) -> Iterator[str]:
         ledger_table(summary, "ledger"),
         end_table(summary),
         percentile_table("milliseconds", summary.histograms, summary.bounds),
+        *(slice_table(summary, kind) for kind in SLICE_KINDS),
         part_table(summary),
         percentile_table("timed by sessions, ms", summary.timings),
         counter_table(summary),

@@ -33,6 +33,8 @@ TREND_MODULES = ("words.js", "model.js", "charts.js", "trend.js")
 """The page's modules that a trend needs, in the same order."""
 MAX_POINTS = 3600
 """Seconds on a chart; of a longer run only every second, third, fourth… one is drawn."""
+PART_FIGURES = ("open", "opened", "failed", "ping_rtt_p99_ms")
+"""The figures by session and by target that have a chart."""
 WATCHED_SERIES = ("cpu_s", "memory", "files", "sockets")
 
 Columns = dict[str, list[float | None]]
@@ -145,6 +147,9 @@ def _fleet_columns(samples: Sequence[Sample]) -> Columns:
     }
     for end in dict.fromkeys(end for sample in samples for end in sample.ends):
         columns[f"end {end}"] = [sample.ends.get(end, 0) for sample in samples]
+    for part, figure in _part_figures(samples):
+        own = (sample.parts.get(part, {}) for sample in samples)
+        columns[f"{part} {figure}"] = [figures.get(figure) for figures in own]
     histograms = list(dict.fromkeys(name for sample in samples for name in sample.latencies))
     for name in histograms:
         for at, statistic in enumerate(STATISTICS):
@@ -168,6 +173,12 @@ def _own_columns(samples: Sequence[Sample], drawn: Drawn) -> Columns:
         ):
             columns[title] = [of[at] if of else None for of in times]
     return columns
+
+
+def _part_figures(samples: Sequence[Sample]) -> list[tuple[str, str]]:
+    """Returns each session and target with its figures that charts show."""
+    parts = dict.fromkeys(part for sample in samples for part in sample.parts)
+    return [(part, figure) for part in parts for figure in PART_FIGURES]
 
 
 def _watched_columns(scrapes: Sequence[Scrape]) -> dict[str, dict[str, Any]]:

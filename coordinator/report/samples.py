@@ -8,7 +8,7 @@ import msgspec
 from coordinator.report.own import STATISTICS, OwnFigures, OwnSeconds
 from coordinator.run.hosts import mean
 from coordinator.run.progress import Pauses, rate_at
-from coordinator.run.timeline import Figures, Row
+from coordinator.run.timeline import Figures, PartFigures, Row
 from coordinator.storage.reader import RunRecord
 from loadgen.machine.host import HostState
 from loadgen.plan.plan import Plan
@@ -69,6 +69,9 @@ class Sample(msgspec.Struct):
     """The ways in which machines bounded what was measured; empty when they did not."""
     own: OwnFigures = msgspec.field(default_factory=OwnFigures)
     """What sessions counted, checked and timed in it."""
+    parts: dict[str, dict[str, float | None]] = {}
+    """The figures by session and by target, where results are split, by the names of the CSV's
+    columns: counts that are not 0, and STATISTICS in milliseconds."""
 
 
 class Sampler:
@@ -106,7 +109,18 @@ class Sampler:
         agents = {name: _agent(figures) for name, figures in row.agents.items()}
         ends = _ends(row.fleet)
         own = self._own.take(row.second, row.fleet)
-        return Sample(row.second, fleet, latencies, agents, row.invalid, ends, row.saturated, own)
+        parts = {name: _part(figures) for name, figures in row.parts.items()}
+        return Sample(
+            row.second,
+            fleet,
+            latencies,
+            agents,
+            row.invalid,
+            ends,
+            row.saturated,
+            own,
+            parts,
+        )
 
 
 def _ends(figures: Figures) -> dict[str, int]:
@@ -137,6 +151,21 @@ def _agent(figures: Figures) -> list[float | None]:
         *(histogram.p99 if histogram else None for histogram in histograms),
         *_host(figures.host),
     ]
+
+
+def _part(figures: PartFigures) -> dict[str, float | None]:
+    return {
+        "open": figures.open,
+        "alive": figures.alive,
+        **figures.counts,
+        "failed": sum(figures.failed.values()),
+        "closed": sum(figures.closed.values()),
+        **{
+            f"{name}_{statistic}_ms": getattr(percentiles, statistic)
+            for name, percentiles in figures.histograms.items()
+            for statistic in STATISTICS
+        },
+    }
 
 
 def _host(state: HostState | None) -> tuple[float | None, ...]:

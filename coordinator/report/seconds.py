@@ -25,7 +25,7 @@ WHOLE = {
     "rss",
     "agents",
 }
-"""The columns of whole numbers that every run has."""
+"""The figures that are whole numbers, of the fleet, a session or a target."""
 TEXTS = {"invalid", "saturated"}
 """The columns of texts."""
 PASSED = "checks_passed."
@@ -37,11 +37,13 @@ VALUES = "_count"
 
 
 def kind_of(column: str) -> Kind:
-    """Returns the kind of the values of a column."""
-    if column in TEXTS:
+    """Returns the kind of the values of a column, also of one session or target."""
+    if column.startswith((CHECK, TIMING)):
+        return "whole" if column.startswith(TIMING) and column.endswith(VALUES) else "decimal"
+    figure = column.rpartition(".")[2]
+    if figure in TEXTS:
         return "text"
-    own = column.startswith(OWN_WHOLE) or (column.startswith(TIMING) and column.endswith(VALUES))
-    return "whole" if column in WHOLE or own else "decimal"
+    return "whole" if column.startswith(OWN_WHOLE) or figure in WHOLE else "decimal"
 
 
 def figures_of(sample: Sample) -> dict[str, Value]:
@@ -82,8 +84,18 @@ def _own_figures(own: OwnFigures) -> dict[str, Value]:
 
 
 def columns_of(samples: Sequence[Sample]) -> dict[str, list[Value]]:
-    """Returns the columns of a run; without seconds, those that every run has."""
+    """Returns the columns of a run; without seconds, those that every run has.
+
+    Where results are split, columns such as `session.chatter.failed` follow.
+    """
     rows = [figures_of(sample) for sample in samples]
     always = list(figures_of(Sample(0, samples[0].fleet if samples else {}, {}, {}, [])))
     own = sorted({name for row in rows for name in row}.difference(always))
-    return {name: [row.get(name) for row in rows] for name in (*always, *own)}
+    columns = {name: [row.get(name) for row in rows] for name in (*always, *own)}
+    for part in dict.fromkeys(part for sample in samples for part in sample.parts):
+        split = [sample.parts.get(part, {}) for sample in samples]
+        for name in always:
+            if any(figures.get(name) is not None for figures in split):
+                nothing = 0 if name in WHOLE else None
+                columns[f"{part}.{name}"] = [figures.get(name, nothing) for figures in split]
+    return columns

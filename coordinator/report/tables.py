@@ -3,19 +3,24 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import Literal, get_args
 
 from coordinator.report.expect import unit_of
 from coordinator.report.machines import Machine, addresses_of, setting_text
 from coordinator.run.life import NEARLY
-from coordinator.run.parts import WHOLE
+from coordinator.run.parts import WHOLE, Part
 from coordinator.run.summary import AgentSummary, ExpectationResult, InvalidSecond, Summary
 from coordinator.run.timeline import Percentiles
 from coordinator.storage.reader import RunFacts
 from coordinator.text import and_more, count, ms, percent_text, reasons, seconds
+from loadgen.plan.slices import SESSION, TARGET
 from loadgen.stats.http_ends import HTTP_KINDS, http_fault_of
-from loadgen.stats.reasons import ERROR, REJECTED, RESET, SERVER, fault_of
+from loadgen.stats.reasons import ERROR, REJECTED, RESET, SERVER, fault_of, unexpected
 
 Table = list[list[str]]
+SliceKind = Literal["session", "target"]
+SLICE_KINDS: tuple[SliceKind, ...] = get_args(SliceKind)
+"""What results are split by."""
 
 HOST_FIGURES = {
     "busy": "busy %",
@@ -138,6 +143,8 @@ def part_table(summary: Summary) -> Table:
     ends = ("open, least", "most", "failed", "unexpected")
     rows = [["part of the run", "from", "to", "invalid", *ends, *latencies]]
     for name, part in summary.parts.items():
+        if name.startswith((SESSION, TARGET)):
+            continue
         numbers = (part.open_min, part.open_peak, sum(part.failed.values()), part.unexpected)
         cells = [count(number) for number in numbers]
         for histogram in ("handshake", "ping_rtt"):
@@ -146,6 +153,37 @@ def part_table(summary: Summary) -> Table:
         times = [seconds(part.begin), seconds(part.end + 1), str(part.invalid_seconds)]
         rows.append([name, *times, *cells])
     return rows
+
+
+def slice_table(summary: Summary, kind: SliceKind) -> Table:
+    """Returns the ends and the latencies of each session, or of each target.
+
+    Only the head where the run has one of them. Percentiles are in milliseconds, of valid seconds.
+    """
+    latencies = [f"{name} {of}" for name in ("handshake", "ping_rtt") for of in ("p95", "p99")]
+    counted = ("launched", "opened", "failed", "unexpected", "open, most", "sessions failed")
+    rows = [[kind, *counted, *latencies]]
+    for name, part in parts_by(summary, kind).items():
+        failed = sum(part.failed.values())
+        share = f" ({percent_text(100 * failed / part.launched)})" if failed else ""
+        cells = [count(part.launched), count(part.opened), f"{count(failed)}{share}"]
+        numbers = (part.unexpected, part.open_peak, part.sessions_failed)
+        cells += [count(number) for number in numbers]
+        for histogram in ("handshake", "ping_rtt"):
+            one = part.histograms.get(histogram)
+            cells += [time_text(one.p95), time_text(one.p99)] if one else [ABSENT, ABSENT]
+        rows.append([name, *cells])
+    return rows
+
+
+def parts_by(summary: Summary, kind: SliceKind | Literal["phase"]) -> dict[str, Part]:
+    """Returns the parts of the run by session, target or phase, by its name alone."""
+    prefix = f"{kind}."
+    return {
+        name.removeprefix(prefix): part
+        for name, part in summary.parts.items()
+        if name.startswith(prefix)
+    }
 
 
 def expectation_table(summary: Summary) -> Table:
@@ -235,16 +273,20 @@ def _kind_of(reason: str) -> str:
     return "given up by loadgen for the server's fault"
 
 
-def end_table(summary: Summary) -> Table:
-    """Returns the reasons of failed, closed and lost connections, with their fault."""
+def end_table(of: Summary | Part) -> Table:
+    """Returns the reasons of failed, closed and lost connections, with their fault.
+
+    They are those of a run, or of a part of it.
+    """
     rows = [["reason", "kind", "connections", "expected", "at fault"]]
-    for kind, ends in (("failed", summary.failed), ("closed", summary.closed)):
+    not_asked = unexpected(of.closed)
+    for kind, ends in (("failed", of.failed), ("closed", of.closed)):
         for reason, number in sorted(ends.items(), key=lambda item: -item[1]):
             fault = fault_of(reason)
-            asked = reason not in summary.unexpected_ends if kind == "closed" else fault == "nobody"
+            asked = reason not in not_asked if kind == "closed" else fault == "nobody"
             rows.append([reason, kind, count(number), "yes" if asked else "no", fault])
-    if summary.lost:
-        lost = ["agent or worker died", "lost", count(summary.lost), "no", fault_of("lost")]
+    if of.lost:
+        lost = ["agent or worker died", "lost", count(of.lost), "no", fault_of("lost")]
         rows.append(lost)
     return rows
 

@@ -8,6 +8,7 @@ from coordinator.report.delivery import delivery_lines, delivery_table
 from coordinator.report.tables import (
     ABSENT,
     NOT_MEASURED,
+    SLICE_KINDS,
     Law,
     accepted_text,
     at_least,
@@ -21,12 +22,15 @@ from coordinator.report.tables import (
     http_table,
     laws,
     part_table,
+    parts_by,
     peak_text,
     percentile_table,
     phase_table,
     resumed_text,
     sample_of,
+    slice_table,
     spans_of,
+    time_text,
     unexpected_ends,
     word_of,
 )
@@ -38,7 +42,6 @@ from coordinator.text import (
     columns,
     count,
     in_natural_order,
-    ms,
     percent_text,
     reasons,
     seconds,
@@ -46,7 +49,7 @@ from coordinator.text import (
 
 MAX_INVALID_LINES = 10
 """Lines of invalid seconds in the text; summary.json has them all."""
-SPREAD = ("p50", "p99", "max")
+SPREAD = ("p50", "p95", "p99", "max")
 """The statistics of each histogram in a comparison."""
 
 
@@ -65,6 +68,7 @@ def text_report(summary: Summary, title: str = "") -> str:
         _checks(summary),
         _http(summary),
         columns(phase_table(summary)) if len(summary.phases) > 1 else [],
+        *(columns(slice_table(summary, kind)) for kind in SLICE_KINDS if parts_by(summary, kind)),
         columns(part_table(summary))
         if len(summary.phases) > 1 or _judged_by_parts(summary)
         else [],
@@ -388,7 +392,7 @@ def _spread(name: str, histograms: Sequence[Percentiles | None]) -> list[list[st
     return [
         [
             f"{name} {statistic} ms",
-            *(ms(getattr(one, statistic)) if one else ABSENT for one in histograms),
+            *(time_text(getattr(one, statistic)) if one else ABSENT for one in histograms),
         ]
         for statistic in SPREAD
     ]

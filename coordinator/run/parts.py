@@ -1,4 +1,4 @@
-"""The figures of the parts of a run: of the whole, its phases and its plateau.
+"""The figures of a run, its plateau, its phases, its sessions and its targets.
 
 A second is in the phase in which it begins, or in DRAIN once the run is drained. The plateau lasts
 from the first second with nearly as many connections open as at the peak until the drain, whatever
@@ -50,6 +50,8 @@ class Part(Counts, kw_only=True, omit_defaults=False):
     """The most connections that were open at the end of one of its seconds."""
     open_min: int
     """The fewest."""
+    open_end: int | None = None
+    """Those at the end of its last second; None in an older run directory."""
     failed: CountsByReason
     closed: CountsByReason
     unexpected: Count
@@ -77,6 +79,8 @@ class PartSecond(msgspec.Struct):
     before: int = 0
     """Connections open at its begin."""
     valid: bool = True
+    split: "dict[str, PartSecond]" = msgspec.field(default_factory=dict)
+    """The same second of each session and each target, where results are split."""
 
 
 class Portion(msgspec.Struct):
@@ -89,6 +93,8 @@ class Portion(msgspec.Struct):
     """Connections open at the end of its first second."""
     open_min: int
     open_peak: int
+    open_end: int
+    """Connections open at the end of its last second."""
     end: int
     seconds: int = 0
     invalid: int = 0
@@ -114,9 +120,23 @@ class Portion(msgspec.Struct):
         """Returns an empty portion, which `first` is to be merged into."""
         if isinstance(first, Portion):
             return cls(
-                first.begin, first.held, first.level, first.open_min, first.open_peak, first.end
+                first.begin,
+                first.held,
+                first.level,
+                first.open_min,
+                first.open_peak,
+                first.open_end,
+                first.end,
             )
-        return cls(first.number, first.before, first.open, first.open, first.open, first.number)
+        return cls(
+            first.number,
+            first.before,
+            first.open,
+            first.open,
+            first.open,
+            first.open,
+            first.number,
+        )
 
     def merge(self, later: "Portion") -> None:
         """Adds a portion that follows this one."""
@@ -125,6 +145,7 @@ class Portion(msgspec.Struct):
         self.invalid += later.invalid
         self.open_min = min(self.open_min, later.open_min)
         self.open_peak = max(self.open_peak, later.open_peak)
+        self.open_end = later.open_end
         self.counts.merge(later.counts)
         self.valid.merge(later.valid)
 
@@ -140,6 +161,7 @@ class Portion(msgspec.Struct):
             held=self.held + total.opened,
             open_peak=self.open_peak,
             open_min=self.open_min,
+            open_end=self.open_end,
             failed=in_order(total.failed),
             closed=in_order(total.closed),
             unexpected=sum(unexpected(total.closed).values()),
@@ -166,7 +188,7 @@ class Parts:
     def __init__(self) -> None:
         self._recent: dict[int, PartSecond] = {}
         self._named: dict[str, Portion] = {}
-        """WHOLE and the phases, without the recent seconds."""
+        """WHOLE, the phases, sessions and targets, without the recent seconds."""
         self._plateau: list[Portion] = []
         """The segments of the plateau, without the recent seconds."""
 
@@ -185,6 +207,12 @@ class Parts:
         second.open = max(0, ledger.open)
         second.before = max(0, ledger.open - rates.opened + rates.closed + rates.lost)
         second.valid = not row.invalid
+        for name, fresh in entry.parts.items():
+            one = second.split.setdefault(name, PartSecond(row.second, phase, draining))
+            one.tally.merge(fresh)
+            one.open = max(0, row.parts[name].open)
+            one.before = max(0, row.parts[name].before)
+            one.valid = second.valid
         newest = max(self._recent)
         for number in sorted(self._recent):
             if number <= newest - RECENT:
@@ -199,10 +227,14 @@ class Parts:
         segments = (one for one in self._plateau if one.begin <= entry.row.second <= one.end)
         for portion in filter(None, (*named, *segments)):
             portion.counts.merge(counts_only(entry.fresh))
+        for name, fresh in entry.parts.items():
+            self._named[name].counts.merge(counts_only(fresh))
 
     def _merge(self, second: PartSecond) -> None:
         for name in (WHOLE, f"{PHASE}{second.phase}"):
             self._named.setdefault(name, Portion.before(second)).merge(Portion.of(second))
+        for name, one in second.split.items():
+            self._named.setdefault(name, Portion.before(one)).merge(Portion.of(one))
         if second.draining:
             return
         if not self._plateau or second.open > STEP * self._plateau[-1].level:
@@ -211,9 +243,10 @@ class Parts:
         self._plateau = _from_level(self._plateau)
 
     def figures(self, wanted: Container[str] | None = None) -> dict[str, Part]:
-        """Returns the figures of each part: WHOLE, PLATEAU, and PHASE with a name.
+        """Returns the figures of each part.
 
-        With `wanted`, of these parts alone.
+        They are WHOLE, PLATEAU, and PHASE with a name; where results are split, SESSION with a
+        name and TARGET with a URL as well. With `wanted`, of these parts alone.
         """
         recent = [self._recent[number] for number in sorted(self._recent)]
         portions = {WHOLE: [], PLATEAU: list(self._plateau)}
@@ -222,6 +255,9 @@ class Parts:
             own = Portion.of(second)
             for name in (WHOLE, f"{PHASE}{second.phase}"):
                 portions.setdefault(name, []).append(own)
+            for name, one in second.split.items():
+                if wanted is None or name in wanted:
+                    portions.setdefault(name, []).append(Portion.of(one))
             if not second.draining:
                 portions[PLATEAU].append(own)
         portions[PLATEAU] = _from_level(portions[PLATEAU])

@@ -29,9 +29,10 @@ from loadgen.plan.credentials import NO_CREDENTIALS, Credentials
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
 from loadgen.plan.secrets import shown_url
+from loadgen.plan.slices import Slices, slices_of
 from loadgen.stats.delays import APART
 from loadgen.stats.delivery import News, Published, PublisherClock
-from loadgen.stats.fanin import FanIn, Second
+from loadgen.stats.fanin import FanIn, Second, Slice, by_session
 from loadgen.stats.tally import MEET, Ledger, Tally
 from loadgen.values import DEFAULT_MAX_CONNECTIONS
 from loadgen.version import VERSION
@@ -124,7 +125,7 @@ class Run(Recorded):
         self.setup = RunSetup(plan.setup)
         self.notices = Notices()
         self.fanin = FanIn(PATIENCE)
-        self.timeline = Timeline(plan.total)
+        self.timeline = Timeline(plan.total, slices_of(plan))
         self.parts = Parts()
         self.start = math.inf
         """The time at which second 0 begins, on the clock of the run."""
@@ -514,6 +515,8 @@ class Run(Recorded):
             self._share_table.assign(agent, share, count, now)
         self._enter("running")
         self.start = now + START_IN
+        if self.slices.note:
+            self.notices.warn(self.slices.note)
         for agent in self.agents.by_id.values():
             if agent.share is None:
                 self.notices.warn(
@@ -797,6 +800,11 @@ class Run(Recorded):
         return self.progress.phase(now - self.start) if self.state == "running" else ""
 
     @property
+    def slices(self) -> Slices:
+        """The sessions and targets by which its results are split."""
+        return self.timeline.slices
+
+    @property
     def total(self) -> Tally:
         """Everything that the fleet reported."""
         return self.fanin.total
@@ -819,6 +827,8 @@ class Run(Recorded):
             wrong = left.breaches()
             if total.relaunched > total.launched:
                 wrong.append(f"relaunched is {total.relaunched} but {total.launched} were launched")
+            if self.slices.number and agent.share:
+                wrong += self.fanin.sources[agent.name].slice_breaches(self.slices)
             found += [f"agent {agent.name}: {text}" for text in wrong]
             if agent.finished:
                 states = {"connecting": left.connecting, "open": left.open}
@@ -842,6 +852,11 @@ class Run(Recorded):
     def total_of(self, agent: AgentState) -> Tally:
         """Returns everything that one agent reported."""
         return self.fanin.sources[agent.name].total if agent.share else Tally()
+
+    def sessions_of(self, agent: AgentState) -> dict[str, Slice]:
+        """Returns what one agent reported, by session; nothing where that is not split."""
+        source = self.fanin.sources.get(agent.name)
+        return by_session(self.slices, source.slices) if source else {}
 
     def addresses_of(self, agent: AgentState) -> dict[str, tuple[str, ...]]:
         """Returns the addresses that one agent loads, by the URLs as they are shown."""

@@ -12,7 +12,8 @@ import msgspec
 
 from coordinator.run.hosts import Hosts
 from loadgen.machine.host import HostState
-from loadgen.stats.fanin import Second, Settled
+from loadgen.plan.slices import NOT_SPLIT, Slices
+from loadgen.stats.fanin import Second, Settled, Slice, merge_slices
 from loadgen.stats.histogram import Histogram
 from loadgen.stats.tally import BY_NAME, CheckCounts, Counts, Ledger, Tally
 
@@ -81,6 +82,30 @@ class Figures(msgspec.Struct, omit_defaults=True):
     """The state of the agent's host in this second; None where unknown, and for the fleet."""
 
 
+class PartFigures(msgspec.Struct, omit_defaults=True):
+    """One second of the users of one session, or of one target."""
+
+    open: int
+    """Connections open at its end."""
+    alive: int | None = None
+    """Of them: those that were alive, as in Figures."""
+    counts: dict[str, int] = {}
+    """Counts of this second alone, those that are not 0. A target may have fewer than 0 launched:
+    users that were launched in an earlier second have connected to another one."""
+    failed: dict[str, int] = {}
+    """The connections that failed in this second alone, by reason."""
+    closed: dict[str, int] = {}
+    """The connections that were closed in this second alone, by reason."""
+    histograms: dict[str, Percentiles] = {}
+    """Of this second alone; empty ones are absent."""
+
+    @property
+    def before(self) -> int:
+        """The connections that were open at its begin."""
+        ended = sum(self.closed.values()) + self.counts.get("lost", 0)
+        return self.open - self.counts.get("opened", 0) + ended
+
+
 class Row(msgspec.Struct):
     """One settled second, as a line of seconds.ndjson has it."""
 
@@ -95,6 +120,9 @@ class Row(msgspec.Struct):
     """True when it replaces an earlier row of the same second."""
     saturated: list[str] = []
     """The ways in which machines bounded what was measured; its latencies are theirs, too."""
+    parts: dict[str, PartFigures] = {}
+    """The figures by session and by target, `session.NAME` and `target.URL`, where results are
+    split."""
 
 
 class Entry(msgspec.Struct):
@@ -105,6 +133,8 @@ class Entry(msgspec.Struct):
 
     row: Row
     fresh: Tally
+    parts: dict[str, Tally] = {}
+    """The same by session and by target, where results are split."""
 
 
 class Partial(msgspec.Struct):
@@ -116,6 +146,8 @@ class Partial(msgspec.Struct):
     """The figures of the agents that have reported."""
     missing: set[str]
     """The agents that have not."""
+    open: dict[str, int] = {}
+    """Connections open at its end, by session and by target."""
 
 
 class Timeline:
@@ -130,8 +162,12 @@ class Timeline:
     while one of them is missing, all later ones are missing too.
     """
 
-    def __init__(self, planned: int) -> None:
+    def __init__(self, planned: int, slices: Slices = NOT_SPLIT) -> None:
         self.planned = planned
+        self.slices = slices
+        """The sessions and targets by which the results are split."""
+        self._open = dict.fromkeys(slices.parts, 0)
+        """Connections open after all seconds that have settled, by session and by target."""
         self.total = Tally()
         """The counts of all seconds that have settled."""
         self.last: Row | None = None
@@ -191,13 +227,19 @@ class Timeline:
         known = earlier.agents if earlier else {}
         parts = {name: part for name, part in settled.parts.items() if name not in known}
         fresh = self._count(number, parts)
-        total = self.total
+        whole = self._split(settled.second.slices)
+        split = whole if earlier is None else self._split(_slices_in(parts))
+        self._count_open(number, split)
+        total, opened = self.total, self._open
         if earlier:
-            total = earlier.total
+            total, opened = earlier.total, earlier.open
             total.merge(counts_only(fresh))
+            _add_open(opened, split)
         agents = known | {name: self._figures_of(name, part) for name, part in parts.items()}
         if settled.missing:
-            self._partial[number] = Partial(counts_only(total), agents, set(settled.missing))
+            self._partial[number] = Partial(
+                counts_only(total), agents, set(settled.missing), dict(opened)
+            )
         ledger = Ledger.of(self.planned, total)
         wrong = self._wrong(settled, ledger, corrects=earlier is not None)
         row = Row(
@@ -208,10 +250,27 @@ class Timeline:
             wrong,
             earlier is not None,
             self._saturated(settled),
+            _part_figures(whole, opened, verified=settled.second.held.alive is not None),
         )
         self._remember(row)
         self.peaks[number] = _peak_of(settled, row.fleet)
-        return Entry(row, fresh)
+        return Entry(row, fresh, {name: one.tally for name, one in split.items()})
+
+    def _split(self, slices: dict[int, Slice]) -> dict[str, Slice]:
+        """Returns what was counted in slices, by session and by target."""
+        split = {name: Slice() for name in self.slices.parts}
+        for place, one in slices.items():
+            for name in self.slices.parts_of(place):
+                split[name].merge(one)
+        for one in split.values():
+            one.tally.launched -= one.moved
+        return split
+
+    def _count_open(self, number: int, split: dict[str, Slice]) -> None:
+        _add_open(self._open, split)
+        for later, partial in self._partial.items():
+            if later > number:
+                _add_open(partial.open, split)
 
     @property
     def peak(self) -> tuple[int, int | None]:
@@ -369,6 +428,41 @@ def _peak_of(settled: Settled, fleet: Figures) -> tuple[int, int | None]:
         return peak.count, peak.count
     own = [part.held.peak.count for part in parts if part.held.peak.at_once()]
     return max([least, *own]), peak.count
+
+
+def _add_open(opened: dict[str, int], split: dict[str, Slice]) -> None:
+    """Adds what has opened and ended to the open connections of each part."""
+    for name, one in split.items():
+        ended = sum(one.tally.closed.values()) + one.tally.lost
+        opened[name] += one.tally.opened - ended
+
+
+def _slices_in(parts: dict[str, Second]) -> dict[int, Slice]:
+    """Returns the slices of several parts of a second."""
+    slices: dict[int, Slice] = {}
+    for part in parts.values():
+        merge_slices(slices, part.slices)
+    return slices
+
+
+def _part_figures(
+    split: dict[str, Slice], opened: dict[str, int], *, verified: bool
+) -> dict[str, PartFigures]:
+    """Returns the figures of a second by session and by target.
+
+    `opened` has the connections open at its end; `verified`: life is.
+    """
+    return {
+        name: PartFigures(
+            opened[name],
+            (one.alive or 0) if verified else None,
+            {count: number for count, number in one.tally.counts().items() if number},
+            dict(one.tally.failed),
+            dict(one.tally.closed),
+            summaries(one.tally.histograms()),
+        )
+        for name, one in split.items()
+    }
 
 
 def _standstill(agent: str, stalls: dict[int, float]) -> str:

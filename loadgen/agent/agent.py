@@ -15,6 +15,7 @@ from loadgen.agent.settings import AgentSettings
 from loadgen.errors import OperatorError
 from loadgen.http.client import CoordinatorClient, distrust
 from loadgen.machine.facts import facts, read_machine
+from loadgen.stats.fanin import Slice, merge_slices
 from loadgen.stats.prometheus import Snapshot
 from loadgen.stats.tally import Ledger, Tally
 from loadgen.version import VERSION
@@ -48,6 +49,8 @@ class Agent:
         """Where it serves /metrics, HOST:PORT."""
         self._past = Tally()
         """The counts of earlier runs: counters of Prometheus never decrease."""
+        self._past_sessions: dict[str, Slice] = {}
+        """The counts of earlier runs by session, where they were split by it."""
 
     async def run(self) -> None:
         """Joins and serves coordinators until the agent is to stop."""
@@ -68,7 +71,8 @@ class Agent:
         finally:
             await run.pool.stop()
             run.remove_files()
-            self._past.merge(run.pool.fanin.total)
+            self._past.merge(run.unsplit)
+            merge_slices(self._past_sessions, run.sessions)
             self.current = None
 
     async def _join(self, client: CoordinatorClient) -> Welcome:
@@ -84,22 +88,21 @@ class Agent:
                 return await _say_hello(client, self.settings.coordinator, hello)
         raise AssertionError("retrying ends only with an answer")
 
-    def snapshot(self) -> Snapshot:
-        """Returns the counts over all runs, for Prometheus."""
-        total = Tally()
+    def snapshots(self) -> list[Snapshot]:
+        """Returns the counts over all runs, for Prometheus, by session if split."""
+        total, sessions = Tally(), dict[str, Slice]()
         total.merge(self._past)
-        if self.current is None:
-            return Snapshot(agent=None, ledger=Ledger.of(None, total), total=total, workers=())
-        pool = self.current.pool
-        total.merge(pool.fanin.total)
-        return Snapshot(
-            agent=None,
-            ledger=Ledger.of(None, total),
-            total=total,
-            workers=pool.vitals(),
-            alive=pool.fanin.alive,
-            alive_within=self.current.alive_within,
-        )
+        merge_slices(sessions, self._past_sessions)
+        snapshot = Snapshot(agent=None, ledger=Ledger.of(None, total), total=total)
+        if self.current is not None:
+            pool = self.current.pool
+            total.merge(self.current.unsplit)
+            merge_slices(sessions, self.current.sessions)
+            snapshot.workers = pool.vitals()
+            snapshot.alive = pool.fanin.alive
+            snapshot.alive_within = self.current.alive_within
+            snapshot.ledger = Ledger.of(None, total)
+        return snapshot.with_sessions(sessions)
 
 
 def _hello(settings: AgentSettings) -> Hello:

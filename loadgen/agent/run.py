@@ -41,7 +41,10 @@ from loadgen.plan.secrets import shown_text
 from loadgen.plan.session_file import digest
 from loadgen.plan.session_tree import wrong_file
 from loadgen.plan.sessions import PythonSession
+from loadgen.plan.slices import slices_of
 from loadgen.sessions.rows import file_of
+from loadgen.stats.fanin import Slice, by_session
+from loadgen.stats.tally import Tally, worker_wide
 from loadgen.values import printable
 from loadgen.wire import (
     Called,
@@ -80,6 +83,8 @@ class AgentRun:
         self.pool = WorkerPool(self._find_place)
         self.alive_within = alive_within(welcome.plan.session_specs)
         """Seconds within which a connection has to answer to count as alive; see its function."""
+        self._slices = slices_of(welcome.plan)
+        """The sessions and targets by which results are split."""
         self._settings = settings
         self._client = client
         self._welcome = welcome
@@ -137,6 +142,17 @@ class AgentRun:
             for task in (self._watching, self._resolving):
                 if task is not None:
                     task.cancel()
+
+    @property
+    def sessions(self) -> dict[str, Slice]:
+        """The counts of its workers by session; none where that is not split."""
+        return by_session(self._slices, self.pool.fanin.slices)
+
+    @property
+    def unsplit(self) -> Tally:
+        """The counts of its workers that are not split by session."""
+        total = self.pool.fanin.total
+        return worker_wide(total) if self._slices.sessions else total
 
     def remove_files(self) -> None:
         """Removes the files of sessions, once no worker reads them any more."""

@@ -228,7 +228,7 @@ async def _serve(settings: AgentSettings, metrics: Endpoint, *, fixed: bool) -> 
     The first signal drains, the second stops at once.
     """
     agent = Agent(settings)
-    registry = registry_of(lambda: [agent.snapshot()])
+    registry = registry_of(agent.snapshots)
     async with _metrics_page(
         registry, lambda: agent.current is not None, metrics, fixed=fixed
     ) as address:

@@ -201,6 +201,7 @@ async def _play(order: TraceOrder) -> int:
             trace.line(f"{reason}:", *map(escaped, text.rstrip().splitlines()))
     if not trace.over:
         trace.line("the session did not end by itself")
+    player.recorder.take_slices()
     trace.line(_ledger(player.recorder.tally))
     return 130 if player.signals else int(trace.failed)
 

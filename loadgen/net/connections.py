@@ -27,7 +27,6 @@ class Connections:
 
     def __init__(
         self,
-        recorder: Recorder,
         dialers: Sequence[AnyDialer],
         closing: Deadlines[Connection],
         connect_timeout: float = CONNECT_TIMEOUT,
@@ -38,7 +37,6 @@ class Connections:
         """The connections that wait for the server to end them, within a bound."""
         self.drain: Drain[Connection] | None = None
         """The order in which they are closed, once all are to be."""
-        self._recorder = recorder
         self._dialers = list(dialers)
         self._all: dict[Connection, None] = {}
         self.peak = PeakMeter()
@@ -58,7 +56,7 @@ class Connections:
     def dial(self, connection: Connection, dialer: AnyDialer, now: float, *, planned: bool) -> None:
         """Sends the SYN; a connection that is not `planned` counts as launched again."""
         if not planned:
-            self._launch_again()
+            _launch_again(connection.recorder)
         if self.drain is not None:
             self.drain.put_off(connection)
         self._all[connection] = None
@@ -74,26 +72,14 @@ class Connections:
         """Dials an attempt again, to where a redirect leads; its deadline stays."""
         for old in self._dialers:
             old.ended(connection)
-        self._recorder.tally.redirects += 1
+        connection.recorder.tally.redirects += 1
         dialer.dial(connection, now)
-
-    def refuse(self, reason: str, *, planned: bool) -> None:
-        """Counts a connection that is launched and fails at once: it is not even dialed."""
-        if not planned:
-            self._launch_again()
-        failed = self._recorder.tally.failed
-        failed[reason] = failed.get(reason, 0) + 1
-
-    def _launch_again(self) -> None:
-        tally = self._recorder.tally
-        tally.launched += 1
-        tally.relaunched += 1
 
     def opened(self, connection: Connection, due: float, now: float) -> None:
         """Counts a valid 101, and times it from when it was due and from its dial."""
         self.connecting.remove(connection)
         assert connection.dialed_at is not None
-        tally = self._recorder.tally
+        tally = connection.recorder.tally
         tally.opened += 1
         self.peak.opened(now)
         tally.handshake.record(microseconds(now - connection.dialed_at))
@@ -107,7 +93,7 @@ class Connections:
         self._left.pop(connection, None)
         for dialer in self._dialers:
             dialer.ended(connection)
-        tally = self._recorder.tally
+        tally = connection.recorder.tally
         if connection.state == FAILED:
             ends = tally.failed
         else:
@@ -164,3 +150,16 @@ class Connections:
     def waiting(self) -> bool:
         """True while a connection has a deadline, for its 101 or for its end."""
         return len(self.connecting) > 0 or len(self.closing) > 0
+
+
+def refuse(recorder: Recorder, reason: str, *, planned: bool) -> None:
+    """Counts a connection that is launched and fails at once: it is not even dialed."""
+    if not planned:
+        _launch_again(recorder)
+    failed = recorder.tally.failed
+    failed[reason] = failed.get(reason, 0) + 1
+
+
+def _launch_again(recorder: Recorder) -> None:
+    recorder.tally.launched += 1
+    recorder.tally.relaunched += 1

@@ -26,6 +26,7 @@ from loadgen.net.transport import Transports
 from loadgen.net.tunnel import Tunnel, TunnelError
 from loadgen.stats.reasons import NO_FD, NO_LOCAL_PORT, REFUSED, RESET, TIMEOUT, UNREACHABLE
 from loadgen.stats.recorder import Recorder, microseconds
+from loadgen.stats.tally import Tally
 
 MAX_RETRIES = 128
 """Ports that another process held before and that one connection tries again; after that many it
@@ -108,7 +109,6 @@ class Dialer:
         self._target = target
         self._family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
         self._ports = ports
-        self._recorder = recorder
         self._failed = failed
         self._tls = tls
         self._host = host if tls else None
@@ -188,7 +188,7 @@ class Dialer:
             if sock is not None and self._connect(sock, connection, pair):
                 return True
             self._ports.skip(pair)
-            self._recorder.tally.ports_skipped += 1
+            connection.recorder.tally.ports_skipped += 1
         return False
 
     def _bound(self, pair: tuple[str, int]) -> socket.socket | None:
@@ -265,9 +265,9 @@ class Dialer:
         try:
             await tunnel.open(sock)
         except TunnelError as error:
-            if self._recorder.claim(error.reason):
+            if connection.recorder.claim(error.reason):
                 reply = await tunnel.with_body(sock, error.reply)
-                self._recorder.samples[error.reason] = explain(reply, connection.owner.number)
+                connection.recorder.samples[error.reason] = explain(reply, connection.owner.number)
             return error.reason
         except OSError as error:
             return reason_of(error.errno or errno.ECONNRESET)
@@ -299,17 +299,17 @@ class Dialer:
             self._begin_tls(sock, connection, self._tls)
         else:
             self._connected(connection)
-            self._transports.open(sock, receiver_of(connection))
+            self._transports.of(connection.recorder).open(sock, receiver_of(connection))
 
     def _begin_tls(self, sock: socket.socket, connection: Connection, contexts: Contexts) -> None:
         number = connection.owner.number
         assert connection.dialed_at is not None
-        self._recorder.tally.tcp.record(microseconds(monotonic() - connection.dialed_at))
+        connection.recorder.tally.tcp.record(microseconds(monotonic() - connection.dialed_at))
         try:
             context = contexts.of_user(number)
         except ssl.SSLError as error:  # the coordinator's OpenSSL took the certificate
             self._drop(sock)
-            reason = tls_failure(error, self._recorder, number)
+            reason = tls_failure(error, connection.recorder, number)
             self._loop.call_soon(connection.end, reason)
         else:
             securing = self._secure(sock, connection, contexts, context)
@@ -317,7 +317,7 @@ class Dialer:
 
     def _connected(self, connection: Connection) -> None:
         assert connection.dialed_at is not None
-        self._recorder.tally.connect.record(microseconds(monotonic() - connection.dialed_at))
+        connection.recorder.tally.connect.record(microseconds(monotonic() - connection.dialed_at))
 
     async def _secure(
         self,
@@ -330,7 +330,8 @@ class Dialer:
         name = sock.getsockname()
         self._secured[connection] = name[0], name[1]
         sessions = contexts if contexts.resumes else None
-        secure = SecureTransport(self._loop, receiver_of(connection), self._recorder, sessions)
+        recorder = connection.recorder
+        secure = SecureTransport(self._loop, receiver_of(connection), recorder, sessions)
         try:
             tcp, before = await self._loop.create_connection(BeforeTls, sock=sock)
             before.check(tcp)
@@ -340,22 +341,22 @@ class Dialer:
             sock.detach()  # the transport closes the descriptor; the socket must not close it again
             number = connection.owner.number
             if isinstance(error, ssl.SSLError):
-                reason = tls_failure(error, self._recorder, number, dialing=True)
+                reason = tls_failure(error, recorder, number, dialing=True)
             else:
                 reason = reason_of(error.errno or errno.ECONNRESET)
-                reason = ended_in_handshake(reason, self._recorder, number)
+                reason = ended_in_handshake(reason, recorder, number)
             connection.end(reason)
         else:
             assert tls is not None  # it is only where the loop is closed
             self._connected(connection)
-            self._secured_since(began, tls.get_extra_info("ssl_object"))
+            _count_tls(recorder.tally, began, tls.get_extra_info("ssl_object"))
             secure.start(tls, tcp)
         finally:
             del self._handshaking[connection]
 
-    def _secured_since(self, began: float, tls: ssl.SSLObject) -> None:
-        """Counts a TLS handshake that began at a time, and is over."""
-        tally = self._recorder.tally
-        tally.tls.record(microseconds(monotonic() - began))
-        tally.tls_handshakes += 1
-        tally.tls_resumed += bool(tls.session_reused)
+
+def _count_tls(tally: Tally, began: float, tls: ssl.SSLObject) -> None:
+    """Counts a TLS handshake that began at a time, and is over."""
+    tally.tls.record(microseconds(monotonic() - began))
+    tally.tls_handshakes += 1
+    tally.tls_resumed += bool(tls.session_reused)

@@ -14,7 +14,6 @@ from loadgen.net.connection import CLOSED, UPGRADING, Connection
 from loadgen.net.dialer import Dialer, Failed, end
 from loadgen.plan.seeded import chance
 from loadgen.stats.reasons import NO_FD, TIMEOUT
-from loadgen.stats.recorder import Recorder
 
 ADDRESS_SALT = 1_000_003
 """The salt of the draw of a user's first address."""
@@ -65,14 +64,12 @@ class Dialers:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        recorder: Recorder,
         connect_timeout: float,
         make: Callable[[str, Failed], Dialer],
         addresses: Sequence[str],
     ) -> None:
         """`make` returns the dialer of an address; `connect_timeout` is in seconds."""
         self._loop = loop
-        self._recorder = recorder
         self._connect_timeout = connect_timeout
         self._make = make
         self._dialers: dict[str, Dialer] = {}
@@ -130,12 +127,13 @@ class Dialers:
         if following is None or reason == NO_FD:  # without a descriptor no address helps
             end(place, connection, reason)
             return
-        self._recorder.tally.addresses_passed += 1
+        recorder = connection.recorder
+        recorder.tally.addresses_passed += 1
         passed = f"{place}: {reason}; passed over, {following.place} is next"
-        self._recorder.sample(ADDRESSES_PASSED, connection.owner.number, passed)
+        recorder.sample(ADDRESSES_PASSED, connection.owner.number, passed)
         if (place, reason) not in self._remarked:
             self._remarked.add((place, reason))
-            self._recorder.remark(passed)
+            recorder.remark(passed)
         assert connection.dialed_at is not None
         following.dial(connection, connection.dialed_at)
 

@@ -12,6 +12,7 @@ from loadgen.net.unix import UnixDialer
 from loadgen.plan.compress import Compress
 from loadgen.plan.request import Headers
 from loadgen.plan.template import Template
+from loadgen.stats.recorder import Recorder
 from loadgen.timers import Deadlines
 
 AnyDialer = Dialer | Dialers | UnixDialer
@@ -29,6 +30,7 @@ class Route:
         host: str,
         resource: str,
         dialer: AnyDialer,
+        recorder: Recorder,
         closing: Deadlines[Any],
         headers: Headers = (),
         subprotocols: tuple[str, ...] = (),
@@ -37,6 +39,8 @@ class Route:
         """`closing` holds the worker's connections that wait for the server to end them."""
         self.url = url
         self.dialer = dialer
+        self.recorder = recorder
+        """Counts its connections."""
         self._host = host
         self._resource = resource
         self._closing = closing
@@ -52,6 +56,12 @@ class Route:
         self.follow: Callable[..., Follower] | None = None
         """Makes what follows the redirects of connections of one kind, from the same arguments as
         `terms` and this route before them; None: redirects are refusals."""
+
+    def counted_by(self, recorder: Recorder) -> "Route":
+        """Returns the same route, with another recorder for its connections."""
+        route = copy(self)
+        route.recorder = recorder
+        return route
 
     def filled(self, row: Mapping[str, Any]) -> "Route":
         """Returns the route with a user's values in its resource and headers."""

@@ -11,6 +11,7 @@ import select
 import socket
 from collections import deque
 from collections.abc import Callable
+from copy import copy
 from typing import Protocol
 
 from loadgen.stats.recorder import Recorder
@@ -261,6 +262,8 @@ class Transports:
         self._ended = ended
         self.recorder = recorder
         """The counts of what the kernel takes."""
+        self._others: dict[Recorder, Transports] = {}
+        """The same, with the recorders of slices."""
         self._epoll = select.epoll()
         self._by_fd: list[PlainTransport | None] = []
         """By descriptor. A dictionary takes 40 bytes more for each transport than a list, and the
@@ -268,6 +271,16 @@ class Transports:
         self.paused: dict[int, int] = {}
         """The pauses of transports that read nothing now, by descriptor."""
         loop.add_reader(self._epoll.fileno(), self._serve_ready)
+
+    def of(self, recorder: Recorder) -> "Transports":
+        """Returns the same epoll set for transports that count with another recorder."""
+        if recorder is self.recorder:
+            return self
+        found = self._others.get(recorder)
+        if found is None:
+            found = self._others[recorder] = copy(self)
+            found.recorder = recorder
+        return found
 
     def open(self, sock: socket.socket, protocol: Receiver) -> None:
         """Takes over a connected socket, and gives its protocol a transport."""

@@ -36,7 +36,6 @@ class UnixDialer:
         """`preamble` gives the first bytes of the connection of a user's number."""
         self._loop = loop
         self._path = path
-        self._recorder = recorder
         self._preamble = preamble
         self._buffers = buffer_options(buffers)
         self._transports = Transports(loop, socket.AF_UNIX, _forget_end, recorder)
@@ -92,7 +91,7 @@ class UnixDialer:
             sock.close()
             return code
         assert connection.dialed_at is not None
-        self._recorder.tally.connect.record(microseconds(monotonic() - connection.dialed_at))
+        connection.recorder.tally.connect.record(microseconds(monotonic() - connection.dialed_at))
         if self._preamble is not None:
             try:
                 # A new connection has room for the few bytes.
@@ -100,7 +99,7 @@ class UnixDialer:
             except OSError as error:
                 sock.close()
                 return error.errno or errno.EPIPE
-        self._transports.open(sock, receiver_of(connection))
+        self._transports.of(connection.recorder).open(sock, receiver_of(connection))
         return 0
 
     def _try_again(self) -> None:

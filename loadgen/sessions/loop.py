@@ -63,7 +63,7 @@ class LoopUser(BaseUser):
             reads=scenario.reads,
             answers=scenario.replies is not None,
         )
-        self.connection = connection = kind(scenario.recorder, terms, self)
+        self.connection = connection = kind(route.recorder, terms, self)
         scenario.connections.dial(connection, route.dialer, monotonic(), planned=True)
         return connection
 
@@ -103,7 +103,8 @@ class LoopUser(BaseUser):
         """Ends the session, wherever it waits: its connection is over."""
         scenario = self.scenario
         scenario.connections.ended(connection, reason)
-        scenario.population.ended(self, reason, failed=connection.state == FAILED)
+        failed = connection.state == FAILED
+        scenario.population.ended(self, connection.recorder, reason, failed=failed)
         self.throw(ConnectionEnded, reason)
         self.connection = None
 

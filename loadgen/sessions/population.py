@@ -66,15 +66,23 @@ class Population:
         """True when all users are to leave."""
         return self.connections.drain is not None
 
-    def ended(self, user: BaseUser, reason: str, *, failed: bool, raised: bool = False) -> None:
-        """Counts a session that is over.
+    def ended(
+        self,
+        user: BaseUser,
+        recorder: Recorder,
+        reason: str,
+        *,
+        failed: bool,
+        raised: bool = False,
+    ) -> None:
+        """Counts a session that is over with the recorder of its user.
 
         `failed`: it could not connect; `raised`: it ended by an exception.
         """
         if raised:
-            self.recorder.tally.sessions_failed += 1
+            recorder.tally.sessions_failed += 1
         else:
-            self.recorder.tally.sessions_done += 1
+            recorder.tally.sessions_done += 1
         if self.churn and not self.draining:
             now = monotonic()
             back = self.churn.user_ended(user.number, reason, now, failed=failed)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from loadgen.net.connection import Connection, Wrap
+from loadgen.net.connections import refuse
 from loadgen.net.route import Route
 from loadgen.net.throttle import Throttle
 from loadgen.plan.params import NONE
@@ -12,6 +13,7 @@ from loadgen.sessions.replies import Replies
 from loadgen.sessions.rows import UserRows
 from loadgen.sessions.trampoline import BaseUser
 from loadgen.stats.reasons import NO_ROW
+from loadgen.stats.recorder import Recorder
 from loadgen.timers import Wheel
 
 NO_SETUP = object()
@@ -49,6 +51,9 @@ class Scenario:
         """The name of the agent."""
         self.population = population
         self.recorder = population.recorder
+        """The worker's; a user has that of its slice where `sliced` is true."""
+        self.sliced = False
+        """True where results are split: then the route of a user has its recorder."""
         self.connections = population.connections
         self.rows: UserRows | None = None
         """The rows of its users; None where no feeder has any."""
@@ -65,6 +70,10 @@ class Scenario:
         self._wraps: dict[float, Wrap] = {}
         self.tap: Wrap | None = None
         """Makes what shows the bytes of each connection, where its users are traced."""
+
+    def recorder_of(self, number: int) -> Recorder:
+        """Returns the recorder of a user."""
+        return self.route_of(number).recorder if self.sliced else self.recorder
 
     def start_user(self, number: int, due: float) -> None:
         """Starts the session of a user that has arrived."""
@@ -128,14 +137,16 @@ class Scenario:
         dry = "" if self.rows is None else self.rows.dry_for(user.number)
         if not dry:
             return True
-        self.recorder.sample(NO_ROW, user.number, f"feeder {dry!r} has no row left\n")
-        self.connections.refuse(NO_ROW, planned=True)
-        self.population.ended(user, NO_ROW, failed=True, raised=True)
+        recorder = self.recorder_of(user.number)
+        recorder.sample(NO_ROW, user.number, f"feeder {dry!r} has no row left\n")
+        refuse(recorder, NO_ROW, planned=True)
+        self.population.ended(user, recorder, NO_ROW, failed=True, raised=True)
         return False
 
     def count_blocked(self, number: int, seconds: float) -> None:
         """Counts and reports a session that kept all others of its worker waiting."""
-        self.recorder.tally.count(f"{self.name}_blocked_its_worker")
-        self.recorder.remark(
+        recorder = self.recorder_of(number)
+        recorder.tally.count(f"{self.name}_blocked_its_worker")
+        recorder.remark(
             f"session {self.name} of user {number} blocked its worker for {seconds:.1f} s"
         )

@@ -17,6 +17,7 @@ from types import coroutine
 from typing import TYPE_CHECKING, Any
 
 from loadgen.net.connection import FAILED, UPGRADING, Connection, Terms
+from loadgen.net.connections import refuse
 from loadgen.net.route import Route
 from loadgen.plan.request import Headers, RequestError, with_origin
 from loadgen.plan.seeded import SeededRandom
@@ -30,10 +31,8 @@ from loadgen.sessions.websocket import Awaited, Handler, WebSocket
 from loadgen.stats.reasons import BAD_REQUEST, DONE, DRAINED, ERROR, NOT_CONNECTED, TIMEOUT
 from loadgen.stats.recorder import (
     MAX_CHECK_SAMPLES,
-    MAX_REMARK_LENGTH,
     Recorder,
     microseconds,
-    sendable,
 )
 from loadgen.stats.tally import CHECK, MEET, name_of
 
@@ -121,7 +120,7 @@ class User(TaskOwner):
     def __init__(self, scenario: Scenario, number: int, due: float) -> None:
         super().__init__(number, due)
         self.scenario = scenario
-        self.recorder: Recorder = scenario.recorder
+        self.recorder: Recorder = scenario.recorder_of(number)
         self.sockets: tuple[WebSocket, ...] = ()
         """Its connections that have not ended."""
         self.burst = 0
@@ -258,8 +257,12 @@ class User(TaskOwner):
         due = now if self.due is None else self.due
         answers = scenario.replies is not None
         kind = session_kind(terms, receives=scenario.receives, answers=answers)
-        socket = kind(self.recorder, terms, self, due)
-        scenario.connections.dial(socket, route.dialer, now, planned=self.due is not None)
+        socket = kind(route.recorder, terms, self, due)
+        planned = self.due is not None
+        if planned and route.recorder is not self.recorder:
+            self.recorder.moved += 1
+            route.recorder.tally.launched += 1
+        scenario.connections.dial(socket, route.dialer, now, planned=planned)
         self._hold((*self.sockets, socket))
         try:
             yield from self.wait_for(socket, Awaited.OPENING, timeout)
@@ -289,7 +292,7 @@ class User(TaskOwner):
             return route.terms(0.0, resource, headers, scenario.wrap(read_rate), subprotocols)
         except RequestError as error:
             self.recorder.sample(BAD_REQUEST, self.number, f"{error}\n")
-        scenario.connections.refuse(BAD_REQUEST, planned=self.due is not None)
+        refuse(self.recorder, BAD_REQUEST, planned=self.due is not None)
         self.due = None
         return None
 
@@ -365,7 +368,7 @@ class User(TaskOwner):
 
     def abort_run(self, why: str) -> None:
         """Drains the whole run, which has failed; `why` is for the report."""
-        self.recorder.abort = self.recorder.abort or sendable(why, MAX_REMARK_LENGTH)
+        self.recorder.ask_for_end(why)
 
     def took(self, name: str, seconds: float) -> None:
         """Records a duration in seconds under a name."""
@@ -654,7 +657,7 @@ class User(TaskOwner):
             reason = NOT_CONNECTED if reason == DONE else reason
             ends = self.recorder.tally.failed
             ends[reason] = ends.get(reason, 0) + 1
-        population.ended(self, reason, failed=failed, raised=self.raised)
+        population.ended(self, self.recorder, reason, failed=failed, raised=self.raised)
 
     def _hold(self, sockets: tuple[WebSocket, ...]) -> None:
         if sockets:

@@ -5,16 +5,68 @@ its workers here, the coordinator its agents.
 """
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 
 from loadgen.machine.host import HostState
+from loadgen.plan.slices import MAX_SLICES, Slices
 from loadgen.stats.delays import Delays
 from loadgen.stats.delivery import News
 from loadgen.stats.peak import Peak
 from loadgen.stats.reasons import LOST
-from loadgen.stats.tally import Count, Held, Ledger, Tally
+from loadgen.stats.tally import BY_NAME, WORKER_WIDE, Count, Held, Ledger, Tally
+
+Key = TypeVar("Key", int, str)
+
+
+class Slice(msgspec.Struct, omit_defaults=True):
+    """The part of a tally that is of the users of one session and one target."""
+
+    tally: Tally = msgspec.field(default_factory=Tally)
+    """Without deliveries and the lag of the event loop, which are the worker's."""
+    alive: Count | None = None
+    """Of its open connections: those alive, as in Held."""
+    moved: Count = 0
+    """Of its launched users: those whose first connection went to the target of another slice,
+    which has them as launched, too."""
+
+    def merge(self, other: "Slice") -> None:
+        """Adds the same slice of another source or second to this one."""
+        self.tally.merge(other.tally)
+        self.moved += other.moved
+        if other.alive is not None:
+            self.alive = (self.alive or 0) + other.alive
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of what it counts; how many users it has in all is unknown."""
+        return Ledger.of(None, self.tally, self.moved)
+
+
+AllSlices = Annotated[dict[Count, Slice], msgspec.Meta(max_length=MAX_SLICES)]
+"""The slices of a run by place, those with something; none where results are not split."""
+
+
+def merge_slices(mine: dict[Key, Slice], theirs: dict[Key, Slice]) -> None:
+    """Adds the slices of another source, or of another second, to these."""
+    for place, one in theirs.items():
+        mine.setdefault(place, Slice()).merge(one)
+
+
+def by_session(slices: Slices, counted: dict[int, Slice]) -> dict[str, Slice]:
+    """Returns what was counted in slices, added up by session.
+
+    Nothing where results are not split by it. An agent may make a place up: it is left out.
+    """
+    found = {name: Slice() for name in slices.sessions}
+    for place, one in counted.items():
+        if found and place < slices.number:
+            found[slices.session_of(place)].merge(one)
+    for one in found.values():
+        one.tally.launched -= one.moved
+        one.moved = 0
+    return found
 
 
 class Second(msgspec.Struct, omit_defaults=True):
@@ -39,6 +91,8 @@ class Second(msgspec.Struct, omit_defaults=True):
     """The state of its host meanwhile; None where unknown, and for a worker or a fleet."""
     news: News | None = None
     """The news about publications, if there are any."""
+    slices: AllSlices = msgspec.field(default_factory=dict)
+    """The parts of the tally, where results are split."""
 
     def absorb(self, earlier: "Second") -> "Second":
         """Returns a second that holds the counts of this one and of the one before it."""
@@ -53,6 +107,9 @@ class Second(msgspec.Struct, omit_defaults=True):
         whole = Second(self.number, tally, self.held, self.cpu_s, self.rss, span, delays, host)
         for second in (earlier, self):
             whole.add_news(second.news)
+            merge_slices(whole.slices, second.slices)
+        for place, one in whole.slices.items():
+            one.alive = self.slices[place].alive if place in self.slices else None
         return whole
 
     def merge(self, other: "Second") -> None:
@@ -63,6 +120,7 @@ class Second(msgspec.Struct, omit_defaults=True):
         self.cpu_s += other.cpu_s
         self.rss += other.rss
         self.add_news(other.news)
+        merge_slices(self.slices, other.slices)
 
     def add_news(self, news: News | None) -> None:
         """Adds news about publications to its own."""
@@ -93,6 +151,31 @@ class Source(msgspec.Struct):
     """True while it has more seconds to report."""
     unreported: range = range(0)
     """The seconds that it did not report before it was lost."""
+    slices: dict[int, Slice] = msgspec.field(default_factory=dict)
+    """The parts of the total, where results are split; alive are those of the newest second."""
+
+    def count(self, second: Second) -> None:
+        """Adds the next second that it reported."""
+        self.last = second
+        self.total.merge(second.tally)
+        merge_slices(self.slices, second.slices)
+        for place, one in self.slices.items():
+            one.alive = second.slices[place].alive if place in second.slices else None
+
+    def slice_breaches(self, slices: Slices) -> list[str]:
+        """Returns a text for each count whose sum over the slices is not the total."""
+        split, moved = Tally(), 0
+        for place, one in self.slices.items():
+            if place < slices.number:
+                split.merge(one.tally)
+                moved += one.moved
+        split.launched -= moved
+        counted, whole = _sums(split), _sums(self.total)
+        return [
+            f"{name} is {whole[name]} but {counted[name]} by session and target"
+            for name in whole
+            if counted[name] != whole[name]
+        ]
 
     @property
     def launched(self) -> int:
@@ -140,6 +223,14 @@ class FanIn:
             held.merge(source.last.held)
         return held.alive
 
+    @property
+    def slices(self) -> dict[int, Slice]:
+        """The slices of everything that every source reported."""
+        slices: dict[int, Slice] = {}
+        for source in self.sources.values():
+            merge_slices(slices, source.slices)
+        return slices
+
     def expect(self, name: str, first: int = 0) -> None:
         """Adds a source that reports every second from `first` on."""
         self.sources[name] = Source(first=first)
@@ -174,21 +265,19 @@ class FanIn:
             return Tally()
         source.living = False
         source.unreported = range(max(source.last.number + 1, source.first), until + 1)
-        ledger = Ledger.of(None, source.total)
-        tally = Tally(
-            lost=ledger.open,
-            failed={LOST: ledger.connecting} if ledger.connecting else {},
-            sessions_failed=source.total.sessions_running,
-        )
+        tally = _lost(Ledger.of(None, source.total), source.total)
         number = max(source.last.number + 1, self._next)
         held = Held(peak=Peak(known=False))
-        self._count(name, Second(number, tally, held, cpu_s=source.last.cpu_s))
+        last = Second(number, tally, held, cpu_s=source.last.cpu_s)
+        last.slices = {
+            place: Slice(_lost(one.ledger, one.tally)) for place, one in source.slices.items()
+        }
+        self._count(name, last)
         return tally
 
     def _count(self, name: str, second: Second) -> None:
         source = self.sources[name]
-        source.last = second
-        source.total.merge(second.tally)
+        source.count(second)
         self.total.merge(second.tally)
         self._parts.setdefault(second.number, {})[name] = second
         self._newest = max(self._newest, second.number)
@@ -226,3 +315,20 @@ class FanIn:
             whole.merge(part)
         lost = [name for name, source in self.sources.items() if number in source.unreported]
         return Settled(whole, parts, missing, lost)
+
+
+def _sums(tally: Tally) -> dict[str, int]:
+    """Returns the counts that are split, with those by reason added up."""
+    return {
+        **{name: number for name, number in tally.counts().items() if name not in WORKER_WIDE},
+        **{name: sum(getattr(tally, name).values()) for name in BY_NAME},
+    }
+
+
+def _lost(ledger: Ledger, total: Tally) -> Tally:
+    """Returns what the end of a source that died counts for what it held."""
+    return Tally(
+        lost=ledger.open,
+        failed={LOST: ledger.connecting} if ledger.connecting else {},
+        sessions_failed=total.sessions_running,
+    )

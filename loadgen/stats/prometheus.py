@@ -7,6 +7,7 @@ those that sessions record themselves; its cost does not grow with the number of
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
+from msgspec.structs import replace
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -17,9 +18,17 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from loadgen.stats.fanin import Slice
 from loadgen.stats.histogram import Histogram
 from loadgen.stats.reasons import KINDS, unexpected
-from loadgen.stats.tally import COUNTS, HISTOGRAMS, METRICS, Ledger, Tally, WorkerVitals
+from loadgen.stats.tally import (
+    COUNTS,
+    HISTOGRAMS,
+    METRICS,
+    Ledger,
+    Tally,
+    WorkerVitals,
+)
 from loadgen.version import VERSION
 
 BOUNDS = (500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000)
@@ -40,11 +49,34 @@ class Snapshot(msgspec.Struct):
     """The connections alive at the end of the newest second; None where life is not verified."""
     alive_within: int | None = None
     """The window of `alive` in whole seconds."""
+    session: str | None = None
+    """The value of the label `session`; None where results are not split by session."""
 
     @property
     def labels(self) -> list[str]:
         """The values of the labels that every sample has."""
-        return [] if self.agent is None else [self.agent]
+        return [value for value in (self.agent, self.session) if value is not None]
+
+    def with_sessions(self, sessions: dict[str, Slice]) -> "list[Snapshot]":
+        """Returns this snapshot, and one for each session.
+
+        It has what is not split by session, and an empty label. Without sessions it is the only
+        one, and has no label.
+        """
+        if not sessions:
+            return [self]
+        rest = replace(self, alive=None, session="")
+        return [rest, *(self._of_session(name, one) for name, one in sessions.items())]
+
+    def _of_session(self, name: str, one: Slice) -> "Snapshot":
+        return Snapshot(
+            self.agent,
+            one.ledger,
+            one.tally,
+            alive=None if self.alive is None else one.alive or 0,
+            alive_within=self.alive_within,
+            session=name,
+        )
 
 
 class LoadCollector(Collector):
@@ -56,7 +88,11 @@ class LoadCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yields one family after the other, each with the samples of all snapshots."""
         snapshots = list(self._read())
-        labels = ["agent"] if any(snapshot.agent is not None for snapshot in snapshots) else []
+        labels = [
+            label
+            for label in ("agent", "session")
+            if any(getattr(snapshot, label) is not None for snapshot in snapshots)
+        ]
         yield InfoMetricFamily("loadgen_build", "The running version.", {"version": VERSION})
         yield _states(snapshots, labels)
         yield _alive(snapshots, labels)

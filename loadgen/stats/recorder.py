@@ -4,10 +4,12 @@ They are the tally of the second, samples of failures, remarks, and signs of lif
 """
 
 from collections import deque
+from copy import copy
 from random import Random
 
 from loadgen.stats.delays import Delays
 from loadgen.stats.deliveries import Deliveries
+from loadgen.stats.fanin import Slice
 from loadgen.stats.tally import MAX_NAMES, OTHER, Tally, name_of
 
 MICROSECONDS = 1_000_000
@@ -28,20 +30,23 @@ MAX_REMARK_LENGTH = 2000
 class Recorder:
     """The tally that connections and users of one worker write into.
 
-    It is swapped every second.
+    It is swapped every second. Where results are split, each slice of the users has a recorder of
+    its own.
     """
 
     __slots__ = (
+        "_asked",
         "_heard",
         "_named",
         "_names",
         "_remarks",
         "_sampled",
-        "abort",
+        "_slices",
         "bits",
         "delays",
         "deliveries",
         "heard",
+        "moved",
         "samples",
         "tally",
     )
@@ -59,6 +64,11 @@ class Recorder:
         needs no time of its own."""
         self._heard = None if window is None else deque([self.heard], window + 1)
         """Those of the current second and of the window before it, oldest first."""
+        self.moved = 0
+        """Users of a slice, in the current second, whose first connection goes to the target of
+        another slice: they count as launched there."""
+        self._slices: dict[int, Recorder] = {}
+        """The recorders of slices, by place."""
         self.delays = Delays()
         """The worker's own, in the current second."""
         self.bits = Random(seed).getrandbits
@@ -72,11 +82,26 @@ class Recorder:
         self._named: dict[tuple[str, int], int] = {}
         """The names that users were the first to use, by kind and user."""
         self._remarks: list[str] = []
-        self.abort = ""
-        """The reason for which a session asked for the end of the whole run; empty: none did."""
-
+        self._asked: list[str] = []
+        """The reasons for which sessions asked for the end of the whole run."""
         self.deliveries: Deliveries | None = None
         """The publications that are received; None in a run without any."""
+
+    def of_slice(self, place: int) -> "Recorder":
+        """Returns the recorder of a slice of the users.
+
+        It has a tally and signs of life of its own. Everything else is the worker's, which has to
+        have its `deliveries` before.
+        """
+        found = self._slices.get(place)
+        if found is None:
+            found = self._slices[place] = copy(self)
+            found._slices = {}
+            found.tally = Tally()
+            found.heard = [0]
+            if self._heard is not None:
+                found._heard = deque([found.heard], self._heard.maxlen)
+        return found
 
     def sample(self, reason: str, user: int, words: str) -> None:
         """Keeps what happened to a user as the sample of a reason, if that has none yet."""
@@ -118,14 +143,24 @@ class Recorder:
     def take_remarks(self) -> tuple[str, ...]:
         """Returns the remarks since the last call."""
         remarks = tuple(self._remarks)
-        self._remarks = []
+        self._remarks.clear()
         return remarks
 
     def take_samples(self) -> dict[str, str]:
         """Returns the samples since the last call."""
-        samples = self.samples
-        self.samples = {}
-        return {reason: sendable(text) for reason, text in samples.items()}
+        samples = {reason: sendable(text) for reason, text in self.samples.items()}
+        self.samples.clear()
+        return samples
+
+    def ask_for_end(self, why: str) -> None:
+        """Asks for the end of the whole run; the first reason counts."""
+        if not self._asked:
+            self._asked.append(sendable(why, MAX_REMARK_LENGTH))
+
+    @property
+    def abort(self) -> str:
+        """The reason that a session gave for the end of the run; "": none did."""
+        return next(iter(self._asked), "")
 
     def take_delays(self) -> Delays:
         """Returns the worker's own delays since the last call."""
@@ -142,13 +177,32 @@ class Recorder:
             self._heard.append(self.heard)
         return tally
 
+    def take_slices(self) -> dict[int, Slice]:
+        """Returns what each slice has counted since the last call, by place.
+
+        A slice in which nothing happened is left out. What they counted is added to the worker's
+        own tally, so it is called before `swap`.
+        """
+        slices = {}
+        for place, recorder in self._slices.items():
+            moved, recorder.moved = recorder.moved, 0
+            one = Slice(recorder.swap(), recorder.alive, moved)
+            if one != Slice(alive=None if one.alive is None else 0):
+                self.tally.merge(one.tally)
+                self.tally.launched -= moved
+                slices[place] = one
+        return slices
+
     @property
     def alive(self) -> int | None:
         """The open connections that were heard within the window.
 
         It is that before the current second, and what there is of this second. None without one.
         """
-        return None if self._heard is None else sum(count for (count,) in self._heard)
+        if self._heard is None:
+            return None
+        own = sum(count for (count,) in self._heard)
+        return own + sum(recorder.alive or 0 for recorder in self._slices.values())
 
 
 def sendable(text: object, most: int | None = None) -> str:

@@ -418,6 +418,12 @@ HISTOGRAMS = tuple(
     field.name for field in msgspec.structs.fields(Tally) if field.default_factory is Histogram
 )
 """The names of the histograms, in the order of the contract."""
+WORKER_WIDE = (
+    "delivery",
+    "loop_lag",
+    *(name for name in COUNTS if name.startswith("delivery_")),
+)
+"""The counts and histograms that a worker has as a whole: they are not split."""
 METRICS = {
     name: part
     for name, hint in get_type_hints(Tally, include_extras=True).items()
@@ -425,6 +431,11 @@ METRICS = {
     if isinstance(part, Metric)
 }
 """The metric of each field that Prometheus gets."""
+
+
+def worker_wide(tally: Tally) -> Tally:
+    """Returns a tally with what is not split alone."""
+    return Tally(**{name: getattr(tally, name) for name in WORKER_WIDE})
 
 
 def name_of(text: str) -> str:
@@ -508,18 +519,20 @@ class Ledger(msgspec.Struct, frozen=True):
     late: int
 
     @classmethod
-    def of(cls, numbers: int | None, total: Tally) -> "Ledger":
+    def of(cls, numbers: int | None, total: Tally, moved: int = 0) -> "Ledger":
         """Returns the ledger of a part of the plan after everything in `total` happened.
 
         `numbers` is how many connections the part has; None where that is unknown. Connections
-        beyond the plan's (`relaunched`) count as planned too.
+        beyond the plan's (`relaunched`) count as planned too. Of the launched, `moved` count in
+        another part.
         """
         planned = 0 if numbers is None else numbers + total.relaunched
+        launched = total.launched - moved
         return cls(
             planned=planned,
-            not_started=planned - total.launched,
-            launched=total.launched,
-            connecting=total.launched - sum(total.failed.values()) - total.opened,
+            not_started=planned - launched,
+            launched=launched,
+            connecting=launched - sum(total.failed.values()) - total.opened,
             failed=dict(sorted(total.failed.items())),
             opened=total.opened,
             accepted=total.accepted,

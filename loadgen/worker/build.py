@@ -21,6 +21,7 @@ from loadgen.plan.publish import Publish
 from loadgen.plan.session_file import load
 from loadgen.plan.sessions import Loop, PythonSession, Script, SessionSpec, may_use_http
 from loadgen.plan.setup import DATA
+from loadgen.plan.slices import slices_of
 from loadgen.sessions.churn import Churn
 from loadgen.sessions.loop import BUILT_IN, LoopScenario
 from loadgen.sessions.population import Population
@@ -66,7 +67,7 @@ def engine_for(
         recorder.deliveries = _deliveries(job, plan.publish)
     schedule = plan.schedule
     closing: Deadlines[Connection] = Deadlines(CLOSE_TIMEOUT)
-    connections = Connections(recorder, (), closing, plan.transport.connect_timeout)
+    connections = Connections((), closing, plan.transport.connect_timeout)
     routes = Routes(job, recorder, loop, closing)
     redirects = None
     if plan.transport.follow_redirects and want is not None:
@@ -109,16 +110,21 @@ def engine_for(
 def _scenarios(
     job: Job, population: Population, routes: Sequence[Route], grain: float
 ) -> list[Scenario]:
-    target_of = job.plan.target_of
-
-    def route_of(number: int) -> Route:
-        return routes[target_of(number)]
-
     specs = job.plan.session_specs
     rows = rows_of(job.plan)
     params = read_only(job.plan.params)
     data = msgspec.json.decode(job.data) if job.data else NO_SETUP
-    scenarios = [_scenario(spec, job, population, route_of, routes, grain) for spec in specs]
+    slices = slices_of(job.plan)
+    scenarios = []
+    for session, spec in enumerate(specs):
+        own = routes
+        if slices.number:
+            places = (slices.place(session, target) for target in range(len(routes)))
+            recorders = map(population.recorder.of_slice, places)
+            own = list(map(Route.counted_by, routes, recorders))
+        scenario = _scenario(spec, job, population, own, grain)
+        scenario.sliced = slices.number > 0
+        scenarios.append(scenario)
     for scenario, spec in zip(scenarios, specs, strict=True):
         scenario.rows = rows.get(scenario.name)
         scenario.params = params
@@ -153,11 +159,15 @@ def _scenario(
     spec: SessionSpec,
     job: Job,
     population: Population,
-    route_of: Callable[[int], Route],
     routes: Sequence[Route],
     grain: float,
 ) -> Scenario:
     plan = job.plan
+    target_of = plan.target_of
+
+    def route_of(number: int) -> Route:
+        return routes[target_of(number)]
+
     if isinstance(spec, Loop):
         session = BUILT_IN[spec.ping]
         return LoopScenario(

@@ -20,7 +20,7 @@ from loadgen.sessions.receiver import Subscription
 from loadgen.sessions.scenario import Scenario
 from loadgen.stats.peak import Peak
 from loadgen.stats.reasons import CHURN, DRAINED, STORM, TIMEOUT
-from loadgen.stats.recorder import microseconds
+from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.stats.tally import Held
 from loadgen.worker.arrivals import Arrivals
 from loadgen.worker.routes import Routes
@@ -248,8 +248,9 @@ class Engine:
                 self._free_since = now
                 return now + TURN
             if age == next_return:
-                self.recorder.tally.relaunched += 1
-                self._launch(self._churn.take_return(), origin + age, origin + age)
+                number = self._churn.take_return()
+                self._recorder_of(number).tally.relaunched += 1
+                self._launch(number, origin + age, origin + age)
             else:
                 number, due = self._arrivals.take()
                 self._launch(number, origin + due, origin + age)
@@ -272,7 +273,8 @@ class Engine:
         The two differ for reassigned users, which are late by design.
         """
         now = monotonic()
-        tally = self.recorder.tally
+        scenario = self.scenarios[self._scenario_of(number)]
+        tally = scenario.recorder_of(number).tally
         tally.launched += 1
         tally.sessions_started += 1
         tally.lag.record(microseconds(now - due))
@@ -281,7 +283,10 @@ class Engine:
             own = now - max(planned, self._free_since)
             if own > LATE:
                 self.recorder.delays.launched_late(own)
-        self.scenarios[self._scenario_of(number)].start_user(number, due)
+        scenario.start_user(number, due)
+
+    def _recorder_of(self, number: int) -> Recorder:
+        return self.scenarios[self._scenario_of(number)].recorder_of(number)
 
     # Ends.
 

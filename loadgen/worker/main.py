@@ -260,6 +260,7 @@ class Worker(asyncio.Protocol):
             self._timer.set(again)
 
     def _report(self, *, finished: bool = False) -> None:
+        slices = self._recorder.take_slices()
         tally = self._recorder.swap()
         held = self._engine.held()
         held.peak = self._engine.take_peak(monotonic())
@@ -268,7 +269,7 @@ class Worker(asyncio.Protocol):
         if stalled:
             delays.stalls[self._number] = round(stalled, 3)
         cpu_s, rss = process_time(), self._memory.bytes()
-        second = Second(self._second, tally, held, cpu_s, rss, delays=delays)
+        second = Second(self._second, tally, held, cpu_s, rss, delays=delays, slices=slices)
         deliveries = self._recorder.deliveries
         if deliveries is not None:
             second.news = deliveries.report(

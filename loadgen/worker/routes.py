@@ -98,7 +98,7 @@ class Routes:
         own = headers, self._transport.subprotocols, self._transport.offer
         self._destinations.setdefault(to.url, to)
         dialer = self._dialer(to, name, credentials)
-        route = Route(to.url, to.host, to.resource, dialer, self._closing, *own)
+        route = Route(to.url, to.host, to.resource, dialer, self._recorder, self._closing, *own)
         route.follow = self.follow
         return route
 
@@ -133,7 +133,7 @@ class Routes:
 
         if len(to.ways) == 1 and transport.resolve_every is None:
             return make(to.addresses[0])
-        return Dialers(loop, recorder, transport.connect_timeout, make, to.addresses)
+        return Dialers(loop, transport.connect_timeout, make, to.addresses)
 
     def _ports_towards(self, place: tuple[str, int]) -> SourcePorts:
         found = self._ports.get(place)

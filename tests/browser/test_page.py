@@ -24,11 +24,30 @@ OPEN = 400
 RUN = ("--rate", "200", "--max", str(OPEN), "--think", "1", "--hold", "600")
 
 
-def test_the_page_shows_how_far_publications_reach(tmp_path, page, server):
+def test_the_page_shows_how_far_publications_reach_and_what_each_session_does(
+    tmp_path, page, server
+):
+    plan = tmp_path / "plan.toml"
+    loops = "".join(
+        f'[[sessions]]\nname = "{name}"\nkind = "loop"\nthink = 1\n'
+        for name in ("chatter", "watcher")
+    )
+    plan.write_text(f'target = "{server.ws}"\nrate = 200\nmax = {OPEN}\nhold = 600\n{loops}')
     publish = ("--publish", "target", "--publish-rate", "5")
-    with followed(tmp_path, "--local", "1", *RUN, *publish, server.ws) as coord:
+    run = ("--local", "1", "--plan", str(plan), *publish)
+    with followed(tmp_path / "runs", *run) as coord:
         page.goto(coord.url)
         page.locator('[data-fact="reach"]', has_text="100 %").wait_for()
+        rows = page.locator("#sessions tbody tr")
+        eventually(
+            lambda: sum(number(row.split()[1]) for row in rows.all_inner_texts()) == OPEN,
+            lambda: str(rows.all_inner_texts()),
+        )
+        legend = page.locator('[data-chart="session-open"] .legend').inner_text()
+        assert re.search(r"chatter \d+\s+watcher \d+", legend), legend
+        assert page.locator('[data-chart="session-ping"] canvas').count() == 1
+        assert page.locator("#targets-section").is_hidden()
+        assert not accessibility_violations(page)
 
         assert 0 < fact(page, "publications") <= coord.state()["publications"]["sent"]
         assert fact(page, "delivery received") > 0
@@ -351,7 +370,7 @@ def test_an_hour_of_seconds_is_drawn(tmp_path, page, server):
                 latencies: { handshake: [1, 2, 3, 4 + second % 7] },
                 ends: Object.fromEntries(Array.from({ length: 12 }, (_, at) =>
                     [`server: failed why_${at}`, at])),
-                invalid: second % 100 ? [] : ["why"], saturated: [], own: {},
+                invalid: second % 100 ? [] : ["why"], saturated: [], own: {}, parts: {},
                 agents: Object.fromEntries(Array.from({ length: 16 }, (_, at) =>
                     [`a${at}`, [second, second / 2]])) });
             for (let second = 0; second < 3700; second += 1) model.take(sample(second));

@@ -53,7 +53,7 @@ class CheckedScenario(SessionScenario):
 def idle_population(seed: int = 1) -> Population:
     """Returns the users of a worker on which no user has arrived; it dials nothing."""
     recorder = Recorder(seed)
-    connections = Connections(recorder, (), Deadlines(1.0))
+    connections = Connections((), Deadlines(1.0))
     return Population(recorder, connections, Churn((), 1.0, seed), Alarm(float))
 
 
@@ -100,9 +100,10 @@ class Load:
         pairs = SourcePorts((source,), ports)
         self.dialer = Dialer(loop, address, pairs, self.recorder, tls, "localhost")
         closing = Deadlines(1.0)
-        self.route = Route(plan.target, f"127.0.0.1:{port}", "/", self.dialer, closing)
+        host = f"127.0.0.1:{port}"
+        self.route = Route(plan.target, host, "/", self.dialer, self.recorder, closing)
         self.start = monotonic() - late
-        connections = Connections(self.recorder, (self.dialer,), closing)
+        connections = Connections((self.dialer,), closing)
         churn = Churn(phases, 1.0, plan.seed, self.start)
         self.population = Population(self.recorder, connections, churn, Alarm(float))
         share = NO_SHARE if empty_share else Share()

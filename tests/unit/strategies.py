@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from hypothesis import strategies as st
 
-from loadgen.stats.fanin import Second
+from loadgen.stats.fanin import Second, Slice
 from loadgen.stats.histogram import HIGHEST, Histogram
 from loadgen.stats.tally import COUNTS, HISTOGRAMS, CheckCounts, Held, Tally
 
@@ -63,5 +63,10 @@ seconds = st.builds(
     st.builds(Held, _counts, _counts),
     cpu_s=st.integers(0, 1000).map(float),
     rss=_counts,
+    slices=st.dictionaries(
+        st.integers(0, 2),
+        st.builds(Slice, _tallies_of_few_fields, st.none() | _counts, _counts),
+        max_size=2,
+    ),
 )
 """Seconds with the number 0, and whole CPU seconds, so that their sum is the same in any order."""

@@ -90,3 +90,16 @@ def test_without_the_library_the_error_names_the_extra(monkeypatch):
 
     with pytest.raises(OperatorError, match=r"^--export needs influxdb-client: pip install"):
         check_library()
+
+
+def test_sessions_and_targets_are_measurements_of_their_own():
+    parts = {
+        "session.chatter": {"open": 3, "handshake_p99_ms": 1.5, "alive": None},
+        "target.ws://a/": {"open": 4},
+    }
+    lines = lines_of(Sample(0, {}, {}, {}, [], parts=parts), "r", 1)
+
+    assert [line for line in lines if "_by_" in line] == [
+        "loadgen_by_session,run=r,session=chatter handshake_p99_ms=1.5,open=3i 1",
+        "loadgen_by_target,run=r,target=ws://a/ open=4i 1",
+    ]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from coordinator.report.abort import AbortWatch, parse_abort
 from loadgen.errors import PlanError
 from loadgen.plan.plan import Plan
+from loadgen.plan.sessions import Loop
 from tests.unit.coordinator.report.summaries import part, percentiles, summary
 
 
@@ -99,3 +100,19 @@ def test_what_is_no_condition_is_refused_in_one_line(text, message):
 def test_any_text_is_a_condition_or_is_refused(text):
     with contextlib.suppress(PlanError):
         assert parse_abort(text).seconds >= 0
+
+
+def test_a_session_may_end_the_run():
+    sessions = (Loop(name="chatter"), Loop(name="watcher"))
+    condition = parse_abort("session.chatter.failed>1%", Plan(sessions=sessions))
+    watch = AbortWatch([condition])
+
+    assert watch.parts == {"session.chatter"}
+    few, many = (
+        summary(parts={"session.chatter": part(launched=100, failed={"refused": number})})
+        for number in (1, 2)
+    )
+    assert watch.take(0, few) == ""
+    assert "session.chatter.failed>1% (it was 2%)" in watch.take(1, many)
+    with pytest.raises(PlanError, match="no session 'chattr', did you mean 'chatter'"):
+        parse_abort("session.chattr.failed>1%", Plan(sessions=sessions))

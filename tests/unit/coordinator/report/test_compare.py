@@ -16,7 +16,7 @@ from coordinator.storage.reader import AgentFacts, RunFacts
 from loadgen.errors import PlanError
 from loadgen.plan.plan import Plan
 from loadgen.stats.tally import CheckCounts
-from tests.unit.coordinator.report.summaries import agent, percentiles, record, summary
+from tests.unit.coordinator.report.summaries import agent, part, percentiles, record, summary
 
 SUMMARY = summary(
     launched=1000,
@@ -226,4 +226,20 @@ def test_runs_that_differ_in_plan_or_machine_get_warnings():
         "the plans differ: rate 2000.0 / 5.0",
         "the fleets differ: 1 / 2 agents",
         "the machines differ: cpus",
+    ]
+
+
+def test_a_limit_may_be_of_a_session():
+    name = "session.chatter.failed"
+    before, after = (
+        changed(parts={"session.chatter": part(launched=10, failed={"refused": number})})
+        for number in (10, 12)
+    )
+
+    assert regressions(before, after, limits_of([f"{name}:25%"], 5.0)) == []
+    assert regressions(before, after, limits_of([name, f"{name}.refused:30%"], 5.0)) == [
+        f"{name}: 10 before, now 12, +20.0 %; 5 % are allowed"
+    ]
+    assert regressions(before, SUMMARY, limits_of([name], 5.0)) == [
+        f"{name}: 10 before, now not measured; 5 % are allowed"
     ]

@@ -15,6 +15,7 @@ from coordinator.report.expect import (
     PART_COUNTS,
     nearest_of,
     parse,
+    part_and_figure,
     unit_of,
 )
 from coordinator.run.parts import Part
@@ -22,8 +23,8 @@ from coordinator.run.publications import PublicationsSummary
 from coordinator.run.summary import ExpectationResult, InvalidSecond, Summary
 from loadgen.errors import PlanError
 from loadgen.plan.phases import Phase
-from loadgen.plan.plan import Plan
-from loadgen.plan.sessions import PythonSession
+from loadgen.plan.plan import Plan, Target
+from loadgen.plan.sessions import Loop, PythonSession
 from loadgen.stats.tally import COUNTS as COUNTERS
 from loadgen.stats.tally import CheckCounts
 from tests.unit.coordinator.report.summaries import part, percentiles, summary
@@ -449,3 +450,104 @@ def test_checks_and_requests_that_were_not_made_hold_no_expectation(text):
 def test_a_figure_of_checks_and_requests_that_is_none_is_refused(text, message):
     with pytest.raises(PlanError, match=re.escape(message)):
         parse(text)
+
+
+A, B = "ws://a.example:80/live?project=console&channels[]=files", "ws://b/?token=s3cret"
+SPLIT = Plan(
+    sessions=(Loop(name="chatter"), Loop(name="a.b")),
+    targets=(Target(url=A), Target(url=B)),
+)
+SHOWN = SPLIT.shown_urls
+SPLIT_SUMMARY = replace(
+    SUMMARY,
+    parts=SUMMARY.parts
+    | {
+        "session.chatter": part(
+            launched=200,
+            opened=190,
+            held=190,
+            failed={"refused": 10},
+            unexpected=19,
+            open_peak=190,
+            open_end=95,
+            sessions_started=200,
+            sessions_failed=4,
+            histograms={"handshake": JUDGED},
+            counters={"logins": 7},
+        ),
+        "session.a.b": part(launched=100, failed={"http_503": 1}),
+        f"target.{SHOWN[A]}": part(launched=150, failed={"refused": 3}),
+        f"target.{SHOWN[B]}": part(launched=150, failed={"http_503": 6}),
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "held"),
+    [
+        ("session.chatter.failed<1%", 5.0, False),
+        ("session.chatter.failed<=5%", 5.0, True),
+        ("session.chatter.failed.refused==10", 10, True),
+        ("session.chatter.unexpected<=10%", 10.0, True),
+        ("session.chatter.open_peak>=190", 190, True),
+        ("session.chatter.open_end>=50%", 50.0, True),
+        ("session.a.b.open_end==0", None, False),
+        ("session.chatter.sessions_failed<1%", 2.0, False),
+        ("session.chatter.handshake_p99<11.5ms", 11.0, True),
+        ("session.chatter.counter.logins>=7", 7, True),
+        ("session.chatter.ping_rtt_p99<1s", None, False),
+        ("session.a.b.failed<2%", 1.0, True),
+        ("session.a.b.failed.http_503<=1", 1, True),
+        (f"target.{A}.failed<=2%", 2.0, True),
+        (f"target.{A}.failed.refused>3", 3, False),
+        (f"target.{B}.failed<4%", 4.0, False),
+        (f"target.{SHOWN[B]}.failed.http_503==6", 6, True),
+    ],
+)
+def test_figures_may_be_of_a_session_or_a_target(text, value, held):
+    expectation = parse(text, SPLIT)
+    result = expectation.evaluate(SPLIT_SUMMARY)
+
+    assert (result.value, result.held) == (value, held)
+    assert "s3cret" not in expectation.name
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "session.chater.failed<1%",
+            "no session 'chater', did you mean 'chatter'?; it has",
+        ),
+        ("target.ws://c/.failed<1%", "the plan has no target 'ws://c/'"),
+        (
+            "session.chatter.delivery_lost==0",
+            "measured for the whole run, not by session",
+        ),
+        ("session.chatter.loop_lag_p99<1s", "measured for the whole run, not by session"),
+        ("session.chatter.rate_achieved>1", "is a figure of the whole run alone"),
+    ],
+)
+def test_a_session_that_the_plan_lacks_and_a_figure_that_is_not_split_are_refused(text, message):
+    with pytest.raises(PlanError, match=re.escape(message)):
+        parse(text, SPLIT)
+
+
+@pytest.mark.parametrize("text", ["session.loop.failed<1%", f"target.{Plan().target}.failed<1%"])
+def test_the_only_session_and_the_only_target_are_the_whole_run(text):
+    assert parse(text, Plan()).name == "failed"
+
+
+def test_a_target_that_is_not_split_is_refused_with_the_reason():
+    targets = tuple(Target(url=f"ws://t{number}/") for number in range(40))
+    plan = replace(SPLIT, targets=targets)
+
+    with pytest.raises(PlanError, match="results are split by session, and not by target"):
+        parse("target.ws://t3/.failed<1%", plan)
+    assert parse("session.chatter.failed<1%", plan).part == "session.chatter"
+
+
+def test_a_name_is_a_part_of_the_run_and_a_figure():
+    assert part_and_figure("failed") == ("run", "failed")
+    assert part_and_figure("session.a.b.failed.http_503") == ("session.a.b", "failed.http_503")
+    assert part_and_figure("no figure!") == ("run", "no figure!")

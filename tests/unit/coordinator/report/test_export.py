@@ -8,7 +8,7 @@ from coordinator.report.export import comparison_report, csv_report, markdown_re
 from coordinator.run.summary import ExpectationResult, InvalidSecond
 from loadgen.plan.plan import Plan, Target
 from tests.unit.coordinator.report import summaries
-from tests.unit.coordinator.report.summaries import percentiles, summary
+from tests.unit.coordinator.report.summaries import part, percentiles, summary
 
 MEASURED = {"delivery": percentiles(p50=1.0, p99=2.0)}
 
@@ -54,6 +54,8 @@ def test_markdown_fits_a_comment_whatever_a_run_has():
                 closed=dict.fromkeys(many, 1),
                 counters=dict.fromkeys(many, 1),
                 timings=dict.fromkeys(many, percentiles()),
+                parts={f"session.{name}": part(launched=10**6) for name in many[:64]}
+                | {f"target.{name}": part(launched=10**6) for name in many[:64]},
                 invalid_seconds=[InvalidSecond(at, [why]) for at, why in enumerate(many)],
                 expectations=[ExpectationResult(each, None, False) for each in many],
             ),
@@ -64,7 +66,7 @@ def test_markdown_fits_a_comment_whatever_a_run_has():
     )
 
     assert len(text) <= 60_000
-    assert "… and 975 more" in text
+    assert "… and 980 more" in text
 
 
 def test_csv_has_a_line_for_each_second(record):
@@ -88,3 +90,12 @@ def test_a_figure_that_only_some_runs_measured_leaves_a_gap(form):
     (line,) = (line for line in text.splitlines() if "delivery_p50" in line.replace("\\", ""))
     assert line.count("–") == 3, "two runs without the figure, and one judgement"
     assert "differs" in line
+
+
+def test_markdown_has_a_table_of_the_sessions():
+    parts = {f"session.{name}": part(launched=10, opened=9) for name in ("chatter", "watcher")}
+    text = markdown_report(summaries.record("a", summary(parts=parts)))
+
+    assert "| session | launched | opened | failed |" in text
+    assert "| watcher | 10 | 9 | 0 |" in text
+    assert "| target |" not in text

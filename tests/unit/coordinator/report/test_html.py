@@ -11,11 +11,13 @@ from msgspec.structs import replace
 from coordinator.report.export import markdown_report
 from coordinator.report.html import MAX_POINTS, comparison_html, html_report
 from coordinator.report.own import MAX_DRAWN
+from coordinator.run.progress import PhaseProgress
 from coordinator.run.summary import InvalidSecond
+from coordinator.run.timeline import PartFigures
 from coordinator.storage.reader import read_run
 from loadgen.plan.plan import Plan, Target
 from loadgen.stats.tally import CheckCounts
-from tests.unit.coordinator.report.summaries import percentiles
+from tests.unit.coordinator.report.summaries import part, percentiles
 from tests.unit.coordinator.report.test_delivery import SOME
 
 PUBLISHED = Path(__file__).parents[4] / "docs" / "million"
@@ -202,3 +204,36 @@ def test_seconds_that_were_not_written_are_named(record):
 
     assert "no row was written" not in html_report(record)
     assert "stood still: 0, 3 to 4." in html_report(replace(record, seconds=some))
+
+
+def test_sessions_have_a_table_their_own_latencies_and_series_on_charts(record):
+    parts = {f"session.{name}": part(launched=10) for name in ("chatter", "watcher")}
+    parts["session.chatter"].failed = {"http_503": 3}
+    parts["session.chatter"].timings = {"tr_login": percentiles(p99=12.0)}
+    figures = replace(record.summary, parts=record.summary.parts | parts)
+    rows = [
+        replace(row, parts={"session.chatter": PartFigures(open=row.second)})
+        for row in record.seconds
+    ]
+
+    page = html_report(replace(record, summary=figures, seconds=rows))
+
+    text = re.sub(r"<[^>]+>", " ", page.partition("<script")[0])
+    assert re.search(r"Sessions\s+Counts are of all seconds", text)
+    assert "All latencies and ends of chatter" in text
+    assert "http_503" in text
+    assert "tr_login" in text
+    assert "All latencies and ends of phase" not in text, "it has one phase"
+    data = json.loads(re.search(r'id="run">(.*?)</script>', page, re.DOTALL)[1])
+    assert data["fleet"]["session.chatter open"] == [row.second for row in record.seconds]
+
+
+def test_each_of_several_phases_has_all_its_latencies(record):
+    phases = [PhaseProgress(name, 0.0, 4.0, 200) for name in ("arrivals", "more")]
+    page = html_report(replace(record, summary=replace(record.summary, phases=phases)))
+
+    details = page.partition("All latencies and ends of phase arrivals")[2].partition("</details>")[
+        0
+    ]
+    assert "handshake" in details
+    assert "ping_rtt" in details

@@ -20,7 +20,8 @@ from coordinator.run.run import Run
 from loadgen.machine.host import HostState
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
-from loadgen.stats.fanin import Second
+from loadgen.plan.sessions import Loop
+from loadgen.stats.fanin import Second, Slice
 from loadgen.stats.tally import Held, Tally
 from tests.unit.coordinator.fleet import opened, posted, seconds, started
 from tests.unit.strategies import histogram_of, histograms
@@ -223,3 +224,22 @@ def test_a_paused_second_of_phases_asks_for_no_arrivals():
     asked = arrivals_asked(plan, plan.schedule.spans, (), Pauses([(1.0, 3.0)]), 1)
 
     assert asked == 0.0
+
+
+def test_a_sample_has_what_each_session_did():
+    plan = Plan(max=1000, rate=10.0, sessions=(Loop(name="chatter"), Loop(name="watcher")))
+    second = opened(0, 10, held=10, alive=9)
+    chatter, watcher = opened(0, 4).tally, opened(0, 6).tally
+    watcher.failed = {"refused": 2}
+    second.tally.failed = {"refused": 2}
+    second.slices = {0: Slice(chatter, alive=3), 1: Slice(watcher, alive=6)}
+
+    (sample,) = samples(plan, second)
+
+    assert list(sample.parts) == ["session.chatter", "session.watcher"]
+    one = sample.parts["session.watcher"]
+    assert (one["open"], one["alive"], one["opened"], one["failed"], one["closed"]) == (
+        6, 6, 6, 2, 0,
+    )  # fmt: skip
+    assert one["handshake_p99_ms"] == pytest.approx(3.0, rel=0.01)
+    assert "pongs_missing" not in one, "nothing of it happened"

@@ -90,3 +90,41 @@ def test_a_run_without_seconds_has_columns_without_values():
     columns = columns_of([])
 
     assert columns["second"] == columns["handshake_p99_ms"] == columns["invalid"] == []
+
+
+def test_sessions_and_targets_have_columns_for_what_they_did_in_any_second():
+    samples = [
+        Sample(
+            0,
+            {"open": 5, "alive": None, "opened": 5, "lost": 0},
+            {},
+            {},
+            [],
+            parts={
+                "session.chatter": {"open": 3, "alive": None, "opened": 3},
+                "session.a.b": {"open": 2, "opened": 2, "handshake_p99_ms": 1.5},
+            },
+        ),
+        Sample(
+            1,
+            {"open": 5, "alive": None, "opened": 0, "lost": 0},
+            {},
+            {},
+            [],
+            parts={"session.chatter": {"open": 3}, "session.a.b": {"open": 1, "lost": 1}},
+        ),
+    ]
+
+    columns = columns_of(samples)
+
+    own = {name: values for name, values in columns.items() if name.startswith("session.")}
+    assert own == {
+        "session.chatter.open": [3, 3],
+        "session.chatter.opened": [3, 0],
+        "session.a.b.open": [2, 1],
+        "session.a.b.opened": [2, 0],
+        "session.a.b.lost": [0, 1],
+        "session.a.b.handshake_p99_ms": [1.5, None],
+    }
+    assert kind_of("session.a.b.lost") == "whole"
+    assert kind_of("session.a.b.handshake_p99_ms") == "decimal"

@@ -24,6 +24,7 @@ from coordinator.report.tables import (
     resumed_text,
     sample_of,
     saturated_table,
+    slice_table,
     unexpected_ends,
 )
 from coordinator.run.hosts import HostSummary
@@ -254,3 +255,29 @@ def test_what_was_compressed_is_told_with_what_the_server_chose():
     )
     assert compression_text(summary(compress=True)).startswith("no connection opened; 0 of 0")
     assert compression_text(summary()).startswith("none was offered")
+
+
+def test_sessions_and_targets_have_tables_of_their_own():
+    chatter = part(launched=200, opened=190, open_peak=180, unexpected=2, sessions_failed=4)
+    chatter.failed = {"refused": 10}
+    chatter.histograms["handshake"] = percentiles(p95=8.0, p99=12.0)
+    figures = summary(
+        parts={
+            "run": part(),
+            "session.chatter": chatter,
+            "session.watcher": part(launched=100, opened=100, open_peak=100),
+            "target.ws://a/": part(launched=300),
+        }
+    )
+
+    sessions = slice_table(figures, "session")
+
+    assert sessions[0][:3] == ["session", "launched", "opened"]
+    assert sessions[1:] == [
+        ["chatter", "200", "190", "10 (5 %)", "2", "180", "4", "8.0", "12.0", "–", "–"],
+        ["watcher", "100", "100", "0", "0", "100", "0", "–", "–", "–", "–"],
+    ]
+    assert [row[0] for row in slice_table(figures, "target")] == ["target", "ws://a/"]
+    assert [row[0] for row in part_table(figures)[1:]] == ["run"]
+    assert len(slice_table(summary(), "session")) == 1
+    assert end_table(chatter)[1] == ["refused", "failed", "10", "no", "server"]

@@ -445,3 +445,17 @@ def test_the_first_line_says_that_the_teardown_failed():
 
     assert "; teardown failed" in text_report(replace(summary, teardown_failed=1)).split("\n")[0]
     assert "teardown" not in text_report(summary)
+
+
+def test_sessions_and_targets_have_tables_where_there_are_several():
+    _, figures = finished()
+    parts = figures.parts | {
+        "session.chatter": summaries.part(launched=20),
+        "session.watcher": summaries.part(launched=22),
+    }
+    text = text_report(replace(figures, parts=parts))
+
+    assert re.search(r"^session +launched +opened", text, re.MULTILINE)
+    assert re.search(r"^watcher +22 ", text, re.MULTILINE)
+    assert not re.search(r"^target +launched", text, re.MULTILINE)
+    assert "session.chatter" not in text

@@ -1,23 +1,26 @@
 """The parts of a run: which seconds they have, and what these add up to."""
 
+from copy import deepcopy
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.run.life import NEARLY
 from coordinator.run.parts import RECENT, STEP, Parts
 from coordinator.run.timeline import Timeline
+from loadgen.plan.slices import NOT_SPLIT, Slices
 from loadgen.stats.delays import Delays
-from loadgen.stats.fanin import FanIn, Second
+from loadgen.stats.fanin import FanIn, Second, Slice
 from loadgen.stats.tally import Held, Tally
 
 
 class Story:
     """A run of agents that is told second by second."""
 
-    def __init__(self, *names):
+    def __init__(self, *names, slices=NOT_SPLIT):
         self.parts = Parts()
         self.fanin = FanIn(patience=1)
-        self.timeline = Timeline(10**7)
+        self.timeline = Timeline(10**7, slices)
         self.open = dict.fromkeys(names or ("a",), 0)
         for name in names or ("a",):
             self.fanin.expect(name)
@@ -32,7 +35,8 @@ class Story:
         self.open[name] += opened - sum(closed.values())
         delays = Delays(stalls={1: still}) if still else Delays()
         held = Held(0, self.open[name])
-        self.fanin.add(name, Second(number, tally, held, delays=delays))
+        slices = {number % 2: Slice(deepcopy(tally))}
+        self.fanin.add(name, Second(number, tally, held, delays=delays, slices=slices))
         self.settle(phase, draining=draining)
 
     def settle(self, phase="ramp", *, draining=False):
@@ -60,7 +64,8 @@ def test_each_second_is_in_the_whole_and_in_its_phase():
     whole, hold, drain = story["run"], story["phase.hold"], story["phase.drain"]
     assert (whole.begin, whole.end, whole.seconds, whole.opened, whole.held) == (0, 3, 4, 100, 100)
     assert (hold.begin, hold.end, hold.seconds, hold.opened, hold.held) == (1, 2, 2, 0, 100)
-    assert (hold.open_peak, hold.open_min) == (90, 85)
+    assert (hold.open_peak, hold.open_min, hold.open_end) == (90, 85, 85)
+    assert (whole.open_end, story["phase.ramp"].open_end) == (0, 100)
     assert hold.closed == {"bye": 5, "server_1001": 10}
     assert (whole.unexpected, hold.unexpected, drain.unexpected) == (10, 10, 0)
     assert (drain.held, drain.open_peak, drain.open_min) == (85, 0, 0)
@@ -190,3 +195,50 @@ def test_the_parts_are_what_their_seconds_add_up_to(story_of, drain):
     assert (plateau.open_min, plateau.open_peak) == (min(on[begin:]), max(on))
     pings = plateau.histograms.get("ping_rtt")
     assert (pings.count if pings else 0) == valid[begin : len(on)].count(True)
+
+
+BY_SESSION = Slices(("even", "odd"), ())
+
+
+def test_each_session_is_a_part_of_all_seconds_with_what_its_users_did():
+    story = Story(slices=BY_SESSION)
+    story.post("a", 0, opened=100)
+    story.post("a", 1, opened=40, still=0.5)
+    story.post("a", 2, server_1001=30)
+    story.post("a", 3, draining=True, drained=40)
+
+    even, odd, whole = story["session.even"], story["session.odd"], story["run"]
+    for one in (even, odd):
+        assert (one.begin, one.end, one.seconds, one.invalid_seconds) == (0, 3, 4, 1)
+    assert (even.opened, even.held, even.open_peak, even.open_min) == (100, 100, 100, 70)
+    assert (odd.opened, odd.held, odd.open_peak, odd.open_min) == (40, 40, 40, 0)
+    assert (even.open_end, odd.open_end) == (70, 0)
+    assert (even.closed, odd.closed) == ({"server_1001": 30}, {"drained": 40})
+    assert (even.unexpected, odd.unexpected) == (30, 0)
+    assert (even.histograms["ping_rtt"].count, odd.histograms["ping_rtt"].count) == (2, 1)
+    assert even.pongs + odd.pongs == whole.pongs == 4
+    assert even.counters["turns"] + odd.counters["turns"] == whole.counters["turns"]
+
+
+def test_the_figures_of_sessions_are_made_where_they_are_wanted():
+    story = Story(slices=BY_SESSION)
+    story.post("a", 0, opened=100)
+
+    assert list(story.parts.figures({"session.odd"})) == ["session.odd"]
+
+
+def test_a_session_keeps_its_seconds_and_what_comes_very_late():
+    story = Story("a", "b", slices=BY_SESSION)
+    late = RECENT + 2
+    for number in range(late + 1):
+        story.post("a", number, opened=100 if number == 0 else 0)
+    for number in range(late + 1):
+        story.post("b", number, opened=50 if number == 0 else 0)
+
+    even, odd, whole = story["session.even"], story["session.odd"], story["run"]
+    assert even.seconds == odd.seconds == whole.seconds == late + 1
+    assert (even.opened, odd.opened) == (150, 0)
+    assert even.pongs + odd.pongs == whole.pongs
+    assert even.histograms["ping_rtt"].count + odd.histograms["ping_rtt"].count == (
+        whole.histograms["ping_rtt"].count
+    )

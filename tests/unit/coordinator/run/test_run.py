@@ -25,10 +25,11 @@ from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan, Target
 from loadgen.plan.publish import Publish
+from loadgen.plan.sessions import Loop
 from loadgen.plan.setup import SetupSpec
 from loadgen.plan.shares import Share
 from loadgen.stats.delivery import Delivered, News, Published, PublisherClock
-from loadgen.stats.fanin import Second
+from loadgen.stats.fanin import Second, Slice
 from loadgen.stats.tally import Tally
 from loadgen.version import VERSION
 from loadgen.wire import ClockOffset, Errand, ErrandResult, Post
@@ -1403,3 +1404,55 @@ def test_an_agent_whose_connection_broke_starts_no_run():
     posted(run, first, ready(), 2.6)
     run.tick(2.6)
     assert run.state == "running"
+
+
+# Results by session and by target.
+
+
+TWO_SESSIONS = Plan(
+    max=1000, rate=100.0, hold=5.0, sessions=(Loop(name="chatter"), Loop(name="watcher"))
+)
+
+
+def by_session(second, chatter):
+    """Splits a second: this number of its opened connections are chatters."""
+    whole = second.tally.opened
+    parts = {0: chatter, 1: whole - chatter}
+    second.slices = {
+        place: Slice(opened(0, count).tally) for place, count in parts.items() if count
+    }
+    return second
+
+
+def test_what_an_agent_reports_by_session_has_to_be_its_total():
+    run = Run(TWO_SESSIONS, 1)
+    (agent,) = started(run, ["a"])
+    posted(run, agent, seconds(by_session(opened(0, 10), 4)), run.start + 1.0)
+    assert run.breaches() == []
+    member = run.agents.active()[0]
+    sessions = run.sessions_of(member)
+    assert {name: one.tally.opened for name, one in sessions.items()} == {
+        "chatter": 4,
+        "watcher": 6,
+    }
+
+    posted(run, agent, seconds(opened(1, 5, held=15)), run.start + 2.0)
+
+    assert "agent a: opened is 15 but 10 by session and target" in run.breaches()
+
+
+def test_an_agent_without_a_share_reports_nothing_by_session():
+    run = Run(TWO_SESSIONS, 2)
+    run.join(hello("a"), 0.0)
+
+    assert run.sessions_of(run.fleet()[0]) == {}
+    assert run.breaches() == []
+
+
+def test_a_run_says_what_it_does_not_split():
+    sessions = tuple(Loop(name=f"s{number}") for number in range(65))
+    run = Run(replace(TWO_SESSIONS, sessions=sessions), 1)
+    started(run, ["a"])
+
+    assert run.slices.parts == ()
+    assert any("results are not split: 65 sessions" in text for text in warnings(run))

@@ -6,11 +6,13 @@ from hypothesis import strategies as st
 
 from coordinator.run.timeline import Timeline
 from loadgen.machine.host import HostState
+from loadgen.plan.slices import Slices
 from loadgen.stats.delays import Delays
-from loadgen.stats.fanin import FanIn, Second, Settled
+from loadgen.stats.fanin import FanIn, Second, Settled, Slice
 from loadgen.stats.peak import Peak
 from loadgen.stats.tally import Held, Tally
 from tests.unit.coordinator.fleet import opened
+from tests.unit.strategies import merged
 
 NAMES = ("a", "b", "c")
 
@@ -251,3 +253,79 @@ def test_the_peak_of_a_second_without_all_reports_is_unknown():
     assert peak_of(busy(0, 10, 8, Peak(10, 0.1, 0.9), span=2)) == (2, None)
     gone = busy(0, 10, 8, Peak(10, 0.1, 0.9), delays=Delays(unreported=(1,)))
     assert peak_of(gone) == (2, None)
+
+
+SLICES = Slices(("chatter", "watcher"), ("ws://a/", "ws://b/"))
+
+
+def split(number, *slices, held=None):
+    """Returns a second of slices, whose tally is their sum."""
+    whole = merged(one.tally for one in slices)
+    whole.launched -= sum(one.moved for one in slices)
+    return Second(number, whole, held or Held(), slices=dict(enumerate(slices)))
+
+
+def test_a_row_has_the_figures_of_each_session_and_each_target():
+    fanin, seen = FanIn(), Timeline(100, SLICES)
+    for name in ("a", "b"):
+        fanin.expect(name)
+        seen.expect(name, 50)
+    fast = Slice(Tally(launched=4, opened=3, failed={"refused": 1}), alive=2)
+    fast.tally.ping_rtt.record(2000)
+    moved = Slice(Tally(launched=2, opened=1, closed={"done": 1}), alive=0, moved=1)
+    other = Slice(Tally(launched=2, opened=2, lost=1), alive=1)
+    for name in ("a", "b"):
+        fanin.add(name, split(0, fast, moved, Slice(), other, held=Held(0, 5, alive=3)))
+
+    (entry,) = map(seen.add, fanin.settle())
+
+    assert list(entry.row.parts) == [*SLICES.parts]
+    chatter, watcher, first, second = entry.row.parts.values()
+    assert chatter.counts == {"launched": 10, "opened": 8}
+    assert (chatter.open, chatter.alive, chatter.before) == (6, 4, 0)
+    assert (chatter.failed, chatter.closed) == ({"refused": 2}, {"done": 2})
+    assert chatter.histograms["ping_rtt"].count == 2
+    assert (watcher.counts, watcher.open) == ({"launched": 4, "opened": 4, "lost": 2}, 2)
+    assert (first.open, second.open) == (6, 2)
+    assert first.counts == {"launched": 8, "opened": 6}
+    assert second.counts == {"launched": 6, "opened": 6, "lost": 2}
+    assert sum(one.counts["launched"] for one in (chatter, watcher)) == entry.fresh.launched
+    assert sum(one.counts["launched"] for one in (first, second)) == entry.fresh.launched
+    assert entry.parts["session.watcher"].launched == 4
+
+
+def test_the_open_connections_of_a_session_are_corrected_as_those_of_the_run():
+    fanin, seen = FanIn(patience=1), Timeline(100, Slices(("chatter", "watcher"), ()))
+    for name in ("a", "b"):
+        fanin.expect(name)
+        seen.expect(name, 50)
+    rows, fresh = {}, 0
+
+    def settle():
+        nonlocal fresh
+        for settled in sorted(fanin.settle(), key=lambda settled: settled.second.number):
+            entry = seen.add(settled)
+            rows[entry.row.second] = entry.row.parts["session.watcher"]
+            fresh += entry.parts["session.watcher"].opened
+
+    for number in range(4):
+        fanin.add("a", split(number, Slice(), Slice(Tally(launched=5, opened=5))))
+        settle()
+    assert [rows[number].open for number in range(3)] == [5, 10, 15]
+    assert [rows[number].alive for number in range(3)] == [None] * 3
+
+    for number in range(4):
+        fanin.add("b", split(number, Slice(), Slice(Tally(launched=1, opened=1))))
+        settle()
+
+    assert [rows[number].open for number in range(4)] == [6, 12, 18, 24]
+    assert [rows[number].counts["opened"] for number in range(4)] == [6] * 4
+    assert [rows[number].before for number in range(4)] == [0, 6, 12, 18]
+    assert fresh == 24
+
+
+def test_a_run_that_is_not_split_has_no_parts():
+    seen = timeline()
+    entry = seen.add(Settled(opened(0, 1), {"a": opened(0, 1)}, []))
+
+    assert (entry.row.parts, entry.parts) == ({}, {})

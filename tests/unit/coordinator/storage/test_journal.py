@@ -3,6 +3,7 @@
 The new run replays its calls.
 """
 
+from copy import deepcopy
 from math import inf
 from threading import Event
 from time import monotonic
@@ -20,14 +21,20 @@ from coordinator.storage.journal import FILE, Journal, read_head, replay
 from loadgen.errors import OperatorError
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
+from loadgen.plan.sessions import Loop
 from loadgen.stats.delivery import Delivered, News, Published
-from loadgen.stats.fanin import Second
+from loadgen.stats.fanin import Second, Slice
 from loadgen.stats.tally import Held, Tally
 from tests.processes import PATIENCE
 from tests.unit.coordinator.fleet import SECRET, hello, opened, posted, ready, seconds, started
 from tests.unit.coordinator.folders import journal_head
 
-PLAN = Plan(max=999, rate=100.0, publish=Publish())
+PLAN = Plan(
+    max=999,
+    rate=100.0,
+    publish=Publish(),
+    sessions=(Loop(name="chatter"), Loop(name="watcher")),
+)
 SENT = Published("here-run.0", 0, 1_000_000, "my files")
 
 
@@ -51,6 +58,12 @@ def begin(tmp_path):
         opened_journal.close()
 
 
+def by_session(second):
+    """Gives all that happened in a second to the watchers."""
+    second.slices = {1: Slice(deepcopy(second.tally), alive=3)}
+    return second
+
+
 def eventful(run):
     """Plays losses, repeats, refusals and a late agent; returns the rows.
 
@@ -67,13 +80,13 @@ def eventful(run):
             posted(
                 run,
                 agent,
-                seconds(opened(number, 20, held=20 * (number + 1))),
+                seconds(by_session(opened(number, 20, held=20 * (number + 1)))),
                 run.start + number + 1.0,
             )
             posted(
                 run,
                 agent,
-                seconds(opened(number, 20, held=20 * (number + 1))),
+                seconds(by_session(opened(number, 20, held=20 * (number + 1)))),
                 run.start + number + 1.1,
             )
         tick(run.start + number + 1.2)
@@ -94,11 +107,15 @@ def eventful(run):
         run,
         a,
         seconds(
-            Second(
-                3,
-                Tally(closed={"drained": 60}, sessions_done=60),
-                Held(),
-                news=News(delivered={SENT.key: Delivered(expected=60, received=59, missed=[7])}),
+            by_session(
+                Second(
+                    3,
+                    Tally(closed={"drained": 60}, sessions_done=60),
+                    Held(),
+                    news=News(
+                        delivered={SENT.key: Delivered(expected=60, received=59, missed=[7])}
+                    ),
+                )
             )
         ),
         run.start + 8.0,
@@ -129,6 +146,9 @@ def test_a_replayed_run_has_the_state_of_the_first_one(begin, tmp_path):
     assert repeated == rows
     assert state_of(again, run.start + 9.0) == state_of(run, run.start + 9.0)
     assert again.total == run.total
+    watchers = again.parts.figures()["session.watcher"]
+    assert (watchers.opened, watchers.lost) == (run.total.opened, run.total.lost)
+    assert run.breaches() == []
     orders = [
         each.post(agent, ready(), run.start + 9.0)
         for each in (run, again)

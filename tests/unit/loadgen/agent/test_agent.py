@@ -10,6 +10,7 @@ from loadgen.agent.agent import Agent, Refused
 from loadgen.http.server import HttpServer
 from loadgen.http.token import Token
 from loadgen.plan.plan import Plan
+from loadgen.plan.sessions import Loop
 from loadgen.values import Endpoint
 from loadgen.version import VERSION
 from tests.processes import PATIENCE, free_port
@@ -25,25 +26,36 @@ async def ended(agent):
         await agent.run()
 
 
+def opened_by(agent):
+    """Returns the opened connections over all runs by session."""
+    return {snapshot.session: snapshot.total.opened for snapshot in agent.snapshots()}
+
+
 async def test_an_agent_serves_one_run_and_keeps_its_counts(server, tmp_path):
-    plan = Plan(target=server.ws, rate=1000.0, max=20, think=0.1, hold=0.0)
+    sessions = (Loop(name="chatter", think=0.1), Loop(name="watcher", think=0.1))
+    plan = Plan(target=server.ws, rate=1000.0, max=20, hold=0.0, sessions=sessions)
+    chatters = sum(plan.session_of(number) == 0 for number in range(20))
     async with gathering(plan, tmp_path) as found:
         agent = Agent(settings_for(found.url, once=True))
         agent.metrics = "127.0.0.1:9646"
-        before = agent.snapshot()
+        (before,) = agent.snapshots()
         serving = asyncio.create_task(ended(agent))
-        await until(lambda: agent.snapshot().total.opened == 20, PATIENCE)
-        during = agent.snapshot()
+        await until(lambda: sum(opened_by(agent).values()) == 20, PATIENCE)
+        during = agent.snapshots()[0]
         await serving
-        after = agent.snapshot()
 
         assert (found.run.state, found.run.total.opened) == ("done", 20)
         assert (found.agent.name, found.agent.hello.version) == ("a", VERSION)
         assert found.agent.hello.metrics == "127.0.0.1:9646"
         assert found.agent.hello.max_connections == 64_000
-    assert before.total.opened == 0
+    assert (before.total.opened, before.session) == (0, None)
     assert [vitals.worker for vitals in during.workers] == [0]
-    assert (after.total.opened, after.total.closed, after.workers) == (20, {"drained": 20}, ())
+    rest, chatter, watcher = agent.snapshots()
+    assert opened_by(agent) == {"": 0, "chatter": chatters, "watcher": 20 - chatters}
+    assert chatter.total.closed == {"drained": chatters}
+    assert watcher.total.closed == {"drained": 20 - chatters}
+    assert rest.workers == chatter.workers == ()
+    assert rest.total.loop_lag.total > 0
     assert agent.current is None
 
 

@@ -5,8 +5,10 @@ import socket
 from contextlib import contextmanager
 from time import monotonic
 
+import pytest
+
 from loadgen.net.connection import FAILED, Connection, Terms
-from loadgen.net.connections import Connections
+from loadgen.net.connections import Connections, refuse
 from loadgen.net.dialer import Dialer
 from loadgen.net.drain import Drain
 from loadgen.net.handshake import Handshake
@@ -53,7 +55,7 @@ class Worker:
         self.dialer = Dialer(loop, listener.getsockname(), pairs, self.recorder)
         closing: Deadlines[Connection] = Deadlines(TIMEOUT)
         self.terms = Terms(Handshake("target", "/"), 1.0, closing)
-        self.all = Connections(self.recorder, (self.dialer,), closing, TIMEOUT)
+        self.all = Connections((self.dialer,), closing, TIMEOUT)
 
     def dial(self, *, planned: bool = True) -> Connection:
         """Returns a connection that was dialed just now."""
@@ -213,3 +215,14 @@ async def test_an_attempt_that_is_dialed_again_is_launched_once():
         await until(lambda: load.recorder.tally.closed == {"drained": 1})
         first.sock.close()
         second.sock.close()
+
+
+@pytest.mark.parametrize(("planned", "launched"), [(True, 0), (False, 1)])
+def test_a_refused_connection_fails_and_a_further_one_was_launched_for_it(planned, launched):
+    recorder = Recorder(seed=1)
+    refuse(recorder, "bad_request", planned=planned)
+    refuse(recorder, "bad_request", planned=True)
+
+    tally = recorder.tally
+    assert tally.failed == {"bad_request": 2}
+    assert (tally.launched, tally.relaunched) == (launched, launched)

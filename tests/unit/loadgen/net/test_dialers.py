@@ -63,7 +63,7 @@ class Addressed:
             ports = self.ports[address] = SourcePorts((SOURCE,), range(25_100, 25_200))
             return Dialer(loop, (address, self.port), ports, self.recorder, failed=failed)
 
-        self.dialers = Dialers(loop, self.recorder, timeout, make, ADDRESSES)
+        self.dialers = Dialers(loop, timeout, make, ADDRESSES)
         stack.callback(self.dialers.close)
 
     def dial(self, number: int = 0) -> tuple[Connection, Diary]:

@@ -73,7 +73,7 @@ class Worker:
     def __init__(self, listener, stack):
         self.recorder = Recorder(seed=1)
         self.closing = Deadlines(5.0)
-        self.all = Connections(self.recorder, (), self.closing, 5.0)
+        self.all = Connections((), self.closing, 5.0)
         self.wanted = []
         self.redirects = Redirects(self.all, self.wanted.append, self.route_to)
         self.pairs = SourcePorts(("127.0.9.4",), range(22_100, 22_110))
@@ -87,7 +87,7 @@ class Worker:
         dialer = Dialer(asyncio.get_running_loop(), (host, port), self.pairs, self.recorder)
         self._stack.callback(dialer.close)
         url = f"ws://{host}:{port}{resource}"
-        route = Route(url, f"{host}:{port}", resource, dialer, self.closing)
+        route = Route(url, f"{host}:{port}", resource, dialer, self.recorder, self.closing)
         route.follow = partial(Leg, self.redirects)
         return route
 

@@ -23,10 +23,11 @@ def route(
 ) -> Iterator[Route]:
     """A route to a target that no test dials."""
     ports = SourcePorts(("127.0.9.8",), range(24_400, 24_401))
-    dialer = Dialer(asyncio.get_running_loop(), ("127.0.0.1", 9), ports, Recorder(seed=1))
+    recorder = Recorder(seed=1)
+    dialer = Dialer(asyncio.get_running_loop(), ("127.0.0.1", 9), ports, recorder)
     try:
-        offers = subprotocols, compress
-        yield Route("ws://target/", "target", "/own", dialer, Deadlines(5.0), headers, *offers)
+        own = headers, subprotocols, compress
+        yield Route("ws://target/", "target", "/own", dialer, recorder, Deadlines(5.0), *own)
     finally:
         dialer.close()
 
@@ -108,3 +109,13 @@ async def test_terms_know_what_follows_their_redirects():
 
     assert plain.follower is None
     assert followed.follower == (found, 2.0, "/new", (), None, (), 1)
+
+
+async def test_a_route_with_another_recorder_has_the_same_dialer_and_terms():
+    with route() as found:
+        other = Recorder(seed=2)
+        same = found.counted_by(other)
+
+        assert (same.recorder, same.dialer, same.url) == (other, found.dialer, found.url)
+        assert same.terms() is found.terms()
+        assert found.recorder is not other

@@ -319,3 +319,25 @@ async def test_an_error_of_a_protocol_ends_its_transport_alone():
         assert sound.ends == []
         for _, far in pairs:
             far.close()
+
+
+async def test_transports_of_one_set_count_with_the_recorders_of_their_slices():
+    with watching() as (transports, names):
+        other = Recorder(seed=2)
+        assert transports.of(transports.recorder) is transports
+        assert transports.of(other) is transports.of(other)
+        near, far = tcp_pair()
+        near_too, far_too = tcp_pair()
+        with far, far_too:
+            transports.open(near, one := Listener())
+            transports.of(other).open(near_too, two := Listener())
+            one.transport.write(b"one", message=True)
+            two.transport.write(b"other", message=True)
+            assert await asyncio.get_running_loop().sock_recv(far_too, 10) == b"other"
+            far_too.send(b"back")
+            await until(lambda: two.received == b"back")
+            two.transport.abort()
+            await until(lambda: len(names) == 1)
+        own = transports.recorder.tally
+        assert (own.bytes_sent, own.messages_sent) == (3, 1)
+        assert (other.tally.bytes_sent, other.tally.messages_sent) == (5, 1)

@@ -21,7 +21,7 @@ KEEP = (Phase(duration=600.0, keep=True), Span(0, 0.0, 600.0, 0))
 def test_a_user_that_ended_comes_back_where_a_phase_keeps_users(failed):
     population = idle_population()
     population.churn = Churn([KEEP], 1.0, 1, origin=monotonic())
-    population.ended(BaseUser(3, 0.0), "done", failed=failed)
+    population.ended(BaseUser(3, 0.0), population.recorder, "done", failed=failed)
 
     assert population.recorder.tally.sessions_done == 1
     assert (population.churn.next_return >= 1.0) is failed
@@ -37,9 +37,9 @@ def test_the_worker_wakes_up_for_a_user_that_comes_back():
         population.recorder, population.connections, Churn([KEEP], 1.0, 1, before), alarm
     )
     alarm.set(inf)
-    population.ended(BaseUser(3, 0.0), "done", failed=True)
-    population.ended(BaseUser(4, 0.0), "done", failed=False)
-    population.ended(BaseUser(5, 0.0), "done", failed=False)
+    population.ended(BaseUser(3, 0.0), population.recorder, "done", failed=True)
+    population.ended(BaseUser(4, 0.0), population.recorder, "done", failed=False)
+    population.ended(BaseUser(5, 0.0), population.recorder, "done", failed=False)
 
     later, at_once = wakes
     assert before + 1.0 <= later <= monotonic() + 1.0
@@ -48,7 +48,9 @@ def test_the_worker_wakes_up_for_a_user_that_comes_back():
 
 def test_a_session_that_raised_is_failed_and_not_done():
     population = idle_population()
-    population.ended(BaseUser(3, 0.0), "error_KeyError", failed=False, raised=True)
+    population.ended(
+        BaseUser(3, 0.0), population.recorder, "error_KeyError", failed=False, raised=True
+    )
 
     tally = population.recorder.tally
     assert (tally.sessions_done, tally.sessions_failed) == (0, 1)
@@ -58,7 +60,7 @@ def test_no_user_comes_back_during_a_drain():
     population = idle_population()
     population.churn = Churn([KEEP], 1.0, 1, origin=monotonic())
     population.connections.drain = Drain((), monotonic(), turn=0.02, within=10.0)
-    population.ended(BaseUser(3, 0.0), "drained", failed=False)
+    population.ended(BaseUser(3, 0.0), population.recorder, "drained", failed=False)
 
     assert population.draining
     assert population.churn.returning == 0

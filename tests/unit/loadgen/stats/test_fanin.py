@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen.plan.slices import Slices
 from loadgen.stats.delays import Delays
 from loadgen.stats.delivery import Delivered, News
-from loadgen.stats.fanin import FanIn, Second, Settled
+from loadgen.stats.fanin import FanIn, Second, Settled, Slice, Source, by_session
 from loadgen.stats.peak import Peak
 from loadgen.stats.tally import Held, Ledger, Tally
 from tests.unit.strategies import merged, seconds
@@ -404,3 +405,99 @@ def test_news_of_publications_are_merged_over_sources_and_seconds():
         "y": Delivered(expected=10, received=7),
     }
     assert second.news is None
+
+
+SLICES = Slices(("chatter", "watcher"), ())
+
+
+def split(number: int, *slices: Slice, alive: int | None = None) -> Second:
+    """Returns a second whose tally is the sum of its slices."""
+    whole = merged(one.tally for one in slices)
+    whole.launched -= sum(one.moved for one in slices)
+    return Second(number, whole, Held(alive=alive), slices=dict(enumerate(slices)))
+
+
+def test_slices_are_merged_with_their_seconds_and_add_up_to_the_totals():
+    fan = fan_of("a", "b")
+    first = Slice(Tally(launched=3, opened=3), alive=2), Slice(Tally(launched=1, pings=4), alive=0)
+    fan.add("a", split(0, *deepcopy(first)))
+    fan.add("b", split(0, *deepcopy(first)))
+    fan.add("a", split(1, Slice(Tally(opened=0, closed={"done": 1}), alive=1)))
+
+    (row,) = fan.settle()
+
+    assert {place: one.tally.launched for place, one in row.second.slices.items()} == {0: 6, 1: 2}
+    assert row.second.slices[0].alive == 4
+    source = fan.sources["a"]
+    assert source.slices[0] == Slice(Tally(launched=3, opened=3, closed={"done": 1}), alive=1), (
+        "the living are those of the newest second"
+    )
+    assert source.slices[1].alive is None
+    assert fan.slices[1].tally == Tally(launched=2, pings=8)
+    assert source.slice_breaches(SLICES) == []
+
+
+def test_a_sum_of_slices_that_is_not_the_total_is_a_breach():
+    source = Source()
+    wrong = split(0, Slice(Tally(launched=3, failed={"refused": 2})))
+    wrong.tally.merge(Tally(launched=1, failed={"reset": 1}, delivery_lost=7))
+    source.count(wrong)
+
+    assert source.slice_breaches(SLICES) == [
+        "launched is 4 but 3 by session and target",
+        "failed is 3 but 2 by session and target",
+    ]
+    source.slices[2] = Slice(Tally(launched=1, failed={"reset": 1}))
+    assert len(source.slice_breaches(SLICES)) == 2, "there is no such slice"
+
+
+def test_a_user_that_connects_to_the_target_of_another_slice_is_launched_once():
+    own, other = Slice(Tally(launched=1), moved=1), Slice(Tally(launched=1, opened=1))
+    fan = fan_of("a")
+    fan.add("a", split(0, own, other))
+
+    assert fan.total.launched == 1
+    assert fan.sources["a"].slice_breaches(SLICES) == []
+    assert (own.ledger.connecting, other.ledger.open) == (0, 1)
+
+
+def test_what_a_lost_source_held_is_lost_by_slice_as_well():
+    fan = fan_of("a")
+    started = Tally(launched=5, opened=3, sessions_started=5)
+    fan.add("a", split(0, Slice(started), Slice(Tally(launched=2, opened=2), alive=2)))
+
+    lost = fan.lose("a", until=1)
+    *_, last = fan.settle()
+
+    assert (lost.lost, lost.failed, lost.sessions_failed) == (5, {"lost": 2}, 5)
+    assert last.second.slices[0].tally == Tally(lost=3, failed={"lost": 2}, sessions_failed=5)
+    assert last.second.slices[1].tally == Tally(lost=2)
+    assert fan.sources["a"].slice_breaches(SLICES) == []
+    assert all(one.alive is None for one in fan.sources["a"].slices.values())
+
+
+def test_slices_of_seconds_that_are_merged_into_one_have_the_newest_living():
+    earlier = split(0, Slice(Tally(pings=1), alive=3), Slice(Tally(pings=2), alive=4))
+    later = split(1, Slice(Tally(pings=4), alive=5))
+
+    whole = later.absorb(earlier)
+
+    assert whole.slices == {0: Slice(Tally(pings=5), alive=5), 1: Slice(Tally(pings=2))}
+
+
+def test_slices_are_added_up_by_session():
+    slices = Slices(("chatter", "watcher"), ("ws://a/", "ws://b/"))
+    counted = {
+        0: Slice(Tally(launched=4), alive=1, moved=1),
+        1: Slice(Tally(launched=1)),
+        3: Slice(Tally(launched=2), alive=2),
+        99: Slice(Tally(launched=100)),
+    }
+
+    found = by_session(slices, counted)
+
+    assert found == {
+        "chatter": Slice(Tally(launched=4), alive=1),
+        "watcher": Slice(Tally(launched=2), alive=2),
+    }
+    assert by_session(Slices((), ("ws://a/", "ws://b/")), counted) == {}

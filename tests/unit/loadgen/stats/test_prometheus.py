@@ -1,10 +1,12 @@
 """The exported metrics, as the parser of prometheus-client reads them."""
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
+from loadgen.stats.fanin import Slice
 from loadgen.stats.prometheus import BOUNDS_US, Snapshot, registry_of, render
-from loadgen.stats.tally import Ledger, Tally, WorkerVitals
+from loadgen.stats.tally import Ledger, Tally, WorkerVitals, worker_wide
 from loadgen.version import VERSION
 
 NAMES = {
@@ -233,3 +235,49 @@ def test_a_coordinator_without_agents_is_scraped_all_the_same():
     families, _ = scrape()
 
     assert set(families) == NAMES
+
+
+def test_counts_by_session_have_a_label_and_what_is_not_split_an_empty_one():
+    total = Tally(launched=10, opened=7, delivery_lost=3)
+    total.loop_lag.record(50)
+    rest = worker_wide(total)
+    ledger = replace(Ledger.of(None, rest), planned=12, not_started=2)
+    vitals = (WorkerVitals(0, 1.5, 4096),)
+    sessions = {
+        "chatter": Slice(Tally(launched=6, opened=4, failed={"refused": 2}), alive=4),
+        "watcher": Slice(Tally(launched=4, opened=3)),
+    }
+    snapshot = Snapshot("a", ledger, rest, vitals, alive=4, alive_within=31)
+
+    _, samples = scrape(*snapshot.with_sessions(sessions))
+
+    def of(name, **labels):
+        return samples[name, *sorted({"agent": "a", **labels}.items())]
+
+    launched = "loadgen_connections_launched_total"
+    assert of(launched, session="chatter") == 6
+    assert of(launched, session="watcher") == 4
+    assert of(launched, session="") == 0
+    assert of("loadgen_connections", session="", state="not_started") == 2
+    assert of("loadgen_connections", session="watcher", state="open") == 3
+    assert of("loadgen_connections", session="watcher", state="connecting") == 1
+    assert of("loadgen_connections_alive", session="chatter", within="31") == 4
+    assert of("loadgen_connections_alive", session="watcher", within="31") == 0
+    assert of("loadgen_connections_failed_total", session="chatter", reason="refused") == 2
+    assert of("loadgen_deliveries_lost_total", session="") == 3
+    assert of("loadgen_event_loop_lag_seconds_count", session="") == 1
+    assert of("loadgen_worker_cpu_seconds_total", session="", worker="0") == 1.5
+
+
+def test_life_that_is_not_verified_has_no_sample_of_a_session_either():
+    snapshot = Snapshot("a", Ledger.of(None, Tally()), Tally())
+
+    _, samples = scrape(*snapshot.with_sessions({"chatter": Slice(), "watcher": Slice()}))
+
+    assert not any(name == "loadgen_connections_alive" for name, *_ in samples)
+
+
+def test_without_sessions_there_is_no_label():
+    snapshot = snapshot_of("a")
+
+    assert snapshot.with_sessions({}) == [snapshot]

@@ -1,6 +1,7 @@
 """The tally of a second, and the masks of a worker."""
 
 from loadgen.stats.delays import Delays
+from loadgen.stats.fanin import Slice
 from loadgen.stats.recorder import (
     MAX_CHECK_SAMPLES,
     MAX_OWN_NAMES,
@@ -150,3 +151,57 @@ def test_all_users_together_name_no_more_than_a_tally_keeps():
     names = {recorder.name_for("checks", f"{user}", user) for user in range(1000)}
 
     assert len(names - {"other"}) == MAX_NAMES
+
+
+def test_a_slice_has_its_own_tally_which_is_a_part_of_the_workers():
+    recorder = Recorder(seed=1)
+    one, other = recorder.of_slice(0), recorder.of_slice(1)
+    assert recorder.of_slice(0) is one
+    one.tally.launched += 2
+    one.moved += 1
+    other.tally.launched += 3
+    other.tally.handshake.record(1500)
+    recorder.tally.loop_lag.record(10)
+
+    slices = recorder.take_slices()
+    tally = recorder.swap()
+
+    assert slices[0] == Slice(Tally(launched=2), moved=1)
+    assert slices[1].tally.launched == 3
+    assert (tally.launched, tally.handshake.total, tally.loop_lag.total) == (4, 1, 1)
+    assert recorder.take_slices() == {}, "a slice in which nothing happened is left out"
+
+
+def test_a_slice_shares_samples_names_remarks_and_the_wish_to_end_with_its_worker():
+    recorder = Recorder(seed=1)
+    one, other = recorder.of_slice(0), recorder.of_slice(1)
+    one.sample("refused", 3, "no listener")
+    other.sample("refused", 4, "no listener either")
+    one.remark("hello")
+    assert one.name_for("counters", "logins", 1) == "logins"
+    other.ask_for_end("enough")
+    one.ask_for_end("too much")
+
+    assert recorder.take_samples() == {"refused": "user 3: no listener"}
+    assert one.samples == {}
+    assert recorder.take_remarks() == ("hello",)
+    assert recorder.take_remarks() == ()
+    assert recorder.abort == "enough"
+    assert Recorder(seed=1).abort == ""
+
+
+def test_the_living_of_a_worker_are_those_of_its_slices():
+    recorder = Recorder(seed=1, window=1)
+    one, other = recorder.of_slice(0), recorder.of_slice(1)
+    one.heard[0] += 2
+    other.heard[0] += 3
+    slices = recorder.take_slices()
+    recorder.swap()
+    assert (slices[0].alive, slices[1].alive, recorder.alive) == (2, 3, 5)
+
+    other.heard[0] += 1
+    slices = recorder.take_slices()
+    recorder.swap()
+
+    assert {place: slice_.alive for place, slice_ in slices.items()} == {1: 1}
+    assert recorder.alive == 1

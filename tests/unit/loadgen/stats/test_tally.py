@@ -19,6 +19,7 @@ from loadgen.stats.tally import (
     Ledger,
     Tally,
     name_of,
+    worker_wide,
 )
 from tests.unit.strategies import histogram_of, merged, tallies
 
@@ -367,3 +368,22 @@ def test_a_session_runs_until_it_is_done_or_has_failed():
 )
 def test_a_reason_of_a_session_is_made_printable_and_short(given, name):
     assert name_of(given) == name
+
+
+def test_a_part_of_the_plan_has_not_launched_those_that_moved_to_another():
+    total = Tally(launched=5, opened=2, failed={"refused": 1})
+
+    assert Ledger.of(None, total, 2).connecting == 0
+    assert Ledger.of(None, total, 2).launched == 3
+    assert Ledger.of(10, total, 2).not_started == 7
+
+
+def test_what_is_not_split_are_deliveries_and_the_lag_of_the_loop():
+    total = Tally(
+        launched=5, delivery_lost=2, delivery=histogram_of([4]), loop_lag=histogram_of([1])
+    )
+    total.connect.record(7)
+
+    assert worker_wide(total) == Tally(
+        delivery_lost=2, delivery=histogram_of([4]), loop_lag=histogram_of([1])
+    )

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from loadgen.errors import PlanError
 from loadgen.net.connection import Connection
-from loadgen.plan.plan import Plan
+from loadgen.plan.plan import Plan, Target
 from loadgen.plan.publish import Publish
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.script import Connect, Match, Send
@@ -189,6 +189,39 @@ async def test_sessions_publish_only_where_the_plan_says_so(by):
 
     assert bool(deliveries.publisher) == (by == "session")
     assert deliveries.grace == Publish().grace
+
+
+async def test_users_of_each_session_and_target_have_a_recorder_of_their_own():
+    there = destination("ws://target:2/", 2)
+    targets = (Target(url=ONE.url), Target(url=there.url))
+    engine = built(ONE, there, sessions=(LOOP, SCRIPT), targets=targets)
+    worker = engine.population.recorder
+
+    for session, scenario in enumerate(engine.scenarios):
+        places = {
+            scenario.route_of(number).url: scenario.recorder_of(number) for number in range(20)
+        }
+        assert places == {
+            ONE.url: worker.of_slice(2 * session),
+            there.url: worker.of_slice(2 * session + 1),
+        }
+    script = engine.scenarios[1]
+    assert script.route(there.url).recorder is worker.of_slice(3)
+    assert (
+        script.route(there.url).dialer
+        is engine.scenarios[0]
+        .route_of(next(n for n in range(20) if script.route_of(n).url == there.url))
+        .dialer
+    )
+
+
+async def test_one_session_and_one_target_have_the_workers_recorder():
+    engine = built(sessions=(SCRIPT,))
+    (scenario,) = engine.scenarios
+
+    assert scenario.recorder_of(0) is engine.population.recorder
+    assert scenario.route_of(0).recorder is engine.population.recorder
+    assert engine.population.recorder.take_slices() == {}
 
 
 async def test_users_of_each_scenario_have_the_plans_parameters():

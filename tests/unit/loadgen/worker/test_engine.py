@@ -352,7 +352,7 @@ async def test_a_certificate_of_an_unknown_authority_is_a_tls_failure():
 def asleep(*dues: float, grain: float = EXACT, phases=(), start: float = 100.0) -> Engine:
     """An engine that starts at 100 s, and launches users at these ages."""
     recorder = Recorder(seed=1)
-    connections = Connections(recorder, (), Deadlines(1.0))
+    connections = Connections((), Deadlines(1.0))
     population = Population(recorder, connections, Churn(phases, 1.0, 0, start), Alarm(float))
     scenario = Unconnected(population, start)
     arrivals = Arrivals(lambda _, __: iter(enumerate(dues)), Share(), 1)
@@ -378,7 +378,7 @@ class Ending(BaseUser):
         self.population = population
 
     def resume(self, _: float) -> None:
-        self.population.ended(self, "done", failed=False)
+        self.population.ended(self, self.population.recorder, "done", failed=False)
 
 
 @pytest.mark.parametrize(

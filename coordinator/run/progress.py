@@ -181,18 +181,28 @@ def rate_at(plan: Plan, spans: Sequence[Span], gates: Sequence[float], age: floa
     return phase.rate + (phase.last_rate - phase.rate) * max(0.0, since) / phase.length
 
 
-def mean_rate(plan: Plan, spans: Sequence[Span]) -> float:
-    """Returns the arrivals per second that the plan asks for, on average.
+def arrival_times(plan: Plan, spans: Sequence[Span]) -> dict[int, tuple[float, float]]:
+    """Returns the begin and the end of the arrivals behind each gate.
 
-    After each gate the time counts from the first phase with arrivals to the end of the last one.
+    They are in seconds from its opening, and last from the first phase with arrivals to the end of
+    the last one. Without phases the last connection takes as long as any other.
     """
     if not plan.phases:
+        return {span.gate: (span.begin, span.end + 1 / plan.rate) for span in spans}
+    times: dict[int, tuple[float, float]] = {}
+    for span in spans:
+        if span.planned:
+            begin, end = times.get(span.gate, (span.begin, span.end))
+            times[span.gate] = min(begin, span.begin), max(end, span.end)
+    return times
+
+
+def mean_rate(plan: Plan, spans: Sequence[Span]) -> float:
+    """Returns the arrivals per second that the plan asks for, on average."""
+    if not plan.phases:
         return plan.rate
-    arriving = [span for span in spans if span.planned]
-    gates = {span.gate for span in arriving}
-    firsts = [min(span.begin for span in arriving if span.gate == gate) for gate in gates]
-    lasts = [max(span.end for span in arriving if span.gate == gate) for gate in gates]
-    return plan.total / (sum(lasts) - sum(firsts))
+    times = arrival_times(plan, spans).values()
+    return plan.total / (sum(end for _, end in times) - sum(begin for begin, _ in times))
 
 
 class Progress:
@@ -219,6 +229,11 @@ class Progress:
         before = self.pauses.total
         self.pauses.end(age)
         self.drain_after += self.pauses.total - before
+
+    @property
+    def spans(self) -> Sequence[Span]:
+        """The times of the phases, from the openings of their gates."""
+        return self._spans
 
     @property
     def next_gate(self) -> int | None:
@@ -267,6 +282,29 @@ class Progress:
         if self.pauses.cover(age):
             return 0.0
         return rate_at(self._plan, self._spans, self._paced_gates, self.pauses.paced(age))
+
+    def arrival_seconds(self, age: float) -> float:
+        """Returns the seconds before an age in which the plan asks for arrivals."""
+        now = self.pauses.paced(age)
+        return sum(max(0.0, min(now, end) - begin) for begin, end in self._arrivals())
+
+    @property
+    def last_arrival(self) -> float:
+        """The age at which the last arrival is due; infinite until it is known."""
+        times = self._arrivals()
+        if len(times) < len(arrival_times(self._plan, self._spans)):
+            return inf
+        return self.pauses.real(max(end for _, end in times))
+
+    def _arrivals(self) -> list[tuple[float, float]]:
+        """Returns the paced times of the arrivals behind the gates that are open."""
+        opened = (0.0, *self._paced_gates)
+        times = arrival_times(self._plan, self._spans).items()
+        return [
+            (opened[gate] + begin, opened[gate] + end)
+            for gate, (begin, end) in times
+            if gate < len(opened)
+        ]
 
     @property
     def mean_rate(self) -> float:

@@ -58,9 +58,9 @@ KERNEL_BYTES = 5 * KIB
 CLIENT_BYTES = 820
 """The user side of a client connection with the built-in loop: 0.71 KiB measured
 (docs/cost-model.md), rounded up."""
-TLS_BYTES = 42 * KIB
-"""Bytes that TLS adds to a client connection: OpenSSL's state and buffers, and uvloop's transports.
-38.7 KiB measured (docs/cost-model.md), rounded up."""
+TLS_BYTES = 29 * KIB
+"""Bytes that TLS adds to a client connection, nearly all of them OpenSSL's: 22.3 KiB measured, and
+28.0 KiB where it resumed a session (docs/cost-model.md), rounded up."""
 TARGET_BYTES = 1_536
 """The user side of a connection in the embedded target: 1.4 KiB measured (docs/cost-model.md),
 rounded up."""

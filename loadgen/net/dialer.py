@@ -2,8 +2,7 @@
 
 `bind` gets explicit ports, counted up: the kernel's own choice costs 150 times more past half its
 range. A second `connect` on the same socket returns how the first went: on loopback it has
-succeeded by then, and no poll is needed. A plain connection gets a PlainTransport, one with TLS
-uvloop's.
+succeeded by then, and no poll is needed.
 """
 
 import asyncio
@@ -20,13 +19,12 @@ from typing import Any
 from loadgen.net.connection import CLOSED, Connection
 from loadgen.net.ports import SourcePorts
 from loadgen.net.refusal import explain
-from loadgen.net.secured import BeforeTls, SecureTransport
+from loadgen.net.secured import Memories, SecureTransport
 from loadgen.net.tls import Contexts, ended_in_handshake, tls_failure
-from loadgen.net.transport import Transports
+from loadgen.net.transport import ByteTransport, Receiver, Transports
 from loadgen.net.tunnel import Tunnel, TunnelError
 from loadgen.stats.reasons import NO_FD, NO_LOCAL_PORT, REFUSED, RESET, TIMEOUT, UNREACHABLE
 from loadgen.stats.recorder import Recorder, microseconds
-from loadgen.stats.tally import Tally
 
 MAX_RETRIES = 128
 """Ports that another process held before and that one connection tries again; after that many it
@@ -114,10 +112,11 @@ class Dialer:
         self._host = host if tls else None
         self._buffers = buffer_options(buffers)
         self._transports = Transports(loop, self._family, ports.give_back, recorder)
-        self._secured: dict[Connection, tuple[str, int]] = {}
-        """Local ends of connections with TLS, whose transports forget them when they close."""
-        self._handshaking: dict[Connection, asyncio.Task[Any]] = {}
-        """TLS handshakes under way, and talks with the proxy."""
+        self._memories = Memories.empty()
+        self._securing: dict[Connection, SecureTransport] = {}
+        """TLS handshakes under way."""
+        self._asking: dict[Connection, asyncio.Task[str]] = {}
+        """Talks with the proxy under way."""
         self._tunnel = tunnel
         self._preamble = preamble
         self._pending: dict[int, tuple[socket.socket, Connection]] = {}
@@ -146,15 +145,14 @@ class Dialer:
         return not self._ports.in_use
 
     def ended(self, connection: Connection) -> None:
-        """Takes back the port of a connection with TLS; plain transports return theirs."""
-        name = self._secured.pop(connection, None)
-        if name is not None:
-            self._ports.give_back(name)
+        """Does nothing: transports give their ports back."""
 
     def cancel(self, connection: Connection) -> None:
         """Cancels an attempt that is under way; harmless for any other connection."""
-        if connection in self._handshaking:
-            self._handshaking[connection].cancel()
+        if connection in self._asking:
+            self._asking[connection].cancel()
+        if connection in self._securing:
+            self._securing.pop(connection).abort()
         self.give_up(connection)
 
     def give_up(self, connection: Connection) -> None:
@@ -252,7 +250,7 @@ class Dialer:
     def _attach(self, sock: socket.socket, connection: Connection) -> None:
         if self._tunnel is not None:
             asking = self._loop.create_task(self._ask(sock, connection, self._tunnel))
-            self._handshaking[connection] = asking
+            self._asking[connection] = asking
             asking.add_done_callback(partial(self._asked, sock, connection))
         else:
             self._start(sock, connection)
@@ -276,7 +274,7 @@ class Dialer:
     def _asked(
         self, sock: socket.socket, connection: Connection, asking: asyncio.Task[str]
     ) -> None:
-        del self._handshaking[connection]
+        del self._asking[connection]
         reason = "" if asking.cancelled() else asking.result()
         if asking.cancelled() or reason:
             self._drop(sock)
@@ -302,6 +300,7 @@ class Dialer:
             self._transports.of(connection.recorder).open(sock, receiver_of(connection))
 
     def _begin_tls(self, sock: socket.socket, connection: Connection, contexts: Contexts) -> None:
+        """Begins the TLS handshake; its time counts into the `connect` time."""
         number = connection.owner.number
         assert connection.dialed_at is not None
         connection.recorder.tally.tcp.record(microseconds(monotonic() - connection.dialed_at))
@@ -311,52 +310,65 @@ class Dialer:
             self._drop(sock)
             reason = tls_failure(error, connection.recorder, number)
             self._loop.call_soon(connection.end, reason)
-        else:
-            securing = self._secure(sock, connection, contexts, context)
-            self._handshaking[connection] = self._loop.create_task(securing)
+            return
+        transports = self._transports.of(connection.recorder)
+        secure = SecureTransport(
+            transports,
+            sock.fileno(),
+            Securing(partial(self._lost, connection)),
+            context.wrap_bio(
+                *self._memories[:2], server_hostname=self._host, session=context.session
+            ),
+            self._memories,
+            partial(self._secured, connection, monotonic()),
+            contexts if contexts.resumes else None,
+        )
+        self._securing[connection] = secure
+        transports.add(sock, secure)
+        secure.begin()
 
     def _connected(self, connection: Connection) -> None:
         assert connection.dialed_at is not None
         connection.recorder.tally.connect.record(microseconds(monotonic() - connection.dialed_at))
 
-    async def _secure(
-        self,
-        sock: socket.socket,
-        connection: Connection,
-        contexts: Contexts,
-        context: ssl.SSLContext,
-    ) -> None:
-        """Runs the TLS handshake; its time counts into the `connect` time."""
-        name = sock.getsockname()
-        self._secured[connection] = name[0], name[1]
-        sessions = contexts if contexts.resumes else None
-        recorder = connection.recorder
-        secure = SecureTransport(self._loop, receiver_of(connection), recorder, sessions)
-        try:
-            tcp, before = await self._loop.create_connection(BeforeTls, sock=sock)
-            before.check(tcp)
-            began = monotonic()
-            tls = await self._loop.start_tls(tcp, secure, context, server_hostname=self._host)
-        except OSError as error:  # includes ssl.SSLError
-            sock.detach()  # the transport closes the descriptor; the socket must not close it again
-            number = connection.owner.number
-            if isinstance(error, ssl.SSLError):
-                reason = tls_failure(error, recorder, number, dialing=True)
-            else:
-                reason = reason_of(error.errno or errno.ECONNRESET)
-                reason = ended_in_handshake(reason, recorder, number)
-            connection.end(reason)
+    def _secured(self, connection: Connection, began: float, tls: ssl.SSLObject) -> Receiver:
+        """Counts a TLS handshake that began at a time, and is over; returns the receiver."""
+        del self._securing[connection]
+        self._connected(connection)
+        tally = connection.recorder.tally
+        tally.tls.record(microseconds(monotonic() - began))
+        tally.tls_handshakes += 1
+        tally.tls_resumed += bool(tls.session_reused)
+        return receiver_of(connection)  # type: ignore[no-any-return]  # a wrap makes receivers
+
+    def _lost(self, connection: Connection, error: Exception | None) -> None:
+        """Ends a connection whose TLS handshake came to nothing, unless it was cancelled."""
+        if self._securing.pop(connection, None) is None:
+            return
+        number = connection.owner.number
+        if isinstance(error, ssl.SSLError):
+            reason = tls_failure(error, connection.recorder, number, dialing=True)
         else:
-            assert tls is not None  # it is only where the loop is closed
-            self._connected(connection)
-            _count_tls(recorder.tally, began, tls.get_extra_info("ssl_object"))
-            secure.start(tls, tcp)
-        finally:
-            del self._handshaking[connection]
+            code = error.errno if isinstance(error, OSError) else None
+            reason = reason_of(code or errno.ECONNRESET)
+            reason = ended_in_handshake(reason, connection.recorder, number)
+        connection.end(reason)
 
 
-def _count_tls(tally: Tally, began: float, tls: ssl.SSLObject) -> None:
-    """Counts a TLS handshake that began at a time, and is over."""
-    tally.tls.record(microseconds(monotonic() - began))
-    tally.tls_handshakes += 1
-    tally.tls_resumed += bool(tls.session_reused)
+class Securing:
+    """The receiver of a transport whose TLS handshake is under way."""
+
+    __slots__ = ("connection_lost",)
+
+    def __init__(self, lost: Callable[[Exception | None], None]) -> None:
+        """`lost` takes the error that ended the handshake, if one did."""
+        self.connection_lost = lost
+
+    def connection_made(self, transport: ByteTransport) -> None:
+        """Does nothing: the connection begins after the handshake."""
+
+    def data_received(self, data: bytes) -> None:
+        """Does nothing: there are no bytes before the end of the handshake."""
+
+    def resume_writing(self) -> None:
+        """Does nothing: nobody writes yet."""

@@ -106,8 +106,6 @@ class Dialers:
     def ended(self, connection: Connection) -> None:
         """Takes back what the connection held."""
         self._left.pop(connection, None)
-        for dialer in self._dialers.values():
-            dialer.ended(connection)
 
     def cancel(self, connection: Connection) -> None:
         """Cancels an attempt that is under way; harmless for any other connection."""

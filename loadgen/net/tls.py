@@ -26,35 +26,20 @@ MAX_CONTEXTS = 256
 and 1 ms to make, one with the system's authorities 0.8 MiB and 30 ms."""
 _PLACE = re.compile(r" \(_ssl\.c:\d+\)$")
 """The line of Python's own source that OpenSSL's words end with."""
-SPEAKS_FIRST = "the server speaks first, as none does with TLS"
 _NOT_TLS = (
-    SPEAKS_FIRST,
     "WRONG_VERSION_NUMBER",
     "PACKET_LENGTH_TOO_LONG",
     "RECORD_LAYER_FAILURE",
 )
-"""The last three are OpenSSL's names for a first record that is none, by its versions."""
+"""OpenSSL's names for a first record that is none, by its versions."""
 ENDED_TCP = "the server ended TCP in the middle of the TLS handshake"
 _NO_TLS = "the port speaks no TLS: begin the URL with ws://, or correct the port"
 
 
 class ClientContext(ssl.SSLContext):
-    """A context that resumes the session of its newest handshake, where it has one."""
+    """A context that keeps the session of its newest handshake to be resumed."""
 
     session: ssl.SSLSession | None = None
-
-    def wrap_bio(  # as uvloop calls it, which knows no sessions
-        self,
-        incoming: ssl.MemoryBIO,
-        outgoing: ssl.MemoryBIO,
-        server_side: bool = False,
-        server_hostname: str | bytes | None = None,
-        session: ssl.SSLSession | None = None,
-    ) -> ssl.SSLObject:
-        """Returns the TLS state of a new connection."""
-        return super().wrap_bio(
-            incoming, outgoing, server_side, server_hostname, session or self.session
-        )
 
 
 class Contexts:

@@ -19,6 +19,7 @@ from tests.bench import (
     rows,
     session,
     target,
+    tls,
     users,
     viewers,
 )
@@ -34,6 +35,7 @@ BENCHES = {
     "fairness": fairness.run,
     "delivery": delivery.run,
     "compress": compress.run,
+    "tls": tls.run,
     "target": target.run,
     "fleet": fleet.run,
     "viewers": viewers.run,

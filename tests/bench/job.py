@@ -27,11 +27,12 @@ main()
 
 @contextmanager
 def working(
-    port: int, plan: Plan, sources: list[Sources], rows: int | None = None
+    port: int, plan: Plan, sources: list[Sources], rows: int | None = None, authority: str = ""
 ) -> "Iterator[list[subprocess.Popen[bytes]]]":
     """Starts a worker process for each of the sources, with its share of the plan.
 
-    They end with the block. `rows` is the descriptor of the file with the plan's rows.
+    They end with the block. `rows` is the descriptor of the file with the plan's rows. With an
+    `authority` (PEM) their connections have TLS.
     """
     with ExitStack() as stack:
         processes = [stack.enter_context(_ready(rows)) for _ in sources]
@@ -39,7 +40,7 @@ def working(
         parts = Share().split([1] * len(sources))
         for process, share, own in zip(processes, parts, sources, strict=True):
             assert process.stdin is not None
-            job = job_on(port, plan, share=share, sources=own, start=start)
+            job = job_on(port, plan, share=share, sources=own, start=start, authority=authority)
             process.stdin.write(to_wire(job) + b"\n")
             process.stdin.flush()
         yield processes

@@ -99,7 +99,7 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int, program: str, *
         (COORD, "--header x:1 --header X:2", ["--header X is there twice"]),
         (COORD, "--proxy http://proxy", ["--proxy", "without a port; write http://HOST:PORT"]),
         (COORD, "--proxy ftp://u:pw@h:1", ["'…@h:1'", "scheme is none of http, socks5, socks5h"]),
-        (COORD, "--proxy http://nowhere.invalid:1", ["proxy host 'nowhere.invalid' does not res"]),
+        (COORD, "--local 1 --proxy http://nowhere.invalid:1", ["'nowhere.invalid' does not"]),
         (COORD, "--proxy-protocol 3", ["--proxy-protocol", "1<=x<=2"]),
         (COORD, "--plan {files}/none.toml", ["none.toml", "No such file"]),
         (COORD, "--plan {files}", ["{files}", "Is a directory"]),

@@ -7,7 +7,7 @@ import msgspec
 
 from coordinator.report import delivery
 from coordinator.report.samples import Sample
-from coordinator.report.tables import failed_sessions, spans_of, unexpected_ends
+from coordinator.report.tables import asked_text, failed_sessions, spans_of, unexpected_ends
 from coordinator.run.summary import Summary
 from coordinator.text import and_more, count, ms, reasons, seconds
 from loadgen.plan.life import alive_within
@@ -226,6 +226,8 @@ def _unproved_arrivals(summary: Summary) -> Iterator[str]:
             f"that arrivals kept to the plan: they were paused by hand from second {begin:.0f} to"
             f" {until}"
         )
+    if summary.changes:
+        yield f"that arrivals kept to the plan: changed by hand, {asked_text(summary)}"
     if summary.late:
         yield (
             f"that arrivals kept to the plan: {count(summary.late)} were launched more than 100"

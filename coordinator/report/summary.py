@@ -72,6 +72,7 @@ def summary_of(
         phases=run.phase_progress(),
         parts=run.parts.figures(parts),
         pauses=run.progress.pauses.spans(),
+        changes=run.asked(),
         breaches=run.breaches() if run.state == "done" else [],
         not_launched=0 if _ended_early(run) else run.not_launched,
         aborted=EarlyEnd(run.aborted, round(run.aborted_at, 1)) if run.aborted else None,

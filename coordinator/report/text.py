@@ -9,6 +9,7 @@ from coordinator.report.tables import (
     ABSENT,
     NOT_MEASURED,
     Law,
+    asked_text,
     bound_text,
     check_table,
     compression_text,
@@ -187,6 +188,7 @@ def _rates(summary: Summary) -> list[str]:
             f" asked; late {count(summary.late)} ({summary.late_percent:.2f} %); the run took"
             f" {seconds(summary.duration_s)}"
         ),
+        *([f"asked by hand: {asked_text(summary)}"] if summary.changes else []),
         (
             f"traffic: {count(summary.pings)} pings, {count(summary.pongs)} pongs,{unanswered}"
             f"{skipped}{sent}"

@@ -3,7 +3,7 @@
 Ages are seconds of the plan's own time: from the start of the run, less the pauses since.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from math import inf
 from typing import NamedTuple
@@ -46,9 +46,8 @@ class Churn:
         `origin` is when age 0 is, in seconds on the monotonic clock.
         """
         self.origin = origin
-        self._phases = [
-            (phase, span) for phase, span in phases if phase.keep or phase.churn or phase.storm
-        ]
+        self._phases: list[tuple[Phase, Span]] = []
+        self.follow(phases)
         self._fraction = fraction
         self._seed = seed
         self._gates = {0: 0.0}
@@ -60,6 +59,12 @@ class Churn:
         """The last storm that began."""
         self._returns: list[tuple[float, int]] = []
         """A heap of the ages at which users come back, with their numbers."""
+
+    def follow(self, phases: Iterable[tuple[Phase, Span]]) -> None:
+        """Takes the phases, and their times, from now on."""
+        self._phases = [
+            (phase, span) for phase, span in phases if phase.keep or phase.churn or phase.storm
+        ]
 
     def __bool__(self) -> bool:
         """True when the plan has such phases."""

@@ -17,6 +17,7 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
 from loadgen.plan.session_file import load
 from loadgen.plan.sessions import Loop, PythonSession, Script, SessionSpec, may_use_http
+from loadgen.plan.steer import steered
 from loadgen.sessions.churn import Churn
 from loadgen.sessions.loop import BUILT_IN, LoopScenario
 from loadgen.sessions.population import Population
@@ -60,7 +61,7 @@ def engine_for(
     plan = job.plan
     if plan.publish is not None:
         recorder.deliveries = _deliveries(job, plan.publish)
-    schedule = plan.schedule
+    schedule = steered(plan, job.changes)
     closing: Deadlines[Connection] = Deadlines(CLOSE_TIMEOUT)
     connections = Connections(recorder, (), closing, plan.transport.connect_timeout)
     routes = Routes(job, recorder, loop, closing)
@@ -71,8 +72,7 @@ def engine_for(
     all_routes = [routes.to(destination) for destination in job.destinations]
     for route in all_routes:
         connections.use(route.dialer)
-    phases = tuple(zip(plan.phases, schedule.spans, strict=False))
-    churn = Churn(phases, job.share.part, plan.seed, job.start + job.delay)
+    churn = Churn(schedule.phases_with_spans, job.share.part, plan.seed, job.start + job.delay)
     population = Population(recorder, connections, churn, alarm)
     population.open_http = lambda: _http_pool(job, routes)
     if any(isinstance(spec, PythonSession) for spec in plan.session_specs):
@@ -97,6 +97,7 @@ def engine_for(
         routes,
     )
     engine.redirects = redirects
+    engine.schedule = schedule
     for reassignment in job.reassignments:
         engine.reassign(reassignment)
     return engine

@@ -14,6 +14,7 @@ from loadgen.net.drain import Drain
 from loadgen.net.redirects import Redirects
 from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment
+from loadgen.plan.steer import PlanChange, SteeredSchedule
 from loadgen.sessions.population import Population
 from loadgen.sessions.receiver import Subscription
 from loadgen.sessions.scenario import Scenario
@@ -95,6 +96,8 @@ class Engine:
         self.connections = population.connections
         self.redirects: Redirects | None = None
         """Follows redirects, where the plan says so."""
+        self.schedule: SteeredSchedule | None = None
+        """The schedule of its users; None in tests that make their own arrivals."""
         self._churn = population.churn
         self._arrivals = arrivals
         self._scenario_of = scenario_of
@@ -181,6 +184,22 @@ class Engine:
             for at, number in reassignment.again():
                 self._churn.bring_back(at - self._delay, number)
             self._arrivals.reassign(reassignment, self._delay)
+            self._free_since = monotonic()
+
+    def steer(self, change: PlanChange) -> None:
+        """Follows a change of the plan.
+
+        Users that are due before it come as they were to. Where it comes late, what is due
+        meanwhile is late, but not by this worker's fault.
+        """
+        assert self.schedule is not None
+        self.schedule = schedule = self.schedule.steered(change)
+        if self.connections.drain is None:
+            first = change.first
+            self._arrivals.steer(
+                schedule.dues, first, lambda share: schedule.dues(share, first=first)
+            )
+            self._churn.follow(schedule.phases_with_spans)
             self._free_since = monotonic()
 
     def move_start(self, by: float) -> None:

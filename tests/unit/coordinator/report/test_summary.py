@@ -91,6 +91,7 @@ KEYS = [
     "insecure",
     "parts",
     "pauses",
+    "changes",
     "breaches",
     "not_launched",
     "aborted",

@@ -139,8 +139,6 @@ class Controller:
             on_loss=settings.on_loss,
             started=started,
             listen=listen,
-            expectations=tuple(expectation.expr for expectation in settings.expectations),
-            abort_on=tuple(condition.expr for condition in settings.abort_on),
             tsung_log=settings.tsung_log,
             local=local_names(settings.local),
         )

@@ -58,6 +58,8 @@ class LocalAgents(msgspec.Struct, frozen=True):
         options = ["--coordinator", self.url(_reachable(self.coordinator))]
         options += ["--name", f"local-{number}", "--metrics", "127.0.0.1:0"]
         options += ["--once", "--allow-sessions", "--workers", str(self.workers())]
+        if self.count * self.workers() > _cores():
+            options.append("--crowded")
         # No proxy leads to a Unix socket.
         dialed = [self.proxy if self.proxy and not one.path else one for one in self.targets]
         if all(one.loopback and ":" not in "".join(one.addresses) for one in dialed):
@@ -78,12 +80,17 @@ class LocalAgents(msgspec.Struct, frozen=True):
 
         They are its part of the cores, or more where the limit of open files demands it.
         """
-        cores = len(os.sched_getaffinity(0))
+        cores = _cores()
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         if descriptors == resource.RLIM_INFINITY:
             return max(1, cores // self.count)
         share = min(DEFAULT_MAX_CONNECTIONS, -(-self.plan.total // self.count))
         return max(1, cores // self.count, -(-share // max(1, descriptors - SPARE_DESCRIPTORS)))
+
+
+def _cores() -> int:
+    """Returns the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def _reachable(listen: Endpoint) -> Endpoint:

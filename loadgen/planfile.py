@@ -6,9 +6,10 @@ A mistake is reported with its line and its key.
 import re
 import tomllib
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from loadgen.net.credentials import TLS_FILES
 from loadgen.net.tls import context_of
 from loadgen.net.url import TargetUrl
 from loadgen.plan.feeder_file import file_name_in, format_of, with_rows
+from loadgen.plan.params import Param, converted
 from loadgen.plan.plan import OVERRULES, Plan
 from loadgen.plan.schema import DURATIONS, hint, names_at
 from loadgen.plan.script import located_in
@@ -30,6 +32,7 @@ from loadgen.plan.sessions import PythonSession, Script, urls_of
 from loadgen.plan.transport import ONCE
 from loadgen.values import seconds_of
 
+NO_PARAMS: Mapping[str, str] = MappingProxyType({})
 Keys = tuple[str | int, ...]
 """The path to a value: keys of tables, places in arrays."""
 _STEP = re.compile(r"\.?([A-Za-z0-9_-]+)|\[(\d+)\]")
@@ -105,11 +108,11 @@ _PLACED = re.compile(r"(.*) - at (?:`key` in )?`\$\.?([^`]*)`", re.DOTALL)
 """The end of msgspec's messages, which names the place."""
 
 
-def read_plan(path: Path, *, runs: bool = True) -> Plan:
+def read_plan(path: Path, *, runs: bool = True, params: Mapping[str, str] = NO_PARAMS) -> Plan:
     """Returns the plan in a TOML file, with sources of sessions and rows of feeders.
 
     With `runs` False it is read for a report alone: no other file is, and scripts are not checked,
-    since an archive has only the redacted plan.
+    since an archive has only the redacted plan. `params` are the values of --param.
 
     Raises PlanError, in one line that names the file, the line and the key, when the file can't be
     read or the plan can't be run.
@@ -126,9 +129,15 @@ def read_plan(path: Path, *, runs: bool = True) -> Plan:
     except RecursionError as error:
         raise PlanError(f"{path}: nests too deeply; a plan needs a few levels only") from error
     try:
-        return _plan_of(document, path.parent, runs=runs)
+        return _plan_of(document, path.parent, params, runs=runs)
     except (msgspec.ValidationError, PlanError) as error:
         raise PlanError(_message(path, text, str(error))) from error
+
+
+def place_in(path: Path, at: str) -> str:
+    """Returns the file and the line of a place such as `expect[0]` in a plan file."""
+    line = line_of(path.read_text(), keys_of(at))
+    return f"{path}, line {line}" if line else f"{path}"
 
 
 def to_toml(plan: Plan) -> bytes:
@@ -153,7 +162,9 @@ def _without_none(value: Any) -> Any:
     return [_without_none(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _plan_of(document: dict[str, Any], folder: Path, *, runs: bool) -> Plan:
+def _plan_of(
+    document: dict[str, Any], folder: Path, params: Mapping[str, str], *, runs: bool
+) -> Plan:
     for other, keys in OVERRULES.items():
         for key in keys:
             if document.get(other) and key in document:
@@ -162,13 +173,32 @@ def _plan_of(document: dict[str, Any], folder: Path, *, runs: bool) -> Plan:
                 )
     _read_durations(document)
     plan = msgspec.convert(document, Plan)
+    plan = replace(plan, params=with_values(plan.params, params))
     if runs:
+        plan = plan.filled
         plan = _with_paths(_with_sources(plan, folder), folder)
         _check_files(plan, folder)
         plan = _with_rows(plan, folder)
         _check_scripts(plan)
     _check(plan)
     return plan
+
+
+def with_values(params: Mapping[str, Param], values: Mapping[str, str]) -> dict[str, Param]:
+    """Returns the parameters of a plan file with the values of --param.
+
+    Each has the type of its default. Without parameters any name is taken, and its value is text.
+    Raises PlanError for a value of another type, and for a name that the file does not have.
+    """
+    if not params:
+        return dict(values)
+    for name in values:
+        if name not in params:
+            raise PlanError(f"--param {name}: [params] has no such key{hint(name, [*params])}")
+    return {
+        name: converted(name, values[name], default) if name in values else default
+        for name, default in params.items()
+    }
 
 
 def _read_durations(document: dict[str, Any]) -> None:
@@ -292,7 +322,7 @@ def _check_scripts(plan: Plan) -> None:
 
 def _check_script(script: Script, plan: Plan, at: str) -> None:
     try:
-        check(script.steps, plan.files, plan.columns_of(script.name))
+        check(script.steps, plan.files, plan.variables_of(script.name))
     except ScriptError as error:
         places = (place for place, step in located_in(script.steps, at) if step is error.step)
         place = next(places, at if error.step is None else "")

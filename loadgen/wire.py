@@ -145,6 +145,8 @@ class Job(msgspec.Struct, tag=True):
     """The folder with the files of its sessions in Python; empty without one."""
     worker: int = 0
     """The number of this worker on its agent."""
+    crowded: bool = False
+    """True where its machine has more workers than cores."""
     reassignments: tuple[Reassignment, ...] = ()
     """The parts of lost workers' shares that it continues."""
     first: int = 0

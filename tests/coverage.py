@@ -1,7 +1,8 @@
 """Measures each pure module by its own test file alone: `make coverage`.
 
 A module is understood by itself only if its own tests say all that it does, so what other tests
-happen to run does not count. Every line and every branch is asked for.
+happen to run does not count, nor what Hypothesis happens to draw: of its examples only the named
+ones run. Every line and every branch is asked for.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ from typing import NamedTuple
 
 import coverage
 import pytest
+from hypothesis import Phase, settings
 
 from tests.unit.test_layers import MODULES, ROOT, is_pure
 
@@ -25,9 +27,13 @@ OPTIONS = [
     "--tb=no",
     "-p",
     "no:cacheprovider",
+    "--hypothesis-profile=named",
     "-W",
     "ignore::pytest.PytestAssertRewriteWarning",  # preloaded plugins have no assertions of ours
 ]
+
+
+settings.register_profile("named", deadline=None, phases=[Phase.explicit])
 
 
 class Coverage(NamedTuple):

@@ -7,6 +7,7 @@ import click
 import uvloop
 from msgspec.structs import replace
 
+from coordinator.cli.option_types import watched_of
 from coordinator.cli.options import (
     FILES,
     FLEET,
@@ -19,7 +20,13 @@ from coordinator.cli.options import (
     VERDICT,
     with_options,
 )
-from coordinator.cli.plans import check_tls, is_given, plan_from_options, plan_from_tsung
+from coordinator.cli.plans import (
+    check_tls,
+    is_given,
+    plan_from_options,
+    plan_from_tsung,
+    with_conditions,
+)
 from coordinator.dryrun import dry_run
 from coordinator.embedded import AUTO, target_mode
 from coordinator.har.recording import read_har
@@ -114,7 +121,9 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
         return _write_session(ctx, options)
     if options["resume"] is not None:
         return _coordinate(_resumed(ctx, options))
-    plan = _plan(ctx, options)
+    plan = with_conditions(_plan(ctx, options), options)
+    expectations = tuple(parse(text, plan) for text in plan.expect)
+    abort_on = tuple(parse_abort(text, plan) for text in plan.abort_on)
     check_tls(ctx, plan)
     credentials = read_credentials(plan.transport)
     if options["write_plan"] is not None:
@@ -132,12 +141,12 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
         listen=options["listen"],
         token_file=options["token_file"],
         public_view=options["public_view"],
-        watch=options["watch"],
+        watch=tuple(map(watched_of, plan.watch)),
         export=options["export"],
         tls_cert=options["tls_cert"],
         tls_key=options["tls_key"],
-        expectations=tuple(parse(text, plan) for text in options["expect"]),
-        abort_on=tuple(parse_abort(text, plan) for text in options["abort_on"]),
+        expectations=expectations,
+        abort_on=abort_on,
         on_loss=options["on_loss"],
         out=options["out"],
         tsung_log=options["tsung_log"],
@@ -220,20 +229,21 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> RunSettings:
             raise PlanError(f"--resume {path} takes all options from that run; leave {option} out")
     head = read_head(path)
     feeders = tuple(with_rows(feeder, path) for feeder in head.plan.feeders)
+    plan = with_conditions(replace(head.plan, feeders=feeders), options)
     return RunSettings(
-        plan=replace(head.plan, feeders=feeders),
+        plan=plan,
         credentials=read_credentials(head.plan.transport),
         agents=head.wanted,
         wait=options["wait"],
         listen=options["listen"] if is_given(ctx, "listen") else head.listen,
         token_file=options["token_file"],
         public_view=options["public_view"],
-        watch=options["watch"],
+        watch=tuple(map(watched_of, plan.watch)),
         export=options["export"],
         tls_cert=options["tls_cert"],
         tls_key=options["tls_key"],
-        expectations=tuple(parse(text, head.plan) for text in head.expectations),
-        abort_on=tuple(parse_abort(text, head.plan) for text in head.abort_on),
+        expectations=tuple(parse(text, plan) for text in plan.expect),
+        abort_on=tuple(parse_abort(text, plan) for text in plan.abort_on),
         on_loss=head.on_loss,
         out=path.resolve().parent,
         resume=path,

@@ -12,6 +12,7 @@ from loadgen.errors import PlanError
 from loadgen.plan.compress import Compress, parse_compress
 from loadgen.plan.feeder import Feeder
 from loadgen.plan.feeder_file import feeder_of, with_rows
+from loadgen.plan.params import NAME
 from loadgen.plan.proxy import ProxyUrl
 from loadgen.plan.request import request_mistakes
 from loadgen.values import TARGET_MODES, base_of
@@ -26,14 +27,23 @@ class WatchedType(click.ParamType[Watched]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Watched:
         """Returns the name and the URL; fails when the name is empty or the URL is none."""
-        name, _, url = str(value).partition("=")
-        if not name or base_of(url) is None:
-            self.fail(
-                f"{value!r} is not NAME=URL; write for example server=http://10.0.0.2:9100/metrics",
-                param,
-                ctx,
-            )
-        return Watched(one_line(name, 40), url)
+        try:
+            return watched_of(str(value))
+        except PlanError as error:
+            self.fail(str(error), param, ctx)
+
+
+def watched_of(text: str) -> Watched:
+    """Returns the exporter of `NAME=URL`.
+
+    Raises PlanError when the name is empty or the URL is none.
+    """
+    name, _, url = text.partition("=")
+    if not name or base_of(url) is None:
+        raise PlanError(
+            f"{text!r} is not NAME=URL; write for example server=http://10.0.0.2:9100/metrics"
+        )
+    return Watched(one_line(name, 40), url)
 
 
 class ReceiverType(click.ParamType[LineReceiver]):
@@ -74,6 +84,33 @@ class HeaderType(click.ParamType[tuple[str, str]]):
         for _, what in request_mistakes([header]):
             self.fail(f"header {header[0]!r} {what}", param, ctx)
         return header
+
+
+class ParamType(click.ParamType[tuple[str, str]]):
+    """A parameter of the plan, from `KEY=VALUE`."""
+
+    name = "key=value"
+    envvar_list_splitter = "\n"
+    """One parameter a line in LOADGEN_COORD_PARAM, since values may have blanks."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Returns name and value; fails without a name.
+
+        The value is not repeated: it may be a password.
+        """
+        if isinstance(value, tuple):
+            return value
+        name, sign, text = str(value).partition("=")
+        if not sign or not NAME.fullmatch(name):
+            self.fail(
+                "a parameter is KEY=VALUE, with a KEY of letters, digits and underscores; write for"
+                " example room=lobby",
+                param,
+                ctx,
+            )
+        return name, text
 
 
 class FeederType(click.ParamType[Feeder]):
@@ -148,6 +185,7 @@ class EmbeddedType(click.ParamType[str | None]):
 WATCHED = WatchedType()
 RECEIVER = ReceiverType()
 HEADER = HeaderType()
+PARAM = ParamType()
 FEEDER = FeederType()
 COMPRESS = CompressType()
 PROXY = ProxyType()

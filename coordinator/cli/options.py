@@ -12,6 +12,7 @@ from coordinator.cli.option_types import (
     EMBEDDED,
     FEEDER,
     HEADER,
+    PARAM,
     PROXY,
     RECEIVER,
     WATCHED,
@@ -86,8 +87,8 @@ LOAD: Options = (
         "--grain",
         type=click.Choice(["auto", "1ms", "5ms"]),
         default=REFERENCE.grain,
-        help="How exact launches and think times are; auto: 1ms below 5,000 launches/s of a"
-        " worker.",
+        help="How exact launches and think times are; auto: 1ms or finer below 5,000 launches/s of"
+        " a worker.",
     ),
     click.option(
         "--feeder",
@@ -96,6 +97,14 @@ LOAD: Options = (
         metavar="FILE[:MODE]",
         help="A file with one row for each user: CSV, JSON lines or Python; MODE is unique, stop,"
         " wrap, shared or random.",
+    ),
+    click.option(
+        "--param",
+        type=PARAM,
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="The value of a parameter, which sessions read as user.params['KEY'] and scripts as"
+        " %%KEY%%; repeatable.",
     ),
 )
 """The users, and what they do between their arrival and the end."""

@@ -3,7 +3,7 @@
 It comes from options, a plan file, a session file or a Tsung configuration.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,9 @@ import click
 import msgspec
 from click.core import ParameterSource
 
+from coordinator.cli.option_types import watched_of
+from coordinator.report.abort import parse_abort
+from coordinator.report.expect import parse
 from loadgen.errors import PlanError
 from loadgen.plan.notes import check_rows, notes_on
 from loadgen.plan.plan import Plan, plan_of
@@ -18,7 +21,7 @@ from loadgen.plan.publish import MAX_RATE, Publish
 from loadgen.plan.session_file import read_session
 from loadgen.plan.sessions import PythonSession
 from loadgen.plan.transport import Transport
-from loadgen.planfile import read_plan
+from loadgen.planfile import place_in, read_plan
 from loadgen.values import base_of
 
 PLAN_OPTIONS = (
@@ -60,7 +63,7 @@ def plan_from_options(ctx: click.Context, options: dict[str, Any]) -> Plan:
     Prints what of it may not be meant. Raises PlanError for an option without effect, and where
     users would be without a row.
     """
-    plan = _plan_from_options(ctx, options)
+    plan = _plan_from_options(ctx, options).filled
     check_rows(plan)
     for note in notes_on(plan):
         click.echo(f"loadgen-coord: {note}", err=True)
@@ -73,11 +76,13 @@ def _plan_from_options(ctx: click.Context, options: dict[str, Any]) -> Plan:
     if options["session"] is not None or options["plan"] is None:
         values |= publish | {"transport": with_options(Transport(), options)}
         values["feeders"] = options["feeder"]
+        values["params"] = dict(options["param"])
         if options["session"] is not None:
             values["sessions"] = (_session(ctx, options["session"]),)
         return plan_of(values)
     explicit = {name: value for name, value in values.items() if is_given(ctx, name)} | publish
-    plan = read_plan(options["plan"])
+    plan = read_plan(options["plan"], params=dict(options["param"]))
+    _check_conditions(options["plan"], plan)
     for name in sorted(plan.overruled & explicit.keys()):
         option = "TARGET" if name == "target" else f"--{name}"
         raise PlanError(
@@ -86,6 +91,48 @@ def _plan_from_options(ctx: click.Context, options: dict[str, Any]) -> Plan:
     explicit["transport"] = with_options(plan.transport, options)
     explicit["feeders"] = (*plan.feeders, *options["feeder"])
     return plan_of(msgspec.structs.asdict(plan) | explicit)
+
+
+def _check_conditions(path: Path, plan: Plan) -> None:
+    """Raises PlanError, with the line, for what a plan file expects or watches in vain."""
+    for key, check in CONDITIONS.items():
+        for place, text in enumerate(getattr(plan, key)):
+            at = f"{key}[{place}]"
+            try:
+                check(text, plan, f"`{at}`")
+            except PlanError as error:
+                raise PlanError(f"{place_in(path, at)}: {error}") from error
+
+
+def _check_watched(text: str, _: Plan, option: str) -> None:
+    try:
+        watched_of(text)
+    except PlanError as error:
+        raise PlanError(f"{option}: {error}") from error
+
+
+CONDITIONS: Mapping[str, Callable[[str, Plan, str], object]] = {
+    "expect": parse,
+    "abort_on": parse_abort,
+    "watch": _check_watched,
+}
+"""The keys of a plan that only the coordinator understands, and what checks each of their texts:
+from the plan and the name of the place, it raises PlanError."""
+
+
+def with_conditions(plan: Plan, options: dict[str, Any]) -> Plan:
+    """Returns the plan with the options --expect, --abort-on and --watch added to its own.
+
+    An exporter replaces one of the same name.
+    """
+    known = map(watched_of, plan.watch)
+    watch = {watched.name: watched.url for watched in (*known, *options["watch"])}
+    return msgspec.structs.replace(
+        plan,
+        expect=tuple(dict.fromkeys((*plan.expect, *options["expect"]))),
+        abort_on=tuple(dict.fromkeys((*plan.abort_on, *options["abort_on"]))),
+        watch=tuple(f"{name}={url}" for name, url in watch.items()),
+    )
 
 
 def plan_from_tsung(ctx: click.Context, options: dict[str, Any]) -> Plan:
@@ -102,6 +149,11 @@ def plan_from_tsung(ctx: click.Context, options: dict[str, Any]) -> Plan:
     for name in NOT_BESIDE_TSUNG:
         if name in explicit:
             raise PlanError(f"--tsung {path} sets what --{name} sets; leave one of them out")
+    if options["param"]:
+        raise PlanError(
+            f"--param has no effect beside --tsung {path}, whose scripts set their variables; save"
+            " it by --write-plan FILE.toml, and write [params] there"
+        )
     imported = read_tsung(
         path,
         base=base_of_url(options["target"]) if "target" in explicit else "",

@@ -29,20 +29,20 @@ class AbortCondition(msgspec.Struct, frozen=True):
     """Seconds that it has to hold, 0 for once."""
 
 
-def parse_abort(text: str, plan: Plan | None = None) -> AbortCondition:
+def parse_abort(text: str, plan: Plan | None = None, option: str = OPTION) -> AbortCondition:
     """Returns the condition in a text; raises PlanError with the fault and its fix."""
     match = GRAMMAR.fullmatch(text.strip())
     expr, time = match.groups() if match else (text, "0")
-    comparison = parse(expr, plan, OPTION)
+    comparison = parse(expr, plan, option)
     if comparison.part == PLATEAU or comparison.figure in KNOWN_AT_END:
         raise PlanError(
-            f"{OPTION} {text!r}: {comparison.name} is only known when the run is over; expect it"
+            f"{option} {text!r}: {comparison.name} is only known when the run is over; expect it"
             " with --expect"
         )
     try:
         return AbortCondition(text.strip(), comparison, seconds_of(time))
     except ValueError as error:
-        raise PlanError(f"{OPTION} {text!r}: {error}") from error
+        raise PlanError(f"{option} {text!r}: {error}") from error
 
 
 class AbortWatch:

@@ -53,8 +53,6 @@ class Head(msgspec.Struct, kw_only=True):
     on_loss: OnLoss
     started: datetime
     listen: Endpoint
-    expectations: tuple[str, ...] = ()
-    abort_on: tuple[str, ...] = ()
     tsung_log: Literal["text", "json", "none"] = "text"
     local: tuple[str, ...] = ()
     """The names of the agents that the coordinator started itself; they end with it."""

@@ -61,6 +61,7 @@ def jobs_of(part: AgentPart, orders: Orders, start: Start, begin: float) -> list
     shares = start.share.split(even, run_that_fits(connections, even, start.share.run))
     reassigned = [reassignment.split(even, total) for reassignment in orders.reassignments]
     capacity, extra = divmod(settings.capacity, count)
+    crowded = settings.crowded or count > part.machine.cpus
     destinations = destinations_of(part)
     return [
         Job(
@@ -70,6 +71,7 @@ def jobs_of(part: AgentPart, orders: Orders, start: Start, begin: float) -> list
             destinations=tuple(numbered(to, number, count) for to in destinations),
             most_open=capacity + (number < extra),
             agent=welcome.name,
+            crowded=crowded,
             reassignments=tuple(pieces[number] for pieces in reassigned),
             first=start.first,
             delay=orders.delay,

@@ -42,6 +42,9 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     orphan_after: float = 30.0
     """Seconds of the coordinator's silence after which the agent drains."""
     once: bool = False
+    crowded: bool = False
+    """True where other agents' workers share the cores, so that there are more of them than cores.
+    """
     tls: bool = False
     """True when the plan has wss:// targets, whose connections take more memory."""
 

@@ -116,6 +116,12 @@ MAX_SCRAPES = PortRates(each=50.0, together=100.0)
 )
 @click.option("--once", is_flag=True, help="Exit after one run.")
 @click.option(
+    "--crowded",
+    is_flag=True,
+    help="Agents with more workers than cores share this machine: their workers take turns in"
+    " batches. Local agents are told so by themselves.",
+)
+@click.option(
     "--monitor",
     is_flag=True,
     help="Open nothing: serve CPU, memory, files and sockets at --metrics, for --watch.",
@@ -137,6 +143,7 @@ def agent(
     allow_sessions: bool,
     orphan_after: float,
     once: bool,
+    crowded: bool,
     monitor: bool,
 ) -> None:
     """Opens its share of a run's connections, with one worker process per core."""
@@ -162,6 +169,7 @@ def agent(
         allow_sessions=allow_sessions,
         orphan_after=orphan_after,
         once=once,
+        crowded=crowded,
     )
     for warning in (exposure("--token-file", token_file), _plain_token_warning(settings)):
         if warning:

@@ -106,7 +106,7 @@ def notes_on(plan: Plan) -> Iterator[str]:
 
 def _notes_on_script(session: Script, plan: Plan, at: str) -> Iterator[str]:
     places = {id(step): where for where, step in located_in(session.steps, at)}
-    for unset in unset_in(session.steps, plan.columns_of(session.name)):
+    for unset in unset_in(session.steps, plan.variables_of(session.name)):
         yield f"{places[id(unset.step)]}: {unset.name!r} is set nowhere; its text is `undefined`"
     for where, step in located_in(session.steps, at):
         if isinstance(step, Send) and step.frame == "binary" and step.bytes_of is None:

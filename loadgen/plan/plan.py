@@ -1,6 +1,6 @@
 """The plan of a run, from options, a TOML file or a Tsung configuration."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import Annotated, Any, Literal
 
@@ -9,9 +9,10 @@ import msgspec
 from loadgen.errors import PlanError
 from loadgen.plan.clients import AgentSpec
 from loadgen.plan.feeder import FEEDER_SALT, Feeder, PlaceOf, Ranks, feeder_mistakes, place_of
+from loadgen.plan.params import Param, param_mistakes
 from loadgen.plan.phases import MAX_ARRIVALS, NotNegative, Phase, Positive
 from loadgen.plan.publish import Publish
-from loadgen.plan.redaction import redacted_publish, redacted_session
+from loadgen.plan.redaction import redacted_params, redacted_publish, redacted_session
 from loadgen.plan.schedule import Arriving, PhasedSchedule, Schedule, phase_arrivals_of
 from loadgen.plan.secrets import shown_url, shown_urls
 from loadgen.plan.seeded import Pick, weighted_choice, weighted_choice_by_phase
@@ -24,6 +25,7 @@ from loadgen.plan.sessions import (
     ThinkTime,
     urls_of,
 )
+from loadgen.plan.template import filled
 from loadgen.plan.transport import Transport
 from loadgen.values import REFERENCE_CONNECTIONS, UNIX
 
@@ -96,6 +98,14 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     users or sends 2,000 pings a second."""
     publish: Publish | None = None
     """The publications whose delivery is measured, if any."""
+    params: dict[str, Param] = {}
+    """The parameters, one value for all users; those of a plan file are their defaults."""
+    expect: tuple[str, ...] = ()
+    """The expectations that decide whether the run passes, as --expect takes them."""
+    abort_on: tuple[str, ...] = ()
+    """The conditions that end the run early, as --abort-on takes them."""
+    watch: tuple[str, ...] = ()
+    """The exporters that are scraped each second, as --watch takes them: NAME=URL."""
 
     def __post_init__(self) -> None:
         for at, what in self._mistakes():
@@ -127,10 +137,18 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             )
         yield from _duplicates("clients", "name", [client.name for client in self.clients])
         yield from feeder_mistakes(self.feeders, [spec.name for spec in self.session_specs])
+        yield from _prefixed("params", self._mistakes_in_params())
         yield from _prefixed("transport", self.transport.mistakes())
         if self.publish is not None:
             yield from _prefixed("publish", self.publish.mistakes())
             yield from _prefixed("publish", self._mistakes_in_publish(self.publish))
+
+    def _mistakes_in_params(self) -> Iterator[tuple[str, str]]:
+        yield from param_mistakes(self.params)
+        for feeder in self.feeders:
+            for column in feeder.columns:
+                if column in self.params:
+                    yield column, f"is a column of the feeder {feeder.name!r} too; rename one"
 
     def _mistakes_in_publish(self, publish: Publish) -> Iterator[tuple[str, str]]:
         names = [spec.name for spec in self.session_specs]
@@ -191,7 +209,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
         It is without the sources of sessions, their files and what their steps send, the texts of
         `files`, the rows of feeders, the values of headers, what is published, the secret values of
-        URLs, the credentials for the proxy, and the paths of keys and certificates.
+        URLs and parameters, the credentials for the proxy, and the paths of keys and certificates.
         """
         urls = self.shown_urls
         shown = self.for_agents
@@ -208,20 +226,46 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             files=dict.fromkeys(self.files, ""),
             transport=self.transport.redacted(),
             publish=shown.publish and redacted_publish(shown.publish),
+            params=redacted_params(self.params),
+            watch=tuple(map(shown_url, self.watch)),
         )
 
     @property
     def for_agents(self) -> "Plan":
-        """The plan as agents get it: without the publisher's headers and without rows.
+        """The plan as agents get it: without the publisher's headers, exporters, and rows.
 
-        Only the coordinator publishes by HTTP, and they may hold its key. Agents ask for the rows.
+        Only the coordinator publishes by HTTP and scrapes, and both may need its keys. Agents ask
+        for the rows.
         """
+        publish = self.publish
+        if publish is not None:
+            publish = msgspec.structs.replace(publish, headers=dict.fromkeys(publish.headers, ""))
         feeders = tuple(feeder.without_rows for feeder in self.feeders)
-        if self.publish is None:
-            return msgspec.structs.replace(self, feeders=feeders) if feeders else self
-        headers = dict.fromkeys(self.publish.headers, "")
-        publish = msgspec.structs.replace(self.publish, headers=headers)
-        return msgspec.structs.replace(self, publish=publish, feeders=feeders)
+        return msgspec.structs.replace(self, publish=publish, feeders=feeders, watch=())
+
+    @property
+    def filled(self) -> "Plan":
+        """The plan with its parameters in its URLs and headers, where those have `%%name%%`."""
+        if not self.params:
+            return self
+        values, publish = self.params, self.publish
+        return msgspec.structs.replace(
+            self,
+            target=filled(self.target, values),
+            targets=tuple(
+                msgspec.structs.replace(target, url=filled(target.url, values))
+                for target in self.targets
+            ),
+            transport=msgspec.structs.replace(
+                self.transport, headers=_filled(self.transport.headers, values)
+            ),
+            publish=publish
+            and msgspec.structs.replace(
+                publish,
+                url=filled(publish.url, values),
+                headers=_filled(publish.headers, values),
+            ),
+        )
 
     @property
     def kept(self) -> "Plan":
@@ -348,6 +392,10 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         rank = None if len(fed) == len(self.session_specs) else Ranks(self.session_of, fed)
         return place_of(feeder, FEEDER_SALT + self.feeders.index(feeder), self.seed, rank)
 
+    def variables_of(self, session: str) -> tuple[str, ...]:
+        """Returns the names of the variables that the users of a session begin with."""
+        return (*self.params, *self.columns_of(session))
+
     def columns_of(self, session: str) -> tuple[str, ...]:
         """Returns the names of the fields that the users of a session have rows of."""
         fed = (feeder for feeder in self.feeders if feeder.feeds(session))
@@ -377,6 +425,10 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         if self.hold == "sessions" or len(gates) < schedule.gates - 1:
             return latest
         return min(latest, (gates[-1] if gates else 0.0) + schedule.end() + self.hold)
+
+
+def _filled(headers: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: filled(value, values) for name, value in headers.items()}
 
 
 def _prefixed(at: str, mistakes: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -4,14 +4,15 @@ Texts that are sent or compared with replies are hidden whole, and values in URL
 loadgen.plan.secrets knows them. Patterns, paths and the names of things are shown.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
+from loadgen.plan.params import Param
 from loadgen.plan.publish import STAMP, Publish
 from loadgen.plan.reply import AutoReply
-from loadgen.plan.secrets import HIDDEN, shown_subprotocols, shown_url
+from loadgen.plan.secrets import HIDDEN, is_secret, shown_subprotocols, shown_url
 from loadgen.plan.sessions import PythonSession, Script, SessionSpec
 
 SENT = frozenset({"headers", "text", "hex", "base64", "json", "form", "auth", "value", "equals"})
@@ -58,6 +59,14 @@ def _field(name: str, field: Any, shown: ShownUrl) -> Any:
     if name in LINKS:
         return shown(field)
     return shown_subprotocols(field) if name == "subprotocols" else _hidden(field, shown)
+
+
+def redacted_params(params: Mapping[str, Param]) -> dict[str, Param]:
+    """Returns parameters without the values that their names call secret."""
+    return {
+        name: HIDDEN if is_secret(name) else shown_url(value) if isinstance(value, str) else value
+        for name, value in params.items()
+    }
 
 
 def redacted_publish(publish: Publish) -> Publish:

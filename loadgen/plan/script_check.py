@@ -59,10 +59,10 @@ class Unset(NamedTuple):
     """True when the step needs a value; otherwise it takes the text `undefined`."""
 
 
-def check(steps: Sequence[Step], files: Mapping[str, str], columns: Collection[str] = ()) -> None:
+def check(steps: Sequence[Step], files: Mapping[str, str], given: Collection[str] = ()) -> None:
     """Raises ScriptError for the first step that can't be played.
 
-    `columns` are the variables that a user has from its row.
+    `given` are the variables that a user begins with: parameters, and the fields of its row.
     """
     for step in steps_in(steps):
         try:
@@ -72,7 +72,7 @@ def check(steps: Sequence[Step], files: Mapping[str, str], columns: Collection[s
     if not any(isinstance(step, Connect) for step in steps_in(steps)):
         raise ScriptError(None, "the script never connects; give it a connect request")
     _follow(steps, frozenset((False,)))
-    for unset in unset_in(steps, columns):
+    for unset in unset_in(steps, given):
         if unset.fatal:
             raise ScriptError(
                 unset.step,
@@ -234,12 +234,12 @@ def _follow(steps: Sequence[Step], connected: Connected) -> Connected:
     return connected
 
 
-def unset_in(steps: Sequence[Step], columns: Collection[str] = ()) -> Iterator[Unset]:
+def unset_in(steps: Sequence[Step], given: Collection[str] = ()) -> Iterator[Unset]:
     """Yields the variables that steps read and no step sets, in their order.
 
-    `columns` are set by the user's row.
+    `given` are those that a user begins with.
     """
-    known = {GIVEN, *columns} | {name for step in steps_in(steps) for name in _set_by(step)}
+    known = {GIVEN, *given} | {name for step in steps_in(steps) for name in _set_by(step)}
     for step in steps_in(steps):
         for name in dict.fromkeys(_needed_by(step)):
             if name not in known:

@@ -54,6 +54,13 @@ class Template:
         return self._between[0] + "".join(map(str.__add__, filled, self._between[1:]))
 
 
+def filled(text: str, values: Mapping[str, Any]) -> str:
+    """Returns a text with these values in it; variables without one stay as they are."""
+    return _VARIABLE.sub(
+        lambda found: text_of(values[found[1]]) if found[1] in values else found[0], text
+    )
+
+
 def text_of(value: Any) -> str:
     """Returns a variable's value as text: a list's items joined, others as JSON."""
     if isinstance(value, str):

@@ -9,7 +9,7 @@ from loadgen.net.connections import Connections
 from loadgen.sessions.churn import Churn
 from loadgen.sessions.trampoline import BaseUser
 from loadgen.stats.recorder import Recorder
-from loadgen.timers import Alarm
+from loadgen.timers import TICK, Alarm
 
 if TYPE_CHECKING:
     from loadgen.net.http_pool import HttpPool
@@ -19,13 +19,24 @@ class Population:
     """All users of one worker, and their recorder, connections and churn."""
 
     def __init__(
-        self, recorder: Recorder, connections: Connections, churn: Churn, alarm: Alarm
+        self,
+        recorder: Recorder,
+        connections: Connections,
+        churn: Churn,
+        alarm: Alarm,
+        *,
+        grain: float = TICK,
     ) -> None:
+        """Makes an empty population.
+
+        `grain` is the least seconds until the worker wakes up for a user that comes back.
+        """
         self.recorder = recorder
         self.connections = connections
         self.churn = churn
         self.alarm = alarm
         """The time at which the worker wakes up to look for users that are due."""
+        self._grain = grain
         self.open_http: Callable[[], HttpPool] | None = None
         """Opens the worker's pool for HTTP requests."""
         self._http: HttpPool | None = None
@@ -65,7 +76,9 @@ class Population:
         else:
             self.recorder.tally.sessions_done += 1
         if self.churn and not self.draining:
-            self.churn.user_ended(user.number, reason, monotonic(), failed=failed)
+            now = monotonic()
+            back = self.churn.user_ended(user.number, reason, now, failed=failed)
+            self.alarm.no_later_than(max(back, now + self._grain))
 
     def meeting(self, users: int) -> Future[None]:
         """Returns a future that is done once this many users of the fleet have come."""

@@ -1,11 +1,12 @@
 """The scenario of one kind of users on a worker: their targets and their wheel."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from loadgen.net.connection import Connection, Wrap
 from loadgen.net.route import Route
 from loadgen.net.throttle import Throttle
+from loadgen.plan.params import NONE
 from loadgen.sessions.population import Population
 from loadgen.sessions.replies import Replies
 from loadgen.sessions.rows import UserRows
@@ -48,6 +49,8 @@ class Scenario:
         self.connections = population.connections
         self.rows: UserRows | None = None
         """The rows of its users; None where no feeder has any."""
+        self.params: Mapping[str, Any] = NONE
+        """The parameters of the plan."""
         self.wheel: Wheel[Any] = Wheel(start)
         self.woken: float | None = None
         """The end of the think time that the running session has just left, else None."""

@@ -202,6 +202,14 @@ class User(TaskOwner):
         return rows[self.number]
 
     @property
+    def params(self) -> Mapping[str, Any]:
+        """The parameters of the plan, by name; read only.
+
+        A name that the plan does not have raises KeyError.
+        """
+        return self.scenario.params
+
+    @property
     def think(self) -> ThinkTimes:
         """Think times in seconds: `think(30)`, `think.uniform(1, 5)` and others."""
         return ThinkTimes(self)

@@ -13,6 +13,7 @@ from loadgen.net.connections import Connections
 from loadgen.net.redirects import Leg, Redirects
 from loadgen.net.route import Route
 from loadgen.net.tls import Contexts
+from loadgen.plan.params import read_only
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
 from loadgen.plan.session_file import load
@@ -73,14 +74,14 @@ def engine_for(
     for route in all_routes:
         connections.use(route.dialer)
     churn = Churn(schedule.phases_with_spans, job.share.part, plan.seed, job.start + job.delay)
-    population = Population(recorder, connections, churn, alarm)
+    grain = grain_of(plan, job.share.part)
+    population = Population(recorder, connections, churn, alarm, grain=grain)
     population.open_http = lambda: _http_pool(job, routes)
     if any(isinstance(spec, PythonSession) for spec in plan.session_specs):
         own_tasks(loop)
     if any(may_use_http(spec) for spec in plan.session_specs):
         _ = population.http  # before the start: to load aiohttp takes a third of a second
     arrivals = Arrivals(schedule.dues, job.share, schedule.gates)
-    grain = grain_of(plan, job.share.part)
     scenarios = _scenarios(job, population, all_routes, grain)
     # A worker that joins later takes over what others left: that is late, but not by its fault.
     free_since = monotonic() if job.first else job.start
@@ -98,6 +99,7 @@ def engine_for(
     )
     engine.redirects = redirects
     engine.schedule = schedule
+    engine.grain_at = partial(grain_of, plan, job.share.part)
     for reassignment in job.reassignments:
         engine.reassign(reassignment)
     return engine
@@ -113,9 +115,11 @@ def _scenarios(
 
     specs = job.plan.session_specs
     rows = rows_of(job.plan)
+    params = read_only(job.plan.params)
     scenarios = [_scenario(spec, job, population, route_of, routes, grain) for spec in specs]
     for scenario, spec in zip(scenarios, specs, strict=True):
         scenario.rows = rows.get(scenario.name)
+        scenario.params = params
         scenario.replies = Replies(spec.reply) if spec.reply else None
     if job.plan.publish is not None:
         names = job.plan.publish.sessions or [spec.name for spec in specs]
@@ -191,7 +195,8 @@ def _session(spec: PythonSession | Script, plan: Plan, tree: str) -> Session:
     if isinstance(spec, PythonSession):
         return load(spec, tree)
     columns = plan.columns_of(spec.name)
-    return compile_session(spec, plan.files, plan.transport.receive_timeout, columns)
+    timeout = plan.transport.receive_timeout
+    return compile_session(spec, plan.files, timeout, columns, plan.params)
 
 
 def _http_pool(job: Job, routes: Routes) -> "HttpPool":

@@ -1,7 +1,7 @@
 """The engine of one worker: launches users, wakes them, drains connections.
 
-Launches and turns happen when they are due, to the grain; deadlines are looked at every twenty
-milliseconds.
+Launches, turns and churn happen when they are due, to the grain; deadlines are looked at every
+twenty milliseconds.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +14,7 @@ from loadgen.net.drain import Drain
 from loadgen.net.redirects import Redirects
 from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment
+from loadgen.plan.sessions import Loop
 from loadgen.plan.steer import PlanChange, SteeredSchedule
 from loadgen.sessions.population import Population
 from loadgen.sessions.receiver import Subscription
@@ -25,11 +26,17 @@ from loadgen.worker.arrivals import Arrivals
 from loadgen.worker.routes import Routes
 
 TURN = 0.02
-"""Seconds between two looks at deadlines and churn, and between two steps of a drain."""
+"""Seconds between two looks at deadlines, and between two steps of a drain."""
+FINE = 0.00025
+"""The grain of a worker with little to do: seconds between two wakes. A wake costs as much as a
+ping, and a few more of them are nothing there."""
 EXACT = 0.001
-"""The finest grain: seconds between two wakes of a worker."""
+"""The grain of a worker with more to do."""
 COARSE = 0.005
-"""The grain that saves CPU: a wake costs as much as a ping, and a batch needs one for all."""
+"""The grain that saves CPU: a batch needs one wake for all."""
+FEW = 500.0
+"""Launches and pings a second of a worker up to which its grain is fine, where the plan does not
+say. Of sessions in Python and scripts nobody knows how often they wake."""
 EXACT_LAUNCHES = 5000.0
 """Launches a second of a worker from which its grain is coarse, where the plan does not say."""
 EXACT_PINGS = 2000.0
@@ -54,12 +61,18 @@ DRAIN_TIMEOUT = 120.0
 """Seconds after which a drain aborts what is left; a million on two cores take a minute."""
 
 
-def grain_of(plan: Plan, part: float) -> float:
-    """Returns the seconds between two wakes of a worker with a part of a plan."""
+def grain_of(plan: Plan, part: float, rate: float = 0.0) -> float:
+    """Returns the seconds between two wakes of a worker with a part of a plan.
+
+    `rate` is one that was asked for later, in arrivals per second over the whole fleet.
+    """
     if plan.grain != "auto":
         return GRAINS[plan.grain]
-    busy = plan.peak_rate * part >= EXACT_LAUNCHES or plan.peak_pings * part >= EXACT_PINGS
-    return COARSE if busy else EXACT
+    launches, pings = max(rate, plan.peak_rate) * part, plan.peak_pings * part
+    loops = all(isinstance(spec, Loop) for spec in plan.session_specs)
+    if loops and launches <= FEW and pings <= FEW:
+        return FINE
+    return COARSE if launches >= EXACT_LAUNCHES or pings >= EXACT_PINGS else EXACT
 
 
 class Engine:
@@ -98,6 +111,8 @@ class Engine:
         """Follows redirects, where the plan says so."""
         self.schedule: SteeredSchedule | None = None
         """The schedule of its users; None in tests that make their own arrivals."""
+        self.grain_at: Callable[[float], float] = lambda _: grain
+        """The function from a rate that is asked for later to the grain."""
         self._churn = population.churn
         self._arrivals = arrivals
         self._scenario_of = scenario_of
@@ -109,7 +124,7 @@ class Engine:
         self._free_since = free_since
         """The time until which an order, or the lack of a place, held launches up."""
         self._next_turn = 0.0
-        """The time of the next look at deadlines and churn."""
+        """The time of the next look at deadlines."""
         self._abort_at = inf
         """The time at which a drain aborts the connections that are left."""
 
@@ -158,6 +173,8 @@ class Engine:
 
     def pause(self) -> None:
         """Launches nothing more until `resume`; phases stand still, sessions go on."""
+        if not self._paused:
+            self._churn.owe(monotonic() - self.start - self._delay)
         self._paused = True
 
     def resume(self, delay: float) -> None:
@@ -180,6 +197,8 @@ class Engine:
         Users that were launched before come again, the others when they are due.
         """
         if self.connections.drain is None:
+            if not self._paused:
+                self._churn.owe(monotonic() - self.start - self._delay)
             self._churn.take(reassignment.unfinished.share.part)
             for at, number in reassignment.again():
                 self._churn.bring_back(at - self._delay, number)
@@ -200,6 +219,7 @@ class Engine:
                 schedule.dues, first, lambda share: schedule.dues(share, first=first)
             )
             self._churn.follow(schedule.phases_with_spans)
+            self._grain = max(self._grain, self.grain_at(change.rate or 0.0))
             self._free_since = monotonic()
 
     def move_start(self, by: float) -> None:
@@ -221,18 +241,17 @@ class Engine:
             if now >= self._next_turn:
                 self.connections.expire(now)
             return now + TURN
-        launch = self._launch_due(now)
         for scenario in self.scenarios:
             scenario.turn(now)
         if now >= self._next_turn:
             self._next_turn = now + TURN
             self.connections.expire(now)
-            if self._churn and not self._paused:
-                self._apply_churn(now - self.start - self._delay)
+        end = self._send_away(now)
+        launch = self._launch_due(now)  # last: who ends in this tick may come back in it
         if launch <= now:
             return launch
         limit = now + (TURN if self.connections.waiting else MAX_SLEEP)
-        due = min(launch, *(scenario.next_due(limit) for scenario in self.scenarios))
+        due = min(launch, end, *(scenario.next_due(limit) for scenario in self.scenarios))
         return min(max(due, now + self._grain), limit)
 
     def _launch_due(self, now: float) -> float:
@@ -285,6 +304,15 @@ class Engine:
         self.scenarios[self._scenario_of(number)].start_user(number, due)
 
     # Ends.
+
+    def _send_away(self, now: float) -> float:
+        """Applies the churn that is due by now; returns when some is due next."""
+        if self._paused or self._churn.next_end == inf:
+            return inf
+        origin = self.start + self._delay
+        if origin + self._churn.next_end <= now:
+            self._apply_churn(now - origin)
+        return origin + self._churn.next_end
 
     def _apply_churn(self, age: float) -> None:
         opened = (connection for connection in self.connections if connection.state == OPEN)

@@ -24,7 +24,7 @@ from loadgen.plan.reassign import Reassignment
 from loadgen.plan.session_file import LoadError, check_function, load
 from loadgen.plan.session_tree import folder_in, missing_libraries
 from loadgen.plan.steer import PlanChange
-from loadgen.process import leave_ending_to_owner, raise_nofile, run_in_batches
+from loadgen.process import leave_ending_to_owner, raise_nofile, run_in_batches, run_promptly
 from loadgen.stats.delays import Stalls
 from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import Second
@@ -321,7 +321,6 @@ def main() -> NoReturn:
     """
     leave_ending_to_owner()
     raise_nofile()
-    run_in_batches()
     printed = CapturedOutput()
     pipe = _take_pipe(printed)
     os.write(pipe, b"%d\n" % os.getpid())  # all modules are loaded: it is ready for its job
@@ -329,6 +328,10 @@ def main() -> NoReturn:
     while isinstance(order, Rehearsal):
         os.write(pipe, to_wire(_rehearse(order, printed)) + b"\n")
         order, rest = _read_order(rest)
+    if order.crowded:
+        run_in_batches()
+    else:
+        run_promptly()
     gc.collect()
     gc.freeze()
     # A full collection over 64,000 live connections stalls the loop; the hot path makes no cycles.

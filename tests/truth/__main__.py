@@ -14,10 +14,13 @@ from tests.tables import chosen, show
 from tests.truth import arrivals, deliveries, ends, machines, pings  # noqa: F401 -- they fill the table
 from tests.truth.case import CASES, Case, Finding
 
-ATTEMPTS = 3
+ATTEMPTS = 5
 """How often a case is played at most."""
-MAX_STOLEN = 0.01
-"""The part of the CPU time from which on the hypervisor falsifies percentiles."""
+MAX_STOLEN = 0.5
+"""The part of a percentile's tail that the hypervisor falsifies by as much CPU time.
+
+The tail of a p99 is 1 % of the values: 0.5 % of the CPU time makes half of them late.
+"""
 HEAD = ("case", "injected", "figure", "truth", "reported", "")
 
 
@@ -48,11 +51,11 @@ def rows_of(name: str, one: Case) -> list[tuple[str, ...]]:
     """Returns the rows of a case; the first has its name.
 
     A case with a wrong time is played again where other machines on the same hardware took CPU
-    time from this one: no time of it proves anything.
+    time from this one: that time proves nothing.
     """
     for _ in range(ATTEMPTS):
         found, stolen = watched(one)
-        if stolen < MAX_STOLEN or all(finding.held or not finding.time for finding in found):
+        if not any(falsified(finding, stolen) for finding in found if not finding.held):
             break
     heads = [(name, one.injected), *[("", "")] * (len(found) - 1)]
     return [
@@ -75,12 +78,17 @@ def stolen_seconds() -> float:
     return int(steal) / os.sysconf("SC_CLK_TCK")
 
 
+def falsified(finding: Finding, stolen: float) -> bool:
+    """Returns True for a time that the CPU time taken by others may have made wrong."""
+    return finding.tail > 0 and stolen >= MAX_STOLEN * finding.tail
+
+
 def verdict(finding: Finding, stolen: float) -> str:
     """Returns the last column of a row."""
     if finding.held:
         return "held"
-    unproved = finding.time and stolen >= MAX_STOLEN
-    return f"unproved: {stolen:.0%} of the CPU was taken" if unproved else "WRONG"
+    unproved = falsified(finding, stolen)
+    return f"unproved: {stolen:.2%} of the CPU was taken" if unproved else "WRONG"
 
 
 if __name__ == "__main__":

@@ -38,8 +38,9 @@ class Finding(NamedTuple):
     """The value that follows from the injection."""
     reported: str
     held: bool
-    time: bool = False
-    """True for a time: a busy machine may falsify it."""
+    tail: float = 0.0
+    """The part of the values beyond a time; 0 for a count. A busy machine falsifies times, and
+    those with a short tail first."""
 
 
 class Case(NamedTuple):
@@ -72,13 +73,17 @@ def same(figure: str, truth: Any, reported: Any) -> Finding:
     return Finding(figure, f"{truth}", f"{reported}", truth == reported)
 
 
-def close(figure: str, truth_ms: float, reported_ms: float | None) -> Finding:
-    """Returns the finding of a time, in milliseconds."""
+def close(figure: str, truth_ms: float, reported_ms: float | None, place: float = 0.5) -> Finding:
+    """Returns the finding of a time, in milliseconds.
+
+    `place` is the part of the values below it.
+    """
+    tail = 1 - place
     if reported_ms is None:
-        return Finding(figure, f"{truth_ms:,.1f} ms", "not measured", held=False, time=True)
+        return Finding(figure, f"{truth_ms:,.1f} ms", "not measured", held=False, tail=tail)
     allowed = max(MILLISECOND, PERCENT * truth_ms)
     held = abs(reported_ms - truth_ms) <= allowed
-    return Finding(figure, f"{truth_ms:,.1f} ms", f"{reported_ms:,.1f} ms", held, time=True)
+    return Finding(figure, f"{truth_ms:,.1f} ms", f"{reported_ms:,.1f} ms", held, tail)
 
 
 def between(figure: str, low: float, high: float, reported: float) -> Finding:
@@ -137,6 +142,7 @@ def percentiles(
             f"{name} {statistic}",
             ordered[int(PLACES[statistic] * len(ordered))],
             percentile(summary, f"{name}_{statistic}"),
+            PLACES[statistic],
         )
         for statistic in statistics
     ]

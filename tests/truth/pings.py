@@ -53,7 +53,12 @@ def stalls() -> list[Finding]:
     options = (*LOAD[:6], "--think", "0.5", "--hold", "19.5")
     with played(injection, *options) as (_, summary, _server):
         return [
-            close(f"ping_rtt {statistic}", truth, percentile(summary, f"ping_rtt_{statistic}"))
+            close(
+                f"ping_rtt {statistic}",
+                truth,
+                percentile(summary, f"ping_rtt_{statistic}"),
+                PLACES[statistic],
+            )
             for statistic, truth in {"p90": 500.0, "p99": 950.0}.items()
         ]
 
@@ -71,7 +76,7 @@ def newest_only() -> list[Finding]:
                 server["pings"] - server["pongs"],
                 summary["pongs_skipped"] + summary["pongs_missing"],
             ),
-            close("ping_rtt p99", 2970.0, percentile(summary, "ping_rtt_p99")),
+            close("ping_rtt p99", 2970.0, percentile(summary, "ping_rtt_p99"), PLACES["p99"]),
         ]
 
 

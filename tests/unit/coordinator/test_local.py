@@ -32,6 +32,13 @@ def test_each_agent_has_its_own_name_and_loopback_address():
     assert "--allow-target" not in lines[0]
 
 
+def test_agents_hear_whether_their_workers_are_more_than_the_cores():
+    cores = len(os.sched_getaffinity(0))
+
+    assert "--crowded" not in LocalAgents(1, Plan(max=10), [LOOPBACK], LISTEN).arguments(1)
+    assert "--crowded" in LocalAgents(cores + 1, Plan(max=10), [LOOPBACK], LISTEN).arguments(1)
+
+
 def test_agents_may_load_a_target_elsewhere_and_connect_from_any_address(tmp_path):
     local_agents = LocalAgents(
         1,

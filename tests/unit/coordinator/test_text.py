@@ -44,6 +44,12 @@ def test_any_text_becomes_one_printable_line(text):
     assert len(line) <= 50
 
 
+def test_a_text_of_several_lines_becomes_one_and_is_cut():
+    assert one_line("a\tb\n\x1b[2J  c") == "a b [2J c"
+    assert one_line("x" * 50, 50) == "x" * 50
+    assert one_line("x" * 51, 50) == "x" * 49 + "…"
+
+
 @pytest.mark.parametrize(
     ("value", "text"), [(0.4, "0 s"), (12, "12 s"), (185, "3:05 min"), (3723, "1:02:03 h")]
 )

@@ -70,7 +70,8 @@ def test_an_example_is_a_plan_and_reads_back_the_same_when_written(read, example
 
 
 def test_the_examples_are_what_the_page_says(read):
-    reference, ramp, mix, script, publications, feeder, binary, replies = map(read, EXAMPLES)
+    reference, ramp, mix, script, publications, feeder, params, *more = map(read, EXAMPLES)
+    whole, binary, replies = more
 
     assert (reference.total, reference.ping, reference.arrival) == (2_000_000, "none", "poisson")
     assert [phase.arrivals for phase in ramp.phases] == [153_000, 0, 0, 30_000]
@@ -84,6 +85,8 @@ def test_the_examples_are_what_the_page_says(read):
     assert (publications.max, publications.publish.rate) == (50_000, 5.0)
     assert feeder.feeders[0].columns == ("id", "name", "token")
     assert feeder.feeders[0].count == feeder.total == 4
+    assert (len(whole.expect), whole.abort_on) == (3, ("failed>5%:for 10s",))
+    assert (params.target[-4:], params.params) == ("demo", {"project": "demo", "turns": 5})
     assert [len(session.reply) for session in replies.sessions] == [1, 2]
     assert binary.sessions[0].steps[1].until == "^20"
 

@@ -17,7 +17,7 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
 from loadgen.plan.script import Think
 from loadgen.plan.sessions import PythonSession
-from loadgen.planfile import keys_of, line_of, read_plan, to_toml
+from loadgen.planfile import keys_of, line_of, place_in, read_plan, to_toml
 from tests.unit.plans import plans
 
 
@@ -611,3 +611,66 @@ def test_a_mistake_behind_a_long_text_is_found_by_few_readings(monkeypatch):
     assert line_of(text, ("rate",)) == 4
     assert line_of(text, ("c",)) == 3
     assert len(read) < 30
+
+
+PARAMS = """
+target = "ws://127.0.0.1:9/?room=%%room%%"
+[params]
+room = "lobby"
+turns = 3
+ratio = 0.5
+quiet = true
+"""
+
+
+def test_parameters_have_the_types_of_their_defaults(plan_file):
+    plan = read_plan(plan_file(PARAMS))
+    other = read_plan(plan_file(PARAMS), params={"turns": "10", "quiet": "no", "room": "hall"})
+
+    assert plan.params == {"room": "lobby", "turns": 3, "ratio": 0.5, "quiet": True}
+    assert plan.target == "ws://127.0.0.1:9/?room=lobby"
+    assert other.params == {"room": "hall", "turns": 10, "ratio": 0.5, "quiet": False}
+    assert other.target == "ws://127.0.0.1:9/?room=hall"
+    assert read_plan(plan_file(to_toml(other))) == other
+
+
+def test_a_plan_without_parameters_takes_any(plan_file):
+    assert read_plan(plan_file(""), params={"room": "5"}).params == {"room": "5"}
+
+
+@pytest.mark.parametrize(
+    ("text", "params", "why"),
+    [
+        (PARAMS, {"rome": "a"}, "--param rome: [params] has no such key; did you mean 'room'?"),
+        (
+            PARAMS,
+            {"x": "a"},
+            "--param x: [params] has no such key; write one of room, turns, ratio, quiet",
+        ),
+        (PARAMS, {"turns": "many"}, "--param turns=many: the plan's default is 3; write a whole"),
+        ("[params]\na = [1]\n", {}, "line 2: `params[...]`: Expected `bool | int | float | str`"),
+        ("[params]\nbig = 1e999\n", {}, "line 2: `params.big` is inf; write a number"),
+    ],
+)
+def test_a_mistake_in_a_parameter_is_one_line(plan_file, text, params, why):
+    with pytest.raises(PlanError) as caught:
+        read_plan(plan_file(text), params=params)
+
+    assert why in str(caught.value)
+
+
+def test_a_script_may_think_as_long_as_a_parameter_says(plan_file):
+    steps = '[{ do = "connect" }, { do = "think", seconds = "%%pause%%" }]'
+    script = f'[[sessions]]\nkind = "script"\nname = "s"\nsteps = {steps}\n'
+
+    read_plan(plan_file(f"[params]\npause = 5\n{script}"))
+    read_plan(plan_file(script), params={"pause": "5"})
+    with pytest.raises(PlanError, match="variable 'pause' is set nowhere"):
+        read_plan(plan_file(script))
+
+
+def test_a_place_in_a_file_is_its_line(plan_file):
+    path = plan_file('expect = [\n"a",\n"b",\n]\n')
+
+    assert place_in(path, "expect[1]") == f"{path}, line 4"
+    assert place_in(path, "watch[0]") == f"{path}"

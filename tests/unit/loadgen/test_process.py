@@ -63,6 +63,19 @@ def test_runs_in_batches():
     assert in_a_child(program) == str(os.SCHED_BATCH)
 
 
+def test_runs_promptly_with_the_shortest_slice_of_the_kernel():
+    program = (
+        "from loadgen.process import run_promptly as run; run();"
+        " print(open('/proc/self/sched').read())"
+    )
+
+    values = dict(line.split(":") for line in in_a_child(program).splitlines() if ":" in line)
+    slice_of = {name.strip(): value.strip() for name, value in values.items()}
+
+    assert slice_of["policy"] == str(os.SCHED_OTHER)
+    assert float(slice_of.get("se.slice", 100_000)) == 100_000  # an older kernel has no such slice
+
+
 def test_sets_the_name_that_ps_shows():
     program = (
         "from loadgen.process import set_process_name as name; name(b'me');"

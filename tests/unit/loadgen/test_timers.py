@@ -152,6 +152,20 @@ def test_a_queue_yields_what_is_due_first_one_first_and_skips_what_has_gone():
     assert list(queue.take(99.0)) == []
 
 
+def test_items_that_are_put_back_late_keep_the_order_of_their_turns():
+    queue, (first, second) = queue_of(1.0, 2.0)
+    again = [item for item, _ in queue.take(99.0)]
+    first.due, second.due = 101.0, 160.0
+    young, gone = Waiting(140.0), Waiting(None)
+    queue.put(young)
+    queue.put(gone)
+    queue.put_back(again)
+
+    assert list(queue.take(200.0)) == [(first, 101.0), (young, 140.0), (second, 160.0)]
+    queue.put_back([])
+    assert (len(queue), queue.next()) == (0, inf)
+
+
 @given(
     st.lists(st.floats(0, 50), max_size=20),
     st.lists(st.sampled_from(["turn", "late turn", "put", "go"]), max_size=60),
@@ -245,6 +259,15 @@ def test_each_item_expires_once_or_is_taken_out(steps, until):
         item for item, deadline in expected.items() if deadline <= until
     ]
     assert len(deadlines) == sum(deadline > until for deadline in expected.values())
+
+
+def test_an_item_put_at_a_time_that_has_passed_is_due_at_the_next_tick():
+    wheel = wheel_of()
+    turned(wheel, 3)
+
+    assert wheel.put_at("later", 10.5 * TICK) == wheel.due(11)
+    assert wheel.put_at("past", TICK) == wheel.due(4)
+    assert turned(wheel, 11) == [(4, ["past"]), (11, ["later"])]
 
 
 @given(st.floats(0, 1000), st.floats(0, 100), st.integers(0, 20_000))

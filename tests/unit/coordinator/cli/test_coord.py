@@ -199,3 +199,21 @@ def test_what_makes_no_sense_beside_calibrate_is_refused(arguments, why):
 
     assert isinstance(error, PlanError)
     assert why in str(error)
+
+
+def test_a_written_plan_has_what_is_expected_and_watched(tmp_path):
+    path = tmp_path / "plan.toml"
+    options = ("--expect", "failed<1%", "--abort-on", "lost>9", "--watch", "db=http://10.0.0.3/m")
+    result = invoke("--write-plan", path, *options, "--param", "room=lobby")
+    plan = read_plan(path)
+
+    assert result.return_value == 0, result.exception
+    assert (plan.expect, plan.abort_on) == (("failed<1%",), ("lost>9",))
+    assert (plan.watch, plan.params) == (("db=http://10.0.0.3/m",), {"room": "lobby"})
+
+
+def test_a_wrong_expectation_is_not_written(tmp_path):
+    result = invoke("--write-plan", tmp_path / "plan.toml", "--expect", "speed>1")
+
+    assert isinstance(result.exception, PlanError)
+    assert not list(tmp_path.iterdir())

@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from coordinator.cli.option_types import COMPRESS, FEEDER, HEADER, PROXY, RECEIVER, WATCHED
+from coordinator.cli.option_types import COMPRESS, FEEDER, HEADER, PARAM, PROXY, RECEIVER, WATCHED
 from coordinator.influx.receiver import receiver_of
 from coordinator.scrape import Watched
 from loadgen.plan.compress import Compress
@@ -98,3 +98,18 @@ def test_a_proxy_is_a_url_and_another_text_is_refused_without_its_password():
     with pytest.raises(click.BadParameter, match="the proxy ") as caught:
         PROXY.convert("ftp://ann:s3cret@127.0.0.1:1080", None, None)
     assert "s3cret" not in caught.value.message
+
+
+def test_a_parameter_is_a_key_and_a_value():
+    assert PARAM.convert("room=a=b", None, None) == ("room", "a=b")
+    assert PARAM.convert(("room", "lobby"), None, None) == ("room", "lobby")
+    assert PARAM.convert("empty=", None, None) == ("empty", "")
+    assert PARAM.split_envvar_value("a=1 2\nb=3") == ["a=1 2", "b=3"]
+
+
+@pytest.mark.parametrize("text", ["s3cret", "=s3cret", "a b=s3cret", "1=s3cret"])
+def test_a_parameter_without_a_key_is_refused_and_its_value_not_shown(text):
+    with pytest.raises(click.BadParameter, match="a parameter is KEY=VALUE") as caught:
+        PARAM.convert(text, None, None)
+
+    assert "s3cret" not in str(caught.value)

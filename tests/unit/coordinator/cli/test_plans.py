@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from coordinator.cli.coord import coord
-from coordinator.cli.plans import check_tls, is_given, plan_from_options, plan_from_tsung
+from coordinator.cli.plans import (
+    check_tls,
+    is_given,
+    plan_from_options,
+    plan_from_tsung,
+    with_conditions,
+)
 from loadgen.errors import PlanError
 from loadgen.plan.compress import Compress
 from loadgen.plan.plan import Plan
@@ -334,3 +340,80 @@ def test_sessions_publish_in_a_session_file_only(session_file):
 def test_a_publisher_that_can_not_be_is_refused(options, what):
     with pytest.raises(PlanError, match=what):
         plan_of_options(*options.split())
+
+
+def test_parameters_of_the_command_line_go_into_the_plan(plan_file, session_file):
+    room = ("--param", "room=lobby", "--param", "n=5")
+
+    assert plan_of_options("--session", session_file, *room).params == {"room": "lobby", "n": "5"}
+    assert plan_of_options("--plan", plan_file, *room).params == {"room": "lobby", "n": "5"}
+    filled = plan_of_options("ws://a/?room=%%room%%", "--header", "X: %%n%%", *room)
+    assert (filled.target, filled.transport.headers) == ("ws://a/?room=lobby", {"X": "5"})
+
+
+def test_the_parameters_of_a_plan_file_are_declared_there(plan_file):
+    with plan_file.open("ab") as file:
+        file.write(b"[params]\nturns = 3\n")
+
+    assert plan_of_options("--plan", plan_file, "--param", "turns=5").params == {"turns": 5}
+    with pytest.raises(PlanError, match="has no such key; did you mean 'turns'"):
+        plan_of_options("--plan", plan_file, "--param", "turn=5")
+
+
+def test_a_tsung_file_has_no_parameters():
+    with pytest.raises(PlanError, match="--param has no effect beside --tsung"):
+        import_of("--tsung", TSUNG / "any.xml", "--param", "a=1")
+
+
+CONDITIONS = b"""expect = ["failed<1%"]
+abort_on = ["failed>5%:for 10s"]
+watch = ["server=http://10.0.0.2:9100/metrics", "db=http://10.0.0.3:9100/metrics"]
+"""
+
+
+def conditions_of(path, *arguments):
+    """Returns the conditions of a plan file together with those of the options."""
+    context = parsed("--plan", path, *arguments)
+    plan = with_conditions(plan_from_options(context, context.params), context.params)
+    return plan.expect, plan.abort_on, plan.watch
+
+
+def test_options_add_to_what_a_plan_file_expects_and_watches(plan_file):
+    server, db = "server=http://10.0.0.2:9100/metrics", "db=http://10.0.0.3:9100/metrics"
+    plan_file.write_bytes(CONDITIONS + plan_file.read_bytes())
+
+    assert conditions_of(plan_file) == (("failed<1%",), ("failed>5%:for 10s",), (server, db))
+    assert conditions_of(
+        plan_file,
+        *("--expect", "opened>=7", "--expect", "failed<1%", "--abort-on", "lost>9"),
+        *("--watch", "db=http://10.0.0.9/m", "--watch", "cache=http://10.0.0.4/m"),
+    ) == (
+        ("failed<1%", "opened>=7"),
+        ("failed>5%:for 10s", "lost>9"),
+        (server, "db=http://10.0.0.9/m", "cache=http://10.0.0.4/m"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (
+            'expect = ["opened>1",\n"failled<1%"]',
+            "line 2: `expect[1]` 'failled<1%': 'failled' is not",
+        ),
+        (
+            'abort_on = ["plateau_s>1"]',
+            "line 1: `abort_on[0]` 'plateau_s>1': plateau_s is only known",
+        ),
+        ('abort_on = ["failed>1:for ever"]', "line 1: `abort_on[0]` 'failed>1:for ever': 'ever'"),
+        ('watch = ["server"]', "line 1: `watch[0]`: 'server' is not NAME=URL; write"),
+        ("expect = [5]", "line 1: `expect[...]`: Expected `str`"),
+    ],
+)
+def test_a_wrong_condition_of_a_plan_file_is_named_with_its_line(tmp_path, text, why):
+    path = tmp_path / "plan.toml"
+    path.write_text(text)
+
+    with pytest.raises(PlanError) as caught:
+        plan_of_options("--plan", path)
+    assert why in str(caught.value)

@@ -35,6 +35,18 @@ def test_a_text_with_a_known_value_is_an_f_string_with_its_name(before, value, a
     assert eval(source, {"token": value}) == before + value + after
 
 
+def test_known_values_are_named_wherever_they_stand():
+    names = SourceNames()
+    names.known = {"abc": "token", "abcdef": "session_id"}
+
+    assert names.text("abc") == "token"
+    assert names.text("Bearer abc") == 'f"Bearer {token}"'
+    assert names.text('{"jwt": "abc", "id": "abcdef"}') == (
+        'f\'{{"jwt": "{token}", "id": "{session_id}"}}\''
+    )
+    assert names.value({"jwt": ["abc", 1, None]}, 0) == '{"jwt": [token, 1, None]}'
+
+
 @given(JSON)
 def test_a_json_value_is_written_as_itself(value):
     assert eval(SourceNames().value(value, 4, 6)) == value

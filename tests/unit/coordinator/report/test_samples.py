@@ -153,6 +153,7 @@ def test_bars_go_from_the_first_filled_bar_to_the_last():
 
     assert (heights[0], heights[-1]) == ((0.015, 1), (70_000.0, 1))
     assert dict(heights)[2.0] == 2
+    assert bars([]) == []
 
 
 @given(histograms)

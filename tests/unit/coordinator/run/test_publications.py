@@ -3,7 +3,7 @@
 from math import inf
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from coordinator.run.publications import (
@@ -97,6 +97,7 @@ def test_what_comes_after_it_settled_changes_nothing():
     assert publications.settle(inf) == []
 
 
+@example([(4, 4), (4, 1), (10, 9)])
 @given(st.lists(st.tuples(st.integers(1, 100), st.integers(0, 100)), min_size=1, max_size=12))
 def test_the_summary_is_that_of_all_lines(reaches):
     publications = Publications(GRACE)

@@ -1133,6 +1133,19 @@ def test_arrivals_pause_and_go_on():
     assert posted(run, agent, ready(), run.start + 3.5).do == "run"
 
 
+def test_a_run_that_has_not_started_is_not_paused_and_is_stopped_at_once():
+    run = Run(PLAN, 1)
+    run.pause(0.0)
+    run.resume(1.0)
+    (agent,) = started(run, ["a"])
+    never = Run(PLAN, 1)
+    never.stop(1.0)
+
+    order = posted(run, agent, ready(), run.start + 1.0)
+    assert (order.do, order.delay) == ("run", 0.0)
+    assert never.state == "done"
+
+
 def test_a_reason_that_all_connections_share_is_told_once():
     run = Run(PLAN, 1)
     (agent,) = started(run, ["a"])

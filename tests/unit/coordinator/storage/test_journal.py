@@ -184,9 +184,7 @@ def test_every_call_that_changes_a_run_is_recorded():
 
 
 def test_the_head_has_what_was_asked_for(begin, tmp_path):
-    asked = head(
-        expectations=("failed<1%",), abort_on=("failed>9",), tsung_log="json", on_loss="abort"
-    )
+    asked = head(tsung_log="json", on_loss="abort")
     begin(how=lambda path: Journal.begin(path, asked))
 
     assert read_head(tmp_path) == asked

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from loadgen.agent.jobs import (
     AgentPart,
@@ -76,6 +77,18 @@ def test_a_job_says_what_the_orders_say():
     for job in jobs:
         assert job.plan is plan
         assert (job.start, job.agent, job.first, job.delay) == (7.0, "agent", 5, 4.0)
+
+
+def test_workers_hear_whether_they_are_more_than_the_cores():
+    def crowded(part):
+        return {job.crowded for job in jobs_of(part, Orders(0), Start(WHOLE, 0.0), begin=7.0)}
+
+    lone = part_of(Plan(max=10), workers=2)
+    shared = lone._replace(settings=replace(lone.settings, crowded=True))
+
+    assert crowded(lone) == {False}
+    assert crowded(part_of(Plan(max=10), workers=3)) == {True}
+    assert crowded(shared) == {True}
 
 
 def test_the_capacity_is_split_to_the_last_connection():

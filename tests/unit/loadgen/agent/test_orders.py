@@ -1,6 +1,6 @@
 """The coordinator's orders repeat; the workers get each of them once."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loadgen.agent.orders import (
@@ -113,6 +113,7 @@ def test_a_comparison_is_one_line_of_two_words():
     assert (word, from_wire(json, dict[str, PublisherClock])) == (b"clocks", clocks)
 
 
+@example("files of all users")
 @given(st.text(max_size=20))
 def test_an_announcement_is_one_line_of_two_words(channel):
     published = Published("here-run.0", 7, 123, channel)

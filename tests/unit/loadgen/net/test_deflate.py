@@ -140,6 +140,16 @@ def test_what_the_library_deflates_is_inflated_however_it_is_cut(agreement, mess
     assert parser.clean
 
 
+def test_a_message_that_comes_byte_by_byte_is_inflated():
+    parser, recorder = parser_of()
+    data = from_a_server(TEXT, deflated(b"the news"))
+
+    events = [event for at in range(len(data)) for event in parser.feed(data[at : at + 1])]
+
+    assert events == [Event(TEXT, b"the news", 8)]
+    assert recorder.tally.messages_compressed == 1
+
+
 def test_messages_that_are_not_compressed_are_read_as_ever():
     parser, recorder = parser_of()
     data = from_a_server(TEXT, b"plain", rsv1=False) + from_a_server(TEXT, deflated(b"packed"))
@@ -263,6 +273,18 @@ def test_an_agreement_reads_as_the_servers_header(agreement):
     )
     assert (f"client_max_window_bits={agreement.client_bits}" in text) == (
         agreement.client_bits < 15
+    )
+
+
+def test_an_agreement_names_what_is_not_the_default():
+    agreement = Agreement(
+        server_takeover=False, client_takeover=False, server_bits=10, client_bits=12
+    )
+
+    assert str(Agreement()) == "permessage-deflate"
+    assert str(agreement) == (
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover;"
+        " server_max_window_bits=10; client_max_window_bits=12"
     )
 
 

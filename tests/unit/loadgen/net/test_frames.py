@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from websockets.exceptions import ProtocolError
 from websockets.frames import Close, Frame, Opcode
@@ -119,12 +119,14 @@ def test_masking_twice_gives_the_payload_back(payload, mask):
     assert masked(masked(payload, mask), mask) == payload
 
 
+@example(7, 0xDEADBEEF)
 @given(masks, masks)
 def test_a_ping_carries_its_turn_as_four_bytes(turn, mask):
     assert ping_frame(turn, mask) == frame(PING, turn.to_bytes(4, "big"), mask)
     assert by_a_server(ping_frame(turn, mask)) == [Frame(Opcode.PING, turn.to_bytes(4, "big"))]
 
 
+@example(1001, 0xDEADBEEF, "going – away")
 @given(st.sampled_from((1000, 1001, 1002, 1007, 3000, 4999)), masks, st.text(max_size=30))
 def test_a_server_reads_the_close_we_write(code, mask, reason):
     (closing,) = by_a_server(close_frame(code, mask, reason.encode()))

@@ -23,6 +23,25 @@ def test_without_parameters_the_offer_is_a_browsers():
     assert Compress().offer == "permessage-deflate; client_max_window_bits"
 
 
+def test_each_parameter_is_offered_by_its_name():
+    text = (
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover;"
+        " server_max_window_bits=10; client_max_window_bits=12"
+    )
+    offer = Compress(
+        server_no_context_takeover=True,
+        client_no_context_takeover=True,
+        server_max_window_bits=10,
+        client_max_window_bits=12,
+    )
+
+    assert offer.offer == text
+    assert parse_compress(text) == offer
+    assert parse_compress("permessage-deflate; client_max_window_bits; level=1") == Compress(
+        level=1
+    )
+
+
 @given(offers)
 def test_the_library_makes_the_same_offer(offer):
     library = ClientPerMessageDeflateFactory(

@@ -435,3 +435,51 @@ def test_the_plan_is_shown_without_what_is_in_files():
 
     assert session.files == (SessionFile(path="words.txt", sha256="secret"),)
     assert plan.for_agents.sessions == plan.sessions
+
+
+def test_parameters_fill_urls_and_headers_and_leave_the_variables_of_rows():
+    plan = Plan(
+        target="ws://%%host%%/?id=%%id%%",
+        targets=(Target(url="ws://%%host%%/a"), Target(url="ws://b/")),
+        transport=Transport(headers={"X-Room": "%%room%% of %%_room%%", "X": "%%id%%"}),
+        publish=Publish(url="http://%%host%%/p", headers={"Key": "%%key%%"}, by="http"),
+        params={"host": "10.0.0.1", "room": 5, "key": "k"},
+    )
+    found = plan.filled
+
+    assert found.target == "ws://10.0.0.1/?id=%%id%%"
+    assert [target.url for target in found.targets] == ["ws://10.0.0.1/a", "ws://b/"]
+    assert found.transport.headers == {"X-Room": "5 of 5", "X": "%%id%%"}
+    assert (found.publish.url, found.publish.headers) == ("http://10.0.0.1/p", {"Key": "k"})
+    assert found.filled == found
+    assert Plan(params={"a": 1}).filled == Plan(params={"a": 1})
+    assert Plan().filled == Plan()
+
+
+def test_a_mistake_in_a_parameter_is_named_with_its_path():
+    rows = Feeder(rows=({"id": "u0"},), columns=("id",))
+
+    with pytest.raises(PlanError, match=r"`params\.a-b` is no name of a parameter"):
+        Plan(params={"a-b": 1})
+    with pytest.raises(PlanError, match=r"`params\.id` is a column of the feeder 'users' too"):
+        Plan(params={"id": 1}, feeders=(rows,))
+
+
+def test_a_redacted_plan_has_no_secret_parameters():
+    assert Plan(params={"token": "s", "room": "r"}).redacted().params == {"token": "…", "room": "r"}
+
+
+def test_users_begin_with_the_parameters_and_the_fields_of_their_rows():
+    rows = Feeder(rows=({"id": "u0"},), columns=("id",), sessions=("users",))
+    plan = Plan(params={"room": 1}, feeders=(rows,), sessions=(USERS, CHAT))
+
+    assert plan.variables_of("users") == ("room", "id")
+    assert plan.variables_of("chat") == ("room",)
+
+
+def test_the_addresses_of_exporters_are_not_for_agents_and_are_shown_without_secrets():
+    watch = ("server=http://me:pw@10.0.0.2/metrics?token=x",)
+    plan = Plan(watch=watch, expect=("failed<1%",))
+
+    assert plan.for_agents == Plan(expect=("failed<1%",))
+    assert plan.redacted().watch == ("server=http://…@10.0.0.2/metrics?token=…",)

@@ -5,7 +5,7 @@ That holds however often they are lost again.
 
 from math import inf
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loadgen.plan.reassign import Reassignment, Unfinished, deal, reassign, unfinished_of
@@ -62,6 +62,8 @@ def test_a_fleet_that_loses_one_agent_after_the_other_launches_every_number_once
         launched = data.draw(st.integers(0, len(fresh(held))))
 
 
+@example([20, 10], 25)  # each has its own number of turns
+@example([300, 200], 1000)  # turns are rounded, and half finds no place
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=6), st.integers(1, TOTAL))
 def test_no_agent_gets_much_more_than_it_has_places_for(places, living):
     (left,) = unfinished_of([Unfinished(Share())], TOTAL, living, TOTAL)

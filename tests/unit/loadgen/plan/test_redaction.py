@@ -4,7 +4,12 @@ import msgspec
 import pytest
 
 from loadgen.plan.publish import Publish
-from loadgen.plan.redaction import redacted_body, redacted_publish, redacted_session
+from loadgen.plan.redaction import (
+    redacted_body,
+    redacted_params,
+    redacted_publish,
+    redacted_session,
+)
 from loadgen.plan.reply import AutoReply
 from loadgen.plan.script import (
     Change,
@@ -120,3 +125,15 @@ def test_of_a_publication_the_address_stays():
     shown = redacted_publish(publish)
     assert shown.url == "https://…@a/p?key=1&api_key=…&at={{stamp}}"
     assert (shown.headers, shown.body) == ({"X-Key": ""}, HIDDEN)
+
+
+def test_parameters_are_shown_without_those_whose_names_call_them_secret():
+    params = {"room": "lobby", "api_key": "s3cret", "pin": 1234, "url": "ws://a/?token=x", "n": 5}
+
+    assert redacted_params(params) == {
+        "room": "lobby",
+        "api_key": "…",
+        "pin": "…",
+        "url": "ws://a/?token=…",
+        "n": 5,
+    }

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.errors import PlanError
-from loadgen.plan.template import Template, pattern_of, text_of
+from loadgen.plan.template import Template, filled, pattern_of, text_of
 
 VALUES = {
     "name": "ann",
@@ -65,3 +65,10 @@ def test_classes_of_a_pattern_are_those_of_ascii():
 def test_a_pattern_that_python_reads_in_another_way_is_refused(text):
     with pytest.raises(PlanError, match="is no regular expression"):
         pattern_of(text)
+
+
+def test_a_part_of_the_variables_may_be_filled_first():
+    values = {"room": "lobby", "n": 5}
+
+    assert filled("/%%room%%/%%_n%%?id=%%id%%", values) == "/lobby/5?id=%%id%%"
+    assert filled("100 %% of it", values) == "100 %% of it"

@@ -44,6 +44,43 @@ def test_churn_sends_away_its_rate_in_its_phase_and_rounding_loses_no_user():
     assert sum(churning.churned(tenth / 10) for tenth in range(300)) == 10 * 30 * 0.25
 
 
+def test_each_user_is_sent_away_when_its_turn_is_due():
+    churning = churn(churn=4.0)
+    turns = []
+    while churning.next_end < inf:
+        turns.append(churning.next_end)
+        assert churning.churned(churning.next_end) == 1
+
+    assert turns == [10.25 + turn / 4 for turn in range(40)]
+
+
+def test_a_turn_that_is_looked_at_late_puts_off_no_other():
+    churning = churn(churn=4.0)
+
+    assert churning.churned(11.125) == 4
+    assert churning.next_end == 11.25
+
+
+def test_what_a_phase_owes_at_its_end_is_due_in_the_next_one():
+    spans = (Span(0, 0.0, 10.0, 0), Span(0, 10.0, 20.0, 0))
+    phases = (Phase(duration=10.0, churn=0.05), Phase(duration=10.0, churn=1.0))
+
+    assert Churn(list(zip(phases, spans, strict=True)), 1.0, seed=7).next_end == 10.5
+
+
+def test_a_storm_is_due_at_its_begin():
+    stormy = churn(storm=0.25)
+    assert stormy.next_end == 10.0
+    stormy.storm(9.0)
+    assert stormy.next_end == 10.0
+    stormy.storm(10.0)
+    assert stormy.next_end == inf
+
+
+def test_a_plan_without_churn_sends_nobody_away():
+    assert churn(keep=True).next_end == inf
+
+
 def test_sessions_are_kept_in_their_phase_only():
     keeping = churn(keep=True)
 
@@ -68,10 +105,12 @@ def test_a_storm_begins_once_hits_its_part_and_all_are_back_within_the_jitter():
 
 
 def test_phases_behind_a_gate_begin_with_its_opening():
-    waiting = churn(keep=True, span=Span(1, 10.0, 20.0, 0))
+    waiting = churn(keep=True, churn=1.0, span=Span(1, 10.0, 20.0, 0))
 
     assert not waiting.keeps(15.0)
+    assert waiting.next_end == inf
     waiting.open_gate(1, 100.0)
+    assert waiting.next_end == 111.0
     assert [waiting.keeps(age) for age in (15.0, 109.0, 111.0)] == [False, False, True]
 
 
@@ -146,11 +185,14 @@ def test_users_who_leave_come_back_as_their_reason_and_phase_ask():
     stormy = churn(storm=1.0, jitter=0.0)
     stormy.storm(9.0)
     stormy.storm(10.0)
-    stormy.user_ended(3, STORM, 11.0, failed=False)
-    stormy.user_ended(4, CHURN, 12.0, failed=False)
-    stormy.user_ended(5, CHURN, 12.0, failed=True)
-    stormy.user_ended(6, "done", 12.0, failed=False)
+    backs = [
+        stormy.user_ended(6, "done", 12.0, failed=False),
+        stormy.user_ended(5, CHURN, 12.0, failed=True),
+        stormy.user_ended(4, CHURN, 12.0, failed=False),
+        stormy.user_ended(3, STORM, 11.0, failed=False),
+    ]
 
+    assert backs == [inf, 13.0, 12.0, 10.0]
     assert stormy.returning == 3
     assert stormy.next_return == 10.0
     assert [stormy.take_return() for _ in range(3)] == [3, 4, 5]
@@ -165,6 +207,7 @@ def test_another_workers_part_adds_to_the_rate():
     churning = churn(fraction=0.25, churn=30.0)
     churning.take(0.25)
 
+    assert churning.next_end == 10.0 + 1 / 15
     assert sum(churning.churned(tenth / 10) for tenth in range(300)) == 10 * 30 * 0.5
 
 
@@ -178,3 +221,13 @@ def test_phases_that_change_count_from_then_on():
     assert churning.churned(8.0) == 2
     churning.follow([])
     assert not churning
+
+
+def test_a_worker_that_takes_over_owes_nothing_of_the_time_before():
+    successor = churn(fraction=0.0, churn=30.0)
+    assert successor.next_end == inf
+    successor.owe(15.0)
+    successor.take(0.5)
+
+    assert successor.next_end == 15.0 + 1 / 15
+    assert successor.churned(20.0) == 5 * 30 * 0.5

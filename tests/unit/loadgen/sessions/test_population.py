@@ -1,5 +1,6 @@
 """The users of one worker: ends, returns and meetings."""
 
+from math import inf
 from time import monotonic
 
 import pytest
@@ -8,7 +9,9 @@ from loadgen.net.drain import Drain
 from loadgen.plan.phases import Phase
 from loadgen.plan.schedule import Span
 from loadgen.sessions.churn import Churn
+from loadgen.sessions.population import Population
 from loadgen.sessions.trampoline import BaseUser
+from loadgen.timers import TICK, Alarm
 from tests.unit.loads import idle_population
 
 KEEP = (Phase(duration=600.0, keep=True), Span(0, 0.0, 600.0, 0))
@@ -23,6 +26,24 @@ def test_a_user_that_ended_comes_back_where_a_phase_keeps_users(failed):
     assert population.recorder.tally.sessions_done == 1
     assert (population.churn.next_return >= 1.0) is failed
     assert population.churn.take_return() == 3
+
+
+def test_the_worker_wakes_up_for_a_user_that_comes_back():
+    wakes = []
+    alarm = Alarm(wakes.append)
+    population = idle_population()
+    before = monotonic()
+    population = Population(
+        population.recorder, population.connections, Churn([KEEP], 1.0, 1, before), alarm
+    )
+    alarm.set(inf)
+    population.ended(BaseUser(3, 0.0), "done", failed=True)
+    population.ended(BaseUser(4, 0.0), "done", failed=False)
+    population.ended(BaseUser(5, 0.0), "done", failed=False)
+
+    later, at_once = wakes
+    assert before + 1.0 <= later <= monotonic() + 1.0
+    assert before + TICK <= at_once <= monotonic() + TICK
 
 
 def test_a_session_that_raised_is_failed_and_not_done():

@@ -6,7 +6,7 @@ from math import inf
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loadgen.stats.deliveries import (
@@ -208,6 +208,7 @@ def lives(draw):
     return opens, leaves, receives
 
 
+@example([(0, 5, None), (0, 12, 11), (12, 13, None), (12, 14, 13), (0, None, 11)])
 @given(st.lists(lives(), max_size=8))
 def test_reach_is_what_single_receipts_say(lives):
     """The publication is sent at 10, and its grace is over at 15."""

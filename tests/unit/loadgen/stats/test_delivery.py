@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loadgen.stats.delivery import (
@@ -20,6 +20,8 @@ STREAMS = st.from_regex(r"\A[A-Za-z0-9._-]{1,80}\Z")
 COUNTS = st.integers(0, 1000)
 
 
+@example("host-run.0", 7, 123)
+@example("host-run.0", 0, None)
 @given(STREAMS, st.integers(0, 10**15 - 1), st.none() | st.integers(0, 10**17 - 1))
 def test_a_stamp_is_read_as_it_was_written(stream, number, sent):
     stamp = Stamp(stream, number, sent)

@@ -6,7 +6,7 @@ from math import ceil
 import msgspec
 import pytest
 from hdrh.histogram import HdrHistogram
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loadgen.stats.histogram import HIGHEST, QUANTILES, Histogram, highest_in, lowest_in
@@ -78,6 +78,10 @@ def test_an_empty_histogram_is_zero_everywhere():
     assert (empty.total, empty.sum) == (0, 0)
 
 
+def test_merging_adds_the_counts_of_each_bucket():
+    assert merge_of(histogram_of([1, 2]), histogram_of([2, 3])).counts == {1: 1, 2: 2, 3: 1}
+
+
 @given(any_values, any_values)
 def test_merging_is_recording_everything_into_one(left, right):
     assert merge_of(histogram_of(left), histogram_of(right)) == histogram_of(left + right)
@@ -109,6 +113,17 @@ def test_at_most_is_never_too_high_and_misses_only_the_bounds_own_bucket(values,
         assert count >= sum(value <= bound * 0.99 for value in values)
 
 
+def test_at_most_counts_a_bucket_that_is_wholly_within_the_bound():
+    """1,000 shares a bucket with 1,001 to 1,003."""
+    assert histogram_of([100, 200, 200, 1000]).at_most([99, 100, 999, 1002, 1003]) == [
+        0,
+        1,
+        3,
+        3,
+        4,
+    ]
+
+
 @given(any_values)
 def test_the_last_bound_counts_everything(values):
     histogram = histogram_of(values)
@@ -132,6 +147,7 @@ def test_the_summary_is_in_milliseconds():
     assert summary["max"] == pytest.approx(200, rel=0.01)
 
 
+@example([0, 1, 250, 3000, 3000, HIGHEST])
 @given(some_values)
 def test_the_standard_encoding_has_the_percentiles_of_the_library_itself(values):
     direct = HdrHistogram(1, HIGHEST, 2)

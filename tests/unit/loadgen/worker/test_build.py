@@ -188,3 +188,9 @@ async def test_sessions_publish_only_where_the_plan_says_so(by):
 
     assert bool(deliveries.publisher) == (by == "session")
     assert deliveries.grace == Publish().grace
+
+
+async def test_users_of_each_scenario_have_the_plans_parameters():
+    loop, script = built(sessions=(LOOP, SCRIPT), params={"room": "lobby"}).scenarios
+
+    assert loop.params["room"] == script.params["room"] == "lobby"

@@ -23,17 +23,20 @@ from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.schedule import Span
+from loadgen.plan.sessions import PythonSession
 from loadgen.plan.shares import Share
 from loadgen.plan.steer import PlanChange, steered
 from loadgen.plan.transport import Transport
 from loadgen.sessions.churn import Churn
-from loadgen.sessions.loop import BUILT_IN, LoopScenario, LoopUser
+from loadgen.sessions.loop import LoopUser
 from loadgen.sessions.population import Population
+from loadgen.sessions.scenario import Scenario
+from loadgen.sessions.trampoline import BaseUser
 from loadgen.stats.recorder import Recorder
 from loadgen.stats.tally import Held
 from loadgen.timers import Alarm, Deadlines
 from loadgen.worker.arrivals import Arrivals
-from loadgen.worker.engine import COARSE, EXACT, LATE, MAX_SLEEP, Engine, grain_of
+from loadgen.worker.engine import COARSE, EXACT, FINE, LATE, MAX_SLEEP, Engine, grain_of
 from tests.unit.loads import Load
 from tests.unit.timing import MS
 from tests.unit.wire_ends import FarSide, until
@@ -347,14 +350,36 @@ async def test_a_certificate_of_an_unknown_authority_is_a_tls_failure():
         assert running.tally.failed == {"tls": 3}
 
 
-def asleep(*dues: float, grain: float = EXACT) -> Engine:
+def asleep(*dues: float, grain: float = EXACT, phases=(), start: float = 100.0) -> Engine:
     """An engine that starts at 100 s, and launches users at these ages."""
     recorder = Recorder(seed=1)
     connections = Connections(recorder, (), Deadlines(1.0))
-    population = Population(recorder, connections, Churn((), 1.0, 0), Alarm(float))
-    scenario = LoopScenario(population, 100.0, pytest.fail, BUILT_IN["none"], 30.0, 1)
+    population = Population(recorder, connections, Churn(phases, 1.0, 0, start), Alarm(float))
+    scenario = Unconnected(population, start)
     arrivals = Arrivals(lambda _, __: iter(enumerate(dues)), Share(), 1)
-    return Engine(100.0, population, [scenario], arrivals, lambda _: 0, 10, grain=grain)
+    return Engine(start, population, [scenario], arrivals, lambda _: 0, 10, grain=grain)
+
+
+class Unconnected(Scenario):
+    """Notes the users that are launched, and with when they were due."""
+
+    def __init__(self, population: Population, start: float) -> None:
+        super().__init__(population, start, pytest.fail)
+        self.launched: list[tuple[int, float]] = []
+
+    def start_user(self, number: int, due: float) -> None:
+        self.launched.append((number, due))
+
+
+class Ending(BaseUser):
+    """A user whose session ends when the wheel resumes it."""
+
+    def __init__(self, number: int, population: Population) -> None:
+        super().__init__(number, 0.0)
+        self.population = population
+
+    def resume(self, _: float) -> None:
+        self.population.ended(self, "done", failed=False)
 
 
 @pytest.mark.parametrize(
@@ -372,9 +397,52 @@ async def test_an_engine_sleeps_until_a_user_is_due_but_not_less_than_its_grain(
 
 
 @pytest.mark.parametrize(
+    ("phase", "at"),
+    [
+        (Phase(duration=1.0, churn=100.0), 0.0423),
+        (Phase(duration=1.0, storm=0.5), 0.0323),
+    ],
+)
+async def test_an_engine_wakes_when_churn_or_a_storm_is_due(phase, at):
+    engine = asleep(phases=[(phase, Span(0, 0.0323, 1.0, 0))])
+
+    assert engine.tick(100.0) == pytest.approx(100.0 + at)
+    engine.pause()
+    assert engine.tick(100.001) == pytest.approx(100.001 + MAX_SLEEP)
+
+
+async def test_an_engine_wakes_for_users_that_come_back_and_launches_them_when_they_are_due():
+    engine = asleep(phases=[(Phase(duration=1.0, keep=True), Span(0, 0.0, 1.0, 0))])
+    for number, age in ((7, 0.0123), (8, 0.0456)):
+        engine.population.churn.bring_back(age, number)
+
+    assert engine.tick(100.0) == pytest.approx(100.0123)
+    assert engine.tick(100.0123) == pytest.approx(100.0456)
+    assert engine.scenarios[0].launched == [(7, pytest.approx(100.0123))]
+    assert engine.recorder.tally.relaunched == 1
+
+
+async def test_a_user_that_ends_in_a_tick_comes_back_in_it():
+    start = monotonic()
+    engine = asleep(phases=[(Phase(duration=99.0, keep=True), Span(0, 0.0, 99.0, 0))], start=start)
+    (scenario,) = engine.scenarios
+    scenario.wheel.put_at(Ending(7, engine.population), start + 0.001)
+    engine.tick(start + 60.0)
+
+    ((number, due),) = scenario.launched
+    assert number == 7
+    assert start <= due <= monotonic()
+
+
+@pytest.mark.parametrize(
     ("asked", "part", "grain"),
     [
-        ({}, 1 / 64, EXACT),
+        ({}, 1 / 256, FINE),
+        ({"rate": 500.0, "ping": "none"}, 1.0, FINE),
+        ({"rate": 501.0, "ping": "none"}, 1.0, EXACT),
+        ({"max": 15_000, "think": 30.0, "rate": 1.0}, 1.0, FINE),
+        ({"max": 15_060, "think": 30.0, "rate": 1.0}, 1.0, EXACT),
+        ({"rate": 1.0, "sessions": (PythonSession(name="a", file="a.py"),)}, 1.0, EXACT),
         ({"rate": 4999.0, "ping": "none"}, 1.0, EXACT),
         ({"rate": 5000.0, "ping": "none"}, 1.0, COARSE),
         ({"max": 59_999, "think": 30.0}, 1.0, EXACT),

@@ -81,7 +81,7 @@ class Server:
 
 
 @asynccontextmanager
-async def playing(*steps, files=None, patience=5.0, port=None, own=0, **changes):
+async def playing(*steps, files=None, patience=5.0, port=None, own=0, given=None, **changes):
     """A script under way against a fresh server; the end drains users that are left."""
     server = Server()
     async with serve(
@@ -96,7 +96,8 @@ async def playing(*steps, files=None, patience=5.0, port=None, own=0, **changes)
         plan = Plan(
             **{"rate": 500.0, "max": 1, "hold": 0.0, "target": f"ws://127.0.0.1:{port}/"} | changes
         )
-        session = compile_session(Script(name="script", steps=steps), files or {}, patience)
+        script = Script(name="script", steps=steps)
+        session = compile_session(script, files or {}, patience, params=given or {})
         running = Load(plan, port, source=SOURCE, ports=PORTS, session=session)
         try:
             yield running, server
@@ -716,3 +717,15 @@ async def test_a_logged_match_is_a_line_and_a_dumped_one_shows_its_reply():
             "user 0: match of 'x' (first)",
             "user 0: match of 'x': 'x'",
         )
+
+
+async def test_the_parameters_of_a_plan_are_variables_until_a_step_sets_them():
+    *_, server = await played(
+        CONNECT,
+        say("%%room%% %%_turns%%", subst=True),
+        SetVars(names=("room",), source="value", value="not %%room%%"),
+        say("%%room%%", subst=True),
+        given={"room": "lobby", "turns": 3, "unread": "x"},
+    )
+
+    assert said(server) == ["lobby 3", "not lobby"]

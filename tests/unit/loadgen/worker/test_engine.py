@@ -455,6 +455,12 @@ def test_the_grain_is_exact_unless_a_worker_wakes_too_often_or_the_plan_says_so(
     assert grain_of(Plan(**asked), part) == grain
 
 
+def test_the_grain_follows_a_rate_that_is_asked_for_later():
+    slow = Plan(rate=1.0, ping="none")
+
+    assert [grain_of(slow, 0.5, rate) for rate in (0.0, 4000.0, 10_000.0)] == [FINE, EXACT, COARSE]
+
+
 async def test_an_engine_wakes_for_users_that_think():
     async with load(plan(max=1, think=0.05, loops=3)) as running:
         await until(lambda: running.tally.opened)

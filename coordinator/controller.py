@@ -117,6 +117,8 @@ class Controller:
             if settings.calibrate
             else None
         )
+        if settings.calibrate:
+            run.fixed = "a calibration keeps to its own plan"
         server.seconds = folder.seconds.since
         server.recorded = journal.written
         server.live.folder = folder.path.name

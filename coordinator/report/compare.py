@@ -8,6 +8,7 @@ import msgspec
 
 from coordinator.report.expect import nearest_of, value_of
 from coordinator.report.machines import machines_of
+from coordinator.report.tables import asked_text
 from coordinator.run.summary import Summary
 from coordinator.storage.reader import RunRecord
 from loadgen.errors import PlanError
@@ -138,6 +139,8 @@ def warnings(baseline: RunRecord, other: RunRecord) -> Iterator[str]:
     for record in (baseline, other):
         if record.summary.verdict in ("lost", "stopped"):
             yield f"{record.name} did not run to its end ({record.summary.verdict})"
+        if record.summary.changes:
+            yield f"the plan of {record.name} was changed by hand: {asked_text(record.summary)}"
         for kind in ("invalid", "saturated"):
             marked = len(getattr(record.summary, f"{kind}_seconds"))
             if marked:

@@ -20,7 +20,15 @@ from coordinator.run.progress import HOLD, Asked, PhaseProgress, Progress
 from coordinator.run.publications import PublicationLine, Publications
 from coordinator.run.recorded import Recorded, checked_by, recorded
 from coordinator.run.shares import ShareTable, shares_of
-from coordinator.run.steering import AskedChange, Room, Wish, change_of, check_count, wording
+from coordinator.run.steering import (
+    AskedChange,
+    Room,
+    Wish,
+    WishError,
+    change_of,
+    check_count,
+    wording,
+)
 from coordinator.run.timeline import Entry, Timeline
 from coordinator.text import one_line
 from loadgen.errors import OperatorError, PlanError
@@ -104,6 +112,9 @@ class Run(Recorded):
 
     `key` is the beginning of its agents' ids: agents of another run are unknown.
     """
+
+    fixed = ""
+    """The reason that its plan can't be changed while it runs, if there is one."""
 
     def __init__(
         self,
@@ -684,6 +695,8 @@ class Run(Recorded):
 
     def _check_steer(self, wish: Wish, now: float) -> None:
         """Raises WishError when a wish can't be fulfilled."""
+        if self.fixed:
+            raise WishError(f"{self.fixed}; pause, resume or drain the run")
         check_count(self.progress.changes)
         if self.state == "running":
             self._change_for(wish, now)

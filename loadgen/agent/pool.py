@@ -43,6 +43,8 @@ HANG_TIMEOUT = 10.0
 """Seconds of silence after which a running worker is killed; its open connections are lost."""
 STALL = 1.0
 """Seconds between two looks at the workers after which the agent itself was stopped or starved."""
+AT_ONCE = 1e9
+"""Numbers a second: at this pace a user comes when it is due."""
 MAX_REPLACED = 8
 """Workers that are replaced in one run; where more die, a further one would die as well."""
 EXIT_TIMEOUT = 5.0
@@ -166,9 +168,24 @@ class WorkerPool:
     def steer(self, change: PlanChange) -> None:
         """Changes the plan in every worker that has a job, and in those to come."""
         assert self._schedule is not None
+        before = self.total
         self._changes += (change,)
         self._schedule = self._schedule.steered(change)
         self._send(steering(change))
+        if self.total > before:
+            self._deal_further(before)
+
+    def _deal_further(self, first: int) -> None:
+        """Gives living workers the numbers from `first` on of those that have finished."""
+        living = self._living()
+        for worker in self.employed if living else ():
+            if worker.finished:
+                for held in worker.held:
+                    parts = held.share.split([1] * len(living))
+                    for heir, part in zip(living, parts, strict=True):
+                        further = Unfinished(part, first, first)
+                        heir.reassign(Reassignment(further, at=0.0, pace=AT_ONCE))
+                worker.held = []
 
     def announce(self, published: Published) -> None:
         """Tells the workers of a publication that their subscribers receive."""

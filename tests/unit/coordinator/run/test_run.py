@@ -20,7 +20,7 @@ from coordinator.run.run import (
     Run,
     UnknownAgentError,
 )
-from coordinator.run.steering import Wish
+from coordinator.run.steering import Wish, WishError
 from loadgen.errors import FleetError, PlanError
 from loadgen.machine.host import HostState
 from loadgen.machine.limits import Limit
@@ -1253,6 +1253,16 @@ def test_a_run_that_does_not_run_is_not_steered():
     started(run, ["a"])
     run.drain(run.start + 1.0)
     run.steer(Wish(rate=5.0), run.start + 1.0)
+    assert run.asked() == []
+
+
+def test_a_plan_that_is_fixed_is_not_changed():
+    run = Run(PLAN, 1)
+    run.fixed = "a calibration keeps to its own plan"
+    started(run, ["a"])
+
+    with pytest.raises(WishError, match="own plan; pause, resume or drain"):
+        steer(run, 1.0, rate=50.0)
     assert run.asked() == []
 
 

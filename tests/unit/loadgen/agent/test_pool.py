@@ -209,6 +209,20 @@ async def test_paused_workers_launch_nothing_until_they_are_resumed(server):
         assert not pool.fanin.total.failed
 
 
+async def test_living_workers_launch_the_further_users_of_one_that_has_finished(server):
+    plan = Plan(rate=1.0, max=3, think=0.01, loops=1)
+    start = monotonic()
+    jobs = [job_on(server.port, plan, share=share, start=start) for share in Share().split([1, 1])]
+    async with pool_of(*jobs) as pool:
+        await until(lambda: pool.employed[1].finished, PATIENCE)
+        assert not pool.employed[0].finished
+        pool.steer(PlanChange(1.5, 2, rate=1000.0))
+        pool.steer(PlanChange(1.5, 2, max=9))
+        pool.steer(PlanChange(1.6, 9, max=12))
+
+        assert (await over(pool)).closed == {"done": 12}
+
+
 async def test_users_behind_a_gate_arrive_once_it_opens(server):
     half = Phase(rate=1000.0, max=10, wait=True)
     plan = Plan(phases=(half, half), think=0.05, loops=1)

@@ -114,6 +114,7 @@ def test_at_most_max_arrive_and_the_phase_still_lasts_its_duration():
 
     assert at(capped) == [0.0, 0.1, 0.2, 5.0, 6.0]
     assert capped.end() == 7.0
+    assert capped.total == 5
 
 
 def test_a_phase_without_a_rate_lets_time_pass():

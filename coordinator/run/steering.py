@@ -10,10 +10,16 @@ from loadgen.plan.phases import Positive
 from loadgen.plan.plan import Plan
 from loadgen.plan.schedule import Arriving
 from loadgen.plan.schema import hint
+from loadgen.plan.sessions import Loop
 from loadgen.plan.steer import MAX_CHANGES, PlanChange, SteeredSchedule, Users
 
 MAX_NAME = 1000
 """Characters of the name of a phase that a request may have."""
+STAY = 600.0
+"""Seconds of a session from which on its connection keeps its place."""
+TURNOVER = 1000
+"""Users that may have one place after another, where sessions are shorter or of unknown length:
+more must be a typing error."""
 PhaseName = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
 
 
@@ -135,6 +141,13 @@ def _phase_of(name: str, plan: Plan, schedule: SteeredSchedule, at: float) -> in
     raise WishError(f"this plan has no phase {name[:80]!r}{hint(name, to_come)}")
 
 
+def _stay(plan: Plan) -> bool:
+    """True when the connections of a plan are there to stay."""
+    return all(
+        isinstance(spec, Loop) and spec.loops * spec.think >= STAY for spec in plan.session_specs
+    )
+
+
 def _check_total(change: PlanChange, plan: Plan, schedule: SteeredSchedule, room: Room) -> None:
     """Raises WishError where a change brings more users than the agents hold."""
     after: Arriving = schedule.steered(change)
@@ -146,10 +159,10 @@ def _check_total(change: PlanChange, plan: Plan, schedule: SteeredSchedule, room
             f"no more than {schedule.total:,} connections can arrive: agent {room.gone} is lost or"
             " has finished, and its part of further ones has no owner"
         )
-    if total > room.most:
+    if total > room.most * (1 if _stay(plan) else TURNOVER):
         raise WishError(
             f"{wording(change, plan.phase_names)} brings {total:,} connections, the agents hold"
-            f" {room.most:,}; ask for less, or start them with more --max-connections"
+            f" {room.most:,} at a time; ask for less, or start them with more --max-connections"
         )
     for feeder in plan.feeders:
         if feeder.mode == "unique" and feeder.at_end == "fail" and total > feeder.count:

@@ -80,6 +80,14 @@ def test_what_a_plan_or_its_agents_can_not_do_is_answered_with_what_they_can(pla
     assert [word for word in words if word not in str(caught.value)] == []
 
 
+def test_users_that_come_and_go_may_be_more_than_the_agents_hold_at_a_time():
+    chat = Plan(rate=10.0, max=20, loops=10, think=1.0)
+
+    assert change(chat, 1.0, Room(100), max=100_000).max == 100_000
+    with pytest.raises(WishError, match="the agents hold 100 at a time"):
+        change(chat, 1.0, Room(100), max=100_001)
+
+
 def test_no_user_is_added_once_an_agent_is_gone():
     with pytest.raises(WishError, match="agent b is lost or has finished"):
         change(PLAN, 1.0, Room(10_000, "b"), max=1001)
